@@ -1,0 +1,31 @@
+/**
+ * The entry of `secrets`: runs the command line and exits with its status.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Logger from "effect/Logger"
+import type * as Runtime from "effect/Runtime"
+import { exitCode } from "./cli/exitCode.ts"
+import { main } from "./cli/main.ts"
+
+/** A pipe whose reader has gone is no reason to complain. */
+process.stdout.on("error", () => process.exit(exitCode.failed))
+
+/** Whoever is told to stop and stops has done its job; `serve` knows no other end. */
+const teardown: Runtime.Teardown = (exit, onExit) => {
+  if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitCode.done)
+  else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitCode.failed)
+}
+
+const args = process.argv.slice(2)
+const interrupted = args.includes("serve") ? exitCode.done : exitCode.interrupted
+
+main(args).pipe(
+  Effect.tapCause((cause) =>
+    Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logFatal("secrets broke down", Cause.pretty(cause))
+  ),
+  Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])),
+  NodeRuntime.runMain({ disableErrorReporting: true, teardown })
+)

@@ -1,0 +1,115 @@
+/**
+ * The daemon: the one place where its layers meet.
+ *
+ *     Instance      one daemon per state directory, crash detection
+ *     AuditLog      audit.log
+ *     OtelSink      joelclaw, or nothing
+ *     SecretStore   identity.age, secrets.age
+ *     LeaseRepo     leases.json and its checkpoint
+ *     SocketServer  the socket
+ *
+ * They open in this order and close in the opposite one: no connection outlives
+ * what it needs, and the last line of the log is written when all else is saved.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as path from "node:path"
+import { crashRecovered, daemonStarted, daemonStopped } from "../domain/AuditEntry.ts"
+import type { Config } from "../domain/Config.ts"
+import { parse } from "../domain/Timestamp.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
+import { OtelSink } from "../otel/OtelSink.ts"
+import { serve } from "../rpc/serve.ts"
+import * as UnixSocketServer from "../rpc/UnixSocketServer.ts"
+import { version } from "../version.ts"
+import { AuditLog } from "./AuditLog.ts"
+import { Instance, type InstancePaths } from "./Instance.ts"
+import { LeaseRepo } from "./LeaseRepo.ts"
+import { SecretStore } from "./SecretStore.ts"
+import { status } from "./status.ts"
+import { sweep, sweepForever } from "./sweep.ts"
+
+/** What the daemon is started with, beside its settings. */
+export interface DaemonOptions {
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** Asked at the end: what ended it, such as "SIGTERM". */
+  readonly stopReason: () => string
+}
+
+/** Serves until it is interrupted, and has then saved everything. */
+export const daemon = (config: Config, options: DaemonOptions) =>
+  Effect.gen(function* () {
+    const instance = yield* Instance
+    yield* announceStart(config)
+    yield* Effect.all([serve({ startedAt: instance.startedAt, ttlPolicy: config.ttl }), sweepForever], {
+      concurrency: "unbounded",
+      discard: true
+    }).pipe(Effect.ensuring(announceStop(options.stopReason)))
+  }).pipe(Effect.provide(layers(config, options)))
+
+const layers = (config: Config, { environment }: DaemonOptions) =>
+  UnixSocketServer.layer(config.socketPath).pipe(
+    Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
+    Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath })),
+    Layer.provideMerge(lastEntry),
+    Layer.provideMerge(OtelSink.layer(environment)),
+    Layer.provideMerge(AuditLog.layer(config.auditPath)),
+    Layer.provideMerge(Instance.layer(instancePaths(config)))
+  )
+
+/** Where the lock and the run file of a state directory are. */
+export const instancePaths = (config: Config): InstancePaths => ({
+  directory: config.directory,
+  socket: config.socketPath,
+  lock: path.join(config.directory, "daemon.lock"),
+  run: path.join(config.directory, "daemon.json")
+})
+
+/** Writes the last line of the log, when the leases and the store are closed. */
+const lastEntry = Layer.effectDiscard(
+  Effect.flatMap(AuditLog, (audit) => Effect.addFinalizer(() => Effect.ignore(audit.append([daemonStopped]))))
+)
+
+const announceStart = Effect.fnUntraced(function* (config: Config) {
+  const audit = yield* AuditLog
+  const sink = yield* OtelSink
+  const { crash, pid, startedAt } = yield* Instance
+  const lastHeard = (yield* audit.tail(1)).at(0)?.timestamp
+  const expired = yield* sweep().pipe(Effect.orElseSucceed(() => []))
+  const { activeLeases, secretCount } = yield* status
+
+  const facts = [daemonStarted(config.socketPath)]
+  if (crash !== undefined) {
+    const who = crash.pid === undefined ? "the last daemon" : `process ${crash.pid}, started ${crash.startedAt},`
+    const details = `${who} did not stop in order${crash.staleSocket ? "; its socket was removed" : ""}`
+    yield* Effect.logWarning(details)
+    facts.unshift(crashRecovered(details))
+    const since = lastHeard === undefined ? undefined : Option.getOrUndefined(parse(lastHeard))
+    yield* sink.emit(
+      OtelEvent.daemonCrashRecovered({
+        previousPid: crash.pid,
+        previousStartedAt: crash.startedAt,
+        downtimeMs: since === undefined ? undefined : startedAt.millis - since.millis,
+        staleSocket: crash.staleSocket,
+        leasesRestored: activeLeases,
+        leasesExpired: expired.length
+      })
+    )
+  }
+  // With the log unwritable the daemon still starts: it refuses leases until the cause is gone, and says why.
+  yield* audit.append(facts).pipe(Effect.catch((fault) => Effect.logError(fault.message)))
+  yield* sink.emit(OtelEvent.daemonStarted({ pid, version, socketPath: config.socketPath, activeLeases, secretCount }))
+  yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${config.socketPath}`)
+})
+
+const announceStop = Effect.fnUntraced(function* (stopReason: () => string) {
+  const sink = yield* OtelSink
+  const { pid, startedAt } = yield* Instance
+  const { activeLeases } = yield* status
+  const uptimeMs = (yield* Clock.currentTimeMillis) - startedAt.millis
+  const reason = stopReason()
+  yield* Effect.logInfo(`agent-secrets stops (${reason})`)
+  yield* sink.emit(OtelEvent.daemonStopped({ pid, reason, uptimeMs, activeLeases }))
+})

@@ -1,0 +1,114 @@
+/**
+ * One daemon for one state directory, and what became of the one before.
+ *
+ * The lock is SQLite's on a file of its own: the kernel frees it with the process,
+ * however that ends, so it is never stale and no pid has to be believed. The file
+ * must not be opened by anything else in this process, or the lock is gone. A run
+ * file tells who is running; where it is still there at a start, the last daemon
+ * did not stop in order.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as fs from "node:fs/promises"
+import type { Timestamp } from "../domain/Timestamp.ts"
+import { fromMillis } from "../domain/Timestamp.ts"
+import { attempt, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
+import { claimSocketPath } from "./socketPath.ts"
+import { exitStatus, StartError } from "./StartError.ts"
+
+const RunFile = Schema.Struct({ pid: Schema.Int, started_at: Schema.String, socket: Schema.String })
+const decodeRunFile = Schema.decodeUnknownOption(Schema.fromJsonString(RunFile))
+
+/** A daemon that did not stop in order. */
+export interface Crash {
+  /** As it wrote them; undefined if it was the predecessor, which wrote nothing. */
+  readonly pid: number | undefined
+  readonly startedAt: string | undefined
+  /** It left a dead socket behind. */
+  readonly staleSocket: boolean
+}
+
+export interface InstancePaths {
+  readonly directory: string
+  readonly socket: string
+  readonly lock: string
+  readonly run: string
+}
+
+export class Instance extends Context.Service<
+  Instance,
+  {
+    readonly pid: number
+    readonly startedAt: Timestamp
+    readonly crash: Crash | undefined
+  }
+>()("agent-secrets/Instance") {
+  /** Makes the state directory, takes the lock and frees the place of the socket. */
+  static readonly layer = (paths: InstancePaths) =>
+    Layer.effect(
+      Instance,
+      Effect.gen(function* () {
+        yield* attempt("create", paths.directory, () => fs.mkdir(paths.directory, { recursive: true, mode: 0o700 }))
+        if (yield* tightenMode(paths.directory, 0o700)) {
+          yield* Effect.logWarning(`${paths.directory} was open to others; its mode is 0700 now`)
+        }
+        const before = yield* readIfPresent(paths.run)
+        const last = before === undefined ? Option.none() : decodeRunFile(before.toString("utf8"))
+        yield* lock(paths, Option.getOrUndefined(last)?.pid)
+        const { wasStale } = yield* claimSocketPath(paths.socket)
+
+        const startedAt = fromMillis(yield* Clock.currentTimeMillis)
+        const run = { pid: process.pid, started_at: startedAt.text, socket: paths.socket }
+        yield* Effect.acquireRelease(replaceFile(paths.run, [Buffer.from(`${JSON.stringify(run)}\n`, "utf8")]), () =>
+          Effect.ignore(attempt("remove", paths.run, () => fs.rm(paths.run, { force: true })))
+        )
+        const crash =
+          before === undefined && !wasStale
+            ? undefined
+            : {
+                pid: Option.getOrUndefined(last)?.pid,
+                startedAt: Option.getOrUndefined(last)?.started_at,
+                staleSocket: wasStale
+              }
+        return { pid: process.pid, startedAt, crash }
+      })
+    )
+}
+
+const lock = (paths: InstancePaths, owner: number | undefined) =>
+  Effect.acquireRelease(
+    Effect.gen(function* () {
+      yield* attempt("create", paths.lock, () => fs.open(paths.lock, "a", 0o600).then((file) => file.close()))
+      const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
+      return yield* Effect.try({
+        try: () => {
+          const database = new DatabaseSync(paths.lock)
+          database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE")
+          return database
+        },
+        catch: (cause) => cannotLock(paths, owner, cause)
+      })
+    }),
+    (database) => Effect.sync(() => database.close())
+  )
+
+const cannotLock = (paths: InstancePaths, owner: number | undefined, cause: unknown): StartError => {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  if (!reason.includes("locked")) {
+    return new StartError({
+      reason: `cannot lock ${paths.lock}: ${reason}`,
+      fix: `Look at what is wrong with that file; it holds nothing and may be removed while no daemon runs.`,
+      exitStatus: exitStatus.cannotCreate
+    })
+  }
+  const who = owner === undefined ? "another daemon" : `another daemon, process ${owner},`
+  return new StartError({
+    reason: `${who} is serving ${paths.directory}`,
+    fix: "Stop that one first, or use another state directory.",
+    exitStatus: exitStatus.alreadyRunning
+  })
+}

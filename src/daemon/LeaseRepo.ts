@@ -1,0 +1,169 @@
+/**
+ * The table of leases, changed only by transactions.
+ *
+ * One fiber owns the table. It takes the transactions that wait, runs them one
+ * after the other over the table, and writes the audit entries of all of them with
+ * one append and one flush; only then does any of them get its answer. When the
+ * append fails, every change of the batch is undone and every one of them is told
+ * so: no audit entry, no change.
+ *
+ * Counts read outside a transaction may run ahead of the disk by the batch that is
+ * being written.
+ */
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import type { AuditFact } from "../domain/AuditEntry.ts"
+import type { Lease } from "../domain/Lease.ts"
+import type { AuditLogError, AuditPosition } from "./AuditLog.ts"
+import { AuditLog } from "./AuditLog.ts"
+import * as LeaseCheckpoint from "./LeaseCheckpoint.ts"
+import { LeaseTable } from "./LeaseTable.ts"
+import * as LeaseTransaction from "./LeaseTransaction.ts"
+
+export class LeaseRepo extends Context.Service<
+  LeaseRepo,
+  {
+    /**
+     * Runs a program over the leases as one atomic, durable step; a program that fails changes no lease.
+     * All others wait for it, so it waits for nothing outside.
+     */
+    readonly transaction: <A, E>(
+      program: (leases: LeaseTransaction.LeaseTransaction) => Effect.Effect<A, E>
+    ) => Effect.Effect<A, E | AuditLogError>
+    readonly activeCount: Effect.Effect<number>
+    readonly activeCountOfSecret: (secretName: string) => Effect.Effect<number>
+  }
+>()("agent-secrets/LeaseRepo") {
+  /** The leases kept in leases.json and in the audit log. */
+  static readonly layer = (leasesPath: string) =>
+    Layer.effect(
+      LeaseRepo,
+      Effect.gen(function* () {
+        const changes = yield* Queue.sliding<void>(1)
+        const { repo, snapshot, stop } = yield* start(yield* LeaseCheckpoint.load(leasesPath), () =>
+          Queue.offerUnsafe(changes, undefined)
+        )
+        const saveAtEnd = Effect.flatMap(stop, (last) => LeaseCheckpoint.write(leasesPath, last)).pipe(
+          Effect.catch((fault) => Effect.logWarning(`${fault.message}; the audit log has the leases`))
+        )
+        yield* Effect.addFinalizer(() => saveAtEnd)
+        yield* Effect.forkScoped(LeaseCheckpoint.keepWriting(leasesPath, Queue.take(changes), snapshot))
+        return repo
+      })
+    )
+
+  /** The leases in memory alone, for tests; the audit log is whichever is provided. */
+  static readonly layerMemory = Layer.effect(
+    LeaseRepo,
+    Effect.gen(function* () {
+      const { repo, stop } = yield* start([], () => undefined)
+      yield* Effect.addFinalizer(() => stop)
+      return repo
+    })
+  )
+}
+
+/** How many transactions may wait; further ones wait to be let in. */
+const queueLength = 1024
+/** How many are written with one flush: enough that the flush is not what limits, few enough to take a moment. */
+const batchLength = 256
+
+/** Something on its way through the writer: run over the table, made durable with its batch, then answered. */
+interface Waiting {
+  readonly run: (table: LeaseTable, now: number) => Effect.Effect<Ran>
+  /** Tells the one who waits that the batch broke down. */
+  readonly abandon: (cause: Cause.Cause<never>) => void
+}
+
+interface Ran {
+  readonly facts: ReadonlyArray<AuditFact>
+  readonly undo: () => void
+  readonly answer: (durable: Exit.Exit<AuditPosition, AuditLogError>) => void
+}
+
+const start = Effect.fnUntraced(function* (leases: Iterable<Lease>, onChange: () => void) {
+  const audit = yield* AuditLog
+  const table = new LeaseTable()
+  for (const lease of leases) table.insert(lease)
+  let position = yield* audit.position
+  const queue = yield* Queue.bounded<Waiting, Cause.Done>(queueLength)
+
+  const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<Waiting>) {
+    const now = yield* Clock.currentTimeMillis
+    const ran: Array<Ran> = []
+    for (const waiting of batch) ran.push(yield* waiting.run(table, now))
+    const facts = ran.flatMap((one) => one.facts)
+    const written = facts.length === 0 ? Exit.succeed(position) : yield* Effect.exit(audit.append(facts))
+    if (Exit.isFailure(written)) {
+      for (const one of ran.toReversed()) one.undo()
+    } else if (written.value !== position) {
+      position = written.value
+      onChange()
+    }
+    for (const one of ran) one.answer(written)
+  })
+
+  const commitOrAbandon = (batch: ReadonlyArray<Waiting>) =>
+    Effect.catchCause(commit(batch), (cause) => {
+      for (const waiting of batch) waiting.abandon(cause)
+      return Effect.logFatal("the lease table broke down", cause)
+    })
+
+  const writer = yield* Queue.takeBetween(queue, 1, batchLength).pipe(
+    Effect.flatMap(commitOrAbandon),
+    Effect.forever,
+    Effect.ignore,
+    Effect.uninterruptible,
+    Effect.forkDetach
+  )
+
+  const enqueue = <A, E>(run: (answer: Deferred.Deferred<A, E>) => Waiting["run"]): Effect.Effect<A, E> =>
+    Effect.gen(function* () {
+      const answer = Deferred.makeUnsafe<A, E>()
+      const abandon = (cause: Cause.Cause<never>) => Deferred.doneUnsafe(answer, Exit.failCause(cause))
+      const accepted = yield* Queue.offer(queue, { run: run(answer), abandon })
+      return accepted ? yield* Deferred.await(answer) : yield* Effect.interrupt
+    })
+
+  const repo = LeaseRepo.of({
+    transaction: <A, E>(program: (leases: LeaseTransaction.LeaseTransaction) => Effect.Effect<A, E>) =>
+      enqueue<A, E | AuditLogError>(
+        (answer) => (leases, now) =>
+          Effect.map(LeaseTransaction.run(leases, now, program), ({ exit, facts, undo }) => ({
+            facts,
+            undo,
+            answer: (durable) => {
+              Deferred.doneUnsafe(answer, Exit.isFailure(durable) ? Exit.failCause(durable.cause) : exit)
+            }
+          }))
+      ),
+    activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
+    activeCountOfSecret: (name) => Effect.map(Clock.currentTimeMillis, (now) => table.countOfSecret(name, now))
+  })
+
+  /** The leases between two batches, and how far into the log they reach. */
+  const snapshot = enqueue<LeaseCheckpoint.Snapshot, never>(
+    (answer) => (leases, now) =>
+      Effect.succeed({
+        facts: [],
+        undo: () => undefined,
+        answer: () => Deferred.doneUnsafe(answer, Exit.succeed({ leases: leases.active(now), position }))
+      })
+  )
+
+  /** Ends the writer when all that wait have been answered; gives the leases as they are then. */
+  const stop = Queue.end(queue).pipe(
+    Effect.andThen(Fiber.await(writer)),
+    Effect.andThen(Clock.currentTimeMillis),
+    Effect.map((now): LeaseCheckpoint.Snapshot => ({ leases: table.active(now), position }))
+  )
+
+  return { repo, snapshot, stop }
+})

@@ -1,0 +1,174 @@
+/**
+ * The leases in memory: found by id, by pair and by secret, and counted, at a
+ * cost that does not grow with how many there are.
+ *
+ * A lease whose time is over leaves the active ones the moment anybody looks and
+ * waits among the expired until the sweep has recorded its end. Changes are undone
+ * by their opposite: `insert` by `remove` and the other way round. No I/O here,
+ * and no rule about who may hold what; the time is always given, in milliseconds.
+ */
+import type { Lease } from "../domain/Lease.ts"
+import { isExpired } from "../domain/Lease.ts"
+
+/** Revoked leases that are remembered, so that revoking again can be answered; a bound, not a promise. */
+const rememberedRevoked = 1000
+
+export class LeaseTable {
+  private readonly byId = new Map<string, Lease>()
+  private readonly bySecret = new Map<string, LeasesOfSecret>()
+  private readonly expired = new Map<string, Lease>()
+  private readonly revoked = new Map<string, Lease>()
+  private heap: Array<Lease> = []
+
+  insert(lease: Lease): void {
+    this.revoked.delete(lease.id)
+    this.byId.set(lease.id, lease)
+    let ofSecret = this.bySecret.get(lease.secretName)
+    if (ofSecret === undefined) this.bySecret.set(lease.secretName, (ofSecret = new LeasesOfSecret()))
+    ofSecret.insert(lease)
+    push(this.heap, lease)
+  }
+
+  /** Takes a lease out, whether active or expired; tells whether it was there. */
+  remove(lease: Lease): boolean {
+    if (this.expired.delete(lease.id)) return true
+    if (!this.byId.delete(lease.id)) return false
+    this.unindex(lease)
+    // The heap forgets a removed lease only when it comes to its top, so it is rebuilt before it holds mostly those.
+    if (this.heap.length > 2 * this.byId.size + 64) {
+      this.heap = []
+      for (const kept of this.byId.values()) push(this.heap, kept)
+    }
+    return true
+  }
+
+  /** Takes a lease out and remembers it as revoked; tells whether it was there. */
+  revoke(lease: Lease): boolean {
+    if (!this.remove(lease)) return false
+    this.revoked.set(lease.id, lease)
+    if (this.revoked.size > rememberedRevoked) {
+      for (const oldest of this.revoked.keys().take(1)) this.revoked.delete(oldest)
+    }
+    return true
+  }
+
+  findRevoked(id: string): Lease | undefined {
+    return this.revoked.get(id)
+  }
+
+  /** The lease of this id, active or expired. */
+  find(id: string): Lease | undefined {
+    return this.byId.get(id) ?? this.expired.get(id)
+  }
+
+  /** The active leases of one pair: at most one, unless the predecessor stacked them. */
+  ofPair(secretName: string, clientId: string, now: number): ReadonlyArray<Lease> {
+    this.setExpiredAside(now)
+    return this.bySecret.get(secretName)?.ofClient(clientId) ?? []
+  }
+
+  ofSecret(secretName: string, now: number): ReadonlyArray<Lease> {
+    this.setExpiredAside(now)
+    return this.bySecret.get(secretName)?.all() ?? []
+  }
+
+  active(now: number): ReadonlyArray<Lease> {
+    this.setExpiredAside(now)
+    return [...this.byId.values()]
+  }
+
+  /** The leases whose end is not recorded yet, at most `most` of them. */
+  due(now: number, most: number): ReadonlyArray<Lease> {
+    this.setExpiredAside(now)
+    return [...this.expired.values().take(most)]
+  }
+
+  count(now: number): number {
+    this.setExpiredAside(now)
+    return this.byId.size
+  }
+
+  countOfSecret(secretName: string, now: number): number {
+    this.setExpiredAside(now)
+    return this.bySecret.get(secretName)?.size ?? 0
+  }
+
+  private setExpiredAside(now: number): void {
+    for (let first = this.heap[0]; first !== undefined && isExpired(first, now); first = this.heap[0]) {
+      pop(this.heap)
+      if (this.byId.get(first.id) !== first) continue
+      this.byId.delete(first.id)
+      this.unindex(first)
+      this.expired.set(first.id, first)
+    }
+  }
+
+  private unindex(lease: Lease): void {
+    const ofSecret = this.bySecret.get(lease.secretName)
+    ofSecret?.remove(lease)
+    if (ofSecret?.size === 0) this.bySecret.delete(lease.secretName)
+  }
+}
+
+class LeasesOfSecret {
+  size = 0
+  private readonly byClient = new Map<string, Array<Lease>>()
+
+  insert(lease: Lease): void {
+    this.size += 1
+    const held = this.byClient.get(lease.clientId)
+    if (held === undefined) this.byClient.set(lease.clientId, [lease])
+    else held.push(lease)
+  }
+
+  remove(lease: Lease): void {
+    const held = this.byClient.get(lease.clientId)
+    const at = held?.findIndex((one) => one.id === lease.id) ?? -1
+    if (held === undefined || at < 0) return
+    this.size -= 1
+    held.splice(at, 1)
+    if (held.length === 0) this.byClient.delete(lease.clientId)
+  }
+
+  ofClient(clientId: string): ReadonlyArray<Lease> {
+    return this.byClient.get(clientId)?.slice() ?? []
+  }
+
+  all(): ReadonlyArray<Lease> {
+    return [...this.byClient.values()].flat()
+  }
+}
+
+/** A binary heap, the lease that expires first on top. */
+const push = (heap: Array<Lease>, lease: Lease): void => {
+  let at = heap.push(lease) - 1
+  while (at > 0) {
+    const parent = (at - 1) >> 1
+    if (expiry(heap, parent) <= lease.expiresAt.millis) break
+    swap(heap, at, parent)
+    at = parent
+  }
+}
+
+const pop = (heap: Array<Lease>): void => {
+  const last = heap.pop()
+  if (last === undefined || heap.length === 0) return
+  heap[0] = last
+  for (let at = 0; ;) {
+    const left = 2 * at + 1
+    const smaller = expiry(heap, left + 1) < expiry(heap, left) ? left + 1 : left
+    if (expiry(heap, smaller) >= expiry(heap, at)) return
+    swap(heap, at, smaller)
+    at = smaller
+  }
+}
+
+const expiry = (heap: Array<Lease>, at: number): number => heap[at]?.expiresAt.millis ?? Number.POSITIVE_INFINITY
+
+const swap = (heap: Array<Lease>, a: number, b: number): void => {
+  const first = heap[a]
+  const second = heap[b]
+  if (first === undefined || second === undefined) return
+  heap[a] = second
+  heap[b] = first
+}

@@ -1,0 +1,68 @@
+/**
+ * acquire: the product in one function.
+ *
+ * A client asks for a secret. Its older leases of that secret are looked up and
+ * revoked, the new one is issued, and the value is handed out when the audit log
+ * has all of it on the disk. One step: nobody sees two active leases of a pair,
+ * and what is refused or cannot be recorded changes nothing.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Redacted from "effect/Redacted"
+import { randomUUID } from "node:crypto"
+import { leaseAcquired, leaseRefused, leaseReplaced } from "../domain/AuditEntry.ts"
+import type { GoDuration } from "../domain/GoDuration.ts"
+import type { Lease } from "../domain/Lease.ts"
+import { make } from "../domain/Lease.ts"
+import type { SecretNotFound } from "../domain/Secret.ts"
+import type { TtlPolicy, TtlTooLong } from "../domain/Ttl.ts"
+import { grantedTtl } from "../domain/Ttl.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
+import { OtelSink } from "../otel/OtelSink.ts"
+import type { AuditLogError } from "./AuditLog.ts"
+import { LeaseRepo } from "./LeaseRepo.ts"
+import { SecretStore } from "./SecretStore.ts"
+
+export interface AcquireRequest {
+  readonly secretName: string
+  readonly clientId: string
+  /** Nanoseconds; zero or less asks for the default. */
+  readonly ttl: GoDuration
+}
+
+export interface Acquired {
+  readonly lease: Lease
+  readonly value: Redacted.Redacted
+  /** The leases that ended because of this one. */
+  readonly replaced: ReadonlyArray<Lease>
+}
+
+export const acquire = Effect.fn("acquire")(function* (
+  request: AcquireRequest,
+  policy: TtlPolicy
+): Effect.fn.Return<Acquired, SecretNotFound | TtlTooLong | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
+  const { secretName, clientId } = request
+  const secrets = yield* SecretStore
+  const leases = yield* LeaseRepo
+  const sink = yield* OtelSink
+  const id = yield* Effect.sync(() => randomUUID())
+
+  const grant = leases.transaction(
+    Effect.fnUntraced(function* (held) {
+      const { value } = yield* secrets.get(secretName)
+      const ttl = yield* Effect.fromResult(grantedTtl(request.ttl, policy)).pipe(
+        Effect.tapError((reason) => Effect.sync(() => held.record(leaseRefused(secretName, clientId, reason))))
+      )
+      const lease = make({ id, secretName, clientId, ttl, now: held.now })
+      const replaced = held.ofPair(secretName, clientId)
+      for (const old of replaced) held.end(old, leaseReplaced(old, lease, ttl))
+      held.issue(lease, leaseAcquired(lease, ttl))
+      return { lease, value, replaced, ttl }
+    })
+  )
+
+  const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant)
+  for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl))
+  yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, Duration.toMillis(took)))
+  return { lease, value, replaced }
+})

@@ -1,0 +1,70 @@
+/**
+ * age: the key in identity.age and the encryption of secrets.age.
+ *
+ * Binary age v1 files for the identity's own X25519 recipient, as the `age`
+ * command and the predecessor read them. The cryptography is the npm package
+ * age-encryption; this file only knows the two forms on the disk.
+ */
+import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+
+/** A file is not what age understands, or not for this key. Neither contents nor key are part of it. */
+export class AgeError extends Data.TaggedError("AgeError")<{ readonly reason: string }> {
+  override get message() {
+    return this.reason
+  }
+}
+
+export interface AgeKey {
+  /** `AGE-SECRET-KEY-1…`, without a line feed: the whole of identity.age. */
+  readonly identity: Redacted.Redacted
+  readonly encrypt: (text: string) => Effect.Effect<Uint8Array, AgeError>
+  /** Fails if the file is damaged, cut off, for another key or not UTF-8. */
+  readonly decrypt: (file: Uint8Array) => Effect.Effect<string, AgeError>
+}
+
+export const generate: Effect.Effect<AgeKey, AgeError> = Effect.flatMap(
+  attempt("no key could be made", () => generateX25519Identity()),
+  (identity) => fromIdentity(identity)
+)
+
+/** Reads identity.age, also with the comments and line feeds that `age-keygen` writes. */
+export const readIdentity = (file: Uint8Array): Effect.Effect<AgeKey, AgeError> => {
+  const keys = Buffer.from(file)
+    .toString("utf8")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("#"))
+  const [identity] = keys
+  if (identity === undefined || keys.length > 1) {
+    return Effect.fail(new AgeError({ reason: `it holds ${keys.length} age keys, and it must hold one` }))
+  }
+  return fromIdentity(identity)
+}
+
+const fromIdentity = (identity: string): Effect.Effect<AgeKey, AgeError> =>
+  Effect.map(
+    attempt("it does not hold an age X25519 key", () => identityToRecipient(identity)),
+    (recipient) => ({
+      identity: Redacted.make(identity),
+      encrypt: (text) =>
+        attempt("the store could not be encrypted", () => {
+          const encrypter = new Encrypter()
+          encrypter.addRecipient(recipient)
+          return encrypter.encrypt(text)
+        }),
+      decrypt: (file) =>
+        attempt("it is damaged, or not encrypted to the key in identity.age", async () => {
+          const decrypter = new Decrypter()
+          decrypter.addIdentity(identity)
+          return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await decrypter.decrypt(file))
+        })
+    })
+  )
+
+/** What the library throws may quote what it was given, so only our own words come out. */
+function attempt<A>(reason: string, run: () => Promise<A>): Effect.Effect<A, AgeError> {
+  return Effect.tryPromise({ try: run, catch: () => new AgeError({ reason }) })
+}

@@ -1,0 +1,27 @@
+/**
+ * deleteSecret: removes a secret and ends its leases.
+ *
+ * The secret goes first, so that no acquire can come between: one that was in time
+ * is among the leases that end here, a later one finds no secret. The leases end
+ * also where the secret is gone already, so a deletion that broke off half-way is
+ * finished by asking again.
+ */
+import * as Effect from "effect/Effect"
+import { leasesOfSecretRevoked } from "../domain/AuditEntry.ts"
+import { LeaseRepo } from "./LeaseRepo.ts"
+import { SecretStore } from "./SecretStore.ts"
+
+export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
+  const secrets = yield* SecretStore
+  const leases = yield* LeaseRepo
+  const endLeases = leases.transaction((held) => {
+    const ended = held.ofSecret(name)
+    for (const lease of ended) held.revoke(lease)
+    held.record(leasesOfSecretRevoked(name, ended.length))
+    return Effect.void
+  })
+  yield* secrets
+    .remove(name)
+    .pipe(Effect.catchTag("SecretNotFound", (notFound) => Effect.andThen(endLeases, Effect.fail(notFound))))
+  yield* endLeases
+})

@@ -1,0 +1,119 @@
+/**
+ * Files that are either the old ones or the new ones, never something between.
+ *
+ * A write goes to a temporary file beside the target, is flushed, checked for
+ * its length and renamed over the target; then the directory is flushed. What
+ * fails leaves the target as it was. One writer at a time per path: the daemon's
+ * instance lock sees to that.
+ */
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs/promises"
+import { constants } from "node:fs"
+import * as path from "node:path"
+
+/** The system refused an operation on a file. The message names the operation, the path and the reason. */
+export class FileFault extends Data.TaggedError("FileFault")<{
+  readonly operation: string
+  readonly path: string
+  readonly cause: unknown
+}> {
+  /** The system's name for the reason, such as ENOSPC; empty if it gave none. */
+  get code(): string {
+    return this.cause instanceof Error && "code" in this.cause ? String(this.cause.code) : ""
+  }
+  override get message() {
+    const reason = this.cause instanceof Error ? this.cause.message.replace(/, \w+( '.*')?$/, "") : String(this.cause)
+    return `cannot ${this.operation} ${this.path}: ${reason}`
+  }
+}
+
+/** Runs a promise of node:fs; what it throws becomes a `FileFault`. */
+export const attempt = <A>(operation: string, file: string, run: () => Promise<A>): Effect.Effect<A, FileFault> =>
+  Effect.tryPromise({ try: run, catch: (cause) => new FileFault({ operation, path: file, cause }) })
+
+/** The contents of a file, or undefined where there is none. */
+export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, FileFault> =>
+  attempt("read", file, () => fs.readFile(file)).pipe(
+    Effect.catchTag("FileFault", (fault) => (fault.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(fault)))
+  )
+
+/**
+ * Replaces a file, mode 0600. With `backup`, the contents before the change stay
+ * under that name. Cannot be interrupted half-way.
+ */
+export const replaceFile = (
+  file: string,
+  contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  options?: { readonly backup?: string }
+): Effect.Effect<void, FileFault> =>
+  attempt("write", file, async () => {
+    const temporary = `${file}.tmp`
+    try {
+      await writeNew(temporary, contents)
+      if (options?.backup !== undefined) await keepCopy(file, options.backup)
+      await fs.rename(temporary, file)
+      await flushDirectory(path.dirname(file))
+    } catch (cause) {
+      await fs.rm(temporary, { force: true }).catch(() => undefined)
+      throw cause
+    }
+  }).pipe(Effect.uninterruptible)
+
+/** Renames within one directory, and flushes that directory. */
+export const renameDurably = (from: string, to: string): Effect.Effect<void, FileFault> =>
+  attempt("rename", from, async () => {
+    await fs.rename(from, to)
+    await flushDirectory(path.dirname(to))
+  }).pipe(Effect.uninterruptible)
+
+/** Takes away what group and others may do with a file; tells whether there was anything to take. */
+export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, FileFault> =>
+  attempt("change the mode of", file, async () => {
+    const found = await fs.stat(file)
+    if ((found.mode & 0o077) === 0) return false
+    await fs.chmod(file, mode)
+    return true
+  })
+
+const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => {
+  await fs.rm(file, { force: true })
+  const handle = await fs.open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+  try {
+    let length = 0
+    for await (const chunk of contents) {
+      await handle.writeFile(chunk)
+      length += chunk.length
+    }
+    await handle.sync()
+    // A short write on a full disk must not be renamed into place.
+    const { size } = await handle.stat()
+    if (size !== length) throw new Error(`wrote ${size} of ${length} bytes`)
+  } finally {
+    await handle.close()
+  }
+}
+
+/** A hard link, so the copy costs nothing and is whole at every moment. */
+const keepCopy = async (file: string, backup: string): Promise<void> => {
+  const temporary = `${backup}.tmp`
+  await fs.rm(temporary, { force: true })
+  try {
+    await fs.link(file, temporary)
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return
+    throw cause
+  }
+  await fs.rename(temporary, backup)
+  // rename(2) does nothing where both names are links to one file, and then leaves both.
+  await fs.rm(temporary, { force: true })
+}
+
+const flushDirectory = async (directory: string): Promise<void> => {
+  const handle = await fs.open(directory, constants.O_RDONLY)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * revoke: ends one lease on purpose.
+ *
+ * Whoever revokes the same lease again is told that it is revoked, as the
+ * predecessor did for as long as it ran; here for the last ones revoked. A lease
+ * that was replaced is not there any more. The value cannot be taken back.
+ */
+import * as Effect from "effect/Effect"
+import { leaseRevoked, revokeRefused } from "../domain/AuditEntry.ts"
+import { LeaseNotFound } from "../domain/Lease.ts"
+import { LeaseRepo } from "./LeaseRepo.ts"
+
+export const revoke = Effect.fn("revoke")(function* (leaseId: string) {
+  const leases = yield* LeaseRepo
+  return yield* leases.transaction((held) => {
+    const lease = held.find(leaseId)
+    if (lease !== undefined) {
+      held.revoke(lease, leaseRevoked(lease))
+      return Effect.succeed(lease)
+    }
+    const revoked = held.findRevoked(leaseId)
+    if (revoked !== undefined) {
+      held.record(leaseRevoked(revoked))
+      return Effect.succeed(revoked)
+    }
+    held.record(revokeRefused(leaseId))
+    return Effect.fail(new LeaseNotFound({ leaseId }))
+  })
+})

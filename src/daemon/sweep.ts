@@ -1,0 +1,43 @@
+/**
+ * The sweep: records the end of leases whose time is over.
+ *
+ * They stopped being active by themselves at that moment; the sweep writes it down
+ * and frees them. It runs at the start and then every minute, a few hundred
+ * leases at a time, so that a mass of them holds up nobody.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { leaseExpired } from "../domain/AuditEntry.ts"
+import type { Lease } from "../domain/Lease.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
+import { OtelSink } from "../otel/OtelSink.ts"
+import { LeaseRepo } from "./LeaseRepo.ts"
+
+/** As often as the predecessor. */
+export const sweepInterval = Duration.seconds(60)
+const atOnce = 500
+
+/** One sweep; gives the leases whose end it recorded. */
+export const sweep = Effect.fn("sweep")(function* () {
+  const leases = yield* LeaseRepo
+  const sink = yield* OtelSink
+  const ended: Array<Lease> = []
+  const part = leases.transaction((held) => {
+    const due = held.due(atOnce)
+    for (const lease of due) held.end(lease, leaseExpired(lease))
+    return Effect.succeed(due)
+  })
+  const all = Effect.tap(part, (due) => Effect.sync(() => ended.push(...due))).pipe(
+    Effect.repeat({ while: (due) => due.length === atOnce })
+  )
+  const [took] = yield* Effect.timed(all)
+  if (ended.length > 0) yield* sink.emit(OtelEvent.leasesExpired(ended, Duration.toMillis(took)))
+  return ended
+})
+
+/** Sweeps for ever. A sweep that could not be recorded is tried again with the next. */
+export const sweepForever = sweep().pipe(
+  Effect.catchTag("AuditLogError", (fault) => Effect.logWarning(`expired leases are not recorded: ${fault.message}`)),
+  Effect.repeat(Schedule.fixed(sweepInterval))
+)

@@ -1,0 +1,146 @@
+/**
+ * One line of audit.log: what it says, and for each event the words it says it in.
+ *
+ * The members and their order are the predecessor's (protocol specification,
+ * 9.4). `expires_at` is ours: with it the log alone tells which leases are
+ * active, and readers of the old format skip members they do not know.
+ * An entry never holds a value.
+ */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { GoDuration } from "./GoDuration.ts"
+import { format } from "./GoDuration.ts"
+import { stringify } from "./goText.ts"
+import type { Lease } from "./Lease.ts"
+import type { Timestamp } from "./Timestamp.ts"
+import type { TtlTooLong } from "./Ttl.ts"
+
+/** An entry as it stands in the log. Actions written by others are kept as they are. */
+export const AuditEntry = Schema.Struct({
+  timestamp: Schema.String,
+  action: Schema.String,
+  secret_name: Schema.optionalKey(Schema.String),
+  client_id: Schema.optionalKey(Schema.String),
+  lease_id: Schema.optionalKey(Schema.String),
+  details: Schema.optionalKey(Schema.String),
+  success: Schema.Boolean,
+  expires_at: Schema.optionalKey(Schema.String)
+})
+export type AuditEntry = typeof AuditEntry.Type
+
+/** An entry that has happened but carries no time yet: the log stamps it when it writes it. */
+export type AuditFact = Omit<AuditEntry, "timestamp">
+
+/** The line for a fact at a moment, with its line feed. */
+export const toLine = (fact: AuditFact, at: Timestamp): string =>
+  `${stringify({
+    timestamp: at.text,
+    action: fact.action,
+    secret_name: nonEmpty(fact.secret_name),
+    client_id: nonEmpty(fact.client_id),
+    lease_id: nonEmpty(fact.lease_id),
+    details: nonEmpty(fact.details),
+    success: fact.success,
+    expires_at: fact.expires_at
+  })}\n`
+
+/** Reads one line; none if it is not an entry. */
+export const fromLine = (line: string): Option.Option<AuditEntry> => decode(line)
+
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(AuditEntry))
+const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
+
+const ofLease = (lease: Lease) => ({
+  secret_name: lease.secretName,
+  client_id: lease.clientId,
+  lease_id: lease.id
+})
+
+export const leaseAcquired = (lease: Lease, ttl: GoDuration): AuditFact => ({
+  action: "lease_acquire",
+  ...ofLease(lease),
+  details: `TTL: ${format(ttl)}`,
+  success: true,
+  expires_at: lease.expiresAt.text
+})
+
+export const leaseReplaced = (old: Lease, next: Lease, ttl: GoDuration): AuditFact => ({
+  action: "lease_replace",
+  ...ofLease(old),
+  details: `replaced by ${next.id}, TTL: ${format(ttl)}`,
+  success: true
+})
+
+export const leaseRefused = (secretName: string, clientId: string, reason: TtlTooLong): AuditFact => ({
+  action: "lease_acquire",
+  secret_name: secretName,
+  client_id: clientId,
+  details: `TTL ${reason.requested} exceeds max ${reason.maximum}`,
+  success: false
+})
+
+export const leaseRevoked = (lease: Lease): AuditFact => ({
+  action: "lease_revoke",
+  ...ofLease(lease),
+  success: true
+})
+
+export const revokeRefused = (leaseId: string): AuditFact => ({
+  action: "lease_revoke",
+  lease_id: leaseId,
+  details: "lease not found",
+  success: false
+})
+
+export const leaseExpired = (lease: Lease): AuditFact => ({
+  action: "lease_expire",
+  ...ofLease(lease),
+  success: true
+})
+
+/** Ends all leases of one secret; written also when there were none. */
+export const leasesOfSecretRevoked = (secretName: string, count: number): AuditFact => ({
+  action: "lease_revoke",
+  secret_name: secretName,
+  details: `revoked ${count} leases`,
+  success: true
+})
+
+/** Ends all leases there are. */
+export const allLeasesRevoked = (count: number): readonly [AuditFact, AuditFact] => [
+  { action: "killswitch", details: `revoked ${count} leases`, success: true },
+  { action: "killswitch", details: "all leases revoked", success: true }
+]
+
+export const secretAdded = (name: string): AuditFact => ({ action: "secret_add", secret_name: name, success: true })
+
+export const secretDeleted = (name: string): AuditFact => ({
+  action: "secret_delete",
+  secret_name: name,
+  success: true
+})
+
+/** A change of the store that was announced and then could not be written. */
+export const changeFailed = (announced: AuditFact): AuditFact => ({
+  ...announced,
+  details: "the store could not be written; nothing was changed",
+  success: false
+})
+
+export const daemonStarted = (socketPath: string): AuditFact => ({
+  action: "daemon_start",
+  details: `listening on ${socketPath}`,
+  success: true
+})
+
+export const daemonStopped: AuditFact = { action: "daemon_stop", details: "daemon stopped gracefully", success: true }
+
+/** The last daemon of this directory did not stop in order; `details` says what is known of it. */
+export const crashRecovered = (details: string): AuditFact => ({
+  action: "daemon_crash_recovered",
+  details,
+  success: true
+})
+
+/** The log or the lease file was not as it should be, and what was done about it. */
+export const fileMended = (details: string): AuditFact => ({ action: "file_mended", details, success: true })

@@ -1,0 +1,95 @@
+/**
+ * Durations in the grammar of the predecessor: read `1h30m`, print `1h30m0s`.
+ *
+ * The unit is the nanosecond, as a bigint, because the grammar reaches ±2⁶³ ns
+ * and a double does not. Source of the grammar, of the printed form and of the
+ * error texts: protocol specification, section 5 (Go's time package).
+ */
+import * as Result from "effect/Result"
+
+/** A length of time in nanoseconds; may be negative. */
+export type GoDuration = bigint
+
+export const millisecond: GoDuration = 1_000_000n
+export const second: GoDuration = 1_000n * millisecond
+export const minute: GoDuration = 60n * second
+export const hour: GoDuration = 60n * minute
+
+const units: ReadonlyMap<string, bigint> = new Map([
+  ["ns", 1n],
+  ["us", 1_000n],
+  ["\u00b5s", 1_000n],
+  ["\u03bcs", 1_000n],
+  ["ms", millisecond],
+  ["s", second],
+  ["m", minute],
+  ["h", hour]
+])
+
+const limit = 2n ** 63n
+
+/** Reads a duration; the failure is the text the predecessor gives, `time: …`. */
+export const parse = (text: string): Result.Result<GoDuration, string> => {
+  const invalid = Result.fail(`time: invalid duration ${quote(text)}`)
+  const negative = text.startsWith("-")
+  let rest = negative || text.startsWith("+") ? text.slice(1) : text
+  if (rest === "0") return Result.succeed(0n)
+  if (rest === "") return invalid
+
+  let total = 0n
+  while (rest !== "") {
+    const number = /^([0-9]*)(?:\.([0-9]*))?/.exec(rest)
+    const whole = number?.[1] ?? ""
+    const fraction = number?.[2] ?? ""
+    if (whole === "" && fraction === "") return invalid
+    rest = rest.slice(number?.[0].length ?? 0)
+
+    const unitText = /^[^0-9.]*/.exec(rest)?.[0] ?? ""
+    if (unitText === "") return Result.fail(`time: missing unit in duration ${quote(text)}`)
+    const unit = units.get(unitText)
+    if (unit === undefined) return Result.fail(`time: unknown unit ${quote(unitText)} in duration ${quote(text)}`)
+    rest = rest.slice(unitText.length)
+
+    total += BigInt(whole || "0") * unit + (BigInt(fraction || "0") * unit) / 10n ** BigInt(fraction.length)
+    if (total > limit) return invalid
+  }
+  if (!negative && total === limit) return invalid
+  return Result.succeed(negative ? -total : total)
+}
+
+/** Prints a duration: one unit below a second, else hours, minutes and seconds without leading zero units. */
+export const format = (duration: GoDuration): string => {
+  if (duration === 0n) return "0s"
+  const sign = duration < 0n ? "-" : ""
+  const nanos = duration < 0n ? -duration : duration
+  if (nanos < 1_000n) return `${sign}${nanos}ns`
+  if (nanos < millisecond) return `${sign}${decimal(nanos, 1_000n)}\u00b5s`
+  if (nanos < second) return `${sign}${decimal(nanos, millisecond)}ms`
+  const hours = nanos / hour
+  const minutes = (nanos % hour) / minute
+  const seconds = `${decimal(nanos % minute, second)}s`
+  if (hours > 0n) return `${sign}${hours}h${minutes}m${seconds}`
+  return minutes > 0n ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`
+}
+
+/** Whole milliseconds in a duration, the rest cut off: a lease never outlives what was granted. */
+export const toMillis = (duration: GoDuration): number => Number(duration / millisecond)
+
+const decimal = (value: bigint, unit: bigint): string => {
+  const digits = (value % unit)
+    .toString()
+    .padStart(unit.toString().length - 1, "0")
+    .replace(/0+$/, "")
+  return digits === "" ? `${value / unit}` : `${value / unit}.${digits}`
+}
+
+/** Quotes byte by byte, unlike the names in other messages. */
+const quote = (text: string): string => {
+  let out = ""
+  for (const byte of new TextEncoder().encode(text)) {
+    if (byte === 0x22 || byte === 0x5c) out += `\\${String.fromCharCode(byte)}`
+    else if (byte < 0x20 || byte >= 0x80) out += `\\x${byte.toString(16).padStart(2, "0")}`
+    else out += String.fromCharCode(byte)
+  }
+  return `"${out}"`
+}

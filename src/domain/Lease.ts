@@ -1,0 +1,82 @@
+/**
+ * A lease: a time-bounded grant of one secret to one client.
+ *
+ * At most one lease of a pair (client_id, secret_name) is active; `acquire`
+ * keeps that rule. A lease that was replaced, revoked or has expired exists only
+ * in the audit log. The shape on disk is leases.json of the predecessor
+ * (protocol specification, section 9.3).
+ */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { GoDuration } from "./GoDuration.ts"
+import { millisecond } from "./GoDuration.ts"
+import type { Timestamp } from "./Timestamp.ts"
+import { fromMillis, fromNanos, parse } from "./Timestamp.ts"
+
+export interface Lease {
+  /** A random UUID version 4 in lower case. */
+  readonly id: string
+  readonly secretName: string
+  /** Self-declared by whoever asks; it names, it does not authenticate. */
+  readonly clientId: string
+  readonly createdAt: Timestamp
+  /** The last moment at which the lease is active. */
+  readonly expiresAt: Timestamp
+}
+
+/** No active lease has this id. */
+export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNotFound", {
+  leaseId: Schema.String
+}) {
+  override get message() {
+    return "lease not found"
+  }
+}
+
+/** A lease that begins at `now` (milliseconds, wall clock) and lasts `ttl`. */
+export const make = (grant: {
+  readonly id: string
+  readonly secretName: string
+  readonly clientId: string
+  readonly now: number
+  readonly ttl: GoDuration
+}): Lease => ({
+  id: grant.id,
+  secretName: grant.secretName,
+  clientId: grant.clientId,
+  createdAt: fromMillis(grant.now),
+  expiresAt: fromNanos(BigInt(grant.now) * millisecond + grant.ttl)
+})
+
+/** Whether a lease is over at `now`, in milliseconds. At `expiresAt` itself it is still active. */
+export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis
+
+/** One element of leases.json. Members that others add are read over. */
+export const Row = Schema.Struct({
+  id: Schema.String,
+  secret_name: Schema.String,
+  client_id: Schema.String,
+  created_at: Schema.String,
+  expires_at: Schema.String,
+  revoked: Schema.optionalKey(Schema.Boolean)
+})
+export type Row = typeof Row.Type
+
+export const toRow = (lease: Lease): Row => ({
+  id: lease.id,
+  secret_name: lease.secretName,
+  client_id: lease.clientId,
+  created_at: lease.createdAt.text,
+  expires_at: lease.expiresAt.text,
+  revoked: false
+})
+
+/** The lease of a row; none if a time in it is not one. */
+export const fromRow = (row: Row): Option.Option<Lease> =>
+  Option.map(Option.all([parse(row.created_at), parse(row.expires_at)]), ([createdAt, expiresAt]) => ({
+    id: row.id,
+    secretName: row.secret_name,
+    clientId: row.client_id,
+    createdAt,
+    expiresAt
+  }))

@@ -1,0 +1,78 @@
+/**
+ * A moment, with the text it was read from or is written as.
+ *
+ * Comparisons use the milliseconds of the wall clock; the text keeps the
+ * nanoseconds and the offset of whoever wrote it, so a file that passes through
+ * this program comes out with the moments it went in with. New moments are printed
+ * as RFC 3339 in the local zone. Source: protocol specification, section 6.
+ */
+import * as DateTime from "effect/DateTime"
+import * as Option from "effect/Option"
+
+export interface Timestamp {
+  /** Milliseconds since 1970, UTC; finer digits of the text are cut off. */
+  readonly millis: number
+  /** RFC 3339, up to nine fraction digits. */
+  readonly text: string
+}
+
+/** What the predecessor writes where there is no moment. */
+export const zero: Timestamp = { millis: -62_135_596_800_000, text: "0001-01-01T00:00:00Z" }
+
+/** The moment `millis` milliseconds after 1970, written in the local zone. */
+export const fromMillis = (millis: number): Timestamp => fromNanos(BigInt(millis) * nanosPerMilli)
+
+/** The same, in nanoseconds. */
+export const fromNanos = (nanos: bigint): Timestamp => {
+  const millis = Number(nanos / nanosPerMilli)
+  const offset = localOffset(millis)
+  const toSecond = DateTime.formatIso(DateTime.makeUnsafe(millis + offset)).slice(0, "2026-11-22T00:30:37".length)
+  const fraction = String(nanos % nanosPerSecond).padStart(9, "0")
+  return { millis, text: toSecond + shortFraction(fraction) + formatOffset(offset) }
+}
+
+const nanosPerMilli = 1_000_000n
+const nanosPerSecond = 1_000_000_000n
+
+/** Reads RFC 3339 as leniently as the predecessor: a comma as decimal sign and a one-digit hour pass. */
+export const parse = (text: string): Option.Option<Timestamp> => {
+  const parts = pattern.exec(text)
+  if (parts === null) return Option.none()
+  const [, date, hour = "", rest, fraction = "", zone = ""] = parts
+  const toSecond = `${date}T${hour.padStart(2, "0")}${rest}`
+  const millis = fraction.padEnd(3, "0").slice(0, 3)
+  return Option.map(DateTime.make(`${toSecond}.${millis}${zone}`), (moment) => ({
+    millis: DateTime.toEpochMillis(moment),
+    text: toSecond + shortFraction(fraction.slice(0, 9)) + zone.replace(/^[+-]00:00$/, "Z")
+  }))
+}
+
+/** Without the zeros at its end, and nothing at all where nothing is left. */
+const shortFraction = (digits: string): string => {
+  const short = digits.replace(/0+$/, "")
+  return short === "" ? "" : `.${short}`
+}
+
+const pattern = /^(\d{4}-\d\d-\d\d)T(\d{1,2})(:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)$/
+
+const zone = DateTime.zoneMakeLocal()
+
+/** Zones change their offset at quarter hours, so one look-up serves all moments within one. */
+const quarterHour = 15 * 60_000
+let known = { quarter: Number.NaN, offset: 0 }
+
+const localOffset = (millis: number): number => {
+  const quarter = Math.floor(millis / quarterHour)
+  if (quarter !== known.quarter) {
+    known = { quarter, offset: DateTime.zonedOffset(DateTime.setZone(DateTime.makeUnsafe(millis), zone)) }
+  }
+  return known.offset
+}
+
+const formatOffset = (offset: number): string => {
+  if (offset === 0) return "Z"
+  const minutes = Math.abs(offset) / 60_000
+  return `${offset < 0 ? "-" : "+"}${two(minutes / 60)}:${two(minutes % 60)}`
+}
+
+const two = (n: number): string => String(Math.floor(n)).padStart(2, "0")

@@ -1,0 +1,51 @@
+/**
+ * JSON and quoted names, letter for letter as the predecessor writes them.
+ *
+ * Replies, leases.json, audit.log and the store are read by programs that were
+ * written against Go's encoder, so the two differences from `JSON.stringify`
+ * matter: `<`, `>`, `&`, U+2028, U+2029 and all control characters but
+ * `\n \r \t` are written as `\u00XX`. Source: protocol specification, 3 and 7.
+ */
+
+/** Compact JSON, or laid out with `indent` blanks. Members that are undefined are left out. */
+export const stringify = (value: unknown, indent?: number): string => {
+  const text = JSON.stringify(value, undefined, indent)
+  return foreign.test(text) ? text.replace(escapable, escape) : text
+}
+
+const foreign = /[<>&\u2028\u2029]|\\[bf]/
+const escapable = /\\.|[<>&\u2028\u2029]/g
+const escape = (found: string): string => {
+  if (found === "\\b") return "\\u0008"
+  if (found === "\\f") return "\\u000c"
+  if (found.startsWith("\\")) return found
+  return `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`
+}
+
+/** A name inside a message, quoted like a Go source string. */
+export const quote = (name: string): string => {
+  let out = ""
+  for (const character of name) {
+    const code = character.codePointAt(0) ?? 0
+    const short = shortEscapes.get(character)
+    if (short !== undefined) out += short
+    else if (code < 0x20 || code === 0x7f) out += `\\x${hex(code, 2)}`
+    else if (printable.test(character)) out += character
+    else out += code > 0xffff ? `\\U${hex(code, 8)}` : `\\u${hex(code, 4)}`
+  }
+  return `"${out}"`
+}
+
+const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u
+const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, "0")
+const shortEscapes: ReadonlyMap<string, string> = new Map([
+  ['"', '\\"'],
+  ["\\", "\\\\"],
+  ["\n", "\\n"],
+  ["\r", "\\r"],
+  ["\t", "\\t"],
+  ["\u0007", "\\a"],
+  ["\b", "\\b"],
+  ["\f", "\\f"],
+  ["\v", "\\v"]
+])

@@ -1,0 +1,55 @@
+/**
+ * Which leases are active, as the audit log tells it.
+ *
+ * Running the same entries twice gives the same leases. Entries about anything
+ * but leases change nothing, nor does a `lease_acquire` without `expires_at`: the
+ * predecessor wrote that, and where it was the last to write, its leases.json counts.
+ */
+import * as Option from "effect/Option"
+import type { AuditEntry } from "./AuditEntry.ts"
+import type { Lease } from "./Lease.ts"
+import { parse } from "./Timestamp.ts"
+
+/** The leases after the entries, given those before. */
+export const replay = (before: ReadonlyArray<Lease>, entries: ReadonlyArray<AuditEntry>): ReadonlyArray<Lease> => {
+  const leases = new Map(before.map((lease) => [lease.id, lease]))
+  for (const entry of entries) if (entry.success) apply(leases, entry)
+  return [...leases.values()]
+}
+
+const apply = (leases: Map<string, Lease>, entry: AuditEntry): void => {
+  switch (entry.action) {
+    case "lease_acquire":
+      return Option.match(acquired(entry), {
+        onNone: () => undefined,
+        onSome: (lease) => void leases.set(lease.id, lease)
+      })
+    case "lease_replace":
+    case "lease_expire":
+      leases.delete(entry.lease_id ?? "")
+      return
+    case "lease_revoke":
+      if (entry.lease_id !== undefined) leases.delete(entry.lease_id)
+      else deleteWhere(leases, (lease) => lease.secretName === entry.secret_name)
+      return
+    case "killswitch":
+      leases.clear()
+      return
+  }
+}
+
+const acquired = (entry: AuditEntry): Option.Option<Lease> =>
+  Option.map(
+    Option.all({
+      id: Option.fromUndefinedOr(entry.lease_id),
+      secretName: Option.fromUndefinedOr(entry.secret_name),
+      clientId: Option.fromUndefinedOr(entry.client_id),
+      createdAt: parse(entry.timestamp),
+      expiresAt: Option.flatMap(Option.fromUndefinedOr(entry.expires_at), parse)
+    }),
+    (lease) => lease
+  )
+
+const deleteWhere = (leases: Map<string, Lease>, matches: (lease: Lease) => boolean): void => {
+  for (const lease of leases.values()) if (matches(lease)) leases.delete(lease.id)
+}

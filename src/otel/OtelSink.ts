@@ -1,0 +1,47 @@
+/**
+ * Where events go. `emit` cannot fail and cannot wait: it puts the event into a
+ * bounded queue, and whatever happens to it there is nobody's concern but the sink's.
+ *
+ * `layer` picks by what is on the system: `joelclaw` where it is found, else
+ * nothing at all.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { JoelclawOptions } from "./joelclaw.ts"
+import { findJoelclaw, startJoelclaw } from "./joelclaw.ts"
+import type { OtelEvent } from "./OtelEvent.ts"
+
+export class OtelSink extends Context.Service<
+  OtelSink,
+  {
+    readonly emit: (event: OtelEvent) => Effect.Effect<void>
+  }
+>()("agent-secrets/OtelSink") {
+  /** Runs `joelclaw otel emit` for each event, one at a time. */
+  static readonly layerJoelclaw = (options: JoelclawOptions) =>
+    Layer.effect(
+      OtelSink,
+      Effect.map(startJoelclaw(options), (emit) => OtelSink.of({ emit }))
+    )
+
+  static readonly layerNoop = Layer.succeed(OtelSink, { emit: () => Effect.void })
+
+  /** Keeps the events in the array it is given, for tests. */
+  static readonly layerMemory = (events: Array<OtelEvent>) =>
+    Layer.succeed(OtelSink, { emit: (event) => Effect.sync(() => void events.push(event)) })
+
+  /** What this system has. `environment` tells where to look. */
+  static readonly layer = (environment: Readonly<Record<string, string | undefined>>) =>
+    Layer.unwrap(
+      Effect.gen(function* () {
+        const command = yield* findJoelclaw(environment)
+        if (command === undefined) {
+          yield* Effect.logInfo("events: joelclaw is not on this system, none are sent")
+          return OtelSink.layerNoop
+        }
+        yield* Effect.logInfo(`events: sent through ${command}`)
+        return OtelSink.layerJoelclaw({ command, environment })
+      })
+    )
+}

@@ -1,0 +1,131 @@
+/**
+ * One line of the socket protocol: read as a request, written as a reply.
+ *
+ * Newline-delimited JSON-RPC in the predecessor's dialect: member names in any
+ * letter case, every line answered, ids echoed, parameter errors under -32603.
+ * Source: protocol specification, section 3. No message quotes what was sent: it
+ * may hold a value.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { stringify } from "../domain/goText.ts"
+import { syntaxError } from "./jsonSyntax.ts"
+
+export const code = {
+  parseError: -32700,
+  methodNotFound: -32601,
+  /** Every failure that has no number of its own, bad parameters among them. */
+  internal: -32603,
+  secretNotFound: -32000,
+  leaseNotFound: -32001,
+  accessDenied: -32006
+} as const
+
+/** The failure of a request, as it goes to the client. */
+export class RpcError extends Schema.TaggedError<RpcError>()("RpcError", {
+  code: Schema.Int,
+  message: Schema.String
+}) {}
+
+export interface Request {
+  readonly method: string
+  readonly params: unknown
+  /** As JSON text, ready to be echoed. */
+  readonly id: string
+}
+
+/** The id of a reply to something that had none. */
+export const noId = "null"
+
+/** The longest line: a value of 1 MiB, each of its bytes escaped to six, and what goes around it. */
+export const lineLimit = 8 * 1024 * 1024
+
+/** Deeper nesting is refused: far beyond any request, and well within what can be walked. */
+const depthLimit = 1_000
+
+/** Reads a line; the failure is the reply's error, with the id null. */
+export const decodeRequest = (line: string): Result.Result<Request, RpcError> => {
+  const parsed = Result.try({ try: (): unknown => JSON.parse(line), catch: () => syntaxError(line) })
+  if (Result.isFailure(parsed)) return parseError(parsed.failure)
+  const value = parsed.success
+  if (value === null) return Result.succeed({ method: "", params: undefined, id: noId })
+  if (!Predicate.isReadonlyObject(value) || Array.isArray(value)) {
+    return parseError(`json: cannot unmarshal ${kindOf(value)} into Go value of type types.RPCRequest`)
+  }
+  const members = foldNames(value)
+  for (const name of ["jsonrpc", "method"]) {
+    const member = members.get(name) ?? ""
+    if (typeof member !== "string") {
+      return parseError(
+        `json: cannot unmarshal ${kindOf(member)} into Go struct field RPCRequest.${name} of type string`
+      )
+    }
+  }
+  const id = members.get("id") ?? null
+  const params = members.get("params")
+  const unfit = findUnfit(id, "id", line) ?? findUnfit(params, "params", line)
+  if (unfit !== undefined) return parseError(unfit)
+  return Result.succeed({ method: String(members.get("method") ?? ""), params, id: echo(id) })
+}
+
+export const tooLong = new RpcError({
+  code: code.parseError,
+  message: `parse error: the line is longer than ${lineLimit} bytes`
+})
+
+/** The reply line of a result, with its line feed. */
+export const encodeResult = (id: string, result: unknown): string =>
+  `{"jsonrpc":"2.0","result":${stringify(result)},"id":${id}}\n`
+
+/** The reply line of an error, with its line feed. */
+export const encodeError = (id: string, { code: number, message }: RpcError): string =>
+  `{"jsonrpc":"2.0","error":${stringify({ code: number, message })},"id":${id}}\n`
+
+/** What Go calls the type of a JSON value. */
+export const kindOf = (value: unknown): string => {
+  if (Array.isArray(value)) return "array"
+  if (typeof value === "boolean") return "bool"
+  return typeof value
+}
+
+/** Members by their names in lower case; of several that fold to one name the last counts. */
+export const foldNames = (value: object): ReadonlyMap<string, unknown> =>
+  new Map(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
+
+const parseError = (reason: string) =>
+  Result.fail(new RpcError({ code: code.parseError, message: `parse error: ${reason}` }))
+
+/** What keeps a member from being used: a number that no double holds, or nesting too deep to be walked. */
+const findUnfit = (member: unknown, name: string, line: string): string | undefined => {
+  const waiting = [{ value: member, depth: 1 }]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const { value, depth } = next
+    if (typeof value === "number" && !Number.isFinite(value)) {
+      return `json: cannot unmarshal number ${firstBeyondDouble(line)} into Go struct field RPCRequest.${name} of type float64`
+    }
+    if (typeof value !== "object" || value === null) continue
+    if (depth > depthLimit) return `invalid character '${Array.isArray(value) ? "[" : "{"}' exceeded max depth`
+    for (const inner of Object.values(value)) waiting.push({ value: inner, depth: depth + 1 })
+  }
+  return undefined
+}
+
+const firstBeyondDouble = (line: string): string => {
+  let found = ""
+  JSON.parse(line, (_name, value: unknown, context?: { readonly source?: string }) => {
+    if (found === "" && typeof value === "number" && !Number.isFinite(value)) found = context?.source ?? ""
+    return value
+  })
+  return found
+}
+
+/** The text of an id as the predecessor echoes it: keys of objects in byte order, text well-formed, the zero with its sign. */
+const echo = (id: unknown): string => {
+  if (typeof id === "string") return stringify(id.toWellFormed())
+  if (Object.is(id, -0)) return "-0"
+  if (Array.isArray(id)) return `[${id.map(echo).join(",")}]`
+  if (typeof id !== "object" || id === null) return stringify(id)
+  const members = Object.entries(id).toSorted(([a], [b]) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  return `{${members.map(([name, member]) => `${echo(name)}:${echo(member)}`).join(",")}}`
+}

@@ -1,0 +1,33 @@
+/**
+ * From a request line to its reply line. It knows no socket, and nothing that
+ * goes wrong in a method gets past it.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
+import { quote } from "../domain/goText.ts"
+import { errorReply } from "./errorReply.ts"
+import type { Frame } from "./framing.ts"
+import type { Running } from "./methods.ts"
+import { methods } from "./methods.ts"
+import { code, decodeRequest, encodeError, encodeResult, noId, RpcError, tooLong } from "./Protocol.ts"
+
+/** Answers every frame with exactly one line. */
+export const dispatcher = (daemon: Running) => {
+  const table = methods(daemon)
+  return Effect.fnUntraced(function* (frame: Frame) {
+    if ("tooLong" in frame) return encodeError(noId, tooLong)
+    const request = decodeRequest(frame.line)
+    if (Result.isFailure(request)) return encodeError(noId, request.failure)
+    const { id, method, params } = request.success
+    const run = Object.hasOwn(table, method) ? table[method] : undefined
+    if (run === undefined) {
+      return encodeError(id, new RpcError({ code: code.methodNotFound, message: `method ${quote(method)} not found` }))
+    }
+    const exit = yield* Effect.exit(Effect.suspend(() => run(params)))
+    if (Exit.isSuccess(exit)) return encodeResult(id, exit.value)
+    if (Cause.hasDies(exit.cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(exit.cause))
+    return encodeError(id, errorReply(exit.cause))
+  })
+}

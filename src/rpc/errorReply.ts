@@ -1,0 +1,39 @@
+/**
+ * The number and the words of every failure, as clients see them.
+ *
+ * A refusal has its code in the protocol specification; what is broken outside and
+ * everything else goes under -32603. A defect is answered without its text.
+ */
+import * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
+import type { AuditLogError } from "../daemon/AuditLog.ts"
+import type { SecretStoreError } from "../daemon/SecretStore.ts"
+import type { LeaseNotFound } from "../domain/Lease.ts"
+import type { SecretExists, SecretNotFound } from "../domain/Secret.ts"
+import type { TtlTooLong } from "../domain/Ttl.ts"
+import { code, RpcError } from "./Protocol.ts"
+
+export type Failure =
+  | RpcError
+  | SecretNotFound
+  | SecretExists
+  | LeaseNotFound
+  | TtlTooLong
+  | AuditLogError
+  | SecretStoreError
+
+const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number } = {
+  SecretNotFound: code.secretNotFound,
+  LeaseNotFound: code.leaseNotFound,
+  SecretExists: code.internal,
+  TtlTooLong: code.internal,
+  AuditLogError: code.internal,
+  SecretStoreError: code.internal
+}
+
+export const errorReply = (cause: Cause.Cause<Failure>): RpcError => {
+  const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (failure === undefined || Cause.hasDies(cause))
+    return new RpcError({ code: code.internal, message: "internal error" })
+  return failure._tag === "RpcError" ? failure : new RpcError({ code: numbers[failure._tag], message: failure.message })
+}

@@ -1,0 +1,148 @@
+/**
+ * The methods of the socket: parameters in, the daemon's answer out, in the
+ * members and the order of the protocol specification, section 4.
+ *
+ * Nothing is decided here. A method reads its parameters, runs one program of the
+ * daemon and lays its result out for the wire; `errorReply` names the refusals.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { acquire } from "../daemon/acquire.ts"
+import { AuditLog } from "../daemon/AuditLog.ts"
+import { deleteSecret } from "../daemon/deleteSecret.ts"
+import { LeaseRepo } from "../daemon/LeaseRepo.ts"
+import { revoke } from "../daemon/revoke.ts"
+import { revokeAll } from "../daemon/revokeAll.ts"
+import { SecretStore } from "../daemon/SecretStore.ts"
+import { status } from "../daemon/status.ts"
+import * as GoDuration from "../domain/GoDuration.ts"
+import { quote } from "../domain/goText.ts"
+import type { Timestamp } from "../domain/Timestamp.ts"
+import type { TtlPolicy } from "../domain/Ttl.ts"
+import type { OtelSink } from "../otel/OtelSink.ts"
+import type { Failure } from "./errorReply.ts"
+import { code, foldNames, RpcError } from "./Protocol.ts"
+import { required, text, textParams } from "./params.ts"
+
+/** What the methods know of the daemon beside its services. */
+export interface Running {
+  readonly startedAt: Timestamp
+  readonly ttlPolicy: TtlPolicy
+}
+
+/** Entries of the audit log that one reply gives when it is not told how many, and at the most. */
+const auditDefault = 100
+const auditMost = 10_000
+
+const done = (message: string, more: object = {}) => ({ success: true, ...more, message })
+
+const addParams = textParams("AddParams", { name: text, value: text, rotate_via: text })
+const deleteParams = textParams("DeleteParams", { name: text })
+const leaseParams = textParams("LeaseParams", { secret_name: text, client_id: text, ttl: text })
+const revokeParams = textParams("RevokeParams", { lease_id: text })
+
+export type Method = (params: unknown) => Effect.Effect<unknown, Failure, SecretStore | LeaseRepo | AuditLog | OtelSink>
+
+/** By name. */
+export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
+  "secrets.status": Effect.fnUntraced(function* () {
+    const now = yield* status
+    return {
+      running: true,
+      started_at: daemon.startedAt.text,
+      secrets_count: now.secretCount,
+      active_leases: now.activeLeases,
+      store_state: now.storeState
+    }
+  }),
+
+  /** The store is there from the start, so there is nothing to do; it never empties one. */
+  "secrets.init": () => Effect.succeed(done("store initialized successfully")),
+
+  "secrets.list": Effect.fnUntraced(function* () {
+    const secrets = yield* SecretStore
+    const leases = yield* LeaseRepo
+    return {
+      secrets: yield* Effect.forEach(yield* secrets.list, (secret) =>
+        Effect.map(leases.activeCountOfSecret(secret.name), (activeLeases) => ({
+          name: secret.name,
+          created_at: secret.createdAt.text,
+          updated_at: secret.updatedAt.text,
+          rotate_via: secret.rotateVia === "" ? undefined : secret.rotateVia,
+          last_rotated: secret.lastRotated.text,
+          active_leases: activeLeases
+        }))
+      )
+    }
+  }),
+
+  "secrets.add": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* addParams(raw)
+    yield* required(params.name, "secret name")
+    yield* required(params.value, "secret value")
+    const secrets = yield* SecretStore
+    yield* secrets.add({ name: params.name, value: Redacted.make(params.value), rotateVia: params.rotate_via })
+    return done(`secret ${quote(params.name)} added successfully`)
+  }),
+
+  "secrets.get": () =>
+    Effect.fail(
+      new RpcError({ code: code.accessDenied, message: "direct secret access not allowed; use secrets.lease instead" })
+    ),
+
+  "secrets.delete": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* deleteParams(raw)
+    yield* required(params.name, "secret name")
+    yield* deleteSecret(params.name)
+    return done(`secret ${quote(params.name)} deleted successfully`)
+  }),
+
+  "secrets.lease": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* leaseParams(raw)
+    yield* required(params.secret_name, "secret_name")
+    yield* required(params.client_id, "client_id")
+    const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parse(params.ttl)
+    if (Result.isFailure(ttl)) {
+      return yield* new RpcError({ code: code.internal, message: `invalid ttl duration: ${ttl.failure}` })
+    }
+    const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success }
+    const { lease, value } = yield* acquire(request, daemon.ttlPolicy)
+    return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
+  }),
+
+  "secrets.revoke": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* revokeParams(raw)
+    yield* required(params.lease_id, "lease_id")
+    yield* revoke(params.lease_id)
+    return done(`lease ${quote(params.lease_id)} revoked successfully`)
+  }),
+
+  "secrets.revokeAll": Effect.fnUntraced(function* () {
+    const count = yield* revokeAll()
+    return done(`all ${count} active leases revoked`, { leases_revoked: count })
+  }),
+
+  "secrets.audit": Effect.fnUntraced(function* (raw: unknown) {
+    const audit = yield* AuditLog
+    const entries = yield* audit.tail(auditCount(raw))
+    return {
+      entries: entries.map(({ timestamp, action, secret_name, client_id, lease_id, details, success }) => ({
+        timestamp,
+        action,
+        secret_name,
+        client_id,
+        lease_id,
+        details,
+        success
+      }))
+    }
+  })
+})
+
+/** Whatever is not a whole number of entries asks for the default; none can ask for more than one reply may hold. */
+const auditCount = (params: unknown): number => {
+  const given = typeof params === "object" && params !== null ? foldNames(params).get("tail") : undefined
+  if (typeof given !== "number" || !Number.isSafeInteger(given) || given <= 0) return auditDefault
+  return Math.min(given, auditMost)
+}

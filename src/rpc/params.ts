@@ -1,0 +1,45 @@
+/**
+ * Parameters of a method: text members by name, checked, defaulted and typed.
+ *
+ * Names match in any letter case, null counts as absent and absent as the empty
+ * text; half of a surrogate pair, which is no text, becomes U+FFFD. Source of the rules and of the messages: protocol specification, section 4.
+ */
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { code, foldNames, kindOf, RpcError } from "./Protocol.ts"
+
+/** A text member; absent is the empty text. */
+export const text = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
+
+/** A reader for parameters that consist of text members; `type` is what the predecessor calls them. */
+export const textParams = <const Fields extends Readonly<Record<string, typeof text>>>(
+  type: string,
+  fields: Fields
+) => {
+  const decode = Schema.decodeUnknownResult(Schema.Struct(fields))
+  return (params: unknown): Effect.Effect<Schema.Struct<Fields>["Type"], RpcError> => {
+    if (params === undefined || params === null) return invalid("parameters are required")
+    if (!Predicate.isReadonlyObject(params) || Array.isArray(params)) {
+      return unreadable(`${kindOf(params)} into Go value of type daemon.${type}`)
+    }
+    const given = [...foldNames(params)]
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => [name, typeof value === "string" ? value.toWellFormed() : value] as const)
+    const decoded = decode(Object.fromEntries(given))
+    if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success)
+    const [name, value] =
+      given.find(([member, found]) => Object.hasOwn(fields, member) && typeof found !== "string") ?? []
+    return unreadable(`${kindOf(value)} into Go struct field ${type}.${name} of type string`)
+  }
+}
+
+/** Refuses an empty text with the predecessor's `… is required`. */
+export const required = (given: string, what: string): Effect.Effect<void, RpcError> =>
+  given === "" ? Effect.fail(new RpcError({ code: code.internal, message: `${what} is required` })) : Effect.void
+
+const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)
+
+const invalid = (reason: string) =>
+  Effect.fail(new RpcError({ code: code.internal, message: `invalid parameters: ${reason}` }))

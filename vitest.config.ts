@@ -1,0 +1,11 @@
+import { defineConfig } from "vitest/config"
+
+/** Unit tests run on virtual time and temporary files; e2e tests start the built program. */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/e2e/**"] } },
+      { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 30_000 } }
+    ]
+  }
+})
