@@ -101,7 +101,7 @@ const durationAt = (settings: Settings, key: string, otherwise: GoDuration): Res
   const duration =
     typeof value === "string"
       ? parse(value)
-      : Number.isSafeInteger(value)
+      : Number.isInteger(value)
         ? Result.succeed(BigInt(Number(value)))
         : Result.fail("")
   if (Result.isFailure(duration)) return Result.fail(expected)

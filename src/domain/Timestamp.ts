@@ -24,11 +24,11 @@ export const fromMillis = (millis: number): Timestamp => fromNanos(BigInt(millis
 
 /** The same, in nanoseconds. */
 export const fromNanos = (nanos: bigint): Timestamp => {
-  const millis = Number(nanos / nanosPerMilli)
+  const ofSecond = ((nanos % nanosPerSecond) + nanosPerSecond) % nanosPerSecond
+  const millis = Number((nanos - (ofSecond % nanosPerMilli)) / nanosPerMilli)
   const offset = localOffset(millis)
   const toSecond = DateTime.formatIso(DateTime.makeUnsafe(millis + offset)).slice(0, "2026-11-22T00:30:37".length)
-  const fraction = String(nanos % nanosPerSecond).padStart(9, "0")
-  return { millis, text: toSecond + shortFraction(fraction) + formatOffset(offset) }
+  return { millis, text: toSecond + shortFraction(String(ofSecond).padStart(9, "0")) + formatOffset(offset) }
 }
 
 const nanosPerMilli = 1_000_000n
@@ -40,6 +40,9 @@ export const parse = (text: string): Option.Option<Timestamp> => {
   if (parts === null) return Option.none()
   const [, date, hour = "", rest, fraction = "", zone = ""] = parts
   const toSecond = `${date}T${hour.padStart(2, "0")}${rest}`
+  const inUtc = DateTime.make(`${toSecond}Z`)
+  // What no calendar has, such as 30 February, is read as a day that there is.
+  if (Option.isNone(inUtc) || !DateTime.formatIso(inUtc.value).startsWith(toSecond)) return Option.none()
   const millis = fraction.padEnd(3, "0").slice(0, 3)
   return Option.map(DateTime.make(`${toSecond}.${millis}${zone}`), (moment) => ({
     millis: DateTime.toEpochMillis(moment),

@@ -113,11 +113,13 @@ const findUnfit = (member: unknown, name: string, line: string): string | undefi
 
 const firstBeyondDouble = (line: string): string => {
   let found = ""
-  JSON.parse(line, (_name, value: unknown, context?: { readonly source?: string }) => {
+  const look = (_name: string, value: unknown, context?: { readonly source?: string }) => {
     if (found === "" && typeof value === "number" && !Number.isFinite(value)) found = context?.source ?? ""
     return value
-  })
-  return found
+  }
+  // The walk of a tree that is also too deep breaks off; then the number goes without its digits.
+  Result.try(() => JSON.parse(line, look))
+  return found === "" ? "beyond range" : found
 }
 
 /** The text of an id as the predecessor echoes it: keys of objects in byte order, text well-formed, the zero with its sign. */

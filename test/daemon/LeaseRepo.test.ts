@@ -1,0 +1,185 @@
+/**
+ * The suite over every layer, and what only the one with files promises: the
+ * leases are there again, whoever wrote the files last and however it ended.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { AuditLog } from "../../src/daemon/AuditLog.ts"
+import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
+import { leaseReplaced, leaseRevoked } from "../../src/domain/AuditEntry.ts"
+import { hour } from "../../src/domain/GoDuration.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { activeIds, issue, lease, leaseRepoSuite } from "./LeaseRepoSuite.ts"
+
+const filesIn = (directory: string) =>
+  LeaseRepo.layer(path.join(directory, "leases.json")).pipe(
+    Layer.provideMerge(AuditLog.layer(path.join(directory, "audit.log")))
+  )
+
+leaseRepoSuite("in memory", LeaseRepo.layerMemory.pipe(Layer.provideMerge(AuditLog.layerMemory)))
+leaseRepoSuite("in files", Layer.unwrap(Effect.map(temporaryDirectory, filesIn)))
+
+/** Runs a program on the files of a directory, as one daemon from start to orderly stop. */
+const session = <A, E>(directory: string, program: Effect.Effect<A, E, LeaseRepo | AuditLog>) =>
+  Effect.provide(program, Layer.fresh(filesIn(directory)))
+
+/** The same, but the files are left as they are in the middle: what a crash leaves. */
+const crash = Effect.fnUntraced(function* <A, E>(
+  directory: string,
+  program: Effect.Effect<A, E, LeaseRepo | AuditLog>
+) {
+  const scope = yield* Scope.make()
+  const context = yield* Layer.buildWithScope(Layer.fresh(filesIn(directory)), scope)
+  yield* Effect.provide(program, context)
+  const left = fs.readdirSync(directory).map((name) => [name, fs.readFileSync(path.join(directory, name))] as const)
+  yield* Scope.close(scope, Exit.void)
+  fs.rmSync(directory, { recursive: true })
+  fs.mkdirSync(directory)
+  for (const [name, contents] of left) fs.writeFileSync(path.join(directory, name), contents)
+})
+
+const rows = (directory: string) =>
+  Schema.decodeUnknownSync(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Struct({ id: Schema.String })))))(
+    fs.readFileSync(path.join(directory, "leases.json"), "utf8")
+  )
+
+describe("LeaseRepo in files, over its ends", () => {
+  it.effect("has the leases again after an orderly stop, and their file says the same", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, issue(lease("a"), lease("b", { client: "other" })))
+      assert.deepStrictEqual(
+        rows(directory)?.map(({ id }) => id),
+        ["a", "b"]
+      )
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
+    })
+  )
+
+  it.effect("writes null where there is no lease, as the predecessor does", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, activeIds)
+      assert.strictEqual(fs.readFileSync(path.join(directory, "leases.json"), "utf8"), "null")
+    })
+  )
+
+  it.effect("replays what the log has and the file has not, after a crash", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, issue(lease("a"), lease("b", { client: "other" })))
+      const [a, c] = [lease("a"), lease("c")]
+      yield* crash(
+        directory,
+        LeaseRepo.use((leases) =>
+          leases.transaction((held) => {
+            held.end(a, leaseReplaced(a, c, hour))
+            held.issue(c, {
+              action: "lease_acquire",
+              secret_name: "db",
+              client_id: "worker",
+              lease_id: "c",
+              success: true,
+              expires_at: c.expiresAt.text
+            })
+            return Effect.void
+          })
+        )
+      )
+      assert.deepStrictEqual(
+        rows(directory)?.map(({ id }) => id),
+        ["a", "b"]
+      )
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c"])
+    })
+  )
+
+  it.effect("has what was acquired before the first checkpoint, after a crash", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* crash(directory, issue(lease("a")))
+      assert.isFalse(fs.existsSync(path.join(directory, "leases.json")))
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a"])
+    })
+  )
+
+  it.effect("keeps a revoked lease revoked over a crash", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const a = lease("a")
+      yield* session(directory, issue(a))
+      const revokeA = LeaseRepo.use((leases) =>
+        leases.transaction((held) => Effect.sync(() => held.revoke(a, leaseRevoked(a))))
+      )
+      yield* crash(directory, revokeA)
+      assert.deepStrictEqual(yield* session(directory, activeIds), [])
+    })
+  )
+
+  it.effect("believes leases.json alone where somebody else wrote it after us", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* crash(directory, issue(lease("a")))
+      fs.writeFileSync(path.join(directory, "leases.json"), "[]")
+      assert.deepStrictEqual(yield* session(directory, activeIds), [])
+    })
+  )
+
+  it.effect("writes a checkpoint a moment after a change, without being stopped", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "leases.json")
+      yield* session(
+        directory,
+        Effect.gen(function* () {
+          yield* issue(lease("a"))
+          yield* TestClock.adjust("50 millis")
+          const written = Effect.sync(() => fs.existsSync(file))
+          yield* Effect.repeat(TestClock.withLive(Effect.andThen(Effect.sleep("5 millis"), written)), {
+            until: (there) => there
+          })
+          assert.deepStrictEqual(
+            rows(directory)?.map(({ id }) => id),
+            ["a"]
+          )
+        })
+      )
+    })
+  )
+
+  it.effect("sets a damaged leases.json aside and starts, and says so in the log", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      fs.writeFileSync(path.join(directory, "leases.json"), "[{")
+      assert.deepStrictEqual(yield* session(directory, activeIds), [])
+      const aside = fs.readdirSync(directory).filter((name) => name.startsWith("leases.json.damaged-"))
+      assert.strictEqual(aside.length, 1)
+      assert.include(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), '"action":"file_mended"')
+    })
+  )
+
+  it.effect("starts with the readable leases of a file in which some are not", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const good = {
+        id: "good",
+        secret_name: "db",
+        client_id: "worker",
+        created_at: "1970-01-01T00:00:00Z",
+        expires_at: "1970-01-01T01:00:00.5+00:00",
+        revoked: false,
+        colour: "of another program"
+      }
+      const odd = [null, 7, { ...good, id: "bad", expires_at: "soon" }, { ...good, id: "revoked", revoked: true }]
+      fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["good"])
+    })
+  )
+})

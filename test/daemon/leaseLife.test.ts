@@ -1,0 +1,181 @@
+/**
+ * How a lease ends: by revoke, by killswitch, with its secret, by its time.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
+import { deleteSecret } from "../../src/daemon/deleteSecret.ts"
+import { revoke } from "../../src/daemon/revoke.ts"
+import { revokeAll } from "../../src/daemon/revokeAll.ts"
+import { sweep, sweepForever } from "../../src/daemon/sweep.ts"
+import { AuditLog } from "../../src/daemon/AuditLog.ts"
+import { minute, second } from "../../src/domain/GoDuration.ts"
+import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
+import { activeCount, addSecret, history, quietWorld, take, world, worldWithAudit } from "../support/world.ts"
+
+const lastEntries = (count: number) =>
+  Effect.map(
+    AuditLog.use((audit) => audit.tail(count)),
+    (entries) => entries.map(({ action, details, success }) => [action, details, success])
+  )
+
+describe("revoke", () => {
+  it.effect("ends a lease, and says so again when asked again", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      const { lease } = yield* take("db", "worker")
+      yield* revoke(lease.id)
+      assert.strictEqual(yield* activeCount, 0)
+      yield* revoke(lease.id)
+      const ends = (yield* history).filter(({ action }) => action === "lease_revoke")
+      assert.deepStrictEqual(
+        ends.map(({ lease_id, success }) => [lease_id, success]),
+        [
+          [lease.id, true],
+          [lease.id, true]
+        ]
+      )
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("does not know a lease that never was, nor one that was replaced", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      const { lease } = yield* take("db", "worker")
+      yield* take("db", "worker")
+      for (const id of ["never", lease.id]) {
+        assert.strictEqual((yield* Effect.flip(revoke(id))).message, "lease not found")
+      }
+      assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "lease not found", false]])
+      assert.strictEqual(yield* activeCount, 1)
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("ends nothing when the audit log cannot be written", () => {
+    const broken = { now: false }
+    return Effect.gen(function* () {
+      yield* addSecret("db")
+      const { lease } = yield* take("db", "worker")
+      broken.now = true
+      assert.strictEqual((yield* Effect.flip(revoke(lease.id)))._tag, "AuditLogError")
+      assert.strictEqual((yield* Effect.flip(revokeAll()))._tag, "AuditLogError")
+      assert.strictEqual(yield* activeCount, 1)
+    }).pipe(Effect.provide(worldWithAudit(broken)))
+  })
+})
+
+describe("revokeAll", () => {
+  it.effect("ends every active lease, counts them, and keeps the secrets", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* take("db", "one")
+      yield* take("db", "two")
+      yield* take("db", "over", second)
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual(yield* revokeAll(), 2)
+      assert.strictEqual(yield* activeCount, 0)
+      assert.deepStrictEqual(yield* lastEntries(2), [
+        ["killswitch", "revoked 2 leases", true],
+        ["killswitch", "all leases revoked", true]
+      ])
+      yield* take("db", "one")
+    }).pipe(Effect.provide(quietWorld))
+  )
+})
+
+describe("deleteSecret", () => {
+  it.effect("ends the leases of the secret and no others", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* addSecret("mail")
+      yield* take("db", "one")
+      yield* take("db", "two")
+      yield* take("mail", "one")
+      yield* deleteSecret("db")
+      assert.strictEqual(yield* activeCount, 1)
+      assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "revoked 2 leases", true]])
+      assert.strictEqual((yield* Effect.flip(take("db", "one")))._tag, "SecretNotFound")
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("leaves no lease of the secret however deletion and acquisition meet", () =>
+    Effect.gen(function* () {
+      for (let round = 0; round < 20; round += 1) {
+        yield* addSecret("db")
+        const takers = Array.from({ length: 5 }, (_, client) => Effect.exit(take("db", `${client}`)))
+        yield* Effect.all([...takers.slice(0, 3), deleteSecret("db"), ...takers.slice(3)], { concurrency: "unbounded" })
+        assert.strictEqual(yield* activeCount, 0)
+      }
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("says that there is no such secret, after ending what leases there may be", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.flip(deleteSecret("db")))._tag, "SecretNotFound")
+      assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "revoked 0 leases", true]])
+    }).pipe(Effect.provide(quietWorld))
+  )
+})
+
+describe("sweep", () => {
+  it.effect("records each expired lease once, and tells of all of them in one event", () => {
+    const events: Array<OtelEvent> = []
+    return Effect.gen(function* () {
+      yield* addSecret("db")
+      for (let client = 0; client < 1200; client += 1) yield* take("db", `${client}`, second)
+      yield* take("db", "stays", minute)
+      yield* TestClock.adjust("1001 millis")
+      events.length = 0
+      assert.strictEqual((yield* sweep()).length, 1200)
+      assert.strictEqual((yield* sweep()).length, 0)
+      const ends = (yield* history).filter(({ action }) => action === "lease_expire")
+      assert.strictEqual(new Set(ends.map(({ lease_id }) => lease_id)).size, 1200)
+      assert.strictEqual(ends.length, 1200)
+      assert.deepStrictEqual(
+        events.map(({ action, level, metadata }) => [action, level, metadata["count"]]),
+        [["lease.expired", "debug", 1200]]
+      )
+      assert.lengthOf(Object(events[0]?.metadata["leaseIds"]), 20)
+      assert.strictEqual(yield* activeCount, 1)
+    }).pipe(Effect.provide(world(events)))
+  })
+
+  it.effect("comes by every minute", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* take("db", "worker", second)
+      const sweeping = yield* Effect.forkChild(sweepForever)
+      yield* TestClock.adjust("59999 millis")
+      assert.deepStrictEqual(
+        (yield* history).map(({ action }) => action),
+        ["lease_acquire"]
+      )
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(
+        (yield* history).map(({ action }) => action),
+        ["lease_acquire", "lease_expire"]
+      )
+      yield* Fiber.interrupt(sweeping)
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("goes on after a sweep that could not be recorded", () => {
+    const broken = { now: false }
+    return Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* take("db", "worker", second)
+      const sweeping = yield* Effect.forkChild(sweepForever)
+      yield* TestClock.adjust("2 seconds")
+      broken.now = true
+      yield* TestClock.adjust("1 minute")
+      broken.now = false
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(
+        (yield* history).map(({ action }) => action),
+        ["lease_acquire", "lease_expire"]
+      )
+      yield* Fiber.interrupt(sweeping)
+    }).pipe(Effect.provide(worldWithAudit(broken)))
+  })
+})

@@ -1,0 +1,167 @@
+/**
+ * Lines of audit.log: the members, their order and the words for each event are
+ * the predecessor's (protocol specification, 9.4), with `expires_at` behind them.
+ * Whatever an entry says is one line, and reads back as it was written.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Audit from "../../src/domain/AuditEntry.ts"
+import { hour, minute } from "../../src/domain/GoDuration.ts"
+import type { Lease } from "../../src/domain/Lease.ts"
+import { parse } from "../../src/domain/Timestamp.ts"
+import { TtlTooLong } from "../../src/domain/Ttl.ts"
+
+const time = (text: string) => Option.getOrThrow(parse(text))
+const at = time("2026-11-22T00:30:37.783025378-08:00")
+const lease: Lease = {
+  id: "lease-1",
+  secretName: "db",
+  clientId: "worker",
+  createdAt: time("2026-11-22T00:30:37.782-08:00"),
+  expiresAt: time("2026-11-22T01:30:37.782-08:00")
+}
+const tooLong = new TtlTooLong({ requested: "25h0m0s", maximum: "24h0m0s" })
+const [killed, all] = Audit.allLeasesRevoked(2)
+
+/** What stands between the time and the end of the line. */
+const lines: ReadonlyArray<readonly [event: string, fact: Audit.AuditFact, members: string]> = [
+  [
+    "a lease that was acquired",
+    Audit.leaseAcquired(lease, hour),
+    `"action":"lease_acquire","secret_name":"db","client_id":"worker","lease_id":"lease-1","details":"TTL: 1h0m0s",` +
+      `"success":true,"expires_at":"2026-11-22T01:30:37.782-08:00"`
+  ],
+  [
+    "a lease that was replaced",
+    Audit.leaseReplaced(lease, { ...lease, id: "lease-2" }, 30n * minute),
+    `"action":"lease_replace","secret_name":"db","client_id":"worker","lease_id":"lease-1",` +
+      `"details":"replaced by lease-2, TTL: 30m0s","success":true`
+  ],
+  [
+    "a lease that was refused",
+    Audit.leaseRefused("db", "worker", tooLong),
+    `"action":"lease_acquire","secret_name":"db","client_id":"worker","details":"TTL 25h0m0s exceeds max 24h0m0s",` +
+      `"success":false`
+  ],
+  [
+    "a lease that was revoked",
+    Audit.leaseRevoked(lease),
+    `"action":"lease_revoke","secret_name":"db","client_id":"worker","lease_id":"lease-1","success":true`
+  ],
+  [
+    "a revoke that was refused",
+    Audit.revokeRefused("nope"),
+    `"action":"lease_revoke","lease_id":"nope","details":"lease not found","success":false`
+  ],
+  [
+    "a lease that has expired",
+    Audit.leaseExpired(lease),
+    `"action":"lease_expire","secret_name":"db","client_id":"worker","lease_id":"lease-1","success":true`
+  ],
+  [
+    "the leases of a secret that were revoked",
+    Audit.leasesOfSecretRevoked("db", 0),
+    `"action":"lease_revoke","secret_name":"db","details":"revoked 0 leases","success":true`
+  ],
+  ["the count of the killswitch", killed, `"action":"killswitch","details":"revoked 2 leases","success":true`],
+  ["the killswitch", all, `"action":"killswitch","details":"all leases revoked","success":true`],
+  ["a secret that was added", Audit.secretAdded("db"), `"action":"secret_add","secret_name":"db","success":true`],
+  [
+    "a secret that was deleted",
+    Audit.secretDeleted("db"),
+    `"action":"secret_delete","secret_name":"db","success":true`
+  ],
+  [
+    "a change that could not be written",
+    Audit.changeFailed(Audit.secretAdded("db")),
+    `"action":"secret_add","secret_name":"db","details":"the store could not be written; nothing was changed",` +
+      `"success":false`
+  ],
+  [
+    "a start",
+    Audit.daemonStarted("/run/a&b.sock"),
+    String.raw`"action":"daemon_start","details":"listening on /run/a\u0026b.sock","success":true`
+  ],
+  ["a stop", Audit.daemonStopped, `"action":"daemon_stop","details":"daemon stopped gracefully","success":true`],
+  [
+    "a crash",
+    Audit.crashRecovered("it left a socket"),
+    `"action":"daemon_crash_recovered","details":"it left a socket","success":true`
+  ],
+  [
+    "a file that was mended",
+    Audit.fileMended("a torn line"),
+    `"action":"file_mended","details":"a torn line","success":true`
+  ]
+]
+
+describe("toLine", () => {
+  it.each(lines)("tells of %s", (_, fact, members) => {
+    assert.strictEqual(Audit.toLine(fact, at), `{"timestamp":"2026-11-22T00:30:37.783025378-08:00",${members}}\n`)
+  })
+
+  it("leaves out members that are empty", () => {
+    const fact = { action: "heartbeat_fail", secret_name: "", client_id: "", lease_id: "", details: "", success: false }
+    assert.strictEqual(Audit.toLine(fact, at), `{"timestamp":"${at.text}","action":"heartbeat_fail","success":false}\n`)
+  })
+})
+
+describe("fromLine", () => {
+  it("reads an entry of the predecessor, which tells no expiry", () => {
+    const line =
+      `{"timestamp":"2026-11-22T00:30:37.78302-08:00","action":"lease_acquire","secret_name":"db",` +
+      `"client_id":"worker","lease_id":"lease-1","details":"TTL: 1h0m0s","success":true}`
+    assert.deepStrictEqual(
+      Audit.fromLine(line),
+      Option.some({
+        timestamp: "2026-11-22T00:30:37.78302-08:00",
+        action: "lease_acquire",
+        secret_name: "db",
+        client_id: "worker",
+        lease_id: "lease-1",
+        details: "TTL: 1h0m0s",
+        success: true
+      })
+    )
+  })
+
+  it("reads over members it does not know", () => {
+    const entry = { timestamp: at.text, action: "daemon_restart", success: true }
+    assert.deepStrictEqual(Audit.fromLine(JSON.stringify({ ...entry, hash: "f00" })), Option.some(entry))
+  })
+
+  it.each([
+    "",
+    "text",
+    "null",
+    "[]",
+    "{}",
+    `{"timestamp":"t","action":"a"}`,
+    `{"timestamp":"t","success":true}`,
+    `{"action":"a","success":true}`,
+    `{"timestamp":"t","action":"a","success":"yes"}`,
+    `{"timestamp":"t","action":"a","success":true,"lease_id":5}`,
+    `{"timestamp":"t","action":"a","succ`
+  ])("reads no entry from %j", (line) => {
+    assert.deepStrictEqual(Audit.fromLine(line), Option.none())
+  })
+
+  const Said = Schema.String.check(Schema.isMinLength(1))
+  const Fact = Schema.Struct({
+    action: Said,
+    secret_name: Schema.optionalKey(Said),
+    client_id: Schema.optionalKey(Said),
+    lease_id: Schema.optionalKey(Said),
+    details: Schema.optionalKey(Said),
+    success: Schema.Boolean,
+    expires_at: Schema.optionalKey(Said)
+  })
+
+  it.prop("reads back what was written, one line for each, whatever it says", [Fact], ([fact]) => {
+    const line = Audit.toLine({ ...fact, details: `${fact.details ?? ""}\r\n\u2028` }, at)
+    assert.strictEqual(line.indexOf("\n"), line.length - 1)
+    const entry = { ...fact, details: `${fact.details ?? ""}\r\n\u2028`, timestamp: at.text }
+    assert.deepStrictEqual(Audit.fromLine(line.trimEnd()), Option.some(entry))
+  })
+})

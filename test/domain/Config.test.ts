@@ -1,0 +1,117 @@
+/**
+ * config.json: every setting has a default, durations come as nanoseconds or as
+ * text, unknown keys are passed over, and what is wrong is named by its key. The
+ * same file must serve the predecessor (protocol specification, 9.5).
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { decode, standard } from "../../src/domain/Config.ts"
+import { format, hour, minute } from "../../src/domain/GoDuration.ts"
+
+const home = "/home/somebody"
+const read = (settings: object) => Result.getOrThrow(decode(JSON.stringify(settings), home))
+const refusal = (text: string) => Result.getOrThrow(Result.flip(decode(text, home))).message
+
+const paths = {
+  socket_path: "socketPath",
+  identity_path: "identityPath",
+  secrets_path: "secretsPath",
+  audit_path: "auditPath",
+  leases_path: "leasesPath"
+} as const
+const keys = Object.keys(paths) as ReadonlyArray<keyof typeof paths>
+
+describe("standard", () => {
+  it("puts everything into ~/.agent-secrets and leases for an hour", () => {
+    assert.deepStrictEqual(standard(home), {
+      directory: "/home/somebody/.agent-secrets",
+      socketPath: "/home/somebody/.agent-secrets/agent-secrets.sock",
+      identityPath: "/home/somebody/.agent-secrets/identity.age",
+      secretsPath: "/home/somebody/.agent-secrets/secrets.age",
+      auditPath: "/home/somebody/.agent-secrets/audit.log",
+      leasesPath: "/home/somebody/.agent-secrets/leases.json",
+      ttl: { default: hour, maximum: 24n * hour }
+    })
+  })
+})
+
+describe("decode", () => {
+  it("leaves the standard where nothing is set", () => {
+    assert.deepStrictEqual(read({}), standard(home))
+  })
+
+  it.each(keys)("changes only the path that %s names", (key) => {
+    assert.deepStrictEqual(read({ [key]: "/srv/elsewhere" }), { ...standard(home), [paths[key]]: "/srv/elsewhere" })
+  })
+
+  it("moves all paths that are not given with the directory", () => {
+    const config = read({ directory: "/srv/secrets", audit_path: "/var/log/secrets.log" })
+    assert.strictEqual(config.directory, "/srv/secrets")
+    assert.strictEqual(config.socketPath, "/srv/secrets/agent-secrets.sock")
+    assert.strictEqual(config.leasesPath, "/srv/secrets/leases.json")
+    assert.strictEqual(config.auditPath, "/var/log/secrets.log")
+  })
+
+  it("takes ~/ for the home directory", () => {
+    assert.strictEqual(read({ directory: "~/vault" }).secretsPath, "/home/somebody/vault/secrets.age")
+  })
+
+  it("takes null for a setting that is not there", () => {
+    const settings = Object.fromEntries([...keys, "directory", "max_lease_ttl"].map((key) => [key, null]))
+    assert.deepStrictEqual(read(settings), standard(home))
+  })
+
+  it("passes over keys it does not know", () => {
+    assert.deepStrictEqual(read({ heartbeat: { enabled: true }, rotation_timeout: 3e10 }), standard(home))
+  })
+
+  it.each([
+    [{ default_lease_ttl: 60_000_000_000 }, { default: minute, maximum: 24n * hour }],
+    [{ default_lease_ttl: "90m" }, { default: 90n * minute, maximum: 24n * hour }],
+    [
+      { default_lease_ttl: "2h", max_lease_ttl: "2h" },
+      { default: 2n * hour, maximum: 2n * hour }
+    ],
+    // A year: more nanoseconds than integers that every double tells apart, and yet a whole number of them.
+    [{ max_lease_ttl: 31_536_000_000_000_000 }, { default: hour, maximum: 8_760n * hour }]
+  ])("reads the durations in %j", (settings, ttl) => {
+    assert.deepStrictEqual(read(settings).ttl, ttl)
+  })
+
+  it.prop(
+    "reads a duration as number and as text alike",
+    [Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3_600_000_000_000 }))],
+    ([nanos]) => {
+      const asNumber = read({ default_lease_ttl: nanos })
+      assert.strictEqual(asNumber.ttl.default, BigInt(nanos))
+      assert.deepStrictEqual(read({ default_lease_ttl: format(BigInt(nanos)) }), asNumber)
+    }
+  )
+
+  const notADuration = `must be a duration like "1h30m", or a number of nanoseconds`
+  it.each([
+    ["{", "config: the file is not JSON"],
+    ["", "config: the file is not JSON"],
+    ["null", "config: the file must hold a JSON object"],
+    ["[]", "config: the file must hold a JSON object"],
+    [`"text"`, "config: the file must hold a JSON object"],
+    [`{"directory":""}`, "config: directory cannot be empty"],
+    [`{"socket_path":""}`, "config: socket_path cannot be empty"],
+    [`{"socket_path":5}`, "config: socket_path must be a path in quotes"],
+    [`{"leases_path":"leases.json"}`, "config: leases_path must be an absolute path, or begin with ~/"],
+    [`{"audit_path":"~other/audit.log"}`, "config: audit_path must be an absolute path, or begin with ~/"],
+    [`{"default_lease_ttl":0}`, "config: default_lease_ttl must be positive"],
+    [`{"default_lease_ttl":"-1h"}`, "config: default_lease_ttl must be positive"],
+    [`{"max_lease_ttl":-1}`, "config: max_lease_ttl must be positive"],
+    [`{"max_lease_ttl":"1d"}`, `config: max_lease_ttl ${notADuration}`],
+    [`{"max_lease_ttl":""}`, `config: max_lease_ttl ${notADuration}`],
+    [`{"max_lease_ttl":1.5}`, `config: max_lease_ttl ${notADuration}`],
+    [`{"max_lease_ttl":1e300}`, `config: max_lease_ttl ${notADuration}`],
+    [`{"max_lease_ttl":true}`, `config: max_lease_ttl ${notADuration}`],
+    [`{"max_lease_ttl":"59m"}`, "config: max_lease_ttl must be >= default_lease_ttl"],
+    [`{"default_lease_ttl":"25h"}`, "config: max_lease_ttl must be >= default_lease_ttl"]
+  ])("refuses %s", (text, message) => {
+    assert.strictEqual(refusal(text), message)
+  })
+})

@@ -1,0 +1,97 @@
+/**
+ * A lease lasts exactly as long as was granted: still active in its last
+ * millisecond, over in the next. It survives the way through leases.json, whose
+ * rows are the predecessor's (protocol specification, 9.3).
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { hour, millisecond } from "../../src/domain/GoDuration.ts"
+import type { Row } from "../../src/domain/Lease.ts"
+import { fromRow, isExpired, LeaseNotFound, make, Row as RowSchema, toRow } from "../../src/domain/Lease.ts"
+import { fromMillis } from "../../src/domain/Timestamp.ts"
+
+const now = Date.parse("2026-11-22T08:30:37.780Z")
+const grant = { id: "lease-1", secretName: "db", clientId: "worker", now }
+
+const row: Row = {
+  id: "lease-1",
+  secret_name: "db",
+  client_id: "worker",
+  created_at: "2026-11-22T00:30:37.782798825-08:00",
+  expires_at: "2026-11-22T01:30:37.782798825-08:00",
+  revoked: false
+}
+
+describe("make", () => {
+  it("begins now and ends after the time that was granted", () => {
+    const lease = make({ ...grant, ttl: hour })
+    assert.deepStrictEqual(lease, {
+      id: "lease-1",
+      secretName: "db",
+      clientId: "worker",
+      createdAt: fromMillis(now),
+      expiresAt: fromMillis(now + 3_600_000)
+    })
+  })
+
+  it("keeps the nanoseconds of the grant in the text of its end", () => {
+    const { expiresAt } = make({ ...grant, ttl: hour + 1n })
+    assert.match(expiresAt.text, /T\d\d:\d\d:37\.780000001/)
+    assert.strictEqual(expiresAt.millis, now + 3_600_000)
+  })
+})
+
+describe("isExpired", () => {
+  it.each([
+    { ttl: hour, millis: 3_600_000 },
+    { ttl: millisecond, millis: 1 },
+    { ttl: 2n * millisecond - 1n, millis: 1 },
+    { ttl: 1n, millis: 0 }
+  ])("leaves a lease of $ttl ns active for $millis ms and not one longer", ({ ttl, millis }) => {
+    const lease = make({ ...grant, ttl })
+    assert.isFalse(isExpired(lease, now))
+    assert.isFalse(isExpired(lease, now + millis))
+    assert.isTrue(isExpired(lease, now + millis + 1))
+  })
+})
+
+describe("rows of leases.json", () => {
+  it("hold the predecessor's members in its order", () => {
+    const lease = Option.getOrThrow(fromRow(row))
+    assert.strictEqual(JSON.stringify(toRow(lease)), JSON.stringify(row))
+  })
+
+  it("keep the offset and the nanoseconds of a foreign time", () => {
+    const lease = Option.getOrThrow(fromRow(row))
+    assert.deepStrictEqual(lease.createdAt, {
+      millis: Date.parse("2026-11-22T08:30:37.782Z"),
+      text: "2026-11-22T00:30:37.782798825-08:00"
+    })
+    assert.deepStrictEqual(lease.expiresAt.millis, Date.parse("2026-11-22T09:30:37.782Z"))
+  })
+
+  it.each(["created_at", "expires_at"])("give no lease if %s is not a time", (member) => {
+    assert.deepStrictEqual(fromRow({ ...row, [member]: "tomorrow" }), Option.none())
+  })
+
+  it("are read over members that others add", () => {
+    const decode = Schema.decodeUnknownOption(RowSchema)
+    assert.deepStrictEqual(decode({ ...row, note: "mine" }), Option.some(row))
+    assert.deepStrictEqual(decode({ ...row, expires_at: 5 }), Option.none())
+  })
+
+  const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4_000_000_000_000 }))
+  const Ttl = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 1n, maximum: 24n * hour }))
+
+  it.prop("bring back the lease they were made of", [Schema.String, Millis, Ttl], ([text, now, ttl]) => {
+    const lease = make({ id: `id ${text}`, secretName: text, clientId: `${text}'s`, now, ttl })
+    assert.deepStrictEqual(fromRow(toRow(lease)), Option.some(lease))
+  })
+})
+
+describe("LeaseNotFound", () => {
+  it("says so in the predecessor's words, without the id", () => {
+    assert.strictEqual(new LeaseNotFound({ leaseId: "lease-1" }).message, "lease not found")
+  })
+})

@@ -1,0 +1,40 @@
+/**
+ * Asking for no time gives the default, asking for too much is refused, and
+ * everything between is granted as asked. The boundaries are exact to the nanosecond.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { hour, minute } from "../../src/domain/GoDuration.ts"
+import type { TtlPolicy } from "../../src/domain/Ttl.ts"
+import { grantedTtl, standardPolicy } from "../../src/domain/Ttl.ts"
+
+const short: TtlPolicy = { default: 5n * minute, maximum: 10n * minute }
+
+describe("grantedTtl", () => {
+  it("grants an hour by default and 24 hours at the most", () => {
+    assert.deepStrictEqual(standardPolicy, { default: hour, maximum: 24n * hour })
+  })
+
+  it.each([0n, -1n, -5n * minute])("grants the default to a request for %d ns", (requested) => {
+    assert.deepStrictEqual(grantedTtl(requested, short), Result.succeed(short.default))
+  })
+
+  it.each([1n, short.default, short.maximum - 1n, short.maximum])("grants %d ns as asked", (requested) => {
+    assert.deepStrictEqual(grantedTtl(requested, short), Result.succeed(requested))
+  })
+
+  it("refuses one nanosecond above the maximum and tells both durations", () => {
+    const refusal = Result.getOrThrow(Result.flip(grantedTtl(24n * hour + 1n, standardPolicy)))
+    assert.strictEqual(refusal._tag, "TtlTooLong")
+    assert.strictEqual(refusal.requested, "24h0m0.000000001s")
+    assert.strictEqual(refusal.maximum, "24h0m0s")
+    assert.strictEqual(refusal.message, "invalid TTL duration")
+  })
+
+  it.prop("never grants nothing and never more than the maximum", [Schema.BigInt], ([requested]) => {
+    const granted = grantedTtl(requested, short)
+    if (Result.isFailure(granted)) assert.isTrue(requested > short.maximum)
+    else assert.isTrue(granted.success > 0n && granted.success <= short.maximum)
+  })
+})

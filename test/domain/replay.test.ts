@@ -1,0 +1,122 @@
+/**
+ * The audit log tells which leases are active. It may be replayed from any
+ * checkpoint and more than once with the same outcome, and the predecessor's
+ * entries, which tell no expiry, add nothing.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Audit from "../../src/domain/AuditEntry.ts"
+import { hour } from "../../src/domain/GoDuration.ts"
+import type { Lease } from "../../src/domain/Lease.ts"
+import { make } from "../../src/domain/Lease.ts"
+import { replay } from "../../src/domain/replay.ts"
+
+const now = Date.parse("2026-11-22T08:30:37.780Z")
+const lease = (id: string, secretName = "db", clientId = "worker"): Lease =>
+  make({ id, secretName, clientId, now, ttl: hour + 1n })
+
+/** The entries as they stand in the log when all of it was told at `now`. */
+const told = (...facts: ReadonlyArray<Audit.AuditFact>): ReadonlyArray<Audit.AuditEntry> =>
+  facts.map((fact) => Option.getOrThrow(Audit.fromLine(Audit.toLine(fact, lease("").createdAt))))
+
+const acquired = (one: Lease) => Audit.leaseAcquired(one, hour)
+const one = lease("one")
+const two = lease("two", "mail")
+const three = lease("three", "db", "other worker")
+
+describe("replay", () => {
+  it("brings back the leases that were acquired, to the nanosecond", () => {
+    assert.deepStrictEqual(replay([], told(acquired(one), acquired(two))), [one, two])
+  })
+
+  it.each([
+    ["replaced", Audit.leaseReplaced(one, two, hour)],
+    ["revoked", Audit.leaseRevoked(one)],
+    ["expired", Audit.leaseExpired(one)]
+  ])("forgets a lease that was %s, and no other", (_, end) => {
+    assert.deepStrictEqual(replay([one, two, three], told(end)), [two, three])
+  })
+
+  it("forgets all leases of a secret that were revoked with it", () => {
+    assert.deepStrictEqual(replay([one, two, three], told(Audit.leasesOfSecretRevoked("db", 2))), [two])
+  })
+
+  it("forgets all leases at the killswitch, and keeps those after it", () => {
+    assert.deepStrictEqual(replay([one, two], told(...Audit.allLeasesRevoked(2), acquired(three))), [three])
+  })
+
+  it.each<readonly [string, Audit.AuditFact]>([
+    ["a refused revoke", Audit.revokeRefused("one")],
+    ["a refused acquire", { ...acquired(lease("four")), success: false }],
+    ["a killswitch that failed", { ...Audit.allLeasesRevoked(1)[0], success: false }],
+    ["a revoke of a secret that failed", { ...Audit.leasesOfSecretRevoked("db", 1), success: false }],
+    ["the end of a lease that is not there", Audit.leaseExpired(lease("four"))],
+    ["the end of no lease", { action: "lease_expire", success: true }],
+    ["a secret that was added", Audit.secretAdded("db")],
+    ["a secret that was deleted", Audit.secretDeleted("db")],
+    ["a start", Audit.daemonStarted("/run/socket")],
+    ["an action of others", { action: "daemon_restart", lease_id: "one", success: true }]
+  ])("changes nothing for %s", (_, fact) => {
+    assert.deepStrictEqual(replay([one, two, three], told(fact)), [one, two, three])
+  })
+
+  it.each(["expires_at", "lease_id", "secret_name", "client_id"] as const)(
+    "brings back no lease from an acquire without %s",
+    (member) => {
+      const { [member]: _, ...entry } = told(acquired(two))[0] ?? {}
+      assert.deepStrictEqual(replay([one], [entry as Audit.AuditEntry]), [one])
+    }
+  )
+
+  it.each(["expires_at", "timestamp"])("brings back no lease from an acquire whose %s is not a time", (member) => {
+    const entries = told(acquired(two)).map((entry) => ({ ...entry, [member]: "soon" }))
+    assert.deepStrictEqual(replay([one], entries), [one])
+  })
+})
+
+const byId = (leases: ReadonlyArray<Lease>) => leases.toSorted((a, b) => (a.id < b.id ? -1 : 1))
+
+describe("a log", () => {
+  const Step = Schema.Struct({
+    kind: Schema.Literals(["acquire", "acquire", "acquire", "replace", "revoke", "expire", "secret", "all"]),
+    id: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 7 }))
+  })
+  const Log = Schema.Array(Step).check(Schema.isMaxLength(30))
+  const Place = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 }))
+
+  /** Eight leases of two secrets; `held` is what the steps leave, found the naive way. */
+  const pool = Array.from({ length: 8 }, (_, id) => lease(`lease-${id}`, id % 2 === 0 ? "db" : "mail"))
+  const run = (steps: typeof Log.Type) => {
+    let held: ReadonlyArray<Lease> = []
+    const entries = steps.flatMap(({ kind, id }) => {
+      const one = pool[id] ?? lease("")
+      const others = held.filter((other) => other.id !== one.id)
+      const elsewhere = held.filter((other) => other.secretName !== one.secretName)
+      held = kind === "acquire" ? [...others, one] : kind === "all" ? [] : kind === "secret" ? elsewhere : others
+      if (kind === "acquire") return told(acquired(one))
+      if (kind === "replace") return told(Audit.leaseReplaced(one, one, hour))
+      if (kind === "revoke") return told(Audit.leaseRevoked(one))
+      if (kind === "expire") return told(Audit.leaseExpired(one))
+      return told(...(kind === "all" ? Audit.allLeasesRevoked(0) : [Audit.leasesOfSecretRevoked(one.secretName, 0)]))
+    })
+    return { held: byId(held), entries }
+  }
+
+  it.prop("leaves the leases that were active when it was written", [Log], ([steps]) => {
+    const { held, entries } = run(steps)
+    assert.deepStrictEqual(byId(replay([], entries)), held)
+  })
+
+  it.prop("may be replayed from any checkpoint", [Log, Place], ([steps, place]) => {
+    const { held, entries } = run(steps)
+    const checkpoint = replay([], entries.slice(0, place))
+    assert.deepStrictEqual(byId(replay(checkpoint, entries.slice(place))), held)
+  })
+
+  it.prop("may be replayed over leases it has already told of", [Log, Place], ([steps, place]) => {
+    const { held, entries } = run(steps)
+    assert.deepStrictEqual(byId(replay(replay([], entries), entries.slice(place))), held)
+    assert.deepStrictEqual(byId(replay(replay([], entries), entries)), held)
+  })
+})

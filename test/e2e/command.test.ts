@@ -1,0 +1,263 @@
+/**
+ * The command as callers use it: what is on standard output, what is not, and the
+ * exit status.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { auditOf, run, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const world = Effect.gen(function* () {
+  const home = yield* temporaryDirectory
+  const daemon = yield* startDaemon({ home })
+  return {
+    home,
+    daemon,
+    secrets: (args: ReadonlyArray<string>, stdin?: string | Uint8Array) =>
+      run(args, { home, ...(stdin === undefined ? {} : { stdin }) })
+  }
+})
+
+const envelope = (text: string) => JSON.parse(text)
+
+describe("secrets lease", () => {
+  it.live("prints the value and nothing else, byte for byte", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world
+      const pem = "-----BEGIN X-----\nmade up\n-----END X-----\n"
+      assert.strictEqual((yield* secrets(["add", "pem"], `${pem}\n`)).status, 0)
+      for (const line of [
+        ["lease", "pem"],
+        ["lease", "pem", "--raw", "--ttl", "24h", "--client-id", "deploy"],
+        ["--no-update-check", "lease", "pem", "--ttl=5m", "--human", "--output", "raw"]
+      ]) {
+        const { status, stderr, stdout } = yield* secrets(line)
+        assert.deepStrictEqual([status, stdout, stderr], [0, pem, ""], line.join(" "))
+      }
+    })
+  )
+
+  it.live("prints nothing on standard output when it fails, and a reason with a hint on standard error", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world
+      yield* secrets(["add", "db", "--value", "x"])
+      const table: ReadonlyArray<readonly [ReadonlyArray<string>, number, RegExp]> = [
+        [
+          ["lease", "nope"],
+          4,
+          /^secrets lease: secret "nope": secret not found\n {2}See the names with: secrets list\n$/
+        ],
+        [["lease", "db", "--ttl", "25h"], 5, /^secrets lease: invalid TTL duration\n {2}Ask for less/],
+        [["lease", "db", "--ttl", "1d"], 5, /unknown unit "d" in duration "1d"/],
+        [["lease"], 2, /^secrets lease: takes 1 arguments, 0 were given\n {2}Usage: secrets lease NAME/],
+        [["lease", "db", "--tll", "1h"], 2, /^secrets lease: Unknown option '--tll'\n/],
+        [
+          ["lease", "db", "--socket", "/nonexistent/s"],
+          3,
+          /the daemon is not running.*\n {2}Start it with: secrets serve\n$/
+        ],
+        [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/]
+      ]
+      for (const [line, expected, says] of table) {
+        const { status, stderr, stdout } = yield* secrets(line)
+        assert.deepStrictEqual([stdout, status], ["", expected], line.join(" "))
+        assert.match(stderr, says)
+      }
+    })
+  )
+
+  it.live("tells everything in an envelope with --json, also when it fails", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world
+      yield* secrets(["add", "db", "--value", "x"])
+      const good = envelope((yield* secrets(["lease", "db", "--json", "--client-id", "c"])).stdout)
+      assert.deepInclude(good, { ok: true, success: true, command: "secrets lease" })
+      assert.deepInclude(good.result, { value: "x", secret_name: "db", client_id: "c" })
+      assert.notProperty(good, "message")
+      const bad = yield* secrets(["lease", "nope", "--json"])
+      assert.deepStrictEqual([bad.status, bad.stderr], [4, ""])
+      assert.deepStrictEqual(envelope(bad.stdout), {
+        ok: false,
+        success: false,
+        command: "secrets lease",
+        error: { message: 'secret "nope": secret not found', code: "generic_error" },
+        fix: "See the names with: secrets list"
+      })
+    })
+  )
+
+  it.live("keeps one lease for each client, whoever does not say who it is being one", () =>
+    Effect.gen(function* () {
+      const { daemon, secrets } = yield* world
+      yield* secrets(["add", "db", "--value", "x"])
+      for (const line of [
+        ["lease", "db"],
+        ["lease", "db"],
+        ["lease", "db", "--client-id", "other"]
+      ])
+        yield* secrets(line)
+      const { result } = envelope((yield* secrets(["status", "--json"])).stdout)
+      assert.strictEqual(result.active_leases, 2)
+      assert.strictEqual(auditOf(daemon.directory).filter(({ action }) => action === "lease_replace").length, 1)
+    })
+  )
+})
+
+describe("secrets add", () => {
+  it.live("takes all of a pipe but one line feed at its end", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world
+      const table: ReadonlyArray<readonly [string, string]> = [
+        ["one\n", "one"],
+        ["\n a \n\n", "\n a \n"],
+        ["no line feed", "no line feed"],
+        ['{ "type": "x",\r\n"y": 1 }\r\n', '{ "type": "x",\r\n"y": 1 }\r'],
+        ["ünï ☃ 𝄞\u0000", "ünï ☃ 𝄞\u0000"]
+      ]
+      for (const [n, [given, kept]] of table.entries()) {
+        assert.strictEqual((yield* secrets(["add", `s${n}`], given)).stdout, `added "s${n}"\n`)
+        assert.strictEqual((yield* secrets(["lease", `s${n}`])).stdout, kept)
+      }
+    })
+  )
+
+  it.live("takes a value on the line, also one that begins with dashes", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world
+      assert.strictEqual((yield* secrets(["add", "db", "--value", "--not-a-flag", "--rotate-via", "true"])).status, 0)
+      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "--not-a-flag")
+      assert.match((yield* secrets(["list"])).stdout, /^NAME {2}LEASES {2}ROTATES\ndb {4}1 {7}yes\n$/)
+    })
+  )
+
+  it.live("refuses what is no value, and never shows one", () =>
+    Effect.gen(function* () {
+      const { daemon, secrets } = yield* world
+      yield* secrets(["add", "db", "--value", "hush-hush"])
+      const table: ReadonlyArray<readonly [ReadonlyArray<string>, string | Uint8Array, number, RegExp]> = [
+        [["add", "db"], "hush-hush", 5, /secret "db": secret already exists/],
+        [["add", "e"], "", 2, /the value of a secret cannot be empty/],
+        [["add", "e"], "\n", 2, /the value of a secret cannot be empty/],
+        [["add", "e"], Uint8Array.of(0xff, 0xfe), 2, /the value is not UTF-8 text/],
+        [["add", ""], "hush-hush", 2, /the name of a secret cannot be empty/],
+        [["add", "e", "hush-hush"], "x", 2, /takes 1 arguments, 2 were given/]
+      ]
+      for (const [line, stdin, status, says] of table) {
+        const ended = yield* secrets(line, stdin)
+        assert.deepStrictEqual([ended.status, ended.stdout], [status, ""])
+        assert.match(ended.stderr, says)
+        assert.notInclude(ended.stderr, "hush-hush")
+      }
+      const files = fs
+        .readdirSync(daemon.directory)
+        .filter((name) => fs.statSync(path.join(daemon.directory, name)).isFile())
+      for (const file of files)
+        assert.notInclude(fs.readFileSync(path.join(daemon.directory, file), "latin1"), "hush-hush")
+      assert.notInclude(daemon.stderr(), "hush-hush")
+    })
+  )
+})
+
+describe("the other commands", () => {
+  it.live("revoke one lease, and all of them", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world
+      yield* secrets(["add", "db", "--value", "x"])
+      const { lease_id } = envelope((yield* secrets(["lease", "db", "--json"])).stdout).result
+      assert.strictEqual((yield* secrets(["revoke", lease_id])).stdout, `revoked ${lease_id}\n`)
+      assert.strictEqual((yield* secrets(["revoke", "nope"])).status, 4)
+      assert.strictEqual((yield* secrets(["revoke"])).status, 2)
+      yield* secrets(["lease", "db"])
+      assert.strictEqual((yield* secrets(["revoke", "--all"])).stdout, "revoked 1 leases\n")
+      assert.deepStrictEqual(envelope((yield* secrets(["revoke", "--all", "--json"])).stdout).result, {
+        leases_revoked: 0
+      })
+    })
+  )
+
+  it.live("say whether the daemon is serving by the exit status of status", () =>
+    Effect.gen(function* () {
+      const { daemon, secrets } = yield* world
+      const serving = yield* secrets(["status"])
+      assert.strictEqual(serving.status, 0)
+      assert.match(serving.stdout, /^running since \S+ \(up 0m\)\nsecrets {7}0\nactive leases 0\nsocket {8}\S+\n$/)
+      yield* daemon.stop()
+      const gone = yield* secrets(["status"])
+      assert.deepStrictEqual([gone.status, gone.stdout], [3, ""])
+      const told = yield* secrets(["status", "--json"])
+      assert.deepStrictEqual([told.status, envelope(told.stdout).error.code], [3, "daemon_unavailable"])
+      for (const line of [["revoke", "--all"], ["list"], ["audit"], ["add", "x", "--value", "y"]]) {
+        assert.strictEqual((yield* secrets(line)).status, 3, line.join(" "))
+      }
+    })
+  )
+
+  it.live("give up on a daemon that does not answer, in the time they were given", () =>
+    Effect.gen(function* () {
+      const { daemon, secrets } = yield* world
+      daemon.signal("SIGSTOP")
+      const { status, stderr, stdout } = yield* secrets(["status", "--timeout", "0.3"])
+      daemon.signal("SIGCONT")
+      assert.deepStrictEqual([status, stdout], [6, ""])
+      assert.include(stderr, "did not answer within 0.3 s")
+    })
+  )
+
+  it.live("show the audit log, with nothing a terminal would obey", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world
+      yield* secrets(["add", "db", "--value", "x"])
+      yield* secrets(["lease", "db", "--client-id", "\u001b[31mred\nline"])
+      const { stdout } = yield* secrets(["audit", "--tail", "1"])
+      assert.match(
+        stdout,
+        /^TIME .*\n\S+ {2}ok {2}lease_acquire {2}db {6}\\x1b\[31mred\\nline {2}\S{36} {2}TTL: 1h0m0s\n$/
+      )
+      const { result } = envelope((yield* secrets(["audit", "--json", "--tail", "2"])).stdout)
+      assert.deepStrictEqual([result.total_shown, result.tail_limit, result.entries.length], [2, 2, 2])
+      assert.strictEqual((yield* secrets(["audit", "--tail", "-1"])).status, 2)
+    })
+  )
+
+  it.live("make the store once, with init", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const first = yield* run(["init"], { home })
+      assert.deepStrictEqual(
+        [first.status, first.stdout.split("\n")[0]],
+        [0, `made an empty store in ${home}/.agent-secrets`]
+      )
+      const again = yield* run(["init", "--json"], { home })
+      assert.deepStrictEqual(envelope(again.stdout).result, { path: `${home}/.agent-secrets`, store_state: "loaded" })
+      yield* startDaemon({ home })
+      const beside = yield* run(["init"], { home })
+      assert.strictEqual(beside.status, 75)
+    })
+  )
+
+  it.live("explain themselves", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const help = yield* run(["--help"], { home })
+      for (const name of ["init", "serve", "add", "lease", "revoke", "list", "status", "audit"]) {
+        assert.match(help.stdout, new RegExp(`^  ${name} +\\S`, "m"))
+        const own = yield* run([name, "--help"], { home })
+        assert.strictEqual(own.status, 0)
+        assert.include(own.stdout, `Usage: secrets ${name}`)
+      }
+      const unknown = yield* run(["leese"], { home })
+      assert.deepStrictEqual([unknown.status, unknown.stdout], [2, ""])
+      assert.match((yield* run(["--version"], { home })).stdout, /^\d+\.\d+\.\d+\n$/)
+    })
+  )
+
+  it.live("end quietly when nobody reads what they print", () =>
+    Effect.gen(function* () {
+      const { home } = yield* world
+      const ended = yield* run(["audit"], { home, through: '"$@" | true' })
+      assert.strictEqual(ended.stderr, "")
+    })
+  )
+})

@@ -1,0 +1,126 @@
+/**
+ * Events of a real daemon through a stand-in `joelclaw`, and a daemon that nothing
+ * of it can disturb.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { rpc, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const standIn = Effect.fnUntraced(function* (script: string) {
+  const directory = yield* temporaryDirectory
+  const events = path.join(directory, "events")
+  fs.writeFileSync(events, "")
+  fs.writeFileSync(path.join(directory, "joelclaw"), `#!/bin/sh\n${script.replaceAll("$EVENTS", events)}\n`, {
+    mode: 0o755
+  })
+  const read = (): ReadonlyArray<any> =>
+    fs
+      .readFileSync(events, "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line))
+  return { env: { PATH: `${directory}:/usr/bin:/bin` }, read }
+})
+
+const recording = 'cat >> "$EVENTS"; echo >> "$EVENTS"; echo \'{"ok":true}\''
+
+const until = (good: () => boolean) =>
+  Effect.sync(good).pipe(
+    Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
+    Effect.timeout("10 seconds")
+  )
+
+describe("with joelclaw on the PATH", () => {
+  it.live("the daemon tells of its life and of its leases", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { env, read } = yield* standIn(recording)
+      const daemon = yield* startDaemon({ home, env })
+      yield* rpc(daemon.socket, "add", { name: "db", value: "hush-hush" })
+      const first = (yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c", ttl: "90s" })).result
+      const second = (yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })).result
+      yield* until(() => read().length === 4)
+      yield* daemon.stop()
+      const told = read()
+      assert.deepStrictEqual(
+        told.map(({ action, component, level, success, source }) => [action, component, level, success, source]),
+        [
+          ["daemon.started", "daemon", "info", true, "agent-secrets"],
+          ["lease.acquired", "lease", "debug", true, "agent-secrets"],
+          ["lease.replaced", "lease", "info", true, "agent-secrets"],
+          ["lease.acquired", "lease", "debug", true, "agent-secrets"],
+          ["daemon.stopped", "daemon", "info", true, "agent-secrets"]
+        ]
+      )
+      assert.deepInclude(told[0].metadata, {
+        pid: daemon.pid,
+        socketPath: daemon.socket,
+        activeLeases: 0,
+        secretCount: 0
+      })
+      assert.deepInclude(told[1].metadata, { leaseId: first.lease_id, secretName: "db", clientId: "c", ttlSeconds: 90 })
+      assert.deepInclude(told[2].metadata, { leaseId: second.lease_id, replacedLeaseId: first.lease_id })
+      assert.deepInclude(told[4].metadata, { pid: daemon.pid, reason: "SIGTERM", activeLeases: 1 })
+      assert.notInclude(JSON.stringify(told), "hush-hush")
+    })
+  )
+
+  it.live("the daemon tells of a crash, and of what it found again", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { env, read } = yield* standIn(recording)
+      const first = yield* startDaemon({ home })
+      yield* rpc(first.socket, "add", { name: "db", value: "x" })
+      yield* rpc(first.socket, "lease", { secret_name: "db", client_id: "c" })
+      yield* first.stop("SIGKILL")
+      yield* startDaemon({ home, env })
+      yield* until(() => read().length === 2)
+      const [recovered, started] = read()
+      assert.deepStrictEqual(
+        [recovered.action, recovered.level, recovered.success],
+        ["daemon.crash_recovered", "warn", true]
+      )
+      assert.deepInclude(recovered.metadata, {
+        previousPid: first.pid,
+        staleSocket: true,
+        leasesRestored: 1,
+        leasesExpired: 0
+      })
+      assert.isAtLeast(recovered.metadata.downtimeMs, 0)
+      assert.strictEqual(started.action, "daemon.started")
+    })
+  )
+})
+
+for (const [manner, script] of [
+  ["hangs and hears no signal", "trap '' TERM INT HUP; sleep 1000"],
+  ["fails", "exit 1"],
+  ["floods", "cat /dev/zero"],
+  ["is no program", "\u0000\u0001"]
+] as const) {
+  describe(`with a joelclaw that ${manner}`, () => {
+    it.live("leases are answered as ever, and the end comes in time", () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const { env } = yield* standIn(script)
+        const daemon = yield* startDaemon({ home, env })
+        yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
+        for (let n = 0; n < 300; n += 1) {
+          const { result } = yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: `c${n % 7}` })
+          assert.strictEqual(result.value, "x")
+        }
+        assert.strictEqual((yield* rpc(daemon.socket, "status")).result.active_leases, 7)
+        const [took, ended] = yield* Effect.timed(daemon.stop())
+        assert.strictEqual(ended.status, 0)
+        assert.isTrue(Duration.isLessThan(took, Duration.seconds(2)), Duration.format(took))
+        const about = ended.stderr.split("\n").filter((line) => line.includes("joelclaw fails"))
+        assert.isAtMost(about.length, 1)
+      })
+    )
+  })
+}

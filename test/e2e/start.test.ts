@@ -1,0 +1,273 @@
+/**
+ * Starting and stopping: what is made and with which modes, when a start is
+ * refused and what it says then, what signals do.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as path from "node:path"
+import { auditOf, connect, modeOf, rpc, run, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const stateIn = (home: string) => path.join(home, ".agent-secrets")
+const serve = (home: string, args: ReadonlyArray<string> = []) => run(["serve", ...args], { home })
+
+describe("a first start", () => {
+  for (const umask of ["0", "0022", "0777"]) {
+    it.live(`makes directory, socket and files for the owner alone under umask ${umask}`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const { directory, socket, stop } = yield* startDaemon({ home, through: `umask ${umask}; exec "$@"` })
+        yield* rpc(socket, "add", { name: "db", value: "x" })
+        yield* rpc(socket, "lease", { secret_name: "db", client_id: "c" })
+        assert.strictEqual(modeOf(directory), "700")
+        assert.strictEqual(modeOf(socket), "600")
+        yield* stop()
+        const files = fs.readdirSync(directory)
+        for (const file of ["identity.age", "secrets.age", "leases.json", "audit.log"]) assert.include(files, file)
+        for (const file of files) assert.strictEqual(modeOf(path.join(directory, file)), "600", file)
+      })
+    )
+  }
+
+  it.live("works without HOME in the environment, and says nothing on standard output", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const config = path.join(home, "config.json")
+      const directory = path.join(home, "state")
+      fs.writeFileSync(config, JSON.stringify({ directory }))
+      const daemon = yield* startDaemon({ home, args: ["--config", config], through: 'exec env -i "$@"' })
+      assert.strictEqual((yield* rpc(path.join(directory, "agent-secrets.sock"), "status")).result.running, true)
+      assert.strictEqual(daemon.stdout(), "")
+    })
+  )
+
+  it.live("listens where --socket says, keeps the state where it was", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const socket = path.join(home, "run", "s.sock")
+      yield* startDaemon({ home, args: ["--socket", socket] })
+      assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
+      assert.strictEqual(modeOf(path.dirname(socket)), "700")
+      assert.isTrue(fs.existsSync(path.join(stateIn(home), "secrets.age")))
+    })
+  )
+})
+
+describe("a start is refused", () => {
+  it.live("where the store cannot be read, with status 65, and nothing is changed", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { directory, socket, stop } = yield* startDaemon({ home })
+      yield* rpc(socket, "add", { name: "db", value: "x" })
+      yield* stop()
+      fs.truncateSync(path.join(directory, "secrets.age"), 100)
+      const before = fs.readFileSync(path.join(directory, "secrets.age"))
+      const ended = yield* serve(home)
+      assert.strictEqual(ended.status, 65)
+      assert.match(
+        ended.stderr,
+        /secrets serve: cannot read .*secrets\.age: it is damaged.* Nothing was changed\n {2}Put a good copy/
+      )
+      assert.deepStrictEqual(fs.readFileSync(path.join(directory, "secrets.age")), before)
+      fs.copyFileSync(path.join(directory, "secrets.age.bak"), path.join(directory, "secrets.age"))
+      yield* startDaemon({ home })
+    })
+  )
+
+  it.live("while another daemon serves the directory, with status 75 and its pid", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { pid, socket } = yield* startDaemon({ home })
+      for (const args of [[], ["--socket", path.join(home, "other.sock")]]) {
+        const ended = yield* serve(home, args)
+        assert.strictEqual(ended.status, 75)
+        assert.include(ended.stderr, `another daemon, process ${pid}, is serving`)
+      }
+      assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
+    })
+  )
+
+  it.live("where something else answers on the socket, which is left alone", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const socket = path.join(home, "s.sock")
+      yield* Effect.acquireRelease(
+        Effect.callback<net.Server>((resume) => {
+          const server = net.createServer()
+          server.listen(socket, () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const ended = yield* serve(home, ["--socket", socket])
+      assert.strictEqual(ended.status, 75)
+      assert.include(ended.stderr, `another daemon is listening on ${socket}`)
+      assert.isTrue(fs.lstatSync(socket).isSocket())
+    })
+  )
+
+  for (const [thing, make] of [
+    ["a plain file", (at: string) => fs.writeFileSync(at, "precious")],
+    ["a directory", (at: string) => fs.mkdirSync(at)],
+    ["a symbolic link", (at: string) => fs.symlinkSync("/nonexistent", at)]
+  ] as const) {
+    it.live(`where ${thing} has the name of the socket, which is left alone`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const socket = path.join(home, "s.sock")
+        make(socket)
+        const before = fs.lstatSync(socket).ino
+        const ended = yield* serve(home, ["--socket", socket])
+        assert.strictEqual(ended.status, 73)
+        assert.include(ended.stderr, `${socket} is not a socket`)
+        assert.strictEqual(fs.lstatSync(socket).ino, before)
+      })
+    )
+  }
+
+  it.live("where the path of the socket is too long for the system", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const ended = yield* serve(home, ["--socket", path.join(home, "x".repeat(104))])
+      assert.strictEqual(ended.status, 78)
+      assert.include(ended.stderr, "longer than the 103 bytes")
+    })
+  )
+
+  it.live("where others can write to the directory of the socket", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const open = path.join(home, "open")
+      fs.mkdirSync(open)
+      fs.chmodSync(open, 0o777)
+      const ended = yield* serve(home, ["--socket", path.join(open, "s.sock")])
+      assert.strictEqual(ended.status, 73)
+      assert.include(ended.stderr, "can be written by others")
+    })
+  )
+
+  for (const [what, text, says] of [
+    ["is not JSON", "{", "the file is not JSON"],
+    ["has a TTL that is none", '{"max_lease_ttl":"1d"}', "max_lease_ttl must be a duration"],
+    ["has a path that is none", '{"socket_path":5}', "socket_path must be a path in quotes"]
+  ] as const) {
+    it.live(`with status 78 where config.json ${what}`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const config = path.join(home, "config.json")
+        fs.writeFileSync(config, text)
+        const ended = yield* serve(home, ["--config", config])
+        assert.strictEqual(ended.status, 78)
+        assert.include(ended.stderr, says)
+        assert.include(ended.stderr, config)
+        assert.isFalse(fs.existsSync(stateIn(home)))
+      })
+    )
+  }
+})
+
+describe("an end", () => {
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it.live(`by ${signal} is orderly whatever clients do`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const { directory, socket, stop } = yield* startDaemon({ home })
+        yield* rpc(socket, "add", { name: "db", value: "x".repeat(500_000) })
+        const idle = yield* connect(socket)
+        const slow = (yield* connect(socket)).send('{"method":"secrets.st')
+        const neverReads = yield* connect(socket)
+        neverReads.socket.pause()
+        const lease = `${JSON.stringify({ method: "secrets.lease", params: { secret_name: "db", client_id: "c" }, id: 1 })}\n`
+        neverReads.send(lease.repeat(50))
+        yield* Effect.promise(() => idle.ask("{}"))
+        const [took, ended] = yield* Effect.timed(stop(signal))
+        assert.deepStrictEqual([ended.status, ended.signal], [0, null])
+        assert.isTrue(Duration.isLessThan(took, Duration.seconds(2)), Duration.format(took))
+        assert.isUndefined(yield* Effect.promise(() => slow.line()))
+        assert.isFalse(fs.existsSync(socket))
+        assert.isFalse(fs.existsSync(path.join(directory, "daemon.json")))
+        assert.strictEqual(auditOf(directory).at(-1)?.["action"], "daemon_stop")
+        assert.include(ended.stderr, `agent-secrets stops (${signal})`)
+      })
+    )
+  }
+
+  it.live("comes after the request under way is answered", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const daemon = yield* startDaemon({ home })
+      const connections = yield* Effect.all(Array.from({ length: 20 }, () => connect(daemon.socket)))
+      yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
+      connections.forEach((connection, n) =>
+        connection.send(
+          `${JSON.stringify({ method: "secrets.lease", params: { secret_name: "db", client_id: `${n}` }, id: n })}\n`
+        )
+      )
+      const first = yield* Effect.promise(() => connections[0]?.line() ?? Promise.resolve(undefined))
+      assert.include(first, '"value":"x"')
+      yield* daemon.stop()
+      const others = yield* Effect.promise(() =>
+        Promise.all(connections.slice(1).map((connection) => connection.line()))
+      )
+      const answered = 1 + others.filter((line) => line?.includes('"value":"x"')).length
+      const recorded = auditOf(daemon.directory).filter(({ action }) => action === "lease_acquire").length
+      assert.strictEqual(answered, recorded)
+      assert.lengthOf(JSON.parse(fs.readFileSync(path.join(daemon.directory, "leases.json"), "utf8")), answered)
+    })
+  )
+
+  it.live("does not come by a reader of its output that goes away", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const first = yield* startDaemon({ home })
+      first.closeOutput()
+      assert.strictEqual((yield* rpc(first.socket, "status")).result.running, true)
+      assert.strictEqual((yield* first.stop()).status, 0)
+      assert.strictEqual(auditOf(first.directory).at(-1)?.["action"], "daemon_stop")
+    })
+  )
+
+  it.live("does not come by SIGHUP, SIGUSR1, SIGUSR2 or SIGPIPE", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const daemon = yield* startDaemon({ home })
+      for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGPIPE"] as const) daemon.signal(signal)
+      assert.strictEqual((yield* rpc(daemon.socket, "status")).result.running, true)
+      assert.notInclude(daemon.stderr(), "Debugger listening")
+      assert.strictEqual((yield* daemon.stop()).status, 0)
+    })
+  )
+
+  it.live("by kill -9 leaves a socket that the next start replaces at once, and tells of", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const first = yield* startDaemon({ home })
+      yield* first.stop("SIGKILL")
+      assert.isTrue(fs.lstatSync(first.socket).isSocket())
+      const second = yield* startDaemon({ home })
+      assert.strictEqual((yield* rpc(second.socket, "status")).result.running, true)
+      const recovered = auditOf(second.directory).filter(({ action }) => action === "daemon_crash_recovered")
+      assert.lengthOf(recovered, 1)
+      assert.include(recovered[0]?.["details"], `process ${first.pid}`)
+      yield* second.stop()
+      const third = yield* startDaemon({ home })
+      assert.lengthOf(
+        auditOf(third.directory).filter(({ action }) => action === "daemon_crash_recovered"),
+        1
+      )
+    })
+  )
+
+  it.live("leaves a socket alone that took the place of its own", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const daemon = yield* startDaemon({ home })
+      fs.rmSync(daemon.socket)
+      fs.writeFileSync(daemon.socket, "somebody else's")
+      assert.strictEqual((yield* daemon.stop()).status, 0)
+      assert.strictEqual(fs.readFileSync(daemon.socket, "utf8"), "somebody else's")
+    })
+  )
+})

@@ -1,0 +1,66 @@
+/**
+ * The daemon's services in memory, with what a test needs to look at them.
+ */
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import { AuditLog, AuditLogError } from "../../src/daemon/AuditLog.ts"
+import { acquire } from "../../src/daemon/acquire.ts"
+import { FileFault } from "../../src/daemon/durableFile.ts"
+import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
+import { SecretStore } from "../../src/daemon/SecretStore.ts"
+import { hour } from "../../src/domain/GoDuration.ts"
+import { standardPolicy } from "../../src/domain/Ttl.ts"
+import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
+import { OtelSink } from "../../src/otel/OtelSink.ts"
+
+/** Everything in memory; events go into the array. */
+export const world = (events: Array<OtelEvent> = []) =>
+  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
+    Layer.provideMerge(AuditLog.layerMemory),
+    Layer.provideMerge(OtelSink.layerMemory(events))
+  )
+
+/** Everything in memory, and nobody who hears of it. */
+export const quietWorld = Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
+  Layer.provideMerge(AuditLog.layerMemory),
+  Layer.provideMerge(OtelSink.layerNoop)
+)
+
+export const addSecret = (name: string, value = `value of ${name}`) =>
+  SecretStore.use((secrets) => secrets.add({ name, value: Redacted.make(value), rotateVia: "" }))
+
+/** Acquires for an hour, unless told otherwise. */
+export const take = (secretName: string, clientId: string, ttl = hour) =>
+  acquire({ secretName, clientId, ttl }, standardPolicy)
+
+export const activeCount = LeaseRepo.use((leases) => leases.activeCount)
+
+/** The entries about leases, oldest first, each as `action lease_id`. */
+export const history = Effect.map(
+  AuditLog.use((audit) => audit.tail(10_000)),
+  (entries) => entries.filter(({ action }) => action.startsWith("lease_"))
+)
+
+/** As `quietWorld`, with an audit log that refuses while it is told to. */
+export const worldWithAudit = (broken: { now: boolean }) =>
+  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
+    Layer.provideMerge(breakable(broken)),
+    Layer.provideMerge(OtelSink.layerNoop)
+  )
+
+const breakable = (broken: { now: boolean }) =>
+  Layer.effect(
+    AuditLog,
+    Effect.map(AuditLog, (audit) =>
+      AuditLog.of({
+        ...audit,
+        append: (facts) => Effect.suspend(() => (broken.now ? Effect.fail(diskFull) : audit.append(facts)))
+      })
+    )
+  ).pipe(Layer.provide(AuditLog.layerMemory))
+
+const diskFull = new AuditLogError({
+  operation: "append",
+  cause: new FileFault({ operation: "append to", path: "audit.log", cause: new Error("no space left on device") })
+})
