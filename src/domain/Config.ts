@@ -101,8 +101,8 @@ const durationAt = (settings: Settings, key: string, otherwise: GoDuration): Res
   const duration =
     typeof value === "string"
       ? parse(value)
-      : Number.isInteger(value)
-        ? Result.succeed(BigInt(Number(value)))
+      : typeof value === "number" && Number.isInteger(value) && value < 2 ** 63
+        ? Result.succeed(BigInt(value))
         : Result.fail("")
   if (Result.isFailure(duration)) return Result.fail(expected)
   return duration.success > 0n
