@@ -10,9 +10,6 @@ import type * as Runtime from "effect/Runtime"
 import { exitCode } from "./cli/exitCode.ts"
 import { main } from "./cli/main.ts"
 
-/** A pipe whose reader has gone is no reason to complain. */
-process.stdout.on("error", () => process.exit(exitCode.failed))
-
 /** Whoever is told to stop and stops has done its job; `serve` knows no other end. */
 const teardown: Runtime.Teardown = (exit, onExit) => {
   if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitCode.done)

@@ -82,6 +82,8 @@ const fail = (name: string, json: boolean, failure: Failure): number => {
 const envelope = (content: object): string => `${JSON.stringify(content, undefined, 2)}\n`
 
 const print = (text: string): number => {
+  // A pipe whose reader has gone is no reason to complain.
+  process.stdout.once("error", () => process.exit(exitCode.failed))
   process.stdout.write(text)
   return exitCode.done
 }

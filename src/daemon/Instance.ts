@@ -87,7 +87,7 @@ const lock = (paths: InstancePaths, owner: number | undefined) =>
       return yield* Effect.try({
         try: () => {
           const database = new DatabaseSync(paths.lock)
-          database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE")
+          database.exec("PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
           return database
         },
         catch: (cause) => cannotLock(paths, owner, cause)
