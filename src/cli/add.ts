@@ -22,19 +22,35 @@ export const add = define({
   arity: [1, 1],
   flags: {
     value: { type: "string", value: "VALUE", summary: "the value; others can see it in the list of processes" },
-    "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates the secret" }
+    "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates the secret" },
+    "rotate-stdout": { type: "boolean", summary: "what that command prints becomes the new value" },
+    force: { type: "boolean", summary: "take a name that is hard to type" }
   },
   examples: ["secrets add github_token", "secrets add tls_key < key.pem"],
   run: Effect.fnUntraced(function* (line) {
     const [name = ""] = line.operands
     if (name === "")
       return yield* misuse("the name of a secret cannot be empty", "For instance: secrets add github_token")
+    if (isHardToType(name) && !line.given("force")) {
+      return yield* misuse(
+        `the name ${quote(name)} begins with a dash or holds control characters`,
+        "Choose another, or insist with --force"
+      )
+    }
+    const rotateVia = line.text("rotate-via") ?? ""
+    const rotateStdout = line.given("rotate-stdout")
+    if (rotateStdout && rotateVia === "") {
+      return yield* misuse("--rotate-stdout needs a command", "Give it with --rotate-via COMMAND")
+    }
     const daemon = yield* loadDaemon(line)
     const value = line.text("value") ?? (yield* readValue(name))
     if (value === "") return yield* misuse("the value of a secret cannot be empty", "Give it on standard input")
-    const rotateVia = line.text("rotate-via") ?? ""
-    const params = { name, value, ...(rotateVia === "" ? {} : { rotate_via: rotateVia }) }
+    const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: rotateStdout }
+    const params = { name, value, ...hook }
     yield* Effect.mapError(call(daemon, "secrets.add", params, Added), fromClient)
     return { text: `added ${quote(name)}\n`, result: { name, rotate_via: rotateVia } }
   })
 })
+
+/** The daemon takes such names, for callers that have them; people do not want them. */
+const isHardToType = (name: string): boolean => /^-|\p{Cc}/u.test(name)

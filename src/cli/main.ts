@@ -17,17 +17,24 @@ const commands: Readonly<Record<string, () => Promise<Command<never>>>> = {
   init: () => import("./init.ts").then((file) => file.init),
   serve: () => import("./serve.ts").then((file) => file.serve),
   add: () => import("./add.ts").then((file) => file.add),
+  update: () => import("./update.ts").then((file) => file.update),
+  delete: () => import("./delete.ts").then((file) => file.deleteCommand),
   lease: () => import("./lease.ts").then((file) => file.lease),
   revoke: () => import("./revoke.ts").then((file) => file.revoke),
   list: () => import("./list.ts").then((file) => file.list),
+  rotate: () => import("./rotate.ts").then((file) => file.rotate),
+  health: () => import("./health.ts").then((file) => file.health),
+  daemon: () => import("./daemon.ts").then((file) => file.daemon),
   status: () => import("./status.ts").then((file) => file.status),
   audit: () => import("./audit.ts").then((file) => file.audit)
 }
 
+const aliases: ReadonlyMap<string, string> = new Map([["rm", "delete"]])
+
 /** Runs a command line; gives the exit status. */
 export const main = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
   const at = nameAt(args)
-  const name = args[at]
+  const name = aliases.get(args[at] ?? "") ?? args[at]
   if (name === undefined || name === "help") return yield* withoutCommand(args)
   const rest = [...args.slice(0, at), ...args.slice(at + 1)]
   const load = Object.hasOwn(commands, name) ? commands[name] : undefined

@@ -13,11 +13,13 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import * as path from "node:path"
 import { crashRecovered, daemonStarted, daemonStopped } from "../domain/AuditEntry.ts"
-import type { Config } from "../domain/Config.ts"
+import type { Config, HeartbeatSettings } from "../domain/Config.ts"
 import { parse } from "../domain/Timestamp.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
@@ -25,8 +27,11 @@ import { serve } from "../rpc/serve.ts"
 import * as UnixSocketServer from "../rpc/UnixSocketServer.ts"
 import { version } from "../version.ts"
 import { AuditLog } from "./AuditLog.ts"
+import { asleep, probeEndpoint, watchHeartbeat } from "./heartbeat.ts"
 import { Instance, type InstancePaths } from "./Instance.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
+import { Restart } from "./Restart.ts"
+import { RotationHook } from "./RotationHook.ts"
 import { SecretStore } from "./SecretStore.ts"
 import { status } from "./status.ts"
 import { sweep, sweepForever } from "./sweep.ts"
@@ -43,14 +48,19 @@ export const daemon = (config: Config, options: DaemonOptions) =>
   Effect.gen(function* () {
     const instance = yield* Instance
     yield* announceStart(config)
-    yield* Effect.all([serve({ startedAt: instance.startedAt, ttlPolicy: config.ttl }), sweepForever], {
-      concurrency: "unbounded",
-      discard: true
-    }).pipe(Effect.ensuring(announceStop(options.stopReason)))
+    const heartbeat = yield* startHeartbeat(config.heartbeat)
+    const restart = yield* Restart
+    const serving = serve({ startedAt: instance.startedAt, ttlPolicy: config.ttl, heartbeat: heartbeat.status })
+    yield* Effect.all([serving, sweepForever, heartbeat.watch], { concurrency: "unbounded", discard: true }).pipe(
+      Effect.raceFirst(Effect.as(restart.requested, "restart")),
+      Effect.onExit((exit) => announceStop(Exit.isSuccess(exit) ? "restart" : options.stopReason()))
+    )
   }).pipe(Effect.provide(layers(config, options)))
 
 const layers = (config: Config, { environment }: DaemonOptions) =>
-  UnixSocketServer.layer(config.socketPath).pipe(
+  UnixSocketServer.layer(config.socketPath, config.socketAccess).pipe(
+    Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
+    Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"))),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath })),
     Layer.provideMerge(lastEntry),
@@ -104,12 +114,34 @@ const announceStart = Effect.fnUntraced(function* (config: Config) {
   yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${config.socketPath}`)
 })
 
-const announceStop = Effect.fnUntraced(function* (stopReason: () => string) {
+/** The loop that watches, and what status says of it: the settings as they are written, and how it goes. */
+const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSettings | undefined) {
+  if (settings === undefined) return { watch: Effect.never, status: Effect.succeed(undefined) }
+  const state = yield* Ref.make(asleep)
+  const { failAction, interval, timeout, url } = settings
+  return {
+    watch: watchHeartbeat(settings, state, probeEndpoint(settings)),
+    status: Effect.map(Ref.get(state), ({ failuresInARow, fired }) => ({
+      enabled: true,
+      url,
+      interval: Number(interval),
+      timeout: Number(timeout),
+      fail_action: {
+        revoke_all: failAction.revokeAll,
+        rotate_all: failAction.rotateAll,
+        wipe_store: failAction.wipeStore
+      },
+      failures_in_a_row: failuresInARow,
+      fired
+    }))
+  }
+})
+
+const announceStop = Effect.fnUntraced(function* (reason: string) {
   const sink = yield* OtelSink
   const { pid, startedAt } = yield* Instance
   const { activeLeases } = yield* status
   const uptimeMs = (yield* Clock.currentTimeMillis) - startedAt.millis
-  const reason = stopReason()
   yield* Effect.logInfo(`agent-secrets stops (${reason})`)
   yield* sink.emit(OtelEvent.daemonStopped({ pid, reason, uptimeMs, activeLeases }))
 })

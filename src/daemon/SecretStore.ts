@@ -14,15 +14,24 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import { changeFailed, secretAdded, secretDeleted } from "../domain/AuditEntry.ts"
+import type { AuditFact } from "../domain/AuditEntry.ts"
+import {
+  changeFailed,
+  secretAdded,
+  secretDeleted,
+  secretRotated,
+  secretUpdated,
+  storeWiped
+} from "../domain/AuditEntry.ts"
 import type { Secret, SecretInfo } from "../domain/Secret.ts"
 import { SecretExists, SecretNotFound } from "../domain/Secret.ts"
+import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, zero } from "../domain/Timestamp.ts"
 import type { AgeError, AgeKey } from "./ageFile.ts"
 import * as ageFile from "./ageFile.ts"
 import type { AuditLogError } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
-import { type FileFault, readIfPresent, renameDurably, replaceFile, tightenMode } from "./durableFile.ts"
+import { type FileFault, readIfPresent, removeDurably, renameDurably, replaceFile, tightenMode } from "./durableFile.ts"
 import type { StoreDocument, StoredSecret } from "./storeDocument.ts"
 import { byName, decode, empty, encode } from "./storeDocument.ts"
 
@@ -52,7 +61,17 @@ export interface NewSecret {
   readonly name: string
   readonly value: Redacted.Redacted
   readonly rotateVia: string
+  readonly rotateStdout: boolean
 }
+
+/** What changes of a secret; what is not given stays. */
+export interface SecretChange {
+  readonly value?: Redacted.Redacted
+  readonly rotateVia?: string
+  readonly rotateStdout?: boolean
+}
+
+type ChangeError = SecretStoreError | AuditLogError
 
 export class SecretStore extends Context.Service<
   SecretStore,
@@ -61,8 +80,17 @@ export class SecretStore extends Context.Service<
     /** In the byte order of the names. */
     readonly list: Effect.Effect<ReadonlyArray<SecretInfo>>
     readonly count: Effect.Effect<number>
-    readonly add: (secret: NewSecret) => Effect.Effect<void, SecretExists | SecretStoreError | AuditLogError>
-    readonly remove: (name: string) => Effect.Effect<void, SecretNotFound | SecretStoreError | AuditLogError>
+    readonly add: (secret: NewSecret) => Effect.Effect<void, SecretExists | ChangeError>
+    readonly update: (name: string, change: SecretChange) => Effect.Effect<void, SecretNotFound | ChangeError>
+    /** Records a rotation, with the new value if there is one; gives the moment it counts from. */
+    readonly rotated: (
+      name: string,
+      outcome: string,
+      value: Redacted.Redacted | undefined
+    ) => Effect.Effect<Timestamp, SecretNotFound | ChangeError>
+    readonly remove: (name: string) => Effect.Effect<void, SecretNotFound | ChangeError>
+    /** Removes every secret and the backup; gives how many there were. */
+    readonly wipe: Effect.Effect<number, ChangeError>
     /** Whether this start found a store or made one. */
     readonly origin: "loaded" | "initialized"
   }
@@ -79,14 +107,18 @@ export class SecretStore extends Context.Service<
             Effect.flatMap((file) => replaceFile(paths.secrets, [file], { backup: `${paths.secrets}.bak` })),
             Effect.mapError((cause) => new SecretStoreError({ operation: "write", cause }))
           )
-        return yield* make(document, origin, save)
+        const forget = Effect.mapError(
+          removeDurably(`${paths.secrets}.bak`),
+          (cause) => new SecretStoreError({ operation: "write", cause })
+        )
+        return yield* make(document, origin, save, forget)
       })
     )
 
   /** The store in memory alone, for tests. */
   static readonly layerMemory = Layer.effect(
     SecretStore,
-    Effect.suspend(() => make(empty, "initialized", () => Effect.void))
+    Effect.suspend(() => make(empty, "initialized", () => Effect.void, Effect.void))
   )
 }
 
@@ -98,7 +130,8 @@ export interface StorePaths {
 const make = Effect.fnUntraced(function* (
   loaded: StoreDocument,
   origin: "loaded" | "initialized",
-  save: (next: StoreDocument) => Effect.Effect<void, SecretStoreError>
+  save: (next: StoreDocument) => Effect.Effect<void, SecretStoreError>,
+  forgetBackup: Effect.Effect<void, SecretStoreError>
 ) {
   const audit = yield* AuditLog
   const one = yield* Semaphore.make(1)
@@ -110,10 +143,7 @@ const make = Effect.fnUntraced(function* (
       return found === undefined ? Effect.fail(new SecretNotFound({ name })) : Effect.succeed(found)
     })
 
-  const change = Effect.fnUntraced(function* (
-    fact: ReturnType<typeof secretAdded>,
-    edit: (secrets: Map<string, StoredSecret>) => void
-  ) {
+  const change = Effect.fnUntraced(function* (fact: AuditFact, edit: (secrets: Map<string, StoredSecret>) => void) {
     const secrets = new Map(document.secrets)
     edit(secrets)
     const next = { ...document, secrets }
@@ -129,6 +159,35 @@ const make = Effect.fnUntraced(function* (
     yield* change(secretAdded(secret.name), (secrets) => secrets.set(secret.name, added))
   }, Semaphore.withPermit(one))
 
+  const edit = Effect.fnUntraced(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
+    const found = yield* find(name)
+    const now = fromMillis(yield* Clock.currentTimeMillis)
+    const next = { ...found, updatedAt: now, ...changes }
+    yield* change(fact, (secrets) => secrets.set(name, next))
+    return now
+  })
+
+  const update = Effect.fn("SecretStore.update")(function* (name: string, changes: SecretChange) {
+    yield* edit(name, secretUpdated(name), changes)
+  }, Semaphore.withPermit(one))
+
+  const rotated = Effect.fn("SecretStore.rotated")(function* (
+    name: string,
+    outcome: string,
+    value: Redacted.Redacted | undefined
+  ) {
+    const lastRotated = fromMillis(yield* Clock.currentTimeMillis)
+    const changes = { lastRotated, updatedAt: lastRotated, ...(value === undefined ? {} : { value }) }
+    return yield* edit(name, secretRotated(name, outcome), changes)
+  }, Semaphore.withPermit(one))
+
+  const wipe = Effect.gen(function* () {
+    const count = document.secrets.size
+    yield* change(storeWiped(count), (secrets) => secrets.clear())
+    yield* forgetBackup
+    return count
+  }).pipe(Semaphore.withPermit(one))
+
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
     yield* find(name)
     yield* change(secretDeleted(name), (secrets) => secrets.delete(name))
@@ -139,7 +198,10 @@ const make = Effect.fnUntraced(function* (
     list: Effect.sync(() => [...document.secrets.values()].toSorted(byName)),
     count: Effect.sync(() => document.secrets.size),
     add,
+    update,
+    rotated,
     remove,
+    wipe,
     origin
   })
 })

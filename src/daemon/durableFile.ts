@@ -67,6 +67,13 @@ export const renameDurably = (from: string, to: string): Effect.Effect<void, Fil
     await flushDirectory(path.dirname(to))
   }).pipe(Effect.uninterruptible)
 
+/** Removes a file, if it is there. */
+export const removeDurably = (file: string): Effect.Effect<void, FileFault> =>
+  attempt("remove", file, async () => {
+    await fs.rm(file, { force: true })
+    await flushDirectory(path.dirname(file))
+  }).pipe(Effect.uninterruptible)
+
 /** Takes away what group and others may do with a file; tells whether there was anything to take. */
 export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, FileFault> =>
   attempt("change the mode of", file, async () => {

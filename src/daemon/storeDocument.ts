@@ -56,9 +56,10 @@ export const decode = (text: string): Result.Result<StoreDocument, string> => {
 const decodeSecret = (key: string, entry: unknown): Result.Result<StoredSecret, string> => {
   const wrong = (what: string) => Result.fail(`the secret ${JSON.stringify(key)} ${what}`)
   if (!Predicate.isReadonlyObject(entry)) return wrong("is not an object")
-  const { name: _, value, created_at, updated_at, rotate_via = "", last_rotated, ...foreign } = entry
+  const { name: _, value, created_at, updated_at, rotate_via, rotate_stdout, last_rotated, ...foreign } = entry
+  const rotateVia = rotate_via ?? ""
   if (typeof value !== "string") return wrong("has no value")
-  if (typeof rotate_via !== "string") return wrong("has a rotate_via that is not text")
+  if (typeof rotateVia !== "string") return wrong("has a rotate_via that is not text")
   const createdAt = decodeTime(created_at)
   const updatedAt = decodeTime(updated_at)
   const lastRotated = decodeTime(last_rotated)
@@ -70,7 +71,8 @@ const decodeSecret = (key: string, entry: unknown): Result.Result<StoredSecret, 
     value: Redacted.make(value),
     createdAt,
     updatedAt,
-    rotateVia: rotate_via,
+    rotateVia,
+    rotateStdout: rotate_stdout === true,
     lastRotated,
     foreign
   })
@@ -102,6 +104,7 @@ const encodeSecret = (secret: StoredSecret) => ({
   rotate_via: secret.rotateVia === "" ? undefined : secret.rotateVia,
   last_rotated: secret.lastRotated.text,
   value: Redacted.value(secret.value),
+  rotate_stdout: secret.rotateStdout ? true : undefined,
   ...secret.foreign
 })
 

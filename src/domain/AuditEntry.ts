@@ -120,6 +120,47 @@ export const secretDeleted = (name: string): AuditFact => ({
   success: true
 })
 
+export const secretUpdated = (name: string): AuditFact => ({
+  action: "secret_update",
+  secret_name: name,
+  success: true
+})
+
+/** `outcome` says how the command ended and how much it printed, never what. */
+export const secretRotated = (name: string, outcome: string): AuditFact => ({
+  action: "secret_rotate",
+  secret_name: name,
+  details: outcome,
+  success: true
+})
+
+export const rotationRefused = (name: string, outcome: string): AuditFact => ({
+  ...secretRotated(name, outcome),
+  success: false
+})
+
+/** Every secret is gone, and the backup with it. */
+export const storeWiped = (count: number): AuditFact => ({
+  action: "store_wipe",
+  details: `wiped ${count} secrets`,
+  success: true
+})
+
+export const heartbeatFailed = (reason: string): AuditFact => ({
+  action: "heartbeat_fail",
+  details: reason,
+  success: false
+})
+
+/** The killswitch could not do all it was to do. */
+export const killswitchFailed = (details: string): AuditFact => ({ action: "killswitch", details, success: false })
+
+export const restartRequested: AuditFact = {
+  action: "daemon_restart",
+  details: "graceful restart requested over RPC",
+  success: true
+}
+
 /** A change of the store that was announced and then could not be written. */
 export const changeFailed = (announced: AuditFact): AuditFact => ({
   ...announced,

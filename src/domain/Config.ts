@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
 import type { GoDuration } from "./GoDuration.ts"
-import { parse } from "./GoDuration.ts"
+import { minute, parse, second } from "./GoDuration.ts"
 import type { TtlPolicy } from "./Ttl.ts"
 import { standardPolicy } from "./Ttl.ts"
 
@@ -22,6 +22,27 @@ export interface Config {
   readonly auditPath: string
   readonly leasesPath: string
   readonly ttl: TtlPolicy
+  readonly socketAccess: SocketAccess
+  /** How long the command that rotates a secret may take. */
+  readonly rotationTimeout: GoDuration
+  /** The dead man's switch; undefined if there is none, or it is not enabled. */
+  readonly heartbeat: HeartbeatSettings | undefined
+}
+
+/** Who may use the socket: its owner, or a group as well. */
+export type SocketAccess = { readonly mode: 0o600 } | { readonly mode: 0o660; readonly group: string }
+
+export interface HeartbeatSettings {
+  readonly url: string
+  readonly interval: GoDuration
+  readonly timeout: GoDuration
+  /** Failures in a row before it fires. */
+  readonly maxFailures: number
+  readonly failAction: {
+    readonly revokeAll: boolean
+    readonly rotateAll: boolean
+    readonly wipeStore: boolean
+  }
 }
 
 /** A setting is wrong; the message names the key and what is expected of it. */
@@ -43,10 +64,7 @@ export const decode = (text: string, home: string): Result.Result<Config, Config
       try: (): unknown => JSON.parse(text),
       catch: () => new ConfigError({ reason: "the file is not JSON" })
     })
-    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-      return yield* Result.fail(new ConfigError({ reason: "the file must hold a JSON object" }))
-    }
-    const settings = new Map<string, unknown>(Object.entries(parsed))
+    const settings = yield* membersOf(parsed, "the file")
     const base = inDirectory(yield* pathAt(settings, "directory", home, standard(home).directory))
     const config: Config = {
       directory: base.directory,
@@ -58,7 +76,10 @@ export const decode = (text: string, home: string): Result.Result<Config, Config
       ttl: {
         default: yield* durationAt(settings, "default_lease_ttl", base.ttl.default),
         maximum: yield* durationAt(settings, "max_lease_ttl", base.ttl.maximum)
-      }
+      },
+      socketAccess: yield* socketAccessIn(settings),
+      rotationTimeout: yield* durationAt(settings, "rotation_timeout", base.rotationTimeout),
+      heartbeat: yield* heartbeatIn(settings)
     }
     if (config.ttl.maximum < config.ttl.default) {
       return yield* Result.fail(new ConfigError({ reason: "max_lease_ttl must be >= default_lease_ttl" }))
@@ -73,10 +94,21 @@ const inDirectory = (directory: string): Config => ({
   secretsPath: path.join(directory, "secrets.age"),
   auditPath: path.join(directory, "audit.log"),
   leasesPath: path.join(directory, "leases.json"),
-  ttl: standardPolicy
+  ttl: standardPolicy,
+  socketAccess: { mode: 0o600 },
+  rotationTimeout: 30n * second,
+  heartbeat: undefined
 })
 
+/** Members by their names; one that is null counts as absent. */
 type Settings = ReadonlyMap<string, unknown>
+
+const wrong = (reason: string) => Result.fail(new ConfigError({ reason }))
+
+const membersOf = (value: unknown, what: string): Result.Result<Settings, ConfigError> =>
+  typeof value !== "object" || value === null || Array.isArray(value)
+    ? wrong(`${what} must hold a JSON object`)
+    : Result.succeed(new Map<string, unknown>(Object.entries(value).filter(([, member]) => member !== null)))
 
 const pathAt = (
   settings: Settings,
@@ -85,27 +117,74 @@ const pathAt = (
   otherwise: string
 ): Result.Result<string, ConfigError> => {
   const value = settings.get(key)
-  if (value === undefined || value === null) return Result.succeed(otherwise)
-  if (typeof value !== "string") return Result.fail(new ConfigError({ reason: `${key} must be a path in quotes` }))
-  if (value === "") return Result.fail(new ConfigError({ reason: `${key} cannot be empty` }))
+  if (value === undefined) return Result.succeed(otherwise)
+  if (typeof value !== "string") return wrong(`${key} must be a path in quotes`)
+  if (value === "") return wrong(`${key} cannot be empty`)
   const whole = value.startsWith("~/") ? path.join(home, value.slice(2)) : value
-  return path.isAbsolute(whole)
-    ? Result.succeed(whole)
-    : Result.fail(new ConfigError({ reason: `${key} must be an absolute path, or begin with ~/` }))
+  return path.isAbsolute(whole) ? Result.succeed(whole) : wrong(`${key} must be an absolute path, or begin with ~/`)
 }
 
-const durationAt = (settings: Settings, key: string, otherwise: GoDuration): Result.Result<GoDuration, ConfigError> => {
+const durationAt = (
+  settings: Settings,
+  key: string,
+  otherwise: GoDuration,
+  name = key
+): Result.Result<GoDuration, ConfigError> => {
   const value = settings.get(key)
-  if (value === undefined || value === null) return Result.succeed(otherwise)
-  const expected = new ConfigError({ reason: `${key} must be a duration like "1h30m", or a number of nanoseconds` })
+  if (value === undefined) return Result.succeed(otherwise)
   const duration =
     typeof value === "string"
       ? parse(value)
       : typeof value === "number" && Number.isInteger(value) && value < 2 ** 63
         ? Result.succeed(BigInt(value))
         : Result.fail("")
-  if (Result.isFailure(duration)) return Result.fail(expected)
-  return duration.success > 0n
-    ? Result.succeed(duration.success)
-    : Result.fail(new ConfigError({ reason: `${key} must be positive` }))
+  if (Result.isFailure(duration)) {
+    return wrong(`${name} must be a duration like "1h30m", or a number of nanoseconds`)
+  }
+  return duration.success > 0n ? Result.succeed(duration.success) : wrong(`${name} must be positive`)
 }
+
+const flagAt = (settings: Settings, key: string, name: string): Result.Result<boolean, ConfigError> => {
+  const value = settings.get(key) ?? false
+  return typeof value === "boolean" ? Result.succeed(value) : wrong(`${name} must be true or false`)
+}
+
+const socketAccessIn = (settings: Settings): Result.Result<SocketAccess, ConfigError> => {
+  const mode = settings.get("socket_mode") ?? "0600"
+  const group = settings.get("socket_group") ?? ""
+  if (mode !== "0600" && mode !== "0660") return wrong("socket_mode must be 0600 or 0660")
+  if (typeof group !== "string") return wrong("socket_group must be the name of a group in quotes")
+  if (mode === "0600") return Result.succeed({ mode: 0o600 })
+  return group === ""
+    ? wrong("socket_group is required when socket_mode is 0660")
+    : Result.succeed({ mode: 0o660, group })
+}
+
+const heartbeatIn = (settings: Settings): Result.Result<HeartbeatSettings | undefined, ConfigError> =>
+  Result.gen(function* () {
+    if (!settings.has("heartbeat")) return undefined
+    const heartbeat = yield* membersOf(settings.get("heartbeat"), "heartbeat")
+    const enabled = yield* flagAt(heartbeat, "enabled", "heartbeat.enabled")
+    const action = yield* membersOf(heartbeat.get("fail_action") ?? {}, "heartbeat.fail_action")
+    const url = heartbeat.get("url") ?? ""
+    const maxFailures = heartbeat.get("max_failures") ?? 1
+    if (typeof url !== "string" || (url !== "" && !/^https?:\/\/./.test(url))) {
+      return yield* wrong("heartbeat.url must be an http or https address")
+    }
+    if (enabled && url === "") return yield* wrong("heartbeat.url required when heartbeat enabled")
+    if (typeof maxFailures !== "number" || !Number.isInteger(maxFailures) || maxFailures < 1) {
+      return yield* wrong("heartbeat.max_failures must be a whole number above 0")
+    }
+    const read: HeartbeatSettings = {
+      url,
+      interval: yield* durationAt(heartbeat, "interval", minute, "heartbeat.interval"),
+      timeout: yield* durationAt(heartbeat, "timeout", 10n * second, "heartbeat.timeout"),
+      maxFailures,
+      failAction: {
+        revokeAll: yield* flagAt(action, "revoke_all", "heartbeat.fail_action.revoke_all"),
+        rotateAll: yield* flagAt(action, "rotate_all", "heartbeat.fail_action.rotate_all"),
+        wipeStore: yield* flagAt(action, "wipe_store", "heartbeat.fail_action.wipe_store")
+      }
+    }
+    return enabled ? read : undefined
+  })

@@ -15,6 +15,8 @@ export interface SecretInfo {
   readonly updatedAt: Timestamp
   /** The command that rotates the secret; empty if there is none. */
   readonly rotateVia: string
+  /** Whether what that command prints is the new value; else it only changes something outside. */
+  readonly rotateStdout: boolean
   /** `zero` if never. */
   readonly lastRotated: Timestamp
 }
@@ -38,5 +40,40 @@ export class SecretExists extends Schema.TaggedError<SecretExists>()("SecretExis
 }) {
   override get message() {
     return `secret ${quote(this.name)}: secret already exists`
+  }
+}
+
+/** The secret has no command that rotates it. */
+export class NoRotationHook extends Schema.TaggedError<NoRotationHook>()("NoRotationHook", {
+  name: Schema.String
+}) {
+  override get message() {
+    return `secret ${quote(this.name)}: no rotation hook configured`
+  }
+}
+
+/** The command that rotates the secret did not do it. `reason` says how it ended, never what it printed. */
+export class RotationFailed extends Schema.TaggedError<RotationFailed>()("RotationFailed", {
+  name: Schema.String,
+  reason: Schema.String
+}) {
+  override get message() {
+    return `rotation of secret ${quote(this.name)} failed: ${this.reason}`
+  }
+}
+
+/** The longest value that is taken, in bytes of UTF-8. */
+export const valueLimit = 1024 * 1024
+
+/** The longest name of a secret or a client that is taken, in bytes of UTF-8. */
+export const nameLimit = 16 * 1024
+
+/** A name or a value is longer than what is taken. */
+export class TooLong extends Schema.TaggedError<TooLong>()("TooLong", {
+  what: Schema.String,
+  limit: Schema.Int
+}) {
+  override get message() {
+    return `${this.what} is longer than ${this.limit} bytes`
   }
 }

@@ -19,6 +19,7 @@ export const code = {
   internal: -32603,
   secretNotFound: -32000,
   leaseNotFound: -32001,
+  rotationFailed: -32003,
   accessDenied: -32006
 } as const
 

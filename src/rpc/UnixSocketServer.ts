@@ -19,15 +19,19 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import * as childProcess from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
+import { promisify } from "node:util"
+import type { SocketAccess } from "../domain/Config.ts"
 
 /** What a request under way may take to be answered once the daemon is told to stop. */
 const grace = Duration.millis(500)
 /** Connections that wait while the daemon is busy. */
 const backlog = 1024
 
-export const layer = (path: string) =>
+/** `access` opens it to a group as well; until then, and else, it is its owner's alone. */
+export const layer = (path: string, access: SocketAccess = { mode: 0o600 }) =>
   Layer.effect(
     SocketServer.SocketServer,
     Effect.gen(function* () {
@@ -41,6 +45,7 @@ export const layer = (path: string) =>
         take(connection)
       })
       yield* Effect.acquireRelease(listen(server, path), (file) => close(server, path, file))
+      if (access.mode === 0o660) yield* openToGroup(path, access.group)
 
       const run = <R, E, A>(
         handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>
@@ -107,6 +112,23 @@ const listen = (server: net.Server, path: string) =>
       process.umask(mask)
     }
   })
+
+/** Node cannot look a group up by its name; chgrp can. */
+const openToGroup = (path: string, group: string) =>
+  Effect.tryPromise({
+    try: async () => {
+      await execFile("chgrp", ["--", group, path], { env: { PATH: "/usr/bin:/bin" } })
+      await fs.promises.chmod(path, 0o660)
+    },
+    catch: () =>
+      new SocketServer.SocketServerError({
+        reason: new SocketServer.SocketServerOpenError({
+          cause: new Error(`the group ${group} cannot be given to ${path}; is there such a group, and are you in it?`)
+        })
+      })
+  })
+
+const execFile = promisify(childProcess.execFile)
 
 /** Closing unlinks whatever has the name, so a socket that took our place keeps us from closing; the process ends anyway. */
 const close = (server: net.Server, path: string, own: SocketFile) =>

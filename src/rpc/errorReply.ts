@@ -9,7 +9,9 @@ import * as Option from "effect/Option"
 import type { AuditLogError } from "../daemon/AuditLog.ts"
 import type { SecretStoreError } from "../daemon/SecretStore.ts"
 import type { LeaseNotFound } from "../domain/Lease.ts"
-import type { SecretExists, SecretNotFound } from "../domain/Secret.ts"
+import type { FileFault } from "../daemon/durableFile.ts"
+import type { RestartRefused } from "../daemon/Restart.ts"
+import type { NoRotationHook, RotationFailed, SecretExists, SecretNotFound, TooLong } from "../domain/Secret.ts"
 import type { TtlTooLong } from "../domain/Ttl.ts"
 import { code, RpcError } from "./Protocol.ts"
 
@@ -21,6 +23,11 @@ export type Failure =
   | TtlTooLong
   | AuditLogError
   | SecretStoreError
+  | NoRotationHook
+  | RotationFailed
+  | TooLong
+  | RestartRefused
+  | FileFault
 
 const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number } = {
   SecretNotFound: code.secretNotFound,
@@ -28,7 +35,12 @@ const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number 
   SecretExists: code.internal,
   TtlTooLong: code.internal,
   AuditLogError: code.internal,
-  SecretStoreError: code.internal
+  SecretStoreError: code.internal,
+  NoRotationHook: code.internal,
+  RotationFailed: code.rotationFailed,
+  TooLong: code.internal,
+  RestartRefused: code.internal,
+  FileFault: code.internal
 }
 
 export const errorReply = (cause: Cause.Cause<Failure>): RpcError => {

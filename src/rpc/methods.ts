@@ -13,22 +13,30 @@ import { AuditLog } from "../daemon/AuditLog.ts"
 import { deleteSecret } from "../daemon/deleteSecret.ts"
 import { LeaseRepo } from "../daemon/LeaseRepo.ts"
 import { revoke } from "../daemon/revoke.ts"
+import { health } from "../daemon/health.ts"
+import { killswitch } from "../daemon/killswitch.ts"
+import { Restart } from "../daemon/Restart.ts"
 import { revokeAll } from "../daemon/revokeAll.ts"
+import { rotate } from "../daemon/rotate.ts"
+import type { RotationHook } from "../daemon/RotationHook.ts"
 import { SecretStore } from "../daemon/SecretStore.ts"
 import { status } from "../daemon/status.ts"
 import * as GoDuration from "../domain/GoDuration.ts"
 import { quote } from "../domain/goText.ts"
+import { nameLimit, TooLong, valueLimit } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import type { TtlPolicy } from "../domain/Ttl.ts"
 import type { OtelSink } from "../otel/OtelSink.ts"
 import type { Failure } from "./errorReply.ts"
 import { code, foldNames, RpcError } from "./Protocol.ts"
-import { required, text, textParams } from "./params.ts"
+import { flag, readParams, required, text } from "./params.ts"
 
 /** What the methods know of the daemon beside its services. */
 export interface Running {
   readonly startedAt: Timestamp
   readonly ttlPolicy: TtlPolicy
+  /** What status says of the heartbeat; undefined if there is none. */
+  readonly heartbeat: Effect.Effect<object | undefined>
 }
 
 /** Entries of the audit log that one reply gives when it is not told how many, and at the most. */
@@ -37,12 +45,24 @@ const auditMost = 10_000
 
 const done = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
-const addParams = textParams("AddParams", { name: text, value: text, rotate_via: text })
-const deleteParams = textParams("DeleteParams", { name: text })
-const leaseParams = textParams("LeaseParams", { secret_name: text, client_id: text, ttl: text })
-const revokeParams = textParams("RevokeParams", { lease_id: text })
+const addParams = readParams("AddParams", { name: text, value: text, rotate_via: text, rotate_stdout: flag })
+const deleteParams = readParams("DeleteParams", { name: text })
+const leaseParams = readParams("LeaseParams", { secret_name: text, client_id: text, ttl: text })
+const updateParams = readParams("UpdateParams", {
+  name: text,
+  value: text,
+  rotate_via: text,
+  rotate_via_set: flag,
+  rotate_stdout: flag
+})
+const rotateParams = readParams("RotateParams", { secret_name: text })
+const killswitchParams = readParams("KillswitchParams", { rotate_all: flag, wipe_store: flag })
+const revokeParams = readParams("RevokeParams", { lease_id: text })
 
-export type Method = (params: unknown) => Effect.Effect<unknown, Failure, SecretStore | LeaseRepo | AuditLog | OtelSink>
+/** The services that methods work with. */
+export type Services = SecretStore | LeaseRepo | AuditLog | OtelSink | RotationHook | Restart
+
+export type Method = (params: unknown) => Effect.Effect<unknown, Failure, Services>
 
 /** By name. */
 export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
@@ -53,6 +73,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
       started_at: daemon.startedAt.text,
       secrets_count: now.secretCount,
       active_leases: now.activeLeases,
+      heartbeat: yield* daemon.heartbeat,
       store_state: now.storeState
     }
   }),
@@ -81,9 +102,26 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const params = yield* addParams(raw)
     yield* required(params.name, "secret name")
     yield* required(params.value, "secret value")
+    const value = yield* checked(params.name, params.value)
     const secrets = yield* SecretStore
-    yield* secrets.add({ name: params.name, value: Redacted.make(params.value), rotateVia: params.rotate_via })
+    yield* secrets.add({
+      name: params.name,
+      value,
+      rotateVia: params.rotate_via,
+      rotateStdout: params.rotate_stdout
+    })
     return done(`secret ${quote(params.name)} added successfully`)
+  }),
+
+  "secrets.update": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* updateParams(raw)
+    yield* required(params.name, "secret name")
+    yield* required(params.value, "secret value")
+    const value = yield* checked(params.name, params.value)
+    const secrets = yield* SecretStore
+    const hook = params.rotate_via_set ? { rotateVia: params.rotate_via, rotateStdout: params.rotate_stdout } : {}
+    yield* secrets.update(params.name, { value, ...hook })
+    return done(`secret ${quote(params.name)} updated successfully`)
   }),
 
   "secrets.get": () =>
@@ -102,6 +140,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const params = yield* leaseParams(raw)
     yield* required(params.secret_name, "secret_name")
     yield* required(params.client_id, "client_id")
+    yield* checkLength(params.client_id, "client_id", nameLimit)
     const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parse(params.ttl)
     if (Result.isFailure(ttl)) {
       return yield* new RpcError({ code: code.internal, message: `invalid ttl duration: ${ttl.failure}` })
@@ -123,6 +162,39 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     return done(`all ${count} active leases revoked`, { leases_revoked: count })
   }),
 
+  "secrets.rotate": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* rotateParams(raw)
+    yield* required(params.secret_name, "secret_name")
+    const { at, leasesOfOldValue, output } = yield* rotate(params.secret_name)
+    return {
+      success: true,
+      output: output === "" ? undefined : output,
+      executed_at: at.text,
+      leases_of_old_value: leasesOfOldValue === 0 ? undefined : leasesOfOldValue
+    }
+  }),
+
+  /** Beyond the predecessor's revokeAll: the report is a result also where a step failed. */
+  "secrets.killswitch": Effect.fnUntraced(function* (raw: unknown) {
+    const { rotate_all, wipe_store } = yield* killswitchParams(raw ?? {})
+    const report = yield* killswitch({ revokeAll: true, rotateAll: rotate_all, wipeStore: wipe_store })
+    return {
+      success: report.failures.length === 0,
+      leases_revoked: report.leasesRevoked,
+      rotated: report.rotated,
+      secrets_wiped: report.secretsWiped,
+      failures: report.failures
+    }
+  }),
+
+  "secrets.health": () => health,
+
+  "daemon.restart": Effect.fnUntraced(function* () {
+    const restart = yield* Restart
+    yield* restart.request
+    return { accepted: true, message: "restart accepted; the supervisor will start a fresh daemon" }
+  }),
+
   "secrets.audit": Effect.fnUntraced(function* (raw: unknown) {
     const audit = yield* AuditLog
     const entries = yield* audit.tail(auditCount(raw))
@@ -139,6 +211,16 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     }
   })
 })
+
+/** The value of a secret that is to be stored, if it and its name are not longer than what is taken. */
+const checked = Effect.fnUntraced(function* (name: string, value: string) {
+  yield* checkLength(name, "secret name", nameLimit)
+  yield* checkLength(value, "secret value", valueLimit)
+  return Redacted.make(value)
+})
+
+const checkLength = (given: string, what: string, limit: number): Effect.Effect<void, TooLong> =>
+  Buffer.byteLength(given) > limit ? Effect.fail(new TooLong({ what, limit })) : Effect.void
 
 /** Whatever is not a whole number of entries asks for the default; none can ask for more than one reply may hold. */
 const auditCount = (params: unknown): number => {

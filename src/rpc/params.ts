@@ -1,8 +1,9 @@
 /**
- * Parameters of a method: text members by name, checked, defaulted and typed.
+ * Parameters of a method: members by name, checked, defaulted and typed.
  *
  * Names match in any letter case, null counts as absent and absent as the empty
- * text; half of a surrogate pair, which is no text, becomes U+FFFD. Source of the rules and of the messages: protocol specification, section 4.
+ * text or false; half of a surrogate pair, which is no text, becomes U+FFFD. Source
+ * of the rules and of the messages: protocol specification, section 4.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
@@ -13,12 +14,16 @@ import { code, foldNames, kindOf, RpcError } from "./Protocol.ts"
 /** A text member; absent is the empty text. */
 export const text = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
 
-/** A reader for parameters that consist of text members; `type` is what the predecessor calls them. */
-export const textParams = <const Fields extends Readonly<Record<string, typeof text>>>(
+/** A member that is true or false; absent is false. */
+export const flag = Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
+
+/** A reader for the parameters that the predecessor calls `type`. */
+export const readParams = <const Fields extends Readonly<Record<string, typeof text | typeof flag>>>(
   type: string,
   fields: Fields
 ) => {
   const decode = Schema.decodeUnknownResult(Schema.Struct(fields))
+  const wanted = (name: string) => (fields[name] === flag ? "bool" : "string")
   return (params: unknown): Effect.Effect<Schema.Struct<Fields>["Type"], RpcError> => {
     if (params === undefined || params === null) return invalid("parameters are required")
     if (!Predicate.isReadonlyObject(params) || Array.isArray(params)) {
@@ -29,9 +34,9 @@ export const textParams = <const Fields extends Readonly<Record<string, typeof t
       .map(([name, value]) => [name, typeof value === "string" ? value.toWellFormed() : value] as const)
     const decoded = decode(Object.fromEntries(given))
     if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success)
-    const [name, value] =
-      given.find(([member, found]) => Object.hasOwn(fields, member) && typeof found !== "string") ?? []
-    return unreadable(`${kindOf(value)} into Go struct field ${type}.${name} of type string`)
+    const [name = "", value] =
+      given.find(([member, found]) => Object.hasOwn(fields, member) && kindOf(found) !== wanted(member)) ?? []
+    return unreadable(`${kindOf(value)} into Go struct field ${type}.${name} of type ${wanted(name)}`)
   }
 }
 

@@ -42,6 +42,7 @@ const secret = (name: string, more: Partial<StoredSecret> = {}): StoredSecret =>
   createdAt: zero,
   updatedAt: zero,
   rotateVia: "",
+  rotateStdout: false,
   lastRotated: zero,
   foreign: {},
   ...more
@@ -169,12 +170,12 @@ describe("decode", () => {
   })
 
   it("shows nothing of a value, wherever the text is broken", () => {
-    const value = "QJXZQJXZ"
+    const value = "QXZQXZQX"
     const whole = encode(store([secret("n", { value: Redacted.make(value) })]))
     for (let at = 0; at < whole.length; at += 1) {
       for (const broken of [whole.slice(0, at), whole.slice(0, at) + whole.slice(at + 1)]) {
         const decoded = decode(broken)
-        if (Result.isFailure(decoded)) assert.notMatch(decoded.failure, /[QJXZ]/)
+        if (Result.isFailure(decoded)) assert.notMatch(decoded.failure, /[QXZ]/)
       }
     }
     assert.isTrue(Result.isFailure(decode(whole.slice(0, -1))))

@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { decode, standard } from "../../src/domain/Config.ts"
-import { format, hour, minute } from "../../src/domain/GoDuration.ts"
+import { format, hour, minute, second } from "../../src/domain/GoDuration.ts"
 
 const home = "/home/somebody"
 const read = (settings: object) => Result.getOrThrow(decode(JSON.stringify(settings), home))
@@ -31,7 +31,10 @@ describe("standard", () => {
       secretsPath: "/home/somebody/.agent-secrets/secrets.age",
       auditPath: "/home/somebody/.agent-secrets/audit.log",
       leasesPath: "/home/somebody/.agent-secrets/leases.json",
-      ttl: { default: hour, maximum: 24n * hour }
+      ttl: { default: hour, maximum: 24n * hour },
+      socketAccess: { mode: 0o600 },
+      rotationTimeout: 30n * second,
+      heartbeat: undefined
     })
   })
 })
@@ -46,11 +49,13 @@ describe("decode", () => {
   })
 
   it("moves all paths that are not given with the directory", () => {
-    const config = read({ directory: "/srv/secrets", audit_path: "/var/log/secrets.log" })
-    assert.strictEqual(config.directory, "/srv/secrets")
-    assert.strictEqual(config.socketPath, "/srv/secrets/agent-secrets.sock")
-    assert.strictEqual(config.leasesPath, "/srv/secrets/leases.json")
-    assert.strictEqual(config.auditPath, "/var/log/secrets.log")
+    const moved = read({ directory: "/srv/secrets" })
+    assert.strictEqual(moved.directory, "/srv/secrets")
+    for (const path of Object.values(paths)) {
+      const name = standard(home)[path].slice(standard(home).directory.length)
+      assert.strictEqual(moved[path], `/srv/secrets${name}`)
+    }
+    assert.strictEqual(read({ directory: "/srv/secrets", audit_path: "/var/log/a" }).auditPath, "/var/log/a")
   })
 
   it("takes ~/ for the home directory", () => {
@@ -63,7 +68,7 @@ describe("decode", () => {
   })
 
   it("passes over keys it does not know", () => {
-    assert.deepStrictEqual(read({ heartbeat: { enabled: true }, rotation_timeout: 3e10 }), standard(home))
+    assert.deepStrictEqual(read({ theirs: { enabled: true }, "": 3, Directory: "/srv" }), standard(home))
   })
 
   it.each([

@@ -9,7 +9,8 @@ import { quote, stringify } from "../../src/domain/goText.ts"
 const escaped: ReadonlyArray<readonly [text: string, json: string]> = [
   ["plain", `"plain"`],
   ["<a> & <b>", String.raw`"\u003ca\u003e \u0026 \u003cb\u003e"`],
-  ["\u2028\u2029", String.raw`"\u2028\u2029"`],
+  ["\u2028", String.raw`"\u2028"`],
+  ["\u2029", String.raw`"\u2029"`],
   ["\n\r\t", String.raw`"\n\r\t"`],
   ["\b\f\v\u0000\u001f", String.raw`"\u0008\u000c\u000b\u0000\u001f"`],
   ['"\\', String.raw`"\"\\"`],

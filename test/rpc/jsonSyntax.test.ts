@@ -33,6 +33,7 @@ const told: ReadonlyArray<readonly [text: string, message: string]> = [
   ["-x", "invalid character 'x' in numeric literal"],
   ["1.x", "invalid character 'x' after decimal point in numeric literal"],
   ["1ex", "invalid character 'x' in exponent of numeric literal"],
+  ["1e-x", "invalid character 'x' in exponent of numeric literal"],
   ["1e+x", "invalid character 'x' in exponent of numeric literal"],
   ["+1", "invalid character '+' looking for beginning of value"],
   ["tru0", "invalid character '0' in literal true (expecting 'e')"],
@@ -40,7 +41,8 @@ const told: ReadonlyArray<readonly [text: string, message: string]> = [
   ["nil", "invalid character 'i' in literal null (expecting 'u')"],
   [`"a\tb"`, String.raw`invalid character '\t' in string literal`],
   [String.raw`"\x"`, "invalid character 'x' in string escape code"],
-  [String.raw`"\u00g0"`, String.raw`invalid character 'g' in \u hexadecimal character escape`]
+  [String.raw`"\u00g0"`, String.raw`invalid character 'g' in \u hexadecimal character escape`],
+  [String.raw`"\u000g"`, String.raw`invalid character 'g' in \u hexadecimal character escape`]
 ]
 
 const message =

@@ -6,12 +6,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { required, text, textParams } from "../../src/rpc/params.ts"
+import { required, text, readParams } from "../../src/rpc/params.ts"
 
-const addParams = textParams("AddParams", { name: text, value: text, rotate_via: text })
+const addParams = readParams("AddParams", { name: text, value: text, rotate_via: text })
 const unreadable = "invalid parameters: failed to unmarshal params: json: cannot unmarshal"
 
-describe("textParams", () => {
+describe("readParams", () => {
   it.effect.each<readonly [given: unknown, read: { name?: string; value?: string; rotate_via?: string }]>([
     [{}, {}],
     [

@@ -27,8 +27,8 @@ export const quietWorld = Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.laye
   Layer.provideMerge(OtelSink.layerNoop)
 )
 
-export const addSecret = (name: string, value = `value of ${name}`) =>
-  SecretStore.use((secrets) => secrets.add({ name, value: Redacted.make(value), rotateVia: "" }))
+export const addSecret = (name: string, value = `value of ${name}`, rotateVia = "") =>
+  SecretStore.use((secrets) => secrets.add({ name, value: Redacted.make(value), rotateVia, rotateStdout: false }))
 
 /** Acquires for an hour, unless told otherwise. */
 export const take = (secretName: string, clientId: string, ttl = hour) =>

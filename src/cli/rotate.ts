@@ -1,0 +1,72 @@
+/**
+ * secrets rotate: runs the command that rotates a secret, or those of all secrets.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { quote } from "../domain/goText.ts"
+import type { Daemon } from "../rpc/client.ts"
+import { call } from "../rpc/client.ts"
+import { define } from "./Command.ts"
+import { exitCode } from "./exitCode.ts"
+import { Failure, fromClient, misuse } from "./Failure.ts"
+import { loadDaemon } from "./settings.ts"
+
+const Rotated = Schema.Struct({
+  success: Schema.Literal(true),
+  output: Schema.optionalKey(Schema.String),
+  executed_at: Schema.String,
+  leases_of_old_value: Schema.optionalKey(Schema.Int)
+})
+const Names = Schema.Struct({
+  secrets: Schema.Array(Schema.Struct({ name: Schema.String, rotate_via: Schema.optionalKey(Schema.String) }))
+})
+
+/** A rotation may take as long as its command; the daemon ends that itself. */
+const patience = Duration.minutes(10)
+
+export const rotate = define({
+  name: "rotate",
+  summary: "Run the command that rotates a secret",
+  operands: "[NAME]",
+  arity: [0, 1],
+  flags: { all: { type: "boolean", summary: "every secret that has such a command" } },
+  examples: ["secrets rotate github_token", "secrets rotate --all"],
+  run: Effect.fnUntraced(function* (line) {
+    const [name] = line.operands
+    if ((name === undefined) !== line.given("all")) {
+      return yield* misuse("name one secret, or all of them", "For instance: secrets rotate --all")
+    }
+    const asked = yield* loadDaemon(line)
+    const daemon = { ...asked, timeout: line.text("timeout") === undefined ? patience : asked.timeout }
+    if (name !== undefined) {
+      const rotated = yield* Effect.mapError(rotateOne(daemon, name), fromClient)
+      return {
+        text: `rotated ${quote(name)}${ofOldValue(rotated.leases_of_old_value)}\n`,
+        result: { name, ...rotated }
+      }
+    }
+    const { secrets } = yield* Effect.mapError(call(asked, "secrets.list", {}, Names), fromClient)
+    const results = yield* Effect.forEach(
+      secrets.filter(({ rotate_via }) => rotate_via !== undefined),
+      (secret) => Effect.map(Effect.result(rotateOne(daemon, secret.name)), (result) => ({ name: secret.name, result }))
+    )
+    const rotated = results.filter(({ result }) => Result.isSuccess(result)).map((one) => one.name)
+    const failures = results.flatMap(({ result }) => (Result.isFailure(result) ? [result.failure.message] : []))
+    if (failures.length > 0) {
+      return yield* new Failure({
+        message: `rotated ${rotated.length} of ${results.length} secrets; ${failures.join("; ")}`,
+        code: "generic_error",
+        fix: "See what happened with: secrets audit",
+        exitCode: exitCode.refused
+      })
+    }
+    return { text: `rotated ${rotated.length} secrets\n`, result: { rotated } }
+  })
+})
+
+const rotateOne = (daemon: Daemon, name: string) => call(daemon, "secrets.rotate", { secret_name: name }, Rotated)
+
+const ofOldValue = (count: number | undefined): string =>
+  count === undefined ? "" : `; ${count} leases are for the old value`

@@ -1,0 +1,139 @@
+/**
+ * Runs the command that rotates a secret: in a process group of its own, with a
+ * small environment, for a bounded time.
+ *
+ * It gives what the command printed and how it ended; what becomes of that is
+ * `rotate`'s business. At the deadline the whole group is killed. What a command
+ * leaves running behind it does not hold up the answer.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Semaphore from "effect/Semaphore"
+import { type ChildProcess, spawn } from "node:child_process"
+import type { GoDuration } from "../domain/GoDuration.ts"
+import { format, toMillis } from "../domain/GoDuration.ts"
+import { valueLimit } from "../domain/Secret.ts"
+
+export interface HookResult {
+  readonly stdout: Uint8Array
+  readonly stderr: Uint8Array
+  /** How it ended, for the audit log: `exit status 3`, `killed by SIGSEGV`, `timed out after 30s`. */
+  readonly ending: "done" | "failed" | "timed out"
+  readonly outcome: string
+}
+
+export class RotationHook extends Context.Service<
+  RotationHook,
+  {
+    /** One at a time; others wait. */
+    readonly run: (command: string, secretName: string) => Effect.Effect<HookResult>
+  }
+>()("agent-secrets/RotationHook") {
+  /** Runs commands with `/bin/sh -c`; `timeout` is the deadline of each. */
+  static readonly layer = (options: {
+    readonly timeout: GoDuration
+    readonly environment: Readonly<Record<string, string | undefined>>
+  }) =>
+    Layer.effect(
+      RotationHook,
+      Effect.map(Semaphore.make(1), (turn) => ({
+        run: (command: string, secretName: string) => Semaphore.withPermit(turn, runHook(command, secretName, options))
+      }))
+    )
+
+  /** Gives what the function says, for tests. */
+  static readonly layerMemory = (run: (command: string, secretName: string) => HookResult) =>
+    Layer.succeed(RotationHook, { run: (command, secretName) => Effect.sync(() => run(command, secretName)) })
+}
+
+/** What a command needs to find its programs and its user; nothing the daemon was given for itself. */
+const passedOn = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"]
+
+/** More than a value can be; the rest of what is printed is read and dropped. */
+const keptOutput = 2 * valueLimit
+
+/** How long after the end of the command its output may stay open: a process left behind may hold it for ever. */
+const outputGrace = "500 millis"
+
+const runHook = Effect.fnUntraced(function* (
+  command: string,
+  secretName: string,
+  options: { readonly timeout: GoDuration; readonly environment: Readonly<Record<string, string | undefined>> }
+) {
+  const child = yield* Effect.sync(() =>
+    spawn("/bin/sh", ["-c", command], {
+      cwd: "/",
+      detached: true,
+      env: smallEnvironment(options.environment, secretName),
+      stdio: ["ignore", "pipe", "pipe"]
+    })
+  )
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
+  const exit = yield* Effect.timeoutOption(ended(child), toMillis(options.timeout))
+  if (exit._tag === "None") yield* Effect.sync(() => killGroup(child))
+  yield* closed(child).pipe(Effect.timeoutOption(outputGrace))
+  yield* Effect.sync(() => {
+    child.stdout.destroy()
+    child.stderr.destroy()
+  })
+  const result = { stdout: stdout(), stderr: stderr() }
+  const printed = `${result.stdout.length + result.stderr.length} bytes of output`
+  if (exit._tag === "None") {
+    return {
+      ...result,
+      ending: "timed out",
+      outcome: `timed out after ${format(options.timeout)}, ${printed}`
+    } as const
+  }
+  return { ...result, ending: exit.value.good ? "done" : "failed", outcome: `${exit.value.words}, ${printed}` } as const
+}, Effect.uninterruptible)
+
+const ended = (child: ChildProcess) =>
+  Effect.callback<{ readonly good: boolean; readonly words: string }>((resume) => {
+    child.once("error", () => resume(Effect.succeed({ good: false, words: "could not be run" })))
+    child.once("exit", (status, signal) =>
+      resume(
+        Effect.succeed({ good: status === 0, words: signal === null ? `exit status ${status}` : `killed by ${signal}` })
+      )
+    )
+  }).pipe(Effect.interruptible)
+
+const closed = (child: ChildProcess) =>
+  Effect.callback<void>((resume) => {
+    if (child.stdout?.closed !== false && child.stderr?.closed !== false) resume(Effect.void)
+    else child.once("close", () => resume(Effect.void))
+  }).pipe(Effect.interruptible)
+
+const collect = (stream: NodeJS.ReadableStream): (() => Buffer) => {
+  const pieces: Array<Buffer> = []
+  let length = 0
+  stream.on("error", () => undefined)
+  stream.on("data", (piece: Buffer) => {
+    if (length < keptOutput) pieces.push(piece)
+    length += piece.length
+  })
+  return () => Buffer.concat(pieces).subarray(0, keptOutput)
+}
+
+const killGroup = (child: ChildProcess): void => {
+  try {
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
+  } catch {
+    // The group has ended by itself in this moment.
+  }
+}
+
+const smallEnvironment = (
+  environment: Readonly<Record<string, string | undefined>>,
+  secretName: string
+): Record<string, string> => ({
+  PATH: "/usr/local/bin:/usr/bin:/bin",
+  ...Object.fromEntries(
+    passedOn.flatMap((name) => {
+      const value = environment[name]
+      return value === undefined ? [] : [[name, value]]
+    })
+  ),
+  SECRET_NAME: secretName.replaceAll("\u0000", "")
+})

@@ -1,0 +1,56 @@
+/**
+ * The killswitch: ends every lease and, if asked to, rotates every secret and wipes
+ * the store.
+ *
+ * Each step is tried whatever became of the others, is on the disk before this
+ * answers, and is reported as it was. What failed is in the audit log too, if that
+ * can be written.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { killswitchFailed } from "../domain/AuditEntry.ts"
+import { AuditLog } from "./AuditLog.ts"
+import { revokeAll } from "./revokeAll.ts"
+import { rotate } from "./rotate.ts"
+import { SecretStore } from "./SecretStore.ts"
+
+export interface KillswitchOptions {
+  readonly revokeAll: boolean
+  readonly rotateAll: boolean
+  readonly wipeStore: boolean
+}
+
+export interface KillswitchReport {
+  /** Undefined where the step was not asked for or failed. */
+  readonly leasesRevoked: number | undefined
+  readonly rotated: ReadonlyArray<string>
+  readonly secretsWiped: number | undefined
+  /** One line for each step, or secret, that failed. */
+  readonly failures: ReadonlyArray<string>
+}
+
+export const killswitch = Effect.fn("killswitch")(function* (options: KillswitchOptions) {
+  const audit = yield* AuditLog
+  const secrets = yield* SecretStore
+  const failures: Array<string> = []
+  const attempt = <A, E extends Error, R>(what: string, step: Effect.Effect<A, E, R>) =>
+    Effect.map(Effect.result(step), (result) => {
+      if (Result.isSuccess(result)) return result.success
+      failures.push(`${what}: ${result.failure.message}`)
+      return undefined
+    })
+
+  const leasesRevoked = options.revokeAll ? yield* attempt("revoking the leases", revokeAll()) : undefined
+  const rotated: Array<string> = []
+  if (options.rotateAll) {
+    for (const { name, rotateVia } of yield* secrets.list) {
+      if (rotateVia === "") continue
+      if ((yield* attempt(`rotating ${JSON.stringify(name)}`, rotate(name))) !== undefined) rotated.push(name)
+    }
+  }
+  const secretsWiped = options.wipeStore ? yield* attempt("wiping the store", secrets.wipe) : undefined
+
+  if (failures.length > 0) yield* Effect.ignore(audit.append([killswitchFailed(failures.join("; "))]))
+  const report: KillswitchReport = { leasesRevoked, rotated, secretsWiped, failures }
+  return report
+})

@@ -1,0 +1,199 @@
+/**
+ * A file is the old one or the new one: whatever fails leaves the old contents and
+ * nothing beside them. A new one has mode 0600 whatever the umask, and with a backup
+ * the contents before the change stay.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { readIfPresent, renameDurably, replaceFile, tightenMode } from "../../src/daemon/durableFile.ts"
+
+/** Runs a test on a path in a directory of its own. */
+const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown>, void, never>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "durable-file-"))),
+    (directory) => Effect.gen(() => test(path.join(directory, "file"))),
+    (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true }))
+  )
+
+const bytes = (...texts: ReadonlyArray<string>) => texts.map((text) => Buffer.from(text))
+const text = (file: string) => fs.readFileSync(file, "utf8")
+const mode = (file: string) => (fs.statSync(file).mode & 0o777).toString(8)
+/** All names in the directory of a file. */
+const names = (file: string) => fs.readdirSync(path.dirname(file)).toSorted()
+
+describe("replaceFile", () => {
+  it.live("writes a new file from its pieces, and nothing beside it", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("one ", "", "two"))
+      assert.strictEqual(text(file), "one two")
+      assert.deepStrictEqual(names(file), ["file"])
+    })
+  )
+
+  it.live("writes an empty file from no pieces", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("old"))
+      yield* replaceFile(file, [])
+      assert.strictEqual(text(file), "")
+    })
+  )
+
+  it.live.each(["000", "022", "077", "177", "277", "777"])("leaves mode 0600 with the umask %s", (umask) =>
+    onFile(function* (file) {
+      fs.writeFileSync(file, "old")
+      fs.chmodSync(file, 0o644)
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => process.umask(Number.parseInt(umask, 8))),
+        () => replaceFile(file, bytes("new")),
+        (before) => Effect.sync(() => process.umask(before))
+      )
+      assert.deepStrictEqual([text(file), mode(file)], ["new", "600"])
+    })
+  )
+
+  it.live("keeps the contents before the last change as backup", () =>
+    onFile(function* (file) {
+      const backup = `${file}.bak`
+      yield* replaceFile(file, bytes("first"), { backup })
+      assert.deepStrictEqual(names(file), ["file"])
+      yield* replaceFile(file, bytes("second"), { backup })
+      assert.deepStrictEqual([text(file), text(backup)], ["second", "first"])
+      yield* replaceFile(file, bytes("third"), { backup })
+      assert.deepStrictEqual([text(file), text(backup)], ["third", "second"])
+      assert.deepStrictEqual([names(file), mode(backup)], [["file", "file.bak"], "600"])
+    })
+  )
+
+  it.live("goes on where a crash left the backup and the file as one", () =>
+    onFile(function* (file) {
+      const backup = `${file}.bak`
+      fs.writeFileSync(file, "old")
+      fs.linkSync(file, backup)
+      fs.writeFileSync(`${file}.tmp`, "half of the")
+      fs.linkSync(file, `${backup}.tmp`)
+      yield* replaceFile(file, bytes("new"), { backup })
+      assert.deepStrictEqual([text(file), text(backup)], ["new", "old"])
+      assert.deepStrictEqual(names(file), ["file", "file.bak"])
+    })
+  )
+
+  it.live("does not write through a link that has the temporary name", () =>
+    onFile(function* (file) {
+      fs.writeFileSync(`${file}.other`, "theirs")
+      fs.symlinkSync(`${file}.other`, `${file}.tmp`)
+      yield* replaceFile(file, bytes("new"))
+      assert.deepStrictEqual([text(file), text(`${file}.other`)], ["new", "theirs"])
+      assert.isFalse(fs.lstatSync(file).isSymbolicLink())
+    })
+  )
+
+  it.live("leaves the old contents where the new ones break off", () =>
+    onFile(function* (file) {
+      const backup = `${file}.bak`
+      yield* replaceFile(file, bytes("old"))
+      const breaksOff = function* () {
+        yield* bytes("ne")
+        throw new Error("no more")
+      }
+      const fault = yield* Effect.flip(replaceFile(file, breaksOff(), { backup }))
+      assert.strictEqual(fault.message, `cannot write ${file}: no more`)
+      assert.deepStrictEqual([text(file), names(file)], ["old", ["file"]])
+    })
+  )
+
+  it.live("leaves the old contents and nothing else where the backup cannot be made", () =>
+    onFile(function* (file) {
+      const backup = `${file}.bak`
+      fs.mkdirSync(backup)
+      fs.writeFileSync(file, "old")
+      yield* Effect.flip(replaceFile(file, bytes("new"), { backup }))
+      assert.deepStrictEqual([text(file), names(file)], ["old", ["file", "file.bak"]])
+    })
+  )
+
+  it.live("leaves a directory that has the name of the file", () =>
+    onFile(function* (file) {
+      fs.mkdirSync(file)
+      fs.writeFileSync(path.join(file, "inside"), "theirs")
+      const fault = yield* Effect.flip(replaceFile(file, bytes("new")))
+      assert.match(fault.code, /^(EISDIR|ENOTEMPTY|EEXIST)$/)
+      assert.deepStrictEqual([names(file), fs.readdirSync(file)], [["file"], ["inside"]])
+    })
+  )
+
+  it.live("fails where there is no such directory, and makes none", () =>
+    onFile(function* (file) {
+      const nowhere = path.join(file, "file")
+      const fault = yield* Effect.flip(replaceFile(nowhere, bytes("new")))
+      assert.strictEqual(fault.code, "ENOENT")
+      assert.strictEqual(fault.message, `cannot write ${nowhere}: ENOENT: no such file or directory`)
+      assert.deepStrictEqual(names(file), [])
+    })
+  )
+
+  it.live("is not interrupted half-way", () =>
+    onFile(function* (file) {
+      const begun = Promise.withResolvers<void>()
+      const more = Promise.withResolvers<void>()
+      const slowly = async function* () {
+        yield* bytes("ne")
+        begun.resolve()
+        await more.promise
+        yield* bytes("w")
+      }
+      const writing = Effect.runFork(replaceFile(file, slowly()))
+      yield* Effect.promise(() => begun.promise)
+      const stopping = Effect.runFork(Fiber.interrupt(writing))
+      yield* Effect.yieldNow
+      assert.isUndefined(stopping.pollUnsafe())
+      more.resolve()
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual([text(file), names(file)], ["new", ["file"]])
+    })
+  )
+})
+
+describe("readIfPresent", () => {
+  it.live("reads a file, finds none where there is none, and fails at what is not a file", () =>
+    onFile(function* (file) {
+      assert.isUndefined(yield* readIfPresent(file))
+      fs.writeFileSync(file, Uint8Array.of(0, 0xff))
+      assert.deepStrictEqual(yield* readIfPresent(file), Buffer.from([0, 0xff]))
+      const fault = yield* Effect.flip(readIfPresent(path.dirname(file)))
+      assert.strictEqual(fault.message, `cannot read ${path.dirname(file)}: EISDIR: illegal operation on a directory`)
+    })
+  )
+})
+
+describe("renameDurably", () => {
+  it.live("gives a file its new name, over the file that had it", () =>
+    onFile(function* (file) {
+      fs.writeFileSync(file, "new")
+      fs.writeFileSync(`${file}.to`, "old")
+      yield* renameDurably(file, `${file}.to`)
+      assert.deepStrictEqual([text(`${file}.to`), names(file)], ["new", ["file.to"]])
+      const fault = yield* Effect.flip(renameDurably(file, `${file}.to`))
+      assert.strictEqual(fault.message, `cannot rename ${file}: ENOENT: no such file or directory`)
+    })
+  )
+})
+
+describe("tightenMode", () => {
+  it.live.each([
+    ["644", true, "600"],
+    ["601", true, "600"],
+    ["600", false, "600"],
+    ["400", false, "400"]
+  ] as const)("takes mode %s, tells %s and leaves mode %s", ([before, changed, after]) =>
+    onFile(function* (file) {
+      fs.writeFileSync(file, "")
+      fs.chmodSync(file, before)
+      assert.strictEqual(yield* tightenMode(file, 0o600), changed)
+      assert.strictEqual(mode(file), after)
+    })
+  )
+})

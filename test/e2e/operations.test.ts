@@ -1,0 +1,313 @@
+/**
+ * What people do to a running daemon: change, rotate, kill, restart, watch, share.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as http from "node:http"
+import type { AddressInfo } from "node:net"
+import * as path from "node:path"
+import { auditOf, modeOf, program, rpc, run, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const world = Effect.fnUntraced(function* (config: object = {}) {
+  const home = yield* temporaryDirectory
+  const file = path.join(home, "config.json")
+  const directory = path.join(home, ".agent-secrets")
+  fs.writeFileSync(file, JSON.stringify(config))
+  const daemon = yield* startDaemon({ home, args: ["--config", file] })
+  const secrets = (args: ReadonlyArray<string>, stdin?: string) =>
+    run(args, { home, ...(stdin === undefined ? {} : { stdin }) })
+  return {
+    home,
+    directory,
+    daemon,
+    secrets,
+    call: (method: string, params?: object) => rpc(daemon.socket, method, params)
+  }
+})
+
+describe("update and delete", () => {
+  it.live("change the value, and the rotation command only when one is given", () =>
+    Effect.gen(function* () {
+      const { call, secrets } = yield* world()
+      yield* secrets(["add", "db", "--value", "old", "--rotate-via", "a command"])
+      assert.strictEqual((yield* secrets(["update", "db"], "new\n")).stdout, 'updated "db"\n')
+      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "new")
+      const hook = Effect.map(call("list"), ({ result }) => result.secrets[0].rotate_via)
+      assert.strictEqual(yield* hook, "a command")
+      yield* secrets(["update", "db", "--value", "x", "--rotate-via", "another"])
+      assert.strictEqual(yield* hook, "another")
+      yield* secrets(["update", "db", "--value", "x", "--rotate-via", ""])
+      assert.isUndefined(yield* hook)
+      assert.strictEqual((yield* secrets(["update", "nope", "--value", "x"])).status, 4)
+      const unset = yield* call("update", { name: "db", value: "y", rotate_via: "ignored" })
+      assert.deepStrictEqual(unset.result, { success: true, message: 'secret "db" updated successfully' })
+      assert.isUndefined(yield* hook)
+    })
+  )
+
+  it.live("remove a secret with its leases, with or without --force, by either name", () =>
+    Effect.gen(function* () {
+      const { call, secrets } = yield* world()
+      for (const line of [
+        ["delete", "db", "--force"],
+        ["--no-update-check", "rm", "db"]
+      ]) {
+        yield* secrets(["add", "db", "--value", "x"])
+        yield* secrets(["lease", "db"])
+        assert.strictEqual((yield* secrets(line)).stdout, 'deleted "db"\n')
+        assert.strictEqual((yield* call("status")).result.active_leases, 0)
+      }
+      assert.strictEqual((yield* secrets(["delete", "db"])).status, 4)
+    })
+  )
+
+  it.live("take a name that is hard to type only from who insists", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world()
+      for (const name of ["-x", "a\tb"]) {
+        const refused = yield* secrets(["add", "--value", "v", "--", name])
+        assert.deepStrictEqual([refused.status, refused.stdout], [2, ""])
+        assert.strictEqual((yield* secrets(["add", "--force", "--value", "v", "--", name])).status, 0)
+        assert.strictEqual((yield* secrets(["lease", "--", name])).stdout, "v")
+      }
+    })
+  )
+
+  it.live("refuse names and values that are longer than what is taken, and keep the longest that are not", () =>
+    Effect.gen(function* () {
+      const { call } = yield* world()
+      const mebibyte = 1024 * 1024
+      const refused = yield* call("add", { name: "big", value: "é".repeat(mebibyte / 2) + "x" })
+      assert.deepStrictEqual(refused.error, { code: -32603, message: "secret value is longer than 1048576 bytes" })
+      assert.isDefined((yield* call("add", { name: "n".repeat(16 * 1024), value: "é".repeat(mebibyte / 2) })).result)
+      const name = yield* call("add", { name: "n".repeat(16 * 1024 + 1), value: "x" })
+      assert.strictEqual(name.error.message, "secret name is longer than 16384 bytes")
+    })
+  )
+})
+
+describe("rotate", () => {
+  it.live("runs the command as the predecessor did, and keeps what it prints out of the log", () =>
+    Effect.gen(function* () {
+      const { call, directory, secrets } = yield* world()
+      yield* call("add", { name: "aws", value: "old", rotate_via: "echo hush; echo err >&2" })
+      const { result } = yield* call("rotate", { secret_name: "aws" })
+      assert.deepStrictEqual(
+        { ...result, executed_at: "" },
+        { success: true, output: "hush\n\nerr\n", executed_at: "" }
+      )
+      assert.strictEqual((yield* secrets(["lease", "aws"])).stdout, "old")
+      const told = auditOf(directory).find(({ action }) => action === "secret_rotate")
+      assert.strictEqual(told?.["details"], "exit status 0, 9 bytes of output")
+      assert.notInclude(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), "hush\\n")
+    })
+  )
+
+  it.live("takes the new value from a command that prints it, over a restart too", () =>
+    Effect.gen(function* () {
+      const { daemon, directory, home, secrets } = yield* world()
+      const command = `printf 'value %s\\n' "$SECRET_NAME"`
+      yield* secrets(["add", "db", "--value", "old", "--rotate-via", command, "--rotate-stdout"])
+      yield* secrets(["lease", "db"])
+      const rotated = yield* secrets(["rotate", "db"])
+      assert.deepStrictEqual([rotated.status, rotated.stdout], [0, 'rotated "db"; 1 leases are for the old value\n'])
+      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "value db")
+      yield* daemon.stop()
+      yield* startDaemon({ home })
+      assert.strictEqual((yield* secrets(["rotate", "db"])).status, 0)
+      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "value db")
+      assert.notInclude(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), "value db")
+    })
+  )
+
+  it.live("rotates all that can be, and says which could not", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* world()
+      yield* secrets(["add", "plain", "--value", "x"])
+      yield* secrets(["add", "good", "--value", "x", "--rotate-via", "true"])
+      assert.deepStrictEqual((yield* secrets(["rotate", "--all"])).stdout, "rotated 1 secrets\n")
+      yield* secrets(["add", "bad", "--value", "x", "--rotate-via", "exit 3"])
+      const ended = yield* secrets(["rotate", "--all"])
+      assert.deepStrictEqual([ended.status, ended.stdout], [5, ""])
+      assert.include(ended.stderr, 'rotated 1 of 2 secrets; rotation of secret "bad" failed: rotation hook failed')
+      assert.strictEqual((yield* secrets(["rotate", "plain"])).status, 5)
+    })
+  )
+
+  it.live("ends a command at the deadline of the settings", () =>
+    Effect.gen(function* () {
+      const { call } = yield* world({ rotation_timeout: "300ms" })
+      yield* call("add", { name: "slow", value: "x", rotate_via: "sleep 100" })
+      const reply = yield* call("rotate", { secret_name: "slow" })
+      assert.deepStrictEqual(reply.error, {
+        code: -32003,
+        message: 'rotation of secret "slow" failed: rotation hook timed out'
+      })
+    })
+  )
+})
+
+describe("revoke --all", () => {
+  it.live("wipes the store and its backup when it is told to, and the daemon goes on", () =>
+    Effect.gen(function* () {
+      const { directory, secrets } = yield* world()
+      yield* secrets(["add", "db", "--value", "x"])
+      yield* secrets(["add", "mail", "--value", "x", "--rotate-via", "true"])
+      yield* secrets(["lease", "db"])
+      const ended = yield* secrets(["revoke", "--all", "--rotate", "--wipe"])
+      assert.strictEqual(ended.stdout, "revoked 1 leases; rotated 1 secrets; wiped 2 secrets\n")
+      assert.isFalse(fs.existsSync(path.join(directory, "secrets.age.bak")))
+      assert.include((yield* secrets(["list"])).stdout, "no secrets yet")
+      assert.strictEqual((yield* secrets(["add", "db", "--value", "y"])).status, 0)
+      assert.strictEqual((yield* secrets(["revoke", "--wipe"])).status, 2)
+    })
+  )
+})
+
+describe("health", () => {
+  it.live("tells what is expiring and what cannot be rotated", () =>
+    Effect.gen(function* () {
+      const { call, secrets } = yield* world()
+      yield* secrets(["add", "db", "--value", "x"])
+      const { lease_id, expires_at } = (yield* call("lease", { secret_name: "db", client_id: "c", ttl: "30m" })).result
+      const { result } = yield* call("health")
+      assert.deepStrictEqual(result, {
+        total_secrets: 1,
+        active_leases: 1,
+        expiring_soon: 1,
+        never_rotated: 1,
+        stale_secrets: 0,
+        warnings: [
+          {
+            type: "expiring_soon",
+            secret_name: "db",
+            lease_id,
+            message: "Lease expires in 30m",
+            severity: "warning",
+            timestamp: expires_at
+          },
+          {
+            type: "no_rotation_hook",
+            secret_name: "db",
+            message: "No rotation hook configured",
+            severity: "info",
+            timestamp: "0001-01-01T00:00:00Z"
+          }
+        ]
+      })
+      const shown = yield* secrets(["health"])
+      assert.strictEqual(shown.status, 0)
+      assert.match(
+        shown.stdout,
+        /^1 secrets, 1 active leases\n\n +SECRET {2}WHAT .*\nwarning {2}db {6}Lease expires in 30m {9}\S{36}\n/
+      )
+    })
+  )
+})
+
+describe("the heartbeat", () => {
+  it.live("pulls the killswitch when the endpoint is not well, and shows in status", () =>
+    Effect.gen(function* () {
+      const endpoint = { status: 200, asked: 0 }
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<http.Server>((resume) => {
+          const created = http.createServer((_request, response) => {
+            endpoint.asked += 1
+            response.writeHead(endpoint.status).end()
+          })
+          created.listen(0, "127.0.0.1", () => resume(Effect.succeed(created)))
+        }),
+        (created) => Effect.sync(() => created.close())
+      )
+      const { port } = server.address() as AddressInfo
+      const { call, directory } = yield* world({
+        heartbeat: {
+          enabled: true,
+          url: `http://127.0.0.1:${port}/`,
+          interval: "100ms",
+          timeout: 5_000_000_000,
+          fail_action: { revoke_all: true }
+        }
+      })
+      const until = (good: Effect.Effect<boolean>) =>
+        Effect.repeat(good, { until: (is) => is, schedule: Schedule.spaced("20 millis") }).pipe(
+          Effect.timeout("20 seconds")
+        )
+      yield* call("add", { name: "db", value: "x" })
+      yield* call("lease", { secret_name: "db", client_id: "c" })
+      yield* until(Effect.sync(() => endpoint.asked >= 3))
+      const well = (yield* call("status")).result
+      assert.strictEqual(well.active_leases, 1)
+      assert.deepInclude(well.heartbeat, { enabled: true, interval: 100_000_000, timeout: 5_000_000_000, fired: false })
+      endpoint.status = 503
+      yield* until(
+        Effect.map(call("status"), ({ result }) => result.heartbeat.fired === true && result.active_leases === 0)
+      )
+      const told = auditOf(directory).map(({ action, details }) => `${action} ${details}`)
+      assert.include(told, "heartbeat_fail heartbeat failed: HTTP 503")
+      assert.include(told, "killswitch revoked 1 leases")
+      endpoint.status = 200
+      yield* until(Effect.map(call("status"), ({ result }) => result.heartbeat.fired === false))
+    })
+  )
+})
+
+describe("daemon restart", () => {
+  it.live("comes back by its supervisor with its leases, and is not repeated at once", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const env = { HOME: home, PATH: "/usr/bin:/bin" }
+      // A supervisor in one line: whatever ends with status 0 is started again.
+      const loop = `while "${process.execPath}" "${program}" serve 2>>"$HOME/log"; do :; done`
+      yield* Effect.acquireRelease(
+        Effect.sync(() => spawn("/bin/sh", ["-c", loop], { env, stdio: "ignore", detached: true })),
+        (supervisor) => Effect.sync(() => process.kill(-(supervisor.pid ?? 0), "SIGKILL"))
+      )
+      const status = run(["status"], { home })
+      yield* Effect.repeat(status, { until: (ended) => ended.status === 0 }).pipe(Effect.timeout("20 seconds"))
+      yield* run(["add", "db", "--value", "x"], { home })
+      yield* run(["lease", "db"], { home })
+      assert.strictEqual((yield* run(["daemon", "restart", "--help"], { home })).status, 0)
+      const restarted = yield* run(["--no-update-check", "daemon", "restart"], { home })
+      assert.deepStrictEqual([restarted.status, restarted.stdout.slice(0, 10)], [0, "restarted;"])
+      const { result } = JSON.parse((yield* run(["status", "--json"], { home })).stdout)
+      assert.strictEqual(result.active_leases, 1)
+      const again = yield* run(["daemon", "restart"], { home })
+      assert.strictEqual(again.status, 5)
+      assert.match(again.stderr, /daemon restart is cooling down; retry after (2\d|30)/)
+      const actions = auditOf(path.join(home, ".agent-secrets")).map(({ action }) => action)
+      assert.deepStrictEqual(
+        actions.filter((action) => action.startsWith("daemon_")),
+        ["daemon_start", "daemon_restart", "daemon_stop", "daemon_start"]
+      )
+      assert.strictEqual(modeOf(path.join(home, ".agent-secrets/restart-cooldown.json")), "600")
+    })
+  )
+})
+
+describe("a socket for a group", () => {
+  const group = String(process.getgid?.() ?? 0)
+
+  it.live("is opened to that group and to nobody else", () =>
+    Effect.gen(function* () {
+      const { daemon } = yield* world({ socket_mode: "0660", socket_group: group })
+      assert.strictEqual(modeOf(daemon.socket), "660")
+      assert.strictEqual(String(fs.statSync(daemon.socket).gid), group)
+    })
+  )
+
+  it.live("stops the start where there is no such group", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const config = path.join(home, "config.json")
+      fs.writeFileSync(config, JSON.stringify({ socket_mode: "0660", socket_group: "no-such-group" }))
+      const ended = yield* run(["serve", "--config", config], { home })
+      assert.strictEqual(ended.status, 73)
+      assert.include(ended.stderr, "the group no-such-group cannot be given to")
+    })
+  )
+})
