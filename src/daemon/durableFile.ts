@@ -87,6 +87,7 @@ const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iter
   await fs.rm(file, { force: true })
   const handle = await fs.open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
   try {
+    await handle.chmod(0o600)
     let length = 0
     for await (const chunk of contents) {
       await handle.writeFile(chunk)
@@ -107,13 +108,13 @@ const keepCopy = async (file: string, backup: string): Promise<void> => {
   await fs.rm(temporary, { force: true })
   try {
     await fs.link(file, temporary)
+    await fs.rename(temporary, backup)
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return
-    throw cause
+    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw cause
+  } finally {
+    // Also where all went well: rename(2) does nothing if both names are links to one file, and then leaves both.
+    await fs.rm(temporary, { force: true })
   }
-  await fs.rename(temporary, backup)
-  // rename(2) does nothing where both names are links to one file, and then leaves both.
-  await fs.rm(temporary, { force: true })
 }
 
 const flushDirectory = async (directory: string): Promise<void> => {
