@@ -50,11 +50,21 @@ export const parse = (text: string): Result.Result<GoDuration, string> => {
     if (unit === undefined) return Result.fail(`time: unknown unit ${quote(unitText)} in duration ${quote(text)}`)
     rest = rest.slice(unitText.length)
 
-    total += BigInt(whole || "0") * unit + (BigInt(fraction || "0") * unit) / 10n ** BigInt(fraction.length)
+    total += BigInt(whole || "0") * unit + fractionOf(fraction, unit)
     if (total > limit) return invalid
   }
   if (!negative && total === limit) return invalid
   return Result.succeed(negative ? -total : total)
+}
+
+/**
+ * A fraction of a unit as the predecessor computes it: through a double, so `0.333333333333333333333h` is 20 minutes and
+ * not a nanosecond less. Digits beyond what 64 bits hold do not count.
+ */
+const fractionOf = (digits: string, unit: bigint): bigint => {
+  let kept = digits
+  while (BigInt(kept || "0") >= limit) kept = kept.slice(0, -1)
+  return BigInt(Math.trunc(Number(kept || "0") * (Number(unit) / 10 ** kept.length)))
 }
 
 /** Prints a duration: one unit below a second, else hours, minutes and seconds without leading zero units. */

@@ -154,15 +154,28 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("sets a damaged leases.json aside and starts, and says so in the log", () =>
-    Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      fs.writeFileSync(path.join(directory, "leases.json"), "[{")
-      assert.deepStrictEqual(yield* session(directory, activeIds), [])
-      const aside = fs.readdirSync(directory).filter((name) => name.startsWith("leases.json.damaged-"))
-      assert.strictEqual(aside.length, 1)
-      assert.include(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), '"action":"file_mended"')
-    })
+  for (const nothing of ["null", "[]", " [ ]\n"]) {
+    it.effect(`starts with no lease where leases.json is ${JSON.stringify(nothing)}`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        fs.writeFileSync(path.join(directory, "leases.json"), nothing)
+        assert.deepStrictEqual(yield* session(directory, activeIds), [])
+        assert.isFalse(fs.readFileSync(path.join(directory, "audit.log"), "utf8").includes("file_mended"))
+      })
+    )
+  }
+
+  it.effect.each(["[{", "", "{}", '"text"', "\u0000\u0000"])(
+    "sets leases.json aside where it is %j, starts, and says so in the log",
+    (damaged) =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        fs.writeFileSync(path.join(directory, "leases.json"), damaged)
+        assert.deepStrictEqual(yield* session(directory, activeIds), [])
+        const aside = fs.readdirSync(directory).filter((name) => name.startsWith("leases.json.damaged-"))
+        assert.strictEqual(aside.length, 1)
+        assert.include(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), '"action":"file_mended"')
+      })
   )
 
   it.effect("starts with the readable leases of a file in which some are not", () =>
