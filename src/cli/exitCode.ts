@@ -2,7 +2,7 @@
  * The exit statuses of `secrets`: numbers that scripts may rely on.
  *
  * `serve` adds those of sysexits.h for a start that cannot succeed
- * (src/daemon/StartError.ts).
+ * (src/domain/exitStatus.ts).
  */
 export const exitCode = {
   done: 0,

@@ -14,7 +14,7 @@ import { decode, standard } from "../domain/Config.ts"
 import type { Daemon } from "../rpc/client.ts"
 import type { everywhere, Line } from "./Command.ts"
 import { Failure, misuse } from "./Failure.ts"
-import { exitStatus } from "../daemon/StartError.ts"
+import { exitStatus } from "../domain/exitStatus.ts"
 
 type GlobalLine = Pick<Line<typeof everywhere>, "text">
 

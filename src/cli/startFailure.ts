@@ -5,13 +5,15 @@
 import type { SocketServerError } from "effect/socket/SocketServer"
 import type { AuditLogError } from "../daemon/AuditLog.ts"
 import type { FileFault } from "../daemon/durableFile.ts"
-import type { SecretStoreError, StoreUnreadable } from "../daemon/SecretStore.ts"
+import type { SecretStoreError } from "../daemon/SecretStore.ts"
+import type { AgeError } from "../daemon/ageFile.ts"
+import type { StoreUnreadable } from "../daemon/storeFiles.ts"
 import type { StartError } from "../daemon/StartError.ts"
-import { exitStatus } from "../daemon/StartError.ts"
+import { exitStatus } from "../domain/exitStatus.ts"
 import { Failure } from "./Failure.ts"
 
 export const startFailure = (
-  error: StartError | StoreUnreadable | SecretStoreError | AuditLogError | FileFault | SocketServerError
+  error: StartError | StoreUnreadable | SecretStoreError | AuditLogError | FileFault | AgeError | SocketServerError
 ): Failure => {
   switch (error._tag) {
     case "StartError":
@@ -26,6 +28,7 @@ export const startFailure = (
       )
     case "SecretStoreError":
     case "AuditLogError":
+    case "AgeError":
     case "FileFault":
       return failure(error.message, "Look at the permissions and the free space of that place", exitStatus.cannotCreate)
   }

@@ -16,9 +16,10 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs/promises"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis } from "../domain/Timestamp.ts"
+import { exitStatus } from "../domain/exitStatus.ts"
 import { attempt, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
 import { claimSocketPath } from "./socketPath.ts"
-import { exitStatus, StartError } from "./StartError.ts"
+import { StartError } from "./StartError.ts"
 
 const RunFile = Schema.Struct({ pid: Schema.Int, started_at: Schema.String, socket: Schema.String })
 const decodeRunFile = Schema.decodeUnknownOption(Schema.fromJsonString(RunFile))

@@ -2,9 +2,8 @@
  * The secrets: in memory for reading, encrypted in secrets.age.
  *
  * A change is announced in the audit log, then written, and only then seen; what
- * could not be written did not happen. A store is created only where neither
- * file is there; one that cannot be read stops the start and is not touched. The
- * store before the last change stays beside it as secrets.age.bak.
+ * could not be written did not happen. How the files are found, made and written is
+ * in `storeFiles`.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -12,7 +11,6 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import type { AuditFact } from "../domain/AuditEntry.ts"
 import {
@@ -27,13 +25,14 @@ import type { Secret, SecretInfo } from "../domain/Secret.ts"
 import { SecretExists, SecretNotFound } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, zero } from "../domain/Timestamp.ts"
-import type { AgeError, AgeKey } from "./ageFile.ts"
-import * as ageFile from "./ageFile.ts"
+import type { AgeError } from "./ageFile.ts"
 import type { AuditLogError } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
-import { type FileFault, readIfPresent, removeDurably, renameDurably, replaceFile, tightenMode } from "./durableFile.ts"
+import type { FileFault } from "./durableFile.ts"
 import type { StoreDocument, StoredSecret } from "./storeDocument.ts"
-import { byName, decode, empty, encode } from "./storeDocument.ts"
+import { byName, empty } from "./storeDocument.ts"
+import type { StorePaths } from "./storeFiles.ts"
+import { openStore } from "./storeFiles.ts"
 
 /** A change of the store could not be written; nothing was changed. */
 export class SecretStoreError extends Data.TaggedError("SecretStoreError")<{
@@ -42,18 +41,6 @@ export class SecretStoreError extends Data.TaggedError("SecretStoreError")<{
 }> {
   override get message() {
     return `failed to write secrets file: ${this.cause.message}`
-  }
-}
-
-/** The store cannot be read, and was left as it is. `path` is the file that is at fault. */
-export class StoreUnreadable extends Data.TaggedError("StoreUnreadable")<{
-  readonly path: string
-  readonly reason: string
-  /** What the person can do. */
-  readonly fix: string
-}> {
-  override get message() {
-    return `cannot read ${this.path}: ${this.reason}`
   }
 }
 
@@ -100,18 +87,8 @@ export class SecretStore extends Context.Service<
     Layer.effect(
       SecretStore,
       Effect.gen(function* () {
-        yield* finishCreation(paths)
-        const { key, document, origin } = yield* open(paths)
-        const save = (next: StoreDocument) =>
-          encryptChecked(key, next).pipe(
-            Effect.flatMap((file) => replaceFile(paths.secrets, [file], { backup: `${paths.secrets}.bak` })),
-            Effect.mapError((cause) => new SecretStoreError({ operation: "write", cause }))
-          )
-        const forget = Effect.mapError(
-          removeDurably(`${paths.secrets}.bak`),
-          (cause) => new SecretStoreError({ operation: "write", cause })
-        )
-        return yield* make(document, origin, save, forget)
+        const { document, forgetBackup, origin, save } = yield* openStore(paths)
+        return yield* make(document, origin, (next) => written(save(next)), written(forgetBackup))
       })
     )
 
@@ -122,10 +99,8 @@ export class SecretStore extends Context.Service<
   )
 }
 
-export interface StorePaths {
-  readonly identity: string
-  readonly secrets: string
-}
+const written = (change: Effect.Effect<void, FileFault | AgeError>): Effect.Effect<void, SecretStoreError> =>
+  Effect.mapError(change, (cause) => new SecretStoreError({ operation: "write", cause }))
 
 const make = Effect.fnUntraced(function* (
   loaded: StoreDocument,
@@ -204,73 +179,4 @@ const make = Effect.fnUntraced(function* (
     wipe,
     origin
   })
-})
-
-const open = Effect.fnUntraced(function* (paths: StorePaths) {
-  const identity = yield* readIfPresent(paths.identity)
-  const secrets = yield* readIfPresent(paths.secrets)
-  if (identity === undefined && secrets === undefined) return yield* create(paths)
-  if (identity === undefined || secrets === undefined) return yield* halfThere(paths, identity === undefined)
-
-  for (const path of [paths.identity, paths.secrets]) {
-    if (yield* tightenMode(path, 0o600)) yield* Effect.logWarning(`${path} was open to others; its mode is 0600 now`)
-  }
-  const key = yield* Effect.mapError(
-    ageFile.readIdentity(identity),
-    ({ reason }) => new StoreUnreadable({ path: paths.identity, reason, fix: "Put the right identity.age back." })
-  )
-  const text = yield* Effect.mapError(key.decrypt(secrets), ({ reason }) => unreadable(paths, reason))
-  const document = decode(text)
-  if (Result.isFailure(document)) return yield* unreadable(paths, document.failure)
-  return { key, document: document.success, origin: "loaded" as const }
-})
-
-const unreadable = (paths: StorePaths, reason: string) =>
-  new StoreUnreadable({
-    path: paths.secrets,
-    reason,
-    fix: `Put a good copy in its place; ${paths.secrets}.bak is the store before the last change.`
-  })
-
-const halfThere = (paths: StorePaths, identityIsMissing: boolean) => {
-  const [path, other] = identityIsMissing ? [paths.identity, paths.secrets] : [paths.secrets, paths.identity]
-  return new StoreUnreadable({
-    path,
-    reason: `it is missing, but ${other} is there`,
-    fix: `Put the missing file back, or move ${other} away to begin with an empty store.`
-  })
-}
-
-/**
- * Makes the key and the empty store. identity.age gets its name last, and a start that finds the other name finishes
- * that (`finishCreation`): a crash in between leaves a store that can be read or none at all.
- */
-const create = Effect.fnUntraced(
-  function* (paths: StorePaths) {
-    const key = yield* ageFile.generate
-    yield* replaceFile(unfinished(paths), [Buffer.from(Redacted.value(key.identity), "utf8")])
-    yield* replaceFile(paths.secrets, [yield* encryptChecked(key, empty)])
-    yield* renameDurably(unfinished(paths), paths.identity)
-    return { key, document: empty, origin: "initialized" as const }
-  },
-  Effect.mapError((cause) => new SecretStoreError({ operation: "write", cause }))
-)
-
-const finishCreation = Effect.fnUntraced(function* (paths: StorePaths) {
-  const begun = yield* readIfPresent(unfinished(paths))
-  if (begun === undefined) return
-  const identity = yield* readIfPresent(paths.identity)
-  const secrets = yield* readIfPresent(paths.secrets)
-  if (identity === undefined && secrets !== undefined) yield* renameDurably(unfinished(paths), paths.identity)
-})
-
-const unfinished = (paths: StorePaths): string => `${paths.identity}.new`
-
-/** Encrypts, and decrypts again: a store that could not be read back is not written. */
-const encryptChecked = Effect.fnUntraced(function* (key: AgeKey, document: StoreDocument) {
-  const text = encode(document)
-  const file = yield* key.encrypt(text)
-  const back = yield* key.decrypt(file)
-  if (back !== text) return yield* new ageFile.AgeError({ reason: "the encrypted store did not read back" })
-  return file
 })

@@ -10,8 +10,9 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
 import * as net from "node:net"
 import * as path from "node:path"
+import { exitStatus } from "../domain/exitStatus.ts"
 import { attempt } from "./durableFile.ts"
-import { exitStatus, StartError } from "./StartError.ts"
+import { StartError } from "./StartError.ts"
 
 /** What fits into a socket address everywhere: macOS has 104 bytes, with the zero at the end. */
 const longest = 103
