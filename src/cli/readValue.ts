@@ -10,31 +10,41 @@ import { printable } from "./table.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure } from "./Failure.ts"
 
-export const readValue = (name: string): Effect.Effect<string, Failure> =>
-  Effect.suspend(() => (process.stdin.isTTY ? ask(name) : readAll))
+/** Where a value comes from and where a prompt goes. */
+export interface Console {
+  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean }
+  readonly prompt: NodeJS.WritableStream
+}
 
-const readAll: Effect.Effect<string, Failure> = Effect.tryPromise({
-  try: () => buffer(process.stdin),
-  catch: () => unusable("standard input cannot be read", "Give the value on standard input: secrets add NAME < FILE")
-}).pipe(
-  Effect.flatMap((bytes) =>
-    Effect.try({
-      try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
-      catch: () =>
-        unusable("the value is not UTF-8 text", "Encode binary values first: base64 < FILE | secrets add NAME")
-    })
-  ),
-  Effect.map((text) => (text.endsWith("\n") ? text.slice(0, -1) : text))
-)
+const standardConsole = (): Console => ({ input: process.stdin, prompt: process.stderr })
+
+export const readValue = (name: string, console: Console = standardConsole()): Effect.Effect<string, Failure> =>
+  Effect.suspend(() => (console.input.isTTY === true ? ask(name, console) : readAll(console)))
+
+const readAll = ({ input }: Console): Effect.Effect<string, Failure> =>
+  Effect.tryPromise({
+    try: () => buffer(input),
+    catch: () => unusable("standard input cannot be read", "Give the value on standard input: secrets add NAME < FILE")
+  }).pipe(
+    Effect.flatMap((bytes) =>
+      Effect.try({
+        try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
+        catch: () =>
+          unusable("the value is not UTF-8 text", "Encode binary values first: base64 < FILE | secrets add NAME")
+      })
+    ),
+    Effect.map((text) => (text.endsWith("\n") ? text.slice(0, -1) : text))
+  )
 
 /** Reads one line without showing it; Ctrl-C and the end of input give up. */
-const ask = (name: string): Effect.Effect<string, Failure> =>
+const ask = (name: string, { input: terminal, prompt }: Console): Effect.Effect<string, Failure> =>
   Effect.callback<string, Failure>((resume) => {
     const unseen = new Writable({ write: (_piece, _encoding, done) => done() })
-    const input = readline.createInterface({ input: process.stdin, output: unseen, terminal: true })
+    const input = readline.createInterface({ input: terminal, output: unseen, terminal: true })
     const finish = (answer: Effect.Effect<string, Failure>) => {
+      input.removeAllListeners()
       input.close()
-      process.stderr.write("\n")
+      prompt.write("\n")
       resume(answer)
     }
     const givenUp = new Failure({
@@ -43,7 +53,7 @@ const ask = (name: string): Effect.Effect<string, Failure> =>
       fix: "Nothing was added",
       exitCode: exitCode.interrupted
     })
-    process.stderr.write(`Value of '${printable(name)}' (not shown): `)
+    prompt.write(`Value of '${printable(name)}' (not shown): `)
     input.once("line", (line) => finish(Effect.succeed(line)))
     input.once("SIGINT", () => finish(Effect.fail(givenUp)))
     input.once("close", () => finish(Effect.fail(givenUp)))
