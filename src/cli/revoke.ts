@@ -64,5 +64,12 @@ const pullKillswitch = Effect.fnUntraced(function* (daemon: Daemon, rotate: bool
       exitCode: exitCode.failed
     })
   }
-  return { text: `${done.join("; ")}\n`, result: report }
+  return {
+    text: `${done.join("; ")}\n`,
+    result: {
+      leases_revoked: report.leases_revoked,
+      ...(rotate ? { rotated: report.rotated } : {}),
+      ...(wipe ? { secrets_wiped: report.secrets_wiped } : {})
+    }
+  }
 })

@@ -27,6 +27,8 @@ const units: ReadonlyMap<string, bigint> = new Map([
 ])
 
 const limit = 2n ** 63n
+/** As many digits as the limit has; more of them are beyond it, and not worth the time of reading them. */
+const mostDigits = 19
 
 /** Reads a duration; the failure is the text the predecessor gives, `time: …`. */
 export const parse = (text: string): Result.Result<GoDuration, string> => {
@@ -41,7 +43,7 @@ export const parse = (text: string): Result.Result<GoDuration, string> => {
     const number = /^([0-9]*)(?:\.([0-9]*))?/.exec(rest)
     const whole = number?.[1] ?? ""
     const fraction = number?.[2] ?? ""
-    if (whole === "" && fraction === "") return invalid
+    if ((whole === "" && fraction === "") || whole.replace(/^0+/, "").length > mostDigits) return invalid
     rest = rest.slice(number?.[0].length ?? 0)
 
     const unitText = /^[^0-9.]*/.exec(rest)?.[0] ?? ""
@@ -62,8 +64,8 @@ export const parse = (text: string): Result.Result<GoDuration, string> => {
  * not a nanosecond less. Digits beyond what 64 bits hold do not count.
  */
 const fractionOf = (digits: string, unit: bigint): bigint => {
-  let kept = digits
-  while (BigInt(kept || "0") >= limit) kept = kept.slice(0, -1)
+  const whole = digits.slice(0, mostDigits)
+  const kept = BigInt(whole || "0") >= limit ? whole.slice(0, -1) : whole
   return BigInt(Math.trunc(Number(kept || "0") * (Number(unit) / 10 ** kept.length)))
 }
 

@@ -92,11 +92,17 @@ describe("encode", () => {
     assert.strictEqual(encode(read(added)), added)
   })
 
-  const Name = Schema.String
-  const Foreign = Schema.Record(Schema.String, Schema.Json)
+  // JSON.parse of Node 24 may read a name of one escaped character as "\\" once it has seen an object with that name.
+  const Name = Schema.String.check(Schema.makeFilter((name) => name !== "\\"))
+  const Foreign = Schema.Record(
+    Name,
+    Schema.Union([Schema.String, Schema.Finite, Schema.Null, Schema.Array(Schema.Record(Name, Schema.Boolean))])
+  )
   const Nanos = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 0n, maximum: 4_000_000_000_000_000_000n }))
   const Secret = Schema.Struct({ name: Name, value: Name, rotateVia: Name, at: Nanos, foreign: Foreign })
-  const known = new Set("version secrets name value created_at updated_at rotate_via last_rotated".split(" "))
+  const known = new Set(
+    "version secrets name value created_at updated_at rotate_via rotate_stdout last_rotated".split(" ")
+  )
   /** Members as JSON holds them (it knows no -0), and none that is the store's own. */
   const asForeign = (members: object): Record<string, unknown> =>
     JSON.parse(JSON.stringify(members), (name, value) => (known.has(name) ? undefined : value))

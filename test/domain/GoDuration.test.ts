@@ -36,6 +36,11 @@ const readable: ReadonlyArray<readonly [text: string, nanos: bigint]> = [
   ["0.1ns", 0n],
   ["-0.9ns", 0n],
   ["1.9ns", 1n],
+  // As Go computes them: through a double.
+  ["0.333333333333333333333h", 20n * minute],
+  ["0.9999999999999999999s", second],
+  [`0.${"0".repeat(30)}1h`, 0n],
+  [`${"0".repeat(30)}1s`, second],
   ["9223372036854775807ns", most],
   ["-9223372036854775808ns", least],
   ["2562047h47m16.854775807s", most]
@@ -51,6 +56,7 @@ const refused: ReadonlyArray<readonly [text: string, message: string]> = [
   ["3000000h", `time: invalid duration "3000000h"`],
   ["9223372036854775808ns", `time: invalid duration "9223372036854775808ns"`],
   ["-9223372036854775809ns", `time: invalid duration "-9223372036854775809ns"`],
+  ["99999999999999999999d", `time: invalid duration "99999999999999999999d"`],
   ["5", `time: missing unit in duration "5"`],
   ["00", `time: missing unit in duration "00"`],
   ["0.0", `time: missing unit in duration "0.0"`],
@@ -97,6 +103,12 @@ describe("parse", () => {
 
   it.each(refused)("refuses %j and says why", (text, message) => {
     assert.deepStrictEqual(parse(text), Result.fail(message))
+  })
+
+  it("is not held up by a number with many thousand digits", () => {
+    const digits = "9".repeat(30_000)
+    assert.deepStrictEqual(parse(`0.${digits}s`), Result.succeed(second))
+    assert.deepStrictEqual(parse(`${digits}s`), Result.fail(`time: invalid duration "${digits}s"`))
   })
 
   it("refuses a day as unit", () => {

@@ -14,6 +14,8 @@ const { decodeRequest } = Protocol
 const read = (line: string) => Result.getOrThrow(decodeRequest(line))
 const refusal = (line: string) => Result.getOrThrow(Result.flip(decodeRequest(line)))
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth)
+// JSON.parse of Node 24 may read a name of one escaped character as "\\" once it has seen an object with that name.
+const Json = Arbitrary.filter(Arbitrary.schema(Schema.Json), (value) => !/"\\\\":/.test(JSON.stringify(value)))
 const cannot = "parse error: json: cannot unmarshal"
 
 describe("decodeRequest", () => {
@@ -67,7 +69,7 @@ describe("decodeRequest", () => {
   })
 
   /** Half of a surrogate pair comes back as U+FFFD. */
-  const Id = Arbitrary.filter(Arbitrary.schema(Schema.Json), (id) => !/\\ud[89a-f]/.test(JSON.stringify(id)))
+  const Id = Arbitrary.filter(Json, (id) => !/\\ud[89a-f]/.test(JSON.stringify(id)))
 
   it.prop("echoes an id that means what was sent", [Id], ([id]) => {
     assert.deepStrictEqual(JSON.parse(read(`{"id":${JSON.stringify(id)}}`).id), JSON.parse(JSON.stringify(id)))
@@ -156,7 +158,7 @@ describe("replies", () => {
     )
   })
 
-  it.prop("are one line of JSON, whatever they hold", [Schema.Json, Schema.String], ([result, text]) => {
+  it.prop("are one line of JSON, whatever they hold", [Json, Arbitrary.schema(Schema.String)], ([result, text]) => {
     const lines = [
       Protocol.encodeResult(stringify(text), { result, text }),
       Protocol.encodeError(stringify(text), new Protocol.RpcError({ code: 1, message: text }))
