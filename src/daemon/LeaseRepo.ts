@@ -7,7 +7,7 @@
  * append fails, every change of the batch is undone and every one of them is told
  * so: no audit entry, no change.
  *
- * Counts read outside a transaction may run ahead of the disk by the batch that is
+ * What is read outside a transaction may run ahead of the disk by the batch that is
  * being written.
  */
 import type * as Cause from "effect/Cause"
@@ -37,6 +37,7 @@ export class LeaseRepo extends Context.Service<
     readonly transaction: <A, E>(
       program: (leases: LeaseTransaction.LeaseTransaction) => Effect.Effect<A, E>
     ) => Effect.Effect<A, E | AuditLogError>
+    readonly active: Effect.Effect<ReadonlyArray<Lease>>
     readonly activeCount: Effect.Effect<number>
     readonly activeCountOfSecret: (secretName: string) => Effect.Effect<number>
   }
@@ -144,6 +145,7 @@ const start = Effect.fnUntraced(function* (leases: Iterable<Lease>, onChange: ()
             }
           }))
       ),
+    active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
     activeCountOfSecret: (name) => Effect.map(Clock.currentTimeMillis, (now) => table.countOfSecret(name, now))
   })

@@ -28,6 +28,5 @@ export const health = Effect.gen(function* () {
       lastAccess.set(secret_name, at.value)
     }
   }
-  const active = yield* leases.transaction((held) => Effect.succeed(held.active()))
-  return report(yield* secrets.list, active, lastAccess, yield* Clock.currentTimeMillis)
+  return report(yield* secrets.list, yield* leases.active, lastAccess, yield* Clock.currentTimeMillis)
 })

@@ -105,6 +105,19 @@ describe("replaceFile", () => {
     })
   )
 
+  it.live("puts no file in place that is shorter than what was written", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("old"))
+      const shortened = function* () {
+        yield* bytes("new")
+        fs.truncateSync(`${file}.tmp`, 1)
+      }
+      const fault = yield* Effect.flip(replaceFile(file, shortened()))
+      assert.strictEqual(fault.message, `cannot write ${file}: wrote 1 of 3 bytes`)
+      assert.deepStrictEqual([text(file), names(file)], ["old", ["file"]])
+    })
+  )
+
   it.live("leaves the old contents and nothing else where the backup cannot be made", () =>
     onFile(function* (file) {
       const backup = `${file}.bak`

@@ -54,6 +54,19 @@ describe("a directory of the Go daemon", () => {
     })
   )
 
+  it.live("has its store again, letter for letter, after we have written it", () =>
+    Effect.gen(function* () {
+      const { directory, home } = yield* homeOfGo("go-running")
+      const before = yield* readStore(directory)
+      const { socket, stop } = yield* startDaemon({ home })
+      yield* rpc(socket, "add", { name: "ours", value: "x" })
+      assert.notStrictEqual(yield* readStore(directory), before)
+      yield* rpc(socket, "delete", { name: "ours" })
+      yield* stop()
+      assert.strictEqual(yield* readStore(directory), before)
+    })
+  )
+
   it.live("loses its stacks at the next acquire, lease by lease", () =>
     Effect.gen(function* () {
       const { directory, home } = yield* homeOfGo("go-running")
