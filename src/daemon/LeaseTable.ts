@@ -22,6 +22,8 @@ export class LeaseTable {
 
   insert(lease: Lease): void {
     this.revoked.delete(lease.id)
+    const twin = this.find(lease.id)
+    if (twin !== undefined) this.remove(twin)
     this.byId.set(lease.id, lease)
     let ofSecret = this.bySecret.get(lease.secretName)
     if (ofSecret === undefined) this.bySecret.set(lease.secretName, (ofSecret = new LeasesOfSecret()))

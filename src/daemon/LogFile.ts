@@ -69,7 +69,7 @@ const openFile = (path: string): OpenFile => {
     fs.closeSync(fd)
     throw new Error("not a regular file")
   }
-  if ((stat.mode & 0o077) !== 0) fs.fchmodSync(fd, 0o600)
+  if ((stat.mode & 0o777) !== 0o600) fs.fchmodSync(fd, 0o600)
   return { fd, device: stat.dev, inode: stat.ino, size: stat.size, readers: 0, retired: false }
 }
 
@@ -87,7 +87,11 @@ const release = (file: OpenFile): void => {
 const reopenIfMoved = (path: string, holder: { file: OpenFile }): void => {
   const found = fs.statSync(path, { throwIfNoEntry: false })
   const old = holder.file
-  if (found?.dev === old.device && found.ino === old.inode) return
+  if (found?.dev === old.device && found.ino === old.inode) {
+    // Emptied in place, as a log rotator that copies does; what is gone is not ours to bring back.
+    old.size = Math.min(old.size, found.size)
+    return
+  }
   holder.file = openFile(path)
   retire(old)
 }

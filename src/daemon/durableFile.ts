@@ -3,7 +3,8 @@
  *
  * A write goes to a temporary file beside the target, is flushed, checked for
  * its length and renamed over the target; then the directory is flushed. What
- * fails leaves the target as it was. One writer at a time per path: the daemon's
+ * fails before the rename leaves the target as it was; a directory that cannot be
+ * flushed after it is reported as a failure although the file is the new one. One writer at a time per path: the daemon's
  * instance lock sees to that.
  */
 import * as Data from "effect/Data"

@@ -33,15 +33,13 @@ const knownVersion = 1
 export const decode = (text: string): Result.Result<StoreDocument, string> => {
   const parsed = Result.try({ try: (): unknown => JSON.parse(text), catch: () => "its contents are not JSON" })
   return Result.flatMap(parsed, (root) => {
-    if (!Predicate.isReadonlyObject(root) || Array.isArray(root))
-      return Result.fail("its contents are not a JSON object")
-    const { version = knownVersion, secrets, ...foreign } = root
-    if (version !== knownVersion) {
+    if (!Predicate.isReadonlyObject(root)) return Result.fail("its contents are not a JSON object")
+    const { version, secrets, ...foreign } = root
+    if (typeof (version ?? 0) !== "number" || Number(version ?? 0) > knownVersion) {
       return Result.fail(`its version is ${JSON.stringify(version)} and this program reads version ${knownVersion}`)
     }
     if (secrets === null || secrets === undefined) return Result.succeed({ secrets: new Map(), foreign })
-    if (!Predicate.isReadonlyObject(secrets) || Array.isArray(secrets))
-      return Result.fail("its member secrets is not an object")
+    if (!Predicate.isReadonlyObject(secrets)) return Result.fail("its member secrets is not an object")
 
     const read = new Map<string, StoredSecret>()
     for (const [name, entry] of Object.entries(secrets)) {

@@ -108,6 +108,9 @@ const encryptChecked = Effect.fnUntraced(function* (key: AgeKey, document: Store
   const text = encode(document)
   const file = yield* key.encrypt(text)
   const back = yield* key.decrypt(file)
-  if (back !== text) return yield* new ageFile.AgeError({ reason: "the encrypted store did not read back" })
+  const read = Result.map(decode(back), ({ secrets }) => secrets.size)
+  if (back !== text || Result.getOrUndefined(read) !== document.secrets.size) {
+    return yield* new ageFile.AgeError({ reason: "the encrypted store did not read back" })
+  }
   return file
 })

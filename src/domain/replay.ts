@@ -39,16 +39,13 @@ const apply = (leases: Map<string, Lease>, entry: AuditEntry): void => {
 }
 
 const acquired = (entry: AuditEntry): Option.Option<Lease> =>
-  Option.map(
-    Option.all({
-      id: Option.fromUndefinedOr(entry.lease_id),
-      secretName: Option.fromUndefinedOr(entry.secret_name),
-      clientId: Option.fromUndefinedOr(entry.client_id),
-      createdAt: parse(entry.timestamp),
-      expiresAt: Option.flatMap(Option.fromUndefinedOr(entry.expires_at), parse)
-    }),
-    (lease) => lease
-  )
+  Option.all({
+    id: Option.fromUndefinedOr(entry.lease_id),
+    secretName: Option.fromUndefinedOr(entry.secret_name),
+    clientId: Option.fromUndefinedOr(entry.client_id),
+    createdAt: parse(entry.timestamp),
+    expiresAt: Option.flatMap(Option.fromUndefinedOr(entry.expires_at), parse)
+  })
 
 const deleteWhere = (leases: Map<string, Lease>, matches: (lease: Lease) => boolean): void => {
   for (const lease of leases.values()) if (matches(lease)) leases.delete(lease.id)

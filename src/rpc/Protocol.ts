@@ -51,7 +51,7 @@ export const decodeRequest = (line: string): Result.Result<Request, RpcError> =>
   if (Result.isFailure(parsed)) return parseError(parsed.failure)
   const value = parsed.success
   if (value === null) return Result.succeed({ method: "", params: undefined, id: noId })
-  if (!Predicate.isReadonlyObject(value) || Array.isArray(value)) {
+  if (!Predicate.isReadonlyObject(value)) {
     return parseError(`json: cannot unmarshal ${kindOf(value)} into Go value of type types.RPCRequest`)
   }
   const members = foldNames(value)
@@ -90,7 +90,7 @@ export const kindOf = (value: unknown): string => {
   return typeof value
 }
 
-/** Members by their names in lower case; of several that fold to one name the last counts. */
+/** Members by their names in lower case; of several that fold to one name, the spelling that came last counts. */
 export const foldNames = (value: object): ReadonlyMap<string, unknown> =>
   new Map(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
 

@@ -26,7 +26,7 @@ export const readParams = <const Fields extends Readonly<Record<string, typeof t
   const wanted = (name: string) => (fields[name] === flag ? "bool" : "string")
   return (params: unknown): Effect.Effect<Schema.Struct<Fields>["Type"], RpcError> => {
     if (params === undefined || params === null) return invalid("parameters are required")
-    if (!Predicate.isReadonlyObject(params) || Array.isArray(params)) {
+    if (!Predicate.isReadonlyObject(params)) {
       return unreadable(`${kindOf(params)} into Go value of type daemon.${type}`)
     }
     const given = [...foldNames(params)]

@@ -151,4 +151,22 @@ describe("AuditLog in its file", () => {
       assert.include(fs.readFileSync(`${file}.1`, "utf8"), '"secret_name":"a"')
     })
   )
+
+  it.effect("goes on at the end of a log that was emptied in place", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, "audit.log")
+      yield* open(
+        file,
+        Effect.gen(function* () {
+          const audit = yield* AuditLog
+          yield* audit.append([secretAdded("a")])
+          fs.truncateSync(file, 0)
+          yield* audit.append([secretAdded("b")])
+          assert.deepStrictEqual(yield* names, ["b"])
+          const { offset } = yield* audit.position
+          assert.strictEqual(offset, fs.statSync(file).size)
+        })
+      )
+    })
+  )
 })

@@ -195,4 +195,30 @@ describe("LeaseRepo in files, over its ends", () => {
       assert.deepStrictEqual(yield* session(directory, activeIds), ["good"])
     })
   )
+
+  it.effect("holds a lease once that the file names twice", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const row = {
+        id: "twin",
+        secret_name: "db",
+        client_id: "worker",
+        created_at: "1970-01-01T00:00:00Z",
+        expires_at: "1970-01-01T01:00:00Z",
+        revoked: false
+      }
+      fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([row, { ...row, client_id: "other" }]))
+      yield* session(
+        directory,
+        LeaseRepo.use((leases) =>
+          leases.transaction((held) => {
+            assert.strictEqual(held.ofSecret("db").length, 1)
+            for (const one of held.active()) held.end(one)
+            assert.deepStrictEqual(held.ofSecret("db"), [])
+            return Effect.void
+          })
+        )
+      )
+    })
+  )
 })
