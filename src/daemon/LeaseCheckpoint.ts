@@ -135,11 +135,13 @@ export const keepWriting = (
         )
       )
     )
-    yield* Effect.sleep(Duration.times(restPerLease, taken.leases.length))
+    yield* Effect.sleep(Duration.max(leastRest, Duration.times(restPerLease, taken.leases.length)))
   }).pipe(Effect.forever)
 
-/** Gathers a burst, and is over before a person who looks at the file notices. */
-const gatherFor = Duration.millis(50)
+/** Gathers the requests of one moment, and is over before anybody who looks at the file notices. */
+const gatherFor = Duration.millis(10)
+/** Leaves the disk to the audit log between two checkpoints, when there is one change after the other. */
+const leastRest = Duration.millis(50)
 const retryAfter = Duration.seconds(5)
 /** Writing takes some microseconds for a lease; with this rest it stays a small part of the work, however many there are. */
 const restPerLease = Duration.micros(100n)

@@ -140,7 +140,7 @@ describe("LeaseRepo in files, over its ends", () => {
         directory,
         Effect.gen(function* () {
           yield* issue(lease("a"))
-          yield* TestClock.adjust("50 millis")
+          yield* TestClock.adjust("10 millis")
           const written = Effect.sync(() => fs.existsSync(file))
           yield* Effect.repeat(TestClock.withLive(Effect.andThen(Effect.sleep("5 millis"), written)), {
             until: (there) => there
