@@ -5,7 +5,27 @@
  * Node opens a debugger on SIGUSR1 unless somebody listens for it. Ending in order
  * is `runMain`'s work; this only remembers why and sets a last limit to it.
  */
-const ignored: ReadonlyArray<NodeJS.Signals> = ["SIGUSR1", "SIGUSR2", "SIGHUP", "SIGPIPE", "SIGALRM"]
+import { constants } from "node:os"
+
+/** All that would end or freeze the process and that a program may catch, but for the marks of a fault in itself. */
+const survived: ReadonlyArray<NodeJS.Signals> = [
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGHUP",
+  "SIGPIPE",
+  "SIGQUIT",
+  "SIGALRM",
+  "SIGVTALRM",
+  "SIGPROF",
+  "SIGXCPU",
+  "SIGIO",
+  "SIGPWR",
+  "SIGSTKFLT",
+  "SIGTRAP",
+  "SIGTSTP",
+  "SIGTTIN",
+  "SIGTTOU"
+]
 
 /** Below the five seconds after which launchd kills. Everything at the end has a bound of its own, together less. */
 const lastLimit = 4_000
@@ -15,7 +35,8 @@ const overran = 70
 /** Starts listening; gives a function that tells the signal that ends the daemon. */
 export const watchSignals = (): (() => string) => {
   let reason = "end"
-  for (const signal of ignored) process.on(signal, () => undefined)
+  const known = survived.filter((signal) => Object.hasOwn(constants.signals, signal))
+  for (const signal of known) process.on(signal, () => undefined)
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.prependOnceListener(signal, () => {
       reason = signal

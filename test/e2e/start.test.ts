@@ -229,11 +229,15 @@ describe("an end", () => {
     })
   )
 
-  it.live("does not come by SIGHUP, SIGUSR1, SIGUSR2 or SIGPIPE", () =>
+  it.live("does not come by a signal that was sent by mistake, and none opens a debugger", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })
-      for (const signal of ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGPIPE"] as const) daemon.signal(signal)
+      const signals = ["SIGHUP", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGQUIT", "SIGALRM", "SIGVTALRM", "SIGPROF"] as const
+      for (const signal of [...signals, "SIGXCPU", "SIGIO", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU"] as const) {
+        daemon.signal(signal)
+        assert.strictEqual((yield* rpc(daemon.socket, "status")).result.running, true, signal)
+      }
       assert.strictEqual((yield* rpc(daemon.socket, "status")).result.running, true)
       assert.notInclude(daemon.stderr(), "Debugger listening")
       assert.strictEqual((yield* daemon.stop()).status, 0)
