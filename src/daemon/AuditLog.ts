@@ -37,6 +37,8 @@ export interface AuditPosition {
   readonly offset: number
   /** The line that ends there, without its line feed; empty at the beginning. It ties the position to this log. */
   readonly line: string
+  /** Changes when the log becomes another one while the daemon runs: moved away, or cut short. */
+  readonly generation: number
 }
 
 export class AuditLog extends Context.Service<
@@ -81,7 +83,7 @@ export class AuditLog extends Context.Service<
             log.append(lines.join("")),
             (cause) => new AuditLogError({ operation: "append", cause })
           )
-          last = { offset: log.size(), line: lines.at(-1)?.slice(0, -1) ?? "" }
+          last = { offset: log.size(), line: lines.at(-1)?.slice(0, -1) ?? "", generation: log.generation() }
           return last
         }, Semaphore.withPermit(one))
 
@@ -105,7 +107,7 @@ export class AuditLog extends Context.Service<
 
         const position = Effect.gen(function* () {
           const offset = log.size()
-          return last ?? { offset, line: yield* readLast(offset) }
+          return last ?? { offset, line: yield* readLast(offset), generation: log.generation() }
         })
 
         if (torn !== undefined) {
@@ -121,7 +123,7 @@ export class AuditLog extends Context.Service<
   /** The log in memory, for tests. */
   static readonly layerMemory = Layer.sync(AuditLog, () => {
     const entries: Array<string> = []
-    const position = Effect.sync(() => ({ offset: entries.length, line: entries.at(-1) ?? "" }))
+    const position = Effect.sync(() => ({ offset: entries.length, line: entries.at(-1) ?? "", generation: 0 }))
     const read = (from: number, to?: number) =>
       entries.slice(from, to).flatMap((line) => Option.toArray(fromLine(line)))
     return AuditLog.of({

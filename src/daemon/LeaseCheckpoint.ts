@@ -3,24 +3,30 @@
  *
  * It is written a little after the changes, off the way of any request, and at an
  * orderly stop. A side file binds it to the place in the audit log up to which it
- * reaches; at start the entries behind that place are replayed. Where the binding
- * does not hold – the predecessor wrote leases.json, or the log is another one –
- * leases.json alone counts.
+ * reaches; at start the entries behind that place are replayed. The side file is
+ * written first and names the leases.json that is on the disk and the one that
+ * comes, so whichever is there after a crash is bound.
  *
- * The side file is written first and names both the leases.json it was and the one
- * that comes, so whichever is on the disk after a crash is bound.
+ * Where the log is another one by now, moved away or cut short, its entries that
+ * are younger than the binding are replayed. Where leases.json is gone, the log
+ * tells everything. Where it is one that we did not write, the predecessor did, and
+ * it alone counts.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
-import { fileMended } from "../domain/AuditEntry.ts"
+import type { AuditEntry } from "../domain/AuditEntry.ts"
+import { fileMended, fromLine } from "../domain/AuditEntry.ts"
 import { stringify } from "../domain/goText.ts"
 import type { Lease } from "../domain/Lease.ts"
 import { fromRow, Row, toRow } from "../domain/Lease.ts"
 import { replay } from "../domain/replay.ts"
+import { parse, zero } from "../domain/Timestamp.ts"
 import type { AuditLogError, AuditPosition } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { type FileFault, readIfPresent, renameDurably, replaceFile } from "./durableFile.ts"
@@ -29,6 +35,17 @@ import { type FileFault, readIfPresent, renameDurably, replaceFile } from "./dur
 export interface Snapshot {
   readonly leases: ReadonlyArray<Lease>
   readonly position: AuditPosition
+  /** Grows with each change, so that an older one is never written over a newer one. */
+  readonly sequence: number
+}
+
+/** What was found at start, and the way to write the next one. */
+export interface LeaseCheckpoint {
+  readonly leases: ReadonlyArray<Lease>
+  /** Whether the log told of more than the file did, so that a checkpoint is due. */
+  readonly behind: boolean
+  /** Writes a checkpoint; every later start finds this one or a newer one. */
+  readonly write: (snapshot: Snapshot) => Effect.Effect<void, FileFault>
 }
 
 const Binding = Schema.Struct({
@@ -37,7 +54,9 @@ const Binding = Schema.Struct({
   /** Bytes of audit.log that leases.json accounts for. */
   offset: Schema.Int,
   /** SHA-256 of the line that ends at the offset. */
-  line: Schema.String
+  line: Schema.String,
+  /** The time of that line; the zero time if there is none. */
+  at: Schema.String
 })
 type Binding = typeof Binding.Type
 
@@ -48,47 +67,58 @@ const decodeRow = Schema.decodeUnknownOption(Row)
 
 /** Rows that are turned into text between two looks at the waiting requests: well under a millisecond of work. */
 const rowsAtOnce = 200
+/** How far back a log is read that is not bound: more entries than any lease outlives. */
+const replayedAtMost = 200_000
 
-/** Writes a checkpoint; every later start finds this one or a newer one. */
-export const write = Effect.fn("LeaseCheckpoint.write")(function* (leasesPath: string, snapshot: Snapshot) {
-  const hash = createHash("sha256")
-  const pieces: Array<Buffer> = []
-  for (let at = 0; at < snapshot.leases.length; at += rowsAtOnce) {
-    const rows = snapshot.leases.slice(at, at + rowsAtOnce).map(toRow)
-    const text = stringify(rows, 2).slice(1, -2)
-    const piece = Buffer.from(at === 0 ? `[${text}` : `,${text}`, "utf8")
-    hash.update(piece)
-    pieces.push(piece)
-    yield* Effect.yieldNow
-  }
-  const end = Buffer.from(pieces.length === 0 ? "null" : "\n]", "utf8")
-  hash.update(end)
-  pieces.push(end)
-
-  const known = yield* readBindings(leasesPath)
-  const next = binding(hash.digest("hex"), snapshot.position)
-  yield* writeBindings(leasesPath, [...known.slice(-1), next])
-  yield* replaceFile(leasesPath, pieces)
-})
-
-/** The leases at start: the checkpoint, and what the audit log says happened after it. */
-export const load = Effect.fn("LeaseCheckpoint.load")(function* (
+export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   leasesPath: string
-): Effect.fn.Return<ReadonlyArray<Lease>, FileFault | AuditLogError, AuditLog> {
+): Effect.fn.Return<LeaseCheckpoint, FileFault | AuditLogError, AuditLog> {
   const audit = yield* AuditLog
   const contents = yield* readIfPresent(leasesPath)
-  const leases = yield* readLeases(leasesPath, contents)
+  const inFile = yield* readLeases(leasesPath, contents)
+  const known = yield* readBindings(leasesPath)
+  const found = contents === undefined ? absent : sha256(contents)
+  const bound = known.findLast((one) => one.leases === found)
+  const entries = yield* entriesAfter(bound, contents === undefined && known.length > 0)
 
-  const found = contents === undefined ? "absent" : sha256(contents)
-  const bound = (yield* readBindings(leasesPath)).findLast((one) => one.leases === found)
-  if (bound !== undefined) {
-    const entries = yield* audit.since(bound.offset, (line) => sha256(line) === bound.line)
-    if (Option.isSome(entries)) return replay(leases, entries.value)
+  /** The binding of the leases.json that is on the disk: it stays in the side file until another one is there. */
+  let current = bound ?? binding(found, yield* audit.position)
+  let written = 0
+  const one = yield* Semaphore.make(1)
+  if (bound === undefined) {
+    // What is on the disk now is where our log begins to count. A full disk is no reason not to start.
+    yield* writeBindings(leasesPath, [current]).pipe(Effect.catch((fault) => Effect.logWarning(fault.message)))
   }
-  // From here on this program is the one that writes: what is on the disk now is where its log begins to count.
-  yield* writeBindings(leasesPath, [binding(found, yield* audit.position)])
-  return leases
+  return {
+    leases: replay(inFile, entries),
+    behind: entries.length > 0,
+    write: Effect.fn("LeaseCheckpoint.write")(
+      function* ({ leases, position, sequence }: Snapshot) {
+        if (sequence < written) return
+        const { hash, pieces } = yield* encode(leases)
+        const next = binding(hash, position)
+        yield* writeBindings(leasesPath, [current, next])
+        yield* replaceFile(leasesPath, pieces)
+        current = next
+        written = sequence
+      },
+      Semaphore.withPermit(one),
+      Effect.uninterruptible
+    )
+  }
 })
+
+/** What the log says happened after a checkpoint. */
+const entriesAfter = Effect.fnUntraced(function* (bound: Binding | undefined, isGone: boolean) {
+  const audit = yield* AuditLog
+  if (bound === undefined) return isGone ? yield* audit.tail(replayedAtMost) : []
+  const entries = yield* audit.since(bound.offset, (line) => sha256(line) === bound.line)
+  if (Option.isSome(entries)) return entries.value
+  const from = Option.getOrElse(parse(bound.at), () => zero).millis
+  return (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
+})
+
+const timeOf = (entry: AuditEntry): number => Option.getOrElse(parse(entry.timestamp), () => zero).millis
 
 /** A lease file or a lease that cannot be read is set aside and reported: it records the past and must not end the present. */
 const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Buffer | undefined) {
@@ -114,12 +144,30 @@ const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Bu
   return leases
 })
 
+/** The text of leases.json in the predecessor's form, in pieces, with its hash. */
+const encode = Effect.fnUntraced(function* (leases: ReadonlyArray<Lease>) {
+  const hash = createHash("sha256")
+  const pieces: Array<Buffer> = []
+  const add = (text: string) => {
+    const piece = Buffer.from(text, "utf8")
+    hash.update(piece)
+    pieces.push(piece)
+  }
+  for (let at = 0; at < leases.length; at += rowsAtOnce) {
+    const text = stringify(leases.slice(at, at + rowsAtOnce).map(toRow), 2)
+    add((at === 0 ? "[" : ",") + text.slice(1, -2))
+    yield* Effect.yieldNow
+  }
+  add(leases.length === 0 ? "null" : "\n]")
+  return { pieces, hash: hash.digest("hex") }
+})
+
 /**
- * Writes checkpoints for as long as the scope lasts: soon after a change, and not
- * so often that writing them would be what the daemon does.
+ * Writes checkpoints for ever: soon after a change, and not so often that writing them would be what the daemon does.
+ * One that fails is tried again with the next change.
  */
 export const keepWriting = (
-  leasesPath: string,
+  checkpoint: LeaseCheckpoint,
   changed: Effect.Effect<void>,
   snapshot: Effect.Effect<Snapshot>
 ): Effect.Effect<never> =>
@@ -127,13 +175,15 @@ export const keepWriting = (
     yield* changed
     yield* Effect.sleep(gatherFor)
     const taken = yield* snapshot
-    yield* write(leasesPath, taken).pipe(
-      Effect.catch((fault) =>
-        Effect.andThen(
-          Effect.logWarning(`${fault.message}; the audit log has the leases, and this is tried with the next change`),
+    yield* checkpoint.write(taken).pipe(
+      Effect.catchCause((cause) => {
+        const fault = Cause.squash(cause)
+        const reason = fault instanceof Error ? fault.message : "it broke down"
+        return Effect.andThen(
+          Effect.logWarning(`leases.json is not up to date: ${reason}; the audit log has the leases`),
           Effect.sleep(retryAfter)
         )
-      )
+      })
     )
     yield* Effect.sleep(Duration.max(leastRest, Duration.times(restPerLease, taken.leases.length)))
   }).pipe(Effect.forever)
@@ -145,6 +195,8 @@ const leastRest = Duration.millis(50)
 const retryAfter = Duration.seconds(5)
 /** Writing takes some microseconds for a lease; with this rest it stays a small part of the work, however many there are. */
 const restPerLease = Duration.micros(100n)
+
+const absent = "absent"
 
 const bindingsPath = (leasesPath: string): string => leasesPath.replace(/(\.json)?$/, ".checkpoint.json")
 
@@ -161,10 +213,11 @@ const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<Binding>,
 const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<Binding>) =>
   replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 1, checkpoints })}\n`, "utf8")])
 
-const binding = (leases: string, position: AuditPosition): Binding => ({
+const binding = (leases: string, { line, offset }: AuditPosition): Binding => ({
   leases,
-  offset: position.offset,
-  line: sha256(position.line)
+  offset,
+  line: sha256(line),
+  at: Option.match(fromLine(line), { onNone: () => zero.text, onSome: (entry) => entry.timestamp })
 })
 
 const sha256 = (data: string | Uint8Array): string => createHash("sha256").update(data).digest("hex")

@@ -47,15 +47,20 @@ export class LeaseRepo extends Context.Service<
     Layer.effect(
       LeaseRepo,
       Effect.gen(function* () {
+        const checkpoint = yield* LeaseCheckpoint.open(leasesPath)
         const changes = yield* Queue.sliding<void>(1)
-        const { repo, snapshot, stop } = yield* start(yield* LeaseCheckpoint.load(leasesPath), () =>
-          Queue.offerUnsafe(changes, undefined)
-        )
-        const saveAtEnd = Effect.flatMap(stop, (last) => LeaseCheckpoint.write(leasesPath, last)).pipe(
+        const onChange = (snapshot: () => LeaseCheckpoint.Snapshot, newLog: boolean) =>
+          // Entries that are in the old log only must be in leases.json before anybody hears of what the new one has.
+          newLog
+            ? Effect.ignore(checkpoint.write(snapshot()))
+            : Effect.sync(() => void Queue.offerUnsafe(changes, undefined))
+        const { repo, snapshot, stop } = yield* start(checkpoint.leases, onChange)
+        if (checkpoint.behind) Queue.offerUnsafe(changes, undefined)
+        const saveAtEnd = Effect.flatMap(stop, checkpoint.write).pipe(
           Effect.catch((fault) => Effect.logWarning(`${fault.message}; the audit log has the leases`))
         )
         yield* Effect.addFinalizer(() => saveAtEnd)
-        yield* Effect.forkScoped(LeaseCheckpoint.keepWriting(leasesPath, Queue.take(changes), snapshot))
+        yield* Effect.forkScoped(LeaseCheckpoint.keepWriting(checkpoint, Queue.take(changes), snapshot))
         return repo
       })
     )
@@ -64,7 +69,7 @@ export class LeaseRepo extends Context.Service<
   static readonly layerMemory = Layer.effect(
     LeaseRepo,
     Effect.gen(function* () {
-      const { repo, stop } = yield* start([], () => undefined)
+      const { repo, stop } = yield* start([], () => Effect.void)
       yield* Effect.addFinalizer(() => stop)
       return repo
     })
@@ -89,11 +94,16 @@ interface Ran {
   readonly answer: (durable: Exit.Exit<AuditPosition, AuditLogError>) => void
 }
 
-const start = Effect.fnUntraced(function* (leases: Iterable<Lease>, onChange: () => void) {
+/** `onChange` runs after each batch that changed something, before it is answered. */
+const start = Effect.fnUntraced(function* (
+  leases: Iterable<Lease>,
+  onChange: (snapshot: () => LeaseCheckpoint.Snapshot, newLog: boolean) => Effect.Effect<void>
+) {
   const audit = yield* AuditLog
   const table = new LeaseTable()
   for (const lease of leases) table.insert(lease)
   let position = yield* audit.position
+  let sequence = 0
   const queue = yield* Queue.bounded<Waiting, Cause.Done>(queueLength)
 
   const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<Waiting>) {
@@ -105,8 +115,10 @@ const start = Effect.fnUntraced(function* (leases: Iterable<Lease>, onChange: ()
     if (Exit.isFailure(written)) {
       for (const one of ran.toReversed()) one.undo()
     } else if (written.value !== position) {
+      const newLog = written.value.generation !== position.generation
       position = written.value
-      onChange()
+      sequence += 1
+      yield* onChange(() => ({ leases: table.active(now), position, sequence }), newLog)
     }
     for (const one of ran) one.answer(written)
   })
@@ -156,7 +168,7 @@ const start = Effect.fnUntraced(function* (leases: Iterable<Lease>, onChange: ()
       Effect.succeed({
         facts: [],
         undo: () => undefined,
-        answer: () => Deferred.doneUnsafe(answer, Exit.succeed({ leases: leases.active(now), position }))
+        answer: () => Deferred.doneUnsafe(answer, Exit.succeed({ leases: leases.active(now), position, sequence }))
       })
   )
 
@@ -164,7 +176,7 @@ const start = Effect.fnUntraced(function* (leases: Iterable<Lease>, onChange: ()
   const stop = Queue.end(queue).pipe(
     Effect.andThen(Fiber.await(writer)),
     Effect.andThen(Clock.currentTimeMillis),
-    Effect.map((now): LeaseCheckpoint.Snapshot => ({ leases: table.active(now), position }))
+    Effect.map((now): LeaseCheckpoint.Snapshot => ({ leases: table.active(now), position, sequence }))
   )
 
   return { repo, snapshot, stop }

@@ -12,6 +12,7 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
+import { dirname } from "node:path"
 import { attempt, FileFault } from "./durableFile.ts"
 import type { TornTail } from "./tornTail.ts"
 import { mendTail } from "./tornTail.ts"
@@ -19,6 +20,8 @@ import { mendTail } from "./tornTail.ts"
 export interface LogFile {
   /** Length in bytes of what is durably there. */
   readonly size: () => number
+  /** Counts the files there were under this name, and how often one was cut short by somebody else. */
+  readonly generation: () => number
   /** Appends whole lines with one write and one fdatasync. On failure the file is cut back to its old length. */
   readonly append: (text: string) => Effect.Effect<void, FileFault>
   /** Lines from the one that ends at `end` (default: the last) backwards, for as long as `take` says true. */
@@ -83,17 +86,20 @@ const release = (file: OpenFile): void => {
   if (file.retired && file.readers === 0) fs.closeSync(file.fd)
 }
 
-/** Goes on in a file of the old name when the one at hand was moved away; a rename by a log rotator, say. */
-const reopenIfMoved = (path: string, holder: { file: OpenFile }): void => {
+/** What a log rotator did to the file: nothing, cut it short in place, or moved it away. */
+const lookAtPath = (path: string, file: OpenFile): "same" | "shorter" | "moved" => {
   const found = fs.statSync(path, { throwIfNoEntry: false })
-  const old = holder.file
-  if (found?.dev === old.device && found.ino === old.inode) {
-    // Emptied in place, as a log rotator that copies does; what is gone is not ours to bring back.
-    old.size = Math.min(old.size, found.size)
-    return
+  if (found?.dev !== file.device || found.ino !== file.inode) return "moved"
+  return found.size < file.size ? "shorter" : "same"
+}
+
+const flushDirectory = (directory: string): void => {
+  const fd = fs.openSync(directory, fs.constants.O_RDONLY)
+  try {
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
   }
-  holder.file = openFile(path)
-  retire(old)
 }
 
 const make = (path: string, holder: { file: OpenFile }): LogFile => {
@@ -105,9 +111,24 @@ const make = (path: string, holder: { file: OpenFile }): LogFile => {
     dirty = false
   }
 
-  const write = (bytes: Uint8Array) => {
+  let generation = 0
+
+  /** Goes on where the file of this name is now; what somebody took away is not ours to bring back. */
+  const follow = () => {
+    const state = lookAtPath(path, holder.file)
+    if (state === "shorter") holder.file.size = fs.fstatSync(holder.file.fd).size
     if (dirty) cutBack()
-    reopenIfMoved(path, holder)
+    if (state === "moved") {
+      const old = holder.file
+      holder.file = openFile(path)
+      retire(old)
+      flushDirectory(dirname(path))
+    }
+    if (state !== "same") generation += 1
+  }
+
+  const write = (bytes: Uint8Array) => {
+    follow()
     dirty = true
     for (let written = 0; written < bytes.length;) {
       written += fs.writeSync(holder.file.fd, bytes, written, bytes.length - written)
@@ -148,6 +169,7 @@ const make = (path: string, holder: { file: OpenFile }): LogFile => {
 
   return {
     size: () => holder.file.size,
+    generation: () => generation,
     append,
     backwards: (take, end) => reading((file) => readBackwards(path, file, take, end ?? file.size)),
     forwards: (offset) => reading((file) => readForwards(path, file, offset))

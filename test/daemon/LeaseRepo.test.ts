@@ -13,7 +13,8 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../src/daemon/AuditLog.ts"
 import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
-import { leaseReplaced, leaseRevoked } from "../../src/domain/AuditEntry.ts"
+import type { LeaseTransaction } from "../../src/daemon/LeaseTransaction.ts"
+import { leaseAcquired, leaseReplaced, leaseRevoked } from "../../src/domain/AuditEntry.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { activeIds, issue, lease, leaseRepoSuite } from "./LeaseRepoSuite.ts"
@@ -219,6 +220,87 @@ describe("LeaseRepo in files, over its ends", () => {
           })
         )
       )
+    })
+  )
+
+  /** A lease taken in a session of its own that crashes. */
+  const takeAndCrash = (directory: string, id: string) =>
+    crash(
+      directory,
+      LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
+    )
+
+  const issueWithEnd = (held: LeaseTransaction, id: string) => {
+    const one = lease(id, { client: id })
+    held.issue(one, leaseAcquired(one, hour))
+  }
+
+  it.effect("stays bound over several crashes between the side file and leases.json", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "leases.json")
+      yield* takeAndCrash(directory, "a")
+      for (const id of ["b", "c", "d"]) {
+        const before = fs.existsSync(file) ? fs.readFileSync(file) : undefined
+        // An orderly session writes the side file and leases.json; then leases.json is put back, as if never renamed.
+        yield* session(
+          directory,
+          LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
+        )
+        if (before === undefined) fs.rmSync(file)
+        else fs.writeFileSync(file, before)
+      }
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b", "c", "d"])
+    })
+  )
+
+  it.effect("keeps every lease over crashes while leases.json cannot be written at all", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      fs.mkdirSync(path.join(directory, "leases.json.tmp", "in the way"), { recursive: true })
+      for (const id of ["a", "b", "c"]) {
+        yield* session(
+          directory,
+          LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
+        )
+      }
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b", "c"])
+    })
+  )
+
+  it.effect("has every lease after the log was moved away and the daemon crashed", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const log = path.join(directory, "audit.log")
+      const inTransaction = (change: (held: LeaseTransaction) => void) =>
+        LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => change(held))))
+      yield* crash(
+        directory,
+        Effect.gen(function* () {
+          yield* inTransaction((held) => issueWithEnd(held, "a"))
+          yield* inTransaction((held) => issueWithEnd(held, "b"))
+          fs.renameSync(log, `${log}.1`)
+          yield* inTransaction((held) => issueWithEnd(held, "c"))
+          yield* inTransaction((held) => {
+            const a = held.find("a")
+            if (a !== undefined) held.revoke(a, leaseRevoked(a))
+          })
+        })
+      )
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c"])
+    })
+  )
+
+  it.effect("has every lease after leases.json was removed and the daemon crashed", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(
+        directory,
+        LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, "a"))))
+      )
+      yield* takeAndCrash(directory, "b")
+      fs.rmSync(path.join(directory, "leases.json"))
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
     })
   )
 })
