@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Logger from "effect/Logger"
 import type * as Runtime from "effect/Runtime"
+import { nameAt } from "./cli/Command.ts"
 import { exitCode } from "./cli/exitCode.ts"
 import { main } from "./cli/main.ts"
 
@@ -17,7 +18,7 @@ const teardown: Runtime.Teardown = (exit, onExit) => {
 }
 
 const args = process.argv.slice(2)
-const interrupted = args.includes("serve") ? exitCode.done : exitCode.interrupted
+const interrupted = args[nameAt(args)] === "serve" ? exitCode.done : exitCode.interrupted
 
 main(args).pipe(
   Effect.tapCause((cause) =>

@@ -54,10 +54,25 @@ const ask = (name: string, { input: terminal, prompt }: Console): Effect.Effect<
       exitCode: exitCode.interrupted
     })
     prompt.write(`Value of '${printable(name)}' (not shown): `)
-    input.once("line", (line) => finish(Effect.succeed(line)))
+    const lines: Array<string> = []
+    input.on("line", (line) => {
+      // What is pasted comes in one piece: all its lines are here before the next task runs.
+      if (lines.push(line) === 1) {
+        queueMicrotask(() =>
+          finish(lines.length + input.line.length > 1 ? Effect.fail(severalLines) : Effect.succeed(line))
+        )
+      }
+    })
     input.once("SIGINT", () => finish(Effect.fail(givenUp)))
     input.once("close", () => finish(Effect.fail(givenUp)))
   })
+
+const severalLines = new Failure({
+  message: "more than one line was given, and a prompt takes one",
+  code: "misuse",
+  fix: "Give values of many lines from a file: secrets add NAME < FILE",
+  exitCode: exitCode.usage
+})
 
 const unusable = (message: string, fix: string): Failure =>
   new Failure({ message, code: "data_error", fix, exitCode: exitCode.usage })

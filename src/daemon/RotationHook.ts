@@ -3,14 +3,20 @@
  * small environment, for a bounded time.
  *
  * It gives what the command printed and how it ended; what becomes of that is
- * `rotate`'s business. At the deadline the whole group is killed. What a command
- * leaves running behind it does not hold up the answer.
+ * `rotate`'s business. At the deadline, and when the daemon is told to stop, the
+ * whole group is killed. What a command leaves running behind it does not hold up
+ * the answer.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
-import { type ChildProcess, spawn } from "node:child_process"
+import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
+import type { Readable } from "node:stream"
 import type { GoDuration } from "../domain/GoDuration.ts"
 import { format, toMillis } from "../domain/GoDuration.ts"
 import { valueLimit } from "../domain/Secret.ts"
@@ -61,33 +67,54 @@ const runHook = Effect.fnUntraced(function* (
   secretName: string,
   options: { readonly timeout: GoDuration; readonly environment: Readonly<Record<string, string | undefined>> }
 ) {
-  const child = yield* Effect.sync(() =>
-    spawn("/bin/sh", ["-c", command], {
-      cwd: "/",
-      detached: true,
-      env: smallEnvironment(options.environment, secretName),
-      stdio: ["ignore", "pipe", "pipe"]
-    })
+  const child = yield* Effect.result(
+    Effect.try(() =>
+      spawn("/bin/sh", ["-c", command], {
+        cwd: "/",
+        detached: true,
+        env: smallEnvironment(options.environment, secretName),
+        stdio: ["ignore", "pipe", "pipe"]
+      })
+    )
   )
+  // Node throws for a command that no system call could take, and has no pipes where there are no descriptors left.
+  if (Result.isFailure(child)) return notRun
+  if (!Predicate.isObject(child.success.stdout) || !Predicate.isObject(child.success.stderr)) {
+    child.success.once("error", () => undefined)
+    return notRun
+  }
+  return yield* watch(child.success, options.timeout)
+}, Effect.uninterruptible)
+
+const notRun: HookResult = {
+  stdout: new Uint8Array(),
+  stderr: new Uint8Array(),
+  ending: "failed",
+  outcome: "could not be run"
+}
+
+/** Waits for the end, at most until the deadline or until the daemon stops; after those nothing of the group is left. */
+const watch = Effect.fnUntraced(function* (
+  child: ChildProcessByStdio<null, Readable, Readable>,
+  timeout: GoDuration
+): Effect.fn.Return<HookResult> {
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
-  const exit = yield* Effect.timeoutOption(ended(child), toMillis(options.timeout))
-  if (exit._tag === "None") yield* Effect.sync(() => killGroup(child))
+  const waited = yield* Effect.exit(Effect.interruptible(Effect.timeoutOption(ended(child), toMillis(timeout))))
+  const end = Exit.isSuccess(waited) ? Option.getOrUndefined(waited.value) : undefined
+  if (end === undefined) yield* Effect.sync(() => killGroup(child))
   yield* closed(child).pipe(Effect.timeoutOption(outputGrace))
   yield* Effect.sync(() => {
     child.stdout.destroy()
     child.stderr.destroy()
   })
-  const result = { stdout: stdout(), stderr: stderr() }
-  const printed = `${result.stdout.length + result.stderr.length} bytes of output`
-  if (exit._tag === "None") {
-    return {
-      ...result,
-      ending: "timed out",
-      outcome: `timed out after ${format(options.timeout)}, ${printed}`
-    } as const
+  const printed = { stdout: stdout(), stderr: stderr() }
+  const words = (how: string) => `${how}, ${printed.stdout.length + printed.stderr.length} bytes of output`
+  if (Exit.isFailure(waited)) return { ...printed, ending: "failed", outcome: words("killed, the daemon stops") }
+  if (end === undefined) {
+    return { ...printed, ending: "timed out", outcome: words(`timed out after ${format(timeout)}`) }
   }
-  return { ...result, ending: exit.value.good ? "done" : "failed", outcome: `${exit.value.words}, ${printed}` } as const
-}, Effect.uninterruptible)
+  return { ...printed, ending: end.good ? "done" : "failed", outcome: words(end.words) }
+})
 
 const ended = (child: ChildProcess) =>
   Effect.callback<{ readonly good: boolean; readonly words: string }>((resume) => {

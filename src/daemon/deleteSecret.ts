@@ -6,8 +6,10 @@
  * also where the secret is gone already, so a deletion that broke off half-way is
  * finished by asking again.
  */
+import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import { leasesOfSecretRevoked } from "../domain/AuditEntry.ts"
+import type { AuditLogError } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
 
@@ -23,5 +25,15 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
   yield* secrets
     .remove(name)
     .pipe(Effect.catchTag("SecretNotFound", (notFound) => Effect.andThen(endLeases, Effect.fail(notFound))))
-  yield* endLeases
+  yield* Effect.mapError(endLeases, (cause) => new LeasesRemain({ name, cause }))
 })
+
+/** The secret is gone, but that its leases ended could not be recorded, so they did not. */
+export class LeasesRemain extends Data.TaggedError("LeasesRemain")<{
+  readonly name: string
+  readonly cause: AuditLogError
+}> {
+  override get message() {
+    return `the secret is deleted, but its leases are not ended (${this.cause.cause.message}); delete it once more to end them`
+  }
+}

@@ -1,6 +1,6 @@
 /**
  * The killswitch: ends every lease and, if asked to, rotates every secret and wipes
- * the store.
+ * the store. Leases that were taken while it was at work are ended at its end.
  *
  * Each step is tried whatever became of the others, is on the disk before this
  * answers, and is reported as it was. What failed is in the audit log too, if that
@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { killswitchFailed } from "../domain/AuditEntry.ts"
 import { AuditLog } from "./AuditLog.ts"
+import { LeaseRepo } from "./LeaseRepo.ts"
 import { revokeAll } from "./revokeAll.ts"
 import { rotate } from "./rotate.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -32,6 +33,7 @@ export interface KillswitchReport {
 export const killswitch = Effect.fn("killswitch")(function* (options: KillswitchOptions) {
   const audit = yield* AuditLog
   const secrets = yield* SecretStore
+  const leases = yield* LeaseRepo
   const failures: Array<string> = []
   const attempt = <A, E extends Error, R>(what: string, step: Effect.Effect<A, E, R>) =>
     Effect.map(Effect.result(step), (result) => {
@@ -40,7 +42,8 @@ export const killswitch = Effect.fn("killswitch")(function* (options: Killswitch
       return undefined
     })
 
-  const leasesRevoked = options.revokeAll ? yield* attempt("revoking the leases", revokeAll()) : undefined
+  const revokeNow = attempt("revoking the leases", revokeAll())
+  let leasesRevoked = options.revokeAll ? yield* revokeNow : undefined
   const rotated: Array<string> = []
   if (options.rotateAll) {
     for (const { name, rotateVia } of yield* secrets.list) {
@@ -49,6 +52,11 @@ export const killswitch = Effect.fn("killswitch")(function* (options: Killswitch
     }
   }
   const secretsWiped = options.wipeStore ? yield* attempt("wiping the store", secrets.wipe) : undefined
+  // Rotating takes its time, and whoever acquired meanwhile has a lease again.
+  if (leasesRevoked !== undefined && (yield* leases.activeCount) > 0) {
+    const late = yield* revokeNow
+    leasesRevoked = late === undefined ? undefined : leasesRevoked + late
+  }
 
   if (failures.length > 0) yield* Effect.ignore(audit.append([killswitchFailed(failures.join("; "))]))
   const report: KillswitchReport = { leasesRevoked, rotated, secretsWiped, failures }

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import type { AuditLogError } from "../daemon/AuditLog.ts"
 import type { SecretStoreError } from "../daemon/SecretStore.ts"
 import type { LeaseNotFound } from "../domain/Lease.ts"
+import type { LeasesRemain } from "../daemon/deleteSecret.ts"
 import type { FileFault } from "../daemon/durableFile.ts"
 import type { RestartRefused } from "../daemon/Restart.ts"
 import type { NoRotationHook, RotationFailed, SecretExists, SecretNotFound, TooLong } from "../domain/Secret.ts"
@@ -28,6 +29,7 @@ export type Failure =
   | TooLong
   | RestartRefused
   | FileFault
+  | LeasesRemain
 
 const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number } = {
   SecretNotFound: code.secretNotFound,
@@ -40,7 +42,8 @@ const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number 
   RotationFailed: code.rotationFailed,
   TooLong: code.internal,
   RestartRefused: code.internal,
-  FileFault: code.internal
+  FileFault: code.internal,
+  LeasesRemain: code.internal
 }
 
 export const errorReply = (cause: Cause.Cause<Failure>): RpcError => {

@@ -22,6 +22,15 @@ describe("readValue at a terminal", () => {
     })
   )
 
+  it.live("refuses several lines that are pasted at once, and keeps none", () =>
+    Effect.gen(function* () {
+      for (const pasted of ["one\rtwo\r", "one\ntwo"]) {
+        const failure = yield* Effect.flip(readValue("db", terminal(pasted)))
+        assert.strictEqual(failure.message, "more than one line was given, and a prompt takes one")
+      }
+    })
+  )
+
   it.live("lets a mistake be mended", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* readValue("db", terminal("abx\u007fc\r")), "abc")

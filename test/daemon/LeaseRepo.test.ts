@@ -223,34 +223,51 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  /** A lease taken in a session of its own that crashes. */
-  const takeAndCrash = (directory: string, id: string) =>
-    crash(
-      directory,
-      LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
-    )
-
   const issueWithEnd = (held: LeaseTransaction, id: string) => {
     const one = lease(id, { client: id })
     held.issue(one, leaseAcquired(one, hour))
   }
 
+  const take = (id: string) =>
+    LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
+
   it.effect("stays bound over several crashes between the side file and leases.json", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, "leases.json")
-      yield* takeAndCrash(directory, "a")
+      yield* session(directory, take("a"))
+      const before = fs.readFileSync(file)
       for (const id of ["b", "c", "d"]) {
-        const before = fs.existsSync(file) ? fs.readFileSync(file) : undefined
-        // An orderly session writes the side file and leases.json; then leases.json is put back, as if never renamed.
-        yield* session(
-          directory,
-          LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
-        )
-        if (before === undefined) fs.rmSync(file)
-        else fs.writeFileSync(file, before)
+        // The session writes the side file and leases.json; then that is put back, as if it had never been renamed.
+        yield* session(directory, take(id))
+        fs.writeFileSync(file, before)
       }
       assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b", "c", "d"])
+    })
+  )
+
+  it.effect("stays bound to the leases.json that is there when the next one cannot be written", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "leases.json")
+      yield* session(
+        directory,
+        Effect.gen(function* () {
+          yield* take("a")
+          yield* TestClock.adjust("10 millis")
+          const written = Effect.sync(() => fs.existsSync(file))
+          yield* Effect.repeat(TestClock.withLive(Effect.andThen(Effect.sleep("5 millis"), written)), {
+            until: (there) => there
+          })
+          fs.mkdirSync(path.join(directory, "leases.json.tmp", "in the way"), { recursive: true })
+          yield* take("b")
+        })
+      )
+      assert.deepStrictEqual(
+        rows(directory)?.map(({ id }) => id),
+        ["a"]
+      )
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
     })
   )
 
@@ -259,10 +276,7 @@ describe("LeaseRepo in files, over its ends", () => {
       const directory = yield* temporaryDirectory
       fs.mkdirSync(path.join(directory, "leases.json.tmp", "in the way"), { recursive: true })
       for (const id of ["a", "b", "c"]) {
-        yield* session(
-          directory,
-          LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
-        )
+        yield* session(directory, take(id))
       }
       assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b", "c"])
     })
@@ -294,12 +308,22 @@ describe("LeaseRepo in files, over its ends", () => {
   it.effect("has every lease after leases.json was removed and the daemon crashed", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
-      yield* session(
-        directory,
-        LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, "a"))))
-      )
-      yield* takeAndCrash(directory, "b")
+      yield* session(directory, take("a"))
+      yield* session(directory, take("b"))
+      yield* crash(directory, take("c"))
       fs.rmSync(path.join(directory, "leases.json"))
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b", "c"])
+    })
+  )
+
+  it.effect("replays what a log has that was cut while the daemon was down", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const log = path.join(directory, "audit.log")
+      yield* session(directory, take("a"))
+      yield* crash(directory, take("b"))
+      const lines = fs.readFileSync(log, "utf8").trimEnd().split("\n")
+      fs.writeFileSync(log, `${lines.at(-1)}\n`)
       assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
     })
   )

@@ -11,9 +11,11 @@ import { TestClock } from "effect/testing"
 import { AuditLog } from "../../src/daemon/AuditLog.ts"
 import { asleep, watchHeartbeat } from "../../src/daemon/heartbeat.ts"
 import { killswitch } from "../../src/daemon/killswitch.ts"
+import type { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
 import { RotationHook } from "../../src/daemon/RotationHook.ts"
 import { SecretStore } from "../../src/daemon/SecretStore.ts"
 import { minute, second } from "../../src/domain/GoDuration.ts"
+import type { OtelSink } from "../../src/otel/OtelSink.ts"
 import { activeCount, addSecret, quietWorld, take, worldWithAudit } from "../support/world.ts"
 
 /** Commands print their secret's name; the one called "broken" fails. */
@@ -36,6 +38,27 @@ describe("killswitch", () => {
       assert.deepStrictEqual(report, { leasesRevoked: 1, rotated: ["db"], secretsWiped: 2, failures: [] })
       assert.strictEqual(yield* activeCount, 0)
       assert.strictEqual(yield* SecretStore.use((secrets) => secrets.count), 0)
+    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+  )
+
+  it.effect("ends leases that were taken while it was rotating", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "x", "a command")
+      yield* take("db", "early")
+      const context = yield* Effect.context<LeaseRepo | SecretStore | OtelSink>()
+      const report = yield* killswitch(everything).pipe(
+        Effect.provideService(RotationHook, {
+          run: (_, name) =>
+            Effect.as(Effect.orDie(take(name, "late")), {
+              stdout: new Uint8Array(),
+              stderr: new Uint8Array(),
+              ending: "done" as const,
+              outcome: ""
+            }).pipe(Effect.provideContext(context))
+        })
+      )
+      assert.deepStrictEqual(report, { leasesRevoked: 2, rotated: ["db"], secretsWiped: 1, failures: [] })
+      assert.strictEqual(yield* activeCount, 0)
     }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
   )
 

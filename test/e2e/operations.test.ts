@@ -2,7 +2,9 @@
  * What people do to a running daemon: change, rotate, kill, restart, watch, share.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -135,6 +137,47 @@ describe("rotate", () => {
       assert.deepStrictEqual([ended.status, ended.stdout], [5, ""])
       assert.include(ended.stderr, 'rotated 1 of 2 secrets; rotation of secret "bad" failed: rotation hook failed')
       assert.strictEqual((yield* secrets(["rotate", "plain"])).status, 5)
+    })
+  )
+
+  it.live("kills a command that is at work when the daemon is told to stop, and stops in order", () =>
+    Effect.gen(function* () {
+      const { call, daemon, directory, home } = yield* world()
+      const pid = path.join(home, "pid")
+      yield* call("add", { name: "slow", value: "x", rotate_via: `echo $$ > ${pid}; sleep 1000` })
+      const reply = yield* Effect.forkChild(call("rotate", { secret_name: "slow" }))
+      yield* Effect.repeat(
+        Effect.sync(() => fs.existsSync(pid)),
+        { until: (is) => is, schedule: Schedule.spaced("10 millis") }
+      )
+      const [took, ended] = yield* Effect.timed(daemon.stop())
+      assert.strictEqual(ended.status, 0)
+      assert.isTrue(Duration.isLessThan(took, Duration.seconds(2)), Duration.format(took))
+      assert.strictEqual((yield* Fiber.join(reply)).error.code, -32003)
+      assert.deepStrictEqual(
+        auditOf(directory)
+          .slice(-2)
+          .map(({ action, success }) => [action, success]),
+        [
+          ["secret_rotate", false],
+          ["daemon_stop", true]
+        ]
+      )
+      assert.throws(() => process.kill(Number(fs.readFileSync(pid, "utf8")), 0))
+    })
+  )
+
+  it.live("refuses a command that cannot be run, without a word of it", () =>
+    Effect.gen(function* () {
+      const { call, daemon, directory } = yield* world()
+      yield* call("add", { name: "odd", value: "x", rotate_via: "echo hush-hush\u0000" })
+      const reply = yield* call("rotate", { secret_name: "odd" })
+      assert.deepStrictEqual(reply.error, {
+        code: -32003,
+        message: 'rotation of secret "odd" failed: rotation hook failed'
+      })
+      assert.strictEqual(auditOf(directory).at(-1)?.["details"], "could not be run")
+      assert.notInclude(daemon.stderr(), "hush-hush")
     })
   )
 
