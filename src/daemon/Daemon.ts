@@ -85,7 +85,7 @@ const lastEntry = Layer.effectDiscard(
 const announceStart = Effect.fnUntraced(function* (config: Config) {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
-  const { crash, pid, startedAt } = yield* Instance
+  const { crash, markRunning, pid, startedAt } = yield* Instance
   const lastHeard = (yield* audit.tail(1)).at(0)?.timestamp
   const expired = yield* sweep().pipe(Effect.orElseSucceed(() => []))
   const { activeLeases, secretCount } = yield* status
@@ -108,7 +108,8 @@ const announceStart = Effect.fnUntraced(function* (config: Config) {
       })
     )
   }
-  // With the log unwritable the daemon still starts: it refuses leases until the cause is gone, and says why.
+  // On a full disk the daemon still starts: it refuses leases until the cause is gone, and says why.
+  yield* markRunning.pipe(Effect.catch((fault) => Effect.logError(fault.message)))
   yield* audit.append(facts).pipe(Effect.catch((fault) => Effect.logError(fault.message)))
   yield* sink.emit(OtelEvent.daemonStarted({ pid, version, socketPath: config.socketPath, activeLeases, secretCount }))
   yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${config.socketPath}`)

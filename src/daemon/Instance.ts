@@ -17,7 +17,7 @@ import * as fs from "node:fs/promises"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis } from "../domain/Timestamp.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { attempt, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
+import { attempt, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
 import { claimSocketPath } from "./socketPath.ts"
 import { StartError } from "./StartError.ts"
 
@@ -46,39 +46,60 @@ export class Instance extends Context.Service<
     readonly pid: number
     readonly startedAt: Timestamp
     readonly crash: Crash | undefined
+    /** Says in the run file that this daemon serves; from here on an end that is not in order is a crash. */
+    readonly markRunning: Effect.Effect<void, FileFault>
   }
 >()("agent-secrets/Instance") {
-  /** Makes the state directory, takes the lock and frees the place of the socket. */
+  /** Takes the state directory and frees the place of the socket. */
   static readonly layer = (paths: InstancePaths) =>
     Layer.effect(
       Instance,
       Effect.gen(function* () {
-        yield* attempt("create", paths.directory, () => fs.mkdir(paths.directory, { recursive: true, mode: 0o700 }))
-        if (yield* tightenMode(paths.directory, 0o700)) {
-          yield* Effect.logWarning(`${paths.directory} was open to others; its mode is 0700 now`)
-        }
+        yield* holdDirectory(paths)
         const before = yield* readIfPresent(paths.run)
-        const last = before === undefined ? Option.none() : decodeRunFile(before.toString("utf8"))
-        yield* lock(paths, Option.getOrUndefined(last)?.pid)
+        const last = Option.getOrUndefined(readRunFile(before))
         const { wasStale } = yield* claimSocketPath(paths.socket)
 
         const startedAt = fromMillis(yield* Clock.currentTimeMillis)
         const run = { pid: process.pid, started_at: startedAt.text, socket: paths.socket }
-        yield* Effect.acquireRelease(replaceFile(paths.run, [Buffer.from(`${JSON.stringify(run)}\n`, "utf8")]), () =>
-          Effect.ignore(attempt("remove", paths.run, () => fs.rm(paths.run, { force: true })))
-        )
-        const crash =
-          before === undefined && !wasStale
-            ? undefined
-            : {
-                pid: Option.getOrUndefined(last)?.pid,
-                startedAt: Option.getOrUndefined(last)?.started_at,
-                staleSocket: wasStale
-              }
-        return { pid: process.pid, startedAt, crash }
+        let marked = false
+        const remove = Effect.ignore(attempt("remove", paths.run, () => fs.rm(paths.run, { force: true })))
+        yield* Effect.addFinalizer(() => (marked ? remove : Effect.void))
+        return {
+          pid: process.pid,
+          startedAt,
+          crash:
+            before === undefined && !wasStale
+              ? undefined
+              : { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale },
+          markRunning: Effect.tap(replaceFile(paths.run, [Buffer.from(`${JSON.stringify(run)}\n`, "utf8")]), () =>
+            Effect.sync(() => void (marked = true))
+          )
+        }
       })
     )
 }
+
+/** Makes the state directory, if need be, and holds its lock for as long as the scope lasts. */
+export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) {
+  yield* attempt("create", paths.directory, () => fs.mkdir(paths.directory, { recursive: true, mode: 0o700 }))
+  const { mode } = yield* attempt("look at", paths.directory, () => fs.stat(paths.directory))
+  if ((mode & 0o022) !== 0) {
+    return yield* new StartError({
+      reason: `the state directory ${paths.directory} can be written by others`,
+      fix: "Choose a directory of your own, or take that right away: chmod go-w",
+      exitStatus: exitStatus.cannotCreate
+    })
+  }
+  if (yield* tightenMode(paths.directory, 0o700)) {
+    yield* Effect.logWarning(`${paths.directory} was open to others; its mode is 0700 now`)
+  }
+  const last = readRunFile(yield* readIfPresent(paths.run))
+  yield* lock(paths, Option.getOrUndefined(last)?.pid)
+})
+
+const readRunFile = (contents: Buffer | undefined) =>
+  contents === undefined ? Option.none() : decodeRunFile(contents.toString("utf8"))
 
 const lock = (paths: InstancePaths, owner: number | undefined) =>
   Effect.acquireRelease(

@@ -27,9 +27,27 @@ export const fromNanos = (nanos: bigint): Timestamp => {
   const ofSecond = ((nanos % nanosPerSecond) + nanosPerSecond) % nanosPerSecond
   const millis = Number((nanos - (ofSecond % nanosPerMilli)) / nanosPerMilli)
   const offset = localOffset(millis)
-  const toSecond = DateTime.formatIso(DateTime.makeUnsafe(millis + offset)).slice(0, "2026-11-22T00:30:37".length)
-  return { millis, text: toSecond + shortFraction(String(ofSecond).padStart(9, "0")) + formatOffset(offset) }
+  return {
+    millis,
+    text:
+      textOfSecond(Math.floor((millis + offset) / 1000)) +
+      shortFraction(String(ofSecond).padStart(9, "0")) +
+      formatOffset(offset)
+  }
 }
+
+/** A busy daemon asks for the same few seconds over and over: now, and the ends of the usual TTLs. */
+const textOfSecond = (second: number): string => {
+  const known = seconds.get(second)
+  if (known !== undefined) return known
+  const text = DateTime.formatIso(DateTime.makeUnsafe(second * 1000)).slice(0, "2026-11-22T00:30:37".length)
+  if (seconds.size >= rememberedSeconds) seconds.clear()
+  seconds.set(second, text)
+  return text
+}
+
+const seconds = new Map<number, string>()
+const rememberedSeconds = 100
 
 const nanosPerMilli = 1_000_000n
 const nanosPerSecond = 1_000_000_000n

@@ -24,6 +24,7 @@ const escape = (found: string): string => {
 
 /** A name inside a message, quoted like a Go source string. */
 export const quote = (name: string): string => {
+  if (plain.test(name)) return `"${name}"`
   let out = ""
   for (const character of name) {
     const code = character.codePointAt(0) ?? 0
@@ -36,6 +37,8 @@ export const quote = (name: string): string => {
   return `"${out}"`
 }
 
+/** Nothing in it needs an escape. */
+const plain = /^[ !#-[\]-~]*$/
 const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u
 const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, "0")
 const shortEscapes: ReadonlyMap<string, string> = new Map([

@@ -42,12 +42,21 @@ export const noId = "null"
 /** The longest line: a value of 1 MiB, each of its bytes escaped to six, and what goes around it. */
 export const lineLimit = 8 * 1024 * 1024
 
+/** The longest line that is looked through for what is wrong with it; a longer one is refused in fewer words. */
+const explainedLength = 64 * 1024
+
+/** More values than this are in no id and no parameters of any caller. */
+const mostValues = 10_000
+
 /** Deeper nesting is refused: far beyond any request, and well within what can be walked. */
 const depthLimit = 1_000
 
 /** Reads a line; the failure is the reply's error, with the id null. */
 export const decodeRequest = (line: string): Result.Result<Request, RpcError> => {
-  const parsed = Result.try({ try: (): unknown => JSON.parse(line), catch: () => syntaxError(line) })
+  const parsed = Result.try({
+    try: (): unknown => JSON.parse(line),
+    catch: () => (line.length > explainedLength ? "the line is not JSON" : syntaxError(line))
+  })
   if (Result.isFailure(parsed)) return parseError(parsed.failure)
   const value = parsed.success
   if (value === null) return Result.succeed({ method: "", params: undefined, id: noId })
@@ -100,8 +109,11 @@ const parseError = (reason: string) =>
 /** What keeps a member from being used: a number that no double holds, or nesting too deep to be walked. */
 const findUnfit = (member: unknown, name: string, line: string): string | undefined => {
   const waiting = [{ value: member, depth: 1 }]
+  let values = 0
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { value, depth } = next
+    values += 1
+    if (values + waiting.length > mostValues) return `${name} holds more than ${mostValues} values`
     if (typeof value === "number" && !Number.isFinite(value)) {
       return `json: cannot unmarshal number ${firstBeyondDouble(line)} into Go struct field RPCRequest.${name} of type float64`
     }
@@ -119,7 +131,7 @@ const firstBeyondDouble = (line: string): string => {
     return value
   }
   // The walk of a tree that is also too deep breaks off; then the number goes without its digits.
-  Result.try(() => JSON.parse(line, look))
+  if (line.length <= explainedLength) Result.try(() => JSON.parse(line, look))
   return found === "" ? "beyond range" : found
 }
 

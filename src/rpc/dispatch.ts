@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { quote } from "../domain/goText.ts"
+import { nameLimit } from "../domain/Secret.ts"
 import { errorReply } from "./errorReply.ts"
 import type { Frame } from "./framing.ts"
 import type { Running } from "./methods.ts"
@@ -22,6 +23,9 @@ export const dispatcher = (daemon: Running) => {
     if (Result.isFailure(request)) return encodeError(noId, request.failure)
     const { id, method, params } = request.success
     const run = Object.hasOwn(table, method) ? table[method] : undefined
+    if (run === undefined && method.length > nameLimit) {
+      return encodeError(id, new RpcError({ code: code.methodNotFound, message: "the method's name is too long" }))
+    }
     if (run === undefined) {
       return encodeError(id, new RpcError({ code: code.methodNotFound, message: `method ${quote(method)} not found` }))
     }

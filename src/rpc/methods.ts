@@ -39,6 +39,9 @@ export interface Running {
   readonly heartbeat: Effect.Effect<object | undefined>
 }
 
+/** No duration of any use is longer. */
+const durationLimit = 256
+
 /** Entries of the audit log that one reply gives when it is not told how many, and at the most. */
 const auditDefault = 100
 const auditMost = 10_000
@@ -102,7 +105,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const params = yield* addParams(raw)
     yield* required(params.name, "secret name")
     yield* required(params.value, "secret value")
-    const value = yield* checked(params.name, params.value)
+    const value = yield* checked(params.name, params.value, params.rotate_via)
     const secrets = yield* SecretStore
     yield* secrets.add({
       name: params.name,
@@ -117,7 +120,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const params = yield* updateParams(raw)
     yield* required(params.name, "secret name")
     yield* required(params.value, "secret value")
-    const value = yield* checked(params.name, params.value)
+    const value = yield* checked(params.name, params.value, params.rotate_via)
     const secrets = yield* SecretStore
     const hook = params.rotate_via_set ? { rotateVia: params.rotate_via, rotateStdout: params.rotate_stdout } : {}
     yield* secrets.update(params.name, { value, ...hook })
@@ -132,6 +135,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.delete": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* deleteParams(raw)
     yield* required(params.name, "secret name")
+    yield* checkLength(params.name, "secret name", nameLimit)
     yield* deleteSecret(params.name)
     return done(`secret ${quote(params.name)} deleted successfully`)
   }),
@@ -140,6 +144,8 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const params = yield* leaseParams(raw)
     yield* required(params.secret_name, "secret_name")
     yield* required(params.client_id, "client_id")
+    yield* checkLength(params.secret_name, "secret_name", nameLimit)
+    yield* checkLength(params.ttl, "ttl", durationLimit)
     yield* checkLength(params.client_id, "client_id", nameLimit)
     const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parse(params.ttl)
     if (Result.isFailure(ttl)) {
@@ -153,6 +159,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.revoke": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* revokeParams(raw)
     yield* required(params.lease_id, "lease_id")
+    yield* checkLength(params.lease_id, "lease_id", nameLimit)
     yield* revoke(params.lease_id)
     return done(`lease ${quote(params.lease_id)} revoked successfully`)
   }),
@@ -165,6 +172,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.rotate": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* rotateParams(raw)
     yield* required(params.secret_name, "secret_name")
+    yield* checkLength(params.secret_name, "secret_name", nameLimit)
     const { at, leasesOfOldValue, output } = yield* rotate(params.secret_name)
     return {
       success: true,
@@ -213,9 +221,10 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
 })
 
 /** The value of a secret that is to be stored, if it and its name are not longer than what is taken. */
-const checked = Effect.fnUntraced(function* (name: string, value: string) {
+const checked = Effect.fnUntraced(function* (name: string, value: string, rotateVia: string) {
   yield* checkLength(name, "secret name", nameLimit)
   yield* checkLength(value, "secret value", valueLimit)
+  yield* checkLength(rotateVia, "rotate_via", nameLimit)
   return Redacted.make(value)
 })
 

@@ -148,6 +148,18 @@ describe("a start is refused", () => {
     })
   )
 
+  it.live("where others can write to the state directory", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      fs.mkdirSync(stateIn(home))
+      fs.chmodSync(stateIn(home), 0o1777)
+      const ended = yield* serve(home)
+      assert.strictEqual(ended.status, 73)
+      assert.include(ended.stderr, "can be written by others")
+      assert.strictEqual(fs.statSync(stateIn(home)).mode & 0o7777, 0o1777)
+    })
+  )
+
   for (const [what, text, says] of [
     ["is not JSON", "{", "the file is not JSON"],
     ["has a TTL that is none", '{"max_lease_ttl":"1d"}', "max_lease_ttl must be a duration"],
@@ -261,6 +273,23 @@ describe("an end", () => {
         auditOf(third.directory).filter(({ action }) => action === "daemon_crash_recovered"),
         1
       )
+    })
+  )
+
+  it.live("by kill -9 is told of by the next daemon, whatever else was started in between", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const first = yield* startDaemon({ home })
+      yield* first.stop("SIGKILL")
+      const store = path.join(first.directory, "secrets.age")
+      fs.renameSync(store, `${store}.away`)
+      assert.strictEqual((yield* serve(home)).status, 65)
+      fs.renameSync(`${store}.away`, store)
+      assert.strictEqual((yield* run(["init"], { home })).status, 0)
+      const second = yield* startDaemon({ home })
+      const recovered = auditOf(second.directory).filter(({ action }) => action === "daemon_crash_recovered")
+      assert.lengthOf(recovered, 1)
+      assert.include(recovered[0]?.["details"], `process ${first.pid}`)
     })
   )
 
