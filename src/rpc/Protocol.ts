@@ -45,14 +45,19 @@ export const lineLimit = 8 * 1024 * 1024
 /** The longest line that is looked through for what is wrong with it; a longer one is refused in fewer words. */
 const explainedLength = 64 * 1024
 
-/** More values than this are in no id and no parameters of any caller. */
+/** More values than this are in no request of any caller, and parsing them by the million would hold up the others. */
 const mostValues = 10_000
 
-/** Deeper nesting is refused: far beyond any request, and well within what can be walked. */
+/** Deeper nesting than this is refused, as the predecessor does. */
+const deepestParsed = 10_000
+
+/** Deeper nesting than this is refused in an id or parameters: far beyond any request, and well within what can be walked. */
 const depthLimit = 1_000
 
 /** Reads a line; the failure is the reply's error, with the id null. */
 export const decodeRequest = (line: string): Result.Result<Request, RpcError> => {
+  const excess = findExcess(line)
+  if (excess !== undefined) return parseError(excess)
   const parsed = Result.try({
     try: (): unknown => JSON.parse(line),
     catch: () => (line.length > explainedLength ? "the line is not JSON" : syntaxError(line))
@@ -106,14 +111,30 @@ export const foldNames = (value: object): ReadonlyMap<string, unknown> =>
 const parseError = (reason: string) =>
   Result.fail(new RpcError({ code: code.parseError, message: `parse error: ${reason}` }))
 
+/** What makes a text too much to be parsed: more commas, or deeper nesting, than any request has; strings do not count. */
+const findExcess = (text: string): string | undefined => {
+  let [commas, depth, inString] = [0, 0, false]
+  for (let at = 0; at < text.length; at += 1) {
+    const character = text.charCodeAt(at)
+    if (character === quotationMark) inString = !inString
+    else if (inString) at += character === backslash ? 1 : 0
+    else if (character === comma) commas += 1
+    else if (character === openBracket || character === openBrace) depth += 1
+    else if (character === closeBracket || character === closeBrace) depth -= 1
+    if (depth > deepestParsed) return `invalid character '${text[at]}' exceeded max depth`
+    if (commas > mostValues) return `the line holds more than ${mostValues} values`
+  }
+  return undefined
+}
+
+const [quotationMark, backslash, comma] = [0x22, 0x5c, 0x2c]
+const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d]
+
 /** What keeps a member from being used: a number that no double holds, or nesting too deep to be walked. */
 const findUnfit = (member: unknown, name: string, line: string): string | undefined => {
   const waiting = [{ value: member, depth: 1 }]
-  let values = 0
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { value, depth } = next
-    values += 1
-    if (values + waiting.length > mostValues) return `${name} holds more than ${mostValues} values`
     if (typeof value === "number" && !Number.isFinite(value)) {
       return `json: cannot unmarshal number ${firstBeyondDouble(line)} into Go struct field RPCRequest.${name} of type float64`
     }

@@ -121,8 +121,20 @@ describe("decodeRequest", () => {
     assert.strictEqual(refusal(line).code, -32700)
   })
 
-  it("reads over nesting in a member it does not know", () => {
-    assert.strictEqual(read(`{"method":"m","x":${nested(100_000)}}`).method, "m")
+  it("reads over nesting in a member it does not know, as deep as the predecessor did", () => {
+    assert.strictEqual(read(`{"method":"m","x":${nested(9_999)}}`).method, "m")
+    const deeper = decodeRequest(`{"method":"m","x":${nested(10_000)}}`)
+    assert.isTrue(Result.isFailure(deeper))
+  })
+
+  it("refuses more values than any request has, but not a value that is full of commas", () => {
+    const many = decodeRequest(`{"method":"m","params":[${"1,".repeat(10_001)}1]}`)
+    assert.strictEqual(
+      Result.isFailure(many) ? many.failure.message : "",
+      "parse error: the line holds more than 10000 values"
+    )
+    const text = `${",[{".repeat(100_000)}\\"`
+    assert.deepStrictEqual(read(`{"method":"m","params":{"value":${JSON.stringify(text)}}}`).params, { value: text })
   })
 
   it.prop("answers any text with a request or with one refusal", [Schema.String, Schema.Json], ([text, value]) => {
