@@ -191,7 +191,7 @@ export const keepWriting = (
 /** Gathers the requests of one moment, and is over before anybody who looks at the file notices. */
 const gatherFor = Duration.millis(10)
 /** Leaves the disk to the audit log between two checkpoints, when there is one change after the other. */
-const leastRest = Duration.millis(50)
+const leastRest = Duration.millis(5)
 const retryAfter = Duration.seconds(5)
 /** Writing takes some microseconds for a lease; with this rest it stays a small part of the work, however many there are. */
 const restPerLease = Duration.micros(100n)
