@@ -6,6 +6,8 @@
  *     OtelSink      joelclaw, or nothing
  *     SecretStore   identity.age, secrets.age
  *     LeaseRepo     leases.json and its checkpoint
+ *     Restart       restarts that clients ask for
+ *     RotationHook  the commands that rotate secrets
  *     SocketServer  the socket
  *
  * They open in this order and close in the opposite one: no connection outlives
@@ -16,10 +18,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Ref from "effect/Ref"
 import * as path from "node:path"
 import { crashRecovered, daemonStarted, daemonStopped } from "../domain/AuditEntry.ts"
-import type { Config, HeartbeatSettings } from "../domain/Config.ts"
+import type { Config } from "../domain/Config.ts"
 import { parse } from "../domain/Timestamp.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
@@ -27,7 +28,7 @@ import { serve } from "../rpc/serve.ts"
 import * as UnixSocketServer from "../rpc/UnixSocketServer.ts"
 import { version } from "../version.ts"
 import { AuditLog } from "./AuditLog.ts"
-import { asleep, probeEndpoint, watchHeartbeat } from "./heartbeat.ts"
+import { startHeartbeat } from "./heartbeat.ts"
 import { Instance, type InstancePaths } from "./Instance.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { Restart } from "./Restart.ts"
@@ -113,29 +114,6 @@ const announceStart = Effect.fnUntraced(function* (config: Config) {
   yield* audit.append(facts).pipe(Effect.catch((fault) => Effect.logError(fault.message)))
   yield* sink.emit(OtelEvent.daemonStarted({ pid, version, socketPath: config.socketPath, activeLeases, secretCount }))
   yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${config.socketPath}`)
-})
-
-/** The loop that watches, and what status says of it: the settings as they are written, and how it goes. */
-const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSettings | undefined) {
-  if (settings === undefined) return { watch: Effect.never, status: Effect.succeed(undefined) }
-  const state = yield* Ref.make(asleep)
-  const { failAction, interval, timeout, url } = settings
-  return {
-    watch: watchHeartbeat(settings, state, probeEndpoint(settings)),
-    status: Effect.map(Ref.get(state), ({ failuresInARow, fired }) => ({
-      enabled: true,
-      url,
-      interval: Number(interval),
-      timeout: Number(timeout),
-      fail_action: {
-        revoke_all: failAction.revokeAll,
-        rotate_all: failAction.rotateAll,
-        wipe_store: failAction.wipeStore
-      },
-      failures_in_a_row: failuresInARow,
-      fired
-    }))
-  }
 })
 
 const announceStop = Effect.fnUntraced(function* (reason: string) {

@@ -23,6 +23,29 @@ export interface HeartbeatState {
 
 export const asleep: HeartbeatState = { failuresInARow: 0, fired: false }
 
+/** The loop that watches, and what status says of it: the settings as they are written, and how it goes. */
+export const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSettings | undefined) {
+  if (settings === undefined) return { watch: Effect.never, status: Effect.succeed(undefined) }
+  const state = yield* Ref.make(asleep)
+  const { failAction, interval, timeout, url } = settings
+  return {
+    watch: watchHeartbeat(settings, state, probeEndpoint(settings)),
+    status: Effect.map(Ref.get(state), ({ failuresInARow, fired }) => ({
+      enabled: true,
+      url,
+      interval: Number(interval),
+      timeout: Number(timeout),
+      fail_action: {
+        revoke_all: failAction.revokeAll,
+        rotate_all: failAction.rotateAll,
+        wipe_store: failAction.wipeStore
+      },
+      failures_in_a_row: failuresInARow,
+      fired
+    }))
+  }
+})
+
 /** Looks for ever. `probe` fails with the reason why the endpoint is not well. */
 export const watchHeartbeat = (
   settings: HeartbeatSettings,

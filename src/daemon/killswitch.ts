@@ -43,7 +43,8 @@ export const killswitch = Effect.fn("killswitch")(function* (options: Killswitch
     })
 
   const revokeNow = attempt("revoking the leases", revokeAll())
-  let leasesRevoked = options.revokeAll ? yield* revokeNow : undefined
+  // A lease of a secret that is gone is of no use to anybody.
+  let leasesRevoked = options.revokeAll || options.wipeStore ? yield* revokeNow : undefined
   const rotated: Array<string> = []
   if (options.rotateAll) {
     for (const { name, rotateVia } of yield* secrets.list) {

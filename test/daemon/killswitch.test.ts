@@ -77,6 +77,16 @@ describe("killswitch", () => {
     }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
   )
 
+  it.effect("ends the leases of the secrets it wipes", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* take("db", "c")
+      const report = yield* killswitch({ revokeAll: false, rotateAll: false, wipeStore: true })
+      assert.deepStrictEqual([report.leasesRevoked, report.secretsWiped], [1, 1])
+      assert.strictEqual(yield* activeCount, 0)
+    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+  )
+
   it.effect("goes on behind a step that failed, and tells which", () =>
     Effect.gen(function* () {
       yield* addSecret("a", "x", "a command")
