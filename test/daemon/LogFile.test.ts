@@ -3,13 +3,14 @@
  * read in. A torn last line is cut off and saved, a failed append leaves nothing
  * behind, and a file that was moved away is followed by a new one of its name.
  */
-import { vi } from "vitest"
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
+import nodeFs from "node:fs"
+import { syncBuiltinESMExports } from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { FileFault } from "../../src/daemon/durableFile.ts"
@@ -17,12 +18,12 @@ import type { LogFile } from "../../src/daemon/LogFile.ts"
 import { open } from "../../src/daemon/LogFile.ts"
 
 /** A full or broken disk: the calls named here fail, a write after half of its bytes. */
-const broken = vi.hoisted(() => new Set<string>())
-vi.mock("node:fs", async (original) => {
-  const real = await original<typeof fs>()
-  const refuse = (call: string) => Object.assign(new Error(`EIO: i/o error, ${call}`), { code: "EIO" })
-  return {
-    ...real,
+const broken = new Set<string>()
+const refuse = (call: string) => Object.assign(new Error(`EIO: i/o error, ${call}`), { code: "EIO" })
+const real = { writeSync: fs.writeSync, fdatasync: fs.fdatasync, ftruncateSync: fs.ftruncateSync }
+
+beforeAll(() => {
+  Object.assign(nodeFs, {
     writeSync: (fd: number, bytes: Uint8Array, from: number, length: number) => {
       const written = real.writeSync(fd, bytes, from, broken.has("write") ? length >> 1 : length)
       if (broken.has("write")) throw refuse("write")
@@ -34,7 +35,13 @@ vi.mock("node:fs", async (original) => {
       if (broken.has("ftruncate")) throw refuse("ftruncate")
       real.ftruncateSync(fd, length)
     }
-  }
+  })
+  syncBuiltinESMExports()
+})
+
+afterAll(() => {
+  Object.assign(nodeFs, real)
+  syncBuiltinESMExports()
 })
 
 /** Whole lines end in a full stop. */
