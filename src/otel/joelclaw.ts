@@ -133,7 +133,7 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
       const waiting = yield* Queue.clear(queue)
       for (const event of waiting) if (event.level !== "debug") Queue.offerUnsafe(queue, event)
       yield* Queue.end(queue)
-      yield* Fiber.await(fiber).pipe(atMost(options.farewell ?? Duration.millis(1200)))
+      yield* Fiber.await(fiber).pipe(atMost(options.farewell ?? Duration.millis(1000)))
       yield* Fiber.interrupt(fiber).pipe(atMost(Duration.millis(100)))
     }).pipe(Effect.ignore)
   )
