@@ -33,9 +33,12 @@ export class FileFault extends Data.TaggedError("FileFault")<{
 export const attempt = <A>(operation: string, file: string, run: () => Promise<A>): Effect.Effect<A, FileFault> =>
   Effect.tryPromise({ try: run, catch: (cause) => new FileFault({ operation, path: file, cause }) })
 
-/** The contents of a file, or undefined where there is none. */
+/** The contents of a regular file, or undefined where there is none. A device is not read, for it may never end. */
 export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, FileFault> =>
-  attempt("read", file, () => fs.readFile(file)).pipe(
+  attempt("read", file, async () => {
+    if (!(await fs.stat(file)).isFile()) throw new Error("not a regular file")
+    return await fs.readFile(file)
+  }).pipe(
     Effect.catchTag("FileFault", (fault) => (fault.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(fault)))
   )
 
@@ -79,7 +82,7 @@ export const removeDurably = (file: string): Effect.Effect<void, FileFault> =>
 export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, FileFault> =>
   attempt("change the mode of", file, async () => {
     const found = await fs.stat(file)
-    if ((found.mode & 0o077) === 0) return false
+    if ((found.mode & 0o077) === 0 || !(found.isFile() || found.isDirectory())) return false
     await fs.chmod(file, mode)
     return true
   })

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import nodeFs from "node:fs"
 import { syncBuiltinESMExports } from "node:module"
@@ -196,7 +197,7 @@ describe("opening", () => {
 
   it.live("refuses what is not a regular file", () =>
     onFile(function* (file) {
-      fs.symlinkSync("/dev/null", file)
+      execFileSync("mkfifo", [file])
       const fault = yield* Effect.flip(open(file, isLine, now))
       assert.strictEqual(fault.message, `cannot open ${file}: not a regular file`)
     })
@@ -254,7 +255,7 @@ describe("appending", () => {
 
   it.live.each([
     ["a directory", (file: string) => fs.mkdirSync(file), /^cannot append to .*log: EISDIR: /],
-    ["a device", (file: string) => fs.symlinkSync("/dev/null", file), /^cannot append to .*log: not a regular file$/]
+    ["a pipe", (file: string) => execFileSync("mkfifo", [file]), /^cannot append to .*log: not a regular file$/]
   ] as const)("fails where %s took the place of the file, and goes on when that is gone", ([, block, message]) =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")

@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -176,8 +177,11 @@ describe("readIfPresent", () => {
       assert.isUndefined(yield* readIfPresent(file))
       fs.writeFileSync(file, Uint8Array.of(0, 0xff))
       assert.deepStrictEqual(yield* readIfPresent(file), Buffer.from([0, 0xff]))
-      const fault = yield* Effect.flip(readIfPresent(path.dirname(file)))
-      assert.strictEqual(fault.message, `cannot read ${path.dirname(file)}: EISDIR: illegal operation on a directory`)
+      execFileSync("mkfifo", [`${file}.pipe`])
+      for (const other of [path.dirname(file), `${file}.pipe`]) {
+        const fault = yield* Effect.flip(readIfPresent(other))
+        assert.strictEqual(fault.message, `cannot read ${other}: not a regular file`)
+      }
     })
   )
 })
@@ -196,6 +200,15 @@ describe("renameDurably", () => {
 })
 
 describe("tightenMode", () => {
+  it.live("leaves what is neither a file nor a directory", () =>
+    onFile(function* (file) {
+      execFileSync("mkfifo", [file])
+      fs.chmodSync(file, 0o666)
+      assert.isFalse(yield* tightenMode(file, 0o600))
+      assert.strictEqual(mode(file), "666")
+    })
+  )
+
   it.live.each([
     ["644", true, "600"],
     ["601", true, "600"],
