@@ -51,6 +51,15 @@ const rows = (directory: string) =>
     fs.readFileSync(path.join(directory, "leases.json"), "utf8")
   )
 
+/** Lets the time pass after which a checkpoint is written, and waits until it is there. */
+const checkpointWritten = Effect.fnUntraced(function* (file: string) {
+  yield* TestClock.adjust("10 millis")
+  const written = Effect.sync(() => fs.existsSync(file))
+  yield* Effect.repeat(TestClock.withLive(Effect.andThen(Effect.sleep("5 millis"), written)), {
+    until: (there) => there
+  })
+})
+
 describe("LeaseRepo in files, over its ends", () => {
   it.effect("has the leases again after an orderly stop, and their file says the same", () =>
     Effect.gen(function* () {
@@ -141,11 +150,7 @@ describe("LeaseRepo in files, over its ends", () => {
         directory,
         Effect.gen(function* () {
           yield* issue(lease("a"))
-          yield* TestClock.adjust("10 millis")
-          const written = Effect.sync(() => fs.existsSync(file))
-          yield* Effect.repeat(TestClock.withLive(Effect.andThen(Effect.sleep("5 millis"), written)), {
-            until: (there) => there
-          })
+          yield* checkpointWritten(file)
           assert.deepStrictEqual(
             rows(directory)?.map(({ id }) => id),
             ["a"]
@@ -254,11 +259,7 @@ describe("LeaseRepo in files, over its ends", () => {
         directory,
         Effect.gen(function* () {
           yield* take("a")
-          yield* TestClock.adjust("10 millis")
-          const written = Effect.sync(() => fs.existsSync(file))
-          yield* Effect.repeat(TestClock.withLive(Effect.andThen(Effect.sleep("5 millis"), written)), {
-            until: (there) => there
-          })
+          yield* checkpointWritten(file)
           fs.mkdirSync(path.join(directory, "leases.json.tmp", "in the way"), { recursive: true })
           yield* take("b")
         })
