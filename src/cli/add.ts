@@ -10,7 +10,7 @@ import { quote } from "../domain/goText.ts"
 import { call } from "../rpc/client.ts"
 import { define } from "./Command.ts"
 import { fromClient, misuse } from "./Failure.ts"
-import { readValue } from "./readValue.ts"
+import { checkRotation, givenValue, secretFlags } from "./secretFlags.ts"
 import { loadDaemon } from "./settings.ts"
 
 const Added = Schema.Struct({ success: Schema.Literal(true) })
@@ -21,9 +21,7 @@ export const add = define({
   operands: "NAME",
   arity: [1, 1],
   flags: {
-    value: { type: "string", value: "VALUE", summary: "the value; others can see it in the list of processes" },
-    "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates the secret" },
-    "rotate-stdout": { type: "boolean", summary: "what that command prints becomes the new value" },
+    ...secretFlags,
     force: { type: "boolean", summary: "take a name that is hard to type" }
   },
   examples: ["secrets add github_token", "secrets add tls_key < key.pem"],
@@ -37,15 +35,11 @@ export const add = define({
         "Choose another, or insist with --force"
       )
     }
-    const rotateVia = line.text("rotate-via") ?? ""
-    const rotateStdout = line.given("rotate-stdout")
-    if (rotateStdout && rotateVia === "") {
-      return yield* misuse("--rotate-stdout needs a command", "Give it with --rotate-via COMMAND")
-    }
+    yield* checkRotation(line)
     const daemon = yield* loadDaemon(line)
-    const value = line.text("value") ?? (yield* readValue(name))
-    if (value === "") return yield* misuse("the value of a secret cannot be empty", "Give it on standard input")
-    const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: rotateStdout }
+    const value = yield* givenValue(line, name)
+    const rotateVia = line.text("rotate-via") ?? ""
+    const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: line.given("rotate-stdout") }
     const params = { name, value, ...hook }
     yield* Effect.mapError(call(daemon, "secrets.add", params, Added), fromClient)
     return { text: `added ${quote(name)}\n`, result: { name, rotate_via: rotateVia } }

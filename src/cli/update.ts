@@ -7,8 +7,8 @@ import * as Schema from "effect/Schema"
 import { quote } from "../domain/goText.ts"
 import { call } from "../rpc/client.ts"
 import { define } from "./Command.ts"
-import { fromClient, misuse } from "./Failure.ts"
-import { readValue } from "./readValue.ts"
+import { fromClient } from "./Failure.ts"
+import { checkRotation, givenValue, secretFlags } from "./secretFlags.ts"
 import { loadDaemon } from "./settings.ts"
 
 const Updated = Schema.Struct({ success: Schema.Literal(true) })
@@ -19,20 +19,16 @@ export const update = define({
   operands: "NAME",
   arity: [1, 1],
   flags: {
-    value: { type: "string", value: "VALUE", summary: "the value; others can see it in the list of processes" },
-    "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates it from now on; '' for none" },
-    "rotate-stdout": { type: "boolean", summary: "what that command prints becomes the new value" }
+    ...secretFlags,
+    "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates it from now on; '' for none" }
   },
   examples: ["secrets update github_token", "new-token | secrets update github_token"],
   run: Effect.fnUntraced(function* (line) {
     const [name = ""] = line.operands
-    const rotateVia = line.text("rotate-via")
-    if (line.given("rotate-stdout") && !rotateVia) {
-      return yield* misuse("--rotate-stdout needs a command", "Give it with --rotate-via COMMAND")
-    }
+    yield* checkRotation(line)
     const daemon = yield* loadDaemon(line)
-    const value = line.text("value") ?? (yield* readValue(name))
-    if (value === "") return yield* misuse("the value of a secret cannot be empty", "Give it on standard input")
+    const value = yield* givenValue(line, name)
+    const rotateVia = line.text("rotate-via")
     const hook =
       rotateVia === undefined
         ? {}

@@ -56,8 +56,7 @@ export class Instance extends Context.Service<
       Instance,
       Effect.gen(function* () {
         yield* holdDirectory(paths)
-        const before = yield* readIfPresent(paths.run)
-        const last = Option.getOrUndefined(readRunFile(before))
+        const { isThere, last } = yield* readRunFile(paths)
         const { wasStale } = yield* claimSocketPath(paths.socket)
 
         const startedAt = fromMillis(yield* Clock.currentTimeMillis)
@@ -69,9 +68,7 @@ export class Instance extends Context.Service<
           pid: process.pid,
           startedAt,
           crash:
-            before === undefined && !wasStale
-              ? undefined
-              : { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale },
+            isThere || wasStale ? { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale } : undefined,
           markRunning: Effect.tap(replaceFile(paths.run, [Buffer.from(`${JSON.stringify(run)}\n`, "utf8")]), () =>
             Effect.sync(() => void (marked = true))
           )
@@ -94,14 +91,17 @@ export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) 
   if (yield* tightenMode(paths.directory, 0o700)) {
     yield* Effect.logWarning(`${paths.directory} was open to others; its mode is 0700 now`)
   }
-  const last = readRunFile(yield* readIfPresent(paths.run))
-  yield* lock(paths, Option.getOrUndefined(last)?.pid)
+  yield* lock(paths)
 })
 
-const readRunFile = (contents: Buffer | undefined) =>
-  contents === undefined ? Option.none() : decodeRunFile(contents.toString("utf8"))
+/** What the run file says; undefined where there is none, or it says nothing that can be read. */
+const readRunFile = (paths: InstancePaths) =>
+  Effect.map(readIfPresent(paths.run), (contents) => ({
+    isThere: contents !== undefined,
+    last: contents === undefined ? undefined : Option.getOrUndefined(decodeRunFile(contents.toString("utf8")))
+  }))
 
-const lock = (paths: InstancePaths, owner: number | undefined) =>
+const lock = (paths: InstancePaths) =>
   Effect.acquireRelease(
     Effect.gen(function* () {
       yield* attempt("create", paths.lock, () => fs.open(paths.lock, "a", 0o600).then((file) => file.close()))
@@ -112,8 +112,12 @@ const lock = (paths: InstancePaths, owner: number | undefined) =>
           database.exec("PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
           return database
         },
-        catch: (cause) => cannotLock(paths, owner, cause)
-      })
+        catch: (cause) => cause
+      }).pipe(
+        Effect.catch((cause) =>
+          Effect.flatMap(readRunFile(paths), ({ last }) => Effect.fail(cannotLock(paths, last?.pid, cause)))
+        )
+      )
     }),
     (database) => Effect.sync(() => database.close())
   )

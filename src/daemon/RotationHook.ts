@@ -24,8 +24,8 @@ import { valueLimit } from "../domain/Secret.ts"
 export interface HookResult {
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
-  /** How it ended, for the audit log: `exit status 3`, `killed by SIGSEGV`, `timed out after 30s`. */
   readonly ending: "done" | "failed" | "timed out"
+  /** The same in words for the audit log, such as `exit status 3, 12 bytes of output`. */
   readonly outcome: string
 }
 
@@ -124,7 +124,7 @@ const ended = (child: ChildProcess) =>
         Effect.succeed({ good: status === 0, words: signal === null ? `exit status ${status}` : `killed by ${signal}` })
       )
     )
-  }).pipe(Effect.interruptible)
+  })
 
 const closed = (child: ChildProcess) =>
   Effect.callback<void>((resume) => {

@@ -23,11 +23,9 @@ export const dispatcher = (daemon: Running) => {
     if (Result.isFailure(request)) return encodeError(noId, request.failure)
     const { id, method, params } = request.success
     const run = Object.hasOwn(table, method) ? table[method] : undefined
-    if (run === undefined && method.length > nameLimit) {
-      return encodeError(id, new RpcError({ code: code.methodNotFound, message: "the method's name is too long" }))
-    }
     if (run === undefined) {
-      return encodeError(id, new RpcError({ code: code.methodNotFound, message: `method ${quote(method)} not found` }))
+      const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`
+      return encodeError(id, new RpcError({ code: code.methodNotFound, message }))
     }
     const exit = yield* Effect.exit(Effect.suspend(() => run(params)))
     if (Exit.isSuccess(exit)) return encodeResult(id, exit.value)

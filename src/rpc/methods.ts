@@ -23,13 +23,13 @@ import { SecretStore } from "../daemon/SecretStore.ts"
 import { status } from "../daemon/status.ts"
 import * as GoDuration from "../domain/GoDuration.ts"
 import { quote } from "../domain/goText.ts"
-import { nameLimit, TooLong, valueLimit } from "../domain/Secret.ts"
+import { nameLimit, valueLimit } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import type { TtlPolicy } from "../domain/Ttl.ts"
 import type { OtelSink } from "../otel/OtelSink.ts"
 import type { Failure } from "./errorReply.ts"
 import { code, foldNames, RpcError } from "./Protocol.ts"
-import { flag, readParams, required, text } from "./params.ts"
+import { atMost, flag, readParams, required, text } from "./params.ts"
 
 /** What the methods know of the daemon beside its services. */
 export interface Running {
@@ -104,12 +104,12 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.add": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* addParams(raw)
     yield* required(params.name, "secret name")
-    yield* required(params.value, "secret value")
-    const value = yield* checked(params.name, params.value, params.rotate_via)
+    yield* required(params.value, "secret value", valueLimit)
+    yield* atMost(nameLimit, params.rotate_via, "rotate_via")
     const secrets = yield* SecretStore
     yield* secrets.add({
       name: params.name,
-      value,
+      value: Redacted.make(params.value),
       rotateVia: params.rotate_via,
       rotateStdout: params.rotate_stdout
     })
@@ -119,11 +119,11 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.update": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* updateParams(raw)
     yield* required(params.name, "secret name")
-    yield* required(params.value, "secret value")
-    const value = yield* checked(params.name, params.value, params.rotate_via)
+    yield* required(params.value, "secret value", valueLimit)
+    yield* atMost(nameLimit, params.rotate_via, "rotate_via")
     const secrets = yield* SecretStore
     const hook = params.rotate_via_set ? { rotateVia: params.rotate_via, rotateStdout: params.rotate_stdout } : {}
-    yield* secrets.update(params.name, { value, ...hook })
+    yield* secrets.update(params.name, { value: Redacted.make(params.value), ...hook })
     return done(`secret ${quote(params.name)} updated successfully`)
   }),
 
@@ -135,7 +135,6 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.delete": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* deleteParams(raw)
     yield* required(params.name, "secret name")
-    yield* checkLength(params.name, "secret name", nameLimit)
     yield* deleteSecret(params.name)
     return done(`secret ${quote(params.name)} deleted successfully`)
   }),
@@ -144,9 +143,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const params = yield* leaseParams(raw)
     yield* required(params.secret_name, "secret_name")
     yield* required(params.client_id, "client_id")
-    yield* checkLength(params.secret_name, "secret_name", nameLimit)
-    yield* checkLength(params.ttl, "ttl", durationLimit)
-    yield* checkLength(params.client_id, "client_id", nameLimit)
+    yield* atMost(durationLimit, params.ttl, "ttl")
     const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parse(params.ttl)
     if (Result.isFailure(ttl)) {
       return yield* new RpcError({ code: code.internal, message: `invalid ttl duration: ${ttl.failure}` })
@@ -159,7 +156,6 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.revoke": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* revokeParams(raw)
     yield* required(params.lease_id, "lease_id")
-    yield* checkLength(params.lease_id, "lease_id", nameLimit)
     yield* revoke(params.lease_id)
     return done(`lease ${quote(params.lease_id)} revoked successfully`)
   }),
@@ -172,7 +168,6 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.rotate": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* rotateParams(raw)
     yield* required(params.secret_name, "secret_name")
-    yield* checkLength(params.secret_name, "secret_name", nameLimit)
     const { at, leasesOfOldValue, output } = yield* rotate(params.secret_name)
     return {
       success: true,
@@ -219,17 +214,6 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     }
   })
 })
-
-/** The value of a secret that is to be stored, if it and its name are not longer than what is taken. */
-const checked = Effect.fnUntraced(function* (name: string, value: string, rotateVia: string) {
-  yield* checkLength(name, "secret name", nameLimit)
-  yield* checkLength(value, "secret value", valueLimit)
-  yield* checkLength(rotateVia, "rotate_via", nameLimit)
-  return Redacted.make(value)
-})
-
-const checkLength = (given: string, what: string, limit: number): Effect.Effect<void, TooLong> =>
-  Buffer.byteLength(given) > limit ? Effect.fail(new TooLong({ what, limit })) : Effect.void
 
 /** Whatever is not a whole number of entries asks for the default; none can ask for more than one reply may hold. */
 const auditCount = (params: unknown): number => {

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { nameLimit, TooLong } from "../domain/Secret.ts"
 import { code, foldNames, kindOf, RpcError } from "./Protocol.ts"
 
 /** A text member; absent is the empty text. */
@@ -40,9 +41,15 @@ export const readParams = <const Fields extends Readonly<Record<string, typeof t
   }
 }
 
-/** Refuses an empty text with the predecessor's `… is required`. */
-export const required = (given: string, what: string): Effect.Effect<void, RpcError> =>
-  given === "" ? Effect.fail(new RpcError({ code: code.internal, message: `${what} is required` })) : Effect.void
+/** Refuses an empty text with the predecessor's `… is required`, and one that is longer than a name, or than `limit` bytes. */
+export const required = (given: string, what: string, limit = nameLimit): Effect.Effect<void, RpcError | TooLong> =>
+  given === ""
+    ? Effect.fail(new RpcError({ code: code.internal, message: `${what} is required` }))
+    : atMost(limit, given, what)
+
+/** Refuses a text of more than `limit` bytes, before anything is done with it that would take its time. */
+export const atMost = (limit: number, given: string, what: string): Effect.Effect<void, TooLong> =>
+  Buffer.byteLength(given) > limit ? Effect.fail(new TooLong({ what, limit })) : Effect.void
 
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)
 

@@ -51,6 +51,8 @@ const rows = (directory: string) =>
     fs.readFileSync(path.join(directory, "leases.json"), "utf8")
   )
 
+const idsInFile = (directory: string) => rows(directory)?.map(({ id }) => id)
+
 /** Lets the time pass after which a checkpoint is written, and waits until it is there. */
 const checkpointWritten = Effect.fnUntraced(function* (file: string) {
   yield* TestClock.adjust("10 millis")
@@ -65,10 +67,7 @@ describe("LeaseRepo in files, over its ends", () => {
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, issue(lease("a"), lease("b", { client: "other" })))
-      assert.deepStrictEqual(
-        rows(directory)?.map(({ id }) => id),
-        ["a", "b"]
-      )
+      assert.deepStrictEqual(idsInFile(directory), ["a", "b"])
       assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
     })
   )
@@ -103,10 +102,7 @@ describe("LeaseRepo in files, over its ends", () => {
           })
         )
       )
-      assert.deepStrictEqual(
-        rows(directory)?.map(({ id }) => id),
-        ["a", "b"]
-      )
+      assert.deepStrictEqual(idsInFile(directory), ["a", "b"])
       assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c"])
     })
   )
@@ -151,10 +147,7 @@ describe("LeaseRepo in files, over its ends", () => {
         Effect.gen(function* () {
           yield* issue(lease("a"))
           yield* checkpointWritten(file)
-          assert.deepStrictEqual(
-            rows(directory)?.map(({ id }) => id),
-            ["a"]
-          )
+          assert.deepStrictEqual(idsInFile(directory), ["a"])
         })
       )
     })
@@ -264,10 +257,7 @@ describe("LeaseRepo in files, over its ends", () => {
           yield* take("b")
         })
       )
-      assert.deepStrictEqual(
-        rows(directory)?.map(({ id }) => id),
-        ["a"]
-      )
+      assert.deepStrictEqual(idsInFile(directory), ["a"])
       assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
     })
   )

@@ -78,7 +78,21 @@ describe("required", () => {
   it.effect("refuses the empty text by its name", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(required("", "secret name"))
-      assert.deepStrictEqual([error.code, error.message], [-32603, "secret name is required"])
+      assert.deepInclude(error, { _tag: "RpcError", code: -32603, message: "secret name is required" })
+    })
+  )
+
+  it.effect("takes a name as long as the limit in bytes, and refuses one byte more", () =>
+    Effect.gen(function* () {
+      const longest = "é".repeat(8 * 1024)
+      assert.isUndefined(yield* required(longest, "secret name"))
+      const error = yield* Effect.flip(required(`${longest}x`, "secret name"))
+      assert.deepInclude(error, { _tag: "TooLong", message: "secret name is longer than 16384 bytes" })
+      assert.isUndefined(yield* required("x".repeat(32), "thing", 32))
+      assert.strictEqual(
+        (yield* Effect.flip(required("x".repeat(33), "thing", 32))).message,
+        "thing is longer than 32 bytes"
+      )
     })
   )
 

@@ -1,0 +1,28 @@
+/**
+ * What `add` and `update` take alike: a value, and a command that rotates it.
+ */
+import * as Effect from "effect/Effect"
+import type { Flags, Line } from "./Command.ts"
+import { misuse } from "./Failure.ts"
+import { readValue } from "./readValue.ts"
+
+export const secretFlags = {
+  value: { type: "string", value: "VALUE", summary: "the value; others can see it in the list of processes" },
+  "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates the secret" },
+  "rotate-stdout": { type: "boolean", summary: "what that command prints becomes the new value" }
+} as const satisfies Flags
+
+type SecretLine = Pick<Line<typeof secretFlags>, "text" | "given">
+
+/** Refuses `--rotate-stdout` without a command; to be asked before a value is. */
+export const checkRotation = (line: SecretLine) =>
+  line.given("rotate-stdout") && !line.text("rotate-via")
+    ? Effect.fail(misuse("--rotate-stdout needs a command", "Give it with --rotate-via COMMAND"))
+    : Effect.void
+
+/** The value from the line, a pipe or a prompt; never empty. */
+export const givenValue = Effect.fnUntraced(function* (line: SecretLine, name: string) {
+  const value = line.text("value") ?? (yield* readValue(name))
+  if (value === "") return yield* misuse("the value of a secret cannot be empty", "Give it on standard input")
+  return value
+})
