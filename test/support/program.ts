@@ -17,7 +17,7 @@ export interface Ended {
   readonly stderr: string
 }
 
-interface Started {
+export interface Started {
   readonly child: ChildProcess
   readonly stdout: () => string
   readonly stderr: () => string
@@ -34,7 +34,8 @@ export interface RunOptions {
   readonly through?: string
 }
 
-const start = (args: ReadonlyArray<string>, options: RunOptions): Started => {
+/** Starts the program, and leaves its end to the caller. */
+export const start = (args: ReadonlyArray<string>, options: RunOptions): Started => {
   const line = [process.execPath, program, ...args]
   const [command = "", ...rest] =
     options.through === undefined ? line : ["/bin/sh", "-c", options.through, "sh", ...line]
