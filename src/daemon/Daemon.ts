@@ -66,7 +66,7 @@ const layers = (config: Config, { environment }: DaemonOptions) =>
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath })),
     Layer.provideMerge(lastEntry),
     Layer.provideMerge(OtelSink.layer(environment)),
-    Layer.provideMerge(AuditLog.layer(config.auditPath)),
+    Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
     Layer.provideMerge(Instance.layer(instancePaths(config)))
   )
 

@@ -2,8 +2,9 @@
  * One line of audit.log: what it says, and for each event the words it says it in.
  *
  * The members and their order are the predecessor's (protocol specification,
- * 9.4). `expires_at` is ours: with it the log alone tells which leases are
- * active, and readers of the old format skip members they do not know.
+ * 9.4). The last four are ours, and readers of the old format skip what they do not
+ * know: with `expires_at` and `shift_ms` the log alone tells which leases are
+ * active, and `seq` and `prev` chain the entries (`AuditChain`).
  * An entry never holds a value.
  */
 import * as Option from "effect/Option"
@@ -24,15 +25,18 @@ export const AuditEntry = Schema.Struct({
   lease_id: Schema.optionalKey(Schema.String),
   details: Schema.optionalKey(Schema.String),
   success: Schema.Boolean,
-  expires_at: Schema.optionalKey(Schema.String)
+  expires_at: Schema.optionalKey(Schema.String),
+  shift_ms: Schema.optionalKey(Schema.Int),
+  seq: Schema.optionalKey(Schema.Int),
+  prev: Schema.optionalKey(Schema.String)
 })
 export type AuditEntry = typeof AuditEntry.Type
 
-/** An entry that has happened but carries no time yet: the log stamps it when it writes it. */
-export type AuditFact = Omit<AuditEntry, "timestamp">
+/** An entry that has happened but has no time and no place yet: the log gives it those when it writes it. */
+export type AuditFact = Omit<AuditEntry, "timestamp" | "seq" | "prev">
 
-/** The line for a fact at a moment, with its line feed. */
-export const toLine = (fact: AuditFact, at: Timestamp): string =>
+/** The line for a fact at a moment, with its line feed; the log adds its place in the chain. */
+export const toLine = (fact: Omit<AuditEntry, "timestamp">, at: Timestamp): string =>
   `${stringify({
     timestamp: at.text,
     action: fact.action,
@@ -41,7 +45,10 @@ export const toLine = (fact: AuditFact, at: Timestamp): string =>
     lease_id: nonEmpty(fact.lease_id),
     details: nonEmpty(fact.details),
     success: fact.success,
-    expires_at: fact.expires_at
+    expires_at: fact.expires_at,
+    shift_ms: fact.shift_ms,
+    seq: fact.seq,
+    prev: fact.prev
   })}\n`
 
 /** Reads one line; none if it is not an entry. */
@@ -185,3 +192,6 @@ export const crashRecovered = (details: string): AuditFact => ({
 
 /** The log or the lease file was not as it should be, and what was done about it. */
 export const fileMended = (details: string): AuditFact => ({ action: "file_mended", details, success: true })
+
+/** Entries of the log itself were changed or taken away, by somebody else. */
+export const auditDamaged = (details: string): AuditFact => ({ action: "audit_damaged", details, success: false })
