@@ -54,9 +54,16 @@ const damaged = ({ findings }: AuditReport): Failure =>
   })
 
 const unreadable = (fault: FileFault): Failure =>
-  new Failure({
-    message: fault.message,
-    code: "io_error",
-    fix: "The log is for the daemon's own account; run this as that user",
-    exitCode: fault.code === "EACCES" ? exitCode.permission : exitCode.failed
-  })
+  fault.code === "EACCES"
+    ? new Failure({
+        message: fault.message,
+        code: "io_error",
+        fix: "The log is for the daemon's own account; run this as that user",
+        exitCode: exitCode.permission
+      })
+    : new Failure({
+        message: fault.message,
+        code: "io_error",
+        fix: "Look at what is wrong with that place",
+        exitCode: exitCode.failed
+      })

@@ -2,8 +2,8 @@
  * The audit log: what happened, in order, on the disk before anyone hears of it.
  *
  * `append` is durable when it returns; when it fails, nothing of it is in the log.
- * Appends are written one after the other, in the order they were asked for, each
- * entry chained to the one before (`AuditChain`). A file that has grown to its limit
+ * Appends are written in the order they were asked for, all that wait with one
+ * flush, each entry chained to the one before (`AuditChain`). A file that has grown to its limit
  * becomes an archive; the chain and every way of reading go on through it. The log
  * alone tells which leases are active, so a position in it marks how far a
  * checkpoint of the leases reaches.
@@ -12,6 +12,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
@@ -55,7 +56,7 @@ export interface AuditPosition {
 export class AuditLog extends Context.Service<
   AuditLog,
   {
-    /** Writes the facts, stamped with the present, with one flush; gives the position behind them. */
+    /** Writes the facts, stamped with the present; gives a position behind them. Cannot be interrupted. */
     readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
     /** The last `count` entries, oldest first. Lines that are not entries are passed over. */
     readonly tail: (count: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
@@ -87,6 +88,7 @@ export class AuditLog extends Context.Service<
         let rotates = true
         /** What was found out about the file and is not written yet. */
         let untold: ReadonlyArray<AuditFact> = []
+        const waiting: Array<Waiting> = []
 
         const positionNow = (): AuditPosition => ({
           seq: last.seq,
@@ -126,16 +128,22 @@ export class AuditLog extends Context.Service<
           writeHead({ seq: next.seq, hash: next.hash, first })
         })
 
-        const append = Effect.fn("AuditLog.append")(
-          function* (facts: ReadonlyArray<AuditFact>) {
-            if (facts.length > 0) yield* write(facts)
-            return positionNow()
-          },
-          Effect.mapError(appendFailed),
-          Semaphore.withPermit(one)
-        )
+        /** Writes all that wait, and tells each of them how it went. */
+        const writeWaiting = Effect.gen(function* () {
+          const group = waiting.splice(0)
+          const exit = yield* Effect.exit(Effect.mapError(write(group.flatMap(({ facts }) => facts)), appendFailed))
+          for (const one of group) one.written = Exit.map(exit, positionNow)
+        })
 
-        const reopen = Effect.suspend(() => write([])).pipe(Effect.mapError(appendFailed), Semaphore.withPermit(one))
+        const append = (facts: ReadonlyArray<AuditFact>) =>
+          Effect.suspend(() => {
+            const mine: Waiting = { facts, written: undefined }
+            waiting.push(mine)
+            const mineWritten = Effect.suspend(() => mine.written ?? Effect.die("an append was passed over"))
+            // Whoever comes first writes for all; the others find it done.
+            const inTurn = Effect.suspend(() => (mine.written === undefined ? writeWaiting : Effect.void))
+            return Effect.andThen(Semaphore.withPermit(one)(inTurn), mineWritten)
+          }).pipe(Effect.uninterruptible, Effect.withSpan("AuditLog.append"))
 
         const tail = Effect.fn("AuditLog.tail")(function* (count: number) {
           const entries: Array<AuditEntry> = []
@@ -171,7 +179,7 @@ export class AuditLog extends Context.Service<
           since,
           position: Effect.sync(positionNow),
           release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
-          reopen
+          reopen: Effect.asVoid(append([]))
         })
       })
     )
@@ -201,6 +209,12 @@ export class AuditLog extends Context.Service<
       reopen: Effect.void
     })
   })
+}
+
+/** Facts on their way into the log, and what became of them. */
+interface Waiting {
+  readonly facts: ReadonlyArray<AuditFact>
+  written: Exit.Exit<AuditPosition, AuditLogError> | undefined
 }
 
 const appendFailed = (cause: FileFault) => new AuditLogError({ operation: "append", cause })

@@ -35,6 +35,7 @@ import { Restart } from "./Restart.ts"
 import { RotationHook } from "./RotationHook.ts"
 import { SecretStore } from "./SecretStore.ts"
 import { status } from "./status.ts"
+import { watchSink } from "./sinkWatch.ts"
 import { sweep, sweepForever } from "./sweep.ts"
 
 /** What the daemon is started with, beside its settings. */
@@ -52,7 +53,10 @@ export const daemon = (config: Config, options: DaemonOptions) =>
     const heartbeat = yield* startHeartbeat(config.heartbeat)
     const restart = yield* Restart
     const serving = serve({ startedAt: instance.startedAt, ttlPolicy: config.ttl, heartbeat: heartbeat.status })
-    yield* Effect.all([serving, sweepForever, heartbeat.watch], { concurrency: "unbounded", discard: true }).pipe(
+    yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch], {
+      concurrency: "unbounded",
+      discard: true
+    }).pipe(
       Effect.raceFirst(Effect.as(restart.requested, "restart")),
       Effect.onExit((exit) => announceStop(Exit.isSuccess(exit) ? "restart" : options.stopReason()))
     )

@@ -15,10 +15,12 @@ import * as Semaphore from "effect/Semaphore"
 import type { AuditFact } from "../domain/AuditEntry.ts"
 import {
   changeFailed,
+  refused,
   secretAdded,
   secretDeleted,
   secretRotated,
   secretUpdated,
+  storeInitialized,
   storeWiped
 } from "../domain/AuditEntry.ts"
 import type { Secret, SecretInfo } from "../domain/Secret.ts"
@@ -88,6 +90,10 @@ export class SecretStore extends Context.Service<
       SecretStore,
       Effect.gen(function* () {
         const { document, forgetBackup, origin, save } = yield* openStore(paths)
+        if (origin === "initialized") {
+          const audit = yield* AuditLog
+          yield* Effect.ignore(audit.append([storeInitialized("a new key and an empty store were made")]))
+        }
         return yield* make(document, origin, (next) => written(save(next)), written(forgetBackup))
       })
     )
@@ -98,6 +104,8 @@ export class SecretStore extends Context.Service<
     Effect.suspend(() => make(empty, "initialized", () => Effect.void, Effect.void))
   )
 }
+
+const because = { SecretExists: "secret already exists", SecretNotFound: "secret not found" } as const
 
 const written = (change: Effect.Effect<void, FileFault | AgeError>): Effect.Effect<void, SecretStoreError> =>
   Effect.mapError(change, (cause) => new SecretStoreError({ operation: "write", cause }))
@@ -127,15 +135,20 @@ const make = Effect.fnUntraced(function* (
     document = next
   }, Effect.uninterruptible)
 
+  /** Records that something was not done. That it was not stands, whether or not it can be recorded. */
+  const refuse = <E extends SecretExists | SecretNotFound>(asked: AuditFact, reason: E) =>
+    Effect.andThen(Effect.ignore(audit.append([refused(asked, because[reason._tag])])), Effect.fail(reason))
+
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
-    if (document.secrets.has(secret.name)) return yield* new SecretExists({ name: secret.name })
+    const { name } = secret
+    if (document.secrets.has(name)) return yield* refuse(secretAdded(name), new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zero, foreign: {} }
     yield* change(secretAdded(secret.name), (secrets) => secrets.set(secret.name, added))
   }, Semaphore.withPermit(one))
 
   const edit = Effect.fnUntraced(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
-    const found = yield* find(name)
+    const found = yield* find(name).pipe(Effect.catch((reason) => refuse(fact, reason)))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }
     yield* change(fact, (secrets) => secrets.set(name, next))
@@ -164,7 +177,7 @@ const make = Effect.fnUntraced(function* (
   }).pipe(Semaphore.withPermit(one))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
-    yield* find(name)
+    yield* find(name).pipe(Effect.catch((reason) => refuse(secretDeleted(name), reason)))
     yield* change(secretDeleted(name), (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(one))
 

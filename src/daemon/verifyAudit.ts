@@ -69,7 +69,12 @@ const namesOf = (auditPath: string) =>
       .toReversed()
       .map((number) => `${auditPath}.${number}`),
     auditPath
-  ])
+  ]).pipe(
+    Effect.catchIf(
+      (fault) => fault.code === "ENOENT",
+      () => Effect.succeed([auditPath])
+    )
+  )
 
 const open = (path: string) =>
   Effect.acquireRelease(

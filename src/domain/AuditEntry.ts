@@ -78,13 +78,15 @@ export const leaseReplaced = (old: Lease, next: Lease, ttl: GoDuration): AuditFa
   success: true
 })
 
-export const leaseRefused = (secretName: string, clientId: string, reason: TtlTooLong): AuditFact => ({
+export const leaseRefused = (secretName: string, clientId: string, reason: string): AuditFact => ({
   action: "lease_acquire",
   secret_name: secretName,
   client_id: clientId,
-  details: `TTL ${reason.requested} exceeds max ${reason.maximum}`,
+  details: reason,
   success: false
 })
+
+export const ttlTooLong = ({ maximum, requested }: TtlTooLong): string => `TTL ${requested} exceeds max ${maximum}`
 
 export const leaseRevoked = (lease: Lease): AuditFact => ({
   action: "lease_revoke",
@@ -168,10 +170,30 @@ export const restartRequested: AuditFact = {
   success: true
 }
 
+/** Something that was asked for and not done. `reason` holds no value. */
+export const refused = (asked: AuditFact, reason: string): AuditFact => ({ ...asked, details: reason, success: false })
+
 /** A change of the store that was announced and then could not be written. */
-export const changeFailed = (announced: AuditFact): AuditFact => ({
-  ...announced,
-  details: "the store could not be written; nothing was changed",
+export const changeFailed = (announced: AuditFact): AuditFact =>
+  refused(announced, "the store could not be written; nothing was changed")
+
+/** A value was asked for without a lease; that is never given. */
+export const secretGet = (name: string): AuditFact => ({ action: "secret_get", secret_name: name, success: true })
+
+/** A request that came to no method, or with parameters that cannot be used. `reason` quotes none of them. */
+export const requestRefused = (method: string, reason: string): AuditFact => ({
+  action: "request_refused",
+  details: `${method}: ${reason}`,
+  success: false
+})
+
+/** The key and an empty store were made, or were asked for where a store is. */
+export const storeInitialized = (details: string): AuditFact => ({ action: "store_init", details, success: true })
+
+/** Events that never arrived where they were sent, since the last such entry. */
+export const sinkDropped = (count: number): AuditFact => ({
+  action: "sink_dropped",
+  details: count === 1 ? "an event was lost" : `${count} events were lost`,
   success: false
 })
 
