@@ -8,7 +8,7 @@
  * and no rule about who may hold what; the time is always given, in milliseconds.
  */
 import type { Lease } from "../domain/Lease.ts"
-import { isExpired } from "../domain/Lease.ts"
+import { isExpired, shifted } from "../domain/Lease.ts"
 
 /** Revoked leases that are remembered, so that revoking again can be answered; a bound, not a promise. */
 const rememberedRevoked = 1000
@@ -77,6 +77,15 @@ export class LeaseTable {
   active(now: number): ReadonlyArray<Lease> {
     this.setExpiredAside(now)
     return [...this.byId.values()]
+  }
+
+  /** Moves the end of every active lease by so many milliseconds. */
+  shift(millis: number): void {
+    const active = [...this.byId.values()]
+    this.byId.clear()
+    this.bySecret.clear()
+    this.heap = []
+    for (const lease of active) this.insert(shifted(lease, millis))
   }
 
   /** The leases whose end is not recorded yet, at most `most` of them. */

@@ -51,6 +51,12 @@ export const make = (grant: {
 /** Whether a lease is over at `now`, in milliseconds. At `expiresAt` itself it is still active. */
 export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis
 
+/** The same lease with its end moved, because the clock was set; finer digits than milliseconds are cut off. */
+export const shifted = (lease: Lease, millis: number): Lease => ({
+  ...lease,
+  expiresAt: fromMillis(lease.expiresAt.millis + millis)
+})
+
 /** One element of leases.json. Members that others add are read over. */
 export const Row = Schema.Struct({
   id: Schema.String,
