@@ -52,7 +52,13 @@ export const daemon = (config: Config, options: DaemonOptions) =>
     yield* announceStart(config)
     const heartbeat = yield* startHeartbeat(config.heartbeat)
     const restart = yield* Restart
-    const serving = serve({ startedAt: instance.startedAt, ttlPolicy: config.ttl, heartbeat: heartbeat.status })
+    const serving = serve({
+      pid: instance.pid,
+      startedAt: instance.startedAt,
+      ttlPolicy: config.ttl,
+      leaseCapacity: config.leaseCapacity,
+      heartbeat: heartbeat.status
+    })
     yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch], {
       concurrency: "unbounded",
       discard: true

@@ -43,6 +43,8 @@ export class LeaseRepo extends Context.Service<
     ) => Effect.Effect<A, E | AuditLogError>
     readonly active: Effect.Effect<ReadonlyArray<Lease>>
     readonly activeCount: Effect.Effect<number>
+    /** Leases whose time is over and whose end is not recorded yet. */
+    readonly expiredCount: Effect.Effect<number>
     readonly activeCountOfSecret: (secretName: string) => Effect.Effect<number>
   }
 >()("agent-secrets/LeaseRepo") {
@@ -200,6 +202,7 @@ const start = Effect.fnUntraced(function* (
       ),
     active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
+    expiredCount: Effect.map(Clock.currentTimeMillis, (now) => table.expiredCount(now)),
     activeCountOfSecret: (name) => Effect.map(Clock.currentTimeMillis, (now) => table.countOfSecret(name, now))
   })
 
