@@ -78,6 +78,8 @@ export class AuditLog extends Context.Service<
     ) => Effect.Effect<Option.Option<ReadonlyArray<AuditEntry>>, AuditLogError>
     /** The position behind the last entry. */
     readonly position: Effect.Effect<AuditPosition>
+    /** Whether the last entry that was found at the start is chained, so that no other program ran since it was written. */
+    readonly isOurs: boolean
     readonly condition: Effect.Effect<AuditCondition>
     /** Says that nobody needs the entries up to this number to know the leases, so rotation may drop them. */
     readonly release: (seq: number) => Effect.Effect<void>
@@ -193,6 +195,7 @@ export class AuditLog extends Context.Service<
           tail,
           since,
           position: Effect.sync(positionNow),
+          isOurs: start.isOurs,
           condition: Effect.sync(() => ({
             seq: last.seq,
             size: log.size(),
@@ -226,6 +229,7 @@ export class AuditLog extends Context.Service<
       since: ({ line, seq }) =>
         Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
       position,
+      isOurs: true,
       condition: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
       release: () => Effect.void,
       reopen: Effect.void
