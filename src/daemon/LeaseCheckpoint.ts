@@ -10,7 +10,8 @@
  * Where the log is another one by now, moved away or cut short, its entries that
  * are younger than the binding are replayed. Where leases.json is gone, cannot be
  * read or is an older one, the log tells everything. Where the log ends with entries
- * of the predecessor, that wrote leases.json last, and it alone counts.
+ * of the predecessor, that wrote leases.json last; it alone counts, and its leases are
+ * copied into the log.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -22,7 +23,7 @@ import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
 import { sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry } from "../domain/AuditEntry.ts"
-import { fileMended } from "../domain/AuditEntry.ts"
+import { fileMended, leasesAdopted } from "../domain/AuditEntry.ts"
 import { stringify } from "../domain/goText.ts"
 import type { Lease } from "../domain/Lease.ts"
 import { fromRow, Row, toRow } from "../domain/Lease.ts"
@@ -81,6 +82,11 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   const found = contents === undefined || inFile === undefined ? absent : sha256(contents)
   const bound = known.findLast((one) => one.leases === found)
   const { entries, isWhole } = yield* entriesAfter(bound, inFile === undefined && known.length > 0)
+
+  if (bound === undefined && inFile !== undefined && !audit.isOurs) {
+    // From here on the log alone tells which leases there are. If it cannot be written now, the next start does it.
+    yield* Effect.ignore(audit.append(leasesAdopted(inFile)))
+  }
 
   /** The binding of the leases.json that is on the disk: it stays in the side file until another one is there. */
   let current = bound ?? binding(found, yield* audit.position)

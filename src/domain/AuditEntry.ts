@@ -230,3 +230,18 @@ export const clockStepped = (millis: number, leases: number): AuditFact => {
       }
     : { action: "clock_step", details: `the clock went forward by ${by}, or the machine slept`, success: true }
 }
+
+/** leases.json was last written by another program: its leases are the ones there are, whatever the log said before. */
+export const leasesAdopted = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => [
+  {
+    action: "leases_adopted",
+    details: `leases.json was written by another program; its ${leases.length} leases are the ones there are`,
+    success: true
+  },
+  ...leases.map((lease) => ({
+    action: "lease_adopt",
+    ...ofLease(lease),
+    success: true,
+    expires_at: lease.expiresAt.text
+  }))
+]

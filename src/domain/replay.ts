@@ -3,7 +3,8 @@
  *
  * Running the same entries twice gives the same leases. Entries about anything
  * but leases change nothing, nor does a `lease_acquire` without `expires_at`: the
- * predecessor wrote that, and where it was the last to write, its leases.json counts.
+ * predecessor wrote that, and where it was the last to write, its leases.json counts
+ * and is copied into the log (`lease_adopt`, with the time of that for a beginning).
  */
 import * as Option from "effect/Option"
 import type { AuditEntry } from "./AuditEntry.ts"
@@ -21,6 +22,7 @@ export const replay = (before: ReadonlyArray<Lease>, entries: ReadonlyArray<Audi
 const apply = (leases: Map<string, Lease>, entry: AuditEntry): void => {
   switch (entry.action) {
     case "lease_acquire":
+    case "lease_adopt":
       return Option.match(acquired(entry), {
         onNone: () => undefined,
         onSome: (lease) => void leases.set(lease.id, lease)
@@ -34,6 +36,7 @@ const apply = (leases: Map<string, Lease>, entry: AuditEntry): void => {
       else deleteWhere(leases, (lease) => lease.secretName === entry.secret_name)
       return
     case "killswitch":
+    case "leases_adopted":
       leases.clear()
       return
     case "clock_step":

@@ -1,0 +1,234 @@
+/**
+ * kill -9 at random moments under eight connections that acquire, revoke, add and
+ * update. Between the kill and the next start the files are what a crash, a restored
+ * backup or the predecessor may leave. Whatever was acknowledged is there afterwards.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
+import { Client, command, launch, newHome, pause, serving, type Victim } from "./victim.ts"
+
+const connections = 8
+const secretsOfEach = 4
+
+/** What one connection was told, and what it asked for and was not told of. */
+class Memory {
+  readonly values = new Map<string, string>()
+  readonly leases = new Map<string, string>()
+  /** The secret whose value, or whose lease, may be this one as well. */
+  doubt: { readonly kind: "value" | "acquire" | "revoke"; readonly secret: string; readonly value?: string } | undefined
+  readonly client: string
+  changes = 0
+
+  constructor(client: string) {
+    this.client = client
+  }
+
+  async work(socket: string, random: Random): Promise<void> {
+    const client = new Client(socket)
+    while (await this.step(client, random)) this.changes += 1
+    client.close()
+  }
+
+  /** One request; false where no answer came. */
+  private async step(client: Client, random: Random): Promise<boolean> {
+    const secret = `${this.client}-s${random.below(secretsOfEach)}`
+    const held = this.leases.get(secret)
+    const known = this.values.has(secret)
+    if (!known || random.next() < 0.15) {
+      const value = `made-up-${random.below(1e9)}`
+      this.doubt = { kind: "value", secret, value }
+      const answer = await client.ask(known ? "update" : "add", { name: secret, value })
+      if (answer?.result === undefined) return this.stopped(answer)
+      this.values.set(secret, value)
+    } else if (held !== undefined && random.next() < 0.3) {
+      this.doubt = { kind: "revoke", secret }
+      const answer = await client.ask("revoke", { lease_id: held })
+      if (answer?.result === undefined) return this.stopped(answer)
+      this.leases.delete(secret)
+    } else {
+      this.doubt = { kind: "acquire", secret }
+      const answer = await client.ask("lease", { secret_name: secret, client_id: this.client, ttl: "24h" })
+      if (answer?.result === undefined) return this.stopped(answer)
+      this.leases.set(secret, answer.result.lease_id)
+    }
+    this.doubt = undefined
+    return true
+  }
+
+  private stopped(answer: unknown): false {
+    if (answer !== undefined) throw new Error(`${this.client} was refused: ${JSON.stringify(answer)}`)
+    return false
+  }
+}
+
+interface Row9 {
+  readonly id: string
+  readonly client_id: string
+  readonly secret_name: string
+}
+
+const leasesOf = (directory: string): ReadonlyArray<Row9> =>
+  JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
+
+/** What may have happened to the files while no daemon ran; each leaves the log's truth as it is. */
+const mischiefs: Readonly<Record<string, (directory: string, random: Random, older: string | undefined) => void>> = {
+  nothing: () => undefined,
+  "a torn last line": (directory) =>
+    fs.appendFileSync(path.join(directory, "audit.log"), '{"timestamp":"2026-11-22T00:00:00Z","action":"lease_acq'),
+  "leases.json missing": (directory) => fs.rmSync(path.join(directory, "leases.json"), { force: true }),
+  "leases.json stale": (directory, _random, older) => {
+    if (older !== undefined) fs.writeFileSync(path.join(directory, "leases.json"), older)
+  },
+  "leases.json cut short": (directory, random) => {
+    const file = path.join(directory, "leases.json")
+    if (fs.existsSync(file)) fs.truncateSync(file, random.below(fs.statSync(file).size))
+  },
+  "the side file missing": (directory) => fs.rmSync(path.join(directory, "leases.checkpoint.json"), { force: true }),
+  "killed between write and rename": (directory, random) => {
+    for (const name of ["leases.json", "leases.checkpoint.json", "secrets.age", "audit.head.json"]) {
+      fs.writeFileSync(path.join(directory, `${name}.tmp`), "x".repeat(random.below(2_000)))
+    }
+    fs.writeFileSync(path.join(directory, "audit.log.new"), "")
+  },
+  "the head of the log missing": (directory) => fs.rmSync(path.join(directory, "audit.head.json"), { force: true })
+}
+
+/** The predecessor ran in between: it wrote leases.json and plain entries, and its file alone counts. */
+const predecessorRan = (directory: string, memories: ReadonlyArray<Memory>, random: Random): void => {
+  const file = path.join(directory, "leases.json")
+  const rows = fs.existsSync(file) ? leasesOf(directory) : []
+  const kept = rows.filter(() => random.next() < 0.7)
+  fs.writeFileSync(file, JSON.stringify(kept, undefined, 2))
+  const entry = { timestamp: "2026-11-22T00:00:00Z", action: "daemon_start", success: true }
+  fs.appendFileSync(path.join(directory, "audit.log"), `${JSON.stringify(entry)}\n`)
+  for (const memory of memories) {
+    memory.leases.clear()
+    for (const { client_id, id, secret_name } of kept) {
+      if (client_id === memory.client) memory.leases.set(secret_name, id)
+    }
+    if (memory.doubt?.kind !== "value") memory.doubt = undefined
+  }
+}
+
+/** Everything that is not as it was acknowledged, in words. */
+const losses = (rows: ReadonlyArray<Row9>, values: ReadonlyMap<string, string>, memories: ReadonlyArray<Memory>) => {
+  const lost: Array<string> = []
+  for (const { client, doubt, leases, values: known } of memories) {
+    for (const [secret, value] of known) {
+      const found = values.get(secret)
+      const mayBe = doubt?.kind === "value" && doubt.secret === secret ? doubt.value : value
+      if (found !== value && found !== mayBe) lost.push(`the value of ${secret} is not the last one`)
+      else if (found !== undefined) known.set(secret, found)
+    }
+    for (const [secret, id] of leases) {
+      const active = rows.filter((row) => row.client_id === client && row.secret_name === secret)
+      const isDoubted = doubt?.secret === secret && doubt.kind !== "value"
+      if (active.length > 1) lost.push(`${active.length} active leases of ${client} and ${secret}`)
+      if (active[0]?.id !== id && !isDoubted) lost.push(`the lease ${id} of ${secret} is gone`)
+      if (active[0] === undefined) leases.delete(secret)
+      else leases.set(secret, active[0].id)
+    }
+    for (const { client_id, id, secret_name } of rows) {
+      if (client_id !== client || leases.has(secret_name)) continue
+      if (doubt?.secret !== secret_name || doubt.kind !== "acquire") lost.push(`the lease ${id} was ended and is back`)
+      leases.set(secret_name, id)
+    }
+  }
+  return lost
+}
+
+/** The values as a client is given them; a secret whose addition was not acknowledged may be there or not. */
+const valuesOf = async (victim: Victim, memories: ReadonlyArray<Memory>): Promise<ReadonlyMap<string, string>> => {
+  const client = new Client(victim.socket)
+  const values = new Map<string, string>()
+  for (const memory of memories) {
+    if (memory.doubt?.kind === "value" && !memory.values.has(memory.doubt.secret)) {
+      memory.values.set(memory.doubt.secret, memory.doubt.value ?? "")
+      const there = await client.ask("lease", { secret_name: memory.doubt.secret, client_id: "checker" })
+      if (there?.error?.code === -32000) memory.values.delete(memory.doubt.secret)
+    }
+    for (const secret of memory.values.keys()) {
+      const answer = await client.ask("lease", { secret_name: secret, client_id: "checker" })
+      if (answer?.result !== undefined) values.set(secret, answer.result.value)
+    }
+  }
+  client.close()
+  return values
+}
+
+/** Loads, kills, damages, starts again and compares; gives what was lost. */
+export const crashRounds = async ({ random, rounds, tell }: AttackOptions): Promise<ReadonlyArray<Row>> => {
+  const home = newHome()
+  const memories = Array.from({ length: connections }, (_, at) => new Memory(`c${at}`))
+  const tried = new Map<string, { tried: number; lost: number }>()
+  let [acknowledged, refusedStarts, auditFaults] = [0, 0, 0]
+  const slowest = { start: 0 }
+  const kinds = [...Object.keys(mischiefs), "the predecessor in between"]
+  let older: string | undefined
+  try {
+    for (let round = 0; round < rounds; round += 1) {
+      const kind = kinds[round % kinds.length] ?? "nothing"
+      const victim = launch({ home })
+      // Some are killed while they start.
+      if (random.next() < 0.1) await pause(random.below(400))
+      else {
+        await serving(victim)
+        const working = memories.map((memory) => memory.work(victim.socket, random))
+        await pause(20 + random.below(150))
+        victim.signal("SIGKILL")
+        await Promise.all(working)
+      }
+      await victim.end("SIGKILL")
+
+      if (kind === "the predecessor in between") predecessorRan(victim.directory, memories, random)
+      else if (fs.existsSync(path.join(victim.directory, "audit.log")))
+        mischiefs[kind]?.(victim.directory, random, older)
+
+      const lost: Array<string> = []
+      const began = performance.now()
+      const next = launch({ home })
+      try {
+        await serving(next)
+        slowest.start = Math.max(slowest.start, performance.now() - began)
+        const values = await valuesOf(next, memories)
+        await next.end("SIGTERM")
+        const rows = leasesOf(next.directory)
+        lost.push(...losses(rows, values, memories))
+        older = round % 3 === 0 ? fs.readFileSync(path.join(next.directory, "leases.json"), "utf8") : older
+      } catch (fault) {
+        refusedStarts += 1
+        lost.push(fault instanceof Error ? fault.message : String(fault))
+        await next.end("SIGKILL")
+      }
+      const verdict = await command(["audit", "--verify"], home)
+      if (verdict.status !== 0) {
+        auditFaults += 1
+        lost.push(`the audit log: ${verdict.stdout}${verdict.stderr}`)
+      }
+      for (const memory of memories) memory.doubt = undefined
+      acknowledged = memories.reduce((sum, { changes }) => sum + changes, 0)
+      const count = tried.get(kind) ?? { tried: 0, lost: 0 }
+      tried.set(kind, { tried: count.tried + 1, lost: count.lost + lost.length })
+      for (const line of lost) tell(`round ${round} (${kind}): ${line}`)
+      if ((round + 1) % 20 === 0) tell(`${round + 1} rounds, ${acknowledged} acknowledged changes`)
+    }
+  } finally {
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+  return [
+    ...[...tried].map(([kind, counts]) => ({ what: `kill -9, then ${kind}`, ...counts })),
+    {
+      what: "acknowledged changes, starts, audit chain",
+      tried: acknowledged,
+      lost: refusedStarts + auditFaults,
+      figures: `slowest start ${Math.round(slowest.start)} ms`
+    }
+  ]
+}
+
+export const attack: Attack = {
+  promise: "what was acknowledged is there after kill -9, no file is unreadable and no start refused",
+  rounds: 200,
+  run: crashRounds
+}
