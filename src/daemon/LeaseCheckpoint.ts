@@ -18,6 +18,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
@@ -185,35 +186,46 @@ const encode = Effect.fnUntraced(function* (leases: ReadonlyArray<Lease>) {
 
 /**
  * Writes checkpoints for ever: soon after a change, and not so often that writing them would be what the daemon does.
- * One that fails is tried again with the next change.
+ * One that fails is tried until it does not; that is told once.
  */
 export const keepWriting = (
   checkpoint: LeaseCheckpoint,
   changed: Effect.Effect<void>,
   snapshot: Effect.Effect<Snapshot>
-): Effect.Effect<never> =>
-  Effect.gen(function* () {
+): Effect.Effect<never> => {
+  const writeOne = Effect.gen(function* () {
+    const taken = yield* snapshot
+    yield* checkpoint.write(taken)
+    return taken.leases.length
+  })
+  return Effect.gen(function* () {
     yield* changed
     yield* Effect.sleep(gatherFor)
-    const taken = yield* snapshot
-    yield* checkpoint.write(taken).pipe(
-      Effect.catchCause((cause) => {
-        const fault = Cause.squash(cause)
-        const reason = fault instanceof Error ? fault.message : "it broke down"
-        return Effect.andThen(
-          Effect.logWarning(`leases.json is not up to date: ${reason}; the audit log has the leases`),
-          Effect.sleep(retryAfter)
+    const leases = yield* writeOne.pipe(
+      Effect.catchCause((cause) =>
+        Effect.logWarning(`leases.json is not up to date: ${reasonOf(cause)}; the audit log has the leases`).pipe(
+          Effect.andThen(Effect.sleep(retryAfter)),
+          Effect.andThen(Effect.retry(Effect.sandbox(writeOne), Schedule.spaced(retryAfter))),
+          Effect.orDie,
+          Effect.tap(() => Effect.logInfo("leases.json is up to date again"))
         )
-      })
+      )
     )
-    yield* Effect.sleep(Duration.max(leastRest, Duration.times(restPerLease, taken.leases.length)))
+    yield* Effect.sleep(Duration.max(leastRest, Duration.times(restPerLease, leases)))
   }).pipe(Effect.forever)
+}
+
+const reasonOf = (cause: Cause.Cause<FileFault>): string => {
+  const fault = Cause.squash(cause)
+  return fault instanceof Error ? fault.message : "it broke down"
+}
 
 /** Gathers the requests of one moment, and is over before anybody who looks at the file notices. */
 const gatherFor = Duration.millis(10)
 /** Leaves the disk to the audit log between two checkpoints, when there is one change after the other. */
 const leastRest = Duration.millis(5)
-const retryAfter = Duration.seconds(5)
+/** Soon, for the log keeps its archives until there is a checkpoint; and not so soon that a disk that stays full is busy with it. */
+const retryAfter = Duration.millis(500)
 /** Writing takes some microseconds for a lease; with this rest it stays a small part of the work, however many there are. */
 const restPerLease = Duration.micros(100n)
 

@@ -22,8 +22,8 @@ export interface Victim {
 export const newHome = (): string => fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-torture-"))
 
 /** Starts without waiting for anything. */
-export const launch = (options: RunOptions): Victim => {
-  const { child, ended, stderr } = start(["serve"], options)
+export const launch = (options: RunOptions, args: ReadonlyArray<string> = []): Victim => {
+  const { child, ended, stderr } = start(["serve", ...args], options)
   const directory = path.join(options.home, ".agent-secrets")
   return {
     home: options.home,

@@ -1,0 +1,37 @@
+/**
+ * The promises about crashes and full disks, a few rounds of each attack; `npm run
+ * torture` has the many.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { randomFrom } from "../torture/Attack.ts"
+import { crashRounds } from "../torture/crash.ts"
+import { diskRounds } from "../torture/disk.ts"
+
+const few = (rounds: number) => {
+  const told: Array<string> = []
+  return { rounds, random: randomFrom(4), tell: (line: string) => void told.push(line), told }
+}
+
+describe("what was acknowledged", () => {
+  it("is there after kill -9, whatever the crash left of the files", async () => {
+    const options = few(9)
+    const rows = await crashRounds(options)
+    assert.deepStrictEqual(
+      rows.filter(({ lost }) => lost > 0),
+      [],
+      options.told.join("\n")
+    )
+    assert.strictEqual(rows.length, 10)
+    assert.isAbove(rows.at(-1)?.tried ?? 0, 20)
+  })
+
+  it("has its audit entry on a full disk, and what could not be recorded was refused", async () => {
+    const options = few(6)
+    const rows = await diskRounds(options)
+    assert.deepStrictEqual(
+      rows.filter(({ lost, tried }) => lost > 0 || tried === 0),
+      [],
+      options.told.join("\n")
+    )
+  })
+})
