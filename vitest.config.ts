@@ -5,7 +5,15 @@ export default defineConfig({
   test: {
     projects: [
       // One load of the modules serves many files: loading takes longer than testing.
-      { test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/e2e/**"], isolate: false } },
+      {
+        test: {
+          name: "unit",
+          include: ["test/**/*.test.ts"],
+          exclude: ["test/e2e/**"],
+          isolate: false,
+          testTimeout: 20_000
+        }
+      },
       { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], testTimeout: 60_000, hookTimeout: 30_000 } }
     ]
   }

@@ -38,6 +38,8 @@ export interface Output {
   readonly result: unknown
   /** What goes to standard output as it is; undefined for nothing. */
   readonly text: string | undefined
+  /** Where there is a result and it is a bad one: what is wrong, beside it. */
+  readonly failure?: Failure | undefined
 }
 
 export interface Definition<F extends Flags, R> {

@@ -1,5 +1,9 @@
 /**
- * secrets audit: the last entries of the audit log.
+ * secrets audit: the last entries of the audit log, or whether it is as it was
+ * written.
+ *
+ * The entries come from the daemon. `--verify` reads the files itself, so that it
+ * works without a daemon and depends on none.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -7,8 +11,9 @@ import { AuditEntry } from "../domain/AuditEntry.ts"
 import { call } from "../rpc/client.ts"
 import { define } from "./Command.ts"
 import { fromClient, misuse } from "./Failure.ts"
-import { loadDaemon } from "./settings.ts"
+import { loadConfig, loadDaemon } from "./settings.ts"
 import { table } from "./table.ts"
+import { verify } from "./verifyAudit.ts"
 
 const Entries = Schema.Struct({ entries: Schema.Array(AuditEntry) })
 
@@ -19,9 +24,13 @@ export const audit = define({
   name: "audit",
   summary: "Show what happened last",
   arity: [0, 0],
-  flags: { tail: { type: "string", value: "N", summary: `how many entries (${tailDefault})` } },
-  examples: ["secrets audit --tail 20", "secrets audit --json"],
+  flags: {
+    tail: { type: "string", value: "N", summary: `how many entries (${tailDefault})` },
+    verify: { type: "boolean", summary: "tell whether entries were changed, removed or cut off" }
+  },
+  examples: ["secrets audit --tail 20", "secrets audit --verify", "secrets audit --json"],
   run: Effect.fnUntraced(function* (line) {
+    if (line.given("verify")) return yield* verify((yield* loadConfig(line)).auditPath)
     const tail = Number(line.text("tail") ?? tailDefault)
     if (!Number.isInteger(tail) || tail < 1)
       return yield* misuse("--tail must be a whole number above 0", "For instance: --tail 20")

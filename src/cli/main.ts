@@ -71,15 +71,16 @@ const withoutCommand = Effect.fnUntraced(function* (args: ReadonlyArray<string>)
   )
 })
 
-const succeed = (name: string, json: boolean, { result, text }: Output): number => {
-  if (json) return print(envelope({ ok: true, success: true, command: `secrets ${name}`, result }))
-  return print(text ?? "")
+const succeed = (name: string, json: boolean, { failure, result, text }: Output): number => {
+  if (!json) print(text ?? "")
+  if (failure !== undefined) return fail(name, json, failure, result)
+  return json ? print(envelope({ ok: true, success: true, command: `secrets ${name}`, result })) : exitCode.done
 }
 
-const fail = (name: string, json: boolean, failure: Failure): number => {
+const fail = (name: string, json: boolean, failure: Failure, result?: unknown): number => {
   const { code, fix, message } = failure
   if (json) {
-    print(envelope({ ok: false, success: false, command: `secrets ${name}`, error: { message, code }, fix }))
+    print(envelope({ ok: false, success: false, command: `secrets ${name}`, result, error: { message, code }, fix }))
   } else {
     process.stderr.write(`secrets ${name}: ${message}\n${fix === "" ? "" : `  ${fix}\n`}`)
   }

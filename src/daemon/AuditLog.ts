@@ -1,23 +1,33 @@
 /**
  * The audit log: what happened, in order, on the disk before anyone hears of it.
  *
- * `append` is durable when it returns; when it fails, nothing of it is in the
- * log. Appends are written one after the other, in the order they were asked
- * for. The log alone tells which leases are active, so a position in it marks
- * how far a checkpoint of the leases reaches.
+ * `append` is durable when it returns; when it fails, nothing of it is in the log.
+ * Appends are written in the order they were asked for, all that wait with one
+ * flush, each entry chained to the one before (`AuditChain`). A file that has grown to its limit
+ * becomes an archive; the chain and every way of reading go on through it. The log
+ * alone tells which leases are active, so a position in it marks how far a
+ * checkpoint of the leases reaches.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
+import { chainedFromLine, genesis, link, sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../domain/AuditEntry.ts"
-import { fileMended, fromLine, toLine } from "../domain/AuditEntry.ts"
-import { fromMillis } from "../domain/Timestamp.ts"
+import { auditDamaged, fileMended, fromLine, toLine } from "../domain/AuditEntry.ts"
+import { standardRotation } from "../domain/Config.ts"
+import { fromMillis, zero } from "../domain/Timestamp.ts"
+import { openHead, readHead } from "./auditHead.ts"
+import { auditStart } from "./auditStart.ts"
 import type { FileFault } from "./durableFile.ts"
+import type { Fate } from "./LogFile.ts"
 import * as LogFile from "./LogFile.ts"
+import { lastLineOf } from "./logReader.ts"
+import type { TornTail } from "./tornTail.ts"
 
 /** The log could not be read or written. */
 export class AuditLogError extends Data.TaggedError("AuditLogError")<{
@@ -33,59 +43,107 @@ export class AuditLogError extends Data.TaggedError("AuditLogError")<{
 
 /** A place between two entries. */
 export interface AuditPosition {
-  /** Bytes before it. */
-  readonly offset: number
-  /** The line that ends there, without its line feed; empty at the beginning. It ties the position to this log. */
+  /** The number of the entry before it; 0 at the beginning. */
+  readonly seq: number
+  /** SHA-256 of that entry's line, with its line feed. It ties the position to this log. */
   readonly line: string
-  /** Changes when the log becomes another one while the daemon runs: moved away, or cut short. */
+  /** The time of that entry. */
+  readonly at: string
+  /** Changes when somebody else moves the log away or cuts it short while the daemon runs. */
   readonly generation: number
 }
 
 export class AuditLog extends Context.Service<
   AuditLog,
   {
-    /** Writes the facts, stamped with the present, with one flush; gives the position behind them. */
+    /** Writes the facts, stamped with the present; gives a position behind them. Cannot be interrupted. */
     readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
     /** The last `count` entries, oldest first. Lines that are not entries are passed over. */
     readonly tail: (count: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
-    /** The entries behind a position; none if this log does not have that line at that place. */
+    /** The chained entries behind a position, oldest first; none if this log does not have that position. */
     readonly since: (
-      offset: number,
-      isLine: (line: string) => boolean
+      position: Pick<AuditPosition, "seq" | "line">
     ) => Effect.Effect<Option.Option<ReadonlyArray<AuditEntry>>, AuditLogError>
     /** The position behind the last entry. */
-    readonly position: Effect.Effect<AuditPosition, AuditLogError>
+    readonly position: Effect.Effect<AuditPosition>
+    /** Says that nobody needs the entries up to this number to know the leases, so rotation may drop them. */
+    readonly release: (seq: number) => Effect.Effect<void>
+    /** Looks where the file of its name is now, and goes on there. */
+    readonly reopen: Effect.Effect<void, AuditLogError>
   }
 >()("agent-secrets/AuditLog") {
-  /** The log in a file. A torn last line is mended, and the mending is the first new entry. */
-  static readonly layer = (path: string) =>
+  /** The log in a file. A torn last line is mended; that and all else that is found wrong are the first new entries. */
+  static readonly layer = (path: string, rotation = standardRotation) =>
     Layer.effect(
       AuditLog,
       Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         const { log, torn } = yield* LogFile.open(path, (line) => Option.isSome(fromLine(line)), now)
+        const start = yield* auditStart(log, yield* readHead(path))
+        const writeHead = yield* openHead(path)
         const one = yield* Semaphore.make(1)
-        let last: AuditPosition | undefined
+        let { first, head } = start
+        let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zero.text }
+        let released = 0
+        let rotates = true
+        /** What was found out about the file and is not written yet. */
+        let untold: ReadonlyArray<AuditFact> = []
+        const waiting: Array<Waiting> = []
 
-        const readLast = Effect.fnUntraced(function* (offset: number) {
-          let found = ""
-          yield* log.backwards((line) => {
-            found = line
-            return false
-          }, offset)
-          return found
-        }, Effect.mapError(readFailed))
+        const positionNow = (): AuditPosition => ({
+          seq: last.seq,
+          line: last.line,
+          at: last.timestamp,
+          generation: log.generation()
+        })
 
-        const append = Effect.fn("AuditLog.append")(function* (facts: ReadonlyArray<AuditFact>) {
-          const at = fromMillis(yield* Clock.currentTimeMillis)
-          const lines = facts.map((fact) => toLine(fact, at))
-          yield* Effect.mapError(
-            log.append(lines.join("")),
-            (cause) => new AuditLogError({ operation: "append", cause })
+        /** Drops an archive when no start needs it any more. */
+        const mayGo = (archive: string): boolean => {
+          const youngest = Option.getOrUndefined(chainedFromLine(lastLineOf(archive)))
+          if (youngest !== undefined && youngest.seq > released) return false
+          first = Math.max(first, (youngest?.seq ?? 0) + 1)
+          return true
+        }
+
+        const rotateIfFull = Effect.fnUntraced(function* (more: number) {
+          if (log.size() === 0 || log.size() + more <= rotation.maxSize) return
+          const failure = yield* Effect.flip(log.rotate(rotation.maxFiles, mayGo)).pipe(
+            Effect.orElseSucceed(() => undefined)
           )
-          last = { offset: log.size(), line: lines.at(-1)?.slice(0, -1) ?? "", generation: log.generation() }
-          return last
-        }, Semaphore.withPermit(one))
+          if (failure !== undefined && rotates) yield* Effect.logWarning(`${failure.message}; the audit log grows on`)
+          rotates = failure === undefined
+        })
+
+        const write = Effect.fnUntraced(function* (given: ReadonlyArray<AuditFact>) {
+          untold = [...untold, ...(yield* tellOfFate(yield* log.follow))]
+          const facts = [...untold, ...given]
+          if (facts.length === 0) return
+          const at = fromMillis(yield* Clock.currentTimeMillis)
+          const { head: next, text } = link(facts, at, head)
+          yield* rotateIfFull(text.length)
+          yield* log.append(text)
+          untold = []
+          head = next
+          last = { seq: next.seq, line: next.hash, timestamp: at.text }
+          writeHead({ seq: next.seq, hash: next.hash, first })
+        })
+
+        /** Writes all that wait, and tells each of them how it went. */
+        const writeWaiting = Effect.gen(function* () {
+          const group = waiting.splice(0)
+          const exit = yield* Effect.exit(Effect.mapError(write(group.flatMap(({ facts }) => facts)), appendFailed))
+          for (const one of group) one.written = Exit.map(exit, positionNow)
+        })
+
+        const append = (facts: ReadonlyArray<AuditFact>) =>
+          Effect.suspend(() => {
+            const mine: Waiting = { facts, written: undefined }
+            waiting.push(mine)
+            const mineWritten = Effect.suspend(() => mine.written ?? Effect.die("an append was passed over"))
+            // Whoever comes first writes for all; the others find it done.
+            const inTurn = Effect.suspend(() => (mine.written === undefined ? writeWaiting : Effect.void))
+            return Effect.andThen(Semaphore.withPermit(one)(inTurn), mineWritten)
+          }).pipe(Effect.uninterruptible, Effect.withSpan("AuditLog.append"))
 
         const tail = Effect.fn("AuditLog.tail")(function* (count: number) {
           const entries: Array<AuditEntry> = []
@@ -99,45 +157,84 @@ export class AuditLog extends Context.Service<
           return entries.toReversed()
         }, Effect.mapError(readFailed))
 
-        const since = Effect.fn("AuditLog.since")(function* (offset: number, isLine: (line: string) => boolean) {
-          if (offset > log.size() || !isLine(yield* readLast(offset))) return Option.none()
-          const lines = yield* Effect.mapError(log.forwards(offset), readFailed)
-          return Option.some(lines.flatMap((line) => Option.toArray(fromLine(line))))
-        })
+        const since = Effect.fn("AuditLog.since")(function* (position: Pick<AuditPosition, "seq" | "line">) {
+          const entries: Array<AuditEntry> = []
+          let isThere = position.seq === 0
+          yield* log.backwards((line) => {
+            const entry = chainedFromLine(line)
+            if (Option.isNone(entry)) return true
+            if (entry.value.seq > position.seq) entries.push(entry.value)
+            else isThere = entry.value.seq === position.seq && sha256(`${line}\n`) === position.line
+            return entry.value.seq > position.seq
+          })
+          return isThere ? Option.some(entries.toReversed()) : Option.none()
+        }, Effect.mapError(readFailed))
 
-        const position = Effect.gen(function* () {
-          const offset = log.size()
-          return last ?? { offset, line: yield* readLast(offset), generation: log.generation() }
+        const found = [...tornFacts(torn), ...(start.damage === undefined ? [] : [auditDamaged(start.damage)])]
+        for (const { details } of found) yield* Effect.logWarning(`audit log: ${details}`)
+        yield* Effect.ignore(append(found))
+        return AuditLog.of({
+          append,
+          tail,
+          since,
+          position: Effect.sync(positionNow),
+          release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
+          reopen: Effect.asVoid(append([]))
         })
-
-        if (torn !== undefined) {
-          const what = torn.savedAs === undefined ? "a line feed was missing" : `saved as ${torn.savedAs}`
-          const details = `the last line of the audit log was torn after ${torn.bytes} bytes: ${what}`
-          yield* Effect.logWarning(details)
-          yield* Effect.ignore(append([fileMended(details)]))
-        }
-        return AuditLog.of({ append, tail, since, position })
       })
     )
 
-  /** The log in memory, for tests. */
+  /** The log in memory, for tests; it is not chained. */
   static readonly layerMemory = Layer.sync(AuditLog, () => {
-    const entries: Array<string> = []
-    const position = Effect.sync(() => ({ offset: entries.length, line: entries.at(-1) ?? "", generation: 0 }))
-    const read = (from: number, to?: number) =>
-      entries.slice(from, to).flatMap((line) => Option.toArray(fromLine(line)))
+    const lines: Array<string> = []
+    const lineAt = (seq: number) => sha256(lines[seq - 1] ?? "")
+    const position = Effect.sync(() => ({
+      seq: lines.length,
+      line: lineAt(lines.length),
+      at: zero.text,
+      generation: 0
+    }))
+    const read = (from: number) => lines.slice(from).flatMap((line) => Option.toArray(fromLine(line)))
     return AuditLog.of({
       append: (facts) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          for (const fact of facts) entries.push(toLine(fact, fromMillis(now)).slice(0, -1))
+          for (const fact of facts) lines.push(toLine(fact, fromMillis(now)))
           return position
         }),
       tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),
-      since: (offset, isLine) =>
-        Effect.sync(() => (isLine(entries[offset - 1] ?? "") ? Option.some(read(offset)) : Option.none())),
-      position
+      since: ({ line, seq }) =>
+        Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
+      position,
+      release: () => Effect.void,
+      reopen: Effect.void
     })
   })
 }
 
+/** Facts on their way into the log, and what became of them. */
+interface Waiting {
+  readonly facts: ReadonlyArray<AuditFact>
+  written: Exit.Exit<AuditPosition, AuditLogError> | undefined
+}
+
+const appendFailed = (cause: FileFault) => new AuditLogError({ operation: "append", cause })
 const readFailed = (cause: FileFault) => new AuditLogError({ operation: "read", cause })
+
+const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> => {
+  if (torn === undefined) return []
+  const what = torn.savedAs === undefined ? "a line feed was missing" : `saved as ${torn.savedAs}`
+  return [fileMended(`the last line of the audit log was torn after ${torn.bytes} bytes: ${what}`)]
+}
+
+/** What somebody did to the file under the daemon is told in the log and to whoever reads the daemon's own. */
+const tellOfFate = Effect.fnUntraced(function* (fate: Fate) {
+  const damage = {
+    Same: () => undefined,
+    Moved: () => "it was moved away or removed while the daemon ran; it goes on in a new file",
+    Shorter: (bytes: number) => `its last ${bytes} bytes were cut off by somebody else while the daemon ran`,
+    Longer: (bytes: number) => `somebody else wrote ${bytes} bytes into it while the daemon ran`
+  }[fate._tag]("bytes" in fate ? fate.bytes : 0)
+  if (damage === undefined) return []
+  yield* Effect.logWarning(`audit log: ${damage}`)
+  return [auditDamaged(damage)]
+})

@@ -38,6 +38,7 @@ import { RotationHook } from "./RotationHook.ts"
 import { SecretStore } from "./SecretStore.ts"
 import { startOver } from "./startOver.ts"
 import { status } from "./status.ts"
+import { watchSink } from "./sinkWatch.ts"
 import type { StoreMemory } from "./storeFiles.ts"
 import { sweep, sweepForever } from "./sweep.ts"
 
@@ -63,7 +64,10 @@ const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOp
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
   const serving = serve({ startedAt: instance.startedAt, ttlPolicy: config.ttl, heartbeat: heartbeat.status })
-  return yield* Effect.all([serving, sweepForever, heartbeat.watch], { concurrency: "unbounded", discard: true }).pipe(
+  return yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch], {
+    concurrency: "unbounded",
+    discard: true
+  }).pipe(
     Effect.andThen(Effect.never),
     Effect.raceFirst(Effect.as(restart.requested, "restart" as const)),
     Effect.raceFirst(Effect.as(Effect.tap(instance.replaced, Effect.logError), "directory replaced" as const)),
@@ -79,7 +83,7 @@ const layers = (config: Config, { environment }: DaemonOptions, memory: StoreMem
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(lastEntry),
     Layer.provideMerge(OtelSink.layer(environment)),
-    Layer.provideMerge(AuditLog.layer(config.auditPath)),
+    Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
     Layer.provideMerge(Instance.layer(instancePaths(config), anew))
   )
 

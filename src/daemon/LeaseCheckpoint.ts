@@ -8,9 +8,9 @@
  * comes, so whichever is there after a crash is bound.
  *
  * Where the log is another one by now, moved away or cut short, its entries that
- * are younger than the binding are replayed. Where leases.json is gone, the log
- * tells everything. Where it is one that we did not write, the predecessor did, and
- * it alone counts.
+ * are younger than the binding are replayed. Where leases.json is gone or cannot be
+ * read, the log tells everything. Where it is one that we did not write, the
+ * predecessor did, and it alone counts.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -20,8 +20,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
+import { sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry } from "../domain/AuditEntry.ts"
-import { fileMended, fromLine } from "../domain/AuditEntry.ts"
+import { fileMended } from "../domain/AuditEntry.ts"
 import { stringify } from "../domain/goText.ts"
 import type { Lease } from "../domain/Lease.ts"
 import { fromRow, Row, toRow } from "../domain/Lease.ts"
@@ -29,7 +30,7 @@ import { replay } from "../domain/replay.ts"
 import { parse, zero } from "../domain/Timestamp.ts"
 import type { AuditLogError, AuditPosition } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
-import { type FileFault, readIfPresent, renameDurably, replaceFile } from "./durableFile.ts"
+import { type FileFault, readIfPresent, replaceFile } from "./durableFile.ts"
 
 /** Leases as they were when the audit log had reached a position. */
 export interface Snapshot {
@@ -51,16 +52,16 @@ export interface LeaseCheckpoint {
 const Binding = Schema.Struct({
   /** SHA-256 of leases.json in hexadecimal, or "absent". */
   leases: Schema.String,
-  /** Bytes of audit.log that leases.json accounts for. */
-  offset: Schema.Int,
-  /** SHA-256 of the line that ends at the offset. */
+  /** The number of the last entry of the audit log that leases.json accounts for. */
+  seq: Schema.Int,
+  /** SHA-256 of that entry's line. */
   line: Schema.String,
-  /** The time of that line; the zero time if there is none. */
+  /** The time of that entry; the zero time if there is none. */
   at: Schema.String
 })
 type Binding = typeof Binding.Type
 
-const BindingFile = Schema.Struct({ version: Schema.Literal(1), checkpoints: Schema.Array(Binding) })
+const BindingFile = Schema.Struct({ version: Schema.Literal(2), checkpoints: Schema.Array(Binding) })
 const decodeBindings = Schema.decodeUnknownOption(Schema.fromJsonString(BindingFile))
 const decodeRows = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Unknown))))
 const decodeRow = Schema.decodeUnknownOption(Row)
@@ -77,9 +78,9 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   const contents = yield* readIfPresent(leasesPath)
   const inFile = yield* readLeases(leasesPath, contents)
   const known = yield* readBindings(leasesPath)
-  const found = contents === undefined ? absent : sha256(contents)
+  const found = contents === undefined || inFile === undefined ? absent : sha256(contents)
   const bound = known.findLast((one) => one.leases === found)
-  const entries = yield* entriesAfter(bound, contents === undefined && known.length > 0)
+  const { entries, isWhole } = yield* entriesAfter(bound, inFile === undefined && known.length > 0)
 
   /** The binding of the leases.json that is on the disk: it stays in the side file until another one is there. */
   let current = bound ?? binding(found, yield* audit.position)
@@ -89,9 +90,10 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
     // What is on the disk now is where our log begins to count. A full disk is no reason not to start.
     yield* writeBindings(leasesPath, [current]).pipe(Effect.catch((fault) => Effect.logWarning(fault.message)))
   }
+  if (isWhole) yield* audit.release(current.seq)
   return {
-    leases: replay(inFile, entries),
-    behind: entries.length > 0,
+    leases: replay(inFile ?? [], entries),
+    behind: entries.length > 0 || !isWhole,
     write: Effect.fn("LeaseCheckpoint.write")(
       function* ({ leases, position, sequence }: Snapshot) {
         if (sequence < written) return
@@ -101,6 +103,7 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
         yield* replaceFile(leasesPath, pieces)
         current = next
         written = sequence
+        yield* audit.release(next.seq)
       },
       Semaphore.withPermit(one),
       Effect.uninterruptible
@@ -108,40 +111,51 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   }
 })
 
-/** What the log says happened after a checkpoint. */
+/** What the log says happened after a checkpoint, and whether that is all of it. */
 const entriesAfter = Effect.fnUntraced(function* (bound: Binding | undefined, isGone: boolean) {
   const audit = yield* AuditLog
-  if (bound === undefined) return isGone ? yield* audit.tail(replayedAtMost) : []
-  const entries = yield* audit.since(bound.offset, (line) => sha256(line) === bound.line)
-  if (Option.isSome(entries)) return entries.value
+  if (bound === undefined) {
+    return { entries: isGone ? yield* audit.tail(replayedAtMost) : [], isWhole: !isGone }
+  }
+  const since = yield* audit.since(bound)
+  if (Option.isSome(since)) return { entries: since.value, isWhole: true }
   const from = Option.getOrElse(parse(bound.at), () => zero).millis
-  return (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
+  const entries = (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
+  return { entries, isWhole: false }
 })
 
 const timeOf = (entry: AuditEntry): number => Option.getOrElse(parse(entry.timestamp), () => zero).millis
 
-/** A lease file or a lease that cannot be read is set aside and reported: it records the past and must not end the present. */
+/**
+ * The leases of the file; undefined where there is none, or none that can be read. A file or a lease that cannot be read is
+ * set aside and reported: it records the past and must not end the present.
+ */
 const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Buffer | undefined) {
-  if (contents === undefined) return []
+  if (contents === undefined) return undefined
   const rows = decodeRows(contents.toString("utf8"))
   const leases: Array<Lease> = []
-  let unreadable = Option.isNone(rows) ? 1 : 0
+  let unreadable = 0
   for (const row of Option.getOrElse(rows, () => null) ?? []) {
     const decoded = decodeRow(row)
     const lease = Option.flatMap(decoded, fromRow)
     if (Option.isNone(lease) || Option.isNone(decoded)) unreadable += 1
     else if (decoded.value.revoked !== true) leases.push(lease.value)
   }
-  if (unreadable > 0) {
-    const aside = `${leasesPath}.damaged-${yield* Clock.currentTimeMillis}`
-    yield* Option.isNone(rows) ? renameDurably(leasesPath, aside) : replaceFile(aside, [contents])
-    const details = Option.isNone(rows)
-      ? `leases.json was not readable and is kept as ${aside}`
-      : `${unreadable} leases in leases.json were not readable; the file is kept as ${aside}`
-    yield* Effect.logWarning(details)
-    yield* Effect.flatMap(AuditLog, (audit) => audit.append([fileMended(details)]))
-  }
-  return leases
+  if (Option.isNone(rows)) yield* setAside(leasesPath, "leases.json was not readable", contents)
+  else if (unreadable > 0)
+    yield* setAside(leasesPath, `${unreadable} leases in leases.json were not readable`, contents)
+  return Option.isNone(rows) ? undefined : leases
+})
+
+/** Keeps what could not be read; a full disk, where it cannot be kept, is no reason not to start. */
+const setAside = Effect.fnUntraced(function* (leasesPath: string, what: string, contents: Buffer) {
+  const aside = `${leasesPath}.damaged-${yield* Clock.currentTimeMillis}`
+  const details = `${what}; the file is kept as ${aside}`
+  yield* Effect.logWarning(details)
+  yield* replaceFile(aside, [contents]).pipe(
+    Effect.andThen(Effect.flatMap(AuditLog, (audit) => audit.append([fileMended(details)]))),
+    Effect.catch((fault) => Effect.logWarning(fault.message))
+  )
 })
 
 /** The text of leases.json in the predecessor's form, in pieces, with its hash. */
@@ -211,13 +225,6 @@ const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<Binding>,
   )
 
 const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<Binding>) =>
-  replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 1, checkpoints })}\n`, "utf8")])
+  replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 2, checkpoints })}\n`, "utf8")])
 
-const binding = (leases: string, { line, offset }: AuditPosition): Binding => ({
-  leases,
-  offset,
-  line: sha256(line),
-  at: Option.match(fromLine(line), { onNone: () => zero.text, onSome: (entry) => entry.timestamp })
-})
-
-const sha256 = (data: string | Uint8Array): string => createHash("sha256").update(data).digest("hex")
+const binding = (leases: string, { at, line, seq }: AuditPosition): Binding => ({ leases, seq, line, at })

@@ -2,32 +2,45 @@
  * An append-only file of lines: what is appended is on the disk when `append`
  * returns, or it is not in the file at all.
  *
- * It knows bytes and lines, not what they mean. It has one writer, which appends
- * one text at a time. Reading goes in pieces over what was there when the reading
- * began, and never holds up an append.
+ * It knows bytes and lines, not what they mean. It has one writer, which appends one
+ * text at a time. Reading goes backwards in pieces (`LogReader`) over what was there
+ * when it began, through the archives too, and never holds up an append.
  *
- * A file that was renamed or removed under the writer is noticed before the next
- * append, which then goes to a new file of the old name.
+ * Somebody else may move the file away, cut it short or write into it. That is seen
+ * when the writer looks (`follow`), which it does before each append; what somebody
+ * took away is not brought back.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { attempt, FileFault } from "./durableFile.ts"
+import { FileFault } from "./durableFile.ts"
+import { LogArchives } from "./logArchives.ts"
+import { type Lines, readBackwards } from "./logReader.ts"
 import type { TornTail } from "./tornTail.ts"
 import { mendTail } from "./tornTail.ts"
+
+/** What somebody else did to the file since it was last looked at, and by how many bytes. */
+export type Fate =
+  | { readonly _tag: "Same" }
+  | { readonly _tag: "Moved" }
+  | { readonly _tag: "Shorter" | "Longer"; readonly bytes: number }
 
 export interface LogFile {
   /** Length in bytes of what is durably there. */
   readonly size: () => number
-  /** Counts the files there were under this name, and how often one was cut short by somebody else. */
+  /** Counts how often the file was moved away or cut short by somebody else. */
   readonly generation: () => number
+  /** Goes on where the file of this name is now, and tells what became of it. */
+  readonly follow: Effect.Effect<Fate, FileFault>
   /** Appends whole lines with one write and one fdatasync. On failure the file is cut back to its old length. */
   readonly append: (text: string) => Effect.Effect<void, FileFault>
-  /** Lines from the one that ends at `end` (default: the last) backwards, for as long as `take` says true. */
-  readonly backwards: (take: (line: string) => boolean, end?: number) => Effect.Effect<void, FileFault>
-  /** The lines from a byte offset to the end, in order. */
-  readonly forwards: (offset: number) => Effect.Effect<ReadonlyArray<string>, FileFault>
+  /** Makes the file the youngest archive, goes on in an empty one, and drops what is too old. On failure it stays. */
+  readonly rotate: (keep: number, mayGo: (archive: string) => boolean) => Effect.Effect<void, FileFault>
+  /** The archives, oldest first, and the file itself. */
+  readonly files: () => ReadonlyArray<string>
+  /** Lines from the last one backwards, for as long as `take` says true. */
+  readonly backwards: (take: Lines) => Effect.Effect<void, FileFault>
 }
 
 /**
@@ -45,10 +58,11 @@ export const open = (
       ({ file }) => Effect.sync(() => retire(file))
     )
     const torn = yield* attemptSync("mend", path, () => mendTail(path, holder.file, isLine, now))
-    return { log: make(path, holder), torn }
+    const archives = yield* attemptSync("look beside", path, () => new LogArchives(path))
+    return { log: make(path, holder, archives), torn }
   })
 
-interface OpenFile {
+export interface OpenFile {
   readonly fd: number
   readonly device: number
   readonly inode: number
@@ -59,14 +73,13 @@ interface OpenFile {
   retired: boolean
 }
 
-const pieceLength = 64 * 1024
-const lineFeed = 0x0a
-
 const attemptSync = <A>(operation: string, path: string, run: () => A): Effect.Effect<A, FileFault> =>
   Effect.try({ try: run, catch: (cause) => new FileFault({ operation, path, cause }) })
 
-const openFile = (path: string): OpenFile => {
-  const fd = fs.openSync(path, fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_APPEND, 0o600)
+const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants
+
+const openFile = (path: string, flags = 0): OpenFile => {
+  const fd = fs.openSync(path, O_RDWR | O_CREAT | O_APPEND | flags, 0o600)
   const stat = fs.fstatSync(fd)
   if (!stat.isFile()) {
     fs.closeSync(fd)
@@ -86,15 +99,16 @@ const release = (file: OpenFile): void => {
   if (file.retired && file.readers === 0) fs.closeSync(file.fd)
 }
 
-/** What a log rotator did to the file: nothing, cut it short in place, or moved it away. */
-const lookAtPath = (path: string, file: OpenFile): "same" | "shorter" | "moved" => {
+const lookAtPath = (path: string, file: OpenFile): Fate => {
   const found = fs.statSync(path, { throwIfNoEntry: false })
-  if (found?.dev !== file.device || found.ino !== file.inode) return "moved"
-  return found.size < file.size ? "shorter" : "same"
+  if (found?.dev !== file.device || found.ino !== file.inode) return { _tag: "Moved" }
+  const bytes = found.size - file.size
+  if (bytes === 0) return { _tag: "Same" }
+  return { _tag: bytes < 0 ? "Shorter" : "Longer", bytes: Math.abs(bytes) }
 }
 
 const flushDirectory = (directory: string): void => {
-  const fd = fs.openSync(directory, fs.constants.O_RDONLY)
+  const fd = fs.openSync(directory, O_RDONLY)
   try {
     fs.fsyncSync(fd)
   } finally {
@@ -102,33 +116,53 @@ const flushDirectory = (directory: string): void => {
   }
 }
 
-const make = (path: string, holder: { file: OpenFile }): LogFile => {
+const make = (path: string, holder: { file: OpenFile }, archives: LogArchives): LogFile => {
   /** Set while bytes of a failed append may still be behind the end. */
   let dirty = false
+  let generation = 0
 
   const cutBack = () => {
     fs.ftruncateSync(holder.file.fd, holder.file.size)
     dirty = false
   }
 
-  let generation = 0
+  const goOnIn = (next: OpenFile) => {
+    retire(holder.file)
+    holder.file = next
+    dirty = false
+    flushDirectory(dirname(path))
+  }
 
-  /** Goes on where the file of this name is now; what somebody took away is not ours to bring back. */
-  const follow = () => {
-    const state = lookAtPath(path, holder.file)
-    if (state === "shorter") holder.file.size = fs.fstatSync(holder.file.fd).size
+  const follow = (): Fate => {
     if (dirty) cutBack()
-    if (state === "moved") {
-      const old = holder.file
-      holder.file = openFile(path)
-      retire(old)
-      flushDirectory(dirname(path))
+    const fate = lookAtPath(path, holder.file)
+    if (fate._tag === "Moved") {
+      goOnIn(openFile(path))
+      archives.look()
+    } else if (fate._tag !== "Same") {
+      holder.file.size = fs.fstatSync(holder.file.fd).size
     }
-    if (state !== "same") generation += 1
+    if (fate._tag === "Moved" || fate._tag === "Shorter") generation += 1
+    return fate
+  }
+
+  const rotate = (keep: number, mayGo: (archive: string) => boolean) => {
+    // The new file is there before the old one gives up its name: a system that has none to give leaves all as it is.
+    const fresh = `${path}.new`
+    fs.rmSync(fresh, { force: true })
+    const next = openFile(fresh, O_EXCL)
+    try {
+      archives.take()
+      fs.renameSync(fresh, path)
+    } catch (cause) {
+      retire(next)
+      throw cause
+    }
+    goOnIn(next)
+    archives.drop(keep, mayGo)
   }
 
   const write = (bytes: Uint8Array) => {
-    follow()
     dirty = true
     for (let written = 0; written < bytes.length;) {
       written += fs.writeSync(holder.file.fd, bytes, written, bytes.length - written)
@@ -156,72 +190,30 @@ const make = (path: string, holder: { file: OpenFile }): LogFile => {
     )
   }
 
-  /** Reads the file of this moment, whatever becomes of it meanwhile. */
-  const reading = <A>(use: (file: OpenFile) => Effect.Effect<A, FileFault>) =>
+  /** Reads the file of this moment and the archives behind it, whatever becomes of them meanwhile. */
+  const backwards = (take: Lines) =>
     Effect.acquireUseRelease(
       Effect.sync(() => {
         holder.file.readers += 1
-        return holder.file
+        return { file: holder.file, size: holder.file.size, older: archives.all() }
       }),
-      use,
-      (file) => Effect.sync(() => release(file))
+      ({ file, older, size }) => readBackwards(path, { fd: file.fd, size }, older, archives, take),
+      ({ file }) => Effect.sync(() => release(file))
     )
 
   return {
     size: () => holder.file.size,
+    files: () => [
+      ...archives
+        .all()
+        .map((archive) => archives.pathOf(archive))
+        .toReversed(),
+      path
+    ],
     generation: () => generation,
+    follow: attemptSync("append to", path, follow),
     append,
-    backwards: (take, end) => reading((file) => readBackwards(path, file, take, end ?? file.size)),
-    forwards: (offset) => reading((file) => readForwards(path, file, offset))
+    rotate: (keep, mayGo) => attemptSync("rotate", path, () => rotate(keep, mayGo)),
+    backwards
   }
 }
-
-const readBackwards = Effect.fnUntraced(function* (
-  path: string,
-  file: OpenFile,
-  take: (line: string) => boolean,
-  end: number
-) {
-  let rest: Buffer = Buffer.alloc(0)
-  let position = end
-  while (position > 0) {
-    const length = Math.min(pieceLength, position)
-    position -= length
-    const piece = Buffer.concat([yield* read(path, file, position, length), rest])
-    let lineEnd = piece.length
-    while (lineEnd > 0) {
-      const before = piece.lastIndexOf(lineFeed, lineEnd - 1)
-      if (before < 0) break
-      const line = piece.toString("utf8", before + 1, lineEnd)
-      if (line !== "" && !take(line)) return
-      lineEnd = before
-    }
-    rest = piece.subarray(0, lineEnd)
-  }
-  if (rest.length > 0) take(rest.toString("utf8"))
-})
-
-const readForwards = Effect.fnUntraced(function* (path: string, file: OpenFile, offset: number) {
-  const pieces: Array<Buffer> = []
-  const end = file.size
-  for (let position = offset; position < end;) {
-    const piece = yield* read(path, file, position, Math.min(pieceLength, end - position))
-    if (piece.length === 0) break
-    pieces.push(piece)
-    position += piece.length
-  }
-  return Buffer.concat(pieces)
-    .toString("utf8")
-    .split("\n")
-    .filter((line) => line !== "")
-})
-
-const read = (path: string, file: OpenFile, position: number, length: number) =>
-  attempt("read", path, () => {
-    const piece = Buffer.alloc(length)
-    return new Promise<Buffer>((resolve, reject) =>
-      fs.read(file.fd, piece, 0, length, position, (cause, count) =>
-        cause === null ? resolve(piece.subarray(0, count)) : reject(cause)
-      )
-    )
-  }).pipe(Effect.uninterruptible)

@@ -13,7 +13,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import { restartRequested } from "../domain/AuditEntry.ts"
+import { refused, restartRequested } from "../domain/AuditEntry.ts"
 import { format, millisecond, second } from "../domain/GoDuration.ts"
 import { fromMillis, parse } from "../domain/Timestamp.ts"
 import { AuditLog } from "./AuditLog.ts"
@@ -53,9 +53,14 @@ export class Restart extends Context.Service<
 
         const one = yield* Semaphore.make(1)
 
+        const refuse = (reason: string) =>
+          Effect.andThen(
+            Effect.ignore(audit.append([refused(restartRequested, reason)])),
+            Effect.fail(new RestartRefused({ reason }))
+          )
+
         const request = Effect.gen(function* () {
-          if (Deferred.isDoneUnsafe(asked))
-            return yield* new RestartRefused({ reason: "daemon restart is already pending" })
+          if (Deferred.isDoneUnsafe(asked)) return yield* refuse("daemon restart is already pending")
           const now = yield* Clock.currentTimeMillis
           const file = yield* readIfPresent(coolDownPath)
           const last = file === undefined ? Option.none() : decodeCoolDown(file.toString("utf8"))
@@ -65,9 +70,7 @@ export class Restart extends Context.Service<
             onSome: ({ millis }) => coolDown - BigInt(now - millis) * millisecond
           })
           if (left > 0n && left <= coolDown) {
-            return yield* new RestartRefused({
-              reason: `daemon restart is cooling down; retry after ${format(left)}`
-            })
+            return yield* refuse(`daemon restart is cooling down; retry after ${format(left)}`)
           }
           yield* audit.append([restartRequested])
           const contents = `${JSON.stringify({ requested_at: fromMillis(now).text })}\n`

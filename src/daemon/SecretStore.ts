@@ -16,10 +16,12 @@ import type { AuditFact } from "../domain/AuditEntry.ts"
 import {
   changeFailed,
   fileMended,
+  refused,
   secretAdded,
   secretDeleted,
   secretRotated,
   secretUpdated,
+  storeInitialized,
   storeWiped
 } from "../domain/AuditEntry.ts"
 import type { Secret, SecretInfo } from "../domain/Secret.ts"
@@ -89,8 +91,8 @@ export class SecretStore extends Context.Service<
       SecretStore,
       Effect.gen(function* () {
         const { document, forgetBackup, origin, save } = yield* openStore(paths, memory)
-        if (origin === "rescued") yield* tellOfRescue(paths, document.secrets.size)
-        const seen = origin === "initialized" ? origin : "loaded"
+        yield* tellOf(origin, paths, document.secrets.size)
+        const seen = origin === "rescued" ? "loaded" : origin
         return yield* make(document, seen, (next) => written(save(next)), written(forgetBackup))
       })
     )
@@ -102,10 +104,21 @@ export class SecretStore extends Context.Service<
   )
 }
 
-const tellOfRescue = Effect.fnUntraced(function* (paths: StorePaths, count: number) {
+const because = { SecretExists: "secret already exists", SecretNotFound: "secret not found" } as const
+
+/** Records what an opening did to the files. */
+const tellOf = Effect.fnUntraced(function* (
+  origin: "loaded" | "initialized" | "rescued",
+  paths: StorePaths,
+  count: number
+) {
+  if (origin === "loaded") return
+  const audit = yield* AuditLog
+  if (origin === "initialized") {
+    return yield* Effect.ignore(audit.append([storeInitialized("a new key and an empty store were made")]))
+  }
   const details = `the store was gone; its ${count} secrets were written to ${paths.secrets} from memory, with the same key`
   yield* Effect.logWarning(details)
-  const audit = yield* AuditLog
   yield* Effect.ignore(audit.append([fileMended(details)]))
 })
 
@@ -137,15 +150,20 @@ const make = Effect.fnUntraced(function* (
     document = next
   }, Effect.uninterruptible)
 
+  /** Records that something was not done. That it was not stands, whether or not it can be recorded. */
+  const refuse = <E extends SecretExists | SecretNotFound>(asked: AuditFact, reason: E) =>
+    Effect.andThen(Effect.ignore(audit.append([refused(asked, because[reason._tag])])), Effect.fail(reason))
+
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
-    if (document.secrets.has(secret.name)) return yield* new SecretExists({ name: secret.name })
+    const { name } = secret
+    if (document.secrets.has(name)) return yield* refuse(secretAdded(name), new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zero, foreign: {} }
     yield* change(secretAdded(secret.name), (secrets) => secrets.set(secret.name, added))
   }, Semaphore.withPermit(one))
 
   const edit = Effect.fnUntraced(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
-    const found = yield* find(name)
+    const found = yield* find(name).pipe(Effect.catch((reason) => refuse(fact, reason)))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }
     yield* change(fact, (secrets) => secrets.set(name, next))
@@ -174,7 +192,7 @@ const make = Effect.fnUntraced(function* (
   }).pipe(Semaphore.withPermit(one))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
-    yield* find(name)
+    yield* find(name).pipe(Effect.catch((reason) => refuse(secretDeleted(name), reason)))
     yield* change(secretDeleted(name), (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(one))
 

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
 import { randomUUID } from "node:crypto"
-import { leaseAcquired, leaseRefused, leaseReplaced } from "../domain/AuditEntry.ts"
+import { leaseAcquired, leaseRefused, leaseReplaced, ttlTooLong } from "../domain/AuditEntry.ts"
 import type { GoDuration } from "../domain/GoDuration.ts"
 import type { Lease } from "../domain/Lease.ts"
 import { make } from "../domain/Lease.ts"
@@ -49,9 +49,10 @@ export const acquire = Effect.fn("acquire")(function* (
 
   const grant = leases.transaction(
     Effect.fnUntraced(function* (held) {
-      const { value } = yield* secrets.get(secretName)
+      const refuse = (reason: string) => Effect.sync(() => held.record(leaseRefused(secretName, clientId, reason)))
+      const { value } = yield* Effect.tapError(secrets.get(secretName), () => refuse("secret not found"))
       const ttl = yield* Effect.fromResult(grantedTtl(request.ttl, policy)).pipe(
-        Effect.tapError((reason) => Effect.sync(() => held.record(leaseRefused(secretName, clientId, reason))))
+        Effect.tapError((tooLong) => refuse(ttlTooLong(tooLong)))
       )
       const lease = make({ id, secretName, clientId, ttl, now: held.now })
       const replaced = held.ofPair(secretName, clientId)

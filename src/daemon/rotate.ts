@@ -30,8 +30,11 @@ export const rotate = Effect.fn("rotate")(function* (name: string) {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const hook = yield* RotationHook
-  const { rotateStdout, rotateVia } = yield* secrets.get(name)
-  if (rotateVia === "") return yield* new NoRotationHook({ name })
+  const { rotateStdout, rotateVia } = yield* Effect.tapError(secrets.get(name), () => record(name, "secret not found"))
+  if (rotateVia === "") {
+    yield* record(name, "no rotation hook configured")
+    return yield* new NoRotationHook({ name })
+  }
 
   const result = yield* hook.run(rotateVia, name)
   if (result.ending !== "done") {
@@ -47,6 +50,10 @@ export const rotate = Effect.fn("rotate")(function* (name: string) {
   }
   return rotated
 })
+
+/** Nothing was run, so nothing is lost if it cannot be recorded. */
+const record = (name: string, reason: string) =>
+  AuditLog.use((audit) => Effect.ignore(audit.append([rotationRefused(name, reason)])))
 
 const refuse = Effect.fnUntraced(function* (name: string, outcome: string, reason: string) {
   const audit = yield* AuditLog

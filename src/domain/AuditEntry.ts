@@ -2,8 +2,9 @@
  * One line of audit.log: what it says, and for each event the words it says it in.
  *
  * The members and their order are the predecessor's (protocol specification,
- * 9.4). `expires_at` is ours: with it the log alone tells which leases are
- * active, and readers of the old format skip members they do not know.
+ * 9.4). The last four are ours, and readers of the old format skip what they do not
+ * know: with `expires_at` and `shift_ms` the log alone tells which leases are
+ * active, and `seq` and `prev` chain the entries (`AuditChain`).
  * An entry never holds a value.
  */
 import * as Option from "effect/Option"
@@ -24,15 +25,18 @@ export const AuditEntry = Schema.Struct({
   lease_id: Schema.optionalKey(Schema.String),
   details: Schema.optionalKey(Schema.String),
   success: Schema.Boolean,
-  expires_at: Schema.optionalKey(Schema.String)
+  expires_at: Schema.optionalKey(Schema.String),
+  shift_ms: Schema.optionalKey(Schema.Int),
+  seq: Schema.optionalKey(Schema.Int),
+  prev: Schema.optionalKey(Schema.String)
 })
 export type AuditEntry = typeof AuditEntry.Type
 
-/** An entry that has happened but carries no time yet: the log stamps it when it writes it. */
-export type AuditFact = Omit<AuditEntry, "timestamp">
+/** An entry that has happened but has no time and no place yet: the log gives it those when it writes it. */
+export type AuditFact = Omit<AuditEntry, "timestamp" | "seq" | "prev">
 
-/** The line for a fact at a moment, with its line feed. */
-export const toLine = (fact: AuditFact, at: Timestamp): string =>
+/** The line for a fact at a moment, with its line feed; the log adds its place in the chain. */
+export const toLine = (fact: Omit<AuditEntry, "timestamp">, at: Timestamp): string =>
   `${stringify({
     timestamp: at.text,
     action: fact.action,
@@ -41,7 +45,10 @@ export const toLine = (fact: AuditFact, at: Timestamp): string =>
     lease_id: nonEmpty(fact.lease_id),
     details: nonEmpty(fact.details),
     success: fact.success,
-    expires_at: fact.expires_at
+    expires_at: fact.expires_at,
+    shift_ms: fact.shift_ms,
+    seq: fact.seq,
+    prev: fact.prev
   })}\n`
 
 /** Reads one line; none if it is not an entry. */
@@ -71,13 +78,15 @@ export const leaseReplaced = (old: Lease, next: Lease, ttl: GoDuration): AuditFa
   success: true
 })
 
-export const leaseRefused = (secretName: string, clientId: string, reason: TtlTooLong): AuditFact => ({
+export const leaseRefused = (secretName: string, clientId: string, reason: string): AuditFact => ({
   action: "lease_acquire",
   secret_name: secretName,
   client_id: clientId,
-  details: `TTL ${reason.requested} exceeds max ${reason.maximum}`,
+  details: reason,
   success: false
 })
+
+export const ttlTooLong = ({ maximum, requested }: TtlTooLong): string => `TTL ${requested} exceeds max ${maximum}`
 
 export const leaseRevoked = (lease: Lease): AuditFact => ({
   action: "lease_revoke",
@@ -161,10 +170,30 @@ export const restartRequested: AuditFact = {
   success: true
 }
 
+/** Something that was asked for and not done. `reason` holds no value. */
+export const refused = (asked: AuditFact, reason: string): AuditFact => ({ ...asked, details: reason, success: false })
+
 /** A change of the store that was announced and then could not be written. */
-export const changeFailed = (announced: AuditFact): AuditFact => ({
-  ...announced,
-  details: "the store could not be written; nothing was changed",
+export const changeFailed = (announced: AuditFact): AuditFact =>
+  refused(announced, "the store could not be written; nothing was changed")
+
+/** A value was asked for without a lease; that is never given. */
+export const secretGet = (name: string): AuditFact => ({ action: "secret_get", secret_name: name, success: true })
+
+/** A request that came to no method, or with parameters that cannot be used. `reason` quotes none of them. */
+export const requestRefused = (method: string, reason: string): AuditFact => ({
+  action: "request_refused",
+  details: `${method}: ${reason}`,
+  success: false
+})
+
+/** The key and an empty store were made, or were asked for where a store is. */
+export const storeInitialized = (details: string): AuditFact => ({ action: "store_init", details, success: true })
+
+/** Events that never arrived where they were sent, since the last such entry. */
+export const sinkDropped = (count: number): AuditFact => ({
+  action: "sink_dropped",
+  details: count === 1 ? "an event was lost" : `${count} events were lost`,
   success: false
 })
 
@@ -185,3 +214,6 @@ export const crashRecovered = (details: string): AuditFact => ({
 
 /** The log or the lease file was not as it should be, and what was done about it. */
 export const fileMended = (details: string): AuditFact => ({ action: "file_mended", details, success: true })
+
+/** Entries of the log itself were changed or taken away, by somebody else. */
+export const auditDamaged = (details: string): AuditFact => ({ action: "audit_damaged", details, success: false })

@@ -21,6 +21,8 @@ export interface Config {
   readonly secretsPath: string
   readonly auditPath: string
   readonly leasesPath: string
+  /** When a file of the audit log is closed, and how many closed ones are kept. */
+  readonly auditRotation: AuditRotation
   readonly ttl: TtlPolicy
   readonly socketAccess: SocketAccess
   /** How long the command that rotates a secret may take. */
@@ -28,6 +30,15 @@ export interface Config {
   /** The dead man's switch; undefined if there is none, or it is not enabled. */
   readonly heartbeat: HeartbeatSettings | undefined
 }
+
+export interface AuditRotation {
+  /** Bytes. */
+  readonly maxSize: number
+  readonly maxFiles: number
+}
+
+/** Together at most 60 MB, which is some 200,000 entries. */
+export const standardRotation: AuditRotation = { maxSize: 10_000_000, maxFiles: 5 }
 
 /** Who may use the socket: its owner, or a group as well. */
 export type SocketAccess = { readonly mode: 0o600 } | { readonly mode: 0o660; readonly group: string }
@@ -73,6 +84,10 @@ export const decode = (text: string, home: string): Result.Result<Config, Config
       secretsPath: yield* pathAt(settings, "secrets_path", home, base.secretsPath),
       auditPath: yield* pathAt(settings, "audit_path", home, base.auditPath),
       leasesPath: yield* pathAt(settings, "leases_path", home, base.leasesPath),
+      auditRotation: {
+        maxSize: yield* sizeAt(settings, "audit_max_size", standardRotation.maxSize),
+        maxFiles: yield* countAt(settings, "audit_max_files", standardRotation.maxFiles)
+      },
       ttl: {
         default: yield* durationAt(settings, "default_lease_ttl", base.ttl.default),
         maximum: yield* durationAt(settings, "max_lease_ttl", base.ttl.maximum)
@@ -94,6 +109,7 @@ const inDirectory = (directory: string): Config => ({
   secretsPath: path.join(directory, "secrets.age"),
   auditPath: path.join(directory, "audit.log"),
   leasesPath: path.join(directory, "leases.json"),
+  auditRotation: standardRotation,
   ttl: standardPolicy,
   socketAccess: { mode: 0o600 },
   rotationTimeout: 30n * second,
@@ -144,6 +160,38 @@ const durationAt = (
   return duration.success > 0n ? Result.succeed(duration.success) : wrong(`${name} must be positive`)
 }
 
+/** Smaller files would be rotated more often than they are read. */
+const smallestSize = 4096
+
+const sizeAt = (settings: Settings, key: string, otherwise: number): Result.Result<number, ConfigError> => {
+  const value = settings.get(key)
+  if (value === undefined) return Result.succeed(otherwise)
+  const [, digits, unit = ""] = /^(\d{1,12})\s*([kMG]?B)?$/i.exec(String(value)) ?? []
+  const bytes = Number(digits) * (sizeUnits.get(unit.toUpperCase()) ?? 1)
+  return Number.isSafeInteger(bytes) && bytes >= smallestSize
+    ? Result.succeed(bytes)
+    : wrong(`${key} must be a size like "10MB", or a number of bytes, of at least ${smallestSize}`)
+}
+
+const sizeUnits: ReadonlyMap<string, number> = new Map([
+  ["KB", 1e3],
+  ["MB", 1e6],
+  ["GB", 1e9]
+])
+
+/** A whole number above 0. */
+const countAt = (
+  settings: Settings,
+  key: string,
+  otherwise: number,
+  name = key
+): Result.Result<number, ConfigError> => {
+  const value = settings.get(key) ?? otherwise
+  return typeof value === "number" && Number.isSafeInteger(value) && value > 0
+    ? Result.succeed(value)
+    : wrong(`${name} must be a whole number above 0`)
+}
+
 const flagAt = (settings: Settings, key: string, name: string): Result.Result<boolean, ConfigError> => {
   const value = settings.get(key) ?? false
   return typeof value === "boolean" ? Result.succeed(value) : wrong(`${name} must be true or false`)
@@ -167,14 +215,11 @@ const heartbeatIn = (settings: Settings): Result.Result<HeartbeatSettings | unde
     const enabled = yield* flagAt(heartbeat, "enabled", "heartbeat.enabled")
     const action = yield* membersOf(heartbeat.get("fail_action") ?? {}, "heartbeat.fail_action")
     const url = heartbeat.get("url") ?? ""
-    const maxFailures = heartbeat.get("max_failures") ?? 1
+    const maxFailures = yield* countAt(heartbeat, "max_failures", 1, "heartbeat.max_failures")
     if (typeof url !== "string" || (url !== "" && !/^https?:\/\/./.test(url))) {
       return yield* wrong("heartbeat.url must be an http or https address")
     }
     if (enabled && url === "") return yield* wrong("heartbeat.url required when heartbeat enabled")
-    if (typeof maxFailures !== "number" || !Number.isInteger(maxFailures) || maxFailures < 1) {
-      return yield* wrong("heartbeat.max_failures must be a whole number above 0")
-    }
     const read: HeartbeatSettings = {
       url,
       interval: yield* durationAt(heartbeat, "interval", minute, "heartbeat.interval"),

@@ -43,6 +43,13 @@ export class SecretExists extends Schema.TaggedError<SecretExists>()("SecretExis
   }
 }
 
+/** A value is given only with a lease. */
+export class DirectAccess extends Schema.TaggedError<DirectAccess>()("DirectAccess", {}) {
+  override get message() {
+    return "direct secret access not allowed; use secrets.lease instead"
+  }
+}
+
 /** The secret has no command that rotates it. */
 export class NoRotationHook extends Schema.TaggedError<NoRotationHook>()("NoRotationHook", {
   name: Schema.String

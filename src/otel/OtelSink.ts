@@ -16,20 +16,25 @@ export class OtelSink extends Context.Service<
   OtelSink,
   {
     readonly emit: (event: OtelEvent) => Effect.Effect<void>
+    /** How many events never arrived: there was no room for them, or sending them failed. */
+    readonly dropped: Effect.Effect<number>
   }
 >()("agent-secrets/OtelSink") {
   /** Runs `joelclaw otel emit` for each event, one at a time. */
   static readonly layerJoelclaw = (options: JoelclawOptions) =>
     Layer.effect(
       OtelSink,
-      Effect.map(startJoelclaw(options), (emit) => OtelSink.of({ emit }))
+      Effect.map(startJoelclaw(options), (sink) => OtelSink.of(sink))
     )
 
-  static readonly layerNoop = Layer.succeed(OtelSink, { emit: () => Effect.void })
+  static readonly layerNoop = Layer.succeed(OtelSink, { emit: () => Effect.void, dropped: Effect.succeed(0) })
 
   /** Keeps the events in the array it is given, for tests. */
   static readonly layerMemory = (events: Array<OtelEvent>) =>
-    Layer.succeed(OtelSink, { emit: (event) => Effect.sync(() => void events.push(event)) })
+    Layer.succeed(OtelSink, {
+      emit: (event) => Effect.sync(() => void events.push(event)),
+      dropped: Effect.succeed(0)
+    })
 
   /** What this system has. `environment` tells where to look. */
   static readonly layer = (environment: Readonly<Record<string, string | undefined>>) =>

@@ -79,12 +79,13 @@ const isExecutable = (file: string): Effect.Effect<boolean> =>
     }
   })
 
-/** Starts the worker; gives `emit`. At the end of the scope the last events get a moment, then it is over. */
+/** Starts the worker; gives the members of the sink. At the end of the scope the last events get a moment, then it is over. */
 export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptions) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const queue = yield* Queue.sliding<Envelope, Cause.Done>(queueLength)
   const mayDebug = debugBudget()
   let failing = false
+  let dropped = 0
 
   const deliver = Effect.fnUntraced(function* (event: Envelope) {
     const process = yield* spawner.spawn(
@@ -108,6 +109,7 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
   const report = Effect.fnUntraced(function* (failure: string | undefined) {
     const changed = failing !== (failure !== undefined)
     failing = failure !== undefined
+    if (failing) dropped += 1
     if (!changed) return
     yield* failing
       ? Effect.logWarning(`events: joelclaw fails (${failure}); they are lost until it works`)
@@ -138,11 +140,13 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
     }).pipe(Effect.ignore)
   )
 
-  return (event: OtelEvent): Effect.Effect<void> =>
+  const emit = (event: OtelEvent): Effect.Effect<void> =>
     Effect.map(Clock.currentTimeMillis, (now) => {
       if (event.level === "debug" && !mayDebug(event.action, now)) return
+      if (Queue.sizeUnsafe(queue) >= queueLength) dropped += 1
       Queue.offerUnsafe(queue, { ...event, id: randomUUID(), timestamp: now, source: "agent-secrets" })
     })
+  return { emit, dropped: Effect.sync(() => dropped) }
 })
 
 /** Waits for something within a finalizer, which nothing else could cut short. */

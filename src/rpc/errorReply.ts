@@ -12,7 +12,14 @@ import type { LeaseNotFound } from "../domain/Lease.ts"
 import type { LeasesRemain } from "../daemon/deleteSecret.ts"
 import type { FileFault } from "../daemon/durableFile.ts"
 import type { RestartRefused } from "../daemon/Restart.ts"
-import type { NoRotationHook, RotationFailed, SecretExists, SecretNotFound, TooLong } from "../domain/Secret.ts"
+import type {
+  DirectAccess,
+  NoRotationHook,
+  RotationFailed,
+  SecretExists,
+  SecretNotFound,
+  TooLong
+} from "../domain/Secret.ts"
 import type { TtlTooLong } from "../domain/Ttl.ts"
 import { code, RpcError } from "./Protocol.ts"
 
@@ -22,6 +29,7 @@ export type Failure =
   | SecretExists
   | LeaseNotFound
   | TtlTooLong
+  | DirectAccess
   | AuditLogError
   | SecretStoreError
   | NoRotationHook
@@ -36,6 +44,7 @@ const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number 
   LeaseNotFound: code.leaseNotFound,
   SecretExists: code.internal,
   TtlTooLong: code.internal,
+  DirectAccess: code.accessDenied,
   AuditLogError: code.internal,
   SecretStoreError: code.internal,
   NoRotationHook: code.internal,

@@ -23,7 +23,8 @@ import { SecretStore } from "../daemon/SecretStore.ts"
 import { status } from "../daemon/status.ts"
 import * as GoDuration from "../domain/GoDuration.ts"
 import { quote } from "../domain/goText.ts"
-import { nameLimit, valueLimit } from "../domain/Secret.ts"
+import { refused, secretGet, storeInitialized } from "../domain/AuditEntry.ts"
+import { DirectAccess, nameLimit, valueLimit } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import type { TtlPolicy } from "../domain/Ttl.ts"
 import type { OtelSink } from "../otel/OtelSink.ts"
@@ -49,7 +50,7 @@ const auditMost = 10_000
 const done = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
 const addParams = readParams("AddParams", { name: text, value: text, rotate_via: text, rotate_stdout: flag })
-const deleteParams = readParams("DeleteParams", { name: text })
+const nameParams = readParams("DeleteParams", { name: text })
 const leaseParams = readParams("LeaseParams", { secret_name: text, client_id: text, ttl: text })
 const updateParams = readParams("UpdateParams", {
   name: text,
@@ -82,7 +83,11 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   }),
 
   /** The store is there from the start, so there is nothing to do; it never empties one. */
-  "secrets.init": () => Effect.succeed(done("store initialized successfully")),
+  "secrets.init": Effect.fnUntraced(function* () {
+    const audit = yield* AuditLog
+    yield* audit.append([storeInitialized("there is a store already; nothing was changed")])
+    return done("store initialized successfully")
+  }),
 
   "secrets.list": Effect.fnUntraced(function* () {
     const secrets = yield* SecretStore
@@ -127,13 +132,18 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     return done(`secret ${quote(params.name)} updated successfully`)
   }),
 
-  "secrets.get": () =>
-    Effect.fail(
-      new RpcError({ code: code.accessDenied, message: "direct secret access not allowed; use secrets.lease instead" })
-    ),
+  "secrets.get": Effect.fnUntraced(function* (raw: unknown) {
+    const audit = yield* AuditLog
+    const { name } = yield* Effect.orElseSucceed(nameParams(raw ?? {}), () => ({ name: "" }))
+    const refusal = new DirectAccess()
+    yield* Effect.ignore(
+      audit.append([refused(secretGet(name.slice(0, nameLimit)), "direct secret access not allowed")])
+    )
+    return yield* refusal
+  }),
 
   "secrets.delete": Effect.fnUntraced(function* (raw: unknown) {
-    const params = yield* deleteParams(raw)
+    const params = yield* nameParams(raw)
     yield* required(params.name, "secret name")
     yield* deleteSecret(params.name)
     return done(`secret ${quote(params.name)} deleted successfully`)

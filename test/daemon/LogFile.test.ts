@@ -61,6 +61,9 @@ const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown
       })
   )
 
+/** Appends as the audit log does: it looks first at what became of the file. */
+const put = (log: LogFile, lines: string) => Effect.andThen(log.follow, log.append(lines))
+
 /** Opens a log over these contents. */
 const openOver = (file: string, contents: string | Uint8Array) => {
   fs.writeFileSync(file, contents, { mode: 0o600 })
@@ -70,9 +73,9 @@ const text = (file: string) => fs.readFileSync(file, "utf8")
 const mode = (file: string) => fs.statSync(file).mode & 0o777
 const joined = (lines: ReadonlyArray<string>) => lines.map((line) => `${line}\n`).join("")
 
-const readBack = Effect.fnUntraced(function* (log: LogFile, end?: number) {
+const readBack = Effect.fnUntraced(function* (log: LogFile) {
   const lines: Array<string> = []
-  yield* log.backwards((line) => lines.push(line) > 0, end)
+  yield* log.backwards((line) => lines.push(line) > 0)
   return lines.toReversed()
 })
 
@@ -81,20 +84,19 @@ describe("reading", () => {
   const Batches = Schema.Array(Schema.Array(Line)).check(Schema.isMaxLength(4))
 
   it.live.prop(
-    "gives the lines that were appended, in both directions and from every place",
+    "gives the lines that were appended, and where each of them begins",
     [Batches],
     ([batches]) =>
       onFile(function* (file) {
         const { log } = yield* open(file, isLine, now)
-        for (const lines of batches) yield* log.append(joined(lines))
+        for (const lines of batches) yield* put(log, joined(lines))
         const all = batches.flat().map((line) => line.toWellFormed())
         assert.strictEqual(text(file), joined(all))
         assert.strictEqual(log.size(), fs.statSync(file).size)
-        for (let at = 0; at <= all.length; at += 1) {
-          const offset = Buffer.byteLength(joined(all.slice(0, at)))
-          assert.deepStrictEqual(yield* readBack(log, offset), all.slice(0, at))
-          assert.deepStrictEqual(yield* log.forwards(offset), all.slice(at))
-        }
+        const places: Array<string> = []
+        yield* log.backwards((line, name, start) => places.push(`${name} ${start} ${line}`) > 0)
+        const starts = all.map((line, at) => `${file} ${Buffer.byteLength(joined(all.slice(0, at)))} ${line}`)
+        assert.deepStrictEqual(places.toReversed(), starts)
       }),
     { arbitrary: { runs: 25 } }
   )
@@ -113,7 +115,6 @@ describe("reading", () => {
       const { log } = yield* openOver(file, joined(lines))
       const kept = lines.filter((line) => line !== "")
       assert.isTrue(joined(yield* readBack(log)) === joined(kept))
-      assert.isTrue(joined(yield* log.forwards(0)) === joined(kept))
     })
   )
 
@@ -121,7 +122,7 @@ describe("reading", () => {
     onFile(function* (file) {
       const { log } = yield* openOver(file, "one.\n")
       fs.appendFileSync(file, "not flushed.\n")
-      assert.deepStrictEqual([yield* readBack(log), yield* log.forwards(0)], [["one."], ["one."]])
+      assert.deepStrictEqual(yield* readBack(log), ["one."])
     })
   )
 
@@ -143,7 +144,7 @@ describe("reading", () => {
       yield* log.backwards((line) => {
         if (seen.push(line) > 1) return true
         if (fate === "is moved away") fs.renameSync(file, `${file}.1`)
-        return appending.push(Effect.runFork(log.append("new.\n"))) > 0
+        return appending.push(Effect.runFork(put(log, "new.\n"))) > 0
       })
       yield* Fiber.joinAll(appending)
       const inShort = (line: string) => `${line.slice(0, 3)} of ${line.length}`
@@ -179,7 +180,7 @@ describe("opening", () => {
       assert.deepStrictEqual(torn, { bytes: tail.length, savedAs })
       assert.isTrue(fs.readFileSync(savedAs).equals(Buffer.from(tail)))
       assert.deepStrictEqual([mode(savedAs), log.size(), text(file)], [0o600, whole.length, whole])
-      yield* log.append("next.\n")
+      yield* put(log, "next.\n")
       assert.strictEqual(text(file), `${whole}next.\n`)
     })
   )
@@ -190,7 +191,7 @@ describe("opening", () => {
       assert.deepStrictEqual(torn, { bytes: 4, savedAs: undefined })
       assert.deepStrictEqual(fs.readdirSync(path.dirname(file)), ["log"])
       assert.strictEqual(log.size(), 10)
-      yield* log.append("next.\n")
+      yield* put(log, "next.\n")
       assert.strictEqual(text(file), "one.\ntwo.\nnext.\n")
     })
   )
@@ -218,12 +219,29 @@ describe("appending", () => {
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       move(file)
-      yield* log.append("new.\n")
-      yield* log.append("newer.\n")
+      yield* put(log, "new.\n")
+      yield* put(log, "newer.\n")
       assert.deepStrictEqual([text(file), mode(file)], [`${found}new.\nnewer.\n`, 0o600])
       assert.strictEqual(log.size(), fs.statSync(file).size)
       assert.deepStrictEqual((yield* readBack(log)).slice(-2), ["new.", "newer."])
-      if (how !== "removed") assert.strictEqual(text(`${file}.1`), "old.\n")
+      if (how === "removed") return
+      assert.strictEqual(text(`${file}.1`), "old.\n")
+      assert.strictEqual((yield* readBack(log))[0], "old.")
+    })
+  )
+
+  it.live("tells what somebody else did to the file", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "one.\ntwo.\n")
+      assert.deepStrictEqual(yield* log.follow, { _tag: "Same" })
+      fs.truncateSync(file, 5)
+      assert.deepStrictEqual(yield* log.follow, { _tag: "Shorter", bytes: 5 })
+      fs.appendFileSync(file, "new.\n")
+      assert.deepStrictEqual(yield* log.follow, { _tag: "Longer", bytes: 5 })
+      yield* log.append("three.\n")
+      assert.deepStrictEqual([text(file), yield* log.follow], ["one.\nnew.\nthree.\n", { _tag: "Same" }])
+      fs.rmSync(file)
+      assert.deepStrictEqual([yield* log.follow, log.generation()], [{ _tag: "Moved" }, 2])
     })
   )
 
@@ -231,10 +249,10 @@ describe("appending", () => {
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       broken.add(call)
-      const fault = yield* Effect.flip(log.append("lost, all of it.\n"))
+      const fault = yield* Effect.flip(put(log, "lost, all of it.\n"))
       assert.deepStrictEqual([fault.code, text(file), log.size()], ["EIO", "old.\n", 5])
       broken.clear()
-      yield* log.append("new.\n")
+      yield* put(log, "new.\n")
       assert.deepStrictEqual([text(file), log.size()], ["old.\nnew.\n", 10])
     })
   )
@@ -243,12 +261,12 @@ describe("appending", () => {
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       broken.add("write").add("ftruncate")
-      yield* Effect.flip(log.append("lost.\n"))
+      yield* Effect.flip(put(log, "lost.\n"))
       broken.delete("write")
-      yield* Effect.flip(log.append("lost too.\n"))
+      yield* Effect.flip(put(log, "lost too.\n"))
       assert.deepStrictEqual([log.size(), yield* readBack(log)], [5, ["old."]])
       broken.clear()
-      yield* log.append("new.\n")
+      yield* put(log, "new.\n")
       assert.strictEqual(text(file), "old.\nnew.\n")
     })
   )
@@ -261,12 +279,92 @@ describe("appending", () => {
       const { log } = yield* openOver(file, "old.\n")
       moveAway(file)
       block(file)
-      assert.match((yield* Effect.flip(log.append("lost.\n"))).message, message)
+      assert.match((yield* Effect.flip(put(log, "lost.\n"))).message, message)
       assert.deepStrictEqual([log.size(), yield* readBack(log)], [5, ["old."]])
       fs.rmSync(file, { recursive: true })
       fs.renameSync(`${file}.1`, file)
-      yield* log.append("new.\n")
+      yield* put(log, "new.\n")
       assert.strictEqual(text(file), "old.\nnew.\n")
+    })
+  )
+})
+
+describe("rotating", () => {
+  const names = (file: string) => fs.readdirSync(path.dirname(file)).toSorted()
+  const always = () => true
+
+  it.live("makes room for the youngest archive, reads through all of them, and keeps as many as it is told", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "0.\n")
+      for (let n = 1; n <= 5; n += 1) {
+        yield* log.rotate(3, always)
+        yield* put(log, `${n}.\n`)
+      }
+      assert.deepStrictEqual(names(file), ["log", "log.1", "log.2", "log.3"])
+      assert.deepStrictEqual(yield* readBack(log), ["2.", "3.", "4.", "5."])
+      assert.deepStrictEqual(log.files(), [`${file}.3`, `${file}.2`, `${file}.1`, file])
+      assert.deepStrictEqual([mode(file), mode(`${file}.1`)], [0o600, 0o600])
+      assert.deepStrictEqual([yield* log.follow, log.generation()], [{ _tag: "Same" }, 0])
+    })
+  )
+
+  it.live("keeps an archive that must not go yet, and drops it later", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "0.\n")
+      const asked: Array<string> = []
+      for (let n = 1; n <= 3; n += 1) {
+        yield* log.rotate(1, (archive) => asked.push(text(archive)) < 0)
+        yield* put(log, `${n}.\n`)
+      }
+      assert.deepStrictEqual(
+        [yield* readBack(log), asked],
+        [
+          ["0.", "1.", "2.", "3."],
+          ["0.\n", "0.\n"]
+        ]
+      )
+      yield* log.rotate(1, always)
+      assert.deepStrictEqual([names(file), yield* readBack(log)], [["log", "log.1"], ["3."]])
+    })
+  )
+
+  it.live("goes on where a rotation broke off between two renames", () =>
+    onFile(function* (file) {
+      fs.writeFileSync(`${file}.2`, "one.\n")
+      fs.writeFileSync(`${file}.new`, "")
+      const { log } = yield* openOver(file, "two.\n")
+      yield* log.rotate(5, always)
+      yield* put(log, "three.\n")
+      assert.deepStrictEqual(names(file), ["log", "log.1", "log.2"])
+      assert.deepStrictEqual(yield* readBack(log), ["one.", "two.", "three."])
+    })
+  )
+
+  it.live("stays in the old file when there can be no new one", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "old.\n")
+      fs.mkdirSync(path.join(`${file}.new`, "in the way"), { recursive: true })
+      yield* Effect.flip(log.rotate(5, always))
+      yield* put(log, "new.\n")
+      assert.deepStrictEqual([text(file), names(file)], ["old.\nnew.\n", ["log", "log.new"]])
+    })
+  )
+
+  it.live("reads every line once while the file is rotated under the reader", () =>
+    onFile(function* (file) {
+      const lines = Array.from({ length: 40 }, (_, at) => `${at} ${"x".repeat(9_000)}.`)
+      const { log } = yield* openOver(file, joined(lines.slice(0, 20)))
+      yield* log.rotate(5, always)
+      yield* log.append(joined(lines.slice(20)))
+      const seen: Array<string> = []
+      yield* log.backwards((line) => {
+        if (seen.push(line) % 8 === 0) Effect.runSync(log.rotate(9, always))
+        return true
+      })
+      assert.deepStrictEqual(
+        seen.toReversed().map((line) => line.slice(0, 3)),
+        lines.map((line) => line.slice(0, 3))
+      )
     })
   )
 })

@@ -72,7 +72,9 @@ for (const [name, layer] of [
         yield* SecretStore.use((secrets) => secrets.remove("a"))
         const entries = yield* AuditLog.use((audit) => audit.tail(10))
         assert.deepStrictEqual(
-          entries.map(({ action, secret_name, success }) => [action, secret_name, success]),
+          entries
+            .filter(({ secret_name }) => secret_name !== undefined)
+            .map(({ action, secret_name, success }) => [action, secret_name, success]),
           [
             ["secret_add", "a", true],
             ["secret_delete", "a", true]
@@ -212,7 +214,7 @@ describe("SecretStore in files", () => {
           assert.strictEqual((yield* Effect.flip(valueOf("b")))._tag, "SecretNotFound")
           assert.strictEqual(yield* valueOf("a"), "value of a")
           const told = (yield* AuditLog.use((audit) => audit.tail(10))).map(({ action, success }) => [action, success])
-          assert.deepStrictEqual(told.slice(1), [
+          assert.deepStrictEqual(told.slice(-4), [
             ["secret_add", true],
             ["secret_add", false],
             ["secret_delete", true],

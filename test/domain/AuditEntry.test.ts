@@ -40,7 +40,7 @@ const lines: ReadonlyArray<readonly [event: string, fact: Audit.AuditFact, membe
   ],
   [
     "a lease that was refused",
-    Audit.leaseRefused("db", "worker", tooLong),
+    Audit.leaseRefused("db", "worker", Audit.ttlTooLong(tooLong)),
     `"action":"lease_acquire","secret_name":"db","client_id":"worker","details":"TTL 25h0m0s exceeds max 24h0m0s",` +
       `"success":false`
   ],

@@ -32,6 +32,7 @@ describe("standard", () => {
       auditPath: "/home/somebody/.agent-secrets/audit.log",
       leasesPath: "/home/somebody/.agent-secrets/leases.json",
       ttl: { default: hour, maximum: 24n * hour },
+      auditRotation: { maxSize: 10_000_000, maxFiles: 5 },
       socketAccess: { mode: 0o600 },
       rotationTimeout: 30n * second,
       heartbeat: undefined
@@ -94,6 +95,17 @@ describe("decode", () => {
     }
   )
 
+  it.each([
+    [{ audit_max_size: "10MB" }, 10_000_000],
+    [{ audit_max_size: "1 gb" }, 1_000_000_000],
+    [{ audit_max_size: "500kB" }, 500_000],
+    [{ audit_max_size: 4096 }, 4096],
+    [{ audit_max_size: "8192" }, 8192]
+  ])("reads the size in %j", (settings, bytes) => {
+    assert.deepStrictEqual(read({ ...settings, audit_max_files: 2 }).auditRotation, { maxSize: bytes, maxFiles: 2 })
+  })
+
+  const notASize = `must be a size like "10MB", or a number of bytes, of at least 4096`
   const notADuration = `must be a duration like "1h30m", or a number of nanoseconds`
   it.each([
     ["{", "config: the file is not JSON"],
@@ -115,6 +127,12 @@ describe("decode", () => {
     [`{"max_lease_ttl":1e300}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":true}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":"59m"}`, "config: max_lease_ttl must be >= default_lease_ttl"],
+    [`{"audit_max_size":"4KB"}`, `config: audit_max_size ${notASize}`],
+    [`{"audit_max_size":-5}`, `config: audit_max_size ${notASize}`],
+    [`{"audit_max_size":"10 MiB"}`, `config: audit_max_size ${notASize}`],
+    [`{"audit_max_size":true}`, `config: audit_max_size ${notASize}`],
+    [`{"audit_max_files":0}`, "config: audit_max_files must be a whole number above 0"],
+    [`{"audit_max_files":"5"}`, "config: audit_max_files must be a whole number above 0"],
     [`{"default_lease_ttl":"25h"}`, "config: max_lease_ttl must be >= default_lease_ttl"]
   ])("refuses %s", (text, message) => {
     assert.strictEqual(refusal(text), message)

@@ -148,7 +148,9 @@ describe("our files", () => {
         "lease_id",
         "details",
         "success",
-        "expires_at"
+        "expires_at",
+        "seq",
+        "prev"
       ])
     })
   )

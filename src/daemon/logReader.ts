@@ -1,0 +1,97 @@
+/**
+ * A log read from its end, in pieces, on into the archives.
+ *
+ * What it costs depends on how far one reads, not on how long the log is, and the
+ * daemon answers others between two pieces.
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import { attempt, FileFault } from "./durableFile.ts"
+import type { Archive, LogArchives } from "./logArchives.ts"
+
+/** Is given a line without its line feed, its file and the byte it begins at; true asks for the line before it. */
+export type Lines = (line: string, file: string, start: number) => boolean
+
+const pieceLength = 64 * 1024
+const lineFeed = 0x0a
+
+interface Readable {
+  readonly fd: number
+  readonly size: number
+}
+
+/** Reads the open file from its last line, then the archives, youngest first. One that is gone by then is passed over. */
+export const readBackwards = Effect.fnUntraced(function* (
+  path: string,
+  file: Readable,
+  older: ReadonlyArray<Archive>,
+  archives: Pick<LogArchives, "pathOf">,
+  take: Lines
+) {
+  if (!(yield* readFile(path, file, take))) return
+  for (const archive of older) {
+    const goOn = yield* Effect.acquireUseRelease(
+      Effect.try({
+        try: () => openArchive(archives.pathOf(archive)),
+        catch: (cause) => new FileFault({ operation: "read", path: archives.pathOf(archive), cause })
+      }),
+      (opened) => (opened === undefined ? Effect.succeed(true) : readFile(archives.pathOf(archive), opened, take)),
+      (opened) => Effect.sync(() => opened !== undefined && fs.closeSync(opened.fd))
+    )
+    if (!goOn) return
+  }
+})
+
+/** The last whole line of a file, without its line feed; empty if there is none, or none within reach. */
+export const lastLineOf = (path: string): string => {
+  const file = openArchive(path)
+  if (file === undefined) return ""
+  try {
+    const piece = Buffer.alloc(Math.min(lastLineLength, file.size))
+    fs.readSync(file.fd, piece, 0, piece.length, file.size - piece.length)
+    const end = piece.lastIndexOf(lineFeed)
+    return end < 0 ? "" : piece.toString("utf8", piece.lastIndexOf(lineFeed, end - 1) + 1, end)
+  } finally {
+    fs.closeSync(file.fd)
+  }
+}
+
+/** Longer than any entry: two names of 16 KiB, each byte of them escaped to six. */
+const lastLineLength = 256 * 1024
+
+const openArchive = (path: string): Readable | undefined => {
+  if (!fs.existsSync(path)) return undefined
+  const fd = fs.openSync(path, fs.constants.O_RDONLY)
+  return { fd, size: fs.fstatSync(fd).size }
+}
+
+/** Tells whether the reading goes on before the beginning of the file. */
+const readFile = Effect.fnUntraced(function* (path: string, { fd, size }: Readable, take: Lines) {
+  let rest: Buffer = Buffer.alloc(0)
+  let position = size
+  while (position > 0) {
+    const length = Math.min(pieceLength, position)
+    position -= length
+    const piece = Buffer.concat([yield* read(path, fd, position, length), rest])
+    let lineEnd = piece.length
+    while (lineEnd > 0) {
+      const before = piece.lastIndexOf(lineFeed, lineEnd - 1)
+      if (before < 0) break
+      const line = piece.toString("utf8", before + 1, lineEnd)
+      if (line !== "" && !take(line, path, position + before + 1)) return false
+      lineEnd = before
+    }
+    rest = piece.subarray(0, lineEnd)
+  }
+  return rest.length === 0 || take(rest.toString("utf8"), path, 0)
+})
+
+const read = (path: string, fd: number, position: number, length: number) =>
+  attempt("read", path, () => {
+    const piece = Buffer.alloc(length)
+    return new Promise<Buffer>((resolve, reject) =>
+      fs.read(fd, piece, 0, length, position, (cause, count) =>
+        cause === null ? resolve(piece.subarray(0, count)) : reject(cause)
+      )
+    )
+  }).pipe(Effect.uninterruptible)

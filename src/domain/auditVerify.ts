@@ -1,0 +1,137 @@
+/**
+ * Whether an audit log is as it was written, told from its lines alone.
+ *
+ * Given the lines one by one, oldest first, it finds lines that were changed,
+ * entries that are missing in between or at the end, and a last line that is torn.
+ * Lines of another program are no fault of their own: they are sealed by the
+ * chained entry behind them. The rules of the chain are those of `AuditChain`.
+ */
+import * as Option from "effect/Option"
+import { createHash, type Hash } from "node:crypto"
+import type { ChainedEntry } from "./AuditChain.ts"
+import { chainedFromLine, sha256 } from "./AuditChain.ts"
+
+export interface Finding {
+  readonly kind: "edited" | "gap" | "truncated" | "torn"
+  /** The file and the line at which it shows. */
+  readonly file: string
+  readonly line: number
+  readonly message: string
+}
+
+/** What was acknowledged last, and from where on the log is kept; undefined where nothing tells. */
+export type Acknowledged = { readonly seq: number; readonly hash: string; readonly first: number } | undefined
+
+export interface Verdict {
+  /** Chained entries that were read. */
+  readonly entries: number
+  /** Lines that are not part of the chain: those of the predecessor, mostly. */
+  readonly unchained: number
+  /** The number of the first and the last chained entry; 0 where there is none. */
+  readonly first: number
+  readonly last: number
+  /** SHA-256 of the last chained entry's line. Kept elsewhere, it is a witness. */
+  readonly hash: string
+  readonly findings: ReadonlyArray<Finding>
+}
+
+export class AuditVerifier {
+  private readonly acknowledged: Acknowledged
+  private readonly findings: Array<Finding> = []
+  private file = ""
+  private line = 0
+  private entries = 0
+  private unchained = 0
+  /** Lines behind the last chained entry that are not part of the chain. */
+  private foreign = 0
+  private first = 0
+  private last = 0
+  /** Where the last chained entry stands. */
+  private place = { file: "", line: 0 }
+  private hash = ""
+  private pending: Hash = createHash("sha256")
+  private torn = 0
+
+  constructor(acknowledged: Acknowledged) {
+    this.acknowledged = acknowledged
+  }
+
+  /** The lines that follow are in this file. */
+  beginFile(name: string): void {
+    this.file = name
+    this.line = 0
+    if (this.first === 0) this.pending = createHash("sha256")
+  }
+
+  /** A whole line, with its line feed. */
+  add(bytes: Uint8Array): void {
+    this.line += 1
+    const entry = Option.getOrUndefined(chainedFromLine(Buffer.from(bytes).toString("utf8", 0, bytes.length - 1)))
+    if (entry === undefined) {
+      this.unchained += 1
+      this.foreign += 1
+      this.pending.update(bytes)
+      return
+    }
+    const before = this.pending.digest("hex")
+    if (this.first === 0) this.begin(entry, before)
+    else this.follow(entry, before)
+    this.pending = createHash("sha256").update(bytes)
+    this.hash = sha256(bytes)
+    this.last = entry.seq
+    this.place = { file: this.file, line: this.line }
+    this.entries += 1
+    this.foreign = 0
+    if (entry.seq === this.acknowledged?.seq && this.hash !== this.acknowledged.hash) {
+      this.find("edited", `entry ${entry.seq} is not the one that was acknowledged`)
+    }
+  }
+
+  /** What stands behind the last line feed of the last file. */
+  tear(bytes: number): void {
+    this.torn = bytes
+    if (bytes > 0) this.line += 1
+  }
+
+  end(): Verdict {
+    const missing = (this.acknowledged?.seq ?? 0) - this.last
+    const [from, to] = [this.last + 1, this.acknowledged?.seq ?? 0]
+    const wasWhole = this.torn > 0 && missing === 1 ? `, which was entry ${to} and had been acknowledged` : ""
+    if (this.torn > 0) this.find("torn", `the last line breaks off after ${this.torn} bytes${wasWhole}`)
+    if (missing > 0 && wasWhole === "") {
+      if (this.foreign >= missing) this.find("edited", `${these(from, to)} not what was written any more`)
+      else this.find("truncated", `${these(from, to)} missing at the end`)
+    }
+    const { entries, findings, first, hash, last, unchained } = this
+    return { entries, unchained, first, last, hash, findings }
+  }
+
+  private begin(entry: ChainedEntry, before: string): void {
+    this.first = entry.seq
+    const kept = this.acknowledged?.first ?? entry.seq
+    if (entry.seq > kept) this.find("gap", `${these(kept, entry.seq - 1)} missing at the beginning`)
+    if (entry.seq === 1 && entry.prev !== before) {
+      this.find("edited", "what stands before entry 1 is not what stood there when it was written")
+    }
+  }
+
+  private follow(entry: ChainedEntry, before: string): void {
+    const missing = entry.seq - this.last - 1
+    if (missing < 0) this.find("edited", `entry ${entry.seq} stands behind entry ${this.last}`)
+    else if (missing > 0 && this.foreign >= missing) {
+      this.find("edited", `${these(this.last + 1, entry.seq - 1)} not what was written any more`)
+    } else if (missing > 0) this.find("gap", `${these(this.last + 1, entry.seq - 1)} missing`)
+    else if (entry.prev !== before) {
+      if (this.foreign > 0) {
+        const between = `something between entry ${this.last} and entry ${entry.seq}`
+        this.find("edited", `${between} is not what was written any more`)
+      } else this.find("edited", `entry ${this.last} is not what was written any more`, this.place)
+    }
+  }
+
+  private find(kind: Finding["kind"], message: string, { file, line } = { file: this.file, line: this.line }): void {
+    this.findings.push({ kind, file, line, message })
+  }
+}
+
+const these = (from: number, to: number): string => (from === to ? `entry ${from} is` : `entries ${from} to ${to} are`)

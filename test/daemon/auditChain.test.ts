@@ -1,0 +1,195 @@
+/**
+ * The chain through the files: it goes on over starts, rotations, the predecessor's
+ * entries and whatever somebody did to the log, and what was done is told.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { AuditLog } from "../../src/daemon/AuditLog.ts"
+import { verifyAudit } from "../../src/daemon/verifyAudit.ts"
+import { secretAdded } from "../../src/domain/AuditEntry.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const entry = (name: string) =>
+  `{"timestamp":"2026-02-22T00:00:00Z","action":"lease_acquire","secret_name":"${name}","success":true}\n`
+
+/** Runs a program on the log, from a start to a stop; 1,000 bytes are five entries. */
+const session = <A, E>(file: string, program: Effect.Effect<A, E, AuditLog>, maxFiles = 100) =>
+  Effect.provide(program, Layer.fresh(AuditLog.layer(file, { maxSize: 1_000, maxFiles })))
+
+const write = (...names: ReadonlyArray<string>) =>
+  AuditLog.use((audit) => Effect.forEach(names, (name) => audit.append([secretAdded(name)])))
+
+const names = Effect.map(
+  AuditLog.use((audit) => audit.tail(1000)),
+  (entries) => entries.map(({ action, secret_name }) => secret_name ?? action)
+)
+
+/** What verifying says. The clock of the test stands, and a torn line is waited for by the real one. */
+const verdict = (file: string) =>
+  Effect.map(TestClock.withLive(verifyAudit(file)), ({ findings, ...counts }) => ({
+    ...counts,
+    findings: findings.map(({ kind }) => kind)
+  }))
+
+const inDirectory = (test: (file: string) => Generator<Effect.Effect<any, any, any>, void, never>) =>
+  Effect.flatMap(temporaryDirectory, (directory) => Effect.gen(() => test(path.join(directory, "audit.log"))))
+
+const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => `n${from + at}`)
+
+describe("the chain", () => {
+  it.effect("goes on over starts and through archives, with every entry once and in order", () =>
+    inDirectory(function* (file) {
+      yield* session(file, write(...numbers(1, 7)))
+      yield* session(file, write(...numbers(8, 20)))
+      assert.deepStrictEqual(yield* session(file, names), numbers(1, 20))
+      const { entries, files, findings, first, last } = yield* verdict(file)
+      assert.deepStrictEqual([entries, first, last, findings], [20, 1, 20, []])
+      assert.isAbove(files.length, 3)
+      assert.strictEqual(files.at(-1), "audit.log")
+    })
+  )
+
+  it.effect("is whole behind archives that rotation dropped, and shows one that somebody removed", () =>
+    inDirectory(function* (file) {
+      const keepTwo = Effect.andThen(
+        AuditLog.use((audit) => audit.release(1_000)),
+        write(...numbers(1, 40))
+      )
+      yield* session(file, keepTwo, 2)
+      assert.deepStrictEqual(fs.readdirSync(path.dirname(file)).toSorted(), [
+        "audit.head.json",
+        "audit.log",
+        "audit.log.1",
+        "audit.log.2"
+      ])
+      const { findings, first, last } = yield* verdict(file)
+      assert.deepStrictEqual([findings, last], [[], 40])
+      assert.isAbove(first, 20)
+      yield* session(file, write("n41"), 2)
+      assert.deepStrictEqual((yield* verdict(file)).findings, [])
+      fs.rmSync(`${file}.2`)
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["gap"])
+    })
+  )
+
+  it.effect("keeps an archive that a checkpoint still needs", () =>
+    inDirectory(function* (file) {
+      const release = (seq: number) => AuditLog.use((audit) => audit.release(seq))
+      yield* session(file, Effect.andThen(release(3), write(...numbers(1, 30))), 1)
+      assert.deepStrictEqual(yield* session(file, names, 1), numbers(1, 30))
+      yield* session(file, Effect.andThen(release(30), write(...numbers(31, 40))), 1)
+      assert.strictEqual((yield* verdict(file)).files.length, 2)
+      assert.deepStrictEqual((yield* verdict(file)).findings, [])
+    })
+  )
+
+  it.effect("seals the entries of the predecessor, before the first of ours and between them", () =>
+    inDirectory(function* (file) {
+      fs.writeFileSync(file, entry("a") + entry("b"))
+      yield* session(file, write("n1"))
+      fs.appendFileSync(file, entry("c"))
+      yield* session(file, write("n2"))
+      fs.appendFileSync(file, entry("d"))
+      const { entries, findings, unchained } = yield* verdict(file)
+      assert.deepStrictEqual([entries, unchained, findings], [2, 4, []])
+      const text = fs.readFileSync(file, "utf8")
+      for (const name of ["b", "c"]) {
+        fs.writeFileSync(file, text.replace(`"secret_name":"${name}"`, '"secret_name":"x"'))
+        assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
+      }
+    })
+  )
+
+  it.effect("goes on behind what was acknowledged when the end was cut off, and tells of it for ever", () =>
+    inDirectory(function* (file) {
+      yield* session(file, write(...numbers(1, 4)))
+      const lines = fs.readFileSync(file, "utf8").split(/(?<=\n)/)
+      fs.writeFileSync(file, lines.slice(0, 2).join(""))
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["truncated"])
+      assert.deepStrictEqual(yield* session(file, names), ["n1", "n2", "audit_damaged"])
+      yield* session(file, write("n5"))
+      const { findings, last } = yield* verdict(file)
+      assert.deepStrictEqual([findings, last], [["gap"], 6])
+    })
+  )
+
+  it.effect("tells of a log that was removed, and of a last entry that was changed", () =>
+    inDirectory(function* (file) {
+      yield* session(file, write("n1", "n2"))
+      const text = fs.readFileSync(file, "utf8")
+      fs.writeFileSync(file, text.replace('"n2"', '"N2"'))
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
+      assert.deepStrictEqual(yield* session(file, names), ["n1", "N2", "audit_damaged"])
+      fs.rmSync(file)
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["truncated"])
+      assert.deepStrictEqual(yield* session(file, names), ["audit_damaged"])
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["gap"])
+    })
+  )
+
+  it.effect("tells a torn end, which the next start mends", () =>
+    inDirectory(function* (file) {
+      yield* session(file, write("n1", "n2"))
+      fs.appendFileSync(file, '{"timestamp":"2026')
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["torn"])
+      assert.deepStrictEqual(yield* session(file, names), ["n1", "n2", "file_mended"])
+      assert.deepStrictEqual((yield* verdict(file)).findings, [])
+    })
+  )
+
+  it.effect("shows what somebody did while the daemon ran", () =>
+    inDirectory(function* (file) {
+      const doing = (deed: () => void) =>
+        session(
+          file,
+          Effect.gen(function* () {
+            yield* write("before")
+            deed()
+            yield* write("after")
+          })
+        )
+      yield* doing(() => fs.renameSync(file, `${file}.1`))
+      assert.deepStrictEqual((yield* verdict(file)).findings, [])
+      yield* doing(() => fs.appendFileSync(file, entry("x")))
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
+      yield* doing(() => fs.truncateSync(file, 0))
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["gap"])
+      const actions = yield* session(file, names)
+      assert.strictEqual(actions.filter((action) => action === "audit_damaged").length, 2)
+    })
+  )
+
+  it.effect("reopens the log when it is told to, and says where it went", () =>
+    inDirectory(function* (file) {
+      const moved = Effect.gen(function* () {
+        yield* write("before")
+        fs.renameSync(file, `${file}.1`)
+        yield* AuditLog.use((audit) => audit.reopen)
+        assert.include(fs.readFileSync(file, "utf8"), "audit_damaged")
+        yield* AuditLog.use((audit) => audit.reopen)
+        return yield* names
+      })
+      assert.deepStrictEqual(yield* session(file, moved), ["before", "audit_damaged"])
+    })
+  )
+
+  it.effect("works without audit.head.json, but does not know the end then", () =>
+    inDirectory(function* (file) {
+      yield* session(file, write("n1", "n2"))
+      const head = path.join(path.dirname(file), "audit.head.json")
+      for (const contents of [undefined, "", "{", '{"seq":"1"}']) {
+        if (contents === undefined) fs.rmSync(head)
+        else fs.writeFileSync(head, contents)
+        const { endIsKnown, findings } = yield* verdict(file)
+        assert.deepStrictEqual([endIsKnown, findings], [false, []])
+        assert.isFalse((yield* session(file, names)).includes("audit_damaged"))
+      }
+      yield* session(file, write("n3"))
+      assert.isTrue((yield* verdict(file)).endIsKnown)
+    })
+  )
+})

@@ -1,0 +1,158 @@
+/**
+ * The audit log of the built program: everything that was asked for is in it, also
+ * what was refused, and `secrets audit --verify` tells what was done to it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { auditOf, connect, rpc, run, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+/** A request and what the log says of it, as `action success: details`. */
+const asked: ReadonlyArray<readonly [method: string, params: object, told: ReadonlyArray<string>]> = [
+  ["secrets.init", {}, ["store_init true: there is a store already; nothing was changed"]],
+  ["secrets.add", { name: "db", value: "first" }, ["secret_add true: db"]],
+  ["secrets.add", { name: "db", value: "again" }, ["secret_add false: db secret already exists"]],
+  ["secrets.update", { name: "db", value: "second" }, ["secret_update true: db"]],
+  ["secrets.update", { name: "none", value: "x" }, ["secret_update false: none secret not found"]],
+  ["secrets.get", { name: "db" }, ["secret_get false: db direct secret access not allowed"]],
+  ["secrets.get", {}, ["secret_get false: direct secret access not allowed"]],
+  ["secrets.lease", { secret_name: "none", client_id: "c" }, ["lease_acquire false: none c secret not found"]],
+  [
+    "secrets.lease",
+    { secret_name: "db", client_id: "c", ttl: "25h" },
+    ["lease_acquire false: db c TTL 25h0m0s exceeds max 24h0m0s"]
+  ],
+  ["secrets.lease", { secret_name: "db" }, ["request_refused false: secrets.lease: client_id is required"]],
+  [
+    "secrets.lease",
+    { secret_name: "db", client_id: "c", ttl: "soon" },
+    ["request_refused false: secrets.lease: invalid ttl duration: time: invalid duration"]
+  ],
+  ["secrets.lease", { secret_name: "db", client_id: "c" }, ["lease_acquire true: db c TTL: 1h0m0s"]],
+  ["secrets.revoke", { lease_id: "none" }, ["lease_revoke false: lease not found"]],
+  ["secrets.rotate", { secret_name: "none" }, ["secret_rotate false: none secret not found"]],
+  ["secrets.rotate", { secret_name: "db" }, ["secret_rotate false: db no rotation hook configured"]],
+  [
+    "secrets.delete",
+    { name: "none" },
+    ["secret_delete false: none secret not found", "lease_revoke true: none revoked 0 leases"]
+  ],
+  ["secrets.delete", { name: "db" }, ["secret_delete true: db", "lease_revoke true: db revoked 1 leases"]],
+  ["secrets.dump", { name: "db" }, ["request_refused false: secrets.dump: there is no such method"]],
+  ["a value, perhaps", {}, ["request_refused false: (no method): there is no such method"]]
+]
+
+const told = (directory: string) =>
+  auditOf(directory).map(({ action, client_id, details, secret_name, success }) =>
+    [`${action} ${success}:`, secret_name, client_id, details].filter((part) => part !== undefined).join(" ")
+  )
+
+describe("the audit log", () => {
+  it.live("has every change and every refusal, in the order they were asked for", () =>
+    Effect.gen(function* () {
+      const { directory, socket, stop } = yield* startDaemon({ home: yield* temporaryDirectory })
+      const before = told(directory)
+      assert.deepStrictEqual(
+        before.map((entry) => entry.split(":")[0]),
+        ["store_init true", "daemon_start true"]
+      )
+      const connection = yield* connect(socket)
+      for (const [method, params] of asked) {
+        yield* Effect.promise(() => connection.ask(JSON.stringify({ method, params, id: 1 })))
+      }
+      assert.deepStrictEqual(
+        told(directory).slice(before.length),
+        asked.flatMap(([, , entries]) => entries)
+      )
+      yield* stop()
+      assert.strictEqual(told(directory).at(-1), "daemon_stop true: daemon stopped gracefully")
+    })
+  )
+
+  it.live("is verified with and without a daemon, for people and for programs", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const verify = (...flags: ReadonlyArray<string>) => run(["audit", "--verify", ...flags], { home })
+      assert.include((yield* verify()).stderr, "there is no audit log at")
+      const daemon = yield* startDaemon({ home })
+      yield* rpc(daemon.socket, "add", { name: "db", value: "made up" })
+      for (let n = 0; n < 5; n += 1) yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })
+      const whole = yield* verify()
+      assert.deepStrictEqual([whole.status, whole.stderr], [0, ""])
+      assert.match(
+        whole.stdout,
+        /^\d+ chained entries in audit\.log\nfrom number 1 to number \d+, .*\nas it was written\n$/
+      )
+      yield* daemon.stop("SIGKILL")
+
+      const file = path.join(daemon.directory, "audit.log")
+      const text = fs.readFileSync(file, "utf8")
+      const lines = text.split(/(?<=\n)/)
+      const damaged: ReadonlyArray<readonly [kind: string, contents: string]> = [
+        ["edited", text.replace('"client_id":"c"', '"client_id":"d"')],
+        ["gap", lines.toSpliced(4, 1).join("")],
+        ["truncated", lines.slice(0, -2).join("")],
+        ["torn", `${text}{"timestamp":"2026`]
+      ]
+      for (const [kind, contents] of damaged) {
+        fs.writeFileSync(file, contents)
+        const { status, stderr, stdout } = yield* verify()
+        assert.deepStrictEqual([status, stdout.includes(kind.toUpperCase())], [1, true], kind)
+        assert.include(stderr, `the audit log is not as it was written (${kind})`)
+        const asJson = JSON.parse((yield* verify("--json")).stdout)
+        assert.deepStrictEqual([asJson.ok, asJson.result.findings.map((one: any) => one.kind)], [false, [kind]])
+        assert.strictEqual(typeof asJson.error.message, "string")
+      }
+      fs.writeFileSync(file, text)
+      assert.strictEqual(JSON.parse((yield* verify("--json")).stdout).result.verified, true)
+    })
+  )
+
+  it.live("is rotated under load without losing an entry, and read through its archives", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const directory = path.join(home, ".agent-secrets")
+      fs.mkdirSync(directory, { mode: 0o700 })
+      fs.writeFileSync(
+        path.join(directory, "config.json"),
+        JSON.stringify({ audit_max_size: "20KB", audit_max_files: 1000 })
+      )
+      const { socket, stop } = yield* startDaemon({ home })
+      yield* rpc(socket, "add", { name: "db", value: "made up" })
+      const clients = Array.from({ length: 4 }, (_, at) => `client-${at}`)
+      const leases = yield* Effect.forEach(
+        clients,
+        (client_id) =>
+          Effect.scoped(
+            Effect.gen(function* () {
+              const connection = yield* connect(socket)
+              const request = { method: "secrets.lease", params: { secret_name: "db", client_id }, id: 1 }
+              const ids: Array<string> = []
+              for (let n = 0; n < 100; n += 1) {
+                const reply = yield* Effect.promise(() => connection.ask(JSON.stringify(request)))
+                ids.push(JSON.parse(reply ?? "null").result.lease_id)
+              }
+              return ids
+            })
+          ),
+        { concurrency: "unbounded" }
+      )
+      const tail = yield* rpc(socket, "audit", { tail: 10_000 })
+      const acquired = new Set(
+        tail.result.entries.filter(({ action }: any) => action === "lease_acquire").map(({ lease_id }: any) => lease_id)
+      )
+      assert.deepStrictEqual(
+        leases.flat().filter((id) => !acquired.has(id)),
+        []
+      )
+      yield* stop()
+      const files = fs.readdirSync(directory).filter((name) => name.startsWith("audit.log"))
+      assert.isAbove(files.length, 5)
+      const report = JSON.parse((yield* run(["audit", "--verify", "--json"], { home })).stdout).result
+      assert.deepStrictEqual([report.findings, report.entries], [[], report.last])
+      assert.isAtLeast(report.entries, 800)
+    })
+  )
+})
