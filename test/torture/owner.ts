@@ -43,10 +43,10 @@ export const race = async (home: string, contest: Contest, count: number): Promi
     for (const one of started) void one.ended.then((how) => ends.set(one, how))
     const isOver = () => ends.size >= count - 1 && started.every((one) => ends.has(one) || serves(one))
     const deadline = began + patience
-    let servingAfter = Number.NaN
+    let servingAfter = patience
     while (!isOver() && ends.size < count && performance.now() < deadline) {
-      if (Number.isNaN(servingAfter) && started.some(serves)) servingAfter = performance.now() - began
       await pause(5)
+      if (servingAfter === patience && started.some(serves)) servingAfter = performance.now() - began
     }
     return { servingAfter, faults: await faultsOf(started, ends, socket) }
   } finally {
