@@ -19,6 +19,7 @@ import { fromMillis } from "../domain/Timestamp.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { attempt, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
 import { holdLock } from "./fileLock.ts"
+import { makeDirectory } from "./makeDirectory.ts"
 import { sameDirectory } from "./sameDirectory.ts"
 import { claimSocketPath } from "./socketPath.ts"
 import { StartError } from "./StartError.ts"
@@ -95,9 +96,6 @@ export class Instance extends Context.Service<
       })
     )
 }
-
-export const makeDirectory = (directory: string): Effect.Effect<void, FileFault> =>
-  attempt("create", directory, () => fs.mkdir(directory, { recursive: true, mode: 0o700 }))
 
 /** Holds the lock of the state directory for as long as the scope lasts. */
 export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) {

@@ -57,8 +57,8 @@ export const sameDirectory = (path: string): Effect.Effect<SameDirectory, FileFa
   )
 
 const reasons = {
-  gone: "the directory is gone; the daemon waits for it to come back",
-  another: "another directory has taken its place; the daemon is about to start over"
+  gone: "the directory is gone; when it is back, so is the service",
+  another: "another directory has taken its place"
 }
 
 /** What is under a name now; undefined if there is nothing that can be looked at. */

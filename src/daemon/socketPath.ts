@@ -15,6 +15,7 @@ import * as path from "node:path"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { attempt } from "./durableFile.ts"
 import { holdLock } from "./fileLock.ts"
+import { makeDirectory } from "./makeDirectory.ts"
 import { listenerOf } from "./ownerOf.ts"
 import { StartError } from "./StartError.ts"
 
@@ -91,7 +92,7 @@ const kindOf = (found: Stats): string => {
 
 /** Anyone who may write there could put a socket of their own in our place. */
 const checkDirectory = Effect.fnUntraced(function* (directory: string) {
-  yield* attempt("create", directory, () => fs.mkdir(directory, { recursive: true, mode: 0o700 }))
+  yield* makeDirectory(directory)
   const { mode } = yield* attempt("look at", directory, () => fs.stat(directory))
   if ((mode & 0o022) !== 0) {
     return yield* refuse(

@@ -13,6 +13,8 @@ import { type SameDirectory, statNow } from "./sameDirectory.ts"
 
 /** One stat for each directory; and a second is soon enough, for every writer looks by itself before it writes. */
 const interval = "1 second"
+/** After so many looks one that never settles counts as well. */
+const mostLooks = 10
 
 export interface Watched {
   /** The first is the state directory. */
@@ -31,14 +33,15 @@ type Seen =
 /** Ends when the daemon has to start over, with the reason. */
 export const untilReplaced = Effect.fnUntraced(function* (watched: Watched) {
   let before: Seen = { is: "ours" }
+  let looks = 0
   while (true) {
     yield* Effect.sleep(interval)
     const seen = look(watched)
-    if (
-      seen.is === "replaced" &&
-      (seen.trace === undefined || (before.is === "replaced" && before.trace === seen.trace))
-    )
-      return seen.says
+    looks = seen.is === "replaced" ? looks + 1 : 0
+    if (seen.is === "replaced") {
+      const hasSettled = before.is === "replaced" && before.trace === seen.trace
+      if (seen.trace === undefined || hasSettled || looks === mostLooks) return seen.says
+    }
     if (seen.is === "away" && !(before.is === "away" && before.says === seen.says)) yield* Effect.logError(seen.says)
     if (seen.is === "ours" && before.is === "away") yield* Effect.logInfo("the directory is back; the daemon goes on")
     before = seen

@@ -76,6 +76,20 @@ describe("the look at the directory", () => {
     })
   )
 
+  it.effect("ends for one that never settles after ten looks", () =>
+    Effect.gen(function* () {
+      const { after, directory } = yield* watching()
+      fs.rmdirSync(directory)
+      fs.mkdirSync(directory)
+      for (let look = 1; look < 10; look += 1) {
+        fs.utimesSync(directory, look, look)
+        assert.isUndefined(yield* after(1))
+      }
+      fs.utimesSync(directory, 0, 0)
+      assert.isDefined(yield* after(1))
+    })
+  )
+
   it.effect("ends at once where the lock file is no longer the one that is locked", () =>
     Effect.gen(function* () {
       const { after, directory, isLocked } = yield* watching()

@@ -140,12 +140,14 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("whose lock file was removed is taken again, and a second daemon does not get in", () =>
+  it.live("whose lock file was removed is taken again at once, and its secrets and leases are as before", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
+      yield* daemon.ask("lease", lease())
       fs.rmSync(path.join(daemon.directory, "daemon.lock"))
       yield* servesAgain(daemon)
       assert.isTrue(fs.existsSync(path.join(daemon.directory, "daemon.lock")))
+      assert.strictEqual((yield* rpc(daemon.socket, "status")).result.active_leases, 1)
       assert.strictEqual((yield* rpc(daemon.socket, "lease", lease())).result.value, "value of ours")
       assert.lengthOf(
         auditOf(daemon.directory).filter(({ action }) => action === "daemon_crash_recovered"),
