@@ -1,5 +1,6 @@
 /**
- * secrets status: exit status 0 means that the daemon is serving, now.
+ * secrets status: exit status 0 means that the daemon is serving, now. One that is
+ * up and has to refuse, because it cannot write its audit log, is not.
  */
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
@@ -18,6 +19,20 @@ const Status = Schema.Struct({
   secrets_count: Schema.Int,
   active_leases: Schema.Int,
   store_state: Schema.optionalKey(Schema.String)
+})
+
+/** What only our own daemon tells. */
+const Condition = Schema.Struct({
+  pid: Schema.Int,
+  version: Schema.String,
+  leases: Schema.Struct({ expired: Schema.Int, capacity: Schema.Int, oldest: Schema.optionalKey(Schema.String) }),
+  audit: Schema.Struct({
+    entries: Schema.Int,
+    size: Schema.Int,
+    archives: Schema.Int,
+    failure: Schema.optionalKey(Schema.String)
+  }),
+  events: Schema.Struct({ lost: Schema.Int })
 })
 
 export const status = define({
@@ -42,18 +57,37 @@ export const status = define({
       onNone: () => "",
       onSome: (at) => ` (up ${span(now - at.millis)})`
     })
+    const more = Option.getOrUndefined(yield* Effect.option(call(daemon, "daemon.status", {}, Condition)))
     return {
       text: [
         `running since ${found.started_at}${up}`,
+        ...(more === undefined ? [] : [`process       ${more.pid}, version ${more.version}`]),
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
         `socket        ${daemon.socketPath}`,
+        ...(more === undefined ? [] : remarks(more)),
         ""
       ].join("\n"),
-      result: { ...found, socket: daemon.socketPath }
+      result: { ...found, socket: daemon.socketPath, ...more },
+      failure: more?.audit.failure === undefined ? undefined : refusing(more.audit.failure)
     }
   })
 })
+
+const refusing = (why: string): Failure =>
+  new Failure({
+    message: `the daemon is up but refuses leases and changes: ${why}`,
+    code: "io_error",
+    fix: "It goes on by itself when the cause is gone",
+    exitCode: exitCode.failed
+  })
+
+/** Only what somebody should look at. */
+const remarks = ({ events, leases }: typeof Condition.Type): ReadonlyArray<string> =>
+  [
+    leases.expired === 0 ? "" : `expired       ${leases.expired} leases whose end is not recorded yet`,
+    events.lost === 0 ? "" : `events lost   ${events.lost}`
+  ].filter((line) => line !== "")
 
 /** Whole minutes, hours and days: `3m`, `1h 3m`, `2d 1h 3m`. */
 const span = (millis: number): string => {

@@ -8,6 +8,7 @@
  * alone tells which leases are active, so a position in it marks how far a
  * checkpoint of the leases reaches.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -53,6 +54,17 @@ export interface AuditPosition {
   readonly generation: number
 }
 
+/** How the log is doing. */
+export interface AuditCondition {
+  /** The number of the last entry. */
+  readonly seq: number
+  /** Bytes of the file that is written now. */
+  readonly size: number
+  readonly archives: number
+  /** Why the last append failed; undefined if it did not. */
+  readonly failure: string | undefined
+}
+
 export class AuditLog extends Context.Service<
   AuditLog,
   {
@@ -66,6 +78,9 @@ export class AuditLog extends Context.Service<
     ) => Effect.Effect<Option.Option<ReadonlyArray<AuditEntry>>, AuditLogError>
     /** The position behind the last entry. */
     readonly position: Effect.Effect<AuditPosition>
+    /** Whether the last entry that was found at the start is chained, so that no other program ran since it was written. */
+    readonly isOurs: boolean
+    readonly condition: Effect.Effect<AuditCondition>
     /** Says that nobody needs the entries up to this number to know the leases, so rotation may drop them. */
     readonly release: (seq: number) => Effect.Effect<void>
     /** Looks where the file of its name is now, and goes on there. */
@@ -89,6 +104,7 @@ export class AuditLog extends Context.Service<
         /** What was found out about the file and is not written yet. */
         let untold: ReadonlyArray<AuditFact> = []
         const waiting: Array<Waiting> = []
+        let failure: string | undefined
 
         const positionNow = (): AuditPosition => ({
           seq: last.seq,
@@ -132,6 +148,7 @@ export class AuditLog extends Context.Service<
         const writeWaiting = Effect.gen(function* () {
           const group = waiting.splice(0)
           const exit = yield* Effect.exit(Effect.mapError(write(group.flatMap(({ facts }) => facts)), appendFailed))
+          failure = Exit.match(exit, { onFailure: (cause) => messageOf(cause), onSuccess: () => undefined })
           for (const one of group) one.written = Exit.map(exit, positionNow)
         })
 
@@ -178,6 +195,13 @@ export class AuditLog extends Context.Service<
           tail,
           since,
           position: Effect.sync(positionNow),
+          isOurs: start.isOurs,
+          condition: Effect.sync(() => ({
+            seq: last.seq,
+            size: log.size(),
+            archives: log.files().length - 1,
+            failure
+          })),
           release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
           reopen: Effect.asVoid(append([]))
         })
@@ -205,6 +229,8 @@ export class AuditLog extends Context.Service<
       since: ({ line, seq }) =>
         Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
       position,
+      isOurs: true,
+      condition: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
       release: () => Effect.void,
       reopen: Effect.void
     })
@@ -216,6 +242,12 @@ interface Waiting {
   readonly facts: ReadonlyArray<AuditFact>
   written: Exit.Exit<AuditPosition, AuditLogError> | undefined
 }
+
+const messageOf = (cause: Cause.Cause<AuditLogError>): string =>
+  Option.match(Cause.findErrorOption(cause), {
+    onNone: () => "it broke down",
+    onSome: (error) => error.cause.message
+  })
 
 const appendFailed = (cause: FileFault) => new AuditLogError({ operation: "append", cause })
 const readFailed = (cause: FileFault) => new AuditLogError({ operation: "read", cause })

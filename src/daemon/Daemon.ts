@@ -63,7 +63,13 @@ const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOp
   yield* announceStart(config)
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
-  const serving = serve({ startedAt: instance.startedAt, ttlPolicy: config.ttl, heartbeat: heartbeat.status })
+  const serving = serve({
+    pid: instance.pid,
+    startedAt: instance.startedAt,
+    ttlPolicy: config.ttl,
+    leaseCapacity: config.leaseCapacity,
+    heartbeat: heartbeat.status
+  })
   return yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch], {
     concurrency: "unbounded",
     discard: true

@@ -8,9 +8,9 @@
  * comes, so whichever is there after a crash is bound.
  *
  * Where the log is another one by now, moved away or cut short, its entries that
- * are younger than the binding are replayed. Where leases.json is gone or cannot be
- * read, the log tells everything. Where it is one that we did not write, the
- * predecessor did, and it alone counts.
+ * are younger than the binding are replayed. Where leases.json is gone, cannot be
+ * read or is an older one, the log tells everything. Where the log ends with entries
+ * of the predecessor, that wrote leases.json last, and it alone counts.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -115,7 +115,8 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
 const entriesAfter = Effect.fnUntraced(function* (bound: Binding | undefined, isGone: boolean) {
   const audit = yield* AuditLog
   if (bound === undefined) {
-    return { entries: isGone ? yield* audit.tail(replayedAtMost) : [], isWhole: !isGone }
+    const counts = isGone || audit.isOurs
+    return { entries: counts ? yield* audit.tail(replayedAtMost) : [], isWhole: !counts }
   }
   const since = yield* audit.since(bound)
   if (Option.isSome(since)) return { entries: since.value, isWhole: true }

@@ -18,11 +18,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type { AuditFact } from "../domain/AuditEntry.ts"
+import { clockStepped } from "../domain/AuditEntry.ts"
 import type { Lease } from "../domain/Lease.ts"
+import { parse } from "../domain/Timestamp.ts"
 import type { AuditLogError, AuditPosition } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
+import { type ClockStep, ClockWatch, stepSince } from "./clockWatch.ts"
 import * as LeaseCheckpoint from "./LeaseCheckpoint.ts"
 import { LeaseTable } from "./LeaseTable.ts"
 import * as LeaseTransaction from "./LeaseTransaction.ts"
@@ -39,6 +43,8 @@ export class LeaseRepo extends Context.Service<
     ) => Effect.Effect<A, E | AuditLogError>
     readonly active: Effect.Effect<ReadonlyArray<Lease>>
     readonly activeCount: Effect.Effect<number>
+    /** Leases whose time is over and whose end is not recorded yet. */
+    readonly expiredCount: Effect.Effect<number>
     readonly activeCountOfSecret: (secretName: string) => Effect.Effect<number>
   }
 >()("agent-secrets/LeaseRepo") {
@@ -94,6 +100,33 @@ interface Ran {
   readonly answer: (durable: Exit.Exit<AuditPosition, AuditLogError>) => void
 }
 
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1000n) / 1000)
+
+const shiftLeases = (table: LeaseTable, now: number, { forget, millis }: ClockStep): Ran => {
+  // What was over before the step stays so.
+  const active = table.count(now - millis)
+  if (millis < 0) table.shift(millis)
+  return {
+    facts: [clockStepped(millis, active)],
+    undo: () => {
+      if (millis < 0) table.shift(-millis)
+      forget()
+    },
+    answer: () => undefined
+  }
+}
+
+/** A clock that was set back while no daemon ran would make the leases live longer as well. */
+const followClockSince = Effect.fnUntraced(function* (audit: AuditLog["Service"], table: LeaseTable) {
+  const now = yield* Clock.currentTimeMillis
+  const [last] = yield* Effect.orElseSucceed(audit.tail(1), () => [])
+  const at = last === undefined ? Option.none() : parse(last.timestamp)
+  const millis = Option.isSome(at) ? stepSince(at.value.millis, now) : undefined
+  if (millis === undefined) return
+  const { facts } = shiftLeases(table, now, { millis, forget: () => undefined })
+  yield* Effect.ignore(audit.append(facts))
+})
+
 /** `onChange` runs after each batch that changed something, before it is answered. */
 const start = Effect.fnUntraced(function* (
   leases: Iterable<Lease>,
@@ -102,13 +135,23 @@ const start = Effect.fnUntraced(function* (
   const audit = yield* AuditLog
   const table = new LeaseTable()
   for (const lease of leases) table.insert(lease)
+  yield* followClockSince(audit, table)
   let position = yield* audit.position
   let sequence = 0
   const queue = yield* Queue.bounded<Waiting, Cause.Done>(queueLength)
 
-  const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<Waiting>) {
+  const clock = new ClockWatch(yield* Clock.currentTimeMillis, yield* monotonicMillis)
+
+  /** Moves the leases with a clock that was set back; part of the batch that noticed it. */
+  const followClock = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
-    const ran: Array<Ran> = []
+    const step = clock.look(now, yield* monotonicMillis)
+    return step === undefined ? [] : [shiftLeases(table, now, step)]
+  })
+
+  const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<Waiting>) {
+    const ran: Array<Ran> = yield* followClock
+    const now = yield* Clock.currentTimeMillis
     for (const waiting of batch) ran.push(yield* waiting.run(table, now))
     const facts = ran.flatMap((one) => one.facts)
     const written = facts.length === 0 ? Exit.succeed(position) : yield* Effect.exit(audit.append(facts))
@@ -159,6 +202,7 @@ const start = Effect.fnUntraced(function* (
       ),
     active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
+    expiredCount: Effect.map(Clock.currentTimeMillis, (now) => table.expiredCount(now)),
     activeCountOfSecret: (name) => Effect.map(Clock.currentTimeMillis, (now) => table.countOfSecret(name, now))
   })
 

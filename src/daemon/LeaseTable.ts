@@ -8,7 +8,7 @@
  * and no rule about who may hold what; the time is always given, in milliseconds.
  */
 import type { Lease } from "../domain/Lease.ts"
-import { isExpired } from "../domain/Lease.ts"
+import { isExpired, shifted, weight } from "../domain/Lease.ts"
 
 /** Revoked leases that are remembered, so that revoking again can be answered; a bound, not a promise. */
 const rememberedRevoked = 1000
@@ -19,12 +19,19 @@ export class LeaseTable {
   private readonly expired = new Map<string, Lease>()
   private readonly revoked = new Map<string, Lease>()
   private heap: Array<Lease> = []
+  private held = 0
+
+  /** What all leases that were active when anybody last looked count for together. */
+  get weight(): number {
+    return this.held
+  }
 
   insert(lease: Lease): void {
     this.revoked.delete(lease.id)
     const twin = this.find(lease.id)
     if (twin !== undefined) this.remove(twin)
     this.byId.set(lease.id, lease)
+    this.held += weight(lease)
     let ofSecret = this.bySecret.get(lease.secretName)
     if (ofSecret === undefined) this.bySecret.set(lease.secretName, (ofSecret = new LeasesOfSecret()))
     ofSecret.insert(lease)
@@ -35,6 +42,7 @@ export class LeaseTable {
   remove(lease: Lease): boolean {
     if (this.expired.delete(lease.id)) return true
     if (!this.byId.delete(lease.id)) return false
+    this.held -= weight(lease)
     this.unindex(lease)
     // The heap forgets a removed lease only when it comes to its top, so it is rebuilt before it holds mostly those.
     if (this.heap.length > 2 * this.byId.size + 64) {
@@ -79,10 +87,26 @@ export class LeaseTable {
     return [...this.byId.values()]
   }
 
+  /** Moves the end of every active lease by so many milliseconds. */
+  shift(millis: number): void {
+    const active = [...this.byId.values()]
+    this.byId.clear()
+    this.bySecret.clear()
+    this.heap = []
+    this.held -= active.reduce((sum, lease) => sum + weight(lease), 0)
+    for (const lease of active) this.insert(shifted(lease, millis))
+  }
+
   /** The leases whose end is not recorded yet, at most `most` of them. */
   due(now: number, most: number): ReadonlyArray<Lease> {
     this.setExpiredAside(now)
     return [...this.expired.values().take(most)]
+  }
+
+  /** How many have expired and are not swept yet. */
+  expiredCount(now: number): number {
+    this.setExpiredAside(now)
+    return this.expired.size
   }
 
   count(now: number): number {
@@ -100,6 +124,7 @@ export class LeaseTable {
       pop(this.heap)
       if (this.byId.get(first.id) !== first) continue
       this.byId.delete(first.id)
+      this.held -= weight(first)
       this.unindex(first)
       this.expired.set(first.id, first)
     }

@@ -16,6 +16,8 @@ export interface LeaseTransaction {
   readonly ofPair: (secretName: string, clientId: string) => ReadonlyArray<Lease>
   readonly ofSecret: (secretName: string) => ReadonlyArray<Lease>
   readonly active: () => ReadonlyArray<Lease>
+  /** What the active leases count for together (`weight` in `Lease`). */
+  readonly weight: () => number
   /** A lease by its id, also one that has expired and is not swept yet. */
   readonly find: (id: string) => Lease | undefined
   /** One of the last leases that were revoked. */
@@ -57,6 +59,7 @@ export const run = Effect.fnUntraced(function* <A, E>(
     ofPair: (secretName, clientId) => table.ofPair(secretName, clientId, now),
     ofSecret: (secretName) => table.ofSecret(secretName, now),
     active: () => table.active(now),
+    weight: () => table.weight,
     find: (id) => table.find(id),
     findRevoked: (id) => table.findRevoked(id),
     due: (most) => table.due(now, most),

@@ -13,7 +13,7 @@ import { randomUUID } from "node:crypto"
 import { leaseAcquired, leaseRefused, leaseReplaced, ttlTooLong } from "../domain/AuditEntry.ts"
 import type { GoDuration } from "../domain/GoDuration.ts"
 import type { Lease } from "../domain/Lease.ts"
-import { make } from "../domain/Lease.ts"
+import { make, standardCapacity, TooManyLeases } from "../domain/Lease.ts"
 import type { SecretNotFound } from "../domain/Secret.ts"
 import type { TtlPolicy, TtlTooLong } from "../domain/Ttl.ts"
 import { grantedTtl } from "../domain/Ttl.ts"
@@ -37,10 +37,13 @@ export interface Acquired {
   readonly replaced: ReadonlyArray<Lease>
 }
 
+export type Refusal = SecretNotFound | TtlTooLong | TooManyLeases
+
 export const acquire = Effect.fn("acquire")(function* (
   request: AcquireRequest,
-  policy: TtlPolicy
-): Effect.fn.Return<Acquired, SecretNotFound | TtlTooLong | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
+  policy: TtlPolicy,
+  capacity = standardCapacity
+): Effect.fn.Return<Acquired, Refusal | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
   const { secretName, clientId } = request
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
@@ -50,12 +53,17 @@ export const acquire = Effect.fn("acquire")(function* (
   const grant = leases.transaction(
     Effect.fnUntraced(function* (held) {
       const refuse = (reason: string) => Effect.sync(() => held.record(leaseRefused(secretName, clientId, reason)))
-      const { value } = yield* Effect.tapError(secrets.get(secretName), () => refuse("secret not found"))
+      const { name, value } = yield* Effect.tapError(secrets.get(secretName), () => refuse("secret not found"))
       const ttl = yield* Effect.fromResult(grantedTtl(request.ttl, policy)).pipe(
         Effect.tapError((tooLong) => refuse(ttlTooLong(tooLong)))
       )
-      const lease = make({ id, secretName, clientId, ttl, now: held.now })
-      const replaced = held.ofPair(secretName, clientId)
+      // The store's own copy of the name: thousands of leases share it.
+      const lease = make({ id, secretName: name, clientId, ttl, now: held.now })
+      const replaced = held.ofPair(name, clientId)
+      if (held.weight() >= capacity && replaced.length === 0) {
+        yield* refuse("too many active leases")
+        return yield* new TooManyLeases({ capacity })
+      }
       for (const old of replaced) held.end(old, leaseReplaced(old, lease, ttl))
       held.issue(lease, leaseAcquired(lease, ttl))
       return { lease, value, replaced, ttl }

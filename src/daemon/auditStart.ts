@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import { basename } from "node:path"
+import { createInterface } from "node:readline"
 import type { ChainedEntry, ChainHead } from "../domain/AuditChain.ts"
 import { chainedFromLine, genesis, sha256 } from "../domain/AuditChain.ts"
 import type { AuditHead } from "./auditHead.ts"
@@ -21,6 +22,8 @@ export interface AuditStart {
   readonly head: ChainHead
   /** The last chained entry; undefined in a log that has none. */
   readonly last: LastEntry | undefined
+  /** Whether the last line of the log is a chained entry. */
+  readonly isOurs: boolean
   /** The number of the oldest entry that is known of. */
   readonly first: number
   /** What is wrong with the log; undefined if nothing is. */
@@ -53,16 +56,17 @@ export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known
   })
   const head = yield* headOf(log, found, foreign)
   const last = found && { seq: found.entry.seq, line: found.line, timestamp: found.entry.timestamp }
-  const first = Option.match(known, { onNone: () => 1, onSome: (one) => one.first })
+  const isOurs = found !== undefined && foreign === 0
+  const first = Option.isSome(known) ? known.value.first : yield* oldestSeq(log, found)
   const stored = Option.getOrUndefined(known)
   if (stored !== undefined && stored.seq > head.seq) {
     const missing = stored.seq - head.seq
     const damage = `${missing} entries that were acknowledged are missing at its end, from number ${head.seq + 1} on`
-    return { head: { seq: stored.seq, hash: stored.hash }, last, first, damage } satisfies AuditStart
+    return { head: { seq: stored.seq, hash: stored.hash }, last, isOurs, first, damage } satisfies AuditStart
   }
   const changed = stored !== undefined && stored.seq === last?.seq && stored.hash !== last.line
   const damage = changed ? `its last entry, number ${stored.seq}, was changed` : undefined
-  return { head, last, first, damage } satisfies AuditStart
+  return { head, last, isOurs, first, damage } satisfies AuditStart
 })
 
 const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefined, foreign: number) {
@@ -71,6 +75,19 @@ const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefin
   if (found === undefined) return { ...genesis, hash: yield* hashOf(files.slice(-1), 0) }
   return { seq: found.entry.seq, hash: yield* hashOf(files.slice(files.indexOf(found.file)), found.start) }
 })
+
+/** Without audit.head.json, what is there is all that is known of. */
+const oldestSeq = (log: LogFile, found: Found | undefined) =>
+  attempt("read", basename(log.files()[0] ?? ""), async () => {
+    if (found === undefined) return 1
+    for (const file of log.files()) {
+      for await (const line of createInterface({ input: fs.createReadStream(file) })) {
+        const entry = chainedFromLine(line)
+        if (Option.isSome(entry)) return entry.value.seq
+      }
+    }
+    return 1
+  })
 
 /** The hash over files one after the other, from a byte of the first one. */
 const hashOf = (files: ReadonlyArray<string>, start: number) =>

@@ -1,7 +1,10 @@
 /**
- * status: what the daemon says of itself.
+ * status: what the daemon says of itself; `condition` has what is worth knowing
+ * when something seems wrong.
  */
 import * as Effect from "effect/Effect"
+import { OtelSink } from "../otel/OtelSink.ts"
+import { AuditLog } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
 
@@ -12,5 +15,23 @@ export const status = Effect.gen(function* () {
     secretCount: yield* secrets.count,
     activeLeases: yield* leases.activeCount,
     storeState: secrets.origin
+  }
+})
+
+/** Looks at every lease, so it costs more than `status`: some milliseconds where there are a hundred thousand. */
+export const condition = Effect.gen(function* () {
+  const audit = yield* AuditLog
+  const leases = yield* LeaseRepo
+  const sink = yield* OtelSink
+  const active = yield* leases.active
+  return {
+    activeLeases: active.length,
+    expiredLeases: yield* leases.expiredCount,
+    oldestLease: active.reduce<(typeof active)[number] | undefined>(
+      (oldest, lease) => (oldest === undefined || lease.createdAt.millis < oldest.createdAt.millis ? lease : oldest),
+      undefined
+    )?.createdAt,
+    audit: yield* audit.condition,
+    eventsLost: yield* sink.dropped
   }
 })

@@ -10,7 +10,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { GoDuration } from "./GoDuration.ts"
-import { format } from "./GoDuration.ts"
+import { format, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
 import type { Lease } from "./Lease.ts"
 import type { Timestamp } from "./Timestamp.ts"
@@ -217,3 +217,16 @@ export const fileMended = (details: string): AuditFact => ({ action: "file_mende
 
 /** Entries of the log itself were changed or taken away, by somebody else. */
 export const auditDamaged = (details: string): AuditFact => ({ action: "audit_damaged", details, success: false })
+
+/** The wall clock was set, or the machine slept. Where it was set back, the leases' ends were moved by as much. */
+export const clockStepped = (millis: number, leases: number): AuditFact => {
+  const by = format(BigInt(Math.abs(millis)) * millisecond)
+  return millis < 0
+    ? {
+        action: "clock_step",
+        details: `the clock was set back by ${by}; ${leases} leases end that much earlier by it`,
+        success: true,
+        shift_ms: millis
+      }
+    : { action: "clock_step", details: `the clock went forward by ${by}, or the machine slept`, success: true }
+}

@@ -11,6 +11,7 @@ import * as Schema from "effect/Schema"
 import * as path from "node:path"
 import type { GoDuration } from "./GoDuration.ts"
 import { minute, parse, second } from "./GoDuration.ts"
+import { standardCapacity } from "./Lease.ts"
 import type { TtlPolicy } from "./Ttl.ts"
 import { standardPolicy } from "./Ttl.ts"
 
@@ -24,6 +25,8 @@ export interface Config {
   /** When a file of the audit log is closed, and how many closed ones are kept. */
   readonly auditRotation: AuditRotation
   readonly ttl: TtlPolicy
+  /** Active leases there may be. */
+  readonly leaseCapacity: number
   readonly socketAccess: SocketAccess
   /** How long the command that rotates a secret may take. */
   readonly rotationTimeout: GoDuration
@@ -92,6 +95,7 @@ export const decode = (text: string, home: string): Result.Result<Config, Config
         default: yield* durationAt(settings, "default_lease_ttl", base.ttl.default),
         maximum: yield* durationAt(settings, "max_lease_ttl", base.ttl.maximum)
       },
+      leaseCapacity: yield* countAt(settings, "max_active_leases", base.leaseCapacity),
       socketAccess: yield* socketAccessIn(settings),
       rotationTimeout: yield* durationAt(settings, "rotation_timeout", base.rotationTimeout),
       heartbeat: yield* heartbeatIn(settings)
@@ -111,6 +115,7 @@ const inDirectory = (directory: string): Config => ({
   leasesPath: path.join(directory, "leases.json"),
   auditRotation: standardRotation,
   ttl: standardPolicy,
+  leaseCapacity: standardCapacity,
   socketAccess: { mode: 0o600 },
   rotationTimeout: 30n * second,
   heartbeat: undefined

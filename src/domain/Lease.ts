@@ -51,6 +51,27 @@ export const make = (grant: {
 /** Whether a lease is over at `now`, in milliseconds. At `expiresAt` itself it is still active. */
 export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis
 
+/** As many leases as may be active at once, unless configured; about half a kilobyte of memory each. */
+export const standardCapacity = 300_000
+
+/** There are as many active leases as there may be. */
+export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyLeases", {
+  capacity: Schema.Int
+}) {
+  override get message() {
+    return `there are too many active leases; at most ${this.capacity} are kept (max_active_leases)`
+  }
+}
+
+/** What a lease counts for: one of a client with a long id holds the memory of several. */
+export const weight = (lease: Lease): number => 1 + Math.floor(lease.clientId.length / 512)
+
+/** The same lease with its end moved, because the clock was set; finer digits than milliseconds are cut off. */
+export const shifted = (lease: Lease, millis: number): Lease => ({
+  ...lease,
+  expiresAt: fromMillis(lease.expiresAt.millis + millis)
+})
+
 /** One element of leases.json. Members that others add are read over. */
 export const Row = Schema.Struct({
   id: Schema.String,

@@ -8,6 +8,7 @@
 import * as Option from "effect/Option"
 import type { AuditEntry } from "./AuditEntry.ts"
 import type { Lease } from "./Lease.ts"
+import { shifted } from "./Lease.ts"
 import { parse } from "./Timestamp.ts"
 
 /** The leases after the entries, given those before. */
@@ -34,6 +35,9 @@ const apply = (leases: Map<string, Lease>, entry: AuditEntry): void => {
       return
     case "killswitch":
       leases.clear()
+      return
+    case "clock_step":
+      for (const lease of leases.values()) leases.set(lease.id, shifted(lease, entry.shift_ms ?? 0))
       return
   }
 }

@@ -8,7 +8,7 @@ import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import type { AuditLogError } from "../daemon/AuditLog.ts"
 import type { SecretStoreError } from "../daemon/SecretStore.ts"
-import type { LeaseNotFound } from "../domain/Lease.ts"
+import type { LeaseNotFound, TooManyLeases } from "../domain/Lease.ts"
 import type { LeasesRemain } from "../daemon/deleteSecret.ts"
 import type { FileFault } from "../daemon/durableFile.ts"
 import type { RestartRefused } from "../daemon/Restart.ts"
@@ -29,6 +29,7 @@ export type Failure =
   | SecretExists
   | LeaseNotFound
   | TtlTooLong
+  | TooManyLeases
   | DirectAccess
   | AuditLogError
   | SecretStoreError
@@ -44,6 +45,7 @@ const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number 
   LeaseNotFound: code.leaseNotFound,
   SecretExists: code.internal,
   TtlTooLong: code.internal,
+  TooManyLeases: code.internal,
   DirectAccess: code.accessDenied,
   AuditLogError: code.internal,
   SecretStoreError: code.internal,

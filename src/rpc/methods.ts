@@ -20,13 +20,14 @@ import { revokeAll } from "../daemon/revokeAll.ts"
 import { rotate } from "../daemon/rotate.ts"
 import type { RotationHook } from "../daemon/RotationHook.ts"
 import { SecretStore } from "../daemon/SecretStore.ts"
-import { status } from "../daemon/status.ts"
+import { condition, status } from "../daemon/status.ts"
 import * as GoDuration from "../domain/GoDuration.ts"
 import { quote } from "../domain/goText.ts"
 import { refused, secretGet, storeInitialized } from "../domain/AuditEntry.ts"
 import { DirectAccess, nameLimit, valueLimit } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import type { TtlPolicy } from "../domain/Ttl.ts"
+import { version } from "../version.ts"
 import type { OtelSink } from "../otel/OtelSink.ts"
 import type { Failure } from "./errorReply.ts"
 import { code, foldNames, RpcError } from "./Protocol.ts"
@@ -34,8 +35,10 @@ import { atMost, flag, readParams, required, text } from "./params.ts"
 
 /** What the methods know of the daemon beside its services. */
 export interface Running {
+  readonly pid: number
   readonly startedAt: Timestamp
   readonly ttlPolicy: TtlPolicy
+  readonly leaseCapacity: number
   /** What status says of the heartbeat; undefined if there is none. */
   readonly heartbeat: Effect.Effect<object | undefined>
 }
@@ -159,7 +162,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
       return yield* new RpcError({ code: code.internal, message: `invalid ttl duration: ${ttl.failure}` })
     }
     const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success }
-    const { lease, value } = yield* acquire(request, daemon.ttlPolicy)
+    const { lease, value } = yield* acquire(request, daemon.ttlPolicy, daemon.leaseCapacity)
     return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
   }),
 
@@ -201,6 +204,24 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   }),
 
   "secrets.health": () => health,
+
+  /** Beyond the predecessor's status, whose members stay as they are. */
+  "daemon.status": Effect.fnUntraced(function* () {
+    const { activeLeases, audit, eventsLost, expiredLeases, oldestLease } = yield* condition
+    return {
+      pid: daemon.pid,
+      version,
+      started_at: daemon.startedAt.text,
+      leases: {
+        active: activeLeases,
+        expired: expiredLeases,
+        capacity: daemon.leaseCapacity,
+        oldest: oldestLease?.text
+      },
+      audit: { entries: audit.seq, size: audit.size, archives: audit.archives, failure: audit.failure },
+      events: { lost: eventsLost }
+    }
+  }),
 
   "daemon.restart": Effect.fnUntraced(function* () {
     const restart = yield* Restart

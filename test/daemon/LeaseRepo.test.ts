@@ -63,6 +63,14 @@ const checkpointWritten = Effect.fnUntraced(function* (file: string) {
 })
 
 describe("LeaseRepo in files, over its ends", () => {
+  const issueWithEnd = (held: LeaseTransaction, id: string) => {
+    const one = lease(id, { client: id })
+    held.issue(one, leaseAcquired(one, hour))
+  }
+
+  const take = (id: string) =>
+    LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
+
   it.effect("has the leases again after an orderly stop, and their file says the same", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -134,8 +142,41 @@ describe("LeaseRepo in files, over its ends", () => {
       const directory = yield* temporaryDirectory
       yield* crash(directory, issue(lease("a")))
       fs.writeFileSync(path.join(directory, "leases.json"), "[]")
+      fs.appendFileSync(
+        path.join(directory, "audit.log"),
+        '{"timestamp":"2026-02-22T00:00:00Z","action":"daemon_start","success":true}\n'
+      )
       assert.deepStrictEqual(yield* session(directory, activeIds), [])
     })
+  )
+
+  it.effect.each(["an older leases.json", "no leases.json", "no side file", "a damaged leases.json"])(
+    "has every lease where it finds %s and nobody else ran meanwhile",
+    (found) =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const file = path.join(directory, "leases.json")
+        yield* session(directory, take("a"))
+        const older = fs.readFileSync(file)
+        for (const id of ["b", "c"]) yield* session(directory, take(id))
+        yield* session(
+          directory,
+          LeaseRepo.use((leases) =>
+            leases.transaction((held) => {
+              const a = held.find("a")
+              if (a !== undefined) held.revoke(a, leaseRevoked(a))
+              return Effect.void
+            })
+          )
+        )
+        yield* crash(directory, take("d"))
+        if (found === "an older leases.json") fs.writeFileSync(file, older)
+        if (found === "no leases.json") fs.rmSync(file)
+        if (found === "a damaged leases.json") fs.writeFileSync(file, '[{"id":')
+        if (found === "no side file") fs.rmSync(path.join(directory, "leases.checkpoint.json"))
+        assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c", "d"])
+        assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c", "d"])
+      })
   )
 
   it.effect("writes a checkpoint a moment after a change, without being stopped", () =>
@@ -220,14 +261,6 @@ describe("LeaseRepo in files, over its ends", () => {
       )
     })
   )
-
-  const issueWithEnd = (held: LeaseTransaction, id: string) => {
-    const one = lease(id, { client: id })
-    held.issue(one, leaseAcquired(one, hour))
-  }
-
-  const take = (id: string) =>
-    LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
 
   it.effect("stays bound over several crashes between the side file and leases.json", () =>
     Effect.gen(function* () {

@@ -53,6 +53,7 @@ const compare = (table: LeaseTable, model: Model, now: number, all: ReadonlyArra
   const active = model.active(now)
   const due = model.held.filter((one) => !active.includes(one))
   assert.strictEqual(table.count(now), active.length)
+  assert.strictEqual(table.weight, active.length)
   assert.deepStrictEqual(ids(table.active(now)), ids(active))
   assert.deepStrictEqual(ids(table.due(now, Number.POSITIVE_INFINITY)), ids(due))
   const some = table.due(now, 2)

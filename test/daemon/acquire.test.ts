@@ -5,8 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { TestClock } from "effect/testing"
+import { acquire } from "../../src/daemon/acquire.ts"
 import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
 import { hour, millisecond } from "../../src/domain/GoDuration.ts"
+import { standardPolicy } from "../../src/domain/Ttl.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { activeCount, addSecret, history, quietWorld, take, world, worldWithAudit } from "../support/world.ts"
 
@@ -134,6 +136,23 @@ describe("acquire", () => {
       assert.strictEqual(refusal._tag, "SecretNotFound")
       assert.strictEqual(refusal.message, 'secret "nope": secret not found')
       assert.strictEqual(yield* activeCount, 0)
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("refuses one more lease than there may be, but not a replacement", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      const takeOfTwo = (clientId: string) => acquire({ secretName: "db", clientId, ttl: hour }, standardPolicy, 2)
+      yield* takeOfTwo("a")
+      yield* takeOfTwo("b")
+      yield* takeOfTwo("a")
+      const refusal = yield* Effect.flip(takeOfTwo("c"))
+      assert.strictEqual(refusal.message, "there are too many active leases; at most 2 are kept (max_active_leases)")
+      assert.strictEqual((yield* history).at(-1)?.details, "too many active leases")
+      yield* TestClock.adjust("3600001 millis")
+      // A long client id counts for the memory it takes.
+      yield* takeOfTwo("x".repeat(512))
+      assert.strictEqual((yield* Effect.flip(takeOfTwo("c")))._tag, "TooManyLeases")
     }).pipe(Effect.provide(quietWorld))
   )
 

@@ -141,12 +141,12 @@ describe("sweep", () => {
     }).pipe(Effect.provide(world(events)))
   })
 
-  it.effect("comes by every minute", () =>
+  it.effect("comes by every fifteen seconds", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* take("db", "worker", second)
       const sweeping = yield* Effect.forkChild(sweepForever)
-      yield* TestClock.adjust("59999 millis")
+      yield* TestClock.adjust("14999 millis")
       assert.deepStrictEqual(
         (yield* history).map(({ action }) => action),
         ["lease_acquire"]

@@ -32,6 +32,7 @@ describe("standard", () => {
       auditPath: "/home/somebody/.agent-secrets/audit.log",
       leasesPath: "/home/somebody/.agent-secrets/leases.json",
       ttl: { default: hour, maximum: 24n * hour },
+      leaseCapacity: 300_000,
       auditRotation: { maxSize: 10_000_000, maxFiles: 5 },
       socketAccess: { mode: 0o600 },
       rotationTimeout: 30n * second,

@@ -110,6 +110,29 @@ describe("the audit log", () => {
     })
   )
 
+  it.live("that cannot be written makes the daemon refuse, and status says so until the cause is gone", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { directory, socket } = yield* startDaemon({ home })
+      yield* rpc(socket, "add", { name: "db", value: "made up" })
+      const file = path.join(directory, "audit.log")
+      fs.renameSync(file, `${file}.1`)
+      fs.mkdirSync(file)
+      const refusal = yield* run(["lease", "db"], { home })
+      assert.deepStrictEqual([refusal.status, refusal.stdout], [5, ""])
+      assert.include(refusal.stderr, "nothing was changed, because the audit log is not writable: cannot append to")
+      const refusing = yield* run(["status"], { home })
+      assert.strictEqual(refusing.status, 1)
+      assert.include(refusing.stderr, "the daemon is up but refuses leases and changes: cannot append to")
+      fs.rmdirSync(file)
+      assert.strictEqual((yield* run(["lease", "db"], { home })).stdout, "made up")
+      const { result } = JSON.parse((yield* run(["status", "--json"], { home })).stdout)
+      assert.deepStrictEqual([result.running, result.audit.archives, result.audit.failure], [true, 1, undefined])
+      assert.deepStrictEqual(Object.keys(result.leases), ["expired", "capacity", "oldest"])
+      assert.strictEqual((yield* run(["audit", "--verify"], { home })).status, 0)
+    })
+  )
+
   it.live("is rotated under load without losing an entry, and read through its archives", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory

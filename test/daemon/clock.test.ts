@@ -1,0 +1,170 @@
+/**
+ * A wall clock that is set back and forward: no lease lives longer than it was
+ * granted for, and none ends earlier by more than the step.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { AuditLog } from "../../src/daemon/AuditLog.ts"
+import { ClockWatch, stepSince } from "../../src/daemon/clockWatch.ts"
+import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
+import { SecretStore } from "../../src/daemon/SecretStore.ts"
+import { sweepForever } from "../../src/daemon/sweep.ts"
+import { hour, minute } from "../../src/domain/GoDuration.ts"
+import { OtelSink } from "../../src/otel/OtelSink.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { activeCount, addSecret, quietWorld, take, worldWithAudit } from "../support/world.ts"
+
+describe("ClockWatch", () => {
+  const day = 86_400_000
+  it("tells a step back at once, and each only once", () => {
+    const watch = new ClockWatch(1_000_000, 0)
+    assert.isUndefined(watch.look(1_000_500, 500))
+    assert.strictEqual(watch.look(1_001_000 - day, 1_000)?.millis, -day)
+    assert.isUndefined(watch.look(1_002_000 - day, 2_000))
+    assert.strictEqual(watch.look(1_003_000 - 2 * day, 3_000)?.millis, -day)
+  })
+
+  it("lets small deviations add up to a step", () => {
+    const watch = new ClockWatch(1_000_000, 0)
+    assert.isUndefined(watch.look(1_009_001, 10_000))
+    assert.strictEqual(watch.look(1_018_500, 19_500)?.millis, -1_000)
+  })
+
+  it("tells a step forward from a minute on, and a step back from there whole", () => {
+    const watch = new ClockWatch(0, 0)
+    assert.isUndefined(watch.look(59_999, 0))
+    assert.strictEqual(watch.look(0, 0)?.millis, -59_999)
+    assert.strictEqual(watch.look(60_000, 0)?.millis, 60_000)
+    assert.strictEqual(watch.look(0, 0)?.millis, -60_000)
+  })
+
+  it("sees a step again that it was told to forget", () => {
+    const watch = new ClockWatch(0, 0)
+    watch.look(-5_000, 0)?.forget()
+    assert.strictEqual(watch.look(-5_000, 0)?.millis, -5_000)
+  })
+
+  it("takes the time of the last entry for the time that was", () => {
+    assert.deepStrictEqual([stepSince(10_000, 9_000), stepSince(10_000, 9_001)], [-1_000, undefined])
+  })
+})
+
+/** Sets the wall clock back; the other clock stays, as it would. */
+const setBack = (to: number) => TestClock.setTime(to)
+
+const noted = Effect.map(
+  AuditLog.use((audit) => audit.tail(100)),
+  (entries) =>
+    entries.filter(({ action }) => action === "clock_step").map(({ details, shift_ms }) => `${details} (${shift_ms})`)
+)
+
+describe("a clock that is set back", () => {
+  it.effect("makes no lease live longer than it was granted for, and is noted", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(100 * 3_600_000)
+      yield* addSecret("db")
+      yield* take("db", "worker", hour)
+      yield* take("db", "short", minute)
+      yield* TestClock.adjust("30 minutes")
+      yield* setBack(50 * 3_600_000)
+      yield* take("db", "later", hour)
+      assert.deepStrictEqual(yield* noted, [
+        "the clock was set back by 50h30m0s; 1 leases end that much earlier by it (-181800000)"
+      ])
+      assert.strictEqual(yield* activeCount, 2)
+      yield* TestClock.adjust("30 minutes")
+      assert.strictEqual(yield* activeCount, 2)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* activeCount, 1)
+      yield* TestClock.adjust("30 minutes")
+      assert.strictEqual(yield* activeCount, 0)
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("is noticed by the sweep where nobody asks for anything, and the sweep goes on", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(100 * 3_600_000)
+      yield* addSecret("db")
+      yield* take("db", "worker", minute)
+      const sweeping = yield* Effect.forkChild(sweepForever)
+      yield* TestClock.adjust("20 seconds")
+      yield* setBack(100 * 3_600_000 + 10_000)
+      yield* TestClock.adjust("20 seconds")
+      assert.deepStrictEqual(yield* noted, [
+        "the clock was set back by 10s; 1 leases end that much earlier by it (-10000)"
+      ])
+      yield* TestClock.adjust("35 seconds")
+      const ends = (yield* AuditLog.use((audit) => audit.tail(100))).filter(({ action }) => action === "lease_expire")
+      assert.strictEqual(ends.length, 1)
+      yield* Fiber.interrupt(sweeping)
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("is followed again if it could not be recorded", () => {
+    const broken = { now: false }
+    return Effect.gen(function* () {
+      yield* TestClock.setTime(100 * 3_600_000)
+      yield* addSecret("db")
+      yield* take("db", "worker", hour)
+      yield* setBack(0)
+      broken.now = true
+      yield* Effect.flip(take("db", "other", hour))
+      broken.now = false
+      yield* take("db", "other", hour)
+      assert.strictEqual((yield* noted).length, 1)
+      yield* TestClock.adjust("3600001 millis")
+      assert.strictEqual(yield* activeCount, 0)
+    }).pipe(Effect.provide(worldWithAudit(broken)))
+  })
+})
+
+describe("a clock that is set back, over restarts", () => {
+  const inFiles = (directory: string) =>
+    Layer.mergeAll(LeaseRepo.layer(path.join(directory, "leases.json")), SecretStore.layerMemory).pipe(
+      Layer.provideMerge(AuditLog.layer(path.join(directory, "audit.log"))),
+      Layer.provideMerge(OtelSink.layerNoop)
+    )
+  const session = <A, E>(
+    directory: string,
+    program: Effect.Effect<A, E, LeaseRepo | SecretStore | AuditLog | OtelSink>
+  ) => Effect.provide(program, Layer.fresh(inFiles(directory)))
+  const leases = LeaseRepo.use(({ active }) => active)
+
+  it.effect("while no daemon runs is told by the last entry of the log", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* TestClock.setTime(100 * 3_600_000)
+      yield* session(directory, Effect.andThen(addSecret("db"), take("db", "worker", hour)))
+      yield* setBack(0)
+      for (let start = 0; start < 3; start += 1) {
+        const [one] = yield* session(directory, leases)
+        assert.strictEqual(one?.expiresAt.millis, 3_600_000)
+      }
+      assert.strictEqual((yield* session(directory, noted)).length, 1)
+    })
+  )
+
+  it.effect("stays followed after a crash before the next checkpoint", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* TestClock.setTime(100 * 3_600_000)
+      yield* session(directory, Effect.andThen(addSecret("db"), take("db", "worker", hour)))
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(Layer.fresh(inFiles(directory)), scope)
+      yield* setBack(0)
+      yield* Effect.provide(Effect.andThen(addSecret("db"), take("db", "later", hour)), context)
+      const left = fs.readdirSync(directory).map((name) => [name, fs.readFileSync(path.join(directory, name))] as const)
+      yield* Scope.close(scope, Exit.void)
+      for (const [name, contents] of left) fs.writeFileSync(path.join(directory, name), contents)
+      const ends = (yield* session(directory, leases)).map(({ expiresAt }) => expiresAt.millis)
+      assert.deepStrictEqual(ends, [3_600_000, 3_600_000])
+    })
+  )
+})
