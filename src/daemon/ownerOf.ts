@@ -22,27 +22,35 @@ export const lockOwner = (file: string): Effect.Effect<number | undefined> =>
     return onlyOne((exact.length > 0 ? exact : held).map(({ pid }) => pid))
   })
 
-/** The process that listens on a socket file, whatever it is made of and also if it hangs. */
+/**
+ * The process that listens on a socket file, whatever it is made of and also if it hangs. The system knows a socket by the
+ * name it was bound to; one that was renamed since is known by being the only such one of its directory.
+ */
 export const listenerOf = (socketPath: string): Effect.Effect<number | undefined> =>
   orNobody(async () => {
     const own = await fs.lstat(socketPath)
-    const listening = new Set<string>()
+    const home = await fs.realpath(path.dirname(socketPath))
+    const bound: Array<string> = []
+    const renamed: Array<string> = []
     for (const line of (await fs.readFile("/proc/net/unix", "utf8")).split("\n")) {
-      const [, inode, bound] = /^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) (\/.*)$/.exec(line) ?? []
-      if (inode === undefined || bound === undefined || path.basename(bound) !== path.basename(socketPath)) continue
-      const there = await fs.lstat(bound).catch(() => undefined)
-      if (there?.dev === own.dev && there.ino === own.ino) listening.add(`socket:[${inode}]`)
+      const [, inode, name] = /^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) (\/.*)$/.exec(line) ?? []
+      if (inode === undefined || name === undefined) continue
+      if ((await fs.realpath(path.dirname(name)).catch(() => "")) !== home) continue
+      const there = await fs.lstat(name).catch(() => undefined)
+      if (there === undefined) renamed.push(inode)
+      else if (there.dev === own.dev && there.ino === own.ino) bound.push(inode)
     }
-    return listening.size === 0 ? undefined : onlyOne(await processesWith(listening))
+    const inodes = bound.length > 0 ? bound : renamed
+    return inodes.length === 0 ? undefined : onlyOne(await processesWith(inodes.map((inode) => `socket:[${inode}]`)))
   })
 
 /** The processes that have one of these files open. */
-const processesWith = async (links: ReadonlySet<string>): Promise<ReadonlyArray<number>> => {
+const processesWith = async (links: ReadonlyArray<string>): Promise<ReadonlyArray<number>> => {
   const found: Array<number> = []
   for (const pid of (await fs.readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const descriptors = path.join("/proc", pid, "fd")
     for (const name of await fs.readdir(descriptors).catch(() => [])) {
-      if (links.has(await fs.readlink(path.join(descriptors, name)).catch(() => ""))) found.push(Number(pid))
+      if (links.includes(await fs.readlink(path.join(descriptors, name)).catch(() => ""))) found.push(Number(pid))
     }
   }
   return found

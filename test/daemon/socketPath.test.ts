@@ -64,6 +64,16 @@ describe("the place of the socket", () => {
     })
   )
 
+  it.live("is left to whoever listens there also if the socket was bound to another name at first", () =>
+    Effect.gen(function* () {
+      const socket = yield* place
+      yield* listen(`${socket}.first`)
+      fs.renameSync(`${socket}.first`, socket)
+      assert.strictEqual(yield* listenerOf(socket), isLinux ? process.pid : undefined)
+      assert.strictEqual((yield* refusal(socket)).exitStatus, 75)
+    })
+  )
+
   for (const [what, kind, make] of [
     ["a plain file", "a plain file", (at: string) => Effect.sync(() => fs.writeFileSync(at, "precious"))],
     ["a directory", "a directory", (at: string) => Effect.sync(() => fs.mkdirSync(at))],
