@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { AuditLog } from "../daemon/AuditLog.ts"
 import { holdDirectory } from "../daemon/Instance.ts"
+import { makeDirectory } from "../daemon/makeDirectory.ts"
 import { SecretStore } from "../daemon/SecretStore.ts"
 import { instancePaths } from "../daemon/Daemon.ts"
 import { define } from "./Command.ts"
@@ -25,7 +26,9 @@ export const init = define({
     yield* Effect.sync(() => process.umask(0o077))
     const store = SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }).pipe(
       Layer.provide(AuditLog.layer(config.auditPath)),
-      Layer.provide(Layer.effectDiscard(holdDirectory(instancePaths(config))))
+      Layer.provide(
+        Layer.effectDiscard(Effect.andThen(makeDirectory(config.directory), holdDirectory(instancePaths(config))))
+      )
     )
     const { origin, count } = yield* Effect.gen(function* () {
       const secrets = yield* SecretStore

@@ -12,6 +12,8 @@
  *
  * They open in this order and close in the opposite one: no connection outlives
  * what it needs, and the last line of the log is written when all else is saved.
+ * Where the directory is replaced by another one, all of them are closed and opened
+ * anew on that.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -34,8 +36,10 @@ import { LeaseRepo } from "./LeaseRepo.ts"
 import { Restart } from "./Restart.ts"
 import { RotationHook } from "./RotationHook.ts"
 import { SecretStore } from "./SecretStore.ts"
+import { startOver } from "./startOver.ts"
 import { status } from "./status.ts"
 import { watchSink } from "./sinkWatch.ts"
+import type { StoreMemory } from "./storeFiles.ts"
 import { sweep, sweepForever } from "./sweep.ts"
 
 /** What the daemon is started with, beside its settings. */
@@ -46,43 +50,61 @@ export interface DaemonOptions {
 }
 
 /** Serves until it is interrupted, and has then saved everything. */
-export const daemon = (config: Config, options: DaemonOptions) =>
-  Effect.gen(function* () {
-    const instance = yield* Instance
-    yield* announceStart(config)
-    const heartbeat = yield* startHeartbeat(config.heartbeat)
-    const restart = yield* Restart
-    const serving = serve({
-      pid: instance.pid,
-      startedAt: instance.startedAt,
-      ttlPolicy: config.ttl,
-      leaseCapacity: config.leaseCapacity,
-      heartbeat: heartbeat.status
-    })
-    yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch], {
-      concurrency: "unbounded",
-      discard: true
-    }).pipe(
-      Effect.raceFirst(Effect.as(restart.requested, "restart")),
-      Effect.onExit((exit) => announceStop(Exit.isSuccess(exit) ? "restart" : options.stopReason()))
-    )
-  }).pipe(Effect.provide(layers(config, options)))
+export const daemon = (config: Config, options: DaemonOptions) => {
+  const memory: StoreMemory = { last: undefined }
+  return startOver(instancePaths(config).directories, (anew) =>
+    Effect.provide(serveOnce(config, options), layers(config, options, memory, anew))
+  )
+}
 
-const layers = (config: Config, { environment }: DaemonOptions) =>
+/** Serves what is in the directory until a restart is asked for, or the directory is replaced by another one. */
+const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
+  const instance = yield* Instance
+  yield* announceStart(config)
+  const heartbeat = yield* startHeartbeat(config.heartbeat)
+  const restart = yield* Restart
+  const serving = serve({
+    pid: instance.pid,
+    startedAt: instance.startedAt,
+    ttlPolicy: config.ttl,
+    leaseCapacity: config.leaseCapacity,
+    heartbeat: heartbeat.status
+  })
+  return yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch], {
+    concurrency: "unbounded",
+    discard: true
+  }).pipe(
+    Effect.andThen(Effect.never),
+    Effect.raceFirst(Effect.as(restart.requested, "restart" as const)),
+    Effect.raceFirst(Effect.as(Effect.tap(instance.replaced, Effect.logError), "directory replaced" as const)),
+    Effect.onExit((exit) => announceStop(Exit.isSuccess(exit) ? exit.value : options.stopReason()))
+  )
+})
+
+const layers = (config: Config, { environment }: DaemonOptions, memory: StoreMemory, anew: boolean) =>
   UnixSocketServer.layer(config.socketPath, config.socketAccess).pipe(
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"))),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
-    Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath })),
+    Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(lastEntry),
     Layer.provideMerge(OtelSink.layer(environment)),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
-    Layer.provideMerge(Instance.layer(instancePaths(config)))
+    Layer.provideMerge(Instance.layer(instancePaths(config), anew))
   )
 
-/** Where the lock and the run file of a state directory are. */
+/** Where the lock and the run file of a state directory are, and what of it is watched. */
 export const instancePaths = (config: Config): InstancePaths => ({
   directory: config.directory,
+  directories: [
+    ...new Set([
+      config.directory,
+      ...[config.auditPath, config.leasesPath, config.identityPath, config.secretsPath].map((file) =>
+        path.dirname(file)
+      )
+    ])
+  ],
+  store: [config.identityPath, config.secretsPath],
   socket: config.socketPath,
   lock: path.join(config.directory, "daemon.lock"),
   run: path.join(config.directory, "daemon.json")

@@ -1,11 +1,10 @@
 /**
- * One daemon for one state directory, and what became of the one before.
+ * One daemon for one state directory and one socket, and what became of the one before.
  *
- * The lock is SQLite's on a file of its own: the kernel frees it with the process,
- * however that ends, so it is never stale and no pid has to be believed. The file
- * must not be opened by anything else in this process, or the lock is gone. A run
- * file tells who is running; where it is still there at a start, the last daemon
- * did not stop in order.
+ * The lock of the directory and that of the socket go with the process, so neither is
+ * ever stale (`fileLock`). A run file tells who is running; where it is still there at
+ * a start, the last daemon did not stop in order. The pid in it is for messages only:
+ * by now it may be somebody else's.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -13,13 +12,18 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as nodeFs from "node:fs"
 import * as fs from "node:fs/promises"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis } from "../domain/Timestamp.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { attempt, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
+import { holdLock } from "./fileLock.ts"
+import { makeDirectory } from "./makeDirectory.ts"
+import { sameDirectory } from "./sameDirectory.ts"
 import { claimSocketPath } from "./socketPath.ts"
 import { StartError } from "./StartError.ts"
+import { untilReplaced } from "./untilReplaced.ts"
 
 const RunFile = Schema.Struct({ pid: Schema.Int, started_at: Schema.String, socket: Schema.String })
 const decodeRunFile = Schema.decodeUnknownOption(Schema.fromJsonString(RunFile))
@@ -35,6 +39,10 @@ export interface Crash {
 
 export interface InstancePaths {
   readonly directory: string
+  /** All directories with files of the daemon, the state directory among them. */
+  readonly directories: ReadonlyArray<string>
+  /** The files by which a store is known to be there. */
+  readonly store: ReadonlyArray<string>
   readonly socket: string
   readonly lock: string
   readonly run: string
@@ -48,50 +56,71 @@ export class Instance extends Context.Service<
     readonly crash: Crash | undefined
     /** Says in the run file that this daemon serves; from here on an end that is not in order is a crash. */
     readonly markRunning: Effect.Effect<void, FileFault>
+    /** Waits until what is under the names of the daemon's directories is no longer its own; gives the reason. */
+    readonly replaced: Effect.Effect<string>
   }
 >()("agent-secrets/Instance") {
-  /** Takes the state directory and frees the place of the socket. */
-  static readonly layer = (paths: InstancePaths) =>
+  /** Takes the state directory and frees the place of the socket. `anew` tells that this process did so before. */
+  static readonly layer = (paths: InstancePaths, anew = false) =>
     Layer.effect(
       Instance,
       Effect.gen(function* () {
-        yield* holdDirectory(paths)
+        if (!anew) yield* makeDirectory(paths.directory)
+        const lock = yield* holdDirectory(paths)
+        // Before anybody else opens one: what is swapped from here on is noticed.
+        const directories = yield* Effect.forEach(paths.directories, sameDirectory)
+        const own = yield* sameDirectory(paths.directory)
         const { isThere, last } = yield* readRunFile(paths)
         const { wasStale } = yield* claimSocketPath(paths.socket)
 
         const startedAt = fromMillis(yield* Clock.currentTimeMillis)
-        const run = { pid: process.pid, started_at: startedAt.text, socket: paths.socket }
-        let marked = false
-        const remove = Effect.ignore(attempt("remove", paths.run, () => fs.rm(paths.run, { force: true })))
-        yield* Effect.addFinalizer(() => (marked ? remove : Effect.void))
+        const run = `${JSON.stringify({ pid: process.pid, started_at: startedAt.text, socket: paths.socket })}\n`
+        const removeOwn = Effect.gen(function* () {
+          yield* own.check
+          if ((yield* readIfPresent(paths.run))?.toString("utf8") !== run) return
+          yield* attempt("remove", paths.run, () => fs.rm(paths.run, { force: true }))
+        })
+        yield* Effect.addFinalizer(() => Effect.ignore(removeOwn))
         return {
           pid: process.pid,
           startedAt,
           crash:
             isThere || wasStale ? { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale } : undefined,
-          markRunning: Effect.tap(replaceFile(paths.run, [Buffer.from(`${JSON.stringify(run)}\n`, "utf8")]), () =>
-            Effect.sync(() => void (marked = true))
-          )
+          markRunning: Effect.andThen(own.check, replaceFile(paths.run, [Buffer.from(run, "utf8")])),
+          replaced: untilReplaced({
+            directories,
+            lock,
+            hasStore: () => paths.store.some((file) => nodeFs.existsSync(file))
+          })
         }
       })
     )
 }
 
-/** Makes the state directory, if need be, and holds its lock for as long as the scope lasts. */
+/** Holds the lock of the state directory for as long as the scope lasts. */
 export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) {
-  yield* attempt("create", paths.directory, () => fs.mkdir(paths.directory, { recursive: true, mode: 0o700 }))
-  const { mode } = yield* attempt("look at", paths.directory, () => fs.stat(paths.directory))
-  if ((mode & 0o022) !== 0) {
+  const found = yield* attempt("look at", paths.directory, () => fs.stat(paths.directory))
+  if ((found.mode & 0o022) !== 0) {
     return yield* new StartError({
       reason: `the state directory ${paths.directory} can be written by others`,
-      fix: "Choose a directory of your own, or take that right away: chmod go-w",
+      fix: `Choose a directory of your own, or take that right away: chmod go-w ${paths.directory}`,
       exitStatus: exitStatus.cannotCreate
     })
   }
   if (yield* tightenMode(paths.directory, 0o700)) {
     yield* Effect.logWarning(`${paths.directory} was open to others; its mode is 0700 now`)
   }
-  yield* lock(paths)
+  return yield* Effect.catchTag(holdLock(paths.lock), "LockHeld", ({ owner }) =>
+    Effect.flatMap(owner === undefined ? ownerInRunFile(paths) : Effect.succeed(owner), (pid) =>
+      Effect.fail(
+        new StartError({
+          reason: `another daemon, ${pid === undefined ? "which does not tell its pid" : `process ${pid}`}, is serving ${paths.directory}`,
+          fix: 'Stop that one first, or give this one a config.json with another "directory".',
+          exitStatus: exitStatus.alreadyRunning
+        })
+      )
+    )
+  )
 })
 
 /** What the run file says; undefined where there is none, or it says nothing that can be read. */
@@ -101,40 +130,20 @@ const readRunFile = (paths: InstancePaths) =>
     last: contents === undefined ? undefined : Option.getOrUndefined(decodeRunFile(contents.toString("utf8")))
   }))
 
-const lock = (paths: InstancePaths) =>
-  Effect.acquireRelease(
-    Effect.gen(function* () {
-      yield* attempt("create", paths.lock, () => fs.open(paths.lock, "a", 0o600).then((file) => file.close()))
-      const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
-      return yield* Effect.try({
-        try: () => {
-          const database = new DatabaseSync(paths.lock)
-          database.exec("PRAGMA busy_timeout = 0; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE")
-          return database
-        },
-        catch: (cause) => cause
-      }).pipe(
-        Effect.catch((cause) =>
-          Effect.flatMap(readRunFile(paths), ({ last }) => Effect.fail(cannotLock(paths, last?.pid, cause)))
-        )
-      )
-    }),
-    (database) => Effect.sync(() => database.close())
-  )
-
-const cannotLock = (paths: InstancePaths, owner: number | undefined, cause: unknown): StartError => {
-  const reason = cause instanceof Error ? cause.message : String(cause)
-  if (!reason.includes("locked")) {
-    return new StartError({
-      reason: `cannot lock ${paths.lock}: ${reason}`,
-      fix: `Look at what is wrong with that file; it holds nothing and may be removed while no daemon runs.`,
-      exitStatus: exitStatus.cannotCreate
-    })
+/** Where the system does not name the owner of a lock: the pid in the run file, which it writes a moment after it took it. */
+const ownerInRunFile = Effect.fnUntraced(function* (paths: InstancePaths) {
+  for (let tries = 0; tries < 20; tries += 1) {
+    const { last } = yield* readRunFile(paths)
+    if (last !== undefined && lives(last.pid)) return last.pid
+    yield* Effect.sleep("100 millis")
   }
-  const who = owner === undefined ? "another daemon" : `another daemon, process ${owner},`
-  return new StartError({
-    reason: `${who} is serving ${paths.directory}`,
-    fix: "Stop that one first, or use another state directory.",
-    exitStatus: exitStatus.alreadyRunning
-  })
+  return undefined
+})
+
+const lives = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch (cause) {
+    return cause instanceof Error && "code" in cause && cause.code === "EPERM"
+  }
 }

@@ -20,8 +20,10 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
+import { dirname } from "node:path"
 import { sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry } from "../domain/AuditEntry.ts"
 import { fileMended, leasesAdopted } from "../domain/AuditEntry.ts"
@@ -33,6 +35,7 @@ import { parse, zero } from "../domain/Timestamp.ts"
 import type { AuditLogError, AuditPosition } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { type FileFault, readIfPresent, replaceFile } from "./durableFile.ts"
+import { sameDirectory } from "./sameDirectory.ts"
 
 /** Leases as they were when the audit log had reached a position. */
 export interface Snapshot {
@@ -75,7 +78,8 @@ const replayedAtMost = 200_000
 
 export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   leasesPath: string
-): Effect.fn.Return<LeaseCheckpoint, FileFault | AuditLogError, AuditLog> {
+): Effect.fn.Return<LeaseCheckpoint, FileFault | AuditLogError, AuditLog | Scope.Scope> {
+  const directory = yield* sameDirectory(dirname(leasesPath))
   const audit = yield* AuditLog
   const contents = yield* readIfPresent(leasesPath)
   const inFile = yield* readLeases(leasesPath, contents)
@@ -106,6 +110,7 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
         if (sequence < written) return
         const { hash, pieces } = yield* encode(leases)
         const next = binding(hash, position)
+        yield* directory.check
         yield* writeBindings(leasesPath, [current, next])
         yield* replaceFile(leasesPath, pieces)
         current = next

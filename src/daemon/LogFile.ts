@@ -17,6 +17,7 @@ import { dirname } from "node:path"
 import { FileFault } from "./durableFile.ts"
 import { LogArchives } from "./logArchives.ts"
 import { type Lines, readBackwards } from "./logReader.ts"
+import { type SameDirectory, sameDirectory } from "./sameDirectory.ts"
 import type { TornTail } from "./tornTail.ts"
 import { mendTail } from "./tornTail.ts"
 
@@ -53,13 +54,14 @@ export const open = (
   now: number
 ): Effect.Effect<{ readonly log: LogFile; readonly torn: TornTail | undefined }, FileFault, Scope.Scope> =>
   Effect.gen(function* () {
+    const directory = yield* sameDirectory(dirname(path))
     const holder = yield* Effect.acquireRelease(
       attemptSync("open", path, () => ({ file: openFile(path) })),
       ({ file }) => Effect.sync(() => retire(file))
     )
     const torn = yield* attemptSync("mend", path, () => mendTail(path, holder.file, isLine, now))
     const archives = yield* attemptSync("look beside", path, () => new LogArchives(path))
-    return { log: make(path, holder, archives), torn }
+    return { log: make(path, holder, archives, directory), torn }
   })
 
 export interface OpenFile {
@@ -116,7 +118,7 @@ const flushDirectory = (directory: string): void => {
   }
 }
 
-const make = (path: string, holder: { file: OpenFile }, archives: LogArchives): LogFile => {
+const make = (path: string, holder: { file: OpenFile }, archives: LogArchives, directory: SameDirectory): LogFile => {
   /** Set while bytes of a failed append may still be behind the end. */
   let dirty = false
   let generation = 0
@@ -134,6 +136,7 @@ const make = (path: string, holder: { file: OpenFile }, archives: LogArchives): 
   }
 
   const follow = (): Fate => {
+    directory.checkSync()
     if (dirty) cutBack()
     const fate = lookAtPath(path, holder.file)
     if (fate._tag === "Moved") {

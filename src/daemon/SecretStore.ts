@@ -15,6 +15,7 @@ import * as Semaphore from "effect/Semaphore"
 import type { AuditFact } from "../domain/AuditEntry.ts"
 import {
   changeFailed,
+  fileMended,
   refused,
   secretAdded,
   secretDeleted,
@@ -33,7 +34,7 @@ import { AuditLog } from "./AuditLog.ts"
 import type { FileFault } from "./durableFile.ts"
 import type { StoreDocument, StoredSecret } from "./storeDocument.ts"
 import { byName, empty } from "./storeDocument.ts"
-import type { StorePaths } from "./storeFiles.ts"
+import type { StoreMemory, StorePaths } from "./storeFiles.ts"
 import { openStore } from "./storeFiles.ts"
 
 /** A change of the store could not be written; nothing was changed. */
@@ -84,17 +85,15 @@ export class SecretStore extends Context.Service<
     readonly origin: "loaded" | "initialized"
   }
 >()("agent-secrets/SecretStore") {
-  /** The store in identity.age and secrets.age. */
-  static readonly layer = (paths: StorePaths) =>
+  /** The store in identity.age and secrets.age. `memory` is for a process that may have to open it again. */
+  static readonly layer = (paths: StorePaths, memory: StoreMemory = { last: undefined }) =>
     Layer.effect(
       SecretStore,
       Effect.gen(function* () {
-        const { document, forgetBackup, origin, save } = yield* openStore(paths)
-        if (origin === "initialized") {
-          const audit = yield* AuditLog
-          yield* Effect.ignore(audit.append([storeInitialized("a new key and an empty store were made")]))
-        }
-        return yield* make(document, origin, (next) => written(save(next)), written(forgetBackup))
+        const { document, forgetBackup, origin, save } = yield* openStore(paths, memory)
+        yield* tellOf(origin, paths, document.secrets.size)
+        const seen = origin === "rescued" ? "loaded" : origin
+        return yield* make(document, seen, (next) => written(save(next)), written(forgetBackup))
       })
     )
 
@@ -106,6 +105,22 @@ export class SecretStore extends Context.Service<
 }
 
 const because = { SecretExists: "secret already exists", SecretNotFound: "secret not found" } as const
+
+/** Records what an opening did to the files. */
+const tellOf = Effect.fnUntraced(function* (
+  origin: "loaded" | "initialized" | "rescued",
+  paths: StorePaths,
+  count: number
+) {
+  if (origin === "loaded") return
+  const audit = yield* AuditLog
+  if (origin === "initialized") {
+    return yield* Effect.ignore(audit.append([storeInitialized("a new key and an empty store were made")]))
+  }
+  const details = `the store was gone; its ${count} secrets were written to ${paths.secrets} from memory, with the same key`
+  yield* Effect.logWarning(details)
+  yield* Effect.ignore(audit.append([fileMended(details)]))
+})
 
 const written = (change: Effect.Effect<void, FileFault | AgeError>): Effect.Effect<void, SecretStoreError> =>
   Effect.mapError(change, (cause) => new SecretStoreError({ operation: "write", cause }))

@@ -3,56 +3,96 @@
  *
  * Only a socket of this user that refuses connections is left over; it is removed
  * at once. A socket that answers, or might, and anything that is not a socket is
- * refused and left alone. The caller holds the instance lock, so no second daemon
- * of this program decides the same at the same time.
+ * refused and left alone. Two starts for one socket from different directories are
+ * kept apart by a lock beside it, PATH.lock. What remains: the predecessor knows no
+ * lock, and may bind between the look and ours.
  */
 import * as Effect from "effect/Effect"
+import type { Stats } from "node:fs"
 import * as fs from "node:fs/promises"
 import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { attempt } from "./durableFile.ts"
+import { holdLock } from "./fileLock.ts"
+import { makeDirectory } from "./makeDirectory.ts"
+import { listenerOf } from "./ownerOf.ts"
 import { StartError } from "./StartError.ts"
 
 /** What fits into a socket address everywhere: macOS has 104 bytes, with the zero at the end. */
 const longest = 103
 
-/** Makes the place free, with its directory; tells whether a dead daemon's socket was there. */
+/**
+ * Makes the place free, with its directory, and holds its lock for as long as the scope lasts; tells whether a dead
+ * daemon's socket was there.
+ */
 export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string) {
-  if (Buffer.byteLength(socketPath) > longest) {
+  const length = Buffer.byteLength(socketPath)
+  if (length > longest) {
     return yield* refuse(
-      `the socket path ${socketPath} is longer than the ${longest} bytes a socket address holds`,
+      `the socket path ${socketPath} is ${length} bytes long, longer than the ${longest} bytes a socket address holds`,
       "Choose a shorter one with --socket or socket_path.",
       exitStatus.badConfig
     )
   }
   yield* checkDirectory(path.dirname(socketPath))
+  // Before the lock as well: where the answer is no, no file of ours is left behind.
+  yield* isStale(socketPath)
+  yield* Effect.catchTag(holdLock(`${socketPath}.lock`), "LockHeld", ({ owner }) => alreadyListening(socketPath, owner))
+  const wasStale = yield* isStale(socketPath)
+  if (wasStale) yield* attempt("remove", socketPath, () => fs.rm(socketPath))
+  return { wasStale }
+})
+
+/** Whether a dead daemon's socket is there, or nothing. Everything else is refused. */
+const isStale = Effect.fnUntraced(function* (socketPath: string) {
   const found = yield* attempt("look at", socketPath, () => fs.lstat(socketPath).catch(ignoreMissing))
-  if (found === undefined) return { wasStale: false }
+  if (found === undefined) return false
   if (!found.isSocket()) {
     return yield* refuse(
-      `${socketPath} is not a socket, so it is not replaced`,
+      `${socketPath} is not a socket but ${kindOf(found)}, so it is not replaced`,
       "Move it away, or choose another path with --socket.",
       exitStatus.cannotCreate
     )
   }
-  const answer = yield* probe(socketPath)
-  if (answer !== "ECONNREFUSED") {
+  if (found.uid !== process.getuid?.()) {
     return yield* refuse(
-      answer === "connected"
-        ? `another daemon is listening on ${socketPath}`
-        : `${socketPath} belongs to something that does not let itself be asked (${answer})`,
-      "Stop it first, or choose another path with --socket.",
-      exitStatus.alreadyRunning
+      `${socketPath} is a socket of another user (uid ${found.uid}), so it is not replaced`,
+      "Choose another path with --socket.",
+      exitStatus.cannotCreate
     )
   }
-  yield* attempt("remove", socketPath, () => fs.rm(socketPath))
-  return { wasStale: true }
+  const answer = yield* probe(socketPath)
+  if (answer === "ECONNREFUSED") return true
+  // Its owner removed it in this moment.
+  if (answer === "ENOENT") return false
+  if (answer === "connected") return yield* alreadyListening(socketPath, yield* listenerOf(socketPath))
+  return yield* refuse(
+    `${socketPath} belongs to ${named(yield* listenerOf(socketPath))}, which does not let itself be asked (${answer})`,
+    "Stop it first, or choose another path with --socket.",
+    exitStatus.alreadyRunning
+  )
 })
+
+const alreadyListening = (socketPath: string, owner: number | undefined) =>
+  refuse(
+    `another daemon is listening on ${socketPath}: ${named(owner)}`,
+    "Stop it first, or choose another path with --socket.",
+    exitStatus.alreadyRunning
+  )
+
+const named = (pid: number | undefined): string =>
+  pid === undefined ? "a process that does not tell its pid" : `process ${pid}`
+
+const kindOf = (found: Stats): string => {
+  if (found.isSymbolicLink()) return "a symbolic link"
+  if (found.isDirectory()) return "a directory"
+  return found.isFile() ? "a plain file" : "a device or a pipe"
+}
 
 /** Anyone who may write there could put a socket of their own in our place. */
 const checkDirectory = Effect.fnUntraced(function* (directory: string) {
-  yield* attempt("create", directory, () => fs.mkdir(directory, { recursive: true, mode: 0o700 }))
+  yield* makeDirectory(directory)
   const { mode } = yield* attempt("look at", directory, () => fs.stat(directory))
   if ((mode & 0o022) !== 0) {
     return yield* refuse(

@@ -12,7 +12,8 @@ import { type Attack, type Row, randomFrom } from "./Attack.ts"
 
 const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   disk: () => import("./disk.ts").then((file) => file.attack),
-  crash: () => import("./crash.ts").then((file) => file.attack)
+  crash: () => import("./crash.ts").then((file) => file.attack),
+  owner: () => import("./owner.ts").then((file) => file.attack)
 }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)

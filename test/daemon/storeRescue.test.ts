@@ -1,0 +1,144 @@
+/**
+ * The store of a process that opens it again: its files, if they are there; else what
+ * it has in memory, under the same key, though never on another disk. And what it
+ * writes goes into the directory it was opened in, or nowhere.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { AuditLog } from "../../src/daemon/AuditLog.ts"
+import { SecretStore } from "../../src/daemon/SecretStore.ts"
+import type { StoreMemory } from "../../src/daemon/storeFiles.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { addSecret } from "../support/world.ts"
+
+const world = Effect.fnUntraced(function* () {
+  const directory = path.join(yield* temporaryDirectory, "state")
+  fs.mkdirSync(directory)
+  const memory: StoreMemory = { last: undefined }
+  const paths = { identity: path.join(directory, "identity.age"), secrets: path.join(directory, "secrets.age") }
+  return {
+    directory,
+    memory,
+    paths,
+    key: () => fs.readFileSync(paths.identity, "utf8"),
+    /** Opens the store, runs a program over it and closes it. */
+    open: <A, E>(program: Effect.Effect<A, E, SecretStore | AuditLog>) =>
+      Effect.provide(
+        program,
+        Layer.fresh(SecretStore.layer(paths, memory).pipe(Layer.provideMerge(AuditLog.layerMemory)))
+      )
+  }
+})
+
+const values = SecretStore.use((secrets) =>
+  Effect.flatMap(secrets.list, (all) =>
+    Effect.forEach(all, ({ name }) => Effect.map(secrets.get(name), ({ value }) => `${name}=${Redacted.value(value)}`))
+  )
+)
+const empty = (directory: string) => {
+  fs.rmSync(directory, { recursive: true })
+  fs.mkdirSync(directory)
+}
+
+describe("a store that is opened again", () => {
+  it.effect("is written from memory where its files are gone, with the same key, and that is recorded", () =>
+    Effect.gen(function* () {
+      const { directory, key, memory, open, paths } = yield* world()
+      yield* open(Effect.andThen(addSecret("a", "1"), addSecret("b", "2")))
+      const before = key()
+      empty(directory)
+      yield* open(
+        Effect.gen(function* () {
+          assert.deepStrictEqual(yield* values, ["a=1", "b=2"])
+          assert.strictEqual((yield* SecretStore).origin, "loaded")
+          const entries = yield* AuditLog.use((audit) => audit.tail(10))
+          assert.deepStrictEqual(
+            entries.map(({ action, details }) => [action, details]),
+            [
+              [
+                "file_mended",
+                `the store was gone; its 2 secrets were written to ${paths.secrets} from memory, with the same key`
+              ]
+            ]
+          )
+        })
+      )
+      assert.strictEqual(key(), before)
+      // Whoever does not remember reads the same from the files.
+      memory.last = undefined
+      assert.deepStrictEqual(yield* open(values), ["a=1", "b=2"])
+    })
+  )
+
+  it.effect("is read where its files are there, whatever memory says", () =>
+    Effect.gen(function* () {
+      const ours = yield* world()
+      yield* ours.open(addSecret("ours"))
+      const theirs = yield* world()
+      yield* theirs.open(addSecret("theirs", "x"))
+      fs.rmSync(ours.directory, { recursive: true })
+      fs.renameSync(theirs.directory, ours.directory)
+      assert.deepStrictEqual(yield* ours.open(values), ["theirs=x"])
+    })
+  )
+
+  it.effect("is neither written nor begun anew on another disk", () =>
+    Effect.gen(function* () {
+      const { directory, memory, open } = yield* world()
+      yield* open(addSecret("a"))
+      empty(directory)
+      const last = memory.last ?? assert.fail("nothing is remembered")
+      memory.last = { ...last, disks: last.disks.map((disk) => disk + 1) }
+      const fault = yield* Effect.flip(open(Effect.void))
+      assert.include(fault.message, "it is gone, and what stands in its place is on another disk")
+      assert.deepStrictEqual(fs.readdirSync(directory), [])
+    })
+  )
+
+  it.effect("has what was changed last, and not what could not be written", () =>
+    Effect.gen(function* () {
+      const { directory, open } = yield* world()
+      yield* open(
+        Effect.gen(function* () {
+          yield* addSecret("a", "1")
+          fs.mkdirSync(path.join(directory, "secrets.age.tmp"))
+          yield* Effect.flip(addSecret("b"))
+        })
+      )
+      empty(directory)
+      assert.deepStrictEqual(yield* open(values), ["a=1"])
+    })
+  )
+})
+
+describe("a store whose directory is another one by now", () => {
+  it.effect("is not written, and nothing there is touched", () =>
+    Effect.gen(function* () {
+      const { directory, open } = yield* world()
+      yield* open(
+        Effect.gen(function* () {
+          yield* addSecret("a", "1")
+          fs.renameSync(directory, `${directory}.away`)
+          assert.include((yield* Effect.flip(addSecret("b"))).message, "the directory is gone")
+          fs.mkdirSync(directory)
+          fs.writeFileSync(path.join(directory, "secrets.age"), "theirs")
+          fs.writeFileSync(path.join(directory, "secrets.age.bak"), "theirs")
+          const fault = yield* Effect.flip(addSecret("b"))
+          assert.include(fault.message, "failed to write secrets file: cannot write into")
+          assert.include(fault.message, "another directory has taken its place")
+          yield* Effect.flip(SecretStore.use((secrets) => secrets.wipe))
+          assert.deepStrictEqual(fs.readdirSync(directory), ["secrets.age", "secrets.age.bak"])
+          assert.strictEqual(fs.readFileSync(path.join(directory, "secrets.age"), "utf8"), "theirs")
+          fs.rmSync(directory, { recursive: true })
+          fs.renameSync(`${directory}.away`, directory)
+          yield* addSecret("b", "2")
+          assert.deepStrictEqual(yield* values, ["a=1", "b=2"])
+        })
+      )
+    })
+  )
+})

@@ -1,0 +1,194 @@
+/**
+ * The state directory goes away while the daemon runs, comes back, is another one, or
+ * cannot be written: no value leaves unrecorded, nothing of somebody else's is written
+ * over, and the daemon serves again by itself.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { auditOf, connect, type RunningDaemon, rpc, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+/** A connection that asks; undefined is the end of it. */
+const asking = Effect.fnUntraced(function* (socket: string) {
+  const connection = yield* connect(socket)
+  return (method: string, params: object = {}): Effect.Effect<any> =>
+    Effect.map(
+      Effect.promise(() => connection.ask(JSON.stringify({ method: `secrets.${method}`, params, id: 1 }))),
+      (line) => (line === undefined ? undefined : JSON.parse(line))
+    )
+})
+
+/** A daemon with a secret, and a connection to it from before anything happens. */
+const serving = Effect.fnUntraced(function* (name = "ours") {
+  const home = yield* temporaryDirectory
+  const daemon = yield* startDaemon({ home })
+  yield* rpc(daemon.socket, "add", { name, value: `value of ${name}` })
+  return { ...daemon, ask: yield* asking(daemon.socket) }
+})
+
+const lease = (name = "ours") => ({ secret_name: name, client_id: "c" })
+const polling = { schedule: Schedule.spaced("20 millis") }
+
+const says = (daemon: RunningDaemon, text: string) =>
+  Effect.repeat(
+    Effect.sync(() => daemon.stderr().includes(text)),
+    { until: (said) => said, ...polling }
+  )
+
+/** Waits until the daemon has started over and serves. */
+const servesAgain = (daemon: RunningDaemon, times = 2) =>
+  Effect.repeat(
+    Effect.sync(() => daemon.stderr().split(" serves ").length > times),
+    { until: (serves) => serves, ...polling }
+  )
+
+/** The files of a directory, by what is in them. */
+const contents = (directory: string, ...files: ReadonlyArray<string>) =>
+  Object.fromEntries(files.map((file) => [file, fs.readFileSync(path.join(directory, file), "hex")]))
+
+const storeFiles = ["identity.age", "secrets.age"] as const
+
+describe.concurrent("a state directory", () => {
+  it.live("that is moved away stops every lease and change, and all goes on when it is back", () =>
+    Effect.gen(function* () {
+      const daemon = yield* serving()
+      yield* daemon.ask("lease", lease())
+      fs.renameSync(daemon.directory, `${daemon.directory}.away`)
+      for (const request of [daemon.ask("lease", lease()), daemon.ask("add", { name: "more", value: "x" })]) {
+        const { error } = yield* request
+        assert.match(error.message, /the directory is gone/)
+      }
+      yield* says(daemon, `${daemon.directory} is gone`)
+      assert.strictEqual((yield* daemon.ask("status")).result.active_leases, 1)
+      assert.isFalse(fs.existsSync(daemon.directory))
+      fs.renameSync(`${daemon.directory}.away`, daemon.directory)
+      const again = yield* daemon.ask("lease", lease())
+      assert.strictEqual(again.result.value, "value of ours")
+      yield* says(daemon, "the directory is back")
+      assert.strictEqual((yield* rpc(daemon.socket, "status")).result.active_leases, 1)
+      const recorded = auditOf(daemon.directory).filter(({ lease_id }) => lease_id === again.result.lease_id)
+      assert.lengthOf(recorded, 1)
+      assert.lengthOf(daemon.stderr().split(" serves "), 2)
+    })
+  )
+
+  it.live("that another store replaces is read, and nothing in it is written over", () =>
+    Effect.gen(function* () {
+      const theirs = yield* serving("theirs")
+      yield* theirs.ask("lease", lease("theirs"))
+      yield* theirs.stop()
+      const before = contents(theirs.directory, ...storeFiles, "leases.json")
+      const log = fs.readFileSync(path.join(theirs.directory, "audit.log"), "utf8")
+      const daemon = yield* serving()
+      yield* daemon.ask("lease", lease())
+      fs.renameSync(daemon.directory, `${daemon.directory}.away`)
+      fs.renameSync(theirs.directory, daemon.directory)
+      for (const request of [daemon.ask("lease", lease()), daemon.ask("add", { name: "more", value: "x" })]) {
+        const { error } = yield* request
+        assert.match(error.message, /another directory has taken its place/)
+      }
+      yield* servesAgain(daemon)
+      assert.isUndefined(yield* daemon.ask("status"))
+      const after = contents(daemon.directory, ...storeFiles, "leases.json")
+      assert.deepStrictEqual(after, before)
+      const added = fs.readFileSync(path.join(daemon.directory, "audit.log"), "utf8").slice(log.length)
+      assert.deepStrictEqual(
+        added.split("\n").map((line) => (line === "" ? "" : JSON.parse(line).action)),
+        ["daemon_start", ""]
+      )
+      assert.strictEqual((yield* rpc(daemon.socket, "lease", lease("theirs"))).result.value, "value of theirs")
+      assert.strictEqual((yield* rpc(daemon.socket, "lease", lease())).error.code, -32000)
+      assert.strictEqual((yield* rpc(daemon.socket, "status")).result.active_leases, 1)
+      assert.strictEqual((yield* daemon.stop()).status, 0)
+    })
+  )
+
+  it.live("that was removed and made anew gets the secrets back from memory, under the same key", () =>
+    Effect.gen(function* () {
+      const daemon = yield* serving()
+      const key = contents(daemon.directory, "identity.age")
+      fs.rmSync(daemon.directory, { recursive: true })
+      yield* says(daemon, `${daemon.directory} is gone`)
+      fs.mkdirSync(daemon.directory, { mode: 0o700 })
+      yield* servesAgain(daemon)
+      assert.strictEqual((yield* rpc(daemon.socket, "lease", lease())).result.value, "value of ours")
+      assert.deepStrictEqual(contents(daemon.directory, "identity.age"), key)
+      const mended = auditOf(daemon.directory).filter(({ action }) => action === "file_mended")
+      assert.match(mended[0]?.["details"], /its 1 secrets were written to .* from memory, with the same key/)
+      yield* daemon.stop("SIGKILL")
+      const next = yield* startDaemon({ home: daemon.home })
+      assert.strictEqual((yield* rpc(next.socket, "lease", lease())).result.value, "value of ours")
+    })
+  )
+
+  it.live("with a store that cannot be read is waited for until it can, and the secrets are kept meanwhile", () =>
+    Effect.gen(function* () {
+      const daemon = yield* serving()
+      fs.renameSync(daemon.directory, `${daemon.directory}.away`)
+      fs.mkdirSync(daemon.directory, { mode: 0o700 })
+      fs.writeFileSync(path.join(daemon.directory, "identity.age"), "half of a copy", { mode: 0o600 })
+      yield* says(daemon, "cannot start over yet")
+      assert.deepStrictEqual(fs.readFileSync(path.join(daemon.directory, "identity.age"), "utf8"), "half of a copy")
+      fs.rmSync(path.join(daemon.directory, "identity.age"))
+      yield* servesAgain(daemon)
+      assert.strictEqual((yield* rpc(daemon.socket, "lease", lease())).result.value, "value of ours")
+    })
+  )
+
+  it.live("where another daemon serves by now ends this one, with status 75 and the other's pid", () =>
+    Effect.gen(function* () {
+      const other = yield* serving("theirs")
+      const daemon = yield* serving()
+      fs.renameSync(daemon.directory, `${daemon.directory}.away`)
+      fs.renameSync(other.directory, daemon.directory)
+      const ended = yield* daemon.ended
+      assert.strictEqual(ended.status, 75)
+      assert.match(ended.stderr, new RegExp(`another daemon, process ${other.pid}, is serving ${daemon.directory}`))
+    })
+  )
+
+  it.live("whose lock file was removed is taken again at once, and its secrets and leases are as before", () =>
+    Effect.gen(function* () {
+      const daemon = yield* serving()
+      yield* daemon.ask("lease", lease())
+      fs.rmSync(path.join(daemon.directory, "daemon.lock"))
+      yield* servesAgain(daemon)
+      assert.isTrue(fs.existsSync(path.join(daemon.directory, "daemon.lock")))
+      assert.strictEqual((yield* rpc(daemon.socket, "status")).result.active_leases, 1)
+      assert.strictEqual((yield* rpc(daemon.socket, "lease", lease())).result.value, "value of ours")
+      assert.lengthOf(
+        auditOf(daemon.directory).filter(({ action }) => action === "daemon_crash_recovered"),
+        0
+      )
+    })
+  )
+
+  it.live(
+    "without the right to write in it takes no change, but leases go on; and changes when the right is back",
+    () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        // What an ordinary user may not do, root may; so root becomes one.
+        const isRoot = process.getuid?.() === 0
+        if (isRoot) fs.chownSync(home, nobody, nobody)
+        const asUser = path.resolve(import.meta.dirname, "../support/asUser.mjs")
+        const through = `node=$1; shift; exec "$node" '${asUser}' ${nobody} "$@"`
+        const daemon = yield* startDaemon({ home, ...(isRoot ? { through } : {}) })
+        yield* rpc(daemon.socket, "add", { name: "ours", value: "value of ours" })
+        fs.chmodSync(daemon.directory, 0o500)
+        const { error } = yield* rpc(daemon.socket, "add", { name: "more", value: "x" })
+        assert.match(error.message, /failed to write secrets file: cannot write .*secrets\.age: .*permission denied/)
+        assert.strictEqual((yield* rpc(daemon.socket, "lease", lease())).result.value, "value of ours")
+        fs.chmodSync(daemon.directory, 0o700)
+        assert.strictEqual((yield* rpc(daemon.socket, "add", { name: "more", value: "x" })).result.success, true)
+        const actions = auditOf(daemon.directory).map(({ action, success }) => `${action} ${success}`)
+        assert.includeMembers(actions, ["secret_add false", "lease_acquire true", "secret_add true"])
+      })
+  )
+})
+
+/** The user who owns nothing, by its number on most systems; any number would do. */
+const nobody = 65_534

@@ -1,0 +1,105 @@
+/**
+ * One daemon for a directory and for a socket: who is refused, whom the refusal names,
+ * and who takes over.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { auditOf, type Ended, rpc, run, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { contests, race } from "../torture/owner.ts"
+
+/** Elsewhere the owner is looked up in its run file, which may be of somebody before. */
+const isLinux = process.platform === "linux"
+
+const serve = (home: string, ...args: ReadonlyArray<string>) => run(["serve", ...args], { home })
+
+/** A directory of its own for a second daemon. */
+const elsewhere = (home: string) => {
+  const config = path.join(home, "elsewhere.json")
+  fs.writeFileSync(config, JSON.stringify({ directory: path.join(home, "elsewhere") }))
+  return ["--config", config]
+}
+
+const isRefused = (ended: Ended, text: string) => {
+  assert.strictEqual(ended.status, 75, ended.stderr)
+  assert.include(ended.stderr, text)
+}
+
+describe.concurrent("a second start", () => {
+  it.live("is refused on the same socket from another directory, and names the owner", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { pid, socket } = yield* startDaemon({ home })
+      const says = isLinux ? `process ${pid}` : ""
+      const second = serve(home, "--socket", socket, ...elsewhere(home))
+      isRefused(yield* second, `another daemon is listening on ${socket}: ${says}`)
+      // Where somebody removed the lock beside the socket, the socket itself is what tells.
+      fs.rmSync(`${socket}.lock`)
+      isRefused(yield* second, `another daemon is listening on ${socket}: ${says}`)
+      assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
+    })
+  )
+
+  it.live("is refused within three seconds while the owner is stopped, and names it", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { pid, signal, socket } = yield* startDaemon({ home })
+      signal("SIGSTOP")
+      const tries = Effect.all([serve(home), serve(home, "--socket", socket, ...elsewhere(home))], {
+        concurrency: "unbounded"
+      })
+      const [took, [inDirectory, onSocket]] = yield* Effect.timed(tries)
+      isRefused(inDirectory, `process ${pid}, is serving`)
+      isRefused(onSocket, `listening on ${socket}: ${isLinux ? `process ${pid}` : ""}`)
+      assert.isTrue(Duration.isLessThan(took, Duration.seconds(3)), Duration.format(took))
+      signal("SIGCONT")
+      assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
+    })
+  )
+
+  it.live("names the true owner where the run file names a process that is somebody else", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { directory, pid } = yield* startDaemon({ home })
+      const file = path.join(directory, "daemon.json")
+      fs.writeFileSync(file, JSON.stringify({ pid: process.pid, started_at: "", socket: "" }))
+      isRefused(yield* serve(home), `process ${isLinux ? pid : process.pid}, is serving`)
+    })
+  )
+
+  it.live("takes over from one that was killed, also if its pid is somebody else's by now", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const first = yield* startDaemon({ home })
+      yield* first.stop("SIGKILL")
+      const file = path.join(first.directory, "daemon.json")
+      const text = fs.readFileSync(file, "utf8").replace(String(first.pid), String(process.pid))
+      fs.writeFileSync(file, text)
+      const [took, second] = yield* Effect.timed(startDaemon({ home }))
+      // Some 150 ms; what must not be is the wait for something that the dead one left.
+      assert.isTrue(Duration.isLessThan(took, Duration.seconds(3)), Duration.format(took))
+      const recovered = auditOf(second.directory).filter(({ action }) => action === "daemon_crash_recovered")
+      assert.deepStrictEqual(
+        recovered.map(({ details }) => details.split(",")[0]),
+        [`process ${process.pid}`]
+      )
+    })
+  )
+})
+
+describe("of several starts in the same moment", () => {
+  for (const contest of contests) {
+    it.live(`exactly one serves one ${contest}, and the others name it; also after it was killed`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        for (const count of [2, 3]) {
+          const { faults } = yield* Effect.promise(() => race(home, contest, count))
+          assert.deepStrictEqual(faults, [])
+        }
+      })
+    )
+  }
+})
