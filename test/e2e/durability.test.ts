@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { randomFrom } from "../torture/Attack.ts"
+import { auditRounds } from "../torture/audit.ts"
 import { crashRounds } from "../torture/crash.ts"
 import { diskRounds } from "../torture/disk.ts"
 
@@ -30,6 +31,16 @@ describe("what was acknowledged", () => {
     const rows = await diskRounds(options)
     assert.deepStrictEqual(
       rows.filter(({ lost, tried }) => lost > 0 || tried === 0),
+      [],
+      options.told.join("\n")
+    )
+  })
+
+  it("is in the log once, while that is moved away and rotated, and what is done to the log is told", async () => {
+    const options = few(6)
+    const rows = await auditRounds(options, 3e6)
+    assert.deepStrictEqual(
+      rows.filter(({ lost, what }) => lost > 0 && !what.startsWith("leases while")),
       [],
       options.told.join("\n")
     )

@@ -1,0 +1,249 @@
+/**
+ * The audit log under load: moved away, rotated, tampered with, and read while it is
+ * very long.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
+import { Client, command, launch, newHome, serving, type Victim } from "./victim.ts"
+
+/** Acquires on some connections until it is told to stop; gives the ids of the leases. */
+const load = (victim: Victim, connections: number) => {
+  const until = new AbortController()
+  const ids: Array<string> = []
+  const works = Array.from({ length: connections }, async (_, at) => {
+    const client = new Client(victim.socket)
+    while (!until.signal.aborted) {
+      const answer = await client.ask("lease", { secret_name: "db", client_id: `c${at}` })
+      if (answer?.result === undefined) throw new Error(`${JSON.stringify(answer)} ${victim.stderr()}`)
+      ids.push(answer.result.lease_id)
+    }
+    client.close()
+  })
+  return {
+    ids,
+    stop: async () => {
+      until.abort()
+      await Promise.all(works)
+    }
+  }
+}
+
+const begin = async (home: string, config: object): Promise<Victim> => {
+  const file = path.join(home, "config.json")
+  fs.writeFileSync(file, JSON.stringify(config))
+  const victim = await serving(launch({ home }, ["--config", file]))
+  const client = new Client(victim.socket)
+  await client.ask("add", { name: "db", value: "made up" })
+  client.close()
+  return victim
+}
+
+const filesOf = (directory: string): ReadonlyArray<string> =>
+  fs.readdirSync(directory).filter((name) => name.startsWith("audit.log"))
+
+/** Every number once, and every lease that was handed out. */
+const missing = (directory: string, ids: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const entries = filesOf(directory)
+    .flatMap((name) => fs.readFileSync(path.join(directory, name), "utf8").split("\n"))
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line))
+  const numbers = entries.map(({ seq }) => seq).toSorted((a, b) => a - b)
+  const acquired = new Set(entries.filter(({ action }) => action === "lease_acquire").map(({ lease_id }) => lease_id))
+  return [
+    ...numbers
+      .filter((seq, at) => seq !== at + 1)
+      .slice(0, 1)
+      .map((seq) => `the numbers are not whole at ${seq}`),
+    ...ids.filter((id) => !acquired.has(id)).map((id) => `the lease ${id} is not in the log`)
+  ]
+}
+
+const movedAway = async (rounds: number, random: Random, tell: (line: string) => void): Promise<Row> => {
+  const home = newHome()
+  const victim = await begin(home, {})
+  try {
+    const work = load(victim, 4)
+    for (let round = 0; round < rounds; round += 1) {
+      const enough = work.ids.length + 1 + random.below(50)
+      const file = path.join(victim.directory, "audit.log")
+      while (work.ids.length < enough || !fs.existsSync(file)) await new Promise(setImmediate)
+      fs.renameSync(file, `${file}.moved-${round}`)
+      if (random.next() < 0.5) victim.signal("SIGHUP")
+    }
+    const last = work.ids.length + 20
+    while (work.ids.length < last) await new Promise(setImmediate)
+    await work.stop()
+    const lost = missing(victim.directory, work.ids)
+    for (const line of lost.slice(0, 5)) tell(line)
+    const told = fs.readFileSync(path.join(victim.directory, "audit.log.moved-1"), "utf8").includes("audit_damaged")
+    return { what: "moved away under load, leases", tried: work.ids.length, lost: lost.length + (told ? 0 : 1) }
+  } finally {
+    await victim.end("SIGTERM")
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+}
+
+const rotated = async (rounds: number, tell: (line: string) => void): Promise<ReadonlyArray<Row>> => {
+  const home = newHome()
+  const victim = await begin(home, { audit_max_size: "16KB", audit_max_files: 100_000 })
+  try {
+    const work = load(victim, 4)
+    while (filesOf(victim.directory).length < rounds) await new Promise(setImmediate)
+    await work.stop()
+    await victim.end("SIGTERM")
+    const lost = missing(victim.directory, work.ids)
+    for (const line of lost.slice(0, 5)) tell(line)
+    const verdict = await command(["audit", "--verify"], home)
+    if (verdict.status !== 0) tell(verdict.stdout)
+    const files = filesOf(victim.directory).length
+    return [
+      { what: "rotated under load, leases", tried: work.ids.length, lost: lost.length, figures: `${files} files` },
+      { what: "the chain through the archives", tried: files, lost: verdict.status === 0 ? 0 : 1 }
+    ]
+  } finally {
+    await victim.end("SIGKILL")
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+}
+
+type Tampering = readonly [kind: string, change: (lines: Array<string>, random: Random) => string]
+
+const tamperings: ReadonlyArray<Tampering> = [
+  [
+    "edited",
+    (lines, random) => {
+      const at = random.below(lines.length)
+      const line = lines[at] ?? ""
+      const place = random.below(line.length - 1)
+      const other = line[place] === "x" ? "y" : "x"
+      lines[at] = line.slice(0, place) + other + line.slice(place + 1)
+      return lines.join("")
+    }
+  ],
+  ["gap", (lines, random) => lines.toSpliced(random.below(lines.length - 5), 1 + random.below(4)).join("")],
+  ["truncated", (lines, random) => lines.slice(0, -1 - random.below(4)).join("")],
+  [
+    "torn",
+    (lines, random) => {
+      const last = lines.pop() ?? ""
+      return lines.join("") + last.slice(0, 1 + random.below(last.length - 2))
+    }
+  ]
+]
+
+const tampered = async (rounds: number, random: Random, tell: (line: string) => void): Promise<ReadonlyArray<Row>> => {
+  const home = newHome()
+  const victim = await begin(home, {})
+  try {
+    const work = load(victim, 2)
+    while (work.ids.length < 30) await new Promise(setImmediate)
+    await work.stop()
+    await victim.end("SIGTERM")
+    const file = path.join(victim.directory, "audit.log")
+    const whole = fs.readFileSync(file, "utf8")
+    const counts = new Map(tamperings.map(([kind]) => [kind, { tried: 0, lost: 0 }]))
+    for (let round = 0; round < rounds; round += 1) {
+      const [kind, change] = random.pick(tamperings)
+      fs.writeFileSync(file, change(whole.split(/(?<=\n)/), random))
+      const { status, stdout } = await command(["audit", "--verify", "--json"], home)
+      const kinds = JSON.parse(stdout).result.findings.map((one: { readonly kind: string }) => one.kind)
+      // An edit of a number also looks like a gap; it must at least be found.
+      const isFound = kind === "edited" ? kinds.length > 0 : kinds.length === 1 && kinds[0] === kind
+      const count = counts.get(kind)
+      if (count === undefined) continue
+      count.tried += 1
+      if (status === 0 || !isFound) {
+        count.lost += 1
+        tell(`round ${round}: ${kind} was told as ${kinds.join(", ") || "nothing"}`)
+      }
+    }
+    return [...counts].map(([kind, count]) => ({ what: `tampering found: ${kind}`, ...count }))
+  } finally {
+    await victim.end("SIGKILL")
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+}
+
+const quantile = (times: ReadonlyArray<number>, q: number): number =>
+  times.toSorted((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * q))] ?? Number.NaN
+
+/** The log of a predecessor of so many bytes, and how long its last entries and a lease take. */
+const longLog = async (bytes: number) => {
+  const home = newHome()
+  const directory = path.join(home, ".agent-secrets")
+  fs.mkdirSync(directory, { mode: 0o700 })
+  const entry = (n: number) =>
+    `{"timestamp":"2026-02-22T00:00:00Z","action":"lease_acquire","secret_name":"s${n}","client_id":"worker","lease_id":"${"0".repeat(8)}-${n}","details":"TTL: 24h0m0s","success":true}\n`
+  const block = Array.from({ length: 5_000 }, (_, n) => entry(n)).join("")
+  const file = fs.openSync(path.join(directory, "audit.log"), "w", 0o600)
+  for (let written = 0; written < bytes; written += block.length) fs.writeSync(file, block)
+  fs.closeSync(file)
+  const began = performance.now()
+  const victim = await begin(home, {})
+  const start = performance.now() - began
+  try {
+    const client = new Client(victim.socket)
+    const reader = new Client(victim.socket)
+    const timed = async (asked: Promise<unknown>) => {
+      const from = performance.now()
+      await asked
+      return performance.now() - from
+    }
+    const tails: Array<number> = []
+    for (let n = 0; n < 50; n += 1) tails.push(await timed(reader.ask("audit", { tail: 100 })))
+    const quiet: Array<number> = []
+    for (let n = 0; n < 200; n += 1) quiet.push(await timed(client.ask("lease", { secret_name: "db", client_id: "a" })))
+    const until = new AbortController()
+    const reading = (async () => {
+      while (!until.signal.aborted) await reader.ask("audit", { tail: 10_000 })
+    })()
+    const beside: Array<number> = []
+    for (let n = 0; n < 200; n += 1)
+      beside.push(await timed(client.ask("lease", { secret_name: "db", client_id: "a" })))
+    until.abort()
+    await reading
+    client.close()
+    reader.close()
+    return { start, tail: quantile(tails, 0.5), quiet: quantile(quiet, 0.99), beside: quantile(beside, 0.99) }
+  } finally {
+    await victim.end("SIGKILL")
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+}
+
+const read = async (bytes: number): Promise<ReadonlyArray<Row>> => {
+  const [small, large] = [await longLog(1e6), await longLog(bytes)]
+  const ms = (millis: number) => `${millis.toFixed(1)} ms`
+  const size = `${Math.round(bytes / 1e6)} MB`
+  return [
+    {
+      what: `the last 100 entries of 1 MB and of ${size}`,
+      tried: 1,
+      lost: large.tail > 2 * small.tail + 1 ? 1 : 0,
+      figures: `p50 ${ms(small.tail)} and ${ms(large.tail)}; the first start took ${ms(large.start)}`
+    },
+    {
+      what: "leases while 10,000 entries are read again and again",
+      tried: 1,
+      lost: large.beside > 50 ? 1 : 0,
+      figures: `p99 ${ms(large.beside)}, without ${ms(large.quiet)}`
+    }
+  ]
+}
+
+export const auditRounds = async (
+  { random, rounds, tell }: AttackOptions,
+  longest = 1e9
+): Promise<ReadonlyArray<Row>> => [
+  await movedAway(rounds, random, tell),
+  ...(await rotated(rounds, tell)),
+  ...(await tampered(rounds, random, tell)),
+  ...(await read(longest))
+]
+
+export const attack: Attack = {
+  promise: "the audit log loses no entry, shows what was done to it, and is as fast to read at 1 GB as at 1 MB",
+  rounds: 40,
+  run: auditRounds
+}
