@@ -116,6 +116,8 @@ describe("a directory of the Go daemon", () => {
       yield* rpc(first.socket, "lease", { secret_name: "db", client_id: "c" })
       yield* first.stop()
       fs.writeFileSync(path.join(first.directory, "leases.json"), "null")
+      const stopped = '{"timestamp":"2026-11-22T00:30:38Z","action":"daemon_stop","success":true}\n'
+      fs.appendFileSync(path.join(first.directory, "audit.log"), stopped)
       const second = yield* startDaemon({ home })
       assert.strictEqual((yield* rpc(second.socket, "status")).result.active_leases, 0)
     })

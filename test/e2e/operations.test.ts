@@ -325,7 +325,7 @@ describe("daemon restart", () => {
       const actions = auditOf(path.join(home, ".agent-secrets")).map(({ action }) => action)
       assert.deepStrictEqual(
         actions.filter((action) => action.startsWith("daemon_")),
-        ["daemon_start", "daemon_restart", "daemon_stop", "daemon_start"]
+        ["daemon_start", "daemon_restart", "daemon_stop", "daemon_start", "daemon_restart"]
       )
       assert.strictEqual(modeOf(path.join(home, ".agent-secrets/restart-cooldown.json")), "600")
     })

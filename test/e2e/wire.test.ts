@@ -80,9 +80,10 @@ describe("the methods", () => {
           result('{"success":true,"leases_revoked":0,"message":"all 0 active leases revoked"}')
         ],
         [
-          request("secrets.audit", { tail: 4 }),
+          request("secrets.audit", { tail: 5 }),
           result(
             '{"entries":[{"timestamp":"TIME","action":"lease_revoke","secret_name":"db","details":"revoked 1 leases","success":true},' +
+              '{"timestamp":"TIME","action":"secret_delete","secret_name":"db","details":"secret not found","success":false},' +
               '{"timestamp":"TIME","action":"lease_revoke","secret_name":"db","details":"revoked 0 leases","success":true},' +
               '{"timestamp":"TIME","action":"killswitch","details":"revoked 0 leases","success":true},' +
               '{"timestamp":"TIME","action":"killswitch","details":"all leases revoked","success":true}]}'
@@ -116,7 +117,7 @@ describe("the methods", () => {
       for (const tail of [-1, 0, null, "5", 1.5, 1e30, []]) {
         assert.lengthOf((yield* rpc(socket, "audit", { tail })).result.entries, 100, `tail ${JSON.stringify(tail)}`)
       }
-      assert.lengthOf((yield* rpc(socket, "audit", { tail: 1_000_000 })).result.entries, 102)
+      assert.lengthOf((yield* rpc(socket, "audit", { tail: 1_000_000 })).result.entries, 103)
     })
   )
 })
