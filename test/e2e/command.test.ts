@@ -182,7 +182,10 @@ describe("the other commands", () => {
       const { daemon, secrets } = yield* world
       const serving = yield* secrets(["status"])
       assert.strictEqual(serving.status, 0)
-      assert.match(serving.stdout, /^running since \S+ \(up 0m\)\nprocess {7}\d+, version \S+\nsecrets {7}0\nactive leases 0\nsocket {8}\S+\n$/)
+      assert.match(
+        serving.stdout,
+        /^running since \S+ \(up 0m\)\nprocess {7}\d+, version \S+\nsecrets {7}0\nactive leases 0\nsocket {8}\S+\n$/
+      )
       yield* daemon.stop()
       const gone = yield* secrets(["status"])
       assert.deepStrictEqual([gone.status, gone.stdout], [3, ""])

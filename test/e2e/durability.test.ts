@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { randomFrom } from "../torture/Attack.ts"
 import { auditRounds } from "../torture/audit.ts"
 import { crashRounds } from "../torture/crash.ts"
+import { poisonRounds } from "../torture/poison.ts"
 import { diskRounds } from "../torture/disk.ts"
 
 const few = (rounds: number) => {
@@ -41,6 +42,16 @@ describe("what was acknowledged", () => {
     const rows = await auditRounds(options, 3e6)
     assert.deepStrictEqual(
       rows.filter(({ lost, what }) => lost > 0 && !what.startsWith("leases while")),
+      [],
+      options.told.join("\n")
+    )
+  })
+
+  it("is served whatever stands in the files beside it, and a store that cannot be read is left alone", async () => {
+    const options = few(12)
+    const rows = await poisonRounds(options)
+    assert.deepStrictEqual(
+      rows.filter(({ lost }) => lost > 0),
       [],
       options.told.join("\n")
     )
