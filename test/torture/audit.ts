@@ -3,6 +3,7 @@
  * very long.
  */
 import * as fs from "node:fs"
+import * as net from "node:net"
 import * as path from "node:path"
 import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
 import { Client, command, launch, newHome, serving, type Victim } from "./victim.ts"
@@ -168,6 +169,24 @@ const tampered = async (rounds: number, random: Random, tell: (line: string) => 
 const quantile = (times: ReadonlyArray<number>, q: number): number =>
   times.toSorted((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * q))] ?? Number.NaN
 
+/** Asks for as many entries as there may be, over and over, and looks at none of them: it would slow the one who measures. */
+const readAgainAndAgain = (socket: string) => {
+  const request = `${JSON.stringify({ method: "secrets.audit", params: { tail: 10_000 }, id: 1 })}\n`
+  const connection = net.connect(socket, () => connection.write(request))
+  let replies = 0
+  connection.on("data", (piece) => {
+    if (piece.at(-1) !== 0x0a) return
+    replies += 1
+    connection.write(request)
+  })
+  return {
+    stop: () => {
+      connection.destroy()
+      return replies
+    }
+  }
+}
+
 /** The log of a predecessor of so many bytes, and how long its last entries and a lease take. */
 const longLog = async (bytes: number) => {
   const home = newHome()
@@ -194,15 +213,12 @@ const longLog = async (bytes: number) => {
     for (let n = 0; n < 50; n += 1) tails.push(await timed(reader.ask("audit", { tail: 100 })))
     const quiet: Array<number> = []
     for (let n = 0; n < 200; n += 1) quiet.push(await timed(client.ask("lease", { secret_name: "db", client_id: "a" })))
-    const until = new AbortController()
-    const reading = (async () => {
-      while (!until.signal.aborted) await reader.ask("audit", { tail: 10_000 })
-    })()
+    const reading = readAgainAndAgain(victim.socket)
     const beside: Array<number> = []
-    for (let n = 0; n < 200; n += 1)
+    for (let n = 0; n < 400; n += 1)
       beside.push(await timed(client.ask("lease", { secret_name: "db", client_id: "a" })))
-    until.abort()
-    await reading
+    const replies = reading.stop()
+    if (replies < 2) throw new Error("nobody was reading")
     client.close()
     reader.close()
     return { start, tail: quantile(tails, 0.5), quiet: quantile(quiet, 0.99), beside: quantile(beside, 0.99) }
