@@ -13,6 +13,9 @@ import { survived } from "../src/cli/signals.ts"
 
 const oldest = [22, 19] as const
 
+/** While a debugger is open, Node takes no listener for SIGPROF, then or later; `serve` adds it when none is. */
+const early = survived.filter((signal) => signal !== "SIGPROF")
+
 const banner = `#!/usr/bin/env node
 (function () {
   var version = process.versions.node.split(".").map(Number);
@@ -22,7 +25,7 @@ const banner = `#!/usr/bin/env node
   }
   var require = function (name) { return process.getBuiltinModule(name); };
   if (process.argv.indexOf("serve", 2) > 0) {
-    ${JSON.stringify(survived)}.forEach(function (signal) {
+    ${JSON.stringify(early)}.forEach(function (signal) {
       try { process.on(signal, function () {}); } catch (error) { /* This system has no such signal. */ }
     });
     var debug = require("node:inspector");

@@ -28,10 +28,11 @@ export const serve = define({
   examples: ["secrets serve", "secrets serve --config ~/.agent-secrets/config.json"],
   run: Effect.fnUntraced(
     function* (line) {
-      const { stopReason } = yield* Effect.sync(watchSignals)
       yield* Effect.sync(() => process.umask(0o077))
       yield* checkSurroundings
+      // Node takes no listener for SIGPROF while a debugger is open.
       yield* closeDebugger
+      const { stopReason } = yield* Effect.sync(watchSignals)
       yield* forbidDumps
       const config = yield* loadConfig(line)
       yield* Effect.mapError(daemon(config, { environment: process.env, stopReason }), startFailure)

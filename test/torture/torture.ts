@@ -10,7 +10,9 @@
  */
 import { type Attack, type Row, randomFrom } from "./Attack.ts"
 
-const attacks: Readonly<Record<string, () => Promise<Attack>>> = {}
+const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
+  signals: () => import("./signals.ts").then((file) => file.attack)
+}
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 
