@@ -4,12 +4,17 @@
  * It is installed as `secrets`, without an ending, so it must be understood both as
  * a module and as a script: there is no import and no require in it, only
  * `process.getBuiltinModule`. And what stands first must be understood by any Node,
- * for it is there to say that this one is too old.
+ * for it is there to say that this one is too old. Behind it stands what `serve`
+ * cannot wait for until the program is loaded: Node would open a debugger on SIGUSR1.
  */
 import { build } from "esbuild"
 import { chmod } from "node:fs/promises"
+import { survived } from "../src/cli/signals.ts"
 
 const oldest = [22, 19] as const
+
+/** While a debugger is open, Node takes no listener for SIGPROF, then or later; `serve` adds it when none is. */
+const early = survived.filter((signal) => signal !== "SIGPROF")
 
 const banner = `#!/usr/bin/env node
 (function () {
@@ -18,7 +23,17 @@ const banner = `#!/usr/bin/env node
     process.stderr.write("secrets needs Node ${oldest.join(".")} or newer, and this is Node " + process.versions.node + ".\\n");
     process.exit(1);
   }
-  var require = function (name) { return process.getBuiltinModule(name); };`
+  var require = function (name) { return process.getBuiltinModule(name); };
+  if (process.argv.indexOf("serve", 2) > 0) {
+    ${JSON.stringify(early)}.forEach(function (signal) {
+      try { process.on(signal, function () {}); } catch (error) { /* This system has no such signal. */ }
+    });
+    var debug = require("node:inspector");
+    if (debug.url() !== undefined) {
+      debug.close();
+      process.stderr.write("secrets: a debugger was open before the program; it is closed\\n");
+    }
+  }`
 
 await build({
   entryPoints: ["src/bin.ts"],

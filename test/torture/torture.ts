@@ -15,7 +15,8 @@ const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   poison: () => import("./poison.ts").then((file) => file.attack),
   disk: () => import("./disk.ts").then((file) => file.attack),
   crash: () => import("./crash.ts").then((file) => file.attack),
-  owner: () => import("./owner.ts").then((file) => file.attack)
+  owner: () => import("./owner.ts").then((file) => file.attack),
+  signals: () => import("./signals.ts").then((file) => file.attack)
 }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)

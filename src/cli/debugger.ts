@@ -1,0 +1,32 @@
+/**
+ * Closes a debugger that was opened while the program started.
+ *
+ * Until the first statement has run, SIGUSR1 opens one, and it listens for every
+ * user of the machine. `node --disable-sigusr1` never opens it: that is how the
+ * launchd job, bin/secrets and `npm start` start. For those who do not, this closes
+ * it before a secret is read; what was done by it until then cannot be known.
+ */
+import * as Effect from "effect/Effect"
+import * as inspector from "node:inspector"
+
+/**
+ * One signal opens it up to three times: Node asks for it by an interrupt, by a task
+ * and by waking the loop, and what is closed in between is opened by the next.
+ */
+const turns = 3
+
+/** Closes it, whoever is attached, and says so; takes some milliseconds. */
+export const closeDebugger = Effect.gen(function* () {
+  let wasOpen = false
+  for (let turn = 0; turn < turns; turn += 1) {
+    yield* Effect.sleep("1 millis")
+    if (inspector.url() === undefined) continue
+    wasOpen = true
+    inspector.close()
+  }
+  if (!wasOpen) return
+  yield* Effect.logWarning(
+    "a debugger was open, as by SIGUSR1 during the start; it is closed. Somebody may have used it: " +
+      "start again, with node --disable-sigusr1"
+  )
+})

@@ -1,0 +1,124 @@
+/**
+ * What the surroundings of a process do to a Node program before its first line:
+ * options and variables that open it, load code into it or write its memory down.
+ *
+ * A pure judgement, by which `serve` refuses to start. It keeps accidents out, such
+ * as an editor that puts a debugger into every Node. Code that was loaded before us
+ * can only be noticed here, and could have hidden itself: against somebody who sets
+ * the environment on purpose only the supervisor helps, by giving a clean one.
+ */
+
+export interface Surroundings {
+  /** The options on the command line of Node, before the script. */
+  readonly execArgv: ReadonlyArray<string>
+  readonly environment: Readonly<Record<string, string | undefined>>
+}
+
+export interface Hazards {
+  /** Why the daemon does not start, with what helps; undefined if it may. */
+  readonly refusal: { readonly reason: string; readonly fix: string } | undefined
+  /** Variables by which something else may have been loaded into the process; nobody can tell from inside. */
+  readonly suspicious: ReadonlyArray<string>
+}
+
+/**
+ * Whatever is not here is refused, so that an option Node learns tomorrow is too.
+ * These change how much memory there is, whom TLS trusts, how names are looked up
+ * and what is said on standard error, and nothing else. None takes a file.
+ */
+const harmless: ReadonlySet<string> = new Set([
+  "--disable-sigusr1",
+  "--max-old-space-size",
+  "--max-old-space-size-percentage",
+  "--max-semi-space-size",
+  "--max-heap-size",
+  "--v8-pool-size",
+  "--stack-trace-limit",
+  "--no-warnings",
+  "--no-deprecation",
+  "--disable-warning",
+  "--use-openssl-ca",
+  "--use-system-ca",
+  "--use-bundled-ca",
+  "--dns-result-order",
+  "--no-network-family-autoselection",
+  "--network-family-autoselection-attempt-timeout"
+])
+
+/** Variables of Node that do without an option what the refused options do. */
+const harmful: ReadonlyMap<string, string> = new Map([
+  ["NODE_V8_COVERAGE", "writes files about the program when it ends"],
+  ["NODE_COMPILE_CACHE", "runs compiled code out of a directory"],
+  // NODE_DEBUG=stream prints the first bytes of every request, and of what a rotation command prints.
+  ["NODE_DEBUG", "prints what passes through the program"],
+  ["NODE_DEBUG_NATIVE", "prints what passes through the program"]
+])
+
+/** The loader of the system and OpenSSL run what these name. They have honest uses, so they are only told of. */
+const loaders = ["LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "OPENSSL_CONF"]
+
+export const hazards = ({ execArgv, environment }: Surroundings): Hazards => {
+  const isSet = (name: string) => (environment[name] ?? "") !== ""
+  return {
+    refusal:
+      refusedOption(execArgv, "the command line", "Start it without that option") ??
+      refusedOption(
+        words(environment["NODE_OPTIONS"] ?? ""),
+        "NODE_OPTIONS",
+        "Start it without them: env -u NODE_OPTIONS secrets serve"
+      ) ??
+      refusedVariable([...harmful.keys()].find(isSet)),
+    suspicious: loaders.filter(isSet)
+  }
+}
+
+const refusedOption = (given: ReadonlyArray<string>, origin: string, fix: string): Hazards["refusal"] => {
+  const option = given
+    .filter((word) => word.startsWith("-"))
+    .map(nameOf)
+    .find((name) => !harmless.has(name))
+  if (option === undefined) return undefined
+  return {
+    reason: `Node was given the option ${option} by ${origin}; the daemon takes none that could open it, load code into it or write its memory down`,
+    fix
+  }
+}
+
+const refusedVariable = (name: string | undefined): Hazards["refusal"] =>
+  name === undefined
+    ? undefined
+    : {
+        reason: `the environment has ${name}, which ${harmful.get(name)}`,
+        fix: `Start it without it: env -u ${name} secrets serve`
+      }
+
+/** Node takes `--name=value` and `--name value`, and underscores for dashes. The value may be a path of somebody's: it is not told. */
+const nameOf = (option: string): string => {
+  const name = option.startsWith("--") ? (option.split("=", 1)[0] ?? "") : option.slice(0, 2)
+  return name.replaceAll("_", "-")
+}
+
+/** The words of NODE_OPTIONS as Node splits them: at spaces outside of double quotes, within which a backslash quotes. */
+const words = (text: string): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  let word: string | undefined
+  let quoted = false
+  for (let at = 0; at < text.length; at += 1) {
+    let letter = text.charAt(at)
+    if (letter === '"') {
+      quoted = !quoted
+      continue
+    }
+    if (letter === " " && !quoted) {
+      if (word !== undefined) found.push(word)
+      word = undefined
+      continue
+    }
+    if (letter === "\\" && quoted) {
+      at += 1
+      letter = text.charAt(at)
+    }
+    word = (word ?? "") + letter
+  }
+  return word === undefined ? found : [...found, word]
+}

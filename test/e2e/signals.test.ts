@@ -1,0 +1,151 @@
+/**
+ * Signals at a daemon that starts, works and ends; and streams that nobody reads.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { survived } from "../../src/cli/signals.ts"
+import { debuggerPort, fileBehind, hasProc, isOpen, listeningPorts } from "../support/inside.ts"
+import { auditOf, rpc, run, start, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { randomFrom } from "../torture/Attack.ts"
+import { attack } from "../torture/signals.ts"
+
+const knownHere = survived.filter((signal) => Object.hasOwn(os.constants.signals, signal))
+
+/** Nothing of the process listens on TCP; without /proc, nothing on the port of the debugger. */
+const isShut = (pid: number) =>
+  Effect.promise(async () => (hasProc ? listeningPorts(pid).length === 0 : !(await isOpen(debuggerPort))))
+
+describe("a daemon at work", () => {
+  it.live("answers after every signal that may be survived, each three times, and none opens it", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const daemon = yield* startDaemon({ home })
+      for (const signal of [...knownHere, "SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGXFSZ"] as const) {
+        for (let n = 0; n < 3; n += 1) daemon.signal(signal)
+        assert.strictEqual((yield* rpc(daemon.socket, "status")).result.running, true, signal)
+      }
+      assert.isTrue(yield* isShut(daemon.pid))
+      assert.notInclude(daemon.stderr(), "Debugger listening")
+      assert.strictEqual((yield* daemon.stop()).status, 0)
+    })
+  )
+
+  for (const signal of ["SIGSEGV", "SIGILL"] as const) {
+    it.live(`is ended by ${signal} as by kill -9, and the next one takes its place at once`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const first = yield* startDaemon({ home, through: 'ulimit -c 0; exec "$@"' })
+        assert.strictEqual((yield* first.stop(signal)).signal, signal)
+        const second = yield* startDaemon({ home })
+        assert.strictEqual((yield* rpc(second.socket, "status")).result.running, true)
+      })
+    )
+  }
+
+  it.live("loses nothing while signals rain on it, in a few rounds of start and end", () =>
+    Effect.promise(async () => {
+      const rows = await attack.run({ rounds: 2, random: randomFrom(11), tell: () => undefined })
+      for (const { lost, what } of rows) assert.strictEqual(lost, 0, what)
+      assert.isAbove(rows.find(({ what }) => what === "answered lease")?.tried ?? 0, 0)
+    })
+  )
+})
+
+describe("a daemon that starts", () => {
+  for (const delay of [20, 30, 40]) {
+    it.live(`is not open once it serves, though SIGUSR1 came after ${delay} ms`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const { child, ended, stderr } = start(["serve"], { home })
+        yield* Effect.addFinalizer(() => Effect.promise(() => (child.kill("SIGKILL"), ended)))
+        yield* Effect.sleep(delay)
+        child.kill("SIGUSR1")
+        // Before Node has begun, the signal ends the process: the system does that.
+        const early = Effect.as(
+          Effect.promise(() => ended),
+          true
+        )
+        const serves = Effect.sync(() => stderr().includes(" serves ")).pipe(
+          Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("5 millis") }),
+          Effect.as(false)
+        )
+        if (yield* Effect.raceFirst(serves, early)) return
+        assert.isTrue(yield* isShut(child.pid ?? 0))
+      })
+    )
+  }
+})
+
+describe("a daemon that ends", () => {
+  for (const first of ["SIGTERM", "SIGINT"] as const) {
+    it.live(`does so in order when ten more signals follow ${first}`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const daemon = yield* startDaemon({ home })
+        yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
+        yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })
+        daemon.signal(first)
+        for (let n = 0; n < 10; n += 1) {
+          yield* Effect.sleep("1 millis")
+          daemon.signal(n % 2 === 0 ? "SIGTERM" : "SIGINT")
+        }
+        const [took, ended] = yield* Effect.timed(daemon.ended)
+        assert.deepStrictEqual([ended.status, ended.signal], [0, null])
+        assert.isTrue(Duration.isLessThan(took, Duration.seconds(2)), Duration.format(took))
+        assert.include(ended.stderr, `agent-secrets stops (${first})`)
+        assert.strictEqual(auditOf(daemon.directory).at(-1)?.["action"], "daemon_stop")
+        const leases = JSON.parse(fs.readFileSync(path.join(daemon.directory, "leases.json"), "utf8"))
+        assert.lengthOf(leases, 1)
+        assert.isFalse(fs.existsSync(path.join(daemon.directory, "daemon.json")))
+      })
+    )
+  }
+})
+
+describe("a daemon without streams", () => {
+  it.live("serves, and writes its log into no file that took the place of one", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { child, ended } = start(["serve"], { home, through: 'exec "$@" <&- >&- 2>&-' })
+      yield* Effect.addFinalizer(() => Effect.promise(() => (child.kill("SIGKILL"), ended)))
+      yield* run(["status"], { home }).pipe(
+        Effect.repeat({ until: ({ status }) => status === 0 }),
+        Effect.timeout("20 seconds")
+      )
+      const directory = path.join(home, ".agent-secrets")
+      yield* rpc(path.join(directory, "agent-secrets.sock"), "add", { name: "db", value: "x" })
+      child.kill("SIGHUP")
+      if (hasProc) {
+        for (const fd of [0, 1, 2]) assert.strictEqual(fileBehind(child.pid ?? 0, fd), "/dev/null")
+      }
+      child.kill("SIGTERM")
+      assert.strictEqual((yield* Effect.promise(() => ended)).status, 0)
+      for (const file of fs.readdirSync(directory)) {
+        assert.notInclude(fs.readFileSync(path.join(directory, file), "latin1"), "level=", file)
+      }
+    })
+  )
+
+  it.live("goes on when the readers of both have gone and it has much to say", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const daemon = yield* startDaemon({ home })
+      daemon.closeOutput()
+      const log = path.join(daemon.directory, "audit.log")
+      yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
+      // Each of these says something on standard error.
+      for (let n = 0; n < 5; n += 1) {
+        fs.renameSync(log, `${log}.${n}`)
+        daemon.signal("SIGPIPE")
+        assert.isDefined((yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: `${n}` })).result)
+      }
+      assert.strictEqual((yield* daemon.stop()).status, 0)
+    })
+  )
+})
