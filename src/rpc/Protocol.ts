@@ -6,10 +6,12 @@
  * Source: protocol specification, section 3. No message quotes what was sent: it
  * may hold a value.
  */
+import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { stringify } from "../domain/goText.ts"
+import { lineDeadline } from "./limits.ts"
 import { syntaxError } from "./jsonSyntax.ts"
 
 export const code = {
@@ -88,6 +90,26 @@ export const tooLong = new RpcError({
   code: code.parseError,
   message: `parse error: the line is longer than ${lineLimit} bytes`
 })
+
+/** Two names that differ in bytes which are no text must not become one. */
+export const notUtf8 = new RpcError({ code: code.parseError, message: "parse error: the line is not UTF-8" })
+
+export const unended = new RpcError({
+  code: code.parseError,
+  message: `parse error: the line did not end within ${Duration.toSeconds(lineDeadline)} s`
+})
+
+/** Sent before the connection is cut off, as all of them hold more than the daemon gives. */
+export const holdsTooMuch = new RpcError({
+  code: code.internal,
+  message: "the connections together hold too much of the daemon's memory, and this one the most; try again later"
+})
+
+export const tooManyConnections = (most: number) =>
+  new RpcError({
+    code: code.internal,
+    message: `the daemon has ${most} connections open and takes no more; close some that are not used, and try again`
+  })
 
 /** The reply line of a result, with its line feed. */
 export const encodeResult = (id: string, result: unknown): string =>

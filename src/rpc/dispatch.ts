@@ -12,13 +12,14 @@ import { errorReply } from "./errorReply.ts"
 import type { Frame } from "./framing.ts"
 import type { Running } from "./methods.ts"
 import { methods } from "./methods.ts"
-import { code, decodeRequest, encodeError, encodeResult, noId, RpcError, tooLong } from "./Protocol.ts"
+import { code, decodeRequest, encodeError, encodeResult, noId, notUtf8, RpcError, tooLong } from "./Protocol.ts"
 
 /** Answers every frame with exactly one line. */
 export const dispatcher = (daemon: Running) => {
   const table = methods(daemon)
   return Effect.fnUntraced(function* (frame: Frame) {
     if ("tooLong" in frame) return encodeError(noId, tooLong)
+    if ("notUtf8" in frame) return encodeError(noId, notUtf8)
     const request = decodeRequest(frame.line)
     if (Result.isFailure(request)) return encodeError(noId, request.failure)
     const { id, method, params } = request.success
