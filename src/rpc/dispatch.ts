@@ -14,8 +14,8 @@ import type { Running } from "./methods.ts"
 import { methods } from "./methods.ts"
 import { code, decodeRequest, encodeError, encodeResult, noId, notUtf8, RpcError, tooLong } from "./Protocol.ts"
 
-/** Answers every frame with exactly one line. */
-export const dispatcher = (daemon: Running) => {
+/** Answers every frame with exactly one line; before it writes out a large result it waits for its `turn`. */
+export const dispatcher = (daemon: Running, turn: Effect.Effect<void> = Effect.void) => {
   const table = methods(daemon)
   return Effect.fnUntraced(function* (frame: Frame) {
     if ("tooLong" in frame) return encodeError(noId, tooLong)
@@ -29,8 +29,23 @@ export const dispatcher = (daemon: Running) => {
       return encodeError(id, new RpcError({ code: code.methodNotFound, message }))
     }
     const exit = yield* Effect.exit(Effect.suspend(() => run(params)))
-    if (Exit.isSuccess(exit)) return encodeResult(id, exit.value)
+    if (Exit.isSuccess(exit)) {
+      if (isLarge(exit.value)) yield* turn
+      return encodeResult(id, exit.value)
+    }
     if (Cause.hasDies(exit.cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(exit.cause))
     return encodeError(id, errorReply(exit.cause))
   })
 }
+
+/** Whether a result holds a text or a list that takes more than a moment to be written out. */
+const isLarge = (result: unknown): boolean =>
+  typeof result === "object" &&
+  result !== null &&
+  Object.values(result).some(
+    (member) =>
+      (typeof member === "string" && member.length > longText) || (Array.isArray(member) && member.length > longList)
+  )
+
+const longText = 64 * 1024
+const longList = 100

@@ -47,11 +47,9 @@ export class LineSplitter {
       const piece = this.bytes.subarray(this.at, end < 0 ? this.bytes.length : end)
       this.at = end + 1
       if (end < 0) this.bytes = nothing
-      const skipped = this.skipping
-      if (skipped) this.skipping = end < 0
+      if (this.skipping) this.skip(piece, end >= 0)
       else if (this.length + piece.length > this.limit) {
-        this.forget()
-        this.skipping = end < 0
+        this.skip(piece, end >= 0)
         return { tooLong: true }
       } else if (end >= 0) return this.finish(piece)
       else this.keep(piece)
@@ -61,17 +59,23 @@ export class LineSplitter {
 
   /** What stood behind the last line feed when the bytes ended; it counts as a line. */
   end(): Frame | undefined {
-    return this.length === 0 ? undefined : this.finish(nothing)
+    return this.length === 0 || this.skipping ? undefined : this.finish(nothing)
   }
 
-  /** Whether a line has begun that has not ended. */
-  get unfinished(): boolean {
-    return this.length > 0 || this.skipping
+  /** The bytes so far of a line that has begun and not ended, or 0. */
+  get unfinished(): number {
+    return this.length
   }
 
   /** The bytes of memory it holds. */
   get held(): number {
     return this.bytes.length + this.kept.length
+  }
+
+  private skip(piece: Uint8Array, ends: boolean): void {
+    this.kept = nothing
+    this.length = ends ? 0 : this.length + piece.length
+    this.skipping = !ends
   }
 
   private keep(piece: Uint8Array): void {
@@ -89,13 +93,9 @@ export class LineSplitter {
     if (this.length === 0) return frameOf(piece)
     this.keep(piece)
     const frame = frameOf(this.kept.subarray(0, this.length))
-    this.forget()
-    return frame
-  }
-
-  private forget(): void {
     this.kept = nothing
     this.length = 0
+    return frame
   }
 }
 

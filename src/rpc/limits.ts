@@ -1,9 +1,9 @@
 /**
  * What clients together may take of the daemon, in numbers.
  *
- * With all of it taken the process stays below 512 MiB: about 100 for itself, 12 KiB
- * for each of the connections, 64 for what they hold, and up to six times the 16 of
- * the large requests at work while these are decoded. What one line may hold is said
+ * With all of it taken the process stays below 640 MiB: about 100 for itself, 26 KiB
+ * for each of the connections, 64 MiB for what they hold, and some times the 16 of the
+ * large requests at work while these are decoded. What one line may hold is said
  * in `Protocol.ts`. An idle connection is never cut off: callers keep them open.
  */
 import * as Duration from "effect/Duration"
@@ -38,6 +38,9 @@ export const replyPiece = 64 * kibibyte
 
 /** Requests a client has answered in its turn when it has sent many at once: well under a millisecond of work. */
 export const requestsInTurn = 8
+
+/** Times that everybody else is heard in between: a small request takes about as many until it is answered. */
+export const turnsOfOthers = 8
 
 /** The connections that the system lets this process have; half of the files, if these are few. */
 export const mostConnections = (): number => {

@@ -24,11 +24,11 @@ import { encodeError, lineLimit, noId, unended } from "./Protocol.ts"
 
 export const serve = Effect.fnUntraced(function* (daemon: Running) {
   const server = yield* SocketServer.SocketServer
-  const dispatch = dispatcher(daemon)
   const atWork = yield* Semaphore.make(limits.largeRequestsAtWork)
+  /** Whoever gives much work stands in line for each bit of it; whoever sends a small request does not. */
   const queue = yield* Semaphore.make(1)
-  /** Whoever has sent many requests stands in line for each few of them; whoever has sent one does not. */
-  const turn = queue.withPermit(Effect.yieldNow)
+  const turn = queue.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.turnsOfOthers }))
+  const dispatch = dispatcher(daemon, turn)
 
   const connection = Effect.fnUntraced(
     function* (socket: Socket.Socket) {
@@ -62,8 +62,9 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
       const read = Effect.gen(function* () {
         let begun = 0n
         while (true) {
-          for (const bytes of yield* splitter.unfinished ? beforeDeadline(pull, begun) : pull) {
-            const begins = !splitter.unfinished
+          for (const bytes of yield* splitter.unfinished > 0 ? beforeDeadline(pull, begun) : pull) {
+            const begins = splitter.unfinished === 0
+            if (splitter.unfinished > limits.smallRequest) yield* turn
             splitter.push(bytes)
             if ((yield* answerAll) > 0 || begins) begun = yield* Clock.monotonicTimeNanos
           }

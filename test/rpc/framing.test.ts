@@ -111,11 +111,11 @@ describe("LineSplitter", () => {
       push(splitter, Uint8Array.of(0x61))
       if (length % 1_000 === 0) assert.isAtMost(splitter.held, 2 * length)
     }
-    assert.isTrue(splitter.unfinished)
+    assert.strictEqual(splitter.unfinished, 100_000)
     assert.deepStrictEqual(push(splitter, Uint8Array.of(0x0a)), [{ line: "a".repeat(100_000) }])
-    assert.deepStrictEqual([splitter.held, splitter.unfinished], [0, false])
+    assert.deepStrictEqual([splitter.held, splitter.unfinished], [0, 0])
     push(splitter, Buffer.alloc(1024 * 1024 + 1, "a"))
-    assert.deepStrictEqual([splitter.held, splitter.unfinished], [0, true])
+    assert.deepStrictEqual([splitter.held, splitter.unfinished], [0, 1024 * 1024 + 1])
   })
 
   it("holds the bytes it was given until the last of their lines is taken", () => {

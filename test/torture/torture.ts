@@ -10,7 +10,10 @@
  */
 import { type Attack, type Row, randomFrom } from "./Attack.ts"
 
-const attacks: Readonly<Record<string, () => Promise<Attack>>> = {}
+const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
+  abuse: async () => (await import("./abuse.ts")).attack,
+  fuzz: async () => (await import("./fuzz.ts")).attack
+}
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 
