@@ -7,17 +7,21 @@
  * ahead, what has not been worked off, and what the client has not taken.
  */
 import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import type * as net from "node:net"
 
-/** What one connection holds beside Node's own buffers, told by whoever serves it. */
+/** What one connection holds, and whether it is there at all. */
 export interface Account {
-  /** Replaces what was told before. */
+  /** Tells the bytes it holds beside Node's own buffers, in place of what was told before. */
   readonly hold: (bytes: number) => void
+  /** Done when the connection is closed. */
+  readonly closed: Effect.Effect<void>
+  readonly isClosed: () => boolean
 }
 
 /** The account of the connection being served; for a socket that is nobody's connection it counts nothing. */
 export const Account = Context.Reference<Account>("agent-secrets/rpc/Account", {
-  defaultValue: () => ({ hold: () => undefined })
+  defaultValue: () => ({ hold: () => undefined, closed: Effect.never, isClosed: () => false })
 })
 
 interface Entry {
@@ -52,7 +56,9 @@ export class Connections {
       hold: (bytes) => {
         entry.told = bytes
         this.count(entry)
-      }
+      },
+      closed: closing(connection),
+      isClosed: () => connection.destroyed
     }
   }
 
@@ -94,3 +100,11 @@ export class Connections {
     return true
   }
 }
+
+const closing = (connection: net.Socket) =>
+  Effect.callback<void>((resume) => {
+    const done = () => resume(Effect.void)
+    if (connection.closed) return done()
+    connection.once("close", done)
+    return Effect.sync(() => void connection.off("close", done))
+  })

@@ -50,6 +50,9 @@ const explainedLength = 64 * 1024
 /** More values than this are in no request of any caller, and parsing them by the million would hold up the others. */
 const mostValues = 10_000
 
+/** More strings or containers have no request either, whatever lies between them. */
+const mostMarks = 5 * mostValues
+
 /** Deeper nesting than this is refused, as the predecessor does. */
 const deepestParsed = 10_000
 
@@ -133,24 +136,41 @@ export const foldNames = (value: object): ReadonlyMap<string, unknown> =>
 const parseError = (reason: string) =>
   Result.fail(new RpcError({ code: code.parseError, message: `parse error: ${reason}` }))
 
-/** What makes a text too much to be parsed: more commas, or deeper nesting, than any request has; strings do not count. */
+/** What makes a text too much to be parsed: more values, or deeper nesting, than any request has. */
 const findExcess = (text: string): string | undefined => {
-  let [commas, depth, inString] = [0, 0, false]
-  for (let at = 0; at < text.length; at += 1) {
-    const character = text.charCodeAt(at)
-    if (character === quotationMark) inString = !inString
-    else if (inString) at += character === backslash ? 1 : 0
-    else if (character === comma) commas += 1
-    else if (character === openBracket || character === openBrace) depth += 1
-    else if (character === closeBracket || character === closeBrace) depth -= 1
-    if (depth > deepestParsed) return `invalid character '${text[at]}' exceeded max depth`
-    if (commas > mostValues) return `the line holds more than ${mostValues} values`
+  let [commas, strings, opened, depth] = [0, 0, 0, 0]
+  const marks = /[",[\]{}]/g
+  for (let mark = marks.exec(text); mark !== null; mark = marks.exec(text)) {
+    const [character] = mark
+    if (character === '"') {
+      strings += 1
+      marks.lastIndex = endOfString(text, mark.index)
+    } else if (character === ",") commas += 1
+    else if (character === "[" || character === "{") {
+      opened += 1
+      depth += 1
+    } else depth -= 1
+    // More is closed than was opened: the parser does not get beyond this either.
+    if (depth < 0) return undefined
+    if (depth > deepestParsed) return `invalid character '${character}' exceeded max depth`
+    if (commas > mostValues || strings > mostMarks || opened > mostMarks) {
+      return `the line holds more than ${mostValues} values`
+    }
   }
   return undefined
 }
 
-const [quotationMark, backslash, comma] = [0x22, 0x5c, 0x2c]
-const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d]
+/** Behind the quotation mark that ends the string which begins here: the first with an even number of backslashes before it. */
+const endOfString = (text: string, begin: number): number => {
+  for (let end = text.indexOf('"', begin + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let before = end - 1
+    while (text.charCodeAt(before) === backslash) before -= 1
+    if ((end - before) % 2 === 1) return end + 1
+  }
+  return text.length
+}
+
+const backslash = 0x5c
 
 /** What keeps a member from being used: a number that no double holds, or nesting too deep to be walked. */
 const findUnfit = (member: unknown, name: string, line: string): string | undefined => {

@@ -76,7 +76,7 @@ export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effe
                     Effect.flatMap(handler),
                     Effect.provideService(Account, account),
                     Effect.ignoreCause({ log: "Warn", message: "a connection broke down" }),
-                    Effect.ensuring(end(connection)),
+                    Effect.ensuring(end(connection, account)),
                     Effect.ensuring(Effect.sync(() => connections.remove(connection))),
                     Effect.runForkWith(context)
                   )
@@ -105,12 +105,11 @@ export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effe
 const refuse = (connection: net.Socket): void => void connection.destroy()
 
 /** Lets what was written reach the client, and cuts the connection off if the client does not take it. */
-const end = (connection: net.Socket) =>
-  Effect.callback<void>((resume) => {
-    if (connection.closed) return resume(Effect.void)
-    connection.once("close", () => resume(Effect.void))
-    connection.destroySoon()
-  }).pipe(
+const end = (connection: net.Socket, { closed }: Account) =>
+  Effect.andThen(
+    Effect.sync(() => connection.destroySoon()),
+    closed
+  ).pipe(
     Effect.interruptible,
     Effect.timeoutOrElse({ duration: takeDeadline, orElse: () => Effect.sync(() => connection.destroy()) })
   )

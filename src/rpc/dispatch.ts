@@ -8,13 +8,15 @@ import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { quote } from "../domain/goText.ts"
 import { nameLimit } from "../domain/Secret.ts"
+import { Account } from "./Connections.ts"
 import { errorReply } from "./errorReply.ts"
 import type { Frame } from "./framing.ts"
+import { atOnce, listAtOnce } from "./limits.ts"
 import type { Running } from "./methods.ts"
 import { methods } from "./methods.ts"
 import { code, decodeRequest, encodeError, encodeResult, noId, notUtf8, RpcError, tooLong } from "./Protocol.ts"
 
-/** Answers every frame with exactly one line; before it writes out a large result it waits for its `turn`. */
+/** Answers every frame with exactly one line; a large result is written out in its `turn`, and not for a client that has left. */
 export const dispatcher = (daemon: Running, turn: Effect.Effect<void> = Effect.void) => {
   const table = methods(daemon)
   return Effect.fnUntraced(function* (frame: Frame) {
@@ -30,7 +32,10 @@ export const dispatcher = (daemon: Running, turn: Effect.Effect<void> = Effect.v
     }
     const exit = yield* Effect.exit(Effect.suspend(() => run(params)))
     if (Exit.isSuccess(exit)) {
-      if (isLarge(exit.value)) yield* turn
+      if (isLarge(exit.value)) {
+        yield* turn
+        if ((yield* Account).isClosed()) return ""
+      }
       return encodeResult(id, exit.value)
     }
     if (Cause.hasDies(exit.cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(exit.cause))
@@ -44,8 +49,5 @@ const isLarge = (result: unknown): boolean =>
   result !== null &&
   Object.values(result).some(
     (member) =>
-      (typeof member === "string" && member.length > longText) || (Array.isArray(member) && member.length > longList)
+      (typeof member === "string" && member.length > atOnce) || (Array.isArray(member) && member.length > listAtOnce)
   )
-
-const longText = 64 * 1024
-const longList = 100

@@ -36,11 +36,18 @@ export const takeDeadline = Duration.seconds(5)
 /** A reply is written in pieces of this size; one taken is a sign of life. */
 export const replyPiece = 64 * kibibyte
 
-/** Requests a client has answered in its turn when it has sent many at once: well under a millisecond of work. */
-export const requestsInTurn = 8
+/** Requests a client has answered in its turn when it has sent many at once: under a millisecond of work. */
+export const requestsInTurn = 16
 
 /** Times that everybody else is heard in between: a small request takes about as many until it is answered. */
 export const turnsOfOthers = 8
+
+/** A longer line or text takes its time to be read or written out, and nobody is heard meanwhile. */
+export const atOnce = 64 * kibibyte
+/** A list of more entries does as well. */
+export const listAtOnce = 100
+/** What everybody else has before each such work: time for several small requests. */
+export const rest = Duration.millis(5)
 
 /** The connections that the system lets this process have; half of the files, if these are few. */
 export const mostConnections = (): number => {

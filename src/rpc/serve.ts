@@ -26,15 +26,20 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
   const server = yield* SocketServer.SocketServer
   const atWork = yield* Semaphore.make(limits.largeRequestsAtWork)
   /** Whoever gives much work stands in line for each bit of it; whoever sends a small request does not. */
-  const queue = yield* Semaphore.make(1)
-  const turn = queue.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.turnsOfOthers }))
-  const dispatch = dispatcher(daemon, turn)
+  const bits = yield* Semaphore.make(1)
+  const turn = bits.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.turnsOfOthers }))
+  /** The same for work that cannot be done in bits. */
+  const lumps = yield* Semaphore.make(1)
+  const largeTurn = Effect.flatMap(Account, ({ closed }) =>
+    Effect.raceFirst(Effect.interruptible(lumps.withPermit(Effect.sleep(limits.rest))), Effect.interruptible(closed))
+  )
+  const dispatch = dispatcher(daemon, largeTurn)
 
   const connection = Effect.fnUntraced(
     function* (socket: Socket.Socket) {
-      const write = replyWriter(yield* socket.writer)
-      const pull = yield* Socket.readerBytes(socket)
       const account = yield* Account
+      const write = replyWriter(yield* socket.writer, account)
+      const pull = yield* Socket.readerBytes(socket)
       const splitter = new LineSplitter(lineLimit)
 
       const answer = (frame: Frame) => {
@@ -44,7 +49,8 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
           return write(reply)
         }).pipe(Effect.uninterruptible)
         account.hold(splitter.held + size)
-        return size <= limits.smallRequest ? work : atWork.withPermits(size)(work)
+        if (size <= limits.smallRequest) return work
+        return atWork.withPermits(size)(size <= limits.atOnce ? work : Effect.andThen(largeTurn, work))
       }
 
       /** Answers what is complete, and gives how many that were. */
@@ -98,15 +104,15 @@ const beforeDeadline = <A, E>(pull: Effect.Effect<A, E>, begun: bigint) =>
   })
 
 /** Writes replies piece by piece, each of which the client has to take in time. */
-const replyWriter = (out: Socket.Writer) => {
-  const cutOff = Effect.andThen(
-    out.write(new Socket.CloseEvent(takesNothing)),
-    Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: takesNothing }) }))
-  )
+const replyWriter = (out: Socket.Writer, account: Account) => {
+  const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: takesNothing }) }))
+  const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(takesNothing)), gone)
+  // A write to a connection that was cut off in this moment would wait for an end that has been.
   const piece = (bytes: string | Uint8Array) =>
-    out
-      .write(bytes)
-      .pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.takeDeadline, orElse: () => cutOff }))
+    Effect.suspend(() => (account.isClosed() ? gone : out.write(bytes))).pipe(
+      Effect.interruptible,
+      Effect.timeoutOrElse({ duration: limits.takeDeadline, orElse: () => cutOff })
+    )
   return (reply: string) => {
     if (reply.length <= limits.replyPiece) return piece(reply)
     const bytes = Buffer.from(reply)

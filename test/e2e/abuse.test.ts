@@ -118,7 +118,14 @@ describe("SIGTERM", () => {
       const daemon = yield* start()
       const { socket } = daemon
       yield* rpc(socket, "add", { name: "db", value: "x" })
+      yield* rpc(socket, "add", { name: "large", value: "<".repeat(1024 * 1024) })
       yield* many(socket, 200)
+      for (const unread of yield* many(socket, 50)) {
+        unread.socket.pause()
+        unread.send(
+          '{"method":"secrets.lease","params":{"secret_name":"large","client_id":"large"},"id":1}\n'.repeat(20)
+        )
+      }
       for (const half of yield* many(socket, 50)) half.send(status.slice(0, 10))
       for (const unread of yield* many(socket, 20)) {
         unread.socket.pause()
@@ -137,7 +144,9 @@ describe("SIGTERM", () => {
         assert.strictEqual(JSON.parse(reply).result.value, "x")
         answered += 1
       }
-      const granted = auditOf(daemon.directory).filter(({ action }) => action === "lease_acquire")
+      const granted = auditOf(daemon.directory).filter(
+        ({ client_id, action }) => client_id === "busy" && action === "lease_acquire"
+      )
       assert.strictEqual(answered, granted.length)
       assert.isFalse(fs.existsSync(socket))
     })

@@ -4,7 +4,7 @@
  * daemon answers when they are gone.
  */
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
+import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -39,7 +39,7 @@ const measure = Effect.fnUntraced(function* (name: string, { rounds }: AttackOpt
   yield* rpc(daemon.socket, "add", { name: "honest", value: "made-up" })
   // It takes the daemon memory to keep it, which is not what the other assaults are about.
   if (["large", "values"].includes(name)) {
-    yield* rpc(daemon.socket, "add", { name: "large", value: "<".repeat(1024 * 1024) })
+    yield* rpc(daemon.socket, "add", { name: "large", value: "x".repeat(1024 * 1024) })
   }
   const assault = few ? { what: "idle connections where there are 256 files", size: 400 } : assaults[name]
   const stop =
@@ -73,7 +73,7 @@ const begin = async (name: string, daemon: RunningDaemon, size: number): Promise
   const child = spawn(process.execPath, [script, name, daemon.socket, String(size)], {
     stdio: ["ignore", "pipe", "inherit"]
   })
-  await Promise.race([once(child.stdout, "data"), new Promise((resolve) => setTimeout(resolve, 3_000))])
+  await Promise.race([once(child.stdout, "data"), after(3_000)])
   return () => void child.kill("SIGKILL")
 }
 
@@ -84,41 +84,45 @@ const askAllTheTime = async (socket: string, count: number) => {
     params: { secret_name: "honest", client_id: "honest" },
     id: 1
   })
-  const connection = new Connection(socket)
+  let connection = new Connection(socket)
   const waits = { kept: [0].slice(1), fresh: [0].slice(1), refused: 0 }
   for (let asked = 0; asked < count; asked += 1) {
     const isFresh = asked % 2 === 1
     const begun = performance.now()
     const used = isFresh ? new Connection(socket) : connection
-    const reply = await used.ask(line)
-    if (reply?.includes('"value":"made-up"') === true) waits[isFresh ? "fresh" : "kept"].push(performance.now() - begun)
+    const reply = await Promise.race([used.ask(line), after(10_000)])
+    const granted = reply?.includes('"value":"made-up"') === true
+    if (granted) waits[isFresh ? "fresh" : "kept"].push(performance.now() - begun)
     else waits.refused += 1
-    if (isFresh) used.socket.destroy()
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    if (isFresh || !granted) used.socket.destroy()
+    if (!isFresh && !granted) connection = new Connection(socket)
+    await after(5)
   }
   connection.socket.destroy()
   return waits
 }
 
+const after = (millis: number) => new Promise<undefined>((resolve) => setTimeout(resolve, millis, undefined))
+
 /** Whether it answers within some seconds after the assault. */
 const answers = async (socket: string): Promise<boolean> => {
   for (let tries = 0; tries < 100; tries += 1) {
     const connection = new Connection(socket)
-    const reply = await Promise.race([
-      connection.ask('{"method":"secrets.status","id":1}'),
-      new Promise<undefined>((resolve) => setTimeout(resolve, 5_000, undefined))
-    ])
+    const reply = await Promise.race([connection.ask('{"method":"secrets.status","id":1}'), after(5_000)])
     connection.socket.destroy()
     if (reply?.includes('"running":true') === true) return true
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await after(100)
   }
   return false
 }
 
-/** In MiB; the most it ever was, where the system tells. */
-export const peakMemory = (pid: number): number => {
-  const status = fs.readFileSync(`/proc/${pid}/status`, "utf8")
-  return Math.round(Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0) / 1024)
+/** In MiB; the most it ever was where the system tells, or else what it is now. */
+const peakMemory = (pid: number): number => {
+  const status = `/proc/${pid}/status`
+  const kibibytes = fs.existsSync(status)
+    ? /VmHWM:\s+(\d+)/.exec(fs.readFileSync(status, "utf8"))?.[1]
+    : execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" })
+  return Math.round(Number(kibibytes) / 1024)
 }
 
 const figures = (waits: ReadonlyArray<number>) => {

@@ -209,7 +209,9 @@ export const assaults: Readonly<
       const lines = [
         `{"id":"${"\\u00e9".repeat(1_300_000)}"}\n`,
         `{"id":${"9".repeat(8_000_000)}}\n`,
-        `{"method":"${"x".repeat(8_000_000)}"}\n`
+        `{"method":"${"x".repeat(8_000_000)}"}\n`,
+        `{"x":[${`${nested(400)},`.repeat(9_000)}1]}\n`,
+        `${"[]".repeat(4_000_000)}\n`
       ].join("")
       return pourMany(socket, size, () => lines)
     }
