@@ -21,7 +21,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as path from "node:path"
-import { crashRecovered, daemonStarted, daemonStopped } from "../domain/AuditEntry.ts"
+import { crashRecovered, daemonStarted, daemonStopped, fileMended } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
 import { parse } from "../domain/Timestamp.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
@@ -82,7 +82,7 @@ const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOp
 })
 
 const layers = (config: Config, { environment }: DaemonOptions, memory: StoreMemory, anew: boolean) =>
-  UnixSocketServer.layer(config.socketPath, config.socketAccess).pipe(
+  UnixSocketServer.layer(config.socketPath, config.socketAccess, recordRestored(config.socketPath)).pipe(
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"))),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
@@ -92,6 +92,9 @@ const layers = (config: Config, { environment }: DaemonOptions, memory: StoreMem
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
     Layer.provideMerge(Instance.layer(instancePaths(config), anew))
   )
+
+const recordRestored = (socketPath: string) =>
+  Effect.flatMap(AuditLog, (audit) => audit.append([fileMended(`the socket ${socketPath} had gone; it was put back`)]))
 
 /** Where the lock and the run file of a state directory are, and what of it is watched. */
 export const instancePaths = (config: Config): InstancePaths => ({

@@ -9,18 +9,25 @@
 
 /** Compact JSON, or laid out with `indent` blanks. Members that are undefined are left out. */
 export const stringify = (value: unknown, indent?: number): string => {
-  const text = JSON.stringify(value, undefined, indent)
-  return foreign.test(text) ? text.replace(escapable, escape) : text
+  let text = JSON.stringify(value, undefined, indent)
+  if (!foreign.test(text)) return text
+  // The fastest way by far where a value of a mebibyte needs it a million times, while everybody waits.
+  for (const [found, escaped] of escapes) text = text.split(found).join(escaped)
+  return shortEscape.test(text) ? text.replace(backspace, "$1\\u0008").replace(formFeed, "$1\\u000c") : text
 }
 
 const foreign = /[<>&\u2028\u2029]|\\[bf]/
-const escapable = /\\.|[<>&\u2028\u2029]/g
-const escape = (found: string): string => {
-  if (found === "\\b") return "\\u0008"
-  if (found === "\\f") return "\\u000c"
-  if (found.startsWith("\\")) return found
-  return `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`
-}
+const escapes = [
+  ["<", "\\u003c"],
+  [">", "\\u003e"],
+  ["&", "\\u0026"],
+  ["\u2028", "\\u2028"],
+  ["\u2029", "\\u2029"]
+] as const
+/** Behind pairs of backslashes, each of which is a backslash of the text. */
+const backspace = /(?<!\\)((?:\\\\)*)\\b/g
+const formFeed = /(?<!\\)((?:\\\\)*)\\f/g
+const shortEscape = /\\[bf]/
 
 /** A name inside a message, quoted like a Go source string. */
 export const quote = (name: string): string => {

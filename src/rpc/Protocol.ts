@@ -6,10 +6,12 @@
  * Source: protocol specification, section 3. No message quotes what was sent: it
  * may hold a value.
  */
+import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { stringify } from "../domain/goText.ts"
+import { lineDeadline } from "./limits.ts"
 import { syntaxError } from "./jsonSyntax.ts"
 
 export const code = {
@@ -47,6 +49,9 @@ const explainedLength = 64 * 1024
 
 /** More values than this are in no request of any caller, and parsing them by the million would hold up the others. */
 const mostValues = 10_000
+
+/** More strings or containers have no request either, whatever lies between them. */
+const mostMarks = 5 * mostValues
 
 /** Deeper nesting than this is refused, as the predecessor does. */
 const deepestParsed = 10_000
@@ -89,6 +94,26 @@ export const tooLong = new RpcError({
   message: `parse error: the line is longer than ${lineLimit} bytes`
 })
 
+/** Two names that differ in bytes which are no text must not become one. */
+export const notUtf8 = new RpcError({ code: code.parseError, message: "parse error: the line is not UTF-8" })
+
+export const unended = new RpcError({
+  code: code.parseError,
+  message: `parse error: the line did not end within ${Duration.toSeconds(lineDeadline)} s`
+})
+
+/** Sent before the connection is cut off, as all of them hold more than the daemon gives. */
+export const holdsTooMuch = new RpcError({
+  code: code.internal,
+  message: "the connections together hold too much of the daemon's memory, and this one the most; try again later"
+})
+
+export const tooManyConnections = (most: number) =>
+  new RpcError({
+    code: code.internal,
+    message: `the daemon has ${most} connections open and takes no more; close some that are not used, and try again`
+  })
+
 /** The reply line of a result, with its line feed. */
 export const encodeResult = (id: string, result: unknown): string =>
   `{"jsonrpc":"2.0","result":${stringify(result)},"id":${id}}\n`
@@ -111,24 +136,41 @@ export const foldNames = (value: object): ReadonlyMap<string, unknown> =>
 const parseError = (reason: string) =>
   Result.fail(new RpcError({ code: code.parseError, message: `parse error: ${reason}` }))
 
-/** What makes a text too much to be parsed: more commas, or deeper nesting, than any request has; strings do not count. */
+/** What makes a text too much to be parsed: more values, or deeper nesting, than any request has. */
 const findExcess = (text: string): string | undefined => {
-  let [commas, depth, inString] = [0, 0, false]
-  for (let at = 0; at < text.length; at += 1) {
-    const character = text.charCodeAt(at)
-    if (character === quotationMark) inString = !inString
-    else if (inString) at += character === backslash ? 1 : 0
-    else if (character === comma) commas += 1
-    else if (character === openBracket || character === openBrace) depth += 1
-    else if (character === closeBracket || character === closeBrace) depth -= 1
-    if (depth > deepestParsed) return `invalid character '${text[at]}' exceeded max depth`
-    if (commas > mostValues) return `the line holds more than ${mostValues} values`
+  let [commas, strings, opened, depth] = [0, 0, 0, 0]
+  const marks = /[",[\]{}]/g
+  for (let mark = marks.exec(text); mark !== null; mark = marks.exec(text)) {
+    const [character] = mark
+    if (character === '"') {
+      strings += 1
+      marks.lastIndex = endOfString(text, mark.index)
+    } else if (character === ",") commas += 1
+    else if (character === "[" || character === "{") {
+      opened += 1
+      depth += 1
+    } else depth -= 1
+    // More is closed than was opened: the parser does not get beyond this either.
+    if (depth < 0) return undefined
+    if (depth > deepestParsed) return `invalid character '${character}' exceeded max depth`
+    if (commas > mostValues || strings > mostMarks || opened > mostMarks) {
+      return `the line holds more than ${mostValues} values`
+    }
   }
   return undefined
 }
 
-const [quotationMark, backslash, comma] = [0x22, 0x5c, 0x2c]
-const [openBracket, closeBracket, openBrace, closeBrace] = [0x5b, 0x5d, 0x7b, 0x7d]
+/** Behind the quotation mark that ends the string which begins here: the first with an even number of backslashes before it. */
+const endOfString = (text: string, begin: number): number => {
+  for (let end = text.indexOf('"', begin + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let before = end - 1
+    while (text.charCodeAt(before) === backslash) before -= 1
+    if ((end - before) % 2 === 1) return end + 1
+  }
+  return text.length
+}
+
+const backslash = 0x5c
 
 /** What keeps a member from being used: a number that no double holds, or nesting too deep to be walked. */
 const findUnfit = (member: unknown, name: string, line: string): string | undefined => {

@@ -2,8 +2,9 @@
  * Effect's `SocketServer` on a Unix socket: mode 0600 from its first moment, and
  * only its own file removed at the end.
  *
- * The place is free when this is built (`claimSocketPath`). When `run` is
- * interrupted no connection is taken any more, those at rest end at once, and
+ * The place is free when this is built (`claimSocketPath`), and is watched: a
+ * socket file that has gone is put back, connections go on meanwhile. When `run`
+ * is interrupted no connection is taken any more, those at rest end at once, and
  * those at work get a moment; what has not ended then is cut off, so no client
  * can hold up the end. Effect's own server has no mode and drops the answer of a
  * client that shuts its side down, which is why this one listens by itself.
@@ -19,33 +20,46 @@ import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import * as childProcess from "node:child_process"
-import * as fs from "node:fs"
 import * as net from "node:net"
-import { promisify } from "node:util"
 import type { SocketAccess } from "../domain/Config.ts"
+import { Account, Connections } from "./Connections.ts"
+import { heldLimit, mostConnections, takeDeadline } from "./limits.ts"
+import { encodeError, holdsTooMuch, noId, tooManyConnections } from "./Protocol.ts"
+import { putSocket, takeAway } from "./socketFile.ts"
+import { watchSocket } from "./watchSocket.ts"
 
 /** What a request under way may take to be answered once the daemon is told to stop. */
 const grace = Duration.millis(500)
-/** Connections that wait while the daemon is busy. */
-const backlog = 1024
 
-/** `access` opens it to a group as well; until then, and else, it is its owner's alone. */
-export const layer = (path: string, access: SocketAccess = { mode: 0o600 }) =>
+/** What Node reads ahead and holds of replies for one connection, before it waits; of its own accord it would be 64 KiB. */
+const highWaterMark = 16 * 1024
+
+/** `access` opens it to a group as well; `onRestored` hears when the socket file had gone and was put back. */
+export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effect.Effect<void, E, R>) =>
   Layer.effect(
     SocketServer.SocketServer,
     Effect.gen(function* () {
-      const connections = new Set<net.Socket>()
+      const most = mostConnections()
+      const full = encodeError(noId, tooManyConnections(most))
+      const connections = new Connections(heldLimit, encodeError(noId, holdsTooMuch))
       let take = refuse
 
-      const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (connection) => {
-        connection.on("error", () => undefined)
-        connections.add(connection)
-        connection.once("close", () => connections.delete(connection))
-        take(connection)
-      })
-      yield* Effect.acquireRelease(listen(server, path), (file) => close(server, path, file))
-      if (access.mode === 0o660) yield* openToGroup(path, access.group)
+      const makeServer = () =>
+        net.createServer({ allowHalfOpen: true, pauseOnConnect: true, highWaterMark }, (connection) => {
+          connection.on("error", () => undefined)
+          if (connections.size < most) return take(connection)
+          connection.write(full)
+          connection.destroySoon()
+        })
+      const place = yield* Effect.acquireRelease(
+        Effect.map(putSocket(makeServer(), path, access), (socket) => ({ socket })),
+        (place) => Effect.sync(() => takeAway(path, place.socket))
+      ).pipe(
+        Effect.mapError(
+          (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
+        )
+      )
+      yield* Effect.forkScoped(watchSocket(path, place, () => putSocket(makeServer(), path, access), onRestored))
 
       const run = <R, E, A>(
         handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>
@@ -56,11 +70,14 @@ export const layer = (path: string, access: SocketAccess = { mode: 0o600 }) =>
             Effect.contextWith((context: Context.Context<R>) => {
               const track = Fiber.runIn(scope)
               take = (connection) => {
+                const account = connections.add(connection)
                 track(
                   NodeSocket.fromDuplex(Effect.succeed(connection)).pipe(
                     Effect.flatMap(handler),
+                    Effect.provideService(Account, account),
                     Effect.ignoreCause({ log: "Warn", message: "a connection broke down" }),
-                    Effect.ensuring(Effect.sync(() => connection.destroySoon())),
+                    Effect.ensuring(end(connection, account)),
+                    Effect.ensuring(Effect.sync(() => connections.remove(connection))),
                     Effect.runForkWith(context)
                   )
                 )
@@ -73,7 +90,7 @@ export const layer = (path: string, access: SocketAccess = { mode: 0o600 }) =>
               const cutOff = yield* Effect.forkDetach(
                 Effect.andThen(
                   Effect.sleep(grace),
-                  Effect.sync(() => connections.forEach((connection) => connection.destroy()))
+                  Effect.sync(() => connections.destroyAll())
                 )
               )
               yield* Scope.close(scope, Exit.void)
@@ -87,58 +104,12 @@ export const layer = (path: string, access: SocketAccess = { mode: 0o600 }) =>
 
 const refuse = (connection: net.Socket): void => void connection.destroy()
 
-/** The identity of the socket file, to know it again. */
-interface SocketFile {
-  readonly dev: number
-  readonly ino: number
-}
-
-const listen = (server: net.Server, path: string) =>
-  Effect.callback<SocketFile, SocketServer.SocketServerError>((resume) => {
-    const fail = (cause: unknown) =>
-      resume(
-        Effect.fail(new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) }))
-      )
-    server.once("error", fail)
-    // bind(2) happens within listen(), so this mask makes the socket 0600 from birth.
-    const mask = process.umask(0o177)
-    try {
-      server.listen({ path, backlog }, () => {
-        server.off("error", fail)
-        server.on("error", () => undefined)
-        resume(Effect.sync(() => fs.statSync(path)))
-      })
-    } finally {
-      process.umask(mask)
-    }
-  })
-
-/** Node cannot look a group up by its name; chgrp can. */
-const openToGroup = (path: string, group: string) =>
-  Effect.tryPromise({
-    try: async () => {
-      await execFile("chgrp", ["--", group, path], { env: { PATH: "/usr/bin:/bin" } })
-      await fs.promises.chmod(path, 0o660)
-    },
-    catch: () =>
-      new SocketServer.SocketServerError({
-        reason: new SocketServer.SocketServerOpenError({
-          cause: new Error(`the group ${group} cannot be given to ${path}; is there such a group, and are you in it?`)
-        })
-      })
-  })
-
-const execFile = promisify(childProcess.execFile)
-
-/** Closing unlinks whatever has the name, so a socket that took our place keeps us from closing; the process ends anyway. */
-const close = (server: net.Server, path: string, own: SocketFile) =>
-  Effect.callback<void>((resume) => {
-    const found = fs.statSync(path, { throwIfNoEntry: false })
-    if (found !== undefined && (found.dev !== own.dev || found.ino !== own.ino)) {
-      server.unref()
-      resume(Effect.void)
-      return
-    }
-    server.close()
-    resume(Effect.void)
-  })
+/** Lets what was written reach the client, and cuts the connection off if the client does not take it. */
+const end = (connection: net.Socket, { closed }: Account) =>
+  Effect.andThen(
+    Effect.sync(() => connection.destroySoon()),
+    closed
+  ).pipe(
+    Effect.interruptible,
+    Effect.timeoutOrElse({ duration: takeDeadline, orElse: () => Effect.sync(() => connection.destroy()) })
+  )

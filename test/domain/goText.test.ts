@@ -59,6 +59,15 @@ describe("stringify", () => {
     assert.notMatch(json, /[<>&\u2028\u2029]|(?![\u007f-\u009f])\p{Cc}/u)
   })
 
+  const Odd = Schema.Array(Schema.Literals(["\\", "\\", "b", "f", "\b", "\f", "<", '"', "\n"]))
+
+  it.prop("tells escapes from letters behind backslashes", [Odd], ([texts]) => {
+    const text = texts.join("")
+    const json = stringify(text)
+    assert.strictEqual(JSON.parse(json), text)
+    assert.notMatch(json.replaceAll("\\\\", ""), /\\[bf]|</)
+  })
+
   it.prop("knows no short escape but those of Go", [Schema.String], ([text]) => {
     assert.notMatch(stringify(`${text}\b\f`).replaceAll("\\\\", ""), /\\[^"nrtu]/)
   })

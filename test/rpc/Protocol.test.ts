@@ -127,6 +127,24 @@ describe("decodeRequest", () => {
     assert.isTrue(Result.isFailure(deeper))
   })
 
+  it.each([
+    ["strings", '""'.repeat(60_000)],
+    ["containers side by side", "[]".repeat(60_000)],
+    ["containers in one another", `[${`${nested(400)},`.repeat(200)}1]`]
+  ])("refuses more %s than any request has, before it walks through them", (_, text) => {
+    assert.strictEqual(refusal(text).message, "parse error: the line holds more than 10000 values")
+  })
+
+  it("refuses what closes more than it opened, whatever comes behind it", () => {
+    const text = `]${",".repeat(20_000)}`
+    assert.strictEqual(refusal(text).message, "parse error: invalid character ']' looking for beginning of value")
+  })
+
+  it.prop("takes a text that is full of quotation marks and backslashes for one value", [Schema.String], ([text]) => {
+    const odd = `${text}\\"\\\\",${",".repeat(10_000)}`
+    assert.deepStrictEqual(read(`{"params":[${JSON.stringify(odd)}]}`).params, [odd])
+  })
+
   it("refuses more values than any request has, but not a value that is full of commas", () => {
     const many = decodeRequest(`{"method":"m","params":[${"1,".repeat(10_001)}1]}`)
     assert.strictEqual(

@@ -16,7 +16,9 @@ const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   disk: () => import("./disk.ts").then((file) => file.attack),
   crash: () => import("./crash.ts").then((file) => file.attack),
   owner: () => import("./owner.ts").then((file) => file.attack),
-  signals: () => import("./signals.ts").then((file) => file.attack)
+  signals: () => import("./signals.ts").then((file) => file.attack),
+  abuse: async () => (await import("./abuse.ts")).attack,
+  fuzz: async () => (await import("./fuzz.ts")).attack
 }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)

@@ -1,0 +1,110 @@
+/**
+ * The connections there are, and the bytes they hold in this process.
+ *
+ * All together hold no more than a limit. Beyond it the connection that holds the
+ * most is cut off, again and again until the rest fits: whoever holds little is
+ * never reached before those who hold much. What is counted is what Node has read
+ * ahead, what has not been worked off, and what the client has not taken.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as net from "node:net"
+
+/** What one connection holds, and whether it is there at all. */
+export interface Account {
+  /** Tells the bytes it holds beside Node's own buffers, in place of what was told before. */
+  readonly hold: (bytes: number) => void
+  /** Done when the connection is closed. */
+  readonly closed: Effect.Effect<void>
+  readonly isClosed: () => boolean
+}
+
+/** The account of the connection being served; for a socket that is nobody's connection it counts nothing. */
+export const Account = Context.Reference<Account>("agent-secrets/rpc/Account", {
+  defaultValue: () => ({ hold: () => undefined, closed: Effect.never, isClosed: () => false })
+})
+
+interface Entry {
+  readonly connection: net.Socket
+  told: number
+  counted: number
+}
+
+export class Connections {
+  private readonly entries = new Map<net.Socket, Entry>()
+  private total = 0
+  private readonly limit: number
+  private readonly farewell: string
+
+  /** `limit` in bytes; whoever is cut off is sent `farewell` if there is nothing in its way. */
+  constructor(limit: number, farewell: string) {
+    this.limit = limit
+    this.farewell = farewell
+  }
+
+  get size(): number {
+    return this.entries.size
+  }
+
+  /** Counts the connection until `remove`. */
+  add(connection: net.Socket): Account {
+    const entry = { connection, told: 0, counted: 0 }
+    this.entries.set(connection, entry)
+    // Node reads ahead while a request is at work; nobody else would tell.
+    connection.on("readable", () => this.count(entry))
+    return {
+      hold: (bytes) => {
+        entry.told = bytes
+        this.count(entry)
+      },
+      closed: closing(connection),
+      isClosed: () => connection.destroyed
+    }
+  }
+
+  remove(connection: net.Socket): void {
+    const entry = this.entries.get(connection)
+    if (entry === undefined) return
+    this.entries.delete(connection)
+    this.total -= entry.counted
+  }
+
+  destroyAll(): void {
+    for (const connection of this.entries.keys()) connection.destroy()
+  }
+
+  private count(entry: Entry): void {
+    if (!this.entries.has(entry.connection)) return
+    this.recount(entry)
+    while (this.total > this.limit && this.cutOffLargest());
+  }
+
+  private recount(entry: Entry): void {
+    const { connection, told, counted } = entry
+    entry.counted = connection.destroyed ? 0 : told + connection.readableLength + connection.writableLength
+    this.total += entry.counted - counted
+  }
+
+  private cutOffLargest(): boolean {
+    let largest: Entry | undefined
+    for (const entry of this.entries.values()) {
+      this.recount(entry)
+      if (entry.counted > (largest?.counted ?? 0)) largest = entry
+    }
+    if (largest === undefined) return false
+    const { connection } = largest
+    if (connection.writableLength === 0) connection.write(this.farewell)
+    // An error, or the line that is cut short would count as the client's last one.
+    connection.destroy(new Error("cut off"))
+    this.recount(largest)
+    return true
+  }
+}
+
+const closing = (connection: net.Socket) =>
+  Effect.callback<void>((resume) => {
+    const done = () => resume(Effect.void)
+    if (connection.closed) return done()
+    connection.once("close", done)
+    return Effect.sync(() => void connection.off("close", done))
+  })

@@ -1,0 +1,67 @@
+/**
+ * What clients together may take of the daemon, in numbers.
+ *
+ * With all of it taken the process stays below 640 MiB: about 100 for itself, 26 KiB
+ * for each of the connections, 64 MiB for what they hold, and some times the 16 of the
+ * large requests at work while these are decoded. What one line may hold is said
+ * in `Protocol.ts`. An idle connection is never cut off: callers keep them open.
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
+const kibibyte = 1024
+const mebibyte = 1024 * kibibyte
+
+/** Connections at a time. A low cap would let one client that opens many keep the others out. */
+const connectionLimit = 12_000
+
+/** Files the daemon needs for itself: the log, the store, its lock, and three for each command it runs. */
+const ownFiles = 128
+
+/** All that connections hold at a time: bytes not yet worked off, lines that have not ended, replies not yet taken. */
+export const heldLimit = 64 * mebibyte
+
+/** A request up to this long is small: all connections together can have no more than 48 MiB of them at work. */
+export const smallRequest = 4 * kibibyte
+/** Larger requests wait for one another beyond this, so that decoding them does not add up. */
+export const largeRequestsAtWork = 16 * mebibyte
+
+/** From its first byte to its end; the longest line takes that long at 280 KiB a second. */
+export const lineDeadline = Duration.seconds(30)
+export const lineDeadlineNanos = BigInt(Duration.toMillis(lineDeadline)) * 1_000_000n
+
+/** For a client that takes nothing of its replies. */
+export const takeDeadline = Duration.seconds(5)
+/** A reply is written in pieces of this size; one taken is a sign of life. */
+export const replyPiece = 64 * kibibyte
+
+/** Requests a client has answered in its turn when it has sent many at once: under a millisecond of work. */
+export const requestsInTurn = 16
+
+/** Times that everybody else is heard in between: a small request takes about as many until it is answered. */
+export const turnsOfOthers = 8
+
+/** A longer line or text takes its time to be read or written out, and nobody is heard meanwhile. */
+export const atOnce = 64 * kibibyte
+/** A list of more entries does as well. */
+export const listAtOnce = 100
+/** What everybody else has before each such work: time for several small requests. */
+export const rest = Duration.millis(5)
+
+/** The connections that the system lets this process have; half of the files, if these are few. */
+export const mostConnections = (): number => {
+  const report = decodeReport(process.report.getReport())
+  const files = Option.match(report, {
+    onNone: () => "unlimited",
+    onSome: ({ userLimits }) => userLimits.open_files.soft
+  })
+  if (typeof files !== "number") return connectionLimit
+  return Math.min(connectionLimit, Math.max(files - ownFiles, Math.floor(files / 2)))
+}
+
+const decodeReport = Schema.decodeUnknownOption(
+  Schema.Struct({
+    userLimits: Schema.Struct({ open_files: Schema.Struct({ soft: Schema.Union([Schema.Number, Schema.String]) }) })
+  })
+)

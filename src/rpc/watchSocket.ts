@@ -1,0 +1,56 @@
+/**
+ * Watches the place of the socket and puts the socket back when it has gone.
+ *
+ * A daemon whose socket file was removed looks healthy and hears nobody. What was
+ * put in its place meanwhile is left alone, and may go again. Each change is told
+ * once.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { SocketFile } from "./socketFile.ts"
+import { lookAt, type SocketFileError } from "./socketFile.ts"
+
+/** One look is a tenth of a millisecond. */
+const interval = Duration.seconds(2)
+
+/** Never ends; `place` is changed to the socket that was put in place of the one before. */
+export const watchSocket = <E, R>(
+  path: string,
+  place: { socket: SocketFile },
+  put: () => Effect.Effect<SocketFile, SocketFileError>,
+  onRestored: Effect.Effect<void, E, R>
+) =>
+  Effect.gen(function* () {
+    let told = ""
+    const tell = (message: string) =>
+      message === told
+        ? Effect.void
+        : Effect.andThen(
+            Effect.sync(() => (told = message)),
+            Effect.logWarning(message)
+          )
+
+    const putBack = Effect.gen(function* () {
+      const socket = yield* put()
+      place.socket.server.close()
+      place.socket = socket
+      yield* tell(`the socket ${path} had gone; it is there again`)
+      told = ""
+      yield* Effect.ignore(onRestored)
+    }).pipe(
+      Effect.uninterruptible,
+      Effect.catchTag("SocketFileError", (error) => tell(`the socket ${path} has gone: ${error.message}`))
+    )
+
+    while (true) {
+      yield* Effect.sleep(interval)
+      const owner = yield* lookAt(path, place.socket)
+      if (owner === "free") yield* putBack
+      else if (owner === "taken") {
+        yield* tell(`something else is at the place of the socket ${path}; remove it, and the socket comes back`)
+      } else if (told !== "") {
+        yield* Effect.logInfo(`the socket ${path} is in its place again`)
+        told = ""
+      }
+    }
+  })

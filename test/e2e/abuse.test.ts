@@ -1,0 +1,208 @@
+/**
+ * Clients that mean harm, a few of each kind: they are told, cut off or left
+ * waiting, and nobody else is. `npm run torture -- abuse` has many more of them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { auditOf, type Connection, connect, modeOf, rpc, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const start = (more: { readonly args?: ReadonlyArray<string>; readonly through?: string } = {}) =>
+  Effect.flatMap(temporaryDirectory, (home) => startDaemon({ home, ...more }))
+
+const status = '{"method":"secrets.status","id":1}'
+const running = (connection: Connection) => Effect.promise(() => connection.ask(status))
+const line = (connection: Connection) => Effect.promise(() => connection.line())
+const many = (socket: string, count: number) => Effect.forEach(Array.from({ length: count }), () => connect(socket))
+
+/** Looks again and again until it holds. */
+const until = (holds: Effect.Effect<boolean>) =>
+  Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("20 millis") })
+
+describe("bytes that are no request", () => {
+  it.live("are answered, the line that is not UTF-8 too, and no name is taken for another", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* start()
+      yield* rpc(socket, "add", { name: "h\ufffd", value: "x" })
+      const connection = yield* connect(socket)
+      const named = (byte: number) =>
+        Buffer.concat([
+          Buffer.from('{"method":"secrets.lease","params":{"client_id":"c","secret_name":"h'),
+          Uint8Array.of(byte),
+          Buffer.from('"},"id":1}\n')
+        ])
+      for (const byte of [0xff, 0xfe]) {
+        connection.send(named(byte))
+        assert.strictEqual(
+          yield* line(connection),
+          '{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line is not UTF-8"},"id":null}'
+        )
+      }
+      assert.include(yield* running(connection), '"running":true')
+    })
+  )
+})
+
+describe("many requests in one write", () => {
+  it.live("are all answered in their order, and others are answered in between", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* start()
+      const [flood, other] = [yield* connect(socket), yield* connect(socket)]
+      const count = 20_000
+      let answered = 0
+      flood.send(Array.from({ length: count }, (_, id) => `{"method":"secrets.get","id":${id}}\n`).join(""))
+      const all = Effect.promise(async () => {
+        for (; answered < count; answered += 1) assert.include(await flood.line(), `"id":${answered}}`)
+      })
+      const others = Effect.gen(function* () {
+        for (let asked = 0; asked < 20; asked += 1) assert.include(yield* running(other), '"running":true')
+        return answered
+      })
+      const [, before] = yield* Effect.all([all, others], { concurrency: 2 })
+      assert.isBelow(before, count)
+    })
+  )
+})
+
+describe("lines that do not end", () => {
+  it.live("are cut off when together they are too much, the longest first, and short ones are not", () =>
+    Effect.gen(function* () {
+      const { socket, pid } = yield* start()
+      const small = yield* connect(socket)
+      small.send(status.slice(0, 10))
+      const large = yield* many(socket, 12)
+      for (const connection of large) connection.send(Buffer.alloc(7 * 1024 * 1024, "x"))
+      const gone = yield* Effect.raceAll(large.map((connection) => Effect.as(line(connection), connection)))
+      yield* until(Effect.sync(() => gone.socket.destroyed))
+      small.send(`${status.slice(10)}\n`)
+      assert.include(yield* line(small), '"running":true')
+      if (fs.existsSync(`/proc/${pid}/status`)) {
+        const kibibytes = Number(/VmHWM:\s+(\d+)/.exec(fs.readFileSync(`/proc/${pid}/status`, "utf8"))?.[1])
+        assert.isBelow(kibibytes / 1024, 640)
+      }
+    })
+  )
+})
+
+describe("where there are few files", () => {
+  it.live("refuses one connection too many with a reason, works on, and takes new ones when others have gone", () =>
+    Effect.gen(function* () {
+      const { socket } = yield* start({ through: 'ulimit -n 64; exec "$@"' })
+      const taken = yield* many(socket, 32)
+      for (const connection of taken) assert.include(yield* running(connection), '"running":true')
+      const [first] = taken
+      const [refused, second] = yield* many(socket, 2)
+      if (first === undefined || refused === undefined || second === undefined) throw new Error("no connection")
+      const { error } = JSON.parse((yield* line(refused)) ?? "null")
+      assert.strictEqual(error.code, -32603)
+      assert.include(error.message, "has 32 connections open and takes no more")
+      assert.isUndefined(yield* line(refused))
+      assert.include(yield* line(second), "takes no more")
+
+      const add = '{"method":"secrets.add","params":{"name":"db","value":"x","rotate_via":"echo ok"},"id":1}'
+      assert.include(yield* Effect.promise(() => first.ask(add)), '"success":true')
+      const rotate = '{"method":"secrets.rotate","params":{"secret_name":"db"},"id":1}'
+      assert.include(yield* Effect.promise(() => first.ask(rotate)), '"success":true')
+      for (const connection of taken.slice(1)) connection.socket.destroy()
+      yield* until(Effect.map(rpc(socket, "status"), (reply) => reply?.result?.running === true))
+    })
+  )
+})
+
+describe("SIGTERM", () => {
+  it.live("ends the daemon within two seconds whatever clients do, and what was taken was answered", () =>
+    Effect.gen(function* () {
+      const daemon = yield* start()
+      const { socket } = daemon
+      yield* rpc(socket, "add", { name: "db", value: "x" })
+      yield* rpc(socket, "add", { name: "large", value: "<".repeat(1024 * 1024) })
+      yield* many(socket, 200)
+      for (const unread of yield* many(socket, 50)) {
+        unread.socket.pause()
+        unread.send(
+          '{"method":"secrets.lease","params":{"secret_name":"large","client_id":"large"},"id":1}\n'.repeat(20)
+        )
+      }
+      for (const half of yield* many(socket, 50)) half.send(status.slice(0, 10))
+      for (const unread of yield* many(socket, 20)) {
+        unread.socket.pause()
+        unread.send(`${status}\n`.repeat(5_000))
+      }
+      const busy = yield* connect(socket)
+      const lease = '{"method":"secrets.lease","params":{"secret_name":"db","client_id":"busy"},"id":1}\n'
+      busy.send(lease.repeat(5_000))
+      assert.include(yield* line(busy), "lease_id")
+      const begun = performance.now()
+      const { status: exitStatus } = yield* daemon.stop()
+      assert.isBelow(performance.now() - begun, 2_000)
+      assert.strictEqual(exitStatus, 0)
+      let answered = 1
+      for (let reply = yield* line(busy); reply !== undefined; reply = yield* line(busy)) {
+        assert.strictEqual(JSON.parse(reply).result.value, "x")
+        answered += 1
+      }
+      const granted = auditOf(daemon.directory).filter(
+        ({ client_id, action }) => client_id === "busy" && action === "lease_acquire"
+      )
+      assert.strictEqual(answered, granted.length)
+      assert.isFalse(fs.existsSync(socket))
+    })
+  )
+})
+
+describe("the socket's place", () => {
+  it.live("is taken again when the socket has gone, never over something else, and connections go on", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const directory = path.join(home, "sockets")
+      const socket = path.join(directory, "s")
+      const daemon = yield* startDaemon({ home, args: ["--socket", socket] })
+      const old = yield* connect(socket)
+      assert.include(yield* running(old), '"running":true')
+      const mended = () => auditOf(daemon.directory).filter(({ action }) => action === "file_mended")
+
+      fs.rmSync(socket)
+      yield* until(Effect.sync(() => mended().length > 0))
+      assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
+      assert.strictEqual(modeOf(socket), "600")
+      assert.include(mended()[0]?.details, `the socket ${socket} had gone`)
+
+      fs.rmSync(socket)
+      fs.writeFileSync(socket, "somebody else's")
+      yield* until(Effect.sync(() => daemon.stderr().includes("something else is at the place of the socket")))
+      assert.strictEqual(fs.readFileSync(socket, "utf8"), "somebody else's")
+      fs.renameSync(directory, `${directory}-moved`)
+      fs.mkdirSync(directory, { mode: 0o700 })
+      yield* until(Effect.sync(() => mended().length > 1))
+      assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
+      assert.include(yield* running(old), '"running":true')
+
+      assert.strictEqual((yield* daemon.stop()).status, 0)
+      // The lock beside a socket stays, and went with the directory.
+      assert.deepStrictEqual(fs.readdirSync(directory), [])
+      assert.deepStrictEqual(fs.readdirSync(`${directory}-moved`).toSorted(), ["s", "s.lock"])
+      assert.strictEqual(daemon.stderr().split("something else is at the place").length, 2)
+      assert.lengthOf(mended(), 2)
+    })
+  )
+
+  it.live("is left alone at the end when another socket has it", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const socket = path.join(home, "shared.sock")
+      const first = yield* startDaemon({ home, args: ["--socket", socket] })
+      fs.rmSync(socket)
+      fs.rmSync(`${socket}.lock`)
+      const other = yield* temporaryDirectory
+      const second = yield* startDaemon({ home: other, args: ["--socket", socket] })
+      assert.strictEqual((yield* first.stop()).status, 0)
+      yield* rpc(socket, "add", { name: "db", value: "x" })
+      assert.strictEqual((yield* rpc(socket, "status")).result.secrets_count, 1)
+      assert.strictEqual((yield* second.stop()).status, 0)
+      assert.deepStrictEqual(fs.readdirSync(home).toSorted(), [".agent-secrets", "shared.sock.lock"])
+    })
+  )
+})

@@ -1,0 +1,14 @@
+/**
+ * A short run of what `npm run torture -- fuzz` does a million times.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { fuzz } from "../torture/fuzz.ts"
+import { randomFrom } from "../torture/Attack.ts"
+
+describe("any bytes", () => {
+  it.each([1, 2, 3])("give the same frames however they are cut, and one line of JSON each (seed %d)", (seed) => {
+    const told: Array<string> = []
+    const { lost } = fuzz(3_000, randomFrom(seed), (line) => told.push(line))
+    assert.strictEqual(lost, 0, told.join("\n"))
+  })
+})

@@ -1,0 +1,113 @@
+/**
+ * Bytes of every kind through the framing and the decoder, in this process: the
+ * same frames however the bytes are cut, no exception, one line of JSON for each.
+ */
+import * as Result from "effect/Result"
+import type { Frame } from "../../src/rpc/framing.ts"
+import { LineSplitter } from "../../src/rpc/framing.ts"
+import { decodeRequest, encodeError, encodeResult, noId, notUtf8, tooLong } from "../../src/rpc/Protocol.ts"
+import { type Attack, type Random, type Row } from "./Attack.ts"
+
+/** Short, so that lines of every length are refused too. */
+const limit = 200
+
+export const attack: Attack = {
+  promise: "the same frames however they are cut, and one line of JSON for each",
+  rounds: 1_000_000,
+  run: ({ rounds, random, tell }) => Promise.resolve([fuzz(rounds, random, tell)])
+}
+
+/** Runs so many inputs; the row says how many broke the promise. */
+export const fuzz = (rounds: number, random: Random, tell: (line: string) => void): Row => {
+  const begun = performance.now()
+  const count = { requests: 0, refused: 0, notUtf8: 0, tooLong: 0 }
+  let [lost, bytes] = [0, 0]
+  for (let round = 0; round < rounds; round += 1) {
+    const input = inputFrom(random)
+    bytes += input.length
+    try {
+      const frames = framesOf([input])
+      if (JSON.stringify(framesOf(cut(input, random))) !== JSON.stringify(frames))
+        throw new Error("other frames when cut")
+      for (const frame of frames) count[check(frame)] += 1
+    } catch (error) {
+      lost += 1
+      if (lost <= 10) tell(`${String(error)}: ${JSON.stringify(input.toString("latin1"))}`)
+    }
+    if (round % 250_000 === 249_999) tell(`${round + 1} inputs`)
+  }
+  const seconds = (performance.now() - begun) / 1_000
+  const kinds = Object.entries(count).map(([kind, times]) => `${times} ${kind}`)
+  return {
+    what: "inputs",
+    tried: rounds,
+    lost,
+    figures: `${kinds.join(", ")}; ${(bytes / 1e6).toFixed(0)} MB in ${seconds.toFixed(0)} s`
+  }
+}
+
+const framesOf = (pieces: Iterable<Uint8Array>): ReadonlyArray<Frame> => {
+  const splitter = new LineSplitter(limit)
+  const frames: Array<Frame> = []
+  for (const piece of pieces) {
+    splitter.push(piece)
+    for (let frame = splitter.next(); frame !== undefined; frame = splitter.next()) frames.push(frame)
+  }
+  const last = splitter.end()
+  return last === undefined ? frames : [...frames, last]
+}
+
+/** Decodes a frame and writes a reply; what it was. */
+const check = (frame: Frame): "requests" | "refused" | "notUtf8" | "tooLong" => {
+  if ("tooLong" in frame) return (isReply(encodeError(noId, tooLong)), "tooLong")
+  if ("notUtf8" in frame) return (isReply(encodeError(noId, notUtf8)), "notUtf8")
+  const request = decodeRequest(frame.line)
+  if (Result.isFailure(request)) {
+    isReply(encodeError(noId, request.failure))
+    return "refused"
+  }
+  isReply(encodeResult(request.success.id, { method: request.success.method, params: request.success.params }))
+  return "requests"
+}
+
+const isReply = (reply: string): void => {
+  if (reply.indexOf("\n") !== reply.length - 1) throw new Error("not one line")
+  const { jsonrpc, id } = JSON.parse(reply)
+  if (jsonrpc !== "2.0" || id === undefined) throw new Error("not a reply")
+}
+
+const cut = (bytes: Buffer, random: Random): ReadonlyArray<Uint8Array> => {
+  const pieces: Array<Uint8Array> = []
+  for (let at = 0; at < bytes.length;) {
+    const end = Math.min(bytes.length, at + 1 + random.below(random.pick([2, 20, 200])))
+    pieces.push(bytes.subarray(at, end))
+    at = end
+  }
+  return pieces
+}
+
+const words = [
+  [...'{}[]:,"\\ \t\r0123456789-+.eE\u00e9\u4e16\u2028\ufeff\u0000<&'],
+  ["true", "false", "null", "1e999", "-0", "9007199254740993", "1".repeat(60), '"\\ud800"', '"\\u0000"', '"\\q"'],
+  ['"method":', '"METHOD":', '"params":', '"id":', '"jsonrpc":"2.0"', '"__proto__":', '"constructor":', '"":'],
+  ['"secrets.lease"', '{"secret_name":"a"}', "[".repeat(30), "]".repeat(30), '{"a":'.repeat(20), '{"id":1,"id":2}'],
+  ["\n", "\n", "\r\n", '{"method":"m","id":1}\n', '{"method":"m","params":{"a":[1]},"id":"x"}\n']
+]
+  .flat()
+  .map((word) => Buffer.from(word))
+
+/** Random bytes, words in random order, or a good request with a few bytes changed. */
+const inputFrom = (random: Random): Buffer => {
+  const kind = random.below(10)
+  if (kind === 0) return Buffer.from(Array.from({ length: random.below(100) }, () => random.below(256)))
+  if (kind < 5) return Buffer.concat(Array.from({ length: random.below(25) }, () => random.pick(words)))
+  const request = {
+    jsonrpc: "2.0",
+    method: "secrets.lease",
+    params: { secret_name: "a\u00e9", ttl: "1h" },
+    id: random.below(99)
+  }
+  const bytes = Buffer.from(`${JSON.stringify(request)}\n`.repeat(1 + random.below(2)))
+  for (let changes = random.below(4); changes > 0; changes -= 1) bytes[random.below(bytes.length)] = random.below(256)
+  return bytes
+}
