@@ -58,9 +58,10 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
       heartbeat: Effect.succeed(undefined)
     }
     yield* serve(running).pipe(Effect.provideService(SocketServer.SocketServer, server), Effect.forkScoped)
-    const send = (text: string) => Effect.andThen(Queue.offer(sent, Buffer.from(text)), TestClock.adjust(0))
+    const offer = (text: string) => Queue.offer(sent, Buffer.from(text))
+    const send = (text: string) => Effect.andThen(offer(text), TestClock.adjust(0))
     const text = () => Buffer.concat(written).toString()
-    return { send, written, text, ended: () => ended, closed }
+    return { offer, send, written, text, ended: () => ended, closed }
   })
 
 const get = '{"method":"secrets.get","id":1}\n'
@@ -90,7 +91,8 @@ describe("a client", () => {
         yield* send(get.slice(5))
       }
       assert.lengthOf(written, 3)
-      yield* send(`${get}{`)
+      yield* TestClock.adjust("1 hour")
+      yield* send("{")
       yield* TestClock.adjust("29999 millis")
       assert.isFalse(ended())
       yield* TestClock.adjust("1 millis")
@@ -141,6 +143,21 @@ describe("a client", () => {
       assert.strictEqual(written.length, Math.ceil(written.reduce((sum, { length }) => sum + length, 0) / 65_536))
       assert.isFalse(ended())
       assert.strictEqual(JSON.parse(text()).result.value, "é".repeat(300_000))
+    }).pipe(Effect.provide(services))
+  )
+
+  it.effect("that sends many requests at once lets everybody else be heard after each few", () =>
+    Effect.gen(function* () {
+      const { offer, written } = yield* clientOf()
+      yield* offer(get.repeat(100))
+      let [most, before, turns] = [0, 0, 0]
+      for (; written.length < 100; turns += 1) {
+        yield* Effect.yieldNow
+        most = Math.max(most, written.length - before)
+        before = written.length
+      }
+      assert.isAtMost(most, 16)
+      assert.isAbove(turns, (100 / 16) * 8)
     }).pipe(Effect.provide(services))
   )
 })
