@@ -9,6 +9,7 @@
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as fs from "node:fs"
 
 const kibibyte = 1024
 const mebibyte = 1024 * kibibyte
@@ -16,8 +17,8 @@ const mebibyte = 1024 * kibibyte
 /** Connections at a time. A low cap would let one client that opens many keep the others out. */
 const connectionLimit = 12_000
 
-/** Files the daemon needs for itself: the log, the store, its lock, and three for each command it runs. */
-const ownFiles = 128
+/** Files the daemon needs beside those it has open at its start: writing the store, and three for each command it runs. */
+const spareFiles = 128
 
 /** All that connections hold at a time: bytes not yet worked off, lines that have not ended, replies not yet taken. */
 export const heldLimit = 64 * mebibyte
@@ -49,7 +50,7 @@ export const listAtOnce = 100
 /** What everybody else has before each such work: time for several small requests. */
 export const rest = Duration.millis(5)
 
-/** The connections that the system lets this process have; half of the files, if these are few. */
+/** The connections that the system lets this process have, which has everything open by now but those. */
 export const mostConnections = (): number => {
   const report = decodeReport(process.report.getReport())
   const files = Option.match(report, {
@@ -57,7 +58,16 @@ export const mostConnections = (): number => {
     onSome: ({ userLimits }) => userLimits.open_files.soft
   })
   if (typeof files !== "number") return connectionLimit
-  return Math.min(connectionLimit, Math.max(files - ownFiles, Math.floor(files / 2)))
+  const left = files - openFiles() - Math.min(spareFiles, Math.floor(files / 8))
+  return Math.max(1, Math.min(connectionLimit, left))
+}
+
+const openFiles = (): number => {
+  try {
+    return fs.readdirSync("/dev/fd").length
+  } catch {
+    return spareFiles
+  }
 }
 
 const decodeReport = Schema.decodeUnknownOption(
