@@ -32,10 +32,10 @@ export const serve = define({
       yield* checkSurroundings
       // Node takes no listener for SIGPROF while a debugger is open.
       yield* closeDebugger
-      const { stopReason } = yield* Effect.sync(watchSignals)
+      const signals = yield* Effect.sync(watchSignals)
       yield* forbidDumps
       const config = yield* loadConfig(line)
-      yield* Effect.mapError(daemon(config, { environment: process.env, stopReason }), startFailure)
+      yield* Effect.mapError(daemon(config, { environment: process.env, ...signals }), startFailure)
       return { result: {}, text: undefined }
     },
     Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))

@@ -42,13 +42,15 @@ const overran = 70
 export interface Signals {
   /** Tells the signal that ends the daemon, such as "SIGTERM". */
   readonly stopReason: () => string
-  /** Has something done at each SIGHUP from now on, by which log rotators ask to open files anew. */
+  /** Has something done at each SIGHUP from now on, and nothing any more that was to be done before. */
   readonly onHangup: (run: () => void) => void
 }
 
 /** Starts listening, for as long as the process lives. */
 export const watchSignals = (): Signals => {
   let reason: string | undefined
+  let hangup: (() => void) | undefined
+  process.on("SIGHUP", () => hangup?.())
   const known = survived.filter((signal) => Object.hasOwn(constants.signals, signal))
   for (const signal of known) process.on(signal, () => undefined)
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -64,6 +66,6 @@ export const watchSignals = (): Signals => {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined)
   return {
     stopReason: () => reason ?? "end",
-    onHangup: (run) => void process.on("SIGHUP", run)
+    onHangup: (run) => void (hangup = run)
   }
 }

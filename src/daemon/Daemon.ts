@@ -32,6 +32,7 @@ import { version } from "../version.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { startHeartbeat } from "./heartbeat.ts"
 import { Instance, type InstancePaths } from "./Instance.ts"
+import { reopenOnHangup } from "./hangup.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { Restart } from "./Restart.ts"
 import { RotationHook } from "./RotationHook.ts"
@@ -47,6 +48,8 @@ export interface DaemonOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** Asked at the end: what ended it, such as "SIGTERM". */
   readonly stopReason: () => string
+  /** Has something done at each SIGHUP, in place of what was to be done before. */
+  readonly onHangup: (run: () => void) => void
 }
 
 /** Serves until it is interrupted, and has then saved everything. */
@@ -70,7 +73,7 @@ const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOp
     leaseCapacity: config.leaseCapacity,
     heartbeat: heartbeat.status
   })
-  return yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch], {
+  return yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch, reopenOnHangup(options.onHangup)], {
     concurrency: "unbounded",
     discard: true
   }).pipe(

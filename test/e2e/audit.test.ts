@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, connect, rpc, run, startDaemon } from "../support/program.ts"
@@ -130,6 +131,30 @@ describe("the audit log", () => {
       assert.deepStrictEqual([result.running, result.audit.archives, result.audit.failure], [true, 1, undefined])
       assert.deepStrictEqual(Object.keys(result.leases), ["expired", "capacity", "oldest"])
       assert.strictEqual((yield* run(["audit", "--verify"], { home })).status, 0)
+    })
+  )
+
+  it.live("is opened anew at SIGHUP, also while nobody asks for anything", () =>
+    Effect.gen(function* () {
+      const { directory, signal, socket, stderr } = yield* startDaemon({ home: yield* temporaryDirectory })
+      const file = path.join(directory, "audit.log")
+      fs.renameSync(file, `${file}.moved`)
+      signal("SIGHUP")
+      yield* Effect.repeat(
+        Effect.sync(() => fs.existsSync(file) && fs.statSync(file).size > 0),
+        { until: (there) => there, schedule: Schedule.spaced("10 millis") }
+      )
+      assert.deepStrictEqual(
+        auditOf(directory).map(({ action }) => action),
+        ["audit_damaged"]
+      )
+      signal("SIGHUP")
+      yield* Effect.repeat(
+        Effect.sync(() => stderr().split("SIGHUP: the audit log was opened anew").length),
+        { until: (lines) => lines === 3, schedule: Schedule.spaced("10 millis") }
+      )
+      assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
+      assert.lengthOf(auditOf(directory), 1)
     })
   )
 })
