@@ -70,8 +70,8 @@ export class AuditLog extends Context.Service<
   {
     /** Writes the facts, stamped with the present; gives a position behind them. Cannot be interrupted. */
     readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
-    /** The last `count` entries, oldest first. Lines that are not entries are passed over. */
-    readonly tail: (count: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
+    /** The last `count` entries, or those in about `length` characters, oldest first. Lines that are not entries are passed over. */
+    readonly tail: (count: number, length?: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
     /** The chained entries behind a position, oldest first; none if this log does not have that position. */
     readonly since: (
       position: Pick<AuditPosition, "seq" | "line">
@@ -162,13 +162,15 @@ export class AuditLog extends Context.Service<
             return Effect.andThen(Semaphore.withPermit(one)(inTurn), mineWritten)
           }).pipe(Effect.uninterruptible, Effect.withSpan("AuditLog.append"))
 
-        const tail = Effect.fn("AuditLog.tail")(function* (count: number) {
+        const tail = Effect.fn("AuditLog.tail")(function* (count: number, length = Number.POSITIVE_INFINITY) {
           const entries: Array<AuditEntry> = []
+          let read = 0
           if (count > 0) {
             yield* log.backwards((line) => {
               const entry = fromLine(line)
+              read += line.length
               if (Option.isSome(entry)) entries.push(entry.value)
-              return entries.length < count
+              return entries.length < count && read < length
             })
           }
           return entries.toReversed()

@@ -25,7 +25,7 @@ import {
   storeWiped
 } from "../domain/AuditEntry.ts"
 import type { Secret, SecretInfo } from "../domain/Secret.ts"
-import { SecretExists, SecretNotFound } from "../domain/Secret.ts"
+import { SecretExists, SecretNotFound, sizeOf, StoreFull, storeLimit } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, zero } from "../domain/Timestamp.ts"
 import type { AgeError } from "./ageFile.ts"
@@ -70,14 +70,17 @@ export class SecretStore extends Context.Service<
     /** In the byte order of the names. */
     readonly list: Effect.Effect<ReadonlyArray<SecretInfo>>
     readonly count: Effect.Effect<number>
-    readonly add: (secret: NewSecret) => Effect.Effect<void, SecretExists | ChangeError>
-    readonly update: (name: string, change: SecretChange) => Effect.Effect<void, SecretNotFound | ChangeError>
+    readonly add: (secret: NewSecret) => Effect.Effect<void, SecretExists | StoreFull | ChangeError>
+    readonly update: (
+      name: string,
+      change: SecretChange
+    ) => Effect.Effect<void, SecretNotFound | StoreFull | ChangeError>
     /** Records a rotation, with the new value if there is one; gives the moment it counts from. */
     readonly rotated: (
       name: string,
       outcome: string,
       value: Redacted.Redacted | undefined
-    ) => Effect.Effect<Timestamp, SecretNotFound | ChangeError>
+    ) => Effect.Effect<Timestamp, SecretNotFound | StoreFull | ChangeError>
     readonly remove: (name: string) => Effect.Effect<void, SecretNotFound | ChangeError>
     /** Removes every secret and the backup; gives how many there were. */
     readonly wipe: Effect.Effect<number, ChangeError>
@@ -104,7 +107,11 @@ export class SecretStore extends Context.Service<
   )
 }
 
-const because = { SecretExists: "secret already exists", SecretNotFound: "secret not found" } as const
+const because = {
+  SecretExists: "secret already exists",
+  SecretNotFound: "secret not found",
+  StoreFull: "the store is full"
+} as const
 
 /** Records what an opening did to the files. */
 const tellOf = Effect.fnUntraced(function* (
@@ -141,6 +148,13 @@ const make = Effect.fnUntraced(function* (
       return found === undefined ? Effect.fail(new SecretNotFound({ name })) : Effect.succeed(found)
     })
 
+  /** Refuses what would make the store too long; what makes it shorter is never refused. */
+  const fits = (fact: AuditFact, before: StoredSecret | undefined, after: StoredSecret) => {
+    const grows = sizeOf(after) - (before === undefined ? 0 : sizeOf(before))
+    const size = () => document.secrets.values().reduce((sum, secret) => sum + sizeOf(secret), grows)
+    return grows > 0 && size() > storeLimit ? refuse(fact, new StoreFull()) : Effect.void
+  }
+
   const change = Effect.fnUntraced(function* (fact: AuditFact, edit: (secrets: Map<string, StoredSecret>) => void) {
     const secrets = new Map(document.secrets)
     edit(secrets)
@@ -151,7 +165,7 @@ const make = Effect.fnUntraced(function* (
   }, Effect.uninterruptible)
 
   /** Records that something was not done. That it was not stands, whether or not it can be recorded. */
-  const refuse = <E extends SecretExists | SecretNotFound>(asked: AuditFact, reason: E) =>
+  const refuse = <E extends SecretExists | SecretNotFound | StoreFull>(asked: AuditFact, reason: E) =>
     Effect.andThen(Effect.ignore(audit.append([refused(asked, because[reason._tag])])), Effect.fail(reason))
 
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
@@ -159,13 +173,15 @@ const make = Effect.fnUntraced(function* (
     if (document.secrets.has(name)) return yield* refuse(secretAdded(name), new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zero, foreign: {} }
-    yield* change(secretAdded(secret.name), (secrets) => secrets.set(secret.name, added))
+    yield* fits(secretAdded(name), undefined, added)
+    yield* change(secretAdded(name), (secrets) => secrets.set(name, added))
   }, Semaphore.withPermit(one))
 
   const edit = Effect.fnUntraced(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
     const found = yield* find(name).pipe(Effect.catch((reason) => refuse(fact, reason)))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }
+    yield* fits(fact, found, next)
     yield* change(fact, (secrets) => secrets.set(name, next))
     return now
   })

@@ -9,6 +9,7 @@ import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } fro
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { setImmediate } from "node:timers/promises"
 
 /** A file is not what age understands, or not for this key. Neither contents nor key are part of it. */
 export class AgeError extends Data.TaggedError("AgeError")<{ readonly reason: string }> {
@@ -20,9 +21,9 @@ export class AgeError extends Data.TaggedError("AgeError")<{ readonly reason: st
 export interface AgeKey {
   /** `AGE-SECRET-KEY-1…`, without a line feed: the whole of identity.age. */
   readonly identity: Redacted.Redacted
-  readonly encrypt: (text: string) => Effect.Effect<Uint8Array, AgeError>
-  /** Fails if the file is damaged, cut off, for another key or not UTF-8. */
-  readonly decrypt: (file: Uint8Array) => Effect.Effect<string, AgeError>
+  readonly encrypt: (contents: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
+  /** Fails if the file is damaged, cut off or for another key. */
+  readonly decrypt: (file: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
 }
 
 export const generate: Effect.Effect<AgeKey, AgeError> = Effect.flatMap(
@@ -49,20 +50,41 @@ const fromIdentity = (identity: string): Effect.Effect<AgeKey, AgeError> =>
     attempt("it does not hold an age X25519 key", () => identityToRecipient(identity)),
     (recipient) => ({
       identity: Redacted.make(identity),
-      encrypt: (text) =>
-        attempt("the store could not be encrypted", () => {
+      encrypt: (contents) =>
+        attempt("the store could not be encrypted", async () => {
           const encrypter = new Encrypter()
           encrypter.addRecipient(recipient)
-          return encrypter.encrypt(text)
+          return await collect(await encrypter.encrypt(inPieces(contents)))
         }),
       decrypt: (file) =>
         attempt("it is damaged, or not encrypted to the key in identity.age", async () => {
           const decrypter = new Decrypter()
           decrypter.addIdentity(identity)
-          return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await decrypter.decrypt(file))
+          return await collect(await decrypter.decrypt(inPieces(file)))
         })
     })
   )
+
+/** A piece is under a millisecond of cryptography; between two of them the daemon answers others. */
+const pieceLength = 64 * 1024
+
+const inPieces = (bytes: Uint8Array): ReadableStream<Uint8Array> => {
+  let at = 0
+  return new ReadableStream({
+    pull: async (controller) => {
+      await setImmediate()
+      controller.enqueue(bytes.slice(at, at + pieceLength))
+      at += pieceLength
+      if (at >= bytes.length) controller.close()
+    }
+  })
+}
+
+const collect = async (pieces: ReadableStream<Uint8Array>): Promise<Uint8Array> => {
+  const collected: Array<Uint8Array> = []
+  for await (const piece of pieces) collected.push(piece)
+  return Buffer.concat(collected)
+}
 
 /** What the library throws may quote what it was given, so only our own words come out. */
 function attempt<A>(reason: string, run: () => Promise<A>): Effect.Effect<A, AgeError> {

@@ -84,9 +84,7 @@ const decodeTime = (value: unknown): Timestamp | undefined => {
 /** Writes the text: secrets in the byte order of their names, two blanks of indentation, no final line feed. */
 export const encode = (document: StoreDocument): string => {
   // Laid out by hand: an object would put names that are whole numbers first, whatever their order.
-  const secrets = [...document.secrets.values()]
-    .toSorted(byName)
-    .map((secret) => member(4, secret.name, encodeSecret(secret)))
+  const secrets = [...document.secrets.values()].toSorted(byName).map(textOf)
   const members = [
     member(2, "version", knownVersion),
     `  "secrets": ${secrets.length === 0 ? "{}" : `{\n${secrets.join(",\n")}\n  }`}`,
@@ -94,6 +92,15 @@ export const encode = (document: StoreDocument): string => {
   ]
   return `{\n${members.join(",\n")}\n}`
 }
+
+/** A secret is never changed but replaced, so what was written of it once is written again. */
+const textOf = (secret: StoredSecret): string => {
+  const text = texts.get(secret) ?? member(4, secret.name, encodeSecret(secret))
+  texts.set(secret, text)
+  return text
+}
+
+const texts = new WeakMap<StoredSecret, string>()
 
 const encodeSecret = (secret: StoredSecret) => ({
   name: secret.name,

@@ -76,8 +76,8 @@ const open = Effect.fnUntraced(function* (paths: StorePaths, memory: StoreMemory
     ageFile.readIdentity(identity),
     ({ reason }) => new StoreUnreadable({ path: paths.identity, reason, fix: "Put the right identity.age back." })
   )
-  const text = yield* Effect.mapError(key.decrypt(secrets), ({ reason }) => unreadable(paths, reason))
-  const document = decode(text)
+  const contents = yield* Effect.mapError(key.decrypt(secrets), ({ reason }) => unreadable(paths, reason))
+  const document = Result.flatMap(utf8(contents), decode)
   if (Result.isFailure(document)) return yield* unreadable(paths, document.failure)
   return { key, document: document.success, origin: "loaded" as const }
 })
@@ -140,14 +140,17 @@ const finishCreation = Effect.fnUntraced(function* (paths: StorePaths) {
 
 const unfinished = (paths: StorePaths): string => `${paths.identity}.new`
 
+const utf8 = (contents: Uint8Array): Result.Result<string, string> =>
+  Result.try({
+    try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(contents),
+    catch: () => "its contents are not UTF-8"
+  })
+
 /** Encrypts, and decrypts again: a store that could not be read back is not written. */
 const encryptChecked = Effect.fnUntraced(function* (key: AgeKey, document: StoreDocument) {
-  const text = encode(document)
-  const file = yield* key.encrypt(text)
+  const contents = Buffer.from(encode(document), "utf8")
+  const file = yield* key.encrypt(contents)
   const back = yield* key.decrypt(file)
-  const read = Result.map(decode(back), ({ secrets }) => secrets.size)
-  if (back !== text || Result.getOrUndefined(read) !== document.secrets.size) {
-    return yield* new ageFile.AgeError({ reason: "the encrypted store did not read back" })
-  }
+  if (!contents.equals(back)) return yield* new ageFile.AgeError({ reason: "the encrypted store did not read back" })
   return file
 })

@@ -4,7 +4,7 @@
  * The value is `Redacted` from the moment it is read to the moment it is
  * written out. Names are any non-empty text and are kept exactly as given.
  */
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { quote } from "./goText.ts"
 import type { Timestamp } from "./Timestamp.ts"
@@ -71,6 +71,20 @@ export class RotationFailed extends Schema.TaggedError<RotationFailed>()("Rotati
 
 /** The longest value that is taken, in bytes of UTF-8. */
 export const valueLimit = 1024 * 1024
+
+/** What all secrets may have together: their names, values and commands, in bytes of UTF-8. Every change writes all of it. */
+export const storeLimit = 8 * 1024 * 1024
+
+/** What a secret counts for. */
+export const sizeOf = ({ name, rotateVia, value }: Pick<Secret, "name" | "rotateVia" | "value">): number =>
+  Buffer.byteLength(name) + Buffer.byteLength(rotateVia) + Buffer.byteLength(Redacted.value(value))
+
+/** The secrets together would be longer than what is kept. */
+export class StoreFull extends Schema.TaggedError<StoreFull>()("StoreFull", {}) {
+  override get message() {
+    return `the store is full: all secrets together may have ${storeLimit} bytes`
+  }
+}
 
 /** The longest name of a secret or a client that is taken, in bytes of UTF-8. */
 export const nameLimit = 16 * 1024

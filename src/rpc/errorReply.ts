@@ -18,6 +18,7 @@ import type {
   RotationFailed,
   SecretExists,
   SecretNotFound,
+  StoreFull,
   TooLong
 } from "../domain/Secret.ts"
 import type { TtlTooLong } from "../domain/Ttl.ts"
@@ -36,6 +37,7 @@ export type Failure =
   | NoRotationHook
   | RotationFailed
   | TooLong
+  | StoreFull
   | RestartRefused
   | FileFault
   | LeasesRemain
@@ -52,6 +54,7 @@ const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number 
   NoRotationHook: code.internal,
   RotationFailed: code.rotationFailed,
   TooLong: code.internal,
+  StoreFull: code.internal,
   RestartRefused: code.internal,
   FileFault: code.internal,
   LeasesRemain: code.internal

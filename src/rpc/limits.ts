@@ -1,10 +1,10 @@
 /**
  * What clients together may take of the daemon, in numbers.
  *
- * With all of it taken the process stays below 640 MiB: about 100 for itself, 26 KiB
- * for each of the connections, 64 MiB for what they hold, and some times the 16 of the
- * large requests at work while these are decoded. What one line may hold is said
- * in `Protocol.ts`. An idle connection is never cut off: callers keep them open.
+ * With all of it taken connections have less than 540 MiB: 26 KiB each, 64 MiB for
+ * what they hold, and some times the 16 of the large requests at work while these are
+ * decoded. docs/reliability.md adds up the whole process. What one line may hold is
+ * said in `Protocol.ts`. An idle connection is never cut off: callers keep them open.
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"

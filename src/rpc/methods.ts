@@ -49,6 +49,8 @@ const durationLimit = 256
 /** Entries of the audit log that one reply gives when it is not told how many, and at the most. */
 const auditDefault = 100
 const auditMost = 10_000
+/** And no more of them than are so long: ten thousand have 4 MB, but names can be long, and many can ask at once. */
+const auditLength = 8 * 1024 * 1024
 
 const done = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
@@ -231,7 +233,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
 
   "secrets.audit": Effect.fnUntraced(function* (raw: unknown) {
     const audit = yield* AuditLog
-    const entries = yield* audit.tail(auditCount(raw))
+    const entries = yield* audit.tail(auditCount(raw), auditLength)
     return {
       entries: entries.map(({ timestamp, action, secret_name, client_id, lease_id, details, success }) => ({
         timestamp,

@@ -120,6 +120,19 @@ describe("AuditLog in its file", () => {
     })
   )
 
+  it.effect("gives no more than was asked for in characters, however many entries were asked for", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, "audit.log")
+      const some = Effect.gen(function* () {
+        const audit = yield* AuditLog
+        yield* audit.append(Array.from({ length: 100 }, () => secretAdded("x".repeat(1_000))))
+        return (yield* audit.tail(100, 10_000)).length
+      })
+      const count = yield* open(file, some)
+      assert.isTrue(count >= 8 && count <= 10, `${count}`)
+    })
+  )
+
   it.effect("passes over lines that are not entries", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "audit.log")

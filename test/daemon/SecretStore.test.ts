@@ -12,6 +12,7 @@ import * as path from "node:path"
 import { AuditLog } from "../../src/daemon/AuditLog.ts"
 import { SecretStore } from "../../src/daemon/SecretStore.ts"
 import { addSecret } from "../support/world.ts"
+import { storeLimit } from "../../src/domain/Secret.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const paths = (directory: string) => ({
@@ -224,6 +225,30 @@ describe("SecretStore in files", () => {
       )
       fs.rmSync(`${paths(directory).secrets}.tmp`, { recursive: true })
       assert.strictEqual(yield* session(directory, valueOf("a")), "value of a")
+    })
+  )
+
+  it.effect("refuses what would make the store too long, but nothing that makes it shorter", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(
+        directory,
+        Effect.gen(function* () {
+          const secrets = yield* SecretStore
+          // Names count too.
+          const value = "x".repeat(storeLimit / 2 - 1)
+          yield* addSecret("a", value)
+          yield* addSecret("b", value)
+          assert.strictEqual((yield* Effect.flip(addSecret("c")))._tag, "StoreFull")
+          const grown = yield* Effect.flip(secrets.update("a", { value: Redacted.make(`${value}x`) }))
+          assert.strictEqual(grown.message, "the store is full: all secrets together may have 8388608 bytes")
+          const [last] = yield* AuditLog.use((audit) => audit.tail(1))
+          assert.deepStrictEqual([last?.action, last?.details], ["secret_update", "the store is full"])
+          yield* secrets.update("a", { value: Redacted.make("short") })
+          yield* addSecret("c")
+        })
+      )
+      assert.strictEqual(yield* session(directory, valueOf("c")), "value of c")
     })
   )
 })
