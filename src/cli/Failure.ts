@@ -57,13 +57,18 @@ export const fromClient = (error: ClientError): Failure => {
 const refused = ({ code, message }: { readonly code: number; readonly message: string }): Failure => {
   if (code === -32000) return notFound(message, "See the names with: secrets list")
   if (code === -32001) return notFound(message, "It has ended already. See what happened with: secrets audit")
-  return new Failure({ message, code: "generic_error", fix: fixes.get(message) ?? "", exitCode: exitCode.refused })
+  const [, fix = ""] = fixes.find(([beginning]) => message.startsWith(beginning)) ?? []
+  return new Failure({ message, code: "generic_error", fix, exitCode: exitCode.refused })
 }
 
 const notFound = (message: string, fix: string): Failure =>
   new Failure({ message, code: "generic_error", fix, exitCode: exitCode.notFound })
 
-/** What helps against refusals that a person meets. */
-const fixes: ReadonlyMap<string, string> = new Map([
-  ["invalid TTL duration", "Ask for less: the daemon grants at most its max_lease_ttl, 24h unless configured"]
-])
+/** What helps against refusals that a person meets, by how their messages begin. */
+const fixes: ReadonlyArray<readonly [beginning: string, fix: string]> = [
+  ["invalid TTL duration", "Ask for less: the daemon grants at most its max_lease_ttl, 24h unless configured"],
+  ["nothing was changed, because", "The daemon goes on by itself when the cause is gone. See it with: secrets status"],
+  ["failed to write secrets file", "Nothing was changed. Make room or mend the permissions there, and try again"],
+  ["the store is full", "Delete secrets that nobody needs: secrets list"],
+  ["there are too many active leases", "End some: secrets revoke --all, or raise max_active_leases in config.json"]
+]

@@ -25,7 +25,12 @@ const Status = Schema.Struct({
 const Condition = Schema.Struct({
   pid: Schema.Int,
   version: Schema.String,
-  leases: Schema.Struct({ expired: Schema.Int, capacity: Schema.Int, oldest: Schema.optionalKey(Schema.String) }),
+  leases: Schema.Struct({
+    expired: Schema.Int,
+    unreadable: Schema.Int,
+    capacity: Schema.Int,
+    oldest: Schema.optionalKey(Schema.String)
+  }),
   audit: Schema.Struct({
     entries: Schema.Int,
     size: Schema.Int,
@@ -86,6 +91,9 @@ const refusing = (why: string): Failure =>
 const remarks = ({ events, leases }: typeof Condition.Type): ReadonlyArray<string> =>
   [
     leases.expired === 0 ? "" : `expired       ${leases.expired} leases whose end is not recorded yet`,
+    leases.unreadable === 0
+      ? ""
+      : `unreadable    ${leases.unreadable} leases were set aside at the start: secrets audit`,
     events.lost === 0 ? "" : `events lost   ${events.lost}`
   ].filter((line) => line !== "")
 

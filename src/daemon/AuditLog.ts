@@ -21,6 +21,7 @@ import { chainedFromLine, genesis, link, sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../domain/AuditEntry.ts"
 import { auditDamaged, fileMended, fromLine, toLine } from "../domain/AuditEntry.ts"
 import { standardRotation } from "../domain/Config.ts"
+import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, zero } from "../domain/Timestamp.ts"
 import { openHead, readHead } from "./auditHead.ts"
 import { auditStart } from "./auditStart.ts"
@@ -80,6 +81,8 @@ export class AuditLog extends Context.Service<
     readonly position: Effect.Effect<AuditPosition>
     /** Whether the last entry that was found at the start is chained, so that no other program ran since it was written. */
     readonly isOurs: boolean
+    /** When the last entry that was found at the start was written; undefined if there was none. */
+    readonly lastHeard: Timestamp | undefined
     readonly condition: Effect.Effect<AuditCondition>
     /** Says that nobody needs the entries up to this number to know the leases, so rotation may drop them. */
     readonly release: (seq: number) => Effect.Effect<void>
@@ -198,6 +201,7 @@ export class AuditLog extends Context.Service<
           since,
           position: Effect.sync(positionNow),
           isOurs: start.isOurs,
+          lastHeard: start.lastHeard,
           condition: Effect.sync(() => ({
             seq: last.seq,
             size: log.size(),
@@ -232,6 +236,7 @@ export class AuditLog extends Context.Service<
         Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
       position,
       isOurs: true,
+      lastHeard: undefined,
       condition: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
       release: () => Effect.void,
       reopen: Effect.void

@@ -19,11 +19,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as path from "node:path"
 import { crashRecovered, daemonStarted, daemonStopped, fileMended } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
-import { parse } from "../domain/Timestamp.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
 import { serve } from "../rpc/serve.ts"
@@ -125,7 +123,6 @@ const announceStart = Effect.fnUntraced(function* (config: Config) {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
   const { crash, markRunning, pid, startedAt } = yield* Instance
-  const lastHeard = (yield* audit.tail(1)).at(0)?.timestamp
   const expired = yield* sweep().pipe(Effect.orElseSucceed(() => []))
   const { activeLeases, secretCount } = yield* status
 
@@ -135,12 +132,11 @@ const announceStart = Effect.fnUntraced(function* (config: Config) {
     const details = `${who} did not stop in order${crash.staleSocket ? "; its socket was removed" : ""}`
     yield* Effect.logWarning(details)
     facts.unshift(crashRecovered(details))
-    const since = lastHeard === undefined ? undefined : Option.getOrUndefined(parse(lastHeard))
     yield* sink.emit(
       OtelEvent.daemonCrashRecovered({
         previousPid: crash.pid,
         previousStartedAt: crash.startedAt,
-        downtimeMs: since === undefined ? undefined : startedAt.millis - since.millis,
+        downtimeMs: audit.lastHeard === undefined ? undefined : startedAt.millis - audit.lastHeard.millis,
         staleSocket: crash.staleSocket,
         leasesRestored: activeLeases,
         leasesExpired: expired.length

@@ -48,6 +48,8 @@ export interface Snapshot {
 /** What was found at start, and the way to write the next one. */
 export interface LeaseCheckpoint {
   readonly leases: ReadonlyArray<Lease>
+  /** Rows of the file that are no leases; 1 if the file could not be read at all. */
+  readonly unreadable: number
   /** Whether the log told of more than the file did, so that a checkpoint is due. */
   readonly behind: boolean
   /** Writes a checkpoint; every later start finds this one or a newer one. */
@@ -82,7 +84,7 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   const directory = yield* sameDirectory(dirname(leasesPath))
   const audit = yield* AuditLog
   const contents = yield* readIfPresent(leasesPath)
-  const inFile = yield* readLeases(leasesPath, contents)
+  const { leases: inFile, unreadable } = yield* readLeases(leasesPath, contents)
   const known = yield* readBindings(leasesPath)
   const found = contents === undefined || inFile === undefined ? absent : sha256(contents)
   const bound = known.findLast((one) => one.leases === found)
@@ -104,6 +106,7 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   if (isWhole) yield* audit.release(current.seq)
   return {
     leases: replay(inFile ?? [], entries),
+    unreadable,
     behind: entries.length > 0 || !isWhole,
     write: Effect.fn("LeaseCheckpoint.write")(
       function* ({ leases, position, sequence }: Snapshot) {
@@ -144,7 +147,7 @@ const timeOf = (entry: AuditEntry): number => Option.getOrElse(parse(entry.times
  * set aside and reported: it records the past and must not end the present.
  */
 const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Buffer | undefined) {
-  if (contents === undefined) return undefined
+  if (contents === undefined) return { leases: undefined, unreadable: 0 }
   const rows = decodeRows(contents.toString("utf8"))
   const leases: Array<Lease> = []
   let unreadable = 0
@@ -157,7 +160,7 @@ const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Bu
   if (Option.isNone(rows)) yield* setAside(leasesPath, "leases.json was not readable", contents)
   else if (unreadable > 0)
     yield* setAside(leasesPath, `${unreadable} leases in leases.json were not readable`, contents)
-  return Option.isNone(rows) ? undefined : leases
+  return Option.isNone(rows) ? { leases: undefined, unreadable: 1 } : { leases, unreadable }
 })
 
 /** Keeps what could not be read; a full disk, where it cannot be kept, is no reason not to start. */

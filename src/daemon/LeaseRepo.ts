@@ -18,12 +18,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type { AuditFact } from "../domain/AuditEntry.ts"
 import { clockStepped } from "../domain/AuditEntry.ts"
 import type { Lease } from "../domain/Lease.ts"
-import { parse } from "../domain/Timestamp.ts"
 import type { AuditLogError, AuditPosition } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { type ClockStep, ClockWatch, stepSince } from "./clockWatch.ts"
@@ -45,6 +43,8 @@ export class LeaseRepo extends Context.Service<
     readonly activeCount: Effect.Effect<number>
     /** Leases whose time is over and whose end is not recorded yet. */
     readonly expiredCount: Effect.Effect<number>
+    /** Leases of leases.json that could not be read at the start, and were set aside. */
+    readonly unreadableCount: number
     readonly activeCountOfSecret: (secretName: string) => Effect.Effect<number>
   }
 >()("agent-secrets/LeaseRepo") {
@@ -60,7 +60,7 @@ export class LeaseRepo extends Context.Service<
           newLog
             ? Effect.ignore(checkpoint.write(snapshot()))
             : Effect.sync(() => void Queue.offerUnsafe(changes, undefined))
-        const { repo, snapshot, stop } = yield* start(checkpoint.leases, onChange)
+        const { repo, snapshot, stop } = yield* start(checkpoint.leases, onChange, checkpoint.unreadable)
         if (checkpoint.behind) Queue.offerUnsafe(changes, undefined)
         const saveAtEnd = Effect.flatMap(stop, checkpoint.write).pipe(
           Effect.catch((fault) => Effect.logWarning(`${fault.message}; the audit log has the leases`))
@@ -119,9 +119,7 @@ const shiftLeases = (table: LeaseTable, now: number, { forget, millis }: ClockSt
 /** A clock that was set back while no daemon ran would make the leases live longer as well. */
 const followClockSince = Effect.fnUntraced(function* (audit: AuditLog["Service"], table: LeaseTable) {
   const now = yield* Clock.currentTimeMillis
-  const [last] = yield* Effect.orElseSucceed(audit.tail(1), () => [])
-  const at = last === undefined ? Option.none() : parse(last.timestamp)
-  const millis = Option.isSome(at) ? stepSince(at.value.millis, now) : undefined
+  const millis = audit.lastHeard === undefined ? undefined : stepSince(audit.lastHeard.millis, now)
   if (millis === undefined) return
   const { facts } = shiftLeases(table, now, { millis, forget: () => undefined })
   yield* Effect.ignore(audit.append(facts))
@@ -130,7 +128,8 @@ const followClockSince = Effect.fnUntraced(function* (audit: AuditLog["Service"]
 /** `onChange` runs after each batch that changed something, before it is answered. */
 const start = Effect.fnUntraced(function* (
   leases: Iterable<Lease>,
-  onChange: (snapshot: () => LeaseCheckpoint.Snapshot, newLog: boolean) => Effect.Effect<void>
+  onChange: (snapshot: () => LeaseCheckpoint.Snapshot, newLog: boolean) => Effect.Effect<void>,
+  unreadableCount = 0
 ) {
   const audit = yield* AuditLog
   const table = new LeaseTable()
@@ -202,6 +201,7 @@ const start = Effect.fnUntraced(function* (
       ),
     active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
+    unreadableCount,
     expiredCount: Effect.map(Clock.currentTimeMillis, (now) => table.expiredCount(now)),
     activeCountOfSecret: (name) => Effect.map(Clock.currentTimeMillis, (now) => table.countOfSecret(name, now))
   })

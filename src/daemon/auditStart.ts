@@ -14,6 +14,9 @@ import { basename } from "node:path"
 import { createInterface } from "node:readline"
 import type { ChainedEntry, ChainHead } from "../domain/AuditChain.ts"
 import { chainedFromLine, genesis, sha256 } from "../domain/AuditChain.ts"
+import { fromLine } from "../domain/AuditEntry.ts"
+import type { Timestamp } from "../domain/Timestamp.ts"
+import { parse } from "../domain/Timestamp.ts"
 import type { AuditHead } from "./auditHead.ts"
 import { attempt } from "./durableFile.ts"
 import type { LogFile } from "./LogFile.ts"
@@ -24,6 +27,8 @@ export interface AuditStart {
   readonly last: LastEntry | undefined
   /** Whether the last line of the log is a chained entry. */
   readonly isOurs: boolean
+  /** The time of the last entry, whoever wrote it; undefined where there is none. */
+  readonly lastHeard: Timestamp | undefined
   /** The number of the oldest entry that is known of. */
   readonly first: number
   /** What is wrong with the log; undefined if nothing is. */
@@ -48,7 +53,9 @@ interface Found {
 export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known: Option.Option<AuditHead>) {
   let found: Found | undefined
   let foreign = 0
+  let lastHeard: Timestamp | undefined
   yield* log.backwards((line, file, start) => {
+    lastHeard ??= Option.getOrUndefined(Option.flatMap(fromLine(line), ({ timestamp }) => parse(timestamp)))
     const entry = Option.getOrUndefined(chainedFromLine(line))
     if (entry === undefined) foreign += 1
     else found = { entry, line: sha256(`${line}\n`), file, start }
@@ -62,11 +69,11 @@ export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known
   if (stored !== undefined && stored.seq > head.seq) {
     const missing = stored.seq - head.seq
     const damage = `${missing} entries that were acknowledged are missing at its end, from number ${head.seq + 1} on`
-    return { head: { seq: stored.seq, hash: stored.hash }, last, isOurs, first, damage } satisfies AuditStart
+    return { head: { seq: stored.seq, hash: stored.hash }, last, isOurs, lastHeard, first, damage } satisfies AuditStart
   }
   const changed = stored !== undefined && stored.seq === last?.seq && stored.hash !== last.line
   const damage = changed ? `its last entry, number ${stored.seq}, was changed` : undefined
-  return { head, last, isOurs, first, damage } satisfies AuditStart
+  return { head, last, isOurs, lastHeard, first, damage } satisfies AuditStart
 })
 
 const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefined, foreign: number) {

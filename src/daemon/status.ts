@@ -27,6 +27,7 @@ export const condition = Effect.gen(function* () {
   return {
     activeLeases: active.length,
     expiredLeases: yield* leases.expiredCount,
+    unreadableLeases: leases.unreadableCount,
     oldestLease: active.reduce<(typeof active)[number] | undefined>(
       (oldest, lease) => (oldest === undefined || lease.createdAt.millis < oldest.createdAt.millis ? lease : oldest),
       undefined

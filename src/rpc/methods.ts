@@ -209,7 +209,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
 
   /** Beyond the predecessor's status, whose members stay as they are. */
   "daemon.status": Effect.fnUntraced(function* () {
-    const { activeLeases, audit, eventsLost, expiredLeases, oldestLease } = yield* condition
+    const { activeLeases, audit, eventsLost, expiredLeases, oldestLease, unreadableLeases } = yield* condition
     return {
       pid: daemon.pid,
       version,
@@ -217,6 +217,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
       leases: {
         active: activeLeases,
         expired: expiredLeases,
+        unreadable: unreadableLeases,
         capacity: daemon.leaseCapacity,
         oldest: oldestLease?.text
       },

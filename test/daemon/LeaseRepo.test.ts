@@ -233,6 +233,9 @@ describe("LeaseRepo in files, over its ends", () => {
       const odd = [null, 7, { ...good, id: "bad", expires_at: "soon" }, { ...good, id: "revoked", revoked: true }]
       fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
       assert.deepStrictEqual(yield* session(directory, activeIds), ["good"])
+      fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
+      const unreadable = LeaseRepo.use((leases) => Effect.succeed(leases.unreadableCount))
+      assert.strictEqual(yield* session(directory, unreadable), 3)
     })
   )
 

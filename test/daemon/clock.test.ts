@@ -151,6 +151,18 @@ describe("a clock that is set back, over restarts", () => {
     })
   )
 
+  it.effect("is told by the last entry also where the log had to be mended first", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* TestClock.setTime(100 * 3_600_000)
+      yield* session(directory, Effect.andThen(addSecret("db"), take("db", "worker", hour)))
+      fs.appendFileSync(path.join(directory, "audit.log"), '{"timestamp":"2026')
+      yield* setBack(0)
+      const [one] = yield* session(directory, leases)
+      assert.strictEqual(one?.expiresAt.millis, 3_600_000)
+    })
+  )
+
   it.effect("stays followed after a crash before the next checkpoint", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
