@@ -33,7 +33,7 @@ export const loadConfig = Effect.fnUntraced(function* (line: GlobalLine) {
         : Effect.fail(badConfig(`cannot read ${file} (${code})`, "Give the path of a config.json with --config"))
     )
   )
-  const config = decode(text, home)
+  const config = decode(text, home, process.env)
   if (Result.isFailure(config)) return yield* badConfig(`${config.failure.message} (${file})`, `Correct ${file}`)
   const socket = line.text("socket")
   return socket === undefined ? config.success : { ...config.success, socketPath: path.resolve(socket) }

@@ -37,7 +37,16 @@ const Condition = Schema.Struct({
     archives: Schema.Int,
     failure: Schema.optionalKey(Schema.String)
   }),
-  events: Schema.Struct({ lost: Schema.Int })
+  sinks: Schema.Array(
+    Schema.Struct({
+      kind: Schema.String,
+      target: Schema.optionalKey(Schema.String),
+      sent: Schema.Int,
+      dropped: Schema.Int,
+      queued: Schema.Int,
+      last_failure: Schema.optionalKey(Schema.Struct({ at: Schema.String, reason: Schema.String }))
+    })
+  )
 })
 
 export const status = define({
@@ -87,14 +96,20 @@ const refusing = (why: string): Failure =>
     exitCode: exitCode.failed
   })
 
-/** Only what somebody should look at. */
-const remarks = ({ events, leases }: typeof Condition.Type): ReadonlyArray<string> =>
+/** Where events go, and what somebody should look at. */
+const remarks = ({ leases, sinks }: typeof Condition.Type): ReadonlyArray<string> =>
   [
+    ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
+      [
+        `events        ${kind}${target === undefined ? " is not there" : ` through ${target}`}, ${sent} sent`,
+        dropped === 0 ? "" : `, ${dropped} lost`,
+        failure === undefined ? "" : `, last failure ${failure.at}: ${failure.reason}`
+      ].join("")
+    ),
     leases.expired === 0 ? "" : `expired       ${leases.expired} leases whose end is not recorded yet`,
     leases.unreadable === 0
       ? ""
-      : `unreadable    ${leases.unreadable} leases were set aside at the start: secrets audit`,
-    events.lost === 0 ? "" : `events lost   ${events.lost}`
+      : `unreadable    ${leases.unreadable} leases were set aside at the start: secrets audit`
   ].filter((line) => line !== "")
 
 /** Whole minutes, hours and days: `3m`, `1h 3m`, `2d 1h 3m`. */

@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import { chainedFromLine, genesis, link, sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../domain/AuditEntry.ts"
@@ -84,6 +85,8 @@ export class AuditLog extends Context.Service<
     /** When the last entry that was found at the start was written; undefined if there was none. */
     readonly lastHeard: Timestamp | undefined
     readonly condition: Effect.Effect<AuditCondition>
+    /** Waits until an append fails after one that did not; gives why. */
+    readonly nextFailure: Effect.Effect<string>
     /** Says that nobody needs the entries up to this number to know the leases, so rotation may drop them. */
     readonly release: (seq: number) => Effect.Effect<void>
     /** Looks where the file of its name is now, and goes on there. */
@@ -108,6 +111,7 @@ export class AuditLog extends Context.Service<
         let untold: ReadonlyArray<AuditFact> = []
         const waiting: Array<Waiting> = []
         let failure: string | undefined
+        const newFailures = yield* Queue.sliding<string>(1)
 
         const positionNow = (): AuditPosition => ({
           seq: last.seq,
@@ -151,7 +155,9 @@ export class AuditLog extends Context.Service<
         const writeWaiting = Effect.gen(function* () {
           const group = waiting.splice(0)
           const exit = yield* Effect.exit(Effect.mapError(write(group.flatMap(({ facts }) => facts)), appendFailed))
+          const before = failure
           failure = Exit.match(exit, { onFailure: (cause) => messageOf(cause), onSuccess: () => undefined })
+          if (before === undefined && failure !== undefined) Queue.offerUnsafe(newFailures, failure)
           for (const one of group) one.written = Exit.map(exit, positionNow)
         })
 
@@ -208,6 +214,7 @@ export class AuditLog extends Context.Service<
             archives: log.files().length - 1,
             failure
           })),
+          nextFailure: Queue.take(newFailures),
           release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
           reopen: Effect.asVoid(append([]))
         })
@@ -238,6 +245,7 @@ export class AuditLog extends Context.Service<
       isOurs: true,
       lastHeard: undefined,
       condition: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
+      nextFailure: Effect.never,
       release: () => Effect.void,
       reopen: Effect.void
     })

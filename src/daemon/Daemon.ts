@@ -15,18 +15,16 @@
  * Where the directory is replaced by another one, all of them are closed and opened
  * anew on that.
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as path from "node:path"
-import { crashRecovered, daemonStarted, daemonStopped, fileMended } from "../domain/AuditEntry.ts"
+import { daemonStopped, fileMended } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
-import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
 import { serve } from "../rpc/serve.ts"
 import * as UnixSocketServer from "../rpc/UnixSocketServer.ts"
-import { version } from "../version.ts"
+import { announceStart, announceStop } from "./announce.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { startHeartbeat } from "./heartbeat.ts"
 import { Instance, type InstancePaths } from "./Instance.ts"
@@ -36,10 +34,9 @@ import { Restart } from "./Restart.ts"
 import { RotationHook } from "./RotationHook.ts"
 import { SecretStore } from "./SecretStore.ts"
 import { startOver } from "./startOver.ts"
-import { status } from "./status.ts"
-import { watchSink } from "./sinkWatch.ts"
+import { watchAudit, watchSink } from "./sinkWatch.ts"
 import type { StoreMemory } from "./storeFiles.ts"
-import { sweep, sweepForever } from "./sweep.ts"
+import { sweepForever } from "./sweep.ts"
 
 /** What the daemon is started with, beside its settings. */
 export interface DaemonOptions {
@@ -61,7 +58,7 @@ export const daemon = (config: Config, options: DaemonOptions) => {
 /** Serves what is in the directory until a restart is asked for, or the directory is replaced by another one. */
 const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
   const instance = yield* Instance
-  yield* announceStart(config)
+  yield* announceStart(config.socketPath)
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
   const serving = serve({
@@ -71,10 +68,13 @@ const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOp
     leaseCapacity: config.leaseCapacity,
     heartbeat: heartbeat.status
   })
-  return yield* Effect.all([serving, sweepForever, watchSink, heartbeat.watch, reopenOnHangup(options.onHangup)], {
-    concurrency: "unbounded",
-    discard: true
-  }).pipe(
+  return yield* Effect.all(
+    [serving, sweepForever, watchSink, watchAudit, heartbeat.watch, reopenOnHangup(options.onHangup)],
+    {
+      concurrency: "unbounded",
+      discard: true
+    }
+  ).pipe(
     Effect.andThen(Effect.never),
     Effect.raceFirst(Effect.as(restart.requested, "restart" as const)),
     Effect.raceFirst(Effect.as(Effect.tap(instance.replaced, Effect.logError), "directory replaced" as const)),
@@ -89,7 +89,7 @@ const layers = (config: Config, { environment }: DaemonOptions, memory: StoreMem
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(lastEntry),
-    Layer.provideMerge(OtelSink.layer(environment)),
+    Layer.provideMerge(OtelSink.layer(environment, config.sampling)),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
     Layer.provideMerge(Instance.layer(instancePaths(config), anew))
   )
@@ -118,43 +118,3 @@ export const instancePaths = (config: Config): InstancePaths => ({
 const lastEntry = Layer.effectDiscard(
   Effect.flatMap(AuditLog, (audit) => Effect.addFinalizer(() => Effect.ignore(audit.append([daemonStopped]))))
 )
-
-const announceStart = Effect.fnUntraced(function* (config: Config) {
-  const audit = yield* AuditLog
-  const sink = yield* OtelSink
-  const { crash, markRunning, pid, startedAt } = yield* Instance
-  const expired = yield* sweep().pipe(Effect.orElseSucceed(() => []))
-  const { activeLeases, secretCount } = yield* status
-
-  const facts = [daemonStarted(config.socketPath)]
-  if (crash !== undefined) {
-    const who = crash.pid === undefined ? "the last daemon" : `process ${crash.pid}, started ${crash.startedAt},`
-    const details = `${who} did not stop in order${crash.staleSocket ? "; its socket was removed" : ""}`
-    yield* Effect.logWarning(details)
-    facts.unshift(crashRecovered(details))
-    yield* sink.emit(
-      OtelEvent.daemonCrashRecovered({
-        previousPid: crash.pid,
-        previousStartedAt: crash.startedAt,
-        downtimeMs: audit.lastHeard === undefined ? undefined : startedAt.millis - audit.lastHeard.millis,
-        staleSocket: crash.staleSocket,
-        leasesRestored: activeLeases,
-        leasesExpired: expired.length
-      })
-    )
-  }
-  // On a full disk the daemon still starts: it refuses leases until the cause is gone, and says why.
-  yield* markRunning.pipe(Effect.catch((fault) => Effect.logError(fault.message)))
-  yield* audit.append(facts).pipe(Effect.catch((fault) => Effect.logError(fault.message)))
-  yield* sink.emit(OtelEvent.daemonStarted({ pid, version, socketPath: config.socketPath, activeLeases, secretCount }))
-  yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${config.socketPath}`)
-})
-
-const announceStop = Effect.fnUntraced(function* (reason: string) {
-  const sink = yield* OtelSink
-  const { pid, startedAt } = yield* Instance
-  const { activeLeases } = yield* status
-  const uptimeMs = (yield* Clock.currentTimeMillis) - startedAt.millis
-  yield* Effect.logInfo(`agent-secrets stops (${reason})`)
-  yield* sink.emit(OtelEvent.daemonStopped({ pid, reason, uptimeMs, activeLeases }))
-})

@@ -71,7 +71,8 @@ export const acquire = Effect.fn("acquire")(function* (
   )
 
   const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant)
-  for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl))
-  yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, Duration.toMillis(took)))
+  const durationMs = Duration.toMillis(took)
+  for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
+  yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))
   return { lease, value, replaced }
 })

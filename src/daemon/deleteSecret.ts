@@ -7,8 +7,11 @@
  * finished by asking again.
  */
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { leasesOfSecretRevoked } from "../domain/AuditEntry.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
+import { OtelSink } from "../otel/OtelSink.ts"
 import type { AuditLogError } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -16,12 +19,16 @@ import { SecretStore } from "./SecretStore.ts"
 export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
-  const endLeases = leases.transaction((held) => {
+  const sink = yield* OtelSink
+  const ending = leases.transaction((held) => {
     const ended = held.ofSecret(name)
     for (const lease of ended) held.revoke(lease)
     held.record(leasesOfSecretRevoked(name, ended.length))
-    return Effect.void
+    return Effect.succeed(ended)
   })
+  const endLeases = Effect.flatMap(Effect.timed(ending), ([took, ended]) =>
+    ended.length === 0 ? Effect.void : sink.emit(OtelEvent.leasesRevoked(ended, Duration.toMillis(took), name))
+  )
   yield* secrets
     .remove(name)
     .pipe(Effect.catchTag("SecretNotFound", (notFound) => Effect.andThen(endLeases, Effect.fail(notFound))))

@@ -6,12 +6,15 @@
  * answers, and is reported as it was. What failed is in the audit log too, if that
  * can be written.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { killswitchFailed } from "../domain/AuditEntry.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
+import { OtelSink } from "../otel/OtelSink.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
-import { revokeAll } from "./revokeAll.ts"
+import { endAllLeases } from "./revokeAll.ts"
 import { rotate } from "./rotate.ts"
 import { SecretStore } from "./SecretStore.ts"
 
@@ -31,6 +34,16 @@ export interface KillswitchReport {
 }
 
 export const killswitch = Effect.fn("killswitch")(function* (options: KillswitchOptions) {
+  const sink = yield* OtelSink
+  const [took, report] = yield* Effect.timed(pull(options))
+  const { failures, leasesRevoked, rotated, secretsWiped } = report
+  const counts = { leasesRevoked, secretsRotated: rotated.length, secretsWiped, failures: failures.length }
+  const error = failures.length === 0 ? undefined : "the killswitch could not do all it was to do"
+  yield* sink.emit(OtelEvent.killswitchActivated({ ...counts, durationMs: Duration.toMillis(took) }, error))
+  return report
+})
+
+const pull = Effect.fnUntraced(function* (options: KillswitchOptions) {
   const audit = yield* AuditLog
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
@@ -42,7 +55,7 @@ export const killswitch = Effect.fn("killswitch")(function* (options: Killswitch
       return undefined
     })
 
-  const revokeNow = attempt("revoking the leases", revokeAll())
+  const revokeNow = attempt("revoking the leases", endAllLeases)
   // A lease of a secret that is gone is of no use to anybody.
   let leasesRevoked = options.revokeAll || options.wipeStore ? yield* revokeNow : undefined
   const rotated: Array<string> = []

@@ -5,14 +5,18 @@
  * predecessor did for as long as it ran; here for the last ones revoked. A lease
  * that was replaced is not there any more. The value cannot be taken back.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { leaseRevoked, revokeRefused } from "../domain/AuditEntry.ts"
 import { LeaseNotFound } from "../domain/Lease.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
+import { OtelSink } from "../otel/OtelSink.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 
 export const revoke = Effect.fn("revoke")(function* (leaseId: string) {
   const leases = yield* LeaseRepo
-  return yield* leases.transaction((held) => {
+  const sink = yield* OtelSink
+  const ending = leases.transaction((held) => {
     const lease = held.find(leaseId)
     if (lease !== undefined) {
       held.revoke(lease, leaseRevoked(lease))
@@ -26,4 +30,7 @@ export const revoke = Effect.fn("revoke")(function* (leaseId: string) {
     held.record(revokeRefused(leaseId))
     return Effect.fail(new LeaseNotFound({ leaseId }))
   })
+  const [took, lease] = yield* Effect.timed(ending)
+  yield* sink.emit(OtelEvent.leasesRevoked([lease], Duration.toMillis(took), lease.secretName))
+  return lease
 })

@@ -1,17 +1,28 @@
 /**
- * revokeAll, the killswitch: ends every active lease at once. The secrets stay.
+ * revokeAll: ends every active lease at once. The secrets stay.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { allLeasesRevoked } from "../domain/AuditEntry.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
+import { OtelSink } from "../otel/OtelSink.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 
 /** Gives the number of leases that were active. */
 export const revokeAll = Effect.fn("revokeAll")(function* () {
-  const leases = yield* LeaseRepo
-  return yield* leases.transaction((held) => {
+  const sink = yield* OtelSink
+  const [took, leasesRevoked] = yield* Effect.timed(endAllLeases)
+  const durationMs = Duration.toMillis(took)
+  yield* sink.emit(OtelEvent.killswitchActivated({ leasesRevoked, secretsRotated: 0, failures: 0, durationMs }))
+  return leasesRevoked
+})
+
+/** The same as a step of something larger, which tells of it itself. */
+export const endAllLeases = Effect.flatMap(LeaseRepo, (leases) =>
+  leases.transaction((held) => {
     const active = held.active()
     for (const lease of active) held.revoke(lease)
     held.record(...allLeasesRevoked(active.length))
     return Effect.succeed(active.length)
   })
-})
+)

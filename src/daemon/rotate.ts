@@ -6,12 +6,15 @@
  * but for one line feed at its end, becomes the new value; then nothing of it is
  * given to whoever asked. What is printed never goes into the audit log.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { rotationRefused } from "../domain/AuditEntry.ts"
 import { NoRotationHook, RotationFailed, valueLimit } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
+import { OtelSink } from "../otel/OtelSink.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import type { HookResult } from "./RotationHook.ts"
@@ -30,24 +33,34 @@ export const rotate = Effect.fn("rotate")(function* (name: string) {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const hook = yield* RotationHook
+  const sink = yield* OtelSink
   const { rotateStdout, rotateVia } = yield* Effect.tapError(secrets.get(name), () => record(name, "secret not found"))
   if (rotateVia === "") {
     yield* record(name, "no rotation hook configured")
     return yield* new NoRotationHook({ name })
   }
 
-  const result = yield* hook.run(rotateVia, name)
-  if (result.ending !== "done") {
-    return yield* refuse(name, result.outcome, `rotation hook ${result.ending}`)
+  const [took, result] = yield* Effect.timed(hook.run(rotateVia, name))
+  const tell = (newValue: boolean, leasesOfOldValue: number, error?: string) =>
+    sink.emit(
+      OtelEvent.secretRotated(
+        { secretName: name, newValue, leasesOfOldValue, durationMs: Duration.toMillis(took) },
+        error
+      )
+    )
+  const value = result.ending === "done" ? (rotateStdout ? newValue(result) : Option.some(undefined)) : Option.none()
+  if (Option.isNone(value)) {
+    const reason = result.ending === "done" ? "gave no usable value" : result.ending
+    yield* tell(false, 0, `rotation hook ${reason}`)
+    return yield* refuse(name, result.outcome, `rotation hook ${reason}`)
   }
-  const value = rotateStdout ? newValue(result) : Option.some(undefined)
-  if (Option.isNone(value)) return yield* refuse(name, result.outcome, "rotation hook gave no usable value")
   const at = yield* secrets.rotated(name, result.outcome, value.value)
   const rotated: Rotated = {
     at,
     output: rotateStdout ? "" : printed(result),
     leasesOfOldValue: rotateStdout ? yield* leases.activeCountOfSecret(name) : 0
   }
+  yield* tell(rotateStdout, rotated.leasesOfOldValue)
   return rotated
 })
 

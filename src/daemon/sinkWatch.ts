@@ -1,11 +1,12 @@
 /**
- * The sink, watched from the audit log: events that were lost are counted there, so
- * that whoever misses them can find out that there were some.
+ * The sink and the audit log, each told of what the other cannot take: lost events
+ * are counted in the log, and a log that cannot be written is an event.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { sinkDropped } from "../domain/AuditEntry.ts"
+import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
 import { AuditLog } from "./AuditLog.ts"
 
@@ -26,5 +27,14 @@ export const watchSink = Effect.gen(function* () {
   yield* Effect.sleep(interval).pipe(
     Effect.andThen(Effect.repeat(look, Schedule.spaced(interval))),
     Effect.onExit(() => look)
+  )
+})
+
+/** One event each time the log begins to fail. */
+export const watchAudit = Effect.gen(function* () {
+  const audit = yield* AuditLog
+  const sink = yield* OtelSink
+  return yield* Effect.forever(
+    Effect.flatMap(audit.nextFailure, (reason) => sink.emit(OtelEvent.auditWriteFailed(reason)))
   )
 })

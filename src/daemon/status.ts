@@ -33,6 +33,6 @@ export const condition = Effect.gen(function* () {
       undefined
     )?.createdAt,
     audit: yield* audit.condition,
-    eventsLost: yield* sink.dropped
+    sinks: yield* sink.state
   }
 })

@@ -12,6 +12,8 @@ import * as path from "node:path"
 import type { GoDuration } from "./GoDuration.ts"
 import { minute, parse, second } from "./GoDuration.ts"
 import { standardCapacity } from "./Lease.ts"
+import type { SamplingPolicy } from "./Sampling.ts"
+import { levels, standardSampling } from "./Sampling.ts"
 import type { TtlPolicy } from "./Ttl.ts"
 import { standardPolicy } from "./Ttl.ts"
 
@@ -30,6 +32,8 @@ export interface Config {
   readonly socketAccess: SocketAccess
   /** How long the command that rotates a secret may take. */
   readonly rotationTimeout: GoDuration
+  /** Which events are sent. */
+  readonly sampling: SamplingPolicy
   /** The dead man's switch; undefined if there is none, or it is not enabled. */
   readonly heartbeat: HeartbeatSettings | undefined
 }
@@ -71,8 +75,12 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
 /** The settings where nothing is set; `home` is the home directory. */
 export const standard = (home: string): Config => inDirectory(path.join(home, ".agent-secrets"))
 
-/** Reads the text of a config.json. */
-export const decode = (text: string, home: string): Result.Result<Config, ConfigError> =>
+/** Reads the text of a config.json. What `environment` sets goes before it. */
+export const decode = (
+  text: string,
+  home: string,
+  environment: Readonly<Record<string, string | undefined>> = {}
+): Result.Result<Config, ConfigError> =>
   Result.gen(function* () {
     const parsed = yield* Result.try({
       try: (): unknown => JSON.parse(text),
@@ -98,6 +106,7 @@ export const decode = (text: string, home: string): Result.Result<Config, Config
       leaseCapacity: yield* countAt(settings, "max_active_leases", base.leaseCapacity),
       socketAccess: yield* socketAccessIn(settings),
       rotationTimeout: yield* durationAt(settings, "rotation_timeout", base.rotationTimeout),
+      sampling: yield* samplingIn(settings, environment),
       heartbeat: yield* heartbeatIn(settings)
     }
     if (config.ttl.maximum < config.ttl.default) {
@@ -118,6 +127,7 @@ const inDirectory = (directory: string): Config => ({
   leaseCapacity: standardCapacity,
   socketAccess: { mode: 0o600 },
   rotationTimeout: 30n * second,
+  sampling: standardSampling,
   heartbeat: undefined
 })
 
@@ -212,6 +222,27 @@ const socketAccessIn = (settings: Settings): Result.Result<SocketAccess, ConfigE
     ? wrong("socket_group is required when socket_mode is 0660")
     : Result.succeed({ mode: 0o660, group })
 }
+
+const samplingIn = (
+  settings: Settings,
+  environment: Readonly<Record<string, string | undefined>>
+): Result.Result<SamplingPolicy, ConfigError> =>
+  Result.gen(function* () {
+    const events = yield* membersOf(settings.get("events") ?? {}, "events")
+    const levelInEnvironment = environment["AGENT_SECRETS_EVENTS_MIN_LEVEL"]
+    const given = levelInEnvironment ?? events.get("min_level") ?? standardSampling.minLevel
+    const minLevel = levels.find((level) => level === given)
+    if (minLevel === undefined) {
+      const name = levelInEnvironment === undefined ? "events.min_level" : "AGENT_SECRETS_EVENTS_MIN_LEVEL"
+      return yield* wrong(`${name} must be one of ${levels.join(", ")}`)
+    }
+    const inEnvironment = environment["AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE"]
+    const name = inEnvironment === undefined ? "events.debug_per_minute" : "AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE"
+    const debugPerMinute = Number(inEnvironment ?? events.get("debug_per_minute") ?? standardSampling.debugPerMinute)
+    return Number.isSafeInteger(debugPerMinute) && debugPerMinute >= 0
+      ? { minLevel, debugPerMinute }
+      : yield* wrong(`${name} must be a whole number`)
+  })
 
 const heartbeatIn = (settings: Settings): Result.Result<HeartbeatSettings | undefined, ConfigError> =>
   Result.gen(function* () {

@@ -209,7 +209,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
 
   /** Beyond the predecessor's status, whose members stay as they are. */
   "daemon.status": Effect.fnUntraced(function* () {
-    const { activeLeases, audit, eventsLost, expiredLeases, oldestLease, unreadableLeases } = yield* condition
+    const { activeLeases, audit, expiredLeases, oldestLease, sinks, unreadableLeases } = yield* condition
     return {
       pid: daemon.pid,
       version,
@@ -222,7 +222,14 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
         oldest: oldestLease?.text
       },
       audit: { entries: audit.seq, size: audit.size, archives: audit.archives, failure: audit.failure },
-      events: { lost: eventsLost }
+      sinks: sinks.map(({ dropped, kind, lastFailure, queued, sent, target }) => ({
+        kind,
+        target,
+        sent,
+        dropped,
+        queued,
+        last_failure: lastFailure
+      }))
     }
   }),
 

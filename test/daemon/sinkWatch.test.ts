@@ -13,7 +13,11 @@ import { OtelSink } from "../../src/otel/OtelSink.ts"
 describe("watchSink", () => {
   it.effect("tells what was lost since it last told, a minute later or at the end", () => {
     let lost = 0
-    const losing = Layer.succeed(OtelSink, { emit: () => Effect.void, dropped: Effect.sync(() => lost) })
+    const losing = Layer.succeed(OtelSink, {
+      emit: () => Effect.void,
+      dropped: Effect.sync(() => lost),
+      state: Effect.succeed([])
+    })
     const told = Effect.map(
       AuditLog.use((audit) => audit.tail(10)),
       (entries) => entries.map(({ action, details, success }) => `${action} ${success}: ${details}`)

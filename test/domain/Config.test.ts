@@ -33,6 +33,7 @@ describe("standard", () => {
       leasesPath: "/home/somebody/.agent-secrets/leases.json",
       ttl: { default: hour, maximum: 24n * hour },
       leaseCapacity: 300_000,
+      sampling: { minLevel: "info", debugPerMinute: 12 },
       auditRotation: { maxSize: 10_000_000, maxFiles: 5 },
       socketAccess: { mode: 0o600 },
       rotationTimeout: 30n * second,
@@ -106,6 +107,19 @@ describe("decode", () => {
     assert.deepStrictEqual(read({ ...settings, audit_max_files: 2 }).auditRotation, { maxSize: bytes, maxFiles: 2 })
   })
 
+  it("reads which events are sent, and the environment goes before the file", () => {
+    const settings = JSON.stringify({ events: { min_level: "debug", debug_per_minute: 0 } })
+    const sampling = (environment: Record<string, string>) =>
+      Result.getOrThrow(decode(settings, home, environment)).sampling
+    assert.deepStrictEqual(sampling({}), { minLevel: "debug", debugPerMinute: 0 })
+    assert.deepStrictEqual(
+      sampling({ AGENT_SECRETS_EVENTS_MIN_LEVEL: "error", AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE: "60" }),
+      { minLevel: "error", debugPerMinute: 60 }
+    )
+    const wrong = Result.getOrThrow(Result.flip(decode("{}", home, { AGENT_SECRETS_EVENTS_MIN_LEVEL: "loud" })))
+    assert.strictEqual(wrong.message, "config: AGENT_SECRETS_EVENTS_MIN_LEVEL must be one of debug, info, warn, error")
+  })
+
   const notASize = `must be a size like "10MB", or a number of bytes, of at least 4096`
   const notADuration = `must be a duration like "1h30m", or a number of nanoseconds`
   it.each([
@@ -132,6 +146,9 @@ describe("decode", () => {
     [`{"audit_max_size":-5}`, `config: audit_max_size ${notASize}`],
     [`{"audit_max_size":"10 MiB"}`, `config: audit_max_size ${notASize}`],
     [`{"audit_max_size":true}`, `config: audit_max_size ${notASize}`],
+    [`{"events":{"min_level":"trace"}}`, "config: events.min_level must be one of debug, info, warn, error"],
+    [`{"events":{"debug_per_minute":-1}}`, "config: events.debug_per_minute must be a whole number"],
+    [`{"events":[]}`, "config: events must hold a JSON object"],
     [`{"audit_max_files":0}`, "config: audit_max_files must be a whole number above 0"],
     [`{"audit_max_files":"5"}`, "config: audit_max_files must be a whole number above 0"],
     [`{"default_lease_ttl":"25h"}`, "config: max_lease_ttl must be >= default_lease_ttl"]

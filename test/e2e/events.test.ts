@@ -24,7 +24,7 @@ const standIn = Effect.fnUntraced(function* (script: string) {
       .split("\n")
       .filter((line) => line !== "")
       .map((line) => JSON.parse(line))
-  return { env: { PATH: `${directory}:/usr/bin:/bin` }, read }
+  return { env: { PATH: `${directory}:/usr/bin:/bin`, AGENT_SECRETS_EVENTS_MIN_LEVEL: "debug" }, read }
 })
 
 const recording = 'cat >> "$EVENTS"; echo >> "$EVENTS"; echo \'{"ok":true}\''
