@@ -189,7 +189,8 @@ describe("acquire", () => {
         replacedLeaseId: first.lease.id,
         secretName: "db",
         clientId: "worker",
-        ttlSeconds: 3600
+        ttlSeconds: 3600,
+        durationMs: 0
       })
       assert.notInclude(JSON.stringify(events), "open sesame")
     }).pipe(Effect.provide(world(events)))

@@ -1,0 +1,119 @@
+/**
+ * Every event is what its definition says, and no definition has room for a value.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import { TestClock } from "effect/testing"
+import { deleteSecret } from "../../src/daemon/deleteSecret.ts"
+import { killswitch } from "../../src/daemon/killswitch.ts"
+import { revoke } from "../../src/daemon/revoke.ts"
+import { revokeAll } from "../../src/daemon/revokeAll.ts"
+import { rotate } from "../../src/daemon/rotate.ts"
+import { RotationHook } from "../../src/daemon/RotationHook.ts"
+import { sweep } from "../../src/daemon/sweep.ts"
+import { second } from "../../src/domain/GoDuration.ts"
+import * as OtelEvent from "../../src/otel/OtelEvent.ts"
+import { addSecret, take, world } from "../support/world.ts"
+
+const value = "a value that is in no event"
+
+/** Everything that happens to leases and secrets, and the events of it. */
+const everything = (told: Array<OtelEvent.OtelEvent>, ending: "done" | "timed out" = "done") =>
+  Effect.gen(function* () {
+    yield* addSecret("db", value, "the command")
+    const { lease } = yield* take("db", "worker")
+    yield* take("db", "worker")
+    yield* take("db", "short", second)
+    yield* TestClock.adjust("2 seconds")
+    yield* sweep()
+    yield* Effect.ignore(revoke(lease.id))
+    const other = yield* take("db", "other")
+    yield* revoke(other.lease.id)
+    yield* Effect.ignore(rotate("db"))
+    yield* revokeAll()
+    yield* take("db", "worker")
+    yield* deleteSecret("db")
+    yield* addSecret("db", value, "the command")
+    yield* killswitch({ revokeAll: true, rotateAll: true, wipeStore: true })
+    told.push(
+      OtelEvent.daemonStarted({
+        pid: 1,
+        version: "1",
+        socketPath: "/s",
+        activeLeases: 0,
+        secretCount: 0,
+        auditSeq: 1,
+        auditHash: "x"
+      }),
+      OtelEvent.daemonStopped({ pid: 1, reason: "x", uptimeMs: 1, activeLeases: 0, auditSeq: 1, auditHash: "x" }),
+      OtelEvent.daemonCrashRecovered({
+        previousPid: undefined,
+        staleSocket: true,
+        leasesRestored: 0,
+        leasesExpired: 0
+      }),
+      OtelEvent.auditWriteFailed("the disk is full"),
+      OtelEvent.sinkDropped(3)
+    )
+  }).pipe(
+    Effect.provide(
+      Layer.provideMerge(
+        world(told),
+        RotationHook.layerMemory(() => ({
+          stdout: Buffer.from(value),
+          stderr: new Uint8Array(),
+          ending,
+          outcome: "exit status 0"
+        }))
+      )
+    )
+  )
+
+describe("events", () => {
+  it.effect("are each emitted, as their definitions say, and none holds a value", () => {
+    const told: Array<OtelEvent.OtelEvent> = []
+    return Effect.gen(function* () {
+      yield* everything(told)
+      const definitions = Object.values(OtelEvent.events)
+      assert.deepStrictEqual(
+        [...new Set(told.map(({ action }) => action))].toSorted(),
+        definitions.map(({ action }) => action).toSorted()
+      )
+      for (const event of told) {
+        const definition = definitions.find(({ action }) => action === event.action)
+        const decoded = Schema.decodeUnknownSync(Schema.Struct({ ...definition?.metadata.fields }))(event.metadata, {
+          onExcessProperty: "error"
+        })
+        assert.deepStrictEqual(Object(decoded), event.metadata)
+        assert.deepStrictEqual(
+          [event.component, event.level],
+          [definition?.component, event.success ? definition?.level : "error"]
+        )
+        assert.strictEqual(event.success, event.error === undefined)
+      }
+      assert.notInclude(JSON.stringify(told), value)
+    })
+  })
+
+  it.effect("that failed are errors with a reason", () => {
+    const told: Array<OtelEvent.OtelEvent> = []
+    return Effect.gen(function* () {
+      yield* everything(told, "timed out")
+      const failed = told
+        .filter(({ success }) => !success)
+        .map(({ action, error, level }) => `${action} ${level}: ${error}`)
+      assert.include(failed, "secret.rotated error: rotation hook timed out")
+      assert.include(failed, "killswitch.activated error: the killswitch could not do all it was to do")
+      assert.include(failed, "audit.write_failed error: the disk is full")
+    })
+  })
+
+  it("have dotted names in lower case and metadata in camel case", () => {
+    for (const { action, metadata } of Object.values(OtelEvent.events)) {
+      assert.match(action, /^[a-z]+\.[a-z_]+$/)
+      for (const name of Object.keys(metadata.fields)) assert.match(name, /^[a-z][a-zA-Z]*$/)
+    }
+  })
+})
