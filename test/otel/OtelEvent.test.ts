@@ -6,6 +6,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import { document, renewed } from "../../scripts/eventsTable.ts"
 import { deleteSecret } from "../../src/daemon/deleteSecret.ts"
 import { killswitch } from "../../src/daemon/killswitch.ts"
 import { revoke } from "../../src/daemon/revoke.ts"
@@ -115,5 +117,11 @@ describe("events", () => {
       assert.match(action, /^[a-z]+\.[a-z_]+$/)
       for (const name of Object.keys(metadata.fields)) assert.match(name, /^[a-z][a-zA-Z]*$/)
     }
+  })
+
+  it("are in the docs as they are here", () => {
+    const text = fs.readFileSync(document, "utf8")
+    assert.strictEqual(text, renewed(text), "npm run docs")
+    for (const { action } of Object.values(OtelEvent.events)) assert.include(text, `| \`${action}\` |`)
   })
 })

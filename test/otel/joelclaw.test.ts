@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Schedule from "effect/Schedule"
+import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { findJoelclaw } from "../../src/otel/findJoelclaw.ts"
@@ -178,6 +179,34 @@ describe("events through joelclaw", () => {
         })
       )
       assert.strictEqual(recorded(directory).filter(({ level }) => level === "debug").length, 12)
+    })
+  )
+})
+
+describe("a joelclaw that comes later", () => {
+  it.effect("is found, and gets the daemon's start but not what came between", () =>
+    Effect.gen(function* () {
+      const { command, directory } = yield* standIn(recording)
+      fs.renameSync(command, `${command}.away`)
+      const program = Effect.gen(function* () {
+        const { emit, state } = yield* OtelSink
+        yield* emit({ ...event(1), action: "daemon.started", component: "daemon" })
+        yield* emit(event(2))
+        yield* TestClock.adjust("29 seconds")
+        fs.renameSync(`${command}.away`, command)
+        assert.isUndefined((yield* state)[0]?.target)
+        yield* TestClock.adjust("1 second")
+        const waiting = eventually(
+          () => recorded(directory).length,
+          (count) => count === 1
+        )
+        yield* TestClock.withLive(waiting)
+        assert.deepStrictEqual((yield* state)[0]?.target, command)
+        assert.strictEqual(recorded(directory)[0]?.["action"], "daemon.started")
+      })
+      const environment = { JOELCLAW_BIN: command, PATH: "/usr/bin:/bin" }
+      const layer = OtelSink.layer(environment, { minLevel: "debug", debugPerMinute: 12 })
+      yield* Effect.provide(program, Layer.provide(layer, NodeServices.layer))
     })
   )
 })

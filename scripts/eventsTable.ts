@@ -1,0 +1,64 @@
+/**
+ * The tables of docs/events.md, made from the definitions in src/otel, so that they
+ * cannot say anything else.
+ *
+ *     node scripts/eventsTable.ts    writes docs/events.md anew
+ */
+import * as SchemaAST from "effect/SchemaAST"
+import { readFileSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { events } from "../src/otel/OtelEvent.ts"
+
+export const document = fileURLToPath(new URL("../docs/events.md", import.meta.url))
+
+const begins = "<!-- made by `npm run docs`: -->"
+const ends = "<!-- until here -->"
+
+const typeOf = (ast: SchemaAST.AST): string => {
+  if (SchemaAST.isString(ast)) return "text"
+  if (SchemaAST.isBoolean(ast)) return "true or false"
+  if (SchemaAST.isArrays(ast)) return "texts"
+  if (SchemaAST.isUnion(ast)) return typeOf(ast.types.filter((one) => !SchemaAST.isUndefined(one))[0] ?? ast)
+  return "number"
+}
+
+const descriptionOf = (ast: SchemaAST.AST): string => {
+  const own = ast.annotations?.["description"]
+  if (typeof own === "string") return own
+  return SchemaAST.isUnion(ast) ? (ast.types.map(descriptionOf).find((text) => text !== "") ?? "") : checksOf(ast)
+}
+
+/** A description that was given to a schema with a check stands with the check. */
+const checksOf = (ast: SchemaAST.AST): string => {
+  const described = ast.checks
+    ?.map(({ annotations }) => annotations?.["description"])
+    .find((text) => typeof text === "string")
+  return typeof described === "string" ? described : ""
+}
+
+export const tables = (): string => {
+  const rows = Object.values(events)
+  const overview = rows.map(({ action, level, summary }) => `| \`${action}\` | ${level} | ${summary} |`)
+  const each = rows.flatMap(({ action, metadata }) => {
+    const fields = Object.entries<{ readonly ast: SchemaAST.AST }>(metadata.fields)
+    if (fields.length === 0) return []
+    return [
+      "",
+      `### ${action}`,
+      "",
+      "| attribute | type | what it is |",
+      "|---|---|---|",
+      ...fields.map(([name, { ast }]) => `| \`${name}\` | ${typeOf(ast)} | ${descriptionOf(ast)} |`)
+    ]
+  })
+  return ["| event | level | when |", "|---|---|---|", ...overview, ...each].join("\n")
+}
+
+/** The document with the tables as they are now. */
+export const renewed = (text: string): string => {
+  const [before = ""] = text.split(begins)
+  const [, after = ""] = text.split(ends)
+  return `${before}${begins}\n\n${tables()}\n\n${ends}${after}`
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(document, renewed(readFileSync(document, "utf8")))
