@@ -1,0 +1,12 @@
+/**
+ * `npm run bench`: all benchmarks, or those that are named. Each measures its floor in
+ * the same run.
+ */
+const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
+  sink: () => import("./sink.ts")
+}
+
+const named = process.argv.slice(2)
+for (const [name, run] of Object.entries(benchmarks)) {
+  if (named.length === 0 || named.includes(name)) await run()
+}
