@@ -18,7 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
-import { chainedFromLine, genesis, link, sha256 } from "../domain/AuditChain.ts"
+import { chainedFromLine, genesis, isChained, link, sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../domain/AuditEntry.ts"
 import { auditDamaged, fileMended, fromLine, toLine } from "../domain/AuditEntry.ts"
 import { standardRotation } from "../domain/Config.ts"
@@ -74,7 +74,7 @@ export class AuditLog extends Context.Service<
     readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
     /** The last `count` entries, or those in about `length` characters, oldest first. Lines that are not entries are passed over. */
     readonly tail: (count: number, length?: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
-    /** The chained entries behind a position, oldest first; none if this log does not have that position. */
+    /** The entries behind a position, whoever wrote them, oldest first; none if this log does not have that position. */
     readonly since: (
       position: Pick<AuditPosition, "seq" | "line">
     ) => Effect.Effect<Option.Option<ReadonlyArray<AuditEntry>>, AuditLogError>
@@ -125,11 +125,14 @@ export class AuditLog extends Context.Service<
           const youngest = Option.getOrUndefined(chainedFromLine(lastLineOf(archive)))
           if (youngest !== undefined && youngest.seq > released) return false
           first = Math.max(first, (youngest?.seq ?? 0) + 1)
+          // Before the file goes: or a crash in between would look as if somebody had taken it.
+          writeHead({ seq: last.seq, hash: last.line, first })
           return true
         }
 
         const rotateIfFull = Effect.fnUntraced(function* (more: number) {
-          if (log.size() === 0 || log.size() + more <= rotation.maxSize) return
+          // The first entry of the chain seals what stands before it in its file, so it stays with that.
+          if (head.seq === 0 || log.size() === 0 || log.size() + more <= rotation.maxSize) return
           const failure = yield* Effect.flip(log.rotate(rotation.maxFiles, mayGo)).pipe(
             Effect.orElseSucceed(() => undefined)
           )
@@ -189,11 +192,12 @@ export class AuditLog extends Context.Service<
           const entries: Array<AuditEntry> = []
           let isThere = position.seq === 0
           yield* log.backwards((line) => {
-            const entry = chainedFromLine(line)
-            if (Option.isNone(entry)) return true
-            if (entry.value.seq > position.seq) entries.push(entry.value)
-            else isThere = entry.value.seq === position.seq && sha256(`${line}\n`) === position.line
-            return entry.value.seq > position.seq
+            const entry = Option.getOrUndefined(fromLine(line))
+            if (entry === undefined) return true
+            const isBehind = !isChained(entry) || entry.seq > position.seq
+            if (isBehind) entries.push(entry)
+            else isThere = entry.seq === position.seq && sha256(`${line}\n`) === position.line
+            return isBehind
           })
           return isThere ? Option.some(entries.toReversed()) : Option.none()
         }, Effect.mapError(readFailed))
@@ -269,7 +273,8 @@ const readFailed = (cause: FileFault) => new AuditLogError({ operation: "read", 
 
 const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> => {
   if (torn === undefined) return []
-  const what = torn.savedAs === undefined ? "a line feed was missing" : `saved as ${torn.savedAs}`
+  const cutOff = torn.savedAs === undefined ? "cut off, and there was no room to keep it" : `saved as ${torn.savedAs}`
+  const what = torn.isMended === "completed" ? "a line feed was missing" : cutOff
   return [fileMended(`the last line of the audit log was torn after ${torn.bytes} bytes: ${what}`)]
 }
 

@@ -10,13 +10,14 @@
  * Where the log is another one by now, moved away or cut short, its entries that
  * are younger than the binding are replayed. Where leases.json is gone, cannot be
  * read or is an older one, the log tells everything. Where the log ends with entries
- * of the predecessor, that wrote leases.json last; it alone counts, and its leases are
- * copied into the log.
+ * of the predecessor, that wrote leases.json last; it counts, and its leases are copied
+ * into the log.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -24,9 +25,9 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
 import { dirname } from "node:path"
-import { sha256 } from "../domain/AuditChain.ts"
+import { isChained, sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry } from "../domain/AuditEntry.ts"
-import { fileMended, leasesAdopted } from "../domain/AuditEntry.ts"
+import { fileMended, isOfStart, leasesAdopted } from "../domain/AuditEntry.ts"
 import { stringify } from "../domain/goText.ts"
 import type { Lease } from "../domain/Lease.ts"
 import { fromRow, Row, toRow } from "../domain/Lease.ts"
@@ -88,35 +89,30 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   const known = yield* readBindings(leasesPath)
   const found = contents === undefined || inFile === undefined ? absent : sha256(contents)
   const bound = known.findLast((one) => one.leases === found)
-  const { entries, isWhole } = yield* entriesAfter(bound, inFile === undefined && known.length > 0)
+  const { binding: placed, isBehind, leases } = yield* leasesNow({ inFile, hash: found, bound, known })
 
-  if (bound === undefined && inFile !== undefined && !audit.isOurs) {
-    // From here on the log alone tells which leases there are. If it cannot be written now, the next start does it.
-    yield* Effect.ignore(audit.append(leasesAdopted(inFile)))
-  }
-
-  /** The binding of the leases.json that is on the disk: it stays in the side file until another one is there. */
-  let current = bound ?? binding(found, yield* audit.position)
+  /** What the side file says of the leases.json that is on the disk; it stays there until another one is. */
+  let current: ReadonlyArray<Binding> = placed === undefined ? known.slice(-1) : [placed]
   let written = 0
   const one = yield* Semaphore.make(1)
-  if (bound === undefined) {
-    // What is on the disk now is where our log begins to count. A full disk is no reason not to start.
-    yield* writeBindings(leasesPath, [current]).pipe(Effect.catch((fault) => Effect.logWarning(fault.message)))
+  if (placed !== undefined && placed !== bound) {
+    // A full disk is no reason not to start.
+    yield* writeBindings(leasesPath, current).pipe(Effect.catch((fault) => Effect.logWarning(fault.message)))
   }
-  if (isWhole) yield* audit.release(current.seq)
+  if (placed !== undefined) yield* audit.release(placed.seq)
   return {
-    leases: replay(inFile ?? [], entries),
+    leases,
     unreadable,
-    behind: entries.length > 0 || !isWhole,
+    behind: isBehind,
     write: Effect.fn("LeaseCheckpoint.write")(
       function* ({ leases, position, sequence }: Snapshot) {
         if (sequence < written) return
         const { hash, pieces } = yield* encode(leases)
         const next = binding(hash, position)
         yield* directory.check
-        yield* writeBindings(leasesPath, [current, next])
+        yield* writeBindings(leasesPath, [...current, next])
         yield* replaceFile(leasesPath, pieces)
-        current = next
+        current = [next]
         written = sequence
         yield* audit.release(next.seq)
       },
@@ -126,18 +122,65 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   }
 })
 
-/** What the log says happened after a checkpoint, and whether that is all of it. */
-const entriesAfter = Effect.fnUntraced(function* (bound: Binding | undefined, isGone: boolean) {
+/** What a start finds: the leases of the file, if any, its hash, and what the side file says. */
+interface FoundLeases {
+  readonly inFile: ReadonlyArray<Lease> | undefined
+  readonly hash: string
+  readonly bound: Binding | undefined
+  readonly known: ReadonlyArray<Binding>
+}
+
+/** The leases there are, and how much of the log the file on the disk accounts for; undefined if that cannot be said. */
+interface LeasesNow {
+  readonly leases: ReadonlyArray<Lease>
+  readonly binding: Binding | undefined
+  /** Whether leases.json has to be written. */
+  readonly isBehind: boolean
+}
+
+const leasesNow = Effect.fnUntraced(function* ({
+  bound,
+  hash,
+  inFile,
+  known
+}: FoundLeases): Effect.fn.Return<LeasesNow, AuditLogError, AuditLog> {
   const audit = yield* AuditLog
-  if (bound === undefined) {
-    const counts = isGone || audit.isOurs
-    return { entries: counts ? yield* audit.tail(replayedAtMost) : [], isWhole: !counts }
+  if (bound !== undefined) {
+    const since = yield* audit.since(bound)
+    if (Option.isSome(since)) {
+      return { leases: replay(inFile ?? [], since.value), binding: bound, isBehind: since.value.length > 0 }
+    }
+    const from = Option.getOrElse(parse(bound.at), () => zero).millis
+    const younger = (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
+    return { leases: replay(inFile ?? [], younger), binding: undefined, isBehind: true }
   }
-  const since = yield* audit.since(bound)
-  if (Option.isSome(since)) return { entries: since.value, isWhole: true }
-  const from = Option.getOrElse(parse(bound.at), () => zero).millis
-  const entries = (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
-  return { entries, isWhole: false }
+  if (inFile !== undefined && !audit.isOurs) return yield* adopt(inFile, hash, known)
+  if (audit.isOurs || known.length > 0) {
+    // A file that is not the one we wrote last counts only where nothing tells which one that was.
+    const base = known.length === 0 ? (inFile ?? []) : []
+    return { leases: replay(base, yield* audit.tail(replayedAtMost)), binding: undefined, isBehind: true }
+  }
+  return { leases: [], binding: binding(hash, yield* audit.position), isBehind: false }
+})
+
+/**
+ * Takes over what the predecessor left. It began with a leases.json that may have been some milliseconds behind our log: what
+ * we had answered for in between still holds. All of it is copied into the log, which from then on alone tells which leases
+ * there are; if that cannot be written, the next start does it.
+ */
+const adopt = Effect.fnUntraced(function* (inFile: ReadonlyArray<Lease>, hash: string, known: ReadonlyArray<Binding>) {
+  const audit = yield* AuditLog
+  const [older] = known
+  const since = older === undefined ? Option.none() : yield* audit.since(older)
+  const entries = Option.getOrElse(since, () => [])
+  const last = entries.findLast((entry) => isChained(entry) && !isOfStart(entry))
+  const wrote = last === undefined ? zero.millis : timeOf(last)
+  const ours = inFile.filter(({ createdAt }) => createdAt.millis <= wrote)
+  const theirs = inFile.filter(({ createdAt }) => createdAt.millis > wrote)
+  const leases = [...replay(ours, entries), ...theirs]
+  const before = binding(hash, yield* audit.position)
+  const copied = yield* Effect.exit(audit.append(leasesAdopted(leases)))
+  return { leases, binding: Exit.isSuccess(copied) ? before : undefined, isBehind: true }
 })
 
 const timeOf = (entry: AuditEntry): number => Option.getOrElse(parse(entry.timestamp), () => zero).millis

@@ -12,6 +12,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { readIfPresent } from "./durableFile.ts"
+import { sameDirectory } from "./sameDirectory.ts"
 
 const AuditHead = Schema.Struct({
   /** The number of the last entry that was acknowledged. */
@@ -37,39 +38,40 @@ export const readHead = (auditPath: string): Effect.Effect<Option.Option<AuditHe
 /** Always this long, so that a shorter one leaves nothing of a longer one. */
 const length = 160
 
-const { O_CREAT, O_NOFOLLOW, O_WRONLY } = fs.constants
+const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = fs.constants
 
-/** Writes the file over and over, in the directory that was there at first. */
-export const openHead = (auditPath: string) => {
+/** Writes the file over and over, in the directory that was there at first; what is no regular file is not written to. */
+export const openHead = Effect.fnUntraced(function* (auditPath: string) {
   const path = headPath(auditPath)
-  const open = () => fs.openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW, 0o600)
-  return Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => ({ fd: attemptOpen(open), inode: inodeOf(path) })),
-      ({ fd }) => Effect.sync(() => fd !== undefined && fs.closeSync(fd))
-    ),
-    (file) => (head: AuditHead) => {
-      // Looking costs some microseconds; a file that was removed would else be written where nobody finds it.
-      const inode = inodeOf(path)
-      if (file.fd === undefined || inode !== file.inode) {
-        if (!fs.existsSync(dirname(path))) return
-        if (file.fd !== undefined) fs.closeSync(file.fd)
-        file.fd = attemptOpen(open)
-        file.inode = inodeOf(path)
-      }
-      if (file.fd === undefined) return
-      try {
-        fs.writeSync(file.fd, `${JSON.stringify(head).padEnd(length - 1)}\n`, 0)
-      } catch {
-        // It stays behind the log, which is what it may be.
-      }
-    }
+  const directory = yield* sameDirectory(dirname(path))
+  const file = yield* Effect.acquireRelease(
+    Effect.sync(() => ({ fd: openRegular(path), inode: inodeOf(path) })),
+    ({ fd }) => Effect.sync(() => fd !== undefined && fs.closeSync(fd))
   )
-}
+  return (head: AuditHead): void => {
+    // Looking costs some microseconds; a file that was removed would else be written where nobody finds it.
+    if (file.fd === undefined || inodeOf(path) !== file.inode) {
+      if (directory.look() !== "same") return
+      if (file.fd !== undefined) fs.closeSync(file.fd)
+      file.fd = openRegular(path)
+      file.inode = inodeOf(path)
+    }
+    if (file.fd === undefined) return
+    try {
+      fs.writeSync(file.fd, `${JSON.stringify(head).padEnd(length - 1)}\n`, 0)
+    } catch {
+      // It stays behind the log, which is what it may be.
+    }
+  }
+})
 
-const attemptOpen = (open: () => number): number | undefined => {
+const openRegular = (path: string): number | undefined => {
   try {
-    return open()
+    // Not to wait for the reader of a pipe.
+    const fd = fs.openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
+    if (fs.fstatSync(fd).isFile()) return fd
+    fs.closeSync(fd)
+    return undefined
   } catch {
     return undefined
   }

@@ -14,7 +14,7 @@ import { basename } from "node:path"
 import { createInterface } from "node:readline"
 import type { ChainedEntry, ChainHead } from "../domain/AuditChain.ts"
 import { chainedFromLine, genesis, sha256 } from "../domain/AuditChain.ts"
-import { fromLine } from "../domain/AuditEntry.ts"
+import { fromLine, isOfAdoption, isOfStart } from "../domain/AuditEntry.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { parse } from "../domain/Timestamp.ts"
 import type { AuditHead } from "./auditHead.ts"
@@ -25,7 +25,7 @@ export interface AuditStart {
   readonly head: ChainHead
   /** The last chained entry; undefined in a log that has none. */
   readonly last: LastEntry | undefined
-  /** Whether the last line of the log is a chained entry. */
+  /** Whether nobody else ran since our last entry, those of a start that came to nothing aside. */
   readonly isOurs: boolean
   /** The time of the last entry, whoever wrote it; undefined where there is none. */
   readonly lastHeard: Timestamp | undefined
@@ -53,27 +53,33 @@ interface Found {
 export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known: Option.Option<AuditHead>) {
   let found: Found | undefined
   let foreign = 0
+  let isOurs: boolean | undefined
   let lastHeard: Timestamp | undefined
   yield* log.backwards((line, file, start) => {
     lastHeard ??= Option.getOrUndefined(Option.flatMap(fromLine(line), ({ timestamp }) => parse(timestamp)))
     const entry = Option.getOrUndefined(chainedFromLine(line))
-    if (entry === undefined) foreign += 1
-    else found = { entry, line: sha256(`${line}\n`), file, start }
-    return found === undefined
+    if (entry === undefined) isOurs ??= false
+    else if (!isOfStart(entry)) isOurs ??= !isOfAdoption(entry)
+    if (found === undefined && entry === undefined) foreign += 1
+    if (entry !== undefined) found ??= { entry, line: sha256(`${line}\n`), file, start }
+    return found === undefined || isOurs === undefined
   })
   const head = yield* headOf(log, found, foreign)
   const last = found && { seq: found.entry.seq, line: found.line, timestamp: found.entry.timestamp }
-  const isOurs = found !== undefined && foreign === 0
   const first = Option.isSome(known) ? known.value.first : yield* oldestSeq(log, found)
   const stored = Option.getOrUndefined(known)
+  const rest = { last, isOurs: isOurs ?? false, lastHeard, first }
   if (stored !== undefined && stored.seq > head.seq) {
     const missing = stored.seq - head.seq
     const damage = `${missing} entries that were acknowledged are missing at its end, from number ${head.seq + 1} on`
-    return { head: { seq: stored.seq, hash: stored.hash }, last, isOurs, lastHeard, first, damage } satisfies AuditStart
+    return { ...rest, head: { seq: stored.seq, hash: stored.hash }, damage } satisfies AuditStart
   }
-  const changed = stored !== undefined && stored.seq === last?.seq && stored.hash !== last.line
-  const damage = changed ? `its last entry, number ${stored.seq}, was changed` : undefined
-  return { head, last, isOurs, lastHeard, first, damage } satisfies AuditStart
+  if (stored !== undefined && stored.seq === last?.seq && stored.hash !== last.line) {
+    const damage = `its last entry, number ${stored.seq}, was changed`
+    // What was written is continued, not what is there now: so it shows for ever.
+    return { ...rest, head: { seq: stored.seq, hash: stored.hash }, damage } satisfies AuditStart
+  }
+  return { ...rest, head, damage: undefined } satisfies AuditStart
 })
 
 const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefined, foreign: number) {

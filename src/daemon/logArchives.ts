@@ -60,12 +60,13 @@ export class LogArchives {
   }
 }
 
-/** The numbers of a log's archives, youngest first. */
+/** The numbers of a log's archives, youngest first. What is no file is none: to read a pipe would be to wait. */
 export const numbersBeside = (log: string): ReadonlyArray<number> => {
   const prefix = `${path.basename(log)}.`
   return fs
     .readdirSync(path.dirname(log))
     .filter((name) => name.startsWith(prefix) && /^[1-9]\d{0,5}$/.test(name.slice(prefix.length)))
     .map((name) => Number(name.slice(prefix.length)))
+    .filter((number) => fs.statSync(`${log}.${number}`, { throwIfNoEntry: false })?.isFile() === true)
     .toSorted((a, b) => a - b)
 }

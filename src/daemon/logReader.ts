@@ -47,7 +47,7 @@ export const lastLineOf = (path: string): string => {
   const file = openArchive(path)
   if (file === undefined) return ""
   try {
-    const piece = Buffer.alloc(Math.min(lastLineLength, file.size))
+    const piece = Buffer.alloc(Math.min(longestLine, file.size))
     fs.readSync(file.fd, piece, 0, piece.length, file.size - piece.length)
     const end = piece.lastIndexOf(lineFeed)
     return end < 0 ? "" : piece.toString("utf8", piece.lastIndexOf(lineFeed, end - 1) + 1, end)
@@ -57,33 +57,46 @@ export const lastLineOf = (path: string): string => {
 }
 
 /** Longer than any entry: two names of 16 KiB, each byte of them escaped to six. */
-const lastLineLength = 256 * 1024
+const longestLine = 256 * 1024
 
+/** An archive, if it is there and a file; to open a pipe would be to wait for whoever writes into it. */
 const openArchive = (path: string): Readable | undefined => {
-  if (!fs.existsSync(path)) return undefined
-  const fd = fs.openSync(path, fs.constants.O_RDONLY)
+  if (fs.statSync(path, { throwIfNoEntry: false })?.isFile() !== true) return undefined
+  const fd = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
   return { fd, size: fs.fstatSync(fd).size }
 }
 
 /** Tells whether the reading goes on before the beginning of the file. */
 const readFile = Effect.fnUntraced(function* (path: string, { fd, size }: Readable, take: Lines) {
-  let rest: Buffer = Buffer.alloc(0)
+  /** The end of a line whose beginning was not read yet, its last piece first. */
+  let rest: Array<Buffer> = []
+  let restLength = 0
+  let isEnd = true
+  /** Gives a line whose beginning is found; what is too long for an entry goes without its text. */
+  const give = (piece: Buffer, start: number): boolean => {
+    const isWhole = restLength + piece.length <= longestLine
+    const line = isWhole ? Buffer.concat([piece, ...rest.toReversed()]).toString("utf8") : ""
+    rest = []
+    restLength = 0
+    // Behind the last line feed there is nothing, and that is no line.
+    const isNothing = isEnd && line === "" && isWhole
+    isEnd = false
+    return isNothing || take(line, path, start)
+  }
   let position = size
   while (position > 0) {
     const length = Math.min(pieceLength, position)
     position -= length
-    const piece = Buffer.concat([yield* read(path, fd, position, length), rest])
+    const piece = yield* read(path, fd, position, length)
     let lineEnd = piece.length
-    while (lineEnd > 0) {
-      const before = piece.lastIndexOf(lineFeed, lineEnd - 1)
-      if (before < 0) break
-      const line = piece.toString("utf8", before + 1, lineEnd)
-      if (line !== "" && !take(line, path, position + before + 1)) return false
-      lineEnd = before
+    for (let at = piece.lastIndexOf(lineFeed); at >= 0; at = at === 0 ? -1 : piece.lastIndexOf(lineFeed, at - 1)) {
+      if (!give(piece.subarray(at + 1, lineEnd), position + at + 1)) return false
+      lineEnd = at
     }
-    rest = piece.subarray(0, lineEnd)
+    if (lineEnd > 0 && restLength <= longestLine) rest.push(piece.subarray(0, lineEnd))
+    restLength += lineEnd
   }
-  return rest.length === 0 || take(rest.toString("utf8"), path, 0)
+  return size === 0 || give(Buffer.alloc(0), 0)
 })
 
 const read = (path: string, fd: number, position: number, length: number) =>

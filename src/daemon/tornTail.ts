@@ -9,12 +9,15 @@ import * as fs from "node:fs"
 /** What stood behind the last line feed. */
 export interface TornTail {
   readonly bytes: number
-  /** Where the bytes were put, or undefined if they were a whole line that only lacked its line feed. */
+  /** Where the bytes were put; undefined if they were a whole line that only lacked its line feed, or could not be kept. */
   readonly savedAs: string | undefined
+  readonly isMended: "cut off" | "completed"
 }
 
 const pieceLength = 64 * 1024
 const lineFeed = 0x0a
+/** Longer than any line of ours; what is longer is no line that lacks its line feed. */
+const longestLine = 256 * 1024
 
 /** Mends the open file and its `size`; `now` goes into the name of what is kept. Throws what node:fs throws. */
 export const mendTail = (
@@ -23,32 +26,60 @@ export const mendTail = (
   isLine: (line: string) => boolean,
   now: number
 ): TornTail | undefined => {
-  const tail = readTail(file)
-  if (tail.length === 0) return undefined
-  if (isLine(tail.toString("utf8"))) {
+  const start = lastLineFeed(file) + 1
+  const bytes = file.size - start
+  if (bytes === 0) return undefined
+  if (bytes <= longestLine && isLine(readPiece(file.fd, start, bytes).toString("utf8"))) {
     fs.writeSync(file.fd, "\n")
     fs.fdatasyncSync(file.fd)
     file.size += 1
-    return { bytes: tail.length, savedAs: undefined }
+    return { bytes, savedAs: undefined, isMended: "completed" }
   }
-  const savedAs = `${path}.torn-${now}`
-  fs.writeFileSync(savedAs, tail, { mode: 0o600, flush: true })
-  file.size -= tail.length
+  const savedAs = save(file.fd, start, file.size, `${path}.torn-${now}`)
+  file.size = start
   fs.ftruncateSync(file.fd, file.size)
   fs.fdatasyncSync(file.fd)
-  return { bytes: tail.length, savedAs }
+  return { bytes, savedAs, isMended: "cut off" }
 }
 
-const readTail = (file: { readonly fd: number; readonly size: number }): Buffer => {
-  let tail: Buffer = Buffer.alloc(0)
+/** Where it is; -1 if there is none. */
+const lastLineFeed = (file: { readonly fd: number; readonly size: number }): number => {
   for (let position = file.size; position > 0;) {
     const length = Math.min(pieceLength, position)
     position -= length
-    const piece = Buffer.alloc(length)
-    fs.readSync(file.fd, piece, 0, length, position)
-    const found = piece.lastIndexOf(lineFeed)
-    tail = Buffer.concat([piece.subarray(found + 1), tail])
-    if (found >= 0) break
+    const found = readPiece(file.fd, position, length).lastIndexOf(lineFeed)
+    if (found >= 0) return position + found
   }
-  return tail
+  return -1
+}
+
+/** Keeps a copy; a full disk, where there is no room for one, is no reason not to start. */
+const save = (fd: number, start: number, end: number, target: string): string | undefined => {
+  const copy = openNew(target)
+  if (copy === undefined) return undefined
+  try {
+    for (let at = start; at < end; at += pieceLength) {
+      fs.writeFileSync(copy, readPiece(fd, at, Math.min(pieceLength, end - at)))
+    }
+    fs.fsyncSync(copy)
+    return target
+  } catch {
+    fs.rmSync(target, { force: true })
+    return undefined
+  } finally {
+    fs.closeSync(copy)
+  }
+}
+
+const openNew = (path: string): number | undefined => {
+  try {
+    return fs.openSync(path, "wx", 0o600)
+  } catch {
+    return undefined
+  }
+}
+
+const readPiece = (fd: number, position: number, length: number): Buffer => {
+  const piece = Buffer.alloc(length)
+  return piece.subarray(0, fs.readSync(fd, piece, 0, length, position))
 }

@@ -8,6 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { constants } from "node:fs"
 import * as fs from "node:fs/promises"
 import { basename } from "node:path"
 import type { Verdict } from "../domain/auditVerify.ts"
@@ -29,7 +30,10 @@ export const verifyAudit = (auditPath: string): Effect.Effect<AuditReport, FileF
       // Read first: it may be behind the log that is read after it, never ahead of it.
       const head = yield* readHead(auditPath)
       const files = yield* openAll(auditPath)
-      const verifier = new AuditVerifier(Option.getOrUndefined(head))
+      // What rotation dropped before the files were opened is told by the head of now.
+      const first = Option.map(yield* readHead(auditPath), (now) => now.first)
+      const known = Option.map(head, (then) => ({ ...then, first: Option.getOrElse(first, () => then.first) }))
+      const verifier = new AuditVerifier(Option.getOrUndefined(known))
       let rest = 0
       for (const { handle, name } of files) {
         // What an archive has behind its last line feed goes on in the file behind it, if anywhere.
@@ -42,26 +46,33 @@ export const verifyAudit = (auditPath: string): Effect.Effect<AuditReport, FileF
   )
 
 interface Opened {
+  readonly path: string
   readonly name: string
   readonly handle: fs.FileHandle
 }
 
-/** Opens the archives and the log, oldest first; again, if a rotation came between. */
+/** Opens the archives and the log, oldest first; again, if a rotation came between, until all of them were there at once. */
 const openAll = Effect.fnUntraced(function* (auditPath: string) {
-  for (let tries = 0; ; tries += 1) {
-    const before = yield* namesOf(auditPath)
+  for (let tries = 1; ; tries += 1) {
     const opened: Array<Opened> = []
-    for (const path of before) {
+    for (const path of yield* namesOf(auditPath)) {
       const handle = yield* open(path)
-      if (handle !== undefined) opened.push({ name: basename(path), handle })
+      if (handle !== undefined) opened.push({ path, name: basename(path), handle })
     }
-    const inodes = yield* Effect.forEach(opened, ({ handle, name }) =>
-      attempt("look at", name, async () => (await handle.stat()).ino)
+    // The log itself comes last, and a rotation changes that: if it is the same still, there was none.
+    const isStill = yield* Effect.forEach(opened, ({ handle, path }) =>
+      attempt("look at", path, async () => {
+        const [there, ours] = [await fs.stat(path).catch(() => undefined), await handle.stat()]
+        return there?.ino === ours.ino && there.dev === ours.dev
+      })
     )
-    const after = yield* namesOf(auditPath)
-    if (tries > 5 || (new Set(inodes).size === before.length && before.length === after.length)) return opened
+    if (tries === mostTries || isStill.every(Boolean)) return opened
+    for (const { handle } of opened) yield* Effect.promise(() => handle.close())
   }
 })
+
+/** A daemon that rotates faster than files are opened does nothing else. */
+const mostTries = 100
 
 const namesOf = (auditPath: string) =>
   attempt("look beside", auditPath, async () => [
@@ -78,7 +89,13 @@ const namesOf = (auditPath: string) =>
 
 const open = (path: string) =>
   Effect.acquireRelease(
-    attempt("read", path, () => fs.open(path, "r")).pipe(
+    attempt("read", path, async () => {
+      // To open a pipe would be to wait for whoever writes into it.
+      const handle = await fs.open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+      if ((await handle.stat()).isFile()) return handle
+      await handle.close()
+      throw new Error("not a regular file")
+    }).pipe(
       Effect.catchIf(
         (fault) => fault.code === "ENOENT",
         () => Effect.succeed(undefined)
@@ -94,12 +111,13 @@ const finishing = "100 millis"
 
 /** Gives every whole line to the verifier; returns how many bytes stand behind the last one. */
 const readLines = Effect.fnUntraced(function* (handle: fs.FileHandle, name: string, verifier: AuditVerifier) {
-  let rest: Buffer = Buffer.alloc(0)
+  let rest: Array<Buffer> = []
   let hasWaited = false
   for (let position = 0; ;) {
-    const piece = Buffer.alloc(pieceLength)
-    const { bytesRead } = yield* attempt("read", name, () => handle.read(piece, 0, pieceLength, position))
-    if (bytesRead === 0 && (rest.length === 0 || hasWaited)) return rest.length
+    const buffer = Buffer.alloc(pieceLength)
+    const { bytesRead } = yield* attempt("read", name, () => handle.read(buffer, 0, pieceLength, position))
+    const torn = rest.reduce((sum, { length }) => sum + length, 0)
+    if (bytesRead === 0 && (torn === 0 || hasWaited)) return torn
     if (bytesRead === 0) {
       hasWaited = true
       yield* Effect.sleep(finishing)
@@ -107,12 +125,13 @@ const readLines = Effect.fnUntraced(function* (handle: fs.FileHandle, name: stri
     }
     hasWaited = false
     position += bytesRead
-    const text = Buffer.concat([rest, piece.subarray(0, bytesRead)])
+    const piece = buffer.subarray(0, bytesRead)
     let from = 0
-    for (let at = text.indexOf(lineFeed); at >= 0; at = text.indexOf(lineFeed, from)) {
-      verifier.add(text.subarray(from, at + 1))
+    for (let at = piece.indexOf(lineFeed); at >= 0; at = piece.indexOf(lineFeed, from)) {
+      verifier.add(Buffer.concat([...rest, piece.subarray(from, at + 1)]))
+      rest = []
       from = at + 1
     }
-    rest = text.subarray(from)
+    if (from < piece.length) rest.push(piece.subarray(from))
   }
 })

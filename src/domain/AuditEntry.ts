@@ -231,17 +231,25 @@ export const clockStepped = (millis: number, leases: number): AuditFact => {
     : { action: "clock_step", details: `the clock went forward by ${by}, or the machine slept`, success: true }
 }
 
-/** leases.json was last written by another program: its leases are the ones there are, whatever the log said before. */
-export const leasesAdopted = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => [
-  {
-    action: "leases_adopted",
-    details: `leases.json was written by another program; its ${leases.length} leases are the ones there are`,
-    success: true
-  },
-  ...leases.map((lease) => ({
-    action: "lease_adopt",
-    ...ofLease(lease),
-    success: true,
-    expires_at: lease.expiresAt.text
-  }))
-]
+/**
+ * leases.json was last written by another program: its leases are the ones there are, whatever the log said before. They
+ * count when the last of these entries is there.
+ */
+export const leasesAdopted = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => {
+  const details = `leases.json was written by another program; its ${leases.length} leases are the ones there are`
+  return [
+    { action: "leases_adopt", details, success: true },
+    ...leases.map((lease) => ({
+      action: "lease_adopt",
+      ...ofLease(lease),
+      success: true,
+      expires_at: lease.expiresAt.text
+    })),
+    { action: "leases_adopted", details, success: true }
+  ]
+}
+
+/** What is written at a start before anything else, or as part of an adoption: it does not tell that we were the last to run. */
+export const isOfStart = ({ action }: AuditEntry): boolean =>
+  ["file_mended", "audit_damaged", "store_init", "clock_step"].includes(action)
+export const isOfAdoption = ({ action }: AuditEntry): boolean => ["leases_adopt", "lease_adopt"].includes(action)

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import { createHash, type Hash } from "node:crypto"
 import type { ChainedEntry } from "./AuditChain.ts"
 import { chainedFromLine, sha256 } from "./AuditChain.ts"
+import { fromLine } from "./AuditEntry.ts"
 
 export interface Finding {
   readonly kind: "edited" | "gap" | "truncated" | "torn"
@@ -66,8 +67,10 @@ export class AuditVerifier {
   /** A whole line, with its line feed. */
   add(bytes: Uint8Array): void {
     this.line += 1
-    const entry = Option.getOrUndefined(chainedFromLine(Buffer.from(bytes).toString("utf8", 0, bytes.length - 1)))
+    const text = Buffer.from(bytes).toString("utf8", 0, bytes.length - 1)
+    const entry = Option.getOrUndefined(chainedFromLine(text))
     if (entry === undefined) {
+      if (this.first > 0 && Option.isNone(fromLine(text))) this.find("edited", "a line that is no entry")
       this.unchained += 1
       this.foreign += 1
       this.pending.update(bytes)

@@ -14,19 +14,22 @@ import { parse } from "./Timestamp.ts"
 
 /** The leases after the entries, given those before. */
 export const replay = (before: ReadonlyArray<Lease>, entries: ReadonlyArray<AuditEntry>): ReadonlyArray<Lease> => {
-  const leases = new Map(before.map((lease) => [lease.id, lease]))
-  for (const entry of entries) if (entry.success) apply(leases, entry)
-  return [...leases.values()]
+  const table: Table = { leases: new Map(before.map((lease) => [lease.id, lease])), adopting: new Map() }
+  for (const entry of entries) if (entry.success) apply(table, entry)
+  return [...table.leases.values()]
 }
 
-const apply = (leases: Map<string, Lease>, entry: AuditEntry): void => {
+interface Table {
+  leases: Map<string, Lease>
+  /** What is being copied from the predecessor; it counts when all of it is there, for a crash may have cut it short. */
+  adopting: Map<string, Lease>
+}
+
+const apply = (table: Table, entry: AuditEntry): void => {
+  const { adopting, leases } = table
   switch (entry.action) {
     case "lease_acquire":
-    case "lease_adopt":
-      return Option.match(acquired(entry), {
-        onNone: () => undefined,
-        onSome: (lease) => void leases.set(lease.id, lease)
-      })
+      return insert(leases, entry)
     case "lease_replace":
     case "lease_expire":
       leases.delete(entry.lease_id ?? "")
@@ -36,14 +39,27 @@ const apply = (leases: Map<string, Lease>, entry: AuditEntry): void => {
       else deleteWhere(leases, (lease) => lease.secretName === entry.secret_name)
       return
     case "killswitch":
-    case "leases_adopted":
       leases.clear()
+      return
+    case "leases_adopt":
+      adopting.clear()
+      return
+    case "lease_adopt":
+      return insert(adopting, entry)
+    case "leases_adopted":
+      table.leases = new Map(adopting)
       return
     case "clock_step":
       for (const lease of leases.values()) leases.set(lease.id, shifted(lease, entry.shift_ms ?? 0))
       return
   }
 }
+
+const insert = (leases: Map<string, Lease>, entry: AuditEntry): void =>
+  Option.match(acquired(entry), {
+    onNone: () => undefined,
+    onSome: (lease) => void leases.set(lease.id, lease)
+  })
 
 const acquired = (entry: AuditEntry): Option.Option<Lease> =>
   Option.all({

@@ -113,8 +113,7 @@ describe("reading", () => {
       // Lengths with the line feed; three bytes to a character, so that pieces end within one.
       const lines = lengths.map((length) => "世".repeat((length - 1) / 3) + "x".repeat((length - 1) % 3))
       const { log } = yield* openOver(file, joined(lines))
-      const kept = lines.filter((line) => line !== "")
-      assert.isTrue(joined(yield* readBack(log)) === joined(kept))
+      assert.isTrue(joined(yield* readBack(log)) === joined(lines))
     })
   )
 
@@ -177,7 +176,7 @@ describe("opening", () => {
     onFile(function* (file) {
       const { log, torn } = yield* openOver(file, Buffer.concat([Buffer.from(whole), Buffer.from(tail)]))
       const savedAs = `${file}.torn-${now}`
-      assert.deepStrictEqual(torn, { bytes: tail.length, savedAs })
+      assert.deepStrictEqual(torn, { bytes: tail.length, savedAs, isMended: "cut off" })
       assert.isTrue(fs.readFileSync(savedAs).equals(Buffer.from(tail)))
       assert.deepStrictEqual([mode(savedAs), log.size(), text(file)], [0o600, whole.length, whole])
       yield* put(log, "next.\n")
@@ -185,10 +184,29 @@ describe("opening", () => {
     })
   )
 
+  it.live("cuts off a torn line where there is no room to keep it, and one of many megabytes in a moment", () =>
+    onFile(function* (file) {
+      fs.mkdirSync(`${file}.torn-${now}`)
+      const { log, torn } = yield* openOver(file, Buffer.concat([Buffer.from("one.\n"), Buffer.alloc(64e6)]))
+      assert.deepStrictEqual(torn, { bytes: 64e6, savedAs: undefined, isMended: "cut off" })
+      assert.strictEqual(log.size(), 5)
+    })
+  )
+
+  it.live("passes over a line of many megabytes without its text", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(
+        file,
+        Buffer.concat([Buffer.from("one.\n"), Buffer.alloc(32e6), Buffer.from("\ntwo.\n")])
+      )
+      assert.deepStrictEqual(yield* readBack(log), ["one.", "", "two."])
+    })
+  )
+
   it.live("adds the line feed to a whole line that lacks only that", () =>
     onFile(function* (file) {
       const { log, torn } = yield* openOver(file, "one.\ntwo.")
-      assert.deepStrictEqual(torn, { bytes: 4, savedAs: undefined })
+      assert.deepStrictEqual(torn, { bytes: 4, savedAs: undefined, isMended: "completed" })
       assert.deepStrictEqual(fs.readdirSync(path.dirname(file)), ["log"])
       assert.strictEqual(log.size(), 10)
       yield* put(log, "next.\n")

@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../src/daemon/AuditLog.ts"
@@ -124,6 +125,8 @@ describe("the chain", () => {
       fs.writeFileSync(file, text.replace('"n2"', '"N2"'))
       assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
       assert.deepStrictEqual(yield* session(file, names), ["n1", "N2", "audit_damaged"])
+      yield* session(file, write("n4"))
+      assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
       fs.rmSync(file)
       assert.deepStrictEqual((yield* verdict(file)).findings, ["truncated"])
       assert.deepStrictEqual(yield* session(file, names), ["audit_damaged"])
@@ -190,6 +193,71 @@ describe("the chain", () => {
       }
       yield* session(file, write("n3"))
       assert.isTrue((yield* verdict(file)).endIsKnown)
+    })
+  )
+
+  it.effect("seals a log of the predecessor that is over the limit already", () =>
+    inDirectory(function* (file) {
+      fs.writeFileSync(file, entry("a").repeat(50))
+      yield* session(file, write("n1", "n2", "n3"))
+      const { entries, files, findings, unchained } = yield* verdict(file)
+      assert.deepStrictEqual([entries, unchained, findings], [3, 50, []])
+      assert.deepStrictEqual(files, ["audit.log.1", "audit.log"])
+    })
+  )
+
+  it.effect("is whole for who reads it while archives are dropped", () =>
+    inDirectory(function* (file) {
+      const busy = Effect.forever(
+        Effect.andThen(
+          AuditLog.use((audit) => audit.release(1e9)),
+          write("x", "y", "z")
+        )
+      )
+      const looking = Effect.repeat(
+        Effect.tap(verdict(file), ({ findings }) => Effect.sync(() => assert.deepStrictEqual(findings, []))),
+        { times: 100 }
+      )
+      yield* session(file, Effect.andThen(write("first"), Effect.raceFirst(busy, looking)), 1)
+    })
+  )
+
+  it.effect("does not begin with a hole when the daemon died as it dropped an archive", () =>
+    inDirectory(function* (file) {
+      const releaseAll = AuditLog.use((audit) => audit.release(1e9))
+      yield* session(file, Effect.andThen(releaseAll, write(...numbers(1, 30))), 1)
+      const head = path.join(path.dirname(file), "audit.head.json")
+      // As it was when the older archive had just gone: nothing was written since.
+      const { first } = JSON.parse(fs.readFileSync(head, "utf8"))
+      const [line = ""] = fs.readFileSync(`${file}.1`, "utf8").split("\n")
+      assert.strictEqual(JSON.parse(line).seq, first)
+    })
+  )
+
+  it.effect("shows a line that is nobody's entry", () =>
+    inDirectory(function* (file) {
+      yield* session(file, write("n1"))
+      for (const garbage of ["garbage\n", "\n"]) {
+        const text = fs.readFileSync(file)
+        fs.appendFileSync(file, garbage)
+        assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
+        yield* session(file, write("n2"))
+        assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
+        fs.writeFileSync(file, text)
+        fs.rmSync(path.join(path.dirname(file), "audit.head.json"))
+      }
+    })
+  )
+
+  it.effect("starts and is verified where a pipe stands in the place of a file beside", () =>
+    inDirectory(function* (file) {
+      yield* session(file, write("n1"))
+      const head = path.join(path.dirname(file), "audit.head.json")
+      fs.rmSync(head)
+      execFileSync("mkfifo", [head, `${file}.1`])
+      assert.deepStrictEqual(yield* session(file, names), ["n1"])
+      yield* session(file, write("n2"))
+      assert.deepInclude(yield* verdict(file), { entries: 2, findings: [] })
     })
   )
 })

@@ -95,7 +95,7 @@ describe("a log that was changed", () => {
         changed(3, () => "gone\n"),
         acknowledged
       ),
-      ["edited 4: entry 3 is not what was written any more"]
+      ["edited 3: a line that is no entry", "edited 4: entry 3 is not what was written any more"]
     )
     assert.deepStrictEqual(
       told(
