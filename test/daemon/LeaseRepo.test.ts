@@ -354,4 +354,93 @@ describe("LeaseRepo in files, over its ends", () => {
       assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
     })
   )
+
+  const row = (id: string, created = "1970-01-01T00:00:00Z") => ({
+    id,
+    secret_name: "db",
+    client_id: id,
+    created_at: created,
+    expires_at: "1970-01-02T00:00:00Z",
+    revoked: false
+  })
+  const goWrote = (directory: string, rows: ReadonlyArray<object>, ...entries: ReadonlyArray<object>) => {
+    fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify(rows, undefined, 2))
+    const lines = [{ action: "daemon_start" }, ...entries].map(
+      (entry) => `${JSON.stringify({ timestamp: "1970-01-01T00:00:01Z", ...entry, success: true })}\n`
+    )
+    fs.appendFileSync(path.join(directory, "audit.log"), lines.join(""))
+  }
+
+  it.effect("takes over every lease of the predecessor, wherever the taking over is cut short", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const ids = Array.from({ length: 30 }, (_, n) => `go-${n}`).toSorted()
+      goWrote(
+        directory,
+        ids.map((id) => row(id))
+      )
+      yield* crash(directory, activeIds)
+      const left = fs.readdirSync(directory).map((name) => [name, fs.readFileSync(path.join(directory, name))] as const)
+      const log = fs.readFileSync(path.join(directory, "audit.log"))
+      for (let cut = log.indexOf("\n") + 1; cut <= log.length; cut += 97) {
+        for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name))
+        // The side file and the head are written when the adoption is on the disk.
+        const isDone = cut === log.length
+        for (const [name, contents] of left) {
+          if (name === "leases.json" || (isDone && name !== "audit.log"))
+            fs.writeFileSync(path.join(directory, name), contents)
+        }
+        fs.writeFileSync(path.join(directory, "audit.log"), log.subarray(0, cut))
+        assert.deepStrictEqual(yield* session(directory, activeIds), ids, `cut at ${cut} of ${log.length}`)
+        assert.deepStrictEqual(yield* session(directory, activeIds), ids, `cut at ${cut}, once more`)
+      }
+    })
+  )
+
+  it.effect("keeps its word also where the predecessor began with a leases.json that was a moment behind", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, Effect.andThen(take("a"), take("b")))
+      yield* TestClock.adjust("500 millis")
+      const revokeA = LeaseRepo.use((leases) =>
+        leases.transaction((held) => {
+          const a = held.find("a")
+          if (a !== undefined) held.revoke(a, leaseRevoked(a))
+          return Effect.void
+        })
+      )
+      yield* crash(directory, Effect.andThen(revokeA, take("c")))
+      assert.deepStrictEqual(idsInFile(directory), ["a", "b"])
+      goWrote(directory, [row("a"), row("b"), row("z", "1970-01-01T00:00:01Z")], {
+        action: "lease_acquire",
+        lease_id: "z"
+      })
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c", "z"])
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c", "z"])
+    })
+  )
+
+  it.effect("has no lease back that was ended, from an older leases.json whose entries are dropped", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "leases.json")
+      yield* session(directory, Effect.andThen(take("a"), take("b")))
+      const older = fs.readFileSync(file)
+      const revokeA = LeaseRepo.use((leases) =>
+        leases.transaction((held) => {
+          const a = held.find("a")
+          if (a !== undefined) held.revoke(a, leaseRevoked(a))
+          return Effect.void
+        })
+      )
+      yield* session(directory, revokeA)
+      yield* session(directory, take("c"))
+      // What rotation leaves of the log when the entries of a and b are too old.
+      const log = path.join(directory, "audit.log")
+      const lines = fs.readFileSync(log, "utf8").split(/(?<=\n)/)
+      fs.writeFileSync(log, lines.slice(-1).join(""))
+      fs.writeFileSync(file, older)
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["c"])
+    })
+  )
 })
