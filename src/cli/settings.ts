@@ -24,8 +24,9 @@ export const loadConfig = Effect.fnUntraced(function* (line: GlobalLine) {
   const named = line.text("config")
   const file = named ?? path.join(standard(home).directory, "config.json")
   const text = yield* Effect.tryPromise({
-    try: () => fs.readFile(file, "utf8"),
-    catch: (cause) => (cause instanceof Error && "code" in cause ? String(cause.code) : "")
+    // To read a pipe would be to wait for whoever writes into it.
+    try: async () => ((await fs.stat(file)).isFile() ? await fs.readFile(file, "utf8") : Promise.reject(notAFile)),
+    catch: (cause) => (cause instanceof Error && "code" in cause ? String(cause.code) : "it is not a regular file")
   }).pipe(
     Effect.catch((code) =>
       code === "ENOENT" && named === undefined
@@ -38,6 +39,8 @@ export const loadConfig = Effect.fnUntraced(function* (line: GlobalLine) {
   const socket = line.text("socket")
   return socket === undefined ? config.success : { ...config.success, socketPath: path.resolve(socket) }
 })
+
+const notAFile = new Error("not a regular file")
 
 /** The daemon to ask. */
 export const loadDaemon = Effect.fnUntraced(function* (line: GlobalLine) {

@@ -18,18 +18,17 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
-import { chainedFromLine, genesis, isChained, link, sha256 } from "../domain/AuditChain.ts"
+import { genesis, isChained, link, sha256 } from "../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../domain/AuditEntry.ts"
 import { auditDamaged, fileMended, fromLine, toLine } from "../domain/AuditEntry.ts"
 import { standardRotation } from "../domain/Config.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, zero } from "../domain/Timestamp.ts"
 import { openHead, readHead } from "./auditHead.ts"
-import { auditStart } from "./auditStart.ts"
+import { auditStart, firstChained } from "./auditStart.ts"
 import type { FileFault } from "./durableFile.ts"
 import type { Fate } from "./LogFile.ts"
 import * as LogFile from "./LogFile.ts"
-import { lastLineOf } from "./logReader.ts"
 import type { TornTail } from "./tornTail.ts"
 
 /** The log could not be read or written. */
@@ -120,11 +119,11 @@ export class AuditLog extends Context.Service<
           generation: log.generation()
         })
 
-        /** Drops an archive when no start needs it any more. */
-        const mayGo = (archive: string): boolean => {
-          const youngest = Option.getOrUndefined(chainedFromLine(lastLineOf(archive)))
-          if (youngest !== undefined && youngest.seq > released) return false
-          first = Math.max(first, (youngest?.seq ?? 0) + 1)
+        /** Whether the oldest archive may go: when no start needs it any more. */
+        const mayGo = (left: ReadonlyArray<string>): boolean => {
+          const oldest = firstChained(left)?.seq ?? head.seq + 1
+          if (oldest - 1 > released) return false
+          first = Math.max(first, oldest)
           // Before the file goes: or a crash in between would look as if somebody had taken it.
           writeHead({ seq: last.seq, hash: last.line, first })
           return true

@@ -97,7 +97,9 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   const one = yield* Semaphore.make(1)
   if (placed !== undefined && placed !== bound) {
     // A full disk is no reason not to start.
-    yield* writeBindings(leasesPath, current).pipe(Effect.catch((fault) => Effect.logWarning(fault.message)))
+    yield* writeBindings(leasesPath, current, directory.checkSync).pipe(
+      Effect.catch((fault) => Effect.logWarning(fault.message))
+    )
   }
   if (placed !== undefined) yield* audit.release(placed.seq)
   return {
@@ -110,8 +112,8 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
         const { hash, pieces } = yield* encode(leases)
         const next = binding(hash, position)
         yield* directory.check
-        yield* writeBindings(leasesPath, [...current, next])
-        yield* replaceFile(leasesPath, pieces)
+        yield* writeBindings(leasesPath, [...current, next], directory.checkSync)
+        yield* replaceFile(leasesPath, pieces, { check: directory.checkSync })
         current = [next]
         written = sequence
         yield* audit.release(next.seq)
@@ -294,7 +296,9 @@ const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<Binding>,
         })
   )
 
-const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<Binding>) =>
-  replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 2, checkpoints })}\n`, "utf8")])
+const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<Binding>, check: () => void) =>
+  replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 2, checkpoints })}\n`, "utf8")], {
+    check
+  })
 
 const binding = (leases: string, { at, line, seq }: AuditPosition): Binding => ({ leases, seq, line, at })

@@ -36,8 +36,8 @@ export interface LogFile {
   readonly follow: Effect.Effect<Fate, FileFault>
   /** Appends whole lines with one write and one fdatasync. On failure the file is cut back to its old length. */
   readonly append: (text: string) => Effect.Effect<void, FileFault>
-  /** Makes the file the youngest archive, goes on in an empty one, and drops what is too old. On failure it stays. */
-  readonly rotate: (keep: number, mayGo: (archive: string) => boolean) => Effect.Effect<void, FileFault>
+  /** Makes the file the youngest archive, goes on in an empty one, and drops the oldest if that may go, given what would be left. */
+  readonly rotate: (keep: number, mayGo: (left: ReadonlyArray<string>) => boolean) => Effect.Effect<void, FileFault>
   /** The archives, oldest first, and the file itself. */
   readonly files: () => ReadonlyArray<string>
   /** Lines from the last one backwards, for as long as `take` says true. */
@@ -149,7 +149,7 @@ const make = (path: string, holder: { file: OpenFile }, archives: LogArchives, d
     return fate
   }
 
-  const rotate = (keep: number, mayGo: (archive: string) => boolean) => {
+  const rotate = (keep: number, mayGo: (left: ReadonlyArray<string>) => boolean) => {
     // The new file is there before the old one gives up its name: a system that has none to give leaves all as it is.
     const fresh = `${path}.new`
     fs.rmSync(fresh, { force: true })

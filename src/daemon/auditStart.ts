@@ -11,7 +11,6 @@ import * as Option from "effect/Option"
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import { basename } from "node:path"
-import { createInterface } from "node:readline"
 import type { ChainedEntry, ChainHead } from "../domain/AuditChain.ts"
 import { chainedFromLine, genesis, sha256 } from "../domain/AuditChain.ts"
 import { fromLine, isOfAdoption, isOfStart } from "../domain/AuditEntry.ts"
@@ -20,6 +19,7 @@ import { parse } from "../domain/Timestamp.ts"
 import type { AuditHead } from "./auditHead.ts"
 import { attempt } from "./durableFile.ts"
 import type { LogFile } from "./LogFile.ts"
+import { linesOf } from "./logReader.ts"
 
 export interface AuditStart {
   readonly head: ChainHead
@@ -66,7 +66,10 @@ export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known
   })
   const head = yield* headOf(log, found, foreign)
   const last = found && { seq: found.entry.seq, line: found.line, timestamp: found.entry.timestamp }
-  const first = Option.isSome(known) ? known.value.first : yield* oldestSeq(log, found)
+  // Without audit.head.json, what is there is all that is known of.
+  const first = Option.isSome(known)
+    ? known.value.first
+    : (firstChained(found === undefined ? [] : log.files())?.seq ?? 1)
   const stored = Option.getOrUndefined(known)
   const rest = { last, isOurs: isOurs ?? false, lastHeard, first }
   if (stored !== undefined && stored.seq > head.seq) {
@@ -89,18 +92,16 @@ const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefin
   return { seq: found.entry.seq, hash: yield* hashOf(files.slice(files.indexOf(found.file)), found.start) }
 })
 
-/** Without audit.head.json, what is there is all that is known of. */
-const oldestSeq = (log: LogFile, found: Found | undefined) =>
-  attempt("read", basename(log.files()[0] ?? ""), async () => {
-    if (found === undefined) return 1
-    for (const file of log.files()) {
-      for await (const line of createInterface({ input: fs.createReadStream(file) })) {
-        const entry = chainedFromLine(line)
-        if (Option.isSome(entry)) return entry.value.seq
-      }
+/** The first entry of the chain in files, oldest first. Mostly it is their first line. */
+export const firstChained = (files: ReadonlyArray<string>): ChainedEntry | undefined => {
+  for (const file of files) {
+    for (const line of linesOf(file)) {
+      const entry = Option.getOrUndefined(chainedFromLine(line))
+      if (entry !== undefined) return entry
     }
-    return 1
-  })
+  }
+  return undefined
+}
 
 /** The hash over files one after the other, from a byte of the first one. */
 const hashOf = (files: ReadonlyArray<string>, start: number) =>

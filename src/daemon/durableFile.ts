@@ -44,18 +44,21 @@ export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, F
 
 /**
  * Replaces a file, mode 0600. With `backup`, the contents before the change stay
- * under that name. Cannot be interrupted half-way.
+ * under that name. `check` is called right before anything gets its name, and throws
+ * if it must not. Cannot be interrupted half-way.
  */
 export const replaceFile = (
   file: string,
   contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  options?: { readonly backup?: string }
+  options?: { readonly backup?: string; readonly check?: () => void }
 ): Effect.Effect<void, FileFault> =>
   attempt("write", file, async () => {
     const temporary = `${file}.tmp`
     try {
       await writeNew(temporary, contents)
+      options?.check?.()
       if (options?.backup !== undefined) await keepCopy(file, options.backup)
+      options?.check?.()
       await fs.rename(temporary, file)
       await flushDirectory(path.dirname(file))
     } catch (cause) {

@@ -50,10 +50,11 @@ export class LogArchives {
     this.archives.unshift(youngest)
   }
 
-  /** Removes the oldest for as long as there are more than `keep` and `mayGo` agrees. */
-  drop(keep: number, mayGo: (path: string) => boolean): void {
+  /** Removes the oldest for as long as there are more than `keep` and `mayGo` agrees, given what would be left, oldest first. */
+  drop(keep: number, mayGo: (left: ReadonlyArray<string>) => boolean): void {
     for (let oldest = this.archives.at(-1); oldest !== undefined; oldest = this.archives.at(-1)) {
-      if (this.archives.length <= keep || !mayGo(this.pathOf(oldest))) return
+      const left = this.archives.slice(0, -1).map((archive) => this.pathOf(archive))
+      if (this.archives.length <= keep || !mayGo([...left.toReversed(), this.path])) return
       fs.rmSync(this.pathOf(oldest), { force: true })
       this.archives.pop()
     }

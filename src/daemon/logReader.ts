@@ -42,22 +42,32 @@ export const readBackwards = Effect.fnUntraced(function* (
   }
 })
 
-/** The last whole line of a file, without its line feed; empty if there is none, or none within reach. */
-export const lastLineOf = (path: string): string => {
+/** Longer than any entry: two names of 16 KiB, each byte of them escaped to six. */
+const longestLine = 256 * 1024
+
+/** The lines of a file from its beginning, read as far as they are asked for; what is too long for an entry is no line. */
+export function* linesOf(path: string): Generator<string> {
   const file = openArchive(path)
-  if (file === undefined) return ""
+  if (file === undefined) return
   try {
-    const piece = Buffer.alloc(Math.min(longestLine, file.size))
-    fs.readSync(file.fd, piece, 0, piece.length, file.size - piece.length)
-    const end = piece.lastIndexOf(lineFeed)
-    return end < 0 ? "" : piece.toString("utf8", piece.lastIndexOf(lineFeed, end - 1) + 1, end)
+    let rest: Buffer = Buffer.alloc(0)
+    for (let position = 0; position < file.size; position += pieceLength) {
+      const piece = Buffer.alloc(Math.min(pieceLength, file.size - position))
+      fs.readSync(file.fd, piece, 0, piece.length, position)
+      const end = piece.lastIndexOf(lineFeed)
+      if (end < 0) {
+        if (rest.length <= longestLine) rest = Buffer.concat([rest, piece])
+        continue
+      }
+      yield* Buffer.concat([rest, piece.subarray(0, end)])
+        .toString("utf8")
+        .split("\n")
+      rest = piece.subarray(end + 1)
+    }
   } finally {
     fs.closeSync(file.fd)
   }
 }
-
-/** Longer than any entry: two names of 16 KiB, each byte of them escaped to six. */
-const longestLine = 256 * 1024
 
 /** An archive, if it is there and a file; to open a pipe would be to wait for whoever writes into it. */
 const openArchive = (path: string): Readable | undefined => {

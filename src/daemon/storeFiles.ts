@@ -47,6 +47,7 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
   yield* finishCreation(paths)
   const { document, key, origin } = yield* open(paths, memory, disks)
   const backup = `${paths.secrets}.bak`
+  const checkAllSync = () => directories.forEach(({ checkSync }) => checkSync())
   const checkAll = Effect.forEach(directories, ({ check }) => check)
   const remember = (now: StoreDocument) => Effect.sync(() => void (memory.last = { key, document: now, disks }))
   yield* remember(document)
@@ -56,7 +57,7 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
     save: Effect.fnUntraced(function* (next: StoreDocument) {
       const file = yield* encryptChecked(key, next)
       yield* checkAll
-      yield* replaceFile(paths.secrets, [file], { backup })
+      yield* replaceFile(paths.secrets, [file], { backup, check: checkAllSync })
       yield* remember(next)
     }),
     forgetBackup: Effect.andThen(checkAll, removeDurably(backup))

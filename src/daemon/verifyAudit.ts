@@ -66,7 +66,9 @@ const openAll = Effect.fnUntraced(function* (auditPath: string) {
         return there?.ino === ours.ino && there.dev === ours.dev
       })
     )
-    if (tries === mostTries || isStill.every(Boolean)) return opened
+    // A list that was read while files were renamed may lack one of them.
+    const isAll = (yield* namesOf(auditPath)).length === opened.length || opened.length === 0
+    if (tries === mostTries || (isAll && isStill.every(Boolean))) return opened
     for (const { handle } of opened) yield* Effect.promise(() => handle.close())
   }
 })

@@ -112,6 +112,9 @@ export const decode = (
     if (config.ttl.maximum < config.ttl.default) {
       return yield* Result.fail(new ConfigError({ reason: "max_lease_ttl must be >= default_lease_ttl" }))
     }
+    const paths = [config.socketPath, config.identityPath, config.secretsPath, config.auditPath, config.leasesPath]
+    const twice = paths.find((one, at) => paths.indexOf(one) < at)
+    if (twice !== undefined) return yield* wrong(`two of the paths are the same: ${twice}`)
     return config
   })
 

@@ -17,11 +17,13 @@ export interface Account {
   /** Done when the connection is closed. */
   readonly closed: Effect.Effect<void>
   readonly isClosed: () => boolean
+  /** Done when the daemon stops: what has not begun by then is not begun any more. */
+  readonly stopping: Effect.Effect<void>
 }
 
 /** The account of the connection being served; for a socket that is nobody's connection it counts nothing. */
 export const Account = Context.Reference<Account>("agent-secrets/rpc/Account", {
-  defaultValue: () => ({ hold: () => undefined, closed: Effect.never, isClosed: () => false })
+  defaultValue: () => ({ hold: () => undefined, closed: Effect.never, isClosed: () => false, stopping: Effect.never })
 })
 
 interface Entry {
@@ -36,8 +38,11 @@ export class Connections {
   private readonly limit: number
   private readonly farewell: string
 
+  private readonly stopping: Effect.Effect<void>
+
   /** `limit` in bytes; whoever is cut off is sent `farewell` if there is nothing in its way. */
-  constructor(limit: number, farewell: string) {
+  constructor(limit: number, farewell: string, stopping: Effect.Effect<void> = Effect.never) {
+    this.stopping = stopping
     this.limit = limit
     this.farewell = farewell
   }
@@ -58,7 +63,8 @@ export class Connections {
         this.count(entry)
       },
       closed: closing(connection),
-      isClosed: () => connection.destroyed
+      isClosed: () => connection.destroyed,
+      stopping: this.stopping
     }
   }
 

@@ -48,10 +48,10 @@ export const lineLimit = 8 * 1024 * 1024
 const explainedLength = 64 * 1024
 
 /** More values than this are in no request of any caller, and parsing them by the million would hold up the others. */
-const mostValues = 10_000
+const mostValues = 1_000
 
 /** More strings or containers have no request either, whatever lies between them. */
-const mostMarks = 5 * mostValues
+const mostMarks = 50_000
 
 /** Deeper nesting than this is refused, as the predecessor does. */
 const deepestParsed = 10_000
@@ -88,6 +88,11 @@ export const decodeRequest = (line: string): Result.Result<Request, RpcError> =>
   if (unfit !== undefined) return parseError(unfit)
   return Result.succeed({ method: String(members.get("method") ?? ""), params, id: echo(id) })
 }
+
+export const stopping = new RpcError({
+  code: code.internal,
+  message: "the daemon is stopping, and this was not begun; ask again when it is back"
+})
 
 export const tooLong = new RpcError({
   code: code.parseError,

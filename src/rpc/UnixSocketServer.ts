@@ -11,6 +11,7 @@
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -40,8 +41,9 @@ export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effe
     SocketServer.SocketServer,
     Effect.gen(function* () {
       const most = mostConnections()
+      const stopping = yield* Deferred.make<void>()
       const full = encodeError(noId, tooManyConnections(most))
-      const connections = new Connections(heldLimit, encodeError(noId, holdsTooMuch))
+      const connections = new Connections(heldLimit, encodeError(noId, holdsTooMuch), Deferred.await(stopping))
       let take = refuse
 
       const makeServer = () =>
@@ -87,6 +89,7 @@ export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effe
           (scope) =>
             Effect.gen(function* () {
               take = refuse
+              yield* Deferred.succeed(stopping, undefined)
               const cutOff = yield* Effect.forkDetach(
                 Effect.andThen(
                   Effect.sleep(grace),

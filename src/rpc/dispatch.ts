@@ -13,14 +13,42 @@ import { Account } from "./Connections.ts"
 import { errorReply } from "./errorReply.ts"
 import type { Frame } from "./framing.ts"
 import { atOnce, listAtOnce } from "./limits.ts"
-import type { Running } from "./methods.ts"
+import type { Lanes } from "./lanes.ts"
+import type { Method, Running } from "./methods.ts"
 import { methods } from "./methods.ts"
 import { recordRefusal } from "./recordRefusal.ts"
-import { code, decodeRequest, encodeError, encodeResult, noId, notUtf8, RpcError, tooLong } from "./Protocol.ts"
+import {
+  code,
+  decodeRequest,
+  encodeError,
+  encodeResult,
+  noId,
+  notUtf8,
+  RpcError,
+  stopping,
+  tooLong
+} from "./Protocol.ts"
 
 /** Answers every frame with exactly one line; a large result is written out in its `turn`, and not for a client that has left. */
-export const dispatcher = (daemon: Running, turn: Effect.Effect<void> = Effect.void) => {
+export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<void>) => {
   const table = methods(daemon)
+
+  /** Runs the method, and lays its answer out. */
+  const answer = Effect.fnUntraced(function* (id: string, method: string, work: ReturnType<Method>) {
+    const exit = yield* Effect.exit(work)
+    if (Exit.isSuccess(exit)) {
+      if (isLarge(exit.value)) {
+        yield* turn
+        if ((yield* Account).isClosed()) return ""
+      }
+      return encodeResult(id, exit.value)
+    }
+    const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+    if (failure?._tag === "RpcError" || failure?._tag === "TooLong") yield* recordRefusal(method, failure.message)
+    if (Cause.hasDies(exit.cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(exit.cause))
+    return encodeError(id, errorReply(exit.cause))
+  })
+
   return Effect.fnUntraced(function* (frame: Frame) {
     if ("tooLong" in frame) return encodeError(noId, tooLong)
     if ("notUtf8" in frame) return encodeError(noId, notUtf8)
@@ -33,18 +61,12 @@ export const dispatcher = (daemon: Running, turn: Effect.Effect<void> = Effect.v
       yield* recordRefusal(method, "there is no such method")
       return encodeError(id, new RpcError({ code: code.methodNotFound, message }))
     }
-    const exit = yield* Effect.exit(Effect.suspend(() => run(params)))
-    if (Exit.isSuccess(exit)) {
-      if (isLarge(exit.value)) {
-        yield* turn
-        if ((yield* Account).isClosed()) return ""
-      }
-      return encodeResult(id, exit.value)
-    }
-    const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-    if (failure?._tag === "RpcError" || failure?._tag === "TooLong") yield* recordRefusal(method, failure.message)
-    if (Cause.hasDies(exit.cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(exit.cause))
-    return encodeError(id, errorReply(exit.cause))
+    const work = Effect.suspend(() => run(params))
+    return yield* inLine(method, answer(id, method, work)).pipe(
+      Effect.catchTag("NotBegun", ({ because }) =>
+        Effect.succeed(because === "stopping" ? encodeError(id, stopping) : "")
+      )
+    )
   })
 }
 

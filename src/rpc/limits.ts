@@ -44,7 +44,7 @@ export const requestsInTurn = 16
 export const turnsOfOthers = 8
 
 /** A longer line or text takes its time to be read or written out, and nobody is heard meanwhile. */
-export const atOnce = 64 * kibibyte
+export const atOnce = 16 * kibibyte
 /** A list of more entries does as well. */
 export const listAtOnce = 100
 /** What everybody else has before each such work: time for several small requests. */

@@ -18,6 +18,7 @@ import { Account } from "./Connections.ts"
 import { dispatcher } from "./dispatch.ts"
 import type { Frame } from "./framing.ts"
 import { LineSplitter } from "./framing.ts"
+import { makeLanes } from "./lanes.ts"
 import * as limits from "./limits.ts"
 import type { Running } from "./methods.ts"
 import { encodeError, lineLimit, noId, unended } from "./Protocol.ts"
@@ -33,7 +34,7 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
   const largeTurn = Effect.flatMap(Account, ({ closed }) =>
     Effect.raceFirst(Effect.interruptible(lumps.withPermit(Effect.sleep(limits.rest))), Effect.interruptible(closed))
   )
-  const dispatch = dispatcher(daemon, largeTurn)
+  const dispatch = dispatcher(daemon, yield* makeLanes, largeTurn)
 
   const connection = Effect.fnUntraced(
     function* (socket: Socket.Socket) {

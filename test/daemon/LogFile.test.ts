@@ -331,14 +331,14 @@ describe("rotating", () => {
       const { log } = yield* openOver(file, "0.\n")
       const asked: Array<string> = []
       for (let n = 1; n <= 3; n += 1) {
-        yield* log.rotate(1, (archive) => asked.push(text(archive)) < 0)
+        yield* log.rotate(1, ([oldest = ""]) => asked.push(text(oldest)) < 0)
         yield* put(log, `${n}.\n`)
       }
       assert.deepStrictEqual(
         [yield* readBack(log), asked],
         [
           ["0.", "1.", "2.", "3."],
-          ["0.\n", "0.\n"]
+          ["1.\n", "1.\n"]
         ]
       )
       yield* log.rotate(1, always)

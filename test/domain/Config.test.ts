@@ -142,6 +142,7 @@ describe("decode", () => {
     [`{"max_lease_ttl":1e300}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":true}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":"59m"}`, "config: max_lease_ttl must be >= default_lease_ttl"],
+    [`{"audit_path":"/srv/a","leases_path":"/srv/a"}`, "config: two of the paths are the same: /srv/a"],
     [`{"audit_max_size":"4KB"}`, `config: audit_max_size ${notASize}`],
     [`{"audit_max_size":-5}`, `config: audit_max_size ${notASize}`],
     [`{"audit_max_size":"10 MiB"}`, `config: audit_max_size ${notASize}`],
