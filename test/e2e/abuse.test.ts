@@ -156,6 +156,39 @@ describe("SIGTERM", () => {
   )
 })
 
+describe("SIGTERM while changes wait in line", () => {
+  it.live("answers all of them: they were done, or they were not begun", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const first = yield* startDaemon({ home })
+      for (let n = 0; n < 5; n += 1) yield* rpc(first.socket, "add", { name: `s${n}`, value: "x".repeat(1_000_000) })
+      for (let n = 0; n < 20; n += 1) yield* rpc(first.socket, "add", { name: `u${n}`, value: "old" })
+      const connections = yield* many(first.socket, 20)
+      for (const [n, connection] of connections.entries()) {
+        connection.send(`{"method":"secrets.update","params":{"name":"u${n}","value":"new"},"id":1}\n`)
+      }
+      const [begun] = connections
+      if (begun === undefined) throw new Error("no connection")
+      const answers = [yield* line(begun)]
+      const ended = yield* first.stop()
+      for (const connection of connections.slice(1)) answers.push(yield* line(connection))
+      assert.deepStrictEqual([ended.status, ended.signal], [0, null])
+      const told = answers.map((answer) => JSON.parse(answer ?? "null"))
+      const done = told.map((answer) => answer?.result?.success === true)
+      assert.isTrue(
+        told.every((answer, n) => done[n] || answer?.error?.message.startsWith("the daemon is stopping")),
+        answers.join("\n")
+      )
+      assert.isTrue(done.includes(false), "none had to wait")
+      const second = yield* startDaemon({ home })
+      for (let n = 0; n < 20; n += 1) {
+        const { value } = (yield* rpc(second.socket, "lease", { secret_name: `u${n}`, client_id: "c" })).result
+        assert.strictEqual(value, done[n] ? "new" : "old", `u${n}`)
+      }
+    })
+  )
+})
+
 describe("the socket's place", () => {
   it.live("is taken again when the socket has gone, never over something else, and connections go on", () =>
     Effect.gen(function* () {
