@@ -55,6 +55,8 @@ export interface LeaseCheckpoint {
   readonly behind: boolean
   /** Writes a checkpoint; every later start finds this one or a newer one. */
   readonly write: (snapshot: Snapshot) => Effect.Effect<void, FileFault>
+  /** Says that the leases.json of the last checkpoint is the one on the disk: at an orderly end, for whoever comes next. */
+  readonly settle: Effect.Effect<void, FileFault>
 }
 
 const Binding = Schema.Struct({
@@ -120,7 +122,8 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
       },
       Semaphore.withPermit(one),
       Effect.uninterruptible
-    )
+    ),
+    settle: Effect.suspend(() => writeBindings(leasesPath, current, directory.checkSync))
   }
 })
 

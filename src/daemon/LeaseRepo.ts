@@ -62,7 +62,7 @@ export class LeaseRepo extends Context.Service<
             : Effect.sync(() => void Queue.offerUnsafe(changes, undefined))
         const { repo, snapshot, stop } = yield* start(checkpoint.leases, onChange, checkpoint.unreadable)
         if (checkpoint.behind) Queue.offerUnsafe(changes, undefined)
-        const saveAtEnd = Effect.flatMap(stop, checkpoint.write).pipe(
+        const saveAtEnd = Effect.andThen(Effect.flatMap(stop, checkpoint.write), checkpoint.settle).pipe(
           Effect.catch((fault) => Effect.logWarning(`${fault.message}; the audit log has the leases`))
         )
         yield* Effect.addFinalizer(() => saveAtEnd)

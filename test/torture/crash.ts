@@ -94,20 +94,30 @@ const mischiefs: Readonly<Record<string, (directory: string, random: Random, old
   "the head of the log missing": (directory) => fs.rmSync(path.join(directory, "audit.head.json"), { force: true })
 }
 
-/** The predecessor ran in between: it wrote leases.json and plain entries, and its file alone counts. */
+/** The predecessor ran in between: it began with leases.json as it was, ended some of them, and wrote plain entries. */
 const predecessorRan = (directory: string, memories: ReadonlyArray<Memory>, random: Random): void => {
   const file = path.join(directory, "leases.json")
   const rows = fs.existsSync(file) ? leasesOf(directory) : []
-  const kept = rows.filter(() => random.next() < 0.7)
-  fs.writeFileSync(file, JSON.stringify(kept, undefined, 2))
-  const entry = { timestamp: "2026-11-22T00:00:00Z", action: "daemon_start", success: true }
-  fs.appendFileSync(path.join(directory, "audit.log"), `${JSON.stringify(entry)}\n`)
+  const ended = rows.filter(() => random.next() < 0.3)
+  fs.writeFileSync(
+    file,
+    JSON.stringify(
+      rows.filter((row) => !ended.includes(row)),
+      undefined,
+      2
+    )
+  )
+  const entries = [
+    { action: "daemon_start" },
+    ...ended.map(({ client_id, id, secret_name }) => ({ action: "lease_revoke", secret_name, client_id, lease_id: id }))
+  ]
+  for (const entry of entries) {
+    const line = JSON.stringify({ timestamp: new Date().toISOString(), ...entry, success: true })
+    fs.appendFileSync(path.join(directory, "audit.log"), `${line}\n`)
+  }
   for (const memory of memories) {
-    memory.leases.clear()
-    for (const { client_id, id, secret_name } of kept) {
-      if (client_id === memory.client) memory.leases.set(secret_name, id)
-    }
-    if (memory.doubt?.kind !== "value") memory.doubt = undefined
+    for (const { id, secret_name } of ended)
+      if (memory.leases.get(secret_name) === id) memory.leases.delete(secret_name)
   }
 }
 
