@@ -18,6 +18,7 @@ import type { SecretNotFound } from "../domain/Secret.ts"
 import type { TtlPolicy, TtlTooLong } from "../domain/Ttl.ts"
 import { grantedTtl } from "../domain/Ttl.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
+import * as metrics from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
 import type { AuditLogError } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
@@ -49,6 +50,7 @@ export const acquire = Effect.fn("acquire")(function* (
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const id = yield* Effect.sync(() => randomUUID())
+  yield* Effect.annotateCurrentSpan({ "secret.name": secretName, "client.id": clientId })
 
   const grant = leases.transaction(
     Effect.fnUntraced(function* (held) {
@@ -70,7 +72,11 @@ export const acquire = Effect.fn("acquire")(function* (
     })
   )
 
-  const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant)
+  const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant).pipe(
+    Effect.tapError(({ _tag }) => Effect.annotateCurrentSpan({ outcome: "refused", "error.type": _tag }))
+  )
+  yield* Effect.annotateCurrentSpan({ outcome: replaced.length === 0 ? "issued" : "replaced", "lease.id": lease.id })
+  yield* metrics.acquired(took, replaced.length)
   for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl))
   yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, Duration.toMillis(took)))
   return { lease, value, replaced }
