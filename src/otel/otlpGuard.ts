@@ -35,9 +35,7 @@ export const guarded = (
         )
         return Effect.ignore(read)
       }),
-      Effect.tap(({ status }) =>
-        Effect.sync(() => note(status >= 200 && status < 300 ? undefined : `it answers ${status}`))
-      ),
+      Effect.tap(({ status }) => Effect.sync(() => note(isGood(status) ? undefined : `it answers ${status}`))),
       Effect.map(({ headers, status }) => {
         const wait = headers["retry-after"]
         const kept = wait === undefined ? {} : { headers: { "retry-after": wait } }
@@ -53,10 +51,16 @@ export const guarded = (
         }
       })
     )
-    // Effect's exporter does not try again after what it does not know.
-    const once = inTime.pipe(Effect.catch((error) => (isEnding() ? Effect.die(error) : Effect.fail(error))))
+    // Effect's exporter does not try again after a defect.
+    const refuse = Effect.suspend(() => (isEnding() ? Effect.die(new Error("there is no time left")) : Effect.void))
+    const once = inTime.pipe(
+      Effect.tapError(() => refuse),
+      Effect.tap(({ status }) => (isGood(status) ? Effect.void : refuse))
+    )
     return Effect.suspend(() => (isClosed() ? Effect.die(new Error("the channel is closed")) : once))
   })
+
+const isGood = (status: number): boolean => status >= 200 && status < 300
 
 /** The code of the system, such as ECONNREFUSED. Nothing else of the error: it may show the address. */
 const reasonOf = (error: unknown): string => {
