@@ -20,6 +20,7 @@ import { grantedTtl } from "../domain/Ttl.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import * as metrics from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
+import { describeSpan } from "../otel/span.ts"
 import type { AuditLogError } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -50,7 +51,6 @@ export const acquire = Effect.fn("acquire")(function* (
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const id = yield* Effect.sync(() => randomUUID())
-  yield* Effect.annotateCurrentSpan({ "secret.name": secretName, "client.id": clientId })
 
   const grant = leases.transaction(
     Effect.fnUntraced(function* (held) {
@@ -72,10 +72,11 @@ export const acquire = Effect.fn("acquire")(function* (
     })
   )
 
+  const about = (more: object) => describeSpan(() => ({ "secret.name": secretName, "client.id": clientId, ...more }))
   const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant).pipe(
-    Effect.tapError(({ _tag }) => Effect.annotateCurrentSpan({ outcome: "refused", "error.type": _tag }))
+    Effect.tapError(({ _tag }) => about({ outcome: "refused", "error.type": _tag }))
   )
-  yield* Effect.annotateCurrentSpan({ outcome: replaced.length === 0 ? "issued" : "replaced", "lease.id": lease.id })
+  yield* about({ outcome: replaced.length === 0 ? "issued" : "replaced", "lease.id": lease.id })
   yield* metrics.acquired(took, replaced.length)
   for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl))
   yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, Duration.toMillis(took)))
