@@ -8,6 +8,9 @@ import * as TestClock from "effect/testing/TestClock"
 import { revoke } from "../../src/daemon/revoke.ts"
 import { revokeAll } from "../../src/daemon/revokeAll.ts"
 import { deleteSecret } from "../../src/daemon/deleteSecret.ts"
+import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
+import type { LeaseTransaction } from "../../src/daemon/LeaseTransaction.ts"
+import { revokeRefused } from "../../src/domain/AuditEntry.ts"
 import { observe } from "../../src/daemon/observe.ts"
 import { sweep } from "../../src/daemon/sweep.ts"
 import { instruments, prometheusName, prometheusText, setActiveLeases, startMetrics } from "../../src/otel/metrics.ts"
@@ -76,6 +79,21 @@ describe("figures", () => {
       )
     }).pipe(Effect.provide(worldWithAudit(broken)), alone)
   })
+
+  it.effect("count nothing of a transaction that fails", () =>
+    Effect.gen(function* () {
+      yield* startMetrics(0)
+      yield* addSecret("a")
+      const { lease: held } = yield* take("a", "x")
+      const program = (leases: LeaseTransaction) => {
+        leases.revoke(held)
+        leases.record(revokeRefused(held.id))
+        return Effect.fail("changed its mind")
+      }
+      yield* Effect.flip(LeaseRepo.use((leases) => leases.transaction(program)))
+      assert.strictEqual((yield* figures).get(lease("revocations")), 0)
+    }).pipe(Effect.provide(world()), alone)
+  )
 
   it.effect("tell how many leases each secret has now", () =>
     Effect.gen(function* () {
