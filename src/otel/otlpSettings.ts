@@ -107,10 +107,10 @@ const signalSettings = (
   const headersOf = (name: string) => pairs(environment, name, remarks)
   const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_HEADERS`
   const [variableOfInterval, standard] = intervals[signal]
+  const headers = given(environment, own) === undefined ? headersOf("OTEL_EXPORTER_OTLP_HEADERS") : headersOf(own)
   return {
-    url,
+    ...withoutUser(url, headers),
     protocol,
-    headers: given(environment, own) === undefined ? headersOf("OTEL_EXPORTER_OTLP_HEADERS") : headersOf(own),
     compression: either(environment, signal, "COMPRESSION")?.toLowerCase() === "gzip" ? "gzip" : "none",
     timeout: millis(either(environment, signal, "TIMEOUT"), 1, standardTimeout),
     interval: millis(given(environment, variableOfInterval), leastInterval, standard)
@@ -147,6 +147,16 @@ const asUrl = (text: string, below?: string): string | undefined => {
   if (url.protocol !== "http:" && url.protocol !== "https:") return undefined
   if (below !== undefined) url.pathname = `${url.pathname.replace(/\/$/, "")}/${below}`
   return url.href
+}
+
+/** `fetch` takes no address with a user in it; this is what was meant by it. */
+const withoutUser = (address: string, headers: Readonly<Record<string, string>>) => {
+  const url = new URL(address)
+  if (url.username === "" && url.password === "") return { url: address, headers }
+  const user = `${decoded(url.username) ?? ""}:${decoded(url.password) ?? ""}`
+  url.username = ""
+  url.password = ""
+  return { url: url.href, headers: { authorization: `Basic ${Buffer.from(user).toString("base64")}`, ...headers } }
 }
 
 /** OTEL_LOGS_EXPORTER and its like: a list, "otlp" unless it says otherwise. */

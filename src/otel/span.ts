@@ -9,7 +9,8 @@ import * as Tracer from "effect/Tracer"
 export const describeSpan = (attributes: () => Readonly<Record<string, unknown>>): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
     const span = fiber.cache.span
-    if (span?._tag === "Span" && span.sampled && fiber.getRef(Tracer.Tracer) !== Tracer.nativeTracer) {
+    // Effect's own spans are sent nowhere; to ask for the tracer would cost more than the rest.
+    if (span?._tag === "Span" && span.sampled && !(span instanceof Tracer.NativeSpan)) {
       for (const [name, value] of Object.entries(attributes())) span.attribute(name, value)
     }
     return Effect.void

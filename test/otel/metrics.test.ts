@@ -1,9 +1,8 @@
 /**
- * The figures, each test with a registry of its own.
+ * The figures. They belong to the process, so each test begins with none.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Metric from "effect/Metric"
 import * as TestClock from "effect/testing/TestClock"
 import { revoke } from "../../src/daemon/revoke.ts"
 import { revokeAll } from "../../src/daemon/revokeAll.ts"
@@ -13,10 +12,17 @@ import type { LeaseTransaction } from "../../src/daemon/LeaseTransaction.ts"
 import { revokeRefused } from "../../src/domain/AuditEntry.ts"
 import { observe } from "../../src/daemon/observe.ts"
 import { sweep } from "../../src/daemon/sweep.ts"
-import { instruments, prometheusName, prometheusText, setActiveLeases, startMetrics } from "../../src/otel/metrics.ts"
+import {
+  instruments,
+  prometheusName,
+  prometheusText,
+  resetMetrics,
+  setActiveLeases,
+  startMetrics
+} from "../../src/otel/metrics.ts"
 import { addSecret, take, world, worldWithAudit } from "../support/world.ts"
 
-const alone = <A, E, R>(test: Effect.Effect<A, E, R>) => Effect.provideService(test, Metric.MetricRegistry, new Map())
+const alone = <A, E, R>(test: Effect.Effect<A, E, R>) => Effect.andThen(resetMetrics, test)
 
 /** The lines that are no comments, by what stands before the number. */
 const figures = Effect.map(

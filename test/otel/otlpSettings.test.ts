@@ -99,6 +99,8 @@ describe("the variables of OpenTelemetry", () => {
       OTEL_EXPORTER_OTLP_ENDPOINT: "https://user:token@collector.example/otlp",
       OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "https://other.example/in?key=token"
     })
+    assert.deepStrictEqual(settings.signals.logs?.headers, { authorization: "Basic dXNlcjp0b2tlbg==" })
+    assert.strictEqual(settings.signals.logs?.url, "https://collector.example/otlp/v1/logs")
     assert.strictEqual(
       places(settings),
       "https://collector.example/otlp (logs, traces), https://other.example/in (metrics)"
