@@ -10,7 +10,7 @@ import { OtelSink } from "../otel/OtelSink.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
 
-/** No older than this is what a collector gets. It costs a microsecond for each secret. */
+/** No older than this is what a collector gets. */
 const interval = Duration.seconds(5)
 
 /** The leases of each secret, as they are now. */

@@ -6,7 +6,7 @@
  * OTEL_LOGS_EXPORTER and its like are set too, ends the program over a typing error,
  * and waits for the collector at the end as long as one request may take.
  * Header values are credentials: they are in no message.
- * Source: OpenTelemetry specification 1.50, "OTLP Exporter" and "Environment Variables".
+ * Source: OpenTelemetry specification, "OTLP Exporter" and "Environment Variables".
  */
 
 export type Environment = Readonly<Record<string, string | undefined>>
