@@ -7,12 +7,10 @@
 import * as SchemaAST from "effect/SchemaAST"
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { instruments } from "../src/otel/metrics.ts"
 import { events } from "../src/otel/OtelEvent.ts"
 
 export const document = fileURLToPath(new URL("../docs/events.md", import.meta.url))
-
-const begins = "<!-- made by `npm run docs`: -->"
-const ends = "<!-- until here -->"
 
 const typeOf = (ast: SchemaAST.AST): string => {
   if (SchemaAST.isString(ast)) return "text"
@@ -54,11 +52,29 @@ export const tables = (): string => {
   return ["| event | level | when |", "|---|---|---|", ...overview, ...each].join("\n")
 }
 
+export const metricsTable = (): string =>
+  [
+    "| metric | kind | unit | attribute | what it is |",
+    "|---|---|---|---|---|",
+    ...instruments.map(
+      ({ attribute, description, kind, name, unit }) =>
+        `| \`${name}\` | ${kind} | \`${unit}\` | ${attribute === undefined ? "" : `\`${attribute}\``} | ${description} |`
+    )
+  ].join("\n")
+
+const blocks = [
+  ["events", tables],
+  ["metrics", metricsTable]
+] as const
+
 /** The document with the tables as they are now. */
-export const renewed = (text: string): string => {
-  const [before = ""] = text.split(begins)
-  const [, after = ""] = text.split(ends)
-  return `${before}${begins}\n\n${tables()}\n\n${ends}${after}`
-}
+export const renewed = (text: string): string =>
+  blocks.reduce((document, [name, made]) => {
+    const begins = `<!-- ${name}, made by npm run docs -->`
+    const ends = `<!-- end of ${name} -->`
+    const [before = ""] = document.split(begins)
+    const [, after = ""] = document.split(ends)
+    return `${before}${begins}\n\n${made()}\n\n${ends}${after}`
+  }, text)
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(document, renewed(readFileSync(document, "utf8")))

@@ -49,14 +49,20 @@ const Condition = Schema.Struct({
   )
 })
 
+const Metrics = Schema.Struct({ text: Schema.String })
+
 export const status = define({
   name: "status",
   summary: "Tell whether the daemon is serving",
   arity: [0, 0],
-  flags: {},
-  examples: ["secrets status", "secrets status --json --timeout 2"],
+  flags: { metrics: { type: "boolean", summary: "print the daemon's figures, as Prometheus reads them" } },
+  examples: ["secrets status", "secrets status --json --timeout 2", "secrets status --metrics"],
   run: Effect.fnUntraced(function* (line) {
     const daemon = yield* loadDaemon(line)
+    if (line.given("metrics")) {
+      const metrics = yield* Effect.mapError(call(daemon, "daemon.metrics", {}, Metrics), fromClient)
+      return { text: metrics.text, result: metrics }
+    }
     const found = yield* Effect.mapError(call(daemon, "secrets.status", {}, Status), fromClient)
     if (!found.running) {
       return yield* new Failure({

@@ -24,6 +24,7 @@ import { auditDamaged, fileMended, fromLine, toLine } from "../domain/AuditEntry
 import { standardRotation } from "../domain/Config.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, zero } from "../domain/Timestamp.ts"
+import * as metrics from "../otel/metrics.ts"
 import { openHead, readHead } from "./auditHead.ts"
 import { auditStart, firstChained } from "./auditStart.ts"
 import type { FileFault } from "./durableFile.ts"
@@ -146,7 +147,8 @@ export class AuditLog extends Context.Service<
           const at = fromMillis(yield* Clock.currentTimeMillis)
           const { head: next, text } = link(facts, at, head)
           yield* rotateIfFull(text.length)
-          yield* log.append(text)
+          const [took] = yield* Effect.timed(Effect.tapError(log.append(text), () => metrics.flushFailed))
+          yield* metrics.flushed(facts.length, took)
           untold = []
           head = next
           last = { seq: next.seq, line: next.hash, timestamp: at.text }

@@ -3,7 +3,7 @@
  *
  *     Instance      one daemon per state directory, crash detection
  *     AuditLog      audit.log
- *     OtelSink      joelclaw, or nothing
+ *     OtelSink      joelclaw, a collector of OpenTelemetry, or nothing
  *     SecretStore   identity.age, secrets.age
  *     LeaseRepo     leases.json and its checkpoint
  *     Restart       restarts that clients ask for
@@ -21,7 +21,9 @@ import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import { daemonStopped, fileMended } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
+import { startMetrics } from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
+import { withOtlp } from "../otel/withOtlp.ts"
 import { serve } from "../rpc/serve.ts"
 import * as UnixSocketServer from "../rpc/UnixSocketServer.ts"
 import { announceStart, announceStop } from "./announce.ts"
@@ -30,6 +32,7 @@ import { startHeartbeat } from "./heartbeat.ts"
 import { Instance, type InstancePaths } from "./Instance.ts"
 import { reopenOnHangup } from "./hangup.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
+import { observeForever } from "./observe.ts"
 import { Restart } from "./Restart.ts"
 import { RotationHook } from "./RotationHook.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -58,6 +61,7 @@ export const daemon = (config: Config, options: DaemonOptions) => {
 /** Serves what is in the directory until a restart is asked for, or the directory is replaced by another one. */
 const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
   const instance = yield* Instance
+  yield* startMetrics(instance.startedAt.millis)
   yield* announceStart(config.socketPath)
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
@@ -68,13 +72,15 @@ const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOp
     leaseCapacity: config.leaseCapacity,
     heartbeat: heartbeat.status
   })
-  return yield* Effect.all(
-    [serving, sweepForever, watchSink, watchAudit, heartbeat.watch, reopenOnHangup(options.onHangup)],
-    {
-      concurrency: "unbounded",
-      discard: true
-    }
-  ).pipe(
+  const watches = [
+    sweepForever,
+    watchSink,
+    watchAudit,
+    observeForever,
+    heartbeat.watch,
+    reopenOnHangup(options.onHangup)
+  ]
+  return yield* Effect.all([serving, ...watches], { concurrency: "unbounded", discard: true }).pipe(
     Effect.andThen(Effect.never),
     Effect.raceFirst(Effect.as(restart.requested, "restart" as const)),
     Effect.raceFirst(Effect.as(Effect.tap(instance.replaced, Effect.logError), "directory replaced" as const)),
@@ -89,7 +95,7 @@ const layers = (config: Config, { environment }: DaemonOptions, memory: StoreMem
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(lastEntry),
-    Layer.provideMerge(OtelSink.layer(environment, config.sampling)),
+    Layer.provideMerge(withOtlp(environment, OtelSink.layer(environment, config.sampling))),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
     Layer.provideMerge(Instance.layer(instancePaths(config), anew))
   )

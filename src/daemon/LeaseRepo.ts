@@ -22,6 +22,7 @@ import * as Queue from "effect/Queue"
 import type { AuditFact } from "../domain/AuditEntry.ts"
 import { clockStepped } from "../domain/AuditEntry.ts"
 import type { Lease } from "../domain/Lease.ts"
+import * as metrics from "../otel/metrics.ts"
 import type { AuditLogError, AuditPosition } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { type ClockStep, ClockWatch, stepSince } from "./clockWatch.ts"
@@ -96,6 +97,7 @@ interface Waiting {
 
 interface Ran {
   readonly facts: ReadonlyArray<AuditFact>
+  readonly revoked?: number
   readonly undo: () => void
   readonly answer: (durable: Exit.Exit<AuditPosition, AuditLogError>) => void
 }
@@ -160,6 +162,7 @@ const start = Effect.fnUntraced(function* (
       const newLog = written.value.generation !== position.generation
       position = written.value
       sequence += 1
+      yield* metrics.revoked(ran.reduce((sum, one) => sum + (one.revoked ?? 0), 0))
       yield* onChange(() => ({ leases: table.active(now), position, sequence }), newLog)
     }
     for (const one of ran) one.answer(written)
@@ -191,8 +194,9 @@ const start = Effect.fnUntraced(function* (
     transaction: <A, E>(program: (leases: LeaseTransaction.LeaseTransaction) => Effect.Effect<A, E>) =>
       enqueue<A, E | AuditLogError>(
         (answer) => (leases, now) =>
-          Effect.map(LeaseTransaction.run(leases, now, program), ({ exit, facts, undo }) => ({
+          Effect.map(LeaseTransaction.run(leases, now, program), ({ exit, facts, revoked, undo }) => ({
             facts,
+            revoked,
             undo,
             answer: (durable) => {
               Deferred.doneUnsafe(answer, Exit.isFailure(durable) ? Exit.failCause(durable.cause) : exit)

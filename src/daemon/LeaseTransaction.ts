@@ -38,6 +38,8 @@ export interface LeaseTransaction {
 export interface Outcome<A, E> {
   readonly exit: Exit.Exit<A, E>
   readonly facts: ReadonlyArray<AuditFact>
+  /** Leases that end on purpose. */
+  readonly revoked: number
   readonly undo: () => void
 }
 
@@ -48,6 +50,7 @@ export const run = Effect.fnUntraced(function* <A, E>(
 ): Effect.fn.Return<Outcome<A, E>> {
   const facts: Array<{ readonly fact: AuditFact; readonly ofChange: boolean }> = []
   const undos: Array<() => void> = []
+  let revoked = 0
   const undo = () => {
     for (const back of undos.splice(0).toReversed()) back()
   }
@@ -73,7 +76,10 @@ export const run = Effect.fnUntraced(function* <A, E>(
       tell(more, true)
     },
     revoke: (lease, ...more) => {
-      if (table.revoke(lease)) undos.push(() => table.insert(lease))
+      if (table.revoke(lease)) {
+        undos.push(() => table.insert(lease))
+        revoked += 1
+      }
       tell(more, true)
     },
     record: (...more) => tell(more, false)
@@ -81,5 +87,10 @@ export const run = Effect.fnUntraced(function* <A, E>(
   const exit = yield* Effect.exit(Effect.suspend(() => program(leases)))
   const failed = Exit.isFailure(exit)
   if (failed) undo()
-  return { exit, undo, facts: facts.filter((one) => !(failed && one.ofChange)).map((one) => one.fact) }
+  return {
+    exit,
+    undo,
+    revoked: failed ? 0 : revoked,
+    facts: facts.filter((one) => !(failed && one.ofChange)).map((one) => one.fact)
+  }
 })

@@ -18,7 +18,9 @@ import type { SecretNotFound } from "../domain/Secret.ts"
 import type { TtlPolicy, TtlTooLong } from "../domain/Ttl.ts"
 import { grantedTtl } from "../domain/Ttl.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
+import * as metrics from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
+import { describeSpan } from "../otel/span.ts"
 import type { AuditLogError } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -70,7 +72,12 @@ export const acquire = Effect.fn("acquire")(function* (
     })
   )
 
-  const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant)
+  const about = (more: object) => describeSpan(() => ({ "secret.name": secretName, "client.id": clientId, ...more }))
+  const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant).pipe(
+    Effect.tapError(({ _tag }) => about({ outcome: "refused", "error.type": _tag }))
+  )
+  yield* about({ outcome: replaced.length === 0 ? "issued" : "replaced", "lease.id": lease.id })
+  yield* metrics.acquired(took, replaced.length)
   const durationMs = Duration.toMillis(took)
   for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
   yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))

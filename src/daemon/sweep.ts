@@ -12,6 +12,7 @@ import * as Schedule from "effect/Schedule"
 import { leaseExpired } from "../domain/AuditEntry.ts"
 import type { Lease } from "../domain/Lease.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
+import * as metrics from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 
@@ -32,7 +33,12 @@ export const sweep = Effect.fn("sweep")(function* () {
   const all = Effect.tap(part, (due) => Effect.sync(() => ended.push(...due))).pipe(
     Effect.repeat({ while: (due) => due.length === atOnce })
   )
-  const [took] = yield* Effect.timed(all)
+  const [took] = yield* Effect.timed(
+    Effect.ensuring(
+      all,
+      Effect.suspend(() => metrics.expired(ended.length))
+    )
+  )
   if (ended.length > 0) yield* sink.emit(OtelEvent.leasesExpired(ended, Duration.toMillis(took)))
   return ended
 })

@@ -9,8 +9,9 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { quote } from "../domain/goText.ts"
 import { nameLimit } from "../domain/Secret.ts"
+import * as metrics from "../otel/metrics.ts"
 import { Account } from "./Connections.ts"
-import { errorReply } from "./errorReply.ts"
+import { errorReply, type Failure } from "./errorReply.ts"
 import type { Frame } from "./framing.ts"
 import { atOnce, listAtOnce } from "./limits.ts"
 import type { Lanes } from "./lanes.ts"
@@ -44,20 +45,23 @@ export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<v
       return encodeResult(id, exit.value)
     }
     const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+    yield* metrics.refused(failure === undefined ? "_OTHER" : nameOf(failure))
     if (failure?._tag === "RpcError" || failure?._tag === "TooLong") yield* recordRefusal(method, failure.message)
     if (Cause.hasDies(exit.cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(exit.cause))
     return encodeError(id, errorReply(exit.cause))
   })
 
   return Effect.fnUntraced(function* (frame: Frame) {
-    if ("tooLong" in frame) return encodeError(noId, tooLong)
-    if ("notUtf8" in frame) return encodeError(noId, notUtf8)
-    const request = decodeRequest(frame.line)
-    if (Result.isFailure(request)) return encodeError(noId, request.failure)
+    const request = decodeFrame(frame)
+    if (Result.isFailure(request)) {
+      yield* metrics.refused("ParseError")
+      return encodeError(noId, request.failure)
+    }
     const { id, method, params } = request.success
     const run = Object.hasOwn(table, method) ? table[method] : undefined
     if (run === undefined) {
       const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`
+      yield* metrics.refused("MethodNotFound")
       yield* recordRefusal(method, "there is no such method")
       return encodeError(id, new RpcError({ code: code.methodNotFound, message }))
     }
@@ -69,6 +73,14 @@ export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<v
     )
   })
 }
+
+const decodeFrame = (frame: Frame) => {
+  if ("tooLong" in frame) return Result.fail(tooLong)
+  return "notUtf8" in frame ? Result.fail(notUtf8) : decodeRequest(frame.line)
+}
+
+/** Parameters that cannot be used have no class of their own. */
+const nameOf = ({ _tag }: Failure): string => (_tag === "RpcError" ? "InvalidParams" : _tag)
 
 /** Whether a result holds a text or a list that takes more than a moment to be written out. */
 const isLarge = (result: unknown): boolean =>

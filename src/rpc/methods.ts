@@ -14,6 +14,7 @@ import { deleteSecret } from "../daemon/deleteSecret.ts"
 import { LeaseRepo } from "../daemon/LeaseRepo.ts"
 import { revoke } from "../daemon/revoke.ts"
 import { health } from "../daemon/health.ts"
+import { observe } from "../daemon/observe.ts"
 import { killswitch } from "../daemon/killswitch.ts"
 import { Restart } from "../daemon/Restart.ts"
 import { revokeAll } from "../daemon/revokeAll.ts"
@@ -28,6 +29,7 @@ import { DirectAccess, nameLimit, valueLimit } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import type { TtlPolicy } from "../domain/Ttl.ts"
 import { version } from "../version.ts"
+import { prometheusText } from "../otel/metrics.ts"
 import type { OtelSink } from "../otel/OtelSink.ts"
 import type { Failure } from "./errorReply.ts"
 import { code, foldNames, RpcError } from "./Protocol.ts"
@@ -231,6 +233,12 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
         last_failure: lastFailure
       }))
     }
+  }),
+
+  /** Beyond the predecessor. */
+  "daemon.metrics": Effect.fnUntraced(function* () {
+    yield* observe
+    return { text: yield* prometheusText }
   }),
 
   "daemon.restart": Effect.fnUntraced(function* () {

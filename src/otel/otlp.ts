@@ -1,0 +1,180 @@
+/**
+ * OpenTelemetry by Effect's own modules: events as logs, acquires as spans, and the
+ * figures. Loaded only where an endpoint is configured.
+ *
+ * The daemon's own log lines are not sent: they are for whoever runs it, and what of
+ * them others should know is an event. Of spans, `acquire` is sent and nothing else,
+ * so many in each interval; the rest costs what it cost before.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import * as OtlpExporter from "effect/observability/OtlpExporter"
+import type { MetricsData } from "effect/observability/OtlpMetrics"
+import * as OtlpMetrics from "effect/observability/OtlpMetrics"
+import * as OtlpResource from "effect/observability/OtlpResource"
+import * as OtlpSerialization from "effect/observability/OtlpSerialization"
+import * as OtlpTracer from "effect/observability/OtlpTracer"
+import { randomUUID } from "node:crypto"
+import * as os from "node:os"
+import { version } from "../version.ts"
+import { eventsQueued } from "./metrics.ts"
+import type { OtelEvent } from "./OtelEvent.ts"
+import * as OtlpChannel from "./otlpChannel.ts"
+import { otlpRecord } from "./otlpRecord.ts"
+import type { OtlpSettings, SignalSettings } from "./otlpSettings.ts"
+
+export interface Otlp {
+  readonly emit: (event: OtelEvent) => Effect.Effect<void>
+  /** Events that never arrived. */
+  readonly dropped: Effect.Effect<number>
+  readonly sent: Effect.Effect<number>
+  /** Undefined where spans are not sent. */
+  readonly tracer: Tracer.Tracer | undefined
+}
+
+/** Events that may wait for the next request: encoding so many takes a few milliseconds. */
+const eventsInRequest = 1024
+/** Spans that are sent of one interval, the first ones: enough to see how acquires go. */
+const spansInRequest = 256
+const traced = "acquire"
+/** One for each process, as the figures are. */
+const instanceId = randomUUID()
+
+/** Sends until the scope ends; that takes a second at the most. */
+export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
+  const { logs, metrics, traces } = settings.signals
+  const resource = resourceOf(settings)
+  // The signals end side by side, so that they take no longer together than one of them.
+  const scope = yield* Scope.make("parallel")
+  yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
+  const within = <A, E, R>(channel: Effect.Effect<A, E, R>) =>
+    Effect.flatMap(Scope.fork(scope), (own) => Scope.provide(channel, own))
+
+  const events = logs === undefined ? undefined : yield* within(openEvents(logs, resource))
+  const spans = traces === undefined ? undefined : yield* within(openSpans(traces, resource))
+  if (metrics !== undefined) yield* within(openMetrics(metrics, resource, settings.temporality))
+
+  const otlp: Otlp = {
+    emit: events === undefined ? () => Effect.void : emitter(events),
+    dropped: Effect.sync(() => events?.load.lost ?? 0),
+    sent: Effect.sync(() => events?.load.sent ?? 0),
+    tracer: spans === undefined ? undefined : selective(spans)
+  }
+  return otlp
+})
+
+interface Resource {
+  readonly serviceName: string
+  readonly serviceVersion: string
+  readonly attributes: Record<string, unknown>
+}
+
+/** Whoever set an attribute knows better. */
+const resourceOf = ({ attributes, serviceName }: OtlpSettings): Resource => ({
+  serviceName,
+  serviceVersion: attributes["service.version"] ?? version,
+  attributes: {
+    "service.instance.id": instanceId,
+    "process.pid": process.pid,
+    "process.runtime.name": "nodejs",
+    "process.runtime.version": process.versions.node,
+    "host.name": os.hostname(),
+    "host.arch": process.arch === "x64" ? "amd64" : process.arch,
+    "os.type": process.platform,
+    ...attributes
+  }
+})
+
+const serializationOf = ({ protocol }: SignalSettings) =>
+  protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf
+
+const open = <A>(
+  settings: SignalSettings,
+  channel: Omit<OtlpChannel.ChannelOptions<A>, "settings" | "serialization">,
+  change: (
+    serialization: OtlpSerialization.OtlpSerialization["Service"]
+  ) => OtlpSerialization.OtlpSerialization["Service"] = (same) => same
+) =>
+  Effect.flatMap(OtlpSerialization.OtlpSerialization, (serialization) =>
+    OtlpChannel.open({ ...channel, settings, serialization: change(serialization) })
+  ).pipe(Effect.provide(serializationOf(settings)))
+
+const exporterOptions = ({ compression, headers, url }: SignalSettings) => ({
+  url,
+  headers,
+  compression,
+  exportInterval: OtlpChannel.never,
+  shutdownTimeout: "1 millis" as const
+})
+
+const openEvents = (settings: SignalSettings, resource: Resource) => {
+  const sender = Effect.gen(function* () {
+    const serialization = yield* OtlpSerialization.OtlpSerialization
+    const about = yield* OtlpResource.fromConfig(resource)
+    return yield* OtlpExporter.make({
+      ...exporterOptions(settings),
+      label: "Events",
+      maxBatchSize: Number.POSITIVE_INFINITY,
+      body: (logRecords) => {
+        const scopeLogs = [{ scope: { name: "agent-secrets", version }, logRecords }]
+        return [serialization.logs({ resourceLogs: [{ resource: about, scopeLogs }] }), Effect.void]
+      }
+    })
+  })
+  return open(settings, { signal: "logs", capacity: eventsInRequest, make: sender })
+}
+
+/** Debug events leave half of the room to the others. */
+const emitter =
+  (channel: OtlpChannel.Channel<{ readonly push: (record: unknown) => void }>) =>
+  (event: OtelEvent): Effect.Effect<void> =>
+    Effect.withFiber((fiber) => {
+      if (channel.load.admit(event.level !== "debug")) {
+        const nanos = fiber.getRef(Clock.Clock).currentTimeNanosUnsafe()
+        channel.exporter.push(otlpRecord(event, nanos, fiber.cache.span))
+      }
+      return eventsQueued("otlp", channel.load.waiting)
+    })
+
+const openSpans = (settings: SignalSettings, resource: Resource) => {
+  const options = { ...exporterOptions(settings), resource, maxBatchSize: Number.POSITIVE_INFINITY }
+  return open(settings, { signal: "traces", capacity: spansInRequest, make: OtlpTracer.make(options) })
+}
+
+/** Sends acquires, each as a trace of its own, while there is room for them. */
+const selective = (channel: OtlpChannel.Channel<Tracer.Tracer>): Tracer.Tracer =>
+  Tracer.make({
+    span: (options) =>
+      options.name === traced && channel.load.admit(true)
+        ? channel.exporter.span({ ...options, parent: Option.none(), sampled: true })
+        : Tracer.nativeTracer.span({ ...options, sampled: false })
+  })
+
+const openMetrics = (settings: SignalSettings, resource: Resource, temporality: OtlpSettings["temporality"]) => {
+  const options = { ...exporterOptions(settings), resource, temporality }
+  return open(settings, { signal: "metrics", capacity: 0, make: OtlpMetrics.make(options) }, (serialization) => ({
+    ...serialization,
+    metrics: (data) => serialization.metrics(tidy(data))
+  }))
+}
+
+/** Effect repeats the unit as an attribute of each point, and shows an empty histogram's bounds as the largest numbers there are. */
+const tidy = (data: MetricsData): MetricsData => {
+  for (const { scopeMetrics } of data.resourceMetrics) {
+    for (const { gauge, histogram, sum } of scopeMetrics.flatMap(({ metrics }) => metrics)) {
+      for (const point of [gauge, sum, histogram].flatMap((one) => one?.dataPoints ?? [])) {
+        point.attributes = point.attributes?.filter(({ key }) => key !== "unit") ?? []
+      }
+      for (const point of histogram?.dataPoints ?? []) {
+        if (point.count !== 0) continue
+        delete point.min
+        delete point.max
+      }
+    }
+  }
+  return data
+}

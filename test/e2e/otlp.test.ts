@@ -1,0 +1,192 @@
+/**
+ * A real daemon and a collector of OpenTelemetry on the loopback interface: what it
+ * is sent, and a daemon that nothing it does can disturb.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { attributesOf, collector, type Manner } from "../support/collector.ts"
+import { rpc, run, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const until = (good: () => boolean) =>
+  Effect.sync(good).pipe(
+    Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
+    Effect.timeout("10 seconds")
+  )
+
+/** The shortest intervals there are. */
+const quick = {
+  OTEL_BLRP_SCHEDULE_DELAY: "100",
+  OTEL_BSP_SCHEDULE_DELAY: "100",
+  OTEL_METRIC_EXPORT_INTERVAL: "100"
+}
+
+describe("with a collector", () => {
+  it.live("events, acquires and figures arrive, and with them who sends them", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const to = yield* collector()
+      const daemon = yield* startDaemon({
+        home,
+        env: {
+          ...quick,
+          OTEL_EXPORTER_OTLP_ENDPOINT: to.url,
+          OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20hidden-from-all",
+          OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test"
+        }
+      })
+      yield* rpc(daemon.socket, "add", { name: "db", value: "hush-hush" })
+      const first = (yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })).result
+      const second = (yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })).result
+      yield* rpc(daemon.socket, "lease", { secret_name: "none", client_id: "c" })
+      yield* rpc(daemon.socket, "revoke", { lease_id: second.lease_id })
+      yield* until(() => to.points("agent_secrets.lease.revocations")[0]?.asDouble === 1 && to.spans().length === 3)
+      const ended = yield* daemon.stop()
+      assert.strictEqual(ended.status, 0)
+
+      const events = to.logs()
+      assert.deepStrictEqual(
+        events.map(({ eventName, severityNumber, severityText }) => [eventName, severityNumber, severityText]),
+        [
+          ["daemon.started", 9, "INFO"],
+          ["lease.acquired", 5, "DEBUG"],
+          ["lease.replaced", 9, "INFO"],
+          ["lease.acquired", 5, "DEBUG"],
+          ["daemon.stopped", 9, "INFO"]
+        ]
+      )
+      assert.deepInclude(attributesOf(events[1]), {
+        "event.name": "lease.acquired",
+        "agent_secrets.success": true,
+        "secret.name": "db",
+        "client.id": "c",
+        "lease.id": first.lease_id
+      })
+
+      const spans = to.spans()
+      assert.deepStrictEqual(
+        spans.map((span) => [span.name, span.status.code, span.parentSpanId]),
+        [
+          ["acquire", 1, undefined],
+          ["acquire", 1, undefined],
+          ["acquire", 2, undefined]
+        ]
+      )
+      assert.deepInclude(attributesOf(spans[1]), { "secret.name": "db", "client.id": "c", outcome: "replaced" })
+      assert.deepInclude(attributesOf(spans[2]), { outcome: "refused", "error.type": "SecretNotFound" })
+      assert.deepStrictEqual([events[1].traceId, events[1].spanId], [spans[0].traceId, spans[0].spanId])
+
+      const resource = attributesOf(JSON.parse(String(to.requests[0]?.body)).resourceLogs[0].resource)
+      assert.deepInclude(resource, {
+        "service.name": "agent-secrets",
+        "process.pid": daemon.pid,
+        "deployment.environment.name": "test"
+      })
+      assert.match(resource["service.instance.id"], /^[0-9a-f-]{36}$/)
+      assert.isTrue(to.requests.every(({ headers }) => headers.authorization === "Bearer hidden-from-all"))
+      const all = Buffer.concat(to.requests.map(({ body }) => body)).toString("utf8") + ended.stderr
+      assert.notInclude(all, "hush-hush")
+      assert.notInclude(all, "hidden-from-all")
+      assert.include(ended.stderr, `events: OTLP to ${to.url} (logs, traces, metrics)`)
+    })
+  )
+
+  it.live("the figures have their names, units and kinds", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const to = yield* collector()
+      const daemon = yield* startDaemon({
+        home,
+        env: { ...quick, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${to.url}/v1/metrics` }
+      })
+      yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
+      for (const client of ["a", "b", "b"]) yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: client })
+      yield* rpc(daemon.socket, "lease", { secret_name: "none", client_id: "c" })
+      yield* until(() => to.points("agent_secrets.request.refusals").length === 1)
+      const value = (name: string) => to.points(name).map((point) => point.asDouble)
+      assert.deepStrictEqual(value("agent_secrets.lease.acquires"), [3])
+      assert.deepStrictEqual(value("agent_secrets.lease.replacements"), [1])
+      assert.deepStrictEqual(attributesOf(to.points("agent_secrets.request.refusals")[0]), {
+        "error.type": "SecretNotFound"
+      })
+      const [latency] = to.points("agent_secrets.lease.acquire.duration")
+      assert.strictEqual(Number(latency.count), 3)
+      assert.isAbove(latency.sum, 0)
+      assert.isBelow(latency.sum, 5)
+      assert.isAtLeast(Number(to.points("agent_secrets.audit.flush.duration")[0].count), 4)
+      assert.deepStrictEqual(
+        to
+          .metrics()
+          .map(({ name, unit, sum, gauge }) => [
+            name,
+            unit,
+            sum?.isMonotonic ?? (gauge === undefined ? "histogram" : "gauge")
+          ])
+          .toSorted(),
+        [
+          ["agent_secrets.audit.batch.size", "{entry}", "histogram"],
+          ["agent_secrets.audit.failures", "{flush}", true],
+          ["agent_secrets.audit.flush.duration", "s", "histogram"],
+          ["agent_secrets.lease.acquire.duration", "s", "histogram"],
+          ["agent_secrets.lease.acquires", "{lease}", true],
+          ["agent_secrets.lease.active", "{lease}", "gauge"],
+          ["agent_secrets.lease.expiries", "{lease}", true],
+          ["agent_secrets.lease.replacements", "{lease}", true],
+          ["agent_secrets.lease.revocations", "{lease}", true],
+          ["agent_secrets.request.refusals", "{request}", true],
+          ["agent_secrets.sink.dropped", "{event}", true],
+          ["process.start_time", "s", "gauge"]
+        ]
+      )
+      assert.isTrue(to.requests.every(({ path }) => path === "/v1/metrics"))
+      yield* daemon.stop()
+    })
+  )
+})
+
+describe("without a collector", () => {
+  it.live("secrets status --metrics prints the same figures and nothing else", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const daemon = yield* startDaemon({ home })
+      yield* rpc(daemon.socket, "add", { name: "db", value: "hush-hush" })
+      yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })
+      const printed = yield* run(["status", "--metrics"], { home })
+      assert.deepStrictEqual([printed.status, printed.stderr], [0, ""])
+      const lines = printed.stdout.split("\n")
+      assert.include(lines, "agent_secrets_lease_acquires_total 1")
+      assert.include(lines, 'agent_secrets_lease_active{secret_name="db"} 1')
+      assert.include(lines, "# TYPE agent_secrets_lease_acquire_duration_seconds histogram")
+      assert.isTrue(lines.some((line) => /^process_start_time_seconds 1[0-9]{9}/.test(line)))
+      for (const line of lines) assert.match(line, /^(#.*|[a-z_]+(\{.*\})? [-+0-9.eInf]+|)$/)
+      assert.notInclude(printed.stdout, "hush-hush")
+      assert.notInclude(daemon.stderr(), "OTLP")
+      yield* daemon.stop()
+    })
+  )
+})
+
+for (const manner of ["absent", "fails", "hangs", "hangs in its answer", "resets", "floods"] as const) {
+  describe(`with a collector that ${manner === "absent" ? "is not there" : manner}`, () => {
+    it.live("leases are answered as ever, and the end comes in time", () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const to = manner === "absent" ? undefined : yield* collector(manner satisfies Manner)
+        const env = { ...quick, OTEL_EXPORTER_OTLP_ENDPOINT: to?.url ?? "http://127.0.0.1:9" }
+        const daemon = yield* startDaemon({ home, env })
+        yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
+        for (let n = 0; n < 200; n += 1) {
+          const { result } = yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: `c${n % 7}` })
+          assert.strictEqual(result.value, "x")
+        }
+        if (to !== undefined) yield* until(() => to.requests.length >= 3)
+        const [took, ended] = yield* Effect.timed(daemon.stop())
+        assert.strictEqual(ended.status, 0)
+        assert.isTrue(Duration.isLessThan(took, Duration.seconds(2)), Duration.format(took))
+        assert.isAtMost(ended.stderr.split("\n").filter((line) => line.includes("OTLP fails")).length, 3)
+      })
+    )
+  })
+}

@@ -1,0 +1,148 @@
+/**
+ * The figures. They belong to the process, so each test begins with none.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import { revoke } from "../../src/daemon/revoke.ts"
+import { revokeAll } from "../../src/daemon/revokeAll.ts"
+import { deleteSecret } from "../../src/daemon/deleteSecret.ts"
+import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
+import type { LeaseTransaction } from "../../src/daemon/LeaseTransaction.ts"
+import { revokeRefused } from "../../src/domain/AuditEntry.ts"
+import { observe } from "../../src/daemon/observe.ts"
+import { sweep } from "../../src/daemon/sweep.ts"
+import {
+  instruments,
+  prometheusName,
+  prometheusText,
+  resetMetrics,
+  setActiveLeases,
+  startMetrics
+} from "../../src/otel/metrics.ts"
+import { addSecret, take, world, worldWithAudit } from "../support/world.ts"
+
+const alone = <A, E, R>(test: Effect.Effect<A, E, R>) => Effect.andThen(resetMetrics, test)
+
+/** The lines that are no comments, by what stands before the number. */
+const figures = Effect.map(
+  prometheusText,
+  (text) =>
+    new Map(
+      text
+        .split("\n")
+        .filter((line) => line !== "" && !line.startsWith("#"))
+        .map((line) => [line.slice(0, line.lastIndexOf(" ")), Number(line.slice(line.lastIndexOf(" ") + 1))] as const)
+    )
+)
+
+const lease = (what: string) => `agent_secrets_lease_${what}_total`
+
+describe("figures", () => {
+  it.effect("count each lease that begins and how it ends", () =>
+    Effect.gen(function* () {
+      yield* startMetrics(1_700_000_000_000)
+      for (const name of ["a", "b", "c"]) yield* addSecret(name)
+      const { lease: first } = yield* take("a", "x")
+      yield* take("a", "y")
+      yield* take("a", "y")
+      yield* take("b", "x")
+      yield* take("b", "y")
+      yield* take("c", "x")
+      yield* revoke(first.id)
+      yield* revoke(first.id)
+      yield* deleteSecret("b")
+      const before = yield* figures
+      assert.deepStrictEqual(
+        ["acquires", "replacements", "revocations", "expiries"].map((what) => before.get(lease(what))),
+        [6, 1, 3, 0]
+      )
+      assert.strictEqual(before.get("agent_secrets_lease_acquire_duration_seconds_count"), 6)
+      assert.strictEqual(before.get("process_start_time_seconds"), 1_700_000_000)
+      yield* TestClock.adjust("59 minutes")
+      yield* take("a", "late")
+      yield* TestClock.adjust("2 minutes")
+      yield* sweep()
+      yield* revokeAll()
+      const after = yield* figures
+      assert.deepStrictEqual([after.get(lease("expiries")), after.get(lease("revocations"))], [2, 4])
+    }).pipe(Effect.provide(world()), alone)
+  )
+
+  it.effect("count nothing that the audit log did not take", () => {
+    const broken = { now: false }
+    return Effect.gen(function* () {
+      yield* startMetrics(0)
+      yield* addSecret("a")
+      const { lease: held } = yield* take("a", "x")
+      broken.now = true
+      yield* Effect.flip(take("a", "x"))
+      yield* Effect.flip(revoke(held.id))
+      const now = yield* figures
+      assert.deepStrictEqual(
+        ["acquires", "replacements", "revocations"].map((what) => now.get(lease(what))),
+        [1, 0, 0]
+      )
+    }).pipe(Effect.provide(worldWithAudit(broken)), alone)
+  })
+
+  it.effect("count nothing of a transaction that fails", () =>
+    Effect.gen(function* () {
+      yield* startMetrics(0)
+      yield* addSecret("a")
+      const { lease: held } = yield* take("a", "x")
+      const program = (leases: LeaseTransaction) => {
+        leases.revoke(held)
+        leases.record(revokeRefused(held.id))
+        return Effect.fail("changed its mind")
+      }
+      yield* Effect.flip(LeaseRepo.use((leases) => leases.transaction(program)))
+      assert.strictEqual((yield* figures).get(lease("revocations")), 0)
+    }).pipe(Effect.provide(world()), alone)
+  )
+
+  it.effect("tell how many leases each secret has now", () =>
+    Effect.gen(function* () {
+      for (const name of ["a", "b"]) yield* addSecret(name)
+      for (const client of ["x", "y"]) yield* take("a", client)
+      yield* take("b", "x")
+      yield* observe
+      const before = yield* figures
+      assert.strictEqual(before.get('agent_secrets_lease_active{secret_name="a"}'), 2)
+      assert.strictEqual(before.get('agent_secrets_lease_active{secret_name="b"}'), 1)
+      yield* deleteSecret("a")
+      yield* observe
+      const after = yield* figures
+      assert.isFalse(after.has('agent_secrets_lease_active{secret_name="a"}'))
+      assert.strictEqual(after.get('agent_secrets_lease_active{secret_name="b"}'), 1)
+    }).pipe(Effect.provide(world()), alone)
+  )
+
+  it.effect("have at most a hundred secrets and one for the rest, whose sum is all leases", () =>
+    Effect.gen(function* () {
+      const bySecret = Array.from({ length: 1000 }, (_, n) => [`secret ${n}`, n + 1] as const)
+      const total = bySecret.reduce((sum, [, count]) => sum + count, 0)
+      yield* setActiveLeases(bySecret, total)
+      // The least used come up, and the registry does not grow.
+      yield* setActiveLeases(
+        bySecret.map(([name, count]) => [name, 1001 - count] as const),
+        total
+      )
+      const shown = [...(yield* figures)].filter(([name]) => name.startsWith("agent_secrets_lease_active"))
+      assert.lengthOf(shown, 101)
+      assert.strictEqual(
+        shown.reduce((sum, [, count]) => sum + count, 0),
+        total
+      )
+      assert.strictEqual(new Map(shown).get('agent_secrets_lease_active{secret_name="secret 0"}'), 1000)
+    }).pipe(alone)
+  )
+
+  it("have names by the conventions, and each only once", () => {
+    const names = instruments.map(({ name }) => name)
+    assert.strictEqual(new Set(names).size, names.length)
+    for (const name of names) assert.match(name, /^(agent_secrets|process)(\.[a-z_]+)+$/)
+    assert.strictEqual(prometheusName("agent_secrets.lease.acquires"), "agent_secrets.lease.acquires_total")
+    assert.strictEqual(prometheusName("process.start_time"), "process.start_time_seconds")
+  })
+})

@@ -1,0 +1,237 @@
+/**
+ * What is sent to a collector and when, and what becomes of it where the collector
+ * fails: on virtual time, with a collector made of a function.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import * as Tracer from "effect/Tracer"
+import * as HttpClient from "effect/http/HttpClient"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
+import { startOtlp } from "../../src/otel/otlp.ts"
+import { otlpSettings } from "../../src/otel/otlpSettings.ts"
+
+const event = (n: number, level: OtelEvent["level"] = "info"): OtelEvent => ({
+  action: "lease.replaced",
+  component: "lease",
+  level,
+  success: true,
+  metadata: { n }
+})
+
+interface Sent {
+  readonly path: string
+  readonly type: string
+  readonly text: string
+}
+
+/** A collector that answers with the status it is set to; 0 is never. */
+const collector = () => {
+  const sent: Array<Sent> = []
+  const state = { status: 200 }
+  const client = HttpClient.make((request, url) =>
+    Effect.suspend(() => {
+      const body = request.body._tag === "Uint8Array" ? Buffer.from(request.body.body).toString("utf8") : ""
+      const type = request.body._tag === "Uint8Array" ? request.body.contentType : ""
+      sent.push({ path: url.pathname, type, text: body })
+      return state.status === 0
+        ? Effect.never
+        : Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}", { status: state.status })))
+    })
+  )
+  const records = () =>
+    sent
+      .filter(({ path }) => path === "/v1/logs")
+      .map(({ text }) => JSON.parse(text).resourceLogs[0].scopeLogs[0].logRecords)
+  const spans = () =>
+    sent
+      .filter(({ path }) => path === "/v1/traces")
+      .map(({ text }) => JSON.parse(text).resourceSpans[0].scopeSpans[0].spans)
+  return { client, sent, state, records, spans }
+}
+
+/** What is sent in a scope of its own, so that a test can see it end. */
+const started = Effect.fnUntraced(function* (
+  { client }: ReturnType<typeof collector>,
+  environment: Record<string, string> = { OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "http://collector/v1/logs" }
+) {
+  const settings = otlpSettings(environment)
+  if (settings === undefined) return yield* Effect.die(new Error("nothing is configured"))
+  const scope = yield* Scope.make()
+  const otlp = yield* startOtlp(settings).pipe(
+    Effect.provideService(HttpClient.HttpClient, client),
+    Scope.provide(scope)
+  )
+  return { ...otlp, end: Scope.close(scope, Exit.void) }
+})
+
+const everything = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector" }
+
+const emitMany = (emit: (event: OtelEvent) => Effect.Effect<void>, count: number, level: OtelEvent["level"] = "info") =>
+  Effect.forEach(
+    Array.from({ length: count }, (_, n) => event(n, level)),
+    emit,
+    { discard: true }
+  )
+
+/** How long something takes on virtual time, which is moved by small steps until it is done. */
+const timed = Effect.fnUntraced(function* (work: Effect.Effect<void>) {
+  const begun = yield* Clock.currentTimeMillis
+  const fiber = yield* Effect.forkChild(work)
+  while (true) {
+    yield* TestClock.adjust("10 millis")
+    if (fiber.pollUnsafe() !== undefined) break
+  }
+  yield* Fiber.join(fiber)
+  return (yield* Clock.currentTimeMillis) - begun
+})
+
+describe("events on their way to a collector", () => {
+  it.effect("gather for a second and go in one request", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const { emit, sent } = yield* started(to)
+      yield* emitMany(emit, 3)
+      yield* TestClock.adjust(999)
+      assert.isEmpty(to.sent)
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(
+        to.records().map((records) => records.length),
+        [3]
+      )
+      assert.strictEqual(yield* sent, 3)
+      yield* TestClock.adjust("1 minute")
+      assert.lengthOf(to.sent, 1)
+    })
+  )
+
+  it.effect("go at once at the end", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const { emit, end } = yield* started(to)
+      yield* emit(event(1))
+      assert.isAtMost(yield* timed(end), 10)
+      assert.lengthOf(to.records(), 1)
+    })
+  )
+
+  it.effect("have a bounded room before each request, half of it for what is not debug; what matters is counted", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const { dropped, emit } = yield* started(to)
+      yield* emitMany(emit, 2000, "debug")
+      assert.strictEqual(yield* dropped, 0)
+      yield* emitMany(emit, 600)
+      assert.strictEqual(yield* dropped, 88)
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(to.records()[0], 1024)
+    })
+  )
+
+  it.effect("are lost and counted where it fails, which is told once; a minute later it is tried again", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      yield* Effect.gen(function* () {
+        const { dropped, emit, sent } = yield* started(to)
+        to.state.status = 500
+        yield* emitMany(emit, 5)
+        yield* TestClock.adjust("3 seconds")
+        yield* emitMany(emit, 2)
+        yield* TestClock.adjust("1 second")
+        assert.lengthOf(to.sent, 4)
+        assert.strictEqual(yield* dropped, 7)
+        yield* emitMany(emit, 4)
+        yield* TestClock.adjust("59 seconds")
+        assert.lengthOf(to.sent, 4)
+        assert.strictEqual(yield* dropped, 11)
+        to.state.status = 200
+        yield* TestClock.adjust("2 seconds")
+        yield* emitMany(emit, 3)
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual([yield* sent, yield* dropped], [3, 11])
+      }).pipe(Effect.provideService(Logger.CurrentLoggers, new Set([logger])))
+      assert.deepStrictEqual(lines, [
+        "events: OTLP fails for logs (it answers 500); they are lost until it works",
+        "events: OTLP works again for logs"
+      ])
+    })
+  )
+
+  it.effect("wait behind one request that hangs, and it is given up in time", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const { dropped, emit } = yield* started(to)
+      to.state.status = 0
+      yield* emit(event(0))
+      for (let second = 0; second < 10; second += 1) {
+        yield* emitMany(emit, 1000)
+        yield* TestClock.adjust("1 second")
+      }
+      assert.lengthOf(to.sent, 1)
+      yield* TestClock.adjust("40 seconds")
+      assert.lengthOf(to.sent, 4)
+      assert.strictEqual(yield* dropped, 10_001)
+    })
+  )
+})
+
+describe("the end", () => {
+  for (const [manner, status, atMost] of [
+    ["hangs", 0, 1000],
+    ["fails", 500, 300]
+  ] as const) {
+    it.effect(`takes ${atMost} ms at the most for all signals together where the collector ${manner}`, () =>
+      Effect.gen(function* () {
+        const to = collector()
+        const { emit, end } = yield* started(to, everything)
+        to.state.status = status
+        yield* emit(event(1))
+        yield* TestClock.adjust("1500 millis")
+        yield* emit(event(2))
+        assert.isAtMost(yield* timed(end), atMost)
+        const count = to.sent.length
+        yield* TestClock.adjust("10 minutes")
+        assert.lengthOf(to.sent, count)
+      })
+    )
+  }
+})
+
+describe("spans", () => {
+  it.effect("are those of acquire and no others, each a trace of its own, so many in an interval", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const { tracer } = yield* started(to, everything)
+      if (tracer === undefined) return assert.fail("no spans are sent")
+      const acquire = Effect.withSpan(Effect.void, "acquire", { attributes: { "secret.name": "db" } })
+      const work = Effect.withSpan(Effect.andThen(acquire, Effect.withSpan(Effect.void, "AuditLog.append")), "sweep")
+      yield* Effect.repeat(work, { times: 299 }).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      yield* TestClock.adjust("5 seconds")
+      const [spans] = to.spans()
+      assert.lengthOf(spans, 256)
+      assert.isTrue(spans.every((span: any) => span.name === "acquire" && span.parentSpanId === undefined))
+      assert.strictEqual(new Set(spans.map((span: any) => span.traceId)).size, 256)
+    })
+  )
+})
+
+describe("the protocol", () => {
+  it.effect("is protobuf where that is asked for", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const { emit } = yield* started(to, { ...everything, OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" })
+      yield* emit(event(1))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual([...new Set(to.sent.map(({ type }) => type))], ["application/x-protobuf"])
+      assert.include(to.sent[0]?.text, "lease.replaced")
+    })
+  )
+})

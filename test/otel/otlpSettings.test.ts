@@ -1,0 +1,109 @@
+import { assert, describe, it } from "@effect/vitest"
+import { describe as places, otlpSettings } from "../../src/otel/otlpSettings.ts"
+
+const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" }
+const of = (environment: Record<string, string>) => {
+  const settings = otlpSettings(environment)
+  if (settings === undefined) throw new Error("nothing is configured")
+  return settings
+}
+
+describe("the variables of OpenTelemetry", () => {
+  it("are nothing where no endpoint is named", () => {
+    for (const environment of [
+      {},
+      { OTEL_EXPORTER_OTLP_ENDPOINT: "" },
+      { OTEL_SERVICE_NAME: "x", OTEL_EXPORTER_OTLP_HEADERS: "a=b" },
+      { ...endpoint, OTEL_SDK_DISABLED: "TRUE" }
+    ]) {
+      assert.isUndefined(otlpSettings(environment))
+    }
+  })
+
+  it("give every signal its path below the endpoint, and the defaults of the specification", () => {
+    const { remarks, serviceName, signals, temporality } = of(endpoint)
+    assert.deepStrictEqual(signals.logs, {
+      url: "http://127.0.0.1:4318/v1/logs",
+      protocol: "http/json",
+      headers: {},
+      compression: "none",
+      timeout: 10_000,
+      interval: 1000
+    })
+    assert.deepStrictEqual([signals.traces?.url, signals.traces?.interval], ["http://127.0.0.1:4318/v1/traces", 5000])
+    assert.deepStrictEqual(
+      [signals.metrics?.url, signals.metrics?.interval],
+      ["http://127.0.0.1:4318/v1/metrics", 60_000]
+    )
+    assert.deepStrictEqual([serviceName, temporality, remarks], ["agent-secrets", "cumulative", []])
+  })
+
+  it("of one signal go before those of all", () => {
+    const { signals } = of({
+      OTEL_EXPORTER_OTLP_ENDPOINT: "https://collector.example/base/",
+      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "http://127.0.0.1:9/exactly-this",
+      OTEL_EXPORTER_OTLP_HEADERS: "a=1",
+      OTEL_EXPORTER_OTLP_LOGS_HEADERS: "b=two%20words, c = 3",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "500",
+      OTEL_EXPORTER_OTLP_TRACES_TIMEOUT: "250",
+      OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "http/protobuf",
+      OTEL_EXPORTER_OTLP_COMPRESSION: "gzip"
+    })
+    assert.deepInclude(signals.logs, {
+      url: "http://127.0.0.1:9/exactly-this",
+      headers: { b: "two words", c: "3" },
+      timeout: 500,
+      protocol: "http/json",
+      compression: "gzip"
+    })
+    assert.deepInclude(signals.traces, {
+      url: "https://collector.example/base/v1/traces",
+      headers: { a: "1" },
+      timeout: 250,
+      protocol: "http/protobuf"
+    })
+  })
+
+  it("switch single signals off", () => {
+    const { remarks, signals } = of({ ...endpoint, OTEL_LOGS_EXPORTER: "none", OTEL_TRACES_EXPORTER: "console,otlp" })
+    assert.deepStrictEqual([Object.keys(signals), remarks], [["traces", "metrics"], []])
+  })
+
+  it("that cannot be used leave out what they are about, and a remark that quotes none of them", () => {
+    const settings = of({
+      ...endpoint,
+      OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "token-in-no-url",
+      OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc",
+      OTEL_EXPORTER_OTLP_HEADERS: "%zz-token=1,fine=2,token-alone",
+      OTEL_EXPORTER_OTLP_TIMEOUT: "soon",
+      OTEL_METRIC_EXPORT_INTERVAL: "0.5"
+    })
+    assert.deepStrictEqual(Object.keys(settings.signals), ["metrics"])
+    assert.deepInclude(settings.signals.metrics, { headers: { fine: "2" }, timeout: 10_000, interval: 100 })
+    assert.lengthOf(settings.remarks, 3)
+    assert.notInclude(settings.remarks.join(), "token")
+  })
+
+  it("name the service and what else is known of it", () => {
+    const attributes = "service.name=other,deployment.environment.name=my%20desk"
+    assert.deepInclude(of({ ...endpoint, OTEL_RESOURCE_ATTRIBUTES: attributes }), {
+      serviceName: "other",
+      attributes: { "deployment.environment.name": "my desk" }
+    })
+    const both = { ...endpoint, OTEL_RESOURCE_ATTRIBUTES: attributes, OTEL_SERVICE_NAME: "mine" }
+    assert.strictEqual(of(both).serviceName, "mine")
+  })
+
+  it("are shown without what may be a credential", () => {
+    const settings = of({
+      OTEL_EXPORTER_OTLP_ENDPOINT: "https://user:token@collector.example/otlp",
+      OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "https://other.example/in?key=token"
+    })
+    assert.deepStrictEqual(settings.signals.logs?.headers, { authorization: "Basic dXNlcjp0b2tlbg==" })
+    assert.strictEqual(settings.signals.logs?.url, "https://collector.example/otlp/v1/logs")
+    assert.strictEqual(
+      places(settings),
+      "https://collector.example/otlp (logs, traces), https://other.example/in (metrics)"
+    )
+  })
+})
