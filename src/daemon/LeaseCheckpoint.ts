@@ -3,21 +3,13 @@
  *
  * It is written a little after the changes, off the way of any request, and at an
  * orderly stop. A side file binds it to the place in the audit log up to which it
- * reaches; at start the entries behind that place are replayed. The side file is
- * written first and names the leases.json that is on the disk and the one that
- * comes, so whichever is there after a crash is bound.
- *
- * Where the log is another one by now, moved away or cut short, its entries that
- * are younger than the binding are replayed. Where leases.json is gone, cannot be
- * read or is an older one, the log tells everything. Where the log ends with entries
- * of the predecessor, that wrote leases.json last; it counts, and its leases are copied
- * into the log.
+ * reaches (`leaseBindings`); at a start the entries behind that place are replayed
+ * (`leasesAtStart`).
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
@@ -25,17 +17,16 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash } from "node:crypto"
 import { dirname } from "node:path"
-import { isChained, sha256 } from "../domain/AuditChain.ts"
-import type { AuditEntry } from "../domain/AuditEntry.ts"
-import { fileMended, isOfStart, leasesAdopted } from "../domain/AuditEntry.ts"
+import { sha256 } from "../domain/AuditChain.ts"
+import { fileMended } from "../domain/AuditEntry.ts"
 import { stringify } from "../domain/goText.ts"
 import type { Lease } from "../domain/Lease.ts"
 import { fromRow, Row, toRow } from "../domain/Lease.ts"
-import { replay } from "../domain/replay.ts"
-import { parse, zero } from "../domain/Timestamp.ts"
 import type { AuditLogError, AuditPosition } from "./AuditLog.ts"
 import { AuditLog } from "./AuditLog.ts"
 import { type FileFault, readIfPresent, replaceFile } from "./durableFile.ts"
+import { absent, type Binding, bindingOf, readBindings, writeBindings } from "./leaseBindings.ts"
+import { leasesAtStart } from "./leasesAtStart.ts"
 import { sameDirectory } from "./sameDirectory.ts"
 
 /** Leases as they were when the audit log had reached a position. */
@@ -59,28 +50,11 @@ export interface LeaseCheckpoint {
   readonly settle: Effect.Effect<void, FileFault>
 }
 
-const Binding = Schema.Struct({
-  /** SHA-256 of leases.json in hexadecimal, or "absent". */
-  leases: Schema.String,
-  /** The number of the last entry of the audit log that leases.json accounts for. */
-  seq: Schema.Int,
-  /** SHA-256 of that entry's line. */
-  line: Schema.String,
-  /** The time of that entry; the zero time if there is none. */
-  at: Schema.String
-})
-type Binding = typeof Binding.Type
-
-const BindingFile = Schema.Struct({ version: Schema.Literal(2), checkpoints: Schema.Array(Binding) })
-const decodeBindings = Schema.decodeUnknownOption(Schema.fromJsonString(BindingFile))
 const decodeRows = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Unknown))))
 const decodeRow = Schema.decodeUnknownOption(Row)
 
 /** Rows that are turned into text between two looks at the waiting requests: well under a millisecond of work. */
 const rowsAtOnce = 200
-/** How far back a log is read that is not bound: more entries than any lease outlives. */
-const replayedAtMost = 200_000
-
 export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   leasesPath: string
 ): Effect.fn.Return<LeaseCheckpoint, FileFault | AuditLogError, AuditLog | Scope.Scope> {
@@ -91,7 +65,7 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   const known = yield* readBindings(leasesPath)
   const found = contents === undefined || inFile === undefined ? absent : sha256(contents)
   const bound = known.findLast((one) => one.leases === found)
-  const { binding: placed, isBehind, leases } = yield* leasesNow({ inFile, hash: found, bound, known })
+  const { binding: placed, isBehind, leases } = yield* leasesAtStart({ inFile, hash: found, bound, known })
 
   /** What the side file says of the leases.json that is on the disk; it stays there until another one is. */
   let current: ReadonlyArray<Binding> = placed === undefined ? known.slice(-1) : [placed]
@@ -112,7 +86,7 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
       function* ({ leases, position, sequence }: Snapshot) {
         if (sequence < written) return
         const { hash, pieces } = yield* encode(leases)
-        const next = binding(hash, position)
+        const next = bindingOf(hash, position)
         yield* directory.check
         yield* writeBindings(leasesPath, [...current, next], directory.checkSync)
         yield* replaceFile(leasesPath, pieces, { check: directory.checkSync })
@@ -126,69 +100,6 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
     settle: Effect.suspend(() => writeBindings(leasesPath, current, directory.checkSync))
   }
 })
-
-/** What a start finds: the leases of the file, if any, its hash, and what the side file says. */
-interface FoundLeases {
-  readonly inFile: ReadonlyArray<Lease> | undefined
-  readonly hash: string
-  readonly bound: Binding | undefined
-  readonly known: ReadonlyArray<Binding>
-}
-
-/** The leases there are, and how much of the log the file on the disk accounts for; undefined if that cannot be said. */
-interface LeasesNow {
-  readonly leases: ReadonlyArray<Lease>
-  readonly binding: Binding | undefined
-  /** Whether leases.json has to be written. */
-  readonly isBehind: boolean
-}
-
-const leasesNow = Effect.fnUntraced(function* ({
-  bound,
-  hash,
-  inFile,
-  known
-}: FoundLeases): Effect.fn.Return<LeasesNow, AuditLogError, AuditLog> {
-  const audit = yield* AuditLog
-  if (bound !== undefined) {
-    const since = yield* audit.since(bound)
-    if (Option.isSome(since)) {
-      return { leases: replay(inFile ?? [], since.value), binding: bound, isBehind: since.value.length > 0 }
-    }
-    const from = Option.getOrElse(parse(bound.at), () => zero).millis
-    const younger = (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
-    return { leases: replay(inFile ?? [], younger), binding: undefined, isBehind: true }
-  }
-  if (inFile !== undefined && !audit.isOurs) return yield* adopt(inFile, hash, known)
-  if (audit.isOurs || known.length > 0) {
-    // A file that is not the one we wrote last counts only where nothing tells which one that was.
-    const base = known.length === 0 ? (inFile ?? []) : []
-    return { leases: replay(base, yield* audit.tail(replayedAtMost)), binding: undefined, isBehind: true }
-  }
-  return { leases: [], binding: binding(hash, yield* audit.position), isBehind: false }
-})
-
-/**
- * Takes over what the predecessor left. It began with a leases.json that may have been some milliseconds behind our log: what
- * we had answered for in between still holds. All of it is copied into the log, which from then on alone tells which leases
- * there are; if that cannot be written, the next start does it.
- */
-const adopt = Effect.fnUntraced(function* (inFile: ReadonlyArray<Lease>, hash: string, known: ReadonlyArray<Binding>) {
-  const audit = yield* AuditLog
-  const [older] = known
-  const since = older === undefined ? Option.none() : yield* audit.since(older)
-  const entries = Option.getOrElse(since, () => [])
-  const last = entries.findLast((entry) => isChained(entry) && !isOfStart(entry))
-  const wrote = last === undefined ? zero.millis : timeOf(last)
-  const ours = inFile.filter(({ createdAt }) => createdAt.millis <= wrote)
-  const theirs = inFile.filter(({ createdAt }) => createdAt.millis > wrote)
-  const leases = [...replay(ours, entries), ...theirs]
-  const before = binding(hash, yield* audit.position)
-  const copied = yield* Effect.exit(audit.append(leasesAdopted(leases)))
-  return { leases, binding: Exit.isSuccess(copied) ? before : undefined, isBehind: true }
-})
-
-const timeOf = (entry: AuditEntry): number => Option.getOrElse(parse(entry.timestamp), () => zero).millis
 
 /**
  * The leases of the file; undefined where there is none, or none that can be read. A file or a lease that cannot be read is
@@ -284,24 +195,3 @@ const leastRest = Duration.millis(5)
 const retryAfter = Duration.millis(500)
 /** Writing takes some microseconds for a lease; with this rest it stays a small part of the work, however many there are. */
 const restPerLease = Duration.micros(100n)
-
-const absent = "absent"
-
-const bindingsPath = (leasesPath: string): string => leasesPath.replace(/(\.json)?$/, ".checkpoint.json")
-
-const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<Binding>, FileFault> =>
-  Effect.map(readIfPresent(bindingsPath(leasesPath)), (contents) =>
-    contents === undefined
-      ? []
-      : Option.match(decodeBindings(contents.toString("utf8")), {
-          onNone: () => [],
-          onSome: (file) => file.checkpoints
-        })
-  )
-
-const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<Binding>, check: () => void) =>
-  replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 2, checkpoints })}\n`, "utf8")], {
-    check
-  })
-
-const binding = (leases: string, { at, line, seq }: AuditPosition): Binding => ({ leases, seq, line, at })
