@@ -73,7 +73,8 @@ const eventually = <A>(look: () => A, good: (found: A) => boolean) =>
     Effect.timeout("10 seconds")
   )
 
-describe("events through joelclaw", () => {
+// Side by side, for most of their time is the pauses between tries.
+describe.concurrent("events through joelclaw", () => {
   it.live("arrive one by one, as JSON on standard input, with id, time and source", () =>
     Effect.gen(function* () {
       const { command, directory } = yield* standIn(recording)
