@@ -12,16 +12,10 @@ import { EmitFailed, type Envelope, startDelivery } from "../../src/otel/deliver
 import { EventQueue } from "../../src/otel/EventQueue.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
 import { sampler } from "../../src/otel/sampling.ts"
+import { event } from "../support/event.ts"
 
-const replaced = (n: number): OtelEvent.OtelEvent => ({
-  action: "lease.replaced",
-  component: "lease",
-  level: "info",
-  success: true,
-  metadata: { n }
-})
-const started = { ...replaced(0), action: "daemon.started", component: "daemon" } as const
-const stopped = { ...replaced(0), action: "daemon.stopped", component: "daemon" } as const
+const started = { ...event(0), action: "daemon.started", component: "daemon" } as const
+const stopped = { ...event(0), action: "daemon.stopped", component: "daemon" } as const
 
 /** A receiver that is told whether it works, and keeps what it was given. */
 const receiver = () => {
@@ -51,7 +45,7 @@ describe("delivery", () => {
       const { got, start } = receiver()
       const { emit, state } = yield* start
       yield* TestClock.adjust("5 seconds")
-      for (const n of [1, 2, 3]) yield* emit(replaced(n))
+      for (const n of [1, 2, 3]) yield* emit(event(n))
       yield* TestClock.adjust(0)
       assert.deepStrictEqual(
         got.map(({ metadata, source, timestamp }) => [metadata["n"], source, timestamp]),
@@ -67,7 +61,7 @@ describe("delivery", () => {
       const { actions, got, it, lines, start, tries } = receiver()
       const { emit, state } = yield* start
       it.works = false
-      for (let n = 0; n < 20; n += 1) yield* emit(replaced(n))
+      for (let n = 0; n < 20; n += 1) yield* emit(event(n))
       yield* TestClock.adjust(0)
       assert.strictEqual(tries.length, 1)
       yield* TestClock.adjust("2 seconds")
@@ -87,7 +81,7 @@ describe("delivery", () => {
       assert.deepStrictEqual(actions().slice(-1), ["sink.dropped"])
       assert.deepStrictEqual([got.length, got.at(-1)?.metadata["count"]], [10, 11])
       assert.deepStrictEqual(lines.slice(1), ["events: joelclaw works again"])
-      yield* emit(replaced(99))
+      yield* emit(event(99))
       yield* TestClock.adjust(0)
       assert.strictEqual(actions().filter((action) => action === "sink.dropped").length, 1)
     })
@@ -117,7 +111,7 @@ describe("delivery", () => {
       it.target = undefined
       const { emit, state } = yield* start
       it.works = false
-      yield* emit(replaced(1))
+      yield* emit(event(1))
       assert.deepInclude(yield* state, { queued: 0, dropped: 0 })
     })
   )
@@ -128,10 +122,10 @@ describe("delivery", () => {
       const scope = yield* Scope.make()
       const { emit } = yield* Scope.provide(start, scope)
       it.works = false
-      yield* emit(replaced(1))
+      yield* emit(event(1))
       yield* TestClock.adjust(0)
       it.works = true
-      yield* emit({ ...replaced(2), level: "debug" })
+      yield* emit({ ...event(2), level: "debug" })
       yield* emit(stopped)
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(actions(), ["daemon.stopped", "sink.dropped"])
@@ -140,27 +134,27 @@ describe("delivery", () => {
 })
 
 describe("the queue", () => {
-  const event = (n: number, level: "debug" | "info" = "info") => ({ n, level })
+  const small = (n: number, level: "debug" | "info" = "info") => ({ n, level })
 
   it("drops the oldest debug event first, and the oldest of all where there is none", () => {
-    const queue = new EventQueue<ReturnType<typeof event>>(3)
-    for (const one of [event(1), event(2, "debug"), event(3, "debug"), event(4)]) queue.offer(one)
-    queue.offer(event(5))
-    queue.offer(event(6, "debug"))
-    queue.offer(event(7))
+    const queue = new EventQueue<ReturnType<typeof small>>(3)
+    for (const one of [small(1), small(2, "debug"), small(3, "debug"), small(4)]) queue.offer(one)
+    queue.offer(small(5))
+    queue.offer(small(6, "debug"))
+    queue.offer(small(7))
     const left = Array.from({ length: queue.size }, () => Effect.runSync(queue.take).n)
     assert.deepStrictEqual([left, queue.dropped], [[4, 5, 7], 4])
   })
 
   it("never grows", () => {
-    const queue = new EventQueue<ReturnType<typeof event>>(256)
-    for (let n = 0; n < 100_000; n += 1) queue.offer(event(n, n % 3 === 0 ? "debug" : "info"))
+    const queue = new EventQueue<ReturnType<typeof small>>(256)
+    for (let n = 0; n < 100_000; n += 1) queue.offer(small(n, n % 3 === 0 ? "debug" : "info"))
     assert.deepStrictEqual([queue.size, queue.dropped], [256, 100_000 - 256])
   })
 })
 
 describe("sampling", () => {
-  const at = (level: OtelEvent.OtelEvent["level"], action = "a") => ({ ...replaced(0), level, action })
+  const at = (level: OtelEvent.OtelEvent["level"], action = "a") => ({ ...event(0), level, action })
 
   it("leaves out what is below the level, and says in the next event how many those were", () => {
     const sample = sampler({ minLevel: "info", debugPerMinute: 12 })

@@ -15,15 +15,8 @@ import * as path from "node:path"
 import { findJoelclaw } from "../../src/otel/findJoelclaw.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
+import { event } from "../support/event.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-
-const event = (n: number, level: OtelEvent["level"] = "info"): OtelEvent => ({
-  action: "lease.replaced",
-  component: "lease",
-  level,
-  success: true,
-  metadata: { n }
-})
 
 /** A joelclaw made of a few lines of shell, in a directory of its own. */
 const standIn = (script: string) =>

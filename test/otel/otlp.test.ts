@@ -16,14 +16,7 @@ import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { startOtlp } from "../../src/otel/otlp.ts"
 import { otlpSettings } from "../../src/otel/otlpSettings.ts"
-
-const event = (n: number, level: OtelEvent["level"] = "info"): OtelEvent => ({
-  action: "lease.replaced",
-  component: "lease",
-  level,
-  success: true,
-  metadata: { n }
-})
+import { event } from "../support/event.ts"
 
 interface Sent {
   readonly path: string

@@ -62,13 +62,13 @@ class Memory {
   }
 }
 
-interface Row9 {
+interface LeaseRow {
   readonly id: string
   readonly client_id: string
   readonly secret_name: string
 }
 
-const leasesOf = (directory: string): ReadonlyArray<Row9> =>
+const leasesOf = (directory: string): ReadonlyArray<LeaseRow> =>
   JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
 
 /** What may have happened to the files while no daemon ran; each leaves the log's truth as it is. */
@@ -122,7 +122,11 @@ const predecessorRan = (directory: string, memories: ReadonlyArray<Memory>, rand
 }
 
 /** Everything that is not as it was acknowledged, in words. */
-const losses = (rows: ReadonlyArray<Row9>, values: ReadonlyMap<string, string>, memories: ReadonlyArray<Memory>) => {
+const losses = (
+  rows: ReadonlyArray<LeaseRow>,
+  values: ReadonlyMap<string, string>,
+  memories: ReadonlyArray<Memory>
+) => {
   const lost: Array<string> = []
   for (const { client, doubt, leases, values: known } of memories) {
     for (const [secret, value] of known) {
