@@ -1,15 +1,16 @@
 /**
  * What a command is: its words, its flags, its help and how its line is read.
  *
- * A command is defined once; parsing and help both come from that. Flags of every
- * command stand before or after its name. Those that once had a meaning are still
- * taken, without a word, because scripts pass them.
+ * A command is defined once; parsing, help, completions and the manual all come from
+ * that. Flags of every command stand before or after its name. Those that once had a
+ * meaning are still taken, without a word, because scripts pass them. Nothing here
+ * needs more than Node, so that a command that only asks starts at once.
  */
 import type * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import { parseArgs } from "node:util"
 import type { Failure } from "./Failure.ts"
-import { misuse } from "./Failure.ts"
+import type { Output, Problem } from "./Output.ts"
+import { misuse } from "./Output.ts"
 
 export interface Flag {
   readonly type: "string" | "boolean"
@@ -17,7 +18,12 @@ export interface Flag {
   readonly summary?: string
   /** What stands for its value in the help. */
   readonly value?: string
+  /** What the shell completes its value with. */
+  readonly completes?: Completion
 }
+
+/** What a word of the line names: a secret, a file, or one of these. */
+export type Completion = "secret" | "file" | ReadonlyArray<string>
 
 export type Flags = Readonly<Record<string, Flag>>
 
@@ -33,44 +39,43 @@ export interface Line<F extends Flags> {
   readonly given: (flag: NamesOf<F, "boolean">) => boolean
 }
 
-/** What a command gives back: something for programs, and how people read it. */
-export interface Output {
-  readonly result: unknown
-  /** What goes to standard output as it is; undefined for nothing. */
-  readonly text: string | undefined
-  /** Where there is a result and it is a bad one: what is wrong, beside it. */
-  readonly failure?: Failure | undefined
-}
+/** The line of a command that takes these flags. */
+export type LineOf<F extends Flags> = Line<F> & Line<typeof everywhere>
 
-export interface Definition<F extends Flags, R> {
+/** What a command looks like from outside. */
+export interface Form<F extends Flags> {
   readonly name: string
   readonly summary: string
   /** The operands, as the help shows them. */
   readonly operands?: string
   /** How many operands there are: at least, at most. */
   readonly arity: readonly [number, number]
+  /** What the shell completes the operands with. */
+  readonly completes?: Completion
   readonly flags: F
   readonly examples: ReadonlyArray<string>
-  readonly run: (line: Line<F & typeof everywhere>) => Effect.Effect<Output, Failure, R>
+  /** Paragraphs of the help behind the summary, for what the flags cannot say. */
+  readonly about?: string
+}
+
+export interface Definition<F extends Flags, R> extends Form<F> {
+  readonly run: (line: LineOf<F>) => Effect.Effect<Output, Failure, R>
 }
 
 export interface Command<R> {
-  readonly name: string
-  readonly summary: string
-  readonly help: string
-  readonly parse: (args: ReadonlyArray<string>) => Result.Result<Parsed<R>, Failure>
+  readonly form: Form<Flags>
+  readonly parse: (args: ReadonlyArray<string>) => Parsed<R>
 }
 
-export interface Parsed<R> {
-  readonly wants: "help" | "run"
-  readonly json: boolean
-  readonly run: Effect.Effect<Output, Failure, R>
-}
+export type Parsed<R> =
+  | { readonly wants: "help"; readonly text: string }
+  | { readonly wants: "correction"; readonly json: boolean; readonly problem: Problem }
+  | { readonly wants: "run"; readonly json: boolean; readonly run: Effect.Effect<Output, Failure, R> }
 
 export const everywhere = {
   json: { type: "boolean", summary: "print a JSON envelope" },
-  socket: { type: "string", value: "PATH", summary: "the daemon's socket" },
-  config: { type: "string", value: "PATH", summary: "another config.json" },
+  socket: { type: "string", value: "PATH", summary: "the daemon's socket", completes: "file" },
+  config: { type: "string", value: "PATH", summary: "another config.json", completes: "file" },
   timeout: { type: "string", value: "SECONDS", summary: "how long to wait for the daemon (5)" },
   help: { type: "boolean", summary: "show this help" },
   "no-update-check": { type: "boolean" },
@@ -78,35 +83,40 @@ export const everywhere = {
   output: { type: "string" }
 } as const satisfies Flags
 
-export const define = <const F extends Flags, R>(definition: Definition<F, R>): Command<R> => {
-  const flags = { ...everywhere, ...definition.flags }
-  const usage = ["secrets", definition.name, definition.operands, "[flags]"].filter(Boolean).join(" ")
-  const seeHelp = `See: secrets ${definition.name} --help`
-  return {
-    name: definition.name,
-    summary: definition.summary,
-    help: help(usage, definition),
-    parse: (args) => {
-      const read = readFlags(args, flags)
-      if (Result.isFailure(read)) return Result.fail(misuse(read.failure, seeHelp))
-      const { values, positionals } = read.success
-      const wantsHelp = values["help"] === true
-      const [least, most] = definition.arity
-      if (!wantsHelp && (positionals.length < least || positionals.length > most)) {
-        const wanted = least === most ? `${least}` : `${least} to ${most}`
-        return Result.fail(misuse(`takes ${wanted} arguments, ${positionals.length} were given`, `Usage: ${usage}`))
-      }
-      const text = (flag: string) => {
-        const value = values[flag]
-        return typeof value === "string" ? value : undefined
-      }
-      return Result.succeed({
-        wants: wantsHelp ? "help" : "run",
-        json: values["json"] === true,
-        run: definition.run({ operands: positionals, text, given: (flag) => values[flag] === true })
-      })
-    }
+export const define = <const F extends Flags, R>(definition: Definition<F, R>): Command<R> => ({
+  form: definition,
+  parse: (args) => {
+    const reading = read(definition, args)
+    return reading.wants === "run" ? { ...reading, run: definition.run(reading.line) } : reading
   }
+})
+
+export type Reading<F extends Flags> =
+  | { readonly wants: "help"; readonly text: string }
+  | { readonly wants: "correction"; readonly json: boolean; readonly problem: Problem }
+  | { readonly wants: "run"; readonly json: boolean; readonly line: LineOf<F> }
+
+/** Reads the words of a line, without the name of the command. */
+export const read = <F extends Flags>(form: Form<F>, args: ReadonlyArray<string>): Reading<F> => {
+  const { values, positionals, wrong } = readFlags(args, { ...everywhere, ...form.flags })
+  if (wrong !== undefined) {
+    const problem = misuse(wrong, `See: secrets ${form.name} --help`)
+    return { wants: "correction", json: args.includes("--json"), problem }
+  }
+  if (values["help"] === true) return { wants: "help", text: helpOf(form) }
+  const json = values["json"] === true
+  const [least, most] = form.arity
+  if (positionals.length < least || positionals.length > most) {
+    const many = most === Number.POSITIVE_INFINITY ? `at least ${least}` : `${least} to ${most}`
+    const wanted = least === most ? `${least}` : many
+    const problem = misuse(`takes ${wanted} arguments, ${positionals.length} were given`, `Usage: ${usageOf(form)}`)
+    return { wants: "correction", json, problem }
+  }
+  const text = (flag: string) => {
+    const value = values[flag]
+    return typeof value === "string" ? value : undefined
+  }
+  return { wants: "run", json, line: { operands: positionals, text, given: (flag) => values[flag] === true } }
 }
 
 /** Where the command's name is in the line: the first word that is neither a flag nor the value of one. */
@@ -119,16 +129,18 @@ export const nameAt = (args: ReadonlyArray<string>): number => {
   return -1
 }
 
-const readFlags = (args: ReadonlyArray<string>, flags: Flags) =>
-  Result.try({
-    try: () =>
-      parseArgs({
-        args: joinValues(args, flags),
-        options: Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, { type }])),
-        allowPositionals: true
-      }),
-    catch: (error) => (error instanceof Error ? (error.message.split(". ")[0] ?? "") : "the flags cannot be read")
-  })
+const readFlags = (
+  args: ReadonlyArray<string>,
+  flags: Flags
+): { values: Readonly<Record<string, unknown>>; positionals: ReadonlyArray<string>; wrong?: string } => {
+  const options = Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, { type }]))
+  try {
+    return parseArgs({ args: joinValues(args, flags), options, allowPositionals: true })
+  } catch (error) {
+    const wrong = error instanceof Error ? (error.message.split(". ")[0] ?? "") : "the flags cannot be read"
+    return { values: {}, positionals: [], wrong }
+  }
+}
 
 /** A flag takes the next word whatever it looks like: values begin with dashes, keys in PEM form for one. */
 const joinValues = (args: ReadonlyArray<string>, flags: Flags): Array<string> => {
@@ -150,22 +162,30 @@ const joinValues = (args: ReadonlyArray<string>, flags: Flags): Array<string> =>
 const takesNext = (word: string, flags: Flags): boolean =>
   word.startsWith("--") && Object.hasOwn(flags, word.slice(2)) && flags[word.slice(2)]?.type === "string"
 
-const help = <F extends Flags, R>(usage: string, definition: Definition<F, R>): string => {
-  const rows = [...Object.entries<Flag>(definition.flags), ...Object.entries<Flag>(everywhere)]
-    .filter(([, flag]) => flag.summary !== undefined)
-    .map(
-      ([name, flag]) => [`--${name}${flag.value === undefined ? "" : ` ${flag.value}`}`, flag.summary ?? ""] as const
-    )
+export const usageOf = (form: Form<Flags>): string =>
+  ["secrets", form.name, form.operands, "[flags]"].filter(Boolean).join(" ")
+
+/** The flags that are shown, those of every command last. */
+export const flagsOf = (form: Form<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> =>
+  [...Object.entries<Flag>(form.flags), ...Object.entries<Flag>(everywhere)].filter(
+    ([, flag]) => flag.summary !== undefined
+  )
+
+export const helpOf = (form: Form<Flags>): string => {
+  const rows = flagsOf(form).map(
+    ([name, flag]) => [`--${name}${flag.value === undefined ? "" : ` ${flag.value}`}`, flag.summary ?? ""] as const
+  )
   const width = Math.max(...rows.map(([left]) => left.length))
   return [
-    `${definition.summary}.`,
+    `${form.summary}.`,
     "",
-    `Usage: ${usage}`,
+    ...(form.about === undefined ? [] : [form.about, ""]),
+    `Usage: ${usageOf(form)}`,
     "",
     ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
     "",
     "Examples:",
-    ...definition.examples.map((example) => `  ${example}`),
+    ...form.examples.map((example) => `  ${example}`),
     ""
   ].join("\n")
 }

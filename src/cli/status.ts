@@ -2,108 +2,94 @@
  * secrets status: exit status 0 means that the daemon is serving, now. One that is
  * up and has to refuse, because it cannot write its audit log, is not.
  */
-import * as DateTime from "effect/DateTime"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import { parse } from "../domain/Timestamp.ts"
-import { call } from "../rpc/client.ts"
-import { define } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
-import { Failure, fromClient } from "./Failure.ts"
-import { loadDaemon } from "./settings.ts"
+import type { Like } from "./likeness.ts"
+import { isLike, maybe } from "./likeness.ts"
+import type { Problem } from "./Output.ts"
+import { defineQuestion } from "./Question.ts"
 
-const Status = Schema.Struct({
-  running: Schema.Boolean,
-  started_at: Schema.String,
-  secrets_count: Schema.Int,
-  active_leases: Schema.Int,
-  store_state: Schema.optionalKey(Schema.String)
-})
+const statusExample = {
+  running: true,
+  started_at: "",
+  secrets_count: 0,
+  active_leases: 0,
+  store_state: maybe("")
+}
 
 /** What only our own daemon tells. */
-const Condition = Schema.Struct({
-  pid: Schema.Int,
-  version: Schema.String,
-  leases: Schema.Struct({
-    expired: Schema.Int,
-    unreadable: Schema.Int,
-    capacity: Schema.Int,
-    oldest: Schema.optionalKey(Schema.String)
-  }),
-  audit: Schema.Struct({
-    entries: Schema.Int,
-    size: Schema.Int,
-    archives: Schema.Int,
-    failure: Schema.optionalKey(Schema.String)
-  }),
-  sinks: Schema.Array(
-    Schema.Struct({
-      kind: Schema.String,
-      target: Schema.optionalKey(Schema.String),
-      sent: Schema.Int,
-      dropped: Schema.Int,
-      queued: Schema.Int,
-      last_failure: Schema.optionalKey(Schema.Struct({ at: Schema.String, reason: Schema.String }))
-    })
-  )
-})
+const conditionExample = {
+  pid: 0,
+  version: "",
+  uptime_ms: 0,
+  leases: { expired: 0, unreadable: 0, capacity: 0, oldest: maybe("") },
+  audit: { entries: 0, size: 0, archives: 0, failure: maybe("") },
+  sinks: [
+    {
+      kind: "",
+      target: maybe(""),
+      sent: 0,
+      dropped: 0,
+      queued: 0,
+      last_failure: maybe({ at: "", reason: "" })
+    }
+  ]
+}
+type Condition = Like<typeof conditionExample>
 
-const Metrics = Schema.Struct({ text: Schema.String })
-
-export const status = define({
+export const status = defineQuestion({
   name: "status",
   summary: "Tell whether the daemon is serving",
   arity: [0, 0],
   flags: { metrics: { type: "boolean", summary: "print the daemon's figures, as Prometheus reads them" } },
   examples: ["secrets status", "secrets status --json --timeout 2", "secrets status --metrics"],
-  run: Effect.fnUntraced(function* (line) {
-    const daemon = yield* loadDaemon(line)
-    if (line.given("metrics")) {
-      const metrics = yield* Effect.mapError(call(daemon, "daemon.metrics", {}, Metrics), fromClient)
-      return { text: metrics.text, result: metrics }
-    }
-    const found = yield* Effect.mapError(call(daemon, "secrets.status", {}, Status), fromClient)
-    if (!found.running) {
-      return yield* new Failure({
-        message: "the daemon is stopping",
-        code: "daemon_unavailable",
-        fix: "Wait until it is gone, then start it with: secrets serve",
-        exitCode: exitCode.unavailable
-      })
-    }
-    const now = DateTime.toEpochMillis(yield* DateTime.now)
-    const up = Option.match(parse(found.started_at), {
-      onNone: () => "",
-      onSome: (at) => ` (up ${span(now - at.millis)})`
-    })
-    const more = Option.getOrUndefined(yield* Effect.option(call(daemon, "daemon.status", {}, Condition)))
+  ask: (line) =>
+    line.given("metrics")
+      ? [{ method: "daemon.metrics", params: {} }]
+      : [
+          { method: "secrets.status", params: {} },
+          { method: "daemon.status", params: {}, optional: true }
+        ],
+  tell: ([found, more], { line, socketPath }) => {
+    if (line.given("metrics")) return isLike(found, { text: "" }) ? { text: found.text, result: found } : undefined
+    if (!isLike(found, statusExample)) return undefined
+    const condition = isLike(more, conditionExample) ? more : undefined
+    const result = { ...found, socket: socketPath, ...condition }
     return {
       text: [
-        `running since ${found.started_at}${up}`,
-        ...(more === undefined ? [] : [`process       ${more.pid}, version ${more.version}`]),
+        `running since ${found.started_at}${condition === undefined ? "" : ` (up ${span(condition.uptime_ms)})`}`,
+        ...(condition === undefined ? [] : [`process       ${condition.pid}, version ${condition.version}`]),
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
-        `socket        ${daemon.socketPath}`,
-        ...(more === undefined ? [] : remarks(more)),
+        `socket        ${socketPath}`,
+        ...(condition === undefined ? [] : remarks(condition)),
         ""
       ].join("\n"),
-      result: { ...found, socket: daemon.socketPath, ...more },
-      failure: more?.audit.failure === undefined ? undefined : refusing(more.audit.failure)
+      result,
+      problem: found.running ? refusing(condition?.audit.failure) : stopping
     }
-  })
+  }
 })
 
-const refusing = (why: string): Failure =>
-  new Failure({
-    message: `the daemon is up but refuses leases and changes: ${why}`,
-    code: "io_error",
-    fix: "It goes on by itself when the cause is gone",
-    exitCode: exitCode.failed
-  })
+const stopping: Problem = {
+  message: "the daemon is stopping",
+  code: "daemon_unavailable",
+  fix: "Wait until it is gone, then start it with: secrets serve",
+  exitCode: exitCode.unavailable
+}
+
+const refusing = (why: string | undefined): Problem | undefined =>
+  why === undefined
+    ? undefined
+    : {
+        message: "the daemon is up but refuses leases and changes",
+        why,
+        code: "io_error",
+        fix: "It goes on by itself when the cause is gone",
+        exitCode: exitCode.failed
+      }
 
 /** Where events go, and what somebody should look at. */
-const remarks = ({ leases, sinks }: typeof Condition.Type): ReadonlyArray<string> =>
+const remarks = ({ leases, sinks }: Condition): ReadonlyArray<string> =>
   [
     ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
       [

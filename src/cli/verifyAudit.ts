@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { type AuditReport, verifyAudit } from "../daemon/verifyAudit.ts"
 import type { FileFault } from "../daemon/durableFile.ts"
-import type { Output } from "./Command.ts"
+import type { Output, Problem } from "./Output.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure } from "./Failure.ts"
 import { table } from "./table.ts"
@@ -24,7 +24,7 @@ export const verify = Effect.fnUntraced(function* (auditPath: string) {
   const output: Output = {
     text: describe(report),
     result: { verified: findings.length === 0, files, ...counts, first, last, hash, findings },
-    failure: findings.length === 0 ? undefined : damaged(report)
+    problem: findings.length === 0 ? undefined : damaged(report)
   }
   return output
 })
@@ -45,13 +45,12 @@ const findingsTable = (findings: AuditReport["findings"]): string =>
     findings.map(({ file, kind, line, message }) => [kind.toUpperCase(), `${file}:${line}`, message])
   )
 
-const damaged = ({ findings }: AuditReport): Failure =>
-  new Failure({
-    message: `the audit log is not as it was written (${[...new Set(findings.map(({ kind }) => kind))].join(", ")})`,
-    code: "data_error",
-    fix: "Compare it with a copy. What is missing cannot be made again; the daemon goes on behind it",
-    exitCode: exitCode.failed
-  })
+const damaged = ({ findings }: AuditReport): Problem => ({
+  message: `the audit log is not as it was written (${[...new Set(findings.map(({ kind }) => kind))].join(", ")})`,
+  code: "data_error",
+  fix: "Compare it with a copy. What is missing cannot be made again; the daemon goes on behind it",
+  exitCode: exitCode.failed
+})
 
 const unreadable = (fault: FileFault): Failure =>
   fault.code === "EACCES"

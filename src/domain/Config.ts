@@ -14,6 +14,7 @@ import { minute, parse, second } from "./GoDuration.ts"
 import { standardCapacity } from "./Lease.ts"
 import type { SamplingPolicy } from "./Sampling.ts"
 import { levels, standardSampling } from "./Sampling.ts"
+import { pathIn } from "./paths.ts"
 import type { TtlPolicy } from "./Ttl.ts"
 import { standardPolicy } from "./Ttl.ts"
 
@@ -154,8 +155,8 @@ const pathAt = (
   if (value === undefined) return Result.succeed(otherwise)
   if (typeof value !== "string") return wrong(`${key} must be a path in quotes`)
   if (value === "") return wrong(`${key} cannot be empty`)
-  const whole = value.startsWith("~/") ? path.join(home, value.slice(2)) : value
-  return path.isAbsolute(whole) ? Result.succeed(whole) : wrong(`${key} must be an absolute path, or begin with ~/`)
+  const whole = pathIn(value, home)
+  return whole === undefined ? wrong(`${key} must be an absolute path, or begin with ~/`) : Result.succeed(whole)
 }
 
 const durationAt = (

@@ -1,50 +1,55 @@
 /**
  * One request to the daemon, and its answer.
  *
- * A connection for each call: connect, send a line, read a line, close. Nothing is
- * tried twice. The answer is untrusted text until the caller has decoded it.
+ * Where the daemon is not there yet, or goes away before it has answered, it is tried
+ * again within the time the caller gives: a restart is not an error. What cannot be
+ * done twice is not sent again once it may have been heard. The answer is untrusted
+ * text until the caller has decoded it.
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
-import * as net from "node:net"
+import type { Outcome } from "./exchange.ts"
+import { exchange, requestLine } from "./exchange.ts"
+import { MaybeHeard } from "./MaybeHeard.ts"
 
 /** There is no daemon to ask: `code` is the system's reason, such as ENOENT or EACCES. */
 export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
   readonly socketPath: string
   readonly code: string
-}> {
-  override get message() {
-    if (this.code === "EACCES") return `no permission to use the daemon's socket ${this.socketPath}`
-    return `the daemon is not running, or not on ${this.socketPath} (${this.code})`
-  }
-}
+}> {}
 
 /** The daemon answered with an error. */
 export class Refused extends Data.TaggedError("Refused")<{ readonly code: number; readonly message: string }> {}
 
 /** The daemon took the connection and gave no answer in time. */
-export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly within: Duration.Duration }> {
-  override get message() {
-    return `the daemon did not answer within ${Duration.toSeconds(this.within)} s`
-  }
-}
+export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly seconds: number }> {}
 
 /** What came back is not an answer of the daemon. */
-export class BadAnswer extends Data.TaggedError("BadAnswer")<{ readonly reason: string }> {
-  override get message() {
-    return `the daemon's answer cannot be used: ${this.reason}`
-  }
-}
+export class BadAnswer extends Data.TaggedError("BadAnswer")<{ readonly reason: string }> {}
 
 export type ClientError = DaemonUnavailable | Refused | NoAnswer | BadAnswer
 
 export interface Daemon {
   readonly socketPath: string
+  /** For everything together: waiting for the daemon, the request, its answer. */
   readonly timeout: Duration.Duration
 }
+
+/** The connection ended before the answer. */
+class Cut extends Data.TaggedError("Cut") {}
+
+/** What is not sent a second time when it may have been done: the second answer would be about the first. */
+const onlyOnce: ReadonlySet<string> = new Set(["secrets.add", "secrets.rotate", "daemon.restart"])
+/** What ends something: that it is not there any more is what was wanted, when it was asked for before. */
+const endings: ReadonlySet<string> = new Set(["secrets.revoke", "secrets.delete"])
+
+/** The system's reasons for which it may work in a moment. */
+const passing: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN", "ECONNRESET", "EPIPE"])
+const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis", 1.6), Schedule.spaced("300 millis")]))
 
 const Reply = Schema.fromJsonString(
   Schema.Struct({
@@ -61,37 +66,71 @@ export const call = <A>(
   params: object,
   result: Schema.Codec<A, unknown>
 ): Effect.Effect<A, ClientError> =>
-  Effect.gen(function* () {
-    const line = yield* exchange(daemon.socketPath, JSON.stringify({ jsonrpc: "2.0", method, params, id: 1 }))
-    const reply = decodeReply(line)
-    if (Result.isFailure(reply)) return yield* new BadAnswer({ reason: "it is not a JSON-RPC reply" })
-    const { error, result: given } = reply.success
-    if (error !== undefined) return yield* new Refused(error)
+  Effect.flatMap(ask(daemon, method, params), (given) => {
     const decoded = Schema.decodeUnknownResult(result)(given)
-    if (Result.isFailure(decoded)) return yield* new BadAnswer({ reason: `${method} has an unexpected result` })
-    return decoded.success
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: daemon.timeout,
-      orElse: () => Effect.fail(new NoAnswer({ within: daemon.timeout }))
-    })
-  )
-
-const exchange = (socketPath: string, request: string) =>
-  Effect.callback<string, DaemonUnavailable | BadAnswer>((settle) => {
-    const pieces: Array<Buffer> = []
-    const socket = net.connect({ path: socketPath }, () => socket.write(`${request}\n`))
-    const resume = (answer: Effect.Effect<string, DaemonUnavailable | BadAnswer>) => {
-      socket.destroy()
-      settle(answer)
-    }
-    socket.on("data", (piece) => {
-      pieces.push(piece)
-      if (piece.at(-1) === 0x0a) resume(Effect.succeed(Buffer.concat(pieces).toString("utf8")))
-    })
-    socket.once("end", () => resume(Effect.fail(new BadAnswer({ reason: "the connection ended before it" }))))
-    socket.once("error", (error: NodeJS.ErrnoException) =>
-      resume(Effect.fail(new DaemonUnavailable({ socketPath, code: error.code ?? "unknown" })))
-    )
-    return Effect.sync(() => socket.destroy())
+    return Result.isSuccess(decoded)
+      ? Effect.succeed(decoded.success)
+      : Effect.fail(new BadAnswer({ reason: `${method} has an unexpected result` }))
   })
+
+/** Calls a method; gives its result as it came. */
+export const ask = (daemon: Daemon, method: string, params: object): Effect.Effect<unknown, ClientError> =>
+  Effect.flatMap(MaybeHeard, (maybeHeard) => {
+    let [wasCut, last] = [maybeHeard, ""]
+    const once = Effect.suspend(() => send(daemon, requestLine(method, params))).pipe(
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          if (error._tag === "Cut") wasCut = true
+          if (error._tag === "DaemonUnavailable") last = error.code
+        })
+      ),
+      Effect.catchIf(
+        (error) => error._tag === "Refused" && wasCut && endings.has(method) && notThere.has(error.code),
+        () => Effect.succeed({ success: true })
+      )
+    )
+    const mayBeSentAgain = (error: ClientError | Cut) =>
+      error._tag === "Cut"
+        ? !onlyOnce.has(method)
+        : error._tag === "DaemonUnavailable" && passing.has(error.code) && !(wasCut && onlyOnce.has(method))
+    return once.pipe(
+      Effect.retry({ schedule: pauses, while: mayBeSentAgain }),
+      Effect.catchTag("Cut", () => Effect.fail(new BadAnswer({ reason: cutOff }))),
+      Effect.timeoutOrElse({
+        duration: daemon.timeout,
+        orElse: () =>
+          Effect.fail(
+            last === ""
+              ? new NoAnswer({ seconds: Duration.toSeconds(daemon.timeout) })
+              : new DaemonUnavailable({ socketPath: daemon.socketPath, code: last })
+          )
+      })
+    )
+  })
+
+/** No such secret, no such lease. */
+const notThere: ReadonlySet<number> = new Set([-32000, -32001])
+const cutOff = "the connection ended before it; it may have been done all the same"
+
+const send = (daemon: Daemon, line: string) =>
+  Effect.flatMap(
+    Effect.callback<Outcome>((resume) => {
+      const breakOff = exchange(daemon.socketPath, [line], undefined, (outcome) => resume(Effect.succeed(outcome)))
+      return Effect.sync(breakOff)
+    }),
+    (outcome): Effect.Effect<unknown, ClientError | Cut> => {
+      switch (outcome._tag) {
+        case "Unreachable":
+          return Effect.fail(new DaemonUnavailable({ socketPath: daemon.socketPath, code: outcome.code }))
+        case "Cut":
+        case "Silent":
+          return Effect.fail(new Cut())
+        case "Replies": {
+          const reply = decodeReply(outcome.lines[0])
+          if (Result.isFailure(reply)) return Effect.fail(new BadAnswer({ reason: "it is not a JSON-RPC reply" }))
+          const { error, result } = reply.success
+          return error === undefined ? Effect.succeed(result) : Effect.fail(new Refused(error))
+        }
+      }
+    }
+  )

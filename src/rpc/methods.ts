@@ -5,6 +5,7 @@
  * Nothing is decided here. A method reads its parameters, runs one program of the
  * daemon and lays its result out for the wire; `errorReply` names the refusals.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -216,6 +217,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
       pid: daemon.pid,
       version,
       started_at: daemon.startedAt.text,
+      uptime_ms: (yield* Clock.currentTimeMillis) - daemon.startedAt.millis,
       leases: {
         active: activeLeases,
         expired: expiredLeases,

@@ -54,9 +54,9 @@ describe("secrets lease", () => {
         [["lease"], 2, /^secrets lease: takes 1 arguments, 0 were given\n {2}Usage: secrets lease NAME/],
         [["lease", "db", "--tll", "1h"], 2, /^secrets lease: Unknown option '--tll'\n/],
         [
-          ["lease", "db", "--socket", "/nonexistent/s"],
+          ["lease", "db", "--socket", "/nonexistent/s", "--timeout", "0.2"],
           3,
-          /the daemon is not running.*\n {2}Start it with: secrets serve\n$/
+          /the daemon is not running\n {2}nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
         ],
         [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/]
       ]

@@ -1,0 +1,67 @@
+/**
+ * What comes of a command: a result for programs with a text for people, or a
+ * problem in three lines. How both are printed, and as what exit status.
+ *
+ * Standard output gets the result and nothing else; a problem goes to standard
+ * error, or, with --json, into the envelope on standard output.
+ */
+import { exitCode } from "./exitCode.ts"
+
+export interface Output {
+  readonly result: unknown
+  /** What goes to standard output as it is; undefined for nothing. */
+  readonly text: string | undefined
+  /** Where there is a result and it is a bad one: what is wrong, beside it. */
+  readonly problem?: Problem | undefined
+}
+
+/** Why a command did not work. None of its texts holds a value. */
+export interface Problem {
+  /** What did not work. */
+  readonly message: string
+  /** Why, or where, when the message does not say it. */
+  readonly why?: string | undefined
+  /** What to do. */
+  readonly fix: string
+  /** The word for programs, one of the predecessor's: misuse, data_error, timeout, io_error, protocol_error, daemon_unavailable, generic_error. */
+  readonly code: string
+  readonly exitCode: number
+}
+
+/** The command line is wrong. Never quotes what may be a value. */
+export const misuse = (message: string, fix: string): Problem => ({
+  message,
+  fix,
+  code: "misuse",
+  exitCode: exitCode.usage
+})
+
+/** Prints what a command gave; gives the exit status. */
+export const printOutput = (name: string, json: boolean, { problem, result, text }: Output): number => {
+  if (!json) print(text ?? "")
+  if (problem !== undefined) return printProblem(name, json, problem, result)
+  return json ? print(envelope({ ok: true, success: true, command: `secrets ${name}`, result })) : exitCode.done
+}
+
+/** Prints what went wrong; gives the exit status. */
+export const printProblem = (name: string, json: boolean, problem: Problem, result?: unknown): number => {
+  const { code, fix, message, why } = problem
+  if (json) {
+    const error = { message: why === undefined ? message : `${message}: ${why}`, code }
+    print(envelope({ ok: false, success: false, command: `secrets ${name}`, result, error, fix }))
+  } else {
+    const more = [why, fix].filter((line) => line !== undefined && line !== "").map((line) => `  ${line}\n`)
+    process.stderr.write(`secrets ${name}: ${message}\n${more.join("")}`)
+  }
+  return problem.exitCode
+}
+
+const envelope = (content: object): string => `${JSON.stringify(content, undefined, 2)}\n`
+
+/** Writes to standard output. */
+export const print = (text: string): number => {
+  // A pipe whose reader has gone is no reason to complain.
+  process.stdout.once("error", () => process.exit(exitCode.failed))
+  process.stdout.write(text)
+  return exitCode.done
+}

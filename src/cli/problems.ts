@@ -1,0 +1,64 @@
+/**
+ * What can be wrong between a command and the daemon, said to a person: what, why
+ * or where, and what to do.
+ */
+import { exitCode } from "./exitCode.ts"
+import type { Problem } from "./Output.ts"
+
+/** Nobody answers on the socket, or it may not be used; `code` is the system's reason. */
+export const unreachable = ({ code, socketPath }: { readonly code: string; readonly socketPath: string }): Problem =>
+  code === "EACCES" || code === "EPERM"
+    ? {
+        message: "no permission to use the daemon's socket",
+        why: socketPath,
+        code: "daemon_unavailable",
+        fix: "Use the account the daemon runs for. If you were just added to its group, log in again.",
+        exitCode: exitCode.permission
+      }
+    : {
+        message: "the daemon is not running",
+        why: `nobody listens on ${socketPath} (${code})`,
+        code: "daemon_unavailable",
+        fix: "Start it with: secrets serve",
+        exitCode: exitCode.unavailable
+      }
+
+/** The daemon took the connection and gave no answer in time. */
+export const noAnswer = ({ seconds }: { readonly seconds: number }): Problem => ({
+  message: `the daemon did not answer within ${seconds} s`,
+  code: "timeout",
+  fix: "See whether it hangs: secrets status",
+  exitCode: exitCode.timeout
+})
+
+/** What came back is no answer of the daemon. */
+export const badAnswer = (reason: string): Problem => ({
+  message: `the daemon's answer cannot be used: ${reason}`,
+  code: "protocol_error",
+  fix: "See what listens on the socket: secrets status",
+  exitCode: exitCode.failed
+})
+
+/** The daemon said no. */
+export const refused = ({ code, message }: { readonly code: number; readonly message: string }): Problem => {
+  if (code === -32000) return notFound(message, "See the names with: secrets list")
+  if (code === -32001) return notFound(message, "It has ended already. See what happened with: secrets audit")
+  const [, fix = ""] = fixes.find(([beginning]) => message.startsWith(beginning)) ?? []
+  return { message, code: "generic_error", fix, exitCode: exitCode.refused }
+}
+
+const notFound = (message: string, fix: string): Problem => ({
+  message,
+  code: "generic_error",
+  fix,
+  exitCode: exitCode.notFound
+})
+
+/** What helps against refusals that a person meets, by how their messages begin. */
+const fixes: ReadonlyArray<readonly [beginning: string, fix: string]> = [
+  ["invalid TTL duration", "Ask for less: the daemon grants at most its max_lease_ttl, 24h unless configured"],
+  ["nothing was changed, because", "The daemon goes on by itself when the cause is gone. See it with: secrets status"],
+  ["failed to write secrets file", "Nothing was changed. Make room or mend the permissions there, and try again"],
+  ["the store is full", "Delete secrets that nobody needs: secrets list"],
+  ["there are too many active leases", "End some: secrets revoke --all, or raise max_active_leases in config.json"]
+]

@@ -1,0 +1,86 @@
+/**
+ * Runs a command that only asks, without loading anything for it: one connection to
+ * the daemon, and the answer printed.
+ *
+ * This is how nearly every call ends. When it is another command, its line is wrong,
+ * or the daemon is not there at once, everything is loaded and that goes on. Nothing
+ * has happened then that would not be repeated.
+ */
+import { exchange, requestLine } from "../rpc/exchange.ts"
+import type { Flags } from "./Command.ts"
+import { nameAt, read } from "./Command.ts"
+import { daemonAddress } from "./daemonAddress.ts"
+import { lease } from "./lease.ts"
+import { isLike, maybe } from "./likeness.ts"
+import type { Output, Problem } from "./Output.ts"
+import { printOutput, printProblem } from "./Output.ts"
+import { badAnswer, noAnswer, refused } from "./problems.ts"
+import type { Question } from "./Question.ts"
+import { isProblem } from "./Question.ts"
+import { revoke } from "./revoke.ts"
+import { status } from "./status.ts"
+
+/** Runs the line, or has it run by `otherwise`. */
+export const quick = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boolean) => void): void => {
+  const at = nameAt(args)
+  const rest = [...args.slice(0, at), ...args.slice(at + 1)]
+  switch (args[at]) {
+    case "lease":
+      return run(lease, rest, otherwise)
+    case "status":
+      return run(status, rest, otherwise)
+    case "revoke":
+      return run(revoke, rest, otherwise)
+    default:
+      return otherwise(false)
+  }
+}
+
+const run = <F extends Flags>(
+  question: Question<F>,
+  args: ReadonlyArray<string>,
+  otherwise: (maybeHeard: boolean) => void
+): void => {
+  const reading = read(question, args)
+  if (reading.wants !== "run") return otherwise(false)
+  const { json, line } = reading
+  const requests = question.ask(line)
+  const address = daemonAddress(line)
+  if (requests === undefined || isProblem(requests) || "exitCode" in address) return otherwise(false)
+  const { seconds, socketPath } = address
+
+  const end = (problem: Problem) => void (process.exitCode = printProblem(question.name, json, problem))
+  const lines = requests.map(({ method, params }, id) => requestLine(method, params, id + 1))
+  exchange(socketPath, lines, seconds * 1000, (outcome) => {
+    if (outcome._tag === "Silent") return end(noAnswer({ seconds }))
+    if (outcome._tag !== "Replies") return otherwise(outcome._tag === "Cut")
+    const replies = requests.map((request, index) => ({ request, reply: readReply(outcome.lines[index]) }))
+    const failed = replies.find(({ reply, request }) => reply.problem !== undefined && request.optional !== true)
+    if (failed?.reply.problem !== undefined) return end(failed.reply.problem)
+    const output = question.tell(
+      replies.map(({ reply }) => reply.result),
+      { line, socketPath }
+    )
+    if (output === undefined) return end(badAnswer(`${requests[0]?.method} has an unexpected result`))
+    return finish(question.name, json, output)
+  })
+}
+
+const finish = (name: string, json: boolean, output: Output) =>
+  void (process.exitCode = printOutput(name, json, output))
+
+const readReply = (line: string | undefined): { readonly result?: unknown; readonly problem?: Problem } => {
+  const reply = parsed(line)
+  if (!isLike(reply, { error: maybe({ code: 0, message: "" }) })) {
+    return { problem: badAnswer("it is not a JSON-RPC reply") }
+  }
+  return reply.error === undefined ? { result: Reflect.get(reply, "result") } : { problem: refused(reply.error) }
+}
+
+const parsed = (line: string | undefined): unknown => {
+  try {
+    return JSON.parse(line ?? "")
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * One connection to the daemon: connect, send some lines, read as many, close.
+ *
+ * Nothing is tried twice and nothing is judged. It needs nothing but Node, for a
+ * command that only asks has no time to load more.
+ */
+import * as net from "node:net"
+
+export type Outcome =
+  | { readonly _tag: "Replies"; readonly lines: ReadonlyArray<string> }
+  /** There was no connection: `code` is the system's reason, such as ENOENT or EACCES. */
+  | { readonly _tag: "Unreachable"; readonly code: string }
+  /** The connection ended before the last reply; the requests may have been done. */
+  | { readonly _tag: "Cut" }
+  /** Nothing came for that long. */
+  | { readonly _tag: "Silent" }
+
+/** Milliseconds without a sign of the daemon; undefined to wait for ever. */
+type Patience = number | undefined
+
+/** Sends the lines and settles once, with what came of it. Gives a way to break off. */
+export const exchange = (
+  socketPath: string,
+  lines: ReadonlyArray<string>,
+  patience: Patience,
+  settle: (outcome: Outcome) => void
+): (() => void) => {
+  const pieces: Array<Buffer> = []
+  let [connected, settled, missing] = [false, false, lines.length]
+  const socket = net.connect({ path: socketPath }, () => {
+    connected = true
+    socket.write(lines.map((line) => `${line}\n`).join(""))
+  })
+  const end = (outcome: Outcome) => {
+    socket.destroy()
+    if (settled) return
+    settled = true
+    settle(outcome)
+  }
+  socket.on("data", (piece) => {
+    pieces.push(piece)
+    for (const byte of piece) if (byte === lineFeed) missing -= 1
+    if (missing <= 0) end({ _tag: "Replies", lines: Buffer.concat(pieces).toString("utf8").split("\n") })
+  })
+  socket.once("end", () => end({ _tag: "Cut" }))
+  socket.once("error", (error: NodeJS.ErrnoException) =>
+    end(connected ? { _tag: "Cut" } : { _tag: "Unreachable", code: error.code ?? "unknown" })
+  )
+  if (patience !== undefined) socket.setTimeout(patience, () => end({ _tag: "Silent" }))
+  return () => {
+    settled = true
+    socket.destroy()
+  }
+}
+
+const lineFeed = 0x0a
+
+/** A request as it goes over the socket. */
+export const requestLine = (method: string, params: object, id = 1): string =>
+  JSON.stringify({ jsonrpc: "2.0", method, params, id })
