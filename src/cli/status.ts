@@ -6,12 +6,15 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { fromText, lastRunInWords, runsFileName } from "../domain/runHistory.ts"
 import { parse } from "../domain/Timestamp.ts"
-import { call } from "../rpc/client.ts"
+import { call, type ClientError } from "../rpc/client.ts"
 import { define } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, fromClient } from "./Failure.ts"
-import { loadDaemon } from "./settings.ts"
+import { loadConfig, loadDaemon } from "./settings.ts"
 
 const Status = Schema.Struct({
   running: Schema.Boolean,
@@ -46,6 +49,14 @@ const Condition = Schema.Struct({
       queued: Schema.Int,
       last_failure: Schema.optionalKey(Schema.Struct({ at: Schema.String, reason: Schema.String }))
     })
+  ),
+  unclean_starts: Schema.optionalKey(
+    Schema.Struct({
+      count: Schema.Int,
+      times: Schema.Array(Schema.String),
+      last_reason: Schema.String,
+      crash_loop: Schema.Boolean
+    })
   )
 })
 
@@ -63,7 +74,15 @@ export const status = define({
       const metrics = yield* Effect.mapError(call(daemon, "daemon.metrics", {}, Metrics), fromClient)
       return { text: metrics.text, result: metrics }
     }
-    const found = yield* Effect.mapError(call(daemon, "secrets.status", {}, Status), fromClient)
+    const found = yield* call(daemon, "secrets.status", {}, Status).pipe(
+      Effect.catch((error) =>
+        Effect.flatMap(isAway(error) ? lastRun(line) : Effect.succeed(undefined), (words) => {
+          const failure = fromClient(error)
+          const message = words === undefined ? failure.message : `${failure.message}; ${words}`
+          return Effect.fail(new Failure({ ...failure, message }))
+        })
+      )
+    )
     if (!found.running) {
       return yield* new Failure({
         message: "the daemon is stopping",
@@ -94,6 +113,18 @@ export const status = define({
   })
 })
 
+const isAway = (error: ClientError): boolean => error._tag === "DaemonUnavailable" && error.code !== "EACCES"
+
+/** How the last run ended, as its daemon wrote it down for somebody who finds none. */
+const lastRun = Effect.fnUntraced(function* (line: Parameters<typeof loadConfig>[0]) {
+  const { directory } = yield* loadConfig(line)
+  const text = yield* Effect.orElseSucceed(
+    Effect.tryPromise(() => fs.readFile(path.join(directory, runsFileName), "utf8")),
+    () => ""
+  )
+  return Option.getOrUndefined(Option.map(fromText(text), lastRunInWords))
+})
+
 const refusing = (why: string): Failure =>
   new Failure({
     message: `the daemon is up but refuses leases and changes: ${why}`,
@@ -103,7 +134,7 @@ const refusing = (why: string): Failure =>
   })
 
 /** Where events go, and what somebody should look at. */
-const remarks = ({ leases, sinks }: typeof Condition.Type): ReadonlyArray<string> =>
+const remarks = ({ leases, sinks, unclean_starts: unclean }: typeof Condition.Type): ReadonlyArray<string> =>
   [
     ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
       [
@@ -112,6 +143,9 @@ const remarks = ({ leases, sinks }: typeof Condition.Type): ReadonlyArray<string
         failure === undefined ? "" : `, last failure ${failure.at}: ${failure.reason}`
       ].join("")
     ),
+    unclean === undefined
+      ? ""
+      : `crashes       ${unclean.crash_loop ? "a crash loop, " : ""}${unclean.count} starts within a day after runs that did not end in order, the last ${unclean.times.at(-1)}: ${unclean.last_reason}`,
     leases.expired === 0 ? "" : `expired       ${leases.expired} leases whose end is not recorded yet`,
     leases.unreadable === 0
       ? ""

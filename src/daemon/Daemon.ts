@@ -22,7 +22,7 @@ import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import { daemonStopped, fileMended } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
-import { uncleanStarts } from "../domain/runHistory.ts"
+import { runsFileName, uncleanStarts } from "../domain/runHistory.ts"
 import type { Supervision } from "../domain/supervision.ts"
 import { startMetrics } from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
@@ -165,7 +165,7 @@ export const instancePaths = (config: Config): InstancePaths => ({
   socket: config.socketPath,
   lock: path.join(config.directory, "daemon.lock"),
   run: path.join(config.directory, "daemon.json"),
-  runs: path.join(config.directory, "runs.json")
+  runs: path.join(config.directory, runsFileName)
 })
 
 /** Writes the last line of the log, when the leases and the store are closed. */

@@ -11,6 +11,9 @@ import * as Schema from "effect/Schema"
 import type { Timestamp } from "./Timestamp.ts"
 import { parse } from "./Timestamp.ts"
 
+/** In the state directory. */
+export const runsFileName = "runs.json"
+
 const Run = Schema.Struct({
   pid: Schema.Int,
   started_at: Schema.String,
@@ -94,10 +97,9 @@ export const uncleanStarts = (history: RunHistory, now: number) => {
 /** How the last run ended, in words for somebody who finds no daemon; undefined where none is known of. */
 export const lastRunInWords = ({ last }: RunHistory): string | undefined => {
   if (last === undefined) return undefined
-  if (last.ended_at !== undefined) {
-    return `not running since ${last.ended_at}, ${last.failed === true ? "by a fault" : "in order"}: ${last.ended_because ?? "?"}`
-  }
-  return `process ${last.pid}, started ${last.started_at}, did not end in order, or hangs`
+  if (last.ended_at === undefined)
+    return `the last one, process ${last.pid}, started ${last.started_at}, did not end in order`
+  return `not running since ${last.ended_at}, last exit: ${last.failed === true ? "a fault: " : ""}${last.ended_because ?? "?"}`
 }
 
 const isOrderly = (run: Run): boolean => run.ended_at !== undefined && run.failed !== true
