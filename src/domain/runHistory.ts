@@ -55,6 +55,9 @@ const loopMillis = 60_000
 /** The starts that are kept: those of some minutes, in the fastest loop that a supervisor makes. */
 const keptStarts = 20
 
+/** A reason may quote what a disk or a setting says; the first characters of it tell. */
+const longestReason = 500
+
 /** A person looks within a day. */
 const rememberedMillis = 24 * 60 * 60_000
 
@@ -71,7 +74,8 @@ export const begin = (history: RunHistory, pid: number, at: Timestamp, crash: bo
 export const end = (history: RunHistory, at: Timestamp, because: string, failed: boolean): RunHistory => {
   const { last } = history
   if (last === undefined) return history
-  return { ...history, last: { ...last, ended_at: at.text, ended_because: because, ...(failed ? { failed } : {}) } }
+  const ended = { ended_at: at.text, ended_because: because.slice(0, longestReason) }
+  return { ...history, last: { ...last, ...ended, ...(failed ? { failed } : {}) } }
 }
 
 export const told = (history: RunHistory): RunHistory => ({ ...history, loop_told: true })

@@ -36,7 +36,7 @@ import { watchHandedSocket, watchSocket } from "./watchSocket.ts"
 const grace = Duration.millis(500)
 
 /** What a client that was let in has to ask its first thing, for it had no way to know that the daemon would stop. */
-const firstWord = Duration.millis(150)
+const firstWord = Duration.millis(250)
 
 /** Where connections come from, and how no more come. */
 interface Listener {

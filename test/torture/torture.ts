@@ -19,6 +19,7 @@ const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   signals: () => import("./signals.ts").then((file) => file.attack),
   abuse: async () => (await import("./abuse.ts")).attack,
   fuzz: async () => (await import("./fuzz.ts")).attack,
+  ready: () => import("./ready.ts").then((file) => file.attack),
   activation: () => import("./activation.ts").then((file) => file.attack)
 }
 
