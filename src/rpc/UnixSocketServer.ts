@@ -30,6 +30,7 @@ import type { HandedListener } from "./handedListener.ts"
 import { heldLimit, mostConnections, takeDeadline } from "./limits.ts"
 import { encodeError, holdsTooMuch, noId, tooManyConnections } from "./Protocol.ts"
 import { putSocket, takeAway } from "./socketFile.ts"
+import { turnAwayWith } from "./turnAway.ts"
 import { watchHandedSocket, watchSocket } from "./watchSocket.ts"
 
 /** What a request under way may take to be answered once the daemon is told to stop. */
@@ -60,7 +61,7 @@ export const layer = <E, R>(place: Place<E, R>) =>
     Effect.gen(function* () {
       const most = mostConnections()
       const stopping = yield* Deferred.make<void>()
-      const full = encodeError(noId, tooManyConnections(most))
+      const turnAway = turnAwayWith(encodeError(noId, tooManyConnections(most)))
       const connections = new Connections(heldLimit, encodeError(noId, holdsTooMuch), Deferred.await(stopping))
       const listener = yield* Effect.mapError(
         place.handed === undefined ? putListener(place) : listenOn(place.handed, place.path),
@@ -77,8 +78,8 @@ export const layer = <E, R>(place: Place<E, R>) =>
               const track = Fiber.runIn(scope)
               listener.arrivals.serve((connection) => {
                 if (connections.size >= most) {
-                  connection.write(full)
-                  return connection.destroySoon()
+                  track(Effect.runForkWith(context)(turnAway(connection)))
+                  return
                 }
                 const account = connections.add(connection)
                 track(

@@ -94,10 +94,13 @@ const problemWith = (descriptor: number, at: string): Problem | undefined => {
       }
 }
 
+/** Who may write to it may connect. */
+const mayConnect = 0o222
+
 /** systemd's own SocketMode is 0666: anyone on the machine could lease. A missing file lets nobody in; the watch tells of it. */
 const tooOpen = (at: string, access: SocketAccess): Problem | undefined => {
   const mode = (fs.lstatSync(at, { throwIfNoEntry: false })?.mode ?? 0) & 0o777
-  return (mode & ~access.mode) === 0 || mode === 0
+  return (mode & mayConnect & ~access.mode) === 0
     ? undefined
     : {
         reason: `its mode is ${mode.toString(8)}, which lets in more than ${access.mode.toString(8)}`,

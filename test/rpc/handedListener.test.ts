@@ -41,6 +41,14 @@ describe("a socket that is handed over", () => {
     })
   )
 
+  it.live("is taken with a mode that lets nobody else connect", () =>
+    Effect.gen(function* () {
+      const at = path.join(yield* temporaryDirectory, "s")
+      const server = yield* listening(at, 0o755)
+      yield* takeHandedListener(descriptorOf(server), at, { mode: 0o600 })
+    })
+  )
+
   it.live("is refused, with status 78, where it is not open, no socket, or not at that path", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -82,7 +90,7 @@ describe("a socket that is handed over", () => {
     })
   )
 
-  for (const mode of [0o666, 0o660, 0o601]) {
+  for (const mode of [0o666, 0o660, 0o602]) {
     it.live(`is refused with the mode ${mode.toString(8)}, which lets in others than its owner`, () =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
