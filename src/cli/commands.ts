@@ -17,7 +17,8 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   rotate: () => import("./rotate.ts").then((file) => file.rotate),
   health: () => import("./health.ts").then((file) => file.health),
   daemon: () => import("./daemon.ts").then((file) => file.daemon),
-  status: async () => (await answering())((await import("./status.ts")).status),
+  status: async () =>
+    (await answering())((await import("./status.ts")).status, undefined, (await import("./lastRun.ts")).lastRun),
   audit: () => import("./audit.ts").then((file) => file.audit)
 }
 
