@@ -75,6 +75,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   const ending = yield* Deferred.make<void>()
   let [sent, failed, told, failuresInARow] = [0, 0, 0, 0]
   let lastFailure: SinkState["lastFailure"]
+  let isSending = false
 
   const lost = () => queue.dropped + failed
   const arrived = Effect.gen(function* () {
@@ -103,12 +104,14 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   })
 
   const one = Effect.andThen(options.ready, queue.take).pipe(
-    Effect.flatMap((event) =>
-      Effect.matchEffect(deliver(event), {
+    Effect.flatMap((event) => {
+      isSending = true
+      return Effect.matchEffect(deliver(event), {
         onSuccess: () => arrived,
         onFailure: ({ reason }) => didNot(event, reason)
       })
-    )
+    }),
+    Effect.ensuring(Effect.sync(() => void (isSending = false)))
   )
   const isOver = () => Deferred.isDoneUnsafe(ending) && queue.size === 0
   const fiber = yield* Effect.forkDetach(Effect.repeat(one, { until: isOver }))
@@ -119,7 +122,9 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
       queue.keepOnly(({ action, level }) =>
         failuresInARow >= patience ? action === events.daemonStopped.action : level !== "debug"
       )
-      if (queue.size === 0 || target() === undefined) return yield* Fiber.interrupt(fiber)
+      // The last event, as a rule: that the daemon stops. It is no longer in the queue when it is on its way.
+      const isDone = queue.size === 0 && !isSending
+      if (isDone || target() === undefined) return yield* Fiber.interrupt(fiber)
       yield* Deferred.succeed(ending, undefined)
       yield* Fiber.await(fiber).pipe(atMost(options.farewell ?? Duration.seconds(1)))
       yield* Fiber.interrupt(fiber).pipe(atMost(Duration.millis(100)))
