@@ -135,7 +135,10 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     Effect.map(Clock.currentTimeMillis, (now) => {
       if (target() === undefined && event.component !== "daemon") return
       const sampled = sample(event, now)
-      if (sampled !== undefined) queue.offer(stamp(sampled, now))
+      if (sampled === undefined) return
+      // There may be no time for those that wait already.
+      if (event.action === events.daemonStopped.action) queue.offerFirst(stamp(sampled, now))
+      else queue.offer(stamp(sampled, now))
     })
 
   const state = Effect.sync((): SinkState => ({

@@ -133,6 +133,20 @@ describe("delivery", () => {
     })
   )
 
+  it.effect("sends first that the daemon stops, whatever waits", () =>
+    Effect.gen(function* () {
+      const { actions, it, start } = receiver()
+      const { emit } = yield* start
+      it.works = false
+      for (let n = 0; n < 300; n += 1) yield* emit(event(n))
+      yield* TestClock.adjust(0)
+      yield* emit(stopped)
+      it.works = true
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(actions()[0], "daemon.stopped")
+    })
+  )
+
   it.effect("lets the event that is on its way arrive at the end, for a second at the most", () =>
     Effect.gen(function* () {
       for (const [takes, arrives] of [
