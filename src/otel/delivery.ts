@@ -82,7 +82,8 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     sent += 1
     if (failuresInARow >= patience) yield* Effect.logInfo(`events: ${kind} works again`)
     failuresInARow = 0
-    if (lost() === told) return
+    // Where there is no room, to tell of it would push out the next one, and daemon.stopped is that at the end.
+    if (lost() === told || queue.size >= queueLength) return
     const more = lost() - told
     told = lost()
     queue.offer(stamp(sinkDropped(more), yield* Clock.currentTimeMillis))

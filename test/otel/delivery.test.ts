@@ -135,15 +135,28 @@ describe("delivery", () => {
 
   it.effect("sends first that the daemon stops, whatever waits", () =>
     Effect.gen(function* () {
-      const { actions, it, start } = receiver()
-      const { emit } = yield* start
-      it.works = false
-      for (let n = 0; n < 300; n += 1) yield* emit(event(n))
+      const arrived: Array<string> = []
+      const scope = yield* Scope.make()
+      const { emit, state } = yield* startDelivery({
+        kind: "joelclaw",
+        sampling: { minLevel: "debug", debugPerMinute: 1000 },
+        deliver: ({ action }) =>
+          Effect.delay(
+            Effect.sync(() => void arrived.push(action)),
+            "400 millis"
+          ),
+        target: () => "somewhere",
+        ready: Effect.void
+      }).pipe(Scope.provide(scope))
+      yield* emit(event(0))
       yield* TestClock.adjust(0)
+      for (let n = 1; n <= 300; n += 1) yield* emit(event(n))
       yield* emit(stopped)
-      it.works = true
+      assert.deepInclude(yield* state, { queued: 257, dropped: 44 })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("1 second")
-      assert.strictEqual(actions()[0], "daemon.stopped")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(arrived, ["lease.replaced", "daemon.stopped"])
     })
   )
 
