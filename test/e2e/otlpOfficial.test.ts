@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { gunzipSync } from "node:zlib"
 import { instruments } from "../../src/otel/metrics.ts"
 import { version } from "../../src/version.ts"
 import { attributesOf, collector } from "../support/collector.ts"
@@ -49,7 +50,11 @@ const heard = Effect.fnUntraced(function* (env: Record<string, string>, isEnough
   const of = (signal: Signal) =>
     to.requests
       .filter(({ path }) => path === `/v1/${signal}`)
-      .map(({ body, headers }) => {
+      .map(({ body: sent, headers }) => {
+        const isSmaller = headers["content-encoding"] === "gzip"
+        const body = isSmaller ? gunzipSync(sent) : sent
+        // Below that it is not worth it.
+        assert.strictEqual(isSmaller, env["OTEL_EXPORTER_OTLP_COMPRESSION"] === "gzip" && body.length >= 1024)
         const isJson = headers["content-type"] === "application/json"
         assert.isTrue(isJson || headers["content-type"] === "application/x-protobuf")
         const data = isJson ? readJson(signal, body.toString("utf8")) : readProtobuf(signal, body)
@@ -68,11 +73,17 @@ const figuresOf = (data: any): ReadonlyArray<any> => data?.resourceMetrics[0].sc
 const ofAll = (paths: string) =>
   /v1\/logs/.test(paths) && /v1\/traces/.test(paths) && /v1\/metrics.*metrics/.test(paths)
 
-for (const protocol of ["http/json", "http/protobuf"] as const) {
-  describe(`read by OpenTelemetry's own definitions, ${protocol}`, () => {
+for (const [protocol, compression] of [
+  ["http/json", "none"],
+  ["http/protobuf", "gzip"]
+] as const) {
+  describe(`read by OpenTelemetry's own definitions, ${protocol} and compression ${compression}`, () => {
     it.live("events, acquires and figures are all there, and nothing that is not defined", () =>
       Effect.gen(function* () {
-        const { logs, metrics, pid, traces } = yield* heard({ OTEL_EXPORTER_OTLP_PROTOCOL: protocol }, ofAll)
+        const { logs, metrics, pid, traces } = yield* heard(
+          { OTEL_EXPORTER_OTLP_PROTOCOL: protocol, OTEL_EXPORTER_OTLP_COMPRESSION: compression },
+          ofAll
+        )
 
         for (const { resource } of [
           logs[0].resourceLogs[0],
