@@ -75,13 +75,15 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   const ending = yield* Deferred.make<void>()
   let [sent, failed, told, failuresInARow] = [0, 0, 0, 0]
   let lastFailure: SinkState["lastFailure"]
+  let isSending = false
 
   const lost = () => queue.dropped + failed
   const arrived = Effect.gen(function* () {
     sent += 1
     if (failuresInARow >= patience) yield* Effect.logInfo(`events: ${kind} works again`)
     failuresInARow = 0
-    if (lost() === told) return
+    // Where there is no room, to tell of it would push out the next one, and daemon.stopped is that at the end.
+    if (lost() === told || queue.size >= queueLength) return
     const more = lost() - told
     told = lost()
     queue.offer(stamp(sinkDropped(more), yield* Clock.currentTimeMillis))
@@ -103,12 +105,14 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   })
 
   const one = Effect.andThen(options.ready, queue.take).pipe(
-    Effect.flatMap((event) =>
-      Effect.matchEffect(deliver(event), {
+    Effect.flatMap((event) => {
+      isSending = true
+      return Effect.matchEffect(deliver(event), {
         onSuccess: () => arrived,
         onFailure: ({ reason }) => didNot(event, reason)
       })
-    )
+    }),
+    Effect.ensuring(Effect.sync(() => void (isSending = false)))
   )
   const isOver = () => Deferred.isDoneUnsafe(ending) && queue.size === 0
   const fiber = yield* Effect.forkDetach(Effect.repeat(one, { until: isOver }))
@@ -119,7 +123,9 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
       queue.keepOnly(({ action, level }) =>
         failuresInARow >= patience ? action === events.daemonStopped.action : level !== "debug"
       )
-      if (queue.size === 0 || target() === undefined) return yield* Fiber.interrupt(fiber)
+      // The last event, as a rule: that the daemon stops. It is no longer in the queue when it is on its way.
+      const isDone = queue.size === 0 && !isSending
+      if (isDone || target() === undefined) return yield* Fiber.interrupt(fiber)
       yield* Deferred.succeed(ending, undefined)
       yield* Fiber.await(fiber).pipe(atMost(options.farewell ?? Duration.seconds(1)))
       yield* Fiber.interrupt(fiber).pipe(atMost(Duration.millis(100)))
@@ -130,7 +136,10 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     Effect.map(Clock.currentTimeMillis, (now) => {
       if (target() === undefined && event.component !== "daemon") return
       const sampled = sample(event, now)
-      if (sampled !== undefined) queue.offer(stamp(sampled, now))
+      if (sampled === undefined) return
+      // There may be no time for those that wait already.
+      if (event.action === events.daemonStopped.action) queue.offerFirst(stamp(sampled, now))
+      else queue.offer(stamp(sampled, now))
     })
 
   const state = Effect.sync((): SinkState => ({

@@ -21,7 +21,6 @@ import * as OtlpTracer from "effect/observability/OtlpTracer"
 import { randomUUID } from "node:crypto"
 import * as os from "node:os"
 import { version } from "../version.ts"
-import { eventsQueued } from "./metrics.ts"
 import type { OtelEvent } from "./OtelEvent.ts"
 import * as OtlpChannel from "./otlpChannel.ts"
 import { otlpRecord } from "./otlpRecord.ts"
@@ -32,6 +31,7 @@ export interface Otlp {
   /** Events that never arrived. */
   readonly dropped: Effect.Effect<number>
   readonly sent: Effect.Effect<number>
+  readonly queued: Effect.Effect<number>
   /** Undefined where spans are not sent. */
   readonly tracer: Tracer.Tracer | undefined
 }
@@ -62,6 +62,7 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
     emit: events === undefined ? () => Effect.void : emitter(events),
     dropped: Effect.sync(() => events?.load.lost ?? 0),
     sent: Effect.sync(() => events?.load.sent ?? 0),
+    queued: Effect.sync(() => events?.load.waiting ?? 0),
     tracer: spans === undefined ? undefined : selective(spans)
   }
   return otlp
@@ -137,7 +138,7 @@ const emitter =
         const nanos = fiber.getRef(Clock.Clock).currentTimeNanosUnsafe()
         channel.exporter.push(otlpRecord(event, nanos, fiber.cache.span))
       }
-      return eventsQueued("otlp", channel.load.waiting)
+      return Effect.void
     })
 
 const openSpans = (settings: SignalSettings, resource: Resource) => {

@@ -32,7 +32,7 @@ export const withOtlp = <E, R>(environment: Environment, sink: Layer.Layer<OtelS
   })
   const both = Effect.gen(function* () {
     const first = yield* OtelSink
-    const { dropped, emit, sent, tracer } = yield* Collector
+    const { dropped, emit, queued, sent, tracer } = yield* Collector
     const joined = OtelSink.of({
       ...first,
       emit: (event) => Effect.andThen(first.emit(event), emit(event)),
@@ -43,7 +43,7 @@ export const withOtlp = <E, R>(environment: Environment, sink: Layer.Layer<OtelS
           target: describe(settings),
           sent: yield* sent,
           dropped: yield* dropped,
-          queued: 0,
+          queued: yield* queued,
           lastFailure: undefined
         }
         return [...(yield* first.state), own]

@@ -138,6 +138,7 @@ describe("with a collector", () => {
           ["agent_secrets.lease.revocations", "{lease}", true],
           ["agent_secrets.request.refusals", "{request}", true],
           ["agent_secrets.sink.dropped", "{event}", true],
+          ["agent_secrets.sink.queue.size", "{event}", "gauge"],
           ["process.start_time", "s", "gauge"]
         ]
       )

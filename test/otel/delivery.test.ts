@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
@@ -129,6 +130,63 @@ describe("delivery", () => {
       yield* emit(stopped)
       yield* Scope.close(scope, Exit.void)
       assert.deepStrictEqual(actions(), ["daemon.stopped", "sink.dropped"])
+    })
+  )
+
+  it.effect("sends first that the daemon stops, whatever waits", () =>
+    Effect.gen(function* () {
+      const arrived: Array<string> = []
+      const scope = yield* Scope.make()
+      const { emit, state } = yield* startDelivery({
+        kind: "joelclaw",
+        sampling: { minLevel: "debug", debugPerMinute: 1000 },
+        deliver: ({ action }) =>
+          Effect.delay(
+            Effect.sync(() => void arrived.push(action)),
+            "400 millis"
+          ),
+        target: () => "somewhere",
+        ready: Effect.void
+      }).pipe(Scope.provide(scope))
+      yield* emit(event(0))
+      yield* TestClock.adjust(0)
+      for (let n = 1; n <= 300; n += 1) yield* emit(event(n))
+      yield* emit(stopped)
+      assert.deepInclude(yield* state, { queued: 257, dropped: 44 })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(arrived, ["lease.replaced", "daemon.stopped"])
+    })
+  )
+
+  it.effect("lets the event that is on its way arrive at the end, for a second at the most", () =>
+    Effect.gen(function* () {
+      for (const [takes, arrives] of [
+        [999, ["daemon.stopped"]],
+        [1001, []]
+      ] as const) {
+        const arrived: Array<string> = []
+        const deliver = (event: Envelope) =>
+          Effect.delay(
+            Effect.sync(() => void arrived.push(event.action)),
+            takes
+          )
+        const scope = yield* Scope.make()
+        const { emit } = yield* startDelivery({
+          kind: "joelclaw",
+          sampling: { minLevel: "debug", debugPerMinute: 1000 },
+          deliver,
+          target: () => "somewhere",
+          ready: Effect.void
+        }).pipe(Scope.provide(scope))
+        yield* emit(stopped)
+        yield* TestClock.adjust(0)
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(arrived, [...arrives])
+      }
     })
   )
 })
