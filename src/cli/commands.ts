@@ -9,13 +9,13 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   serve: () => import("./serve.ts").then((file) => file.serve),
   add: () => import("./add.ts").then((file) => file.add),
   update: () => import("./update.ts").then((file) => file.update),
-  delete: () => import("./delete.ts").then((file) => file.deleteCommand),
+  delete: async () => (await answering())((await import("./delete.ts")).deleteCommand),
   lease: async () => (await answering())((await import("./lease.ts")).lease),
   revoke: async () =>
     (await answering())((await import("./revoke.ts")).revoke, (await import("./revokeMany.ts")).revokeMany),
-  list: () => import("./list.ts").then((file) => file.list),
+  list: async () => (await answering())((await import("./list.ts")).list),
   rotate: () => import("./rotate.ts").then((file) => file.rotate),
-  health: () => import("./health.ts").then((file) => file.health),
+  health: async () => (await answering())((await import("./health.ts")).health),
   daemon: () => import("./daemon.ts").then((file) => file.daemon),
   status: async () =>
     (await answering())((await import("./status.ts")).status, undefined, (await import("./lastRun.ts")).lastRun),

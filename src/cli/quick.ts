@@ -10,8 +10,11 @@ import { exchange, requestLine } from "../rpc/exchange.ts"
 import type { Flags } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
 import { daemonAddress } from "./daemonAddress.ts"
+import { deleteCommand } from "./delete.ts"
+import { health } from "./health.ts"
 import { lease } from "./lease.ts"
 import { isLike, maybe } from "./likeness.ts"
+import { list } from "./list.ts"
 import type { Output, Problem } from "./Output.ts"
 import { printOutput, printProblem } from "./Output.ts"
 import { badAnswer, noAnswer, refused } from "./problems.ts"
@@ -31,6 +34,13 @@ export const quick = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boole
       return run(status, rest, otherwise)
     case "revoke":
       return run(revoke, rest, otherwise)
+    case "list":
+      return run(list, rest, otherwise)
+    case "health":
+      return run(health, rest, otherwise)
+    case "delete":
+    case "rm":
+      return run(deleteCommand, rest, otherwise)
     default:
       return otherwise(false)
   }

@@ -8,7 +8,15 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 
-export const program = path.resolve(import.meta.dirname, "../../dist/secrets.mjs")
+/** AGENT_SECRETS_PROGRAM names another build of it, such as dist/secrets, the binary. */
+export const program = path.resolve(
+  import.meta.dirname,
+  "../..",
+  process.env["AGENT_SECRETS_PROGRAM"] ?? "dist/secrets.mjs"
+)
+
+/** What it is started by: a script needs Node, a binary nothing. */
+export const invocation: ReadonlyArray<string> = program.endsWith(".mjs") ? [process.execPath, program] : [program]
 
 export interface Ended {
   readonly status: number | null
@@ -36,7 +44,7 @@ export interface RunOptions {
 
 /** Starts the program, and leaves its end to the caller. */
 export const start = (args: ReadonlyArray<string>, options: RunOptions): Started => {
-  const line = [process.execPath, program, ...args]
+  const line = [...invocation, ...args]
   const [command = "", ...rest] =
     options.through === undefined ? line : ["/bin/sh", "-c", options.through, "sh", ...line]
   const child = spawn(command, rest, {

@@ -14,7 +14,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { survived } from "../../src/cli/signals.ts"
 import { listeningPorts } from "../support/inside.ts"
-import { Connection, program } from "../support/program.ts"
+import { Connection, invocation } from "../support/program.ts"
 import type { Attack, AttackOptions, Row } from "./Attack.ts"
 
 const clients = 4
@@ -142,7 +142,8 @@ const startUnderFire = async (
 }
 
 const startDaemon = (home: string, started: (child: ChildProcess) => void) => {
-  const child = spawn(process.execPath, [program, "serve"], {
+  const [command = "", ...words] = invocation
+  const child = spawn(command, [...words, "serve"], {
     env: { HOME: home, PATH: "/usr/bin:/bin" },
     stdio: ["ignore", "ignore", "pipe"]
   })
