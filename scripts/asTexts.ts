@@ -18,7 +18,8 @@ export const asTexts = (file: RegExp, exported: string, options: BuildOptions): 
   name: "as texts",
   setup: (bundle) => {
     bundle.onResolve({ filter: file }, ({ path: found, resolveDir }) => ({
-      path: path.resolve(resolveDir, found),
+      // It is named in the bundle, and where this is built is nobody's business.
+      path: path.relative("", path.resolve(resolveDir, found)),
       namespace: "texts"
     }))
     bundle.onLoad({ filter: /./, namespace: "texts" }, async ({ path: entry }) => {
@@ -29,7 +30,7 @@ export const asTexts = (file: RegExp, exported: string, options: BuildOptions): 
         format: "esm",
         splitting: true,
         // What is no module has none; the libraries ask whether it is there.
-        define: { "import.meta": "undefined" },
+        define: { ...options.define, "import.meta": "undefined" },
         minify: true,
         write: false
       })

@@ -15,6 +15,7 @@ import { build } from "esbuild"
 import { chmod } from "node:fs/promises"
 import { survived } from "../src/cli/signals.ts"
 import { asTexts } from "./asTexts.ts"
+import { buildNumber } from "./buildNumber.ts"
 
 const oldest = [22, 19] as const
 
@@ -47,6 +48,7 @@ const common = {
   target: "node18",
   mainFields: ["module", "main"],
   legalComments: "none",
+  define: { BUILD: JSON.stringify(buildNumber()) },
   logLevel: "warning"
 } satisfies BuildOptions
 

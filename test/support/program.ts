@@ -15,8 +15,11 @@ export const program = path.resolve(
   process.env["AGENT_SECRETS_PROGRAM"] ?? "dist/secrets.mjs"
 )
 
-/** What it is started by: a script needs Node, a binary nothing. */
-export const invocation: ReadonlyArray<string> = program.endsWith(".mjs") ? [process.execPath, program] : [program]
+/** Whether Node runs it; the binary is no concern of the options of Node. */
+export const isScript = program.endsWith(".mjs")
+
+/** What it is started by. */
+export const invocation: ReadonlyArray<string> = isScript ? [process.execPath, program] : [program]
 
 export interface Ended {
   readonly status: number | null
