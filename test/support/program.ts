@@ -6,7 +6,9 @@ import * as Schedule from "effect/Schedule"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
+import * as os from "node:os"
 import * as path from "node:path"
+import { survived } from "../../src/cli/signals.ts"
 
 /** AGENT_SECRETS_PROGRAM names another build of it, such as dist/secrets, the binary. */
 export const program = path.resolve(
@@ -17,6 +19,11 @@ export const program = path.resolve(
 
 /** Whether Node runs it; the binary is no concern of the options of Node. */
 export const isScript = program.endsWith(".mjs")
+
+/** What the program survives here. Bun knows no SIGSTKFLT, so the binary dies of it; no system sends it by itself. */
+export const survivedHere = survived.filter(
+  (signal) => Object.hasOwn(os.constants.signals, signal) && (isScript || signal !== "SIGSTKFLT")
+)
 
 /** What it is started by. */
 export const invocation: ReadonlyArray<string> = isScript ? [process.execPath, program] : [program]
