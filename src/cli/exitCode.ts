@@ -20,5 +20,7 @@ export const exitCode = {
   timeout: 6,
   /** The socket may not be used by this user. */
   permission: 7,
+  /** It is done, but for what could not be read. */
+  incomplete: 8,
   interrupted: 130
 } as const

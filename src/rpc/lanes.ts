@@ -19,6 +19,8 @@ const lines: ReadonlyMap<string, "store" | "log"> = new Map([
   ["secrets.audit", "log"],
   ["secrets.health", "log"],
   ["secrets.list", "log"],
+  ["secrets.marks", "log"],
+  ["secrets.recognize", "log"],
   ["daemon.status", "log"],
   ["daemon.metrics", "log"]
 ])
