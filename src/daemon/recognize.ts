@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { randomInt } from "node:crypto"
 import { scanBegun, valueRecognized } from "../domain/AuditEntry.ts"
-import { formsOf } from "../domain/valueForms.ts"
+import { searchedForms } from "../domain/searchedForms.ts"
 import type { Mark } from "../domain/valueMarks.ts"
 import { marksOf, multiplierFrom } from "../domain/valueMarks.ts"
 import { AuditLog } from "./AuditLog.ts"
@@ -60,7 +60,7 @@ export const recognize = Effect.fn("recognize")(function* (clientId: string, tex
   const wanted = Map.groupBy(texts.keys(), (index) => keyOf(texts[index] ?? Buffer.alloc(0)))
   const found = texts.map((): Array<string> => [])
   for (const name of yield* names) {
-    const keys = (yield* valueOf(name, (value) => formsOf(value).map(keyOf))) ?? []
+    const keys = (yield* valueOf(name, (value) => searchedForms(value).map(keyOf))) ?? []
     for (const index of keys.flatMap((key) => wanted.get(key) ?? [])) found[index]?.push(name)
     yield* Effect.yieldNow
   }

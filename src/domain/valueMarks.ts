@@ -6,7 +6,7 @@
  * has the marks finds places that are nearly always right, and has somebody who knows
  * the values say whether they are. It is no protection of a value that can be guessed.
  */
-import { formsOf } from "./valueForms.ts"
+import { searchedForms } from "./searchedForms.ts"
 
 export interface Mark {
   readonly length: number
@@ -32,7 +32,7 @@ export const multiplierFrom = (random: number): number => random | 1
 
 /** The marks of a value, none if it is too short. */
 export const marksOf = (value: string, multiplier: number): ReadonlyArray<Mark> =>
-  formsOf(value).map((form) => ({
+  searchedForms(value).map((form) => ({
     length: form.length,
     middle: digest(form, middleOf(form.length), multiplier),
     end: digest(form, form.length - span, multiplier)

@@ -7,7 +7,7 @@
  * count from 1, in bytes.
  */
 import { longestMatch } from "../../domain/secretPatterns.ts"
-import { longestForm } from "../../domain/valueForms.ts"
+import { longestForm } from "../../domain/searchedForms.ts"
 
 const size = 1024 * 1024
 /** Nothing that is searched for is longer. */

@@ -16,7 +16,7 @@ export const longestForm = 32 * 1024
 const longestEncoded = 8 * 1024
 
 /** Nothing if the value is too short. No form is given twice. */
-export const formsOf = (value: string): ReadonlyArray<Buffer> => {
+export const searchedForms = (value: string): ReadonlyArray<Buffer> => {
   // Blanks and line feeds around a value are not what is secret about it.
   const trimmed = value.trim()
   const bytes = Buffer.from(trimmed)
@@ -25,8 +25,9 @@ export const formsOf = (value: string): ReadonlyArray<Buffer> => {
   if (bytes.length <= longestEncoded) {
     for (const base64 of inBase64(bytes)) texts.add(base64).add(base64.replaceAll("+", "-").replaceAll("/", "_"))
     texts.add(bytes.toString("hex")).add(bytes.toString("hex").toUpperCase())
-    texts.add(JSON.stringify(trimmed).slice(1, -1))
-    texts.add(encodeURIComponent(trimmed.toWellFormed()))
+    const json = JSON.stringify(trimmed).slice(1, -1)
+    texts.add(json).add(json.replaceAll("/", "\\/"))
+    for (const url of inUrls(trimmed.toWellFormed())) texts.add(url).add(url.replace(/%../g, lowerCase))
   }
   return [...texts].map((text) => Buffer.from(text)).filter((form) => form.length <= longestForm)
 }
@@ -52,6 +53,14 @@ const cut = (text: string): string => {
     .toString("utf8")
     .replace(/\uFFFD+$/, "")
 }
+
+/** In a path and in a form, which write blanks and some signs differently. */
+const inUrls = (text: string): ReadonlyArray<string> => [
+  encodeURIComponent(text),
+  new URLSearchParams([["", text]]).toString().slice(1)
+]
+
+const lowerCase = (code: string): string => code.toLowerCase()
 
 /** The characters that stand for the value alone, wherever in an encoded text it begins. */
 const inBase64 = (bytes: Buffer): ReadonlyArray<string> =>
