@@ -5,6 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import type { Finding } from "../../src/cli/scan/Finding.ts"
+import type { OwnValues } from "../../src/cli/scan/ownValues.ts"
 import { listed, open, walk } from "../../src/cli/scan/files.ts"
 import { report } from "../../src/cli/scan/report.ts"
 import { Scan } from "../../src/cli/scan/Scan.ts"
@@ -128,6 +130,36 @@ describe("a file", () => {
       assert.match(text ?? "", /^f:2 +medium +password$/m)
       const all = JSON.stringify([problem, result, text])
       for (const shown of [token, token.slice(4, 12), password, password.slice(0, 4)]) assert.notInclude(all, shown)
+    })
+  )
+
+  it.effect("with a token that is the store's own is told once, by the name it has there", () =>
+    Effect.gen(function* () {
+      const notes: Array<Finding> = []
+      const own: OwnValues = {
+        values: 1,
+        tooShort: [],
+        leftOut: 0,
+        lookAt: (file, window) => {
+          const place = { file, ...window.positionOf(window.bytes.indexOf(token)) }
+          notes.push({ ...place, severity: "critical", type: "own_value", what: "it", secret_name: "gh" })
+        },
+        isFull: () => false,
+        settle: Effect.sync(() => notes.splice(0))
+      }
+      const scan = new Scan({ patterns: true, own })
+      yield* scan.look(
+        "f",
+        reader(Buffer.from(`a ${token}\n${token}`), () => 1000)
+      )
+      yield* scan.settle(true)
+      assert.deepStrictEqual(
+        scan.findings.map(({ line, secret_name, type }) => [line, type, secret_name]),
+        [
+          [1, "own_value", "gh"],
+          [2, "github_token", undefined]
+        ]
+      )
     })
   )
 
