@@ -86,17 +86,17 @@ export const scan = define({
     const work = line.given("staged")
       ? scanStaged(scan, paths, wanted.alwaysExcluded, progress.step)
       : scanPaths(scan, paths.length === 0 ? ["."] : paths, wanted, progress.step)
-    yield* Effect.andThen(work, scan.settle(true)).pipe(
-      Effect.ensuring(progress.done),
-      Effect.mapError((error) => (error._tag === "Failure" ? error : fromClient(error)))
-    )
+    yield* Effect.ensuring(Effect.andThen(work, scan.settle(true)), progress.done)
+    const lost = scan.ownLost === undefined ? undefined : fromClient(scan.ownLost)
+    if (lost !== undefined && line.given("own-only")) return yield* lost
+    if (lost !== undefined) notCompared("not all compared", lost)
     return report(scan, {
       paths: paths.length === 0 ? ["."] : paths,
       staged: line.given("staged"),
       recursive: wanted.recursive,
       excludes: [...(isAll ? wanted.alwaysExcluded : wanted.excluded)],
       own,
-      ownMissing
+      ownMissing: ownMissing ?? lost?.message
     })
   })
 })
@@ -104,17 +104,16 @@ export const scan = define({
 /** What finds the values of the store, or why nothing does. */
 const ownOf = Effect.fnUntraced(function* (line: LineOf<typeof flags>) {
   if (line.given("no-own")) return { own: undefined, ownMissing: "--no-own was given" }
-  const daemon = yield* loadDaemon(line)
-  const known = ownValues({ ...daemon, timeout: longPatience }, clientOf(line))
-  const made = yield* Effect.result(
-    line.text("timeout") === undefined
-      ? Effect.catchTag(ownValues({ ...daemon, timeout: patience }, clientOf(line)), "NoAnswer", () => known)
-      : ownValues(daemon, clientOf(line))
-  )
+  const asked = yield* loadDaemon(line)
+  const isTold = line.text("timeout") !== undefined
+  const daemon = isTold ? asked : { ...asked, timeout: longPatience }
+  const made = yield* Effect.result(ownValues(daemon, clientOf(line), isTold ? asked.timeout : patience))
   if (Result.isSuccess(made)) return { own: made.success, ownMissing: undefined }
   const failure: Failure = fromClient(made.failure)
   if (line.given("own-only")) return yield* failure
-  const { message } = failure
-  process.stderr.write(`secrets scan: the values of the store were not compared: ${message}\n`)
-  return { own: undefined, ownMissing: message }
+  notCompared("not compared", failure)
+  return { own: undefined, ownMissing: failure.message }
 })
+
+const notCompared = (what: "not compared" | "not all compared", { message }: Failure) =>
+  process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)

@@ -11,6 +11,7 @@ import { listed, open, walk } from "../../src/cli/scan/files.ts"
 import { report } from "../../src/cli/scan/report.ts"
 import { Scan } from "../../src/cli/scan/Scan.ts"
 import { Windows } from "../../src/cli/scan/Windows.ts"
+import { DaemonUnavailable } from "../../src/rpc/client.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { randomFrom } from "../torture/Attack.ts"
 
@@ -160,6 +161,29 @@ describe("a file", () => {
           [2, "github_token", undefined]
         ]
       )
+    })
+  )
+
+  it.effect("is looked through to its end when the daemon goes, and the exit status says so", () =>
+    Effect.gen(function* () {
+      const own: OwnValues = {
+        values: 1,
+        tooShort: [],
+        leftOut: 0,
+        lookAt: () => undefined,
+        isFull: () => true,
+        settle: Effect.fail(new DaemonUnavailable({ socketPath: "/s", code: "ENOENT" }))
+      }
+      const scan = new Scan({ patterns: true, own })
+      const look = (text: string) =>
+        scan.look(
+          "f",
+          reader(Buffer.from(text), () => 1000)
+        )
+      yield* look("nothing")
+      assert.strictEqual(report(scan, { ...asked, own }).problem?.exitCode, 8)
+      yield* look(token)
+      assert.strictEqual(report(scan, { ...asked, own }).problem?.exitCode, 1)
     })
   )
 

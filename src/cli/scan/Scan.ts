@@ -33,10 +33,14 @@ export class Scan {
   private readonly kept: Array<Finding> = []
   readonly unreadable: Array<{ readonly file: string; readonly reason: string }> = []
   private readonly windows = new Windows()
-  private readonly engines: Engines
+  private readonly patterns: boolean
+  private own: OwnValues | undefined
+  /** Why the store's own values were compared up to some file only. */
+  ownLost: ClientError | undefined
 
-  constructor(engines: Engines) {
-    this.engines = engines
+  constructor({ own, patterns }: Engines) {
+    this.patterns = patterns
+    this.own = own
   }
 
   /** In the order of the files; of one place, the store's own value instead of what it looks like. */
@@ -48,7 +52,7 @@ export class Scan {
   }
 
   /** Looks at a file; `read` may throw what the system says. */
-  readonly look: (file: string, read: Read) => Effect.Effect<void, ClientError> = Effect.fnUntraced(
+  readonly look: (file: string, read: Read) => Effect.Effect<void> = Effect.fnUntraced(
     { self: this },
     function* (this: Scan, file: string, read: Read) {
       this.windows.reset()
@@ -74,18 +78,24 @@ export class Scan {
     }
   )
 
-  /** Has the daemon say what the noted places are, when there are many of them, or `now`. */
-  settle(now: boolean): Effect.Effect<void, ClientError> {
-    const { own } = this.engines
+  /** Has the daemon say what the noted places are, when there are many of them, or `now`. It may have gone meanwhile. */
+  settle(now: boolean): Effect.Effect<void> {
+    const { own } = this
     if (own === undefined || (!now && !own.isFull())) return Effect.void
-    return Effect.map(own.settle, (findings) => this.keep(findings))
+    return Effect.match(own.settle, {
+      onSuccess: (findings) => this.keep(findings),
+      onFailure: (error) => {
+        this.ownLost = error
+        this.own = undefined
+      }
+    })
   }
 
   /** False if it is no text. */
   private see(file: string, window: Window): boolean {
     if (isBinary(window)) return false
-    if (this.engines.patterns) this.keep(patternsIn(file, window))
-    this.engines.own?.lookAt(file, window)
+    if (this.patterns) this.keep(patternsIn(file, window))
+    this.own?.lookAt(file, window)
     return true
   }
 

@@ -4,6 +4,7 @@
  *
  * A text is asked about once, however often it is found, and many in one request.
  */
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { quote } from "../../domain/goText.ts"
@@ -50,8 +51,11 @@ interface Note {
 const askFor = (daemon: Daemon, clientId: string, texts: ReadonlyArray<string>) =>
   call(daemon, "secrets.recognize", { client_id: clientId, texts: texts.join(",") }, Names)
 
-export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: string) {
-  const given = yield* call(daemon, "secrets.marks", { client_id: clientId }, Marks)
+/** A daemon that is not there is waited for as long as `patience` says; one that is, as long as it is told itself. */
+export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: string, patience: Duration.Duration) {
+  const marks = (timeout: Duration.Duration) =>
+    call({ ...daemon, timeout }, "secrets.marks", { client_id: clientId }, Marks)
+  const given = yield* Effect.catchTag(marks(patience), "NoAnswer", () => marks(daemon.timeout))
   const find = finderOf(
     given.marks.map(([length, middle, end]) => ({ length, middle, end })),
     given.multiplier
@@ -61,9 +65,13 @@ export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: 
 
   const lookAt = (file: string, window: Window) => {
     const places = find(window.bytes).filter(({ start }) => start >= window.from && start < window.to)
+    let last = { end: 0, text: "" }
     for (const { end, start } of places.toSorted((a, b) => a.start - b.start)) {
       if (isAllowed(window, start, end)) continue
       const text = window.bytes.toString("base64", start, end)
+      // A row of one letter has a value of that letter at every place.
+      if (start < last.end && text === last.text) continue
+      last = { end, text }
       if (!known.has(text) && !unknown.has(text)) {
         unknown.add(text)
         bytes += text.length

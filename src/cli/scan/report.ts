@@ -85,12 +85,20 @@ const problemOf = (scan: Scan, findings: ReadonlyArray<Finding>): Problem | unde
       exitCode: exitCode.failed
     }
   }
-  return scan.unreadable.length === 0
+  if (scan.unreadable.length > 0) {
+    return {
+      message: `nothing found, but ${count(scan.unreadable.length, "file")} could not be read`,
+      fix: "Run it as a user who may read them, or pass them over with --exclude",
+      code: "io_error",
+      exitCode: exitCode.incomplete
+    }
+  }
+  return scan.ownLost === undefined
     ? undefined
     : {
-        message: `nothing found, but ${count(scan.unreadable.length, "file")} could not be read`,
-        fix: "Run it as a user who may read them, or pass them over with --exclude",
-        code: "io_error",
+        message: "nothing found, but the values of the store were compared in part only",
+        fix: "Scan again when the daemon is there: secrets status",
+        code: "daemon_unavailable",
         exitCode: exitCode.incomplete
       }
 }

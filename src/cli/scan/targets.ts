@@ -7,7 +7,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import type { ClientError } from "../../rpc/client.ts"
 import { misuse } from "../Failure.ts"
 import { printable } from "../table.ts"
 import { Blobs } from "./Blobs.ts"
@@ -72,11 +71,7 @@ const filesIn = Effect.fnUntraced(function* (directory: string, wanted: Wanted) 
     : listed(directory, list, { recursive, excluded: alwaysExcluded })
 })
 
-const scanFile = (
-  scan: Scan,
-  found: Exclude<Found, { is: "repository" }>,
-  shown: string
-): Effect.Effect<void, ClientError> =>
+const scanFile = (scan: Scan, found: Exclude<Found, { is: "repository" }>, shown: string): Effect.Effect<void> =>
   Effect.suspend(() => {
     const opened = found.is === "file" ? open(found.path) : found.reason
     if (typeof opened === "string") {
