@@ -218,6 +218,11 @@ describe("a tree", () => {
       ])
       const list = Buffer.from("a\0a\0gone\0link/secret\0build/link\0build/b\0node_modules/d\0")
       assert.deepStrictEqual(names(listed(root, list, choice)), ["a", "build/b"])
+      // This is all that git says of the place of a submodule that is not there.
+      assert.deepStrictEqual(names(listed(path.join(root, "build"), Buffer.from("./\0"), choice)), [
+        "build/b",
+        "build/deep/c"
+      ])
       assert.strictEqual(open(path.join(root, "build", "link")), "ELOOP")
       assert.strictEqual(open(root), "it is not a regular file")
     })

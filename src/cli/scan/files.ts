@@ -46,9 +46,11 @@ export function* listed(directory: string, list: Buffer, choice: Choice): Genera
   const isInside = insideOf(directory)
   let last: string | undefined
   for (const name of wordsIn(list)) {
-    const parts = name.split("/").filter((part) => part !== "")
+    const parts = name.split("/").filter((part) => part !== "" && part !== ".")
+    // The place of a submodule that is not there: git says "./" of it and nothing of what lies in it.
+    if (parts.length === 0) yield* walk(directory, choice)
     // A file that is being merged is there several times.
-    if (name === last || parts.some((part) => choice.excluded.has(part))) continue
+    if (parts.length === 0 || name === last || parts.some((part) => choice.excluded.has(part))) continue
     if (!choice.recursive && parts.length > 1) continue
     last = name
     const at = path.join(directory, name)
