@@ -137,9 +137,12 @@ function* findAssignments(text: string): Generator<Match> {
 
 const fits: Readonly<Record<string, (value: string) => boolean>> = {
   aws: (value) => /^[A-Za-z0-9/+]{40}$/.test(value),
-  key: (value) => /^[A-Za-z0-9_+/=.~-]{20,}$/.test(value) && isVaried(value),
-  password: (value) => isVaried(value) && !/^[$%{<]|[{<]$/.test(value)
+  key: (value) => /^[A-Za-z0-9_+/=.~-]{20,}$/.test(value) && isVaried(value) && !isName(value),
+  password: (value) => isVaried(value) && !isName(value) && !/^[$%{<]|[{<]$|^[a-z_.-]*password[a-z_.-]*$/i.test(value)
 }
+
+/** `identity.token_purpose` is what something is called; where words have hyphens between them it may be a passphrase. */
+const isName = (value: string): boolean => /^[a-z]+(?:[._][a-z]+)+$|^[A-Z]+(?:[._][A-Z]+)+$/.test(value)
 
 /** `xxxxxxxxxxxx` and `************` stand where a secret is to be put in. */
 const isVaried = (value: string): boolean => new Set(value).size > 3

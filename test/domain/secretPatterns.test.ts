@@ -27,6 +27,7 @@ describe("is found:", () => {
     ["a secret in YAML", "generic_secret", "medium", made("client_sec", "ret: ", letters)],
     ["a password in quotes", "password", "medium", made("pass", "word = 'correct horse'".replace(" h", "-h"))],
     ["a password in an env file", "password", "medium", made("DB_PASS", "WORD=hunter2hunter2")],
+    ["a password with one in it", "password", "medium", made("pass", 'word: "MyPassword1"')],
     ["a password in Ruby", "password", "medium", made(":pass", 'word => "tr0ub4dor&3"')]
   ] as const) {
     it(title, () => {
@@ -65,6 +66,8 @@ describe("is not found:", () => {
     ["a place for a password", 'password = "xxxxxxxxxxxx"; password: "********"; password="${DB_PASSWORD}"'],
     ["a variable", "TOKEN=$SOME_OTHER_TOKEN_VARIABLE_2"],
     ["a word that goes on", 'tokenizer = "abcdefghijklmnop0123456789"'],
+    ["the name of something", 'TOKEN_PURPOSE = "identity.token_purpose_of_it"; PASSWORD = "rehash_needed"'],
+    ["a password that says it is one", 'password: "my-password"'],
     ["a sentence", 'secret: "this is a sentence about 1 secret"']
   ] as const) {
     it(title, () => assert.deepStrictEqual(types(text), []))

@@ -24,8 +24,9 @@ const world = Effect.gen(function* () {
   const daemon = yield* startDaemon({ home })
   yield* run(["add", "db"], { home, stdin: value })
   yield* run(["add", "pin"], { home, stdin: "1234" })
+  /** In the tree, as from a hook of some other repository. */
   const secrets = (...args: ReadonlyArray<string>) =>
-    run(args, { home, env: { ...env, TREE: tree }, through: 'cd "$TREE" && exec "$@"' })
+    run(args, { home, env: { ...env, TREE: tree, GIT_DIR: "/nonexistent" }, through: 'cd "$TREE" && exec "$@"' })
   const git = (...args: ReadonlyArray<string>) =>
     spawnSync("git", ["-c", "user.name=x", "-c", "user.email=x@example.com", ...args], {
       cwd: tree,
