@@ -41,7 +41,7 @@ export const cleanup = define({
     "say `secrets-managed: true` and a `secrets-ttl:` that has passed. Nothing else is, nothing outside the directory,",
     "and nothing in node_modules or .git. Removed means unlinked: what a disk or a backup still has is not overwritten.",
     "",
-    "Exit status: 0 done, 8 done but for what could not be read or removed, 130 after Ctrl-C."
+    "Exit status: 0 done, 9 done but for what could not be read or removed, 130 after Ctrl-C."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
     const root = line.operands[0] ?? line.text("path") ?? "."

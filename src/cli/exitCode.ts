@@ -21,6 +21,6 @@ export const exitCode = {
   /** The socket may not be used by this user. */
   permission: 7,
   /** It is done, but for what could not be read. */
-  incomplete: 8,
+  incomplete: 9,
   interrupted: 130
 } as const

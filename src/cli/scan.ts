@@ -62,7 +62,7 @@ export const scan = define({
     `but ${usual.join(", ")}. Binary files and symbolic links are passed over.`,
     "A line with secrets-scan:allow in it is not reported. No secret is ever shown: of tokens there is a fingerprint.",
     "",
-    "Exit status: 0 nothing found, 1 something found, 8 nothing found but some files could not be read."
+    "Exit status: 0 nothing found, 1 something found, 9 nothing found but some files could not be read."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
     if (line.given("own-only") && line.given("no-own")) {

@@ -128,7 +128,7 @@ describe("secrets cleanup", () => {
       const { problem, text } = yield* run(root)
       assert.deepStrictEqual(left(root), [".env", ".env.a"])
       assert.strictEqual(text, `removed ${path.join(root, ".env.b")}\n`)
-      assert.strictEqual(problem?.exitCode, 8)
+      assert.strictEqual(problem?.exitCode, 9)
       assert.include(problem?.why, "its secrets-ttl is no time")
       assert.include(problem?.why, "it does not tell until when it is good")
     })
