@@ -13,6 +13,8 @@ import { misuse } from "./Failure.ts"
 
 export interface Flag {
   readonly type: "string" | "boolean"
+  /** One letter that stands for it, after a single dash. */
+  readonly short?: string
   /** For the help; a flag without it is taken but not shown. */
   readonly summary?: string
   /** What stands for its value in the help. */
@@ -124,7 +126,12 @@ const readFlags = (args: ReadonlyArray<string>, flags: Flags) =>
     try: () =>
       parseArgs({
         args: joinValues(args, flags),
-        options: Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, { type }])),
+        options: Object.fromEntries(
+          Object.entries(flags).map(([name, { short, type }]) => [
+            name,
+            short === undefined ? { type } : { type, short }
+          ])
+        ),
         allowPositionals: true
       }),
     catch: (error) => (error instanceof Error ? (error.message.split(". ")[0] ?? "") : "the flags cannot be read")

@@ -18,9 +18,11 @@ import { exitStatus } from "../domain/exitStatus.ts"
 
 type GlobalLine = Pick<Line<typeof everywhere>, "text">
 
-/** The settings for this line. */
-export const loadConfig = Effect.fnUntraced(function* (line: GlobalLine) {
-  const home = process.env["HOME"] || os.homedir()
+/** The settings for this line; of another user, with the home directory of that one. */
+export const loadConfig = Effect.fnUntraced(function* (
+  line: GlobalLine,
+  home: string = process.env["HOME"] || os.homedir()
+) {
   const named = line.text("config")
   const file = named ?? path.join(standard(home).directory, "config.json")
   const text = yield* Effect.tryPromise({

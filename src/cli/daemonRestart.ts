@@ -1,0 +1,58 @@
+/**
+ * secrets daemon restart: a fresh daemon, by way of whoever keeps it alive.
+ *
+ * It is done when a daemon answers that was started later than the one that was
+ * asked. Where the service is installed, its supervisor is told; anywhere else the
+ * daemon is asked to end, and a supervisor that we do not know starts the next one.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type { Daemon } from "../rpc/client.ts"
+import { call } from "../rpc/client.ts"
+import type { DaemonLine } from "./daemonFlags.ts"
+import { exitCode } from "./exitCode.ts"
+import { Failure, fromClient } from "./Failure.ts"
+import { installedService } from "./installedService.ts"
+import { loadDaemon } from "./settings.ts"
+import { fromTool } from "./serviceFailure.ts"
+
+const Accepted = Schema.Struct({ accepted: Schema.Literal(true) })
+const Started = Schema.Struct({ running: Schema.Boolean, started_at: Schema.String })
+
+/** A supervisor may wait ten seconds between two starts. */
+const patience = Duration.seconds(15)
+
+export const restart = Effect.fnUntraced(function* (line: DaemonLine) {
+  const service = yield* installedService(line)
+  const asked = service === undefined ? yield* loadDaemon(line) : yield* loadDaemon(service.line)
+  const status = call(asked, "secrets.status", {}, Started)
+  if (service === undefined || service.job.phase === "unloaded") {
+    const before = yield* Effect.mapError(status, fromClient)
+    yield* Effect.mapError(call(asked, "daemon.restart", {}, Accepted), fromClient)
+    return yield* fresh(asked, before.started_at, "Nobody keeps it alive, it seems. Start it with: secrets serve")
+  }
+  const { supervisor, withSocket } = service
+  const before = Option.getOrUndefined(yield* Effect.option(status))
+  for (const step of supervisor.steps("restart", withSocket)) yield* Effect.mapError(supervisor.run(step), fromTool)
+  return yield* fresh(asked, before?.started_at, "See why: secrets daemon status")
+})
+
+const fresh = (asked: Daemon, startedBefore: string | undefined, fix: string) =>
+  call(asked, "secrets.status", {}, Started).pipe(
+    Effect.filterOrFail(({ running, started_at }) => running && started_at !== startedBefore),
+    Effect.retry(Schedule.spaced("200 millis")),
+    Effect.timeout(patience),
+    Effect.mapBoth({
+      onFailure: () =>
+        new Failure({
+          message: "the daemon stopped, and no fresh one answered within 15 s",
+          code: "daemon_unavailable",
+          fix,
+          exitCode: exitCode.unavailable
+        }),
+      onSuccess: (after) => ({ text: `restarted; running since ${after.started_at}\n`, result: after })
+    })
+  )
