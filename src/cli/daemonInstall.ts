@@ -17,6 +17,7 @@ import { carryOut, NotServing, readFound } from "../service/carryOut.ts"
 import type { Plan } from "../service/servicePlan.ts"
 import { planInstall, planUninstall } from "../service/servicePlan.ts"
 import type { JobState } from "../service/Supervisor.ts"
+import { unknownJob } from "../service/Supervisor.ts"
 import type { DaemonLine } from "./daemonFlags.ts"
 import { Failure } from "./Failure.ts"
 import { whoAnswers } from "./whoAnswers.ts"
@@ -98,21 +99,12 @@ export const uninstall = Effect.fnUntraced(function* (line: DaemonLine) {
 /** Whether the supervisor has anything to do with it, now or at the next login. */
 const isKnown = ({ enabled, phase }: JobState): boolean => enabled || (phase !== "unloaded" && phase !== "stopped")
 
-const nothingKnown: JobState = {
-  phase: "unloaded",
-  enabled: false,
-  pid: undefined,
-  restarts: undefined,
-  lastEnd: undefined,
-  outdated: false
-}
-
 /** A dry run is also of use where no supervisor answers. */
 const stateFor = <E extends Parameters<typeof fromTool>[0]>(state: Effect.Effect<JobState, E>, dry: boolean) =>
   dry
     ? Effect.map(
         Effect.option(state),
-        Option.getOrElse(() => nothingKnown)
+        Option.getOrElse(() => unknownJob)
       )
     : Effect.mapError(state, fromTool)
 

@@ -8,6 +8,7 @@ import { readFound } from "../service/carryOut.ts"
 import type { Verdict } from "../service/judge.ts"
 import { judge } from "../service/judge.ts"
 import { readStamp } from "../service/stamp.ts"
+import { unknownJob } from "../service/Supervisor.ts"
 import { thisProgram } from "../service/thisProgram.ts"
 import type { DaemonLine } from "./daemonFlags.ts"
 import { exitCode } from "./exitCode.ts"
@@ -24,7 +25,10 @@ export const serviceStatus = Effect.fnUntraced(function* (line: DaemonLine) {
   const [main, ...others] = yield* Effect.mapError(readFound(supervisor.places), fromFile)
   if (main === undefined) return yield* Effect.die("a supervisor has no place for a service")
   const choices = readStamp(main.text ?? "")?.choices
-  const job = yield* Effect.mapError(supervisor.state, fromTool)
+  // Where there is nothing, it takes no supervisor to say so.
+  const job = yield* main.text === undefined
+    ? Effect.orElseSucceed(supervisor.state, () => unknownJob)
+    : Effect.mapError(supervisor.state, fromTool)
   const { socketPath } = yield* loadDaemon(withChoices(line, choices))
   const { runtime } = yield* thisProgram
   const expected = choices === undefined ? [] : (yield* wantedService(choices, supervisor)).files

@@ -29,8 +29,8 @@ export type Verb =
   | "restart"
 
 export interface JobState {
-  /** `unloaded`: the supervisor does not know it. `failing`: it ends again and again, or was given up. */
-  readonly phase: "unloaded" | "stopped" | "starting" | "running" | "failing"
+  /** `unloaded`: the supervisor does not know it. `failing`: it ended, and waits to be started again. `failed`: it was given up. */
+  readonly phase: "unloaded" | "stopped" | "starting" | "running" | "failing" | "failed"
   /** Whether it is started with the next login or boot. */
   readonly enabled: boolean
   readonly pid: number | undefined
@@ -39,6 +39,16 @@ export interface JobState {
   readonly lastEnd: LastEnd | undefined
   /** The file was changed and not read since. */
   readonly outdated: boolean
+}
+
+/** What is known of a job that the supervisor does not know. */
+export const unknownJob: JobState = {
+  phase: "unloaded",
+  enabled: false,
+  pid: undefined,
+  restarts: undefined,
+  lastEnd: undefined,
+  outdated: false
 }
 
 export type LastEnd = { readonly status: number } | { readonly signal: string }

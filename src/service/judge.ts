@@ -54,7 +54,9 @@ export const judge = (sight: Sight): Verdict => {
       ({ path }) => `${path} was edited since it was installed, or is not from this command; it is left alone`
     ),
     ...(job.restarts === undefined || job.restarts === 0 ? [] : [`started again ${job.restarts} times`]),
-    ...(job.lastEnd === undefined || job.phase === "failing" ? [] : [`last end: ${endWords(job.lastEnd)}`])
+    ...(job.lastEnd === undefined || job.phase === "failing" || job.phase === "failed"
+      ? []
+      : [`last end: ${endWords(job.lastEnd)}`])
   ]
   const verdict = ofJob(sight)
   if (stale === undefined) return { ...verdict, notes }
@@ -86,10 +88,12 @@ const ofJob = ({ answer, job, supervisor }: Sight): Omit<Verdict, "notes"> => {
       return { state: "stopped", reason: "installed, and stopped", fix: "secrets daemon start" }
     case "starting":
       return { state: "starting", reason: "it is being started", fix: "Ask again in a moment: secrets daemon status" }
-    case "failing": {
-      const how = job.lastEnd === undefined ? "it ends" : `it ended with ${endWords(job.lastEnd)}`
+    case "failing":
+    case "failed": {
+      const how = job.lastEnd === undefined ? "" : ` (${endWords(job.lastEnd)})`
+      const then = job.phase === "failed" ? "gave it up" : "is about to start it again"
       const fix = fixFor(job.lastEnd) ?? "See what it says: secrets daemon logs"
-      return { state: "failing", reason: `${how}, and ${supervisor} starts it again at intervals or gave it up`, fix }
+      return { state: "failing", reason: `it ended${how}, and ${supervisor} ${then}`, fix }
     }
     case "running":
       return answer === undefined

@@ -11,7 +11,7 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { launchdPlist } from "./launchdPlist.ts"
 import { label } from "./ServiceOptions.ts"
 import type { JobState, LastEnd, Step, SupervisorShape, Verb } from "./Supervisor.ts"
-import { Supervisor } from "./Supervisor.ts"
+import { Supervisor, unknownJob } from "./Supervisor.ts"
 import { runStep } from "./runStep.ts"
 import type { Environment, Words } from "./runTool.ts"
 import { complaint, failed, runTool } from "./runTool.ts"
@@ -41,7 +41,7 @@ export const layerLaunchd = (options: LaunchdOptions) =>
         const words: Words = ["launchctl", "print", target]
         const said = yield* runTool(words, environment)
         if (said.status === 0) return parsePrint(said.stdout)
-        if (said.status === notRegistered || /could not find service/i.test(said.stderr)) return unloaded
+        if (said.status === notRegistered || /could not find service/i.test(said.stderr)) return unknownJob
         return yield* failed(words, complaint(said), hintFor(complaint(said)))
       }).pipe(withTools)
       const isGone = Effect.map(state, ({ phase }) => phase === "unloaded")
@@ -70,15 +70,6 @@ export const layerLaunchd = (options: LaunchdOptions) =>
       return shape
     })
   )
-
-const unloaded: JobState = {
-  phase: "unloaded",
-  enabled: false,
-  pid: undefined,
-  restarts: undefined,
-  lastEnd: undefined,
-  outdated: false
-}
 
 interface Names {
   readonly domain: string

@@ -42,7 +42,7 @@ export const layerSystemd = (options: SystemdOptions) =>
         if (said.status === 0) return parseShow(said.stdout)
         return yield* failed(words, complaint(said), noManager)
       }).pipe(withTools)
-      const isGone = Effect.map(state, ({ phase }) => phase !== "running" && phase !== "starting")
+      const isGone = Effect.map(state, ({ phase }) => ["unloaded", "stopped", "failed"].includes(phase))
 
       const shape: SupervisorShape = {
         name: "systemd",
@@ -138,7 +138,7 @@ const phaseOf = (facts: ReadonlyMap<string, string>, restarts: number): JobState
     case "activating":
       return facts.get("SubState") === "auto-restart" || restarts > 0 ? "failing" : "starting"
     case "failed":
-      return "failing"
+      return "failed"
     case "deactivating":
       return "running"
     default:
