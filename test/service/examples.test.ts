@@ -116,7 +116,11 @@ describe("the units", () => {
 
   it("let a service of the system write in its own directory and nowhere else", () => {
     const { Service } = unit("system")
-    assert.deepInclude(Service, { ProtectSystem: "strict", ReadWritePaths: "/var/lib/agent/.agent-secrets", User: "agent" })
+    assert.deepInclude(Service, {
+      ProtectSystem: "strict",
+      ReadWritePaths: "/var/lib/agent/.agent-secrets",
+      User: "agent"
+    })
     assert.strictEqual(Service?.["CapabilityBoundingSet"], "")
   })
 
@@ -153,7 +157,7 @@ describe("the units", () => {
 })
 
 /** What `systemd-analyze verify` says; where there is none, the lines that are not a setting of a section we know. */
-const faults = (folder: string, ofUser: boolean): ReadonlyArray<string> => {
+const faults = (folder: string, ofUser: boolean): Array<string> => {
   const files = fs.readdirSync(folder).map((file) => path.join(folder, file))
   const words = ["verify", "--man=no", ...(ofUser ? ["--user"] : []), ...files]
   const ran = spawnSync("systemd-analyze", words, {
@@ -164,8 +168,14 @@ const faults = (folder: string, ofUser: boolean): ReadonlyArray<string> => {
   const strange = read.filter((section) => !["Unit", "Service", "Socket", "Install"].includes(section))
   if (ran.error !== undefined) return strange
   // Known from systemd 254 on.
-  const known = ran.stderr.split("\n").filter((line) => !/Unknown key(?: name)? 'Restart(?:Steps|MaxDelaySec)'/.test(line))
-  return [...strange, ...(ran.status === 0 ? [] : [`exit status ${ran.status}`]), ...known.filter((line) => line !== "")]
+  const known = ran.stderr
+    .split("\n")
+    .filter((line) => !/Unknown key(?: name)? 'Restart(?:Steps|MaxDelaySec)'/.test(line))
+  return [
+    ...strange,
+    ...(ran.status === 0 ? [] : [`exit status ${ran.status}`]),
+    ...known.filter((line) => line !== "")
+  ]
 }
 
 /** From 0 to 10; undefined where systemd cannot judge a file. */

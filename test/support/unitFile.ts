@@ -25,7 +25,7 @@ export const settingsOf = (text: string): Record<string, Record<string, string>>
 }
 
 /** The words of a value. `escapes`: whether a backslash escapes, as in command lines, or stands for itself, as in lists of paths. */
-export const wordsOf = (value: string, escapes = true): ReadonlyArray<string> => {
+export const wordsOf = (value: string, escapes = true): Array<string> => {
   const words: Array<string> = []
   let word: string | undefined
   let quote: string | undefined
