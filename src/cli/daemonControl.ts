@@ -4,10 +4,8 @@
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Schedule from "effect/Schedule"
 import { complaint, failed, runTool, showTool } from "../service/runTool.ts"
 import type { DaemonLine } from "./daemonFlags.ts"
 import { exitCode } from "./exitCode.ts"
@@ -15,30 +13,23 @@ import { Failure, misuse } from "./Failure.ts"
 import { installedService } from "./installedService.ts"
 import { loadDaemon } from "./settings.ts"
 import { fromTool } from "./serviceFailure.ts"
-import { whoAnswers } from "./whoAnswers.ts"
+import { untilServing } from "./untilServing.ts"
 import { wantedService } from "./wantedService.ts"
-
-/** Above the ten seconds that launchd may wait between two starts. */
-const patience = Duration.seconds(20)
 
 export const startService = Effect.fnUntraced(function* (line: DaemonLine) {
   const service = yield* needed(line)
   const { supervisor, withSocket } = service
   for (const step of supervisor.steps("start", withSocket)) yield* Effect.mapError(supervisor.run(step), fromTool)
   const { socketPath } = yield* loadDaemon(service.line)
-  const answer = yield* whoAnswers(socketPath).pipe(
-    Effect.filterOrFail((answer) => answer !== undefined),
-    Effect.retry(Schedule.spaced("100 millis")),
-    Effect.timeout(patience),
-    Effect.mapError(
-      () =>
-        new Failure({
-          message: `the service was started, and no daemon answered within ${Duration.toSeconds(patience)} s`,
-          code: "daemon_unavailable",
-          fix: "See why: secrets daemon status",
-          exitCode: exitCode.unavailable
-        })
-    )
+  const answer = yield* Effect.mapError(
+    untilServing(socketPath, supervisor),
+    (error) =>
+      new Failure({
+        message: error.message,
+        code: "daemon_unavailable",
+        fix: error.fix,
+        exitCode: exitCode.unavailable
+      })
   )
   return { text: `running${answer.pid === undefined ? "" : ` as process ${answer.pid}`}\n`, result: answer }
 })

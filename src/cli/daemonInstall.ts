@@ -5,15 +5,13 @@
  * It is installed when a daemon of its answers. Secrets, leases and settings are not
  * touched by either.
  */
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { makeDirectory } from "../daemon/makeDirectory.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { carryOut, NotServing, readFound } from "../service/carryOut.ts"
+import { carryOut, readFound } from "../service/carryOut.ts"
 import type { Plan } from "../service/servicePlan.ts"
 import { planInstall, planUninstall } from "../service/servicePlan.ts"
 import type { JobState } from "../service/Supervisor.ts"
@@ -23,11 +21,9 @@ import { Failure } from "./Failure.ts"
 import { whoAnswers } from "./whoAnswers.ts"
 import { fromFile, fromFileInTheWay, fromGivenUp, fromTool, unsupported } from "./serviceFailure.ts"
 import { supervisorOf } from "./serviceScope.ts"
+import { untilServing } from "./untilServing.ts"
 import type { Wanted } from "./wantedService.ts"
 import { chosenBy, wantedService } from "./wantedService.ts"
-
-/** Above the ten seconds that launchd may wait between two starts. */
-const patience = Duration.seconds(20)
 
 export const install = Effect.fnUntraced(function* (line: DaemonLine) {
   const dry = line.given("dry-run")
@@ -43,7 +39,7 @@ export const install = Effect.fnUntraced(function* (line: DaemonLine) {
   if (dry) return tellPlan(plan)
   yield* prepare(wanted, job)
   if (supervisor.name === "launchd") yield* Effect.mapError(makeDirectory(path.dirname(wanted.options.log)), fromFile)
-  const proof = Effect.asVoid(serving(wanted.config.socketPath))
+  const proof = Effect.asVoid(untilServing(wanted.config.socketPath, supervisor))
   yield* Effect.mapError(carryOut(plan, { supervisor, found, loaded, proof }), fromGivenUp)
   const remarks = yield* supervisor.remarks
   const pid = (yield* whoAnswers(wanted.config.socketPath))?.pid
@@ -64,20 +60,6 @@ const prepare = Effect.fnUntraced(function* ({ config, options }: Wanted, job: J
     `Make it as the user who is to own it: sudo -u ${options.account.user} secrets init`
   )
 })
-
-const serving = (socketPath: string) =>
-  whoAnswers(socketPath).pipe(
-    Effect.filterOrFail((answer) => answer !== undefined),
-    Effect.retry(Schedule.spaced("100 millis")),
-    Effect.timeout(patience),
-    Effect.mapError(
-      () =>
-        new NotServing({
-          message: `the service was started, and no daemon answered within ${Duration.toSeconds(patience)} s`,
-          fix: "See why by starting it by hand: secrets serve"
-        })
-    )
-  )
 
 export const uninstall = Effect.fnUntraced(function* (line: DaemonLine) {
   const dry = line.given("dry-run")

@@ -40,7 +40,7 @@ export interface CarryOutOptions {
   /** Whether the supervisor knew the service before. */
   readonly loaded: boolean
   /** Fails if what is there at the end does not do its work. */
-  readonly proof: Effect.Effect<void, NotServing>
+  readonly proof: Effect.Effect<void, NotServing | ToolFailed>
 }
 
 export const readFound = (places: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Found>, FileFault> =>
@@ -61,7 +61,8 @@ export const carryOut = Effect.fnUntraced(function* (plan: Plan, options: CarryO
       Effect.fnUntraced(function* (error) {
         const end = Option.getOrUndefined(yield* Effect.option(supervisor.state))?.lastEnd
         const left = yield* putBack(plan, options)
-        const reason = end === undefined ? error.message : `${error.message}. The daemon ended: ${endWords(end)}`
+        const told = end === undefined || error._tag === "NotServing"
+        const reason = told ? error.message : `${error.message}. The daemon ended: ${endWords(end)}`
         return yield* new GivenUp({ reason, fix: fixFor(end) ?? ("fix" in error ? error.fix : ""), left })
       })
     ),

@@ -1,6 +1,6 @@
 /**
- * Runs the program for somebody who is not root, in its own eyes alone: root has no
- * service of its own, and tests run as root as well.
+ * Runs the program for somebody who is not root, on Linux, in its own eyes alone:
+ * root has no service of its own, and tests run as root as well, and on macOS.
  *
  *     node notRoot.mjs PROGRAM ARGUMENTS...
  */
@@ -10,6 +10,8 @@ import * as vm from "node:vm"
 const os = process.getBuiltinModule("node:os")
 const { userInfo } = os
 os.userInfo = () => ({ ...userInfo(), uid: userInfo().uid || 1000 })
+
+Object.defineProperty(process, "platform", { value: "linux" })
 
 const [, , program] = process.argv
 process.argv.splice(1, 2, program)
