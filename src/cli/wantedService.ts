@@ -89,6 +89,13 @@ export const wantedService = Effect.fnUntraced(function* (choices: Choices, supe
       "one of the paths has a control character in it",
       "Choose paths without line breaks and the like"
     )
+  if (options.socket !== undefined && !/^[ !#-&(-[\]-~]*$/.test(options.socket.path)) {
+    // Seen with 252: it compares the path with its own escaped form, and closes what it then does not know.
+    return yield* misuse(
+      "systemd loses a socket with a quote, a backslash or a letter beyond ASCII in its path when it reads its units again",
+      "Leave --socket-activation out, or put the socket elsewhere: socket_path in config.json"
+    )
+  }
   const files = supervisor.files(options).map((file) => ({ ...file, text: stamp(file.text, { ...choices, program }) }))
   const wanted: Wanted = { config, options, files }
   return wanted

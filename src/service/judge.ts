@@ -53,7 +53,7 @@ export const judge = (sight: Sight): Verdict => {
     ...edited.map(
       ({ path }) => `${path} was edited since it was installed, or is not from this command; it is left alone`
     ),
-    ...(job.restarts === undefined || job.restarts === 0 ? [] : [`started again ${job.restarts} times`]),
+    ...(job.restarts === undefined || job.restarts === 0 ? [] : [`restarts since it was loaded: ${job.restarts}`]),
     ...(job.lastEnd === undefined || job.phase === "failing" || job.phase === "failed"
       ? []
       : [`last end: ${endWords(job.lastEnd)}`])
