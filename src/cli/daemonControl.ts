@@ -11,18 +11,15 @@ import type { DaemonLine } from "./daemonFlags.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, misuse } from "./Failure.ts"
 import { installedService } from "./installedService.ts"
-import { loadDaemon } from "./settings.ts"
 import { fromTool } from "./serviceFailure.ts"
 import { untilServing } from "./untilServing.ts"
 import { wantedService } from "./wantedService.ts"
 
 export const startService = Effect.fnUntraced(function* (line: DaemonLine) {
-  const service = yield* needed(line)
-  const { supervisor, withSocket } = service
+  const { daemon, supervisor, withSocket } = yield* needed(line)
   for (const step of supervisor.steps("start", withSocket)) yield* Effect.mapError(supervisor.run(step), fromTool)
-  const { socketPath } = yield* loadDaemon(service.line)
   const answer = yield* Effect.mapError(
-    untilServing(socketPath, supervisor),
+    untilServing(daemon.socketPath, supervisor),
     (error) =>
       new Failure({
         message: error.message,

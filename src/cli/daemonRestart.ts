@@ -27,7 +27,7 @@ const patience = Duration.seconds(15)
 
 export const restart = Effect.fnUntraced(function* (line: DaemonLine) {
   const service = yield* installedService(line)
-  const asked = service === undefined ? yield* loadDaemon(line) : yield* loadDaemon(service.line)
+  const asked = service?.daemon ?? (yield* loadDaemon(line))
   const status = call(asked, "secrets.status", {}, Started)
   if (service === undefined || service.job.phase === "unloaded") {
     const before = yield* Effect.mapError(status, fromClient)

@@ -13,8 +13,7 @@ import { thisProgram } from "../service/thisProgram.ts"
 import type { DaemonLine } from "./daemonFlags.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure } from "./Failure.ts"
-import { withChoices } from "./installedService.ts"
-import { loadDaemon } from "./settings.ts"
+import { daemonOf } from "./installedService.ts"
 import { fromFile, fromTool } from "./serviceFailure.ts"
 import { supervisorOf } from "./serviceScope.ts"
 import { wantedService } from "./wantedService.ts"
@@ -29,7 +28,7 @@ export const serviceStatus = Effect.fnUntraced(function* (line: DaemonLine) {
   const job = yield* main.text === undefined
     ? Effect.orElseSucceed(supervisor.state, () => unknownJob)
     : Effect.mapError(supervisor.state, fromTool)
-  const { socketPath } = yield* loadDaemon(withChoices(line, choices))
+  const { socketPath } = yield* daemonOf(line, choices, supervisor)
   const { runtime } = yield* thisProgram
   const expected = choices === undefined ? [] : (yield* wantedService(choices, supervisor)).files
   const answer = yield* whoAnswers(socketPath)

@@ -5,10 +5,14 @@
 import * as Effect from "effect/Effect"
 import { readFound } from "../service/carryOut.ts"
 import { hasSocket } from "../service/servicePlan.ts"
+import type { Choices } from "../service/stamp.ts"
 import { readStamp } from "../service/stamp.ts"
+import type { SupervisorShape } from "../service/Supervisor.ts"
 import type { DaemonLine } from "./daemonFlags.ts"
 import { fromFile, fromTool } from "./serviceFailure.ts"
 import { supervisorOf } from "./serviceScope.ts"
+import { loadDaemon } from "./settings.ts"
+import { wantedService } from "./wantedService.ts"
 
 /** Undefined where nothing is installed, whatever the supervisor may know; it is not even asked. */
 export const installedService = Effect.fnUntraced(function* (line: DaemonLine) {
@@ -20,15 +24,18 @@ export const installedService = Effect.fnUntraced(function* (line: DaemonLine) {
   if (main?.text === undefined) return undefined
   const choices = readStamp(main.text)?.choices
   const job = yield* Effect.mapError(supervisor.state, fromTool)
-  return { supervisor, found, job, choices, withSocket: hasSocket(found), line: withChoices(line, choices) }
+  const daemon = yield* daemonOf(line, choices, supervisor)
+  return { supervisor, found, job, choices, withSocket: hasSocket(found), daemon }
 })
 
-/** The line, with the paths that were chosen when the service was installed, where it names none itself. */
-export const withChoices = (
+/** The daemon of a service: where it was told to be when it was installed, for the user whom it runs as. */
+export const daemonOf = Effect.fnUntraced(function* (
   line: DaemonLine,
-  choices: { readonly config?: string; readonly socket?: string } | undefined
-): DaemonLine => ({
-  ...line,
-  text: (flag) =>
-    line.text(flag) ?? (flag === "config" ? choices?.config : flag === "socket" ? choices?.socket : undefined)
+  choices: Choices | undefined,
+  supervisor: SupervisorShape
+) {
+  const asked = yield* loadDaemon(line)
+  if (choices === undefined || (line.text("socket") ?? line.text("config")) !== undefined) return asked
+  const { config } = yield* wantedService(choices, supervisor)
+  return { ...asked, socketPath: config.socketPath }
 })

@@ -12,6 +12,8 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")
 
+const inTheEyesOf = (uid: number) => `node=$1; shift; exec "$node" '${support}/inTheEyesOf.mjs' ${uid} "$@"`
+
 /** A home directory, and a systemctl first on the PATH. On macOS there is launchd, which a stand-in is tried for elsewhere. */
 const withSystemd = Effect.gen(function* () {
   const home = yield* temporaryDirectory
@@ -21,7 +23,7 @@ const withSystemd = Effect.gen(function* () {
   fs.writeFileSync(path.join(standIn, "systemctl"), script, { mode: 0o755 })
   fs.writeFileSync(path.join(standIn, "journalctl"), `#!/bin/sh\necho "$*"; cat '${standIn}/log'\n`, { mode: 0o755 })
   const env = { PATH: `${standIn}:/usr/bin:/bin`, STAND_IN: standIn }
-  const through = `node=$1; shift; exec "$node" '${support}/notRoot.mjs' "$@"`
+  const through = inTheEyesOf(1000)
   const stopped = () => {
     const pid = path.join(standIn, "pid")
     if (fs.existsSync(pid)) process.kill(Number(fs.readFileSync(pid, "utf8")), "SIGKILL")
@@ -117,25 +119,35 @@ describe("the service of a user", () => {
       assert.isFalse(fs.existsSync(unit))
     }).pipe(Effect.scoped)
   )
+})
 
-  it.live("is refused where it makes no sense, with what does", () =>
+describe("the service of the system", () => {
+  it.live("is rendered for the user whom it runs as, and for root alone", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const root = process.getuid?.() === 0
-      const wrong = (...words: ReadonlyArray<string>) => run(["daemon", ...words], { home })
-      const [mine, system] = yield* Effect.all(
-        [wrong("install", ...(root ? [] : ["--user", "x"])), wrong("install", "--system")],
+      fs.writeFileSync(path.join(home, "getent"), "#!/bin/sh\necho agent:x:99:99::/var/lib/agent:/bin/false\n", {
+        mode: 0o755
+      })
+      const env = { PATH: `${home}:/usr/bin:/bin` }
+      const daemon = (uid: number, ...words: ReadonlyArray<string>) =>
+        run(["daemon", "install", ...words, "--dry-run"], { home, env, through: inTheEyesOf(uid) })
+      const [mine, notRoot, nobody, system] = yield* Effect.all(
+        [
+          daemon(0),
+          daemon(1000, "--system"),
+          daemon(0, "--system"),
+          daemon(0, "--system", "--user", "agent", "--group", "people")
+        ],
         { concurrency: "unbounded" }
       )
-      assert.deepStrictEqual(short(mine), [
-        2,
-        `secrets daemon: ${root ? "root has no service of its own" : "--user and --group are for a service of the system"}`
-      ])
-      assert.deepStrictEqual(short(system), [
-        2,
-        `secrets daemon: ${root ? "a service of the system needs a user that it runs as" : "a service of the system takes root"}`
-      ])
-      assert.deepStrictEqual(fs.readdirSync(home), [])
+      assert.deepStrictEqual(short(mine), [2, "secrets daemon: root has no service of its own"])
+      assert.deepStrictEqual(short(notRoot), [2, "secrets daemon: a service of the system takes root"])
+      assert.deepStrictEqual(short(nobody), [2, "secrets daemon: a service of the system needs a user that it runs as"])
+      assert.deepStrictEqual(short(system), [0, "write /etc/systemd/system/dev.agent-secrets.service"])
+      for (const line of ["User=agent", "Group=people", "ReadWritePaths=/var/lib/agent/.agent-secrets"]) {
+        assert.include(system.stdout, `\n    ${line}\n`)
+      }
+      assert.match(system.stdout, /\nrun systemctl daemon-reload\nrun systemctl enable dev\.agent-secrets\.service\n/)
     }).pipe(Effect.scoped)
   )
 })

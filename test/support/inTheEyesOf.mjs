@@ -1,20 +1,19 @@
 /**
- * Runs the program for somebody who is not root, on Linux, in its own eyes alone:
- * root has no service of its own, and tests run as root as well, and on macOS.
+ * Runs the program on Linux for some user, in its own eyes alone: root has no service
+ * of its own, and nobody else one of the system, and tests run as anybody, anywhere.
  *
- *     node notRoot.mjs PROGRAM ARGUMENTS...
+ *     node inTheEyesOf.mjs UID PROGRAM ARGUMENTS...
  */
 import * as fs from "node:fs"
 import * as vm from "node:vm"
 
 const os = process.getBuiltinModule("node:os")
 const { userInfo } = os
-os.userInfo = () => ({ ...userInfo(), uid: userInfo().uid || 1000 })
+const [, , uid, program] = process.argv
+os.userInfo = () => ({ ...userInfo(), uid: Number(uid) })
 
 Object.defineProperty(process, "platform", { value: "linux" })
-
-const [, , program] = process.argv
-process.argv.splice(1, 2, program)
+process.argv.splice(1, 3, program)
 vm.runInThisContext(fs.readFileSync(program, "utf8").replace(/^#!.*/, ""), {
   filename: program,
   importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
