@@ -8,6 +8,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { Daemon } from "../rpc/client.ts"
@@ -15,6 +16,7 @@ import { call } from "../rpc/client.ts"
 import type { DaemonLine } from "./daemonFlags.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, fromClient } from "./Failure.ts"
+import type { InstalledService } from "./installedService.ts"
 import { installedService } from "./installedService.ts"
 import { loadDaemon } from "./settings.ts"
 import { fromTool } from "./serviceFailure.ts"
@@ -34,10 +36,20 @@ export const restart = Effect.fnUntraced(function* (line: DaemonLine) {
     yield* Effect.mapError(call(asked, "daemon.restart", {}, Accepted), fromClient)
     return yield* fresh(asked, before.started_at, "Nobody keeps it alive, it seems. Start it with: secrets serve")
   }
-  const { supervisor, withSocket } = service
   const before = Option.getOrUndefined(yield* Effect.option(status))
-  for (const step of supervisor.steps("restart", withSocket)) yield* Effect.mapError(supervisor.run(step), fromTool)
+  yield* had(service, asked)
   return yield* fresh(asked, before?.started_at, "See why: secrets daemon status")
+})
+
+/** The supervisor ends it and starts the next, at once; one that asks more roughly is used where the daemon does not hear. */
+const had = Effect.fnUntraced(function* ({ supervisor, withSocket }: InstalledService, asked: Daemon) {
+  if (!supervisor.restartsInOrder) {
+    const accepted = yield* Effect.result(call(asked, "daemon.restart", {}, Accepted))
+    if (Result.isSuccess(accepted)) return
+    const deaf = accepted.failure._tag === "DaemonUnavailable" || accepted.failure._tag === "NoAnswer"
+    if (!deaf) return yield* fromClient(accepted.failure)
+  }
+  for (const step of supervisor.steps("restart", withSocket)) yield* Effect.mapError(supervisor.run(step), fromTool)
 })
 
 const fresh = (asked: Daemon, startedBefore: string | undefined, fix: string) =>

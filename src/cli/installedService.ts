@@ -28,6 +28,8 @@ export const installedService = Effect.fnUntraced(function* (line: DaemonLine) {
   return { supervisor, found, job, choices, withSocket: hasSocket(found), daemon }
 })
 
+export type InstalledService = NonNullable<Effect.Success<ReturnType<typeof installedService>>>
+
 /** The daemon of a service: where it was told to be when it was installed, for the user whom it runs as. */
 export const daemonOf = Effect.fnUntraced(function* (
   line: DaemonLine,

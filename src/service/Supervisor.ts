@@ -61,6 +61,8 @@ export interface LogRequest {
 export interface SupervisorShape {
   readonly name: "launchd" | "systemd"
   readonly scope: "user" | "system"
+  /** Whether its restart lets the daemon end in order; where nobody has written that down, the daemon is asked first. */
+  readonly restartsInOrder: boolean
   /** The environment its tools are run in. */
   readonly environment: Environment
   /** Every file that a service may have, the one that is always there first. */

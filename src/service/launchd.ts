@@ -49,6 +49,7 @@ export const layerLaunchd = (options: LaunchdOptions) =>
       const shape: SupervisorShape = {
         name: "launchd",
         scope: uid === undefined ? "system" : "user",
+        restartsInOrder: false,
         environment,
         places: [file],
         files: (service) => [{ path: file, text: launchdPlist(service) }],

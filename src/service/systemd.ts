@@ -47,6 +47,7 @@ export const layerSystemd = (options: SystemdOptions) =>
       const shape: SupervisorShape = {
         name: "systemd",
         scope: user === undefined ? "system" : "user",
+        restartsInOrder: true,
         environment,
         places: [files.service, files.socket],
         files: (service) => [

@@ -12,7 +12,8 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")
 
-const inTheEyesOf = (uid: number) => `node=$1; shift; exec "$node" '${support}/inTheEyesOf.mjs' ${uid} "$@"`
+const inTheEyesOf = (uid: number, platform = "linux") =>
+  `node=$1; shift; exec "$node" '${support}/inTheEyesOf.mjs' ${platform} ${uid} "$@"`
 
 /** A home directory, and a systemctl first on the PATH. On macOS there is launchd, which a stand-in is tried for elsewhere. */
 const withSystemd = Effect.gen(function* () {
@@ -117,6 +118,42 @@ describe("the service of a user", () => {
         `running unmanaged: process ${other.pid} answers, started by hand or by another supervisor`
       ])
       assert.isFalse(fs.existsSync(unit))
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the service of a user on a Mac", () => {
+  it.live("comes, is started anew by the daemon's own word, and goes", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const standIn = path.join(home, "stand-in")
+      fs.mkdirSync(standIn)
+      const script = `#!/bin/sh\nexec '${process.execPath}' '${support}/launchctl.mjs' "$@"\n`
+      fs.writeFileSync(path.join(standIn, "launchctl"), script, { mode: 0o755 })
+      const keeper = path.join(standIn, "keeper")
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => fs.existsSync(keeper) && process.kill(-Number(fs.readFileSync(keeper, "utf8")), "SIGKILL"))
+      )
+      const env = { PATH: `${standIn}:/usr/bin:/bin`, STAND_IN: standIn }
+      const daemon = (...words: ReadonlyArray<string>) =>
+        run(["daemon", ...words], { home, env, through: inTheEyesOf(501, "darwin") })
+      const { file, pid } = resultOf(yield* daemon("install", "--json"))
+      assert.strictEqual(file, path.join(home, "Library/LaunchAgents/dev.agent-secrets.daemon.plist"))
+      assert.strictEqual((yield* daemon("restart")).status, 0)
+      assert.include(
+        auditOf(path.join(home, ".agent-secrets")).map(({ action }) => action),
+        "daemon_restart"
+      )
+      assert.isFalse(alive(pid))
+      assert.match((yield* daemon("logs", "-n", "1")).stdout, / serves /)
+      assert.strictEqual((yield* daemon("uninstall")).status, 0)
+      assert.isFalse(fs.existsSync(file))
+      const target = "gui/501/dev.agent-secrets.daemon"
+      const calls = fs
+        .readFileSync(path.join(standIn, "calls"), "utf8")
+        .split("\n")
+        .filter((call) => !/^(?:print.*)?$/.test(call))
+      assert.deepStrictEqual(calls, [`enable ${target}`, `bootstrap gui/501 ${file}`, `bootout ${target}`])
     }).pipe(Effect.scoped)
   )
 })
