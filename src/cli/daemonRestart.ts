@@ -28,7 +28,9 @@ const Started = Schema.Struct({ running: Schema.Boolean, started_at: Schema.Stri
 const patience = Duration.seconds(15)
 
 export const restart = Effect.fnUntraced(function* (line: DaemonLine) {
-  const service = yield* installedService(line)
+  // Whoever names a socket means the daemon there, which need not be the service.
+  const named = (line.text("socket") ?? line.text("config")) !== undefined
+  const service = named ? undefined : yield* installedService(line)
   const asked = service?.daemon ?? (yield* loadDaemon(line))
   const status = call(asked, "secrets.status", {}, Started)
   if (service === undefined || service.job.phase === "unloaded") {

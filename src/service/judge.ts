@@ -117,7 +117,7 @@ const staleness = ({ expected, found, job, missing }: Sight) => {
     const moved = now !== undefined && now !== stamped.choices.program
     const why = moved
       ? `it runs ${stamped.choices.program}, and this is ${now}`
-      : "its files are not those of this version"
+      : "it would be written otherwise now: by another version, Node or setting"
     return { reason: why, fix: again }
   }
   // Where the supervisor has not read it, the file says nothing about what runs.

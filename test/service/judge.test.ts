@@ -72,7 +72,7 @@ describe("the state of a service", () => {
   it("is stale if it would be installed otherwise now", () => {
     const moved = judge(sight({ expected: [file("one\n", "/y/secrets")] }))
     assert.deepInclude(moved, { state: "stale", reason: "process 7, but it runs /x/secrets, and this is /y/secrets" })
-    assert.include(judge(sight({ expected: [file("other\n")] })).reason, "its files are not those of this version")
+    assert.include(judge(sight({ expected: [file("other\n")] })).reason, "it would be written otherwise now")
     assert.include(judge(sight({ missing: ["/x/secrets"] })).reason, "/x/secrets, which it runs, is not there")
     assert.include(judge(sight({ job: { ...running, outdated: true } })).fix, "daemon-reload")
     const socket = { path: "/u/x.socket", text: stamp("s\n", { program: "/x/secrets" }) }

@@ -11,11 +11,19 @@ import { readStamp, stamp } from "../../src/service/stamp.ts"
 import { systemdService, systemdSocket } from "../../src/service/systemdUnits.ts"
 import { settingsOf, withoutSpecifiers, wordsOf } from "../support/unitFile.ts"
 
-/** What means something to some reader, in every order of two. */
-const pieces = [`"`, "'", "\\", "%", "%h", "$", "${x}", " ", ";", "#", "-", "--", "<", ">", "&", "&amp;", "]]>"].concat(
-  ["=", ":", ",", "@", "!", "*", "~", "é", "plain"]
-)
-const roots = pieces.flatMap((one) => pieces.map((other) => `/a${one}${other}b`))
+/** What means something to some reader, before and after the worst of it. */
+const pieces = [`"`, "'", "\\", "%", "$", "--", " ", "%h", "${x}", ";", "#", "<", ">", "&", "&amp;", "]]>"].concat([
+  "=",
+  ":",
+  ",",
+  "@",
+  "!",
+  "*",
+  "~",
+  "é",
+  "plain"
+])
+const roots = pieces.flatMap((one) => pieces.slice(0, 6).flatMap((other) => [`/a${one}${other}b`, `/a${other}${one}b`]))
 
 const optionsWith = (root: string): ServiceOptions => ({
   runtime: `${root}/node`,

@@ -8,9 +8,8 @@ import * as fs from "node:fs"
 import * as vm from "node:vm"
 
 const os = process.getBuiltinModule("node:os")
-const { userInfo } = os
 const [, , platform, uid, program] = process.argv
-os.userInfo = () => ({ ...userInfo(), uid: Number(uid) })
+os.userInfo = () => ({ uid: Number(uid), gid: 1, username: "somebody", homedir: "/nonexistent", shell: null })
 Object.defineProperty(process, "platform", { value: platform })
 process.argv.splice(1, 4, program)
 vm.runInThisContext(fs.readFileSync(program, "utf8").replace(/^#!.*/, ""), {
