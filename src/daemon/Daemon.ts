@@ -22,8 +22,7 @@ import * as path from "node:path"
 import { daemonStopped, fileMended } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
 import { startMetrics } from "../otel/metrics.ts"
-import { OtelSink } from "../otel/OtelSink.ts"
-import { withOtlp } from "../otel/withOtlp.ts"
+import { sinkLayer } from "../otel/sinkLayer.ts"
 import { serve } from "../rpc/serve.ts"
 import * as UnixSocketServer from "../rpc/UnixSocketServer.ts"
 import { announceStart, announceStop } from "./announce.ts"
@@ -95,7 +94,7 @@ const layers = (config: Config, { environment }: DaemonOptions, memory: StoreMem
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(lastEntry),
-    Layer.provideMerge(withOtlp(environment, OtelSink.layer(environment, config.sampling))),
+    Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
     Layer.provideMerge(Instance.layer(instancePaths(config), anew))
   )

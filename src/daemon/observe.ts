@@ -1,11 +1,11 @@
 /**
  * The figures that are looked up and not counted: how many leases each secret has,
- * and how many events were lost.
+ * and how many events wait and were lost.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { eventsDropped, setActiveLeases } from "../otel/metrics.ts"
+import { eventsDropped, eventsQueued, setActiveLeases } from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -13,8 +13,10 @@ import { SecretStore } from "./SecretStore.ts"
 /** No older than this is what a collector gets. */
 const interval = Duration.seconds(5)
 
-/** The leases of each secret, as they are now. */
+/** The leases of each secret and the events that wait, as they are now. */
 export const observe = Effect.gen(function* () {
+  const sink = yield* OtelSink
+  for (const { kind, queued } of yield* sink.state) yield* eventsQueued(kind, queued)
   const leases = yield* LeaseRepo
   const secrets = yield* SecretStore
   const bySecret: Array<readonly [string, number]> = []

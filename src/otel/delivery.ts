@@ -18,11 +18,18 @@ import { fromMillis } from "../domain/Timestamp.ts"
 import { EventQueue } from "./EventQueue.ts"
 import type { OtelEvent } from "./OtelEvent.ts"
 import { events, sinkDropped } from "./OtelEvent.ts"
-import type { SamplingPolicy } from "../domain/Sampling.ts"
-import { sampler } from "./sampling.ts"
 
 /** An event as it goes out: stamped once, so that sending it twice is harmless. */
 export type Envelope = OtelEvent & { readonly id: string; readonly timestamp: number; readonly source: string }
+
+/** An event in the queue: all that has to be known of when it was emitted. The rest is for those that are sent. */
+interface Waiting {
+  readonly level: OtelEvent["level"]
+  readonly event: OtelEvent
+  readonly timestamp: number
+  /** If it was tried before. */
+  readonly envelope: Envelope | undefined
+}
 
 export class EmitFailed extends Data.TaggedError("EmitFailed")<{ readonly reason: string }> {}
 
@@ -40,7 +47,6 @@ export interface SinkState {
 
 export interface DeliveryOptions {
   readonly kind: SinkState["kind"]
-  readonly sampling: SamplingPolicy
   /** Sends one event; fails with the reason. */
   readonly deliver: (event: Envelope) => Effect.Effect<void, EmitFailed>
   /** Where to; undefined while there is nothing. Then only the daemon's own events are kept for it. */
@@ -70,8 +76,7 @@ const pauseAfter = (failures: number): Duration.Duration =>
 /** Starts the worker; gives the members of the sink. */
 export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptions) {
   const { deliver, kind, target } = options
-  const queue = new EventQueue<Envelope>(queueLength)
-  const sample = sampler(options.sampling)
+  const queue = new EventQueue<Waiting>(queueLength)
   const ending = yield* Deferred.make<void>()
   let [sent, failed, told, failuresInARow] = [0, 0, 0, 0]
   let lastFailure: SinkState["lastFailure"]
@@ -84,7 +89,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     if (lost() === told) return
     const more = lost() - told
     told = lost()
-    queue.offer(stamp(sinkDropped(more), yield* Clock.currentTimeMillis))
+    queue.offer(waiting(sinkDropped(more), yield* Clock.currentTimeMillis))
   })
 
   const didNot = Effect.fnUntraced(function* (event: Envelope, reason: string) {
@@ -94,15 +99,18 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     if (failuresInARow === patience) {
       yield* Effect.logWarning(`events: ${kind} fails (${reason}); there are pauses until it works`)
     }
-    if (event.action === events.daemonStarted.action && now - event.timestamp < startedFor) queue.offerFirst(event)
-    else if (event.action !== events.sinkDropped.action) failed += 1
-    // Told again with the next one that arrives.
-    else told -= Number(event.metadata["count"])
+    if (event.action === events.daemonStarted.action && now - event.timestamp < startedFor) {
+      queue.offerFirst({ ...waiting(event, event.timestamp), envelope: event })
+    } else if (event.action === events.sinkDropped.action) {
+      // Told again with the next one that arrives.
+      told -= Number(event.metadata["count"])
+    } else failed += 1
     const pause = Effect.sleep(pauseAfter(failuresInARow))
     yield* Effect.raceFirst(pause, Deferred.await(ending))
   })
 
   const one = Effect.andThen(options.ready, queue.take).pipe(
+    Effect.map((next) => next.envelope ?? stamp(next)),
     Effect.flatMap((event) =>
       Effect.matchEffect(deliver(event), {
         onSuccess: () => arrived,
@@ -116,8 +124,8 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       // A receiver that does not work gets one more try, with what matters most.
-      queue.keepOnly(({ action, level }) =>
-        failuresInARow >= patience ? action === events.daemonStopped.action : level !== "debug"
+      queue.keepOnly(({ event, level }) =>
+        failuresInARow >= patience ? event.action === events.daemonStopped.action : level !== "debug"
       )
       if (queue.size === 0 || target() === undefined) return yield* Fiber.interrupt(fiber)
       yield* Deferred.succeed(ending, undefined)
@@ -127,10 +135,11 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   )
 
   const emit = (event: OtelEvent): Effect.Effect<void> =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
-      if (target() === undefined && event.component !== "daemon") return
-      const sampled = sample(event, now)
-      if (sampled !== undefined) queue.offer(stamp(sampled, now))
+    Effect.withFiber((fiber) => {
+      if (target() !== undefined || event.component === "daemon") {
+        queue.offer(waiting(event, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()))
+      }
+      return Effect.void
     })
 
   const state = Effect.sync((): SinkState => ({
@@ -144,10 +153,17 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   return { emit, state }
 })
 
-const stamp = (event: OtelEvent, now: number): Envelope => ({
+const waiting = (event: OtelEvent, timestamp: number): Waiting => ({
+  level: event.level,
+  event,
+  timestamp,
+  envelope: undefined
+})
+
+const stamp = ({ event, timestamp }: Waiting): Envelope => ({
   ...event,
   id: randomUUID(),
-  timestamp: now,
+  timestamp,
   source: "agent-secrets"
 })
 
