@@ -1,9 +1,14 @@
 /**
  * `npm run bench -- sink`: whether the sink is in anybody's way. The same load on
  * daemons that have no sink, a joelclaw that hangs, fails or is slow, and a collector
- * that works, hangs or is down: in turns, so that what the machine does meanwhile is
- * done to all of them. The floor is the daemon without a sink, in the same round; what
- * is said of that daemon a second time is how far the machine can be trusted.
+ * that works, hangs or is down: all of them alive side by side and loaded in turns of
+ * half a second, so that what the machine does meanwhile is done to all of them. The
+ * floor is the daemon without a sink, in the same round; what is found for a second
+ * one of that kind is how far the machine can be trusted.
+ *
+ * Processor time is that of all threads from the first turn to the last. What a daemon
+ * sends while others have their turn counts for the few leases of its own turns, so it
+ * shows more than there would be under a steady load.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -11,8 +16,8 @@ import * as path from "node:path"
 import { Client, launch, newHome, serving, type Victim } from "../test/torture/victim.ts"
 import { median, print, quantile } from "./figures.ts"
 
-const rounds = Number(process.env["ROUNDS"] ?? 7)
-const seconds = Number(process.env["SECONDS_EACH"] ?? 1.5)
+const rounds = Number(process.env["ROUNDS"] ?? 30)
+const seconds = Number(process.env["SECONDS_EACH"] ?? 0.5)
 const connections = 8
 const memoryEvents = Number(process.env["EVENTS"] ?? 100_000)
 /** Words of the names of the daemons that are measured; all if it is empty. */
@@ -67,18 +72,18 @@ const environments: Readonly<Record<string, Environment>> = {
   "collector that is down": otlp("http://127.0.0.1:9")
 }
 
-const withDaemon = async <A>(name: string, use: (victim: Victim) => Promise<A>): Promise<A> => {
+const startDaemon = async (name: string): Promise<Victim> => {
   const home = newHome()
   const victim = await serving(launch({ home, env: environments[name]?.(home) ?? {} }))
-  try {
-    const client = new Client(victim.socket)
-    await client.ask("add", { name: "db", value: "made up" })
-    client.close()
-    return await use(victim)
-  } finally {
-    await victim.end("SIGKILL")
-    fs.rmSync(home, { recursive: true, force: true })
-  }
+  const client = new Client(victim.socket)
+  await client.ask("add", { name: "db", value: "made up" })
+  client.close()
+  return victim
+}
+
+const endDaemon = async (victim: Victim): Promise<void> => {
+  await victim.end("SIGKILL")
+  fs.rmSync(victim.home, { recursive: true, force: true })
 }
 
 /** Acquires on all connections for a while; every one but the first of each client replaces, which is an event at info. */
@@ -104,80 +109,79 @@ const residentMiB = (pid: number): number => {
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) / 1024)
 }
 
-/** Processor time of the daemon so far, in microseconds; not a number where there is no /proc. */
+/** Processor time of all threads so far, in microseconds; not a number where there is no /proc. */
 const processorTime = (pid: number): number => {
-  const file = `/proc/${pid}/stat`
-  if (!fs.existsSync(file)) return Number.NaN
-  const [, , , , , , , , , , , user, system] = fs
-    .readFileSync(file, "utf8")
-    .replace(/^.*\) /, "")
-    .split(" ")
-  // The kernel counts in hundredths of a second.
-  return (Number(user) + Number(system)) * 10_000
+  const tasks = `/proc/${pid}/task`
+  if (!fs.existsSync(tasks)) return Number.NaN
+  const nanos = fs.readdirSync(tasks).map((task) => {
+    const file = `${tasks}/${task}/schedstat`
+    return fs.existsSync(file) ? Number(fs.readFileSync(file, "utf8").split(" ")[0]) : 0
+  })
+  return nanos.reduce((sum, one) => sum + one, 0) / 1000
 }
 
-interface Figures {
+interface Measured {
+  readonly name: string
+  readonly victim: Victim
   readonly rate: Array<number>
   readonly p99: Array<number>
-  readonly processor: Array<number>
+  acquires: number
+  processor: number
 }
 
 const isWanted = (name: string) => only === "" || name.startsWith("no sink") || new RegExp(only).test(name)
-const measured = new Map<string, Figures>(
-  Object.keys(environments)
-    .filter(isWanted)
-    .map((name) => [name, { rate: [], p99: [], processor: [] }])
-)
+
+const measured: Array<Measured> = []
+for (const name of Object.keys(environments).filter(isWanted)) {
+  const victim = await startDaemon(name)
+  // A moment of load that does not count: the first thousands run uncompiled.
+  await load(victim, (done) => done > 5_000)
+  measured.push({ name, victim, rate: [], p99: [], acquires: 0, processor: 0 })
+}
+for (const one of measured) one.processor = -processorTime(one.victim.pid)
 for (let round = 0; round < rounds; round += 1) {
   // Each round in the opposite order, so that nobody is always the one after somebody.
-  const turns = round % 2 === 0 ? [...measured] : [...measured].toReversed()
-  for (const [name, figures] of turns) {
-    await withDaemon(name, async (victim) => {
-      // A moment of load that does not count: the first thousands run uncompiled.
-      await load(victim, (done) => done > 4_000)
-      const before = processorTime(victim.pid)
-      const from = performance.now()
-      const until = from + seconds * 1000
-      const waits = await load(victim, () => performance.now() > until)
-      figures.rate.push((waits.length / (performance.now() - from)) * 1000)
-      figures.p99.push(quantile(waits, 0.99))
-      figures.processor.push((processorTime(victim.pid) - before) / waits.length)
-    })
+  for (const one of round % 2 === 0 ? measured : measured.toReversed()) {
+    const from = performance.now()
+    const waits = await load(one.victim, () => performance.now() > from + seconds * 1000)
+    one.rate.push((waits.length / (performance.now() - from)) * 1000)
+    one.p99.push(quantile(waits, 0.99))
+    one.acquires += waits.length
   }
 }
-
-const none: Figures = { rate: [], p99: [], processor: [] }
-const floor = measured.get("no sink") ?? none
-const ratios = (own: Figures, what: keyof Figures) => own[what].map((value, at) => value / (floor[what][at] ?? 1))
-const shown = (own: Figures, what: keyof Figures) => {
-  const all = ratios(own, what)
-  const [middle, least, most] = [median(all), Math.min(...all), Math.max(...all)].map((ratio) => ratio.toFixed(3))
-  return `${middle} (${least} to ${most})`
+for (const one of measured) {
+  one.processor = (one.processor + processorTime(one.victim.pid)) / one.acquires
+  await endDaemon(one.victim)
 }
-const rows = [...measured].map(([name, figures]) => ({
-  sink: name,
-  "acquires/s": Math.round(median(figures.rate)),
-  "of no sink": shown(figures, "rate"),
-  "p99 ms": Number(median(figures.p99).toFixed(2)),
-  "p99 of no sink": shown(figures, "p99"),
-  "CPU us each": Number(median(figures.processor).toFixed(1)),
-  "CPU of no sink": shown(figures, "processor")
+
+const [floor] = measured
+/** The middle one of the ratios of all rounds, and between which the middle half of them lies. */
+const ofFloor = (one: Measured, what: "rate" | "p99") => {
+  const ratios = one[what].map((value, at) => value / (floor?.[what][at] ?? Number.NaN))
+  const [middle, low, high] = [0.5, 0.25, 0.75].map((q) => quantile(ratios, q).toFixed(3))
+  return `${middle} (${low} to ${high})`
+}
+const rows = measured.map((one) => ({
+  sink: one.name,
+  "acquires/s": Math.round(median(one.rate)),
+  "of no sink": ofFloor(one, "rate"),
+  "p99 ms": Number(median(one.p99).toFixed(2)),
+  "p99 of no sink": ofFloor(one, "p99"),
+  "CPU us each": Number(one.processor.toFixed(1)),
+  "CPU of no sink": Number((one.processor / (floor?.processor ?? Number.NaN)).toFixed(3))
 }))
 
 const memory = []
-for (const name of ["no sink", "joelclaw that hangs", "collector that hangs", "collector that is down"].filter(
-  (one) => memoryEvents > 0 && isWanted(one)
-)) {
-  memory.push(
-    await withDaemon(name, async (victim) => {
-      await load(victim, (done) => done >= memoryEvents / 10)
-      const first = residentMiB(victim.pid)
-      await load(victim, (done) => done >= memoryEvents)
-      const last = residentMiB(victim.pid)
-      return { sink: name, events: memoryEvents, "MiB after a tenth": first, "MiB at the end": last }
-    })
-  )
+const watched = ["no sink", "joelclaw that hangs", "collector that hangs", "collector that is down"]
+for (const name of watched.filter((one) => memoryEvents > 0 && isWanted(one))) {
+  const victim = await startDaemon(name)
+  await load(victim, (done) => done >= memoryEvents / 10)
+  const first = residentMiB(victim.pid)
+  await load(victim, (done) => done >= memoryEvents)
+  const last = residentMiB(victim.pid)
+  memory.push({ sink: name, events: memoryEvents, "MiB after a tenth": first, "MiB at the end": last })
+  await endDaemon(victim)
 }
 
 for (const { child } of [works, hangs]) child.stdin?.end()
-print("sink", { rounds, seconds, connections, throughput: rows, memory, measured: Object.fromEntries(measured) })
+print("sink", { rounds, seconds, connections, throughput: rows, memory })

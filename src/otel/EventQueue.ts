@@ -18,6 +18,7 @@ export class EventQueue<Event extends { readonly level: Level }> {
   private readonly debug = MutableList.make<Numbered<Event>>()
   private readonly others = MutableList.make<Numbered<Event>>()
   private readonly capacity: number
+  /** Given when there is one again; nobody waits for it before. */
   private readonly signal = Effect.runSync(Queue.sliding<void>(1))
   private lost = 0
   private newest = 0
@@ -42,9 +43,10 @@ export class EventQueue<Event extends { readonly level: Level }> {
       if (this.debug.length === 0 && event.level === "debug") return
       MutableList.take(this.debug.length === 0 ? this.others : this.debug)
     }
+    const wasEmpty = this.size === 0
     this.newest += 1
     MutableList.append(this.listOf(event), { number: this.newest, event })
-    Queue.offerUnsafe(this.signal, undefined)
+    if (wasEmpty) Queue.offerUnsafe(this.signal, undefined)
   }
 
   /** Puts back one that was taken; it is the next one again. */

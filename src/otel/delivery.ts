@@ -59,6 +59,12 @@ export interface DeliveryOptions {
 
 /** Events that may wait. */
 const queueLength = 256
+/**
+ * Events that are sent one right after the other, and then how long there is between two: a process for each costs half
+ * a second of CPU, which a flood of leases must not turn into a processor that does nothing else.
+ */
+const atOnce = 30
+const spacing = 2000
 /** A receiver that starts with the machine has its time to come up. */
 const startedFor = Duration.toMillis(Duration.minutes(1))
 /** Failures in a row until the pauses grow. */
@@ -109,8 +115,20 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     yield* Effect.raceFirst(pause, Deferred.await(ending))
   })
 
-  const one = Effect.andThen(options.ready, queue.take).pipe(
-    Effect.map((next) => next.envelope ?? stamp(next)),
+  let [allowance, since] = [atOnce, yield* Clock.currentTimeMillis]
+  const inTurn = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    allowance = Math.min(atOnce, allowance + Math.max(0, now - since) / spacing)
+    since = now
+    if (allowance >= 1) return
+    yield* Effect.raceFirst(Effect.sleep((1 - allowance) * spacing), Deferred.await(ending))
+  })
+
+  const one = Effect.andThen(options.ready, Effect.andThen(inTurn, queue.take)).pipe(
+    Effect.map((next) => {
+      allowance -= 1
+      return next.envelope ?? stamp(next)
+    }),
     Effect.flatMap((event) =>
       Effect.matchEffect(deliver(event), {
         onSuccess: () => arrived,

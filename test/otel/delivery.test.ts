@@ -55,6 +55,26 @@ describe("delivery", () => {
     })
   )
 
+  it.effect("sends thirty at once, then one every two seconds, and at the end what is left", () =>
+    Effect.gen(function* () {
+      const { got, start } = receiver()
+      const scope = yield* Scope.make()
+      const { emit } = yield* Scope.provide(start, scope)
+      for (let n = 0; n < 50; n += 1) yield* emit(event(n))
+      yield* TestClock.adjust("1999 millis")
+      assert.lengthOf(got, 30)
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(got, 31)
+      yield* TestClock.adjust("6 seconds")
+      assert.lengthOf(got, 34)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(
+        got.map(({ metadata }) => metadata["n"]),
+        Array.from({ length: 50 }, (_, n) => n)
+      )
+    })
+  )
+
   it.effect("makes pauses that grow, says so once, and tells what was lost when it works again", () =>
     Effect.gen(function* () {
       const { actions, got, it, lines, start, tries } = receiver()
