@@ -2,13 +2,10 @@
  * `npm run bench -- sink`: whether the sink is in anybody's way. The same load on
  * daemons that have no sink, a joelclaw that hangs, fails or is slow, and a collector
  * that works, hangs or is down: all of them alive side by side and loaded in turns of
- * half a second, so that what the machine does meanwhile is done to all of them. The
- * floor is the daemon without a sink, in the same round; what is found for a second
- * one of that kind is how far the machine can be trusted.
- *
- * Processor time is that of all threads from the first turn to the last. What a daemon
- * sends while others have their turn counts for the few leases of its own turns, so it
- * shows more than there would be under a steady load.
+ * about half a second, so that what the machine does meanwhile is done to all of them.
+ * Turns have the same number of acquires, for a daemon that has answered more of them
+ * is compiled better. The floor is the daemon without a sink, in the same round; what is
+ * found for a second one of that kind is how far the machine can be trusted.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -16,8 +13,9 @@ import * as path from "node:path"
 import { Client, launch, newHome, serving, type Victim } from "../test/torture/victim.ts"
 import { median, print, quantile } from "./figures.ts"
 
-const rounds = Number(process.env["ROUNDS"] ?? 30)
-const seconds = Number(process.env["SECONDS_EACH"] ?? 0.5)
+const rounds = Number(process.env["ROUNDS"] ?? 20)
+/** Acquires in one turn; as many as five turns come before the first that counts. */
+const turn = Number(process.env["TURN"] ?? 2_500)
 const connections = 8
 const memoryEvents = Number(process.env["EVENTS"] ?? 100_000)
 /** Words of the names of the daemons that are measured; all if it is empty. */
@@ -125,8 +123,7 @@ interface Measured {
   readonly victim: Victim
   readonly rate: Array<number>
   readonly p99: Array<number>
-  acquires: number
-  processor: number
+  readonly processor: Array<number>
 }
 
 const isWanted = (name: string) => only === "" || name.startsWith("no sink") || new RegExp(only).test(name)
@@ -134,29 +131,25 @@ const isWanted = (name: string) => only === "" || name.startsWith("no sink") || 
 const measured: Array<Measured> = []
 for (const name of Object.keys(environments).filter(isWanted)) {
   const victim = await startDaemon(name)
-  // A moment of load that does not count: the first thousands run uncompiled.
-  await load(victim, (done) => done > 5_000)
-  measured.push({ name, victim, rate: [], p99: [], acquires: 0, processor: 0 })
+  await load(victim, (done) => done >= 5 * turn)
+  measured.push({ name, victim, rate: [], p99: [], processor: [] })
 }
-for (const one of measured) one.processor = -processorTime(one.victim.pid)
 for (let round = 0; round < rounds; round += 1) {
   // Each round in the opposite order, so that nobody is always the one after somebody.
   for (const one of round % 2 === 0 ? measured : measured.toReversed()) {
+    const before = processorTime(one.victim.pid)
     const from = performance.now()
-    const waits = await load(one.victim, () => performance.now() > from + seconds * 1000)
+    const waits = await load(one.victim, (done) => done >= turn)
     one.rate.push((waits.length / (performance.now() - from)) * 1000)
     one.p99.push(quantile(waits, 0.99))
-    one.acquires += waits.length
+    one.processor.push((processorTime(one.victim.pid) - before) / waits.length)
   }
 }
-for (const one of measured) {
-  one.processor = (one.processor + processorTime(one.victim.pid)) / one.acquires
-  await endDaemon(one.victim)
-}
+for (const { victim } of measured) await endDaemon(victim)
 
 const [floor] = measured
 /** The middle one of the ratios of all rounds, and between which the middle half of them lies. */
-const ofFloor = (one: Measured, what: "rate" | "p99") => {
+const ofFloor = (one: Measured, what: "rate" | "p99" | "processor") => {
   const ratios = one[what].map((value, at) => value / (floor?.[what][at] ?? Number.NaN))
   const [middle, low, high] = [0.5, 0.25, 0.75].map((q) => quantile(ratios, q).toFixed(3))
   return `${middle} (${low} to ${high})`
@@ -167,8 +160,8 @@ const rows = measured.map((one) => ({
   "of no sink": ofFloor(one, "rate"),
   "p99 ms": Number(median(one.p99).toFixed(2)),
   "p99 of no sink": ofFloor(one, "p99"),
-  "CPU us each": Number(one.processor.toFixed(1)),
-  "CPU of no sink": Number((one.processor / (floor?.processor ?? Number.NaN)).toFixed(3))
+  "CPU us each": Number(median(one.processor).toFixed(1)),
+  "CPU of no sink": ofFloor(one, "processor")
 }))
 
 const memory = []
@@ -184,4 +177,4 @@ for (const name of watched.filter((one) => memoryEvents > 0 && isWanted(one))) {
 }
 
 for (const { child } of [works, hangs]) child.stdin?.end()
-print("sink", { rounds, seconds, connections, throughput: rows, memory })
+print("sink", { rounds, turn, connections, throughput: rows, memory })
