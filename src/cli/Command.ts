@@ -14,6 +14,8 @@ import { misuse } from "./Output.ts"
 
 export interface Flag {
   readonly type: "string" | "boolean"
+  /** One letter that stands for it, after a single dash. */
+  readonly short?: string
   /** For the help; a flag without it is taken but not shown. */
   readonly summary?: string
   /** What stands for its value in the help. */
@@ -133,7 +135,9 @@ const readFlags = (
   args: ReadonlyArray<string>,
   flags: Flags
 ): { values: Readonly<Record<string, unknown>>; positionals: ReadonlyArray<string>; wrong?: string } => {
-  const options = Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, { type }]))
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([name, { short, type }]) => [name, short === undefined ? { type } : { type, short }])
+  )
   try {
     return parseArgs({ args: joinValues(args, flags), options, allowPositionals: true })
   } catch (error) {

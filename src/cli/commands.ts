@@ -19,7 +19,8 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   scan: () => import("./scan.ts").then((file) => file.scan),
   cleanup: () => import("./cleanup.ts").then((file) => file.cleanup),
   daemon: () => import("./daemon.ts").then((file) => file.daemon),
-  status: async () => (await answering())((await import("./status.ts")).status),
+  status: async () =>
+    (await answering())((await import("./status.ts")).status, undefined, (await import("./lastRun.ts")).lastRun),
   audit: () => import("./audit.ts").then((file) => file.audit)
 }
 
