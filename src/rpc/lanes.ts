@@ -19,6 +19,7 @@ const lines: ReadonlyMap<string, "store" | "log"> = new Map([
   ["secrets.audit", "log"],
   ["secrets.health", "log"],
   ["secrets.list", "log"],
+  ["secrets.leases", "log"],
   ["daemon.status", "log"],
   ["daemon.metrics", "log"]
 ])
