@@ -26,6 +26,7 @@ export const daemon = define({
   summary: "Have the supervisor start a fresh daemon",
   operands: "restart",
   arity: [1, 1],
+  completes: ["restart"],
   flags: {},
   examples: ["secrets daemon restart"],
   run: Effect.fnUntraced(function* (line) {
