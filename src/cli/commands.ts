@@ -18,7 +18,8 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   rotate: () => import("./rotate.ts").then((file) => file.rotate),
   health: () => import("./health.ts").then((file) => file.health),
   daemon: () => import("./daemon.ts").then((file) => file.daemon),
-  status: async () => (await answering())((await import("./status.ts")).status),
+  status: async () =>
+    (await answering())((await import("./status.ts")).status, (await import("./statusSession.ts")).statusSession),
   audit: () => import("./audit.ts").then((file) => file.audit),
   completions: async () =>
     (await answering())(
