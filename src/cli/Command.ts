@@ -169,11 +169,15 @@ const takesNext = (word: string, flags: Flags): boolean =>
 export const usageOf = (form: Form<Flags>): string =>
   ["secrets", form.name, form.operands, "[flags]"].filter(Boolean).join(" ")
 
-/** The flags that are shown, those of every command last. */
-export const flagsOf = (form: Form<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> =>
-  [...Object.entries<Flag>(form.flags), ...Object.entries<Flag>(everywhere)].filter(
-    ([, flag]) => flag.summary !== undefined
-  )
+/** Those of the flags that are shown. */
+export const shownOf = (flags: Flags): ReadonlyArray<readonly [name: string, flag: Flag]> =>
+  Object.entries<Flag>(flags).filter(([, flag]) => flag.summary !== undefined)
+
+/** The flags of a command that are shown, those of every command last. */
+export const flagsOf = (form: Form<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> => [
+  ...shownOf(form.flags),
+  ...shownOf(everywhere)
+]
 
 /** A flag as the help shows it, the long names below one another. */
 const wordOf = (name: string, { short, value }: Flag): string =>

@@ -2,7 +2,7 @@
  * The completion script for fish, which quotes what it completes by itself.
  */
 import type { Completion, Flag, Flags, Form } from "./Command.ts"
-import { everywhere, flagsOf } from "./Command.ts"
+import { everywhere, shownOf } from "./Command.ts"
 
 export const fishScript = (forms: ReadonlyArray<Form<Flags>>): string =>
   [
@@ -49,7 +49,7 @@ export const fishScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     "end",
     "",
     "complete -c secrets -f",
-    ...flagsOf(allCommands).map((flag) => flagLine(undefined, flag)),
+    ...shownOf(everywhere).map((flag) => flagLine(undefined, flag)),
     ...forms.map(
       ({ name, summary }) => `complete -c secrets -n __secrets_needs_command -a ${name} -d ${quoted(summary)}`
     ),
@@ -59,16 +59,12 @@ export const fishScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     ""
   ].join("\n")
 
-const allCommands: Form<Flags> = { name: "", summary: "", arity: [0, 0], flags: {}, examples: [] }
-
 const linesOf = (form: Form<Flags>): ReadonlyArray<string> => {
   const { completes, flags, name } = form
   const condition = `-n '__secrets_in ${name}${name === "delete" ? " rm" : ""}'`
   return [
     ...(completes === undefined ? [] : [`complete -c secrets ${condition} ${argumentsOf(completes)}`]),
-    ...Object.entries<Flag>(flags)
-      .filter(([, { summary }]) => summary !== undefined)
-      .map((flag) => flagLine(condition, flag))
+    ...shownOf(flags).map((flag) => flagLine(condition, flag))
   ]
 }
 

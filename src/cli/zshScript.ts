@@ -2,7 +2,7 @@
  * The completion script for zsh, which is called `_secrets` in a directory of `$fpath`.
  */
 import type { Completion, Flag, Flags, Form } from "./Command.ts"
-import { everywhere, flagsOf } from "./Command.ts"
+import { everywhere, shownOf } from "./Command.ts"
 
 export const zshScript = (forms: ReadonlyArray<Form<Flags>>): string =>
   [
@@ -33,11 +33,14 @@ export const zshScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     "  for (( at = 2; at < CURRENT; at++ )); do",
     "    [[ $words[at] == --(socket|config) ]] && daemon+=($words[at] ${(Q)words[at+1]})",
     "  done",
-    `  _arguments -C ${specsOf({ flags: everywhere }).join(" ")} '1: :_secrets_commands' '*:: :->rest' && return`,
+    `  _arguments -C ${specsOf(everywhere).join(" ")} '1: :_secrets_commands' '*:: :->rest' && return`,
     "  [[ $state == rest ]] || return",
     "  case $words[1] in",
     "    help) _arguments '1: :_secrets_commands' ;;",
-    ...forms.map((form) => `    ${namesOf(form)}) _arguments ${specsOf(form).join(" ")}${operandOf(form)} ;;`),
+    ...forms.map(
+      (form) =>
+        `    ${namesOf(form)}) _arguments ${specsOf({ ...form.flags, ...everywhere }).join(" ")}${operandOf(form)} ;;`
+    ),
     "  esac",
     "}",
     "",
@@ -48,14 +51,12 @@ export const zshScript = (forms: ReadonlyArray<Form<Flags>>): string =>
 
 const namesOf = ({ name }: Form<Flags>): string => (name === "delete" ? "delete|rm" : name)
 
-const specsOf = (form: Pick<Form<Flags>, "flags">): ReadonlyArray<string> => {
-  const all = flagsOf({ name: "", summary: "", arity: [0, 0], examples: [], flags: form.flags })
-  return [...new Map(all)].flatMap(([name, flag]) =>
+const specsOf = (flags: Flags): ReadonlyArray<string> =>
+  shownOf(flags).flatMap(([name, flag]) =>
     [`--${name}${flag.type === "string" ? "=" : ""}`, ...(flag.short === undefined ? [] : [`-${flag.short}`])].map(
       (word) => quoted(`${word}[${escaped(flag.summary ?? "")}]${valueOf(flag)}`)
     )
   )
-}
 
 const valueOf = ({ completes, type, value }: Flag): string =>
   type === "string" ? `:${escaped(value ?? "value")}:${actionOf(completes)}` : ""
