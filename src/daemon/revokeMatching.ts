@@ -1,8 +1,8 @@
 /**
  * revokeMatching: ends all leases of a client, of a secret, or of both.
  *
- * Each has its own entry in the log. Up to a thousand are one step; more are ended a
- * thousand at a time, so that nobody waits long behind them. Leases that are taken
+ * Each has its own entry in the log. Up to five hundred are one step; more are ended
+ * five hundred at a time, so that nobody waits long behind them. Leases that are taken
  * after it has begun are not meant. Where there are none, nothing is recorded.
  */
 import * as Data from "effect/Data"
@@ -18,8 +18,8 @@ import type { AuditLogError } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import type { LeaseTransaction } from "./LeaseTransaction.ts"
 
-/** A thousand entries take some milliseconds to be chained. */
-const inOneStep = 1000
+/** So many entries take some milliseconds to be chained. */
+const inOneStep = 500
 
 /** Some leases have ended; that the others did could not be recorded, so they did not. */
 export class PartlyRevoked extends Data.TaggedError("PartlyRevoked")<{
@@ -52,7 +52,7 @@ const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
     const meant = held.active().filter((lease) => matches(filter, lease))
     return Effect.succeed({ meant, ended: revokeAll(held, meant.slice(0, inOneStep)) })
   })
-  let revoked = first.ended
+  const revoked = [...first.ended]
   for (let from = inOneStep; from < first.meant.length; from += inOneStep) {
     const some = first.meant.slice(from, from + inOneStep)
     // One may have ended by itself since.
@@ -65,7 +65,7 @@ const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
       )
     )
     const failure = yield* Effect.match(step, {
-      onSuccess: (ended) => void (revoked = [...revoked, ...ended]),
+      onSuccess: (ended) => void revoked.push(...ended),
       onFailure: (cause) => new PartlyRevoked({ revoked: revoked.length, remaining: first.meant.length - from, cause })
     })
     if (failure !== undefined) return { revoked, failure }
