@@ -14,6 +14,7 @@ const meanings: Readonly<Record<keyof typeof exitCode, string>> = {
   refused: "the daemon refused",
   timeout: "no answer in time",
   permission: "no permission for the socket",
+  stale: "daemon status: the service runs, but not as it would be installed now",
   interrupted: "ended by Ctrl-C or SIGTERM"
 }
 

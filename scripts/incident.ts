@@ -24,18 +24,31 @@ export interface Aftermath {
   readonly replaced: number
   readonly acquired: number
   readonly predecessorWouldHold: number
+  /** How each receiver of events is doing, before the daemon stops. */
+  readonly sinks: ReadonlyArray<Sink>
+}
+
+export interface Sink {
+  readonly kind: string
+  readonly sent: number
+  readonly dropped: number
+  readonly queued: number
 }
 
 const program = fileURLToPath(new URL("../dist/secrets.mjs", import.meta.url))
 
-export const replayIncident = async (tell: (line: string) => void): Promise<Aftermath> => {
+/** `receivers` are variables that tell the daemon where its events go. */
+export const replayIncident = async (
+  tell: (line: string) => void,
+  receivers: Readonly<Record<string, string>> = {}
+): Promise<Aftermath> => {
   const home = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-incident-"))
   const socket = path.join(home, ".agent-secrets", "agent-secrets.sock")
   let daemon: ChildProcess | undefined
   try {
     tell(`a state directory of its own: ${home}`)
     daemon = spawn(process.execPath, [program, "serve"], {
-      env: { HOME: home, PATH: "/usr/bin:/bin" },
+      env: { HOME: home, PATH: "/usr/bin:/bin", ...receivers },
       stdio: ["ignore", "ignore", "pipe"]
     })
     await serving(daemon)
@@ -53,6 +66,7 @@ export const replayIncident = async (tell: (line: string) => void): Promise<Afte
       if (start % 10 === 0 || start === startCount) tell(`the worker was started ${start} times`)
     }
     const { active_leases: activeLeases } = await asking(socket, (ask) => ask("secrets.status", {}))
+    const { sinks } = await asking(socket, (ask) => ask("daemon.status", {}))
     daemon.kill("SIGTERM")
     await once(daemon, "exit")
     daemon = undefined
@@ -66,7 +80,8 @@ export const replayIncident = async (tell: (line: string) => void): Promise<Afte
       leasesInFile: JSON.parse(fs.readFileSync(path.join(home, ".agent-secrets", "leases.json"), "utf8")).length,
       replaced: actions.filter((action) => action === "lease_replace").length,
       acquired: actions.filter((action) => action === "lease_acquire").length,
-      predecessorWouldHold: secretCount * startCount
+      predecessorWouldHold: secretCount * startCount,
+      sinks
     }
   } finally {
     daemon?.kill("SIGKILL")

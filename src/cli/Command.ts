@@ -14,7 +14,7 @@ import { misuse } from "./Output.ts"
 
 export interface Flag {
   readonly type: "string" | "boolean"
-  /** One letter that stands for it. */
+  /** One letter that stands for it, after a single dash. */
   readonly short?: string
   /** For the help; a flag without it is taken but not shown. */
   readonly summary?: string

@@ -19,7 +19,11 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   health: () => import("./health.ts").then((file) => file.health),
   daemon: () => import("./daemon.ts").then((file) => file.daemon),
   status: async () =>
-    (await answering())((await import("./status.ts")).status, (await import("./statusSession.ts")).statusSession),
+    (await answering())(
+      (await import("./status.ts")).status,
+      (await import("./statusSession.ts")).statusSession,
+      (await import("./lastRun.ts")).lastRun
+    ),
   audit: () => import("./audit.ts").then((file) => file.audit),
   completions: async () =>
     (await answering())(

@@ -20,5 +20,7 @@ export const exitCode = {
   timeout: 6,
   /** The socket may not be used by this user. */
   permission: 7,
+  /** The service runs, but not as it would be installed now. */
+  stale: 8,
   interrupted: 130
 } as const

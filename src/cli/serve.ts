@@ -9,8 +9,10 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import { daemon } from "../daemon/Daemon.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
+import { readSupervision, supervisionVariables } from "../domain/supervision.ts"
 import { define } from "./Command.ts"
 import { closeDebugger } from "./debugger.ts"
 import { forbidDumps } from "./dumps.ts"
@@ -24,7 +26,14 @@ export const serve = define({
   name: "serve",
   summary: "Run the daemon in the foreground",
   arity: [0, 0],
-  flags: { "skip-permission-check": { type: "boolean" } },
+  flags: {
+    "skip-permission-check": { type: "boolean" },
+    "listen-fd": {
+      type: "string",
+      value: "N",
+      summary: "serve the listening socket that is descriptor N (systemd's is found without this)"
+    }
+  },
   examples: ["secrets serve", "secrets serve --config ~/.agent-secrets/config.json"],
   run: Effect.fnUntraced(
     function* (line) {
@@ -34,13 +43,30 @@ export const serve = define({
       yield* closeDebugger
       const signals = yield* Effect.sync(watchSignals)
       yield* forbidDumps
+      const supervision = yield* takeSupervision(line.text("listen-fd"))
       const config = yield* loadConfig(line)
-      yield* Effect.mapError(daemon(config, { environment: process.env, ...signals }), startFailure)
+      yield* Effect.mapError(daemon(config, { environment: process.env, supervision, ...signals }), startFailure)
       return { result: {}, text: undefined }
     },
     Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
   )
 })
+
+/** What the supervisor says is for this process alone: those that it starts would take it for theirs. */
+const takeSupervision = (listenFd: string | undefined) =>
+  Effect.suspend(() => {
+    const supervision = readSupervision(process.env, process.pid, listenFd)
+    for (const name of supervisionVariables) delete process.env[name]
+    if (Result.isSuccess(supervision)) return Effect.succeed(supervision.success)
+    return Effect.fail(
+      new Failure({
+        message: supervision.failure,
+        code: "data_error",
+        fix: "Have the supervisor hand over the one socket, as the units of this project do",
+        exitCode: exitStatus.badConfig
+      })
+    )
+  })
 
 const checkSurroundings = Effect.suspend(() => {
   const { refusal, suspicious } = hazards({ execArgv: process.execArgv, environment: process.env })

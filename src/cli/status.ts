@@ -34,7 +34,8 @@ const conditionExample = {
       queued: 0,
       last_failure: maybe({ at: "", reason: "" })
     }
-  ]
+  ],
+  unclean_starts: maybe({ count: 0, times: [""], last_reason: "", crash_loop: false })
 }
 type Condition = Like<typeof conditionExample>
 
@@ -108,7 +109,7 @@ const refusing = (why: string | undefined): Problem | undefined =>
       }
 
 /** Where events go, and what somebody should look at. */
-const remarks = ({ leases, sinks }: Condition): ReadonlyArray<string> =>
+const remarks = ({ leases, sinks, unclean_starts: unclean }: Condition): ReadonlyArray<string> =>
   [
     ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
       [
@@ -117,6 +118,9 @@ const remarks = ({ leases, sinks }: Condition): ReadonlyArray<string> =>
         failure === undefined ? "" : `, last failure ${failure.at}: ${failure.reason}`
       ].join("")
     ),
+    unclean === undefined
+      ? ""
+      : `crashes       ${unclean.crash_loop ? "a crash loop, " : ""}${unclean.count} starts within a day after runs that did not end in order, the last ${unclean.times.at(-1)}: ${unclean.last_reason}`,
     leases.expired === 0 ? "" : `expired       ${leases.expired} leases whose end is not recorded yet`,
     leases.unreadable === 0
       ? ""

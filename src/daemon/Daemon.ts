@@ -15,23 +15,29 @@
  * Where the directory is replaced by another one, all of them are closed and opened
  * anew on that.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import { daemonStopped, fileMended } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
+import { runsFileName, uncleanStarts } from "../domain/runHistory.ts"
+import type { Supervision } from "../domain/supervision.ts"
 import { startMetrics } from "../otel/metrics.ts"
-import { OtelSink } from "../otel/OtelSink.ts"
-import { withOtlp } from "../otel/withOtlp.ts"
+import { sinkLayer } from "../otel/sinkLayer.ts"
+import { answersItself } from "../rpc/answersItself.ts"
+import { type HandedListener, takeHandedListener } from "../rpc/handedListener.ts"
 import { serve } from "../rpc/serve.ts"
 import * as UnixSocketServer from "../rpc/UnixSocketServer.ts"
 import { announceStart, announceStop } from "./announce.ts"
 import { AuditLog } from "./AuditLog.ts"
+import { tellCrashLoop } from "./crashLoop.ts"
 import { startHeartbeat } from "./heartbeat.ts"
 import { Instance, type InstancePaths } from "./Instance.ts"
 import { reopenOnHangup } from "./hangup.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
+import { type Notifications, notifyStopping, notifySupervisor } from "./notifySupervisor.ts"
 import { observeForever } from "./observe.ts"
 import { Restart } from "./Restart.ts"
 import { RotationHook } from "./RotationHook.ts"
@@ -48,18 +54,27 @@ export interface DaemonOptions {
   readonly stopReason: () => string
   /** Has something done at each SIGHUP, in place of what was to be done before. */
   readonly onHangup: (run: () => void) => void
+  /** What the supervisor said when it started us. */
+  readonly supervision: Supervision
 }
 
 /** Serves until it is interrupted, and has then saved everything. */
-export const daemon = (config: Config, options: DaemonOptions) => {
+export const daemon = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
+  const { listener } = options.supervision
+  const handed =
+    listener === undefined ? undefined : yield* takeHandedListener(listener, config.socketPath, config.socketAccess)
   const memory: StoreMemory = { last: undefined }
-  return startOver(instancePaths(config).directories, (anew) =>
-    Effect.provide(serveOnce(config, options), layers(config, options, memory, anew))
+  return yield* startOver(instancePaths(config).directories, (anew) =>
+    Effect.provide(serveOnce(config, options, handed), layers(config, options, { memory, anew, handed }))
   )
-}
+})
 
 /** Serves what is in the directory until a restart is asked for, or the directory is replaced by another one. */
-const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
+const serveOnce = Effect.fnUntraced(function* (
+  config: Config,
+  options: DaemonOptions,
+  handed: HandedListener | undefined
+) {
   const instance = yield* Instance
   yield* startMetrics(instance.startedAt.millis)
   yield* announceStart(config.socketPath)
@@ -70,34 +85,65 @@ const serveOnce = Effect.fnUntraced(function* (config: Config, options: DaemonOp
     startedAt: instance.startedAt,
     ttlPolicy: config.ttl,
     leaseCapacity: config.leaseCapacity,
-    heartbeat: heartbeat.status
+    heartbeat: heartbeat.status,
+    uncleanStarts: Effect.map(Effect.all([instance.runs, Clock.currentTimeMillis]), ([runs, now]) =>
+      uncleanStarts(runs, now)
+    )
   })
+  const notifications: Notifications = {
+    supervision: options.supervision,
+    searchPath: options.environment["PATH"],
+    answers: (within) => answersItself(config.socketPath, within)
+  }
   const watches = [
     sweepForever,
     watchSink,
     watchAudit,
     observeForever,
     heartbeat.watch,
-    reopenOnHangup(options.onHangup)
+    reopenOnHangup(options.onHangup),
+    notifySupervisor(notifications, `serving on ${config.socketPath}`)
   ]
+  const replaced = Effect.tap(instance.replaced, (reason) =>
+    Effect.andThen(
+      Effect.sync(() => handed?.keepOpen()),
+      Effect.logError(reason)
+    )
+  )
+  const announceEnd = (reason: string) =>
+    Effect.andThen(
+      reason === "directory replaced" ? Effect.void : notifyStopping(notifications, reason),
+      announceStop(reason)
+    )
   return yield* Effect.all([serving, ...watches], { concurrency: "unbounded", discard: true }).pipe(
     Effect.andThen(Effect.never),
     Effect.raceFirst(Effect.as(restart.requested, "restart" as const)),
-    Effect.raceFirst(Effect.as(Effect.tap(instance.replaced, Effect.logError), "directory replaced" as const)),
-    Effect.onExit((exit) => announceStop(Exit.isSuccess(exit) ? exit.value : options.stopReason()))
+    Effect.raceFirst(Effect.as(replaced, "directory replaced" as const)),
+    Effect.onExit((exit) => announceEnd(Exit.isSuccess(exit) ? exit.value : options.stopReason()))
   )
 })
 
-const layers = (config: Config, { environment }: DaemonOptions, memory: StoreMemory, anew: boolean) =>
-  UnixSocketServer.layer(config.socketPath, config.socketAccess, recordRestored(config.socketPath)).pipe(
+interface Here {
+  readonly memory: StoreMemory
+  readonly anew: boolean
+  readonly handed: HandedListener | undefined
+}
+
+const layers = (config: Config, { environment }: DaemonOptions, { anew, handed, memory }: Here) =>
+  UnixSocketServer.layer({
+    path: config.socketPath,
+    access: config.socketAccess,
+    onRestored: recordRestored(config.socketPath),
+    handed
+  }).pipe(
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"))),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
-    Layer.provideMerge(lastEntry),
-    Layer.provideMerge(withOtlp(environment, OtelSink.layer(environment, config.sampling))),
+    Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(tellCrashLoop))),
+    Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
-    Layer.provideMerge(Instance.layer(instancePaths(config), anew))
+    Layer.provideMerge(Instance.layer(instancePaths(config), { anew, handed: handed !== undefined }))
   )
 
 const recordRestored = (socketPath: string) =>
@@ -117,7 +163,8 @@ export const instancePaths = (config: Config): InstancePaths => ({
   store: [config.identityPath, config.secretsPath],
   socket: config.socketPath,
   lock: path.join(config.directory, "daemon.lock"),
-  run: path.join(config.directory, "daemon.json")
+  run: path.join(config.directory, "daemon.json"),
+  runs: path.join(config.directory, runsFileName)
 })
 
 /** Writes the last line of the log, when the leases and the store are closed. */

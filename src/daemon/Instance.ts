@@ -4,23 +4,28 @@
  * The lock of the directory and that of the socket go with the process, so neither is
  * ever stale (`fileLock`). A run file tells who is running; where it is still there at
  * a start, the last daemon did not stop in order. The pid in it is for messages only:
- * by now it may be somebody else's.
+ * by now it may be somebody else's. How the runs before began and ended is in a file
+ * of its own (`runsFile`).
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as nodeFs from "node:fs"
 import * as fs from "node:fs/promises"
+import * as RunHistory from "../domain/runHistory.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis } from "../domain/Timestamp.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { attempt, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
 import { holdLock } from "./fileLock.ts"
 import { makeDirectory } from "./makeDirectory.ts"
-import { sameDirectory } from "./sameDirectory.ts"
+import { readRuns, writeRuns } from "./runsFile.ts"
+import { type SameDirectory, sameDirectory } from "./sameDirectory.ts"
 import { claimSocketPath } from "./socketPath.ts"
 import { StartError } from "./StartError.ts"
 import { untilReplaced } from "./untilReplaced.ts"
@@ -46,6 +51,14 @@ export interface InstancePaths {
   readonly socket: string
   readonly lock: string
   readonly run: string
+  readonly runs: string
+}
+
+export interface InstanceOptions {
+  /** This process has served before. */
+  readonly anew: boolean
+  /** The supervisor listens on the socket and has it handed over. */
+  readonly handed: boolean
 }
 
 export class Instance extends Context.Service<
@@ -56,12 +69,18 @@ export class Instance extends Context.Service<
     readonly crash: Crash | undefined
     /** Says in the run file that this daemon serves; from here on an end that is not in order is a crash. */
     readonly markRunning: Effect.Effect<void, FileFault>
+    /** How the runs went, this one included. */
+    readonly runs: Effect.Effect<RunHistory.RunHistory>
+    /** Remembers that the crash loop that goes on was told of. */
+    readonly markLoopTold: Effect.Effect<void>
+    /** What ends this run, for those who ask when no daemon runs. */
+    readonly endsBecause: (reason: string) => Effect.Effect<void>
     /** Waits until what is under the names of the daemon's directories is no longer its own; gives the reason. */
     readonly replaced: Effect.Effect<string>
   }
 >()("agent-secrets/Instance") {
-  /** Takes the state directory and frees the place of the socket. `anew` tells that this process did so before. */
-  static readonly layer = (paths: InstancePaths, anew = false) =>
+  /** Takes the state directory and frees the place of the socket. */
+  static readonly layer = (paths: InstancePaths, { anew, handed }: InstanceOptions) =>
     Layer.effect(
       Instance,
       Effect.gen(function* () {
@@ -71,9 +90,10 @@ export class Instance extends Context.Service<
         const directories = yield* Effect.forEach(paths.directories, sameDirectory)
         const own = yield* sameDirectory(paths.directory)
         const { isThere, last } = yield* readRunFile(paths)
-        const { wasStale } = yield* claimSocketPath(paths.socket)
-
         const startedAt = fromMillis(yield* Clock.currentTimeMillis)
+        const runs = yield* recordRun(paths.runs, own, startedAt, isThere)
+        const { wasStale } = yield* claimSocketPath(paths.socket, handed)
+
         const run = `${JSON.stringify({ pid: process.pid, started_at: startedAt.text, socket: paths.socket })}\n`
         const removeOwn = Effect.gen(function* () {
           yield* own.check
@@ -86,6 +106,7 @@ export class Instance extends Context.Service<
           startedAt,
           crash:
             isThere || wasStale ? { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale } : undefined,
+          ...runs,
           markRunning: Effect.andThen(own.check, replaceFile(paths.run, [Buffer.from(run, "utf8")])),
           replaced: untilReplaced({
             directories,
@@ -95,6 +116,34 @@ export class Instance extends Context.Service<
         }
       })
     )
+}
+
+/** Writes down that a run begins, and at the end of the scope how it ended; a start that fails is such an end as well. */
+const recordRun = Effect.fnUntraced(function* (file: string, own: SameDirectory, startedAt: Timestamp, crash: boolean) {
+  let history = RunHistory.begin(yield* readRuns(file, own), process.pid, startedAt, crash)
+  let because = "it was told to stop while it started"
+  const change = (next: RunHistory.RunHistory) =>
+    Effect.andThen(
+      Effect.sync(() => void (history = next)),
+      writeRuns(file, own, next)
+    )
+  yield* change(history)
+  yield* Effect.addFinalizer((exit) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+      return change(RunHistory.end(history, fromMillis(now), failed ? messageOf(exit.cause) : because, failed))
+    })
+  )
+  return {
+    runs: Effect.sync(() => history),
+    markLoopTold: Effect.suspend(() => change(RunHistory.told(history))),
+    endsBecause: (reason: string) => Effect.sync(() => void (because = reason))
+  }
+})
+
+const messageOf = (cause: Cause.Cause<unknown>): string => {
+  const fault = Cause.squash(cause)
+  return fault instanceof Error ? fault.message : String(fault)
 }
 
 /** Holds the lock of the state directory for as long as the scope lasts. */

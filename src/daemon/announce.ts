@@ -49,7 +49,8 @@ export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
 
 export const announceStop = Effect.fnUntraced(function* (reason: string) {
   const sink = yield* OtelSink
-  const { pid, startedAt } = yield* Instance
+  const { endsBecause, pid, startedAt } = yield* Instance
+  yield* endsBecause(reason)
   const { activeLeases } = yield* status
   const uptimeMs = (yield* Clock.currentTimeMillis) - startedAt.millis
   yield* Effect.logInfo(`agent-secrets stops (${reason})`)

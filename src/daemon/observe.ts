@@ -1,11 +1,11 @@
 /**
  * The figures that are looked up and not counted: how many leases each secret has,
- * and how many events were lost.
+ * how many events wait for each receiver, and how many were lost.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { eventsDropped, setActiveLeases } from "../otel/metrics.ts"
+import { eventsDropped, eventsQueued, setActiveLeases } from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -13,23 +13,16 @@ import { SecretStore } from "./SecretStore.ts"
 /** No older than this is what a collector gets. */
 const interval = Duration.seconds(5)
 
-/** The leases of each secret, as they are now. */
+/** As they are now. */
 export const observe = Effect.gen(function* () {
   const leases = yield* LeaseRepo
   const secrets = yield* SecretStore
+  const sink = yield* OtelSink
   const bySecret: Array<readonly [string, number]> = []
   for (const { name } of yield* secrets.list) bySecret.push([name, yield* leases.activeCountOfSecret(name)])
   yield* setActiveLeases(bySecret, yield* leases.activeCount)
+  for (const { kind, queued } of yield* sink.state) yield* eventsQueued(kind, queued)
+  yield* eventsDropped(yield* sink.dropped)
 })
 
-export const observeForever = Effect.gen(function* () {
-  const sink = yield* OtelSink
-  let counted = 0
-  const look = Effect.gen(function* () {
-    const dropped = yield* sink.dropped
-    yield* eventsDropped(dropped - counted)
-    counted = dropped
-    yield* observe
-  })
-  yield* Effect.repeat(look, Schedule.spaced(interval))
-})
+export const observeForever = Effect.repeat(observe, Schedule.spaced(interval))

@@ -24,9 +24,9 @@ const longest = 103
 
 /**
  * Makes the place free, with its directory, and holds its lock for as long as the scope lasts; tells whether a dead
- * daemon's socket was there.
+ * daemon's socket was there. What is at the place of a socket that was `handed` over is not looked at: the supervisor's.
  */
-export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string) {
+export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string, handed = false) {
   const length = Buffer.byteLength(socketPath)
   if (length > longest) {
     return yield* refuse(
@@ -37,9 +37,9 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
   }
   yield* checkDirectory(path.dirname(socketPath))
   // Before the lock as well: where the answer is no, no file of ours is left behind.
-  yield* isStale(socketPath)
+  if (!handed) yield* isStale(socketPath)
   yield* Effect.catchTag(holdLock(`${socketPath}.lock`), "LockHeld", ({ owner }) => alreadyListening(socketPath, owner))
-  const wasStale = yield* isStale(socketPath)
+  const wasStale = !handed && (yield* isStale(socketPath))
   if (wasStale) yield* attempt("remove", socketPath, () => fs.rm(socketPath))
   return { wasStale }
 })

@@ -212,6 +212,9 @@ export const crashRecovered = (details: string): AuditFact => ({
   success: true
 })
 
+/** Starts after runs that did not end in order, too many of them within a short time. */
+export const crashLoop = (details: string): AuditFact => ({ action: "crash_loop", details, success: false })
+
 /** The log or the lease file was not as it should be, and what was done about it. */
 export const fileMended = (details: string): AuditFact => ({ action: "file_mended", details, success: true })
 
@@ -251,5 +254,5 @@ export const leasesAdopted = (leases: ReadonlyArray<Lease>): ReadonlyArray<Audit
 
 /** What is written at a start before anything else, or as part of an adoption: it does not tell that we were the last to run. */
 export const isOfStart = ({ action }: AuditEntry): boolean =>
-  ["file_mended", "audit_damaged", "store_init", "clock_step"].includes(action)
+  ["file_mended", "audit_damaged", "store_init", "clock_step", "crash_loop"].includes(action)
 export const isOfAdoption = ({ action }: AuditEntry): boolean => ["leases_adopt", "lease_adopt"].includes(action)

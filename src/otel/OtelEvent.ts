@@ -84,6 +84,16 @@ export const events = {
     leasesRestored: count("leases that are active again"),
     leasesExpired: count("leases whose time was over")
   }),
+  daemonCrashLooping: define(
+    "daemon.crash_looping",
+    "daemon",
+    "error",
+    "the daemon starts for the third time within a minute after a run that did not end in order; once for each crash loop",
+    {
+      uncleanStarts: count("such starts within the last minute"),
+      firstStartAt: text("the first of them, RFC 3339")
+    }
+  ),
   leaseAcquired: define("lease.acquired", "lease", "debug", "a lease was issued", {
     ...ofLease,
     ttlSeconds,
@@ -145,7 +155,7 @@ const make = <Fields extends Schema.Struct.Fields>(
   level: error === undefined ? definition.level : "error",
   success: error === undefined,
   ...(error === undefined ? {} : { error }),
-  metadata: { ...metadata }
+  metadata
 })
 
 export const daemonStarted = (metadata: Metadata<typeof events.daemonStarted>) => make(events.daemonStarted, metadata)
@@ -154,6 +164,9 @@ export const daemonStopped = (metadata: Metadata<typeof events.daemonStopped>) =
 
 export const daemonCrashRecovered = (metadata: Metadata<typeof events.daemonCrashRecovered>) =>
   make(events.daemonCrashRecovered, metadata)
+
+export const daemonCrashLooping = (metadata: Metadata<typeof events.daemonCrashLooping>, error: string) =>
+  make(events.daemonCrashLooping, metadata, error)
 
 export const leaseAcquired = (lease: Lease, ttl: GoDuration, durationMs: number) =>
   make(events.leaseAcquired, {

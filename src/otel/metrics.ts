@@ -169,7 +169,9 @@ export const flushed = (entries: number, took: Duration.Duration) =>
 
 export const flushFailed = update(() => flushFailures.updateUnsafe(1, context))
 
-export const eventsDropped = (count: number) => update(() => sinkDropped.updateUnsafe(count, context))
+/** So many in all, since the daemon started. */
+export const eventsDropped = (count: number) =>
+  update(() => sinkDropped.updateUnsafe(count - Number(sinkDropped.valueUnsafe(context).count), context))
 
 export const eventsQueued = (sink: "joelclaw" | "otlp", count: number) =>
   update(() => queued(sink).updateUnsafe(count, context))

@@ -12,6 +12,8 @@ import type * as net from "node:net"
 
 /** What one connection holds, and whether it is there at all. */
 export interface Account {
+  /** Tells that something it asked was answered. */
+  readonly answered: () => void
   /** Tells the bytes it holds beside Node's own buffers, in place of what was told before. */
   readonly hold: (bytes: number) => void
   /** Done when the connection is closed. */
@@ -23,7 +25,13 @@ export interface Account {
 
 /** The account of the connection being served; for a socket that is nobody's connection it counts nothing. */
 export const Account = Context.Reference<Account>("agent-secrets/rpc/Account", {
-  defaultValue: () => ({ hold: () => undefined, closed: Effect.never, isClosed: () => false, stopping: Effect.never })
+  defaultValue: () => ({
+    answered: () => undefined,
+    hold: () => undefined,
+    closed: Effect.never,
+    isClosed: () => false,
+    stopping: Effect.never
+  })
 })
 
 interface Entry {
@@ -34,6 +42,9 @@ interface Entry {
 
 export class Connections {
   private readonly entries = new Map<net.Socket, Entry>()
+  /** Those that were let in and have had no answer yet. */
+  private readonly unheard = new Set<net.Socket>()
+  private readonly noneUnheard = new Set<() => void>()
   private total = 0
   private readonly limit: number
   private readonly farewell: string
@@ -55,9 +66,11 @@ export class Connections {
   add(connection: net.Socket): Account {
     const entry = { connection, told: 0, counted: 0 }
     this.entries.set(connection, entry)
+    this.unheard.add(connection)
     // Node reads ahead while a request is at work; nobody else would tell.
     connection.on("readable", () => this.count(entry))
     return {
+      answered: () => this.heard(connection),
       hold: (bytes) => {
         entry.told = bytes
         this.count(entry)
@@ -68,7 +81,22 @@ export class Connections {
     }
   }
 
+  /** Done when every connection there is has been answered once, or is gone. */
+  readonly allHeard: Effect.Effect<void> = Effect.callback((resume) => {
+    if (this.unheard.size === 0) return resume(Effect.void)
+    const done = () => resume(Effect.void)
+    this.noneUnheard.add(done)
+    return Effect.sync(() => void this.noneUnheard.delete(done))
+  })
+
+  private heard(connection: net.Socket): void {
+    if (!this.unheard.delete(connection) || this.unheard.size > 0) return
+    for (const done of this.noneUnheard) done()
+    this.noneUnheard.clear()
+  }
+
   remove(connection: net.Socket): void {
+    this.heard(connection)
     const entry = this.entries.get(connection)
     if (entry === undefined) return
     this.entries.delete(connection)

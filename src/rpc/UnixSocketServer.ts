@@ -1,13 +1,14 @@
 /**
  * Effect's `SocketServer` on a Unix socket: mode 0600 from its first moment, and
- * only its own file removed at the end.
+ * only its own file removed at the end; or on one that a supervisor hands over.
  *
  * The place is free when this is built (`claimSocketPath`), and is watched: a
- * socket file that has gone is put back, connections go on meanwhile. When `run`
- * is interrupted no connection is taken any more, those at rest end at once, and
- * those at work get a moment; what has not ended then is cut off, so no client
- * can hold up the end. Effect's own server has no mode and drops the answer of a
- * client that shuts its side down, which is why this one listens by itself.
+ * socket file that has gone is put back, connections go on meanwhile. Those that
+ * come before `run` wait for it. When `run` is interrupted the listener takes no
+ * more; who was let in and has not asked yet gets a moment to, then those at rest
+ * end at once, and those at work get a moment; what has not ended then is cut off,
+ * so no client can hold up the end. Effect's own server has no mode and drops the
+ * answer of a client that shuts its side down, which is why this one listens by itself.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import type * as Context from "effect/Context"
@@ -23,45 +24,49 @@ import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as net from "node:net"
 import type { SocketAccess } from "../domain/Config.ts"
+import { Arrivals, serverOptions } from "./arrivals.ts"
 import { Account, Connections } from "./Connections.ts"
+import type { HandedListener } from "./handedListener.ts"
 import { heldLimit, mostConnections, takeDeadline } from "./limits.ts"
 import { encodeError, holdsTooMuch, noId, tooManyConnections } from "./Protocol.ts"
 import { putSocket, takeAway } from "./socketFile.ts"
-import { watchSocket } from "./watchSocket.ts"
+import { turnAwayWith } from "./turnAway.ts"
+import { watchHandedSocket, watchSocket } from "./watchSocket.ts"
 
 /** What a request under way may take to be answered once the daemon is told to stop. */
 const grace = Duration.millis(500)
 
-/** What Node reads ahead and holds of replies for one connection, before it waits; of its own accord it would be 64 KiB. */
-const highWaterMark = 16 * 1024
+/** What a client that was let in has to ask its first thing, for it had no way to know that the daemon would stop. */
+const firstWord = Duration.millis(250)
 
-/** `access` opens it to a group as well; `onRestored` hears when the socket file had gone and was put back. */
-export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effect.Effect<void, E, R>) =>
+/** Where connections come from, and how no more come. */
+interface Listener {
+  readonly arrivals: Arrivals
+  readonly close: () => void
+}
+
+export interface Place<E, R> {
+  readonly path: string
+  /** Opens it to a group as well. */
+  readonly access: SocketAccess
+  /** Hears when the socket file had gone and was put back. */
+  readonly onRestored: Effect.Effect<void, E, R>
+  /** The socket that a supervisor listens on for us. */
+  readonly handed: HandedListener | undefined
+}
+
+export const layer = <E, R>(place: Place<E, R>) =>
   Layer.effect(
     SocketServer.SocketServer,
     Effect.gen(function* () {
       const most = mostConnections()
       const stopping = yield* Deferred.make<void>()
-      const full = encodeError(noId, tooManyConnections(most))
+      const turnAway = turnAwayWith(encodeError(noId, tooManyConnections(most)))
       const connections = new Connections(heldLimit, encodeError(noId, holdsTooMuch), Deferred.await(stopping))
-      let take = refuse
-
-      const makeServer = () =>
-        net.createServer({ allowHalfOpen: true, pauseOnConnect: true, highWaterMark }, (connection) => {
-          connection.on("error", () => undefined)
-          if (connections.size < most) return take(connection)
-          connection.write(full)
-          connection.destroySoon()
-        })
-      const place = yield* Effect.acquireRelease(
-        Effect.map(putSocket(makeServer(), path, access), (socket) => ({ socket })),
-        (place) => Effect.sync(() => takeAway(path, place.socket))
-      ).pipe(
-        Effect.mapError(
-          (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
-        )
+      const listener = yield* Effect.mapError(
+        place.handed === undefined ? putListener(place) : listenOn(place.handed, place.path),
+        (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
       )
-      yield* Effect.forkScoped(watchSocket(path, place, () => putSocket(makeServer(), path, access), onRestored))
 
       const run = <R, E, A>(
         handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>
@@ -71,7 +76,11 @@ export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effe
           (scope) =>
             Effect.contextWith((context: Context.Context<R>) => {
               const track = Fiber.runIn(scope)
-              take = (connection) => {
+              listener.arrivals.serve((connection) => {
+                if (connections.size >= most) {
+                  track(Effect.runForkWith(context)(turnAway(connection)))
+                  return
+                }
                 const account = connections.add(connection)
                 track(
                   NodeSocket.fromDuplex(Effect.succeed(connection)).pipe(
@@ -83,12 +92,14 @@ export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effe
                     Effect.runForkWith(context)
                   )
                 )
-              }
+              })
               return Effect.never
             }),
           (scope) =>
             Effect.gen(function* () {
-              take = refuse
+              listener.close()
+              listener.arrivals.pause()
+              yield* Effect.timeoutOption(Effect.interruptible(connections.allHeard), firstWord)
               yield* Deferred.succeed(stopping, undefined)
               const cutOff = yield* Effect.forkDetach(
                 Effect.andThen(
@@ -101,11 +112,32 @@ export const layer = <E, R>(path: string, access: SocketAccess, onRestored: Effe
             })
         )
 
-      return SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress(path), run })
+      return SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress(place.path), run })
     })
   )
 
-const refuse = (connection: net.Socket): void => void connection.destroy()
+/** A socket of our own, which is put back when it is lost, and removed at the end. */
+const putListener = Effect.fnUntraced(function* <E, R>({ access, onRestored, path }: Place<E, R>) {
+  const arrivals = new Arrivals()
+  const put = () => putSocket(net.createServer(serverOptions, arrivals.arrive), path, access)
+  const own = yield* Effect.acquireRelease(
+    Effect.map(put(), (socket) => ({ socket })),
+    (own) =>
+      Effect.sync(() => {
+        takeAway(path, own.socket)
+        arrivals.end()
+      })
+  )
+  yield* Effect.forkScoped(watchSocket(path, own, put, onRestored))
+  return { arrivals, close: () => void own.socket.server.close() } satisfies Listener
+})
+
+/** The supervisor's socket, whose file is none of our business. */
+const listenOn = Effect.fnUntraced(function* (handed: HandedListener, path: string) {
+  yield* handed.listen
+  yield* Effect.forkScoped(watchHandedSocket(path))
+  return { arrivals: handed.arrivals, close: () => handed.close() } satisfies Listener
+})
 
 /** Lets what was written reach the client, and cuts the connection off if the client does not take it. */
 const end = (connection: net.Socket, { closed }: Account) =>

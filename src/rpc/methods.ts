@@ -46,6 +46,8 @@ export interface Running {
   readonly leaseCapacity: number
   /** What status says of the heartbeat; undefined if there is none. */
   readonly heartbeat: Effect.Effect<object | undefined>
+  /** The starts after runs that did not end in order; undefined if there were none lately. */
+  readonly uncleanStarts: Effect.Effect<object | undefined>
 }
 
 /** No duration of any use is longer. */
@@ -239,7 +241,8 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
         dropped,
         queued,
         last_failure: lastFailure
-      }))
+      })),
+      unclean_starts: yield* daemon.uncleanStarts
     }
   }),
 

@@ -33,7 +33,7 @@ export interface SocketFile {
 }
 
 /** Connections that wait while the daemon is busy. */
-const backlog = 1024
+export const backlog = 1024
 
 /** Listens at the path; `access` opens the socket to a group as well, until then it is its owner's alone. */
 export const putSocket = Effect.fnUntraced(function* (server: net.Server, at: string, access: SocketAccess) {

@@ -3,10 +3,12 @@
  *
  * A daemon whose socket file was removed looks healthy and hears nobody. What was
  * put in its place meanwhile is left alone, and may go again. Each change is told
- * once.
+ * once. The file of a socket that a supervisor handed over is the supervisor's to
+ * put back; of that it is only told.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as fs from "node:fs/promises"
 import type { SocketFile } from "./socketFile.ts"
 import { lookAt, type SocketFileError } from "./socketFile.ts"
 
@@ -54,3 +56,24 @@ export const watchSocket = <E, R>(
       }
     }
   })
+
+/** Never ends. */
+export const watchHandedSocket = Effect.fnUntraced(function* (path: string) {
+  let wasThere = true
+  while (true) {
+    yield* Effect.sleep(interval)
+    const isThere = yield* Effect.promise(() =>
+      fs.lstat(path).then(
+        (found) => found.isSocket(),
+        () => false
+      )
+    )
+    if (isThere === wasThere) continue
+    wasThere = isThere
+    yield* isThere
+      ? Effect.logInfo(`the socket ${path} is in its place again`)
+      : Effect.logWarning(
+          `the socket ${path} has gone; it is the supervisor's, and comes back when its socket unit is restarted`
+        )
+  }
+})

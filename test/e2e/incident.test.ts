@@ -1,14 +1,36 @@
 /**
- * The incident, replayed with real processes: what it left 2,632 of leaves 56.
+ * The incident, replayed with real processes: what it left 2,632 of leaves 56. Both
+ * receivers of events are there, and what they do not get is counted.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
 import { replayIncident } from "../../scripts/incident.ts"
+import { attributesOf, collector } from "../support/collector.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+/** A joelclaw that takes its time, as the real one does. */
+const slow = (directory: string) => {
+  const script = `#!/bin/sh\ncat >> ${directory}/events\necho >> ${directory}/events\nsleep 0.3\necho '{"ok":true}'\n`
+  fs.writeFileSync(path.join(directory, "joelclaw"), script, { mode: 0o755 })
+  const events = (): ReadonlyArray<any> =>
+    fs
+      .readFileSync(path.join(directory, "events"), "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line))
+  return { command: path.join(directory, "joelclaw"), events }
+}
 
 describe("the incident of 2026-02-22", () => {
-  it.live("ends with one lease for each secret, in memory and in the file", () =>
+  it.live("ends with one lease for each secret, in memory and in the file, and whoever is told hears how it ends", () =>
     Effect.gen(function* () {
-      const after = yield* Effect.promise(() => replayIncident(() => undefined))
+      const joelclaw = slow(yield* temporaryDirectory)
+      const to = yield* collector()
+      const { sinks, ...after } = yield* Effect.promise(() =>
+        replayIncident(() => undefined, { JOELCLAW_BIN: joelclaw.command, OTEL_EXPORTER_OTLP_ENDPOINT: to.url })
+      )
       assert.deepStrictEqual(after, {
         activeLeases: 56,
         leasesInFile: 56,
@@ -16,6 +38,19 @@ describe("the incident of 2026-02-22", () => {
         acquired: 2632,
         predecessorWouldHold: 2632
       })
+      const [first, second] = sinks
+      const at = (name: string) => to.logs().filter((record) => attributesOf(record)["event.name"] === name).length
+      assert.strictEqual(at("lease.replaced") + (second?.dropped ?? 0), 2576)
+      assert.deepStrictEqual([at("daemon.started"), at("daemon.stopped")], [1, 1])
+      // The one under way is in none of the three.
+      const known = (first?.sent ?? 0) + (first?.dropped ?? 0) + (first?.queued ?? 0)
+      assert.isAtLeast(known, 2576)
+      const actions = joelclaw.events().map(({ action }) => action)
+      assert.include(actions, "lease.replaced")
+      assert.deepStrictEqual(
+        actions.filter((action) => action.startsWith("daemon.")),
+        ["daemon.started", "daemon.stopped"]
+      )
     })
   )
 })

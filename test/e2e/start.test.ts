@@ -10,6 +10,8 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { auditOf, connect, modeOf, rpc, run, startDaemon } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { randomFrom } from "../torture/Attack.ts"
+import { readyRounds } from "../torture/ready.ts"
 
 const stateIn = (home: string) => path.join(home, ".agent-secrets")
 const serve = (home: string, args: ReadonlyArray<string> = []) => run(["serve", ...args], { home })
@@ -31,6 +33,17 @@ describe("a first start", () => {
       })
     )
   }
+
+  it.live("is over when it lets somebody in: the first connection is answered", () =>
+    Effect.gen(function* () {
+      const tell = (line: string) => assert.fail(line)
+      const rows = yield* Effect.promise(() => readyRounds({ rounds: 2, random: randomFrom(1), tell }, 50))
+      assert.deepStrictEqual(
+        rows.map(({ lost }) => lost),
+        [0]
+      )
+    })
+  )
 
   it.live("works without HOME in the environment, and says nothing on standard output", () =>
     Effect.gen(function* () {

@@ -56,6 +56,7 @@ const everything = (told: Array<OtelEvent.OtelEvent>, ending: "done" | "timed ou
         leasesRestored: 0,
         leasesExpired: 0
       }),
+      OtelEvent.daemonCrashLooping({ uncleanStarts: 3, firstStartAt: "2026-11-22T00:00:00Z" }, "it was killed"),
       OtelEvent.auditWriteFailed("the disk is full"),
       OtelEvent.sinkDropped(3)
     )

@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
@@ -25,7 +26,6 @@ const receiver = () => {
   const it = { works: true, target: "somewhere" as string | undefined }
   const start = startDelivery({
     kind: "joelclaw",
-    sampling: { minLevel: "debug", debugPerMinute: 1000 },
     deliver: (event) =>
       Effect.suspend(() => {
         tries.push(event)
@@ -53,6 +53,26 @@ describe("delivery", () => {
       )
       assert.strictEqual(new Set(got.map(({ id }) => id)).size, 3)
       assert.deepInclude(yield* state, { sent: 3, dropped: 0, queued: 0, lastFailure: undefined })
+    })
+  )
+
+  it.effect("sends thirty at once, then one every two seconds, and at the end what is left", () =>
+    Effect.gen(function* () {
+      const { got, start } = receiver()
+      const scope = yield* Scope.make()
+      const { emit } = yield* Scope.provide(start, scope)
+      for (let n = 0; n < 50; n += 1) yield* emit(event(n))
+      yield* TestClock.adjust("1999 millis")
+      assert.lengthOf(got, 30)
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(got, 31)
+      yield* TestClock.adjust("6 seconds")
+      assert.lengthOf(got, 34)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(
+        got.map(({ metadata }) => metadata["n"]),
+        Array.from({ length: 50 }, (_, n) => n)
+      )
     })
   )
 
@@ -131,6 +151,61 @@ describe("delivery", () => {
       assert.deepStrictEqual(actions(), ["daemon.stopped", "sink.dropped"])
     })
   )
+
+  it.effect("sends first that the daemon stops, whatever waits", () =>
+    Effect.gen(function* () {
+      const arrived: Array<string> = []
+      const scope = yield* Scope.make()
+      const { emit, state } = yield* startDelivery({
+        kind: "joelclaw",
+        deliver: ({ action }) =>
+          Effect.delay(
+            Effect.sync(() => void arrived.push(action)),
+            "400 millis"
+          ),
+        target: () => "somewhere",
+        ready: Effect.void
+      }).pipe(Scope.provide(scope))
+      yield* emit(event(0))
+      yield* TestClock.adjust(0)
+      for (let n = 1; n <= 300; n += 1) yield* emit(event(n))
+      yield* emit(stopped)
+      assert.deepInclude(yield* state, { queued: 257, dropped: 44 })
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(arrived, ["lease.replaced", "daemon.stopped"])
+    })
+  )
+
+  it.effect("lets the event that is on its way arrive at the end, for a second at the most", () =>
+    Effect.gen(function* () {
+      for (const [takes, arrives] of [
+        [999, ["daemon.stopped"]],
+        [1001, []]
+      ] as const) {
+        const arrived: Array<string> = []
+        const deliver = (event: Envelope) =>
+          Effect.delay(
+            Effect.sync(() => void arrived.push(event.action)),
+            takes
+          )
+        const scope = yield* Scope.make()
+        const { emit } = yield* startDelivery({
+          kind: "joelclaw",
+          deliver,
+          target: () => "somewhere",
+          ready: Effect.void
+        }).pipe(Scope.provide(scope))
+        yield* emit(stopped)
+        yield* TestClock.adjust(0)
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(closing)
+        assert.deepStrictEqual(arrived, [...arrives])
+      }
+    })
+  )
 })
 
 describe("the queue", () => {
@@ -150,6 +225,32 @@ describe("the queue", () => {
     const queue = new EventQueue<ReturnType<typeof small>>(256)
     for (let n = 0; n < 100_000; n += 1) queue.offer(small(n, n % 3 === 0 ? "debug" : "info"))
     assert.deepStrictEqual([queue.size, queue.dropped], [256, 100_000 - 256])
+  })
+
+  it("gives in the order in which they came, and first what was put back", () => {
+    const queue = new EventQueue<ReturnType<typeof small>>(256)
+    const order = [1, 2, 3, 4, 5, 6].map((n) => small(n, n % 2 === 0 ? "debug" : "info"))
+    for (const one of order) queue.offer(one)
+    const first = Effect.runSync(queue.take)
+    const second = Effect.runSync(queue.take)
+    queue.offerFirst(second)
+    queue.offerFirst(first)
+    queue.keepOnly(({ n }) => n !== 3)
+    const left = Array.from({ length: queue.size }, () => Effect.runSync(queue.take).n)
+    assert.deepStrictEqual(left, [1, 2, 4, 5, 6])
+  })
+
+  it("takes an event no more slowly when it is full of what is not debug", () => {
+    const timeOf = (capacity: number) => {
+      const queue = new EventQueue<ReturnType<typeof small>>(capacity)
+      for (let n = 0; n < capacity; n += 1) queue.offer(small(n))
+      const from = performance.now()
+      for (let n = 0; n < 10_000; n += 1) queue.offer(small(n))
+      return performance.now() - from
+    }
+    timeOf(100_000)
+    // To look at each of them would be a thousand times as slow, and to move them too.
+    assert.isBelow(timeOf(100_000), 200 * Math.max(1, timeOf(100)))
   })
 })
 

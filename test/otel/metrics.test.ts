@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { revoke } from "../../src/daemon/revoke.ts"
 import { revokeAll } from "../../src/daemon/revokeAll.ts"
@@ -12,6 +13,7 @@ import type { LeaseTransaction } from "../../src/daemon/LeaseTransaction.ts"
 import { revokeRefused } from "../../src/domain/AuditEntry.ts"
 import { observe } from "../../src/daemon/observe.ts"
 import { sweep } from "../../src/daemon/sweep.ts"
+import { OtelSink } from "../../src/otel/OtelSink.ts"
 import {
   instruments,
   prometheusName,
@@ -117,6 +119,35 @@ describe("figures", () => {
       assert.strictEqual(after.get('agent_secrets_lease_active{secret_name="b"}'), 1)
     }).pipe(Effect.provide(world()), alone)
   )
+
+  it.effect("tell how many events wait for each receiver and how many were lost, also when that is less again", () => {
+    const sink = { queued: [7, 3], dropped: 5 }
+    const busy = Layer.succeed(OtelSink, {
+      emit: () => Effect.void,
+      dropped: Effect.sync(() => sink.dropped),
+      state: Effect.sync(() =>
+        (["joelclaw", "otlp"] as const).map((kind, n) => ({
+          kind,
+          target: "somewhere",
+          sent: 0,
+          dropped: 0,
+          queued: sink.queued[n] ?? 0,
+          lastFailure: undefined
+        }))
+      )
+    })
+    const looked = Effect.map(Effect.andThen(observe, figures), (now) => [
+      now.get('agent_secrets_sink_queue_size{sink="joelclaw"}'),
+      now.get('agent_secrets_sink_queue_size{sink="otlp"}'),
+      now.get("agent_secrets_sink_dropped_total")
+    ])
+    return Effect.gen(function* () {
+      assert.deepStrictEqual(yield* looked, [7, 3, 5])
+      Object.assign(sink, { queued: [0, 1], dropped: 6 })
+      assert.deepStrictEqual(yield* looked, [0, 1, 6])
+      assert.deepStrictEqual(yield* looked, [0, 1, 6])
+    }).pipe(Effect.provide(Layer.merge(world(), busy)), alone)
+  })
 
   it.effect("have at most a hundred secrets and one for the rest, whose sum is all leases", () =>
     Effect.gen(function* () {

@@ -55,7 +55,8 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
       startedAt: fromMillis(0),
       ttlPolicy: standardPolicy,
       leaseCapacity: 100,
-      heartbeat: Effect.succeed(undefined)
+      heartbeat: Effect.succeed(undefined),
+      uncleanStarts: Effect.succeed(undefined)
     }
     yield* serve(running).pipe(Effect.provideService(SocketServer.SocketServer, server), Effect.forkScoped)
     const offer = (text: string) => Queue.offer(sent, Buffer.from(text))

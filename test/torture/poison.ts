@@ -8,7 +8,14 @@ import * as path from "node:path"
 import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
 import { Client, launch, newHome, serving } from "./victim.ts"
 
-const bookkeeping = ["leases.json", "leases.checkpoint.json", "audit.head.json", "audit.log", "daemon.json"] as const
+const bookkeeping = [
+  "leases.json",
+  "leases.checkpoint.json",
+  "audit.head.json",
+  "audit.log",
+  "daemon.json",
+  "runs.json"
+] as const
 const store = ["secrets.age", "identity.age"] as const
 
 /** Things that JSON allows and no program expects. */

@@ -17,8 +17,11 @@ const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   crash: () => import("./crash.ts").then((file) => file.attack),
   owner: () => import("./owner.ts").then((file) => file.attack),
   signals: () => import("./signals.ts").then((file) => file.attack),
+  service: () => import("./service.ts").then((file) => file.attack),
   abuse: async () => (await import("./abuse.ts")).attack,
-  fuzz: async () => (await import("./fuzz.ts")).attack
+  fuzz: async () => (await import("./fuzz.ts")).attack,
+  ready: () => import("./ready.ts").then((file) => file.attack),
+  activation: () => import("./activation.ts").then((file) => file.attack)
 }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)

@@ -1,0 +1,100 @@
+/**
+ * Which starts came after a run that did not end in order, and when they make a crash
+ * loop: the third within a minute, told of once.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Option from "effect/Option"
+import * as RunHistory from "../../src/domain/runHistory.ts"
+import { fromMillis } from "../../src/domain/Timestamp.ts"
+
+const day = 24 * 60 * 60_000
+const epoch = 1_800_000_000_000
+
+/** Starts at these moments, each after a kill; gives the history. */
+const killedAndStartedAt = (...moments: ReadonlyArray<number>) =>
+  moments.reduce(
+    (history, at, n) => RunHistory.begin(history, n + 2, fromMillis(epoch + at), false),
+    RunHistory.begin(RunHistory.noRuns, 1, fromMillis(epoch - 1), false)
+  )
+
+const isTold = (history: RunHistory.RunHistory, at: number) => RunHistory.loopToTell(history, epoch + at) !== undefined
+
+describe("a start", () => {
+  it("is clean where there was no run before, or that one ended in order", () => {
+    const first = RunHistory.begin(RunHistory.noRuns, 1, fromMillis(epoch), false)
+    const ended = RunHistory.end(first, fromMillis(epoch + 1), "SIGTERM", false)
+    const second = RunHistory.begin(ended, 2, fromMillis(epoch + 2), false)
+    for (const history of [first, second]) assert.strictEqual(RunHistory.uncleanStarts(history, epoch + 3), undefined)
+  })
+
+  it("is not clean after a run without an end, or one that a fault ended, or where things were left behind", () => {
+    const first = RunHistory.begin(RunHistory.noRuns, 1, fromMillis(epoch), false)
+    const failed = RunHistory.end(first, fromMillis(epoch), "the store cannot be read", true)
+    const reasonAfter = (history: RunHistory.RunHistory, crash = false) =>
+      RunHistory.uncleanStarts(RunHistory.begin(history, 2, fromMillis(epoch + 1), crash), epoch + 1)?.last_reason ?? ""
+    assert.match(reasonAfter(first), /^process 1, started .*, was killed or crashed$/)
+    assert.match(reasonAfter(failed), /^process 1, started .*, ended by a fault: the store cannot be read$/)
+    assert.match(reasonAfter(RunHistory.noRuns, true), /did not stop in order/)
+  })
+
+  it("counts for a day, and the last twenty are kept", () => {
+    const history = killedAndStartedAt(0, 1)
+    assert.strictEqual(RunHistory.uncleanStarts(history, epoch + day)?.count, 2)
+    assert.strictEqual(RunHistory.uncleanStarts(history, epoch + day + 1)?.count, 1)
+    assert.strictEqual(RunHistory.uncleanStarts(history, epoch + day + 2), undefined)
+    const many = killedAndStartedAt(...Array.from({ length: 30 }, (_, n) => n * 100_000))
+    assert.strictEqual(RunHistory.uncleanStarts(many, epoch + 3_000_000)?.count, 20)
+  })
+})
+
+describe("a crash loop", () => {
+  it("is three unclean starts within a minute, to the millisecond", () => {
+    for (const [third, loops] of [
+      [60_000, true],
+      [60_001, false]
+    ] as const) {
+      const history = killedAndStartedAt(0, 30_000, third)
+      assert.strictEqual(isTold(history, third), loops)
+      assert.strictEqual(RunHistory.uncleanStarts(history, epoch + third)?.crash_loop, loops)
+    }
+    assert.isFalse(isTold(killedAndStartedAt(0, 1), 1))
+  })
+
+  it("is told of once while it goes on, and again when there was none in between", () => {
+    const history = RunHistory.told(killedAndStartedAt(0, 1, 2))
+    const next = (before: RunHistory.RunHistory, at: number) =>
+      RunHistory.begin(before, 9, fromMillis(epoch + at), false)
+    const goesOn = next(next(history, 3), 59_000)
+    assert.isFalse(isTold(goesOn, 59_000))
+    const calm = next(goesOn, 200_000)
+    assert.isFalse(isTold(calm, 200_000))
+    assert.isTrue(isTold(next(next(calm, 200_001), 200_002), 200_002))
+  })
+
+  it("that was not told of is told of at the next start", () => {
+    const history = killedAndStartedAt(0, 1, 2, 3)
+    assert.lengthOf(RunHistory.loopToTell(history, epoch + 3) ?? [], 4)
+  })
+})
+
+describe("the history of runs", () => {
+  it("comes out of its text as it went in, and nothing comes out of any other text", () => {
+    const history = RunHistory.told(RunHistory.end(killedAndStartedAt(0, 1), fromMillis(epoch), "SIGTERM", false))
+    assert.deepStrictEqual(RunHistory.fromText(RunHistory.toText(history)), Option.some(history))
+    for (const text of ["", "null", "[]", "{}", '{"unclean_starts":[{}]}', RunHistory.toText(history).slice(0, -9)]) {
+      assert.isTrue(Option.isNone(RunHistory.fromText(text)), text)
+    }
+  })
+
+  it("says in words how the last run ended", () => {
+    const begun = RunHistory.begin(RunHistory.noRuns, 7, fromMillis(epoch), false)
+    const wordsOf = (history: RunHistory.RunHistory) => RunHistory.lastRunInWords(history) ?? ""
+    assert.strictEqual(wordsOf(RunHistory.noRuns), "")
+    assert.match(wordsOf(begun), /process 7, started 2027-.*, did not end in order/)
+    assert.match(
+      wordsOf(RunHistory.end(begun, fromMillis(epoch), "SIGTERM", false)),
+      /^not running since 2027-.*, last exit: SIGTERM$/
+    )
+    assert.match(wordsOf(RunHistory.end(begun, fromMillis(epoch), "no space", true)), /last exit: a fault: no space$/)
+  })
+})

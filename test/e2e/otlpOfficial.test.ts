@@ -1,0 +1,180 @@
+/**
+ * What a real daemon sends to a collector, read by OpenTelemetry's own definitions:
+ * in both encodings, every request of every signal, and no field that they do not have.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { gunzipSync } from "node:zlib"
+import { instruments } from "../../src/otel/metrics.ts"
+import { version } from "../../src/version.ts"
+import { attributesOf, collector } from "../support/collector.ts"
+import { flaws, readJson, readProtobuf, type Signal } from "../support/otlpDefinitions.ts"
+import { rpc, type RunningDaemon, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const quick = {
+  OTEL_BLRP_SCHEDULE_DELAY: "100",
+  OTEL_BSP_SCHEDULE_DELAY: "100",
+  OTEL_METRIC_EXPORT_INTERVAL: "100"
+}
+
+const until = (good: () => boolean) =>
+  Effect.sync(good).pipe(
+    Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
+    Effect.timeout("10 seconds")
+  )
+
+/** Something of everything: issued, replaced, refused, revoked, rotated, ended all at once. */
+const live = Effect.fnUntraced(function* ({ socket }: RunningDaemon) {
+  yield* rpc(socket, "add", { name: "db", value: "x", rotate_via: "echo y" })
+  yield* rpc(socket, "add", { name: "a ‘name’ with ☃", value: "x" })
+  for (const client of ["a", "b", "b"]) yield* rpc(socket, "lease", { secret_name: "db", client_id: client })
+  const { result } = yield* rpc(socket, "lease", { secret_name: "a ‘name’ with ☃", client_id: "c" })
+  yield* rpc(socket, "lease", { secret_name: "none", client_id: "c" })
+  yield* rpc(socket, "revoke", { lease_id: result.lease_id })
+  yield* rpc(socket, "rotate", { secret_name: "db" })
+  yield* rpc(socket, "killswitch")
+})
+
+/** A daemon's life as a collector hears of it: the requests of each signal, read and found without a flaw. */
+const heard = Effect.fnUntraced(function* (env: Record<string, string>, isEnough: (paths: string) => boolean) {
+  const home = yield* temporaryDirectory
+  const to = yield* collector()
+  const from = Date.now()
+  const daemon = yield* startDaemon({ home, env: { ...quick, ...env, OTEL_EXPORTER_OTLP_ENDPOINT: to.url } })
+  yield* live(daemon)
+  yield* until(() => isEnough(to.requests.map(({ path }) => path).join(" ")))
+  const ended = yield* daemon.stop()
+  assert.notInclude(ended.stderr, "OTLP fails")
+  const of = (signal: Signal) =>
+    to.requests
+      .filter(({ path }) => path === `/v1/${signal}`)
+      .map(({ body: sent, headers }) => {
+        const isSmaller = headers["content-encoding"] === "gzip"
+        const body = isSmaller ? gunzipSync(sent) : sent
+        // Below that it is not worth it.
+        assert.strictEqual(isSmaller, env["OTEL_EXPORTER_OTLP_COMPRESSION"] === "gzip" && body.length >= 1024)
+        const isJson = headers["content-type"] === "application/json"
+        assert.isTrue(isJson || headers["content-type"] === "application/x-protobuf")
+        const data = isJson ? readJson(signal, body.toString("utf8")) : readProtobuf(signal, body)
+        assert.deepStrictEqual(flaws(signal, data, from, Date.now()), [])
+        return data
+      })
+  return { pid: daemon.pid, logs: of("logs"), traces: of("traces"), metrics: of("metrics") }
+})
+
+const recordsOf = (logs: ReadonlyArray<any>): ReadonlyArray<any> =>
+  logs.flatMap(({ resourceLogs }) => resourceLogs[0].scopeLogs[0].logRecords)
+const spansOf = (traces: ReadonlyArray<any>): ReadonlyArray<any> =>
+  traces.flatMap(({ resourceSpans }) => resourceSpans[0].scopeSpans[0].spans)
+const figuresOf = (data: any): ReadonlyArray<any> => data?.resourceMetrics[0].scopeMetrics[0].metrics ?? []
+
+const ofAll = (paths: string) =>
+  /v1\/logs/.test(paths) && /v1\/traces/.test(paths) && /v1\/metrics.*metrics/.test(paths)
+
+for (const [protocol, compression] of [
+  ["http/json", "none"],
+  ["http/protobuf", "gzip"]
+] as const) {
+  describe(`read by OpenTelemetry's own definitions, ${protocol} and compression ${compression}`, () => {
+    it.live("events, acquires and figures are all there, and nothing that is not defined", () =>
+      Effect.gen(function* () {
+        const { logs, metrics, pid, traces } = yield* heard(
+          {
+            AGENT_SECRETS_EVENTS_MIN_LEVEL: "debug",
+            OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+            OTEL_EXPORTER_OTLP_COMPRESSION: compression
+          },
+          ofAll
+        )
+
+        for (const { resource } of [
+          logs[0].resourceLogs[0],
+          traces[0].resourceSpans[0],
+          metrics[0].resourceMetrics[0]
+        ]) {
+          const { "host.name": host, "service.instance.id": instance, ...others } = attributesOf(resource)
+          assert.match(instance, /^[0-9a-f-]{36}$/)
+          assert.isNotEmpty(host)
+          assert.deepInclude(others, {
+            "service.name": "agent-secrets",
+            "service.version": version,
+            "process.pid": String(pid)
+          })
+        }
+
+        const records = recordsOf(logs)
+        const told = ["acquired", "acquired", "replaced", "acquired", "acquired", "revoked"].map(
+          (what) => `lease.${what}`
+        )
+        const names = ["daemon.started", ...told, "secret.rotated", "killswitch.activated", "daemon.stopped"]
+        assert.deepStrictEqual(
+          records.map((record) => attributesOf(record)["event.name"]),
+          names
+        )
+        // Effect's protobuf does not have the field; the attribute is there for it.
+        if (protocol === "http/json") {
+          assert.deepStrictEqual(
+            records.map(({ eventName }) => eventName),
+            names
+          )
+        }
+        const times = records.map(({ timeUnixNano }) => BigInt(timeUnixNano))
+        assert.isTrue(times.every((time, n) => n === 0 || time >= (times[n - 1] ?? 0n)))
+
+        const spans = spansOf(traces)
+        assert.deepStrictEqual(
+          spans.map((span) => [span.name, attributesOf(span)["outcome"], span.status.code]),
+          [
+            ["acquire", "issued", 1],
+            ["acquire", "issued", 1],
+            ["acquire", "replaced", 1],
+            ["acquire", "issued", 1],
+            ["acquire", "refused", 2]
+          ]
+        )
+        assert.deepStrictEqual([records[1].traceId, records[1].spanId], [spans[0].traceId, spans[0].spanId])
+
+        for (const { gauge, name, sum, unit } of figuresOf(metrics.at(-1))) {
+          const kind = sum ? "counter" : gauge ? "gauge" : "histogram"
+          assert.isTrue(
+            instruments.some((one) => one.name === name && one.kind === kind && one.unit === unit),
+            `${kind} ${name} in ${unit}`
+          )
+        }
+        const [acquires] = figuresOf(metrics.at(-1)).filter(({ name }) => name === "agent_secrets.lease.acquires")
+        assert.deepStrictEqual([acquires.sum.aggregationTemporality, acquires.sum.dataPoints[0].asDouble], [2, 4])
+      })
+    )
+  })
+}
+
+describe("read by OpenTelemetry's own definitions, as differences", () => {
+  it.live("the figures of all requests add up to what happened, and each begins where the last one ended", () =>
+    Effect.gen(function* () {
+      const { metrics } = yield* heard(
+        { OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE: "delta", OTEL_LOGS_EXPORTER: "none" },
+        (paths) => /v1\/metrics.*metrics.*metrics/.test(paths)
+      )
+      const points = (name: string): ReadonlyArray<any> =>
+        metrics.flatMap((data) =>
+          figuresOf(data)
+            .filter((figure) => figure.name === name)
+            .flatMap(({ histogram, sum }) => {
+              assert.strictEqual((histogram ?? sum).aggregationTemporality, 1)
+              return (histogram ?? sum).dataPoints
+            })
+        )
+      const total = (name: string) =>
+        points(name).reduce((all, point) => all + Number(point.asDouble ?? point.count), 0)
+      assert.strictEqual(total("agent_secrets.lease.acquires"), 4)
+      assert.strictEqual(total("agent_secrets.lease.acquire.duration"), 4)
+      const spans = points("agent_secrets.lease.acquires").map((point) => [point.startTimeUnixNano, point.timeUnixNano])
+      assert.isTrue(
+        spans.every(([begins], n) => n === 0 || begins === spans[n - 1]?.[1]),
+        String(spans)
+      )
+    })
+  )
+})
