@@ -70,7 +70,7 @@ export const audit = define({
           : `${isCut ? "older entries were not looked through\n" : ""}${table(
               ["TIME", "", "ACTION", "SECRET", "CLIENT", "LEASE", "DETAILS"],
               entries.map(cellsOf),
-              { whole: ["TIME", "ACTION", "LEASE"] }
+              { whole: ["TIME", "ACTION"] }
             )}`,
       result: {
         entries,

@@ -49,7 +49,9 @@ export const revokeMatching = Effect.fn("revokeMatching")(function* (filter: Lea
 const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
   const leases = yield* LeaseRepo
   const first = yield* leases.transaction((held) => {
-    const meant = held.active().filter((lease) => matches(filter, lease))
+    const { secretName } = filter
+    const among = secretName === undefined ? held.active() : held.ofSecret(secretName)
+    const meant = among.filter((lease) => matches(filter, lease))
     return Effect.succeed({ meant, ended: revokeAll(held, meant.slice(0, inOneStep)) })
   })
   const revoked = [...first.ended]
