@@ -15,6 +15,7 @@ export const daemon = define({
   summary: "Have launchd or systemd keep the daemon alive; start it afresh",
   operands: "install | uninstall | status | start | stop | restart | logs",
   arity: [1, 1],
+  completes: ["install", "uninstall", "status", "start", "stop", "restart", "logs"],
   flags: daemonFlags,
   examples: [
     "secrets daemon install --dry-run",

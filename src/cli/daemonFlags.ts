@@ -13,8 +13,8 @@ export const daemonFlags = {
   },
   "dry-run": { type: "boolean", summary: "install, uninstall: tell what would be done, and do nothing" },
   force: { type: "boolean", summary: "install, uninstall: edited files too; they stay as .bak" },
-  follow: { type: "boolean", short: "f", summary: "logs: go on with what comes (-f)" },
-  lines: { type: "string", short: "n", value: "N", summary: "logs: how many of the last lines (-n, 100)" }
+  follow: { type: "boolean", short: "f", summary: "logs: go on with what comes" },
+  lines: { type: "string", short: "n", value: "N", summary: "logs: how many of the last lines (100)" }
 } as const satisfies Flags
 
 export type DaemonLine = LineOf<typeof daemonFlags>

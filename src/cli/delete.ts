@@ -18,6 +18,7 @@ export const deleteCommand = define({
   summary: "Remove a secret and end its leases",
   operands: "NAME",
   arity: [1, 1],
+  completes: "secret",
   flags: { force: { type: "boolean" } },
   examples: ["secrets delete github_token"],
   run: Effect.fnUntraced(function* (line) {

@@ -45,7 +45,10 @@ export const health = define({
     ])
     const counts = `${report.total_secrets} secrets, ${report.active_leases} active leases\n`
     return {
-      text: rows.length === 0 ? `${counts}healthy\n` : `${counts}\n${table(["", "SECRET", "WHAT", "LEASE"], rows)}`,
+      text:
+        rows.length === 0
+          ? `${counts}healthy\n`
+          : `${counts}\n${table(["", "SECRET", "WHAT", "LEASE"], rows, { whole: ["WHAT", "LEASE"] })}`,
       result: { ...report, warnings_count: report.warnings.length }
     }
   })

@@ -9,6 +9,7 @@
 import { exchange, requestLine } from "../rpc/exchange.ts"
 import type { Flags } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
+import { completions } from "./completions.ts"
 import { daemonAddress } from "./daemonAddress.ts"
 import { lease } from "./lease.ts"
 import { isLike, maybe } from "./likeness.ts"
@@ -31,6 +32,8 @@ export const quick = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boole
       return run(status, rest, otherwise)
     case "revoke":
       return run(revoke, rest, otherwise)
+    case "completions":
+      return run(completions, rest, otherwise)
     default:
       return otherwise(false)
   }
