@@ -14,6 +14,8 @@ import { misuse } from "./Output.ts"
 
 export interface Flag {
   readonly type: "string" | "boolean"
+  /** One letter that stands for it, after a single dash. */
+  readonly short?: string
   /** For the help; a flag without it is taken but not shown. */
   readonly summary?: string
   /** What stands for its value in the help. */
@@ -22,8 +24,8 @@ export interface Flag {
   readonly completes?: Completion
 }
 
-/** What a word of the line names: a secret, a file, or one of these. */
-export type Completion = "secret" | "file" | ReadonlyArray<string>
+/** What a word of the line names: something the daemon knows, a file, or one of these. */
+export type Completion = "secret" | "client" | "lease" | "file" | ReadonlyArray<string>
 
 export type Flags = Readonly<Record<string, Flag>>
 
@@ -77,7 +79,7 @@ export const everywhere = {
   socket: { type: "string", value: "PATH", summary: "the daemon's socket", completes: "file" },
   config: { type: "string", value: "PATH", summary: "another config.json", completes: "file" },
   timeout: { type: "string", value: "SECONDS", summary: "how long to wait for the daemon (5)" },
-  help: { type: "boolean", summary: "show this help" },
+  help: { type: "boolean", short: "h", summary: "show this help" },
   "no-update-check": { type: "boolean" },
   human: { type: "boolean" },
   output: { type: "string" }
@@ -100,7 +102,7 @@ export type Reading<F extends Flags> =
 export const read = <F extends Flags>(form: Form<F>, args: ReadonlyArray<string>): Reading<F> => {
   const { values, positionals, wrong } = readFlags(args, { ...everywhere, ...form.flags })
   if (wrong !== undefined) {
-    const problem = misuse(wrong, `See: secrets ${form.name} --help`)
+    const problem = misuse(wrong, `See: ${["secrets", form.name, "--help"].filter(Boolean).join(" ")}`)
     return { wants: "correction", json: args.includes("--json"), problem }
   }
   if (values["help"] === true) return { wants: "help", text: helpOf(form) }
@@ -133,7 +135,9 @@ const readFlags = (
   args: ReadonlyArray<string>,
   flags: Flags
 ): { values: Readonly<Record<string, unknown>>; positionals: ReadonlyArray<string>; wrong?: string } => {
-  const options = Object.fromEntries(Object.entries(flags).map(([name, { type }]) => [name, { type }]))
+  const options = Object.fromEntries(
+    Object.entries(flags).map(([name, { short, type }]) => [name, short === undefined ? { type } : { type, short }])
+  )
   try {
     return parseArgs({ args: joinValues(args, flags), options, allowPositionals: true })
   } catch (error) {
@@ -165,16 +169,22 @@ const takesNext = (word: string, flags: Flags): boolean =>
 export const usageOf = (form: Form<Flags>): string =>
   ["secrets", form.name, form.operands, "[flags]"].filter(Boolean).join(" ")
 
-/** The flags that are shown, those of every command last. */
-export const flagsOf = (form: Form<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> =>
-  [...Object.entries<Flag>(form.flags), ...Object.entries<Flag>(everywhere)].filter(
-    ([, flag]) => flag.summary !== undefined
-  )
+/** Those of the flags that are shown. */
+export const shownOf = (flags: Flags): ReadonlyArray<readonly [name: string, flag: Flag]> =>
+  Object.entries<Flag>(flags).filter(([, flag]) => flag.summary !== undefined)
+
+/** The flags of a command that are shown, those of every command last. */
+export const flagsOf = (form: Form<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> => [
+  ...shownOf(form.flags),
+  ...shownOf(everywhere)
+]
+
+/** A flag as the help shows it, the long names below one another. */
+const wordOf = (name: string, { short, value }: Flag): string =>
+  `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`
 
 export const helpOf = (form: Form<Flags>): string => {
-  const rows = flagsOf(form).map(
-    ([name, flag]) => [`--${name}${flag.value === undefined ? "" : ` ${flag.value}`}`, flag.summary ?? ""] as const
-  )
+  const rows = flagsOf(form).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [
     `${form.summary}.`,

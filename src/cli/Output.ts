@@ -40,7 +40,9 @@ export const misuse = (message: string, fix: string): Problem => ({
 export const printOutput = (name: string, json: boolean, { problem, result, text }: Output): number => {
   if (!json) print(text ?? "")
   if (problem !== undefined) return printProblem(name, json, problem, result)
-  return json ? print(envelope({ ok: true, success: true, command: `secrets ${name}`, result })) : exitCode.done
+  return json
+    ? print(envelope({ ok: true, success: true, command: `secrets ${name}`.trimEnd(), result }))
+    : exitCode.done
 }
 
 /** Prints what went wrong; gives the exit status. */
@@ -48,10 +50,10 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
   const { code, fix, message, why } = problem
   if (json) {
     const error = { message: why === undefined ? message : `${message}: ${why}`, code }
-    print(envelope({ ok: false, success: false, command: `secrets ${name}`, result, error, fix }))
+    print(envelope({ ok: false, success: false, command: `secrets ${name}`.trimEnd(), result, error, fix }))
   } else {
     const more = [why, fix].filter((line) => line !== undefined && line !== "").map((line) => `  ${line}\n`)
-    process.stderr.write(`secrets ${name}: ${message}\n${more.join("")}`)
+    process.stderr.write(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`)
   }
   return problem.exitCode
 }
@@ -61,7 +63,7 @@ const envelope = (content: object): string => `${JSON.stringify(content, undefin
 /** Writes to standard output. */
 export const print = (text: string): number => {
   // A pipe whose reader has gone is no reason to complain.
-  process.stdout.once("error", () => process.exit(exitCode.failed))
+  if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", () => process.exit(exitCode.failed))
   process.stdout.write(text)
   return exitCode.done
 }

@@ -13,13 +13,26 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   lease: async () => (await answering())((await import("./lease.ts")).lease),
   revoke: async () =>
     (await answering())((await import("./revoke.ts")).revoke, (await import("./revokeMany.ts")).revokeMany),
+  leases: () => import("./leases.ts").then((file) => file.leases),
   list: async () => (await answering())((await import("./list.ts")).list),
   rotate: () => import("./rotate.ts").then((file) => file.rotate),
   health: async () => (await answering())((await import("./health.ts")).health),
+  scan: () => import("./scan.ts").then((file) => file.scan),
+  cleanup: () => import("./cleanup.ts").then((file) => file.cleanup),
   daemon: () => import("./daemon.ts").then((file) => file.daemon),
   status: async () =>
-    (await answering())((await import("./status.ts")).status, undefined, (await import("./lastRun.ts")).lastRun),
-  audit: () => import("./audit.ts").then((file) => file.audit)
+    (await answering())(
+      (await import("./status.ts")).status,
+      (await import("./statusSession.ts")).statusSession,
+      (await import("./lastRun.ts")).lastRun
+    ),
+  audit: () => import("./audit.ts").then((file) => file.audit),
+  completions: async () =>
+    (await answering())(
+      (await import("./completions.ts")).completions,
+      (await import("./completionScript.ts")).completionScript
+    ),
+  version: () => import("./version.ts").then((file) => file.versionCommand)
 }
 
 /** Makes a command of what only asks. */

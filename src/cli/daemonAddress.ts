@@ -39,8 +39,10 @@ export const daemonAddress = (line: GlobalLine): Address | Problem => {
 }
 
 /** The text of config.json and the home directory; an empty object where there is no such file. */
-export const readSettings = (line: GlobalLine): { text: string; home: string; file: string } | Problem => {
-  const home = process.env["HOME"] || os.homedir()
+export const readSettings = (
+  line: GlobalLine,
+  home: string = process.env["HOME"] || os.homedir()
+): { text: string; home: string; file: string } | Problem => {
   const named = line.text("config")
   const file = named ?? path.join(home, ".agent-secrets", "config.json")
   try {

@@ -20,5 +20,9 @@ export const exitCode = {
   timeout: 6,
   /** The socket may not be used by this user. */
   permission: 7,
+  /** The service runs, but not as it would be installed now. */
+  stale: 8,
+  /** It is done, but for what could not be read. */
+  incomplete: 9,
   interrupted: 130
 } as const

@@ -32,7 +32,10 @@ export const health = defineQuestion({
     ])
     const counts = `${report.total_secrets} secrets, ${report.active_leases} active leases\n`
     return {
-      text: rows.length === 0 ? `${counts}healthy\n` : `${counts}\n${table(["", "SECRET", "WHAT", "LEASE"], rows)}`,
+      text:
+        rows.length === 0
+          ? `${counts}healthy\n`
+          : `${counts}\n${table(["", "SECRET", "WHAT", "LEASE"], rows, { whole: ["WHAT", "LEASE"] })}`,
       result: { ...report, warnings_count: report.warnings.length }
     }
   }

@@ -19,7 +19,8 @@ export const lease = defineQuestion({
     "client-id": {
       type: "string",
       value: "ID",
-      summary: "who asks; one client holds one lease of a secret (host name)"
+      summary: "who asks; one client holds one lease of a secret (host name)",
+      completes: "client"
     },
     raw: { type: "boolean" }
   },

@@ -26,7 +26,7 @@ export const list = defineQuestion({
       text:
         rows.length === 0
           ? "no secrets yet; add one with: secrets add NAME\n"
-          : table(["NAME", "LEASES", "ROTATES"], rows),
+          : table(["NAME", "LEASES", "ROTATES"], rows, { whole: ["NAME"] }),
       result: {
         secrets: secrets.map((secret) => ({
           name: secret.name,

@@ -2,6 +2,8 @@
  * What can be wrong between a command and the daemon, said to a person: what, why
  * or where, and what to do.
  */
+import * as fs from "node:fs"
+import * as path from "node:path"
 import { exitCode } from "./exitCode.ts"
 import type { Problem } from "./Output.ts"
 
@@ -12,7 +14,7 @@ export const unreachable = ({ code, socketPath }: { readonly code: string; reado
         message: "no permission to use the daemon's socket",
         why: socketPath,
         code: "daemon_unavailable",
-        fix: "Use the account the daemon runs for. If you were just added to its group, log in again.",
+        fix: whoMay(socketPath),
         exitCode: exitCode.permission
       }
     : {
@@ -22,6 +24,35 @@ export const unreachable = ({ code, socketPath }: { readonly code: string; reado
         fix: "Start it with: secrets serve",
         exitCode: exitCode.unavailable
       }
+
+/** Whom the socket is for, as far as this user may see it: often its directory lets nobody look further. */
+const whoMay = (socketPath: string): string => {
+  for (const [place, bits] of [
+    [socketPath, 0o060],
+    [path.dirname(socketPath), 0o010]
+  ] as const) {
+    try {
+      const { gid, mode } = fs.statSync(place)
+      if ((mode & bits) === bits) {
+        return `Join the group ${groupName(gid)} and log in again; a session keeps the groups it began with`
+      }
+      break
+    } catch {
+      continue
+    }
+  }
+  return "Use the account the daemon runs for, or have its socket_mode and socket_group let yours in"
+}
+
+/** The name of a group where /etc/group has it; macOS keeps some elsewhere. */
+const groupName = (gid: number): string => {
+  try {
+    const lines = fs.readFileSync("/etc/group", "utf8").split("\n")
+    return lines.find((line) => line.split(":")[2] === `${gid}`)?.split(":")[0] ?? `${gid}`
+  } catch {
+    return `${gid}`
+  }
+}
 
 /** The daemon took the connection and gave no answer in time. */
 export const noAnswer = ({ seconds }: { readonly seconds: number }): Problem => ({

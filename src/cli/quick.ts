@@ -9,6 +9,7 @@
 import { exchange, requestLine } from "../rpc/exchange.ts"
 import type { Flags } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
+import { completions } from "./completions.ts"
 import { daemonAddress } from "./daemonAddress.ts"
 import { deleteCommand } from "./delete.ts"
 import { health } from "./health.ts"
@@ -41,6 +42,8 @@ export const quick = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boole
     case "delete":
     case "rm":
       return run(deleteCommand, rest, otherwise)
+    case "completions":
+      return run(completions, rest, otherwise)
     default:
       return otherwise(false)
   }

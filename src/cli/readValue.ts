@@ -1,8 +1,9 @@
 /**
- * A value from standard input: all of it from a pipe or a file, one unseen line
- * from a terminal. The prompt goes to standard error.
+ * A value from standard input or a file: all of it from a pipe or a file, one unseen
+ * line from a terminal. The prompt goes to standard error.
  */
 import * as Effect from "effect/Effect"
+import { readFile } from "node:fs/promises"
 import * as readline from "node:readline"
 import { Writable } from "node:stream"
 import { buffer } from "node:stream/consumers"
@@ -25,16 +26,29 @@ const readAll = ({ input }: Console): Effect.Effect<string, Failure> =>
   Effect.tryPromise({
     try: () => buffer(input),
     catch: () => unusable("standard input cannot be read", "Give the value on standard input: secrets add NAME < FILE")
-  }).pipe(
-    Effect.flatMap((bytes) =>
-      Effect.try({
-        try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
-        catch: () =>
-          unusable("the value is not UTF-8 text", "Encode binary values first: base64 < FILE | secrets add NAME")
-      })
-    ),
-    Effect.map((text) => (text.endsWith("\n") ? text.slice(0, -1) : text))
-  )
+  }).pipe(Effect.flatMap(decode), Effect.map(withoutLineFeed))
+
+const decode = (bytes: Uint8Array): Effect.Effect<string, Failure> =>
+  Effect.try({
+    try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
+    catch: () => unusable("the value is not UTF-8 text", "Encode binary values first: base64 < FILE | secrets add NAME")
+  })
+
+const withoutLineFeed = (text: string): string => (text.endsWith("\n") ? text.slice(0, -1) : text)
+
+/** The value that a file is, read as a pipe is. */
+export const readFileValue = (file: string): Effect.Effect<string, Failure> =>
+  Effect.map(readText(file), withoutLineFeed)
+
+/** Everything in a file, as it is. `-` is a file of that name: standard input is read where none is named. */
+export const readText = (file: string): Effect.Effect<string, Failure> =>
+  Effect.tryPromise({
+    try: () => readFile(file),
+    catch: (error) => {
+      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
+      return unusable(`cannot read ${file} (${code})`, "Nothing was changed. Name a file that you may read")
+    }
+  }).pipe(Effect.flatMap(decode))
 
 /** Reads one line without showing it; Ctrl-C and the end of input give up. */
 const ask = (name: string, { input: terminal, prompt }: Console): Effect.Effect<string, Failure> =>

@@ -31,6 +31,7 @@ export const rotate = define({
   summary: "Run the command that rotates a secret",
   operands: "[NAME]",
   arity: [0, 1],
+  completes: "secret",
   flags: { all: { type: "boolean", summary: "every secret that has such a command" } },
   examples: ["secrets rotate github_token", "secrets rotate --all"],
   run: Effect.fnUntraced(function* (line) {

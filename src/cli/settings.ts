@@ -14,9 +14,9 @@ import type { GlobalLine } from "./daemonAddress.ts"
 import { badConfig, daemonAddress, readSettings } from "./daemonAddress.ts"
 import { Failure } from "./Failure.ts"
 
-/** All the settings, for what works with the files. */
-export const loadConfig = Effect.fnUntraced(function* (line: GlobalLine) {
-  const settings = readSettings(line)
+/** All the settings, for what works with the files; of another user, with the home directory of that one. */
+export const loadConfig = Effect.fnUntraced(function* (line: GlobalLine, homeOf?: string) {
+  const settings = readSettings(line, homeOf)
   if ("exitCode" in settings) return yield* new Failure(settings)
   const { file, home, text } = settings
   const config = decode(text, home, process.env)

@@ -1,11 +1,13 @@
 /**
  * secrets status: exit status 0 means that the daemon is serving, now. One that is
- * up and has to refuse, because it cannot write its audit log, is not.
+ * up and has to refuse, because it cannot write its audit log, is not. Where it goes
+ * on for a while, `statusSession` sees to it.
  */
 import { exitCode } from "./exitCode.ts"
 import type { Like } from "./likeness.ts"
 import { isLike, maybe } from "./likeness.ts"
 import type { Problem } from "./Output.ts"
+import { misuse } from "./Output.ts"
 import { defineQuestion } from "./Question.ts"
 
 const statusExample = {
@@ -40,16 +42,33 @@ type Condition = Like<typeof conditionExample>
 export const status = defineQuestion({
   name: "status",
   summary: "Tell whether the daemon is serving",
-  arity: [0, 0],
-  flags: { metrics: { type: "boolean", summary: "print the daemon's figures, as Prometheus reads them" } },
-  examples: ["secrets status", "secrets status --json --timeout 2", "secrets status --metrics"],
-  ask: (line) =>
-    line.given("metrics")
-      ? [{ method: "daemon.metrics", params: {} }]
-      : [
-          { method: "secrets.status", params: {} },
-          { method: "daemon.status", params: {}, optional: true }
-        ],
+  operands: "[SECONDS]",
+  arity: [0, 1],
+  flags: {
+    metrics: { type: "boolean", summary: "print the daemon's figures, as Prometheus reads them" },
+    wait: { type: "string", value: "DURATION", summary: "wait so long for it to serve, such as 30s" },
+    watch: { type: "boolean", summary: "show it on the whole terminal, anew each second or SECONDS; q ends it" }
+  },
+  examples: [
+    "secrets status",
+    "secrets status --json --timeout 2",
+    "secrets status --wait 30s && start-worker",
+    "secrets status --watch",
+    "secrets status --metrics"
+  ],
+  ask: (line) => {
+    const [watch, wait, metrics] = [line.given("watch"), line.text("wait"), line.given("metrics")]
+    if ([watch, wait !== undefined, metrics].filter((given) => given).length > 1) {
+      return misuse("--watch, --wait and --metrics do not go together", "secrets status --help")
+    }
+    if (line.operands.length > 0 && !watch) return misuse("SECONDS go with --watch", "secrets status --help")
+    if (watch || wait !== undefined) return undefined
+    if (metrics) return [{ method: "daemon.metrics", params: {} }]
+    return [
+      { method: "secrets.status", params: {} },
+      { method: "daemon.status", params: {}, optional: true }
+    ]
+  },
   tell: ([found, more], { line, socketPath }) => {
     if (line.given("metrics")) return isLike(found, { text: "" }) ? { text: found.text, result: found } : undefined
     if (!isLike(found, statusExample)) return undefined

@@ -1,22 +1,59 @@
 /**
  * Rows in columns, for people. Names and ids are anything, so what a terminal
  * would obey is shown as an escape instead.
+ *
+ * On a terminal that is too narrow the widest columns give way, but not those of ids,
+ * which are there to be copied. Where there is no terminal nothing is left out.
  */
 import { quote } from "../domain/goText.ts"
 
-export const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+export interface Fit {
+  /** Columns of the terminal; undefined where there is none. */
+  readonly width?: number | undefined
+  /** The columns that are shown whole, by their heads. */
+  readonly whole?: ReadonlyArray<string>
+}
+
+/** A column is not made narrower than this. */
+const narrowest = 8
+const gap = 2
+
+export const table = (
+  head: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  { whole = [], width = process.stdout.columns }: Fit = {}
+): string => {
   const shown = [head, ...rows.map((row) => row.map(printable))]
-  const widths = head.map((_, column) => Math.max(...shown.map((row) => (row[column] ?? "").length)))
+  const wanted = head.map((_, column) => shown.reduce((most, row) => Math.max(most, (row[column] ?? "").length), 0))
+  const widths = fitting(wanted, width ?? Number.POSITIVE_INFINITY, (column) => whole.includes(head[column] ?? ""))
   return shown
     .map(
       (row) =>
         `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join("  ")
+          .map((cell, column) => cut(cell, widths[column] ?? 0).padEnd(widths[column] ?? 0))
+          .join(" ".repeat(gap))
           .trimEnd()}\n`
     )
     .join("")
 }
+
+const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column: number) => boolean) => {
+  const widths = [...wanted]
+  let excess = widths.reduce((sum, column) => sum + column, gap * (widths.length - 1)) - width
+  for (; excess > 0; excess -= 1) {
+    let widest = -1
+    for (const [column, one] of widths.entries()) {
+      if (one > narrowest && !isWhole(column) && one > (widths[widest] ?? 0)) widest = column
+    }
+    if (widest < 0) break
+    widths[widest] = (widths[widest] ?? 0) - 1
+  }
+  return widths
+}
+
+/** A text in so many columns at the most. */
+export const cut = (text: string, width: number): string =>
+  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`
 
 /** A text on one line, without control characters. */
 export const printable = (text: string): string =>

@@ -18,6 +18,7 @@ export const update = define({
   summary: "Give a secret a new value",
   operands: "NAME",
   arity: [1, 1],
+  completes: "secret",
   flags: {
     ...secretFlags,
     "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates it from now on; '' for none" }

@@ -42,7 +42,8 @@ const describe = ({ endIsKnown, entries, files, findings, first, hash, last, unc
 const findingsTable = (findings: AuditReport["findings"]): string =>
   table(
     ["", "WHERE", "WHAT"],
-    findings.map(({ file, kind, line, message }) => [kind.toUpperCase(), `${file}:${line}`, message])
+    findings.map(({ file, kind, line, message }) => [kind.toUpperCase(), `${file}:${line}`, message]),
+    { whole: ["WHERE", "WHAT"] }
   )
 
 const damaged = ({ findings }: AuditReport): Problem => ({

@@ -74,6 +74,8 @@ export class AuditLog extends Context.Service<
     readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
     /** The last `count` entries, or those in about `length` characters, oldest first. Lines that are not entries are passed over. */
     readonly tail: (count: number, length?: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
+    /** Gives the lines from the last one backwards, entries or not, for as long as `take` says true. */
+    readonly backwards: (take: (line: string) => boolean) => Effect.Effect<void, AuditLogError>
     /** The entries behind a position, whoever wrote them, oldest first; none if this log does not have that position. */
     readonly since: (
       position: Pick<AuditPosition, "seq" | "line">
@@ -209,6 +211,7 @@ export class AuditLog extends Context.Service<
         return AuditLog.of({
           append,
           tail,
+          backwards: (take) => Effect.mapError(log.backwards(take), readFailed),
           since,
           position: Effect.sync(positionNow),
           isOurs: start.isOurs,
@@ -244,6 +247,7 @@ export class AuditLog extends Context.Service<
           return position
         }),
       tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),
+      backwards: (take) => Effect.sync(() => void lines.toReversed().every((line) => take(line.trimEnd()))),
       since: ({ line, seq }) =>
         Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
       position,

@@ -25,8 +25,7 @@ import type { Config } from "../domain/Config.ts"
 import { runsFileName, uncleanStarts } from "../domain/runHistory.ts"
 import type { Supervision } from "../domain/supervision.ts"
 import { startMetrics } from "../otel/metrics.ts"
-import { OtelSink } from "../otel/OtelSink.ts"
-import { withOtlp } from "../otel/withOtlp.ts"
+import { sinkLayer } from "../otel/sinkLayer.ts"
 import { answersItself } from "../rpc/answersItself.ts"
 import { type HandedListener, takeHandedListener } from "../rpc/handedListener.ts"
 import { serve } from "../rpc/serve.ts"
@@ -142,7 +141,7 @@ const layers = (config: Config, { environment }: DaemonOptions, { anew, handed, 
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(tellCrashLoop))),
-    Layer.provideMerge(withOtlp(environment, OtelSink.layer(environment, config.sampling))),
+    Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
     Layer.provideMerge(Instance.layer(instancePaths(config), { anew, handed: handed !== undefined }))
   )

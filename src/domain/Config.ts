@@ -12,6 +12,8 @@ import * as path from "node:path"
 import type { GoDuration } from "./GoDuration.ts"
 import { minute, parse, second } from "./GoDuration.ts"
 import { standardCapacity } from "./Lease.ts"
+import type { OtlpConfig } from "./OtlpConfig.ts"
+import { otlpIn } from "./OtlpConfig.ts"
 import type { SamplingPolicy } from "./Sampling.ts"
 import { levels, standardSampling } from "./Sampling.ts"
 import { pathIn } from "./paths.ts"
@@ -35,6 +37,8 @@ export interface Config {
   readonly rotationTimeout: GoDuration
   /** Which events are sent. */
   readonly sampling: SamplingPolicy
+  /** A collector of OpenTelemetry; undefined if none is named here. */
+  readonly otlp: OtlpConfig | undefined
   /** The dead man's switch; undefined if there is none, or it is not enabled. */
   readonly heartbeat: HeartbeatSettings | undefined
 }
@@ -108,6 +112,7 @@ export const decode = (
       socketAccess: yield* socketAccessIn(settings),
       rotationTimeout: yield* durationAt(settings, "rotation_timeout", base.rotationTimeout),
       sampling: yield* samplingIn(settings, environment),
+      otlp: yield* Result.mapError(otlpIn(settings.get("otlp")), (reason) => new ConfigError({ reason })),
       heartbeat: yield* heartbeatIn(settings)
     }
     if (config.ttl.maximum < config.ttl.default) {
@@ -132,6 +137,7 @@ const inDirectory = (directory: string): Config => ({
   socketAccess: { mode: 0o600 },
   rotationTimeout: 30n * second,
   sampling: standardSampling,
+  otlp: undefined,
   heartbeat: undefined
 })
 

@@ -155,7 +155,7 @@ const make = <Fields extends Schema.Struct.Fields>(
   level: error === undefined ? definition.level : "error",
   success: error === undefined,
   ...(error === undefined ? {} : { error }),
-  metadata: { ...metadata }
+  metadata
 })
 
 export const daemonStarted = (metadata: Metadata<typeof events.daemonStarted>) => make(events.daemonStarted, metadata)

@@ -2,17 +2,15 @@
  * Where events go. `emit` cannot fail and cannot wait: it puts the event into a
  * bounded queue, and whatever happens to it there is nobody's concern but the sink's.
  *
- * `layer` picks by what is on the system: `joelclaw` where it is found, now or later.
+ * `sinkLayer` picks by what is on the system and configured.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SinkState } from "./delivery.ts"
-import { findJoelclaw } from "./findJoelclaw.ts"
 import type { JoelclawOptions } from "./joelclaw.ts"
 import { startJoelclaw } from "./joelclaw.ts"
 import type { OtelEvent } from "./OtelEvent.ts"
-import type { SamplingPolicy } from "../domain/Sampling.ts"
 
 export class OtelSink extends Context.Service<
   OtelSink,
@@ -50,18 +48,4 @@ export class OtelSink extends Context.Service<
       dropped: Effect.succeed(0),
       state: Effect.succeed([])
     })
-
-  /** What this system has. `environment` tells where to look. */
-  static readonly layer = (environment: Readonly<Record<string, string | undefined>>, sampling: SamplingPolicy) =>
-    Layer.unwrap(
-      Effect.gen(function* () {
-        const command = yield* findJoelclaw(environment)
-        yield* Effect.logInfo(
-          command === undefined
-            ? "events: joelclaw is not on this system, none are sent; it is looked for again"
-            : `events: sent through ${command}`
-        )
-        return OtelSink.layerJoelclaw({ command, environment, sampling })
-      })
-    )
 }

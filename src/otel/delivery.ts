@@ -18,11 +18,18 @@ import { fromMillis } from "../domain/Timestamp.ts"
 import { EventQueue } from "./EventQueue.ts"
 import type { OtelEvent } from "./OtelEvent.ts"
 import { events, sinkDropped } from "./OtelEvent.ts"
-import type { SamplingPolicy } from "../domain/Sampling.ts"
-import { sampler } from "./sampling.ts"
 
 /** An event as it goes out: stamped once, so that sending it twice is harmless. */
 export type Envelope = OtelEvent & { readonly id: string; readonly timestamp: number; readonly source: string }
+
+/** An event in the queue: all that has to be known of when it was emitted. The rest is for those that are sent. */
+interface Waiting {
+  readonly level: OtelEvent["level"]
+  readonly event: OtelEvent
+  readonly timestamp: number
+  /** If it was tried before. */
+  readonly envelope: Envelope | undefined
+}
 
 export class EmitFailed extends Data.TaggedError("EmitFailed")<{ readonly reason: string }> {}
 
@@ -40,7 +47,6 @@ export interface SinkState {
 
 export interface DeliveryOptions {
   readonly kind: SinkState["kind"]
-  readonly sampling: SamplingPolicy
   /** Sends one event; fails with the reason. */
   readonly deliver: (event: Envelope) => Effect.Effect<void, EmitFailed>
   /** Where to; undefined while there is nothing. Then only the daemon's own events are kept for it. */
@@ -53,6 +59,12 @@ export interface DeliveryOptions {
 
 /** Events that may wait. */
 const queueLength = 256
+/**
+ * Events that are sent one right after the other, and then how long there is between two: a process for each costs half
+ * a second of CPU, which a flood of leases must not turn into a processor that does nothing else.
+ */
+const atOnce = 30
+const spacing = 2000
 /** A receiver that starts with the machine has its time to come up. */
 const startedFor = Duration.toMillis(Duration.minutes(1))
 /** Failures in a row until the pauses grow. */
@@ -70,8 +82,7 @@ const pauseAfter = (failures: number): Duration.Duration =>
 /** Starts the worker; gives the members of the sink. */
 export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptions) {
   const { deliver, kind, target } = options
-  const queue = new EventQueue<Envelope>(queueLength)
-  const sample = sampler(options.sampling)
+  const queue = new EventQueue<Waiting>(queueLength)
   const ending = yield* Deferred.make<void>()
   let [sent, failed, told, failuresInARow] = [0, 0, 0, 0]
   let lastFailure: SinkState["lastFailure"]
@@ -86,7 +97,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     if (lost() === told || queue.size >= queueLength) return
     const more = lost() - told
     told = lost()
-    queue.offer(stamp(sinkDropped(more), yield* Clock.currentTimeMillis))
+    queue.offer(waiting(sinkDropped(more), yield* Clock.currentTimeMillis))
   })
 
   const didNot = Effect.fnUntraced(function* (event: Envelope, reason: string) {
@@ -96,15 +107,30 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     if (failuresInARow === patience) {
       yield* Effect.logWarning(`events: ${kind} fails (${reason}); there are pauses until it works`)
     }
-    if (event.action === events.daemonStarted.action && now - event.timestamp < startedFor) queue.offerFirst(event)
-    else if (event.action !== events.sinkDropped.action) failed += 1
-    // Told again with the next one that arrives.
-    else told -= Number(event.metadata["count"])
+    if (event.action === events.daemonStarted.action && now - event.timestamp < startedFor) {
+      queue.offerFirst({ ...waiting(event, event.timestamp), envelope: event })
+    } else if (event.action === events.sinkDropped.action) {
+      // Told again with the next one that arrives.
+      told -= Number(event.metadata["count"])
+    } else failed += 1
     const pause = Effect.sleep(pauseAfter(failuresInARow))
     yield* Effect.raceFirst(pause, Deferred.await(ending))
   })
 
-  const one = Effect.andThen(options.ready, queue.take).pipe(
+  let [allowance, since] = [atOnce, yield* Clock.currentTimeMillis]
+  const inTurn = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    allowance = Math.min(atOnce, allowance + Math.max(0, now - since) / spacing)
+    since = now
+    if (allowance >= 1) return
+    yield* Effect.raceFirst(Effect.sleep((1 - allowance) * spacing), Deferred.await(ending))
+  })
+
+  const one = Effect.andThen(options.ready, Effect.andThen(inTurn, queue.take)).pipe(
+    Effect.map((next) => {
+      allowance -= 1
+      return next.envelope ?? stamp(next)
+    }),
     Effect.flatMap((event) => {
       isSending = true
       return Effect.matchEffect(deliver(event), {
@@ -120,8 +146,8 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       // A receiver that does not work gets one more try, with what matters most.
-      queue.keepOnly(({ action, level }) =>
-        failuresInARow >= patience ? action === events.daemonStopped.action : level !== "debug"
+      queue.keepOnly(({ event, level }) =>
+        failuresInARow >= patience ? event.action === events.daemonStopped.action : level !== "debug"
       )
       // The last event, as a rule: that the daemon stops. It is no longer in the queue when it is on its way.
       const isDone = queue.size === 0 && !isSending
@@ -133,13 +159,13 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   )
 
   const emit = (event: OtelEvent): Effect.Effect<void> =>
-    Effect.map(Clock.currentTimeMillis, (now) => {
-      if (target() === undefined && event.component !== "daemon") return
-      const sampled = sample(event, now)
-      if (sampled === undefined) return
+    Effect.withFiber((fiber) => {
+      if (target() === undefined && event.component !== "daemon") return Effect.void
+      const next = waiting(event, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
       // There may be no time for those that wait already.
-      if (event.action === events.daemonStopped.action) queue.offerFirst(stamp(sampled, now))
-      else queue.offer(stamp(sampled, now))
+      if (event.action === events.daemonStopped.action) queue.offerFirst(next)
+      else queue.offer(next)
+      return Effect.void
     })
 
   const state = Effect.sync((): SinkState => ({
@@ -153,10 +179,17 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   return { emit, state }
 })
 
-const stamp = (event: OtelEvent, now: number): Envelope => ({
+const waiting = (event: OtelEvent, timestamp: number): Waiting => ({
+  level: event.level,
+  event,
+  timestamp,
+  envelope: undefined
+})
+
+const stamp = ({ event, timestamp }: Waiting): Envelope => ({
   ...event,
   id: randomUUID(),
-  timestamp: now,
+  timestamp,
   source: "agent-secrets"
 })
 

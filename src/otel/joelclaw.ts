@@ -22,14 +22,11 @@ import * as path from "node:path"
 import type { Envelope } from "./delivery.ts"
 import { EmitFailed, startDelivery } from "./delivery.ts"
 import { findJoelclaw } from "./findJoelclaw.ts"
-import type { SamplingPolicy } from "../domain/Sampling.ts"
-import { standardSampling } from "../domain/Sampling.ts"
 
 export interface JoelclawOptions {
   /** The absolute path of the command; undefined if it is not there yet. */
   readonly command: string | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
-  readonly sampling?: SamplingPolicy
   /** Ends one emission; it starts in half a second and gives its own request 1.5 s. */
   readonly deadline?: Duration.Input
   /** What the events that are left get at the end. */
@@ -88,10 +85,8 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
   else yield* Deferred.succeed(found, undefined)
 
   const { farewell } = options
-  const sampling = options.sampling ?? standardSampling
   return yield* startDelivery({
     kind: "joelclaw",
-    sampling,
     deliver,
     target: () => command,
     ready: Deferred.await(found),

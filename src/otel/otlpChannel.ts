@@ -3,10 +3,11 @@
  * at a time, of what has gathered since the last.
  *
  * Whatever the collector does (is away, hangs, answers nonsense without end), a
- * request ends in time, no more than `capacity` waits, and the end of the channel
- * takes a second at the most. Effect's exporter tries again three times and then
+ * request ends in time, what waits is bounded, and the end of the channel takes a
+ * second at the most. Effect's exporter tries again three times and then
  * leaves the collector alone for a minute; what comes meanwhile is lost and counted.
  */
+import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -18,8 +19,11 @@ import * as Scope from "effect/Scope"
 import * as HttpClient from "effect/http/HttpClient"
 import * as OtlpExporter from "effect/observability/OtlpExporter"
 import * as OtlpSerialization from "effect/observability/OtlpSerialization"
+import { fromMillis } from "../domain/Timestamp.ts"
+import { Load } from "./otlpLoad.ts"
 import { guarded } from "./otlpGuard.ts"
-import type { Signal, SignalSettings } from "./otlpSettings.ts"
+import type { Signal } from "../domain/OtlpConfig.ts"
+import type { SignalSettings } from "./otlpSettings.ts"
 
 /** What Effect's exporters need. */
 export type Needs = OtlpExporter.Flusher | OtlpSerialization.OtlpSerialization | HttpClient.HttpClient | Scope.Scope
@@ -28,15 +32,17 @@ export interface ChannelOptions<A> {
   readonly signal: Signal
   readonly settings: SignalSettings
   readonly serialization: OtlpSerialization.OtlpSerialization["Service"]
-  /** How much may gather between two requests. */
-  readonly capacity: number
+  /** How much is let in within a second; nothing of the figures, which are asked for and not given. */
+  readonly perSecond: number
   /** Makes Effect's exporter. It is given `never` for its own interval: the channel says when. */
   readonly make: Effect.Effect<A, never, Needs>
+  /** Puts in how many were lost since that was last told. */
+  readonly tellLost?: (exporter: A, lost: number) => void
 }
 
 export interface Channel<A> {
   readonly exporter: A
-  readonly load: Pick<Load, "admit" | "waiting" | "sent" | "lost">
+  readonly load: Pick<Load, "admit" | "waiting" | "sent" | "lost" | "lastFailure">
 }
 
 /** The exporter's own clock is not used; the longest that a timer of Node takes. */
@@ -47,11 +53,12 @@ const farewell = Duration.millis(900)
 const shortFarewell = Duration.millis(200)
 /** A collector that asks for more patience than this is not waited for. */
 const longestRequest = Duration.seconds(60)
+const endless = "it does not come to an end"
 
 /** Starts it; it ends with the scope. */
 export const open = Effect.fnUntraced(function* <A>(options: ChannelOptions<A>) {
   const { settings, signal } = options
-  const load = new Load(options.capacity)
+  const load = new Load(options.perSecond)
   const state = { ending: false, closed: false }
   let run: Effect.Effect<void> = Effect.void
 
@@ -77,12 +84,18 @@ export const open = Effect.fnUntraced(function* <A>(options: ChannelOptions<A>) 
   )
 
   const send = Effect.gen(function* () {
-    load.begin()
+    const untold = options.tellLost === undefined ? 0 : load.lost - load.told
+    if (untold > 0) options.tellLost?.(exporter, untold)
+    load.begin(untold)
     const quiet = Effect.provideService(run, Logger.CurrentLoggers, new Set())
     const change = load.settle(Option.isSome(yield* Effect.timeoutOption(quiet, longestRequest)))
+    if (load.failing) {
+      const at = fromMillis(yield* Clock.currentTimeMillis).text
+      load.lastFailure = { at, reason: load.failure ?? endless }
+    }
     if (change === "works") yield* Effect.logInfo(`events: OTLP works again for ${signal}`)
     if (change !== "fails") return
-    const why = load.failure ?? "it does not come to an end"
+    const why = load.failure ?? endless
     yield* Effect.logWarning(`events: OTLP fails for ${signal} (${why}); they are lost until it works`)
   })
 
@@ -106,68 +119,6 @@ export const open = Effect.fnUntraced(function* <A>(options: ChannelOptions<A>) 
   const channel: Channel<A> = { exporter, load }
   return channel
 })
-
-/** What waits, and what became of the rest. It knows what Effect's exporter does with what it holds, and does not tell. */
-class Load {
-  /** What was wrong with the last answer of the collector. */
-  failure: string | undefined
-  /** What the request under way, or the last one, took with it. */
-  taken = 0
-  /** What was let in since. */
-  waiting = 0
-  sent = 0
-  /** What was let in and never arrived, or mattered and was not let in. */
-  lost = 0
-  private answered = false
-  private offered = 0
-  private failing = false
-  private readonly capacity: number
-
-  constructor(capacity: number) {
-    this.capacity = capacity
-  }
-
-  /** Lets one more in; false if there is no room before the next request. Half of the room is for what matters. */
-  admit(matters: boolean): boolean {
-    const fits = this.waiting < (matters ? this.capacity : this.capacity / 2)
-    if (fits) this.waiting += 1
-    else if (matters) this.lost += 1
-    return fits
-  }
-
-  begin(): void {
-    this.offered = this.waiting
-    this.waiting = 0
-    this.taken = 0
-    this.answered = false
-  }
-
-  /** Hears of an answer: undefined if it was a good one, else what was wrong. */
-  hear(failure: string | undefined): void {
-    this.failure = failure
-    this.answered = true
-  }
-
-  /** Counts what became of the request; tells whether that is a change. `finished` is false if it was broken off. */
-  settle(finished: boolean): "works" | "fails" | undefined {
-    if (this.taken === 0) {
-      // Not even tried: the exporter leaves the collector alone, and throws away what it is given.
-      this.lost += this.offered
-      return undefined
-    }
-    const arrived = finished && this.answered && this.failure === undefined
-    if (arrived) this.sent += this.taken
-    else this.lost += this.taken
-    if (!arrived && finished) {
-      // The exporter has thrown away what came while it tried.
-      this.lost += this.waiting
-      this.waiting = 0
-    }
-    if (this.failing === !arrived) return undefined
-    this.failing = !arrived
-    return arrived ? "works" : "fails"
-  }
-}
 
 /** The serialization, with the number of records it was given each time. */
 const counting = (

@@ -30,29 +30,57 @@ const known: ReadonlyMap<string, string> = new Map([
   ["leaseId", "lease.id"]
 ])
 
-export const attributeName = (member: string): string =>
-  known.get(member) ?? `agent_secrets.${member.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`
+/** Of the members there are; each is looked at once. */
+const names = new Map(known)
 
-export const otlpRecord = (
-  event: OtelEvent,
-  nanos: bigint,
-  span: { readonly traceId: string; readonly spanId: string; readonly sampled: boolean } | undefined
-): OtlpRecord => ({
-  timeUnixNano: String(nanos),
-  observedTimeUnixNano: String(nanos),
-  severityNumber: severities[event.level],
-  severityText: event.level.toUpperCase(),
-  eventName: event.action,
-  body: { stringValue: event.error ?? event.action },
-  attributes: entriesToAttributes([
+export const attributeName = (member: string): string => {
+  let name = names.get(member)
+  if (name === undefined) {
+    name = `agent_secrets.${member.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`
+    names.set(member, name)
+  }
+  return name
+}
+
+/** An event that waits for the next request: what has to be known of when it was emitted, and nothing made of it yet. */
+export interface Emitted {
+  readonly event: OtelEvent
+  readonly nanos: bigint
+  /** The span in which it was emitted, if that is sent. */
+  readonly span: { readonly traceId: string; readonly spanId: string } | undefined
+}
+
+/** Characters of its texts, about; the rest has a length by itself. */
+export const lengthOf = ({ error, metadata }: OtelEvent): number => {
+  let length = error?.length ?? 0
+  for (const name in metadata) {
+    const value = metadata[name]
+    if (typeof value === "string") length += value.length
+    else if (Array.isArray(value)) for (const one of value) length += String(one).length
+  }
+  return length
+}
+
+export const otlpRecord = ({ event, nanos, span }: Emitted): OtlpRecord => {
+  const time = String(nanos)
+  const attributes: Array<[string, unknown]> = [
     ["event.name", event.action],
     ["agent_secrets.component", event.component],
-    ["agent_secrets.success", event.success],
-    ...(event.error === undefined ? [] : [["error.message", event.error] satisfies [string, unknown]]),
-    ...Object.entries(event.metadata)
-      .filter(([, value]) => value !== undefined)
-      .map(([name, value]): [string, unknown] => [attributeName(name), value])
-  ]),
-  droppedAttributesCount: 0,
-  ...(span?.sampled === true ? { traceId: span.traceId, spanId: span.spanId } : {})
-})
+    ["agent_secrets.success", event.success]
+  ]
+  if (event.error !== undefined) attributes.push(["error.message", event.error])
+  for (const [name, value] of Object.entries(event.metadata)) {
+    if (value !== undefined) attributes.push([attributeName(name), value])
+  }
+  return {
+    timeUnixNano: time,
+    observedTimeUnixNano: time,
+    severityNumber: severities[event.level],
+    severityText: event.level.toUpperCase(),
+    eventName: event.action,
+    body: { stringValue: event.error ?? event.action },
+    attributes: entriesToAttributes(attributes),
+    droppedAttributesCount: 0,
+    ...(span === undefined ? {} : { traceId: span.traceId, spanId: span.spanId })
+  }
+}

@@ -1,6 +1,7 @@
 /**
- * What the standard variables of OpenTelemetry ask for: where each signal goes, and
- * how. Nothing of it can fail: what cannot be used is left out and told in `remarks`.
+ * What the standard variables of OpenTelemetry ask for, and config.json where they
+ * leave it open: where each signal goes, and how. Nothing of it can fail: what cannot
+ * be used is left out and told in `remarks`.
  *
  * Read here and not by Effect's `layerFromConfig`, which sends nothing unless
  * OTEL_LOGS_EXPORTER and its like are set too, ends the program over a typing error,
@@ -9,9 +10,10 @@
  * Source: OpenTelemetry specification, "OTLP Exporter" and "Environment Variables".
  */
 
-export type Environment = Readonly<Record<string, string | undefined>>
+import { type OtlpConfig, type Signal, signals } from "../domain/OtlpConfig.ts"
+import { toMillis } from "../domain/GoDuration.ts"
 
-export type Signal = "logs" | "traces" | "metrics"
+export type Environment = Readonly<Record<string, string | undefined>>
 
 export interface SignalSettings {
   readonly url: string
@@ -27,14 +29,14 @@ export interface SignalSettings {
 export interface OtlpSettings {
   readonly signals: { readonly [Name in Signal]?: SignalSettings }
   readonly temporality: "cumulative" | "delta"
+  /** Of all spans, the part that is sent, from 0 to 1. */
+  readonly spanRatio: number
   readonly serviceName: string
   /** Resource attributes that were given, beside the name of the service. */
   readonly attributes: Readonly<Record<string, string>>
   /** One line for each thing that was asked for and is not done. */
   readonly remarks: ReadonlyArray<string>
 }
-
-const signals: ReadonlyArray<Signal> = ["logs", "traces", "metrics"]
 
 /** How long each signal is gathered: the variable, and the specification's default, in milliseconds. */
 const intervals: { readonly [Name in Signal]: readonly [variable: string, standard: number] } = {
@@ -49,9 +51,10 @@ const standardTimeout = 10_000
 const longest = 600_000
 
 /** Undefined if no endpoint is named, or everything is switched off. */
-export const otlpSettings = (environment: Environment): OtlpSettings | undefined => {
+export const otlpSettings = (given: Environment, config?: OtlpConfig): OtlpSettings | undefined => {
+  const environment = { ...asVariables(given, config), ...withoutEmpty(given) }
   const asked = signals.some((signal) => endpointOf(environment, signal) !== undefined)
-  if (!asked || given(environment, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return undefined
+  if (!asked || valueOf(environment, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return undefined
   const remarks: Array<string> = []
   const found: { [Name in Signal]?: SignalSettings } = {}
   for (const signal of signals) {
@@ -60,14 +63,56 @@ export const otlpSettings = (environment: Environment): OtlpSettings | undefined
   }
   const attributes = pairs(environment, "OTEL_RESOURCE_ATTRIBUTES", remarks)
   const { "service.name": named, ...others } = attributes
-  const temporality = given(environment, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")?.toLowerCase()
+  const temporality = valueOf(environment, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")?.toLowerCase()
   return {
     signals: found,
     temporality: temporality === "delta" ? "delta" : "cumulative",
-    serviceName: given(environment, "OTEL_SERVICE_NAME") ?? named ?? "agent-secrets",
+    spanRatio: spanRatio(environment, remarks),
+    serviceName: valueOf(environment, "OTEL_SERVICE_NAME") ?? named ?? "agent-secrets",
     attributes: others,
     remarks: [...new Set(remarks)]
   }
+}
+
+const withoutEmpty = (environment: Environment): Environment =>
+  Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== ""))
+
+/**
+ * The section of config.json as if it were in the environment; nothing of it where the environment has an endpoint of
+ * its own, which the credentials for another one are no business of.
+ */
+const asVariables = (environment: Environment, config: OtlpConfig | undefined): Environment => {
+  if (config === undefined || signals.some((signal) => endpointOf(environment, signal) !== undefined)) return {}
+  const silent = signals.filter((signal) => !config.signals.includes(signal))
+  return {
+    OTEL_EXPORTER_OTLP_ENDPOINT: config.endpoint,
+    OTEL_EXPORTER_OTLP_PROTOCOL: config.protocol,
+    OTEL_EXPORTER_OTLP_TIMEOUT: String(toMillis(config.timeout)),
+    OTEL_EXPORTER_OTLP_HEADERS: Object.entries(config.headers).map(pair).join(","),
+    ...Object.fromEntries(silent.map((signal) => [`OTEL_${signal.toUpperCase()}_EXPORTER`, "none"]))
+  }
+}
+
+const pair = ([name, value]: [string, string]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`
+
+/** An acquire has nothing above it, so what is based on the parent is what is said of a root. */
+const spanRatio = (environment: Environment, remarks: Array<string>): number => {
+  const sampler =
+    valueOf(environment, "OTEL_TRACES_SAMPLER")
+      ?.toLowerCase()
+      .replace(/^parentbased_/, "") ?? "always_on"
+  if (sampler === "always_on") return 1
+  if (sampler === "always_off") return 0
+  if (sampler !== "traceidratio") {
+    remarks.push(
+      "OTEL_TRACES_SAMPLER is none of always_on, always_off, traceidratio and these with parentbased_; all spans are sent"
+    )
+    return 1
+  }
+  const ratio = Number(valueOf(environment, "OTEL_TRACES_SAMPLER_ARG") ?? 1)
+  if (ratio >= 0 && ratio <= 1) return ratio
+  remarks.push("OTEL_TRACES_SAMPLER_ARG is no number from 0 to 1; all spans are sent")
+  return 1
 }
 
 /** Where events go, as people read it: addresses without what may be a credential in them. */
@@ -107,23 +152,23 @@ const signalSettings = (
   const headersOf = (name: string) => pairs(environment, name, remarks)
   const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_HEADERS`
   const [variableOfInterval, standard] = intervals[signal]
-  const headers = given(environment, own) === undefined ? headersOf("OTEL_EXPORTER_OTLP_HEADERS") : headersOf(own)
+  const headers = valueOf(environment, own) === undefined ? headersOf("OTEL_EXPORTER_OTLP_HEADERS") : headersOf(own)
   return {
     ...withoutUser(url, headers),
     protocol,
     compression: either(environment, signal, "COMPRESSION")?.toLowerCase() === "gzip" ? "gzip" : "none",
     timeout: millis(either(environment, signal, "TIMEOUT"), 1, standardTimeout),
-    interval: millis(given(environment, variableOfInterval), leastInterval, standard)
+    interval: millis(valueOf(environment, variableOfInterval), leastInterval, standard)
   }
 }
 
 /** A variable that is empty counts as one that is not set. */
-const given = (environment: Environment, name: string): string | undefined => environment[name]?.trim() || undefined
+const valueOf = (environment: Environment, name: string): string | undefined => environment[name]?.trim() || undefined
 
 /** The variable of the signal, or else that of all signals. */
 const either = (environment: Environment, signal: Signal, what: string): string | undefined =>
-  given(environment, `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_${what}`) ??
-  given(environment, `OTEL_EXPORTER_OTLP_${what}`)
+  valueOf(environment, `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_${what}`) ??
+  valueOf(environment, `OTEL_EXPORTER_OTLP_${what}`)
 
 interface Endpoint {
   readonly variable: string
@@ -134,10 +179,10 @@ interface Endpoint {
 /** The signal's own endpoint is used as it is; that of all signals is what their paths are added to. */
 const endpointOf = (environment: Environment, signal: Signal): Endpoint | undefined => {
   const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`
-  const exact = given(environment, own)
+  const exact = valueOf(environment, own)
   if (exact !== undefined) return { variable: own, url: asUrl(exact) }
   const common = "OTEL_EXPORTER_OTLP_ENDPOINT"
-  const base = given(environment, common)
+  const base = valueOf(environment, common)
   return base === undefined ? undefined : { variable: common, url: asUrl(base, `v1/${signal}`) }
 }
 
@@ -161,7 +206,7 @@ const withoutUser = (address: string, headers: Readonly<Record<string, string>>)
 
 /** OTEL_LOGS_EXPORTER and its like: a list, "otlp" unless it says otherwise. */
 const isWanted = (environment: Environment, signal: Signal): boolean =>
-  (given(environment, `OTEL_${signal.toUpperCase()}_EXPORTER`) ?? "otlp")
+  (valueOf(environment, `OTEL_${signal.toUpperCase()}_EXPORTER`) ?? "otlp")
     .split(",")
     .some((name) => name.trim().toLowerCase() === "otlp")
 
@@ -171,7 +216,7 @@ const pairs = (
   variable: string,
   remarks: Array<string>
 ): Readonly<Record<string, string>> => {
-  const read = (given(environment, variable) ?? "")
+  const read = (valueOf(environment, variable) ?? "")
     .split(",")
     .filter((pair) => pair.trim() !== "")
     .map((pair) => {

@@ -11,6 +11,7 @@ import type { SecretStoreError } from "../daemon/SecretStore.ts"
 import type { LeaseNotFound, TooManyLeases } from "../domain/Lease.ts"
 import type { LeasesRemain } from "../daemon/deleteSecret.ts"
 import type { FileFault } from "../daemon/durableFile.ts"
+import type { PartlyRevoked } from "../daemon/revokeMatching.ts"
 import type { RestartRefused } from "../daemon/Restart.ts"
 import type {
   DirectAccess,
@@ -41,6 +42,7 @@ export type Failure =
   | RestartRefused
   | FileFault
   | LeasesRemain
+  | PartlyRevoked
 
 const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number } = {
   SecretNotFound: code.secretNotFound,
@@ -57,7 +59,8 @@ const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number 
   StoreFull: code.internal,
   RestartRefused: code.internal,
   FileFault: code.internal,
-  LeasesRemain: code.internal
+  LeasesRemain: code.internal,
+  PartlyRevoked: code.internal
 }
 
 export const errorReply = (cause: Cause.Cause<Failure>): RpcError => {

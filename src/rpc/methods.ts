@@ -17,8 +17,10 @@ import { revoke } from "../daemon/revoke.ts"
 import { health } from "../daemon/health.ts"
 import { observe } from "../daemon/observe.ts"
 import { killswitch } from "../daemon/killswitch.ts"
+import { marks, recognize } from "../daemon/recognize.ts"
 import { Restart } from "../daemon/Restart.ts"
 import { revokeAll } from "../daemon/revokeAll.ts"
+import { revokeMatching } from "../daemon/revokeMatching.ts"
 import { rotate } from "../daemon/rotate.ts"
 import type { RotationHook } from "../daemon/RotationHook.ts"
 import { SecretStore } from "../daemon/SecretStore.ts"
@@ -33,7 +35,8 @@ import { version } from "../version.ts"
 import { prometheusText } from "../otel/metrics.ts"
 import type { OtelSink } from "../otel/OtelSink.ts"
 import type { Failure } from "./errorReply.ts"
-import { code, foldNames, RpcError } from "./Protocol.ts"
+import { auditMethod, leasesMethod } from "./lookups.ts"
+import { code, RpcError } from "./Protocol.ts"
 import { atMost, flag, readParams, required, text } from "./params.ts"
 
 /** What the methods know of the daemon beside its services. */
@@ -51,11 +54,9 @@ export interface Running {
 /** No duration of any use is longer. */
 const durationLimit = 256
 
-/** Entries of the audit log that one reply gives when it is not told how many, and at the most. */
-const auditDefault = 100
-const auditMost = 10_000
-/** And no more of them than are so long: ten thousand have 4 MB, but names can be long, and many can ask at once. */
-const auditLength = 8 * 1024 * 1024
+/** What one request may ask about: base64 of the texts, with commas between them. */
+const textsLimit = 256 * 1024
+const mostTexts = 1000
 
 const done = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
@@ -71,7 +72,10 @@ const updateParams = readParams("UpdateParams", {
 })
 const rotateParams = readParams("RotateParams", { secret_name: text })
 const killswitchParams = readParams("KillswitchParams", { rotate_all: flag, wipe_store: flag })
+const marksParams = readParams("MarksParams", { client_id: text })
+const recognizeParams = readParams("RecognizeParams", { client_id: text, texts: text })
 const revokeParams = readParams("RevokeParams", { lease_id: text })
+const matchingParams = readParams("RevokeMatchingParams", { client_id: text, secret_name: text })
 
 /** The services that methods work with. */
 export type Services = SecretStore | LeaseRepo | AuditLog | OtelSink | RotationHook | Restart
@@ -180,6 +184,15 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     return done(`lease ${quote(params.lease_id)} revoked successfully`)
   }),
 
+  /** Beyond the predecessor. To end all leases is another method's work, so one of the two must be said. */
+  "secrets.revokeMatching": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id, secret_name } = yield* matchingParams(raw)
+    yield* required(client_id === "" ? secret_name : client_id, "client_id or secret_name")
+    yield* atMost(nameLimit, secret_name, "secret_name")
+    const revoked = yield* revokeMatching({ clientId: client_id || undefined, secretName: secret_name || undefined })
+    return done(`${revoked.length} active leases revoked`, { leases_revoked: revoked.length })
+  }),
+
   "secrets.revokeAll": Effect.fnUntraced(function* () {
     const count = yield* revokeAll()
     return done(`all ${count} active leases revoked`, { leases_revoked: count })
@@ -208,6 +221,36 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
       secrets_wiped: report.secretsWiped,
       failures: report.failures
     }
+  }),
+
+  /** Beyond the predecessor: what `secrets.recognize` can be asked about. */
+  "secrets.marks": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id } = yield* marksParams(raw)
+    yield* required(client_id, "client_id")
+    const given = yield* marks(client_id)
+    return {
+      multiplier: given.multiplier,
+      marks: given.marks.map(({ end, length, middle }) => [length, middle, end]),
+      values: given.values,
+      too_short: given.tooShort,
+      left_out: given.leftOut
+    }
+  }),
+
+  /** Beyond the predecessor: the names of the secrets that texts are, each text in base64. */
+  "secrets.recognize": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id, texts } = yield* recognizeParams(raw)
+    yield* required(client_id, "client_id")
+    yield* required(texts, "texts", textsLimit)
+    const given = texts.split(",", mostTexts + 1)
+    if (given.length > mostTexts) {
+      return yield* new RpcError({ code: code.internal, message: `more than ${mostTexts} texts were given` })
+    }
+    const names = yield* recognize(
+      client_id,
+      given.map((text) => Buffer.from(text, "base64"))
+    )
+    return { names }
   }),
 
   "secrets.health": () => health,
@@ -252,26 +295,6 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     return { accepted: true, message: "restart accepted; the supervisor will start a fresh daemon" }
   }),
 
-  "secrets.audit": Effect.fnUntraced(function* (raw: unknown) {
-    const audit = yield* AuditLog
-    const entries = yield* audit.tail(auditCount(raw), auditLength)
-    return {
-      entries: entries.map(({ timestamp, action, secret_name, client_id, lease_id, details, success }) => ({
-        timestamp,
-        action,
-        secret_name,
-        client_id,
-        lease_id,
-        details,
-        success
-      }))
-    }
-  })
+  "secrets.leases": leasesMethod,
+  "secrets.audit": auditMethod
 })
-
-/** Whatever is not a whole number of entries asks for the default; none can ask for more than one reply may hold. */
-const auditCount = (params: unknown): number => {
-  const given = typeof params === "object" && params !== null ? foldNames(params).get("tail") : undefined
-  if (typeof given !== "number" || !Number.isSafeInteger(given) || given <= 0) return auditDefault
-  return Math.min(given, auditMost)
-}

@@ -18,13 +18,16 @@ export const text = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succ
 /** A member that is true or false; absent is false. */
 export const flag = Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
 
+/** A number; absent is zero. */
+export const number = Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
+
 /** A reader for the parameters that the predecessor calls `type`. */
-export const readParams = <const Fields extends Readonly<Record<string, typeof text | typeof flag>>>(
+export const readParams = <const Fields extends Readonly<Record<string, typeof text | typeof flag | typeof number>>>(
   type: string,
   fields: Fields
 ) => {
   const decode = Schema.decodeUnknownResult(Schema.Struct(fields))
-  const wanted = (name: string) => (fields[name] === flag ? "bool" : "string")
+  const wanted = (name: string) => (fields[name] === flag ? "bool" : fields[name] === number ? "number" : "string")
   return (params: unknown): Effect.Effect<Schema.Struct<Fields>["Type"], RpcError> => {
     if (params === undefined || params === null) return invalid("parameters are required")
     if (!Predicate.isReadonlyObject(params)) {

@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { decode, standard } from "../../src/domain/Config.ts"
-import { format, hour, minute, second } from "../../src/domain/GoDuration.ts"
+import { format, hour, millisecond, minute, second } from "../../src/domain/GoDuration.ts"
 
 const home = "/home/somebody"
 const read = (settings: object) => Result.getOrThrow(decode(JSON.stringify(settings), home))
@@ -34,6 +34,7 @@ describe("standard", () => {
       ttl: { default: hour, maximum: 24n * hour },
       leaseCapacity: 300_000,
       sampling: { minLevel: "info", debugPerMinute: 12 },
+      otlp: undefined,
       auditRotation: { maxSize: 10_000_000, maxFiles: 5 },
       socketAccess: { mode: 0o600 },
       rotationTimeout: 30n * second,
@@ -120,6 +121,26 @@ describe("decode", () => {
     assert.strictEqual(wrong.message, "config: AGENT_SECRETS_EVENTS_MIN_LEVEL must be one of debug, info, warn, error")
   })
 
+  it("reads where a collector is, and fills in the rest", () => {
+    const endpoint = "http://127.0.0.1:4318"
+    assert.deepStrictEqual(read({ otlp: { endpoint } }).otlp, {
+      endpoint,
+      protocol: "http/json",
+      headers: {},
+      timeout: 10n * second,
+      signals: ["logs", "traces", "metrics"]
+    })
+    const otlp = {
+      endpoint,
+      protocol: "http/protobuf" as const,
+      headers: { authorization: "Bearer a, b=c" },
+      timeout: "1.5s",
+      signals: ["metrics", "logs"]
+    }
+    assert.deepStrictEqual(read({ otlp }).otlp, { ...otlp, timeout: 1500n * millisecond, signals: ["logs", "metrics"] })
+    assert.isUndefined(read({ otlp: null }).otlp)
+  })
+
   const notASize = `must be a size like "10MB", or a number of bytes, of at least 4096`
   const notADuration = `must be a duration like "1h30m", or a number of nanoseconds`
   it.each([
@@ -149,6 +170,34 @@ describe("decode", () => {
     [`{"audit_max_size":true}`, `config: audit_max_size ${notASize}`],
     [`{"events":{"min_level":"trace"}}`, "config: events.min_level must be one of debug, info, warn, error"],
     [`{"events":{"debug_per_minute":-1}}`, "config: events.debug_per_minute must be a whole number"],
+    [`{"otlp":"http://127.0.0.1:4318"}`, "config: otlp must hold a JSON object"],
+    [`{"otlp":{}}`, "config: otlp.endpoint must be an http or https address"],
+    [`{"otlp":{"endpoint":"user:hush@host"}}`, "config: otlp.endpoint must be an http or https address"],
+    [
+      `{"otlp":{"endpoint":"http://a","protocol":"grpc"}}`,
+      "config: otlp.protocol must be one of http/json, http/protobuf"
+    ],
+    [`{"otlp":{"endpoint":"http://a","headers":["hush"]}}`, "config: otlp.headers must hold a JSON object"],
+    [
+      `{"otlp":{"endpoint":"http://a","headers":{"a b":"hush"}}}`,
+      "config: otlp.headers must have names of HTTP headers"
+    ],
+    [
+      `{"otlp":{"endpoint":"http://a","headers":{"x-key":"hush\\nhush"}}}`,
+      "config: otlp.headers.x-key must be a text of one line in quotes"
+    ],
+    [
+      `{"otlp":{"endpoint":"http://a","timeout":"0s"}}`,
+      `config: otlp.timeout must be a duration like "10s", from 1ms to 1h`
+    ],
+    [
+      `{"otlp":{"endpoint":"http://a","signals":[]}}`,
+      "config: otlp.signals must be a list of some of logs, traces, metrics"
+    ],
+    [
+      `{"otlp":{"endpoint":"http://a","signals":["spans"]}}`,
+      "config: otlp.signals must be a list of some of logs, traces, metrics"
+    ],
     [`{"events":[]}`, "config: events must hold a JSON object"],
     [`{"audit_max_files":0}`, "config: audit_max_files must be a whole number above 0"],
     [`{"audit_max_files":"5"}`, "config: audit_max_files must be a whole number above 0"],

@@ -142,7 +142,7 @@ describe("secrets add", () => {
         [["add", "e"], "\n", 2, /the value of a secret cannot be empty/],
         [["add", "e"], Uint8Array.of(0xff, 0xfe), 2, /the value is not UTF-8 text/],
         [["add", ""], "hush-hush", 2, /the name of a secret cannot be empty/],
-        [["add", "e", "hush-hush"], "x", 2, /takes 1 arguments, 2 were given/]
+        [["add", "e", "hush-hush"], "x", 2, /takes 0 to 1 arguments, 2 were given/]
       ]
       for (const [line, stdin, status, says] of table) {
         const ended = yield* secrets(line, stdin)
@@ -187,12 +187,12 @@ describe("the other commands", () => {
         /^running since \S+ \(up 0m\)\nprocess {7}\d+, version \S+\nsecrets {7}0\nactive leases 0\nsocket {8}\S+\nevents {8}joelclaw is not there, 0 sent\n$/
       )
       yield* daemon.stop()
-      const gone = yield* secrets(["status"])
+      const gone = yield* secrets(["status", "--timeout", "0.2"])
       assert.deepStrictEqual([gone.status, gone.stdout], [3, ""])
-      const told = yield* secrets(["status", "--json"])
+      const told = yield* secrets(["status", "--json", "--timeout", "0.2"])
       assert.deepStrictEqual([told.status, envelope(told.stdout).error.code], [3, "daemon_unavailable"])
       for (const line of [["revoke", "--all"], ["list"], ["audit"], ["add", "x", "--value", "y"]]) {
-        assert.strictEqual((yield* secrets(line)).status, 3, line.join(" "))
+        assert.strictEqual((yield* secrets([...line, "--timeout", "0.2"])).status, 3, line.join(" "))
       }
     })
   )

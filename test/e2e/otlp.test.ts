@@ -6,6 +6,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { instruments, prometheusName } from "../../src/otel/metrics.ts"
 import { attributesOf, collector, type Manner } from "../support/collector.ts"
 import { rpc, run, startDaemon } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -32,6 +35,7 @@ describe("with a collector", () => {
         home,
         env: {
           ...quick,
+          AGENT_SECRETS_EVENTS_MIN_LEVEL: "debug",
           OTEL_EXPORTER_OTLP_ENDPOINT: to.url,
           OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20hidden-from-all",
           OTEL_RESOURCE_ATTRIBUTES: "deployment.environment.name=test"
@@ -90,18 +94,18 @@ describe("with a collector", () => {
       const all = Buffer.concat(to.requests.map(({ body }) => body)).toString("utf8") + ended.stderr
       assert.notInclude(all, "hush-hush")
       assert.notInclude(all, "hidden-from-all")
-      assert.include(ended.stderr, `events: OTLP to ${to.url} (logs, traces, metrics)`)
+      assert.include(ended.stderr, `events: sent to the OpenTelemetry collector at ${to.url} (logs, traces, metrics)`)
     })
   )
 
-  it.live("the figures have their names, units and kinds", () =>
+  it.live("that config.json names, the figures have their names, units and kinds, and nothing else is sent", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const to = yield* collector()
-      const daemon = yield* startDaemon({
-        home,
-        env: { ...quick, OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: `${to.url}/v1/metrics` }
-      })
+      const otlp = { endpoint: to.url, headers: { "x-key": "hidden, from=all" }, signals: ["metrics"] }
+      fs.mkdirSync(path.join(home, ".agent-secrets"), { mode: 0o700 })
+      fs.writeFileSync(path.join(home, ".agent-secrets/config.json"), JSON.stringify({ otlp }))
+      const daemon = yield* startDaemon({ home, env: quick })
       yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
       for (const client of ["a", "b", "b"]) yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: client })
       yield* rpc(daemon.socket, "lease", { secret_name: "none", client_id: "c" })
@@ -142,8 +146,12 @@ describe("with a collector", () => {
           ["process.start_time", "s", "gauge"]
         ]
       )
-      assert.isTrue(to.requests.every(({ path }) => path === "/v1/metrics"))
-      yield* daemon.stop()
+      assert.isTrue(
+        to.requests.every(({ headers, path }) => path === "/v1/metrics" && headers["x-key"] === "hidden, from=all")
+      )
+      const { stderr } = yield* daemon.stop()
+      assert.include(stderr, `; other signals go to the OpenTelemetry collector at ${to.url} (metrics)`)
+      assert.notInclude(stderr, "hidden")
     })
   )
 })
@@ -155,12 +163,15 @@ describe("without a collector", () => {
       const daemon = yield* startDaemon({ home })
       yield* rpc(daemon.socket, "add", { name: "db", value: "hush-hush" })
       yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })
+      yield* rpc(daemon.socket, "lease", { secret_name: "none", client_id: "c" })
       const printed = yield* run(["status", "--metrics"], { home })
       assert.deepStrictEqual([printed.status, printed.stderr], [0, ""])
       const lines = printed.stdout.split("\n")
       assert.include(lines, "agent_secrets_lease_acquires_total 1")
       assert.include(lines, 'agent_secrets_lease_active{secret_name="db"} 1')
-      assert.include(lines, "# TYPE agent_secrets_lease_acquire_duration_seconds histogram")
+      for (const { kind, name } of instruments) {
+        assert.include(lines, `# TYPE ${prometheusName(name).replaceAll(".", "_")} ${kind}`)
+      }
       assert.isTrue(lines.some((line) => /^process_start_time_seconds 1[0-9]{9}/.test(line)))
       for (const line of lines) assert.match(line, /^(#.*|[a-z_]+(\{.*\})? [-+0-9.eInf]+|)$/)
       assert.notInclude(printed.stdout, "hush-hush")

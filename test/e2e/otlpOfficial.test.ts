@@ -81,7 +81,11 @@ for (const [protocol, compression] of [
     it.live("events, acquires and figures are all there, and nothing that is not defined", () =>
       Effect.gen(function* () {
         const { logs, metrics, pid, traces } = yield* heard(
-          { OTEL_EXPORTER_OTLP_PROTOCOL: protocol, OTEL_EXPORTER_OTLP_COMPRESSION: compression },
+          {
+            AGENT_SECRETS_EVENTS_MIN_LEVEL: "debug",
+            OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+            OTEL_EXPORTER_OTLP_COMPRESSION: compression
+          },
           ofAll
         )
 

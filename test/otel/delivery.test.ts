@@ -26,7 +26,6 @@ const receiver = () => {
   const it = { works: true, target: "somewhere" as string | undefined }
   const start = startDelivery({
     kind: "joelclaw",
-    sampling: { minLevel: "debug", debugPerMinute: 1000 },
     deliver: (event) =>
       Effect.suspend(() => {
         tries.push(event)
@@ -54,6 +53,26 @@ describe("delivery", () => {
       )
       assert.strictEqual(new Set(got.map(({ id }) => id)).size, 3)
       assert.deepInclude(yield* state, { sent: 3, dropped: 0, queued: 0, lastFailure: undefined })
+    })
+  )
+
+  it.effect("sends thirty at once, then one every two seconds, and at the end what is left", () =>
+    Effect.gen(function* () {
+      const { got, start } = receiver()
+      const scope = yield* Scope.make()
+      const { emit } = yield* Scope.provide(start, scope)
+      for (let n = 0; n < 50; n += 1) yield* emit(event(n))
+      yield* TestClock.adjust("1999 millis")
+      assert.lengthOf(got, 30)
+      yield* TestClock.adjust("1 millis")
+      assert.lengthOf(got, 31)
+      yield* TestClock.adjust("6 seconds")
+      assert.lengthOf(got, 34)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(
+        got.map(({ metadata }) => metadata["n"]),
+        Array.from({ length: 50 }, (_, n) => n)
+      )
     })
   )
 
@@ -139,7 +158,6 @@ describe("delivery", () => {
       const scope = yield* Scope.make()
       const { emit, state } = yield* startDelivery({
         kind: "joelclaw",
-        sampling: { minLevel: "debug", debugPerMinute: 1000 },
         deliver: ({ action }) =>
           Effect.delay(
             Effect.sync(() => void arrived.push(action)),
@@ -175,7 +193,6 @@ describe("delivery", () => {
         const scope = yield* Scope.make()
         const { emit } = yield* startDelivery({
           kind: "joelclaw",
-          sampling: { minLevel: "debug", debugPerMinute: 1000 },
           deliver,
           target: () => "somewhere",
           ready: Effect.void
@@ -208,6 +225,32 @@ describe("the queue", () => {
     const queue = new EventQueue<ReturnType<typeof small>>(256)
     for (let n = 0; n < 100_000; n += 1) queue.offer(small(n, n % 3 === 0 ? "debug" : "info"))
     assert.deepStrictEqual([queue.size, queue.dropped], [256, 100_000 - 256])
+  })
+
+  it("gives in the order in which they came, and first what was put back", () => {
+    const queue = new EventQueue<ReturnType<typeof small>>(256)
+    const order = [1, 2, 3, 4, 5, 6].map((n) => small(n, n % 2 === 0 ? "debug" : "info"))
+    for (const one of order) queue.offer(one)
+    const first = Effect.runSync(queue.take)
+    const second = Effect.runSync(queue.take)
+    queue.offerFirst(second)
+    queue.offerFirst(first)
+    queue.keepOnly(({ n }) => n !== 3)
+    const left = Array.from({ length: queue.size }, () => Effect.runSync(queue.take).n)
+    assert.deepStrictEqual(left, [1, 2, 4, 5, 6])
+  })
+
+  it("takes an event no more slowly when it is full of what is not debug", () => {
+    const timeOf = (capacity: number) => {
+      const queue = new EventQueue<ReturnType<typeof small>>(capacity)
+      for (let n = 0; n < capacity; n += 1) queue.offer(small(n))
+      const from = performance.now()
+      for (let n = 0; n < 10_000; n += 1) queue.offer(small(n))
+      return performance.now() - from
+    }
+    timeOf(100_000)
+    // To look at each of them would be a thousand times as slow, and to move them too.
+    assert.isBelow(timeOf(100_000), 200 * Math.max(1, timeOf(100)))
   })
 })
 

@@ -15,6 +15,7 @@ import * as path from "node:path"
 import { findJoelclaw } from "../../src/otel/findJoelclaw.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
+import { sinkLayer } from "../../src/otel/sinkLayer.ts"
 import { event } from "../support/event.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -47,7 +48,6 @@ const withSink = <A, E>(
     Effect.provide(
       OtelSink.layerJoelclaw({
         command,
-        sampling: { minLevel: "debug", debugPerMinute: 12 },
         environment: options.environment ?? { PATH: "/usr/bin:/bin" },
         deadline: options.deadline ?? 5000,
         farewell: options.farewell ?? 5000
@@ -158,23 +158,6 @@ describe.concurrent("events through joelclaw", () => {
       assert.isTrue(Duration.isLessThan(took, Duration.seconds(30)))
     })
   )
-
-  it.live("at debug are kept to what the other side takes", () =>
-    Effect.gen(function* () {
-      const { command, directory } = yield* standIn(recording)
-      yield* withSink(
-        command,
-        Effect.gen(function* () {
-          yield* emitAll(...Array.from({ length: 20 }, (_, n) => event(n, "debug")), event(99))
-          yield* eventually(
-            () => recorded(directory),
-            (got) => got.some(({ metadata }) => metadata.n === 99)
-          )
-        })
-      )
-      assert.strictEqual(recorded(directory).filter(({ level }) => level === "debug").length, 12)
-    })
-  )
 })
 
 describe("a joelclaw that comes later", () => {
@@ -199,7 +182,7 @@ describe("a joelclaw that comes later", () => {
         assert.strictEqual(recorded(directory)[0]?.["action"], "daemon.started")
       })
       const environment = { JOELCLAW_BIN: command, PATH: "/usr/bin:/bin" }
-      const layer = OtelSink.layer(environment, { minLevel: "debug", debugPerMinute: 12 })
+      const layer = sinkLayer({ environment, sampling: { minLevel: "debug", debugPerMinute: 12 } })
       yield* Effect.provide(program, Layer.provide(layer, NodeServices.layer))
     })
   )

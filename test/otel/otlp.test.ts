@@ -61,7 +61,12 @@ const started = Effect.fnUntraced(function* (
     Effect.provideService(HttpClient.HttpClient, client),
     Scope.provide(scope)
   )
-  return { ...otlp, end: Scope.close(scope, Exit.void) }
+  return {
+    ...otlp,
+    sent: Effect.map(otlp.state, ({ sent }) => sent),
+    dropped: Effect.map(otlp.state, ({ dropped }) => dropped),
+    end: Scope.close(scope, Exit.void)
+  }
 })
 
 const everything = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector" }
@@ -114,16 +119,39 @@ describe("events on their way to a collector", () => {
     })
   )
 
-  it.effect("have a bounded room before each request, half of it for what is not debug; what matters is counted", () =>
+  it.effect("are so many a second, half of them for what is not debug; the rest is counted, and told", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const { dropped, emit, state } = yield* started(to)
+      yield* emitMany(emit, 2000, "debug")
+      assert.strictEqual(yield* dropped, 1875)
+      yield* emitMany(emit, 200)
+      assert.strictEqual(yield* dropped, 1950)
+      assert.deepInclude(yield* state, { kind: "otlp", queued: 250, lastFailure: undefined })
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(to.records()[0], 251)
+      assert.deepInclude(to.records()[0].at(-1), { eventName: "sink.dropped", severityText: "WARN" })
+      assert.deepInclude(to.records()[0].at(-1).attributes, {
+        key: "agent_secrets.count",
+        value: { intValue: 1950 }
+      })
+      yield* emitMany(emit, 1)
+      yield* TestClock.adjust("1 second")
+      assert.lengthOf(to.records()[1], 1)
+    })
+  )
+
+  it.effect("are bounded in length as well: long names do not fill the memory", () =>
     Effect.gen(function* () {
       const to = collector()
       const { dropped, emit } = yield* started(to)
-      yield* emitMany(emit, 2000, "debug")
-      assert.strictEqual(yield* dropped, 0)
-      yield* emitMany(emit, 600)
-      assert.strictEqual(yield* dropped, 88)
+      const long = { ...event(1), metadata: { secretName: "s".repeat(16_384), clientId: "c".repeat(16_384) } }
+      for (let n = 0; n < 100; n += 1) yield* emit(long)
+      assert.strictEqual(yield* dropped, 68)
       yield* TestClock.adjust("1 second")
-      assert.lengthOf(to.records()[0], 1024)
+      assert.isBelow(to.sent[0]?.text.length ?? 0, 1024 * 1024 + 100_000)
+      yield* emit(long)
+      assert.strictEqual(yield* dropped, 68)
     })
   )
 
@@ -133,7 +161,7 @@ describe("events on their way to a collector", () => {
       const lines: Array<string> = []
       const logger = Logger.make(({ message }) => void lines.push(String(message)))
       yield* Effect.gen(function* () {
-        const { dropped, emit, sent } = yield* started(to)
+        const { dropped, emit, sent, state } = yield* started(to)
         to.state.status = 500
         yield* emitMany(emit, 5)
         yield* TestClock.adjust("3 seconds")
@@ -149,7 +177,10 @@ describe("events on their way to a collector", () => {
         yield* TestClock.adjust("2 seconds")
         yield* emitMany(emit, 3)
         yield* TestClock.adjust("1 second")
-        assert.deepStrictEqual([yield* sent, yield* dropped], [3, 11])
+        // Before them went the word of those that were lost.
+        assert.deepStrictEqual([yield* sent, yield* dropped], [4, 11])
+        assert.strictEqual(to.records().at(-2)?.at(-1).eventName, "sink.dropped")
+        assert.strictEqual((yield* state).lastFailure?.reason, "it answers 500")
       }).pipe(Effect.provideService(Logger.CurrentLoggers, new Set([logger])))
       assert.deepStrictEqual(lines, [
         "events: OTLP fails for logs (it answers 500); they are lost until it works",
@@ -199,21 +230,49 @@ describe("the end", () => {
 })
 
 describe("spans", () => {
-  it.effect("are those of acquire and no others, each a trace of its own, so many in an interval", () =>
+  const work = Effect.withSpan(
+    Effect.andThen(
+      Effect.withSpan(Effect.void, "acquire", { attributes: { "secret.name": "db" } }),
+      Effect.withSpan(Effect.void, "AuditLog.append")
+    ),
+    "sweep"
+  )
+
+  it.effect("are those of acquire and no others, each a trace of its own, so many a second", () =>
     Effect.gen(function* () {
       const to = collector()
       const { tracer } = yield* started(to, everything)
       if (tracer === undefined) return assert.fail("no spans are sent")
-      const acquire = Effect.withSpan(Effect.void, "acquire", { attributes: { "secret.name": "db" } })
-      const work = Effect.withSpan(Effect.andThen(acquire, Effect.withSpan(Effect.void, "AuditLog.append")), "sweep")
-      yield* Effect.repeat(work, { times: 299 }).pipe(Effect.provideService(Tracer.Tracer, tracer))
-      yield* TestClock.adjust("5 seconds")
+      const many = Effect.repeat(work, { times: 299 }).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      yield* many
+      yield* TestClock.adjust("1 second")
+      yield* many
+      yield* TestClock.adjust("4 seconds")
       const [spans] = to.spans()
-      assert.lengthOf(spans, 256)
+      assert.lengthOf(spans, 100)
       assert.isTrue(spans.every((span: any) => span.name === "acquire" && span.parentSpanId === undefined))
-      assert.strictEqual(new Set(spans.map((span: any) => span.traceId)).size, 256)
+      assert.strictEqual(new Set(spans.map((span: any) => span.traceId)).size, 100)
     })
   )
+
+  for (const [sampler, ratio, expected] of [
+    ["always_off", "1", 0],
+    ["parentbased_traceidratio", "0.1", 4],
+    ["traceidratio", "0", 0],
+    ["parentbased_always_on", "0", 40]
+  ] as const) {
+    it.effect(`are ${expected} of 40 acquires with ${sampler} and ${ratio}`, () =>
+      Effect.gen(function* () {
+        const to = collector()
+        const sampling = { OTEL_TRACES_SAMPLER: sampler, OTEL_TRACES_SAMPLER_ARG: ratio }
+        const { tracer } = yield* started(to, { ...everything, ...sampling })
+        if (tracer === undefined) return assert.fail("no spans are sent")
+        yield* Effect.repeat(work, { times: 39 }).pipe(Effect.provideService(Tracer.Tracer, tracer))
+        yield* TestClock.adjust("5 seconds")
+        assert.lengthOf(to.spans().flat(), expected)
+      })
+    )
+  }
 })
 
 describe("the protocol", () => {

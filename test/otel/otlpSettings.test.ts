@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import { millisecond } from "../../src/domain/GoDuration.ts"
+import type { OtlpConfig } from "../../src/domain/OtlpConfig.ts"
 import { describe as places, otlpSettings } from "../../src/otel/otlpSettings.ts"
 
 const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" }
@@ -84,6 +86,20 @@ describe("the variables of OpenTelemetry", () => {
     assert.notInclude(settings.remarks.join(), "token")
   })
 
+  it("of the sampler say which part of the spans is sent", () => {
+    const ratio = (sampler: string, arg?: string) => {
+      const argument = arg === undefined ? {} : { OTEL_TRACES_SAMPLER_ARG: arg }
+      const { remarks, spanRatio } = of({ ...endpoint, OTEL_TRACES_SAMPLER: sampler, ...argument })
+      return [spanRatio, remarks.length]
+    }
+    assert.strictEqual(of(endpoint).spanRatio, 1)
+    assert.deepStrictEqual(ratio("parentbased_always_off"), [0, 0])
+    assert.deepStrictEqual(ratio("traceidratio", "0.25"), [0.25, 0])
+    assert.deepStrictEqual(ratio("ParentBased_TraceIdRatio"), [1, 0])
+    assert.deepStrictEqual(ratio("traceidratio", "2"), [1, 1])
+    assert.deepStrictEqual(ratio("jaeger_remote", "0.25"), [1, 1])
+  })
+
   it("name the service and what else is known of it", () => {
     const attributes = "service.name=other,deployment.environment.name=my%20desk"
     assert.deepInclude(of({ ...endpoint, OTEL_RESOURCE_ATTRIBUTES: attributes }), {
@@ -105,5 +121,48 @@ describe("the variables of OpenTelemetry", () => {
       places(settings),
       "https://collector.example/otlp (logs, traces), https://other.example/in (metrics)"
     )
+  })
+})
+
+describe("the section of config.json", () => {
+  const section: OtlpConfig = {
+    endpoint: "http://127.0.0.1:4318/base",
+    protocol: "http/protobuf",
+    headers: { authorization: "Bearer a,b=c %41", "x-more": " padded " },
+    timeout: 1500n * millisecond,
+    signals: ["logs", "metrics"]
+  }
+
+  it("is used as it is where the environment says nothing", () => {
+    const settings = otlpSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: " " }, section)
+    assert.deepStrictEqual(Object.keys(settings?.signals ?? {}), ["logs", "metrics"])
+    assert.deepInclude(settings?.signals.logs, {
+      url: "http://127.0.0.1:4318/base/v1/logs",
+      protocol: "http/protobuf",
+      headers: section.headers,
+      timeout: 1500
+    })
+    assert.deepStrictEqual(settings?.remarks, [])
+  })
+
+  it("gives way to the environment, variable by variable", () => {
+    const settings = otlpSettings(
+      {
+        OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
+        OTEL_EXPORTER_OTLP_METRICS_TIMEOUT: "7",
+        OTEL_EXPORTER_OTLP_HEADERS: "a=1",
+        OTEL_TRACES_EXPORTER: "otlp"
+      },
+      section
+    )
+    assert.deepStrictEqual(Object.keys(settings?.signals ?? {}), ["logs", "traces", "metrics"])
+    assert.deepInclude(settings?.signals.metrics, { protocol: "http/json", timeout: 7, headers: { a: "1" } })
+    assert.isUndefined(otlpSettings({ OTEL_SDK_DISABLED: "true" }, section))
+  })
+
+  it("gives nothing, and no credentials, to an endpoint of the environment", () => {
+    const settings = otlpSettings({ OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "http://elsewhere/logs" }, section)
+    assert.deepStrictEqual(Object.keys(settings?.signals ?? {}), ["logs"])
+    assert.deepInclude(settings?.signals.logs, { url: "http://elsewhere/logs", protocol: "http/json", headers: {} })
   })
 })

@@ -161,6 +161,22 @@ export const assaults: Readonly<
     size: 20,
     run: (socket, size) => pourMany(socket, size, () => request("secrets.audit", { tail: 1_000_000 }))
   },
+  lookups: {
+    what: "clients that look through twenty thousand leases and the whole log for what is not there",
+    size: 20,
+    run: async (socket, size) => {
+      const taken = Array.from({ length: 20_000 }, (_, n) => lease(`holder-${n}`)).join("")
+      const holder = await open(socket)
+      holder.resume()
+      holder.write(taken)
+      const lines = [
+        request("secrets.leases", { limit: 1_000_000, top: 100 }),
+        request("secrets.revokeMatching", { client_id: "nobody" }),
+        request("secrets.audit", { client_id: "nobody", after: 0 })
+      ].join("")
+      await pourMany(socket, size, () => lines)
+    }
+  },
   garbage: {
     what: "clients that pour random bytes",
     size: 4,

@@ -43,7 +43,9 @@ class Memory {
       this.values.set(secret, value)
     } else if (held !== undefined && random.next() < 0.3) {
       this.doubt = { kind: "revoke", secret }
-      const answer = await client.ask("revoke", { lease_id: held })
+      const pair = { client_id: this.client, secret_name: secret }
+      const one = random.next() < 0.5
+      const answer = await (one ? client.ask("revoke", { lease_id: held }) : client.ask("revokeMatching", pair))
       if (answer?.result === undefined) return this.stopped(answer)
       this.leases.delete(secret)
     } else {

@@ -1,0 +1,101 @@
+/**
+ * The table of commands in README.md and the whole of docs/commands.md, made from the
+ * definitions of the commands, so that they cannot say anything else.
+ *
+ *     node scripts/commandsTable.ts    writes both anew
+ */
+import { readFileSync, writeFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import type { Flags, Form } from "../src/cli/Command.ts"
+import { everywhere, shownOf, usageOf } from "../src/cli/Command.ts"
+import { allForms } from "../src/cli/overview.ts"
+import { exitCodes } from "./exitCodes.ts"
+
+export const readme = fileURLToPath(new URL("../README.md", import.meta.url))
+export const reference = fileURLToPath(new URL("../docs/commands.md", import.meta.url))
+
+const forms = await allForms()
+
+const cell = (text: string): string => text.replaceAll("|", "\\|")
+
+const callOf = ({ name, operands }: Form<Flags>): string =>
+  ["secrets", name, operands].filter((part) => part !== undefined).join(" ")
+
+export const commandsTable = (): string =>
+  [
+    "| command | what it does |",
+    "|---|---|",
+    ...forms.map((form) => `| \`${cell(callOf(form))}\` | ${cell(form.summary)} |`)
+  ].join("\n")
+
+const begins = "<!-- commands, made by npm run docs -->"
+const ends = "<!-- end of commands -->"
+
+/** The text with the table as it is now; as it is where there is no place for it. */
+export const renewed = (text: string): string => {
+  const [before = "", rest] = text.split(begins)
+  if (rest === undefined) return text
+  const [, after = ""] = rest.split(ends)
+  return `${before}${begins}\n\n${commandsTable()}\n\n${ends}${after}`
+}
+
+const flagRows = (flags: Flags): ReadonlyArray<string> => {
+  const shown = shownOf(flags)
+  if (shown.length === 0) return []
+  return [
+    "",
+    "| flag | what it does |",
+    "|---|---|",
+    ...shown.map(([name, { short, summary = "", value }]) => {
+      const word = `--${name}${value === undefined ? "" : ` ${value}`}`
+      return `| \`${word}\`${short === undefined ? "" : `, \`-${short}\``} | ${cell(summary)} |`
+    })
+  ]
+}
+
+export const referenceText = (): string =>
+  [
+    "# The commands",
+    "",
+    "Made by `npm run docs` from the definitions in `src/cli`; `secrets COMMAND --help` says the same, and so does",
+    "[secrets.1](secrets.1), the manual page (`man -l docs/secrets.1`).",
+    "",
+    "Standard output gets the result and nothing else. What goes wrong is on standard error in up to three lines: what, why or",
+    "where, what to do. With `--json` both are an envelope on standard output.",
+    "",
+    commandsTable(),
+    ...forms.flatMap((form) => [
+      "",
+      `## ${form.name}`,
+      "",
+      `${form.summary}.${form.about === undefined ? "" : ` ${form.about}`}`,
+      "",
+      "```sh",
+      usageOf(form),
+      "```",
+      ...flagRows(form.flags),
+      "",
+      "```sh",
+      ...form.examples,
+      "```"
+    ]),
+    "",
+    "## Flags of every command",
+    "",
+    "They stand before or behind the command.",
+    ...flagRows(everywhere),
+    "",
+    "`--no-update-check`, `--human`, `--output X` and, for `lease`, `--raw` are taken and do nothing: they once had a meaning.",
+    "",
+    "## Exit status",
+    "",
+    "| status | meaning |",
+    "|---|---|",
+    ...exitCodes.map(([code, meaning]) => `| ${code} | ${meaning} |`),
+    ""
+  ].join("\n")
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  writeFileSync(readme, renewed(readFileSync(readme, "utf8")))
+  writeFileSync(reference, referenceText())
+}

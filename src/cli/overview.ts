@@ -1,0 +1,36 @@
+/**
+ * All the commands at a glance, for people and, with --json, as a tree for programs.
+ */
+import type { Command, Flags, Form } from "./Command.ts"
+import { flagsOf, usageOf } from "./Command.ts"
+import { commands } from "./commands.ts"
+
+/** Loads what all of them look like. */
+export const allForms = async (): Promise<ReadonlyArray<Form<Flags>>> => {
+  const all: ReadonlyArray<Command<never>> = await Promise.all(Object.values(commands).map((load) => load()))
+  return all.map(({ form }) => form)
+}
+
+export const overviewText = (forms: ReadonlyArray<Form<Flags>>): string => {
+  const width = Math.max(...forms.map(({ name }) => name.length))
+  return [
+    "Keeps secrets encrypted and leases them to agents and workers.",
+    "",
+    "Usage: secrets COMMAND [flags]",
+    "",
+    ...forms.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    "",
+    "Each has its own help: secrets COMMAND --help",
+    ""
+  ].join("\n")
+}
+
+export const overviewTree = (forms: ReadonlyArray<Form<Flags>>) => ({
+  commands: forms.map((form) => ({
+    name: form.name,
+    summary: form.summary,
+    usage: usageOf(form),
+    flags: flagsOf(form).map(([name, { summary, value }]) => ({ name: `--${name}`, value, summary })),
+    examples: form.examples
+  }))
+})

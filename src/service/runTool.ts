@@ -1,0 +1,125 @@
+/**
+ * Runs a tool of the system, such as launchctl, and hears what it says.
+ *
+ * No shell, nothing on standard input, and an end: what does not end in time is
+ * killed with all it started. Its output is kept up to a bound.
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type { PlatformError } from "effect/PlatformError"
+import * as Stream from "effect/Stream"
+import * as ChildProcess from "effect/process/ChildProcess"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** A command and its arguments. */
+export type Words = readonly [command: string, ...rest: ReadonlyArray<string>]
+
+/** A tool did not do what it was asked to; `fix` is what a person can do. */
+export class ToolFailed extends Data.TaggedError("ToolFailed")<{
+  readonly words: Words
+  readonly reason: string
+  readonly fix: string
+}> {
+  override get message() {
+    return `${this.words.join(" ")}: ${this.reason}`
+  }
+}
+
+export interface Said {
+  readonly status: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Above what a stop and a start may take together, each by the supervisor's own limits. */
+const deadline = Duration.seconds(45)
+const keptOutput = 4 * 1024 * 1024
+
+/** Runs it to its end, whatever its exit status is. */
+export const runTool = Effect.fnUntraced(
+  function* (words: Words, environment: Environment) {
+    const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+    const [command, ...rest] = words
+    const tool = yield* spawner.spawn(
+      ChildProcess.make(command, rest, {
+        stdin: "ignore",
+        cwd: "/",
+        env: given(environment),
+        extendEnv: false,
+        killSignal: "SIGKILL"
+      })
+    )
+    const [stdout, stderr, status] = yield* Effect.all([collect(tool.stdout), collect(tool.stderr), tool.exitCode], {
+      concurrency: "unbounded"
+    })
+    const said: Said = { status, stdout, stderr }
+    return said
+  },
+  Effect.scoped,
+  (effect, words) =>
+    effect.pipe(
+      Effect.timeoutOrElse({
+        duration: deadline,
+        orElse: () => Effect.fail(failed(words, `it did not end within ${Duration.toSeconds(deadline)} s`, ""))
+      }),
+      Effect.catchTag("PlatformError", (error) => Effect.fail(notRun(words, error)))
+    )
+)
+
+/** Runs it on our own standard output, for as long as it likes. */
+export const showTool = Effect.fnUntraced(
+  function* (words: Words, environment: Environment) {
+    const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+    const [command, ...rest] = words
+    const tool = yield* spawner.spawn(
+      ChildProcess.make(command, rest, {
+        stdin: "ignore",
+        stdout: "inherit",
+        stderr: "inherit",
+        cwd: "/",
+        env: given(environment),
+        extendEnv: false
+      })
+    )
+    return yield* tool.exitCode
+  },
+  Effect.scoped,
+  (effect, words) => Effect.catchTag(effect, "PlatformError", (error) => Effect.fail(notRun(words, error)))
+)
+
+export const failed = (words: Words, reason: string, fix: string): ToolFailed => new ToolFailed({ words, reason, fix })
+
+/** The first line of what it complained about, or its exit status if it said nothing. */
+export const complaint = ({ status, stderr, stdout }: Said): string => {
+  const line = `${stderr}\n${stdout}`.split("\n").find((one) => one.trim() !== "")
+  return line === undefined ? `exit status ${status}` : `${line.trim().slice(0, 300)} (exit status ${status})`
+}
+
+const notRun = (words: Words, { reason }: PlatformError): ToolFailed =>
+  reason._tag === "NotFound"
+    ? failed(words, `there is no ${words[0]} on the PATH`, "Run the daemon yourself: secrets serve")
+    : failed(words, `it could not be run, or was killed (${reason._tag})`, "")
+
+const given = (environment: Environment): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries({
+      ...environment,
+      NODE_OPTIONS: undefined,
+      LC_ALL: "C",
+      SYSTEMD_COLORS: "0",
+      SYSTEMD_PAGER: ""
+    }).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
+  )
+
+const collect = <E>(stream: Stream.Stream<Uint8Array, E>) =>
+  Stream.runFold(
+    stream,
+    () => ({ pieces: Array<Uint8Array>(), length: 0 }),
+    ({ length, pieces }, piece) => {
+      if (length < keptOutput) pieces.push(piece)
+      return { pieces, length: length + piece.length }
+    }
+  ).pipe(Effect.map(({ pieces }) => Buffer.concat(pieces).toString("utf8")))

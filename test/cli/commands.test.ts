@@ -1,0 +1,112 @@
+/**
+ * What holds for every command: its help, its examples, what it says of a wrong line;
+ * and that docs and completions are made from its definition.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { readme, reference, referenceText, renewed } from "../../scripts/commandsTable.ts"
+import { manualPage, manualText } from "../../scripts/manual.ts"
+import { bashScript } from "../../src/cli/bashScript.ts"
+import { flagsOf } from "../../src/cli/Command.ts"
+import { commands } from "../../src/cli/commands.ts"
+import { fishScript } from "../../src/cli/fishScript.ts"
+import { allForms } from "../../src/cli/overview.ts"
+import { zshScript } from "../../src/cli/zshScript.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const forms = await allForms()
+
+/** The command line in an example, without what a shell does around it. */
+const lineIn = (example: string): ReadonlyArray<string> => {
+  const [, line = ""] = /secrets ([^|&<>#")]*)/.exec(example) ?? []
+  return line.trim().split(/\s+/)
+}
+
+describe("every command", () => {
+  for (const form of forms) {
+    const parse = async (args: ReadonlyArray<string>) => {
+      const command = await commands[form.name]?.()
+      return command?.parse(args)
+    }
+
+    it(`explains itself: ${form.name}`, async () => {
+      const help = await parse(["--help"])
+      assert.strictEqual(help?.wants, "help")
+      const text = help?.wants === "help" ? help.text : ""
+      assert.include(text, `Usage: secrets ${form.name}`)
+      for (const [name] of flagsOf(form)) assert.include(text, `--${name}`)
+      assert.deepStrictEqual(await parse(["-h"]), help)
+    })
+
+    it(`has examples that it takes: ${form.name}`, async () => {
+      assert.isAbove(form.examples.length, 0)
+      for (const example of form.examples) {
+        const [name, ...rest] = lineIn(example)
+        assert.strictEqual(name, form.name, example)
+        assert.strictEqual((await parse(rest))?.wants, "run", example)
+      }
+    })
+
+    it(`corrects a wrong line, and quotes no operand: ${form.name}`, async () => {
+      for (const line of [["--nonsense"], Array(20).fill("hush-hush"), ["--help=yes"]]) {
+        const correction = await parse([...line, "--json"])
+        if (line.length === 20 && form.arity[1] === Number.POSITIVE_INFINITY) continue
+        assert.strictEqual(correction?.wants, "correction", line.join(" "))
+        if (correction?.wants !== "correction") continue
+        assert.deepInclude(correction, { json: true })
+        assert.deepInclude(correction.problem, { code: "misuse", exitCode: 2 })
+        assert.notInclude(JSON.stringify(correction.problem), "hush-hush")
+      }
+    })
+  }
+})
+
+describe("the docs of the commands", () => {
+  it("are as the definitions are", async () => {
+    const text = fs.readFileSync(readme, "utf8")
+    assert.strictEqual(text, renewed(text), "npm run docs")
+    assert.strictEqual(fs.readFileSync(reference, "utf8"), referenceText(), "npm run docs")
+    assert.strictEqual(fs.readFileSync(manualPage, "utf8"), await manualText(), "npm run docs")
+  })
+
+  it("have every command and every flag in the manual page", async () => {
+    const page = await manualText()
+    for (const form of forms) {
+      assert.include(page, `.Ss "secrets ${form.name}`)
+      for (const [name] of flagsOf(form)) assert.include(page, `Fl -${name}`)
+    }
+    // A line that begins with a dot is a request; those that are not of mdoc would be left out in silence.
+    for (const line of page.split("\n").filter((one) => one.startsWith("."))) {
+      assert.match(line, /^\.(\\"|[A-Z][a-z]( |$))/)
+    }
+  })
+})
+
+describe("the script for", () => {
+  for (const [shell, make, check] of [
+    ["bash", bashScript, ["-n"]],
+    ["zsh", zshScript, ["-f", "-n"]],
+    ["fish", fishScript, ["--no-execute"]]
+  ] as const) {
+    it(`${shell} has every command and every flag that is shown`, () => {
+      const script = make(forms)
+      for (const form of forms) {
+        assert.include(script, form.name)
+        for (const [name] of flagsOf(form)) assert.match(script, new RegExp(`--${name}\\b|-l ${name}\\b`))
+      }
+      assert.notInclude(script, "no-update-check\\n")
+    })
+
+    it.effect(`${shell} is one that it can read, where there is such a shell`, () =>
+      Effect.gen(function* () {
+        const file = path.join(yield* temporaryDirectory, "script")
+        fs.writeFileSync(file, make(forms))
+        const { error, status, stderr } = spawnSync(shell, [...check, file])
+        if (error === undefined) assert.deepStrictEqual([status, String(stderr)], [0, ""])
+      })
+    )
+  }
+})

@@ -1,0 +1,152 @@
+/**
+ * What people are shown: lengths of time, tables that fit, the nearest word, and the
+ * frame of `status --watch`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { between, quantile, readFigures } from "../../src/cli/figures.ts"
+import { nearest } from "../../src/cli/nearest.ts"
+import { span } from "../../src/cli/span.ts"
+import type { Frame } from "../../src/cli/statusFrame.ts"
+import { frameOf } from "../../src/cli/statusFrame.ts"
+import { table } from "../../src/cli/table.ts"
+
+const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000]
+
+describe("a length of time", () => {
+  for (const [millis, text] of [
+    [-5, "0s"],
+    [999, "0s"],
+    [59 * second, "59s"],
+    [minute, "1m"],
+    [hour - 1, "59m"],
+    [hour, "1h"],
+    [hour + 3 * minute, "1h 3m"],
+    [2 * day + hour + minute, "2d 1h"],
+    [3 * day, "3d"]
+  ] as const) {
+    it(`of ${millis} ms is ${text}`, () => assert.strictEqual(span(millis), text))
+  }
+})
+
+describe("a table", () => {
+  const rows = [["a".repeat(30), "b".repeat(20), "0123456789"]]
+
+  it("is as wide as it is where there is no terminal", () => {
+    const [, row] = table(["A", "B", "ID"], rows).split("\n")
+    assert.strictEqual(row, rows[0]?.join("  "))
+  })
+
+  it("gives way on a terminal, the widest column first, but not the ids", () => {
+    const [, row] = table(["A", "B", "ID"], rows, { width: 50, whole: ["ID"] }).split("\n")
+    assert.strictEqual(row, `${"a".repeat(17)}…  ${"b".repeat(18)}  0123456789`.replace(/b+/, `${"b".repeat(17)}…`))
+  })
+
+  it("does not become unreadable, however narrow the terminal is", () => {
+    const [, row] = table(["A", "B", "ID"], rows, { width: 5, whole: ["ID"] }).split("\n")
+    assert.strictEqual(row, "aaaaaaa…  bbbbbbb…  0123456789")
+  })
+})
+
+describe("the nearest word", () => {
+  const words = ["lease", "leases", "list", "status", "init", "rm"]
+  for (const [given, expected] of [
+    ["leese", "lease"],
+    ["laese", "lease"],
+    ["statsu", "status"],
+    ["stat", "status"],
+    ["lst", "list"],
+    ["xx", undefined],
+    ["x".repeat(100_000), undefined],
+    ["", undefined]
+  ] as const) {
+    it(`to ${given.slice(0, 10)} is ${expected ?? "none"}`, () => assert.strictEqual(nearest(given, words), expected))
+  }
+})
+
+describe("figures", () => {
+  const text = (acquires: number, counts: ReadonlyArray<number>) =>
+    [
+      `agent_secrets_lease_acquires_total ${acquires}`,
+      ...["0.001", "0.01", "+Inf"].map(
+        (limit, at) => `agent_secrets_lease_acquire_duration_seconds_bucket{le="${limit}"} ${counts[at]}`
+      ),
+      "agent_secrets_other 7"
+    ].join("\n")
+
+  it("tell what was issued between two looks, and how fast", () => {
+    const [before, after] = [readFigures(text(10, [9, 10, 10])), readFigures(text(110, [60, 109, 110]))]
+    const lately = between(before, after)
+    assert.strictEqual(lately.acquires, 100)
+    assert.deepStrictEqual(
+      [quantile(lately, 0.5), quantile(lately, 0.99), quantile(lately, 1)],
+      [0.001, 0.01, Number.POSITIVE_INFINITY]
+    )
+    assert.strictEqual(quantile(between(after, after), 0.5), undefined)
+  })
+
+  it("begin anew with the daemon", () => {
+    assert.strictEqual(between(readFigures(text(10, [1, 1, 1])), readFigures(text(3, [1, 2, 3]))).acquires, 3)
+  })
+
+  it("are nothing where the text is something else", () => {
+    assert.deepStrictEqual(readFigures("no figures"), { acquires: 0, buckets: [] })
+  })
+})
+
+describe("the frame of status --watch", () => {
+  const frame: Frame = {
+    socketPath: "/somewhere/agent-secrets.sock",
+    look: {
+      running: true,
+      secrets: 2,
+      leases: 7,
+      condition: { pid: 1, version: "1.0.0", uptimeMillis: hour, failure: undefined, sinks: ["events to joelclaw"] },
+      byClient: [["\u001b[31mred", 7]],
+      bySecret: [["db", 7]],
+      entries: [...Array(20).keys()].map((n) => [`12:00:${n}`, "", "lease_acquire", "db", "c"])
+    },
+    silent: undefined,
+    rate: 12.34,
+    lately: readFigures('agent_secrets_lease_acquire_duration_seconds_bucket{le="0.0025"} 3')
+  }
+  const plain = { columns: 80, rows: 24, colour: false }
+
+  it("has everything on one screen, the last entries at the end", () => {
+    const lines = frameOf(frame, plain)
+    assert.lengthOf(lines, 24)
+    assert.strictEqual(lines[0], "agent-secrets  serving  /somewhere/agent-secrets.sock")
+    for (const part of ["up 1h", "active leases 7", "acquires 12.3/s", "half within 2.5 ms", "12:00:19"]) {
+      assert.isTrue(
+        lines.some((line) => line.includes(part)),
+        part
+      )
+    }
+    assert.isFalse(lines.some((line) => line.includes("12:00:1 ")))
+  })
+
+  it("fits every terminal, and shows nothing that one would obey", () => {
+    for (const columns of [1, 10, 40, 79, 200]) {
+      for (const rows of [1, 3, 8, 15, 60]) {
+        const lines = frameOf(frame, { columns, rows, colour: false })
+        assert.isTrue(lines.length <= Math.max(3, rows), `${lines.length} lines for ${rows}`)
+        for (const line of lines) {
+          assert.isTrue(line.length <= columns, `${JSON.stringify(line)} for ${columns}`)
+          assert.notMatch(line, /\p{Cc}/u)
+        }
+      }
+    }
+  })
+
+  it("tells since when the daemon does not answer, and keeps what it knew", () => {
+    const lines = frameOf({ ...frame, silent: 3000 }, plain)
+    assert.match(lines[0] ?? "", /not answering since 3s/)
+    assert.isTrue(lines.some((line) => line.includes("active leases 7")))
+    assert.match(frameOf({ ...frame, look: undefined, silent: 0 }, plain)[0] ?? "", /not answering since 0s/)
+  })
+
+  it("is coloured where that is wanted, in its state alone", () => {
+    const coloured = frameOf(frame, { ...plain, colour: true })
+    assert.strictEqual(coloured[0], "agent-secrets  \u001b[32mserving\u001b[0m  /somewhere/agent-secrets.sock")
+    assert.notInclude(coloured.slice(1).join(""), "\u001b")
+  })
+})

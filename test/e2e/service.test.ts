@@ -1,0 +1,278 @@
+/**
+ * The daemon as a service, by the built command: installed, looked at, started,
+ * stopped and removed, under a systemd that is a stand-in but starts real daemons.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { auditOf, type Ended, modeOf, program, rpc, run, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const support = path.resolve(import.meta.dirname, "../support")
+
+const inTheEyesOf = (uid: number, platform = "linux") =>
+  `node=$1; shift; exec "$node" '${support}/inTheEyesOf.mjs' ${platform} ${uid} "$@"`
+
+/** A home directory, and a systemctl first on the PATH. On macOS there is launchd, which a stand-in is tried for elsewhere. */
+const withSystemd = Effect.gen(function* () {
+  const home = yield* temporaryDirectory
+  const standIn = path.join(home, "stand-in")
+  fs.mkdirSync(standIn)
+  const script = `#!/bin/sh\nexec '${process.execPath}' '${support}/systemctl.mjs' "$@"\n`
+  fs.writeFileSync(path.join(standIn, "systemctl"), script, { mode: 0o755 })
+  fs.writeFileSync(path.join(standIn, "journalctl"), `#!/bin/sh\necho "$*"; cat '${standIn}/log'\n`, { mode: 0o755 })
+  const env = { PATH: `${standIn}:/usr/bin:/bin`, STAND_IN: standIn }
+  const through = inTheEyesOf(1000)
+  const stopped = () => {
+    const pid = path.join(standIn, "pid")
+    if (fs.existsSync(pid)) process.kill(Number(fs.readFileSync(pid, "utf8")), "SIGKILL")
+  }
+  yield* Effect.addFinalizer(() => Effect.sync(stopped))
+  const daemon = (...words: ReadonlyArray<string>) => run(["daemon", ...words], { home, env, through })
+  const calls = () =>
+    fs
+      .readFileSync(path.join(standIn, "calls"), "utf8")
+      .split("\n")
+      .filter((call) => !/^(?:show.*)?$/.test(call))
+  return { home, daemon, calls, unit: path.join(home, ".config/systemd/user/dev.agent-secrets.service") }
+})
+
+const short = ({ status, stdout, stderr }: Ended) => [status, (stdout + stderr).split("\n")[0]]
+const resultOf = ({ stdout }: Ended): any => JSON.parse(stdout).result
+
+const alive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+
+describe("the service of a user", () => {
+  it.live("comes and goes, and each of its states is told", () =>
+    Effect.gen(function* () {
+      const { calls, daemon, home, unit } = yield* withSystemd
+      assert.deepStrictEqual(short(yield* daemon("status")), [4, "not installed: systemd has no such service"])
+      const dry = yield* daemon("install", "--dry-run")
+      assert.match(
+        dry.stdout,
+        /^write .*\.service\n {4}# rendered by agent-secrets[\s\S]*\nrun systemctl --user daemon-reload\n/
+      )
+      assert.isFalse(fs.existsSync(path.join(home, ".config")))
+      const installed = resultOf(yield* daemon("install", "--json"))
+      assert.isTrue(alive(installed.pid))
+      assert.deepStrictEqual(calls(), [
+        "daemon-reload",
+        "enable dev.agent-secrets.service",
+        "start dev.agent-secrets.service"
+      ])
+      assert.match((yield* daemon("restart")).stdout, /^restarted; running since /)
+      const { pid, state } = resultOf(yield* daemon("status", "--json"))
+      assert.strictEqual(state, "running")
+      assert.notStrictEqual(pid, installed.pid)
+      process.kill(pid, "SIGKILL")
+      yield* Effect.repeat(
+        Effect.sync(() => fs.existsSync(path.join(home, "stand-in/pid"))),
+        { until: (there) => !there }
+      )
+      assert.deepStrictEqual(short(yield* daemon("status")), [
+        1,
+        "failing: it ended (killed by SIGKILL), and systemd gave it up"
+      ])
+      assert.match((yield* daemon("start")).stdout, /^running as process \d+\n$/)
+      const logs = yield* daemon("logs", "-n", "3")
+      assert.match(logs.stdout, /^--user --unit=dev\.agent-secrets\.service .*--lines=3\n[\s\S]* serves /)
+      assert.strictEqual((yield* daemon("stop")).status, 0)
+      fs.appendFileSync(unit, "# mine\n")
+      assert.deepStrictEqual(short(yield* daemon("uninstall")), [
+        5,
+        `secrets daemon: ${unit} was edited since this command wrote it`
+      ])
+      assert.strictEqual((yield* daemon("uninstall", "--force")).status, 0)
+      assert.include(fs.readFileSync(`${unit}.bak`, "utf8"), "# mine")
+      assert.isTrue(fs.existsSync(path.join(home, ".agent-secrets/secrets.age")))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is not there afterwards if it cannot start, and does not push another daemon aside", () =>
+    Effect.gen(function* () {
+      const { daemon, home, unit } = yield* withSystemd
+      fs.mkdirSync(path.join(home, ".agent-secrets"), { mode: 0o700 })
+      fs.writeFileSync(path.join(home, ".agent-secrets/secrets.age"), "not a store")
+      const refused = yield* daemon("install")
+      assert.strictEqual(refused.status, 1)
+      assert.match(
+        refused.stderr,
+        /exit status 65, the store cannot be read; everything was put back as it was\n {2}secrets serve, run by hand/
+      )
+      assert.isFalse(fs.existsSync(unit))
+      fs.rmSync(path.join(home, ".agent-secrets/secrets.age"))
+      const other = yield* startDaemon({ home })
+      const occupied = yield* daemon("install")
+      assert.strictEqual(occupied.status, 75)
+      assert.include(occupied.stderr, `a daemon is running already (process ${other.pid}), and it is not this service`)
+      assert.deepStrictEqual(short(yield* daemon("status")), [
+        0,
+        `running unmanaged: process ${other.pid} answers, started by hand or by another supervisor`
+      ])
+      assert.isFalse(fs.existsSync(unit))
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the service of a user on a Mac", () => {
+  it.live("comes, is started anew by the daemon's own word, and goes", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const standIn = path.join(home, "stand-in")
+      fs.mkdirSync(standIn)
+      const script = `#!/bin/sh\nexec '${process.execPath}' '${support}/launchctl.mjs' "$@"\n`
+      fs.writeFileSync(path.join(standIn, "launchctl"), script, { mode: 0o755 })
+      const keeper = path.join(standIn, "keeper")
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => fs.existsSync(keeper) && process.kill(-Number(fs.readFileSync(keeper, "utf8")), "SIGKILL"))
+      )
+      const env = { PATH: `${standIn}:/usr/bin:/bin`, STAND_IN: standIn }
+      const daemon = (...words: ReadonlyArray<string>) =>
+        run(["daemon", ...words], { home, env, through: inTheEyesOf(501, "darwin") })
+      const { file, pid } = resultOf(yield* daemon("install", "--json"))
+      assert.strictEqual(file, path.join(home, "Library/LaunchAgents/dev.agent-secrets.daemon.plist"))
+      assert.strictEqual((yield* daemon("restart")).status, 0)
+      assert.include(
+        auditOf(path.join(home, ".agent-secrets")).map(({ action }) => action),
+        "daemon_restart"
+      )
+      assert.isFalse(alive(pid))
+      assert.match((yield* daemon("logs", "-n", "1")).stdout, / serves /)
+      assert.strictEqual((yield* daemon("uninstall")).status, 0)
+      assert.isFalse(fs.existsSync(file))
+      const target = "gui/501/dev.agent-secrets.daemon"
+      const calls = fs
+        .readFileSync(path.join(standIn, "calls"), "utf8")
+        .split("\n")
+        .filter((call) => !/^(?:print.*)?$/.test(call))
+      assert.deepStrictEqual(calls, [`enable ${target}`, `bootstrap gui/501 ${file}`, `bootout ${target}`])
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the service of the system", () => {
+  it.live("is rendered for the user whom it runs as, and for root alone", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      fs.writeFileSync(path.join(home, "getent"), "#!/bin/sh\necho agent:x:99:99::/var/lib/agent:/bin/false\n", {
+        mode: 0o755
+      })
+      const env = { PATH: `${home}:/usr/bin:/bin` }
+      const daemon = (uid: number, ...words: ReadonlyArray<string>) =>
+        run(["daemon", "install", ...words, "--dry-run"], { home, env, through: inTheEyesOf(uid) })
+      const [mine, notRoot, nobody, system] = yield* Effect.all(
+        [
+          daemon(0),
+          daemon(1000, "--system"),
+          daemon(0, "--system"),
+          daemon(0, "--system", "--user", "agent", "--group", "people")
+        ],
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(short(mine), [2, "secrets daemon: root has no service of its own"])
+      assert.deepStrictEqual(short(notRoot), [2, "secrets daemon: a service of the system takes root"])
+      assert.deepStrictEqual(short(nobody), [2, "secrets daemon: a service of the system needs a user that it runs as"])
+      assert.deepStrictEqual(short(system), [0, "write /etc/systemd/system/dev.agent-secrets.service"])
+      for (const line of ["User=agent", "Group=people", "ReadWritePaths=/var/lib/agent/.agent-secrets"]) {
+        assert.include(system.stdout, `\n    ${line}\n`)
+      }
+      assert.match(system.stdout, /\nrun systemctl daemon-reload\nrun systemctl enable dev\.agent-secrets\.service\n/)
+    }).pipe(Effect.scoped)
+  )
+})
+
+describe("the installer of a service account", () => {
+  it.live("finds every command that it calls, under a supervisor that is not ours", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const installed = path.join(home, ".local/bin/secrets")
+      fs.mkdirSync(path.dirname(installed), { recursive: true })
+      fs.copyFileSync(program, installed)
+      fs.mkdirSync(path.join(home, "run"), { mode: 0o710 })
+      const directory = path.join(home, ".agent-secrets")
+      const config = path.join(directory, "config.json")
+      fs.mkdirSync(directory, { mode: 0o700 })
+      const socket = path.join(home, "run/agent-secrets.sock")
+      const paths = Object.fromEntries(
+        ["identity.age", "secrets.age", "audit.log", "leases.json"].map((file) => [
+          `${file.split(".")[0]}_path`,
+          path.join(directory, file)
+        ])
+      )
+      const group = String(process.getgid?.() ?? 0)
+      fs.writeFileSync(
+        config,
+        JSON.stringify({
+          directory,
+          socket_path: socket,
+          socket_mode: "0660",
+          socket_group: group,
+          ...paths,
+          theirs: 1
+        })
+      )
+      const line = `while :; do "${process.execPath}" "${installed}" serve --no-update-check --config "${config}" 2>>"$HOME/log"; done`
+      yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          spawn("/bin/sh", ["-c", line], {
+            env: { HOME: home, PATH: "/usr/bin:/bin" },
+            stdio: "ignore",
+            detached: true
+          })
+        ),
+        (supervisor) => Effect.sync(() => process.kill(-(supervisor.pid ?? 0), "SIGKILL"))
+      )
+      const through = `node=$1; shift 2; exec "$node" "$HOME/.local/bin/secrets" --no-update-check "$@"`
+      const secrets = (...words: ReadonlyArray<string>) => run(words, { home, through })
+      const serving = Effect.repeat(rpc(socket, "status"), { until: (reply) => reply?.result?.running === true }).pipe(
+        Effect.timeout("20 seconds")
+      )
+      const pidNow = () => JSON.parse(fs.readFileSync(path.join(directory, "daemon.json"), "utf8")).pid
+      yield* serving
+      const first = pidNow()
+      assert.strictEqual(modeOf(socket), "660")
+      if (fs.existsSync("/proc/self/cmdline")) {
+        const shown = fs.readFileSync(`/proc/${first}/cmdline`, "utf8").replaceAll("\u0000", " ")
+        assert.include(shown, "/.local/bin/secrets serve")
+      }
+      for (const words of [
+        ["daemon", "restart", "--help"],
+        ["list"],
+        ["add", "probe", "--value", "one"],
+        ["update", "probe", "--value", "two"]
+      ]) {
+        assert.strictEqual((yield* secrets(...words)).status, 0, words.join(" "))
+      }
+      const leased = yield* secrets("lease", "probe", "--ttl", "5m", "--client-id", "installer")
+      assert.deepStrictEqual([leased.status, leased.stdout], [0, "two"])
+      assert.strictEqual((yield* secrets("daemon", "restart")).status, 0)
+      const second = pidNow()
+      assert.notStrictEqual(second, first)
+      assert.include(
+        (yield* secrets("daemon", "status")).stdout,
+        `process ${second} answers, started by hand or by another`
+      )
+      // What a crash leaves behind is a socket that nobody answers on; the next daemon replaces it.
+      process.kill(second, "SIGKILL")
+      yield* serving
+      const { active_leases: leases } = resultOf(yield* secrets("status", "--json"))
+      assert.strictEqual(leases, 1)
+      assert.strictEqual((yield* secrets("delete", "probe", "--force")).status, 0)
+      assert.strictEqual((yield* secrets("audit", "--tail", "1")).status, 0)
+      assert.include(
+        auditOf(directory).map(({ action }) => action),
+        "daemon_restart"
+      )
+      assert.strictEqual(modeOf(socket), "660")
+      assert.strictEqual(JSON.parse(fs.readFileSync(config, "utf8")).theirs, 1)
+    }).pipe(Effect.scoped)
+  )
+})

@@ -1,0 +1,136 @@
+/**
+ * The two receivers together: what both of them get, what is said of them, and what
+ * is seen of their queues. One is a stand-in `joelclaw`, the other a real listener on the loopback interface.
+ */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { observe } from "../../src/daemon/observe.ts"
+import { prometheusText, resetMetrics } from "../../src/otel/metrics.ts"
+import { OtelSink } from "../../src/otel/OtelSink.ts"
+import { otlpSettings } from "../../src/otel/otlpSettings.ts"
+import { receivers, sinkLayer, type SinkOptions } from "../../src/otel/sinkLayer.ts"
+import { attributesOf, collector } from "../support/collector.ts"
+import { event } from "../support/event.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { world } from "../support/world.ts"
+
+const joelclaw = Effect.fnUntraced(function* (script: string) {
+  const directory = yield* temporaryDirectory
+  const command = path.join(directory, "joelclaw")
+  fs.writeFileSync(command, `#!/bin/sh\n${script.replaceAll("$OUT", directory)}\n`, { mode: 0o755 })
+  const read = (): ReadonlyArray<any> =>
+    fs
+      .readFileSync(path.join(directory, "events"), "utf8")
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line))
+  return { command, read }
+})
+
+const withSink = <A, E, R>(options: SinkOptions, program: Effect.Effect<A, E, R>) =>
+  Effect.provide(program, Layer.provideMerge(sinkLayer(options), NodeServices.layer), { local: true })
+
+describe("joelclaw and a collector", () => {
+  it.live("get the same events by one sampling, and are told alike how many there were besides", () =>
+    Effect.gen(function* () {
+      const stand = yield* joelclaw('cat >> "$OUT/events"; echo >> "$OUT/events"; echo \'{"ok":true}\'')
+      const to = yield* collector()
+      const lines: Array<string> = []
+      const logger = Logger.make(({ message }) => void lines.push(String(message)))
+      yield* withSink(
+        {
+          environment: {
+            JOELCLAW_BIN: stand.command,
+            PATH: "/usr/bin:/bin",
+            OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${to.url}/v1/logs`
+          },
+          sampling: { minLevel: "debug", debugPerMinute: 2 }
+        },
+        OtelSink.use((sink) =>
+          Effect.forEach(
+            [1, 2, 3, 4, 5].map((n) => event(n, n === 5 ? "info" : "debug")),
+            sink.emit
+          )
+        )
+      ).pipe(Effect.provide(Logger.layer([logger])))
+      const expected = [
+        [1, undefined],
+        [2, undefined],
+        [5, 2]
+      ]
+      // What is at debug is not worth the last moment of joelclaw.
+      assert.deepStrictEqual(
+        stand.read().map(({ metadata }) => [metadata.n, metadata.notSent]),
+        expected.slice(2)
+      )
+      assert.deepStrictEqual(
+        to.logs().map((record) => {
+          const attributes = attributesOf(record)
+          return [attributes["agent_secrets.n"], attributes["agent_secrets.not_sent"]]
+        }),
+        expected
+      )
+      assert.deepStrictEqual(lines, [
+        `events: sent through ${stand.command}, and to the OpenTelemetry collector at ${to.url} (logs)`
+      ])
+    })
+  )
+
+  it.live("show how many events wait for each of them", () =>
+    Effect.gen(function* () {
+      yield* resetMetrics
+      const stand = yield* joelclaw("trap '' TERM; sleep 1000")
+      const options: SinkOptions = {
+        environment: {
+          JOELCLAW_BIN: stand.command,
+          PATH: "/usr/bin:/bin",
+          OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9"
+        },
+        sampling: { minLevel: "debug", debugPerMinute: 1000 }
+      }
+      const program = Effect.gen(function* () {
+        const { dropped, emit, state } = yield* OtelSink
+        for (let n = 0; n < 300; n += 1) yield* emit(event(n))
+        yield* observe
+        const text = yield* prometheusText
+        for (const { kind, queued } of yield* state) {
+          assert.isAtLeast(queued, 250)
+          assert.include(text, `agent_secrets_sink_queue_size{sink="${kind}"} ${queued}\n`)
+        }
+        assert.isAtLeast(yield* dropped, 300 - 257 + 50)
+      })
+      const quiet = Effect.provideService(Logger.CurrentLoggers, new Set())
+      yield* withSink(options, program).pipe(Effect.provide(world()), quiet)
+    })
+  )
+})
+
+describe("the line about the receivers", () => {
+  const told = (command: string | undefined, environment: Record<string, string>) =>
+    receivers(command, otlpSettings(environment))
+  const endpoint = "https://user:hush@collector.example/in?key=hush"
+
+  it("names both, one, or none of them, and no credentials", () => {
+    const absent = "joelclaw is not on this system, it is looked for again"
+    assert.strictEqual(told(undefined, {}), `none are sent; ${absent}`)
+    assert.strictEqual(told("/bin/joelclaw", {}), "sent through /bin/joelclaw")
+    assert.strictEqual(
+      told("/bin/joelclaw", { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
+      "sent through /bin/joelclaw, and to the OpenTelemetry collector at https://collector.example/in (logs, traces, metrics)"
+    )
+    assert.strictEqual(
+      told(undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
+      `sent to the OpenTelemetry collector at https://collector.example/in (logs, traces, metrics); ${absent}`
+    )
+    assert.strictEqual(
+      told(undefined, { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: endpoint }),
+      `none are sent; other signals go to the OpenTelemetry collector at https://collector.example/in (metrics); ${absent}`
+    )
+    assert.strictEqual(told(undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: "gopher://x" }), `none are sent; ${absent}`)
+  })
+})

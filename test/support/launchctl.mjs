@@ -1,0 +1,36 @@
+/**
+ * A launchctl that keeps a daemon alive for real, as its property list says, without
+ * launchd's pause between two starts. What it knows is in the directory that STAND_IN
+ * names.
+ */
+import { spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import plist from "plist"
+
+const directory = process.env["STAND_IN"] ?? ""
+const [verb, ...rest] = process.argv.slice(2)
+const keeper = path.join(directory, "keeper")
+const loaded = fs.existsSync(keeper)
+
+fs.appendFileSync(path.join(directory, "calls"), `${[verb, ...rest].join(" ")}\n`)
+if (verb === "print" && !loaded) {
+  process.stderr.write("Could not find service\n")
+  process.exit(113)
+}
+if (verb === "print") process.stdout.write(`${rest[0]} = {\n\tstate = running\n\truns = 1\n}\n`)
+if (verb === "bootstrap") {
+  const job = plist.parse(fs.readFileSync(rest[1], "utf8"))
+  const line = `while :; do "$@" 2>>"$LOG" & wait $!; done`
+  const child = spawn("/bin/sh", ["-c", line, "sh", ...job.ProgramArguments], {
+    env: { ...job.EnvironmentVariables, LOG: job.StandardErrorPath },
+    stdio: "ignore",
+    detached: true
+  })
+  child.unref()
+  fs.writeFileSync(keeper, String(child.pid))
+}
+if (verb === "bootout") {
+  process.kill(-Number(fs.readFileSync(keeper, "utf8")), "SIGTERM")
+  fs.rmSync(keeper)
+}

@@ -1,0 +1,69 @@
+/**
+ * Stand-ins for the tools of the system, first on a PATH: each records how it was
+ * called and does what a few lines of shell say.
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { temporaryDirectory } from "./temporary.ts"
+
+export interface Tools {
+  /** Where the stand-ins keep what they know. */
+  readonly directory: string
+  readonly environment: Readonly<Record<string, string>>
+  /** What was called, one line each. */
+  readonly calls: () => ReadonlyArray<string>
+}
+
+/** `scripts`: the name of a tool and what it does, with `$DIR` for a directory of its own. */
+export const tools = Effect.fnUntraced(function* (scripts: Readonly<Record<string, string>>) {
+  const directory = yield* temporaryDirectory
+  const record = path.join(directory, "calls")
+  fs.writeFileSync(record, "")
+  fs.chmodSync(directory, 0o755)
+  fs.chmodSync(record, 0o666)
+  for (const [name, script] of Object.entries(scripts)) {
+    const lines = ["#!/bin/sh", `DIR='${directory}'`, `echo "${name} $*" >> "$DIR/calls"`, script, ""]
+    fs.writeFileSync(path.join(directory, name), lines.join("\n"), { mode: 0o755 })
+  }
+  const made: Tools = {
+    directory,
+    environment: { PATH: `${directory}:/usr/bin:/bin`, HOME: directory },
+    calls: () => fs.readFileSync(record, "utf8").split("\n").slice(0, -1)
+  }
+  return made
+})
+
+/** A launchctl that remembers what is loaded, and forgets it only at the second look after a bootout, as the real one may. */
+export const launchctl = `
+case "$1" in
+  print)
+    if [ -e "$DIR/leaving" ]; then rm "$DIR/leaving" "$DIR/loaded"; elif [ ! -e "$DIR/loaded" ]; then
+      echo "Could not find service \\"dev.agent-secrets.daemon\\" in domain for port" >&2; exit 113
+    fi
+    cat "$DIR/print" 2>/dev/null || printf '%s = {\\n\\tactive count = 1\\n\\tstate = running\\n\\tpid = 4242\\n\\truns = 1\\n\\tlast exit code = (never exited)\\n}\\n' "$2" ;;
+  bootstrap)
+    if [ -e "$DIR/refuse" ]; then echo "Bootstrap failed: 5: Input/output error" >&2; exit 5; fi
+    if [ -e "$DIR/loaded" ]; then echo "Bootstrap failed: 37: Operation already in progress" >&2; exit 37; fi
+    cp "$3" "$DIR/loaded" ;;
+  bootout)
+    if [ ! -e "$DIR/loaded" ]; then echo "Boot-out failed: 3: No such process" >&2; exit 3; fi
+    touch "$DIR/leaving" ;;
+  kickstart) [ -e "$DIR/loaded" ] || exit 113 ;;
+esac`
+
+/** A systemctl that remembers what is enabled and started. */
+export const systemctl = `
+[ "$1" = --user ] && shift
+case "$1" in
+  show)
+    if [ -e "$DIR/show" ]; then cat "$DIR/show"; exit 0; fi
+    [ -e "$DIR/enabled" ] && echo "LoadState=loaded" && echo "UnitFileState=enabled" || echo "LoadState=not-found"
+    [ -e "$DIR/started" ] && echo "ActiveState=active" && echo "MainPID=4242" || echo "ActiveState=inactive" ;;
+  enable) touch "$DIR/enabled" ;;
+  disable) rm -f "$DIR/enabled" "$DIR/started" ;;
+  start|restart)
+    if [ -e "$DIR/refuse" ]; then echo "Job for $2 failed because the control process exited with error code." >&2; exit 1; fi
+    touch "$DIR/started" ;;
+  stop) rm -f "$DIR/started" ;;
+esac`

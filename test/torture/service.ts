@@ -1,0 +1,109 @@
+/**
+ * The service under a real systemd: a manager of a user's, in mount and process
+ * namespaces of its own, on a home directory whose name means something to every
+ * reader of units. Takes root, systemd and `unshare`; elsewhere it says so and tries nothing.
+ */
+import { spawn, spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { Attack, Row } from "./Attack.ts"
+import { program } from "../support/program.ts"
+import { newHome } from "./victim.ts"
+
+/** Some user without an entry; nothing in the namespace belongs to anybody else. */
+export const uid = 31_337
+
+/** $1: the user's number, $2: the home directory, $3: Node, $4: what is run inside, $5: its argument. */
+const namespace = `
+mount --make-rprivate / && mount -t tmpfs tmpfs /run || exit 90
+mkdir -p /run/systemd/system "/run/user/$1" && chown "$1:$1" "/run/user/$1" && chmod 700 "/run/user/$1"
+umount -l /sys/fs/cgroup 2>/dev/null
+mount -t cgroup2 cgroup2 /sys/fs/cgroup || exit 91
+CG="/sys/fs/cgroup/agent-secrets-torture-$$-$(basename "$(dirname "$2")")"
+mkdir -p "$CG" && chown "$1:$1" "$CG" "$CG/cgroup.procs" || exit 92
+(
+  echo "$(exec sh -c 'echo $PPID')" > "$CG/cgroup.procs"
+  exec setpriv --reuid "$1" --regid "$1" --clear-groups env -i HOME="$2" PATH=/usr/bin:/bin XDG_RUNTIME_DIR="/run/user/$1" \\
+    /usr/lib/systemd/systemd --user --log-target=null
+) > /dev/null 2>&1 &
+MANAGER=$!
+"$3" "$4" "$2" "$5"
+STATUS=$?
+kill "$MANAGER"
+wait "$MANAGER"
+find "$CG" -depth -type d -exec rmdir {} ';' 2> /dev/null
+exit $STATUS`
+
+export const attack: Attack = {
+  promise: "under a real systemd the service comes, lives through what is done to it, and goes",
+  rounds: 2,
+  run: async ({ rounds, tell }) => {
+    const why = missing()
+    if (why !== undefined) return [{ what: `not tried: ${why}`, tried: 0, lost: 0 }]
+    const rows = new Map<string, Row>()
+    for (let round = 0; round < rounds; round += 1) {
+      for (const row of await lifeIn(round % 2 === 1, tell)) {
+        const before = rows.get(row.what)
+        rows.set(row.what, before === undefined ? row : added(before, row))
+      }
+    }
+    return [...rows.values()]
+  }
+}
+
+const added = (one: Row, other: Row): Row => ({
+  what: one.what,
+  tried: one.tried + other.tried,
+  lost: one.lost + other.lost,
+  figures: [one.figures, other.figures].filter((text) => text !== "").join(", ")
+})
+
+/** A home directory, and a whole life of the service in it. */
+const lifeIn = async (withSocket: boolean, tell: (line: string) => void): Promise<ReadonlyArray<Row>> => {
+  const root = newHome()
+  fs.chmodSync(root, 0o755)
+  // Of its own sockets, systemd 252 forgets those with a quote in the path when it reads its units again.
+  const home = path.join(root, withSocket ? "a 100% $H <&>" : `a 100% "q" $H 'x' é`)
+  const installed = path.join(home, ".local/bin/secrets")
+  fs.mkdirSync(path.dirname(installed), { recursive: true })
+  fs.copyFileSync(program, installed)
+  fs.chmodSync(installed, 0o755)
+  for (const place of [home, path.join(home, ".local"), path.dirname(installed)]) fs.chownSync(place, uid, uid)
+  try {
+    return await inside(home, withSocket, tell)
+  } finally {
+    fs.rmSync(root, { recursive: true, force: true })
+  }
+}
+
+const missing = (): string | undefined => {
+  if (process.getuid?.() !== 0) return "it takes root"
+  const tool = ["unshare", "setpriv", "systemctl"].find((name) => spawnSync(name, ["--version"]).error !== undefined)
+  if (tool !== undefined) return `there is no ${tool}`
+  return fs.existsSync("/usr/lib/systemd/systemd") ? undefined : "there is no systemd"
+}
+
+const inside = async (home: string, withSocket: boolean, tell: (line: string) => void): Promise<ReadonlyArray<Row>> => {
+  const script = path.join(import.meta.dirname, "serviceInside.ts")
+  const line = ["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", namespace, "sh"]
+  const child = spawn(
+    "unshare",
+    [...line, String(uid), home, process.execPath, script, withSocket ? "socket" : "plain"],
+    {
+      stdio: ["ignore", "pipe", "inherit"]
+    }
+  )
+  const rows: Array<Row> = []
+  let rest = ""
+  child.stdout.on("data", (piece) => {
+    const lines = (rest + piece.toString("utf8")).split("\n")
+    rest = lines.pop() ?? ""
+    for (const one of lines) {
+      if (one.startsWith("row ")) rows.push(JSON.parse(one.slice(4)))
+      else tell(one)
+    }
+  })
+  const status = await new Promise<number | null>((resolve) => child.once("close", resolve))
+  if (status === 0) return rows
+  return [...rows, { what: `the namespace ended with ${status}`, tried: 1, lost: 1 }]
+}
