@@ -22,6 +22,7 @@ const statusExample = {
 const conditionExample = {
   pid: 0,
   version: "",
+  build: maybe(""),
   uptime_ms: 0,
   leases: { expired: 0, unreadable: 0, capacity: 0, oldest: maybe("") },
   audit: { entries: 0, size: 0, archives: 0, failure: maybe("") },
@@ -77,7 +78,9 @@ export const status = defineQuestion({
     return {
       text: [
         `running since ${found.started_at}${condition === undefined ? "" : ` (up ${span(condition.uptime_ms)})`}`,
-        ...(condition === undefined ? [] : [`process       ${condition.pid}, version ${condition.version}`]),
+        ...(condition === undefined
+          ? []
+          : [`process       ${condition.pid}, version ${condition.version}${buildOf(condition)}`]),
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
         `socket        ${socketPath}`,
@@ -107,6 +110,9 @@ const refusing = (why: string | undefined): Problem | undefined =>
         fix: "It goes on by itself when the cause is gone",
         exitCode: exitCode.failed
       }
+
+/** A daemon of another build than this one may be the older of two that have the same version. */
+const buildOf = ({ build }: Condition): string => (build === undefined ? "" : ` (build ${build})`)
 
 /** Where events go, and what somebody should look at. */
 const remarks = ({ leases, sinks, unclean_starts: unclean }: Condition): ReadonlyArray<string> =>

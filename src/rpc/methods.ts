@@ -31,7 +31,7 @@ import { refused, secretGet, storeInitialized } from "../domain/AuditEntry.ts"
 import { DirectAccess, nameLimit, valueLimit } from "../domain/Secret.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import type { TtlPolicy } from "../domain/Ttl.ts"
-import { version } from "../version.ts"
+import { build, version } from "../version.ts"
 import { prometheusText } from "../otel/metrics.ts"
 import type { OtelSink } from "../otel/OtelSink.ts"
 import type { Failure } from "./errorReply.ts"
@@ -261,6 +261,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     return {
       pid: daemon.pid,
       version,
+      build,
       started_at: daemon.startedAt.text,
       uptime_ms: (yield* Clock.currentTimeMillis) - daemon.startedAt.millis,
       leases: {

@@ -4,7 +4,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs/promises"
-import { isSea } from "node:sea"
 import * as path from "node:path"
 
 export interface ThisProgram {
@@ -20,7 +19,8 @@ export interface ThisProgram {
 const lastingPlaces = ["/opt/homebrew/bin/node", "/usr/local/bin/node", "/usr/bin/node"]
 
 export const thisProgram: Effect.Effect<ThisProgram> = Effect.promise(async () => {
-  if (isSea()) return { runtime: undefined, program: process.execPath }
+  // Within the binary, what Bun takes for the script is a place that is in the binary as well.
+  if (process.versions["bun"] !== undefined) return { runtime: undefined, program: process.execPath }
   const real = await realPath(process.execPath)
   const lasting = await Promise.all(lastingPlaces.map(async (place) => ((await realPath(place)) === real ? place : "")))
   return {

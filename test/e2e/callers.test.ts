@@ -15,10 +15,10 @@ import {
   auditOf,
   connect,
   type Ended,
-  program,
   rpc,
   run,
   type RunningDaemon,
+  shellWords,
   start,
   startDaemon
 } from "../support/program.ts"
@@ -308,7 +308,7 @@ describe.concurrent("somebody at a terminal", () => {
       yield* rpc(daemon.socket, "lease", { secret_name: "token", client_id: "my agent" })
       const bin = path.join(home, "bin")
       fs.mkdirSync(bin)
-      fs.writeFileSync(path.join(bin, "secrets"), `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`, {
+      fs.writeFileSync(path.join(bin, "secrets"), `#!/bin/sh\nexec ${shellWords} "$@"\n`, {
         mode: 0o755
       })
       const expected = [

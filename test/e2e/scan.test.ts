@@ -8,7 +8,7 @@ import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { formsIn } from "../support/leaks.ts"
-import { auditOf, program, run, start, startDaemon } from "../support/program.ts"
+import { auditOf, run, shellWords, start, startDaemon } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { randomFrom } from "../torture/Attack.ts"
 import { scanRounds } from "../torture/scan.ts"
@@ -100,7 +100,7 @@ describe("secrets scan", () => {
       git("init", "-q")
       const hook = path.join(tree, ".git", "hooks", "pre-commit")
       fs.mkdirSync(path.dirname(hook), { recursive: true })
-      const command = `exec "${process.execPath}" "${program}" scan --staged --socket "${daemon.socket}"`
+      const command = `exec ${shellWords} scan --staged --socket "${daemon.socket}"`
       fs.writeFileSync(hook, `#!/bin/sh\n${command}\n`, { mode: 0o755 })
 
       write("a b\n.txt", value)

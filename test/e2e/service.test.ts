@@ -7,7 +7,17 @@ import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { auditOf, type Ended, modeOf, program, rpc, run, startDaemon } from "../support/program.ts"
+import {
+  auditOf,
+  type Ended,
+  invocation,
+  isScript,
+  modeOf,
+  program,
+  rpc,
+  run,
+  startDaemon
+} from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")
@@ -50,7 +60,7 @@ const alive = (pid: number): boolean => {
   }
 }
 
-describe("the service of a user", () => {
+describe.runIf(isScript)("the service of a user", () => {
   it.live("comes and goes, and each of its states is told", () =>
     Effect.gen(function* () {
       const { calls, daemon, home, unit } = yield* withSystemd
@@ -122,7 +132,7 @@ describe("the service of a user", () => {
   )
 })
 
-describe("the service of a user on a Mac", () => {
+describe.runIf(isScript)("the service of a user on a Mac", () => {
   it.live("comes, is started anew by the daemon's own word, and goes", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
@@ -158,7 +168,7 @@ describe("the service of a user on a Mac", () => {
   )
 })
 
-describe("the service of the system", () => {
+describe.runIf(isScript)("the service of the system", () => {
   it.live("is rendered for the user whom it runs as, and for root alone", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
@@ -219,7 +229,8 @@ describe("the installer of a service account", () => {
           theirs: 1
         })
       )
-      const line = `while :; do "${process.execPath}" "${installed}" serve --no-update-check --config "${config}" 2>>"$HOME/log"; done`
+      const copied = [...invocation.slice(0, -1), installed].map((word) => `"${word}"`).join(" ")
+      const line = `while :; do ${copied} serve --no-update-check --config "${config}" 2>>"$HOME/log"; done`
       yield* Effect.acquireRelease(
         Effect.sync(() =>
           spawn("/bin/sh", ["-c", line], {
@@ -230,7 +241,7 @@ describe("the installer of a service account", () => {
         ),
         (supervisor) => Effect.sync(() => process.kill(-(supervisor.pid ?? 0), "SIGKILL"))
       )
-      const through = `node=$1; shift 2; exec "$node" "$HOME/.local/bin/secrets" --no-update-check "$@"`
+      const through = `shift ${invocation.length}; exec ${copied} --no-update-check "$@"`
       const secrets = (...words: ReadonlyArray<string>) => run(words, { home, through })
       const serving = Effect.repeat(rpc(socket, "status"), { until: (reply) => reply?.result?.running === true }).pipe(
         Effect.timeout("20 seconds")

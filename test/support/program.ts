@@ -28,6 +28,9 @@ export const survivedHere = survived.filter(
 /** What it is started by. */
 export const invocation: ReadonlyArray<string> = isScript ? [process.execPath, program] : [program]
 
+/** The same for a shell. */
+export const shellWords = invocation.map((word) => `"${word}"`).join(" ")
+
 export interface Ended {
   readonly status: number | null
   readonly signal: NodeJS.Signals | null
