@@ -27,7 +27,7 @@ export const systemdService = (options: ServiceOptions): string => {
     `ExecStart=:${commandLine(options).map(word).join(" ")}`,
     `Environment=${[`HOME=${home}`, `PATH=${searchPath(home)}`, "NODE_OPTIONS="].map(word).join(" ")}`,
     `# Nothing that runs before the program, and no debugger, comes in by the environment.`,
-    `UnsetEnvironment=NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG NODE_DEBUG_NATIVE LD_PRELOAD LD_AUDIT`,
+    `UnsetEnvironment=NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG NODE_DEBUG_NATIVE BUN_OPTIONS BUN_INSPECT BUN_INSPECT_CONNECT_TO BUN_INSPECT_PRELOAD LD_PRELOAD LD_AUDIT`,
     ...(account === undefined ? [] : [`User=${account.user}`, `WorkingDirectory=~`]),
     ...(account?.group === undefined ? [] : [`Group=${account.group}`]),
     ``,

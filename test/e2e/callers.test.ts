@@ -15,6 +15,7 @@ import {
   auditOf,
   connect,
   type Ended,
+  isScript,
   rpc,
   run,
   type RunningDaemon,
@@ -281,7 +282,8 @@ describe.concurrent("somebody at a terminal", () => {
         pretend,
         "Object.assign(process.stdout, { isTTY: true, columns: 70, rows: 20 }); if (process.env.KEYS) Object.assign(process.stdin, { isTTY: true, setRawMode() { return this } })"
       )
-      const env = { NODE_OPTIONS: `--require ${pretend}`, NO_COLOR: "1" }
+      const load = isScript ? { NODE_OPTIONS: `--require ${pretend}` } : { BUN_OPTIONS: `--preload ${pretend}` }
+      const env = { ...load, NO_COLOR: "1" }
       const watching = start(["status", "--watch"], { home, env })
       yield* until(() => watching.stdout().includes("  serving  "))
       watching.child.kill("SIGINT")
