@@ -12,7 +12,6 @@ import { fetchEntries, mostEntries, sinceOf } from "./auditEntries.ts"
 import { cellsOf, follow } from "./followAudit.ts"
 import { loadConfig, loadDaemon } from "./settings.ts"
 import { table } from "./table.ts"
-import { verify } from "./verifyAudit.ts"
 
 /** As many as the predecessor showed. */
 const tailDefault = "50"
@@ -46,7 +45,10 @@ export const audit = define({
     "secrets audit --json"
   ],
   run: Effect.fnUntraced(function* (line) {
-    if (line.given("verify")) return yield* verify((yield* loadConfig(line)).auditPath)
+    if (line.given("verify")) {
+      const { verify } = yield* Effect.promise(() => import("./verifyAudit.ts"))
+      return yield* verify((yield* loadConfig(line)).auditPath)
+    }
     const tail = Number(line.text("tail") ?? tailDefault)
     if (!Number.isInteger(tail) || tail < 0)
       return yield* misuse("--tail must be a whole number", "For instance: --tail 20, or --tail 0 for all")

@@ -5,15 +5,8 @@
  * looks at it and changes nothing.
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import { AuditLog } from "../daemon/AuditLog.ts"
-import { holdDirectory } from "../daemon/Instance.ts"
-import { makeDirectory } from "../daemon/makeDirectory.ts"
-import { SecretStore } from "../daemon/SecretStore.ts"
-import { instancePaths } from "../daemon/Daemon.ts"
 import { define } from "./Command.ts"
 import { loadConfig } from "./settings.ts"
-import { startFailure } from "./startFailure.ts"
 
 export const init = define({
   name: "init",
@@ -23,17 +16,8 @@ export const init = define({
   examples: ["secrets init"],
   run: Effect.fnUntraced(function* (line) {
     const config = yield* loadConfig(line)
-    yield* Effect.sync(() => process.umask(0o077))
-    const store = SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }).pipe(
-      Layer.provide(AuditLog.layer(config.auditPath)),
-      Layer.provide(
-        Layer.effectDiscard(Effect.andThen(makeDirectory(config.directory), holdDirectory(instancePaths(config))))
-      )
-    )
-    const { origin, count } = yield* Effect.gen(function* () {
-      const secrets = yield* SecretStore
-      return { origin: secrets.origin, count: yield* secrets.count }
-    }).pipe(Effect.provide(store), Effect.mapError(startFailure))
+    const { makeStore } = yield* Effect.promise(() => import("./makeStore.ts"))
+    const { origin, count } = yield* makeStore(config)
     return {
       text:
         origin === "initialized"

@@ -2,7 +2,7 @@
  * secrets serve: the daemon, in the foreground, until SIGTERM or SIGINT.
  *
  * Before anything is read, it sees to it that nothing opens it, and that nothing of
- * it is written down.
+ * it is written down. Its help is not made to wait for a daemon to be loaded.
  */
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -10,7 +10,6 @@ import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
-import { daemon } from "../daemon/Daemon.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { readSupervision, supervisionVariables } from "../domain/supervision.ts"
 import { define } from "./Command.ts"
@@ -45,6 +44,7 @@ export const serve = define({
       yield* forbidDumps
       const supervision = yield* takeSupervision(line.text("listen-fd"))
       const config = yield* loadConfig(line)
+      const { daemon } = yield* Effect.promise(() => import("../daemon/Daemon.ts"))
       yield* Effect.mapError(daemon(config, { environment: process.env, supervision, ...signals }), startFailure)
       return { result: {}, text: undefined }
     },

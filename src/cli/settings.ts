@@ -8,7 +8,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as path from "node:path"
-import { decode } from "../domain/Config.ts"
 import type { Daemon } from "../rpc/client.ts"
 import type { GlobalLine } from "./daemonAddress.ts"
 import { badConfig, daemonAddress, readSettings } from "./daemonAddress.ts"
@@ -19,6 +18,7 @@ export const loadConfig = Effect.fnUntraced(function* (line: GlobalLine, homeOf?
   const settings = readSettings(line, homeOf)
   if ("exitCode" in settings) return yield* new Failure(settings)
   const { file, home, text } = settings
+  const { decode } = yield* Effect.promise(() => import("../domain/Config.ts"))
   const config = decode(text, home, process.env)
   if (Result.isFailure(config)) {
     return yield* new Failure(badConfig(`${config.failure.message} (${file})`, `Correct ${file}`))
