@@ -15,6 +15,7 @@ const meanings: Readonly<Record<keyof typeof exitCode, string>> = {
   timeout: "no answer in time",
   permission: "no permission for the socket",
   stale: "daemon status: the service runs, but not as it would be installed now",
+  incomplete: "done, but for what could not be read",
   interrupted: "ended by Ctrl-C or SIGTERM"
 }
 

@@ -17,6 +17,8 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   list: () => import("./list.ts").then((file) => file.list),
   rotate: () => import("./rotate.ts").then((file) => file.rotate),
   health: () => import("./health.ts").then((file) => file.health),
+  scan: () => import("./scan.ts").then((file) => file.scan),
+  cleanup: () => import("./cleanup.ts").then((file) => file.cleanup),
   daemon: () => import("./daemon.ts").then((file) => file.daemon),
   status: async () =>
     (await answering())(

@@ -22,5 +22,7 @@ export const exitCode = {
   permission: 7,
   /** The service runs, but not as it would be installed now. */
   stale: 8,
+  /** It is done, but for what could not be read. */
+  incomplete: 9,
   interrupted: 130
 } as const

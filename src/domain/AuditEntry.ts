@@ -180,6 +180,23 @@ export const changeFailed = (announced: AuditFact): AuditFact =>
 /** A value was asked for without a lease; that is never given. */
 export const secretGet = (name: string): AuditFact => ({ action: "secret_get", secret_name: name, success: true })
 
+/** Marks of the values were given out, to search files for these; the values were not. */
+export const scanBegun = (clientId: string, values: number, tooShort: number): AuditFact => ({
+  action: "scan_begin",
+  client_id: clientId,
+  details: `marks of ${values} values were given, ${tooShort} are too short to be searched for`,
+  success: true
+})
+
+/** A client showed a text and was told that it is a form of this secret's value. */
+export const valueRecognized = (name: string, clientId: string): AuditFact => ({
+  action: "scan_match",
+  secret_name: name,
+  client_id: clientId,
+  details: "its value stands in a file that was scanned",
+  success: true
+})
+
 /** A request that came to no method, or with parameters that cannot be used. `reason` quotes none of them. */
 export const requestRefused = (method: string, reason: string): AuditFact => ({
   action: "request_refused",

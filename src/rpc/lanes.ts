@@ -19,6 +19,8 @@ const lines: ReadonlyMap<string, "store" | "log"> = new Map([
   ["secrets.audit", "log"],
   ["secrets.health", "log"],
   ["secrets.list", "log"],
+  ["secrets.marks", "log"],
+  ["secrets.recognize", "log"],
   ["secrets.leases", "log"],
   // It looks at every lease while all that acquire wait for it: not for many who ask for nothing else.
   ["secrets.revokeMatching", "log"],

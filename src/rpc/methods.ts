@@ -17,6 +17,7 @@ import { revoke } from "../daemon/revoke.ts"
 import { health } from "../daemon/health.ts"
 import { observe } from "../daemon/observe.ts"
 import { killswitch } from "../daemon/killswitch.ts"
+import { marks, recognize } from "../daemon/recognize.ts"
 import { Restart } from "../daemon/Restart.ts"
 import { revokeAll } from "../daemon/revokeAll.ts"
 import { revokeMatching } from "../daemon/revokeMatching.ts"
@@ -53,6 +54,10 @@ export interface Running {
 /** No duration of any use is longer. */
 const durationLimit = 256
 
+/** What one request may ask about: base64 of the texts, with commas between them. */
+const textsLimit = 256 * 1024
+const mostTexts = 1000
+
 const done = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
 const addParams = readParams("AddParams", { name: text, value: text, rotate_via: text, rotate_stdout: flag })
@@ -67,6 +72,8 @@ const updateParams = readParams("UpdateParams", {
 })
 const rotateParams = readParams("RotateParams", { secret_name: text })
 const killswitchParams = readParams("KillswitchParams", { rotate_all: flag, wipe_store: flag })
+const marksParams = readParams("MarksParams", { client_id: text })
+const recognizeParams = readParams("RecognizeParams", { client_id: text, texts: text })
 const revokeParams = readParams("RevokeParams", { lease_id: text })
 const matchingParams = readParams("RevokeMatchingParams", { client_id: text, secret_name: text })
 
@@ -214,6 +221,36 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
       secrets_wiped: report.secretsWiped,
       failures: report.failures
     }
+  }),
+
+  /** Beyond the predecessor: what `secrets.recognize` can be asked about. */
+  "secrets.marks": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id } = yield* marksParams(raw)
+    yield* required(client_id, "client_id")
+    const given = yield* marks(client_id)
+    return {
+      multiplier: given.multiplier,
+      marks: given.marks.map(({ end, length, middle }) => [length, middle, end]),
+      values: given.values,
+      too_short: given.tooShort,
+      left_out: given.leftOut
+    }
+  }),
+
+  /** Beyond the predecessor: the names of the secrets that texts are, each text in base64. */
+  "secrets.recognize": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id, texts } = yield* recognizeParams(raw)
+    yield* required(client_id, "client_id")
+    yield* required(texts, "texts", textsLimit)
+    const given = texts.split(",", mostTexts + 1)
+    if (given.length > mostTexts) {
+      return yield* new RpcError({ code: code.internal, message: `more than ${mostTexts} texts were given` })
+    }
+    const names = yield* recognize(
+      client_id,
+      given.map((text) => Buffer.from(text, "base64"))
+    )
+    return { names }
   }),
 
   "secrets.health": () => health,

@@ -13,6 +13,7 @@ import { type Attack, type Row, randomFrom } from "./Attack.ts"
 const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   audit: () => import("./audit.ts").then((file) => file.attack),
   poison: () => import("./poison.ts").then((file) => file.attack),
+  scan: () => import("./scan.ts").then((file) => file.attack),
   disk: () => import("./disk.ts").then((file) => file.attack),
   crash: () => import("./crash.ts").then((file) => file.attack),
   owner: () => import("./owner.ts").then((file) => file.attack),

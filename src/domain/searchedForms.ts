@@ -1,0 +1,70 @@
+/**
+ * The forms in which a value turns up where it should not be: as it is, and encoded
+ * in the ways that files and programs encode it.
+ *
+ * Whoever gets these has the value. They are bytes and not `Redacted`, so they live
+ * for one search and are kept nowhere.
+ */
+
+/** The shortest value that is searched for, in bytes: shorter ones are in every file. */
+export const shortestSearched = 8
+
+/** The longest form, in bytes; of longer values only the line that stands for them, up to this, is searched for. */
+export const longestForm = 32 * 1024
+
+/** The encodings of longer values are not searched for; nobody puts them where a scan could find them whole. */
+const longestEncoded = 8 * 1024
+
+/** Nothing if the value is too short. No form is given twice. */
+export const searchedForms = (value: string): ReadonlyArray<Buffer> => {
+  // Blanks and line feeds around a value are not what is secret about it.
+  const trimmed = value.trim()
+  const bytes = Buffer.from(trimmed)
+  if (bytes.length < shortestSearched) return []
+  const texts = new Set([standIn(trimmed)])
+  if (bytes.length <= longestEncoded) {
+    for (const base64 of inBase64(bytes)) texts.add(base64).add(base64.replaceAll("+", "-").replaceAll("/", "_"))
+    texts.add(bytes.toString("hex")).add(bytes.toString("hex").toUpperCase())
+    const json = JSON.stringify(trimmed).slice(1, -1)
+    texts.add(json).add(json.replaceAll("/", "\\/"))
+    for (const url of inUrls(trimmed.toWellFormed())) texts.add(url).add(url.replace(/%../g, lowerCase))
+  }
+  return [...texts].map((text) => Buffer.from(text)).filter((form) => form.length <= longestForm)
+}
+
+/**
+ * What is searched for as it is. A value of several lines is found by its longest: indented, or with other line ends,
+ * the whole of it would not be.
+ */
+const standIn = (value: string): string => {
+  const longest = value
+    .split(/\r?\n/)
+    .map((line) => line.trim())
+    .reduce((a, b) => (b.length > a.length ? b : a))
+  return cut(Buffer.byteLength(longest) < shortestSearched ? value : longest)
+}
+
+/** Without half a character at its end. */
+const cut = (text: string): string => {
+  const bytes = Buffer.from(text)
+  if (bytes.length <= longestForm) return text
+  return bytes
+    .subarray(0, longestForm)
+    .toString("utf8")
+    .replace(/\uFFFD+$/, "")
+}
+
+/** In a path and in a form, which write blanks and some signs differently. */
+const inUrls = (text: string): ReadonlyArray<string> => [
+  encodeURIComponent(text),
+  new URLSearchParams([["", text]]).toString().slice(1)
+]
+
+const lowerCase = (code: string): string => code.toLowerCase()
+
+/** The characters that stand for the value alone, wherever in an encoded text it begins. */
+const inBase64 = (bytes: Buffer): ReadonlyArray<string> =>
+  [0, 1, 2].map((before) => {
+    const text = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64")
+    return text.slice(Math.ceil((before * 8) / 6), Math.floor(((before + bytes.length) * 8) / 6))
+  })

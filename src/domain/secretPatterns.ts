@@ -1,0 +1,152 @@
+/**
+ * What secrets look like: tokens that tell their issuer by how they begin, and
+ * assignments to names such as `password`.
+ *
+ * The shapes are the predecessor's and those of a few issuers more. A match is a place and a kind, never the text itself.
+ * Every expression takes time in proportion to the text, whatever the text is, and
+ * no match is longer than `longestMatch`.
+ */
+
+export type Severity = "critical" | "high" | "medium" | "low"
+
+export interface Kind {
+  /** The word for programs. */
+  readonly type: string
+  readonly severity: Severity
+  /** For people. */
+  readonly what: string
+}
+
+export interface Match extends Kind {
+  readonly start: number
+  readonly end: number
+  /** Whether a digest of it could not be guessed back, so that it may be shown. */
+  readonly hardToGuess: boolean
+}
+
+interface Shape extends Kind {
+  readonly expression: string
+  readonly hardToGuess: boolean
+}
+
+/** In bytes; a longer token is found by its beginning. */
+export const longestMatch = 8 * 1024
+
+const token = (type: string, severity: Severity, what: string, expression: string): Shape => ({
+  type,
+  severity,
+  what,
+  expression,
+  hardToGuess: true
+})
+
+/** What must not stand before a token is looked at behind its first letters: that is many times faster. */
+const tokens: ReadonlyArray<Shape> = [
+  token("github_token", "critical", "GitHub token", "gh[pousr]_(?<![A-Za-z0-9]gh._)[A-Za-z0-9]{32,255}"),
+  token("github_token", "critical", "GitHub token", "github_pat_[A-Za-z0-9_]{60,255}"),
+  token(
+    "aws_access_key_id",
+    "critical",
+    "AWS access key id",
+    "A(?:KI|SI)A(?<![A-Za-z0-9]A..A)[0-9A-Z]{16}(?![A-Za-z0-9])"
+  ),
+  token("stripe_key", "critical", "Stripe live key", "[sr]k_live_[A-Za-z0-9]{24,255}"),
+  token("stripe_key", "medium", "Stripe test key", "[sr]k_test_[A-Za-z0-9]{24,255}"),
+  token("stripe_key", "high", "Stripe live publishable key", "pk_live_[A-Za-z0-9]{24,255}"),
+  token("stripe_key", "low", "Stripe test publishable key", "pk_test_[A-Za-z0-9]{24,255}"),
+  token("anthropic_key", "critical", "Anthropic key", "sk-ant-[A-Za-z0-9_-]{32,255}"),
+  token("openai_key", "critical", "OpenAI key", "sk-proj-[A-Za-z0-9_-]{32,255}"),
+  token("google_api_key", "high", "Google API key", "AIza(?<![A-Za-z0-9_-]AIza)[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"),
+  token("slack_token", "high", "Slack token", "xox[abeoprs]-(?<![A-Za-z0-9]xox.-)[A-Za-z0-9-]{20,250}"),
+  token("gitlab_token", "critical", "GitLab token", "glpat-[A-Za-z0-9_-]{20,255}"),
+  token("npm_token", "critical", "npm token", "npm_(?<![A-Za-z0-9]npm_)[A-Za-z0-9]{36}(?![A-Za-z0-9])"),
+  token("age_identity", "critical", "age identity", "AGE-SECRET-KEY-1[0-9A-Z]{58}"),
+  token(
+    "jwt",
+    "high",
+    "JSON Web Token",
+    "eyJ(?<![A-Za-z0-9_-]eyJ)[A-Za-z0-9_-]{10,2000}\\.eyJ[A-Za-z0-9_-]{10,4000}\\.[A-Za-z0-9_-]{10,1000}"
+  ),
+  {
+    type: "private_key",
+    severity: "critical",
+    what: "private key",
+    expression: "-----BEGIN (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED|PGP) )?PRIVATE KEY(?: BLOCK)?-----",
+    hardToGuess: false
+  }
+]
+
+const tokenExpression = new RegExp(tokens.map(({ expression }) => `(${expression})`).join("|"), "g")
+
+/** In any case, without the flag for it, which takes more time. */
+const anyCase = (word: string) => word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)
+
+const awsSecret = anyCase("aws[_-]?secret[_-]?(?:access[_-]?)?key")
+const apiKey = anyCase("api[_-]?key")
+const [secret, tokenWord, password] = [anyCase("secret"), anyCase("token"), anyCase("passw(?:or)?d")]
+/** `token_v2`, `tokenValue` and `tokens`, but not `tokenizer`. */
+const restOfName = "(?:[_-][A-Za-z0-9_-]{0,40}|[A-Z0-9][A-Za-z0-9_]{0,40}|s)?"
+
+const assignmentExpression = new RegExp(
+  `(?:(?<aws>${awsSecret})|(?<key>${apiKey}|${secret}|${tokenWord})|(?<password>${password}))${restOfName}` +
+    "[\"']?[ \\t]{0,20}(?::=|=>|=|:)[ \\t]{0,20}" +
+    "(?:\"(?<double>[^\"\\s]{8,400})\"|'(?<single>[^'\\s]{8,400})'|`(?<back>[^`\\s]{8,400})`|(?<bare>[^\\s\"'`,;<>(){}\\[\\]$]{8,400}))",
+  "g"
+)
+
+const kinds: Readonly<Record<string, Kind>> = {
+  aws: { type: "aws_secret_access_key", severity: "critical", what: "AWS secret access key" },
+  key: { type: "generic_secret", severity: "medium", what: "key, secret or token" },
+  password: { type: "password", severity: "medium", what: "password" }
+}
+
+/** Finds what looks like a secret in a text of which each character is a byte, in the order of the text. */
+export const findPatterns = (text: string): ReadonlyArray<Match> => {
+  const all = [...findTokens(text), ...findAssignments(text)].toSorted((a, b) => a.start - b.start)
+  // What is assigned may be a token that was found as such: that says more.
+  return all.filter((match, n) => !isToldBy(match, all[n - 1]) && !isToldBy(match, all[n + 1]))
+}
+
+const isToldBy = (match: Match, other: Match | undefined): boolean =>
+  other !== undefined && isVague(match) && !isVague(other) && other.start < match.end && match.start < other.end
+
+const isVague = ({ severity }: Match): boolean => severity === "medium"
+
+function* findTokens(text: string): Generator<Match> {
+  for (const match of text.matchAll(tokenExpression)) {
+    const shape = tokens[match.slice(1).findIndex((group) => group !== undefined)]
+    if (shape === undefined) continue
+    const { hardToGuess, severity, type, what } = shape
+    yield { type, severity, what, hardToGuess, start: match.index, end: match.index + match[0].length }
+  }
+}
+
+function* findAssignments(text: string): Generator<Match> {
+  for (const match of text.matchAll(assignmentExpression)) {
+    const { aws, back, bare, double, key, single } = match.groups ?? {}
+    const quoted = double ?? single ?? back
+    const value = quoted ?? bare ?? ""
+    const name = aws !== undefined ? "aws" : key !== undefined ? "key" : "password"
+    const kind = kinds[name]
+    const end = match.index + match[0].length - (quoted === undefined ? 0 : 1)
+    const next = text[end] ?? ""
+    if (kind === undefined || !fits[name]?.(value) || (quoted === undefined && !isValue(value, next))) continue
+    yield { ...kind, hardToGuess: name !== "password", start: end - value.length, end }
+  }
+}
+
+const fits: Readonly<Record<string, (value: string) => boolean>> = {
+  aws: (value) => /^[A-Za-z0-9/+]{40}$/.test(value),
+  key: (value) => /^[A-Za-z0-9_+/=.~-]{20,}$/.test(value) && isVaried(value) && !isName(value),
+  password: (value) => isVaried(value) && !isName(value) && !/^[$%{<]|[{<]$|^[a-z_.-]*password[a-z_.-]*$/i.test(value)
+}
+
+/** `identity.token_purpose` is what something is called; where words have hyphens between them it may be a passphrase. */
+const isName = (value: string): boolean => /^[a-z]+(?:[._][a-z]+)+$|^[A-Z]+(?:[._][A-Z]+)+$/.test(value)
+
+/** `xxxxxxxxxxxx` and `************` stand where a secret is to be put in. */
+const isVaried = (value: string): boolean => new Set(value).size > 3
+
+/** Without quotes it may be code: no secret is called or indexed, few have no digit, and `code.of.this1` is a name. */
+const isValue = (value: string, next: string): boolean =>
+  /\d/.test(value) && !/[([{$<]/.test(next) && !/^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/.test(value)

@@ -1,0 +1,94 @@
+import { assert, describe, it } from "@effect/vitest"
+import { findPatterns } from "../../src/domain/secretPatterns.ts"
+
+/** Put together here, so that nobody who scans this file finds anything. */
+const made = (...parts: ReadonlyArray<string>): string => parts.join("")
+
+const letters = "abcdefghijKLMNOPQRST0123456789uvwxyz"
+const types = (text: string) => findPatterns(text).map(({ type }) => type)
+
+describe("is found:", () => {
+  for (const [title, type, severity, text] of [
+    ["a GitHub token of each kind", "github_token", "critical", made("gh", "o_", letters)],
+    ["a fine-grained GitHub token", "github_token", "critical", made("github", "_pat_", letters, "_", letters)],
+    ["an AWS access key id", "aws_access_key_id", "critical", made("AK", "IA", "ABCDEFGHIJ234567")],
+    ["an AWS secret", "aws_secret_access_key", "critical", made("aws_secret_access", "_key = ", letters, "+/+A")],
+    ["a Stripe live key", "stripe_key", "critical", made("sk_", "live_", letters)],
+    ["a Stripe test key", "stripe_key", "medium", made("sk_", "test_", letters)],
+    ["a publishable Stripe key", "stripe_key", "high", made("pk_", "live_", letters)],
+    ["a publishable Stripe test key", "stripe_key", "low", made("pk_", "test_", letters)],
+    ["a private key", "private_key", "critical", made("-----BEGIN ", "OPENSSH PRIVATE KEY-----")],
+    ["a private key without a kind", "private_key", "critical", made("-----BEGIN ", "PRIVATE KEY-----")],
+    ["a JSON Web Token", "jwt", "high", made("eyJ", letters, ".eyJ", letters, ".", letters)],
+    ["an age identity", "age_identity", "critical", made("AGE-SECRET-", "KEY-1", "Q".repeat(58))],
+    ["an npm token", "npm_token", "critical", made("npm", "_", letters)],
+    ["an api key in JSON", "generic_secret", "medium", made('"apiK', 'ey": "', letters, '"')],
+    ["a token in a shell", "generic_secret", "medium", made("export MY_TOK", "EN=", letters)],
+    ["a secret in YAML", "generic_secret", "medium", made("client_sec", "ret: ", letters)],
+    ["a password in quotes", "password", "medium", made("pass", "word = 'correct horse'".replace(" h", "-h"))],
+    ["a password in an env file", "password", "medium", made("DB_PASS", "WORD=hunter2hunter2")],
+    ["a password with one in it", "password", "medium", made("pass", 'word: "MyPassword1"')],
+    ["a password in Ruby", "password", "medium", made(":pass", 'word => "tr0ub4dor&3"')]
+  ] as const) {
+    it(title, () => {
+      const found = findPatterns(`# first\n  ${text}\nlast`)
+      assert.deepStrictEqual(
+        found.map((match) => [match.type, match.severity]),
+        [[type, severity]]
+      )
+    })
+  }
+
+  it("the value of an assignment, not its name", () => {
+    const text = made("x; DB_PASS", "WORD='hunter2hunter2'; y")
+    const [match] = findPatterns(text)
+    assert.strictEqual(text.slice(match?.start, match?.end), "hunter2hunter2")
+  })
+
+  it("a token that is assigned to something, once and as what it is", () => {
+    assert.deepStrictEqual(types(made("GITHUB_TOK", 'EN="gh', "p_", letters, '"')), ["github_token"])
+  })
+
+  it("every one of several on a line, in their order", () => {
+    const text = made("sk_", "live_", letters, " gh", "p_", letters, " npm", "_", letters)
+    assert.deepStrictEqual(types(text), ["stripe_key", "github_token", "npm_token"])
+  })
+})
+
+describe("is not found:", () => {
+  for (const [title, text] of [
+    ["a token that is too short", made("gh", "p_0123456789")],
+    ["what goes on before or behind a token", made("xAK", "IA", "ABCDEFGHIJ234567 AK", "IA", "ABCDEFGHIJ234567Z")],
+    ["a public key", "-----BEGIN PUBLIC KEY-----"],
+    ["code that calls something", "const token = await getAccessTokenOfUser2(client)"],
+    ["code that names something", "secret: configuration.of2.something.secretValue"],
+    ["a type", "password: undefined; readonly password: string"],
+    ["a place for a password", 'password = "xxxxxxxxxxxx"; password: "********"; password="${DB_PASSWORD}"'],
+    ["a variable", "TOKEN=$SOME_OTHER_TOKEN_VARIABLE_2"],
+    ["a word that goes on", 'tokenizer = "abcdefghijklmnop0123456789"'],
+    ["the name of something", 'TOKEN_PURPOSE = "identity.token_purpose_of_it"; PASSWORD = "rehash_needed"'],
+    ["a password that says it is one", 'password: "my-password"'],
+    ["a sentence", 'secret: "this is a sentence about 1 secret"']
+  ] as const) {
+    it(title, () => assert.deepStrictEqual(types(text), []))
+  }
+})
+
+it("takes its time in proportion to a text, whatever the text is", () => {
+  const began = performance.now()
+  for (const piece of [
+    "eyJ",
+    "eyJaaaaaaaaaaaaaaa.",
+    "secret",
+    "token_",
+    "sk_live_",
+    "password=",
+    "password   ",
+    'secret="aaaaaaaaaa',
+    "aws_secret_key="
+  ]) {
+    findPatterns(piece.repeat(Math.ceil((1024 * 1024) / piece.length)))
+  }
+  // Half a second, and many times as long where it goes back over what it has seen.
+  assert.isBelow(performance.now() - began, 8_000)
+})

@@ -1,0 +1,143 @@
+/**
+ * The store's own values, put into files in every form and at every place, and
+ * looked for with `secrets scan`: each is found, nothing else is, no value is shown,
+ * and leases are answered meanwhile.
+ */
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { formsIn } from "../support/leaks.ts"
+import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
+import { Client, command, launch, newHome, pause, serving } from "./victim.ts"
+
+const mebibyte = 1024 * 1024
+const secretCount = 40
+const letters = Array.from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/+&<>'\"\\ äß€😀")
+
+const word = (random: Random, length: number): string => Array.from({ length }, () => random.pick(letters)).join("")
+
+/** Of one line or of several; what is at its ends is no blank. */
+const madeUp = (random: Random): string =>
+  random.next() < 0.7
+    ? `x${word(random, 7 + random.below(random.pick([10, 60, 3000])))}x`
+    : Array.from({ length: 2 + random.below(20) }, () => `x${word(random, 20 + random.below(60))}x`).join("\n")
+
+/** How values come into files. */
+const forms: Readonly<Record<string, (value: string, random: Random) => string>> = {
+  plain: (value) => value,
+  "in a line": (value) => `KEY='${value}' # not for you`,
+  indented: (value) => value.replaceAll("\n", "\r\n\t  "),
+  JSON: (value) => JSON.stringify({ a: [value] }),
+  hex: (value) => Buffer.from(value).toString("hex"),
+  URL: (value) => `https://me:${encodeURIComponent(value)}@host.example/`,
+  form: (value) => new URLSearchParams({ a: "b", value }).toString(),
+  base64: (value, random) =>
+    Buffer.from("u".repeat(random.below(4)) + value + "\n".repeat(random.below(3))).toString("base64"),
+  base64url: (value, random) => Buffer.from(`${"u".repeat(random.below(4))}${value}`).toString("base64url")
+}
+
+interface Planted {
+  readonly file: string
+  readonly name: string
+  readonly form: string
+}
+
+/** Makes files with values in them; gives what is where. */
+const plant = (tree: string, values: ReadonlyMap<string, string>, random: Random): ReadonlyArray<Planted> => {
+  const planted: Array<Planted> = []
+  for (let n = 0; n < 12; n += 1) {
+    const file = path.join(tree, `d${random.below(3)}`, `file ${n}`)
+    const isLarge = n < 3
+    const size = isLarge ? random.below(3 * mebibyte) + mebibyte : random.below(2000)
+    const bytes = Buffer.alloc(size, `${word(random, 200).replaceAll("x", "y")}\n`)
+    const pieces: Array<Buffer> = []
+    let at = 0
+    for (let count = random.below(4); count >= 0 && at < size; count -= 1) {
+      // Where a window ends is where one could be lost.
+      const near = isLarge ? (1 + Math.floor(at / mebibyte)) * mebibyte - random.below(100_000) : random.below(size)
+      const next = Math.min(Math.max(near, at), size)
+      const [name, value] = random.pick([...values])
+      const form = random.pick(Object.keys(forms))
+      pieces.push(bytes.subarray(at, next), Buffer.from(`\n${forms[form]?.(value, random)}\n`))
+      planted.push({ file, name, form })
+      at = next
+    }
+    fs.mkdirSync(path.dirname(file), { recursive: true })
+    fs.writeFileSync(file, Buffer.concat([...pieces, bytes.subarray(at)]))
+  }
+  return planted
+}
+
+/** Leases without a pause until it is told to stop; gives the longest it had to wait. */
+const leasing = (socket: string) => {
+  const client = new Client(socket)
+  const until = new AbortController()
+  let slowest = 0
+  const all = (async () => {
+    while (!until.signal.aborted) {
+      const began = performance.now()
+      await client.ask("lease", { secret_name: "s0", client_id: "beside" })
+      slowest = Math.max(slowest, performance.now() - began)
+      await pause(1)
+    }
+    client.close()
+    return slowest
+  })()
+  return () => {
+    until.abort()
+    return all
+  }
+}
+
+export const scanRounds = async ({ random, rounds, tell }: AttackOptions): Promise<ReadonlyArray<Row>> => {
+  const home = newHome()
+  const victim = await serving(launch({ home }))
+  const client = new Client(victim.socket)
+  const values = new Map(Array.from({ length: secretCount }, (_, n) => [`s${n}`, madeUp(random)]))
+  const counts = { planted: 0, lost: 0, found: 0, wrong: 0, leaks: 0, slowest: 0 }
+  try {
+    for (const [name, value] of values) await client.ask("add", { name, value })
+    for (let round = 0; round < rounds; round += 1) {
+      const tree = newHome()
+      const planted = plant(tree, values, random)
+      const stop = leasing(victim.socket)
+      const { stderr, stdout } = await command(["scan", tree, "--own-only", "--json"], home)
+      counts.slowest = Math.max(counts.slowest, await stop())
+      const found = JSON.parse(stdout).result.findings.map((one: any) => `${one.secret_name} in ${one.file}`)
+      const expected = new Map(planted.map((one) => [`${one.name} in ${one.file}`, one.form]))
+      const lost = [...expected].filter(([place]) => !found.includes(place))
+      const wrong = found.filter((place: string) => !expected.has(place))
+      counts.planted += expected.size
+      counts.lost += lost.length
+      counts.found += found.length
+      counts.wrong += wrong.length
+      if (lost.length + wrong.length > 0)
+        tell(`round ${round}: lost ${JSON.stringify(lost)}, wrong ${JSON.stringify(wrong)}`)
+      const said = Buffer.from(stdout + stderr)
+      counts.leaks += [...values.values()].filter((value) => formsIn(said, value).length > 0).length
+      fs.rmSync(tree, { recursive: true, force: true })
+    }
+    const log = fs.readFileSync(path.join(victim.directory, "audit.log"))
+    counts.leaks += [...values.values()].filter((value) => formsIn(log, value).length > 0).length
+  } finally {
+    client.close()
+    await victim.end("SIGKILL")
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+  const slowest = `slowest lease meanwhile ${Math.round(counts.slowest)} ms`
+  return [
+    { what: "values in files, found with the secret's name", tried: counts.planted, lost: counts.lost },
+    { what: "findings that are a value", tried: counts.found, lost: counts.wrong },
+    {
+      what: "values that no output and no log has",
+      tried: values.size * (rounds + 1),
+      lost: counts.leaks,
+      figures: slowest
+    }
+  ]
+}
+
+export const attack: Attack = {
+  promise: "the store's own values are found in files in any form and at any place, and never shown",
+  rounds: 40,
+  run: scanRounds
+}
