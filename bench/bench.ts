@@ -3,7 +3,8 @@
  * the same run.
  */
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
-  sink: () => import("./sink.ts")
+  sink: () => import("./sink.ts"),
+  start: () => import("./start.ts")
 }
 
 const named = process.argv.slice(2)

@@ -10,10 +10,12 @@
  * The commands that only ask stand as code; everything else as a text, which costs a
  * tenth of the time to pass over, and is compiled when it is needed.
  */
-import type { BuildOptions, Plugin } from "esbuild"
+import type { BuildOptions } from "esbuild"
 import { build } from "esbuild"
 import { chmod } from "node:fs/promises"
 import { survived } from "../src/cli/signals.ts"
+import { asTexts } from "./asTexts.ts"
+import { buildNumber } from "./buildNumber.ts"
 
 const oldest = [22, 19] as const
 
@@ -46,44 +48,16 @@ const common = {
   target: "node18",
   mainFields: ["module", "main"],
   legalComments: "none",
+  define: { BUILD: JSON.stringify(buildNumber()) },
   logLevel: "warning"
 } satisfies BuildOptions
-
-/** Has a module stand in the bundle as a text that is compiled when it is imported. */
-const asText = (file: RegExp, exported: string): Plugin => ({
-  name: "as text",
-  setup: (bundle) => {
-    bundle.onResolve({ filter: file }, ({ path, resolveDir }) => ({
-      path: new URL(path, `file://${resolveDir}/`).pathname,
-      namespace: "text"
-    }))
-    bundle.onLoad({ filter: /./, namespace: "text" }, async ({ path }) => {
-      const { outputFiles } = await build({
-        ...common,
-        entryPoints: [path],
-        globalName: "loaded",
-        minify: true,
-        keepNames: false,
-        write: false,
-        banner: { js: "(function(require){" },
-        footer: { js: "return loaded})" }
-      })
-      const text = JSON.stringify(outputFiles[0]?.text)
-      return {
-        contents: `import vm from "node:vm"
-          const load = vm.runInThisContext(${text}, { filename: "secrets", importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER })
-          export const { ${exported} } = load((name) => process.getBuiltinModule(name))`
-      }
-    })
-  }
-})
 
 await build({
   ...common,
   entryPoints: ["src/bin.ts"],
   outfile: "dist/secrets.mjs",
   minifySyntax: true,
-  plugins: [asText(/\/whole\.ts$/, "whole")],
+  plugins: [asTexts(/\/whole\.ts$/, "whole", common)],
   banner: { js: banner },
   footer: { js: "})();" }
 })

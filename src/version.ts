@@ -1,4 +1,12 @@
-/** The version of this program, as its package says. */
+/**
+ * The version of this program, as its package says, and which build of it this is.
+ */
 import manifest from "../package.json" with { type: "json" }
 
+/** Put in by the build (scripts/buildNumber.ts). */
+declare const BUILD: string | undefined
+
 export const version: string = manifest.version
+
+/** The commit that was built, with `-dirty` behind it where the sources were changed; for comparing, not for sorting. */
+export const build: string = typeof BUILD === "string" ? BUILD : "none"

@@ -3,17 +3,11 @@
  *
  * It does not ask, and never did; `--force` is taken for the scripts that pass it.
  */
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { quote } from "../domain/goText.ts"
-import { call } from "../rpc/client.ts"
-import { define } from "./Command.ts"
-import { fromClient } from "./Failure.ts"
-import { loadDaemon } from "./settings.ts"
+import { isLike } from "./likeness.ts"
+import { defineQuestion } from "./Question.ts"
 
-const Deleted = Schema.Struct({ success: Schema.Literal(true) })
-
-export const deleteCommand = define({
+export const deleteCommand = defineQuestion({
   name: "delete",
   summary: "Remove a secret and end its leases",
   operands: "NAME",
@@ -21,10 +15,9 @@ export const deleteCommand = define({
   completes: "secret",
   flags: { force: { type: "boolean" } },
   examples: ["secrets delete github_token"],
-  run: Effect.fnUntraced(function* (line) {
+  ask: (line) => [{ method: "secrets.delete", params: { name: line.operands[0] ?? "" } }],
+  tell: ([deleted], { line }) => {
     const [name = ""] = line.operands
-    const daemon = yield* loadDaemon(line)
-    yield* Effect.mapError(call(daemon, "secrets.delete", { name }, Deleted), fromClient)
-    return { text: `deleted ${quote(name)}\n`, result: { name } }
-  })
+    return isLike(deleted, { success: true }) ? { text: `deleted ${quote(name)}\n`, result: { name } } : undefined
+  }
 })

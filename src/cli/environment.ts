@@ -51,23 +51,33 @@ const harmful: ReadonlyMap<string, string> = new Map([
   ["NODE_COMPILE_CACHE", "runs compiled code out of a directory"],
   // NODE_DEBUG=stream prints the first bytes of every request, and of what a rotation command prints.
   ["NODE_DEBUG", "prints what passes through the program"],
-  ["NODE_DEBUG_NATIVE", "prints what passes through the program"]
+  ["NODE_DEBUG_NATIVE", "prints what passes through the program"],
+  ["BUN_INSPECT", "opens a debugger"],
+  ["BUN_INSPECT_CONNECT_TO", "opens a debugger"],
+  ["BUN_INSPECT_PRELOAD", "loads code into the program"]
 ])
+
+/** Variables with options for the runtime: Node's, and that of the binary, which is Bun. */
+const optionVariables = ["NODE_OPTIONS", "BUN_OPTIONS"]
+/** Each option of Bun's engine has a variable of its own; they are for looking into it. */
+const ofEngine = "BUN_JSC_"
 
 /** The loader of the system and OpenSSL run what these name. They have honest uses, so they are only told of. */
 const loaders = ["LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "OPENSSL_CONF"]
 
 export const hazards = ({ execArgv, environment }: Surroundings): Hazards => {
   const isSet = (name: string) => (environment[name] ?? "") !== ""
+  const byVariable = optionVariables
+    .map((name) =>
+      refusedOption(words(environment[name] ?? ""), name, `Start it without them: env -u ${name} secrets serve`)
+    )
+    .find((refusal) => refusal !== undefined)
+  const engine = Object.keys(environment).find((name) => name.startsWith(ofEngine) && isSet(name))
   return {
     refusal:
+      byVariable ??
       refusedOption(execArgv, "the command line", "Start it without that option") ??
-      refusedOption(
-        words(environment["NODE_OPTIONS"] ?? ""),
-        "NODE_OPTIONS",
-        "Start it without them: env -u NODE_OPTIONS secrets serve"
-      ) ??
-      refusedVariable([...harmful.keys()].find(isSet)),
+      refusedVariable([...harmful.keys()].find(isSet) ?? engine),
     suspicious: loaders.filter(isSet)
   }
 }
@@ -88,7 +98,7 @@ const refusedVariable = (name: string | undefined): Hazards["refusal"] =>
   name === undefined
     ? undefined
     : {
-        reason: `the environment has ${name}, which ${harmful.get(name)}`,
+        reason: `the environment has ${name}, which ${harmful.get(name) ?? "changes the engine that runs the program"}`,
         fix: `Start it without it: env -u ${name} secrets serve`
       }
 

@@ -2,41 +2,28 @@
  * secrets health: what there is to say about the state of the secrets. To ask
  * whether the daemon is serving, `status` is the command.
  */
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import { call } from "../rpc/client.ts"
-import { define } from "./Command.ts"
-import { fromClient } from "./Failure.ts"
-import { loadDaemon } from "./settings.ts"
+import { isLike, maybe } from "./likeness.ts"
+import { defineQuestion } from "./Question.ts"
 import { table } from "./table.ts"
 
-const Health = Schema.Struct({
-  total_secrets: Schema.Int,
-  active_leases: Schema.Int,
-  expiring_soon: Schema.Int,
-  never_rotated: Schema.Int,
-  stale_secrets: Schema.Int,
-  warnings: Schema.Array(
-    Schema.Struct({
-      type: Schema.String,
-      secret_name: Schema.optionalKey(Schema.String),
-      lease_id: Schema.optionalKey(Schema.String),
-      message: Schema.String,
-      severity: Schema.String,
-      timestamp: Schema.String
-    })
-  )
-})
+const reportExample = {
+  total_secrets: 0,
+  active_leases: 0,
+  expiring_soon: 0,
+  never_rotated: 0,
+  stale_secrets: 0,
+  warnings: [{ type: "", secret_name: maybe(""), lease_id: maybe(""), message: "", severity: "", timestamp: "" }]
+}
 
-export const health = define({
+export const health = defineQuestion({
   name: "health",
   summary: "Show what is expiring, stale or never rotated",
   arity: [0, 0],
   flags: { warnings: { type: "boolean" } },
   examples: ["secrets health", "secrets health --json"],
-  run: Effect.fnUntraced(function* (line) {
-    const daemon = yield* loadDaemon(line)
-    const report = yield* Effect.mapError(call(daemon, "secrets.health", {}, Health), fromClient)
+  ask: () => [{ method: "secrets.health", params: {} }],
+  tell: ([report]) => {
+    if (!isLike(report, reportExample)) return undefined
     const rows = report.warnings.map((warning) => [
       warning.severity,
       warning.secret_name ?? "",
@@ -51,5 +38,5 @@ export const health = define({
           : `${counts}\n${table(["", "SECRET", "WHAT", "LEASE"], rows, { whole: ["WHAT", "LEASE"] })}`,
       result: { ...report, warnings_count: report.warnings.length }
     }
-  })
+  }
 })

@@ -1,33 +1,22 @@
 /**
  * secrets list: the names in the store, never the values.
  */
-import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import { call } from "../rpc/client.ts"
-import { define } from "./Command.ts"
-import { fromClient } from "./Failure.ts"
-import { loadDaemon } from "./settings.ts"
+import { isLike, maybe } from "./likeness.ts"
+import { defineQuestion } from "./Question.ts"
 import { table } from "./table.ts"
 
-const Listed = Schema.Struct({
-  secrets: Schema.Array(
-    Schema.Struct({
-      name: Schema.String,
-      rotate_via: Schema.optionalKey(Schema.String),
-      active_leases: Schema.optionalKey(Schema.Int)
-    })
-  )
-})
+const listedExample = { secrets: [{ name: "", rotate_via: maybe(""), active_leases: maybe(0) }] }
 
-export const list = define({
+export const list = defineQuestion({
   name: "list",
   summary: "Show the names of the secrets and how many leases each has",
   arity: [0, 0],
   flags: {},
   examples: ["secrets list", "secrets list --json"],
-  run: Effect.fnUntraced(function* (line) {
-    const daemon = yield* loadDaemon(line)
-    const { secrets } = yield* Effect.mapError(call(daemon, "secrets.list", {}, Listed), fromClient)
+  ask: () => [{ method: "secrets.list", params: {} }],
+  tell: ([listed]) => {
+    if (!isLike(listed, listedExample)) return undefined
+    const { secrets } = listed
     const rows = secrets.map((secret) => [
       secret.name,
       `${secret.active_leases ?? 0}`,
@@ -47,5 +36,5 @@ export const list = define({
         count: secrets.length
       }
     }
-  })
+  }
 })

@@ -11,8 +11,11 @@ import type { Flags } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
 import { completions } from "./completions.ts"
 import { daemonAddress } from "./daemonAddress.ts"
+import { deleteCommand } from "./delete.ts"
+import { health } from "./health.ts"
 import { lease } from "./lease.ts"
 import { isLike, maybe } from "./likeness.ts"
+import { list } from "./list.ts"
 import type { Output, Problem } from "./Output.ts"
 import { printOutput, printProblem } from "./Output.ts"
 import { badAnswer, noAnswer, refused } from "./problems.ts"
@@ -32,6 +35,13 @@ export const quick = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boole
       return run(status, rest, otherwise)
     case "revoke":
       return run(revoke, rest, otherwise)
+    case "list":
+      return run(list, rest, otherwise)
+    case "health":
+      return run(health, rest, otherwise)
+    case "delete":
+    case "rm":
+      return run(deleteCommand, rest, otherwise)
     case "completions":
       return run(completions, rest, otherwise)
     default:

@@ -76,7 +76,8 @@ const shortFraction = (digits: string): string => {
 
 const pattern = /^(\d{4}-\d\d-\d\d)T(\d{1,2})(:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d\d:\d\d)$/
 
-const zone = DateTime.zoneMakeLocal()
+/** The zone of this machine. To find it out takes 15 ms, so whoever writes no time does not pay for it. */
+let zone: DateTime.TimeZone | undefined
 
 /** Zones change their offset at quarter hours, so one look-up serves all moments within one. */
 const quarterHour = 15 * 60_000
@@ -85,6 +86,7 @@ let known = { quarter: Number.NaN, offset: 0 }
 const localOffset = (millis: number): number => {
   const quarter = Math.floor(millis / quarterHour)
   if (quarter !== known.quarter) {
+    zone ??= DateTime.zoneMakeLocal()
     known = { quarter, offset: DateTime.zonedOffset(DateTime.setZone(DateTime.makeUnsafe(millis), zone)) }
   }
   return known.offset

@@ -38,8 +38,9 @@ export class HandedListener {
     this.server.listen({ fd: this.descriptor, backlog }, () => {
       this.server.off("error", fail)
       this.server.on("error", () => undefined)
-      // A Unix socket that was handed over has no address that Node knows of; one with an address is open to a network.
-      const isUnix = this.server.address() === null
+      // Of a Unix socket that was handed over no address is known; one with a port is open to a network.
+      const address = this.server.address()
+      const isUnix = address === null || typeof address === "string" || address.port === undefined
       resume(isUnix ? Effect.void : Effect.fail(new Error("the socket that was handed over is no Unix socket")))
     })
   })

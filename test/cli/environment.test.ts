@@ -45,13 +45,27 @@ describe("a daemon is not started", () => {
     })
   }
 
+  it("with BUN_OPTIONS, which the binary has among its own options too", () => {
+    const execArgv = ["--preload", "./evil.js"]
+    assert.include(refusal({ BUN_OPTIONS: "--preload ./evil.js" }, execArgv)?.reason, "--preload by BUN_OPTIONS")
+  })
+
   for (const execArgv of [["--inspect"], ["--env-file=.env"], ["-r", "./evil.cjs"], ["--no-warnings", "--watch"]]) {
     it(`with ${execArgv.join(" ")} on the command line`, () => {
       assert.include(refusal({}, execArgv)?.reason, "by the command line")
     })
   }
 
-  for (const name of ["NODE_V8_COVERAGE", "NODE_COMPILE_CACHE", "NODE_DEBUG", "NODE_DEBUG_NATIVE"]) {
+  for (const name of [
+    "NODE_V8_COVERAGE",
+    "NODE_COMPILE_CACHE",
+    "NODE_DEBUG",
+    "NODE_DEBUG_NATIVE",
+    "BUN_INSPECT",
+    "BUN_INSPECT_CONNECT_TO",
+    "BUN_INSPECT_PRELOAD",
+    "BUN_JSC_useDollarVM"
+  ]) {
     it(`with ${name}`, () => {
       assert.include(refusal({ [name]: "something" })?.reason, name)
       assert.include(refusal({ [name]: "something" })?.fix, `env -u ${name}`)

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { auditOf, program, run, startDaemon } from "../support/program.ts"
+import { auditOf, run, startDaemon } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const world = Effect.gen(function* () {
@@ -253,34 +253,6 @@ describe("the other commands", () => {
       const unknown = yield* run(["leese"], { home })
       assert.deepStrictEqual([unknown.status, unknown.stdout], [2, ""])
       assert.match((yield* run(["--version"], { home })).stdout, /^\d+\.\d+\.\d+\n$/)
-    })
-  )
-
-  it.live("are one file that runs under any name, with nothing beside it", () =>
-    Effect.gen(function* () {
-      const home = yield* temporaryDirectory
-      const installed = path.join(home, "secrets")
-      fs.copyFileSync(program, installed)
-      const ended = yield* run(["--version"], {
-        home,
-        through: `shift 2; exec "${process.execPath}" "${installed}" "$@"`
-      })
-      assert.deepStrictEqual([ended.status, ended.stderr], [0, ""])
-      assert.match(ended.stdout, /^\d+\.\d+\.\d+\n$/)
-    })
-  )
-
-  it.live("say in one line that this Node is too old", () =>
-    Effect.gen(function* () {
-      const home = yield* temporaryDirectory
-      const pretend = path.join(home, "pretend.cjs")
-      fs.writeFileSync(
-        pretend,
-        'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } })'
-      )
-      const ended = yield* run(["status"], { home, env: { NODE_OPTIONS: `--require ${pretend}` } })
-      assert.deepStrictEqual([ended.status, ended.stdout], [1, ""])
-      assert.strictEqual(ended.stderr, "secrets needs Node 22.19 or newer, and this is Node 20.20.2.\n")
     })
   )
 

@@ -9,7 +9,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { hasProc } from "../support/inside.ts"
-import { rpc, run, startDaemon } from "../support/program.ts"
+import { isScript, rpc, run, startDaemon } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const withOption = (option: string) => `node=$1; shift; exec "$node" ${option} "$@"`
@@ -34,7 +34,7 @@ describe("the daemon refuses to start", () => {
     )
   }
 
-  it.live("with an option on the command line of Node", () =>
+  it.live.runIf(isScript)("with an option on the command line of Node", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const ended = yield* run(["serve"], { home, through: withOption("--inspect=127.0.0.1:0") })
@@ -43,7 +43,7 @@ describe("the daemon refuses to start", () => {
     })
   )
 
-  for (const name of ["NODE_V8_COVERAGE", "NODE_COMPILE_CACHE", "NODE_DEBUG"]) {
+  for (const name of ["NODE_V8_COVERAGE", "NODE_COMPILE_CACHE", "NODE_DEBUG", "BUN_INSPECT_PRELOAD"]) {
     it.live(`with ${name} in the environment`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
@@ -57,18 +57,20 @@ describe("the daemon refuses to start", () => {
 })
 
 describe("the daemon starts", () => {
-  it.live("with options that do no harm, whatever NODE_PATH says, and tells of a library put before it", () =>
-    Effect.gen(function* () {
-      const home = yield* temporaryDirectory
-      const env = { NODE_OPTIONS: "--max-old-space-size=512", NODE_PATH: home, LD_PRELOAD: "" }
-      fs.writeFileSync(path.join(home, "fs.js"), "process.exit(9)")
-      const daemon = yield* startDaemon({ home, env, through: withOption("--disable-sigusr1") })
-      assert.strictEqual((yield* rpc(daemon.socket, "status")).result.running, true)
-      assert.notInclude(daemon.stderr(), "other code may be loaded")
-      yield* daemon.stop()
-      const warned = yield* startDaemon({ home, env: { LD_PRELOAD: "/nonexistent/library.so" } })
-      assert.match(warned.stderr(), /level=WARN .*the environment has LD_PRELOAD: other code may be loaded/)
-    })
+  it.live.runIf(isScript)(
+    "with options that do no harm, whatever NODE_PATH says, and tells of a library put before it",
+    () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const env = { NODE_OPTIONS: "--max-old-space-size=512", NODE_PATH: home, LD_PRELOAD: "" }
+        fs.writeFileSync(path.join(home, "fs.js"), "process.exit(9)")
+        const daemon = yield* startDaemon({ home, env, through: withOption("--disable-sigusr1") })
+        assert.strictEqual((yield* rpc(daemon.socket, "status")).result.running, true)
+        assert.notInclude(daemon.stderr(), "other code may be loaded")
+        yield* daemon.stop()
+        const warned = yield* startDaemon({ home, env: { LD_PRELOAD: "/nonexistent/library.so" } })
+        assert.match(warned.stderr(), /level=WARN .*the environment has LD_PRELOAD: other code may be loaded/)
+      })
   )
 
   it.live("and leaves no memory of its own in a core file", () =>

@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as path from "node:path"
-import { auditOf, modeOf, program, rpc, run, startDaemon } from "../support/program.ts"
+import { auditOf, invocation, modeOf, rpc, run, startDaemon } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const world = Effect.fnUntraced(function* (config: object = {}) {
@@ -305,7 +305,7 @@ describe("daemon restart", () => {
       const home = yield* temporaryDirectory
       const env = { HOME: home, PATH: "/usr/bin:/bin" }
       // A supervisor in one line: whatever ends with status 0 is started again.
-      const loop = `while "${process.execPath}" "${program}" serve 2>>"$HOME/log"; do :; done`
+      const loop = `while ${invocation.map((word) => `"${word}"`).join(" ")} serve 2>>"$HOME/log"; do :; done`
       yield* Effect.acquireRelease(
         Effect.sync(() => spawn("/bin/sh", ["-c", loop], { env, stdio: "ignore", detached: true })),
         (supervisor) => Effect.sync(() => process.kill(-(supervisor.pid ?? 0), "SIGKILL"))

@@ -6,16 +6,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
-import { survived } from "../../src/cli/signals.ts"
 import { debuggerPort, fileBehind, hasProc, isOpen, listeningPorts } from "../support/inside.ts"
-import { auditOf, rpc, run, start, startDaemon } from "../support/program.ts"
+import { auditOf, rpc, run, start, startDaemon, survivedHere } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { randomFrom } from "../torture/Attack.ts"
 import { attack } from "../torture/signals.ts"
-
-const knownHere = survived.filter((signal) => Object.hasOwn(os.constants.signals, signal))
 
 /** Nothing of the process listens on TCP; without /proc, nothing on the port of the debugger. */
 const isShut = (pid: number) =>
@@ -26,7 +22,7 @@ describe("a daemon at work", () => {
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })
-      for (const signal of [...knownHere, "SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGXFSZ"] as const) {
+      for (const signal of [...survivedHere, "SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGXFSZ"] as const) {
         for (let n = 0; n < 3; n += 1) daemon.signal(signal)
         assert.strictEqual((yield* rpc(daemon.socket, "status")).result.running, true, signal)
       }

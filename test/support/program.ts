@@ -6,9 +6,27 @@ import * as Schedule from "effect/Schedule"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
+import * as os from "node:os"
 import * as path from "node:path"
+import { survived } from "../../src/cli/signals.ts"
 
-export const program = path.resolve(import.meta.dirname, "../../dist/secrets.mjs")
+/** AGENT_SECRETS_PROGRAM names another build of it, such as dist/secrets, the binary. */
+export const program = path.resolve(
+  import.meta.dirname,
+  "../..",
+  process.env["AGENT_SECRETS_PROGRAM"] ?? "dist/secrets.mjs"
+)
+
+/** Whether Node runs it; the binary is no concern of the options of Node. */
+export const isScript = program.endsWith(".mjs")
+
+/** What the program survives here. Bun knows no SIGSTKFLT, so the binary dies of it; no system sends it by itself. */
+export const survivedHere = survived.filter(
+  (signal) => Object.hasOwn(os.constants.signals, signal) && (isScript || signal !== "SIGSTKFLT")
+)
+
+/** What it is started by. */
+export const invocation: ReadonlyArray<string> = isScript ? [process.execPath, program] : [program]
 
 export interface Ended {
   readonly status: number | null
@@ -36,7 +54,7 @@ export interface RunOptions {
 
 /** Starts the program, and leaves its end to the caller. */
 export const start = (args: ReadonlyArray<string>, options: RunOptions): Started => {
-  const line = [process.execPath, program, ...args]
+  const line = [...invocation, ...args]
   const [command = "", ...rest] =
     options.through === undefined ? line : ["/bin/sh", "-c", options.through, "sh", ...line]
   const child = spawn(command, rest, {

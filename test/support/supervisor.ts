@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { program } from "./program.ts"
+import { invocation } from "./program.ts"
 
 export interface Supervisor {
   readonly socket: string
@@ -41,7 +41,7 @@ export const supervise = async (options: SupervisorOptions): Promise<Supervisor>
   const socket = options.socket ?? path.join(directory, "agent-secrets.sock")
   fs.mkdirSync(path.dirname(socket), { mode: 0o700 })
   const child = await withListener(socket, (listener) =>
-    spawn("/bin/sh", ["-c", loop(descriptor), "sh", process.execPath, program, "serve", "--socket", socket, ...args], {
+    spawn("/bin/sh", ["-c", loop(descriptor), "sh", ...invocation, "serve", "--socket", socket, ...args], {
       env: { HOME: home, PATH: "/usr/bin:/bin", ...env },
       stdio: descriptor === 0 ? [listener, "ignore", "pipe"] : ["ignore", "ignore", "pipe", listener]
     })

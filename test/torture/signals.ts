@@ -12,9 +12,8 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { survived } from "../../src/cli/signals.ts"
 import { listeningPorts } from "../support/inside.ts"
-import { Connection, program } from "../support/program.ts"
+import { Connection, invocation, survivedHere } from "../support/program.ts"
 import type { Attack, AttackOptions, Row } from "./Attack.ts"
 
 const clients = 4
@@ -77,7 +76,7 @@ const playRound = async (
   const unsure = new Set<string>()
   const work = Promise.all(connections.map((connection, n) => keepBusy(connection, n, answered, unsure)))
 
-  const signals = survived.filter((signal) => Object.hasOwn(os.constants.signals, signal))
+  const signals = survivedHere
   for (let n = 0; n < 30; n += 1) {
     child.kill(random.pick(signals))
     if (random.below(3) === 0) await pause(random.below(4))
@@ -142,7 +141,8 @@ const startUnderFire = async (
 }
 
 const startDaemon = (home: string, started: (child: ChildProcess) => void) => {
-  const child = spawn(process.execPath, [program, "serve"], {
+  const [command = "", ...words] = invocation
+  const child = spawn(command, [...words, "serve"], {
     env: { HOME: home, PATH: "/usr/bin:/bin" },
     stdio: ["ignore", "ignore", "pipe"]
   })

@@ -1,0 +1,92 @@
+/**
+ * The built program as it is installed: one file, copied anywhere, with nothing beside it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { hasProc } from "../support/inside.ts"
+import { invocation, isScript, program, run, startDaemon } from "../support/program.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+/** A shell command line that has the copy in place of the program, in an environment of nothing but these. */
+const instead = (copy: string, home: string) =>
+  `shift ${invocation.length}; exec env -i PATH=/usr/bin:/bin HOME='${home}' ` +
+  `${[...invocation.slice(0, -1), copy].map((word) => `'${word}'`).join(" ")} "$@"`
+
+/** As `install -m 755 PROGRAM HOME/bin/secrets` leaves it. */
+const install = (home: string) => {
+  const copy = path.join(home, "bin/secrets")
+  fs.mkdirSync(path.dirname(copy))
+  fs.copyFileSync(program, copy)
+  fs.chmodSync(copy, 0o755)
+  return copy
+}
+
+describe("one file", () => {
+  for (const type of [undefined, "commonjs", "module"]) {
+    it.live(`runs under any name, with ${type === undefined ? "nothing" : `a package of type ${type}`} beside it`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const copy = install(home)
+        if (type !== undefined) fs.writeFileSync(path.join(home, "bin/package.json"), JSON.stringify({ type }))
+        // The first is answered by what stands as code, the second by a part that is compiled when it is needed.
+        for (const [args, status, told] of [
+          [["status", "--timeout", "0.2"], 3, /^secrets status: the daemon is not running\n/],
+          [["--version"], 0, /^\d+\.\d+\.\d+\n$/]
+        ] as const) {
+          const ended = yield* run(args, { home, through: instead(copy, home) })
+          assert.strictEqual(ended.status, status)
+          assert.match(ended.stdout + ended.stderr, told)
+        }
+      })
+    )
+  }
+
+  it.live("serves and is asked, and reads nothing of the directory it is started in", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const copy = install(home)
+      fs.writeFileSync(path.join(home, "loaded.js"), "process.exit(9)")
+      fs.writeFileSync(path.join(home, "bunfig.toml"), 'preload = ["./loaded.js"]\n')
+      fs.writeFileSync(path.join(home, ".env"), "AGENT_SECRETS_EVENTS_MIN_LEVEL=nothing\nBUN_INSPECT=127.0.0.1:0\n")
+      const through = `cd '${home}'; ${instead(copy, home)}`
+      const daemon = yield* startDaemon({ home, through })
+      if (hasProc) {
+        const line = fs.readFileSync(`/proc/${daemon.pid}/cmdline`, "utf8").split("\0")
+        assert.deepStrictEqual(line.slice(-3), [copy, "serve", ""])
+      }
+      for (const [args, stdin, stdout] of [
+        [["add", "db"], "value of db", 'added "db"\n'],
+        [["lease", "db"], undefined, "value of db"]
+      ] as const) {
+        const ended = yield* run(args, { home, through, ...(stdin === undefined ? {} : { stdin }) })
+        assert.deepStrictEqual([ended.status, ended.stdout, ended.stderr], [0, stdout, ""])
+      }
+      const stopped = yield* daemon.stop()
+      assert.strictEqual(stopped.status, 0)
+      assert.notInclude(stopped.stderr, "Warning")
+    })
+  )
+
+  it("does not tell where it was built", () => {
+    const text = fs.readFileSync(program)
+    for (const folder of ["src", "scripts", "node_modules"]) {
+      assert.strictEqual(text.indexOf(path.resolve(import.meta.dirname, "../..", folder)), -1, folder)
+    }
+  })
+
+  it.live.runIf(isScript)("says in one line that this Node is too old", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const pretend = path.join(home, "pretend.cjs")
+      fs.writeFileSync(
+        pretend,
+        'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.20.2" } })'
+      )
+      const ended = yield* run(["status"], { home, env: { NODE_OPTIONS: `--require ${pretend}` } })
+      assert.deepStrictEqual([ended.status, ended.stdout], [1, ""])
+      assert.strictEqual(ended.stderr, "secrets needs Node 22.19 or newer, and this is Node 20.20.2.\n")
+    })
+  )
+})
