@@ -17,13 +17,21 @@ export interface Account {
   /** Done when the connection is closed. */
   readonly closed: Effect.Effect<void>
   readonly isClosed: () => boolean
+  /** Whether so many more bytes can be written without waiting for the client to take any. */
+  readonly hasRoom: (bytes: number) => boolean
   /** Done when the daemon stops: what has not begun by then is not begun any more. */
   readonly stopping: Effect.Effect<void>
 }
 
 /** The account of the connection being served; for a socket that is nobody's connection it counts nothing. */
 export const Account = Context.Reference<Account>("agent-secrets/rpc/Account", {
-  defaultValue: () => ({ hold: () => undefined, closed: Effect.never, isClosed: () => false, stopping: Effect.never })
+  defaultValue: () => ({
+    hold: () => undefined,
+    closed: Effect.never,
+    isClosed: () => false,
+    hasRoom: () => false,
+    stopping: Effect.never
+  })
 })
 
 interface Entry {
@@ -64,6 +72,7 @@ export class Connections {
       },
       closed: closing(connection),
       isClosed: () => connection.destroyed,
+      hasRoom: (bytes) => connection.writableLength + bytes < connection.writableHighWaterMark,
       stopping: this.stopping
     }
   }
