@@ -3,6 +3,7 @@
  * the same run.
  */
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
+  acquire: () => import("./acquire.ts"),
   sink: () => import("./sink.ts")
 }
 
