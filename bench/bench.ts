@@ -4,6 +4,7 @@
  */
 const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   acquire: () => import("./acquire.ts"),
+  growth: () => import("./growth.ts"),
   sink: () => import("./sink.ts")
 }
 

@@ -7,7 +7,6 @@
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import * as fs from "node:fs"
 import * as net from "node:net"
 import { fileURLToPath } from "node:url"
 import { quantile } from "./figures.ts"
@@ -26,10 +25,10 @@ export interface Load {
   readonly pairs: number
   /** "sequence" takes each pair once, one after the other; else they are taken as they come. */
   readonly order?: "sequence"
+  /** What is asked for; an hour if it is not said. */
+  readonly ttl?: string
   /** Waits so long between an answer and the next request. */
   readonly pauseMillis?: number
-  /** Where the wait of each answer is written, with its time: for the longest waits. */
-  readonly waitsFile?: string
 }
 
 export interface Outcome {
@@ -40,6 +39,8 @@ export interface Outcome {
   readonly p90: number
   readonly p99: number
   readonly max: number
+  /** Waits of more than ten milliseconds. */
+  readonly long: number
 }
 
 /** The secrets that pairs are made of; the daemon must have them. */
@@ -64,14 +65,17 @@ const generate = async (load: Load): Promise<Outcome> => {
   const { connections, kind, pairs } = load
   const warmUp = load.warmUp ?? 0
   const waits: Array<number> = []
-  const times: Array<number> = []
   let asked = 0
   let answered = 0
   let state = 12_345
   const random = () => (state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0) / 2 ** 32
 
   const acquire = (at: number) =>
-    line("secrets.lease", { secret_name: secretNames[at % secretNames.length], client_id: `client-${at}`, ttl: "1h" })
+    line("secrets.lease", {
+      secret_name: secretNames[at % secretNames.length],
+      client_id: `client-${at}`,
+      ttl: load.ttl ?? "1h"
+    })
   const nextPair = () => (load.order === "sequence" ? asked++ % pairs : Math.floor(random() * pairs))
   const request = (held: Array<string>): string => {
     if (kind === "status") return line("secrets.status", {})
@@ -116,7 +120,6 @@ const generate = async (load: Load): Promise<Outcome> => {
         if (answered === warmUp) begun = now
         if (answered > warmUp) {
           waits.push(now - from)
-          if (load.waitsFile !== undefined) times.push(performance.timeOrigin + now)
         }
         if (isOver()) {
           socket.removeAllListeners("close")
@@ -131,7 +134,6 @@ const generate = async (load: Load): Promise<Outcome> => {
 
   await Promise.all(Array.from({ length: connections }, connect))
   const seconds = (performance.now() - begun) / 1000
-  if (load.waitsFile !== undefined) fs.writeFileSync(load.waitsFile, JSON.stringify({ times, waits }))
   return {
     answers: waits.length,
     seconds,
@@ -139,7 +141,8 @@ const generate = async (load: Load): Promise<Outcome> => {
     p50: quantile(waits, 0.5),
     p90: quantile(waits, 0.9),
     p99: quantile(waits, 0.99),
-    max: quantile(waits, 1)
+    max: quantile(waits, 1),
+    long: waits.filter((wait) => wait > 10).length
   }
 }
 

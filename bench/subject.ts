@@ -18,13 +18,31 @@ const addSecrets = async (socket: string): Promise<void> => {
   client.close()
 }
 
+export interface Subject {
+  readonly directory: string
+  readonly socket: string
+  readonly pid: () => number
+  /** Ends it by a signal, and starts it again on the same directory; gives the milliseconds until it served. */
+  readonly restart: () => Promise<number>
+}
+
 /** Runs something with a daemon that has the secrets; its directory goes with it. */
-export const withDaemon = async <A>(use: (daemon: Victim) => Promise<A>): Promise<A> => {
+export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promise<A> => {
   const home = newHome()
-  const daemon = await serving(launch({ home }))
+  let daemon: Victim = await serving(launch({ home }))
   try {
     await addSecrets(daemon.socket)
-    return await use(daemon)
+    return await use({
+      directory: daemon.directory,
+      socket: daemon.socket,
+      pid: () => daemon.pid,
+      restart: async () => {
+        await daemon.end("SIGTERM")
+        const from = performance.now()
+        daemon = await serving(launch({ home }))
+        return performance.now() - from
+      }
+    })
   } finally {
     await daemon.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
