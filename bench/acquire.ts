@@ -32,6 +32,9 @@ const note = <A>(map: Map<string, Array<A>>, name: string, value: A): void => {
   else known.push(value)
 }
 
+const figure = (name: string, key: keyof Outcome): number =>
+  median((measured.get(name) ?? []).map((one) => one[key]))
+
 const bytesOfLog = (directory: string): number => fs.statSync(path.join(directory, "audit.log")).size
 
 await withServer("echo", (echo) =>
@@ -72,7 +75,6 @@ await withServer("echo", (echo) =>
             note(ratios, `mix ${connections}`, mix.perSecond / raw.perSecond)
           }
         }
-        const figure = (name: string, key: keyof Outcome) => median((measured.get(name) ?? []).map((one) => one[key]))
         const rows = (kind: "acquire" | "mix" | "bare" | "predecessor") =>
           counts.map((connections) => ({
             connections,
