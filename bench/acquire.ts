@@ -32,8 +32,7 @@ const note = <A>(map: Map<string, Array<A>>, name: string, value: A): void => {
   else known.push(value)
 }
 
-const figure = (name: string, key: keyof Outcome): number =>
-  median((measured.get(name) ?? []).map((one) => one[key]))
+const figure = (name: string, key: keyof Outcome): number => median((measured.get(name) ?? []).map((one) => one[key]))
 
 const bytesOfLog = (directory: string): number => fs.statSync(path.join(directory, "audit.log")).size
 

@@ -1,38 +1,56 @@
 /**
  * `npm run bench -- growth`: whether the daemon slows down with what it holds. Two
  * daemons side by side, one with a hundred leases and one with a hundred thousand,
- * are asked for the same in turns; then both are started again.
- *
- * What the checkpoint and the sweep are in the way of is seen from outside: a client
- * asks for the status each millisecond meanwhile. The small daemon, asked at the same
- * time, tells what of it is the machine.
+ * are asked for the same in turns.
  */
 import { median, print } from "./figures.ts"
 import type { Outcome } from "./load.ts"
 import { runLoad } from "./load.ts"
-import { residentBytes, type Subject, withDaemon } from "./subject.ts"
-import { Client, pause } from "../test/torture/victim.ts"
+import { meanwhile } from "./ping.ts"
+import { type Subject, withDaemon, withPredecessor } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 5)
 const seconds = Number(process.env["SECONDS_EACH"] ?? 1)
 const few = 100
 const many = Number(process.env["LEASES"] ?? 100_000)
-/** Long enough that none is over before the last is issued, and short enough to wait for. */
-const shortTtl = 14
 
 const digits = (value: number, count = 2): number => Number(value.toFixed(count))
-const mebibytes = (bytes: number): number => digits(bytes / 1024 / 1024, 1)
 
 /** As many acquires for both, so that both have come as far in every other respect. */
-const fill = ({ socket }: Subject, pairs: number, ttl = "1h") =>
-  runLoad({ socket, connections: 128, answers: many, kind: "acquire", pairs, order: "sequence", ttl })
+const fill = ({ socket }: Subject, pairs: number, answers = many) =>
+  runLoad({ socket, connections: 128, answers, kind: "acquire", pairs, order: "sequence" })
 
-const ping = ({ socket }: Subject, forSeconds: number) =>
-  runLoad({ socket, connections: 1, seconds: forSeconds, kind: "status", pairs: 1, pauseMillis: 1 })
+const curvePoint = (held: number, outcome: Outcome) => ({
+  "leases held": held,
+  "per second": Math.round(outcome.perSecond),
+  "p50 ms": digits(outcome.p50, 3),
+  "p99 ms": digits(outcome.p99, 2)
+})
 
-const active = async (client: Client): Promise<number> => {
-  const answer = await client.ask("status", {})
-  return answer?.result?.active_leases ?? Number.NaN
+/** One connection, while the leases become more and more. */
+const curve = async (large: Subject) => {
+  const rows = []
+  const counts = [few, 1_000, 3_000, 5_600, 10_000, 30_000, many].filter((held) => held <= many)
+  for (const held of counts) {
+    await fill(large, held, held)
+    const load = { connections: 1, seconds, warmUp: 100, kind: "acquire", pairs: held } as const
+    rows.push(curvePoint(held, await runLoad({ socket: large.socket, ...load })))
+  }
+  return rows
+}
+
+/** The same of the Go program, which is given so many leases to start with. */
+const predecessorCurve = async () => {
+  const rows = []
+  for (const held of [few, 1_000, 3_000, 5_600]) {
+    const outcome = await withPredecessor(
+      async (socket) =>
+        socket && runLoad({ socket, connections: 1, seconds: 2 * seconds, warmUp: 3, kind: "acquire", pairs: held }),
+      held
+    )
+    if (outcome) rows.push(curvePoint(held, outcome))
+  }
+  return rows
 }
 
 const latency = async (small: Subject, large: Subject) => {
@@ -63,65 +81,25 @@ const latency = async (small: Subject, large: Subject) => {
   })
 }
 
-/** What a ping meets while something goes on at the large daemon, and what at the small one where nothing does. */
-const meanwhile = async (
-  what: string,
-  small: Subject,
-  large: Subject,
-  forSeconds: number,
-  work: () => Promise<unknown>
-) => {
-  const [waits, control] = await Promise.all([ping(large, forSeconds), ping(small, forSeconds), work()])
-  return {
-    meanwhile: what,
-    pings: waits.answers,
-    "p99 ms": digits(waits.p99),
-    "longest ms": digits(waits.max),
-    "beyond 10 ms": waits.long,
-    "longest at the idle daemon ms": digits(control.max),
-    "beyond 10 ms there": control.long
-  }
-}
-
-const starts = async (small: Subject, large: Subject) => {
-  const times: Array<readonly [number, number]> = []
-  for (let round = 0; round < rounds; round += 1) times.push([await small.restart(), await large.restart()])
-  const [none, all] = [median(times.map(([one]) => one)), median(times.map(([, other]) => other))]
-  return [
-    {
-      [`start with ${few} ms`]: Math.round(none),
-      [`start with ${many} ms`]: Math.round(all),
-      "more ms": Math.round(median(times.map(([one, other]) => other - one)))
-    }
-  ]
-}
-
 await withDaemon((small) =>
   withDaemon(async (large) => {
     await fill(small, few)
+    const points = await curve(large)
     await fill(large, many)
-    // The last checkpoint is behind it.
-    await pause(2_000)
-    const memory = [
-      {
-        [`MiB with ${few}`]: mebibytes(residentBytes(small.pid())),
-        [`MiB with ${many}`]: mebibytes(residentBytes(large.pid())),
-        "bytes each": Math.round((residentBytes(large.pid()) - residentBytes(small.pid())) / (many - few))
-      }
-    ]
     const table = await latency(small, large)
     const trickle = () =>
       runLoad({ socket: large.socket, connections: 1, seconds: 5, kind: "acquire", pairs: many, pauseMillis: 20 })
     const pings = [await meanwhile("a checkpoint after the other", small, large, 5, trickle)]
-    const start = await starts(small, large)
-    await fill(large, many, `${shortTtl}s`)
-    const client = new Client(large.socket)
-    const swept = async () => {
-      const until = performance.now() + (shortTtl + 16) * 1000
-      while ((await active(client)) > 0 && performance.now() < until) await pause(500)
-    }
-    pings.push(await meanwhile("all of them expire and are swept", small, large, shortTtl + 16, swept))
-    client.close()
-    print("growth", { rounds, seconds, few, many, latency: table, memory, start, pings })
+    const predecessor = await predecessorCurve()
+    print("growth", {
+      rounds,
+      seconds,
+      few,
+      many,
+      curve: points,
+      ...(predecessor.length > 0 && { predecessor }),
+      latency: table,
+      pings
+    })
   })
 )

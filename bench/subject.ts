@@ -3,6 +3,7 @@
  * the secrets of the load in it, and what the system says of a process.
  */
 import { spawn } from "node:child_process"
+import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -51,13 +52,25 @@ export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promi
 
 export const predecessor = "predecessor, this machine"
 
-/** Runs something with the socket of the Go program, if PREDECESSOR says where that is. */
-export const withPredecessor = async <A>(use: (socket: string | undefined) => Promise<A>): Promise<A> => {
+/** What it finds in leases.json when it starts. */
+const heldBefore = (count: number) =>
+  Array.from({ length: count }, (_, at) => ({
+    id: randomUUID(),
+    secret_name: secretNames[at % secretNames.length],
+    client_id: `before-${at}`,
+    created_at: new Date().toISOString(),
+    expires_at: new Date(Date.now() + 3_600_000).toISOString(),
+    revoked: false
+  }))
+
+/** Runs something with the socket of the Go program, if PREDECESSOR says where that is; it may hold some leases already. */
+export const withPredecessor = async <A>(use: (socket: string | undefined) => Promise<A>, held = 0): Promise<A> => {
   const program = process.env["PREDECESSOR"]
   if (program === undefined) return use(undefined)
   const home = newHome()
   const env = { HOME: home, PATH: "/usr/bin:/bin" }
   await once(spawn(program, ["init"], { env, stdio: "ignore" }), "close")
+  if (held > 0) fs.writeFileSync(path.join(home, ".agent-secrets", "leases.json"), JSON.stringify(heldBefore(held)))
   const child = spawn(program, ["serve"], { env, stdio: "ignore" })
   const socket = path.join(home, ".agent-secrets", "agent-secrets.sock")
   try {
