@@ -21,9 +21,10 @@ const restSeconds = 30
 
 const mebibytes = (bytes: number): number => Number((bytes / 1024 / 1024).toFixed(2))
 
-const look = (daemon: Subject, done: number, when: string) => ({
+const look = (daemon: Subject, done: number, when: string, perSecond = 0) => ({
   acquires: done,
   when,
+  "per second": perSecond === 0 ? "" : Math.round(perSecond),
   "resident MiB": mebibytes(residentBytes(daemon.pid())),
   "leases.json MiB": mebibytes(fs.statSync(path.join(daemon.directory, "leases.json")).size),
   "all files MiB": mebibytes(
@@ -39,12 +40,10 @@ await withDaemon(async (daemon) => {
   const load = (answers: number) =>
     runLoad({ socket: daemon.socket, connections: 64, answers, kind: "acquire", pairs, order: "sequence" })
   let done = 0
-  const rates: Array<number> = []
-  for (const until of [first, acquires / 10, acquires / 2, acquires]) {
+  for (const until of [first, acquires / 4, acquires / 2, acquires]) {
     const { perSecond } = await load(until - done)
-    rates.push(Math.round(perSecond))
     done = until
-    rows.push(look(daemon, done, "under load"))
+    rows.push(look(daemon, done, "under load", perSecond))
     if (until !== first && until !== acquires) continue
     await pause(restSeconds * 1000)
     rows.push(look(daemon, done, `after ${restSeconds} s of rest`))
@@ -53,7 +52,6 @@ await withDaemon(async (daemon) => {
     Number(((rows[other]?.["resident MiB"] ?? Number.NaN) / (rows[one]?.["resident MiB"] ?? Number.NaN)).toFixed(2))
   print("million", {
     pairs,
-    rates,
     growth: rows,
     "the end by the first": [{ "under load": ratio(0, 4), "after a rest": ratio(1, 5) }]
   })
