@@ -19,6 +19,10 @@ const addSecrets = async (socket: string): Promise<void> => {
   client.close()
 }
 
+/** What is added to its environment: DAEMON_NODE_OPTIONS is its NODE_OPTIONS, to try how the engine does with less memory. */
+const nodeOptions = process.env["DAEMON_NODE_OPTIONS"]
+const env: Readonly<Record<string, string>> = nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }
+
 export interface Subject {
   readonly directory: string
   readonly socket: string
@@ -30,7 +34,7 @@ export interface Subject {
 /** Runs something with a daemon that has the secrets; its directory goes with it. */
 export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promise<A> => {
   const home = newHome()
-  let daemon: Victim = await serving(launch({ home }))
+  let daemon: Victim = await serving(launch({ home, env }))
   try {
     await addSecrets(daemon.socket)
     return await use({
@@ -40,7 +44,7 @@ export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promi
       restart: async () => {
         await daemon.end("SIGTERM")
         const from = performance.now()
-        daemon = await serving(launch({ home }))
+        daemon = await serving(launch({ home, env }))
         return performance.now() - from
       }
     })
