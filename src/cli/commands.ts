@@ -13,6 +13,8 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   lease: async () => (await answering())((await import("./lease.ts")).lease),
   revoke: async () =>
     (await answering())((await import("./revoke.ts")).revoke, (await import("./revokeMany.ts")).revokeMany),
+  env: () => import("./env.ts").then((file) => file.env),
+  exec: () => import("./exec.ts").then((file) => file.exec),
   list: () => import("./list.ts").then((file) => file.list),
   rotate: () => import("./rotate.ts").then((file) => file.rotate),
   health: () => import("./health.ts").then((file) => file.health),
