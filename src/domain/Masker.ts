@@ -19,17 +19,6 @@ const mostStates = 200_000
 
 const mask = Buffer.from("***")
 
-export interface Masker {
-  /** What can be passed on after these bytes. */
-  readonly push: (bytes: Buffer) => Buffer
-  /** What is held back, at the end of the stream. */
-  readonly end: () => Buffer
-  /** Whether what is held back is so little that it may be let go: it would not give a value away. */
-  readonly mayRelease: () => boolean
-  /** Lets go what is held back; where it turns out to begin a value, only the rest of that is masked. */
-  readonly release: () => Buffer
-}
-
 interface Automaton {
   /** For each state (a multiple of `classes`) and class of bytes, twice the next state, and one more if a form ends there. */
   readonly next: Int32Array
@@ -39,13 +28,19 @@ interface Automaton {
   readonly depth: Uint8Array
   readonly ends: Uint8Array
   /** The forms that are longer than what they are known by, by the state that knows them. */
-  readonly longer: ReadonlyMap<number, ReadonlyArray<Buffer>>
+  readonly longer: ReadonlyMap<number, ReadonlyArray<LongForm>>
+}
+
+interface LongForm {
+  readonly bytes: Buffer
+  /** After Knuth, Morris and Pratt: of its first bytes, how many of the last begin it. Made when it is first seen. */
+  borders: Int32Array | undefined
 }
 
 /** Makes maskers for these forms: each stream needs one of its own. */
 export const maskersOf = (forms: ReadonlyArray<Buffer>): (() => Masker) => {
   const automaton = build(forms)
-  return () => maskerOf(automaton)
+  return () => new Masker(automaton)
 }
 
 /** How many of the forms can be looked for. */
@@ -62,7 +57,7 @@ const build = (forms: ReadonlyArray<Buffer>): Automaton => {
   const next = new Int32Array(most * classes)
   const depth = new Uint8Array(most)
   const ends = new Uint8Array(most)
-  const longer = new Map<number, Array<Buffer>>()
+  const longer = new Map<number, Array<LongForm>>()
   let states = 1
   for (const [at, head] of heads.entries()) {
     let state = 0
@@ -77,7 +72,9 @@ const build = (forms: ReadonlyArray<Buffer>): Automaton => {
     }
     ends[state] = head.length
     const form = forms[at]
-    if (form !== undefined && form.length > knownBy) longer.set(state, [...(longer.get(state) ?? []), form])
+    if (form !== undefined && form.length > knownBy) {
+      longer.set(state, [...(longer.get(state) ?? []), { bytes: form, borders: undefined }])
+    }
   }
   link(next, ends, classes)
   for (let step = 0; step < next.length; step += 1) {
@@ -130,98 +127,137 @@ const link = (next: Int32Array, ends: Uint8Array, classes: number): void => {
 /** A stretch of the bytes at hand: from, up to and without. */
 type Stretch = [from: number, to: number]
 
-const maskerOf = (automaton: Automaton): Masker => {
-  const { classOf, classes, depth, ends, longer, next } = automaton
-  let step = 0
+export class Masker {
+  private readonly automaton: Automaton
+  /** The state of the automaton, as it stands in its table. */
+  private step = 0
   /** What is held back, and what of it is known to be masked. */
-  let kept: Buffer = Buffer.alloc(0)
-  let masked: Array<Stretch> = []
+  private kept: Buffer = Buffer.alloc(0)
+  private masked: Array<Stretch> = []
   /** How many of the bytes held back have been let go already. */
-  let released = 0
+  private released = 0
   /** Whether the last byte that went out was masked: what follows it at once belongs to the same mask. */
-  let inMask = false
-  /** Long forms that go on: how many of their bytes have been seen. */
-  let following = new Map<Buffer, number>()
+  private inMask = false
+  /** The long forms of which more than their head has been seen, and how many bytes. */
+  private followed: Array<{ readonly form: LongForm; seen: number }> = []
 
-  /** Follows a long form from a place on as far as it goes; gives where it stops. */
-  const follow = (form: Buffer, seen: number, bytes: Buffer, from: number): number => {
-    const most = Math.min(form.length - seen, bytes.length - from)
-    let at = 0
-    while (at < most && bytes[from + at] === form[seen + at]) at += 1
-    if (at === most && seen + at < form.length) following.set(form, seen + at)
-    return from + at
+  constructor(automaton: Automaton) {
+    this.automaton = automaton
+  }
+
+  /** What can be passed on after these bytes. */
+  push(piece: Buffer): Buffer {
+    const { classOf, classes, depth, next } = this.automaton
+    const begin = this.kept.length
+    const bytes = begin === 0 ? piece : Buffer.concat([this.kept, piece])
+    // What every byte passes through is in variables: that is twice as fast.
+    let [step, isFollowing] = [this.step, this.followed.length > 0]
+    for (let at = begin; at < bytes.length; at += 1) {
+      const byte = bytes[at] ?? 0
+      step = next[(step >> 1) + (classOf[byte] ?? 0)] ?? 0
+      if (isFollowing) isFollowing = this.goOn(byte, at + 1)
+      if ((step & 1) === 1) isFollowing = this.find((step >> 1) / classes, at + 1)
+    }
+    this.step = step
+    this.masked = merged(this.masked)
+    return this.pass(bytes, bytes.length - (depth[(step >> 1) / classes] ?? 0))
+  }
+
+  /** What is held back, at the end of the stream. */
+  end(): Buffer {
+    return this.pass(this.kept, this.kept.length)
+  }
+
+  /** Whether what is held back is so little that it may be let go: it would not give a value away. */
+  mayRelease(): boolean {
+    return this.kept.length > this.released && this.kept.length < shortestMasked
+  }
+
+  /** Lets go what is held back; where it turns out to begin a value, only the rest of that is masked. */
+  release(): Buffer {
+    const { kept, masked } = this
+    const out = this.pass(kept, kept.length)
+    this.kept = kept
+    this.masked = masked
+    this.released = kept.length
+    return out
+  }
+
+  /** A form ends before `to`. This and `goOn` tell whether any is followed. */
+  private find(state: number, to: number): boolean {
+    const { ends, longer } = this.automaton
+    const length = ends[state] ?? 0
+    mark(this.masked, to - length, to)
+    for (const form of length < knownBy ? [] : (longer.get(state) ?? [])) {
+      if (!this.followed.some((one) => one.form === form)) this.followed.push({ form, seen: knownBy })
+    }
+    return this.followed.length > 0
+  }
+
+  private goOn(byte: number, to: number): boolean {
+    for (const one of this.followed) {
+      one.seen = follow(one.form, one.seen, byte)
+      if (one.seen >= knownBy) mark(this.masked, to - one.seen, to)
+    }
+    if (this.followed.some(({ seen }) => seen < knownBy)) {
+      this.followed = this.followed.filter(({ seen }) => seen >= knownBy)
+    }
+    return this.followed.length > 0
   }
 
   /** Passes on what stands before `to`, without what is out already. */
-  const pass = (bytes: Buffer, to: number): Buffer => {
+  private pass(bytes: Buffer, to: number): Buffer {
     const pieces: Array<Buffer> = []
-    let at = released
+    let at = this.released
     const copy = (until: number) => {
       if (until <= at) return
       pieces.push(bytes.subarray(at, until))
       at = until
-      inMask = false
+      this.inMask = false
     }
-    for (const [from, until] of masked) {
+    for (const [from, until] of this.masked) {
       if (from >= to) break
       copy(Math.min(from, to))
       if (until <= at) continue
-      if (!inMask) pieces.push(mask)
-      inMask = true
+      if (!this.inMask) pieces.push(mask)
+      this.inMask = true
       at = Math.min(until, to)
     }
     copy(to)
-    masked = masked.filter(([, until]) => until > to).map(([from, until]) => [Math.max(0, from - to), until - to])
-    released = Math.max(0, released - to)
-    kept = Buffer.from(bytes.subarray(to))
+    this.masked = this.masked
+      .filter(([, until]) => until > to)
+      .map(([from, until]) => [Math.max(0, from - to), until - to])
+    this.released = Math.max(0, this.released - to)
+    this.kept = Buffer.from(bytes.subarray(to))
     const [only] = pieces
     return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces)
   }
+}
 
-  const push = (piece: Buffer): Buffer => {
-    const begin = kept.length
-    const bytes = begin === 0 ? piece : Buffer.concat([kept, piece])
-    const running = new Map<Buffer, number>()
-    const resumed = following
-    following = new Map()
-    for (const [form, seen] of resumed) {
-      const stop = follow(form, seen, bytes, begin)
-      masked.push([begin, stop])
-      running.set(form, stop)
-    }
-    for (let at = begin; at < bytes.length; at += 1) {
-      step = next[(step >> 1) + (classOf[bytes[at] ?? 0] ?? 0)] ?? 0
-      if ((step & 1) === 0) continue
-      const state = (step >> 1) / classes
-      const length = ends[state] ?? 0
-      masked.push([at + 1 - length, at + 1])
-      if (length < knownBy) continue
-      for (const form of longer.get(state) ?? []) {
-        // One that is being followed is not followed a second time, or a form that repeats itself would cost its square.
-        if ((running.get(form) ?? 0) > at) continue
-        const stop = follow(form, knownBy, bytes, at + 1)
-        masked.push([at + 1, stop])
-        running.set(form, stop)
-      }
-    }
-    masked = merged(masked)
-    return pass(bytes, bytes.length - (depth[(step >> 1) / classes] ?? 0))
-  }
+/** How many of the first bytes of a form the stream ends with, after one more byte. */
+const follow = (form: LongForm, seen: number, byte: number): number => {
+  const { bytes } = form
+  const borders = (form.borders ??= bordersOf(bytes))
+  let length = seen
+  while (length > 0 && (length === bytes.length || bytes[length] !== byte)) length = borders[length - 1] ?? 0
+  return bytes[length] === byte ? length + 1 : length
+}
 
-  return {
-    push,
-    end: () => pass(kept, kept.length),
-    mayRelease: () => kept.length > released && kept.length < shortestMasked,
-    release: () => {
-      const all = kept
-      const stretches = masked
-      const out = pass(all, all.length)
-      kept = all
-      masked = stretches
-      released = all.length
-      return out
-    }
+const bordersOf = (bytes: Buffer): Int32Array => {
+  const borders = new Int32Array(bytes.length)
+  for (let at = 1, length = 0; at < bytes.length; at += 1) {
+    while (length > 0 && bytes[length] !== bytes[at]) length = borders[length - 1] ?? 0
+    if (bytes[length] === bytes[at]) length += 1
+    borders[at] = length
   }
+  return borders
+}
+
+/** Adds a stretch; one that touches the last is made part of it, so that a long form is not as many as it has bytes. */
+const mark = (stretches: Array<Stretch>, from: number, to: number): void => {
+  const last = stretches.at(-1)
+  if (last === undefined || from > last[1]) stretches.push([from, to])
+  else [last[0], last[1]] = [Math.min(last[0], from), Math.max(last[1], to)]
 }
 
 /** Stretches in order, those that touch as one. */
