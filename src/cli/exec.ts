@@ -23,7 +23,7 @@ import { leaseAll, revokeLeases } from "./project/leaseAll.ts"
 import { maskOutput } from "./project/maskOutput.ts"
 import { pullVercel } from "./project/pullVercel.ts"
 import type { Run, Running } from "./project/runChild.ts"
-import { runChild } from "./project/runChild.ts"
+import { endInOrder, runChild } from "./project/runChild.ts"
 import type { Wanted } from "./project/wanted.ts"
 import { hostName, wantedFlags, wantedOf } from "./project/wanted.ts"
 import { warn } from "./project/warn.ts"
@@ -55,6 +55,7 @@ export const exec = define({
     "With --mask the program writes into pipes, not to a terminal."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
+    yield* endInOrder
     const [command = "", ...args] = line.operands
     const wanted = yield* wantedOf(line)
     const [masked, stops] = [line.given("mask"), line.given("stop-at-expiry")]

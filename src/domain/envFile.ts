@@ -57,8 +57,8 @@ export const dotenv = (variables: ReadonlyArray<Variable>): string =>
     })
     .join("")
 
-/** Read the same without quotes, by all of them. */
-const isPlain = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value)
+/** Read the same without quotes, by all of them; zsh takes `=name` for the path of a program. */
+const isPlain = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value) && !/(^|:)=/.test(value)
 
 /** Lines for `eval` and `.` of any shell of the Bourne family. */
 export const shellLines = (variables: ReadonlyArray<Variable>): string =>

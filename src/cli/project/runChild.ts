@@ -53,21 +53,22 @@ export const runChild = (run: Run): Effect.Effect<number, Failure> =>
     const hurried = yield* Deferred.make<void>()
     const started = yield* Deferred.make<ChildProcess, Failure>()
     const onTerminal = [0, 1, 2].some((fd) => isatty(fd))
-    const launched = launch(run, onTerminal)
-    if ("_tag" in launched) return yield* launched
-    const child = launched
+    const life: { child?: ChildProcess; isOver: boolean } = { isOver: false }
+    const signal = (name: NodeJS.Signals) => {
+      if (life.isOver) Deferred.doneUnsafe(hurried, Effect.void)
+      else if (life.child !== undefined) send(life.child, onTerminal, name)
+    }
+    // Before there is anybody to pass them on to: the program may be signalled before this goes on.
+    listen(onTerminal, signal)
+    const child = launch(run, onTerminal)
+    if ("_tag" in child) return yield* child
+    life.child = child
     child.once("spawn", () => Deferred.doneUnsafe(started, Effect.succeed(child)))
     child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(cannotStart(run.command, error))))
-    let isOver = false
     child.once("exit", (code, signal) => {
-      isOver = true
+      life.isOver = true
       Deferred.doneUnsafe(status, Effect.succeed(code ?? statusOf(signal)))
     })
-    const signal = (name: NodeJS.Signals) => {
-      if (isOver) Deferred.doneUnsafe(hurried, Effect.void)
-      else send(child, onTerminal, name)
-    }
-    listen(onTerminal, signal)
 
     yield* Deferred.await(started)
     const running: Running = {
@@ -92,6 +93,13 @@ const launch = ({ args, command, env, pump }: Run, onTerminal: boolean): ChildPr
     return cannotStart(command, error)
   }
 }
+
+/** Until there is a program: what would end us ends us in order, by way of SIGTERM, so that leases are given back. */
+export const endInOrder = Effect.sync(() => {
+  for (const name of ["SIGHUP", "SIGQUIT"] as const) process.on(name, () => process.kill(process.pid, "SIGTERM"))
+  // Node would open a debugger, and values are on their way.
+  for (const name of ["SIGUSR1", "SIGUSR2"] as const) process.on(name, () => undefined)
+})
 
 /** Takes all signals from whoever had them, for the rest of our life: they are the program's now. */
 const listen = (onTerminal: boolean, signal: (name: NodeJS.Signals) => void): void => {
