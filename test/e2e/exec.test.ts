@@ -11,8 +11,9 @@ import type { Started } from "../support/program.ts"
 import { auditOf, run, start } from "../support/program.ts"
 import { sharedDaemon } from "../support/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { randomFrom } from "../torture/Attack.ts"
+import { execRounds, value as token } from "../torture/exec.ts"
 
-const token = "ghp_madeup/0+1"
 const daemon = sharedDaemon({ token, tiny: "abc", "with nul": "a\0secret" })
 
 /** `secrets exec` with the token in TOKEN. */
@@ -158,6 +159,17 @@ describe.concurrent("secrets exec", () => {
         [status, stderr],
         [143, "secrets exec: warning: its lease has ended; the program is stopped\n"]
       )
+    })
+  )
+})
+
+describe.concurrent("programs that end in every way", () => {
+  it.live("leave no lease and nothing running, and have their exit status (a short run of the torture)", () =>
+    Effect.gen(function* () {
+      const told: Array<string> = []
+      const options = { rounds: 1, random: randomFrom(4), tell: (text: string) => void told.push(text) }
+      const { lost } = yield* Effect.promise(() => execRounds(daemon().home, options))
+      assert.strictEqual(lost, 0, told.join("\n"))
     })
   )
 })

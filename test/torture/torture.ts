@@ -18,6 +18,7 @@ const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   owner: () => import("./owner.ts").then((file) => file.attack),
   signals: () => import("./signals.ts").then((file) => file.attack),
   abuse: async () => (await import("./abuse.ts")).attack,
+  exec: async () => (await import("./exec.ts")).attack,
   mask: async () => (await import("./mask.ts")).attack,
   fuzz: async () => (await import("./fuzz.ts")).attack
 }
