@@ -25,13 +25,14 @@ import { warn } from "./warn.ts"
 /** It asks over the network, and may have to look for a newer version of itself. */
 const patience = 60_000
 const outputLimit = 1024 * 1024
+const pulledName = "pulled.env"
 
 /** `command` is who asks, for warnings. */
 export const pullVercel = Effect.fnUntraced(function* (command: string, project: VercelProject, directory: string) {
   yield* checkLink(project, directory)
   const text = yield* Effect.acquireUseRelease(
-    Effect.sync(() => fs.mkdtempSync(path.join(process.env["XDG_RUNTIME_DIR"] || os.tmpdir(), "secrets-vercel-"))),
-    (temporary) => pull(path.join(temporary, "pulled.env"), project.scope, directory),
+    Effect.try({ try: makeTemporary, catch: (cause) => noRoom(cause) }),
+    (temporary) => pull(path.join(temporary, pulledName), project.scope, directory),
     (temporary) => Effect.sync(() => fs.rmSync(temporary, { recursive: true, force: true }))
   )
   const pulled = readPulled(text)
@@ -48,6 +49,21 @@ export const pullVercel = Effect.fnUntraced(function* (command: string, project:
     yield* warn(command, `left out, because no secret may be in such a variable: ${unfit.join(", ")}`)
   return pulled.filter(({ name }) => wrongVariable(name) === undefined)
 })
+
+/** With the file in it that is to be written; in memory where the system has a place for that. */
+const makeTemporary = (): string => {
+  const directory = fs.mkdtempSync(path.join(process.env["XDG_RUNTIME_DIR"] || os.tmpdir(), "secrets-vercel-"))
+  fs.writeFileSync(path.join(directory, pulledName), "", { mode: 0o600, flag: "wx" })
+  return directory
+}
+
+const noRoom = (cause: unknown): Failure =>
+  new Failure({
+    message: `cannot make a temporary file (${reasonOf(cause)})`,
+    fix: "See what XDG_RUNTIME_DIR and TMPDIR name",
+    code: "io_error",
+    exitCode: exitCode.failed
+  })
 
 /** What Vercel pulls is decided by the link of the directory, and not by the name in the project file. */
 const checkLink = (project: VercelProject, directory: string): Effect.Effect<void, Failure> =>
@@ -78,22 +94,24 @@ const linkIn = (file: string): ReadonlyArray<string> | undefined => {
 
 const pull = (file: string, scope: string, directory: string): Effect.Effect<string, Failure> =>
   Effect.callback<string, Failure>((resume) => {
-    fs.writeFileSync(file, "", { mode: 0o600, flag: "wx" })
     const args = ["env", "pull", file, "--yes", "--environment", scope]
     const options = { cwd: directory, timeout: patience, maxBuffer: outputLimit, killSignal: "SIGKILL" } as const
     const child = execFile("vercel", args, options, (error, _stdout, stderr) => {
       if (error !== null) return resume(notPulled(error, stderr))
-      const text = fs.readFileSync(file, "utf8")
       resume(
-        text === ""
-          ? failed("vercel has written nothing", undefined, "See what it says: vercel env ls")
-          : Effect.succeed(text)
+        Effect.filterOrElse(
+          Effect.try({ try: () => fs.readFileSync(file, "utf8"), catch: noRoom }),
+          (text) => text !== "",
+          () => failed("vercel has written nothing", undefined, "See what it says: vercel env ls")
+        )
       )
     })
     child.stdin?.end()
     const closed = new Promise<void>((resolve) => child.once("close", () => resolve()))
     // It could make the directory again that is removed next, so it is waited for.
     return Effect.promise(() => {
+      // What it has started may hold these, and would be waited for.
+      for (const output of [child.stdout, child.stderr]) output?.destroy()
       child.kill("SIGKILL")
       return closed
     })
