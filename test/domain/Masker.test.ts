@@ -96,6 +96,12 @@ describe("masking", () => {
     assert.strictEqual(masked(long, `${long.slice(0, knownBy - 1)}|`), `${long.slice(0, knownBy - 1)}|`)
   })
 
+  it("finds a long value whose head repeats itself, wherever it begins in more of the same", () => {
+    const long = `${"ab".repeat(40)}and its tail`
+    for (const more of ["", "ab", "abababab", "ab".repeat(60)])
+      assert.strictEqual(masked(long, `${more}${long}.`), "***.")
+  })
+
   it("takes no more time for a long value that repeats itself", () => {
     const masker = maskerFor("a".repeat(1_000_000))
     const begun = performance.now()

@@ -125,7 +125,7 @@ describe.concurrent("secrets exec", () => {
   it.live("passes signals on to the program and what it has started, and waits for its answer", () =>
     Effect.gen(function* () {
       const script =
-        'trap "echo usr1" USR1; trap "echo got; exit 9" TERM; (trap "" USR1; trap "echo child; exit" TERM; echo ready; while :; do sleep 0.02; done) & while :; do wait $!; done'
+        'trap "echo usr1" USR1; trap "echo got; exit 9" TERM; (trap "" USR1; trap "echo child; exit" TERM; echo ready; n=0; while [ $n -lt 500 ]; do n=$((n+1)); sleep 0.02; done) & while kill -0 $! 2>&-; do wait $!; done'
       const started = yield* begin(...line("--client-id", "signals", "--", "sh", "-c", script))
       yield* shows(started, "ready")
       started.child.kill("SIGUSR1")
@@ -140,9 +140,7 @@ describe.concurrent("secrets exec", () => {
 
   it.live("stays with a program that ignores SIGTERM until it ends", () =>
     Effect.gen(function* () {
-      const started = yield* begin(
-        ...line("--", "sh", "-c", 'trap "" TERM INT HUP; echo $$; while :; do sleep 0.02; done')
-      )
+      const started = yield* begin(...line("--", "sh", "-c", 'trap "" TERM INT HUP; echo $$; sleep 20'))
       yield* shows(started, "\n")
       for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGTERM"] as const) started.child.kill(signal)
       yield* Effect.sleep("100 millis")

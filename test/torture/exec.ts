@@ -84,7 +84,7 @@ const scriptOf = ({ kind, signal, status }: Play): string => {
     case "signals itself":
       return `${says}kill -${name(signal)} $$; sleep 5`
     case "is told":
-      return `trap "exit ${answer}" ${name(signal)}; ${says}while :; do sleep 0.01; done`
+      return `trap "exit ${answer}" ${name(signal)}; ${says}n=0; while [ $n -lt 1000 ]; do n=$((n+1)); sleep 0.01; done`
     case "ignores it":
       return `trap "" ${name(signal)}; ${says}sleep 0.5; exit ${status}`
   }
