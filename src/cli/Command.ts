@@ -178,7 +178,9 @@ const takesNext = (word: string, flags: Flags): boolean =>
   word.startsWith("--") && Object.hasOwn(flags, word.slice(2)) && flags[word.slice(2)]?.type === "string"
 
 export const usageOf = (form: Form<Flags>): string =>
-  ["secrets", form.name, form.operands, "[flags]"].filter(Boolean).join(" ")
+  ["secrets", form.name, ...(form.runsProgram ? ["[flags]", form.operands] : [form.operands, "[flags]"])]
+    .filter(Boolean)
+    .join(" ")
 
 /** The flags that are shown, those of every command last. */
 export const flagsOf = (form: Form<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> =>

@@ -15,7 +15,7 @@ import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { Management, Variable } from "../domain/envFile.ts"
 import { dotenv, githubMasks, header, shellLines, unfitForDotenv } from "../domain/envFile.ts"
-import { parse as parseDuration, toMillis } from "../domain/GoDuration.ts"
+import { format as formatDuration, parse as parseDuration, second, toMillis } from "../domain/GoDuration.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, parse } from "../domain/Timestamp.ts"
 import type { Daemon } from "../rpc/client.ts"
@@ -148,7 +148,8 @@ const deliver = Effect.fnUntraced(function* (
   yield* writeEnvFile(target.file, header(management) + body)
   yield* warnOfGit(target.file)
   const many = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
-  return { text: `wrote ${many} to ${target.file}, good until ${management.until.text}\n`, result }
+  const left = Math.round((management.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
+  return { text: `wrote ${many} to ${target.file}, good for ${formatDuration(BigInt(left) * second)}\n`, result }
 })
 
 const leaseOf = (leased: ReadonlyArray<Leased>, name: string): object => {

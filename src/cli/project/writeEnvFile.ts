@@ -22,7 +22,11 @@ const headLength = 4096
 /** Refuses what must not be replaced. To be asked before anything is leased. */
 export const checkTarget = (file: string, force: boolean): Effect.Effect<void, Failure> =>
   Effect.suspend(() => {
-    const found = Effect.try({ try: () => fs.lstatSync(file, { throwIfNoEntry: false }), catch: cannotWrite(file) })
+    const look = () => {
+      fs.accessSync(path.dirname(file), fs.constants.W_OK | fs.constants.X_OK)
+      return fs.lstatSync(file, { throwIfNoEntry: false })
+    }
+    const found = Effect.try({ try: look, catch: cannotWrite(file) })
     return Effect.flatMap(found, (stat) => {
       if (stat === undefined) return Effect.void
       if (!stat.isFile() && !stat.isSymbolicLink()) return refuse(`${file} is no file`, "Name another with --file")
