@@ -17,6 +17,8 @@ import type { WantedSecret } from "./wanted.ts"
 
 /** The daemon takes more connections; there are others who want some. */
 const concurrency = 8
+/** More than are leased at once, for each may have to wait for a daemon that is away. */
+const revokedAtOnce = 32
 /** A daemon that is away does not keep a program from ending for longer. */
 const revokeLimit = Duration.seconds(2)
 
@@ -95,7 +97,7 @@ export const revokeLeases = (daemon: Daemon, leases: ReadonlyArray<Leased>): Eff
         Effect.catchTag("Refused", ({ code }) => Effect.succeed(code === noSuchLease ? 0 : 1)),
         Effect.orElseSucceed(() => 1)
       ),
-    { concurrency: leases.length > 0 ? leases.length : 1 }
+    { concurrency: revokedAtOnce }
   ).pipe(
     Effect.map((counts) => counts.reduce<number>((sum, one) => sum + one, 0)),
     Effect.uninterruptible

@@ -28,8 +28,10 @@ const world = Effect.gen(function* () {
   const fiber = yield* Effect.forkChild(pass(from, to, maskersOf(formsOf("hunter22"))(), over))
   /** Waits until something was shown, and gives all of it. */
   const next = Effect.callback<string>((resume) => void waiting.push(() => resume(Effect.sync(() => shown))))
-  /** Lets what waits for the event loop come to rest. */
-  const settle = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 5)))
+  /** Everything here is in this process, so after some turns of its loop nothing is left to be done but to wait for the clock. */
+  const settle = Effect.promise(async () => {
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  })
   return { from, to, ended, fiber, next, settle, shown: () => shown }
 })
 
