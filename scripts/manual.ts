@@ -28,8 +28,22 @@ const environment: ReadonlyArray<readonly [string, string]> = [
   ["NO_COLOR", "if it is set to anything, nothing is coloured"]
 ]
 
-/** Text in which nothing is taken for a request, an escape or a macro. */
-const plain = (text: string): string => text.replaceAll("\\", "\\e").replace(/^([.'])/, "\\&$1")
+/** Text in which nothing is taken for a request, an escape or a macro; old formatters know ASCII alone. */
+const plain = (text: string): string =>
+  text
+    .replaceAll("\\", "\\e")
+    .replace(/^([.'])/, "\\&$1")
+    .replace(/[^\p{ASCII}]/gu, (letter) => `\\[u${letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}]`)
+
+/** Paragraphs as mdoc wants them: each sentence on a line of its own. */
+const paragraphs = (text: string): ReadonlyArray<string> =>
+  text.split("\n\n").flatMap((paragraph) => [
+    ".Pp",
+    ...paragraph
+      .replaceAll("\n", " ")
+      .split(/(?<=[.!]) (?=[A-Z])/)
+      .map(plain)
+  ])
 
 /** The same where macros are looked for, as an argument of one. */
 const argument = (text: string): string => `"${plain(text).replaceAll('"', '""')}"`
@@ -57,7 +71,7 @@ const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${tex
 const commandOf = ({ about, examples, flags, name, operands, summary }: Form<Flags>): ReadonlyArray<string> => [
   `.Ss ${argument(["secrets", name, operands].filter((part) => part !== undefined).join(" "))}`,
   plain(`${summary}.`),
-  ...(about === undefined ? [] : [".Pp", plain(about)]),
+  ...(about === undefined ? [] : paragraphs(about)),
   ...listOf(flags),
   ".Bd -literal -offset indent",
   ...examples.map((example) => plain(example).replaceAll("-", "\\-")),

@@ -22,6 +22,8 @@ export interface Flag {
   readonly value?: string
   /** What the shell completes its value with. */
   readonly completes?: Completion
+  /** It may be given more than once; `texts` gives all of them. */
+  readonly repeated?: true
 }
 
 /** What a word of the line names: something the daemon knows, a file, or one of these. */
@@ -38,6 +40,7 @@ type NamesOf<F extends Flags, Type extends Flag["type"]> = {
 export interface Line<F extends Flags> {
   readonly operands: ReadonlyArray<string>
   readonly text: (flag: NamesOf<F, "string">) => string | undefined
+  readonly texts: (flag: NamesOf<F, "string">) => ReadonlyArray<string>
   readonly given: (flag: NamesOf<F, "boolean">) => boolean
 }
 
@@ -56,6 +59,8 @@ export interface Form<F extends Flags> {
   readonly completes?: Completion
   readonly flags: F
   readonly examples: ReadonlyArray<string>
+  /** The operands are another program's command line: from the first of them on no flag is ours. */
+  readonly runsProgram?: true
   /** Paragraphs of the help behind the summary, for what the flags cannot say. */
   readonly about?: string
 }
@@ -100,7 +105,7 @@ export type Reading<F extends Flags> =
 
 /** Reads the words of a line, without the name of the command. */
 export const read = <F extends Flags>(form: Form<F>, args: ReadonlyArray<string>): Reading<F> => {
-  const { values, positionals, wrong } = readFlags(args, { ...everywhere, ...form.flags })
+  const { values, positionals, wrong } = readFlags(args, { ...everywhere, ...form.flags }, form.runsProgram)
   if (wrong !== undefined) {
     const problem = misuse(wrong, `See: ${["secrets", form.name, "--help"].filter(Boolean).join(" ")}`)
     return { wants: "correction", json: args.includes("--json"), problem }
@@ -114,11 +119,17 @@ export const read = <F extends Flags>(form: Form<F>, args: ReadonlyArray<string>
     const problem = misuse(`takes ${wanted} arguments, ${positionals.length} were given`, `Usage: ${usageOf(form)}`)
     return { wants: "correction", json, problem }
   }
-  const text = (flag: string) => {
+  const texts = (flag: string) => {
     const value = values[flag]
-    return typeof value === "string" ? value : undefined
+    return (Array.isArray(value) ? value : [value]).filter((one) => typeof one === "string")
   }
-  return { wants: "run", json, line: { operands: positionals, text, given: (flag) => values[flag] === true } }
+  const line = {
+    operands: positionals,
+    text: (flag: string) => texts(flag).at(-1),
+    texts,
+    given: (flag: string) => values[flag] === true
+  }
+  return { wants: "run", json, line }
 }
 
 /** Where the command's name is in the line: the first word that is neither a flag nor the value of one. */
@@ -133,13 +144,17 @@ export const nameAt = (args: ReadonlyArray<string>): number => {
 
 const readFlags = (
   args: ReadonlyArray<string>,
-  flags: Flags
+  flags: Flags,
+  runsProgram = false
 ): { values: Readonly<Record<string, unknown>>; positionals: ReadonlyArray<string>; wrong?: string } => {
   const options = Object.fromEntries(
-    Object.entries(flags).map(([name, { short, type }]) => [name, short === undefined ? { type } : { type, short }])
+    Object.entries(flags).map(([name, { repeated = false, short, type }]) => [
+      name,
+      { type, multiple: repeated, ...(short === undefined ? {} : { short }) }
+    ])
   )
   try {
-    return parseArgs({ args: joinValues(args, flags), options, allowPositionals: true })
+    return parseArgs({ args: joinValues(args, flags, runsProgram), options, allowPositionals: true })
   } catch (error) {
     const wrong = error instanceof Error ? (error.message.split(". ")[0] ?? "") : "the flags cannot be read"
     return { values: {}, positionals: [], wrong }
@@ -147,11 +162,12 @@ const readFlags = (
 }
 
 /** A flag takes the next word whatever it looks like: values begin with dashes, keys in PEM form for one. */
-const joinValues = (args: ReadonlyArray<string>, flags: Flags): Array<string> => {
+const joinValues = (args: ReadonlyArray<string>, flags: Flags, runsProgram: boolean): Array<string> => {
   const joined: Array<string> = []
   for (let at = 0; at < args.length; at += 1) {
     const word = args[at] ?? ""
     if (word === "--") return [...joined, ...args.slice(at)]
+    if (runsProgram && !word.startsWith("-")) return [...joined, "--", ...args.slice(at)]
     const next = args[at + 1]
     if (next !== undefined && takesNext(word, flags)) {
       joined.push(`${word}=${next}`)
@@ -167,7 +183,9 @@ const takesNext = (word: string, flags: Flags): boolean =>
   word.startsWith("--") && Object.hasOwn(flags, word.slice(2)) && flags[word.slice(2)]?.type === "string"
 
 export const usageOf = (form: Form<Flags>): string =>
-  ["secrets", form.name, form.operands, "[flags]"].filter(Boolean).join(" ")
+  ["secrets", form.name, ...(form.runsProgram ? ["[flags]", form.operands] : [form.operands, "[flags]"])]
+    .filter(Boolean)
+    .join(" ")
 
 /** Those of the flags that are shown. */
 export const shownOf = (flags: Flags): ReadonlyArray<readonly [name: string, flag: Flag]> =>

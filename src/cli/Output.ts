@@ -13,6 +13,8 @@ export interface Output {
   readonly text: string | undefined
   /** Where there is a result and it is a bad one: what is wrong, beside it. */
   readonly problem?: Problem | undefined
+  /** The exit status of a program that was run and has spoken for itself: nothing is printed beside. */
+  readonly ranProgram?: number
 }
 
 /** Why a command did not work. None of its texts holds a value. */
@@ -37,7 +39,8 @@ export const misuse = (message: string, fix: string): Problem => ({
 })
 
 /** Prints what a command gave; gives the exit status. */
-export const printOutput = (name: string, json: boolean, { problem, result, text }: Output): number => {
+export const printOutput = (name: string, json: boolean, { problem, ranProgram, result, text }: Output): number => {
+  if (ranProgram !== undefined) return ranProgram
   if (!json) print(text ?? "")
   if (problem !== undefined) return printProblem(name, json, problem, result)
   return json

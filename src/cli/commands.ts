@@ -15,6 +15,8 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
     (await answering())((await import("./revoke.ts")).revoke, (await import("./revokeMany.ts")).revokeMany),
   leases: () => import("./leases.ts").then((file) => file.leases),
   list: async () => (await answering())((await import("./list.ts")).list),
+  env: () => import("./env.ts").then((file) => file.env),
+  exec: () => import("./exec.ts").then((file) => file.exec),
   rotate: () => import("./rotate.ts").then((file) => file.rotate),
   health: async () => (await answering())((await import("./health.ts")).health),
   scan: () => import("./scan.ts").then((file) => file.scan),

@@ -8,7 +8,7 @@ import { version } from "../version.ts"
 import type { Command } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
 import { commands } from "./commands.ts"
-import { nearest } from "./nearest.ts"
+import { nearest } from "../domain/nearest.ts"
 import { misuse, print, printOutput, printProblem } from "./Output.ts"
 import { allForms, overviewText, overviewTree } from "./overview.ts"
 

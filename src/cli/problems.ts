@@ -74,9 +74,12 @@ export const badAnswer = (reason: string): Problem => ({
 export const refused = ({ code, message }: { readonly code: number; readonly message: string }): Problem => {
   if (code === -32000) return notFound(message, "See the names with: secrets list")
   if (code === -32001) return notFound(message, "It has ended already. See what happened with: secrets audit")
+  if (code === -32601) return { message, code: "protocol_error", fix: tooOld, exitCode: exitCode.refused }
   const [, fix = ""] = fixes.find(([beginning]) => message.startsWith(beginning)) ?? []
   return { message, code: "generic_error", fix, exitCode: exitCode.refused }
 }
+
+const tooOld = "The daemon is older than this command. Start it anew: secrets daemon restart"
 
 const notFound = (message: string, fix: string): Problem => ({
   message,

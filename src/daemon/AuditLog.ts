@@ -175,7 +175,7 @@ export class AuditLog extends Context.Service<
             // Whoever comes first writes for all; the others find it done.
             const inTurn = Effect.suspend(() => (mine.written === undefined ? writeWaiting : Effect.void))
             return Effect.andThen(Semaphore.withPermit(one)(inTurn), mineWritten)
-          }).pipe(Effect.uninterruptible, Effect.withSpan("AuditLog.append"))
+          }).pipe(Effect.uninterruptible)
 
         const tail = Effect.fn("AuditLog.tail")(function* (count: number, length = Number.POSITIVE_INFINITY) {
           const entries: Array<AuditEntry> = []

@@ -189,8 +189,8 @@ const reasonOf = (cause: Cause.Cause<FileFault>): string => {
 
 /** Gathers the requests of one moment, and is over before anybody who looks at the file notices. */
 const gatherFor = Duration.millis(10)
-/** Leaves the disk to the audit log between two checkpoints, when there is one change after the other. */
-const leastRest = Duration.millis(5)
+/** Leaves the disk to the audit log between two checkpoints: each flushes four times, and everybody waits for the log's flush. */
+const leastRest = Duration.millis(100)
 /** Soon, for the log keeps its archives until there is a checkpoint; and not so soon that a disk that stays full is busy with it. */
 const retryAfter = Duration.millis(500)
 /** Writing takes some microseconds for a lease; with this rest it stays a small part of the work, however many there are. */

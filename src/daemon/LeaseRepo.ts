@@ -46,6 +46,8 @@ export class LeaseRepo extends Context.Service<
     readonly expiredCount: Effect.Effect<number>
     /** Leases of leases.json that could not be read at the start, and were set aside. */
     readonly unreadableCount: number
+    /** Looks for at most so many leases that are over; gives when the next one may be, in milliseconds. */
+    readonly setExpiredAside: (most: number) => Effect.Effect<number | undefined>
     readonly activeCountOfSecret: (secretName: string) => Effect.Effect<number>
   }
 >()("agent-secrets/LeaseRepo") {
@@ -207,6 +209,11 @@ const start = Effect.fnUntraced(function* (
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
     unreadableCount,
     expiredCount: Effect.map(Clock.currentTimeMillis, (now) => table.expiredCount(now)),
+    setExpiredAside: (most) =>
+      Effect.map(Clock.currentTimeMillis, (now) => {
+        table.setExpiredAside(now, most)
+        return table.nextExpiry
+      }),
     activeCountOfSecret: (name) => Effect.map(Clock.currentTimeMillis, (now) => table.countOfSecret(name, now))
   })
 

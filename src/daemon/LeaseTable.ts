@@ -119,8 +119,17 @@ export class LeaseTable {
     return this.bySecret.get(secretName)?.size ?? 0
   }
 
-  private setExpiredAside(now: number): void {
+  /** When the next lease may be over, in milliseconds; undefined if there is none. */
+  get nextExpiry(): number | undefined {
+    return this.heap[0]?.expiresAt.millis
+  }
+
+  /** Sets at most so many aside, so that whoever looks next finds fewer to be set aside; each takes some microseconds. */
+  setExpiredAside(now: number, most = Number.POSITIVE_INFINITY): void {
+    let left = most
     for (let first = this.heap[0]; first !== undefined && isExpired(first, now); first = this.heap[0]) {
+      if (left === 0) return
+      left -= 1
       pop(this.heap)
       if (this.byId.get(first.id) !== first) continue
       this.byId.delete(first.id)

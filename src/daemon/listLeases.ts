@@ -56,9 +56,14 @@ const newest = (found: ReadonlyArray<Lease>, limit: number, length: number): Rea
 /** What a lease has beside its names, laid out: its id and two times. */
 const fixedLength = 200
 
+/** Those with the most; of those with as many as the last one, whichever were met first. Put in order are no more than are given. */
 const most = (found: ReadonlyArray<Lease>, top: number, nameOf: (lease: Lease) => string): Counts => {
   if (top === 0) return []
   const counts = new Map<string, number>()
   for (const lease of found) counts.set(nameOf(lease), (counts.get(nameOf(lease)) ?? 0) + 1)
-  return [...counts].toSorted(([, a], [, b]) => b - a).slice(0, top)
+  const inOrder = Float64Array.from(counts.values()).toSorted()
+  const least = inOrder[Math.max(0, inOrder.length - top)] ?? 0
+  const more = [...counts].filter(([, count]) => count > least).toSorted(([, a], [, b]) => b - a)
+  const asMany = counts.entries().filter(([, count]) => count === least)
+  return [...more, ...asMany.take(top - more.length)]
 }

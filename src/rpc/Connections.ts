@@ -19,6 +19,8 @@ export interface Account {
   /** Done when the connection is closed. */
   readonly closed: Effect.Effect<void>
   readonly isClosed: () => boolean
+  /** Whether so many more bytes can be written without waiting for the client to take any. */
+  readonly hasRoom: (bytes: number) => boolean
   /** Done when the daemon stops: what has not begun by then is not begun any more. */
   readonly stopping: Effect.Effect<void>
 }
@@ -30,6 +32,7 @@ export const Account = Context.Reference<Account>("agent-secrets/rpc/Account", {
     hold: () => undefined,
     closed: Effect.never,
     isClosed: () => false,
+    hasRoom: () => false,
     stopping: Effect.never
   })
 })
@@ -77,6 +80,7 @@ export class Connections {
       },
       closed: closing(connection),
       isClosed: () => connection.destroyed,
+      hasRoom: (bytes) => connection.writableLength + bytes < connection.writableHighWaterMark,
       stopping: this.stopping
     }
   }

@@ -109,11 +109,12 @@ const replyWriter = (out: Socket.Writer, account: Account) => {
   const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: takesNothing }) }))
   const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(takesNothing)), gone)
   // A write to a connection that was cut off in this moment would wait for an end that has been.
+  const put = (bytes: string | Uint8Array) => Effect.suspend(() => (account.isClosed() ? gone : out.write(bytes)))
+  const inTime = (bytes: string | Uint8Array) =>
+    put(bytes).pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.takeDeadline, orElse: () => cutOff }))
+  // What waits for nobody needs no deadline; a fiber and a timer for each reply cost as much as the lease.
   const piece = (bytes: string | Uint8Array) =>
-    Effect.suspend(() => (account.isClosed() ? gone : out.write(bytes))).pipe(
-      Effect.interruptible,
-      Effect.timeoutOrElse({ duration: limits.takeDeadline, orElse: () => cutOff })
-    )
+    Effect.suspend(() => (account.hasRoom(mostBytes(bytes)) ? put(bytes) : inTime(bytes)))
   return (reply: string) => {
     if (reply.length <= limits.replyPiece) return piece(reply)
     const bytes = Buffer.from(reply)
@@ -124,6 +125,9 @@ const replyWriter = (out: Socket.Writer, account: Account) => {
     return Effect.forEach(pieces, piece, { discard: true })
   }
 }
+
+/** No character of a text takes more than three bytes for each of its units. */
+const mostBytes = (bytes: string | Uint8Array): number => (typeof bytes === "string" ? 3 : 1) * bytes.length
 
 /** Any code but that of an end in order: what is left of such a client is not answered. */
 const takesNothing = 1008

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { between, quantile, readFigures } from "../../src/cli/figures.ts"
-import { nearest } from "../../src/cli/nearest.ts"
+import { nearest } from "../../src/domain/nearest.ts"
 import { span } from "../../src/cli/span.ts"
 import type { Frame } from "../../src/cli/statusFrame.ts"
 import { frameOf } from "../../src/cli/statusFrame.ts"

@@ -162,6 +162,18 @@ describe("LeaseTable", () => {
     assert.strictEqual(table.count(start), 0)
   })
 
+  it("sets as many expired leases aside as it is told, and says when the next one ends", () => {
+    const table = new LeaseTable()
+    for (let at = 0; at < 10; at += 1) table.insert(lease(`${at}`, 1000 + at))
+    table.setExpiredAside(start + 1000 + 5, 3)
+    assert.strictEqual(table.nextExpiry, start + 1000 + 3)
+    // The count is of what is over, however much of it was set aside.
+    assert.strictEqual(table.count(start + 1000 + 5), 5)
+    table.setExpiredAside(start + 2000, 100)
+    assert.isUndefined(table.nextExpiry)
+    assert.strictEqual(table.expiredCount(start + 2000), 10)
+  })
+
   it("remembers the last thousand revoked leases and forgets the oldest", () => {
     const table = new LeaseTable()
     for (let at = 0; at <= 1000; at += 1) {

@@ -8,6 +8,7 @@ import { TestClock } from "effect/testing"
 import { deleteSecret } from "../../src/daemon/deleteSecret.ts"
 import { revoke } from "../../src/daemon/revoke.ts"
 import { revokeAll } from "../../src/daemon/revokeAll.ts"
+import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
 import { sweep, sweepForever } from "../../src/daemon/sweep.ts"
 import { AuditLog } from "../../src/daemon/AuditLog.ts"
 import { minute, second } from "../../src/domain/GoDuration.ts"
@@ -156,6 +157,23 @@ describe("sweep", () => {
         (yield* history).map(({ action }) => action),
         ["lease_acquire", "lease_expire"]
       )
+      yield* Fiber.interrupt(sweeping)
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("finds what is over set aside already, within five seconds of its end, though nobody looked", () =>
+    Effect.gen(function* () {
+      const leases = yield* LeaseRepo
+      yield* addSecret("db")
+      const sweeping = yield* Effect.forkChild(sweepForever)
+      yield* TestClock.adjust("1 millis")
+      for (let client = 0; client < 1200; client += 1) yield* take("db", `${client}`, second)
+      const isSetAside = Effect.map(leases.setExpiredAside(0), (next) => next === undefined)
+      yield* TestClock.adjust("1 second")
+      assert.isFalse(yield* isSetAside)
+      yield* TestClock.adjust("4999 millis")
+      assert.isTrue(yield* isSetAside)
+      assert.strictEqual(yield* leases.expiredCount, 1200)
       yield* Fiber.interrupt(sweeping)
     }).pipe(Effect.provide(quietWorld))
   )

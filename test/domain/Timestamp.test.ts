@@ -44,6 +44,17 @@ const refused = [
 ]
 
 describe("parse", () => {
+  it("tells moments apart that share their second, and texts that share it in another zone", () => {
+    const read = (text: string) => Option.getOrThrow(parse(text)).millis
+    const second = at("2026-11-22T08:30:37Z")
+    for (const _ of ["read anew", "remembered"]) {
+      assert.strictEqual(read("2026-11-22T08:30:37.001Z"), second + 1)
+      assert.strictEqual(read("2026-11-22T08:30:37.999999Z"), second + 999)
+      assert.strictEqual(read("2026-11-22T08:30:37.5+01:00"), second + 500 - 3_600_000)
+      assert.deepStrictEqual(parse("2026-02-30T08:30:37Z"), Option.none())
+    }
+  })
+
   it.each(read)("reads %s and writes it as %s", (text, written, moment) => {
     assert.deepStrictEqual(parse(text), Option.some({ millis: at(moment), text: written }))
   })

@@ -129,7 +129,7 @@ describe("the audit log", () => {
       assert.strictEqual((yield* run(["lease", "db"], { home })).stdout, "made up")
       const { result } = JSON.parse((yield* run(["status", "--json"], { home })).stdout)
       assert.deepStrictEqual([result.running, result.audit.archives, result.audit.failure], [true, 1, undefined])
-      assert.deepStrictEqual(Object.keys(result.leases), ["expired", "unreadable", "capacity", "oldest"])
+      assert.deepStrictEqual(Object.keys(result.leases), ["active", "expired", "unreadable", "capacity", "oldest"])
       assert.strictEqual((yield* run(["audit", "--verify"], { home })).status, 0)
     })
   )

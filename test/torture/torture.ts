@@ -22,7 +22,9 @@ const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   abuse: async () => (await import("./abuse.ts")).attack,
   fuzz: async () => (await import("./fuzz.ts")).attack,
   ready: () => import("./ready.ts").then((file) => file.attack),
-  activation: () => import("./activation.ts").then((file) => file.attack)
+  activation: () => import("./activation.ts").then((file) => file.attack),
+  exec: async () => (await import("./exec.ts")).attack,
+  mask: async () => (await import("./mask.ts")).attack
 }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)

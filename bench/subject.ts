@@ -1,0 +1,102 @@
+/**
+ * What is measured, as a benchmark has it: a daemon in a directory of its own with
+ * the secrets of the load in it, and what the system says of a process.
+ */
+import { spawn } from "node:child_process"
+import { randomUUID } from "node:crypto"
+import { once } from "node:events"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { Client, launch, newHome, pause, serving, type Victim } from "../test/torture/victim.ts"
+import { secretNames } from "./load.ts"
+
+const addSecrets = async (socket: string): Promise<void> => {
+  const client = new Client(socket)
+  for (const name of secretNames) {
+    const answer = await client.ask("add", { name, value: "made up, and as long as a token is: 0123456789abcdef" })
+    if (answer?.result === undefined) throw new Error(JSON.stringify(answer))
+  }
+  client.close()
+}
+
+/** What is added to its environment: DAEMON_NODE_OPTIONS is its NODE_OPTIONS, to try how the engine does with less memory. */
+const nodeOptions = process.env["DAEMON_NODE_OPTIONS"]
+const env: Readonly<Record<string, string>> = nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }
+
+export interface Subject {
+  readonly directory: string
+  readonly socket: string
+  readonly pid: () => number
+  /** Ends it by a signal, and starts it again on the same directory; gives the milliseconds until it served. */
+  readonly restart: () => Promise<number>
+}
+
+/** Runs something with a daemon that has the secrets; its directory goes with it. */
+export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promise<A> => {
+  const home = newHome()
+  let daemon: Victim = await serving(launch({ home, env }))
+  try {
+    await addSecrets(daemon.socket)
+    return await use({
+      directory: daemon.directory,
+      socket: daemon.socket,
+      pid: () => daemon.pid,
+      restart: async () => {
+        await daemon.end("SIGTERM")
+        const from = performance.now()
+        daemon = await serving(launch({ home, env }))
+        return performance.now() - from
+      }
+    })
+  } finally {
+    await daemon.end("SIGKILL")
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+}
+
+export const predecessor = "predecessor, this machine"
+
+/** What it finds in leases.json when it starts. */
+const heldBefore = (count: number) =>
+  Array.from({ length: count }, (_, at) => ({
+    id: randomUUID(),
+    secret_name: secretNames[at % secretNames.length],
+    client_id: `before-${at}`,
+    created_at: new Date().toISOString(),
+    expires_at: new Date(Date.now() + 3_600_000).toISOString(),
+    revoked: false
+  }))
+
+/** Runs something with the socket of the Go program, if PREDECESSOR says where that is; it may hold some leases already. */
+export const withPredecessor = async <A>(use: (socket: string | undefined) => Promise<A>, held = 0): Promise<A> => {
+  const program = process.env["PREDECESSOR"]
+  if (program === undefined) return use(undefined)
+  const home = newHome()
+  const env = { HOME: home, PATH: "/usr/bin:/bin" }
+  await once(spawn(program, ["init"], { env, stdio: "ignore" }), "close")
+  if (held > 0) fs.writeFileSync(path.join(home, ".agent-secrets", "leases.json"), JSON.stringify(heldBefore(held)))
+  const child = spawn(program, ["serve"], { env, stdio: "ignore" })
+  const socket = path.join(home, ".agent-secrets", "agent-secrets.sock")
+  try {
+    for (let waited = 0; !fs.existsSync(socket) && waited < 10_000; waited += 10) await pause(10)
+    await addSecrets(socket)
+    return await use(socket)
+  } finally {
+    child.kill("SIGKILL")
+    await once(child, "close")
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+}
+
+/** Resident memory in bytes. Linux only, as the benchmarks are. */
+export const residentBytes = (pid: number): number => {
+  const status = fs.readFileSync(`/proc/${pid}/status`, "utf8")
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) * 1024
+}
+
+/** Processor time used so far, in milliseconds: the ticks of the system are hundredths of a second. */
+export const processorMillis = (pid: number): number => {
+  const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
+  const [, , , , , , , , , , , user, system] = stat.slice(stat.lastIndexOf(")") + 1).split(" ")
+  return (Number(user) + Number(system)) * 10
+}

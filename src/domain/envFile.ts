@@ -1,0 +1,77 @@
+/**
+ * Variables as text: a `.env` file, lines for a shell, the file of a GitHub job.
+ *
+ * A `.env` file has no standard. What is written here is the part that dotenv,
+ * `util.parseEnv` of Node and `set -a; . FILE` of a shell read as the same value,
+ * several lines included; a value that has no such form is refused, for a file that
+ * one reader takes for something else hands out a wrong credential, or runs it.
+ * Docker's --env-file takes quotes for part of the value, so it reads only what
+ * needs none.
+ */
+import type { Timestamp } from "./Timestamp.ts"
+
+export interface Variable {
+  readonly name: string
+  readonly value: string
+}
+
+/** What `secrets cleanup` and we ourselves know a file by. */
+export const managedMark = "# secrets-managed: true"
+
+export interface Management {
+  /** When the first of its leases ends. */
+  readonly until: Timestamp
+  readonly source: "store" | "vercel"
+}
+
+/** The predecessor's three lines, which its `cleanup` reads as well. */
+export const header = ({ source, until }: Management): string =>
+  `${managedMark}\n# secrets-ttl: ${until.text}\n# secrets-source: ${source}\n`
+
+/** Whether a file begins as ours do. The mark counts only before the first variable. */
+export const isManaged = (text: string): boolean => {
+  for (const line of text.split("\n", 20)) {
+    if (line.trim() === managedMark) return true
+    if (line.trim() !== "" && !line.startsWith("#")) return false
+  }
+  return false
+}
+
+/** Why a value cannot be in a `.env` file; undefined if it can. */
+export const unfitForDotenv = (value: string): string | undefined => {
+  if (value.includes("\0")) return "it holds a NUL byte"
+  if (isPlain(value)) return undefined
+  if (value.includes("\r")) return "it holds a carriage return, which the readers of such files change or drop"
+  if (value.endsWith("\\")) return "it ends with a backslash, which some readers take for an escape"
+  return value.includes("'") && /["$`\\]/.test(value)
+    ? 'it holds an apostrophe and one of " $ ` \\, which no quotes can hold for all readers'
+    : undefined
+}
+
+/** Lines of a `.env` file. */
+export const dotenv = (variables: ReadonlyArray<Variable>): string =>
+  variables
+    .map(({ name, value }) => {
+      if (isPlain(value)) return `${name}=${value}\n`
+      return value.includes("'") ? `${name}="${value}"\n` : `${name}='${value}'\n`
+    })
+    .join("")
+
+/** Read the same without quotes, by all of them; zsh takes `=name` for the path of a program. */
+const isPlain = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value) && !/(^|:)=/.test(value)
+
+/** Lines for `eval` and `.` of any shell of the Bourne family. */
+export const shellLines = (variables: ReadonlyArray<Variable>): string =>
+  variables.map(({ name, value }) => `export ${name}=${shellQuoted(value)}\n`).join("")
+
+export const shellQuoted = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
+
+/** What is appended to $GITHUB_ENV. The delimiter must be unguessable, or a value could end itself and set others. */
+export const githubLines = (variables: ReadonlyArray<Variable>, delimiter: string): string =>
+  variables.map(({ name, value }) => `${name}<<${delimiter}\n${value}\n${delimiter}\n`).join("")
+
+/** What has the log of a GitHub job hide the values: a mask holds for one line. */
+export const githubMasks = (variables: ReadonlyArray<Variable>): string => {
+  const lines = new Set(variables.flatMap(({ value }) => value.split(/\r\n|\r|\n/)).filter((line) => line !== ""))
+  return [...lines].map((line) => `::add-mask::${line.replaceAll("%", "%25")}\n`).join("")
+}

@@ -1,0 +1,117 @@
+/**
+ * Values in a stream are masked, and nothing else is, and nothing waits for long.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { countThatFit, knownBy, maskersOf } from "../../src/domain/Masker.ts"
+import { formsOf } from "../../src/domain/valueForms.ts"
+import { randomFrom } from "../torture/Attack.ts"
+import { maskRounds } from "../torture/mask.ts"
+
+const maskerFor = (...values: ReadonlyArray<string>) => maskersOf(values.flatMap(formsOf))()
+const masked = (value: string, output: string): string => {
+  const masker = maskerFor(value)
+  return Buffer.concat([masker.push(Buffer.from(output)), masker.end()]).toString()
+}
+
+describe("masking", () => {
+  it.each([1, 2, 3])("finds what a plain search finds, however the output is cut (seed %d)", (seed) => {
+    const told: Array<string> = []
+    const { lost } = maskRounds(150, randomFrom(seed), (line) => told.push(line))
+    assert.strictEqual(lost, 0, told.join("\n"))
+  })
+
+  const value = "s3cr&t/+ü'\"\\\nline two of it <x>"
+  const bytes = Buffer.from(value)
+  for (const [form, text] of [
+    ["as it is", value],
+    ["in base64", bytes.toString("base64")],
+    ["in base64 without padding", bytes.toString("base64").replaceAll("=", "")],
+    ["in base64 for addresses", bytes.toString("base64url")],
+    ["in hexadecimal", bytes.toString("hex")],
+    ["in capital hexadecimal", bytes.toString("hex").toUpperCase()],
+    ["in an address", encodeURIComponent(value)],
+    ["in an address with small digits", encodeURIComponent(value).replaceAll(/%../g, (code) => code.toLowerCase())],
+    ["in a form", new URLSearchParams({ a: value }).toString().slice(2)],
+    ["in JSON", JSON.stringify(value).slice(1, -1)],
+    ["in a shell's trace", value.replaceAll("'", "'\\''")]
+  ] as const) {
+    it(`masks a value ${form}`, () => assert.strictEqual(masked(value, `before ${text} after`), "before *** after"))
+  }
+
+  it("masks the letters that only the value decides, wherever in base64 it stands", () => {
+    for (const before of ["", "a", "ab", "abc"]) {
+      const whole = Buffer.from(`${before}hunter22-and-more-of-it:x`).toString("base64")
+      const shown = masked("hunter22-and-more-of-it", whole)
+      assert.match(shown, /\*\*\*/)
+      // Two letters at either end are shared with what stands beside the value.
+      assert.isAtMost(shown.length - 3, Math.ceil((before.length * 4) / 3) + 8, shown)
+    }
+  })
+
+  it("masks each line of a value that is long enough to be its own", () => {
+    const key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nshort\n"
+    assert.strictEqual(masked(key, "> MIIEvQIBADANBgkq\n> short\n"), "> ***\n> short\n")
+  })
+
+  it("leaves a value alone that is shorter than four bytes", () => {
+    assert.strictEqual(masked("abc", "abc abc"), "abc abc")
+  })
+
+  it("passes on bytes that are no text, and what a terminal obeys, as they are", () => {
+    const bytes = Buffer.concat([Buffer.from([0xff, 0xfe, 0x00, 0xc3]), Buffer.from("\u001b[31m€\r")])
+    const masker = maskerFor("hunter22")
+    assert.deepStrictEqual(Buffer.concat([masker.push(bytes), masker.end()]), bytes)
+  })
+
+  it("holds back nothing but the beginning of a value", () => {
+    const masker = maskerFor("hunter22")
+    assert.strictEqual(masker.push(Buffer.from("Password: ")).toString(), "Password: ")
+    assert.strictEqual(masker.push(Buffer.from("a hunt")).toString(), "a ")
+    assert.strictEqual(masker.push(Buffer.from("ing hunter2")).toString(), "hunting ")
+    assert.strictEqual(masker.push(Buffer.from("2.")).toString(), "***.")
+  })
+
+  it("lets go of a few bytes when it is told to, and still masks the rest", () => {
+    const masker = maskerFor("hunter22")
+    assert.strictEqual(masker.push(Buffer.from("$ hu")).toString(), "$ ")
+    assert.isTrue(masker.mayRelease())
+    assert.strictEqual(masker.release().toString(), "hu")
+    assert.isFalse(masker.mayRelease())
+    assert.strictEqual(masker.push(Buffer.from("nter22!")).toString(), "***!")
+  })
+
+  it("lets go of no more than three bytes of a value, however slowly it comes", () => {
+    const masker = maskerFor("hunter22")
+    let shown = ""
+    for (const letter of "hunter22\n") {
+      shown += masker.push(Buffer.from(letter)).toString()
+      if (masker.mayRelease()) shown += masker.release().toString()
+    }
+    assert.strictEqual(shown, "hun***\n")
+  })
+
+  it("masks a long value as far as it is printed, from its head on", () => {
+    const long = Array.from({ length: 500 }, (_, at) => String.fromCharCode(33 + ((at * 7) % 90))).join("")
+    assert.strictEqual(masked(long, `${long.slice(0, 300)}|`), "***|")
+    assert.strictEqual(masked(long, `${long.slice(0, knownBy - 1)}|`), `${long.slice(0, knownBy - 1)}|`)
+  })
+
+  it("finds a long value whose head repeats itself, wherever it begins in more of the same", () => {
+    const long = `${"ab".repeat(40)}and its tail`
+    for (const more of ["", "ab", "abababab", "ab".repeat(60)])
+      assert.strictEqual(masked(long, `${more}${long}.`), "***.")
+  })
+
+  it("takes no more time for a long value that repeats itself", () => {
+    const masker = maskerFor("a".repeat(1_000_000))
+    const begun = performance.now()
+    assert.strictEqual(masker.push(Buffer.alloc(3_000_000, "a")).toString(), "***")
+    assert.isBelow(performance.now() - begun, 5_000)
+  })
+
+  it("tells how many forms it can look for", () => {
+    const lines = Array.from({ length: 5_000 }, (_, at) => Buffer.from(`line ${at} of a long value `.padEnd(70, "x")))
+    assert.strictEqual(countThatFit(lines.slice(0, 100)), 100)
+    assert.isBelow(countThatFit(lines), 4_000)
+  })
+})

@@ -1,0 +1,110 @@
+/**
+ * Files of variables are read back as what was written, by those who read them.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { spawnSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { parseEnv } from "node:util"
+import type { Variable } from "../../src/domain/envFile.ts"
+import {
+  dotenv,
+  githubLines,
+  githubMasks,
+  header,
+  isManaged,
+  shellLines,
+  unfitForDotenv
+} from "../../src/domain/envFile.ts"
+import { fromMillis } from "../../src/domain/Timestamp.ts"
+import { type Random, randomFrom } from "../torture/Attack.ts"
+
+const letters = [..."aZ09 '\"`$\\#=!&|;()<>*?~{}[]%^\n\t€é\u2028\u00a0-_./:@+,\u001b"]
+const valueFrom = (random: Random): string =>
+  Array.from({ length: random.below(14) }, () => random.pick(letters)).join("")
+
+const variablesFrom = (random: Random, isFit: (value: string) => boolean): ReadonlyArray<Variable> =>
+  Array.from({ length: 400 }, () => valueFrom(random))
+    .filter(isFit)
+    .map((value, at) => ({ name: `V${at}`, value }))
+
+/** What a shell has in its variables after it has read the text. */
+const inShell = (text: string, names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-"))
+  try {
+    fs.writeFileSync(path.join(directory, "file"), text)
+    // The X keeps line feeds at the end of a value.
+    const script = `set -a; . ./file; for name in ${names.join(" ")}; do eval "printf '%sX\\\\000' \\"\\$$name\\""; done`
+    const { status, stderr, stdout } = spawnSync("/bin/sh", ["-c", script], { cwd: directory, env: {} })
+    assert.deepStrictEqual([status, String(stderr)], [0, ""])
+    return String(stdout).split("X\0").slice(0, -1)
+  } finally {
+    fs.rmSync(directory, { recursive: true })
+  }
+}
+
+const top = header({ source: "store", until: fromMillis(0) })
+
+describe("a .env file", () => {
+  it.each([1, 2, 3])("is read as what was written, by Node and by a shell (seed %d)", (seed) => {
+    const variables = variablesFrom(randomFrom(seed), (value) => unfitForDotenv(value) === undefined)
+    assert.isAbove(variables.length, 100)
+    const text = top + dotenv(variables)
+    assert.deepStrictEqual({ ...parseEnv(text) }, Object.fromEntries(variables.map(({ name, value }) => [name, value])))
+    assert.deepStrictEqual(
+      inShell(
+        text,
+        variables.map(({ name }) => name)
+      ),
+      variables.map(({ value }) => value)
+    )
+  })
+
+  it("has no quotes where none are needed, so that Docker reads it too", () => {
+    assert.strictEqual(dotenv([{ name: "A", value: "ghp_x/+=:@." }]), "A=ghp_x/+=:@.\n")
+  })
+
+  it("refuses a value that its readers would take for different ones", () => {
+    for (const [value, reason] of [
+      ["it's $5", /apostrophe/],
+      ["a\r\nb", /carriage return/],
+      ["a b\\", /backslash/],
+      ["a\0b", /NUL/]
+    ] as const) {
+      assert.match(unfitForDotenv(value) ?? "", reason)
+    }
+  })
+
+  it("is known as ours by its first lines, and not by what a value holds", () => {
+    assert.isTrue(isManaged(`${top}A=b\n`))
+    assert.isTrue(isManaged(`# made at a time\n\n${top}`))
+    assert.isFalse(isManaged(`A='\n${top}'\n`))
+    assert.isFalse(isManaged(""))
+  })
+})
+
+describe("lines for a shell", () => {
+  it.each([1, 2])("are read as what was written, whatever it is (seed %d)", (seed) => {
+    const variables = variablesFrom(randomFrom(seed), () => true)
+    assert.deepStrictEqual(
+      inShell(
+        top + shellLines(variables),
+        variables.map(({ name }) => name)
+      ),
+      variables.map(({ value }) => value)
+    )
+  })
+})
+
+describe("what a GitHub job gets", () => {
+  const variables = [{ name: "KEY", value: "line 100%\r\nEND\n\nlast" }]
+
+  it("is between two delimiters", () => {
+    assert.strictEqual(githubLines(variables, "END_1"), "KEY<<END_1\nline 100%\r\nEND\n\nlast\nEND_1\n")
+  })
+
+  it("is hidden line by line", () => {
+    assert.strictEqual(githubMasks(variables), "::add-mask::line 100%25\n::add-mask::END\n::add-mask::last\n")
+  })
+})

@@ -1,0 +1,237 @@
+/**
+ * secrets env: all of what a project needs in its file, or nothing.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { parseEnv } from "node:util"
+import { auditOf, modeOf, run } from "../support/program.ts"
+import { sharedDaemon } from "../support/sharedDaemon.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const key = "-----BEGIN KEY-----\nmade up & long\n-----END KEY-----\n"
+const awkward = "it's $5\r\n"
+const daemon = sharedDaemon({ github_token: "ghp_madeup", key, awkward, empty: "x" })
+
+const two = {
+  client_id: "overwritten",
+  secrets: [
+    { name: "github_token", env_var: "GH_TOKEN" },
+    { name: "key", env_var: "KEY", ttl: "5m" }
+  ]
+}
+
+/** A project of its own, with what a command does in it. */
+const project = Effect.fnUntraced(function* (content: object) {
+  const directory = fs.realpathSync(yield* temporaryDirectory)
+  const write = (more: object) => fs.writeFileSync(path.join(directory, ".secrets.json"), JSON.stringify(more))
+  write(content)
+  const { directory: state, home } = daemon()
+  return {
+    directory,
+    file: path.join(directory, ".env"),
+    write,
+    secrets: (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
+      run(args, { home, env, through: `cd '${directory}' && exec "$@"` }),
+    /** What happened to the leases of a client: actions and secrets. */
+    happened: (client: string) =>
+      auditOf(state)
+        .filter((entry) => entry["client_id"] === client)
+        .map((entry) => `${entry["action"]} ${entry["secret_name"]} ${entry["success"]}`)
+  }
+})
+
+describe.concurrent("secrets env", () => {
+  it.live("writes a file that only its owner can read, with the end of its first lease, and replaces it", () =>
+    Effect.gen(function* () {
+      const { directory, file, happened, secrets } = yield* project({ ...two, client_id: "first" })
+      const written = yield* secrets(["env"])
+      assert.deepStrictEqual([written.status, written.stderr], [0, ""])
+      const text = fs.readFileSync(file, "utf8")
+      const [, until = ""] =
+        /^# secrets-managed: true\n# secrets-ttl: (.*)\n# secrets-source: store\nGH_TOKEN=ghp_madeup\nKEY='-----BEGIN/.exec(
+          text
+        ) ?? []
+      assert.isBelow(Math.abs(Date.parse(until) - Date.now() - 300_000), 20_000)
+      assert.deepStrictEqual({ ...parseEnv(text) }, { GH_TOKEN: "ghp_madeup", KEY: key })
+      assert.strictEqual(modeOf(file), "600")
+      assert.match(written.stdout, /^wrote 2 variables to .*\.env, good for (5m0s|4m5\ds)\n$/)
+      fs.mkdirSync(path.join(directory, "deeper"))
+      const again = yield* run(["env", "--json"], {
+        home: daemon().home,
+        through: `cd '${directory}/deeper' && exec "$@"`
+      })
+      const { result } = JSON.parse(again.stdout)
+      assert.deepStrictEqual([result.file, result.source, result.values], [file, "store", undefined])
+      assert.strictEqual(happened("first").filter((what) => what.startsWith("lease_replace")).length, 2)
+      assert.deepStrictEqual(fs.readdirSync(directory).toSorted(), [".env", ".secrets.json", "deeper"])
+    })
+  )
+
+  it.live("writes nothing and takes back what was leased when one of them is refused", () =>
+    Effect.gen(function* () {
+      const { file, happened, secrets } = yield* project({
+        client_id: "refused",
+        secrets: [...two.secrets, { name: "nope", env_var: "NOPE" }]
+      })
+      const { status, stderr, stdout } = yield* secrets(["env"])
+      assert.deepStrictEqual([status, stdout], [4, ""])
+      assert.match(stderr, /^secrets env: secret "nope": secret not found\n {2}NOPE was to hold it\n {2}See the names/)
+      assert.isFalse(fs.existsSync(file))
+      const leased = happened("refused").filter((what) => what.startsWith("lease_acquire") && what.endsWith("true"))
+      const revoked = happened("refused").filter((what) => what.startsWith("lease_revoke"))
+      assert.strictEqual(revoked.length, leased.length)
+    })
+  )
+
+  it.live("takes back what was leased when a value cannot stand in the file, and does not tell the value", () =>
+    Effect.gen(function* () {
+      const { file, happened, secrets } = yield* project({
+        client_id: "unfit",
+        secrets: [...two.secrets, { name: "awkward", env_var: "AWKWARD" }]
+      })
+      const { status, stderr } = yield* secrets(["env"])
+      assert.strictEqual(status, 1)
+      assert.match(stderr, /a value cannot stand in such a file\n {2}AWKWARD: it holds a carriage return/)
+      assert.notInclude(stderr, "$5")
+      assert.isFalse(fs.existsSync(file))
+      assert.strictEqual(happened("unfit").filter((what) => what.startsWith("lease_revoke")).length, 3)
+    })
+  )
+
+  it.live("leaves a file alone that it did not write, and a link, and leases nothing for them", () =>
+    Effect.gen(function* () {
+      const { directory, file, happened, secrets } = yield* project({ ...two, client_id: "careful" })
+      fs.writeFileSync(file, "MINE=1\n")
+      fs.symlinkSync("elsewhere", path.join(directory, "link"))
+      const foreign = yield* secrets(["env"])
+      const link = yield* secrets(["env", "--file", "link"])
+      assert.deepStrictEqual([foreign.status, link.status], [1, 1])
+      assert.match(foreign.stderr, /\.env is there, and was not written by secrets\n.*--force/)
+      assert.match(link.stderr, /link is a symbolic link, and is not followed\n/)
+      assert.strictEqual(fs.readFileSync(file, "utf8"), "MINE=1\n")
+      assert.deepStrictEqual(happened("careful"), [])
+      const forced = yield* secrets(["env", "--file", "link", "--force"])
+      assert.strictEqual(forced.status, 0)
+      assert.isTrue(fs.lstatSync(path.join(directory, "link")).isFile())
+      assert.isFalse(fs.existsSync(path.join(directory, "elsewhere")))
+    })
+  )
+
+  it.live("warns where git would take the file, or has it", () =>
+    Effect.gen(function* () {
+      const { directory, file, secrets } = yield* project(two)
+      const git = (...args: ReadonlyArray<string>) => execFileSync("git", args, { cwd: directory, stdio: "ignore" })
+      git("init", "-q")
+      const open = yield* secrets(["env"])
+      assert.strictEqual(open.stderr, `secrets env: warning: git does not ignore ${file}; add it to .gitignore\n`)
+      fs.writeFileSync(path.join(directory, ".gitignore"), ".env\n")
+      assert.strictEqual((yield* secrets(["env"])).stderr, "")
+      git("add", "-f", ".env")
+      assert.match((yield* secrets(["env"])).stderr, /warning: git keeps .*\.env, so its values will be committed/)
+    })
+  )
+
+  it.live("tells with --dry-run what it would do, and does nothing", () =>
+    Effect.gen(function* () {
+      const { file, happened, secrets } = yield* project({ ...two, client_id: "dry" })
+      const { status, stdout } = yield* secrets(["env", "--dry-run", "--ttl", "2m"])
+      assert.strictEqual(status, 0)
+      assert.strictEqual(
+        stdout,
+        `VARIABLE  SECRET        TTL\nGH_TOKEN  github_token  2m\nKEY       key           2m\nwould be leased by dry and written to ${file}\n`
+      )
+      assert.deepStrictEqual([fs.existsSync(file), happened("dry")], [false, []])
+    })
+  )
+
+  it.live("prints for a shell and as JSON, whatever a value holds, without a project file too", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* project(two)
+      const named = ["--secret", "awkward", "--secret", "key=KEY"]
+      const json = yield* secrets(["env", ...named, "--format", "json"])
+      assert.deepStrictEqual(JSON.parse(json.stdout), { AWKWARD: awkward, KEY: key })
+      const home = daemon().home
+      const shell = yield* run(["env", ...named, "--format", "shell"], {
+        home,
+        through: 'eval "$("$@")" && printf %s "$AWKWARD$KEY"'
+      })
+      assert.deepStrictEqual([shell.status, shell.stdout, shell.stderr], [0, awkward + key, ""])
+    })
+  )
+
+  it.live("adds to the file of a GitHub job, and has the runner hide each line", () =>
+    Effect.gen(function* () {
+      const { directory, secrets } = yield* project(two)
+      const file = path.join(directory, "github")
+      fs.writeFileSync(file, "EARLIER=1")
+      const { status, stdout } = yield* secrets(["env", "--format", "github"], { GITHUB_ENV: file })
+      assert.strictEqual(status, 0)
+      assert.strictEqual(
+        stdout,
+        ["ghp_madeup", "-----BEGIN KEY-----", "made up & long", "-----END KEY-----"]
+          .map((line) => `::add-mask::${line}\n`)
+          .join("")
+      )
+      assert.match(
+        fs.readFileSync(file, "utf8"),
+        /^EARLIER=1\nGH_TOKEN<<(\S{20,})\nghp_madeup\n\1\nKEY<<(\S+)\n-----BEGIN/
+      )
+    })
+  )
+
+  it.live("pulls from Vercel into a file that is gone afterwards, and asks for what is required", () =>
+    Effect.gen(function* () {
+      const content = { source: "vercel", project: "site", scope: "preview", ttl: "1h", required_vars: ["A"] }
+      const { directory, secrets, write } = yield* project(content)
+      const [bin, temporary] = ["bin", "run"].map((name) => path.join(directory, name)) as [string, string]
+      fs.mkdirSync(bin)
+      fs.mkdirSync(temporary)
+      fs.writeFileSync(
+        path.join(bin, "vercel"),
+        `#!/bin/sh\nprintf '%s\\n' "$@" >args; ls -l "$3" >modes; ls -ld "$(dirname "$3")" >>modes\nprintf 'A="one\\\\ntwo"\\nPATH="x"\\n' >"$3"\n`,
+        { mode: 0o755 }
+      )
+      const env = { PATH: `${bin}:/usr/bin:/bin`, XDG_RUNTIME_DIR: temporary }
+      const { status, stderr } = yield* secrets(["env"], env)
+      assert.deepStrictEqual(
+        [status, stderr],
+        [0, "secrets env: warning: left out, because no secret may be in such a variable: PATH\n"]
+      )
+      const text = fs.readFileSync(path.join(directory, ".env.local"), "utf8")
+      assert.match(text, /# secrets-source: vercel\nA='one\ntwo'\n$/)
+      const args = fs.readFileSync(path.join(directory, "args"), "utf8").split("\n")
+      assert.deepStrictEqual(
+        [...args.slice(0, 2), ...args.slice(3)],
+        ["env", "pull", "--yes", "--environment", "preview", ""]
+      )
+      assert.match(fs.readFileSync(path.join(directory, "modes"), "utf8"), /^-rw-------[^\n]*\ndrwx------/)
+      assert.deepStrictEqual(fs.readdirSync(temporary), [])
+      write({ ...content, required_vars: ["B"] })
+      const missing = yield* secrets(["env"], env)
+      assert.deepStrictEqual([missing.status, fs.readdirSync(temporary)], [1, []])
+      assert.match(missing.stderr, /^secrets env: Vercel has no B in preview\n/)
+    })
+  )
+
+  it.live("says what is wrong with the project file, or that there is none", () =>
+    Effect.gen(function* () {
+      const { directory, secrets, write } = yield* project({ secrets: [{ name: "a", envvar: "A" }] })
+      const wrong = yield* secrets(["env", "--json"])
+      assert.strictEqual(wrong.status, 78)
+      assert.include(
+        JSON.parse(wrong.stdout).error.message,
+        "secrets[0].envvar: there is no such key; is env_var meant?"
+      )
+      write({ secrets: [] })
+      fs.chmodSync(path.join(directory, ".secrets.json"), 0o666)
+      assert.match((yield* secrets(["env"])).stderr, /is somebody else's, or others may write it\n/)
+      fs.rmSync(path.join(directory, ".secrets.json"))
+      const none = yield* secrets(["env"])
+      assert.deepStrictEqual([none.status, none.stdout], [2, ""])
+      assert.match(none.stderr, /there is no \.secrets\.json in .* or above it\n {2}Make one, or name what is wanted/)
+    })
+  )
+})

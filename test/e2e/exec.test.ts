@@ -1,0 +1,238 @@
+/**
+ * secrets exec: a program runs as if it had been called without us, and its leases
+ * end with it.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import type { Started } from "../support/program.ts"
+import { auditOf, run, start } from "../support/program.ts"
+import { sharedDaemon } from "../support/sharedDaemon.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { randomFrom } from "../torture/Attack.ts"
+import { execRounds, value as token } from "../torture/exec.ts"
+
+const daemon = sharedDaemon({ token, tiny: "abc", "with nul": "a\0secret" })
+
+/** `secrets exec` with the token in TOKEN. */
+const line = (...rest: ReadonlyArray<string>) => ["exec", "--secret", "token", ...rest]
+const exec = (
+  args: ReadonlyArray<string>,
+  more: { stdin?: string; env?: Record<string, string>; through?: string } = {}
+) => run(args, { home: daemon().home, ...more })
+/** One that is still running when the test ends is killed. */
+const begin = (...args: ReadonlyArray<string>) =>
+  Effect.acquireRelease(
+    Effect.sync(() => start(args, { home: daemon().home })),
+    ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+
+/** What happened to the leases of a client, oldest first. */
+const happened = (client: string) =>
+  auditOf(daemon().directory)
+    .filter((entry) => entry["client_id"] === client)
+    .map((entry) => String(entry["action"]))
+
+const until = (holds: () => boolean) =>
+  Effect.sync(holds).pipe(Effect.repeat({ until: (now) => now, schedule: Schedule.spaced("5 millis") }))
+const shows = (started: Started, text: string) => until(() => started.stdout().includes(text))
+const endOf = (started: Started) => Effect.promise(() => started.ended)
+
+describe.concurrent("secrets exec", () => {
+  it.live("gives the program what it needs, and its standard input, and prints nothing of its own", () =>
+    Effect.gen(function* () {
+      const { status, stderr, stdout } = yield* exec(
+        ["--json", ...line("--", "sh", "-c", 'printf %s "$TOKEN:"; cat')],
+        {
+          stdin: "x".repeat(200_000)
+        }
+      )
+      assert.deepStrictEqual([status, stderr], [0, ""])
+      assert.strictEqual(stdout, `${token}:${"x".repeat(200_000)}`)
+    })
+  )
+
+  it.live("takes its variables from the project file, and runs where it was called", () =>
+    Effect.gen(function* () {
+      const directory = fs.realpathSync(yield* temporaryDirectory)
+      fs.mkdirSync(path.join(directory, "below"))
+      const content = { secrets: [{ name: "token", env_var: "API_KEY" }], client_id: "site" }
+      fs.writeFileSync(path.join(directory, ".secrets.json"), JSON.stringify(content))
+      const { stdout } = yield* exec(["exec", "sh", "-c", 'echo "$API_KEY $PWD $OTHER"'], {
+        through: `cd '${directory}/below' && OTHER=kept exec "$@"`
+      })
+      assert.strictEqual(stdout, `${token} ${directory}/below kept\n`)
+      assert.isTrue(auditOf(daemon().directory).some((entry) => /^site\/sh\[\d+\]$/.test(entry["client_id"])))
+      assert.deepStrictEqual(fs.readdirSync(directory), [".secrets.json", "below"])
+    })
+  )
+
+  it.live("ends as the program does, and its leases with it", () =>
+    Effect.gen(function* () {
+      for (const [at, [command, status]] of [
+        [["sh", "-c", "exit 3"], 3],
+        [["sh", "-c", "kill -TERM $$"], 143],
+        [["no-such-program"], 127],
+        [["/etc/passwd"], 126]
+      ].entries() as unknown as Iterable<[number, [ReadonlyArray<string>, number]]>) {
+        const client = `end-${at}`
+        const ended = yield* exec(line("--client-id", client, "--", ...command))
+        assert.deepStrictEqual([ended.status, ended.stdout], [status, ""], command.join(" "))
+        assert.deepStrictEqual(happened(client), ["lease_acquire", "lease_revoke"])
+      }
+    })
+  )
+
+  it.live("starts nothing when a secret is not there, and tells nobody a value that cannot be given", () =>
+    Effect.gen(function* () {
+      const missing = yield* exec(line("--secret", "nope", "--", "echo", "ran"))
+      assert.deepStrictEqual([missing.status, missing.stdout], [4, ""])
+      const unfit = yield* exec(line("--secret", "with nul=NUL", "--", "echo", "ran"))
+      assert.deepStrictEqual([unfit.status, unfit.stdout], [1, ""])
+      assert.match(unfit.stderr, /cannot be in the environment: NUL\n/)
+      assert.notInclude(unfit.stderr, "a\\")
+      const steering = yield* exec(["exec", "--secret", "token=LD_PRELOAD", "--", "echo", "ran"])
+      assert.deepStrictEqual([steering.status, steering.stdout], [2, ""])
+    })
+  )
+
+  it.live("runs without any environment but HOME and PATH", () =>
+    Effect.gen(function* () {
+      const through = `exec env -i HOME="$HOME" PATH="$PATH" "$@"`
+      const { stdout } = yield* exec(line("--", "env"), { through })
+      const names = stdout.split("\n").flatMap((one) => one.match(/^[A-Z]+(?==)/)?.[0] ?? [])
+      assert.deepStrictEqual(names.toSorted(), ["HOME", "PATH", "TOKEN"])
+    })
+  )
+
+  it.live("does not end the leases of another that runs beside it", () =>
+    Effect.gen(function* () {
+      const all = yield* Effect.all(
+        [1, 2].map(() => exec(line("--", "sh", "-c", "echo $PPID"))),
+        { concurrency: 2 }
+      )
+      for (const { stdout } of all) {
+        const client = auditOf(daemon().directory).find((entry) =>
+          entry["client_id"]?.endsWith(`/sh[${stdout.trim()}]`)
+        )
+        assert.deepStrictEqual(happened(String(client?.["client_id"])), ["lease_acquire", "lease_revoke"])
+      }
+    })
+  )
+
+  it.live("passes signals on to the program and what it has started, and waits for its answer", () =>
+    Effect.gen(function* () {
+      const script =
+        'trap "echo usr1" USR1; trap "echo got; exit 9" TERM; (trap "" USR1; trap "echo child; exit" TERM; echo ready; n=0; while [ $n -lt 500 ]; do n=$((n+1)); sleep 0.02; done) & while kill -0 $! 2>&-; do wait $!; done'
+      const started = yield* begin(...line("--client-id", "signals", "--", "sh", "-c", script))
+      yield* shows(started, "ready")
+      started.child.kill("SIGUSR1")
+      yield* shows(started, "usr1")
+      started.child.kill("SIGTERM")
+      const { signal, status, stdout } = yield* endOf(started)
+      assert.deepStrictEqual([status, signal], [9, null])
+      assert.include(stdout, "child")
+      assert.deepStrictEqual(happened("signals"), ["lease_acquire", "lease_revoke"])
+    })
+  )
+
+  it.live("stays with a program that ignores SIGTERM until it ends", () =>
+    Effect.gen(function* () {
+      const started = yield* begin(...line("--", "sh", "-c", 'trap "" TERM INT HUP; echo $$; sleep 20'))
+      yield* shows(started, "\n")
+      for (const signal of ["SIGTERM", "SIGINT", "SIGHUP", "SIGTERM"] as const) started.child.kill(signal)
+      yield* Effect.sleep("100 millis")
+      assert.isNull(started.child.exitCode)
+      process.kill(-Number(started.stdout()), "SIGKILL")
+      assert.strictEqual((yield* endOf(started)).status, 137)
+    })
+  )
+
+  it.live("stops a program whose lease ends, if it is told to", () =>
+    Effect.gen(function* () {
+      const { status, stderr } = yield* exec(line("--ttl", "300ms", "--stop-at-expiry", "--", "sleep", "60"))
+      assert.deepStrictEqual(
+        [status, stderr],
+        [143, "secrets exec: warning: its lease has ended; the program is stopped\n"]
+      )
+    })
+  )
+})
+
+describe.concurrent("programs that end in every way", () => {
+  it.live("leave no lease and nothing running, and have their exit status (a short run of the torture)", () =>
+    Effect.gen(function* () {
+      const told: Array<string> = []
+      const options = { rounds: 1, random: randomFrom(4), tell: (text: string) => void told.push(text) }
+      const { lost } = yield* Effect.promise(() => execRounds(daemon().home, options))
+      assert.strictEqual(lost, 0, told.join("\n"))
+    })
+  )
+})
+
+describe.concurrent("secrets exec --mask", () => {
+  it.live("shows asterisks for the value in both outputs, in its encodings, and leaves the rest as it is", () =>
+    Effect.gen(function* () {
+      const script = [
+        'printf "\\033[31m$TOKEN\\033[0m €\\n"',
+        'printf "%s" "${TOKEN%????}"; sleep 0.02; printf "%s\\n" "${TOKEN#"${TOKEN%????}"}"',
+        'printf "user:$TOKEN" | base64',
+        'echo "err $TOKEN" >&2'
+      ].join("; ")
+      const { status, stderr, stdout } = yield* exec(line("--mask", "--", "sh", "-c", script))
+      assert.deepStrictEqual([status, stderr], [0, "err ***\n"])
+      const [coloured, cut, encoded = ""] = stdout.split("\n")
+      assert.deepStrictEqual([coloured, cut], ["\u001b[31m***\u001b[0m €", "***"])
+      assert.match(encoded, /^dXNlcj\S{0,2}\*\*\*\S{0,4}$/)
+    })
+  )
+
+  it.live("warns by name of a value that is too short to be masked", () =>
+    Effect.gen(function* () {
+      const { stderr, stdout } = yield* exec(["exec", "--secret", "tiny", "--mask", "--", "sh", "-c", "echo $TINY"])
+      assert.deepStrictEqual(
+        [stdout, stderr],
+        ["abc\n", "secrets exec: warning: shorter than 4 bytes, and not masked: TINY\n"]
+      )
+    })
+  )
+
+  it.live("passes on all of a long output, and a signal's end", () =>
+    Effect.gen(function* () {
+      const script =
+        'i=0; while [ $i -lt 2000 ]; do echo "$i $TOKEN 0123456789012345678901234567890123456789"; i=$((i+1)); done; kill -KILL $$'
+      const { status, stdout } = yield* exec(line("--mask", "--", "sh", "-c", script), {
+        through: '"$@" | { sleep 0.2; cat; }; exit 0'
+      })
+      assert.strictEqual(status, 0)
+      const lines = stdout.trimEnd().split("\n")
+      assert.strictEqual(lines.length, 2000)
+      assert.strictEqual(lines.at(-1), "1999 *** 0123456789012345678901234567890123456789")
+    })
+  )
+
+  it.live("does not wait for what the program leaves behind and what holds its output", () =>
+    Effect.gen(function* () {
+      const started = yield* begin(...line("--mask", "--", "sh", "-c", 'sleep 30 & echo "$! $TOKEN"; exit 4'))
+      const { status, stdout } = yield* endOf(started)
+      process.kill(Number(stdout.split(" ")[0]), "SIGKILL")
+      assert.strictEqual(status, 4)
+      assert.match(stdout, /^\d+ \*\*\*\n$/)
+    })
+  )
+
+  it.live("ends the program's output when nobody reads ours", () =>
+    Effect.gen(function* () {
+      const { status, stderr, stdout } = yield* exec(
+        line("--mask", "--", "sh", "-c", "while echo more; do :; done; exit 5"),
+        {
+          through: '"$@" | head -n 1'
+        }
+      )
+      assert.deepStrictEqual([status, stdout], [0, "more\n"])
+      assert.notInclude(stderr, "secrets exec")
+    })
+  )
+})

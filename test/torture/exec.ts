@@ -1,0 +1,135 @@
+/**
+ * Programs run by `secrets exec`, several at a time, that end in every way: by
+ * themselves, by a signal of their own, and by signals to us from before our first
+ * statement on.
+ *
+ * However a program ends, its leases have ended when we have, it is not there any
+ * more, its exit status is ours, and a masked value was not printed.
+ */
+import { once } from "node:events"
+import * as fs from "node:fs"
+import { constants, tmpdir } from "node:os"
+import * as path from "node:path"
+import type { Ended } from "../support/program.ts"
+import { auditOf, start } from "../support/program.ts"
+import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
+
+const atATime = 4
+/** Of the secret `token`, which the daemon must have. */
+export const value = "hunter22/made+up"
+
+export const attack: Attack = {
+  promise: "a program's exit status is ours, and its leases end with it, however it ends",
+  rounds: 60,
+  run: async (options) => {
+    const home = fs.mkdtempSync(path.join(tmpdir(), "agent-secrets-exec-"))
+    const daemon = start(["serve"], { home })
+    try {
+      while (!daemon.stderr().includes(" serves ")) await once(daemon.child.stderr ?? daemon.child, "data")
+      await start(["add", "token"], { home, stdin: value }).ended
+      return [await execRounds(home, options)]
+    } finally {
+      daemon.child.kill("SIGKILL")
+      fs.rmSync(home, { recursive: true, force: true })
+    }
+  }
+}
+
+/** Runs so many times four programs; the row says how many broke a promise. */
+export const execRounds = async (home: string, { random, rounds, tell }: AttackOptions): Promise<Row> => {
+  const wrong: Array<string> = []
+  const ends = new Map<string, number>()
+  for (let round = 0; round < rounds; round += 1) {
+    const plays = Array.from({ length: atATime }, (_, at) => playFrom(random, `run-${round}-${at}`))
+    for (const [at, ended] of (await Promise.all(plays.map((play) => perform(home, play)))).entries()) {
+      const play = plays[at]
+      if (play === undefined) continue
+      const how = ended.signal ?? String(ended.status)
+      ends.set(how, (ends.get(how) ?? 0) + 1)
+      wrong.push(...faults(home, play, ended).map((fault) => `${play.client} (${play.kind} ${play.signal}): ${fault}`))
+    }
+    if (round % 20 === 19) tell(`${round + 1} rounds`)
+  }
+  for (const fault of wrong.slice(0, 10)) tell(fault)
+  const figures = [...ends].map(([how, times]) => `${times} ${how}`).join(", ")
+  return { what: "programs", tried: rounds * atATime, lost: wrong.length, figures }
+}
+
+interface Play {
+  readonly client: string
+  readonly kind: "exits" | "signals itself" | "is told" | "ignores it"
+  readonly signal: NodeJS.Signals
+  readonly status: number
+  readonly masked: boolean
+  readonly delay: number
+}
+
+const playFrom = (random: Random, client: string): Play => ({
+  client,
+  kind: random.pick(["exits", "signals itself", "is told", "is told", "ignores it"]),
+  signal: random.pick(["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1"]),
+  status: random.below(100),
+  masked: random.below(2) === 0,
+  delay: random.below(600)
+})
+
+const name = (signal: NodeJS.Signals): string => signal.slice(3)
+const answer = 77
+
+const scriptOf = ({ kind, signal, status }: Play): string => {
+  const says = 'echo "$$ $TOKEN"; '
+  switch (kind) {
+    case "exits":
+      return `${says}exit ${status}`
+    case "signals itself":
+      return `${says}kill -${name(signal)} $$; sleep 5`
+    case "is told":
+      return `trap "exit ${answer}" ${name(signal)}; ${says}n=0; while [ $n -lt 1000 ]; do n=$((n+1)); sleep 0.01; done`
+    case "ignores it":
+      return `trap "" ${name(signal)}; ${says}sleep 0.5; exit ${status}`
+  }
+}
+
+const perform = async (home: string, play: Play): Promise<Ended> => {
+  const mask = play.masked ? ["--mask"] : []
+  const line = ["exec", ...mask, "--secret", "token", "--client-id", play.client, "--", "sh", "-c", scriptOf(play)]
+  const started = start(line, { home })
+  if (play.kind === "is told" || play.kind === "ignores it") {
+    setTimeout(() => started.child.kill(play.signal), play.delay)
+    // What was told before it listened may not have heard it: it is told again, and in the end by what nobody ignores.
+    const again = setInterval(() => started.child.kill(play.kind === "is told" ? play.signal : "SIGUSR2"), 1_000)
+    void started.ended.then(() => clearInterval(again))
+  }
+  return await started.ended
+}
+
+const faults = (home: string, play: Play, { signal, status, stdout }: Ended): ReadonlyArray<string> => {
+  const entries = auditOf(path.join(home, ".agent-secrets")).filter((entry) => entry["client_id"] === play.client)
+  const [leased, ended] = ["lease_acquire", "lease_revoke"].map(
+    (action) => entries.filter((entry) => entry["action"] === action).length
+  )
+  const pid = Number(stdout.split(" ")[0])
+  const bySignal = 128 + constants.signals[play.signal]
+  const expected: ReadonlyArray<number> = {
+    exits: [play.status],
+    "signals itself": [bySignal],
+    // It may be told before it listens, and we before there is a program.
+    "is told": [answer, bySignal, 130],
+    "ignores it": [play.status, bySignal, 130, 128 + constants.signals.SIGUSR2]
+  }[play.kind]
+  return [
+    leased === ended ? [] : [`${leased} leases, ${ended} revoked`],
+    status === null ? (leased === 0 ? [] : [`ended by ${signal} with a lease`]) : [],
+    status !== null && !expected.includes(status) ? [`exit status ${status}`] : [],
+    play.masked && stdout.includes(value) ? ["the value was printed"] : [],
+    pid > 0 && isThere(pid) ? ["the program is still there"] : []
+  ].flat()
+}
+
+const isThere = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

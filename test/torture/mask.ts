@@ -1,0 +1,113 @@
+/**
+ * Output full of values, in every form that is looked for, cut anywhere: what is
+ * masked must be what a plain search finds, however it is cut.
+ *
+ * The values are made of few letters and repeat themselves, so that beginnings of one
+ * lie in another, and are short and long ones side by side.
+ */
+import { knownBy, maskersOf } from "../../src/domain/Masker.ts"
+import { formsOf } from "../../src/domain/valueForms.ts"
+import type { Attack, Random, Row } from "./Attack.ts"
+
+export const attack: Attack = {
+  promise: "every form of a value is masked and nothing else, however the output is cut",
+  rounds: 20_000,
+  run: ({ rounds, random, tell }) => Promise.resolve([maskRounds(rounds, random, tell), speed(random)])
+}
+
+/** Runs so many outputs; the row says how many were masked otherwise than they should be. */
+export const maskRounds = (rounds: number, random: Random, tell: (line: string) => void): Row => {
+  let [lost, bytes] = [0, 0]
+  for (let round = 0; round < rounds; round += 1) {
+    const values = Array.from({ length: 1 + random.below(3) }, () => valueFrom(random))
+    const forms = values.flatMap(formsOf)
+    const output = outputFrom(forms, random)
+    bytes += output.length
+    const expected = plainly(forms, output)
+    const makeMasker = maskersOf(forms)
+    for (const pieces of [[output], cut(output, random), [...output].map((byte) => Buffer.from([byte]))]) {
+      const masker = makeMasker()
+      const given = Buffer.concat([...pieces.map((piece) => masker.push(piece)), masker.end()])
+      if (given.equals(expected)) continue
+      lost += 1
+      if (lost <= 5) tell(`${JSON.stringify(values)} in ${JSON.stringify(output.toString())}: ${given.toString()}`)
+    }
+  }
+  return { what: "outputs, each cut in three ways", tried: rounds, lost, figures: `${(bytes / 1e6).toFixed(1)} MB` }
+}
+
+const alphabets = ["ab", "abc\n", "xyz&<'\"\\%+/ ", "äöé€😀-"] as const
+
+const valueFrom = (random: Random): string => {
+  const letters = [...random.pick(alphabets)]
+  const word = Array.from({ length: 1 + random.below(12) }, () => random.pick(letters)).join("")
+  const long = random.below(4) === 0 ? knownBy + random.below(100) : 4 + random.below(30)
+  return random.below(2) === 0
+    ? word.repeat(Math.ceil(long / word.length))
+    : Array.from({ length: long }, () => random.pick(letters)).join("")
+}
+
+/** Forms, beginnings and ends of forms, and other text. */
+const outputFrom = (forms: ReadonlyArray<Buffer>, random: Random): Buffer => {
+  const pieces = Array.from({ length: 1 + random.below(12) }, () => {
+    const form = forms.length === 0 ? Buffer.from("aa") : random.pick(forms)
+    switch (random.below(4)) {
+      case 0:
+        return form.subarray(0, random.below(form.length))
+      case 1:
+        return form.subarray(random.below(form.length))
+      case 2:
+        return Buffer.from(random.pick(["ab", "log line\n", "\u001b[31m", "é", ""]))
+      default:
+        return form
+    }
+  })
+  return Buffer.concat(pieces)
+}
+
+const cut = (output: Buffer, random: Random): ReadonlyArray<Buffer> => {
+  const pieces: Array<Buffer> = []
+  for (let at = 0; at < output.length;) {
+    const length = 1 + random.below(random.pick([2, 10, 100]))
+    pieces.push(output.subarray(at, at + length))
+    at += length
+  }
+  return pieces
+}
+
+/** The same by trying every form at every place. */
+const plainly = (forms: ReadonlyArray<Buffer>, output: Buffer): Buffer => {
+  const isMasked = new Uint8Array(output.length)
+  for (const form of forms) {
+    for (let from = 0; from < output.length; from += 1) {
+      let same = 0
+      while (same < form.length && from + same < output.length && output[from + same] === form[same]) same += 1
+      if (same >= Math.min(form.length, knownBy)) isMasked.fill(1, from, from + same)
+    }
+  }
+  const pieces: Array<number> = []
+  for (const [at, byte] of output.entries()) {
+    if (isMasked[at] === 0) pieces.push(byte)
+    else if (at === 0 || isMasked[at - 1] === 0) pieces.push(...Buffer.from("***"))
+  }
+  return Buffer.from(pieces)
+}
+
+/** How fast it is with ten tokens, on lines of a log with one in every fiftieth. */
+const speed = (random: Random): Row => {
+  const tokens = Array.from({ length: 10 }, () =>
+    Array.from({ length: 40 }, () => random.pick([..."abcdefghijkmnpqrstuvwxyz0123456789"])).join("")
+  )
+  const lines = Array.from(
+    { length: 1_000 },
+    (_, at) =>
+      `2026-11-24T22:00:00Z INFO request ${at} path=/api/v1/users status=200 ${at % 50 === 0 ? random.pick(tokens) : ""}\n`
+  )
+  const piece = Buffer.from(lines.join("")).subarray(0, 65_536)
+  const masker = maskersOf(tokens.flatMap(formsOf))()
+  for (let warm = 0; warm < 200; warm += 1) masker.push(piece)
+  const begun = process.cpuUsage()
+  for (let time = 0; time < 1_000; time += 1) masker.push(piece)
+  const perSecond = (1_000 * piece.length) / 1e6 / (process.cpuUsage(begun).user / 1e6)
+  return { what: "ten tokens in a log", tried: 1_000, lost: 0, figures: `${perSecond.toFixed(0)} MB/s` }
+}
