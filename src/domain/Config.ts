@@ -4,19 +4,22 @@
  * Read from config.json, which the predecessor's command and ours share. Durations
  * are nanosecond numbers, as the predecessor reads them, or texts like "1h". Keys
  * that are not known here are somebody else's and are passed over. Paths that are
- * not given lie in the state directory. Source: protocol specification, 9.5.
+ * not given lie in the state directory. Each setting is described once, in `settings`:
+ * the docs and the JSON Schema are made from that. Source: protocol specification, 9.5.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
 import type { GoDuration } from "./GoDuration.ts"
-import { minute, parse, second } from "./GoDuration.ts"
+import { minute, second } from "./GoDuration.ts"
 import { standardCapacity } from "./Lease.ts"
 import type { OtlpConfig } from "./OtlpConfig.ts"
-import { otlpIn } from "./OtlpConfig.ts"
+import { otlp, otlpIn } from "./OtlpConfig.ts"
 import type { SamplingPolicy } from "./Sampling.ts"
 import { levels, standardSampling } from "./Sampling.ts"
-import { pathIn } from "./paths.ts"
+import type { FileSetting, Form, Section, Setting } from "./Setting.ts"
+import * as kind from "./Setting.ts"
+import { needsIf, sectionOf, valueIn } from "./Setting.ts"
 import type { TtlPolicy } from "./Ttl.ts"
 import { standardPolicy } from "./Ttl.ts"
 
@@ -77,204 +80,196 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
   }
 }
 
-/** The settings where nothing is set; `home` is the home directory. */
-export const standard = (home: string): Config => inDirectory(path.join(home, ".agent-secrets"))
-
-/** Reads the text of a config.json. What `environment` sets goes before it. */
-export const decode = (
-  text: string,
-  home: string,
-  environment: Readonly<Record<string, string | undefined>> = {}
-): Result.Result<Config, ConfigError> =>
-  Result.gen(function* () {
-    const parsed = yield* Result.try({
-      try: (): unknown => JSON.parse(text),
-      catch: () => new ConfigError({ reason: "the file is not JSON" })
-    })
-    const settings = yield* membersOf(parsed, "the file")
-    const base = inDirectory(yield* pathAt(settings, "directory", home, standard(home).directory))
-    const config: Config = {
-      directory: base.directory,
-      socketPath: yield* pathAt(settings, "socket_path", home, base.socketPath),
-      identityPath: yield* pathAt(settings, "identity_path", home, base.identityPath),
-      secretsPath: yield* pathAt(settings, "secrets_path", home, base.secretsPath),
-      auditPath: yield* pathAt(settings, "audit_path", home, base.auditPath),
-      leasesPath: yield* pathAt(settings, "leases_path", home, base.leasesPath),
-      auditRotation: {
-        maxSize: yield* sizeAt(settings, "audit_max_size", standardRotation.maxSize),
-        maxFiles: yield* countAt(settings, "audit_max_files", standardRotation.maxFiles)
-      },
-      ttl: {
-        default: yield* durationAt(settings, "default_lease_ttl", base.ttl.default),
-        maximum: yield* durationAt(settings, "max_lease_ttl", base.ttl.maximum)
-      },
-      leaseCapacity: yield* countAt(settings, "max_active_leases", base.leaseCapacity),
-      socketAccess: yield* socketAccessIn(settings),
-      rotationTimeout: yield* durationAt(settings, "rotation_timeout", base.rotationTimeout),
-      sampling: yield* samplingIn(settings, environment),
-      otlp: yield* Result.mapError(otlpIn(settings.get("otlp")), (reason) => new ConfigError({ reason })),
-      heartbeat: yield* heartbeatIn(settings)
-    }
-    if (config.ttl.maximum < config.ttl.default) {
-      return yield* Result.fail(new ConfigError({ reason: "max_lease_ttl must be >= default_lease_ttl" }))
-    }
-    const paths = [config.socketPath, config.identityPath, config.secretsPath, config.auditPath, config.leasesPath]
-    const twice = paths.find((one, at) => paths.indexOf(one) < at)
-    if (twice !== undefined) return yield* wrong(`two of the paths are the same: ${twice}`)
-    return config
-  })
-
-const inDirectory = (directory: string): Config => ({
-  directory,
-  socketPath: path.join(directory, "agent-secrets.sock"),
-  identityPath: path.join(directory, "identity.age"),
-  secretsPath: path.join(directory, "secrets.age"),
-  auditPath: path.join(directory, "audit.log"),
-  leasesPath: path.join(directory, "leases.json"),
-  auditRotation: standardRotation,
-  ttl: standardPolicy,
-  leaseCapacity: standardCapacity,
-  socketAccess: { mode: 0o600 },
-  rotationTimeout: 30n * second,
-  sampling: standardSampling,
-  otlp: undefined,
-  heartbeat: undefined
-})
-
-/** Members by their names; one that is null counts as absent. */
-type Settings = ReadonlyMap<string, unknown>
-
-const wrong = (reason: string) => Result.fail(new ConfigError({ reason }))
-
-const membersOf = (value: unknown, what: string): Result.Result<Settings, ConfigError> =>
-  typeof value !== "object" || value === null || Array.isArray(value)
-    ? wrong(`${what} must hold a JSON object`)
-    : Result.succeed(new Map<string, unknown>(Object.entries(value).filter(([, member]) => member !== null)))
-
-const pathAt = (
-  settings: Settings,
-  key: string,
-  home: string,
-  otherwise: string
-): Result.Result<string, ConfigError> => {
-  const value = settings.get(key)
-  if (value === undefined) return Result.succeed(otherwise)
-  if (typeof value !== "string") return wrong(`${key} must be a path in quotes`)
-  if (value === "") return wrong(`${key} cannot be empty`)
-  const whole = pathIn(value, home)
-  return whole === undefined ? wrong(`${key} must be an absolute path, or begin with ~/`) : Result.succeed(whole)
-}
-
-const durationAt = (
-  settings: Settings,
-  key: string,
-  otherwise: GoDuration,
-  name = key
-): Result.Result<GoDuration, ConfigError> => {
-  const value = settings.get(key)
-  if (value === undefined) return Result.succeed(otherwise)
-  const duration =
-    typeof value === "string"
-      ? parse(value)
-      : typeof value === "number" && Number.isInteger(value) && value < 2 ** 63
-        ? Result.succeed(BigInt(value))
-        : Result.fail("")
-  if (Result.isFailure(duration)) {
-    return wrong(`${name} must be a duration like "1h30m", or a number of nanoseconds`)
-  }
-  return duration.success > 0n ? Result.succeed(duration.success) : wrong(`${name} must be positive`)
-}
-
 /** Smaller files would be rotated more often than they are read. */
 const smallestSize = 4096
 
-const sizeAt = (settings: Settings, key: string, otherwise: number): Result.Result<number, ConfigError> => {
-  const value = settings.get(key)
-  if (value === undefined) return Result.succeed(otherwise)
-  const [, digits, unit = ""] = /^(\d{1,12})\s*([kMG]?B)?$/i.exec(String(value)) ?? []
-  const bytes = Number(digits) * (sizeUnits.get(unit.toUpperCase()) ?? 1)
-  return Number.isSafeInteger(bytes) && bytes >= smallestSize
-    ? Result.succeed(bytes)
-    : wrong(`${key} must be a size like "10MB", or a number of bytes, of at least ${smallestSize}`)
+const general = {
+  directory: kind.path("directory", "the state directory", "~/.agent-secrets"),
+  socketPath: kind.file("socket_path", "the socket", "agent-secrets.sock"),
+  socketMode: kind.oneOf(
+    "socket_mode",
+    "who may use the socket: its owner, or with 0660 a group as well",
+    ["0600", "0660"],
+    "0600",
+    "0600 or 0660"
+  ),
+  socketGroup: kind.text("socket_group", "that group, by its name; needed with 0660", {
+    expected: "the name of a group in quotes"
+  }),
+  identityPath: kind.file("identity_path", "the key of the store", "identity.age"),
+  secretsPath: kind.file("secrets_path", "the store", "secrets.age"),
+  auditPath: kind.file("audit_path", "the audit log", "audit.log"),
+  leasesPath: kind.file("leases_path", "the checkpoint of the leases", "leases.json"),
+  defaultTtl: kind.duration(
+    "default_lease_ttl",
+    "how long a lease lasts that asks for nothing",
+    standardPolicy.default
+  ),
+  maximumTtl: kind.duration(
+    "max_lease_ttl",
+    "how long a lease may last; not below default_lease_ttl",
+    standardPolicy.maximum
+  ),
+  leaseCapacity: kind.count("max_active_leases", "how many active leases there may be", standardCapacity),
+  auditMaxSize: kind.size(
+    "audit_max_size",
+    "when a file of the audit log is closed: bytes, or a text with kB, MB or GB",
+    standardRotation.maxSize,
+    smallestSize
+  ),
+  auditMaxFiles: kind.count(
+    "audit_max_files",
+    "how many closed files of the audit log are kept",
+    standardRotation.maxFiles
+  ),
+  rotationTimeout: kind.duration(
+    "rotation_timeout",
+    "how long the command that rotates a secret may take",
+    30n * second
+  )
 }
 
-const sizeUnits: ReadonlyMap<string, number> = new Map([
-  ["KB", 1e3],
-  ["MB", 1e6],
-  ["GB", 1e9]
-])
-
-/** A whole number above 0. */
-const countAt = (
-  settings: Settings,
-  key: string,
-  otherwise: number,
-  name = key
-): Result.Result<number, ConfigError> => {
-  const value = settings.get(key) ?? otherwise
-  return typeof value === "number" && Number.isSafeInteger(value) && value > 0
-    ? Result.succeed(value)
-    : wrong(`${name} must be a whole number above 0`)
+const events = {
+  section: kind.section("events", "which events are sent"),
+  minLevel: kind.oneOf("events.min_level", "events below this level are not sent", levels, standardSampling.minLevel),
+  debugPerMinute: kind.amount(
+    "events.debug_per_minute",
+    "how many debug events of one action are sent within a minute",
+    standardSampling.debugPerMinute
+  )
 }
 
-const flagAt = (settings: Settings, key: string, name: string): Result.Result<boolean, ConfigError> => {
-  const value = settings.get(key) ?? false
-  return typeof value === "boolean" ? Result.succeed(value) : wrong(`${name} must be true or false`)
+const heartbeat = {
+  section: kind.section("heartbeat", "the dead man's switch", needsIf("enabled", true, "url")),
+  enabled: kind.flag("heartbeat.enabled", "whether the switch is on"),
+  url: kind.text("heartbeat.url", "the address that is asked; needed if the switch is on", {
+    expected: "an http or https address",
+    pattern: /^$|^https?:\/\/./
+  }),
+  interval: kind.duration("heartbeat.interval", "how often the address is asked", minute),
+  timeout: kind.duration("heartbeat.timeout", "how long an answer may take", 10n * second),
+  maxFailures: kind.count("heartbeat.max_failures", "after how many failures in a row the switch fires", 1),
+  failAction: kind.section("heartbeat.fail_action", "what is done when the switch fires"),
+  revokeAll: kind.flag("heartbeat.fail_action.revoke_all", "revoke all leases"),
+  rotateAll: kind.flag("heartbeat.fail_action.rotate_all", "rotate all secrets that have a rotation command"),
+  wipeStore: kind.flag("heartbeat.fail_action.wipe_store", "remove every secret and the backup of the store")
 }
 
-const socketAccessIn = (settings: Settings): Result.Result<SocketAccess, ConfigError> => {
-  const mode = settings.get("socket_mode") ?? "0600"
-  const group = settings.get("socket_group") ?? ""
-  if (mode !== "0600" && mode !== "0660") return wrong("socket_mode must be 0600 or 0660")
-  if (typeof group !== "string") return wrong("socket_group must be the name of a group in quotes")
-  if (mode === "0600") return Result.succeed({ mode: 0o600 })
-  return group === ""
-    ? wrong("socket_group is required when socket_mode is 0660")
-    : Result.succeed({ mode: 0o660, group })
-}
+/** All of them, a section before what is in it. */
+export const settings: ReadonlyArray<Setting<unknown>> = [general, events, otlp, heartbeat].flatMap(
+  (group): ReadonlyArray<Setting<unknown>> => Object.values(group)
+)
 
-const samplingIn = (
-  settings: Settings,
-  environment: Readonly<Record<string, string | undefined>>
-): Result.Result<SamplingPolicy, ConfigError> =>
+/** What the form says of the file beside that. */
+export const rules: Form = needsIf("socket_mode", "0660", "socket_group")
+
+/** The settings where nothing is set; `home` is the home directory. */
+export const standard = (home: string): Config => inDirectory(path.join(home, ".agent-secrets"))
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** Reads the text of a config.json. What `environment` sets goes before it. */
+export const decode = (text: string, home: string, environment: Environment = {}): Result.Result<Config, ConfigError> =>
+  Result.try({ try: (): unknown => JSON.parse(text), catch: () => "the file is not JSON" }).pipe(
+    Result.flatMap((parsed) => sectionOf(parsed, "the file")),
+    Result.flatMap((file) => configIn(file, home, environment)),
+    Result.mapError((reason) => new ConfigError({ reason }))
+  )
+
+const configIn = (file: Section, home: string, environment: Environment): Result.Result<Config, string> =>
   Result.gen(function* () {
-    const events = yield* membersOf(settings.get("events") ?? {}, "events")
-    const levelInEnvironment = environment["AGENT_SECRETS_EVENTS_MIN_LEVEL"]
-    const given = levelInEnvironment ?? events.get("min_level") ?? standardSampling.minLevel
-    const minLevel = levels.find((level) => level === given)
-    if (minLevel === undefined) {
-      const name = levelInEnvironment === undefined ? "events.min_level" : "AGENT_SECRETS_EVENTS_MIN_LEVEL"
-      return yield* wrong(`${name} must be one of ${levels.join(", ")}`)
+    const base = inDirectory((yield* valueIn(file, general.directory, home)) ?? standard(home).directory)
+    const config: Config = {
+      directory: base.directory,
+      socketPath: (yield* valueIn(file, general.socketPath, home)) ?? base.socketPath,
+      identityPath: (yield* valueIn(file, general.identityPath, home)) ?? base.identityPath,
+      secretsPath: (yield* valueIn(file, general.secretsPath, home)) ?? base.secretsPath,
+      auditPath: (yield* valueIn(file, general.auditPath, home)) ?? base.auditPath,
+      leasesPath: (yield* valueIn(file, general.leasesPath, home)) ?? base.leasesPath,
+      auditRotation: {
+        maxSize: yield* valueIn(file, general.auditMaxSize),
+        maxFiles: yield* valueIn(file, general.auditMaxFiles)
+      },
+      ttl: {
+        default: yield* valueIn(file, general.defaultTtl),
+        maximum: yield* valueIn(file, general.maximumTtl)
+      },
+      leaseCapacity: yield* valueIn(file, general.leaseCapacity),
+      socketAccess: yield* socketAccessIn(file),
+      rotationTimeout: yield* valueIn(file, general.rotationTimeout),
+      sampling: yield* samplingIn(file, environment),
+      otlp: yield* otlpIn(file),
+      heartbeat: yield* heartbeatIn(file)
     }
-    const inEnvironment = environment["AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE"]
-    const name = inEnvironment === undefined ? "events.debug_per_minute" : "AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE"
-    const debugPerMinute = Number(inEnvironment ?? events.get("debug_per_minute") ?? standardSampling.debugPerMinute)
-    return Number.isSafeInteger(debugPerMinute) && debugPerMinute >= 0
-      ? { minLevel, debugPerMinute }
-      : yield* wrong(`${name} must be a whole number`)
+    if (config.ttl.maximum < config.ttl.default) {
+      return yield* Result.fail("max_lease_ttl must be >= default_lease_ttl")
+    }
+    const paths = [config.socketPath, config.identityPath, config.secretsPath, config.auditPath, config.leasesPath]
+    const twice = paths.find((one, at) => paths.indexOf(one) < at)
+    if (twice !== undefined) return yield* Result.fail(`two of the paths are the same: ${twice}`)
+    return config
   })
 
-const heartbeatIn = (settings: Settings): Result.Result<HeartbeatSettings | undefined, ConfigError> =>
+const inDirectory = (directory: string): Config => {
+  const placed = ({ file }: FileSetting) => path.join(directory, file)
+  return {
+    directory,
+    socketPath: placed(general.socketPath),
+    identityPath: placed(general.identityPath),
+    secretsPath: placed(general.secretsPath),
+    auditPath: placed(general.auditPath),
+    leasesPath: placed(general.leasesPath),
+    auditRotation: standardRotation,
+    ttl: standardPolicy,
+    leaseCapacity: standardCapacity,
+    socketAccess: { mode: 0o600 },
+    rotationTimeout: general.rotationTimeout.standard,
+    sampling: standardSampling,
+    otlp: undefined,
+    heartbeat: undefined
+  }
+}
+
+const socketAccessIn = (file: Section): Result.Result<SocketAccess, string> =>
   Result.gen(function* () {
-    if (!settings.has("heartbeat")) return undefined
-    const heartbeat = yield* membersOf(settings.get("heartbeat"), "heartbeat")
-    const enabled = yield* flagAt(heartbeat, "enabled", "heartbeat.enabled")
-    const action = yield* membersOf(heartbeat.get("fail_action") ?? {}, "heartbeat.fail_action")
-    const url = heartbeat.get("url") ?? ""
-    const maxFailures = yield* countAt(heartbeat, "max_failures", 1, "heartbeat.max_failures")
-    if (typeof url !== "string" || (url !== "" && !/^https?:\/\/./.test(url))) {
-      return yield* wrong("heartbeat.url must be an http or https address")
+    const mode = yield* valueIn(file, general.socketMode)
+    const group = yield* valueIn(file, general.socketGroup)
+    if (mode === "0600") return { mode: 0o600 } as const
+    if (group === "") return yield* Result.fail("socket_group is required when socket_mode is 0660")
+    return { mode: 0o660, group } as const
+  })
+
+const samplingIn = (file: Section, environment: Environment): Result.Result<SamplingPolicy, string> =>
+  Result.gen(function* () {
+    const given = (yield* valueIn(file, events.section)) ?? new Map()
+    const either = <A>(variable: string, setting: Setting<A>) => {
+      const value = environment[variable]
+      return value === undefined ? valueIn(given, setting) : setting.read(value, variable, "")
     }
-    if (enabled && url === "") return yield* wrong("heartbeat.url required when heartbeat enabled")
+    return {
+      minLevel: yield* either("AGENT_SECRETS_EVENTS_MIN_LEVEL", events.minLevel),
+      debugPerMinute: yield* either("AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE", events.debugPerMinute)
+    }
+  })
+
+const heartbeatIn = (file: Section): Result.Result<HeartbeatSettings | undefined, string> =>
+  Result.gen(function* () {
+    const given = yield* valueIn(file, heartbeat.section)
+    if (given === undefined) return undefined
+    const enabled = yield* valueIn(given, heartbeat.enabled)
+    const action = (yield* valueIn(given, heartbeat.failAction)) ?? new Map()
+    const maxFailures = yield* valueIn(given, heartbeat.maxFailures)
+    const url = yield* valueIn(given, heartbeat.url)
+    if (enabled && url === "") return yield* Result.fail("heartbeat.url required when heartbeat enabled")
     const read: HeartbeatSettings = {
       url,
-      interval: yield* durationAt(heartbeat, "interval", minute, "heartbeat.interval"),
-      timeout: yield* durationAt(heartbeat, "timeout", 10n * second, "heartbeat.timeout"),
+      interval: yield* valueIn(given, heartbeat.interval),
+      timeout: yield* valueIn(given, heartbeat.timeout),
       maxFailures,
       failAction: {
-        revokeAll: yield* flagAt(action, "revoke_all", "heartbeat.fail_action.revoke_all"),
-        rotateAll: yield* flagAt(action, "rotate_all", "heartbeat.fail_action.rotate_all"),
-        wipeStore: yield* flagAt(action, "wipe_store", "heartbeat.fail_action.wipe_store")
+        revokeAll: yield* valueIn(action, heartbeat.revokeAll),
+        rotateAll: yield* valueIn(action, heartbeat.rotateAll),
+        wipeStore: yield* valueIn(action, heartbeat.wipeStore)
       }
     }
     return enabled ? read : undefined

@@ -26,6 +26,9 @@ const units: ReadonlyMap<string, bigint> = new Map([
   ["h", hour]
 ])
 
+/** The texts of durations above 0, for what describes them to others; how long one may be, only `parse` can say. */
+export const pattern = String.raw`^\+?(?=.*[1-9])(([0-9]+\.?[0-9]*|\.[0-9]+)(${[...units.keys()].join("|")}))+$`
+
 const limit = 2n ** 63n
 /** As many digits as the limit has; more of them are beyond it, and not worth the time of reading them. */
 const mostDigits = 19

@@ -6,7 +6,9 @@
  */
 import * as Result from "effect/Result"
 import type { GoDuration } from "./GoDuration.ts"
-import { hour, millisecond, parse, second } from "./GoDuration.ts"
+import { hour, millisecond, second } from "./GoDuration.ts"
+import type { Section, Setting } from "./Setting.ts"
+import { durationWithin, needs, oneOf, section, sectionOf, someOf, text, valueIn } from "./Setting.ts"
 
 /** What can be sent: events, spans of acquires, figures. */
 export const signals = ["logs", "traces", "metrics"] as const
@@ -27,79 +29,65 @@ export interface OtlpConfig {
 /** OpenTelemetry's default. */
 const standardTimeout = 10n * second
 
-/** Reads what stands under `otlp`; undefined if nothing does. The failure names the key and what is expected of it. */
-export const otlpIn = (value: unknown): Result.Result<OtlpConfig | undefined, string> =>
-  Result.gen(function* () {
-    if (value === undefined) return undefined
-    const section = yield* objectAt(value, "otlp")
-    const config: OtlpConfig = {
-      endpoint: yield* endpointIn(section),
-      protocol: yield* protocolIn(section),
-      headers: yield* headersIn(section),
-      timeout: yield* timeoutIn(section),
-      signals: yield* signalsIn(section)
-    }
-    return config
-  })
-
-type Section = ReadonlyMap<string, unknown>
-
-const objectAt = (value: unknown, name: string): Result.Result<Section, string> =>
-  typeof value !== "object" || value === null || Array.isArray(value)
-    ? Result.fail(`${name} must hold a JSON object`)
-    : Result.succeed(new Map<string, unknown>(Object.entries(value).filter(([, member]) => member !== null)))
-
-const endpointIn = (section: Section): Result.Result<string, string> => {
-  const value = section.get("endpoint")
-  return typeof value === "string" && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
-    ? Result.succeed(value)
-    : Result.fail("otlp.endpoint must be an http or https address")
-}
-
-const protocolIn = (section: Section): Result.Result<OtlpConfig["protocol"], string> => {
-  const value = section.get("protocol") ?? "http/json"
-  const protocol = protocols.find((one) => one === value)
-  return protocol === undefined
-    ? Result.fail(`otlp.protocol must be one of ${protocols.join(", ")}`)
-    : Result.succeed(protocol)
-}
-
 /** What HTTP takes as the name of a header, and as its value: visible characters, spaces and tabs. */
-const isName = (text: string) => /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(text)
-const isValue = (text: string) => /^[\t\x20-\x7e\x80-\xff]*$/.test(text)
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/
 
-const headersIn = (section: Section): Result.Result<OtlpConfig["headers"], string> =>
+const readHeaders: Setting<OtlpConfig["headers"]>["read"] = (given, setting) =>
   Result.gen(function* () {
-    const given = yield* objectAt(section.get("headers") ?? {}, "otlp.headers")
     const headers: Array<[string, string]> = []
-    for (const [name, value] of given) {
-      if (!isName(name)) return yield* Result.fail("otlp.headers must have names of HTTP headers")
-      if (typeof value !== "string" || !isValue(value)) {
-        return yield* Result.fail(`otlp.headers.${name} must be a text of one line in quotes`)
+    for (const [name, value] of yield* sectionOf(given, setting)) {
+      if (!headerName.test(name)) return yield* Result.fail(`${setting} must have names of HTTP headers`)
+      if (typeof value !== "string" || !headerValue.test(value)) {
+        return yield* Result.fail(`${setting}.${name} must be a text of one line in quotes`)
       }
       headers.push([name, value])
     }
     return Object.fromEntries(headers)
   })
 
-const timeoutIn = (section: Section): Result.Result<GoDuration, string> => {
-  const value = section.get("timeout")
-  if (value === undefined) return Result.succeed(standardTimeout)
-  const timeout =
-    typeof value === "string"
-      ? Result.getOrUndefined(parse(value))
-      : Number.isSafeInteger(value)
-        ? BigInt(Number(value))
-        : undefined
-  return timeout !== undefined && timeout >= millisecond && timeout <= hour
-    ? Result.succeed(timeout)
-    : Result.fail('otlp.timeout must be a duration like "10s", from 1ms to 1h')
+const headers: Setting<OtlpConfig["headers"]> = {
+  name: "otlp.headers",
+  description: "headers of the requests to the collector, by their names",
+  form: {
+    type: "object",
+    propertyNames: { pattern: headerName.source },
+    additionalProperties: { type: ["string", "null"], pattern: headerValue.source }
+  },
+  standard: {},
+  written: {},
+  read: readHeaders
 }
 
-const signalsIn = (section: Section): Result.Result<OtlpConfig["signals"], string> => {
-  const value: unknown = section.get("signals") ?? signals
-  const found = Array.isArray(value) ? signals.filter((signal) => value.includes(signal)) : []
-  return Array.isArray(value) && found.length > 0 && new Set(value).size === found.length
-    ? Result.succeed(found)
-    : Result.fail(`otlp.signals must be a list of some of ${signals.join(", ")}`)
+export const otlp = {
+  section: section("otlp", "a collector of OpenTelemetry; its standard variables go before this", {
+    allOf: [needs("endpoint")]
+  }),
+  endpoint: text("otlp.endpoint", "the address of the collector, to which v1/logs and the like are added; needed", {
+    expected: "an http or https address",
+    pattern: /^https?:\/\/./,
+    isOne: (address) => URL.canParse(address) && /^https?:$/.test(new URL(address).protocol)
+  }),
+  protocol: oneOf("otlp.protocol", "the form of what is sent", protocols, "http/json"),
+  headers,
+  timeout: durationWithin("otlp.timeout", "how long one request to the collector may take", standardTimeout, [
+    millisecond,
+    hour
+  ]),
+  signals: someOf("otlp.signals", "what is sent: events, spans of acquires, figures", signals)
 }
+
+/** Reads the section; undefined if there is none. The failure names the key and what is expected of it. */
+export const otlpIn = (file: Section): Result.Result<OtlpConfig | undefined, string> =>
+  Result.gen(function* () {
+    const given = yield* valueIn(file, otlp.section)
+    if (given === undefined) return undefined
+    const config: OtlpConfig = {
+      endpoint: yield* otlp.endpoint.read(given.get("endpoint"), otlp.endpoint.name, ""),
+      protocol: yield* valueIn(given, otlp.protocol),
+      headers: yield* valueIn(given, otlp.headers),
+      timeout: yield* valueIn(given, otlp.timeout),
+      signals: yield* valueIn(given, otlp.signals)
+    }
+    return config
+  })

@@ -1,0 +1,139 @@
+/**
+ * The JSON Schema of config.json says what the daemon does: it takes what is read, and
+ * refuses what is refused, but for what is listed here.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import * as fs from "node:fs"
+import { configSchema, document, renewed, schemaFile, schemaText } from "../../scripts/configSchema.ts"
+import { decode, settings } from "../../src/domain/Config.ts"
+import { fits } from "../support/jsonSchema.ts"
+
+const schema = configSchema()
+const home = "/home/somebody"
+const isRead = (file: unknown): boolean => Result.isSuccess(decode(JSON.stringify(file), home))
+const endpoint = "http://127.0.0.1:4318"
+const url = "https://example.org/alive"
+
+/** What a setting needs beside it, so that it alone is judged. */
+const beside: Readonly<Record<string, object>> = {
+  default_lease_ttl: { max_lease_ttl: 2 ** 62 },
+  max_lease_ttl: { default_lease_ttl: 1 }
+}
+
+/** The file with one setting. */
+const fileWith = (name: string, value: unknown): object => {
+  const [key = "", ...sections] = name.split(".").toReversed()
+  const needed = name.startsWith("otlp.") ? { endpoint } : {}
+  return sections.reduce((inner, section): object => ({ [section]: { ...needed, ...inner } }), {
+    ...beside[name],
+    [key]: value
+  })
+}
+
+describe("the schema of config.json", () => {
+  it("is in the docs as it is here, and so is the table of settings", () => {
+    assert.strictEqual(fs.readFileSync(schemaFile, "utf8"), schemaText(), "npm run docs")
+    const text = fs.readFileSync(document, "utf8")
+    assert.strictEqual(text, renewed(text), "npm run docs")
+    for (const { name } of settings) assert.include(text, `| \`${name}\` |`)
+  })
+
+  it.each([
+    {},
+    { $schema: "../docs/config.schema.json", theirs: { enabled: "perhaps" }, Directory: 5 },
+    { directory: "~/vault", socket_path: "/run/secrets/s.sock" },
+    { socket_mode: "0660", socket_group: "staff" },
+    { socket_mode: null, socket_group: "" },
+    { default_lease_ttl: "1h30m", max_lease_ttl: 31_536_000_000_000_000, rotation_timeout: "+1.5s" },
+    { audit_max_size: "1 gb", audit_max_files: 1, max_active_leases: 1 },
+    { events: { min_level: "debug", debug_per_minute: 0 } },
+    { events: null, otlp: null, heartbeat: null },
+    { otlp: { endpoint } },
+    { otlp: { endpoint, headers: { "x-key": "a, b", other: null }, signals: ["logs", "logs"], timeout: 1_000_000 } },
+    { heartbeat: { enabled: false, url: "" } },
+    { heartbeat: { enabled: true, url, interval: "1m", fail_action: { revoke_all: true } } }
+  ])("takes %j, which is read", (file) => {
+    assert.isTrue(isRead(file))
+    assert.isTrue(fits(schema, file))
+  })
+
+  it.each([
+    [],
+    "text",
+    { directory: "vault" },
+    { audit_path: "~other/audit.log" },
+    { socket_mode: "0666" },
+    { socket_mode: 600 },
+    { socket_mode: "0660" },
+    { socket_mode: "0660", socket_group: "" },
+    { socket_mode: "0660", socket_group: null },
+    { default_lease_ttl: "1d" },
+    { max_lease_ttl: "-1h" },
+    { rotation_timeout: "0s" },
+    { audit_max_size: "10 MiB" },
+    { audit_max_files: 0 },
+    { events: "debug" },
+    { otlp: { protocol: "http/json" } },
+    { otlp: { endpoint: null } },
+    { otlp: { endpoint, headers: { "a b": "c" } } },
+    { otlp: { endpoint, headers: { a: "b\nc" } } },
+    { otlp: { endpoint, signals: [] } },
+    { otlp: { endpoint, timeout: 3_600_000_000_001 } },
+    { heartbeat: { enabled: true } },
+    { heartbeat: { enabled: true, url: null } },
+    { heartbeat: { enabled: true, url: "example.org" } },
+    { heartbeat: { fail_action: { wipe_store: "yes" } } }
+  ])("refuses %j, which is not read", (file) => {
+    assert.isFalse(isRead(file))
+    assert.isFalse(fits(schema, file))
+  })
+
+  it.each([
+    { max_lease_ttl: "59m" },
+    { audit_path: "/srv/a", leases_path: "/srv/a" },
+    { default_lease_ttl: "0.1ns" },
+    { rotation_timeout: "3000000h" },
+    { audit_max_size: "4KB" },
+    { otlp: { endpoint: "http://[" } },
+    { otlp: { endpoint, timeout: "2h" } }
+  ])("takes %j, and only the daemon can say that it is wrong", (file) => {
+    assert.isFalse(isRead(file))
+    assert.isTrue(fits(schema, file))
+  })
+
+  it("agrees with the daemon on every setting and value, but for a few", () => {
+    const numbers = [-1, 0, 1, 1.5, 5, 4095, 4096, 999_999, 1e6, 3.6e12, 3.6e12 + 1, 1e12, 2 ** 62, 2 ** 63, 1e300]
+    const durations = ["1h", "90m", "+1h", "-1h", "1.h", ".5h", "1h 2m", "00s", "1\u00b5s", "1d", "h", ".", "1e3s"]
+    const texts = ["", "5", "4096", "10MB", "8192 b", "10 MiB", "/srv/x", "~/x", "~x", "0600", "staff", "a\nb"]
+    const words = ["debug", "error", "loud", "http/json", "grpc", "http://a", "https://a/b", "ftp://a", "http://"]
+    const others = [null, true, false, [], ["logs"], ["logs", 1], [5], {}, { "x-a": "b" }, { "x a": "b" }, { a: 5 }]
+    const differing: { [Which in "onlyRead" | "onlyTaken"]: Array<string> } = { onlyRead: [], onlyTaken: [] }
+    for (const { name } of settings) {
+      for (const value of [...numbers, ...durations, ...texts, ...words, ...others]) {
+        const file = fileWith(name, value)
+        const read = isRead(file)
+        if (read !== fits(schema, file)) {
+          differing[read ? "onlyRead" : "onlyTaken"].push(`${name} ${JSON.stringify(value)}`)
+        }
+      }
+    }
+    assert.deepStrictEqual(differing, {
+      // What stands for a number was always read as one; one would not write it.
+      onlyRead: ["", "5", "4096", "0600", true, false, [], [5]].map(
+        (value) => `events.debug_per_minute ${JSON.stringify(value)}`
+      ),
+      // How much a text comes to, a pattern cannot tell.
+      onlyTaken: ['audit_max_size "5"', 'audit_max_size "0600"', 'otlp.timeout "90m"', 'otlp.timeout "1\u00b5s"']
+    })
+  })
+
+  it("tells every setting with a description, and defaults that change nothing", () => {
+    for (const { description, name, written } of settings) {
+      assert.notStrictEqual(description, "", name)
+      if (written === undefined) continue
+      const read = (value: unknown) => Result.getOrThrow(decode(JSON.stringify(fileWith(name, value)), home))
+      assert.deepStrictEqual(read(written), read(null), name)
+    }
+  })
+})
