@@ -23,6 +23,7 @@ import * as os from "node:os"
 import { version } from "../version.ts"
 import type { SinkState } from "./delivery.ts"
 import { type OtelEvent, sinkDropped } from "./OtelEvent.ts"
+import type { Rank } from "./otlpLoad.ts"
 import * as OtlpChannel from "./otlpChannel.ts"
 import { type Emitted, lengthOf, otlpRecord } from "./otlpRecord.ts"
 import { describe, type OtlpSettings, type SignalSettings } from "./otlpSettings.ts"
@@ -157,11 +158,15 @@ const emitter =
   (event: OtelEvent): Effect.Effect<void> =>
     Effect.withFiber((fiber) => {
       const clock = fiber.getRef(Clock.Clock)
-      if (load.admit(event.level !== "debug", lengthOf(event), clock.currentTimeMillisUnsafe())) {
+      if (load.admit(rankOf(event), lengthOf(event), clock.currentTimeMillisUnsafe())) {
         exporter.push({ event, nanos: clock.currentTimeNanosUnsafe(), span: sentSpan(fiber) })
       }
       return Effect.void
     })
+
+/** Leases are many, the daemon is one. */
+const rankOf = ({ component, level }: OtelEvent): Rank =>
+  component === "daemon" ? "rare" : level === "debug" ? "routine" : "usual"
 
 const openSpans = (settings: SignalSettings, resource: Resource) => {
   const options = { ...exporterOptions(settings), resource, maxBatchSize: Number.POSITIVE_INFINITY }
@@ -183,7 +188,7 @@ const selective = (
     owed += ratio
     if (owed < 1) return false
     owed -= 1
-    return load.admit(true, 0, clock.currentTimeMillisUnsafe())
+    return load.admit("usual", 0, clock.currentTimeMillisUnsafe())
   }
   return Tracer.make({
     span: (options) =>

@@ -15,6 +15,9 @@ const mostCharacters = 1024 * 1024
 
 const second = 1000
 
+/** Half of the room is for what is more than routine; what is rare, as the end of the daemon is, is always let in. */
+export type Rank = "routine" | "usual" | "rare"
+
 export class Load {
   /** What was wrong with the last answer of the collector. */
   failure: string | undefined
@@ -41,18 +44,19 @@ export class Load {
     this.perSecond = perSecond
   }
 
-  /** Lets one more in at `now`, in milliseconds; false if there is no room. Half of the room is for what matters. */
-  admit(matters: boolean, characters: number, now: number): boolean {
+  /** Lets one more in at `now`, in milliseconds; false if there is no room. */
+  admit(rank: Rank, characters: number, now: number): boolean {
     const current = Math.floor(now / second)
     if (current !== this.window.second) {
       this.window.second = current
       this.window.count = 0
     }
-    const part = matters ? 1 : 0.5
+    const part = rank === "routine" ? 0.5 : 1
     const fits =
-      this.window.count < this.perSecond * part &&
-      this.waiting < mostWaiting * part &&
-      this.characters + characters <= mostCharacters * part
+      rank === "rare" ||
+      (this.window.count < this.perSecond * part &&
+        this.waiting < mostWaiting * part &&
+        this.characters + characters <= mostCharacters * part)
     if (fits) {
       this.window.count += 1
       this.waiting += 1

@@ -141,6 +141,21 @@ describe("events on their way to a collector", () => {
     })
   )
 
+  it.effect("of the daemon itself go beside all that, for there are few of them: that it stops is always told", () =>
+    Effect.gen(function* () {
+      const to = collector()
+      const { dropped, emit, end } = yield* started(to)
+      yield* emitMany(emit, 1000)
+      assert.strictEqual(yield* dropped, 750)
+      yield* emit({ ...event(0), action: "daemon.stopped", component: "daemon" })
+      assert.strictEqual(yield* dropped, 750)
+      yield* end
+      const sent = to.records().flat()
+      assert.lengthOf(sent, 252)
+      assert.isTrue(sent.some((record) => record.eventName === "daemon.stopped"))
+    })
+  )
+
   it.effect("are bounded in length as well: long names do not fill the memory", () =>
     Effect.gen(function* () {
       const to = collector()
