@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { Outcome } from "./exchange.ts"
-import { exchange, requestLine } from "./exchange.ts"
+import { exchange, requestLine, tooMuch } from "./exchange.ts"
 import { MaybeHeard } from "./MaybeHeard.ts"
 
 /** There is no daemon to ask: `code` is the system's reason, such as ENOENT or EACCES. */
@@ -125,6 +125,8 @@ const send = (daemon: Daemon, line: string) =>
         case "Cut":
         case "Silent":
           return Effect.fail(new Cut())
+        case "TooMuch":
+          return Effect.fail(new BadAnswer({ reason: tooMuch }))
         case "Replies": {
           const reply = decodeReply(outcome.lines[0])
           if (Result.isFailure(reply)) return Effect.fail(new BadAnswer({ reason: "it is not a JSON-RPC reply" }))
