@@ -22,7 +22,8 @@ const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   abuse: async () => (await import("./abuse.ts")).attack,
   fuzz: async () => (await import("./fuzz.ts")).attack,
   ready: () => import("./ready.ts").then((file) => file.attack),
-  activation: () => import("./activation.ts").then((file) => file.attack)
+  activation: () => import("./activation.ts").then((file) => file.attack),
+  restarts: () => import("./restarts.ts").then((file) => file.attack)
 }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
