@@ -49,7 +49,8 @@ const endings: ReadonlySet<string> = new Set(["secrets.revoke", "secrets.delete"
 
 /** The system's reasons for which it may work in a moment. */
 const passing: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN", "ECONNRESET", "EPIPE"])
-const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis", 1.6), Schedule.spaced("300 millis")]))
+/** Short enough to meet a daemon that is there for a moment between two crashes. */
+const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis", 1.6), Schedule.spaced("100 millis")]))
 
 const Reply = Schema.fromJsonString(
   Schema.Struct({

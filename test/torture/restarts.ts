@@ -49,9 +49,10 @@ const call = async (home: string, number: number, seen: Seen): Promise<void> => 
     if (line.startsWith("lease ")) words.push("--client-id", client)
     const begun = performance.now()
     const ended = await start(words, { home }).ended
-    seen.longest = Math.max(seen.longest, performance.now() - begun)
+    const took = Math.round(performance.now() - begun)
+    seen.longest = Math.max(seen.longest, took)
     seen.tried.set(words[0] ?? "", (seen.tried.get(words[0] ?? "") ?? 0) + 1)
-    if (!isGood(ended, expected)) seen.failed.push(`${words.join(" ")}: ${JSON.stringify(ended)}`)
+    if (!isGood(ended, expected)) seen.failed.push(`${words.join(" ")}, in ${took} ms: ${JSON.stringify(ended)}`)
     else if (line.includes("--json")) lease = JSON.parse(ended.stdout).result.lease_id
     else if (line.startsWith("revoke") || line.startsWith("lease ")) lease = ""
   }
@@ -70,15 +71,18 @@ export const restartRounds = async (
   const statuses: Array<number | null> = []
   const working: Array<Promise<void>> = []
   let daemon: Victim | undefined
+  let longestAway = 0
   try {
     daemon = await begin(home)
     for (let at = 0; at < callers; at += 1) working.push(call(home, at, seen))
     for (let round = 0; round < rounds; round += 1) {
-      await pause(100 + random.below(400))
+      await pause(300 + random.below(500))
+      const gone = performance.now()
       const { status } = await daemon.end(round % 2 === 0 ? "SIGTERM" : "SIGKILL")
       if (round % 2 === 0) statuses.push(status)
       await pause(1000 * (away.least + random.next() * (away.most - away.least)))
       daemon = await serving(launch({ home }))
+      longestAway = Math.max(longestAway, performance.now() - gone)
       if ((round + 1) % 10 === 0) tell(`${round + 1} restarts, ${sum(seen.tried)} commands`)
     }
   } finally {
@@ -94,7 +98,7 @@ export const restartRounds = async (
       what: `commands that failed, over ${rounds} restarts`,
       tried: sum(seen.tried),
       lost: seen.failed.length,
-      figures: `longest ${Math.round(seen.longest)} ms; ${kinds}`
+      figures: `longest ${seen.longest} ms, daemon away for up to ${Math.round(longestAway)} ms; ${kinds}`
     },
     {
       what: "orderly ends that were none",
