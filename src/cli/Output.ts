@@ -56,17 +56,30 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
     print(envelope({ ok: false, success: false, command: `secrets ${name}`.trimEnd(), result, error, fix }))
   } else {
     const more = [why, fix].filter((line) => line !== undefined && line !== "").map((line) => `  ${line}\n`)
-    process.stderr.write(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`)
+    process.stderr.write(harmless(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`))
   }
   return problem.exitCode
 }
+
+/** Words of the line and paths are told as they were given; a terminal would obey what is in them. */
+const harmless = (text: string): string =>
+  text.replace(/[^\P{Cc}\n]/gu, (character) => {
+    return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`
+  })
 
 const envelope = (content: object): string => `${JSON.stringify(content, undefined, 2)}\n`
 
 /** Writes to standard output. */
 export const print = (text: string): number => {
-  // A pipe whose reader has gone is no reason to complain.
-  if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", () => process.exit(exitCode.failed))
+  if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", cannotPrint)
   process.stdout.write(text)
   return exitCode.done
+}
+
+/** What is on standard output then is not whole. A pipe whose reader has gone is no reason to complain. */
+const cannotPrint = ({ code = "unknown" }: NodeJS.ErrnoException): void => {
+  if (code === "EPIPE") return process.exit(exitCode.failed)
+  const problem = `secrets: standard output cannot be written to (${code})`
+  const fix = "What is there of it is not whole. Make room there, or print elsewhere"
+  process.stderr.write(`${problem}\n  ${fix}\n`, () => process.exit(exitCode.failed))
 }
