@@ -3,6 +3,10 @@
  * imports only when it is needed. A text is compiled when it is loaded, so a command
  * pays for its own part of the program and for no other.
  *
+ * The texts are packed, for what they cost a command that needs none of them goes by
+ * their length. They stand apart in a function, each again in one of its own: what
+ * stands in a function that is not called is passed over fastest.
+ *
  * esbuild cuts the parts; here their imports become calls. It writes them in a few
  * forms, known from its output, and each part is compiled once at the build, which
  * fails if one was left over. Names are bound when a part is loaded: an export that
@@ -13,33 +17,42 @@ import type { BuildOptions, Plugin } from "esbuild"
 import { build } from "esbuild"
 import * as path from "node:path"
 import * as vm from "node:vm"
+import * as zlib from "node:zlib"
 
-export const asTexts = (file: RegExp, exported: string, options: BuildOptions): Plugin => ({
-  name: "as texts",
-  setup: (bundle) => {
-    bundle.onResolve({ filter: file }, ({ path: found, resolveDir }) => ({
-      // It is named in the bundle, and where this is built is nobody's business.
-      path: path.relative("", path.resolve(resolveDir, found)),
-      namespace: "texts"
-    }))
-    bundle.onLoad({ filter: /./, namespace: "texts" }, async ({ path: entry }) => {
-      const { outputFiles } = await build({
-        ...options,
-        entryPoints: [entry],
-        outdir: "parts",
-        format: "esm",
-        splitting: true,
-        // What is no module has none; the libraries ask whether it is there.
-        define: { ...options.define, "import.meta": "undefined" },
-        minify: true,
-        write: false
-      })
-      const parts = outputFiles.map((part) => [path.basename(part.path), linked(part.text)] as const)
-      for (const [name, text] of parts) vm.compileFunction(text, [], { filename: name })
-      return { contents: loader(parts, path.basename(entry, ".ts"), exported) }
-    })
+interface Texts {
+  /** What loads the module in the place of it. */
+  readonly plugin: Plugin
+  /** The function with the texts, which has to stand in the file as it is. */
+  readonly declaration: string
+}
+
+/** `entry` is the file of a module that exports something of the same name. */
+export const asTexts = async (entry: string, options: BuildOptions): Promise<Texts> => {
+  const { outputFiles } = await build({
+    ...options,
+    entryPoints: [entry],
+    outdir: "parts",
+    format: "esm",
+    splitting: true,
+    // What is no module has none; the libraries ask whether it is there.
+    define: { ...options.define, "import.meta": "undefined" },
+    minify: true,
+    write: false
+  })
+  const parts = outputFiles.map((part) => [path.basename(part.path), linked(part.text)] as const)
+  for (const [part, text] of parts) vm.compileFunction(text, [], { filename: part })
+  const exported = path.basename(entry, ".ts")
+  const texts = parts.map(([part, text]) => `"${part}":function(){return"${packed(text)}"}`)
+  return {
+    declaration: `function textsOfParts(){return{${texts.join(",\n")}}}`,
+    plugin: {
+      name: "as texts",
+      setup: (bundle) => {
+        bundle.onLoad({ filter: new RegExp(`/${exported}\\.ts$`) }, () => ({ contents: loader(exported) }))
+      }
+    }
   }
-})
+}
 
 const name = String.raw`[\w$]+`
 const imported = new RegExp(
@@ -66,13 +79,18 @@ const linked = (text: string): string => {
   return `(function(require){"use strict";${body}\n})`
 }
 
-const loader = (parts: ReadonlyArray<readonly [name: string, text: string]>, entry: string, exported: string) => `
-import vm from "node:vm"
-const texts = { ${parts.map(([part, text]) => `${JSON.stringify(part)}: ${JSON.stringify(text)}`).join(",\n")} }
+const packed = (text: string): string => zlib.brotliCompressSync(text).toString("base64")
+
+const loader = (exported: string) => `
+const texts = textsOfParts()
 const loaded = {}
 const load = (name) => {
   if (name.startsWith("node:")) return process.getBuiltinModule(name)
   const part = name.slice(2)
-  return (loaded[part] ??= vm.runInThisContext(texts[part], { filename: "secrets/" + part })(load))
+  return (loaded[part] ??= compiled(part)(load))
 }
-export const { ${exported} } = load("./${entry}.js")`
+const compiled = (part) => {
+  const text = load("node:zlib").brotliDecompressSync(Buffer.from(texts[part](), "base64")).toString()
+  return load("node:vm").runInThisContext(text, { filename: "secrets/" + part })
+}
+export const { ${exported} } = load("./${exported}.js")`

@@ -52,13 +52,15 @@ const common = {
   logLevel: "warning"
 } satisfies BuildOptions
 
+const { declaration, plugin } = await asTexts("src/cli/whole.ts", common)
+
 await build({
   ...common,
   entryPoints: ["src/bin.ts"],
   outfile: "dist/secrets.mjs",
-  minifySyntax: true,
-  plugins: [asTexts(/\/whole\.ts$/, "whole", common)],
+  minify: true,
+  plugins: [plugin],
   banner: { js: banner },
-  footer: { js: "})();" }
+  footer: { js: `})();\n${declaration}` }
 })
 await chmod("dist/secrets.mjs", 0o755)

@@ -5,6 +5,7 @@
  * Standard output gets the result and nothing else; a problem goes to standard
  * error, or, with --json, into the envelope on standard output.
  */
+import { writeSync } from "node:fs"
 import { exitCode } from "./exitCode.ts"
 
 export interface Output {
@@ -56,30 +57,61 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
     print(envelope({ ok: false, success: false, command: `secrets ${name}`.trimEnd(), result, error, fix }))
   } else {
     const more = [why, fix].filter((line) => line !== undefined && line !== "").map((line) => `  ${line}\n`)
+    onItsWay = true
     process.stderr.write(harmless(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`))
   }
   return problem.exitCode
 }
 
-/** Words of the line and paths are told as they were given; a terminal would obey what is in them. */
+/**
+ * Words of the line and paths are told as they were given; a terminal would obey what is in them. The pattern is no
+ * literal because Node would look up what letters it means whenever it reads this.
+ */
 const harmless = (text: string): string =>
-  text.replace(/[^\P{Cc}\n]/gu, (character) => {
+  text.replace(new RegExp(String.raw`[^\P{Cc}\n]`, "gu"), (character) => {
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`
   })
 
 const envelope = (content: object): string => `${JSON.stringify(content, undefined, 2)}\n`
 
-/** Writes to standard output. */
+/** Whether something was left to a stream of Node's, which may write it later. */
+let onItsWay = false
+
+/** Writes to standard output. A stream is made only where not all is taken at once: that takes longer than to ask the daemon. */
 export const print = (text: string): number => {
-  if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", cannotPrint)
-  process.stdout.write(text)
+  // What is said later must not come before what is on its way.
+  let rest = Buffer.from(text)
+  if (!onItsWay) {
+    try {
+      while (rest.length > 0) rest = rest.subarray(writeSync(1, rest))
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
+      if (code !== "EAGAIN") return cannotPrint({ code })
+    }
+  }
+  if (rest.length > 0) printByStream(rest)
   return exitCode.done
 }
 
+/** Writes to standard output by way of Node, which never waits for whoever reads a terminal or a socket. */
+export const printByStream = (text: string | Buffer): void => {
+  onItsWay = true
+  if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", cannotPrint)
+  process.stdout.write(text)
+}
+
 /** What is on standard output then is not whole. A pipe whose reader has gone is no reason to complain. */
-const cannotPrint = ({ code = "unknown" }: NodeJS.ErrnoException): void => {
+const cannotPrint = ({ code = "unknown" }: { readonly code?: string }): number => {
   if (code === "EPIPE") return process.exit(exitCode.failed)
+  onItsWay = true
   const problem = `secrets: standard output cannot be written to (${code})`
   const fix = "What is there of it is not whole. Make room there, or print elsewhere"
   process.stderr.write(`${problem}\n  ${fix}\n`, () => process.exit(exitCode.failed))
+  return exitCode.failed
+}
+
+/** Ends the process with this status, as soon as everything is written. */
+export const leave = (status: number): void => {
+  if (onItsWay) process.exitCode = status
+  else process.exit(status)
 }

@@ -16,7 +16,7 @@ import { managedFiles, remove, replaced } from "./cleanup/managedFiles.ts"
 import { exitCode } from "./exitCode.ts"
 import { misuse } from "./Failure.ts"
 import type { Problem } from "./Output.ts"
-import { print } from "./Output.ts"
+import { printByStream } from "./Output.ts"
 import { printable } from "./table.ts"
 
 const intervalDefault = "1m"
@@ -100,11 +100,10 @@ const watch = Effect.fnUntraced(function* (
   pause: Duration.Duration
 ) {
   let said = ""
-  print("")
   while (true) {
     const done = yield* round
     if (done.removed.length > 0) {
-      process.stdout.write(line.given("json") ? `${JSON.stringify({ removed: done.removed })}\n` : linesOf(done))
+      printByStream(line.given("json") ? `${JSON.stringify({ removed: done.removed })}\n` : linesOf(done))
     }
     const problem = problemOf(done)
     const failures = problem === undefined ? "" : `secrets cleanup: ${problem.message}\n  ${problem.why}\n`

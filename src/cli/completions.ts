@@ -42,12 +42,13 @@ export const completions = defineQuestion({
   },
   tell: ([found]) => {
     const names = namesIn(found)
+    const control = new RegExp(String.raw`\p{Cc}`, "u")
     // What cannot be typed cannot be completed.
     return names === undefined
       ? undefined
       : {
           text: names
-            .filter((name) => !/\p{Cc}/u.test(name))
+            .filter((name) => !control.test(name))
             .map((name) => `${name}\n`)
             .join(""),
           result: { names }

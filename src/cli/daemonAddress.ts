@@ -5,9 +5,9 @@
  * A command that asks reads nothing else of config.json: whether the rest of it is
  * right is the daemon's business. Both ways of running a command come here.
  */
-import * as fs from "node:fs"
-import * as os from "node:os"
-import * as path from "node:path"
+import { readFileSync, statSync } from "node:fs"
+import { userInfo } from "node:os"
+import { join, resolve } from "node:path"
 import { pathIn } from "../domain/paths.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
 import type { everywhere, Line } from "./Command.ts"
@@ -41,7 +41,7 @@ export const daemonAddress = (line: GlobalLine): Address | Problem => {
 /** An empty HOME says no more than none: what is read there would be that of whatever directory this is. */
 const homeDirectory = (): string | undefined => {
   try {
-    return process.env["HOME"] || os.userInfo().homedir
+    return process.env["HOME"] || userInfo().homedir
   } catch {
     return undefined
   }
@@ -58,7 +58,7 @@ const noHome: Problem = {
 /** Node does not resolve a path in a directory that has been removed. Nothing can be there. */
 const absolute = (file: string): string => {
   try {
-    return path.resolve(file)
+    return resolve(file)
   } catch {
     return file
   }
@@ -71,11 +71,11 @@ export const readSettings = (
 ): { text: string; home: string; file: string } | Problem => {
   if (home === undefined) return noHome
   const named = line.text("config")
-  const file = named ?? path.join(home, ".agent-secrets", "config.json")
+  const file = named ?? join(home, ".agent-secrets", "config.json")
   try {
     // To read a pipe would be to wait for whoever writes into it.
-    if (!fs.statSync(file).isFile()) return unreadable(file, "it is not a regular file")
-    return { text: fs.readFileSync(file, "utf8"), home, file }
+    if (!statSync(file).isFile()) return unreadable(file, "it is not a regular file")
+    return { text: readFileSync(file, "utf8"), home, file }
   } catch (error) {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
     return code === "ENOENT" && named === undefined ? { text: "{}", home, file } : unreadable(file, code)
@@ -89,8 +89,8 @@ const socketIn = (text: string, home: string): string | undefined => {
     if (typeof settings !== "object" || settings === null) return undefined
     const { directory, socket_path: socket }: { directory?: unknown; socket_path?: unknown } = settings
     if (socket !== undefined && socket !== null) return pathIn(socket, home)
-    const base = pathIn(directory ?? path.join(home, ".agent-secrets"), home)
-    return base === undefined ? undefined : path.join(base, "agent-secrets.sock")
+    const base = pathIn(directory ?? join(home, ".agent-secrets"), home)
+    return base === undefined ? undefined : join(base, "agent-secrets.sock")
   } catch {
     return undefined
   }

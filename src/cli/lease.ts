@@ -4,7 +4,7 @@
  * Callers take standard output for the credential and half of them look at nothing
  * else, so on any failure there is nothing on it.
  */
-import * as os from "node:os"
+import { hostname } from "node:os"
 import { isLike } from "./likeness.ts"
 import { defineQuestion } from "./Question.ts"
 
@@ -48,4 +48,4 @@ export const lease = defineQuestion({
 
 /** Who asks, when the line does not say it: the host. */
 export const clientOf = (line: { readonly text: (flag: "client-id") => string | undefined }): string =>
-  line.text("client-id") ?? (os.hostname() || "unknown")
+  line.text("client-id") ?? (hostname() || "unknown")

@@ -2,8 +2,8 @@
  * What can be wrong between a command and the daemon, said to a person: what, why
  * or where, and what to do.
  */
-import * as fs from "node:fs"
-import * as path from "node:path"
+import { readFileSync, statSync } from "node:fs"
+import { dirname } from "node:path"
 import { exitCode } from "./exitCode.ts"
 import type { Problem } from "./Output.ts"
 
@@ -29,10 +29,10 @@ export const unreachable = ({ code, socketPath }: { readonly code: string; reado
 const whoMay = (socketPath: string): string => {
   for (const [place, bits] of [
     [socketPath, 0o060],
-    [path.dirname(socketPath), 0o010]
+    [dirname(socketPath), 0o010]
   ] as const) {
     try {
-      const { gid, mode } = fs.statSync(place)
+      const { gid, mode } = statSync(place)
       if ((mode & bits) === bits) {
         return `Join the group ${groupName(gid)} and log in again; a session keeps the groups it began with`
       }
@@ -47,7 +47,7 @@ const whoMay = (socketPath: string): string => {
 /** The name of a group where /etc/group has it; macOS keeps some elsewhere. */
 const groupName = (gid: number): string => {
   try {
-    const lines = fs.readFileSync("/etc/group", "utf8").split("\n")
+    const lines = readFileSync("/etc/group", "utf8").split("\n")
     return lines.find((line) => line.split(":")[2] === `${gid}`)?.split(":")[0] ?? `${gid}`
   } catch {
     return `${gid}`

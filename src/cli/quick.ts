@@ -9,41 +9,36 @@
 import { exchange, requestLine, tooMuch } from "../rpc/exchange.ts"
 import type { Flags } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
-import { completions } from "./completions.ts"
 import { daemonAddress } from "./daemonAddress.ts"
-import { deleteCommand } from "./delete.ts"
-import { health } from "./health.ts"
 import { lease } from "./lease.ts"
 import { isLike, maybe } from "./likeness.ts"
-import { list } from "./list.ts"
-import type { Output, Problem } from "./Output.ts"
-import { printOutput, printProblem } from "./Output.ts"
+import type { Problem } from "./Output.ts"
+import { leave, printOutput, printProblem } from "./Output.ts"
 import { badAnswer, noAnswer, refused } from "./problems.ts"
 import type { Question } from "./Question.ts"
 import { isProblem } from "./Question.ts"
-import { revoke } from "./revoke.ts"
-import { status } from "./status.ts"
 
 /** Runs the line, or has it run by `otherwise`. */
 export const quick = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boolean) => void): void => {
   const at = nameAt(args)
   const rest = [...args.slice(0, at), ...args.slice(at + 1)]
   switch (args[at]) {
+    // Asked for most by far; of the others no more is read than has to be.
     case "lease":
       return run(lease, rest, otherwise)
     case "status":
-      return run(status, rest, otherwise)
+      return void import("./status.ts").then(({ status }) => run(status, rest, otherwise))
     case "revoke":
-      return run(revoke, rest, otherwise)
+      return void import("./revoke.ts").then(({ revoke }) => run(revoke, rest, otherwise))
     case "list":
-      return run(list, rest, otherwise)
+      return void import("./list.ts").then(({ list }) => run(list, rest, otherwise))
     case "health":
-      return run(health, rest, otherwise)
+      return void import("./health.ts").then(({ health }) => run(health, rest, otherwise))
     case "delete":
     case "rm":
-      return run(deleteCommand, rest, otherwise)
+      return void import("./delete.ts").then(({ deleteCommand }) => run(deleteCommand, rest, otherwise))
     case "completions":
-      return run(completions, rest, otherwise)
+      return void import("./completions.ts").then(({ completions }) => run(completions, rest, otherwise))
     default:
       return otherwise(false)
   }
@@ -62,7 +57,7 @@ const run = <F extends Flags>(
   if (requests === undefined || isProblem(requests) || "exitCode" in address) return otherwise(false)
   const { seconds, socketPath } = address
 
-  const end = (problem: Problem) => void (process.exitCode = printProblem(question.name, json, problem))
+  const end = (problem: Problem) => leave(printProblem(question.name, json, problem))
   const lines = requests.map(({ method, params }, id) => requestLine(method, params, id + 1))
   exchange(socketPath, lines, seconds * 1000, (outcome) => {
     if (outcome._tag === "Silent") return end(noAnswer({ seconds }))
@@ -76,12 +71,9 @@ const run = <F extends Flags>(
       { line, socketPath }
     )
     if (output === undefined) return end(badAnswer(`${requests[0]?.method} has an unexpected result`))
-    return finish(question.name, json, output)
+    return leave(printOutput(question.name, json, output))
   })
 }
-
-const finish = (name: string, json: boolean, output: Output) =>
-  void (process.exitCode = printOutput(name, json, output))
 
 const readReply = (line: string | undefined): { readonly result?: unknown; readonly problem?: Problem } => {
   const reply = parsed(line)

@@ -5,6 +5,7 @@
  * On a terminal that is too narrow the widest columns give way, but not those of ids,
  * which are there to be copied. Where there is no terminal nothing is left out.
  */
+import { fstatSync } from "node:fs"
 import { quote } from "../domain/goText.ts"
 
 export interface Fit {
@@ -21,7 +22,7 @@ const gap = 2
 export const table = (
   head: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
-  { whole = [], width = process.stdout.columns }: Fit = {}
+  { whole = [], width = terminalWidth() }: Fit = {}
 ): string => {
   const shown = [head, ...rows.map((row) => row.map(printable))]
   const wanted = head.map((_, column) => shown.reduce((most, row) => Math.max(most, (row[column] ?? "").length), 0))
@@ -36,6 +37,9 @@ export const table = (
     )
     .join("")
 }
+
+/** Only a terminal is asked, for that has Node make a stream of it. */
+const terminalWidth = () => (fstatSync(1).isCharacterDevice() ? process.stdout.columns : undefined)
 
 const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column: number) => boolean) => {
   const widths = [...wanted]

@@ -38,7 +38,7 @@ export const quote = (name: string): string => {
     const short = shortEscapes.get(character)
     if (short !== undefined) out += short
     else if (code < 0x20 || code === 0x7f) out += `\\x${hex(code, 2)}`
-    else if (printable.test(character)) out += character
+    else if (isPrintable(character)) out += character
     else out += code > 0xffff ? `\\U${hex(code, 8)}` : `\\u${hex(code, 4)}`
   }
   return `"${out}"`
@@ -46,7 +46,10 @@ export const quote = (name: string): string => {
 
 /** Nothing in it needs an escape. */
 const plain = /^[ !#-[\]-~]*$/
-const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u
+/** Made when it is needed: already to read such a pattern costs a command a part of its time. */
+let printable: RegExp | undefined
+const isPrintable = (character: string): boolean =>
+  (printable ??= new RegExp(String.raw`^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$`, "u")).test(character)
 const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, "0")
 const shortEscapes: ReadonlyMap<string, string> = new Map([
   ['"', '\\"'],

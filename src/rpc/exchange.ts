@@ -4,7 +4,7 @@
  * Nothing is tried twice and nothing is judged. It needs nothing but Node, for a
  * command that only asks has no time to load more.
  */
-import * as net from "node:net"
+import { connect } from "node:net"
 
 export type Outcome =
   | { readonly _tag: "Replies"; readonly lines: ReadonlyArray<string> }
@@ -32,15 +32,17 @@ export const exchange = (
 ): (() => void) => {
   const pieces: Array<Buffer> = []
   let [connected, settled, missing, bytes] = [false, false, lines.length, 0]
-  const socket = net.connect({ path: socketPath }, () => {
+  const socket = connect({ path: socketPath }, () => {
     connected = true
     socket.write(lines.map((line) => `${line}\n`).join(""))
   })
   const end = (outcome: Outcome) => {
+    // Whoever has the answer may end the process; to close the connection first would be for nothing.
+    if (!settled) {
+      settled = true
+      settle(outcome)
+    }
     socket.destroy()
-    if (settled) return
-    settled = true
-    settle(outcome)
   }
   socket.on("data", (piece) => {
     pieces.push(piece)
