@@ -6,16 +6,16 @@
  * at the end; keys of many lines stay whole. A value is never part of a message.
  */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { quote } from "../domain/goText.ts"
 import { call } from "../rpc/client.ts"
+import { only } from "../rpc/likeness.ts"
 import { addMany } from "./addMany.ts"
 import { define } from "./Command.ts"
 import { fromClient, misuse } from "./Failure.ts"
 import { checkRotation, givenValue, secretFlags } from "./secretFlags.ts"
 import { loadDaemon } from "./settings.ts"
 
-const Added = Schema.Struct({ success: Schema.Literal(true) })
+const addedExample = { success: only(true) }
 
 export const add = define({
   name: "add",
@@ -58,7 +58,7 @@ export const add = define({
     const rotateVia = line.text("rotate-via") ?? ""
     const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: line.given("rotate-stdout") }
     const params = { name, value, ...hook }
-    yield* Effect.mapError(call(daemon, "secrets.add", params, Added), fromClient)
+    yield* Effect.mapError(call(daemon, "secrets.add", params, addedExample), fromClient)
     return { text: `added ${quote(name)}\n`, result: { name, rotate_via: rotateVia } }
   })
 })

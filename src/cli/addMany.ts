@@ -7,17 +7,17 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { quote } from "../domain/goText.ts"
 import type { ClientError, Daemon } from "../rpc/client.ts"
 import { call } from "../rpc/client.ts"
+import { only } from "../rpc/likeness.ts"
 import { parseDotenv } from "./dotenv.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, fromClient, misuse } from "./Failure.ts"
 import type { Output } from "./Output.ts"
 import { readText } from "./readValue.ts"
 
-const Done = Schema.Struct({ success: Schema.Literal(true) })
+const doneExample = { success: only(true) }
 
 export interface Batch {
   readonly file: string
@@ -58,11 +58,11 @@ export const addMany = Effect.fnUntraced(function* (daemon: Daemon, { file, pref
 })
 
 const put = (daemon: Daemon, name: string, value: string, update: boolean): Effect.Effect<Became, ClientError> =>
-  call(daemon, "secrets.add", { name, value }, Done).pipe(
+  call(daemon, "secrets.add", { name, value }, doneExample).pipe(
     Effect.as("added" as const),
     Effect.catchIf(
       (error) => update && exists(error),
-      () => Effect.as(call(daemon, "secrets.update", { name, value }, Done), "updated" as const)
+      () => Effect.as(call(daemon, "secrets.update", { name, value }, doneExample), "updated" as const)
     )
   )
 

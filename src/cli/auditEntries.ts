@@ -5,12 +5,12 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import { AuditEntry } from "../domain/AuditEntry.ts"
 import * as GoDuration from "../domain/GoDuration.ts"
 import { fromMillis, parse } from "../domain/Timestamp.ts"
 import type { Daemon } from "../rpc/client.ts"
 import { call } from "../rpc/client.ts"
+import type { Like } from "../rpc/likeness.ts"
+import { maybe } from "../rpc/likeness.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, fromClient, misuse } from "./Failure.ts"
 
@@ -27,14 +27,30 @@ export interface Asked {
   readonly after?: number
 }
 
-const Entries = Schema.Struct({
-  entries: Schema.Array(AuditEntry),
-  last_seq: Schema.optionalKey(Schema.Int),
-  complete: Schema.optionalKey(Schema.Boolean)
-})
+/** What others wrote into it may stand there as well. */
+const entryExample = {
+  timestamp: "",
+  action: "",
+  secret_name: maybe(""),
+  client_id: maybe(""),
+  lease_id: maybe(""),
+  details: maybe(""),
+  success: true,
+  expires_at: maybe(""),
+  shift_ms: maybe(0),
+  seq: maybe(0),
+  prev: maybe("")
+}
+export type Entry = Like<typeof entryExample>
+
+const entriesExample = {
+  entries: [entryExample],
+  last_seq: maybe(0),
+  complete: maybe(true)
+}
 
 export const fetchEntries = Effect.fnUntraced(function* (daemon: Daemon, asked: Asked) {
-  const found = yield* Effect.mapError(call(daemon, "secrets.audit", asked, Entries), fromClient)
+  const found = yield* Effect.mapError(call(daemon, "secrets.audit", asked, entriesExample), fromClient)
   const isChosen = Object.entries(asked).some(([name, value]) => name !== "tail" && value !== undefined)
   // One that does not know of choosing would give all.
   if (isChosen && found.last_seq === undefined) return yield* tooOld

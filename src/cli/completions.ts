@@ -5,7 +5,7 @@
  * The scripts come back here for names, with `--names`, at every Tab: so that is a
  * question, which is answered at once or not at all.
  */
-import { isLike } from "./likeness.ts"
+import { isLike } from "../rpc/likeness.ts"
 import { misuse } from "./Output.ts"
 import { defineQuestion } from "./Question.ts"
 

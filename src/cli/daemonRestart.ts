@@ -10,9 +10,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import type { Daemon } from "../rpc/client.ts"
 import { call } from "../rpc/client.ts"
+import { only } from "../rpc/likeness.ts"
 import type { DaemonLine } from "./daemonFlags.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, fromClient } from "./Failure.ts"
@@ -21,8 +21,8 @@ import { installedService } from "./installedService.ts"
 import { loadDaemon } from "./settings.ts"
 import { fromTool } from "./serviceFailure.ts"
 
-const Accepted = Schema.Struct({ accepted: Schema.Literal(true) })
-const Started = Schema.Struct({ running: Schema.Boolean, started_at: Schema.String })
+const acceptedExample = { accepted: only(true) }
+const startedExample = { running: true, started_at: "" }
 
 /** A supervisor may wait ten seconds between two starts. */
 const patience = Duration.seconds(15)
@@ -32,10 +32,10 @@ export const restart = Effect.fnUntraced(function* (line: DaemonLine) {
   const named = (line.text("socket") ?? line.text("config")) !== undefined
   const service = named ? undefined : yield* installedService(line)
   const asked = service?.daemon ?? (yield* loadDaemon(line))
-  const status = call(asked, "secrets.status", {}, Started)
+  const status = call(asked, "secrets.status", {}, startedExample)
   if (service === undefined || service.job.phase === "unloaded") {
     const before = yield* Effect.mapError(status, fromClient)
-    yield* Effect.mapError(call(asked, "daemon.restart", {}, Accepted), fromClient)
+    yield* Effect.mapError(call(asked, "daemon.restart", {}, acceptedExample), fromClient)
     return yield* fresh(asked, before.started_at, "Nobody keeps it alive, it seems. Start it with: secrets serve")
   }
   const before = Option.getOrUndefined(yield* Effect.option(status))
@@ -46,7 +46,7 @@ export const restart = Effect.fnUntraced(function* (line: DaemonLine) {
 /** The supervisor ends it and starts the next, at once; one that asks more roughly is used where the daemon does not hear. */
 const had = Effect.fnUntraced(function* ({ supervisor, withSocket }: InstalledService, asked: Daemon) {
   if (!supervisor.restartsInOrder) {
-    const accepted = yield* Effect.result(call(asked, "daemon.restart", {}, Accepted))
+    const accepted = yield* Effect.result(call(asked, "daemon.restart", {}, acceptedExample))
     if (Result.isSuccess(accepted)) return
     const deaf = accepted.failure._tag === "DaemonUnavailable" || accepted.failure._tag === "NoAnswer"
     if (!deaf) return yield* fromClient(accepted.failure)
@@ -55,7 +55,7 @@ const had = Effect.fnUntraced(function* ({ supervisor, withSocket }: InstalledSe
 })
 
 const fresh = (asked: Daemon, startedBefore: string | undefined, fix: string) =>
-  call(asked, "secrets.status", {}, Started).pipe(
+  call(asked, "secrets.status", {}, startedExample).pipe(
     Effect.filterOrFail(({ running, started_at }) => running && started_at !== startedBefore),
     Effect.retry(Schedule.spaced("200 millis")),
     Effect.timeout(patience),
@@ -67,6 +67,9 @@ const fresh = (asked: Daemon, startedBefore: string | undefined, fix: string) =>
           fix,
           exitCode: exitCode.unavailable
         }),
-      onSuccess: (after) => ({ text: `restarted; running since ${after.started_at}\n`, result: after })
+      onSuccess: (after) => ({
+        text: `restarted; running since ${after.started_at}\n`,
+        result: { running: after.running, started_at: after.started_at }
+      })
     })
   )

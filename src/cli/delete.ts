@@ -4,7 +4,7 @@
  * It does not ask, and never did; `--force` is taken for the scripts that pass it.
  */
 import { quote } from "../domain/goText.ts"
-import { isLike } from "./likeness.ts"
+import { isLike, only } from "../rpc/likeness.ts"
 import { defineQuestion } from "./Question.ts"
 
 export const deleteCommand = defineQuestion({
@@ -18,6 +18,6 @@ export const deleteCommand = defineQuestion({
   ask: (line) => [{ method: "secrets.delete", params: { name: line.operands[0] ?? "" } }],
   tell: ([deleted], { line }) => {
     const [name = ""] = line.operands
-    return isLike(deleted, { success: true }) ? { text: `deleted ${quote(name)}\n`, result: { name } } : undefined
+    return isLike(deleted, { success: only(true) }) ? { text: `deleted ${quote(name)}\n`, result: { name } } : undefined
   }
 })

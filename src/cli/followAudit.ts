@@ -7,9 +7,8 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { AuditEntry } from "../domain/AuditEntry.ts"
 import type { Daemon } from "../rpc/client.ts"
-import type { Asked } from "./auditEntries.ts"
+import type { Asked, Entry } from "./auditEntries.ts"
 import { fetchEntries, mostEntries } from "./auditEntries.ts"
 import { exitCode } from "./exitCode.ts"
 import type { Failure } from "./Failure.ts"
@@ -50,17 +49,17 @@ export const follow = Effect.fnUntraced(function* (daemon: Daemon, asked: Asked,
 const passing: ReadonlySet<number> = new Set([exitCode.unavailable, exitCode.timeout, exitCode.failed])
 
 /** What was written while the daemon looked is behind its last number already. */
-const lastOf = (entries: ReadonlyArray<AuditEntry>, last: number): number =>
+const lastOf = (entries: ReadonlyArray<Entry>, last: number): number =>
   entries.reduce((most, { seq }) => Math.max(most, seq ?? 0), last)
 
 const remark = (text: string) => void process.stderr.write(`secrets audit: ${text}\n`)
 
-const show = (entries: ReadonlyArray<AuditEntry>, json: boolean): void => {
+const show = (entries: ReadonlyArray<Entry>, json: boolean): void => {
   if (entries.length === 0) return
   print(entries.map((entry) => `${json ? JSON.stringify(entry) : lineOf(entry)}\n`).join(""))
 }
 
-const lineOf = (entry: AuditEntry): string =>
+const lineOf = (entry: Entry): string =>
   cellsOf(entry)
     .map((cell, column) => printable(cell).padEnd(widths[column] ?? 0))
     .join("  ")
@@ -69,7 +68,7 @@ const lineOf = (entry: AuditEntry): string =>
 /** There is no knowing how wide what comes will be: these are usual. */
 const widths = [29, 6, 14, 16, 16, 36]
 
-export const cellsOf = (entry: AuditEntry): ReadonlyArray<string> => [
+export const cellsOf = (entry: Entry): ReadonlyArray<string> => [
   entry.timestamp,
   entry.success ? "ok" : "FAILED",
   entry.action,

@@ -2,7 +2,7 @@
  * secrets health: what there is to say about the state of the secrets. To ask
  * whether the daemon is serving, `status` is the command.
  */
-import { isLike, maybe } from "./likeness.ts"
+import { isLike, maybe } from "../rpc/likeness.ts"
 import { defineQuestion } from "./Question.ts"
 import { table } from "./table.ts"
 

@@ -5,7 +5,7 @@
  * else, so on any failure there is nothing on it.
  */
 import { hostname } from "node:os"
-import { isLike } from "./likeness.ts"
+import { isLike } from "../rpc/likeness.ts"
 import { defineQuestion } from "./Question.ts"
 
 export const lease = defineQuestion({

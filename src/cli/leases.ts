@@ -4,7 +4,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import { parse } from "../domain/Timestamp.ts"
 import { call } from "../rpc/client.ts"
 import { define } from "./Command.ts"
@@ -13,18 +12,18 @@ import { loadDaemon } from "./settings.ts"
 import { span } from "./span.ts"
 import { table } from "./table.ts"
 
-const Listed = Schema.Struct({
-  leases: Schema.Array(
-    Schema.Struct({
-      lease_id: Schema.String,
-      secret_name: Schema.String,
-      client_id: Schema.String,
-      created_at: Schema.String,
-      expires_at: Schema.String
-    })
-  ),
-  total: Schema.Int
-})
+const listedExample = {
+  leases: [
+    {
+      lease_id: "",
+      secret_name: "",
+      client_id: "",
+      created_at: "",
+      expires_at: ""
+    }
+  ],
+  total: 0
+}
 
 /** As many as one reply of the daemon holds. */
 const most = 10_000
@@ -46,7 +45,7 @@ export const leases = define({
     }
     const daemon = yield* loadDaemon(line)
     const params = { client_id: line.text("client"), secret_name: line.text("secret"), limit }
-    const found = yield* Effect.mapError(call(daemon, "secrets.leases", params, Listed), fromClient)
+    const found = yield* Effect.mapError(call(daemon, "secrets.leases", params, listedExample), fromClient)
     const now = yield* Clock.currentTimeMillis
     const rows = found.leases.map((lease) => [
       lease.client_id,

@@ -1,7 +1,7 @@
 /**
  * secrets list: the names in the store, never the values.
  */
-import { isLike, maybe } from "./likeness.ts"
+import { isLike, maybe } from "../rpc/likeness.ts"
 import { defineQuestion } from "./Question.ts"
 import { table } from "./table.ts"
 

@@ -10,6 +10,7 @@ import { holdDirectory } from "../daemon/Instance.ts"
 import { makeDirectory } from "../daemon/makeDirectory.ts"
 import { SecretStore } from "../daemon/SecretStore.ts"
 import type { Config } from "../domain/Config.ts"
+import { logging } from "./logging.ts"
 import { startFailure } from "./startFailure.ts"
 
 export const makeStore = Effect.fnUntraced(function* (config: Config) {
@@ -24,4 +25,4 @@ export const makeStore = Effect.fnUntraced(function* (config: Config) {
     const secrets = yield* SecretStore
     return { origin: secrets.origin, count: yield* secrets.count }
   }).pipe(Effect.provide(store), Effect.mapError(startFailure))
-})
+}, Effect.provide(logging))

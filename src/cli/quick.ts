@@ -1,19 +1,19 @@
 /**
  * Runs a command that only asks, without loading anything for it: one connection to
- * the daemon, and the answer printed.
+ * the daemon, and the answer printed. Scripts ask for the version as well.
  *
  * This is how nearly every call ends. When it is another command, its line is wrong,
  * or the daemon is not there at once, everything is loaded and that goes on. Nothing
  * has happened then that would not be repeated.
  */
 import { exchange, requestLine, tooMuch } from "../rpc/exchange.ts"
+import { noReply, readReply } from "../rpc/reply.ts"
 import type { Flags } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
 import { daemonAddress } from "./daemonAddress.ts"
 import { lease } from "./lease.ts"
-import { isLike, maybe } from "./likeness.ts"
 import type { Problem } from "./Output.ts"
-import { leave, printOutput, printProblem } from "./Output.ts"
+import { leave, print, printOutput, printProblem } from "./Output.ts"
 import { badAnswer, noAnswer, refused } from "./problems.ts"
 import type { Question } from "./Question.ts"
 import { isProblem } from "./Question.ts"
@@ -39,6 +39,8 @@ export const quick = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boole
       return void import("./delete.ts").then(({ deleteCommand }) => run(deleteCommand, rest, otherwise))
     case "completions":
       return void import("./completions.ts").then(({ completions }) => run(completions, rest, otherwise))
+    case undefined:
+      return args.join(" ") === "--version" ? printVersion() : otherwise(false)
     default:
       return otherwise(false)
   }
@@ -63,7 +65,7 @@ const run = <F extends Flags>(
     if (outcome._tag === "Silent") return end(noAnswer({ seconds }))
     if (outcome._tag === "TooMuch") return end(badAnswer(tooMuch))
     if (outcome._tag !== "Replies") return otherwise(outcome._tag === "Cut")
-    const replies = requests.map((request, index) => ({ request, reply: readReply(outcome.lines[index]) }))
+    const replies = requests.map((request, index) => ({ request, reply: told(outcome.lines[index]) }))
     const failed = replies.find(({ reply, request }) => reply.problem !== undefined && request.optional !== true)
     if (failed?.reply.problem !== undefined) return end(failed.reply.problem)
     const output = question.tell(
@@ -75,18 +77,10 @@ const run = <F extends Flags>(
   })
 }
 
-const readReply = (line: string | undefined): { readonly result?: unknown; readonly problem?: Problem } => {
-  const reply = parsed(line)
-  if (!isLike(reply, { error: maybe({ code: 0, message: "" }) })) {
-    return { problem: badAnswer("it is not a JSON-RPC reply") }
-  }
-  return reply.error === undefined ? { result: Reflect.get(reply, "result") } : { problem: refused(reply.error) }
-}
+const printVersion = () => void import("../version.ts").then(({ version }) => leave(print(`${version}\n`)))
 
-const parsed = (line: string | undefined): unknown => {
-  try {
-    return JSON.parse(line ?? "")
-  } catch {
-    return undefined
-  }
+const told = (line: string | undefined): { readonly result?: unknown; readonly problem?: Problem } => {
+  const reply = readReply(line)
+  if (reply === undefined) return { problem: badAnswer(noReply) }
+  return reply.error === undefined ? { result: reply.result } : { problem: refused(reply.error) }
 }

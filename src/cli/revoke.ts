@@ -1,7 +1,7 @@
 /**
  * secrets revoke: ends one lease. More of them are ended by `revokeMany`.
  */
-import { isLike } from "./likeness.ts"
+import { isLike, only } from "../rpc/likeness.ts"
 import { misuse } from "./Output.ts"
 import { defineQuestion } from "./Question.ts"
 
@@ -46,11 +46,11 @@ export const revoke = defineQuestion({
   },
   tell: ([revoked], { line }) => {
     if (line.operands.length === 0) {
-      return isLike(revoked, { success: true, leases_revoked: 0 })
+      return isLike(revoked, { success: only(true), leases_revoked: 0 })
         ? { text: `revoked ${revoked.leases_revoked} leases\n`, result: { leases_revoked: revoked.leases_revoked } }
         : undefined
     }
-    return isLike(revoked, { success: true })
+    return isLike(revoked, { success: only(true) })
       ? { text: `revoked ${line.operands[0]}\n`, result: { lease_id: line.operands[0] } }
       : undefined
   }

@@ -3,22 +3,22 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import type { Daemon } from "../rpc/client.ts"
 import { call } from "../rpc/client.ts"
+import { maybe } from "../rpc/likeness.ts"
 import type { LineOf } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, fromClient } from "./Failure.ts"
 import type { revoke } from "./revoke.ts"
 import { loadDaemon } from "./settings.ts"
 
-const Report = Schema.Struct({
-  success: Schema.Boolean,
-  leases_revoked: Schema.optionalKey(Schema.Int),
-  rotated: Schema.Array(Schema.String),
-  secrets_wiped: Schema.optionalKey(Schema.Int),
-  failures: Schema.Array(Schema.String)
-})
+const reportExample = {
+  success: true,
+  leases_revoked: maybe(0),
+  rotated: [""],
+  secrets_wiped: maybe(0),
+  failures: [""]
+}
 
 /** Rotating everything may take as long as all the commands together. */
 const patience = Duration.minutes(30)
@@ -31,7 +31,7 @@ export const revokeMany = Effect.fnUntraced(function* (line: LineOf<typeof revok
 
 const pullKillswitch = Effect.fnUntraced(function* (daemon: Daemon, rotate: boolean, wipe: boolean) {
   const params = { rotate_all: rotate, wipe_store: wipe }
-  const report = yield* Effect.mapError(call(daemon, "secrets.killswitch", params, Report), fromClient)
+  const report = yield* Effect.mapError(call(daemon, "secrets.killswitch", params, reportExample), fromClient)
   const done = [
     report.leases_revoked === undefined ? [] : [`revoked ${report.leases_revoked} leases`],
     rotate ? [`rotated ${report.rotated.length} secrets`] : [],

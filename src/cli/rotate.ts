@@ -4,24 +4,24 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { quote } from "../domain/goText.ts"
 import type { Daemon } from "../rpc/client.ts"
 import { call } from "../rpc/client.ts"
+import { maybe, only } from "../rpc/likeness.ts"
 import { define } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, fromClient, misuse } from "./Failure.ts"
 import { loadDaemon } from "./settings.ts"
 
-const Rotated = Schema.Struct({
-  success: Schema.Literal(true),
-  output: Schema.optionalKey(Schema.String),
-  executed_at: Schema.String,
-  leases_of_old_value: Schema.optionalKey(Schema.Int)
-})
-const Names = Schema.Struct({
-  secrets: Schema.Array(Schema.Struct({ name: Schema.String, rotate_via: Schema.optionalKey(Schema.String) }))
-})
+const rotatedExample = {
+  success: only(true),
+  output: maybe(""),
+  executed_at: "",
+  leases_of_old_value: maybe(0)
+}
+const namesExample = {
+  secrets: [{ name: "", rotate_via: maybe("") }]
+}
 
 /** A rotation may take as long as its command; the daemon ends that itself. */
 const patience = Duration.minutes(10)
@@ -48,7 +48,7 @@ export const rotate = define({
         result: { name, ...rotated }
       }
     }
-    const { secrets } = yield* Effect.mapError(call(asked, "secrets.list", {}, Names), fromClient)
+    const { secrets } = yield* Effect.mapError(call(asked, "secrets.list", {}, namesExample), fromClient)
     const results = yield* Effect.forEach(
       secrets.filter(({ rotate_via }) => rotate_via !== undefined),
       (secret) => Effect.map(Effect.result(rotateOne(daemon, secret.name)), (result) => ({ name: secret.name, result }))
@@ -67,7 +67,8 @@ export const rotate = define({
   })
 })
 
-const rotateOne = (daemon: Daemon, name: string) => call(daemon, "secrets.rotate", { secret_name: name }, Rotated)
+const rotateOne = (daemon: Daemon, name: string) =>
+  call(daemon, "secrets.rotate", { secret_name: name }, rotatedExample)
 
 const ofOldValue = (count: number | undefined): string =>
   count === undefined ? "" : `; ${count} leases are for the old value`

@@ -17,6 +17,7 @@ import { closeDebugger } from "./debugger.ts"
 import { forbidDumps } from "./dumps.ts"
 import { hazards } from "./environment.ts"
 import { Failure } from "./Failure.ts"
+import { logging } from "./logging.ts"
 import { loadConfig } from "./settings.ts"
 import { watchSignals } from "./signals.ts"
 import { startFailure } from "./startFailure.ts"
@@ -48,7 +49,7 @@ export const serve = define({
       yield* Effect.mapError(daemon(config, { environment: process.env, supervision, ...signals }), startFailure)
       return { result: {}, text: undefined }
     },
-    Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
+    Effect.provide([Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]), logging])
   )
 })
 

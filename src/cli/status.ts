@@ -4,8 +4,8 @@
  * on for a while, `statusSession` sees to it.
  */
 import { exitCode } from "./exitCode.ts"
-import type { Like } from "./likeness.ts"
-import { isLike, maybe } from "./likeness.ts"
+import type { Like } from "../rpc/likeness.ts"
+import { isLike, maybe } from "../rpc/likeness.ts"
 import type { Problem } from "./Output.ts"
 import { misuse } from "./Output.ts"
 import { defineQuestion } from "./Question.ts"

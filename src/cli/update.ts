@@ -3,15 +3,15 @@
  * rotate it if one is given. Leases keep the value they were granted for.
  */
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { quote } from "../domain/goText.ts"
 import { call } from "../rpc/client.ts"
+import { only } from "../rpc/likeness.ts"
 import { define } from "./Command.ts"
 import { fromClient } from "./Failure.ts"
 import { checkRotation, givenValue, secretFlags } from "./secretFlags.ts"
 import { loadDaemon } from "./settings.ts"
 
-const Updated = Schema.Struct({ success: Schema.Literal(true) })
+const updatedExample = { success: only(true) }
 
 export const update = define({
   name: "update",
@@ -34,7 +34,7 @@ export const update = define({
       rotateVia === undefined
         ? {}
         : { rotate_via: rotateVia, rotate_via_set: true, rotate_stdout: line.given("rotate-stdout") }
-    yield* Effect.mapError(call(daemon, "secrets.update", { name, value, ...hook }, Updated), fromClient)
+    yield* Effect.mapError(call(daemon, "secrets.update", { name, value, ...hook }, updatedExample), fromClient)
     return { text: `updated ${quote(name)}\n`, result: { name } }
   })
 })

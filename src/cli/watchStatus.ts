@@ -6,10 +6,11 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import type { Outcome } from "../rpc/exchange.ts"
 import { exchange, requestLine } from "../rpc/exchange.ts"
+import type { Example, Like } from "../rpc/likeness.ts"
+import { isLike, maybe } from "../rpc/likeness.ts"
+import { readReply } from "../rpc/reply.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure } from "./Failure.ts"
 import type { Figures } from "./figures.ts"
@@ -18,32 +19,30 @@ import { takeScreen } from "./screen.ts"
 import type { Frame, Look } from "./statusFrame.ts"
 import { frameOf } from "./statusFrame.ts"
 
-const { optionalKey, Int, String: Text } = Schema
-
-const Status = Schema.Struct({ running: Schema.Boolean, secrets_count: Int, active_leases: Int })
-const Condition = Schema.Struct({
-  pid: Int,
-  version: Text,
-  uptime_ms: Schema.Finite,
-  audit: Schema.Struct({ failure: optionalKey(Text) }),
-  sinks: Schema.Array(Schema.Struct({ kind: Text, target: optionalKey(Text), sent: Int, dropped: Int, queued: Int }))
-})
-const Metrics = Schema.Struct({ text: Text })
-const Leases = Schema.Struct({
-  by_client: Schema.Array(Schema.Struct({ client_id: Text, count: Int })),
-  by_secret: Schema.Array(Schema.Struct({ secret_name: Text, count: Int }))
-})
-const Entries = Schema.Struct({
-  entries: Schema.Array(
-    Schema.Struct({
-      timestamp: Text,
-      action: Text,
-      secret_name: optionalKey(Text),
-      client_id: optionalKey(Text),
-      success: Schema.Boolean
-    })
-  )
-})
+const statusExample = { running: true, secrets_count: 0, active_leases: 0 }
+const conditionExample = {
+  pid: 0,
+  version: "",
+  uptime_ms: 0,
+  audit: { failure: maybe("") },
+  sinks: [{ kind: "", target: maybe(""), sent: 0, dropped: 0, queued: 0 }]
+}
+const metricsExample = { text: "" }
+const leasesExample = {
+  by_client: [{ client_id: "", count: 0 }],
+  by_secret: [{ secret_name: "", count: 0 }]
+}
+const entriesExample = {
+  entries: [
+    {
+      timestamp: "",
+      action: "",
+      secret_name: maybe(""),
+      client_id: maybe(""),
+      success: true
+    }
+  ]
+}
 
 const lines = [
   requestLine("secrets.status", {}, 1),
@@ -126,12 +125,12 @@ const remember = (memory: Memory, outcome: Outcome, now: number): void => {
 }
 
 const lookOf = (replies: ReadonlyArray<string>): { look: Look; figures: Figures } | undefined => {
-  const status = resultOf(replies[0], Status)
+  const status = resultOf(replies[0], statusExample)
   if (status === undefined) return undefined
-  const condition = resultOf(replies[1], Condition)
-  const leases = resultOf(replies[3], Leases)
+  const condition = resultOf(replies[1], conditionExample)
+  const leases = resultOf(replies[3], leasesExample)
   return {
-    figures: readFigures(resultOf(replies[2], Metrics)?.text ?? ""),
+    figures: readFigures(resultOf(replies[2], metricsExample)?.text ?? ""),
     look: {
       running: status.running,
       secrets: status.secrets_count,
@@ -148,7 +147,7 @@ const lookOf = (replies: ReadonlyArray<string>): { look: Look; figures: Figures 
       },
       byClient: leases?.by_client.map(({ client_id, count }) => [client_id, count] as const) ?? [],
       bySecret: leases?.by_secret.map(({ count, secret_name }) => [secret_name, count] as const) ?? [],
-      entries: (resultOf(replies[4], Entries)?.entries ?? []).map((entry) => [
+      entries: (resultOf(replies[4], entriesExample)?.entries ?? []).map((entry) => [
         entry.timestamp.slice(11, 19),
         entry.success ? "" : "FAILED",
         entry.action,
@@ -159,7 +158,7 @@ const lookOf = (replies: ReadonlyArray<string>): { look: Look; figures: Figures 
   }
 }
 
-const resultOf = <A>(line: string | undefined, result: Schema.Codec<A, unknown>): A | undefined => {
-  const reply = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ result })))(line)
-  return Option.getOrUndefined(reply)?.result
+const resultOf = <const T extends Example>(line: string | undefined, example: T): Like<T> | undefined => {
+  const reply = readReply(line)
+  return reply?.error === undefined && isLike(reply?.result, example) ? reply?.result : undefined
 }

@@ -3,11 +3,11 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { call } from "../rpc/client.ts"
+import { only } from "../rpc/likeness.ts"
 
-const Serving = Schema.Struct({ running: Schema.Literal(true) })
-const Process = Schema.Struct({ pid: Schema.Int })
+const servingExample = { running: only(true) }
+const processExample = { pid: 0 }
 
 /** Longer than a daemon takes that is busy; one that hangs is told from that by nothing else. */
 const timeout = Duration.seconds(2)
@@ -16,8 +16,8 @@ const timeout = Duration.seconds(2)
 export const whoAnswers = (socketPath: string): Effect.Effect<{ readonly pid: number | undefined } | undefined> =>
   Effect.gen(function* () {
     const asked = { socketPath, timeout }
-    yield* call(asked, "secrets.status", {}, Serving)
-    const pid = yield* call(asked, "daemon.status", {}, Process).pipe(
+    yield* call(asked, "secrets.status", {}, servingExample)
+    const pid = yield* call(asked, "daemon.status", {}, processExample).pipe(
       Effect.map((told): number | undefined => told.pid),
       Effect.catch(() => Effect.succeed(undefined))
     )

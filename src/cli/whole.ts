@@ -5,7 +5,7 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import type * as Runtime from "effect/Runtime"
 import { MaybeHeard } from "../rpc/MaybeHeard.ts"
 import { nameAt } from "./Command.ts"
@@ -21,11 +21,16 @@ export const whole = (args: ReadonlyArray<string>, maybeHeard: boolean): void =>
     else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitCode.failed)
   }
   main(args).pipe(
-    Effect.tapCause((cause) =>
-      Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logFatal("secrets broke down", Cause.pretty(cause))
-    ),
-    Effect.provide(Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])),
+    Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
+    // Whatever is said by a command that has no log of its own, is not said where its result goes.
+    Effect.provideService(References.LogToStderr, true),
     Effect.provideService(MaybeHeard, maybeHeard),
     NodeRuntime.runMain({ disableErrorReporting: true, teardown })
   )
 }
+
+const report = (cause: Cause.Cause<unknown>) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./logging.ts")),
+    ({ logging }) => Effect.provide(Effect.logFatal("secrets broke down", Cause.pretty(cause)), logging)
+  )

@@ -6,12 +6,11 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
-import { call } from "./client.ts"
+import { ask } from "./client.ts"
 
 /** Fails with the reason if no reply comes in time. */
 export const answersItself = (socketPath: string, within: Duration.Duration): Effect.Effect<void, string> =>
-  call({ socketPath, timeout: within }, "secrets.status", {}, Schema.Unknown).pipe(
+  ask({ socketPath, timeout: within }, "secrets.status", {}).pipe(
     Effect.catchTag("Refused", () => Effect.void),
     Effect.catchTag("DaemonUnavailable", (fault) =>
       fault.code === "ENOENT" ? Effect.void : Effect.fail(fault.message)

@@ -4,17 +4,18 @@
  * Where the daemon is not there yet, or goes away before it has answered, it is tried
  * again within the time the caller gives: a restart is not an error. What cannot be
  * done twice is not sent again once it may have been heard. The answer is untrusted
- * text until the caller has decoded it.
+ * text until it is seen to be like an example.
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import type { Outcome } from "./exchange.ts"
 import { exchange, requestLine, tooMuch } from "./exchange.ts"
+import type { Example, Like } from "./likeness.ts"
+import { isLike } from "./likeness.ts"
 import { MaybeHeard } from "./MaybeHeard.ts"
+import { noReply, readReply } from "./reply.ts"
 
 /** There is no daemon to ask: `code` is the system's reason, such as ENOENT or EACCES. */
 export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
@@ -52,27 +53,18 @@ const passing: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN"
 /** Short enough to meet a daemon that is there for a moment between two crashes. */
 const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis", 1.6), Schedule.spaced("100 millis")]))
 
-const Reply = Schema.fromJsonString(
-  Schema.Struct({
-    result: Schema.optionalKey(Schema.Unknown),
-    error: Schema.optionalKey(Schema.Struct({ code: Schema.Finite, message: Schema.String }))
-  })
-)
-const decodeReply = Schema.decodeUnknownResult(Reply)
-
-/** Calls a method; its result must have the given form. */
-export const call = <A>(
+/** Calls a method; its result must be like the example. */
+export const call = <const T extends Example>(
   daemon: Daemon,
   method: string,
   params: object,
-  result: Schema.Codec<A, unknown>
-): Effect.Effect<A, ClientError> =>
-  Effect.flatMap(ask(daemon, method, params), (given) => {
-    const decoded = Schema.decodeUnknownResult(result)(given)
-    return Result.isSuccess(decoded)
-      ? Effect.succeed(decoded.success)
+  example: T
+): Effect.Effect<Like<T>, ClientError> =>
+  Effect.flatMap(ask(daemon, method, params), (result) =>
+    isLike(result, example)
+      ? Effect.succeed(result)
       : Effect.fail(new BadAnswer({ reason: `${method} has an unexpected result` }))
-  })
+  )
 
 /** Calls a method; gives its result as it came. */
 export const ask = (daemon: Daemon, method: string, params: object): Effect.Effect<unknown, ClientError> =>
@@ -129,10 +121,9 @@ const send = (daemon: Daemon, line: string) =>
         case "TooMuch":
           return Effect.fail(new BadAnswer({ reason: tooMuch }))
         case "Replies": {
-          const reply = decodeReply(outcome.lines[0])
-          if (Result.isFailure(reply)) return Effect.fail(new BadAnswer({ reason: "it is not a JSON-RPC reply" }))
-          const { error, result } = reply.success
-          return error === undefined ? Effect.succeed(result) : Effect.fail(new Refused(error))
+          const reply = readReply(outcome.lines[0])
+          if (reply === undefined) return Effect.fail(new BadAnswer({ reason: noReply }))
+          return reply.error === undefined ? Effect.succeed(reply.result) : Effect.fail(new Refused(reply.error))
         }
       }
     }

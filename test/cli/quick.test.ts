@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { build } from "esbuild"
-import { isLike, maybe } from "../../src/cli/likeness.ts"
+import { isLike, maybe, only } from "../../src/rpc/likeness.ts"
 
 describe("a command that only asks", () => {
   it.effect("loads no library and nothing of the daemon", () =>
@@ -24,7 +24,10 @@ describe("a command that only asks", () => {
       assert.include(loaded, "src/cli/lease.ts")
       assert.deepStrictEqual(
         loaded.filter(
-          (file) => !/^src\/(bin\.ts|cli\/|rpc\/exchange\.ts|domain\/(paths|exitStatus|goText)\.ts)/.test(file)
+          (file) =>
+            !/^(package\.json|src\/(bin|version|cli\/\w+|rpc\/(exchange|likeness|reply)|domain\/(paths|exitStatus|goText))\.ts)$/.test(
+              file
+            )
         ),
         []
       )
@@ -34,6 +37,7 @@ describe("a command that only asks", () => {
 
 describe("an answer is like its example", () => {
   const example = { name: "", count: 0, more: maybe({ on: true }), list: [{ id: "" }] }
+  const row = { of: [0, ""], done: only(true) } as const
   for (const [title, value, expected] of [
     ["when it has all members", { name: "x", count: 1, list: [{ id: "a" }, { id: "b" }] }, true],
     ["when it has more members", { name: "x", count: 1, list: [], more: { on: false, off: 1 }, else: 1 }, true],
@@ -45,5 +49,13 @@ describe("an answer is like its example", () => {
     ["but not when it is a list", [], false]
   ] as const) {
     it(title, () => assert.strictEqual(isLike(value, example), expected))
+  }
+  for (const [title, value, expected] of [
+    ["when a row has what its examples are", { of: [1, "a"], done: true }, true],
+    ["but not when a row is longer", { of: [1, "a", 1], done: true }, false],
+    ["but not when a row is in another order", { of: ["a", 1], done: true }, false],
+    ["but not when it is not the only value there is", { of: [1, "a"], done: false }, false]
+  ] as const) {
+    it(title, () => assert.strictEqual(isLike(value, row), expected))
   }
 })

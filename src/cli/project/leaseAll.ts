@@ -9,9 +9,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import type { Daemon } from "../../rpc/client.ts"
 import { call } from "../../rpc/client.ts"
+import { only } from "../../rpc/likeness.ts"
 import { Failure, fromClient } from "../Failure.ts"
 import type { WantedSecret } from "./wanted.ts"
 
@@ -22,8 +22,8 @@ const revokedAtOnce = 32
 /** A daemon that is away does not keep a program from ending for longer. */
 const revokeLimit = Duration.seconds(2)
 
-const Granted = Schema.Struct({ lease_id: Schema.String, value: Schema.String, expires_at: Schema.String })
-const Revoked = Schema.Struct({ success: Schema.Literal(true) })
+const grantedExample = { lease_id: "", value: "", expires_at: "" }
+const revokedExample = { success: only(true) }
 
 export interface Leased extends WantedSecret {
   readonly value: Redacted.Redacted
@@ -62,7 +62,12 @@ export const leaseAll = (
   }).pipe(Effect.uninterruptible)
 
 const leaseOne = (daemon: Daemon, clientId: string, wanted: WantedSecret): Effect.Effect<Leased, Failure> =>
-  call(daemon, "secrets.lease", { secret_name: wanted.secret, client_id: clientId, ttl: wanted.ttl }, Granted).pipe(
+  call(
+    daemon,
+    "secrets.lease",
+    { secret_name: wanted.secret, client_id: clientId, ttl: wanted.ttl },
+    grantedExample
+  ).pipe(
     Effect.map((granted) => ({
       ...wanted,
       value: Redacted.make(granted.value),
@@ -91,7 +96,7 @@ export const revokeLeases = (daemon: Daemon, leases: ReadonlyArray<Leased>): Eff
         { ...daemon, timeout: Duration.min(daemon.timeout, revokeLimit) },
         "secrets.revoke",
         { lease_id: leaseId },
-        Revoked
+        revokedExample
       ).pipe(
         Effect.as(0),
         Effect.catchTag("Refused", ({ code }) => Effect.succeed(code === noSuchLease ? 0 : 1)),

@@ -6,7 +6,6 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schema from "effect/Schema"
 import { quote } from "../../domain/goText.ts"
 import { finderOf } from "../../domain/valueMarks.ts"
 import type { Daemon } from "../../rpc/client.ts"
@@ -15,14 +14,14 @@ import type { Finding } from "./Finding.ts"
 import { isAllowed } from "./Finding.ts"
 import type { Window } from "./Windows.ts"
 
-const Marks = Schema.Struct({
-  multiplier: Schema.Int,
-  marks: Schema.Array(Schema.Tuple([Schema.Int, Schema.Int, Schema.Int])),
-  values: Schema.Int,
-  too_short: Schema.Array(Schema.String),
-  left_out: Schema.Int
-})
-const Names = Schema.Struct({ names: Schema.Array(Schema.Array(Schema.String)) })
+const marksExample = {
+  multiplier: 0,
+  marks: [[0, 0, 0] as const],
+  values: 0,
+  too_short: [""],
+  left_out: 0
+}
+const namesExample = { names: [[""]] }
 
 /** Half of what the daemon takes at once, of each. */
 const mostBytes = 96 * 1024
@@ -49,12 +48,12 @@ interface Note {
 }
 
 const askFor = (daemon: Daemon, clientId: string, texts: ReadonlyArray<string>) =>
-  call(daemon, "secrets.recognize", { client_id: clientId, texts: texts.join(",") }, Names)
+  call(daemon, "secrets.recognize", { client_id: clientId, texts: texts.join(",") }, namesExample)
 
 /** A daemon that is not there is waited for as long as `patience` says; one that is, as long as it is told itself. */
 export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: string, patience: Duration.Duration) {
   const marks = (timeout: Duration.Duration) =>
-    call({ ...daemon, timeout }, "secrets.marks", { client_id: clientId }, Marks)
+    call({ ...daemon, timeout }, "secrets.marks", { client_id: clientId }, marksExample)
   const given = yield* Effect.catchTag(marks(patience), "NoAnswer", () => marks(daemon.timeout))
   const find = finderOf(
     given.marks.map(([length, middle, end]) => ({ length, middle, end })),
