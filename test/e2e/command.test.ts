@@ -284,6 +284,31 @@ describe("the other commands", () => {
     })
   )
 
+  it.live(
+    "print all of a mebibyte into a pipe whose reader is slow, also where it takes no more than there is room for",
+    () =>
+      Effect.gen(function* () {
+        const { home, secrets } = yield* world
+        const value = "x".repeat(1024 * 1024)
+        yield* secrets(["add", "large"], value)
+        assert.isTrue(
+          (yield* run(["lease", "large"], { home, through: '"$@" | { sleep 0.2; cat; }' })).stdout === value
+        )
+        // Another program of Node's on the same pipe has made it one that does not wait.
+        const other = `process.stdout; require("fs").writeFileSync("${home}/there", ""); setTimeout(() => {}, 10_000)`
+        const beside = `'${process.execPath}' -e '${other}' & until [ -e '${home}/there' ]; do sleep 0.02; done`
+        const through = `{ ${beside}; "$@"; kill $!; } | { sleep 0.2; cat; }`
+        for (const line of [
+          ["lease", "large"],
+          ["lease", "large", "--client-id", "c", "--json"]
+        ]) {
+          const { stderr, stdout } = yield* run(line, { home, through })
+          assert.isTrue((line.length === 2 ? stdout : envelope(stdout).result.value) === value)
+          assert.strictEqual(stderr, "")
+        }
+      })
+  )
+
   it.live("say that nobody listens where the directory they are started in has been removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
