@@ -282,6 +282,8 @@ describe.concurrent("somebody at a terminal", () => {
         "Object.assign(process.stdout, { isTTY: true, columns: 70, rows: 20 }); if (process.env.KEYS) Object.assign(process.stdin, { isTTY: true, setRawMode() { return this } })"
       )
       const env = { NODE_OPTIONS: `--require ${pretend}`, NO_COLOR: "1" }
+      const dumb = yield* run(["status", "--watch"], { home, env: { ...env, TERM: "dumb" } })
+      assert.deepStrictEqual([dumb.status, dumb.stdout], [2, ""])
       const watching = start(["status", "--watch"], { home, env })
       yield* until(() => watching.stdout().includes("  serving  "))
       watching.child.kill("SIGINT")

@@ -56,7 +56,7 @@ describe("secrets lease", () => {
         [
           ["lease", "db", "--socket", "/nonexistent/s", "--timeout", "0.2"],
           3,
-          /the daemon is not running\n {2}nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
+          /the daemon is not running\n {2}cannot connect to the daemon: nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
         ],
         [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/],
         [["revoke", "--all", "some-id"], 2, /^secrets revoke: a lease is named, and --all as well\n/],
@@ -289,7 +289,10 @@ describe("the other commands", () => {
       const home = yield* temporaryDirectory
       const through = `cd ${home} && mkdir gone && cd gone && rmdir ../gone && "$@"`
       const { stderr, stdout } = yield* run(["lease", "db", "--socket", "s", "--timeout", "0.2"], { home, through })
-      assert.match(stderr, /^secrets lease: the daemon is not running\n {2}nobody listens on s \(ENOENT\)\n/)
+      assert.match(
+        stderr,
+        /^secrets lease: the daemon is not running\n {2}cannot connect to the daemon: nobody listens on s \(ENOENT\)\n/
+      )
       assert.strictEqual(stdout, "")
     })
   )
