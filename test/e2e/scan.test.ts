@@ -128,7 +128,7 @@ describe("secrets scan", () => {
       assert.include(without.stderr, "the values of the store were not compared: the daemon is not running")
       const told = yield* secrets("scan", "deep", "--json", "--timeout", "0.2")
       assert.strictEqual(told.stderr, "")
-      assert.include(JSON.parse(told.stdout).result.not_compared_because, "the daemon is not running")
+      assert.include(JSON.parse(told.stdout).result.own_values.not_compared_because, "the daemon is not running")
       write("clean", "clean")
       const [clean, own, nowhere] = yield* Effect.all(
         [
