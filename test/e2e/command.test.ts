@@ -284,6 +284,23 @@ describe("the other commands", () => {
     })
   )
 
+  it.live("are done only when a file has all of what they print", () =>
+    Effect.gen(function* () {
+      const { home, secrets } = yield* world
+      yield* secrets(["add", "big"], "x".repeat(300_000))
+      for (const line of [
+        ["lease", "big"],
+        ["lease", "big", "--json"]
+      ]) {
+        const full = yield* run(line, { home, through: `trap '' XFSZ; ulimit -f 100; "$@" > ${home}/part` })
+        assert.strictEqual(full.status, 1)
+        assert.match(full.stderr, /^secrets: standard output cannot be written to \(EFBIG\)\n/)
+      }
+      const whole = yield* run(["lease", "big"], { home, through: `echo before > ${home}/all; "$@" >> ${home}/all` })
+      assert.deepStrictEqual([whole.status, fs.statSync(path.join(home, "all")).size], [0, 300_007])
+    })
+  )
+
   it.live("say that nobody listens where the directory they are started in has been removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
