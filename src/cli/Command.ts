@@ -116,7 +116,9 @@ export const read = <F extends Flags>(form: Form<F>, args: ReadonlyArray<string>
   if (positionals.length < least || positionals.length > most) {
     const many = most === Number.POSITIVE_INFINITY ? `at least ${least}` : `${least} to ${most}`
     const wanted = least === most ? `${least}` : many
-    const problem = misuse(`takes ${wanted} arguments, ${positionals.length} were given`, `Usage: ${usageOf(form)}`)
+    const noun = wanted === "1" || wanted === "at least 1" ? "argument" : "arguments"
+    const given = `${positionals.length} ${positionals.length === 1 ? "was" : "were"} given`
+    const problem = misuse(`takes ${wanted} ${noun}, ${given}`, `Usage: ${usageOf(form)}`)
     return { wants: "correction", json, problem }
   }
   const texts = (flag: string) => {

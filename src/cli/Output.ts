@@ -5,6 +5,7 @@
  * Standard output gets the result and nothing else; a problem goes to standard
  * error, or, with --json, into the envelope on standard output.
  */
+import * as fs from "node:fs"
 import { exitCode } from "./exitCode.ts"
 
 export interface Output {
@@ -56,17 +57,45 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
     print(envelope({ ok: false, success: false, command: `secrets ${name}`.trimEnd(), result, error, fix }))
   } else {
     const more = [why, fix].filter((line) => line !== undefined && line !== "").map((line) => `  ${line}\n`)
-    process.stderr.write(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`)
+    process.stderr.write(harmless(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`))
   }
   return problem.exitCode
 }
 
+/** Words of the line and paths are told as they were given; a terminal would obey what is in them. */
+const harmless = (text: string): string =>
+  text.replace(/[^\P{Cc}\n]/gu, (character) => {
+    return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`
+  })
+
 const envelope = (content: object): string => `${JSON.stringify(content, undefined, 2)}\n`
 
-/** Writes to standard output. */
+/** Writes to standard output: all of it, or the program ends with a complaint. */
 export const print = (text: string): number => {
-  // A pipe whose reader has gone is no reason to complain.
-  if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", () => process.exit(exitCode.failed))
+  if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", cannotPrint)
+  try {
+    if (fs.fstatSync(1).isFile()) {
+      printToFile(Buffer.from(text))
+      return exitCode.done
+    }
+  } catch (error) {
+    return cannotPrint(error)
+  }
   process.stdout.write(text)
   return exitCode.done
+}
+
+/** A disk that becomes full takes some of it first and complains when it is given the rest. Node does not give it that. */
+const printToFile = (bytes: Buffer): void => {
+  for (let written = 0; written < bytes.length;) written += fs.writeSync(1, bytes, written)
+}
+
+/** What is on standard output is not whole. A pipe whose reader has gone is no reason to complain. */
+const cannotPrint = (error: unknown): never => {
+  const code = error instanceof Error && "code" in error ? error.code : "unknown"
+  if (code !== "EPIPE") {
+    const problem = `secrets: standard output cannot be written to (${String(code)})`
+    process.stderr.write(`${problem}\n  What is there of it is not whole. Make room there, or print elsewhere\n`)
+  }
+  return process.exit(exitCode.failed)
 }

@@ -42,4 +42,9 @@ export const answering = <F extends Flags, R = never>(
   })
 
 const withMore = (failure: Failure, known: string | undefined) =>
-  Effect.fail(known === undefined ? failure : new Failure({ ...failure, why: `${failure.why}; ${known}` }))
+  // An error's message is not among what is spread.
+  Effect.fail(
+    known === undefined
+      ? failure
+      : new Failure({ ...failure, message: failure.message, why: `${failure.why}; ${known}` })
+  )

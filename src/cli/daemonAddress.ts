@@ -28,7 +28,7 @@ export const daemonAddress = (line: GlobalLine): Address | Problem => {
     return misuse("--timeout must be a number of seconds above 0", "For instance: --timeout 2")
   }
   const socket = line.text("socket")
-  if (socket !== undefined) return { socketPath: path.resolve(socket), seconds }
+  if (socket !== undefined) return { socketPath: absolute(socket), seconds }
   const settings = readSettings(line)
   if ("exitCode" in settings) return settings
   const { file, home, text } = settings
@@ -38,11 +38,38 @@ export const daemonAddress = (line: GlobalLine): Address | Problem => {
     : { socketPath: configured, seconds }
 }
 
+/** An empty HOME says no more than none: what is read there would be that of whatever directory this is. */
+const homeDirectory = (): string | undefined => {
+  try {
+    return process.env["HOME"] || os.userInfo().homedir
+  } catch {
+    return undefined
+  }
+}
+
+const noHome: Problem = {
+  message: "there is no home directory",
+  why: "HOME is not set, and the system does not know this user",
+  fix: "Set HOME to the home directory of whoever the secrets belong to",
+  code: "data_error",
+  exitCode: exitStatus.badConfig
+}
+
+/** Node does not resolve a path in a directory that has been removed. Nothing can be there. */
+const absolute = (file: string): string => {
+  try {
+    return path.resolve(file)
+  } catch {
+    return file
+  }
+}
+
 /** The text of config.json and the home directory; an empty object where there is no such file. */
 export const readSettings = (
   line: GlobalLine,
-  home: string = process.env["HOME"] || os.homedir()
+  home: string | undefined = homeDirectory()
 ): { text: string; home: string; file: string } | Problem => {
+  if (home === undefined) return noHome
   const named = line.text("config")
   const file = named ?? path.join(home, ".agent-secrets", "config.json")
   try {

@@ -53,9 +53,11 @@ const help = Effect.fnUntraced(function* (rest: ReadonlyArray<string>) {
 const withoutCommand = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
   const reading = read(program, args)
   if (reading.wants === "correction") return printProblem("", reading.json, reading.problem)
-  if (reading.wants === "run" && reading.line.given("version")) return print(`${version}\n`)
-  const forms = yield* Effect.promise(allForms)
   const json = reading.wants === "run" && reading.json
+  if (reading.wants === "run" && reading.line.given("version")) {
+    return printOutput("", json, { text: `${version}\n`, result: { version } })
+  }
+  const forms = yield* Effect.promise(allForms)
   return printOutput("", json, { text: overviewText(forms), result: overviewTree(forms) })
 })
 

@@ -19,7 +19,8 @@ export const unreachable = ({ code, socketPath }: { readonly code: string; reado
       }
     : {
         message: "the daemon is not running",
-        why: `nobody listens on ${socketPath} (${code})`,
+        // Callers tell this failure from others by "connect" before "daemon".
+        why: `cannot connect to the daemon: nobody listens on ${socketPath} (${code})`,
         code: "daemon_unavailable",
         fix: "Start it with: secrets serve",
         exitCode: exitCode.unavailable
@@ -75,7 +76,7 @@ export const refused = ({ code, message }: { readonly code: number; readonly mes
   if (code === -32000) return notFound(message, "See the names with: secrets list")
   if (code === -32001) return notFound(message, "It has ended already. See what happened with: secrets audit")
   if (code === -32601) return { message, code: "protocol_error", fix: tooOld, exitCode: exitCode.refused }
-  const [, fix = ""] = fixes.find(([beginning]) => message.startsWith(beginning)) ?? []
+  const [, fix = ""] = fixes.find(([telling]) => telling.test(message)) ?? []
   return { message, code: "generic_error", fix, exitCode: exitCode.refused }
 }
 
@@ -88,11 +89,16 @@ const notFound = (message: string, fix: string): Problem => ({
   exitCode: exitCode.notFound
 })
 
-/** What helps against refusals that a person meets, by how their messages begin. */
-const fixes: ReadonlyArray<readonly [beginning: string, fix: string]> = [
-  ["invalid TTL duration", "Ask for less: the daemon grants at most its max_lease_ttl, 24h unless configured"],
-  ["nothing was changed, because", "The daemon goes on by itself when the cause is gone. See it with: secrets status"],
-  ["failed to write secrets file", "Nothing was changed. Make room or mend the permissions there, and try again"],
-  ["the store is full", "Delete secrets that nobody needs: secrets list"],
-  ["there are too many active leases", "End some: secrets revoke --all, or raise max_active_leases in config.json"]
+/** What helps against refusals that a person meets, by what their messages say. Names in these are quoted. */
+const fixes: ReadonlyArray<readonly [telling: RegExp, fix: string]> = [
+  [/^invalid TTL duration/, "Ask for less: the daemon grants at most its max_lease_ttl, 24h unless configured"],
+  [/^invalid ttl duration/, "A duration has units: --ttl 90s, 15m, 24h or 1h30m"],
+  [/^nothing was changed, because/, "The daemon goes on by itself when the cause is gone. See it with: secrets status"],
+  [/^failed to write secrets file/, "Nothing was changed. Make room or mend the permissions there, and try again"],
+  [/^the store is full/, "Delete secrets that nobody needs: secrets list"],
+  [/^there are too many active leases/, "End some: secrets revoke --all, or raise max_active_leases in config.json"],
+  [/"?: secret already exists$/, "Give it another value with: secrets update NAME"],
+  [/"?: no rotation hook configured$/, "Give it one with: secrets update NAME --rotate-via COMMAND"],
+  [/^(secret_name|name) is (required|longer)/, "Name a secret: secrets list"],
+  [/^client_id is (required|longer)/, "Say who asks with --client-id, or leave it out"]
 ]

@@ -6,7 +6,7 @@
  * or the daemon is not there at once, everything is loaded and that goes on. Nothing
  * has happened then that would not be repeated.
  */
-import { exchange, requestLine } from "../rpc/exchange.ts"
+import { exchange, requestLine, tooMuch } from "../rpc/exchange.ts"
 import type { Flags } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
 import { completions } from "./completions.ts"
@@ -66,6 +66,7 @@ const run = <F extends Flags>(
   const lines = requests.map(({ method, params }, id) => requestLine(method, params, id + 1))
   exchange(socketPath, lines, seconds * 1000, (outcome) => {
     if (outcome._tag === "Silent") return end(noAnswer({ seconds }))
+    if (outcome._tag === "TooMuch") return end(badAnswer(tooMuch))
     if (outcome._tag !== "Replies") return otherwise(outcome._tag === "Cut")
     const replies = requests.map((request, index) => ({ request, reply: readReply(outcome.lines[index]) }))
     const failed = replies.find(({ reply, request }) => reply.problem !== undefined && request.optional !== true)

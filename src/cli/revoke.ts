@@ -28,7 +28,10 @@ export const revoke = defineQuestion({
     const [id] = line.operands
     const [client, secret] = [line.text("client"), line.text("secret")]
     const isFiltered = client !== undefined || secret !== undefined
-    if (line.given("all")) return isFiltered ? misuse("--all does not go with --client or --secret", choose) : undefined
+    if (line.given("all")) {
+      if (isFiltered) return misuse("--all does not go with --client or --secret", choose)
+      return id === undefined ? undefined : misuse("a lease is named, and --all as well", choose)
+    }
     if (line.given("rotate") || line.given("wipe")) {
       return misuse("--rotate and --wipe go with --all", "secrets revoke --help")
     }

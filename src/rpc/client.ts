@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type { Outcome } from "./exchange.ts"
-import { exchange, requestLine } from "./exchange.ts"
+import { exchange, requestLine, tooMuch } from "./exchange.ts"
 import { MaybeHeard } from "./MaybeHeard.ts"
 
 /** There is no daemon to ask: `code` is the system's reason, such as ENOENT or EACCES. */
@@ -49,7 +49,8 @@ const endings: ReadonlySet<string> = new Set(["secrets.revoke", "secrets.delete"
 
 /** The system's reasons for which it may work in a moment. */
 const passing: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN", "ECONNRESET", "EPIPE"])
-const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis", 1.6), Schedule.spaced("300 millis")]))
+/** Short enough to meet a daemon that is there for a moment between two crashes. */
+const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis", 1.6), Schedule.spaced("100 millis")]))
 
 const Reply = Schema.fromJsonString(
   Schema.Struct({
@@ -125,6 +126,8 @@ const send = (daemon: Daemon, line: string) =>
         case "Cut":
         case "Silent":
           return Effect.fail(new Cut())
+        case "TooMuch":
+          return Effect.fail(new BadAnswer({ reason: tooMuch }))
         case "Replies": {
           const reply = decodeReply(outcome.lines[0])
           if (Result.isFailure(reply)) return Effect.fail(new BadAnswer({ reason: "it is not a JSON-RPC reply" }))

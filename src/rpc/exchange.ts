@@ -12,11 +12,16 @@ export type Outcome =
   | { readonly _tag: "Unreachable"; readonly code: string }
   /** The connection ended before the last reply; the requests may have been done. */
   | { readonly _tag: "Cut" }
-  /** Nothing came for that long. */
+  /** The replies were not there in time, whether something came of them or not. */
   | { readonly _tag: "Silent" }
+  /** More came than any reply has. */
+  | { readonly _tag: "TooMuch" }
 
-/** Milliseconds without a sign of the daemon; undefined to wait for ever. */
+/** Milliseconds for everything together; undefined to wait for ever. */
 type Patience = number | undefined
+
+/** Twice what the daemon holds for all its clients together; a reply that never ends must not fill the memory. */
+const mostBytes = 128 * 1024 * 1024
 
 /** Sends the lines and settles once, with what came of it. Gives a way to break off. */
 export const exchange = (
@@ -26,7 +31,7 @@ export const exchange = (
   settle: (outcome: Outcome) => void
 ): (() => void) => {
   const pieces: Array<Buffer> = []
-  let [connected, settled, missing] = [false, false, lines.length]
+  let [connected, settled, missing, bytes] = [false, false, lines.length, 0]
   const socket = net.connect({ path: socketPath }, () => {
     connected = true
     socket.write(lines.map((line) => `${line}\n`).join(""))
@@ -39,14 +44,17 @@ export const exchange = (
   }
   socket.on("data", (piece) => {
     pieces.push(piece)
-    for (const byte of piece) if (byte === lineFeed) missing -= 1
+    bytes += piece.length
+    for (let at = piece.indexOf(lineFeed); at >= 0; at = piece.indexOf(lineFeed, at + 1)) missing -= 1
     if (missing <= 0) end({ _tag: "Replies", lines: Buffer.concat(pieces).toString("utf8").split("\n") })
+    else if (bytes > mostBytes) end({ _tag: "TooMuch" })
   })
   socket.once("end", () => end({ _tag: "Cut" }))
   socket.once("error", (error: NodeJS.ErrnoException) =>
     end(connected ? { _tag: "Cut" } : { _tag: "Unreachable", code: error.code ?? "unknown" })
   )
-  if (patience !== undefined) socket.setTimeout(patience, () => end({ _tag: "Silent" }))
+  // Not the timeout of the socket, which begins anew with each byte.
+  if (patience !== undefined) AbortSignal.timeout(patience).addEventListener("abort", () => end({ _tag: "Silent" }))
   return () => {
     settled = true
     socket.destroy()
@@ -54,6 +62,9 @@ export const exchange = (
 }
 
 const lineFeed = 0x0a
+
+/** What to say of `TooMuch`. */
+export const tooMuch = "it has no end"
 
 /** A request as it goes over the socket. */
 export const requestLine = (method: string, params: object, id = 1): string =>

@@ -1,11 +1,12 @@
 /**
- * Whoever may not use the socket is told which group may, where that can be seen.
+ * What is wrong is told with what helps: which group may use the socket, where that can
+ * be seen, and what to do about a refusal.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { unreachable } from "../../src/cli/problems.ts"
+import { refused, unreachable } from "../../src/cli/problems.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const fixFor = (socketPath: string) => unreachable({ code: "EACCES", socketPath })
@@ -44,4 +45,29 @@ describe("no permission for the socket", () => {
       assert.match(fixFor("/nonexistent/place/s").fix, /^Use the account the daemon runs for/)
     })
   )
+})
+
+describe("no daemon", () => {
+  // Source: packages/sdk/src/lib/typesense-auth.ts of joelclaw.
+  const recognised = /daemon unreachable|daemon unavailable|connection refused|econnrefused|connect.*daemon/iu
+
+  it("is recognised by callers that look for it in the text, whatever the system's reason", () => {
+    for (const code of ["ENOENT", "ECONNREFUSED", "EINVAL"]) {
+      const { message, why = "" } = unreachable({ code, socketPath: "/s" })
+      assert.match(`${message}\n  ${why}`, recognised)
+    }
+  })
+})
+
+describe("a refusal", () => {
+  for (const [message, fix] of [
+    ['secret "db": secret already exists', /secrets update/],
+    ['secret "db": no rotation hook configured', /--rotate-via/],
+    ['invalid ttl duration: time: invalid duration "soon"', /--ttl 90s/],
+    ["invalid TTL duration", /Ask for less/],
+    ["secret_name is required", /secrets list/],
+    ["client_id is longer than 16384 bytes", /--client-id/]
+  ] as const) {
+    it(`is told with what helps: ${message}`, () => assert.match(refused({ code: -32603, message }).fix, fix))
+  }
 })

@@ -121,7 +121,10 @@ describe.concurrent("a daemon whose socket the supervisor holds", () => {
       assert.strictEqual(fs.lstatSync(socket).ino, ino)
       const away = yield* run(["status"], { home })
       assert.strictEqual(away.status, 3)
-      assert.match(away.stderr, /not running since .*, last exit: SIGTERM\n/)
+      assert.match(
+        away.stderr,
+        /^secrets status: the daemon is not running\n {2}cannot connect .*; not running since .*, last exit: SIGTERM\n/
+      )
       assert.lengthOf(told("joelclaw").split('"action":"daemon.crash_looping"'), 2)
     })
   )

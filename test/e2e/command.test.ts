@@ -51,14 +51,17 @@ describe("secrets lease", () => {
         ],
         [["lease", "db", "--ttl", "25h"], 5, /^secrets lease: invalid TTL duration\n {2}Ask for less/],
         [["lease", "db", "--ttl", "1d"], 5, /unknown unit "d" in duration "1d"/],
-        [["lease"], 2, /^secrets lease: takes 1 arguments, 0 were given\n {2}Usage: secrets lease NAME/],
+        [["lease"], 2, /^secrets lease: takes 1 argument, 0 were given\n {2}Usage: secrets lease NAME/],
         [["lease", "db", "--tll", "1h"], 2, /^secrets lease: Unknown option '--tll'\n/],
         [
           ["lease", "db", "--socket", "/nonexistent/s", "--timeout", "0.2"],
           3,
-          /the daemon is not running\n {2}nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
+          /the daemon is not running\n {2}cannot connect to the daemon: nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
         ],
-        [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/]
+        [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/],
+        [["revoke", "--all", "some-id"], 2, /^secrets revoke: a lease is named, and --all as well\n/],
+        [["\u001b[31mred"], 2, /^secrets \\x1b\[31mred: there is no command/],
+        [["lease", "db", "--socket", "/\u001b[31m", "--timeout", "0.2"], 3, /nobody listens on \/\\x1b\[31m /]
       ]
       for (const [line, expected, says] of table) {
         const { status, stderr, stdout } = yield* secrets(line)
@@ -252,7 +255,12 @@ describe("the other commands", () => {
       }
       const unknown = yield* run(["leese"], { home })
       assert.deepStrictEqual([unknown.status, unknown.stdout], [2, ""])
-      assert.match((yield* run(["--version"], { home })).stdout, /^\d+\.\d+\.\d+\n$/)
+      const version = (yield* run(["--version"], { home })).stdout
+      assert.match(version, /^\d+\.\d+\.\d+\n$/)
+      assert.strictEqual(
+        envelope((yield* run(["--version", "--json"], { home })).stdout).result.version,
+        version.trimEnd()
+      )
     })
   )
 
@@ -261,6 +269,48 @@ describe("the other commands", () => {
       const { home } = yield* world
       const ended = yield* run(["audit"], { home, through: '"$@" | true' })
       assert.strictEqual(ended.stderr, "")
+    })
+  )
+
+  it.live("say so when what they print cannot be written, and do not when it is only that nobody reads it", () =>
+    Effect.gen(function* () {
+      const { home, secrets } = yield* world
+      yield* secrets(["add", "db", "--value", "x"])
+      for (const line of [["lease", "db"], ["leases"]]) {
+        const { status, stderr } = yield* run(line, { home, through: '"$@" 1</dev/null' })
+        assert.strictEqual(status, 1)
+        assert.match(stderr, /^secrets: standard output cannot be written to \(E[A-Z]+\)\n {2}\S.*\n$/)
+      }
+    })
+  )
+
+  it.live("are done only when a file has all of what they print", () =>
+    Effect.gen(function* () {
+      const { home, secrets } = yield* world
+      yield* secrets(["add", "big"], "x".repeat(300_000))
+      for (const line of [
+        ["lease", "big"],
+        ["lease", "big", "--json"]
+      ]) {
+        const full = yield* run(line, { home, through: `trap '' XFSZ; ulimit -f 100; "$@" > ${home}/part` })
+        assert.strictEqual(full.status, 1)
+        assert.match(full.stderr, /^secrets: standard output cannot be written to \(EFBIG\)\n/)
+      }
+      const whole = yield* run(["lease", "big"], { home, through: `echo before > ${home}/all; "$@" >> ${home}/all` })
+      assert.deepStrictEqual([whole.status, fs.statSync(path.join(home, "all")).size], [0, 300_007])
+    })
+  )
+
+  it.live("say that nobody listens where the directory they are started in has been removed", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const through = `cd ${home} && mkdir gone && cd gone && rmdir ../gone && "$@"`
+      const { stderr, stdout } = yield* run(["lease", "db", "--socket", "s", "--timeout", "0.2"], { home, through })
+      assert.match(
+        stderr,
+        /^secrets lease: the daemon is not running\n {2}cannot connect to the daemon: nobody listens on s \(ENOENT\)\n/
+      )
+      assert.strictEqual(stdout, "")
     })
   )
 })

@@ -24,7 +24,8 @@ const attacks: Readonly<Record<string, () => Promise<Attack>>> = {
   ready: () => import("./ready.ts").then((file) => file.attack),
   activation: () => import("./activation.ts").then((file) => file.attack),
   exec: async () => (await import("./exec.ts")).attack,
-  mask: async () => (await import("./mask.ts")).attack
+  mask: async () => (await import("./mask.ts")).attack,
+  restarts: () => import("./restarts.ts").then((file) => file.attack)
 }
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)

@@ -1,0 +1,127 @@
+/**
+ * Restarts that nobody notices: callers that run the command as scripts do, once and
+ * with no second try of their own, while the daemon is ended in order and by kill -9
+ * and comes back after a while. What a supervisor does between the two is a pause.
+ */
+import * as fs from "node:fs"
+import { type Ended, start } from "../support/program.ts"
+import type { Attack, AttackOptions, Row } from "./Attack.ts"
+import { Client, launch, newHome, pause, serving, type Victim } from "./victim.ts"
+
+const callers = 8
+/** Seconds for which the daemon is away: below what the command waits for it unless it is told otherwise. */
+const awayAtLeast = 0.1
+const awayAtMost = 3
+
+const value = "made-up"
+
+/** What a caller runs, one after the other, and what must be on standard output. */
+const lines: ReadonlyArray<readonly [line: string, expected: RegExp]> = [
+  ["lease db", new RegExp(`^${value}$`)],
+  ["status", /^running since /],
+  ["list", /^NAME /],
+  ["leases", /^CLIENT |^no /],
+  ["lease db --json", /"ok": true/],
+  ["revoke LEASE", /^revoked /],
+  ["revoke --client CLIENT", /^revoked \d+ leases$/m],
+  ["health", /^\d+ secrets?, /],
+  ["audit --tail 1", /^TIME /],
+  ["update CLIENT --value x", /^updated /],
+  ["status --wait 10s", /^running since /],
+  ["status --metrics", /^# HELP /]
+]
+
+interface Seen {
+  readonly tried: Map<string, number>
+  readonly failed: Array<string>
+  longest: number
+  goesOn: boolean
+}
+
+/** Runs all the lines again and again, beginning with another one than the others do. */
+const call = async (home: string, number: number, seen: Seen): Promise<void> => {
+  const client = `c${number}`
+  let lease = ""
+  for (let at = number; seen.goesOn; at += 1) {
+    const [line = "", expected = /^/] = lines[at % lines.length] ?? []
+    if (line.includes("LEASE") && lease === "") continue
+    const words = line.split(" ").map((word) => ({ LEASE: lease, CLIENT: client })[word] ?? word)
+    if (line.startsWith("lease ")) words.push("--client-id", client)
+    const begun = performance.now()
+    const ended = await start(words, { home }).ended
+    const took = Math.round(performance.now() - begun)
+    seen.longest = Math.max(seen.longest, took)
+    seen.tried.set(words[0] ?? "", (seen.tried.get(words[0] ?? "") ?? 0) + 1)
+    if (!isGood(ended, expected)) seen.failed.push(`${words.join(" ")}, in ${took} ms: ${JSON.stringify(ended)}`)
+    else if (line.includes("--json")) lease = JSON.parse(ended.stdout).result.lease_id
+    else if (line.startsWith("revoke") || line.startsWith("lease ")) lease = ""
+  }
+}
+
+const isGood = ({ status, stderr, stdout }: Ended, expected: RegExp) =>
+  status === 0 && stderr === "" && expected.test(stdout)
+
+/** Every other restart is in order; gives what became of the commands. */
+export const restartRounds = async (
+  { random, rounds, tell }: AttackOptions,
+  away = { least: awayAtLeast, most: awayAtMost }
+): Promise<ReadonlyArray<Row>> => {
+  const home = newHome()
+  const seen: Seen = { tried: new Map(), failed: [], longest: 0, goesOn: true }
+  const statuses: Array<number | null> = []
+  const working: Array<Promise<void>> = []
+  let daemon: Victim | undefined
+  let longestAway = 0
+  try {
+    daemon = await begin(home)
+    for (let at = 0; at < callers; at += 1) working.push(call(home, at, seen))
+    for (let round = 0; round < rounds; round += 1) {
+      await pause(300 + random.below(500))
+      const gone = performance.now()
+      const { status } = await daemon.end(round % 2 === 0 ? "SIGTERM" : "SIGKILL")
+      if (round % 2 === 0) statuses.push(status)
+      await pause(1000 * (away.least + random.next() * (away.most - away.least)))
+      daemon = await serving(launch({ home }))
+      longestAway = Math.max(longestAway, performance.now() - gone)
+      if ((round + 1) % 10 === 0) tell(`${round + 1} restarts, ${sum(seen.tried)} commands`)
+    }
+  } finally {
+    seen.goesOn = false
+    await Promise.all(working)
+    await daemon?.end("SIGKILL")
+    fs.rmSync(home, { recursive: true, force: true })
+  }
+  for (const line of new Set(seen.failed)) tell(line)
+  const kinds = [...seen.tried].map(([name, times]) => `${times} ${name}`).join(", ")
+  return [
+    {
+      what: `commands that failed, over ${rounds} restarts`,
+      tried: sum(seen.tried),
+      lost: seen.failed.length,
+      figures: `longest ${seen.longest} ms, daemon away for up to ${Math.round(longestAway)} ms; ${kinds}`
+    },
+    {
+      what: "orderly ends that were none",
+      tried: statuses.length,
+      lost: statuses.filter((status) => status !== 0).length
+    }
+  ]
+}
+
+/** The first daemon, with what the callers ask for. */
+const begin = async (home: string): Promise<Victim> => {
+  const daemon = await serving(launch({ home }))
+  const client = new Client(daemon.socket)
+  await client.ask("add", { name: "db", value })
+  for (let at = 0; at < callers; at += 1) await client.ask("add", { name: `c${at}`, value: "x" })
+  client.close()
+  return daemon
+}
+
+const sum = (counts: ReadonlyMap<string, number>) => [...counts.values()].reduce((all, count) => all + count, 0)
+
+export const attack: Attack = {
+  promise: "no command fails because the daemon is being restarted",
+  rounds: 20,
+  run: restartRounds
+}
