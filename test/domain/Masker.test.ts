@@ -48,6 +48,15 @@ describe("masking", () => {
     }
   })
 
+  it.each([76, 64])("masks base64 that is broken into lines of %d letters, to the end", (length) => {
+    const key = Array.from({ length: 300 }, (_, at) => String.fromCharCode(33 + ((at * 7) % 90))).join("")
+    const lines =
+      Buffer.from(`${key}\n`)
+        .toString("base64")
+        .match(new RegExp(`.{1,${length}}`, "g")) ?? []
+    assert.match(masked(key, `${lines.join("\n")}\n`), /^\*\*\*.{0,4}\n$/)
+  })
+
   it("masks each line of a value that is long enough to be its own", () => {
     const key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nshort\n"
     assert.strictEqual(masked(key, "> MIIEvQIBADANBgkq\n> short\n"), "> ***\n> short\n")
