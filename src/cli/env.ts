@@ -11,11 +11,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { Management, Variable } from "../domain/envFile.ts"
 import { dotenv, githubMasks, header, shellLines, unfitForDotenv } from "../domain/envFile.ts"
-import { format as formatDuration, parse as parseDuration, second, toMillis } from "../domain/GoDuration.ts"
+import { format as formatDuration, second } from "../domain/GoDuration.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, parse } from "../domain/Timestamp.ts"
 import type { Daemon } from "../rpc/client.ts"
@@ -23,12 +22,13 @@ import type { LineOf } from "./Command.ts"
 import { define } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, misuse } from "./Failure.ts"
+import { hostName } from "./lease.ts"
 import { appendGithub, githubFile } from "./project/githubEnv.ts"
 import type { Leased } from "./project/leaseAll.ts"
 import { leaseAll, revokeLeases } from "./project/leaseAll.ts"
 import { pullVercel } from "./project/pullVercel.ts"
 import type { Wanted } from "./project/wanted.ts"
-import { hostName, wantedFlags, wantedOf } from "./project/wanted.ts"
+import { wantedFlags, wantedOf } from "./project/wanted.ts"
 import { checkTarget, warnOfGit, writeEnvFile } from "./project/writeEnvFile.ts"
 import { loadDaemon } from "./settings.ts"
 import { table } from "./table.ts"
@@ -70,7 +70,7 @@ export const env = define({
     if (target.kind === "file") yield* checkTarget(target.file, line.given("force"))
     if (wanted.source === "vercel") {
       const variables = yield* pullVercel("env", wanted.vercel, wanted.directory)
-      const until = fromMillis((yield* Clock.currentTimeMillis) + millisOf(wanted.ttl))
+      const until = fromMillis((yield* Clock.currentTimeMillis) + wanted.millis)
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])
     }
     const daemon = yield* loadDaemon(line)
@@ -204,9 +204,4 @@ const foretold = (wanted: Wanted, target: Target) => {
       variables: wanted.secrets.map(({ secret, ttl, variable }) => ({ env_var: variable, secret_name: secret, ttl }))
     }
   }
-}
-
-const millisOf = (ttl: string): number => {
-  const duration = parseDuration(ttl)
-  return Result.isSuccess(duration) ? toMillis(duration.success) : 0
 }

@@ -12,7 +12,7 @@ import { hour, millisecond, parse, second } from "./GoDuration.ts"
 export const signals = ["logs", "traces", "metrics"] as const
 export type Signal = (typeof signals)[number]
 
-export const protocols = ["http/json", "http/protobuf"] as const
+const protocols = ["http/json", "http/protobuf"] as const
 
 export interface OtlpConfig {
   /** The paths of the signals, such as v1/logs, are added to it. */

@@ -16,7 +16,7 @@ export interface Variable {
 }
 
 /** What `secrets cleanup` and we ourselves know a file by. */
-export const managedMark = "# secrets-managed: true"
+const managedMark = "# secrets-managed: true"
 
 export interface Management {
   /** When the first of its leases ends. */
@@ -64,7 +64,7 @@ const isPlain = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(valu
 export const shellLines = (variables: ReadonlyArray<Variable>): string =>
   variables.map(({ name, value }) => `export ${name}=${shellQuoted(value)}\n`).join("")
 
-export const shellQuoted = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
+const shellQuoted = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
 
 /** What is appended to $GITHUB_ENV. The delimiter must be unguessable, or a value could end itself and set others. */
 export const githubLines = (variables: ReadonlyArray<Variable>, delimiter: string): string =>

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { parse } from "../../domain/Timestamp.ts"
+import { reasonOf } from "../reasonOf.ts"
 
 export type Seen =
   | { readonly is: "managed"; readonly file: string; readonly expiresAt: number; readonly same: Identity }
@@ -137,6 +138,3 @@ export const remove = (file: string, same: Identity): string | undefined => {
 }
 
 export const replaced = "replaced"
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "unknown"

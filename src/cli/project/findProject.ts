@@ -13,6 +13,7 @@ import type { ProjectFile } from "../../domain/ProjectFile.ts"
 import { projectFileName, readProjectFile } from "../../domain/ProjectFile.ts"
 import { badConfig } from "../daemonAddress.ts"
 import { Failure, misuse } from "../Failure.ts"
+import { reasonOf } from "../reasonOf.ts"
 
 export interface Project {
   readonly file: string
@@ -76,11 +77,5 @@ const isForeign = (file: string): boolean => {
 
 const unreadable = (file: string, cause: unknown): Failure =>
   broken(`cannot read ${file} (${reasonOf(cause)})`, "Give the path of a project file with --project")
-
-/** The system's word for a failure, or what we said ourselves. */
-export const reasonOf = (cause: unknown): string => {
-  if (!(cause instanceof Error)) return "unknown"
-  return "code" in cause ? String(cause.code) : cause.message
-}
 
 const broken = (message: string, fix: string): Failure => new Failure(badConfig(message, fix))

@@ -19,7 +19,7 @@ import { wrongVariable } from "../../domain/variable.ts"
 import { exitCode } from "../exitCode.ts"
 import { Failure } from "../Failure.ts"
 import { printable } from "../table.ts"
-import { reasonOf } from "./findProject.ts"
+import { reasonOf } from "../reasonOf.ts"
 import { warn } from "./warn.ts"
 
 /** It asks over the network, and may have to look for a newer version of itself. */

@@ -17,7 +17,7 @@ import { isatty } from "node:tty"
 import type { Readable } from "node:stream"
 import { Failure } from "../Failure.ts"
 import { printable } from "../table.ts"
-import { reasonOf } from "./findProject.ts"
+import { reasonOf } from "../reasonOf.ts"
 import { makePipes } from "./pipes.ts"
 
 export interface Run {

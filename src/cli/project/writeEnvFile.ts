@@ -13,7 +13,7 @@ import * as path from "node:path"
 import { isManaged } from "../../domain/envFile.ts"
 import { exitCode } from "../exitCode.ts"
 import { Failure } from "../Failure.ts"
-import { reasonOf } from "./findProject.ts"
+import { reasonOf } from "../reasonOf.ts"
 import { warn } from "./warn.ts"
 
 /** Enough for the lines before the first variable. */
