@@ -13,7 +13,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as path from "node:path"
 import type { Management, Variable } from "../domain/envFile.ts"
-import { dotenv, githubMasks, header, shellLines, unfitForDotenv } from "../domain/envFile.ts"
+import { dotenv, githubMasks, header, mayBeExpanded, shellLines, unfitForDotenv } from "../domain/envFile.ts"
 import { format as formatDuration, second } from "../domain/GoDuration.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, parse } from "../domain/Timestamp.ts"
@@ -29,6 +29,7 @@ import { leaseAll, revokeLeases } from "./project/leaseAll.ts"
 import { pullVercel } from "./project/pullVercel.ts"
 import type { Wanted } from "./project/wanted.ts"
 import { wantedFlags, wantedOf } from "./project/wanted.ts"
+import { warn } from "./project/warn.ts"
 import { checkTarget, warnOfGit, writeEnvFile } from "./project/writeEnvFile.ts"
 import { loadDaemon } from "./settings.ts"
 import { table } from "./table.ts"
@@ -140,6 +141,7 @@ const deliver = Effect.fnUntraced(function* (
       ? { values: Object.fromEntries(variables.map(({ name, value }) => [name, value])) }
       : { file: target.file })
   }
+  if (format === "dotenv") yield* warnOfExpansion(variables)
   if (target.kind === "print") return { text: format === "json" ? body : header(management) + body, result }
   if (target.kind === "github") {
     yield* appendGithub(target.file, variables)
@@ -151,6 +153,13 @@ const deliver = Effect.fnUntraced(function* (
   const left = Math.round((management.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
   return { text: `wrote ${many} to ${target.file}, good for ${formatDuration(BigInt(left) * second)}\n`, result }
 })
+
+const warnOfExpansion = (variables: ReadonlyArray<Variable>): Effect.Effect<void> => {
+  const names = variables.filter(({ value }) => mayBeExpanded(value)).map(({ name }) => name)
+  return names.length === 0
+    ? Effect.void
+    : warn("env", `Next.js, Vite and python-dotenv put variables in for a $, and so change: ${names.join(", ")}`)
+}
 
 const leaseOf = (leased: ReadonlyArray<Leased>, name: string): object => {
   const lease = leased.find(({ variable }) => variable === name)

@@ -48,6 +48,13 @@ export const unfitForDotenv = (value: string): string | undefined => {
     : undefined
 }
 
+/**
+ * Whether a reader that puts variables in for `$NAME` takes the value for another, for which there is no remedy in the
+ * file: what one of them wants escaped the others give with the escape. These are dotenv-expand (Next.js, Vite) and, for
+ * `${NAME}`, python-dotenv.
+ */
+export const mayBeExpanded = (value: string): boolean => /\$[A-Za-z0-9_{]/.test(value)
+
 /** Lines of a `.env` file. */
 export const dotenv = (variables: ReadonlyArray<Variable>): string =>
   variables

@@ -14,6 +14,7 @@ import {
   githubMasks,
   header,
   isManaged,
+  mayBeExpanded,
   shellLines,
   unfitForDotenv
 } from "../../src/domain/envFile.ts"
@@ -47,6 +48,12 @@ const inShell = (text: string, names: ReadonlyArray<string>): ReadonlyArray<stri
 const top = header({ source: "store", until: fromMillis(0) })
 
 describe("a .env file", () => {
+  it("has values that some readers put variables into", () => {
+    const changed = ["$2b$10$abc", "a${HOME}", "$x", "${a:-b}"]
+    const kept = ["", "US$", "$ 5", "a$.b", "5$"]
+    assert.deepStrictEqual([...changed, ...kept].filter(mayBeExpanded), changed)
+  })
+
   it.each([1, 2, 3])("is read as what was written, by Node and by a shell (seed %d)", (seed) => {
     const variables = variablesFrom(randomFrom(seed), (value) => unfitForDotenv(value) === undefined)
     assert.isAbove(variables.length, 100)

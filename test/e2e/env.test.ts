@@ -13,7 +13,7 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const key = "-----BEGIN KEY-----\nmade up & long\n-----END KEY-----\n"
 const awkward = "it's $5\r\n"
-const daemon = sharedDaemon({ github_token: "ghp_madeup", key, awkward, empty: "x" })
+const daemon = sharedDaemon({ github_token: "ghp_madeup", key, awkward, hash: "$2b$10$madeup" })
 
 const two = {
   client_id: "overwritten",
@@ -117,6 +117,16 @@ describe.concurrent("secrets env", () => {
       assert.strictEqual(forced.status, 0)
       assert.isTrue(fs.lstatSync(path.join(directory, "link")).isFile())
       assert.isFalse(fs.existsSync(path.join(directory, "elsewhere")))
+    })
+  )
+
+  it.live("warns by name of a value that some readers put variables into", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* project({ secrets: [{ name: "hash", env_var: "HASH" }, ...two.secrets] })
+      const { status, stderr } = yield* secrets(["env"])
+      assert.strictEqual(status, 0)
+      assert.match(stderr, /^secrets env: warning: Next\.js, .* change: HASH\n$/)
+      assert.strictEqual((yield* secrets(["env", "--format", "shell"])).stderr, "")
     })
   )
 
