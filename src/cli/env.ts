@@ -68,7 +68,7 @@ export const env = define({
     const wanted = yield* wantedOf(line)
     const target = yield* targetOf(line, format, wanted)
     if (line.given("dry-run")) return foretold(wanted, target)
-    if (target.kind === "file") yield* checkTarget(target.file, line.given("force"))
+    if (target.kind === "file") yield* checkTarget(target.file, target.force)
     if (wanted.source === "vercel") {
       const variables = yield* pullVercel("env", wanted.vercel, wanted.directory)
       const until = fromMillis((yield* Clock.currentTimeMillis) + wanted.millis)
@@ -85,27 +85,31 @@ export const env = define({
 
 const takeBack = (daemon: Daemon, leased: ReadonlyArray<Leased>) => Effect.asVoid(revokeLeases(daemon, leased))
 
-type Target = { readonly kind: "file" | "github"; readonly file: string } | { readonly kind: "print" }
+type Target =
+  /** With `force` it may replace what secrets did not write. */
+  | { readonly kind: "file"; readonly file: string; readonly force: boolean }
+  | { readonly kind: "github"; readonly file: string }
+  | { readonly kind: "print" }
 
 const targetOf = Effect.fnUntraced(function* (line: LineOf<typeof flags>, format: Format, wanted: Wanted) {
-  const given = line.text("file")
+  const [given, force] = [line.text("file"), line.given("force")]
   if (format === "github") {
     if (given !== undefined) return yield* misuse("--format github has its own file", "Leave --file out")
     // The runner must see the masks on standard output, and reads no envelope.
     if (line.given("json")) return yield* misuse("--format github and --json do not go together", "Leave --json out")
-    return target("github", yield* githubFile)
+    return target({ kind: "github", file: yield* githubFile })
   }
-  if (given === "-") return target("print")
+  if (given === "-") return target({ kind: "print" })
   if (given !== undefined) {
     if (format === "json") return yield* misuse("--format json is printed only", "Send it where it is wanted: > FILE")
-    return target("file", path.resolve(given))
+    return target({ kind: "file", file: path.resolve(given), force })
   }
-  if (format !== "dotenv") return target("print")
+  if (format !== "dotenv") return target({ kind: "print" })
   const name = wanted.source === "vercel" ? (wanted.vercel.env_file ?? ".env.local") : ".env"
-  return target("file", path.resolve(wanted.directory, name))
+  return target({ kind: "file", file: path.resolve(wanted.directory, name), force })
 })
 
-const target = (kind: Target["kind"], file = ""): Target => (kind === "print" ? { kind } : { kind, file })
+const target = (one: Target): Target => one
 
 /** One file has one holder of leases, so that writing it anew replaces what it held. */
 const clientOf = (wanted: Extract<Wanted, { source: "store" }>, target: Target): string =>
@@ -147,7 +151,7 @@ const deliver = Effect.fnUntraced(function* (
     yield* appendGithub(target.file, variables)
     return { text: body, result }
   }
-  yield* writeEnvFile(target.file, header(management) + body)
+  yield* writeEnvFile(target.file, header(management) + body, target.force)
   yield* warnOfGit(target.file)
   const many = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
   const left = Math.round((management.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)

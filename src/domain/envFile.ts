@@ -15,9 +15,6 @@ export interface Variable {
   readonly value: string
 }
 
-/** What `secrets cleanup` and we ourselves know a file by. */
-const managedMark = "# secrets-managed: true"
-
 export interface Management {
   /** When the first of its leases ends. */
   readonly until: Timestamp
@@ -26,15 +23,19 @@ export interface Management {
 
 /** The predecessor's three lines, which its `cleanup` reads as well. */
 export const header = ({ source, until }: Management): string =>
-  `${managedMark}\n# secrets-ttl: ${until.text}\n# secrets-source: ${source}\n`
+  `# secrets-managed: true\n# secrets-ttl: ${until.text}\n# secrets-source: ${source}\n`
 
-/** Whether a file begins as ours do. The mark counts only before the first variable. */
-export const isManaged = (text: string): boolean => {
-  for (const line of text.split("\n", 20)) {
-    if (line.trim() === managedMark) return true
-    if (line.trim() !== "" && !line.startsWith("#")) return false
-  }
-  return false
+/**
+ * What the comments before the first variable of a file say: undefined if not that it is ours, or also that it is not;
+ * otherwise until when it is good, as often as that stands there.
+ */
+export const managementOf = (text: string): { readonly until: ReadonlyArray<string> } | undefined => {
+  const lines = text.split("\n")
+  const end = lines.findIndex((line) => line.trim() !== "" && !line.startsWith("#"))
+  const said = (end === -1 ? lines : lines.slice(0, end)).map((line) => /^#\s*([\w-]+):\s*(.*?)\s*$/.exec(line))
+  const valuesOf = (name: string) => said.flatMap((match) => (match?.[1] === name ? [match[2] ?? ""] : []))
+  const marks = valuesOf("secrets-managed")
+  return marks.length > 0 && marks.every((mark) => mark === "true") ? { until: valuesOf("secrets-ttl") } : undefined
 }
 
 /** Why a value cannot be in a `.env` file; undefined if it can. */

@@ -13,7 +13,7 @@ import {
   githubLines,
   githubMasks,
   header,
-  isManaged,
+  managementOf,
   mayBeExpanded,
   shellLines,
   unfitForDotenv
@@ -84,10 +84,12 @@ describe("a .env file", () => {
   })
 
   it("is known as ours by its first lines, and not by what a value holds", () => {
-    assert.isTrue(isManaged(`${top}A=b\n`))
-    assert.isTrue(isManaged(`# made at a time\n\n${top}`))
-    assert.isFalse(isManaged(`A='\n${top}'\n`))
-    assert.isFalse(isManaged(""))
+    const until = ["1970-01-01T00:00:00Z"]
+    assert.deepStrictEqual(managementOf(`${top}A=b\n`), { until })
+    assert.deepStrictEqual(managementOf(`# made at a time\n\n${top}`), { until })
+    for (const none of [`A='\n${top}'\n`, "", "# secrets-managed: false\n", `${top}# secrets-managed: no\n`]) {
+      assert.isUndefined(managementOf(none))
+    }
   })
 })
 
