@@ -34,8 +34,8 @@ export const findProject = Effect.fnUntraced(function* (from: string, named: str
       "Make one, or name what is wanted: --secret NAME"
     )
   }
-  const text = yield* Effect.try({ try: () => read(file), catch: (cause) => unreadable(file, cause) })
-  if (named === undefined && isForeign(file)) {
+  const { isForeign, text } = yield* Effect.try({ try: () => read(file), catch: (cause) => unreadable(file, cause) })
+  if (named === undefined && isForeign) {
     return yield* broken(
       `${file} is somebody else's, or others may write it`,
       "Look at it; if it is right, name it: --project PATH"
@@ -61,18 +61,26 @@ const search = (from: string): string | undefined => {
   }
 }
 
-/** Of a device nobody knows when it ends. */
-const read = (file: string): string => {
-  const { size } = fs.statSync(file)
-  if (!fs.statSync(file).isFile()) throw new Error("it is not a regular file")
-  if (size > sizeLimit) throw new Error("it is longer than 1 MiB")
-  return fs.readFileSync(file, "utf8")
+/** The text, and whether it may be another's: of one file, whatever comes to stand in its place meanwhile. */
+const read = (file: string): { readonly text: string; readonly isForeign: boolean } => {
+  // Of a device nobody knows when it ends, and to open a pipe is to wait.
+  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  try {
+    const stat = fs.fstatSync(descriptor)
+    if (!stat.isFile()) throw new Error("it is not a regular file")
+    if (stat.size > sizeLimit) throw new Error("it is longer than 1 MiB")
+    // A link of another's chooses among our own files.
+    const owners = [stat.uid, fs.lstatSync(file).uid]
+    const isForeign = (stat.mode & 0o002) !== 0 || owners.some(isStranger)
+    return { text: fs.readFileSync(descriptor, "utf8"), isForeign }
+  } finally {
+    fs.closeSync(descriptor)
+  }
 }
 
-const isForeign = (file: string): boolean => {
+const isStranger = (owner: number): boolean => {
   const user = process.getuid?.()
-  const { mode, uid } = fs.statSync(file)
-  return user !== undefined && ((mode & 0o002) !== 0 || (user !== 0 && uid !== user && uid !== 0))
+  return user !== undefined && user !== 0 && owner !== user && owner !== 0
 }
 
 const unreadable = (file: string, cause: unknown): Failure =>
