@@ -12,7 +12,7 @@ import * as path from "node:path"
 import type { Variable } from "../domain/envFile.ts"
 import { countThatFit, maskersOf, shortestMasked } from "../domain/Masker.ts"
 import { parse } from "../domain/Timestamp.ts"
-import { formsOf } from "../domain/valueForms.ts"
+import { formsOfAll } from "../domain/valueForms.ts"
 import { define } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure } from "./Failure.ts"
@@ -125,12 +125,12 @@ const maskersFor = Effect.fnUntraced(function* (variables: ReadonlyArray<Variabl
       `shorter than ${shortestMasked} bytes, and not masked: ${short.map(({ name }) => name).join(", ")}`
     )
   }
-  const forms = variables.flatMap(({ value }) => formsOf(value))
+  const forms = formsOfAll(variables.map(({ value }) => value))
   const fitting = countThatFit(forms)
   if (fitting < forms.length) {
     yield* warn(
       "exec",
-      `the values are too long to be masked in every form and line: ${forms.length - fitting} are left out`
+      `the values are too many or too long to be masked in every encoding and line: ${forms.length - fitting} are left out`
     )
   }
   return maskersOf(forms.slice(0, fitting))

@@ -12,7 +12,17 @@ import { shortestMasked } from "./Masker.ts"
 /** Shorter lines of a value are words that other texts have as well. */
 const shortestLine = 8
 
-/** All forms of a value, as bytes; none where it is too short. */
+/**
+ * The forms of all values, the likeliest of each before the next of any: where there are too many to be looked for, it is
+ * rare encodings that are left out, and no value as it is.
+ */
+export const formsOfAll = (values: ReadonlyArray<string>): ReadonlyArray<Buffer> => {
+  const all = values.map(formsOf)
+  const most = all.reduce((longest, { length }) => Math.max(longest, length), 0)
+  return Array.from({ length: most }, (_, rank) => all.flatMap((forms) => forms.slice(rank, rank + 1))).flat()
+}
+
+/** All forms of a value, as bytes, the likeliest first; none where it is too short. */
 export const formsOf = (value: string): ReadonlyArray<Buffer> => {
   const text = value.toWellFormed()
   const bytes = Buffer.from(text, "utf8")
@@ -21,13 +31,13 @@ export const formsOf = (value: string): ReadonlyArray<Buffer> => {
   const parts = lines.length === 1 ? [] : lines.filter((line) => Buffer.byteLength(line) >= shortestLine)
   const forms = new Set([
     text,
-    ...inHex(bytes),
+    ...parts,
+    ...inJson(text),
+    ...inUrls(text),
+    inShell(text),
     ...inWholeBase64(bytes),
     ...inBase64(bytes),
-    ...inUrls(text),
-    ...inJson(text),
-    inShell(text),
-    ...parts
+    ...inHex(bytes)
   ])
   return [...forms].map((form) => Buffer.from(form, "utf8")).filter((form) => form.length >= shortestMasked)
 }

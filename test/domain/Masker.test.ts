@@ -2,8 +2,9 @@
  * Values in a stream are masked, and nothing else is, and nothing waits for long.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { createHash } from "node:crypto"
 import { countThatFit, knownBy, maskersOf } from "../../src/domain/Masker.ts"
-import { formsOf } from "../../src/domain/valueForms.ts"
+import { formsOf, formsOfAll } from "../../src/domain/valueForms.ts"
 import { randomFrom } from "../torture/Attack.ts"
 import { maskRounds } from "../torture/mask.ts"
 
@@ -116,6 +117,18 @@ describe("masking", () => {
     const begun = performance.now()
     assert.strictEqual(masker.push(Buffer.alloc(3_000_000, "a")).toString(), "***")
     assert.isBelow(performance.now() - begun, 5_000)
+  })
+
+  it("leaves out encodings where there are too many values, and none of the values", () => {
+    const values = Array.from({ length: 600 }, (_, at) => createHash("sha256").update(String(at)).digest("hex"))
+    const forms = formsOfAll(values)
+    const fitting = countThatFit(forms)
+    assert.isBelow(fitting, forms.length)
+    const masker = maskersOf(forms.slice(0, fitting))()
+    assert.strictEqual(
+      masker.push(Buffer.from(`${values.join(" ")}.`)).toString(),
+      `${values.map(() => "***").join(" ")}.`
+    )
   })
 
   it("tells how many forms it can look for", () => {
