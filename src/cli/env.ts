@@ -23,6 +23,7 @@ import { define } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, misuse } from "./Failure.ts"
 import { hostName } from "./lease.ts"
+import { endInOrder } from "./project/endInOrder.ts"
 import { appendGithub, githubFile } from "./project/githubEnv.ts"
 import type { Leased } from "./project/leaseAll.ts"
 import { leaseAll, revokeLeases } from "./project/leaseAll.ts"
@@ -62,6 +63,7 @@ export const env = define({
     "The file is readable to its owner alone. The formats shell and json are printed; github adds to $GITHUB_ENV."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
+    yield* endInOrder
     const format = formats.find((one) => one === (line.text("format") ?? "dotenv"))
     if (format === undefined)
       return yield* misuse(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")

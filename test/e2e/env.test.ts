@@ -5,9 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
+import * as net from "node:net"
 import * as path from "node:path"
 import { parseEnv } from "node:util"
-import { auditOf, modeOf, run } from "../support/program.ts"
+import { auditOf, modeOf, run, start } from "../support/program.ts"
 import { sharedDaemon } from "../support/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -117,6 +118,46 @@ describe.concurrent("secrets env", () => {
       assert.strictEqual(forced.status, 0)
       assert.isTrue(fs.lstatSync(path.join(directory, "link")).isFile())
       assert.isFalse(fs.existsSync(path.join(directory, "elsewhere")))
+    })
+  )
+
+  it.live("gives back what was leased when a signal ends it, and opens no debugger", () =>
+    Effect.gen(function* () {
+      const { directory, file } = yield* project({ secrets: [{ name: "token", env_var: "TOKEN" }] })
+      const asked: Array<string> = []
+      const socket = path.join(directory, "slow.sock")
+      const replies = new Map([
+        ["secrets.lease", { lease_id: "the-lease", value: "hunter22", expires_at: "2099-01-01T00:00:00Z" }],
+        ["secrets.revoke", { success: true }]
+      ])
+      let lease = () => {}
+      const leasing = new Promise<void>((resolve) => (lease = resolve))
+      const server = net.createServer((connection) =>
+        connection.once("data", async (line) => {
+          const { id, method, params } = JSON.parse(String(line))
+          asked.push(method)
+          if (method === "secrets.lease") {
+            lease()
+            // As long as it takes Node to open one.
+            await new Promise((resolve) => setTimeout(resolve, 150))
+          }
+          if (method === "secrets.revoke") assert.strictEqual(params.lease_id, "the-lease")
+          connection.end(`${JSON.stringify({ jsonrpc: "2.0", id, result: replies.get(method) })}\n`)
+        })
+      )
+      yield* Effect.acquireRelease(
+        Effect.promise(() => new Promise<void>((resolve) => server.listen(socket, resolve))),
+        () => Effect.sync(() => server.close())
+      )
+      const started = start(["env", "--socket", socket], {
+        home: daemon().home,
+        through: `cd '${directory}' && exec "$@"`
+      })
+      yield* Effect.promise(() => leasing)
+      for (const signal of ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const) started.child.kill(signal)
+      const { status, stderr } = yield* Effect.promise(() => started.ended)
+      assert.deepStrictEqual([status, stderr, asked], [130, "", ["secrets.lease", "secrets.revoke"]])
+      assert.isFalse(fs.existsSync(file))
     })
   )
 

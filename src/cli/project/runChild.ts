@@ -109,13 +109,6 @@ const launch = ({ args, command, env, pump }: Run, onTerminal: boolean): Launche
   }
 }
 
-/** Until there is a program: what would end us ends us in order, by way of SIGTERM, so that leases are given back. */
-export const endInOrder = Effect.sync(() => {
-  for (const name of ["SIGHUP", "SIGQUIT"] as const) process.on(name, () => process.kill(process.pid, "SIGTERM"))
-  // Node would open a debugger, and values are on their way.
-  for (const name of ["SIGUSR1", "SIGUSR2"] as const) process.on(name, () => undefined)
-})
-
 /** Takes all signals from whoever had them, for the rest of our life: they are the program's now. */
 const listen = (onTerminal: boolean, signal: (name: NodeJS.Signals) => void): void => {
   for (const name of passedOn) {
