@@ -264,6 +264,8 @@ describe.concurrent("secrets env", () => {
       const missing = yield* secrets(["env"], env)
       assert.deepStrictEqual([missing.status, fs.readdirSync(temporary)], [1, []])
       assert.match(missing.stderr, /^secrets env: Vercel has no B in preview\n/)
+      fs.writeFileSync(path.join(bin, "vercel"), '#!/bin/sh\nrm "$3"; mkfifo "$3"\n')
+      assert.match((yield* secrets(["env"], env)).stderr, /has written cannot be read \(it is not a regular file\)\n/)
     })
   )
 

@@ -14,6 +14,7 @@ import { projectFileName, readProjectFile } from "../../domain/ProjectFile.ts"
 import { badConfig } from "../daemonAddress.ts"
 import { Failure, misuse } from "../Failure.ts"
 import { reasonOf } from "../reasonOf.ts"
+import { readRegular } from "./readRegular.ts"
 
 export interface Project {
   readonly file: string
@@ -22,8 +23,8 @@ export interface Project {
   readonly content: ProjectFile
 }
 
-/** Far beyond any project; what is longer is another file. */
-const sizeLimit = 1024 * 1024
+/** In MiB; far beyond any project: what is longer is another file. */
+const sizeLimit = 1
 
 /** `named` is a path that the caller has given; nothing is searched then. */
 export const findProject = Effect.fnUntraced(function* (from: string, named: string | undefined) {
@@ -61,21 +62,12 @@ const search = (from: string): string | undefined => {
   }
 }
 
-/** The text, and whether it may be another's: of one file, whatever comes to stand in its place meanwhile. */
+/** The text, and whether it may be another's. */
 const read = (file: string): { readonly text: string; readonly isForeign: boolean } => {
-  // Of a device nobody knows when it ends, and to open a pipe is to wait.
-  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
-  try {
-    const stat = fs.fstatSync(descriptor)
-    if (!stat.isFile()) throw new Error("it is not a regular file")
-    if (stat.size > sizeLimit) throw new Error("it is longer than 1 MiB")
-    // A link of another's chooses among our own files.
-    const owners = [stat.uid, fs.lstatSync(file).uid]
-    const isForeign = (stat.mode & 0o002) !== 0 || owners.some(isStranger)
-    return { text: fs.readFileSync(descriptor, "utf8"), isForeign }
-  } finally {
-    fs.closeSync(descriptor)
-  }
+  const { stat, text } = readRegular(file, sizeLimit)
+  // A link of another's chooses among our own files.
+  const owners = [stat.uid, fs.lstatSync(file).uid]
+  return { text, isForeign: (stat.mode & 0o002) !== 0 || owners.some(isStranger) }
 }
 
 const isStranger = (owner: number): boolean => {
