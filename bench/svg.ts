@@ -33,10 +33,12 @@ const area = { left: 70, right: 24, top: 46, bottom: 110 } as const
 const colours = ["#1f5fbf", "#d0641e", "#2c8a4b", "#8b4fb3", "#777777"]
 const grid = "#dddddd"
 
-const escape = (text: string): string => text.replace(/&/g, "&amp;").replace(/</g, "&lt;")
+const escaped = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;")
 
-const text = (x: number, y: number, content: string, more = ""): string =>
-  `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${escape(content)}</text>`
+/** Words at a place; `more` are attributes. */
+export const text = (x: number, y: number, content: string, more = ""): string =>
+  `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${escaped(content)}</text>`
 
 const line = (x1: number, y1: number, x2: number, y2: number, colour: string): string =>
   `<line x1="${x1.toFixed(1)}" y1="${y1.toFixed(1)}" x2="${x2.toFixed(1)}" y2="${y2.toFixed(1)}" stroke="${colour}"/>`
@@ -44,7 +46,7 @@ const line = (x1: number, y1: number, x2: number, y2: number, colour: string): s
 const picture = (title: string, content: ReadonlyArray<string>): string =>
   [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12" fill="#222222">`,
-    `<title>${escape(title)}</title>`,
+    `<title>${escaped(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     text(area.left, 24, title, 'font-size="15" font-weight="bold"'),
     ...content,

@@ -8,6 +8,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { text } from "../bench/svg.ts"
 
 interface Panel {
   readonly title: string
@@ -92,8 +93,6 @@ const linesOf = async (prometheus: string, { targets }: Panel, span: Span): Prom
 
 // ---- numbers and words
 
-const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;")
-
 const plain = (value: number): string => String(Number(value.toPrecision(3)))
 
 const shown = (value: number, unit: string): string => {
@@ -114,9 +113,6 @@ const ticksOf = (highest: number, unit: string): ReadonlyArray<number> => {
   const step = ([1, 2, 2.5, 5, 10].find((factor) => factor * power >= rough) ?? 10) * power * minutes
   return Array.from({ length: Math.ceil(most / step) + 1 }, (_, n) => n * step)
 }
-
-const text = (x: number, y: number, words: string, more = "") =>
-  `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${more}>${escaped(words)}</text>`
 
 const frame = ({ height, left, top, width: wide }: Box, title: string) =>
   `<rect x="${left}" y="${top}" width="${wide}" height="${height}" rx="3" fill="#fff" stroke="#dde1e6"/>` +

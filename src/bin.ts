@@ -4,6 +4,9 @@
  */
 import { quick } from "./cli/quick.ts"
 
+// Node would open a debugger, and there are values in what is open.
+process.on("SIGUSR1", () => undefined)
+
 const args = process.argv.slice(2)
 
 quick(args, (maybeHeard) => void import("./cli/whole.ts").then(({ whole }) => whole(args, maybeHeard)))

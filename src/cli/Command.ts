@@ -205,7 +205,7 @@ export const flagsOf = (form: Form<Flags>): ReadonlyArray<readonly [name: string
 const wordOf = (name: string, { short, value }: Flag): string =>
   `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`
 
-export const helpOf = (form: Form<Flags>): string => {
+const helpOf = (form: Form<Flags>): string => {
   const rows = flagsOf(form).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [

@@ -77,16 +77,18 @@ const envelope = (content: object): string => `${JSON.stringify(content, undefin
 /** Whether something was left to a stream of Node's, which may write it later. */
 let onItsWay = false
 
-/** Writes to standard output. A stream is made only where not all is taken at once: that takes longer than to ask the daemon. */
+/**
+ * Writes to standard output: all of it, or the program ends with a complaint. A stream is made only where not all is
+ * taken at once: that takes longer than to ask the daemon, and does not give a full disk the rest.
+ */
 export const print = (text: string): number => {
-  // What is said later must not come before what is on its way.
   let rest = Buffer.from(text)
+  // What is said later must not come before what is on its way.
   if (!onItsWay) {
     try {
       while (rest.length > 0) rest = rest.subarray(writeSync(1, rest))
     } catch (error) {
-      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
-      if (code !== "EAGAIN") return cannotPrint({ code })
+      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) return cannotPrint(error)
     }
   }
   if (rest.length > 0) printByStream(rest)
@@ -100,14 +102,14 @@ export const printByStream = (text: string | Buffer): void => {
   process.stdout.write(text)
 }
 
-/** What is on standard output then is not whole. A pipe whose reader has gone is no reason to complain. */
-const cannotPrint = ({ code = "unknown" }: { readonly code?: string }): number => {
-  if (code === "EPIPE") return process.exit(exitCode.failed)
-  onItsWay = true
-  const problem = `secrets: standard output cannot be written to (${code})`
-  const fix = "What is there of it is not whole. Make room there, or print elsewhere"
-  process.stderr.write(`${problem}\n  ${fix}\n`, () => process.exit(exitCode.failed))
-  return exitCode.failed
+/** What is on standard output is not whole. A pipe whose reader has gone is no reason to complain. */
+const cannotPrint = (error: unknown): never => {
+  const code = error instanceof Error && "code" in error ? error.code : "unknown"
+  if (code !== "EPIPE") {
+    const problem = `secrets: standard output cannot be written to (${String(code)})`
+    process.stderr.write(`${problem}\n  What is there of it is not whole. Make room there, or print elsewhere\n`)
+  }
+  return process.exit(exitCode.failed)
 }
 
 /** Ends the process with this status, as soon as everything is written. */

@@ -13,6 +13,7 @@ import { exitStatus } from "../domain/exitStatus.ts"
 import type { everywhere, Line } from "./Command.ts"
 import type { Problem } from "./Output.ts"
 import { misuse } from "./Output.ts"
+import { reasonOf } from "./reasonOf.ts"
 
 export type GlobalLine = Pick<Line<typeof everywhere>, "text">
 
@@ -77,7 +78,7 @@ export const readSettings = (
     if (!statSync(file).isFile()) return unreadable(file, "it is not a regular file")
     return { text: readFileSync(file, "utf8"), home, file }
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
+    const code = reasonOf(error)
     return code === "ENOENT" && named === undefined ? { text: "{}", home, file } : unreadable(file, code)
   }
 }

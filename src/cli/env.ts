@@ -11,11 +11,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { Management, Variable } from "../domain/envFile.ts"
-import { dotenv, githubMasks, header, shellLines, unfitForDotenv } from "../domain/envFile.ts"
-import { format as formatDuration, parse as parseDuration, second, toMillis } from "../domain/GoDuration.ts"
+import { dotenv, githubMasks, header, mayBeExpanded, shellLines, unfitForDotenv } from "../domain/envFile.ts"
+import { format as formatDuration, second } from "../domain/GoDuration.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis, parse } from "../domain/Timestamp.ts"
 import type { Daemon } from "../rpc/client.ts"
@@ -23,12 +22,15 @@ import type { LineOf } from "./Command.ts"
 import { define } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure, misuse } from "./Failure.ts"
+import { hostName } from "./lease.ts"
+import { endInOrder } from "./project/endInOrder.ts"
 import { appendGithub, githubFile } from "./project/githubEnv.ts"
 import type { Leased } from "./project/leaseAll.ts"
 import { leaseAll, revokeLeases } from "./project/leaseAll.ts"
 import { pullVercel } from "./project/pullVercel.ts"
 import type { Wanted } from "./project/wanted.ts"
-import { hostName, wantedFlags, wantedOf } from "./project/wanted.ts"
+import { wantedFlags, wantedOf } from "./project/wanted.ts"
+import { warn } from "./project/warn.ts"
 import { checkTarget, warnOfGit, writeEnvFile } from "./project/writeEnvFile.ts"
 import { loadDaemon } from "./settings.ts"
 import { table } from "./table.ts"
@@ -61,16 +63,17 @@ export const env = define({
     "The file is readable to its owner alone. The formats shell and json are printed; github adds to $GITHUB_ENV."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
+    yield* endInOrder
     const format = formats.find((one) => one === (line.text("format") ?? "dotenv"))
     if (format === undefined)
       return yield* misuse(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")
     const wanted = yield* wantedOf(line)
     const target = yield* targetOf(line, format, wanted)
     if (line.given("dry-run")) return foretold(wanted, target)
-    if (target.kind === "file") yield* checkTarget(target.file, line.given("force"))
+    if (target.kind === "file") yield* checkTarget(target.file, target.force)
     if (wanted.source === "vercel") {
       const variables = yield* pullVercel("env", wanted.vercel, wanted.directory)
-      const until = fromMillis((yield* Clock.currentTimeMillis) + millisOf(wanted.ttl))
+      const until = fromMillis((yield* Clock.currentTimeMillis) + wanted.millis)
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])
     }
     const daemon = yield* loadDaemon(line)
@@ -84,27 +87,31 @@ export const env = define({
 
 const takeBack = (daemon: Daemon, leased: ReadonlyArray<Leased>) => Effect.asVoid(revokeLeases(daemon, leased))
 
-type Target = { readonly kind: "file" | "github"; readonly file: string } | { readonly kind: "print" }
+type Target =
+  /** With `force` it may replace what secrets did not write. */
+  | { readonly kind: "file"; readonly file: string; readonly force: boolean }
+  | { readonly kind: "github"; readonly file: string }
+  | { readonly kind: "print" }
 
 const targetOf = Effect.fnUntraced(function* (line: LineOf<typeof flags>, format: Format, wanted: Wanted) {
-  const given = line.text("file")
+  const [given, force] = [line.text("file"), line.given("force")]
   if (format === "github") {
     if (given !== undefined) return yield* misuse("--format github has its own file", "Leave --file out")
     // The runner must see the masks on standard output, and reads no envelope.
     if (line.given("json")) return yield* misuse("--format github and --json do not go together", "Leave --json out")
-    return target("github", yield* githubFile)
+    return target({ kind: "github", file: yield* githubFile })
   }
-  if (given === "-") return target("print")
+  if (given === "-") return target({ kind: "print" })
   if (given !== undefined) {
     if (format === "json") return yield* misuse("--format json is printed only", "Send it where it is wanted: > FILE")
-    return target("file", path.resolve(given))
+    return target({ kind: "file", file: path.resolve(given), force })
   }
-  if (format !== "dotenv") return target("print")
+  if (format !== "dotenv") return target({ kind: "print" })
   const name = wanted.source === "vercel" ? (wanted.vercel.env_file ?? ".env.local") : ".env"
-  return target("file", path.resolve(wanted.directory, name))
+  return target({ kind: "file", file: path.resolve(wanted.directory, name), force })
 })
 
-const target = (kind: Target["kind"], file = ""): Target => (kind === "print" ? { kind } : { kind, file })
+const target = (one: Target): Target => one
 
 /** One file has one holder of leases, so that writing it anew replaces what it held. */
 const clientOf = (wanted: Extract<Wanted, { source: "store" }>, target: Target): string =>
@@ -140,17 +147,25 @@ const deliver = Effect.fnUntraced(function* (
       ? { values: Object.fromEntries(variables.map(({ name, value }) => [name, value])) }
       : { file: target.file })
   }
+  if (format === "dotenv") yield* warnOfExpansion(variables)
   if (target.kind === "print") return { text: format === "json" ? body : header(management) + body, result }
   if (target.kind === "github") {
     yield* appendGithub(target.file, variables)
     return { text: body, result }
   }
-  yield* writeEnvFile(target.file, header(management) + body)
+  yield* writeEnvFile(target.file, header(management) + body, target.force)
   yield* warnOfGit(target.file)
   const many = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
   const left = Math.round((management.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
   return { text: `wrote ${many} to ${target.file}, good for ${formatDuration(BigInt(left) * second)}\n`, result }
 })
+
+const warnOfExpansion = (variables: ReadonlyArray<Variable>): Effect.Effect<void> => {
+  const names = variables.filter(({ value }) => mayBeExpanded(value)).map(({ name }) => name)
+  return names.length === 0
+    ? Effect.void
+    : warn("env", `Next.js, Vite and python-dotenv put variables in for a $, and so change: ${names.join(", ")}`)
+}
 
 const leaseOf = (leased: ReadonlyArray<Leased>, name: string): object => {
   const lease = leased.find(({ variable }) => variable === name)
@@ -204,9 +219,4 @@ const foretold = (wanted: Wanted, target: Target) => {
       variables: wanted.secrets.map(({ secret, ttl, variable }) => ({ env_var: variable, secret_name: secret, ttl }))
     }
   }
-}
-
-const millisOf = (ttl: string): number => {
-  const duration = parseDuration(ttl)
-  return Result.isSuccess(duration) ? toMillis(duration.success) : 0
 }

@@ -8,24 +8,24 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { Variable } from "../domain/envFile.ts"
-import { parse as parseDuration, toMillis } from "../domain/GoDuration.ts"
 import { countThatFit, maskersOf, shortestMasked } from "../domain/Masker.ts"
 import { parse } from "../domain/Timestamp.ts"
-import { formsOf } from "../domain/valueForms.ts"
+import { formsOfAll } from "../domain/valueForms.ts"
 import { define } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure } from "./Failure.ts"
+import { hostName } from "./lease.ts"
+import { endInOrder } from "./project/endInOrder.ts"
 import type { Leased } from "./project/leaseAll.ts"
 import { leaseAll, revokeLeases } from "./project/leaseAll.ts"
 import { maskOutput } from "./project/maskOutput.ts"
 import { pullVercel } from "./project/pullVercel.ts"
 import type { Run, Running } from "./project/runChild.ts"
-import { endInOrder, runChild } from "./project/runChild.ts"
+import { runChild } from "./project/runChild.ts"
 import type { Wanted } from "./project/wanted.ts"
-import { hostName, wantedFlags, wantedOf } from "./project/wanted.ts"
+import { wantedFlags, wantedOf } from "./project/wanted.ts"
 import { warn } from "./project/warn.ts"
 import { loadDaemon } from "./settings.ts"
 import { printable } from "./table.ts"
@@ -61,7 +61,7 @@ export const exec = define({
     const [masked, stops] = [line.given("mask"), line.given("stop-at-expiry")]
     if (wanted.source === "vercel") {
       const variables = yield* pullVercel("exec", wanted.vercel, wanted.directory)
-      const until = stops ? (yield* Clock.currentTimeMillis) + millisOf(wanted.ttl) : undefined
+      const until = stops ? (yield* Clock.currentTimeMillis) + wanted.millis : undefined
       return ran(yield* runWith(command, args, variables, masked, until))
     }
     const daemon = yield* loadDaemon(line)
@@ -126,12 +126,12 @@ const maskersFor = Effect.fnUntraced(function* (variables: ReadonlyArray<Variabl
       `shorter than ${shortestMasked} bytes, and not masked: ${short.map(({ name }) => name).join(", ")}`
     )
   }
-  const forms = variables.flatMap(({ value }) => formsOf(value))
+  const forms = formsOfAll(variables.map(({ value }) => value))
   const fitting = countThatFit(forms)
   if (fitting < forms.length) {
     yield* warn(
       "exec",
-      `the values are too long to be masked in every form and line: ${forms.length - fitting} are left out`
+      `the values are too many or too long to be masked in every encoding and line: ${forms.length - fitting} are left out`
     )
   }
   return maskersOf(forms.slice(0, fitting))
@@ -147,8 +147,3 @@ const stopAt =
       yield* Effect.sleep(grace)
       signal("SIGKILL")
     })
-
-const millisOf = (ttl: string): number => {
-  const duration = parseDuration(ttl)
-  return Result.isSuccess(duration) ? toMillis(duration.success) : 0
-}

@@ -48,4 +48,6 @@ export const lease = defineQuestion({
 
 /** Who asks, when the line does not say it: the host. */
 export const clientOf = (line: { readonly text: (flag: "client-id") => string | undefined }): string =>
-  line.text("client-id") ?? (hostname() || "unknown")
+  line.text("client-id") ?? hostName()
+
+export const hostName = (): string => hostname() || "unknown"

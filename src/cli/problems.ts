@@ -19,7 +19,8 @@ export const unreachable = ({ code, socketPath }: { readonly code: string; reado
       }
     : {
         message: "the daemon is not running",
-        why: `nobody listens on ${socketPath} (${code})`,
+        // Callers tell this failure from others by "connect" before "daemon".
+        why: `cannot connect to the daemon: nobody listens on ${socketPath} (${code})`,
         code: "daemon_unavailable",
         fix: "Start it with: secrets serve",
         exitCode: exitCode.unavailable

@@ -10,6 +10,7 @@ import { buffer } from "node:stream/consumers"
 import { printable } from "./table.ts"
 import { exitCode } from "./exitCode.ts"
 import { Failure } from "./Failure.ts"
+import { reasonOf } from "./reasonOf.ts"
 
 /** Where a value comes from and where a prompt goes. */
 export interface Console {
@@ -44,10 +45,8 @@ export const readFileValue = (file: string): Effect.Effect<string, Failure> =>
 export const readText = (file: string): Effect.Effect<string, Failure> =>
   Effect.tryPromise({
     try: () => readFile(file),
-    catch: (error) => {
-      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown"
-      return unusable(`cannot read ${file} (${code})`, "Nothing was changed. Name a file that you may read")
-    }
+    catch: (error) =>
+      unusable(`cannot read ${file} (${reasonOf(error)})`, "Nothing was changed. Name a file that you may read")
   }).pipe(Effect.flatMap(decode))
 
 /** Reads one line without showing it; Ctrl-C and the end of input give up. */

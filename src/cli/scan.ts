@@ -89,7 +89,7 @@ export const scan = define({
     yield* Effect.ensuring(Effect.andThen(work, scan.settle(true)), progress.done)
     const lost = scan.ownLost === undefined ? undefined : fromClient(scan.ownLost)
     if (lost !== undefined && line.given("own-only")) return yield* lost
-    if (lost !== undefined) notCompared("not all compared", lost)
+    if (lost !== undefined) notCompared(line, "not all compared", lost)
     return report(scan, {
       paths: paths.length === 0 ? ["."] : paths,
       staged: line.given("staged"),
@@ -111,9 +111,15 @@ const ownOf = Effect.fnUntraced(function* (line: LineOf<typeof flags>) {
   if (Result.isSuccess(made)) return { own: made.success, ownMissing: undefined }
   const failure: Failure = fromClient(made.failure)
   if (line.given("own-only")) return yield* failure
-  notCompared("not compared", failure)
+  notCompared(line, "not compared", failure)
   return { own: undefined, ownMissing: failure.message }
 })
 
-const notCompared = (what: "not compared" | "not all compared", { message }: Failure) =>
-  process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)
+/** To be seen before the findings are; the envelope says it itself. */
+const notCompared = (
+  line: LineOf<typeof flags>,
+  what: "not compared" | "not all compared",
+  { message }: Failure
+): void => {
+  if (!line.given("json")) process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)
+}

@@ -34,12 +34,13 @@ const watch = Effect.fnUntraced(function* (line: StatusLine) {
     )
   }
   const { socketPath, timeout } = yield* loadDaemon(line)
-  if (!process.stdout.isTTY || line.given("json")) return yield* needsTerminal
+  const isDumb = process.env["TERM"] === "dumb"
+  if (!process.stdout.isTTY || isDumb || line.given("json")) return yield* needsTerminal
   return yield* watchStatus({
     socketPath,
     every: seconds * 1000,
     patience: Duration.toMillis(timeout),
-    colour: (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb"
+    colour: (process.env["NO_COLOR"] ?? "") === ""
   })
 })
 

@@ -55,9 +55,9 @@ const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column:
   return widths
 }
 
-/** A text in so many columns at the most. */
+/** A text in so many columns at the most, and no character cut in two. */
 export const cut = (text: string, width: number): string =>
-  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`
+  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1)).replace(/[\ud800-\udbff]$/, "")}…`
 
 /** A text on one line, without control characters. */
 export const printable = (text: string): string =>

@@ -90,7 +90,7 @@ export const watchStatus = Effect.fnUntraced(function* ({ colour, every, patienc
 }, Effect.scoped)
 
 export const needsTerminal = new Failure({
-  message: "--watch draws on a terminal, and there is none",
+  message: "--watch draws on a terminal, and there is none that can be drawn on",
   code: "misuse",
   fix: "Ask again and again instead: secrets status --json",
   exitCode: exitCode.usage

@@ -14,7 +14,7 @@ import { durationWithin, needs, oneOf, section, sectionOf, someOf, text, valueIn
 export const signals = ["logs", "traces", "metrics"] as const
 export type Signal = (typeof signals)[number]
 
-export const protocols = ["http/json", "http/protobuf"] as const
+const protocols = ["http/json", "http/protobuf"] as const
 
 export interface OtlpConfig {
   /** The paths of the signals, such as v1/logs, are added to it. */

@@ -18,7 +18,8 @@ export const projectFileName = ".secrets.json"
 const ttlPattern = /^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$/u
 const ttlMessage = 'must be a duration above 0, such as "30m" or "1h30m"'
 
-const isTtl = (text: string): boolean => {
+/** A duration above 0. */
+export const isTtl = (text: string): boolean => {
   const ttl = parse(text)
   return Result.isSuccess(ttl) && ttl.success > 0n
 }

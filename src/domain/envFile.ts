@@ -15,9 +15,6 @@ export interface Variable {
   readonly value: string
 }
 
-/** What `secrets cleanup` and we ourselves know a file by. */
-export const managedMark = "# secrets-managed: true"
-
 export interface Management {
   /** When the first of its leases ends. */
   readonly until: Timestamp
@@ -26,15 +23,19 @@ export interface Management {
 
 /** The predecessor's three lines, which its `cleanup` reads as well. */
 export const header = ({ source, until }: Management): string =>
-  `${managedMark}\n# secrets-ttl: ${until.text}\n# secrets-source: ${source}\n`
+  `# secrets-managed: true\n# secrets-ttl: ${until.text}\n# secrets-source: ${source}\n`
 
-/** Whether a file begins as ours do. The mark counts only before the first variable. */
-export const isManaged = (text: string): boolean => {
-  for (const line of text.split("\n", 20)) {
-    if (line.trim() === managedMark) return true
-    if (line.trim() !== "" && !line.startsWith("#")) return false
-  }
-  return false
+/**
+ * What the comments before the first variable of a file say: undefined if not that it is ours, or also that it is not;
+ * otherwise until when it is good, as often as that stands there.
+ */
+export const managementOf = (text: string): { readonly until: ReadonlyArray<string> } | undefined => {
+  const lines = text.split("\n")
+  const end = lines.findIndex((line) => line.trim() !== "" && !line.startsWith("#"))
+  const said = (end === -1 ? lines : lines.slice(0, end)).map((line) => /^#\s*([\w-]+):\s*(.*?)\s*$/.exec(line))
+  const valuesOf = (name: string) => said.flatMap((match) => (match?.[1] === name ? [match[2] ?? ""] : []))
+  const marks = valuesOf("secrets-managed")
+  return marks.length > 0 && marks.every((mark) => mark === "true") ? { until: valuesOf("secrets-ttl") } : undefined
 }
 
 /** Why a value cannot be in a `.env` file; undefined if it can. */
@@ -47,6 +48,13 @@ export const unfitForDotenv = (value: string): string | undefined => {
     ? 'it holds an apostrophe and one of " $ ` \\, which no quotes can hold for all readers'
     : undefined
 }
+
+/**
+ * Whether a reader that puts variables in for `$NAME` takes the value for another, for which there is no remedy in the
+ * file: what one of them wants escaped the others give with the escape. These are dotenv-expand (Next.js, Vite) and, for
+ * `${NAME}`, python-dotenv.
+ */
+export const mayBeExpanded = (value: string): boolean => /\$[A-Za-z0-9_{]/.test(value)
 
 /** Lines of a `.env` file. */
 export const dotenv = (variables: ReadonlyArray<Variable>): string =>
@@ -64,7 +72,7 @@ const isPlain = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(valu
 export const shellLines = (variables: ReadonlyArray<Variable>): string =>
   variables.map(({ name, value }) => `export ${name}=${shellQuoted(value)}\n`).join("")
 
-export const shellQuoted = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
+const shellQuoted = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
 
 /** What is appended to $GITHUB_ENV. The delimiter must be unguessable, or a value could end itself and set others. */
 export const githubLines = (variables: ReadonlyArray<Variable>, delimiter: string): string =>

@@ -5,9 +5,10 @@
  * Whoever gets these has the value. They are bytes and not `Redacted`, so they live
  * for one search and are kept nowhere.
  */
+import { inBase64, inHex, inJson, inUrls } from "./encodings.ts"
 
 /** The shortest value that is searched for, in bytes: shorter ones are in every file. */
-export const shortestSearched = 8
+const shortestSearched = 8
 
 /** The longest form, in bytes; of longer values only the line that stands for them, up to this, is searched for. */
 export const longestForm = 32 * 1024
@@ -23,11 +24,8 @@ export const searchedForms = (value: string): ReadonlyArray<Buffer> => {
   if (bytes.length < shortestSearched) return []
   const texts = new Set([standIn(trimmed)])
   if (bytes.length <= longestEncoded) {
-    for (const base64 of inBase64(bytes)) texts.add(base64).add(base64.replaceAll("+", "-").replaceAll("/", "_"))
-    texts.add(bytes.toString("hex")).add(bytes.toString("hex").toUpperCase())
-    const json = JSON.stringify(trimmed).slice(1, -1)
-    texts.add(json).add(json.replaceAll("/", "\\/"))
-    for (const url of inUrls(trimmed.toWellFormed())) texts.add(url).add(url.replace(/%../g, lowerCase))
+    const wellFormed = trimmed.toWellFormed()
+    for (const form of [...inHex(bytes), ...inBase64(bytes), ...inUrls(wellFormed), ...inJson(trimmed)]) texts.add(form)
   }
   return [...texts].map((text) => Buffer.from(text)).filter((form) => form.length <= longestForm)
 }
@@ -53,18 +51,3 @@ const cut = (text: string): string => {
     .toString("utf8")
     .replace(/\uFFFD+$/, "")
 }
-
-/** In a path and in a form, which write blanks and some signs differently. */
-const inUrls = (text: string): ReadonlyArray<string> => [
-  encodeURIComponent(text),
-  new URLSearchParams([["", text]]).toString().slice(1)
-]
-
-const lowerCase = (code: string): string => code.toLowerCase()
-
-/** The characters that stand for the value alone, wherever in an encoded text it begins. */
-const inBase64 = (bytes: Buffer): ReadonlyArray<string> =>
-  [0, 1, 2].map((before) => {
-    const text = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64")
-    return text.slice(Math.ceil((before * 8) / 6), Math.floor(((before + bytes.length) * 8) / 6))
-  })

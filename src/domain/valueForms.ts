@@ -6,12 +6,23 @@
  * an encoding that is not here, or a letter at a time.
  */
 
+import { inBase64, inHex, inJson, inUrls, inWholeBase64 } from "./encodings.ts"
 import { shortestMasked } from "./Masker.ts"
 
 /** Shorter lines of a value are words that other texts have as well. */
 const shortestLine = 8
 
-/** All forms of a value, as bytes; none where it is too short. */
+/**
+ * The forms of all values, the likeliest of each before the next of any: where there are too many to be looked for, it is
+ * rare encodings that are left out, and no value as it is.
+ */
+export const formsOfAll = (values: ReadonlyArray<string>): ReadonlyArray<Buffer> => {
+  const all = values.map(formsOf)
+  const most = all.reduce((longest, { length }) => Math.max(longest, length), 0)
+  return Array.from({ length: most }, (_, rank) => all.flatMap((forms) => forms.slice(rank, rank + 1))).flat()
+}
+
+/** All forms of a value, as bytes, the likeliest first; none where it is too short. */
 export const formsOf = (value: string): ReadonlyArray<Buffer> => {
   const text = value.toWellFormed()
   const bytes = Buffer.from(text, "utf8")
@@ -20,57 +31,15 @@ export const formsOf = (value: string): ReadonlyArray<Buffer> => {
   const parts = lines.length === 1 ? [] : lines.filter((line) => Buffer.byteLength(line) >= shortestLine)
   const forms = new Set([
     text,
-    ...inHex(bytes),
-    ...inBase64(bytes),
-    ...inUrls(text),
+    ...parts,
     ...inJson(text),
+    ...inUrls(text),
     inShell(text),
-    ...parts
+    ...inWholeBase64(bytes),
+    ...inBase64(bytes),
+    ...inHex(bytes)
   ])
   return [...forms].map((form) => Buffer.from(form, "utf8")).filter((form) => form.length >= shortestMasked)
-}
-
-const inHex = (bytes: Buffer): ReadonlyArray<string> => {
-  const hex = bytes.toString("hex")
-  return [hex, hex.toUpperCase()]
-}
-
-/**
- * A value inside of something that is encoded as a whole begins at one of three
- * places of a group of four letters. The letters that it shares with its neighbours
- * are left out.
- */
-const inBase64 = (bytes: Buffer): ReadonlyArray<string> => {
-  const whole = bytes.toString("base64")
-  const inside = [0, 1, 2].map((before) => {
-    const letters = Buffer.concat([Buffer.alloc(before), bytes])
-      .toString("base64")
-      .replaceAll("=", "")
-    const shared = (before + bytes.length) % 3 === 0 ? 0 : 1
-    return letters.slice(before === 0 ? 0 : before + 1, letters.length - shared)
-  })
-  return [whole, whole.replaceAll("=", ""), ...inside].flatMap((form) => [
-    form,
-    form.replaceAll("+", "-").replaceAll("/", "_")
-  ])
-}
-
-const inUrls = (text: string): ReadonlyArray<string> => {
-  const usual = encodeURIComponent(text)
-  const strict = usual.replaceAll(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
-  const inForm = new URLSearchParams([["", text]]).toString().slice(1)
-  return [usual, strict, inForm].flatMap((form) => [
-    form,
-    form.replaceAll(/%[0-9A-F]{2}/g, (code) => code.toLowerCase())
-  ])
-}
-
-/** As JavaScript writes it, as Go does, as Python does, and as PHP does. */
-const inJson = (text: string): ReadonlyArray<string> => {
-  const usual = JSON.stringify(text).slice(1, -1)
-  const escaped = (pattern: RegExp) =>
-    usual.replaceAll(pattern, (letter) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`)
-  return [usual, escaped(/[<>&\u2028\u2029]/g), escaped(/[\u007f-\uffff]/g), usual.replaceAll("/", "\\/")]
 }
 
 /** As a shell prints it with -x. */

@@ -33,7 +33,7 @@ const known: ReadonlyMap<string, string> = new Map([
 /** Of the members there are; each is looked at once. */
 const names = new Map(known)
 
-export const attributeName = (member: string): string => {
+const attributeName = (member: string): string => {
   let name = names.get(member)
   if (name === undefined) {
     name = `agent_secrets.${member.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`

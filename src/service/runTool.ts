@@ -44,13 +44,7 @@ export const runTool = Effect.fnUntraced(
     const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
     const [command, ...rest] = words
     const tool = yield* spawner.spawn(
-      ChildProcess.make(command, rest, {
-        stdin: "ignore",
-        cwd: "/",
-        env: given(environment),
-        extendEnv: false,
-        killSignal: "SIGKILL"
-      })
+      ChildProcess.make(command, rest, { ...alone(environment), killSignal: "SIGKILL" })
     )
     const [stdout, stderr, status] = yield* Effect.all([collect(tool.stdout), collect(tool.stderr), tool.exitCode], {
       concurrency: "unbounded"
@@ -75,14 +69,7 @@ export const showTool = Effect.fnUntraced(
     const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
     const [command, ...rest] = words
     const tool = yield* spawner.spawn(
-      ChildProcess.make(command, rest, {
-        stdin: "ignore",
-        stdout: "inherit",
-        stderr: "inherit",
-        cwd: "/",
-        env: given(environment),
-        extendEnv: false
-      })
+      ChildProcess.make(command, rest, { ...alone(environment), stdout: "inherit", stderr: "inherit" })
     )
     return yield* tool.exitCode
   },
@@ -102,6 +89,10 @@ const notRun = (words: Words, { reason }: PlatformError): ToolFailed =>
   reason._tag === "NotFound"
     ? failed(words, `there is no ${words[0]} on the PATH`, "Run the daemon yourself: secrets serve")
     : failed(words, `it could not be run, or was killed (${reason._tag})`, "")
+
+/** Nothing of ours but the environment that it was given. */
+const alone = (environment: Environment) =>
+  ({ stdin: "ignore", cwd: "/", env: given(environment), extendEnv: false }) as const
 
 const given = (environment: Environment): Record<string, string> =>
   Object.fromEntries(

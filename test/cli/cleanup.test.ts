@@ -76,6 +76,8 @@ describe("secrets cleanup", () => {
         "node_modules/x/.env": over,
         ".git/.env": over,
         "f/.env": "",
+        "f/.env.said-twice": over.replace("TOKEN", "# secrets-managed: false\nTOKEN"),
+        "f/.env.later": over.replace("TOKEN", "# secrets-ttl: 2026-11-22T09:36:20Z\nTOKEN"),
         "g/.env.example": "# secrets-managed: true?\n# secrets-ttl: 2020-01-01T00:00:00Z\n"
       }
       const root = yield* tree({

@@ -47,6 +47,18 @@ describe("no permission for the socket", () => {
   )
 })
 
+describe("no daemon", () => {
+  // Source: packages/sdk/src/lib/typesense-auth.ts of joelclaw.
+  const recognised = /daemon unreachable|daemon unavailable|connection refused|econnrefused|connect.*daemon/iu
+
+  it("is recognised by callers that look for it in the text, whatever the system's reason", () => {
+    for (const code of ["ENOENT", "ECONNREFUSED", "EINVAL"]) {
+      const { message, why = "" } = unreachable({ code, socketPath: "/s" })
+      assert.match(`${message}\n  ${why}`, recognised)
+    }
+  })
+})
+
 describe("a refusal", () => {
   for (const [message, fix] of [
     ['secret "db": secret already exists', /secrets update/],

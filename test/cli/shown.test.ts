@@ -29,6 +29,13 @@ describe("a length of time", () => {
 })
 
 describe("a table", () => {
+  it("cuts no character in two", () => {
+    const [, row] = table(["A", "B"], [["🔑".repeat(20), "b"]], { width: 20 }).split("\n")
+    assert.match(row ?? "", /^(🔑)+… +b$/u)
+    const [, other] = table(["A", "B"], [["🔑".repeat(20), "b"]], { width: 21 }).split("\n")
+    assert.match(other ?? "", /^(🔑)+… +b$/u)
+  })
+
   const rows = [["a".repeat(30), "b".repeat(20), "0123456789"]]
 
   it("is as wide as it is where there is no terminal", () => {

@@ -2,8 +2,9 @@
  * Values in a stream are masked, and nothing else is, and nothing waits for long.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { createHash } from "node:crypto"
 import { countThatFit, knownBy, maskersOf } from "../../src/domain/Masker.ts"
-import { formsOf } from "../../src/domain/valueForms.ts"
+import { formsOf, formsOfAll } from "../../src/domain/valueForms.ts"
 import { randomFrom } from "../torture/Attack.ts"
 import { maskRounds } from "../torture/mask.ts"
 
@@ -46,6 +47,15 @@ describe("masking", () => {
       // Two letters at either end are shared with what stands beside the value.
       assert.isAtMost(shown.length - 3, Math.ceil((before.length * 4) / 3) + 8, shown)
     }
+  })
+
+  it.each([76, 64])("masks base64 that is broken into lines of %d letters, to the end", (length) => {
+    const key = Array.from({ length: 300 }, (_, at) => String.fromCharCode(33 + ((at * 7) % 90))).join("")
+    const lines =
+      Buffer.from(`${key}\n`)
+        .toString("base64")
+        .match(new RegExp(`.{1,${length}}`, "g")) ?? []
+    assert.match(masked(key, `${lines.join("\n")}\n`), /^\*\*\*.{0,4}\n$/)
   })
 
   it("masks each line of a value that is long enough to be its own", () => {
@@ -107,6 +117,18 @@ describe("masking", () => {
     const begun = performance.now()
     assert.strictEqual(masker.push(Buffer.alloc(3_000_000, "a")).toString(), "***")
     assert.isBelow(performance.now() - begun, 5_000)
+  })
+
+  it("leaves out encodings where there are too many values, and none of the values", () => {
+    const values = Array.from({ length: 600 }, (_, at) => createHash("sha256").update(String(at)).digest("hex"))
+    const forms = formsOfAll(values)
+    const fitting = countThatFit(forms)
+    assert.isBelow(fitting, forms.length)
+    const masker = maskersOf(forms.slice(0, fitting))()
+    assert.strictEqual(
+      masker.push(Buffer.from(`${values.join(" ")}.`)).toString(),
+      `${values.map(() => "***").join(" ")}.`
+    )
   })
 
   it("tells how many forms it can look for", () => {

@@ -13,7 +13,8 @@ import {
   githubLines,
   githubMasks,
   header,
-  isManaged,
+  managementOf,
+  mayBeExpanded,
   shellLines,
   unfitForDotenv
 } from "../../src/domain/envFile.ts"
@@ -47,6 +48,12 @@ const inShell = (text: string, names: ReadonlyArray<string>): ReadonlyArray<stri
 const top = header({ source: "store", until: fromMillis(0) })
 
 describe("a .env file", () => {
+  it("has values that some readers put variables into", () => {
+    const changed = ["$2b$10$abc", "a${HOME}", "$x", "${a:-b}"]
+    const kept = ["", "US$", "$ 5", "a$.b", "5$"]
+    assert.deepStrictEqual([...changed, ...kept].filter(mayBeExpanded), changed)
+  })
+
   it.each([1, 2, 3])("is read as what was written, by Node and by a shell (seed %d)", (seed) => {
     const variables = variablesFrom(randomFrom(seed), (value) => unfitForDotenv(value) === undefined)
     assert.isAbove(variables.length, 100)
@@ -77,10 +84,12 @@ describe("a .env file", () => {
   })
 
   it("is known as ours by its first lines, and not by what a value holds", () => {
-    assert.isTrue(isManaged(`${top}A=b\n`))
-    assert.isTrue(isManaged(`# made at a time\n\n${top}`))
-    assert.isFalse(isManaged(`A='\n${top}'\n`))
-    assert.isFalse(isManaged(""))
+    const until = ["1970-01-01T00:00:00Z"]
+    assert.deepStrictEqual(managementOf(`${top}A=b\n`), { until })
+    assert.deepStrictEqual(managementOf(`# made at a time\n\n${top}`), { until })
+    for (const none of [`A='\n${top}'\n`, "", "# secrets-managed: false\n", `${top}# secrets-managed: no\n`]) {
+      assert.isUndefined(managementOf(none))
+    }
   })
 })
 

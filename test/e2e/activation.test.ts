@@ -123,7 +123,7 @@ describe.concurrent("a daemon whose socket the supervisor holds", () => {
       assert.strictEqual(away.status, 3)
       assert.match(
         away.stderr,
-        /^secrets status: the daemon is not running\n {2}nobody .*; not running since .*, last exit: SIGTERM\n/
+        /^secrets status: the daemon is not running\n {2}cannot connect .*; not running since .*, last exit: SIGTERM\n/
       )
       assert.lengthOf(told("joelclaw").split('"action":"daemon.crash_looping"'), 2)
     })

@@ -284,6 +284,8 @@ describe.concurrent("somebody at a terminal", () => {
       )
       const load = isScript ? { NODE_OPTIONS: `--require ${pretend}` } : { BUN_OPTIONS: `--preload ${pretend}` }
       const env = { ...load, NO_COLOR: "1" }
+      const dumb = yield* run(["status", "--watch"], { home, env: { ...env, TERM: "dumb" } })
+      assert.deepStrictEqual([dumb.status, dumb.stdout], [2, ""])
       const watching = start(["status", "--watch"], { home, env })
       yield* until(() => watching.stdout().includes("  serving  "))
       watching.child.kill("SIGINT")

@@ -56,7 +56,7 @@ describe("secrets lease", () => {
         [
           ["lease", "db", "--socket", "/nonexistent/s", "--timeout", "0.2"],
           3,
-          /the daemon is not running\n {2}nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
+          /the daemon is not running\n {2}cannot connect to the daemon: nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
         ],
         [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/],
         [["revoke", "--all", "some-id"], 2, /^secrets revoke: a lease is named, and --all as well\n/],
@@ -309,12 +309,32 @@ describe("the other commands", () => {
       })
   )
 
+  it.live("are done only when a file has all of what they print", () =>
+    Effect.gen(function* () {
+      const { home, secrets } = yield* world
+      yield* secrets(["add", "big"], "x".repeat(300_000))
+      for (const line of [
+        ["lease", "big"],
+        ["lease", "big", "--json"]
+      ]) {
+        const full = yield* run(line, { home, through: `trap '' XFSZ; ulimit -f 100; "$@" > ${home}/part` })
+        assert.strictEqual(full.status, 1)
+        assert.match(full.stderr, /^secrets: standard output cannot be written to \(EFBIG\)\n/)
+      }
+      const whole = yield* run(["lease", "big"], { home, through: `echo before > ${home}/all; "$@" >> ${home}/all` })
+      assert.deepStrictEqual([whole.status, fs.statSync(path.join(home, "all")).size], [0, 300_007])
+    })
+  )
+
   it.live("say that nobody listens where the directory they are started in has been removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const through = `cd ${home} && mkdir gone && cd gone && rmdir ../gone && "$@"`
       const { stderr, stdout } = yield* run(["lease", "db", "--socket", "s", "--timeout", "0.2"], { home, through })
-      assert.match(stderr, /^secrets lease: the daemon is not running\n {2}nobody listens on s \(ENOENT\)\n/)
+      assert.match(
+        stderr,
+        /^secrets lease: the daemon is not running\n {2}cannot connect to the daemon: nobody listens on s \(ENOENT\)\n/
+      )
       assert.strictEqual(stdout, "")
     })
   )

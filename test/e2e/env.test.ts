@@ -5,15 +5,16 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
+import * as net from "node:net"
 import * as path from "node:path"
 import { parseEnv } from "node:util"
-import { auditOf, modeOf, run } from "../support/program.ts"
+import { auditOf, modeOf, run, start } from "../support/program.ts"
 import { sharedDaemon } from "../support/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const key = "-----BEGIN KEY-----\nmade up & long\n-----END KEY-----\n"
 const awkward = "it's $5\r\n"
-const daemon = sharedDaemon({ github_token: "ghp_madeup", key, awkward, empty: "x" })
+const daemon = sharedDaemon({ github_token: "ghp_madeup", key, awkward, hash: "$2b$10$madeup" })
 
 const two = {
   client_id: "overwritten",
@@ -120,6 +121,56 @@ describe.concurrent("secrets env", () => {
     })
   )
 
+  it.live("gives back what was leased when a signal ends it, and opens no debugger", () =>
+    Effect.gen(function* () {
+      const { directory, file } = yield* project({ secrets: [{ name: "token", env_var: "TOKEN" }] })
+      const asked: Array<string> = []
+      const socket = path.join(directory, "slow.sock")
+      const replies = new Map([
+        ["secrets.lease", { lease_id: "the-lease", value: "hunter22", expires_at: "2099-01-01T00:00:00Z" }],
+        ["secrets.revoke", { success: true }]
+      ])
+      let lease = () => {}
+      const leasing = new Promise<void>((resolve) => (lease = resolve))
+      const server = net.createServer((connection) =>
+        connection.once("data", async (line) => {
+          const { id, method, params } = JSON.parse(String(line))
+          asked.push(method)
+          if (method === "secrets.lease") {
+            lease()
+            // As long as it takes Node to open one.
+            await new Promise((resolve) => setTimeout(resolve, 150))
+          }
+          if (method === "secrets.revoke") assert.strictEqual(params.lease_id, "the-lease")
+          connection.end(`${JSON.stringify({ jsonrpc: "2.0", id, result: replies.get(method) })}\n`)
+        })
+      )
+      yield* Effect.acquireRelease(
+        Effect.promise(() => new Promise<void>((resolve) => server.listen(socket, resolve))),
+        () => Effect.sync(() => server.close())
+      )
+      const started = start(["env", "--socket", socket], {
+        home: daemon().home,
+        through: `cd '${directory}' && exec "$@"`
+      })
+      yield* Effect.promise(() => leasing)
+      for (const signal of ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const) started.child.kill(signal)
+      const { status, stderr } = yield* Effect.promise(() => started.ended)
+      assert.deepStrictEqual([status, stderr, asked], [130, "", ["secrets.lease", "secrets.revoke"]])
+      assert.isFalse(fs.existsSync(file))
+    })
+  )
+
+  it.live("warns by name of a value that some readers put variables into", () =>
+    Effect.gen(function* () {
+      const { secrets } = yield* project({ secrets: [{ name: "hash", env_var: "HASH" }, ...two.secrets] })
+      const { status, stderr } = yield* secrets(["env"])
+      assert.strictEqual(status, 0)
+      assert.match(stderr, /^secrets env: warning: Next\.js, .* change: HASH\n$/)
+      assert.strictEqual((yield* secrets(["env", "--format", "shell"])).stderr, "")
+    })
+  )
+
   it.live("warns where git would take the file, or has it", () =>
     Effect.gen(function* () {
       const { directory, file, secrets } = yield* project(two)
@@ -213,6 +264,8 @@ describe.concurrent("secrets env", () => {
       const missing = yield* secrets(["env"], env)
       assert.deepStrictEqual([missing.status, fs.readdirSync(temporary)], [1, []])
       assert.match(missing.stderr, /^secrets env: Vercel has no B in preview\n/)
+      fs.writeFileSync(path.join(bin, "vercel"), '#!/bin/sh\nrm "$3"; mkfifo "$3"\n')
+      assert.match((yield* secrets(["env"], env)).stderr, /has written cannot be read \(it is not a regular file\)\n/)
     })
   )
 

@@ -223,16 +223,30 @@ describe.concurrent("secrets exec --mask", () => {
     })
   )
 
-  it.live("ends the program's output when nobody reads ours", () =>
+  it.live("ends the program as a pipe does, with SIGPIPE and without a word, when nobody reads ours", () =>
     Effect.gen(function* () {
-      const { status, stderr, stdout } = yield* exec(
-        line("--mask", "--", "sh", "-c", "while echo more; do :; done; exit 5"),
-        {
-          through: '"$@" | head -n 1'
-        }
-      )
-      assert.deepStrictEqual([status, stdout], [0, "more\n"])
-      assert.notInclude(stderr, "secrets exec")
+      const { stderr, stdout } = yield* exec(line("--mask", "--", "sh", "-c", "while echo more; do :; done"), {
+        through: '{ "$@"; echo "status $?" >&2; } | head -n 1'
+      })
+      assert.deepStrictEqual([stdout, stderr], ["more\n", "status 141\n"])
+    })
+  )
+
+  it.live("gives the program outputs that it can open by name, and leaves no name of them", () =>
+    Effect.gen(function* () {
+      const places = yield* temporaryDirectory
+      const script = 'echo "$TOKEN" > /dev/stdout; echo "$TOKEN" > /dev/stderr'
+      const { status, stderr, stdout } = yield* exec(line("--mask", "--", "sh", "-c", script), {
+        env: { XDG_RUNTIME_DIR: places }
+      })
+      assert.deepStrictEqual([status, stdout, stderr], [0, "***\n", "***\n"])
+      const missing = yield* exec(line("--mask", "--", "no-such-program"), { env: { XDG_RUNTIME_DIR: places } })
+      assert.strictEqual(missing.status, 127)
+      assert.deepStrictEqual(fs.readdirSync(places), [])
+      const elsewhere = yield* exec(line("--mask", "--", "sh", "-c", 'echo "$TOKEN"'), {
+        env: { XDG_RUNTIME_DIR: path.join(places, "not-there") }
+      })
+      assert.deepStrictEqual([elsewhere.status, elsewhere.stdout], [0, "***\n"])
     })
   )
 })

@@ -126,6 +126,9 @@ describe("secrets scan", () => {
       const without = git("commit", "-am", "x")
       assert.strictEqual(without.status, 1)
       assert.include(without.stderr, "the values of the store were not compared: the daemon is not running")
+      const told = yield* secrets("scan", "deep", "--json", "--timeout", "0.2")
+      assert.strictEqual(told.stderr, "")
+      assert.include(JSON.parse(told.stdout).result.own_values.not_compared_because, "the daemon is not running")
       write("clean", "clean")
       const [clean, own, nowhere] = yield* Effect.all(
         [

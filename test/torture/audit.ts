@@ -5,6 +5,7 @@
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
+import { quantile } from "../../bench/figures.ts"
 import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
 import { Client, command, launch, newHome, serving, type Victim } from "./victim.ts"
 
@@ -165,9 +166,6 @@ const tampered = async (rounds: number, random: Random, tell: (line: string) => 
     fs.rmSync(home, { recursive: true, force: true })
   }
 }
-
-const quantile = (times: ReadonlyArray<number>, q: number): number =>
-  times.toSorted((a, b) => a - b)[Math.min(times.length - 1, Math.floor(times.length * q))] ?? Number.NaN
 
 /** Asks for as many entries as there may be, over and over, and looks at none of them: it would slow the one who measures. */
 const readAgainAndAgain = (socket: string) => {

@@ -9,7 +9,10 @@
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { managementOf } from "../../domain/envFile.ts"
 import { parse } from "../../domain/Timestamp.ts"
+import { readHead } from "../readHead.ts"
+import { reasonOf } from "../reasonOf.ts"
 
 export type Seen =
   | { readonly is: "managed"; readonly file: string; readonly expiresAt: number; readonly same: Identity }
@@ -81,43 +84,20 @@ function* namedBy(project: string): Generator<Candidate> {
   }
 }
 
-/** The header is a few lines; who writes more before it does not write what we read. */
-const headerBytes = 4096
-
 const look = (file: string): Seen | undefined => {
   try {
-    const read = readHeader(file)
-    if (read === undefined || valueOf(read.lines, "secrets-managed") !== "true") return undefined
-    const time = valueOf(read.lines, "secrets-ttl")
-    if (time === undefined) return { is: "unclear", file, reason: "it does not tell until when it is good" }
-    const at = parse(time)
-    return Option.isNone(at)
+    const head = readHead(file)
+    const said = head === undefined ? undefined : managementOf(head.text)
+    if (head === undefined || said === undefined) return undefined
+    if (said.until.length === 0) return { is: "unclear", file, reason: "it does not tell until when it is good" }
+    const times = said.until.flatMap((time) => Option.toArray(parse(time)).map(({ millis }) => millis))
+    return times.length < said.until.length
       ? { is: "unclear", file, reason: "its secrets-ttl is no time" }
-      : { is: "managed", file, expiresAt: at.value.millis, same: read.same }
+      : { is: "managed", file, expiresAt: Math.max(...times), same: identityOf(head.stat) }
   } catch (error) {
     return reasonOf(error) === "ENOENT" ? undefined : { is: "unclear", file, reason: reasonOf(error) }
   }
 }
-
-/** The comments at the top of a regular file; undefined if it is none. */
-const readHeader = (file: string) => {
-  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
-  if (!fs.lstatSync(file).isFile()) return undefined
-  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-  try {
-    const stat = fs.fstatSync(descriptor)
-    if (!stat.isFile()) return undefined
-    const bytes = Buffer.alloc(headerBytes)
-    const lines = bytes.toString("utf8", 0, fs.readSync(descriptor, bytes, 0, headerBytes, 0)).split(/\r?\n/)
-    const end = lines.findIndex((line) => !line.startsWith("#"))
-    return { lines: end === -1 ? lines : lines.slice(0, end), same: identityOf(stat) }
-  } finally {
-    fs.closeSync(descriptor)
-  }
-}
-
-const valueOf = (lines: ReadonlyArray<string>, name: string): string | undefined =>
-  lines.map((line) => /^#\s*([\w-]+):\s*(.*?)\s*$/.exec(line)).find((match) => match?.[1] === name)?.[2]
 
 const identityOf = ({ dev, ino, mtimeMs }: fs.Stats): Identity => ({ device: dev, inode: ino, changed: mtimeMs })
 
@@ -137,6 +117,3 @@ export const remove = (file: string, same: Identity): string | undefined => {
 }
 
 export const replaced = "replaced"
-
-const reasonOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "unknown"

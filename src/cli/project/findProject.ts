@@ -13,6 +13,8 @@ import type { ProjectFile } from "../../domain/ProjectFile.ts"
 import { projectFileName, readProjectFile } from "../../domain/ProjectFile.ts"
 import { badConfig } from "../daemonAddress.ts"
 import { Failure, misuse } from "../Failure.ts"
+import { reasonOf } from "../reasonOf.ts"
+import { readRegular } from "./readRegular.ts"
 
 export interface Project {
   readonly file: string
@@ -21,8 +23,8 @@ export interface Project {
   readonly content: ProjectFile
 }
 
-/** Far beyond any project; what is longer is another file. */
-const sizeLimit = 1024 * 1024
+/** In MiB; far beyond any project: what is longer is another file. */
+const sizeLimit = 1
 
 /** `named` is a path that the caller has given; nothing is searched then. */
 export const findProject = Effect.fnUntraced(function* (from: string, named: string | undefined) {
@@ -33,8 +35,8 @@ export const findProject = Effect.fnUntraced(function* (from: string, named: str
       "Make one, or name what is wanted: --secret NAME"
     )
   }
-  const text = yield* Effect.try({ try: () => read(file), catch: (cause) => unreadable(file, cause) })
-  if (named === undefined && isForeign(file)) {
+  const { isForeign, text } = yield* Effect.try({ try: () => read(file), catch: (cause) => unreadable(file, cause) })
+  if (named === undefined && isForeign) {
     return yield* broken(
       `${file} is somebody else's, or others may write it`,
       "Look at it; if it is right, name it: --project PATH"
@@ -60,27 +62,20 @@ const search = (from: string): string | undefined => {
   }
 }
 
-/** Of a device nobody knows when it ends. */
-const read = (file: string): string => {
-  const { size } = fs.statSync(file)
-  if (!fs.statSync(file).isFile()) throw new Error("it is not a regular file")
-  if (size > sizeLimit) throw new Error("it is longer than 1 MiB")
-  return fs.readFileSync(file, "utf8")
+/** The text, and whether it may be another's. */
+const read = (file: string): { readonly text: string; readonly isForeign: boolean } => {
+  const { stat, text } = readRegular(file, sizeLimit)
+  // A link of another's chooses among our own files.
+  const owners = [stat.uid, fs.lstatSync(file).uid]
+  return { text, isForeign: (stat.mode & 0o002) !== 0 || owners.some(isStranger) }
 }
 
-const isForeign = (file: string): boolean => {
+const isStranger = (owner: number): boolean => {
   const user = process.getuid?.()
-  const { mode, uid } = fs.statSync(file)
-  return user !== undefined && ((mode & 0o002) !== 0 || (user !== 0 && uid !== user && uid !== 0))
+  return user !== undefined && user !== 0 && owner !== user && owner !== 0
 }
 
 const unreadable = (file: string, cause: unknown): Failure =>
   broken(`cannot read ${file} (${reasonOf(cause)})`, "Give the path of a project file with --project")
-
-/** The system's word for a failure, or what we said ourselves. */
-export const reasonOf = (cause: unknown): string => {
-  if (!(cause instanceof Error)) return "unknown"
-  return "code" in cause ? String(cause.code) : cause.message
-}
 
 const broken = (message: string, fix: string): Failure => new Failure(badConfig(message, fix))

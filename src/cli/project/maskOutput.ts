@@ -19,19 +19,13 @@ const quiet = Duration.millis(200)
 
 export const maskOutput =
   (makeMasker: () => Masker) =>
-  ({ child, ended, hurried }: Running): Effect.Effect<void> => {
+  ({ ended, hurried, outputs: [out = null, err = null] }: Running): Effect.Effect<void> => {
     // Whoever still writes after the end has that long for each piece.
     const over = Effect.raceFirst(Effect.andThen(ended, Effect.sleep(quiet)), hurried)
     return Effect.asVoid(
-      Effect.all(
-        [
-          pass(child.stdout, process.stdout, makeMasker(), over),
-          pass(child.stderr, process.stderr, makeMasker(), over)
-        ],
-        {
-          concurrency: 2
-        }
-      )
+      Effect.all([pass(out, process.stdout, makeMasker(), over), pass(err, process.stderr, makeMasker(), over)], {
+        concurrency: 2
+      })
     )
   }
 

@@ -19,13 +19,16 @@ import { wrongVariable } from "../../domain/variable.ts"
 import { exitCode } from "../exitCode.ts"
 import { Failure } from "../Failure.ts"
 import { printable } from "../table.ts"
-import { reasonOf } from "./findProject.ts"
+import { reasonOf } from "../reasonOf.ts"
+import { readRegular } from "./readRegular.ts"
 import { warn } from "./warn.ts"
 
 /** It asks over the network, and may have to look for a newer version of itself. */
 const patience = 60_000
 const outputLimit = 1024 * 1024
 const pulledName = "pulled.env"
+/** In MiB; Vercel allows 64 KiB of variables. */
+const pulledLimit = 1
 
 /** `command` is who asks, for warnings. */
 export const pullVercel = Effect.fnUntraced(function* (command: string, project: VercelProject, directory: string) {
@@ -100,7 +103,7 @@ const pull = (file: string, scope: string, directory: string): Effect.Effect<str
       if (error !== null) return resume(notPulled(error, stderr))
       resume(
         Effect.filterOrElse(
-          Effect.try({ try: () => fs.readFileSync(file, "utf8"), catch: noRoom }),
+          Effect.try({ try: () => readRegular(file, pulledLimit).text, catch: unreadable }),
           (text) => text !== "",
           () => failed("vercel has written nothing", undefined, "See what it says: vercel env ls")
         )
@@ -117,6 +120,9 @@ const pull = (file: string, scope: string, directory: string): Effect.Effect<str
     })
   })
 
+const unreadable = (cause: unknown) =>
+  failure(`what vercel has written cannot be read (${reasonOf(cause)})`, undefined, "See what it says: vercel env ls")
+
 const notPulled = (error: ExecFileException, stderr: string) => {
   if (error.code === "ENOENT") {
     return failed(
@@ -131,8 +137,10 @@ const notPulled = (error: ExecFileException, stderr: string) => {
   return failed(`vercel env pull ${how}`, said, "Log in with vercel login, and link the directory with vercel link")
 }
 
-const failed = (message: string, why: string | undefined, fix: string) =>
-  Effect.fail(new Failure({ message, why, fix, code: "io_error", exitCode: exitCode.failed }))
+const failure = (message: string, why: string | undefined, fix: string) =>
+  new Failure({ message, why, fix, code: "io_error", exitCode: exitCode.failed })
+
+const failed = (...of: Parameters<typeof failure>) => Effect.fail(failure(...of))
 
 /** The variables in what Vercel wrote. */
 export const readPulled = (text: string): ReadonlyArray<Variable> =>

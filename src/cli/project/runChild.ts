@@ -9,13 +9,16 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type { ChildProcess } from "node:child_process"
+import type { ChildProcess, StdioOptions } from "node:child_process"
 import { spawn } from "node:child_process"
+import { closeSync } from "node:fs"
 import { constants } from "node:os"
 import { isatty } from "node:tty"
+import type { Readable } from "node:stream"
 import { Failure } from "../Failure.ts"
 import { printable } from "../table.ts"
-import { reasonOf } from "./findProject.ts"
+import { reasonOf } from "../reasonOf.ts"
+import { makePipes } from "./pipes.ts"
 
 export interface Run {
   readonly command: string
@@ -28,7 +31,8 @@ export interface Run {
 }
 
 export interface Running {
-  readonly child: ChildProcess
+  /** Its standard output and error, where they are passed on. */
+  readonly outputs: ReadonlyArray<Readable | null>
   readonly signal: (name: NodeJS.Signals) => void
   /** When the program has ended. Others that it started may still hold its output. */
   readonly ended: Effect.Effect<void>
@@ -60,8 +64,9 @@ export const runChild = (run: Run): Effect.Effect<number, Failure> =>
     }
     // Before there is anybody to pass them on to: the program may be signalled before this goes on.
     listen(onTerminal, signal)
-    const child = launch(run, onTerminal)
-    if ("_tag" in child) return yield* child
+    const launched = launch(run, onTerminal)
+    if ("_tag" in launched) return yield* launched
+    const { child, outputs } = launched
     life.child = child
     child.once("spawn", () => Deferred.doneUnsafe(started, Effect.succeed(child)))
     child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(cannotStart(run.command, error))))
@@ -72,7 +77,7 @@ export const runChild = (run: Run): Effect.Effect<number, Failure> =>
 
     yield* Deferred.await(started)
     const running: Running = {
-      child,
+      outputs,
       signal,
       ended: Effect.asVoid(Effect.ignore(Deferred.await(status))),
       hurried: Deferred.await(hurried)
@@ -84,22 +89,25 @@ export const runChild = (run: Run): Effect.Effect<number, Failure> =>
     return code
   })
 
-const launch = ({ args, command, env, pump }: Run, onTerminal: boolean): ChildProcess | Failure => {
+interface Launched {
+  readonly child: ChildProcess
+  readonly outputs: Running["outputs"]
+}
+
+const launch = ({ args, command, env, pump }: Run, onTerminal: boolean): Launched | Failure => {
+  const pipes = pump === undefined ? undefined : makePipes()
+  const [out, err] = pipes?.map(({ writer }) => writer) ?? []
+  const piped = ["inherit", out ?? "pipe", err ?? "pipe"] satisfies StdioOptions
   try {
-    const stdio = pump === undefined ? "inherit" : (["inherit", "pipe", "pipe"] satisfies ["inherit", "pipe", "pipe"])
-    return spawn(command, args, { env, stdio, detached: !onTerminal })
+    const child = spawn(command, args, { env, stdio: pump === undefined ? "inherit" : piped, detached: !onTerminal })
+    return { child, outputs: pipes?.map(({ reader }) => reader) ?? [child.stdout, child.stderr] }
   } catch (error) {
     // E2BIG, for one. What Node throws about a variable would quote it.
     return cannotStart(command, error)
+  } finally {
+    for (const { writer } of pipes ?? []) closeSync(writer)
   }
 }
-
-/** Until there is a program: what would end us ends us in order, by way of SIGTERM, so that leases are given back. */
-export const endInOrder = Effect.sync(() => {
-  for (const name of ["SIGHUP", "SIGQUIT"] as const) process.on(name, () => process.kill(process.pid, "SIGTERM"))
-  // Node would open a debugger, and values are on their way.
-  for (const name of ["SIGUSR1", "SIGUSR2"] as const) process.on(name, () => undefined)
-})
 
 /** Takes all signals from whoever had them, for the rest of our life: they are the program's now. */
 const listen = (onTerminal: boolean, signal: (name: NodeJS.Signals) => void): void => {

@@ -4,10 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as os from "node:os"
 import { quote } from "../../domain/goText.ts"
-import { parse } from "../../domain/GoDuration.ts"
+import { parse, toMillis } from "../../domain/GoDuration.ts"
 import type { VercelProject } from "../../domain/ProjectFile.ts"
+import { isTtl } from "../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, wrongVariable } from "../../domain/variable.ts"
 import type { Flags, LineOf } from "../Command.ts"
 import { misuse } from "../Failure.ts"
@@ -31,7 +31,13 @@ export type Wanted =
       readonly clientIsGiven: boolean
       readonly directory: string
     }
-  | { readonly source: "vercel"; readonly vercel: VercelProject; readonly ttl: string; readonly directory: string }
+  | {
+      readonly source: "vercel"
+      readonly vercel: VercelProject
+      /** How long the values are to be kept. */
+      readonly millis: number
+      readonly directory: string
+    }
 
 /** The flags that say what is wanted. */
 export const wantedFlags = {
@@ -65,7 +71,12 @@ export const wantedOf = Effect.fnUntraced(function* (line: LineOf<typeof wantedF
   const project = yield* findProject(directory, line.text("project"))
   const { content } = project
   if ("source" in content) {
-    return wanted({ source: "vercel", vercel: content, ttl: ttl ?? content.ttl, directory: project.directory })
+    return wanted({
+      source: "vercel",
+      vercel: content,
+      millis: millisOf(ttl ?? content.ttl),
+      directory: project.directory
+    })
   }
   return wanted({
     source: "store",
@@ -82,9 +93,6 @@ export const wantedOf = Effect.fnUntraced(function* (line: LineOf<typeof wantedF
 
 const wanted = (all: Wanted): Wanted => all
 
-/** The host, as `lease` has it. */
-export const hostName = (): string => os.hostname() || "unknown"
-
 /** Names may hold anything; a variable cannot, so the last equals sign is the one. */
 const secretOf = (word: string, ttl: string) => {
   const at = word.lastIndexOf("=")
@@ -98,7 +106,8 @@ const secretOf = (word: string, ttl: string) => {
   return misuse(`the variable ${shown} ${wrong}`, `Name another: --secret ${quote(secret.secret)}=VAR`)
 }
 
-const isTtl = (text: string): boolean => {
-  const ttl = parse(text)
-  return Result.isSuccess(ttl) && ttl.success > 0n
+/** 0 for what is no duration. */
+const millisOf = (ttl: string): number => {
+  const duration = parse(ttl)
+  return Result.isSuccess(duration) ? toMillis(duration.success) : 0
 }

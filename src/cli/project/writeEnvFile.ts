@@ -10,14 +10,12 @@ import { execFile } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { isManaged } from "../../domain/envFile.ts"
+import { managementOf } from "../../domain/envFile.ts"
 import { exitCode } from "../exitCode.ts"
 import { Failure } from "../Failure.ts"
-import { reasonOf } from "./findProject.ts"
+import { readHead } from "../readHead.ts"
+import { reasonOf } from "../reasonOf.ts"
 import { warn } from "./warn.ts"
-
-/** Enough for the lines before the first variable. */
-const headLength = 4096
 
 /** Refuses what must not be replaced. To be asked before anything is leased. */
 export const checkTarget = (file: string, force: boolean): Effect.Effect<void, Failure> =>
@@ -37,8 +35,8 @@ export const checkTarget = (file: string, force: boolean): Effect.Effect<void, F
           "Name another with --file, or replace the link with --force"
         )
       }
-      return Effect.flatMap(Effect.try({ try: () => headOf(file), catch: cannotWrite(file) }), (head) =>
-        isManaged(head)
+      return Effect.flatMap(Effect.try({ try: () => readHead(file)?.text, catch: cannotWrite(file) }), (head) =>
+        managementOf(head ?? "") !== undefined
           ? Effect.void
           : refuse(
               `${file} is there, and was not written by secrets`,
@@ -48,8 +46,11 @@ export const checkTarget = (file: string, force: boolean): Effect.Effect<void, F
     })
   })
 
-/** Puts the text there. */
-export const writeEnvFile = (file: string, text: string): Effect.Effect<void, Failure> =>
+/** Puts the text there. What is there is looked at again: it may have come while leases were waited for. */
+export const writeEnvFile = (file: string, text: string, force: boolean): Effect.Effect<void, Failure> =>
+  Effect.andThen(checkTarget(file, force), replaceWith(file, text))
+
+const replaceWith = (file: string, text: string): Effect.Effect<void, Failure> =>
   Effect.try({
     try: () => {
       const temporary = `${file}.${randomUUID()}.tmp`
@@ -95,16 +96,6 @@ export const warnOfGit = Effect.fnUntraced(function* (file: string) {
 const isInRepository = (directory: string): boolean =>
   fs.existsSync(path.join(directory, ".git")) ||
   (directory !== path.dirname(directory) && isInRepository(path.dirname(directory)))
-
-const headOf = (file: string): string => {
-  const handle = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK)
-  try {
-    const head = Buffer.alloc(headLength)
-    return head.toString("utf8", 0, fs.readSync(handle, head))
-  } finally {
-    fs.closeSync(handle)
-  }
-}
 
 const flushDirectory = (directory: string): void => {
   const handle = fs.openSync(directory, fs.constants.O_RDONLY)

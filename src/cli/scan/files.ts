@@ -7,6 +7,7 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { reasonOf } from "../reasonOf.ts"
 import { wordsIn } from "./git.ts"
 
 export type Found =
@@ -20,9 +21,6 @@ export interface Choice {
   /** Names of files and directories that are passed over, wherever they stand below the directory. */
   readonly excluded: ReadonlySet<string>
 }
-
-export const reasonOf = (error: unknown): string =>
-  error instanceof Error && "code" in error ? String(error.code) : "unknown"
 
 /** All files below a directory. */
 export function* walk(directory: string, choice: Choice): Generator<Found> {

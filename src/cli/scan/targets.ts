@@ -8,10 +8,11 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { misuse } from "../Failure.ts"
+import { reasonOf } from "../reasonOf.ts"
 import { printable } from "../table.ts"
 import { Blobs } from "./Blobs.ts"
 import type { Found } from "./files.ts"
-import { listed, open, reasonOf, walk } from "./files.ts"
+import { listed, open, walk } from "./files.ts"
 import { filesOfGit, stagedFiles } from "./git.ts"
 import type { Scan } from "./Scan.ts"
 
