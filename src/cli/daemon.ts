@@ -1,13 +1,10 @@
 /**
- * secrets daemon: the daemon as a service of launchd or systemd, and its restart.
+ * secrets daemon: the daemon as a service of launchd or systemd, and its restart. Each
+ * of it is loaded when it is asked for, and none of it for the help.
  */
 import * as Effect from "effect/Effect"
 import { define } from "./Command.ts"
-import { serviceLogs, startService, stopService } from "./daemonControl.ts"
 import { daemonFlags } from "./daemonFlags.ts"
-import { install, uninstall } from "./daemonInstall.ts"
-import { restart } from "./daemonRestart.ts"
-import { serviceStatus } from "./daemonStatus.ts"
 import { misuse } from "./Failure.ts"
 
 export const daemon = define({
@@ -29,19 +26,19 @@ export const daemon = define({
     const { operands } = line
     switch (operands[0]) {
       case "install":
-        return yield* install(line)
+        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).install(line)
       case "uninstall":
-        return yield* uninstall(line)
+        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).uninstall(line)
       case "status":
-        return yield* serviceStatus(line)
+        return yield* (yield* Effect.promise(() => import("./daemonStatus.ts"))).serviceStatus(line)
       case "start":
-        return yield* startService(line)
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).startService(line)
       case "stop":
-        return yield* stopService(line)
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).stopService(line)
       case "restart":
-        return yield* restart(line)
+        return yield* (yield* Effect.promise(() => import("./daemonRestart.ts"))).restart(line)
       case "logs":
-        return yield* serviceLogs(line)
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).serviceLogs(line)
       default:
         return yield* misuse("there is no such thing to do with the daemon", "See: secrets daemon --help")
     }
