@@ -49,10 +49,11 @@ export const untilReplaced = Effect.fnUntraced(function* (watched: Watched) {
 })
 
 const look = ({ directories, hasStore, lock }: Watched): Seen => {
-  const gone = directories.find((directory) => directory.look() === "gone")
+  const looks = directories.map((directory) => ({ directory, found: directory.look() }))
+  const gone = looks.find(({ found }) => found === "gone")?.directory
   if (gone !== undefined)
     return { is: "away", says: `${gone.path} is gone; nothing is leased or changed until it is back` }
-  const other = directories.filter((directory) => directory.look() === "another")
+  const other = looks.filter(({ found }) => found === "another").map(({ directory }) => directory)
   const [first] = other
   if (first === undefined) {
     return lock.isHeld()
