@@ -12,8 +12,8 @@ import * as fs from "node:fs"
 import type { SocketFile } from "./socketFile.ts"
 import { lookAt, type SocketFileError } from "./socketFile.ts"
 
-/** One look is a hundredth of a millisecond. */
-const interval = Duration.seconds(2)
+/** It is back within five seconds. One look wakes the process, which takes more than to look. */
+const interval = Duration.seconds(4)
 
 /** Never ends; `place` is changed to the socket that was put in place of the one before. */
 export const watchSocket = <E, R>(
