@@ -34,8 +34,8 @@ const digits = (value: number, count = 1): number => Number(value.toFixed(count)
 await withDaemon(async (daemon) => {
   const starts: Array<{ readonly bare: number; readonly own: number }> = []
   for (let round = 0; round < rounds; round += 1) starts.push({ bare: await bareStart(), own: await daemon.restart() })
-  // What a start leaves behind is used up or given back by then.
-  await pause(5_000)
+  // For half a minute the engine cleans up after the start, which costs more than the rest.
+  await pause(45_000)
   const before = processorMillis(daemon.pid())
   await pause(restSeconds * 1000)
   const used = processorMillis(daemon.pid()) - before

@@ -19,9 +19,10 @@ const addSecrets = async (socket: string): Promise<void> => {
   client.close()
 }
 
-/** What is added to its environment: DAEMON_NODE_OPTIONS is its NODE_OPTIONS, to try how the engine does with less memory. */
-const nodeOptions = process.env["DAEMON_NODE_OPTIONS"]
-const env: Readonly<Record<string, string>> = nodeOptions === undefined ? {} : { NODE_OPTIONS: nodeOptions }
+/** As the service and the other launchers start it; DAEMON_NODE_OPTIONS tries how the engine does with other options. */
+const env: Readonly<Record<string, string>> = {
+  NODE_OPTIONS: process.env["DAEMON_NODE_OPTIONS"] ?? "--max-semi-space-size=8"
+}
 
 export interface Subject {
   readonly directory: string

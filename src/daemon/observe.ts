@@ -25,4 +25,10 @@ export const observe = Effect.gen(function* () {
   yield* eventsDropped(yield* sink.dropped)
 })
 
-export const observeForever = Effect.repeat(observe, Schedule.spaced(interval))
+/** For a collector. Where there is none, nobody reads them but who asks, and whoever does that looks them up. */
+export const observeForever = Effect.gen(function* () {
+  const sink = yield* OtelSink
+  const receivers = yield* sink.state
+  if (!receivers.some(({ kind }) => kind === "otlp")) return yield* Effect.never
+  return yield* Effect.repeat(observe, Schedule.spaced(interval))
+})

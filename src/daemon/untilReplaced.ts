@@ -1,5 +1,5 @@
 /**
- * Looks, once a second, whether the directories of the daemon are still its own.
+ * Looks, all the time, whether the directories of the daemon are still its own.
  *
  * One that is gone is waited for, and when it is back all goes on. One that was
  * replaced ends the waiting: the daemon has to start over on what is there now. But
@@ -11,7 +11,9 @@ import * as Effect from "effect/Effect"
 import type { FileLock } from "./fileLock.ts"
 import { type SameDirectory, statNow } from "./sameDirectory.ts"
 
-/** One stat for each directory; and a second is soon enough, for every writer looks by itself before it writes. */
+/** Soon enough, for every writer looks by itself before it writes; and a daemon that nobody asks shall not cost anything. */
+const calmInterval = "3 seconds"
+/** While something is being done to them. */
 const interval = "1 second"
 /** After so many looks one that never settles counts as well. */
 const mostLooks = 10
@@ -35,7 +37,7 @@ export const untilReplaced = Effect.fnUntraced(function* (watched: Watched) {
   let before: Seen = { is: "ours" }
   let looks = 0
   while (true) {
-    yield* Effect.sleep(interval)
+    yield* Effect.sleep(before.is === "ours" ? calmInterval : interval)
     const seen = look(watched)
     looks = seen.is === "replaced" ? looks + 1 : 0
     if (seen.is === "replaced") {
@@ -49,10 +51,11 @@ export const untilReplaced = Effect.fnUntraced(function* (watched: Watched) {
 })
 
 const look = ({ directories, hasStore, lock }: Watched): Seen => {
-  const gone = directories.find((directory) => directory.look() === "gone")
+  const looks = directories.map((directory) => ({ directory, found: directory.look() }))
+  const gone = looks.find(({ found }) => found === "gone")?.directory
   if (gone !== undefined)
     return { is: "away", says: `${gone.path} is gone; nothing is leased or changed until it is back` }
-  const other = directories.filter((directory) => directory.look() === "another")
+  const other = looks.filter(({ found }) => found === "another").map(({ directory }) => directory)
   const [first] = other
   if (first === undefined) {
     return lock.isHeld()

@@ -135,14 +135,19 @@ export const kindOf = (value: unknown): string => {
 }
 
 /** Members by their names in lower case; of several that fold to one name, the spelling that came last counts. */
-export const foldNames = (value: object): ReadonlyMap<string, unknown> =>
-  new Map(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
+export const foldNames = (value: object): ReadonlyMap<string, unknown> => {
+  const members = new Map<string, unknown>()
+  for (const [name, member] of Object.entries(value)) members.set(name.toLowerCase(), member)
+  return members
+}
 
 const parseError = (reason: string) =>
   Result.fail(new RpcError({ code: code.parseError, message: `parse error: ${reason}` }))
 
 /** What makes a text too much to be parsed: more values, or deeper nesting, than any request has. */
 const findExcess = (text: string): string | undefined => {
+  // A line without so many characters has not so many of anything.
+  if (text.length <= mostValues) return undefined
   let [commas, strings, opened, depth] = [0, 0, 0, 0]
   const marks = /[",[\]{}]/g
   for (let mark = marks.exec(text); mark !== null; mark = marks.exec(text)) {
@@ -179,6 +184,8 @@ const backslash = 0x5c
 
 /** What keeps a member from being used: a number that no double holds, or nesting too deep to be walked. */
 const findUnfit = (member: unknown, name: string, line: string): string | undefined => {
+  // Names and such, as most are, need no walk.
+  if (typeof member === "string" || member === null || member === undefined || isFlat(member)) return undefined
   const waiting = [{ value: member, depth: 1 }]
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { value, depth } = next
@@ -191,6 +198,10 @@ const findUnfit = (member: unknown, name: string, line: string): string | undefi
   }
   return undefined
 }
+
+/** Whether it holds nothing but texts. */
+const isFlat = (value: unknown): boolean =>
+  Predicate.isReadonlyObject(value) && Object.values(value).every((member) => typeof member === "string")
 
 const firstBeyondDouble = (line: string): string => {
   let found = ""

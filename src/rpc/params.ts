@@ -7,7 +7,6 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { nameLimit, TooLong } from "../domain/Secret.ts"
 import { code, foldNames, kindOf, RpcError } from "./Protocol.ts"
@@ -26,20 +25,32 @@ export const readParams = <const Fields extends Readonly<Record<string, typeof t
   type: string,
   fields: Fields
 ) => {
-  const decode = Schema.decodeUnknownResult(Schema.Struct(fields))
+  type Params = Schema.Struct<Fields>["Type"]
   const wanted = (name: string) => (fields[name] === flag ? "bool" : fields[name] === number ? "number" : "string")
-  return (params: unknown): Effect.Effect<Schema.Struct<Fields>["Type"], RpcError> => {
+  const kinds = Object.keys(fields).map((name) => [name, wanted(name)] as const)
+  // By hand: the schema's decoder takes as long as all the rest of reading a line.
+  const isRead = (read: object): read is Params =>
+    kinds.every(([name, kind]) => {
+      const value: unknown = Reflect.get(read, name)
+      return kindOf(value) === kind && (kind !== "number" || Number.isFinite(value))
+    })
+  const empty = Object.fromEntries(kinds.map(([name, kind]) => [name, absent[kind]]))
+  return (params: unknown): Effect.Effect<Params, RpcError> => {
     if (params === undefined || params === null) return invalid("parameters are required")
     if (!Predicate.isReadonlyObject(params)) {
       return unreadable(`${kindOf(params)} into Go value of type daemon.${type}`)
     }
-    const given = [...foldNames(params)]
-      .filter(([, value]) => value !== null)
-      .map(([name, value]) => [name, typeof value === "string" ? value.toWellFormed() : value] as const)
-    const decoded = decode(Object.fromEntries(given))
-    if (Result.isSuccess(decoded)) return Effect.succeed(decoded.success)
+    const given = foldNames(params)
+    const read: Record<string, unknown> = { ...empty }
+    for (const [name] of kinds) {
+      const value = given.get(name) ?? undefined
+      if (value !== undefined) read[name] = typeof value === "string" ? value.toWellFormed() : value
+    }
+    if (isRead(read)) return Effect.succeed(read)
     const [name = "", value] =
-      given.find(([member, found]) => Object.hasOwn(fields, member) && kindOf(found) !== wanted(member)) ?? []
+      [...given].find(
+        ([member, found]) => found !== null && Object.hasOwn(fields, member) && kindOf(found) !== wanted(member)
+      ) ?? []
     return unreadable(`${kindOf(value)} into Go struct field ${type}.${name} of type ${wanted(name)}`)
   }
 }
@@ -53,6 +64,9 @@ export const required = (given: string, what: string, limit = nameLimit): Effect
 /** Refuses a text of more than `limit` bytes, before anything is done with it that would take its time. */
 export const atMost = (limit: number, given: string, what: string): Effect.Effect<void, TooLong> =>
   Buffer.byteLength(given) > limit ? Effect.fail(new TooLong({ what, limit })) : Effect.void
+
+/** What a member counts as that is not there. */
+const absent = { string: "", bool: false, number: 0 } as const
 
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)
 

@@ -47,7 +47,7 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
         const size = sizeOf(frame)
         const work = Effect.flatMap(dispatch(frame), (reply) => {
           account.hold(splitter.held + size + reply.length)
-          return Effect.tap(write(reply), () => Effect.sync(account.answered))
+          return Effect.map(write(reply), account.answered)
         }).pipe(Effect.uninterruptible)
         account.hold(splitter.held + size)
         if (size <= limits.smallRequest) return work

@@ -8,12 +8,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import type { SocketFile } from "./socketFile.ts"
 import { lookAt, type SocketFileError } from "./socketFile.ts"
 
-/** One look is a tenth of a millisecond. */
-const interval = Duration.seconds(2)
+/** It is back within five seconds. One look wakes the process, which takes more than to look. */
+const interval = Duration.seconds(4)
 
 /** Never ends; `place` is changed to the socket that was put in place of the one before. */
 export const watchSocket = <E, R>(
@@ -62,12 +62,7 @@ export const watchHandedSocket = Effect.fnUntraced(function* (path: string) {
   let wasThere = true
   while (true) {
     yield* Effect.sleep(interval)
-    const isThere = yield* Effect.promise(() =>
-      fs.lstat(path).then(
-        (found) => found.isSocket(),
-        () => false
-      )
-    )
+    const isThere = isSocket(path)
     if (isThere === wasThere) continue
     wasThere = isThere
     yield* isThere
@@ -77,3 +72,11 @@ export const watchHandedSocket = Effect.fnUntraced(function* (path: string) {
         )
   }
 })
+
+const isSocket = (path: string): boolean => {
+  try {
+    return fs.lstatSync(path).isSocket()
+  } catch {
+    return false
+  }
+}

@@ -6,7 +6,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
-import { Client, launch, newHome, serving } from "./victim.ts"
+import { Client, launch, newHome, pause, serving } from "./victim.ts"
 
 const bookkeeping = [
   "leases.json",
@@ -66,6 +66,8 @@ const used = async (): Promise<string> => {
   for (const name of ["db", "mail"]) await client.ask("add", { name, value: `made up for ${name}` })
   for (let n = 0; n < 20; n += 1) await client.ask("lease", { secret_name: "db", client_id: `c${n % 7}`, ttl: "24h" })
   client.close()
+  // It is written behind the answers.
+  while (!fs.existsSync(path.join(victim.directory, "leases.json"))) await pause(5)
   await victim.end("SIGKILL")
   return home
 }

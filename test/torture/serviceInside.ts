@@ -77,7 +77,11 @@ const process_ = (pid: number, file: string) => fs.readFileSync(`/proc/${pid}/${
 const looksRight = () => {
   const pid = pidNow()
   const words = process_(pid, "cmdline").split("\u0000").slice(1, 4)
-  hold("runs as it should", words.join() === ["--disable-sigusr1", installed, "serve"].join(), () => words.join(" "))
+  hold(
+    "runs as it should",
+    words.join() === ["--disable-sigusr1", "--max-semi-space-size=8", installed, "serve"].join(),
+    () => words.join(" ")
+  )
   const environment = process_(pid, "environ").split("\u0000")
   hold("runs as it should", environment.includes(`HOME=${home}`), () => environment.join(" "))
   hold("runs as it should", /^Max core file size\s+0\s+0/m.test(process_(pid, "limits")), () => "core files")
