@@ -27,9 +27,8 @@ import { endInOrder } from "./project/endInOrder.ts"
 import { appendGithub, githubFile } from "./project/githubEnv.ts"
 import type { Leased } from "./project/leaseAll.ts"
 import { leaseAll, revokeLeases } from "./project/leaseAll.ts"
-import { pullVercel } from "./project/pullVercel.ts"
 import type { Wanted } from "./project/wanted.ts"
-import { wantedFlags, wantedOf } from "./project/wanted.ts"
+import { wantedFlags } from "./project/wantedFlags.ts"
 import { warn } from "./project/warn.ts"
 import { checkTarget, warnOfGit, writeEnvFile } from "./project/writeEnvFile.ts"
 import { loadDaemon } from "./settings.ts"
@@ -67,11 +66,13 @@ export const env = define({
     const format = formats.find((one) => one === (line.text("format") ?? "dotenv"))
     if (format === undefined)
       return yield* misuse(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")
+    const { wantedOf } = yield* Effect.promise(() => import("./project/wanted.ts"))
     const wanted = yield* wantedOf(line)
     const target = yield* targetOf(line, format, wanted)
     if (line.given("dry-run")) return foretold(wanted, target)
     if (target.kind === "file") yield* checkTarget(target.file, target.force)
     if (wanted.source === "vercel") {
+      const { pullVercel } = yield* Effect.promise(() => import("./project/pullVercel.ts"))
       const variables = yield* pullVercel("env", wanted.vercel, wanted.directory)
       const until = fromMillis((yield* Clock.currentTimeMillis) + wanted.millis)
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])

@@ -21,11 +21,10 @@ import { endInOrder } from "./project/endInOrder.ts"
 import type { Leased } from "./project/leaseAll.ts"
 import { leaseAll, revokeLeases } from "./project/leaseAll.ts"
 import { maskOutput } from "./project/maskOutput.ts"
-import { pullVercel } from "./project/pullVercel.ts"
 import type { Run, Running } from "./project/runChild.ts"
 import { runChild } from "./project/runChild.ts"
 import type { Wanted } from "./project/wanted.ts"
-import { wantedFlags, wantedOf } from "./project/wanted.ts"
+import { wantedFlags } from "./project/wantedFlags.ts"
 import { warn } from "./project/warn.ts"
 import { loadDaemon } from "./settings.ts"
 import { printable } from "./table.ts"
@@ -57,9 +56,11 @@ export const exec = define({
   run: Effect.fnUntraced(function* (line) {
     yield* endInOrder
     const [command = "", ...args] = line.operands
+    const { wantedOf } = yield* Effect.promise(() => import("./project/wanted.ts"))
     const wanted = yield* wantedOf(line)
     const [masked, stops] = [line.given("mask"), line.given("stop-at-expiry")]
     if (wanted.source === "vercel") {
+      const { pullVercel } = yield* Effect.promise(() => import("./project/pullVercel.ts"))
       const variables = yield* pullVercel("exec", wanted.vercel, wanted.directory)
       const until = stops ? (yield* Clock.currentTimeMillis) + wanted.millis : undefined
       return ran(yield* runWith(command, args, variables, masked, until))

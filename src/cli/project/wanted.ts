@@ -9,9 +9,10 @@ import { parse, toMillis } from "../../domain/GoDuration.ts"
 import type { VercelProject } from "../../domain/ProjectFile.ts"
 import { isTtl } from "../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, wrongVariable } from "../../domain/variable.ts"
-import type { Flags, LineOf } from "../Command.ts"
+import type { LineOf } from "../Command.ts"
 import { misuse } from "../Failure.ts"
 import { findProject } from "./findProject.ts"
+import type { wantedFlags } from "./wantedFlags.ts"
 
 export interface WantedSecret {
   readonly secret: string
@@ -38,20 +39,6 @@ export type Wanted =
       readonly millis: number
       readonly directory: string
     }
-
-/** The flags that say what is wanted. */
-export const wantedFlags = {
-  secret: {
-    type: "string",
-    value: "NAME[=VAR]",
-    summary: "a secret, and its variable; may be repeated, and stands for the project file",
-    completes: "secret",
-    repeated: true
-  },
-  project: { type: "string", value: "PATH", summary: "another .secrets.json than the nearest", completes: "file" },
-  ttl: { type: "string", value: "DURATION", summary: "how long, over what the project file says" },
-  "client-id": { type: "string", value: "ID", summary: "who leases" }
-} as const satisfies Flags
 
 export const wantedOf = Effect.fnUntraced(function* (line: LineOf<typeof wantedFlags>) {
   const ttl = line.text("ttl")
