@@ -72,7 +72,9 @@ const environments: Readonly<Record<string, Environment>> = {
 
 const startDaemon = async (name: string): Promise<Victim> => {
   const home = newHome()
-  const victim = await serving(launch({ home, env: environments[name]?.(home) ?? {} }))
+  const victim = await serving(
+    launch({ home, env: { NODE_OPTIONS: "--max-semi-space-size=8", ...environments[name]?.(home) } })
+  )
   const client = new Client(victim.socket)
   await client.ask("add", { name: "db", value: "made up" })
   client.close()
