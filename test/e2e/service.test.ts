@@ -78,7 +78,8 @@ describe.runIf(isScript)("the service of a user", () => {
         "enable dev.agent-secrets.service",
         "start dev.agent-secrets.service"
       ])
-      assert.match((yield* daemon("restart")).stdout, /^restarted; running since /)
+      const restarted = yield* daemon("restart")
+      assert.match(restarted.stdout, /^restarted; running since /, restarted.stderr)
       const { pid, state } = resultOf(yield* daemon("status", "--json"))
       assert.strictEqual(state, "running")
       assert.notStrictEqual(pid, installed.pid)

@@ -9,7 +9,14 @@ import * as path from "node:path"
 const directory = process.env["STAND_IN"] ?? ""
 const [verb, ...rest] = process.argv.slice(2).filter((word) => word !== "--user")
 const at = (name) => path.join(directory, name)
-const read = (name) => (fs.existsSync(at(name)) ? fs.readFileSync(at(name), "utf8").trim() : undefined)
+/** What somebody else may be about to remove. */
+const read = (name) => {
+  try {
+    return fs.readFileSync(at(name), "utf8").trim()
+  } catch {
+    return undefined
+  }
+}
 const unit = path.join(process.env["HOME"] ?? "", ".config/systemd/user/dev.agent-secrets.service")
 const pause = (millis) => new Promise((resolve) => setTimeout(resolve, millis))
 
@@ -23,7 +30,7 @@ const start = async () => {
       .map((pair) => pair.split("=", 2))
   )
   // A shell outlives this process, and learns how the daemon ends.
-  const line = `"$@" 2>>"$D/log" & echo $! >"$D/pid"; wait $!; echo $? >"$D/status"; rm "$D/pid"`
+  const line = `"$@" 2>>"$D/log" & echo $! >"$D/pid.new"; mv "$D/pid.new" "$D/pid"; wait $!; echo $? >"$D/status"; rm "$D/pid"`
   spawn("/bin/sh", ["-c", line, "sh", ...words], {
     env: { ...env, D: directory },
     stdio: "ignore",
