@@ -37,13 +37,17 @@ const histogram = (what: Described, boundaries: ReadonlyArray<number>) =>
   Metric.histogram(what.name, { ...listed(what, "histogram"), boundaries })
 
 /** A figure with one series for each of some words. The words must be few. */
-const byWord = <M>(what: Described, kind: Instrument["kind"], make: (options: object) => M) => {
+const byWord = <M>(what: Described, kind: Instrument["kind"], make: (name: string, options: object) => M) => {
   const { attributes, description } = listed(what, kind)
   const series = new Map<string, M>()
   return (word: string): M => {
     let one = series.get(word)
     if (one === undefined) {
-      one = make({ description, incremental: true, attributes: { ...attributes, [what.attribute ?? ""]: word } })
+      one = make(what.name, {
+        description,
+        incremental: true,
+        attributes: { ...attributes, [what.attribute ?? ""]: word }
+      })
       series.set(word, one)
     }
     return one
@@ -89,7 +93,7 @@ const refusals = byWord(
     attribute: "error.type"
   },
   "counter",
-  (options) => Metric.counter("agent_secrets.request.refusals", options)
+  (name, options) => Metric.counter(name, options)
 )
 const flushDuration = histogram(
   {
@@ -121,7 +125,7 @@ const queued = byWord(
     attribute: "sink"
   },
   "gauge",
-  (options) => Metric.gauge("agent_secrets.sink.queue.size", options)
+  (name, options) => Metric.gauge(name, options)
 )
 const processStart = gauge({
   name: "process.start_time",
