@@ -35,10 +35,12 @@ const banner = `#!/usr/bin/env node
     ${JSON.stringify(early)}.forEach(function (signal) {
       try { process.on(signal, function () {}); } catch (error) { /* This system has no such signal. */ }
     });
-    var debug = require("node:inspector");
-    if (debug.url() !== undefined) {
-      debug.close();
-      process.stderr.write("secrets: a debugger was open before the program; it is closed\\n");
+    if (process.execArgv.indexOf("--disable-sigusr1") < 0) {
+      var debug = require("node:inspector");
+      if (debug.url() !== undefined) {
+        debug.close();
+        process.stderr.write("secrets: a debugger was open before the program; it is closed\\n");
+      }
     }
   }`
 

@@ -39,13 +39,15 @@ export const serve = define({
     function* (line) {
       yield* Effect.sync(() => process.umask(0o077))
       yield* checkSurroundings
-      // Node takes no listener for SIGPROF while a debugger is open.
       yield* closeDebugger
-      const signals = yield* Effect.sync(watchSignals)
       yield* forbidDumps
       const supervision = yield* takeSupervision(line.text("listen-fd"))
       const config = yield* loadConfig(line)
+      yield* closeDebugger
       const { daemon } = yield* Effect.promise(() => import("../daemon/Daemon.ts"))
+      yield* closeDebugger
+      // Node takes no listener for SIGPROF while a debugger is open.
+      const signals = yield* Effect.sync(watchSignals)
       yield* Effect.mapError(daemon(config, { environment: process.env, supervision, ...signals }), startFailure)
       return { result: {}, text: undefined }
     },
