@@ -21,7 +21,7 @@ import * as RunHistory from "../domain/runHistory.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis } from "../domain/Timestamp.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { attempt, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
+import { attempt, attemptSync, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
 import { holdLock } from "./fileLock.ts"
 import { makeDirectory } from "./makeDirectory.ts"
 import { readRuns, writeRuns } from "./runsFile.ts"
@@ -148,7 +148,7 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
 
 /** Holds the lock of the state directory for as long as the scope lasts. */
 export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) {
-  const found = yield* attempt("look at", paths.directory, () => fs.stat(paths.directory))
+  const found = yield* attemptSync("look at", paths.directory, () => nodeFs.statSync(paths.directory))
   if ((found.mode & 0o022) !== 0) {
     return yield* new StartError({
       reason: `the state directory ${paths.directory} can be written by others`,
