@@ -15,6 +15,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import * as nodeFs from "node:fs"
 import * as fs from "node:fs/promises"
 import * as RunHistory from "../domain/runHistory.ts"
@@ -118,16 +119,20 @@ export class Instance extends Context.Service<
     )
 }
 
-/** Writes down that a run begins, and at the end of the scope how it ended; a start that fails is such an end as well. */
+/**
+ * Writes down that a run begins, and at the end of the scope how it ended; a start that fails is such an end as well.
+ * The start goes on while the first is being written.
+ */
 const recordRun = Effect.fnUntraced(function* (file: string, own: SameDirectory, startedAt: Timestamp, crash: boolean) {
   let history = RunHistory.begin(yield* readRuns(file, own), process.pid, startedAt, crash)
   let because = "it was told to stop while it started"
+  const turn = Semaphore.makeUnsafe(1)
   const change = (next: RunHistory.RunHistory) =>
     Effect.andThen(
       Effect.sync(() => void (history = next)),
-      writeRuns(file, own, next)
+      Semaphore.withPermit(turn, writeRuns(file, own, next))
     )
-  yield* change(history)
+  yield* Effect.forkScoped(change(history), { startImmediately: true })
   yield* Effect.addFinalizer((exit) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
