@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { digitsOfLength } from "../../scripts/partLoader.ts"
 import { invocation, isScript, program, run } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -39,19 +40,23 @@ const loads = Effect.fnUntraced(function* (home: string, place: (cache: string) 
   return { status: ended.status, said, parts: Number(parts), taken: Number(taken) }
 })
 
-const change = (at: (length: number) => ReadonlyArray<number>) => (cache: string) => {
+const change = (at: (bytes: Buffer) => ReadonlyArray<number>) => (cache: string) => {
   const bytes = fs.readFileSync(cache)
-  for (const one of at(bytes.length)) bytes.writeUInt8(bytes.readUInt8(one) ^ 1, one)
+  for (const one of at(bytes)) bytes.writeUInt8(bytes.readUInt8(one) ^ 1, one)
   fs.writeFileSync(cache, bytes)
 }
 
-const everyThousandth = (length: number) =>
-  Array.from({ length: Math.floor(length / 1000) }, (_, at) => 999 + at * 1000)
+/** Where the parts begin stands at the beginning. */
+const everyHundredthOfParts = (bytes: Buffer) => {
+  const from = Number(bytes.toString("latin1", 0, digitsOfLength))
+  return Array.from({ length: Math.floor((bytes.length - from) / 100) }, (_, at) => from + at * 100 + 50)
+}
 
 const unfit: ReadonlyArray<readonly [what: string, place: (cache: string) => void]> = [
   ["none", (cache) => fs.rmSync(cache)],
   ["an empty one", (cache) => fs.writeFileSync(cache, "")],
-  ["one of another build", change(() => [16])],
+  ["one of another build", change((bytes) => [bytes.indexOf('"id":"') + 6])],
+  ["one that is damaged all over", change(everyHundredthOfParts)],
   ["one that others may write", (cache) => fs.chmodSync(cache, 0o646)],
   ["one that the group may write", (cache) => fs.chmodSync(cache, 0o664)],
   [
@@ -95,16 +100,15 @@ describe.runIf(isScript)("the program compiled beside itself", () => {
     })
   )
 
-  it.live.each([
-    ["damaged all over", change(everyThousandth)],
-    ["cut short", (cache: string) => fs.truncateSync(cache, 100_000)]
-  ] as const)("works the same with one that is %s: what is not whole is not taken", ([, place]) =>
+  it.live("works the same with one that is cut short, of which it takes what is there", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const { parts, said, status, taken } = yield* loads(home, place)
+      const { parts, said, status, taken } = yield* loads(home, (cache) =>
+        fs.truncateSync(cache, fs.statSync(cache).size / 2)
+      )
       assert.match(said ?? "", /^secrets rotate: the daemon is not running\n/)
       assert.strictEqual(status, 3)
-      assert.isAbove(parts, 10)
+      assert.isAbove(taken, 0)
       assert.isBelow(taken, parts)
     })
   )
