@@ -33,6 +33,8 @@ export const codeCache = async (program: string, parts: ReadonlyMap<string, stri
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-build-"))
   const made = path.join(directory, "made")
   fs.mkdirSync(made)
+  // What an earlier build ran is nothing to this one.
+  fs.rmSync(`${program}.cache`, { force: true })
   try {
     await runAll(path.resolve(program), directory, made)
     const temporary = `${program}.cache.tmp`
