@@ -17,6 +17,7 @@ import { chmod } from "node:fs/promises"
 import { survived } from "../src/cli/signals.ts"
 import { asTexts } from "./asTexts.ts"
 import { buildNumber } from "./buildNumber.ts"
+import { formsAsData } from "./formsAsData.ts"
 
 const oldest = [22, 19] as const
 
@@ -52,6 +53,7 @@ const common = {
   mainFields: ["module", "main"],
   legalComments: "none",
   define: { BUILD: JSON.stringify(buildNumber()) },
+  plugins: [formsAsData],
   logLevel: "warning"
 } satisfies BuildOptions
 
