@@ -15,6 +15,7 @@ import type { BuildOptions } from "esbuild"
 import { build } from "esbuild"
 import { chmod } from "node:fs/promises"
 import { survived } from "../src/cli/signals.ts"
+import { version } from "../src/version.ts"
 import { asTexts } from "./asTexts.ts"
 import { buildNumber } from "./buildNumber.ts"
 import { formsAsData } from "./formsAsData.ts"
@@ -52,7 +53,7 @@ const common = {
   target: "node18",
   mainFields: ["module", "main"],
   legalComments: "none",
-  define: { BUILD: JSON.stringify(buildNumber()) },
+  define: { BUILD: JSON.stringify(buildNumber()), VERSION: JSON.stringify(version) },
   plugins: [formsAsData],
   logLevel: "warning"
 } satisfies BuildOptions
