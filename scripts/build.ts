@@ -18,7 +18,9 @@ import { survived } from "../src/cli/signals.ts"
 import { version } from "../src/version.ts"
 import { asTexts } from "./asTexts.ts"
 import { buildNumber } from "./buildNumber.ts"
+import { codeCache } from "./codeCache.ts"
 import { formsAsData } from "./formsAsData.ts"
+import { leftOut } from "./leftOut.ts"
 
 const oldest = [22, 19] as const
 
@@ -54,19 +56,21 @@ const common = {
   mainFields: ["module", "main"],
   legalComments: "none",
   define: { BUILD: JSON.stringify(buildNumber()), VERSION: JSON.stringify(version) },
-  plugins: [formsAsData],
+  plugins: [formsAsData, leftOut],
   logLevel: "warning"
 } satisfies BuildOptions
 
-const { declaration, plugin } = await asTexts("src/cli/whole.ts", common)
+const program = "dist/secrets.mjs"
+const { declaration, id, parts, plugin } = await asTexts("src/cli/whole.ts", common)
 
 await build({
   ...common,
   entryPoints: ["src/bin.ts"],
-  outfile: "dist/secrets.mjs",
+  outfile: program,
   minify: true,
-  plugins: [plugin],
+  plugins: [plugin, leftOut],
   banner: { js: banner },
   footer: { js: `})();\n${declaration}` }
 })
-await chmod("dist/secrets.mjs", 0o755)
+await chmod(program, 0o755)
+await codeCache(program, parts, id)
