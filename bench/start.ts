@@ -47,10 +47,11 @@ interface Case {
 
 const plain = (name: string, ...line: ReadonlyArray<string>): Case => ({ name, line: async () => line })
 
+const lines =
+  "lease db, status, list, health, --version, audit --tail 3, rotate db, --help, help, lease --help, completions bash, leese db"
+
 const commandsOf = (title: string, program: ReadonlyArray<string>): ReadonlyArray<Case> => [
-  ...["lease db", "status", "list", "health", "--version", "audit --tail 3", "rotate db", "--help"].map((words) =>
-    plain(`${title} ${words}`, ...program, ...words.split(" "))
-  ),
+  ...lines.split(", ").map((words) => plain(`${title} ${words}`, ...program, ...words.split(" "))),
   {
     name: `${title} revoke`,
     line: async () => {

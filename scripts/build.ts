@@ -15,9 +15,11 @@ import type { BuildOptions } from "esbuild"
 import { build } from "esbuild"
 import { chmod } from "node:fs/promises"
 import { survived } from "../src/cli/signals.ts"
+import { version } from "../src/version.ts"
 import { asTexts } from "./asTexts.ts"
 import { buildNumber } from "./buildNumber.ts"
 import { codeCache } from "./codeCache.ts"
+import { formsAsData } from "./formsAsData.ts"
 import { leftOut } from "./leftOut.ts"
 
 const oldest = [22, 19] as const
@@ -53,8 +55,8 @@ const common = {
   target: "node18",
   mainFields: ["module", "main"],
   legalComments: "none",
-  define: { BUILD: JSON.stringify(buildNumber()) },
-  plugins: [leftOut],
+  define: { BUILD: JSON.stringify(buildNumber()), VERSION: JSON.stringify(version) },
+  plugins: [formsAsData, leftOut],
   logLevel: "warning"
 } satisfies BuildOptions
 

@@ -14,6 +14,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { survived } from "../src/cli/signals.ts"
+import { version } from "../src/version.ts"
 import { buildNumber } from "./buildNumber.ts"
 
 const output = "dist/secrets"
@@ -67,6 +68,7 @@ try {
     "--no-compile-autoload-tsconfig",
     "--no-compile-autoload-package-json",
     `--define=BUILD=${JSON.stringify(buildNumber())}`,
+    `--define=VERSION=${JSON.stringify(version)}`,
     `--outfile=${output}`
   ]
   execFileSync(compiler(), ["build", "dist/entry.mjs", ...options], { stdio: ["ignore", "ignore", "inherit"] })

@@ -20,7 +20,20 @@ const tap = path.join(import.meta.dirname, "tapScripts.ts")
 /** What a daemon is asked. */
 const asked = ["status", "lease db", "lease db", "leases", "health", "list", "revoke --client nobody", "rotate db"]
 /** Commands beside another daemon, one that sends its events to a collector as well. */
-const beside = ["--help", "audit --tail 3", "rotate db", "leases", "status --metrics", "env --help", "exec --help"]
+const beside = [
+  "--help",
+  "leese",
+  "completions bash",
+  "audit --tail 3",
+  "rotate db",
+  "leases",
+  "status --metrics",
+  "status --wait 1s",
+  "env --secret db --file -",
+  "exec --secret db true",
+  "scan .",
+  "daemon status"
+]
 
 /** In the place of joelclaw. */
 const standIn = `#!/bin/sh
@@ -53,6 +66,7 @@ const runAll = async (program: string, home: string, made: string): Promise<void
   const environment = { HOME: home, PATH: process.env["PATH"], PARTS_MADE: made, JOELCLAW_BIN: joelclaw }
   const start = (line: string, options: ReadonlyArray<string>, more = {}): ChildProcess =>
     spawn(process.execPath, [...options, program, ...line.split(" ")], {
+      cwd: home,
       env: { ...environment, ...more },
       stdio: ["pipe", "ignore", "pipe"]
     })

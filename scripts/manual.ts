@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Flag, Flags, Form } from "../src/cli/Command.ts"
 import { everywhere, shownOf } from "../src/cli/Command.ts"
-import { allForms } from "../src/cli/overview.ts"
+import { allForms } from "../src/cli/forms.ts"
 import { exitCodes } from "./exitCodes.ts"
 
 export const manualPage = fileURLToPath(new URL("../docs/secrets.1", import.meta.url))

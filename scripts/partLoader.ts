@@ -10,8 +10,8 @@
 import * as fs from "node:fs"
 import * as vm from "node:vm"
 
-/** Stands at the end of the built program. */
-declare const textsOfParts: () => Readonly<Record<string, () => string>>
+/** Stands at the end of the built program, with a line for each part in the comment that is all of it. */
+declare const textsOfParts: () => void
 
 type Exports = Readonly<Record<string, unknown>>
 type Part = (load: (name: string) => unknown) => Exports
@@ -34,7 +34,6 @@ export const loadPart = (name: string, id: string): any => loader(id)(name)
 
 const loader = (id: string) => {
   const cache = openCache(id)
-  const texts = textsOfParts()
   const loaded = new Map<string, Exports>()
   const load = (name: string): unknown => {
     // Not imported, so that it is loaded only where it is needed.
@@ -43,7 +42,7 @@ const loader = (id: string) => {
     const known = loaded.get(part)
     if (known !== undefined) return known
     const kept = cache && readCached(cache, part)
-    const text = kept?.text ?? unpack(texts[part]?.() ?? "")
+    const text = kept?.text ?? unpack(part)
     const script = new vm.Script(text, { filename: `secrets/${part}`, cachedData: kept?.code })
     const exported = (script.runInThisContext() as Part)(load)
     loaded.set(part, exported)
@@ -54,7 +53,12 @@ const loader = (id: string) => {
 
 const zlib = () => process.getBuiltinModule("node:zlib")
 
-const unpack = (packed: string): string => zlib().brotliDecompressSync(Buffer.from(packed, "base64")).toString()
+const unpack = (part: string): string => {
+  const [, rest = ""] = String(textsOfParts).split(`\n${part}:`)
+  return zlib()
+    .brotliDecompressSync(Buffer.from(rest.slice(0, rest.indexOf("\n")), "base64"))
+    .toString()
+}
 
 interface Cache extends CacheHead {
   readonly file: number

@@ -37,5 +37,16 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   version: () => import("./version.ts").then((file) => file.versionCommand)
 }
 
+const aliases: ReadonlyMap<string, string> = new Map([["rm", "delete"]])
+
+/** The name of a command, whatever word stands for it. */
+export const nameOf = (given: string): string => aliases.get(given) ?? given
+
+/** What loads the command that goes by this word; undefined if none does. */
+export const loaderOf = (given: string): (() => Promise<Command<never>>) | undefined => {
+  const name = nameOf(given)
+  return Object.hasOwn(commands, name) ? commands[name] : undefined
+}
+
 /** Makes a command of what only asks. */
 const answering = () => import("./answer.ts").then((file) => file.answering)

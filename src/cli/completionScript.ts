@@ -8,7 +8,7 @@ import type { completions } from "./completions.ts"
 import { misuse } from "./Failure.ts"
 import { fishScript } from "./fishScript.ts"
 import type { Output } from "./Output.ts"
-import { allForms } from "./overview.ts"
+import { allForms } from "./forms.ts"
 import { zshScript } from "./zshScript.ts"
 
 const shells = new Map([

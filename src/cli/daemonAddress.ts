@@ -6,7 +6,6 @@
  * right is the daemon's business. Both ways of running a command come here.
  */
 import { readFileSync, statSync } from "node:fs"
-import { userInfo } from "node:os"
 import { join, resolve } from "node:path"
 import { pathIn } from "../domain/paths.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
@@ -24,7 +23,7 @@ export interface Address {
 
 /** Where to ask, or what is wrong with the settings. */
 export const daemonAddress = (line: GlobalLine): Address | Problem => {
-  const seconds = Number((line.text("timeout") ?? "5").replace(/s$/, ""))
+  const seconds = Number(line.text("timeout")?.replace(/s$/, "") ?? 5)
   if (!(seconds > 0 && seconds <= 3600)) {
     return misuse("--timeout must be a number of seconds above 0", "For instance: --timeout 2")
   }
@@ -42,7 +41,7 @@ export const daemonAddress = (line: GlobalLine): Address | Problem => {
 /** An empty HOME says no more than none: what is read there would be that of whatever directory this is. */
 const homeDirectory = (): string | undefined => {
   try {
-    return process.env["HOME"] || userInfo().homedir
+    return process.env["HOME"] || process.getBuiltinModule("node:os").userInfo().homedir
   } catch {
     return undefined
   }

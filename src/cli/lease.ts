@@ -4,7 +4,6 @@
  * Callers take standard output for the credential and half of them look at nothing
  * else, so on any failure there is nothing on it.
  */
-import { hostname } from "node:os"
 import { isLike } from "../rpc/likeness.ts"
 import { defineQuestion } from "./Question.ts"
 
@@ -50,4 +49,5 @@ export const lease = defineQuestion({
 export const clientOf = (line: { readonly text: (flag: "client-id") => string | undefined }): string =>
   line.text("client-id") ?? hostName()
 
-export const hostName = (): string => hostname() || "unknown"
+/** Node has to make its module of this first, and most commands that only ask do without. */
+export const hostName = (): string => process.getBuiltinModule("node:os").hostname() || "unknown"

@@ -1,15 +1,8 @@
 /**
  * All the commands at a glance, for people and, with --json, as a tree for programs.
  */
-import type { Command, Flags, Form } from "./Command.ts"
+import type { Flags, Form } from "./Command.ts"
 import { flagsOf, usageOf } from "./Command.ts"
-import { commands } from "./commands.ts"
-
-/** Loads what all of them look like. */
-export const allForms = async (): Promise<ReadonlyArray<Form<Flags>>> => {
-  const all: ReadonlyArray<Command<never>> = await Promise.all(Object.values(commands).map((load) => load()))
-  return all.map(({ form }) => form)
-}
 
 export const overviewText = (forms: ReadonlyArray<Form<Flags>>): string => {
   const width = Math.max(...forms.map(({ name }) => name.length))

@@ -8,37 +8,43 @@
  */
 import { exchange, requestLine, tooMuch } from "../rpc/exchange.ts"
 import { noReply, readReply } from "../rpc/reply.ts"
+import { version } from "../version.ts"
 import type { Flags } from "./Command.ts"
 import { nameAt, read } from "./Command.ts"
+import { completions } from "./completions.ts"
 import { daemonAddress } from "./daemonAddress.ts"
+import { deleteCommand } from "./delete.ts"
+import { health } from "./health.ts"
 import { lease } from "./lease.ts"
+import { list } from "./list.ts"
 import type { Problem } from "./Output.ts"
 import { leave, print, printOutput, printProblem } from "./Output.ts"
 import { badAnswer, noAnswer, refused } from "./problems.ts"
 import type { Question } from "./Question.ts"
 import { isProblem } from "./Question.ts"
+import { revoke } from "./revoke.ts"
+import { status } from "./status.ts"
 
 /** Runs the line, or has it run by `otherwise`. */
 export const quick = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boolean) => void): void => {
   const at = nameAt(args)
   const rest = [...args.slice(0, at), ...args.slice(at + 1)]
   switch (args[at]) {
-    // Asked for most by far; of the others no more is read than has to be.
     case "lease":
       return run(lease, rest, otherwise)
     case "status":
-      return void import("./status.ts").then(({ status }) => run(status, rest, otherwise))
+      return run(status, rest, otherwise)
     case "revoke":
-      return void import("./revoke.ts").then(({ revoke }) => run(revoke, rest, otherwise))
+      return run(revoke, rest, otherwise)
     case "list":
-      return void import("./list.ts").then(({ list }) => run(list, rest, otherwise))
+      return run(list, rest, otherwise)
     case "health":
-      return void import("./health.ts").then(({ health }) => run(health, rest, otherwise))
+      return run(health, rest, otherwise)
     case "delete":
     case "rm":
-      return void import("./delete.ts").then(({ deleteCommand }) => run(deleteCommand, rest, otherwise))
+      return run(deleteCommand, rest, otherwise)
     case "completions":
-      return void import("./completions.ts").then(({ completions }) => run(completions, rest, otherwise))
+      return run(completions, rest, otherwise)
     case undefined:
       return args.join(" ") === "--version" ? printVersion() : otherwise(false)
     default:
@@ -77,7 +83,7 @@ const run = <F extends Flags>(
   })
 }
 
-const printVersion = () => void import("../version.ts").then(({ version }) => leave(print(`${version}\n`)))
+const printVersion = () => leave(print(`${version}\n`))
 
 const told = (line: string | undefined): { readonly result?: unknown; readonly problem?: Problem } => {
   const reply = readReply(line)

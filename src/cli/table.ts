@@ -6,7 +6,7 @@
  * which are there to be copied. Where there is no terminal nothing is left out.
  */
 import { fstatSync } from "node:fs"
-import { quote } from "../domain/goText.ts"
+import { isPlain, quote } from "../domain/goText.ts"
 
 export interface Fit {
   /** Columns of the terminal; undefined where there is none. */
@@ -26,7 +26,7 @@ export const table = (
 ): string => {
   const shown = [head, ...rows.map((row) => row.map(printable))]
   const wanted = head.map((_, column) => shown.reduce((most, row) => Math.max(most, (row[column] ?? "").length), 0))
-  const widths = fitting(wanted, width ?? Number.POSITIVE_INFINITY, (column) => whole.includes(head[column] ?? ""))
+  const widths = width === undefined ? wanted : fitting(wanted, width, (column) => whole.includes(head[column] ?? ""))
   return shown
     .map(
       (row) =>
@@ -61,4 +61,4 @@ export const cut = (text: string, width: number): string =>
 
 /** A text on one line, without control characters. */
 export const printable = (text: string): string =>
-  quote(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("\\\\", "\\")
+  isPlain(text) ? text : quote(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("\\\\", "\\")

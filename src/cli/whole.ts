@@ -1,36 +1,20 @@
 /**
- * Everything: runs the command line with whatever it needs, and exits with its status.
+ * Everything that is not asked at once. A line that names no command, or wants to be
+ * told about one, is answered by the guide; for any other the libraries are loaded.
  */
-import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as References from "effect/References"
-import type * as Runtime from "effect/Runtime"
-import { MaybeHeard } from "../rpc/MaybeHeard.ts"
 import { nameAt } from "./Command.ts"
-import { exitCode } from "./exitCode.ts"
-import { main } from "./main.ts"
+import { loaderOf } from "./commands.ts"
+import { leave } from "./Output.ts"
 
 /** `maybeHeard`: the daemon may have done already what the line asks for, and its answer was lost. */
-export const whole = (args: ReadonlyArray<string>, maybeHeard: boolean): void => {
-  const interrupted = args[nameAt(args)] === "serve" ? exitCode.done : exitCode.interrupted
-  /** Whoever is told to stop and stops has done its job; `serve` knows no other end. */
-  const teardown: Runtime.Teardown = (exit, onExit) => {
-    if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitCode.done)
-    else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitCode.failed)
+export const whole = async (args: ReadonlyArray<string>, maybeHeard: boolean): Promise<void> => {
+  const load = loaderOf(args[nameAt(args)] ?? "")
+  if (load === undefined || args.includes("--help") || args.includes("-h")) {
+    const { guide } = await import("./guide.ts")
+    const status = await guide(args)
+    // It may also have been a flag of the program that is to be run.
+    if (status !== undefined) return leave(status)
   }
-  main(args).pipe(
-    Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
-    // Whatever is said by a command that has no log of its own, is not said where its result goes.
-    Effect.provideService(References.LogToStderr, true),
-    Effect.provideService(MaybeHeard, maybeHeard),
-    NodeRuntime.runMain({ disableErrorReporting: true, teardown })
-  )
+  const { runLine } = await import("./runLine.ts")
+  return runLine(args, maybeHeard)
 }
-
-const report = (cause: Cause.Cause<unknown>) =>
-  Effect.flatMap(
-    Effect.promise(() => import("./logging.ts")),
-    ({ logging }) => Effect.provide(Effect.logFatal("secrets broke down", Cause.pretty(cause)), logging)
-  )

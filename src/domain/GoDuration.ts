@@ -62,6 +62,12 @@ export const parse = (text: string): Result.Result<GoDuration, string> => {
   return Result.succeed(negative ? -total : total)
 }
 
+/** A duration above 0. */
+export const isTtl = (text: string): boolean => {
+  const ttl = parse(text)
+  return Result.isSuccess(ttl) && ttl.success > 0n
+}
+
 /**
  * A fraction of a unit as the predecessor computes it: through a double, so `0.333333333333333333333h` is 20 minutes and
  * not a nanosecond less. Digits beyond what 64 bits hold do not count.

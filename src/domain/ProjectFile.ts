@@ -8,7 +8,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { parse } from "./GoDuration.ts"
+import { isTtl } from "./GoDuration.ts"
 import { nearest } from "./nearest.ts"
 import { variablePattern, wrongVariable } from "./variable.ts"
 
@@ -17,12 +17,6 @@ export const projectFileName = ".secrets.json"
 /** The shape of a duration, for editors; whether it is above 0 is asked beside it. */
 const ttlPattern = /^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$/u
 const ttlMessage = 'must be a duration above 0, such as "30m" or "1h30m"'
-
-/** A duration above 0. */
-export const isTtl = (text: string): boolean => {
-  const ttl = parse(text)
-  return Result.isSuccess(ttl) && ttl.success > 0n
-}
 
 const named = (description: string) =>
   Schema.String.check(Schema.isMinLength(1, { message: "must not be empty", description }))

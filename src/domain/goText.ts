@@ -31,7 +31,7 @@ const shortEscape = /\\[bf]/
 
 /** A name inside a message, quoted like a Go source string. */
 export const quote = (name: string): string => {
-  if (plain.test(name)) return `"${name}"`
+  if (isPlain(name)) return `"${name}"`
   let out = ""
   for (const character of name) {
     const code = character.codePointAt(0) ?? 0
@@ -44,7 +44,8 @@ export const quote = (name: string): string => {
   return `"${out}"`
 }
 
-/** Nothing in it needs an escape. */
+/** Whether nothing in it needs an escape. */
+export const isPlain = (text: string): boolean => plain.test(text)
 const plain = /^[ !#-[\]-~]*$/
 /** Made when it is needed: already to read such a pattern costs a command a part of its time. */
 let printable: RegExp | undefined

@@ -55,8 +55,9 @@ export const exchange = (
   socket.once("error", (error: NodeJS.ErrnoException) =>
     end(connected ? { _tag: "Cut" } : { _tag: "Unreachable", code: error.code ?? "unknown" })
   )
-  // Not the timeout of the socket, which begins anew with each byte.
-  if (patience !== undefined) AbortSignal.timeout(patience).addEventListener("abort", () => end({ _tag: "Silent" }))
+  // Not the timeout of the socket, which begins anew with each byte; and AbortSignal takes five times as long to be made.
+  // oxlint-disable-next-line no-restricted-globals -- nothing here has a clock to be tested with
+  if (patience !== undefined) setTimeout(() => end({ _tag: "Silent" }), patience).unref()
   return () => {
     settled = true
     socket.destroy()

@@ -7,13 +7,15 @@ import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import * as vm from "node:vm"
 import { readme, reference, referenceText, renewed } from "../../scripts/commandsTable.ts"
+import { formsAsText } from "../../scripts/formsAsData.ts"
 import { manualPage, manualText } from "../../scripts/manual.ts"
 import { bashScript } from "../../src/cli/bashScript.ts"
 import { flagsOf } from "../../src/cli/Command.ts"
 import { commands } from "../../src/cli/commands.ts"
 import { fishScript } from "../../src/cli/fishScript.ts"
-import { allForms } from "../../src/cli/overview.ts"
+import { allForms } from "../../src/cli/forms.ts"
 import { zshScript } from "../../src/cli/zshScript.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -62,6 +64,24 @@ describe("every command", () => {
       }
     })
   }
+})
+
+describe("the forms of the commands", () => {
+  it("are the same as data in the bundle", () => {
+    const data: unknown = vm.runInThisContext(formsAsText(forms))
+    const isData = ([, value]: readonly [string, unknown]) => typeof value !== "function"
+    assert.deepStrictEqual(
+      data,
+      forms.map((form) => Object.fromEntries(Object.entries(form).filter(isData)))
+    )
+  })
+
+  it("have the names by which the commands are loaded", () => {
+    assert.deepStrictEqual(
+      forms.map(({ name }) => name),
+      Object.keys(commands)
+    )
+  })
 })
 
 describe("the docs of the commands", () => {

@@ -6,6 +6,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { bashScript } from "../../src/cli/bashScript.ts"
+import { read } from "../../src/cli/Command.ts"
+import { fishScript } from "../../src/cli/fishScript.ts"
+import { allForms } from "../../src/cli/forms.ts"
+import { overviewText, overviewTree } from "../../src/cli/overview.ts"
+import { zshScript } from "../../src/cli/zshScript.ts"
 import { auditOf, run, startDaemon } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -243,15 +249,28 @@ describe("the other commands", () => {
     })
   )
 
-  it.live("explain themselves", () =>
+  it.live("explain themselves as their definitions are", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const help = yield* run(["--help"], { home })
-      for (const name of ["init", "serve", "add", "lease", "revoke", "list", "status", "audit"]) {
-        assert.match(help.stdout, new RegExp(`^  ${name} +\\S`, "m"))
-        const own = yield* run([name, "--help"], { home })
-        assert.strictEqual(own.status, 0)
-        assert.include(own.stdout, `Usage: secrets ${name}`)
+      const forms = yield* Effect.promise(allForms)
+      const printed = (args: ReadonlyArray<string>) =>
+        Effect.map(run(args, { home }), ({ status, stderr, stdout }) => {
+          assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
+          return stdout
+        })
+      for (const line of [["--help"], ["help"], []]) assert.strictEqual(yield* printed(line), overviewText(forms))
+      const tree = envelope(yield* printed(["help", "--json"])).result
+      assert.deepStrictEqual(tree, JSON.parse(JSON.stringify(overviewTree(forms))))
+      for (const form of forms) {
+        const help = read(form, ["--help"])
+        assert.strictEqual(yield* printed([form.name, "--help"]), help.wants === "help" ? help.text : "")
+      }
+      for (const [shell, make] of [
+        ["bash", bashScript],
+        ["zsh", zshScript],
+        ["fish", fishScript]
+      ] as const) {
+        assert.strictEqual(yield* printed(["completions", shell]), make(forms))
       }
       const unknown = yield* run(["leese"], { home })
       assert.deepStrictEqual([unknown.status, unknown.stdout], [2, ""])

@@ -5,10 +5,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import { randomUUID } from "node:crypto"
 import type { Variable } from "../../domain/envFile.ts"
 import { githubLines } from "../../domain/envFile.ts"
 import { misuse } from "../Failure.ts"
+import { randomName } from "./randomName.ts"
 import { cannotWrite } from "./writeEnvFile.ts"
 
 /** Where it is. To be asked before anything is leased. */
@@ -27,7 +27,7 @@ export const appendGithub = (file: string, variables: ReadonlyArray<Variable>) =
         const { size } = fs.fstatSync(handle)
         const last = Buffer.alloc(1, "\n")
         if (size > 0) fs.readSync(handle, last, 0, 1, size - 1)
-        const lines = githubLines(variables, `secrets_${randomUUID()}`)
+        const lines = githubLines(variables, `secrets_${randomName()}`)
         fs.writeFileSync(handle, last.toString() === "\n" ? lines : `\n${lines}`)
       } finally {
         fs.closeSync(handle)

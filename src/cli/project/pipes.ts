@@ -6,12 +6,12 @@
  * makes no others, so these have names, which are gone before anybody is given one.
  */
 import { execFileSync } from "node:child_process"
-import { randomUUID } from "node:crypto"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import type { Readable } from "node:stream"
+import { randomName } from "./randomName.ts"
 
 export interface Pipe {
   readonly reader: Readable
@@ -24,7 +24,7 @@ const patience = 5_000
 
 /** Undefined where none can be made; what Node has must do then. */
 export const makePipes = (): readonly [Pipe, Pipe] | undefined => {
-  const base = path.join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), `secrets-exec-${randomUUID()}`)
+  const base = path.join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), `secrets-exec-${randomName()}`)
   const [out, err] = [`${base}.out`, `${base}.err`]
   try {
     execFileSync("mkfifo", ["-m", "600", out, err], { stdio: "ignore", timeout: patience })

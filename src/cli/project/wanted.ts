@@ -5,13 +5,11 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { quote } from "../../domain/goText.ts"
-import { parse, toMillis } from "../../domain/GoDuration.ts"
+import { isTtl, parse, toMillis } from "../../domain/GoDuration.ts"
 import type { VercelProject } from "../../domain/ProjectFile.ts"
-import { isTtl } from "../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, wrongVariable } from "../../domain/variable.ts"
 import type { LineOf } from "../Command.ts"
 import { misuse } from "../Failure.ts"
-import { findProject } from "./findProject.ts"
 import type { wantedFlags } from "./wantedFlags.ts"
 
 export interface WantedSecret {
@@ -55,6 +53,7 @@ export const wantedOf = Effect.fnUntraced(function* (line: LineOf<typeof wantedF
       return yield* misuse(`${twice.variable} is to hold two secrets`, "Give each a variable of its own: NAME=VAR")
     return wanted({ source: "store", secrets, clientId, clientIsGiven: clientId !== undefined, directory })
   }
+  const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
   const project = yield* findProject(directory, line.text("project"))
   const { content } = project
   if ("source" in content) {

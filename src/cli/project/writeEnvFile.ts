@@ -7,7 +7,6 @@
  */
 import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
-import { randomUUID } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { managementOf } from "../../domain/envFile.ts"
@@ -15,6 +14,7 @@ import { exitCode } from "../exitCode.ts"
 import { Failure } from "../Failure.ts"
 import { readHead } from "../readHead.ts"
 import { reasonOf } from "../reasonOf.ts"
+import { randomName } from "./randomName.ts"
 import { warn } from "./warn.ts"
 
 /** Refuses what must not be replaced. To be asked before anything is leased. */
@@ -53,7 +53,7 @@ export const writeEnvFile = (file: string, text: string, force: boolean): Effect
 const replaceWith = (file: string, text: string): Effect.Effect<void, Failure> =>
   Effect.try({
     try: () => {
-      const temporary = `${file}.${randomUUID()}.tmp`
+      const temporary = `${file}.${randomName()}.tmp`
       try {
         const handle = fs.openSync(temporary, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL, 0o600)
         try {
