@@ -12,6 +12,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { Client, launch, newHome, serving, type Victim } from "../test/torture/victim.ts"
 import { median, print, quantile } from "./figures.ts"
+import { nodeOptions } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 20)
 /** Acquires in one turn; as many as five turns come before the first that counts. */
@@ -72,9 +73,7 @@ const environments: Readonly<Record<string, Environment>> = {
 
 const startDaemon = async (name: string): Promise<Victim> => {
   const home = newHome()
-  const victim = await serving(
-    launch({ home, env: { NODE_OPTIONS: "--max-semi-space-size=8", ...environments[name]?.(home) } })
-  )
+  const victim = await serving(launch({ home, nodeOptions, env: environments[name]?.(home) ?? {} }))
   const client = new Client(victim.socket)
   await client.ask("add", { name: "db", value: "made up" })
   client.close()

@@ -12,6 +12,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { Client, launch, newHome, pause, serving } from "../test/torture/victim.ts"
 import { median, print, quantile } from "./figures.ts"
+import { nodeOptions } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 25)
 const node = process.execPath
@@ -50,6 +51,10 @@ const plain = (name: string, ...line: ReadonlyArray<string>): Case => ({ name, l
 const lines =
   "lease db, status, list, health, --version, audit --tail 3, rotate db, --help, help, lease --help, completions bash, leese db"
 
+/** As the service and the other launchers start a daemon. */
+const withOptions = ([runtime = "", ...rest]: ReadonlyArray<string>): ReadonlyArray<string> =>
+  runtime === node ? [runtime, ...nodeOptions, ...rest] : [runtime, ...rest]
+
 const commandsOf = (title: string, program: ReadonlyArray<string>): ReadonlyArray<Case> => [
   ...lines.split(", ").map((words) => plain(`${title} ${words}`, ...program, ...words.split(" "))),
   {
@@ -59,7 +64,7 @@ const commandsOf = (title: string, program: ReadonlyArray<string>): ReadonlyArra
       return [...program, "revoke", lease?.result.lease_id]
     }
   },
-  { ...plain(`${title} serve, until it serves`, ...program, "serve"), until: " serves " }
+  { ...plain(`${title} serve, until it serves`, ...withOptions(program), "serve"), until: " serves " }
 ]
 
 const cases: ReadonlyArray<Case> = [

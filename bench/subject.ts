@@ -20,9 +20,9 @@ const addSecrets = async (socket: string): Promise<void> => {
 }
 
 /** As the service and the other launchers start it; DAEMON_NODE_OPTIONS tries how the engine does with other options. */
-const env: Readonly<Record<string, string>> = {
-  NODE_OPTIONS: process.env["DAEMON_NODE_OPTIONS"] ?? "--max-semi-space-size=8"
-}
+export const nodeOptions = (process.env["DAEMON_NODE_OPTIONS"] ?? "--disable-sigusr1 --max-semi-space-size=8").split(
+  " "
+)
 
 export interface Subject {
   readonly directory: string
@@ -35,7 +35,7 @@ export interface Subject {
 /** Runs something with a daemon that has the secrets; its directory goes with it. */
 export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promise<A> => {
   const home = newHome()
-  let daemon: Victim = await serving(launch({ home, env }))
+  let daemon: Victim = await serving(launch({ home, nodeOptions }))
   try {
     await addSecrets(daemon.socket)
     return await use({
@@ -45,7 +45,7 @@ export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promi
       restart: async () => {
         await daemon.end("SIGTERM")
         const from = performance.now()
-        daemon = await serving(launch({ home, env }))
+        daemon = await serving(launch({ home, nodeOptions }))
         return performance.now() - from
       }
     })

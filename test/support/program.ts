@@ -51,13 +51,16 @@ export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
   /** What the program gets on standard input; nothing if undefined. */
   readonly stdin?: string | Uint8Array
+  /** Options for Node, which the binary does not have. */
+  readonly nodeOptions?: ReadonlyArray<string>
   /** A shell command line that has the program as "$@". */
   readonly through?: string
 }
 
 /** Starts the program, and leaves its end to the caller. */
 export const start = (args: ReadonlyArray<string>, options: RunOptions): Started => {
-  const line = [...invocation, ...args]
+  const [runtime = "", ...script] = invocation
+  const line = [runtime, ...(isScript ? (options.nodeOptions ?? []) : []), ...script, ...args]
   const [command = "", ...rest] =
     options.through === undefined ? line : ["/bin/sh", "-c", options.through, "sh", ...line]
   const child = spawn(command, rest, {

@@ -13,6 +13,7 @@ export interface Victim {
   readonly socket: string
   readonly pid: number
   readonly stderr: () => string
+  readonly serves: Promise<void>
   /** Sends a signal and waits for the end. */
   readonly end: (signal: NodeJS.Signals) => Promise<Ended>
   readonly signal: (signal: NodeJS.Signals) => void
@@ -24,6 +25,12 @@ export const newHome = (): string => fs.mkdtempSync(path.join(os.tmpdir(), "agen
 /** Starts without waiting for anything. */
 export const launch = (options: RunOptions, args: ReadonlyArray<string> = []): Victim => {
   const { child, ended, stderr } = start(["serve", ...args], options)
+  const says = (words: string) =>
+    new Promise<void>((resolve) => {
+      const look = () => stderr().includes(words) && resolve()
+      child.stderr?.on("data", look)
+      look()
+    })
   const directory = path.join(options.home, ".agent-secrets")
   return {
     home: options.home,
@@ -31,6 +38,7 @@ export const launch = (options: RunOptions, args: ReadonlyArray<string> = []): V
     socket: path.join(directory, "agent-secrets.sock"),
     pid: child.pid ?? 0,
     stderr,
+    serves: says(" serves "),
     signal: (signal) => void child.kill(signal),
     end: (signal) => {
       child.kill(signal)
@@ -42,12 +50,8 @@ export const launch = (options: RunOptions, args: ReadonlyArray<string> = []): V
 
 /** Waits until it serves; throws with what it said if it ends before. */
 export const serving = async (victim: Victim): Promise<Victim> => {
-  let how: Ended | undefined
-  void victim.ended.then((ended) => (how = ended))
-  while (!victim.stderr().includes(" serves ")) {
-    if (how !== undefined) throw new Error(`the daemon did not start: ${how.stderr}`)
-    await pause(5)
-  }
+  const how = await Promise.race([victim.serves, victim.ended])
+  if (how !== undefined) throw new Error(`the daemon did not start: ${how.stderr}`)
   return victim
 }
 
