@@ -9,6 +9,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import { leaseAcquired, leaseRefused, leaseReplaced, ttlTooLong } from "../domain/AuditEntry.ts"
 import type { GoDuration } from "../domain/GoDuration.ts"
@@ -39,6 +40,9 @@ export interface Acquired {
   readonly replaced: ReadonlyArray<Lease>
 }
 
+/** With the duration that was granted. */
+type Granted = Acquired & { readonly ttl: GoDuration }
+
 export type Refusal = SecretNotFound | TtlTooLong | TooManyLeases
 
 export const acquire = Effect.fn("acquire")(function* (
@@ -50,27 +54,29 @@ export const acquire = Effect.fn("acquire")(function* (
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
-  const id = yield* Effect.sync(() => randomUUID())
+  const id = randomUUID()
 
-  const grant = leases.transaction(
-    Effect.fnUntraced(function* (held) {
-      const refuse = (reason: string) => Effect.sync(() => held.record(leaseRefused(secretName, clientId, reason)))
-      const { name, value } = yield* Effect.tapError(secrets.get(secretName), () => refuse("secret not found"))
-      const ttl = yield* Effect.fromResult(grantedTtl(request.ttl, policy)).pipe(
-        Effect.tapError((tooLong) => refuse(ttlTooLong(tooLong)))
-      )
-      // The store's own copy of the name: thousands of leases share it.
-      const lease = make({ id, secretName: name, clientId, ttl, now: held.now })
-      const replaced = held.ofPair(name, clientId)
-      if (held.weight() >= capacity && replaced.length === 0) {
-        yield* refuse("too many active leases")
-        return yield* new TooManyLeases({ capacity })
-      }
-      for (const old of replaced) held.end(old, leaseReplaced(old, lease, ttl))
-      held.issue(lease, leaseAcquired(lease, ttl))
-      return { lease, value, replaced, ttl }
-    })
-  )
+  const grant = leases.transaction((held): Result.Result<Granted, Refusal> => {
+    const refuse = (refusal: Refusal, reason: string) => {
+      held.record(leaseRefused(secretName, clientId, reason))
+      return Result.fail(refusal)
+    }
+    const secret = secrets.get(secretName)
+    if (Result.isFailure(secret)) return refuse(secret.failure, "secret not found")
+    const granted = grantedTtl(request.ttl, policy)
+    if (Result.isFailure(granted)) return refuse(granted.failure, ttlTooLong(granted.failure))
+    const { name, value } = secret.success
+    const ttl = granted.success
+    // The store's own copy of the name: thousands of leases share it.
+    const lease = make({ id, secretName: name, clientId, ttl, now: held.now })
+    const replaced = held.ofPair(name, clientId)
+    if (held.weight() >= capacity && replaced.length === 0) {
+      return refuse(new TooManyLeases({ capacity }), "too many active leases")
+    }
+    for (const old of replaced) held.end(old, leaseReplaced(old, lease, ttl))
+    held.issue(lease, leaseAcquired(lease, ttl))
+    return Result.succeed({ lease, value, replaced, ttl })
+  })
 
   const about = (more: object) => describeSpan(() => ({ "secret.name": secretName, "client.id": clientId, ...more }))
   const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant).pipe(
