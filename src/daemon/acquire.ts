@@ -21,7 +21,7 @@ import { grantedTtl } from "../domain/Ttl.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import * as metrics from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
-import { describeSpan } from "../otel/span.ts"
+import { describeSpan, inSpan } from "../otel/span.ts"
 import type { AuditLogError } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -45,7 +45,7 @@ type Granted = Acquired & { readonly ttl: GoDuration }
 
 export type Refusal = SecretNotFound | TtlTooLong | TooManyLeases
 
-export const acquire = Effect.fn("acquire")(function* (
+export const acquire = Effect.fnUntraced(function* (
   request: AcquireRequest,
   policy: TtlPolicy,
   capacity = standardCapacity
@@ -88,4 +88,4 @@ export const acquire = Effect.fn("acquire")(function* (
   for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
   yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))
   return { lease, value, replaced }
-})
+}, inSpan("acquire"))
