@@ -13,7 +13,6 @@
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -86,8 +85,6 @@ export class LeaseRepo extends Context.Service<
   )
 }
 
-/** How many transactions may wait; further ones wait to be let in. */
-const queueLength = 1024
 /** How many are written with one flush: enough that the flush is not what limits, few enough to take a moment. */
 const batchLength = 256
 
@@ -142,7 +139,8 @@ const start = Effect.fnUntraced(function* (
   yield* followClockSince(audit, table)
   let position = yield* audit.position
   let sequence = 0
-  const queue = yield* Queue.bounded<Waiting, Cause.Done>(queueLength)
+  // Each waits for its answer, so there are no more of them than requests at work.
+  const queue = yield* Queue.unbounded<Waiting, Cause.Done>()
 
   const clock = new ClockWatch(yield* Clock.currentTimeMillis, yield* monotonicMillis)
 
@@ -185,13 +183,10 @@ const start = Effect.fnUntraced(function* (
     Effect.forkDetach
   )
 
-  const enqueue = <A, E>(run: (answer: Deferred.Deferred<A, E>) => Waiting["run"]): Effect.Effect<A, E> =>
-    Effect.suspend(() => {
-      const answer = Deferred.makeUnsafe<A, E>()
-      const abandon = (cause: Cause.Cause<never>) => Deferred.doneUnsafe(answer, Exit.failCause(cause))
-      return Effect.flatMap(Queue.offer(queue, { run: run(answer), abandon }), (accepted) =>
-        accepted ? Deferred.await(answer) : Effect.interrupt
-      )
+  const enqueue = <A, E>(run: (answer: (exit: Exit.Exit<A, E>) => void) => Waiting["run"]): Effect.Effect<A, E> =>
+    Effect.callback((answer) => {
+      const waiting = { run: run(answer), abandon: (cause: Cause.Cause<never>) => answer(Exit.failCause(cause)) }
+      if (!Queue.offerUnsafe(queue, waiting)) answer(Effect.interrupt)
     })
 
   const repo = LeaseRepo.of({
@@ -202,9 +197,7 @@ const start = Effect.fnUntraced(function* (
           facts,
           revoked,
           undo,
-          answer: (durable) => {
-            Deferred.doneUnsafe(answer, Exit.isFailure(durable) ? Exit.failCause(durable.cause) : exit)
-          }
+          answer: (durable) => answer(Exit.isFailure(durable) ? Exit.failCause(durable.cause) : exit)
         }
       }),
     active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
@@ -223,7 +216,7 @@ const start = Effect.fnUntraced(function* (
   const snapshot = enqueue<LeaseCheckpoint.Snapshot, never>((answer) => (leases, now) => ({
     facts: [],
     undo: () => undefined,
-    answer: () => Deferred.doneUnsafe(answer, Exit.succeed({ leases: leases.active(now), position, sequence }))
+    answer: () => answer(Exit.succeed({ leases: leases.active(now), position, sequence }))
   }))
 
   /** Ends the writer when all that wait have been answered; gives the leases as they are then. */
