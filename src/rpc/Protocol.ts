@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import { stringify } from "../domain/goText.ts"
 import { lineDeadline } from "./limits.ts"
 import { syntaxError } from "./jsonSyntax.ts"
+import type { ReplyError } from "./reply.ts"
 
 export const code = {
   parseError: -32700,
@@ -126,7 +127,7 @@ export const encodeResult = (id: string, result: unknown): string =>
   `{"jsonrpc":"2.0","result":${stringify(result)},"id":${id}}\n`
 
 /** The reply line of an error, with its line feed. */
-export const encodeError = (id: string, { code: number, message }: RpcError): string =>
+export const encodeError = (id: string, { code: number, message }: ReplyError): string =>
   `{"jsonrpc":"2.0","error":${stringify({ code: number, message })},"id":${id}}\n`
 
 /** What Go calls the type of a JSON value. */

@@ -17,17 +17,7 @@ import type { Lanes } from "./lanes.ts"
 import type { Running } from "./methods.ts"
 import { methods } from "./methods.ts"
 import { recordRefusal } from "./recordRefusal.ts"
-import {
-  code,
-  decodeRequest,
-  encodeError,
-  encodeResult,
-  noId,
-  notUtf8,
-  RpcError,
-  stopping,
-  tooLong
-} from "./Protocol.ts"
+import { code, decodeRequest, encodeError, encodeResult, noId, notUtf8, stopping, tooLong } from "./Protocol.ts"
 
 /** Answers every frame with exactly one line; a large result is written out in its `turn`, and not for a client that has left. */
 export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<void>) => {
@@ -50,7 +40,7 @@ export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<v
     const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`
     yield* metrics.refused("MethodNotFound")
     yield* recordRefusal(method, "there is no such method")
-    return encodeError(id, new RpcError({ code: code.methodNotFound, message }))
+    return encodeError(id, { code: code.methodNotFound, message })
   })
 
   // On the way of every request, so without a generator: it would be a tenth of a request's time.
