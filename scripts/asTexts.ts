@@ -12,9 +12,15 @@
  * fails if one was left over. Names are bound when a part is loaded: an export that
  * changes later would keep its first value. None of ours does, nor any of the libraries'
  * that another part imports.
+ *
+ * Beside the program may stand a file with the same texts and what the engine made of
+ * them (`codeCache`): a start takes half the time with it. It counts if it is of this
+ * build, of the owner of the program and for nobody else to write, and undamaged: the
+ * engine would run what it finds there.
  */
 import type { BuildOptions, Plugin } from "esbuild"
 import { build } from "esbuild"
+import { createHash } from "node:crypto"
 import * as path from "node:path"
 import * as vm from "node:vm"
 import * as zlib from "node:zlib"
@@ -22,6 +28,10 @@ import * as zlib from "node:zlib"
 interface Texts {
   /** What loads the module in the place of it. */
   readonly plugin: Plugin
+  /** The parts by name, as they are compiled. */
+  readonly parts: ReadonlyMap<string, string>
+  /** By which a file is known to be of this build. */
+  readonly id: string
   /** The function with the texts, which has to stand in the file as it is. */
   readonly declaration: string
 }
@@ -43,12 +53,18 @@ export const asTexts = async (entry: string, options: BuildOptions): Promise<Tex
   for (const [part, text] of parts) vm.compileFunction(text, [], { filename: part })
   const exported = path.basename(entry, ".ts")
   const texts = parts.map(([part, text]) => `"${part}":function(){return"${packed(text)}"}`)
+  const id = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16)
   return {
+    parts: new Map(parts),
+    id,
     declaration: `function textsOfParts(){return{${texts.join(",\n")}}}`,
     plugin: {
       name: "as texts",
       setup: (bundle) => {
-        bundle.onLoad({ filter: new RegExp(`/${exported}\\.ts$`) }, () => ({ contents: loader(exported) }))
+        bundle.onLoad({ filter: new RegExp(`/${exported}\\.ts$`) }, () => ({
+          contents: loader(exported, id),
+          resolveDir: import.meta.dirname
+        }))
       }
     }
   }
@@ -81,16 +97,7 @@ const linked = (text: string): string => {
 
 const packed = (text: string): string => zlib.brotliCompressSync(text).toString("base64")
 
-const loader = (exported: string) => `
-const texts = textsOfParts()
-const loaded = {}
-const load = (name) => {
-  if (name.startsWith("node:")) return process.getBuiltinModule(name)
-  const part = name.slice(2)
-  return (loaded[part] ??= compiled(part)(load))
-}
-const compiled = (part) => {
-  const text = load("node:zlib").brotliDecompressSync(Buffer.from(texts[part](), "base64")).toString()
-  return load("node:vm").runInThisContext(text, { filename: "secrets/" + part })
-}
-export const { ${exported} } = load("./${exported}.js")`
+/** What is bundled in the place of the module. */
+const loader = (exported: string, id: string) => `
+import { loadPart } from "./partLoader.ts"
+export const { ${exported} } = loadPart("./${exported}.js", "${id}")`

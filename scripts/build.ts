@@ -17,6 +17,8 @@ import { chmod } from "node:fs/promises"
 import { survived } from "../src/cli/signals.ts"
 import { asTexts } from "./asTexts.ts"
 import { buildNumber } from "./buildNumber.ts"
+import { codeCache } from "./codeCache.ts"
+import { leftOut } from "./leftOut.ts"
 
 const oldest = [22, 19] as const
 
@@ -35,10 +37,12 @@ const banner = `#!/usr/bin/env node
     ${JSON.stringify(early)}.forEach(function (signal) {
       try { process.on(signal, function () {}); } catch (error) { /* This system has no such signal. */ }
     });
-    var debug = require("node:inspector");
-    if (debug.url() !== undefined) {
-      debug.close();
-      process.stderr.write("secrets: a debugger was open before the program; it is closed\\n");
+    if (process.execArgv.indexOf("--disable-sigusr1") < 0) {
+      var debug = require("node:inspector");
+      if (debug.url() !== undefined) {
+        debug.close();
+        process.stderr.write("secrets: a debugger was open before the program; it is closed\\n");
+      }
     }
   }`
 
@@ -50,18 +54,21 @@ const common = {
   mainFields: ["module", "main"],
   legalComments: "none",
   define: { BUILD: JSON.stringify(buildNumber()) },
+  plugins: [leftOut],
   logLevel: "warning"
 } satisfies BuildOptions
 
-const { declaration, plugin } = await asTexts("src/cli/whole.ts", common)
+const program = "dist/secrets.mjs"
+const { declaration, id, parts, plugin } = await asTexts("src/cli/whole.ts", common)
 
 await build({
   ...common,
   entryPoints: ["src/bin.ts"],
-  outfile: "dist/secrets.mjs",
+  outfile: program,
   minify: true,
-  plugins: [plugin],
+  plugins: [plugin, leftOut],
   banner: { js: banner },
   footer: { js: `})();\n${declaration}` }
 })
-await chmod("dist/secrets.mjs", 0o755)
+await chmod(program, 0o755)
+await codeCache(program, parts, id)

@@ -7,24 +7,19 @@
  * it before a secret is read; what was done by it until then cannot be known.
  */
 import * as Effect from "effect/Effect"
-import * as inspector from "node:inspector"
 
 /**
- * One signal opens it up to three times: Node asks for it by an interrupt, by a task
- * and by waking the loop, and what is closed in between is opened by the next.
+ * Closes it, whoever is attached, and says so. Takes one turn of the loop.
+ *
+ * One signal opens it up to three times: Node asks for it by an interrupt, by a task and by waking the loop, and what is
+ * closed in between is opened by the next. So this is run three times, with whatever else the start has to do in between.
  */
-const turns = 3
-
-/** Closes it, whoever is attached, and says so; takes some milliseconds. */
 export const closeDebugger = Effect.gen(function* () {
-  let wasOpen = false
-  for (let turn = 0; turn < turns; turn += 1) {
-    yield* Effect.sleep("1 millis")
-    if (inspector.url() === undefined) continue
-    wasOpen = true
-    inspector.close()
-  }
-  if (!wasOpen) return
+  if (process.execArgv.includes("--disable-sigusr1")) return
+  const inspector = yield* Effect.promise(() => import("node:inspector"))
+  yield* Effect.yieldNow
+  if (inspector.url() === undefined) return
+  inspector.close()
   yield* Effect.logWarning(
     "a debugger was open, as by SIGUSR1 during the start; it is closed. Somebody may have used it: " +
       "start again, with node --disable-sigusr1"

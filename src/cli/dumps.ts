@@ -1,6 +1,6 @@
 /**
- * Keeps the memory of this process out of files, as far as a program can do that
- * for itself: no core file with anything of it, no diagnostic report by itself.
+ * Keeps the memory of this process out of core files, as far as a program can do
+ * that for itself. The reports of Node need an option, and `serve` takes none.
  *
  * Linux only, and children inherit it; on macOS the launchd job sets the limit.
  * It says nothing and fails nothing: a daemon without it is still better than none.
@@ -9,20 +9,23 @@ import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 
-export const forbidDumps = Effect.sync(() => {
-  // Which kinds of memory go into a core file: none.
+/** From here on a core file has no memory in it; a while later there is no file either. */
+export const forbidDumps = Effect.gen(function* () {
+  yield* Effect.sync(emptyCoreFiles)
+  yield* Effect.forkChild(Effect.andThen(Effect.sleep(untilStarted), Effect.sync(lowerCoreLimit)))
+})
+
+/** Which kinds of memory go into a core file: none. */
+const emptyCoreFiles = (): void => {
   try {
     writeFileSync("/proc/self/coredump_filter", "0")
   } catch {
     // Not Linux, or no /proc.
   }
-  lowerCoreLimit()
-  if (process.report === undefined) return
-  process.report.reportOnFatalError = false
-  process.report.reportOnSignal = false
-  process.report.reportOnUncaughtException = false
-  process.report.excludeEnv = true
-})
+}
+
+/** To start a process takes some milliseconds, for which nobody who waits for the daemon should wait. */
+const untilStarted = "1 second"
 
 /** Node has no setrlimit; prlimit of util-linux does it from outside, in its own time. */
 const lowerCoreLimit = (): void => {

@@ -4,11 +4,7 @@
  * Before anything is read, it sees to it that nothing opens it, and that nothing of
  * it is written down. Its help is not made to wait for a daemon to be loaded.
  */
-import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { readSupervision, supervisionVariables } from "../domain/supervision.ts"
@@ -35,22 +31,21 @@ export const serve = define({
     }
   },
   examples: ["secrets serve", "secrets serve --config ~/.agent-secrets/config.json"],
-  run: Effect.fnUntraced(
-    function* (line) {
-      yield* Effect.sync(() => process.umask(0o077))
-      yield* checkSurroundings
-      // Node takes no listener for SIGPROF while a debugger is open.
-      yield* closeDebugger
-      const signals = yield* Effect.sync(watchSignals)
-      yield* forbidDumps
-      const supervision = yield* takeSupervision(line.text("listen-fd"))
-      const config = yield* loadConfig(line)
-      const { daemon } = yield* Effect.promise(() => import("../daemon/Daemon.ts"))
-      yield* Effect.mapError(daemon(config, { environment: process.env, supervision, ...signals }), startFailure)
-      return { result: {}, text: undefined }
-    },
-    Effect.provide([Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]), logging])
-  )
+  run: Effect.fnUntraced(function* (line) {
+    yield* Effect.sync(() => process.umask(0o077))
+    yield* checkSurroundings
+    yield* closeDebugger
+    yield* forbidDumps
+    const supervision = yield* takeSupervision(line.text("listen-fd"))
+    const config = yield* loadConfig(line)
+    yield* closeDebugger
+    const { daemon } = yield* Effect.promise(() => import("../daemon/Daemon.ts"))
+    yield* closeDebugger
+    // Node takes no listener for SIGPROF while a debugger is open.
+    const signals = yield* Effect.sync(watchSignals)
+    yield* Effect.mapError(daemon(config, { environment: process.env, supervision, ...signals }), startFailure)
+    return { result: {}, text: undefined }
+  }, Effect.provide(logging))
 })
 
 /** What the supervisor says is for this process alone: those that it starts would take it for theirs. */

@@ -15,13 +15,14 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import * as nodeFs from "node:fs"
 import * as fs from "node:fs/promises"
 import * as RunHistory from "../domain/runHistory.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis } from "../domain/Timestamp.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { attempt, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
+import { attempt, attemptSync, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
 import { holdLock } from "./fileLock.ts"
 import { makeDirectory } from "./makeDirectory.ts"
 import { readRuns, writeRuns } from "./runsFile.ts"
@@ -118,16 +119,20 @@ export class Instance extends Context.Service<
     )
 }
 
-/** Writes down that a run begins, and at the end of the scope how it ended; a start that fails is such an end as well. */
+/**
+ * Writes down that a run begins, and at the end of the scope how it ended; a start that fails is such an end as well.
+ * The start goes on while the first is being written.
+ */
 const recordRun = Effect.fnUntraced(function* (file: string, own: SameDirectory, startedAt: Timestamp, crash: boolean) {
   let history = RunHistory.begin(yield* readRuns(file, own), process.pid, startedAt, crash)
   let because = "it was told to stop while it started"
+  const turn = Semaphore.makeUnsafe(1)
   const change = (next: RunHistory.RunHistory) =>
     Effect.andThen(
       Effect.sync(() => void (history = next)),
-      writeRuns(file, own, next)
+      Semaphore.withPermit(turn, writeRuns(file, own, next))
     )
-  yield* change(history)
+  yield* Effect.forkScoped(change(history), { startImmediately: true })
   yield* Effect.addFinalizer((exit) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
@@ -148,7 +153,7 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
 
 /** Holds the lock of the state directory for as long as the scope lasts. */
 export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) {
-  const found = yield* attempt("look at", paths.directory, () => fs.stat(paths.directory))
+  const found = yield* attemptSync("look at", paths.directory, () => nodeFs.statSync(paths.directory))
   if ((found.mode & 0o022) !== 0) {
     return yield* new StartError({
       reason: `the state directory ${paths.directory} can be written by others`,

@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { FileFault } from "./durableFile.ts"
+import { attemptSync, FileFault } from "./durableFile.ts"
 import { LogArchives } from "./logArchives.ts"
 import { type Lines, readBackwards } from "./logReader.ts"
 import { type SameDirectory, sameDirectory } from "./sameDirectory.ts"
@@ -74,9 +74,6 @@ export interface OpenFile {
   readers: number
   retired: boolean
 }
-
-const attemptSync = <A>(operation: string, path: string, run: () => A): Effect.Effect<A, FileFault> =>
-  Effect.try({ try: run, catch: (cause) => new FileFault({ operation, path, cause }) })
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants
 

@@ -38,14 +38,19 @@ export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
     )
   }
   // On a full disk the daemon still starts: it refuses leases until the cause is gone, and says why.
-  yield* markRunning.pipe(Effect.catch((fault) => Effect.logError(fault.message)))
-  yield* audit.append(facts).pipe(Effect.catch((fault) => Effect.logError(fault.message)))
+  yield* Effect.all([orSaid(markRunning), orSaid(audit.append(facts))], { concurrency: "unbounded", discard: true })
   const { line: auditHash, seq: auditSeq } = yield* audit.position
   yield* sink.emit(
     OtelEvent.daemonStarted({ pid, version, socketPath, activeLeases, secretCount, auditSeq, auditHash })
   )
   yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${socketPath}`)
 })
+
+const orSaid = <A, E extends { readonly message: string }>(effect: Effect.Effect<A, E>) =>
+  effect.pipe(
+    Effect.asVoid,
+    Effect.catch((fault) => Effect.logError(fault.message))
+  )
 
 export const announceStop = Effect.fnUntraced(function* (reason: string) {
   const sink = yield* OtelSink

@@ -9,8 +9,8 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as nodeFs from "node:fs"
 import * as fs from "node:fs/promises"
-import { constants } from "node:fs"
 import * as path from "node:path"
 
 /** The system refused an operation on a file. The message names the operation, the path and the reason. */
@@ -33,11 +33,18 @@ export class FileFault extends Data.TaggedError("FileFault")<{
 export const attempt = <A>(operation: string, file: string, run: () => Promise<A>): Effect.Effect<A, FileFault> =>
   Effect.tryPromise({ try: run, catch: (cause) => new FileFault({ operation, path: file, cause }) })
 
+/**
+ * The same for what is done at once: by way of another thread a small operation takes ten times as long, and a start has
+ * fifty of them. Not for what other requests would have to wait for.
+ */
+export const attemptSync = <A>(operation: string, file: string, run: () => A): Effect.Effect<A, FileFault> =>
+  Effect.try({ try: run, catch: (cause) => new FileFault({ operation, path: file, cause }) })
+
 /** The contents of a regular file, or undefined where there is none. A device is not read, for it may never end. */
 export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, FileFault> =>
-  attempt("read", file, async () => {
-    if (!(await fs.stat(file)).isFile()) throw new Error("not a regular file")
-    return await fs.readFile(file)
+  attemptSync("read", file, () => {
+    if (!nodeFs.statSync(file).isFile()) throw new Error("not a regular file")
+    return nodeFs.readFileSync(file)
   }).pipe(
     Effect.catchTag("FileFault", (fault) => (fault.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(fault)))
   )
@@ -83,16 +90,20 @@ export const removeDurably = (file: string): Effect.Effect<void, FileFault> =>
 
 /** Takes away what group and others may do with a file; tells whether there was anything to take. */
 export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, FileFault> =>
-  attempt("change the mode of", file, async () => {
-    const found = await fs.stat(file)
+  attemptSync("change the mode of", file, () => {
+    const found = nodeFs.statSync(file)
     if ((found.mode & 0o077) === 0 || !(found.isFile() || found.isDirectory())) return false
-    await fs.chmod(file, mode)
+    nodeFs.chmodSync(file, mode)
     return true
   })
 
 const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => {
   await fs.rm(file, { force: true })
-  const handle = await fs.open(file, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)
+  const handle = await fs.open(
+    file,
+    nodeFs.constants.O_WRONLY | nodeFs.constants.O_CREAT | nodeFs.constants.O_EXCL,
+    0o600
+  )
   try {
     await handle.chmod(0o600)
     let length = 0
@@ -125,7 +136,7 @@ const keepCopy = async (file: string, backup: string): Promise<void> => {
 }
 
 const flushDirectory = async (directory: string): Promise<void> => {
-  const handle = await fs.open(directory, constants.O_RDONLY)
+  const handle = await fs.open(directory, nodeFs.constants.O_RDONLY)
   try {
     await handle.sync()
   } finally {

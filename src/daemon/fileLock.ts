@@ -8,10 +8,9 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import { constants } from "node:fs"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { attempt } from "./durableFile.ts"
+import { attemptSync } from "./durableFile.ts"
 import { lockOwner } from "./ownerOf.ts"
 import { statNow } from "./sameDirectory.ts"
 import { StartError } from "./StartError.ts"
@@ -33,9 +32,8 @@ const patience = 250
 
 /** Holds the lock for as long as the scope lasts. */
 export const holdLock = Effect.fnUntraced(function* (path: string) {
-  yield* attempt("create", path, async () =>
-    (await fs.open(path, constants.O_CREAT | constants.O_NONBLOCK, 0o600)).close()
-  )
+  const { O_CREAT, O_NONBLOCK } = fs.constants
+  yield* attemptSync("create", path, () => fs.closeSync(fs.openSync(path, O_CREAT | O_NONBLOCK, 0o600)))
   const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
   const take = () => {
     const database = new DatabaseSync(path)
@@ -51,7 +49,7 @@ export const holdLock = Effect.fnUntraced(function* (path: string) {
     Effect.try({ try: take, catch: (cause) => cause }).pipe(Effect.catch((cause) => refused(path, cause))),
     (database) => Effect.sync(() => database.close())
   )
-  const own = yield* attempt("look at", path, () => fs.stat(path))
+  const own = yield* attemptSync("look at", path, () => fs.statSync(path))
   const lock: FileLock = {
     path,
     isHeld: () => {

@@ -3,29 +3,30 @@
  * stays as it is. Node's own recursive mkdir tries for ever where a file system says
  * of a directory that is there that it is not, as /proc does.
  */
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import * as path from "node:path"
-import { attempt } from "./durableFile.ts"
+import { attemptSync } from "./durableFile.ts"
+import { statNow } from "./sameDirectory.ts"
 
-export const makeDirectory = (directory: string) => attempt("create", directory, () => make(directory))
+export const makeDirectory = (directory: string) => attemptSync("create", directory, () => make(directory))
 
-const make = async (directory: string): Promise<void> => {
+const make = (directory: string): void => {
   try {
-    await makeOne(directory)
+    makeOne(directory)
   } catch (cause) {
     const parent = path.dirname(directory)
     if (!isCode(cause, "ENOENT") || parent === directory) throw cause
-    await make(parent)
-    await makeOne(directory)
+    make(parent)
+    makeOne(directory)
   }
 }
 
-const makeOne = async (directory: string): Promise<void> => {
+const makeOne = (directory: string): void => {
   try {
-    await fs.mkdir(directory, { mode: 0o700 })
+    fs.mkdirSync(directory, { mode: 0o700 })
   } catch (cause) {
     if (!isCode(cause, "EEXIST")) throw cause
-    const found = await fs.stat(directory).catch(() => undefined)
+    const found = statNow(directory)
     if (found === undefined) throw new Error("a symbolic link that leads nowhere has that name", { cause })
     if (!found.isDirectory()) throw new Error("something that is not a directory has that name", { cause })
   }

@@ -8,12 +8,11 @@
  * lock, and may bind between the look and ours.
  */
 import * as Effect from "effect/Effect"
-import type { Stats } from "node:fs"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { attempt } from "./durableFile.ts"
+import { attemptSync } from "./durableFile.ts"
 import { holdLock } from "./fileLock.ts"
 import { makeDirectory } from "./makeDirectory.ts"
 import { listenerOf } from "./ownerOf.ts"
@@ -40,13 +39,13 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
   if (!handed) yield* isStale(socketPath)
   yield* Effect.catchTag(holdLock(`${socketPath}.lock`), "LockHeld", ({ owner }) => alreadyListening(socketPath, owner))
   const wasStale = !handed && (yield* isStale(socketPath))
-  if (wasStale) yield* attempt("remove", socketPath, () => fs.rm(socketPath))
+  if (wasStale) yield* attemptSync("remove", socketPath, () => fs.rmSync(socketPath))
   return { wasStale }
 })
 
 /** Whether a dead daemon's socket is there, or nothing. Everything else is refused. */
 const isStale = Effect.fnUntraced(function* (socketPath: string) {
-  const found = yield* attempt("look at", socketPath, () => fs.lstat(socketPath).catch(ignoreMissing))
+  const found = yield* attemptSync("look at", socketPath, () => fs.lstatSync(socketPath, { throwIfNoEntry: false }))
   if (found === undefined) return false
   if (!found.isSocket()) {
     return yield* refuse(
@@ -84,7 +83,7 @@ const alreadyListening = (socketPath: string, owner: number | undefined) =>
 const named = (pid: number | undefined): string =>
   pid === undefined ? "a process that does not tell its pid" : `process ${pid}`
 
-const kindOf = (found: Stats): string => {
+const kindOf = (found: fs.Stats): string => {
   if (found.isSymbolicLink()) return "a symbolic link"
   if (found.isDirectory()) return "a directory"
   return found.isFile() ? "a plain file" : "a device or a pipe"
@@ -93,7 +92,7 @@ const kindOf = (found: Stats): string => {
 /** Anyone who may write there could put a socket of their own in our place. */
 const checkDirectory = Effect.fnUntraced(function* (directory: string) {
   yield* makeDirectory(directory)
-  const { mode } = yield* attempt("look at", directory, () => fs.stat(directory))
+  const { mode } = yield* attemptSync("look at", directory, () => fs.statSync(directory))
   if ((mode & 0o022) !== 0) {
     return yield* refuse(
       `the directory of the socket, ${directory}, can be written by others`,
@@ -114,7 +113,3 @@ const probe = (socketPath: string): Effect.Effect<string> =>
 
 const refuse = (reason: string, fix: string, status: number) =>
   Effect.fail(new StartError({ reason, fix, exitStatus: status }))
-
-const ignoreMissing = (cause: NodeJS.ErrnoException): undefined => {
-  if (cause.code !== "ENOENT") throw cause
-}

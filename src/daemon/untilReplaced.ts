@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 import type { FileLock } from "./fileLock.ts"
 import { type SameDirectory, statNow } from "./sameDirectory.ts"
 
-/** Soon enough, for every writer looks by itself before it writes; and a daemon that nobody asks shall not cost anything. */
-const calmInterval = "3 seconds"
+/** Soon enough, for every writer looks by itself before it writes. As long as that of `watchSocket`, so that one waking serves both. */
+const calmInterval = "4 seconds"
 /** While something is being done to them. */
 const interval = "1 second"
 /** After so many looks one that never settles counts as well. */

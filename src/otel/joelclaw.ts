@@ -14,11 +14,6 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
-import * as ChildProcess from "effect/process/ChildProcess"
-import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
-import * as path from "node:path"
 import type { Envelope } from "./delivery.ts"
 import { EmitFailed, startDelivery } from "./delivery.ts"
 import { findJoelclaw } from "./findJoelclaw.ts"
@@ -33,37 +28,20 @@ export interface JoelclawOptions {
   readonly farewell?: Duration.Input
 }
 
-/** Enough of an answer to judge it by. */
-const answerLength = 64 * 1024
 /** Somebody installs it, or a home directory comes late: the daemon need not be restarted for that. */
 const lookAgainAfter = Duration.seconds(30)
 
 /** Starts the worker; gives the members of the sink. At the end of the scope the last events get a moment, then it is over. */
 export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptions) {
-  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const { environment } = options
   let { command } = options
   const found = yield* Deferred.make<void>()
 
   const run = Effect.fnUntraced(function* (event: Envelope) {
     if (command === undefined) return yield* new EmitFailed({ reason: "it is not there" })
-    const process = yield* spawner.spawn(
-      ChildProcess.make(command, ["otel", "emit"], {
-        stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")),
-        stderr: "ignore",
-        cwd: "/",
-        env: childEnvironment(environment, command),
-        extendEnv: false,
-        killSignal: "SIGKILL"
-      })
-    )
-    const answer = yield* Stream.runFold(
-      process.stdout,
-      () => "",
-      (text, piece) => (text.length < answerLength ? text + Buffer.from(piece).toString("utf8") : text)
-    )
-    return yield* judge(answer)
-  }, Effect.scoped)
+    const { emitThrough } = yield* Effect.promise(() => import("./joelclawProcess.ts"))
+    return yield* emitThrough(command, environment, event)
+  })
 
   const deliver = (event: Envelope) =>
     run(event).pipe(
@@ -93,34 +71,6 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
     farewell
   })
 })
-
-/** What the child needs and no more. On macOS it runs plutil, which is in /usr/bin. */
-const childEnvironment = (
-  environment: Readonly<Record<string, string | undefined>>,
-  command: string
-): Record<string, string> => {
-  const { NODE_OPTIONS: _options, PATH: _path, ...inherited } = environment
-  const given = Object.entries(inherited).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]]))
-  const directories = [...(environment["PATH"] ?? "").split(":"), path.dirname(command), "/usr/bin", "/bin"]
-  return {
-    SLOG_SESSION_ID: "agent-secrets",
-    ...Object.fromEntries(given),
-    PATH: [...new Set(directories.filter((directory) => directory !== ""))].join(":")
-  }
-}
-
-/** The answer tells whether the event arrived; the exit status does not. */
-const judge = (answer: string): Effect.Effect<void, EmitFailed> => {
-  const decoded = decodeAnswer(answer)
-  if (Option.isNone(decoded)) return Effect.fail(new EmitFailed({ reason: "it gave no answer" }))
-  return decoded.value.ok ? Effect.void : Effect.fail(new EmitFailed({ reason: decoded.value.error?.code ?? "not ok" }))
-}
-
-const Answer = Schema.Struct({
-  ok: Schema.Boolean,
-  error: Schema.optionalKey(Schema.Struct({ code: Schema.optionalKey(Schema.String) }))
-})
-const decodeAnswer = Schema.decodeUnknownOption(Schema.fromJsonString(Answer))
 
 const reasonOf = (cause: Cause.Cause<EmitFailed | Cause.TimeoutError | PlatformError>): string => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))

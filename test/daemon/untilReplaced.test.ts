@@ -66,7 +66,7 @@ describe("the look at the directory", () => {
         fs.writeFileSync(path.join(directory, file), "")
         fs.utimesSync(directory, seconds, seconds)
       }
-      assert.isUndefined(yield* after(3))
+      assert.isUndefined(yield* after(4))
       fill("identity.age", 1)
       assert.isUndefined(yield* after(1))
       fill("secrets.age", 2)
@@ -83,7 +83,7 @@ describe("the look at the directory", () => {
       fs.mkdirSync(directory)
       for (let look = 1; look < 10; look += 1) {
         fs.utimesSync(directory, look, look)
-        assert.isUndefined(yield* after(look === 1 ? 3 : 1))
+        assert.isUndefined(yield* after(look === 1 ? 4 : 1))
       }
       fs.utimesSync(directory, 0, 0)
       assert.isDefined(yield* after(1))
@@ -94,7 +94,7 @@ describe("the look at the directory", () => {
     Effect.gen(function* () {
       const { after, directory, isLocked } = yield* watching()
       isLocked.now = false
-      assert.isUndefined(yield* after(2.999))
+      assert.isUndefined(yield* after(3.999))
       assert.strictEqual(yield* after(0.001), `${path.join(directory, "daemon.lock")} was removed or replaced`)
     })
   )
