@@ -13,12 +13,12 @@
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
+import type * as Result from "effect/Result"
 import type { AuditFact } from "../domain/AuditEntry.ts"
 import { clockStepped } from "../domain/AuditEntry.ts"
 import type { Lease } from "../domain/Lease.ts"
@@ -28,17 +28,17 @@ import { AuditLog } from "./AuditLog.ts"
 import { type ClockStep, ClockWatch, stepSince } from "./clockWatch.ts"
 import * as LeaseCheckpoint from "./LeaseCheckpoint.ts"
 import { LeaseTable } from "./LeaseTable.ts"
-import * as LeaseTransaction from "./LeaseTransaction.ts"
+import { LeaseTransaction } from "./LeaseTransaction.ts"
 
 export class LeaseRepo extends Context.Service<
   LeaseRepo,
   {
     /**
      * Runs a program over the leases as one atomic, durable step; a program that fails changes no lease.
-     * All others wait for it, so it waits for nothing outside.
+     * All others wait for it.
      */
     readonly transaction: <A, E>(
-      program: (leases: LeaseTransaction.LeaseTransaction) => Effect.Effect<A, E>
+      program: (leases: LeaseTransaction) => Result.Result<A, E>
     ) => Effect.Effect<A, E | AuditLogError>
     readonly active: Effect.Effect<ReadonlyArray<Lease>>
     readonly activeCount: Effect.Effect<number>
@@ -85,14 +85,12 @@ export class LeaseRepo extends Context.Service<
   )
 }
 
-/** How many transactions may wait; further ones wait to be let in. */
-const queueLength = 1024
 /** How many are written with one flush: enough that the flush is not what limits, few enough to take a moment. */
 const batchLength = 256
 
 /** Something on its way through the writer: run over the table, made durable with its batch, then answered. */
 interface Waiting {
-  readonly run: (table: LeaseTable, now: number) => Effect.Effect<Ran>
+  readonly run: (table: LeaseTable, now: number) => Ran
   /** Tells the one who waits that the batch broke down. */
   readonly abandon: (cause: Cause.Cause<never>) => void
 }
@@ -141,7 +139,8 @@ const start = Effect.fnUntraced(function* (
   yield* followClockSince(audit, table)
   let position = yield* audit.position
   let sequence = 0
-  const queue = yield* Queue.bounded<Waiting, Cause.Done>(queueLength)
+  // Each waits for its answer, so there are no more of them than requests at work.
+  const queue = yield* Queue.unbounded<Waiting, Cause.Done>()
 
   const clock = new ClockWatch(yield* Clock.currentTimeMillis, yield* monotonicMillis)
 
@@ -155,7 +154,7 @@ const start = Effect.fnUntraced(function* (
   const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<Waiting>) {
     const ran: Array<Ran> = yield* followClock
     const now = yield* Clock.currentTimeMillis
-    for (const waiting of batch) ran.push(yield* waiting.run(table, now))
+    for (const waiting of batch) ran.push(waiting.run(table, now))
     const facts = ran.flatMap((one) => one.facts)
     const written = facts.length === 0 ? Exit.succeed(position) : yield* Effect.exit(audit.append(facts))
     if (Exit.isFailure(written)) {
@@ -184,27 +183,23 @@ const start = Effect.fnUntraced(function* (
     Effect.forkDetach
   )
 
-  const enqueue = <A, E>(run: (answer: Deferred.Deferred<A, E>) => Waiting["run"]): Effect.Effect<A, E> =>
-    Effect.gen(function* () {
-      const answer = Deferred.makeUnsafe<A, E>()
-      const abandon = (cause: Cause.Cause<never>) => Deferred.doneUnsafe(answer, Exit.failCause(cause))
-      const accepted = yield* Queue.offer(queue, { run: run(answer), abandon })
-      return accepted ? yield* Deferred.await(answer) : yield* Effect.interrupt
+  const enqueue = <A, E>(run: (answer: (exit: Exit.Exit<A, E>) => void) => Waiting["run"]): Effect.Effect<A, E> =>
+    Effect.callback((answer) => {
+      const waiting = { run: run(answer), abandon: (cause: Cause.Cause<never>) => answer(Exit.failCause(cause)) }
+      if (!Queue.offerUnsafe(queue, waiting)) answer(Effect.interrupt)
     })
 
   const repo = LeaseRepo.of({
-    transaction: <A, E>(program: (leases: LeaseTransaction.LeaseTransaction) => Effect.Effect<A, E>) =>
-      enqueue<A, E | AuditLogError>(
-        (answer) => (leases, now) =>
-          Effect.map(LeaseTransaction.run(leases, now, program), ({ exit, facts, revoked, undo }) => ({
-            facts,
-            revoked,
-            undo,
-            answer: (durable) => {
-              Deferred.doneUnsafe(answer, Exit.isFailure(durable) ? Exit.failCause(durable.cause) : exit)
-            }
-          }))
-      ),
+    transaction: <A, E>(program: (leases: LeaseTransaction) => Result.Result<A, E>) =>
+      enqueue<A, E | AuditLogError>((answer) => (leases, now) => {
+        const { exit, facts, revoked, undo } = new LeaseTransaction(leases, now).run(program)
+        return {
+          facts,
+          revoked,
+          undo,
+          answer: (durable) => answer(Exit.isFailure(durable) ? Exit.failCause(durable.cause) : exit)
+        }
+      }),
     active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
     unreadableCount,
@@ -218,14 +213,11 @@ const start = Effect.fnUntraced(function* (
   })
 
   /** The leases between two batches, and how far into the log they reach. */
-  const snapshot = enqueue<LeaseCheckpoint.Snapshot, never>(
-    (answer) => (leases, now) =>
-      Effect.succeed({
-        facts: [],
-        undo: () => undefined,
-        answer: () => Deferred.doneUnsafe(answer, Exit.succeed({ leases: leases.active(now), position, sequence }))
-      })
-  )
+  const snapshot = enqueue<LeaseCheckpoint.Snapshot, never>((answer) => (leases, now) => ({
+    facts: [],
+    undo: () => undefined,
+    answer: () => answer(Exit.succeed({ leases: leases.active(now), position, sequence }))
+  }))
 
   /** Ends the writer when all that wait have been answered; gives the leases as they are then. */
   const stop = Queue.end(queue).pipe(

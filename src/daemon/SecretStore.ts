@@ -11,6 +11,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import type { AuditFact } from "../domain/AuditEntry.ts"
 import {
@@ -66,7 +67,7 @@ type ChangeError = SecretStoreError | AuditLogError
 export class SecretStore extends Context.Service<
   SecretStore,
   {
-    readonly get: (name: string) => Effect.Effect<Secret, SecretNotFound>
+    readonly get: (name: string) => Result.Result<Secret, SecretNotFound>
     /** In the byte order of the names. */
     readonly list: Effect.Effect<ReadonlyArray<SecretInfo>>
     readonly count: Effect.Effect<number>
@@ -142,11 +143,10 @@ const make = Effect.fnUntraced(function* (
   const one = yield* Semaphore.make(1)
   let document = loaded
 
-  const find = (name: string): Effect.Effect<StoredSecret, SecretNotFound> =>
-    Effect.suspend(() => {
-      const found = document.secrets.get(name)
-      return found === undefined ? Effect.fail(new SecretNotFound({ name })) : Effect.succeed(found)
-    })
+  const find = (name: string): Result.Result<StoredSecret, SecretNotFound> => {
+    const found = document.secrets.get(name)
+    return found === undefined ? Result.fail(new SecretNotFound({ name })) : Result.succeed(found)
+  }
 
   /** Refuses what would make the store too long; what makes it shorter is never refused. */
   const fits = (fact: AuditFact, before: StoredSecret | undefined, after: StoredSecret) => {
@@ -178,7 +178,7 @@ const make = Effect.fnUntraced(function* (
   }, Semaphore.withPermit(one))
 
   const edit = Effect.fnUntraced(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
-    const found = yield* find(name).pipe(Effect.catch((reason) => refuse(fact, reason)))
+    const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(fact, reason)))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }
     yield* fits(fact, found, next)
@@ -208,7 +208,7 @@ const make = Effect.fnUntraced(function* (
   }).pipe(Semaphore.withPermit(one))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
-    yield* find(name).pipe(Effect.catch((reason) => refuse(secretDeleted(name), reason)))
+    yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(secretDeleted(name), reason)))
     yield* change(secretDeleted(name), (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(one))
 

@@ -6,9 +6,13 @@
  * has all of it on the disk. One step: nobody sees two active leases of a pair,
  * and what is refused or cannot be recorded changes nothing.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import { leaseAcquired, leaseRefused, leaseReplaced, ttlTooLong } from "../domain/AuditEntry.ts"
 import type { GoDuration } from "../domain/GoDuration.ts"
@@ -20,7 +24,7 @@ import { grantedTtl } from "../domain/Ttl.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import * as metrics from "../otel/metrics.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
-import { describeSpan } from "../otel/span.ts"
+import { inSpan } from "../otel/span.ts"
 import type { AuditLogError } from "./AuditLog.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 import { SecretStore } from "./SecretStore.ts"
@@ -39,47 +43,62 @@ export interface Acquired {
   readonly replaced: ReadonlyArray<Lease>
 }
 
+/** With the duration that was granted. */
+type Granted = Acquired & { readonly ttl: GoDuration }
+
 export type Refusal = SecretNotFound | TtlTooLong | TooManyLeases
 
-export const acquire = Effect.fn("acquire")(function* (
-  request: AcquireRequest,
-  policy: TtlPolicy,
-  capacity = standardCapacity
-): Effect.fn.Return<Acquired, Refusal | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
-  const { secretName, clientId } = request
-  const secrets = yield* SecretStore
-  const leases = yield* LeaseRepo
-  const sink = yield* OtelSink
-  const id = yield* Effect.sync(() => randomUUID())
+/** What its span says of how it ended. */
+const attributes = (exit: Exit.Exit<Acquired, Refusal | AuditLogError>, request: AcquireRequest) => {
+  const about = { "secret.name": request.secretName, "client.id": request.clientId }
+  if (Exit.isSuccess(exit)) {
+    const { lease, replaced } = exit.value
+    return { ...about, outcome: replaced.length === 0 ? "issued" : "replaced", "lease.id": lease.id }
+  }
+  const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return failure === undefined ? {} : { ...about, outcome: "refused", "error.type": failure._tag }
+}
 
-  const grant = leases.transaction(
-    Effect.fnUntraced(function* (held) {
-      const refuse = (reason: string) => Effect.sync(() => held.record(leaseRefused(secretName, clientId, reason)))
-      const { name, value } = yield* Effect.tapError(secrets.get(secretName), () => refuse("secret not found"))
-      const ttl = yield* Effect.fromResult(grantedTtl(request.ttl, policy)).pipe(
-        Effect.tapError((tooLong) => refuse(ttlTooLong(tooLong)))
-      )
+export const acquire = Effect.fnUntraced(
+  function* (
+    request: AcquireRequest,
+    policy: TtlPolicy,
+    capacity = standardCapacity
+  ): Effect.fn.Return<Acquired, Refusal | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
+    const { secretName, clientId } = request
+    const secrets = yield* SecretStore
+    const leases = yield* LeaseRepo
+    const sink = yield* OtelSink
+    const id = randomUUID()
+
+    const grant = leases.transaction((held): Result.Result<Granted, Refusal> => {
+      const refuse = (refusal: Refusal, reason: string) => {
+        held.record(leaseRefused(secretName, clientId, reason))
+        return Result.fail(refusal)
+      }
+      const secret = secrets.get(secretName)
+      if (Result.isFailure(secret)) return refuse(secret.failure, "secret not found")
+      const granted = grantedTtl(request.ttl, policy)
+      if (Result.isFailure(granted)) return refuse(granted.failure, ttlTooLong(granted.failure))
+      const { name, value } = secret.success
+      const ttl = granted.success
       // The store's own copy of the name: thousands of leases share it.
       const lease = make({ id, secretName: name, clientId, ttl, now: held.now })
       const replaced = held.ofPair(name, clientId)
       if (held.weight() >= capacity && replaced.length === 0) {
-        yield* refuse("too many active leases")
-        return yield* new TooManyLeases({ capacity })
+        return refuse(new TooManyLeases({ capacity }), "too many active leases")
       }
       for (const old of replaced) held.end(old, leaseReplaced(old, lease, ttl))
       held.issue(lease, leaseAcquired(lease, ttl))
-      return { lease, value, replaced, ttl }
+      return Result.succeed({ lease, value, replaced, ttl })
     })
-  )
 
-  const about = (more: object) => describeSpan(() => ({ "secret.name": secretName, "client.id": clientId, ...more }))
-  const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant).pipe(
-    Effect.tapError(({ _tag }) => about({ outcome: "refused", "error.type": _tag }))
-  )
-  yield* about({ outcome: replaced.length === 0 ? "issued" : "replaced", "lease.id": lease.id })
-  yield* metrics.acquired(took, replaced.length)
-  const durationMs = Duration.toMillis(took)
-  for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
-  yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))
-  return { lease, value, replaced }
-})
+    const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant)
+    yield* metrics.acquired(took, replaced.length)
+    const durationMs = Duration.toMillis(took)
+    for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
+    yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))
+    return { lease, value, replaced }
+  },
+  inSpan("acquire", attributes)
+)

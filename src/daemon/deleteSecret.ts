@@ -9,6 +9,7 @@
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { leasesOfSecretRevoked } from "../domain/AuditEntry.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
@@ -24,7 +25,7 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
     const ended = held.ofSecret(name)
     for (const lease of ended) held.revoke(lease)
     held.record(leasesOfSecretRevoked(name, ended.length))
-    return Effect.succeed(ended)
+    return Result.succeed(ended)
   })
   const endLeases = Effect.flatMap(Effect.timed(ending), ([took, ended]) =>
     ended.length === 0 ? Effect.void : sink.emit(OtelEvent.leasesRevoked(ended, Duration.toMillis(took), name))

@@ -9,6 +9,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { randomInt } from "node:crypto"
 import { scanBegun, valueRecognized } from "../domain/AuditEntry.ts"
 import { searchedForms } from "../domain/searchedForms.ts"
@@ -75,10 +76,10 @@ const names = Effect.flatMap(SecretStore, ({ list }) => Effect.map(list, (all) =
 /** Undefined if it was deleted meanwhile. */
 const valueOf = <A>(name: string, use: (value: string) => A) =>
   SecretStore.use((secrets) =>
-    secrets.get(name).pipe(
-      Effect.map(({ value }) => use(Redacted.value(value))),
-      Effect.catchTag("SecretNotFound", () => Effect.succeed(undefined))
-    )
+    Effect.sync(() => {
+      const found = secrets.get(name)
+      return Result.isSuccess(found) ? use(Redacted.value(found.success.value)) : undefined
+    })
   )
 
 /** A text for each sequence of bytes. */

@@ -7,30 +7,32 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { leaseRevoked, revokeRefused } from "../domain/AuditEntry.ts"
 import { LeaseNotFound } from "../domain/Lease.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
+import { inSpan } from "../otel/span.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 
-export const revoke = Effect.fn("revoke")(function* (leaseId: string) {
+export const revoke = Effect.fnUntraced(function* (leaseId: string) {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const ending = leases.transaction((held) => {
     const lease = held.find(leaseId)
     if (lease !== undefined) {
       held.revoke(lease, leaseRevoked(lease))
-      return Effect.succeed(lease)
+      return Result.succeed(lease)
     }
     const revoked = held.findRevoked(leaseId)
     if (revoked !== undefined) {
       held.record(leaseRevoked(revoked))
-      return Effect.succeed(revoked)
+      return Result.succeed(revoked)
     }
     held.record(revokeRefused(leaseId))
-    return Effect.fail(new LeaseNotFound({ leaseId }))
+    return Result.fail(new LeaseNotFound({ leaseId }))
   })
   const [took, lease] = yield* Effect.timed(ending)
   yield* sink.emit(OtelEvent.leasesRevoked([lease], Duration.toMillis(took), lease.secretName))
   return lease
-})
+}, inSpan("revoke"))

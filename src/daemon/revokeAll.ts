@@ -3,6 +3,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { allLeasesRevoked } from "../domain/AuditEntry.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
@@ -23,6 +24,6 @@ export const endAllLeases = Effect.flatMap(LeaseRepo, (leases) =>
     const active = held.active()
     for (const lease of active) held.revoke(lease)
     held.record(...allLeasesRevoked(active.length))
-    return Effect.succeed(active.length)
+    return Result.succeed(active.length)
   })
 )

@@ -8,6 +8,7 @@
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { leaseRevoked } from "../domain/AuditEntry.ts"
 import type { Lease } from "../domain/Lease.ts"
 import type { LeaseFilter } from "../domain/LeaseFilter.ts"
@@ -52,14 +53,14 @@ const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
     const { secretName } = filter
     const among = secretName === undefined ? held.active() : held.ofSecret(secretName)
     const meant = among.filter((lease) => matches(filter, lease))
-    return Effect.succeed({ meant, ended: revokeAll(held, meant.slice(0, inOneStep)) })
+    return Result.succeed({ meant, ended: revokeAll(held, meant.slice(0, inOneStep)) })
   })
   const revoked = [...first.ended]
   for (let from = inOneStep; from < first.meant.length; from += inOneStep) {
     const some = first.meant.slice(from, from + inOneStep)
     // One may have ended by itself since.
     const step = leases.transaction((held) =>
-      Effect.succeed(
+      Result.succeed(
         revokeAll(
           held,
           some.filter(({ id }) => held.find(id) !== undefined)

@@ -34,7 +34,9 @@ export const rotate = Effect.fn("rotate")(function* (name: string) {
   const leases = yield* LeaseRepo
   const hook = yield* RotationHook
   const sink = yield* OtelSink
-  const { rotateStdout, rotateVia } = yield* Effect.tapError(secrets.get(name), () => record(name, "secret not found"))
+  const { rotateStdout, rotateVia } = yield* Effect.tapError(Effect.fromResult(secrets.get(name)), () =>
+    record(name, "secret not found")
+  )
   if (rotateVia === "") {
     yield* record(name, "no rotation hook configured")
     return yield* new NoRotationHook({ name })

@@ -10,6 +10,7 @@
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { leaseExpired } from "../domain/AuditEntry.ts"
 import type { Lease } from "../domain/Lease.ts"
@@ -31,7 +32,7 @@ export const sweep = Effect.fn("sweep")(function* () {
   const part = leases.transaction((held) => {
     const due = held.due(atOnce)
     for (const lease of due) held.end(lease, leaseExpired(lease))
-    return Effect.succeed(due)
+    return Result.succeed(due)
   })
   const all = Effect.tap(part, (due) => Effect.sync(() => ended.push(...due))).pipe(
     Effect.repeat({ while: (due) => due.length === atOnce })

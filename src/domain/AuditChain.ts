@@ -32,7 +32,7 @@ export const link = (facts: ReadonlyArray<AuditFact>, at: Timestamp, before: Cha
   let head = before
   let text = ""
   for (const fact of facts) {
-    const line = toLine({ ...fact, seq: head.seq + 1, prev: head.hash }, at)
+    const line = toLine(fact, at, { seq: head.seq + 1, prev: head.hash })
     head = { seq: head.seq + 1, hash: sha256(line) }
     text += line
   }

@@ -35,8 +35,8 @@ export type AuditEntry = typeof AuditEntry.Type
 /** An entry that has happened but has no time and no place yet: the log gives it those when it writes it. */
 export type AuditFact = Omit<AuditEntry, "timestamp" | "seq" | "prev">
 
-/** The line for a fact at a moment, with its line feed; the log adds its place in the chain. */
-export const toLine = (fact: Omit<AuditEntry, "timestamp">, at: Timestamp): string =>
+/** The line for a fact at a moment, and at its place in the chain, with its line feed. */
+export const toLine = (fact: AuditFact, at: Timestamp, place?: Required<Pick<AuditEntry, "seq" | "prev">>): string =>
   `${stringify({
     timestamp: at.text,
     action: fact.action,
@@ -47,8 +47,8 @@ export const toLine = (fact: Omit<AuditEntry, "timestamp">, at: Timestamp): stri
     success: fact.success,
     expires_at: fact.expires_at,
     shift_ms: fact.shift_ms,
-    seq: fact.seq,
-    prev: fact.prev
+    seq: place?.seq,
+    prev: place?.prev
   })}\n`
 
 /** Reads one line; none if it is not an entry. */

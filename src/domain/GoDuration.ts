@@ -6,6 +6,7 @@
  * error texts: protocol specification, section 5 (Go's time package).
  */
 import * as Result from "effect/Result"
+import { remembered } from "./remembered.ts"
 
 /** A length of time in nanoseconds; may be negative. */
 export type GoDuration = bigint
@@ -33,8 +34,11 @@ const limit = 2n ** 63n
 /** As many digits as the limit has; more of them are beyond it, and not worth the time of reading them. */
 const mostDigits = 19
 
+/** Callers ask for the same few TTLs. */
+const rememberedDurations = 100
+
 /** Reads a duration; the failure is the text the predecessor gives, `time: …`. */
-export const parse = (text: string): Result.Result<GoDuration, string> => {
+export const parse = remembered(rememberedDurations, (text: string): Result.Result<GoDuration, string> => {
   const invalid = Result.fail(`time: invalid duration ${quote(text)}`)
   const negative = text.startsWith("-")
   let rest = negative || text.startsWith("+") ? text.slice(1) : text
@@ -60,7 +64,7 @@ export const parse = (text: string): Result.Result<GoDuration, string> => {
   }
   if (!negative && total === limit) return invalid
   return Result.succeed(negative ? -total : total)
-}
+})
 
 /** A duration above 0. */
 export const isTtl = (text: string): boolean => {
@@ -79,7 +83,7 @@ const fractionOf = (digits: string, unit: bigint): bigint => {
 }
 
 /** Prints a duration: one unit below a second, else hours, minutes and seconds without leading zero units. */
-export const format = (duration: GoDuration): string => {
+export const format = remembered(rememberedDurations, (duration: GoDuration): string => {
   if (duration === 0n) return "0s"
   const sign = duration < 0n ? "-" : ""
   const nanos = duration < 0n ? -duration : duration
@@ -91,7 +95,7 @@ export const format = (duration: GoDuration): string => {
   const seconds = `${decimal(nanos % minute, second)}s`
   if (hours > 0n) return `${sign}${hours}h${minutes}m${seconds}`
   return minutes > 0n ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`
-}
+})
 
 /** Whole milliseconds in a duration, the rest cut off: a lease never outlives what was granted. */
 export const toMillis = (duration: GoDuration): number => Number(duration / millisecond)

@@ -8,6 +8,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
+import { remembered } from "./remembered.ts"
 
 export interface Timestamp {
   /** Milliseconds since 1970, UTC; finer digits of the text are cut off. */
@@ -22,8 +23,8 @@ export const zero: Timestamp = { millis: -62_135_596_800_000, text: "0001-01-01T
 /** The moment `millis` milliseconds after 1970, written in the local zone. */
 export const fromMillis = (millis: number): Timestamp => fromNanos(BigInt(millis) * nanosPerMilli)
 
-/** The same, in nanoseconds. */
-export const fromNanos = (nanos: bigint): Timestamp => {
+/** The same, in nanoseconds. Leases of one moment begin and end at the same ones, and share them. */
+export const fromNanos = remembered(16, (nanos: bigint): Timestamp => {
   const ofSecond = ((nanos % nanosPerSecond) + nanosPerSecond) % nanosPerSecond
   const millis = Number((nanos - (ofSecond % nanosPerMilli)) / nanosPerMilli)
   const offset = localOffset(millis)
@@ -34,20 +35,14 @@ export const fromNanos = (nanos: bigint): Timestamp => {
       shortFraction(String(ofSecond).padStart(9, "0")) +
       formatOffset(offset)
   }
-}
+})
 
-/** A busy daemon asks for the same few seconds over and over: now, and the ends of the usual TTLs. */
-const textOfSecond = (second: number): string => {
-  const known = seconds.get(second)
-  if (known !== undefined) return known
-  const text = DateTime.formatIso(DateTime.makeUnsafe(second * 1000)).slice(0, "2026-11-22T00:30:37".length)
-  if (seconds.size >= rememberedSeconds) seconds.clear()
-  seconds.set(second, text)
-  return text
-}
-
-const seconds = new Map<number, string>()
 const rememberedSeconds = 100
+
+/** Now, and the ends of the usual TTLs. */
+const textOfSecond = remembered(rememberedSeconds, (second: number): string =>
+  DateTime.formatIso(DateTime.makeUnsafe(second * 1000)).slice(0, "2026-11-22T00:30:37".length)
+)
 
 const nanosPerMilli = 1_000_000n
 const nanosPerSecond = 1_000_000_000n
@@ -92,22 +87,16 @@ const pattern = /^(\d{4}-\d\d-\d\d)T(\d{1,2})(:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d
 
 /** Zones change their offset at quarter hours, so one look-up serves all moments within one. */
 const quarterHour = 15 * 60_000
-const offsets = new Map<number, number>()
-
-const localOffset = (millis: number): number => {
-  const quarter = Math.floor(millis / quarterHour)
-  const known = offsets.get(quarter)
-  if (known !== undefined) return known
-  // DateTime asks Intl, whose first answer takes 10 ms: a sixth of what the daemon may take to start.
-  // oxlint-disable-next-line no-restricted-globals -- no moment is read here, only a zone
-  const offset = -new Date(millis).getTimezoneOffset() * 60_000
-  if (offsets.size >= rememberedOffsets) offsets.clear()
-  offsets.set(quarter, offset)
-  return offset
-}
-
 /** More than lie between now and the end of the longest usual TTL. */
 const rememberedOffsets = 200
+
+const localOffset = (millis: number): number => offsetOf(Math.floor(millis / quarterHour))
+
+const offsetOf = remembered(rememberedOffsets, (quarter: number): number => {
+  // DateTime asks Intl, whose first answer takes 10 ms: a sixth of what the daemon may take to start.
+  // oxlint-disable-next-line no-restricted-globals -- no moment is read here, only a zone
+  return -new Date(quarter * quarterHour).getTimezoneOffset() * 60_000
+})
 
 const formatOffset = (offset: number): string => {
   if (offset === 0) return "Z"

@@ -1,8 +1,9 @@
 /**
- * What a span says of its work, where spans are sent and this one is among them;
- * elsewhere it costs a look and nothing is built.
+ * Spans of our own work, and what they say of it. Where none are sent, or this one is
+ * not among those that are, it costs a look and nothing is built.
  */
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Tracer from "effect/Tracer"
 
@@ -16,8 +17,25 @@ export const sentSpan = (fiber: Fiber.Fiber<unknown, unknown>): Tracer.Span | un
   return span?._tag === "Span" && span.sampled && !(span instanceof Tracer.NativeSpan) ? span : undefined
 }
 
-/** Adds attributes to the span under way. There is never a value in them. */
-export const describeSpan = (attributes: () => Readonly<Record<string, unknown>>): Effect.Effect<void> =>
+/**
+ * Has the work of a function done in a span, where spans are sent, and says of it what `attributes` tells of its end; there
+ * is never a value in that. `Effect.fn` with a name makes a span everywhere, and a stack frame as well: some microseconds
+ * of each call.
+ */
+export const inSpan =
+  <A, E, Args extends ReadonlyArray<unknown>>(
+    name: string,
+    attributes?: (exit: Exit.Exit<A, E>, ...args: Args) => Readonly<Record<string, unknown>>
+  ) =>
+  <B extends A, F extends E, R>(work: Effect.Effect<B, F, R>, ...args: Args): Effect.Effect<B, F, R> =>
+    Effect.withFiber((fiber) => {
+      if (!fiber.cache.tracerEnabled) return work
+      const described =
+        attributes === undefined ? work : Effect.onExit(work, (exit) => describe(() => attributes(exit, ...args)))
+      return Effect.withSpan(described, name, { captureStackTrace: false })
+    })
+
+const describe = (attributes: () => Readonly<Record<string, unknown>>): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
     const span = sentSpan(fiber)
     if (span === undefined) return Effect.void

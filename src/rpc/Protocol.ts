@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import { stringify } from "../domain/goText.ts"
 import { lineDeadline } from "./limits.ts"
 import { syntaxError } from "./jsonSyntax.ts"
+import type { ReplyError } from "./reply.ts"
 
 export const code = {
   parseError: -32700,
@@ -59,6 +60,8 @@ const deepestParsed = 10_000
 /** Deeper nesting than this is refused in an id or parameters: far beyond any request, and well within what can be walked. */
 const depthLimit = 1_000
 
+const textMembers = ["jsonrpc", "method"] as const
+
 /** Reads a line; the failure is the reply's error, with the id null. */
 export const decodeRequest = (line: string): Result.Result<Request, RpcError> => {
   const excess = findExcess(line)
@@ -74,19 +77,19 @@ export const decodeRequest = (line: string): Result.Result<Request, RpcError> =>
     return parseError(`json: cannot unmarshal ${kindOf(value)} into Go value of type types.RPCRequest`)
   }
   const members = foldNames(value)
-  for (const name of ["jsonrpc", "method"]) {
-    const member = members.get(name) ?? ""
+  for (const name of textMembers) {
+    const member = members[name] ?? ""
     if (typeof member !== "string") {
       return parseError(
         `json: cannot unmarshal ${kindOf(member)} into Go struct field RPCRequest.${name} of type string`
       )
     }
   }
-  const id = members.get("id") ?? null
-  const params = members.get("params")
+  const id = members["id"] ?? null
+  const params = members["params"]
   const unfit = findUnfit(id, "id", line) ?? findUnfit(params, "params", line)
   if (unfit !== undefined) return parseError(unfit)
-  return Result.succeed({ method: String(members.get("method") ?? ""), params, id: echo(id) })
+  return Result.succeed({ method: String(members["method"] ?? ""), params, id: echo(id) })
 }
 
 export const stopping = new RpcError({
@@ -124,7 +127,7 @@ export const encodeResult = (id: string, result: unknown): string =>
   `{"jsonrpc":"2.0","result":${stringify(result)},"id":${id}}\n`
 
 /** The reply line of an error, with its line feed. */
-export const encodeError = (id: string, { code: number, message }: RpcError): string =>
+export const encodeError = (id: string, { code: number, message }: ReplyError): string =>
   `{"jsonrpc":"2.0","error":${stringify({ code: number, message })},"id":${id}}\n`
 
 /** What Go calls the type of a JSON value. */
@@ -135,11 +138,10 @@ export const kindOf = (value: unknown): string => {
 }
 
 /** Members by their names in lower case; of several that fold to one name, the spelling that came last counts. */
-export const foldNames = (value: object): ReadonlyMap<string, unknown> => {
-  const members = new Map<string, unknown>()
-  for (const [name, member] of Object.entries(value)) members.set(name.toLowerCase(), member)
-  return members
-}
+export const foldNames = (value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+  Object.keys(value).every((name) => name === name.toLowerCase())
+    ? value
+    : Object.fromEntries(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
 
 const parseError = (reason: string) =>
   Result.fail(new RpcError({ code: code.parseError, message: `parse error: ${reason}` }))

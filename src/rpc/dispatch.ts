@@ -4,7 +4,6 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { quote } from "../domain/goText.ts"
@@ -15,63 +14,54 @@ import { errorReply, type Failure } from "./errorReply.ts"
 import type { Frame } from "./framing.ts"
 import { atOnce, listAtOnce } from "./limits.ts"
 import type { Lanes } from "./lanes.ts"
-import type { Method, Running } from "./methods.ts"
+import type { Running } from "./methods.ts"
 import { methods } from "./methods.ts"
 import { recordRefusal } from "./recordRefusal.ts"
-import {
-  code,
-  decodeRequest,
-  encodeError,
-  encodeResult,
-  noId,
-  notUtf8,
-  RpcError,
-  stopping,
-  tooLong
-} from "./Protocol.ts"
+import { code, decodeRequest, encodeError, encodeResult, noId, notUtf8, stopping, tooLong } from "./Protocol.ts"
 
 /** Answers every frame with exactly one line; a large result is written out in its `turn`, and not for a client that has left. */
 export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<void>) => {
   const table = methods(daemon)
 
-  /** Runs the method, and lays its answer out. */
-  const answer = Effect.fnUntraced(function* (id: string, method: string, work: ReturnType<Method>) {
-    const exit = yield* Effect.exit(work)
-    if (Exit.isSuccess(exit)) {
-      if (isLarge(exit.value)) {
-        yield* turn
-        if ((yield* Account).isClosed()) return ""
-      }
-      return encodeResult(id, exit.value)
-    }
-    const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  const written = (id: string, result: unknown) =>
+    isLarge(result)
+      ? Effect.map(Effect.andThen(turn, Account), ({ isClosed }) => (isClosed() ? "" : encodeResult(id, result)))
+      : Effect.succeed(encodeResult(id, result))
+
+  const failed = Effect.fnUntraced(function* (id: string, method: string, cause: Cause.Cause<Failure>) {
+    const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
     yield* metrics.refused(failure === undefined ? "_OTHER" : nameOf(failure))
     if (failure?._tag === "RpcError" || failure?._tag === "TooLong") yield* recordRefusal(method, failure.message)
-    if (Cause.hasDies(exit.cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(exit.cause))
-    return encodeError(id, errorReply(exit.cause))
+    if (Cause.hasDies(cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(cause))
+    return encodeError(id, errorReply(cause))
   })
 
-  return Effect.fnUntraced(function* (frame: Frame) {
-    const request = decodeFrame(frame)
-    if (Result.isFailure(request)) {
-      yield* metrics.refused("ParseError")
-      return encodeError(noId, request.failure)
-    }
-    const { id, method, params } = request.success
-    const run = Object.hasOwn(table, method) ? table[method] : undefined
-    if (run === undefined) {
-      const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`
-      yield* metrics.refused("MethodNotFound")
-      yield* recordRefusal(method, "there is no such method")
-      return encodeError(id, new RpcError({ code: code.methodNotFound, message }))
-    }
-    const work = Effect.suspend(() => run(params))
-    return yield* inLine(method, answer(id, method, work)).pipe(
-      Effect.catchTag("NotBegun", ({ because }) =>
-        Effect.succeed(because === "stopping" ? encodeError(id, stopping) : "")
-      )
-    )
+  const unknown = Effect.fnUntraced(function* (id: string, method: string) {
+    const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`
+    yield* metrics.refused("MethodNotFound")
+    yield* recordRefusal(method, "there is no such method")
+    return encodeError(id, { code: code.methodNotFound, message })
   })
+
+  // On the way of every request, so without a generator: it would be a tenth of a request's time.
+  return (frame: Frame) =>
+    Effect.suspend(() => {
+      const request = decodeFrame(frame)
+      if (Result.isFailure(request)) {
+        return Effect.as(metrics.refused("ParseError"), encodeError(noId, request.failure))
+      }
+      const { id, method, params } = request.success
+      const run = Object.hasOwn(table, method) ? table[method] : undefined
+      if (run === undefined) return unknown(id, method)
+      const answered = Effect.matchCauseEffect(
+        Effect.suspend(() => run(params)),
+        {
+          onSuccess: (result) => written(id, result),
+          onFailure: (cause) => failed(id, method, cause)
+        }
+      )
+      return inLine(method, answered, (because) => (because === "stopping" ? encodeError(id, stopping) : ""))
+    })
 }
 
 const decodeFrame = (frame: Frame) => {

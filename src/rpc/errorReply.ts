@@ -23,7 +23,9 @@ import type {
   TooLong
 } from "../domain/Secret.ts"
 import type { TtlTooLong } from "../domain/Ttl.ts"
-import { code, RpcError } from "./Protocol.ts"
+import type { RpcError } from "./Protocol.ts"
+import { code } from "./Protocol.ts"
+import type { ReplyError } from "./reply.ts"
 
 export type Failure =
   | RpcError
@@ -63,9 +65,8 @@ const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number 
   PartlyRevoked: code.internal
 }
 
-export const errorReply = (cause: Cause.Cause<Failure>): RpcError => {
+export const errorReply = (cause: Cause.Cause<Failure>): ReplyError => {
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (failure === undefined || Cause.hasDies(cause))
-    return new RpcError({ code: code.internal, message: "internal error" })
-  return failure._tag === "RpcError" ? failure : new RpcError({ code: numbers[failure._tag], message: failure.message })
+  if (failure === undefined || Cause.hasDies(cause)) return { code: code.internal, message: "internal error" }
+  return failure._tag === "RpcError" ? failure : { code: numbers[failure._tag], message: failure.message }
 }

@@ -4,13 +4,12 @@
  * what has not begun when the daemon stops is told so instead of being waited for.
  * Everything else, leases above all, waits for none of them.
  */
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import { Account } from "./Connections.ts"
 
-/** The daemon stops, or the client has left, before the request has begun. */
-export class NotBegun extends Data.TaggedError("NotBegun")<{ readonly because: "stopping" | "client left" }> {}
+/** Why a request has not begun. */
+export type NotBegun = "stopping" | "client left"
 
 const lines: ReadonlyMap<string, "store" | "log"> = new Map([
   ["secrets.add", "store"],
@@ -28,12 +27,16 @@ const lines: ReadonlyMap<string, "store" | "log"> = new Map([
   ["daemon.metrics", "log"]
 ])
 
-/** Runs the work of a method in its line. */
-export type Lanes = <A, E, R>(method: string, work: Effect.Effect<A, E, R>) => Effect.Effect<A, E | NotBegun, R>
+/** Runs the work of a method in its line; `orElse` says what comes of one that has not begun. */
+export type Lanes = <A, E, R>(
+  method: string,
+  work: Effect.Effect<A, E, R>,
+  orElse: (because: NotBegun) => A
+) => Effect.Effect<A, E, R>
 
 export const makeLanes: Effect.Effect<Lanes> = Effect.gen(function* () {
   const semaphores = { store: yield* Semaphore.make(1), log: yield* Semaphore.make(1) }
-  return <A, E, R>(method: string, work: Effect.Effect<A, E, R>): Effect.Effect<A, E | NotBegun, R> => {
+  return <A, E, R>(method: string, work: Effect.Effect<A, E, R>, orElse: (because: NotBegun) => A) => {
     const line = lines.get(method)
     if (line === undefined) return work
     const semaphore = semaphores[line]
@@ -44,7 +47,7 @@ export const makeLanes: Effect.Effect<Lanes> = Effect.gen(function* () {
         Effect.as(Effect.interruptible(stopping), "stopping" as const),
         Effect.as(Effect.interruptible(closed), "client left" as const)
       ])
-      if (turn !== "mine") return yield* new NotBegun({ because: turn })
+      if (turn !== "mine") return orElse(turn)
       return yield* Effect.ensuring(work, Semaphore.release(semaphore, 1))
     })
   }

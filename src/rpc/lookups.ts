@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import { AuditLog } from "../daemon/AuditLog.ts"
 import { listLeases } from "../daemon/listLeases.ts"
 import { searchAudit } from "../daemon/searchAudit.ts"
@@ -61,9 +62,9 @@ const auditParams = readParams("AuditParams", {
 /** The predecessor knows `tail` alone. Who gives `after` is told besides where the log ends and whether all was looked through. */
 export const auditMethod = Effect.fnUntraced(function* (raw: unknown) {
   const audit = yield* AuditLog
-  const given = foldNames(typeof raw === "object" && raw !== null ? raw : {})
-  const count = countOf(given.get("tail"))
-  if (!beyondTail.some((name) => given.has(name))) {
+  const given = foldNames(Predicate.isReadonlyObject(raw) ? raw : {})
+  const count = countOf(given["tail"])
+  if (!beyondTail.some((name) => Object.hasOwn(given, name))) {
     return { entries: (yield* audit.tail(count, longestReply)).map(laidOut) }
   }
   const params = yield* auditParams(raw)

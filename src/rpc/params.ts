@@ -43,12 +43,12 @@ export const readParams = <const Fields extends Readonly<Record<string, typeof t
     const given = foldNames(params)
     const read: Record<string, unknown> = { ...empty }
     for (const [name] of kinds) {
-      const value = given.get(name) ?? undefined
+      const value = given[name] ?? undefined
       if (value !== undefined) read[name] = typeof value === "string" ? value.toWellFormed() : value
     }
     if (isRead(read)) return Effect.succeed(read)
     const [name = "", value] =
-      [...given].find(
+      Object.entries(given).find(
         ([member, found]) => found !== null && Object.hasOwn(fields, member) && kindOf(found) !== wanted(member)
       ) ?? []
     return unreadable(`${kindOf(value)} into Go struct field ${type}.${name} of type ${wanted(name)}`)

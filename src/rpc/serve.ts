@@ -54,18 +54,6 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
         return atWork.withPermits(size)(size <= limits.atOnce ? work : Effect.andThen(largeTurn, work))
       }
 
-      /** Answers what is complete, and gives how many that were. */
-      const answerAll = Effect.gen(function* () {
-        let answered = 0
-        for (let frame = splitter.next(); frame !== undefined; frame = splitter.next()) {
-          if (answered % limits.requestsInTurn === 1) yield* turn
-          yield* answer(frame)
-          answered += 1
-        }
-        account.hold(splitter.held)
-        return answered
-      })
-
       const read = Effect.gen(function* () {
         let begun = 0n
         while (true) {
@@ -73,7 +61,14 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
             const begins = splitter.unfinished === 0
             if (splitter.unfinished > limits.smallRequest) yield* turn
             splitter.push(bytes)
-            if ((yield* answerAll) > 0 || begins) begun = yield* Clock.monotonicTimeNanos
+            let answered = 0
+            for (let frame = splitter.next(); frame !== undefined; frame = splitter.next()) {
+              if (answered % limits.requestsInTurn === 1) yield* turn
+              yield* answer(frame)
+              answered += 1
+            }
+            account.hold(splitter.held)
+            if (splitter.unfinished > 0 && (answered > 0 || begins)) begun = yield* Clock.monotonicTimeNanos
           }
         }
       })
@@ -104,17 +99,16 @@ const beforeDeadline = <A, E>(pull: Effect.Effect<A, E>, begun: bigint) =>
     })
   })
 
-/** Writes replies piece by piece, each of which the client has to take in time. */
+/** Writes a reply, at once or piece by piece, each of which the client has to take in time. */
 const replyWriter = (out: Socket.Writer, account: Account) => {
   const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: takesNothing }) }))
   const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(takesNothing)), gone)
   // A write to a connection that was cut off in this moment would wait for an end that has been.
-  const put = (bytes: string | Uint8Array) => Effect.suspend(() => (account.isClosed() ? gone : out.write(bytes)))
+  const put = (bytes: string | Uint8Array) => (account.isClosed() ? gone : out.write(bytes))
   const inTime = (bytes: string | Uint8Array) =>
     put(bytes).pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.takeDeadline, orElse: () => cutOff }))
   // What waits for nobody needs no deadline; a fiber and a timer for each reply cost as much as the lease.
-  const piece = (bytes: string | Uint8Array) =>
-    Effect.suspend(() => (account.hasRoom(mostBytes(bytes)) ? put(bytes) : inTime(bytes)))
+  const piece = (bytes: string | Uint8Array) => (account.hasRoom(mostBytes(bytes)) ? put(bytes) : inTime(bytes))
   return (reply: string) => {
     if (reply.length <= limits.replyPiece) return piece(reply)
     const bytes = Buffer.from(reply)

@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -69,7 +70,7 @@ describe("LeaseRepo in files, over its ends", () => {
   }
 
   const take = (id: string) =>
-    LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => issueWithEnd(held, id))))
+    LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(issueWithEnd(held, id))))
 
   it.effect("has the leases again after an orderly stop, and their file says the same", () =>
     Effect.gen(function* () {
@@ -106,7 +107,7 @@ describe("LeaseRepo in files, over its ends", () => {
               success: true,
               expires_at: c.expiresAt.text
             })
-            return Effect.void
+            return Result.void
           })
         )
       )
@@ -130,7 +131,7 @@ describe("LeaseRepo in files, over its ends", () => {
       const a = lease("a")
       yield* session(directory, issue(a))
       const revokeA = LeaseRepo.use((leases) =>
-        leases.transaction((held) => Effect.sync(() => held.revoke(a, leaseRevoked(a))))
+        leases.transaction((held) => Result.succeed(held.revoke(a, leaseRevoked(a))))
       )
       yield* crash(directory, revokeA)
       assert.deepStrictEqual(yield* session(directory, activeIds), [])
@@ -165,7 +166,7 @@ describe("LeaseRepo in files, over its ends", () => {
             leases.transaction((held) => {
               const a = held.find("a")
               if (a !== undefined) held.revoke(a, leaseRevoked(a))
-              return Effect.void
+              return Result.void
             })
           )
         )
@@ -258,7 +259,7 @@ describe("LeaseRepo in files, over its ends", () => {
             assert.strictEqual(held.ofSecret("db").length, 1)
             for (const one of held.active()) held.end(one)
             assert.deepStrictEqual(held.ofSecret("db"), [])
-            return Effect.void
+            return Result.void
           })
         )
       )
@@ -314,7 +315,7 @@ describe("LeaseRepo in files, over its ends", () => {
       const directory = yield* temporaryDirectory
       const log = path.join(directory, "audit.log")
       const inTransaction = (change: (held: LeaseTransaction) => void) =>
-        LeaseRepo.use((leases) => leases.transaction((held) => Effect.sync(() => change(held))))
+        LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(change(held))))
       yield* crash(
         directory,
         Effect.gen(function* () {
@@ -406,7 +407,7 @@ describe("LeaseRepo in files, over its ends", () => {
         leases.transaction((held) => {
           const a = held.find("a")
           if (a !== undefined) held.revoke(a, leaseRevoked(a))
-          return Effect.void
+          return Result.void
         })
       )
       yield* crash(directory, Effect.andThen(revokeA, take("c")))
@@ -430,7 +431,7 @@ describe("LeaseRepo in files, over its ends", () => {
         leases.transaction((held) => {
           const a = held.find("a")
           if (a !== undefined) held.revoke(a, leaseRevoked(a))
-          return Effect.void
+          return Result.void
         })
       )
       yield* session(directory, revokeA)

@@ -2,8 +2,8 @@
  * What every `LeaseRepo` promises, whatever keeps its leases.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Fiber from "effect/Fiber"
 import type * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
@@ -26,13 +26,13 @@ export const issue = (...issued: ReadonlyArray<ReturnType<typeof lease>>) =>
   LeaseRepo.use((leases) =>
     leases.transaction((held) => {
       for (const one of issued) held.issue(one, leaseAcquired(one, hour))
-      return Effect.void
+      return Result.void
     })
   )
 
 export const activeIds = LeaseRepo.use((leases) =>
   leases.transaction((held) =>
-    Effect.succeed(
+    Result.succeed(
       held
         .active()
         .map(({ id }) => id)
@@ -58,7 +58,7 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
           assert.deepStrictEqual(held.ofSecret("db"), [a, b])
           assert.strictEqual(held.find("c"), c)
           assert.isUndefined(held.find("d"))
-          return Effect.void
+          return Result.void
         })
         assert.strictEqual(yield* leases.activeCount, 3)
         assert.strictEqual(yield* leases.activeCountOfSecret("db"), 2)
@@ -75,7 +75,7 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
             held.end(a, leaseRevoked(a))
             held.issue(b, leaseAcquired(b, hour))
             held.record(revokeRefused("x"))
-            return Effect.fail("no")
+            return Result.fail("no")
           })
         )
         assert.strictEqual(failure, "no")
@@ -102,20 +102,12 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
     it.effect("runs one program after the other, in the order they came", () =>
       Effect.gen(function* () {
         const leases = yield* LeaseRepo
-        const gate = yield* Deferred.make<void>()
         const order: Array<number> = []
-        const slow = (n: number) =>
-          leases.transaction(() =>
-            Effect.gen(function* () {
-              order.push(n)
-              if (n === 0) yield* Deferred.await(gate)
-              order.push(n)
-            })
-          )
-        const fibers = yield* Effect.forEach([0, 1, 2], (n) => Effect.forkChild(slow(n), { startImmediately: true }))
-        yield* Deferred.succeed(gate, undefined)
+        const program = (n: number) => leases.transaction(() => Result.succeed(order.push(n)))
+        const fibers = yield* Effect.forEach([0, 1, 2], (n) => Effect.forkChild(program(n), { startImmediately: true }))
+        assert.deepStrictEqual(order, [])
         yield* Effect.forEach(fibers, Fiber.join)
-        assert.deepStrictEqual(order, [0, 0, 1, 1, 2, 2])
+        assert.deepStrictEqual(order, [0, 1, 2])
       }).pipe(Effect.provide(layer))
     )
 
@@ -130,13 +122,13 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         const due = yield* leases.transaction((held) => {
           const found = held.due(10)
           for (const one of found) held.end(one, leaseExpired(one))
-          return Effect.succeed(found)
+          return Result.succeed(found)
         })
         assert.deepStrictEqual(due, [short])
         yield* leases.transaction((held) => {
           assert.isUndefined(held.find("short"))
           assert.deepStrictEqual(held.due(10), [])
-          return Effect.void
+          return Result.void
         })
       }).pipe(Effect.provide(layer))
     )
@@ -149,12 +141,12 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         yield* leases.transaction((held) => {
           held.revoke(a, leaseRevoked(a))
           held.end(b, leaseRevoked(b))
-          return Effect.void
+          return Result.void
         })
         yield* leases.transaction((held) => {
           assert.strictEqual(held.findRevoked("a"), a)
           assert.isUndefined(held.findRevoked("b"))
-          return Effect.void
+          return Result.void
         })
         assert.strictEqual(yield* leases.activeCount, 0)
       }).pipe(Effect.provide(layer))

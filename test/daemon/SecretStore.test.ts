@@ -24,7 +24,7 @@ const storeIn = (directory: string) =>
   SecretStore.layer(paths(directory)).pipe(Layer.provideMerge(AuditLog.layerMemory))
 
 const valueOf = (name: string) =>
-  SecretStore.use((secrets) => Effect.map(secrets.get(name), ({ value }) => Redacted.value(value)))
+  SecretStore.use((secrets) => Effect.map(Effect.fromResult(secrets.get(name)), ({ value }) => Redacted.value(value)))
 
 for (const [name, layer] of [
   ["in memory", SecretStore.layerMemory.pipe(Layer.provideMerge(AuditLog.layerMemory))],
@@ -63,7 +63,7 @@ for (const [name, layer] of [
         const secrets = yield* SecretStore
         yield* secrets.remove("a")
         assert.strictEqual((yield* Effect.flip(secrets.remove("a")))._tag, "SecretNotFound")
-        assert.strictEqual((yield* Effect.flip(secrets.get("a")))._tag, "SecretNotFound")
+        assert.strictEqual((yield* Effect.flip(Effect.fromResult(secrets.get("a"))))._tag, "SecretNotFound")
       }).pipe(Effect.provide(layer))
     )
 

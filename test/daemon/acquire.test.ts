@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Redacted from "effect/Redacted"
 import { TestClock } from "effect/testing"
 import { acquire } from "../../src/daemon/acquire.ts"
@@ -67,7 +68,7 @@ describe("acquire", () => {
       const replaced = told.filter(({ action }) => action === "lease_replace").map(({ lease_id }) => lease_id)
       assert.deepStrictEqual(new Set(acquired), new Set(taken.map(({ lease }) => lease.id)))
       assert.deepStrictEqual(replaced, acquired.slice(0, -1))
-      const last = yield* LeaseRepo.use((leases) => leases.transaction((held) => Effect.succeed(held.active())))
+      const last = yield* LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(held.active())))
       assert.deepStrictEqual(
         last.map(({ id }) => id),
         acquired.slice(-1)
@@ -125,7 +126,7 @@ describe("acquire", () => {
         [last?.action, last?.success, last?.details],
         ["lease_acquire", false, "TTL 24h0m0.000000001s exceeds max 24h0m0s"]
       )
-      const held = yield* LeaseRepo.use((leases) => leases.transaction((all) => Effect.succeed(all.active())))
+      const held = yield* LeaseRepo.use((leases) => leases.transaction((all) => Result.succeed(all.active())))
       assert.deepStrictEqual(held, [lease])
     }).pipe(Effect.provide(quietWorld))
   )
@@ -165,7 +166,7 @@ describe("acquire", () => {
       const refusal = yield* Effect.flip(take("db", "worker"))
       assert.strictEqual(refusal._tag, "AuditLogError")
       broken.now = false
-      const held = yield* LeaseRepo.use((leases) => leases.transaction((all) => Effect.succeed(all.active())))
+      const held = yield* LeaseRepo.use((leases) => leases.transaction((all) => Result.succeed(all.active())))
       assert.deepStrictEqual(held, [lease])
     }).pipe(Effect.provide(worldWithAudit(broken)))
   })

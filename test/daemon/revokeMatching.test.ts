@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import { AuditLog } from "../../src/daemon/AuditLog.ts"
 import { LeaseRepo } from "../../src/daemon/LeaseRepo.ts"
@@ -30,13 +31,12 @@ const someLeases = Effect.gen(function* () {
 /** More leases than anybody would acquire in a test. */
 const manyLeases = (count: number, clientId: string) =>
   LeaseRepo.use((leases) =>
-    leases.transaction((held) =>
-      Effect.sync(() => {
-        for (let n = 0; n < count; n += 1) {
-          held.issue(make({ id: `${clientId}-${n}`, secretName: "db", clientId, now: held.now, ttl: 60n * second }))
-        }
-      })
-    )
+    leases.transaction((held) => {
+      for (let n = 0; n < count; n += 1) {
+        held.issue(make({ id: `${clientId}-${n}`, secretName: "db", clientId, now: held.now, ttl: 60n * second }))
+      }
+      return Result.void
+    })
   )
 
 const pairs = (leases: ReadonlyArray<{ readonly clientId: string; readonly secretName: string }>) =>
@@ -59,14 +59,13 @@ describe("listLeases", () => {
   it.effect("puts them in order, however they lie in the table, and gives no more than is asked for", () =>
     Effect.gen(function* () {
       yield* LeaseRepo.use((leases) =>
-        leases.transaction((held) =>
-          Effect.sync(() => {
-            for (const n of [3, 1, 5, 2, 4, 2]) {
-              const now = held.now + n
-              held.issue(make({ id: `${Math.random()}`, secretName: "db", clientId: `c${n}`, now, ttl: 60n * second }))
-            }
-          })
-        )
+        leases.transaction((held) => {
+          for (const n of [3, 1, 5, 2, 4, 2]) {
+            const now = held.now + n
+            held.issue(make({ id: `${Math.random()}`, secretName: "db", clientId: `c${n}`, now, ttl: 60n * second }))
+          }
+          return Result.void
+        })
       )
       const listed = (limit: number) => Effect.map(listLeases({ ...usual, limit }), ({ leases }) => pairs(leases))
       assert.deepStrictEqual(yield* listed(3), ["c5 db", "c4 db", "c3 db"])

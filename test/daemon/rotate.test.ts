@@ -38,7 +38,7 @@ const add = (name: string, rotateStdout: boolean) =>
   )
 
 const valueOf = (name: string) =>
-  SecretStore.use((secrets) => Effect.map(secrets.get(name), ({ value }) => Redacted.value(value)))
+  SecretStore.use((secrets) => Effect.map(Effect.fromResult(secrets.get(name)), ({ value }) => Redacted.value(value)))
 
 const lastEntry = Effect.map(
   AuditLog.use((audit) => audit.tail(1)),

@@ -36,7 +36,9 @@ const world = Effect.fnUntraced(function* () {
 
 const values = SecretStore.use((secrets) =>
   Effect.flatMap(secrets.list, (all) =>
-    Effect.forEach(all, ({ name }) => Effect.map(secrets.get(name), ({ value }) => `${name}=${Redacted.value(value)}`))
+    Effect.forEach(all, ({ name }) =>
+      Effect.map(Effect.fromResult(secrets.get(name)), ({ value }) => `${name}=${Redacted.value(value)}`)
+    )
   )
 )
 const empty = (directory: string) => {

@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
 import { revoke } from "../../src/daemon/revoke.ts"
@@ -96,7 +97,7 @@ describe("figures", () => {
       const program = (leases: LeaseTransaction) => {
         leases.revoke(held)
         leases.record(revokeRefused(held.id))
-        return Effect.fail("changed its mind")
+        return Result.fail("changed its mind")
       }
       yield* Effect.flip(LeaseRepo.use((leases) => leases.transaction(program)))
       assert.strictEqual((yield* figures).get(lease("revocations")), 0)
