@@ -15,14 +15,12 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import * as Semaphore from "effect/Semaphore"
-import * as nodeFs from "node:fs"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import * as RunHistory from "../domain/runHistory.ts"
 import type { Timestamp } from "../domain/Timestamp.ts"
 import { fromMillis } from "../domain/Timestamp.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { attempt, attemptSync, type FileFault, readIfPresent, replaceFile, tightenMode } from "./durableFile.ts"
+import { attemptSync, type FileFault, readIfPresent, replaceSmallFile, tightenMode } from "./durableFile.ts"
 import { holdLock } from "./fileLock.ts"
 import { makeDirectory } from "./makeDirectory.ts"
 import { readRuns, writeRuns } from "./runsFile.ts"
@@ -99,7 +97,7 @@ export class Instance extends Context.Service<
         const removeOwn = Effect.gen(function* () {
           yield* own.check
           if ((yield* readIfPresent(paths.run))?.toString("utf8") !== run) return
-          yield* attempt("remove", paths.run, () => fs.rm(paths.run, { force: true }))
+          yield* attemptSync("remove", paths.run, () => fs.rmSync(paths.run, { force: true }))
         })
         yield* Effect.addFinalizer(() => Effect.ignore(removeOwn))
         return {
@@ -108,31 +106,27 @@ export class Instance extends Context.Service<
           crash:
             isThere || wasStale ? { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale } : undefined,
           ...runs,
-          markRunning: Effect.andThen(own.check, replaceFile(paths.run, [Buffer.from(run, "utf8")])),
+          markRunning: Effect.andThen(own.check, replaceSmallFile(paths.run, run)),
           replaced: untilReplaced({
             directories,
             lock,
-            hasStore: () => paths.store.some((file) => nodeFs.existsSync(file))
+            hasStore: () => paths.store.some((file) => fs.existsSync(file))
           })
         }
       })
     )
 }
 
-/**
- * Writes down that a run begins, and at the end of the scope how it ended; a start that fails is such an end as well.
- * The start goes on while the first is being written.
- */
+/** Writes down that a run begins, and at the end of the scope how it ended; a start that fails is such an end as well. */
 const recordRun = Effect.fnUntraced(function* (file: string, own: SameDirectory, startedAt: Timestamp, crash: boolean) {
   let history = RunHistory.begin(yield* readRuns(file, own), process.pid, startedAt, crash)
   let because = "it was told to stop while it started"
-  const turn = Semaphore.makeUnsafe(1)
   const change = (next: RunHistory.RunHistory) =>
     Effect.andThen(
       Effect.sync(() => void (history = next)),
-      Semaphore.withPermit(turn, writeRuns(file, own, next))
+      writeRuns(file, own, next)
     )
-  yield* Effect.forkScoped(change(history), { startImmediately: true })
+  yield* change(history)
   yield* Effect.addFinalizer((exit) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
@@ -153,7 +147,7 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
 
 /** Holds the lock of the state directory for as long as the scope lasts. */
 export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) {
-  const found = yield* attemptSync("look at", paths.directory, () => nodeFs.statSync(paths.directory))
+  const found = yield* attemptSync("look at", paths.directory, () => fs.statSync(paths.directory))
   if ((found.mode & 0o022) !== 0) {
     return yield* new StartError({
       reason: `the state directory ${paths.directory} can be written by others`,

@@ -14,7 +14,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { attemptSync, FileFault } from "./durableFile.ts"
+import { attemptSync, FileFault, flushDirectorySync } from "./durableFile.ts"
 import { LogArchives } from "./logArchives.ts"
 import { type Lines, readBackwards } from "./logReader.ts"
 import { type SameDirectory, sameDirectory } from "./sameDirectory.ts"
@@ -75,7 +75,7 @@ export interface OpenFile {
   retired: boolean
 }
 
-const { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR } = fs.constants
+const { O_APPEND, O_CREAT, O_EXCL, O_RDWR } = fs.constants
 
 const openFile = (path: string, flags = 0): OpenFile => {
   const fd = fs.openSync(path, O_RDWR | O_CREAT | O_APPEND | flags, 0o600)
@@ -106,15 +106,6 @@ const lookAtPath = (path: string, file: OpenFile): Fate => {
   return { _tag: bytes < 0 ? "Shorter" : "Longer", bytes: Math.abs(bytes) }
 }
 
-const flushDirectory = (directory: string): void => {
-  const fd = fs.openSync(directory, O_RDONLY)
-  try {
-    fs.fsyncSync(fd)
-  } finally {
-    fs.closeSync(fd)
-  }
-}
-
 const make = (path: string, holder: { file: OpenFile }, archives: LogArchives, directory: SameDirectory): LogFile => {
   /** Set while bytes of a failed append may still be behind the end. */
   let dirty = false
@@ -129,7 +120,7 @@ const make = (path: string, holder: { file: OpenFile }, archives: LogArchives, d
     retire(holder.file)
     holder.file = next
     dirty = false
-    flushDirectory(dirname(path))
+    flushDirectorySync(dirname(path))
   }
 
   const follow = (): Fate => {

@@ -9,8 +9,7 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as nodeFs from "node:fs"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import * as path from "node:path"
 
 /** The system refused an operation on a file. The message names the operation, the path and the reason. */
@@ -43,8 +42,8 @@ export const attemptSync = <A>(operation: string, file: string, run: () => A): E
 /** The contents of a regular file, or undefined where there is none. A device is not read, for it may never end. */
 export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, FileFault> =>
   attemptSync("read", file, () => {
-    if (!nodeFs.statSync(file).isFile()) throw new Error("not a regular file")
-    return nodeFs.readFileSync(file)
+    if (!fs.statSync(file).isFile()) throw new Error("not a regular file")
+    return fs.readFileSync(file)
   }).pipe(
     Effect.catchTag("FileFault", (fault) => (fault.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(fault)))
   )
@@ -66,44 +65,54 @@ export const replaceFile = (
       options?.check?.()
       if (options?.backup !== undefined) await keepCopy(file, options.backup)
       options?.check?.()
-      await fs.rename(temporary, file)
+      await fs.promises.rename(temporary, file)
       await flushDirectory(path.dirname(file))
     } catch (cause) {
-      await fs.rm(temporary, { force: true }).catch(() => undefined)
+      await fs.promises.rm(temporary, { force: true }).catch(() => undefined)
       throw cause
     }
   }).pipe(Effect.uninterruptible)
 
+/** The same at once, for the small files that are written at a start and at an end. */
+export const replaceSmallFile = (file: string, text: string): Effect.Effect<void, FileFault> =>
+  attemptSync("write", file, () => {
+    const temporary = `${file}.tmp`
+    try {
+      writeNewSync(temporary, Buffer.from(text, "utf8"))
+      fs.renameSync(temporary, file)
+      flushDirectorySync(path.dirname(file))
+    } catch (cause) {
+      fs.rmSync(temporary, { force: true })
+      throw cause
+    }
+  })
+
 /** Renames within one directory, and flushes that directory. */
 export const renameDurably = (from: string, to: string): Effect.Effect<void, FileFault> =>
   attempt("rename", from, async () => {
-    await fs.rename(from, to)
+    await fs.promises.rename(from, to)
     await flushDirectory(path.dirname(to))
   }).pipe(Effect.uninterruptible)
 
 /** Removes a file, if it is there. */
 export const removeDurably = (file: string): Effect.Effect<void, FileFault> =>
   attempt("remove", file, async () => {
-    await fs.rm(file, { force: true })
+    await fs.promises.rm(file, { force: true })
     await flushDirectory(path.dirname(file))
   }).pipe(Effect.uninterruptible)
 
 /** Takes away what group and others may do with a file; tells whether there was anything to take. */
 export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, FileFault> =>
   attemptSync("change the mode of", file, () => {
-    const found = nodeFs.statSync(file)
+    const found = fs.statSync(file)
     if ((found.mode & 0o077) === 0 || !(found.isFile() || found.isDirectory())) return false
-    nodeFs.chmodSync(file, mode)
+    fs.chmodSync(file, mode)
     return true
   })
 
 const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => {
-  await fs.rm(file, { force: true })
-  const handle = await fs.open(
-    file,
-    nodeFs.constants.O_WRONLY | nodeFs.constants.O_CREAT | nodeFs.constants.O_EXCL,
-    0o600
-  )
+  await fs.promises.rm(file, { force: true })
+  const handle = await fs.promises.open(file, newFile, 0o600)
   try {
     await handle.chmod(0o600)
     let length = 0
@@ -112,34 +121,62 @@ const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iter
       length += chunk.length
     }
     await handle.sync()
-    // A short write on a full disk must not be renamed into place.
-    const { size } = await handle.stat()
-    if (size !== length) throw new Error(`wrote ${size} of ${length} bytes`)
+    checkLength((await handle.stat()).size, length)
   } finally {
     await handle.close()
   }
+}
+
+const writeNewSync = (file: string, contents: Buffer): void => {
+  fs.rmSync(file, { force: true })
+  const descriptor = fs.openSync(file, newFile, 0o600)
+  try {
+    fs.fchmodSync(descriptor, 0o600)
+    fs.writeFileSync(descriptor, contents)
+    fs.fsyncSync(descriptor)
+    checkLength(fs.fstatSync(descriptor).size, contents.length)
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+const newFile = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL
+
+/** A short write on a full disk must not be renamed into place. */
+const checkLength = (size: number, length: number): void => {
+  if (size !== length) throw new Error(`wrote ${size} of ${length} bytes`)
 }
 
 /** A hard link, so the copy costs nothing and is whole at every moment. */
 const keepCopy = async (file: string, backup: string): Promise<void> => {
   const temporary = `${backup}.tmp`
-  await fs.rm(temporary, { force: true })
+  await fs.promises.rm(temporary, { force: true })
   try {
-    await fs.link(file, temporary)
-    await fs.rename(temporary, backup)
+    await fs.promises.link(file, temporary)
+    await fs.promises.rename(temporary, backup)
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw cause
   } finally {
     // Also where all went well: rename(2) does nothing if both names are links to one file, and then leaves both.
-    await fs.rm(temporary, { force: true })
+    await fs.promises.rm(temporary, { force: true })
   }
 }
 
 const flushDirectory = async (directory: string): Promise<void> => {
-  const handle = await fs.open(directory, nodeFs.constants.O_RDONLY)
+  const handle = await fs.promises.open(directory, fs.constants.O_RDONLY)
   try {
     await handle.sync()
   } finally {
     await handle.close()
+  }
+}
+
+/** Has the names in a directory on the disk. */
+export const flushDirectorySync = (directory: string): void => {
+  const descriptor = fs.openSync(directory, fs.constants.O_RDONLY)
+  try {
+    fs.fsyncSync(descriptor)
+  } finally {
+    fs.closeSync(descriptor)
   }
 }

@@ -6,14 +6,14 @@
  * Neither file is opened: a lock file that its holder opens once more is free.
  */
 import * as Effect from "effect/Effect"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import * as path from "node:path"
 
 /** The process that holds a lock for writing on a file. */
 export const lockOwner = (file: string): Effect.Effect<number | undefined> =>
   orNobody(async () => {
-    const { dev, ino } = await fs.stat(file, { bigint: true })
-    const held = (await fs.readFile("/proc/locks", "utf8")).split("\n").flatMap((line) => {
+    const { dev, ino } = await fs.promises.stat(file, { bigint: true })
+    const held = (await fs.promises.readFile("/proc/locks", "utf8")).split("\n").flatMap((line) => {
       const [, pid, device, inode] = /^\d+: \S+ +\S+ +WRITE (\d+) (\w+:\w+):(\d+) /.exec(line) ?? []
       return inode === String(ino) && pid !== "0" ? [{ pid: Number(pid), device }] : []
     })
@@ -28,15 +28,15 @@ export const lockOwner = (file: string): Effect.Effect<number | undefined> =>
  */
 export const listenerOf = (socketPath: string): Effect.Effect<number | undefined> =>
   orNobody(async () => {
-    const own = await fs.lstat(socketPath)
-    const home = await fs.realpath(path.dirname(socketPath))
+    const own = await fs.promises.lstat(socketPath)
+    const home = await fs.promises.realpath(path.dirname(socketPath))
     const bound: Array<string> = []
     const renamed: Array<string> = []
-    for (const line of (await fs.readFile("/proc/net/unix", "utf8")).split("\n")) {
+    for (const line of (await fs.promises.readFile("/proc/net/unix", "utf8")).split("\n")) {
       const [, inode, name] = /^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) (\/.*)$/.exec(line) ?? []
       if (inode === undefined || name === undefined) continue
-      if ((await fs.realpath(path.dirname(name)).catch(() => "")) !== home) continue
-      const there = await fs.lstat(name).catch(() => undefined)
+      if ((await fs.promises.realpath(path.dirname(name)).catch(() => "")) !== home) continue
+      const there = await fs.promises.lstat(name).catch(() => undefined)
       if (there === undefined) renamed.push(inode)
       else if (there.dev === own.dev && there.ino === own.ino) bound.push(inode)
     }
@@ -47,10 +47,11 @@ export const listenerOf = (socketPath: string): Effect.Effect<number | undefined
 /** The processes that have one of these files open. */
 const processesWith = async (links: ReadonlyArray<string>): Promise<ReadonlyArray<number>> => {
   const found: Array<number> = []
-  for (const pid of (await fs.readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+  for (const pid of (await fs.promises.readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
     const descriptors = path.join("/proc", pid, "fd")
-    for (const name of await fs.readdir(descriptors).catch(() => [])) {
-      if (links.includes(await fs.readlink(path.join(descriptors, name)).catch(() => ""))) found.push(Number(pid))
+    for (const name of await fs.promises.readdir(descriptors).catch(() => [])) {
+      if (links.includes(await fs.promises.readlink(path.join(descriptors, name)).catch(() => "")))
+        found.push(Number(pid))
     }
   }
   return found

@@ -9,7 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { constants } from "node:fs"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import { basename } from "node:path"
 import type { Verdict } from "../domain/auditVerify.ts"
 import { AuditVerifier } from "../domain/auditVerify.ts"
@@ -48,7 +48,7 @@ export const verifyAudit = (auditPath: string): Effect.Effect<AuditReport, FileF
 interface Opened {
   readonly path: string
   readonly name: string
-  readonly handle: fs.FileHandle
+  readonly handle: fs.promises.FileHandle
 }
 
 /** Opens the archives and the log, oldest first; again, if a rotation came between, until all of them were there at once. */
@@ -62,7 +62,7 @@ const openAll = Effect.fnUntraced(function* (auditPath: string) {
     // The log itself comes last, and a rotation changes that: if it is the same still, there was none.
     const isStill = yield* Effect.forEach(opened, ({ handle, path }) =>
       attempt("look at", path, async () => {
-        const [there, ours] = [await fs.stat(path).catch(() => undefined), await handle.stat()]
+        const [there, ours] = [await fs.promises.stat(path).catch(() => undefined), await handle.stat()]
         return there?.ino === ours.ino && there.dev === ours.dev
       })
     )
@@ -93,7 +93,7 @@ const open = (path: string) =>
   Effect.acquireRelease(
     attempt("read", path, async () => {
       // To open a pipe would be to wait for whoever writes into it.
-      const handle = await fs.open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+      const handle = await fs.promises.open(path, constants.O_RDONLY | constants.O_NONBLOCK)
       if ((await handle.stat()).isFile()) return handle
       await handle.close()
       throw new Error("not a regular file")
@@ -112,7 +112,7 @@ const lineFeed = 0x0a
 const finishing = "100 millis"
 
 /** Gives every whole line to the verifier; returns how many bytes stand behind the last one. */
-const readLines = Effect.fnUntraced(function* (handle: fs.FileHandle, name: string, verifier: AuditVerifier) {
+const readLines = Effect.fnUntraced(function* (handle: fs.promises.FileHandle, name: string, verifier: AuditVerifier) {
   let rest: Array<Buffer> = []
   let hasWaited = false
   for (let position = 0; ;) {

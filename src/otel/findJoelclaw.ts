@@ -3,8 +3,7 @@
  * lead: below the home directory, and Homebrew.
  */
 import * as Effect from "effect/Effect"
-import { constants } from "node:fs"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import * as path from "node:path"
 
 const usualPlaces = (home: string): ReadonlyArray<string> => [
@@ -21,19 +20,18 @@ export const findJoelclaw = Effect.fn("findJoelclaw")(function* (
   const named = environment["JOELCLAW_BIN"]
   if (named !== undefined && named !== "") return (yield* isExecutable(named)) ? path.resolve(named) : undefined
   const onPath = (environment["PATH"] ?? "").split(path.delimiter).filter((directory) => path.isAbsolute(directory))
-  for (const directory of [...onPath, ...usualPlaces(environment["HOME"] ?? "/nonexistent")]) {
-    const command = path.join(directory, "joelclaw")
-    if (yield* isExecutable(command)) return command
-  }
-  return undefined
+  const places = [...onPath, ...usualPlaces(environment["HOME"] ?? "/nonexistent")].map((directory) =>
+    path.join(directory, "joelclaw")
+  )
+  const found = yield* Effect.forEach(places, isExecutable, { concurrency: "unbounded" })
+  return places.find((_, at) => found[at])
 })
 
+/** Not at once: where a directory is on a server that does not answer, the daemon does not wait for it. */
 const isExecutable = (file: string): Effect.Effect<boolean> =>
-  Effect.promise(async () => {
-    try {
-      await fs.access(file, constants.X_OK)
-      return (await fs.stat(file)).isFile()
-    } catch {
-      return false
-    }
-  })
+  Effect.callback((resume) =>
+    fs.access(file, fs.constants.X_OK, (fault) => {
+      if (fault !== null) return resume(Effect.succeed(false))
+      fs.stat(file, (_, stats) => resume(Effect.succeed(stats?.isFile() === true)))
+    })
+  )
