@@ -146,32 +146,39 @@ export class LeaseTable {
   }
 }
 
+/** Nearly every client holds one lease of a secret, and a list for each would be a fifth of all that is kept. */
+type Held = Lease | ReadonlyArray<Lease>
+
+const several = (held: Held | undefined): ReadonlyArray<Lease> => {
+  if (held === undefined) return []
+  return "id" in held ? [held] : held
+}
+
 class LeasesOfSecret {
   size = 0
-  private readonly byClient = new Map<string, Array<Lease>>()
+  private readonly byClient = new Map<string, Held>()
 
   insert(lease: Lease): void {
     this.size += 1
     const held = this.byClient.get(lease.clientId)
-    if (held === undefined) this.byClient.set(lease.clientId, [lease])
-    else held.push(lease)
+    this.byClient.set(lease.clientId, held === undefined ? lease : [...several(held), lease])
   }
 
   remove(lease: Lease): void {
-    const held = this.byClient.get(lease.clientId)
-    const at = held?.findIndex((one) => one.id === lease.id) ?? -1
-    if (held === undefined || at < 0) return
-    this.size -= 1
-    held.splice(at, 1)
-    if (held.length === 0) this.byClient.delete(lease.clientId)
+    const held = several(this.byClient.get(lease.clientId))
+    const left = held.filter((one) => one.id !== lease.id)
+    this.size -= held.length - left.length
+    const [first] = left
+    if (first === undefined) this.byClient.delete(lease.clientId)
+    else this.byClient.set(lease.clientId, left.length === 1 ? first : left)
   }
 
   ofClient(clientId: string): ReadonlyArray<Lease> {
-    return this.byClient.get(clientId)?.slice() ?? []
+    return several(this.byClient.get(clientId))
   }
 
   all(): ReadonlyArray<Lease> {
-    return [...this.byClient.values()].flat()
+    return [...this.byClient.values()].flatMap(several)
   }
 }
 
