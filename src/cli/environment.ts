@@ -31,6 +31,7 @@ const harmless: ReadonlySet<string> = new Set([
   "--max-old-space-size",
   "--max-old-space-size-percentage",
   "--max-semi-space-size",
+  "--min-semi-space-size",
   "--max-heap-size",
   "--v8-pool-size",
   "--stack-trace-limit",

@@ -54,6 +54,7 @@ describe("the LaunchAgent", () => {
     assert.deepStrictEqual(job.ProgramArguments, [
       "/opt/homebrew/bin/node",
       "--disable-sigusr1",
+      "--min-semi-space-size=8",
       "--max-semi-space-size=8",
       "/Users/YOU/.local/bin/secrets",
       "serve"
@@ -130,6 +131,7 @@ describe("the units", () => {
     assert.deepStrictEqual(wordsOf(Service?.["ExecStart"]?.slice(1) ?? ""), [
       "/usr/bin/node",
       "--disable-sigusr1",
+      "--min-semi-space-size=8",
       "--max-semi-space-size=8",
       "/home/YOU/.local/bin/secrets",
       "serve"

@@ -76,10 +76,11 @@ const process_ = (pid: number, file: string) => fs.readFileSync(`/proc/${pid}/${
 /** That units say what they mean, whatever is in the path of the home directory. */
 const looksRight = () => {
   const pid = pidNow()
-  const words = process_(pid, "cmdline").split("\u0000").slice(1, 5)
+  const words = process_(pid, "cmdline").split("\u0000").slice(1, 6)
   hold(
     "runs as it should",
-    words.join() === ["--disable-sigusr1", "--max-semi-space-size=8", installed, "serve"].join(),
+    words.join() ===
+      ["--disable-sigusr1", "--min-semi-space-size=8", "--max-semi-space-size=8", installed, "serve"].join(),
     () => words.join(" ")
   )
   const environment = process_(pid, "environ").split("\u0000")
