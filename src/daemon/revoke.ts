@@ -12,7 +12,6 @@ import { leaseRevoked, revokeRefused } from "../domain/AuditEntry.ts"
 import { LeaseNotFound } from "../domain/Lease.ts"
 import * as OtelEvent from "../otel/OtelEvent.ts"
 import { OtelSink } from "../otel/OtelSink.ts"
-import { inSpan } from "../otel/span.ts"
 import { LeaseRepo } from "./LeaseRepo.ts"
 
 export const revoke = Effect.fnUntraced(function* (leaseId: string) {
@@ -35,4 +34,4 @@ export const revoke = Effect.fnUntraced(function* (leaseId: string) {
   const [took, lease] = yield* Effect.timed(ending)
   yield* sink.emit(OtelEvent.leasesRevoked([lease], Duration.toMillis(took), lease.secretName))
   return lease
-}, inSpan("revoke"))
+})

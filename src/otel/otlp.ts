@@ -27,13 +27,13 @@ import type { Rank } from "./otlpLoad.ts"
 import * as OtlpChannel from "./otlpChannel.ts"
 import { type Emitted, lengthOf, otlpRecord } from "./otlpRecord.ts"
 import { describe, type OtlpSettings, type SignalSettings } from "./otlpSettings.ts"
-import { sentSpan } from "./span.ts"
+import { sentSpan, type SpansSent } from "./span.ts"
 
 export interface Otlp {
   readonly emit: (event: OtelEvent) => Effect.Effect<void>
   readonly state: Effect.Effect<SinkState>
   /** Undefined where spans are not sent. */
-  readonly tracer: Tracer.Tracer | undefined
+  readonly spans: SpansSent | undefined
 }
 
 /**
@@ -43,7 +43,6 @@ export interface Otlp {
 const eventsPerSecond = 250
 /** Spans of one second: enough to see how acquires go, for about the same price each. */
 const spansPerSecond = 50
-const traced = "acquire"
 /** One for each process, as the figures are. */
 const instanceId = randomUUID()
 
@@ -72,7 +71,7 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
       queued: events?.load.waiting ?? 0,
       lastFailure: (events ?? spans ?? figures)?.load.lastFailure
     })),
-    tracer: spans === undefined ? undefined : selective(spans, settings.spanRatio, yield* Clock.Clock)
+    spans: spans === undefined ? undefined : selective(spans, settings.spanRatio, yield* Clock.Clock)
   }
   return otlp
 })
@@ -174,28 +173,28 @@ const openSpans = (settings: SignalSettings, resource: Resource) => {
 }
 
 /**
- * Sends acquires, each as a trace of its own, while there is room for them; of those, so many as `ratio` says, evenly.
- * By the specification the number of the trace decides, so that all who have a part in it decide alike; this one has no others.
+ * Sends so many as there is room for; of those, so many as `ratio` says, evenly. By the specification the number of the trace
+ * decides, so that all who have a part in it decide alike; this one has no others.
  */
 const selective = (
   { exporter, load }: OtlpChannel.Channel<Tracer.Tracer>,
   ratio: number,
   clock: Clock.Clock
-): Tracer.Tracer => {
+): SpansSent => {
   // From the middle: sums of tenths are a little less than they should be.
   let owed = ratio / 2
-  const isNext = () => {
-    owed += ratio
-    if (owed < 1) return false
-    owed -= 1
-    return load.admit("usual", 0, clock.currentTimeMillisUnsafe())
+  return {
+    // What libraries make of spans below ours is not counted, so it is not sent.
+    tracer: Tracer.make({
+      span: (options) => (Option.isNone(options.parent) ? exporter : Tracer.nativeTracer).span(options)
+    }),
+    isNext: () => {
+      owed += ratio
+      if (owed < 1) return false
+      owed -= 1
+      return load.admit("usual", 0, clock.currentTimeMillisUnsafe())
+    }
   }
-  return Tracer.make({
-    span: (options) =>
-      options.name === traced && isNext()
-        ? exporter.span({ ...options, parent: Option.none(), sampled: true })
-        : Tracer.nativeTracer.span(options)
-  })
 }
 
 const openMetrics = (settings: SignalSettings, resource: Resource, temporality: OtlpSettings["temporality"]) => {

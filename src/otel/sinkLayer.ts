@@ -13,7 +13,6 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as References from "effect/References"
 import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import type { OtlpConfig } from "../domain/OtlpConfig.ts"
 import type { SamplingPolicy } from "../domain/Sampling.ts"
 import { findJoelclaw } from "./findJoelclaw.ts"
@@ -22,6 +21,7 @@ import { OtelSink } from "./OtelSink.ts"
 import type { OtelEvent } from "./OtelEvent.ts"
 import { describe, type OtlpSettings, otlpSettings } from "./otlpSettings.ts"
 import { sampler } from "./sampling.ts"
+import { SpansSent } from "./span.ts"
 
 export interface SinkOptions {
   /** Tells where to look for joelclaw, and has the variables of OpenTelemetry. */
@@ -30,7 +30,7 @@ export interface SinkOptions {
   readonly otlp?: OtlpConfig | undefined
 }
 
-/** Gives the sink, and the tracer where spans are sent. */
+/** Gives the sink, and where spans go. */
 export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) =>
   Effect.gen(function* () {
     const command = yield* findJoelclaw(environment)
@@ -56,11 +56,11 @@ export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) 
       dropped: Effect.map(state, (all) => all.reduce((sum, { dropped }) => sum + dropped, 0)),
       state
     })
-    const context = Context.make(OtelSink, sink)
-    return otlp?.tracer === undefined
-      ? // Spans that nobody is sent are not even made: that takes some microseconds of each acquire.
-        Context.add(context, References.TracerEnabled, false)
-      : Context.add(context, Tracer.Tracer, otlp.tracer)
+    return Context.make(OtelSink, sink).pipe(
+      Context.add(SpansSent, otlp?.spans),
+      // Spans that nobody is sent are not even made: that takes some microseconds of each acquire.
+      Context.add(References.TracerEnabled, false)
+    )
   }).pipe(Layer.effectContext)
 
 const load = Effect.fnUntraced(function* (settings: OtlpSettings) {

@@ -8,14 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import * as Tracer from "effect/Tracer"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { startOtlp } from "../../src/otel/otlp.ts"
 import { otlpSettings } from "../../src/otel/otlpSettings.ts"
+import { inSpan, SpansSent } from "../../src/otel/span.ts"
 import { event } from "../support/event.ts"
 
 interface Sent {
@@ -245,28 +246,29 @@ describe("the end", () => {
 })
 
 describe("spans", () => {
-  const work = Effect.withSpan(
-    Effect.andThen(
-      Effect.withSpan(Effect.void, "acquire", { attributes: { "secret.name": "db" } }),
-      Effect.withSpan(Effect.void, "AuditLog.append")
-    ),
-    "sweep"
-  )
+  const acquire = inSpan("acquire", () => ({ "secret.name": "db" }))(Effect.withSpan(Effect.void, "below"))
+  const work = Effect.withSpan(Effect.andThen(acquire, Effect.withSpan(Effect.void, "AuditLog.append")), "sweep")
+  /** With what `sinkLayer` provides. */
+  const times = (count: number, spans: SpansSent) =>
+    Effect.repeat(work, { times: count - 1 }).pipe(
+      Effect.provideService(SpansSent, spans),
+      Effect.provideService(References.TracerEnabled, false)
+    )
 
   it.effect("are those of acquire and no others, each a trace of its own, so many a second", () =>
     Effect.gen(function* () {
       const to = collector()
-      const { tracer } = yield* started(to, everything)
-      if (tracer === undefined) return assert.fail("no spans are sent")
-      const many = Effect.repeat(work, { times: 299 }).pipe(Effect.provideService(Tracer.Tracer, tracer))
-      yield* many
+      const { spans } = yield* started(to, everything)
+      if (spans === undefined) return assert.fail("no spans are sent")
+      yield* times(300, spans)
       yield* TestClock.adjust("1 second")
-      yield* many
+      yield* times(300, spans)
       yield* TestClock.adjust("4 seconds")
-      const [spans] = to.spans()
-      assert.lengthOf(spans, 100)
-      assert.isTrue(spans.every((span: any) => span.name === "acquire" && span.parentSpanId === undefined))
-      assert.strictEqual(new Set(spans.map((span: any) => span.traceId)).size, 100)
+      const [sent] = to.spans()
+      assert.lengthOf(sent, 100)
+      assert.isTrue(sent.every((span: any) => span.name === "acquire" && span.parentSpanId === undefined))
+      assert.isTrue(sent.every((span: any) => span.attributes[0].value.stringValue === "db"))
+      assert.strictEqual(new Set(sent.map((span: any) => span.traceId)).size, 100)
     })
   )
 
@@ -280,9 +282,9 @@ describe("spans", () => {
       Effect.gen(function* () {
         const to = collector()
         const sampling = { OTEL_TRACES_SAMPLER: sampler, OTEL_TRACES_SAMPLER_ARG: ratio }
-        const { tracer } = yield* started(to, { ...everything, ...sampling })
-        if (tracer === undefined) return assert.fail("no spans are sent")
-        yield* Effect.repeat(work, { times: 39 }).pipe(Effect.provideService(Tracer.Tracer, tracer))
+        const { spans } = yield* started(to, { ...everything, ...sampling })
+        if (spans === undefined) return assert.fail("no spans are sent")
+        yield* times(40, spans)
         yield* TestClock.adjust("5 seconds")
         assert.lengthOf(to.spans().flat(), expected)
       })
