@@ -104,7 +104,7 @@ describe.runIf(isScript)("the program compiled beside itself", () => {
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { parts, said, status, taken } = yield* loads(home, (cache) =>
-        fs.truncateSync(cache, fs.statSync(cache).size / 2)
+        fs.truncateSync(cache, Math.floor(fs.statSync(cache).size / 2))
       )
       assert.match(said ?? "", /^secrets rotate: the daemon is not running\n/)
       assert.strictEqual(status, 3)
