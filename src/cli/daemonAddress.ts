@@ -6,8 +6,8 @@
  * right is the daemon's business. Both ways of running a command come here.
  */
 import { readFileSync, statSync } from "node:fs"
-import { join, resolve } from "node:path"
-import { pathIn } from "../domain/paths.ts"
+import { resolve } from "node:path"
+import { below, pathIn } from "../domain/paths.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
 import type { everywhere, Line } from "./Command.ts"
 import type { Problem } from "./Output.ts"
@@ -71,7 +71,7 @@ export const readSettings = (
 ): { text: string; home: string; file: string } | Problem => {
   if (home === undefined) return noHome
   const named = line.text("config")
-  const file = named ?? join(home, ".agent-secrets", "config.json")
+  const file = named ?? below(below(home, ".agent-secrets"), "config.json")
   try {
     // To read a pipe would be to wait for whoever writes into it.
     if (!statSync(file).isFile()) return unreadable(file, "it is not a regular file")
@@ -89,8 +89,8 @@ const socketIn = (text: string, home: string): string | undefined => {
     if (typeof settings !== "object" || settings === null) return undefined
     const { directory, socket_path: socket }: { directory?: unknown; socket_path?: unknown } = settings
     if (socket !== undefined && socket !== null) return pathIn(socket, home)
-    const base = pathIn(directory ?? join(home, ".agent-secrets"), home)
-    return base === undefined ? undefined : join(base, "agent-secrets.sock")
+    const base = pathIn(directory ?? below(home, ".agent-secrets"), home)
+    return base === undefined ? undefined : below(base, "agent-secrets.sock")
   } catch {
     return undefined
   }

@@ -1,0 +1,22 @@
+/**
+ * A path below a directory is the one that Node makes, however the directory is written.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as path from "node:path"
+import { below } from "../../src/domain/paths.ts"
+
+const pieces = ["", "/", "//", "a", ".", "..", ".a", "..a", "a.", " ", "ä", "\n"]
+const directories = pieces.flatMap((one) =>
+  pieces.flatMap((two) =>
+    pieces.flatMap((three) => [one + two + three, `/${one}/${two}/${three}`, `/${one}${two}${three}`])
+  )
+)
+
+describe("below", () => {
+  it("gives what Node's join gives, for every way to write a directory", () => {
+    assert.isAbove(directories.length, 5000)
+    for (const directory of directories) {
+      assert.strictEqual(below(directory, "x"), path.join(directory, "x"), JSON.stringify(directory))
+    }
+  })
+})
