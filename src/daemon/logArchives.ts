@@ -55,9 +55,24 @@ export class LogArchives {
     for (let oldest = this.archives.at(-1); oldest !== undefined; oldest = this.archives.at(-1)) {
       const left = this.archives.slice(0, -1).map((archive) => this.pathOf(archive))
       if (this.archives.length <= keep || !mayGo([...left.toReversed(), this.path])) return
-      fs.rmSync(this.pathOf(oldest), { force: true })
+      removeBehind(this.pathOf(oldest))
       this.archives.pop()
     }
+  }
+}
+
+/** The name is gone at once; what takes its time for a large file, to free it on the disk, is done by another thread with the closing. */
+const removeBehind = (file: string): void => {
+  let descriptor: number | undefined
+  try {
+    descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  } catch {
+    // It is gone, or cannot be opened; its name goes all the same.
+  }
+  try {
+    fs.rmSync(file, { force: true })
+  } finally {
+    if (descriptor !== undefined) fs.close(descriptor)
   }
 }
 
