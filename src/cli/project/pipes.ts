@@ -22,8 +22,9 @@ export interface Pipe {
 /** It makes two names. */
 const patience = 5_000
 
-/** Undefined where none can be made; what Node has must do then. */
+/** Undefined where none can be made; what the runtime has must do then. The binary's, Bun, reads nothing from such a pipe. */
 export const makePipes = (): readonly [Pipe, Pipe] | undefined => {
+  if (process.versions["bun"] !== undefined) return undefined
   const base = path.join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), `secrets-exec-${randomName()}`)
   const [out, err] = [`${base}.out`, `${base}.err`]
   try {
