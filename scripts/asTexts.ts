@@ -14,7 +14,7 @@
  * that another part imports.
  *
  * Beside the program may stand a file with the same texts and what the engine made of
- * them (`codeCache`): a start takes half the time with it. It counts if it is of this
+ * them (`codeCache`): a start takes a third less with it. It counts if it is of this
  * build, of the owner of the program and for nobody else to write, and undamaged: the
  * engine would run what it finds there.
  */

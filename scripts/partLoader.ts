@@ -2,7 +2,7 @@
  * Loads the parts of the built program that stand in it as packed texts (`asTexts`).
  *
  * Beside the program may stand a file with the same texts and what the engine made of
- * them (`codeCache`): with it a start takes half the time. It counts if it is of this
+ * them (`codeCache`): with it a start takes a third less. It counts if it is of this
  * build, of the owner of the program, for nobody else to write, and undamaged, for the
  * engine runs unseen what it finds there. Without it, or with a part of it that does
  * not count, all works as well, only slower.
