@@ -185,8 +185,17 @@ const readAgainAndAgain = (socket: string) => {
   }
 }
 
-/** The log of a predecessor of so many bytes, and how long its last entries and a lease take. */
-const longLog = async (bytes: number) => {
+const timed = async (asked: Promise<unknown>) => {
+  const from = performance.now()
+  await asked
+  return performance.now() - from
+}
+
+const tail = (client: Client) => timed(client.ask("audit", { tail: 100 }))
+const lease = (client: Client) => timed(client.ask("lease", { secret_name: "db", client_id: "a" }))
+
+/** A daemon on the log of a predecessor of so many bytes, and how long its first start took. */
+const withLongLog = async <A>(bytes: number, use: (socket: string, start: number) => Promise<A>): Promise<A> => {
   const home = newHome()
   const directory = path.join(home, ".agent-secrets")
   fs.mkdirSync(directory, { mode: 0o700 })
@@ -200,51 +209,60 @@ const longLog = async (bytes: number) => {
   const victim = await begin(home, {})
   const start = performance.now() - began
   try {
-    const client = new Client(victim.socket)
-    const reader = new Client(victim.socket)
-    const timed = async (asked: Promise<unknown>) => {
-      const from = performance.now()
-      await asked
-      return performance.now() - from
-    }
-    const tails: Array<number> = []
-    for (let n = 0; n < 50; n += 1) tails.push(await timed(reader.ask("audit", { tail: 100 })))
-    const quiet: Array<number> = []
-    for (let n = 0; n < 200; n += 1) quiet.push(await timed(client.ask("lease", { secret_name: "db", client_id: "a" })))
-    const reading = readAgainAndAgain(victim.socket)
-    const beside: Array<number> = []
-    for (let n = 0; n < 400; n += 1)
-      beside.push(await timed(client.ask("lease", { secret_name: "db", client_id: "a" })))
-    const replies = reading.stop()
-    if (replies < 2) throw new Error("nobody was reading")
-    client.close()
-    reader.close()
-    return { start, tail: quantile(tails, 0.5), quiet: quantile(quiet, 0.99), beside: quantile(beside, 0.99) }
+    return await use(victim.socket, start)
   } finally {
     await victim.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
   }
 }
 
-const read = async (bytes: number): Promise<ReadonlyArray<Row>> => {
-  const [small, large] = [await longLog(1e6), await longLog(bytes)]
-  const ms = (millis: number) => `${millis.toFixed(1)} ms`
-  const size = `${Math.round(bytes / 1e6)} MB`
-  return [
-    {
-      what: `the last 100 entries of 1 MB and of ${size}`,
-      tried: 1,
-      lost: large.tail > 2 * small.tail + 1 ? 1 : 0,
-      figures: `p50 ${ms(small.tail)} and ${ms(large.tail)}; the first start took ${ms(large.start)}`
-    },
-    {
-      what: "leases while 10,000 entries are read again and again",
-      tried: 1,
-      lost: large.beside > 50 ? 1 : 0,
-      figures: `p99 ${ms(large.beside)}, without ${ms(large.quiet)}`
-    }
-  ]
+/** How long the last entries of either log take, in turns, so that what the machine does meanwhile is done to both. */
+const tailsInTurns = async (sockets: readonly [string, string]) => {
+  const clients = sockets.map((socket) => new Client(socket))
+  const times = clients.map((): Array<number> => [])
+  for (let n = 0; n < 50; n += 1) {
+    for (const [at, client] of clients.entries()) times[at]?.push(await tail(client))
+  }
+  for (const client of clients) client.close()
+  return times.map((some) => quantile(some, 0.5))
 }
+
+/** How long leases take, and while others read the log without end. */
+const leasesBeside = async (socket: string) => {
+  const client = new Client(socket)
+  const quiet: Array<number> = []
+  for (let n = 0; n < 200; n += 1) quiet.push(await lease(client))
+  const reading = readAgainAndAgain(socket)
+  const beside: Array<number> = []
+  for (let n = 0; n < 400; n += 1) beside.push(await lease(client))
+  const replies = reading.stop()
+  if (replies < 2) throw new Error("nobody was reading")
+  client.close()
+  return { quiet: quantile(quiet, 0.99), beside: quantile(beside, 0.99) }
+}
+
+const read = (bytes: number): Promise<ReadonlyArray<Row>> =>
+  withLongLog(1e6, (small) =>
+    withLongLog(bytes, async (large, start) => {
+      const [ofSmall = Number.NaN, ofLarge = Number.NaN] = await tailsInTurns([small, large])
+      const { beside, quiet } = await leasesBeside(large)
+      const ms = (millis: number) => `${millis.toFixed(1)} ms`
+      return [
+        {
+          what: `the last 100 entries of 1 MB and of ${Math.round(bytes / 1e6)} MB`,
+          tried: 1,
+          lost: ofLarge <= 2 * ofSmall + 1 ? 0 : 1,
+          figures: `p50 ${ms(ofSmall)} and ${ms(ofLarge)}; the first start took ${ms(start)}`
+        },
+        {
+          what: "leases while 10,000 entries are read again and again",
+          tried: 1,
+          lost: beside > 50 ? 1 : 0,
+          figures: `p99 ${ms(beside)}, without ${ms(quiet)}`
+        }
+      ]
+    })
+  )
 
 export const auditRounds = async (
   { random, rounds, tell }: AttackOptions,
