@@ -1,11 +1,13 @@
 /**
- * Has a module stand in the bundle as texts: itself, what it imports, and what that
- * imports only when it is needed. A text is compiled when it is loaded, so a command
- * pays for its own part of the program and for no other.
+ * Has the program stand as texts: an entry, and another module that it imports only when
+ * it needs it. A text is compiled when it is loaded, so a command pays for its own part
+ * of the program and for no other.
  *
- * The texts are packed, for what they cost a command that needs none of them goes by
- * their length. They stand in a comment, which is passed over in a tenth of the time
- * that strings take, and a function is around it, so that the program can read it.
+ * The entry is one part with all that it imports: most calls need no other, and each part
+ * takes its time to be found. Its text stands as it is; the others are packed together,
+ * for what they cost a command that needs none of them goes by their length. They stand
+ * in a comment, which is passed over in a tenth of the time that strings take, and a
+ * function is around it, so that the program can read it.
  *
  * esbuild cuts the parts; here their imports become calls. It writes them in a few
  * forms, known from its output, and each part is compiled once at the build, which
@@ -26,48 +28,59 @@ import * as vm from "node:vm"
 import * as zlib from "node:zlib"
 
 interface Texts {
-  /** What loads the module in the place of it. */
-  readonly plugin: Plugin
-  /** The parts by name, as they are compiled. */
+  /** The parts by name, as they are compiled; the first is the entry. */
   readonly parts: ReadonlyMap<string, string>
   /** By which a file is known to be of this build. */
   readonly id: string
-  /** The function with the texts, which has to stand in the file as it is. */
-  readonly declaration: string
+  /** All of the program: loads the entry, and has the texts. */
+  readonly text: string
 }
 
-/** `entry` is the file of a module that exports something of the same name. */
-export const asTexts = async (entry: string, options: BuildOptions): Promise<Texts> => {
+/** `later` is the end of the path by which the entry imports the other module, and of its file. */
+export const asTexts = async (entry: string, later: string, options: BuildOptions): Promise<Texts> => {
+  const apart: Plugin = {
+    name: "apart",
+    setup: (bundle) => {
+      bundle.onResolve({ filter: new RegExp(`/${path.basename(later)}$`) }, () => ({
+        path: `./${path.basename(later, ".ts")}.js`,
+        external: true
+      }))
+    }
+  }
+  const parts = [
+    ...(await partsOf(entry, { ...options, plugins: [apart, ...(options.plugins ?? [])] })),
+    ...(await partsOf(later, { ...options, splitting: true }))
+  ]
+  for (const [part, text] of parts) vm.compileFunction(text, [], { filename: part })
+  const id = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16)
+  const [[, first = ""] = [], ...others] = parts
+  const start = `import { partLoader } from "./partLoader.ts"
+    partLoader("${id}", "${path.basename(entry, ".ts")}.js")`
+  const load = await build({
+    ...options,
+    stdin: { contents: start, resolveDir: import.meta.dirname },
+    minify: true,
+    write: false
+  })
+  return {
+    parts: new Map(parts),
+    id,
+    text: `${load.outputFiles[0]?.text ?? ""}function textsOfParts(){/*\n${plain(first)}\n${packed(others)}\n*/}\n`
+  }
+}
+
+const partsOf = async (entry: string, options: BuildOptions): Promise<ReadonlyArray<readonly [string, string]>> => {
   const { outputFiles } = await build({
     ...options,
     entryPoints: [entry],
     outdir: "parts",
     format: "esm",
-    splitting: true,
     // What is no module has none; the libraries ask whether it is there.
     define: { ...options.define, "import.meta": "undefined" },
     minify: true,
     write: false
   })
-  const parts = outputFiles.map((part) => [path.basename(part.path), linked(part.text)] as const)
-  for (const [part, text] of parts) vm.compileFunction(text, [], { filename: part })
-  const exported = path.basename(entry, ".ts")
-  const texts = parts.map(([part, text]) => `${part}:${packed(text)}`)
-  const id = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16)
-  return {
-    parts: new Map(parts),
-    id,
-    declaration: `function textsOfParts(){/*\n${texts.join("\n")}\n*/}`,
-    plugin: {
-      name: "as texts",
-      setup: (bundle) => {
-        bundle.onLoad({ filter: new RegExp(`/${exported}\\.ts$`) }, () => ({
-          contents: loader(exported, id),
-          resolveDir: import.meta.dirname
-        }))
-      }
-    }
-  }
+  return outputFiles.map((part) => [path.basename(part.path), linked(part.text)])
 }
 
 const name = String.raw`[\w$]+`
@@ -95,9 +108,8 @@ const linked = (text: string): string => {
   return `(function(require){"use strict";${body}\n})`
 }
 
-const packed = (text: string): string => zlib.brotliCompressSync(text).toString("base64")
+/** One line that ends no comment. */
+const plain = (text: string): string => JSON.stringify(text).replaceAll("*/", String.raw`*\/`)
 
-/** What is bundled in the place of the module. */
-const loader = (exported: string, id: string) => `
-import { loadPart } from "./partLoader.ts"
-export const { ${exported} } = loadPart("./${exported}.js", "${id}")`
+const packed = (texts: ReadonlyArray<readonly [string, string]>): string =>
+  zlib.brotliCompressSync(JSON.stringify(Object.fromEntries(texts))).toString("base64")

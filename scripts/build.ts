@@ -7,13 +7,12 @@
  * for it is there to say that this one is too old. Behind it stands what `serve`
  * cannot wait for until the program is loaded: Node would open a debugger on SIGUSR1.
  *
- * The commands that only ask stand as code; everything else as packed texts, which cost
- * a twentieth of the time to pass over, and are compiled when they are needed. The code
- * is minified because Node reads all of it at each start.
+ * Everything else stands as texts in parts, which cost a twentieth of the time of code to
+ * pass over, and are compiled when they are needed. All is minified because Node reads
+ * all of it at each start.
  */
 import type { BuildOptions } from "esbuild"
-import { build } from "esbuild"
-import { chmod } from "node:fs/promises"
+import { chmod, mkdir, writeFile } from "node:fs/promises"
 import { survived } from "../src/cli/signals.ts"
 import { version } from "../src/version.ts"
 import { asTexts } from "./asTexts.ts"
@@ -34,19 +33,20 @@ const banner = `#!/usr/bin/env node
     process.stderr.write("secrets needs Node ${oldest.join(".")} or newer, and this is Node " + process.versions.node + ".\\n");
     process.exit(1);
   }
-  var require = function (name) { return process.getBuiltinModule(name); };
   if (process.argv.indexOf("serve", 2) > 0) {
     ${JSON.stringify(early)}.forEach(function (signal) {
       try { process.on(signal, function () {}); } catch (error) { /* This system has no such signal. */ }
     });
     if (process.execArgv.indexOf("--disable-sigusr1") < 0) {
-      var debug = require("node:inspector");
+      var debug = process.getBuiltinModule("node:inspector");
       if (debug.url() !== undefined) {
         debug.close();
         process.stderr.write("secrets: a debugger was open before the program; it is closed\\n");
       }
     }
-  }`
+  }
+})();
+`
 
 const common = {
   bundle: true,
@@ -61,16 +61,8 @@ const common = {
 } satisfies BuildOptions
 
 const program = "dist/secrets.mjs"
-const { declaration, id, parts, plugin } = await asTexts("src/cli/whole.ts", common)
-
-await build({
-  ...common,
-  entryPoints: ["src/bin.ts"],
-  outfile: program,
-  minify: true,
-  plugins: [plugin, leftOut],
-  banner: { js: banner },
-  footer: { js: `})();\n${declaration}` }
-})
+const { id, parts, text } = await asTexts("src/bin.ts", "src/cli/whole.ts", common)
+await mkdir("dist", { recursive: true })
+await writeFile(program, banner + text)
 await chmod(program, 0o755)
 await codeCache(program, parts, id)

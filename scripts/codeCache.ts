@@ -14,7 +14,7 @@ import type { AddressInfo } from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
 import { crc32 } from "node:zlib"
-import { type CacheHead, digitsOfLength } from "./partLoader.ts"
+import { type CacheHead, headLength, type Place } from "./partLoader.ts"
 
 const tap = path.join(import.meta.dirname, "tapScripts.ts")
 /** What a daemon is asked. */
@@ -76,6 +76,7 @@ const runAll = async (program: string, home: string, made: string): Promise<void
     child.stderr?.resume()
     await once(child, "close")
   }
+  const tapped = ["--import", tap]
   const withDaemon = async (more: object, use: () => Promise<void>): Promise<void> => {
     const daemon = start("serve", tapped, more)
     try {
@@ -86,10 +87,9 @@ const runAll = async (program: string, home: string, made: string): Promise<void
     }
     await once(daemon, "close")
   }
-  const tapped = ["--import", tap]
   await withDaemon({}, async () => {
-    await run("add db", [])
-    for (const line of asked) await run(line, [])
+    await run("add db", tapped)
+    for (const line of asked) await run(line, tapped)
   })
   const collector = http.createServer((_, response) => void response.end()).listen(0, "127.0.0.1")
   await once(collector, "listening")
@@ -111,20 +111,30 @@ const serving = (daemon: ChildProcess): Promise<void> =>
     daemon.once("close", () => reject(new Error(`the daemon did not start: ${said}`)))
   })
 
-/** The file: a first line that says where everything is, and the parts with what was made of them. */
+/** The file, as `partLoader` reads it. */
 const together = (parts: ReadonlyMap<string, string>, made: string, id: string): Buffer => {
-  const places: Record<string, readonly [number, number, number, number]> = {}
+  const [entry = ""] = parts.keys()
+  const textOf = (part: string) => Buffer.from(parts.get(part) ?? "", "latin1")
+  const codeOf = (part: string) => fs.readFileSync(path.join(made, part))
+  const places: Record<string, Place> = {}
   const pieces: Array<Buffer> = []
   let at = 0
   for (const part of fs.readdirSync(made)) {
-    const text = Buffer.from(parts.get(part) ?? "", "latin1")
-    const code = fs.readFileSync(path.join(made, part))
-    places[part] = [at, text.length, code.length, crc32(code, crc32(text))]
-    pieces.push(text, code)
-    at += text.length + code.length
+    if (part === entry) continue
+    const [text, code] = [textOf(part), codeOf(part)]
+    const piece = Buffer.concat([text, code])
+    places[part] = [at, crc32(piece), text.length, code.length]
+    pieces.push(piece)
+    at += piece.length
   }
-  const head: CacheHead = { id, places }
-  const line = Buffer.from(`${JSON.stringify(head)}\n`, "latin1")
-  const length = String(line.length + digitsOfLength).padStart(digitsOfLength, "0")
-  return Buffer.concat([Buffer.from(length, "latin1"), line, ...pieces])
+  const first = [textOf(entry), codeOf(entry)]
+  const where = Buffer.from(JSON.stringify(places), "latin1")
+  const head: CacheHead = { id, entry: [first[0]?.length ?? 0, first[1]?.length ?? 0], places: where.length }
+  return Buffer.concat([
+    Buffer.from(JSON.stringify(head).padEnd(headLength), "latin1"),
+    ...first,
+    ...first,
+    where,
+    ...pieces
+  ])
 }

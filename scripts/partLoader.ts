@@ -7,75 +7,84 @@
  * engine runs unseen what it finds there. Without it, or with a part of it that does
  * not count, all works as well, only slower.
  */
-import * as fs from "node:fs"
-import * as vm from "node:vm"
-
-/** Stands at the end of the built program, with a line for each part in the comment that is all of it. */
+/**
+ * Stands at the end of the built program, and is a comment of two lines: the text of the entry as JSON, and those of the
+ * other parts by name as JSON, packed.
+ */
 declare const textsOfParts: () => void
 
-type Exports = Readonly<Record<string, unknown>>
-type Part = (load: (name: string) => unknown) => Exports
+// As imports they would be copied, each with all that it exports, at every start of the program.
+const fs = process.getBuiltinModule("node:fs")
+const vm = process.getBuiltinModule("node:vm")
 
+type Part = (load: (name: string) => unknown) => unknown
+
+/**
+ * The file begins with this as JSON, filled up to `headLength` bytes. Then the entry stands twice, for to compare takes a
+ * hundredth of the time that Node needs to load what adds up; then the places of the other parts as JSON; then these.
+ */
 export interface CacheHead {
   /** The build. */
   readonly id: string
-  /** Where each part is, from the end of the first line on. */
-  readonly places: Readonly<Record<string, Place>>
+  readonly entry: Lengths
+  /** How many bytes the places take. */
+  readonly places: number
 }
+export const headLength = 128
 
-/** `sum` is the CRC-32 over the text and what the engine made of it, which stands behind it. */
-type Place = readonly [at: number, textLength: number, codeLength: number, sum: number]
+/** Of the text, and of what the engine made of it, which stands behind it. */
+type Lengths = readonly [text: number, code: number]
 
-/** The first line of the file takes as many bytes as its first eight digits say, with them and its end. */
-export const digitsOfLength = 8
+/** Where a part is, from the end of the places on; `sum` is the CRC-32 over all of it. */
+export type Place = readonly [at: number, sum: number, ...lengths: Lengths]
 
-/** What a part exports; `id` is of the build. */
-export const loadPart = (name: string, id: string): any => loader(id)(name)
-
-const loader = (id: string) => {
-  const cache = openCache(id)
-  const loaded = new Map<string, Exports>()
+/** Loads the part `entry`, and what is loaded for it; `id` is of the build. */
+export const partLoader = (id: string, entry: string): void => {
+  const cache = openCache(id, entry)
+  const loaded = new Map<string, unknown>()
   const load = (name: string): unknown => {
     // Not imported, so that it is loaded only where it is needed.
     if (name.startsWith("node:")) return process.getBuiltinModule(name)
     const part = name.slice("./".length)
     const known = loaded.get(part)
     if (known !== undefined) return known
-    const kept = cache && readCached(cache, part)
-    const text = kept?.text ?? unpack(part)
-    const script = new vm.Script(text, { filename: `secrets/${part}`, cachedData: kept?.code })
+    const kept = cache?.(part)
+    const text = kept?.text ?? (part === entry ? ownText() : (texts ??= unpack())[part])
+    const script = new vm.Script(text ?? "", { filename: `secrets/${part}`, cachedData: kept?.code })
     const exported = (script.runInThisContext() as Part)(load)
     loaded.set(part, exported)
     return exported
   }
-  return load
+  load(`./${entry}`)
 }
 
 const zlib = () => process.getBuiltinModule("node:zlib")
 
-const unpack = (part: string): string => {
-  const [, rest = ""] = String(textsOfParts).split(`\n${part}:`)
-  return zlib()
-    .brotliDecompressSync(Buffer.from(rest.slice(0, rest.indexOf("\n")), "base64"))
-    .toString()
+type ByName<A> = Readonly<Record<string, A>>
+
+let texts: ByName<string> | undefined
+const ownText = (): string => JSON.parse(String(textsOfParts).split("\n")[1] ?? "")
+const unpack = (): ByName<string> => {
+  const packed = Buffer.from(String(textsOfParts).split("\n")[2] ?? "", "base64")
+  return JSON.parse(zlib().brotliDecompressSync(packed).toString())
 }
 
-interface Cache extends CacheHead {
-  readonly file: number
-  readonly from: number
+interface Kept {
+  readonly text: string
+  readonly code: Buffer
 }
 
-const openCache = (id: string): Cache | undefined => {
+/** What gives a part as it stands in the file, or undefined; undefined if the file does not count. */
+const openCache = (id: string, entry: string): ((part: string) => Kept | undefined) | undefined => {
   let file: number | undefined
   try {
-    const program = fs.realpathSync(process.argv[1] ?? "")
+    const program = fs.realpathSync.native(process.argv[1] ?? "")
     // Whatever it is, to open it must not wait for anybody.
     file = fs.openSync(`${program}.cache`, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
     const { mode, uid } = fs.fstatSync(file)
     if (uid === fs.statSync(program).uid && (mode & 0o022) === 0) {
-      const from = Number(readAt(file, 0, digitsOfLength).toString("latin1"))
-      const head: CacheHead = JSON.parse(readAt(file, digitsOfLength, from - digitsOfLength).toString("latin1"))
-      if (head.id === id) return { ...head, file, from }
+      const head: CacheHead = JSON.parse(readAt(file, 0, headLength).toString("latin1"))
+      if (head.id === id) return reader(file, head, entry)
     }
   } catch {
     // There is none, or not a whole one.
@@ -84,18 +93,33 @@ const openCache = (id: string): Cache | undefined => {
   return undefined
 }
 
-const readCached = ({ file, from, places }: Cache, part: string) => {
-  const place = places[part]
-  if (place === undefined) return undefined
-  const [at, textLength, codeLength, sum] = place
-  try {
-    const data = readAt(file, from + at, textLength + codeLength)
-    if (zlib().crc32(data) !== sum) return undefined
-    return { text: data.toString("latin1", 0, textLength), code: data.subarray(textLength) }
-  } catch {
-    return undefined
+const reader = (file: number, head: CacheHead, entry: string) => {
+  const entryLength = head.entry[0] + head.entry[1]
+  const placesAt = headLength + 2 * entryLength
+  let places: ByName<Place> | undefined
+  return (part: string): Kept | undefined => {
+    try {
+      if (part === entry) {
+        const twice = readAt(file, headLength, 2 * entryLength)
+        const data = twice.subarray(0, entryLength)
+        return data.equals(twice.subarray(entryLength)) ? cut(data, head.entry[0]) : undefined
+      }
+      places ??= JSON.parse(readAt(file, placesAt, head.places).toString("latin1")) as ByName<Place>
+      const place = places[part]
+      if (place === undefined) return undefined
+      const [at, sum, text, code] = place
+      const data = readAt(file, placesAt + head.places + at, text + code)
+      return zlib().crc32(data) === sum ? cut(data, text) : undefined
+    } catch {
+      return undefined
+    }
   }
 }
+
+const cut = (data: Buffer, text: number): Kept => ({
+  text: data.toString("latin1", 0, text),
+  code: data.subarray(text)
+})
 
 const readAt = (file: number, position: number, length: number): Buffer => {
   const data = Buffer.allocUnsafeSlow(length)

@@ -1,8 +1,9 @@
 /**
  * Loaded into the built program before it, at the build alone: when it ends, writes what
- * the engine made of each part into the directory PARTS_MADE, unless an earlier run has.
+ * the engine made of each part into the directory PARTS_MADE, with what runs that had
+ * ended before it began had made of it. Of runs side by side, the one with more counts.
  *
- * What was run is compiled by then, and what was not is left out; so what a run does
+ * What was run is compiled by then, and what was not is left out; so what the runs do
  * decides what later ones need not compile.
  */
 import * as fs from "node:fs"
@@ -11,19 +12,22 @@ import * as vm from "node:vm"
 
 const directory = process.env["PARTS_MADE"] ?? ""
 const scripts = new Map<string, vm.Script>()
+const fileOf = (part: string): string => path.join(directory, path.basename(part))
+const made = (file: string): Buffer | undefined => (fs.existsSync(file) ? fs.readFileSync(file) : undefined)
 
 class Tapped extends vm.Script {
-  constructor(text: string, options: vm.ScriptOptions) {
-    super(text, options)
-    if (options.filename !== undefined) scripts.set(path.basename(options.filename), this)
+  constructor(text: string, { filename = "", ...options }: vm.ScriptOptions) {
+    const file = fileOf(filename)
+    super(text, { ...options, filename, cachedData: made(file) })
+    scripts.set(file, this)
   }
 }
 Object.assign(process.getBuiltinModule("node:vm"), { Script: Tapped })
 
 process.on("exit", () => {
-  for (const [part, script] of scripts) {
-    const file = path.join(directory, part)
-    if (!fs.existsSync(file)) fs.writeFileSync(file, script.createCachedData())
+  for (const [file, script] of scripts) {
+    const data = script.createCachedData()
+    if (data.length > (made(file)?.length ?? 0)) fs.writeFileSync(file, data)
   }
 })
 

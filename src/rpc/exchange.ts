@@ -23,6 +23,9 @@ type Patience = number | undefined
 /** Twice what the daemon holds for all its clients together; a reply that never ends must not fill the memory. */
 const mostBytes = 128 * 1024 * 1024
 
+/** As many bytes as Node reads at once. */
+const readLength = 64 * 1024
+
 /** Sends the lines and settles once, with what came of it. Gives a way to break off. */
 export const exchange = (
   socketPath: string,
@@ -32,7 +35,19 @@ export const exchange = (
 ): (() => void) => {
   const pieces: Array<Buffer> = []
   let [connected, settled, missing, bytes] = [false, false, lines.length, 0]
-  const socket = connect({ path: socketPath }, () => {
+  const take = (length: number, memory: Uint8Array): boolean => {
+    // The memory is used for the next piece again.
+    const piece = Buffer.from(memory.subarray(0, length))
+    pieces.push(piece)
+    bytes += length
+    for (let at = piece.indexOf(lineFeed); at >= 0; at = piece.indexOf(lineFeed, at + 1)) missing -= 1
+    if (missing <= 0) end({ _tag: "Replies", lines: Buffer.concat(pieces).toString("utf8").split("\n") })
+    else if (bytes > mostBytes) end({ _tag: "TooMuch" })
+    return true
+  }
+  // Read without a stream's queue and events, which take longer to be made than the daemon to answer.
+  const onread = { buffer: Buffer.allocUnsafeSlow(readLength), callback: take }
+  const socket = connect({ path: socketPath, onread }, () => {
     connected = true
     socket.write(lines.map((line) => `${line}\n`).join(""))
   })
@@ -44,13 +59,6 @@ export const exchange = (
     }
     socket.destroy()
   }
-  socket.on("data", (piece) => {
-    pieces.push(piece)
-    bytes += piece.length
-    for (let at = piece.indexOf(lineFeed); at >= 0; at = piece.indexOf(lineFeed, at + 1)) missing -= 1
-    if (missing <= 0) end({ _tag: "Replies", lines: Buffer.concat(pieces).toString("utf8").split("\n") })
-    else if (bytes > mostBytes) end({ _tag: "TooMuch" })
-  })
   socket.once("end", () => end({ _tag: "Cut" }))
   socket.once("error", (error: NodeJS.ErrnoException) =>
     end(connected ? { _tag: "Cut" } : { _tag: "Unreachable", code: error.code ?? "unknown" })

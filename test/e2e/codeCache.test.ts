@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { digitsOfLength } from "../../scripts/partLoader.ts"
+import { headLength } from "../../scripts/partLoader.ts"
 import { invocation, isScript, program, run } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -46,11 +46,8 @@ const change = (at: (bytes: Buffer) => ReadonlyArray<number>) => (cache: string)
   fs.writeFileSync(cache, bytes)
 }
 
-/** Where the parts begin stands at the beginning. */
-const everyHundredthOfParts = (bytes: Buffer) => {
-  const from = Number(bytes.toString("latin1", 0, digitsOfLength))
-  return Array.from({ length: Math.floor((bytes.length - from) / 100) }, (_, at) => from + at * 100 + 50)
-}
+const everyHundredthOfParts = (bytes: Buffer) =>
+  Array.from({ length: Math.floor((bytes.length - headLength) / 100) }, (_, at) => headLength + at * 100 + 50)
 
 const unfit: ReadonlyArray<readonly [what: string, place: (cache: string) => void]> = [
   ["none", (cache) => fs.rmSync(cache)],
