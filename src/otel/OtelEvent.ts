@@ -41,7 +41,8 @@ const flag = (description: string) => Schema.Boolean.annotate({ description })
 const names = (description: string) => Schema.Array(Schema.String).annotate({ description })
 const millis = (description: string) => Schema.Finite.annotate({ description: `${description}, in milliseconds` })
 const duration = millis("how long the operation took")
-const { optional } = Schema
+// Not taken out of the namespace as a whole: the bundle would keep all of the library for it.
+const optional = Schema.optional
 
 const ofLease = {
   leaseId: text("the lease's id"),
