@@ -69,9 +69,13 @@ export const asTexts = async (entry: string, later: string, options: BuildOption
   }
 }
 
+/** Belongs to the schema library, and nothing of ours uses it. */
+const needless = "/effect/dist/SemVer.js"
+
 const partsOf = async (entry: string, options: BuildOptions): Promise<ReadonlyArray<readonly [string, string]>> => {
-  const { outputFiles } = await build({
+  const { metafile, outputFiles } = await build({
     ...options,
+    metafile: true,
     entryPoints: [entry],
     outdir: "parts",
     format: "esm",
@@ -80,6 +84,10 @@ const partsOf = async (entry: string, options: BuildOptions): Promise<ReadonlyAr
     minify: true,
     write: false
   })
+  const bundled = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.entries(inputs))
+  const kept = bundled.find(([file, { bytesInOutput }]) => file.endsWith(needless) && bytesInOutput > 0)
+  if (kept !== undefined)
+    throw new Error(`the bundle has ${kept[0]}: a library is used as a value, and kept as a whole`)
   return outputFiles.map((part) => [path.basename(part.path), linked(part.text)])
 }
 

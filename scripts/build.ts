@@ -19,6 +19,7 @@ import { asTexts } from "./asTexts.ts"
 import { buildNumber } from "./buildNumber.ts"
 import { codeCache } from "./codeCache.ts"
 import { formsAsData } from "./formsAsData.ts"
+import { lateCrypto } from "./lateCrypto.ts"
 import { leftOut } from "./leftOut.ts"
 
 const oldest = [22, 19] as const
@@ -56,7 +57,7 @@ const common = {
   mainFields: ["module", "main"],
   legalComments: "none",
   define: { BUILD: JSON.stringify(buildNumber()), VERSION: JSON.stringify(version) },
-  plugins: [formsAsData, leftOut],
+  plugins: [formsAsData, lateCrypto, leftOut],
   logLevel: "warning"
 } satisfies BuildOptions
 

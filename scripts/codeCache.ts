@@ -13,6 +13,7 @@ import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
+import * as vm from "node:vm"
 import { crc32 } from "node:zlib"
 import { type CacheHead, headLength, type Place } from "./partLoader.ts"
 
@@ -31,6 +32,9 @@ const beside = [
   "status --wait 1s",
   "env --secret db --file -",
   "exec --secret db true",
+  "env",
+  "exec true",
+  "exec --mask true",
   "scan .",
   "daemon status"
 ]
@@ -40,6 +44,9 @@ const standIn = `#!/bin/sh
 cat >/dev/null
 echo '{"ok":true}'
 `
+
+/** What `env` and `exec` are to give. */
+const project = { secrets: [{ name: "db", env_var: "DB" }] }
 
 /** `parts` are the texts by name, `id` the build. */
 export const codeCache = async (program: string, parts: ReadonlyMap<string, string>, id: string): Promise<void> => {
@@ -63,6 +70,7 @@ export const codeCache = async (program: string, parts: ReadonlyMap<string, stri
 const runAll = async (program: string, home: string, made: string): Promise<void> => {
   const joelclaw = path.join(home, "joelclaw")
   fs.writeFileSync(joelclaw, standIn, { mode: 0o700 })
+  fs.writeFileSync(path.join(home, ".secrets.json"), JSON.stringify(project))
   const environment = { HOME: home, PATH: process.env["PATH"], PARTS_MADE: made, JOELCLAW_BIN: joelclaw }
   const start = (line: string, options: ReadonlyArray<string>, more = {}): ChildProcess =>
     spawn(process.execPath, [...options, program, ...line.split(" ")], {
@@ -115,11 +123,15 @@ const serving = (daemon: ChildProcess): Promise<void> =>
 const together = (parts: ReadonlyMap<string, string>, made: string, id: string): Buffer => {
   const [entry = ""] = parts.keys()
   const textOf = (part: string) => Buffer.from(parts.get(part) ?? "", "latin1")
-  const codeOf = (part: string) => fs.readFileSync(path.join(made, part))
+  /** Of what was never run, that which the engine makes of a text before it runs. */
+  const codeOf = (part: string): Buffer =>
+    fs.existsSync(path.join(made, part))
+      ? fs.readFileSync(path.join(made, part))
+      : new vm.Script(parts.get(part) ?? "", { filename: `secrets/${part}` }).createCachedData()
   const places: Record<string, Place> = {}
   const pieces: Array<Buffer> = []
   let at = 0
-  for (const part of fs.readdirSync(made)) {
+  for (const part of parts.keys()) {
     if (part === entry) continue
     const [text, code] = [textOf(part), codeOf(part)]
     const piece = Buffer.concat([text, code])

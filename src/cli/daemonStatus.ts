@@ -24,14 +24,23 @@ export const serviceStatus = Effect.fnUntraced(function* (line: DaemonLine) {
   const [main, ...others] = yield* Effect.mapError(readFound(supervisor.places), fromFile)
   if (main === undefined) return yield* Effect.die("a supervisor has no place for a service")
   const choices = readStamp(main.text ?? "")?.choices
-  // Where there is nothing, it takes no supervisor to say so.
-  const job = yield* main.text === undefined
-    ? Effect.orElseSucceed(supervisor.state, () => unknownJob)
-    : Effect.mapError(supervisor.state, fromTool)
-  const { socketPath } = yield* daemonOf(line, choices, supervisor)
-  const { runtime } = yield* thisProgram
-  const expected = choices === undefined ? [] : (yield* wantedService(choices, supervisor)).files
-  const answer = yield* whoAnswers(socketPath)
+  const rest = Effect.gen(function* () {
+    const { socketPath } = yield* daemonOf(line, choices, supervisor)
+    const { runtime } = yield* thisProgram
+    const expected = choices === undefined ? [] : (yield* wantedService(choices, supervisor)).files
+    return { socketPath, runtime, expected, answer: yield* whoAnswers(socketPath) }
+  })
+  // Side by side, for the supervisor's tool takes as long as everything else together.
+  const [job, { answer, expected, runtime, socketPath }] = yield* Effect.all(
+    [
+      // Where there is nothing, it takes no supervisor to say so.
+      main.text === undefined
+        ? Effect.orElseSucceed(supervisor.state, () => unknownJob)
+        : Effect.mapError(supervisor.state, fromTool),
+      rest
+    ],
+    { concurrency: "unbounded" }
+  )
   const missing = choices === undefined ? [] : [choices.program].filter((file) => !fs.existsSync(file))
   const verdict = judge({ found: [main, ...others], expected, job, answer, missing, supervisor: supervisor.name })
   return {

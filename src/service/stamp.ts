@@ -7,7 +7,6 @@
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { createHash } from "node:crypto"
 
 /** What was chosen on the command line, so that the same file can be rendered again. */
 export const Choices = Schema.Struct({
@@ -50,4 +49,6 @@ const pattern = /^(?:#|<!--) rendered by agent-secrets from (\{.*\}), sha256 ([0
 
 const decodeChoices = Schema.decodeUnknownOption(Schema.fromJsonString(Choices))
 
-const hash = (text: string): string => createHash("sha256").update(text).digest("hex")
+/** Node's module is loaded here, for most of what asks finds no mark, and it takes its time. */
+const hash = (text: string): string =>
+  process.getBuiltinModule("node:crypto").createHash("sha256").update(text).digest("hex")

@@ -26,8 +26,12 @@ vm.Script = class extends Script {
 process.on("exit", () => process._rawDebug("parts", parts, "taken", taken))
 `
 
-/** What a command says that loads the whole program, and how its parts came. */
-const loads = Effect.fnUntraced(function* (home: string, place: (cache: string) => void) {
+/** What a command says, by itself one that loads the whole program, and how its parts came. */
+const loads = Effect.fnUntraced(function* (
+  home: string,
+  place: (cache: string) => void,
+  line: ReadonlyArray<string> = ["rotate", "db", "--timeout", "0.1"]
+) {
   const copy = path.join(home, "secrets")
   fs.copyFileSync(program, copy)
   fs.copyFileSync(`${program}.cache`, `${copy}.cache`)
@@ -35,7 +39,7 @@ const loads = Effect.fnUntraced(function* (home: string, place: (cache: string) 
   const hook = path.join(home, "counting.mjs")
   fs.writeFileSync(hook, counting)
   const through = `shift ${invocation.length}; exec '${process.execPath}' --import '${hook}' '${copy}' "$@"`
-  const ended = yield* run(["rotate", "db", "--timeout", "0.1"], { home, through })
+  const ended = yield* run(line, { home, through })
   const [said, parts, taken] = /^([^]*)parts (\d+) taken (\d+)\n$/.exec(ended.stderr)?.slice(1) ?? []
   return { status: ended.status, said, parts: Number(parts), taken: Number(taken) }
 })
@@ -83,6 +87,30 @@ describe.runIf(isScript)("the program compiled beside itself", () => {
       assert.strictEqual(status, 3)
       assert.isAbove(parts, 10)
       assert.strictEqual(taken, parts)
+    })
+  )
+
+  it.live("is one part for a command that only asks, and others for what a build has not tried", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const version = yield* loads(home, () => undefined, ["--version"])
+      assert.deepStrictEqual([version.status, version.parts, version.taken], [0, 1, 1])
+      const cleanup = yield* loads(home, () => undefined, ["cleanup"])
+      assert.strictEqual(cleanup.status, 0)
+      assert.isAbove(cleanup.parts, 10)
+      assert.strictEqual(cleanup.taken, cleanup.parts)
+    })
+  )
+
+  it.live("leaves out the entry where its two copies differ, and takes the rest", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { parts, status, taken } = yield* loads(
+        home,
+        change(() => [headLength + 50])
+      )
+      assert.strictEqual(status, 3)
+      assert.strictEqual(taken, parts - 1)
     })
   )
 

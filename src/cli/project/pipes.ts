@@ -11,7 +11,6 @@ import * as net from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import type { Readable } from "node:stream"
-import { randomName } from "./randomName.ts"
 
 export interface Pipe {
   readonly reader: Readable
@@ -25,15 +24,20 @@ const patience = 5_000
 /** Undefined where none can be made; what the runtime has must do then. The binary's, Bun, reads nothing from such a pipe. */
 export const makePipes = (): readonly [Pipe, Pipe] | undefined => {
   if (process.versions["bun"] !== undefined) return undefined
-  const base = path.join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), `secrets-exec-${randomName()}`)
-  const [out, err] = [`${base}.out`, `${base}.err`]
+  const places: Array<string> = []
+  let directory: string | undefined
   try {
+    // Nobody else comes into it, and nobody can have made one of its name before.
+    directory = fs.mkdtempSync(path.join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), "secrets-exec-"))
+    const [out, err] = [path.join(directory, "out"), path.join(directory, "err")]
+    places.push(out, err)
     execFileSync("mkfifo", ["-m", "600", out, err], { stdio: "ignore", timeout: patience })
     return [openPipe(out), openPipe(err)]
   } catch {
     return undefined
   } finally {
-    for (const name of [out, err]) fs.rmSync(name, { force: true })
+    for (const place of places) fs.rmSync(place, { force: true })
+    if (directory !== undefined) fs.rmdirSync(directory)
   }
 }
 

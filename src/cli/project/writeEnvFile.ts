@@ -14,7 +14,6 @@ import { exitCode } from "../exitCode.ts"
 import { Failure } from "../Failure.ts"
 import { readHead } from "../readHead.ts"
 import { reasonOf } from "../reasonOf.ts"
-import { randomName } from "./randomName.ts"
 import { warn } from "./warn.ts"
 
 /** Refuses what must not be replaced. To be asked before anything is leased. */
@@ -53,7 +52,8 @@ export const writeEnvFile = (file: string, text: string, force: boolean): Effect
 const replaceWith = (file: string, text: string): Effect.Effect<void, Failure> =>
   Effect.try({
     try: () => {
-      const temporary = `${file}.${randomName()}.tmp`
+      // Nobody else's, also of a process that was killed; whoever guesses it gets the better of nothing but this writing.
+      const temporary = `${file}.${process.pid}-${process.hrtime.bigint()}.tmp`
       try {
         const handle = fs.openSync(temporary, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL, 0o600)
         try {
