@@ -15,7 +15,7 @@ import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import { createHash } from "node:crypto"
+import { createHash, type Hash } from "node:crypto"
 import { dirname } from "node:path"
 import { sha256 } from "../domain/AuditChain.ts"
 import { fileMended } from "../domain/AuditEntry.ts"
@@ -53,7 +53,7 @@ export interface LeaseCheckpoint {
 const decodeRows = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Unknown))))
 const decodeRow = Schema.decodeUnknownOption(Row)
 
-/** Rows that are turned into text between two looks at the waiting requests: well under a millisecond of work. */
+/** Rows that are turned into text and written between two looks at the waiting requests: well under a millisecond of work. */
 const rowsAtOnce = 200
 export const open = Effect.fn("LeaseCheckpoint.open")(function* (
   leasesPath: string
@@ -85,14 +85,17 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
     write: Effect.fn("LeaseCheckpoint.write")(
       function* ({ leases, position, sequence }: Snapshot) {
         if (sequence < written) return
-        const { hash, pieces } = yield* encode(leases)
-        const next = bindingOf(hash, position)
         yield* directory.check
-        yield* writeBindings(leasesPath, [...current, next], directory.checkSync)
-        yield* replaceFile(leasesPath, pieces, { check: directory.checkSync })
-        current = [next]
+        const hash = createHash("sha256")
+        let next = current
+        const bind = Effect.suspend(() => {
+          next = [bindingOf(hash.digest("hex"), position)]
+          return writeBindings(leasesPath, [...current, ...next], directory.checkSync)
+        })
+        yield* replaceFile(leasesPath, encoded(leases, hash), { before: bind, check: directory.checkSync })
+        current = next
         written = sequence
-        yield* audit.release(next.seq)
+        yield* audit.release(position.seq)
       },
       Semaphore.withPermit(one),
       Effect.uninterruptible
@@ -133,23 +136,22 @@ const setAside = Effect.fnUntraced(function* (leasesPath: string, what: string, 
   )
 })
 
-/** The text of leases.json in the predecessor's form, in pieces, with its hash. */
-const encode = Effect.fnUntraced(function* (leases: ReadonlyArray<Lease>) {
-  const hash = createHash("sha256")
-  const pieces: Array<Buffer> = []
-  const add = (text: string) => {
-    const piece = Buffer.from(text, "utf8")
-    hash.update(piece)
-    pieces.push(piece)
+/**
+ * The text of leases.json in the predecessor's form, in pieces that also go into the hash. Each is written before the next
+ * is made: together they are as much as all the leases in memory, and to free them is a pause for everybody.
+ */
+async function* encoded(leases: ReadonlyArray<Lease>, hash: Hash): AsyncGenerator<Uint8Array> {
+  const piece = (text: string): Uint8Array => {
+    const bytes = Buffer.from(text, "utf8")
+    hash.update(bytes)
+    return bytes
   }
   for (let at = 0; at < leases.length; at += rowsAtOnce) {
     const text = stringify(leases.slice(at, at + rowsAtOnce).map(toRow), 2)
-    add((at === 0 ? "[" : ",") + text.slice(1, -2))
-    yield* Effect.yieldNow
+    yield piece((at === 0 ? "[" : ",") + text.slice(1, -2))
   }
-  add(leases.length === 0 ? "null" : "\n]")
-  return { pieces, hash: hash.digest("hex") }
-})
+  yield piece(leases.length === 0 ? "null" : "\n]")
+}
 
 /**
  * Writes checkpoints for ever: soon after a change, and not so often that writing them would be what the daemon does.

@@ -3,9 +3,11 @@
  * cost that does not grow with how many there are.
  *
  * A lease whose time is over leaves the active ones the moment anybody looks and
- * waits among the expired until the sweep has recorded its end. Changes are undone
- * by their opposite: `insert` by `remove` and the other way round. No I/O here,
- * and no rule about who may hold what; the time is always given, in milliseconds.
+ * waits, set aside, until the sweep has recorded its end. It keeps its place by id: a
+ * second map would have to grow by a hundred thousand at once, and everybody would wait
+ * for that. Changes are undone by their opposite: `insert` by `remove` and the other way
+ * round. No I/O here, and no rule about who may hold what; the time is always given, in
+ * milliseconds.
  */
 import type { Lease } from "../domain/Lease.ts"
 import { isExpired, shifted, weight } from "../domain/Lease.ts"
@@ -13,11 +15,22 @@ import { isExpired, shifted, weight } from "../domain/Lease.ts"
 /** Revoked leases that are remembered, so that revoking again can be answered; a bound, not a promise. */
 const rememberedRevoked = 1000
 
+/** A lease whose end is not recorded yet. */
+class Aside {
+  readonly lease: Lease
+  constructor(lease: Lease) {
+    this.lease = lease
+  }
+}
+
 export class LeaseTable {
-  private readonly byId = new Map<string, Lease>()
+  private readonly byId = new Map<string, Lease | Aside>()
   private readonly bySecret = new Map<string, LeasesOfSecret>()
-  private readonly expired = new Map<string, Lease>()
   private readonly revoked = new Map<string, Lease>()
+  /** In the order of their ends; from `firstAside` on, for to take the first out of a list moves all others. */
+  private aside: Array<Aside> = []
+  private firstAside = 0
+  private asideCount = 0
   private heap: Array<Lease> = []
   private held = 0
 
@@ -40,14 +53,19 @@ export class LeaseTable {
 
   /** Takes a lease out, whether active or expired; tells whether it was there. */
   remove(lease: Lease): boolean {
-    if (this.expired.delete(lease.id)) return true
-    if (!this.byId.delete(lease.id)) return false
+    const known = this.byId.get(lease.id)
+    if (known === undefined) return false
+    this.byId.delete(lease.id)
+    if (known instanceof Aside) {
+      this.asideCount -= 1
+      return true
+    }
     this.held -= weight(lease)
     this.unindex(lease)
     // The heap forgets a removed lease only when it comes to its top, so it is rebuilt before it holds mostly those.
-    if (this.heap.length > 2 * this.byId.size + 64) {
+    if (this.heap.length > 2 * this.activeCount + 64) {
       this.heap = []
-      for (const kept of this.byId.values()) push(this.heap, kept)
+      for (const kept of this.byId.values()) if (!(kept instanceof Aside)) push(this.heap, kept)
     }
     return true
   }
@@ -68,7 +86,8 @@ export class LeaseTable {
 
   /** The lease of this id, active or expired. */
   find(id: string): Lease | undefined {
-    return this.byId.get(id) ?? this.expired.get(id)
+    const known = this.byId.get(id)
+    return known instanceof Aside ? known.lease : known
   }
 
   /** The active leases of one pair: at most one, unless the predecessor stacked them. */
@@ -84,13 +103,13 @@ export class LeaseTable {
 
   active(now: number): ReadonlyArray<Lease> {
     this.setExpiredAside(now)
-    return [...this.byId.values()]
+    return this.notAside()
   }
 
   /** Moves the end of every active lease by so many milliseconds. */
   shift(millis: number): void {
-    const active = [...this.byId.values()]
-    this.byId.clear()
+    const active = this.notAside()
+    for (const lease of active) this.byId.delete(lease.id)
     this.bySecret.clear()
     this.heap = []
     this.held -= active.reduce((sum, lease) => sum + weight(lease), 0)
@@ -100,18 +119,29 @@ export class LeaseTable {
   /** The leases whose end is not recorded yet, at most `most` of them. */
   due(now: number, most: number): ReadonlyArray<Lease> {
     this.setExpiredAside(now)
-    return [...this.expired.values().take(most)]
+    const due: Array<Lease> = []
+    for (let at = this.firstAside; at < this.aside.length && due.length < most; at += 1) {
+      const one = this.aside[at]
+      if (one !== undefined && this.byId.get(one.lease.id) === one) due.push(one.lease)
+      // What was taken out stands first, for it is taken out in this order.
+      else if (due.length === 0) this.firstAside = at + 1
+    }
+    if (this.firstAside === this.aside.length) {
+      this.aside = []
+      this.firstAside = 0
+    }
+    return due
   }
 
   /** How many have expired and are not swept yet. */
   expiredCount(now: number): number {
     this.setExpiredAside(now)
-    return this.expired.size
+    return this.asideCount
   }
 
   count(now: number): number {
     this.setExpiredAside(now)
-    return this.byId.size
+    return this.activeCount
   }
 
   countOfSecret(secretName: string, now: number): number {
@@ -132,11 +162,23 @@ export class LeaseTable {
       left -= 1
       pop(this.heap)
       if (this.byId.get(first.id) !== first) continue
-      this.byId.delete(first.id)
+      const aside = new Aside(first)
+      this.byId.set(first.id, aside)
+      this.aside.push(aside)
+      this.asideCount += 1
       this.held -= weight(first)
       this.unindex(first)
-      this.expired.set(first.id, first)
     }
+  }
+
+  private get activeCount(): number {
+    return this.byId.size - this.asideCount
+  }
+
+  private notAside(): Array<Lease> {
+    const active: Array<Lease> = []
+    for (const known of this.byId.values()) if (!(known instanceof Aside)) active.push(known)
+    return active
   }
 
   private unindex(lease: Lease): void {

@@ -50,28 +50,34 @@ export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, F
 
 /**
  * Replaces a file, mode 0600. With `backup`, the contents before the change stay
- * under that name. `check` is called right before anything gets its name, and throws
- * if it must not. Cannot be interrupted half-way.
+ * under that name. `before` is done when the new contents are on the disk and have no
+ * name yet. `check` is called right before anything gets its name, and throws if it
+ * must not. Cannot be interrupted half-way.
  */
 export const replaceFile = (
   file: string,
   contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  options?: { readonly backup?: string; readonly check?: () => void }
-): Effect.Effect<void, FileFault> =>
-  attempt("write", file, async () => {
-    const temporary = `${file}.tmp`
-    try {
-      await writeNew(temporary, contents)
-      options?.check?.()
-      if (options?.backup !== undefined) await keepCopy(file, options.backup)
-      options?.check?.()
-      await fs.promises.rename(temporary, file)
-      await flushDirectory(path.dirname(file))
-    } catch (cause) {
-      await fs.promises.rm(temporary, { force: true }).catch(() => undefined)
-      throw cause
-    }
-  }).pipe(Effect.uninterruptible)
+  options?: {
+    readonly backup?: string
+    readonly before?: Effect.Effect<void, FileFault>
+    readonly check?: () => void
+  }
+): Effect.Effect<void, FileFault> => {
+  const temporary = `${file}.tmp`
+  const name = async () => {
+    options?.check?.()
+    if (options?.backup !== undefined) await keepCopy(file, options.backup)
+    options?.check?.()
+    await fs.promises.rename(temporary, file)
+    await flushDirectory(path.dirname(file))
+  }
+  return attempt("write", file, () => writeNew(temporary, contents)).pipe(
+    Effect.andThen(options?.before ?? Effect.void),
+    Effect.andThen(attempt("write", file, name)),
+    Effect.onError(() => Effect.promise(() => fs.promises.rm(temporary, { force: true }).catch(() => undefined))),
+    Effect.uninterruptible
+  )
+}
 
 /** The same at once, for the small files that are written at a start and at an end. */
 export const replaceSmallFile = (file: string, text: string): Effect.Effect<void, FileFault> =>

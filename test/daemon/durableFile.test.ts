@@ -10,7 +10,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { readIfPresent, renameDurably, replaceFile, tightenMode } from "../../src/daemon/durableFile.ts"
+import { FileFault, readIfPresent, renameDurably, replaceFile, tightenMode } from "../../src/daemon/durableFile.ts"
 
 /** Runs a test on a path in a directory of its own. */
 const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown>, void, never>) =>
@@ -53,6 +53,28 @@ describe("replaceFile", () => {
         (before) => Effect.sync(() => process.umask(before))
       )
       assert.deepStrictEqual([text(file), mode(file)], ["new", "600"])
+    })
+  )
+
+  it.live("does what comes before when all pieces are written and the old file has the name", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("old"))
+      const seen: Array<readonly [old: string, next: string]> = []
+      const before = Effect.sync(() => void seen.push([text(file), text(`${file}.tmp`)]))
+      yield* replaceFile(file, bytes("new ", "one"), { before })
+      assert.deepStrictEqual(seen, [["old", "new one"]])
+      assert.strictEqual(text(file), "new one")
+    })
+  )
+
+  it.live("leaves the old file, and nothing beside it, where that fails", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("old"))
+      const fault = new FileFault({ operation: "write", path: "elsewhere", cause: new Error("no room") })
+      const failed = yield* Effect.flip(replaceFile(file, bytes("new"), { before: Effect.fail(fault) }))
+      assert.strictEqual(failed, fault)
+      assert.strictEqual(text(file), "old")
+      assert.deepStrictEqual(names(file), ["file"])
     })
   )
 

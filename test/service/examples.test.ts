@@ -54,6 +54,7 @@ describe("the LaunchAgent", () => {
     assert.deepStrictEqual(job.ProgramArguments, [
       "/opt/homebrew/bin/node",
       "--disable-sigusr1",
+      "--v8-pool-size=1",
       "--min-semi-space-size=8",
       "--max-semi-space-size=8",
       "/Users/YOU/.local/bin/secrets",
@@ -131,6 +132,7 @@ describe("the units", () => {
     assert.deepStrictEqual(wordsOf(Service?.["ExecStart"]?.slice(1) ?? ""), [
       "/usr/bin/node",
       "--disable-sigusr1",
+      "--v8-pool-size=1",
       "--min-semi-space-size=8",
       "--max-semi-space-size=8",
       "/home/YOU/.local/bin/secrets",

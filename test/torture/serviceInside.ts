@@ -80,7 +80,14 @@ const looksRight = () => {
   hold(
     "runs as it should",
     words.join() ===
-      ["--disable-sigusr1", "--min-semi-space-size=8", "--max-semi-space-size=8", installed, "serve"].join(),
+      [
+        "--disable-sigusr1",
+        "--v8-pool-size=1",
+        "--min-semi-space-size=8",
+        "--max-semi-space-size=8",
+        installed,
+        "serve"
+      ].join(),
     () => words.join(" ")
   )
   const environment = process_(pid, "environ").split("\u0000")
