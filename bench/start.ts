@@ -34,6 +34,7 @@ const request = { jsonrpc: "2.0", method: "secrets.lease", params: { secret_name
 const victim = await serving(launch({ home: newHome() }))
 const client = new Client(victim.socket)
 await client.ask("add", { name: "db", value: "made up" })
+fs.writeFileSync(path.join(victim.home, ".secrets.json"), JSON.stringify({ secrets: [{ name: "db", env_var: "DB" }] }))
 
 /** Where daemons are started one after the other: a directory that is in use, for only its first start is the first. */
 const used = await serving(launch({ home: newHome() }))
@@ -49,7 +50,7 @@ interface Case {
 const plain = (name: string, ...line: ReadonlyArray<string>): Case => ({ name, line: async () => line })
 
 const lines =
-  "lease db, status, list, health, --version, audit --tail 3, rotate db, --help, help, lease --help, completions bash, leese db"
+  "lease db, status, list, health, --version, audit --tail 3, rotate db, leases, status --wait 1s, env --file -, exec true, scan ., daemon status, --help, help, lease --help, completions bash, leese db"
 
 /** As the service and the other launchers start a daemon. */
 const withOptions = ([runtime = "", ...rest]: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -92,7 +93,11 @@ const once = async ({ line, until }: Case) => {
   const { home } = until === undefined ? victim : used
   const processorBefore = processorTime()
   const from = performance.now()
-  const child = spawn(command, args, { env: { HOME: home, PATH: "/usr/bin:/bin" }, stdio: ["ignore", "pipe", "pipe"] })
+  const child = spawn(command, args, {
+    cwd: home,
+    env: { HOME: home, PATH: "/usr/bin:/bin" },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
   const ended = new Promise<number>((resolve) => child.once("exit", () => resolve(performance.now())))
   const said = new Promise<number>((resolve) =>
     child.stderr.on("data", (piece) => {
