@@ -4,6 +4,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
+import * as v8 from "node:v8"
+import * as vm from "node:vm"
 import { LeaseTable } from "../../src/daemon/LeaseTable.ts"
 import { millisecond } from "../../src/domain/GoDuration.ts"
 import type { Lease } from "../../src/domain/Lease.ts"
@@ -13,6 +15,11 @@ const start = Date.parse("2026-11-22T08:30:37.780Z")
 const lease = (id: string, lasts: number, secretName = "db", clientId = "worker", now = start): Lease =>
   make({ id, secretName, clientId, now, ttl: BigInt(lasts) * millisecond })
 const ids = (leases: Iterable<Lease>): ReadonlyArray<string> => [...leases].map(({ id }) => id).toSorted()
+
+const collectGarbage = (): void => {
+  v8.setFlagsFromString("--expose-gc")
+  vm.runInNewContext("gc")()
+}
 
 const secrets = ["db", "mail"]
 const clients = ["worker", "agent", "other"]
@@ -184,5 +191,28 @@ describe("LeaseTable", () => {
     assert.isUndefined(table.findRevoked("0"))
     assert.strictEqual(table.findRevoked("1")?.id, "1")
     assert.strictEqual(table.findRevoked("1000")?.id, "1000")
+  })
+
+  it("keeps nothing of leases whose end was recorded, although some are always waiting for it", async () => {
+    const table = new LeaseTable()
+    const first: Array<WeakRef<Lease>> = []
+    for (let round = 0; round < 20; round += 1) {
+      const now = start + round * 10
+      for (let each = 0; each < 100; each += 1) {
+        const one = lease(`${round}-${each}`, 1, "db", `client-${each}`, now)
+        table.insert(one)
+        if (round === 0) first.push(new WeakRef(one))
+      }
+      // All but one, so that the list of them never comes to its end.
+      for (const one of table.due(now + 5, 99 + Math.min(round, 1))) table.remove(one)
+      assert.strictEqual(table.expiredCount(now + 5), 1)
+    }
+    // What a reference was made to is kept until the end of the turn.
+    await new Promise(setImmediate)
+    collectGarbage()
+    assert.deepStrictEqual(
+      first.filter((one) => one.deref() !== undefined),
+      []
+    )
   })
 })
