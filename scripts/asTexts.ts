@@ -36,7 +36,7 @@ interface Texts {
   readonly text: string
 }
 
-/** `later` is the end of the path by which the entry imports the other module, and of its file. */
+/** `entry` and `later` are files; what the entry imports by the name of the latter is loaded when it comes to that. */
 export const asTexts = async (entry: string, later: string, options: BuildOptions): Promise<Texts> => {
   const apart: Plugin = {
     name: "apart",
@@ -53,9 +53,9 @@ export const asTexts = async (entry: string, later: string, options: BuildOption
   ]
   for (const [part, text] of parts) vm.compileFunction(text, [], { filename: part })
   const id = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16)
-  const [[, first = ""] = [], ...others] = parts
+  const [[name, first] = ["", ""], ...others] = parts
   const start = `import { partLoader } from "./partLoader.ts"
-    partLoader("${id}", "${path.basename(entry, ".ts")}.js")`
+    partLoader("${id}", "${name}")`
   const load = await build({
     ...options,
     stdin: { contents: start, resolveDir: import.meta.dirname },

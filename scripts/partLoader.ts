@@ -1,5 +1,5 @@
 /**
- * Loads the parts of the built program that stand in it as packed texts (`asTexts`).
+ * Loads the parts of the built program that stand in it as texts (`asTexts`).
  *
  * Beside the program may stand a file with the same texts and what the engine made of
  * them (`codeCache`): with it a start takes a third less. It counts if it is of this
@@ -7,15 +7,15 @@
  * engine runs unseen what it finds there. Without it, or with a part of it that does
  * not count, all works as well, only slower.
  */
+// As imports they would be copied, each with all that it exports, at every start of the program.
+const fs = process.getBuiltinModule("node:fs")
+const vm = process.getBuiltinModule("node:vm")
+
 /**
  * Stands at the end of the built program, and is a comment of two lines: the text of the entry as JSON, and those of the
  * other parts by name as JSON, packed.
  */
 declare const textsOfParts: () => void
-
-// As imports they would be copied, each with all that it exports, at every start of the program.
-const fs = process.getBuiltinModule("node:fs")
-const vm = process.getBuiltinModule("node:vm")
 
 type Part = (load: (name: string) => unknown) => unknown
 

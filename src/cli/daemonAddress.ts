@@ -73,10 +73,8 @@ export const readSettings = (
   const named = line.text("config")
   const file = named ?? below(below(home, ".agent-secrets"), "config.json")
   try {
-    const known = statSync(file, { throwIfNoEntry: false })
-    if (known === undefined && named === undefined) return { text: "{}", home, file }
     // To read a pipe would be to wait for whoever writes into it.
-    if (known?.isFile() === false) return unreadable(file, "it is not a regular file")
+    if (!statSync(file).isFile()) return unreadable(file, "it is not a regular file")
     return { text: readFileSync(file, "utf8"), home, file }
   } catch (error) {
     const code = reasonOf(error)

@@ -24,20 +24,17 @@ const patience = 5_000
 /** Undefined where none can be made; what the runtime has must do then. The binary's, Bun, reads nothing from such a pipe. */
 export const makePipes = (): readonly [Pipe, Pipe] | undefined => {
   if (process.versions["bun"] !== undefined) return undefined
-  const places: Array<string> = []
   let directory: string | undefined
   try {
     // Nobody else comes into it, and nobody can have made one of its name before.
     directory = fs.mkdtempSync(path.join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), "secrets-exec-"))
     const [out, err] = [path.join(directory, "out"), path.join(directory, "err")]
-    places.push(out, err)
     execFileSync("mkfifo", ["-m", "600", out, err], { stdio: "ignore", timeout: patience })
     return [openPipe(out), openPipe(err)]
   } catch {
     return undefined
   } finally {
-    for (const place of places) fs.rmSync(place, { force: true })
-    if (directory !== undefined) fs.rmdirSync(directory)
+    if (directory !== undefined) fs.rmSync(directory, { recursive: true, force: true })
   }
 }
 
