@@ -76,7 +76,7 @@ const process_ = (pid: number, file: string) => fs.readFileSync(`/proc/${pid}/${
 /** That units say what they mean, whatever is in the path of the home directory. */
 const looksRight = () => {
   const pid = pidNow()
-  const words = process_(pid, "cmdline").split("\u0000").slice(1, 6)
+  const words = process_(pid, "cmdline").split("\u0000").slice(1, 7)
   hold(
     "runs as it should",
     words.join() ===
