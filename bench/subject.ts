@@ -22,7 +22,7 @@ const addSecrets = async (socket: string): Promise<void> => {
 /** As the service and the other launchers start it; DAEMON_NODE_OPTIONS tries how the engine does with other options. */
 export const nodeOptions = (
   process.env["DAEMON_NODE_OPTIONS"] ??
-  "--disable-sigusr1 --v8-pool-size=1 --heap-growing-percent=30 --min-semi-space-size=8 --max-semi-space-size=8"
+  "--disable-sigusr1 --v8-pool-size=1 --min-semi-space-size=8 --max-semi-space-size=8"
 ).split(" ")
 
 export interface Subject {

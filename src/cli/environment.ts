@@ -28,7 +28,6 @@ export interface Hazards {
  */
 const harmless: ReadonlySet<string> = new Set([
   "--disable-sigusr1",
-  "--heap-growing-percent",
   "--max-old-space-size",
   "--max-old-space-size-percentage",
   "--max-semi-space-size",

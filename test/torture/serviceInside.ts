@@ -76,14 +76,13 @@ const process_ = (pid: number, file: string) => fs.readFileSync(`/proc/${pid}/${
 /** That units say what they mean, whatever is in the path of the home directory. */
 const looksRight = () => {
   const pid = pidNow()
-  const words = process_(pid, "cmdline").split("\u0000").slice(1, 8)
+  const words = process_(pid, "cmdline").split("\u0000").slice(1, 7)
   hold(
     "runs as it should",
     words.join() ===
       [
         "--disable-sigusr1",
         "--v8-pool-size=1",
-        "--heap-growing-percent=30",
         "--min-semi-space-size=8",
         "--max-semi-space-size=8",
         installed,
