@@ -23,6 +23,8 @@ class Tapped extends vm.Script {
   }
 }
 Object.assign(process.getBuiltinModule("node:vm"), { Script: Tapped })
+// The engine takes no code that was made under other flags, such as a running daemon gives itself.
+Object.assign(process.getBuiltinModule("node:v8"), { setFlagsFromString: () => undefined })
 
 process.on("exit", () => {
   for (const [file, script] of scripts) {

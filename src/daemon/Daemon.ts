@@ -32,6 +32,7 @@ import { serve } from "../rpc/serve.ts"
 import * as UnixSocketServer from "../rpc/UnixSocketServer.ts"
 import { announceStart, announceStop } from "./announce.ts"
 import { AuditLog } from "./AuditLog.ts"
+import { boundGarbage } from "./boundGarbage.ts"
 import { tellCrashLoop } from "./crashLoop.ts"
 import { startHeartbeat } from "./heartbeat.ts"
 import { Instance, type InstancePaths } from "./Instance.ts"
@@ -97,6 +98,7 @@ const serveOnce = Effect.fnUntraced(function* (
   }
   const watches = [
     sweepForever,
+    boundGarbage,
     watchSink,
     watchAudit,
     observeForever,

@@ -48,9 +48,14 @@ export interface ServiceFile {
  * Node opens a debugger on SIGUSR1 from its first millisecond unless it is told not to. And it lets young garbage grow to
  * three times 16 MiB before it looks for older: at 8, a busy daemon has less and is as fast. To begin with 8 as well spares
  * the start what it would do to grow there. Of its four threads that help to collect, one is enough for so little memory,
- * and four take the processors from the one that answers.
+ * and four take the processors from the one that answers. None of these makes code useless that was compiled without it.
  */
-const nodeOptions = ["--disable-sigusr1", "--v8-pool-size=1", "--min-semi-space-size=8", "--max-semi-space-size=8"]
+export const nodeOptions = [
+  "--disable-sigusr1",
+  "--v8-pool-size=1",
+  "--min-semi-space-size=8",
+  "--max-semi-space-size=8"
+]
 
 /** The command line that a supervisor runs; what shows of it in `ps` has `PROGRAM serve` in it. */
 export const commandLine = ({ runtime, program, arguments: given }: ServiceOptions): ReadonlyArray<string> => [

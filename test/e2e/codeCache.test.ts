@@ -8,6 +8,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { headLength } from "../../scripts/partLoader.ts"
+import { nodeOptions } from "../../src/service/ServiceOptions.ts"
 import { invocation, isScript, program, run } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -30,7 +31,8 @@ process.on("exit", () => process._rawDebug("parts", parts, "taken", taken))
 const loads = Effect.fnUntraced(function* (
   home: string,
   place: (cache: string) => void,
-  line: ReadonlyArray<string> = ["rotate", "db", "--timeout", "0.1"]
+  line: ReadonlyArray<string> = ["rotate", "db", "--timeout", "0.1"],
+  options: ReadonlyArray<string> = []
 ) {
   const copy = path.join(home, "secrets")
   fs.copyFileSync(program, copy)
@@ -38,7 +40,7 @@ const loads = Effect.fnUntraced(function* (
   place(`${copy}.cache`)
   const hook = path.join(home, "counting.mjs")
   fs.writeFileSync(hook, counting)
-  const through = `shift ${invocation.length}; exec '${process.execPath}' --import '${hook}' '${copy}' "$@"`
+  const through = `shift ${invocation.length}; exec '${process.execPath}' ${options.join(" ")} --import '${hook}' '${copy}' "$@"`
   const ended = yield* run(line, { home, through })
   const [said, parts, taken] = /^([^]*)parts (\d+) taken (\d+)\n$/.exec(ended.stderr)?.slice(1) ?? []
   return { status: ended.status, said, parts: Number(parts), taken: Number(taken) }
@@ -85,6 +87,15 @@ describe.runIf(isScript)("the program compiled beside itself", () => {
       const home = yield* temporaryDirectory
       const { parts, status, taken } = yield* loads(home, () => undefined)
       assert.strictEqual(status, 3)
+      assert.isAbove(parts, 10)
+      assert.strictEqual(taken, parts)
+    })
+  )
+
+  it.live("counts with the options that a service gives to Node", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const { parts, taken } = yield* loads(home, () => undefined, undefined, nodeOptions)
       assert.isAbove(parts, 10)
       assert.strictEqual(taken, parts)
     })
