@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { nodeOptions as ofTheService } from "../src/service/ServiceOptions.ts"
 import { Client, launch, newHome, pause, serving, type Victim } from "../test/torture/victim.ts"
 import { secretNames } from "./load.ts"
 
@@ -20,10 +21,7 @@ const addSecrets = async (socket: string): Promise<void> => {
 }
 
 /** As the service and the other launchers start it; DAEMON_NODE_OPTIONS tries how the engine does with other options. */
-export const nodeOptions = (
-  process.env["DAEMON_NODE_OPTIONS"] ??
-  "--disable-sigusr1 --v8-pool-size=1 --min-semi-space-size=8 --max-semi-space-size=8"
-).split(" ")
+export const nodeOptions = process.env["DAEMON_NODE_OPTIONS"]?.split(" ") ?? ofTheService
 
 export interface Subject {
   readonly directory: string

@@ -9,6 +9,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import plist from "plist"
 import { examples } from "../../scripts/serviceExamples.ts"
+import { nodeOptions } from "../../src/service/ServiceOptions.ts"
 import { settingsOf, wordsOf } from "../support/unitFile.ts"
 
 const root = path.resolve(import.meta.dirname, "../..")
@@ -41,6 +42,14 @@ describe("the examples", () => {
       assert.include(read(`${file.split("/")[0]}/README.md`), `sed "s|${placeholder}|$HOME|g"`)
     }
   })
+})
+
+describe("the launchers of a checkout", () => {
+  for (const file of ["bin/secrets", "package.json"]) {
+    it(`give Node what a service does: ${file}`, () => {
+      assert.include(read(file), ` ${nodeOptions.join(" ")} `)
+    })
+  }
 })
 
 describe("the LaunchAgent", () => {
