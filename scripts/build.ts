@@ -13,7 +13,7 @@
  */
 import type { BuildOptions } from "esbuild"
 import { chmod, mkdir, writeFile } from "node:fs/promises"
-import { survived } from "../src/cli/signals.ts"
+import { survived } from "../src/cli/commands/serve/signals.ts"
 import { version } from "../src/version.ts"
 import { asTexts } from "./asTexts.ts"
 import { buildNumber } from "./buildNumber.ts"

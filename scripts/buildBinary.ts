@@ -13,7 +13,7 @@
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { survived } from "../src/cli/signals.ts"
+import { survived } from "../src/cli/commands/serve/signals.ts"
 import { version } from "../src/version.ts"
 import { buildNumber } from "./buildNumber.ts"
 

@@ -6,9 +6,9 @@
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import type { Flags, Form } from "../src/cli/Command.ts"
-import { everywhere, shownOf, usageOf } from "../src/cli/Command.ts"
-import { allForms } from "../src/cli/forms.ts"
+import type { Flags, Form } from "../src/cli/command/Command.ts"
+import { everywhere, shownOf, usageOf } from "../src/cli/command/Command.ts"
+import { allForms } from "../src/cli/command/forms.ts"
 import { exitCodes } from "./exitCodes.ts"
 
 export const readme = fileURLToPath(new URL("../README.md", import.meta.url))

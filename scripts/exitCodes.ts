@@ -2,7 +2,7 @@
  * What the exit statuses mean, in words for the docs. One without words is a type
  * error.
  */
-import { exitCode } from "../src/cli/exitCode.ts"
+import { exitCode } from "../src/cli/command/exitCode.ts"
 import { exitStatus } from "../src/domain/exitStatus.ts"
 
 const meanings: Readonly<Record<keyof typeof exitCode, string>> = {

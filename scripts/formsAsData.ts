@@ -4,8 +4,8 @@
  * made from the definitions at the build, so that it cannot say anything else.
  */
 import type { Plugin } from "esbuild"
-import type { Flags, Form } from "../src/cli/Command.ts"
-import { allForms } from "../src/cli/forms.ts"
+import type { Flags, Form } from "../src/cli/command/Command.ts"
+import { allForms } from "../src/cli/command/forms.ts"
 
 /** Functions are left out, and JSON has no word for an arity without end. */
 const endless = "no end"

@@ -5,9 +5,9 @@
  */
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import type { Flag, Flags, Form } from "../src/cli/Command.ts"
-import { everywhere, shownOf } from "../src/cli/Command.ts"
-import { allForms } from "../src/cli/forms.ts"
+import type { Flag, Flags, Form } from "../src/cli/command/Command.ts"
+import { everywhere, shownOf } from "../src/cli/command/Command.ts"
+import { allForms } from "../src/cli/command/forms.ts"
 import { exitCodes } from "./exitCodes.ts"
 
 export const manualPage = fileURLToPath(new URL("../docs/secrets.1", import.meta.url))

@@ -5,11 +5,11 @@
  */
 import { nearest } from "../domain/nearest.ts"
 import { version } from "../version.ts"
-import { nameAt, read } from "./Command.ts"
+import { nameAt, read } from "./command/Command.ts"
 import { nameOf } from "./commands.ts"
-import { allForms } from "./forms.ts"
-import { misuse, print, printOutput, printProblem } from "./Output.ts"
-import { overviewText, overviewTree } from "./overview.ts"
+import { allForms } from "./command/forms.ts"
+import { misuse, print, printOutput, printProblem } from "./command/Output.ts"
+import { overviewText, overviewTree } from "./command/overview.ts"
 
 /** Says it and gives the exit status; undefined where the line is right, and a command has to be run. */
 export const guide = async (args: ReadonlyArray<string>): Promise<number | undefined> => {

@@ -4,10 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { Command } from "./Command.ts"
-import { nameAt } from "./Command.ts"
+import type { Command } from "./command/Command.ts"
+import { nameAt } from "./command/Command.ts"
 import { loaderOf, nameOf } from "./commands.ts"
-import { print, printOutput, printProblem } from "./Output.ts"
+import { print, printOutput, printProblem } from "./command/Output.ts"
 
 /** Runs a command line that names a command; gives the exit status. */
 export const main = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {

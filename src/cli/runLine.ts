@@ -8,8 +8,8 @@ import * as Exit from "effect/Exit"
 import * as References from "effect/References"
 import type * as Runtime from "effect/Runtime"
 import { MaybeHeard } from "../rpc/MaybeHeard.ts"
-import { nameAt } from "./Command.ts"
-import { exitCode } from "./exitCode.ts"
+import { nameAt } from "./command/Command.ts"
+import { exitCode } from "./command/exitCode.ts"
 import { main } from "./main.ts"
 
 /** `maybeHeard`: the daemon may have done already what the line asks for, and its answer was lost. */
@@ -31,6 +31,6 @@ export const runLine = (args: ReadonlyArray<string>, maybeHeard: boolean): void 
 
 const report = (cause: Cause.Cause<unknown>) =>
   Effect.flatMap(
-    Effect.promise(() => import("./logging.ts")),
+    Effect.promise(() => import("./command/logging.ts")),
     ({ logging }) => Effect.provide(Effect.logFatal("secrets broke down", Cause.pretty(cause)), logging)
   )

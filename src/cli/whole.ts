@@ -2,9 +2,9 @@
  * Everything that is not asked at once. A line that names no command, or wants to be
  * told about one, is answered by the guide; for any other the libraries are loaded.
  */
-import { nameAt } from "./Command.ts"
+import { nameAt } from "./command/Command.ts"
 import { loaderOf } from "./commands.ts"
-import { leave } from "./Output.ts"
+import { leave } from "./command/Output.ts"
 
 /** `maybeHeard`: the daemon may have done already what the line asks for, and its answer was lost. */
 export const whole = async (args: ReadonlyArray<string>, maybeHeard: boolean): Promise<void> => {

@@ -5,7 +5,7 @@
  * The client is told what it sent; the log keeps nothing of it that may be a value.
  */
 import * as Effect from "effect/Effect"
-import { AuditLog } from "../daemon/AuditLog.ts"
+import { AuditLog } from "../daemon/audit/AuditLog.ts"
 import { requestRefused } from "../domain/AuditEntry.ts"
 
 export const recordRefusal = (method: string, reason: string) =>

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { build } from "esbuild"
-import { isLike, maybe, only } from "../../src/rpc/likeness.ts"
+import { isLike, maybe, only } from "../../src/rpc/protocol/likeness.ts"
 
 describe("a command that only asks", () => {
   it.effect("loads no library and nothing of the daemon", () =>

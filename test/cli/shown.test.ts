@@ -3,12 +3,12 @@
  * frame of `status --watch`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { between, quantile, readFigures } from "../../src/cli/figures.ts"
+import { between, quantile, readFigures } from "../../src/cli/commands/status/figures.ts"
 import { nearest } from "../../src/domain/nearest.ts"
-import { span } from "../../src/cli/span.ts"
-import type { Frame } from "../../src/cli/statusFrame.ts"
-import { frameOf } from "../../src/cli/statusFrame.ts"
-import { table } from "../../src/cli/table.ts"
+import { span } from "../../src/cli/terminal/span.ts"
+import type { Frame } from "../../src/cli/commands/status/statusFrame.ts"
+import { frameOf } from "../../src/cli/commands/status/statusFrame.ts"
+import { table } from "../../src/cli/terminal/table.ts"
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000]
 

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import type { Command } from "../../src/cli/Command.ts"
+import type { Command } from "../../src/cli/command/Command.ts"
 import { commands } from "../../src/cli/commands.ts"
 
 const skill = fs.readFileSync(new URL("../../skills/agent-secrets/SKILL.md", import.meta.url), "utf8")

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { formsIn } from "../support/leaks.ts"
+import { formsIn } from "./leaks.ts"
 
 const value = 'a "quoted" \\ line <é>\nand another line of it'
 

@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
-import { survived } from "../../src/cli/signals.ts"
+import { survived } from "../../src/cli/commands/serve/signals.ts"
 
 /** AGENT_SECRETS_PROGRAM names another build of it, such as dist/secrets, the binary. */
 export const program = path.resolve(

@@ -3,9 +3,9 @@
  * same frames however the bytes are cut, no exception, one line of JSON for each.
  */
 import * as Result from "effect/Result"
-import type { Frame } from "../../src/rpc/framing.ts"
-import { LineSplitter } from "../../src/rpc/framing.ts"
-import { decodeRequest, encodeError, encodeResult, noId, notUtf8, tooLong } from "../../src/rpc/Protocol.ts"
+import type { Frame } from "../../src/rpc/protocol/framing.ts"
+import { LineSplitter } from "../../src/rpc/protocol/framing.ts"
+import { decodeRequest, encodeError, encodeResult, noId, notUtf8, tooLong } from "../../src/rpc/protocol/Protocol.ts"
 import { type Attack, type Random, type Row } from "./Attack.ts"
 
 /** Short, so that lines of every length are refused too. */

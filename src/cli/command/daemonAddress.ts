@@ -1,0 +1,107 @@
+/**
+ * Where the daemon is, and how long a command waits for it: the flags, then
+ * config.json, then ~/.agent-secrets.
+ *
+ * A command that asks reads nothing else of config.json: whether the rest of it is
+ * right is the daemon's business. Both ways of running a command come here.
+ */
+import { readFileSync, statSync } from "node:fs"
+import { resolve } from "node:path"
+import { below, pathIn } from "../../domain/paths.ts"
+import { exitStatus } from "../../domain/exitStatus.ts"
+import type { everywhere, Line } from "./Command.ts"
+import type { Problem } from "./Output.ts"
+import { misuse } from "./Output.ts"
+import { reasonOf } from "../reasonOf.ts"
+
+export type GlobalLine = Pick<Line<typeof everywhere>, "text">
+
+export interface Address {
+  readonly socketPath: string
+  readonly seconds: number
+}
+
+/** Where to ask, or what is wrong with the settings. */
+export const daemonAddress = (line: GlobalLine): Address | Problem => {
+  const seconds = Number(line.text("timeout")?.replace(/s$/, "") ?? 5)
+  if (!(seconds > 0 && seconds <= 3600)) {
+    return misuse("--timeout must be a number of seconds above 0", "For instance: --timeout 2")
+  }
+  const socket = line.text("socket")
+  if (socket !== undefined) return { socketPath: absolute(socket), seconds }
+  const settings = readSettings(line)
+  if ("exitCode" in settings) return settings
+  const { file, home, text } = settings
+  const configured = socketIn(text, home)
+  return configured === undefined
+    ? badConfig(`config: the paths in it cannot be used (${file})`, `Correct ${file}`)
+    : { socketPath: configured, seconds }
+}
+
+/** An empty HOME says no more than none: what is read there would be that of whatever directory this is. */
+const homeDirectory = (): string | undefined => {
+  try {
+    return process.env["HOME"] || process.getBuiltinModule("node:os").userInfo().homedir
+  } catch {
+    return undefined
+  }
+}
+
+const noHome: Problem = {
+  message: "there is no home directory",
+  why: "HOME is not set, and the system does not know this user",
+  fix: "Set HOME to the home directory of whoever the secrets belong to",
+  code: "data_error",
+  exitCode: exitStatus.badConfig
+}
+
+/** Node does not resolve a path in a directory that has been removed. Nothing can be there. */
+const absolute = (file: string): string => {
+  try {
+    return resolve(file)
+  } catch {
+    return file
+  }
+}
+
+/** The text of config.json and the home directory; an empty object where there is no such file. */
+export const readSettings = (
+  line: GlobalLine,
+  home: string | undefined = homeDirectory()
+): { text: string; home: string; file: string } | Problem => {
+  if (home === undefined) return noHome
+  const named = line.text("config")
+  const file = named ?? below(below(home, ".agent-secrets"), "config.json")
+  try {
+    // To read a pipe would be to wait for whoever writes into it.
+    if (!statSync(file).isFile()) return unreadable(file, "it is not a regular file")
+    return { text: readFileSync(file, "utf8"), home, file }
+  } catch (error) {
+    const code = reasonOf(error)
+    return code === "ENOENT" && named === undefined ? { text: "{}", home, file } : unreadable(file, code)
+  }
+}
+
+/** The socket that the text of a config.json tells; undefined if that cannot be said. */
+const socketIn = (text: string, home: string): string | undefined => {
+  try {
+    const settings: unknown = JSON.parse(text)
+    if (typeof settings !== "object" || settings === null) return undefined
+    const { directory, socket_path: socket }: { directory?: unknown; socket_path?: unknown } = settings
+    if (socket !== undefined && socket !== null) return pathIn(socket, home)
+    const base = pathIn(directory ?? below(home, ".agent-secrets"), home)
+    return base === undefined ? undefined : below(base, "agent-secrets.sock")
+  } catch {
+    return undefined
+  }
+}
+
+const unreadable = (file: string, code: string): Problem =>
+  badConfig(`cannot read ${file} (${code})`, "Give the path of a config.json with --config")
+
+export const badConfig = (message: string, fix: string): Problem => ({
+  message,
+  fix,
+  code: "data_error",
+  exitCode: exitStatus.badConfig
+})

@@ -1,0 +1,69 @@
+/**
+ * secrets add: a new secret, its value from a pipe, a prompt, a file or `--value`; or
+ * all that a dotenv file has (`addMany`).
+ *
+ * From a pipe or a file the value is everything, byte for byte, but for one line feed
+ * at the end; keys of many lines stay whole. A value is never part of a message.
+ */
+import * as Effect from "effect/Effect"
+import { quote } from "../../../domain/goText.ts"
+import { call } from "../../../rpc/client/client.ts"
+import { only } from "../../../rpc/protocol/likeness.ts"
+import { addMany } from "./addMany.ts"
+import { define } from "../../command/Command.ts"
+import { fromClient, misuse } from "../../command/Failure.ts"
+import { checkRotation, givenValue, secretFlags } from "./secretFlags.ts"
+import { loadDaemon } from "../../command/settings.ts"
+
+const addedExample = { success: only(true) }
+
+export const add = define({
+  name: "add",
+  summary: "Add a secret to the store",
+  operands: "[NAME]",
+  arity: [0, 1],
+  flags: {
+    ...secretFlags,
+    "from-env": { type: "string", value: "PATH", summary: "add each variable of a dotenv file", completes: "file" },
+    prefix: { type: "string", value: "TEXT", summary: "with --from-env: what stands before each name" },
+    update: { type: "boolean", summary: "with --from-env: new values for those that are there" },
+    force: { type: "boolean", summary: "take a name that is hard to type" }
+  },
+  examples: ["secrets add github_token", "secrets add tls_key --file key.pem", "secrets add --from-env .env --update"],
+  run: Effect.fnUntraced(function* (line) {
+    const [name = ""] = line.operands
+    const file = line.text("from-env")
+    if (file !== undefined) {
+      if (line.operands.length > 0 || ofOneSecret.some((flag) => line.text(flag) !== undefined)) {
+        return yield* misuse("--from-env takes names and values from the file alone", "secrets add --from-env PATH")
+      }
+      const batch = { file, prefix: line.text("prefix") ?? "", update: line.given("update") || line.given("force") }
+      return yield* addMany(yield* loadDaemon(line), batch)
+    }
+    if (line.operands.length === 0) return yield* misuse("no secret is named", "For instance: secrets add github_token")
+    if (line.given("update") || line.text("prefix") !== undefined) {
+      return yield* misuse("--update and --prefix go with --from-env", "To change a secret: secrets update NAME")
+    }
+    if (name === "")
+      return yield* misuse("the name of a secret cannot be empty", "For instance: secrets add github_token")
+    if (isHardToType(name) && !line.given("force")) {
+      return yield* misuse(
+        `the name ${quote(name)} begins with a dash or holds control characters`,
+        "Choose another, or insist with --force"
+      )
+    }
+    yield* checkRotation(line)
+    const daemon = yield* loadDaemon(line)
+    const value = yield* givenValue(line, name)
+    const rotateVia = line.text("rotate-via") ?? ""
+    const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: line.given("rotate-stdout") }
+    const params = { name, value, ...hook }
+    yield* Effect.mapError(call(daemon, "secrets.add", params, addedExample), fromClient)
+    return { text: `added ${quote(name)}\n`, result: { name, rotate_via: rotateVia } }
+  })
+})
+
+const ofOneSecret = ["value", "file", "rotate-via"] as const
+
+/** The daemon takes such names, for callers that have them; people do not want them. */
+const isHardToType = (name: string): boolean => /^-|\p{Cc}/u.test(name)

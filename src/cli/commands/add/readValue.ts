@@ -1,0 +1,91 @@
+/**
+ * A value from standard input or a file: all of it from a pipe or a file, one unseen
+ * line from a terminal. The prompt goes to standard error.
+ */
+import * as Effect from "effect/Effect"
+import { readFile } from "node:fs/promises"
+import * as readline from "node:readline"
+import { Writable } from "node:stream"
+import { buffer } from "node:stream/consumers"
+import { printable } from "../../terminal/table.ts"
+import { exitCode } from "../../command/exitCode.ts"
+import { Failure } from "../../command/Failure.ts"
+import { reasonOf } from "../../reasonOf.ts"
+
+/** Where a value comes from and where a prompt goes. */
+export interface Console {
+  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean }
+  readonly prompt: NodeJS.WritableStream
+}
+
+const standardConsole = (): Console => ({ input: process.stdin, prompt: process.stderr })
+
+export const readValue = (name: string, console: Console = standardConsole()): Effect.Effect<string, Failure> =>
+  Effect.suspend(() => (console.input.isTTY === true ? ask(name, console) : readAll(console)))
+
+const readAll = ({ input }: Console): Effect.Effect<string, Failure> =>
+  Effect.tryPromise({
+    try: () => buffer(input),
+    catch: () => unusable("standard input cannot be read", "Give the value on standard input: secrets add NAME < FILE")
+  }).pipe(Effect.flatMap(decode), Effect.map(withoutLineFeed))
+
+const decode = (bytes: Uint8Array): Effect.Effect<string, Failure> =>
+  Effect.try({
+    try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
+    catch: () => unusable("the value is not UTF-8 text", "Encode binary values first: base64 < FILE | secrets add NAME")
+  })
+
+const withoutLineFeed = (text: string): string => (text.endsWith("\n") ? text.slice(0, -1) : text)
+
+/** The value that a file is, read as a pipe is. */
+export const readFileValue = (file: string): Effect.Effect<string, Failure> =>
+  Effect.map(readText(file), withoutLineFeed)
+
+/** Everything in a file, as it is. `-` is a file of that name: standard input is read where none is named. */
+export const readText = (file: string): Effect.Effect<string, Failure> =>
+  Effect.tryPromise({
+    try: () => readFile(file),
+    catch: (error) =>
+      unusable(`cannot read ${file} (${reasonOf(error)})`, "Nothing was changed. Name a file that you may read")
+  }).pipe(Effect.flatMap(decode))
+
+/** Reads one line without showing it; Ctrl-C and the end of input give up. */
+const ask = (name: string, { input: terminal, prompt }: Console): Effect.Effect<string, Failure> =>
+  Effect.callback<string, Failure>((resume) => {
+    const unseen = new Writable({ write: (_piece, _encoding, done) => done() })
+    const input = readline.createInterface({ input: terminal, output: unseen, terminal: true })
+    const finish = (answer: Effect.Effect<string, Failure>) => {
+      input.removeAllListeners()
+      input.close()
+      prompt.write("\n")
+      resume(answer)
+    }
+    const givenUp = new Failure({
+      message: "no value was given",
+      code: "misuse",
+      fix: "Nothing was added",
+      exitCode: exitCode.interrupted
+    })
+    prompt.write(`Value of '${printable(name)}' (not shown): `)
+    const lines: Array<string> = []
+    input.on("line", (line) => {
+      // What is pasted comes in one piece: all its lines are here before the next task runs.
+      if (lines.push(line) === 1) {
+        queueMicrotask(() =>
+          finish(lines.length + input.line.length > 1 ? Effect.fail(severalLines) : Effect.succeed(line))
+        )
+      }
+    })
+    input.once("SIGINT", () => finish(Effect.fail(givenUp)))
+    input.once("close", () => finish(Effect.fail(givenUp)))
+  })
+
+const severalLines = new Failure({
+  message: "more than one line was given, and a prompt takes one",
+  code: "misuse",
+  fix: "Give values of many lines from a file: secrets add NAME < FILE",
+  exitCode: exitCode.usage
+})
+
+const unusable = (message: string, fix: string): Failure =>
+  new Failure({ message, code: "data_error", fix, exitCode: exitCode.usage })

@@ -1,0 +1,40 @@
+/**
+ * secrets update: a new value for a secret that is there, and a new command to
+ * rotate it if one is given. Leases keep the value they were granted for.
+ */
+import * as Effect from "effect/Effect"
+import { quote } from "../../../domain/goText.ts"
+import { call } from "../../../rpc/client/client.ts"
+import { only } from "../../../rpc/protocol/likeness.ts"
+import { define } from "../../command/Command.ts"
+import { fromClient } from "../../command/Failure.ts"
+import { checkRotation, givenValue, secretFlags } from "./secretFlags.ts"
+import { loadDaemon } from "../../command/settings.ts"
+
+const updatedExample = { success: only(true) }
+
+export const update = define({
+  name: "update",
+  summary: "Give a secret a new value",
+  operands: "NAME",
+  arity: [1, 1],
+  completes: "secret",
+  flags: {
+    ...secretFlags,
+    "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates it from now on; '' for none" }
+  },
+  examples: ["secrets update github_token", "new-token | secrets update github_token"],
+  run: Effect.fnUntraced(function* (line) {
+    const [name = ""] = line.operands
+    yield* checkRotation(line)
+    const daemon = yield* loadDaemon(line)
+    const value = yield* givenValue(line, name)
+    const rotateVia = line.text("rotate-via")
+    const hook =
+      rotateVia === undefined
+        ? {}
+        : { rotate_via: rotateVia, rotate_via_set: true, rotate_stdout: line.given("rotate-stdout") }
+    yield* Effect.mapError(call(daemon, "secrets.update", { name, value, ...hook }, updatedExample), fromClient)
+    return { text: `updated ${quote(name)}\n`, result: { name } }
+  })
+})

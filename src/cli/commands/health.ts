@@ -1,0 +1,42 @@
+/**
+ * secrets health: what there is to say about the state of the secrets. To ask
+ * whether the daemon is serving, `status` is the command.
+ */
+import { isLike, maybe } from "../../rpc/protocol/likeness.ts"
+import { defineQuestion } from "../command/Question.ts"
+import { table } from "../terminal/table.ts"
+
+const reportExample = {
+  total_secrets: 0,
+  active_leases: 0,
+  expiring_soon: 0,
+  never_rotated: 0,
+  stale_secrets: 0,
+  warnings: [{ type: "", secret_name: maybe(""), lease_id: maybe(""), message: "", severity: "", timestamp: "" }]
+}
+
+export const health = defineQuestion({
+  name: "health",
+  summary: "Show what is expiring, stale or never rotated",
+  arity: [0, 0],
+  flags: { warnings: { type: "boolean" } },
+  examples: ["secrets health", "secrets health --json"],
+  ask: () => [{ method: "secrets.health", params: {} }],
+  tell: ([report]) => {
+    if (!isLike(report, reportExample)) return undefined
+    const rows = report.warnings.map((warning) => [
+      warning.severity,
+      warning.secret_name ?? "",
+      warning.message,
+      warning.lease_id ?? ""
+    ])
+    const counts = `${report.total_secrets} secrets, ${report.active_leases} active leases\n`
+    return {
+      text:
+        rows.length === 0
+          ? `${counts}healthy\n`
+          : `${counts}\n${table(["", "SECRET", "WHAT", "LEASE"], rows, { whole: ["WHAT", "LEASE"] })}`,
+      result: { ...report, warnings_count: report.warnings.length }
+    }
+  }
+})

@@ -1,0 +1,70 @@
+/**
+ * secrets leases: who holds what, and until when, the newest first.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { parse } from "../../domain/Timestamp.ts"
+import { call } from "../../rpc/client/client.ts"
+import { define } from "../command/Command.ts"
+import { fromClient, misuse } from "../command/Failure.ts"
+import { loadDaemon } from "../command/settings.ts"
+import { span } from "../terminal/span.ts"
+import { table } from "../terminal/table.ts"
+
+const listedExample = {
+  leases: [
+    {
+      lease_id: "",
+      secret_name: "",
+      client_id: "",
+      created_at: "",
+      expires_at: ""
+    }
+  ],
+  total: 0
+}
+
+/** As many as one reply of the daemon holds. */
+const most = 10_000
+
+export const leases = define({
+  name: "leases",
+  summary: "Show the active leases, the newest first",
+  arity: [0, 0],
+  flags: {
+    client: { type: "string", value: "ID", summary: "only those of this client", completes: "client" },
+    secret: { type: "string", value: "NAME", summary: "only those of this secret", completes: "secret" },
+    limit: { type: "string", value: "N", summary: `how many (${most})` }
+  },
+  examples: ["secrets leases", "secrets leases --client deploy", "secrets leases --secret github_token --json"],
+  run: Effect.fnUntraced(function* (line) {
+    const limit = Number(line.text("limit") ?? most)
+    if (!Number.isInteger(limit) || limit < 1 || limit > most) {
+      return yield* misuse(`--limit must be a whole number from 1 to ${most}`, "For instance: --limit 20")
+    }
+    const daemon = yield* loadDaemon(line)
+    const params = { client_id: line.text("client"), secret_name: line.text("secret"), limit }
+    const found = yield* Effect.mapError(call(daemon, "secrets.leases", params, listedExample), fromClient)
+    const now = yield* Clock.currentTimeMillis
+    const rows = found.leases.map((lease) => [
+      lease.client_id,
+      lease.secret_name,
+      sinceOrUntil(lease.created_at, (at) => now - at),
+      sinceOrUntil(lease.expires_at, (at) => at - now),
+      lease.lease_id
+    ])
+    const left = found.total - found.leases.length
+    return {
+      text:
+        rows.length === 0
+          ? "no active leases\n"
+          : table(["CLIENT", "SECRET", "AGE", "EXPIRES IN", "ID"], rows, { whole: ["AGE", "EXPIRES IN", "ID"] }) +
+            (left === 0 ? "" : `and ${left} older ones\n`),
+      result: { leases: found.leases, count: found.leases.length, total: found.total }
+    }
+  })
+})
+
+const sinceOrUntil = (time: string, length: (at: number) => number): string =>
+  Option.match(parse(time), { onNone: () => "?", onSome: ({ millis }) => span(length(millis)) })

@@ -1,0 +1,40 @@
+/**
+ * secrets list: the names in the store, never the values.
+ */
+import { isLike, maybe } from "../../rpc/protocol/likeness.ts"
+import { defineQuestion } from "../command/Question.ts"
+import { table } from "../terminal/table.ts"
+
+const listedExample = { secrets: [{ name: "", rotate_via: maybe(""), active_leases: maybe(0) }] }
+
+export const list = defineQuestion({
+  name: "list",
+  summary: "Show the names of the secrets and how many leases each has",
+  arity: [0, 0],
+  flags: {},
+  examples: ["secrets list", "secrets list --json"],
+  ask: () => [{ method: "secrets.list", params: {} }],
+  tell: ([listed]) => {
+    if (!isLike(listed, listedExample)) return undefined
+    const { secrets } = listed
+    const rows = secrets.map((secret) => [
+      secret.name,
+      `${secret.active_leases ?? 0}`,
+      secret.rotate_via === undefined ? "" : "yes"
+    ])
+    return {
+      text:
+        rows.length === 0
+          ? "no secrets yet; add one with: secrets add NAME\n"
+          : table(["NAME", "LEASES", "ROTATES"], rows, { whole: ["NAME"] }),
+      result: {
+        secrets: secrets.map((secret) => ({
+          name: secret.name,
+          has_rotation: secret.rotate_via !== undefined,
+          active_leases: secret.active_leases ?? 0
+        })),
+        count: secrets.length
+      }
+    }
+  }
+})

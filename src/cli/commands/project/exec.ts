@@ -1,0 +1,150 @@
+/**
+ * secrets exec: runs a program that has what it needs in its environment.
+ *
+ * Nothing is on the disk, and the leases end with the program, however it ends. Its
+ * exit status is ours. Should we be killed, the leases end by their TTL.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as path from "node:path"
+import type { Variable } from "../../../domain/envFile.ts"
+import { countThatFit, maskersOf, shortestMasked } from "../../../domain/Masker.ts"
+import { parse } from "../../../domain/Timestamp.ts"
+import { formsOfAll } from "../../../domain/valueForms.ts"
+import { define } from "../../command/Command.ts"
+import { exitCode } from "../../command/exitCode.ts"
+import { Failure } from "../../command/Failure.ts"
+import { hostName } from "../lease.ts"
+import { endInOrder } from "./endInOrder.ts"
+import type { Leased } from "./leaseAll.ts"
+import { leaseAll, revokeLeases } from "./leaseAll.ts"
+import { maskOutput } from "./maskOutput.ts"
+import type { Run, Running } from "./runChild.ts"
+import { runChild } from "./runChild.ts"
+import type { Wanted } from "./wanted.ts"
+import { wantedFlags } from "./wantedFlags.ts"
+import { warn } from "./warn.ts"
+import { loadDaemon } from "../../command/settings.ts"
+import { printable } from "../../terminal/table.ts"
+
+/** Between SIGTERM and SIGKILL where a program is stopped because its leases end. */
+const grace = "5 seconds"
+
+export const exec = define({
+  name: "exec",
+  summary: "Run a program with what it needs in its environment",
+  operands: "[--] COMMAND [ARGS]",
+  arity: [1, Number.POSITIVE_INFINITY],
+  runsProgram: true,
+  flags: {
+    ...wantedFlags,
+    mask: { type: "boolean", summary: "show *** instead of the values in what it prints" },
+    "stop-at-expiry": { type: "boolean", summary: "end it when the first of its leases ends" }
+  },
+  examples: [
+    "secrets exec -- npm start",
+    "secrets exec --secret github_token=GH_TOKEN --ttl 10m -- gh pr list",
+    "secrets exec --mask -- terraform plan"
+  ],
+  about: [
+    "What is needed stands in .secrets.json, in the working directory or above it, or is named with --secret.",
+    "The exit status is the program's, 128 and the number if a signal ended it, 127 if there is no such program.",
+    "With --mask the program writes into pipes, not to a terminal."
+  ].join("\n"),
+  run: Effect.fnUntraced(function* (line) {
+    yield* endInOrder
+    const [command = "", ...args] = line.operands
+    const { wantedOf } = yield* Effect.promise(() => import("./wanted.ts"))
+    const wanted = yield* wantedOf(line)
+    const [masked, stops] = [line.given("mask"), line.given("stop-at-expiry")]
+    if (wanted.source === "vercel") {
+      const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
+      const variables = yield* pullVercel("exec", wanted.vercel, wanted.directory)
+      const until = stops ? (yield* Clock.currentTimeMillis) + wanted.millis : undefined
+      return ran(yield* runWith(command, args, variables, masked, until))
+    }
+    const daemon = yield* loadDaemon(line)
+    return yield* Effect.acquireUseRelease(
+      leaseAll(daemon, clientOf(wanted, command), wanted.secrets),
+      (leased) => {
+        const variables = leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
+        return Effect.map(runWith(command, args, variables, masked, stops ? firstEnd(leased) : undefined), ran)
+      },
+      (leased) =>
+        Effect.flatMap(revokeLeases(daemon, leased), (left) =>
+          left === 0 ? Effect.void : warn("exec", `${left} of its leases could not be revoked; they end by themselves`)
+        )
+    )
+  })
+})
+
+const ran = (status: number) => ({ result: undefined, text: undefined, ranProgram: status })
+
+/** One client has one lease of a secret: two runs beside each other must not end each other's. */
+const clientOf = (wanted: Extract<Wanted, { source: "store" }>, command: string): string =>
+  wanted.clientIsGiven && wanted.clientId !== undefined
+    ? wanted.clientId
+    : `${wanted.clientId ?? hostName()}/${printable(path.basename(command))}[${process.pid}]`
+
+const firstEnd = (leased: ReadonlyArray<Leased>): number | undefined => {
+  const ends = leased.flatMap(({ expiresAt }) => Option.toArray(parse(expiresAt)).map(({ millis }) => millis))
+  return ends.length === 0 ? undefined : Math.min(...ends)
+}
+
+const runWith = Effect.fnUntraced(function* (
+  command: string,
+  args: ReadonlyArray<string>,
+  variables: ReadonlyArray<Variable>,
+  masked: boolean,
+  until: number | undefined
+) {
+  const unfit = variables.filter(({ value }) => value.includes("\0")).map(({ name }) => name)
+  if (unfit.length > 0) {
+    return yield* new Failure({
+      message: `a value holds a NUL byte and cannot be in the environment: ${unfit.join(", ")}`,
+      code: "data_error",
+      fix: "Store it encoded, in base64 for instance",
+      exitCode: exitCode.failed
+    })
+  }
+  const run: Run = {
+    command,
+    args,
+    env: { ...process.env, ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
+    pump: masked ? maskOutput(yield* maskersFor(variables)) : undefined,
+    beside: until === undefined ? undefined : stopAt(until)
+  }
+  return yield* runChild(run)
+})
+
+const maskersFor = Effect.fnUntraced(function* (variables: ReadonlyArray<Variable>) {
+  const short = variables.filter(({ value }) => value !== "" && Buffer.byteLength(value) < shortestMasked)
+  if (short.length > 0) {
+    yield* warn(
+      "exec",
+      `shorter than ${shortestMasked} bytes, and not masked: ${short.map(({ name }) => name).join(", ")}`
+    )
+  }
+  const forms = formsOfAll(variables.map(({ value }) => value))
+  const fitting = countThatFit(forms)
+  if (fitting < forms.length) {
+    yield* warn(
+      "exec",
+      `the values are too many or too long to be masked in every encoding and line: ${forms.length - fitting} are left out`
+    )
+  }
+  return maskersOf(forms.slice(0, fitting))
+})
+
+const stopAt =
+  (until: number) =>
+  ({ signal }: Running): Effect.Effect<void> =>
+    Effect.gen(function* () {
+      yield* Effect.sleep(Math.max(0, until - (yield* Clock.currentTimeMillis)))
+      yield* warn("exec", "its lease has ended; the program is stopped")
+      signal("SIGTERM")
+      yield* Effect.sleep(grace)
+      signal("SIGKILL")
+    })

@@ -1,0 +1,111 @@
+/**
+ * Several leases as one: all of them, or none.
+ *
+ * When one is refused, those that were granted are revoked. It cannot be broken off
+ * half-way, or a lease could be granted that nobody knows of; each request has its
+ * time. A lease whose answer did not come in that time ends by its TTL.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import type { Daemon } from "../../../rpc/client/client.ts"
+import { call } from "../../../rpc/client/client.ts"
+import { only } from "../../../rpc/protocol/likeness.ts"
+import { Failure, fromClient } from "../../command/Failure.ts"
+import type { WantedSecret } from "./wanted.ts"
+
+/** The daemon takes more connections; there are others who want some. */
+const concurrency = 8
+/** More than are leased at once, for each may have to wait for a daemon that is away. */
+const revokedAtOnce = 32
+/** A daemon that is away does not keep a program from ending for longer. */
+const revokeLimit = Duration.seconds(2)
+
+const grantedExample = { lease_id: "", value: "", expires_at: "" }
+const revokedExample = { success: only(true) }
+
+export interface Leased extends WantedSecret {
+  readonly value: Redacted.Redacted
+  readonly leaseId: string
+  readonly expiresAt: string
+}
+
+export const leaseAll = (
+  daemon: Daemon,
+  clientId: string,
+  secrets: ReadonlyArray<WantedSecret>
+): Effect.Effect<ReadonlyArray<Leased>, Failure> =>
+  Effect.gen(function* () {
+    let failed = false
+    const outcomes = yield* Effect.forEach(
+      secrets,
+      (wanted) =>
+        Effect.suspend(() =>
+          failed ? Effect.succeed(undefined) : Effect.result(leaseOne(daemon, clientId, wanted))
+        ).pipe(
+          Effect.tap((outcome) =>
+            Effect.sync(() => void (failed ||= outcome !== undefined && Result.isFailure(outcome)))
+          )
+        ),
+      { concurrency }
+    )
+    const all = outcomes.filter((outcome) => outcome !== undefined)
+    const leased = all.filter(Result.isSuccess).map(({ success }) => success)
+    const [failure, ...others] = all.filter(Result.isFailure).map((outcome) => outcome.failure)
+    if (failure === undefined) return leased
+    yield* revokeLeases(daemon, leased)
+    const more = others.map(({ message }) => message).filter((message) => message !== failure.message)
+    return yield* more.length === 0
+      ? failure
+      : new Failure({ ...problemOf(failure), message: [failure.message, ...new Set(more)].join("; ") })
+  }).pipe(Effect.uninterruptible)
+
+const leaseOne = (daemon: Daemon, clientId: string, wanted: WantedSecret): Effect.Effect<Leased, Failure> =>
+  call(
+    daemon,
+    "secrets.lease",
+    { secret_name: wanted.secret, client_id: clientId, ttl: wanted.ttl },
+    grantedExample
+  ).pipe(
+    Effect.map((granted) => ({
+      ...wanted,
+      value: Redacted.make(granted.value),
+      leaseId: granted.lease_id,
+      expiresAt: granted.expires_at
+    })),
+    Effect.mapError((error) => {
+      const failure = fromClient(error)
+      return error._tag === "Refused"
+        ? new Failure({
+            ...problemOf(failure),
+            why: [failure.why, `${wanted.variable} was to hold it`].filter(Boolean).join("; ")
+          })
+        : failure
+    })
+  )
+
+const problemOf = ({ code, exitCode, fix, message, why }: Failure) => ({ code, exitCode, fix, message, why })
+
+/** Ends leases; gives how many could not be ended. One that has ended already is none of them. */
+export const revokeLeases = (daemon: Daemon, leases: ReadonlyArray<Leased>): Effect.Effect<number> =>
+  Effect.forEach(
+    leases,
+    ({ leaseId }) =>
+      call(
+        { ...daemon, timeout: Duration.min(daemon.timeout, revokeLimit) },
+        "secrets.revoke",
+        { lease_id: leaseId },
+        revokedExample
+      ).pipe(
+        Effect.as(0),
+        Effect.catchTag("Refused", ({ code }) => Effect.succeed(code === noSuchLease ? 0 : 1)),
+        Effect.orElseSucceed(() => 1)
+      ),
+    { concurrency: revokedAtOnce }
+  ).pipe(
+    Effect.map((counts) => counts.reduce<number>((sum, one) => sum + one, 0)),
+    Effect.uninterruptible
+  )
+
+const noSuchLease = -32001

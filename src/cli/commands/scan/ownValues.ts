@@ -1,0 +1,125 @@
+/**
+ * The store's own values, found without having them: the daemon gives marks, the
+ * texts that have one go to the daemon, and it says whose values they are.
+ *
+ * A text is asked about once, however often it is found, and many in one request.
+ */
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { quote } from "../../../domain/goText.ts"
+import { finderOf } from "../../../domain/valueMarks.ts"
+import type { Daemon } from "../../../rpc/client/client.ts"
+import { call } from "../../../rpc/client/client.ts"
+import type { Finding } from "./Finding.ts"
+import { isAllowed } from "./Finding.ts"
+import type { Window } from "./Windows.ts"
+
+const marksExample = {
+  multiplier: 0,
+  marks: [[0, 0, 0] as const],
+  values: 0,
+  too_short: [""],
+  left_out: 0
+}
+const namesExample = { names: [[""]] }
+
+/** Half of what the daemon takes at once, of each. */
+const mostBytes = 96 * 1024
+const mostTexts = 500
+
+/** Answers are kept, but not those about all the texts of a large tree. */
+const mostKnown = 10_000
+
+export interface OwnValues {
+  readonly values: number
+  readonly tooShort: ReadonlyArray<string>
+  readonly leftOut: number
+  /** Takes note of the places of a window that have a mark. */
+  readonly lookAt: (file: string, window: Window) => void
+  /** Whether so much has been noted that it is time to settle it. */
+  readonly isFull: () => boolean
+  /** Asks the daemon about what was noted, and gives what it recognized. */
+  readonly settle: Effect.Effect<ReadonlyArray<Finding>, Effect.Error<ReturnType<typeof askFor>>>
+}
+
+interface Note {
+  readonly place: Pick<Finding, "file" | "line" | "column">
+  readonly text: string
+}
+
+const askFor = (daemon: Daemon, clientId: string, texts: ReadonlyArray<string>) =>
+  call(daemon, "secrets.recognize", { client_id: clientId, texts: texts.join(",") }, namesExample)
+
+/** A daemon that is not there is waited for as long as `patience` says; one that is, as long as it is told itself. */
+export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: string, patience: Duration.Duration) {
+  const marks = (timeout: Duration.Duration) =>
+    call({ ...daemon, timeout }, "secrets.marks", { client_id: clientId }, marksExample)
+  const given = yield* Effect.catchTag(marks(patience), "NoAnswer", () => marks(daemon.timeout))
+  const find = finderOf(
+    given.marks.map(([length, middle, end]) => ({ length, middle, end })),
+    given.multiplier
+  )
+  const known = new Map<string, ReadonlyArray<string>>()
+  let [notes, unknown, bytes]: [Array<Note>, Set<string>, number] = [[], new Set(), 0]
+
+  const lookAt = (file: string, window: Window) => {
+    const places = find(window.bytes).filter(({ start }) => start >= window.from && start < window.to)
+    let last = { end: 0, text: "" }
+    for (const { end, start } of places.toSorted((a, b) => a.start - b.start)) {
+      if (isAllowed(window, start, end)) continue
+      const text = window.bytes.toString("base64", start, end)
+      // A row of one letter has a value of that letter at every place.
+      if (start < last.end && text === last.text) continue
+      last = { end, text }
+      if (!known.has(text) && !unknown.has(text)) {
+        unknown.add(text)
+        bytes += text.length
+      }
+      notes.push({ place: { file, ...window.positionOf(start) }, text })
+    }
+  }
+
+  const settle = Effect.gen(function* () {
+    for (const texts of inRequests(unknown)) {
+      const { names } = yield* askFor(daemon, clientId, texts)
+      for (const [index, text] of texts.entries()) known.set(text, names[index] ?? [])
+    }
+    const settled = notes
+    ;[notes, unknown, bytes] = [[], new Set(), 0]
+    const findings = settled.flatMap(({ place, text }) => (known.get(text) ?? []).map((name) => found(place, name)))
+    if (known.size > mostKnown) known.clear()
+    return findings
+  })
+
+  const own: OwnValues = {
+    values: given.values,
+    tooShort: given.too_short,
+    leftOut: given.left_out,
+    lookAt,
+    isFull: () => bytes > mostBytes || unknown.size > mostTexts || notes.length > mostKnown,
+    settle
+  }
+  return own
+})
+
+/** A window alone can hold more than one request takes. */
+function* inRequests(texts: Iterable<string>): Generator<ReadonlyArray<string>> {
+  let [request, bytes]: [Array<string>, number] = [[], 0]
+  for (const text of texts) {
+    if (request.length > 0 && (request.length >= mostTexts || bytes + text.length > mostBytes)) {
+      yield request
+      ;[request, bytes] = [[], 0]
+    }
+    request.push(text)
+    bytes += text.length + 1
+  }
+  if (request.length > 0) yield request
+}
+
+const found = (place: Note["place"], name: string): Finding => ({
+  ...place,
+  severity: "critical",
+  type: "own_value",
+  what: `the value of ${quote(name)}`,
+  secret_name: name
+})

@@ -1,0 +1,38 @@
+/**
+ * Why the daemon could not start, as a failure of the command: each lasting cause
+ * has an exit status of its own, so that a supervisor can tell them apart.
+ */
+import type { SocketServerError } from "effect/socket/SocketServer"
+import type { AuditLogError } from "../../../daemon/audit/AuditLog.ts"
+import type { FileFault } from "../../../daemon/files/durableFile.ts"
+import type { SecretStoreError } from "../../../daemon/secrets/SecretStore.ts"
+import type { AgeError } from "../../../daemon/secrets/ageFile.ts"
+import type { StoreUnreadable } from "../../../daemon/secrets/storeFiles.ts"
+import type { StartError } from "../../../daemon/files/StartError.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
+import { Failure } from "../../command/Failure.ts"
+
+export const startFailure = (
+  error: StartError | StoreUnreadable | SecretStoreError | AuditLogError | FileFault | AgeError | SocketServerError
+): Failure => {
+  switch (error._tag) {
+    case "StartError":
+      return failure(error.reason, error.fix, error.exitStatus)
+    case "StoreUnreadable":
+      return failure(`${error.message}. Nothing was changed`, error.fix, exitStatus.unreadableStore)
+    case "SocketServerError":
+      return failure(
+        `cannot listen on the socket: ${error.reason.cause instanceof Error ? error.reason.cause.message : ""}`,
+        "Choose another path with --socket",
+        exitStatus.cannotCreate
+      )
+    case "SecretStoreError":
+    case "AuditLogError":
+    case "AgeError":
+    case "FileFault":
+      return failure(error.message, "Look at the permissions and the free space of that place", exitStatus.cannotCreate)
+  }
+}
+
+const failure = (message: string, fix: string, status: number): Failure =>
+  new Failure({ message, code: "io_error", fix, exitCode: status })

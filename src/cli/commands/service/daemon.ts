@@ -1,0 +1,46 @@
+/**
+ * secrets daemon: the daemon as a service of launchd or systemd, and its restart. Each
+ * of it is loaded when it is asked for, and none of it for the help.
+ */
+import * as Effect from "effect/Effect"
+import { define } from "../../command/Command.ts"
+import { daemonFlags } from "./daemonFlags.ts"
+import { misuse } from "../../command/Failure.ts"
+
+export const daemon = define({
+  name: "daemon",
+  summary: "Have launchd or systemd keep the daemon alive; start it afresh",
+  operands: "install | uninstall | status | start | stop | restart | logs",
+  arity: [1, 1],
+  completes: ["install", "uninstall", "status", "start", "stop", "restart", "logs"],
+  flags: daemonFlags,
+  examples: [
+    "secrets daemon install --dry-run",
+    "secrets daemon install",
+    "secrets daemon status",
+    "secrets daemon restart",
+    "secrets daemon logs -f",
+    "sudo secrets daemon install --system --user agent"
+  ],
+  run: Effect.fnUntraced(function* (line) {
+    const { operands } = line
+    switch (operands[0]) {
+      case "install":
+        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).install(line)
+      case "uninstall":
+        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).uninstall(line)
+      case "status":
+        return yield* (yield* Effect.promise(() => import("./daemonStatus.ts"))).serviceStatus(line)
+      case "start":
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).startService(line)
+      case "stop":
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).stopService(line)
+      case "restart":
+        return yield* (yield* Effect.promise(() => import("./daemonRestart.ts"))).restart(line)
+      case "logs":
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).serviceLogs(line)
+      default:
+        return yield* misuse("there is no such thing to do with the daemon", "See: secrets daemon --help")
+    }
+  }, Effect.scoped)
+})

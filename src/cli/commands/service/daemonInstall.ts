@@ -1,0 +1,129 @@
+/**
+ * secrets daemon install, uninstall: the service comes or goes, as a whole or not at
+ * all. --dry-run tells what would be done.
+ *
+ * It is installed when a daemon of its answers. Secrets, leases and settings are not
+ * touched by either.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { makeDirectory } from "../../../daemon/files/makeDirectory.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
+import { carryOut, readFound } from "../../../service/carryOut.ts"
+import type { Plan } from "../../../service/servicePlan.ts"
+import { planInstall, planUninstall } from "../../../service/servicePlan.ts"
+import type { JobState } from "../../../service/Supervisor.ts"
+import { unknownJob } from "../../../service/Supervisor.ts"
+import type { DaemonLine } from "./daemonFlags.ts"
+import { Failure } from "../../command/Failure.ts"
+import { whoAnswers } from "./whoAnswers.ts"
+import { fromFile, fromFileInTheWay, fromGivenUp, fromTool, unsupported } from "./serviceFailure.ts"
+import { supervisorOf } from "./serviceScope.ts"
+import { untilServing } from "./untilServing.ts"
+import type { Wanted } from "./wantedService.ts"
+import { chosenBy, wantedService } from "./wantedService.ts"
+
+export const install = Effect.fnUntraced(function* (line: DaemonLine) {
+  const dry = line.given("dry-run")
+  const supervisor = yield* supervisorOf(line, "change")
+  const wanted = yield* wantedService(yield* chosenBy(line, supervisor), supervisor)
+  const found = yield* Effect.mapError(readFound(supervisor.places), fromFile)
+  const job = yield* stateFor(supervisor.state, dry)
+  const loaded = isKnown(job)
+  const situation = { supervisor, found, loaded, force: line.given("force") }
+  const plan = yield* Effect.mapError(Effect.fromResult(planInstall(situation, wanted.files)), fromFileInTheWay)
+  const file = supervisor.places[0]
+  if (plan === undefined) return { text: `already installed, unchanged: ${file}\n`, result: { changed: false, file } }
+  if (dry) return tellPlan(plan)
+  yield* prepare(wanted, job)
+  if (supervisor.name === "launchd") yield* Effect.mapError(makeDirectory(path.dirname(wanted.options.log)), fromFile)
+  const proof = Effect.asVoid(untilServing(wanted.config.socketPath, supervisor))
+  yield* Effect.mapError(carryOut(plan, { supervisor, found, loaded, proof }), fromGivenUp)
+  const remarks = yield* supervisor.remarks
+  const pid = (yield* whoAnswers(wanted.config.socketPath))?.pid
+  const running = pid === undefined ? "" : `, running as process ${pid}`
+  return {
+    text: [`installed for ${supervisor.name}${running}: ${file}`, ...backupsOf(plan), ...remarks, ""].join("\n"),
+    result: { changed: true, file, pid, remarks }
+  }
+})
+
+/** What would make the installation fail, told before anything is done. */
+const prepare = Effect.fnUntraced(function* ({ config, options }: Wanted, job: JobState) {
+  const stranger = yield* whoAnswers(config.socketPath)
+  if (stranger !== undefined && job.phase !== "running") return yield* occupied(stranger.pid)
+  if (options.account === undefined || fs.existsSync(config.directory)) return
+  return yield* unsupported(
+    `there is no ${config.directory}`,
+    `Make it as the user who is to own it: sudo -u ${options.account.user} secrets init`
+  )
+})
+
+export const uninstall = Effect.fnUntraced(function* (line: DaemonLine) {
+  const dry = line.given("dry-run")
+  const supervisor = yield* supervisorOf(line, "change")
+  const found = yield* Effect.mapError(readFound(supervisor.places), fromFile)
+  const job = yield* stateFor(supervisor.state, dry)
+  const loaded = isKnown(job)
+  const situation = { supervisor, found, loaded, force: line.given("force") }
+  const plan = yield* Effect.mapError(Effect.fromResult(planUninstall(situation)), fromFileInTheWay)
+  if (plan === undefined) return { text: "not installed\n", result: { changed: false } }
+  if (dry) return tellPlan(plan)
+  yield* Effect.mapError(carryOut(plan, { supervisor, found, loaded, proof: Effect.void }), fromGivenUp)
+  return {
+    text: ["uninstalled; secrets, leases and settings are where they were", ...backupsOf(plan), ""].join("\n"),
+    result: { changed: true }
+  }
+})
+
+/** Whether the supervisor has anything to do with it, now or at the next login. */
+const isKnown = ({ enabled, phase }: JobState): boolean => enabled || (phase !== "unloaded" && phase !== "stopped")
+
+/** A dry run is also of use where no supervisor answers. */
+const stateFor = <E extends Parameters<typeof fromTool>[0]>(state: Effect.Effect<JobState, E>, dry: boolean) =>
+  dry
+    ? Effect.map(
+        Effect.option(state),
+        Option.getOrElse(() => unknownJob)
+      )
+    : Effect.mapError(state, fromTool)
+
+const occupied = (pid: number | undefined) =>
+  new Failure({
+    message: `a daemon is running already${pid === undefined ? "" : ` (process ${pid})`}, and it is not this service`,
+    code: "io_error",
+    fix: `Stop it first${pid === undefined ? "" : `: kill ${pid}`}. If it comes back, have its supervisor stop it`,
+    exitCode: exitStatus.alreadyRunning
+  })
+
+const tellPlan = ({ after, before, changes }: Plan) => {
+  const commands = [before, after].map((steps) => steps.map(({ words }) => words.map(quoted).join(" ")))
+  const [first = [], last = []] = commands
+  const text = [
+    ...first.map((command) => `run ${command}`),
+    ...changes.flatMap((change) => [
+      ...(change.backup === undefined ? [] : [`keep ${change.path} as ${change.backup}`]),
+      ...(change.kind === "remove"
+        ? [`remove ${change.path}`]
+        : [
+            `write ${change.path}`,
+            ...change.text
+              .trimEnd()
+              .split("\n")
+              .map((line) => `    ${line}`.trimEnd())
+          ])
+    ]),
+    ...last.map((command) => `run ${command}`),
+    ""
+  ].join("\n")
+  return { text, result: { changed: false, would: { before: first, changes, after: last } } }
+}
+
+/** As a shell would take it. */
+const quoted = (word: string): string =>
+  /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
+
+const backupsOf = ({ changes }: Plan): ReadonlyArray<string> =>
+  changes.flatMap(({ backup, path: file }) => (backup === undefined ? [] : [`what was in ${file} is in ${backup}`]))

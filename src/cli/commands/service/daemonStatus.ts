@@ -1,0 +1,87 @@
+/**
+ * secrets daemon status: the service as its supervisor has it, why it is so, and what
+ * to do. Exit status 0 means that it runs and answers; each other state has its own.
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import { readFound } from "../../../service/carryOut.ts"
+import type { Verdict } from "../../../service/judge.ts"
+import { judge } from "../../../service/judge.ts"
+import { readStamp } from "../../../service/stamp.ts"
+import { unknownJob } from "../../../service/Supervisor.ts"
+import { thisProgram } from "../../../service/thisProgram.ts"
+import type { DaemonLine } from "./daemonFlags.ts"
+import { exitCode } from "../../command/exitCode.ts"
+import type { Problem } from "../../command/Output.ts"
+import { daemonOf } from "./installedService.ts"
+import { fromFile, fromTool } from "./serviceFailure.ts"
+import { supervisorOf } from "./serviceScope.ts"
+import { wantedService } from "./wantedService.ts"
+import { whoAnswers } from "./whoAnswers.ts"
+
+export const serviceStatus = Effect.fnUntraced(function* (line: DaemonLine) {
+  const supervisor = yield* supervisorOf(line, "look")
+  const [main, ...others] = yield* Effect.mapError(readFound(supervisor.places), fromFile)
+  if (main === undefined) return yield* Effect.die("a supervisor has no place for a service")
+  const choices = readStamp(main.text ?? "")?.choices
+  const rest = Effect.gen(function* () {
+    const { socketPath } = yield* daemonOf(line, choices, supervisor)
+    const { runtime } = yield* thisProgram
+    const expected = choices === undefined ? [] : (yield* wantedService(choices, supervisor)).files
+    return { socketPath, runtime, expected, answer: yield* whoAnswers(socketPath) }
+  })
+  // Side by side, for the supervisor's tool takes as long as everything else together.
+  const [job, { answer, expected, runtime, socketPath }] = yield* Effect.all(
+    [
+      // Where there is nothing, it takes no supervisor to say so.
+      main.text === undefined
+        ? Effect.orElseSucceed(supervisor.state, () => unknownJob)
+        : Effect.mapError(supervisor.state, fromTool),
+      rest
+    ],
+    { concurrency: "unbounded" }
+  )
+  const missing = choices === undefined ? [] : [choices.program].filter((file) => !fs.existsSync(file))
+  const verdict = judge({ found: [main, ...others], expected, job, answer, missing, supervisor: supervisor.name })
+  return {
+    text: [
+      `${verdict.state.replaceAll("_", " ")}: ${verdict.reason}`,
+      `supervisor    ${supervisor.name}, for ${supervisor.scope === "user" ? "this user" : "the system"}`,
+      ...(main.text === undefined ? [] : [`file          ${main.path}`]),
+      `socket        ${socketPath}`,
+      ...verdict.notes.map((note) => `note          ${note}`),
+      ""
+    ].join("\n"),
+    result: {
+      ...verdict,
+      supervisor: supervisor.name,
+      scope: supervisor.scope,
+      file: main.text === undefined ? undefined : main.path,
+      socket: socketPath,
+      runtime,
+      pid: answer?.pid ?? job.pid,
+      restarts: job.restarts,
+      last_end: job.lastEnd
+    },
+    problem: problemOf(verdict)
+  }
+})
+
+const problemOf = ({ fix, reason, state }: Verdict): Problem | undefined => {
+  const status = statuses[state]
+  if (status === exitCode.done) return undefined
+  const code = status === exitCode.unavailable ? "daemon_unavailable" : "generic_error"
+  return { message: reason, code, fix, exitCode: status }
+}
+
+const statuses: Readonly<Record<Verdict["state"], number>> = {
+  running: exitCode.done,
+  running_unmanaged: exitCode.done,
+  failing: exitCode.failed,
+  starting: exitCode.unavailable,
+  stopped: exitCode.unavailable,
+  not_loaded: exitCode.unavailable,
+  not_installed: exitCode.notFound,
+  not_answering: exitCode.timeout,
+  stale: exitCode.stale
+}

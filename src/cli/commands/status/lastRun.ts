@@ -1,0 +1,19 @@
+/**
+ * How the last run of the daemon ended, as it wrote it down for somebody who finds
+ * none.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as fs from "node:fs/promises"
+import * as path from "node:path"
+import { fromText, lastRunInWords, runsFileName } from "../../../domain/runHistory.ts"
+import type { GlobalLine } from "../../command/daemonAddress.ts"
+import { loadConfig } from "../../command/settings.ts"
+
+/** In words; undefined if nothing is known. */
+export const lastRun = (line: GlobalLine): Effect.Effect<string | undefined> =>
+  Effect.gen(function* () {
+    const { directory } = yield* loadConfig(line)
+    const text = yield* Effect.tryPromise(() => fs.readFile(path.join(directory, runsFileName), "utf8"))
+    return Option.getOrUndefined(Option.map(fromText(text), lastRunInWords))
+  }).pipe(Effect.orElseSucceed(() => undefined))

@@ -1,0 +1,90 @@
+/**
+ * secrets status, where it is more than one question: until the daemon serves, or
+ * again and again.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as GoDuration from "../../../domain/GoDuration.ts"
+import type { ClientError, Daemon } from "../../../rpc/client/client.ts"
+import { ask } from "../../../rpc/client/client.ts"
+import type { LineOf } from "../../command/Command.ts"
+import { exitCode } from "../../command/exitCode.ts"
+import { Failure, fromClient, misuse } from "../../command/Failure.ts"
+import type { Output } from "../../command/Output.ts"
+import { badAnswer } from "../../command/problems.ts"
+import { loadDaemon } from "../../command/settings.ts"
+import { status } from "./status.ts"
+import { needsTerminal, watchStatus } from "./watchStatus.ts"
+
+type StatusLine = LineOf<typeof status.flags>
+
+export const statusSession = (line: StatusLine) => (line.given("watch") ? watch(line) : waitUntilServing(line))
+
+/** A look takes the daemon some milliseconds; more of them show nothing more. */
+const shortestInterval = 0.2
+
+const watch = Effect.fnUntraced(function* (line: StatusLine) {
+  const seconds = Number(line.operands[0] ?? "1")
+  if (!(seconds >= shortestInterval && seconds <= 3600)) {
+    return yield* misuse(
+      `--watch takes seconds, from ${shortestInterval} to 3600`,
+      "For instance: secrets status --watch 2"
+    )
+  }
+  const { socketPath, timeout } = yield* loadDaemon(line)
+  const isDumb = process.env["TERM"] === "dumb"
+  if (!process.stdout.isTTY || isDumb || line.given("json")) return yield* needsTerminal
+  return yield* watchStatus({
+    socketPath,
+    every: seconds * 1000,
+    patience: Duration.toMillis(timeout),
+    colour: (process.env["NO_COLOR"] ?? "") === ""
+  })
+})
+
+/** Between two looks at a daemon that answers and does not serve yet, or no more. */
+const interval = Duration.millis(200)
+
+const waitUntilServing = Effect.fnUntraced(function* (line: StatusLine) {
+  const patience = yield* patienceOf(line.text("wait") ?? "")
+  const daemon = yield* loadDaemon(line)
+  const begun = yield* Clock.currentTimeMillis
+  const left = Effect.map(Clock.currentTimeMillis, (now) => patience - (now - begun))
+  while (true) {
+    const millis = Math.max(1, yield* left)
+    const found = yield* Effect.result(askOnce({ ...daemon, timeout: Duration.millis(millis) }, line))
+    const problem = Result.isFailure(found) ? found.failure : found.success.problem
+    if (Result.isSuccess(found) && problem === undefined) return found.success
+    if (problem?.exitCode === exitCode.permission) return yield* new Failure(problem)
+    if ((yield* left) <= Duration.toMillis(interval)) {
+      return yield* new Failure({
+        message: `the daemon does not serve after ${line.text("wait")}`,
+        why: [problem?.message, problem?.why].filter((text) => text !== undefined).join(": "),
+        fix: problem?.fix ?? "",
+        code: "daemon_unavailable",
+        exitCode: exitCode.unavailable
+      })
+    }
+    yield* Effect.sleep(interval)
+  }
+})
+
+const patienceOf = Effect.fnUntraced(function* (given: string) {
+  const parsed = GoDuration.parse(/^[\d.]+$/.test(given) ? `${given}s` : given)
+  if (Result.isFailure(parsed) || parsed.success <= 0n) {
+    return yield* misuse("--wait takes a duration above 0", "For instance: secrets status --wait 30s")
+  }
+  return GoDuration.toMillis(parsed.success)
+})
+
+const askOnce = Effect.fnUntraced(function* (daemon: Daemon, line: StatusLine) {
+  const found = yield* asked(daemon, "secrets.status")
+  const more = yield* Effect.orElseSucceed(asked(daemon, "daemon.status"), () => undefined)
+  const output: Output | undefined = status.tell([found, more], { line, socketPath: daemon.socketPath })
+  return output ?? (yield* new Failure(badAnswer("secrets.status has an unexpected result")))
+})
+
+const asked = (daemon: Daemon, method: string) =>
+  Effect.mapError(ask(daemon, method, {}), (error: ClientError) => fromClient(error))

@@ -1,0 +1,164 @@
+/**
+ * secrets status --watch: how the daemon is doing, on a screen that is drawn anew.
+ *
+ * Each look is one connection with a few requests. A daemon that is away or hangs is
+ * shown as that, and looked for again; nothing here ends because of it.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { Outcome } from "../../../rpc/client/exchange.ts"
+import { exchange, requestLine } from "../../../rpc/client/exchange.ts"
+import type { Example, Like } from "../../../rpc/protocol/likeness.ts"
+import { isLike, maybe } from "../../../rpc/protocol/likeness.ts"
+import { readReply } from "../../../rpc/protocol/reply.ts"
+import { exitCode } from "../../command/exitCode.ts"
+import { Failure } from "../../command/Failure.ts"
+import type { Figures } from "./figures.ts"
+import { between, readFigures } from "./figures.ts"
+import { takeScreen } from "../../terminal/screen.ts"
+import type { Frame, Look } from "./statusFrame.ts"
+import { frameOf } from "./statusFrame.ts"
+
+const statusExample = { running: true, secrets_count: 0, active_leases: 0 }
+const conditionExample = {
+  pid: 0,
+  version: "",
+  uptime_ms: 0,
+  audit: { failure: maybe("") },
+  sinks: [{ kind: "", target: maybe(""), sent: 0, dropped: 0, queued: 0 }]
+}
+const metricsExample = { text: "" }
+const leasesExample = {
+  by_client: [{ client_id: "", count: 0 }],
+  by_secret: [{ secret_name: "", count: 0 }]
+}
+const entriesExample = {
+  entries: [
+    {
+      timestamp: "",
+      action: "",
+      secret_name: maybe(""),
+      client_id: maybe(""),
+      success: true
+    }
+  ]
+}
+
+const lines = [
+  requestLine("secrets.status", {}, 1),
+  requestLine("daemon.status", {}, 2),
+  requestLine("daemon.metrics", {}, 3),
+  requestLine("secrets.leases", { limit: 1, top: 5 }, 4),
+  requestLine("secrets.audit", { tail: 20 }, 5)
+]
+
+export interface Watch {
+  readonly socketPath: string
+  /** Milliseconds from one look to the next. */
+  readonly every: number
+  /** Milliseconds after which a look is given up. */
+  readonly patience: number
+  readonly colour: boolean
+}
+
+/** What is kept from one look to the next. */
+interface Memory {
+  frame: Frame
+  heardAt: number
+  figures: { readonly at: number; readonly figures: Figures } | undefined
+}
+
+export const watchStatus = Effect.fnUntraced(function* ({ colour, every, patience, socketPath }: Watch) {
+  const screen = yield* takeScreen
+  const memory: Memory = {
+    frame: { socketPath, look: undefined, silent: undefined, rate: undefined, lately: undefined },
+    heardAt: yield* Clock.currentTimeMillis,
+    figures: undefined
+  }
+  const draw = Effect.sync(() => screen.draw(frameOf(memory.frame, { ...screen.size(), colour })))
+  const look = Effect.gen(function* () {
+    const found = yield* lookOnce(socketPath, patience)
+    remember(memory, found, yield* Clock.currentTimeMillis)
+    yield* draw
+    yield* Effect.sleep(every)
+  })
+  yield* draw
+  const redraw = Effect.forever(Effect.andThen(screen.resized, draw))
+  yield* Effect.raceAllFirst([screen.ended, Effect.forever(look), redraw])
+  // Whoever presses q has seen enough; it is the usual end, as Ctrl-C is.
+  return { text: undefined, result: {} }
+}, Effect.scoped)
+
+export const needsTerminal = new Failure({
+  message: "--watch draws on a terminal, and there is none that can be drawn on",
+  code: "misuse",
+  fix: "Ask again and again instead: secrets status --json",
+  exitCode: exitCode.usage
+})
+
+const lookOnce = (socketPath: string, patience: number) =>
+  Effect.callback<Outcome>((resume) => {
+    const breakOff = exchange(socketPath, lines, patience, (outcome) => resume(Effect.succeed(outcome)))
+    return Effect.sync(breakOff)
+  })
+
+const remember = (memory: Memory, outcome: Outcome, now: number): void => {
+  const found = outcome._tag === "Replies" ? lookOf(outcome.lines) : undefined
+  if (found === undefined) {
+    memory.frame = { ...memory.frame, silent: now - memory.heardAt, rate: undefined }
+    return
+  }
+  const { figures, look } = found
+  const before = memory.figures
+  const gone = between(before?.figures, figures)
+  const seconds = before === undefined ? undefined : (now - before.at) / 1000
+  memory.frame = {
+    ...memory.frame,
+    look,
+    silent: undefined,
+    rate: seconds === undefined || seconds <= 0 ? undefined : gone.acquires / seconds,
+    // Where nothing was issued since the last look, the whole life of the daemon tells more than nothing.
+    lately: before !== undefined && gone.acquires > 0 ? gone : (memory.frame.lately ?? figures)
+  }
+  memory.heardAt = now
+  memory.figures = { at: now, figures }
+}
+
+const lookOf = (replies: ReadonlyArray<string>): { look: Look; figures: Figures } | undefined => {
+  const status = resultOf(replies[0], statusExample)
+  if (status === undefined) return undefined
+  const condition = resultOf(replies[1], conditionExample)
+  const leases = resultOf(replies[3], leasesExample)
+  return {
+    figures: readFigures(resultOf(replies[2], metricsExample)?.text ?? ""),
+    look: {
+      running: status.running,
+      secrets: status.secrets_count,
+      leases: status.active_leases,
+      condition: condition && {
+        pid: condition.pid,
+        version: condition.version,
+        uptimeMillis: condition.uptime_ms,
+        failure: condition.audit.failure,
+        sinks: condition.sinks.map(
+          ({ dropped, kind, queued, sent, target }) =>
+            `events to ${kind}${target === undefined ? " (not there)" : ""}: ${sent} sent, ${queued} waiting, ${dropped} lost`
+        )
+      },
+      byClient: leases?.by_client.map(({ client_id, count }) => [client_id, count] as const) ?? [],
+      bySecret: leases?.by_secret.map(({ count, secret_name }) => [secret_name, count] as const) ?? [],
+      entries: (resultOf(replies[4], entriesExample)?.entries ?? []).map((entry) => [
+        entry.timestamp.slice(11, 19),
+        entry.success ? "" : "FAILED",
+        entry.action,
+        entry.secret_name ?? "",
+        entry.client_id ?? ""
+      ])
+    }
+  }
+}
+
+const resultOf = <const T extends Example>(line: string | undefined, example: T): Like<T> | undefined => {
+  const reply = readReply(line)
+  return reply?.error === undefined && isLike(reply?.result, example) ? reply?.result : undefined
+}

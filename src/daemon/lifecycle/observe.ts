@@ -1,0 +1,34 @@
+/**
+ * The figures that are looked up and not counted: how many leases each secret has,
+ * how many events wait for each receiver, and how many were lost.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { eventsDropped, eventsQueued, setActiveLeases } from "../../otel/metrics.ts"
+import { OtelSink } from "../../otel/OtelSink.ts"
+import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { SecretStore } from "../secrets/SecretStore.ts"
+
+/** No older than this is what a collector gets. */
+const interval = Duration.seconds(5)
+
+/** As they are now. */
+export const observe = Effect.gen(function* () {
+  const leases = yield* LeaseRepo
+  const secrets = yield* SecretStore
+  const sink = yield* OtelSink
+  const bySecret: Array<readonly [string, number]> = []
+  for (const { name } of yield* secrets.list) bySecret.push([name, yield* leases.activeCountOfSecret(name)])
+  yield* setActiveLeases(bySecret, yield* leases.activeCount)
+  for (const { kind, queued } of yield* sink.state) yield* eventsQueued(kind, queued)
+  yield* eventsDropped(yield* sink.dropped)
+})
+
+/** For a collector. Where there is none, nobody reads them but who asks, and whoever does that looks them up. */
+export const observeForever = Effect.gen(function* () {
+  const sink = yield* OtelSink
+  const receivers = yield* sink.state
+  if (!receivers.some(({ kind }) => kind === "otlp")) return yield* Effect.never
+  return yield* Effect.repeat(observe, Schedule.spaced(interval))
+})

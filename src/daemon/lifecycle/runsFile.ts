@@ -1,0 +1,36 @@
+/**
+ * runs.json: how this daemon's runs began and ended, on the disk.
+ *
+ * It is written at each start and each end, and never in between. No daemon depends
+ * on it: one that cannot be read is set aside, and one that cannot be written is a
+ * line of the log.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as RunHistory from "../../domain/runHistory.ts"
+import { readIfPresent, renameDurably, replaceSmallFile } from "../files/durableFile.ts"
+import type { SameDirectory } from "../files/sameDirectory.ts"
+
+/** What the file says; nothing where there is none. */
+export const readRuns = Effect.fnUntraced(
+  function* (file: string, own: SameDirectory) {
+    const contents = yield* readIfPresent(file)
+    if (contents === undefined) return RunHistory.noRuns
+    const history = RunHistory.fromText(contents.toString("utf8"))
+    if (Option.isSome(history)) return history.value
+    const aside = `${file}.unreadable`
+    yield* own.check
+    yield* renameDurably(file, aside)
+    yield* Effect.logWarning(
+      `${file} cannot be read, so it is unknown how the last runs ended; it was renamed to ${aside}`
+    )
+    return RunHistory.noRuns
+  },
+  Effect.catchTag("FileFault", (fault) => Effect.as(Effect.logWarning(fault.message), RunHistory.noRuns))
+)
+
+/** Replaces it; what cannot be written is only told of. */
+export const writeRuns = (file: string, own: SameDirectory, history: RunHistory.RunHistory): Effect.Effect<void> =>
+  Effect.andThen(own.check, replaceSmallFile(file, RunHistory.toText(history))).pipe(
+    Effect.catchTag("FileFault", (fault) => Effect.logWarning(fault.message))
+  )

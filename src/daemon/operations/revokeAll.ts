@@ -1,0 +1,29 @@
+/**
+ * revokeAll: ends every active lease at once. The secrets stay.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { allLeasesRevoked } from "../../domain/AuditEntry.ts"
+import * as OtelEvent from "../../otel/OtelEvent.ts"
+import { OtelSink } from "../../otel/OtelSink.ts"
+import { LeaseRepo } from "../leases/LeaseRepo.ts"
+
+/** Gives the number of leases that were active. */
+export const revokeAll = Effect.fn("revokeAll")(function* () {
+  const sink = yield* OtelSink
+  const [took, leasesRevoked] = yield* Effect.timed(endAllLeases)
+  const durationMs = Duration.toMillis(took)
+  yield* sink.emit(OtelEvent.killswitchActivated({ leasesRevoked, secretsRotated: 0, failures: 0, durationMs }))
+  return leasesRevoked
+})
+
+/** The same as a step of something larger, which tells of it itself. */
+export const endAllLeases = Effect.flatMap(LeaseRepo, (leases) =>
+  leases.transaction((held) => {
+    const active = held.active()
+    for (const lease of active) held.revoke(lease)
+    held.record(...allLeasesRevoked(active.length))
+    return Result.succeed(active.length)
+  })
+)

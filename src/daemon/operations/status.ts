@@ -1,0 +1,38 @@
+/**
+ * status: what the daemon says of itself; `condition` has what is worth knowing
+ * when something seems wrong.
+ */
+import * as Effect from "effect/Effect"
+import { OtelSink } from "../../otel/OtelSink.ts"
+import { AuditLog } from "../audit/AuditLog.ts"
+import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { SecretStore } from "../secrets/SecretStore.ts"
+
+export const status = Effect.gen(function* () {
+  const secrets = yield* SecretStore
+  const leases = yield* LeaseRepo
+  return {
+    secretCount: yield* secrets.count,
+    activeLeases: yield* leases.activeCount,
+    storeState: secrets.origin
+  }
+})
+
+/** Looks at every lease, so it costs more than `status`: some milliseconds where there are a hundred thousand. */
+export const condition = Effect.gen(function* () {
+  const audit = yield* AuditLog
+  const leases = yield* LeaseRepo
+  const sink = yield* OtelSink
+  const active = yield* leases.active
+  return {
+    activeLeases: active.length,
+    expiredLeases: yield* leases.expiredCount,
+    unreadableLeases: leases.unreadableCount,
+    oldestLease: active.reduce<(typeof active)[number] | undefined>(
+      (oldest, lease) => (oldest === undefined || lease.createdAt.millis < oldest.createdAt.millis ? lease : oldest),
+      undefined
+    )?.createdAt,
+    audit: yield* audit.condition,
+    sinks: yield* sink.state
+  }
+})

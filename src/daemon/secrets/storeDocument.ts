@@ -1,0 +1,123 @@
+/**
+ * The plain text inside secrets.age: what it looks like, read and written.
+ *
+ * The text is the predecessor's to the letter (protocol specification, 9.2), so
+ * either program reads what the other wrote. Members that are not known here are
+ * kept and written back. A document of a newer version is refused, not guessed at.
+ * No message of this file holds any of the text: it is full of values.
+ */
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { stringify } from "../../domain/goText.ts"
+import type { Secret } from "../../domain/Secret.ts"
+import type { Timestamp } from "../../domain/Timestamp.ts"
+import { parse as parseTime, zero } from "../../domain/Timestamp.ts"
+
+export interface StoredSecret extends Secret {
+  /** Members of other programs. */
+  readonly foreign: Readonly<Record<string, unknown>>
+}
+
+export interface StoreDocument {
+  readonly secrets: ReadonlyMap<string, StoredSecret>
+  readonly foreign: Readonly<Record<string, unknown>>
+}
+
+export const empty: StoreDocument = { secrets: new Map(), foreign: {} }
+
+const knownVersion = 1
+
+/** Reads the text; the failure says what is wrong with it and where. */
+export const decode = (text: string): Result.Result<StoreDocument, string> => {
+  const parsed = Result.try({ try: (): unknown => JSON.parse(text), catch: () => "its contents are not JSON" })
+  return Result.flatMap(parsed, (root) => {
+    if (!Predicate.isReadonlyObject(root)) return Result.fail("its contents are not a JSON object")
+    const { version, secrets, ...foreign } = root
+    if (typeof (version ?? 0) !== "number" || Number(version ?? 0) > knownVersion) {
+      return Result.fail(`its version is ${JSON.stringify(version)} and this program reads version ${knownVersion}`)
+    }
+    if (secrets === null || secrets === undefined) return Result.succeed({ secrets: new Map(), foreign })
+    if (!Predicate.isReadonlyObject(secrets)) return Result.fail("its member secrets is not an object")
+
+    const read = new Map<string, StoredSecret>()
+    for (const [name, entry] of Object.entries(secrets)) {
+      const secret = decodeSecret(name, entry)
+      if (Result.isFailure(secret)) return Result.fail(secret.failure)
+      read.set(name, secret.success)
+    }
+    return Result.succeed({ secrets: read, foreign })
+  })
+}
+
+const decodeSecret = (key: string, entry: unknown): Result.Result<StoredSecret, string> => {
+  const wrong = (what: string) => Result.fail(`the secret ${JSON.stringify(key)} ${what}`)
+  if (!Predicate.isReadonlyObject(entry)) return wrong("is not an object")
+  const { name: _, value, created_at, updated_at, rotate_via, rotate_stdout, last_rotated, ...foreign } = entry
+  const rotateVia = rotate_via ?? ""
+  if (typeof value !== "string") return wrong("has no value")
+  if (typeof rotateVia !== "string") return wrong("has a rotate_via that is not text")
+  const createdAt = decodeTime(created_at)
+  const updatedAt = decodeTime(updated_at)
+  const lastRotated = decodeTime(last_rotated)
+  if (createdAt === undefined || updatedAt === undefined || lastRotated === undefined) {
+    return wrong("has a time that is not RFC 3339")
+  }
+  return Result.succeed({
+    name: key,
+    value: Redacted.make(value),
+    createdAt,
+    updatedAt,
+    rotateVia,
+    rotateStdout: rotate_stdout === true,
+    lastRotated,
+    foreign
+  })
+}
+
+const decodeTime = (value: unknown): Timestamp | undefined => {
+  if (value === undefined || value === null) return zero
+  return typeof value === "string" ? Option.getOrUndefined(parseTime(value)) : undefined
+}
+
+/** Writes the text: secrets in the byte order of their names, two blanks of indentation, no final line feed. */
+export const encode = (document: StoreDocument): string => {
+  // Laid out by hand: an object would put names that are whole numbers first, whatever their order.
+  const secrets = [...document.secrets.values()].toSorted(byName).map(textOf)
+  const members = [
+    member(2, "version", knownVersion),
+    `  "secrets": ${secrets.length === 0 ? "{}" : `{\n${secrets.join(",\n")}\n  }`}`,
+    ...Object.entries(document.foreign).map(([name, value]) => member(2, name, value))
+  ]
+  return `{\n${members.join(",\n")}\n}`
+}
+
+/** A secret is never changed but replaced, so what was written of it once is written again. */
+const textOf = (secret: StoredSecret): string => {
+  const text = texts.get(secret) ?? member(4, secret.name, encodeSecret(secret))
+  texts.set(secret, text)
+  return text
+}
+
+const texts = new WeakMap<StoredSecret, string>()
+
+const encodeSecret = (secret: StoredSecret) => ({
+  name: secret.name,
+  created_at: secret.createdAt.text,
+  updated_at: secret.updatedAt.text,
+  rotate_via: secret.rotateVia === "" ? undefined : secret.rotateVia,
+  last_rotated: secret.lastRotated.text,
+  value: Redacted.value(secret.value),
+  rotate_stdout: secret.rotateStdout ? true : undefined,
+  ...secret.foreign
+})
+
+const member = (indent: number, name: string, value: unknown): string => {
+  const margin = " ".repeat(indent)
+  return `${margin}${stringify(name)}: ${stringify(value, 2).replaceAll("\n", `\n${margin}`)}`
+}
+
+/** The order of Go's maps in JSON: by the bytes of the UTF-8 form. */
+export const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
+  Buffer.compare(Buffer.from(a.name, "utf8"), Buffer.from(b.name, "utf8"))

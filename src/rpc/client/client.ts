@@ -1,0 +1,130 @@
+/**
+ * One request to the daemon, and its answer.
+ *
+ * Where the daemon is not there yet, or goes away before it has answered, it is tried
+ * again within the time the caller gives: a restart is not an error. What cannot be
+ * done twice is not sent again once it may have been heard. The answer is untrusted
+ * text until it is seen to be like an example.
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type { Outcome } from "./exchange.ts"
+import { exchange, requestLine, tooMuch } from "./exchange.ts"
+import type { Example, Like } from "../protocol/likeness.ts"
+import { isLike } from "../protocol/likeness.ts"
+import { MaybeHeard } from "../MaybeHeard.ts"
+import { noReply, readReply } from "../protocol/reply.ts"
+
+/** There is no daemon to ask: `code` is the system's reason, such as ENOENT or EACCES. */
+export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
+  readonly socketPath: string
+  readonly code: string
+}> {}
+
+/** The daemon answered with an error. */
+export class Refused extends Data.TaggedError("Refused")<{ readonly code: number; readonly message: string }> {}
+
+/** The daemon took the connection and gave no answer in time. */
+export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly seconds: number }> {}
+
+/** What came back is not an answer of the daemon. */
+export class BadAnswer extends Data.TaggedError("BadAnswer")<{ readonly reason: string }> {}
+
+export type ClientError = DaemonUnavailable | Refused | NoAnswer | BadAnswer
+
+export interface Daemon {
+  readonly socketPath: string
+  /** For everything together: waiting for the daemon, the request, its answer. */
+  readonly timeout: Duration.Duration
+}
+
+/** The connection ended before the answer. */
+class Cut extends Data.TaggedError("Cut") {}
+
+/** What is not sent a second time when it may have been done: the second answer would be about the first. */
+const onlyOnce: ReadonlySet<string> = new Set(["secrets.add", "secrets.rotate", "daemon.restart"])
+/** What ends something: that it is not there any more is what was wanted, when it was asked for before. */
+const endings: ReadonlySet<string> = new Set(["secrets.revoke", "secrets.delete"])
+
+/** The system's reasons for which it may work in a moment. */
+const passing: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN", "ECONNRESET", "EPIPE"])
+/** Short enough to meet a daemon that is there for a moment between two crashes. */
+const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis", 1.6), Schedule.spaced("100 millis")]))
+
+/** Calls a method; its result must be like the example. */
+export const call = <const T extends Example>(
+  daemon: Daemon,
+  method: string,
+  params: object,
+  example: T
+): Effect.Effect<Like<T>, ClientError> =>
+  Effect.flatMap(ask(daemon, method, params), (result) =>
+    isLike(result, example)
+      ? Effect.succeed(result)
+      : Effect.fail(new BadAnswer({ reason: `${method} has an unexpected result` }))
+  )
+
+/** Calls a method; gives its result as it came. */
+export const ask = (daemon: Daemon, method: string, params: object): Effect.Effect<unknown, ClientError> =>
+  Effect.flatMap(MaybeHeard, (maybeHeard) => {
+    let [wasCut, last] = [maybeHeard, ""]
+    const once = Effect.suspend(() => send(daemon, requestLine(method, params))).pipe(
+      Effect.tapError((error) =>
+        Effect.sync(() => {
+          if (error._tag === "Cut") wasCut = true
+          if (error._tag === "DaemonUnavailable") last = error.code
+        })
+      ),
+      Effect.catchIf(
+        (error) => error._tag === "Refused" && wasCut && endings.has(method) && notThere.has(error.code),
+        () => Effect.succeed({ success: true })
+      )
+    )
+    const mayBeSentAgain = (error: ClientError | Cut) =>
+      error._tag === "Cut"
+        ? !onlyOnce.has(method)
+        : error._tag === "DaemonUnavailable" && passing.has(error.code) && !(wasCut && onlyOnce.has(method))
+    return once.pipe(
+      Effect.retry({ schedule: pauses, while: mayBeSentAgain }),
+      Effect.catchTag("Cut", () => Effect.fail(new BadAnswer({ reason: cutOff }))),
+      Effect.timeoutOrElse({
+        duration: daemon.timeout,
+        orElse: () =>
+          Effect.fail(
+            last === ""
+              ? new NoAnswer({ seconds: Duration.toSeconds(daemon.timeout) })
+              : new DaemonUnavailable({ socketPath: daemon.socketPath, code: last })
+          )
+      })
+    )
+  })
+
+/** No such secret, no such lease. */
+const notThere: ReadonlySet<number> = new Set([-32000, -32001])
+const cutOff = "the connection ended before it; it may have been done all the same"
+
+const send = (daemon: Daemon, line: string) =>
+  Effect.flatMap(
+    Effect.callback<Outcome>((resume) => {
+      const breakOff = exchange(daemon.socketPath, [line], undefined, (outcome) => resume(Effect.succeed(outcome)))
+      return Effect.sync(breakOff)
+    }),
+    (outcome): Effect.Effect<unknown, ClientError | Cut> => {
+      switch (outcome._tag) {
+        case "Unreachable":
+          return Effect.fail(new DaemonUnavailable({ socketPath: daemon.socketPath, code: outcome.code }))
+        case "Cut":
+        case "Silent":
+          return Effect.fail(new Cut())
+        case "TooMuch":
+          return Effect.fail(new BadAnswer({ reason: tooMuch }))
+        case "Replies": {
+          const reply = readReply(outcome.lines[0])
+          if (reply === undefined) return Effect.fail(new BadAnswer({ reason: noReply }))
+          return reply.error === undefined ? Effect.succeed(reply.result) : Effect.fail(new Refused(reply.error))
+        }
+      }
+    }
+  )

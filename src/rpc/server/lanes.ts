@@ -1,0 +1,54 @@
+/**
+ * Requests that take their time stand in line, one line for what changes the store
+ * and one for what reads the log: so what they hold of memory does not add up, and
+ * what has not begun when the daemon stops is told so instead of being waited for.
+ * Everything else, leases above all, waits for none of them.
+ */
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import { Account } from "../transport/Connections.ts"
+
+/** Why a request has not begun. */
+export type NotBegun = "stopping" | "client left"
+
+const lines: ReadonlyMap<string, "store" | "log"> = new Map([
+  ["secrets.add", "store"],
+  ["secrets.update", "store"],
+  ["secrets.delete", "store"],
+  ["secrets.audit", "log"],
+  ["secrets.health", "log"],
+  ["secrets.list", "log"],
+  ["secrets.marks", "log"],
+  ["secrets.recognize", "log"],
+  ["secrets.leases", "log"],
+  // It looks at every lease while all that acquire wait for it: not for many who ask for nothing else.
+  ["secrets.revokeMatching", "log"],
+  ["daemon.status", "log"],
+  ["daemon.metrics", "log"]
+])
+
+/** Runs the work of a method in its line; `orElse` says what comes of one that has not begun. */
+export type Lanes = <A, E, R>(
+  method: string,
+  work: Effect.Effect<A, E, R>,
+  orElse: (because: NotBegun) => A
+) => Effect.Effect<A, E, R>
+
+export const makeLanes: Effect.Effect<Lanes> = Effect.gen(function* () {
+  const semaphores = { store: yield* Semaphore.make(1), log: yield* Semaphore.make(1) }
+  return <A, E, R>(method: string, work: Effect.Effect<A, E, R>, orElse: (because: NotBegun) => A) => {
+    const line = lines.get(method)
+    if (line === undefined) return work
+    const semaphore = semaphores[line]
+    return Effect.gen(function* () {
+      const { closed, stopping } = yield* Account
+      const turn = yield* Effect.raceAllFirst([
+        Effect.as(Effect.interruptible(Semaphore.take(semaphore, 1)), "mine" as const),
+        Effect.as(Effect.interruptible(stopping), "stopping" as const),
+        Effect.as(Effect.interruptible(closed), "client left" as const)
+      ])
+      if (turn !== "mine") return orElse(turn)
+      return yield* Effect.ensuring(work, Semaphore.release(semaphore, 1))
+    })
+  }
+})

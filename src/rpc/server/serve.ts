@@ -1,0 +1,134 @@
+/**
+ * Serves connections: lines in, replies out, in order, one at a time on each.
+ *
+ * A client may send its requests in any pieces, many at once, and may shut its
+ * side down: what it asked for is answered first. A client that does not take its
+ * replies is not read from either, and is cut off in the end; so is one that does
+ * not end its line. When the server ends, the request under way is finished and
+ * answered; idle connections end at once.
+ */
+import * as Clock from "effect/Clock"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import * as Socket from "effect/socket/Socket"
+import * as SocketServer from "effect/socket/SocketServer"
+import { Account } from "../transport/Connections.ts"
+import { dispatcher } from "./dispatch.ts"
+import type { Frame } from "../protocol/framing.ts"
+import { LineSplitter } from "../protocol/framing.ts"
+import { makeLanes } from "./lanes.ts"
+import * as limits from "../protocol/limits.ts"
+import type { Running } from "./methods.ts"
+import { encodeError, lineLimit, noId, unended } from "../protocol/Protocol.ts"
+
+export const serve = Effect.fnUntraced(function* (daemon: Running) {
+  const server = yield* SocketServer.SocketServer
+  const atWork = yield* Semaphore.make(limits.largeRequestsAtWork)
+  /** Whoever gives much work stands in line for each bit of it; whoever sends a small request does not. */
+  const bits = yield* Semaphore.make(1)
+  const turn = bits.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.turnsOfOthers }))
+  /** The same for work that cannot be done in bits. */
+  const lumps = yield* Semaphore.make(1)
+  const largeTurn = Effect.flatMap(Account, ({ closed }) =>
+    Effect.raceFirst(Effect.interruptible(lumps.withPermit(Effect.sleep(limits.rest))), Effect.interruptible(closed))
+  )
+  const dispatch = dispatcher(daemon, yield* makeLanes, largeTurn)
+
+  const connection = Effect.fnUntraced(
+    function* (socket: Socket.Socket) {
+      const account = yield* Account
+      const write = replyWriter(yield* socket.writer, account)
+      const pull = yield* Socket.readerBytes(socket)
+      const splitter = new LineSplitter(lineLimit)
+
+      const answer = (frame: Frame) => {
+        const size = sizeOf(frame)
+        const work = Effect.flatMap(dispatch(frame), (reply) => {
+          account.hold(splitter.held + size + reply.length)
+          return Effect.map(write(reply), account.answered)
+        }).pipe(Effect.uninterruptible)
+        account.hold(splitter.held + size)
+        if (size <= limits.smallRequest) return work
+        return atWork.withPermits(size)(size <= limits.atOnce ? work : Effect.andThen(largeTurn, work))
+      }
+
+      const read = Effect.gen(function* () {
+        let begun = 0n
+        while (true) {
+          for (const bytes of yield* splitter.unfinished > 0 ? beforeDeadline(pull, begun) : pull) {
+            const begins = splitter.unfinished === 0
+            if (splitter.unfinished > limits.smallRequest) yield* turn
+            splitter.push(bytes)
+            let answered = 0
+            for (let frame = splitter.next(); frame !== undefined; frame = splitter.next()) {
+              if (answered % limits.requestsInTurn === 1) yield* turn
+              yield* answer(frame)
+              answered += 1
+            }
+            account.hold(splitter.held)
+            if (splitter.unfinished > 0 && (answered > 0 || begins)) begun = yield* Clock.monotonicTimeNanos
+          }
+        }
+      })
+
+      yield* read.pipe(
+        Effect.catchIf(endedInOrder, () => {
+          const last = splitter.end()
+          return last === undefined ? Effect.void : answer(last)
+        }),
+        Effect.catchTag("LineUnended", () => write(encodeError(noId, unended)))
+      )
+    },
+    Effect.scoped,
+    Effect.catchTag("SocketError", () => Effect.void)
+  )
+
+  return yield* server.run(connection)
+})
+
+class LineUnended extends Data.TaggedError("LineUnended") {}
+
+const beforeDeadline = <A, E>(pull: Effect.Effect<A, E>, begun: bigint) =>
+  Effect.flatMap(Clock.monotonicTimeNanos, (now) => {
+    const left = begun + limits.lineDeadlineNanos - now
+    return Effect.timeoutOrElse(pull, {
+      duration: Duration.nanos(left > 0n ? left : 0n),
+      orElse: () => Effect.fail(new LineUnended())
+    })
+  })
+
+/** Writes a reply, at once or piece by piece, each of which the client has to take in time. */
+const replyWriter = (out: Socket.Writer, account: Account) => {
+  const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: takesNothing }) }))
+  const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(takesNothing)), gone)
+  // A write to a connection that was cut off in this moment would wait for an end that has been.
+  const put = (bytes: string | Uint8Array) => (account.isClosed() ? gone : out.write(bytes))
+  const inTime = (bytes: string | Uint8Array) =>
+    put(bytes).pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.takeDeadline, orElse: () => cutOff }))
+  // What waits for nobody needs no deadline; a fiber and a timer for each reply cost as much as the lease.
+  const piece = (bytes: string | Uint8Array) => (account.hasRoom(mostBytes(bytes)) ? put(bytes) : inTime(bytes))
+  return (reply: string) => {
+    if (reply.length <= limits.replyPiece) return piece(reply)
+    const bytes = Buffer.from(reply)
+    const count = Math.ceil(bytes.length / limits.replyPiece)
+    const pieces = Array.from({ length: count }, (_, n) =>
+      bytes.subarray(n * limits.replyPiece, (n + 1) * limits.replyPiece)
+    )
+    return Effect.forEach(pieces, piece, { discard: true })
+  }
+}
+
+/** No character of a text takes more than three bytes for each of its units. */
+const mostBytes = (bytes: string | Uint8Array): number => (typeof bytes === "string" ? 3 : 1) * bytes.length
+
+/** Any code but that of an end in order: what is left of such a client is not answered. */
+const takesNothing = 1008
+
+/** About the bytes of a request. */
+const sizeOf = (frame: Frame): number => ("line" in frame ? frame.line.length : 0)
+
+/** The client has sent all it wants to send. Anything else that ends a connection leaves nobody to answer. */
+const endedInOrder = (error: Socket.SocketError | LineUnended): error is Socket.SocketError =>
+  error._tag === "SocketError" && error.reason._tag === "SocketCloseError" && error.reason.code === 1000

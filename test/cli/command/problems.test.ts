@@ -1,0 +1,73 @@
+/**
+ * What is wrong is told with what helps: which group may use the socket, where that can
+ * be seen, and what to do about a refusal.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { refused, unreachable } from "../../../src/cli/command/problems.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+const fixFor = (socketPath: string) => unreachable({ code: "EACCES", socketPath })
+
+describe("no permission for the socket", () => {
+  it.effect("names the group the socket is for, by its name or its number", () =>
+    Effect.gen(function* () {
+      const socket = path.join(yield* temporaryDirectory, "s")
+      fs.writeFileSync(socket, "")
+      fs.chmodSync(socket, 0o660)
+      const { gid } = fs.statSync(socket)
+      const named = fs
+        .readFileSync("/etc/group", "utf8")
+        .split("\n")
+        .find((line) => line.split(":")[2] === `${gid}`)
+      const group = named?.split(":")[0] ?? `${gid}`
+      const problem = fixFor(socket)
+      assert.strictEqual(problem.exitCode, 7)
+      assert.match(problem.fix, new RegExp(`^Join the group ${group} and log in again`))
+    })
+  )
+
+  it.effect("names the group that may go through its directory, where the socket cannot be seen", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      fs.chmodSync(directory, 0o710)
+      assert.match(fixFor(path.join(directory, "s")).fix, /^Join the group /)
+    })
+  )
+
+  it.effect("names the account where the socket is for no group", () =>
+    Effect.gen(function* () {
+      const socket = path.join(yield* temporaryDirectory, "s")
+      fs.writeFileSync(socket, "", { mode: 0o600 })
+      assert.match(fixFor(socket).fix, /^Use the account the daemon runs for/)
+      assert.match(fixFor("/nonexistent/place/s").fix, /^Use the account the daemon runs for/)
+    })
+  )
+})
+
+describe("no daemon", () => {
+  // Source: packages/sdk/src/lib/typesense-auth.ts of joelclaw.
+  const recognised = /daemon unreachable|daemon unavailable|connection refused|econnrefused|connect.*daemon/iu
+
+  it("is recognised by callers that look for it in the text, whatever the system's reason", () => {
+    for (const code of ["ENOENT", "ECONNREFUSED", "EINVAL"]) {
+      const { message, why = "" } = unreachable({ code, socketPath: "/s" })
+      assert.match(`${message}\n  ${why}`, recognised)
+    }
+  })
+})
+
+describe("a refusal", () => {
+  for (const [message, fix] of [
+    ['secret "db": secret already exists', /secrets update/],
+    ['secret "db": no rotation hook configured', /--rotate-via/],
+    ['invalid ttl duration: time: invalid duration "soon"', /--ttl 90s/],
+    ["invalid TTL duration", /Ask for less/],
+    ["secret_name is required", /secrets list/],
+    ["client_id is longer than 16384 bytes", /--client-id/]
+  ] as const) {
+    it(`is told with what helps: ${message}`, () => assert.match(refused({ code: -32603, message }).fix, fix))
+  }
+})

@@ -1,0 +1,79 @@
+/**
+ * A value from a terminal is one line that nobody sees; from a pipe it is everything.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { PassThrough } from "node:stream"
+import { readValue } from "../../../../src/cli/commands/add/readValue.ts"
+
+const terminal = (keys: string) => {
+  const input = Object.assign(new PassThrough(), { isTTY: true })
+  const prompt = new PassThrough()
+  input.write(keys)
+  return { input, prompt, shown: () => String(prompt.read() ?? "") }
+}
+
+describe("readValue at a terminal", () => {
+  it.live("gives the line, and shows the prompt and nothing of it", () =>
+    Effect.gen(function* () {
+      const console = terminal("hush hush\r")
+      assert.strictEqual(yield* readValue("db", console), "hush hush")
+      assert.strictEqual(console.shown(), "Value of 'db' (not shown): \n")
+    })
+  )
+
+  it.live("refuses several lines that are pasted at once, and keeps none", () =>
+    Effect.gen(function* () {
+      for (const pasted of ["one\rtwo\r", "one\ntwo"]) {
+        const failure = yield* Effect.flip(readValue("db", terminal(pasted)))
+        assert.strictEqual(failure.message, "more than one line was given, and a prompt takes one")
+      }
+    })
+  )
+
+  it.live("lets a mistake be mended", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* readValue("db", terminal("abx\u007fc\r")), "abc")
+    })
+  )
+
+  for (const [key, name] of [
+    ["\u0003", "Ctrl-C"],
+    ["\u0004", "Ctrl-D"]
+  ] as const) {
+    it.live(`gives up at ${name}`, () =>
+      Effect.gen(function* () {
+        const failure = yield* Effect.flip(readValue("db", terminal(key)))
+        assert.deepStrictEqual([failure.message, failure.exitCode], ["no value was given", 130])
+      })
+    )
+  }
+
+  it.live("shows a name so that the terminal does not obey it", () =>
+    Effect.gen(function* () {
+      const console = terminal("x\r")
+      yield* readValue("\u001b[2Jdb", console)
+      assert.strictEqual(console.shown(), "Value of '\\x1b[2Jdb' (not shown): \n")
+    })
+  )
+})
+
+describe("readValue from a pipe", () => {
+  const piped = (bytes: Uint8Array | string) => {
+    const input = new PassThrough()
+    input.end(bytes)
+    return readValue("db", { input, prompt: new PassThrough() })
+  }
+
+  it.live("gives everything but one line feed at the end", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* piped("a\n b \r\n\n"), "a\n b \r\n")
+    })
+  )
+
+  it.live("refuses what is not UTF-8", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.flip(piped(Uint8Array.of(0xff)))).message, "the value is not UTF-8 text")
+    })
+  )
+})

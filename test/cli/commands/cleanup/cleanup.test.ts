@@ -1,0 +1,185 @@
+/**
+ * Which env files are over, and that nothing else is removed.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { vi } from "vitest"
+import { cleanup } from "../../../../src/cli/commands/cleanup/cleanup.ts"
+import { managedFiles, remove, replaced } from "../../../../src/cli/commands/cleanup/managedFiles.ts"
+import { temporaryDirectory } from "../../../support/temporary.ts"
+
+const header = (ttl: string) => `# secrets-managed: true\n# secrets-ttl: ${ttl}\n# secrets-source: store\nTOKEN='x'\n`
+const moment = Date.parse("2026-11-22T09:36:19Z")
+const over = header("2026-11-22T09:36:19Z")
+
+/** Makes files of a tree; gives its path. */
+const tree = (files: Readonly<Record<string, string>>) =>
+  Effect.map(temporaryDirectory, (root) => {
+    for (const [name, content] of Object.entries(files)) {
+      fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true })
+      fs.writeFileSync(path.join(root, name), content)
+    }
+    return root
+  })
+
+const run = (...args: ReadonlyArray<string>) =>
+  Effect.suspend(() => {
+    const parsed = cleanup.parse(args)
+    return parsed.wants === "run" ? parsed.run : Effect.die(parsed)
+  })
+
+const left = (root: string) =>
+  fs
+    .readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name)))
+    // Node goes through links here.
+    .filter((name) => !name.startsWith("link/"))
+    .toSorted()
+
+/** What is printed, until the scope ends. */
+const output = Effect.acquireRelease(
+  Effect.sync(() => {
+    const printed: Array<string> = []
+    const write = vi.spyOn(process.stdout, "write").mockImplementation((text) => printed.push(String(text)) > 0)
+    return Object.assign(printed, { restore: () => write.mockRestore() })
+  }),
+  ({ restore }) => Effect.sync(restore)
+)
+
+describe("secrets cleanup", () => {
+  it.effect("removes a file when its time is over, and not a millisecond before", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ ".env": over })
+      yield* TestClock.setTime(moment - 1)
+      assert.strictEqual((yield* run(root)).text, "no expired env files\n")
+      assert.deepStrictEqual(left(root), [".env"])
+      yield* TestClock.setTime(moment)
+      const { result, text } = yield* run(root)
+      assert.strictEqual(text, `removed ${path.join(root, ".env")}\n`)
+      assert.deepInclude(result, { count: 1, dry_run: false })
+      assert.deepStrictEqual(left(root), [])
+    })
+  )
+
+  it.effect("removes nothing that is not managed, has time left, or lies where it does not look", () =>
+    Effect.gen(function* () {
+      const kept = {
+        "a/.env": over.replace("# secrets-managed: true\n", ""),
+        "b/.env": over.replace("managed: true", "managed: false"),
+        "c/.env": `TOKEN=x\n${over}`,
+        "d/.env": header("2026-11-22T09:36:20+00:00"),
+        "e/environment": over,
+        "node_modules/x/.env": over,
+        ".git/.env": over,
+        "f/.env": "",
+        "f/.env.said-twice": over.replace("TOKEN", "# secrets-managed: false\nTOKEN"),
+        "f/.env.later": over.replace("TOKEN", "# secrets-ttl: 2026-11-22T09:36:20Z\nTOKEN"),
+        "g/.env.example": "# secrets-managed: true?\n# secrets-ttl: 2020-01-01T00:00:00Z\n"
+      }
+      const root = yield* tree({
+        ...kept,
+        ".env": over,
+        ".env.local": header("2026-11-22T10:36:19+01:00"),
+        "h/.env.test": over.replaceAll("\n", "\r\n")
+      })
+      const outside = yield* tree({ ".env": over, "secrets.env": over })
+      fs.symlinkSync(outside, path.join(root, "link"))
+      fs.symlinkSync(path.join(outside, ".env"), path.join(root, ".env.link"))
+      yield* TestClock.setTime(moment)
+      const { problem, result } = yield* run("--path", root)
+      assert.isUndefined(problem)
+      assert.deepInclude(result, { count: 3 })
+      assert.deepStrictEqual(left(root), [...Object.keys(kept), ".env.link", "link"].toSorted())
+      assert.deepStrictEqual(left(outside), [".env", "secrets.env"])
+    })
+  )
+
+  it.effect("removes what a .secrets.json calls its env_file, if it lies in the tree", () =>
+    Effect.gen(function* () {
+      const outside = yield* tree({ "secrets.env": over })
+      const root = yield* tree({
+        "p/.secrets.json": '{"env_file":"config/local.env"}',
+        "p/config/local.env": over,
+        "q/.secrets.json": JSON.stringify({ env_file: path.join(outside, "secrets.env") }),
+        "r/.secrets.json": JSON.stringify({ env_file: "../link/secrets.env" }),
+        "s/.secrets.json": "this is not JSON",
+        "t/.secrets.json": '{"env_file":".env"}',
+        "t/.env": over
+      })
+      fs.symlinkSync(outside, path.join(root, "link"))
+      yield* TestClock.setTime(moment)
+      const { problem, result } = yield* run(root)
+      assert.isUndefined(problem)
+      assert.deepInclude(result, { removed: [path.join(root, "p/config/local.env"), path.join(root, "t/.env")] })
+      assert.deepStrictEqual(left(outside), ["secrets.env"])
+    })
+  )
+
+  it.effect("leaves what tells no time, and says so", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({
+        ".env": header("tomorrow"),
+        ".env.a": "# secrets-managed: true\nA=1\n",
+        ".env.b": over
+      })
+      yield* TestClock.setTime(moment)
+      const { problem, text } = yield* run(root)
+      assert.deepStrictEqual(left(root), [".env", ".env.a"])
+      assert.strictEqual(text, `removed ${path.join(root, ".env.b")}\n`)
+      assert.strictEqual(problem?.exitCode, 9)
+      assert.include(problem?.why, "its secrets-ttl is no time")
+      assert.include(problem?.why, "it does not tell until when it is good")
+    })
+  )
+
+  it.effect("tells with --dry-run what it would remove, and removes nothing", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ ".env": over })
+      yield* TestClock.setTime(moment)
+      assert.strictEqual((yield* run(root, "--dry-run")).text, `would remove ${path.join(root, ".env")}\n`)
+      assert.deepStrictEqual(left(root), [".env"])
+    })
+  )
+
+  it.effect("looks again with --watch, as often as it is told", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({})
+      const printed = yield* output
+      yield* TestClock.setTime(moment)
+      yield* Effect.forkChild(run(root, "--watch", "--interval", "5m", "--json"))
+      yield* TestClock.adjust("1 second")
+      fs.writeFileSync(path.join(root, ".env"), over)
+      yield* TestClock.adjust(299 * 1000 - 1)
+      assert.deepStrictEqual(left(root), [".env"])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(left(root), [])
+      assert.strictEqual(printed.join(""), `${JSON.stringify({ removed: [path.join(root, ".env")] })}\n`)
+    })
+  )
+
+  it.effect("takes no line that makes no sense", () =>
+    Effect.gen(function* () {
+      for (const args of [["/nonexistent"], ["--interval", "soon"], ["--interval", "10ms"], ["--watch", "--dry-run"]]) {
+        assert.strictEqual((yield* Effect.flip(run(...args))).exitCode, 2, args.join(" "))
+      }
+    })
+  )
+})
+
+it.effect("a file that was written anew since it was read is not removed", () =>
+  Effect.gen(function* () {
+    const root = yield* tree({ ".env": over })
+    const [seen] = managedFiles(root)
+    if (seen?.is !== "managed") return assert.fail("it was not seen")
+    fs.writeFileSync(path.join(root, "new"), header("2027-01-01T00:00:00Z"))
+    fs.renameSync(path.join(root, "new"), path.join(root, ".env"))
+    assert.strictEqual(remove(seen.file, seen.same), replaced)
+    assert.deepStrictEqual(left(root), [".env"])
+    fs.rmSync(path.join(root, ".env"))
+    assert.strictEqual(remove(seen.file, seen.same), replaced)
+  })
+)

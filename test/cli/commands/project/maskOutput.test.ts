@@ -1,0 +1,110 @@
+/**
+ * Masked output comes when it is printed, and ends when it should.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
+import { PassThrough, Writable } from "node:stream"
+import { pass } from "../../../../src/cli/commands/project/maskOutput.ts"
+import { readPulled } from "../../../../src/cli/commands/project/pullVercel.ts"
+import { maskersOf } from "../../../../src/domain/Masker.ts"
+import { formsOf } from "../../../../src/domain/valueForms.ts"
+
+const world = Effect.gen(function* () {
+  const from = new PassThrough()
+  let shown = ""
+  const waiting: Array<() => void> = []
+  const to = new Writable({
+    write: (piece, _encoding, done) => {
+      shown += String(piece)
+      for (const wake of waiting.splice(0)) wake()
+      done()
+    }
+  })
+  const ended = yield* Deferred.make<void>()
+  const over = Effect.andThen(Deferred.await(ended), Effect.sleep(200))
+  const fiber = yield* Effect.forkChild(pass(from, to, maskersOf(formsOf("hunter22"))(), over))
+  /** Waits until something was shown, and gives all of it. */
+  const next = Effect.callback<string>((resume) => void waiting.push(() => resume(Effect.sync(() => shown))))
+  /** Everything here is in this process, so after some turns of its loop nothing is left to be done but to wait for the clock. */
+  const settle = Effect.promise(async () => {
+    for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
+  })
+  return { from, to, ended, fiber, next, settle, shown: () => shown }
+})
+
+describe("masked output", () => {
+  it.effect("shows a prompt that ends in the first letters of a value after 50 ms, and not before", () =>
+    Effect.gen(function* () {
+      const { from, next, settle, shown } = yield* world
+      from.write("continue? hu")
+      assert.strictEqual(yield* next, "continue? ")
+      yield* settle
+      yield* TestClock.adjust(49)
+      yield* settle
+      assert.strictEqual(shown(), "continue? ")
+      const all = yield* Effect.forkChild(next)
+      yield* settle
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* Fiber.join(all), "continue? hu")
+      from.end("nter22\n")
+      assert.strictEqual(yield* next, "continue? hu***\n")
+    })
+  )
+
+  it.effect("is passed on to its end, also what was held back", () =>
+    Effect.gen(function* () {
+      const { fiber, from, shown } = yield* world
+      from.end("a hunter22 and a hunter")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(shown(), "a *** and a hunter")
+    })
+  )
+
+  it.effect("ends 200 ms after the program where another one holds it, and says nothing", () =>
+    Effect.gen(function* () {
+      const { ended, fiber, from, next, settle, shown } = yield* world
+      yield* Deferred.succeed(ended, undefined)
+      yield* settle
+      yield* TestClock.adjust(199)
+      from.write("late ")
+      yield* next
+      yield* settle
+      yield* TestClock.adjust(199)
+      from.write("later ")
+      yield* next
+      yield* settle
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust(200)
+      yield* Fiber.join(fiber)
+      assert.strictEqual(shown(), "late later ")
+      assert.isTrue(from.destroyed)
+    })
+  )
+
+  it.effect("ends when its reader goes away", () =>
+    Effect.gen(function* () {
+      const { fiber, from, settle, to } = yield* world
+      yield* settle
+      to.destroy(new Error("EPIPE"))
+      yield* Fiber.join(fiber)
+      assert.isTrue(from.destroyed)
+    })
+  )
+})
+
+describe("what Vercel pulls", () => {
+  it("is read as it is written there: line breaks escaped, and nothing else", () => {
+    assert.deepStrictEqual(
+      readPulled('# Created by Vercel CLI\nA="x"\nB="say "hi" \\$5"\nC="one\\ntwo\\r\\n"\nD=""\n\n'),
+      [
+        { name: "A", value: "x" },
+        { name: "B", value: 'say "hi" \\$5' },
+        { name: "C", value: "one\ntwo\r\n" },
+        { name: "D", value: "" }
+      ]
+    )
+  })
+})

@@ -1,0 +1,29 @@
+/**
+ * An env file is ours, or it is left alone.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { writeEnvFile } from "../../../../src/cli/commands/project/writeEnvFile.ts"
+import { modeOf } from "../../../support/program.ts"
+import { temporaryDirectory } from "../../../support/temporary.ts"
+
+const text = "# secrets-managed: true\n# secrets-ttl: 2026-11-22T09:36:19Z\nA=new\n"
+
+describe("an env file", () => {
+  it.live("that came while leases were waited for is not replaced, but by force", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, ".env")
+      fs.writeFileSync(file, "MINE=1\n")
+      const { message } = yield* Effect.flip(writeEnvFile(file, text, false))
+      assert.include(message, "was not written by secrets")
+      assert.strictEqual(fs.readFileSync(file, "utf8"), "MINE=1\n")
+      yield* writeEnvFile(file, text, true)
+      assert.strictEqual(fs.readFileSync(file, "utf8"), text)
+      assert.strictEqual(modeOf(file), "600")
+      assert.deepStrictEqual(fs.readdirSync(directory), [".env"])
+    })
+  )
+})

@@ -1,0 +1,388 @@
+/**
+ * What was appended is what is read, forwards and backwards, across the pieces it is
+ * read in. A torn last line is cut off and saved, a failed append leaves nothing
+ * behind, and a file that was moved away is followed by a new one of its name.
+ */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import nodeFs from "node:fs"
+import { syncBuiltinESMExports } from "node:module"
+import * as os from "node:os"
+import * as path from "node:path"
+import type { FileFault } from "../../../src/daemon/files/durableFile.ts"
+import type { LogFile } from "../../../src/daemon/audit/LogFile.ts"
+import { open } from "../../../src/daemon/audit/LogFile.ts"
+
+/** A full or broken disk: the calls named here fail, a write after half of its bytes. */
+const broken = new Set<string>()
+const refuse = (call: string) => Object.assign(new Error(`EIO: i/o error, ${call}`), { code: "EIO" })
+const real = { writeSync: fs.writeSync, fdatasync: fs.fdatasync, ftruncateSync: fs.ftruncateSync }
+
+beforeAll(() => {
+  Object.assign(nodeFs, {
+    writeSync: (fd: number, bytes: Uint8Array, from: number, length: number) => {
+      const written = real.writeSync(fd, bytes, from, broken.has("write") ? length >> 1 : length)
+      if (broken.has("write")) throw refuse("write")
+      return written
+    },
+    fdatasync: (fd: number, done: fs.NoParamCallback) =>
+      broken.has("fdatasync") ? done(refuse("fdatasync")) : real.fdatasync(fd, done),
+    ftruncateSync: (fd: number, length: number) => {
+      if (broken.has("ftruncate")) throw refuse("ftruncate")
+      real.ftruncateSync(fd, length)
+    }
+  })
+  syncBuiltinESMExports()
+})
+
+afterAll(() => {
+  Object.assign(nodeFs, real)
+  syncBuiltinESMExports()
+})
+
+/** Whole lines end in a full stop. */
+const isLine = (line: string) => line.endsWith(".")
+const now = 1_800_000_000_000
+
+/** Runs a test on a path in a directory of its own. */
+const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown, Scope.Scope>, void, never>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "log-file-"))),
+    (directory) => Effect.scoped(Effect.gen(() => test(path.join(directory, "log")))),
+    (directory) =>
+      Effect.sync(() => {
+        broken.clear()
+        fs.rmSync(directory, { recursive: true })
+      })
+  )
+
+/** Appends as the audit log does: it looks first at what became of the file. */
+const put = (log: LogFile, lines: string) => Effect.andThen(log.follow, log.append(lines))
+
+/** Opens a log over these contents. */
+const openOver = (file: string, contents: string | Uint8Array) => {
+  fs.writeFileSync(file, contents, { mode: 0o600 })
+  return open(file, isLine, now)
+}
+const text = (file: string) => fs.readFileSync(file, "utf8")
+const mode = (file: string) => fs.statSync(file).mode & 0o777
+const joined = (lines: ReadonlyArray<string>) => lines.map((line) => `${line}\n`).join("")
+
+const readBack = Effect.fnUntraced(function* (log: LogFile) {
+  const lines: Array<string> = []
+  yield* log.backwards((line) => lines.push(line) > 0)
+  return lines.toReversed()
+})
+
+describe("reading", () => {
+  const Line = Schema.String.check(Schema.isPattern(/^[^\n]+$/), Schema.isMaxLength(30))
+  const Batches = Schema.Array(Schema.Array(Line)).check(Schema.isMaxLength(4))
+
+  it.live.prop(
+    "gives the lines that were appended, and where each of them begins",
+    [Batches],
+    ([batches]) =>
+      onFile(function* (file) {
+        const { log } = yield* open(file, isLine, now)
+        for (const lines of batches) yield* put(log, joined(lines))
+        const all = batches.flat().map((line) => line.toWellFormed())
+        assert.strictEqual(text(file), joined(all))
+        assert.strictEqual(log.size(), fs.statSync(file).size)
+        const places: Array<string> = []
+        yield* log.backwards((line, name, start) => places.push(`${name} ${start} ${line}`) > 0)
+        const starts = all.map((line, at) => `${file} ${Buffer.byteLength(joined(all.slice(0, at)))} ${line}`)
+        assert.deepStrictEqual(places.toReversed(), starts)
+      }),
+    { arbitrary: { runs: 25 } }
+  )
+
+  const piece = 64 * 1024
+  it.live.each([
+    ["one short of a piece", [piece - 1]],
+    ["as long as a piece", [piece]],
+    ["one longer than a piece", [piece + 1]],
+    ["shorter and longer ones", [100, piece - 100, 1, 2 * piece, piece - 1, 3]],
+    ["much longer than a piece", [3 * piece + 5, 2]]
+  ] as const)("joins lines across pieces: %s", ([, lengths]) =>
+    onFile(function* (file) {
+      // Lengths with the line feed; three bytes to a character, so that pieces end within one.
+      const lines = lengths.map((length) => "世".repeat((length - 1) / 3) + "x".repeat((length - 1) % 3))
+      const { log } = yield* openOver(file, joined(lines))
+      assert.isTrue(joined(yield* readBack(log)) === joined(lines))
+    })
+  )
+
+  it.live("gives nothing that is not known to be on the disk", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "one.\n")
+      fs.appendFileSync(file, "not flushed.\n")
+      assert.deepStrictEqual(yield* readBack(log), ["one."])
+    })
+  )
+
+  it.live("stops when it is told to", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "one.\ntwo.\nthree.\n")
+      const seen: Array<string> = []
+      yield* log.backwards((line) => seen.push(line) < 2)
+      assert.deepStrictEqual(seen, ["three.", "two."])
+    })
+  )
+
+  it.live.each([["stays"], ["is moved away"]])("gives what was there when it began, while the file %s", ([fate]) =>
+    onFile(function* (file) {
+      const lines = Array.from({ length: 30 }, (_, at) => `${at} ${"x".repeat(9_000)}.`)
+      const { log } = yield* openOver(file, joined(lines))
+      const seen: Array<string> = []
+      const appending: Array<Fiber.Fiber<void, FileFault>> = []
+      yield* log.backwards((line) => {
+        if (seen.push(line) > 1) return true
+        if (fate === "is moved away") fs.renameSync(file, `${file}.1`)
+        return appending.push(Effect.runFork(put(log, "new.\n"))) > 0
+      })
+      yield* Fiber.joinAll(appending)
+      const inShort = (line: string) => `${line.slice(0, 3)} of ${line.length}`
+      assert.deepStrictEqual(seen.toReversed().map(inShort), lines.map(inShort))
+      assert.isTrue(text(file).endsWith("new.\n"))
+    })
+  )
+})
+
+describe("opening", () => {
+  it.live("makes an empty file of mode 0600, and leaves whole lines as they are but not open to others", () =>
+    onFile(function* (file) {
+      const made = yield* open(file, isLine, now)
+      assert.deepStrictEqual([text(file), mode(file), made.log.size(), made.torn], ["", 0o600, 0, undefined])
+      fs.writeFileSync(file, "one.\nodd\n")
+      fs.chmodSync(file, 0o644)
+      const found = yield* open(file, isLine, now)
+      assert.deepStrictEqual([text(file), mode(file), found.log.size()], ["one.\nodd\n", 0o600, 9])
+      assert.deepStrictEqual([found.torn, fs.readdirSync(path.dirname(file))], [undefined, ["log"]])
+    })
+  )
+
+  it.live.each([
+    ["behind other lines", "one.\n", "tw"],
+    ["alone", "", "tw"],
+    ["within a character", "one.\n", Buffer.from("世").subarray(0, 2)],
+    ["longer than a piece", "one.\n", "x".repeat(150_000)],
+    ["of zeros", "one.\n", "\u0000".repeat(9)]
+  ] as const)("cuts off a torn line and saves it: %s", ([, whole, tail]) =>
+    onFile(function* (file) {
+      const { log, torn } = yield* openOver(file, Buffer.concat([Buffer.from(whole), Buffer.from(tail)]))
+      const savedAs = `${file}.torn-${now}`
+      assert.deepStrictEqual(torn, { bytes: tail.length, savedAs, isMended: "cut off" })
+      assert.isTrue(fs.readFileSync(savedAs).equals(Buffer.from(tail)))
+      assert.deepStrictEqual([mode(savedAs), log.size(), text(file)], [0o600, whole.length, whole])
+      yield* put(log, "next.\n")
+      assert.strictEqual(text(file), `${whole}next.\n`)
+    })
+  )
+
+  it.live("cuts off a torn line where there is no room to keep it, and one of many megabytes in a moment", () =>
+    onFile(function* (file) {
+      fs.mkdirSync(`${file}.torn-${now}`)
+      const { log, torn } = yield* openOver(file, Buffer.concat([Buffer.from("one.\n"), Buffer.alloc(64e6)]))
+      assert.deepStrictEqual(torn, { bytes: 64e6, savedAs: undefined, isMended: "cut off" })
+      assert.strictEqual(log.size(), 5)
+    })
+  )
+
+  it.live("passes over a line of many megabytes without its text", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(
+        file,
+        Buffer.concat([Buffer.from("one.\n"), Buffer.alloc(32e6), Buffer.from("\ntwo.\n")])
+      )
+      assert.deepStrictEqual(yield* readBack(log), ["one.", "", "two."])
+    })
+  )
+
+  it.live("adds the line feed to a whole line that lacks only that", () =>
+    onFile(function* (file) {
+      const { log, torn } = yield* openOver(file, "one.\ntwo.")
+      assert.deepStrictEqual(torn, { bytes: 4, savedAs: undefined, isMended: "completed" })
+      assert.deepStrictEqual(fs.readdirSync(path.dirname(file)), ["log"])
+      assert.strictEqual(log.size(), 10)
+      yield* put(log, "next.\n")
+      assert.strictEqual(text(file), "one.\ntwo.\nnext.\n")
+    })
+  )
+
+  it.live("refuses what is not a regular file", () =>
+    onFile(function* (file) {
+      execFileSync("mkfifo", [file])
+      const fault = yield* Effect.flip(open(file, isLine, now))
+      assert.strictEqual(fault.message, `cannot open ${file}: not a regular file`)
+    })
+  )
+})
+
+describe("appending", () => {
+  const moveAway = (file: string) => fs.renameSync(file, `${file}.1`)
+  const replace = (file: string) => {
+    moveAway(file)
+    fs.writeFileSync(file, "theirs.\n", { mode: 0o644 })
+  }
+  it.live.each([
+    ["moved away", moveAway, ""],
+    ["removed", (file: string) => fs.rmSync(file), ""],
+    ["replaced", replace, "theirs.\n"]
+  ] as const)("goes on in a file of the same name when the old one was %s", ([how, move, found]) =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "old.\n")
+      move(file)
+      yield* put(log, "new.\n")
+      yield* put(log, "newer.\n")
+      assert.deepStrictEqual([text(file), mode(file)], [`${found}new.\nnewer.\n`, 0o600])
+      assert.strictEqual(log.size(), fs.statSync(file).size)
+      assert.deepStrictEqual((yield* readBack(log)).slice(-2), ["new.", "newer."])
+      if (how === "removed") return
+      assert.strictEqual(text(`${file}.1`), "old.\n")
+      assert.strictEqual((yield* readBack(log))[0], "old.")
+    })
+  )
+
+  it.live("tells what somebody else did to the file", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "one.\ntwo.\n")
+      assert.deepStrictEqual(yield* log.follow, { _tag: "Same" })
+      fs.truncateSync(file, 5)
+      assert.deepStrictEqual(yield* log.follow, { _tag: "Shorter", bytes: 5 })
+      fs.appendFileSync(file, "new.\n")
+      assert.deepStrictEqual(yield* log.follow, { _tag: "Longer", bytes: 5 })
+      yield* log.append("three.\n")
+      assert.deepStrictEqual([text(file), yield* log.follow], ["one.\nnew.\nthree.\n", { _tag: "Same" }])
+      fs.rmSync(file)
+      assert.deepStrictEqual([yield* log.follow, log.generation()], [{ _tag: "Moved" }, 2])
+    })
+  )
+
+  it.live.each([["write"], ["fdatasync"]] as const)("leaves nothing of an append that fails at %s", ([call]) =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "old.\n")
+      broken.add(call)
+      const fault = yield* Effect.flip(put(log, "lost, all of it.\n"))
+      assert.deepStrictEqual([fault.code, text(file), log.size()], ["EIO", "old.\n", 5])
+      broken.clear()
+      yield* put(log, "new.\n")
+      assert.deepStrictEqual([text(file), log.size()], ["old.\nnew.\n", 10])
+    })
+  )
+
+  it.live("cuts the rest of a failed append off as soon as it can", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "old.\n")
+      broken.add("write").add("ftruncate")
+      yield* Effect.flip(put(log, "lost.\n"))
+      broken.delete("write")
+      yield* Effect.flip(put(log, "lost too.\n"))
+      assert.deepStrictEqual([log.size(), yield* readBack(log)], [5, ["old."]])
+      broken.clear()
+      yield* put(log, "new.\n")
+      assert.strictEqual(text(file), "old.\nnew.\n")
+    })
+  )
+
+  it.live.each([
+    ["a directory", (file: string) => fs.mkdirSync(file), /^cannot append to .*log: EISDIR: /],
+    ["a pipe", (file: string) => execFileSync("mkfifo", [file]), /^cannot append to .*log: not a regular file$/]
+  ] as const)("fails where %s took the place of the file, and goes on when that is gone", ([, block, message]) =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "old.\n")
+      moveAway(file)
+      block(file)
+      assert.match((yield* Effect.flip(put(log, "lost.\n"))).message, message)
+      assert.deepStrictEqual([log.size(), yield* readBack(log)], [5, ["old."]])
+      fs.rmSync(file, { recursive: true })
+      fs.renameSync(`${file}.1`, file)
+      yield* put(log, "new.\n")
+      assert.strictEqual(text(file), "old.\nnew.\n")
+    })
+  )
+})
+
+describe("rotating", () => {
+  const names = (file: string) => fs.readdirSync(path.dirname(file)).toSorted()
+  const always = () => true
+
+  it.live("makes room for the youngest archive, reads through all of them, and keeps as many as it is told", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "0.\n")
+      for (let n = 1; n <= 5; n += 1) {
+        yield* log.rotate(3, always)
+        yield* put(log, `${n}.\n`)
+      }
+      assert.deepStrictEqual(names(file), ["log", "log.1", "log.2", "log.3"])
+      assert.deepStrictEqual(yield* readBack(log), ["2.", "3.", "4.", "5."])
+      assert.deepStrictEqual(log.files(), [`${file}.3`, `${file}.2`, `${file}.1`, file])
+      assert.deepStrictEqual([mode(file), mode(`${file}.1`)], [0o600, 0o600])
+      assert.deepStrictEqual([yield* log.follow, log.generation()], [{ _tag: "Same" }, 0])
+    })
+  )
+
+  it.live("keeps an archive that must not go yet, and drops it later", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "0.\n")
+      const asked: Array<string> = []
+      for (let n = 1; n <= 3; n += 1) {
+        yield* log.rotate(1, ([oldest = ""]) => asked.push(text(oldest)) < 0)
+        yield* put(log, `${n}.\n`)
+      }
+      assert.deepStrictEqual(
+        [yield* readBack(log), asked],
+        [
+          ["0.", "1.", "2.", "3."],
+          ["1.\n", "1.\n"]
+        ]
+      )
+      yield* log.rotate(1, always)
+      assert.deepStrictEqual([names(file), yield* readBack(log)], [["log", "log.1"], ["3."]])
+    })
+  )
+
+  it.live("goes on where a rotation broke off between two renames", () =>
+    onFile(function* (file) {
+      fs.writeFileSync(`${file}.2`, "one.\n")
+      fs.writeFileSync(`${file}.new`, "")
+      const { log } = yield* openOver(file, "two.\n")
+      yield* log.rotate(5, always)
+      yield* put(log, "three.\n")
+      assert.deepStrictEqual(names(file), ["log", "log.1", "log.2"])
+      assert.deepStrictEqual(yield* readBack(log), ["one.", "two.", "three."])
+    })
+  )
+
+  it.live("stays in the old file when there can be no new one", () =>
+    onFile(function* (file) {
+      const { log } = yield* openOver(file, "old.\n")
+      fs.mkdirSync(path.join(`${file}.new`, "in the way"), { recursive: true })
+      yield* Effect.flip(log.rotate(5, always))
+      yield* put(log, "new.\n")
+      assert.deepStrictEqual([text(file), names(file)], ["old.\nnew.\n", ["log", "log.new"]])
+    })
+  )
+
+  it.live("reads every line once while the file is rotated under the reader", () =>
+    onFile(function* (file) {
+      const lines = Array.from({ length: 40 }, (_, at) => `${at} ${"x".repeat(9_000)}.`)
+      const { log } = yield* openOver(file, joined(lines.slice(0, 20)))
+      yield* log.rotate(5, always)
+      yield* log.append(joined(lines.slice(20)))
+      const seen: Array<string> = []
+      yield* log.backwards((line) => {
+        if (seen.push(line) % 8 === 0) Effect.runSync(log.rotate(9, always))
+        return true
+      })
+      assert.deepStrictEqual(
+        seen.toReversed().map((line) => line.slice(0, 3)),
+        lines.map((line) => line.slice(0, 3))
+      )
+    })
+  )
+})

@@ -1,0 +1,253 @@
+/**
+ * A file is the old one or the new one: whatever fails leaves the old contents and
+ * nothing beside them. A new one has mode 0600 whatever the umask, and with a backup
+ * the contents before the change stay.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { execFileSync } from "node:child_process"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import {
+  FileFault,
+  readIfPresent,
+  renameDurably,
+  replaceFile,
+  tightenMode
+} from "../../../src/daemon/files/durableFile.ts"
+
+/** Runs a test on a path in a directory of its own. */
+const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown>, void, never>) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "durable-file-"))),
+    (directory) => Effect.gen(() => test(path.join(directory, "file"))),
+    (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true }))
+  )
+
+const bytes = (...texts: ReadonlyArray<string>) => texts.map((text) => Buffer.from(text))
+const text = (file: string) => fs.readFileSync(file, "utf8")
+const mode = (file: string) => (fs.statSync(file).mode & 0o777).toString(8)
+/** All names in the directory of a file. */
+const names = (file: string) => fs.readdirSync(path.dirname(file)).toSorted()
+
+describe("replaceFile", () => {
+  it.live("writes a new file from its pieces, and nothing beside it", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("one ", "", "two"))
+      assert.strictEqual(text(file), "one two")
+      assert.deepStrictEqual(names(file), ["file"])
+    })
+  )
+
+  it.live("writes an empty file from no pieces", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("old"))
+      yield* replaceFile(file, [])
+      assert.strictEqual(text(file), "")
+    })
+  )
+
+  it.live.each(["000", "022", "077", "177", "277", "777"])("leaves mode 0600 with the umask %s", (umask) =>
+    onFile(function* (file) {
+      fs.writeFileSync(file, "old")
+      fs.chmodSync(file, 0o644)
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => process.umask(Number.parseInt(umask, 8))),
+        () => replaceFile(file, bytes("new")),
+        (before) => Effect.sync(() => process.umask(before))
+      )
+      assert.deepStrictEqual([text(file), mode(file)], ["new", "600"])
+    })
+  )
+
+  it.live("does what comes before when all pieces are written and the old file has the name", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("old"))
+      const seen: Array<readonly [old: string, next: string]> = []
+      const before = Effect.sync(() => void seen.push([text(file), text(`${file}.tmp`)]))
+      yield* replaceFile(file, bytes("new ", "one"), { before })
+      assert.deepStrictEqual(seen, [["old", "new one"]])
+      assert.strictEqual(text(file), "new one")
+    })
+  )
+
+  it.live("leaves the old file, and nothing beside it, where that fails", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("old"))
+      const fault = new FileFault({ operation: "write", path: "elsewhere", cause: new Error("no room") })
+      const failed = yield* Effect.flip(replaceFile(file, bytes("new"), { before: Effect.fail(fault) }))
+      assert.strictEqual(failed, fault)
+      assert.strictEqual(text(file), "old")
+      assert.deepStrictEqual(names(file), ["file"])
+    })
+  )
+
+  it.live("keeps the contents before the last change as backup", () =>
+    onFile(function* (file) {
+      const backup = `${file}.bak`
+      yield* replaceFile(file, bytes("first"), { backup })
+      assert.deepStrictEqual(names(file), ["file"])
+      yield* replaceFile(file, bytes("second"), { backup })
+      assert.deepStrictEqual([text(file), text(backup)], ["second", "first"])
+      yield* replaceFile(file, bytes("third"), { backup })
+      assert.deepStrictEqual([text(file), text(backup)], ["third", "second"])
+      assert.deepStrictEqual([names(file), mode(backup)], [["file", "file.bak"], "600"])
+    })
+  )
+
+  it.live("goes on where a crash left the backup and the file as one", () =>
+    onFile(function* (file) {
+      const backup = `${file}.bak`
+      fs.writeFileSync(file, "old")
+      fs.linkSync(file, backup)
+      fs.writeFileSync(`${file}.tmp`, "half of the")
+      fs.linkSync(file, `${backup}.tmp`)
+      yield* replaceFile(file, bytes("new"), { backup })
+      assert.deepStrictEqual([text(file), text(backup)], ["new", "old"])
+      assert.deepStrictEqual(names(file), ["file", "file.bak"])
+    })
+  )
+
+  it.live("does not write through a link that has the temporary name", () =>
+    onFile(function* (file) {
+      fs.writeFileSync(`${file}.other`, "theirs")
+      fs.symlinkSync(`${file}.other`, `${file}.tmp`)
+      yield* replaceFile(file, bytes("new"))
+      assert.deepStrictEqual([text(file), text(`${file}.other`)], ["new", "theirs"])
+      assert.isFalse(fs.lstatSync(file).isSymbolicLink())
+    })
+  )
+
+  it.live("leaves the old contents where the new ones break off", () =>
+    onFile(function* (file) {
+      const backup = `${file}.bak`
+      yield* replaceFile(file, bytes("old"))
+      const breaksOff = function* () {
+        yield* bytes("ne")
+        throw new Error("no more")
+      }
+      const fault = yield* Effect.flip(replaceFile(file, breaksOff(), { backup }))
+      assert.strictEqual(fault.message, `cannot write ${file}: no more`)
+      assert.deepStrictEqual([text(file), names(file)], ["old", ["file"]])
+    })
+  )
+
+  it.live("puts no file in place that is shorter than what was written", () =>
+    onFile(function* (file) {
+      yield* replaceFile(file, bytes("old"))
+      const shortened = function* () {
+        yield* bytes("new")
+        fs.truncateSync(`${file}.tmp`, 1)
+      }
+      const fault = yield* Effect.flip(replaceFile(file, shortened()))
+      assert.strictEqual(fault.message, `cannot write ${file}: wrote 1 of 3 bytes`)
+      assert.deepStrictEqual([text(file), names(file)], ["old", ["file"]])
+    })
+  )
+
+  it.live("leaves the old contents and nothing else where the backup cannot be made", () =>
+    onFile(function* (file) {
+      const backup = `${file}.bak`
+      fs.mkdirSync(backup)
+      fs.writeFileSync(file, "old")
+      yield* Effect.flip(replaceFile(file, bytes("new"), { backup }))
+      assert.deepStrictEqual([text(file), names(file)], ["old", ["file", "file.bak"]])
+    })
+  )
+
+  it.live("leaves a directory that has the name of the file", () =>
+    onFile(function* (file) {
+      fs.mkdirSync(file)
+      fs.writeFileSync(path.join(file, "inside"), "theirs")
+      const fault = yield* Effect.flip(replaceFile(file, bytes("new")))
+      assert.match(fault.code, /^(EISDIR|ENOTEMPTY|EEXIST)$/)
+      assert.deepStrictEqual([names(file), fs.readdirSync(file)], [["file"], ["inside"]])
+    })
+  )
+
+  it.live("fails where there is no such directory, and makes none", () =>
+    onFile(function* (file) {
+      const nowhere = path.join(file, "file")
+      const fault = yield* Effect.flip(replaceFile(nowhere, bytes("new")))
+      assert.strictEqual(fault.code, "ENOENT")
+      assert.strictEqual(fault.message, `cannot write ${nowhere}: ENOENT: no such file or directory`)
+      assert.deepStrictEqual(names(file), [])
+    })
+  )
+
+  it.live("is not interrupted half-way", () =>
+    onFile(function* (file) {
+      const begun = Promise.withResolvers<void>()
+      const more = Promise.withResolvers<void>()
+      const slowly = async function* () {
+        yield* bytes("ne")
+        begun.resolve()
+        await more.promise
+        yield* bytes("w")
+      }
+      const writing = Effect.runFork(replaceFile(file, slowly()))
+      yield* Effect.promise(() => begun.promise)
+      const stopping = Effect.runFork(Fiber.interrupt(writing))
+      yield* Effect.yieldNow
+      assert.isUndefined(stopping.pollUnsafe())
+      more.resolve()
+      yield* Fiber.join(stopping)
+      assert.deepStrictEqual([text(file), names(file)], ["new", ["file"]])
+    })
+  )
+})
+
+describe("readIfPresent", () => {
+  it.live("reads a file, finds none where there is none, and fails at what is not a file", () =>
+    onFile(function* (file) {
+      assert.isUndefined(yield* readIfPresent(file))
+      fs.writeFileSync(file, Uint8Array.of(0, 0xff))
+      assert.deepStrictEqual(yield* readIfPresent(file), Buffer.from([0, 0xff]))
+      execFileSync("mkfifo", [`${file}.pipe`])
+      for (const other of [path.dirname(file), `${file}.pipe`]) {
+        const fault = yield* Effect.flip(readIfPresent(other))
+        assert.strictEqual(fault.message, `cannot read ${other}: not a regular file`)
+      }
+    })
+  )
+})
+
+describe("renameDurably", () => {
+  it.live("gives a file its new name, over the file that had it", () =>
+    onFile(function* (file) {
+      fs.writeFileSync(file, "new")
+      fs.writeFileSync(`${file}.to`, "old")
+      yield* renameDurably(file, `${file}.to`)
+      assert.deepStrictEqual([text(`${file}.to`), names(file)], ["new", ["file.to"]])
+      const fault = yield* Effect.flip(renameDurably(file, `${file}.to`))
+      assert.strictEqual(fault.message, `cannot rename ${file}: ENOENT: no such file or directory`)
+    })
+  )
+})
+
+describe("tightenMode", () => {
+  it.live("leaves what is neither a file nor a directory", () =>
+    onFile(function* (file) {
+      execFileSync("mkfifo", [file])
+      fs.chmodSync(file, 0o666)
+      assert.isFalse(yield* tightenMode(file, 0o600))
+      assert.strictEqual(mode(file), "666")
+    })
+  )
+
+  it.live.each([
+    ["644", true, "600"],
+    ["601", true, "600"],
+    ["600", false, "600"],
+    ["400", false, "400"]
+  ] as const)("takes mode %s, tells %s and leaves mode %s", ([before, changed, after]) =>
+    onFile(function* (file) {
+      fs.writeFileSync(file, "")
+      fs.chmodSync(file, before)
+      assert.strictEqual(yield* tightenMode(file, 0o600), changed)
+      assert.strictEqual(mode(file), after)
+    })
+  )
+})

@@ -1,0 +1,447 @@
+/**
+ * The suite over every layer, and what only the one with files promises: the
+ * leases are there again, whoever wrote the files last and however it ended.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import * as Scope from "effect/Scope"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import type { LeaseTransaction } from "../../../src/daemon/leases/LeaseTransaction.ts"
+import { leaseAcquired, leaseReplaced, leaseRevoked } from "../../../src/domain/AuditEntry.ts"
+import { hour } from "../../../src/domain/GoDuration.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+import { activeIds, issue, lease, leaseRepoSuite } from "./LeaseRepoSuite.ts"
+
+const filesIn = (directory: string) =>
+  LeaseRepo.layer(path.join(directory, "leases.json")).pipe(
+    Layer.provideMerge(AuditLog.layer(path.join(directory, "audit.log")))
+  )
+
+leaseRepoSuite("in memory", LeaseRepo.layerMemory.pipe(Layer.provideMerge(AuditLog.layerMemory)))
+leaseRepoSuite("in files", Layer.unwrap(Effect.map(temporaryDirectory, filesIn)))
+
+/** Runs a program on the files of a directory, as one daemon from start to orderly stop. */
+const session = <A, E>(directory: string, program: Effect.Effect<A, E, LeaseRepo | AuditLog>) =>
+  Effect.provide(program, Layer.fresh(filesIn(directory)))
+
+/** The same, but the files are left as they are in the middle: what a crash leaves. */
+const crash = Effect.fnUntraced(function* <A, E>(
+  directory: string,
+  program: Effect.Effect<A, E, LeaseRepo | AuditLog>
+) {
+  const scope = yield* Scope.make()
+  const context = yield* Layer.buildWithScope(Layer.fresh(filesIn(directory)), scope)
+  yield* Effect.provide(program, context)
+  const left = fs.readdirSync(directory).map((name) => [name, fs.readFileSync(path.join(directory, name))] as const)
+  yield* Scope.close(scope, Exit.void)
+  fs.rmSync(directory, { recursive: true })
+  fs.mkdirSync(directory)
+  for (const [name, contents] of left) fs.writeFileSync(path.join(directory, name), contents)
+})
+
+const rows = (directory: string) =>
+  Schema.decodeUnknownSync(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Struct({ id: Schema.String })))))(
+    fs.readFileSync(path.join(directory, "leases.json"), "utf8")
+  )
+
+const idsInFile = (directory: string) => rows(directory)?.map(({ id }) => id)
+
+/** Lets the time pass after which a checkpoint is written, and waits until it is there. */
+const checkpointWritten = Effect.fnUntraced(function* (file: string) {
+  yield* TestClock.adjust("10 millis")
+  const written = Effect.sync(() => fs.existsSync(file))
+  yield* Effect.repeat(TestClock.withLive(Effect.andThen(Effect.sleep("5 millis"), written)), {
+    until: (there) => there
+  })
+})
+
+describe("LeaseRepo in files, over its ends", () => {
+  const issueWithEnd = (held: LeaseTransaction, id: string) => {
+    const one = lease(id, { client: id })
+    held.issue(one, leaseAcquired(one, hour))
+  }
+
+  const take = (id: string) =>
+    LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(issueWithEnd(held, id))))
+
+  it.effect("has the leases again after an orderly stop, and their file says the same", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, issue(lease("a"), lease("b", { client: "other" })))
+      assert.deepStrictEqual(idsInFile(directory), ["a", "b"])
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
+    })
+  )
+
+  it.effect("writes null where there is no lease, as the predecessor does", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, activeIds)
+      assert.strictEqual(fs.readFileSync(path.join(directory, "leases.json"), "utf8"), "null")
+    })
+  )
+
+  it.effect("replays what the log has and the file has not, after a crash", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, issue(lease("a"), lease("b", { client: "other" })))
+      const [a, c] = [lease("a"), lease("c")]
+      yield* crash(
+        directory,
+        LeaseRepo.use((leases) =>
+          leases.transaction((held) => {
+            held.end(a, leaseReplaced(a, c, hour))
+            held.issue(c, {
+              action: "lease_acquire",
+              secret_name: "db",
+              client_id: "worker",
+              lease_id: "c",
+              success: true,
+              expires_at: c.expiresAt.text
+            })
+            return Result.void
+          })
+        )
+      )
+      assert.deepStrictEqual(idsInFile(directory), ["a", "b"])
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c"])
+    })
+  )
+
+  it.effect("has what was acquired before the first checkpoint, after a crash", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* crash(directory, issue(lease("a")))
+      assert.isFalse(fs.existsSync(path.join(directory, "leases.json")))
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a"])
+    })
+  )
+
+  it.effect("keeps a revoked lease revoked over a crash", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const a = lease("a")
+      yield* session(directory, issue(a))
+      const revokeA = LeaseRepo.use((leases) =>
+        leases.transaction((held) => Result.succeed(held.revoke(a, leaseRevoked(a))))
+      )
+      yield* crash(directory, revokeA)
+      assert.deepStrictEqual(yield* session(directory, activeIds), [])
+    })
+  )
+
+  it.effect("believes leases.json alone where somebody else wrote it after us", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* crash(directory, issue(lease("a")))
+      fs.writeFileSync(path.join(directory, "leases.json"), "[]")
+      fs.appendFileSync(
+        path.join(directory, "audit.log"),
+        '{"timestamp":"2026-02-22T00:00:00Z","action":"daemon_start","success":true}\n'
+      )
+      assert.deepStrictEqual(yield* session(directory, activeIds), [])
+    })
+  )
+
+  it.effect.each(["an older leases.json", "no leases.json", "no side file", "a damaged leases.json"])(
+    "has every lease where it finds %s and nobody else ran meanwhile",
+    (found) =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const file = path.join(directory, "leases.json")
+        yield* session(directory, take("a"))
+        const older = fs.readFileSync(file)
+        for (const id of ["b", "c"]) yield* session(directory, take(id))
+        yield* session(
+          directory,
+          LeaseRepo.use((leases) =>
+            leases.transaction((held) => {
+              const a = held.find("a")
+              if (a !== undefined) held.revoke(a, leaseRevoked(a))
+              return Result.void
+            })
+          )
+        )
+        yield* crash(directory, take("d"))
+        if (found === "an older leases.json") fs.writeFileSync(file, older)
+        if (found === "no leases.json") fs.rmSync(file)
+        if (found === "a damaged leases.json") fs.writeFileSync(file, '[{"id":')
+        if (found === "no side file") fs.rmSync(path.join(directory, "leases.checkpoint.json"))
+        assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c", "d"])
+        assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c", "d"])
+      })
+  )
+
+  it.effect("writes a checkpoint a moment after a change, without being stopped", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "leases.json")
+      yield* session(
+        directory,
+        Effect.gen(function* () {
+          yield* issue(lease("a"))
+          yield* checkpointWritten(file)
+          assert.deepStrictEqual(idsInFile(directory), ["a"])
+        })
+      )
+    })
+  )
+
+  for (const nothing of ["null", "[]", " [ ]\n"]) {
+    it.effect(`starts with no lease where leases.json is ${JSON.stringify(nothing)}`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        fs.writeFileSync(path.join(directory, "leases.json"), nothing)
+        assert.deepStrictEqual(yield* session(directory, activeIds), [])
+        assert.isFalse(fs.readFileSync(path.join(directory, "audit.log"), "utf8").includes("file_mended"))
+      })
+    )
+  }
+
+  it.effect.each(["[{", "", "{}", '"text"', "\u0000\u0000"])(
+    "sets leases.json aside where it is %j, starts, and says so in the log",
+    (damaged) =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        fs.writeFileSync(path.join(directory, "leases.json"), damaged)
+        assert.deepStrictEqual(yield* session(directory, activeIds), [])
+        const aside = fs.readdirSync(directory).filter((name) => name.startsWith("leases.json.damaged-"))
+        assert.strictEqual(aside.length, 1)
+        assert.include(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), '"action":"file_mended"')
+      })
+  )
+
+  it.effect("starts with the readable leases of a file in which some are not", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const good = {
+        id: "good",
+        secret_name: "db",
+        client_id: "worker",
+        created_at: "1970-01-01T00:00:00Z",
+        expires_at: "1970-01-01T01:00:00.5+00:00",
+        revoked: false,
+        colour: "of another program"
+      }
+      const odd = [null, 7, { ...good, id: "bad", expires_at: "soon" }, { ...good, id: "revoked", revoked: true }]
+      fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["good"])
+      fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
+      const unreadable = LeaseRepo.use((leases) => Effect.succeed(leases.unreadableCount))
+      assert.strictEqual(yield* session(directory, unreadable), 3)
+    })
+  )
+
+  it.effect("holds a lease once that the file names twice", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const row = {
+        id: "twin",
+        secret_name: "db",
+        client_id: "worker",
+        created_at: "1970-01-01T00:00:00Z",
+        expires_at: "1970-01-01T01:00:00Z",
+        revoked: false
+      }
+      fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([row, { ...row, client_id: "other" }]))
+      yield* session(
+        directory,
+        LeaseRepo.use((leases) =>
+          leases.transaction((held) => {
+            assert.strictEqual(held.ofSecret("db").length, 1)
+            for (const one of held.active()) held.end(one)
+            assert.deepStrictEqual(held.ofSecret("db"), [])
+            return Result.void
+          })
+        )
+      )
+    })
+  )
+
+  it.effect("stays bound over several crashes between the side file and leases.json", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "leases.json")
+      yield* session(directory, take("a"))
+      const before = fs.readFileSync(file)
+      for (const id of ["b", "c", "d"]) {
+        // The session writes the side file and leases.json; then that is put back, as if it had never been renamed.
+        yield* session(directory, take(id))
+        fs.writeFileSync(file, before)
+      }
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b", "c", "d"])
+    })
+  )
+
+  it.effect("stays bound to the leases.json that is there when the next one cannot be written", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "leases.json")
+      yield* session(
+        directory,
+        Effect.gen(function* () {
+          yield* take("a")
+          yield* checkpointWritten(file)
+          fs.mkdirSync(path.join(directory, "leases.json.tmp", "in the way"), { recursive: true })
+          yield* take("b")
+        })
+      )
+      assert.deepStrictEqual(idsInFile(directory), ["a"])
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
+    })
+  )
+
+  it.effect("keeps every lease over crashes while leases.json cannot be written at all", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      fs.mkdirSync(path.join(directory, "leases.json.tmp", "in the way"), { recursive: true })
+      for (const id of ["a", "b", "c"]) {
+        yield* session(directory, take(id))
+      }
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b", "c"])
+    })
+  )
+
+  it.effect("has every lease after the log was moved away and the daemon crashed", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const log = path.join(directory, "audit.log")
+      const inTransaction = (change: (held: LeaseTransaction) => void) =>
+        LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(change(held))))
+      yield* crash(
+        directory,
+        Effect.gen(function* () {
+          yield* inTransaction((held) => issueWithEnd(held, "a"))
+          yield* inTransaction((held) => issueWithEnd(held, "b"))
+          fs.renameSync(log, `${log}.1`)
+          yield* inTransaction((held) => issueWithEnd(held, "c"))
+          yield* inTransaction((held) => {
+            const a = held.find("a")
+            if (a !== undefined) held.revoke(a, leaseRevoked(a))
+          })
+        })
+      )
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c"])
+    })
+  )
+
+  it.effect("has every lease after leases.json was removed and the daemon crashed", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, take("a"))
+      yield* session(directory, take("b"))
+      yield* crash(directory, take("c"))
+      fs.rmSync(path.join(directory, "leases.json"))
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b", "c"])
+    })
+  )
+
+  it.effect("replays what a log has that was cut while the daemon was down", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const log = path.join(directory, "audit.log")
+      yield* session(directory, take("a"))
+      yield* crash(directory, take("b"))
+      const lines = fs.readFileSync(log, "utf8").trimEnd().split("\n")
+      fs.writeFileSync(log, `${lines.at(-1)}\n`)
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["a", "b"])
+    })
+  )
+
+  const row = (id: string, created = "1970-01-01T00:00:00Z") => ({
+    id,
+    secret_name: "db",
+    client_id: id,
+    created_at: created,
+    expires_at: "1970-01-02T00:00:00Z",
+    revoked: false
+  })
+  const goWrote = (directory: string, rows: ReadonlyArray<object>, ...entries: ReadonlyArray<object>) => {
+    fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify(rows, undefined, 2))
+    const lines = [{ action: "daemon_start" }, ...entries].map(
+      (entry) => `${JSON.stringify({ timestamp: "1970-01-01T00:00:01Z", ...entry, success: true })}\n`
+    )
+    fs.appendFileSync(path.join(directory, "audit.log"), lines.join(""))
+  }
+
+  it.effect("takes over every lease of the predecessor, wherever the taking over is cut short", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const ids = Array.from({ length: 30 }, (_, n) => `go-${n}`).toSorted()
+      goWrote(
+        directory,
+        ids.map((id) => row(id))
+      )
+      yield* crash(directory, activeIds)
+      const left = fs.readdirSync(directory).map((name) => [name, fs.readFileSync(path.join(directory, name))] as const)
+      const log = fs.readFileSync(path.join(directory, "audit.log"))
+      for (let cut = log.indexOf("\n") + 1; cut <= log.length; cut += 97) {
+        for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name))
+        // The side file and the head are written when the adoption is on the disk.
+        const isDone = cut === log.length
+        for (const [name, contents] of left) {
+          if (name === "leases.json" || (isDone && name !== "audit.log"))
+            fs.writeFileSync(path.join(directory, name), contents)
+        }
+        fs.writeFileSync(path.join(directory, "audit.log"), log.subarray(0, cut))
+        assert.deepStrictEqual(yield* session(directory, activeIds), ids, `cut at ${cut} of ${log.length}`)
+        assert.deepStrictEqual(yield* session(directory, activeIds), ids, `cut at ${cut}, once more`)
+      }
+    })
+  )
+
+  it.effect("keeps its word also where the predecessor began with a leases.json that was a moment behind", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      yield* session(directory, Effect.andThen(take("a"), take("b")))
+      yield* TestClock.adjust("500 millis")
+      const revokeA = LeaseRepo.use((leases) =>
+        leases.transaction((held) => {
+          const a = held.find("a")
+          if (a !== undefined) held.revoke(a, leaseRevoked(a))
+          return Result.void
+        })
+      )
+      yield* crash(directory, Effect.andThen(revokeA, take("c")))
+      assert.deepStrictEqual(idsInFile(directory), ["a", "b"])
+      goWrote(directory, [row("a"), row("b"), row("z", "1970-01-01T00:00:01Z")], {
+        action: "lease_acquire",
+        lease_id: "z"
+      })
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c", "z"])
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["b", "c", "z"])
+    })
+  )
+
+  it.effect("has no lease back that was ended, from an older leases.json whose entries are dropped", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "leases.json")
+      yield* session(directory, Effect.andThen(take("a"), take("b")))
+      const older = fs.readFileSync(file)
+      const revokeA = LeaseRepo.use((leases) =>
+        leases.transaction((held) => {
+          const a = held.find("a")
+          if (a !== undefined) held.revoke(a, leaseRevoked(a))
+          return Result.void
+        })
+      )
+      yield* session(directory, revokeA)
+      yield* session(directory, take("c"))
+      // What rotation leaves of the log when the entries of a and b are too old.
+      const log = path.join(directory, "audit.log")
+      const lines = fs.readFileSync(log, "utf8").split(/(?<=\n)/)
+      fs.writeFileSync(log, lines.slice(-1).join(""))
+      fs.writeFileSync(file, older)
+      assert.deepStrictEqual(yield* session(directory, activeIds), ["c"])
+    })
+  )
+})

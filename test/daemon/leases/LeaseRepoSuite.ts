@@ -1,0 +1,154 @@
+/**
+ * What every `LeaseRepo` promises, whatever keeps its leases.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Fiber from "effect/Fiber"
+import type * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { leaseAcquired, leaseExpired, leaseRevoked, revokeRefused } from "../../../src/domain/AuditEntry.ts"
+import { hour, second } from "../../../src/domain/GoDuration.ts"
+import { make } from "../../../src/domain/Lease.ts"
+
+export const lease = (id: string, pair: { secret?: string; client?: string; ttl?: bigint; now?: number } = {}) =>
+  make({
+    id,
+    secretName: pair.secret ?? "db",
+    clientId: pair.client ?? "worker",
+    ttl: pair.ttl ?? hour,
+    now: pair.now ?? 0
+  })
+
+export const issue = (...issued: ReadonlyArray<ReturnType<typeof lease>>) =>
+  LeaseRepo.use((leases) =>
+    leases.transaction((held) => {
+      for (const one of issued) held.issue(one, leaseAcquired(one, hour))
+      return Result.void
+    })
+  )
+
+export const activeIds = LeaseRepo.use((leases) =>
+  leases.transaction((held) =>
+    Result.succeed(
+      held
+        .active()
+        .map(({ id }) => id)
+        .toSorted()
+    )
+  )
+)
+
+const actions = Effect.map(
+  AuditLog.use((audit) => audit.tail(100)),
+  (entries) => entries.map(({ action, lease_id, success }) => `${action} ${lease_id} ${success}`)
+)
+
+export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | AuditLog, E>) =>
+  describe(`LeaseRepo ${name}`, () => {
+    it.effect("finds what was issued by pair, by secret and by id", () =>
+      Effect.gen(function* () {
+        const [a, b, c] = [lease("a"), lease("b", { client: "other" }), lease("c", { secret: "mail" })]
+        yield* issue(a, b, c)
+        const leases = yield* LeaseRepo
+        yield* leases.transaction((held) => {
+          assert.deepStrictEqual(held.ofPair("db", "worker"), [a])
+          assert.deepStrictEqual(held.ofSecret("db"), [a, b])
+          assert.strictEqual(held.find("c"), c)
+          assert.isUndefined(held.find("d"))
+          return Result.void
+        })
+        assert.strictEqual(yield* leases.activeCount, 3)
+        assert.strictEqual(yield* leases.activeCountOfSecret("db"), 2)
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("takes back what a program did before it failed, and keeps what it recorded", () =>
+      Effect.gen(function* () {
+        const [a, b] = [lease("a"), lease("b")]
+        yield* issue(a)
+        const leases = yield* LeaseRepo
+        const failure = yield* Effect.flip(
+          leases.transaction((held) => {
+            held.end(a, leaseRevoked(a))
+            held.issue(b, leaseAcquired(b, hour))
+            held.record(revokeRefused("x"))
+            return Result.fail("no")
+          })
+        )
+        assert.strictEqual(failure, "no")
+        assert.deepStrictEqual(yield* activeIds, ["a"])
+        assert.deepStrictEqual(yield* actions, ["lease_acquire a true", "lease_revoke x false"])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("survives a program that breaks down, which changes nothing", () =>
+      Effect.gen(function* () {
+        const leases = yield* LeaseRepo
+        const exit = yield* Effect.exit(
+          leases.transaction((held) => {
+            held.issue(lease("a"))
+            throw new Error("a bug")
+          })
+        )
+        assert.strictEqual(exit._tag, "Failure")
+        yield* issue(lease("b"))
+        assert.deepStrictEqual(yield* activeIds, ["b"])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("runs one program after the other, in the order they came", () =>
+      Effect.gen(function* () {
+        const leases = yield* LeaseRepo
+        const order: Array<number> = []
+        const program = (n: number) => leases.transaction(() => Result.succeed(order.push(n)))
+        const fibers = yield* Effect.forEach([0, 1, 2], (n) => Effect.forkChild(program(n), { startImmediately: true }))
+        assert.deepStrictEqual(order, [])
+        yield* Effect.forEach(fibers, Fiber.join)
+        assert.deepStrictEqual(order, [0, 1, 2])
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("does not count what has expired, and frees it when its end is recorded", () =>
+      Effect.gen(function* () {
+        const short = lease("short", { ttl: second })
+        yield* issue(short, lease("long"))
+        yield* TestClock.adjust("1001 millis")
+        const leases = yield* LeaseRepo
+        assert.strictEqual(yield* leases.activeCount, 1)
+        assert.strictEqual(yield* leases.activeCountOfSecret("db"), 1)
+        const due = yield* leases.transaction((held) => {
+          const found = held.due(10)
+          for (const one of found) held.end(one, leaseExpired(one))
+          return Result.succeed(found)
+        })
+        assert.deepStrictEqual(due, [short])
+        yield* leases.transaction((held) => {
+          assert.isUndefined(held.find("short"))
+          assert.deepStrictEqual(held.due(10), [])
+          return Result.void
+        })
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("remembers that a lease was revoked, but not one that was replaced", () =>
+      Effect.gen(function* () {
+        const [a, b] = [lease("a"), lease("b", { client: "other" })]
+        yield* issue(a, b)
+        const leases = yield* LeaseRepo
+        yield* leases.transaction((held) => {
+          held.revoke(a, leaseRevoked(a))
+          held.end(b, leaseRevoked(b))
+          return Result.void
+        })
+        yield* leases.transaction((held) => {
+          assert.strictEqual(held.findRevoked("a"), a)
+          assert.isUndefined(held.findRevoked("b"))
+          return Result.void
+        })
+        assert.strictEqual(yield* leases.activeCount, 0)
+      }).pipe(Effect.provide(layer))
+    )
+  })

@@ -1,0 +1,83 @@
+/**
+ * runs.json on the disk: what was written is read, what cannot be read is set aside,
+ * and no fault of it is anybody's failure.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { readRuns, writeRuns } from "../../../src/daemon/lifecycle/runsFile.ts"
+import { sameDirectory } from "../../../src/daemon/files/sameDirectory.ts"
+import { begin, noRuns } from "../../../src/domain/runHistory.ts"
+import { fromMillis } from "../../../src/domain/Timestamp.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+const history = begin(noRuns, 7, fromMillis(1_800_000_000_000), true)
+
+const place = Effect.gen(function* () {
+  const directory = yield* temporaryDirectory
+  const log: Array<string> = []
+  const logger = Logger.make<unknown, void>(({ message }) => void log.push(String(message)))
+  return {
+    directory,
+    file: path.join(directory, "runs.json"),
+    own: yield* sameDirectory(directory),
+    log,
+    quietly: Effect.provide(Logger.layer([logger]))
+  }
+})
+
+describe("runs.json", () => {
+  it.live("is read as it was written, mode 0600, and is empty where there is none", () =>
+    Effect.gen(function* () {
+      const { file, own } = yield* place
+      assert.deepStrictEqual(yield* readRuns(file, own), noRuns)
+      yield* writeRuns(file, own, history)
+      assert.deepStrictEqual(yield* readRuns(file, own), history)
+      assert.strictEqual(fs.statSync(file).mode & 0o777, 0o600)
+    })
+  )
+
+  for (const [what, damage] of [
+    ["cut short", (file: string) => fs.truncateSync(file, 20)],
+    ["empty", (file: string) => fs.truncateSync(file, 0)],
+    ["something else", (file: string) => fs.writeFileSync(file, '{"unclean_starts":7}')]
+  ] as const) {
+    it.live(`that is ${what} is set aside, and the counting begins anew`, () =>
+      Effect.gen(function* () {
+        const { file, log, own, quietly } = yield* place
+        yield* writeRuns(file, own, history)
+        damage(file)
+        const damaged = fs.readFileSync(file)
+        assert.deepStrictEqual(yield* quietly(readRuns(file, own)), noRuns)
+        assert.deepStrictEqual(fs.readFileSync(`${file}.unreadable`), damaged)
+        assert.isFalse(fs.existsSync(file))
+        assert.include(log.join(), `${file} cannot be read`)
+      })
+    )
+  }
+
+  it.live("that is a directory is a line of the log, when it is read and when it is written", () =>
+    Effect.gen(function* () {
+      const { file, log, own, quietly } = yield* place
+      fs.mkdirSync(file)
+      assert.deepStrictEqual(yield* quietly(readRuns(file, own)), noRuns)
+      yield* quietly(writeRuns(file, own, history))
+      assert.lengthOf(log, 2)
+      assert.isTrue(fs.statSync(file).isDirectory())
+    })
+  )
+
+  it.live("is not written into a directory that took the place of its own", () =>
+    Effect.gen(function* () {
+      const { directory, file, log, own, quietly } = yield* place
+      fs.renameSync(directory, `${directory}.before`)
+      fs.mkdirSync(directory)
+      yield* quietly(writeRuns(file, own, history))
+      assert.isFalse(fs.existsSync(file))
+      assert.include(log.join(), "another directory has taken its place")
+      fs.rmSync(`${directory}.before`, { recursive: true })
+    })
+  )
+})

@@ -1,0 +1,148 @@
+/**
+ * The place of the socket: taken only where it is free or a dead daemon's; whatever
+ * else is there is named and left as it is.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as path from "node:path"
+import { claimSocketPath } from "../../../src/daemon/lifecycle/socketPath.ts"
+import { listenerOf } from "../../../src/daemon/files/ownerOf.ts"
+import type { StartError } from "../../../src/daemon/files/StartError.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+const listen = (at: string) =>
+  Effect.acquireRelease(
+    Effect.callback<net.Server>((resume) => {
+      const server = net.createServer()
+      server.listen(at, () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+
+/** A socket whose listener is gone: closing removes the first name only. */
+const leaveDeadSocket = (at: string) =>
+  Effect.scoped(
+    Effect.andThen(
+      listen(`${at}.first`),
+      Effect.sync(() => fs.linkSync(`${at}.first`, at))
+    )
+  )
+
+const place = Effect.map(temporaryDirectory, (directory) => path.join(directory, "s.sock"))
+const refusal = (at: string) => Effect.flip(claimSocketPath(at)) as Effect.Effect<StartError, unknown, any>
+const isLinux = process.platform === "linux"
+
+describe("the place of the socket", () => {
+  it.live("is made with its directory where nothing is", () =>
+    Effect.gen(function* () {
+      const socket = path.join(path.dirname(yield* place), "run", "s.sock")
+      assert.deepStrictEqual(yield* claimSocketPath(socket), { wasStale: false })
+      assert.strictEqual(fs.statSync(path.dirname(socket)).mode & 0o777, 0o700)
+    })
+  )
+
+  it.live("is freed of a socket that a dead daemon left", () =>
+    Effect.gen(function* () {
+      const socket = yield* place
+      yield* leaveDeadSocket(socket)
+      assert.deepStrictEqual(yield* claimSocketPath(socket), { wasStale: true })
+      assert.isFalse(fs.existsSync(socket))
+    })
+  )
+
+  it.live("is left to whoever listens there, by name where the system tells it", () =>
+    Effect.gen(function* () {
+      const socket = yield* place
+      yield* listen(socket)
+      const { exitStatus, reason } = yield* refusal(socket)
+      const who = isLinux ? `process ${process.pid}` : "a process that does not tell its pid"
+      assert.deepStrictEqual([reason, exitStatus], [`another daemon is listening on ${socket}: ${who}`, 75])
+      assert.isTrue(fs.lstatSync(socket).isSocket())
+      assert.strictEqual(yield* listenerOf(socket), isLinux ? process.pid : undefined)
+    })
+  )
+
+  it.live("is left to whoever listens there also if the socket was bound to another name at first", () =>
+    Effect.gen(function* () {
+      const socket = yield* place
+      yield* listen(`${socket}.first`)
+      fs.renameSync(`${socket}.first`, socket)
+      assert.strictEqual(yield* listenerOf(socket), isLinux ? process.pid : undefined)
+      assert.strictEqual((yield* refusal(socket)).exitStatus, 75)
+    })
+  )
+
+  for (const [what, kind, make] of [
+    ["a plain file", "a plain file", (at: string) => Effect.sync(() => fs.writeFileSync(at, "precious"))],
+    ["a directory", "a directory", (at: string) => Effect.sync(() => fs.mkdirSync(at))],
+    ["a dangling link", "a symbolic link", (at: string) => Effect.sync(() => fs.symlinkSync(`${at}.none`, at))],
+    [
+      "a link to a file",
+      "a symbolic link",
+      (at: string) =>
+        Effect.sync(() => {
+          fs.writeFileSync(`${at}.file`, "precious")
+          fs.symlinkSync(`${at}.file`, at)
+        })
+    ],
+    [
+      "a link to a live socket",
+      "a symbolic link",
+      (at: string) => Effect.tap(listen(`${at}.live`), () => Effect.sync(() => fs.symlinkSync(`${at}.live`, at)))
+    ],
+    [
+      "a link to a dead socket",
+      "a symbolic link",
+      (at: string) =>
+        Effect.tap(leaveDeadSocket(`${at}.dead`), () => Effect.sync(() => fs.symlinkSync(`${at}.dead`, at)))
+    ]
+  ] as const) {
+    it.live(`is left alone where ${what} has the name`, () =>
+      Effect.gen(function* () {
+        const socket = yield* place
+        yield* make(socket)
+        const before = [fs.lstatSync(socket).ino, fs.readdirSync(path.dirname(socket))]
+        const { exitStatus, fix, reason } = yield* refusal(socket)
+        assert.deepStrictEqual(
+          [reason, exitStatus],
+          [`${socket} is not a socket but ${kind}, so it is not replaced`, 73]
+        )
+        assert.include(fix, "Move it away")
+        assert.deepStrictEqual([fs.lstatSync(socket).ino, fs.readdirSync(path.dirname(socket))], before)
+      })
+    )
+  }
+
+  it.live("is left alone where the socket of another user is there, alive or dead", () =>
+    Effect.gen(function* () {
+      const socket = yield* place
+      yield* leaveDeadSocket(socket)
+      const own = process.getuid
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => void (process.getuid = () => fs.lstatSync(socket).uid + 1)),
+        () =>
+          Effect.gen(function* () {
+            const { exitStatus, reason } = yield* refusal(socket)
+            assert.include(reason, `${socket} is a socket of another user`)
+            assert.strictEqual(exitStatus, 73)
+          }),
+        () => Effect.sync(() => void (own !== undefined && (process.getuid = own)))
+      )
+      assert.isTrue(fs.lstatSync(socket).isSocket())
+    })
+  )
+
+  it.live("is refused where it is longer than a socket address, in bytes", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const fill = 103 - Buffer.byteLength(`${directory}/`)
+      const tooLong = path.join(directory, `ä${"x".repeat(fill - 1)}`)
+      const { exitStatus, reason } = yield* refusal(tooLong)
+      assert.include(reason, "is 104 bytes long, longer than the 103 bytes")
+      assert.strictEqual(exitStatus, 78)
+      yield* claimSocketPath(path.join(directory, "x".repeat(fill)))
+    })
+  )
+})

@@ -1,0 +1,49 @@
+/**
+ * What health reads of the audit log: when each secret was leased last.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as TestClock from "effect/testing/TestClock"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { health } from "../../../src/daemon/operations/health.ts"
+import { hour } from "../../../src/domain/GoDuration.ts"
+import { addSecret, quietWorld, take } from "../../support/world.ts"
+
+const warnings = Effect.map(health, (report) =>
+  report.warnings
+    .filter(({ type }) => type === "stale_secret" || type === "never_accessed")
+    .map(({ message, secret_name: name }) => `${name}: ${message}`)
+)
+
+const revokes = (count: number) =>
+  AuditLog.use((audit) =>
+    audit.append(Array.from({ length: count }, () => ({ action: "lease_revoke", secret_name: "db", success: true })))
+  )
+
+describe("health", () => {
+  it.effect("finds the last access of each secret, and none that was refused", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* addSecret("idle")
+      yield* take("db", "c")
+      yield* take("idle", "c")
+      yield* TestClock.adjust("20 days")
+      yield* take("db", "c")
+      yield* TestClock.adjust("20 days")
+      yield* Effect.exit(take("idle", "c", 100n * hour))
+      assert.deepStrictEqual(yield* warnings, ["idle: Not accessed in 40 days"])
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("looks through a thousand entries and no more", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* take("db", "c")
+      yield* TestClock.adjust("40 days")
+      yield* revokes(999)
+      assert.deepStrictEqual(yield* warnings, ["db: Not accessed in 40 days"])
+      yield* revokes(1)
+      assert.deepStrictEqual(yield* warnings, ["db: Never accessed (created 40 days ago)"])
+    }).pipe(Effect.provide(quietWorld))
+  )
+})

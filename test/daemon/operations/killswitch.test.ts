@@ -1,0 +1,201 @@
+/**
+ * The killswitch does all it can and tells what it could not; the heartbeat pulls
+ * it when it must, and only then.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import { TestClock } from "effect/testing"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { asleep, watchHeartbeat } from "../../../src/daemon/lifecycle/heartbeat.ts"
+import { killswitch } from "../../../src/daemon/operations/killswitch.ts"
+import type { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
+import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
+import { minute, second } from "../../../src/domain/GoDuration.ts"
+import type { OtelSink } from "../../../src/otel/OtelSink.ts"
+import { activeCount, addSecret, quietWorld, take, worldWithAudit } from "../../support/world.ts"
+
+/** Commands print their secret's name; the one called "broken" fails. */
+const hook = RotationHook.layerMemory((_, name) => ({
+  stdout: Buffer.from(name),
+  stderr: new Uint8Array(),
+  ending: name === "broken" ? "failed" : "done",
+  outcome: "exit status ?"
+}))
+
+const everything = { revokeAll: true, rotateAll: true, wipeStore: true }
+
+describe("killswitch", () => {
+  it.effect("revokes, rotates and wipes", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "x", "a command")
+      yield* addSecret("plain")
+      yield* take("db", "c")
+      const report = yield* killswitch(everything)
+      assert.deepStrictEqual(report, { leasesRevoked: 1, rotated: ["db"], secretsWiped: 2, failures: [] })
+      assert.strictEqual(yield* activeCount, 0)
+      assert.strictEqual(yield* SecretStore.use((secrets) => secrets.count), 0)
+    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+  )
+
+  it.effect("ends leases that were taken while it was rotating", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "x", "a command")
+      yield* take("db", "early")
+      const context = yield* Effect.context<LeaseRepo | SecretStore | OtelSink>()
+      const report = yield* killswitch(everything).pipe(
+        Effect.provideService(RotationHook, {
+          run: (_, name) =>
+            Effect.as(Effect.orDie(take(name, "late")), {
+              stdout: new Uint8Array(),
+              stderr: new Uint8Array(),
+              ending: "done" as const,
+              outcome: ""
+            }).pipe(Effect.provideContext(context))
+        })
+      )
+      assert.deepStrictEqual(report, { leasesRevoked: 2, rotated: ["db"], secretsWiped: 1, failures: [] })
+      assert.strictEqual(yield* activeCount, 0)
+    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+  )
+
+  it.effect("does no more than it is told to", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "x", "a command")
+      yield* take("db", "c")
+      const report = yield* killswitch({ revokeAll: false, rotateAll: true, wipeStore: false })
+      assert.deepStrictEqual(report, {
+        leasesRevoked: undefined,
+        rotated: ["db"],
+        secretsWiped: undefined,
+        failures: []
+      })
+      assert.strictEqual(yield* activeCount, 1)
+    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+  )
+
+  it.effect("ends the leases of the secrets it wipes", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* take("db", "c")
+      const report = yield* killswitch({ revokeAll: false, rotateAll: false, wipeStore: true })
+      assert.deepStrictEqual([report.leasesRevoked, report.secretsWiped], [1, 1])
+      assert.strictEqual(yield* activeCount, 0)
+    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+  )
+
+  it.effect("goes on behind a step that failed, and tells which", () =>
+    Effect.gen(function* () {
+      yield* addSecret("a", "x", "a command")
+      yield* addSecret("broken", "x", "a command")
+      yield* addSecret("c", "x", "a command")
+      const report = yield* killswitch({ ...everything, wipeStore: false })
+      assert.deepStrictEqual(report.rotated, ["a", "c"])
+      assert.deepStrictEqual(report.failures, [
+        'rotating "broken": rotation of secret "broken" failed: rotation hook failed'
+      ])
+      const [last] = yield* AuditLog.use((audit) => audit.tail(1))
+      assert.deepStrictEqual([last?.action, last?.success], ["killswitch", false])
+    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+  )
+
+  it.effect("does not say that it is done when the audit log cannot be written", () => {
+    const broken = { now: false }
+    return Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* take("db", "c")
+      broken.now = true
+      const report = yield* killswitch(everything)
+      assert.deepStrictEqual([report.leasesRevoked, report.secretsWiped], [undefined, undefined])
+      assert.strictEqual(report.failures.length, 2)
+      broken.now = false
+      assert.strictEqual(yield* activeCount, 1)
+    }).pipe(Effect.provide(Layer.provideMerge(worldWithAudit(broken), hook)))
+  })
+})
+
+describe("heartbeat", () => {
+  const settings = {
+    url: "http://127.0.0.1/",
+    interval: minute,
+    timeout: second,
+    maxFailures: 1,
+    failAction: { revokeAll: true, rotateAll: false, wipeStore: false }
+  }
+  const world = Layer.provideMerge(quietWorld, hook)
+  const endpoint = { well: true }
+  const probe = Effect.suspend(() => (endpoint.well ? Effect.void : Effect.fail("HTTP 503")))
+  const start = Effect.fnUntraced(function* (maxFailures = 1) {
+    const state = yield* Ref.make(asleep)
+    yield* addSecret("db")
+    yield* take("db", "c")
+    const watching = yield* Effect.forkChild(watchHeartbeat({ ...settings, maxFailures }, state, probe))
+    return { state, stop: Fiber.interrupt(watching) }
+  })
+  const failuresTold = Effect.map(
+    AuditLog.use((audit) => audit.tail(100)),
+    (entries) => entries.filter(({ action }) => action === "heartbeat_fail").map(({ details }) => details)
+  )
+
+  it.effect("does nothing while the endpoint is well", () =>
+    Effect.gen(function* () {
+      endpoint.well = true
+      const { stop } = yield* start()
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(yield* activeCount, 1)
+      yield* stop
+    }).pipe(Effect.provide(world))
+  )
+
+  it.effect("does not fire by the start alone, and fires at the first look", () =>
+    Effect.gen(function* () {
+      endpoint.well = false
+      const { stop } = yield* start()
+      yield* TestClock.adjust("59999 millis")
+      assert.strictEqual(yield* activeCount, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* activeCount, 0)
+      assert.deepStrictEqual(yield* failuresTold, ["heartbeat failed: HTTP 503"])
+      yield* stop
+    }).pipe(Effect.provide(world))
+  )
+
+  it.effect("fires after as many failures in a row as it tolerates, and not before", () =>
+    Effect.gen(function* () {
+      endpoint.well = false
+      const { stop } = yield* start(3)
+      yield* TestClock.adjust("2 minutes")
+      endpoint.well = true
+      yield* TestClock.adjust("1 minute")
+      endpoint.well = false
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* activeCount, 1)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* activeCount, 0)
+      yield* stop
+    }).pipe(Effect.provide(world))
+  )
+
+  it.effect("fires once for one loss, and again for the next after the endpoint was well", () =>
+    Effect.gen(function* () {
+      endpoint.well = false
+      const { state, stop } = yield* start()
+      yield* TestClock.adjust("1 minute")
+      yield* take("db", "c")
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual(yield* activeCount, 1)
+      assert.deepStrictEqual(yield* Ref.get(state), { failuresInARow: 6, fired: true })
+      assert.strictEqual((yield* failuresTold).length, 1)
+      endpoint.well = true
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual(yield* Ref.get(state), asleep)
+      endpoint.well = false
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* activeCount, 0)
+      yield* stop
+    }).pipe(Effect.provide(world))
+  )
+})

@@ -1,0 +1,200 @@
+/**
+ * The leases of a client or a secret are listed, counted and ended together.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { TestClock } from "effect/testing"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { listLeases } from "../../../src/daemon/operations/listLeases.ts"
+import { revokeMatching } from "../../../src/daemon/operations/revokeMatching.ts"
+import { second } from "../../../src/domain/GoDuration.ts"
+import { make } from "../../../src/domain/Lease.ts"
+import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
+import { activeCount, addSecret, history, quietWorld, take, world, worldWithAudit } from "../../support/world.ts"
+
+const everybody = { clientId: undefined, secretName: undefined }
+const usual = { filter: everybody, limit: 100, length: 1_000_000, top: 0 }
+
+/** Two clients with two secrets each, a moment apart. */
+const someLeases = Effect.gen(function* () {
+  for (const secret of ["db", "mail"]) yield* addSecret(secret)
+  for (const client of ["a", "b"]) {
+    for (const secret of ["db", "mail"]) {
+      yield* TestClock.adjust("1 second")
+      yield* take(secret, client)
+    }
+  }
+})
+
+/** More leases than anybody would acquire in a test. */
+const manyLeases = (count: number, clientId: string) =>
+  LeaseRepo.use((leases) =>
+    leases.transaction((held) => {
+      for (let n = 0; n < count; n += 1) {
+        held.issue(make({ id: `${clientId}-${n}`, secretName: "db", clientId, now: held.now, ttl: 60n * second }))
+      }
+      return Result.void
+    })
+  )
+
+const pairs = (leases: ReadonlyArray<{ readonly clientId: string; readonly secretName: string }>) =>
+  leases.map(({ clientId, secretName }) => `${clientId} ${secretName}`)
+
+describe("listLeases", () => {
+  it.effect("gives those that match, the newest first, and how many there are", () =>
+    Effect.gen(function* () {
+      yield* someLeases
+      const all = yield* listLeases(usual)
+      assert.deepStrictEqual(pairs(all.leases), ["b mail", "b db", "a mail", "a db"])
+      const some = yield* listLeases({ ...usual, filter: { clientId: "a", secretName: undefined }, limit: 1 })
+      assert.deepStrictEqual([pairs(some.leases), some.total], [["a mail"], 2])
+      const both = yield* listLeases({ ...usual, filter: { clientId: "a", secretName: "db" } })
+      assert.deepStrictEqual(pairs(both.leases), ["a db"])
+      assert.deepStrictEqual(all.byClient, [])
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("puts them in order, however they lie in the table, and gives no more than is asked for", () =>
+    Effect.gen(function* () {
+      yield* LeaseRepo.use((leases) =>
+        leases.transaction((held) => {
+          for (const n of [3, 1, 5, 2, 4, 2]) {
+            const now = held.now + n
+            held.issue(make({ id: `${Math.random()}`, secretName: "db", clientId: `c${n}`, now, ttl: 60n * second }))
+          }
+          return Result.void
+        })
+      )
+      const listed = (limit: number) => Effect.map(listLeases({ ...usual, limit }), ({ leases }) => pairs(leases))
+      assert.deepStrictEqual(yield* listed(3), ["c5 db", "c4 db", "c3 db"])
+      assert.deepStrictEqual(yield* listed(4), ["c5 db", "c4 db", "c3 db", "c2 db"])
+      assert.deepStrictEqual(yield* listed(100), ["c5 db", "c4 db", "c3 db", "c2 db", "c2 db", "c1 db"])
+      assert.deepStrictEqual(yield* listed(0), [])
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("leaves out what would make the reply too long, and leases that are over", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      for (const client of ["x".repeat(5000), "y".repeat(5000), "z"]) yield* take("db", client)
+      yield* take("db", "short", second)
+      yield* TestClock.adjust("2 seconds")
+      const found = yield* listLeases({ ...usual, length: 5000 })
+      assert.deepStrictEqual([found.leases.length, found.total], [2, 3])
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("tells who has the most", () =>
+    Effect.gen(function* () {
+      yield* someLeases
+      yield* manyLeases(3, "c")
+      const { byClient, bySecret } = yield* listLeases({ ...usual, limit: 1, top: 2 })
+      assert.deepStrictEqual(
+        [byClient, bySecret],
+        [
+          [
+            ["c", 3],
+            ["a", 2]
+          ],
+          [
+            ["db", 5],
+            ["mail", 2]
+          ]
+        ]
+      )
+    }).pipe(Effect.provide(quietWorld))
+  )
+})
+
+describe("revokeMatching", () => {
+  const told: Array<OtelEvent> = []
+
+  it.effect("ends the leases of a client, each with an entry of its own, and tells it once", () =>
+    Effect.gen(function* () {
+      yield* someLeases
+      told.length = 0
+      const revoked = yield* revokeMatching({ clientId: "a", secretName: undefined })
+      assert.deepStrictEqual(pairs(revoked), ["a db", "a mail"])
+      assert.deepStrictEqual(pairs((yield* listLeases(usual)).leases), ["b mail", "b db"])
+      const entries = (yield* history).filter(({ action }) => action === "lease_revoke")
+      assert.deepStrictEqual(
+        entries.map(({ lease_id }) => lease_id),
+        revoked.map(({ id }) => id)
+      )
+      assert.deepStrictEqual(
+        told.map(({ action, metadata }) => [action, metadata["count"], metadata["secretName"]]),
+        [["lease.revoked", 2, undefined]]
+      )
+    }).pipe(Effect.provide(world(told)))
+  )
+
+  it.effect("ends those of a secret, or of a pair", () =>
+    Effect.gen(function* () {
+      yield* someLeases
+      assert.deepStrictEqual(pairs(yield* revokeMatching({ clientId: "b", secretName: "db" })), ["b db"])
+      assert.deepStrictEqual(pairs(yield* revokeMatching({ clientId: undefined, secretName: "mail" })), [
+        "a mail",
+        "b mail"
+      ])
+      assert.deepStrictEqual(pairs((yield* listLeases(usual)).leases), ["a db"])
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("records nothing and tells nothing where there are none", () =>
+    Effect.gen(function* () {
+      yield* someLeases
+      told.length = 0
+      const before = (yield* history).length
+      assert.lengthOf(yield* revokeMatching({ clientId: "nobody", secretName: undefined }), 0)
+      assert.deepStrictEqual([(yield* history).length, told.length], [before, 0])
+    }).pipe(Effect.provide(world(told)))
+  )
+
+  it.effect("ends more than one step, and no others", () =>
+    Effect.gen(function* () {
+      yield* manyLeases(2500, "many")
+      yield* manyLeases(10, "few")
+      assert.lengthOf(yield* revokeMatching({ clientId: "many", secretName: undefined }), 2500)
+      assert.strictEqual(yield* activeCount, 10)
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  const broken = { now: false }
+
+  it.effect("changes nothing while the log cannot be written", () =>
+    Effect.gen(function* () {
+      yield* manyLeases(3, "a")
+      broken.now = true
+      const failure = yield* Effect.flip(revokeMatching({ clientId: "a", secretName: undefined }))
+      assert.strictEqual(failure._tag, "AuditLogError")
+      assert.strictEqual(yield* activeCount, 3)
+    }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(worldWithAudit(broken)))
+  )
+
+  it.effect("says how many are revoked where the log breaks half-way, and goes on when asked again", () =>
+    Effect.gen(function* () {
+      yield* manyLeases(2500, "a")
+      const audit = yield* AuditLog
+      const leases = yield* LeaseRepo
+      let steps = 0
+      const breaking = LeaseRepo.of({
+        ...leases,
+        transaction: (program) =>
+          Effect.suspend(() => {
+            steps += 1
+            broken.now = steps > 1
+            return leases.transaction(program)
+          })
+      })
+      const meant = { clientId: "a", secretName: undefined }
+      const failure = yield* Effect.flip(Effect.provideService(revokeMatching(meant), LeaseRepo, breaking))
+      assert.match(failure.message, /^500 leases are revoked and 2000 are not \(.*no space left.*\); ask once more/)
+      broken.now = false
+      assert.strictEqual(yield* activeCount, 2000)
+      assert.lengthOf(yield* revokeMatching(meant), 2000)
+      assert.lengthOf(yield* audit.tail(10_000), 2500)
+    }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(worldWithAudit(broken)))
+  )
+})

@@ -1,0 +1,174 @@
+/**
+ * Rotation: of what is outside, of the value, and what a command cannot do to us.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Schedule from "effect/Schedule"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { rotate } from "../../../src/daemon/operations/rotate.ts"
+import { type HookResult, RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
+import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
+import { millisecond, second } from "../../../src/domain/GoDuration.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+import { addSecret, quietWorld, take } from "../../support/world.ts"
+
+const printing = (stdout: string, more: Partial<HookResult> = {}): HookResult => ({
+  stdout: Buffer.from(stdout),
+  stderr: new Uint8Array(),
+  ending: "done",
+  outcome: "exit status 0, 7 bytes of output",
+  ...more
+})
+
+const withHook = (result: HookResult) =>
+  Layer.provideMerge(
+    quietWorld,
+    RotationHook.layerMemory(() => result)
+  )
+
+const add = (name: string, rotateStdout: boolean) =>
+  SecretStore.use((secrets) =>
+    secrets.add({ name, value: Redacted.make("old value"), rotateVia: "the command", rotateStdout })
+  )
+
+const valueOf = (name: string) =>
+  SecretStore.use((secrets) => Effect.map(Effect.fromResult(secrets.get(name)), ({ value }) => Redacted.value(value)))
+
+const lastEntry = Effect.map(
+  AuditLog.use((audit) => audit.tail(1)),
+  ([entry]) => [entry?.action, entry?.details, entry?.success]
+)
+
+describe("rotate", () => {
+  it.effect("leaves the value alone, gives what was printed, and records only how much that was", () =>
+    Effect.gen(function* () {
+      yield* add("db", false)
+      yield* TestClock.adjust("1 hour")
+      const rotated = yield* rotate("db")
+      assert.strictEqual(rotated.output, "new one\nand a note")
+      assert.strictEqual(yield* valueOf("db"), "old value")
+      const [info] = yield* SecretStore.use((secrets) => secrets.list)
+      assert.deepStrictEqual([info?.lastRotated, info?.updatedAt], [rotated.at, rotated.at])
+      assert.strictEqual(rotated.at.millis, 3_600_000)
+      assert.deepStrictEqual(yield* lastEntry, ["secret_rotate", "exit status 0, 7 bytes of output", true])
+    }).pipe(Effect.provide(withHook(printing("new one", { stderr: Buffer.from("and a note") }))))
+  )
+
+  it.effect("makes what was printed the value, and gives it to nobody but who leases it", () =>
+    Effect.gen(function* () {
+      yield* add("db", true)
+      yield* take("db", "one")
+      yield* take("db", "two")
+      const rotated = yield* rotate("db")
+      assert.deepStrictEqual([rotated.output, rotated.leasesOfOldValue], ["", 2])
+      assert.strictEqual(yield* valueOf("db"), " new\nvalue ")
+      const log = JSON.stringify(yield* AuditLog.use((audit) => audit.tail(100)))
+      assert.notInclude(log, "value")
+    }).pipe(Effect.provide(withHook(printing(" new\nvalue \n"))))
+  )
+
+  for (const [what, result] of [
+    ["printed nothing", printing("\n")],
+    ["printed what is not UTF-8", { ...printing(""), stdout: Uint8Array.of(0xff, 0xfe) }],
+    ["printed more than a value may be", printing("x".repeat(1024 * 1024 + 1))]
+  ] as const) {
+    it.effect(`keeps the old value where the command ${what}`, () =>
+      Effect.gen(function* () {
+        yield* add("db", true)
+        const failure = yield* Effect.flip(rotate("db"))
+        assert.strictEqual(failure.message, 'rotation of secret "db" failed: rotation hook gave no usable value')
+        assert.strictEqual(yield* valueOf("db"), "old value")
+        assert.deepStrictEqual((yield* lastEntry)[2], false)
+      }).pipe(Effect.provide(withHook(result)))
+    )
+  }
+
+  for (const [ending, says] of [
+    ["failed", "rotation hook failed"],
+    ["timed out", "rotation hook timed out"]
+  ] as const) {
+    it.effect(`says "${says}", and nothing that was printed`, () =>
+      Effect.gen(function* () {
+        yield* add("db", true)
+        const failure = yield* Effect.flip(rotate("db"))
+        assert.strictEqual(failure.message, `rotation of secret "db" failed: ${says}`)
+        assert.deepStrictEqual(yield* lastEntry, ["secret_rotate", "how it ended", false])
+        assert.strictEqual(yield* valueOf("db"), "old value")
+      }).pipe(Effect.provide(withHook(printing("half a value", { ending, outcome: "how it ended" }))))
+    )
+  }
+
+  it.effect("refuses a secret that has no command, or is not there", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      assert.strictEqual((yield* Effect.flip(rotate("db"))).message, 'secret "db": no rotation hook configured')
+      assert.strictEqual((yield* Effect.flip(rotate("nope")))._tag, "SecretNotFound")
+    }).pipe(Effect.provide(withHook(printing(""))))
+  )
+})
+
+describe("RotationHook", () => {
+  const run = (command: string, timeout = 20n * second, environment: Record<string, string> = {}) =>
+    RotationHook.use((hook) => hook.run(command, "db")).pipe(
+      Effect.provide(RotationHook.layer({ timeout, environment }))
+    )
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8")
+
+  it.live("gives what was printed and how it ended", () =>
+    Effect.gen(function* () {
+      const good = yield* run("echo hi; echo err >&2; cat")
+      assert.deepStrictEqual(
+        [text(good.stdout), text(good.stderr), good.ending, good.outcome],
+        ["hi\n", "err\n", "done", "exit status 0, 7 bytes of output"]
+      )
+      const bad = yield* run("echo half; exit 3")
+      assert.deepStrictEqual([bad.ending, bad.outcome], ["failed", "exit status 3, 5 bytes of output"])
+      const killed = yield* run("kill -9 $$")
+      assert.deepStrictEqual([killed.ending, killed.outcome], ["failed", "killed by SIGKILL, 0 bytes of output"])
+    })
+  )
+
+  it.live("gives the command a small environment, and no other secrets of the daemon's", () =>
+    Effect.gen(function* () {
+      const environment = { PATH: "/usr/bin:/bin", HOME: "/h", API_TOKEN: "hush-hush", NODE_OPTIONS: "--inspect" }
+      const { stdout } = yield* run("env; pwd", 20n * second, environment)
+      const lines = text(stdout).split("\n")
+      for (const line of ["PATH=/usr/bin:/bin", "HOME=/h", "SECRET_NAME=db", "/"]) assert.include(lines, line)
+      assert.notMatch(text(stdout), /API_TOKEN|NODE_OPTIONS/)
+    })
+  )
+
+  it.live("kills everything the command started when its time is over", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, "pid")
+      const { ending, outcome } = yield* run(
+        `trap '' TERM; sleep 1000 & echo $! > ${file}; sleep 1000`,
+        300n * millisecond
+      )
+      assert.deepStrictEqual([ending, outcome], ["timed out", "timed out after 300ms, 0 bytes of output"])
+      const pid = Number(fs.readFileSync(file, "utf8"))
+      const gone = Effect.sync(
+        () => !fs.existsSync(`/proc/${pid}`) || / Z /.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"))
+      )
+      yield* Effect.repeat(gone, { until: (is) => is, schedule: Schedule.spaced("10 millis") }).pipe(
+        Effect.timeout("10 seconds")
+      )
+    })
+  )
+
+  it.live("does not wait for what the command leaves behind", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, "pid")
+      const [took, { ending, stdout }] = yield* Effect.timed(run(`sleep 60 & echo $! > ${file}; echo started`))
+      process.kill(Number(fs.readFileSync(file, "utf8")), "SIGKILL")
+      assert.deepStrictEqual([ending, text(stdout)], ["done", "started\n"])
+      assert.isTrue(Duration.isLessThan(took, Duration.seconds(20)))
+    })
+  )
+})

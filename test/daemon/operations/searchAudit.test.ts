@@ -1,0 +1,123 @@
+/**
+ * Entries of the audit log are chosen by what they are about, by time and by number,
+ * through the archives, and what was not looked at is told.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { TestClock } from "effect/testing"
+import * as path from "node:path"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { searchAudit } from "../../../src/daemon/operations/searchAudit.ts"
+import type { AuditFact } from "../../../src/domain/AuditEntry.ts"
+import { fromMillis } from "../../../src/domain/Timestamp.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+const anything = {
+  secretName: undefined,
+  clientId: undefined,
+  action: undefined,
+  since: undefined,
+  after: 0,
+  count: 1000,
+  length: 1_000_000
+}
+
+const fact = (n: number): AuditFact => ({
+  action: n % 2 === 0 ? "lease_acquire" : "lease_revoke",
+  secret_name: `s${n % 3}`,
+  client_id: n % 5 === 0 ? 'say "<hi>"' : "c",
+  success: true
+})
+
+/** Entries 1 to 60, a second apart, in a log of many small files. */
+const inLog = <A, E>(test: Effect.Effect<A, E, AuditLog>) =>
+  Effect.gen(function* () {
+    const directory = yield* temporaryDirectory
+    yield* Effect.gen(function* () {
+      const audit = yield* AuditLog
+      for (let n = 1; n <= 60; n += 1) {
+        yield* TestClock.adjust("1 second")
+        yield* audit.append([fact(n)])
+      }
+      yield* test
+    }).pipe(Effect.provide(AuditLog.layer(path.join(directory, "audit.log"), { maxSize: 2_000, maxFiles: 100 })))
+  })
+
+const numbers = (search: Partial<Parameters<typeof searchAudit>[0]>) =>
+  Effect.map(searchAudit({ ...anything, ...search }), ({ complete, entries }) => ({
+    seqs: entries.map(({ seq }) => seq ?? 0),
+    complete
+  }))
+
+const those = (is: (n: number) => boolean) => [...Array(61).keys()].slice(1).filter(is)
+
+describe("searchAudit", () => {
+  it.effect("chooses by secret, client and action", () =>
+    inLog(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(
+          (yield* numbers({ secretName: "s1" })).seqs,
+          those((n) => n % 3 === 1)
+        )
+        assert.deepStrictEqual(
+          (yield* numbers({ clientId: 'say "<hi>"' })).seqs,
+          those((n) => n % 5 === 0)
+        )
+        assert.deepStrictEqual(
+          (yield* numbers({ action: "lease_revoke", clientId: 'say "<hi>"' })).seqs,
+          those((n) => n % 10 === 5)
+        )
+        assert.deepStrictEqual(yield* numbers({ clientId: "s1" }), { seqs: [], complete: true })
+      })
+    )
+  )
+
+  it.effect("gives the last of them, and tells whether there are older ones", () =>
+    inLog(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* numbers({ count: 2 }), { seqs: [59, 60], complete: false })
+        assert.deepStrictEqual(yield* numbers({ count: 60 }), { seqs: those(() => true), complete: true })
+        const { complete, seqs } = yield* numbers({ length: 1000 })
+        assert.deepStrictEqual([complete, seqs.at(-1)], [false, 60])
+        assert.isTrue(seqs.length > 1 && seqs.length < 10)
+      })
+    )
+  )
+
+  it.effect("gives what is behind a number", () =>
+    inLog(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* numbers({ after: 40 }), { seqs: those((n) => n > 40), complete: true })
+        assert.deepStrictEqual((yield* numbers({ after: 40, secretName: "s0" })).seqs, [42, 45, 48, 51, 54, 57, 60])
+        assert.deepStrictEqual(yield* numbers({ after: 60 }), { seqs: [], complete: true })
+      })
+    )
+  )
+
+  it.effect("gives what happened since a moment, to the millisecond", () =>
+    inLog(
+      Effect.gen(function* () {
+        assert.deepStrictEqual(
+          (yield* numbers({ since: fromMillis(41_000) })).seqs,
+          those((n) => n > 40)
+        )
+        assert.deepStrictEqual(
+          (yield* numbers({ since: fromMillis(41_001) })).seqs,
+          those((n) => n > 41)
+        )
+      })
+    )
+  )
+
+  it.effect("finds the same in the memory log", () =>
+    Effect.gen(function* () {
+      const audit = yield* AuditLog
+      for (let n = 1; n <= 6; n += 1) yield* audit.append([fact(n)])
+      const { entries } = yield* searchAudit({ ...anything, secretName: "s1" })
+      assert.deepStrictEqual(
+        entries.map(({ action }) => action),
+        ["lease_revoke", "lease_acquire"]
+      )
+    }).pipe(Effect.provide(AuditLog.layerMemory))
+  )
+})

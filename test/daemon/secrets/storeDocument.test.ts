@@ -1,0 +1,189 @@
+/**
+ * The plain text of the store is the predecessor's to the letter (protocol
+ * specification, 9.2). Nothing that was in it gets lost on the way through, not
+ * even what others added, and no refusal holds a value.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { StoreDocument, StoredSecret } from "../../../src/daemon/secrets/storeDocument.ts"
+import { byName, decode, empty, encode } from "../../../src/daemon/secrets/storeDocument.ts"
+import { fromNanos, zero } from "../../../src/domain/Timestamp.ts"
+
+const read = (text: string) => Result.getOrThrow(decode(text))
+const refusal = (text: string) => Result.getOrThrow(Result.flip(decode(text)))
+
+/** As the predecessor wrote it. */
+const text = String.raw`{
+  "version": 1,
+  "secrets": {
+    "aws": {
+      "name": "aws",
+      "created_at": "2026-11-22T00:30:37.780956535-08:00",
+      "updated_at": "2026-11-22T00:30:37.790625577-08:00",
+      "rotate_via": "echo hi; echo err \u003e\u00262",
+      "last_rotated": "2026-11-22T00:30:37.790625577-08:00",
+      "value": "a\u003cb\u003e\u0026c"
+    },
+    "mail": {
+      "name": "mail",
+      "created_at": "2026-11-22T00:30:38Z",
+      "updated_at": "2026-11-22T00:30:38Z",
+      "last_rotated": "0001-01-01T00:00:00Z",
+      "value": "two\nlines\u0008"
+    }
+  }
+}`
+
+const secret = (name: string, more: Partial<StoredSecret> = {}): StoredSecret => ({
+  name,
+  value: Redacted.make(`value of ${name}`),
+  createdAt: zero,
+  updatedAt: zero,
+  rotateVia: "",
+  rotateStdout: false,
+  lastRotated: zero,
+  foreign: {},
+  ...more
+})
+const store = (secrets: ReadonlyArray<StoredSecret>, foreign: StoreDocument["foreign"] = {}): StoreDocument => ({
+  secrets: new Map(secrets.map((one) => [one.name, one])),
+  foreign
+})
+
+/** Everything in a document, open to comparison. */
+const plain = (document: StoreDocument) => ({
+  secrets: [...document.secrets.values()]
+    .toSorted(byName)
+    .map((one) => ({ ...one, value: Redacted.value(one.value), foreign: JSON.stringify(one.foreign) })),
+  keys: [...document.secrets.keys()].toSorted(),
+  foreign: JSON.stringify(document.foreign)
+})
+
+describe("encode", () => {
+  it("writes the predecessor's text byte for byte", () => {
+    assert.strictEqual(encode(read(text)), text)
+  })
+
+  it("writes the empty store in four lines without a final line feed", () => {
+    assert.strictEqual(encode(empty), `{\n  "version": 1,\n  "secrets": {}\n}`)
+  })
+
+  it("sorts names by their UTF-8 bytes, numbers among them", () => {
+    const names = ["\u{1f600}", "\uff5e", "é", "b", "aa", "a", "B", "9", "10", "", "__proto__"]
+    const written = encode(store(names.map((name) => secret(name)))).matchAll(/^ {4}"(.*)": \{$/gm)
+    const sorted = ["", "10", "9", "B", "__proto__", "a", "aa", "b", "é", "\uff5e", "\u{1f600}"]
+    assert.deepStrictEqual(
+      [...written].map((found) => found[1]),
+      sorted
+    )
+  })
+
+  it("writes members that others added behind its own", () => {
+    const added = text
+      .replace(
+        `c"\n    },`,
+        `c",\n      "tags": [\n        "a",\n        {\n          "b": "\\u003c"\n        }\n      ]\n    },`
+      )
+      .replace(/\}\n\}$/, `},\n  "theirs": {\n    "deep": [],\n    "\\u0026": {}\n  }\n}`)
+    assert.include(added, `"tags"`)
+    assert.include(added, `"theirs"`)
+    assert.strictEqual(encode(read(added)), added)
+  })
+
+  // JSON.parse of Node 24 may read a name of one escaped character as "\\" once it has seen an object with that name.
+  const Name = Schema.String.check(Schema.makeFilter((name) => name !== "\\"))
+  const Foreign = Schema.Record(
+    Name,
+    Schema.Union([Schema.String, Schema.Finite, Schema.Null, Schema.Array(Schema.Record(Name, Schema.Boolean))])
+  )
+  const Nanos = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 0n, maximum: 4_000_000_000_000_000_000n }))
+  const Secret = Schema.Struct({ name: Name, value: Name, rotateVia: Name, at: Nanos, foreign: Foreign })
+  const known = new Set(
+    "version secrets name value created_at updated_at rotate_via rotate_stdout last_rotated".split(" ")
+  )
+  /** Members as JSON holds them (it knows no -0), and none that is the store's own. */
+  const asForeign = (members: object): Record<string, unknown> =>
+    JSON.parse(JSON.stringify(members), (name, value) => (known.has(name) ? undefined : value))
+
+  it.prop("writes what decode reads as the same document", [Schema.Array(Secret), Foreign], ([given, foreign]) => {
+    const document = store(
+      given.map(({ name, value, rotateVia, at, foreign }) =>
+        secret(name, {
+          value: Redacted.make(value),
+          rotateVia,
+          createdAt: fromNanos(at),
+          updatedAt: fromNanos(at + 1n),
+          foreign: asForeign(foreign)
+        })
+      ),
+      asForeign(foreign)
+    )
+    assert.deepStrictEqual(plain(read(encode(document))), plain(document))
+    assert.strictEqual(encode(read(encode(document))), encode(document))
+  })
+})
+
+describe("decode", () => {
+  it.each(["{}", `{"secrets":null}`, `{"version":1}`, `{"version":1,"secrets":{}}`])("reads %s as empty", (text) => {
+    assert.deepStrictEqual(plain(read(text)), plain(empty))
+  })
+
+  it("reads compact text, and takes times that are missing for none", () => {
+    const document = read(`{"secrets":{"n":{"value":"v","created_at":null}}}`)
+    assert.deepStrictEqual(plain(document), plain(store([secret("n", { value: Redacted.make("v") })])))
+  })
+
+  it("takes null for no rotation command, as for no time", () => {
+    const document = read(`{"secrets":{"n":{"value":"v","rotate_via":null}}}`)
+    assert.strictEqual(document.secrets.get("n")?.rotateVia, "")
+  })
+
+  it("goes by the key where the name says something else", () => {
+    const document = read(`{"secrets":{"key":{"name":"other","value":"v"}}}`)
+    assert.deepStrictEqual(
+      [...document.secrets].map(([key, { name }]) => [key, name]),
+      [["key", "key"]]
+    )
+  })
+
+  it("keeps a secret whose name means something to JavaScript", () => {
+    const document = read(`{"secrets":{"__proto__":{"value":"v"},"constructor":{"value":"w"}}}`)
+    assert.deepStrictEqual([...document.secrets.keys()], ["__proto__", "constructor"])
+    assert.strictEqual(encode(read(encode(document))), encode(document))
+  })
+
+  it.each([
+    ["", "its contents are not JSON"],
+    [text.slice(0, -1), "its contents are not JSON"],
+    ["null", "its contents are not a JSON object"],
+    ["[]", "its contents are not a JSON object"],
+    [`{"secrets":[]}`, "its member secrets is not an object"],
+    [`{"secrets":"s"}`, "its member secrets is not an object"],
+    [`{"version":2,"secrets":{}}`, "its version is 2 and this program reads version 1"],
+    [`{"version":"1"}`, `its version is "1" and this program reads version 1`],
+    [`{"secrets":{"n":null}}`, `the secret "n" is not an object`],
+    [`{"secrets":{"n":"v"}}`, `the secret "n" is not an object`],
+    [`{"secrets":{"n":{}}}`, `the secret "n" has no value`],
+    [`{"secrets":{"n":{"value":5}}}`, `the secret "n" has no value`],
+    [`{"secrets":{"n":{"value":"v","rotate_via":[]}}}`, `the secret "n" has a rotate_via that is not text`],
+    [`{"secrets":{"n":{"value":"v","created_at":"now"}}}`, `the secret "n" has a time that is not RFC 3339`],
+    [`{"secrets":{"n":{"value":"v","updated_at":1}}}`, `the secret "n" has a time that is not RFC 3339`],
+    [`{"secrets":{"n":{"value":"v","last_rotated":{}}}}`, `the secret "n" has a time that is not RFC 3339`]
+  ])("refuses %j", (text, reason) => {
+    assert.strictEqual(refusal(text), reason)
+  })
+
+  it("shows nothing of a value, wherever the text is broken", () => {
+    const value = "QXZQXZQX"
+    const whole = encode(store([secret("n", { value: Redacted.make(value) })]))
+    for (let at = 0; at < whole.length; at += 1) {
+      for (const broken of [whole.slice(0, at), whole.slice(0, at) + whole.slice(at + 1)]) {
+        const decoded = decode(broken)
+        if (Result.isFailure(decoded)) assert.notMatch(decoded.failure, /[QXZ]/)
+      }
+    }
+    assert.isTrue(Result.isFailure(decode(whole.slice(0, -1))))
+  })
+})

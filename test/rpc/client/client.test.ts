@@ -1,0 +1,154 @@
+/**
+ * The client goes on over a daemon that is not there yet or breaks off, and does
+ * nothing twice that must be done once.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as path from "node:path"
+import { ask } from "../../../src/rpc/client/client.ts"
+import { MaybeHeard } from "../../../src/rpc/MaybeHeard.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+/** What becomes of a connection that has brought a request: a reply, or the end. */
+type Fate = "cut" | object
+
+const done = { result: { success: true } }
+const noSecret = { error: { code: -32000, message: "secret not found" } }
+const noLease = { error: { code: -32001, message: "lease not found" } }
+
+/** A daemon that does as it is told, one fate for each connection; the last one stays. Gives the methods it heard. */
+const listen = (socketPath: string, fates: ReadonlyArray<Fate>) =>
+  Effect.acquireRelease(
+    Effect.callback<{ readonly server: net.Server; readonly heard: Array<string> }>((resume) => {
+      const heard: Array<string> = []
+      const server = net.createServer((socket) => {
+        socket.on("error", () => undefined)
+        socket.once("data", (line) => {
+          heard.push(JSON.parse(String(line)).method)
+          const fate = fates[Math.min(heard.length, fates.length) - 1] ?? "cut"
+          if (fate === "cut") socket.destroy()
+          else socket.end(`${JSON.stringify({ jsonrpc: "2.0", id: 1, ...fate })}\n`)
+        })
+      })
+      server.listen(socketPath, () => resume(Effect.succeed({ server, heard })))
+    }),
+    ({ server }) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
+  )
+
+const place = Effect.map(temporaryDirectory, (directory) => path.join(directory, "s"))
+
+const daemonAt = (socketPath: string, seconds = 5) => ({ socketPath, timeout: Duration.seconds(seconds) })
+
+describe.concurrent("the client", () => {
+  it.live("waits for a daemon that comes 300 ms later", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      const asking = yield* Effect.forkScoped(Effect.timed(ask(daemonAt(socketPath), "secrets.lease", {})))
+      yield* Effect.sleep("300 millis")
+      const { heard } = yield* listen(socketPath, [done])
+      const [took, result] = yield* Fiber.join(asking)
+      assert.deepStrictEqual([result, heard], [{ success: true }, ["secrets.lease"]])
+      assert.isBelow(Duration.toMillis(took), 2000)
+    })
+  )
+
+  it.live("takes a socket that nobody listens on for one that will be, and gives up in its time", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      fs.writeFileSync(socketPath, "")
+      const [took, failure] = yield* Effect.timed(Effect.flip(ask(daemonAt(socketPath, 0.2), "secrets.lease", {})))
+      assert.deepInclude(failure, { _tag: "DaemonUnavailable", socketPath, code: "ECONNREFUSED" })
+      assert.isAtLeast(Duration.toMillis(took), 199)
+      assert.isBelow(Duration.toMillis(took), 2000)
+    })
+  )
+
+  for (const method of ["secrets.lease", "secrets.update", "secrets.revokeMatching", "secrets.audit"]) {
+    it.live(`sends ${method} again when the connection is cut before the answer`, () =>
+      Effect.gen(function* () {
+        const socketPath = yield* place
+        const { heard } = yield* listen(socketPath, ["cut", "cut", done])
+        assert.deepStrictEqual(yield* ask(daemonAt(socketPath), method, {}), { success: true })
+        assert.deepStrictEqual(heard, [method, method, method])
+      })
+    )
+  }
+
+  for (const method of ["secrets.add", "secrets.rotate", "daemon.restart"]) {
+    it.live(`sends ${method} once, and says that it may have been done`, () =>
+      Effect.gen(function* () {
+        const socketPath = yield* place
+        const { heard } = yield* listen(socketPath, ["cut", done])
+        const failure = yield* Effect.flip(ask(daemonAt(socketPath), method, {}))
+        assert.deepInclude(failure, {
+          _tag: "BadAnswer",
+          reason: "the connection ended before it; it may have been done all the same"
+        })
+        assert.deepStrictEqual(heard, [method])
+      })
+    )
+  }
+
+  it.live("does not send add when it was heard before, but the daemon is away now", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      const asking = ask(daemonAt(socketPath, 0.5), "secrets.add", {})
+      const failure = yield* Effect.flip(Effect.provideService(asking, MaybeHeard, true))
+      assert.strictEqual(failure._tag, "DaemonUnavailable")
+    })
+  )
+
+  for (const [method, gone] of [
+    ["secrets.revoke", noLease],
+    ["secrets.delete", noSecret]
+  ] as const) {
+    it.live(`takes ${method} for done when it was cut off and what it ends is not there any more`, () =>
+      Effect.gen(function* () {
+        const socketPath = yield* place
+        yield* listen(socketPath, ["cut", gone])
+        assert.deepStrictEqual(yield* ask(daemonAt(socketPath), method, {}), { success: true })
+      })
+    )
+
+    it.live(`takes it for a refusal when ${method} was not cut off`, () =>
+      Effect.gen(function* () {
+        const socketPath = yield* place
+        const { heard } = yield* listen(socketPath, [gone])
+        const failure = yield* Effect.flip(ask(daemonAt(socketPath), method, {}))
+        assert.deepInclude(failure, { _tag: "Refused", code: gone.error.code })
+        assert.lengthOf(heard, 1)
+      })
+    )
+  }
+
+  it.live("does not ask again for what is refused", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      const { heard } = yield* listen(socketPath, [noSecret, done])
+      const failure = yield* Effect.flip(ask(daemonAt(socketPath), "secrets.lease", {}))
+      assert.deepInclude(failure, { _tag: "Refused", message: "secret not found" })
+      assert.lengthOf(heard, 1)
+    })
+  )
+
+  it.live("does not try again where it has no permission", () =>
+    Effect.gen(function* () {
+      // Root may use any socket; a path through a file is as lasting a reason for everybody.
+      const socketPath = yield* place
+      const isRoot = process.getuid?.() === 0
+      const target = isRoot ? path.join(socketPath, "s") : socketPath
+      if (isRoot) fs.writeFileSync(socketPath, "")
+      else {
+        yield* listen(socketPath, [done])
+        fs.chmodSync(socketPath, 0)
+      }
+      const [took, failure] = yield* Effect.timed(Effect.flip(ask(daemonAt(target), "secrets.lease", {})))
+      assert.deepInclude(failure, { _tag: "DaemonUnavailable", code: isRoot ? "ENOTDIR" : "EACCES" })
+      assert.isBelow(Duration.toMillis(took), 1000)
+    })
+  )
+})

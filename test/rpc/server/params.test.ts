@@ -1,0 +1,104 @@
+/**
+ * Parameters are text members by name; what is missing is the empty text, what is
+ * of another type is refused under -32603 in the predecessor's words (protocol
+ * specification, section 4 and the transcript 15.2). A refusal never holds a value.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { required, text, readParams } from "../../../src/rpc/server/params.ts"
+
+const addParams = readParams("AddParams", { name: text, value: text, rotate_via: text })
+const unreadable = "invalid parameters: failed to unmarshal params: json: cannot unmarshal"
+
+describe("readParams", () => {
+  it.effect.each<readonly [given: unknown, read: { name?: string; value?: string; rotate_via?: string }]>([
+    [{}, {}],
+    [
+      { name: "n", value: "v", rotate_via: "c" },
+      { name: "n", value: "v", rotate_via: "c" }
+    ],
+    [{ name: null, value: "v" }, { value: "v" }],
+    [
+      { NAME: "n", Rotate_Via: "c" },
+      { name: "n", rotate_via: "c" }
+    ],
+    [{ name: "first", Name: "last" }, { name: "last" }],
+    [{ name: " n\n", other: 5 }, { name: " n\n" }],
+    [{ value: "\ud800x\ude00" }, { value: "\ufffdx\ufffd" }],
+    [{ value: "😀\u0000<&>" }, { value: "😀\u0000<&>" }],
+    [JSON.parse(`{"__proto__":"p","name":"n"}`), { name: "n" }]
+  ])("reads %j", ([given, read]) =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* addParams(given), { name: "", value: "", rotate_via: "", ...read })
+    })
+  )
+
+  it.effect.each<readonly [given: unknown, message: string]>([
+    [undefined, "invalid parameters: parameters are required"],
+    [null, "invalid parameters: parameters are required"],
+    [[], `${unreadable} array into Go value of type daemon.AddParams`],
+    ["text", `${unreadable} string into Go value of type daemon.AddParams`],
+    [5, `${unreadable} number into Go value of type daemon.AddParams`],
+    [false, `${unreadable} bool into Go value of type daemon.AddParams`],
+    [{ name: 5, value: "v" }, `${unreadable} number into Go struct field AddParams.name of type string`],
+    [{ name: "n", VALUE: ["v"] }, `${unreadable} array into Go struct field AddParams.value of type string`],
+    [{ rotate_via: { a: 1 } }, `${unreadable} object into Go struct field AddParams.rotate_via of type string`],
+    [{ name: true }, `${unreadable} bool into Go struct field AddParams.name of type string`],
+    [{ other: 1, value: 2, name: 3 }, `${unreadable} number into Go struct field AddParams.value of type string`]
+  ])("refuses %j", ([given, message]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(addParams(given))
+      assert.strictEqual(error.code, -32603)
+      assert.strictEqual(error.message, message)
+    })
+  )
+
+  const Value = Schema.Union([Schema.String, Schema.Null, Schema.Int, Schema.Array(Schema.String)])
+
+  it.effect.prop(
+    "gives the texts as they were sent, or refuses without a word of them",
+    [Schema.Struct({ name: Value, value: Value, rotate_via: Value })],
+    ([given]) =>
+      Effect.gen(function* () {
+        const texts = Object.entries(given).flatMap(([name, member]) =>
+          member === null || typeof member === "string" ? [[name, (member ?? "").toWellFormed()]] : []
+        )
+        if (texts.length === 3) {
+          assert.deepStrictEqual<object>(yield* addParams(given), Object.fromEntries(texts))
+        } else {
+          const { message } = yield* Effect.flip(addParams(given))
+          assert.match(message, /unmarshal (number|array) into Go struct field AddParams\.(name|value|rotate_via) of/)
+        }
+      })
+  )
+})
+
+describe("required", () => {
+  it.effect("refuses the empty text by its name", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(required("", "secret name"))
+      assert.deepInclude(error, { _tag: "RpcError", code: -32603, message: "secret name is required" })
+    })
+  )
+
+  it.effect("takes a name as long as the limit in bytes, and refuses one byte more", () =>
+    Effect.gen(function* () {
+      const longest = "é".repeat(8 * 1024)
+      assert.isUndefined(yield* required(longest, "secret name"))
+      const error = yield* Effect.flip(required(`${longest}x`, "secret name"))
+      assert.deepInclude(error, { _tag: "TooLong", message: "secret name is longer than 16384 bytes" })
+      assert.isUndefined(yield* required("x".repeat(32), "thing", 32))
+      assert.strictEqual(
+        (yield* Effect.flip(required("x".repeat(33), "thing", 32))).message,
+        "thing is longer than 32 bytes"
+      )
+    })
+  )
+
+  it.effect("takes a blank for a name like any other", () =>
+    Effect.gen(function* () {
+      assert.isUndefined(yield* required(" ", "secret name"))
+    })
+  )
+})
