@@ -151,33 +151,33 @@ const update = (run: () => void): Effect.Effect<void> => Effect.sync(run)
 /** Forgets all figures, for tests. */
 export const resetMetrics = update(() => Context.get(context, Metric.MetricRegistry).clear())
 
-export const acquired = (took: Duration.Duration, replaced: number) =>
+export const countAcquire = (took: Duration.Duration, replaced: number) =>
   update(() => {
     acquires.updateUnsafe(1, context)
     acquireDuration.updateUnsafe(Duration.toSeconds(took), context)
     if (replaced > 0) replacements.updateUnsafe(replaced, context)
   })
 
-export const expired = (count: number) => update(() => expiries.updateUnsafe(count, context))
+export const countExpiries = (count: number) => update(() => expiries.updateUnsafe(count, context))
 
-export const revoked = (count: number) => update(() => revocations.updateUnsafe(count, context))
+export const countRevocations = (count: number) => update(() => revocations.updateUnsafe(count, context))
 
 /** `reason` is the name of a class of errors, so there are few of them. */
-export const refused = (reason: string) => update(() => refusals(reason).updateUnsafe(1, context))
+export const countRefusal = (reason: string) => update(() => refusals(reason).updateUnsafe(1, context))
 
-export const flushed = (entries: number, took: Duration.Duration) =>
+export const recordFlush = (entries: number, took: Duration.Duration) =>
   update(() => {
     flushSize.updateUnsafe(entries, context)
     flushDuration.updateUnsafe(Duration.toSeconds(took), context)
   })
 
-export const flushFailed = update(() => flushFailures.updateUnsafe(1, context))
+export const countFlushFailure = update(() => flushFailures.updateUnsafe(1, context))
 
 /** So many in all, since the daemon started. */
-export const eventsDropped = (count: number) =>
+export const setEventsDropped = (count: number) =>
   update(() => sinkDropped.updateUnsafe(count - Number(sinkDropped.valueUnsafe(context).count), context))
 
-export const eventsQueued = (sink: "joelclaw" | "otlp", count: number) =>
+export const setEventsQueued = (sink: "joelclaw" | "otlp", count: number) =>
   update(() => queued(sink).updateUnsafe(count, context))
 
 /** Secrets that have a series of their own: what a dashboard can show, and nothing that grows with the store. */

@@ -26,7 +26,7 @@ import { type OtelEvent, sinkDropped } from "./OtelEvent.ts"
 import type { Rank } from "./otlpLoad.ts"
 import * as OtlpChannel from "./otlpChannel.ts"
 import { type Emitted, lengthOf, otlpRecord } from "./otlpRecord.ts"
-import { describe, type OtlpSettings, type SignalSettings } from "./otlpSettings.ts"
+import { describeTargets, type OtlpSettings, type SignalSettings } from "./otlpSettings.ts"
 import { sentSpan, type SpansSent } from "./span.ts"
 
 export interface Otlp {
@@ -65,7 +65,7 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
     emit: events === undefined ? () => Effect.void : emitter(events),
     state: Effect.sync(() => ({
       kind: "otlp",
-      target: describe(settings),
+      target: describeTargets(settings),
       sent: events?.load.sent ?? 0,
       dropped: events?.load.lost ?? 0,
       queued: events?.load.waiting ?? 0,

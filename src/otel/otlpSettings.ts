@@ -13,7 +13,7 @@
 import { type OtlpConfig, type Signal, signals } from "../domain/OtlpConfig.ts"
 import { toMillis } from "../domain/GoDuration.ts"
 
-export type Environment = Readonly<Record<string, string | undefined>>
+export type OtelEnvironment = Readonly<Record<string, string | undefined>>
 
 export interface SignalSettings {
   readonly url: string
@@ -51,7 +51,7 @@ const standardTimeout = 10_000
 const longest = 600_000
 
 /** Undefined if no endpoint is named, or everything is switched off. */
-export const otlpSettings = (given: Environment, config?: OtlpConfig): OtlpSettings | undefined => {
+export const otlpSettings = (given: OtelEnvironment, config?: OtlpConfig): OtlpSettings | undefined => {
   const environment = { ...asVariables(given, config), ...withoutEmpty(given) }
   const asked = signals.some((signal) => endpointOf(environment, signal) !== undefined)
   if (!asked || valueOf(environment, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return undefined
@@ -74,14 +74,14 @@ export const otlpSettings = (given: Environment, config?: OtlpConfig): OtlpSetti
   }
 }
 
-const withoutEmpty = (environment: Environment): Environment =>
+const withoutEmpty = (environment: OtelEnvironment): OtelEnvironment =>
   Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== ""))
 
 /**
  * The section of config.json as if it were in the environment; nothing of it where the environment has an endpoint of
  * its own, which the credentials for another one are no business of.
  */
-const asVariables = (environment: Environment, config: OtlpConfig | undefined): Environment => {
+const asVariables = (environment: OtelEnvironment, config: OtlpConfig | undefined): OtelEnvironment => {
   if (config === undefined || signals.some((signal) => endpointOf(environment, signal) !== undefined)) return {}
   const silent = signals.filter((signal) => !config.signals.includes(signal))
   return {
@@ -96,7 +96,7 @@ const asVariables = (environment: Environment, config: OtlpConfig | undefined): 
 const pair = ([name, value]: [string, string]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`
 
 /** An acquire has nothing above it, so what is based on the parent is what is said of a root. */
-const spanRatio = (environment: Environment, remarks: Array<string>): number => {
+const spanRatio = (environment: OtelEnvironment, remarks: Array<string>): number => {
   const sampler =
     valueOf(environment, "OTEL_TRACES_SAMPLER")
       ?.toLowerCase()
@@ -116,7 +116,7 @@ const spanRatio = (environment: Environment, remarks: Array<string>): number => 
 }
 
 /** Where events go, as people read it: addresses without what may be a credential in them. */
-export const describe = ({ signals: found }: OtlpSettings): string => {
+export const describeTargets = ({ signals: found }: OtlpSettings): string => {
   const places = new Map<string, Array<Signal>>()
   for (const signal of signals) {
     const url = found[signal]?.url
@@ -133,7 +133,7 @@ const shown = (url: string, signal: Signal): string => {
 }
 
 const signalSettings = (
-  environment: Environment,
+  environment: OtelEnvironment,
   signal: Signal,
   remarks: Array<string>
 ): SignalSettings | undefined => {
@@ -163,10 +163,11 @@ const signalSettings = (
 }
 
 /** A variable that is empty counts as one that is not set. */
-const valueOf = (environment: Environment, name: string): string | undefined => environment[name]?.trim() || undefined
+const valueOf = (environment: OtelEnvironment, name: string): string | undefined =>
+  environment[name]?.trim() || undefined
 
 /** The variable of the signal, or else that of all signals. */
-const either = (environment: Environment, signal: Signal, what: string): string | undefined =>
+const either = (environment: OtelEnvironment, signal: Signal, what: string): string | undefined =>
   valueOf(environment, `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_${what}`) ??
   valueOf(environment, `OTEL_EXPORTER_OTLP_${what}`)
 
@@ -177,7 +178,7 @@ interface Endpoint {
 }
 
 /** The signal's own endpoint is used as it is; that of all signals is what their paths are added to. */
-const endpointOf = (environment: Environment, signal: Signal): Endpoint | undefined => {
+const endpointOf = (environment: OtelEnvironment, signal: Signal): Endpoint | undefined => {
   const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`
   const exact = valueOf(environment, own)
   if (exact !== undefined) return { variable: own, url: asUrl(exact) }
@@ -205,14 +206,14 @@ const withoutUser = (address: string, headers: Readonly<Record<string, string>>)
 }
 
 /** OTEL_LOGS_EXPORTER and its like: a list, "otlp" unless it says otherwise. */
-const isWanted = (environment: Environment, signal: Signal): boolean =>
+const isWanted = (environment: OtelEnvironment, signal: Signal): boolean =>
   (valueOf(environment, `OTEL_${signal.toUpperCase()}_EXPORTER`) ?? "otlp")
     .split(",")
     .some((name) => name.trim().toLowerCase() === "otlp")
 
 /** `name=value,name=value`, both of them percent-encoded. A pair that is none is left out, and not shown. */
 const pairs = (
-  environment: Environment,
+  environment: OtelEnvironment,
   variable: string,
   remarks: Array<string>
 ): Readonly<Record<string, string>> => {

@@ -10,7 +10,9 @@ import type { OtelEvent } from "./OtelEvent.ts"
 const minute = 60_000
 
 /** Gives the event as it is sent at `now`, in milliseconds; undefined if it is not. */
-export const sampler = (policy: SamplingPolicy): ((event: OtelEvent, now: number) => OtelEvent | undefined) => {
+export const makeEventSampler = (
+  policy: SamplingPolicy
+): ((event: OtelEvent, now: number) => OtelEvent | undefined) => {
   const wanted: ReadonlySet<Level> = new Set(levels.slice(levels.indexOf(policy.minLevel)))
   const sent = new Map<string, { minute: number; count: number }>()
   let unsent = 0

@@ -19,8 +19,8 @@ import { findJoelclaw } from "./findJoelclaw.ts"
 import { startJoelclaw } from "./joelclaw.ts"
 import { OtelSink } from "./OtelSink.ts"
 import type { OtelEvent } from "./OtelEvent.ts"
-import { describe, type OtlpSettings, otlpSettings } from "./otlpSettings.ts"
-import { sampler } from "./sampling.ts"
+import { describeTargets, type OtlpSettings, otlpSettings } from "./otlpSettings.ts"
+import { makeEventSampler } from "./sampling.ts"
 import { SpansSent } from "./span.ts"
 
 export interface SinkOptions {
@@ -43,7 +43,7 @@ export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) 
     const joelclaw = yield* Scope.provide(startJoelclaw({ command, environment }), yield* Scope.fork(scope))
     const otlp = settings === undefined ? undefined : yield* Scope.provide(load(settings), yield* Scope.fork(scope))
 
-    const sample = sampler(sampling)
+    const sample = makeEventSampler(sampling)
     const send = (event: OtelEvent) =>
       otlp === undefined ? joelclaw.emit(event) : Effect.andThen(joelclaw.emit(event), otlp.emit(event))
     const state = Effect.all(otlp === undefined ? [joelclaw.state] : [joelclaw.state, otlp.state])
@@ -76,7 +76,7 @@ const load = Effect.fnUntraced(function* (settings: OtlpSettings) {
 
 /** Where everything goes, in one line, without what may be a credential in an address. */
 export const receivers = (command: string | undefined, settings: OtlpSettings | undefined): string => {
-  const place = settings === undefined ? "" : describe(settings)
+  const place = settings === undefined ? "" : describeTargets(settings)
   const collector = place === "" ? "" : `the OpenTelemetry collector at ${place}`
   const getsEvents = settings?.signals.logs !== undefined
   const through = [command === undefined ? "" : `through ${command}`, getsEvents ? `to ${collector}` : ""]

@@ -83,7 +83,9 @@ describe("with a collector", () => {
       assert.deepInclude(attributesOf(spans[2]), { outcome: "refused", "error.type": "SecretNotFound" })
       assert.deepStrictEqual([events[1].traceId, events[1].spanId], [spans[0].traceId, spans[0].spanId])
 
-      const resource = attributesOf(JSON.parse(String(to.requests[0]?.body)).resourceLogs[0].resource)
+      // The first request of all may carry metrics: each signal has its own interval.
+      const logRequest = to.requests.find(({ path }) => path === "/v1/logs")
+      const resource = attributesOf(JSON.parse(String(logRequest?.body)).resourceLogs[0].resource)
       assert.deepInclude(resource, {
         "service.name": "agent-secrets",
         "process.pid": daemon.pid,

@@ -12,7 +12,7 @@ import { TestClock } from "effect/testing"
 import { EmitFailed, type Envelope, startDelivery } from "../../src/otel/delivery.ts"
 import { EventQueue } from "../../src/otel/EventQueue.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
-import { sampler } from "../../src/otel/sampling.ts"
+import { makeEventSampler } from "../../src/otel/sampling.ts"
 import { event } from "../support/event.ts"
 
 const started = { ...event(0), action: "daemon.started", component: "daemon" } as const
@@ -258,7 +258,7 @@ describe("sampling", () => {
   const at = (level: OtelEvent.OtelEvent["level"], action = "a") => ({ ...event(0), level, action })
 
   it("leaves out what is below the level, and says in the next event how many those were", () => {
-    const sample = sampler({ minLevel: "info", debugPerMinute: 12 })
+    const sample = makeEventSampler({ minLevel: "info", debugPerMinute: 12 })
     assert.isUndefined(sample(at("debug"), 0))
     assert.isUndefined(sample(at("debug"), 0))
     assert.deepStrictEqual(sample(at("info"), 0)?.metadata, { n: 0, notSent: 2 })
@@ -266,7 +266,7 @@ describe("sampling", () => {
   })
 
   it("lets so many debug events of one action pass in a minute", () => {
-    const sample = sampler({ minLevel: "debug", debugPerMinute: 2 })
+    const sample = makeEventSampler({ minLevel: "debug", debugPerMinute: 2 })
     const passed = (now: number, action: string) =>
       Array.from({ length: 5 }, () => sample(at("debug", action), now)).filter((event) => event !== undefined).length
     assert.deepStrictEqual([passed(0, "a"), passed(0, "b"), passed(59_999, "a"), passed(60_000, "a")], [2, 2, 0, 2])

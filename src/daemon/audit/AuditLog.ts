@@ -149,8 +149,8 @@ export class AuditLog extends Context.Service<
           const at = fromMillis(yield* Clock.currentTimeMillis)
           const { head: next, text } = link(facts, at, head)
           yield* rotateIfFull(text.length)
-          const [took] = yield* Effect.timed(Effect.tapError(log.append(text), () => metrics.flushFailed))
-          yield* metrics.flushed(facts.length, took)
+          const [took] = yield* Effect.timed(Effect.tapError(log.append(text), () => metrics.countFlushFailure))
+          yield* metrics.recordFlush(facts.length, took)
           untold = []
           head = next
           last = { seq: next.seq, line: next.hash, timestamp: at.text }

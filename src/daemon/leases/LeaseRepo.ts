@@ -163,7 +163,7 @@ const start = Effect.fnUntraced(function* (
       const newLog = written.value.generation !== position.generation
       position = written.value
       sequence += 1
-      yield* metrics.revoked(ran.reduce((sum, one) => sum + (one.revoked ?? 0), 0))
+      yield* metrics.countRevocations(ran.reduce((sum, one) => sum + (one.revoked ?? 0), 0))
       yield* onChange(() => ({ leases: table.active(now), position, sequence }), newLog)
     }
     for (const one of ran) one.answer(written)

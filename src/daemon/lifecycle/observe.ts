@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { eventsDropped, eventsQueued, setActiveLeases } from "../../otel/metrics.ts"
+import { setEventsDropped, setEventsQueued, setActiveLeases } from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
@@ -21,8 +21,8 @@ export const observe = Effect.gen(function* () {
   const bySecret: Array<readonly [string, number]> = []
   for (const { name } of yield* secrets.list) bySecret.push([name, yield* leases.activeCountOfSecret(name)])
   yield* setActiveLeases(bySecret, yield* leases.activeCount)
-  for (const { kind, queued } of yield* sink.state) yield* eventsQueued(kind, queued)
-  yield* eventsDropped(yield* sink.dropped)
+  for (const { kind, queued } of yield* sink.state) yield* setEventsQueued(kind, queued)
+  yield* setEventsDropped(yield* sink.dropped)
 })
 
 /** For a collector. Where there is none, nobody reads them but who asks, and whoever does that looks them up. */

@@ -94,7 +94,7 @@ export const acquire = Effect.fnUntraced(
     })
 
     const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant)
-    yield* metrics.acquired(took, replaced.length)
+    yield* metrics.countAcquire(took, replaced.length)
     const durationMs = Duration.toMillis(took)
     for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
     yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))

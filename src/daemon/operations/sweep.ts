@@ -40,7 +40,7 @@ export const sweep = Effect.fn("sweep")(function* () {
   const [took] = yield* Effect.timed(
     Effect.ensuring(
       all,
-      Effect.suspend(() => metrics.expired(ended.length))
+      Effect.suspend(() => metrics.countExpiries(ended.length))
     )
   )
   if (ended.length > 0) yield* sink.emit(OtelEvent.leasesExpired(ended, Duration.toMillis(took)))

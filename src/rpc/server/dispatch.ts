@@ -39,7 +39,7 @@ export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<v
 
   const failed = Effect.fnUntraced(function* (id: string, method: string, cause: Cause.Cause<Failure>) {
     const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-    yield* metrics.refused(failure === undefined ? "_OTHER" : nameOf(failure))
+    yield* metrics.countRefusal(failure === undefined ? "_OTHER" : nameOf(failure))
     if (failure?._tag === "RpcError" || failure?._tag === "TooLong") yield* recordRefusal(method, failure.message)
     if (Cause.hasDies(cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(cause))
     return encodeError(id, errorReply(cause))
@@ -47,7 +47,7 @@ export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<v
 
   const unknown = Effect.fnUntraced(function* (id: string, method: string) {
     const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`
-    yield* metrics.refused("MethodNotFound")
+    yield* metrics.countRefusal("MethodNotFound")
     yield* recordRefusal(method, "there is no such method")
     return encodeError(id, { code: code.methodNotFound, message })
   })
@@ -57,7 +57,7 @@ export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<v
     Effect.suspend(() => {
       const request = decodeFrame(frame)
       if (Result.isFailure(request)) {
-        return Effect.as(metrics.refused("ParseError"), encodeError(noId, request.failure))
+        return Effect.as(metrics.countRefusal("ParseError"), encodeError(noId, request.failure))
       }
       const { id, method, params } = request.success
       const run = Object.hasOwn(table, method) ? table[method] : undefined
