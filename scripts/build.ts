@@ -13,7 +13,7 @@
  */
 import type { BuildOptions } from "esbuild"
 import { chmod, mkdir, writeFile } from "node:fs/promises"
-import { survived } from "../src/cli/commands/serve/signals.ts"
+import { ignoredSignals } from "../src/cli/commands/serve/signals.ts"
 import { version } from "../src/version.ts"
 import { asTexts } from "./asTexts.ts"
 import { buildNumber } from "./buildNumber.ts"
@@ -25,7 +25,7 @@ import { leftOut } from "./leftOut.ts"
 const oldest = [22, 19] as const
 
 /** While a debugger is open, Node takes no listener for SIGPROF, then or later; `serve` adds it when none is. */
-const early = survived.filter((signal) => signal !== "SIGPROF")
+const early = ignoredSignals.filter((signal) => signal !== "SIGPROF")
 
 const banner = `#!/usr/bin/env node
 (function () {

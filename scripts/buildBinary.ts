@@ -13,7 +13,7 @@
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { survived } from "../src/cli/commands/serve/signals.ts"
+import { ignoredSignals } from "../src/cli/commands/serve/signals.ts"
 import { version } from "../src/version.ts"
 import { buildNumber } from "./buildNumber.ts"
 
@@ -45,7 +45,7 @@ const compiler = (): string => {
  */
 const early = `
 if (process.argv.includes("serve", 2))
-  for (const signal of ${JSON.stringify(survived)})
+  for (const signal of ${JSON.stringify(ignoredSignals)})
     try {
       process.on(signal, () => {})
     } catch {

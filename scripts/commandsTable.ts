@@ -6,20 +6,20 @@
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import type { Flags, Form } from "../src/cli/command/Command.ts"
-import { everywhere, shownOf, usageOf } from "../src/cli/command/Command.ts"
-import { allForms } from "../src/cli/command/forms.ts"
+import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
+import { globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
+import { allSpecs } from "../src/cli/command/forms.ts"
 import { exitCodes } from "./exitCodes.ts"
 
 export const readme = fileURLToPath(new URL("../README.md", import.meta.url))
 export const reference = fileURLToPath(new URL("../docs/commands.md", import.meta.url))
 
-const forms = await allForms()
+const forms = await allSpecs()
 
 const cell = (text: string): string => text.replaceAll("|", "\\|")
 
-const callOf = ({ name, operands }: Form<Flags>): string =>
-  ["secrets", name, operands].filter((part) => part !== undefined).join(" ")
+const callOf = ({ name, positionals }: CommandSpec<Flags>): string =>
+  ["secrets", name, positionals].filter((part) => part !== undefined).join(" ")
 
 export const commandsTable = (): string =>
   [
@@ -40,7 +40,7 @@ export const renewed = (text: string): string => {
 }
 
 const flagRows = (flags: Flags): ReadonlyArray<string> => {
-  const shown = shownOf(flags)
+  const shown = visibleFlags(flags)
   if (shown.length === 0) return []
   return [
     "",
@@ -84,7 +84,7 @@ export const referenceText = (): string =>
     "## Flags of every command",
     "",
     "They stand before or behind the command.",
-    ...flagRows(everywhere),
+    ...flagRows(globalFlags),
     "",
     "`--no-update-check`, `--human`, `--output X` and, for `lease`, `--raw` are taken and do nothing: they once had a meaning.",
     "",

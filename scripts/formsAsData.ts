@@ -4,12 +4,12 @@
  * made from the definitions at the build, so that it cannot say anything else.
  */
 import type { Plugin } from "esbuild"
-import type { Flags, Form } from "../src/cli/command/Command.ts"
-import { allForms } from "../src/cli/command/forms.ts"
+import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
+import { allSpecs } from "../src/cli/command/forms.ts"
 
 /** Functions are left out, and JSON has no word for an arity without end. */
 const endless = "no end"
-export const formsAsText = (forms: ReadonlyArray<Form<Flags>>): string =>
+export const formsAsText = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
   JSON.stringify(forms, (_, value: unknown) => (value === Number.POSITIVE_INFINITY ? endless : value)).replaceAll(
     `"${endless}"`,
     "Infinity"
@@ -19,7 +19,7 @@ export const formsAsData: Plugin = {
   name: "forms as data",
   setup: (bundle) => {
     bundle.onLoad({ filter: /\/cli\/forms\.ts$/ }, async () => ({
-      contents: `export const allForms = async () => ${formsAsText(await allForms())}`
+      contents: `export const allForms = async () => ${formsAsText(await allSpecs())}`
     }))
   }
 }

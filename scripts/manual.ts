@@ -5,9 +5,9 @@
  */
 import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
-import type { Flag, Flags, Form } from "../src/cli/command/Command.ts"
-import { everywhere, shownOf } from "../src/cli/command/Command.ts"
-import { allForms } from "../src/cli/command/forms.ts"
+import type { Flag, Flags, CommandSpec } from "../src/cli/command/Command.ts"
+import { globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
+import { allSpecs } from "../src/cli/command/forms.ts"
 import { exitCodes } from "./exitCodes.ts"
 
 export const manualPage = fileURLToPath(new URL("../docs/secrets.1", import.meta.url))
@@ -57,7 +57,7 @@ const flagLine = ([name, { short, value }]: readonly [string, Flag]): string =>
   ].join(" ")
 
 const listOf = (flags: Flags): ReadonlyArray<string> => {
-  const shown = shownOf(flags)
+  const shown = visibleFlags(flags)
   if (shown.length === 0) return []
   return [
     ".Bl -tag -width Ds",
@@ -68,8 +68,15 @@ const listOf = (flags: Flags): ReadonlyArray<string> => {
 
 const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`
 
-const commandOf = ({ about, examples, flags, name, operands, summary }: Form<Flags>): ReadonlyArray<string> => [
-  `.Ss ${argument(["secrets", name, operands].filter((part) => part !== undefined).join(" "))}`,
+const commandOf = ({
+  about,
+  examples,
+  flags,
+  name,
+  positionals,
+  summary
+}: CommandSpec<Flags>): ReadonlyArray<string> => [
+  `.Ss ${argument(["secrets", name, positionals].filter((part) => part !== undefined).join(" "))}`,
   plain(`${summary}.`),
   ...(about === undefined ? [] : paragraphs(about)),
   ...listOf(flags),
@@ -85,7 +92,7 @@ const pairs = (macro: string, rows: ReadonlyArray<readonly [string | number, str
 ]
 
 export const manualText = async (): Promise<string> => {
-  const forms = await allForms()
+  const forms = await allSpecs()
   return [
     '.\\" Made by npm run docs from the definitions in src/cli.',
     `.Dd ${date}`,
@@ -109,7 +116,7 @@ export const manualText = async (): Promise<string> => {
     "both are an envelope on standard output.",
     ".Pp",
     "Flags of every command, before or behind its name:",
-    ...listOf(everywhere),
+    ...listOf(globalFlags),
     ".Sh COMMANDS",
     ...forms.flatMap(commandOf),
     ".Sh ENVIRONMENT",

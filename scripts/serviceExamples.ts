@@ -6,7 +6,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { launchdPlist } from "../src/service/launchdPlist.ts"
 import type { ServiceOptions } from "../src/service/ServiceOptions.ts"
-import { label, serviceUnit, socketUnit } from "../src/service/ServiceOptions.ts"
+import { launchdLabel, serviceUnit, socketUnit } from "../src/service/ServiceOptions.ts"
 import { systemdService, systemdSocket } from "../src/service/systemdUnits.ts"
 
 const mac: ServiceOptions = {
@@ -53,8 +53,8 @@ const linuxSystem: ServiceOptions = {
 
 /** Each with its path in the repository. */
 export const examples: ReadonlyArray<readonly [file: string, text: string]> = [
-  [`launchd/${label}.plist`, launchdPlist(mac)],
-  [`launchd/system/${label}.plist`, launchdPlist(macSystem)],
+  [`launchd/${launchdLabel}.plist`, launchdPlist(mac)],
+  [`launchd/system/${launchdLabel}.plist`, launchdPlist(macSystem)],
   [`systemd/user/${serviceUnit}`, systemdService(linux)],
   [`systemd/user-with-socket/${serviceUnit}`, systemdService(linuxSocket)],
   [`systemd/user-with-socket/${socketUnit}`, systemdSocket(linuxSocket, socket)],

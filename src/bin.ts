@@ -2,11 +2,11 @@
  * The entry of `secrets`: a command that only asks is run at once, for everything
  * else everything is loaded.
  */
-import { quick } from "./cli/quick.ts"
+import { runQuery } from "./cli/quick.ts"
 
 // Node would open a debugger, and there are values in what is open.
 process.on("SIGUSR1", () => undefined)
 
 const args = process.argv.slice(2)
 
-quick(args, (maybeHeard) => void import("./cli/whole.ts").then(({ whole }) => whole(args, maybeHeard)))
+runQuery(args, (maybeHeard) => void import("./cli/whole.ts").then(({ main }) => main(args, maybeHeard)))

@@ -7,24 +7,24 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as References from "effect/References"
 import type * as Runtime from "effect/Runtime"
-import { MaybeHeard } from "../rpc/MaybeHeard.ts"
-import { nameAt } from "./command/Command.ts"
+import { PossiblyDelivered } from "../rpc/MaybeHeard.ts"
+import { commandIndex } from "./command/Command.ts"
 import { exitCode } from "./command/exitCode.ts"
-import { main } from "./main.ts"
+import { runCommand } from "./main.ts"
 
 /** `maybeHeard`: the daemon may have done already what the line asks for, and its answer was lost. */
-export const runLine = (args: ReadonlyArray<string>, maybeHeard: boolean): void => {
-  const interrupted = args[nameAt(args)] === "serve" ? exitCode.done : exitCode.interrupted
+export const runMain = (args: ReadonlyArray<string>, maybeHeard: boolean): void => {
+  const interrupted = args[commandIndex(args)] === "serve" ? exitCode.done : exitCode.interrupted
   /** Whoever is told to stop and stops has done its job; `serve` knows no other end. */
   const teardown: Runtime.Teardown = (exit, onExit) => {
     if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitCode.done)
     else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitCode.failed)
   }
-  main(args).pipe(
+  runCommand(args).pipe(
     Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
     // Whatever is said by a command that has no log of its own, is not said where its result goes.
     Effect.provideService(References.LogToStderr, true),
-    Effect.provideService(MaybeHeard, maybeHeard),
+    Effect.provideService(PossiblyDelivered, maybeHeard),
     NodeRuntime.runMain({ disableErrorReporting: true, teardown })
   )
 }
@@ -32,5 +32,5 @@ export const runLine = (args: ReadonlyArray<string>, maybeHeard: boolean): void 
 const report = (cause: Cause.Cause<unknown>) =>
   Effect.flatMap(
     Effect.promise(() => import("./command/logging.ts")),
-    ({ logging }) => Effect.provide(Effect.logFatal("secrets broke down", Cause.pretty(cause)), logging)
+    ({ stderrLogger }) => Effect.provide(Effect.logFatal("secrets broke down", Cause.pretty(cause)), stderrLogger)
   )

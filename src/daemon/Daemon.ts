@@ -13,38 +13,38 @@
  * They open in this order and close in the opposite one: no connection outlives
  * what it needs, and the last line of the log is written when all else is saved.
  * Where the directory is replaced by another one, all of them are closed and opened
- * anew on that.
+ * again on that.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as path from "node:path"
-import { daemonStopped, fileMended } from "../domain/AuditEntry.ts"
+import { stopFact, fileRepairedFact } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
 import { runsFileName, uncleanStarts } from "../domain/runHistory.ts"
 import type { Supervision } from "../domain/supervision.ts"
 import { startMetrics } from "../otel/metrics.ts"
 import { sinkLayer } from "../otel/sinkLayer.ts"
-import { answersItself } from "../rpc/client/answersItself.ts"
-import { type HandedListener, takeHandedListener } from "../rpc/transport/handedListener.ts"
-import { serve } from "../rpc/server/serve.ts"
+import { livenessProbe } from "../rpc/client/answersItself.ts"
+import { type ActivatedSocket, adoptActivatedSocket } from "../rpc/transport/handedListener.ts"
+import { serveConnections } from "../rpc/server/serve.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
 import { announceStart, announceStop } from "./lifecycle/announce.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
 import { boundGarbage } from "./boundGarbage.ts"
-import { tellCrashLoop } from "./lifecycle/crashLoop.ts"
+import { reportCrashLoop } from "./lifecycle/crashLoop.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
 import { reopenOnHangup } from "./lifecycle/hangup.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
-import { observeForever } from "./lifecycle/observe.ts"
+import { sampleGaugesForever } from "./lifecycle/observe.ts"
 import { Restart } from "./lifecycle/Restart.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
 import { SecretStore } from "./secrets/SecretStore.ts"
-import { startOver } from "./lifecycle/startOver.ts"
-import { watchAudit, watchSink } from "./lifecycle/sinkWatch.ts"
+import { restartOnReplacedDirectory } from "./lifecycle/startOver.ts"
+import { reportAuditFailures, reportDroppedEvents } from "./lifecycle/sinkWatch.ts"
 import type { StoreMemory } from "./secrets/storeFiles.ts"
 import { sweepForever } from "./operations/sweep.ts"
 
@@ -60,13 +60,13 @@ export interface DaemonOptions {
 }
 
 /** Serves until it is interrupted, and has then saved everything. */
-export const daemon = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
+export const runDaemon = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
   const { listener } = options.supervision
-  const handed =
-    listener === undefined ? undefined : yield* takeHandedListener(listener, config.socketPath, config.socketAccess)
+  const activated =
+    listener === undefined ? undefined : yield* adoptActivatedSocket(listener, config.socketPath, config.socketAccess)
   const memory: StoreMemory = { last: undefined }
-  return yield* startOver(instancePaths(config).directories, (anew) =>
-    Effect.provide(serveOnce(config, options, handed), layers(config, options, { memory, anew, handed }))
+  return yield* restartOnReplacedDirectory(instancePaths(config).directories, (isRestart) =>
+    Effect.provide(serveOnce(config, options, activated), layers(config, options, { memory, isRestart, activated }))
   )
 })
 
@@ -74,14 +74,14 @@ export const daemon = Effect.fnUntraced(function* (config: Config, options: Daem
 const serveOnce = Effect.fnUntraced(function* (
   config: Config,
   options: DaemonOptions,
-  handed: HandedListener | undefined
+  activated: ActivatedSocket | undefined
 ) {
   const instance = yield* Instance
   yield* startMetrics(instance.startedAt.millis)
   yield* announceStart(config.socketPath)
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
-  const serving = serve({
+  const serving = serveConnections({
     pid: instance.pid,
     startedAt: instance.startedAt,
     ttlPolicy: config.ttl,
@@ -94,21 +94,21 @@ const serveOnce = Effect.fnUntraced(function* (
   const notifications: Notifications = {
     supervision: options.supervision,
     searchPath: options.environment["PATH"],
-    answers: (within) => answersItself(config.socketPath, within)
+    answers: (within) => livenessProbe(config.socketPath, within)
   }
   const watches = [
     sweepForever,
     boundGarbage,
-    watchSink,
-    watchAudit,
-    observeForever,
+    reportDroppedEvents,
+    reportAuditFailures,
+    sampleGaugesForever,
     heartbeat.watch,
     reopenOnHangup(options.onHangup),
     notifySupervisor(notifications, `serving on ${config.socketPath}`)
   ]
   const replaced = Effect.tap(instance.replaced, (reason) =>
     Effect.andThen(
-      Effect.sync(() => handed?.keepOpen()),
+      Effect.sync(() => activated?.keepOpen()),
       Effect.logError(reason)
     )
   )
@@ -127,29 +127,31 @@ const serveOnce = Effect.fnUntraced(function* (
 
 interface Here {
   readonly memory: StoreMemory
-  readonly anew: boolean
-  readonly handed: HandedListener | undefined
+  readonly isRestart: boolean
+  readonly activated: ActivatedSocket | undefined
 }
 
-const layers = (config: Config, { environment }: DaemonOptions, { anew, handed, memory }: Here) =>
-  UnixSocketServer.layer({
+const layers = (config: Config, { environment }: DaemonOptions, { isRestart, activated, memory }: Here) =>
+  UnixSocketServer.layerUnixSocket({
     path: config.socketPath,
     access: config.socketAccess,
     onRestored: recordRestored(config.socketPath),
-    handed
+    activated
   }).pipe(
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"))),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
-    Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(tellCrashLoop))),
+    Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(reportCrashLoop))),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
-    Layer.provideMerge(Instance.layer(instancePaths(config), { anew, handed: handed !== undefined }))
+    Layer.provideMerge(Instance.layer(instancePaths(config), { isRestart, activated: activated !== undefined }))
   )
 
 const recordRestored = (socketPath: string) =>
-  Effect.flatMap(AuditLog, (audit) => audit.append([fileMended(`the socket ${socketPath} had gone; it was put back`)]))
+  Effect.flatMap(AuditLog, (audit) =>
+    audit.append([fileRepairedFact(`the socket ${socketPath} had gone; it was put back`)])
+  )
 
 /** Where the lock and the run file of a state directory are, and what of it is watched. */
 export const instancePaths = (config: Config): InstancePaths => ({
@@ -171,5 +173,5 @@ export const instancePaths = (config: Config): InstancePaths => ({
 
 /** Writes the last line of the log, when the leases and the store are closed. */
 const lastEntry = Layer.effectDiscard(
-  Effect.flatMap(AuditLog, (audit) => Effect.addFinalizer(() => Effect.ignore(audit.append([daemonStopped]))))
+  Effect.flatMap(AuditLog, (audit) => Effect.addFinalizer(() => Effect.ignore(audit.append([stopFact]))))
 )

@@ -63,7 +63,7 @@ const ofLease = (lease: Lease) => ({
   lease_id: lease.id
 })
 
-export const leaseAcquired = (lease: Lease, ttl: GoDuration): AuditFact => ({
+export const acquireFact = (lease: Lease, ttl: GoDuration): AuditFact => ({
   action: "lease_acquire",
   ...ofLease(lease),
   details: `TTL: ${format(ttl)}`,
@@ -71,14 +71,14 @@ export const leaseAcquired = (lease: Lease, ttl: GoDuration): AuditFact => ({
   expires_at: lease.expiresAt.text
 })
 
-export const leaseReplaced = (old: Lease, next: Lease, ttl: GoDuration): AuditFact => ({
+export const replaceFact = (old: Lease, next: Lease, ttl: GoDuration): AuditFact => ({
   action: "lease_replace",
   ...ofLease(old),
   details: `replaced by ${next.id}, TTL: ${format(ttl)}`,
   success: true
 })
 
-export const leaseRefused = (secretName: string, clientId: string, reason: string): AuditFact => ({
+export const acquireRefusedFact = (secretName: string, clientId: string, reason: string): AuditFact => ({
   action: "lease_acquire",
   secret_name: secretName,
   client_id: clientId,
@@ -86,29 +86,30 @@ export const leaseRefused = (secretName: string, clientId: string, reason: strin
   success: false
 })
 
-export const ttlTooLong = ({ maximum, requested }: TtlTooLong): string => `TTL ${requested} exceeds max ${maximum}`
+export const ttlTooLongDetails = ({ maximum, requested }: TtlTooLong): string =>
+  `TTL ${requested} exceeds max ${maximum}`
 
-export const leaseRevoked = (lease: Lease): AuditFact => ({
+export const revokeFact = (lease: Lease): AuditFact => ({
   action: "lease_revoke",
   ...ofLease(lease),
   success: true
 })
 
-export const revokeRefused = (leaseId: string): AuditFact => ({
+export const revokeRefusedFact = (leaseId: string): AuditFact => ({
   action: "lease_revoke",
   lease_id: leaseId,
   details: "lease not found",
   success: false
 })
 
-export const leaseExpired = (lease: Lease): AuditFact => ({
+export const expireFact = (lease: Lease): AuditFact => ({
   action: "lease_expire",
   ...ofLease(lease),
   success: true
 })
 
 /** Ends all leases of one secret; written also when there were none. */
-export const leasesOfSecretRevoked = (secretName: string, count: number): AuditFact => ({
+export const revokeSecretFact = (secretName: string, count: number): AuditFact => ({
   action: "lease_revoke",
   secret_name: secretName,
   details: `revoked ${count} leases`,
@@ -116,72 +117,76 @@ export const leasesOfSecretRevoked = (secretName: string, count: number): AuditF
 })
 
 /** Ends all leases there are. */
-export const allLeasesRevoked = (count: number): readonly [AuditFact, AuditFact] => [
+export const revokeAllFacts = (count: number): readonly [AuditFact, AuditFact] => [
   { action: "killswitch", details: `revoked ${count} leases`, success: true },
   { action: "killswitch", details: "all leases revoked", success: true }
 ]
 
-export const secretAdded = (name: string): AuditFact => ({ action: "secret_add", secret_name: name, success: true })
+export const addFact = (name: string): AuditFact => ({ action: "secret_add", secret_name: name, success: true })
 
-export const secretDeleted = (name: string): AuditFact => ({
+export const deleteFact = (name: string): AuditFact => ({
   action: "secret_delete",
   secret_name: name,
   success: true
 })
 
-export const secretUpdated = (name: string): AuditFact => ({
+export const updateFact = (name: string): AuditFact => ({
   action: "secret_update",
   secret_name: name,
   success: true
 })
 
 /** `outcome` says how the command ended and how much it printed, never what. */
-export const secretRotated = (name: string, outcome: string): AuditFact => ({
+export const rotateFact = (name: string, outcome: string): AuditFact => ({
   action: "secret_rotate",
   secret_name: name,
   details: outcome,
   success: true
 })
 
-export const rotationRefused = (name: string, outcome: string): AuditFact => ({
-  ...secretRotated(name, outcome),
+export const rotateRefusedFact = (name: string, outcome: string): AuditFact => ({
+  ...rotateFact(name, outcome),
   success: false
 })
 
 /** Every secret is gone, and the backup with it. */
-export const storeWiped = (count: number): AuditFact => ({
+export const wipeFact = (count: number): AuditFact => ({
   action: "store_wipe",
   details: `wiped ${count} secrets`,
   success: true
 })
 
-export const heartbeatFailed = (reason: string): AuditFact => ({
+export const heartbeatFact = (reason: string): AuditFact => ({
   action: "heartbeat_fail",
   details: reason,
   success: false
 })
 
 /** The killswitch could not do all it was to do. */
-export const killswitchFailed = (details: string): AuditFact => ({ action: "killswitch", details, success: false })
+export const killswitchFailedFact = (details: string): AuditFact => ({ action: "killswitch", details, success: false })
 
-export const restartRequested: AuditFact = {
+export const restartFact: AuditFact = {
   action: "daemon_restart",
   details: "graceful restart requested over RPC",
   success: true
 }
 
 /** Something that was asked for and not done. `reason` holds no value. */
-export const refused = (asked: AuditFact, reason: string): AuditFact => ({ ...asked, details: reason, success: false })
+export const refusedFact = (asked: AuditFact, reason: string): AuditFact => ({
+  ...asked,
+  details: reason,
+  success: false
+})
 
 /** A change of the store that was announced and then could not be written. */
-export const changeFailed = (announced: AuditFact): AuditFact =>
-  refused(announced, "the store could not be written; nothing was changed")
+export const changeFailedFact = (announced: AuditFact): AuditFact =>
+  refusedFact(announced, "the store could not be written; nothing was changed")
 
 /** A value was asked for without a lease; that is never given. */
-export const secretGet = (name: string): AuditFact => ({ action: "secret_get", secret_name: name, success: true })
+export const getFact = (name: string): AuditFact => ({ action: "secret_get", secret_name: name, success: true })
 
 /** Marks of the values were given out, to search files for these; the values were not. */
-export const scanBegun = (clientId: string, values: number, tooShort: number): AuditFact => ({
+export const scanFact = (clientId: string, values: number, tooShort: number): AuditFact => ({
   action: "scan_begin",
   client_id: clientId,
   details: `marks of ${values} values were given, ${tooShort} are too short to be searched for`,
@@ -189,7 +194,7 @@ export const scanBegun = (clientId: string, values: number, tooShort: number): A
 })
 
 /** A client showed a text and was told that it is a form of this secret's value. */
-export const valueRecognized = (name: string, clientId: string): AuditFact => ({
+export const identifyFact = (name: string, clientId: string): AuditFact => ({
   action: "scan_match",
   secret_name: name,
   client_id: clientId,
@@ -198,48 +203,48 @@ export const valueRecognized = (name: string, clientId: string): AuditFact => ({
 })
 
 /** A request that came to no method, or with parameters that cannot be used. `reason` quotes none of them. */
-export const requestRefused = (method: string, reason: string): AuditFact => ({
+export const requestRefusedFact = (method: string, reason: string): AuditFact => ({
   action: "request_refused",
   details: `${method}: ${reason}`,
   success: false
 })
 
 /** The key and an empty store were made, or were asked for where a store is. */
-export const storeInitialized = (details: string): AuditFact => ({ action: "store_init", details, success: true })
+export const initFact = (details: string): AuditFact => ({ action: "store_init", details, success: true })
 
 /** Events that never arrived where they were sent, since the last such entry. */
-export const sinkDropped = (count: number): AuditFact => ({
+export const sinkDroppedFact = (count: number): AuditFact => ({
   action: "sink_dropped",
   details: count === 1 ? "an event was lost" : `${count} events were lost`,
   success: false
 })
 
-export const daemonStarted = (socketPath: string): AuditFact => ({
+export const startFact = (socketPath: string): AuditFact => ({
   action: "daemon_start",
   details: `listening on ${socketPath}`,
   success: true
 })
 
-export const daemonStopped: AuditFact = { action: "daemon_stop", details: "daemon stopped gracefully", success: true }
+export const stopFact: AuditFact = { action: "daemon_stop", details: "daemon stopped gracefully", success: true }
 
 /** The last daemon of this directory did not stop in order; `details` says what is known of it. */
-export const crashRecovered = (details: string): AuditFact => ({
+export const crashRecoveredFact = (details: string): AuditFact => ({
   action: "daemon_crash_recovered",
   details,
   success: true
 })
 
 /** Starts after runs that did not end in order, too many of them within a short time. */
-export const crashLoop = (details: string): AuditFact => ({ action: "crash_loop", details, success: false })
+export const crashLoopFact = (details: string): AuditFact => ({ action: "crash_loop", details, success: false })
 
 /** The log or the lease file was not as it should be, and what was done about it. */
-export const fileMended = (details: string): AuditFact => ({ action: "file_mended", details, success: true })
+export const fileRepairedFact = (details: string): AuditFact => ({ action: "file_mended", details, success: true })
 
 /** Entries of the log itself were changed or taken away, by somebody else. */
-export const auditDamaged = (details: string): AuditFact => ({ action: "audit_damaged", details, success: false })
+export const auditDamagedFact = (details: string): AuditFact => ({ action: "audit_damaged", details, success: false })
 
 /** The wall clock was set, or the machine slept. Where it was set back, the leases' ends were moved by as much. */
-export const clockStepped = (millis: number, leases: number): AuditFact => {
+export const clockStepFact = (millis: number, leases: number): AuditFact => {
   const by = format(BigInt(Math.abs(millis)) * millisecond)
   return millis < 0
     ? {
@@ -255,7 +260,7 @@ export const clockStepped = (millis: number, leases: number): AuditFact => {
  * leases.json was last written by another program: its leases are the ones there are, whatever the log said before. They
  * count when the last of these entries is there.
  */
-export const leasesAdopted = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => {
+export const adoptFacts = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => {
   const details = `leases.json was written by another program; its ${leases.length} leases are the ones there are`
   return [
     { action: "leases_adopt", details, success: true },
@@ -270,6 +275,6 @@ export const leasesAdopted = (leases: ReadonlyArray<Lease>): ReadonlyArray<Audit
 }
 
 /** What is written at a start before anything else, or as part of an adoption: it does not tell that we were the last to run. */
-export const isOfStart = ({ action }: AuditEntry): boolean =>
+export const isStartEntry = ({ action }: AuditEntry): boolean =>
   ["file_mended", "audit_damaged", "store_init", "clock_step", "crash_loop"].includes(action)
-export const isOfAdoption = ({ action }: AuditEntry): boolean => ["leases_adopt", "lease_adopt"].includes(action)
+export const isAdoptionEntry = ({ action }: AuditEntry): boolean => ["leases_adopt", "lease_adopt"].includes(action)

@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import * as path from "node:path"
 import type { GoDuration } from "./GoDuration.ts"
 import { minute, second } from "./GoDuration.ts"
-import { standardCapacity } from "./Lease.ts"
+import { defaultMaxLeases } from "./Lease.ts"
 import type { OtlpConfig } from "./OtlpConfig.ts"
 import { otlp, otlpIn } from "./OtlpConfig.ts"
 import type { SamplingPolicy } from "./Sampling.ts"
@@ -21,7 +21,7 @@ import type { FileSetting, Form, Section, Setting } from "./Setting.ts"
 import * as kind from "./Setting.ts"
 import { needsIf, sectionOf, valueIn } from "./Setting.ts"
 import type { TtlPolicy } from "./Ttl.ts"
-import { standardPolicy } from "./Ttl.ts"
+import { defaultTtlPolicy } from "./Ttl.ts"
 
 export interface Config {
   readonly directory: string
@@ -103,14 +103,14 @@ const general = {
   defaultTtl: kind.duration(
     "default_lease_ttl",
     "how long a lease lasts that asks for nothing",
-    standardPolicy.default
+    defaultTtlPolicy.default
   ),
   maximumTtl: kind.duration(
     "max_lease_ttl",
     "how long a lease may last; not below default_lease_ttl",
-    standardPolicy.maximum
+    defaultTtlPolicy.maximum
   ),
-  leaseCapacity: kind.count("max_active_leases", "how many active leases there may be", standardCapacity),
+  leaseCapacity: kind.count("max_active_leases", "how many active leases there may be", defaultMaxLeases),
   auditMaxSize: kind.size(
     "audit_max_size",
     "when a file of the audit log is closed: bytes, or a text with kB, MB or GB",
@@ -220,8 +220,8 @@ const inDirectory = (directory: string): Config => {
     auditPath: placed(general.auditPath),
     leasesPath: placed(general.leasesPath),
     auditRotation: standardRotation,
-    ttl: standardPolicy,
-    leaseCapacity: standardCapacity,
+    ttl: defaultTtlPolicy,
+    leaseCapacity: defaultMaxLeases,
     socketAccess: { mode: 0o600 },
     rotationTimeout: general.rotationTimeout.standard,
     sampling: standardSampling,

@@ -6,7 +6,7 @@
  * error texts: protocol specification, section 5 (Go's time package).
  */
 import * as Result from "effect/Result"
-import { remembered } from "./remembered.ts"
+import { memoize } from "./remembered.ts"
 
 /** A length of time in nanoseconds; may be negative. */
 export type GoDuration = bigint
@@ -32,13 +32,13 @@ export const pattern = String.raw`^\+?(?=.*[1-9])(([0-9]+\.?[0-9]*|\.[0-9]+)(${[
 
 const limit = 2n ** 63n
 /** As many digits as the limit has; more of them are beyond it, and not worth the time of reading them. */
-const mostDigits = 19
+const maxDigits = 19
 
 /** Callers ask for the same few TTLs. */
 const rememberedDurations = 100
 
 /** Reads a duration; the failure is the text the predecessor gives, `time: …`. */
-export const parse = remembered(rememberedDurations, (text: string): Result.Result<GoDuration, string> => {
+export const parse = memoize(rememberedDurations, (text: string): Result.Result<GoDuration, string> => {
   const invalid = Result.fail(`time: invalid duration ${quote(text)}`)
   const negative = text.startsWith("-")
   let rest = negative || text.startsWith("+") ? text.slice(1) : text
@@ -50,7 +50,7 @@ export const parse = remembered(rememberedDurations, (text: string): Result.Resu
     const number = /^([0-9]*)(?:\.([0-9]*))?/.exec(rest)
     const whole = number?.[1] ?? ""
     const fraction = number?.[2] ?? ""
-    if ((whole === "" && fraction === "") || whole.replace(/^0+/, "").length > mostDigits) return invalid
+    if ((whole === "" && fraction === "") || whole.replace(/^0+/, "").length > maxDigits) return invalid
     rest = rest.slice(number?.[0].length ?? 0)
 
     const unitText = /^[^0-9.]*/.exec(rest)?.[0] ?? ""
@@ -77,13 +77,13 @@ export const isTtl = (text: string): boolean => {
  * not a nanosecond less. Digits beyond what 64 bits hold do not count.
  */
 const fractionOf = (digits: string, unit: bigint): bigint => {
-  const whole = digits.slice(0, mostDigits)
+  const whole = digits.slice(0, maxDigits)
   const kept = BigInt(whole || "0") >= limit ? whole.slice(0, -1) : whole
   return BigInt(Math.trunc(Number(kept || "0") * (Number(unit) / 10 ** kept.length)))
 }
 
 /** Prints a duration: one unit below a second, else hours, minutes and seconds without leading zero units. */
-export const format = remembered(rememberedDurations, (duration: GoDuration): string => {
+export const format = memoize(rememberedDurations, (duration: GoDuration): string => {
   if (duration === 0n) return "0s"
   const sign = duration < 0n ? "-" : ""
   const nanos = duration < 0n ? -duration : duration

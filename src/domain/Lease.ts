@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import type { GoDuration } from "./GoDuration.ts"
 import { millisecond } from "./GoDuration.ts"
 import type { Timestamp } from "./Timestamp.ts"
-import { fromMillis, fromNanos, parse } from "./Timestamp.ts"
+import { fromMillis, fromNanos, parseTimestamp } from "./Timestamp.ts"
 
 export interface Lease {
   /** A random UUID version 4 in lower case. */
@@ -34,7 +34,7 @@ export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNot
 }
 
 /** A lease that begins at `now` (milliseconds, wall clock) and lasts `ttl`. */
-export const make = (grant: {
+export const makeLease = (grant: {
   readonly id: string
   readonly secretName: string
   readonly clientId: string
@@ -52,7 +52,7 @@ export const make = (grant: {
 export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis
 
 /** As many leases as may be active at once, unless configured; about half a kilobyte of memory each. */
-export const standardCapacity = 300_000
+export const defaultMaxLeases = 300_000
 
 /** There are as many active leases as there may be. */
 export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyLeases", {
@@ -64,16 +64,16 @@ export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyL
 }
 
 /** What a lease counts for: one of a client with a long id holds the memory of several. */
-export const weight = (lease: Lease): number => 1 + Math.floor(lease.clientId.length / 512)
+export const leaseWeight = (lease: Lease): number => 1 + Math.floor(lease.clientId.length / 512)
 
 /** The same lease with its end moved, because the clock was set; finer digits than milliseconds are cut off. */
-export const shifted = (lease: Lease, millis: number): Lease => ({
+export const shiftExpiry = (lease: Lease, millis: number): Lease => ({
   ...lease,
   expiresAt: fromMillis(lease.expiresAt.millis + millis)
 })
 
 /** One element of leases.json. Members that others add are read over. */
-export const Row = Schema.Struct({
+export const LeaseRow = Schema.Struct({
   id: Schema.String,
   secret_name: Schema.String,
   client_id: Schema.String,
@@ -81,9 +81,9 @@ export const Row = Schema.Struct({
   expires_at: Schema.String,
   revoked: Schema.optionalKey(Schema.Boolean)
 })
-export type Row = typeof Row.Type
+export type LeaseRow = typeof LeaseRow.Type
 
-export const toRow = (lease: Lease): Row => ({
+export const toRow = (lease: Lease): LeaseRow => ({
   id: lease.id,
   secret_name: lease.secretName,
   client_id: lease.clientId,
@@ -93,11 +93,14 @@ export const toRow = (lease: Lease): Row => ({
 })
 
 /** The lease of a row; none if a time in it is not one. */
-export const fromRow = (row: Row): Option.Option<Lease> =>
-  Option.map(Option.all([parse(row.created_at), parse(row.expires_at)]), ([createdAt, expiresAt]) => ({
-    id: row.id,
-    secretName: row.secret_name,
-    clientId: row.client_id,
-    createdAt,
-    expiresAt
-  }))
+export const fromRow = (row: LeaseRow): Option.Option<Lease> =>
+  Option.map(
+    Option.all([parseTimestamp(row.created_at), parseTimestamp(row.expires_at)]),
+    ([createdAt, expiresAt]) => ({
+      id: row.id,
+      secretName: row.secret_name,
+      clientId: row.client_id,
+      createdAt,
+      expiresAt
+    })
+  )

@@ -8,6 +8,6 @@ export interface LeaseFilter {
   readonly secretName: string | undefined
 }
 
-export const matches = ({ clientId, secretName }: LeaseFilter, lease: Lease): boolean =>
+export const matchesFilter = ({ clientId, secretName }: LeaseFilter, lease: Lease): boolean =>
   (clientId === undefined || lease.clientId === clientId) &&
   (secretName === undefined || lease.secretName === secretName)

@@ -11,11 +11,11 @@
  */
 
 /** What is held back and may be let go is less than this many bytes, so no shorter value can be masked. */
-export const shortestMasked = 4
+export const minMaskedLength = 4
 /** A form is known by so many bytes. More would be held back longer, fewer are in other texts as well. */
-export const knownBy = 64
+export const maskPrefixLength = 64
 /** Beyond it more values are not looked for: the table would need more than some 100 MB. */
-const mostStates = 200_000
+const maxStates = 200_000
 
 const mask = Buffer.from("***")
 
@@ -38,20 +38,20 @@ interface LongForm {
 }
 
 /** Makes maskers for these forms: each stream needs one of its own. */
-export const maskersOf = (forms: ReadonlyArray<Buffer>): (() => Masker) => {
+export const makeMaskers = (forms: ReadonlyArray<Buffer>): (() => Masker) => {
   const automaton = build(forms)
   return () => new Masker(automaton)
 }
 
 /** How many of the forms can be looked for. */
-export const countThatFit = (forms: ReadonlyArray<Buffer>): number => {
+export const countMaskable = (forms: ReadonlyArray<Buffer>): number => {
   let states = 1
-  const at = forms.findIndex((form) => (states += Math.min(form.length, knownBy)) > mostStates)
+  const at = forms.findIndex((form) => (states += Math.min(form.length, maskPrefixLength)) > maxStates)
   return at < 0 ? forms.length : at
 }
 
 const build = (forms: ReadonlyArray<Buffer>): Automaton => {
-  const heads = forms.map((form) => form.subarray(0, knownBy))
+  const heads = forms.map((form) => form.subarray(0, maskPrefixLength))
   const { classOf, classes } = classesOf(heads)
   const most = 1 + heads.reduce((sum, head) => sum + head.length, 0)
   const next = new Int32Array(most * classes)
@@ -72,7 +72,7 @@ const build = (forms: ReadonlyArray<Buffer>): Automaton => {
     }
     ends[state] = head.length
     const form = forms[at]
-    if (form !== undefined && form.length > knownBy) {
+    if (form !== undefined && form.length > maskPrefixLength) {
       longer.set(state, [...(longer.get(state) ?? []), { bytes: form, borders: undefined }])
     }
   }
@@ -170,7 +170,7 @@ export class Masker {
 
   /** Whether what is held back is so little that it may be let go: it would not give a value away. */
   mayRelease(): boolean {
-    return this.kept.length > this.released && this.kept.length < shortestMasked
+    return this.kept.length > this.released && this.kept.length < minMaskedLength
   }
 
   /** Lets go what is held back; where it turns out to begin a value, only the rest of that is masked. */
@@ -188,8 +188,8 @@ export class Masker {
     const { ends, longer } = this.automaton
     const length = ends[state] ?? 0
     mark(this.masked, to - length, to)
-    for (const form of length < knownBy ? [] : (longer.get(state) ?? [])) {
-      if (!this.followed.some((one) => one.form === form)) this.followed.push({ form, seen: knownBy })
+    for (const form of length < maskPrefixLength ? [] : (longer.get(state) ?? [])) {
+      if (!this.followed.some((one) => one.form === form)) this.followed.push({ form, seen: maskPrefixLength })
     }
     return this.followed.length > 0
   }
@@ -197,10 +197,10 @@ export class Masker {
   private goOn(byte: number, to: number): boolean {
     for (const one of this.followed) {
       one.seen = follow(one.form, one.seen, byte)
-      if (one.seen >= knownBy) mark(this.masked, to - one.seen, to)
+      if (one.seen >= maskPrefixLength) mark(this.masked, to - one.seen, to)
     }
-    if (this.followed.some(({ seen }) => seen < knownBy)) {
-      this.followed = this.followed.filter(({ seen }) => seen >= knownBy)
+    if (this.followed.some(({ seen }) => seen < maskPrefixLength)) {
+      this.followed = this.followed.filter(({ seen }) => seen >= maskPrefixLength)
     }
     return this.followed.length > 0
   }

@@ -9,8 +9,8 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { isTtl } from "./GoDuration.ts"
-import { nearest } from "./nearest.ts"
-import { variablePattern, wrongVariable } from "./variable.ts"
+import { closestMatch } from "./nearest.ts"
+import { variablePattern, variableProblem } from "./variable.ts"
 
 export const projectFileName = ".secrets.json"
 
@@ -110,7 +110,7 @@ const unknownIn = (value: object, known: ReadonlyArray<string>, prefix: string):
   Object.keys(value)
     .filter((key) => !known.includes(key))
     .map((key) => {
-      const meant = nearest(key, known)
+      const meant = closestMatch(key, known)
       const shown = JSON.stringify(key).slice(1, -1)
       return `${prefix}${shown}: there is no such key${meant === undefined ? "" : `; is ${meant} meant?`}`
     })
@@ -120,7 +120,7 @@ const wrongNames = (project: ProjectFile): ReadonlyArray<string> => {
   if ("source" in project) return []
   const first = new Map<string, number>()
   return project.secrets.flatMap(({ env_var: name }, at) => {
-    const wrong = wrongVariable(name)
+    const wrong = variableProblem(name)
     if (wrong !== undefined) return [`secrets[${at}].env_var: ${name} ${wrong}`]
     const earlier = first.get(name)
     if (earlier !== undefined) return [`secrets[${at}].env_var: secrets[${earlier}] has ${name} already`]

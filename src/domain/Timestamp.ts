@@ -8,7 +8,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
-import { remembered } from "./remembered.ts"
+import { memoize } from "./remembered.ts"
 
 export interface Timestamp {
   /** Milliseconds since 1970, UTC; finer digits of the text are cut off. */
@@ -18,13 +18,13 @@ export interface Timestamp {
 }
 
 /** What the predecessor writes where there is no moment. */
-export const zero: Timestamp = { millis: -62_135_596_800_000, text: "0001-01-01T00:00:00Z" }
+export const zeroTimestamp: Timestamp = { millis: -62_135_596_800_000, text: "0001-01-01T00:00:00Z" }
 
 /** The moment `millis` milliseconds after 1970, written in the local zone. */
 export const fromMillis = (millis: number): Timestamp => fromNanos(BigInt(millis) * nanosPerMilli)
 
 /** The same, in nanoseconds. Leases of one moment begin and end at the same ones, and share them. */
-export const fromNanos = remembered(16, (nanos: bigint): Timestamp => {
+export const fromNanos = memoize(16, (nanos: bigint): Timestamp => {
   const ofSecond = ((nanos % nanosPerSecond) + nanosPerSecond) % nanosPerSecond
   const millis = Number((nanos - (ofSecond % nanosPerMilli)) / nanosPerMilli)
   const offset = localOffset(millis)
@@ -40,7 +40,7 @@ export const fromNanos = remembered(16, (nanos: bigint): Timestamp => {
 const rememberedSeconds = 100
 
 /** Now, and the ends of the usual TTLs. */
-const textOfSecond = remembered(rememberedSeconds, (second: number): string =>
+const textOfSecond = memoize(rememberedSeconds, (second: number): string =>
   DateTime.formatIso(DateTime.makeUnsafe(second * 1000)).slice(0, "2026-11-22T00:30:37".length)
 )
 
@@ -48,7 +48,7 @@ const nanosPerMilli = 1_000_000n
 const nanosPerSecond = 1_000_000_000n
 
 /** Reads RFC 3339 as leniently as the predecessor: a comma as decimal sign and a one-digit hour pass. */
-export const parse = (text: string): Option.Option<Timestamp> => {
+export const parseTimestamp = (text: string): Option.Option<Timestamp> => {
   const parts = pattern.exec(text)
   if (parts === null) return Option.none()
   const [, date, hour = "", rest, fraction = "", zone = ""] = parts
@@ -92,7 +92,7 @@ const rememberedOffsets = 200
 
 const localOffset = (millis: number): number => offsetOf(Math.floor(millis / quarterHour))
 
-const offsetOf = remembered(rememberedOffsets, (quarter: number): number => {
+const offsetOf = memoize(rememberedOffsets, (quarter: number): number => {
   // DateTime asks Intl, whose first answer takes 10 ms: a sixth of what the daemon may take to start.
   // oxlint-disable-next-line no-restricted-globals -- no moment is read here, only a zone
   return -new Date(quarter * quarterHour).getTimezoneOffset() * 60_000

@@ -16,7 +16,7 @@ export interface TtlPolicy {
 }
 
 /** The predecessor's built-in limits. */
-export const standardPolicy: TtlPolicy = { default: hour, maximum: 24n * hour }
+export const defaultTtlPolicy: TtlPolicy = { default: hour, maximum: 24n * hour }
 
 /** A lease was asked for longer than the maximum. Durations in the predecessor's printed form. */
 export class TtlTooLong extends Schema.TaggedError<TtlTooLong>()("TtlTooLong", {

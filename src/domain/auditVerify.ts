@@ -12,7 +12,7 @@ import type { ChainedEntry } from "./AuditChain.ts"
 import { chainedFromLine, sha256 } from "./AuditChain.ts"
 import { fromLine } from "./AuditEntry.ts"
 
-export interface Finding {
+export interface AuditFinding {
   readonly kind: "edited" | "gap" | "truncated" | "torn"
   /** The file and the line at which it shows. */
   readonly file: string
@@ -21,9 +21,9 @@ export interface Finding {
 }
 
 /** What was acknowledged last, and from where on the log is kept; undefined where nothing tells. */
-export type Acknowledged = { readonly seq: number; readonly hash: string; readonly first: number } | undefined
+export type AcknowledgedHead = { readonly seq: number; readonly hash: string; readonly first: number } | undefined
 
-export interface Verdict {
+export interface AuditVerdict {
   /** Chained entries that were read. */
   readonly entries: number
   /** Lines that are not part of the chain: those of the predecessor, mostly. */
@@ -33,12 +33,12 @@ export interface Verdict {
   readonly last: number
   /** SHA-256 of the last chained entry's line. Kept elsewhere, it is a witness. */
   readonly hash: string
-  readonly findings: ReadonlyArray<Finding>
+  readonly findings: ReadonlyArray<AuditFinding>
 }
 
 export class AuditVerifier {
-  private readonly acknowledged: Acknowledged
-  private readonly findings: Array<Finding> = []
+  private readonly acknowledged: AcknowledgedHead
+  private readonly findings: Array<AuditFinding> = []
   private file = ""
   private line = 0
   private entries = 0
@@ -53,7 +53,7 @@ export class AuditVerifier {
   private pending: Hash = createHash("sha256")
   private torn = 0
 
-  constructor(acknowledged: Acknowledged) {
+  constructor(acknowledged: AcknowledgedHead) {
     this.acknowledged = acknowledged
   }
 
@@ -96,7 +96,7 @@ export class AuditVerifier {
     if (bytes > 0) this.line += 1
   }
 
-  end(): Verdict {
+  end(): AuditVerdict {
     const missing = (this.acknowledged?.seq ?? 0) - this.last
     const [from, to] = [this.last + 1, this.acknowledged?.seq ?? 0]
     const wasWhole = this.torn > 0 && missing === 1 ? `, which was entry ${to} and had been acknowledged` : ""
@@ -132,7 +132,11 @@ export class AuditVerifier {
     }
   }
 
-  private find(kind: Finding["kind"], message: string, { file, line } = { file: this.file, line: this.line }): void {
+  private find(
+    kind: AuditFinding["kind"],
+    message: string,
+    { file, line } = { file: this.file, line: this.line }
+  ): void {
     this.findings.push({ kind, file, line, message })
   }
 }

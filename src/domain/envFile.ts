@@ -10,26 +10,26 @@
  */
 import type { Timestamp } from "./Timestamp.ts"
 
-export interface Variable {
+export interface EnvVariable {
   readonly name: string
   readonly value: string
 }
 
-export interface Management {
+export interface EnvFileHeader {
   /** When the first of its leases ends. */
   readonly until: Timestamp
   readonly source: "store" | "vercel"
 }
 
 /** The predecessor's three lines, which its `cleanup` reads as well. */
-export const header = ({ source, until }: Management): string =>
+export const renderEnvHeader = ({ source, until }: EnvFileHeader): string =>
   `# secrets-managed: true\n# secrets-ttl: ${until.text}\n# secrets-source: ${source}\n`
 
 /**
  * What the comments before the first variable of a file say: undefined if not that it is ours, or also that it is not;
  * otherwise until when it is good, as often as that stands there.
  */
-export const managementOf = (text: string): { readonly until: ReadonlyArray<string> } | undefined => {
+export const parseEnvHeader = (text: string): { readonly until: ReadonlyArray<string> } | undefined => {
   const lines = text.split("\n")
   const end = lines.findIndex((line) => line.trim() !== "" && !line.startsWith("#"))
   const said = (end === -1 ? lines : lines.slice(0, end)).map((line) => /^#\s*([\w-]+):\s*(.*?)\s*$/.exec(line))
@@ -39,7 +39,7 @@ export const managementOf = (text: string): { readonly until: ReadonlyArray<stri
 }
 
 /** Why a value cannot be in a `.env` file; undefined if it can. */
-export const unfitForDotenv = (value: string): string | undefined => {
+export const unsafeForDotenv = (value: string): string | undefined => {
   if (value.includes("\0")) return "it holds a NUL byte"
   if (isPlain(value)) return undefined
   if (value.includes("\r")) return "it holds a carriage return, which the readers of such files change or drop"
@@ -57,7 +57,7 @@ export const unfitForDotenv = (value: string): string | undefined => {
 export const mayBeExpanded = (value: string): boolean => /\$[A-Za-z0-9_{]/.test(value)
 
 /** Lines of a `.env` file. */
-export const dotenv = (variables: ReadonlyArray<Variable>): string =>
+export const dotenvLines = (variables: ReadonlyArray<EnvVariable>): string =>
   variables
     .map(({ name, value }) => {
       if (isPlain(value)) return `${name}=${value}\n`
@@ -69,17 +69,17 @@ export const dotenv = (variables: ReadonlyArray<Variable>): string =>
 const isPlain = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value) && !/(^|:)=/.test(value)
 
 /** Lines for `eval` and `.` of any shell of the Bourne family. */
-export const shellLines = (variables: ReadonlyArray<Variable>): string =>
+export const shellLines = (variables: ReadonlyArray<EnvVariable>): string =>
   variables.map(({ name, value }) => `export ${name}=${shellQuoted(value)}\n`).join("")
 
 const shellQuoted = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
 
 /** What is appended to $GITHUB_ENV. The delimiter must be unguessable, or a value could end itself and set others. */
-export const githubLines = (variables: ReadonlyArray<Variable>, delimiter: string): string =>
+export const githubLines = (variables: ReadonlyArray<EnvVariable>, delimiter: string): string =>
   variables.map(({ name, value }) => `${name}<<${delimiter}\n${value}\n${delimiter}\n`).join("")
 
 /** What has the log of a GitHub job hide the values: a mask holds for one line. */
-export const githubMasks = (variables: ReadonlyArray<Variable>): string => {
+export const githubMasks = (variables: ReadonlyArray<EnvVariable>): string => {
   const lines = new Set(variables.flatMap(({ value }) => value.split(/\r\n|\r|\n/)).filter((line) => line !== ""))
   return [...lines].map((line) => `::add-mask::${line.replaceAll("%", "%25")}\n`).join("")
 }

@@ -5,7 +5,7 @@
 import type { Lease } from "./Lease.ts"
 import type { SecretInfo } from "./Secret.ts"
 import type { Timestamp } from "./Timestamp.ts"
-import { zero } from "./Timestamp.ts"
+import { zeroTimestamp } from "./Timestamp.ts"
 
 export interface HealthWarning {
   readonly type: "expiring_soon" | "no_rotation_hook" | "stale_secret" | "never_accessed"
@@ -31,7 +31,7 @@ const day = 24 * hour
 const staleAfter = 30 * day
 
 /** `lastAccess` has, for each secret that was leased lately, when; `now` in milliseconds. */
-export const health = (
+export const healthReport = (
   secrets: ReadonlyArray<SecretInfo>,
   leases: ReadonlyArray<Lease>,
   lastAccess: ReadonlyMap<string, Timestamp>,
@@ -68,7 +68,7 @@ const warningsOf = (secret: SecretInfo, access: Timestamp | undefined, now: numb
       type: "no_rotation_hook",
       ...about,
       message: "No rotation hook configured",
-      timestamp: zero.text
+      timestamp: zeroTimestamp.text
     })
   }
   const days = Math.floor((now - (access ?? secret.createdAt).millis) / day)

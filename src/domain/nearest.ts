@@ -7,7 +7,7 @@
  */
 
 /** The nearest word; undefined if none is near. */
-export const nearest = (written: string, words: Iterable<string>): string | undefined => {
+export const closestMatch = (written: string, words: Iterable<string>): string | undefined => {
   const most = Math.max(1, Math.floor(written.length / 3))
   let best: string | undefined
   let distance = most + 1

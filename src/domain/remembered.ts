@@ -4,7 +4,7 @@
  *
  * The answer must depend on nothing but what is asked, and nobody may change it.
  */
-export const remembered = <Asked, Answer>(most: number, work: (asked: Asked) => Answer): ((asked: Asked) => Answer) => {
+export const memoize = <Asked, Answer>(most: number, work: (asked: Asked) => Answer): ((asked: Asked) => Answer) => {
   const answers = new Map<Asked, Answer>()
   return (asked) => {
     const known = answers.get(asked)

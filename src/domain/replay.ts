@@ -9,8 +9,8 @@
 import * as Option from "effect/Option"
 import type { AuditEntry } from "./AuditEntry.ts"
 import type { Lease } from "./Lease.ts"
-import { shifted } from "./Lease.ts"
-import { parse } from "./Timestamp.ts"
+import { shiftExpiry } from "./Lease.ts"
+import { parseTimestamp } from "./Timestamp.ts"
 
 /** The leases after the entries, given those before. */
 export const replay = (before: ReadonlyArray<Lease>, entries: ReadonlyArray<AuditEntry>): ReadonlyArray<Lease> => {
@@ -50,7 +50,7 @@ const apply = (table: Table, entry: AuditEntry): void => {
       table.leases = new Map(adopting)
       return
     case "clock_step":
-      for (const lease of leases.values()) leases.set(lease.id, shifted(lease, entry.shift_ms ?? 0))
+      for (const lease of leases.values()) leases.set(lease.id, shiftExpiry(lease, entry.shift_ms ?? 0))
       return
   }
 }
@@ -66,8 +66,8 @@ const acquired = (entry: AuditEntry): Option.Option<Lease> =>
     id: Option.fromUndefinedOr(entry.lease_id),
     secretName: Option.fromUndefinedOr(entry.secret_name),
     clientId: Option.fromUndefinedOr(entry.client_id),
-    createdAt: parse(entry.timestamp),
-    expiresAt: Option.flatMap(Option.fromUndefinedOr(entry.expires_at), parse)
+    createdAt: parseTimestamp(entry.timestamp),
+    expiresAt: Option.flatMap(Option.fromUndefinedOr(entry.expires_at), parseTimestamp)
   })
 
 const deleteWhere = (leases: Map<string, Lease>, matches: (lease: Lease) => boolean): void => {

@@ -9,7 +9,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Timestamp } from "./Timestamp.ts"
-import { parse } from "./Timestamp.ts"
+import { parseTimestamp } from "./Timestamp.ts"
 
 /** In the state directory. */
 export const runsFileName = "runs.json"
@@ -56,7 +56,7 @@ const loopMillis = 60_000
 const keptStarts = 20
 
 /** A reason may quote what a disk or a setting says; the first characters of it tell. */
-const longestReason = 500
+const maxReasonLength = 500
 
 /** A person looks within a day. */
 const rememberedMillis = 24 * 60 * 60_000
@@ -74,14 +74,14 @@ export const begin = (history: RunHistory, pid: number, at: Timestamp, crash: bo
 export const end = (history: RunHistory, at: Timestamp, because: string, failed: boolean): RunHistory => {
   const { last } = history
   if (last === undefined) return history
-  const ended = { ended_at: at.text, ended_because: because.slice(0, longestReason) }
+  const ended = { ended_at: at.text, ended_because: because.slice(0, maxReasonLength) }
   return { ...history, last: { ...last, ...ended, ...(failed ? { failed } : {}) } }
 }
 
-export const told = (history: RunHistory): RunHistory => ({ ...history, loop_told: true })
+export const markCrashLoopReported = (history: RunHistory): RunHistory => ({ ...history, loop_told: true })
 
 /** The starts of a crash loop that goes on and was not told of yet; undefined if there is none. */
-export const loopToTell = (history: RunHistory, now: number): ReadonlyArray<UncleanStart> | undefined =>
+export const unreportedCrashLoop = (history: RunHistory, now: number): ReadonlyArray<UncleanStart> | undefined =>
   history.loop_told !== true && isLooping(history, now) ? startsSince(history, now - loopMillis) : undefined
 
 /** The unclean starts of the last day, and whether any three of them made a crash loop; undefined if there were none. */
@@ -121,4 +121,4 @@ const startsSince = ({ unclean_starts }: RunHistory, since: number): ReadonlyArr
   unclean_starts.filter((start) => millisOf(start) >= since)
 
 const millisOf = ({ at }: UncleanStart): number =>
-  Option.match(parse(at), { onNone: () => -Infinity, onSome: ({ millis }) => millis })
+  Option.match(parseTimestamp(at), { onNone: () => -Infinity, onSome: ({ millis }) => millis })

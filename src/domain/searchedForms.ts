@@ -8,26 +8,26 @@
 import { inBase64, inHex, inJson, inUrls } from "./encodings.ts"
 
 /** The shortest value that is searched for, in bytes: shorter ones are in every file. */
-const shortestSearched = 8
+const minSearchedLength = 8
 
 /** The longest form, in bytes; of longer values only the line that stands for them, up to this, is searched for. */
-export const longestForm = 32 * 1024
+export const maxVariantLength = 32 * 1024
 
 /** The encodings of longer values are not searched for; nobody puts them where a scan could find them whole. */
-const longestEncoded = 8 * 1024
+const maxEncodedLength = 8 * 1024
 
 /** Nothing if the value is too short. No form is given twice. */
-export const searchedForms = (value: string): ReadonlyArray<Buffer> => {
+export const searchVariants = (value: string): ReadonlyArray<Buffer> => {
   // Blanks and line feeds around a value are not what is secret about it.
   const trimmed = value.trim()
   const bytes = Buffer.from(trimmed)
-  if (bytes.length < shortestSearched) return []
+  if (bytes.length < minSearchedLength) return []
   const texts = new Set([standIn(trimmed)])
-  if (bytes.length <= longestEncoded) {
+  if (bytes.length <= maxEncodedLength) {
     const wellFormed = trimmed.toWellFormed()
     for (const form of [...inHex(bytes), ...inBase64(bytes), ...inUrls(wellFormed), ...inJson(trimmed)]) texts.add(form)
   }
-  return [...texts].map((text) => Buffer.from(text)).filter((form) => form.length <= longestForm)
+  return [...texts].map((text) => Buffer.from(text)).filter((form) => form.length <= maxVariantLength)
 }
 
 /**
@@ -39,15 +39,15 @@ const standIn = (value: string): string => {
     .split(/\r?\n/)
     .map((line) => line.trim())
     .reduce((a, b) => (b.length > a.length ? b : a))
-  return cut(Buffer.byteLength(longest) < shortestSearched ? value : longest)
+  return cut(Buffer.byteLength(longest) < minSearchedLength ? value : longest)
 }
 
 /** Without half a character at its end. */
 const cut = (text: string): string => {
   const bytes = Buffer.from(text)
-  if (bytes.length <= longestForm) return text
+  if (bytes.length <= maxVariantLength) return text
   return bytes
-    .subarray(0, longestForm)
+    .subarray(0, maxVariantLength)
     .toString("utf8")
     .replace(/\uFFFD+$/, "")
 }

@@ -4,12 +4,12 @@
  *
  * The shapes are the predecessor's and those of a few issuers more. A match is a place and a kind, never the text itself.
  * Every expression takes time in proportion to the text, whatever the text is, and
- * no match is longer than `longestMatch`.
+ * no match is longer than `maxMatchLength`.
  */
 
 export type Severity = "critical" | "high" | "medium" | "low"
 
-export interface Kind {
+export interface SecretKind {
   /** The word for programs. */
   readonly type: string
   readonly severity: Severity
@@ -17,20 +17,20 @@ export interface Kind {
   readonly what: string
 }
 
-export interface Match extends Kind {
+export interface SecretMatch extends SecretKind {
   readonly start: number
   readonly end: number
   /** Whether a digest of it could not be guessed back, so that it may be shown. */
   readonly hardToGuess: boolean
 }
 
-interface Shape extends Kind {
+interface Shape extends SecretKind {
   readonly expression: string
   readonly hardToGuess: boolean
 }
 
 /** In bytes; a longer token is found by its beginning. */
-export const longestMatch = 8 * 1024
+export const maxMatchLength = 8 * 1024
 
 const token = (type: string, severity: Severity, what: string, expression: string): Shape => ({
   type,
@@ -94,25 +94,25 @@ const assignmentExpression = new RegExp(
   "g"
 )
 
-const kinds: Readonly<Record<string, Kind>> = {
+const kinds: Readonly<Record<string, SecretKind>> = {
   aws: { type: "aws_secret_access_key", severity: "critical", what: "AWS secret access key" },
   key: { type: "generic_secret", severity: "medium", what: "key, secret or token" },
   password: { type: "password", severity: "medium", what: "password" }
 }
 
 /** Finds what looks like a secret in a text of which each character is a byte, in the order of the text. */
-export const findPatterns = (text: string): ReadonlyArray<Match> => {
+export const findPatterns = (text: string): ReadonlyArray<SecretMatch> => {
   const all = [...findTokens(text), ...findAssignments(text)].toSorted((a, b) => a.start - b.start)
   // What is assigned may be a token that was found as such: that says more.
   return all.filter((match, n) => !isToldBy(match, all[n - 1]) && !isToldBy(match, all[n + 1]))
 }
 
-const isToldBy = (match: Match, other: Match | undefined): boolean =>
+const isToldBy = (match: SecretMatch, other: SecretMatch | undefined): boolean =>
   other !== undefined && isVague(match) && !isVague(other) && other.start < match.end && match.start < other.end
 
-const isVague = ({ severity }: Match): boolean => severity === "medium"
+const isVague = ({ severity }: SecretMatch): boolean => severity === "medium"
 
-function* findTokens(text: string): Generator<Match> {
+function* findTokens(text: string): Generator<SecretMatch> {
   for (const match of text.matchAll(tokenExpression)) {
     const shape = tokens[match.slice(1).findIndex((group) => group !== undefined)]
     if (shape === undefined) continue
@@ -121,7 +121,7 @@ function* findTokens(text: string): Generator<Match> {
   }
 }
 
-function* findAssignments(text: string): Generator<Match> {
+function* findAssignments(text: string): Generator<SecretMatch> {
   for (const match of text.matchAll(assignmentExpression)) {
     const { aws, back, bare, double, key, single } = match.groups ?? {}
     const quoted = double ?? single ?? back

@@ -7,28 +7,28 @@
  */
 
 import { inBase64, inHex, inJson, inUrls, inWholeBase64 } from "./encodings.ts"
-import { shortestMasked } from "./Masker.ts"
+import { minMaskedLength } from "./Masker.ts"
 
 /** Shorter lines of a value are words that other texts have as well. */
-const shortestLine = 8
+const minLineLength = 8
 
 /**
  * The forms of all values, the likeliest of each before the next of any: where there are too many to be looked for, it is
  * rare encodings that are left out, and no value as it is.
  */
-export const formsOfAll = (values: ReadonlyArray<string>): ReadonlyArray<Buffer> => {
-  const all = values.map(formsOf)
+export const encodedVariantsOfAll = (values: ReadonlyArray<string>): ReadonlyArray<Buffer> => {
+  const all = values.map(encodedVariants)
   const most = all.reduce((longest, { length }) => Math.max(longest, length), 0)
   return Array.from({ length: most }, (_, rank) => all.flatMap((forms) => forms.slice(rank, rank + 1))).flat()
 }
 
 /** All forms of a value, as bytes, the likeliest first; none where it is too short. */
-export const formsOf = (value: string): ReadonlyArray<Buffer> => {
+export const encodedVariants = (value: string): ReadonlyArray<Buffer> => {
   const text = value.toWellFormed()
   const bytes = Buffer.from(text, "utf8")
-  if (bytes.length < shortestMasked) return []
+  if (bytes.length < minMaskedLength) return []
   const lines = text.split(/\r\n|\r|\n/)
-  const parts = lines.length === 1 ? [] : lines.filter((line) => Buffer.byteLength(line) >= shortestLine)
+  const parts = lines.length === 1 ? [] : lines.filter((line) => Buffer.byteLength(line) >= minLineLength)
   const forms = new Set([
     text,
     ...parts,
@@ -39,7 +39,7 @@ export const formsOf = (value: string): ReadonlyArray<Buffer> => {
     ...inBase64(bytes),
     ...inHex(bytes)
   ])
-  return [...forms].map((form) => Buffer.from(form, "utf8")).filter((form) => form.length >= shortestMasked)
+  return [...forms].map((form) => Buffer.from(form, "utf8")).filter((form) => form.length >= minMaskedLength)
 }
 
 /** As a shell prints it with -x. */

@@ -6,9 +6,9 @@
  * has the marks finds places that are nearly always right, and has somebody who knows
  * the values say whether they are. It is no protection of a value that can be guessed.
  */
-import { searchedForms } from "./searchedForms.ts"
+import { searchVariants } from "./searchedForms.ts"
 
-export interface Mark {
+export interface Fingerprint {
   readonly length: number
   readonly middle: number
   readonly end: number
@@ -31,22 +31,22 @@ const middleOf = (length: number): number => Math.floor((length - span) / 2)
 export const multiplierFrom = (random: number): number => random | 1
 
 /** The marks of a value, none if it is too short. */
-export const marksOf = (value: string, multiplier: number): ReadonlyArray<Mark> =>
-  searchedForms(value).map((form) => ({
+export const fingerprintsOf = (value: string, multiplier: number): ReadonlyArray<Fingerprint> =>
+  searchVariants(value).map((form) => ({
     length: form.length,
     middle: digest(form, middleOf(form.length), multiplier),
     end: digest(form, form.length - span, multiplier)
   }))
 
-export interface Place {
+export interface ByteRange {
   readonly start: number
   readonly end: number
 }
 
 /** Gives the places of `bytes` that have a mark, in the order of their middles. */
-export type Finder = (bytes: Uint8Array) => ReadonlyArray<Place>
+export type FingerprintMatcher = (bytes: Uint8Array) => ReadonlyArray<ByteRange>
 
-export const finderOf = (marks: ReadonlyArray<Mark>, multiplier: number): Finder => {
+export const matcherOf = (marks: ReadonlyArray<Fingerprint>, multiplier: number): FingerprintMatcher => {
   if (marks.length === 0) return () => []
   const byMiddle = Map.groupBy(marks, ({ middle }) => middle)
   // What nearly every byte is asked has to be small enough for the processor's cache.
@@ -57,7 +57,7 @@ export const finderOf = (marks: ReadonlyArray<Mark>, multiplier: number): Finder
   const leaving = Int32Array.from({ length: 256 }, (_, byte) => Math.imul(byte, power))
 
   return (bytes) => {
-    const places: Array<Place> = []
+    const places: Array<ByteRange> = []
     let sum = 0
     for (let n = 0; n < bytes.length; n += 1) {
       sum = (Math.imul(sum, multiplier) + (bytes[n] ?? 0) - (n < span ? 0 : (leaving[bytes[n - span] ?? 0] ?? 0))) | 0

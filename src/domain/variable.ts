@@ -10,7 +10,7 @@
 export const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/u
 
 /** Why a name cannot be used; undefined if it can. */
-export const wrongVariable = (name: string): string | undefined => {
+export const variableProblem = (name: string): string | undefined => {
   if (!variablePattern.test(name)) return "must be letters, digits and _, and not begin with a digit"
   if (steering.has(name.toUpperCase()) || steeringBeginnings.test(name.toUpperCase())) {
     return "decides which programs run or what they load, so no secret may be put into it"

@@ -4,4 +4,4 @@
  */
 import * as Context from "effect/Context"
 
-export const MaybeHeard = Context.Reference<boolean>("agent-secrets/MaybeHeard", { defaultValue: () => false })
+export const PossiblyDelivered = Context.Reference<boolean>("agent-secrets/MaybeHeard", { defaultValue: () => false })

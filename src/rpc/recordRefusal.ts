@@ -6,11 +6,13 @@
  */
 import * as Effect from "effect/Effect"
 import { AuditLog } from "../daemon/audit/AuditLog.ts"
-import { requestRefused } from "../domain/AuditEntry.ts"
+import { requestRefusedFact } from "../domain/AuditEntry.ts"
 
-export const recordRefusal = (method: string, reason: string) =>
+export const auditRefusal = (method: string, reason: string) =>
   AuditLog.use((audit) =>
-    Effect.ignore(audit.append([requestRefused(methodName.test(method) ? method : "(no method)", unquoted(reason))]))
+    Effect.ignore(
+      audit.append([requestRefusedFact(methodName.test(method) ? method : "(no method)", unquoted(reason))])
+    )
   )
 
 const unquoted = (reason: string): string => reason.replace(/:? ".*$/s, "")

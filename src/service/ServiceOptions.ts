@@ -6,7 +6,7 @@
  */
 
 /** What launchd knows it by. */
-export const label = "dev.agent-secrets.daemon"
+export const launchdLabel = "dev.agent-secrets.daemon"
 export const serviceUnit = "dev.agent-secrets.service"
 export const socketUnit = "dev.agent-secrets.socket"
 
@@ -20,14 +20,14 @@ export interface ServiceOptions {
   /** Where launchd writes what the daemon says; systemd has its journal. */
   readonly log: string
   /** Whom it runs as, where it is a service of the system and not of the user who logs in. */
-  readonly account: Account | undefined
+  readonly account: ServiceAccount | undefined
   /** The directories the daemon writes in; for a systemd service of the system, the others are read-only. */
   readonly writable: ReadonlyArray<string>
   /** The socket, where the supervisor is to open it and keep it. */
   readonly socket: ServiceSocket | undefined
 }
 
-export interface Account {
+export interface ServiceAccount {
   readonly user: string
   readonly group: string | undefined
 }

@@ -7,10 +7,10 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { ServiceFile, ServiceOptions } from "./ServiceOptions.ts"
-import type { Environment, ToolFailed, Words } from "./runTool.ts"
+import type { ToolEnvironment, ToolFailed, CommandLine } from "./runTool.ts"
 
-export interface Step {
-  readonly words: Words
+export interface SupervisorStep {
+  readonly words: CommandLine
   /** The exit statuses that are as good as 0, such as "it was not there". */
   readonly passes?: ReadonlyArray<number>
   /** The tool returns before the job is gone; whoever goes on at once would be refused. */
@@ -18,7 +18,7 @@ export interface Step {
 }
 
 /** What a supervisor can be had to do with a service. */
-export type Verb =
+export type SupervisorVerb =
   /** Reads its files, and starts it now and with every login or boot. */
   | "load"
   /** Ends it, and never starts it again. */
@@ -36,7 +36,7 @@ export interface JobState {
   readonly pid: number | undefined
   /** How often it was started again; undefined if the supervisor does not count. */
   readonly restarts: number | undefined
-  readonly lastEnd: LastEnd | undefined
+  readonly lastEnd: LastExit | undefined
   /** The file was changed and not read since. */
   readonly outdated: boolean
 }
@@ -51,7 +51,7 @@ export const unknownJob: JobState = {
   outdated: false
 }
 
-export type LastEnd = { readonly status: number } | { readonly signal: string }
+export type LastExit = { readonly status: number } | { readonly signal: string }
 
 export interface LogRequest {
   readonly lines: number
@@ -64,21 +64,21 @@ export interface SupervisorShape {
   /** Whether its restart lets the daemon end in order; where nobody has written that down, the daemon is asked first. */
   readonly restartsInOrder: boolean
   /** The environment its tools are run in. */
-  readonly environment: Environment
+  readonly environment: ToolEnvironment
   /** Every file that a service may have, the one that is always there first. */
   readonly places: readonly [string, ...ReadonlyArray<string>]
   readonly files: (options: ServiceOptions) => ReadonlyArray<ServiceFile>
   /** `withSocket`: whether the supervisor keeps the socket. */
-  readonly steps: (verb: Verb, withSocket: boolean) => ReadonlyArray<Step>
+  readonly steps: (verb: SupervisorVerb, withSocket: boolean) => ReadonlyArray<SupervisorStep>
   /** Reads the files again that were put back or taken away. */
-  readonly reread: ReadonlyArray<Step>
+  readonly reread: ReadonlyArray<SupervisorStep>
   readonly state: Effect.Effect<JobState, ToolFailed>
   /** What a person should know after an installation. */
   readonly remarks: Effect.Effect<ReadonlyArray<string>>
   /** Prints what the daemon said. */
-  readonly logs: (request: LogRequest, log: string) => Words
+  readonly logs: (request: LogRequest, log: string) => CommandLine
   readonly homeOf: (user: string) => Effect.Effect<string, ToolFailed>
-  readonly run: (step: Step) => Effect.Effect<void, ToolFailed>
+  readonly run: (step: SupervisorStep) => Effect.Effect<void, ToolFailed>
 }
 
 export class Supervisor extends Context.Service<Supervisor, SupervisorShape>()("agent-secrets/Supervisor") {}

@@ -10,17 +10,17 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import type { FileFault } from "../daemon/files/durableFile.ts"
+import type { FileError } from "../daemon/files/durableFile.ts"
 import { attempt, readIfPresent, removeDurably, replaceFile } from "../daemon/files/durableFile.ts"
 import { makeDirectory } from "../daemon/files/makeDirectory.ts"
-import { endWords, fixFor } from "./lastEnd.ts"
-import type { Change, Found, Plan } from "./servicePlan.ts"
+import { describeExit, exitHint } from "./lastEnd.ts"
+import type { FileChangeStep, InstalledFile, ServicePlan } from "./servicePlan.ts"
 import { hasSocket } from "./servicePlan.ts"
-import type { Step, SupervisorShape } from "./Supervisor.ts"
+import type { SupervisorStep, SupervisorShape } from "./Supervisor.ts"
 import type { ToolFailed } from "./runTool.ts"
 
 /** It was given up, and what had been done was undone, except for `left`. */
-export class GivenUp extends Data.TaggedError("GivenUp")<{
+export class RolledBack extends Data.TaggedError("GivenUp")<{
   readonly reason: string
   readonly fix: string
   readonly left: ReadonlyArray<string>
@@ -34,27 +34,29 @@ export class GivenUp extends Data.TaggedError("GivenUp")<{
 /** What was installed does not do its work. */
 export class NotServing extends Data.TaggedError("NotServing")<{ readonly message: string; readonly fix: string }> {}
 
-export interface CarryOutOptions {
+export interface ApplyOptions {
   readonly supervisor: SupervisorShape
-  readonly found: ReadonlyArray<Found>
+  readonly found: ReadonlyArray<InstalledFile>
   /** Whether the supervisor knew the service before. */
   readonly loaded: boolean
   /** Fails if what is there at the end does not do its work. */
-  readonly proof: Effect.Effect<void, NotServing | ToolFailed>
+  readonly healthCheck: Effect.Effect<void, NotServing | ToolFailed>
 }
 
-export const readFound = (places: ReadonlyArray<string>): Effect.Effect<ReadonlyArray<Found>, FileFault> =>
+export const readServiceFiles = (
+  places: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<InstalledFile>, FileError> =>
   Effect.forEach(places, (place) =>
-    Effect.map(readIfPresent(place), (contents): Found => ({ path: place, text: contents?.toString("utf8") }))
+    Effect.map(readIfPresent(place), (contents): InstalledFile => ({ path: place, text: contents?.toString("utf8") }))
   )
 
-export const carryOut = Effect.fnUntraced(function* (plan: Plan, options: CarryOutOptions) {
-  const { proof, supervisor } = options
+export const applyPlan = Effect.fnUntraced(function* (plan: ServicePlan, options: ApplyOptions) {
+  const { healthCheck, supervisor } = options
   const all = Effect.gen(function* () {
     yield* inTurn(plan.before, supervisor)
     for (const change of plan.changes) yield* apply(change)
     yield* inTurn(plan.after, supervisor)
-    yield* proof
+    yield* healthCheck
   })
   yield* all.pipe(
     Effect.catch(
@@ -62,8 +64,8 @@ export const carryOut = Effect.fnUntraced(function* (plan: Plan, options: CarryO
         const end = Option.getOrUndefined(yield* Effect.option(supervisor.state))?.lastEnd
         const left = yield* putBack(plan, options)
         const told = end === undefined || error._tag === "NotServing"
-        const reason = told ? error.message : `${error.message}. The daemon ended: ${endWords(end)}`
-        return yield* new GivenUp({ reason, fix: fixFor(end) ?? ("fix" in error ? error.fix : ""), left })
+        const reason = told ? error.message : `${error.message}. The daemon ended: ${describeExit(end)}`
+        return yield* new RolledBack({ reason, fix: exitHint(end) ?? ("fix" in error ? error.fix : ""), left })
       })
     ),
     // Half an installation is worse than a command that does not end at once.
@@ -71,10 +73,10 @@ export const carryOut = Effect.fnUntraced(function* (plan: Plan, options: CarryO
   )
 })
 
-const inTurn = (steps: ReadonlyArray<Step>, supervisor: SupervisorShape): Effect.Effect<void, ToolFailed> =>
+const inTurn = (steps: ReadonlyArray<SupervisorStep>, supervisor: SupervisorShape): Effect.Effect<void, ToolFailed> =>
   Effect.forEach(steps, supervisor.run, { discard: true })
 
-const apply = Effect.fnUntraced(function* (change: Change) {
+const apply = Effect.fnUntraced(function* (change: FileChangeStep) {
   if (change.backup !== undefined) yield* keep(change.path, change.backup)
   if (change.kind === "remove") return yield* removeDurably(change.path)
   yield* write(change.path, change.text)
@@ -88,7 +90,7 @@ const write = Effect.fnUntraced(function* (file: string, text: string) {
 })
 
 /** An older backup gets a number rather than lost. */
-const keep = (file: string, backup: string): Effect.Effect<void, FileFault> =>
+const keep = (file: string, backup: string): Effect.Effect<void, FileError> =>
   attempt("keep a copy of", file, async () => {
     for (let number = 0; ; number += 1) {
       try {
@@ -101,10 +103,10 @@ const keep = (file: string, backup: string): Effect.Effect<void, FileFault> =>
   })
 
 /** Gives what could not be put back. */
-const putBack = Effect.fnUntraced(function* (plan: Plan, { found, loaded, supervisor }: CarryOutOptions) {
+const putBack = Effect.fnUntraced(function* (plan: ServicePlan, { found, loaded, supervisor }: ApplyOptions) {
   const socketNow = plan.changes.some(({ kind, path: file }) => kind === "write" && supervisor.places.indexOf(file) > 0)
   const files = found.filter(({ path: file }) => plan.changes.some((change) => change.path === file))
-  const attempts: ReadonlyArray<Effect.Effect<void, ToolFailed | FileFault>> = [
+  const attempts: ReadonlyArray<Effect.Effect<void, ToolFailed | FileError>> = [
     inTurn(supervisor.steps("unload", socketNow), supervisor),
     ...files.map(({ path: file, text }) => (text === undefined ? removeDurably(file) : write(file, text))),
     inTurn(loaded ? supervisor.steps("load", hasSocket(found)) : supervisor.reread, supervisor)

@@ -5,14 +5,14 @@
  * The supervisor's word alone is not enough: it calls a daemon running that hangs, and
  * one that ends a moment later.
  */
-import { endWords, fixFor } from "./lastEnd.ts"
-import type { Found } from "./servicePlan.ts"
+import { describeExit, exitHint } from "./lastEnd.ts"
+import type { InstalledFile } from "./servicePlan.ts"
 import type { ServiceFile } from "./ServiceOptions.ts"
 import { readStamp } from "./stamp.ts"
 import type { JobState } from "./Supervisor.ts"
 
-export interface Sight {
-  readonly found: readonly [Found, ...ReadonlyArray<Found>]
+export interface Observation {
+  readonly found: readonly [InstalledFile, ...ReadonlyArray<InstalledFile>]
   /** The files as they would be rendered now from the same choices. */
   readonly expected: ReadonlyArray<ServiceFile>
   readonly job: JobState
@@ -24,7 +24,7 @@ export interface Sight {
   readonly supervisor: string
 }
 
-export interface Verdict {
+export interface ServiceStatus {
   readonly state:
     | "running"
     | "running_unmanaged"
@@ -43,7 +43,7 @@ export interface Verdict {
   readonly notes: ReadonlyArray<string>
 }
 
-export const judge = (sight: Sight): Verdict => {
+export const assess = (sight: Observation): ServiceStatus => {
   const { found, job } = sight
   const main = found[0].text
   if (main === undefined && job.phase === "unloaded") return withoutService(sight)
@@ -56,7 +56,7 @@ export const judge = (sight: Sight): Verdict => {
     ...(job.restarts === undefined || job.restarts === 0 ? [] : [`restarts since it was loaded: ${job.restarts}`]),
     ...(job.lastEnd === undefined || job.phase === "failing" || job.phase === "failed"
       ? []
-      : [`last end: ${endWords(job.lastEnd)}`])
+      : [`last end: ${describeExit(job.lastEnd)}`])
   ]
   const verdict = ofJob(sight)
   if (stale === undefined) return { ...verdict, notes }
@@ -64,7 +64,7 @@ export const judge = (sight: Sight): Verdict => {
   return { state: "stale", reason: `${verdict.reason}, but ${stale.reason}`, fix: stale.fix, notes }
 }
 
-const withoutService = ({ answer, supervisor }: Sight): Verdict =>
+const withoutService = ({ answer, supervisor }: Observation): ServiceStatus =>
   answer === undefined
     ? { state: "not_installed", reason: `${supervisor} has no such service`, fix: "secrets daemon install", notes: [] }
     : {
@@ -76,7 +76,7 @@ const withoutService = ({ answer, supervisor }: Sight): Verdict =>
 
 const process = (pid: number | undefined): string => (pid === undefined ? "a daemon" : `process ${pid}`)
 
-const ofJob = ({ answer, job, supervisor }: Sight): Omit<Verdict, "notes"> => {
+const ofJob = ({ answer, job, supervisor }: Observation): Omit<ServiceStatus, "notes"> => {
   switch (job.phase) {
     case "unloaded":
       return {
@@ -90,9 +90,9 @@ const ofJob = ({ answer, job, supervisor }: Sight): Omit<Verdict, "notes"> => {
       return { state: "starting", reason: "it is being started", fix: "Ask again in a moment: secrets daemon status" }
     case "failing":
     case "failed": {
-      const how = job.lastEnd === undefined ? "" : ` (${endWords(job.lastEnd)})`
+      const how = job.lastEnd === undefined ? "" : ` (${describeExit(job.lastEnd)})`
       const then = job.phase === "failed" ? "gave it up" : "is about to start it again"
-      const fix = fixFor(job.lastEnd) ?? "See what it says: secrets daemon logs"
+      const fix = exitHint(job.lastEnd) ?? "See what it says: secrets daemon logs"
       return { state: "failing", reason: `it ended${how}, and ${supervisor} ${then}`, fix }
     }
     case "running":
@@ -107,7 +107,7 @@ const ofJob = ({ answer, job, supervisor }: Sight): Omit<Verdict, "notes"> => {
 }
 
 /** Why what is installed is not what would be installed now. */
-const staleness = ({ expected, found, job, missing }: Sight) => {
+const staleness = ({ expected, found, job, missing }: Observation) => {
   const again = "Install it again: secrets daemon install"
   if (missing.length > 0) return { reason: `${missing.join(" and ")}, which it runs, is not there`, fix: again }
   const stamped = readStamp(found[0].text ?? "")

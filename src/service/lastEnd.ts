@@ -3,16 +3,16 @@
  * what helps where the cause lasts.
  */
 import { exitStatus } from "../domain/exitStatus.ts"
-import type { LastEnd } from "./Supervisor.ts"
+import type { LastExit } from "./Supervisor.ts"
 
-export const endWords = (end: LastEnd): string => {
+export const describeExit = (end: LastExit): string => {
   if ("signal" in end) return `killed by ${end.signal}`
   const meaning = meanings.get(end.status)?.[0]
   return `exit status ${end.status}${meaning === undefined ? "" : `, ${meaning}`}`
 }
 
 /** What to do where its last end has a lasting cause. */
-export const fixFor = (end: LastEnd | undefined): string | undefined =>
+export const exitHint = (end: LastExit | undefined): string | undefined =>
   end === undefined || "signal" in end ? undefined : meanings.get(end.status)?.[1]
 
 const meanings: ReadonlyMap<number, readonly [meaning: string, fix: string]> = new Map([

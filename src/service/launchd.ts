@@ -9,19 +9,19 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { launchdPlist } from "./launchdPlist.ts"
-import { label } from "./ServiceOptions.ts"
-import type { JobState, LastEnd, Step, SupervisorShape, Verb } from "./Supervisor.ts"
+import { launchdLabel } from "./ServiceOptions.ts"
+import type { JobState, LastExit, SupervisorStep, SupervisorShape, SupervisorVerb } from "./Supervisor.ts"
 import { Supervisor, unknownJob } from "./Supervisor.ts"
 import { runStep } from "./runStep.ts"
-import type { Environment, Words } from "./runTool.ts"
-import { complaint, failed, runTool } from "./runTool.ts"
+import type { ToolEnvironment, CommandLine } from "./runTool.ts"
+import { toolMessage, toolFailed, runTool } from "./runTool.ts"
 
 export interface LaunchdOptions {
   /** The user whose session it belongs to; undefined for a service of the system. */
   readonly uid: number | undefined
   /** The directory of the property list. */
   readonly directory: string
-  readonly environment: Environment
+  readonly environment: ToolEnvironment
 }
 
 const notRegistered = 113
@@ -34,15 +34,15 @@ export const layerLaunchd = (options: LaunchdOptions) =>
       const withTools = Effect.provideService(ChildProcessSpawner.ChildProcessSpawner, spawner)
       const { directory, environment, uid } = options
       const domain = uid === undefined ? "system" : `gui/${uid}`
-      const target = `${domain}/${label}`
-      const file = `${directory}/${label}.plist`
+      const target = `${domain}/${launchdLabel}`
+      const file = `${directory}/${launchdLabel}.plist`
 
       const state = Effect.gen(function* () {
-        const words: Words = ["launchctl", "print", target]
+        const words: CommandLine = ["launchctl", "print", target]
         const said = yield* runTool(words, environment)
         if (said.status === 0) return parsePrint(said.stdout)
         if (said.status === notRegistered || /could not find service/i.test(said.stderr)) return unknownJob
-        return yield* failed(words, complaint(said), hintFor(complaint(said)))
+        return yield* toolFailed(words, toolMessage(said), hintFor(toolMessage(said)))
       }).pipe(withTools)
       const isGone = Effect.map(state, ({ phase }) => phase === "unloaded")
 
@@ -61,10 +61,10 @@ export const layerLaunchd = (options: LaunchdOptions) =>
         ),
         logs: ({ follow, lines }, log) => ["tail", "-n", String(lines), ...(follow ? ["-F"] : []), log],
         homeOf: Effect.fnUntraced(function* (user) {
-          const words: Words = ["dscacheutil", "-q", "user", "-a", "name", user]
+          const words: CommandLine = ["dscacheutil", "-q", "user", "-a", "name", user]
           const { stdout } = yield* runTool(words, environment)
           const [, home] = /^dir: (\/.*)$/m.exec(stdout) ?? []
-          return home ?? (yield* failed(words, `there is no user ${user}`, "Make the account first"))
+          return home ?? (yield* toolFailed(words, `there is no user ${user}`, "Make the account first"))
         }, withTools),
         run: (step) => withTools(runStep(step, { environment, hints, isGone }))
       }
@@ -78,10 +78,14 @@ interface Names {
   readonly file: string
 }
 
-const steps = (verb: Verb, { domain, file, target }: Names): ReadonlyArray<Step> => {
-  const enable: Step = { words: ["launchctl", "enable", target] }
+const steps = (verb: SupervisorVerb, { domain, file, target }: Names): ReadonlyArray<SupervisorStep> => {
+  const enable: SupervisorStep = { words: ["launchctl", "enable", target] }
   // 3: no such process. 36: it is on its way already.
-  const bootout: Step = { words: ["launchctl", "bootout", target], passes: [3, 36, notRegistered], untilGone: true }
+  const bootout: SupervisorStep = {
+    words: ["launchctl", "bootout", target],
+    passes: [3, 36, notRegistered],
+    untilGone: true
+  }
   switch (verb) {
     case "load":
       return [enable, { words: ["launchctl", "bootstrap", domain, file] }]
@@ -124,7 +128,7 @@ export const parsePrint = (text: string): JobState => {
 }
 
 /** `last exit code = 78: EX_CONFIG`, `last exit code = (never exited)`, `last terminating signal = Killed: 9`. */
-const lastEndIn = (facts: ReadonlyMap<string, string>): LastEnd | undefined => {
+const lastEndIn = (facts: ReadonlyMap<string, string>): LastExit | undefined => {
   const signal = facts.get("last terminating signal")
   if (signal !== undefined) return { signal }
   const status = wholeNumber(facts.get("last exit code"))

@@ -6,7 +6,7 @@
  * comments in the text say what was chosen, for whoever reads the file.
  */
 import type { ServiceOptions } from "./ServiceOptions.ts"
-import { commandLine, label, searchPath } from "./ServiceOptions.ts"
+import { commandLine, launchdLabel, searchPath } from "./ServiceOptions.ts"
 
 export const launchdPlist = (options: ServiceOptions): string => {
   const { account, home, log } = options
@@ -16,7 +16,7 @@ export const launchdPlist = (options: ServiceOptions): string => {
     `<!-- agent-secrets, kept alive by launchd: started ${account === undefined ? "at login" : "at boot"}, and again whenever it ends. -->`,
     `<plist version="1.0">`,
     `<dict>`,
-    ...entry("Label", text(label)),
+    ...entry("Label", text(launchdLabel)),
     ...(account === undefined ? [] : entry("UserName", text(account.user))),
     ...(account?.group === undefined ? [] : entry("GroupName", text(account.group))),
     ``,

@@ -12,14 +12,14 @@ import * as Stream from "effect/Stream"
 import * as ChildProcess from "effect/process/ChildProcess"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 
-export type Environment = Readonly<Record<string, string | undefined>>
+export type ToolEnvironment = Readonly<Record<string, string | undefined>>
 
 /** A command and its arguments. */
-export type Words = readonly [command: string, ...rest: ReadonlyArray<string>]
+export type CommandLine = readonly [command: string, ...rest: ReadonlyArray<string>]
 
 /** A tool did not do what it was asked to; `fix` is what a person can do. */
 export class ToolFailed extends Data.TaggedError("ToolFailed")<{
-  readonly words: Words
+  readonly words: CommandLine
   readonly reason: string
   readonly fix: string
 }> {
@@ -28,7 +28,7 @@ export class ToolFailed extends Data.TaggedError("ToolFailed")<{
   }
 }
 
-export interface Said {
+export interface ToolResult {
   readonly status: number
   readonly stdout: string
   readonly stderr: string
@@ -40,7 +40,7 @@ const keptOutput = 4 * 1024 * 1024
 
 /** Runs it to its end, whatever its exit status is. */
 export const runTool = Effect.fnUntraced(
-  function* (words: Words, environment: Environment) {
+  function* (words: CommandLine, environment: ToolEnvironment) {
     const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
     const [command, ...rest] = words
     const tool = yield* spawner.spawn(
@@ -49,7 +49,7 @@ export const runTool = Effect.fnUntraced(
     const [stdout, stderr, status] = yield* Effect.all([collect(tool.stdout), collect(tool.stderr), tool.exitCode], {
       concurrency: "unbounded"
     })
-    const said: Said = { status, stdout, stderr }
+    const said: ToolResult = { status, stdout, stderr }
     return said
   },
   Effect.scoped,
@@ -57,7 +57,7 @@ export const runTool = Effect.fnUntraced(
     effect.pipe(
       Effect.timeoutOrElse({
         duration: deadline,
-        orElse: () => Effect.fail(failed(words, `it did not end within ${Duration.toSeconds(deadline)} s`, ""))
+        orElse: () => Effect.fail(toolFailed(words, `it did not end within ${Duration.toSeconds(deadline)} s`, ""))
       }),
       Effect.catchTag("PlatformError", (error) => Effect.fail(notRun(words, error)))
     )
@@ -65,7 +65,7 @@ export const runTool = Effect.fnUntraced(
 
 /** Runs it on our own standard output, for as long as it likes. */
 export const showTool = Effect.fnUntraced(
-  function* (words: Words, environment: Environment) {
+  function* (words: CommandLine, environment: ToolEnvironment) {
     const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
     const [command, ...rest] = words
     const tool = yield* spawner.spawn(
@@ -77,24 +77,25 @@ export const showTool = Effect.fnUntraced(
   (effect, words) => Effect.catchTag(effect, "PlatformError", (error) => Effect.fail(notRun(words, error)))
 )
 
-export const failed = (words: Words, reason: string, fix: string): ToolFailed => new ToolFailed({ words, reason, fix })
+export const toolFailed = (words: CommandLine, reason: string, fix: string): ToolFailed =>
+  new ToolFailed({ words, reason, fix })
 
 /** The first line of what it complained about, or its exit status if it said nothing. */
-export const complaint = ({ status, stderr, stdout }: Said): string => {
+export const toolMessage = ({ status, stderr, stdout }: ToolResult): string => {
   const line = `${stderr}\n${stdout}`.split("\n").find((one) => one.trim() !== "")
   return line === undefined ? `exit status ${status}` : `${line.trim().slice(0, 300)} (exit status ${status})`
 }
 
-const notRun = (words: Words, { reason }: PlatformError): ToolFailed =>
+const notRun = (words: CommandLine, { reason }: PlatformError): ToolFailed =>
   reason._tag === "NotFound"
-    ? failed(words, `there is no ${words[0]} on the PATH`, "Run the daemon yourself: secrets serve")
-    : failed(words, `it could not be run, or was killed (${reason._tag})`, "")
+    ? toolFailed(words, `there is no ${words[0]} on the PATH`, "Run the daemon yourself: secrets serve")
+    : toolFailed(words, `it could not be run, or was killed (${reason._tag})`, "")
 
 /** Nothing of ours but the environment that it was given. */
-const alone = (environment: Environment) =>
+const alone = (environment: ToolEnvironment) =>
   ({ stdin: "ignore", cwd: "/", env: given(environment), extendEnv: false }) as const
 
-const given = (environment: Environment): Record<string, string> =>
+const given = (environment: ToolEnvironment): Record<string, string> =>
   Object.fromEntries(
     Object.entries({
       ...environment,

@@ -9,36 +9,36 @@ import * as Result from "effect/Result"
 import * as Data from "effect/Data"
 import { readStamp } from "./stamp.ts"
 import type { ServiceFile } from "./ServiceOptions.ts"
-import type { Step, SupervisorShape } from "./Supervisor.ts"
+import type { SupervisorStep, SupervisorShape } from "./Supervisor.ts"
 
 /** A file as it is; `text` is undefined where there is none. */
-export interface Found {
+export interface InstalledFile {
   readonly path: string
   readonly text: string | undefined
 }
 
-export type Change =
+export type FileChangeStep =
   /** `backup`: the name under which what was there before stays. */
   | { readonly kind: "write"; readonly path: string; readonly text: string; readonly backup: string | undefined }
   | { readonly kind: "remove"; readonly path: string; readonly backup: string | undefined }
 
-export interface Plan {
+export interface ServicePlan {
   /** Ends what runs now; empty if nothing is known to. */
-  readonly before: ReadonlyArray<Step>
-  readonly changes: ReadonlyArray<Change>
-  readonly after: ReadonlyArray<Step>
+  readonly before: ReadonlyArray<SupervisorStep>
+  readonly changes: ReadonlyArray<FileChangeStep>
+  readonly after: ReadonlyArray<SupervisorStep>
 }
 
 /** A file that is not as we wrote it is where ours belongs. */
-export class FileInTheWay extends Data.TaggedError("FileInTheWay")<{ readonly path: string; readonly why: string }> {
+export class FileConflict extends Data.TaggedError("FileInTheWay")<{ readonly path: string; readonly why: string }> {
   override get message() {
     return `${this.path} ${this.why}`
   }
 }
 
-export interface Situation {
+export interface PlanInput {
   readonly supervisor: Pick<SupervisorShape, "steps" | "reread">
-  readonly found: ReadonlyArray<Found>
+  readonly found: ReadonlyArray<InstalledFile>
   /** Whether the supervisor knows the service at this moment. */
   readonly loaded: boolean
   readonly force: boolean
@@ -46,9 +46,9 @@ export interface Situation {
 
 /** Undefined if everything is as it is to be: `wanted` are the files, stamped. */
 export const planInstall = (
-  situation: Situation,
+  situation: PlanInput,
   wanted: ReadonlyArray<ServiceFile>
-): Result.Result<Plan | undefined, FileInTheWay> =>
+): Result.Result<ServicePlan | undefined, FileConflict> =>
   Result.gen(function* () {
     const { found, loaded, supervisor } = situation
     const present = found.filter(({ text }) => text !== undefined)
@@ -56,10 +56,10 @@ export const planInstall = (
     if (asWanted && present.length === wanted.length && loaded) return undefined
     const written = wanted
       .filter(({ path, text }) => !found.some((file) => file.path === path && file.text === text))
-      .map(({ path, text }): Change => ({ kind: "write", path, text, backup: undefined }))
+      .map(({ path, text }): FileChangeStep => ({ kind: "write", path, text, backup: undefined }))
     const removed = present
       .filter(({ path }) => !wanted.some((file) => file.path === path))
-      .map(({ path }): Change => ({ kind: "remove", path, backup: undefined }))
+      .map(({ path }): FileChangeStep => ({ kind: "remove", path, backup: undefined }))
     return {
       before: endingSteps(situation),
       changes: yield* withBackups([...written, ...removed], situation),
@@ -68,12 +68,12 @@ export const planInstall = (
   })
 
 /** Undefined if there is nothing to take away. */
-export const planUninstall = (situation: Situation): Result.Result<Plan | undefined, FileInTheWay> =>
+export const planUninstall = (situation: PlanInput): Result.Result<ServicePlan | undefined, FileConflict> =>
   Result.gen(function* () {
     const { found, loaded, supervisor } = situation
     const present = found.filter(({ text }) => text !== undefined)
     if (present.length === 0 && !loaded) return undefined
-    const removed = present.map(({ path }): Change => ({ kind: "remove", path, backup: undefined }))
+    const removed = present.map(({ path }): FileChangeStep => ({ kind: "remove", path, backup: undefined }))
     return {
       before: endingSteps(situation),
       changes: yield* withBackups(removed, situation),
@@ -82,15 +82,16 @@ export const planUninstall = (situation: Situation): Result.Result<Plan | undefi
   })
 
 /** Whether the service that is installed has its socket kept by the supervisor. */
-export const hasSocket = (found: ReadonlyArray<Found>): boolean => found.slice(1).some(({ text }) => text !== undefined)
+export const hasSocket = (found: ReadonlyArray<InstalledFile>): boolean =>
+  found.slice(1).some(({ text }) => text !== undefined)
 
-const endingSteps = ({ found, loaded, supervisor }: Situation): ReadonlyArray<Step> =>
+const endingSteps = ({ found, loaded, supervisor }: PlanInput): ReadonlyArray<SupervisorStep> =>
   loaded || found.some(({ text }) => text !== undefined) ? supervisor.steps("unload", hasSocket(found)) : []
 
 const withBackups = (
-  changes: ReadonlyArray<Change>,
-  { force, found }: Situation
-): Result.Result<ReadonlyArray<Change>, FileInTheWay> => {
+  changes: ReadonlyArray<FileChangeStep>,
+  { force, found }: PlanInput
+): Result.Result<ReadonlyArray<FileChangeStep>, FileConflict> => {
   const judged = changes.map((change) => {
     const text = found.find(({ path }) => path === change.path)?.text
     const why = text === undefined ? undefined : foreign(text)
@@ -98,7 +99,7 @@ const withBackups = (
   })
   const inTheWay = judged.find(({ why }) => why !== undefined)
   if (inTheWay === undefined || force) return Result.succeed(judged.map(({ change }) => change))
-  return Result.fail(new FileInTheWay({ path: inTheWay.change.path, why: inTheWay.why ?? "" }))
+  return Result.fail(new FileConflict({ path: inTheWay.change.path, why: inTheWay.why ?? "" }))
 }
 
 /** Why a text is not to be replaced without being asked. */

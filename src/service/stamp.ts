@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 
 /** What was chosen on the command line, so that the same file can be rendered again. */
-export const Choices = Schema.Struct({
+export const ServiceChoices = Schema.Struct({
   program: Schema.String,
   config: Schema.optionalKey(Schema.String),
   socket: Schema.optionalKey(Schema.String),
@@ -17,16 +17,16 @@ export const Choices = Schema.Struct({
   group: Schema.optionalKey(Schema.String),
   socketActivation: Schema.optionalKey(Schema.Boolean)
 })
-export type Choices = typeof Choices.Type
+export type ServiceChoices = typeof ServiceChoices.Type
 
-export interface Stamped {
-  readonly choices: Choices
+export interface StampedFile {
+  readonly choices: ServiceChoices
   /** Whether the file is no longer what we wrote. */
   readonly edited: boolean
 }
 
 /** Puts the mark in: below the document type of a property list, and else at the top. */
-export const stamp = (text: string, choices: Choices): string => {
+export const stamp = (text: string, choices: ServiceChoices): string => {
   const lines = text.split("\n")
   const xml = text.startsWith("<?xml")
   // Two dashes may not stand in a comment of XML.
@@ -36,7 +36,7 @@ export const stamp = (text: string, choices: Choices): string => {
 }
 
 /** Reads the mark; undefined if there is none. */
-export const readStamp = (text: string): Stamped | undefined => {
+export const readStamp = (text: string): StampedFile | undefined => {
   const lines = text.split("\n")
   const at = lines.findIndex((line) => pattern.test(line))
   const [, chosen = "", hashed] = pattern.exec(lines[at] ?? "") ?? []
@@ -47,7 +47,7 @@ export const readStamp = (text: string): Stamped | undefined => {
 
 const pattern = /^(?:#|<!--) rendered by agent-secrets from (\{.*\}), sha256 ([0-9a-f]{64})(?: -->)?$/
 
-const decodeChoices = Schema.decodeUnknownOption(Schema.fromJsonString(Choices))
+const decodeChoices = Schema.decodeUnknownOption(Schema.fromJsonString(ServiceChoices))
 
 /** Node's module is loaded here, for most of what asks finds no mark, and it takes its time. */
 const hash = (text: string): string =>

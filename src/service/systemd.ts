@@ -10,11 +10,11 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { constants } from "node:os"
 import * as fs from "node:fs"
 import { serviceUnit, socketUnit } from "./ServiceOptions.ts"
-import type { JobState, LastEnd, Step, SupervisorShape, Verb } from "./Supervisor.ts"
+import type { JobState, LastExit, SupervisorStep, SupervisorShape, SupervisorVerb } from "./Supervisor.ts"
 import { Supervisor } from "./Supervisor.ts"
 import { runStep } from "./runStep.ts"
-import type { Environment, Words } from "./runTool.ts"
-import { complaint, failed, runTool } from "./runTool.ts"
+import type { ToolEnvironment, CommandLine } from "./runTool.ts"
+import { toolMessage, toolFailed, runTool } from "./runTool.ts"
 import { systemdService, systemdSocket } from "./systemdUnits.ts"
 
 export interface SystemdOptions {
@@ -22,7 +22,7 @@ export interface SystemdOptions {
   readonly user: { readonly name: string; readonly uid: number } | undefined
   /** The directory of the units. */
   readonly directory: string
-  readonly environment: Environment
+  readonly environment: ToolEnvironment
 }
 
 export const layerSystemd = (options: SystemdOptions) =>
@@ -37,10 +37,10 @@ export const layerSystemd = (options: SystemdOptions) =>
       const files = { service: `${directory}/${serviceUnit}`, socket: `${directory}/${socketUnit}` }
 
       const state = Effect.gen(function* () {
-        const words: Words = ["systemctl", ...scope, "show", `--property=${properties.join(",")}`, serviceUnit]
+        const words: CommandLine = ["systemctl", ...scope, "show", `--property=${properties.join(",")}`, serviceUnit]
         const said = yield* runTool(words, environment)
         if (said.status === 0) return parseShow(said.stdout)
-        return yield* failed(words, complaint(said), noManager)
+        return yield* toolFailed(words, toolMessage(said), noManager)
       }).pipe(withTools)
       const isGone = Effect.map(state, ({ phase }) => ["unloaded", "stopped", "failed"].includes(phase))
 
@@ -65,12 +65,12 @@ export const layerSystemd = (options: SystemdOptions) =>
           return ["journalctl", ...scope, `--unit=${serviceUnit}`, ...form]
         },
         homeOf: Effect.fnUntraced(function* (name) {
-          const words: Words = ["getent", "passwd", name]
+          const words: CommandLine = ["getent", "passwd", name]
           const { stdout } = yield* runTool(words, environment)
           const home = stdout.split("\n")[0]?.split(":")[5]
           return home?.startsWith("/") === true
             ? home
-            : yield* failed(words, `there is no user ${name}`, "Make the account first")
+            : yield* toolFailed(words, `there is no user ${name}`, "Make the account first")
         }, withTools),
         run: (step) =>
           withTools(runStep(step, { environment, hints: [[/connect to bus|no medium/i, noManager]], isGone }))
@@ -79,13 +79,17 @@ export const layerSystemd = (options: SystemdOptions) =>
     })
   )
 
-const steps = (verb: Verb, scope: ReadonlyArray<string>, withSocket: boolean): ReadonlyArray<Step> => {
+const steps = (
+  verb: SupervisorVerb,
+  scope: ReadonlyArray<string>,
+  withSocket: boolean
+): ReadonlyArray<SupervisorStep> => {
   const units = withSocket ? [socketUnit, serviceUnit] : [serviceUnit]
-  const systemctl = (...words: ReadonlyArray<string>): Step => ({ words: ["systemctl", ...scope, ...words] })
+  const systemctl = (...words: ReadonlyArray<string>): SupervisorStep => ({ words: ["systemctl", ...scope, ...words] })
   // The socket first, and in a job of its own: beside a service that runs already, it is refused.
   const start = units.map((unit) => systemctl("start", unit))
   // 1: there is none that has failed.
-  const forget: Step = { ...systemctl("reset-failed", serviceUnit), passes: [1, 5] }
+  const forget: SupervisorStep = { ...systemctl("reset-failed", serviceUnit), passes: [1, 5] }
   switch (verb) {
     case "load":
       return [systemctl("daemon-reload"), systemctl("enable", ...units), ...start]
@@ -148,7 +152,7 @@ const phaseOf = (facts: ReadonlyMap<string, string>, restarts: number): JobState
 }
 
 /** CLD_EXITED, CLD_KILLED and CLD_DUMPED of siginfo.h; 0 while it has not ended. */
-const lastEndIn = (facts: ReadonlyMap<string, string>): LastEnd | undefined => {
+const lastEndIn = (facts: ReadonlyMap<string, string>): LastExit | undefined => {
   const status = Number(facts.get("ExecMainStatus") ?? 0)
   switch (facts.get("ExecMainCode")) {
     case "1":
@@ -164,7 +168,7 @@ const lastEndIn = (facts: ReadonlyMap<string, string>): LastEnd | undefined => {
 }
 
 /** `sudo -iu` and cron leave it out, and systemctl finds no manager without it. */
-const withRuntimeDirectory = (environment: Environment, uid: number): Environment => {
+const withRuntimeDirectory = (environment: ToolEnvironment, uid: number): ToolEnvironment => {
   const usual = `/run/user/${uid}`
   return (environment["XDG_RUNTIME_DIR"] ?? "") !== "" || !fs.existsSync(usual)
     ? environment

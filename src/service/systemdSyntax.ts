@@ -7,7 +7,7 @@
  */
 
 /** A word of a command line or of Environment=, in which a backslash escapes. */
-export const word = (value: string): string =>
+export const systemdWord = (value: string): string =>
   plain.test(value) ? value : `"${percent(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
 
 /** A path in a list of paths: quotes are taken away, but a backslash is a backslash. */

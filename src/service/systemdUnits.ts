@@ -9,7 +9,7 @@
 import type { ServiceOptions, ServiceSocket } from "./ServiceOptions.ts"
 import { commandLine, searchPath, serviceUnit, socketUnit } from "./ServiceOptions.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { listedPath, wholeLine, word } from "./systemdSyntax.ts"
+import { listedPath, wholeLine, systemdWord } from "./systemdSyntax.ts"
 
 export const systemdService = (options: ServiceOptions): string => {
   const { account, home, socket } = options
@@ -24,8 +24,8 @@ export const systemdService = (options: ServiceOptions): string => {
     ``,
     `[Service]`,
     `# The colon: a dollar sign in a path is a dollar sign.`,
-    `ExecStart=:${commandLine(options).map(word).join(" ")}`,
-    `Environment=${[`HOME=${home}`, `PATH=${searchPath(home)}`, "NODE_OPTIONS="].map(word).join(" ")}`,
+    `ExecStart=:${commandLine(options).map(systemdWord).join(" ")}`,
+    `Environment=${[`HOME=${home}`, `PATH=${searchPath(home)}`, "NODE_OPTIONS="].map(systemdWord).join(" ")}`,
     `# Nothing that runs before the program, and no debugger, comes in by the environment.`,
     `UnsetEnvironment=NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG NODE_DEBUG_NATIVE BUN_OPTIONS BUN_INSPECT BUN_INSPECT_CONNECT_TO BUN_INSPECT_PRELOAD LD_PRELOAD LD_AUDIT`,
     ...(account === undefined ? [] : [`User=${account.user}`, `WorkingDirectory=~`]),

@@ -12,14 +12,14 @@ import { readme, reference, referenceText, renewed } from "../../scripts/command
 import { formsAsText } from "../../scripts/formsAsData.ts"
 import { manualPage, manualText } from "../../scripts/manual.ts"
 import { bashScript } from "../../src/cli/commands/completions/bashScript.ts"
-import { flagsOf } from "../../src/cli/command/Command.ts"
+import { allFlags } from "../../src/cli/command/Command.ts"
 import { commands } from "../../src/cli/commands.ts"
 import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
-import { allForms } from "../../src/cli/command/forms.ts"
+import { allSpecs } from "../../src/cli/command/forms.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const forms = await allForms()
+const forms = await allSpecs()
 
 /** The command line in an example, without what a shell does around it. */
 const lineIn = (example: string): ReadonlyArray<string> => {
@@ -36,10 +36,10 @@ describe("every command", () => {
 
     it(`explains itself: ${form.name}`, async () => {
       const help = await parse(["--help"])
-      assert.strictEqual(help?.wants, "help")
-      const text = help?.wants === "help" ? help.text : ""
+      assert.strictEqual(help?.kind, "help")
+      const text = help?.kind === "help" ? help.text : ""
       assert.include(text, `Usage: secrets ${form.name}`)
-      for (const [name] of flagsOf(form)) assert.include(text, `--${name}`)
+      for (const [name] of allFlags(form)) assert.include(text, `--${name}`)
       assert.deepStrictEqual(await parse(["-h"]), help)
     })
 
@@ -48,7 +48,7 @@ describe("every command", () => {
       for (const example of form.examples) {
         const [name, ...rest] = lineIn(example)
         assert.strictEqual(name, form.name, example)
-        assert.strictEqual((await parse(rest))?.wants, "run", example)
+        assert.strictEqual((await parse(rest))?.kind, "run", example)
       }
     })
 
@@ -56,8 +56,8 @@ describe("every command", () => {
       for (const line of [["--nonsense"], Array(20).fill("hush-hush"), ["--help=yes"]]) {
         const correction = await parse([...line, "--json"])
         if (line.length === 20 && form.arity[1] === Number.POSITIVE_INFINITY) continue
-        assert.strictEqual(correction?.wants, "correction", line.join(" "))
-        if (correction?.wants !== "correction") continue
+        assert.strictEqual(correction?.kind, "usage-error", line.join(" "))
+        if (correction?.kind !== "usage-error") continue
         assert.deepInclude(correction, { json: true })
         assert.deepInclude(correction.problem, { code: "misuse", exitCode: 2 })
         assert.notInclude(JSON.stringify(correction.problem), "hush-hush")
@@ -96,7 +96,7 @@ describe("the docs of the commands", () => {
     const page = await manualText()
     for (const form of forms) {
       assert.include(page, `.Ss "secrets ${form.name}`)
-      for (const [name] of flagsOf(form)) assert.include(page, `Fl -${name}`)
+      for (const [name] of allFlags(form)) assert.include(page, `Fl -${name}`)
     }
     // A line that begins with a dot is a request; those that are not of mdoc would be left out in silence.
     for (const line of page.split("\n").filter((one) => one.startsWith("."))) {
@@ -115,7 +115,7 @@ describe("the script for", () => {
       const script = make(forms)
       for (const form of forms) {
         assert.include(script, form.name)
-        for (const [name] of flagsOf(form)) assert.match(script, new RegExp(`--${name}\\b|-l ${name}\\b`))
+        for (const [name] of allFlags(form)) assert.match(script, new RegExp(`--${name}\\b|-l ${name}\\b`))
       }
       assert.notInclude(script, "no-update-check\\n")
     })

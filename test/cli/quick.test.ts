@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { build } from "esbuild"
-import { isLike, maybe, only } from "../../src/rpc/protocol/likeness.ts"
+import { matchesShape, optional, literal } from "../../src/rpc/protocol/likeness.ts"
 
 describe("a command that only asks", () => {
   it.effect("loads no library and nothing of the daemon", () =>
@@ -36,8 +36,8 @@ describe("a command that only asks", () => {
 })
 
 describe("an answer is like its example", () => {
-  const example = { name: "", count: 0, more: maybe({ on: true }), list: [{ id: "" }] }
-  const row = { of: [0, ""], done: only(true) } as const
+  const example = { name: "", count: 0, more: optional({ on: true }), list: [{ id: "" }] }
+  const row = { of: [0, ""], done: literal(true) } as const
   for (const [title, value, expected] of [
     ["when it has all members", { name: "x", count: 1, list: [{ id: "a" }, { id: "b" }] }, true],
     ["when it has more members", { name: "x", count: 1, list: [], more: { on: false, off: 1 }, else: 1 }, true],
@@ -48,7 +48,7 @@ describe("an answer is like its example", () => {
     ["but not when it is null", null, false],
     ["but not when it is a list", [], false]
   ] as const) {
-    it(title, () => assert.strictEqual(isLike(value, example), expected))
+    it(title, () => assert.strictEqual(matchesShape(value, example), expected))
   }
   for (const [title, value, expected] of [
     ["when a row has what its examples are", { of: [1, "a"], done: true }, true],
@@ -56,6 +56,6 @@ describe("an answer is like its example", () => {
     ["but not when a row is in another order", { of: ["a", 1], done: true }, false],
     ["but not when it is not the only value there is", { of: [1, "a"], done: false }, false]
   ] as const) {
-    it(title, () => assert.strictEqual(isLike(value, row), expected))
+    it(title, () => assert.strictEqual(matchesShape(value, row), expected))
   }
 })

@@ -3,11 +3,11 @@
  * frame of `status --watch`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { between, quantile, readFigures } from "../../src/cli/commands/status/figures.ts"
-import { nearest } from "../../src/domain/nearest.ts"
-import { span } from "../../src/cli/terminal/span.ts"
-import type { Frame } from "../../src/cli/commands/status/statusFrame.ts"
-import { frameOf } from "../../src/cli/commands/status/statusFrame.ts"
+import { metricsDelta, quantile, parseAcquireMetrics } from "../../src/cli/commands/status/figures.ts"
+import { closestMatch } from "../../src/domain/nearest.ts"
+import { formatDuration } from "../../src/cli/terminal/span.ts"
+import type { StatusFrame } from "../../src/cli/commands/status/statusFrame.ts"
+import { renderFrame } from "../../src/cli/commands/status/statusFrame.ts"
 import { table } from "../../src/cli/terminal/table.ts"
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000]
@@ -24,7 +24,7 @@ describe("a length of time", () => {
     [2 * day + hour + minute, "2d 1h"],
     [3 * day, "3d"]
   ] as const) {
-    it(`of ${millis} ms is ${text}`, () => assert.strictEqual(span(millis), text))
+    it(`of ${millis} ms is ${text}`, () => assert.strictEqual(formatDuration(millis), text))
   }
 })
 
@@ -66,7 +66,8 @@ describe("the nearest word", () => {
     ["x".repeat(100_000), undefined],
     ["", undefined]
   ] as const) {
-    it(`to ${given.slice(0, 10)} is ${expected ?? "none"}`, () => assert.strictEqual(nearest(given, words), expected))
+    it(`to ${given.slice(0, 10)} is ${expected ?? "none"}`, () =>
+      assert.strictEqual(closestMatch(given, words), expected))
   }
 })
 
@@ -81,27 +82,30 @@ describe("figures", () => {
     ].join("\n")
 
   it("tell what was issued between two looks, and how fast", () => {
-    const [before, after] = [readFigures(text(10, [9, 10, 10])), readFigures(text(110, [60, 109, 110]))]
-    const lately = between(before, after)
+    const [before, after] = [parseAcquireMetrics(text(10, [9, 10, 10])), parseAcquireMetrics(text(110, [60, 109, 110]))]
+    const lately = metricsDelta(before, after)
     assert.strictEqual(lately.acquires, 100)
     assert.deepStrictEqual(
       [quantile(lately, 0.5), quantile(lately, 0.99), quantile(lately, 1)],
       [0.001, 0.01, Number.POSITIVE_INFINITY]
     )
-    assert.strictEqual(quantile(between(after, after), 0.5), undefined)
+    assert.strictEqual(quantile(metricsDelta(after, after), 0.5), undefined)
   })
 
   it("begin anew with the daemon", () => {
-    assert.strictEqual(between(readFigures(text(10, [1, 1, 1])), readFigures(text(3, [1, 2, 3]))).acquires, 3)
+    assert.strictEqual(
+      metricsDelta(parseAcquireMetrics(text(10, [1, 1, 1])), parseAcquireMetrics(text(3, [1, 2, 3]))).acquires,
+      3
+    )
   })
 
   it("are nothing where the text is something else", () => {
-    assert.deepStrictEqual(readFigures("no figures"), { acquires: 0, buckets: [] })
+    assert.deepStrictEqual(parseAcquireMetrics("no figures"), { acquires: 0, buckets: [] })
   })
 })
 
 describe("the frame of status --watch", () => {
-  const frame: Frame = {
+  const frame: StatusFrame = {
     socketPath: "/somewhere/agent-secrets.sock",
     look: {
       running: true,
@@ -114,12 +118,12 @@ describe("the frame of status --watch", () => {
     },
     silent: undefined,
     rate: 12.34,
-    lately: readFigures('agent_secrets_lease_acquire_duration_seconds_bucket{le="0.0025"} 3')
+    lately: parseAcquireMetrics('agent_secrets_lease_acquire_duration_seconds_bucket{le="0.0025"} 3')
   }
   const plain = { columns: 80, rows: 24, colour: false }
 
   it("has everything on one screen, the last entries at the end", () => {
-    const lines = frameOf(frame, plain)
+    const lines = renderFrame(frame, plain)
     assert.lengthOf(lines, 24)
     assert.strictEqual(lines[0], "agent-secrets  serving  /somewhere/agent-secrets.sock")
     for (const part of ["up 1h", "active leases 7", "acquires 12.3/s", "half within 2.5 ms", "12:00:19"]) {
@@ -134,7 +138,7 @@ describe("the frame of status --watch", () => {
   it("fits every terminal, and shows nothing that one would obey", () => {
     for (const columns of [1, 10, 40, 79, 200]) {
       for (const rows of [1, 3, 8, 15, 60]) {
-        const lines = frameOf(frame, { columns, rows, colour: false })
+        const lines = renderFrame(frame, { columns, rows, colour: false })
         assert.isTrue(lines.length <= Math.max(3, rows), `${lines.length} lines for ${rows}`)
         for (const line of lines) {
           assert.isTrue(line.length <= columns, `${JSON.stringify(line)} for ${columns}`)
@@ -145,14 +149,14 @@ describe("the frame of status --watch", () => {
   })
 
   it("tells since when the daemon does not answer, and keeps what it knew", () => {
-    const lines = frameOf({ ...frame, silent: 3000 }, plain)
+    const lines = renderFrame({ ...frame, silent: 3000 }, plain)
     assert.match(lines[0] ?? "", /not answering since 3s/)
     assert.isTrue(lines.some((line) => line.includes("active leases 7")))
-    assert.match(frameOf({ ...frame, look: undefined, silent: 0 }, plain)[0] ?? "", /not answering since 0s/)
+    assert.match(renderFrame({ ...frame, look: undefined, silent: 0 }, plain)[0] ?? "", /not answering since 0s/)
   })
 
   it("is coloured where that is wanted, in its state alone", () => {
-    const coloured = frameOf(frame, { ...plain, colour: true })
+    const coloured = renderFrame(frame, { ...plain, colour: true })
     assert.strictEqual(coloured[0], "agent-secrets  \u001b[32mserving\u001b[0m  /somewhere/agent-secrets.sock")
     assert.notInclude(coloured.slice(1).join(""), "\u001b")
   })

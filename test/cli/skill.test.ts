@@ -36,7 +36,7 @@ describe("the skill", () => {
       Effect.gen(function* () {
         const command: Command<never> = yield* Effect.promise(load)
         const parsed = command.parse(args)
-        assert.strictEqual(parsed.wants, "run", parsed.wants === "correction" ? parsed.problem.message : name)
+        assert.strictEqual(parsed.kind, "run", parsed.kind === "usage-error" ? parsed.problem.message : name)
       })
     )
   }

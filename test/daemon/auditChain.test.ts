@@ -10,8 +10,8 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
-import { verifyAudit } from "../../src/daemon/audit/verifyAudit.ts"
-import { secretAdded } from "../../src/domain/AuditEntry.ts"
+import { verifyAuditLog } from "../../src/daemon/audit/verifyAudit.ts"
+import { addFact } from "../../src/domain/AuditEntry.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const entry = (name: string) =>
@@ -22,7 +22,7 @@ const session = <A, E>(file: string, program: Effect.Effect<A, E, AuditLog>, max
   Effect.provide(program, Layer.fresh(AuditLog.layer(file, { maxSize: 1_000, maxFiles })))
 
 const write = (...names: ReadonlyArray<string>) =>
-  AuditLog.use((audit) => Effect.forEach(names, (name) => audit.append([secretAdded(name)])))
+  AuditLog.use((audit) => Effect.forEach(names, (name) => audit.append([addFact(name)])))
 
 const names = Effect.map(
   AuditLog.use((audit) => audit.tail(1000)),
@@ -31,7 +31,7 @@ const names = Effect.map(
 
 /** What verifying says. The clock of the test stands, and a torn line is waited for by the real one. */
 const verdict = (file: string) =>
-  Effect.map(TestClock.withLive(verifyAudit(file)), ({ findings, ...counts }) => ({
+  Effect.map(TestClock.withLive(verifyAuditLog(file)), ({ findings, ...counts }) => ({
     ...counts,
     findings: findings.map(({ kind }) => kind)
   }))

@@ -6,10 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
 import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
-import { revoke } from "../../src/daemon/operations/revoke.ts"
-import { revokeAll } from "../../src/daemon/operations/revokeAll.ts"
+import { revokeLease } from "../../src/daemon/operations/revoke.ts"
+import { revokeAllLeases } from "../../src/daemon/operations/revokeAll.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
-import { sweep, sweepForever } from "../../src/daemon/operations/sweep.ts"
+import { sweepExpired, sweepForever } from "../../src/daemon/operations/sweep.ts"
 import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
 import { minute, second } from "../../src/domain/GoDuration.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
@@ -26,9 +26,9 @@ describe("revoke", () => {
     Effect.gen(function* () {
       yield* addSecret("db")
       const { lease } = yield* take("db", "worker")
-      yield* revoke(lease.id)
+      yield* revokeLease(lease.id)
       assert.strictEqual(yield* activeCount, 0)
-      yield* revoke(lease.id)
+      yield* revokeLease(lease.id)
       const ends = (yield* history).filter(({ action }) => action === "lease_revoke")
       assert.deepStrictEqual(
         ends.map(({ lease_id, success }) => [lease_id, success]),
@@ -46,7 +46,7 @@ describe("revoke", () => {
       const { lease } = yield* take("db", "worker")
       yield* take("db", "worker")
       for (const id of ["never", lease.id]) {
-        assert.strictEqual((yield* Effect.flip(revoke(id))).message, "lease not found")
+        assert.strictEqual((yield* Effect.flip(revokeLease(id))).message, "lease not found")
       }
       assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "lease not found", false]])
       assert.strictEqual(yield* activeCount, 1)
@@ -59,8 +59,8 @@ describe("revoke", () => {
       yield* addSecret("db")
       const { lease } = yield* take("db", "worker")
       broken.now = true
-      assert.strictEqual((yield* Effect.flip(revoke(lease.id)))._tag, "AuditLogError")
-      assert.strictEqual((yield* Effect.flip(revokeAll()))._tag, "AuditLogError")
+      assert.strictEqual((yield* Effect.flip(revokeLease(lease.id)))._tag, "AuditLogError")
+      assert.strictEqual((yield* Effect.flip(revokeAllLeases()))._tag, "AuditLogError")
       assert.strictEqual(yield* activeCount, 1)
     }).pipe(Effect.provide(worldWithAudit(broken)))
   })
@@ -74,7 +74,7 @@ describe("revokeAll", () => {
       yield* take("db", "two")
       yield* take("db", "over", second)
       yield* TestClock.adjust("2 seconds")
-      assert.strictEqual(yield* revokeAll(), 2)
+      assert.strictEqual(yield* revokeAllLeases(), 2)
       assert.strictEqual(yield* activeCount, 0)
       assert.deepStrictEqual(yield* lastEntries(2), [
         ["killswitch", "revoked 2 leases", true],
@@ -128,8 +128,8 @@ describe("sweep", () => {
       yield* take("db", "stays", minute)
       yield* TestClock.adjust("1001 millis")
       events.length = 0
-      assert.strictEqual((yield* sweep()).length, 1200)
-      assert.strictEqual((yield* sweep()).length, 0)
+      assert.strictEqual((yield* sweepExpired()).length, 1200)
+      assert.strictEqual((yield* sweepExpired()).length, 0)
       const ends = (yield* history).filter(({ action }) => action === "lease_expire")
       assert.strictEqual(new Set(ends.map(({ lease_id }) => lease_id)).size, 1200)
       assert.strictEqual(ends.length, 1200)

@@ -88,7 +88,7 @@ describe("a store that is opened again", () => {
     })
   )
 
-  it.effect("is neither written nor begun anew on another disk", () =>
+  it.effect("is neither written nor begun again on another disk", () =>
     Effect.gen(function* () {
       const { directory, memory, open } = yield* world()
       yield* open(addSecret("a"))

@@ -9,10 +9,10 @@ import * as Schema from "effect/Schema"
 import * as Audit from "../../src/domain/AuditEntry.ts"
 import { hour, minute } from "../../src/domain/GoDuration.ts"
 import type { Lease } from "../../src/domain/Lease.ts"
-import { parse } from "../../src/domain/Timestamp.ts"
+import { parseTimestamp } from "../../src/domain/Timestamp.ts"
 import { TtlTooLong } from "../../src/domain/Ttl.ts"
 
-const time = (text: string) => Option.getOrThrow(parse(text))
+const time = (text: string) => Option.getOrThrow(parseTimestamp(text))
 const at = time("2026-11-22T00:30:37.783025378-08:00")
 const lease: Lease = {
   id: "lease-1",
@@ -22,76 +22,72 @@ const lease: Lease = {
   expiresAt: time("2026-11-22T01:30:37.782-08:00")
 }
 const tooLong = new TtlTooLong({ requested: "25h0m0s", maximum: "24h0m0s" })
-const [killed, all] = Audit.allLeasesRevoked(2)
+const [killed, all] = Audit.revokeAllFacts(2)
 
 /** What stands between the time and the end of the line. */
 const lines: ReadonlyArray<readonly [event: string, fact: Audit.AuditFact, members: string]> = [
   [
     "a lease that was acquired",
-    Audit.leaseAcquired(lease, hour),
+    Audit.acquireFact(lease, hour),
     `"action":"lease_acquire","secret_name":"db","client_id":"worker","lease_id":"lease-1","details":"TTL: 1h0m0s",` +
       `"success":true,"expires_at":"2026-11-22T01:30:37.782-08:00"`
   ],
   [
     "a lease that was replaced",
-    Audit.leaseReplaced(lease, { ...lease, id: "lease-2" }, 30n * minute),
+    Audit.replaceFact(lease, { ...lease, id: "lease-2" }, 30n * minute),
     `"action":"lease_replace","secret_name":"db","client_id":"worker","lease_id":"lease-1",` +
       `"details":"replaced by lease-2, TTL: 30m0s","success":true`
   ],
   [
     "a lease that was refused",
-    Audit.leaseRefused("db", "worker", Audit.ttlTooLong(tooLong)),
+    Audit.acquireRefusedFact("db", "worker", Audit.ttlTooLongDetails(tooLong)),
     `"action":"lease_acquire","secret_name":"db","client_id":"worker","details":"TTL 25h0m0s exceeds max 24h0m0s",` +
       `"success":false`
   ],
   [
     "a lease that was revoked",
-    Audit.leaseRevoked(lease),
+    Audit.revokeFact(lease),
     `"action":"lease_revoke","secret_name":"db","client_id":"worker","lease_id":"lease-1","success":true`
   ],
   [
     "a revoke that was refused",
-    Audit.revokeRefused("nope"),
+    Audit.revokeRefusedFact("nope"),
     `"action":"lease_revoke","lease_id":"nope","details":"lease not found","success":false`
   ],
   [
     "a lease that has expired",
-    Audit.leaseExpired(lease),
+    Audit.expireFact(lease),
     `"action":"lease_expire","secret_name":"db","client_id":"worker","lease_id":"lease-1","success":true`
   ],
   [
     "the leases of a secret that were revoked",
-    Audit.leasesOfSecretRevoked("db", 0),
+    Audit.revokeSecretFact("db", 0),
     `"action":"lease_revoke","secret_name":"db","details":"revoked 0 leases","success":true`
   ],
   ["the count of the killswitch", killed, `"action":"killswitch","details":"revoked 2 leases","success":true`],
   ["the killswitch", all, `"action":"killswitch","details":"all leases revoked","success":true`],
-  ["a secret that was added", Audit.secretAdded("db"), `"action":"secret_add","secret_name":"db","success":true`],
-  [
-    "a secret that was deleted",
-    Audit.secretDeleted("db"),
-    `"action":"secret_delete","secret_name":"db","success":true`
-  ],
+  ["a secret that was added", Audit.addFact("db"), `"action":"secret_add","secret_name":"db","success":true`],
+  ["a secret that was deleted", Audit.deleteFact("db"), `"action":"secret_delete","secret_name":"db","success":true`],
   [
     "a change that could not be written",
-    Audit.changeFailed(Audit.secretAdded("db")),
+    Audit.changeFailedFact(Audit.addFact("db")),
     `"action":"secret_add","secret_name":"db","details":"the store could not be written; nothing was changed",` +
       `"success":false`
   ],
   [
     "a start",
-    Audit.daemonStarted("/run/a&b.sock"),
+    Audit.startFact("/run/a&b.sock"),
     String.raw`"action":"daemon_start","details":"listening on /run/a\u0026b.sock","success":true`
   ],
-  ["a stop", Audit.daemonStopped, `"action":"daemon_stop","details":"daemon stopped gracefully","success":true`],
+  ["a stop", Audit.stopFact, `"action":"daemon_stop","details":"daemon stopped gracefully","success":true`],
   [
     "a crash",
-    Audit.crashRecovered("it left a socket"),
+    Audit.crashRecoveredFact("it left a socket"),
     `"action":"daemon_crash_recovered","details":"it left a socket","success":true`
   ],
   [
     "a file that was mended",
-    Audit.fileMended("a torn line"),
+    Audit.fileRepairedFact("a torn line"),
     `"action":"file_mended","details":"a torn line","success":true`
   ]
 ]

@@ -7,14 +7,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { hour, millisecond } from "../../src/domain/GoDuration.ts"
-import type { Row } from "../../src/domain/Lease.ts"
-import { fromRow, isExpired, LeaseNotFound, make, Row as RowSchema, toRow } from "../../src/domain/Lease.ts"
+import type { LeaseRow } from "../../src/domain/Lease.ts"
+import { fromRow, isExpired, LeaseNotFound, makeLease, LeaseRow as RowSchema, toRow } from "../../src/domain/Lease.ts"
 import { fromMillis } from "../../src/domain/Timestamp.ts"
 
 const now = Date.parse("2026-11-22T08:30:37.780Z")
 const grant = { id: "lease-1", secretName: "db", clientId: "worker", now }
 
-const row: Row = {
+const row: LeaseRow = {
   id: "lease-1",
   secret_name: "db",
   client_id: "worker",
@@ -25,7 +25,7 @@ const row: Row = {
 
 describe("make", () => {
   it("begins now and ends after the time that was granted", () => {
-    const lease = make({ ...grant, ttl: hour })
+    const lease = makeLease({ ...grant, ttl: hour })
     assert.deepStrictEqual(lease, {
       id: "lease-1",
       secretName: "db",
@@ -36,7 +36,7 @@ describe("make", () => {
   })
 
   it("keeps the nanoseconds of the grant in the text of its end", () => {
-    const { expiresAt } = make({ ...grant, ttl: hour + 1n })
+    const { expiresAt } = makeLease({ ...grant, ttl: hour + 1n })
     assert.match(expiresAt.text, /T\d\d:\d\d:37\.780000001/)
     assert.strictEqual(expiresAt.millis, now + 3_600_000)
   })
@@ -49,7 +49,7 @@ describe("isExpired", () => {
     { ttl: 2n * millisecond - 1n, millis: 1 },
     { ttl: 1n, millis: 0 }
   ])("leaves a lease of $ttl ns active for $millis ms and not one longer", ({ ttl, millis }) => {
-    const lease = make({ ...grant, ttl })
+    const lease = makeLease({ ...grant, ttl })
     assert.isFalse(isExpired(lease, now))
     assert.isFalse(isExpired(lease, now + millis))
     assert.isTrue(isExpired(lease, now + millis + 1))
@@ -85,7 +85,7 @@ describe("rows of leases.json", () => {
   const Ttl = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 1n, maximum: 24n * hour }))
 
   it.prop("bring back the lease they were made of", [Schema.String, Millis, Ttl], ([text, now, ttl]) => {
-    const lease = make({ id: `id ${text}`, secretName: text, clientId: `${text}'s`, now, ttl })
+    const lease = makeLease({ id: `id ${text}`, secretName: text, clientId: `${text}'s`, now, ttl })
     assert.deepStrictEqual(fromRow(toRow(lease)), Option.some(lease))
   })
 })

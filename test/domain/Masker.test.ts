@@ -3,12 +3,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
-import { countThatFit, knownBy, maskersOf } from "../../src/domain/Masker.ts"
-import { formsOf, formsOfAll } from "../../src/domain/valueForms.ts"
+import { countMaskable, maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
+import { encodedVariants, encodedVariantsOfAll } from "../../src/domain/valueForms.ts"
 import { randomFrom } from "../torture/Attack.ts"
 import { maskRounds } from "../torture/mask.ts"
 
-const maskerFor = (...values: ReadonlyArray<string>) => maskersOf(values.flatMap(formsOf))()
+const maskerFor = (...values: ReadonlyArray<string>) => makeMaskers(values.flatMap(encodedVariants))()
 const masked = (value: string, output: string): string => {
   const masker = maskerFor(value)
   return Buffer.concat([masker.push(Buffer.from(output)), masker.end()]).toString()
@@ -103,7 +103,10 @@ describe("masking", () => {
   it("masks a long value as far as it is printed, from its head on", () => {
     const long = Array.from({ length: 500 }, (_, at) => String.fromCharCode(33 + ((at * 7) % 90))).join("")
     assert.strictEqual(masked(long, `${long.slice(0, 300)}|`), "***|")
-    assert.strictEqual(masked(long, `${long.slice(0, knownBy - 1)}|`), `${long.slice(0, knownBy - 1)}|`)
+    assert.strictEqual(
+      masked(long, `${long.slice(0, maskPrefixLength - 1)}|`),
+      `${long.slice(0, maskPrefixLength - 1)}|`
+    )
   })
 
   it("finds a long value whose head repeats itself, wherever it begins in more of the same", () => {
@@ -121,10 +124,10 @@ describe("masking", () => {
 
   it("leaves out encodings where there are too many values, and none of the values", () => {
     const values = Array.from({ length: 600 }, (_, at) => createHash("sha256").update(String(at)).digest("hex"))
-    const forms = formsOfAll(values)
-    const fitting = countThatFit(forms)
+    const forms = encodedVariantsOfAll(values)
+    const fitting = countMaskable(forms)
     assert.isBelow(fitting, forms.length)
-    const masker = maskersOf(forms.slice(0, fitting))()
+    const masker = makeMaskers(forms.slice(0, fitting))()
     assert.strictEqual(
       masker.push(Buffer.from(`${values.join(" ")}.`)).toString(),
       `${values.map(() => "***").join(" ")}.`
@@ -133,7 +136,7 @@ describe("masking", () => {
 
   it("tells how many forms it can look for", () => {
     const lines = Array.from({ length: 5_000 }, (_, at) => Buffer.from(`line ${at} of a long value `.padEnd(70, "x")))
-    assert.strictEqual(countThatFit(lines.slice(0, 100)), 100)
-    assert.isBelow(countThatFit(lines), 4_000)
+    assert.strictEqual(countMaskable(lines.slice(0, 100)), 100)
+    assert.isBelow(countMaskable(lines), 4_000)
   })
 })

@@ -5,9 +5,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import { projectSchema, schemaFile } from "../../scripts/schemas.ts"
-import { nearest } from "../../src/domain/nearest.ts"
+import { closestMatch } from "../../src/domain/nearest.ts"
 import { readProjectFile } from "../../src/domain/ProjectFile.ts"
-import { variableFor, wrongVariable } from "../../src/domain/variable.ts"
+import { variableFor, variableProblem } from "../../src/domain/variable.ts"
 
 const wrong = (content: unknown): ReadonlyArray<string> => {
   const read = readProjectFile(typeof content === "string" ? content : JSON.stringify(content))
@@ -93,7 +93,7 @@ describe("a project file", () => {
         /^secrets\[0\]\.env_var: \w+ decides which/
       )
     }
-    assert.isUndefined(wrongVariable("DATABASE_URL"))
+    assert.isUndefined(variableProblem("DATABASE_URL"))
   })
 
   it("does not have its contents quoted in what is told of it", () => {
@@ -115,7 +115,7 @@ describe("a word that is not known", () => {
   it("is taken for the nearest one, if there is one near", () => {
     const words = ["status", "lease", "list", "env"]
     assert.deepStrictEqual(
-      ["statsu", "leese", "lst", "LIST", "xyz", "environment"].map((word) => nearest(word, words)),
+      ["statsu", "leese", "lst", "LIST", "xyz", "environment"].map((word) => closestMatch(word, words)),
       ["status", "lease", "list", "list", undefined, undefined]
     )
   })

@@ -7,7 +7,7 @@ import { afterEach, vi } from "vitest"
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { fromMillis, fromNanos, parse, zero } from "../../src/domain/Timestamp.ts"
+import { fromMillis, fromNanos, parseTimestamp, zeroTimestamp } from "../../src/domain/Timestamp.ts"
 
 const at = (iso: string): number => Date.parse(iso)
 
@@ -45,33 +45,33 @@ const refused = [
 
 describe("parse", () => {
   it("tells moments apart that share their second, and texts that share it in another zone", () => {
-    const read = (text: string) => Option.getOrThrow(parse(text)).millis
+    const read = (text: string) => Option.getOrThrow(parseTimestamp(text)).millis
     const second = at("2026-11-22T08:30:37Z")
     for (const _ of ["read anew", "remembered"]) {
       assert.strictEqual(read("2026-11-22T08:30:37.001Z"), second + 1)
       assert.strictEqual(read("2026-11-22T08:30:37.999999Z"), second + 999)
       assert.strictEqual(read("2026-11-22T08:30:37.5+01:00"), second + 500 - 3_600_000)
-      assert.deepStrictEqual(parse("2026-02-30T08:30:37Z"), Option.none())
+      assert.deepStrictEqual(parseTimestamp("2026-02-30T08:30:37Z"), Option.none())
     }
   })
 
   it.each(read)("reads %s and writes it as %s", (text, written, moment) => {
-    assert.deepStrictEqual(parse(text), Option.some({ millis: at(moment), text: written }))
+    assert.deepStrictEqual(parseTimestamp(text), Option.some({ millis: at(moment), text: written }))
   })
 
   it.each(refused)("refuses %j", (text) => {
-    assert.deepStrictEqual(parse(text), Option.none())
+    assert.deepStrictEqual(parseTimestamp(text), Option.none())
   })
 
   it.each(["2026-02-30T00:00:00Z", "2025-02-29T00:00:00Z", "2026-04-31T00:00:00Z", "2026-11-22T24:00:00Z"])(
     "refuses %s, which no calendar has",
     (text) => {
-      assert.deepStrictEqual(parse(text), Option.none())
+      assert.deepStrictEqual(parseTimestamp(text), Option.none())
     }
   )
 
   it("reads the text for no moment", () => {
-    assert.deepStrictEqual(parse(zero.text), Option.some(zero))
+    assert.deepStrictEqual(parseTimestamp(zeroTimestamp.text), Option.some(zeroTimestamp))
   })
 })
 
@@ -79,7 +79,7 @@ const Nanos = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 0n, maximum:
 
 describe("fromNanos", () => {
   it.prop("writes what reads back as the same moment and text", [Nanos], ([nanos]) => {
-    assert.deepStrictEqual(parse(fromNanos(nanos).text), Option.some(fromNanos(nanos)))
+    assert.deepStrictEqual(parseTimestamp(fromNanos(nanos).text), Option.some(fromNanos(nanos)))
   })
 
   it.prop("keeps every nanosecond in the text", [Nanos], ([nanos]) => {
@@ -97,7 +97,7 @@ describe("fromNanos", () => {
   ] as const)("writes a moment before 1970: %d ns", (nanos, millis, fraction) => {
     const { text } = fromNanos(nanos)
     assert.strictEqual(text.slice("1969-12-31T23:59:59".length).replace(/Z$|[+-]\d\d:\d\d$/, ""), fraction)
-    assert.deepStrictEqual(parse(text), Option.some({ millis, text }))
+    assert.deepStrictEqual(parseTimestamp(text), Option.some({ millis, text }))
   })
 })
 

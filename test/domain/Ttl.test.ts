@@ -7,13 +7,13 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { hour, minute } from "../../src/domain/GoDuration.ts"
 import type { TtlPolicy } from "../../src/domain/Ttl.ts"
-import { grantedTtl, standardPolicy } from "../../src/domain/Ttl.ts"
+import { grantedTtl, defaultTtlPolicy } from "../../src/domain/Ttl.ts"
 
 const short: TtlPolicy = { default: 5n * minute, maximum: 10n * minute }
 
 describe("grantedTtl", () => {
   it("grants an hour by default and 24 hours at the most", () => {
-    assert.deepStrictEqual(standardPolicy, { default: hour, maximum: 24n * hour })
+    assert.deepStrictEqual(defaultTtlPolicy, { default: hour, maximum: 24n * hour })
   })
 
   it.each([0n, -1n, -5n * minute])("grants the default to a request for %d ns", (requested) => {
@@ -25,7 +25,7 @@ describe("grantedTtl", () => {
   })
 
   it("refuses one nanosecond above the maximum and tells both durations", () => {
-    const refusal = Result.getOrThrow(Result.flip(grantedTtl(24n * hour + 1n, standardPolicy)))
+    const refusal = Result.getOrThrow(Result.flip(grantedTtl(24n * hour + 1n, defaultTtlPolicy)))
     assert.strictEqual(refusal._tag, "TtlTooLong")
     assert.strictEqual(refusal.requested, "24h0m0.000000001s")
     assert.strictEqual(refusal.maximum, "24h0m0s")

@@ -5,8 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { genesis, link, sha256 } from "../../src/domain/AuditChain.ts"
-import { secretAdded } from "../../src/domain/AuditEntry.ts"
-import type { Acknowledged } from "../../src/domain/auditVerify.ts"
+import { addFact } from "../../src/domain/AuditEntry.ts"
+import type { AcknowledgedHead } from "../../src/domain/auditVerify.ts"
 import { AuditVerifier } from "../../src/domain/auditVerify.ts"
 import { fromMillis } from "../../src/domain/Timestamp.ts"
 
@@ -18,13 +18,13 @@ const old = (name: string) =>
 const written = (entries: number, before: ReadonlyArray<string> = []) => {
   const names = Array.from({ length: entries }, (_, at) => `s${at + 1}`)
   const start = before.length === 0 ? genesis : { seq: 0, hash: sha256(before.join("")) }
-  const { head, text } = link(names.map(secretAdded), now, start)
+  const { head, text } = link(names.map(addFact), now, start)
   return { lines: [...before, ...linesOf(text)], acknowledged: { ...head, first: 1 } }
 }
 
 const linesOf = (text: string) => text.split(/(?<=\n)/)
 
-const verdict = (lines: ReadonlyArray<string>, acknowledged?: Acknowledged, torn = 0) => {
+const verdict = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, torn = 0) => {
   const verifier = new AuditVerifier(acknowledged)
   verifier.beginFile("audit.log")
   for (const line of lines) verifier.add(Buffer.from(line))
@@ -32,7 +32,7 @@ const verdict = (lines: ReadonlyArray<string>, acknowledged?: Acknowledged, torn
   return verifier.end()
 }
 
-const told = (lines: ReadonlyArray<string>, acknowledged?: Acknowledged, torn = 0) =>
+const told = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, torn = 0) =>
   verdict(lines, acknowledged, torn).findings.map(({ kind, line, message }) => `${kind} ${line}: ${message}`)
 
 describe("a log as it was written", () => {
@@ -46,7 +46,7 @@ describe("a log as it was written", () => {
   it("may have entries of another program before, within and behind", () => {
     const before = written(2, [old("a"), "not even JSON\n"])
     const seal = { seq: 2, hash: sha256(`${before.lines.at(-1)}${old("b")}`) }
-    const { head, text } = link([secretAdded("c")], now, seal)
+    const { head, text } = link([addFact("c")], now, seal)
     const lines = [...before.lines, old("b"), text, old("d")]
     assert.deepStrictEqual(told(lines, { ...head, first: 1 }), [])
     assert.strictEqual(verdict(lines).unchained, 4)

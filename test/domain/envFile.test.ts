@@ -7,16 +7,16 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { parseEnv } from "node:util"
-import type { Variable } from "../../src/domain/envFile.ts"
+import type { EnvVariable } from "../../src/domain/envFile.ts"
 import {
-  dotenv,
+  dotenvLines,
   githubLines,
   githubMasks,
-  header,
-  managementOf,
+  renderEnvHeader,
+  parseEnvHeader,
   mayBeExpanded,
   shellLines,
-  unfitForDotenv
+  unsafeForDotenv
 } from "../../src/domain/envFile.ts"
 import { fromMillis } from "../../src/domain/Timestamp.ts"
 import { type Random, randomFrom } from "../torture/Attack.ts"
@@ -25,7 +25,7 @@ const letters = [..."aZ09 '\"`$\\#=!&|;()<>*?~{}[]%^\n\t€é\u2028\u00a0-_./:@+
 const valueFrom = (random: Random): string =>
   Array.from({ length: random.below(14) }, () => random.pick(letters)).join("")
 
-const variablesFrom = (random: Random, isFit: (value: string) => boolean): ReadonlyArray<Variable> =>
+const variablesFrom = (random: Random, isFit: (value: string) => boolean): ReadonlyArray<EnvVariable> =>
   Array.from({ length: 400 }, () => valueFrom(random))
     .filter(isFit)
     .map((value, at) => ({ name: `V${at}`, value }))
@@ -45,7 +45,7 @@ const inShell = (text: string, names: ReadonlyArray<string>): ReadonlyArray<stri
   }
 }
 
-const top = header({ source: "store", until: fromMillis(0) })
+const top = renderEnvHeader({ source: "store", until: fromMillis(0) })
 
 describe("a .env file", () => {
   it("has values that some readers put variables into", () => {
@@ -55,9 +55,9 @@ describe("a .env file", () => {
   })
 
   it.each([1, 2, 3])("is read as what was written, by Node and by a shell (seed %d)", (seed) => {
-    const variables = variablesFrom(randomFrom(seed), (value) => unfitForDotenv(value) === undefined)
+    const variables = variablesFrom(randomFrom(seed), (value) => unsafeForDotenv(value) === undefined)
     assert.isAbove(variables.length, 100)
-    const text = top + dotenv(variables)
+    const text = top + dotenvLines(variables)
     assert.deepStrictEqual({ ...parseEnv(text) }, Object.fromEntries(variables.map(({ name, value }) => [name, value])))
     assert.deepStrictEqual(
       inShell(
@@ -69,7 +69,7 @@ describe("a .env file", () => {
   })
 
   it("has no quotes where none are needed, so that Docker reads it too", () => {
-    assert.strictEqual(dotenv([{ name: "A", value: "ghp_x/+=:@." }]), "A=ghp_x/+=:@.\n")
+    assert.strictEqual(dotenvLines([{ name: "A", value: "ghp_x/+=:@." }]), "A=ghp_x/+=:@.\n")
   })
 
   it("refuses a value that its readers would take for different ones", () => {
@@ -79,16 +79,16 @@ describe("a .env file", () => {
       ["a b\\", /backslash/],
       ["a\0b", /NUL/]
     ] as const) {
-      assert.match(unfitForDotenv(value) ?? "", reason)
+      assert.match(unsafeForDotenv(value) ?? "", reason)
     }
   })
 
   it("is known as ours by its first lines, and not by what a value holds", () => {
     const until = ["1970-01-01T00:00:00Z"]
-    assert.deepStrictEqual(managementOf(`${top}A=b\n`), { until })
-    assert.deepStrictEqual(managementOf(`# made at a time\n\n${top}`), { until })
+    assert.deepStrictEqual(parseEnvHeader(`${top}A=b\n`), { until })
+    assert.deepStrictEqual(parseEnvHeader(`# made at a time\n\n${top}`), { until })
     for (const none of [`A='\n${top}'\n`, "", "# secrets-managed: false\n", `${top}# secrets-managed: no\n`]) {
-      assert.isUndefined(managementOf(none))
+      assert.isUndefined(parseEnvHeader(none))
     }
   })
 })

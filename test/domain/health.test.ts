@@ -3,26 +3,26 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { minute } from "../../src/domain/GoDuration.ts"
-import { health } from "../../src/domain/health.ts"
-import { make } from "../../src/domain/Lease.ts"
-import { fromMillis, zero } from "../../src/domain/Timestamp.ts"
+import { healthReport } from "../../src/domain/health.ts"
+import { makeLease } from "../../src/domain/Lease.ts"
+import { fromMillis, zeroTimestamp } from "../../src/domain/Timestamp.ts"
 
 const day = 86_400_000
 const now = 1_000 * day
 const secret = (name: string, createdAt: number, rotateVia = "a command") => ({
   name,
   createdAt: fromMillis(createdAt),
-  updatedAt: zero,
+  updatedAt: zeroTimestamp,
   rotateVia,
   rotateStdout: false,
-  lastRotated: zero
+  lastRotated: zeroTimestamp
 })
-const lease = (id: string, ttl: bigint) => make({ id, secretName: "db", clientId: "c", now, ttl })
+const lease = (id: string, ttl: bigint) => makeLease({ id, secretName: "db", clientId: "c", now, ttl })
 const at = (millis: number) => new Map([["db", fromMillis(millis)]])
 
 describe("health", () => {
   it("has nothing to say of nothing", () => {
-    assert.deepStrictEqual(health([], [], new Map(), now), {
+    assert.deepStrictEqual(healthReport([], [], new Map(), now), {
       total_secrets: 0,
       active_leases: 0,
       expiring_soon: 0,
@@ -40,7 +40,7 @@ describe("health", () => {
     [60n * minute - 1_000_000n, "60m"]
   ] as const) {
     it(`warns that a lease expires in ${words}`, () => {
-      const report = health([], [lease("l", ttl)], new Map(), now)
+      const report = healthReport([], [lease("l", ttl)], new Map(), now)
       assert.deepStrictEqual(report.warnings, [
         {
           type: "expiring_soon",
@@ -56,11 +56,11 @@ describe("health", () => {
   }
 
   it("does not warn of a lease that has an hour left", () => {
-    assert.deepStrictEqual(health([], [lease("l", 60n * minute)], new Map(), now).warnings, [])
+    assert.deepStrictEqual(healthReport([], [lease("l", 60n * minute)], new Map(), now).warnings, [])
   })
 
   it("warns of a secret without a rotation command", () => {
-    const report = health([secret("db", now, "")], [], at(now), now)
+    const report = healthReport([secret("db", now, "")], [], at(now), now)
     assert.deepStrictEqual(report.warnings, [
       {
         type: "no_rotation_hook",
@@ -75,15 +75,15 @@ describe("health", () => {
 
   it("warns of a secret that nobody has leased for more than thirty days", () => {
     const text = (millis: number) =>
-      health([secret("db", 0)], [], at(millis), now).warnings.map(({ message }) => message)
+      healthReport([secret("db", 0)], [], at(millis), now).warnings.map(({ message }) => message)
     assert.deepStrictEqual(text(now - 30 * day), [])
     assert.deepStrictEqual(text(now - 30 * day - 1), ["Not accessed in 30 days"])
-    assert.strictEqual(health([secret("db", 0)], [], at(0), now).stale_secrets, 1)
+    assert.strictEqual(healthReport([secret("db", 0)], [], at(0), now).stale_secrets, 1)
   })
 
   it("warns of a secret that nobody ever leased, once it is more than thirty whole days old", () => {
     const text = (created: number) =>
-      health([secret("db", created)], [], new Map(), now).warnings.map(({ message }) => message)
+      healthReport([secret("db", created)], [], new Map(), now).warnings.map(({ message }) => message)
     assert.deepStrictEqual(text(now - 31 * day + 1), [])
     assert.deepStrictEqual(text(now - 31 * day), ["Never accessed (created 31 days ago)"])
   })

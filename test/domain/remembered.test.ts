@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { remembered } from "../../src/domain/remembered.ts"
+import { memoize } from "../../src/domain/remembered.ts"
 
 describe("remembered", () => {
   it("works once for what is asked again, and anew when more was asked than it remembers", () => {
     const worked: Array<number> = []
-    const half = remembered(2, (asked: number) => {
+    const half = memoize(2, (asked: number) => {
       worked.push(asked)
       return asked / 2
     })
@@ -16,7 +16,7 @@ describe("remembered", () => {
 
   it("remembers nothing of work that failed", () => {
     let times = 0
-    const broken = remembered(2, () => {
+    const broken = memoize(2, () => {
       times += 1
       throw new Error("no")
     })

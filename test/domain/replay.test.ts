@@ -9,18 +9,18 @@ import * as Schema from "effect/Schema"
 import * as Audit from "../../src/domain/AuditEntry.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import type { Lease } from "../../src/domain/Lease.ts"
-import { make } from "../../src/domain/Lease.ts"
+import { makeLease } from "../../src/domain/Lease.ts"
 import { replay } from "../../src/domain/replay.ts"
 
 const now = Date.parse("2026-11-22T08:30:37.780Z")
 const lease = (id: string, secretName = "db", clientId = "worker"): Lease =>
-  make({ id, secretName, clientId, now, ttl: hour + 1n })
+  makeLease({ id, secretName, clientId, now, ttl: hour + 1n })
 
 /** The entries as they stand in the log when all of it was told at `now`. */
 const told = (...facts: ReadonlyArray<Audit.AuditFact>): ReadonlyArray<Audit.AuditEntry> =>
   facts.map((fact) => Option.getOrThrow(Audit.fromLine(Audit.toLine(fact, lease("").createdAt))))
 
-const acquired = (one: Lease) => Audit.leaseAcquired(one, hour)
+const acquired = (one: Lease) => Audit.acquireFact(one, hour)
 const one = lease("one")
 const two = lease("two", "mail")
 const three = lease("three", "db", "other worker")
@@ -31,31 +31,31 @@ describe("replay", () => {
   })
 
   it.each([
-    ["replaced", Audit.leaseReplaced(one, two, hour)],
-    ["revoked", Audit.leaseRevoked(one)],
-    ["expired", Audit.leaseExpired(one)]
+    ["replaced", Audit.replaceFact(one, two, hour)],
+    ["revoked", Audit.revokeFact(one)],
+    ["expired", Audit.expireFact(one)]
   ])("forgets a lease that was %s, and no other", (_, end) => {
     assert.deepStrictEqual(replay([one, two, three], told(end)), [two, three])
   })
 
   it("forgets all leases of a secret that were revoked with it", () => {
-    assert.deepStrictEqual(replay([one, two, three], told(Audit.leasesOfSecretRevoked("db", 2))), [two])
+    assert.deepStrictEqual(replay([one, two, three], told(Audit.revokeSecretFact("db", 2))), [two])
   })
 
   it("forgets all leases at the killswitch, and keeps those after it", () => {
-    assert.deepStrictEqual(replay([one, two], told(...Audit.allLeasesRevoked(2), acquired(three))), [three])
+    assert.deepStrictEqual(replay([one, two], told(...Audit.revokeAllFacts(2), acquired(three))), [three])
   })
 
   it.each<readonly [string, Audit.AuditFact]>([
-    ["a refused revoke", Audit.revokeRefused("one")],
+    ["a refused revoke", Audit.revokeRefusedFact("one")],
     ["a refused acquire", { ...acquired(lease("four")), success: false }],
-    ["a killswitch that failed", { ...Audit.allLeasesRevoked(1)[0], success: false }],
-    ["a revoke of a secret that failed", { ...Audit.leasesOfSecretRevoked("db", 1), success: false }],
-    ["the end of a lease that is not there", Audit.leaseExpired(lease("four"))],
+    ["a killswitch that failed", { ...Audit.revokeAllFacts(1)[0], success: false }],
+    ["a revoke of a secret that failed", { ...Audit.revokeSecretFact("db", 1), success: false }],
+    ["the end of a lease that is not there", Audit.expireFact(lease("four"))],
     ["the end of no lease", { action: "lease_expire", success: true }],
-    ["a secret that was added", Audit.secretAdded("db")],
-    ["a secret that was deleted", Audit.secretDeleted("db")],
-    ["a start", Audit.daemonStarted("/run/socket")],
+    ["a secret that was added", Audit.addFact("db")],
+    ["a secret that was deleted", Audit.deleteFact("db")],
+    ["a start", Audit.startFact("/run/socket")],
     ["an action of others", { action: "daemon_restart", lease_id: "one", success: true }]
   ])("changes nothing for %s", (_, fact) => {
     assert.deepStrictEqual(replay([one, two, three], told(fact)), [one, two, three])
@@ -95,10 +95,10 @@ describe("a log", () => {
       const elsewhere = held.filter((other) => other.secretName !== one.secretName)
       held = kind === "acquire" ? [...others, one] : kind === "all" ? [] : kind === "secret" ? elsewhere : others
       if (kind === "acquire") return told(acquired(one))
-      if (kind === "replace") return told(Audit.leaseReplaced(one, one, hour))
-      if (kind === "revoke") return told(Audit.leaseRevoked(one))
-      if (kind === "expire") return told(Audit.leaseExpired(one))
-      return told(...(kind === "all" ? Audit.allLeasesRevoked(0) : [Audit.leasesOfSecretRevoked(one.secretName, 0)]))
+      if (kind === "replace") return told(Audit.replaceFact(one, one, hour))
+      if (kind === "revoke") return told(Audit.revokeFact(one))
+      if (kind === "expire") return told(Audit.expireFact(one))
+      return told(...(kind === "all" ? Audit.revokeAllFacts(0) : [Audit.revokeSecretFact(one.secretName, 0)]))
     })
     return { held: byId(held), entries }
   }

@@ -17,7 +17,8 @@ const killedAndStartedAt = (...moments: ReadonlyArray<number>) =>
     RunHistory.begin(RunHistory.noRuns, 1, fromMillis(epoch - 1), false)
   )
 
-const isTold = (history: RunHistory.RunHistory, at: number) => RunHistory.loopToTell(history, epoch + at) !== undefined
+const isTold = (history: RunHistory.RunHistory, at: number) =>
+  RunHistory.unreportedCrashLoop(history, epoch + at) !== undefined
 
 describe("a start", () => {
   it("is clean where there was no run before, or that one ended in order", () => {
@@ -61,7 +62,7 @@ describe("a crash loop", () => {
   })
 
   it("is told of once while it goes on, and again when there was none in between", () => {
-    const history = RunHistory.told(killedAndStartedAt(0, 1, 2))
+    const history = RunHistory.markCrashLoopReported(killedAndStartedAt(0, 1, 2))
     const next = (before: RunHistory.RunHistory, at: number) =>
       RunHistory.begin(before, 9, fromMillis(epoch + at), false)
     const goesOn = next(next(history, 3), 59_000)
@@ -73,13 +74,15 @@ describe("a crash loop", () => {
 
   it("that was not told of is told of at the next start", () => {
     const history = killedAndStartedAt(0, 1, 2, 3)
-    assert.lengthOf(RunHistory.loopToTell(history, epoch + 3) ?? [], 4)
+    assert.lengthOf(RunHistory.unreportedCrashLoop(history, epoch + 3) ?? [], 4)
   })
 })
 
 describe("the history of runs", () => {
   it("comes out of its text as it went in, and nothing comes out of any other text", () => {
-    const history = RunHistory.told(RunHistory.end(killedAndStartedAt(0, 1), fromMillis(epoch), "SIGTERM", false))
+    const history = RunHistory.markCrashLoopReported(
+      RunHistory.end(killedAndStartedAt(0, 1), fromMillis(epoch), "SIGTERM", false)
+    )
     assert.deepStrictEqual(RunHistory.fromText(RunHistory.toText(history)), Option.some(history))
     for (const text of ["", "null", "[]", "{}", '{"unclean_starts":[{}]}', RunHistory.toText(history).slice(0, -9)]) {
       assert.isTrue(Option.isNone(RunHistory.fromText(text)), text)

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { searchedForms, longestForm } from "../../src/domain/searchedForms.ts"
-import { finderOf, marksOf, multiplierFrom } from "../../src/domain/valueMarks.ts"
+import { searchVariants, maxVariantLength } from "../../src/domain/searchedForms.ts"
+import { matcherOf, fingerprintsOf, multiplierFrom } from "../../src/domain/valueMarks.ts"
 import { randomFrom } from "../torture/Attack.ts"
 
 const multiplier = multiplierFrom(0x5bd1e994)
-const finder = (value: string) => finderOf(marksOf(value, multiplier), multiplier)
+const finder = (value: string) => matcherOf(fingerprintsOf(value, multiplier), multiplier)
 const isFound = (value: string, text: string) => finder(value)(Buffer.from(text)).length > 0
 
 describe("a value is found", () => {
@@ -46,9 +46,11 @@ describe("a value is found", () => {
   })
 
   it("by its beginning where it is longer than what is kept of a file", () => {
-    const long = Array.from({ length: longestForm }, (_, n) => String.fromCodePoint(33 + ((n * 7919) % 90))).join("é")
-    const forms = searchedForms(long)
-    assert.isTrue(forms.every((form) => form.length <= longestForm))
+    const long = Array.from({ length: maxVariantLength }, (_, n) => String.fromCodePoint(33 + ((n * 7919) % 90))).join(
+      "é"
+    )
+    const forms = searchVariants(long)
+    assert.isTrue(forms.every((form) => form.length <= maxVariantLength))
     assert.isTrue(isFound(long, long))
   })
 })
@@ -60,7 +62,7 @@ it("a value is found at every place of any text, and next to nothing else is", (
     const start = random.below(380)
     const length = 8 + random.below(400 - start - 8)
     const value = text.toString("latin1", start, start + length)
-    const places = finderOf(marksOf(value, multiplier), multiplier)(text)
+    const places = matcherOf(fingerprintsOf(value, multiplier), multiplier)(text)
     const form = Buffer.from(value.trim())
     if (form.length < 8) continue
     assert.deepInclude(places, { start: text.indexOf(form), end: text.indexOf(form) + form.length })
@@ -70,14 +72,15 @@ it("a value is found at every place of any text, and next to nothing else is", (
 })
 
 it("a value of less than 8 bytes has no marks, one of 8 has", () => {
-  assert.deepStrictEqual(marksOf("1234567", multiplier), [])
-  assert.deepStrictEqual(marksOf(" 1234567\n", multiplier), [])
+  assert.deepStrictEqual(fingerprintsOf("1234567", multiplier), [])
+  assert.deepStrictEqual(fingerprintsOf(" 1234567\n", multiplier), [])
   assert.isTrue(isFound("12345678", "12345678"))
 })
 
 it("marks under another multiplier are others", () => {
   const other = multiplierFrom(12_345_678)
-  const pairs = (chosen: number) => marksOf("a made up value", chosen).map(({ end, middle }) => `${middle} ${end}`)
+  const pairs = (chosen: number) =>
+    fingerprintsOf("a made up value", chosen).map(({ end, middle }) => `${middle} ${end}`)
   assert.deepStrictEqual(
     pairs(multiplier).filter((pair) => pairs(other).includes(pair)),
     []

@@ -7,10 +7,10 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { bashScript } from "../../src/cli/commands/completions/bashScript.ts"
-import { read } from "../../src/cli/command/Command.ts"
+import { parseArguments } from "../../src/cli/command/Command.ts"
 import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
-import { allForms } from "../../src/cli/command/forms.ts"
-import { overviewText, overviewTree } from "../../src/cli/command/overview.ts"
+import { allSpecs } from "../../src/cli/command/forms.ts"
+import { helpText, helpTree } from "../../src/cli/command/overview.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { auditOf, isScript, run, startDaemon } from "../support/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -252,18 +252,18 @@ describe("the other commands", () => {
   it.live("explain themselves as their definitions are", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const forms = yield* Effect.promise(allForms)
+      const forms = yield* Effect.promise(allSpecs)
       const printed = (args: ReadonlyArray<string>) =>
         Effect.map(run(args, { home }), ({ status, stderr, stdout }) => {
           assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
           return stdout
         })
-      for (const line of [["--help"], ["help"], []]) assert.strictEqual(yield* printed(line), overviewText(forms))
+      for (const line of [["--help"], ["help"], []]) assert.strictEqual(yield* printed(line), helpText(forms))
       const tree = envelope(yield* printed(["help", "--json"])).result
-      assert.deepStrictEqual(tree, JSON.parse(JSON.stringify(overviewTree(forms))))
+      assert.deepStrictEqual(tree, JSON.parse(JSON.stringify(helpTree(forms))))
       for (const form of forms) {
-        const help = read(form, ["--help"])
-        assert.strictEqual(yield* printed([form.name, "--help"]), help.wants === "help" ? help.text : "")
+        const help = parseArguments(form, ["--help"])
+        assert.strictEqual(yield* printed([form.name, "--help"]), help.kind === "help" ? help.text : "")
       }
       for (const [shell, make] of [
         ["bash", bashScript],

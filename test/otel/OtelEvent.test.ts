@@ -10,11 +10,11 @@ import * as fs from "node:fs"
 import { document, renewed } from "../../scripts/eventsTable.ts"
 import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
 import { killswitch } from "../../src/daemon/operations/killswitch.ts"
-import { revoke } from "../../src/daemon/operations/revoke.ts"
-import { revokeAll } from "../../src/daemon/operations/revokeAll.ts"
-import { rotate } from "../../src/daemon/operations/rotate.ts"
+import { revokeLease } from "../../src/daemon/operations/revoke.ts"
+import { revokeAllLeases } from "../../src/daemon/operations/revokeAll.ts"
+import { rotateSecret } from "../../src/daemon/operations/rotate.ts"
 import { RotationHook } from "../../src/daemon/secrets/RotationHook.ts"
-import { sweep } from "../../src/daemon/operations/sweep.ts"
+import { sweepExpired } from "../../src/daemon/operations/sweep.ts"
 import { second } from "../../src/domain/GoDuration.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
 import { addSecret, take, world } from "../support/world.ts"
@@ -29,12 +29,12 @@ const everything = (told: Array<OtelEvent.OtelEvent>, ending: "done" | "timed ou
     yield* take("db", "worker")
     yield* take("db", "short", second)
     yield* TestClock.adjust("2 seconds")
-    yield* sweep()
-    yield* Effect.ignore(revoke(lease.id))
+    yield* sweepExpired()
+    yield* Effect.ignore(revokeLease(lease.id))
     const other = yield* take("db", "other")
-    yield* revoke(other.lease.id)
-    yield* Effect.ignore(rotate("db"))
-    yield* revokeAll()
+    yield* revokeLease(other.lease.id)
+    yield* Effect.ignore(rotateSecret("db"))
+    yield* revokeAllLeases()
     yield* take("db", "worker")
     yield* deleteSecret("db")
     yield* addSecret("db", value, "the command")

@@ -6,14 +6,14 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
-import { revoke } from "../../src/daemon/operations/revoke.ts"
-import { revokeAll } from "../../src/daemon/operations/revokeAll.ts"
+import { revokeLease } from "../../src/daemon/operations/revoke.ts"
+import { revokeAllLeases } from "../../src/daemon/operations/revokeAll.ts"
 import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import type { LeaseTransaction } from "../../src/daemon/leases/LeaseTransaction.ts"
-import { revokeRefused } from "../../src/domain/AuditEntry.ts"
-import { observe } from "../../src/daemon/lifecycle/observe.ts"
-import { sweep } from "../../src/daemon/operations/sweep.ts"
+import { revokeRefusedFact } from "../../src/domain/AuditEntry.ts"
+import { sampleGauges } from "../../src/daemon/lifecycle/observe.ts"
+import { sweepExpired } from "../../src/daemon/operations/sweep.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 import {
   instruments,
@@ -52,8 +52,8 @@ describe("figures", () => {
       yield* take("b", "x")
       yield* take("b", "y")
       yield* take("c", "x")
-      yield* revoke(first.id)
-      yield* revoke(first.id)
+      yield* revokeLease(first.id)
+      yield* revokeLease(first.id)
       yield* deleteSecret("b")
       const before = yield* figures
       assert.deepStrictEqual(
@@ -65,8 +65,8 @@ describe("figures", () => {
       yield* TestClock.adjust("59 minutes")
       yield* take("a", "late")
       yield* TestClock.adjust("2 minutes")
-      yield* sweep()
-      yield* revokeAll()
+      yield* sweepExpired()
+      yield* revokeAllLeases()
       const after = yield* figures
       assert.deepStrictEqual([after.get(lease("expiries")), after.get(lease("revocations"))], [2, 4])
     }).pipe(Effect.provide(world()), alone)
@@ -80,7 +80,7 @@ describe("figures", () => {
       const { lease: held } = yield* take("a", "x")
       broken.now = true
       yield* Effect.flip(take("a", "x"))
-      yield* Effect.flip(revoke(held.id))
+      yield* Effect.flip(revokeLease(held.id))
       const now = yield* figures
       assert.deepStrictEqual(
         ["acquires", "replacements", "revocations"].map((what) => now.get(lease(what))),
@@ -96,7 +96,7 @@ describe("figures", () => {
       const { lease: held } = yield* take("a", "x")
       const program = (leases: LeaseTransaction) => {
         leases.revoke(held)
-        leases.record(revokeRefused(held.id))
+        leases.record(revokeRefusedFact(held.id))
         return Result.fail("changed its mind")
       }
       yield* Effect.flip(LeaseRepo.use((leases) => leases.transaction(program)))
@@ -109,12 +109,12 @@ describe("figures", () => {
       for (const name of ["a", "b"]) yield* addSecret(name)
       for (const client of ["x", "y"]) yield* take("a", client)
       yield* take("b", "x")
-      yield* observe
+      yield* sampleGauges
       const before = yield* figures
       assert.strictEqual(before.get('agent_secrets_lease_active{secret_name="a"}'), 2)
       assert.strictEqual(before.get('agent_secrets_lease_active{secret_name="b"}'), 1)
       yield* deleteSecret("a")
-      yield* observe
+      yield* sampleGauges
       const after = yield* figures
       assert.isFalse(after.has('agent_secrets_lease_active{secret_name="a"}'))
       assert.strictEqual(after.get('agent_secrets_lease_active{secret_name="b"}'), 1)
@@ -137,7 +137,7 @@ describe("figures", () => {
         }))
       )
     })
-    const looked = Effect.map(Effect.andThen(observe, figures), (now) => [
+    const looked = Effect.map(Effect.andThen(sampleGauges, figures), (now) => [
       now.get('agent_secrets_sink_queue_size{sink="joelclaw"}'),
       now.get('agent_secrets_sink_queue_size{sink="otlp"}'),
       now.get("agent_secrets_sink_dropped_total")

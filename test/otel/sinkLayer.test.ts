@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { observe } from "../../src/daemon/lifecycle/observe.ts"
+import { sampleGauges } from "../../src/daemon/lifecycle/observe.ts"
 import { prometheusText, resetMetrics } from "../../src/otel/metrics.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 import { otlpSettings } from "../../src/otel/otlpSettings.ts"
@@ -96,7 +96,7 @@ describe("joelclaw and a collector", () => {
       const program = Effect.gen(function* () {
         const { dropped, emit, state } = yield* OtelSink
         for (let n = 0; n < 300; n += 1) yield* emit(event(n))
-        yield* observe
+        yield* sampleGauges
         const text = yield* prometheusText
         for (const { kind, queued } of yield* state) {
           assert.isAtLeast(queued, 250)

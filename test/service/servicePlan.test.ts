@@ -3,22 +3,22 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import type { Found, Situation } from "../../src/service/servicePlan.ts"
+import type { InstalledFile, PlanInput } from "../../src/service/servicePlan.ts"
 import { planInstall, planUninstall } from "../../src/service/servicePlan.ts"
 import { stamp } from "../../src/service/stamp.ts"
 
-const supervisor: Situation["supervisor"] = {
+const supervisor: PlanInput["supervisor"] = {
   steps: (verb, withSocket) => [{ words: [verb, ...(withSocket ? ["socket"] : [])] }],
   reread: [{ words: ["reread"] }]
 }
 const ours = (text: string) => stamp(text, { program: "/x" })
 const service = { path: "/u/x.service", text: ours("one\n") }
 const socket = { path: "/u/x.socket", text: ours("two\n") }
-const nothing: ReadonlyArray<Found> = [
+const nothing: ReadonlyArray<InstalledFile> = [
   { path: service.path, text: undefined },
   { path: socket.path, text: undefined }
 ]
-const situation = (found: ReadonlyArray<Found>, more: Partial<Situation> = {}): Situation => ({
+const situation = (found: ReadonlyArray<InstalledFile>, more: Partial<PlanInput> = {}): PlanInput => ({
   supervisor,
   found,
   loaded: found.some(({ text }) => text !== undefined),

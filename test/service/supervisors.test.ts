@@ -10,14 +10,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { CarryOutOptions } from "../../src/service/carryOut.ts"
-import { carryOut, NotServing, readFound } from "../../src/service/carryOut.ts"
+import type { ApplyOptions } from "../../src/service/carryOut.ts"
+import { applyPlan, NotServing, readServiceFiles } from "../../src/service/carryOut.ts"
 import { layerLaunchd, parsePrint } from "../../src/service/launchd.ts"
 import { runTool } from "../../src/service/runTool.ts"
 import type { ServiceFile } from "../../src/service/ServiceOptions.ts"
 import { planInstall, planUninstall } from "../../src/service/servicePlan.ts"
 import { stamp } from "../../src/service/stamp.ts"
-import { Supervisor, type Verb } from "../../src/service/Supervisor.ts"
+import { Supervisor, type SupervisorVerb } from "../../src/service/Supervisor.ts"
 import { layerSystemd, parseShow } from "../../src/service/systemd.ts"
 import { launchctl, systemctl, tools } from "../support/tools.ts"
 
@@ -46,22 +46,22 @@ type World = Effect.Success<ReturnType<typeof onLaunchd>>
 const commandsOf = ({ calls }: World) =>
   calls().filter((call) => !/launchctl print|systemctl (?:--user )?show/.test(call))
 
-const does = (world: World, verb: Verb, withSocket = false) =>
+const does = (world: World, verb: SupervisorVerb, withSocket = false) =>
   Effect.forEach(world.supervisor.steps(verb, withSocket), world.supervisor.run, { discard: true })
 
 /** Installs a text, as the command does. */
 const installs = Effect.fnUntraced(function* (
   world: World,
   text: string,
-  proof: CarryOutOptions["proof"] = Effect.void
+  healthCheck: ApplyOptions["healthCheck"] = Effect.void
 ) {
   const { supervisor } = world
   const files: ReadonlyArray<ServiceFile> = [{ path: supervisor.places[0], text: stamp(text, { program: "/x" }) }]
-  const found = yield* readFound(supervisor.places)
+  const found = yield* readServiceFiles(supervisor.places)
   const loaded = (yield* supervisor.state).enabled
   const plan = yield* Effect.fromResult(planInstall({ supervisor, found, loaded, force: true }, files))
   if (plan === undefined) return "unchanged"
-  yield* carryOut(plan, { supervisor, found, loaded, proof })
+  yield* applyPlan(plan, { supervisor, found, loaded, healthCheck })
   return "installed"
 })
 
@@ -200,10 +200,10 @@ describe("systemd", () => {
       assert.strictEqual(yield* installs(world, "one\n"), "installed")
       assert.strictEqual(yield* installs(world, "one\n"), "unchanged")
       const { supervisor } = world
-      const found = yield* readFound(supervisor.places)
+      const found = yield* readServiceFiles(supervisor.places)
       const plan = yield* Effect.fromResult(planUninstall({ supervisor, found, loaded: true, force: false }))
       assert.isDefined(plan)
-      if (plan !== undefined) yield* carryOut(plan, { supervisor, found, loaded: true, proof: Effect.void })
+      if (plan !== undefined) yield* applyPlan(plan, { supervisor, found, loaded: true, healthCheck: Effect.void })
       assert.isFalse(fs.existsSync(supervisor.places[0]))
       const unit = "dev.agent-secrets.service"
       assert.deepStrictEqual(commandsOf(world), [
@@ -241,8 +241,8 @@ describe("systemd", () => {
         path.join(world.directory, "show"),
         "LoadState=loaded\nActiveState=failed\nExecMainCode=1\nExecMainStatus=78\n"
       )
-      const proof = Effect.fail(new NotServing({ message: "nobody answers", fix: "" }))
-      const error = yield* Effect.flip(installs(world, "one\n", proof))
+      const healthCheck = Effect.fail(new NotServing({ message: "nobody answers", fix: "" }))
+      const error = yield* Effect.flip(installs(world, "one\n", healthCheck))
       assert.strictEqual(error.message, "nobody answers; everything was put back as it was")
       assert.isFalse(fs.existsSync(world.supervisor.places[0]))
       assert.deepStrictEqual(

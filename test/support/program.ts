@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
-import { survived } from "../../src/cli/commands/serve/signals.ts"
+import { ignoredSignals } from "../../src/cli/commands/serve/signals.ts"
 
 /** AGENT_SECRETS_PROGRAM names another build of it, such as dist/secrets, the binary. */
 export const program = path.resolve(
@@ -21,7 +21,7 @@ export const program = path.resolve(
 export const isScript = program.endsWith(".mjs")
 
 /** What the program survives here. Bun knows no SIGSTKFLT, so the binary dies of it; no system sends it by itself. */
-export const survivedHere = survived.filter(
+export const survivedHere = ignoredSignals.filter(
   (signal) => Object.hasOwn(os.constants.signals, signal) && (isScript || signal !== "SIGSTKFLT")
 )
 

@@ -6,11 +6,11 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { AuditLog, AuditLogError } from "../../src/daemon/audit/AuditLog.ts"
 import { acquire } from "../../src/daemon/operations/acquire.ts"
-import { FileFault } from "../../src/daemon/files/durableFile.ts"
+import { FileError } from "../../src/daemon/files/durableFile.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
-import { standardPolicy } from "../../src/domain/Ttl.ts"
+import { defaultTtlPolicy } from "../../src/domain/Ttl.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 
@@ -32,7 +32,7 @@ export const addSecret = (name: string, value = `value of ${name}`, rotateVia = 
 
 /** Acquires for an hour, unless told otherwise. */
 export const take = (secretName: string, clientId: string, ttl = hour) =>
-  acquire({ secretName, clientId, ttl }, standardPolicy)
+  acquire({ secretName, clientId, ttl }, defaultTtlPolicy)
 
 export const activeCount = LeaseRepo.use((leases) => leases.activeCount)
 
@@ -62,5 +62,5 @@ const breakable = (broken: { now: boolean }) =>
 
 const diskFull = new AuditLogError({
   operation: "append",
-  cause: new FileFault({ operation: "append to", path: "audit.log", cause: new Error("no space left on device") })
+  cause: new FileError({ operation: "append to", path: "audit.log", cause: new Error("no space left on device") })
 })

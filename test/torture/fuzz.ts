@@ -5,7 +5,14 @@
 import * as Result from "effect/Result"
 import type { Frame } from "../../src/rpc/protocol/framing.ts"
 import { LineSplitter } from "../../src/rpc/protocol/framing.ts"
-import { decodeRequest, encodeError, encodeResult, noId, notUtf8, tooLong } from "../../src/rpc/protocol/Protocol.ts"
+import {
+  decodeRequest,
+  encodeError,
+  encodeResult,
+  noId,
+  notUtf8,
+  lineTooLong
+} from "../../src/rpc/protocol/Protocol.ts"
 import { type Attack, type Random, type Row } from "./Attack.ts"
 
 /** Short, so that lines of every length are refused too. */
@@ -59,7 +66,7 @@ const framesOf = (pieces: Iterable<Uint8Array>): ReadonlyArray<Frame> => {
 
 /** Decodes a frame and writes a reply; what it was. */
 const check = (frame: Frame): "requests" | "refused" | "notUtf8" | "tooLong" => {
-  if ("tooLong" in frame) return (isReply(encodeError(noId, tooLong)), "tooLong")
+  if ("tooLong" in frame) return (isReply(encodeError(noId, lineTooLong)), "tooLong")
   if ("notUtf8" in frame) return (isReply(encodeError(noId, notUtf8)), "notUtf8")
   const request = decodeRequest(frame.line)
   if (Result.isFailure(request)) {

@@ -5,8 +5,8 @@
  * The values are made of few letters and repeat themselves, so that beginnings of one
  * lie in another, and are short and long ones side by side.
  */
-import { knownBy, maskersOf } from "../../src/domain/Masker.ts"
-import { formsOf } from "../../src/domain/valueForms.ts"
+import { maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
+import { encodedVariants } from "../../src/domain/valueForms.ts"
 import type { Attack, Random, Row } from "./Attack.ts"
 
 export const attack: Attack = {
@@ -20,11 +20,11 @@ export const maskRounds = (rounds: number, random: Random, tell: (line: string) 
   let [lost, bytes] = [0, 0]
   for (let round = 0; round < rounds; round += 1) {
     const values = Array.from({ length: 1 + random.below(3) }, () => valueFrom(random))
-    const forms = values.flatMap(formsOf)
+    const forms = values.flatMap(encodedVariants)
     const output = outputFrom(forms, random)
     bytes += output.length
     const expected = plainly(forms, output)
-    const makeMasker = maskersOf(forms)
+    const makeMasker = makeMaskers(forms)
     for (const pieces of [[output], cut(output, random), [...output].map((byte) => Buffer.from([byte]))]) {
       const masker = makeMasker()
       const given = Buffer.concat([...pieces.map((piece) => masker.push(piece)), masker.end()])
@@ -41,7 +41,7 @@ const alphabets = ["ab", "abc\n", "xyz&<'\"\\%+/ ", "äöé€😀-"] as const
 const valueFrom = (random: Random): string => {
   const letters = [...random.pick(alphabets)]
   const word = Array.from({ length: 1 + random.below(12) }, () => random.pick(letters)).join("")
-  const long = random.below(4) === 0 ? knownBy + random.below(100) : 4 + random.below(30)
+  const long = random.below(4) === 0 ? maskPrefixLength + random.below(100) : 4 + random.below(30)
   return random.below(2) === 0
     ? word.repeat(Math.ceil(long / word.length))
     : Array.from({ length: long }, () => random.pick(letters)).join("")
@@ -82,7 +82,7 @@ const plainly = (forms: ReadonlyArray<Buffer>, output: Buffer): Buffer => {
     for (let from = 0; from < output.length; from += 1) {
       let same = 0
       while (same < form.length && from + same < output.length && output[from + same] === form[same]) same += 1
-      if (same >= Math.min(form.length, knownBy)) isMasked.fill(1, from, from + same)
+      if (same >= Math.min(form.length, maskPrefixLength)) isMasked.fill(1, from, from + same)
     }
   }
   const pieces: Array<number> = []
@@ -104,7 +104,7 @@ const speed = (random: Random): Row => {
       `2026-11-24T22:00:00Z INFO request ${at} path=/api/v1/users status=200 ${at % 50 === 0 ? random.pick(tokens) : ""}\n`
   )
   const piece = Buffer.from(lines.join("")).subarray(0, 65_536)
-  const masker = maskersOf(tokens.flatMap(formsOf))()
+  const masker = makeMaskers(tokens.flatMap(encodedVariants))()
   for (let warm = 0; warm < 200; warm += 1) masker.push(piece)
   const begun = process.cpuUsage()
   for (let time = 0; time < 1_000; time += 1) masker.push(piece)

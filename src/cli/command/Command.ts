@@ -8,9 +8,9 @@
  */
 import type * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
-import type { Failure } from "./Failure.ts"
+import type { CommandError } from "./Failure.ts"
 import type { Output, Problem } from "./Output.ts"
-import { misuse } from "./Output.ts"
+import { usageError } from "./Output.ts"
 
 export interface Flag {
   readonly type: "string" | "boolean"
@@ -37,22 +37,22 @@ type NamesOf<F extends Flags, Type extends Flag["type"]> = {
   string
 
 /** What was given on the line. */
-export interface Line<F extends Flags> {
-  readonly operands: ReadonlyArray<string>
-  readonly text: (flag: NamesOf<F, "string">) => string | undefined
-  readonly texts: (flag: NamesOf<F, "string">) => ReadonlyArray<string>
-  readonly given: (flag: NamesOf<F, "boolean">) => boolean
+export interface Args<F extends Flags> {
+  readonly positionals: ReadonlyArray<string>
+  readonly option: (flag: NamesOf<F, "string">) => string | undefined
+  readonly options: (flag: NamesOf<F, "string">) => ReadonlyArray<string>
+  readonly flag: (flag: NamesOf<F, "boolean">) => boolean
 }
 
 /** The line of a command that takes these flags. */
-export type LineOf<F extends Flags> = Line<F> & Line<typeof everywhere>
+export type ArgsOf<F extends Flags> = Args<F> & Args<typeof globalFlags>
 
 /** What a command looks like from outside. */
-export interface Form<F extends Flags> {
+export interface CommandSpec<F extends Flags> {
   readonly name: string
   readonly summary: string
   /** The operands, as the help shows them. */
-  readonly operands?: string
+  readonly positionals?: string
   /** How many operands there are: at least, at most. */
   readonly arity: readonly [number, number]
   /** What the shell completes the operands with. */
@@ -65,21 +65,21 @@ export interface Form<F extends Flags> {
   readonly about?: string
 }
 
-export interface Definition<F extends Flags, R> extends Form<F> {
-  readonly run: (line: LineOf<F>) => Effect.Effect<Output, Failure, R>
+export interface CommandDefinition<F extends Flags, R> extends CommandSpec<F> {
+  readonly run: (args: ArgsOf<F>) => Effect.Effect<Output, CommandError, R>
 }
 
 export interface Command<R> {
-  readonly form: Form<Flags>
+  readonly spec: CommandSpec<Flags>
   readonly parse: (args: ReadonlyArray<string>) => Parsed<R>
 }
 
 export type Parsed<R> =
-  | { readonly wants: "help"; readonly text: string }
-  | { readonly wants: "correction"; readonly json: boolean; readonly problem: Problem }
-  | { readonly wants: "run"; readonly json: boolean; readonly run: Effect.Effect<Output, Failure, R> }
+  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "usage-error"; readonly json: boolean; readonly problem: Problem }
+  | { readonly kind: "run"; readonly json: boolean; readonly run: Effect.Effect<Output, CommandError, R> }
 
-export const everywhere = {
+export const globalFlags = {
   json: { type: "boolean", summary: "print a JSON envelope" },
   socket: { type: "string", value: "PATH", summary: "the daemon's socket", completes: "file" },
   config: { type: "string", value: "PATH", summary: "another config.json", completes: "file" },
@@ -90,56 +90,56 @@ export const everywhere = {
   output: { type: "string" }
 } as const satisfies Flags
 
-export const define = <const F extends Flags, R>(definition: Definition<F, R>): Command<R> => ({
-  form: definition,
+export const defineCommand = <const F extends Flags, R>(definition: CommandDefinition<F, R>): Command<R> => ({
+  spec: definition,
   parse: (args) => {
-    const reading = read(definition, args)
-    return reading.wants === "run" ? { ...reading, run: definition.run(reading.line) } : reading
+    const reading = parseArguments(definition, args)
+    return reading.kind === "run" ? { ...reading, run: definition.run(reading.args) } : reading
   }
 })
 
-export type Reading<F extends Flags> =
-  | { readonly wants: "help"; readonly text: string }
-  | { readonly wants: "correction"; readonly json: boolean; readonly problem: Problem }
-  | { readonly wants: "run"; readonly json: boolean; readonly line: LineOf<F> }
+export type ParsedArgs<F extends Flags> =
+  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "usage-error"; readonly json: boolean; readonly problem: Problem }
+  | { readonly kind: "run"; readonly json: boolean; readonly args: ArgsOf<F> }
 
 /** Reads the words of a line, without the name of the command. */
-export const read = <F extends Flags>(form: Form<F>, args: ReadonlyArray<string>): Reading<F> => {
-  const { values, positionals, wrong } = readFlags(args, { ...everywhere, ...form.flags }, form.runsProgram)
+export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: ReadonlyArray<string>): ParsedArgs<F> => {
+  const { values, positionals, wrong } = readFlags(args, { ...globalFlags, ...spec.flags }, spec.runsProgram)
   if (wrong !== undefined) {
-    const problem = misuse(wrong, `See: ${["secrets", form.name, "--help"].filter(Boolean).join(" ")}`)
-    return { wants: "correction", json: args.includes("--json"), problem }
+    const problem = usageError(wrong, `See: ${["secrets", spec.name, "--help"].filter(Boolean).join(" ")}`)
+    return { kind: "usage-error", json: args.includes("--json"), problem }
   }
-  if (values["help"] === true) return { wants: "help", text: helpOf(form) }
+  if (values["help"] === true) return { kind: "help", text: helpOf(spec) }
   const json = values["json"] === true
-  const [least, most] = form.arity
+  const [least, most] = spec.arity
   if (positionals.length < least || positionals.length > most) {
     const many = most === Number.POSITIVE_INFINITY ? `at least ${least}` : `${least} to ${most}`
     const wanted = least === most ? `${least}` : many
     const noun = wanted === "1" || wanted === "at least 1" ? "argument" : "arguments"
     const given = `${positionals.length} ${positionals.length === 1 ? "was" : "were"} given`
-    const problem = misuse(`takes ${wanted} ${noun}, ${given}`, `Usage: ${usageOf(form)}`)
-    return { wants: "correction", json, problem }
+    const problem = usageError(`takes ${wanted} ${noun}, ${given}`, `Usage: ${usageOf(spec)}`)
+    return { kind: "usage-error", json, problem }
   }
-  const texts = (flag: string) => {
-    const value = values[flag]
+  const options = (name: string) => {
+    const value = values[name]
     return (Array.isArray(value) ? value : [value]).filter((one) => typeof one === "string")
   }
-  const line = {
-    operands: positionals,
-    text: (flag: string) => texts(flag).at(-1),
-    texts,
-    given: (flag: string) => values[flag] === true
+  const parsed = {
+    positionals,
+    option: (name: string) => options(name).at(-1),
+    options,
+    flag: (name: string) => values[name] === true
   }
-  return { wants: "run", json, line }
+  return { kind: "run", json, args: parsed }
 }
 
 /** Where the command's name is in the line: the first word that is neither a flag nor the value of one. */
-export const nameAt = (args: ReadonlyArray<string>): number => {
+export const commandIndex = (args: ReadonlyArray<string>): number => {
   for (let at = 0; at < args.length; at += 1) {
     const word = args[at] ?? ""
     if (!word.startsWith("-")) return at
-    if (takesNext(word, everywhere)) at += 1
+    if (takesNext(word, globalFlags)) at += 1
   }
   return -1
 }
@@ -186,38 +186,38 @@ const joinValues = (args: ReadonlyArray<string>, flags: Flags, runsProgram: bool
 const takesNext = (word: string, flags: Flags): boolean =>
   word.startsWith("--") && Object.hasOwn(flags, word.slice(2)) && flags[word.slice(2)]?.type === "string"
 
-export const usageOf = (form: Form<Flags>): string =>
-  ["secrets", form.name, ...(form.runsProgram ? ["[flags]", form.operands] : [form.operands, "[flags]"])]
+export const usageOf = (spec: CommandSpec<Flags>): string =>
+  ["secrets", spec.name, ...(spec.runsProgram ? ["[flags]", spec.positionals] : [spec.positionals, "[flags]"])]
     .filter(Boolean)
     .join(" ")
 
 /** Those of the flags that are shown. */
-export const shownOf = (flags: Flags): ReadonlyArray<readonly [name: string, flag: Flag]> =>
+export const visibleFlags = (flags: Flags): ReadonlyArray<readonly [name: string, flag: Flag]> =>
   Object.entries<Flag>(flags).filter(([, flag]) => flag.summary !== undefined)
 
 /** The flags of a command that are shown, those of every command last. */
-export const flagsOf = (form: Form<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> => [
-  ...shownOf(form.flags),
-  ...shownOf(everywhere)
+export const allFlags = (spec: CommandSpec<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> => [
+  ...visibleFlags(spec.flags),
+  ...visibleFlags(globalFlags)
 ]
 
 /** A flag as the help shows it, the long names below one another. */
 const wordOf = (name: string, { short, value }: Flag): string =>
   `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`
 
-const helpOf = (form: Form<Flags>): string => {
-  const rows = flagsOf(form).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
+const helpOf = (spec: CommandSpec<Flags>): string => {
+  const rows = allFlags(spec).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [
-    `${form.summary}.`,
+    `${spec.summary}.`,
     "",
-    ...(form.about === undefined ? [] : [form.about, ""]),
-    `Usage: ${usageOf(form)}`,
+    ...(spec.about === undefined ? [] : [spec.about, ""]),
+    `Usage: ${usageOf(spec)}`,
     "",
     ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
     "",
     "Examples:",
-    ...form.examples.map((example) => `  ${example}`),
+    ...spec.examples.map((example) => `  ${example}`),
     ""
   ].join("\n")
 }

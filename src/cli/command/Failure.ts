@@ -4,22 +4,23 @@
 import * as Data from "effect/Data"
 import type { ClientError } from "../../rpc/client/client.ts"
 import * as Output from "./Output.ts"
-import { badAnswer, noAnswer, refused, unreachable } from "./problems.ts"
+import { protocolProblem, timeoutProblem, refusalProblem, connectProblem } from "./problems.ts"
 
-export class Failure extends Data.TaggedError("Failure")<Output.Problem> {}
+export class CommandError extends Data.TaggedError("Failure")<Output.Problem> {}
 
 /** The command line is wrong. Never quotes what may be a value. */
-export const misuse = (message: string, fix: string): Failure => new Failure(Output.misuse(message, fix))
+export const failUsage = (message: string, fix: string): CommandError =>
+  new CommandError(Output.usageError(message, fix))
 
-export const fromClient = (error: ClientError): Failure => {
+export const fromClient = (error: ClientError): CommandError => {
   switch (error._tag) {
     case "DaemonUnavailable":
-      return new Failure(unreachable(error))
+      return new CommandError(connectProblem(error))
     case "NoAnswer":
-      return new Failure(noAnswer(error))
+      return new CommandError(timeoutProblem(error))
     case "BadAnswer":
-      return new Failure(badAnswer(error.reason))
+      return new CommandError(protocolProblem(error.reason))
     case "Refused":
-      return new Failure(refused(error))
+      return new CommandError(refusalProblem(error))
   }
 }

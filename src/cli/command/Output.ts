@@ -32,7 +32,7 @@ export interface Problem {
 }
 
 /** The command line is wrong. Never quotes what may be a value. */
-export const misuse = (message: string, fix: string): Problem => ({
+export const usageError = (message: string, fix: string): Problem => ({
   message,
   fix,
   code: "misuse",
@@ -113,7 +113,7 @@ const cannotPrint = (error: unknown): never => {
 }
 
 /** Ends the process with this status, as soon as everything is written. */
-export const leave = (status: number): void => {
+export const exitWith = (status: number): void => {
   if (onItsWay) process.exitCode = status
   else process.exit(status)
 }

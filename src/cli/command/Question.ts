@@ -5,30 +5,30 @@
  * nothing loaded but what stands here, and by `answer.ts`, which waits for a daemon
  * that is not there yet. They can differ in nothing but that.
  */
-import type { Flags, Form, LineOf } from "./Command.ts"
+import type { Flags, CommandSpec, ArgsOf } from "./Command.ts"
 import type { Output, Problem } from "./Output.ts"
 
-export interface Request {
+export interface QueryRequest {
   readonly method: string
   readonly params: object
   /** What a daemon that does not know the method leaves out. */
   readonly optional?: boolean
 }
 
-export interface Question<F extends Flags> extends Form<F> {
+export interface QueryCommand<F extends Flags> extends CommandSpec<F> {
   /** The requests of this line, what is wrong with it, or undefined if it is more than a question. */
-  readonly ask: (line: LineOf<F>) => ReadonlyArray<Request> | Problem | undefined
+  readonly requests: (line: ArgsOf<F>) => ReadonlyArray<QueryRequest> | Problem | undefined
   /** What is told of the results, in the order of the requests; undefined if they are not of the form expected. */
-  readonly tell: (results: ReadonlyArray<unknown>, asked: Asked<F>) => Output | undefined
+  readonly render: (results: ReadonlyArray<unknown>, asked: QueryContext<F>) => Output | undefined
 }
 
 /** What was asked, and where. */
-export interface Asked<F extends Flags> {
-  readonly line: LineOf<F>
+export interface QueryContext<F extends Flags> {
+  readonly args: ArgsOf<F>
   readonly socketPath: string
 }
 
 /** Defines a question; there is nothing in it but the types. */
-export const defineQuestion = <const F extends Flags>(question: Question<F>): Question<F> => question
+export const defineQuery = <const F extends Flags>(question: QueryCommand<F>): QueryCommand<F> => question
 
-export const isProblem = (asked: ReadonlyArray<Request> | Problem): asked is Problem => "exitCode" in asked
+export const isProblem = (asked: ReadonlyArray<QueryRequest> | Problem): asked is Problem => "exitCode" in asked

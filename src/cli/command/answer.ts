@@ -3,31 +3,31 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { ask } from "../../rpc/client/client.ts"
-import type { Command, Definition, Flags, LineOf } from "./Command.ts"
-import { define } from "./Command.ts"
+import { request } from "../../rpc/client/client.ts"
+import type { Command, CommandDefinition, Flags, ArgsOf } from "./Command.ts"
+import { defineCommand } from "./Command.ts"
 import { exitCode } from "./exitCode.ts"
-import { Failure, fromClient } from "./Failure.ts"
-import { badAnswer } from "./problems.ts"
-import type { Question } from "./Question.ts"
+import { CommandError, fromClient } from "./Failure.ts"
+import { protocolProblem } from "./problems.ts"
+import type { QueryCommand } from "./Question.ts"
 import { isProblem } from "./Question.ts"
 import { loadDaemon } from "./settings.ts"
 
 /** `more` is run where the line is more than a question; `absence` says what is known where there is no daemon. */
-export const answering = <F extends Flags, R = never>(
-  question: Question<F>,
-  more?: Definition<F, R>["run"],
-  absence?: (line: LineOf<F>) => Effect.Effect<string | undefined>
+export const fromQuery = <F extends Flags, R = never>(
+  question: QueryCommand<F>,
+  more?: CommandDefinition<F, R>["run"],
+  absence?: (line: ArgsOf<F>) => Effect.Effect<string | undefined>
 ): Command<R> =>
-  define({
+  defineCommand({
     ...question,
     run: Effect.fnUntraced(function* (line) {
-      const requests = question.ask(line)
+      const requests = question.requests(line)
       if (requests === undefined) return yield* more === undefined ? Effect.die("nothing to ask") : more(line)
-      if (isProblem(requests)) return yield* new Failure(requests)
+      if (isProblem(requests)) return yield* new CommandError(requests)
       const daemon = yield* loadDaemon(line)
       const results = yield* Effect.forEach(requests, ({ method, optional, params }) => {
-        const asked = ask(daemon, method, params).pipe(
+        const asked = request(daemon, method, params).pipe(
           Effect.mapError(fromClient),
           Effect.catchIf(
             ({ exitCode: code }) => absence !== undefined && code === exitCode.unavailable,
@@ -36,15 +36,15 @@ export const answering = <F extends Flags, R = never>(
         )
         return optional === true ? Effect.map(Effect.option(asked), Option.getOrUndefined) : asked
       })
-      const output = question.tell(results, { line, socketPath: daemon.socketPath })
-      return output ?? (yield* new Failure(badAnswer(`${requests[0]?.method} has an unexpected result`)))
+      const output = question.render(results, { args: line, socketPath: daemon.socketPath })
+      return output ?? (yield* new CommandError(protocolProblem(`${requests[0]?.method} has an unexpected result`)))
     })
   })
 
-const withMore = (failure: Failure, known: string | undefined) =>
+const withMore = (failure: CommandError, known: string | undefined) =>
   // An error's message is not among what is spread.
   Effect.fail(
     known === undefined
       ? failure
-      : new Failure({ ...failure, message: failure.message, why: `${failure.why}; ${known}` })
+      : new CommandError({ ...failure, message: failure.message, why: `${failure.why}; ${known}` })
   )

@@ -9,12 +9,12 @@ import { readFileSync, statSync } from "node:fs"
 import { resolve } from "node:path"
 import { below, pathIn } from "../../domain/paths.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
-import type { everywhere, Line } from "./Command.ts"
+import type { globalFlags, Args } from "./Command.ts"
 import type { Problem } from "./Output.ts"
-import { misuse } from "./Output.ts"
+import { usageError } from "./Output.ts"
 import { reasonOf } from "../reasonOf.ts"
 
-export type GlobalLine = Pick<Line<typeof everywhere>, "text">
+export type GlobalArgs = Pick<Args<typeof globalFlags>, "option">
 
 export interface Address {
   readonly socketPath: string
@@ -22,19 +22,19 @@ export interface Address {
 }
 
 /** Where to ask, or what is wrong with the settings. */
-export const daemonAddress = (line: GlobalLine): Address | Problem => {
-  const seconds = Number(line.text("timeout")?.replace(/s$/, "") ?? 5)
+export const daemonAddress = (line: GlobalArgs): Address | Problem => {
+  const seconds = Number(line.option("timeout")?.replace(/s$/, "") ?? 5)
   if (!(seconds > 0 && seconds <= 3600)) {
-    return misuse("--timeout must be a number of seconds above 0", "For instance: --timeout 2")
+    return usageError("--timeout must be a number of seconds above 0", "For instance: --timeout 2")
   }
-  const socket = line.text("socket")
+  const socket = line.option("socket")
   if (socket !== undefined) return { socketPath: absolute(socket), seconds }
   const settings = readSettings(line)
   if ("exitCode" in settings) return settings
   const { file, home, text } = settings
   const configured = socketIn(text, home)
   return configured === undefined
-    ? badConfig(`config: the paths in it cannot be used (${file})`, `Correct ${file}`)
+    ? configError(`config: the paths in it cannot be used (${file})`, `Correct ${file}`)
     : { socketPath: configured, seconds }
 }
 
@@ -66,11 +66,11 @@ const absolute = (file: string): string => {
 
 /** The text of config.json and the home directory; an empty object where there is no such file. */
 export const readSettings = (
-  line: GlobalLine,
+  line: GlobalArgs,
   home: string | undefined = homeDirectory()
 ): { text: string; home: string; file: string } | Problem => {
   if (home === undefined) return noHome
-  const named = line.text("config")
+  const named = line.option("config")
   const file = named ?? below(below(home, ".agent-secrets"), "config.json")
   try {
     // To read a pipe would be to wait for whoever writes into it.
@@ -97,9 +97,9 @@ const socketIn = (text: string, home: string): string | undefined => {
 }
 
 const unreadable = (file: string, code: string): Problem =>
-  badConfig(`cannot read ${file} (${code})`, "Give the path of a config.json with --config")
+  configError(`cannot read ${file} (${code})`, "Give the path of a config.json with --config")
 
-export const badConfig = (message: string, fix: string): Problem => ({
+export const configError = (message: string, fix: string): Problem => ({
   message,
   fix,
   code: "data_error",

@@ -3,10 +3,10 @@
  * of them is loaded; in the built program it stands as data in the place of this file
  * (scripts/formsAsData.ts).
  */
-import type { Command, Flags, Form } from "./Command.ts"
+import type { Command, Flags, CommandSpec } from "./Command.ts"
 import { commands } from "../commands.ts"
 
-export const allForms = async (): Promise<ReadonlyArray<Form<Flags>>> => {
+export const allSpecs = async (): Promise<ReadonlyArray<CommandSpec<Flags>>> => {
   const all: ReadonlyArray<Command<never>> = await Promise.all(Object.values(commands).map((load) => load()))
-  return all.map(({ form }) => form)
+  return all.map(({ spec }) => spec)
 }

@@ -5,4 +5,4 @@
  */
 import * as Logger from "effect/Logger"
 
-export const logging = Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])
+export const stderrLogger = Logger.layer([Logger.withConsoleError(Logger.formatLogFmt)])

@@ -1,10 +1,10 @@
 /**
  * All the commands at a glance, for people and, with --json, as a tree for programs.
  */
-import type { Flags, Form } from "./Command.ts"
-import { flagsOf, usageOf } from "./Command.ts"
+import type { Flags, CommandSpec } from "./Command.ts"
+import { allFlags, usageOf } from "./Command.ts"
 
-export const overviewText = (forms: ReadonlyArray<Form<Flags>>): string => {
+export const helpText = (forms: ReadonlyArray<CommandSpec<Flags>>): string => {
   const width = Math.max(...forms.map(({ name }) => name.length))
   return [
     "Keeps secrets encrypted and leases them to agents and workers.",
@@ -18,12 +18,12 @@ export const overviewText = (forms: ReadonlyArray<Form<Flags>>): string => {
   ].join("\n")
 }
 
-export const overviewTree = (forms: ReadonlyArray<Form<Flags>>) => ({
+export const helpTree = (forms: ReadonlyArray<CommandSpec<Flags>>) => ({
   commands: forms.map((form) => ({
     name: form.name,
     summary: form.summary,
     usage: usageOf(form),
-    flags: flagsOf(form).map(([name, { summary, value }]) => ({ name: `--${name}`, value, summary })),
+    flags: allFlags(form).map(([name, { summary, value }]) => ({ name: `--${name}`, value, summary })),
     examples: form.examples
   }))
 })

@@ -8,7 +8,7 @@ import { exitCode } from "./exitCode.ts"
 import type { Problem } from "./Output.ts"
 
 /** Nobody answers on the socket, or it may not be used; `code` is the system's reason. */
-export const unreachable = ({ code, socketPath }: { readonly code: string; readonly socketPath: string }): Problem =>
+export const connectProblem = ({ code, socketPath }: { readonly code: string; readonly socketPath: string }): Problem =>
   code === "EACCES" || code === "EPERM"
     ? {
         message: "no permission to use the daemon's socket",
@@ -56,7 +56,7 @@ const groupName = (gid: number): string => {
 }
 
 /** The daemon took the connection and gave no answer in time. */
-export const noAnswer = ({ seconds }: { readonly seconds: number }): Problem => ({
+export const timeoutProblem = ({ seconds }: { readonly seconds: number }): Problem => ({
   message: `the daemon did not answer within ${seconds} s`,
   code: "timeout",
   fix: "See whether it hangs: secrets status",
@@ -64,7 +64,7 @@ export const noAnswer = ({ seconds }: { readonly seconds: number }): Problem => 
 })
 
 /** What came back is no answer of the daemon. */
-export const badAnswer = (reason: string): Problem => ({
+export const protocolProblem = (reason: string): Problem => ({
   message: `the daemon's answer cannot be used: ${reason}`,
   code: "protocol_error",
   fix: "See what listens on the socket: secrets status",
@@ -72,7 +72,7 @@ export const badAnswer = (reason: string): Problem => ({
 })
 
 /** The daemon said no. */
-export const refused = ({ code, message }: { readonly code: number; readonly message: string }): Problem => {
+export const refusalProblem = ({ code, message }: { readonly code: number; readonly message: string }): Problem => {
   if (code === -32000) return notFound(message, "See the names with: secrets list")
   if (code === -32001) return notFound(message, "It has ended already. See what happened with: secrets audit")
   if (code === -32601) return { message, code: "protocol_error", fix: tooOld, exitCode: exitCode.refused }

@@ -8,29 +8,29 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as path from "node:path"
-import type { Daemon } from "../../rpc/client/client.ts"
-import type { GlobalLine } from "./daemonAddress.ts"
-import { badConfig, daemonAddress, readSettings } from "./daemonAddress.ts"
-import { Failure } from "./Failure.ts"
+import type { DaemonAddress } from "../../rpc/client/client.ts"
+import type { GlobalArgs } from "./daemonAddress.ts"
+import { configError, daemonAddress, readSettings } from "./daemonAddress.ts"
+import { CommandError } from "./Failure.ts"
 
 /** All the settings, for what works with the files; of another user, with the home directory of that one. */
-export const loadConfig = Effect.fnUntraced(function* (line: GlobalLine, homeOf?: string) {
+export const loadConfig = Effect.fnUntraced(function* (line: GlobalArgs, homeOf?: string) {
   const settings = readSettings(line, homeOf)
-  if ("exitCode" in settings) return yield* new Failure(settings)
+  if ("exitCode" in settings) return yield* new CommandError(settings)
   const { file, home, text } = settings
   const { decode } = yield* Effect.promise(() => import("../../domain/Config.ts"))
   const config = decode(text, home, process.env)
   if (Result.isFailure(config)) {
-    return yield* new Failure(badConfig(`${config.failure.message} (${file})`, `Correct ${file}`))
+    return yield* new CommandError(configError(`${config.failure.message} (${file})`, `Correct ${file}`))
   }
-  const socket = line.text("socket")
+  const socket = line.option("socket")
   return socket === undefined ? config.success : { ...config.success, socketPath: path.resolve(socket) }
 })
 
 /** The daemon to ask. */
-export const loadDaemon = Effect.fnUntraced(function* (line: GlobalLine) {
+export const loadDaemon = Effect.fnUntraced(function* (line: GlobalArgs) {
   const address = daemonAddress(line)
-  if ("exitCode" in address) return yield* new Failure(address)
-  const daemon: Daemon = { socketPath: address.socketPath, timeout: Duration.seconds(address.seconds) }
+  if ("exitCode" in address) return yield* new CommandError(address)
+  const daemon: DaemonAddress = { socketPath: address.socketPath, timeout: Duration.seconds(address.seconds) }
   return daemon
 })

@@ -4,20 +4,22 @@
  * It does not ask, and never did; `--force` is taken for the scripts that pass it.
  */
 import { quote } from "../../domain/goText.ts"
-import { isLike, only } from "../../rpc/protocol/likeness.ts"
-import { defineQuestion } from "../command/Question.ts"
+import { matchesShape, literal } from "../../rpc/protocol/likeness.ts"
+import { defineQuery } from "../command/Question.ts"
 
-export const deleteCommand = defineQuestion({
+export const deleteCommand = defineQuery({
   name: "delete",
   summary: "Remove a secret and end its leases",
-  operands: "NAME",
+  positionals: "NAME",
   arity: [1, 1],
   completes: "secret",
   flags: { force: { type: "boolean" } },
   examples: ["secrets delete github_token"],
-  ask: (line) => [{ method: "secrets.delete", params: { name: line.operands[0] ?? "" } }],
-  tell: ([deleted], { line }) => {
-    const [name = ""] = line.operands
-    return isLike(deleted, { success: only(true) }) ? { text: `deleted ${quote(name)}\n`, result: { name } } : undefined
+  requests: (line) => [{ method: "secrets.delete", params: { name: line.positionals[0] ?? "" } }],
+  render: ([deleted], { args }) => {
+    const [name = ""] = args.positionals
+    return matchesShape(deleted, { success: literal(true) })
+      ? { text: `deleted ${quote(name)}\n`, result: { name } }
+      : undefined
   }
 })

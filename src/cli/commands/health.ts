@@ -2,8 +2,8 @@
  * secrets health: what there is to say about the state of the secrets. To ask
  * whether the daemon is serving, `status` is the command.
  */
-import { isLike, maybe } from "../../rpc/protocol/likeness.ts"
-import { defineQuestion } from "../command/Question.ts"
+import { matchesShape, optional } from "../../rpc/protocol/likeness.ts"
+import { defineQuery } from "../command/Question.ts"
 import { table } from "../terminal/table.ts"
 
 const reportExample = {
@@ -12,18 +12,18 @@ const reportExample = {
   expiring_soon: 0,
   never_rotated: 0,
   stale_secrets: 0,
-  warnings: [{ type: "", secret_name: maybe(""), lease_id: maybe(""), message: "", severity: "", timestamp: "" }]
+  warnings: [{ type: "", secret_name: optional(""), lease_id: optional(""), message: "", severity: "", timestamp: "" }]
 }
 
-export const health = defineQuestion({
+export const healthCommand = defineQuery({
   name: "health",
   summary: "Show what is expiring, stale or never rotated",
   arity: [0, 0],
   flags: { warnings: { type: "boolean" } },
   examples: ["secrets health", "secrets health --json"],
-  ask: () => [{ method: "secrets.health", params: {} }],
-  tell: ([report]) => {
-    if (!isLike(report, reportExample)) return undefined
+  requests: () => [{ method: "secrets.health", params: {} }],
+  render: ([report]) => {
+    if (!matchesShape(report, reportExample)) return undefined
     const rows = report.warnings.map((warning) => [
       warning.severity,
       warning.secret_name ?? "",

@@ -4,13 +4,13 @@
  * Callers take standard output for the credential and half of them look at nothing
  * else, so on any failure there is nothing on it.
  */
-import { isLike } from "../../rpc/protocol/likeness.ts"
-import { defineQuestion } from "../command/Question.ts"
+import { matchesShape } from "../../rpc/protocol/likeness.ts"
+import { defineQuery } from "../command/Question.ts"
 
-export const lease = defineQuestion({
+export const leaseCommand = defineQuery({
   name: "lease",
   summary: "Print the value of a secret, leased for a time",
-  operands: "NAME",
+  positionals: "NAME",
   arity: [1, 1],
   completes: "secret",
   flags: {
@@ -24,30 +24,30 @@ export const lease = defineQuestion({
     raw: { type: "boolean" }
   },
   examples: ["secrets lease github_token", "secrets lease github_token --ttl 15m --client-id deploy"],
-  ask: (line) => [
+  requests: (line) => [
     {
       method: "secrets.lease",
-      params: { secret_name: line.operands[0], client_id: clientOf(line), ttl: line.text("ttl") ?? "" }
+      params: { secret_name: line.positionals[0], client_id: clientIdOf(line), ttl: line.option("ttl") ?? "" }
     }
   ],
-  tell: ([leased], { line }) =>
-    isLike(leased, { lease_id: "", value: "", expires_at: "" })
+  render: ([leased], { args }) =>
+    matchesShape(leased, { lease_id: "", value: "", expires_at: "" })
       ? {
           text: leased.value,
           result: {
             value: leased.value,
             lease_id: leased.lease_id,
             expires_at: leased.expires_at,
-            secret_name: line.operands[0],
-            client_id: clientOf(line)
+            secret_name: args.positionals[0],
+            client_id: clientIdOf(args)
           }
         }
       : undefined
 })
 
 /** Who asks, when the line does not say it: the host. */
-export const clientOf = (line: { readonly text: (flag: "client-id") => string | undefined }): string =>
-  line.text("client-id") ?? hostName()
+export const clientIdOf = (line: { readonly option: (flag: "client-id") => string | undefined }): string =>
+  line.option("client-id") ?? hostName()
 
 /** Node has to make its module of this first, and most commands that only ask do without. */
 export const hostName = (): string => process.getBuiltinModule("node:os").hostname() || "unknown"

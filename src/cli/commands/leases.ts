@@ -4,12 +4,12 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { parse } from "../../domain/Timestamp.ts"
+import { parseTimestamp } from "../../domain/Timestamp.ts"
 import { call } from "../../rpc/client/client.ts"
-import { define } from "../command/Command.ts"
-import { fromClient, misuse } from "../command/Failure.ts"
+import { defineCommand } from "../command/Command.ts"
+import { fromClient, failUsage } from "../command/Failure.ts"
 import { loadDaemon } from "../command/settings.ts"
-import { span } from "../terminal/span.ts"
+import { formatDuration } from "../terminal/span.ts"
 import { table } from "../terminal/table.ts"
 
 const listedExample = {
@@ -28,7 +28,7 @@ const listedExample = {
 /** As many as one reply of the daemon holds. */
 const most = 10_000
 
-export const leases = define({
+export const leasesCommand = defineCommand({
   name: "leases",
   summary: "Show the active leases, the newest first",
   arity: [0, 0],
@@ -39,12 +39,12 @@ export const leases = define({
   },
   examples: ["secrets leases", "secrets leases --client deploy", "secrets leases --secret github_token --json"],
   run: Effect.fnUntraced(function* (line) {
-    const limit = Number(line.text("limit") ?? most)
+    const limit = Number(line.option("limit") ?? most)
     if (!Number.isInteger(limit) || limit < 1 || limit > most) {
-      return yield* misuse(`--limit must be a whole number from 1 to ${most}`, "For instance: --limit 20")
+      return yield* failUsage(`--limit must be a whole number from 1 to ${most}`, "For instance: --limit 20")
     }
     const daemon = yield* loadDaemon(line)
-    const params = { client_id: line.text("client"), secret_name: line.text("secret"), limit }
+    const params = { client_id: line.option("client"), secret_name: line.option("secret"), limit }
     const found = yield* Effect.mapError(call(daemon, "secrets.leases", params, listedExample), fromClient)
     const now = yield* Clock.currentTimeMillis
     const rows = found.leases.map((lease) => [
@@ -67,4 +67,4 @@ export const leases = define({
 })
 
 const sinceOrUntil = (time: string, length: (at: number) => number): string =>
-  Option.match(parse(time), { onNone: () => "?", onSome: ({ millis }) => span(length(millis)) })
+  Option.match(parseTimestamp(time), { onNone: () => "?", onSome: ({ millis }) => formatDuration(length(millis)) })

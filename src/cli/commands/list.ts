@@ -1,21 +1,21 @@
 /**
  * secrets list: the names in the store, never the values.
  */
-import { isLike, maybe } from "../../rpc/protocol/likeness.ts"
-import { defineQuestion } from "../command/Question.ts"
+import { matchesShape, optional } from "../../rpc/protocol/likeness.ts"
+import { defineQuery } from "../command/Question.ts"
 import { table } from "../terminal/table.ts"
 
-const listedExample = { secrets: [{ name: "", rotate_via: maybe(""), active_leases: maybe(0) }] }
+const listedExample = { secrets: [{ name: "", rotate_via: optional(""), active_leases: optional(0) }] }
 
-export const list = defineQuestion({
+export const listCommand = defineQuery({
   name: "list",
   summary: "Show the names of the secrets and how many leases each has",
   arity: [0, 0],
   flags: {},
   examples: ["secrets list", "secrets list --json"],
-  ask: () => [{ method: "secrets.list", params: {} }],
-  tell: ([listed]) => {
-    if (!isLike(listed, listedExample)) return undefined
+  requests: () => [{ method: "secrets.list", params: {} }],
+  render: ([listed]) => {
+    if (!matchesShape(listed, listedExample)) return undefined
     const { secrets } = listed
     const rows = secrets.map((secret) => [
       secret.name,

@@ -5,42 +5,42 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { quote } from "../../domain/goText.ts"
-import type { Daemon } from "../../rpc/client/client.ts"
+import type { DaemonAddress } from "../../rpc/client/client.ts"
 import { call } from "../../rpc/client/client.ts"
-import { maybe, only } from "../../rpc/protocol/likeness.ts"
-import { define } from "../command/Command.ts"
+import { optional, literal } from "../../rpc/protocol/likeness.ts"
+import { defineCommand } from "../command/Command.ts"
 import { exitCode } from "../command/exitCode.ts"
-import { Failure, fromClient, misuse } from "../command/Failure.ts"
+import { CommandError, fromClient, failUsage } from "../command/Failure.ts"
 import { loadDaemon } from "../command/settings.ts"
 
 const rotatedExample = {
-  success: only(true),
-  output: maybe(""),
+  success: literal(true),
+  output: optional(""),
   executed_at: "",
-  leases_of_old_value: maybe(0)
+  leases_of_old_value: optional(0)
 }
 const namesExample = {
-  secrets: [{ name: "", rotate_via: maybe("") }]
+  secrets: [{ name: "", rotate_via: optional("") }]
 }
 
 /** A rotation may take as long as its command; the daemon ends that itself. */
 const patience = Duration.minutes(10)
 
-export const rotate = define({
+export const rotateCommand = defineCommand({
   name: "rotate",
   summary: "Run the command that rotates a secret",
-  operands: "[NAME]",
+  positionals: "[NAME]",
   arity: [0, 1],
   completes: "secret",
   flags: { all: { type: "boolean", summary: "every secret that has such a command" } },
   examples: ["secrets rotate github_token", "secrets rotate --all"],
   run: Effect.fnUntraced(function* (line) {
-    const [name] = line.operands
-    if ((name === undefined) !== line.given("all")) {
-      return yield* misuse("name one secret, or all of them", "For instance: secrets rotate --all")
+    const [name] = line.positionals
+    if ((name === undefined) !== line.flag("all")) {
+      return yield* failUsage("name one secret, or all of them", "For instance: secrets rotate --all")
     }
     const asked = yield* loadDaemon(line)
-    const daemon = { ...asked, timeout: line.text("timeout") === undefined ? patience : asked.timeout }
+    const daemon = { ...asked, timeout: line.option("timeout") === undefined ? patience : asked.timeout }
     if (name !== undefined) {
       const rotated = yield* Effect.mapError(rotateOne(daemon, name), fromClient)
       return {
@@ -56,7 +56,7 @@ export const rotate = define({
     const rotated = results.filter(({ result }) => Result.isSuccess(result)).map((one) => one.name)
     const failures = results.flatMap(({ result }) => (Result.isFailure(result) ? [result.failure.message] : []))
     if (failures.length > 0) {
-      return yield* new Failure({
+      return yield* new CommandError({
         message: `rotated ${rotated.length} of ${results.length} secrets; ${failures.join("; ")}`,
         code: "generic_error",
         fix: "See what happened with: secrets audit",
@@ -67,7 +67,7 @@ export const rotate = define({
   })
 })
 
-const rotateOne = (daemon: Daemon, name: string) =>
+const rotateOne = (daemon: DaemonAddress, name: string) =>
   call(daemon, "secrets.rotate", { secret_name: name }, rotatedExample)
 
 const ofOldValue = (count: number | undefined): string =>

@@ -3,9 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import { build, version } from "../../version.ts"
-import { define } from "../command/Command.ts"
+import { defineCommand } from "../command/Command.ts"
 
-export const versionCommand = define({
+export const versionCommand = defineCommand({
   name: "version",
   summary: "Tell the version and the build of this program, and what it runs on",
   arity: [0, 0],

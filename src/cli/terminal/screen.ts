@@ -35,7 +35,7 @@ const keys: ReadonlyMap<string, Effect.Effect<void>> = new Map([
 const deadly = ["SIGHUP", "SIGQUIT", "SIGABRT"] as const
 
 /** Takes the screen until the scope ends. */
-export const takeScreen = Effect.gen(function* () {
+export const openScreen = Effect.gen(function* () {
   const wishes = yield* Queue.sliding<Effect.Effect<void>>(1)
   const resizes = yield* Queue.sliding<void>(1)
   const { stdin, stdout } = process

@@ -2,7 +2,7 @@
  * Lengths of time as people say them: the two largest units, `45s`, `12m`, `1h 3m`,
  * `2d 1h`.
  */
-export const span = (millis: number): string => {
+export const formatDuration = (millis: number): string => {
   const seconds = Math.max(0, Math.floor(millis / 1000))
   const [days, hours, minutes] = [
     Math.floor(seconds / 86_400),

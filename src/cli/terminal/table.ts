@@ -31,7 +31,7 @@ export const table = (
     .map(
       (row) =>
         `${row
-          .map((cell, column) => cut(cell, widths[column] ?? 0).padEnd(widths[column] ?? 0))
+          .map((cell, column) => truncate(cell, widths[column] ?? 0).padEnd(widths[column] ?? 0))
           .join(" ".repeat(gap))
           .trimEnd()}\n`
     )
@@ -56,7 +56,7 @@ const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column:
 }
 
 /** A text in so many columns at the most, and no character cut in two. */
-export const cut = (text: string, width: number): string =>
+export const truncate = (text: string, width: number): string =>
   text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1)).replace(/[\ud800-\udbff]$/, "")}…`
 
 /** A text on one line, without control characters. */

@@ -20,22 +20,22 @@ import * as Queue from "effect/Queue"
 import * as Semaphore from "effect/Semaphore"
 import { genesis, isChained, link, sha256 } from "../../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../../domain/AuditEntry.ts"
-import { auditDamaged, fileMended, fromLine, toLine } from "../../domain/AuditEntry.ts"
+import { auditDamagedFact, fileRepairedFact, fromLine, toLine } from "../../domain/AuditEntry.ts"
 import { standardRotation } from "../../domain/Config.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
-import { fromMillis, zero } from "../../domain/Timestamp.ts"
+import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
-import { openHead, readHead } from "./auditHead.ts"
+import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained } from "./auditStart.ts"
-import type { FileFault } from "../files/durableFile.ts"
-import type { Fate } from "./LogFile.ts"
+import type { FileError } from "../files/durableFile.ts"
+import type { FileChange } from "./LogFile.ts"
 import * as LogFile from "./LogFile.ts"
 import type { TornTail } from "./tornTail.ts"
 
 /** The log could not be read or written. */
 export class AuditLogError extends Data.TaggedError("AuditLogError")<{
   readonly operation: "append" | "read"
-  readonly cause: FileFault
+  readonly cause: FileError
 }> {
   override get message() {
     return this.operation === "append"
@@ -57,7 +57,7 @@ export interface AuditPosition {
 }
 
 /** How the log is doing. */
-export interface AuditCondition {
+export interface AuditDiagnostics {
   /** The number of the last entry. */
   readonly seq: number
   /** Bytes of the file that is written now. */
@@ -86,7 +86,7 @@ export class AuditLog extends Context.Service<
     readonly isOurs: boolean
     /** When the last entry that was found at the start was written; undefined if there was none. */
     readonly lastHeard: Timestamp | undefined
-    readonly condition: Effect.Effect<AuditCondition>
+    readonly condition: Effect.Effect<AuditDiagnostics>
     /** Waits until an append fails after one that did not; gives why. */
     readonly nextFailure: Effect.Effect<string>
     /** Says that nobody needs the entries up to this number to know the leases, so rotation may drop them. */
@@ -101,12 +101,12 @@ export class AuditLog extends Context.Service<
       AuditLog,
       Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
-        const { log, torn } = yield* LogFile.open(path, (line) => Option.isSome(fromLine(line)), now)
-        const start = yield* auditStart(log, yield* readHead(path))
-        const writeHead = yield* openHead(path)
+        const { log, torn } = yield* LogFile.openLog(path, (line) => Option.isSome(fromLine(line)), now)
+        const start = yield* auditStart(log, yield* readAuditHead(path))
+        const writeHead = yield* openAuditHead(path)
         const one = yield* Semaphore.make(1)
         let { first, head } = start
-        let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zero.text }
+        let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zeroTimestamp.text }
         let released = 0
         let rotates = true
         /** What was found out about the file and is not written yet. */
@@ -205,7 +205,7 @@ export class AuditLog extends Context.Service<
           return isThere ? Option.some(entries.toReversed()) : Option.none()
         }, Effect.mapError(readFailed))
 
-        const found = [...tornFacts(torn), ...(start.damage === undefined ? [] : [auditDamaged(start.damage)])]
+        const found = [...tornFacts(torn), ...(start.damage === undefined ? [] : [auditDamagedFact(start.damage)])]
         for (const { details } of found) yield* Effect.logWarning(`audit log: ${details}`)
         yield* Effect.ignore(append(found))
         return AuditLog.of({
@@ -236,7 +236,7 @@ export class AuditLog extends Context.Service<
     const position = Effect.sync(() => ({
       seq: lines.length,
       line: lineAt(lines.length),
-      at: zero.text,
+      at: zeroTimestamp.text,
       generation: 0
     }))
     const read = (from: number) => lines.slice(from).flatMap((line) => Option.toArray(fromLine(line)))
@@ -273,18 +273,18 @@ const messageOf = (cause: Cause.Cause<AuditLogError>): string =>
     onSome: (error) => error.cause.message
   })
 
-const appendFailed = (cause: FileFault) => new AuditLogError({ operation: "append", cause })
-const readFailed = (cause: FileFault) => new AuditLogError({ operation: "read", cause })
+const appendFailed = (cause: FileError) => new AuditLogError({ operation: "append", cause })
+const readFailed = (cause: FileError) => new AuditLogError({ operation: "read", cause })
 
 const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> => {
   if (torn === undefined) return []
   const cutOff = torn.savedAs === undefined ? "cut off, and there was no room to keep it" : `saved as ${torn.savedAs}`
   const what = torn.isMended === "completed" ? "a line feed was missing" : cutOff
-  return [fileMended(`the last line of the audit log was torn after ${torn.bytes} bytes: ${what}`)]
+  return [fileRepairedFact(`the last line of the audit log was torn after ${torn.bytes} bytes: ${what}`)]
 }
 
 /** What somebody did to the file under the daemon is told in the log and to whoever reads the daemon's own. */
-const tellOfFate = Effect.fnUntraced(function* (fate: Fate) {
+const tellOfFate = Effect.fnUntraced(function* (fate: FileChange) {
   const damage = {
     Same: () => undefined,
     Moved: () => "it was moved away or removed while the daemon ran; it goes on in a new file",
@@ -293,5 +293,5 @@ const tellOfFate = Effect.fnUntraced(function* (fate: Fate) {
   }[fate._tag]("bytes" in fate ? fate.bytes : 0)
   if (damage === undefined) return []
   yield* Effect.logWarning(`audit log: ${damage}`)
-  return [auditDamaged(damage)]
+  return [auditDamagedFact(damage)]
 })

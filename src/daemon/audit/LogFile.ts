@@ -14,15 +14,15 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { attemptSync, FileFault, flushDirectorySync } from "../files/durableFile.ts"
+import { attemptSync, FileError, fsyncDirectorySync } from "../files/durableFile.ts"
 import { LogArchives } from "./logArchives.ts"
-import { type Lines, readBackwards } from "./logReader.ts"
-import { type SameDirectory, sameDirectory } from "../files/sameDirectory.ts"
+import { type OnLine, readBackwards } from "./logReader.ts"
+import { type PinnedDirectory, pinDirectory } from "../files/sameDirectory.ts"
 import type { TornTail } from "./tornTail.ts"
-import { mendTail } from "./tornTail.ts"
+import { repairTail } from "./tornTail.ts"
 
 /** What somebody else did to the file since it was last looked at, and by how many bytes. */
-export type Fate =
+export type FileChange =
   | { readonly _tag: "Same" }
   | { readonly _tag: "Moved" }
   | { readonly _tag: "Shorter" | "Longer"; readonly bytes: number }
@@ -33,38 +33,38 @@ export interface LogFile {
   /** Counts how often the file was moved away or cut short by somebody else. */
   readonly generation: () => number
   /** Goes on where the file of this name is now, and tells what became of it. */
-  readonly follow: Effect.Effect<Fate, FileFault>
+  readonly follow: Effect.Effect<FileChange, FileError>
   /** Appends whole lines with one write and one fdatasync. On failure the file is cut back to its old length. */
-  readonly append: (text: string) => Effect.Effect<void, FileFault>
+  readonly append: (text: string) => Effect.Effect<void, FileError>
   /** Makes the file the youngest archive, goes on in an empty one, and drops the oldest if that may go, given what would be left. */
-  readonly rotate: (keep: number, mayGo: (left: ReadonlyArray<string>) => boolean) => Effect.Effect<void, FileFault>
+  readonly rotate: (keep: number, mayGo: (left: ReadonlyArray<string>) => boolean) => Effect.Effect<void, FileError>
   /** The archives, oldest first, and the file itself. */
   readonly files: () => ReadonlyArray<string>
   /** Lines from the last one backwards, for as long as `take` says true. */
-  readonly backwards: (take: Lines) => Effect.Effect<void, FileFault>
+  readonly backwards: (take: OnLine) => Effect.Effect<void, FileError>
 }
 
 /**
  * Opens the file, creating it with mode 0600. A torn last line is cut off and saved beside the file, so that the next
  * line does not melt into it; `isLine` tells a torn line from a whole one without line feed.
  */
-export const open = (
+export const openLog = (
   path: string,
   isLine: (line: string) => boolean,
   now: number
-): Effect.Effect<{ readonly log: LogFile; readonly torn: TornTail | undefined }, FileFault, Scope.Scope> =>
+): Effect.Effect<{ readonly log: LogFile; readonly torn: TornTail | undefined }, FileError, Scope.Scope> =>
   Effect.gen(function* () {
-    const directory = yield* sameDirectory(dirname(path))
+    const directory = yield* pinDirectory(dirname(path))
     const holder = yield* Effect.acquireRelease(
       attemptSync("open", path, () => ({ file: openFile(path) })),
       ({ file }) => Effect.sync(() => retire(file))
     )
-    const torn = yield* attemptSync("mend", path, () => mendTail(path, holder.file, isLine, now))
+    const torn = yield* attemptSync("mend", path, () => repairTail(path, holder.file, isLine, now))
     const archives = yield* attemptSync("look beside", path, () => new LogArchives(path))
     return { log: make(path, holder, archives, directory), torn }
   })
 
-export interface OpenFile {
+export interface OpenLog {
   readonly fd: number
   readonly device: number
   readonly inode: number
@@ -77,7 +77,7 @@ export interface OpenFile {
 
 const { O_APPEND, O_CREAT, O_EXCL, O_RDWR } = fs.constants
 
-const openFile = (path: string, flags = 0): OpenFile => {
+const openFile = (path: string, flags = 0): OpenLog => {
   const fd = fs.openSync(path, O_RDWR | O_CREAT | O_APPEND | flags, 0o600)
   const stat = fs.fstatSync(fd)
   if (!stat.isFile()) {
@@ -88,17 +88,17 @@ const openFile = (path: string, flags = 0): OpenFile => {
   return { fd, device: stat.dev, inode: stat.ino, size: stat.size, readers: 0, retired: false }
 }
 
-const retire = (file: OpenFile): void => {
+const retire = (file: OpenLog): void => {
   file.retired = true
   if (file.readers === 0) fs.closeSync(file.fd)
 }
 
-const release = (file: OpenFile): void => {
+const release = (file: OpenLog): void => {
   file.readers -= 1
   if (file.retired && file.readers === 0) fs.closeSync(file.fd)
 }
 
-const lookAtPath = (path: string, file: OpenFile): Fate => {
+const lookAtPath = (path: string, file: OpenLog): FileChange => {
   const found = fs.statSync(path, { throwIfNoEntry: false })
   if (found?.dev !== file.device || found.ino !== file.inode) return { _tag: "Moved" }
   const bytes = found.size - file.size
@@ -106,7 +106,7 @@ const lookAtPath = (path: string, file: OpenFile): Fate => {
   return { _tag: bytes < 0 ? "Shorter" : "Longer", bytes: Math.abs(bytes) }
 }
 
-const make = (path: string, holder: { file: OpenFile }, archives: LogArchives, directory: SameDirectory): LogFile => {
+const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, directory: PinnedDirectory): LogFile => {
   /** Set while bytes of a failed append may still be behind the end. */
   let dirty = false
   let generation = 0
@@ -116,14 +116,14 @@ const make = (path: string, holder: { file: OpenFile }, archives: LogArchives, d
     dirty = false
   }
 
-  const goOnIn = (next: OpenFile) => {
+  const goOnIn = (next: OpenLog) => {
     retire(holder.file)
     holder.file = next
     dirty = false
-    flushDirectorySync(dirname(path))
+    fsyncDirectorySync(dirname(path))
   }
 
-  const follow = (): Fate => {
+  const follow = (): FileChange => {
     directory.checkSync()
     if (dirty) cutBack()
     const fate = lookAtPath(path, holder.file)
@@ -160,9 +160,9 @@ const make = (path: string, holder: { file: OpenFile }, archives: LogArchives, d
     }
   }
 
-  const flush = Effect.callback<void, FileFault>((resume) => {
+  const flush = Effect.callback<void, FileError>((resume) => {
     fs.fdatasync(holder.file.fd, (cause) => {
-      resume(cause === null ? Effect.void : Effect.fail(new FileFault({ operation: "flush", path, cause })))
+      resume(cause === null ? Effect.void : Effect.fail(new FileError({ operation: "flush", path, cause })))
     })
   })
 
@@ -182,7 +182,7 @@ const make = (path: string, holder: { file: OpenFile }, archives: LogArchives, d
   }
 
   /** Reads the file of this moment and the archives behind it, whatever becomes of them meanwhile. */
-  const backwards = (take: Lines) =>
+  const backwards = (take: OnLine) =>
     Effect.acquireUseRelease(
       Effect.sync(() => {
         holder.file.readers += 1

@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { readIfPresent } from "../files/durableFile.ts"
-import { sameDirectory } from "../files/sameDirectory.ts"
+import { pinDirectory } from "../files/sameDirectory.ts"
 
 const AuditHead = Schema.Struct({
   /** The number of the last entry that was acknowledged. */
@@ -29,7 +29,7 @@ const decode = Schema.decodeUnknownOption(Schema.fromJsonString(AuditHead))
 export const headPath = (auditPath: string): string => auditPath.replace(/(\.log)?$/, ".head.json")
 
 /** What the file says; none where it is not there or cannot be understood. */
-export const readHead = (auditPath: string): Effect.Effect<Option.Option<AuditHead>> =>
+export const readAuditHead = (auditPath: string): Effect.Effect<Option.Option<AuditHead>> =>
   readIfPresent(headPath(auditPath)).pipe(
     Effect.map((contents) => (contents === undefined ? Option.none() : decode(contents.toString("utf8")))),
     Effect.orElseSucceed(() => Option.none())
@@ -41,9 +41,9 @@ const length = 160
 const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = fs.constants
 
 /** Writes the file over and over, in the directory that was there at first; what is no regular file is not written to. */
-export const openHead = Effect.fnUntraced(function* (auditPath: string) {
+export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
   const path = headPath(auditPath)
-  const directory = yield* sameDirectory(dirname(path))
+  const directory = yield* pinDirectory(dirname(path))
   const file = yield* Effect.acquireRelease(
     Effect.sync(() => ({ fd: openRegular(path), inode: inodeOf(path) })),
     ({ fd }) => Effect.sync(() => fd !== undefined && fs.closeSync(fd))

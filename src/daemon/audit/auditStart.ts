@@ -13,9 +13,9 @@ import * as fs from "node:fs"
 import { basename } from "node:path"
 import type { ChainedEntry, ChainHead } from "../../domain/AuditChain.ts"
 import { chainedFromLine, genesis, sha256 } from "../../domain/AuditChain.ts"
-import { fromLine, isOfAdoption, isOfStart } from "../../domain/AuditEntry.ts"
+import { fromLine, isAdoptionEntry, isStartEntry } from "../../domain/AuditEntry.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
-import { parse } from "../../domain/Timestamp.ts"
+import { parseTimestamp } from "../../domain/Timestamp.ts"
 import type { AuditHead } from "./auditHead.ts"
 import { attempt } from "../files/durableFile.ts"
 import type { LogFile } from "./LogFile.ts"
@@ -56,10 +56,10 @@ export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known
   let isOurs: boolean | undefined
   let lastHeard: Timestamp | undefined
   yield* log.backwards((line, file, start) => {
-    lastHeard ??= Option.getOrUndefined(Option.flatMap(fromLine(line), ({ timestamp }) => parse(timestamp)))
+    lastHeard ??= Option.getOrUndefined(Option.flatMap(fromLine(line), ({ timestamp }) => parseTimestamp(timestamp)))
     const entry = Option.getOrUndefined(chainedFromLine(line))
     if (entry === undefined) isOurs ??= false
-    else if (!isOfStart(entry)) isOurs ??= !isOfAdoption(entry)
+    else if (!isStartEntry(entry)) isOurs ??= !isAdoptionEntry(entry)
     if (found === undefined && entry === undefined) foreign += 1
     if (entry !== undefined) found ??= { entry, line: sha256(`${line}\n`), file, start }
     return found === undefined || isOurs === undefined

@@ -6,11 +6,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import { attempt, FileFault } from "../files/durableFile.ts"
+import { attempt, FileError } from "../files/durableFile.ts"
 import type { Archive, LogArchives } from "./logArchives.ts"
 
 /** Is given a line without its line feed, its file and the byte it begins at; true asks for the line before it. */
-export type Lines = (line: string, file: string, start: number) => boolean
+export type OnLine = (line: string, file: string, start: number) => boolean
 
 const pieceLength = 64 * 1024
 const lineFeed = 0x0a
@@ -26,14 +26,14 @@ export const readBackwards = Effect.fnUntraced(function* (
   file: Readable,
   older: ReadonlyArray<Archive>,
   archives: Pick<LogArchives, "pathOf">,
-  take: Lines
+  take: OnLine
 ) {
   if (!(yield* readFile(path, file, take))) return
   for (const archive of older) {
     const goOn = yield* Effect.acquireUseRelease(
       Effect.try({
         try: () => openArchive(archives.pathOf(archive)),
-        catch: (cause) => new FileFault({ operation: "read", path: archives.pathOf(archive), cause })
+        catch: (cause) => new FileError({ operation: "read", path: archives.pathOf(archive), cause })
       }),
       (opened) => (opened === undefined ? Effect.succeed(true) : readFile(archives.pathOf(archive), opened, take)),
       (opened) => Effect.sync(() => opened !== undefined && fs.closeSync(opened.fd))
@@ -43,7 +43,7 @@ export const readBackwards = Effect.fnUntraced(function* (
 })
 
 /** Longer than any entry: two names of 16 KiB, each byte of them escaped to six. */
-const longestLine = 256 * 1024
+const maxLineLength = 256 * 1024
 
 /** The lines of a file from its beginning, read as far as they are asked for; what is too long for an entry is no line. */
 export function* linesOf(path: string): Generator<string> {
@@ -56,7 +56,7 @@ export function* linesOf(path: string): Generator<string> {
       fs.readSync(file.fd, piece, 0, piece.length, position)
       const end = piece.lastIndexOf(lineFeed)
       if (end < 0) {
-        if (rest.length <= longestLine) rest = Buffer.concat([rest, piece])
+        if (rest.length <= maxLineLength) rest = Buffer.concat([rest, piece])
         continue
       }
       yield* Buffer.concat([rest, piece.subarray(0, end)])
@@ -77,14 +77,14 @@ const openArchive = (path: string): Readable | undefined => {
 }
 
 /** Tells whether the reading goes on before the beginning of the file. */
-const readFile = Effect.fnUntraced(function* (path: string, { fd, size }: Readable, take: Lines) {
+const readFile = Effect.fnUntraced(function* (path: string, { fd, size }: Readable, take: OnLine) {
   /** The end of a line whose beginning was not read yet, its last piece first. */
   let rest: Array<Buffer> = []
   let restLength = 0
   let isEnd = true
   /** Gives a line whose beginning is found; what is too long for an entry goes without its text. */
   const give = (piece: Buffer, start: number): boolean => {
-    const isWhole = restLength + piece.length <= longestLine
+    const isWhole = restLength + piece.length <= maxLineLength
     const line = isWhole ? Buffer.concat([piece, ...rest.toReversed()]).toString("utf8") : ""
     rest = []
     restLength = 0
@@ -103,7 +103,7 @@ const readFile = Effect.fnUntraced(function* (path: string, { fd, size }: Readab
       if (!give(piece.subarray(at + 1, lineEnd), position + at + 1)) return false
       lineEnd = at
     }
-    if (lineEnd > 0 && restLength <= longestLine) rest.push(piece.subarray(0, lineEnd))
+    if (lineEnd > 0 && restLength <= maxLineLength) rest.push(piece.subarray(0, lineEnd))
     restLength += lineEnd
   }
   return size === 0 || give(Buffer.alloc(0), 0)

@@ -17,10 +17,10 @@ export interface TornTail {
 const pieceLength = 64 * 1024
 const lineFeed = 0x0a
 /** Longer than any line of ours; what is longer is no line that lacks its line feed. */
-const longestLine = 256 * 1024
+const maxLineLength = 256 * 1024
 
 /** Mends the open file and its `size`; `now` goes into the name of what is kept. Throws what node:fs throws. */
-export const mendTail = (
+export const repairTail = (
   path: string,
   file: { readonly fd: number; size: number },
   isLine: (line: string) => boolean,
@@ -29,7 +29,7 @@ export const mendTail = (
   const start = lastLineFeed(file) + 1
   const bytes = file.size - start
   if (bytes === 0) return undefined
-  if (bytes <= longestLine && isLine(readPiece(file.fd, start, bytes).toString("utf8"))) {
+  if (bytes <= maxLineLength && isLine(readPiece(file.fd, start, bytes).toString("utf8"))) {
     fs.writeSync(file.fd, "\n")
     fs.fdatasyncSync(file.fd)
     file.size += 1

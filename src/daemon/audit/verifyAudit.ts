@@ -11,27 +11,27 @@ import * as Option from "effect/Option"
 import { constants } from "node:fs"
 import * as fs from "node:fs"
 import { basename } from "node:path"
-import type { Verdict } from "../../domain/auditVerify.ts"
+import type { AuditVerdict } from "../../domain/auditVerify.ts"
 import { AuditVerifier } from "../../domain/auditVerify.ts"
-import { readHead } from "./auditHead.ts"
-import { attempt, type FileFault } from "../files/durableFile.ts"
+import { readAuditHead } from "./auditHead.ts"
+import { attempt, type FileError } from "../files/durableFile.ts"
 import { numbersBeside } from "./logArchives.ts"
 
 /** Files that were read, oldest first, and what came of it. */
-export interface AuditReport extends Verdict {
+export interface AuditReport extends AuditVerdict {
   readonly files: ReadonlyArray<string>
   /** Whether audit.head.json could tell which entry was the last; without it, a cut at the end does not show. */
   readonly endIsKnown: boolean
 }
 
-export const verifyAudit = (auditPath: string): Effect.Effect<AuditReport, FileFault> =>
+export const verifyAuditLog = (auditPath: string): Effect.Effect<AuditReport, FileError> =>
   Effect.scoped(
     Effect.gen(function* () {
       // Read first: it may be behind the log that is read after it, never ahead of it.
-      const head = yield* readHead(auditPath)
+      const head = yield* readAuditHead(auditPath)
       const files = yield* openAll(auditPath)
       // What rotation dropped before the files were opened is told by the head of now.
-      const first = Option.map(yield* readHead(auditPath), (now) => now.first)
+      const first = Option.map(yield* readAuditHead(auditPath), (now) => now.first)
       const known = Option.map(head, (then) => ({ ...then, first: Option.getOrElse(first, () => then.first) }))
       const verifier = new AuditVerifier(Option.getOrUndefined(known))
       let rest = 0
@@ -68,13 +68,13 @@ const openAll = Effect.fnUntraced(function* (auditPath: string) {
     )
     // A list that was read while files were renamed may lack one of them.
     const isAll = (yield* namesOf(auditPath)).length === opened.length || opened.length === 0
-    if (tries === mostTries || (isAll && isStill.every(Boolean))) return opened
+    if (tries === maxTries || (isAll && isStill.every(Boolean))) return opened
     for (const { handle } of opened) yield* Effect.promise(() => handle.close())
   }
 })
 
 /** A daemon that rotates faster than files are opened does nothing else. */
-const mostTries = 100
+const maxTries = 100
 
 const namesOf = (auditPath: string) =>
   attempt("look beside", auditPath, async () => [

@@ -13,7 +13,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 
 /** The system refused an operation on a file. The message names the operation, the path and the reason. */
-export class FileFault extends Data.TaggedError("FileFault")<{
+export class FileError extends Data.TaggedError("FileFault")<{
   readonly operation: string
   readonly path: string
   readonly cause: unknown
@@ -29,18 +29,18 @@ export class FileFault extends Data.TaggedError("FileFault")<{
 }
 
 /** Runs a promise of node:fs; what it throws becomes a `FileFault`. */
-export const attempt = <A>(operation: string, file: string, run: () => Promise<A>): Effect.Effect<A, FileFault> =>
-  Effect.tryPromise({ try: run, catch: (cause) => new FileFault({ operation, path: file, cause }) })
+export const attempt = <A>(operation: string, file: string, run: () => Promise<A>): Effect.Effect<A, FileError> =>
+  Effect.tryPromise({ try: run, catch: (cause) => new FileError({ operation, path: file, cause }) })
 
 /**
  * The same for what is done at once: by way of another thread a small operation takes ten times as long, and a start has
  * fifty of them. Not for what other requests would have to wait for.
  */
-export const attemptSync = <A>(operation: string, file: string, run: () => A): Effect.Effect<A, FileFault> =>
-  Effect.try({ try: run, catch: (cause) => new FileFault({ operation, path: file, cause }) })
+export const attemptSync = <A>(operation: string, file: string, run: () => A): Effect.Effect<A, FileError> =>
+  Effect.try({ try: run, catch: (cause) => new FileError({ operation, path: file, cause }) })
 
 /** The contents of a regular file, or undefined where there is none. A device is not read, for it may never end. */
-export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, FileFault> =>
+export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, FileError> =>
   attemptSync("read", file, () => {
     if (!fs.statSync(file).isFile()) throw new Error("not a regular file")
     return fs.readFileSync(file)
@@ -59,10 +59,10 @@ export const replaceFile = (
   contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   options?: {
     readonly backup?: string
-    readonly before?: Effect.Effect<void, FileFault>
+    readonly before?: Effect.Effect<void, FileError>
     readonly check?: () => void
   }
-): Effect.Effect<void, FileFault> => {
+): Effect.Effect<void, FileError> => {
   const temporary = `${file}.tmp`
   const name = async () => {
     options?.check?.()
@@ -80,13 +80,13 @@ export const replaceFile = (
 }
 
 /** The same at once, for the small files that are written at a start and at an end. */
-export const replaceSmallFile = (file: string, text: string): Effect.Effect<void, FileFault> =>
+export const replaceSmallFile = (file: string, text: string): Effect.Effect<void, FileError> =>
   attemptSync("write", file, () => {
     const temporary = `${file}.tmp`
     try {
       writeNewSync(temporary, Buffer.from(text, "utf8"))
       fs.renameSync(temporary, file)
-      flushDirectorySync(path.dirname(file))
+      fsyncDirectorySync(path.dirname(file))
     } catch (cause) {
       fs.rmSync(temporary, { force: true })
       throw cause
@@ -94,21 +94,21 @@ export const replaceSmallFile = (file: string, text: string): Effect.Effect<void
   })
 
 /** Renames within one directory, and flushes that directory. */
-export const renameDurably = (from: string, to: string): Effect.Effect<void, FileFault> =>
+export const renameDurably = (from: string, to: string): Effect.Effect<void, FileError> =>
   attempt("rename", from, async () => {
     await fs.promises.rename(from, to)
     await flushDirectory(path.dirname(to))
   }).pipe(Effect.uninterruptible)
 
 /** Removes a file, if it is there. */
-export const removeDurably = (file: string): Effect.Effect<void, FileFault> =>
+export const removeDurably = (file: string): Effect.Effect<void, FileError> =>
   attempt("remove", file, async () => {
     await fs.promises.rm(file, { force: true })
     await flushDirectory(path.dirname(file))
   }).pipe(Effect.uninterruptible)
 
 /** Takes away what group and others may do with a file; tells whether there was anything to take. */
-export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, FileFault> =>
+export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, FileError> =>
   attemptSync("change the mode of", file, () => {
     const found = fs.statSync(file)
     if ((found.mode & 0o077) === 0 || !(found.isFile() || found.isDirectory())) return false
@@ -178,7 +178,7 @@ const flushDirectory = async (directory: string): Promise<void> => {
 }
 
 /** Has the names in a directory on the disk. */
-export const flushDirectorySync = (directory: string): void => {
+export const fsyncDirectorySync = (directory: string): void => {
   const descriptor = fs.openSync(directory, fs.constants.O_RDONLY)
   try {
     fs.fsyncSync(descriptor)

@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync } from "./durableFile.ts"
-import { lockOwner } from "./ownerOf.ts"
-import { statNow } from "./sameDirectory.ts"
+import { findLockOwner } from "./ownerOf.ts"
+import { statIfPresent } from "./sameDirectory.ts"
 import { StartError } from "./StartError.ts"
 
 /** Somebody else holds the lock; who, if the system tells. */
@@ -53,7 +53,7 @@ export const holdLock = Effect.fnUntraced(function* (path: string) {
   const lock: FileLock = {
     path,
     isHeld: () => {
-      const found = statNow(path)
+      const found = statIfPresent(path)
       return found?.dev === own.dev && found.ino === own.ino
     }
   }
@@ -62,7 +62,7 @@ export const holdLock = Effect.fnUntraced(function* (path: string) {
 
 const refused = Effect.fnUntraced(function* (path: string, cause: unknown) {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  if (reason.includes("locked")) return yield* new LockHeld({ owner: yield* lockOwner(path) })
+  if (reason.includes("locked")) return yield* new LockHeld({ owner: yield* findLockOwner(path) })
   return yield* new StartError({
     reason: `cannot lock ${path}: ${reason}`,
     fix: "Look at what is wrong with that file; it holds nothing and may be removed while no daemon runs.",

@@ -6,7 +6,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { attemptSync } from "./durableFile.ts"
-import { statNow } from "./sameDirectory.ts"
+import { statIfPresent } from "./sameDirectory.ts"
 
 export const makeDirectory = (directory: string) => attemptSync("create", directory, () => make(directory))
 
@@ -26,7 +26,7 @@ const makeOne = (directory: string): void => {
     fs.mkdirSync(directory, { mode: 0o700 })
   } catch (cause) {
     if (!isCode(cause, "EEXIST")) throw cause
-    const found = statNow(directory)
+    const found = statIfPresent(directory)
     if (found === undefined) throw new Error("a symbolic link that leads nowhere has that name", { cause })
     if (!found.isDirectory()) throw new Error("something that is not a directory has that name", { cause })
   }

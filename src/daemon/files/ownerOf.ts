@@ -10,7 +10,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 
 /** The process that holds a lock for writing on a file. */
-export const lockOwner = (file: string): Effect.Effect<number | undefined> =>
+export const findLockOwner = (file: string): Effect.Effect<number | undefined> =>
   orNobody(async () => {
     const { dev, ino } = await fs.promises.stat(file, { bigint: true })
     const held = (await fs.promises.readFile("/proc/locks", "utf8")).split("\n").flatMap((line) => {
@@ -26,7 +26,7 @@ export const lockOwner = (file: string): Effect.Effect<number | undefined> =>
  * The process that listens on a socket file, whatever it is made of and also if it hangs. The system knows a socket by the
  * name it was bound to; one that was renamed since is known by being the only such one of its directory.
  */
-export const listenerOf = (socketPath: string): Effect.Effect<number | undefined> =>
+export const findListener = (socketPath: string): Effect.Effect<number | undefined> =>
   orNobody(async () => {
     const own = await fs.promises.lstat(socketPath)
     const home = await fs.promises.realpath(path.dirname(socketPath))

@@ -10,9 +10,9 @@
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
-import { FileFault } from "./durableFile.ts"
+import { FileError } from "./durableFile.ts"
 
-export interface SameDirectory {
+export interface PinnedDirectory {
   readonly path: string
   /** What is under that name now. What cannot be looked at is gone. */
   readonly look: () => "same" | "another" | "gone"
@@ -20,22 +20,22 @@ export interface SameDirectory {
   readonly device: number
   /** Throws if it is not the same. The words are for the end of a `FileFault`. */
   readonly checkSync: () => void
-  readonly check: Effect.Effect<void, FileFault>
+  readonly check: Effect.Effect<void, FileError>
 }
 
-export const sameDirectory = (path: string): Effect.Effect<SameDirectory, FileFault, Scope.Scope> =>
+export const pinDirectory = (path: string): Effect.Effect<PinnedDirectory, FileError, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.try({
         try: () => fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY),
-        catch: (cause) => new FileFault({ operation: "open", path, cause })
+        catch: (cause) => new FileError({ operation: "open", path, cause })
       }),
       (descriptor) => Effect.sync(() => fs.closeSync(descriptor))
     ),
     (descriptor) => {
       const own = fs.fstatSync(descriptor)
       const look = () => {
-        const found = statNow(path)
+        const found = statIfPresent(path)
         if (found === undefined) return "gone"
         return found.dev === own.dev && found.ino === own.ino ? "same" : "another"
       }
@@ -50,7 +50,7 @@ export const sameDirectory = (path: string): Effect.Effect<SameDirectory, FileFa
         checkSync,
         check: Effect.try({
           try: checkSync,
-          catch: (cause) => new FileFault({ operation: "write into", path, cause })
+          catch: (cause) => new FileError({ operation: "write into", path, cause })
         })
       }
     }
@@ -62,7 +62,7 @@ const reasons = {
 }
 
 /** What is under a name now; undefined if there is nothing that can be looked at. */
-export const statNow = (path: string): fs.Stats | undefined => {
+export const statIfPresent = (path: string): fs.Stats | undefined => {
   try {
     return fs.statSync(path)
   } catch {

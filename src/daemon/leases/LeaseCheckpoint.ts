@@ -18,19 +18,19 @@ import * as Semaphore from "effect/Semaphore"
 import { createHash, type Hash } from "node:crypto"
 import { dirname } from "node:path"
 import { sha256 } from "../../domain/AuditChain.ts"
-import { fileMended } from "../../domain/AuditEntry.ts"
+import { fileRepairedFact } from "../../domain/AuditEntry.ts"
 import { stringify } from "../../domain/goText.ts"
 import type { Lease } from "../../domain/Lease.ts"
-import { fromRow, Row, toRow } from "../../domain/Lease.ts"
+import { fromRow, LeaseRow, toRow } from "../../domain/Lease.ts"
 import type { AuditLogError, AuditPosition } from "../audit/AuditLog.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
-import { type FileFault, readIfPresent, replaceFile } from "../files/durableFile.ts"
-import { absent, type Binding, bindingOf, readBindings, writeBindings } from "./leaseBindings.ts"
-import { leasesAtStart } from "./leasesAtStart.ts"
-import { sameDirectory } from "../files/sameDirectory.ts"
+import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
+import { absentFile, type CheckpointBinding, bindingOf, readBindings, writeBindings } from "./leaseBindings.ts"
+import { recoverLeases } from "./leasesAtStart.ts"
+import { pinDirectory } from "../files/sameDirectory.ts"
 
 /** Leases as they were when the audit log had reached a position. */
-export interface Snapshot {
+export interface LeaseSnapshot {
   readonly leases: ReadonlyArray<Lease>
   readonly position: AuditPosition
   /** Grows with each change, so that an older one is never written over a newer one. */
@@ -45,30 +45,30 @@ export interface LeaseCheckpoint {
   /** Whether the log told of more than the file did, so that a checkpoint is due. */
   readonly behind: boolean
   /** Writes a checkpoint; every later start finds this one or a newer one. */
-  readonly write: (snapshot: Snapshot) => Effect.Effect<void, FileFault>
+  readonly write: (snapshot: LeaseSnapshot) => Effect.Effect<void, FileError>
   /** Says that the leases.json of the last checkpoint is the one on the disk: at an orderly end, for whoever comes next. */
-  readonly settle: Effect.Effect<void, FileFault>
+  readonly settle: Effect.Effect<void, FileError>
 }
 
 const decodeRows = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Unknown))))
-const decodeRow = Schema.decodeUnknownOption(Row)
+const decodeRow = Schema.decodeUnknownOption(LeaseRow)
 
 /** Rows that are turned into text and written between two looks at the waiting requests: well under a millisecond of work. */
 const rowsAtOnce = 200
-export const open = Effect.fn("LeaseCheckpoint.open")(function* (
+export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   leasesPath: string
-): Effect.fn.Return<LeaseCheckpoint, FileFault | AuditLogError, AuditLog | Scope.Scope> {
-  const directory = yield* sameDirectory(dirname(leasesPath))
+): Effect.fn.Return<LeaseCheckpoint, FileError | AuditLogError, AuditLog | Scope.Scope> {
+  const directory = yield* pinDirectory(dirname(leasesPath))
   const audit = yield* AuditLog
   const contents = yield* readIfPresent(leasesPath)
   const { leases: inFile, unreadable } = yield* readLeases(leasesPath, contents)
   const known = yield* readBindings(leasesPath)
-  const found = contents === undefined || inFile === undefined ? absent : sha256(contents)
+  const found = contents === undefined || inFile === undefined ? absentFile : sha256(contents)
   const bound = known.findLast((one) => one.leases === found)
-  const { binding: placed, isBehind, leases } = yield* leasesAtStart({ inFile, hash: found, bound, known })
+  const { binding: placed, isBehind, leases } = yield* recoverLeases({ inFile, hash: found, bound, known })
 
   /** What the side file says of the leases.json that is on the disk; it stays there until another one is. */
-  let current: ReadonlyArray<Binding> = placed === undefined ? known.slice(-1) : [placed]
+  let current: ReadonlyArray<CheckpointBinding> = placed === undefined ? known.slice(-1) : [placed]
   let written = 0
   const one = yield* Semaphore.make(1)
   if (placed !== undefined && placed !== bound) {
@@ -83,7 +83,7 @@ export const open = Effect.fn("LeaseCheckpoint.open")(function* (
     unreadable,
     behind: isBehind,
     write: Effect.fn("LeaseCheckpoint.write")(
-      function* ({ leases, position, sequence }: Snapshot) {
+      function* ({ leases, position, sequence }: LeaseSnapshot) {
         if (sequence < written) return
         yield* directory.check
         const hash = createHash("sha256")
@@ -131,7 +131,7 @@ const setAside = Effect.fnUntraced(function* (leasesPath: string, what: string, 
   const details = `${what}; the file is kept as ${aside}`
   yield* Effect.logWarning(details)
   yield* replaceFile(aside, [contents]).pipe(
-    Effect.andThen(Effect.flatMap(AuditLog, (audit) => audit.append([fileMended(details)]))),
+    Effect.andThen(Effect.flatMap(AuditLog, (audit) => audit.append([fileRepairedFact(details)]))),
     Effect.catch((fault) => Effect.logWarning(fault.message))
   )
 })
@@ -157,10 +157,10 @@ async function* encoded(leases: ReadonlyArray<Lease>, hash: Hash): AsyncGenerato
  * Writes checkpoints for ever: soon after a change, and not so often that writing them would be what the daemon does.
  * One that fails is tried until it does not; that is told once.
  */
-export const keepWriting = (
+export const writeCheckpoints = (
   checkpoint: LeaseCheckpoint,
   changed: Effect.Effect<void>,
-  snapshot: Effect.Effect<Snapshot>
+  snapshot: Effect.Effect<LeaseSnapshot>
 ): Effect.Effect<never> => {
   const writeOne = Effect.gen(function* () {
     const taken = yield* snapshot
@@ -180,11 +180,11 @@ export const keepWriting = (
         )
       )
     )
-    yield* Effect.sleep(Duration.max(leastRest, Duration.times(restPerLease, leases)))
+    yield* Effect.sleep(Duration.max(minRest, Duration.times(restPerLease, leases)))
   }).pipe(Effect.forever)
 }
 
-const reasonOf = (cause: Cause.Cause<FileFault>): string => {
+const reasonOf = (cause: Cause.Cause<FileError>): string => {
   const fault = Cause.squash(cause)
   return fault instanceof Error ? fault.message : "it broke down"
 }
@@ -192,7 +192,7 @@ const reasonOf = (cause: Cause.Cause<FileFault>): string => {
 /** Gathers the requests of one moment, and is over before anybody who looks at the file notices. */
 const gatherFor = Duration.millis(10)
 /** Leaves the disk to the audit log between two checkpoints: each flushes four times, and everybody waits for the log's flush. */
-const leastRest = Duration.millis(100)
+const minRest = Duration.millis(100)
 /** Soon, for the log keeps its archives until there is a checkpoint; and not so soon that a disk that stays full is busy with it. */
 const retryAfter = Duration.millis(500)
 /** Writing takes some microseconds for a lease; with this rest it stays a small part of the work, however many there are. */

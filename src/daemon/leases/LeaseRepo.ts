@@ -20,7 +20,7 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Result from "effect/Result"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
-import { clockStepped } from "../../domain/AuditEntry.ts"
+import { clockStepFact } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { AuditLogError, AuditPosition } from "../audit/AuditLog.ts"
@@ -56,9 +56,9 @@ export class LeaseRepo extends Context.Service<
     Layer.effect(
       LeaseRepo,
       Effect.gen(function* () {
-        const checkpoint = yield* LeaseCheckpoint.open(leasesPath)
+        const checkpoint = yield* LeaseCheckpoint.openCheckpoint(leasesPath)
         const changes = yield* Queue.sliding<void>(1)
-        const onChange = (snapshot: () => LeaseCheckpoint.Snapshot, newLog: boolean) =>
+        const onChange = (snapshot: () => LeaseCheckpoint.LeaseSnapshot, newLog: boolean) =>
           // Entries that are in the old log only must be in leases.json before anybody hears of what the new one has.
           newLog
             ? Effect.ignore(checkpoint.write(snapshot()))
@@ -69,7 +69,7 @@ export class LeaseRepo extends Context.Service<
           Effect.catch((fault) => Effect.logWarning(`${fault.message}; the audit log has the leases`))
         )
         yield* Effect.addFinalizer(() => saveAtEnd)
-        yield* Effect.forkScoped(LeaseCheckpoint.keepWriting(checkpoint, Queue.take(changes), snapshot))
+        yield* Effect.forkScoped(LeaseCheckpoint.writeCheckpoints(checkpoint, Queue.take(changes), snapshot))
         return repo
       })
     )
@@ -109,7 +109,7 @@ const shiftLeases = (table: LeaseTable, now: number, { forget, millis }: ClockSt
   const active = table.count(now - millis)
   if (millis < 0) table.shift(millis)
   return {
-    facts: [clockStepped(millis, active)],
+    facts: [clockStepFact(millis, active)],
     undo: () => {
       if (millis < 0) table.shift(-millis)
       forget()
@@ -130,7 +130,7 @@ const followClockSince = Effect.fnUntraced(function* (audit: AuditLog["Service"]
 /** `onChange` runs after each batch that changed something, before it is answered. */
 const start = Effect.fnUntraced(function* (
   leases: Iterable<Lease>,
-  onChange: (snapshot: () => LeaseCheckpoint.Snapshot, newLog: boolean) => Effect.Effect<void>,
+  onChange: (snapshot: () => LeaseCheckpoint.LeaseSnapshot, newLog: boolean) => Effect.Effect<void>,
   unreadableCount = 0
 ) {
   const audit = yield* AuditLog
@@ -213,7 +213,7 @@ const start = Effect.fnUntraced(function* (
   })
 
   /** The leases between two batches, and how far into the log they reach. */
-  const snapshot = enqueue<LeaseCheckpoint.Snapshot, never>((answer) => (leases, now) => ({
+  const snapshot = enqueue<LeaseCheckpoint.LeaseSnapshot, never>((answer) => (leases, now) => ({
     facts: [],
     undo: () => undefined,
     answer: () => answer(Exit.succeed({ leases: leases.active(now), position, sequence }))
@@ -223,7 +223,7 @@ const start = Effect.fnUntraced(function* (
   const stop = Queue.end(queue).pipe(
     Effect.andThen(Fiber.await(writer)),
     Effect.andThen(Clock.currentTimeMillis),
-    Effect.map((now): LeaseCheckpoint.Snapshot => ({ leases: table.active(now), position, sequence }))
+    Effect.map((now): LeaseCheckpoint.LeaseSnapshot => ({ leases: table.active(now), position, sequence }))
   )
 
   return { repo, snapshot, stop }

@@ -10,7 +10,7 @@
  * milliseconds.
  */
 import type { Lease } from "../../domain/Lease.ts"
-import { isExpired, shifted, weight } from "../../domain/Lease.ts"
+import { isExpired, shiftExpiry, leaseWeight } from "../../domain/Lease.ts"
 
 /** Revoked leases that are remembered, so that revoking again can be answered; a bound, not a promise. */
 const rememberedRevoked = 1000
@@ -44,7 +44,7 @@ export class LeaseTable {
     const twin = this.find(lease.id)
     if (twin !== undefined) this.remove(twin)
     this.byId.set(lease.id, lease)
-    this.held += weight(lease)
+    this.held += leaseWeight(lease)
     let ofSecret = this.bySecret.get(lease.secretName)
     if (ofSecret === undefined) this.bySecret.set(lease.secretName, (ofSecret = new LeasesOfSecret()))
     ofSecret.insert(lease)
@@ -60,7 +60,7 @@ export class LeaseTable {
       this.asideCount -= 1
       return true
     }
-    this.held -= weight(lease)
+    this.held -= leaseWeight(lease)
     this.unindex(lease)
     // The heap forgets a removed lease only when it comes to its top, so it is rebuilt before it holds mostly those.
     if (this.heap.length > 2 * this.activeCount + 64) {
@@ -112,8 +112,8 @@ export class LeaseTable {
     for (const lease of active) this.byId.delete(lease.id)
     this.bySecret.clear()
     this.heap = []
-    this.held -= active.reduce((sum, lease) => sum + weight(lease), 0)
-    for (const lease of active) this.insert(shifted(lease, millis))
+    this.held -= active.reduce((sum, lease) => sum + leaseWeight(lease), 0)
+    for (const lease of active) this.insert(shiftExpiry(lease, millis))
   }
 
   /** The leases whose end is not recorded yet, at most `most` of them. */
@@ -167,7 +167,7 @@ export class LeaseTable {
       this.byId.set(first.id, aside)
       this.aside.push(aside)
       this.asideCount += 1
-      this.held -= weight(first)
+      this.held -= leaseWeight(first)
       this.unindex(first)
     }
   }

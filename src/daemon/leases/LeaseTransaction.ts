@@ -12,7 +12,7 @@ import type { Lease } from "../../domain/Lease.ts"
 import type { LeaseTable } from "./LeaseTable.ts"
 
 /** What came of a program, before anything of it is durable. */
-export interface Outcome<A, E> {
+export interface TransactionOutcome<A, E> {
   readonly exit: Exit.Exit<A, E>
   readonly facts: ReadonlyArray<AuditFact>
   /** Leases that end on purpose. */
@@ -96,7 +96,7 @@ export class LeaseTransaction {
   }
 
   /** Runs the program this transaction is for. One that throws has failed as well. */
-  run<A, E>(program: (leases: LeaseTransaction) => Result.Result<A, E>): Outcome<A, E> {
+  run<A, E>(program: (leases: LeaseTransaction) => Result.Result<A, E>): TransactionOutcome<A, E> {
     const exit = exitOf(() => program(this))
     const undo = () => {
       for (const back of this.undos.splice(0).toReversed()) back()

@@ -8,7 +8,7 @@
  */
 
 /** A step below this is left alone, as clocks that are slewed wander by less. */
-const smallestStep = 1_000
+const minStep = 1_000
 /** Forward, it is worth an entry from here on; it harms nobody but those who wonder why a lease is over. */
 const worthTelling = 60_000
 
@@ -31,7 +31,7 @@ export class ClockWatch {
   look(wall: number, monotonic: number): ClockStep | undefined {
     const before = this.ahead
     const millis = Math.round(wall - monotonic - before)
-    if (millis > -smallestStep && millis <= 0) return undefined
+    if (millis > -minStep && millis <= 0) return undefined
     this.ahead = wall - monotonic
     if (millis > 0 && millis < worthTelling) return undefined
     return { millis, forget: () => void (this.ahead = before) }
@@ -40,4 +40,4 @@ export class ClockWatch {
 
 /** The step that the clock made while no daemon looked, told by the time of the last entry of the log. */
 export const stepSince = (lastEntry: number, wall: number): number | undefined =>
-  wall <= lastEntry - smallestStep ? wall - lastEntry : undefined
+  wall <= lastEntry - minStep ? wall - lastEntry : undefined

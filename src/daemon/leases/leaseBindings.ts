@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { AuditPosition } from "../audit/AuditLog.ts"
-import { type FileFault, readIfPresent, replaceFile } from "../files/durableFile.ts"
+import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
 
-export const Binding = Schema.Struct({
+export const CheckpointBinding = Schema.Struct({
   /** SHA-256 of leases.json in hexadecimal, or "absent". */
   leases: Schema.String,
   /** The number of the last entry of the audit log that leases.json accounts for. */
@@ -21,15 +21,15 @@ export const Binding = Schema.Struct({
   /** The time of that entry; the zero time if there is none. */
   at: Schema.String
 })
-export type Binding = typeof Binding.Type
+export type CheckpointBinding = typeof CheckpointBinding.Type
 
-const BindingFile = Schema.Struct({ version: Schema.Literal(2), checkpoints: Schema.Array(Binding) })
+const BindingFile = Schema.Struct({ version: Schema.Literal(2), checkpoints: Schema.Array(CheckpointBinding) })
 const decodeBindings = Schema.decodeUnknownOption(Schema.fromJsonString(BindingFile))
-export const absent = "absent"
+export const absentFile = "absent"
 
 const bindingsPath = (leasesPath: string): string => leasesPath.replace(/(\.json)?$/, ".checkpoint.json")
 
-export const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<Binding>, FileFault> =>
+export const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<CheckpointBinding>, FileError> =>
   Effect.map(readIfPresent(bindingsPath(leasesPath)), (contents) =>
     contents === undefined
       ? []
@@ -39,9 +39,14 @@ export const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<Bi
         })
   )
 
-export const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<Binding>, check: () => void) =>
+export const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<CheckpointBinding>, check: () => void) =>
   replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 2, checkpoints })}\n`, "utf8")], {
     check
   })
 
-export const bindingOf = (leases: string, { at, line, seq }: AuditPosition): Binding => ({ leases, seq, line, at })
+export const bindingOf = (leases: string, { at, line, seq }: AuditPosition): CheckpointBinding => ({
+  leases,
+  seq,
+  line,
+  at
+})

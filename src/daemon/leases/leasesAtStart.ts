@@ -12,46 +12,46 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { isChained } from "../../domain/AuditChain.ts"
 import type { AuditEntry } from "../../domain/AuditEntry.ts"
-import { isOfStart, leasesAdopted } from "../../domain/AuditEntry.ts"
+import { isStartEntry, adoptFacts } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import { replay } from "../../domain/replay.ts"
-import { parse, zero } from "../../domain/Timestamp.ts"
+import { parseTimestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
-import { type Binding, bindingOf } from "./leaseBindings.ts"
+import { type CheckpointBinding, bindingOf } from "./leaseBindings.ts"
 
 /** How far back a log is read that is not bound: more entries than any lease outlives. */
 const replayedAtMost = 200_000
 
 /** What a start finds: the leases of the file, if any, its hash, and what the side file says. */
-export interface FoundLeases {
+export interface StoredLeases {
   readonly inFile: ReadonlyArray<Lease> | undefined
   readonly hash: string
-  readonly bound: Binding | undefined
-  readonly known: ReadonlyArray<Binding>
+  readonly bound: CheckpointBinding | undefined
+  readonly known: ReadonlyArray<CheckpointBinding>
 }
 
 /** The leases there are, and how much of the log the file on the disk accounts for; undefined if that cannot be said. */
-export interface LeasesNow {
+export interface RecoveredLeases {
   readonly leases: ReadonlyArray<Lease>
-  readonly binding: Binding | undefined
+  readonly binding: CheckpointBinding | undefined
   /** Whether leases.json has to be written. */
   readonly isBehind: boolean
 }
 
-export const leasesAtStart = Effect.fnUntraced(function* ({
+export const recoverLeases = Effect.fnUntraced(function* ({
   bound,
   hash,
   inFile,
   known
-}: FoundLeases): Effect.fn.Return<LeasesNow, AuditLogError, AuditLog> {
+}: StoredLeases): Effect.fn.Return<RecoveredLeases, AuditLogError, AuditLog> {
   const audit = yield* AuditLog
   if (bound !== undefined) {
     const since = yield* audit.since(bound)
     if (Option.isSome(since)) {
       return { leases: replay(inFile ?? [], since.value), binding: bound, isBehind: since.value.length > 0 }
     }
-    const from = Option.getOrElse(parse(bound.at), () => zero).millis
+    const from = Option.getOrElse(parseTimestamp(bound.at), () => zeroTimestamp).millis
     const younger = (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
     return { leases: replay(inFile ?? [], younger), binding: undefined, isBehind: true }
   }
@@ -69,19 +69,24 @@ export const leasesAtStart = Effect.fnUntraced(function* ({
  * we had answered for in between still holds. All of it is copied into the log, which from then on alone tells which leases
  * there are; if that cannot be written, the next start does it.
  */
-const adopt = Effect.fnUntraced(function* (inFile: ReadonlyArray<Lease>, hash: string, known: ReadonlyArray<Binding>) {
+const adopt = Effect.fnUntraced(function* (
+  inFile: ReadonlyArray<Lease>,
+  hash: string,
+  known: ReadonlyArray<CheckpointBinding>
+) {
   const audit = yield* AuditLog
   const [older] = known
   const since = older === undefined ? Option.none() : yield* audit.since(older)
   const entries = Option.getOrElse(since, () => [])
-  const last = entries.findLast((entry) => isChained(entry) && !isOfStart(entry))
-  const wrote = last === undefined ? zero.millis : timeOf(last)
+  const last = entries.findLast((entry) => isChained(entry) && !isStartEntry(entry))
+  const wrote = last === undefined ? zeroTimestamp.millis : timeOf(last)
   const ours = inFile.filter(({ createdAt }) => createdAt.millis <= wrote)
   const theirs = inFile.filter(({ createdAt }) => createdAt.millis > wrote)
   const leases = [...replay(ours, entries), ...theirs]
   const before = bindingOf(hash, yield* audit.position)
-  const copied = yield* Effect.exit(audit.append(leasesAdopted(leases)))
+  const copied = yield* Effect.exit(audit.append(adoptFacts(leases)))
   return { leases, binding: Exit.isSuccess(copied) ? before : undefined, isBehind: true }
 })
 
-const timeOf = (entry: AuditEntry): number => Option.getOrElse(parse(entry.timestamp), () => zero).millis
+const timeOf = (entry: AuditEntry): number =>
+  Option.getOrElse(parseTimestamp(entry.timestamp), () => zeroTimestamp).millis

@@ -20,14 +20,14 @@ import * as RunHistory from "../../domain/runHistory.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { fromMillis } from "../../domain/Timestamp.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
-import { attemptSync, type FileFault, readIfPresent, replaceSmallFile, tightenMode } from "../files/durableFile.ts"
+import { attemptSync, type FileError, readIfPresent, replaceSmallFile, tightenMode } from "../files/durableFile.ts"
 import { holdLock } from "../files/fileLock.ts"
 import { makeDirectory } from "../files/makeDirectory.ts"
 import { readRuns, writeRuns } from "./runsFile.ts"
-import { type SameDirectory, sameDirectory } from "../files/sameDirectory.ts"
+import { type PinnedDirectory, pinDirectory } from "../files/sameDirectory.ts"
 import { claimSocketPath } from "./socketPath.ts"
 import { StartError } from "../files/StartError.ts"
-import { untilReplaced } from "./untilReplaced.ts"
+import { watchDirectories } from "./untilReplaced.ts"
 
 const RunFile = Schema.Struct({ pid: Schema.Int, started_at: Schema.String, socket: Schema.String })
 const decodeRunFile = Schema.decodeUnknownOption(Schema.fromJsonString(RunFile))
@@ -55,9 +55,9 @@ export interface InstancePaths {
 
 export interface InstanceOptions {
   /** This process has served before. */
-  readonly anew: boolean
-  /** The supervisor listens on the socket and has it handed over. */
-  readonly handed: boolean
+  readonly isRestart: boolean
+  /** The supervisor listens on the socket and passes it to this process. */
+  readonly activated: boolean
 }
 
 export class Instance extends Context.Service<
@@ -67,7 +67,7 @@ export class Instance extends Context.Service<
     readonly startedAt: Timestamp
     readonly crash: Crash | undefined
     /** Says in the run file that this daemon serves; from here on an end that is not in order is a crash. */
-    readonly markRunning: Effect.Effect<void, FileFault>
+    readonly markRunning: Effect.Effect<void, FileError>
     /** How the runs went, this one included. */
     readonly runs: Effect.Effect<RunHistory.RunHistory>
     /** Remembers that the crash loop that goes on was told of. */
@@ -79,19 +79,19 @@ export class Instance extends Context.Service<
   }
 >()("agent-secrets/Instance") {
   /** Takes the state directory and frees the place of the socket. */
-  static readonly layer = (paths: InstancePaths, { anew, handed }: InstanceOptions) =>
+  static readonly layer = (paths: InstancePaths, { isRestart, activated }: InstanceOptions) =>
     Layer.effect(
       Instance,
       Effect.gen(function* () {
-        if (!anew) yield* makeDirectory(paths.directory)
+        if (!isRestart) yield* makeDirectory(paths.directory)
         const lock = yield* holdDirectory(paths)
         // Before anybody else opens one: what is swapped from here on is noticed.
-        const directories = yield* Effect.forEach(paths.directories, sameDirectory)
-        const own = yield* sameDirectory(paths.directory)
+        const directories = yield* Effect.forEach(paths.directories, pinDirectory)
+        const own = yield* pinDirectory(paths.directory)
         const { isThere, last } = yield* readRunFile(paths)
         const startedAt = fromMillis(yield* Clock.currentTimeMillis)
         const runs = yield* recordRun(paths.runs, own, startedAt, isThere)
-        const { wasStale } = yield* claimSocketPath(paths.socket, handed)
+        const { wasStale } = yield* claimSocketPath(paths.socket, activated)
 
         const run = `${JSON.stringify({ pid: process.pid, started_at: startedAt.text, socket: paths.socket })}\n`
         const removeOwn = Effect.gen(function* () {
@@ -107,7 +107,7 @@ export class Instance extends Context.Service<
             isThere || wasStale ? { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale } : undefined,
           ...runs,
           markRunning: Effect.andThen(own.check, replaceSmallFile(paths.run, run)),
-          replaced: untilReplaced({
+          replaced: watchDirectories({
             directories,
             lock,
             hasStore: () => paths.store.some((file) => fs.existsSync(file))
@@ -118,7 +118,12 @@ export class Instance extends Context.Service<
 }
 
 /** Writes down that a run begins, and at the end of the scope how it ended; a start that fails is such an end as well. */
-const recordRun = Effect.fnUntraced(function* (file: string, own: SameDirectory, startedAt: Timestamp, crash: boolean) {
+const recordRun = Effect.fnUntraced(function* (
+  file: string,
+  own: PinnedDirectory,
+  startedAt: Timestamp,
+  crash: boolean
+) {
   let history = RunHistory.begin(yield* readRuns(file, own), process.pid, startedAt, crash)
   let because = "it was told to stop while it started"
   const change = (next: RunHistory.RunHistory) =>
@@ -135,7 +140,7 @@ const recordRun = Effect.fnUntraced(function* (file: string, own: SameDirectory,
   )
   return {
     runs: Effect.sync(() => history),
-    markLoopTold: Effect.suspend(() => change(RunHistory.told(history))),
+    markLoopTold: Effect.suspend(() => change(RunHistory.markCrashLoopReported(history))),
     endsBecause: (reason: string) => Effect.sync(() => void (because = reason))
   }
 })

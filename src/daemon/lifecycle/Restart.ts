@@ -13,12 +13,12 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import { refused, restartRequested } from "../../domain/AuditEntry.ts"
+import { refusedFact, restartFact } from "../../domain/AuditEntry.ts"
 import { format, millisecond, second } from "../../domain/GoDuration.ts"
-import { fromMillis, parse } from "../../domain/Timestamp.ts"
+import { fromMillis, parseTimestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
-import { type FileFault, readIfPresent, replaceFile } from "../files/durableFile.ts"
+import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
 
 /** As long as later versions of the predecessor have it. */
 const coolDown = 30n * second
@@ -39,7 +39,7 @@ export class Restart extends Context.Service<
   Restart,
   {
     /** Asks for a restart; it begins when whoever asked has been answered. */
-    readonly request: Effect.Effect<void, RestartRefused | AuditLogError | FileFault>
+    readonly request: Effect.Effect<void, RestartRefused | AuditLogError | FileError>
     /** Waits until a restart is asked for. */
     readonly requested: Effect.Effect<void>
   }
@@ -55,7 +55,7 @@ export class Restart extends Context.Service<
 
         const refuse = (reason: string) =>
           Effect.andThen(
-            Effect.ignore(audit.append([refused(restartRequested, reason)])),
+            Effect.ignore(audit.append([refusedFact(restartFact, reason)])),
             Effect.fail(new RestartRefused({ reason }))
           )
 
@@ -64,7 +64,7 @@ export class Restart extends Context.Service<
           const now = yield* Clock.currentTimeMillis
           const file = yield* readIfPresent(coolDownPath)
           const last = file === undefined ? Option.none() : decodeCoolDown(file.toString("utf8"))
-          const before = Option.flatMap(last, ({ requested_at }) => parse(requested_at))
+          const before = Option.flatMap(last, ({ requested_at }) => parseTimestamp(requested_at))
           const left = Option.match(before, {
             onNone: () => 0n,
             onSome: ({ millis }) => coolDown - BigInt(now - millis) * millisecond
@@ -72,7 +72,7 @@ export class Restart extends Context.Service<
           if (left > 0n && left <= coolDown) {
             return yield* refuse(`daemon restart is cooling down; retry after ${format(left)}`)
           }
-          yield* audit.append([restartRequested])
+          yield* audit.append([restartFact])
           const contents = `${JSON.stringify({ requested_at: fromMillis(now).text })}\n`
           yield* replaceFile(coolDownPath, [Buffer.from(contents, "utf8")])
           Deferred.doneUnsafe(asked, Effect.void)

@@ -3,29 +3,29 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { crashRecovered, daemonStarted } from "../../domain/AuditEntry.ts"
+import { crashRecoveredFact, startFact } from "../../domain/AuditEntry.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { version } from "../../version.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { Instance } from "./Instance.ts"
-import { status } from "../operations/status.ts"
-import { sweep } from "../operations/sweep.ts"
+import { daemonStatus } from "../operations/status.ts"
+import { sweepExpired } from "../operations/sweep.ts"
 
 /** Records the start, says that the daemon runs, and tells of a crash before. */
 export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
   const { crash, markRunning, pid, startedAt } = yield* Instance
-  const expired = yield* sweep().pipe(Effect.orElseSucceed(() => []))
-  const { activeLeases, secretCount } = yield* status
+  const expired = yield* sweepExpired().pipe(Effect.orElseSucceed(() => []))
+  const { activeLeases, secretCount } = yield* daemonStatus
 
-  const facts = [daemonStarted(socketPath)]
+  const facts = [startFact(socketPath)]
   if (crash !== undefined) {
     const who = crash.pid === undefined ? "the last daemon" : `process ${crash.pid}, started ${crash.startedAt},`
     const details = `${who} did not stop in order${crash.staleSocket ? "; its socket was removed" : ""}`
     yield* Effect.logWarning(details)
-    facts.unshift(crashRecovered(details))
+    facts.unshift(crashRecoveredFact(details))
     yield* sink.emit(
       OtelEvent.daemonCrashRecovered({
         previousPid: crash.pid,
@@ -56,7 +56,7 @@ export const announceStop = Effect.fnUntraced(function* (reason: string) {
   const sink = yield* OtelSink
   const { endsBecause, pid, startedAt } = yield* Instance
   yield* endsBecause(reason)
-  const { activeLeases } = yield* status
+  const { activeLeases } = yield* daemonStatus
   const uptimeMs = (yield* Clock.currentTimeMillis) - startedAt.millis
   yield* Effect.logInfo(`agent-secrets stops (${reason})`)
   const { line: auditHash, seq: auditSeq } = yield* Effect.flatMap(AuditLog, ({ position }) => position)

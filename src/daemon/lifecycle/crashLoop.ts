@@ -6,18 +6,18 @@
  * off with a daemon that crashes at times than with one that refuses.
  */
 import * as Effect from "effect/Effect"
-import { crashLoop } from "../../domain/AuditEntry.ts"
-import { loopToTell } from "../../domain/runHistory.ts"
+import { crashLoopFact } from "../../domain/AuditEntry.ts"
+import { unreportedCrashLoop } from "../../domain/runHistory.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { Instance } from "./Instance.ts"
 
-export const tellCrashLoop = Effect.gen(function* () {
+export const reportCrashLoop = Effect.gen(function* () {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
   const { markLoopTold, runs, startedAt } = yield* Instance
-  const starts = loopToTell(yield* runs, startedAt.millis)
+  const starts = unreportedCrashLoop(yield* runs, startedAt.millis)
   const [first] = starts ?? []
   const [last] = starts?.slice(-1) ?? []
   if (starts === undefined || first === undefined || last === undefined) return
@@ -25,7 +25,7 @@ export const tellCrashLoop = Effect.gen(function* () {
   yield* Effect.logError(`a crash loop: ${details}`)
   yield* sink.emit(OtelEvent.daemonCrashLooping({ uncleanStarts: starts.length, firstStartAt: first.at }, last.because))
   // What the log did not take is told again at the next start.
-  yield* Effect.andThen(audit.append([crashLoop(details)]), markLoopTold).pipe(
+  yield* Effect.andThen(audit.append([crashLoopFact(details)]), markLoopTold).pipe(
     Effect.catch((fault) => Effect.logError(fault.message))
   )
 })

@@ -1,5 +1,5 @@
 /**
- * SIGHUP: the audit log is opened anew, as log rotators ask for it.
+ * SIGHUP: the audit log is opened again, as log rotators ask for it.
  *
  * The log is followed before each entry anyway; this is for one that rests.
  */

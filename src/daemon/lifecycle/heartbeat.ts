@@ -9,7 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
-import { heartbeatFailed } from "../../domain/AuditEntry.ts"
+import { heartbeatFact } from "../../domain/AuditEntry.ts"
 import type { HeartbeatSettings } from "../../domain/Config.ts"
 import { toMillis } from "../../domain/GoDuration.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
@@ -21,12 +21,12 @@ export interface HeartbeatState {
   readonly fired: boolean
 }
 
-export const asleep: HeartbeatState = { failuresInARow: 0, fired: false }
+export const disabledHeartbeat: HeartbeatState = { failuresInARow: 0, fired: false }
 
 /** The loop that watches, and what status says of it: the settings as they are written, and how it goes. */
 export const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSettings | undefined) {
   if (settings === undefined) return { watch: Effect.never, status: Effect.succeed(undefined) }
-  const state = yield* Ref.make(asleep)
+  const state = yield* Ref.make(disabledHeartbeat)
   const { failAction, interval, timeout, url } = settings
   return {
     watch: watchHeartbeat(settings, state, probeEndpoint(settings)),
@@ -66,12 +66,12 @@ const look = Effect.fnUntraced(function* (
   const before = yield* Ref.get(state)
   if (reason === undefined) {
     if (before.failuresInARow > 0) yield* Effect.logInfo("heartbeat: the endpoint answers again")
-    return yield* Ref.set(state, asleep)
+    return yield* Ref.set(state, disabledHeartbeat)
   }
   const failuresInARow = before.failuresInARow + 1
   const fires = !before.fired && failuresInARow >= settings.maxFailures
   yield* Ref.set(state, { failuresInARow, fired: before.fired || fires })
-  if (!before.fired) yield* Effect.ignore(audit.append([heartbeatFailed(`heartbeat failed: ${reason}`)]))
+  if (!before.fired) yield* Effect.ignore(audit.append([heartbeatFact(`heartbeat failed: ${reason}`)]))
   if (!fires) return
   yield* Effect.logError(`heartbeat: ${reason}; the killswitch is activated`)
   const { failures } = yield* killswitch(settings.failAction)

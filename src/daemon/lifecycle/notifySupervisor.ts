@@ -79,10 +79,10 @@ const notify = (notifications: Notifications, lines: ReadonlyArray<string>): Eff
   }).pipe(Effect.asVoid)
 
 const environmentOf = ({ searchPath, supervision }: Notifications) => ({
-  PATH: searchPath === undefined ? standardPath : `${searchPath}:${standardPath}`,
+  PATH: searchPath === undefined ? defaultPath : `${searchPath}:${defaultPath}`,
   NOTIFY_SOCKET: supervision.notifySocket
 })
 
-const standardPath = "/usr/bin:/bin"
+const defaultPath = "/usr/bin:/bin"
 
 const execFile = promisify(childProcess.execFile)

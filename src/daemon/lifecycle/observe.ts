@@ -14,7 +14,7 @@ import { SecretStore } from "../secrets/SecretStore.ts"
 const interval = Duration.seconds(5)
 
 /** As they are now. */
-export const observe = Effect.gen(function* () {
+export const sampleGauges = Effect.gen(function* () {
   const leases = yield* LeaseRepo
   const secrets = yield* SecretStore
   const sink = yield* OtelSink
@@ -26,9 +26,9 @@ export const observe = Effect.gen(function* () {
 })
 
 /** For a collector. Where there is none, nobody reads them but who asks, and whoever does that looks them up. */
-export const observeForever = Effect.gen(function* () {
+export const sampleGaugesForever = Effect.gen(function* () {
   const sink = yield* OtelSink
   const receivers = yield* sink.state
   if (!receivers.some(({ kind }) => kind === "otlp")) return yield* Effect.never
-  return yield* Effect.repeat(observe, Schedule.spaced(interval))
+  return yield* Effect.repeat(sampleGauges, Schedule.spaced(interval))
 })

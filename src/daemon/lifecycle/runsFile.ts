@@ -9,11 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as RunHistory from "../../domain/runHistory.ts"
 import { readIfPresent, renameDurably, replaceSmallFile } from "../files/durableFile.ts"
-import type { SameDirectory } from "../files/sameDirectory.ts"
+import type { PinnedDirectory } from "../files/sameDirectory.ts"
 
 /** What the file says; nothing where there is none. */
 export const readRuns = Effect.fnUntraced(
-  function* (file: string, own: SameDirectory) {
+  function* (file: string, own: PinnedDirectory) {
     const contents = yield* readIfPresent(file)
     if (contents === undefined) return RunHistory.noRuns
     const history = RunHistory.fromText(contents.toString("utf8"))
@@ -30,7 +30,7 @@ export const readRuns = Effect.fnUntraced(
 )
 
 /** Replaces it; what cannot be written is only told of. */
-export const writeRuns = (file: string, own: SameDirectory, history: RunHistory.RunHistory): Effect.Effect<void> =>
+export const writeRuns = (file: string, own: PinnedDirectory, history: RunHistory.RunHistory): Effect.Effect<void> =>
   Effect.andThen(own.check, replaceSmallFile(file, RunHistory.toText(history))).pipe(
     Effect.catchTag("FileFault", (fault) => Effect.logWarning(fault.message))
   )

@@ -5,7 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { sinkDropped } from "../../domain/AuditEntry.ts"
+import { sinkDroppedFact } from "../../domain/AuditEntry.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
@@ -14,14 +14,14 @@ import { AuditLog } from "../audit/AuditLog.ts"
 const interval = Duration.minutes(1)
 
 /** Looks for ever, and once more at the end. A count that could not be recorded is part of the next one. */
-export const watchSink = Effect.gen(function* () {
+export const reportDroppedEvents = Effect.gen(function* () {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
   let told = 0
   const look = Effect.gen(function* () {
     const dropped = yield* sink.dropped
     if (dropped === told) return
-    yield* audit.append([sinkDropped(dropped - told)])
+    yield* audit.append([sinkDroppedFact(dropped - told)])
     told = dropped
   }).pipe(Effect.ignore)
   yield* Effect.sleep(interval).pipe(
@@ -31,7 +31,7 @@ export const watchSink = Effect.gen(function* () {
 })
 
 /** One event each time the log begins to fail. */
-export const watchAudit = Effect.gen(function* () {
+export const reportAuditFailures = Effect.gen(function* () {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
   return yield* Effect.forever(

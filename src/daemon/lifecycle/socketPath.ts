@@ -15,7 +15,7 @@ import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync } from "../files/durableFile.ts"
 import { holdLock } from "../files/fileLock.ts"
 import { makeDirectory } from "../files/makeDirectory.ts"
-import { listenerOf } from "../files/ownerOf.ts"
+import { findListener } from "../files/ownerOf.ts"
 import { StartError } from "../files/StartError.ts"
 
 /** What fits into a socket address everywhere: macOS has 104 bytes, with the zero at the end. */
@@ -23,9 +23,9 @@ const longest = 103
 
 /**
  * Makes the place free, with its directory, and holds its lock for as long as the scope lasts; tells whether a dead
- * daemon's socket was there. What is at the place of a socket that was `handed` over is not looked at: the supervisor's.
+ * daemon's socket was there. What is at the place of a socket that was `activated` is not looked at: the supervisor's.
  */
-export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string, handed = false) {
+export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string, activated = false) {
   const length = Buffer.byteLength(socketPath)
   if (length > longest) {
     return yield* refuse(
@@ -36,9 +36,9 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
   }
   yield* checkDirectory(path.dirname(socketPath))
   // Before the lock as well: where the answer is no, no file of ours is left behind.
-  if (!handed) yield* isStale(socketPath)
+  if (!activated) yield* isStale(socketPath)
   yield* Effect.catchTag(holdLock(`${socketPath}.lock`), "LockHeld", ({ owner }) => alreadyListening(socketPath, owner))
-  const wasStale = !handed && (yield* isStale(socketPath))
+  const wasStale = !activated && (yield* isStale(socketPath))
   if (wasStale) yield* attemptSync("remove", socketPath, () => fs.rmSync(socketPath))
   return { wasStale }
 })
@@ -65,9 +65,9 @@ const isStale = Effect.fnUntraced(function* (socketPath: string) {
   if (answer === "ECONNREFUSED") return true
   // Its owner removed it in this moment.
   if (answer === "ENOENT") return false
-  if (answer === "connected") return yield* alreadyListening(socketPath, yield* listenerOf(socketPath))
+  if (answer === "connected") return yield* alreadyListening(socketPath, yield* findListener(socketPath))
   return yield* refuse(
-    `${socketPath} belongs to ${named(yield* listenerOf(socketPath))}, which does not let itself be asked (${answer})`,
+    `${socketPath} belongs to ${named(yield* findListener(socketPath))}, which does not let itself be asked (${answer})`,
     "Stop it first, or choose another path with --socket.",
     exitStatus.alreadyRunning
   )

@@ -1,5 +1,5 @@
 /**
- * Runs the daemon, and runs it anew where its directory was replaced by another one.
+ * Runs the daemon, and runs it again where its directory was replaced by another one.
  *
  * The first start fails as it may. A later one that cannot succeed yet is tried again
  * when what is in the directory has settled, for the secrets are in memory only; one
@@ -8,12 +8,12 @@
 import * as Effect from "effect/Effect"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { StartError } from "../files/StartError.ts"
-import { untilSettled } from "./untilReplaced.ts"
+import { waitUntilStable } from "./untilReplaced.ts"
 
 /** `once` runs it, and says why it came to an end; it is told whether this process ran it before. */
-export const startOver = Effect.fnUntraced(function* <E extends { readonly message: string }, R>(
+export const restartOnReplacedDirectory = Effect.fnUntraced(function* <E extends { readonly message: string }, R>(
   directories: ReadonlyArray<string>,
-  once: (anew: boolean) => Effect.Effect<"restart" | "directory replaced", E, R>
+  once: (isRestart: boolean) => Effect.Effect<"restart" | "directory replaced", E, R>
 ) {
   let lastFault = ""
   const again = once(true).pipe(
@@ -22,7 +22,7 @@ export const startOver = Effect.fnUntraced(function* <E extends { readonly messa
       lastFault = fault.message
       return isNew && !isTaken(fault) ? Effect.logError(`cannot start over yet: ${fault.message}`) : Effect.void
     }),
-    Effect.tapError((fault) => (isTaken(fault) ? Effect.void : untilSettled(directories))),
+    Effect.tapError((fault) => (isTaken(fault) ? Effect.void : waitUntilStable(directories))),
     Effect.retry({ while: (fault) => !isTaken(fault) })
   )
   let end = yield* once(false)

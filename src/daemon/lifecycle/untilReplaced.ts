@@ -4,23 +4,23 @@
  * One that is gone is waited for, and when it is back all goes on. One that was
  * replaced ends the waiting: the daemon has to start over on what is there now. But
  * an empty place on another disk is where a volume was taken away; the store is not
- * begun anew there, for what was added would be lost from sight when the volume is
+ * begun again there, for what was added would be lost from sight when the volume is
  * back. Every change of state is one line of the log.
  */
 import * as Effect from "effect/Effect"
 import type { FileLock } from "../files/fileLock.ts"
-import { type SameDirectory, statNow } from "../files/sameDirectory.ts"
+import { type PinnedDirectory, statIfPresent } from "../files/sameDirectory.ts"
 
 /** Soon enough, for every writer looks by itself before it writes. As long as that of `watchSocket`, so that one waking serves both. */
 const calmInterval = "4 seconds"
 /** While something is being done to them. */
 const interval = "1 second"
 /** After so many looks one that never settles counts as well. */
-const mostLooks = 10
+const maxLooks = 10
 
-export interface Watched {
+export interface WatchedDirectories {
   /** The first is the state directory. */
-  readonly directories: ReadonlyArray<SameDirectory>
+  readonly directories: ReadonlyArray<PinnedDirectory>
   readonly lock: FileLock
   /** Whether any file of a store is there. */
   readonly hasStore: () => boolean
@@ -33,7 +33,7 @@ type Seen =
   | { readonly is: "replaced"; readonly says: string; readonly trace: string | undefined }
 
 /** Ends when the daemon has to start over, with the reason. */
-export const untilReplaced = Effect.fnUntraced(function* (watched: Watched) {
+export const watchDirectories = Effect.fnUntraced(function* (watched: WatchedDirectories) {
   let before: Seen = { is: "ours" }
   let looks = 0
   while (true) {
@@ -42,7 +42,7 @@ export const untilReplaced = Effect.fnUntraced(function* (watched: Watched) {
     looks = seen.is === "replaced" ? looks + 1 : 0
     if (seen.is === "replaced") {
       const hasSettled = before.is === "replaced" && before.trace === seen.trace
-      if (seen.trace === undefined || hasSettled || looks === mostLooks) return seen.says
+      if (seen.trace === undefined || hasSettled || looks === maxLooks) return seen.says
     }
     if (seen.is === "away" && !(before.is === "away" && before.says === seen.says)) yield* Effect.logError(seen.says)
     if (seen.is === "ours" && before.is === "away") yield* Effect.logInfo("the directory is back; the daemon goes on")
@@ -50,7 +50,7 @@ export const untilReplaced = Effect.fnUntraced(function* (watched: Watched) {
   }
 })
 
-const look = ({ directories, hasStore, lock }: Watched): Seen => {
+const look = ({ directories, hasStore, lock }: WatchedDirectories): Seen => {
   const looks = directories.map((directory) => ({ directory, found: directory.look() }))
   const gone = looks.find(({ found }) => found === "gone")?.directory
   if (gone !== undefined)
@@ -62,7 +62,7 @@ const look = ({ directories, hasStore, lock }: Watched): Seen => {
       ? { is: "ours" }
       : { is: "replaced", says: `${lock.path} was removed or replaced`, trace: undefined }
   }
-  if (!hasStore() && other.some(({ device, path }) => statNow(path)?.dev !== device)) {
+  if (!hasStore() && other.some(({ device, path }) => statIfPresent(path)?.dev !== device)) {
     return {
       is: "away",
       says:
@@ -81,16 +81,16 @@ const look = ({ directories, hasStore, lock }: Watched): Seen => {
 const traceOf = (paths: ReadonlyArray<string>): string =>
   paths
     .map((path) => {
-      const found = statNow(path)
+      const found = statIfPresent(path)
       return found === undefined ? "" : `${found.dev}:${found.ino}:${found.mtimeMs}`
     })
     .join(" ")
 
 /** Waits until all of them are there and did not change for a second. */
-export const untilSettled = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
+export const waitUntilStable = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
   let before: string | undefined
   while (true) {
-    const isThere = paths.every((path) => statNow(path) !== undefined)
+    const isThere = paths.every((path) => statIfPresent(path) !== undefined)
     const now = isThere ? traceOf(paths) : undefined
     if (now !== undefined && now === before) return
     before = now

@@ -14,10 +14,10 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
-import { leaseAcquired, leaseRefused, leaseReplaced, ttlTooLong } from "../../domain/AuditEntry.ts"
+import { acquireFact, acquireRefusedFact, replaceFact, ttlTooLongDetails } from "../../domain/AuditEntry.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import type { Lease } from "../../domain/Lease.ts"
-import { make, standardCapacity, TooManyLeases } from "../../domain/Lease.ts"
+import { makeLease, defaultMaxLeases, TooManyLeases } from "../../domain/Lease.ts"
 import type { SecretNotFound } from "../../domain/Secret.ts"
 import type { TtlPolicy, TtlTooLong } from "../../domain/Ttl.ts"
 import { grantedTtl } from "../../domain/Ttl.ts"
@@ -46,10 +46,10 @@ export interface Acquired {
 /** With the duration that was granted. */
 type Granted = Acquired & { readonly ttl: GoDuration }
 
-export type Refusal = SecretNotFound | TtlTooLong | TooManyLeases
+export type AcquireError = SecretNotFound | TtlTooLong | TooManyLeases
 
 /** What its span says of how it ended. */
-const attributes = (exit: Exit.Exit<Acquired, Refusal | AuditLogError>, request: AcquireRequest) => {
+const attributes = (exit: Exit.Exit<Acquired, AcquireError | AuditLogError>, request: AcquireRequest) => {
   const about = { "secret.name": request.secretName, "client.id": request.clientId }
   if (Exit.isSuccess(exit)) {
     const { lease, replaced } = exit.value
@@ -63,33 +63,33 @@ export const acquire = Effect.fnUntraced(
   function* (
     request: AcquireRequest,
     policy: TtlPolicy,
-    capacity = standardCapacity
-  ): Effect.fn.Return<Acquired, Refusal | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
+    capacity = defaultMaxLeases
+  ): Effect.fn.Return<Acquired, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
     const { secretName, clientId } = request
     const secrets = yield* SecretStore
     const leases = yield* LeaseRepo
     const sink = yield* OtelSink
     const id = randomUUID()
 
-    const grant = leases.transaction((held): Result.Result<Granted, Refusal> => {
-      const refuse = (refusal: Refusal, reason: string) => {
-        held.record(leaseRefused(secretName, clientId, reason))
+    const grant = leases.transaction((held): Result.Result<Granted, AcquireError> => {
+      const refuse = (refusal: AcquireError, reason: string) => {
+        held.record(acquireRefusedFact(secretName, clientId, reason))
         return Result.fail(refusal)
       }
       const secret = secrets.get(secretName)
       if (Result.isFailure(secret)) return refuse(secret.failure, "secret not found")
       const granted = grantedTtl(request.ttl, policy)
-      if (Result.isFailure(granted)) return refuse(granted.failure, ttlTooLong(granted.failure))
+      if (Result.isFailure(granted)) return refuse(granted.failure, ttlTooLongDetails(granted.failure))
       const { name, value } = secret.success
       const ttl = granted.success
       // The store's own copy of the name: thousands of leases share it.
-      const lease = make({ id, secretName: name, clientId, ttl, now: held.now })
+      const lease = makeLease({ id, secretName: name, clientId, ttl, now: held.now })
       const replaced = held.ofPair(name, clientId)
       if (held.weight() >= capacity && replaced.length === 0) {
         return refuse(new TooManyLeases({ capacity }), "too many active leases")
       }
-      for (const old of replaced) held.end(old, leaseReplaced(old, lease, ttl))
-      held.issue(lease, leaseAcquired(lease, ttl))
+      for (const old of replaced) held.end(old, replaceFact(old, lease, ttl))
+      held.issue(lease, acquireFact(lease, ttl))
       return Result.succeed({ lease, value, replaced, ttl })
     })
 

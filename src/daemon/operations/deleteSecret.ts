@@ -10,7 +10,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { leasesOfSecretRevoked } from "../../domain/AuditEntry.ts"
+import { revokeSecretFact } from "../../domain/AuditEntry.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
@@ -24,7 +24,7 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
   const ending = leases.transaction((held) => {
     const ended = held.ofSecret(name)
     for (const lease of ended) held.revoke(lease)
-    held.record(leasesOfSecretRevoked(name, ended.length))
+    held.record(revokeSecretFact(name, ended.length))
     return Result.succeed(ended)
   })
   const endLeases = Effect.flatMap(Effect.timed(ending), ([took, ended]) =>

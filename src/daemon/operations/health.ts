@@ -7,9 +7,9 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { fromLine } from "../../domain/AuditEntry.ts"
-import { health as report } from "../../domain/health.ts"
+import { healthReport as report } from "../../domain/health.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
-import { parse } from "../../domain/Timestamp.ts"
+import { parseTimestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
@@ -17,7 +17,7 @@ import { SecretStore } from "../secrets/SecretStore.ts"
 /** Entries that are looked through for accesses, as many as the predecessor did. */
 const lookedThrough = 1000
 
-export const health = Effect.gen(function* () {
+export const checkHealth = Effect.gen(function* () {
   const secrets = yield* Effect.flatMap(SecretStore, (store) => store.list)
   const leases = yield* LeaseRepo
   const accesses = yield* lastAccesses(secrets.map(({ name }) => name)).pipe(
@@ -60,6 +60,6 @@ const readLine = (line: string): { readonly secret: unknown } | undefined => {
 const accessIn = (line: string): { readonly secret: string; readonly at: Timestamp } | undefined => {
   const { action, secret_name: secret, success, timestamp } = Option.getOrUndefined(fromLine(line)) ?? {}
   if (action !== "lease_acquire" || success !== true || secret === undefined) return undefined
-  const at = Option.getOrUndefined(parse(timestamp ?? ""))
+  const at = Option.getOrUndefined(parseTimestamp(timestamp ?? ""))
   return at === undefined ? undefined : { secret, at }
 }

@@ -9,13 +9,13 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { killswitchFailed } from "../../domain/AuditEntry.ts"
+import { killswitchFailedFact } from "../../domain/AuditEntry.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { endAllLeases } from "./revokeAll.ts"
-import { rotate } from "./rotate.ts"
+import { rotateSecret } from "./rotate.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 export interface KillswitchOptions {
@@ -62,7 +62,7 @@ const pull = Effect.fnUntraced(function* (options: KillswitchOptions) {
   if (options.rotateAll) {
     for (const { name, rotateVia } of yield* secrets.list) {
       if (rotateVia === "") continue
-      if ((yield* attempt(`rotating ${JSON.stringify(name)}`, rotate(name))) !== undefined) rotated.push(name)
+      if ((yield* attempt(`rotating ${JSON.stringify(name)}`, rotateSecret(name))) !== undefined) rotated.push(name)
     }
   }
   const secretsWiped = options.wipeStore ? yield* attempt("wiping the store", secrets.wipe) : undefined
@@ -72,7 +72,7 @@ const pull = Effect.fnUntraced(function* (options: KillswitchOptions) {
     leasesRevoked = late === undefined ? undefined : leasesRevoked + late
   }
 
-  if (failures.length > 0) yield* Effect.ignore(audit.append([killswitchFailed(failures.join("; "))]))
+  if (failures.length > 0) yield* Effect.ignore(audit.append([killswitchFailedFact(failures.join("; "))]))
   const report: KillswitchReport = { leasesRevoked, rotated, secretsWiped, failures }
   return report
 })

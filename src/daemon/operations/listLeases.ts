@@ -8,10 +8,10 @@
 import * as Effect from "effect/Effect"
 import type { Lease } from "../../domain/Lease.ts"
 import type { LeaseFilter } from "../../domain/LeaseFilter.ts"
-import { matches } from "../../domain/LeaseFilter.ts"
+import { matchesFilter } from "../../domain/LeaseFilter.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 
-export interface ListOptions {
+export interface LeaseListOptions {
   readonly filter: LeaseFilter
   /** Leases that are listed at the most. */
   readonly limit: number
@@ -21,11 +21,11 @@ export interface ListOptions {
   readonly top: number
 }
 
-export type Counts = ReadonlyArray<readonly [name: string, count: number]>
+export type LeaseCounts = ReadonlyArray<readonly [name: string, count: number]>
 
-export const listLeases = Effect.fn("listLeases")(function* ({ filter, length, limit, top }: ListOptions) {
+export const listLeases = Effect.fn("listLeases")(function* ({ filter, length, limit, top }: LeaseListOptions) {
   const leases = yield* LeaseRepo
-  const found = (yield* leases.active).filter((lease) => matches(filter, lease))
+  const found = (yield* leases.active).filter((lease) => matchesFilter(filter, lease))
   return {
     leases: newest(found, limit, length),
     total: found.length,
@@ -57,7 +57,7 @@ const newest = (found: ReadonlyArray<Lease>, limit: number, length: number): Rea
 const fixedLength = 200
 
 /** Those with the most; of those with as many as the last one, whichever were met first. Put in order are no more than are given. */
-const most = (found: ReadonlyArray<Lease>, top: number, nameOf: (lease: Lease) => string): Counts => {
+const most = (found: ReadonlyArray<Lease>, top: number, nameOf: (lease: Lease) => string): LeaseCounts => {
   if (top === 0) return []
   const counts = new Map<string, number>()
   for (const lease of found) counts.set(nameOf(lease), (counts.get(nameOf(lease)) ?? 0) + 1)

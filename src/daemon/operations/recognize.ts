@@ -11,16 +11,16 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { randomInt } from "node:crypto"
-import { scanBegun, valueRecognized } from "../../domain/AuditEntry.ts"
-import { searchedForms } from "../../domain/searchedForms.ts"
-import type { Mark } from "../../domain/valueMarks.ts"
-import { marksOf, multiplierFrom } from "../../domain/valueMarks.ts"
+import { scanFact, identifyFact } from "../../domain/AuditEntry.ts"
+import { searchVariants } from "../../domain/searchedForms.ts"
+import type { Fingerprint } from "../../domain/valueMarks.ts"
+import { fingerprintsOf, multiplierFrom } from "../../domain/valueMarks.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
-export interface Marks {
+export interface FingerprintSet {
   readonly multiplier: number
-  readonly marks: ReadonlyArray<Mark>
+  readonly marks: ReadonlyArray<Fingerprint>
   /** How many values they are of. */
   readonly values: number
   /** The names of the secrets whose values are too short to be searched for. */
@@ -30,18 +30,18 @@ export interface Marks {
 }
 
 /** Of the values of ten thousand secrets: 3 MB of a reply. */
-const mostMarks = 100_000
+const maxMarks = 100_000
 
-export const marks = Effect.fn("recognize.marks")(function* (clientId: string) {
+export const listFingerprints = Effect.fn("recognize.marks")(function* (clientId: string) {
   const multiplier = multiplierFrom(yield* Effect.sync(() => randomInt(2 ** 32)))
-  const all: Array<Mark> = []
+  const all: Array<Fingerprint> = []
   const tooShort: Array<string> = []
   let [values, leftOut] = [0, 0]
   for (const name of yield* names) {
-    const own = yield* valueOf(name, (value) => marksOf(value, multiplier))
+    const own = yield* valueOf(name, (value) => fingerprintsOf(value, multiplier))
     if (own === undefined) continue
     if (own.length === 0) tooShort.push(name)
-    else if (all.length + own.length > mostMarks) leftOut += 1
+    else if (all.length + own.length > maxMarks) leftOut += 1
     else {
       values += 1
       all.push(...own)
@@ -49,25 +49,25 @@ export const marks = Effect.fn("recognize.marks")(function* (clientId: string) {
     yield* Effect.yieldNow
   }
   const audit = yield* AuditLog
-  yield* audit.append([scanBegun(clientId, values, tooShort.length)])
+  yield* audit.append([scanFact(clientId, values, tooShort.length)])
   // In the order of the store they would tell which of them are forms of one value.
   const sorted = all.toSorted((a, b) => a.length - b.length || a.middle - b.middle)
-  const given: Marks = { multiplier, marks: sorted, values, tooShort, leftOut }
+  const given: FingerprintSet = { multiplier, marks: sorted, values, tooShort, leftOut }
   return given
 })
 
 /** For each text the names of the secrets it is a form of, in the order of the texts. */
-export const recognize = Effect.fn("recognize")(function* (clientId: string, texts: ReadonlyArray<Buffer>) {
+export const identifyValues = Effect.fn("recognize")(function* (clientId: string, texts: ReadonlyArray<Buffer>) {
   const wanted = Map.groupBy(texts.keys(), (index) => keyOf(texts[index] ?? Buffer.alloc(0)))
   const found = texts.map((): Array<string> => [])
   for (const name of yield* names) {
-    const keys = (yield* valueOf(name, (value) => searchedForms(value).map(keyOf))) ?? []
+    const keys = (yield* valueOf(name, (value) => searchVariants(value).map(keyOf))) ?? []
     for (const index of keys.flatMap((key) => wanted.get(key) ?? [])) found[index]?.push(name)
     yield* Effect.yieldNow
   }
   const recognized = [...new Set(found.flat())]
   const audit = yield* AuditLog
-  if (recognized.length > 0) yield* audit.append(recognized.map((name) => valueRecognized(name, clientId)))
+  if (recognized.length > 0) yield* audit.append(recognized.map((name) => identifyFact(name, clientId)))
   return found
 })
 

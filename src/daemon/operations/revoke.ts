@@ -8,27 +8,27 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { leaseRevoked, revokeRefused } from "../../domain/AuditEntry.ts"
+import { revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
 import { LeaseNotFound } from "../../domain/Lease.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 
-export const revoke = Effect.fnUntraced(function* (leaseId: string) {
+export const revokeLease = Effect.fnUntraced(function* (leaseId: string) {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const ending = leases.transaction((held) => {
     const lease = held.find(leaseId)
     if (lease !== undefined) {
-      held.revoke(lease, leaseRevoked(lease))
+      held.revoke(lease, revokeFact(lease))
       return Result.succeed(lease)
     }
     const revoked = held.findRevoked(leaseId)
     if (revoked !== undefined) {
-      held.record(leaseRevoked(revoked))
+      held.record(revokeFact(revoked))
       return Result.succeed(revoked)
     }
-    held.record(revokeRefused(leaseId))
+    held.record(revokeRefusedFact(leaseId))
     return Result.fail(new LeaseNotFound({ leaseId }))
   })
   const [took, lease] = yield* Effect.timed(ending)

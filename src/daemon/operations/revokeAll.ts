@@ -4,13 +4,13 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { allLeasesRevoked } from "../../domain/AuditEntry.ts"
+import { revokeAllFacts } from "../../domain/AuditEntry.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 
 /** Gives the number of leases that were active. */
-export const revokeAll = Effect.fn("revokeAll")(function* () {
+export const revokeAllLeases = Effect.fn("revokeAll")(function* () {
   const sink = yield* OtelSink
   const [took, leasesRevoked] = yield* Effect.timed(endAllLeases)
   const durationMs = Duration.toMillis(took)
@@ -23,7 +23,7 @@ export const endAllLeases = Effect.flatMap(LeaseRepo, (leases) =>
   leases.transaction((held) => {
     const active = held.active()
     for (const lease of active) held.revoke(lease)
-    held.record(...allLeasesRevoked(active.length))
+    held.record(...revokeAllFacts(active.length))
     return Result.succeed(active.length)
   })
 )

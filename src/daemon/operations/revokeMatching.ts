@@ -9,10 +9,10 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { leaseRevoked } from "../../domain/AuditEntry.ts"
+import { revokeFact } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import type { LeaseFilter } from "../../domain/LeaseFilter.ts"
-import { matches } from "../../domain/LeaseFilter.ts"
+import { matchesFilter } from "../../domain/LeaseFilter.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
@@ -34,7 +34,7 @@ export class PartlyRevoked extends Data.TaggedError("PartlyRevoked")<{
 }
 
 /** Gives the leases that were ended. */
-export const revokeMatching = Effect.fn("revokeMatching")(function* (filter: LeaseFilter) {
+export const revokeMatchingLeases = Effect.fn("revokeMatching")(function* (filter: LeaseFilter) {
   const sink = yield* OtelSink
   const [took, { failure, revoked }] = yield* Effect.timed(endMatching(filter))
   if (revoked.length > 0) {
@@ -52,7 +52,7 @@ const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
   const first = yield* leases.transaction((held) => {
     const { secretName } = filter
     const among = secretName === undefined ? held.active() : held.ofSecret(secretName)
-    const meant = among.filter((lease) => matches(filter, lease))
+    const meant = among.filter((lease) => matchesFilter(filter, lease))
     return Result.succeed({ meant, ended: revokeAll(held, meant.slice(0, inOneStep)) })
   })
   const revoked = [...first.ended]
@@ -77,6 +77,6 @@ const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
 })
 
 const revokeAll = (held: LeaseTransaction, leases: ReadonlyArray<Lease>): ReadonlyArray<Lease> => {
-  for (const lease of leases) held.revoke(lease, leaseRevoked(lease))
+  for (const lease of leases) held.revoke(lease, revokeFact(lease))
   return leases
 }

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { rotationRefused } from "../../domain/AuditEntry.ts"
+import { rotateRefusedFact } from "../../domain/AuditEntry.ts"
 import { NoRotationHook, RotationFailed, valueLimit } from "../../domain/Secret.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
@@ -29,7 +29,7 @@ export interface Rotated {
   readonly leasesOfOldValue: number
 }
 
-export const rotate = Effect.fn("rotate")(function* (name: string) {
+export const rotateSecret = Effect.fn("rotate")(function* (name: string) {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const hook = yield* RotationHook
@@ -68,11 +68,11 @@ export const rotate = Effect.fn("rotate")(function* (name: string) {
 
 /** Nothing was run, so nothing is lost if it cannot be recorded. */
 const record = (name: string, reason: string) =>
-  AuditLog.use((audit) => Effect.ignore(audit.append([rotationRefused(name, reason)])))
+  AuditLog.use((audit) => Effect.ignore(audit.append([rotateRefusedFact(name, reason)])))
 
 const refuse = Effect.fnUntraced(function* (name: string, outcome: string, reason: string) {
   const audit = yield* AuditLog
-  yield* audit.append([rotationRefused(name, outcome)])
+  yield* audit.append([rotateRefusedFact(name, outcome)])
   return yield* new RotationFailed({ name, reason })
 })
 

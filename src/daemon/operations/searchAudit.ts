@@ -11,7 +11,7 @@ import type { AuditEntry } from "../../domain/AuditEntry.ts"
 import { fromLine } from "../../domain/AuditEntry.ts"
 import { stringify } from "../../domain/goText.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
-import { parse } from "../../domain/Timestamp.ts"
+import { parseTimestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 
 export interface AuditSearch {
@@ -27,14 +27,14 @@ export interface AuditSearch {
   readonly length: number
 }
 
-export interface Found {
+export interface AuditSearchResult {
   readonly entries: ReadonlyArray<AuditEntry>
   /** Whether all that is meant is among them or before them: false if older entries were not looked at. */
   readonly complete: boolean
 }
 
 /** As much as a log has in all its files unless configured otherwise; to look through it takes well under a second. */
-const mostRead = 64 * 1024 * 1024
+const maxReadBytes = 64 * 1024 * 1024
 /** Lines are looked at for their time once in so many; the others only if they may be meant. */
 const timeEvery = 64
 
@@ -56,9 +56,9 @@ export const searchAudit = Effect.fn("searchAudit")(function* (search: AuditSear
         given += line.length
       }
     }
-    return read < mostRead || (complete = false)
+    return read < maxReadBytes || (complete = false)
   })
-  const found: Found = { entries: entries.toReversed(), complete }
+  const found: AuditSearchResult = { entries: entries.toReversed(), complete }
   return found
 })
 
@@ -76,6 +76,6 @@ const isMeant = ({ action, clientId, secretName }: AuditSearch, entry: AuditEntr
 const isBefore = ({ after, since }: AuditSearch, entry: AuditEntry): boolean => {
   if (isChained(entry) && entry.seq <= after) return true
   if (since === undefined) return false
-  const at = parse(entry.timestamp)
+  const at = parseTimestamp(entry.timestamp)
   return Option.isSome(at) && at.value.millis < since.millis
 }

@@ -8,7 +8,7 @@ import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
-export const status = Effect.gen(function* () {
+export const daemonStatus = Effect.gen(function* () {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   return {
@@ -19,7 +19,7 @@ export const status = Effect.gen(function* () {
 })
 
 /** Looks at every lease, so it costs more than `status`: some milliseconds where there are a hundred thousand. */
-export const condition = Effect.gen(function* () {
+export const diagnostics = Effect.gen(function* () {
   const audit = yield* AuditLog
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink

@@ -12,7 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import { leaseExpired } from "../../domain/AuditEntry.ts"
+import { expireFact } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
@@ -25,13 +25,13 @@ export const sweepInterval = Duration.seconds(15)
 const atOnce = 200
 
 /** One sweep; gives the leases whose end it recorded. */
-export const sweep = Effect.fn("sweep")(function* () {
+export const sweepExpired = Effect.fn("sweep")(function* () {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const ended: Array<Lease> = []
   const part = leases.transaction((held) => {
     const due = held.due(atOnce)
-    for (const lease of due) held.end(lease, leaseExpired(lease))
+    for (const lease of due) held.end(lease, expireFact(lease))
     return Result.succeed(due)
   })
   const all = Effect.tap(part, (due) => Effect.sync(() => ended.push(...due))).pipe(
@@ -48,7 +48,7 @@ export const sweep = Effect.fn("sweep")(function* () {
 })
 
 /** A sweep that could not be recorded is tried again with the next. */
-const sweeps = sweep().pipe(
+const sweeps = sweepExpired().pipe(
   Effect.catchTag("AuditLogError", (fault) => Effect.logWarning(`expired leases are not recorded: ${fault.message}`)),
   Effect.repeat(Schedule.spaced(sweepInterval))
 )

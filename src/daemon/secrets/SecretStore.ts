@@ -15,33 +15,33 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
 import {
-  changeFailed,
-  fileMended,
-  refused,
-  secretAdded,
-  secretDeleted,
-  secretRotated,
-  secretUpdated,
-  storeInitialized,
-  storeWiped
+  changeFailedFact,
+  fileRepairedFact,
+  refusedFact,
+  addFact,
+  deleteFact,
+  rotateFact,
+  updateFact,
+  initFact,
+  wipeFact
 } from "../../domain/AuditEntry.ts"
 import type { Secret, SecretInfo } from "../../domain/Secret.ts"
 import { SecretExists, SecretNotFound, sizeOf, StoreFull, storeLimit } from "../../domain/Secret.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
-import { fromMillis, zero } from "../../domain/Timestamp.ts"
+import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
 import type { AgeError } from "./ageFile.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
-import type { FileFault } from "../files/durableFile.ts"
+import type { FileError } from "../files/durableFile.ts"
 import type { StoreDocument, StoredSecret } from "./storeDocument.ts"
-import { byName, empty } from "./storeDocument.ts"
+import { byName, emptyStore } from "./storeDocument.ts"
 import type { StoreMemory, StorePaths } from "./storeFiles.ts"
 import { openStore } from "./storeFiles.ts"
 
 /** A change of the store could not be written; nothing was changed. */
 export class SecretStoreError extends Data.TaggedError("SecretStoreError")<{
   readonly operation: "write"
-  readonly cause: FileFault | AgeError
+  readonly cause: FileError | AgeError
 }> {
   override get message() {
     return `failed to write secrets file: ${this.cause.message}`
@@ -104,7 +104,7 @@ export class SecretStore extends Context.Service<
   /** The store in memory alone, for tests. */
   static readonly layerMemory = Layer.effect(
     SecretStore,
-    Effect.suspend(() => make(empty, "initialized", () => Effect.void, Effect.void))
+    Effect.suspend(() => make(emptyStore, "initialized", () => Effect.void, Effect.void))
   )
 }
 
@@ -123,14 +123,14 @@ const tellOf = Effect.fnUntraced(function* (
   if (origin === "loaded") return
   const audit = yield* AuditLog
   if (origin === "initialized") {
-    return yield* Effect.ignore(audit.append([storeInitialized("a new key and an empty store were made")]))
+    return yield* Effect.ignore(audit.append([initFact("a new key and an empty store were made")]))
   }
   const details = `the store was gone; its ${count} secrets were written to ${paths.secrets} from memory, with the same key`
   yield* Effect.logWarning(details)
-  yield* Effect.ignore(audit.append([fileMended(details)]))
+  yield* Effect.ignore(audit.append([fileRepairedFact(details)]))
 })
 
-const written = (change: Effect.Effect<void, FileFault | AgeError>): Effect.Effect<void, SecretStoreError> =>
+const written = (change: Effect.Effect<void, FileError | AgeError>): Effect.Effect<void, SecretStoreError> =>
   Effect.mapError(change, (cause) => new SecretStoreError({ operation: "write", cause }))
 
 const make = Effect.fnUntraced(function* (
@@ -160,21 +160,21 @@ const make = Effect.fnUntraced(function* (
     edit(secrets)
     const next = { ...document, secrets }
     yield* audit.append([fact])
-    yield* Effect.tapError(save(next), () => Effect.ignore(audit.append([changeFailed(fact)])))
+    yield* Effect.tapError(save(next), () => Effect.ignore(audit.append([changeFailedFact(fact)])))
     document = next
   }, Effect.uninterruptible)
 
   /** Records that something was not done. That it was not stands, whether or not it can be recorded. */
   const refuse = <E extends SecretExists | SecretNotFound | StoreFull>(asked: AuditFact, reason: E) =>
-    Effect.andThen(Effect.ignore(audit.append([refused(asked, because[reason._tag])])), Effect.fail(reason))
+    Effect.andThen(Effect.ignore(audit.append([refusedFact(asked, because[reason._tag])])), Effect.fail(reason))
 
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
     const { name } = secret
-    if (document.secrets.has(name)) return yield* refuse(secretAdded(name), new SecretExists({ name }))
+    if (document.secrets.has(name)) return yield* refuse(addFact(name), new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
-    const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zero, foreign: {} }
-    yield* fits(secretAdded(name), undefined, added)
-    yield* change(secretAdded(name), (secrets) => secrets.set(name, added))
+    const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zeroTimestamp, foreign: {} }
+    yield* fits(addFact(name), undefined, added)
+    yield* change(addFact(name), (secrets) => secrets.set(name, added))
   }, Semaphore.withPermit(one))
 
   const edit = Effect.fnUntraced(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
@@ -187,7 +187,7 @@ const make = Effect.fnUntraced(function* (
   })
 
   const update = Effect.fn("SecretStore.update")(function* (name: string, changes: SecretChange) {
-    yield* edit(name, secretUpdated(name), changes)
+    yield* edit(name, updateFact(name), changes)
   }, Semaphore.withPermit(one))
 
   const rotated = Effect.fn("SecretStore.rotated")(function* (
@@ -197,19 +197,19 @@ const make = Effect.fnUntraced(function* (
   ) {
     const lastRotated = fromMillis(yield* Clock.currentTimeMillis)
     const changes = { lastRotated, updatedAt: lastRotated, ...(value === undefined ? {} : { value }) }
-    return yield* edit(name, secretRotated(name, outcome), changes)
+    return yield* edit(name, rotateFact(name, outcome), changes)
   }, Semaphore.withPermit(one))
 
   const wipe = Effect.gen(function* () {
     const count = document.secrets.size
-    yield* change(storeWiped(count), (secrets) => secrets.clear())
+    yield* change(wipeFact(count), (secrets) => secrets.clear())
     yield* forgetBackup
     return count
   }).pipe(Semaphore.withPermit(one))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
-    yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(secretDeleted(name), reason)))
-    yield* change(secretDeleted(name), (secrets) => secrets.delete(name))
+    yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(deleteFact(name), reason)))
+    yield* change(deleteFact(name), (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(one))
 
   return SecretStore.of({

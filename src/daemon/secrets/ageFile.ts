@@ -26,7 +26,7 @@ export interface AgeKey {
   readonly decrypt: (file: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
 }
 
-export const generate: Effect.Effect<AgeKey, AgeError> = Effect.flatMap(
+export const generateKey: Effect.Effect<AgeKey, AgeError> = Effect.flatMap(
   attempt("no key could be made", () => generateX25519Identity()),
   (identity) => fromIdentity(identity)
 )

@@ -13,7 +13,7 @@ import * as Result from "effect/Result"
 import { stringify } from "../../domain/goText.ts"
 import type { Secret } from "../../domain/Secret.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
-import { parse as parseTime, zero } from "../../domain/Timestamp.ts"
+import { parseTimestamp as parseTime, zeroTimestamp } from "../../domain/Timestamp.ts"
 
 export interface StoredSecret extends Secret {
   /** Members of other programs. */
@@ -25,12 +25,12 @@ export interface StoreDocument {
   readonly foreign: Readonly<Record<string, unknown>>
 }
 
-export const empty: StoreDocument = { secrets: new Map(), foreign: {} }
+export const emptyStore: StoreDocument = { secrets: new Map(), foreign: {} }
 
 const knownVersion = 1
 
 /** Reads the text; the failure says what is wrong with it and where. */
-export const decode = (text: string): Result.Result<StoreDocument, string> => {
+export const decodeStore = (text: string): Result.Result<StoreDocument, string> => {
   const parsed = Result.try({ try: (): unknown => JSON.parse(text), catch: () => "its contents are not JSON" })
   return Result.flatMap(parsed, (root) => {
     if (!Predicate.isReadonlyObject(root)) return Result.fail("its contents are not a JSON object")
@@ -77,12 +77,12 @@ const decodeSecret = (key: string, entry: unknown): Result.Result<StoredSecret, 
 }
 
 const decodeTime = (value: unknown): Timestamp | undefined => {
-  if (value === undefined || value === null) return zero
+  if (value === undefined || value === null) return zeroTimestamp
   return typeof value === "string" ? Option.getOrUndefined(parseTime(value)) : undefined
 }
 
 /** Writes the text: secrets in the byte order of their names, two blanks of indentation, no final line feed. */
-export const encode = (document: StoreDocument): string => {
+export const encodeStore = (document: StoreDocument): string => {
   // Laid out by hand: an object would put names that are whole numbers first, whatever their order.
   const secrets = [...document.secrets.values()].toSorted(byName).map(textOf)
   const members = [

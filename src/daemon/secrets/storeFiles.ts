@@ -14,9 +14,9 @@ import { dirname } from "node:path"
 import type { AgeKey } from "./ageFile.ts"
 import * as ageFile from "./ageFile.ts"
 import { readIfPresent, removeDurably, renameDurably, replaceFile, tightenMode } from "../files/durableFile.ts"
-import { sameDirectory } from "../files/sameDirectory.ts"
+import { pinDirectory } from "../files/sameDirectory.ts"
 import type { StoreDocument } from "./storeDocument.ts"
-import { decode, empty, encode } from "./storeDocument.ts"
+import { decodeStore, emptyStore, encodeStore } from "./storeDocument.ts"
 
 export interface StorePaths {
   readonly identity: string
@@ -42,7 +42,7 @@ export interface StoreMemory {
 
 /** Reads the store, or makes one; gives what is in it and how to write it. */
 export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, memory: StoreMemory) {
-  const directories = yield* Effect.forEach([paths.identity, paths.secrets], (file) => sameDirectory(dirname(file)))
+  const directories = yield* Effect.forEach([paths.identity, paths.secrets], (file) => pinDirectory(dirname(file)))
   const disks = directories.map(({ device }) => device)
   yield* finishCreation(paths)
   const { document, key, origin } = yield* open(paths, memory, disks)
@@ -78,7 +78,7 @@ const open = Effect.fnUntraced(function* (paths: StorePaths, memory: StoreMemory
     ({ reason }) => new StoreUnreadable({ path: paths.identity, reason, fix: "Put the right identity.age back." })
   )
   const contents = yield* Effect.mapError(key.decrypt(secrets), ({ reason }) => unreadable(paths, reason))
-  const document = Result.flatMap(utf8(contents), decode)
+  const document = Result.flatMap(utf8(contents), decodeStore)
   if (Result.isFailure(document)) return yield* unreadable(paths, document.failure)
   return { key, document: document.success, origin: "loaded" as const }
 })
@@ -106,7 +106,7 @@ const halfThere = (paths: StorePaths, identityIsMissing: boolean) => {
  */
 const begin = Effect.fnUntraced(function* (paths: StorePaths, { last }: StoreMemory, disks: ReadonlyArray<number>) {
   if (last === undefined) {
-    const made = { key: yield* ageFile.generate, document: empty }
+    const made = { key: yield* ageFile.generateKey, document: emptyStore }
     yield* create(paths, made.key, made.document)
     return { ...made, origin: "initialized" as const }
   }
@@ -149,7 +149,7 @@ const utf8 = (contents: Uint8Array): Result.Result<string, string> =>
 
 /** Encrypts, and decrypts again: a store that could not be read back is not written. */
 const encryptChecked = Effect.fnUntraced(function* (key: AgeKey, document: StoreDocument) {
-  const contents = Buffer.from(encode(document), "utf8")
+  const contents = Buffer.from(encodeStore(document), "utf8")
   const file = yield* key.encrypt(contents)
   const back = yield* key.decrypt(file)
   if (!contents.equals(back)) return yield* new ageFile.AgeError({ reason: "the encrypted store did not read back" })

@@ -6,11 +6,11 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { ask } from "./client.ts"
+import { request } from "./client.ts"
 
 /** Fails with the reason if no reply comes in time. */
-export const answersItself = (socketPath: string, within: Duration.Duration): Effect.Effect<void, string> =>
-  ask({ socketPath, timeout: within }, "secrets.status", {}).pipe(
+export const livenessProbe = (socketPath: string, within: Duration.Duration): Effect.Effect<void, string> =>
+  request({ socketPath, timeout: within }, "secrets.status", {}).pipe(
     Effect.catchTag("Refused", () => Effect.void),
     Effect.catchTag("DaemonUnavailable", (fault) =>
       fault.code === "ENOENT" ? Effect.void : Effect.fail(fault.message)

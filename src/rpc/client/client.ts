@@ -10,12 +10,12 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import type { Outcome } from "./exchange.ts"
-import { exchange, requestLine, tooMuch } from "./exchange.ts"
-import type { Example, Like } from "../protocol/likeness.ts"
-import { isLike } from "../protocol/likeness.ts"
-import { MaybeHeard } from "../MaybeHeard.ts"
-import { noReply, readReply } from "../protocol/reply.ts"
+import type { RoundTrip } from "./exchange.ts"
+import { roundTrip, requestLine, responseTooLarge } from "./exchange.ts"
+import type { Shape, Shaped } from "../protocol/likeness.ts"
+import { matchesShape } from "../protocol/likeness.ts"
+import { PossiblyDelivered } from "../MaybeHeard.ts"
+import { notAReply, readReply } from "../protocol/reply.ts"
 
 /** There is no daemon to ask: `code` is the system's reason, such as ENOENT or EACCES. */
 export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
@@ -24,17 +24,17 @@ export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
 }> {}
 
 /** The daemon answered with an error. */
-export class Refused extends Data.TaggedError("Refused")<{ readonly code: number; readonly message: string }> {}
+export class RequestRefused extends Data.TaggedError("Refused")<{ readonly code: number; readonly message: string }> {}
 
 /** The daemon took the connection and gave no answer in time. */
-export class NoAnswer extends Data.TaggedError("NoAnswer")<{ readonly seconds: number }> {}
+export class RequestTimedOut extends Data.TaggedError("NoAnswer")<{ readonly seconds: number }> {}
 
 /** What came back is not an answer of the daemon. */
-export class BadAnswer extends Data.TaggedError("BadAnswer")<{ readonly reason: string }> {}
+export class InvalidResponse extends Data.TaggedError("BadAnswer")<{ readonly reason: string }> {}
 
-export type ClientError = DaemonUnavailable | Refused | NoAnswer | BadAnswer
+export type ClientError = DaemonUnavailable | RequestRefused | RequestTimedOut | InvalidResponse
 
-export interface Daemon {
+export interface DaemonAddress {
   readonly socketPath: string
   /** For everything together: waiting for the daemon, the request, its answer. */
   readonly timeout: Duration.Duration
@@ -54,21 +54,21 @@ const passing: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN"
 const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis", 1.6), Schedule.spaced("100 millis")]))
 
 /** Calls a method; its result must be like the example. */
-export const call = <const T extends Example>(
-  daemon: Daemon,
+export const call = <const T extends Shape>(
+  daemon: DaemonAddress,
   method: string,
   params: object,
   example: T
-): Effect.Effect<Like<T>, ClientError> =>
-  Effect.flatMap(ask(daemon, method, params), (result) =>
-    isLike(result, example)
+): Effect.Effect<Shaped<T>, ClientError> =>
+  Effect.flatMap(request(daemon, method, params), (result) =>
+    matchesShape(result, example)
       ? Effect.succeed(result)
-      : Effect.fail(new BadAnswer({ reason: `${method} has an unexpected result` }))
+      : Effect.fail(new InvalidResponse({ reason: `${method} has an unexpected result` }))
   )
 
 /** Calls a method; gives its result as it came. */
-export const ask = (daemon: Daemon, method: string, params: object): Effect.Effect<unknown, ClientError> =>
-  Effect.flatMap(MaybeHeard, (maybeHeard) => {
+export const request = (daemon: DaemonAddress, method: string, params: object): Effect.Effect<unknown, ClientError> =>
+  Effect.flatMap(PossiblyDelivered, (maybeHeard) => {
     let [wasCut, last] = [maybeHeard, ""]
     const once = Effect.suspend(() => send(daemon, requestLine(method, params))).pipe(
       Effect.tapError((error) =>
@@ -88,13 +88,13 @@ export const ask = (daemon: Daemon, method: string, params: object): Effect.Effe
         : error._tag === "DaemonUnavailable" && passing.has(error.code) && !(wasCut && onlyOnce.has(method))
     return once.pipe(
       Effect.retry({ schedule: pauses, while: mayBeSentAgain }),
-      Effect.catchTag("Cut", () => Effect.fail(new BadAnswer({ reason: cutOff }))),
+      Effect.catchTag("Cut", () => Effect.fail(new InvalidResponse({ reason: cutOff }))),
       Effect.timeoutOrElse({
         duration: daemon.timeout,
         orElse: () =>
           Effect.fail(
             last === ""
-              ? new NoAnswer({ seconds: Duration.toSeconds(daemon.timeout) })
+              ? new RequestTimedOut({ seconds: Duration.toSeconds(daemon.timeout) })
               : new DaemonUnavailable({ socketPath: daemon.socketPath, code: last })
           )
       })
@@ -105,10 +105,10 @@ export const ask = (daemon: Daemon, method: string, params: object): Effect.Effe
 const notThere: ReadonlySet<number> = new Set([-32000, -32001])
 const cutOff = "the connection ended before it; it may have been done all the same"
 
-const send = (daemon: Daemon, line: string) =>
+const send = (daemon: DaemonAddress, line: string) =>
   Effect.flatMap(
-    Effect.callback<Outcome>((resume) => {
-      const breakOff = exchange(daemon.socketPath, [line], undefined, (outcome) => resume(Effect.succeed(outcome)))
+    Effect.callback<RoundTrip>((resume) => {
+      const breakOff = roundTrip(daemon.socketPath, [line], undefined, (outcome) => resume(Effect.succeed(outcome)))
       return Effect.sync(breakOff)
     }),
     (outcome): Effect.Effect<unknown, ClientError | Cut> => {
@@ -119,11 +119,11 @@ const send = (daemon: Daemon, line: string) =>
         case "Silent":
           return Effect.fail(new Cut())
         case "TooMuch":
-          return Effect.fail(new BadAnswer({ reason: tooMuch }))
+          return Effect.fail(new InvalidResponse({ reason: responseTooLarge }))
         case "Replies": {
           const reply = readReply(outcome.lines[0])
-          if (reply === undefined) return Effect.fail(new BadAnswer({ reason: noReply }))
-          return reply.error === undefined ? Effect.succeed(reply.result) : Effect.fail(new Refused(reply.error))
+          if (reply === undefined) return Effect.fail(new InvalidResponse({ reason: notAReply }))
+          return reply.error === undefined ? Effect.succeed(reply.result) : Effect.fail(new RequestRefused(reply.error))
         }
       }
     }

@@ -6,7 +6,7 @@
  */
 import { connect } from "node:net"
 
-export type Outcome =
+export type RoundTrip =
   | { readonly _tag: "Replies"; readonly lines: ReadonlyArray<string> }
   /** There was no connection: `code` is the system's reason, such as ENOENT or EACCES. */
   | { readonly _tag: "Unreachable"; readonly code: string }
@@ -21,17 +21,17 @@ export type Outcome =
 type Patience = number | undefined
 
 /** Twice what the daemon holds for all its clients together; a reply that never ends must not fill the memory. */
-const mostBytes = 128 * 1024 * 1024
+const maxBytes = 128 * 1024 * 1024
 
 /** As many bytes as Node reads at once. */
 const readLength = 64 * 1024
 
 /** Sends the lines and settles once, with what came of it. Gives a way to break off. */
-export const exchange = (
+export const roundTrip = (
   socketPath: string,
   lines: ReadonlyArray<string>,
   patience: Patience,
-  settle: (outcome: Outcome) => void
+  settle: (outcome: RoundTrip) => void
 ): (() => void) => {
   const pieces: Array<Buffer> = []
   let [connected, settled, missing, bytes] = [false, false, lines.length, 0]
@@ -42,7 +42,7 @@ export const exchange = (
     bytes += length
     for (let at = piece.indexOf(lineFeed); at >= 0; at = piece.indexOf(lineFeed, at + 1)) missing -= 1
     if (missing <= 0) end({ _tag: "Replies", lines: Buffer.concat(pieces).toString("utf8").split("\n") })
-    else if (bytes > mostBytes) end({ _tag: "TooMuch" })
+    else if (bytes > maxBytes) end({ _tag: "TooMuch" })
     return true
   }
   // Read without a stream's queue and events, which take longer to be made than the daemon to answer.
@@ -51,7 +51,7 @@ export const exchange = (
     connected = true
     socket.write(lines.map((line) => `${line}\n`).join(""))
   })
-  const end = (outcome: Outcome) => {
+  const end = (outcome: RoundTrip) => {
     // Whoever has the answer may end the process; to close the connection first would be for nothing.
     if (!settled) {
       settled = true
@@ -75,7 +75,7 @@ export const exchange = (
 const lineFeed = 0x0a
 
 /** What to say of `TooMuch`. */
-export const tooMuch = "it has no end"
+export const responseTooLarge = "it has no end"
 
 /** A request as it goes over the socket. */
 export const requestLine = (method: string, params: object, id = 1): string =>

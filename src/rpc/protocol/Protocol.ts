@@ -15,7 +15,7 @@ import { lineDeadline } from "./limits.ts"
 import { syntaxError } from "./jsonSyntax.ts"
 import type { ReplyError } from "./reply.ts"
 
-export const code = {
+export const errorCode = {
   parseError: -32700,
   methodNotFound: -32601,
   /** Every failure that has no number of its own, bad parameters among them. */
@@ -32,7 +32,7 @@ export class RpcError extends Schema.TaggedError<RpcError>()("RpcError", {
   message: Schema.String
 }) {}
 
-export interface Request {
+export interface RpcRequest {
   readonly method: string
   readonly params: unknown
   /** As JSON text, ready to be echoed. */
@@ -43,16 +43,16 @@ export interface Request {
 export const noId = "null"
 
 /** The longest line: a value of 1 MiB, each of its bytes escaped to six, and what goes around it. */
-export const lineLimit = 8 * 1024 * 1024
+export const maxLineBytes = 8 * 1024 * 1024
 
 /** The longest line that is looked through for what is wrong with it; a longer one is refused in fewer words. */
 const explainedLength = 64 * 1024
 
 /** More values than this are in no request of any caller, and parsing them by the million would hold up the others. */
-const mostValues = 1_000
+const maxValues = 1_000
 
 /** More strings or containers have no request either, whatever lies between them. */
-const mostMarks = 50_000
+const maxMarks = 50_000
 
 /** Deeper nesting than this is refused, as the predecessor does. */
 const deepestParsed = 10_000
@@ -63,7 +63,7 @@ const depthLimit = 1_000
 const textMembers = ["jsonrpc", "method"] as const
 
 /** Reads a line; the failure is the reply's error, with the id null. */
-export const decodeRequest = (line: string): Result.Result<Request, RpcError> => {
+export const decodeRequest = (line: string): Result.Result<RpcRequest, RpcError> => {
   const excess = findExcess(line)
   if (excess !== undefined) return parseError(excess)
   const parsed = Result.try({
@@ -92,33 +92,33 @@ export const decodeRequest = (line: string): Result.Result<Request, RpcError> =>
   return Result.succeed({ method: String(members["method"] ?? ""), params, id: echo(id) })
 }
 
-export const stopping = new RpcError({
-  code: code.internal,
+export const stoppingError = new RpcError({
+  code: errorCode.internal,
   message: "the daemon is stopping, and this was not begun; ask again when it is back"
 })
 
-export const tooLong = new RpcError({
-  code: code.parseError,
-  message: `parse error: the line is longer than ${lineLimit} bytes`
+export const lineTooLong = new RpcError({
+  code: errorCode.parseError,
+  message: `parse error: the line is longer than ${maxLineBytes} bytes`
 })
 
 /** Two names that differ in bytes which are no text must not become one. */
-export const notUtf8 = new RpcError({ code: code.parseError, message: "parse error: the line is not UTF-8" })
+export const notUtf8 = new RpcError({ code: errorCode.parseError, message: "parse error: the line is not UTF-8" })
 
-export const unended = new RpcError({
-  code: code.parseError,
+export const lineUnended = new RpcError({
+  code: errorCode.parseError,
   message: `parse error: the line did not end within ${Duration.toSeconds(lineDeadline)} s`
 })
 
 /** Sent before the connection is cut off, as all of them hold more than the daemon gives. */
-export const holdsTooMuch = new RpcError({
-  code: code.internal,
+export const memoryExceeded = new RpcError({
+  code: errorCode.internal,
   message: "the connections together hold too much of the daemon's memory, and this one the most; try again later"
 })
 
 export const tooManyConnections = (most: number) =>
   new RpcError({
-    code: code.internal,
+    code: errorCode.internal,
     message: `the daemon has ${most} connections open and takes no more; close some that are not used, and try again`
   })
 
@@ -144,12 +144,12 @@ export const foldNames = (value: Readonly<Record<string, unknown>>): Readonly<Re
     : Object.fromEntries(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
 
 const parseError = (reason: string) =>
-  Result.fail(new RpcError({ code: code.parseError, message: `parse error: ${reason}` }))
+  Result.fail(new RpcError({ code: errorCode.parseError, message: `parse error: ${reason}` }))
 
 /** What makes a text too much to be parsed: more values, or deeper nesting, than any request has. */
 const findExcess = (text: string): string | undefined => {
   // A line without so many characters has not so many of anything.
-  if (text.length <= mostValues) return undefined
+  if (text.length <= maxValues) return undefined
   let [commas, strings, opened, depth] = [0, 0, 0, 0]
   const marks = /[",[\]{}]/g
   for (let mark = marks.exec(text); mark !== null; mark = marks.exec(text)) {
@@ -165,8 +165,8 @@ const findExcess = (text: string): string | undefined => {
     // More is closed than was opened: the parser does not get beyond this either.
     if (depth < 0) return undefined
     if (depth > deepestParsed) return `invalid character '${character}' exceeded max depth`
-    if (commas > mostValues || strings > mostMarks || opened > mostMarks) {
-      return `the line holds more than ${mostValues} values`
+    if (commas > maxValues || strings > maxMarks || opened > maxMarks) {
+      return `the line holds more than ${maxValues} values`
     }
   }
   return undefined

@@ -8,40 +8,40 @@
  */
 
 /** A member that may be missing. */
-export class Maybe<T> {
+export class Optional<T> {
   readonly example: T
   constructor(example: T) {
     this.example = example
   }
 }
 
-export const maybe = <T>(example: T): Maybe<T> => new Maybe(example)
+export const optional = <T>(example: T): Optional<T> => new Optional(example)
 
 /** A member that must be just this. */
-export class Only<T> {
+export class Literal<T> {
   readonly just: T
   constructor(just: T) {
     this.just = just
   }
 }
 
-export const only = <const T>(just: T): Only<T> => new Only(just)
+export const literal = <const T>(just: T): Literal<T> => new Literal(just)
 
 /** What an example is made of. */
-export type Example =
+export type Shape =
   | string
   | number
   | boolean
-  | Maybe<unknown>
-  | Only<unknown>
-  | ReadonlyArray<Example>
-  | { readonly [name: string]: Example }
+  | Optional<unknown>
+  | Literal<unknown>
+  | ReadonlyArray<Shape>
+  | { readonly [name: string]: Shape }
 
 /** What is like the example. */
-export type Like<T> =
-  T extends Maybe<infer Inner>
-    ? Like<Inner> | undefined
-    : T extends Only<infer Value>
+export type Shaped<T> =
+  T extends Optional<infer Inner>
+    ? Shaped<Inner> | undefined
+    : T extends Literal<infer Value>
       ? Value
       : T extends string
         ? string
@@ -51,17 +51,18 @@ export type Like<T> =
             ? boolean
             : T extends ReadonlyArray<infer Item>
               ? IsRow<T> extends true
-                ? { readonly [Place in keyof T]: Like<T[Place]> }
-                : ReadonlyArray<Like<Item>>
-              : { readonly [Name in keyof T]: Like<T[Name]> }
+                ? { readonly [Place in keyof T]: Shaped<T[Place]> }
+                : ReadonlyArray<Shaped<Item>>
+              : { readonly [Name in keyof T]: Shaped<T[Name]> }
 
 type IsRow<T extends ReadonlyArray<unknown>> = number extends T["length"] ? false : T["length"] extends 1 ? false : true
 
-export const isLike = <const T extends Example>(value: unknown, example: T): value is Like<T> => matches(value, example)
+export const matchesShape = <const T extends Shape>(value: unknown, example: T): value is Shaped<T> =>
+  matches(value, example)
 
 const matches = (value: unknown, example: unknown): boolean => {
-  if (example instanceof Maybe) return value === undefined || matches(value, example.example)
-  if (example instanceof Only) return value === example.just
+  if (example instanceof Optional) return value === undefined || matches(value, example.example)
+  if (example instanceof Literal) return value === example.just
   if (Array.isArray(example)) {
     if (!Array.isArray(value) || (example.length > 1 && value.length !== example.length)) return false
     return value.every((item, place) => matches(item, example[example.length > 1 ? place : 0]))

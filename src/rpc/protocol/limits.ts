@@ -21,45 +21,45 @@ const connectionLimit = 12_000
 const spareFiles = 128
 
 /** All that connections hold at a time: bytes not yet worked off, lines that have not ended, replies not yet taken. */
-export const heldLimit = 64 * mebibyte
+export const maxBufferedBytes = 64 * mebibyte
 
 /** A request up to this long is small: all connections together can have no more than 48 MiB of them at work. */
-export const smallRequest = 4 * kibibyte
+export const smallRequestBytes = 4 * kibibyte
 /** Larger requests wait for one another beyond this, so that decoding them does not add up. */
-export const largeRequestsAtWork = 16 * mebibyte
+export const largeRequestBudget = 16 * mebibyte
 
 /** From its first byte to its end; the longest line takes that long at 280 KiB a second. */
 export const lineDeadline = Duration.seconds(30)
 export const lineDeadlineNanos = BigInt(Duration.toMillis(lineDeadline)) * 1_000_000n
 
 /** For a client that takes nothing of its replies. */
-export const takeDeadline = Duration.seconds(5)
+export const writeTimeout = Duration.seconds(5)
 /** A reply is written in pieces of this size; one taken is a sign of life. */
-export const replyPiece = 64 * kibibyte
+export const replyChunkBytes = 64 * kibibyte
 
 /** Requests a client has answered in its turn when it has sent many at once: under a millisecond of work. */
-export const requestsInTurn = 16
+export const requestsPerTurn = 16
 
 /** Times that everybody else is heard in between: a small request takes about as many until it is answered. */
-export const turnsOfOthers = 8
+export const yieldsPerTurn = 8
 
 /** A longer line or text takes its time to be read or written out, and nobody is heard meanwhile. */
-export const atOnce = 16 * kibibyte
+export const bulkBytes = 16 * kibibyte
 /** A list of more entries does as well. */
-export const listAtOnce = 100
+export const bulkListLength = 100
 /** What everybody else has before each such work: time for several small requests. */
-export const rest = Duration.millis(5)
+export const yieldInterval = Duration.millis(5)
 
 /** The connections that the system lets this process have, which has everything open by now but those. */
-export const mostConnections = (): number => {
-  const files = mostFiles()
+export const maxConnections = (): number => {
+  const files = maxFiles()
   if (files === undefined) return connectionLimit
   const left = files - openFiles() - Math.min(spareFiles, Math.floor(files / 8))
   return Math.max(1, Math.min(connectionLimit, left))
 }
 
 /** What the system says; undefined where there is no limit. Node knows it as well, but takes two milliseconds to tell. */
-const mostFiles = (): number | undefined => {
+const maxFiles = (): number | undefined => {
   try {
     const [, soft] = /^Max open files +(\d+) /m.exec(fs.readFileSync("/proc/self/limits", "latin1")) ?? []
     return soft === undefined ? undefined : Number(soft)

@@ -9,38 +9,40 @@ import * as Result from "effect/Result"
 import { quote } from "../../domain/goText.ts"
 import { nameLimit } from "../../domain/Secret.ts"
 import * as metrics from "../../otel/metrics.ts"
-import { Account } from "../transport/Connections.ts"
-import { errorReply, type Failure } from "./errorReply.ts"
+import { ConnectionState } from "../transport/Connections.ts"
+import { errorReply, type MethodError } from "./errorReply.ts"
 import type { Frame } from "../protocol/framing.ts"
-import { atOnce, listAtOnce } from "../protocol/limits.ts"
-import type { Lanes } from "./lanes.ts"
+import { bulkBytes, bulkListLength } from "../protocol/limits.ts"
+import type { RequestQueues } from "./lanes.ts"
 import type { Running } from "./methods.ts"
 import { methods } from "./methods.ts"
-import { recordRefusal } from "../recordRefusal.ts"
+import { auditRefusal } from "../recordRefusal.ts"
 import {
-  code,
+  errorCode,
   decodeRequest,
   encodeError,
   encodeResult,
   noId,
   notUtf8,
-  stopping,
-  tooLong
+  stoppingError,
+  lineTooLong
 } from "../protocol/Protocol.ts"
 
 /** Answers every frame with exactly one line; a large result is written out in its `turn`, and not for a client that has left. */
-export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<void>) => {
+export const dispatcher = (daemon: Running, inLine: RequestQueues, turn: Effect.Effect<void>) => {
   const table = methods(daemon)
 
   const written = (id: string, result: unknown) =>
     isLarge(result)
-      ? Effect.map(Effect.andThen(turn, Account), ({ isClosed }) => (isClosed() ? "" : encodeResult(id, result)))
+      ? Effect.map(Effect.andThen(turn, ConnectionState), ({ isClosed }) =>
+          isClosed() ? "" : encodeResult(id, result)
+        )
       : Effect.succeed(encodeResult(id, result))
 
-  const failed = Effect.fnUntraced(function* (id: string, method: string, cause: Cause.Cause<Failure>) {
+  const failed = Effect.fnUntraced(function* (id: string, method: string, cause: Cause.Cause<MethodError>) {
     const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
     yield* metrics.countRefusal(failure === undefined ? "_OTHER" : nameOf(failure))
-    if (failure?._tag === "RpcError" || failure?._tag === "TooLong") yield* recordRefusal(method, failure.message)
+    if (failure?._tag === "RpcError" || failure?._tag === "TooLong") yield* auditRefusal(method, failure.message)
     if (Cause.hasDies(cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(cause))
     return encodeError(id, errorReply(cause))
   })
@@ -48,8 +50,8 @@ export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<v
   const unknown = Effect.fnUntraced(function* (id: string, method: string) {
     const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`
     yield* metrics.countRefusal("MethodNotFound")
-    yield* recordRefusal(method, "there is no such method")
-    return encodeError(id, { code: code.methodNotFound, message })
+    yield* auditRefusal(method, "there is no such method")
+    return encodeError(id, { code: errorCode.methodNotFound, message })
   })
 
   // On the way of every request, so without a generator: it would be a tenth of a request's time.
@@ -69,17 +71,17 @@ export const dispatcher = (daemon: Running, inLine: Lanes, turn: Effect.Effect<v
           onFailure: (cause) => failed(id, method, cause)
         }
       )
-      return inLine(method, answered, (because) => (because === "stopping" ? encodeError(id, stopping) : ""))
+      return inLine(method, answered, (because) => (because === "stopping" ? encodeError(id, stoppingError) : ""))
     })
 }
 
 const decodeFrame = (frame: Frame) => {
-  if ("tooLong" in frame) return Result.fail(tooLong)
+  if ("tooLong" in frame) return Result.fail(lineTooLong)
   return "notUtf8" in frame ? Result.fail(notUtf8) : decodeRequest(frame.line)
 }
 
 /** Parameters that cannot be used have no class of their own. */
-const nameOf = ({ _tag }: Failure): string => (_tag === "RpcError" ? "InvalidParams" : _tag)
+const nameOf = ({ _tag }: MethodError): string => (_tag === "RpcError" ? "InvalidParams" : _tag)
 
 /** Whether a result holds a text or a list that takes more than a moment to be written out. */
 const isLarge = (result: unknown): boolean =>
@@ -87,5 +89,6 @@ const isLarge = (result: unknown): boolean =>
   result !== null &&
   Object.values(result).some(
     (member) =>
-      (typeof member === "string" && member.length > atOnce) || (Array.isArray(member) && member.length > listAtOnce)
+      (typeof member === "string" && member.length > bulkBytes) ||
+      (Array.isArray(member) && member.length > bulkListLength)
   )

@@ -10,7 +10,7 @@ import type { AuditLogError } from "../../daemon/audit/AuditLog.ts"
 import type { SecretStoreError } from "../../daemon/secrets/SecretStore.ts"
 import type { LeaseNotFound, TooManyLeases } from "../../domain/Lease.ts"
 import type { LeasesRemain } from "../../daemon/operations/deleteSecret.ts"
-import type { FileFault } from "../../daemon/files/durableFile.ts"
+import type { FileError } from "../../daemon/files/durableFile.ts"
 import type { PartlyRevoked } from "../../daemon/operations/revokeMatching.ts"
 import type { RestartRefused } from "../../daemon/lifecycle/Restart.ts"
 import type {
@@ -24,10 +24,10 @@ import type {
 } from "../../domain/Secret.ts"
 import type { TtlTooLong } from "../../domain/Ttl.ts"
 import type { RpcError } from "../protocol/Protocol.ts"
-import { code } from "../protocol/Protocol.ts"
+import { errorCode } from "../protocol/Protocol.ts"
 import type { ReplyError } from "../protocol/reply.ts"
 
-export type Failure =
+export type MethodError =
   | RpcError
   | SecretNotFound
   | SecretExists
@@ -42,31 +42,31 @@ export type Failure =
   | TooLong
   | StoreFull
   | RestartRefused
-  | FileFault
+  | FileError
   | LeasesRemain
   | PartlyRevoked
 
-const numbers: { readonly [Tag in Exclude<Failure["_tag"], "RpcError">]: number } = {
-  SecretNotFound: code.secretNotFound,
-  LeaseNotFound: code.leaseNotFound,
-  SecretExists: code.internal,
-  TtlTooLong: code.internal,
-  TooManyLeases: code.internal,
-  DirectAccess: code.accessDenied,
-  AuditLogError: code.internal,
-  SecretStoreError: code.internal,
-  NoRotationHook: code.internal,
-  RotationFailed: code.rotationFailed,
-  TooLong: code.internal,
-  StoreFull: code.internal,
-  RestartRefused: code.internal,
-  FileFault: code.internal,
-  LeasesRemain: code.internal,
-  PartlyRevoked: code.internal
+const numbers: { readonly [Tag in Exclude<MethodError["_tag"], "RpcError">]: number } = {
+  SecretNotFound: errorCode.secretNotFound,
+  LeaseNotFound: errorCode.leaseNotFound,
+  SecretExists: errorCode.internal,
+  TtlTooLong: errorCode.internal,
+  TooManyLeases: errorCode.internal,
+  DirectAccess: errorCode.accessDenied,
+  AuditLogError: errorCode.internal,
+  SecretStoreError: errorCode.internal,
+  NoRotationHook: errorCode.internal,
+  RotationFailed: errorCode.rotationFailed,
+  TooLong: errorCode.internal,
+  StoreFull: errorCode.internal,
+  RestartRefused: errorCode.internal,
+  FileFault: errorCode.internal,
+  LeasesRemain: errorCode.internal,
+  PartlyRevoked: errorCode.internal
 }
 
-export const errorReply = (cause: Cause.Cause<Failure>): ReplyError => {
+export const errorReply = (cause: Cause.Cause<MethodError>): ReplyError => {
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (failure === undefined || Cause.hasDies(cause)) return { code: code.internal, message: "internal error" }
+  if (failure === undefined || Cause.hasDies(cause)) return { code: errorCode.internal, message: "internal error" }
   return failure._tag === "RpcError" ? failure : { code: numbers[failure._tag], message: failure.message }
 }

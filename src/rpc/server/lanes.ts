@@ -6,10 +6,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
-import { Account } from "../transport/Connections.ts"
+import { ConnectionState } from "../transport/Connections.ts"
 
 /** Why a request has not begun. */
-export type NotBegun = "stopping" | "client left"
+export type NotStarted = "stopping" | "client left"
 
 const lines: ReadonlyMap<string, "store" | "log"> = new Map([
   ["secrets.add", "store"],
@@ -28,20 +28,20 @@ const lines: ReadonlyMap<string, "store" | "log"> = new Map([
 ])
 
 /** Runs the work of a method in its line; `orElse` says what comes of one that has not begun. */
-export type Lanes = <A, E, R>(
+export type RequestQueues = <A, E, R>(
   method: string,
   work: Effect.Effect<A, E, R>,
-  orElse: (because: NotBegun) => A
+  orElse: (because: NotStarted) => A
 ) => Effect.Effect<A, E, R>
 
-export const makeLanes: Effect.Effect<Lanes> = Effect.gen(function* () {
+export const makeRequestQueues: Effect.Effect<RequestQueues> = Effect.gen(function* () {
   const semaphores = { store: yield* Semaphore.make(1), log: yield* Semaphore.make(1) }
-  return <A, E, R>(method: string, work: Effect.Effect<A, E, R>, orElse: (because: NotBegun) => A) => {
+  return <A, E, R>(method: string, work: Effect.Effect<A, E, R>, orElse: (because: NotStarted) => A) => {
     const line = lines.get(method)
     if (line === undefined) return work
     const semaphore = semaphores[line]
     return Effect.gen(function* () {
-      const { closed, stopping } = yield* Account
+      const { closed, stopping } = yield* ConnectionState
       const turn = yield* Effect.raceAllFirst([
         Effect.as(Effect.interruptible(Semaphore.take(semaphore, 1)), "mine" as const),
         Effect.as(Effect.interruptible(stopping), "stopping" as const),

@@ -12,19 +12,24 @@ import { listLeases } from "../../daemon/operations/listLeases.ts"
 import { searchAudit } from "../../daemon/operations/searchAudit.ts"
 import type { AuditEntry } from "../../domain/AuditEntry.ts"
 import { nameLimit } from "../../domain/Secret.ts"
-import { parse } from "../../domain/Timestamp.ts"
-import { atMost, number, readParams, text } from "./params.ts"
-import { code, foldNames, RpcError } from "../protocol/Protocol.ts"
+import { parseTimestamp } from "../../domain/Timestamp.ts"
+import { atMost, numberParam, readParams, stringParam } from "./params.ts"
+import { errorCode, foldNames, RpcError } from "../protocol/Protocol.ts"
 
 /** Entries or leases that one reply gives when it is not told how many, and at the most. */
-const standardCount = 100
-const mostCount = 10_000
+const defaultCount = 100
+const maxCount = 10_000
 /** And no more of them than are so long: ten thousand have 4 MB, but names can be long, and many can ask at once. */
-const longestReply = 8 * 1024 * 1024
+const maxReplyLength = 8 * 1024 * 1024
 /** Clients and secrets that are counted. */
-const mostCounted = 100
+const maxCounted = 100
 
-const leasesParams = readParams("LeasesParams", { client_id: text, secret_name: text, limit: number, top: number })
+const leasesParams = readParams("LeasesParams", {
+  client_id: stringParam,
+  secret_name: stringParam,
+  limit: numberParam,
+  top: numberParam
+})
 
 /** Beyond the predecessor. With a `top`, the clients and the secrets that have the most leases are told as well. */
 export const leasesMethod = Effect.fnUntraced(function* (raw: unknown) {
@@ -34,8 +39,8 @@ export const leasesMethod = Effect.fnUntraced(function* (raw: unknown) {
   const { byClient, bySecret, leases, total } = yield* listLeases({
     filter: { clientId: client_id || undefined, secretName: secret_name || undefined },
     limit: countOf(limit),
-    length: longestReply,
-    top: Number.isSafeInteger(top) ? Math.min(Math.max(top, 0), mostCounted) : 0
+    length: maxReplyLength,
+    top: Number.isSafeInteger(top) ? Math.min(Math.max(top, 0), maxCounted) : 0
   })
   return {
     leases: leases.map((lease) => ({
@@ -52,11 +57,11 @@ export const leasesMethod = Effect.fnUntraced(function* (raw: unknown) {
 })
 
 const auditParams = readParams("AuditParams", {
-  secret_name: text,
-  client_id: text,
-  action: text,
-  since: text,
-  after: number
+  secret_name: stringParam,
+  client_id: stringParam,
+  action: stringParam,
+  since: stringParam,
+  after: numberParam
 })
 
 /** The predecessor knows `tail` alone. Who gives `after` is told besides where the log ends and whether all was looked through. */
@@ -65,15 +70,15 @@ export const auditMethod = Effect.fnUntraced(function* (raw: unknown) {
   const given = foldNames(Predicate.isReadonlyObject(raw) ? raw : {})
   const count = countOf(given["tail"])
   if (!beyondTail.some((name) => Object.hasOwn(given, name))) {
-    return { entries: (yield* audit.tail(count, longestReply)).map(laidOut) }
+    return { entries: (yield* audit.tail(count, maxReplyLength)).map(laidOut) }
   }
   const params = yield* auditParams(raw)
   for (const name of ["secret_name", "client_id", "action", "since"] as const) {
     yield* atMost(nameLimit, params[name], name)
   }
-  const since = params.since === "" ? undefined : Option.getOrUndefined(parse(params.since))
+  const since = params.since === "" ? undefined : Option.getOrUndefined(parseTimestamp(params.since))
   if (params.since !== "" && since === undefined) {
-    return yield* new RpcError({ code: code.internal, message: "since is not a time as RFC 3339 writes it" })
+    return yield* new RpcError({ code: errorCode.internal, message: "since is not a time as RFC 3339 writes it" })
   }
   // Before the search: what is written meanwhile is behind this number, and is found by whoever asks for that.
   const { seq } = yield* audit.position
@@ -84,7 +89,7 @@ export const auditMethod = Effect.fnUntraced(function* (raw: unknown) {
     since,
     after: params.after,
     count,
-    length: longestReply
+    length: maxReplyLength
   })
   return { entries: entries.map((entry) => ({ ...laidOut(entry), seq: entry.seq })), last_seq: seq, complete }
 })
@@ -103,6 +108,6 @@ const laidOut = ({ timestamp, action, secret_name, client_id, lease_id, details,
 
 /** Whatever is not a whole number of things asks for the usual number; none can ask for more than one reply may hold. */
 const countOf = (given: unknown): number => {
-  if (typeof given !== "number" || !Number.isSafeInteger(given) || given <= 0) return standardCount
-  return Math.min(given, mostCount)
+  if (typeof given !== "number" || !Number.isSafeInteger(given) || given <= 0) return defaultCount
+  return Math.min(given, maxCount)
 }

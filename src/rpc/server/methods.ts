@@ -13,31 +13,31 @@ import { acquire } from "../../daemon/operations/acquire.ts"
 import { AuditLog } from "../../daemon/audit/AuditLog.ts"
 import { deleteSecret } from "../../daemon/operations/deleteSecret.ts"
 import { LeaseRepo } from "../../daemon/leases/LeaseRepo.ts"
-import { revoke } from "../../daemon/operations/revoke.ts"
-import { health } from "../../daemon/operations/health.ts"
-import { observe } from "../../daemon/lifecycle/observe.ts"
+import { revokeLease } from "../../daemon/operations/revoke.ts"
+import { checkHealth } from "../../daemon/operations/health.ts"
+import { sampleGauges } from "../../daemon/lifecycle/observe.ts"
 import { killswitch } from "../../daemon/operations/killswitch.ts"
-import { marks, recognize } from "../../daemon/operations/recognize.ts"
+import { listFingerprints, identifyValues } from "../../daemon/operations/recognize.ts"
 import { Restart } from "../../daemon/lifecycle/Restart.ts"
-import { revokeAll } from "../../daemon/operations/revokeAll.ts"
-import { revokeMatching } from "../../daemon/operations/revokeMatching.ts"
-import { rotate } from "../../daemon/operations/rotate.ts"
+import { revokeAllLeases } from "../../daemon/operations/revokeAll.ts"
+import { revokeMatchingLeases } from "../../daemon/operations/revokeMatching.ts"
+import { rotateSecret } from "../../daemon/operations/rotate.ts"
 import type { RotationHook } from "../../daemon/secrets/RotationHook.ts"
 import { SecretStore } from "../../daemon/secrets/SecretStore.ts"
-import { condition, status } from "../../daemon/operations/status.ts"
+import { diagnostics, daemonStatus } from "../../daemon/operations/status.ts"
 import * as GoDuration from "../../domain/GoDuration.ts"
 import { quote } from "../../domain/goText.ts"
-import { refused, secretGet, storeInitialized } from "../../domain/AuditEntry.ts"
+import { refusedFact, getFact, initFact } from "../../domain/AuditEntry.ts"
 import { DirectAccess, nameLimit, valueLimit } from "../../domain/Secret.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import type { TtlPolicy } from "../../domain/Ttl.ts"
 import { build, version } from "../../version.ts"
 import { prometheusText } from "../../otel/metrics.ts"
 import type { OtelSink } from "../../otel/OtelSink.ts"
-import type { Failure } from "./errorReply.ts"
+import type { MethodError } from "./errorReply.ts"
 import { auditMethod, leasesMethod } from "./lookups.ts"
-import { code, RpcError } from "../protocol/Protocol.ts"
-import { atMost, flag, readParams, required, text } from "./params.ts"
+import { errorCode, RpcError } from "../protocol/Protocol.ts"
+import { atMost, booleanParam, readParams, required, stringParam } from "./params.ts"
 
 /** What the methods know of the daemon beside its services. */
 export interface Running {
@@ -56,36 +56,41 @@ const durationLimit = 256
 
 /** What one request may ask about: base64 of the texts, with commas between them. */
 const textsLimit = 256 * 1024
-const mostTexts = 1000
+const maxTexts = 1000
 
 const done = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
-const addParams = readParams("AddParams", { name: text, value: text, rotate_via: text, rotate_stdout: flag })
-const nameParams = readParams("DeleteParams", { name: text })
-const leaseParams = readParams("LeaseParams", { secret_name: text, client_id: text, ttl: text })
-const updateParams = readParams("UpdateParams", {
-  name: text,
-  value: text,
-  rotate_via: text,
-  rotate_via_set: flag,
-  rotate_stdout: flag
+const addParams = readParams("AddParams", {
+  name: stringParam,
+  value: stringParam,
+  rotate_via: stringParam,
+  rotate_stdout: booleanParam
 })
-const rotateParams = readParams("RotateParams", { secret_name: text })
-const killswitchParams = readParams("KillswitchParams", { rotate_all: flag, wipe_store: flag })
-const marksParams = readParams("MarksParams", { client_id: text })
-const recognizeParams = readParams("RecognizeParams", { client_id: text, texts: text })
-const revokeParams = readParams("RevokeParams", { lease_id: text })
-const matchingParams = readParams("RevokeMatchingParams", { client_id: text, secret_name: text })
+const nameParams = readParams("DeleteParams", { name: stringParam })
+const leaseParams = readParams("LeaseParams", { secret_name: stringParam, client_id: stringParam, ttl: stringParam })
+const updateParams = readParams("UpdateParams", {
+  name: stringParam,
+  value: stringParam,
+  rotate_via: stringParam,
+  rotate_via_set: booleanParam,
+  rotate_stdout: booleanParam
+})
+const rotateParams = readParams("RotateParams", { secret_name: stringParam })
+const killswitchParams = readParams("KillswitchParams", { rotate_all: booleanParam, wipe_store: booleanParam })
+const marksParams = readParams("MarksParams", { client_id: stringParam })
+const recognizeParams = readParams("RecognizeParams", { client_id: stringParam, texts: stringParam })
+const revokeParams = readParams("RevokeParams", { lease_id: stringParam })
+const matchingParams = readParams("RevokeMatchingParams", { client_id: stringParam, secret_name: stringParam })
 
 /** The services that methods work with. */
 export type Services = SecretStore | LeaseRepo | AuditLog | OtelSink | RotationHook | Restart
 
-export type Method = (params: unknown) => Effect.Effect<unknown, Failure, Services>
+export type Method = (params: unknown) => Effect.Effect<unknown, MethodError, Services>
 
 /** By name. */
 export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.status": Effect.fnUntraced(function* () {
-    const now = yield* status
+    const now = yield* daemonStatus
     return {
       running: true,
       started_at: daemon.startedAt.text,
@@ -99,7 +104,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   /** The store is there from the start, so there is nothing to do; it never empties one. */
   "secrets.init": Effect.fnUntraced(function* () {
     const audit = yield* AuditLog
-    yield* audit.append([storeInitialized("there is a store already; nothing was changed")])
+    yield* audit.append([initFact("there is a store already; nothing was changed")])
     return done("store initialized successfully")
   }),
 
@@ -151,7 +156,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const { name } = yield* Effect.orElseSucceed(nameParams(raw ?? {}), () => ({ name: "" }))
     const refusal = new DirectAccess()
     yield* Effect.ignore(
-      audit.append([refused(secretGet(name.slice(0, nameLimit)), "direct secret access not allowed")])
+      audit.append([refusedFact(getFact(name.slice(0, nameLimit)), "direct secret access not allowed")])
     )
     return yield* refusal
   }),
@@ -170,7 +175,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     yield* atMost(durationLimit, params.ttl, "ttl")
     const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parse(params.ttl)
     if (Result.isFailure(ttl)) {
-      return yield* new RpcError({ code: code.internal, message: `invalid ttl duration: ${ttl.failure}` })
+      return yield* new RpcError({ code: errorCode.internal, message: `invalid ttl duration: ${ttl.failure}` })
     }
     const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success }
     const { lease, value } = yield* acquire(request, daemon.ttlPolicy, daemon.leaseCapacity)
@@ -180,7 +185,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.revoke": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* revokeParams(raw)
     yield* required(params.lease_id, "lease_id")
-    yield* revoke(params.lease_id)
+    yield* revokeLease(params.lease_id)
     return done(`lease ${quote(params.lease_id)} revoked successfully`)
   }),
 
@@ -189,19 +194,22 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const { client_id, secret_name } = yield* matchingParams(raw)
     yield* required(client_id === "" ? secret_name : client_id, "client_id or secret_name")
     yield* atMost(nameLimit, secret_name, "secret_name")
-    const revoked = yield* revokeMatching({ clientId: client_id || undefined, secretName: secret_name || undefined })
+    const revoked = yield* revokeMatchingLeases({
+      clientId: client_id || undefined,
+      secretName: secret_name || undefined
+    })
     return done(`${revoked.length} active leases revoked`, { leases_revoked: revoked.length })
   }),
 
   "secrets.revokeAll": Effect.fnUntraced(function* () {
-    const count = yield* revokeAll()
+    const count = yield* revokeAllLeases()
     return done(`all ${count} active leases revoked`, { leases_revoked: count })
   }),
 
   "secrets.rotate": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* rotateParams(raw)
     yield* required(params.secret_name, "secret_name")
-    const { at, leasesOfOldValue, output } = yield* rotate(params.secret_name)
+    const { at, leasesOfOldValue, output } = yield* rotateSecret(params.secret_name)
     return {
       success: true,
       output: output === "" ? undefined : output,
@@ -227,7 +235,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
   "secrets.marks": Effect.fnUntraced(function* (raw: unknown) {
     const { client_id } = yield* marksParams(raw)
     yield* required(client_id, "client_id")
-    const given = yield* marks(client_id)
+    const given = yield* listFingerprints(client_id)
     return {
       multiplier: given.multiplier,
       marks: given.marks.map(({ end, length, middle }) => [length, middle, end]),
@@ -242,22 +250,22 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const { client_id, texts } = yield* recognizeParams(raw)
     yield* required(client_id, "client_id")
     yield* required(texts, "texts", textsLimit)
-    const given = texts.split(",", mostTexts + 1)
-    if (given.length > mostTexts) {
-      return yield* new RpcError({ code: code.internal, message: `more than ${mostTexts} texts were given` })
+    const given = texts.split(",", maxTexts + 1)
+    if (given.length > maxTexts) {
+      return yield* new RpcError({ code: errorCode.internal, message: `more than ${maxTexts} texts were given` })
     }
-    const names = yield* recognize(
+    const names = yield* identifyValues(
       client_id,
       given.map((text) => Buffer.from(text, "base64"))
     )
     return { names }
   }),
 
-  "secrets.health": () => health,
+  "secrets.health": () => checkHealth,
 
   /** Beyond the predecessor's status, whose members stay as they are. */
   "daemon.status": Effect.fnUntraced(function* () {
-    const { activeLeases, audit, expiredLeases, oldestLease, sinks, unreadableLeases } = yield* condition
+    const { activeLeases, audit, expiredLeases, oldestLease, sinks, unreadableLeases } = yield* diagnostics
     return {
       pid: daemon.pid,
       version,
@@ -286,7 +294,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
 
   /** Beyond the predecessor. */
   "daemon.metrics": Effect.fnUntraced(function* () {
-    yield* observe
+    yield* sampleGauges
     return { text: yield* prometheusText }
   }),
 

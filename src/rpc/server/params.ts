@@ -9,24 +9,27 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { nameLimit, TooLong } from "../../domain/Secret.ts"
-import { code, foldNames, kindOf, RpcError } from "../protocol/Protocol.ts"
+import { errorCode, foldNames, kindOf, RpcError } from "../protocol/Protocol.ts"
 
 /** A text member; absent is the empty text. */
-export const text = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
+export const stringParam = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
 
 /** A member that is true or false; absent is false. */
-export const flag = Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
+export const booleanParam = Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
 
 /** A number; absent is zero. */
-export const number = Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
+export const numberParam = Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
 
 /** A reader for the parameters that the predecessor calls `type`. */
-export const readParams = <const Fields extends Readonly<Record<string, typeof text | typeof flag | typeof number>>>(
+export const readParams = <
+  const Fields extends Readonly<Record<string, typeof stringParam | typeof booleanParam | typeof numberParam>>
+>(
   type: string,
   fields: Fields
 ) => {
   type Params = Schema.Struct<Fields>["Type"]
-  const wanted = (name: string) => (fields[name] === flag ? "bool" : fields[name] === number ? "number" : "string")
+  const wanted = (name: string) =>
+    fields[name] === booleanParam ? "bool" : fields[name] === numberParam ? "number" : "string"
   const kinds = Object.keys(fields).map((name) => [name, wanted(name)] as const)
   // By hand: the schema's decoder takes as long as all the rest of reading a line.
   const isRead = (read: object): read is Params =>
@@ -58,7 +61,7 @@ export const readParams = <const Fields extends Readonly<Record<string, typeof t
 /** Refuses an empty text with the predecessor's `… is required`, and one that is longer than a name, or than `limit` bytes. */
 export const required = (given: string, what: string, limit = nameLimit): Effect.Effect<void, RpcError | TooLong> =>
   given === ""
-    ? Effect.fail(new RpcError({ code: code.internal, message: `${what} is required` }))
+    ? Effect.fail(new RpcError({ code: errorCode.internal, message: `${what} is required` }))
     : atMost(limit, given, what)
 
 /** Refuses a text of more than `limit` bytes, before anything is done with it that would take its time. */
@@ -71,4 +74,4 @@ const absent = { string: "", bool: false, number: 0 } as const
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)
 
 const invalid = (reason: string) =>
-  Effect.fail(new RpcError({ code: code.internal, message: `invalid parameters: ${reason}` }))
+  Effect.fail(new RpcError({ code: errorCode.internal, message: `invalid parameters: ${reason}` }))

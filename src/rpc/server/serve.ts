@@ -14,44 +14,47 @@ import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
-import { Account } from "../transport/Connections.ts"
+import { ConnectionState } from "../transport/Connections.ts"
 import { dispatcher } from "./dispatch.ts"
 import type { Frame } from "../protocol/framing.ts"
 import { LineSplitter } from "../protocol/framing.ts"
-import { makeLanes } from "./lanes.ts"
+import { makeRequestQueues } from "./lanes.ts"
 import * as limits from "../protocol/limits.ts"
 import type { Running } from "./methods.ts"
-import { encodeError, lineLimit, noId, unended } from "../protocol/Protocol.ts"
+import { encodeError, maxLineBytes, noId, lineUnended } from "../protocol/Protocol.ts"
 
-export const serve = Effect.fnUntraced(function* (daemon: Running) {
+export const serveConnections = Effect.fnUntraced(function* (daemon: Running) {
   const server = yield* SocketServer.SocketServer
-  const atWork = yield* Semaphore.make(limits.largeRequestsAtWork)
+  const atWork = yield* Semaphore.make(limits.largeRequestBudget)
   /** Whoever gives much work stands in line for each bit of it; whoever sends a small request does not. */
   const bits = yield* Semaphore.make(1)
-  const turn = bits.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.turnsOfOthers }))
+  const turn = bits.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.yieldsPerTurn }))
   /** The same for work that cannot be done in bits. */
   const lumps = yield* Semaphore.make(1)
-  const largeTurn = Effect.flatMap(Account, ({ closed }) =>
-    Effect.raceFirst(Effect.interruptible(lumps.withPermit(Effect.sleep(limits.rest))), Effect.interruptible(closed))
+  const largeTurn = Effect.flatMap(ConnectionState, ({ closed }) =>
+    Effect.raceFirst(
+      Effect.interruptible(lumps.withPermit(Effect.sleep(limits.yieldInterval))),
+      Effect.interruptible(closed)
+    )
   )
-  const dispatch = dispatcher(daemon, yield* makeLanes, largeTurn)
+  const dispatch = dispatcher(daemon, yield* makeRequestQueues, largeTurn)
 
   const connection = Effect.fnUntraced(
     function* (socket: Socket.Socket) {
-      const account = yield* Account
+      const account = yield* ConnectionState
       const write = replyWriter(yield* socket.writer, account)
       const pull = yield* Socket.readerBytes(socket)
-      const splitter = new LineSplitter(lineLimit)
+      const splitter = new LineSplitter(maxLineBytes)
 
       const answer = (frame: Frame) => {
         const size = sizeOf(frame)
         const work = Effect.flatMap(dispatch(frame), (reply) => {
-          account.hold(splitter.held + size + reply.length)
-          return Effect.map(write(reply), account.answered)
+          account.setBuffered(splitter.held + size + reply.length)
+          return Effect.map(write(reply), account.markServed)
         }).pipe(Effect.uninterruptible)
-        account.hold(splitter.held + size)
-        if (size <= limits.smallRequest) return work
-        return atWork.withPermits(size)(size <= limits.atOnce ? work : Effect.andThen(largeTurn, work))
+        account.setBuffered(splitter.held + size)
+        if (size <= limits.smallRequestBytes) return work
+        return atWork.withPermits(size)(size <= limits.bulkBytes ? work : Effect.andThen(largeTurn, work))
       }
 
       const read = Effect.gen(function* () {
@@ -59,15 +62,15 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
         while (true) {
           for (const bytes of yield* splitter.unfinished > 0 ? beforeDeadline(pull, begun) : pull) {
             const begins = splitter.unfinished === 0
-            if (splitter.unfinished > limits.smallRequest) yield* turn
+            if (splitter.unfinished > limits.smallRequestBytes) yield* turn
             splitter.push(bytes)
             let answered = 0
             for (let frame = splitter.next(); frame !== undefined; frame = splitter.next()) {
-              if (answered % limits.requestsInTurn === 1) yield* turn
+              if (answered % limits.requestsPerTurn === 1) yield* turn
               yield* answer(frame)
               answered += 1
             }
-            account.hold(splitter.held)
+            account.setBuffered(splitter.held)
             if (splitter.unfinished > 0 && (answered > 0 || begins)) begun = yield* Clock.monotonicTimeNanos
           }
         }
@@ -78,7 +81,7 @@ export const serve = Effect.fnUntraced(function* (daemon: Running) {
           const last = splitter.end()
           return last === undefined ? Effect.void : answer(last)
         }),
-        Effect.catchTag("LineUnended", () => write(encodeError(noId, unended)))
+        Effect.catchTag("LineUnended", () => write(encodeError(noId, lineUnended)))
       )
     },
     Effect.scoped,
@@ -100,28 +103,28 @@ const beforeDeadline = <A, E>(pull: Effect.Effect<A, E>, begun: bigint) =>
   })
 
 /** Writes a reply, at once or piece by piece, each of which the client has to take in time. */
-const replyWriter = (out: Socket.Writer, account: Account) => {
+const replyWriter = (out: Socket.Writer, account: ConnectionState) => {
   const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: takesNothing }) }))
   const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(takesNothing)), gone)
   // A write to a connection that was cut off in this moment would wait for an end that has been.
   const put = (bytes: string | Uint8Array) => (account.isClosed() ? gone : out.write(bytes))
   const inTime = (bytes: string | Uint8Array) =>
-    put(bytes).pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.takeDeadline, orElse: () => cutOff }))
+    put(bytes).pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.writeTimeout, orElse: () => cutOff }))
   // What waits for nobody needs no deadline; a fiber and a timer for each reply cost as much as the lease.
-  const piece = (bytes: string | Uint8Array) => (account.hasRoom(mostBytes(bytes)) ? put(bytes) : inTime(bytes))
+  const piece = (bytes: string | Uint8Array) => (account.hasRoom(maxBytes(bytes)) ? put(bytes) : inTime(bytes))
   return (reply: string) => {
-    if (reply.length <= limits.replyPiece) return piece(reply)
+    if (reply.length <= limits.replyChunkBytes) return piece(reply)
     const bytes = Buffer.from(reply)
-    const count = Math.ceil(bytes.length / limits.replyPiece)
+    const count = Math.ceil(bytes.length / limits.replyChunkBytes)
     const pieces = Array.from({ length: count }, (_, n) =>
-      bytes.subarray(n * limits.replyPiece, (n + 1) * limits.replyPiece)
+      bytes.subarray(n * limits.replyChunkBytes, (n + 1) * limits.replyChunkBytes)
     )
     return Effect.forEach(pieces, piece, { discard: true })
   }
 }
 
 /** No character of a text takes more than three bytes for each of its units. */
-const mostBytes = (bytes: string | Uint8Array): number => (typeof bytes === "string" ? 3 : 1) * bytes.length
+const maxBytes = (bytes: string | Uint8Array): number => (typeof bytes === "string" ? 3 : 1) * bytes.length
 
 /** Any code but that of an end in order: what is left of such a client is not answered. */
 const takesNothing = 1008

@@ -11,11 +11,11 @@ import * as Effect from "effect/Effect"
 import type * as net from "node:net"
 
 /** What one connection holds, and whether it is there at all. */
-export interface Account {
+export interface ConnectionState {
   /** Tells that something it asked was answered. */
-  readonly answered: () => void
+  readonly markServed: () => void
   /** Tells the bytes it holds beside Node's own buffers, in place of what was told before. */
-  readonly hold: (bytes: number) => void
+  readonly setBuffered: (bytes: number) => void
   /** Done when the connection is closed. */
   readonly closed: Effect.Effect<void>
   readonly isClosed: () => boolean
@@ -26,10 +26,10 @@ export interface Account {
 }
 
 /** The account of the connection being served; for a socket that is nobody's connection it counts nothing. */
-export const Account = Context.Reference<Account>("agent-secrets/rpc/Account", {
+export const ConnectionState = Context.Reference<ConnectionState>("agent-secrets/rpc/Account", {
   defaultValue: () => ({
-    answered: () => undefined,
-    hold: () => undefined,
+    markServed: () => undefined,
+    setBuffered: () => undefined,
     closed: Effect.never,
     isClosed: () => false,
     hasRoom: () => false,
@@ -66,15 +66,15 @@ export class Connections {
   }
 
   /** Counts the connection until `remove`. */
-  add(connection: net.Socket): Account {
+  add(connection: net.Socket): ConnectionState {
     const entry = { connection, told: 0, counted: 0 }
     this.entries.set(connection, entry)
     this.unheard.add(connection)
     // Node reads ahead while a request is at work; nobody else would tell.
     connection.on("readable", () => this.count(entry))
     return {
-      answered: () => this.heard(connection),
-      hold: (bytes) => {
+      markServed: () => this.heard(connection),
+      setBuffered: (bytes) => {
         entry.told = bytes
         this.count(entry)
       },
@@ -86,7 +86,7 @@ export class Connections {
   }
 
   /** Done when every connection there is has been answered once, or is gone. */
-  readonly allHeard: Effect.Effect<void> = Effect.callback((resume) => {
+  readonly allServed: Effect.Effect<void> = Effect.callback((resume) => {
     if (this.unheard.size === 0) return resume(Effect.void)
     const done = () => resume(Effect.void)
     this.noneUnheard.add(done)

@@ -24,14 +24,14 @@ import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as net from "node:net"
 import type { SocketAccess } from "../../domain/Config.ts"
-import { Arrivals, serverOptions } from "./arrivals.ts"
-import { Account, Connections } from "./Connections.ts"
-import type { HandedListener } from "./handedListener.ts"
-import { heldLimit, mostConnections, takeDeadline } from "../protocol/limits.ts"
-import { encodeError, holdsTooMuch, noId, tooManyConnections } from "../protocol/Protocol.ts"
-import { putSocket, takeAway } from "./socketFile.ts"
-import { turnAwayWith } from "./turnAway.ts"
-import { watchHandedSocket, watchSocket } from "./watchSocket.ts"
+import { PendingConnections, serverOptions } from "./arrivals.ts"
+import { ConnectionState, Connections } from "./Connections.ts"
+import type { ActivatedSocket } from "./handedListener.ts"
+import { maxBufferedBytes, maxConnections, writeTimeout } from "../protocol/limits.ts"
+import { encodeError, memoryExceeded, noId, tooManyConnections } from "../protocol/Protocol.ts"
+import { bindSocket, unlinkSocket } from "./socketFile.ts"
+import { makeRejector } from "./turnAway.ts"
+import { watchActivatedSocket, watchSocket } from "./watchSocket.ts"
 
 /** What a request under way may take to be answered once the daemon is told to stop. */
 const grace = Duration.millis(500)
@@ -41,30 +41,30 @@ const firstWord = Duration.millis(250)
 
 /** Where connections come from, and how no more come. */
 interface Listener {
-  readonly arrivals: Arrivals
+  readonly arrivals: PendingConnections
   readonly close: () => void
 }
 
-export interface Place<E, R> {
+export interface SocketOptions<E, R> {
   readonly path: string
   /** Opens it to a group as well. */
   readonly access: SocketAccess
   /** Hears when the socket file had gone and was put back. */
   readonly onRestored: Effect.Effect<void, E, R>
   /** The socket that a supervisor listens on for us. */
-  readonly handed: HandedListener | undefined
+  readonly activated: ActivatedSocket | undefined
 }
 
-export const layer = <E, R>(place: Place<E, R>) =>
+export const layerUnixSocket = <E, R>(place: SocketOptions<E, R>) =>
   Layer.effect(
     SocketServer.SocketServer,
     Effect.gen(function* () {
-      const most = mostConnections()
+      const most = maxConnections()
       const stopping = yield* Deferred.make<void>()
-      const turnAway = turnAwayWith(encodeError(noId, tooManyConnections(most)))
-      const connections = new Connections(heldLimit, encodeError(noId, holdsTooMuch), Deferred.await(stopping))
+      const turnAway = makeRejector(encodeError(noId, tooManyConnections(most)))
+      const connections = new Connections(maxBufferedBytes, encodeError(noId, memoryExceeded), Deferred.await(stopping))
       const listener = yield* Effect.mapError(
-        place.handed === undefined ? putListener(place) : listenOn(place.handed, place.path),
+        place.activated === undefined ? putListener(place) : listenOn(place.activated, place.path),
         (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
       )
 
@@ -85,7 +85,7 @@ export const layer = <E, R>(place: Place<E, R>) =>
                 track(
                   NodeSocket.fromDuplex(Effect.succeed(connection)).pipe(
                     Effect.flatMap(handler),
-                    Effect.provideService(Account, account),
+                    Effect.provideService(ConnectionState, account),
                     Effect.ignoreCause({ log: "Warn", message: "a connection broke down" }),
                     Effect.ensuring(end(connection, account)),
                     Effect.ensuring(Effect.sync(() => connections.remove(connection))),
@@ -99,7 +99,7 @@ export const layer = <E, R>(place: Place<E, R>) =>
             Effect.gen(function* () {
               listener.close()
               listener.arrivals.pause()
-              yield* Effect.timeoutOption(Effect.interruptible(connections.allHeard), firstWord)
+              yield* Effect.timeoutOption(Effect.interruptible(connections.allServed), firstWord)
               yield* Deferred.succeed(stopping, undefined)
               const cutOff = yield* Effect.forkDetach(
                 Effect.andThen(
@@ -117,14 +117,14 @@ export const layer = <E, R>(place: Place<E, R>) =>
   )
 
 /** A socket of our own, which is put back when it is lost, and removed at the end. */
-const putListener = Effect.fnUntraced(function* <E, R>({ access, onRestored, path }: Place<E, R>) {
-  const arrivals = new Arrivals()
-  const put = () => putSocket(net.createServer(serverOptions, arrivals.arrive), path, access)
+const putListener = Effect.fnUntraced(function* <E, R>({ access, onRestored, path }: SocketOptions<E, R>) {
+  const arrivals = new PendingConnections()
+  const put = () => bindSocket(net.createServer(serverOptions, arrivals.accept), path, access)
   const own = yield* Effect.acquireRelease(
     Effect.map(put(), (socket) => ({ socket })),
     (own) =>
       Effect.sync(() => {
-        takeAway(path, own.socket)
+        unlinkSocket(path, own.socket)
         arrivals.end()
       })
   )
@@ -133,18 +133,18 @@ const putListener = Effect.fnUntraced(function* <E, R>({ access, onRestored, pat
 })
 
 /** The supervisor's socket, whose file is none of our business. */
-const listenOn = Effect.fnUntraced(function* (handed: HandedListener, path: string) {
-  yield* handed.listen
-  yield* Effect.forkScoped(watchHandedSocket(path))
-  return { arrivals: handed.arrivals, close: () => handed.close() } satisfies Listener
+const listenOn = Effect.fnUntraced(function* (activated: ActivatedSocket, path: string) {
+  yield* activated.listen
+  yield* Effect.forkScoped(watchActivatedSocket(path))
+  return { arrivals: activated.arrivals, close: () => activated.close() } satisfies Listener
 })
 
 /** Lets what was written reach the client, and cuts the connection off if the client does not take it. */
-const end = (connection: net.Socket, { closed }: Account) =>
+const end = (connection: net.Socket, { closed }: ConnectionState) =>
   Effect.andThen(
     Effect.sync(() => connection.destroySoon()),
     closed
   ).pipe(
     Effect.interruptible,
-    Effect.timeoutOrElse({ duration: takeDeadline, orElse: () => Effect.sync(() => connection.destroy()) })
+    Effect.timeoutOrElse({ duration: writeTimeout, orElse: () => Effect.sync(() => connection.destroy()) })
   )

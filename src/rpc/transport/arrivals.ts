@@ -14,17 +14,17 @@ const highWaterMark = 16 * 1024
 export const serverOptions = { allowHalfOpen: true, pauseOnConnect: true, highWaterMark } as const
 
 /** As long as the line in which the system itself lets connections wait. */
-const mostWaiting = 1024
+const maxPending = 1024
 
-export class Arrivals {
+export class PendingConnections {
   private waiting: Array<net.Socket> = []
   private take: ((connection: net.Socket) => void) | undefined
 
   /** Takes a connection from the listener. */
-  readonly arrive = (connection: net.Socket): void => {
+  readonly accept = (connection: net.Socket): void => {
     connection.on("error", () => undefined)
     if (this.take !== undefined) return this.take(connection)
-    if (this.waiting.length < mostWaiting) this.waiting.push(connection)
+    if (this.waiting.length < maxPending) this.waiting.push(connection)
     else connection.destroy()
   }
 

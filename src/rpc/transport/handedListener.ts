@@ -15,13 +15,13 @@ import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { SocketAccess } from "../../domain/Config.ts"
 import { StartError } from "../../daemon/files/StartError.ts"
-import { Arrivals, serverOptions } from "./arrivals.ts"
+import { PendingConnections, serverOptions } from "./arrivals.ts"
 import { backlog } from "./socketFile.ts"
 
 /** One for a process: to close it is to have no more of it. */
-export class HandedListener {
-  readonly arrivals = new Arrivals()
-  private readonly server = net.createServer(serverOptions, this.arrivals.arrive)
+export class ActivatedSocket {
+  readonly arrivals = new PendingConnections()
+  private readonly server = net.createServer(serverOptions, this.arrivals.accept)
   private goesOn = false
   readonly descriptor: number
 
@@ -57,10 +57,10 @@ export class HandedListener {
 }
 
 /** The listener with that descriptor, if it is one: a Unix socket that listens at the path and lets in nobody else. */
-export const takeHandedListener = (descriptor: number, at: string, access: SocketAccess) =>
+export const adoptActivatedSocket = (descriptor: number, at: string, access: SocketAccess) =>
   Effect.suspend(() => {
     const problem = problemWith(descriptor, at) ?? tooOpen(at, access)
-    if (problem === undefined) return Effect.succeed(new HandedListener(descriptor))
+    if (problem === undefined) return Effect.succeed(new ActivatedSocket(descriptor))
     const { fix, reason } = problem
     return Effect.fail(
       new StartError({

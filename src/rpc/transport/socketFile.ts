@@ -36,7 +36,7 @@ export interface SocketFile {
 export const backlog = 1024
 
 /** Listens at the path; `access` opens the socket to a group as well, until then it is its owner's alone. */
-export const putSocket = Effect.fnUntraced(function* (server: net.Server, at: string, access: SocketAccess) {
+export const bindSocket = Effect.fnUntraced(function* (server: net.Server, at: string, access: SocketAccess) {
   const name = privateName(at)
   yield* step(at, () => checkDirectory(path.dirname(at)))
   yield* step(at, () => removeSocket(name))
@@ -53,7 +53,7 @@ export const putSocket = Effect.fnUntraced(function* (server: net.Server, at: st
 })
 
 /** Who has the place: this socket, nobody, or something else. */
-export const lookAt = (at: string, { dev, ino }: SocketFile) =>
+export const inspectSocket = (at: string, { dev, ino }: SocketFile) =>
   // At once: by way of another thread it takes ten times as long, and is done all day.
   Effect.try({
     try: () => fs.lstatSync(at),
@@ -66,7 +66,7 @@ export const lookAt = (at: string, { dev, ino }: SocketFile) =>
   )
 
 /** Takes no connection any more and removes the file, if it is this socket's. */
-export const takeAway = (at: string, { server, dev, ino }: SocketFile): void => {
+export const unlinkSocket = (at: string, { server, dev, ino }: SocketFile): void => {
   server.close()
   const found = fs.lstatSync(at, { throwIfNoEntry: false })
   if (found !== undefined && found.dev === dev && found.ino === ino) fs.rmSync(at, { force: true })

@@ -11,15 +11,15 @@ import * as Effect from "effect/Effect"
 import type * as net from "node:net"
 
 const moment = Duration.millis(250)
-const mostAtOnce = 2
+const maxAtOnce = 2
 
 /** `reply` is what each of them is sent. */
-export const turnAwayWith = (reply: string) => {
+export const makeRejector = (reply: string) => {
   let lingering = 0
   return (connection: net.Socket): Effect.Effect<void> =>
     Effect.suspend(() => {
       connection.end(reply)
-      if (lingering >= mostAtOnce) return Effect.sync(() => connection.destroySoon())
+      if (lingering >= maxAtOnce) return Effect.sync(() => connection.destroySoon())
       lingering += 1
       return Effect.ensuring(
         Effect.timeoutOption(gone(connection), moment),

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import type { SocketFile } from "./socketFile.ts"
-import { lookAt, type SocketFileError } from "./socketFile.ts"
+import { inspectSocket, type SocketFileError } from "./socketFile.ts"
 
 /** It is back within five seconds. One look wakes the process, which takes more than to look. */
 const interval = Duration.seconds(4)
@@ -46,7 +46,7 @@ export const watchSocket = <E, R>(
 
     while (true) {
       yield* Effect.sleep(interval)
-      const owner = yield* lookAt(path, place.socket)
+      const owner = yield* inspectSocket(path, place.socket)
       if (owner === "free") yield* putBack
       else if (owner === "taken") {
         yield* tell(`something else is at the place of the socket ${path}; remove it, and the socket comes back`)
@@ -58,7 +58,7 @@ export const watchSocket = <E, R>(
   })
 
 /** Never ends. */
-export const watchHandedSocket = Effect.fnUntraced(function* (path: string) {
+export const watchActivatedSocket = Effect.fnUntraced(function* (path: string) {
   let wasThere = true
   while (true) {
     yield* Effect.sleep(interval)

@@ -10,7 +10,7 @@ describe("the settings", () => {
 
   it("are looked for in the home directory and never in the current one, if HOME is empty", () => {
     vi.stubEnv("HOME", "")
-    const settings = readSettings({ text: () => undefined })
+    const settings = readSettings({ option: () => undefined })
     if ("file" in settings) assert.isTrue(path.isAbsolute(settings.file), settings.file)
   })
 })

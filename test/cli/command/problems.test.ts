@@ -6,10 +6,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { refused, unreachable } from "../../../src/cli/command/problems.ts"
+import { refusalProblem, connectProblem } from "../../../src/cli/command/problems.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-const fixFor = (socketPath: string) => unreachable({ code: "EACCES", socketPath })
+const fixFor = (socketPath: string) => connectProblem({ code: "EACCES", socketPath })
 
 describe("no permission for the socket", () => {
   it.effect("names the group the socket is for, by its name or its number", () =>
@@ -53,7 +53,7 @@ describe("no daemon", () => {
 
   it("is recognised by callers that look for it in the text, whatever the system's reason", () => {
     for (const code of ["ENOENT", "ECONNREFUSED", "EINVAL"]) {
-      const { message, why = "" } = unreachable({ code, socketPath: "/s" })
+      const { message, why = "" } = connectProblem({ code, socketPath: "/s" })
       assert.match(`${message}\n  ${why}`, recognised)
     }
   })
@@ -68,6 +68,6 @@ describe("a refusal", () => {
     ["secret_name is required", /secrets list/],
     ["client_id is longer than 16384 bytes", /--client-id/]
   ] as const) {
-    it(`is told with what helps: ${message}`, () => assert.match(refused({ code: -32603, message }).fix, fix))
+    it(`is told with what helps: ${message}`, () => assert.match(refusalProblem({ code: -32603, message }).fix, fix))
   }
 })

@@ -10,7 +10,7 @@ import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
-import { revokeRefused, secretAdded } from "../../../src/domain/AuditEntry.ts"
+import { revokeRefusedFact, addFact } from "../../../src/domain/AuditEntry.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const inFile = Layer.unwrap(
@@ -25,7 +25,7 @@ for (const [name, layer] of [
     it.effect("gives the last entries, oldest first", () =>
       Effect.gen(function* () {
         const audit = yield* AuditLog
-        for (const id of ["1", "2", "3", "4"]) yield* audit.append([revokeRefused(id)])
+        for (const id of ["1", "2", "3", "4"]) yield* audit.append([revokeRefusedFact(id)])
         const last = yield* audit.tail(2)
         assert.deepStrictEqual(
           last.map(({ lease_id }) => lease_id),
@@ -40,7 +40,7 @@ for (const [name, layer] of [
       Effect.gen(function* () {
         const audit = yield* AuditLog
         yield* TestClock.adjust("90 seconds")
-        yield* audit.append([secretAdded("a"), secretAdded("b")])
+        yield* audit.append([addFact("a"), addFact("b")])
         const times = (yield* audit.tail(2)).map(({ timestamp }) => new Date(timestamp).getTime())
         assert.deepStrictEqual(times, [90_000, 90_000])
       }).pipe(Effect.provide(layer))
@@ -50,9 +50,9 @@ for (const [name, layer] of [
       Effect.gen(function* () {
         const audit = yield* AuditLog
         const start = yield* audit.position
-        yield* audit.append([secretAdded("a")])
+        yield* audit.append([addFact("a")])
         const behindA = yield* audit.position
-        yield* audit.append([secretAdded("b")])
+        yield* audit.append([addFact("b")])
         const since = yield* audit.since(behindA)
         assert.deepStrictEqual(
           Option.getOrThrow(since).map(({ secret_name }) => secret_name),
@@ -80,7 +80,7 @@ describe("AuditLog in its file", () => {
       const file = path.join(yield* temporaryDirectory, "audit.log")
       yield* open(
         file,
-        AuditLog.use((audit) => audit.append([secretAdded("<a>")]))
+        AuditLog.use((audit) => audit.append([addFact("<a>")]))
       )
       const text = fs.readFileSync(file, "utf8")
       assert.match(
@@ -97,7 +97,7 @@ describe("AuditLog in its file", () => {
       const file = path.join(directory, "audit.log")
       yield* open(
         file,
-        AuditLog.use((audit) => audit.append([secretAdded("a")]))
+        AuditLog.use((audit) => audit.append([addFact("a")]))
       )
       fs.appendFileSync(file, '{"timestamp":"2026')
       assert.deepStrictEqual(yield* open(file, names), ["a", "file_mended"])
@@ -125,7 +125,7 @@ describe("AuditLog in its file", () => {
       const file = path.join(yield* temporaryDirectory, "audit.log")
       const some = Effect.gen(function* () {
         const audit = yield* AuditLog
-        yield* audit.append(Array.from({ length: 100 }, () => secretAdded("x".repeat(1_000))))
+        yield* audit.append(Array.from({ length: 100 }, () => addFact("x".repeat(1_000))))
         return (yield* audit.tail(100, 10_000)).length
       })
       const count = yield* open(file, some)
@@ -155,9 +155,9 @@ describe("AuditLog in its file", () => {
         file,
         Effect.gen(function* () {
           const audit = yield* AuditLog
-          yield* audit.append([secretAdded("a")])
+          yield* audit.append([addFact("a")])
           fs.renameSync(file, `${file}.1`)
-          yield* audit.append([secretAdded("b")])
+          yield* audit.append([addFact("b")])
           assert.deepStrictEqual(yield* names, ["a", "audit_damaged", "b"])
         })
       )
@@ -172,9 +172,9 @@ describe("AuditLog in its file", () => {
         file,
         Effect.gen(function* () {
           const audit = yield* AuditLog
-          yield* audit.append([secretAdded("a")])
+          yield* audit.append([addFact("a")])
           fs.truncateSync(file, 0)
-          yield* audit.append([secretAdded("b")])
+          yield* audit.append([addFact("b")])
           assert.deepStrictEqual(yield* names, ["audit_damaged", "b"])
         })
       )

@@ -14,9 +14,9 @@ import nodeFs from "node:fs"
 import { syncBuiltinESMExports } from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
-import type { FileFault } from "../../../src/daemon/files/durableFile.ts"
+import type { FileError } from "../../../src/daemon/files/durableFile.ts"
 import type { LogFile } from "../../../src/daemon/audit/LogFile.ts"
-import { open } from "../../../src/daemon/audit/LogFile.ts"
+import { openLog } from "../../../src/daemon/audit/LogFile.ts"
 
 /** A full or broken disk: the calls named here fail, a write after half of its bytes. */
 const broken = new Set<string>()
@@ -67,7 +67,7 @@ const put = (log: LogFile, lines: string) => Effect.andThen(log.follow, log.appe
 /** Opens a log over these contents. */
 const openOver = (file: string, contents: string | Uint8Array) => {
   fs.writeFileSync(file, contents, { mode: 0o600 })
-  return open(file, isLine, now)
+  return openLog(file, isLine, now)
 }
 const text = (file: string) => fs.readFileSync(file, "utf8")
 const mode = (file: string) => fs.statSync(file).mode & 0o777
@@ -88,7 +88,7 @@ describe("reading", () => {
     [Batches],
     ([batches]) =>
       onFile(function* (file) {
-        const { log } = yield* open(file, isLine, now)
+        const { log } = yield* openLog(file, isLine, now)
         for (const lines of batches) yield* put(log, joined(lines))
         const all = batches.flat().map((line) => line.toWellFormed())
         assert.strictEqual(text(file), joined(all))
@@ -139,7 +139,7 @@ describe("reading", () => {
       const lines = Array.from({ length: 30 }, (_, at) => `${at} ${"x".repeat(9_000)}.`)
       const { log } = yield* openOver(file, joined(lines))
       const seen: Array<string> = []
-      const appending: Array<Fiber.Fiber<void, FileFault>> = []
+      const appending: Array<Fiber.Fiber<void, FileError>> = []
       yield* log.backwards((line) => {
         if (seen.push(line) > 1) return true
         if (fate === "is moved away") fs.renameSync(file, `${file}.1`)
@@ -156,11 +156,11 @@ describe("reading", () => {
 describe("opening", () => {
   it.live("makes an empty file of mode 0600, and leaves whole lines as they are but not open to others", () =>
     onFile(function* (file) {
-      const made = yield* open(file, isLine, now)
+      const made = yield* openLog(file, isLine, now)
       assert.deepStrictEqual([text(file), mode(file), made.log.size(), made.torn], ["", 0o600, 0, undefined])
       fs.writeFileSync(file, "one.\nodd\n")
       fs.chmodSync(file, 0o644)
-      const found = yield* open(file, isLine, now)
+      const found = yield* openLog(file, isLine, now)
       assert.deepStrictEqual([text(file), mode(file), found.log.size()], ["one.\nodd\n", 0o600, 9])
       assert.deepStrictEqual([found.torn, fs.readdirSync(path.dirname(file))], [undefined, ["log"]])
     })
@@ -217,7 +217,7 @@ describe("opening", () => {
   it.live("refuses what is not a regular file", () =>
     onFile(function* (file) {
       execFileSync("mkfifo", [file])
-      const fault = yield* Effect.flip(open(file, isLine, now))
+      const fault = yield* Effect.flip(openLog(file, isLine, now))
       assert.strictEqual(fault.message, `cannot open ${file}: not a regular file`)
     })
   )

@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import {
-  FileFault,
+  FileError,
   readIfPresent,
   renameDurably,
   replaceFile,
@@ -76,7 +76,7 @@ describe("replaceFile", () => {
   it.live("leaves the old file, and nothing beside it, where that fails", () =>
     onFile(function* (file) {
       yield* replaceFile(file, bytes("old"))
-      const fault = new FileFault({ operation: "write", path: "elsewhere", cause: new Error("no room") })
+      const fault = new FileError({ operation: "write", path: "elsewhere", cause: new Error("no room") })
       const failed = yield* Effect.flip(replaceFile(file, bytes("new"), { before: Effect.fail(fault) }))
       assert.strictEqual(failed, fault)
       assert.strictEqual(text(file), "old")

@@ -15,7 +15,7 @@ import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import type { LeaseTransaction } from "../../../src/daemon/leases/LeaseTransaction.ts"
-import { leaseAcquired, leaseReplaced, leaseRevoked } from "../../../src/domain/AuditEntry.ts"
+import { acquireFact, replaceFact, revokeFact } from "../../../src/domain/AuditEntry.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 import { activeIds, issue, lease, leaseRepoSuite } from "./LeaseRepoSuite.ts"
@@ -66,7 +66,7 @@ const checkpointWritten = Effect.fnUntraced(function* (file: string) {
 describe("LeaseRepo in files, over its ends", () => {
   const issueWithEnd = (held: LeaseTransaction, id: string) => {
     const one = lease(id, { client: id })
-    held.issue(one, leaseAcquired(one, hour))
+    held.issue(one, acquireFact(one, hour))
   }
 
   const take = (id: string) =>
@@ -98,7 +98,7 @@ describe("LeaseRepo in files, over its ends", () => {
         directory,
         LeaseRepo.use((leases) =>
           leases.transaction((held) => {
-            held.end(a, leaseReplaced(a, c, hour))
+            held.end(a, replaceFact(a, c, hour))
             held.issue(c, {
               action: "lease_acquire",
               secret_name: "db",
@@ -131,7 +131,7 @@ describe("LeaseRepo in files, over its ends", () => {
       const a = lease("a")
       yield* session(directory, issue(a))
       const revokeA = LeaseRepo.use((leases) =>
-        leases.transaction((held) => Result.succeed(held.revoke(a, leaseRevoked(a))))
+        leases.transaction((held) => Result.succeed(held.revoke(a, revokeFact(a))))
       )
       yield* crash(directory, revokeA)
       assert.deepStrictEqual(yield* session(directory, activeIds), [])
@@ -165,7 +165,7 @@ describe("LeaseRepo in files, over its ends", () => {
           LeaseRepo.use((leases) =>
             leases.transaction((held) => {
               const a = held.find("a")
-              if (a !== undefined) held.revoke(a, leaseRevoked(a))
+              if (a !== undefined) held.revoke(a, revokeFact(a))
               return Result.void
             })
           )
@@ -325,7 +325,7 @@ describe("LeaseRepo in files, over its ends", () => {
           yield* inTransaction((held) => issueWithEnd(held, "c"))
           yield* inTransaction((held) => {
             const a = held.find("a")
-            if (a !== undefined) held.revoke(a, leaseRevoked(a))
+            if (a !== undefined) held.revoke(a, revokeFact(a))
           })
         })
       )
@@ -406,7 +406,7 @@ describe("LeaseRepo in files, over its ends", () => {
       const revokeA = LeaseRepo.use((leases) =>
         leases.transaction((held) => {
           const a = held.find("a")
-          if (a !== undefined) held.revoke(a, leaseRevoked(a))
+          if (a !== undefined) held.revoke(a, revokeFact(a))
           return Result.void
         })
       )
@@ -430,7 +430,7 @@ describe("LeaseRepo in files, over its ends", () => {
       const revokeA = LeaseRepo.use((leases) =>
         leases.transaction((held) => {
           const a = held.find("a")
-          if (a !== undefined) held.revoke(a, leaseRevoked(a))
+          if (a !== undefined) held.revoke(a, revokeFact(a))
           return Result.void
         })
       )

@@ -9,12 +9,12 @@ import type * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
-import { leaseAcquired, leaseExpired, leaseRevoked, revokeRefused } from "../../../src/domain/AuditEntry.ts"
+import { acquireFact, expireFact, revokeFact, revokeRefusedFact } from "../../../src/domain/AuditEntry.ts"
 import { hour, second } from "../../../src/domain/GoDuration.ts"
-import { make } from "../../../src/domain/Lease.ts"
+import { makeLease } from "../../../src/domain/Lease.ts"
 
 export const lease = (id: string, pair: { secret?: string; client?: string; ttl?: bigint; now?: number } = {}) =>
-  make({
+  makeLease({
     id,
     secretName: pair.secret ?? "db",
     clientId: pair.client ?? "worker",
@@ -25,7 +25,7 @@ export const lease = (id: string, pair: { secret?: string; client?: string; ttl?
 export const issue = (...issued: ReadonlyArray<ReturnType<typeof lease>>) =>
   LeaseRepo.use((leases) =>
     leases.transaction((held) => {
-      for (const one of issued) held.issue(one, leaseAcquired(one, hour))
+      for (const one of issued) held.issue(one, acquireFact(one, hour))
       return Result.void
     })
   )
@@ -72,9 +72,9 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         const leases = yield* LeaseRepo
         const failure = yield* Effect.flip(
           leases.transaction((held) => {
-            held.end(a, leaseRevoked(a))
-            held.issue(b, leaseAcquired(b, hour))
-            held.record(revokeRefused("x"))
+            held.end(a, revokeFact(a))
+            held.issue(b, acquireFact(b, hour))
+            held.record(revokeRefusedFact("x"))
             return Result.fail("no")
           })
         )
@@ -121,7 +121,7 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         assert.strictEqual(yield* leases.activeCountOfSecret("db"), 1)
         const due = yield* leases.transaction((held) => {
           const found = held.due(10)
-          for (const one of found) held.end(one, leaseExpired(one))
+          for (const one of found) held.end(one, expireFact(one))
           return Result.succeed(found)
         })
         assert.deepStrictEqual(due, [short])
@@ -139,8 +139,8 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         yield* issue(a, b)
         const leases = yield* LeaseRepo
         yield* leases.transaction((held) => {
-          held.revoke(a, leaseRevoked(a))
-          held.end(b, leaseRevoked(b))
+          held.revoke(a, revokeFact(a))
+          held.end(b, revokeFact(b))
           return Result.void
         })
         yield* leases.transaction((held) => {

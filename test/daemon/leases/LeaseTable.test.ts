@@ -9,11 +9,11 @@ import * as vm from "node:vm"
 import { LeaseTable } from "../../../src/daemon/leases/LeaseTable.ts"
 import { millisecond } from "../../../src/domain/GoDuration.ts"
 import type { Lease } from "../../../src/domain/Lease.ts"
-import { make } from "../../../src/domain/Lease.ts"
+import { makeLease } from "../../../src/domain/Lease.ts"
 
 const start = Date.parse("2026-11-22T08:30:37.780Z")
 const lease = (id: string, lasts: number, secretName = "db", clientId = "worker", now = start): Lease =>
-  make({ id, secretName, clientId, now, ttl: BigInt(lasts) * millisecond })
+  makeLease({ id, secretName, clientId, now, ttl: BigInt(lasts) * millisecond })
 const ids = (leases: Iterable<Lease>): ReadonlyArray<string> => [...leases].map(({ id }) => id).toSorted()
 
 const collectGarbage = (): void => {

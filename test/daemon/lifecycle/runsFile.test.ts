@@ -8,7 +8,7 @@ import * as Logger from "effect/Logger"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { readRuns, writeRuns } from "../../../src/daemon/lifecycle/runsFile.ts"
-import { sameDirectory } from "../../../src/daemon/files/sameDirectory.ts"
+import { pinDirectory } from "../../../src/daemon/files/sameDirectory.ts"
 import { begin, noRuns } from "../../../src/domain/runHistory.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
@@ -22,7 +22,7 @@ const place = Effect.gen(function* () {
   return {
     directory,
     file: path.join(directory, "runs.json"),
-    own: yield* sameDirectory(directory),
+    own: yield* pinDirectory(directory),
     log,
     quietly: Effect.provide(Logger.layer([logger]))
   }

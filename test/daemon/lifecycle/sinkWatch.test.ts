@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
-import { watchSink } from "../../../src/daemon/lifecycle/sinkWatch.ts"
+import { reportDroppedEvents } from "../../../src/daemon/lifecycle/sinkWatch.ts"
 import { OtelSink } from "../../../src/otel/OtelSink.ts"
 
 describe("watchSink", () => {
@@ -23,7 +23,7 @@ describe("watchSink", () => {
       (entries) => entries.map(({ action, details, success }) => `${action} ${success}: ${details}`)
     )
     return Effect.gen(function* () {
-      const watching = yield* Effect.forkChild(watchSink, { startImmediately: true })
+      const watching = yield* Effect.forkChild(reportDroppedEvents, { startImmediately: true })
       lost = 3
       yield* TestClock.adjust("59999 millis")
       assert.deepStrictEqual(yield* told, [])

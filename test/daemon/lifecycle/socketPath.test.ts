@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { claimSocketPath } from "../../../src/daemon/lifecycle/socketPath.ts"
-import { listenerOf } from "../../../src/daemon/files/ownerOf.ts"
+import { findListener } from "../../../src/daemon/files/ownerOf.ts"
 import type { StartError } from "../../../src/daemon/files/StartError.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
@@ -60,7 +60,7 @@ describe("the place of the socket", () => {
       const who = isLinux ? `process ${process.pid}` : "a process that does not tell its pid"
       assert.deepStrictEqual([reason, exitStatus], [`another daemon is listening on ${socket}: ${who}`, 75])
       assert.isTrue(fs.lstatSync(socket).isSocket())
-      assert.strictEqual(yield* listenerOf(socket), isLinux ? process.pid : undefined)
+      assert.strictEqual(yield* findListener(socket), isLinux ? process.pid : undefined)
     })
   )
 
@@ -69,7 +69,7 @@ describe("the place of the socket", () => {
       const socket = yield* place
       yield* listen(`${socket}.first`)
       fs.renameSync(`${socket}.first`, socket)
-      assert.strictEqual(yield* listenerOf(socket), isLinux ? process.pid : undefined)
+      assert.strictEqual(yield* findListener(socket), isLinux ? process.pid : undefined)
       assert.strictEqual((yield* refusal(socket)).exitStatus, 75)
     })
   )

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import { TestClock } from "effect/testing"
-import { startOver } from "../../../src/daemon/lifecycle/startOver.ts"
+import { restartOnReplacedDirectory } from "../../../src/daemon/lifecycle/startOver.ts"
 import { StartError } from "../../../src/daemon/files/StartError.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
@@ -21,12 +21,14 @@ const following = Effect.fnUntraced(function* (
   const starts: Array<boolean> = []
   const log: Array<string> = []
   const logger = Logger.make<unknown, void>(({ message }) => void log.push(String(message)))
-  const once = (anew: boolean) =>
+  const once = (isRestart: boolean) =>
     Effect.suspend(() => {
-      starts.push(anew)
+      starts.push(isRestart)
       return courses[starts.length - 1] ?? Effect.never
     })
-  const fiber = yield* Effect.forkScoped(Effect.provide(startOver([directory], once), Logger.layer([logger])))
+  const fiber = yield* Effect.forkScoped(
+    Effect.provide(restartOnReplacedDirectory([directory], once), Logger.layer([logger]))
+  )
   return { starts, log, end: Fiber.await(fiber), fiber }
 })
 

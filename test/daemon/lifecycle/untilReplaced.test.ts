@@ -9,23 +9,29 @@ import * as Logger from "effect/Logger"
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { sameDirectory } from "../../../src/daemon/files/sameDirectory.ts"
-import { untilReplaced, untilSettled, type Watched } from "../../../src/daemon/lifecycle/untilReplaced.ts"
+import { pinDirectory } from "../../../src/daemon/files/sameDirectory.ts"
+import {
+  watchDirectories,
+  waitUntilStable,
+  type WatchedDirectories
+} from "../../../src/daemon/lifecycle/untilReplaced.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-const watching = Effect.fnUntraced(function* (change: (watched: Watched) => Partial<Watched> = () => ({})) {
+const watching = Effect.fnUntraced(function* (
+  change: (watched: WatchedDirectories) => Partial<WatchedDirectories> = () => ({})
+) {
   const directory = path.join(yield* temporaryDirectory, "state")
   fs.mkdirSync(directory)
   const isLocked = { now: true }
-  const watched: Watched = {
-    directories: [yield* sameDirectory(directory)],
+  const watched: WatchedDirectories = {
+    directories: [yield* pinDirectory(directory)],
     lock: { path: path.join(directory, "daemon.lock"), isHeld: () => isLocked.now },
     hasStore: () => fs.existsSync(path.join(directory, "secrets.age"))
   }
   const log: Array<string> = []
   const logger = Logger.make<unknown, void>(({ message }) => void log.push(String(message)))
   const fiber = yield* Effect.forkScoped(
-    Effect.provide(untilReplaced({ ...watched, ...change(watched) }), Logger.layer([logger]))
+    Effect.provide(watchDirectories({ ...watched, ...change(watched) }), Logger.layer([logger]))
   )
   return {
     directory,
@@ -119,7 +125,7 @@ describe("the look at the directory", () => {
     Effect.gen(function* () {
       const directory = path.join(yield* temporaryDirectory, "state")
       fs.mkdirSync(directory)
-      const { check, look } = yield* sameDirectory(directory)
+      const { check, look } = yield* pinDirectory(directory)
       yield* check
       fs.rmdirSync(directory)
       assert.strictEqual(
@@ -137,7 +143,7 @@ describe("the look at the directory", () => {
   it.effect("is over for a new try when everything is there and has not changed for a second", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* temporaryDirectory, "state")
-      const fiber = yield* Effect.forkChild(untilSettled([directory]))
+      const fiber = yield* Effect.forkChild(waitUntilStable([directory]))
       const isOver = (seconds: number) =>
         Effect.map(TestClock.adjust(`${seconds} seconds`), () => fiber.pollUnsafe() !== undefined)
       assert.isFalse(yield* isOver(10))

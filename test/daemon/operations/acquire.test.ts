@@ -9,7 +9,7 @@ import { TestClock } from "effect/testing"
 import { acquire } from "../../../src/daemon/operations/acquire.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { hour, millisecond } from "../../../src/domain/GoDuration.ts"
-import { standardPolicy } from "../../../src/domain/Ttl.ts"
+import { defaultTtlPolicy } from "../../../src/domain/Ttl.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
 import { activeCount, addSecret, history, quietWorld, take, world, worldWithAudit } from "../../support/world.ts"
 
@@ -143,7 +143,7 @@ describe("acquire", () => {
   it.effect("refuses one more lease than there may be, but not a replacement", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      const takeOfTwo = (clientId: string) => acquire({ secretName: "db", clientId, ttl: hour }, standardPolicy, 2)
+      const takeOfTwo = (clientId: string) => acquire({ secretName: "db", clientId, ttl: hour }, defaultTtlPolicy, 2)
       yield* takeOfTwo("a")
       yield* takeOfTwo("b")
       yield* takeOfTwo("a")

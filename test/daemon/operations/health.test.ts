@@ -5,11 +5,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as TestClock from "effect/testing/TestClock"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
-import { health } from "../../../src/daemon/operations/health.ts"
+import { checkHealth } from "../../../src/daemon/operations/health.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { addSecret, quietWorld, take } from "../../support/world.ts"
 
-const warnings = Effect.map(health, (report) =>
+const warnings = Effect.map(checkHealth, (report) =>
   report.warnings
     .filter(({ type }) => type === "stale_secret" || type === "never_accessed")
     .map(({ message, secret_name: name }) => `${name}: ${message}`)

@@ -9,7 +9,7 @@ import * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
-import { asleep, watchHeartbeat } from "../../../src/daemon/lifecycle/heartbeat.ts"
+import { disabledHeartbeat, watchHeartbeat } from "../../../src/daemon/lifecycle/heartbeat.ts"
 import { killswitch } from "../../../src/daemon/operations/killswitch.ts"
 import type { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
@@ -129,7 +129,7 @@ describe("heartbeat", () => {
   const endpoint = { well: true }
   const probe = Effect.suspend(() => (endpoint.well ? Effect.void : Effect.fail("HTTP 503")))
   const start = Effect.fnUntraced(function* (maxFailures = 1) {
-    const state = yield* Ref.make(asleep)
+    const state = yield* Ref.make(disabledHeartbeat)
     yield* addSecret("db")
     yield* take("db", "c")
     const watching = yield* Effect.forkChild(watchHeartbeat({ ...settings, maxFailures }, state, probe))
@@ -191,7 +191,7 @@ describe("heartbeat", () => {
       assert.strictEqual((yield* failuresTold).length, 1)
       endpoint.well = true
       yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(yield* Ref.get(state), asleep)
+      assert.deepStrictEqual(yield* Ref.get(state), disabledHeartbeat)
       endpoint.well = false
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* activeCount, 0)

@@ -5,8 +5,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
-import { marks, recognize } from "../../../src/daemon/operations/recognize.ts"
-import { finderOf } from "../../../src/domain/valueMarks.ts"
+import { listFingerprints, identifyValues } from "../../../src/daemon/operations/recognize.ts"
+import { matcherOf } from "../../../src/domain/valueMarks.ts"
 import { addSecret, quietWorld, worldWithAudit } from "../../support/world.ts"
 
 const entries = Effect.map(
@@ -20,22 +20,22 @@ describe("a scan", () => {
       yield* addSecret("db", "value-of-the-database")
       yield* addSecret("twin", "value-of-the-database")
       yield* addSecret("pin", "1234")
-      const given = yield* marks("scanner")
+      const given = yield* listFingerprints("scanner")
       assert.deepStrictEqual([given.values, given.tooShort, given.leftOut], [2, ["pin"], 0])
 
       const text = Buffer.from("DB=value-of-the-database\n")
-      const [place] = finderOf(given.marks, given.multiplier)(text)
+      const [place] = matcherOf(given.marks, given.multiplier)(text)
       const texts = [Buffer.from("something-else"), text.subarray(place?.start, place?.end), Buffer.from("1234")]
-      assert.deepStrictEqual(yield* recognize("scanner", texts), [[], ["db", "twin"], []])
+      assert.deepStrictEqual(yield* identifyValues("scanner", texts), [[], ["db", "twin"], []])
     }).pipe(Effect.provide(quietWorld))
   )
 
   it.effect("is in the log, with the names it was told and no value", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "value-of-the-database")
-      yield* marks("scanner")
-      yield* recognize("guesser", [Buffer.from("wrong-guess"), Buffer.from("value-of-the-database")])
-      yield* recognize("guesser", [Buffer.from("wrong-guess")])
+      yield* listFingerprints("scanner")
+      yield* identifyValues("guesser", [Buffer.from("wrong-guess"), Buffer.from("value-of-the-database")])
+      yield* identifyValues("guesser", [Buffer.from("wrong-guess")])
       const told = yield* entries
       assert.deepStrictEqual(
         told.map(({ action, client_id, secret_name }) => [action, client_id, secret_name]),
@@ -51,7 +51,7 @@ describe("a scan", () => {
   it.effect("is given other marks each time", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "value-of-the-database")
-      const [one, other] = [yield* marks("scanner"), yield* marks("scanner")]
+      const [one, other] = [yield* listFingerprints("scanner"), yield* listFingerprints("scanner")]
       assert.notDeepEqual(one.marks, other.marks)
     }).pipe(Effect.provide(quietWorld))
   )
@@ -61,8 +61,8 @@ describe("a scan", () => {
     return Effect.gen(function* () {
       yield* addSecret("db", "value-of-the-database")
       broken.now = true
-      assert.strictEqual((yield* Effect.flip(marks("scanner")))._tag, "AuditLogError")
-      const guess = recognize("scanner", [Buffer.from("value-of-the-database")])
+      assert.strictEqual((yield* Effect.flip(listFingerprints("scanner")))._tag, "AuditLogError")
+      const guess = identifyValues("scanner", [Buffer.from("value-of-the-database")])
       assert.strictEqual((yield* Effect.flip(guess))._tag, "AuditLogError")
     }).pipe(Effect.provide(worldWithAudit(broken)))
   })

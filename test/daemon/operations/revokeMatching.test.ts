@@ -8,9 +8,9 @@ import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { listLeases } from "../../../src/daemon/operations/listLeases.ts"
-import { revokeMatching } from "../../../src/daemon/operations/revokeMatching.ts"
+import { revokeMatchingLeases } from "../../../src/daemon/operations/revokeMatching.ts"
 import { second } from "../../../src/domain/GoDuration.ts"
-import { make } from "../../../src/domain/Lease.ts"
+import { makeLease } from "../../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
 import { activeCount, addSecret, history, quietWorld, take, world, worldWithAudit } from "../../support/world.ts"
 
@@ -33,7 +33,7 @@ const manyLeases = (count: number, clientId: string) =>
   LeaseRepo.use((leases) =>
     leases.transaction((held) => {
       for (let n = 0; n < count; n += 1) {
-        held.issue(make({ id: `${clientId}-${n}`, secretName: "db", clientId, now: held.now, ttl: 60n * second }))
+        held.issue(makeLease({ id: `${clientId}-${n}`, secretName: "db", clientId, now: held.now, ttl: 60n * second }))
       }
       return Result.void
     })
@@ -62,7 +62,9 @@ describe("listLeases", () => {
         leases.transaction((held) => {
           for (const n of [3, 1, 5, 2, 4, 2]) {
             const now = held.now + n
-            held.issue(make({ id: `${Math.random()}`, secretName: "db", clientId: `c${n}`, now, ttl: 60n * second }))
+            held.issue(
+              makeLease({ id: `${Math.random()}`, secretName: "db", clientId: `c${n}`, now, ttl: 60n * second })
+            )
           }
           return Result.void
         })
@@ -115,7 +117,7 @@ describe("revokeMatching", () => {
     Effect.gen(function* () {
       yield* someLeases
       told.length = 0
-      const revoked = yield* revokeMatching({ clientId: "a", secretName: undefined })
+      const revoked = yield* revokeMatchingLeases({ clientId: "a", secretName: undefined })
       assert.deepStrictEqual(pairs(revoked), ["a db", "a mail"])
       assert.deepStrictEqual(pairs((yield* listLeases(usual)).leases), ["b mail", "b db"])
       const entries = (yield* history).filter(({ action }) => action === "lease_revoke")
@@ -133,8 +135,8 @@ describe("revokeMatching", () => {
   it.effect("ends those of a secret, or of a pair", () =>
     Effect.gen(function* () {
       yield* someLeases
-      assert.deepStrictEqual(pairs(yield* revokeMatching({ clientId: "b", secretName: "db" })), ["b db"])
-      assert.deepStrictEqual(pairs(yield* revokeMatching({ clientId: undefined, secretName: "mail" })), [
+      assert.deepStrictEqual(pairs(yield* revokeMatchingLeases({ clientId: "b", secretName: "db" })), ["b db"])
+      assert.deepStrictEqual(pairs(yield* revokeMatchingLeases({ clientId: undefined, secretName: "mail" })), [
         "a mail",
         "b mail"
       ])
@@ -147,7 +149,7 @@ describe("revokeMatching", () => {
       yield* someLeases
       told.length = 0
       const before = (yield* history).length
-      assert.lengthOf(yield* revokeMatching({ clientId: "nobody", secretName: undefined }), 0)
+      assert.lengthOf(yield* revokeMatchingLeases({ clientId: "nobody", secretName: undefined }), 0)
       assert.deepStrictEqual([(yield* history).length, told.length], [before, 0])
     }).pipe(Effect.provide(world(told)))
   )
@@ -156,7 +158,7 @@ describe("revokeMatching", () => {
     Effect.gen(function* () {
       yield* manyLeases(2500, "many")
       yield* manyLeases(10, "few")
-      assert.lengthOf(yield* revokeMatching({ clientId: "many", secretName: undefined }), 2500)
+      assert.lengthOf(yield* revokeMatchingLeases({ clientId: "many", secretName: undefined }), 2500)
       assert.strictEqual(yield* activeCount, 10)
     }).pipe(Effect.provide(quietWorld))
   )
@@ -167,7 +169,7 @@ describe("revokeMatching", () => {
     Effect.gen(function* () {
       yield* manyLeases(3, "a")
       broken.now = true
-      const failure = yield* Effect.flip(revokeMatching({ clientId: "a", secretName: undefined }))
+      const failure = yield* Effect.flip(revokeMatchingLeases({ clientId: "a", secretName: undefined }))
       assert.strictEqual(failure._tag, "AuditLogError")
       assert.strictEqual(yield* activeCount, 3)
     }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(worldWithAudit(broken)))
@@ -189,11 +191,11 @@ describe("revokeMatching", () => {
           })
       })
       const meant = { clientId: "a", secretName: undefined }
-      const failure = yield* Effect.flip(Effect.provideService(revokeMatching(meant), LeaseRepo, breaking))
+      const failure = yield* Effect.flip(Effect.provideService(revokeMatchingLeases(meant), LeaseRepo, breaking))
       assert.match(failure.message, /^500 leases are revoked and 2000 are not \(.*no space left.*\); ask once more/)
       broken.now = false
       assert.strictEqual(yield* activeCount, 2000)
-      assert.lengthOf(yield* revokeMatching(meant), 2000)
+      assert.lengthOf(yield* revokeMatchingLeases(meant), 2000)
       assert.lengthOf(yield* audit.tail(10_000), 2500)
     }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(worldWithAudit(broken)))
   )

@@ -11,7 +11,7 @@ import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
-import { rotate } from "../../../src/daemon/operations/rotate.ts"
+import { rotateSecret } from "../../../src/daemon/operations/rotate.ts"
 import { type HookResult, RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { millisecond, second } from "../../../src/domain/GoDuration.ts"
@@ -50,7 +50,7 @@ describe("rotate", () => {
     Effect.gen(function* () {
       yield* add("db", false)
       yield* TestClock.adjust("1 hour")
-      const rotated = yield* rotate("db")
+      const rotated = yield* rotateSecret("db")
       assert.strictEqual(rotated.output, "new one\nand a note")
       assert.strictEqual(yield* valueOf("db"), "old value")
       const [info] = yield* SecretStore.use((secrets) => secrets.list)
@@ -65,7 +65,7 @@ describe("rotate", () => {
       yield* add("db", true)
       yield* take("db", "one")
       yield* take("db", "two")
-      const rotated = yield* rotate("db")
+      const rotated = yield* rotateSecret("db")
       assert.deepStrictEqual([rotated.output, rotated.leasesOfOldValue], ["", 2])
       assert.strictEqual(yield* valueOf("db"), " new\nvalue ")
       const log = JSON.stringify(yield* AuditLog.use((audit) => audit.tail(100)))
@@ -81,7 +81,7 @@ describe("rotate", () => {
     it.effect(`keeps the old value where the command ${what}`, () =>
       Effect.gen(function* () {
         yield* add("db", true)
-        const failure = yield* Effect.flip(rotate("db"))
+        const failure = yield* Effect.flip(rotateSecret("db"))
         assert.strictEqual(failure.message, 'rotation of secret "db" failed: rotation hook gave no usable value')
         assert.strictEqual(yield* valueOf("db"), "old value")
         assert.deepStrictEqual((yield* lastEntry)[2], false)
@@ -96,7 +96,7 @@ describe("rotate", () => {
     it.effect(`says "${says}", and nothing that was printed`, () =>
       Effect.gen(function* () {
         yield* add("db", true)
-        const failure = yield* Effect.flip(rotate("db"))
+        const failure = yield* Effect.flip(rotateSecret("db"))
         assert.strictEqual(failure.message, `rotation of secret "db" failed: ${says}`)
         assert.deepStrictEqual(yield* lastEntry, ["secret_rotate", "how it ended", false])
         assert.strictEqual(yield* valueOf("db"), "old value")
@@ -107,8 +107,8 @@ describe("rotate", () => {
   it.effect("refuses a secret that has no command, or is not there", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      assert.strictEqual((yield* Effect.flip(rotate("db"))).message, 'secret "db": no rotation hook configured')
-      assert.strictEqual((yield* Effect.flip(rotate("nope")))._tag, "SecretNotFound")
+      assert.strictEqual((yield* Effect.flip(rotateSecret("db"))).message, 'secret "db": no rotation hook configured')
+      assert.strictEqual((yield* Effect.flip(rotateSecret("nope")))._tag, "SecretNotFound")
     }).pipe(Effect.provide(withHook(printing(""))))
   )
 })

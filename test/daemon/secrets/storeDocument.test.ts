@@ -8,11 +8,11 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { StoreDocument, StoredSecret } from "../../../src/daemon/secrets/storeDocument.ts"
-import { byName, decode, empty, encode } from "../../../src/daemon/secrets/storeDocument.ts"
-import { fromNanos, zero } from "../../../src/domain/Timestamp.ts"
+import { byName, decodeStore, emptyStore, encodeStore } from "../../../src/daemon/secrets/storeDocument.ts"
+import { fromNanos, zeroTimestamp } from "../../../src/domain/Timestamp.ts"
 
-const read = (text: string) => Result.getOrThrow(decode(text))
-const refusal = (text: string) => Result.getOrThrow(Result.flip(decode(text)))
+const read = (text: string) => Result.getOrThrow(decodeStore(text))
+const refusal = (text: string) => Result.getOrThrow(Result.flip(decodeStore(text)))
 
 /** As the predecessor wrote it. */
 const text = String.raw`{
@@ -39,11 +39,11 @@ const text = String.raw`{
 const secret = (name: string, more: Partial<StoredSecret> = {}): StoredSecret => ({
   name,
   value: Redacted.make(`value of ${name}`),
-  createdAt: zero,
-  updatedAt: zero,
+  createdAt: zeroTimestamp,
+  updatedAt: zeroTimestamp,
   rotateVia: "",
   rotateStdout: false,
-  lastRotated: zero,
+  lastRotated: zeroTimestamp,
   foreign: {},
   ...more
 })
@@ -63,16 +63,16 @@ const plain = (document: StoreDocument) => ({
 
 describe("encode", () => {
   it("writes the predecessor's text byte for byte", () => {
-    assert.strictEqual(encode(read(text)), text)
+    assert.strictEqual(encodeStore(read(text)), text)
   })
 
   it("writes the empty store in four lines without a final line feed", () => {
-    assert.strictEqual(encode(empty), `{\n  "version": 1,\n  "secrets": {}\n}`)
+    assert.strictEqual(encodeStore(emptyStore), `{\n  "version": 1,\n  "secrets": {}\n}`)
   })
 
   it("sorts names by their UTF-8 bytes, numbers among them", () => {
     const names = ["\u{1f600}", "\uff5e", "é", "b", "aa", "a", "B", "9", "10", "", "__proto__"]
-    const written = encode(store(names.map((name) => secret(name)))).matchAll(/^ {4}"(.*)": \{$/gm)
+    const written = encodeStore(store(names.map((name) => secret(name)))).matchAll(/^ {4}"(.*)": \{$/gm)
     const sorted = ["", "10", "9", "B", "__proto__", "a", "aa", "b", "é", "\uff5e", "\u{1f600}"]
     assert.deepStrictEqual(
       [...written].map((found) => found[1]),
@@ -89,7 +89,7 @@ describe("encode", () => {
       .replace(/\}\n\}$/, `},\n  "theirs": {\n    "deep": [],\n    "\\u0026": {}\n  }\n}`)
     assert.include(added, `"tags"`)
     assert.include(added, `"theirs"`)
-    assert.strictEqual(encode(read(added)), added)
+    assert.strictEqual(encodeStore(read(added)), added)
   })
 
   // JSON.parse of Node 24 may read a name of one escaped character as "\\" once it has seen an object with that name.
@@ -120,14 +120,14 @@ describe("encode", () => {
       ),
       asForeign(foreign)
     )
-    assert.deepStrictEqual(plain(read(encode(document))), plain(document))
-    assert.strictEqual(encode(read(encode(document))), encode(document))
+    assert.deepStrictEqual(plain(read(encodeStore(document))), plain(document))
+    assert.strictEqual(encodeStore(read(encodeStore(document))), encodeStore(document))
   })
 })
 
 describe("decode", () => {
   it.each(["{}", `{"secrets":null}`, `{"version":1}`, `{"version":1,"secrets":{}}`])("reads %s as empty", (text) => {
-    assert.deepStrictEqual(plain(read(text)), plain(empty))
+    assert.deepStrictEqual(plain(read(text)), plain(emptyStore))
   })
 
   it("reads compact text, and takes times that are missing for none", () => {
@@ -151,7 +151,7 @@ describe("decode", () => {
   it("keeps a secret whose name means something to JavaScript", () => {
     const document = read(`{"secrets":{"__proto__":{"value":"v"},"constructor":{"value":"w"}}}`)
     assert.deepStrictEqual([...document.secrets.keys()], ["__proto__", "constructor"])
-    assert.strictEqual(encode(read(encode(document))), encode(document))
+    assert.strictEqual(encodeStore(read(encodeStore(document))), encodeStore(document))
   })
 
   it.each([
@@ -177,13 +177,13 @@ describe("decode", () => {
 
   it("shows nothing of a value, wherever the text is broken", () => {
     const value = "QXZQXZQX"
-    const whole = encode(store([secret("n", { value: Redacted.make(value) })]))
+    const whole = encodeStore(store([secret("n", { value: Redacted.make(value) })]))
     for (let at = 0; at < whole.length; at += 1) {
       for (const broken of [whole.slice(0, at), whole.slice(0, at) + whole.slice(at + 1)]) {
-        const decoded = decode(broken)
+        const decoded = decodeStore(broken)
         if (Result.isFailure(decoded)) assert.notMatch(decoded.failure, /[QXZ]/)
       }
     }
-    assert.isTrue(Result.isFailure(decode(whole.slice(0, -1))))
+    assert.isTrue(Result.isFailure(decodeStore(whole.slice(0, -1))))
   })
 })

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { answersItself } from "../../../src/rpc/client/answersItself.ts"
+import { livenessProbe } from "../../../src/rpc/client/answersItself.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** Something at a socket that sends this to whoever connects. */
@@ -31,7 +31,7 @@ const thatSays = Effect.fnUntraced(function* (reply: string) {
   return at
 })
 
-const ask = (at: string) => Effect.exit(answersItself(at, Duration.millis(100)))
+const ask = (at: string) => Effect.exit(livenessProbe(at, Duration.millis(100)))
 
 describe("a daemon that asks itself", () => {
   for (const reply of [{ result: { running: true } }, { error: { code: -32000, message: "too many connections" } }]) {

@@ -9,8 +9,8 @@ import * as Fiber from "effect/Fiber"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { ask } from "../../../src/rpc/client/client.ts"
-import { MaybeHeard } from "../../../src/rpc/MaybeHeard.ts"
+import { request } from "../../../src/rpc/client/client.ts"
+import { PossiblyDelivered } from "../../../src/rpc/MaybeHeard.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** What becomes of a connection that has brought a request: a reply, or the end. */
@@ -47,7 +47,7 @@ describe.concurrent("the client", () => {
   it.live("waits for a daemon that comes 300 ms later", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
-      const asking = yield* Effect.forkScoped(Effect.timed(ask(daemonAt(socketPath), "secrets.lease", {})))
+      const asking = yield* Effect.forkScoped(Effect.timed(request(daemonAt(socketPath), "secrets.lease", {})))
       yield* Effect.sleep("300 millis")
       const { heard } = yield* listen(socketPath, [done])
       const [took, result] = yield* Fiber.join(asking)
@@ -60,7 +60,7 @@ describe.concurrent("the client", () => {
     Effect.gen(function* () {
       const socketPath = yield* place
       fs.writeFileSync(socketPath, "")
-      const [took, failure] = yield* Effect.timed(Effect.flip(ask(daemonAt(socketPath, 0.2), "secrets.lease", {})))
+      const [took, failure] = yield* Effect.timed(Effect.flip(request(daemonAt(socketPath, 0.2), "secrets.lease", {})))
       assert.deepInclude(failure, { _tag: "DaemonUnavailable", socketPath, code: "ECONNREFUSED" })
       assert.isAtLeast(Duration.toMillis(took), 199)
       assert.isBelow(Duration.toMillis(took), 2000)
@@ -72,7 +72,7 @@ describe.concurrent("the client", () => {
       Effect.gen(function* () {
         const socketPath = yield* place
         const { heard } = yield* listen(socketPath, ["cut", "cut", done])
-        assert.deepStrictEqual(yield* ask(daemonAt(socketPath), method, {}), { success: true })
+        assert.deepStrictEqual(yield* request(daemonAt(socketPath), method, {}), { success: true })
         assert.deepStrictEqual(heard, [method, method, method])
       })
     )
@@ -83,7 +83,7 @@ describe.concurrent("the client", () => {
       Effect.gen(function* () {
         const socketPath = yield* place
         const { heard } = yield* listen(socketPath, ["cut", done])
-        const failure = yield* Effect.flip(ask(daemonAt(socketPath), method, {}))
+        const failure = yield* Effect.flip(request(daemonAt(socketPath), method, {}))
         assert.deepInclude(failure, {
           _tag: "BadAnswer",
           reason: "the connection ended before it; it may have been done all the same"
@@ -96,8 +96,8 @@ describe.concurrent("the client", () => {
   it.live("does not send add when it was heard before, but the daemon is away now", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
-      const asking = ask(daemonAt(socketPath, 0.5), "secrets.add", {})
-      const failure = yield* Effect.flip(Effect.provideService(asking, MaybeHeard, true))
+      const asking = request(daemonAt(socketPath, 0.5), "secrets.add", {})
+      const failure = yield* Effect.flip(Effect.provideService(asking, PossiblyDelivered, true))
       assert.strictEqual(failure._tag, "DaemonUnavailable")
     })
   )
@@ -110,7 +110,7 @@ describe.concurrent("the client", () => {
       Effect.gen(function* () {
         const socketPath = yield* place
         yield* listen(socketPath, ["cut", gone])
-        assert.deepStrictEqual(yield* ask(daemonAt(socketPath), method, {}), { success: true })
+        assert.deepStrictEqual(yield* request(daemonAt(socketPath), method, {}), { success: true })
       })
     )
 
@@ -118,7 +118,7 @@ describe.concurrent("the client", () => {
       Effect.gen(function* () {
         const socketPath = yield* place
         const { heard } = yield* listen(socketPath, [gone])
-        const failure = yield* Effect.flip(ask(daemonAt(socketPath), method, {}))
+        const failure = yield* Effect.flip(request(daemonAt(socketPath), method, {}))
         assert.deepInclude(failure, { _tag: "Refused", code: gone.error.code })
         assert.lengthOf(heard, 1)
       })
@@ -129,7 +129,7 @@ describe.concurrent("the client", () => {
     Effect.gen(function* () {
       const socketPath = yield* place
       const { heard } = yield* listen(socketPath, [noSecret, done])
-      const failure = yield* Effect.flip(ask(daemonAt(socketPath), "secrets.lease", {}))
+      const failure = yield* Effect.flip(request(daemonAt(socketPath), "secrets.lease", {}))
       assert.deepInclude(failure, { _tag: "Refused", message: "secret not found" })
       assert.lengthOf(heard, 1)
     })
@@ -146,7 +146,7 @@ describe.concurrent("the client", () => {
         yield* listen(socketPath, [done])
         fs.chmodSync(socketPath, 0)
       }
-      const [took, failure] = yield* Effect.timed(Effect.flip(ask(daemonAt(target), "secrets.lease", {})))
+      const [took, failure] = yield* Effect.timed(Effect.flip(request(daemonAt(target), "secrets.lease", {})))
       assert.deepInclude(failure, { _tag: "DaemonUnavailable", code: isRoot ? "ENOTDIR" : "EACCES" })
       assert.isBelow(Duration.toMillis(took), 1000)
     })

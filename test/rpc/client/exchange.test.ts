@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as net from "node:net"
 import * as path from "node:path"
-import { exchange, type Outcome } from "../../../src/rpc/client/exchange.ts"
+import { roundTrip, type RoundTrip } from "../../../src/rpc/client/exchange.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** Asks whoever answers like this; gives the outcome and how many milliseconds it took. */
@@ -22,8 +22,8 @@ const ask = Effect.fnUntraced(function* (answer: (socket: net.Socket) => void, p
     (server) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
   )
   const begun = performance.now()
-  const outcome = yield* Effect.callback<Outcome>((resume) => {
-    exchange(place, ["{}"], patience, (came) => resume(Effect.succeed(came)))
+  const outcome = yield* Effect.callback<RoundTrip>((resume) => {
+    roundTrip(place, ["{}"], patience, (came) => resume(Effect.succeed(came)))
   })
   return { outcome, took: performance.now() - begun }
 })

@@ -183,7 +183,7 @@ describe("replies", () => {
 
   it("name the limit of a line that was too long", () => {
     assert.strictEqual(
-      Protocol.encodeError(Protocol.noId, Protocol.tooLong),
+      Protocol.encodeError(Protocol.noId, Protocol.lineTooLong),
       `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line is longer than 8388608 bytes"},"id":null}\n`
     )
   })

@@ -6,9 +6,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { required, text, readParams } from "../../../src/rpc/server/params.ts"
+import { required, stringParam, readParams } from "../../../src/rpc/server/params.ts"
 
-const addParams = readParams("AddParams", { name: text, value: text, rotate_via: text })
+const addParams = readParams("AddParams", { name: stringParam, value: stringParam, rotate_via: stringParam })
 const unreadable = "invalid parameters: failed to unmarshal params: json: cannot unmarshal"
 
 describe("readParams", () => {

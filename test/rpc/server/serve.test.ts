@@ -13,9 +13,9 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as TestClock from "effect/testing/TestClock"
 import { Restart } from "../../../src/daemon/lifecycle/Restart.ts"
 import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
-import { standardPolicy } from "../../../src/domain/Ttl.ts"
+import { defaultTtlPolicy } from "../../../src/domain/Ttl.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
-import { serve } from "../../../src/rpc/server/serve.ts"
+import { serveConnections } from "../../../src/rpc/server/serve.ts"
 import { addSecret, quietWorld } from "../../support/world.ts"
 
 const services = Layer.mergeAll(quietWorld, Layer.mock(RotationHook, {}), Layer.mock(Restart, {}))
@@ -53,12 +53,12 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
     const running = {
       pid: 1,
       startedAt: fromMillis(0),
-      ttlPolicy: standardPolicy,
+      ttlPolicy: defaultTtlPolicy,
       leaseCapacity: 100,
       heartbeat: Effect.succeed(undefined),
       uncleanStarts: Effect.succeed(undefined)
     }
-    yield* serve(running).pipe(Effect.provideService(SocketServer.SocketServer, server), Effect.forkScoped)
+    yield* serveConnections(running).pipe(Effect.provideService(SocketServer.SocketServer, server), Effect.forkScoped)
     const offer = (text: string) => Queue.offer(sent, Buffer.from(text))
     const send = (text: string) => Effect.andThen(offer(text), TestClock.adjust(0))
     const text = () => Buffer.concat(written).toString()

@@ -16,25 +16,25 @@ describe("Connections", () => {
   it("cuts nobody off up to the limit", () => {
     const connections = new Connections(100, "")
     const [a, b] = [joined(connections), joined(connections)]
-    a.account.hold(60)
-    b.account.hold(40)
+    a.account.setBuffered(60)
+    b.account.setBuffered(40)
     assert.deepStrictEqual([a.connection.destroyed, b.connection.destroyed], [false, false])
   })
 
   it("cuts off whoever holds the most, until the rest fits, and never who brings the last byte", () => {
     const connections = new Connections(100, "")
     const [small, large, larger] = [joined(connections), joined(connections), joined(connections)]
-    small.account.hold(10)
-    large.account.hold(40)
-    larger.account.hold(50)
-    small.account.hold(11)
+    small.account.setBuffered(10)
+    large.account.setBuffered(40)
+    larger.account.setBuffered(50)
+    small.account.setBuffered(11)
     assert.deepStrictEqual(
       [small, large, larger].map(({ connection }) => connection.destroyed),
       [false, false, true]
     )
-    small.account.hold(60)
+    small.account.setBuffered(60)
     assert.isFalse(large.connection.destroyed)
-    large.account.hold(45)
+    large.account.setBuffered(45)
     assert.isTrue(small.connection.destroyed)
     assert.isFalse(large.connection.destroyed)
   })
@@ -43,20 +43,20 @@ describe("Connections", () => {
     const connections = new Connections(100, "")
     const [a, b] = [joined(connections), joined(connections)]
     for (let times = 0; times < 10; times += 1) {
-      a.account.hold(90)
-      a.account.hold(0)
+      a.account.setBuffered(90)
+      a.account.setBuffered(0)
     }
-    b.account.hold(100)
+    b.account.setBuffered(100)
     assert.isFalse(b.connection.destroyed)
   })
 
   it("gives back what a connection held that is gone, whatever is still told of it", () => {
     const connections = new Connections(100, "")
     const [gone, here] = [joined(connections), joined(connections)]
-    gone.account.hold(90)
+    gone.account.setBuffered(90)
     connections.remove(gone.connection)
-    gone.account.hold(90)
-    here.account.hold(100)
+    gone.account.setBuffered(90)
+    here.account.setBuffered(100)
     assert.isFalse(here.connection.destroyed)
     assert.strictEqual(connections.size, 1)
   })

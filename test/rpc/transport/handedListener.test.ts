@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { takeHandedListener } from "../../../src/rpc/transport/handedListener.ts"
+import { adoptActivatedSocket } from "../../../src/rpc/transport/handedListener.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const isLinux = process.platform === "linux"
@@ -26,7 +26,7 @@ const listening = (listenAt: string | number, mode = 0o600) =>
   )
 const descriptorOf = (held: net.Server | net.Socket): number => (held as any)._handle.fd
 
-const refusal = (descriptor: number, at: string) => Effect.flip(takeHandedListener(descriptor, at, { mode: 0o600 }))
+const refusal = (descriptor: number, at: string) => Effect.flip(adoptActivatedSocket(descriptor, at, { mode: 0o600 }))
 
 describe("a socket that is handed over", () => {
   it.live("is taken where it listens at the path of the settings, by whichever name of its directory", () =>
@@ -35,7 +35,7 @@ describe("a socket that is handed over", () => {
       const server = yield* listening(path.join(directory, "s"))
       fs.symlinkSync(directory, path.join(directory, "link"))
       for (const at of [path.join(directory, "s"), path.join(directory, "link", "s")]) {
-        const handed = yield* takeHandedListener(descriptorOf(server), at, { mode: 0o600 })
+        const handed = yield* adoptActivatedSocket(descriptorOf(server), at, { mode: 0o600 })
         assert.strictEqual(handed.descriptor, descriptorOf(server))
       }
     })
@@ -45,7 +45,7 @@ describe("a socket that is handed over", () => {
     Effect.gen(function* () {
       const at = path.join(yield* temporaryDirectory, "s")
       const server = yield* listening(at, 0o755)
-      yield* takeHandedListener(descriptorOf(server), at, { mode: 0o600 })
+      yield* adoptActivatedSocket(descriptorOf(server), at, { mode: 0o600 })
     })
   )
 
@@ -83,7 +83,7 @@ describe("a socket that is handed over", () => {
       const network = yield* listening(0)
       for (const held of [connection, network]) {
         const found = yield* Effect.exit(
-          Effect.flatMap(takeHandedListener(descriptorOf(held), at, { mode: 0o600 }), (handed) => handed.listen)
+          Effect.flatMap(adoptActivatedSocket(descriptorOf(held), at, { mode: 0o600 }), (handed) => handed.listen)
         )
         assert.strictEqual(found._tag, "Failure")
       }

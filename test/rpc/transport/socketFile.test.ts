@@ -6,13 +6,13 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { lookAt, putSocket, takeAway } from "../../../src/rpc/transport/socketFile.ts"
+import { inspectSocket, bindSocket, unlinkSocket } from "../../../src/rpc/transport/socketFile.ts"
 import { modeOf } from "../../support/program.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const put = (at: string) =>
-  Effect.acquireRelease(putSocket(net.createServer(), at, { mode: 0o600 }), (socket) =>
-    Effect.sync(() => takeAway(at, socket))
+  Effect.acquireRelease(bindSocket(net.createServer(), at, { mode: 0o600 }), (socket) =>
+    Effect.sync(() => unlinkSocket(at, socket))
   )
 
 describe("putSocket", () => {
@@ -23,7 +23,7 @@ describe("putSocket", () => {
       const socket = yield* put(at)
       assert.deepStrictEqual(fs.readdirSync(directory), ["a.sock"])
       assert.strictEqual(modeOf(at), "600")
-      assert.strictEqual(yield* lookAt(at, socket), "ours")
+      assert.strictEqual(yield* inspectSocket(at, socket), "ours")
     })
   )
 
@@ -39,15 +39,15 @@ describe("putSocket", () => {
       for (const occupy of occupants) {
         occupy()
         const before = fs.lstatSync(at).ino
-        const { message } = yield* Effect.flip(putSocket(net.createServer(), at, { mode: 0o600 }))
+        const { message } = yield* Effect.flip(bindSocket(net.createServer(), at, { mode: 0o600 }))
         assert.strictEqual(message, `the socket cannot be put at ${at}: something else is there`)
         assert.strictEqual(fs.lstatSync(at).ino, before)
         assert.deepStrictEqual(fs.readdirSync(directory), ["a.sock"])
         fs.rmSync(at, { recursive: true })
       }
       const socket = yield* put(at)
-      yield* Effect.flip(putSocket(net.createServer(), at, { mode: 0o600 }))
-      assert.strictEqual(yield* lookAt(at, socket), "ours")
+      yield* Effect.flip(bindSocket(net.createServer(), at, { mode: 0o600 }))
+      assert.strictEqual(yield* inspectSocket(at, socket), "ours")
     })
   )
 
@@ -67,7 +67,7 @@ describe("putSocket", () => {
       assert.isTrue(left.listening)
       const socket = yield* put(at)
       assert.deepStrictEqual(fs.readdirSync(directory), [path.basename(at)])
-      assert.strictEqual(yield* lookAt(at, socket), "ours")
+      assert.strictEqual(yield* inspectSocket(at, socket), "ours")
     })
   )
 
@@ -75,7 +75,7 @@ describe("putSocket", () => {
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       fs.chmodSync(directory, 0o722)
-      const { message } = yield* Effect.flip(putSocket(net.createServer(), path.join(directory, "s"), { mode: 0o600 }))
+      const { message } = yield* Effect.flip(bindSocket(net.createServer(), path.join(directory, "s"), { mode: 0o600 }))
       assert.include(message, "can be written by others")
       assert.deepStrictEqual(fs.readdirSync(directory), [])
     })
@@ -86,13 +86,13 @@ describe("takeAway", () => {
   it.live("leaves what somebody else has put in the place", () =>
     Effect.gen(function* () {
       const at = path.join(yield* temporaryDirectory, "a.sock")
-      const socket = yield* putSocket(net.createServer(), at, { mode: 0o600 })
+      const socket = yield* bindSocket(net.createServer(), at, { mode: 0o600 })
       fs.rmSync(at)
-      assert.strictEqual(yield* lookAt(at, socket), "free")
+      assert.strictEqual(yield* inspectSocket(at, socket), "free")
       const other = yield* put(at)
-      assert.strictEqual(yield* lookAt(at, socket), "taken")
-      takeAway(at, socket)
-      assert.strictEqual(yield* lookAt(at, other), "ours")
+      assert.strictEqual(yield* inspectSocket(at, socket), "taken")
+      unlinkSocket(at, socket)
+      assert.strictEqual(yield* inspectSocket(at, other), "ours")
     })
   )
 })

@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as net from "node:net"
 import * as path from "node:path"
 import { serverOptions } from "../../../src/rpc/transport/arrivals.ts"
-import { turnAwayWith } from "../../../src/rpc/transport/turnAway.ts"
+import { makeRejector } from "../../../src/rpc/transport/turnAway.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** A server, and the connection that a client of it has on either side. */
@@ -32,7 +32,7 @@ const scene = Effect.gen(function* () {
     const ended = new Promise<string>((resolve) => client.once("close", () => resolve(heard)))
     return { server: await server, client, ended, read: () => client.on("data", (piece) => (heard += piece)) }
   })
-  return { connectBoth, turnAway: turnAwayWith("no room\n") }
+  return { connectBoth, turnAway: makeRejector("no room\n") }
 })
 
 describe("a connection that is turned away", () => {

@@ -8,19 +8,19 @@
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { only } from "../../../rpc/protocol/likeness.ts"
+import { literal } from "../../../rpc/protocol/likeness.ts"
 import { addMany } from "./addMany.ts"
-import { define } from "../../command/Command.ts"
-import { fromClient, misuse } from "../../command/Failure.ts"
-import { checkRotation, givenValue, secretFlags } from "./secretFlags.ts"
+import { defineCommand } from "../../command/Command.ts"
+import { fromClient, failUsage } from "../../command/Failure.ts"
+import { checkRotationFlags, valueFromArgs, secretFlags } from "./secretFlags.ts"
 import { loadDaemon } from "../../command/settings.ts"
 
-const addedExample = { success: only(true) }
+const addedExample = { success: literal(true) }
 
-export const add = define({
+export const addCommand = defineCommand({
   name: "add",
   summary: "Add a secret to the store",
-  operands: "[NAME]",
+  positionals: "[NAME]",
   arity: [0, 1],
   flags: {
     ...secretFlags,
@@ -31,32 +31,33 @@ export const add = define({
   },
   examples: ["secrets add github_token", "secrets add tls_key --file key.pem", "secrets add --from-env .env --update"],
   run: Effect.fnUntraced(function* (line) {
-    const [name = ""] = line.operands
-    const file = line.text("from-env")
+    const [name = ""] = line.positionals
+    const file = line.option("from-env")
     if (file !== undefined) {
-      if (line.operands.length > 0 || ofOneSecret.some((flag) => line.text(flag) !== undefined)) {
-        return yield* misuse("--from-env takes names and values from the file alone", "secrets add --from-env PATH")
+      if (line.positionals.length > 0 || ofOneSecret.some((flag) => line.option(flag) !== undefined)) {
+        return yield* failUsage("--from-env takes names and values from the file alone", "secrets add --from-env PATH")
       }
-      const batch = { file, prefix: line.text("prefix") ?? "", update: line.given("update") || line.given("force") }
+      const batch = { file, prefix: line.option("prefix") ?? "", update: line.flag("update") || line.flag("force") }
       return yield* addMany(yield* loadDaemon(line), batch)
     }
-    if (line.operands.length === 0) return yield* misuse("no secret is named", "For instance: secrets add github_token")
-    if (line.given("update") || line.text("prefix") !== undefined) {
-      return yield* misuse("--update and --prefix go with --from-env", "To change a secret: secrets update NAME")
+    if (line.positionals.length === 0)
+      return yield* failUsage("no secret is named", "For instance: secrets add github_token")
+    if (line.flag("update") || line.option("prefix") !== undefined) {
+      return yield* failUsage("--update and --prefix go with --from-env", "To change a secret: secrets update NAME")
     }
     if (name === "")
-      return yield* misuse("the name of a secret cannot be empty", "For instance: secrets add github_token")
-    if (isHardToType(name) && !line.given("force")) {
-      return yield* misuse(
+      return yield* failUsage("the name of a secret cannot be empty", "For instance: secrets add github_token")
+    if (isHardToType(name) && !line.flag("force")) {
+      return yield* failUsage(
         `the name ${quote(name)} begins with a dash or holds control characters`,
         "Choose another, or insist with --force"
       )
     }
-    yield* checkRotation(line)
+    yield* checkRotationFlags(line)
     const daemon = yield* loadDaemon(line)
-    const value = yield* givenValue(line, name)
-    const rotateVia = line.text("rotate-via") ?? ""
-    const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: line.given("rotate-stdout") }
+    const value = yield* valueFromArgs(line, name)
+    const rotateVia = line.option("rotate-via") ?? ""
+    const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: line.flag("rotate-stdout") }
     const params = { name, value, ...hook }
     yield* Effect.mapError(call(daemon, "secrets.add", params, addedExample), fromClient)
     return { text: `added ${quote(name)}\n`, result: { name, rotate_via: rotateVia } }

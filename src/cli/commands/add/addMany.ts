@@ -8,16 +8,16 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { quote } from "../../../domain/goText.ts"
-import type { ClientError, Daemon } from "../../../rpc/client/client.ts"
+import type { ClientError, DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { only } from "../../../rpc/protocol/likeness.ts"
+import { literal } from "../../../rpc/protocol/likeness.ts"
 import { parseDotenv } from "./dotenv.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure, fromClient, misuse } from "../../command/Failure.ts"
+import { CommandError, fromClient, failUsage } from "../../command/Failure.ts"
 import type { Output } from "../../command/Output.ts"
 import { readText } from "./readValue.ts"
 
-const doneExample = { success: only(true) }
+const doneExample = { success: literal(true) }
 
 export interface Batch {
   readonly file: string
@@ -28,15 +28,15 @@ export interface Batch {
 
 type Became = "added" | "updated" | "exists" | "failed"
 
-export const addMany = Effect.fnUntraced(function* (daemon: Daemon, { file, prefix, update }: Batch) {
+export const addMany = Effect.fnUntraced(function* (daemon: DaemonAddress, { file, prefix, update }: Batch) {
   const parsed = parseDotenv(yield* readText(file))
   if (Result.isFailure(parsed)) {
     const { line, reason } = parsed.failure
-    return yield* misuse(`${file}, line ${line}: ${reason}`, "Nothing was added. Correct the file and try again")
+    return yield* failUsage(`${file}, line ${line}: ${reason}`, "Nothing was added. Correct the file and try again")
   }
   const empty = parsed.success.filter(({ value }) => value === "").map(({ name }) => name)
   if (empty.length > 0) {
-    return yield* misuse(
+    return yield* failUsage(
       `no value for ${empty.join(", ")} in ${file}`,
       "Nothing was added. Take them out, or give them values"
     )
@@ -57,7 +57,7 @@ export const addMany = Effect.fnUntraced(function* (daemon: Daemon, { file, pref
   return told(results)
 })
 
-const put = (daemon: Daemon, name: string, value: string, update: boolean): Effect.Effect<Became, ClientError> =>
+const put = (daemon: DaemonAddress, name: string, value: string, update: boolean): Effect.Effect<Became, ClientError> =>
   call(daemon, "secrets.add", { name, value }, doneExample).pipe(
     Effect.as("added" as const),
     Effect.catchIf(
@@ -69,8 +69,8 @@ const put = (daemon: Daemon, name: string, value: string, update: boolean): Effe
 const exists = (error: ClientError): boolean =>
   error._tag === "Refused" && error.message.includes("secret already exists")
 
-const broken = (failure: Failure, done: number, all: number): Failure =>
-  new Failure({ ...failure, message: `${failure.message}; ${done} of ${all} secrets were seen to before` })
+const broken = (failure: CommandError, done: number, all: number): CommandError =>
+  new CommandError({ ...failure, message: `${failure.message}; ${done} of ${all} secrets were seen to before` })
 
 const told = (results: ReadonlyArray<{ readonly name: string; readonly became: Became; readonly reason?: string }>) => {
   const left = results.filter(({ became }) => became === "exists" || became === "failed")

@@ -9,19 +9,19 @@
  */
 import * as Result from "effect/Result"
 
-export interface Entry {
+export interface DotenvEntry {
   readonly name: string
   readonly value: string
 }
 
 /** What is wrong, and in which line. */
-export interface Wrong {
+export interface DotenvError {
   readonly line: number
   readonly reason: string
 }
 
 /** The entries in the order of the file. */
-export const parseDotenv = (text: string): Result.Result<ReadonlyArray<Entry>, Wrong> => {
+export const parseDotenv = (text: string): Result.Result<ReadonlyArray<DotenvEntry>, DotenvError> => {
   const entries = new Map<string, string>()
   const whole = text.replaceAll("\r\n", "\n").replace(/^\uFEFF/, "")
   let at = 0

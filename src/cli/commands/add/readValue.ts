@@ -9,27 +9,27 @@ import { Writable } from "node:stream"
 import { buffer } from "node:stream/consumers"
 import { printable } from "../../terminal/table.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure } from "../../command/Failure.ts"
+import { CommandError } from "../../command/Failure.ts"
 import { reasonOf } from "../../reasonOf.ts"
 
 /** Where a value comes from and where a prompt goes. */
-export interface Console {
+export interface ValueInput {
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   readonly prompt: NodeJS.WritableStream
 }
 
-const standardConsole = (): Console => ({ input: process.stdin, prompt: process.stderr })
+const processStdio = (): ValueInput => ({ input: process.stdin, prompt: process.stderr })
 
-export const readValue = (name: string, console: Console = standardConsole()): Effect.Effect<string, Failure> =>
+export const readValue = (name: string, console: ValueInput = processStdio()): Effect.Effect<string, CommandError> =>
   Effect.suspend(() => (console.input.isTTY === true ? ask(name, console) : readAll(console)))
 
-const readAll = ({ input }: Console): Effect.Effect<string, Failure> =>
+const readAll = ({ input }: ValueInput): Effect.Effect<string, CommandError> =>
   Effect.tryPromise({
     try: () => buffer(input),
     catch: () => unusable("standard input cannot be read", "Give the value on standard input: secrets add NAME < FILE")
   }).pipe(Effect.flatMap(decode), Effect.map(withoutLineFeed))
 
-const decode = (bytes: Uint8Array): Effect.Effect<string, Failure> =>
+const decode = (bytes: Uint8Array): Effect.Effect<string, CommandError> =>
   Effect.try({
     try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
     catch: () => unusable("the value is not UTF-8 text", "Encode binary values first: base64 < FILE | secrets add NAME")
@@ -38,11 +38,11 @@ const decode = (bytes: Uint8Array): Effect.Effect<string, Failure> =>
 const withoutLineFeed = (text: string): string => (text.endsWith("\n") ? text.slice(0, -1) : text)
 
 /** The value that a file is, read as a pipe is. */
-export const readFileValue = (file: string): Effect.Effect<string, Failure> =>
+export const readFileValue = (file: string): Effect.Effect<string, CommandError> =>
   Effect.map(readText(file), withoutLineFeed)
 
 /** Everything in a file, as it is. `-` is a file of that name: standard input is read where none is named. */
-export const readText = (file: string): Effect.Effect<string, Failure> =>
+export const readText = (file: string): Effect.Effect<string, CommandError> =>
   Effect.tryPromise({
     try: () => readFile(file),
     catch: (error) =>
@@ -50,17 +50,17 @@ export const readText = (file: string): Effect.Effect<string, Failure> =>
   }).pipe(Effect.flatMap(decode))
 
 /** Reads one line without showing it; Ctrl-C and the end of input give up. */
-const ask = (name: string, { input: terminal, prompt }: Console): Effect.Effect<string, Failure> =>
-  Effect.callback<string, Failure>((resume) => {
+const ask = (name: string, { input: terminal, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
+  Effect.callback<string, CommandError>((resume) => {
     const unseen = new Writable({ write: (_piece, _encoding, done) => done() })
     const input = readline.createInterface({ input: terminal, output: unseen, terminal: true })
-    const finish = (answer: Effect.Effect<string, Failure>) => {
+    const finish = (answer: Effect.Effect<string, CommandError>) => {
       input.removeAllListeners()
       input.close()
       prompt.write("\n")
       resume(answer)
     }
-    const givenUp = new Failure({
+    const givenUp = new CommandError({
       message: "no value was given",
       code: "misuse",
       fix: "Nothing was added",
@@ -80,12 +80,12 @@ const ask = (name: string, { input: terminal, prompt }: Console): Effect.Effect<
     input.once("close", () => finish(Effect.fail(givenUp)))
   })
 
-const severalLines = new Failure({
+const severalLines = new CommandError({
   message: "more than one line was given, and a prompt takes one",
   code: "misuse",
   fix: "Give values of many lines from a file: secrets add NAME < FILE",
   exitCode: exitCode.usage
 })
 
-const unusable = (message: string, fix: string): Failure =>
-  new Failure({ message, code: "data_error", fix, exitCode: exitCode.usage })
+const unusable = (message: string, fix: string): CommandError =>
+  new CommandError({ message, code: "data_error", fix, exitCode: exitCode.usage })

@@ -2,8 +2,8 @@
  * What `add` and `update` take alike: a value, and a command that rotates it.
  */
 import * as Effect from "effect/Effect"
-import type { Flags, Line } from "../../command/Command.ts"
-import { misuse } from "../../command/Failure.ts"
+import type { Flags, Args } from "../../command/Command.ts"
+import { failUsage } from "../../command/Failure.ts"
 import { readFileValue, readValue } from "./readValue.ts"
 
 export const secretFlags = {
@@ -13,21 +13,21 @@ export const secretFlags = {
   "rotate-stdout": { type: "boolean", summary: "what that command prints becomes the new value" }
 } as const satisfies Flags
 
-type SecretLine = Pick<Line<typeof secretFlags>, "text" | "given">
+type SecretLine = Pick<Args<typeof secretFlags>, "option" | "flag">
 
 /** Refuses `--rotate-stdout` without a command; to be asked before a value is. */
-export const checkRotation = (line: SecretLine) =>
-  line.given("rotate-stdout") && !line.text("rotate-via")
-    ? Effect.fail(misuse("--rotate-stdout needs a command", "Give it with --rotate-via COMMAND"))
+export const checkRotationFlags = (line: SecretLine) =>
+  line.flag("rotate-stdout") && !line.option("rotate-via")
+    ? Effect.fail(failUsage("--rotate-stdout needs a command", "Give it with --rotate-via COMMAND"))
     : Effect.void
 
 /** The value from the line, a file, a pipe or a prompt; never empty. */
-export const givenValue = Effect.fnUntraced(function* (line: SecretLine, name: string) {
-  const [given, file] = [line.text("value"), line.text("file")]
+export const valueFromArgs = Effect.fnUntraced(function* (line: SecretLine, name: string) {
+  const [given, file] = [line.option("value"), line.option("file")]
   if (given !== undefined && file !== undefined) {
-    return yield* misuse("--value and --file are two values", "Give one of them")
+    return yield* failUsage("--value and --file are two values", "Give one of them")
   }
   const value = given ?? (yield* file === undefined ? readValue(name) : readFileValue(file))
-  if (value === "") return yield* misuse("the value of a secret cannot be empty", "Give it on standard input")
+  if (value === "") return yield* failUsage("the value of a secret cannot be empty", "Give it on standard input")
   return value
 })

@@ -5,18 +5,18 @@
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { only } from "../../../rpc/protocol/likeness.ts"
-import { define } from "../../command/Command.ts"
+import { literal } from "../../../rpc/protocol/likeness.ts"
+import { defineCommand } from "../../command/Command.ts"
 import { fromClient } from "../../command/Failure.ts"
-import { checkRotation, givenValue, secretFlags } from "./secretFlags.ts"
+import { checkRotationFlags, valueFromArgs, secretFlags } from "./secretFlags.ts"
 import { loadDaemon } from "../../command/settings.ts"
 
-const updatedExample = { success: only(true) }
+const updatedExample = { success: literal(true) }
 
-export const update = define({
+export const updateCommand = defineCommand({
   name: "update",
   summary: "Give a secret a new value",
-  operands: "NAME",
+  positionals: "NAME",
   arity: [1, 1],
   completes: "secret",
   flags: {
@@ -25,15 +25,15 @@ export const update = define({
   },
   examples: ["secrets update github_token", "new-token | secrets update github_token"],
   run: Effect.fnUntraced(function* (line) {
-    const [name = ""] = line.operands
-    yield* checkRotation(line)
+    const [name = ""] = line.positionals
+    yield* checkRotationFlags(line)
     const daemon = yield* loadDaemon(line)
-    const value = yield* givenValue(line, name)
-    const rotateVia = line.text("rotate-via")
+    const value = yield* valueFromArgs(line, name)
+    const rotateVia = line.option("rotate-via")
     const hook =
       rotateVia === undefined
         ? {}
-        : { rotate_via: rotateVia, rotate_via_set: true, rotate_stdout: line.given("rotate-stdout") }
+        : { rotate_via: rotateVia, rotate_via_set: true, rotate_stdout: line.flag("rotate-stdout") }
     yield* Effect.mapError(call(daemon, "secrets.update", { name, value, ...hook }, updatedExample), fromClient)
     return { text: `updated ${quote(name)}\n`, result: { name } }
   })

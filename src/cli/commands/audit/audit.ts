@@ -6,17 +6,17 @@
  * files itself, so that it works without a daemon and depends on none.
  */
 import * as Effect from "effect/Effect"
-import { define } from "../../command/Command.ts"
-import { misuse } from "../../command/Failure.ts"
-import { fetchEntries, mostEntries, sinceOf } from "./auditEntries.ts"
-import { cellsOf, follow } from "./followAudit.ts"
+import { defineCommand } from "../../command/Command.ts"
+import { failUsage } from "../../command/Failure.ts"
+import { fetchEntries, maxEntries, parseSince } from "./auditEntries.ts"
+import { auditRow, followAudit } from "./followAudit.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
 
 /** As many as the predecessor showed. */
 const tailDefault = "50"
 
-export const audit = define({
+export const auditCommand = defineCommand({
   name: "audit",
   summary: "Show what happened last",
   arity: [0, 0],
@@ -24,7 +24,7 @@ export const audit = define({
     tail: {
       type: "string",
       value: "N",
-      summary: `how many entries (${tailDefault}); 0 for all, at most ${mostEntries}`
+      summary: `how many entries (${tailDefault}); 0 for all, at most ${maxEntries}`
     },
     secret: { type: "string", value: "NAME", summary: "only what is about this secret", completes: "secret" },
     client: { type: "string", value: "ID", summary: "only what this client did", completes: "client" },
@@ -45,23 +45,23 @@ export const audit = define({
     "secrets audit --json"
   ],
   run: Effect.fnUntraced(function* (line) {
-    if (line.given("verify")) {
-      const { verify } = yield* Effect.promise(() => import("./verifyAudit.ts"))
-      return yield* verify((yield* loadConfig(line)).auditPath)
+    if (line.flag("verify")) {
+      const { auditVerifyReport } = yield* Effect.promise(() => import("./verifyAudit.ts"))
+      return yield* auditVerifyReport((yield* loadConfig(line)).auditPath)
     }
-    const tail = Number(line.text("tail") ?? tailDefault)
+    const tail = Number(line.option("tail") ?? tailDefault)
     if (!Number.isInteger(tail) || tail < 0)
-      return yield* misuse("--tail must be a whole number", "For instance: --tail 20, or --tail 0 for all")
-    const since = yield* sinceOf(line.text("since"))
+      return yield* failUsage("--tail must be a whole number", "For instance: --tail 20, or --tail 0 for all")
+    const since = yield* parseSince(line.option("since"))
     const daemon = yield* loadDaemon(line)
     const asked = {
-      tail: tail === 0 ? mostEntries : tail,
-      secret_name: line.text("secret"),
-      client_id: line.text("client"),
-      action: line.text("action"),
+      tail: tail === 0 ? maxEntries : tail,
+      secret_name: line.option("secret"),
+      client_id: line.option("client"),
+      action: line.option("action"),
       since
     }
-    if (line.given("follow")) return yield* follow(daemon, asked, line.given("json"))
+    if (line.flag("follow")) return yield* followAudit(daemon, asked, line.flag("json"))
     const { complete, entries } = yield* fetchEntries(daemon, asked)
     // A tail is meant to leave out what is older; anything else is not.
     const isCut = complete === false && entries.length < asked.tail
@@ -71,7 +71,7 @@ export const audit = define({
           ? `no such audit entries${isCut ? " among the last ones; older ones were not looked through" : ""}\n`
           : `${isCut ? "older entries were not looked through\n" : ""}${table(
               ["TIME", "", "ACTION", "SECRET", "CLIENT", "LEASE", "DETAILS"],
-              entries.map(cellsOf),
+              entries.map(auditRow),
               { whole: ["TIME", "ACTION"] }
             )}`,
       result: {

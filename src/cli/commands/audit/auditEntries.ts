@@ -6,18 +6,18 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as GoDuration from "../../../domain/GoDuration.ts"
-import { fromMillis, parse } from "../../../domain/Timestamp.ts"
-import type { Daemon } from "../../../rpc/client/client.ts"
+import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import type { Like } from "../../../rpc/protocol/likeness.ts"
-import { maybe } from "../../../rpc/protocol/likeness.ts"
+import type { Shaped } from "../../../rpc/protocol/likeness.ts"
+import { optional } from "../../../rpc/protocol/likeness.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure, fromClient, misuse } from "../../command/Failure.ts"
+import { CommandError, fromClient, failUsage } from "../../command/Failure.ts"
 
 /** As many as one reply of the daemon holds. */
-export const mostEntries = 10_000
+export const maxEntries = 10_000
 
-export interface Asked {
+export interface AuditQuery {
   readonly tail: number
   readonly secret_name?: string | undefined
   readonly client_id?: string | undefined
@@ -31,25 +31,25 @@ export interface Asked {
 const entryExample = {
   timestamp: "",
   action: "",
-  secret_name: maybe(""),
-  client_id: maybe(""),
-  lease_id: maybe(""),
-  details: maybe(""),
+  secret_name: optional(""),
+  client_id: optional(""),
+  lease_id: optional(""),
+  details: optional(""),
   success: true,
-  expires_at: maybe(""),
-  shift_ms: maybe(0),
-  seq: maybe(0),
-  prev: maybe("")
+  expires_at: optional(""),
+  shift_ms: optional(0),
+  seq: optional(0),
+  prev: optional("")
 }
-export type Entry = Like<typeof entryExample>
+export type WireEntry = Shaped<typeof entryExample>
 
 const entriesExample = {
   entries: [entryExample],
-  last_seq: maybe(0),
-  complete: maybe(true)
+  last_seq: optional(0),
+  complete: optional(true)
 }
 
-export const fetchEntries = Effect.fnUntraced(function* (daemon: Daemon, asked: Asked) {
+export const fetchEntries = Effect.fnUntraced(function* (daemon: DaemonAddress, asked: AuditQuery) {
   const found = yield* Effect.mapError(call(daemon, "secrets.audit", asked, entriesExample), fromClient)
   const isChosen = Object.entries(asked).some(([name, value]) => name !== "tail" && value !== undefined)
   // One that does not know of choosing would give all.
@@ -57,7 +57,7 @@ export const fetchEntries = Effect.fnUntraced(function* (daemon: Daemon, asked: 
   return found
 })
 
-const tooOld = new Failure({
+const tooOld = new CommandError({
   message: "the daemon is older than this command and cannot choose entries",
   code: "protocol_error",
   fix: "Start it anew: secrets daemon restart",
@@ -65,13 +65,13 @@ const tooOld = new Failure({
 })
 
 /** A moment, or how long ago it was, as a moment. */
-export const sinceOf = Effect.fnUntraced(function* (given: string | undefined) {
+export const parseSince = Effect.fnUntraced(function* (given: string | undefined) {
   if (given === undefined) return undefined
-  const moment = parse(given)
+  const moment = parseTimestamp(given)
   if (Option.isSome(moment)) return moment.value.text
   const ago = GoDuration.parse(given)
   if (Result.isFailure(ago) || ago.success < 0n) {
-    return yield* misuse(
+    return yield* failUsage(
       "--since is neither a duration nor a time",
       "For instance: --since 2h, --since 2026-02-22T08:00:00Z"
     )

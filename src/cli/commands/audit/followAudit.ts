@@ -7,25 +7,25 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Daemon } from "../../../rpc/client/client.ts"
-import type { Asked, Entry } from "./auditEntries.ts"
-import { fetchEntries, mostEntries } from "./auditEntries.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
+import type { AuditQuery, WireEntry } from "./auditEntries.ts"
+import { fetchEntries, maxEntries } from "./auditEntries.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import type { Failure } from "../../command/Failure.ts"
+import type { CommandError } from "../../command/Failure.ts"
 import { print } from "../../command/Output.ts"
 import { printable } from "../../terminal/table.ts"
 
 /** A look costs the daemon a piece of its log, some tenths of a millisecond. */
 const interval = Duration.seconds(1)
 
-export const follow = Effect.fnUntraced(function* (daemon: Daemon, asked: Asked, json: boolean) {
+export const followAudit = Effect.fnUntraced(function* (daemon: DaemonAddress, asked: AuditQuery, json: boolean) {
   const first = yield* fetchEntries(daemon, { ...asked, after: 0 })
   show(first.entries, json)
   let after = lastOf(first.entries, first.last_seq ?? 0)
   let isAway = false
   const look = Effect.gen(function* () {
     yield* Effect.sleep(interval)
-    const found = yield* fetchEntries(daemon, { ...asked, tail: mostEntries, after })
+    const found = yield* fetchEntries(daemon, { ...asked, tail: maxEntries, after })
     if (isAway) remark("the daemon is back")
     isAway = false
     if ((found.last_seq ?? 0) < after) remark("the log was begun anew")
@@ -34,7 +34,7 @@ export const follow = Effect.fnUntraced(function* (daemon: Daemon, asked: Asked,
     after = lastOf(found.entries, found.last_seq ?? 0)
   }).pipe(
     Effect.catchIf(
-      (failure: Failure) => passing.has(failure.exitCode),
+      (failure: CommandError) => passing.has(failure.exitCode),
       () =>
         Effect.sync(() => {
           if (!isAway) remark("the daemon does not answer; waiting for it")
@@ -49,18 +49,18 @@ export const follow = Effect.fnUntraced(function* (daemon: Daemon, asked: Asked,
 const passing: ReadonlySet<number> = new Set([exitCode.unavailable, exitCode.timeout, exitCode.failed])
 
 /** What was written while the daemon looked is behind its last number already. */
-const lastOf = (entries: ReadonlyArray<Entry>, last: number): number =>
+const lastOf = (entries: ReadonlyArray<WireEntry>, last: number): number =>
   entries.reduce((most, { seq }) => Math.max(most, seq ?? 0), last)
 
 const remark = (text: string) => void process.stderr.write(`secrets audit: ${text}\n`)
 
-const show = (entries: ReadonlyArray<Entry>, json: boolean): void => {
+const show = (entries: ReadonlyArray<WireEntry>, json: boolean): void => {
   if (entries.length === 0) return
   print(entries.map((entry) => `${json ? JSON.stringify(entry) : lineOf(entry)}\n`).join(""))
 }
 
-const lineOf = (entry: Entry): string =>
-  cellsOf(entry)
+const lineOf = (entry: WireEntry): string =>
+  auditRow(entry)
     .map((cell, column) => printable(cell).padEnd(widths[column] ?? 0))
     .join("  ")
     .trimEnd()
@@ -68,7 +68,7 @@ const lineOf = (entry: Entry): string =>
 /** There is no knowing how wide what comes will be: these are usual. */
 const widths = [29, 6, 14, 16, 16, 36]
 
-export const cellsOf = (entry: Entry): ReadonlyArray<string> => [
+export const auditRow = (entry: WireEntry): ReadonlyArray<string> => [
   entry.timestamp,
   entry.success ? "ok" : "FAILED",
   entry.action,

@@ -3,17 +3,17 @@
  * programs; the exit status is 0 only if nothing was found.
  */
 import * as Effect from "effect/Effect"
-import { type AuditReport, verifyAudit } from "../../../daemon/audit/verifyAudit.ts"
-import type { FileFault } from "../../../daemon/files/durableFile.ts"
+import { type AuditReport, verifyAuditLog } from "../../../daemon/audit/verifyAudit.ts"
+import type { FileError } from "../../../daemon/files/durableFile.ts"
 import type { Output, Problem } from "../../command/Output.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure } from "../../command/Failure.ts"
+import { CommandError } from "../../command/Failure.ts"
 import { table } from "../../terminal/table.ts"
 
-export const verify = Effect.fnUntraced(function* (auditPath: string) {
-  const report = yield* Effect.mapError(verifyAudit(auditPath), unreadable)
+export const auditVerifyReport = Effect.fnUntraced(function* (auditPath: string) {
+  const report = yield* Effect.mapError(verifyAuditLog(auditPath), unreadable)
   if (report.files.length === 0 && !report.endIsKnown) {
-    return yield* new Failure({
+    return yield* new CommandError({
       message: `there is no audit log at ${auditPath}`,
       code: "io_error",
       fix: "The daemon makes one when it starts; --config or audit_path tell where",
@@ -53,15 +53,15 @@ const damaged = ({ findings }: AuditReport): Problem => ({
   exitCode: exitCode.failed
 })
 
-const unreadable = (fault: FileFault): Failure =>
+const unreadable = (fault: FileError): CommandError =>
   fault.code === "EACCES"
-    ? new Failure({
+    ? new CommandError({
         message: fault.message,
         code: "io_error",
         fix: "The log is for the daemon's own account; run this as that user",
         exitCode: exitCode.permission
       })
-    : new Failure({
+    : new CommandError({
         message: fault.message,
         code: "io_error",
         fix: "Look at what is wrong with that place",

@@ -10,11 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import { parse, second } from "../../../domain/GoDuration.ts"
-import type { LineOf } from "../../command/Command.ts"
-import { define } from "../../command/Command.ts"
-import { managedFiles, remove, replaced } from "./managedFiles.ts"
+import type { ArgsOf } from "../../command/Command.ts"
+import { defineCommand } from "../../command/Command.ts"
+import { managedFiles, removeIfSame, fileReplaced } from "./managedFiles.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { misuse } from "../../command/Failure.ts"
+import { failUsage } from "../../command/Failure.ts"
 import type { Problem } from "../../command/Output.ts"
 import { printByStream } from "../../command/Output.ts"
 import { printable } from "../../terminal/table.ts"
@@ -28,10 +28,10 @@ const flags = {
   interval: { type: "string", value: "DURATION", summary: `how often with --watch (${intervalDefault})` }
 } as const
 
-export const cleanup = define({
+export const cleanupCommand = defineCommand({
   name: "cleanup",
   summary: "Remove env files whose secrets have expired",
-  operands: "[PATH]",
+  positionals: "[PATH]",
   arity: [0, 1],
   completes: "file",
   flags,
@@ -44,18 +44,18 @@ export const cleanup = define({
     "Exit status: 0 done, 9 done but for what could not be read or removed, 130 after Ctrl-C."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
-    const root = line.operands[0] ?? line.text("path") ?? "."
+    const root = line.positionals[0] ?? line.option("path") ?? "."
     if (!isDirectory(root))
-      return yield* misuse(`there is no directory ${printable(root)}`, "Name one: secrets cleanup PATH")
-    if (line.given("watch") && line.given("dry-run")) {
-      return yield* misuse("--watch with --dry-run would say the same for ever", "Give one of them")
+      return yield* failUsage(`there is no directory ${printable(root)}`, "Name one: secrets cleanup PATH")
+    if (line.flag("watch") && line.flag("dry-run")) {
+      return yield* failUsage("--watch with --dry-run would say the same for ever", "Give one of them")
     }
-    const interval = parse(line.text("interval") ?? intervalDefault)
+    const interval = parse(line.option("interval") ?? intervalDefault)
     if (Result.isFailure(interval) || interval.success < second) {
-      return yield* misuse("--interval must be a duration of at least 1s", "For instance: --interval 5m")
+      return yield* failUsage("--interval must be a duration of at least 1s", "For instance: --interval 5m")
     }
-    const round = Effect.suspend(() => clean(root, line.given("dry-run")))
-    if (line.given("watch")) yield* watch(round, line, Duration.nanos(interval.success))
+    const round = Effect.suspend(() => clean(root, line.flag("dry-run")))
+    if (line.flag("watch")) yield* watch(round, line, Duration.nanos(interval.success))
     const done = yield* round
     return {
       text: textOf(done),
@@ -85,9 +85,9 @@ const clean = Effect.fnUntraced(function* (root: string, dryRun: boolean) {
   for (const seen of managedFiles(root)) {
     if (seen.is === "unclear") failed.push({ file: seen.file, reason: seen.reason })
     if (seen.is === "unclear" || seen.expiresAt > now) continue
-    const reason = dryRun ? undefined : remove(seen.file, seen.same)
+    const reason = dryRun ? undefined : removeIfSame(seen.file, seen.same)
     if (reason === undefined) removed.push(seen.file)
-    else if (reason !== replaced) failed.push({ file: seen.file, reason })
+    else if (reason !== fileReplaced) failed.push({ file: seen.file, reason })
   }
   const done: Done = { dryRun, removed, failed }
   return done
@@ -96,14 +96,14 @@ const clean = Effect.fnUntraced(function* (root: string, dryRun: boolean) {
 /** Each round tells what it has removed, to nobody who has gone; what it could not is said once, until it is something else. */
 const watch = Effect.fnUntraced(function* (
   round: Effect.Effect<Done>,
-  line: LineOf<typeof flags>,
+  line: ArgsOf<typeof flags>,
   pause: Duration.Duration
 ) {
   let said = ""
   while (true) {
     const done = yield* round
     if (done.removed.length > 0) {
-      printByStream(line.given("json") ? `${JSON.stringify({ removed: done.removed })}\n` : linesOf(done))
+      printByStream(line.flag("json") ? `${JSON.stringify({ removed: done.removed })}\n` : linesOf(done))
     }
     const problem = problemOf(done)
     const failures = problem === undefined ? "" : `secrets cleanup: ${problem.message}\n  ${problem.why}\n`

@@ -9,17 +9,17 @@
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { managementOf } from "../../../domain/envFile.ts"
-import { parse } from "../../../domain/Timestamp.ts"
+import { parseEnvHeader } from "../../../domain/envFile.ts"
+import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { readHead } from "../../readHead.ts"
 import { reasonOf } from "../../reasonOf.ts"
 
-export type Seen =
-  | { readonly is: "managed"; readonly file: string; readonly expiresAt: number; readonly same: Identity }
+export type ManagedFile =
+  | { readonly is: "managed"; readonly file: string; readonly expiresAt: number; readonly same: FileIdentity }
   | { readonly is: "unclear"; readonly file: string; readonly reason: string }
 
 /** Which file it was that was read, and in which state: another may have its name by now. */
-export interface Identity {
+export interface FileIdentity {
   readonly device: number
   readonly inode: number
   readonly changed: number
@@ -28,7 +28,7 @@ export interface Identity {
 const passedOver = new Set(["node_modules", ".git", ".hg", ".svn"])
 
 /** Every env file below a directory that is managed, or that may be and cannot be read. */
-export function* managedFiles(root: string): Generator<Seen> {
+export function* managedFiles(root: string): Generator<ManagedFile> {
   const real = fs.realpathSync(root)
   const looked = new Set<string>()
   for (const { file, reason } of candidates(root)) {
@@ -84,13 +84,13 @@ function* namedBy(project: string): Generator<Candidate> {
   }
 }
 
-const look = (file: string): Seen | undefined => {
+const look = (file: string): ManagedFile | undefined => {
   try {
     const head = readHead(file)
-    const said = head === undefined ? undefined : managementOf(head.text)
+    const said = head === undefined ? undefined : parseEnvHeader(head.text)
     if (head === undefined || said === undefined) return undefined
     if (said.until.length === 0) return { is: "unclear", file, reason: "it does not tell until when it is good" }
-    const times = said.until.flatMap((time) => Option.toArray(parse(time)).map(({ millis }) => millis))
+    const times = said.until.flatMap((time) => Option.toArray(parseTimestamp(time)).map(({ millis }) => millis))
     return times.length < said.until.length
       ? { is: "unclear", file, reason: "its secrets-ttl is no time" }
       : { is: "managed", file, expiresAt: Math.max(...times), same: identityOf(head.stat) }
@@ -99,21 +99,21 @@ const look = (file: string): Seen | undefined => {
   }
 }
 
-const identityOf = ({ dev, ino, mtimeMs }: fs.Stats): Identity => ({ device: dev, inode: ino, changed: mtimeMs })
+const identityOf = ({ dev, ino, mtimeMs }: fs.Stats): FileIdentity => ({ device: dev, inode: ino, changed: mtimeMs })
 
 /**
  * Removes what was read, and nothing that has come in its place: gives the reason if it cannot be, undefined if it is
  * done, and "replaced" if another has its name. Between the last look and the removal lie some microseconds.
  */
-export const remove = (file: string, same: Identity): string | undefined => {
+export const removeIfSame = (file: string, same: FileIdentity): string | undefined => {
   try {
     const now = identityOf(fs.lstatSync(file))
-    if (now.device !== same.device || now.inode !== same.inode || now.changed !== same.changed) return replaced
+    if (now.device !== same.device || now.inode !== same.inode || now.changed !== same.changed) return fileReplaced
     fs.unlinkSync(file)
     return undefined
   } catch (error) {
-    return reasonOf(error) === "ENOENT" ? replaced : reasonOf(error)
+    return reasonOf(error) === "ENOENT" ? fileReplaced : reasonOf(error)
   }
 }
 
-export const replaced = "replaced"
+export const fileReplaced = "replaced"

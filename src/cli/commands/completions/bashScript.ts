@@ -5,10 +5,10 @@
  * leaves the quotes in; what it replies it quotes, and leaves off what bash thinks is
  * a word of its own.
  */
-import type { Completion, Flag, Flags, Form } from "../../command/Command.ts"
-import { everywhere, flagsOf } from "../../command/Command.ts"
+import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
+import { globalFlags, allFlags } from "../../command/Command.ts"
 
-export const bashScript = (forms: ReadonlyArray<Form<Flags>>): string =>
+export const bashScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
   [
     "# bash completion for secrets; made by: secrets completions bash",
     "",
@@ -41,13 +41,13 @@ export const bashScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     machinery
   ].join("\n")
 
-const wholeProgram: Form<Flags> = { name: "", summary: "", arity: [0, 0], flags: {}, examples: [] }
+const wholeProgram: CommandSpec<Flags> = { name: "", summary: "", arity: [0, 0], flags: {}, examples: [] }
 
-const wordsOf = (form: Form<Flags>): ReadonlyArray<string> => flagsOf(form).map(([name]) => `--${name}`)
+const wordsOf = (form: CommandSpec<Flags>): ReadonlyArray<string> => allFlags(form).map(([name]) => `--${name}`)
 
 /** All flags that take a value, also those that are not shown. */
-const valued = (form: Form<Flags>): ReadonlyArray<readonly [string, Flag]> =>
-  Object.entries<Flag>({ ...everywhere, ...form.flags }).filter(([, { type }]) => type === "string")
+const valued = (form: CommandSpec<Flags>): ReadonlyArray<readonly [string, Flag]> =>
+  Object.entries<Flag>({ ...globalFlags, ...form.flags }).filter(([, { type }]) => type === "string")
 
 const kindOf = (completes: Completion | undefined): string => {
   if (completes === undefined) return "@nothing"

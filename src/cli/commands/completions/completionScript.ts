@@ -3,12 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import { bashScript } from "./bashScript.ts"
-import type { LineOf } from "../../command/Command.ts"
-import type { completions } from "./completions.ts"
-import { misuse } from "../../command/Failure.ts"
+import type { ArgsOf } from "../../command/Command.ts"
+import type { completionsCommand } from "./completions.ts"
+import { failUsage } from "../../command/Failure.ts"
 import { fishScript } from "./fishScript.ts"
 import type { Output } from "../../command/Output.ts"
-import { allForms } from "../../command/forms.ts"
+import { allSpecs } from "../../command/forms.ts"
 import { zshScript } from "./zshScript.ts"
 
 const shells = new Map([
@@ -17,11 +17,11 @@ const shells = new Map([
   ["fish", fishScript]
 ])
 
-export const completionScript = Effect.fnUntraced(function* (line: LineOf<typeof completions.flags>) {
-  const [shell = ""] = line.operands
+export const completionScript = Effect.fnUntraced(function* (line: ArgsOf<typeof completionsCommand.flags>) {
+  const [shell = ""] = line.positionals
   const make = shells.get(shell)
-  if (make === undefined) return yield* misuse("name a shell: bash, zsh or fish", "secrets completions --help")
-  const text = make(yield* Effect.promise(allForms))
+  if (make === undefined) return yield* failUsage("name a shell: bash, zsh or fish", "secrets completions --help")
+  const text = make(yield* Effect.promise(allSpecs))
   const output: Output = { text, result: { shell, script: text } }
   return output
 })

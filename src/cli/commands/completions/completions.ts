@@ -5,14 +5,14 @@
  * The scripts come back here for names, with `--names`, at every Tab: so that is a
  * question, which is answered at once or not at all.
  */
-import { isLike } from "../../../rpc/protocol/likeness.ts"
-import { misuse } from "../../command/Output.ts"
-import { defineQuestion } from "../../command/Question.ts"
+import { matchesShape } from "../../../rpc/protocol/likeness.ts"
+import { usageError } from "../../command/Output.ts"
+import { defineQuery } from "../../command/Question.ts"
 
-export const completions = defineQuestion({
+export const completionsCommand = defineQuery({
   name: "completions",
   summary: "Print the script that lets a shell complete commands, flags and names",
-  operands: "bash|zsh|fish",
+  positionals: "bash|zsh|fish",
   arity: [0, 1],
   completes: ["bash", "zsh", "fish"],
   flags: { names: { type: "string" } },
@@ -23,8 +23,8 @@ export const completions = defineQuestion({
   ],
   about:
     "Names of secrets, clients and leases are asked of the daemon; where there is none, only the rest is completed.",
-  ask: (line) => {
-    switch (line.text("names")) {
+  requests: (line) => {
+    switch (line.option("names")) {
       case undefined:
         return undefined
       case "secret":
@@ -34,13 +34,13 @@ export const completions = defineQuestion({
       case "lease":
         return [{ method: "secrets.leases", params: { limit: 100 } }]
       default:
-        return misuse(
+        return usageError(
           "there are only names of secrets, clients and leases",
           "--names secret, --names client, --names lease"
         )
     }
   },
-  tell: ([found]) => {
+  render: ([found]) => {
     const names = namesIn(found)
     const control = new RegExp(String.raw`\p{Cc}`, "u")
     // What cannot be typed cannot be completed.
@@ -57,7 +57,7 @@ export const completions = defineQuestion({
 })
 
 const namesIn = (found: unknown): ReadonlyArray<string> | undefined => {
-  if (isLike(found, { secrets: [{ name: "" }] })) return found.secrets.map(({ name }) => name)
-  if (isLike(found, { by_client: [{ client_id: "" }] })) return found.by_client.map(({ client_id }) => client_id)
-  return isLike(found, { leases: [{ lease_id: "" }] }) ? found.leases.map(({ lease_id }) => lease_id) : undefined
+  if (matchesShape(found, { secrets: [{ name: "" }] })) return found.secrets.map(({ name }) => name)
+  if (matchesShape(found, { by_client: [{ client_id: "" }] })) return found.by_client.map(({ client_id }) => client_id)
+  return matchesShape(found, { leases: [{ lease_id: "" }] }) ? found.leases.map(({ lease_id }) => lease_id) : undefined
 }

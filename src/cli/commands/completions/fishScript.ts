@@ -1,10 +1,10 @@
 /**
  * The completion script for fish, which quotes what it completes by itself.
  */
-import type { Completion, Flag, Flags, Form } from "../../command/Command.ts"
-import { everywhere, shownOf } from "../../command/Command.ts"
+import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
+import { globalFlags, visibleFlags } from "../../command/Command.ts"
 
-export const fishScript = (forms: ReadonlyArray<Form<Flags>>): string =>
+export const fishScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
   [
     "# fish completion for secrets; made by: secrets completions fish",
     "",
@@ -16,7 +16,7 @@ export const fishScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     "      continue",
     "    end",
     "    switch $word",
-    `      case ${Object.entries<Flag>(everywhere)
+    `      case ${Object.entries<Flag>(globalFlags)
       .filter(([, { type }]) => type === "string")
       .map(([name]) => `--${name}`)
       .join(" ")}`,
@@ -49,7 +49,7 @@ export const fishScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     "end",
     "",
     "complete -c secrets -f",
-    ...shownOf(everywhere).map((flag) => flagLine(undefined, flag)),
+    ...visibleFlags(globalFlags).map((flag) => flagLine(undefined, flag)),
     ...forms.map(
       ({ name, summary }) => `complete -c secrets -n __secrets_needs_command -a ${name} -d ${quoted(summary)}`
     ),
@@ -59,12 +59,12 @@ export const fishScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     ""
   ].join("\n")
 
-const linesOf = (form: Form<Flags>): ReadonlyArray<string> => {
+const linesOf = (form: CommandSpec<Flags>): ReadonlyArray<string> => {
   const { completes, flags, name } = form
   const condition = `-n '__secrets_in ${name}${name === "delete" ? " rm" : ""}'`
   return [
     ...(completes === undefined ? [] : [`complete -c secrets ${condition} ${argumentsOf(completes)}`]),
-    ...shownOf(flags).map((flag) => flagLine(condition, flag))
+    ...visibleFlags(flags).map((flag) => flagLine(condition, flag))
   ]
 }
 

@@ -1,10 +1,10 @@
 /**
  * The completion script for zsh, which is called `_secrets` in a directory of `$fpath`.
  */
-import type { Completion, Flag, Flags, Form } from "../../command/Command.ts"
-import { everywhere, shownOf } from "../../command/Command.ts"
+import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
+import { globalFlags, visibleFlags } from "../../command/Command.ts"
 
-export const zshScript = (forms: ReadonlyArray<Form<Flags>>): string =>
+export const zshScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
   [
     "#compdef secrets",
     "# zsh completion for secrets; made by: secrets completions zsh",
@@ -33,13 +33,13 @@ export const zshScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     "  for (( at = 2; at < CURRENT; at++ )); do",
     "    [[ $words[at] == --(socket|config) ]] && daemon+=($words[at] ${(Q)words[at+1]})",
     "  done",
-    `  _arguments -C ${specsOf(everywhere).join(" ")} '1: :_secrets_commands' '*:: :->rest' && return`,
+    `  _arguments -C ${specsOf(globalFlags).join(" ")} '1: :_secrets_commands' '*:: :->rest' && return`,
     "  [[ $state == rest ]] || return",
     "  case $words[1] in",
     "    help) _arguments '1: :_secrets_commands' ;;",
     ...forms.map(
       (form) =>
-        `    ${namesOf(form)}) _arguments ${specsOf({ ...form.flags, ...everywhere }).join(" ")}${operandOf(form)} ;;`
+        `    ${namesOf(form)}) _arguments ${specsOf({ ...form.flags, ...globalFlags }).join(" ")}${operandOf(form)} ;;`
     ),
     "  esac",
     "}",
@@ -49,10 +49,10 @@ export const zshScript = (forms: ReadonlyArray<Form<Flags>>): string =>
     ""
   ].join("\n")
 
-const namesOf = ({ name }: Form<Flags>): string => (name === "delete" ? "delete|rm" : name)
+const namesOf = ({ name }: CommandSpec<Flags>): string => (name === "delete" ? "delete|rm" : name)
 
 const specsOf = (flags: Flags): ReadonlyArray<string> =>
-  shownOf(flags).flatMap(([name, flag]) =>
+  visibleFlags(flags).flatMap(([name, flag]) =>
     [`--${name}${flag.type === "string" ? "=" : ""}`, ...(flag.short === undefined ? [] : [`-${flag.short}`])].map(
       (word) => quoted(`${word}[${escaped(flag.summary ?? "")}]${valueOf(flag)}`)
     )
@@ -61,8 +61,8 @@ const specsOf = (flags: Flags): ReadonlyArray<string> =>
 const valueOf = ({ completes, type, value }: Flag): string =>
   type === "string" ? `:${escaped(value ?? "value")}:${actionOf(completes)}` : ""
 
-const operandOf = ({ completes, operands }: Form<Flags>): string =>
-  completes === undefined ? "" : ` ${quoted(`*:${escaped(operands ?? "")}:${actionOf(completes)}`)}`
+const operandOf = ({ completes, positionals }: CommandSpec<Flags>): string =>
+  completes === undefined ? "" : ` ${quoted(`*:${escaped(positionals ?? "")}:${actionOf(completes)}`)}`
 
 const actionOf = (completes: Completion | undefined): string => {
   if (completes === undefined) return " "

@@ -5,10 +5,10 @@
  * looks at it and changes nothing.
  */
 import * as Effect from "effect/Effect"
-import { define } from "../../command/Command.ts"
+import { defineCommand } from "../../command/Command.ts"
 import { loadConfig } from "../../command/settings.ts"
 
-export const init = define({
+export const initCommand = defineCommand({
   name: "init",
   summary: "Make the key and the empty store",
   arity: [0, 0],
@@ -16,8 +16,8 @@ export const init = define({
   examples: ["secrets init"],
   run: Effect.fnUntraced(function* (line) {
     const config = yield* loadConfig(line)
-    const { makeStore } = yield* Effect.promise(() => import("./makeStore.ts"))
-    const { origin, count } = yield* makeStore(config)
+    const { createStore } = yield* Effect.promise(() => import("./makeStore.ts"))
+    const { origin, count } = yield* createStore(config)
     return {
       text:
         origin === "initialized"

@@ -10,10 +10,10 @@ import { holdDirectory } from "../../../daemon/lifecycle/Instance.ts"
 import { makeDirectory } from "../../../daemon/files/makeDirectory.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import type { Config } from "../../../domain/Config.ts"
-import { logging } from "../../command/logging.ts"
+import { stderrLogger } from "../../command/logging.ts"
 import { startFailure } from "../serve/startFailure.ts"
 
-export const makeStore = Effect.fnUntraced(function* (config: Config) {
+export const createStore = Effect.fnUntraced(function* (config: Config) {
   yield* Effect.sync(() => process.umask(0o077))
   const store = SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }).pipe(
     Layer.provide(AuditLog.layer(config.auditPath)),
@@ -25,4 +25,4 @@ export const makeStore = Effect.fnUntraced(function* (config: Config) {
     const secrets = yield* SecretStore
     return { origin: secrets.origin, count: yield* secrets.count }
   }).pipe(Effect.provide(store), Effect.mapError(startFailure))
-}, Effect.provide(logging))
+}, Effect.provide(stderrLogger))

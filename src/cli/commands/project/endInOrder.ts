@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 
-export const endInOrder = Effect.sync(() => {
+export const installGracefulShutdown = Effect.sync(() => {
   for (const name of ["SIGHUP", "SIGQUIT"] as const) process.on(name, () => process.kill(process.pid, "SIGTERM"))
   process.on("SIGUSR2", () => undefined)
 })

@@ -12,25 +12,32 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as path from "node:path"
-import type { Management, Variable } from "../../../domain/envFile.ts"
-import { dotenv, githubMasks, header, mayBeExpanded, shellLines, unfitForDotenv } from "../../../domain/envFile.ts"
+import type { EnvFileHeader, EnvVariable } from "../../../domain/envFile.ts"
+import {
+  dotenvLines,
+  githubMasks,
+  renderEnvHeader,
+  mayBeExpanded,
+  shellLines,
+  unsafeForDotenv
+} from "../../../domain/envFile.ts"
 import { format as formatDuration, second } from "../../../domain/GoDuration.ts"
 import type { Timestamp } from "../../../domain/Timestamp.ts"
-import { fromMillis, parse } from "../../../domain/Timestamp.ts"
-import type { Daemon } from "../../../rpc/client/client.ts"
-import type { LineOf } from "../../command/Command.ts"
-import { define } from "../../command/Command.ts"
+import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
+import type { ArgsOf } from "../../command/Command.ts"
+import { defineCommand } from "../../command/Command.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure, misuse } from "../../command/Failure.ts"
+import { CommandError, failUsage } from "../../command/Failure.ts"
 import { hostName } from "../lease.ts"
-import { endInOrder } from "./endInOrder.ts"
+import { installGracefulShutdown } from "./endInOrder.ts"
 import { appendGithub, githubFile } from "./githubEnv.ts"
-import type { Leased } from "./leaseAll.ts"
+import type { LeasedSecret } from "./leaseAll.ts"
 import { leaseAll, revokeLeases } from "./leaseAll.ts"
-import type { Wanted } from "./wanted.ts"
-import { wantedFlags } from "./wantedFlags.ts"
-import { warn } from "./warn.ts"
-import { checkTarget, warnOfGit, writeEnvFile } from "./writeEnvFile.ts"
+import type { RequestedSecrets } from "./wanted.ts"
+import { projectFlags } from "./wantedFlags.ts"
+import { printWarning } from "./warn.ts"
+import { checkEnvFileTarget, warnIfTracked, writeEnvFile } from "./writeEnvFile.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
 
@@ -38,14 +45,14 @@ const formats = ["dotenv", "shell", "json", "github"] as const
 type Format = (typeof formats)[number]
 
 const flags = {
-  ...wantedFlags,
+  ...projectFlags,
   file: { type: "string", value: "PATH", summary: "where to, instead of .env; - prints it", completes: "file" },
   format: { type: "string", value: "FORMAT", summary: "dotenv, shell, json or github", completes: formats },
   force: { type: "boolean", summary: "replace a file that secrets did not write" },
   "dry-run": { type: "boolean", summary: "tell what would be leased and written, and do neither" }
 } as const
 
-export const env = define({
+export const envCommand = defineCommand({
   name: "env",
   summary: "Write what a project needs to its .env file",
   arity: [0, 0],
@@ -62,15 +69,15 @@ export const env = define({
     "The file is readable to its owner alone. The formats shell and json are printed; github adds to $GITHUB_ENV."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
-    yield* endInOrder
-    const format = formats.find((one) => one === (line.text("format") ?? "dotenv"))
+    yield* installGracefulShutdown
+    const format = formats.find((one) => one === (line.option("format") ?? "dotenv"))
     if (format === undefined)
-      return yield* misuse(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")
-    const { wantedOf } = yield* Effect.promise(() => import("./wanted.ts"))
-    const wanted = yield* wantedOf(line)
+      return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")
+    const { requestedSecrets } = yield* Effect.promise(() => import("./wanted.ts"))
+    const wanted = yield* requestedSecrets(line)
     const target = yield* targetOf(line, format, wanted)
-    if (line.given("dry-run")) return foretold(wanted, target)
-    if (target.kind === "file") yield* checkTarget(target.file, target.force)
+    if (line.flag("dry-run")) return foretold(wanted, target)
+    if (target.kind === "file") yield* checkEnvFileTarget(target.file, target.force)
     if (wanted.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
       const variables = yield* pullVercel("env", wanted.vercel, wanted.directory)
@@ -86,7 +93,8 @@ export const env = define({
   })
 })
 
-const takeBack = (daemon: Daemon, leased: ReadonlyArray<Leased>) => Effect.asVoid(revokeLeases(daemon, leased))
+const takeBack = (daemon: DaemonAddress, leased: ReadonlyArray<LeasedSecret>) =>
+  Effect.asVoid(revokeLeases(daemon, leased))
 
 type Target =
   /** With `force` it may replace what secrets did not write. */
@@ -94,17 +102,18 @@ type Target =
   | { readonly kind: "github"; readonly file: string }
   | { readonly kind: "print" }
 
-const targetOf = Effect.fnUntraced(function* (line: LineOf<typeof flags>, format: Format, wanted: Wanted) {
-  const [given, force] = [line.text("file"), line.given("force")]
+const targetOf = Effect.fnUntraced(function* (line: ArgsOf<typeof flags>, format: Format, wanted: RequestedSecrets) {
+  const [given, force] = [line.option("file"), line.flag("force")]
   if (format === "github") {
-    if (given !== undefined) return yield* misuse("--format github has its own file", "Leave --file out")
+    if (given !== undefined) return yield* failUsage("--format github has its own file", "Leave --file out")
     // The runner must see the masks on standard output, and reads no envelope.
-    if (line.given("json")) return yield* misuse("--format github and --json do not go together", "Leave --json out")
+    if (line.flag("json")) return yield* failUsage("--format github and --json do not go together", "Leave --json out")
     return target({ kind: "github", file: yield* githubFile })
   }
   if (given === "-") return target({ kind: "print" })
   if (given !== undefined) {
-    if (format === "json") return yield* misuse("--format json is printed only", "Send it where it is wanted: > FILE")
+    if (format === "json")
+      return yield* failUsage("--format json is printed only", "Send it where it is wanted: > FILE")
     return target({ kind: "file", file: path.resolve(given), force })
   }
   if (format !== "dotenv") return target({ kind: "print" })
@@ -115,12 +124,16 @@ const targetOf = Effect.fnUntraced(function* (line: LineOf<typeof flags>, format
 const target = (one: Target): Target => one
 
 /** One file has one holder of leases, so that writing it anew replaces what it held. */
-const clientOf = (wanted: Extract<Wanted, { source: "store" }>, target: Target): string =>
+const clientOf = (wanted: Extract<RequestedSecrets, { source: "store" }>, target: Target): string =>
   wanted.clientId ?? `${hostName()}:${target.kind === "file" ? target.file : wanted.directory}`
 
-const deliverLeased = Effect.fnUntraced(function* (leased: ReadonlyArray<Leased>, target: Target, format: Format) {
+const deliverLeased = Effect.fnUntraced(function* (
+  leased: ReadonlyArray<LeasedSecret>,
+  target: Target,
+  format: Format
+) {
   const variables = leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
-  const ends = leased.flatMap(({ expiresAt }) => Option.toArray(parse(expiresAt)))
+  const ends = leased.flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)))
   const first = ends.reduce<Timestamp | undefined>(
     (earliest, end) => (earliest === undefined || end.millis < earliest.millis ? end : earliest),
     undefined
@@ -130,15 +143,15 @@ const deliverLeased = Effect.fnUntraced(function* (leased: ReadonlyArray<Leased>
 })
 
 const deliver = Effect.fnUntraced(function* (
-  variables: ReadonlyArray<Variable>,
-  management: Management,
+  variables: ReadonlyArray<EnvVariable>,
+  management: EnvFileHeader,
   target: Target,
   format: Format,
-  leased: ReadonlyArray<Leased>
+  leased: ReadonlyArray<LeasedSecret>
 ) {
-  if (format === "dotenv") yield* checkValues(variables, unfitForDotenv)
+  if (format === "dotenv") yield* checkValues(variables, unsafeForDotenv)
   else if (format !== "json") yield* checkValues(variables, unfitAnywhere)
-  const body = { dotenv, shell: shellLines, json: asJson, github: githubMasks }[format](variables)
+  const body = { dotenv: dotenvLines, shell: shellLines, json: asJson, github: githubMasks }[format](variables)
   const result = {
     format,
     source: management.source,
@@ -149,39 +162,42 @@ const deliver = Effect.fnUntraced(function* (
       : { file: target.file })
   }
   if (format === "dotenv") yield* warnOfExpansion(variables)
-  if (target.kind === "print") return { text: format === "json" ? body : header(management) + body, result }
+  if (target.kind === "print") return { text: format === "json" ? body : renderEnvHeader(management) + body, result }
   if (target.kind === "github") {
     yield* appendGithub(target.file, variables)
     return { text: body, result }
   }
-  yield* writeEnvFile(target.file, header(management) + body, target.force)
-  yield* warnOfGit(target.file)
+  yield* writeEnvFile(target.file, renderEnvHeader(management) + body, target.force)
+  yield* warnIfTracked(target.file)
   const many = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
   const left = Math.round((management.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
   return { text: `wrote ${many} to ${target.file}, good for ${formatDuration(BigInt(left) * second)}\n`, result }
 })
 
-const warnOfExpansion = (variables: ReadonlyArray<Variable>): Effect.Effect<void> => {
+const warnOfExpansion = (variables: ReadonlyArray<EnvVariable>): Effect.Effect<void> => {
   const names = variables.filter(({ value }) => mayBeExpanded(value)).map(({ name }) => name)
   return names.length === 0
     ? Effect.void
-    : warn("env", `Next.js, Vite and python-dotenv put variables in for a $, and so change: ${names.join(", ")}`)
+    : printWarning(
+        "env",
+        `Next.js, Vite and python-dotenv put variables in for a $, and so change: ${names.join(", ")}`
+      )
 }
 
-const leaseOf = (leased: ReadonlyArray<Leased>, name: string): object => {
+const leaseOf = (leased: ReadonlyArray<LeasedSecret>, name: string): object => {
   const lease = leased.find(({ variable }) => variable === name)
   return lease === undefined ? {} : { secret_name: lease.secret, lease_id: lease.leaseId, expires_at: lease.expiresAt }
 }
 
-const asJson = (variables: ReadonlyArray<Variable>): string =>
+const asJson = (variables: ReadonlyArray<EnvVariable>): string =>
   `${JSON.stringify(Object.fromEntries(variables.map(({ name, value }) => [name, value])), undefined, 2)}\n`
 
 const unfitAnywhere = (value: string): string | undefined => (value.includes("\0") ? "it holds a NUL byte" : undefined)
 
 const checkValues = (
-  variables: ReadonlyArray<Variable>,
+  variables: ReadonlyArray<EnvVariable>,
   unfit: (value: string) => string | undefined
-): Effect.Effect<void, Failure> => {
+): Effect.Effect<void, CommandError> => {
   const wrong = variables.flatMap(({ name, value }) => {
     const reason = unfit(value)
     return reason === undefined ? [] : [`${name}: ${reason}`]
@@ -189,7 +205,7 @@ const checkValues = (
   return wrong.length === 0
     ? Effect.void
     : Effect.fail(
-        new Failure({
+        new CommandError({
           message: "nothing was written, because a value cannot stand in such a file",
           why: wrong.join("\n  "),
           fix: "Print it with --format json, or give it to a program with secrets exec",
@@ -199,7 +215,7 @@ const checkValues = (
       )
 }
 
-const foretold = (wanted: Wanted, target: Target) => {
+const foretold = (wanted: RequestedSecrets, target: Target) => {
   const where = target.kind === "print" ? "standard output" : target.file
   if (wanted.source === "vercel") {
     const { project, required_vars: required, scope } = wanted.vercel

@@ -9,37 +9,37 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as path from "node:path"
-import type { Variable } from "../../../domain/envFile.ts"
-import { countThatFit, maskersOf, shortestMasked } from "../../../domain/Masker.ts"
-import { parse } from "../../../domain/Timestamp.ts"
-import { formsOfAll } from "../../../domain/valueForms.ts"
-import { define } from "../../command/Command.ts"
+import type { EnvVariable } from "../../../domain/envFile.ts"
+import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
+import { parseTimestamp } from "../../../domain/Timestamp.ts"
+import { encodedVariantsOfAll } from "../../../domain/valueForms.ts"
+import { defineCommand } from "../../command/Command.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure } from "../../command/Failure.ts"
+import { CommandError } from "../../command/Failure.ts"
 import { hostName } from "../lease.ts"
-import { endInOrder } from "./endInOrder.ts"
-import type { Leased } from "./leaseAll.ts"
+import { installGracefulShutdown } from "./endInOrder.ts"
+import type { LeasedSecret } from "./leaseAll.ts"
 import { leaseAll, revokeLeases } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
-import type { Run, Running } from "./runChild.ts"
+import type { ChildOptions, RunningChild } from "./runChild.ts"
 import { runChild } from "./runChild.ts"
-import type { Wanted } from "./wanted.ts"
-import { wantedFlags } from "./wantedFlags.ts"
-import { warn } from "./warn.ts"
+import type { RequestedSecrets } from "./wanted.ts"
+import { projectFlags } from "./wantedFlags.ts"
+import { printWarning } from "./warn.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { printable } from "../../terminal/table.ts"
 
 /** Between SIGTERM and SIGKILL where a program is stopped because its leases end. */
 const grace = "5 seconds"
 
-export const exec = define({
+export const execCommand = defineCommand({
   name: "exec",
   summary: "Run a program with what it needs in its environment",
-  operands: "[--] COMMAND [ARGS]",
+  positionals: "[--] COMMAND [ARGS]",
   arity: [1, Number.POSITIVE_INFINITY],
   runsProgram: true,
   flags: {
-    ...wantedFlags,
+    ...projectFlags,
     mask: { type: "boolean", summary: "show *** instead of the values in what it prints" },
     "stop-at-expiry": { type: "boolean", summary: "end it when the first of its leases ends" }
   },
@@ -54,11 +54,11 @@ export const exec = define({
     "With --mask the program writes into pipes, not to a terminal."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
-    yield* endInOrder
-    const [command = "", ...args] = line.operands
-    const { wantedOf } = yield* Effect.promise(() => import("./wanted.ts"))
-    const wanted = yield* wantedOf(line)
-    const [masked, stops] = [line.given("mask"), line.given("stop-at-expiry")]
+    yield* installGracefulShutdown
+    const [command = "", ...args] = line.positionals
+    const { requestedSecrets } = yield* Effect.promise(() => import("./wanted.ts"))
+    const wanted = yield* requestedSecrets(line)
+    const [masked, stops] = [line.flag("mask"), line.flag("stop-at-expiry")]
     if (wanted.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
       const variables = yield* pullVercel("exec", wanted.vercel, wanted.directory)
@@ -74,7 +74,9 @@ export const exec = define({
       },
       (leased) =>
         Effect.flatMap(revokeLeases(daemon, leased), (left) =>
-          left === 0 ? Effect.void : warn("exec", `${left} of its leases could not be revoked; they end by themselves`)
+          left === 0
+            ? Effect.void
+            : printWarning("exec", `${left} of its leases could not be revoked; they end by themselves`)
         )
     )
   })
@@ -83,33 +85,33 @@ export const exec = define({
 const ran = (status: number) => ({ result: undefined, text: undefined, ranProgram: status })
 
 /** One client has one lease of a secret: two runs beside each other must not end each other's. */
-const clientOf = (wanted: Extract<Wanted, { source: "store" }>, command: string): string =>
+const clientOf = (wanted: Extract<RequestedSecrets, { source: "store" }>, command: string): string =>
   wanted.clientIsGiven && wanted.clientId !== undefined
     ? wanted.clientId
     : `${wanted.clientId ?? hostName()}/${printable(path.basename(command))}[${process.pid}]`
 
-const firstEnd = (leased: ReadonlyArray<Leased>): number | undefined => {
-  const ends = leased.flatMap(({ expiresAt }) => Option.toArray(parse(expiresAt)).map(({ millis }) => millis))
+const firstEnd = (leased: ReadonlyArray<LeasedSecret>): number | undefined => {
+  const ends = leased.flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)).map(({ millis }) => millis))
   return ends.length === 0 ? undefined : Math.min(...ends)
 }
 
 const runWith = Effect.fnUntraced(function* (
   command: string,
   args: ReadonlyArray<string>,
-  variables: ReadonlyArray<Variable>,
+  variables: ReadonlyArray<EnvVariable>,
   masked: boolean,
   until: number | undefined
 ) {
   const unfit = variables.filter(({ value }) => value.includes("\0")).map(({ name }) => name)
   if (unfit.length > 0) {
-    return yield* new Failure({
+    return yield* new CommandError({
       message: `a value holds a NUL byte and cannot be in the environment: ${unfit.join(", ")}`,
       code: "data_error",
       fix: "Store it encoded, in base64 for instance",
       exitCode: exitCode.failed
     })
   }
-  const run: Run = {
+  const run: ChildOptions = {
     command,
     args,
     env: { ...process.env, ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
@@ -119,31 +121,31 @@ const runWith = Effect.fnUntraced(function* (
   return yield* runChild(run)
 })
 
-const maskersFor = Effect.fnUntraced(function* (variables: ReadonlyArray<Variable>) {
-  const short = variables.filter(({ value }) => value !== "" && Buffer.byteLength(value) < shortestMasked)
+const maskersFor = Effect.fnUntraced(function* (variables: ReadonlyArray<EnvVariable>) {
+  const short = variables.filter(({ value }) => value !== "" && Buffer.byteLength(value) < minMaskedLength)
   if (short.length > 0) {
-    yield* warn(
+    yield* printWarning(
       "exec",
-      `shorter than ${shortestMasked} bytes, and not masked: ${short.map(({ name }) => name).join(", ")}`
+      `shorter than ${minMaskedLength} bytes, and not masked: ${short.map(({ name }) => name).join(", ")}`
     )
   }
-  const forms = formsOfAll(variables.map(({ value }) => value))
-  const fitting = countThatFit(forms)
+  const forms = encodedVariantsOfAll(variables.map(({ value }) => value))
+  const fitting = countMaskable(forms)
   if (fitting < forms.length) {
-    yield* warn(
+    yield* printWarning(
       "exec",
       `the values are too many or too long to be masked in every encoding and line: ${forms.length - fitting} are left out`
     )
   }
-  return maskersOf(forms.slice(0, fitting))
+  return makeMaskers(forms.slice(0, fitting))
 })
 
 const stopAt =
   (until: number) =>
-  ({ signal }: Running): Effect.Effect<void> =>
+  ({ signal }: RunningChild): Effect.Effect<void> =>
     Effect.gen(function* () {
       yield* Effect.sleep(Math.max(0, until - (yield* Clock.currentTimeMillis)))
-      yield* warn("exec", "its lease has ended; the program is stopped")
+      yield* printWarning("exec", "its lease has ended; the program is stopped")
       signal("SIGTERM")
       yield* Effect.sleep(grace)
       signal("SIGKILL")

@@ -11,10 +11,10 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { ProjectFile } from "../../../domain/ProjectFile.ts"
 import { projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
-import { badConfig } from "../../command/daemonAddress.ts"
-import { Failure, misuse } from "../../command/Failure.ts"
+import { configError } from "../../command/daemonAddress.ts"
+import { CommandError, failUsage } from "../../command/Failure.ts"
 import { reasonOf } from "../../reasonOf.ts"
-import { readRegular } from "./readRegular.ts"
+import { readRegularFile } from "./readRegular.ts"
 
 export interface Project {
   readonly file: string
@@ -30,7 +30,7 @@ const sizeLimit = 1
 export const findProject = Effect.fnUntraced(function* (from: string, named: string | undefined) {
   const file = named === undefined ? search(from) : path.resolve(named)
   if (file === undefined) {
-    return yield* misuse(
+    return yield* failUsage(
       `there is no ${projectFileName} in ${from} or above it`,
       "Make one, or name what is wanted: --secret NAME"
     )
@@ -45,8 +45,8 @@ export const findProject = Effect.fnUntraced(function* (from: string, named: str
   const content = readProjectFile(text)
   if (Result.isFailure(content)) {
     const [first = "", ...more] = content.failure
-    return yield* new Failure({
-      ...badConfig(`${file} cannot be used`, `Correct ${file}`),
+    return yield* new CommandError({
+      ...configError(`${file} cannot be used`, `Correct ${file}`),
       why: [first, ...more].join("\n  ")
     })
   }
@@ -64,7 +64,7 @@ const search = (from: string): string | undefined => {
 
 /** The text, and whether it may be another's. */
 const read = (file: string): { readonly text: string; readonly isForeign: boolean } => {
-  const { stat, text } = readRegular(file, sizeLimit)
+  const { stat, text } = readRegularFile(file, sizeLimit)
   // A link of another's chooses among our own files.
   const owners = [stat.uid, fs.lstatSync(file).uid]
   return { text, isForeign: (stat.mode & 0o002) !== 0 || owners.some(isStranger) }
@@ -75,7 +75,7 @@ const isStranger = (owner: number): boolean => {
   return user !== undefined && user !== 0 && owner !== user && owner !== 0
 }
 
-const unreadable = (file: string, cause: unknown): Failure =>
+const unreadable = (file: string, cause: unknown): CommandError =>
   broken(`cannot read ${file} (${reasonOf(cause)})`, "Give the path of a project file with --project")
 
-const broken = (message: string, fix: string): Failure => new Failure(badConfig(message, fix))
+const broken = (message: string, fix: string): CommandError => new CommandError(configError(message, fix))

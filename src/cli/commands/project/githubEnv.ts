@@ -5,21 +5,24 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import type { Variable } from "../../../domain/envFile.ts"
+import type { EnvVariable } from "../../../domain/envFile.ts"
 import { githubLines } from "../../../domain/envFile.ts"
-import { misuse } from "../../command/Failure.ts"
+import { failUsage } from "../../command/Failure.ts"
 import { randomName } from "../../project/randomName.ts"
-import { cannotWrite } from "./writeEnvFile.ts"
+import { envFileError } from "./writeEnvFile.ts"
 
 /** Where it is. To be asked before anything is leased. */
 export const githubFile = Effect.suspend(() => {
   const file = process.env["GITHUB_ENV"] ?? ""
   return file !== "" && fs.existsSync(file)
     ? Effect.succeed(file)
-    : misuse("GITHUB_ENV names no file", "--format github is for a step of a GitHub job; there are also shell and json")
+    : failUsage(
+        "GITHUB_ENV names no file",
+        "--format github is for a step of a GitHub job; there are also shell and json"
+      )
 })
 
-export const appendGithub = (file: string, variables: ReadonlyArray<Variable>) =>
+export const appendGithub = (file: string, variables: ReadonlyArray<EnvVariable>) =>
   Effect.try({
     try: () => {
       const handle = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_APPEND)
@@ -33,5 +36,5 @@ export const appendGithub = (file: string, variables: ReadonlyArray<Variable>) =
         fs.closeSync(handle)
       }
     },
-    catch: cannotWrite(file)
+    catch: envFileError(file)
   })

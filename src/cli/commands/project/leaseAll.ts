@@ -9,11 +9,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { Daemon } from "../../../rpc/client/client.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { only } from "../../../rpc/protocol/likeness.ts"
-import { Failure, fromClient } from "../../command/Failure.ts"
-import type { WantedSecret } from "./wanted.ts"
+import { literal } from "../../../rpc/protocol/likeness.ts"
+import { CommandError, fromClient } from "../../command/Failure.ts"
+import type { RequestedSecret } from "./wanted.ts"
 
 /** The daemon takes more connections; there are others who want some. */
 const concurrency = 8
@@ -23,19 +23,19 @@ const revokedAtOnce = 32
 const revokeLimit = Duration.seconds(2)
 
 const grantedExample = { lease_id: "", value: "", expires_at: "" }
-const revokedExample = { success: only(true) }
+const revokedExample = { success: literal(true) }
 
-export interface Leased extends WantedSecret {
+export interface LeasedSecret extends RequestedSecret {
   readonly value: Redacted.Redacted
   readonly leaseId: string
   readonly expiresAt: string
 }
 
 export const leaseAll = (
-  daemon: Daemon,
+  daemon: DaemonAddress,
   clientId: string,
-  secrets: ReadonlyArray<WantedSecret>
-): Effect.Effect<ReadonlyArray<Leased>, Failure> =>
+  secrets: ReadonlyArray<RequestedSecret>
+): Effect.Effect<ReadonlyArray<LeasedSecret>, CommandError> =>
   Effect.gen(function* () {
     let failed = false
     const outcomes = yield* Effect.forEach(
@@ -58,10 +58,14 @@ export const leaseAll = (
     const more = others.map(({ message }) => message).filter((message) => message !== failure.message)
     return yield* more.length === 0
       ? failure
-      : new Failure({ ...problemOf(failure), message: [failure.message, ...new Set(more)].join("; ") })
+      : new CommandError({ ...problemOf(failure), message: [failure.message, ...new Set(more)].join("; ") })
   }).pipe(Effect.uninterruptible)
 
-const leaseOne = (daemon: Daemon, clientId: string, wanted: WantedSecret): Effect.Effect<Leased, Failure> =>
+const leaseOne = (
+  daemon: DaemonAddress,
+  clientId: string,
+  wanted: RequestedSecret
+): Effect.Effect<LeasedSecret, CommandError> =>
   call(
     daemon,
     "secrets.lease",
@@ -77,7 +81,7 @@ const leaseOne = (daemon: Daemon, clientId: string, wanted: WantedSecret): Effec
     Effect.mapError((error) => {
       const failure = fromClient(error)
       return error._tag === "Refused"
-        ? new Failure({
+        ? new CommandError({
             ...problemOf(failure),
             why: [failure.why, `${wanted.variable} was to hold it`].filter(Boolean).join("; ")
           })
@@ -85,10 +89,10 @@ const leaseOne = (daemon: Daemon, clientId: string, wanted: WantedSecret): Effec
     })
   )
 
-const problemOf = ({ code, exitCode, fix, message, why }: Failure) => ({ code, exitCode, fix, message, why })
+const problemOf = ({ code, exitCode, fix, message, why }: CommandError) => ({ code, exitCode, fix, message, why })
 
 /** Ends leases; gives how many could not be ended. One that has ended already is none of them. */
-export const revokeLeases = (daemon: Daemon, leases: ReadonlyArray<Leased>): Effect.Effect<number> =>
+export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<LeasedSecret>): Effect.Effect<number> =>
   Effect.forEach(
     leases,
     ({ leaseId }) =>

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Readable, Writable } from "node:stream"
 import type { Masker } from "../../../domain/Masker.ts"
-import type { Running } from "./runChild.ts"
+import type { RunningChild } from "./runChild.ts"
 
 /** As long as nobody notices that a prompt is late; two writes of one text come closer together. */
 const patience = Duration.millis(50)
@@ -19,20 +19,23 @@ const quiet = Duration.millis(200)
 
 export const maskOutput =
   (makeMasker: () => Masker) =>
-  ({ ended, hurried, outputs: [out = null, err = null] }: Running): Effect.Effect<void> => {
+  ({ ended, hurried, outputs: [out = null, err = null] }: RunningChild): Effect.Effect<void> => {
     // Whoever still writes after the end has that long for each piece.
     const over = Effect.raceFirst(Effect.andThen(ended, Effect.sleep(quiet)), hurried)
     return Effect.asVoid(
-      Effect.all([pass(out, process.stdout, makeMasker(), over), pass(err, process.stderr, makeMasker(), over)], {
-        concurrency: 2
-      })
+      Effect.all(
+        [passThrough(out, process.stdout, makeMasker(), over), passThrough(err, process.stderr, makeMasker(), over)],
+        {
+          concurrency: 2
+        }
+      )
     )
   }
 
 type Got = { readonly kind: "bytes"; readonly bytes: Buffer } | { readonly kind: "end" | "late" | "over" }
 
 /** Passes on one stream to its end; `over` is awaited anew for each piece. */
-export const pass = Effect.fnUntraced(function* (
+export const passThrough = Effect.fnUntraced(function* (
   from: Readable | null,
   to: Writable,
   masker: Masker,

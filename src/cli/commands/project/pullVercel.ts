@@ -12,16 +12,16 @@ import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import type { Variable } from "../../../domain/envFile.ts"
+import type { EnvVariable } from "../../../domain/envFile.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { projectFileName } from "../../../domain/ProjectFile.ts"
-import { wrongVariable } from "../../../domain/variable.ts"
+import { variableProblem } from "../../../domain/variable.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure } from "../../command/Failure.ts"
+import { CommandError } from "../../command/Failure.ts"
 import { printable } from "../../terminal/table.ts"
 import { reasonOf } from "../../reasonOf.ts"
-import { readRegular } from "./readRegular.ts"
-import { warn } from "./warn.ts"
+import { readRegularFile } from "./readRegular.ts"
+import { printWarning } from "./warn.ts"
 
 /** It asks over the network, and may have to look for a newer version of itself. */
 const patience = 60_000
@@ -38,7 +38,7 @@ export const pullVercel = Effect.fnUntraced(function* (command: string, project:
     (temporary) => pull(path.join(temporary, pulledName), project.scope, directory),
     (temporary) => Effect.sync(() => fs.rmSync(temporary, { recursive: true, force: true }))
   )
-  const pulled = readPulled(text)
+  const pulled = parsePulledEnv(text)
   const missing = (project.required_vars ?? []).filter((name) => !pulled.some((variable) => variable.name === name))
   if (missing.length > 0) {
     return yield* failed(
@@ -47,10 +47,10 @@ export const pullVercel = Effect.fnUntraced(function* (command: string, project:
       `Add it there: vercel env add ${missing[0]} ${project.scope}`
     )
   }
-  const unfit = pulled.filter(({ name }) => wrongVariable(name) !== undefined).map(({ name }) => printable(name))
+  const unfit = pulled.filter(({ name }) => variableProblem(name) !== undefined).map(({ name }) => printable(name))
   if (unfit.length > 0)
-    yield* warn(command, `left out, because no secret may be in such a variable: ${unfit.join(", ")}`)
-  return pulled.filter(({ name }) => wrongVariable(name) === undefined)
+    yield* printWarning(command, `left out, because no secret may be in such a variable: ${unfit.join(", ")}`)
+  return pulled.filter(({ name }) => variableProblem(name) === undefined)
 })
 
 /** With the file in it that is to be written; in memory where the system has a place for that. */
@@ -60,8 +60,8 @@ const makeTemporary = (): string => {
   return directory
 }
 
-const noRoom = (cause: unknown): Failure =>
-  new Failure({
+const noRoom = (cause: unknown): CommandError =>
+  new CommandError({
     message: `cannot make a temporary file (${reasonOf(cause)})`,
     fix: "See what XDG_RUNTIME_DIR and TMPDIR name",
     code: "io_error",
@@ -69,7 +69,7 @@ const noRoom = (cause: unknown): Failure =>
   })
 
 /** What Vercel pulls is decided by the link of the directory, and not by the name in the project file. */
-const checkLink = (project: VercelProject, directory: string): Effect.Effect<void, Failure> =>
+const checkLink = (project: VercelProject, directory: string): Effect.Effect<void, CommandError> =>
   Effect.suspend(() => {
     const file = path.join(directory, ".vercel", "project.json")
     const link = linkIn(file)
@@ -95,15 +95,15 @@ const linkIn = (file: string): ReadonlyArray<string> | undefined => {
   }
 }
 
-const pull = (file: string, scope: string, directory: string): Effect.Effect<string, Failure> =>
-  Effect.callback<string, Failure>((resume) => {
+const pull = (file: string, scope: string, directory: string): Effect.Effect<string, CommandError> =>
+  Effect.callback<string, CommandError>((resume) => {
     const args = ["env", "pull", file, "--yes", "--environment", scope]
     const options = { cwd: directory, timeout: patience, maxBuffer: outputLimit, killSignal: "SIGKILL" } as const
     const child = execFile("vercel", args, options, (error, _stdout, stderr) => {
       if (error !== null) return resume(notPulled(error, stderr))
       resume(
         Effect.filterOrElse(
-          Effect.try({ try: () => readRegular(file, pulledLimit).text, catch: unreadable }),
+          Effect.try({ try: () => readRegularFile(file, pulledLimit).text, catch: unreadable }),
           (text) => text !== "",
           () => failed("vercel has written nothing", undefined, "See what it says: vercel env ls")
         )
@@ -138,12 +138,12 @@ const notPulled = (error: ExecFileException, stderr: string) => {
 }
 
 const failure = (message: string, why: string | undefined, fix: string) =>
-  new Failure({ message, why, fix, code: "io_error", exitCode: exitCode.failed })
+  new CommandError({ message, why, fix, code: "io_error", exitCode: exitCode.failed })
 
 const failed = (...of: Parameters<typeof failure>) => Effect.fail(failure(...of))
 
 /** The variables in what Vercel wrote. */
-export const readPulled = (text: string): ReadonlyArray<Variable> =>
+export const parsePulledEnv = (text: string): ReadonlyArray<EnvVariable> =>
   text.split("\n").flatMap((line) => {
     const [, name, value] = /^([^=#\s]+)="(.*)"$/s.exec(line) ?? []
     return name === undefined || value === undefined

@@ -9,7 +9,10 @@ import * as fs from "node:fs"
 
 const mebibyte = 1024 * 1024
 
-export const readRegular = (file: string, mebibytes: number): { readonly text: string; readonly stat: fs.Stats } => {
+export const readRegularFile = (
+  file: string,
+  mebibytes: number
+): { readonly text: string; readonly stat: fs.Stats } => {
   const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
   try {
     const stat = fs.fstatSync(descriptor)

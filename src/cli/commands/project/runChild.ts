@@ -15,22 +15,22 @@ import { closeSync } from "node:fs"
 import { constants } from "node:os"
 import { isatty } from "node:tty"
 import type { Readable } from "node:stream"
-import { Failure } from "../../command/Failure.ts"
+import { CommandError } from "../../command/Failure.ts"
 import { printable } from "../../terminal/table.ts"
 import { reasonOf } from "../../reasonOf.ts"
 import { makePipes } from "./pipes.ts"
 
-export interface Run {
+export interface ChildOptions {
   readonly command: string
   readonly args: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string | undefined>>
   /** What passes on the program's standard output and error; they are ours if this is missing. */
-  readonly pump?: ((running: Running) => Effect.Effect<void>) | undefined
+  readonly pump?: ((running: RunningChild) => Effect.Effect<void>) | undefined
   /** Runs beside the program, and may signal it. */
-  readonly beside?: ((running: Running) => Effect.Effect<void>) | undefined
+  readonly beside?: ((running: RunningChild) => Effect.Effect<void>) | undefined
 }
 
-export interface Running {
+export interface RunningChild {
   /** Its standard output and error, where they are passed on. */
   readonly outputs: ReadonlyArray<Readable | null>
   readonly signal: (name: NodeJS.Signals) => void
@@ -51,11 +51,11 @@ const passedOnOnTerminal: ReadonlySet<string> = new Set(["SIGTERM", "SIGHUP", "S
 const fromTerminal: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT"])
 
 /** Gives the exit status: 128 and its number where a signal ended the program. Not to be interrupted: the program decides. */
-export const runChild = (run: Run): Effect.Effect<number, Failure> =>
+export const runChild = (run: ChildOptions): Effect.Effect<number, CommandError> =>
   Effect.gen(function* () {
-    const status = yield* Deferred.make<number, Failure>()
+    const status = yield* Deferred.make<number, CommandError>()
     const hurried = yield* Deferred.make<void>()
-    const started = yield* Deferred.make<ChildProcess, Failure>()
+    const started = yield* Deferred.make<ChildProcess, CommandError>()
     const onTerminal = [0, 1, 2].some((fd) => isatty(fd))
     const life: { child?: ChildProcess; isOver: boolean } = { isOver: false }
     const signal = (name: NodeJS.Signals) => {
@@ -76,7 +76,7 @@ export const runChild = (run: Run): Effect.Effect<number, Failure> =>
     })
 
     yield* Deferred.await(started)
-    const running: Running = {
+    const running: RunningChild = {
       outputs,
       signal,
       ended: Effect.asVoid(Effect.ignore(Deferred.await(status))),
@@ -91,10 +91,10 @@ export const runChild = (run: Run): Effect.Effect<number, Failure> =>
 
 interface Launched {
   readonly child: ChildProcess
-  readonly outputs: Running["outputs"]
+  readonly outputs: RunningChild["outputs"]
 }
 
-const launch = ({ args, command, env, pump }: Run, onTerminal: boolean): Launched | Failure => {
+const launch = ({ args, command, env, pump }: ChildOptions, onTerminal: boolean): Launched | CommandError => {
   const pipes = pump === undefined ? undefined : makePipes()
   const [out, err] = pipes?.map(({ writer }) => writer) ?? []
   const piped = ["inherit", out ?? "pipe", err ?? "pipe"] satisfies StdioOptions
@@ -138,10 +138,10 @@ const send = (child: ChildProcess, onTerminal: boolean, name: NodeJS.Signals): v
 
 const statusOf = (signal: NodeJS.Signals | null): number => 128 + (signal === null ? 0 : constants.signals[signal])
 
-const cannotStart = (command: string, error: unknown): Failure => {
+const cannotStart = (command: string, error: unknown): CommandError => {
   const reason = reasonOf(error)
   const missing = reason === "ENOENT"
-  return new Failure({
+  return new CommandError({
     message: `cannot run ${printable(command)}: ${missing ? "there is no such program" : reason}`,
     code: "io_error",
     fix: missing

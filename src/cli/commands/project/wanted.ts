@@ -7,12 +7,12 @@ import * as Result from "effect/Result"
 import { quote } from "../../../domain/goText.ts"
 import { isTtl, parse, toMillis } from "../../../domain/GoDuration.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
-import { variableFor, variablePattern, wrongVariable } from "../../../domain/variable.ts"
-import type { LineOf } from "../../command/Command.ts"
-import { misuse } from "../../command/Failure.ts"
-import type { wantedFlags } from "./wantedFlags.ts"
+import { variableFor, variablePattern, variableProblem } from "../../../domain/variable.ts"
+import type { ArgsOf } from "../../command/Command.ts"
+import { failUsage } from "../../command/Failure.ts"
+import type { projectFlags } from "./wantedFlags.ts"
 
-export interface WantedSecret {
+export interface RequestedSecret {
   readonly secret: string
   readonly variable: string
   /** Empty for the daemon's default. */
@@ -20,10 +20,10 @@ export interface WantedSecret {
 }
 
 /** From the store, or from elsewhere. */
-export type Wanted =
+export type RequestedSecrets =
   | {
       readonly source: "store"
-      readonly secrets: ReadonlyArray<WantedSecret>
+      readonly secrets: ReadonlyArray<RequestedSecret>
       /** Who leases, if the line or the file says it. */
       readonly clientId: string | undefined
       /** Whether it was said on the line. */
@@ -38,23 +38,23 @@ export type Wanted =
       readonly directory: string
     }
 
-export const wantedOf = Effect.fnUntraced(function* (line: LineOf<typeof wantedFlags>) {
-  const ttl = line.text("ttl")
+export const requestedSecrets = Effect.fnUntraced(function* (line: ArgsOf<typeof projectFlags>) {
+  const ttl = line.option("ttl")
   if (ttl !== undefined && !isTtl(ttl))
-    return yield* misuse("--ttl must be a duration above 0", "For instance: --ttl 30m")
-  const clientId = line.text("client-id")
-  if (clientId === "") return yield* misuse("--client-id cannot be empty", "Leave it out, or name who leases")
+    return yield* failUsage("--ttl must be a duration above 0", "For instance: --ttl 30m")
+  const clientId = line.option("client-id")
+  if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Leave it out, or name who leases")
   const directory = process.cwd()
-  const onLine = line.texts("secret")
+  const onLine = line.options("secret")
   if (onLine.length > 0) {
     const secrets = yield* Effect.forEach(onLine, (word) => secretOf(word, ttl ?? ""))
     const twice = secrets.find(({ variable }, at) => secrets.findIndex((other) => other.variable === variable) < at)
     if (twice !== undefined)
-      return yield* misuse(`${twice.variable} is to hold two secrets`, "Give each a variable of its own: NAME=VAR")
+      return yield* failUsage(`${twice.variable} is to hold two secrets`, "Give each a variable of its own: NAME=VAR")
     return wanted({ source: "store", secrets, clientId, clientIsGiven: clientId !== undefined, directory })
   }
   const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
-  const project = yield* findProject(directory, line.text("project"))
+  const project = yield* findProject(directory, line.option("project"))
   const { content } = project
   if ("source" in content) {
     return wanted({
@@ -77,7 +77,7 @@ export const wantedOf = Effect.fnUntraced(function* (line: LineOf<typeof wantedF
   })
 })
 
-const wanted = (all: Wanted): Wanted => all
+const wanted = (all: RequestedSecrets): RequestedSecrets => all
 
 /** Names may hold anything; a variable cannot, so the last equals sign is the one. */
 const secretOf = (word: string, ttl: string) => {
@@ -85,11 +85,12 @@ const secretOf = (word: string, ttl: string) => {
   const variable = word.slice(at + 1)
   const secret =
     at > 0 ? { secret: word.slice(0, at), variable, ttl } : { secret: word, variable: variableFor(word), ttl }
-  if (word === "" || at === 0) return misuse("--secret names no secret", "For instance: --secret github_token=GH_TOKEN")
-  const wrong = wrongVariable(secret.variable)
+  if (word === "" || at === 0)
+    return failUsage("--secret names no secret", "For instance: --secret github_token=GH_TOKEN")
+  const wrong = variableProblem(secret.variable)
   if (wrong === undefined) return Effect.succeed(secret)
   const shown = variablePattern.test(secret.variable) ? secret.variable : quote(secret.variable)
-  return misuse(`the variable ${shown} ${wrong}`, `Name another: --secret ${quote(secret.secret)}=VAR`)
+  return failUsage(`the variable ${shown} ${wrong}`, `Name another: --secret ${quote(secret.secret)}=VAR`)
 }
 
 /** 0 for what is no duration. */

@@ -5,7 +5,7 @@
 import type { Flags } from "../../command/Command.ts"
 
 /** The flags that say what is wanted. */
-export const wantedFlags = {
+export const projectFlags = {
   secret: {
     type: "string",
     value: "NAME[=VAR]",

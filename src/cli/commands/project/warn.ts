@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 
-export const warn = (command: string, text: string): Effect.Effect<void> =>
+export const printWarning = (command: string, text: string): Effect.Effect<void> =>
   Effect.sync(() => {
     try {
       fs.writeSync(2, `secrets ${command}: warning: ${text}\n`)

@@ -9,21 +9,21 @@ import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { managementOf } from "../../../domain/envFile.ts"
+import { parseEnvHeader } from "../../../domain/envFile.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure } from "../../command/Failure.ts"
+import { CommandError } from "../../command/Failure.ts"
 import { readHead } from "../../readHead.ts"
 import { reasonOf } from "../../reasonOf.ts"
-import { warn } from "./warn.ts"
+import { printWarning } from "./warn.ts"
 
 /** Refuses what must not be replaced. To be asked before anything is leased. */
-export const checkTarget = (file: string, force: boolean): Effect.Effect<void, Failure> =>
+export const checkEnvFileTarget = (file: string, force: boolean): Effect.Effect<void, CommandError> =>
   Effect.suspend(() => {
     const look = () => {
       fs.accessSync(path.dirname(file), fs.constants.W_OK | fs.constants.X_OK)
       return fs.lstatSync(file, { throwIfNoEntry: false })
     }
-    const found = Effect.try({ try: look, catch: cannotWrite(file) })
+    const found = Effect.try({ try: look, catch: envFileError(file) })
     return Effect.flatMap(found, (stat) => {
       if (stat === undefined) return Effect.void
       if (!stat.isFile() && !stat.isSymbolicLink()) return refuse(`${file} is no file`, "Name another with --file")
@@ -34,8 +34,8 @@ export const checkTarget = (file: string, force: boolean): Effect.Effect<void, F
           "Name another with --file, or replace the link with --force"
         )
       }
-      return Effect.flatMap(Effect.try({ try: () => readHead(file)?.text, catch: cannotWrite(file) }), (head) =>
-        managementOf(head ?? "") !== undefined
+      return Effect.flatMap(Effect.try({ try: () => readHead(file)?.text, catch: envFileError(file) }), (head) =>
+        parseEnvHeader(head ?? "") !== undefined
           ? Effect.void
           : refuse(
               `${file} is there, and was not written by secrets`,
@@ -46,10 +46,10 @@ export const checkTarget = (file: string, force: boolean): Effect.Effect<void, F
   })
 
 /** Puts the text there. What is there is looked at again: it may have come while leases were waited for. */
-export const writeEnvFile = (file: string, text: string, force: boolean): Effect.Effect<void, Failure> =>
-  Effect.andThen(checkTarget(file, force), replaceWith(file, text))
+export const writeEnvFile = (file: string, text: string, force: boolean): Effect.Effect<void, CommandError> =>
+  Effect.andThen(checkEnvFileTarget(file, force), replaceWith(file, text))
 
-const replaceWith = (file: string, text: string): Effect.Effect<void, Failure> =>
+const replaceWith = (file: string, text: string): Effect.Effect<void, CommandError> =>
   Effect.try({
     try: () => {
       // Nobody else's, also of a process that was killed; whoever guesses it gets the better of nothing but this writing.
@@ -70,11 +70,11 @@ const replaceWith = (file: string, text: string): Effect.Effect<void, Failure> =
       }
       flushDirectory(path.dirname(file))
     },
-    catch: cannotWrite(file)
+    catch: envFileError(file)
   })
 
 /** Says so when git has the file, or would take it. */
-export const warnOfGit = Effect.fnUntraced(function* (file: string) {
+export const warnIfTracked = Effect.fnUntraced(function* (file: string) {
   const directory = path.dirname(file)
   if (!isInRepository(directory)) return
   // A hook of the repository must not run because somebody writes a file into it.
@@ -86,10 +86,13 @@ export const warnOfGit = Effect.fnUntraced(function* (file: string) {
       )
     })
   if ((yield* ask("ls-files", "--error-unmatch")) === 0) {
-    return yield* warn("env", `git keeps ${file}, so its values will be committed; git rm --cached takes it out`)
+    return yield* printWarning(
+      "env",
+      `git keeps ${file}, so its values will be committed; git rm --cached takes it out`
+    )
   }
   if ((yield* ask("check-ignore", "--quiet")) === 1) {
-    yield* warn("env", `git does not ignore ${file}; add it to .gitignore`)
+    yield* printWarning("env", `git does not ignore ${file}; add it to .gitignore`)
   }
 })
 
@@ -106,15 +109,15 @@ const flushDirectory = (directory: string): void => {
   }
 }
 
-export const cannotWrite =
+export const envFileError =
   (file: string) =>
-  (cause: unknown): Failure =>
-    new Failure({
+  (cause: unknown): CommandError =>
+    new CommandError({
       message: `cannot write ${file} (${reasonOf(cause)})`,
       code: "io_error",
       fix: "Nothing was written. Name another file with --file",
       exitCode: exitCode.failed
     })
 
-const refuse = (message: string, fix: string): Effect.Effect<never, Failure> =>
-  Effect.fail(new Failure({ message, fix, code: "misuse", exitCode: exitCode.failed }))
+const refuse = (message: string, fix: string): Effect.Effect<never, CommandError> =>
+  Effect.fail(new CommandError({ message, fix, code: "misuse", exitCode: exitCode.failed }))

@@ -1,14 +1,14 @@
 /**
  * secrets revoke: ends one lease. More of them are ended by `revokeMany`.
  */
-import { isLike, only } from "../../../rpc/protocol/likeness.ts"
-import { misuse } from "../../command/Output.ts"
-import { defineQuestion } from "../../command/Question.ts"
+import { matchesShape, literal } from "../../../rpc/protocol/likeness.ts"
+import { usageError } from "../../command/Output.ts"
+import { defineQuery } from "../../command/Question.ts"
 
-export const revoke = defineQuestion({
+export const revokeCommand = defineQuery({
   name: "revoke",
   summary: "End a lease, those of a client or a secret, or all",
-  operands: "[LEASE_ID]",
+  positionals: "[LEASE_ID]",
   arity: [0, 1],
   completes: "lease",
   flags: {
@@ -24,34 +24,34 @@ export const revoke = defineQuestion({
     "secrets revoke --all"
   ],
   about: "With --client and --secret together, those leases end that match both; that there are none is no failure.",
-  ask: (line) => {
-    const [id] = line.operands
-    const [client, secret] = [line.text("client"), line.text("secret")]
+  requests: (line) => {
+    const [id] = line.positionals
+    const [client, secret] = [line.option("client"), line.option("secret")]
     const isFiltered = client !== undefined || secret !== undefined
-    if (line.given("all")) {
-      if (isFiltered) return misuse("--all does not go with --client or --secret", choose)
-      return id === undefined ? undefined : misuse("a lease is named, and --all as well", choose)
+    if (line.flag("all")) {
+      if (isFiltered) return usageError("--all does not go with --client or --secret", choose)
+      return id === undefined ? undefined : usageError("a lease is named, and --all as well", choose)
     }
-    if (line.given("rotate") || line.given("wipe")) {
-      return misuse("--rotate and --wipe go with --all", "secrets revoke --help")
+    if (line.flag("rotate") || line.flag("wipe")) {
+      return usageError("--rotate and --wipe go with --all", "secrets revoke --help")
     }
     if (isFiltered) {
-      if (id !== undefined) return misuse("a lease is named, and --client or --secret as well", choose)
-      if (client === "" || secret === "") return misuse("--client and --secret need a name", choose)
+      if (id !== undefined) return usageError("a lease is named, and --client or --secret as well", choose)
+      if (client === "" || secret === "") return usageError("--client and --secret need a name", choose)
       return [{ method: "secrets.revokeMatching", params: { client_id: client, secret_name: secret } }]
     }
     return id === undefined
-      ? misuse("no lease is named", "Name its id, or end all: secrets revoke --all")
+      ? usageError("no lease is named", "Name its id, or end all: secrets revoke --all")
       : [{ method: "secrets.revoke", params: { lease_id: id } }]
   },
-  tell: ([revoked], { line }) => {
-    if (line.operands.length === 0) {
-      return isLike(revoked, { success: only(true), leases_revoked: 0 })
+  render: ([revoked], { args }) => {
+    if (args.positionals.length === 0) {
+      return matchesShape(revoked, { success: literal(true), leases_revoked: 0 })
         ? { text: `revoked ${revoked.leases_revoked} leases\n`, result: { leases_revoked: revoked.leases_revoked } }
         : undefined
     }
-    return isLike(revoked, { success: only(true) })
-      ? { text: `revoked ${line.operands[0]}\n`, result: { lease_id: line.operands[0] } }
+    return matchesShape(revoked, { success: literal(true) })
+      ? { text: `revoked ${args.positionals[0]}\n`, result: { lease_id: args.positionals[0] } }
       : undefined
   }
 })

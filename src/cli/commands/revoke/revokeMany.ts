@@ -3,33 +3,33 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { Daemon } from "../../../rpc/client/client.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { maybe } from "../../../rpc/protocol/likeness.ts"
-import type { LineOf } from "../../command/Command.ts"
+import { optional } from "../../../rpc/protocol/likeness.ts"
+import type { ArgsOf } from "../../command/Command.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure, fromClient } from "../../command/Failure.ts"
-import type { revoke } from "./revoke.ts"
+import { CommandError, fromClient } from "../../command/Failure.ts"
+import type { revokeCommand } from "./revoke.ts"
 import { loadDaemon } from "../../command/settings.ts"
 
 const reportExample = {
   success: true,
-  leases_revoked: maybe(0),
+  leases_revoked: optional(0),
   rotated: [""],
-  secrets_wiped: maybe(0),
+  secrets_wiped: optional(0),
   failures: [""]
 }
 
 /** Rotating everything may take as long as all the commands together. */
 const patience = Duration.minutes(30)
 
-export const revokeMany = Effect.fnUntraced(function* (line: LineOf<typeof revoke.flags>) {
+export const revokeMany = Effect.fnUntraced(function* (line: ArgsOf<typeof revokeCommand.flags>) {
   const daemon = yield* loadDaemon(line)
-  const [rotate, wipe] = [line.given("rotate"), line.given("wipe")]
+  const [rotate, wipe] = [line.flag("rotate"), line.flag("wipe")]
   return yield* pullKillswitch(rotate ? { ...daemon, timeout: patience } : daemon, rotate, wipe)
 })
 
-const pullKillswitch = Effect.fnUntraced(function* (daemon: Daemon, rotate: boolean, wipe: boolean) {
+const pullKillswitch = Effect.fnUntraced(function* (daemon: DaemonAddress, rotate: boolean, wipe: boolean) {
   const params = { rotate_all: rotate, wipe_store: wipe }
   const report = yield* Effect.mapError(call(daemon, "secrets.killswitch", params, reportExample), fromClient)
   const done = [
@@ -38,7 +38,7 @@ const pullKillswitch = Effect.fnUntraced(function* (daemon: Daemon, rotate: bool
     report.secrets_wiped === undefined ? [] : [`wiped ${report.secrets_wiped} secrets`]
   ].flat()
   if (!report.success) {
-    return yield* new Failure({
+    return yield* new CommandError({
       message: [...done, ...report.failures.map((failure) => `FAILED ${failure}`)].join("; "),
       code: "generic_error",
       fix: "Mend the cause and pull it again: what is done stays done",

@@ -4,7 +4,7 @@
  */
 import type { ChildProcessWithoutNullStreams } from "node:child_process"
 import { spawn } from "node:child_process"
-import { always, environment } from "./git.ts"
+import { safeGitOptions, gitEnvironment } from "./git.ts"
 
 export class Blobs {
   private readonly child: ChildProcessWithoutNullStreams
@@ -13,7 +13,7 @@ export class Blobs {
   private left = 0
 
   constructor(cwd: string) {
-    this.child = spawn("git", [...always, "cat-file", "--batch"], { cwd, env: environment(true) })
+    this.child = spawn("git", [...safeGitOptions, "cat-file", "--batch"], { cwd, env: gitEnvironment(true) })
     this.child.on("error", () => undefined)
     this.child.stdin.on("error", () => undefined)
     this.child.stderr.resume()

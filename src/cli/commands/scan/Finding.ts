@@ -4,11 +4,11 @@
  * be guessed back.
  */
 import { createHash } from "node:crypto"
-import type { Match, Severity } from "../../../domain/secretPatterns.ts"
+import type { SecretMatch, Severity } from "../../../domain/secretPatterns.ts"
 import { findPatterns } from "../../../domain/secretPatterns.ts"
 import type { Window } from "./Windows.ts"
 
-export interface Finding {
+export interface ScanFinding {
   readonly file: string
   readonly line: number
   readonly column: number
@@ -24,7 +24,7 @@ export interface Finding {
 }
 
 /** A line with this in it is not reported, in whatever comment its file has. */
-export const allowed = "secrets-scan:allow"
+export const allowMarker = "secrets-scan:allow"
 
 /** How far from a match the mark is looked for: a line can be as long as a file. */
 const lineReach = 4096
@@ -34,8 +34,8 @@ export const isAllowed = ({ bytes }: Window, start: number, end: number): boolea
   const after = bytes.subarray(end, end + lineReach)
   const lineEnd = after.indexOf(0x0a)
   return (
-    before.subarray(before.lastIndexOf(0x0a) + 1).includes(allowed) ||
-    after.subarray(0, lineEnd === -1 ? after.length : lineEnd).includes(allowed)
+    before.subarray(before.lastIndexOf(0x0a) + 1).includes(allowMarker) ||
+    after.subarray(0, lineEnd === -1 ? after.length : lineEnd).includes(allowMarker)
   )
 }
 
@@ -43,7 +43,7 @@ export const isAllowed = ({ bytes }: Window, start: number, end: number): boolea
 export const isBinary = ({ bytes, isFirst }: Window): boolean => isFirst && bytes.subarray(0, 8000).includes(0)
 
 /** What of a window looks like a secret. */
-export const patternsIn = (file: string, window: Window): ReadonlyArray<Finding> => {
+export const patternsIn = (file: string, window: Window): ReadonlyArray<ScanFinding> => {
   const text = window.bytes.toString("latin1")
   return findPatterns(text)
     .filter(({ end, start }) => start >= window.from && start < window.to && !isAllowed(window, start, end))
@@ -57,5 +57,5 @@ export const patternsIn = (file: string, window: Window): ReadonlyArray<Finding>
     }))
 }
 
-const fingerprintOf = ({ bytes }: Window, { end, hardToGuess, start }: Match): string | undefined =>
+const fingerprintOf = ({ bytes }: Window, { end, hardToGuess, start }: SecretMatch): string | undefined =>
   hardToGuess ? createHash("sha256").update(bytes.subarray(start, end)).digest("hex").slice(0, 12) : undefined

@@ -7,19 +7,19 @@
 import * as Effect from "effect/Effect"
 import type { ClientError } from "../../../rpc/client/client.ts"
 import { reasonOf } from "../../reasonOf.ts"
-import type { Finding } from "./Finding.ts"
+import type { ScanFinding } from "./Finding.ts"
 import { isBinary, patternsIn } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
 import type { Window } from "./Windows.ts"
 import { Windows } from "./Windows.ts"
 
 /** Nobody reads more of them, and a program that wants more wants to look again after the first. */
-const mostFindings = 10_000
+const maxFindings = 10_000
 
 /** Gives bytes into a buffer, 0 at the end of the file. */
-export type Read = (into: Buffer) => number | Promise<number>
+export type ReadBytes = (into: Buffer) => number | Promise<number>
 
-export interface Engines {
+export interface ScanEngines {
   readonly patterns: boolean
   readonly own: OwnValues | undefined
 }
@@ -30,7 +30,7 @@ export class Scan {
   binary = 0
   /** How many were found beyond those that are kept. */
   unkept = 0
-  private readonly kept: Array<Finding> = []
+  private readonly kept: Array<ScanFinding> = []
   readonly unreadable: Array<{ readonly file: string; readonly reason: string }> = []
   private readonly windows = new Windows()
   private readonly patterns: boolean
@@ -38,13 +38,13 @@ export class Scan {
   /** Why the store's own values were compared up to some file only. */
   ownLost: ClientError | undefined
 
-  constructor({ own, patterns }: Engines) {
+  constructor({ own, patterns }: ScanEngines) {
     this.patterns = patterns
     this.own = own
   }
 
   /** In the order of the files; of one place, the store's own value instead of what it looks like. */
-  get findings(): ReadonlyArray<Finding> {
+  get findings(): ReadonlyArray<ScanFinding> {
     const own = new Set(this.kept.filter(isOwn).map(placeOf))
     return this.kept
       .filter((finding) => isOwn(finding) || !own.has(placeOf(finding)))
@@ -52,9 +52,9 @@ export class Scan {
   }
 
   /** Looks at a file; `read` may throw what the system says. */
-  readonly look: (file: string, read: Read) => Effect.Effect<void> = Effect.fnUntraced(
+  readonly look: (file: string, read: ReadBytes) => Effect.Effect<void> = Effect.fnUntraced(
     { self: this },
-    function* (this: Scan, file: string, read: Read) {
+    function* (this: Scan, file: string, read: ReadBytes) {
       this.windows.reset()
       let isText = true
       while (isText) {
@@ -99,19 +99,19 @@ export class Scan {
     return true
   }
 
-  private keep(findings: ReadonlyArray<Finding>): void {
-    const room = Math.max(0, mostFindings - this.kept.length)
+  private keep(findings: ReadonlyArray<ScanFinding>): void {
+    const room = Math.max(0, maxFindings - this.kept.length)
     this.kept.push(...findings.slice(0, room))
     this.unkept += Math.max(0, findings.length - room)
   }
 }
 
-const placeOf = ({ column, file, line }: Finding): string => `${line}:${column} ${file}`
-const isOwn = ({ type }: Finding): boolean => type === "own_value"
+const placeOf = ({ column, file, line }: ScanFinding): string => `${line}:${column} ${file}`
+const isOwn = ({ type }: ScanFinding): boolean => type === "own_value"
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
 
 /** How many bytes came, or why none can. A file is read at once, for most have one piece; a blob is waited for. */
-const pull = (read: Read, room: Buffer): Effect.Effect<number | string> =>
+const pull = (read: ReadBytes, room: Buffer): Effect.Effect<number | string> =>
   Effect.suspend(() => {
     try {
       const count = read(room)

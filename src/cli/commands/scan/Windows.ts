@@ -6,12 +6,12 @@
  * `from` and `to`. A window is valid until the next is asked for. Lines and columns
  * count from 1, in bytes.
  */
-import { longestMatch } from "../../../domain/secretPatterns.ts"
-import { longestForm } from "../../../domain/searchedForms.ts"
+import { maxMatchLength } from "../../../domain/secretPatterns.ts"
+import { maxVariantLength } from "../../../domain/searchedForms.ts"
 
 const size = 1024 * 1024
 /** Nothing that is searched for is longer. */
-const overlap = Math.max(longestMatch, longestForm)
+const overlap = Math.max(maxMatchLength, maxVariantLength)
 /** What must not stand before a match can be seen this far back. */
 const context = 256
 

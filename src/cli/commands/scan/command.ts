@@ -9,12 +9,12 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import type { LineOf } from "../../command/Command.ts"
-import { define } from "../../command/Command.ts"
-import type { Failure } from "../../command/Failure.ts"
-import { fromClient, misuse } from "../../command/Failure.ts"
-import { clientOf } from "../lease.ts"
-import { report } from "./report.ts"
+import type { ArgsOf } from "../../command/Command.ts"
+import { defineCommand } from "../../command/Command.ts"
+import type { CommandError } from "../../command/Failure.ts"
+import { fromClient, failUsage } from "../../command/Failure.ts"
+import { clientIdOf } from "../lease.ts"
+import { scanReport } from "./report.ts"
 import { ownValues } from "./ownValues.ts"
 import { progressOf } from "./progress.ts"
 import { Scan } from "./Scan.ts"
@@ -42,10 +42,10 @@ const flags = {
   "client-id": { type: "string", value: "ID", summary: "who asks, for the audit log (host name)" }
 } as const
 
-export const scan = define({
+export const scanCommand = defineCommand({
   name: "scan",
   summary: "Look for secrets in files, those of the store among them",
-  operands: "[PATH…]",
+  positionals: "[PATH…]",
   arity: [0, Number.POSITIVE_INFINITY],
   completes: "file",
   flags,
@@ -65,34 +65,34 @@ export const scan = define({
     "Exit status: 0 nothing found, 1 something found, 9 nothing found but some files could not be read."
   ].join("\n"),
   run: Effect.fnUntraced(function* (line) {
-    if (line.given("own-only") && line.given("no-own")) {
-      return yield* misuse("--own-only and --no-own leave nothing to look for", "Give one of them")
+    if (line.flag("own-only") && line.flag("no-own")) {
+      return yield* failUsage("--own-only and --no-own leave nothing to look for", "Give one of them")
     }
     const { own, ownMissing } = yield* ownOf(line)
-    const paths = [...line.operands, ...[line.text("path")].filter((path) => path !== undefined)]
+    const paths = [...line.positionals, ...[line.option("path")].filter((path) => path !== undefined)]
     const named = line
-      .text("exclude")
+      .option("exclude")
       ?.split(",")
       .filter((name) => name !== "")
-    const isAll = line.given("no-ignore")
+    const isAll = line.flag("no-ignore")
     const wanted = {
-      recursive: !line.given("no-recursive"),
+      recursive: !line.flag("no-recursive"),
       excluded: new Set([...repositories, ...(named ?? (isAll ? [] : usual))]),
       alwaysExcluded: new Set([...repositories, ...(named ?? [])]),
       askGit: !isAll
     }
-    const scan = new Scan({ patterns: !line.given("own-only"), own })
+    const scan = new Scan({ patterns: !line.flag("own-only"), own })
     const progress = yield* progressOf(scan)
-    const work = line.given("staged")
+    const work = line.flag("staged")
       ? scanStaged(scan, paths, wanted.alwaysExcluded, progress.step)
       : scanPaths(scan, paths.length === 0 ? ["."] : paths, wanted, progress.step)
     yield* Effect.ensuring(Effect.andThen(work, scan.settle(true)), progress.done)
     const lost = scan.ownLost === undefined ? undefined : fromClient(scan.ownLost)
-    if (lost !== undefined && line.given("own-only")) return yield* lost
+    if (lost !== undefined && line.flag("own-only")) return yield* lost
     if (lost !== undefined) notCompared(line, "not all compared", lost)
-    return report(scan, {
+    return scanReport(scan, {
       paths: paths.length === 0 ? ["."] : paths,
-      staged: line.given("staged"),
+      staged: line.flag("staged"),
       recursive: wanted.recursive,
       excludes: [...(isAll ? wanted.alwaysExcluded : wanted.excluded)],
       own,
@@ -102,24 +102,24 @@ export const scan = define({
 })
 
 /** What finds the values of the store, or why nothing does. */
-const ownOf = Effect.fnUntraced(function* (line: LineOf<typeof flags>) {
-  if (line.given("no-own")) return { own: undefined, ownMissing: "--no-own was given" }
+const ownOf = Effect.fnUntraced(function* (line: ArgsOf<typeof flags>) {
+  if (line.flag("no-own")) return { own: undefined, ownMissing: "--no-own was given" }
   const asked = yield* loadDaemon(line)
-  const isTold = line.text("timeout") !== undefined
+  const isTold = line.option("timeout") !== undefined
   const daemon = isTold ? asked : { ...asked, timeout: longPatience }
-  const made = yield* Effect.result(ownValues(daemon, clientOf(line), isTold ? asked.timeout : patience))
+  const made = yield* Effect.result(ownValues(daemon, clientIdOf(line), isTold ? asked.timeout : patience))
   if (Result.isSuccess(made)) return { own: made.success, ownMissing: undefined }
-  const failure: Failure = fromClient(made.failure)
-  if (line.given("own-only")) return yield* failure
+  const failure: CommandError = fromClient(made.failure)
+  if (line.flag("own-only")) return yield* failure
   notCompared(line, "not compared", failure)
   return { own: undefined, ownMissing: failure.message }
 })
 
 /** To be seen before the findings are; the envelope says it itself. */
 const notCompared = (
-  line: LineOf<typeof flags>,
+  line: ArgsOf<typeof flags>,
   what: "not compared" | "not all compared",
-  { message }: Failure
+  { message }: CommandError
 ): void => {
-  if (!line.given("json")) process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)
+  if (!line.flag("json")) process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)
 }

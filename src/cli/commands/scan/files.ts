@@ -10,20 +10,20 @@ import * as path from "node:path"
 import { reasonOf } from "../../reasonOf.ts"
 import { wordsIn } from "./git.ts"
 
-export type Found =
+export type ListedFile =
   | { readonly is: "file"; readonly path: string }
   /** A repository inside the one that was listed, of which git tells nothing more. */
   | { readonly is: "repository"; readonly path: string }
   | { readonly is: "unreadable"; readonly path: string; readonly reason: string }
 
-export interface Choice {
+export interface WalkOptions {
   readonly recursive: boolean
   /** Names of files and directories that are passed over, wherever they stand below the directory. */
   readonly excluded: ReadonlySet<string>
 }
 
 /** All files below a directory. */
-export function* walk(directory: string, choice: Choice): Generator<Found> {
+export function* walk(directory: string, choice: WalkOptions): Generator<ListedFile> {
   let entries: ReadonlyArray<fs.Dirent>
   try {
     entries = fs.readdirSync(directory, { withFileTypes: true })
@@ -40,7 +40,7 @@ export function* walk(directory: string, choice: Choice): Generator<Found> {
 }
 
 /** The files of git's list of a directory that are there. */
-export function* listed(directory: string, list: Buffer, choice: Choice): Generator<Found> {
+export function* listed(directory: string, list: Buffer, choice: WalkOptions): Generator<ListedFile> {
   const isInside = insideOf(directory)
   let last: string | undefined
   for (const name of wordsIn(list)) {
@@ -79,16 +79,16 @@ const insideOf = (directory: string): ((inner: string) => boolean) => {
 }
 
 /** An open file: bytes into a buffer, 0 at its end. Throws what the system says. */
-export interface OpenFile {
+export interface ScannedFile {
   readonly read: (into: Buffer) => number
   readonly close: () => void
 }
 
 /** Files in /proc do not tell how long they are, and some never end. */
-const mostOfUnknown = 16 * 1024 * 1024
+const maxUnknown = 16 * 1024 * 1024
 
 /** Opens a regular file; gives the reason if it is none any more or cannot be opened. */
-export const open = (file: string): OpenFile | string => {
+export const openForScan = (file: string): ScannedFile | string => {
   const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
   try {
     const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
@@ -99,7 +99,7 @@ export const open = (file: string): OpenFile | string => {
       return "it is not a regular file"
     }
     // What is appended while it is read is left for the next time: it might never end.
-    let left = stat.size === 0 ? mostOfUnknown : stat.size
+    let left = stat.size === 0 ? maxUnknown : stat.size
     const read = (into: Buffer) => {
       const count = fs.readSync(descriptor, into, 0, Math.min(left, into.length), null)
       left -= count

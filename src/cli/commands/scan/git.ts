@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import { execFile } from "node:child_process"
 
 /** A monitor of the file system is a program that a repository names. */
-export const always = ["-c", "core.fsmonitor=false", "-c", "core.quotePath=false"]
+export const safeGitOptions = ["-c", "core.fsmonitor=false", "-c", "core.quotePath=false"]
 
 /** In a hook these tell of the repository that is committed to, which is not always the one asked about. */
 const ofHooks = [
@@ -21,15 +21,15 @@ const ofHooks = [
   "GIT_NAMESPACE"
 ]
 
-export const environment = (inHook: boolean): NodeJS.ProcessEnv => {
+export const gitEnvironment = (inHook: boolean): NodeJS.ProcessEnv => {
   const kept = Object.entries(process.env).filter(([name]) => inHook || !ofHooks.includes(name))
   return { ...Object.fromEntries(kept), GIT_OPTIONAL_LOCKS: "0" }
 }
 
 /** A list of names of a million files has some 100 MB. */
-const mostOutput = 1024 * 1024 * 1024
+const maxOutputBytes = 1024 * 1024 * 1024
 
-export interface GitAnswer {
+export interface GitResult {
   /** The exit status; undefined if git could not be run. */
   readonly status: number | undefined
   readonly stdout: Buffer
@@ -37,15 +37,15 @@ export interface GitAnswer {
 }
 
 /** Runs git to its end. `inHook`: in the repository that the environment tells. */
-export const git = (
+export const runGit = (
   args: ReadonlyArray<string>,
   { cwd, inHook }: { readonly cwd: string; readonly inHook: boolean }
-): Effect.Effect<GitAnswer> =>
+): Effect.Effect<GitResult> =>
   Effect.callback((resume) => {
     const child = execFile(
       "git",
-      [...always, ...args],
-      { cwd, env: environment(inHook), encoding: "buffer", maxBuffer: mostOutput },
+      [...safeGitOptions, ...args],
+      { cwd, env: gitEnvironment(inHook), encoding: "buffer", maxBuffer: maxOutputBytes },
       (error, stdout, stderr) => {
         const status = error === null ? 0 : error.code
         const known = typeof status === "number" ? status : undefined
@@ -63,12 +63,12 @@ export function* wordsIn(list: Buffer): Generator<string> {
 }
 
 /** The files below a directory that git has or would take, relative to it; undefined if git cannot say. */
-export const filesOfGit = Effect.fnUntraced(function* (directory: string) {
+export const listGitFiles = Effect.fnUntraced(function* (directory: string) {
   const where = { cwd: directory, inHook: false }
-  const ignored = yield* git(["check-ignore", "--quiet", "."], where)
+  const ignored = yield* runGit(["check-ignore", "--quiet", "."], where)
   // Of a directory that is ignored itself, and was asked for all the same, git would list nothing.
   if (ignored.status !== 1) return undefined
-  const { status, stdout } = yield* git(["ls-files", "-z", "--cached", "--others", "--exclude-standard"], where)
+  const { status, stdout } = yield* runGit(["ls-files", "-z", "--cached", "--others", "--exclude-standard"], where)
   return status === 0 ? stdout : undefined
 })
 
@@ -79,7 +79,7 @@ export interface Staged {
 
 /** The files that are added or changed in the index, or what git says instead. */
 export const stagedFiles = Effect.fnUntraced(function* (cwd: string, paths: ReadonlyArray<string>) {
-  const { status, stderr, stdout } = yield* git(
+  const { status, stderr, stdout } = yield* runGit(
     ["diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=ACMT", "--", ...paths],
     { cwd, inHook: true }
   )

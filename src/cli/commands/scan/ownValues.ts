@@ -7,10 +7,10 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
-import { finderOf } from "../../../domain/valueMarks.ts"
-import type { Daemon } from "../../../rpc/client/client.ts"
+import { matcherOf } from "../../../domain/valueMarks.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import type { Finding } from "./Finding.ts"
+import type { ScanFinding } from "./Finding.ts"
 import { isAllowed } from "./Finding.ts"
 import type { Window } from "./Windows.ts"
 
@@ -24,11 +24,11 @@ const marksExample = {
 const namesExample = { names: [[""]] }
 
 /** Half of what the daemon takes at once, of each. */
-const mostBytes = 96 * 1024
-const mostTexts = 500
+const maxBytes = 96 * 1024
+const maxTexts = 500
 
 /** Answers are kept, but not those about all the texts of a large tree. */
-const mostKnown = 10_000
+const maxKnown = 10_000
 
 export interface OwnValues {
   readonly values: number
@@ -39,23 +39,27 @@ export interface OwnValues {
   /** Whether so much has been noted that it is time to settle it. */
   readonly isFull: () => boolean
   /** Asks the daemon about what was noted, and gives what it recognized. */
-  readonly settle: Effect.Effect<ReadonlyArray<Finding>, Effect.Error<ReturnType<typeof askFor>>>
+  readonly settle: Effect.Effect<ReadonlyArray<ScanFinding>, Effect.Error<ReturnType<typeof askFor>>>
 }
 
 interface Note {
-  readonly place: Pick<Finding, "file" | "line" | "column">
+  readonly place: Pick<ScanFinding, "file" | "line" | "column">
   readonly text: string
 }
 
-const askFor = (daemon: Daemon, clientId: string, texts: ReadonlyArray<string>) =>
+const askFor = (daemon: DaemonAddress, clientId: string, texts: ReadonlyArray<string>) =>
   call(daemon, "secrets.recognize", { client_id: clientId, texts: texts.join(",") }, namesExample)
 
 /** A daemon that is not there is waited for as long as `patience` says; one that is, as long as it is told itself. */
-export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: string, patience: Duration.Duration) {
+export const ownValues = Effect.fnUntraced(function* (
+  daemon: DaemonAddress,
+  clientId: string,
+  patience: Duration.Duration
+) {
   const marks = (timeout: Duration.Duration) =>
     call({ ...daemon, timeout }, "secrets.marks", { client_id: clientId }, marksExample)
   const given = yield* Effect.catchTag(marks(patience), "NoAnswer", () => marks(daemon.timeout))
-  const find = finderOf(
+  const find = matcherOf(
     given.marks.map(([length, middle, end]) => ({ length, middle, end })),
     given.multiplier
   )
@@ -87,7 +91,7 @@ export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: 
     const settled = notes
     ;[notes, unknown, bytes] = [[], new Set(), 0]
     const findings = settled.flatMap(({ place, text }) => (known.get(text) ?? []).map((name) => found(place, name)))
-    if (known.size > mostKnown) known.clear()
+    if (known.size > maxKnown) known.clear()
     return findings
   })
 
@@ -96,7 +100,7 @@ export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: 
     tooShort: given.too_short,
     leftOut: given.left_out,
     lookAt,
-    isFull: () => bytes > mostBytes || unknown.size > mostTexts || notes.length > mostKnown,
+    isFull: () => bytes > maxBytes || unknown.size > maxTexts || notes.length > maxKnown,
     settle
   }
   return own
@@ -106,7 +110,7 @@ export const ownValues = Effect.fnUntraced(function* (daemon: Daemon, clientId: 
 function* inRequests(texts: Iterable<string>): Generator<ReadonlyArray<string>> {
   let [request, bytes]: [Array<string>, number] = [[], 0]
   for (const text of texts) {
-    if (request.length > 0 && (request.length >= mostTexts || bytes + text.length > mostBytes)) {
+    if (request.length > 0 && (request.length >= maxTexts || bytes + text.length > maxBytes)) {
       yield request
       ;[request, bytes] = [[], 0]
     }
@@ -116,7 +120,7 @@ function* inRequests(texts: Iterable<string>): Generator<ReadonlyArray<string>> 
   if (request.length > 0) yield request
 }
 
-const found = (place: Note["place"], name: string): Finding => ({
+const found = (place: Note["place"], name: string): ScanFinding => ({
   ...place,
   severity: "critical",
   type: "own_value",

@@ -5,12 +5,12 @@
 import { exitCode } from "../../command/exitCode.ts"
 import type { Output, Problem } from "../../command/Output.ts"
 import { printable, table } from "../../terminal/table.ts"
-import { allowed } from "./Finding.ts"
-import type { Finding } from "./Finding.ts"
+import { allowMarker } from "./Finding.ts"
+import type { ScanFinding } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
 import type { Scan } from "./Scan.ts"
 
-export interface Asked {
+export interface ReportOptions {
   readonly paths: ReadonlyArray<string>
   readonly staged: boolean
   readonly recursive: boolean
@@ -20,7 +20,7 @@ export interface Asked {
   readonly ownMissing: string | undefined
 }
 
-export const report = (scan: Scan, asked: Asked): Output => {
+export const scanReport = (scan: Scan, asked: ReportOptions): Output => {
   const { findings, unreadable } = scan
   return {
     text: textOf(scan, findings, asked),
@@ -46,7 +46,7 @@ export const report = (scan: Scan, asked: Asked): Output => {
   }
 }
 
-const textOf = (scan: Scan, findings: ReadonlyArray<Finding>, { own }: Asked): string => {
+const textOf = (scan: Scan, findings: ReadonlyArray<ScanFinding>, { own }: ReportOptions): string => {
   const rows = findings.map(({ file, fingerprint, line, severity, what }) => [
     `${file}:${line}`,
     severity,
@@ -73,14 +73,14 @@ const scanned = ({ binary, bytes, files }: Scan): string => {
 
 const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`
 
-const problemOf = (scan: Scan, findings: ReadonlyArray<Finding>): Problem | undefined => {
+const problemOf = (scan: Scan, findings: ReadonlyArray<ScanFinding>): Problem | undefined => {
   if (findings.length > 0) {
     const files = new Set(findings.map(({ file }) => file)).size
     const all = findings.length + scan.unkept
     return {
       message: `${count(all, "possible secret")} in ${count(files, "file")}, of ${scanned(scan)}`,
       why: scan.unreadable.length === 0 ? undefined : `${count(scan.unreadable.length, "file")} could not be read`,
-      fix: `Take them out, and rotate what others may have seen. What is none: put ${allowed} into a comment on its line`,
+      fix: `Take them out, and rotate what others may have seen. What is none: put ${allowMarker} into a comment on its line`,
       code: "data_error",
       exitCode: exitCode.failed
     }

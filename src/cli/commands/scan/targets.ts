@@ -7,16 +7,16 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import { misuse } from "../../command/Failure.ts"
+import { failUsage } from "../../command/Failure.ts"
 import { reasonOf } from "../../reasonOf.ts"
 import { printable } from "../../terminal/table.ts"
 import { Blobs } from "./Blobs.ts"
-import type { Found } from "./files.ts"
-import { listed, open, walk } from "./files.ts"
-import { filesOfGit, stagedFiles } from "./git.ts"
+import type { ListedFile } from "./files.ts"
+import { listed, openForScan, walk } from "./files.ts"
+import { listGitFiles, stagedFiles } from "./git.ts"
 import type { Scan } from "./Scan.ts"
 
-export interface Wanted {
+export interface ScanOptions {
   readonly recursive: boolean
   /** What is passed over where git does not say it. */
   readonly excluded: ReadonlySet<string>
@@ -32,13 +32,13 @@ type Step = Effect.Effect<void>
 export const scanPaths = Effect.fnUntraced(function* (
   scan: Scan,
   paths: ReadonlyArray<string>,
-  wanted: Wanted,
+  wanted: ScanOptions,
   step: Step
 ) {
   for (const named of paths) {
     const kind = kindOf(named)
     if (kind === undefined)
-      return yield* misuse(`there is no ${printable(named)} that can be scanned`, "Name files or directories")
+      return yield* failUsage(`there is no ${printable(named)} that can be scanned`, "Name files or directories")
     if (kind === "file") yield* scanFile(scan, { is: "file", path: fs.realpathSync(named) }, named)
     else yield* scanDirectory(scan, named, wanted, step)
   }
@@ -53,7 +53,7 @@ const kindOf = (named: string): "file" | "directory" | undefined => {
   }
 }
 
-const scanDirectory = Effect.fnUntraced(function* (scan: Scan, directory: string, wanted: Wanted, step: Step) {
+const scanDirectory = Effect.fnUntraced(function* (scan: Scan, directory: string, wanted: ScanOptions, step: Step) {
   const directories = [directory]
   for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
     for (const found of yield* filesIn(next, wanted)) {
@@ -64,17 +64,17 @@ const scanDirectory = Effect.fnUntraced(function* (scan: Scan, directory: string
   }
 })
 
-const filesIn = Effect.fnUntraced(function* (directory: string, wanted: Wanted) {
+const filesIn = Effect.fnUntraced(function* (directory: string, wanted: ScanOptions) {
   const { alwaysExcluded, askGit, excluded, recursive } = wanted
-  const list = askGit ? yield* filesOfGit(directory) : undefined
+  const list = askGit ? yield* listGitFiles(directory) : undefined
   return list === undefined
     ? walk(directory, { recursive, excluded })
     : listed(directory, list, { recursive, excluded: alwaysExcluded })
 })
 
-const scanFile = (scan: Scan, found: Exclude<Found, { is: "repository" }>, shown: string): Effect.Effect<void> =>
+const scanFile = (scan: Scan, found: Exclude<ListedFile, { is: "repository" }>, shown: string): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const opened = found.is === "file" ? open(found.path) : found.reason
+    const opened = found.is === "file" ? openForScan(found.path) : found.reason
     if (typeof opened === "string") {
       scan.unreadable.push({ file: shown, reason: opened })
       return Effect.void
@@ -91,7 +91,7 @@ export const scanStaged = Effect.fnUntraced(function* (
 ) {
   const staged = yield* stagedFiles(".", paths)
   if (typeof staged === "string")
-    return yield* misuse(`git does not tell what is staged: ${printable(staged)}`, inRepository)
+    return yield* failUsage(`git does not tell what is staged: ${printable(staged)}`, inRepository)
   const blobs = yield* Effect.acquireRelease(
     Effect.sync(() => new Blobs(".")),
     (opened) => Effect.sync(() => opened.close())

@@ -10,7 +10,7 @@ import { spawn } from "node:child_process"
 import { writeFileSync } from "node:fs"
 
 /** From here on a core file has no memory in it; a while later there is no file either. */
-export const forbidDumps = Effect.gen(function* () {
+export const disableCoreDumps = Effect.gen(function* () {
   yield* Effect.sync(emptyCoreFiles)
   yield* Effect.forkChild(Effect.andThen(Effect.sleep(untilStarted), Effect.sync(lowerCoreLimit)))
 })

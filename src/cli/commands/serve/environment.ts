@@ -8,13 +8,13 @@
  * the environment on purpose only the supervisor helps, by giving a clean one.
  */
 
-export interface Surroundings {
+export interface RuntimeEnvironment {
   /** The options on the command line of Node, before the script. */
   readonly execArgv: ReadonlyArray<string>
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
-export interface Hazards {
+export interface UnsafeOptions {
   /** Why the daemon does not start, with what helps; undefined if it may. */
   readonly refusal: { readonly reason: string; readonly fix: string } | undefined
   /** Variables by which something else may have been loaded into the process; nobody can tell from inside. */
@@ -66,7 +66,7 @@ const ofEngine = "BUN_JSC_"
 /** The loader of the system and OpenSSL run what these name. They have honest uses, so they are only told of. */
 const loaders = ["LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "OPENSSL_CONF"]
 
-export const hazards = ({ execArgv, environment }: Surroundings): Hazards => {
+export const unsafeRuntimeOptions = ({ execArgv, environment }: RuntimeEnvironment): UnsafeOptions => {
   const isSet = (name: string) => (environment[name] ?? "") !== ""
   const byVariable = optionVariables
     .map((name) =>
@@ -83,7 +83,7 @@ export const hazards = ({ execArgv, environment }: Surroundings): Hazards => {
   }
 }
 
-const refusedOption = (given: ReadonlyArray<string>, origin: string, fix: string): Hazards["refusal"] => {
+const refusedOption = (given: ReadonlyArray<string>, origin: string, fix: string): UnsafeOptions["refusal"] => {
   const option = given
     .filter((word) => word.startsWith("-"))
     .map(nameOf)
@@ -95,7 +95,7 @@ const refusedOption = (given: ReadonlyArray<string>, origin: string, fix: string
   }
 }
 
-const refusedVariable = (name: string | undefined): Hazards["refusal"] =>
+const refusedVariable = (name: string | undefined): UnsafeOptions["refusal"] =>
   name === undefined
     ? undefined
     : {

@@ -8,17 +8,17 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { readSupervision, supervisionVariables } from "../../../domain/supervision.ts"
-import { define } from "../../command/Command.ts"
+import { defineCommand } from "../../command/Command.ts"
 import { closeDebugger } from "./debugger.ts"
-import { forbidDumps } from "./dumps.ts"
-import { hazards } from "./environment.ts"
-import { Failure } from "../../command/Failure.ts"
-import { logging } from "../../command/logging.ts"
+import { disableCoreDumps } from "./dumps.ts"
+import { unsafeRuntimeOptions } from "./environment.ts"
+import { CommandError } from "../../command/Failure.ts"
+import { stderrLogger } from "../../command/logging.ts"
 import { loadConfig } from "../../command/settings.ts"
 import { watchSignals } from "./signals.ts"
 import { startFailure } from "./startFailure.ts"
 
-export const serve = define({
+export const serveCommand = defineCommand({
   name: "serve",
   summary: "Run the daemon in the foreground",
   arity: [0, 0],
@@ -35,17 +35,17 @@ export const serve = define({
     yield* Effect.sync(() => process.umask(0o077))
     yield* checkSurroundings
     yield* closeDebugger
-    yield* forbidDumps
-    const supervision = yield* takeSupervision(line.text("listen-fd"))
+    yield* disableCoreDumps
+    const supervision = yield* takeSupervision(line.option("listen-fd"))
     const config = yield* loadConfig(line)
     yield* closeDebugger
-    const { daemon } = yield* Effect.promise(() => import("../../../daemon/Daemon.ts"))
+    const { runDaemon } = yield* Effect.promise(() => import("../../../daemon/Daemon.ts"))
     yield* closeDebugger
     // Node takes no listener for SIGPROF while a debugger is open.
     const signals = yield* Effect.sync(watchSignals)
-    yield* Effect.mapError(daemon(config, { environment: process.env, supervision, ...signals }), startFailure)
+    yield* Effect.mapError(runDaemon(config, { environment: process.env, supervision, ...signals }), startFailure)
     return { result: {}, text: undefined }
-  }, Effect.provide(logging))
+  }, Effect.provide(stderrLogger))
 })
 
 /** What the supervisor says is for this process alone: those that it starts would take it for theirs. */
@@ -55,7 +55,7 @@ const takeSupervision = (listenFd: string | undefined) =>
     for (const name of supervisionVariables) delete process.env[name]
     if (Result.isSuccess(supervision)) return Effect.succeed(supervision.success)
     return Effect.fail(
-      new Failure({
+      new CommandError({
         message: supervision.failure,
         code: "data_error",
         fix: "Have the supervisor hand over the one socket, as the units of this project do",
@@ -65,10 +65,10 @@ const takeSupervision = (listenFd: string | undefined) =>
   })
 
 const checkSurroundings = Effect.suspend(() => {
-  const { refusal, suspicious } = hazards({ execArgv: process.execArgv, environment: process.env })
+  const { refusal, suspicious } = unsafeRuntimeOptions({ execArgv: process.execArgv, environment: process.env })
   if (refusal !== undefined) {
     const { fix, reason } = refusal
-    return Effect.fail(new Failure({ message: reason, code: "data_error", fix, exitCode: exitStatus.badConfig }))
+    return Effect.fail(new CommandError({ message: reason, code: "data_error", fix, exitCode: exitStatus.badConfig }))
   }
   if (suspicious.length === 0) return Effect.void
   return Effect.logWarning(`the environment has ${suspicious.join(", ")}: other code may be loaded into the daemon`)

@@ -13,7 +13,7 @@ import { constants } from "node:os"
  * All that would end or freeze the process and that a program may catch, but for SIGILL, SIGBUS, SIGFPE and SIGSEGV:
  * to catch those turns a fault of our own into a process that neither ends nor answers. `abort` works all the same.
  */
-export const survived: ReadonlyArray<NodeJS.Signals> = [
+export const ignoredSignals: ReadonlyArray<NodeJS.Signals> = [
   "SIGUSR1",
   "SIGUSR2",
   "SIGHUP",
@@ -51,7 +51,7 @@ export const watchSignals = (): Signals => {
   let reason: string | undefined
   let hangup: (() => void) | undefined
   process.on("SIGHUP", () => hangup?.())
-  const known = survived.filter((signal) => Object.hasOwn(constants.signals, signal))
+  const known = ignoredSignals.filter((signal) => Object.hasOwn(constants.signals, signal))
   for (const signal of known) process.on(signal, () => undefined)
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     // It stays when `runMain` has taken its own away, or a second signal would kill the process as it ends.

@@ -4,17 +4,17 @@
  */
 import type { SocketServerError } from "effect/socket/SocketServer"
 import type { AuditLogError } from "../../../daemon/audit/AuditLog.ts"
-import type { FileFault } from "../../../daemon/files/durableFile.ts"
+import type { FileError } from "../../../daemon/files/durableFile.ts"
 import type { SecretStoreError } from "../../../daemon/secrets/SecretStore.ts"
 import type { AgeError } from "../../../daemon/secrets/ageFile.ts"
 import type { StoreUnreadable } from "../../../daemon/secrets/storeFiles.ts"
 import type { StartError } from "../../../daemon/files/StartError.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { Failure } from "../../command/Failure.ts"
+import { CommandError } from "../../command/Failure.ts"
 
 export const startFailure = (
-  error: StartError | StoreUnreadable | SecretStoreError | AuditLogError | FileFault | AgeError | SocketServerError
-): Failure => {
+  error: StartError | StoreUnreadable | SecretStoreError | AuditLogError | FileError | AgeError | SocketServerError
+): CommandError => {
   switch (error._tag) {
     case "StartError":
       return failure(error.reason, error.fix, error.exitStatus)
@@ -34,5 +34,5 @@ export const startFailure = (
   }
 }
 
-const failure = (message: string, fix: string, status: number): Failure =>
-  new Failure({ message, code: "io_error", fix, exitCode: status })
+const failure = (message: string, fix: string, status: number): CommandError =>
+  new CommandError({ message, code: "io_error", fix, exitCode: status })

@@ -3,14 +3,14 @@
  * of it is loaded when it is asked for, and none of it for the help.
  */
 import * as Effect from "effect/Effect"
-import { define } from "../../command/Command.ts"
+import { defineCommand } from "../../command/Command.ts"
 import { daemonFlags } from "./daemonFlags.ts"
-import { misuse } from "../../command/Failure.ts"
+import { failUsage } from "../../command/Failure.ts"
 
-export const daemon = define({
+export const daemonCommand = defineCommand({
   name: "daemon",
   summary: "Have launchd or systemd keep the daemon alive; start it afresh",
-  operands: "install | uninstall | status | start | stop | restart | logs",
+  positionals: "install | uninstall | status | start | stop | restart | logs",
   arity: [1, 1],
   completes: ["install", "uninstall", "status", "start", "stop", "restart", "logs"],
   flags: daemonFlags,
@@ -23,12 +23,12 @@ export const daemon = define({
     "sudo secrets daemon install --system --user agent"
   ],
   run: Effect.fnUntraced(function* (line) {
-    const { operands } = line
-    switch (operands[0]) {
+    const { positionals } = line
+    switch (positionals[0]) {
       case "install":
-        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).install(line)
+        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).installService(line)
       case "uninstall":
-        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).uninstall(line)
+        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).uninstallService(line)
       case "status":
         return yield* (yield* Effect.promise(() => import("./daemonStatus.ts"))).serviceStatus(line)
       case "start":
@@ -36,11 +36,11 @@ export const daemon = define({
       case "stop":
         return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).stopService(line)
       case "restart":
-        return yield* (yield* Effect.promise(() => import("./daemonRestart.ts"))).restart(line)
+        return yield* (yield* Effect.promise(() => import("./daemonRestart.ts"))).restartService(line)
       case "logs":
         return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).serviceLogs(line)
       default:
-        return yield* misuse("there is no such thing to do with the daemon", "See: secrets daemon --help")
+        return yield* failUsage("there is no such thing to do with the daemon", "See: secrets daemon --help")
     }
   }, Effect.scoped)
 })

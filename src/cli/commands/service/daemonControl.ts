@@ -6,22 +6,22 @@ import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { complaint, failed, runTool, showTool } from "../../../service/runTool.ts"
-import type { DaemonLine } from "./daemonFlags.ts"
+import { toolMessage, toolFailed, runTool, showTool } from "../../../service/runTool.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure, misuse } from "../../command/Failure.ts"
+import { CommandError, failUsage } from "../../command/Failure.ts"
 import { installedService } from "./installedService.ts"
-import { fromTool } from "./serviceFailure.ts"
-import { untilServing } from "./untilServing.ts"
-import { wantedService } from "./wantedService.ts"
+import { toolError } from "./serviceFailure.ts"
+import { waitUntilReady } from "./untilServing.ts"
+import { renderService } from "./wantedService.ts"
 
-export const startService = Effect.fnUntraced(function* (line: DaemonLine) {
+export const startService = Effect.fnUntraced(function* (line: DaemonArgs) {
   const { daemon, supervisor, withSocket } = yield* needed(line)
-  for (const step of supervisor.steps("start", withSocket)) yield* Effect.mapError(supervisor.run(step), fromTool)
+  for (const step of supervisor.steps("start", withSocket)) yield* Effect.mapError(supervisor.run(step), toolError)
   const answer = yield* Effect.mapError(
-    untilServing(daemon.socketPath, supervisor),
+    waitUntilReady(daemon.socketPath, supervisor),
     (error) =>
-      new Failure({
+      new CommandError({
         message: error.message,
         code: "daemon_unavailable",
         fix: error.fix,
@@ -31,39 +31,40 @@ export const startService = Effect.fnUntraced(function* (line: DaemonLine) {
   return { text: `running${answer.pid === undefined ? "" : ` as process ${answer.pid}`}\n`, result: answer }
 })
 
-export const stopService = Effect.fnUntraced(function* (line: DaemonLine) {
+export const stopService = Effect.fnUntraced(function* (line: DaemonArgs) {
   const { supervisor, withSocket } = yield* needed(line)
-  for (const step of supervisor.steps("stop", withSocket)) yield* Effect.mapError(supervisor.run(step), fromTool)
+  for (const step of supervisor.steps("stop", withSocket)) yield* Effect.mapError(supervisor.run(step), toolError)
   const until = supervisor.scope === "user" ? "login" : "boot"
   return { text: `stopped until the next ${until}, or: secrets daemon start\n`, result: {} }
 })
 
 export const serviceLogs = Effect.fnUntraced(
-  function* (line: DaemonLine) {
-    const lines = Number(line.text("lines") ?? 100)
+  function* (line: DaemonArgs) {
+    const lines = Number(line.option("lines") ?? 100)
     if (!Number.isSafeInteger(lines) || lines < 0 || lines > 100_000) {
-      return yield* misuse("--lines must be a whole number up to 100000", "For instance: secrets daemon logs -n 20")
+      return yield* failUsage("--lines must be a whole number up to 100000", "For instance: secrets daemon logs -n 20")
     }
     const { choices, supervisor } = yield* needed(line)
-    const { options } = yield* wantedService(choices ?? { program: "" }, supervisor)
-    const words = supervisor.logs({ lines, follow: line.given("follow") }, options.log)
-    if (line.given("follow")) {
-      const status = yield* Effect.mapError(showTool(words, supervisor.environment), fromTool)
+    const { options } = yield* renderService(choices ?? { program: "" }, supervisor)
+    const words = supervisor.logs({ lines, follow: line.flag("follow") }, options.log)
+    if (line.flag("follow")) {
+      const status = yield* Effect.mapError(showTool(words, supervisor.environment), toolError)
       if (status === 0) return { text: undefined, result: {} }
-      return yield* fromTool(failed(words, `exit status ${status}`, ""))
+      return yield* toolError(toolFailed(words, `exit status ${status}`, ""))
     }
-    const said = yield* Effect.mapError(runTool(words, supervisor.environment), fromTool)
-    if (said.status !== 0) return yield* fromTool(failed(words, complaint(said), "It may not have said anything yet"))
+    const said = yield* Effect.mapError(runTool(words, supervisor.environment), toolError)
+    if (said.status !== 0)
+      return yield* toolError(toolFailed(words, toolMessage(said), "It may not have said anything yet"))
     return { text: said.stdout, result: { lines: said.stdout.split("\n").slice(0, -1) } }
   },
   Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
 )
 
 /** The service, or what to do where there is none. */
-const needed = Effect.fnUntraced(function* (line: DaemonLine) {
+const needed = Effect.fnUntraced(function* (line: DaemonArgs) {
   const service = yield* installedService(line)
   if (service !== undefined) return service
-  return yield* new Failure({
+  return yield* new CommandError({
     message: "it is not installed as a service",
     code: "generic_error",
     fix: "Install it: secrets daemon install. Without: secrets serve",

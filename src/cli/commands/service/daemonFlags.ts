@@ -1,7 +1,7 @@
 /**
  * The flags of `secrets daemon`, and its line as its subcommands read it.
  */
-import type { Flags, LineOf } from "../../command/Command.ts"
+import type { Flags, ArgsOf } from "../../command/Command.ts"
 
 export const daemonFlags = {
   system: { type: "boolean", summary: "a service of the system, from the boot on; needs root" },
@@ -17,4 +17,4 @@ export const daemonFlags = {
   lines: { type: "string", short: "n", value: "N", summary: "logs: how many of the last lines (100)" }
 } as const satisfies Flags
 
-export type DaemonLine = LineOf<typeof daemonFlags>
+export type DaemonArgs = ArgsOf<typeof daemonFlags>

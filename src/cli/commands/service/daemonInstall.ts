@@ -11,38 +11,38 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { makeDirectory } from "../../../daemon/files/makeDirectory.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { carryOut, readFound } from "../../../service/carryOut.ts"
-import type { Plan } from "../../../service/servicePlan.ts"
+import { applyPlan, readServiceFiles } from "../../../service/carryOut.ts"
+import type { ServicePlan } from "../../../service/servicePlan.ts"
 import { planInstall, planUninstall } from "../../../service/servicePlan.ts"
 import type { JobState } from "../../../service/Supervisor.ts"
 import { unknownJob } from "../../../service/Supervisor.ts"
-import type { DaemonLine } from "./daemonFlags.ts"
-import { Failure } from "../../command/Failure.ts"
-import { whoAnswers } from "./whoAnswers.ts"
-import { fromFile, fromFileInTheWay, fromGivenUp, fromTool, unsupported } from "./serviceFailure.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
+import { CommandError } from "../../command/Failure.ts"
+import { probeDaemon } from "./whoAnswers.ts"
+import { fileError, conflictError, rollbackError, toolError, unsupportedPlatform } from "./serviceFailure.ts"
 import { supervisorOf } from "./serviceScope.ts"
-import { untilServing } from "./untilServing.ts"
-import type { Wanted } from "./wantedService.ts"
-import { chosenBy, wantedService } from "./wantedService.ts"
+import { waitUntilReady } from "./untilServing.ts"
+import type { RenderedService } from "./wantedService.ts"
+import { choicesFromArgs, renderService } from "./wantedService.ts"
 
-export const install = Effect.fnUntraced(function* (line: DaemonLine) {
-  const dry = line.given("dry-run")
+export const installService = Effect.fnUntraced(function* (line: DaemonArgs) {
+  const dry = line.flag("dry-run")
   const supervisor = yield* supervisorOf(line, "change")
-  const wanted = yield* wantedService(yield* chosenBy(line, supervisor), supervisor)
-  const found = yield* Effect.mapError(readFound(supervisor.places), fromFile)
+  const wanted = yield* renderService(yield* choicesFromArgs(line, supervisor), supervisor)
+  const found = yield* Effect.mapError(readServiceFiles(supervisor.places), fileError)
   const job = yield* stateFor(supervisor.state, dry)
   const loaded = isKnown(job)
-  const situation = { supervisor, found, loaded, force: line.given("force") }
-  const plan = yield* Effect.mapError(Effect.fromResult(planInstall(situation, wanted.files)), fromFileInTheWay)
+  const situation = { supervisor, found, loaded, force: line.flag("force") }
+  const plan = yield* Effect.mapError(Effect.fromResult(planInstall(situation, wanted.files)), conflictError)
   const file = supervisor.places[0]
   if (plan === undefined) return { text: `already installed, unchanged: ${file}\n`, result: { changed: false, file } }
   if (dry) return tellPlan(plan)
   yield* prepare(wanted, job)
-  if (supervisor.name === "launchd") yield* Effect.mapError(makeDirectory(path.dirname(wanted.options.log)), fromFile)
-  const proof = Effect.asVoid(untilServing(wanted.config.socketPath, supervisor))
-  yield* Effect.mapError(carryOut(plan, { supervisor, found, loaded, proof }), fromGivenUp)
+  if (supervisor.name === "launchd") yield* Effect.mapError(makeDirectory(path.dirname(wanted.options.log)), fileError)
+  const healthCheck = Effect.asVoid(waitUntilReady(wanted.config.socketPath, supervisor))
+  yield* Effect.mapError(applyPlan(plan, { supervisor, found, loaded, healthCheck }), rollbackError)
   const remarks = yield* supervisor.remarks
-  const pid = (yield* whoAnswers(wanted.config.socketPath))?.pid
+  const pid = (yield* probeDaemon(wanted.config.socketPath))?.pid
   const running = pid === undefined ? "" : `, running as process ${pid}`
   return {
     text: [`installed for ${supervisor.name}${running}: ${file}`, ...backupsOf(plan), ...remarks, ""].join("\n"),
@@ -51,27 +51,27 @@ export const install = Effect.fnUntraced(function* (line: DaemonLine) {
 })
 
 /** What would make the installation fail, told before anything is done. */
-const prepare = Effect.fnUntraced(function* ({ config, options }: Wanted, job: JobState) {
-  const stranger = yield* whoAnswers(config.socketPath)
+const prepare = Effect.fnUntraced(function* ({ config, options }: RenderedService, job: JobState) {
+  const stranger = yield* probeDaemon(config.socketPath)
   if (stranger !== undefined && job.phase !== "running") return yield* occupied(stranger.pid)
   if (options.account === undefined || fs.existsSync(config.directory)) return
-  return yield* unsupported(
+  return yield* unsupportedPlatform(
     `there is no ${config.directory}`,
     `Make it as the user who is to own it: sudo -u ${options.account.user} secrets init`
   )
 })
 
-export const uninstall = Effect.fnUntraced(function* (line: DaemonLine) {
-  const dry = line.given("dry-run")
+export const uninstallService = Effect.fnUntraced(function* (line: DaemonArgs) {
+  const dry = line.flag("dry-run")
   const supervisor = yield* supervisorOf(line, "change")
-  const found = yield* Effect.mapError(readFound(supervisor.places), fromFile)
+  const found = yield* Effect.mapError(readServiceFiles(supervisor.places), fileError)
   const job = yield* stateFor(supervisor.state, dry)
   const loaded = isKnown(job)
-  const situation = { supervisor, found, loaded, force: line.given("force") }
-  const plan = yield* Effect.mapError(Effect.fromResult(planUninstall(situation)), fromFileInTheWay)
+  const situation = { supervisor, found, loaded, force: line.flag("force") }
+  const plan = yield* Effect.mapError(Effect.fromResult(planUninstall(situation)), conflictError)
   if (plan === undefined) return { text: "not installed\n", result: { changed: false } }
   if (dry) return tellPlan(plan)
-  yield* Effect.mapError(carryOut(plan, { supervisor, found, loaded, proof: Effect.void }), fromGivenUp)
+  yield* Effect.mapError(applyPlan(plan, { supervisor, found, loaded, healthCheck: Effect.void }), rollbackError)
   return {
     text: ["uninstalled; secrets, leases and settings are where they were", ...backupsOf(plan), ""].join("\n"),
     result: { changed: true }
@@ -82,23 +82,23 @@ export const uninstall = Effect.fnUntraced(function* (line: DaemonLine) {
 const isKnown = ({ enabled, phase }: JobState): boolean => enabled || (phase !== "unloaded" && phase !== "stopped")
 
 /** A dry run is also of use where no supervisor answers. */
-const stateFor = <E extends Parameters<typeof fromTool>[0]>(state: Effect.Effect<JobState, E>, dry: boolean) =>
+const stateFor = <E extends Parameters<typeof toolError>[0]>(state: Effect.Effect<JobState, E>, dry: boolean) =>
   dry
     ? Effect.map(
         Effect.option(state),
         Option.getOrElse(() => unknownJob)
       )
-    : Effect.mapError(state, fromTool)
+    : Effect.mapError(state, toolError)
 
 const occupied = (pid: number | undefined) =>
-  new Failure({
+  new CommandError({
     message: `a daemon is running already${pid === undefined ? "" : ` (process ${pid})`}, and it is not this service`,
     code: "io_error",
     fix: `Stop it first${pid === undefined ? "" : `: kill ${pid}`}. If it comes back, have its supervisor stop it`,
     exitCode: exitStatus.alreadyRunning
   })
 
-const tellPlan = ({ after, before, changes }: Plan) => {
+const tellPlan = ({ after, before, changes }: ServicePlan) => {
   const commands = [before, after].map((steps) => steps.map(({ words }) => words.map(quoted).join(" ")))
   const [first = [], last = []] = commands
   const text = [
@@ -125,5 +125,5 @@ const tellPlan = ({ after, before, changes }: Plan) => {
 const quoted = (word: string): string =>
   /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
 
-const backupsOf = ({ changes }: Plan): ReadonlyArray<string> =>
+const backupsOf = ({ changes }: ServicePlan): ReadonlyArray<string> =>
   changes.flatMap(({ backup, path: file }) => (backup === undefined ? [] : [`what was in ${file} is in ${backup}`]))

@@ -10,26 +10,26 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
-import type { Daemon } from "../../../rpc/client/client.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { only } from "../../../rpc/protocol/likeness.ts"
-import type { DaemonLine } from "./daemonFlags.ts"
+import { literal } from "../../../rpc/protocol/likeness.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure, fromClient } from "../../command/Failure.ts"
+import { CommandError, fromClient } from "../../command/Failure.ts"
 import type { InstalledService } from "./installedService.ts"
 import { installedService } from "./installedService.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { fromTool } from "./serviceFailure.ts"
+import { toolError } from "./serviceFailure.ts"
 
-const acceptedExample = { accepted: only(true) }
+const acceptedExample = { accepted: literal(true) }
 const startedExample = { running: true, started_at: "" }
 
 /** A supervisor may wait ten seconds between two starts. */
 const patience = Duration.seconds(15)
 
-export const restart = Effect.fnUntraced(function* (line: DaemonLine) {
+export const restartService = Effect.fnUntraced(function* (line: DaemonArgs) {
   // Whoever names a socket means the daemon there, which need not be the service.
-  const named = (line.text("socket") ?? line.text("config")) !== undefined
+  const named = (line.option("socket") ?? line.option("config")) !== undefined
   const service = named ? undefined : yield* installedService(line)
   const asked = service?.daemon ?? (yield* loadDaemon(line))
   const status = call(asked, "secrets.status", {}, startedExample)
@@ -44,24 +44,24 @@ export const restart = Effect.fnUntraced(function* (line: DaemonLine) {
 })
 
 /** The supervisor ends it and starts the next, at once; one that asks more roughly is used where the daemon does not hear. */
-const had = Effect.fnUntraced(function* ({ supervisor, withSocket }: InstalledService, asked: Daemon) {
+const had = Effect.fnUntraced(function* ({ supervisor, withSocket }: InstalledService, asked: DaemonAddress) {
   if (!supervisor.restartsInOrder) {
     const accepted = yield* Effect.result(call(asked, "daemon.restart", {}, acceptedExample))
     if (Result.isSuccess(accepted)) return
     const deaf = accepted.failure._tag === "DaemonUnavailable" || accepted.failure._tag === "NoAnswer"
     if (!deaf) return yield* fromClient(accepted.failure)
   }
-  for (const step of supervisor.steps("restart", withSocket)) yield* Effect.mapError(supervisor.run(step), fromTool)
+  for (const step of supervisor.steps("restart", withSocket)) yield* Effect.mapError(supervisor.run(step), toolError)
 })
 
-const fresh = (asked: Daemon, startedBefore: string | undefined, fix: string) =>
+const fresh = (asked: DaemonAddress, startedBefore: string | undefined, fix: string) =>
   call(asked, "secrets.status", {}, startedExample).pipe(
     Effect.filterOrFail(({ running, started_at }) => running && started_at !== startedBefore),
     Effect.retry(Schedule.spaced("200 millis")),
     Effect.timeout(patience),
     Effect.mapBoth({
       onFailure: () =>
-        new Failure({
+        new CommandError({
           message: "the daemon stopped, and no fresh one answered within 15 s",
           code: "daemon_unavailable",
           fix,

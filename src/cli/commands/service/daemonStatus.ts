@@ -4,31 +4,31 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import { readFound } from "../../../service/carryOut.ts"
-import type { Verdict } from "../../../service/judge.ts"
-import { judge } from "../../../service/judge.ts"
+import { readServiceFiles } from "../../../service/carryOut.ts"
+import type { ServiceStatus } from "../../../service/judge.ts"
+import { assess } from "../../../service/judge.ts"
 import { readStamp } from "../../../service/stamp.ts"
 import { unknownJob } from "../../../service/Supervisor.ts"
 import { thisProgram } from "../../../service/thisProgram.ts"
-import type { DaemonLine } from "./daemonFlags.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
 import { exitCode } from "../../command/exitCode.ts"
 import type { Problem } from "../../command/Output.ts"
 import { daemonOf } from "./installedService.ts"
-import { fromFile, fromTool } from "./serviceFailure.ts"
+import { fileError, toolError } from "./serviceFailure.ts"
 import { supervisorOf } from "./serviceScope.ts"
-import { wantedService } from "./wantedService.ts"
-import { whoAnswers } from "./whoAnswers.ts"
+import { renderService } from "./wantedService.ts"
+import { probeDaemon } from "./whoAnswers.ts"
 
-export const serviceStatus = Effect.fnUntraced(function* (line: DaemonLine) {
+export const serviceStatus = Effect.fnUntraced(function* (line: DaemonArgs) {
   const supervisor = yield* supervisorOf(line, "look")
-  const [main, ...others] = yield* Effect.mapError(readFound(supervisor.places), fromFile)
+  const [main, ...others] = yield* Effect.mapError(readServiceFiles(supervisor.places), fileError)
   if (main === undefined) return yield* Effect.die("a supervisor has no place for a service")
   const choices = readStamp(main.text ?? "")?.choices
   const rest = Effect.gen(function* () {
     const { socketPath } = yield* daemonOf(line, choices, supervisor)
     const { runtime } = yield* thisProgram
-    const expected = choices === undefined ? [] : (yield* wantedService(choices, supervisor)).files
-    return { socketPath, runtime, expected, answer: yield* whoAnswers(socketPath) }
+    const expected = choices === undefined ? [] : (yield* renderService(choices, supervisor)).files
+    return { socketPath, runtime, expected, answer: yield* probeDaemon(socketPath) }
   })
   // Side by side, for the supervisor's tool takes as long as everything else together.
   const [job, { answer, expected, runtime, socketPath }] = yield* Effect.all(
@@ -36,13 +36,13 @@ export const serviceStatus = Effect.fnUntraced(function* (line: DaemonLine) {
       // Where there is nothing, it takes no supervisor to say so.
       main.text === undefined
         ? Effect.orElseSucceed(supervisor.state, () => unknownJob)
-        : Effect.mapError(supervisor.state, fromTool),
+        : Effect.mapError(supervisor.state, toolError),
       rest
     ],
     { concurrency: "unbounded" }
   )
   const missing = choices === undefined ? [] : [choices.program].filter((file) => !fs.existsSync(file))
-  const verdict = judge({ found: [main, ...others], expected, job, answer, missing, supervisor: supervisor.name })
+  const verdict = assess({ found: [main, ...others], expected, job, answer, missing, supervisor: supervisor.name })
   return {
     text: [
       `${verdict.state.replaceAll("_", " ")}: ${verdict.reason}`,
@@ -67,14 +67,14 @@ export const serviceStatus = Effect.fnUntraced(function* (line: DaemonLine) {
   }
 })
 
-const problemOf = ({ fix, reason, state }: Verdict): Problem | undefined => {
+const problemOf = ({ fix, reason, state }: ServiceStatus): Problem | undefined => {
   const status = statuses[state]
   if (status === exitCode.done) return undefined
   const code = status === exitCode.unavailable ? "daemon_unavailable" : "generic_error"
   return { message: reason, code, fix, exitCode: status }
 }
 
-const statuses: Readonly<Record<Verdict["state"], number>> = {
+const statuses: Readonly<Record<ServiceStatus["state"], number>> = {
   running: exitCode.done,
   running_unmanaged: exitCode.done,
   failing: exitCode.failed,

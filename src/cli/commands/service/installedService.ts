@@ -3,27 +3,27 @@
  * have it do something.
  */
 import * as Effect from "effect/Effect"
-import { readFound } from "../../../service/carryOut.ts"
+import { readServiceFiles } from "../../../service/carryOut.ts"
 import { hasSocket } from "../../../service/servicePlan.ts"
-import type { Choices } from "../../../service/stamp.ts"
+import type { ServiceChoices } from "../../../service/stamp.ts"
 import { readStamp } from "../../../service/stamp.ts"
 import type { SupervisorShape } from "../../../service/Supervisor.ts"
-import type { DaemonLine } from "./daemonFlags.ts"
-import { fromFile, fromTool } from "./serviceFailure.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
+import { fileError, toolError } from "./serviceFailure.ts"
 import { supervisorOf } from "./serviceScope.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { wantedService } from "./wantedService.ts"
+import { renderService } from "./wantedService.ts"
 
 /** Undefined where nothing is installed, whatever the supervisor may know; it is not even asked. */
-export const installedService = Effect.fnUntraced(function* (line: DaemonLine) {
+export const installedService = Effect.fnUntraced(function* (line: DaemonArgs) {
   // Where nobody has a service, a restart is asked of the daemon.
   if (process.platform !== "darwin" && process.platform !== "linux") return undefined
   const supervisor = yield* supervisorOf(line, "look")
-  const found = yield* Effect.mapError(readFound(supervisor.places), fromFile)
+  const found = yield* Effect.mapError(readServiceFiles(supervisor.places), fileError)
   const [main] = found
   if (main?.text === undefined) return undefined
   const choices = readStamp(main.text)?.choices
-  const job = yield* Effect.mapError(supervisor.state, fromTool)
+  const job = yield* Effect.mapError(supervisor.state, toolError)
   const daemon = yield* daemonOf(line, choices, supervisor)
   return { supervisor, found, job, choices, withSocket: hasSocket(found), daemon }
 })
@@ -32,12 +32,12 @@ export type InstalledService = NonNullable<Effect.Success<ReturnType<typeof inst
 
 /** The daemon of a service: where it was told to be when it was installed, for the user whom it runs as. */
 export const daemonOf = Effect.fnUntraced(function* (
-  line: DaemonLine,
-  choices: Choices | undefined,
+  line: DaemonArgs,
+  choices: ServiceChoices | undefined,
   supervisor: SupervisorShape
 ) {
   const asked = yield* loadDaemon(line)
-  if (choices === undefined || (line.text("socket") ?? line.text("config")) !== undefined) return asked
-  const { config } = yield* wantedService(choices, supervisor)
+  if (choices === undefined || (line.option("socket") ?? line.option("config")) !== undefined) return asked
+  const { config } = yield* renderService(choices, supervisor)
   return { ...asked, socketPath: config.socketPath }
 })

@@ -12,20 +12,20 @@ import * as path from "node:path"
 import { layerLaunchd } from "../../../service/launchd.ts"
 import { Supervisor } from "../../../service/Supervisor.ts"
 import { layerSystemd } from "../../../service/systemd.ts"
-import type { DaemonLine } from "./daemonFlags.ts"
-import { misuse } from "../../command/Failure.ts"
-import { unsupported } from "./serviceFailure.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
+import { failUsage } from "../../command/Failure.ts"
+import { unsupportedPlatform } from "./serviceFailure.ts"
 
 /** Whoever runs the command. */
-export interface Caller {
+export interface CurrentUser {
   readonly uid: number
   readonly name: string
   readonly home: string
 }
 
 /** Fails where there is no home directory to install anything in. */
-export const caller = Effect.try({
-  try: (): Caller => {
+export const currentUser = Effect.try({
+  try: (): CurrentUser => {
     const { homedir, uid, username } = os.userInfo()
     return { uid, name: username, home: process.env["HOME"] || homedir }
   },
@@ -33,7 +33,7 @@ export const caller = Effect.try({
   catch: () => undefined
 }).pipe(
   Effect.catch(() =>
-    Effect.succeed<Caller>({
+    Effect.succeed<CurrentUser>({
       uid: process.getuid?.() ?? 0,
       name: String(process.getuid?.() ?? ""),
       home: process.env["HOME"] ?? ""
@@ -42,25 +42,28 @@ export const caller = Effect.try({
   Effect.filterOrFail(
     ({ home }) => path.isAbsolute(home),
     () =>
-      unsupported("there is no home directory: HOME is not set to an absolute path", "Set HOME to your home directory")
+      unsupportedPlatform(
+        "there is no home directory: HOME is not set to an absolute path",
+        "Set HOME to your home directory"
+      )
   )
 )
 
 /** `change`: whether files are to be written, which takes the right user. */
-export const supervisorOf = Effect.fnUntraced(function* (line: DaemonLine, change: "change" | "look") {
-  const { home, name, uid } = yield* caller
-  const system = line.given("system")
-  if (!system && (line.text("user") ?? line.text("group")) !== undefined) {
-    return yield* misuse("--user and --group are for a service of the system", "Add --system, or leave them out")
+export const supervisorOf = Effect.fnUntraced(function* (line: DaemonArgs, change: "change" | "look") {
+  const { home, name, uid } = yield* currentUser
+  const system = line.flag("system")
+  if (!system && (line.option("user") ?? line.option("group")) !== undefined) {
+    return yield* failUsage("--user and --group are for a service of the system", "Add --system, or leave them out")
   }
   if (!system && uid === 0 && change === "change") {
-    return yield* misuse(
+    return yield* failUsage(
       "root has no service of its own",
       "As yourself, without sudo; or for the system: secrets daemon install --system --user NAME"
     )
   }
   if (system && uid !== 0 && change === "change") {
-    return yield* misuse("a service of the system takes root", "Run it with sudo, or leave --system out")
+    return yield* failUsage("a service of the system takes root", "Run it with sudo, or leave --system out")
   }
   const supervisor = yield* Layer.build(layerFor(system, { home, name, uid })).pipe(
     Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
@@ -68,7 +71,7 @@ export const supervisorOf = Effect.fnUntraced(function* (line: DaemonLine, chang
   return yield* Effect.provide(Supervisor, supervisor)
 })
 
-const layerFor = (system: boolean, user: Caller) => {
+const layerFor = (system: boolean, user: CurrentUser) => {
   const environment = process.env
   const { home, uid } = user
   switch (process.platform) {
@@ -84,7 +87,7 @@ const layerFor = (system: boolean, user: Caller) => {
       return Layer.effect(
         Supervisor,
         Effect.fail(
-          unsupported(
+          unsupportedPlatform(
             `there is no service for ${process.platform}: launchd of macOS and systemd of Linux are known`,
             "Have something else keep it alive, that runs: secrets serve"
           )

@@ -6,24 +6,24 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { NotServing } from "../../../service/carryOut.ts"
-import { endWords, fixFor } from "../../../service/lastEnd.ts"
+import { describeExit, exitHint } from "../../../service/lastEnd.ts"
 import type { SupervisorShape } from "../../../service/Supervisor.ts"
-import { whoAnswers } from "./whoAnswers.ts"
+import { probeDaemon } from "./whoAnswers.ts"
 
 /** Above the ten seconds that launchd may wait between two starts. */
 const patience = Duration.seconds(20)
 
-export const untilServing = (socketPath: string, supervisor: SupervisorShape) => {
+export const waitUntilReady = (socketPath: string, supervisor: SupervisorShape) => {
   const look = Effect.gen(function* () {
-    const answer = yield* whoAnswers(socketPath)
+    const answer = yield* probeDaemon(socketPath)
     if (answer !== undefined) return answer
     const { lastEnd, phase } = yield* supervisor.state
-    const hopeless = phase === "failed" || (phase === "failing" && fixFor(lastEnd) !== undefined)
+    const hopeless = phase === "failed" || (phase === "failing" && exitHint(lastEnd) !== undefined)
     if (!hopeless) return undefined
-    const how = lastEnd === undefined ? "" : `: ${endWords(lastEnd)}`
+    const how = lastEnd === undefined ? "" : `: ${describeExit(lastEnd)}`
     return yield* new NotServing({
       message: `the service was started, and the daemon ended${how}`,
-      fix: fixFor(lastEnd) ?? "See what it says: secrets serve"
+      fix: exitHint(lastEnd) ?? "See what it says: secrets serve"
     })
   })
   return look.pipe(

@@ -8,48 +8,48 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { Config } from "../../../domain/Config.ts"
 import type { ServiceFile, ServiceOptions } from "../../../service/ServiceOptions.ts"
-import type { Choices } from "../../../service/stamp.ts"
+import type { ServiceChoices } from "../../../service/stamp.ts"
 import { stamp } from "../../../service/stamp.ts"
 import type { SupervisorShape } from "../../../service/Supervisor.ts"
 import { thisProgram } from "../../../service/thisProgram.ts"
-import type { DaemonLine } from "./daemonFlags.ts"
-import { misuse } from "../../command/Failure.ts"
-import { fromTool } from "./serviceFailure.ts"
-import { caller } from "./serviceScope.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
+import { failUsage } from "../../command/Failure.ts"
+import { toolError } from "./serviceFailure.ts"
+import { currentUser } from "./serviceScope.ts"
 import { loadConfig } from "../../command/settings.ts"
 
 /** What the line chooses. */
-export const chosenBy = Effect.fnUntraced(function* (line: DaemonLine, supervisor: SupervisorShape) {
+export const choicesFromArgs = Effect.fnUntraced(function* (line: DaemonArgs, supervisor: SupervisorShape) {
   const { program } = yield* thisProgram
-  const [user, group] = [line.text("user"), line.text("group")]
-  if (line.given("system") && user === undefined) {
-    return yield* misuse(
+  const [user, group] = [line.option("user"), line.option("group")]
+  if (line.flag("system") && user === undefined) {
+    return yield* failUsage(
       "a service of the system needs a user that it runs as",
       "secrets daemon install --system --user NAME [--group NAME]"
     )
   }
   const odd = [user, group].find((name) => name !== undefined && !/^[A-Za-z_][\w.-]*$/.test(name))
-  if (odd !== undefined) return yield* misuse("--user and --group take the name of an account", "See them with: id")
-  if (line.given("socket-activation") && supervisor.name === "launchd") {
-    return yield* misuse(
+  if (odd !== undefined) return yield* failUsage("--user and --group take the name of an account", "See them with: id")
+  if (line.flag("socket-activation") && supervisor.name === "launchd") {
+    return yield* failUsage(
       "launchd keeps no socket for the daemon; only systemd does",
       "Leave --socket-activation out: clients try again while the daemon is started anew"
     )
   }
-  const config = absolute(line.text("config"))
-  const socket = absolute(line.text("socket"))
-  const choices: Choices = {
+  const config = absolute(line.option("config"))
+  const socket = absolute(line.option("socket"))
+  const choices: ServiceChoices = {
     program,
     ...(config === undefined ? {} : { config }),
     ...(socket === undefined ? {} : { socket }),
     ...(user === undefined ? {} : { user }),
     ...(group === undefined ? {} : { group }),
-    ...(line.given("socket-activation") ? { socketActivation: true } : {})
+    ...(line.flag("socket-activation") ? { socketActivation: true } : {})
   }
   return choices
 })
 
-export interface Wanted {
+export interface RenderedService {
   readonly config: Config
   readonly options: ServiceOptions
   /** With their marks. */
@@ -57,11 +57,12 @@ export interface Wanted {
 }
 
 /** Made of choices, with the program as it is called now. */
-export const wantedService = Effect.fnUntraced(function* (choices: Choices, supervisor: SupervisorShape) {
+export const renderService = Effect.fnUntraced(function* (choices: ServiceChoices, supervisor: SupervisorShape) {
   const { runtime, program } = yield* thisProgram
   const { config: configPath, group, socket, user } = choices
-  const home = user === undefined ? (yield* caller).home : yield* Effect.mapError(supervisor.homeOf(user), fromTool)
-  const config = yield* loadConfig({ text: (flag) => ({ config: configPath, socket })[String(flag)] }, home)
+  const home =
+    user === undefined ? (yield* currentUser).home : yield* Effect.mapError(supervisor.homeOf(user), toolError)
+  const config = yield* loadConfig({ option: (flag) => ({ config: configPath, socket })[String(flag)] }, home)
   const options: ServiceOptions = {
     runtime,
     program,
@@ -85,19 +86,19 @@ export const wantedService = Effect.fnUntraced(function* (choices: Choices, supe
       /[\u0000-\u001f\u007f]/.test(value)
   )
   if (odd)
-    return yield* misuse(
+    return yield* failUsage(
       "one of the paths has a control character in it",
       "Choose paths without line breaks and the like"
     )
   if (options.socket !== undefined && !/^[ !#-&(-[\]-~]*$/.test(options.socket.path)) {
     // Seen with 252: it compares the path with its own escaped form, and closes what it then does not know.
-    return yield* misuse(
+    return yield* failUsage(
       "systemd loses a socket with a quote, a backslash or a letter beyond ASCII in its path when it reads its units again",
       "Leave --socket-activation out, or put the socket elsewhere: socket_path in config.json"
     )
   }
   const files = supervisor.files(options).map((file) => ({ ...file, text: stamp(file.text, { ...choices, program }) }))
-  const wanted: Wanted = { config, options, files }
+  const wanted: RenderedService = { config, options, files }
   return wanted
 })
 

@@ -4,16 +4,16 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { call } from "../../../rpc/client/client.ts"
-import { only } from "../../../rpc/protocol/likeness.ts"
+import { literal } from "../../../rpc/protocol/likeness.ts"
 
-const servingExample = { running: only(true) }
+const servingExample = { running: literal(true) }
 const processExample = { pid: 0 }
 
 /** Longer than a daemon takes that is busy; one that hangs is told from that by nothing else. */
 const timeout = Duration.seconds(2)
 
 /** Undefined if nobody does; `pid` is undefined for the predecessor, which does not tell. */
-export const whoAnswers = (socketPath: string): Effect.Effect<{ readonly pid: number | undefined } | undefined> =>
+export const probeDaemon = (socketPath: string): Effect.Effect<{ readonly pid: number | undefined } | undefined> =>
   Effect.gen(function* () {
     const asked = { socketPath, timeout }
     yield* call(asked, "secrets.status", {}, servingExample)

@@ -3,7 +3,7 @@
  * come to between two looks.
  */
 
-export interface Figures {
+export interface AcquireMetrics {
   /** Leases issued since the daemon started. */
   readonly acquires: number
   /** How many of them took at most so many seconds, rising. */
@@ -13,7 +13,7 @@ export interface Figures {
 const acquires = "agent_secrets_lease_acquires_total"
 const bucket = /^agent_secrets_lease_acquire_duration_seconds_bucket\{le="([^"]+)"\} (\d+)$/
 
-export const readFigures = (text: string): Figures => {
+export const parseAcquireMetrics = (text: string): AcquireMetrics => {
   const lines = text.split("\n")
   const issued = lines.find((line) => line.startsWith(`${acquires} `))?.slice(acquires.length)
   return {
@@ -26,7 +26,7 @@ export const readFigures = (text: string): Figures => {
 }
 
 /** What came between; all of the later ones if the daemon was started anew. */
-export const between = (before: Figures | undefined, after: Figures): Figures => {
+export const metricsDelta = (before: AcquireMetrics | undefined, after: AcquireMetrics): AcquireMetrics => {
   if (before === undefined || before.acquires > after.acquires) return after
   const known = new Map(before.buckets)
   return {
@@ -36,7 +36,7 @@ export const between = (before: Figures | undefined, after: Figures): Figures =>
 }
 
 /** The seconds within which such a part of them was issued: no finer than the buckets; undefined where there were none. */
-export const quantile = ({ buckets }: Figures, part: number): number | undefined => {
+export const quantile = ({ buckets }: AcquireMetrics, part: number): number | undefined => {
   const all = buckets.at(-1)?.[1] ?? 0
   if (all === 0) return undefined
   return buckets.find(([, count]) => count >= all * part)?.[0]

@@ -7,11 +7,11 @@ import * as Option from "effect/Option"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import { fromText, lastRunInWords, runsFileName } from "../../../domain/runHistory.ts"
-import type { GlobalLine } from "../../command/daemonAddress.ts"
+import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { loadConfig } from "../../command/settings.ts"
 
 /** In words; undefined if nothing is known. */
-export const lastRun = (line: GlobalLine): Effect.Effect<string | undefined> =>
+export const describeLastRun = (line: GlobalArgs): Effect.Effect<string | undefined> =>
   Effect.gen(function* () {
     const { directory } = yield* loadConfig(line)
     const text = yield* Effect.tryPromise(() => fs.readFile(path.join(directory, runsFileName), "utf8"))

@@ -4,46 +4,46 @@
  * on for a while, `statusSession` sees to it.
  */
 import { exitCode } from "../../command/exitCode.ts"
-import type { Like } from "../../../rpc/protocol/likeness.ts"
-import { isLike, maybe } from "../../../rpc/protocol/likeness.ts"
+import type { Shaped } from "../../../rpc/protocol/likeness.ts"
+import { matchesShape, optional } from "../../../rpc/protocol/likeness.ts"
 import type { Problem } from "../../command/Output.ts"
-import { misuse } from "../../command/Output.ts"
-import { defineQuestion } from "../../command/Question.ts"
+import { usageError } from "../../command/Output.ts"
+import { defineQuery } from "../../command/Question.ts"
 
 const statusExample = {
   running: true,
   started_at: "",
   secrets_count: 0,
   active_leases: 0,
-  store_state: maybe("")
+  store_state: optional("")
 }
 
 /** What only our own daemon tells. */
 const conditionExample = {
   pid: 0,
   version: "",
-  build: maybe(""),
+  build: optional(""),
   uptime_ms: 0,
-  leases: { expired: 0, unreadable: 0, capacity: 0, oldest: maybe("") },
-  audit: { entries: 0, size: 0, archives: 0, failure: maybe("") },
+  leases: { expired: 0, unreadable: 0, capacity: 0, oldest: optional("") },
+  audit: { entries: 0, size: 0, archives: 0, failure: optional("") },
   sinks: [
     {
       kind: "",
-      target: maybe(""),
+      target: optional(""),
       sent: 0,
       dropped: 0,
       queued: 0,
-      last_failure: maybe({ at: "", reason: "" })
+      last_failure: optional({ at: "", reason: "" })
     }
   ],
-  unclean_starts: maybe({ count: 0, times: [""], last_reason: "", crash_loop: false })
+  unclean_starts: optional({ count: 0, times: [""], last_reason: "", crash_loop: false })
 }
-type Condition = Like<typeof conditionExample>
+type Condition = Shaped<typeof conditionExample>
 
-export const status = defineQuestion({
+export const statusCommand = defineQuery({
   name: "status",
   summary: "Tell whether the daemon is serving",
-  operands: "[SECONDS]",
+  positionals: "[SECONDS]",
   arity: [0, 1],
   flags: {
     metrics: { type: "boolean", summary: "print the daemon's figures, as Prometheus reads them" },
@@ -57,12 +57,12 @@ export const status = defineQuestion({
     "secrets status --watch",
     "secrets status --metrics"
   ],
-  ask: (line) => {
-    const [watch, wait, metrics] = [line.given("watch"), line.text("wait"), line.given("metrics")]
+  requests: (line) => {
+    const [watch, wait, metrics] = [line.flag("watch"), line.option("wait"), line.flag("metrics")]
     if ([watch, wait !== undefined, metrics].filter((given) => given).length > 1) {
-      return misuse("--watch, --wait and --metrics do not go together", "secrets status --help")
+      return usageError("--watch, --wait and --metrics do not go together", "secrets status --help")
     }
-    if (line.operands.length > 0 && !watch) return misuse("SECONDS go with --watch", "secrets status --help")
+    if (line.positionals.length > 0 && !watch) return usageError("SECONDS go with --watch", "secrets status --help")
     if (watch || wait !== undefined) return undefined
     if (metrics) return [{ method: "daemon.metrics", params: {} }]
     return [
@@ -70,10 +70,10 @@ export const status = defineQuestion({
       { method: "daemon.status", params: {}, optional: true }
     ]
   },
-  tell: ([found, more], { line, socketPath }) => {
-    if (line.given("metrics")) return isLike(found, { text: "" }) ? { text: found.text, result: found } : undefined
-    if (!isLike(found, statusExample)) return undefined
-    const condition = isLike(more, conditionExample) ? more : undefined
+  render: ([found, more], { args, socketPath }) => {
+    if (args.flag("metrics")) return matchesShape(found, { text: "" }) ? { text: found.text, result: found } : undefined
+    if (!matchesShape(found, statusExample)) return undefined
+    const condition = matchesShape(more, conditionExample) ? more : undefined
     const result = { ...found, socket: socketPath, ...condition }
     return {
       text: [

@@ -2,23 +2,23 @@
  * What `status --watch` shows: everything it knows, laid out for a terminal of a
  * size. Plain data in, lines out.
  */
-import type { Figures } from "./figures.ts"
+import type { AcquireMetrics } from "./figures.ts"
 import { quantile } from "./figures.ts"
-import { span } from "../../terminal/span.ts"
-import { cut, printable, table } from "../../terminal/table.ts"
+import { formatDuration } from "../../terminal/span.ts"
+import { truncate, printable, table } from "../../terminal/table.ts"
 
 /** What a look at the daemon gave. */
-export interface Look {
+export interface StatusSnapshot {
   readonly running: boolean
   readonly secrets: number
   readonly leases: number
-  readonly condition: Condition | undefined
+  readonly condition: DaemonDiagnostics | undefined
   readonly byClient: ReadonlyArray<readonly [name: string, count: number]>
   readonly bySecret: ReadonlyArray<readonly [name: string, count: number]>
   readonly entries: ReadonlyArray<ReadonlyArray<string>>
 }
 
-export interface Condition {
+export interface DaemonDiagnostics {
   readonly pid: number
   readonly version: string
   readonly uptimeMillis: number
@@ -26,18 +26,18 @@ export interface Condition {
   readonly sinks: ReadonlyArray<string>
 }
 
-export interface Frame {
+export interface StatusFrame {
   readonly socketPath: string
   /** Undefined until the daemon has answered once. */
-  readonly look: Look | undefined
+  readonly look: StatusSnapshot | undefined
   /** For how long it does not answer, in milliseconds; undefined if it does. */
   readonly silent: number | undefined
   /** Leases issued in a second, and what was issued lately; undefined where it is not known yet. */
   readonly rate: number | undefined
-  readonly lately: Figures | undefined
+  readonly lately: AcquireMetrics | undefined
 }
 
-export interface Style {
+export interface FrameStyle {
   readonly columns: number
   readonly rows: number
   readonly colour: boolean
@@ -45,9 +45,9 @@ export interface Style {
 
 const topCount = 5
 
-export const frameOf = (frame: Frame, { colour, columns, rows }: Style): ReadonlyArray<string> => {
+export const renderFrame = (frame: StatusFrame, { colour, columns, rows }: FrameStyle): ReadonlyArray<string> => {
   const painted = (code: string, text: string) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text)
-  const line = (text: string) => cut(text, columns)
+  const line = (text: string) => truncate(text, columns)
   const [state, code] = stateOf(frame)
   const title = line(`agent-secrets  ${state}  ${printable(frame.socketPath)}`)
   const lines = [title.replace(state, painted(code, state)), ""]
@@ -64,23 +64,23 @@ export const frameOf = (frame: Frame, { colour, columns, rows }: Style): Readonl
   return [...lines.slice(0, Math.max(1, rows - 2)), ...bottom(columns)]
 }
 
-const bottom = (columns: number): ReadonlyArray<string> => ["", cut("q ends", columns)]
+const bottom = (columns: number): ReadonlyArray<string> => ["", truncate("q ends", columns)]
 
 /** In words, and in the colour that goes with them. */
-const stateOf = ({ look, silent }: Frame): readonly [state: string, code: string] => {
-  if (silent !== undefined) return [`not answering since ${span(silent)}`, "31"]
+const stateOf = ({ look, silent }: StatusFrame): readonly [state: string, code: string] => {
+  if (silent !== undefined) return [`not answering since ${formatDuration(silent)}`, "31"]
   if (look === undefined) return ["asking", "33"]
   if (look.condition?.failure !== undefined) return [`refusing: ${printable(look.condition.failure)}`, "31"]
   return look.running ? ["serving", "32"] : ["stopping", "33"]
 }
 
-const headOf = ({ lately, rate }: Frame, look: Look): ReadonlyArray<string> => {
+const headOf = ({ lately, rate }: StatusFrame, look: StatusSnapshot): ReadonlyArray<string> => {
   const { condition } = look
   const of = (part: number) => (lately === undefined ? undefined : quantile(lately, part))
   return [
     ...(condition === undefined
       ? []
-      : [`up ${span(condition.uptimeMillis)}  ·  process ${condition.pid}  ·  version ${condition.version}`]),
+      : [`up ${formatDuration(condition.uptimeMillis)}  ·  process ${condition.pid}  ·  version ${condition.version}`]),
     `secrets ${look.secrets}  ·  active leases ${look.leases}`,
     `acquires ${rate === undefined ? "–" : rate.toFixed(1)}/s  ·  half within ${millis(of(0.5))}  ·  99 % within ${millis(of(0.99))}`,
     ...(condition?.sinks ?? []).map(printable)
@@ -92,7 +92,7 @@ const millis = (seconds: number | undefined): string => {
   return Number.isFinite(seconds) ? `${Number((seconds * 1000).toFixed(1))} ms` : "more than 5 s"
 }
 
-const topOf = (head: string, counts: Look["byClient"]): ReadonlyArray<readonly [string, string]> => [
+const topOf = (head: string, counts: StatusSnapshot["byClient"]): ReadonlyArray<readonly [string, string]> => [
   [head, "LEASES"],
   ...counts.slice(0, topCount).map(([name, count]) => [printable(name), `${count}`] as const)
 ]
@@ -103,11 +103,11 @@ const beside = (tables: ReadonlyArray<ReturnType<typeof topOf>>, columns: number
   const half = Math.max(12, Math.min(40, Math.floor((columns - gap) / 2)))
   const height = Math.max(...tables.map((rows) => rows.length))
   return [...Array(height).keys()].map((row) =>
-    cut(
+    truncate(
       tables
         .map((rows) => {
           const [name = "", count = ""] = rows[row] ?? []
-          return `${cut(name, half - 7).padEnd(half - 6)}${count.padStart(6)}`
+          return `${truncate(name, half - 7).padEnd(half - 6)}${count.padStart(6)}`
         })
         .join(" ".repeat(gap))
         .trimEnd(),

@@ -7,35 +7,35 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as GoDuration from "../../../domain/GoDuration.ts"
-import type { ClientError, Daemon } from "../../../rpc/client/client.ts"
-import { ask } from "../../../rpc/client/client.ts"
-import type { LineOf } from "../../command/Command.ts"
+import type { ClientError, DaemonAddress } from "../../../rpc/client/client.ts"
+import { request } from "../../../rpc/client/client.ts"
+import type { ArgsOf } from "../../command/Command.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure, fromClient, misuse } from "../../command/Failure.ts"
+import { CommandError, fromClient, failUsage } from "../../command/Failure.ts"
 import type { Output } from "../../command/Output.ts"
-import { badAnswer } from "../../command/problems.ts"
+import { protocolProblem } from "../../command/problems.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { status } from "./status.ts"
-import { needsTerminal, watchStatus } from "./watchStatus.ts"
+import { statusCommand } from "./status.ts"
+import { requireTerminal, watchStatus } from "./watchStatus.ts"
 
-type StatusLine = LineOf<typeof status.flags>
+type StatusLine = ArgsOf<typeof statusCommand.flags>
 
-export const statusSession = (line: StatusLine) => (line.given("watch") ? watch(line) : waitUntilServing(line))
+export const runStatusSession = (line: StatusLine) => (line.flag("watch") ? watch(line) : waitUntilServing(line))
 
 /** A look takes the daemon some milliseconds; more of them show nothing more. */
-const shortestInterval = 0.2
+const minInterval = 0.2
 
 const watch = Effect.fnUntraced(function* (line: StatusLine) {
-  const seconds = Number(line.operands[0] ?? "1")
-  if (!(seconds >= shortestInterval && seconds <= 3600)) {
-    return yield* misuse(
-      `--watch takes seconds, from ${shortestInterval} to 3600`,
+  const seconds = Number(line.positionals[0] ?? "1")
+  if (!(seconds >= minInterval && seconds <= 3600)) {
+    return yield* failUsage(
+      `--watch takes seconds, from ${minInterval} to 3600`,
       "For instance: secrets status --watch 2"
     )
   }
   const { socketPath, timeout } = yield* loadDaemon(line)
   const isDumb = process.env["TERM"] === "dumb"
-  if (!process.stdout.isTTY || isDumb || line.given("json")) return yield* needsTerminal
+  if (!process.stdout.isTTY || isDumb || line.flag("json")) return yield* requireTerminal
   return yield* watchStatus({
     socketPath,
     every: seconds * 1000,
@@ -48,7 +48,7 @@ const watch = Effect.fnUntraced(function* (line: StatusLine) {
 const interval = Duration.millis(200)
 
 const waitUntilServing = Effect.fnUntraced(function* (line: StatusLine) {
-  const patience = yield* patienceOf(line.text("wait") ?? "")
+  const patience = yield* patienceOf(line.option("wait") ?? "")
   const daemon = yield* loadDaemon(line)
   const begun = yield* Clock.currentTimeMillis
   const left = Effect.map(Clock.currentTimeMillis, (now) => patience - (now - begun))
@@ -57,10 +57,10 @@ const waitUntilServing = Effect.fnUntraced(function* (line: StatusLine) {
     const found = yield* Effect.result(askOnce({ ...daemon, timeout: Duration.millis(millis) }, line))
     const problem = Result.isFailure(found) ? found.failure : found.success.problem
     if (Result.isSuccess(found) && problem === undefined) return found.success
-    if (problem?.exitCode === exitCode.permission) return yield* new Failure(problem)
+    if (problem?.exitCode === exitCode.permission) return yield* new CommandError(problem)
     if ((yield* left) <= Duration.toMillis(interval)) {
-      return yield* new Failure({
-        message: `the daemon does not serve after ${line.text("wait")}`,
+      return yield* new CommandError({
+        message: `the daemon does not serve after ${line.option("wait")}`,
         why: [problem?.message, problem?.why].filter((text) => text !== undefined).join(": "),
         fix: problem?.fix ?? "",
         code: "daemon_unavailable",
@@ -74,17 +74,17 @@ const waitUntilServing = Effect.fnUntraced(function* (line: StatusLine) {
 const patienceOf = Effect.fnUntraced(function* (given: string) {
   const parsed = GoDuration.parse(/^[\d.]+$/.test(given) ? `${given}s` : given)
   if (Result.isFailure(parsed) || parsed.success <= 0n) {
-    return yield* misuse("--wait takes a duration above 0", "For instance: secrets status --wait 30s")
+    return yield* failUsage("--wait takes a duration above 0", "For instance: secrets status --wait 30s")
   }
   return GoDuration.toMillis(parsed.success)
 })
 
-const askOnce = Effect.fnUntraced(function* (daemon: Daemon, line: StatusLine) {
+const askOnce = Effect.fnUntraced(function* (daemon: DaemonAddress, line: StatusLine) {
   const found = yield* asked(daemon, "secrets.status")
   const more = yield* Effect.orElseSucceed(asked(daemon, "daemon.status"), () => undefined)
-  const output: Output | undefined = status.tell([found, more], { line, socketPath: daemon.socketPath })
-  return output ?? (yield* new Failure(badAnswer("secrets.status has an unexpected result")))
+  const output: Output | undefined = statusCommand.render([found, more], { args: line, socketPath: daemon.socketPath })
+  return output ?? (yield* new CommandError(protocolProblem("secrets.status has an unexpected result")))
 })
 
-const asked = (daemon: Daemon, method: string) =>
-  Effect.mapError(ask(daemon, method, {}), (error: ClientError) => fromClient(error))
+const asked = (daemon: DaemonAddress, method: string) =>
+  Effect.mapError(request(daemon, method, {}), (error: ClientError) => fromClient(error))

@@ -6,26 +6,26 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Outcome } from "../../../rpc/client/exchange.ts"
-import { exchange, requestLine } from "../../../rpc/client/exchange.ts"
-import type { Example, Like } from "../../../rpc/protocol/likeness.ts"
-import { isLike, maybe } from "../../../rpc/protocol/likeness.ts"
+import type { RoundTrip } from "../../../rpc/client/exchange.ts"
+import { roundTrip, requestLine } from "../../../rpc/client/exchange.ts"
+import type { Shape, Shaped } from "../../../rpc/protocol/likeness.ts"
+import { matchesShape, optional } from "../../../rpc/protocol/likeness.ts"
 import { readReply } from "../../../rpc/protocol/reply.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { Failure } from "../../command/Failure.ts"
-import type { Figures } from "./figures.ts"
-import { between, readFigures } from "./figures.ts"
-import { takeScreen } from "../../terminal/screen.ts"
-import type { Frame, Look } from "./statusFrame.ts"
-import { frameOf } from "./statusFrame.ts"
+import { CommandError } from "../../command/Failure.ts"
+import type { AcquireMetrics } from "./figures.ts"
+import { metricsDelta, parseAcquireMetrics } from "./figures.ts"
+import { openScreen } from "../../terminal/screen.ts"
+import type { StatusFrame, StatusSnapshot } from "./statusFrame.ts"
+import { renderFrame } from "./statusFrame.ts"
 
 const statusExample = { running: true, secrets_count: 0, active_leases: 0 }
 const conditionExample = {
   pid: 0,
   version: "",
   uptime_ms: 0,
-  audit: { failure: maybe("") },
-  sinks: [{ kind: "", target: maybe(""), sent: 0, dropped: 0, queued: 0 }]
+  audit: { failure: optional("") },
+  sinks: [{ kind: "", target: optional(""), sent: 0, dropped: 0, queued: 0 }]
 }
 const metricsExample = { text: "" }
 const leasesExample = {
@@ -37,8 +37,8 @@ const entriesExample = {
     {
       timestamp: "",
       action: "",
-      secret_name: maybe(""),
-      client_id: maybe(""),
+      secret_name: optional(""),
+      client_id: optional(""),
       success: true
     }
   ]
@@ -52,7 +52,7 @@ const lines = [
   requestLine("secrets.audit", { tail: 20 }, 5)
 ]
 
-export interface Watch {
+export interface WatchOptions {
   readonly socketPath: string
   /** Milliseconds from one look to the next. */
   readonly every: number
@@ -63,19 +63,19 @@ export interface Watch {
 
 /** What is kept from one look to the next. */
 interface Memory {
-  frame: Frame
+  frame: StatusFrame
   heardAt: number
-  figures: { readonly at: number; readonly figures: Figures } | undefined
+  figures: { readonly at: number; readonly figures: AcquireMetrics } | undefined
 }
 
-export const watchStatus = Effect.fnUntraced(function* ({ colour, every, patience, socketPath }: Watch) {
-  const screen = yield* takeScreen
+export const watchStatus = Effect.fnUntraced(function* ({ colour, every, patience, socketPath }: WatchOptions) {
+  const screen = yield* openScreen
   const memory: Memory = {
     frame: { socketPath, look: undefined, silent: undefined, rate: undefined, lately: undefined },
     heardAt: yield* Clock.currentTimeMillis,
     figures: undefined
   }
-  const draw = Effect.sync(() => screen.draw(frameOf(memory.frame, { ...screen.size(), colour })))
+  const draw = Effect.sync(() => screen.draw(renderFrame(memory.frame, { ...screen.size(), colour })))
   const look = Effect.gen(function* () {
     const found = yield* lookOnce(socketPath, patience)
     remember(memory, found, yield* Clock.currentTimeMillis)
@@ -89,7 +89,7 @@ export const watchStatus = Effect.fnUntraced(function* ({ colour, every, patienc
   return { text: undefined, result: {} }
 }, Effect.scoped)
 
-export const needsTerminal = new Failure({
+export const requireTerminal = new CommandError({
   message: "--watch draws on a terminal, and there is none that can be drawn on",
   code: "misuse",
   fix: "Ask again and again instead: secrets status --json",
@@ -97,12 +97,12 @@ export const needsTerminal = new Failure({
 })
 
 const lookOnce = (socketPath: string, patience: number) =>
-  Effect.callback<Outcome>((resume) => {
-    const breakOff = exchange(socketPath, lines, patience, (outcome) => resume(Effect.succeed(outcome)))
+  Effect.callback<RoundTrip>((resume) => {
+    const breakOff = roundTrip(socketPath, lines, patience, (outcome) => resume(Effect.succeed(outcome)))
     return Effect.sync(breakOff)
   })
 
-const remember = (memory: Memory, outcome: Outcome, now: number): void => {
+const remember = (memory: Memory, outcome: RoundTrip, now: number): void => {
   const found = outcome._tag === "Replies" ? lookOf(outcome.lines) : undefined
   if (found === undefined) {
     memory.frame = { ...memory.frame, silent: now - memory.heardAt, rate: undefined }
@@ -110,7 +110,7 @@ const remember = (memory: Memory, outcome: Outcome, now: number): void => {
   }
   const { figures, look } = found
   const before = memory.figures
-  const gone = between(before?.figures, figures)
+  const gone = metricsDelta(before?.figures, figures)
   const seconds = before === undefined ? undefined : (now - before.at) / 1000
   memory.frame = {
     ...memory.frame,
@@ -124,13 +124,13 @@ const remember = (memory: Memory, outcome: Outcome, now: number): void => {
   memory.figures = { at: now, figures }
 }
 
-const lookOf = (replies: ReadonlyArray<string>): { look: Look; figures: Figures } | undefined => {
+const lookOf = (replies: ReadonlyArray<string>): { look: StatusSnapshot; figures: AcquireMetrics } | undefined => {
   const status = resultOf(replies[0], statusExample)
   if (status === undefined) return undefined
   const condition = resultOf(replies[1], conditionExample)
   const leases = resultOf(replies[3], leasesExample)
   return {
-    figures: readFigures(resultOf(replies[2], metricsExample)?.text ?? ""),
+    figures: parseAcquireMetrics(resultOf(replies[2], metricsExample)?.text ?? ""),
     look: {
       running: status.running,
       secrets: status.secrets_count,
@@ -158,7 +158,7 @@ const lookOf = (replies: ReadonlyArray<string>): { look: Look; figures: Figures 
   }
 }
 
-const resultOf = <const T extends Example>(line: string | undefined, example: T): Like<T> | undefined => {
+const resultOf = <const T extends Shape>(line: string | undefined, example: T): Shaped<T> | undefined => {
   const reply = readReply(line)
-  return reply?.error === undefined && isLike(reply?.result, example) ? reply?.result : undefined
+  return reply?.error === undefined && matchesShape(reply?.result, example) ? reply?.result : undefined
 }

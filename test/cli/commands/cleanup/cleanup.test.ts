@@ -7,8 +7,8 @@ import * as TestClock from "effect/testing/TestClock"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { vi } from "vitest"
-import { cleanup } from "../../../../src/cli/commands/cleanup/cleanup.ts"
-import { managedFiles, remove, replaced } from "../../../../src/cli/commands/cleanup/managedFiles.ts"
+import { cleanupCommand } from "../../../../src/cli/commands/cleanup/cleanup.ts"
+import { managedFiles, removeIfSame, fileReplaced } from "../../../../src/cli/commands/cleanup/managedFiles.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
 const header = (ttl: string) => `# secrets-managed: true\n# secrets-ttl: ${ttl}\n# secrets-source: store\nTOKEN='x'\n`
@@ -27,8 +27,8 @@ const tree = (files: Readonly<Record<string, string>>) =>
 
 const run = (...args: ReadonlyArray<string>) =>
   Effect.suspend(() => {
-    const parsed = cleanup.parse(args)
-    return parsed.wants === "run" ? parsed.run : Effect.die(parsed)
+    const parsed = cleanupCommand.parse(args)
+    return parsed.kind === "run" ? parsed.run : Effect.die(parsed)
   })
 
 const left = (root: string) =>
@@ -177,9 +177,9 @@ it.effect("a file that was written anew since it was read is not removed", () =>
     if (seen?.is !== "managed") return assert.fail("it was not seen")
     fs.writeFileSync(path.join(root, "new"), header("2027-01-01T00:00:00Z"))
     fs.renameSync(path.join(root, "new"), path.join(root, ".env"))
-    assert.strictEqual(remove(seen.file, seen.same), replaced)
+    assert.strictEqual(removeIfSame(seen.file, seen.same), fileReplaced)
     assert.deepStrictEqual(left(root), [".env"])
     fs.rmSync(path.join(root, ".env"))
-    assert.strictEqual(remove(seen.file, seen.same), replaced)
+    assert.strictEqual(removeIfSame(seen.file, seen.same), fileReplaced)
   })
 )

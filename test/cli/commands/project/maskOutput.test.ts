@@ -7,10 +7,10 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { PassThrough, Writable } from "node:stream"
-import { pass } from "../../../../src/cli/commands/project/maskOutput.ts"
-import { readPulled } from "../../../../src/cli/commands/project/pullVercel.ts"
-import { maskersOf } from "../../../../src/domain/Masker.ts"
-import { formsOf } from "../../../../src/domain/valueForms.ts"
+import { passThrough } from "../../../../src/cli/commands/project/maskOutput.ts"
+import { parsePulledEnv } from "../../../../src/cli/commands/project/pullVercel.ts"
+import { makeMaskers } from "../../../../src/domain/Masker.ts"
+import { encodedVariants } from "../../../../src/domain/valueForms.ts"
 
 const world = Effect.gen(function* () {
   const from = new PassThrough()
@@ -25,7 +25,7 @@ const world = Effect.gen(function* () {
   })
   const ended = yield* Deferred.make<void>()
   const over = Effect.andThen(Deferred.await(ended), Effect.sleep(200))
-  const fiber = yield* Effect.forkChild(pass(from, to, maskersOf(formsOf("hunter22"))(), over))
+  const fiber = yield* Effect.forkChild(passThrough(from, to, makeMaskers(encodedVariants("hunter22"))(), over))
   /** Waits until something was shown, and gives all of it. */
   const next = Effect.callback<string>((resume) => void waiting.push(() => resume(Effect.sync(() => shown))))
   /** Everything here is in this process, so after some turns of its loop nothing is left to be done but to wait for the clock. */
@@ -98,7 +98,7 @@ describe("masked output", () => {
 describe("what Vercel pulls", () => {
   it("is read as it is written there: line breaks escaped, and nothing else", () => {
     assert.deepStrictEqual(
-      readPulled('# Created by Vercel CLI\nA="x"\nB="say "hi" \\$5"\nC="one\\ntwo\\r\\n"\nD=""\n\n'),
+      parsePulledEnv('# Created by Vercel CLI\nA="x"\nB="say "hi" \\$5"\nC="one\\ntwo\\r\\n"\nD=""\n\n'),
       [
         { name: "A", value: "x" },
         { name: "B", value: 'say "hi" \\$5' },

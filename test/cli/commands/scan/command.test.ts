@@ -5,10 +5,10 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Finding } from "../../../../src/cli/commands/scan/Finding.ts"
+import type { ScanFinding } from "../../../../src/cli/commands/scan/Finding.ts"
 import type { OwnValues } from "../../../../src/cli/commands/scan/ownValues.ts"
-import { listed, open, walk } from "../../../../src/cli/commands/scan/files.ts"
-import { report } from "../../../../src/cli/commands/scan/report.ts"
+import { listed, openForScan, walk } from "../../../../src/cli/commands/scan/files.ts"
+import { scanReport } from "../../../../src/cli/commands/scan/report.ts"
 import { Scan } from "../../../../src/cli/commands/scan/Scan.ts"
 import { Windows } from "../../../../src/cli/commands/scan/Windows.ts"
 import { DaemonUnavailable } from "../../../../src/rpc/client/client.ts"
@@ -109,13 +109,13 @@ describe("a file", () => {
   it.effect("that cannot be read is told, and the exit status says so", () =>
     Effect.gen(function* () {
       const scan = yield* scanned("nothing here")
-      assert.isUndefined(report(scan, asked).problem)
+      assert.isUndefined(scanReport(scan, asked).problem)
       const denied = Object.assign(new Error("denied"), { code: "EACCES" })
       yield* scan.look("secret.txt", () => {
         throw denied
       })
       yield* scan.look("blob", () => Promise.reject(denied))
-      const { problem, text } = report(scan, asked)
+      const { problem, text } = scanReport(scan, asked)
       assert.strictEqual(problem?.exitCode, 9)
       assert.include(text, "not read: secret.txt (EACCES)\nnot read: blob (EACCES)\n")
     })
@@ -125,7 +125,7 @@ describe("a file", () => {
     Effect.gen(function* () {
       const password = "hunter2hunter2"
       const scan = yield* scanned(`${token}\nDB_PASS${"WORD="}${password}\n`)
-      const { problem, result, text } = report(scan, asked)
+      const { problem, result, text } = scanReport(scan, asked)
       assert.strictEqual(problem?.exitCode, 1)
       assert.match(text ?? "", /^f:1 +critical +GitHub token +[0-9a-f]{12}$/m)
       assert.match(text ?? "", /^f:2 +medium +password$/m)
@@ -136,7 +136,7 @@ describe("a file", () => {
 
   it.effect("with a token that is the store's own is told once, by the name it has there", () =>
     Effect.gen(function* () {
-      const notes: Array<Finding> = []
+      const notes: Array<ScanFinding> = []
       const own: OwnValues = {
         values: 1,
         tooShort: [],
@@ -181,9 +181,9 @@ describe("a file", () => {
           reader(Buffer.from(text), () => 1000)
         )
       yield* look("nothing")
-      assert.strictEqual(report(scan, { ...asked, own }).problem?.exitCode, 9)
+      assert.strictEqual(scanReport(scan, { ...asked, own }).problem?.exitCode, 9)
       yield* look(token)
-      assert.strictEqual(report(scan, { ...asked, own }).problem?.exitCode, 1)
+      assert.strictEqual(scanReport(scan, { ...asked, own }).problem?.exitCode, 1)
     })
   )
 
@@ -223,8 +223,8 @@ describe("a tree", () => {
         "build/b",
         "build/deep/c"
       ])
-      assert.strictEqual(open(path.join(root, "build", "link")), "ELOOP")
-      assert.strictEqual(open(root), "it is not a regular file")
+      assert.strictEqual(openForScan(path.join(root, "build", "link")), "ELOOP")
+      assert.strictEqual(openForScan(root), "it is not a regular file")
     })
   )
 })

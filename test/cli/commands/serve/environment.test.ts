@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { hazards } from "../../../../src/cli/commands/serve/environment.ts"
+import { unsafeRuntimeOptions } from "../../../../src/cli/commands/serve/environment.ts"
 
 const refusal = (environment: Record<string, string>, execArgv: ReadonlyArray<string> = []) =>
-  hazards({ execArgv, environment }).refusal
+  unsafeRuntimeOptions({ execArgv, environment }).refusal
 
 describe("a daemon is not started", () => {
   for (const options of [
@@ -102,7 +102,7 @@ describe("a daemon is started", () => {
   })
 
   it("with a library put before it, of which it is told", () => {
-    const { refusal: refused, suspicious } = hazards({
+    const { refusal: refused, suspicious } = unsafeRuntimeOptions({
       execArgv: [],
       environment: { LD_PRELOAD: "/tmp/evil.so", LD_AUDIT: "", DYLD_INSERT_LIBRARIES: "x" }
     })
