@@ -8,7 +8,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
-import { allSpecs } from "../src/cli/command/forms.ts"
+import { allSpecs } from "../src/cli/command/specs.ts"
 import { exitCodes } from "./exitCodes.ts"
 
 export const readme = fileURLToPath(new URL("../README.md", import.meta.url))

@@ -5,7 +5,7 @@
  */
 import type { Plugin } from "esbuild"
 import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
-import { allSpecs } from "../src/cli/command/forms.ts"
+import { allSpecs } from "../src/cli/command/specs.ts"
 
 /** Functions are left out, and JSON has no word for an arity without end. */
 const endless = "no end"

@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Flag, Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
-import { allSpecs } from "../src/cli/command/forms.ts"
+import { allSpecs } from "../src/cli/command/specs.ts"
 import { exitCodes } from "./exitCodes.ts"
 
 export const manualPage = fileURLToPath(new URL("../docs/secrets.1", import.meta.url))

@@ -52,4 +52,4 @@ export const loaderOf = (given: string): (() => Promise<Command<never>>) | undef
 }
 
 /** Makes a command of what only asks. */
-const answering = () => import("./command/answer.ts").then((file) => file.fromQuery)
+const answering = () => import("./command/fromQuery.ts").then((file) => file.fromQuery)

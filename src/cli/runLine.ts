@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as References from "effect/References"
 import type * as Runtime from "effect/Runtime"
-import { PossiblyDelivered } from "../rpc/MaybeHeard.ts"
+import { PossiblyDelivered } from "../rpc/client/possiblyDelivered.ts"
 import { commandIndex } from "./command/Command.ts"
 import { exitCode } from "./command/exitCode.ts"
 import { runCommand } from "./main.ts"
@@ -31,6 +31,6 @@ export const runMain = (args: ReadonlyArray<string>, maybeHeard: boolean): void 
 
 const report = (cause: Cause.Cause<unknown>) =>
   Effect.flatMap(
-    Effect.promise(() => import("./command/logging.ts")),
+    Effect.promise(() => import("./command/stderrLogger.ts")),
     ({ stderrLogger }) => Effect.provide(Effect.logFatal("secrets broke down", Cause.pretty(cause)), stderrLogger)
   )

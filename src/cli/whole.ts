@@ -10,7 +10,7 @@ import { exitWith } from "./command/Output.ts"
 export const main = async (args: ReadonlyArray<string>, maybeHeard: boolean): Promise<void> => {
   const load = loaderOf(args[commandIndex(args)] ?? "")
   if (load === undefined || args.includes("--help") || args.includes("-h")) {
-    const { usage } = await import("./guide.ts")
+    const { usage } = await import("./usage.ts")
     const status = await usage(args)
     // It may also have been a flag of the program that is to be run.
     if (status !== undefined) return exitWith(status)

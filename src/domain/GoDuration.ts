@@ -6,7 +6,7 @@
  * error texts: protocol specification, section 5 (Go's time package).
  */
 import * as Result from "effect/Result"
-import { memoize } from "./remembered.ts"
+import { memoize } from "./memoize.ts"
 
 /** A length of time in nanoseconds; may be negative. */
 export type GoDuration = bigint

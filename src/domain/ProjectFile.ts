@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { isTtl } from "./GoDuration.ts"
-import { closestMatch } from "./nearest.ts"
+import { closestMatch } from "./closestMatch.ts"
 import { variablePattern, variableProblem } from "./variable.ts"
 
 export const projectFileName = ".secrets.json"

@@ -8,7 +8,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
-import { memoize } from "./remembered.ts"
+import { memoize } from "./memoize.ts"
 
 export interface Timestamp {
   /** Milliseconds since 1970, UTC; finer digits of the text are cut off. */

@@ -15,7 +15,7 @@ import { bashScript } from "../../src/cli/commands/completions/bashScript.ts"
 import { allFlags } from "../../src/cli/command/Command.ts"
 import { commands } from "../../src/cli/commands.ts"
 import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
-import { allSpecs } from "../../src/cli/command/forms.ts"
+import { allSpecs } from "../../src/cli/command/specs.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 

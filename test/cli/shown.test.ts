@@ -3,9 +3,9 @@
  * frame of `status --watch`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { metricsDelta, quantile, parseAcquireMetrics } from "../../src/cli/commands/status/figures.ts"
-import { closestMatch } from "../../src/domain/nearest.ts"
-import { formatDuration } from "../../src/cli/terminal/span.ts"
+import { metricsDelta, quantile, parseAcquireMetrics } from "../../src/cli/commands/status/acquireMetrics.ts"
+import { closestMatch } from "../../src/domain/closestMatch.ts"
+import { formatDuration } from "../../src/cli/terminal/formatDuration.ts"
 import type { StatusFrame } from "../../src/cli/commands/status/statusFrame.ts"
 import { renderFrame } from "../../src/cli/commands/status/statusFrame.ts"
 import { table } from "../../src/cli/terminal/table.ts"

@@ -10,7 +10,7 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
-import { verifyAuditLog } from "../../src/daemon/audit/verifyAudit.ts"
+import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
 import { addFact } from "../../src/domain/AuditEntry.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 

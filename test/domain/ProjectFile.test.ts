@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import { projectSchema, schemaFile } from "../../scripts/schemas.ts"
-import { closestMatch } from "../../src/domain/nearest.ts"
+import { closestMatch } from "../../src/domain/closestMatch.ts"
 import { readProjectFile } from "../../src/domain/ProjectFile.ts"
 import { variableFor, variableProblem } from "../../src/domain/variable.ts"
 

@@ -6,7 +6,7 @@
  * lie in another, and are short and long ones side by side.
  */
 import { maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
-import { encodedVariants } from "../../src/domain/valueForms.ts"
+import { encodedVariants } from "../../src/domain/encodedVariants.ts"
 import type { Attack, Random, Row } from "./Attack.ts"
 
 export const attack: Attack = {

@@ -8,7 +8,7 @@
  */
 import type * as Effect from "effect/Effect"
 import { parseArgs } from "node:util"
-import type { CommandError } from "./Failure.ts"
+import type { CommandError } from "./CommandError.ts"
 import type { Output, Problem } from "./Output.ts"
 import { usageError } from "./Output.ts"
 

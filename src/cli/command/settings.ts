@@ -11,7 +11,7 @@ import * as path from "node:path"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
 import type { GlobalArgs } from "./daemonAddress.ts"
 import { configError, daemonAddress, readSettings } from "./daemonAddress.ts"
-import { CommandError } from "./Failure.ts"
+import { CommandError } from "./CommandError.ts"
 
 /** All the settings, for what works with the files; of another user, with the home directory of that one. */
 export const loadConfig = Effect.fnUntraced(function* (line: GlobalArgs, homeOf?: string) {

@@ -4,8 +4,8 @@
  * It does not ask, and never did; `--force` is taken for the scripts that pass it.
  */
 import { quote } from "../../domain/goText.ts"
-import { matchesShape, literal } from "../../rpc/protocol/likeness.ts"
-import { defineQuery } from "../command/Question.ts"
+import { matchesShape, literal } from "../../rpc/protocol/shape.ts"
+import { defineQuery } from "../command/QueryCommand.ts"
 
 export const deleteCommand = defineQuery({
   name: "delete",

@@ -2,8 +2,8 @@
  * secrets health: what there is to say about the state of the secrets. To ask
  * whether the daemon is serving, `status` is the command.
  */
-import { matchesShape, optional } from "../../rpc/protocol/likeness.ts"
-import { defineQuery } from "../command/Question.ts"
+import { matchesShape, optional } from "../../rpc/protocol/shape.ts"
+import { defineQuery } from "../command/QueryCommand.ts"
 import { table } from "../terminal/table.ts"
 
 const reportExample = {

@@ -4,8 +4,8 @@
  * Callers take standard output for the credential and half of them look at nothing
  * else, so on any failure there is nothing on it.
  */
-import { matchesShape } from "../../rpc/protocol/likeness.ts"
-import { defineQuery } from "../command/Question.ts"
+import { matchesShape } from "../../rpc/protocol/shape.ts"
+import { defineQuery } from "../command/QueryCommand.ts"
 
 export const leaseCommand = defineQuery({
   name: "lease",

@@ -7,9 +7,9 @@ import * as Option from "effect/Option"
 import { parseTimestamp } from "../../domain/Timestamp.ts"
 import { call } from "../../rpc/client/client.ts"
 import { defineCommand } from "../command/Command.ts"
-import { fromClient, failUsage } from "../command/Failure.ts"
+import { fromClient, failUsage } from "../command/CommandError.ts"
 import { loadDaemon } from "../command/settings.ts"
-import { formatDuration } from "../terminal/span.ts"
+import { formatDuration } from "../terminal/formatDuration.ts"
 import { table } from "../terminal/table.ts"
 
 const listedExample = {

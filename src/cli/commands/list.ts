@@ -1,8 +1,8 @@
 /**
  * secrets list: the names in the store, never the values.
  */
-import { matchesShape, optional } from "../../rpc/protocol/likeness.ts"
-import { defineQuery } from "../command/Question.ts"
+import { matchesShape, optional } from "../../rpc/protocol/shape.ts"
+import { defineQuery } from "../command/QueryCommand.ts"
 import { table } from "../terminal/table.ts"
 
 const listedExample = { secrets: [{ name: "", rotate_via: optional(""), active_leases: optional(0) }] }

@@ -7,10 +7,10 @@ import * as Result from "effect/Result"
 import { quote } from "../../domain/goText.ts"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
 import { call } from "../../rpc/client/client.ts"
-import { optional, literal } from "../../rpc/protocol/likeness.ts"
+import { optional, literal } from "../../rpc/protocol/shape.ts"
 import { defineCommand } from "../command/Command.ts"
 import { exitCode } from "../command/exitCode.ts"
-import { CommandError, fromClient, failUsage } from "../command/Failure.ts"
+import { CommandError, fromClient, failUsage } from "../command/CommandError.ts"
 import { loadDaemon } from "../command/settings.ts"
 
 const rotatedExample = {

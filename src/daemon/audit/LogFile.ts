@@ -17,7 +17,7 @@ import { dirname } from "node:path"
 import { attemptSync, FileError, fsyncDirectorySync } from "../files/durableFile.ts"
 import { LogArchives } from "./logArchives.ts"
 import { type OnLine, readBackwards } from "./logReader.ts"
-import { type PinnedDirectory, pinDirectory } from "../files/sameDirectory.ts"
+import { type PinnedDirectory, pinDirectory } from "../files/pinDirectory.ts"
 import type { TornTail } from "./tornTail.ts"
 import { repairTail } from "./tornTail.ts"
 

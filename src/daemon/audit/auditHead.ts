@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { readIfPresent } from "../files/durableFile.ts"
-import { pinDirectory } from "../files/sameDirectory.ts"
+import { pinDirectory } from "../files/pinDirectory.ts"
 
 const AuditHead = Schema.Struct({
   /** The number of the last entry that was acknowledged. */

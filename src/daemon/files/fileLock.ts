@@ -11,8 +11,8 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync } from "./durableFile.ts"
-import { findLockOwner } from "./ownerOf.ts"
-import { statIfPresent } from "./sameDirectory.ts"
+import { findLockOwner } from "./findOwner.ts"
+import { statIfPresent } from "./pinDirectory.ts"
 import { StartError } from "./StartError.ts"
 
 /** Somebody else holds the lock; who, if the system tells. */

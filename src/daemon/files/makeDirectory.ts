@@ -6,7 +6,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { attemptSync } from "./durableFile.ts"
-import { statIfPresent } from "./sameDirectory.ts"
+import { statIfPresent } from "./pinDirectory.ts"
 
 export const makeDirectory = (directory: string) => attemptSync("create", directory, () => make(directory))
 

@@ -25,9 +25,9 @@ import { fromRow, LeaseRow, toRow } from "../../domain/Lease.ts"
 import type { AuditLogError, AuditPosition } from "../audit/AuditLog.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
-import { absentFile, type CheckpointBinding, bindingOf, readBindings, writeBindings } from "./leaseBindings.ts"
-import { recoverLeases } from "./leasesAtStart.ts"
-import { pinDirectory } from "../files/sameDirectory.ts"
+import { absentFile, type CheckpointBinding, bindingOf, readBindings, writeBindings } from "./checkpointBindings.ts"
+import { recoverLeases } from "./recoverLeases.ts"
+import { pinDirectory } from "../files/pinDirectory.ts"
 
 /** Leases as they were when the audit log had reached a position. */
 export interface LeaseSnapshot {

@@ -24,10 +24,10 @@ import { attemptSync, type FileError, readIfPresent, replaceSmallFile, tightenMo
 import { holdLock } from "../files/fileLock.ts"
 import { makeDirectory } from "../files/makeDirectory.ts"
 import { readRuns, writeRuns } from "./runsFile.ts"
-import { type PinnedDirectory, pinDirectory } from "../files/sameDirectory.ts"
+import { type PinnedDirectory, pinDirectory } from "../files/pinDirectory.ts"
 import { claimSocketPath } from "./socketPath.ts"
 import { StartError } from "../files/StartError.ts"
-import { watchDirectories } from "./untilReplaced.ts"
+import { watchDirectories } from "./watchDirectories.ts"
 
 const RunFile = Schema.Struct({ pid: Schema.Int, started_at: Schema.String, socket: Schema.String })
 const decodeRunFile = Schema.decodeUnknownOption(Schema.fromJsonString(RunFile))

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as RunHistory from "../../domain/runHistory.ts"
 import { readIfPresent, renameDurably, replaceSmallFile } from "../files/durableFile.ts"
-import type { PinnedDirectory } from "../files/sameDirectory.ts"
+import type { PinnedDirectory } from "../files/pinDirectory.ts"
 
 /** What the file says; nothing where there is none. */
 export const readRuns = Effect.fnUntraced(

@@ -15,7 +15,7 @@ import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync } from "../files/durableFile.ts"
 import { holdLock } from "../files/fileLock.ts"
 import { makeDirectory } from "../files/makeDirectory.ts"
-import { findListener } from "../files/ownerOf.ts"
+import { findListener } from "../files/findOwner.ts"
 import { StartError } from "../files/StartError.ts"
 
 /** What fits into a socket address everywhere: macOS has 104 bytes, with the zero at the end. */

@@ -14,7 +14,7 @@ import { dirname } from "node:path"
 import type { AgeKey } from "./ageFile.ts"
 import * as ageFile from "./ageFile.ts"
 import { readIfPresent, removeDurably, renameDurably, replaceFile, tightenMode } from "../files/durableFile.ts"
-import { pinDirectory } from "../files/sameDirectory.ts"
+import { pinDirectory } from "../files/pinDirectory.ts"
 import type { StoreDocument } from "./storeDocument.ts"
 import { decodeStore, emptyStore, encodeStore } from "./storeDocument.ts"
 

@@ -2,7 +2,7 @@
  * A line of the daemon as a reply: a result, which is untrusted until somebody has
  * looked at it, or an error.
  */
-import { matchesShape, optional } from "./likeness.ts"
+import { matchesShape, optional } from "./shape.ts"
 
 export type RpcReply = { readonly error: ReplyError } | { readonly error: undefined; readonly result: unknown }
 

@@ -13,10 +13,10 @@ import { ConnectionState } from "../transport/Connections.ts"
 import { errorReply, type MethodError } from "./errorReply.ts"
 import type { Frame } from "../protocol/framing.ts"
 import { bulkBytes, bulkListLength } from "../protocol/limits.ts"
-import type { RequestQueues } from "./lanes.ts"
+import type { RequestQueues } from "./requestQueues.ts"
 import type { Running } from "./methods.ts"
 import { methods } from "./methods.ts"
-import { auditRefusal } from "../recordRefusal.ts"
+import { auditRefusal } from "./auditRefusal.ts"
 import {
   errorCode,
   decodeRequest,

@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { claimSocketPath } from "../../../src/daemon/lifecycle/socketPath.ts"
-import { findListener } from "../../../src/daemon/files/ownerOf.ts"
+import { findListener } from "../../../src/daemon/files/findOwner.ts"
 import type { StartError } from "../../../src/daemon/files/StartError.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 

@@ -10,7 +10,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { request } from "../../../src/rpc/client/client.ts"
-import { PossiblyDelivered } from "../../../src/rpc/MaybeHeard.ts"
+import { PossiblyDelivered } from "../../../src/rpc/client/possiblyDelivered.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** What becomes of a connection that has brought a request: a reply, or the end. */

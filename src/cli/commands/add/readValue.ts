@@ -9,7 +9,7 @@ import { Writable } from "node:stream"
 import { buffer } from "node:stream/consumers"
 import { printable } from "../../terminal/table.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { CommandError } from "../../command/Failure.ts"
+import { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../reasonOf.ts"
 
 /** Where a value comes from and where a prompt goes. */

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Flags, Args } from "../../command/Command.ts"
-import { failUsage } from "../../command/Failure.ts"
+import { failUsage } from "../../command/CommandError.ts"
 import { readFileValue, readValue } from "./readValue.ts"
 
 export const secretFlags = {

@@ -5,9 +5,9 @@
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { literal } from "../../../rpc/protocol/likeness.ts"
+import { literal } from "../../../rpc/protocol/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
-import { fromClient } from "../../command/Failure.ts"
+import { fromClient } from "../../command/CommandError.ts"
 import { checkRotationFlags, valueFromArgs, secretFlags } from "./secretFlags.ts"
 import { loadDaemon } from "../../command/settings.ts"
 

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import { defineCommand } from "../../command/Command.ts"
-import { failUsage } from "../../command/Failure.ts"
+import { failUsage } from "../../command/CommandError.ts"
 import { fetchEntries, maxEntries, parseSince } from "./auditEntries.ts"
 import { auditRow, followAudit } from "./followAudit.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
@@ -46,7 +46,7 @@ export const auditCommand = defineCommand({
   ],
   run: Effect.fnUntraced(function* (line) {
     if (line.flag("verify")) {
-      const { auditVerifyReport } = yield* Effect.promise(() => import("./verifyAudit.ts"))
+      const { auditVerifyReport } = yield* Effect.promise(() => import("./verify.ts"))
       return yield* auditVerifyReport((yield* loadConfig(line)).auditPath)
     }
     const tail = Number(line.option("tail") ?? tailDefault)

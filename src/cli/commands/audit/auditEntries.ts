@@ -9,10 +9,10 @@ import * as GoDuration from "../../../domain/GoDuration.ts"
 import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import type { Shaped } from "../../../rpc/protocol/likeness.ts"
-import { optional } from "../../../rpc/protocol/likeness.ts"
+import type { Shaped } from "../../../rpc/protocol/shape.ts"
+import { optional } from "../../../rpc/protocol/shape.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { CommandError, fromClient, failUsage } from "../../command/Failure.ts"
+import { CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
 
 /** As many as one reply of the daemon holds. */
 export const maxEntries = 10_000

@@ -11,7 +11,7 @@ import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import type { AuditQuery, WireEntry } from "./auditEntries.ts"
 import { fetchEntries, maxEntries } from "./auditEntries.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import type { CommandError } from "../../command/Failure.ts"
+import type { CommandError } from "../../command/CommandError.ts"
 import { print } from "../../command/Output.ts"
 import { printable } from "../../terminal/table.ts"
 

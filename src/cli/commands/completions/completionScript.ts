@@ -5,10 +5,10 @@ import * as Effect from "effect/Effect"
 import { bashScript } from "./bashScript.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import type { completionsCommand } from "./completions.ts"
-import { failUsage } from "../../command/Failure.ts"
+import { failUsage } from "../../command/CommandError.ts"
 import { fishScript } from "./fishScript.ts"
 import type { Output } from "../../command/Output.ts"
-import { allSpecs } from "../../command/forms.ts"
+import { allSpecs } from "../../command/specs.ts"
 import { zshScript } from "./zshScript.ts"
 
 const shells = new Map([

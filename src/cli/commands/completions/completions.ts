@@ -5,9 +5,9 @@
  * The scripts come back here for names, with `--names`, at every Tab: so that is a
  * question, which is answered at once or not at all.
  */
-import { matchesShape } from "../../../rpc/protocol/likeness.ts"
+import { matchesShape } from "../../../rpc/protocol/shape.ts"
 import { usageError } from "../../command/Output.ts"
-import { defineQuery } from "../../command/Question.ts"
+import { defineQuery } from "../../command/QueryCommand.ts"
 
 export const completionsCommand = defineQuery({
   name: "completions",

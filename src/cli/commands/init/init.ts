@@ -16,7 +16,7 @@ export const initCommand = defineCommand({
   examples: ["secrets init"],
   run: Effect.fnUntraced(function* (line) {
     const config = yield* loadConfig(line)
-    const { createStore } = yield* Effect.promise(() => import("./makeStore.ts"))
+    const { createStore } = yield* Effect.promise(() => import("./createStore.ts"))
     const { origin, count } = yield* createStore(config)
     return {
       text:

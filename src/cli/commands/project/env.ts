@@ -28,15 +28,15 @@ import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { CommandError, failUsage } from "../../command/Failure.ts"
+import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
-import { installGracefulShutdown } from "./endInOrder.ts"
+import { installGracefulShutdown } from "./gracefulShutdown.ts"
 import { appendGithub, githubFile } from "./githubEnv.ts"
 import type { LeasedSecret } from "./leaseAll.ts"
 import { leaseAll, revokeLeases } from "./leaseAll.ts"
-import type { RequestedSecrets } from "./wanted.ts"
-import { projectFlags } from "./wantedFlags.ts"
-import { printWarning } from "./warn.ts"
+import type { RequestedSecrets } from "./requestedSecrets.ts"
+import { projectFlags } from "./projectFlags.ts"
+import { printWarning } from "./printWarning.ts"
 import { checkEnvFileTarget, warnIfTracked, writeEnvFile } from "./writeEnvFile.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
@@ -73,7 +73,7 @@ export const envCommand = defineCommand({
     const format = formats.find((one) => one === (line.option("format") ?? "dotenv"))
     if (format === undefined)
       return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")
-    const { requestedSecrets } = yield* Effect.promise(() => import("./wanted.ts"))
+    const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
     const wanted = yield* requestedSecrets(line)
     const target = yield* targetOf(line, format, wanted)
     if (line.flag("dry-run")) return foretold(wanted, target)

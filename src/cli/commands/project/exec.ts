@@ -12,20 +12,20 @@ import * as path from "node:path"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
-import { encodedVariantsOfAll } from "../../../domain/valueForms.ts"
+import { encodedVariantsOfAll } from "../../../domain/encodedVariants.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { CommandError } from "../../command/Failure.ts"
+import { CommandError } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
-import { installGracefulShutdown } from "./endInOrder.ts"
+import { installGracefulShutdown } from "./gracefulShutdown.ts"
 import type { LeasedSecret } from "./leaseAll.ts"
 import { leaseAll, revokeLeases } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
 import type { ChildOptions, RunningChild } from "./runChild.ts"
 import { runChild } from "./runChild.ts"
-import type { RequestedSecrets } from "./wanted.ts"
-import { projectFlags } from "./wantedFlags.ts"
-import { printWarning } from "./warn.ts"
+import type { RequestedSecrets } from "./requestedSecrets.ts"
+import { projectFlags } from "./projectFlags.ts"
+import { printWarning } from "./printWarning.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { printable } from "../../terminal/table.ts"
 
@@ -56,7 +56,7 @@ export const execCommand = defineCommand({
   run: Effect.fnUntraced(function* (line) {
     yield* installGracefulShutdown
     const [command = "", ...args] = line.positionals
-    const { requestedSecrets } = yield* Effect.promise(() => import("./wanted.ts"))
+    const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
     const wanted = yield* requestedSecrets(line)
     const [masked, stops] = [line.flag("mask"), line.flag("stop-at-expiry")]
     if (wanted.source === "vercel") {

@@ -12,9 +12,9 @@ import * as path from "node:path"
 import type { ProjectFile } from "../../../domain/ProjectFile.ts"
 import { projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
 import { configError } from "../../command/daemonAddress.ts"
-import { CommandError, failUsage } from "../../command/Failure.ts"
+import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../reasonOf.ts"
-import { readRegularFile } from "./readRegular.ts"
+import { readRegularFile } from "./readRegularFile.ts"
 
 export interface Project {
   readonly file: string

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { githubLines } from "../../../domain/envFile.ts"
-import { failUsage } from "../../command/Failure.ts"
+import { failUsage } from "../../command/CommandError.ts"
 import { randomName } from "../../project/randomName.ts"
 import { envFileError } from "./writeEnvFile.ts"
 

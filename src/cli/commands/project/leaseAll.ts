@@ -11,9 +11,9 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { literal } from "../../../rpc/protocol/likeness.ts"
-import { CommandError, fromClient } from "../../command/Failure.ts"
-import type { RequestedSecret } from "./wanted.ts"
+import { literal } from "../../../rpc/protocol/shape.ts"
+import { CommandError, fromClient } from "../../command/CommandError.ts"
+import type { RequestedSecret } from "./requestedSecrets.ts"
 
 /** The daemon takes more connections; there are others who want some. */
 const concurrency = 8

@@ -17,11 +17,11 @@ import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { projectFileName } from "../../../domain/ProjectFile.ts"
 import { variableProblem } from "../../../domain/variable.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { CommandError } from "../../command/Failure.ts"
+import { CommandError } from "../../command/CommandError.ts"
 import { printable } from "../../terminal/table.ts"
 import { reasonOf } from "../../reasonOf.ts"
-import { readRegularFile } from "./readRegular.ts"
-import { printWarning } from "./warn.ts"
+import { readRegularFile } from "./readRegularFile.ts"
+import { printWarning } from "./printWarning.ts"
 
 /** It asks over the network, and may have to look for a newer version of itself. */
 const patience = 60_000

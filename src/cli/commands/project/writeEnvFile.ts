@@ -11,10 +11,10 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { parseEnvHeader } from "../../../domain/envFile.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { CommandError } from "../../command/Failure.ts"
+import { CommandError } from "../../command/CommandError.ts"
 import { readHead } from "../../readHead.ts"
 import { reasonOf } from "../../reasonOf.ts"
-import { printWarning } from "./warn.ts"
+import { printWarning } from "./printWarning.ts"
 
 /** Refuses what must not be replaced. To be asked before anything is leased. */
 export const checkEnvFileTarget = (file: string, force: boolean): Effect.Effect<void, CommandError> =>

@@ -1,9 +1,9 @@
 /**
  * secrets revoke: ends one lease. More of them are ended by `revokeMany`.
  */
-import { matchesShape, literal } from "../../../rpc/protocol/likeness.ts"
+import { matchesShape, literal } from "../../../rpc/protocol/shape.ts"
 import { usageError } from "../../command/Output.ts"
-import { defineQuery } from "../../command/Question.ts"
+import { defineQuery } from "../../command/QueryCommand.ts"
 
 export const revokeCommand = defineQuery({
   name: "revoke",

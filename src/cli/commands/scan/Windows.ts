@@ -7,7 +7,7 @@
  * count from 1, in bytes.
  */
 import { maxMatchLength } from "../../../domain/secretPatterns.ts"
-import { maxVariantLength } from "../../../domain/searchedForms.ts"
+import { maxVariantLength } from "../../../domain/searchVariants.ts"
 
 const size = 1024 * 1024
 /** Nothing that is searched for is longer. */

@@ -7,7 +7,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
-import { matcherOf } from "../../../domain/valueMarks.ts"
+import { matcherOf } from "../../../domain/fingerprints.ts"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
 import type { ScanFinding } from "./Finding.ts"

@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import { failUsage } from "../../command/Failure.ts"
+import { failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../reasonOf.ts"
 import { printable } from "../../terminal/table.ts"
 import { Blobs } from "./Blobs.ts"

@@ -10,7 +10,7 @@ import type { AgeError } from "../../../daemon/secrets/ageFile.ts"
 import type { StoreUnreadable } from "../../../daemon/secrets/storeFiles.ts"
 import type { StartError } from "../../../daemon/files/StartError.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError } from "../../command/Failure.ts"
+import { CommandError } from "../../command/CommandError.ts"
 
 export const startFailure = (
   error: StartError | StoreUnreadable | SecretStoreError | AuditLogError | FileError | AgeError | SocketServerError

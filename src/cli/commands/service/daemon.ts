@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { defineCommand } from "../../command/Command.ts"
 import { daemonFlags } from "./daemonFlags.ts"
-import { failUsage } from "../../command/Failure.ts"
+import { failUsage } from "../../command/CommandError.ts"
 
 export const daemonCommand = defineCommand({
   name: "daemon",

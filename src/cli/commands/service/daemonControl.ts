@@ -9,11 +9,11 @@ import * as Layer from "effect/Layer"
 import { toolMessage, toolFailed, runTool, showTool } from "../../../service/runTool.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { CommandError, failUsage } from "../../command/Failure.ts"
+import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { installedService } from "./installedService.ts"
-import { toolError } from "./serviceFailure.ts"
-import { waitUntilReady } from "./untilServing.ts"
-import { renderService } from "./wantedService.ts"
+import { toolError } from "./serviceErrors.ts"
+import { waitUntilReady } from "./waitUntilReady.ts"
+import { renderService } from "./renderService.ts"
 
 export const startService = Effect.fnUntraced(function* (line: DaemonArgs) {
   const { daemon, supervisor, withSocket } = yield* needed(line)

@@ -12,14 +12,14 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { literal } from "../../../rpc/protocol/likeness.ts"
+import { literal } from "../../../rpc/protocol/shape.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
 import { exitCode } from "../../command/exitCode.ts"
-import { CommandError, fromClient } from "../../command/Failure.ts"
+import { CommandError, fromClient } from "../../command/CommandError.ts"
 import type { InstalledService } from "./installedService.ts"
 import { installedService } from "./installedService.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { toolError } from "./serviceFailure.ts"
+import { toolError } from "./serviceErrors.ts"
 
 const acceptedExample = { accepted: literal(true) }
 const startedExample = { running: true, started_at: "" }

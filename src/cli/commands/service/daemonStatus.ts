@@ -4,9 +4,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import { readServiceFiles } from "../../../service/carryOut.ts"
-import type { ServiceStatus } from "../../../service/judge.ts"
-import { assess } from "../../../service/judge.ts"
+import { readServiceFiles } from "../../../service/applyPlan.ts"
+import type { ServiceStatus } from "../../../service/assess.ts"
+import { assess } from "../../../service/assess.ts"
 import { readStamp } from "../../../service/stamp.ts"
 import { unknownJob } from "../../../service/Supervisor.ts"
 import { thisProgram } from "../../../service/thisProgram.ts"
@@ -14,10 +14,10 @@ import type { DaemonArgs } from "./daemonFlags.ts"
 import { exitCode } from "../../command/exitCode.ts"
 import type { Problem } from "../../command/Output.ts"
 import { daemonOf } from "./installedService.ts"
-import { fileError, toolError } from "./serviceFailure.ts"
+import { fileError, toolError } from "./serviceErrors.ts"
 import { supervisorOf } from "./serviceScope.ts"
-import { renderService } from "./wantedService.ts"
-import { probeDaemon } from "./whoAnswers.ts"
+import { renderService } from "./renderService.ts"
+import { probeDaemon } from "./probeDaemon.ts"
 
 export const serviceStatus = Effect.fnUntraced(function* (line: DaemonArgs) {
   const supervisor = yield* supervisorOf(line, "look")

@@ -3,16 +3,16 @@
  * have it do something.
  */
 import * as Effect from "effect/Effect"
-import { readServiceFiles } from "../../../service/carryOut.ts"
+import { readServiceFiles } from "../../../service/applyPlan.ts"
 import { hasSocket } from "../../../service/servicePlan.ts"
 import type { ServiceChoices } from "../../../service/stamp.ts"
 import { readStamp } from "../../../service/stamp.ts"
 import type { SupervisorShape } from "../../../service/Supervisor.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
-import { fileError, toolError } from "./serviceFailure.ts"
+import { fileError, toolError } from "./serviceErrors.ts"
 import { supervisorOf } from "./serviceScope.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { renderService } from "./wantedService.ts"
+import { renderService } from "./renderService.ts"
 
 /** Undefined where nothing is installed, whatever the supervisor may know; it is not even asked. */
 export const installedService = Effect.fnUntraced(function* (line: DaemonArgs) {

@@ -13,8 +13,8 @@ import { layerLaunchd } from "../../../service/launchd.ts"
 import { Supervisor } from "../../../service/Supervisor.ts"
 import { layerSystemd } from "../../../service/systemd.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
-import { failUsage } from "../../command/Failure.ts"
-import { unsupportedPlatform } from "./serviceFailure.ts"
+import { failUsage } from "../../command/CommandError.ts"
+import { unsupportedPlatform } from "./serviceErrors.ts"
 
 /** Whoever runs the command. */
 export interface CurrentUser {

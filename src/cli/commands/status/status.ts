@@ -4,11 +4,11 @@
  * on for a while, `statusSession` sees to it.
  */
 import { exitCode } from "../../command/exitCode.ts"
-import type { Shaped } from "../../../rpc/protocol/likeness.ts"
-import { matchesShape, optional } from "../../../rpc/protocol/likeness.ts"
+import type { Shaped } from "../../../rpc/protocol/shape.ts"
+import { matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import type { Problem } from "../../command/Output.ts"
 import { usageError } from "../../command/Output.ts"
-import { defineQuery } from "../../command/Question.ts"
+import { defineQuery } from "../../command/QueryCommand.ts"
 
 const statusExample = {
   running: true,

@@ -2,9 +2,9 @@
  * What `status --watch` shows: everything it knows, laid out for a terminal of a
  * size. Plain data in, lines out.
  */
-import type { AcquireMetrics } from "./figures.ts"
-import { quantile } from "./figures.ts"
-import { formatDuration } from "../../terminal/span.ts"
+import type { AcquireMetrics } from "./acquireMetrics.ts"
+import { quantile } from "./acquireMetrics.ts"
+import { formatDuration } from "../../terminal/formatDuration.ts"
 import { truncate, printable, table } from "../../terminal/table.ts"
 
 /** What a look at the daemon gave. */

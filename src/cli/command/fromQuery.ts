@@ -1,0 +1,50 @@
+/**
+ * A question as a command: asked until the daemon is there, within `--timeout`.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { request } from "../../rpc/client/client.ts"
+import type { Command, CommandDefinition, Flags, ArgsOf } from "./Command.ts"
+import { defineCommand } from "./Command.ts"
+import { exitCode } from "./exitCode.ts"
+import { CommandError, fromClient } from "./CommandError.ts"
+import { protocolProblem } from "./problems.ts"
+import type { QueryCommand } from "./QueryCommand.ts"
+import { isProblem } from "./QueryCommand.ts"
+import { loadDaemon } from "./settings.ts"
+
+/** `more` is run where the line is more than a question; `absence` says what is known where there is no daemon. */
+export const fromQuery = <F extends Flags, R = never>(
+  question: QueryCommand<F>,
+  more?: CommandDefinition<F, R>["run"],
+  absence?: (line: ArgsOf<F>) => Effect.Effect<string | undefined>
+): Command<R> =>
+  defineCommand({
+    ...question,
+    run: Effect.fnUntraced(function* (line) {
+      const requests = question.requests(line)
+      if (requests === undefined) return yield* more === undefined ? Effect.die("nothing to ask") : more(line)
+      if (isProblem(requests)) return yield* new CommandError(requests)
+      const daemon = yield* loadDaemon(line)
+      const results = yield* Effect.forEach(requests, ({ method, optional, params }) => {
+        const asked = request(daemon, method, params).pipe(
+          Effect.mapError(fromClient),
+          Effect.catchIf(
+            ({ exitCode: code }) => absence !== undefined && code === exitCode.unavailable,
+            (failure) => Effect.flatMap(absence?.(line) ?? Effect.undefined, (known) => withMore(failure, known))
+          )
+        )
+        return optional === true ? Effect.map(Effect.option(asked), Option.getOrUndefined) : asked
+      })
+      const output = question.render(results, { args: line, socketPath: daemon.socketPath })
+      return output ?? (yield* new CommandError(protocolProblem(`${requests[0]?.method} has an unexpected result`)))
+    })
+  })
+
+const withMore = (failure: CommandError, known: string | undefined) =>
+  // An error's message is not among what is spread.
+  Effect.fail(
+    known === undefined
+      ? failure
+      : new CommandError({ ...failure, message: failure.message, why: `${failure.why}; ${known}` })
+  )

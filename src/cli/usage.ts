@@ -1,0 +1,64 @@
+/**
+ * What can be said of a line by what the commands look like, without running one: the
+ * overview, the help of a command, what is wrong with the line. No library is loaded
+ * for it, and in the built program no command.
+ */
+import { closestMatch } from "../domain/closestMatch.ts"
+import { version } from "../version.ts"
+import { commandIndex, parseArguments } from "./command/Command.ts"
+import { resolveAlias } from "./commands.ts"
+import { allSpecs } from "./command/specs.ts"
+import { usageError, print, printOutput, printProblem } from "./command/Output.ts"
+import { helpText, helpTree } from "./command/help.ts"
+
+/** Says it and gives the exit status; undefined where the line is right, and a command has to be run. */
+export const usage = async (args: ReadonlyArray<string>): Promise<number | undefined> => {
+  const { name, rest } = parts(args)
+  if (name === undefined) return withoutCommand(args)
+  return name === "help" ? help(rest) : withCommand(resolveAlias(name), rest)
+}
+
+const parts = (args: ReadonlyArray<string>) => {
+  const at = commandIndex(args)
+  return { name: args[at], rest: [...args.slice(0, at), ...args.slice(at + 1)] }
+}
+
+/** `secrets help COMMAND` is `secrets COMMAND --help`. */
+const help = (args: ReadonlyArray<string>) => {
+  const { name } = parts(args)
+  return name === undefined || name === "help" ? withoutCommand(args) : withCommand(resolveAlias(name), ["--help"])
+}
+
+const withCommand = async (name: string, args: ReadonlyArray<string>) => {
+  const forms = await allSpecs()
+  const form = forms.find((one) => one.name === name)
+  if (form === undefined) {
+    const meant = closestMatch(name, [...forms.map((one) => one.name), "help"])
+    const fix = meant === undefined ? "See them all: secrets --help" : `Did you mean: secrets ${meant}`
+    const problem = usageError(`there is no command ${JSON.stringify(name)}`, fix)
+    return printProblem(name, args.includes("--json"), problem)
+  }
+  const reading = parseArguments(form, args)
+  if (reading.kind === "help") return print(reading.text)
+  return reading.kind === "usage-error" ? printProblem(name, reading.json, reading.problem) : undefined
+}
+
+const withoutCommand = async (args: ReadonlyArray<string>) => {
+  const reading = parseArguments(program, args)
+  if (reading.kind === "usage-error") return printProblem("", reading.json, reading.problem)
+  const json = reading.kind === "run" && reading.json
+  if (reading.kind === "run" && reading.args.flag("version")) {
+    return printOutput("", json, { text: `${version}\n`, result: { version } })
+  }
+  const forms = await allSpecs()
+  return printOutput("", json, { text: helpText(forms), result: helpTree(forms) })
+}
+
+/** The program without a command. */
+const program = {
+  name: "",
+  summary: "",
+  arity: [0, 0],
+  flags: { version: { type: "boolean" } },
+  examples: []
+} as const

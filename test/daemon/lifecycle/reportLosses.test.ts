@@ -1,0 +1,39 @@
+/**
+ * Lost events are counted in the audit log: once a minute at most, and at the end.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import { TestClock } from "effect/testing"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { reportDroppedEvents } from "../../../src/daemon/lifecycle/reportLosses.ts"
+import { OtelSink } from "../../../src/otel/OtelSink.ts"
+
+describe("watchSink", () => {
+  it.effect("tells what was lost since it last told, a minute later or at the end", () => {
+    let lost = 0
+    const losing = Layer.succeed(OtelSink, {
+      emit: () => Effect.void,
+      dropped: Effect.sync(() => lost),
+      state: Effect.succeed([])
+    })
+    const told = Effect.map(
+      AuditLog.use((audit) => audit.tail(10)),
+      (entries) => entries.map(({ action, details, success }) => `${action} ${success}: ${details}`)
+    )
+    return Effect.gen(function* () {
+      const watching = yield* Effect.forkChild(reportDroppedEvents, { startImmediately: true })
+      lost = 3
+      yield* TestClock.adjust("59999 millis")
+      assert.deepStrictEqual(yield* told, [])
+      yield* TestClock.adjust("1 millis")
+      assert.deepStrictEqual(yield* told, ["sink_dropped false: 3 events were lost"])
+      yield* TestClock.adjust("5 minutes")
+      assert.strictEqual((yield* told).length, 1)
+      lost = 4
+      yield* Fiber.interrupt(watching)
+      assert.deepStrictEqual((yield* told).slice(1), ["sink_dropped false: an event was lost"])
+    }).pipe(Effect.provide(Layer.merge(AuditLog.layerMemory, losing)))
+  })
+})

@@ -1,0 +1,74 @@
+/**
+ * Starting over: again and again until it succeeds, one line for each reason, and no
+ * more where another daemon is.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import { TestClock } from "effect/testing"
+import { restartOnReplacedDirectory } from "../../../src/daemon/lifecycle/restartOnReplacedDirectory.ts"
+import { StartError } from "../../../src/daemon/files/StartError.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+const fault = (reason: string, exitStatus = 65) => Effect.fail(new StartError({ reason, fix: "", exitStatus }))
+
+/** Runs a daemon that takes these courses, one after the other. */
+const following = Effect.fnUntraced(function* (
+  ...courses: ReadonlyArray<Effect.Effect<"restart" | "directory replaced", StartError>>
+) {
+  const directory = yield* temporaryDirectory
+  const starts: Array<boolean> = []
+  const log: Array<string> = []
+  const logger = Logger.make<unknown, void>(({ message }) => void log.push(String(message)))
+  const once = (isRestart: boolean) =>
+    Effect.suspend(() => {
+      starts.push(isRestart)
+      return courses[starts.length - 1] ?? Effect.never
+    })
+  const fiber = yield* Effect.forkScoped(
+    Effect.provide(restartOnReplacedDirectory([directory], once), Logger.layer([logger]))
+  )
+  return { starts, log, end: Fiber.await(fiber), fiber }
+})
+
+const replaced = Effect.succeed("directory replaced" as const)
+const restart = Effect.succeed("restart" as const)
+
+describe("starting over", () => {
+  it.effect("happens at once where the directory was replaced, and not after a restart", () =>
+    Effect.gen(function* () {
+      const { end, starts } = yield* following(replaced, replaced, restart)
+      assert.strictEqual((yield* end)._tag, "Success")
+      assert.deepStrictEqual(starts, [false, true, true])
+    })
+  )
+
+  it.effect("does not happen where the first start fails", () =>
+    Effect.gen(function* () {
+      const { end, starts } = yield* following(fault("no"))
+      assert.strictEqual((yield* end)._tag, "Failure")
+      assert.deepStrictEqual(starts, [false])
+    })
+  )
+
+  it.effect("is tried again until it succeeds, with one line for each reason", () =>
+    Effect.gen(function* () {
+      const { end, log, starts } = yield* following(replaced, fault("a"), fault("a"), fault("b"), restart)
+      yield* TestClock.adjust("2.999 seconds")
+      assert.lengthOf(starts, 4)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual((yield* end)._tag, "Success")
+      assert.deepStrictEqual(log, ["cannot start over yet: a", "cannot start over yet: b"])
+    })
+  )
+
+  it.effect("is given up where another daemon serves the directory by now", () =>
+    Effect.gen(function* () {
+      const { end, log, starts } = yield* following(replaced, fault("taken", 75))
+      assert.strictEqual((yield* end)._tag, "Failure")
+      assert.lengthOf(starts, 2)
+      assert.deepStrictEqual(log, [])
+    })
+  )
+})

@@ -1,0 +1,157 @@
+/**
+ * The look at the directories: what is gone is waited for, what was replaced ends the
+ * waiting, and the log has one line for each change. Real directories, virtual time.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { pinDirectory } from "../../../src/daemon/files/pinDirectory.ts"
+import {
+  watchDirectories,
+  waitUntilStable,
+  type WatchedDirectories
+} from "../../../src/daemon/lifecycle/watchDirectories.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+const watching = Effect.fnUntraced(function* (
+  change: (watched: WatchedDirectories) => Partial<WatchedDirectories> = () => ({})
+) {
+  const directory = path.join(yield* temporaryDirectory, "state")
+  fs.mkdirSync(directory)
+  const isLocked = { now: true }
+  const watched: WatchedDirectories = {
+    directories: [yield* pinDirectory(directory)],
+    lock: { path: path.join(directory, "daemon.lock"), isHeld: () => isLocked.now },
+    hasStore: () => fs.existsSync(path.join(directory, "secrets.age"))
+  }
+  const log: Array<string> = []
+  const logger = Logger.make<unknown, void>(({ message }) => void log.push(String(message)))
+  const fiber = yield* Effect.forkScoped(
+    Effect.provide(watchDirectories({ ...watched, ...change(watched) }), Logger.layer([logger]))
+  )
+  return {
+    directory,
+    isLocked,
+    log,
+    /** Lets seconds pass; gives the reason if it has ended. */
+    after: (seconds: number) =>
+      Effect.map(TestClock.adjust(`${seconds} seconds`), () => {
+        const exit = fiber.pollUnsafe()
+        return exit?._tag === "Success" ? exit.value : undefined
+      })
+  }
+})
+
+describe("the look at the directory", () => {
+  it.effect("waits for one that is gone, and goes on when the same one is back", () =>
+    Effect.gen(function* () {
+      const { after, directory, log } = yield* watching()
+      assert.isUndefined(yield* after(5))
+      fs.renameSync(directory, `${directory}.away`)
+      assert.isUndefined(yield* after(60))
+      fs.renameSync(`${directory}.away`, directory)
+      assert.isUndefined(yield* after(60))
+      assert.deepStrictEqual(log, [
+        `${directory} is gone; nothing is leased or changed until it is back`,
+        "the directory is back; the daemon goes on"
+      ])
+    })
+  )
+
+  it.effect("ends for another one, though not while that is being filled", () =>
+    Effect.gen(function* () {
+      const { after, directory } = yield* watching()
+      fs.rmSync(directory, { recursive: true })
+      fs.mkdirSync(directory)
+      /** Real time does not pass, so that the times of the directory are set. */
+      const fill = (file: string, seconds: number) => {
+        fs.writeFileSync(path.join(directory, file), "")
+        fs.utimesSync(directory, seconds, seconds)
+      }
+      assert.isUndefined(yield* after(4))
+      fill("identity.age", 1)
+      assert.isUndefined(yield* after(1))
+      fill("secrets.age", 2)
+      assert.isUndefined(yield* after(1))
+      assert.isUndefined(yield* after(0.999))
+      assert.strictEqual(yield* after(0.001), `another directory has taken the place of ${directory}`)
+    })
+  )
+
+  it.effect("ends for one that never settles after ten looks", () =>
+    Effect.gen(function* () {
+      const { after, directory } = yield* watching()
+      fs.rmdirSync(directory)
+      fs.mkdirSync(directory)
+      for (let look = 1; look < 10; look += 1) {
+        fs.utimesSync(directory, look, look)
+        assert.isUndefined(yield* after(look === 1 ? 4 : 1))
+      }
+      fs.utimesSync(directory, 0, 0)
+      assert.isDefined(yield* after(1))
+    })
+  )
+
+  it.effect("ends at once where the lock file is no longer the one that is locked", () =>
+    Effect.gen(function* () {
+      const { after, directory, isLocked } = yield* watching()
+      isLocked.now = false
+      assert.isUndefined(yield* after(3.999))
+      assert.strictEqual(yield* after(0.001), `${path.join(directory, "daemon.lock")} was removed or replaced`)
+    })
+  )
+
+  it.effect("waits in front of an empty place on another disk, and ends when a store is there", () =>
+    Effect.gen(function* () {
+      const { after, directory, log } = yield* watching(({ directories }) => ({
+        directories: directories.map((one) => ({ ...one, device: one.device + 1 }))
+      }))
+      fs.renameSync(directory, `${directory}.volume`)
+      fs.mkdirSync(directory)
+      assert.isUndefined(yield* after(60))
+      assert.lengthOf(log, 1)
+      assert.match(log[0] ?? "", /is on another disk now, and there is no store/)
+      fs.writeFileSync(path.join(directory, "secrets.age"), "")
+      assert.isUndefined(yield* after(1))
+      assert.isDefined(yield* after(1))
+    })
+  )
+
+  it.effect("takes a new directory for another one though the system gives it the old number", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* temporaryDirectory, "state")
+      fs.mkdirSync(directory)
+      const { check, look } = yield* pinDirectory(directory)
+      yield* check
+      fs.rmdirSync(directory)
+      assert.strictEqual(
+        (yield* Effect.flip(check)).message.split(";")[0],
+        `cannot write into ${directory}: the directory is gone`
+      )
+      for (let n = 0; n < 20; n += 1) {
+        fs.mkdirSync(directory)
+        assert.strictEqual(look(), "another")
+        fs.rmdirSync(directory)
+      }
+    })
+  )
+
+  it.effect("is over for a new try when everything is there and has not changed for a second", () =>
+    Effect.gen(function* () {
+      const directory = path.join(yield* temporaryDirectory, "state")
+      const fiber = yield* Effect.forkChild(waitUntilStable([directory]))
+      const isOver = (seconds: number) =>
+        Effect.map(TestClock.adjust(`${seconds} seconds`), () => fiber.pollUnsafe() !== undefined)
+      assert.isFalse(yield* isOver(10))
+      fs.mkdirSync(directory)
+      assert.isFalse(yield* isOver(1))
+      assert.isFalse(yield* isOver(0.999))
+      assert.isTrue(yield* isOver(0.001))
+      yield* Fiber.join(fiber)
+    })
+  )
+})

@@ -1,0 +1,69 @@
+/**
+ * The store's own values are recognized by the daemon, which tells names and gives
+ * no value, and records who asked.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { listFingerprints, identifyValues } from "../../../src/daemon/operations/identifyValues.ts"
+import { matcherOf } from "../../../src/domain/fingerprints.ts"
+import { addSecret, quietWorld, worldWithAudit } from "../../support/world.ts"
+
+const entries = Effect.map(
+  AuditLog.use((audit) => audit.tail(100)),
+  (all) => all.filter(({ action }) => action.startsWith("scan_"))
+)
+
+describe("a scan", () => {
+  it.effect("is given marks that lead to the values, and is told their names", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "value-of-the-database")
+      yield* addSecret("twin", "value-of-the-database")
+      yield* addSecret("pin", "1234")
+      const given = yield* listFingerprints("scanner")
+      assert.deepStrictEqual([given.values, given.tooShort, given.leftOut], [2, ["pin"], 0])
+
+      const text = Buffer.from("DB=value-of-the-database\n")
+      const [place] = matcherOf(given.marks, given.multiplier)(text)
+      const texts = [Buffer.from("something-else"), text.subarray(place?.start, place?.end), Buffer.from("1234")]
+      assert.deepStrictEqual(yield* identifyValues("scanner", texts), [[], ["db", "twin"], []])
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("is in the log, with the names it was told and no value", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "value-of-the-database")
+      yield* listFingerprints("scanner")
+      yield* identifyValues("guesser", [Buffer.from("wrong-guess"), Buffer.from("value-of-the-database")])
+      yield* identifyValues("guesser", [Buffer.from("wrong-guess")])
+      const told = yield* entries
+      assert.deepStrictEqual(
+        told.map(({ action, client_id, secret_name }) => [action, client_id, secret_name]),
+        [
+          ["scan_begin", "scanner", undefined],
+          ["scan_match", "guesser", "db"]
+        ]
+      )
+      assert.notInclude(JSON.stringify(told), "value-of")
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("is given other marks each time", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "value-of-the-database")
+      const [one, other] = [yield* listFingerprints("scanner"), yield* listFingerprints("scanner")]
+      assert.notDeepEqual(one.marks, other.marks)
+    }).pipe(Effect.provide(quietWorld))
+  )
+
+  it.effect("is given nothing and told nothing while it cannot be recorded", () => {
+    const broken = { now: false }
+    return Effect.gen(function* () {
+      yield* addSecret("db", "value-of-the-database")
+      broken.now = true
+      assert.strictEqual((yield* Effect.flip(listFingerprints("scanner")))._tag, "AuditLogError")
+      const guess = identifyValues("scanner", [Buffer.from("value-of-the-database")])
+      assert.strictEqual((yield* Effect.flip(guess))._tag, "AuditLogError")
+    }).pipe(Effect.provide(worldWithAudit(broken)))
+  })
+})

@@ -1,0 +1,163 @@
+/**
+ * What was done to a log is told from its lines: edits, gaps, cuts and torn ends
+ * apart from each other, and nothing where nothing was done.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
+import { genesis, link, sha256 } from "../../src/domain/AuditChain.ts"
+import { addFact } from "../../src/domain/AuditEntry.ts"
+import type { AcknowledgedHead } from "../../src/domain/AuditVerifier.ts"
+import { AuditVerifier } from "../../src/domain/AuditVerifier.ts"
+import { fromMillis } from "../../src/domain/Timestamp.ts"
+
+const now = fromMillis(1_800_000_000_000)
+const old = (name: string) =>
+  `{"timestamp":"2026-02-22T00:00:00Z","action":"x","secret_name":"${name}","success":true}\n`
+
+/** A log of so many entries behind lines of another program, and what was acknowledged of it. */
+const written = (entries: number, before: ReadonlyArray<string> = []) => {
+  const names = Array.from({ length: entries }, (_, at) => `s${at + 1}`)
+  const start = before.length === 0 ? genesis : { seq: 0, hash: sha256(before.join("")) }
+  const { head, text } = link(names.map(addFact), now, start)
+  return { lines: [...before, ...linesOf(text)], acknowledged: { ...head, first: 1 } }
+}
+
+const linesOf = (text: string) => text.split(/(?<=\n)/)
+
+const verdict = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, torn = 0) => {
+  const verifier = new AuditVerifier(acknowledged)
+  verifier.beginFile("audit.log")
+  for (const line of lines) verifier.add(Buffer.from(line))
+  verifier.tear(torn)
+  return verifier.end()
+}
+
+const told = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, torn = 0) =>
+  verdict(lines, acknowledged, torn).findings.map(({ kind, line, message }) => `${kind} ${line}: ${message}`)
+
+describe("a log as it was written", () => {
+  it("has nothing wrong with it, and says where it ends", () => {
+    const { acknowledged, lines } = written(5)
+    const { entries, first, hash, last, findings, unchained } = verdict(lines, acknowledged)
+    assert.deepStrictEqual([entries, first, last, unchained, findings], [5, 1, 5, 0, []])
+    assert.strictEqual(hash, acknowledged.hash)
+  })
+
+  it("may have entries of another program before, within and behind", () => {
+    const before = written(2, [old("a"), "not even JSON\n"])
+    const seal = { seq: 2, hash: sha256(`${before.lines.at(-1)}${old("b")}`) }
+    const { head, text } = link([addFact("c")], now, seal)
+    const lines = [...before.lines, old("b"), text, old("d")]
+    assert.deepStrictEqual(told(lines, { ...head, first: 1 }), [])
+    assert.strictEqual(verdict(lines).unchained, 4)
+  })
+
+  it("may be ahead of what is known to be acknowledged", () => {
+    const { lines } = written(5)
+    assert.deepStrictEqual(told(lines, { seq: 3, hash: sha256(lines[2] ?? ""), first: 1 }), [])
+  })
+
+  it("may begin where rotation dropped what was older, and nowhere else", () => {
+    const { acknowledged, lines } = written(5)
+    assert.deepStrictEqual(told(lines.slice(2), { ...acknowledged, first: 3 }), [])
+    assert.deepStrictEqual(told(lines.slice(2), acknowledged), ["gap 1: entries 1 to 2 are missing at the beginning"])
+  })
+
+  it("goes through files as if they were one, and does not ask for one that was never chained", () => {
+    const { acknowledged, lines } = written(4, [old("a")])
+    const verifier = new AuditVerifier(acknowledged)
+    const files = { "audit.log.2": [old("z")], "audit.log.1": lines.slice(0, 3), "audit.log": lines.slice(3) }
+    for (const [name, inFile] of Object.entries(files)) {
+      verifier.beginFile(name)
+      for (const line of inFile) verifier.add(Buffer.from(line))
+    }
+    const { entries, findings, unchained } = verifier.end()
+    assert.deepStrictEqual([entries, unchained, findings], [4, 2, []])
+  })
+})
+
+describe("a log that was changed", () => {
+  const { acknowledged, lines } = written(6)
+  const without = (at: number, count = 1) => lines.toSpliced(at - 1, count)
+  const changed = (at: number, edit: (line: string) => string) =>
+    lines.map((line, index) => (index === at - 1 ? edit(line) : line))
+
+  it("shows the entry that is not what was written", () => {
+    const other = (line: string) => line.replace("secret_add", "secret_del")
+    assert.deepStrictEqual(told(changed(3, other), acknowledged), [
+      "edited 3: entry 3 is not what was written any more"
+    ])
+    assert.deepStrictEqual(told(changed(6, other), acknowledged), [
+      "edited 6: entry 6 is not the one that was acknowledged"
+    ])
+    assert.deepStrictEqual(
+      told(
+        changed(3, () => "gone\n"),
+        acknowledged
+      ),
+      ["edited 3: a line that is no entry", "edited 4: entry 3 is not what was written any more"]
+    )
+    assert.deepStrictEqual(
+      told(
+        changed(6, () => old("x")),
+        acknowledged
+      ),
+      ["edited 6: entry 6 is not what was written any more"]
+    )
+  })
+
+  it("shows what was put between", () => {
+    assert.deepStrictEqual(told(lines.toSpliced(2, 0, old("x")), acknowledged), [
+      "edited 4: something between entry 2 and entry 3 is not what was written any more"
+    ])
+  })
+
+  it("shows entries in another order", () => {
+    const [first = "", second = "", ...rest] = lines
+    assert.include(told([second, first, ...rest], acknowledged).join("\n"), "entry 1 stands behind entry 2")
+  })
+
+  it("shows a change of what another program wrote before", () => {
+    const sealed = written(2, [old("a"), old("b")])
+    assert.deepStrictEqual(told([old("a"), old("B"), ...sealed.lines.slice(2)], sealed.acknowledged), [
+      "edited 3: what stands before entry 1 is not what stood there when it was written"
+    ])
+  })
+
+  it("shows a gap, an end that is cut off and a torn line apart", () => {
+    assert.deepStrictEqual(told(without(3), acknowledged), ["gap 3: entry 3 is missing"])
+    assert.deepStrictEqual(told(without(2, 3), acknowledged), ["gap 2: entries 2 to 4 are missing"])
+    assert.deepStrictEqual(told(lines.slice(0, 4), acknowledged), [
+      "truncated 4: entries 5 to 6 are missing at the end"
+    ])
+    assert.deepStrictEqual(told([], acknowledged), ["truncated 0: entries 1 to 6 are missing at the end"])
+    assert.deepStrictEqual(told(lines, acknowledged, 17), ["torn 7: the last line breaks off after 17 bytes"])
+    assert.deepStrictEqual(told(lines.slice(0, 5), acknowledged, 17), [
+      "torn 6: the last line breaks off after 17 bytes, which was entry 6 and had been acknowledged"
+    ])
+    assert.deepStrictEqual(told(lines.slice(0, 4), acknowledged, 17), [
+      "torn 5: the last line breaks off after 17 bytes",
+      "truncated 5: entries 5 to 6 are missing at the end"
+    ])
+  })
+
+  const Place = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: lines.join("").length - 1 }))
+  it.prop(
+    "shows every change of a single byte",
+    [Place, Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 255 }))],
+    ([place, flip]) => {
+      const bytes = Buffer.from(lines.join(""))
+      bytes[place] = (bytes[place] ?? 0) ^ flip
+      const whole = bytes.lastIndexOf("\n") + 1
+      const verifier = new AuditVerifier(acknowledged)
+      verifier.beginFile("audit.log")
+      for (let from = 0; from < whole;) {
+        const end = bytes.indexOf("\n", from) + 1
+        verifier.add(bytes.subarray(from, end))
+        from = end
+      }
+      verifier.tear(bytes.length - whole)
+      assert.notStrictEqual(verifier.end().findings.length, 0)
+    }
+  )
+})

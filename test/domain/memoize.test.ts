@@ -1,0 +1,27 @@
+import { assert, describe, it } from "@effect/vitest"
+import { memoize } from "../../src/domain/memoize.ts"
+
+describe("remembered", () => {
+  it("works once for what is asked again, and anew when more was asked than it remembers", () => {
+    const worked: Array<number> = []
+    const half = memoize(2, (asked: number) => {
+      worked.push(asked)
+      return asked / 2
+    })
+    assert.deepStrictEqual([4, 6, 4, 6].map(half), [2, 3, 2, 3])
+    assert.deepStrictEqual(worked, [4, 6])
+    assert.deepStrictEqual([8, 8, 4].map(half), [4, 4, 2])
+    assert.deepStrictEqual(worked, [4, 6, 8, 4])
+  })
+
+  it("remembers nothing of work that failed", () => {
+    let times = 0
+    const broken = memoize(2, () => {
+      times += 1
+      throw new Error("no")
+    })
+    assert.throws(() => broken(1))
+    assert.throws(() => broken(1))
+    assert.strictEqual(times, 2)
+  })
+})

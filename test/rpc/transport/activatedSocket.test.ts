@@ -1,0 +1,105 @@
+/**
+ * A socket that is handed over: served where it is what the settings say, refused with
+ * words that help where it is not, and never unlinked.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import * as path from "node:path"
+import { adoptActivatedSocket } from "../../../src/rpc/transport/activatedSocket.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+const isLinux = process.platform === "linux"
+
+/** A socket of somebody else's, and its descriptor. */
+const listening = (listenAt: string | number, mode = 0o600) =>
+  Effect.acquireRelease(
+    Effect.callback<net.Server>((resume) => {
+      const server = net.createServer()
+      server.listen(listenAt, () => {
+        if (typeof listenAt === "string") fs.chmodSync(listenAt, mode)
+        resume(Effect.succeed(server))
+      })
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+const descriptorOf = (held: net.Server | net.Socket): number => (held as any)._handle.fd
+
+const refusal = (descriptor: number, at: string) => Effect.flip(adoptActivatedSocket(descriptor, at, { mode: 0o600 }))
+
+describe("a socket that is handed over", () => {
+  it.live("is taken where it listens at the path of the settings, by whichever name of its directory", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const server = yield* listening(path.join(directory, "s"))
+      fs.symlinkSync(directory, path.join(directory, "link"))
+      for (const at of [path.join(directory, "s"), path.join(directory, "link", "s")]) {
+        const handed = yield* adoptActivatedSocket(descriptorOf(server), at, { mode: 0o600 })
+        assert.strictEqual(handed.descriptor, descriptorOf(server))
+      }
+    })
+  )
+
+  it.live("is taken with a mode that lets nobody else connect", () =>
+    Effect.gen(function* () {
+      const at = path.join(yield* temporaryDirectory, "s")
+      const server = yield* listening(at, 0o755)
+      yield* adoptActivatedSocket(descriptorOf(server), at, { mode: 0o600 })
+    })
+  )
+
+  it.live("is refused, with status 78, where it is not open, no socket, or not at that path", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const at = path.join(directory, "s")
+      const file = fs.openSync(path.join(directory, "file"), "w")
+      assert.include(
+        (yield* refusal(file, at)).reason,
+        `descriptor ${file} was handed over as the socket, but it is not a`
+      )
+      fs.closeSync(file)
+      assert.include((yield* refusal(9_999, at)).reason, "it is not open")
+      const server = yield* listening(path.join(directory, "other"))
+      if (!isLinux) return
+      const elsewhere = yield* refusal(descriptorOf(server), at)
+      assert.include(elsewhere.reason, `it listens at ${path.join(directory, "other")} and not at ${at}`)
+      assert.include(elsewhere.fix, `ListenStream=${at}`)
+      assert.strictEqual(elsewhere.exitStatus, 78)
+    })
+  )
+
+  it.live("is refused where it is a connection, or open to a network", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const at = path.join(directory, "s")
+      yield* listening(at)
+      const connection = yield* Effect.acquireRelease(
+        Effect.callback<net.Socket>((resume) => {
+          const socket = net.connect(at, () => resume(Effect.succeed(socket)))
+        }),
+        (socket) => Effect.sync(() => socket.destroy())
+      )
+      const network = yield* listening(0)
+      for (const held of [connection, network]) {
+        const found = yield* Effect.exit(
+          Effect.flatMap(adoptActivatedSocket(descriptorOf(held), at, { mode: 0o600 }), (handed) => handed.listen)
+        )
+        assert.strictEqual(found._tag, "Failure")
+      }
+    })
+  )
+
+  for (const mode of [0o666, 0o660, 0o602]) {
+    it.live(`is refused with the mode ${mode.toString(8)}, which lets in others than its owner`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const at = path.join(directory, "s")
+        const server = yield* listening(at, mode)
+        const { fix, reason } = yield* refusal(descriptorOf(server), at)
+        assert.include(reason, `its mode is ${mode.toString(8)}, which lets in more than 600`)
+        assert.include(fix, "SocketMode=0600")
+      })
+    )
+  }
+})
