@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url"
 import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/command/specs.ts"
-import { exitCodes } from "./exitCodes.ts"
+import { exitStatuses } from "./exitStatuses.ts"
 
 export const readme = fileURLToPath(new URL("../README.md", import.meta.url))
 export const reference = fileURLToPath(new URL("../docs/commands.md", import.meta.url))
@@ -92,7 +92,7 @@ export const referenceText = (): string =>
     "",
     "| status | meaning |",
     "|---|---|",
-    ...exitCodes.map(([code, meaning]) => `| ${code} | ${meaning} |`),
+    ...exitStatuses.map(([code, meaning]) => `| ${code} | ${meaning} |`),
     ""
   ].join("\n")
 

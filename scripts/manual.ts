@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url"
 import type { Flag, Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/command/specs.ts"
-import { exitCodes } from "./exitCodes.ts"
+import { exitStatuses } from "./exitStatuses.ts"
 
 export const manualPage = fileURLToPath(new URL("../docs/secrets.1", import.meta.url))
 
@@ -124,7 +124,7 @@ export const manualText = async (): Promise<string> => {
     ".Sh FILES",
     ...pairs("Pa ", files),
     ".Sh EXIT STATUS",
-    ...pairs("", exitCodes),
+    ...pairs("", exitStatuses),
     ".Sh SEE ALSO",
     ".Xr age 1",
     ""

@@ -62,7 +62,7 @@ const run = <F extends Flags>(
   const { json, args: line } = reading
   const requests = question.requests(line)
   const address = daemonAddress(line)
-  if (requests === undefined || isProblem(requests) || "exitCode" in address) return otherwise(false)
+  if (requests === undefined || isProblem(requests) || "exitStatus" in address) return otherwise(false)
   const { seconds, socketPath } = address
 
   const end = (problem: Problem) => exitWith(printProblem(question.name, json, problem))

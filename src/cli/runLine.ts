@@ -9,16 +9,16 @@ import * as References from "effect/References"
 import type * as Runtime from "effect/Runtime"
 import { PossiblyDelivered } from "../rpc/client/possiblyDelivered.ts"
 import { commandIndex } from "./command/Command.ts"
-import { exitCode } from "./command/exitCode.ts"
+import { exitStatus } from "../domain/exitStatus.ts"
 import { runCommand } from "./main.ts"
 
 /** `maybeHeard`: the daemon may have done already what the line asks for, and its answer was lost. */
 export const runMain = (args: ReadonlyArray<string>, maybeHeard: boolean): void => {
-  const interrupted = args[commandIndex(args)] === "serve" ? exitCode.done : exitCode.interrupted
+  const interrupted = args[commandIndex(args)] === "serve" ? exitStatus.done : exitStatus.interrupted
   /** Whoever is told to stop and stops has done its job; `serve` knows no other end. */
   const teardown: Runtime.Teardown = (exit, onExit) => {
-    if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitCode.done)
-    else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitCode.failed)
+    if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitStatus.done)
+    else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitStatus.failed)
   }
   runCommand(args).pipe(
     Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),

@@ -1,14 +1,36 @@
 /**
- * The exit statuses of a daemon that cannot start, from sysexits.h: lasting causes,
- * each with a number of its own, so that a supervisor can tell them apart.
+ * The exit statuses of `secrets`: numbers that scripts and supervisors may rely on.
+ *
+ * Those from 64 to 78 are those of sysexits.h. They name lasting causes for which the
+ * daemon cannot start.
  */
 export const exitStatus = {
+  done: 0,
+  /** It failed for a reason that has no number of its own. */
+  failed: 1,
+  /** The command line is wrong. */
+  usage: 2,
+  /** No daemon listens on the socket. */
+  unavailable: 3,
+  /** There is no such secret or lease. */
+  notFound: 4,
+  /** The daemon refused the request. */
+  refused: 5,
+  /** The daemon did not reply in time. */
+  timeout: 6,
+  /** This user may not use the socket. */
+  permission: 7,
+  /** The service runs, but not as it would be installed now. */
+  stale: 8,
+  /** The work is done except for what could not be read. */
+  incomplete: 9,
   /** The store cannot be read. */
   unreadableStore: 65,
-  /** A directory, file or socket cannot be made. */
+  /** A directory, file or socket cannot be created. */
   cannotCreate: 73,
-  /** Another daemon is at work here. */
+  /** Another daemon uses this directory. */
   alreadyRunning: 75,
   /** A setting is wrong. */
-  badConfig: 78
+  badConfig: 78,
+  interrupted: 130
 } as const

@@ -59,7 +59,7 @@ describe("every command", () => {
         assert.strictEqual(correction?.kind, "usage-error", line.join(" "))
         if (correction?.kind !== "usage-error") continue
         assert.deepInclude(correction, { json: true })
-        assert.deepInclude(correction.problem, { code: "misuse", exitCode: 2 })
+        assert.deepInclude(correction.problem, { code: "misuse", exitStatus: 2 })
         assert.notInclude(JSON.stringify(correction.problem), "hush-hush")
       }
     })

@@ -6,7 +6,7 @@
  * error, or, with --json, into the envelope on standard output.
  */
 import { writeSync } from "node:fs"
-import { exitCode } from "./exitCode.ts"
+import { exitStatus } from "../../domain/exitStatus.ts"
 
 export interface Output {
   readonly result: unknown
@@ -28,7 +28,7 @@ export interface Problem {
   readonly fix: string
   /** The word for programs, one of the predecessor's: misuse, data_error, timeout, io_error, protocol_error, daemon_unavailable, generic_error. */
   readonly code: string
-  readonly exitCode: number
+  readonly exitStatus: number
 }
 
 /** The command line is wrong. Never quotes what may be a value. */
@@ -36,7 +36,7 @@ export const usageError = (message: string, fix: string): Problem => ({
   message,
   fix,
   code: "misuse",
-  exitCode: exitCode.usage
+  exitStatus: exitStatus.usage
 })
 
 /** Prints what a command gave; gives the exit status. */
@@ -46,7 +46,7 @@ export const printOutput = (name: string, json: boolean, { problem, ranProgram, 
   if (problem !== undefined) return printProblem(name, json, problem, result)
   return json
     ? print(envelope({ ok: true, success: true, command: `secrets ${name}`.trimEnd(), result }))
-    : exitCode.done
+    : exitStatus.done
 }
 
 /** Prints what went wrong; gives the exit status. */
@@ -60,7 +60,7 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
     onItsWay = true
     process.stderr.write(harmless(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`))
   }
-  return problem.exitCode
+  return problem.exitStatus
 }
 
 /**
@@ -92,7 +92,7 @@ export const print = (text: string): number => {
     }
   }
   if (rest.length > 0) printByStream(rest)
-  return exitCode.done
+  return exitStatus.done
 }
 
 /** Writes to standard output by way of Node, which never waits for whoever reads a terminal or a socket. */
@@ -109,7 +109,7 @@ const cannotPrint = (error: unknown): never => {
     const problem = `secrets: standard output cannot be written to (${String(code)})`
     process.stderr.write(`${problem}\n  What is there of it is not whole. Make room there, or print elsewhere\n`)
   }
-  return process.exit(exitCode.failed)
+  return process.exit(exitStatus.failed)
 }
 
 /** Ends the process with this status, as soon as everything is written. */

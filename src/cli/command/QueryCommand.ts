@@ -31,4 +31,4 @@ export interface QueryContext<F extends Flags> {
 /** Defines a question; there is nothing in it but the types. */
 export const defineQuery = <const F extends Flags>(question: QueryCommand<F>): QueryCommand<F> => question
 
-export const isProblem = (asked: ReadonlyArray<QueryRequest> | Problem): asked is Problem => "exitCode" in asked
+export const isProblem = (asked: ReadonlyArray<QueryRequest> | Problem): asked is Problem => "exitStatus" in asked

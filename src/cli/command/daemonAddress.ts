@@ -30,7 +30,7 @@ export const daemonAddress = (line: GlobalArgs): Address | Problem => {
   const socket = line.option("socket")
   if (socket !== undefined) return { socketPath: absolute(socket), seconds }
   const settings = readSettings(line)
-  if ("exitCode" in settings) return settings
+  if ("exitStatus" in settings) return settings
   const { file, home, text } = settings
   const configured = socketIn(text, home)
   return configured === undefined
@@ -52,7 +52,7 @@ const noHome: Problem = {
   why: "HOME is not set, and the system does not know this user",
   fix: "Set HOME to the home directory of whoever the secrets belong to",
   code: "data_error",
-  exitCode: exitStatus.badConfig
+  exitStatus: exitStatus.badConfig
 }
 
 /** Node does not resolve a path in a directory that has been removed. Nothing can be there. */
@@ -103,5 +103,5 @@ export const configError = (message: string, fix: string): Problem => ({
   message,
   fix,
   code: "data_error",
-  exitCode: exitStatus.badConfig
+  exitStatus: exitStatus.badConfig
 })

@@ -6,7 +6,7 @@ import * as Option from "effect/Option"
 import { request } from "../../rpc/client/client.ts"
 import type { Command, CommandDefinition, Flags, ArgsOf } from "./Command.ts"
 import { defineCommand } from "./Command.ts"
-import { exitCode } from "./exitCode.ts"
+import { exitStatus } from "../../domain/exitStatus.ts"
 import { CommandError, fromClient } from "./CommandError.ts"
 import { protocolProblem } from "./problems.ts"
 import type { QueryCommand } from "./QueryCommand.ts"
@@ -30,7 +30,7 @@ export const fromQuery = <F extends Flags, R = never>(
         const asked = request(daemon, method, params).pipe(
           Effect.mapError(fromClient),
           Effect.catchIf(
-            ({ exitCode: code }) => absence !== undefined && code === exitCode.unavailable,
+            ({ exitStatus: code }) => absence !== undefined && code === exitStatus.unavailable,
             (failure) => Effect.flatMap(absence?.(line) ?? Effect.undefined, (known) => withMore(failure, known))
           )
         )

@@ -4,7 +4,7 @@
  */
 import { readFileSync, statSync } from "node:fs"
 import { dirname } from "node:path"
-import { exitCode } from "./exitCode.ts"
+import { exitStatus } from "../../domain/exitStatus.ts"
 import type { Problem } from "./Output.ts"
 
 /** Nobody answers on the socket, or it may not be used; `code` is the system's reason. */
@@ -15,7 +15,7 @@ export const connectProblem = ({ code, socketPath }: { readonly code: string; re
         why: socketPath,
         code: "daemon_unavailable",
         fix: whoMay(socketPath),
-        exitCode: exitCode.permission
+        exitStatus: exitStatus.permission
       }
     : {
         message: "the daemon is not running",
@@ -23,7 +23,7 @@ export const connectProblem = ({ code, socketPath }: { readonly code: string; re
         why: `cannot connect to the daemon: nobody listens on ${socketPath} (${code})`,
         code: "daemon_unavailable",
         fix: "Start it with: secrets serve",
-        exitCode: exitCode.unavailable
+        exitStatus: exitStatus.unavailable
       }
 
 /** Whom the socket is for, as far as this user may see it: often its directory lets nobody look further. */
@@ -60,7 +60,7 @@ export const timeoutProblem = ({ seconds }: { readonly seconds: number }): Probl
   message: `the daemon did not answer within ${seconds} s`,
   code: "timeout",
   fix: "See whether it hangs: secrets status",
-  exitCode: exitCode.timeout
+  exitStatus: exitStatus.timeout
 })
 
 /** What came back is no answer of the daemon. */
@@ -68,16 +68,16 @@ export const protocolProblem = (reason: string): Problem => ({
   message: `the daemon's answer cannot be used: ${reason}`,
   code: "protocol_error",
   fix: "See what listens on the socket: secrets status",
-  exitCode: exitCode.failed
+  exitStatus: exitStatus.failed
 })
 
 /** The daemon said no. */
 export const refusalProblem = ({ code, message }: { readonly code: number; readonly message: string }): Problem => {
   if (code === -32000) return notFound(message, "See the names with: secrets list")
   if (code === -32001) return notFound(message, "It has ended already. See what happened with: secrets audit")
-  if (code === -32601) return { message, code: "protocol_error", fix: tooOld, exitCode: exitCode.refused }
+  if (code === -32601) return { message, code: "protocol_error", fix: tooOld, exitStatus: exitStatus.refused }
   const [, fix = ""] = fixes.find(([telling]) => telling.test(message)) ?? []
-  return { message, code: "generic_error", fix, exitCode: exitCode.refused }
+  return { message, code: "generic_error", fix, exitStatus: exitStatus.refused }
 }
 
 const tooOld = "The daemon is older than this command. Start it anew: secrets daemon restart"
@@ -86,7 +86,7 @@ const notFound = (message: string, fix: string): Problem => ({
   message,
   code: "generic_error",
   fix,
-  exitCode: exitCode.notFound
+  exitStatus: exitStatus.notFound
 })
 
 /** What helps against refusals that a person meets, by what their messages say. Names in these are quoted. */

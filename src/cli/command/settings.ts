@@ -16,7 +16,7 @@ import { CommandError } from "./CommandError.ts"
 /** All the settings, for what works with the files; of another user, with the home directory of that one. */
 export const loadConfig = Effect.fnUntraced(function* (line: GlobalArgs, homeOf?: string) {
   const settings = readSettings(line, homeOf)
-  if ("exitCode" in settings) return yield* new CommandError(settings)
+  if ("exitStatus" in settings) return yield* new CommandError(settings)
   const { file, home, text } = settings
   const { decode } = yield* Effect.promise(() => import("../../domain/Config.ts"))
   const config = decode(text, home, process.env)
@@ -30,7 +30,7 @@ export const loadConfig = Effect.fnUntraced(function* (line: GlobalArgs, homeOf?
 /** The daemon to ask. */
 export const loadDaemon = Effect.fnUntraced(function* (line: GlobalArgs) {
   const address = daemonAddress(line)
-  if ("exitCode" in address) return yield* new CommandError(address)
+  if ("exitStatus" in address) return yield* new CommandError(address)
   const daemon: DaemonAddress = { socketPath: address.socketPath, timeout: Duration.seconds(address.seconds) }
   return daemon
 })

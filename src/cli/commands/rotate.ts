@@ -9,7 +9,7 @@ import type { DaemonAddress } from "../../rpc/client/client.ts"
 import { call } from "../../rpc/client/client.ts"
 import { optional, literal } from "../../rpc/protocol/shape.ts"
 import { defineCommand } from "../command/Command.ts"
-import { exitCode } from "../command/exitCode.ts"
+import { exitStatus } from "../../domain/exitStatus.ts"
 import { CommandError, fromClient, failUsage } from "../command/CommandError.ts"
 import { loadDaemon } from "../command/settings.ts"
 
@@ -60,7 +60,7 @@ export const rotateCommand = defineCommand({
         message: `rotated ${rotated.length} of ${results.length} secrets; ${failures.join("; ")}`,
         code: "generic_error",
         fix: "See what happened with: secrets audit",
-        exitCode: exitCode.refused
+        exitStatus: exitStatus.refused
       })
     }
     return { text: `rotated ${rotated.length} secrets\n`, result: { rotated } }

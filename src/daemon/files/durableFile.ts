@@ -13,7 +13,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 
 /** The system refused an operation on a file. The message names the operation, the path and the reason. */
-export class FileError extends Data.TaggedError("FileFault")<{
+export class FileError extends Data.TaggedError("FileError")<{
   readonly operation: string
   readonly path: string
   readonly cause: unknown
@@ -28,7 +28,7 @@ export class FileError extends Data.TaggedError("FileFault")<{
   }
 }
 
-/** Runs a promise of node:fs; what it throws becomes a `FileFault`. */
+/** Runs a promise of node:fs; what it throws becomes a `FileError`. */
 export const attempt = <A>(operation: string, file: string, run: () => Promise<A>): Effect.Effect<A, FileError> =>
   Effect.tryPromise({ try: run, catch: (cause) => new FileError({ operation, path: file, cause }) })
 
@@ -45,7 +45,7 @@ export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, F
     if (!fs.statSync(file).isFile()) throw new Error("not a regular file")
     return fs.readFileSync(file)
   }).pipe(
-    Effect.catchTag("FileFault", (fault) => (fault.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(fault)))
+    Effect.catchTag("FileError", (fault) => (fault.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(fault)))
   )
 
 /**

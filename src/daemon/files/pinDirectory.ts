@@ -18,7 +18,7 @@ export interface PinnedDirectory {
   readonly look: () => "same" | "another" | "gone"
   /** The disk it is on. */
   readonly device: number
-  /** Throws if it is not the same. The words are for the end of a `FileFault`. */
+  /** Throws if it is not the same. The words are for the end of a `FileError`. */
   readonly checkSync: () => void
   readonly check: Effect.Effect<void, FileError>
 }

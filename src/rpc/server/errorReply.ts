@@ -60,7 +60,7 @@ const numbers: { readonly [Tag in Exclude<MethodError["_tag"], "RpcError">]: num
   TooLong: errorCode.internal,
   StoreFull: errorCode.internal,
   RestartRefused: errorCode.internal,
-  FileFault: errorCode.internal,
+  FileError: errorCode.internal,
   LeasesRemain: errorCode.internal,
   PartlyRevoked: errorCode.internal
 }

@@ -24,7 +24,7 @@ describe("no permission for the socket", () => {
         .find((line) => line.split(":")[2] === `${gid}`)
       const group = named?.split(":")[0] ?? `${gid}`
       const problem = fixFor(socket)
-      assert.strictEqual(problem.exitCode, 7)
+      assert.strictEqual(problem.exitStatus, 7)
       assert.match(problem.fix, new RegExp(`^Join the group ${group} and log in again`))
     })
   )

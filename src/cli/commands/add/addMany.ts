@@ -12,7 +12,7 @@ import type { ClientError, DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { parseDotenv } from "./dotenv.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
 import type { Output } from "../../command/Output.ts"
 import { readText } from "./readValue.ts"
@@ -88,7 +88,7 @@ const told = (results: ReadonlyArray<{ readonly name: string; readonly became: B
             why: left.map(({ reason }) => reason).join("; "),
             fix: "To give those that are there a new value: --update",
             code: "generic_error",
-            exitCode: exitCode.refused
+            exitStatus: exitStatus.refused
           }
   }
   return output

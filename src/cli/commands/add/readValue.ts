@@ -8,7 +8,7 @@ import * as readline from "node:readline"
 import { Writable } from "node:stream"
 import { buffer } from "node:stream/consumers"
 import { printable } from "../../terminal/table.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../reasonOf.ts"
 
@@ -64,7 +64,7 @@ const ask = (name: string, { input: terminal, prompt }: ValueInput): Effect.Effe
       message: "no value was given",
       code: "misuse",
       fix: "Nothing was added",
-      exitCode: exitCode.interrupted
+      exitStatus: exitStatus.interrupted
     })
     prompt.write(`Value of '${printable(name)}' (not shown): `)
     const lines: Array<string> = []
@@ -84,8 +84,8 @@ const severalLines = new CommandError({
   message: "more than one line was given, and a prompt takes one",
   code: "misuse",
   fix: "Give values of many lines from a file: secrets add NAME < FILE",
-  exitCode: exitCode.usage
+  exitStatus: exitStatus.usage
 })
 
 const unusable = (message: string, fix: string): CommandError =>
-  new CommandError({ message, code: "data_error", fix, exitCode: exitCode.usage })
+  new CommandError({ message, code: "data_error", fix, exitStatus: exitStatus.usage })

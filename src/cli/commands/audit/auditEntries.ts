@@ -11,7 +11,7 @@ import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
 import type { Shaped } from "../../../rpc/protocol/shape.ts"
 import { optional } from "../../../rpc/protocol/shape.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
 
 /** As many as one reply of the daemon holds. */
@@ -61,7 +61,7 @@ const tooOld = new CommandError({
   message: "the daemon is older than this command and cannot choose entries",
   code: "protocol_error",
   fix: "Start it anew: secrets daemon restart",
-  exitCode: exitCode.failed
+  exitStatus: exitStatus.failed
 })
 
 /** A moment, or how long ago it was, as a moment. */

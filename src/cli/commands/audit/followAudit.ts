@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import type { AuditQuery, WireEntry } from "./auditEntries.ts"
 import { fetchEntries, maxEntries } from "./auditEntries.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { CommandError } from "../../command/CommandError.ts"
 import { print } from "../../command/Output.ts"
 import { printable } from "../../terminal/table.ts"
@@ -34,7 +34,7 @@ export const followAudit = Effect.fnUntraced(function* (daemon: DaemonAddress, a
     after = lastOf(found.entries, found.last_seq ?? 0)
   }).pipe(
     Effect.catchIf(
-      (failure: CommandError) => passing.has(failure.exitCode),
+      (failure: CommandError) => passing.has(failure.exitStatus),
       () =>
         Effect.sync(() => {
           if (!isAway) remark("the daemon does not answer; waiting for it")
@@ -46,7 +46,7 @@ export const followAudit = Effect.fnUntraced(function* (daemon: DaemonAddress, a
 })
 
 /** It may answer again. */
-const passing: ReadonlySet<number> = new Set([exitCode.unavailable, exitCode.timeout, exitCode.failed])
+const passing: ReadonlySet<number> = new Set([exitStatus.unavailable, exitStatus.timeout, exitStatus.failed])
 
 /** What was written while the daemon looked is behind its last number already. */
 const lastOf = (entries: ReadonlyArray<WireEntry>, last: number): number =>

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import { type AuditReport, verifyAuditLog } from "../../../daemon/audit/verifyAuditLog.ts"
 import type { FileError } from "../../../daemon/files/durableFile.ts"
 import type { Output, Problem } from "../../command/Output.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { table } from "../../terminal/table.ts"
 
@@ -17,7 +17,7 @@ export const auditVerifyReport = Effect.fnUntraced(function* (auditPath: string)
       message: `there is no audit log at ${auditPath}`,
       code: "io_error",
       fix: "The daemon makes one when it starts; --config or audit_path tell where",
-      exitCode: exitCode.failed
+      exitStatus: exitStatus.failed
     })
   }
   const { files, findings, first, hash, last, ...counts } = report
@@ -50,7 +50,7 @@ const damaged = ({ findings }: AuditReport): Problem => ({
   message: `the audit log is not as it was written (${[...new Set(findings.map(({ kind }) => kind))].join(", ")})`,
   code: "data_error",
   fix: "Compare it with a copy. What is missing cannot be made again; the daemon goes on behind it",
-  exitCode: exitCode.failed
+  exitStatus: exitStatus.failed
 })
 
 const unreadable = (fault: FileError): CommandError =>
@@ -59,11 +59,11 @@ const unreadable = (fault: FileError): CommandError =>
         message: fault.message,
         code: "io_error",
         fix: "The log is for the daemon's own account; run this as that user",
-        exitCode: exitCode.permission
+        exitStatus: exitStatus.permission
       })
     : new CommandError({
         message: fault.message,
         code: "io_error",
         fix: "Look at what is wrong with that place",
-        exitCode: exitCode.failed
+        exitStatus: exitStatus.failed
       })

@@ -13,7 +13,7 @@ import { parse, second } from "../../../domain/GoDuration.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { managedFiles, removeIfSame, fileReplaced } from "./managedFiles.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import type { Problem } from "../../command/Output.ts"
 import { printByStream } from "../../command/Output.ts"
@@ -126,7 +126,7 @@ const problemOf = ({ failed }: Done): Problem | undefined =>
         why: failed.map(({ file, reason }) => `${printable(file)}: ${reason}`).join("\n  "),
         fix: "Remove them yourself if nobody needs them, or write them anew with: secrets env",
         code: "io_error",
-        exitCode: exitCode.incomplete
+        exitStatus: exitStatus.incomplete
       }
 
 const isDirectory = (named: string): boolean => {

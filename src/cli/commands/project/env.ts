@@ -27,7 +27,7 @@ import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { defineCommand } from "../../command/Command.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
 import { installGracefulShutdown } from "./gracefulShutdown.ts"
@@ -210,7 +210,7 @@ const checkValues = (
           why: wrong.join("\n  "),
           fix: "Print it with --format json, or give it to a program with secrets exec",
           code: "data_error",
-          exitCode: exitCode.failed
+          exitStatus: exitStatus.failed
         })
       )
 }

@@ -14,7 +14,7 @@ import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Mas
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { encodedVariantsOfAll } from "../../../domain/encodedVariants.ts"
 import { defineCommand } from "../../command/Command.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
 import { installGracefulShutdown } from "./gracefulShutdown.ts"
@@ -108,7 +108,7 @@ const runWith = Effect.fnUntraced(function* (
       message: `a value holds a NUL byte and cannot be in the environment: ${unfit.join(", ")}`,
       code: "data_error",
       fix: "Store it encoded, in base64 for instance",
-      exitCode: exitCode.failed
+      exitStatus: exitStatus.failed
     })
   }
   const run: ChildOptions = {

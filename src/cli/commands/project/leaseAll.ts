@@ -89,7 +89,7 @@ const leaseOne = (
     })
   )
 
-const problemOf = ({ code, exitCode, fix, message, why }: CommandError) => ({ code, exitCode, fix, message, why })
+const problemOf = ({ code, exitStatus, fix, message, why }: CommandError) => ({ code, exitStatus, fix, message, why })
 
 /** Ends leases; gives how many could not be ended. One that has ended already is none of them. */
 export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<LeasedSecret>): Effect.Effect<number> =>

@@ -16,7 +16,7 @@ import type { EnvVariable } from "../../../domain/envFile.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { projectFileName } from "../../../domain/ProjectFile.ts"
 import { variableProblem } from "../../../domain/variable.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { printable } from "../../terminal/table.ts"
 import { reasonOf } from "../../reasonOf.ts"
@@ -65,7 +65,7 @@ const noRoom = (cause: unknown): CommandError =>
     message: `cannot make a temporary file (${reasonOf(cause)})`,
     fix: "See what XDG_RUNTIME_DIR and TMPDIR name",
     code: "io_error",
-    exitCode: exitCode.failed
+    exitStatus: exitStatus.failed
   })
 
 /** What Vercel pulls is decided by the link of the directory, and not by the name in the project file. */
@@ -138,7 +138,7 @@ const notPulled = (error: ExecFileException, stderr: string) => {
 }
 
 const failure = (message: string, why: string | undefined, fix: string) =>
-  new CommandError({ message, why, fix, code: "io_error", exitCode: exitCode.failed })
+  new CommandError({ message, why, fix, code: "io_error", exitStatus: exitStatus.failed })
 
 const failed = (...of: Parameters<typeof failure>) => Effect.fail(failure(...of))
 

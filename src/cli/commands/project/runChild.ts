@@ -149,6 +149,6 @@ const cannotStart = (command: string, error: unknown): CommandError => {
       : reason === "E2BIG"
         ? "Arguments and variables together are too long for this system"
         : "See whether it may be executed: ls -l",
-    exitCode: missing ? notFound : notExecutable
+    exitStatus: missing ? notFound : notExecutable
   })
 }

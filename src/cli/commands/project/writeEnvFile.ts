@@ -10,7 +10,7 @@ import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { parseEnvHeader } from "../../../domain/envFile.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { readHead } from "../../readHead.ts"
 import { reasonOf } from "../../reasonOf.ts"
@@ -116,8 +116,8 @@ export const envFileError =
       message: `cannot write ${file} (${reasonOf(cause)})`,
       code: "io_error",
       fix: "Nothing was written. Name another file with --file",
-      exitCode: exitCode.failed
+      exitStatus: exitStatus.failed
     })
 
 const refuse = (message: string, fix: string): Effect.Effect<never, CommandError> =>
-  Effect.fail(new CommandError({ message, fix, code: "misuse", exitCode: exitCode.failed }))
+  Effect.fail(new CommandError({ message, fix, code: "misuse", exitStatus: exitStatus.failed }))

@@ -7,7 +7,7 @@ import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
 import { optional } from "../../../rpc/protocol/shape.ts"
 import type { ArgsOf } from "../../command/Command.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, fromClient } from "../../command/CommandError.ts"
 import type { revokeCommand } from "./revoke.ts"
 import { loadDaemon } from "../../command/settings.ts"
@@ -42,7 +42,7 @@ const pullKillswitch = Effect.fnUntraced(function* (daemon: DaemonAddress, rotat
       message: [...done, ...report.failures.map((failure) => `FAILED ${failure}`)].join("; "),
       code: "generic_error",
       fix: "Mend the cause and pull it again: what is done stays done",
-      exitCode: exitCode.failed
+      exitStatus: exitStatus.failed
     })
   }
   return {

@@ -2,7 +2,7 @@
  * What a scan says: findings in a table for people, everything for programs, and
  * the exit status.
  */
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Output, Problem } from "../../command/Output.ts"
 import { printable, table } from "../../terminal/table.ts"
 import { allowMarker } from "./Finding.ts"
@@ -82,7 +82,7 @@ const problemOf = (scan: Scan, findings: ReadonlyArray<ScanFinding>): Problem | 
       why: scan.unreadable.length === 0 ? undefined : `${count(scan.unreadable.length, "file")} could not be read`,
       fix: `Take them out, and rotate what others may have seen. What is none: put ${allowMarker} into a comment on its line`,
       code: "data_error",
-      exitCode: exitCode.failed
+      exitStatus: exitStatus.failed
     }
   }
   if (scan.unreadable.length > 0) {
@@ -90,7 +90,7 @@ const problemOf = (scan: Scan, findings: ReadonlyArray<ScanFinding>): Problem | 
       message: `nothing found, but ${count(scan.unreadable.length, "file")} could not be read`,
       fix: "Run it as a user who may read them, or pass them over with --exclude",
       code: "io_error",
-      exitCode: exitCode.incomplete
+      exitStatus: exitStatus.incomplete
     }
   }
   return scan.ownLost === undefined
@@ -99,6 +99,6 @@ const problemOf = (scan: Scan, findings: ReadonlyArray<ScanFinding>): Problem | 
         message: "nothing found, but the values of the store were compared in part only",
         fix: "Scan again when the daemon is there: secrets status",
         code: "daemon_unavailable",
-        exitCode: exitCode.incomplete
+        exitStatus: exitStatus.incomplete
       }
 }

@@ -59,7 +59,7 @@ const takeSupervision = (listenFd: string | undefined) =>
         message: supervision.failure,
         code: "data_error",
         fix: "Have the supervisor hand over the one socket, as the units of this project do",
-        exitCode: exitStatus.badConfig
+        exitStatus: exitStatus.badConfig
       })
     )
   })
@@ -68,7 +68,7 @@ const checkSurroundings = Effect.suspend(() => {
   const { refusal, suspicious } = unsafeRuntimeOptions({ execArgv: process.execArgv, environment: process.env })
   if (refusal !== undefined) {
     const { fix, reason } = refusal
-    return Effect.fail(new CommandError({ message: reason, code: "data_error", fix, exitCode: exitStatus.badConfig }))
+    return Effect.fail(new CommandError({ message: reason, code: "data_error", fix, exitStatus: exitStatus.badConfig }))
   }
   if (suspicious.length === 0) return Effect.void
   return Effect.logWarning(`the environment has ${suspicious.join(", ")}: other code may be loaded into the daemon`)

@@ -29,10 +29,10 @@ export const startFailure = (
     case "SecretStoreError":
     case "AuditLogError":
     case "AgeError":
-    case "FileFault":
+    case "FileError":
       return failure(error.message, "Look at the permissions and the free space of that place", exitStatus.cannotCreate)
   }
 }
 
 const failure = (message: string, fix: string, status: number): CommandError =>
-  new CommandError({ message, code: "io_error", fix, exitCode: status })
+  new CommandError({ message, code: "io_error", fix, exitStatus: status })

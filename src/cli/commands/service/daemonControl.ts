@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { toolMessage, toolFailed, runTool, showTool } from "../../../service/runTool.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { installedService } from "./installedService.ts"
 import { toolError } from "./serviceErrors.ts"
@@ -25,7 +25,7 @@ export const startService = Effect.fnUntraced(function* (line: DaemonArgs) {
         message: error.message,
         code: "daemon_unavailable",
         fix: error.fix,
-        exitCode: exitCode.unavailable
+        exitStatus: exitStatus.unavailable
       })
   )
   return { text: `running${answer.pid === undefined ? "" : ` as process ${answer.pid}`}\n`, result: answer }
@@ -68,6 +68,6 @@ const needed = Effect.fnUntraced(function* (line: DaemonArgs) {
     message: "it is not installed as a service",
     code: "generic_error",
     fix: "Install it: secrets daemon install. Without: secrets serve",
-    exitCode: exitCode.notFound
+    exitStatus: exitStatus.notFound
   })
 })

@@ -95,7 +95,7 @@ const occupied = (pid: number | undefined) =>
     message: `a daemon is running already${pid === undefined ? "" : ` (process ${pid})`}, and it is not this service`,
     code: "io_error",
     fix: `Stop it first${pid === undefined ? "" : `: kill ${pid}`}. If it comes back, have its supervisor stop it`,
-    exitCode: exitStatus.alreadyRunning
+    exitStatus: exitStatus.alreadyRunning
   })
 
 const tellPlan = ({ after, before, changes }: ServicePlan) => {

@@ -14,7 +14,7 @@ import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, fromClient } from "../../command/CommandError.ts"
 import type { InstalledService } from "./installedService.ts"
 import { installedService } from "./installedService.ts"
@@ -65,7 +65,7 @@ const fresh = (asked: DaemonAddress, startedBefore: string | undefined, fix: str
           message: "the daemon stopped, and no fresh one answered within 15 s",
           code: "daemon_unavailable",
           fix,
-          exitCode: exitCode.unavailable
+          exitStatus: exitStatus.unavailable
         }),
       onSuccess: (after) => ({
         text: `restarted; running since ${after.started_at}\n`,

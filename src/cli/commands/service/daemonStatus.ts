@@ -11,7 +11,7 @@ import { readStamp } from "../../../service/stamp.ts"
 import { unknownJob } from "../../../service/Supervisor.ts"
 import { thisProgram } from "../../../service/thisProgram.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Problem } from "../../command/Output.ts"
 import { daemonOf } from "./installedService.ts"
 import { fileError, toolError } from "./serviceErrors.ts"
@@ -69,19 +69,19 @@ export const serviceStatus = Effect.fnUntraced(function* (line: DaemonArgs) {
 
 const problemOf = ({ fix, reason, state }: ServiceStatus): Problem | undefined => {
   const status = statuses[state]
-  if (status === exitCode.done) return undefined
-  const code = status === exitCode.unavailable ? "daemon_unavailable" : "generic_error"
-  return { message: reason, code, fix, exitCode: status }
+  if (status === exitStatus.done) return undefined
+  const code = status === exitStatus.unavailable ? "daemon_unavailable" : "generic_error"
+  return { message: reason, code, fix, exitStatus: status }
 }
 
 const statuses: Readonly<Record<ServiceStatus["state"], number>> = {
-  running: exitCode.done,
-  running_unmanaged: exitCode.done,
-  failing: exitCode.failed,
-  starting: exitCode.unavailable,
-  stopped: exitCode.unavailable,
-  not_loaded: exitCode.unavailable,
-  not_installed: exitCode.notFound,
-  not_answering: exitCode.timeout,
-  stale: exitCode.stale
+  running: exitStatus.done,
+  running_unmanaged: exitStatus.done,
+  failing: exitStatus.failed,
+  starting: exitStatus.unavailable,
+  stopped: exitStatus.unavailable,
+  not_loaded: exitStatus.unavailable,
+  not_installed: exitStatus.notFound,
+  not_answering: exitStatus.timeout,
+  stale: exitStatus.stale
 }

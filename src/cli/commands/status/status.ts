@@ -3,7 +3,7 @@
  * up and has to refuse, because it cannot write its audit log, is not. Where it goes
  * on for a while, `statusSession` sees to it.
  */
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Shaped } from "../../../rpc/protocol/shape.ts"
 import { matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import type { Problem } from "../../command/Output.ts"
@@ -97,7 +97,7 @@ const stopping: Problem = {
   message: "the daemon is stopping",
   code: "daemon_unavailable",
   fix: "Wait until it is gone, then start it with: secrets serve",
-  exitCode: exitCode.unavailable
+  exitStatus: exitStatus.unavailable
 }
 
 const refusing = (why: string | undefined): Problem | undefined =>
@@ -108,7 +108,7 @@ const refusing = (why: string | undefined): Problem | undefined =>
         why,
         code: "io_error",
         fix: "It goes on by itself when the cause is gone",
-        exitCode: exitCode.failed
+        exitStatus: exitStatus.failed
       }
 
 /** A daemon of another build than this one may be the older of two that have the same version. */

@@ -10,7 +10,7 @@ import * as GoDuration from "../../../domain/GoDuration.ts"
 import type { ClientError, DaemonAddress } from "../../../rpc/client/client.ts"
 import { request } from "../../../rpc/client/client.ts"
 import type { ArgsOf } from "../../command/Command.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
 import type { Output } from "../../command/Output.ts"
 import { protocolProblem } from "../../command/problems.ts"
@@ -57,14 +57,14 @@ const waitUntilServing = Effect.fnUntraced(function* (line: StatusLine) {
     const found = yield* Effect.result(askOnce({ ...daemon, timeout: Duration.millis(millis) }, line))
     const problem = Result.isFailure(found) ? found.failure : found.success.problem
     if (Result.isSuccess(found) && problem === undefined) return found.success
-    if (problem?.exitCode === exitCode.permission) return yield* new CommandError(problem)
+    if (problem?.exitStatus === exitStatus.permission) return yield* new CommandError(problem)
     if ((yield* left) <= Duration.toMillis(interval)) {
       return yield* new CommandError({
         message: `the daemon does not serve after ${line.option("wait")}`,
         why: [problem?.message, problem?.why].filter((text) => text !== undefined).join(": "),
         fix: problem?.fix ?? "",
         code: "daemon_unavailable",
-        exitCode: exitCode.unavailable
+        exitStatus: exitStatus.unavailable
       })
     }
     yield* Effect.sleep(interval)

@@ -11,7 +11,7 @@ import { roundTrip, requestLine } from "../../../rpc/client/roundTrip.ts"
 import type { Shape, Shaped } from "../../../rpc/protocol/shape.ts"
 import { matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import { readReply } from "../../../rpc/protocol/reply.ts"
-import { exitCode } from "../../command/exitCode.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import type { AcquireMetrics } from "./acquireMetrics.ts"
 import { metricsDelta, parseAcquireMetrics } from "./acquireMetrics.ts"
@@ -93,7 +93,7 @@ export const requireTerminal = new CommandError({
   message: "--watch draws on a terminal, and there is none that can be drawn on",
   code: "misuse",
   fix: "Ask again and again instead: secrets status --json",
-  exitCode: exitCode.usage
+  exitStatus: exitStatus.usage
 })
 
 const lookOnce = (socketPath: string, patience: number) =>

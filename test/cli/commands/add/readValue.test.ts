@@ -44,7 +44,7 @@ describe("readValue at a terminal", () => {
     it.live(`gives up at ${name}`, () =>
       Effect.gen(function* () {
         const failure = yield* Effect.flip(readValue("db", terminal(key)))
-        assert.deepStrictEqual([failure.message, failure.exitCode], ["no value was given", 130])
+        assert.deepStrictEqual([failure.message, failure.exitStatus], ["no value was given", 130])
       })
     )
   }

@@ -130,7 +130,7 @@ describe("secrets cleanup", () => {
       const { problem, text } = yield* run(root)
       assert.deepStrictEqual(left(root), [".env", ".env.a"])
       assert.strictEqual(text, `removed ${path.join(root, ".env.b")}\n`)
-      assert.strictEqual(problem?.exitCode, 9)
+      assert.strictEqual(problem?.exitStatus, 9)
       assert.include(problem?.why, "its secrets-ttl is no time")
       assert.include(problem?.why, "it does not tell until when it is good")
     })
@@ -164,7 +164,7 @@ describe("secrets cleanup", () => {
   it.effect("takes no line that makes no sense", () =>
     Effect.gen(function* () {
       for (const args of [["/nonexistent"], ["--interval", "soon"], ["--interval", "10ms"], ["--watch", "--dry-run"]]) {
-        assert.strictEqual((yield* Effect.flip(run(...args))).exitCode, 2, args.join(" "))
+        assert.strictEqual((yield* Effect.flip(run(...args))).exitStatus, 2, args.join(" "))
       }
     })
   )
