@@ -14,7 +14,7 @@ import { exitStatuses } from "./exitStatuses.ts"
 export const readme = fileURLToPath(new URL("../README.md", import.meta.url))
 export const reference = fileURLToPath(new URL("../docs/commands.md", import.meta.url))
 
-const forms = await allSpecs()
+const specs = await allSpecs()
 
 const cell = (text: string): string => text.replaceAll("|", "\\|")
 
@@ -25,7 +25,7 @@ export const commandsTable = (): string =>
   [
     "| command | what it does |",
     "|---|---|",
-    ...forms.map((form) => `| \`${cell(callOf(form))}\` | ${cell(form.summary)} |`)
+    ...specs.map((spec) => `| \`${cell(callOf(spec))}\` | ${cell(spec.summary)} |`)
   ].join("\n")
 
 const begins = "<!-- commands, made by npm run docs -->"
@@ -64,20 +64,20 @@ export const referenceText = (): string =>
     "where, what to do. With `--json` both are an envelope on standard output.",
     "",
     commandsTable(),
-    ...forms.flatMap((form) => [
+    ...specs.flatMap((spec) => [
       "",
-      `## ${form.name}`,
+      `## ${spec.name}`,
       "",
-      `${form.summary}.`,
-      ...(form.about ?? "").split("\n\n").flatMap((text) => (text === "" ? [] : ["", text.replaceAll("\n", " ")])),
+      `${spec.summary}.`,
+      ...(spec.about ?? "").split("\n\n").flatMap((text) => (text === "" ? [] : ["", text.replaceAll("\n", " ")])),
       "",
       "```sh",
-      usageOf(form),
+      usageOf(spec),
       "```",
-      ...flagRows(form.flags),
+      ...flagRows(spec.flags),
       "",
       "```sh",
-      ...form.examples,
+      ...spec.examples,
       "```"
     ]),
     "",

@@ -9,8 +9,8 @@ import { allSpecs } from "../src/cli/command/specs.ts"
 
 /** Functions are left out, and JSON has no word for an arity without end. */
 const endless = "no end"
-export const formsAsText = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
-  JSON.stringify(forms, (_, value: unknown) => (value === Number.POSITIVE_INFINITY ? endless : value)).replaceAll(
+export const formsAsText = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
+  JSON.stringify(specs, (_, value: unknown) => (value === Number.POSITIVE_INFINITY ? endless : value)).replaceAll(
     `"${endless}"`,
     "Infinity"
   )

@@ -92,7 +92,7 @@ const pairs = (macro: string, rows: ReadonlyArray<readonly [string | number, str
 ]
 
 export const manualText = async (): Promise<string> => {
-  const forms = await allSpecs()
+  const specs = await allSpecs()
   return [
     '.\\" Made by npm run docs from the definitions in src/cli.',
     `.Dd ${date}`,
@@ -118,7 +118,7 @@ export const manualText = async (): Promise<string> => {
     "Flags of every command, before or behind its name:",
     ...listOf(globalFlags),
     ".Sh COMMANDS",
-    ...forms.flatMap(commandOf),
+    ...specs.flatMap(commandOf),
     ".Sh ENVIRONMENT",
     ...pairs("Ev ", environment),
     ".Sh FILES",

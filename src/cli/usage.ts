@@ -30,15 +30,15 @@ const help = (args: ReadonlyArray<string>) => {
 }
 
 const withCommand = async (name: string, args: ReadonlyArray<string>) => {
-  const forms = await allSpecs()
-  const form = forms.find((one) => one.name === name)
-  if (form === undefined) {
-    const meant = closestMatch(name, [...forms.map((one) => one.name), "help"])
+  const specs = await allSpecs()
+  const spec = specs.find((one) => one.name === name)
+  if (spec === undefined) {
+    const meant = closestMatch(name, [...specs.map((one) => one.name), "help"])
     const fix = meant === undefined ? "See them all: secrets --help" : `Did you mean: secrets ${meant}`
     const problem = usageError(`there is no command ${JSON.stringify(name)}`, fix)
     return printProblem(name, args.includes("--json"), problem)
   }
-  const reading = parseArguments(form, args)
+  const reading = parseArguments(spec, args)
   if (reading.kind === "help") return print(reading.text)
   return reading.kind === "usage-error" ? printProblem(name, reading.json, reading.problem) : undefined
 }
@@ -50,8 +50,8 @@ const withoutCommand = async (args: ReadonlyArray<string>) => {
   if (reading.kind === "run" && reading.args.flag("version")) {
     return printOutput("", json, { text: `${version}\n`, result: { version } })
   }
-  const forms = await allSpecs()
-  return printOutput("", json, { text: helpText(forms), result: helpTree(forms) })
+  const specs = await allSpecs()
+  return printOutput("", json, { text: helpText(specs), result: helpTree(specs) })
 }
 
 /** The program without a command. */

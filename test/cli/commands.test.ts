@@ -19,7 +19,7 @@ import { allSpecs } from "../../src/cli/command/specs.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const forms = await allSpecs()
+const specs = await allSpecs()
 
 /** The command line in an example, without what a shell does around it. */
 const lineIn = (example: string): ReadonlyArray<string> => {
@@ -28,34 +28,34 @@ const lineIn = (example: string): ReadonlyArray<string> => {
 }
 
 describe("every command", () => {
-  for (const form of forms) {
+  for (const spec of specs) {
     const parse = async (args: ReadonlyArray<string>) => {
-      const command = await commands[form.name]?.()
+      const command = await commands[spec.name]?.()
       return command?.parse(args)
     }
 
-    it(`explains itself: ${form.name}`, async () => {
+    it(`explains itself: ${spec.name}`, async () => {
       const help = await parse(["--help"])
       assert.strictEqual(help?.kind, "help")
       const text = help?.kind === "help" ? help.text : ""
-      assert.include(text, `Usage: secrets ${form.name}`)
-      for (const [name] of allFlags(form)) assert.include(text, `--${name}`)
+      assert.include(text, `Usage: secrets ${spec.name}`)
+      for (const [name] of allFlags(spec)) assert.include(text, `--${name}`)
       assert.deepStrictEqual(await parse(["-h"]), help)
     })
 
-    it(`has examples that it takes: ${form.name}`, async () => {
-      assert.isAbove(form.examples.length, 0)
-      for (const example of form.examples) {
+    it(`has examples that it takes: ${spec.name}`, async () => {
+      assert.isAbove(spec.examples.length, 0)
+      for (const example of spec.examples) {
         const [name, ...rest] = lineIn(example)
-        assert.strictEqual(name, form.name, example)
+        assert.strictEqual(name, spec.name, example)
         assert.strictEqual((await parse(rest))?.kind, "run", example)
       }
     })
 
-    it(`corrects a wrong line, and quotes no operand: ${form.name}`, async () => {
+    it(`corrects a wrong line, and quotes no operand: ${spec.name}`, async () => {
       for (const line of [["--nonsense"], Array(20).fill("hush-hush"), ["--help=yes"]]) {
         const correction = await parse([...line, "--json"])
-        if (line.length === 20 && form.arity[1] === Number.POSITIVE_INFINITY) continue
+        if (line.length === 20 && spec.arity[1] === Number.POSITIVE_INFINITY) continue
         assert.strictEqual(correction?.kind, "usage-error", line.join(" "))
         if (correction?.kind !== "usage-error") continue
         assert.deepInclude(correction, { json: true })
@@ -68,17 +68,17 @@ describe("every command", () => {
 
 describe("the forms of the commands", () => {
   it("are the same as data in the bundle", () => {
-    const data: unknown = vm.runInThisContext(formsAsText(forms))
+    const data: unknown = vm.runInThisContext(formsAsText(specs))
     const isData = ([, value]: readonly [string, unknown]) => typeof value !== "function"
     assert.deepStrictEqual(
       data,
-      forms.map((form) => Object.fromEntries(Object.entries(form).filter(isData)))
+      specs.map((spec) => Object.fromEntries(Object.entries(spec).filter(isData)))
     )
   })
 
   it("have the names by which the commands are loaded", () => {
     assert.deepStrictEqual(
-      forms.map(({ name }) => name),
+      specs.map(({ name }) => name),
       Object.keys(commands)
     )
   })
@@ -94,9 +94,9 @@ describe("the docs of the commands", () => {
 
   it("have every command and every flag in the manual page", async () => {
     const page = await manualText()
-    for (const form of forms) {
-      assert.include(page, `.Ss "secrets ${form.name}`)
-      for (const [name] of allFlags(form)) assert.include(page, `Fl -${name}`)
+    for (const spec of specs) {
+      assert.include(page, `.Ss "secrets ${spec.name}`)
+      for (const [name] of allFlags(spec)) assert.include(page, `Fl -${name}`)
     }
     // A line that begins with a dot is a request; those that are not of mdoc would be left out in silence.
     for (const line of page.split("\n").filter((one) => one.startsWith("."))) {
@@ -112,10 +112,10 @@ describe("the script for", () => {
     ["fish", fishScript, ["--no-execute"]]
   ] as const) {
     it(`${shell} has every command and every flag that is shown`, () => {
-      const script = make(forms)
-      for (const form of forms) {
-        assert.include(script, form.name)
-        for (const [name] of allFlags(form)) assert.match(script, new RegExp(`--${name}\\b|-l ${name}\\b`))
+      const script = make(specs)
+      for (const spec of specs) {
+        assert.include(script, spec.name)
+        for (const [name] of allFlags(spec)) assert.match(script, new RegExp(`--${name}\\b|-l ${name}\\b`))
       }
       assert.notInclude(script, "no-update-check\\n")
     })
@@ -123,7 +123,7 @@ describe("the script for", () => {
     it.effect(`${shell} is one that it can read, where there is such a shell`, () =>
       Effect.gen(function* () {
         const file = path.join(yield* temporaryDirectory, "script")
-        fs.writeFileSync(file, make(forms))
+        fs.writeFileSync(file, make(specs))
         const { error, status, stderr } = spawnSync(shell, [...check, file])
         if (error === undefined) assert.deepStrictEqual([status, String(stderr)], [0, ""])
       })

@@ -252,25 +252,25 @@ describe("the other commands", () => {
   it.live("explain themselves as their definitions are", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const forms = yield* Effect.promise(allSpecs)
+      const specs = yield* Effect.promise(allSpecs)
       const printed = (args: ReadonlyArray<string>) =>
         Effect.map(run(args, { home }), ({ status, stderr, stdout }) => {
           assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
           return stdout
         })
-      for (const line of [["--help"], ["help"], []]) assert.strictEqual(yield* printed(line), helpText(forms))
+      for (const line of [["--help"], ["help"], []]) assert.strictEqual(yield* printed(line), helpText(specs))
       const tree = envelope(yield* printed(["help", "--json"])).result
-      assert.deepStrictEqual(tree, JSON.parse(JSON.stringify(helpTree(forms))))
-      for (const form of forms) {
-        const help = parseArguments(form, ["--help"])
-        assert.strictEqual(yield* printed([form.name, "--help"]), help.kind === "help" ? help.text : "")
+      assert.deepStrictEqual(tree, JSON.parse(JSON.stringify(helpTree(specs))))
+      for (const spec of specs) {
+        const help = parseArguments(spec, ["--help"])
+        assert.strictEqual(yield* printed([spec.name, "--help"]), help.kind === "help" ? help.text : "")
       }
       for (const [shell, make] of [
         ["bash", bashScript],
         ["zsh", zshScript],
         ["fish", fishScript]
       ] as const) {
-        assert.strictEqual(yield* printed(["completions", shell]), make(forms))
+        assert.strictEqual(yield* printed(["completions", shell]), make(specs))
       }
       const unknown = yield* run(["leese"], { home })
       assert.deepStrictEqual([unknown.status, unknown.stdout], [2, ""])

@@ -17,7 +17,7 @@ export interface QueryRequest {
 
 export interface QueryCommand<F extends Flags> extends CommandSpec<F> {
   /** The requests of this line, what is wrong with it, or undefined if it is more than a question. */
-  readonly requests: (line: ArgsOf<F>) => ReadonlyArray<QueryRequest> | Problem | undefined
+  readonly requests: (args: ArgsOf<F>) => ReadonlyArray<QueryRequest> | Problem | undefined
   /** What is told of the results, in the order of the requests; undefined if they are not of the form expected. */
   readonly render: (results: ReadonlyArray<unknown>, asked: QueryContext<F>) => Output | undefined
 }

@@ -22,14 +22,14 @@ export interface Address {
 }
 
 /** Where to ask, or what is wrong with the settings. */
-export const daemonAddress = (line: GlobalArgs): Address | Problem => {
-  const seconds = Number(line.option("timeout")?.replace(/s$/, "") ?? 5)
+export const daemonAddress = (args: GlobalArgs): Address | Problem => {
+  const seconds = Number(args.option("timeout")?.replace(/s$/, "") ?? 5)
   if (!(seconds > 0 && seconds <= 3600)) {
     return usageError("--timeout must be a number of seconds above 0", "For instance: --timeout 2")
   }
-  const socket = line.option("socket")
+  const socket = args.option("socket")
   if (socket !== undefined) return { socketPath: absolute(socket), seconds }
-  const settings = readSettings(line)
+  const settings = readSettings(args)
   if ("exitStatus" in settings) return settings
   const { file, home, text } = settings
   const configured = socketIn(text, home)
@@ -66,11 +66,11 @@ const absolute = (file: string): string => {
 
 /** The text of config.json and the home directory; an empty object where there is no such file. */
 export const readSettings = (
-  line: GlobalArgs,
+  args: GlobalArgs,
   home: string | undefined = homeDirectory()
 ): { text: string; home: string; file: string } | Problem => {
   if (home === undefined) return noHome
-  const named = line.option("config")
+  const named = args.option("config")
   const file = named ?? below(below(home, ".agent-secrets"), "config.json")
   try {
     // To read a pipe would be to wait for whoever writes into it.

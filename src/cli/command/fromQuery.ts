@@ -17,26 +17,26 @@ import { loadDaemon } from "./settings.ts"
 export const fromQuery = <F extends Flags, R = never>(
   question: QueryCommand<F>,
   more?: CommandDefinition<F, R>["run"],
-  absence?: (line: ArgsOf<F>) => Effect.Effect<string | undefined>
+  absence?: (args: ArgsOf<F>) => Effect.Effect<string | undefined>
 ): Command<R> =>
   defineCommand({
     ...question,
-    run: Effect.fnUntraced(function* (line) {
-      const requests = question.requests(line)
-      if (requests === undefined) return yield* more === undefined ? Effect.die("nothing to ask") : more(line)
+    run: Effect.fnUntraced(function* (args) {
+      const requests = question.requests(args)
+      if (requests === undefined) return yield* more === undefined ? Effect.die("nothing to ask") : more(args)
       if (isProblem(requests)) return yield* new CommandError(requests)
-      const daemon = yield* loadDaemon(line)
+      const daemon = yield* loadDaemon(args)
       const results = yield* Effect.forEach(requests, ({ method, optional, params }) => {
         const asked = request(daemon, method, params).pipe(
           Effect.mapError(fromClient),
           Effect.catchIf(
             ({ exitStatus: code }) => absence !== undefined && code === exitStatus.unavailable,
-            (failure) => Effect.flatMap(absence?.(line) ?? Effect.undefined, (known) => withMore(failure, known))
+            (failure) => Effect.flatMap(absence?.(args) ?? Effect.undefined, (known) => withMore(failure, known))
           )
         )
         return optional === true ? Effect.map(Effect.option(asked), Option.getOrUndefined) : asked
       })
-      const output = question.render(results, { args: line, socketPath: daemon.socketPath })
+      const output = question.render(results, { args, socketPath: daemon.socketPath })
       return output ?? (yield* new CommandError(protocolProblem(`${requests[0]?.method} has an unexpected result`)))
     })
   })

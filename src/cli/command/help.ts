@@ -4,26 +4,26 @@
 import type { Flags, CommandSpec } from "./Command.ts"
 import { allFlags, usageOf } from "./Command.ts"
 
-export const helpText = (forms: ReadonlyArray<CommandSpec<Flags>>): string => {
-  const width = Math.max(...forms.map(({ name }) => name.length))
+export const helpText = (specs: ReadonlyArray<CommandSpec<Flags>>): string => {
+  const width = Math.max(...specs.map(({ name }) => name.length))
   return [
     "Keeps secrets encrypted and leases them to agents and workers.",
     "",
     "Usage: secrets COMMAND [flags]",
     "",
-    ...forms.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    ...specs.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "",
     "Each has its own help: secrets COMMAND --help",
     ""
   ].join("\n")
 }
 
-export const helpTree = (forms: ReadonlyArray<CommandSpec<Flags>>) => ({
-  commands: forms.map((form) => ({
-    name: form.name,
-    summary: form.summary,
-    usage: usageOf(form),
-    flags: allFlags(form).map(([name, { summary, value }]) => ({ name: `--${name}`, value, summary })),
-    examples: form.examples
+export const helpTree = (specs: ReadonlyArray<CommandSpec<Flags>>) => ({
+  commands: specs.map((spec) => ({
+    name: spec.name,
+    summary: spec.summary,
+    usage: usageOf(spec),
+    flags: allFlags(spec).map(([name, { summary, value }]) => ({ name: `--${name}`, value, summary })),
+    examples: spec.examples
   }))
 })

@@ -14,8 +14,8 @@ import { configError, daemonAddress, readSettings } from "./daemonAddress.ts"
 import { CommandError } from "./CommandError.ts"
 
 /** All the settings, for what works with the files; of another user, with the home directory of that one. */
-export const loadConfig = Effect.fnUntraced(function* (line: GlobalArgs, homeOf?: string) {
-  const settings = readSettings(line, homeOf)
+export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?: string) {
+  const settings = readSettings(args, homeOf)
   if ("exitStatus" in settings) return yield* new CommandError(settings)
   const { file, home, text } = settings
   const { decode } = yield* Effect.promise(() => import("../../domain/Config.ts"))
@@ -23,13 +23,13 @@ export const loadConfig = Effect.fnUntraced(function* (line: GlobalArgs, homeOf?
   if (Result.isFailure(config)) {
     return yield* new CommandError(configError(`${config.failure.message} (${file})`, `Correct ${file}`))
   }
-  const socket = line.option("socket")
+  const socket = args.option("socket")
   return socket === undefined ? config.success : { ...config.success, socketPath: path.resolve(socket) }
 })
 
 /** The daemon to ask. */
-export const loadDaemon = Effect.fnUntraced(function* (line: GlobalArgs) {
-  const address = daemonAddress(line)
+export const loadDaemon = Effect.fnUntraced(function* (args: GlobalArgs) {
+  const address = daemonAddress(args)
   if ("exitStatus" in address) return yield* new CommandError(address)
   const daemon: DaemonAddress = { socketPath: address.socketPath, timeout: Duration.seconds(address.seconds) }
   return daemon

@@ -15,7 +15,7 @@ export const deleteCommand = defineQuery({
   completes: "secret",
   flags: { force: { type: "boolean" } },
   examples: ["secrets delete github_token"],
-  requests: (line) => [{ method: "secrets.delete", params: { name: line.positionals[0] ?? "" } }],
+  requests: (args) => [{ method: "secrets.delete", params: { name: args.positionals[0] ?? "" } }],
   render: ([deleted], { args }) => {
     const [name = ""] = args.positionals
     return matchesShape(deleted, { success: literal(true) })

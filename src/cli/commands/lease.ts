@@ -24,10 +24,10 @@ export const leaseCommand = defineQuery({
     raw: { type: "boolean" }
   },
   examples: ["secrets lease github_token", "secrets lease github_token --ttl 15m --client-id deploy"],
-  requests: (line) => [
+  requests: (args) => [
     {
       method: "secrets.lease",
-      params: { secret_name: line.positionals[0], client_id: clientIdOf(line), ttl: line.option("ttl") ?? "" }
+      params: { secret_name: args.positionals[0], client_id: clientIdOf(args), ttl: args.option("ttl") ?? "" }
     }
   ],
   render: ([leased], { args }) =>
@@ -46,8 +46,8 @@ export const leaseCommand = defineQuery({
 })
 
 /** Who asks, when the line does not say it: the host. */
-export const clientIdOf = (line: { readonly option: (flag: "client-id") => string | undefined }): string =>
-  line.option("client-id") ?? hostName()
+export const clientIdOf = (args: { readonly option: (flag: "client-id") => string | undefined }): string =>
+  args.option("client-id") ?? hostName()
 
 /** Node has to make its module of this first, and most commands that only ask do without. */
 export const hostName = (): string => process.getBuiltinModule("node:os").hostname() || "unknown"

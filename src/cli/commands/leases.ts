@@ -38,13 +38,13 @@ export const leasesCommand = defineCommand({
     limit: { type: "string", value: "N", summary: `how many (${most})` }
   },
   examples: ["secrets leases", "secrets leases --client deploy", "secrets leases --secret github_token --json"],
-  run: Effect.fnUntraced(function* (line) {
-    const limit = Number(line.option("limit") ?? most)
+  run: Effect.fnUntraced(function* (args) {
+    const limit = Number(args.option("limit") ?? most)
     if (!Number.isInteger(limit) || limit < 1 || limit > most) {
       return yield* failUsage(`--limit must be a whole number from 1 to ${most}`, "For instance: --limit 20")
     }
-    const daemon = yield* loadDaemon(line)
-    const params = { client_id: line.option("client"), secret_name: line.option("secret"), limit }
+    const daemon = yield* loadDaemon(args)
+    const params = { client_id: args.option("client"), secret_name: args.option("secret"), limit }
     const found = yield* Effect.mapError(call(daemon, "secrets.leases", params, listedExample), fromClient)
     const now = yield* Clock.currentTimeMillis
     const rows = found.leases.map((lease) => [

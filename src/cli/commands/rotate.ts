@@ -34,13 +34,13 @@ export const rotateCommand = defineCommand({
   completes: "secret",
   flags: { all: { type: "boolean", summary: "every secret that has such a command" } },
   examples: ["secrets rotate github_token", "secrets rotate --all"],
-  run: Effect.fnUntraced(function* (line) {
-    const [name] = line.positionals
-    if ((name === undefined) !== line.flag("all")) {
+  run: Effect.fnUntraced(function* (args) {
+    const [name] = args.positionals
+    if ((name === undefined) !== args.flag("all")) {
       return yield* failUsage("name one secret, or all of them", "For instance: secrets rotate --all")
     }
-    const asked = yield* loadDaemon(line)
-    const daemon = { ...asked, timeout: line.option("timeout") === undefined ? patience : asked.timeout }
+    const asked = yield* loadDaemon(args)
+    const daemon = { ...asked, timeout: args.option("timeout") === undefined ? patience : asked.timeout }
     if (name !== undefined) {
       const rotated = yield* Effect.mapError(rotateOne(daemon, name), fromClient)
       return {

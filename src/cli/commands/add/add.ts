@@ -30,34 +30,34 @@ export const addCommand = defineCommand({
     force: { type: "boolean", summary: "take a name that is hard to type" }
   },
   examples: ["secrets add github_token", "secrets add tls_key --file key.pem", "secrets add --from-env .env --update"],
-  run: Effect.fnUntraced(function* (line) {
-    const [name = ""] = line.positionals
-    const file = line.option("from-env")
+  run: Effect.fnUntraced(function* (args) {
+    const [name = ""] = args.positionals
+    const file = args.option("from-env")
     if (file !== undefined) {
-      if (line.positionals.length > 0 || ofOneSecret.some((flag) => line.option(flag) !== undefined)) {
+      if (args.positionals.length > 0 || ofOneSecret.some((flag) => args.option(flag) !== undefined)) {
         return yield* failUsage("--from-env takes names and values from the file alone", "secrets add --from-env PATH")
       }
-      const batch = { file, prefix: line.option("prefix") ?? "", update: line.flag("update") || line.flag("force") }
-      return yield* addMany(yield* loadDaemon(line), batch)
+      const batch = { file, prefix: args.option("prefix") ?? "", update: args.flag("update") || args.flag("force") }
+      return yield* addMany(yield* loadDaemon(args), batch)
     }
-    if (line.positionals.length === 0)
+    if (args.positionals.length === 0)
       return yield* failUsage("no secret is named", "For instance: secrets add github_token")
-    if (line.flag("update") || line.option("prefix") !== undefined) {
+    if (args.flag("update") || args.option("prefix") !== undefined) {
       return yield* failUsage("--update and --prefix go with --from-env", "To change a secret: secrets update NAME")
     }
     if (name === "")
       return yield* failUsage("the name of a secret cannot be empty", "For instance: secrets add github_token")
-    if (isHardToType(name) && !line.flag("force")) {
+    if (isHardToType(name) && !args.flag("force")) {
       return yield* failUsage(
         `the name ${quote(name)} begins with a dash or holds control characters`,
         "Choose another, or insist with --force"
       )
     }
-    yield* checkRotationFlags(line)
-    const daemon = yield* loadDaemon(line)
-    const value = yield* valueFromArgs(line, name)
-    const rotateVia = line.option("rotate-via") ?? ""
-    const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: line.flag("rotate-stdout") }
+    yield* checkRotationFlags(args)
+    const daemon = yield* loadDaemon(args)
+    const value = yield* valueFromArgs(args, name)
+    const rotateVia = args.option("rotate-via") ?? ""
+    const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: args.flag("rotate-stdout") }
     const params = { name, value, ...hook }
     yield* Effect.mapError(call(daemon, "secrets.add", params, addedExample), fromClient)
     return { text: `added ${quote(name)}\n`, result: { name, rotate_via: rotateVia } }

@@ -13,17 +13,17 @@ export const secretFlags = {
   "rotate-stdout": { type: "boolean", summary: "what that command prints becomes the new value" }
 } as const satisfies Flags
 
-type SecretLine = Pick<Args<typeof secretFlags>, "option" | "flag">
+type SecretArgs = Pick<Args<typeof secretFlags>, "option" | "flag">
 
 /** Refuses `--rotate-stdout` without a command; to be asked before a value is. */
-export const checkRotationFlags = (line: SecretLine) =>
-  line.flag("rotate-stdout") && !line.option("rotate-via")
+export const checkRotationFlags = (args: SecretArgs) =>
+  args.flag("rotate-stdout") && !args.option("rotate-via")
     ? Effect.fail(failUsage("--rotate-stdout needs a command", "Give it with --rotate-via COMMAND"))
     : Effect.void
 
 /** The value from the line, a file, a pipe or a prompt; never empty. */
-export const valueFromArgs = Effect.fnUntraced(function* (line: SecretLine, name: string) {
-  const [given, file] = [line.option("value"), line.option("file")]
+export const valueFromArgs = Effect.fnUntraced(function* (args: SecretArgs, name: string) {
+  const [given, file] = [args.option("value"), args.option("file")]
   if (given !== undefined && file !== undefined) {
     return yield* failUsage("--value and --file are two values", "Give one of them")
   }

@@ -24,16 +24,16 @@ export const updateCommand = defineCommand({
     "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates it from now on; '' for none" }
   },
   examples: ["secrets update github_token", "new-token | secrets update github_token"],
-  run: Effect.fnUntraced(function* (line) {
-    const [name = ""] = line.positionals
-    yield* checkRotationFlags(line)
-    const daemon = yield* loadDaemon(line)
-    const value = yield* valueFromArgs(line, name)
-    const rotateVia = line.option("rotate-via")
+  run: Effect.fnUntraced(function* (args) {
+    const [name = ""] = args.positionals
+    yield* checkRotationFlags(args)
+    const daemon = yield* loadDaemon(args)
+    const value = yield* valueFromArgs(args, name)
+    const rotateVia = args.option("rotate-via")
     const hook =
       rotateVia === undefined
         ? {}
-        : { rotate_via: rotateVia, rotate_via_set: true, rotate_stdout: line.flag("rotate-stdout") }
+        : { rotate_via: rotateVia, rotate_via_set: true, rotate_stdout: args.flag("rotate-stdout") }
     yield* Effect.mapError(call(daemon, "secrets.update", { name, value, ...hook }, updatedExample), fromClient)
     return { text: `updated ${quote(name)}\n`, result: { name } }
   })

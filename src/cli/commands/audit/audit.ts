@@ -44,24 +44,24 @@ export const auditCommand = defineCommand({
     "secrets audit --verify",
     "secrets audit --json"
   ],
-  run: Effect.fnUntraced(function* (line) {
-    if (line.flag("verify")) {
+  run: Effect.fnUntraced(function* (args) {
+    if (args.flag("verify")) {
       const { auditVerifyReport } = yield* Effect.promise(() => import("./verify.ts"))
-      return yield* auditVerifyReport((yield* loadConfig(line)).auditPath)
+      return yield* auditVerifyReport((yield* loadConfig(args)).auditPath)
     }
-    const tail = Number(line.option("tail") ?? tailDefault)
+    const tail = Number(args.option("tail") ?? tailDefault)
     if (!Number.isInteger(tail) || tail < 0)
       return yield* failUsage("--tail must be a whole number", "For instance: --tail 20, or --tail 0 for all")
-    const since = yield* parseSince(line.option("since"))
-    const daemon = yield* loadDaemon(line)
+    const since = yield* parseSince(args.option("since"))
+    const daemon = yield* loadDaemon(args)
     const asked = {
       tail: tail === 0 ? maxEntries : tail,
-      secret_name: line.option("secret"),
-      client_id: line.option("client"),
-      action: line.option("action"),
+      secret_name: args.option("secret"),
+      client_id: args.option("client"),
+      action: args.option("action"),
       since
     }
-    if (line.flag("follow")) return yield* followAudit(daemon, asked, line.flag("json"))
+    if (args.flag("follow")) return yield* followAudit(daemon, asked, args.flag("json"))
     const { complete, entries } = yield* fetchEntries(daemon, asked)
     // A tail is meant to leave out what is older; anything else is not.
     const isCut = complete === false && entries.length < asked.tail

@@ -43,19 +43,19 @@ export const cleanupCommand = defineCommand({
     "",
     "Exit status: 0 done, 9 done but for what could not be read or removed, 130 after Ctrl-C."
   ].join("\n"),
-  run: Effect.fnUntraced(function* (line) {
-    const root = line.positionals[0] ?? line.option("path") ?? "."
+  run: Effect.fnUntraced(function* (args) {
+    const root = args.positionals[0] ?? args.option("path") ?? "."
     if (!isDirectory(root))
       return yield* failUsage(`there is no directory ${printable(root)}`, "Name one: secrets cleanup PATH")
-    if (line.flag("watch") && line.flag("dry-run")) {
+    if (args.flag("watch") && args.flag("dry-run")) {
       return yield* failUsage("--watch with --dry-run would say the same for ever", "Give one of them")
     }
-    const interval = parse(line.option("interval") ?? intervalDefault)
+    const interval = parse(args.option("interval") ?? intervalDefault)
     if (Result.isFailure(interval) || interval.success < second) {
       return yield* failUsage("--interval must be a duration of at least 1s", "For instance: --interval 5m")
     }
-    const round = Effect.suspend(() => clean(root, line.flag("dry-run")))
-    if (line.flag("watch")) yield* watch(round, line, Duration.nanos(interval.success))
+    const round = Effect.suspend(() => clean(root, args.flag("dry-run")))
+    if (args.flag("watch")) yield* watch(round, args, Duration.nanos(interval.success))
     const done = yield* round
     return {
       text: textOf(done),
@@ -96,14 +96,14 @@ const clean = Effect.fnUntraced(function* (root: string, dryRun: boolean) {
 /** Each round tells what it has removed, to nobody who has gone; what it could not is said once, until it is something else. */
 const watch = Effect.fnUntraced(function* (
   round: Effect.Effect<Done>,
-  line: ArgsOf<typeof flags>,
+  args: ArgsOf<typeof flags>,
   pause: Duration.Duration
 ) {
   let said = ""
   while (true) {
     const done = yield* round
     if (done.removed.length > 0) {
-      printByStream(line.flag("json") ? `${JSON.stringify({ removed: done.removed })}\n` : linesOf(done))
+      printByStream(args.flag("json") ? `${JSON.stringify({ removed: done.removed })}\n` : linesOf(done))
     }
     const problem = problemOf(done)
     const failures = problem === undefined ? "" : `secrets cleanup: ${problem.message}\n  ${problem.why}\n`

@@ -8,46 +8,46 @@
 import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
 import { globalFlags, allFlags } from "../../command/Command.ts"
 
-export const bashScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
+export const bashScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
   [
     "# bash completion for secrets; made by: secrets completions bash",
     "",
     "_secrets_flags() {",
     "  case $1 in",
-    ...[...forms, wholeProgram].map((form) => `    '${form.name}') printf '%s\\n' ${wordsOf(form).join(" ")} ;;`),
+    ...[...specs, wholeProgram].map((spec) => `    '${spec.name}') printf '%s\\n' ${wordsOf(spec).join(" ")} ;;`),
     "  esac",
     "}",
     "",
     "# What completes the value of a flag of a command: a kind, or words; nothing if it takes no value.",
     "_secrets_value() {",
     '  case "$1 $2" in',
-    ...[...forms, wholeProgram].flatMap((form) =>
-      valued(form).map(([name, flag]) => `    '${form.name} --${name}') echo '${kindOf(flag.completes)}' ;;`)
+    ...[...specs, wholeProgram].flatMap((spec) =>
+      valued(spec).map(([name, flag]) => `    '${spec.name} --${name}') echo '${kindOf(flag.completes)}' ;;`)
     ),
     "  esac",
     "}",
     "",
     "_secrets_operand() {",
     "  case $1 in",
-    `    help) echo '${kindOf(forms.map(({ name }) => name))}' ;;`,
-    ...forms.flatMap(({ completes, name }) =>
+    `    help) echo '${kindOf(specs.map(({ name }) => name))}' ;;`,
+    ...specs.flatMap(({ completes, name }) =>
       completes === undefined ? [] : [`    '${name}') echo '${kindOf(completes)}' ;;`]
     ),
     "  esac",
     "}",
     "",
-    `_secrets_commands='${[...forms.map(({ name }) => name), "help"].join(" ")}'`,
+    `_secrets_commands='${[...specs.map(({ name }) => name), "help"].join(" ")}'`,
     "",
     machinery
   ].join("\n")
 
 const wholeProgram: CommandSpec<Flags> = { name: "", summary: "", arity: [0, 0], flags: {}, examples: [] }
 
-const wordsOf = (form: CommandSpec<Flags>): ReadonlyArray<string> => allFlags(form).map(([name]) => `--${name}`)
+const wordsOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => allFlags(spec).map(([name]) => `--${name}`)
 
 /** All flags that take a value, also those that are not shown. */
-const valued = (form: CommandSpec<Flags>): ReadonlyArray<readonly [string, Flag]> =>
-  Object.entries<Flag>({ ...globalFlags, ...form.flags }).filter(([, { type }]) => type === "string")
+const valued = (spec: CommandSpec<Flags>): ReadonlyArray<readonly [string, Flag]> =>
+  Object.entries<Flag>({ ...globalFlags, ...spec.flags }).filter(([, { type }]) => type === "string")
 
 const kindOf = (completes: Completion | undefined): string => {
   if (completes === undefined) return "@nothing"

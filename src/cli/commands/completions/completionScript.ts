@@ -17,8 +17,8 @@ const shells = new Map([
   ["fish", fishScript]
 ])
 
-export const completionScript = Effect.fnUntraced(function* (line: ArgsOf<typeof completionsCommand.flags>) {
-  const [shell = ""] = line.positionals
+export const completionScript = Effect.fnUntraced(function* (args: ArgsOf<typeof completionsCommand.flags>) {
+  const [shell = ""] = args.positionals
   const make = shells.get(shell)
   if (make === undefined) return yield* failUsage("name a shell: bash, zsh or fish", "secrets completions --help")
   const text = make(yield* Effect.promise(allSpecs))

@@ -23,8 +23,8 @@ export const completionsCommand = defineQuery({
   ],
   about:
     "Names of secrets, clients and leases are asked of the daemon; where there is none, only the rest is completed.",
-  requests: (line) => {
-    switch (line.option("names")) {
+  requests: (args) => {
+    switch (args.option("names")) {
       case undefined:
         return undefined
       case "secret":

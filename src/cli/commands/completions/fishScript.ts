@@ -4,7 +4,7 @@
 import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
 import { globalFlags, visibleFlags } from "../../command/Command.ts"
 
-export const fishScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
+export const fishScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
   [
     "# fish completion for secrets; made by: secrets completions fish",
     "",
@@ -50,17 +50,17 @@ export const fishScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
     "",
     "complete -c secrets -f",
     ...visibleFlags(globalFlags).map((flag) => flagLine(undefined, flag)),
-    ...forms.map(
+    ...specs.map(
       ({ name, summary }) => `complete -c secrets -n __secrets_needs_command -a ${name} -d ${quoted(summary)}`
     ),
     `complete -c secrets -n __secrets_needs_command -a help -d ${quoted("Show the help of a command")}`,
-    `complete -c secrets -n '__secrets_in help' -a ${quoted(forms.map(({ name }) => name).join(" "))}`,
-    ...forms.flatMap(linesOf),
+    `complete -c secrets -n '__secrets_in help' -a ${quoted(specs.map(({ name }) => name).join(" "))}`,
+    ...specs.flatMap(linesOf),
     ""
   ].join("\n")
 
-const linesOf = (form: CommandSpec<Flags>): ReadonlyArray<string> => {
-  const { completes, flags, name } = form
+const linesOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
+  const { completes, flags, name } = spec
   const condition = `-n '__secrets_in ${name}${name === "delete" ? " rm" : ""}'`
   return [
     ...(completes === undefined ? [] : [`complete -c secrets ${condition} ${argumentsOf(completes)}`]),

@@ -4,7 +4,7 @@
 import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
 import { globalFlags, visibleFlags } from "../../command/Command.ts"
 
-export const zshScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
+export const zshScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
   [
     "#compdef secrets",
     "# zsh completion for secrets; made by: secrets completions zsh",
@@ -19,7 +19,7 @@ export const zshScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
     "_secrets_commands() {",
     "  local -a commands",
     "  commands=(",
-    ...forms.map(({ name, summary }) => `    ${quoted(`${name}:${summary}`)}`),
+    ...specs.map(({ name, summary }) => `    ${quoted(`${name}:${summary}`)}`),
     `    ${quoted("help:Show the help of a command")}`,
     "  )",
     "  _describe command commands",
@@ -37,9 +37,9 @@ export const zshScript = (forms: ReadonlyArray<CommandSpec<Flags>>): string =>
     "  [[ $state == rest ]] || return",
     "  case $words[1] in",
     "    help) _arguments '1: :_secrets_commands' ;;",
-    ...forms.map(
-      (form) =>
-        `    ${namesOf(form)}) _arguments ${specsOf({ ...form.flags, ...globalFlags }).join(" ")}${operandOf(form)} ;;`
+    ...specs.map(
+      (spec) =>
+        `    ${namesOf(spec)}) _arguments ${specsOf({ ...spec.flags, ...globalFlags }).join(" ")}${operandOf(spec)} ;;`
     ),
     "  esac",
     "}",

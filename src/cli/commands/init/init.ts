@@ -14,8 +14,8 @@ export const initCommand = defineCommand({
   arity: [0, 0],
   flags: {},
   examples: ["secrets init"],
-  run: Effect.fnUntraced(function* (line) {
-    const config = yield* loadConfig(line)
+  run: Effect.fnUntraced(function* (args) {
+    const config = yield* loadConfig(args)
     const { createStore } = yield* Effect.promise(() => import("./createStore.ts"))
     const { origin, count } = yield* createStore(config)
     return {

@@ -68,15 +68,15 @@ export const envCommand = defineCommand({
     '  {"secrets": [{"name": "github_token", "env_var": "GH_TOKEN", "ttl": "30m"}]}',
     "The file is readable to its owner alone. The formats shell and json are printed; github adds to $GITHUB_ENV."
   ].join("\n"),
-  run: Effect.fnUntraced(function* (line) {
+  run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
-    const format = formats.find((one) => one === (line.option("format") ?? "dotenv"))
+    const format = formats.find((one) => one === (args.option("format") ?? "dotenv"))
     if (format === undefined)
       return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")
     const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
-    const wanted = yield* requestedSecrets(line)
-    const target = yield* targetOf(line, format, wanted)
-    if (line.flag("dry-run")) return foretold(wanted, target)
+    const wanted = yield* requestedSecrets(args)
+    const target = yield* targetOf(args, format, wanted)
+    if (args.flag("dry-run")) return foretold(wanted, target)
     if (target.kind === "file") yield* checkEnvFileTarget(target.file, target.force)
     if (wanted.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
@@ -84,7 +84,7 @@ export const envCommand = defineCommand({
       const until = fromMillis((yield* Clock.currentTimeMillis) + wanted.millis)
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])
     }
-    const daemon = yield* loadDaemon(line)
+    const daemon = yield* loadDaemon(args)
     return yield* Effect.acquireUseRelease(
       leaseAll(daemon, clientOf(wanted, target), wanted.secrets),
       (leased) => deliverLeased(leased, target, format),
@@ -102,12 +102,12 @@ type Target =
   | { readonly kind: "github"; readonly file: string }
   | { readonly kind: "print" }
 
-const targetOf = Effect.fnUntraced(function* (line: ArgsOf<typeof flags>, format: Format, wanted: RequestedSecrets) {
-  const [given, force] = [line.option("file"), line.flag("force")]
+const targetOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>, format: Format, wanted: RequestedSecrets) {
+  const [given, force] = [args.option("file"), args.flag("force")]
   if (format === "github") {
     if (given !== undefined) return yield* failUsage("--format github has its own file", "Leave --file out")
     // The runner must see the masks on standard output, and reads no envelope.
-    if (line.flag("json")) return yield* failUsage("--format github and --json do not go together", "Leave --json out")
+    if (args.flag("json")) return yield* failUsage("--format github and --json do not go together", "Leave --json out")
     return target({ kind: "github", file: yield* githubFile })
   }
   if (given === "-") return target({ kind: "print" })

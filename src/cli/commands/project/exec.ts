@@ -53,24 +53,24 @@ export const execCommand = defineCommand({
     "The exit status is the program's, 128 and the number if a signal ended it, 127 if there is no such program.",
     "With --mask the program writes into pipes, not to a terminal."
   ].join("\n"),
-  run: Effect.fnUntraced(function* (line) {
+  run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
-    const [command = "", ...args] = line.positionals
+    const [command = "", ...programArgs] = args.positionals
     const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
-    const wanted = yield* requestedSecrets(line)
-    const [masked, stops] = [line.flag("mask"), line.flag("stop-at-expiry")]
+    const wanted = yield* requestedSecrets(args)
+    const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
     if (wanted.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
       const variables = yield* pullVercel("exec", wanted.vercel, wanted.directory)
       const until = stops ? (yield* Clock.currentTimeMillis) + wanted.millis : undefined
-      return ran(yield* runWith(command, args, variables, masked, until))
+      return ran(yield* runWith(command, programArgs, variables, masked, until))
     }
-    const daemon = yield* loadDaemon(line)
+    const daemon = yield* loadDaemon(args)
     return yield* Effect.acquireUseRelease(
       leaseAll(daemon, clientOf(wanted, command), wanted.secrets),
       (leased) => {
         const variables = leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
-        return Effect.map(runWith(command, args, variables, masked, stops ? firstEnd(leased) : undefined), ran)
+        return Effect.map(runWith(command, programArgs, variables, masked, stops ? firstEnd(leased) : undefined), ran)
       },
       (leased) =>
         Effect.flatMap(revokeLeases(daemon, leased), (left) =>

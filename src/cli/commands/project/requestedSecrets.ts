@@ -38,14 +38,14 @@ export type RequestedSecrets =
       readonly directory: string
     }
 
-export const requestedSecrets = Effect.fnUntraced(function* (line: ArgsOf<typeof projectFlags>) {
-  const ttl = line.option("ttl")
+export const requestedSecrets = Effect.fnUntraced(function* (args: ArgsOf<typeof projectFlags>) {
+  const ttl = args.option("ttl")
   if (ttl !== undefined && !isTtl(ttl))
     return yield* failUsage("--ttl must be a duration above 0", "For instance: --ttl 30m")
-  const clientId = line.option("client-id")
+  const clientId = args.option("client-id")
   if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Leave it out, or name who leases")
   const directory = process.cwd()
-  const onLine = line.options("secret")
+  const onLine = args.options("secret")
   if (onLine.length > 0) {
     const secrets = yield* Effect.forEach(onLine, (word) => secretOf(word, ttl ?? ""))
     const twice = secrets.find(({ variable }, at) => secrets.findIndex((other) => other.variable === variable) < at)
@@ -54,7 +54,7 @@ export const requestedSecrets = Effect.fnUntraced(function* (line: ArgsOf<typeof
     return wanted({ source: "store", secrets, clientId, clientIsGiven: clientId !== undefined, directory })
   }
   const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
-  const project = yield* findProject(directory, line.option("project"))
+  const project = yield* findProject(directory, args.option("project"))
   const { content } = project
   if ("source" in content) {
     return wanted({

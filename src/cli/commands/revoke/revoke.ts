@@ -24,15 +24,15 @@ export const revokeCommand = defineQuery({
     "secrets revoke --all"
   ],
   about: "With --client and --secret together, those leases end that match both; that there are none is no failure.",
-  requests: (line) => {
-    const [id] = line.positionals
-    const [client, secret] = [line.option("client"), line.option("secret")]
+  requests: (args) => {
+    const [id] = args.positionals
+    const [client, secret] = [args.option("client"), args.option("secret")]
     const isFiltered = client !== undefined || secret !== undefined
-    if (line.flag("all")) {
+    if (args.flag("all")) {
       if (isFiltered) return usageError("--all does not go with --client or --secret", choose)
       return id === undefined ? undefined : usageError("a lease is named, and --all as well", choose)
     }
-    if (line.flag("rotate") || line.flag("wipe")) {
+    if (args.flag("rotate") || args.flag("wipe")) {
       return usageError("--rotate and --wipe go with --all", "secrets revoke --help")
     }
     if (isFiltered) {

@@ -23,9 +23,9 @@ const reportExample = {
 /** Rotating everything may take as long as all the commands together. */
 const patience = Duration.minutes(30)
 
-export const revokeMany = Effect.fnUntraced(function* (line: ArgsOf<typeof revokeCommand.flags>) {
-  const daemon = yield* loadDaemon(line)
-  const [rotate, wipe] = [line.flag("rotate"), line.flag("wipe")]
+export const revokeMany = Effect.fnUntraced(function* (args: ArgsOf<typeof revokeCommand.flags>) {
+  const daemon = yield* loadDaemon(args)
+  const [rotate, wipe] = [args.flag("rotate"), args.flag("wipe")]
   return yield* pullKillswitch(rotate ? { ...daemon, timeout: patience } : daemon, rotate, wipe)
 })
 

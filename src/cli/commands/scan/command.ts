@@ -64,35 +64,35 @@ export const scanCommand = defineCommand({
     "",
     "Exit status: 0 nothing found, 1 something found, 9 nothing found but some files could not be read."
   ].join("\n"),
-  run: Effect.fnUntraced(function* (line) {
-    if (line.flag("own-only") && line.flag("no-own")) {
+  run: Effect.fnUntraced(function* (args) {
+    if (args.flag("own-only") && args.flag("no-own")) {
       return yield* failUsage("--own-only and --no-own leave nothing to look for", "Give one of them")
     }
-    const { own, ownMissing } = yield* ownOf(line)
-    const paths = [...line.positionals, ...[line.option("path")].filter((path) => path !== undefined)]
-    const named = line
+    const { own, ownMissing } = yield* ownOf(args)
+    const paths = [...args.positionals, ...[args.option("path")].filter((path) => path !== undefined)]
+    const named = args
       .option("exclude")
       ?.split(",")
       .filter((name) => name !== "")
-    const isAll = line.flag("no-ignore")
+    const isAll = args.flag("no-ignore")
     const wanted = {
-      recursive: !line.flag("no-recursive"),
+      recursive: !args.flag("no-recursive"),
       excluded: new Set([...repositories, ...(named ?? (isAll ? [] : usual))]),
       alwaysExcluded: new Set([...repositories, ...(named ?? [])]),
       askGit: !isAll
     }
-    const scan = new Scan({ patterns: !line.flag("own-only"), own })
+    const scan = new Scan({ patterns: !args.flag("own-only"), own })
     const progress = yield* progressOf(scan)
-    const work = line.flag("staged")
+    const work = args.flag("staged")
       ? scanStaged(scan, paths, wanted.alwaysExcluded, progress.step)
       : scanPaths(scan, paths.length === 0 ? ["."] : paths, wanted, progress.step)
     yield* Effect.ensuring(Effect.andThen(work, scan.settle(true)), progress.done)
     const lost = scan.ownLost === undefined ? undefined : fromClient(scan.ownLost)
-    if (lost !== undefined && line.flag("own-only")) return yield* lost
-    if (lost !== undefined) notCompared(line, "not all compared", lost)
+    if (lost !== undefined && args.flag("own-only")) return yield* lost
+    if (lost !== undefined) notCompared(args, "not all compared", lost)
     return scanReport(scan, {
       paths: paths.length === 0 ? ["."] : paths,
-      staged: line.flag("staged"),
+      staged: args.flag("staged"),
       recursive: wanted.recursive,
       excludes: [...(isAll ? wanted.alwaysExcluded : wanted.excluded)],
       own,
@@ -102,24 +102,24 @@ export const scanCommand = defineCommand({
 })
 
 /** What finds the values of the store, or why nothing does. */
-const ownOf = Effect.fnUntraced(function* (line: ArgsOf<typeof flags>) {
-  if (line.flag("no-own")) return { own: undefined, ownMissing: "--no-own was given" }
-  const asked = yield* loadDaemon(line)
-  const isTold = line.option("timeout") !== undefined
+const ownOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>) {
+  if (args.flag("no-own")) return { own: undefined, ownMissing: "--no-own was given" }
+  const asked = yield* loadDaemon(args)
+  const isTold = args.option("timeout") !== undefined
   const daemon = isTold ? asked : { ...asked, timeout: longPatience }
-  const made = yield* Effect.result(ownValues(daemon, clientIdOf(line), isTold ? asked.timeout : patience))
+  const made = yield* Effect.result(ownValues(daemon, clientIdOf(args), isTold ? asked.timeout : patience))
   if (Result.isSuccess(made)) return { own: made.success, ownMissing: undefined }
   const failure: CommandError = fromClient(made.failure)
-  if (line.flag("own-only")) return yield* failure
-  notCompared(line, "not compared", failure)
+  if (args.flag("own-only")) return yield* failure
+  notCompared(args, "not compared", failure)
   return { own: undefined, ownMissing: failure.message }
 })
 
 /** To be seen before the findings are; the envelope says it itself. */
 const notCompared = (
-  line: ArgsOf<typeof flags>,
+  args: ArgsOf<typeof flags>,
   what: "not compared" | "not all compared",
   { message }: CommandError
 ): void => {
-  if (!line.flag("json")) process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)
+  if (!args.flag("json")) process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)
 }

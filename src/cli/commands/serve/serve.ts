@@ -31,13 +31,13 @@ export const serveCommand = defineCommand({
     }
   },
   examples: ["secrets serve", "secrets serve --config ~/.agent-secrets/config.json"],
-  run: Effect.fnUntraced(function* (line) {
+  run: Effect.fnUntraced(function* (args) {
     yield* Effect.sync(() => process.umask(0o077))
     yield* checkSurroundings
     yield* closeDebugger
     yield* disableCoreDumps
-    const supervision = yield* takeSupervision(line.option("listen-fd"))
-    const config = yield* loadConfig(line)
+    const supervision = yield* takeSupervision(args.option("listen-fd"))
+    const config = yield* loadConfig(args)
     yield* closeDebugger
     const { runDaemon } = yield* Effect.promise(() => import("../../../daemon/Daemon.ts"))
     yield* closeDebugger

@@ -22,23 +22,23 @@ export const daemonCommand = defineCommand({
     "secrets daemon logs -f",
     "sudo secrets daemon install --system --user agent"
   ],
-  run: Effect.fnUntraced(function* (line) {
-    const { positionals } = line
+  run: Effect.fnUntraced(function* (args) {
+    const { positionals } = args
     switch (positionals[0]) {
       case "install":
-        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).installService(line)
+        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).installService(args)
       case "uninstall":
-        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).uninstallService(line)
+        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).uninstallService(args)
       case "status":
-        return yield* (yield* Effect.promise(() => import("./daemonStatus.ts"))).serviceStatus(line)
+        return yield* (yield* Effect.promise(() => import("./daemonStatus.ts"))).serviceStatus(args)
       case "start":
-        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).startService(line)
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).startService(args)
       case "stop":
-        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).stopService(line)
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).stopService(args)
       case "restart":
-        return yield* (yield* Effect.promise(() => import("./daemonRestart.ts"))).restartService(line)
+        return yield* (yield* Effect.promise(() => import("./daemonRestart.ts"))).restartService(args)
       case "logs":
-        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).serviceLogs(line)
+        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).serviceLogs(args)
       default:
         return yield* failUsage("there is no such thing to do with the daemon", "See: secrets daemon --help")
     }

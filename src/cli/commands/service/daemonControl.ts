@@ -15,8 +15,8 @@ import { toolError } from "./serviceErrors.ts"
 import { waitUntilReady } from "./waitUntilReady.ts"
 import { renderService } from "./renderService.ts"
 
-export const startService = Effect.fnUntraced(function* (line: DaemonArgs) {
-  const { daemon, supervisor, withSocket } = yield* needed(line)
+export const startService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const { daemon, supervisor, withSocket } = yield* needed(args)
   for (const step of supervisor.steps("start", withSocket)) yield* Effect.mapError(supervisor.run(step), toolError)
   const answer = yield* Effect.mapError(
     waitUntilReady(daemon.socketPath, supervisor),
@@ -31,23 +31,23 @@ export const startService = Effect.fnUntraced(function* (line: DaemonArgs) {
   return { text: `running${answer.pid === undefined ? "" : ` as process ${answer.pid}`}\n`, result: answer }
 })
 
-export const stopService = Effect.fnUntraced(function* (line: DaemonArgs) {
-  const { supervisor, withSocket } = yield* needed(line)
+export const stopService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const { supervisor, withSocket } = yield* needed(args)
   for (const step of supervisor.steps("stop", withSocket)) yield* Effect.mapError(supervisor.run(step), toolError)
   const until = supervisor.scope === "user" ? "login" : "boot"
   return { text: `stopped until the next ${until}, or: secrets daemon start\n`, result: {} }
 })
 
 export const serviceLogs = Effect.fnUntraced(
-  function* (line: DaemonArgs) {
-    const lines = Number(line.option("lines") ?? 100)
+  function* (args: DaemonArgs) {
+    const lines = Number(args.option("lines") ?? 100)
     if (!Number.isSafeInteger(lines) || lines < 0 || lines > 100_000) {
       return yield* failUsage("--lines must be a whole number up to 100000", "For instance: secrets daemon logs -n 20")
     }
-    const { choices, supervisor } = yield* needed(line)
+    const { choices, supervisor } = yield* needed(args)
     const { options } = yield* renderService(choices ?? { program: "" }, supervisor)
-    const words = supervisor.logs({ lines, follow: line.flag("follow") }, options.log)
-    if (line.flag("follow")) {
+    const words = supervisor.logs({ lines, follow: args.flag("follow") }, options.log)
+    if (args.flag("follow")) {
       const status = yield* Effect.mapError(showTool(words, supervisor.environment), toolError)
       if (status === 0) return { text: undefined, result: {} }
       return yield* toolError(toolFailed(words, `exit status ${status}`, ""))
@@ -61,8 +61,8 @@ export const serviceLogs = Effect.fnUntraced(
 )
 
 /** The service, or what to do where there is none. */
-const needed = Effect.fnUntraced(function* (line: DaemonArgs) {
-  const service = yield* installedService(line)
+const needed = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const service = yield* installedService(args)
   if (service !== undefined) return service
   return yield* new CommandError({
     message: "it is not installed as a service",

@@ -25,14 +25,14 @@ import { waitUntilReady } from "./waitUntilReady.ts"
 import type { RenderedService } from "./renderService.ts"
 import { choicesFromArgs, renderService } from "./renderService.ts"
 
-export const installService = Effect.fnUntraced(function* (line: DaemonArgs) {
-  const dry = line.flag("dry-run")
-  const supervisor = yield* supervisorOf(line, "change")
-  const wanted = yield* renderService(yield* choicesFromArgs(line, supervisor), supervisor)
+export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const dry = args.flag("dry-run")
+  const supervisor = yield* supervisorOf(args, "change")
+  const wanted = yield* renderService(yield* choicesFromArgs(args, supervisor), supervisor)
   const found = yield* Effect.mapError(readServiceFiles(supervisor.places), fileError)
   const job = yield* stateFor(supervisor.state, dry)
   const loaded = isKnown(job)
-  const situation = { supervisor, found, loaded, force: line.flag("force") }
+  const situation = { supervisor, found, loaded, force: args.flag("force") }
   const plan = yield* Effect.mapError(Effect.fromResult(planInstall(situation, wanted.files)), conflictError)
   const file = supervisor.places[0]
   if (plan === undefined) return { text: `already installed, unchanged: ${file}\n`, result: { changed: false, file } }
@@ -61,13 +61,13 @@ const prepare = Effect.fnUntraced(function* ({ config, options }: RenderedServic
   )
 })
 
-export const uninstallService = Effect.fnUntraced(function* (line: DaemonArgs) {
-  const dry = line.flag("dry-run")
-  const supervisor = yield* supervisorOf(line, "change")
+export const uninstallService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const dry = args.flag("dry-run")
+  const supervisor = yield* supervisorOf(args, "change")
   const found = yield* Effect.mapError(readServiceFiles(supervisor.places), fileError)
   const job = yield* stateFor(supervisor.state, dry)
   const loaded = isKnown(job)
-  const situation = { supervisor, found, loaded, force: line.flag("force") }
+  const situation = { supervisor, found, loaded, force: args.flag("force") }
   const plan = yield* Effect.mapError(Effect.fromResult(planUninstall(situation)), conflictError)
   if (plan === undefined) return { text: "not installed\n", result: { changed: false } }
   if (dry) return tellPlan(plan)

@@ -27,11 +27,11 @@ const startedExample = { running: true, started_at: "" }
 /** A supervisor may wait ten seconds between two starts. */
 const patience = Duration.seconds(15)
 
-export const restartService = Effect.fnUntraced(function* (line: DaemonArgs) {
+export const restartService = Effect.fnUntraced(function* (args: DaemonArgs) {
   // Whoever names a socket means the daemon there, which need not be the service.
-  const named = (line.option("socket") ?? line.option("config")) !== undefined
-  const service = named ? undefined : yield* installedService(line)
-  const asked = service?.daemon ?? (yield* loadDaemon(line))
+  const named = (args.option("socket") ?? args.option("config")) !== undefined
+  const service = named ? undefined : yield* installedService(args)
+  const asked = service?.daemon ?? (yield* loadDaemon(args))
   const status = call(asked, "secrets.status", {}, startedExample)
   if (service === undefined || service.job.phase === "unloaded") {
     const before = yield* Effect.mapError(status, fromClient)

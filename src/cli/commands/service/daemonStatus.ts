@@ -19,13 +19,13 @@ import { supervisorOf } from "./serviceScope.ts"
 import { renderService } from "./renderService.ts"
 import { probeDaemon } from "./probeDaemon.ts"
 
-export const serviceStatus = Effect.fnUntraced(function* (line: DaemonArgs) {
-  const supervisor = yield* supervisorOf(line, "look")
+export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const supervisor = yield* supervisorOf(args, "look")
   const [main, ...others] = yield* Effect.mapError(readServiceFiles(supervisor.places), fileError)
   if (main === undefined) return yield* Effect.die("a supervisor has no place for a service")
   const choices = readStamp(main.text ?? "")?.choices
   const rest = Effect.gen(function* () {
-    const { socketPath } = yield* daemonOf(line, choices, supervisor)
+    const { socketPath } = yield* daemonOf(args, choices, supervisor)
     const { runtime } = yield* thisProgram
     const expected = choices === undefined ? [] : (yield* renderService(choices, supervisor)).files
     return { socketPath, runtime, expected, answer: yield* probeDaemon(socketPath) }

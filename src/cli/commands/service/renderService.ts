@@ -19,10 +19,10 @@ import { currentUser } from "./serviceScope.ts"
 import { loadConfig } from "../../command/settings.ts"
 
 /** What the line chooses. */
-export const choicesFromArgs = Effect.fnUntraced(function* (line: DaemonArgs, supervisor: SupervisorShape) {
+export const choicesFromArgs = Effect.fnUntraced(function* (args: DaemonArgs, supervisor: SupervisorShape) {
   const { program } = yield* thisProgram
-  const [user, group] = [line.option("user"), line.option("group")]
-  if (line.flag("system") && user === undefined) {
+  const [user, group] = [args.option("user"), args.option("group")]
+  if (args.flag("system") && user === undefined) {
     return yield* failUsage(
       "a service of the system needs a user that it runs as",
       "secrets daemon install --system --user NAME [--group NAME]"
@@ -30,21 +30,21 @@ export const choicesFromArgs = Effect.fnUntraced(function* (line: DaemonArgs, su
   }
   const odd = [user, group].find((name) => name !== undefined && !/^[A-Za-z_][\w.-]*$/.test(name))
   if (odd !== undefined) return yield* failUsage("--user and --group take the name of an account", "See them with: id")
-  if (line.flag("socket-activation") && supervisor.name === "launchd") {
+  if (args.flag("socket-activation") && supervisor.name === "launchd") {
     return yield* failUsage(
       "launchd keeps no socket for the daemon; only systemd does",
       "Leave --socket-activation out: clients try again while the daemon is started anew"
     )
   }
-  const config = absolute(line.option("config"))
-  const socket = absolute(line.option("socket"))
+  const config = absolute(args.option("config"))
+  const socket = absolute(args.option("socket"))
   const choices: ServiceChoices = {
     program,
     ...(config === undefined ? {} : { config }),
     ...(socket === undefined ? {} : { socket }),
     ...(user === undefined ? {} : { user }),
     ...(group === undefined ? {} : { group }),
-    ...(line.flag("socket-activation") ? { socketActivation: true } : {})
+    ...(args.flag("socket-activation") ? { socketActivation: true } : {})
   }
   return choices
 })

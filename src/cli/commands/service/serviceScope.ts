@@ -50,10 +50,10 @@ export const currentUser = Effect.try({
 )
 
 /** `change`: whether files are to be written, which takes the right user. */
-export const supervisorOf = Effect.fnUntraced(function* (line: DaemonArgs, change: "change" | "look") {
+export const supervisorOf = Effect.fnUntraced(function* (args: DaemonArgs, change: "change" | "look") {
   const { home, name, uid } = yield* currentUser
-  const system = line.flag("system")
-  if (!system && (line.option("user") ?? line.option("group")) !== undefined) {
+  const system = args.flag("system")
+  if (!system && (args.option("user") ?? args.option("group")) !== undefined) {
     return yield* failUsage("--user and --group are for a service of the system", "Add --system, or leave them out")
   }
   if (!system && uid === 0 && change === "change") {

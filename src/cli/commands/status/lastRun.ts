@@ -11,9 +11,9 @@ import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { loadConfig } from "../../command/settings.ts"
 
 /** In words; undefined if nothing is known. */
-export const describeLastRun = (line: GlobalArgs): Effect.Effect<string | undefined> =>
+export const describeLastRun = (args: GlobalArgs): Effect.Effect<string | undefined> =>
   Effect.gen(function* () {
-    const { directory } = yield* loadConfig(line)
+    const { directory } = yield* loadConfig(args)
     const text = yield* Effect.tryPromise(() => fs.readFile(path.join(directory, runsFileName), "utf8"))
     return Option.getOrUndefined(Option.map(fromText(text), lastRunInWords))
   }).pipe(Effect.orElseSucceed(() => undefined))

@@ -57,12 +57,12 @@ export const statusCommand = defineQuery({
     "secrets status --watch",
     "secrets status --metrics"
   ],
-  requests: (line) => {
-    const [watch, wait, metrics] = [line.flag("watch"), line.option("wait"), line.flag("metrics")]
+  requests: (args) => {
+    const [watch, wait, metrics] = [args.flag("watch"), args.option("wait"), args.flag("metrics")]
     if ([watch, wait !== undefined, metrics].filter((given) => given).length > 1) {
       return usageError("--watch, --wait and --metrics do not go together", "secrets status --help")
     }
-    if (line.positionals.length > 0 && !watch) return usageError("SECONDS go with --watch", "secrets status --help")
+    if (args.positionals.length > 0 && !watch) return usageError("SECONDS go with --watch", "secrets status --help")
     if (watch || wait !== undefined) return undefined
     if (metrics) return [{ method: "daemon.metrics", params: {} }]
     return [

@@ -18,24 +18,24 @@ import { loadDaemon } from "../../command/settings.ts"
 import { statusCommand } from "./status.ts"
 import { requireTerminal, watchStatus } from "./watchStatus.ts"
 
-type StatusLine = ArgsOf<typeof statusCommand.flags>
+type StatusArgs = ArgsOf<typeof statusCommand.flags>
 
-export const runStatusSession = (line: StatusLine) => (line.flag("watch") ? watch(line) : waitUntilServing(line))
+export const runStatusSession = (args: StatusArgs) => (args.flag("watch") ? watch(args) : waitUntilServing(args))
 
 /** A look takes the daemon some milliseconds; more of them show nothing more. */
 const minInterval = 0.2
 
-const watch = Effect.fnUntraced(function* (line: StatusLine) {
-  const seconds = Number(line.positionals[0] ?? "1")
+const watch = Effect.fnUntraced(function* (args: StatusArgs) {
+  const seconds = Number(args.positionals[0] ?? "1")
   if (!(seconds >= minInterval && seconds <= 3600)) {
     return yield* failUsage(
       `--watch takes seconds, from ${minInterval} to 3600`,
       "For instance: secrets status --watch 2"
     )
   }
-  const { socketPath, timeout } = yield* loadDaemon(line)
+  const { socketPath, timeout } = yield* loadDaemon(args)
   const isDumb = process.env["TERM"] === "dumb"
-  if (!process.stdout.isTTY || isDumb || line.flag("json")) return yield* requireTerminal
+  if (!process.stdout.isTTY || isDumb || args.flag("json")) return yield* requireTerminal
   return yield* watchStatus({
     socketPath,
     every: seconds * 1000,
@@ -47,20 +47,20 @@ const watch = Effect.fnUntraced(function* (line: StatusLine) {
 /** Between two looks at a daemon that answers and does not serve yet, or no more. */
 const interval = Duration.millis(200)
 
-const waitUntilServing = Effect.fnUntraced(function* (line: StatusLine) {
-  const patience = yield* patienceOf(line.option("wait") ?? "")
-  const daemon = yield* loadDaemon(line)
+const waitUntilServing = Effect.fnUntraced(function* (args: StatusArgs) {
+  const patience = yield* patienceOf(args.option("wait") ?? "")
+  const daemon = yield* loadDaemon(args)
   const begun = yield* Clock.currentTimeMillis
   const left = Effect.map(Clock.currentTimeMillis, (now) => patience - (now - begun))
   while (true) {
     const millis = Math.max(1, yield* left)
-    const found = yield* Effect.result(askOnce({ ...daemon, timeout: Duration.millis(millis) }, line))
+    const found = yield* Effect.result(askOnce({ ...daemon, timeout: Duration.millis(millis) }, args))
     const problem = Result.isFailure(found) ? found.failure : found.success.problem
     if (Result.isSuccess(found) && problem === undefined) return found.success
     if (problem?.exitStatus === exitStatus.permission) return yield* new CommandError(problem)
     if ((yield* left) <= Duration.toMillis(interval)) {
       return yield* new CommandError({
-        message: `the daemon does not serve after ${line.option("wait")}`,
+        message: `the daemon does not serve after ${args.option("wait")}`,
         why: [problem?.message, problem?.why].filter((text) => text !== undefined).join(": "),
         fix: problem?.fix ?? "",
         code: "daemon_unavailable",
@@ -79,10 +79,10 @@ const patienceOf = Effect.fnUntraced(function* (given: string) {
   return GoDuration.toMillis(parsed.success)
 })
 
-const askOnce = Effect.fnUntraced(function* (daemon: DaemonAddress, line: StatusLine) {
+const askOnce = Effect.fnUntraced(function* (daemon: DaemonAddress, args: StatusArgs) {
   const found = yield* asked(daemon, "secrets.status")
   const more = yield* Effect.orElseSucceed(asked(daemon, "daemon.status"), () => undefined)
-  const output: Output | undefined = statusCommand.render([found, more], { args: line, socketPath: daemon.socketPath })
+  const output: Output | undefined = statusCommand.render([found, more], { args, socketPath: daemon.socketPath })
   return output ?? (yield* new CommandError(protocolProblem("secrets.status has an unexpected result")))
 })
 
