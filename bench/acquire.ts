@@ -8,7 +8,7 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { median, print } from "./figures.ts"
+import { median, print } from "./stats.ts"
 import { rawAppends, withServer } from "./floors.ts"
 import type { Outcome } from "./load.ts"
 import { runLoad } from "./load.ts"

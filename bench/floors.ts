@@ -13,8 +13,8 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
-import { newHome } from "../test/torture/victim.ts"
-import { quantile } from "./figures.ts"
+import { temporaryHome } from "../test/harness/target.ts"
+import { quantile } from "./stats.ts"
 
 export interface Appends {
   readonly perSecond: number
@@ -27,7 +27,7 @@ const startProcess = (args: ReadonlyArray<string>) =>
 
 /** Appends of so many bytes with one fdatasync each, for a while. */
 export const rawAppends = async (bytes: number, seconds: number): Promise<Appends> => {
-  const home = newHome()
+  const home = temporaryHome()
   const child = startProcess(["append", path.join(home, "log"), String(bytes), String(seconds)])
   let printed = ""
   child.stdout.on("data", (piece: Buffer) => (printed += piece.toString()))
@@ -38,7 +38,7 @@ export const rawAppends = async (bytes: number, seconds: number): Promise<Append
 
 /** Runs something with a bare server on a socket. "echo" sends each line back, "bare" does an acquire. */
 export const withServer = async <A>(kind: "echo" | "bare", use: (socket: string) => Promise<A>): Promise<A> => {
-  const home = newHome()
+  const home = temporaryHome()
   const socket = path.join(home, "socket")
   const child = startProcess([kind, socket, path.join(home, "log")])
   try {

@@ -3,7 +3,7 @@
  * daemons side by side, one with a hundred leases and one with a hundred thousand,
  * are asked for the same in turns.
  */
-import { median, print } from "./figures.ts"
+import { median, print } from "./stats.ts"
 import type { Outcome } from "./load.ts"
 import { runLoad } from "./load.ts"
 import { meanwhile } from "./ping.ts"

@@ -7,11 +7,11 @@
  * the last checkpoint is written, and the engine, that collects in its own time, has
  * given back what it does not use.
  */
-import { median, print } from "./figures.ts"
+import { median, print } from "./stats.ts"
 import { runLoad } from "./load.ts"
 import { residentBytes, type Subject, withDaemon } from "./subject.ts"
 import { meanwhile } from "./ping.ts"
-import { Client, pause } from "../test/torture/victim.ts"
+import { Client, pause } from "../test/harness/target.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 3)
 const restSeconds = 30

@@ -9,7 +9,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as net from "node:net"
 import { fileURLToPath } from "node:url"
-import { quantile } from "./figures.ts"
+import { quantile } from "./stats.ts"
 
 export interface Load {
   readonly socket: string

@@ -9,10 +9,10 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { print } from "./figures.ts"
+import { print } from "./stats.ts"
 import { runLoad } from "./load.ts"
 import { residentBytes, type Subject, withDaemon } from "./subject.ts"
-import { pause } from "../test/torture/victim.ts"
+import { pause } from "../test/harness/target.ts"
 
 const acquires = Number(process.env["ACQUIRES"] ?? 1_000_000)
 const pairs = 1_000

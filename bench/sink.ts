@@ -10,8 +10,8 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { Client, launch, newHome, serving, type Victim } from "../test/torture/victim.ts"
-import { median, print, quantile } from "./figures.ts"
+import { Client, launch, temporaryHome, untilReady, type Target } from "../test/harness/target.ts"
+import { median, print, quantile } from "./stats.ts"
 import { nodeOptions } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 20)
@@ -71,22 +71,22 @@ const environments: Readonly<Record<string, Environment>> = {
   "collector that is down": otlp("http://127.0.0.1:9")
 }
 
-const startDaemon = async (name: string): Promise<Victim> => {
-  const home = newHome()
-  const victim = await serving(launch({ home, nodeOptions, env: environments[name]?.(home) ?? {} }))
+const startDaemon = async (name: string): Promise<Target> => {
+  const home = temporaryHome()
+  const victim = await untilReady(launch({ home, nodeOptions, env: environments[name]?.(home) ?? {} }))
   const client = new Client(victim.socket)
   await client.ask("add", { name: "db", value: "made up" })
   client.close()
   return victim
 }
 
-const endDaemon = async (victim: Victim): Promise<void> => {
+const endDaemon = async (victim: Target): Promise<void> => {
   await victim.end("SIGKILL")
   fs.rmSync(victim.home, { recursive: true, force: true })
 }
 
 /** Acquires on all connections for a while; every one but the first of each client replaces, which is an event at info. */
-const load = async (victim: Victim, isOver: (done: number) => boolean) => {
+const load = async (victim: Target, isOver: (done: number) => boolean) => {
   const waits: Array<number> = []
   await Promise.all(
     Array.from({ length: connections }, async (_, at) => {
@@ -121,7 +121,7 @@ const processorTime = (pid: number): number => {
 
 interface Measured {
   readonly name: string
-  readonly victim: Victim
+  readonly victim: Target
   readonly rate: Array<number>
   readonly p99: Array<number>
   readonly processor: Array<number>

@@ -10,8 +10,8 @@
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { Client, launch, newHome, pause, serving } from "../test/torture/victim.ts"
-import { median, print, quantile } from "./figures.ts"
+import { Client, launch, temporaryHome, pause, untilReady } from "../test/harness/target.ts"
+import { median, print, quantile } from "./stats.ts"
 import { nodeOptions } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 25)
@@ -31,13 +31,13 @@ const plainClient = `
   })`
 const request = { jsonrpc: "2.0", method: "secrets.lease", params: { secret_name: "db", client_id: "plain" }, id: 1 }
 
-const victim = await serving(launch({ home: newHome() }))
+const victim = await untilReady(launch({ home: temporaryHome() }))
 const client = new Client(victim.socket)
 await client.ask("add", { name: "db", value: "made up" })
 fs.writeFileSync(path.join(victim.home, ".secrets.json"), JSON.stringify({ secrets: [{ name: "db", env_var: "DB" }] }))
 
 /** Where daemons are started one after the other: a directory that is in use, for only its first start is the first. */
-const used = await serving(launch({ home: newHome() }))
+const used = await untilReady(launch({ home: temporaryHome() }))
 await used.end("SIGTERM")
 
 interface Case {

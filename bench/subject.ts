@@ -8,7 +8,7 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { nodeOptions as ofTheService } from "../src/service/ServiceOptions.ts"
-import { Client, launch, newHome, pause, serving, type Victim } from "../test/torture/victim.ts"
+import { Client, launch, temporaryHome, pause, untilReady, type Target } from "../test/harness/target.ts"
 import { secretNames } from "./load.ts"
 
 const addSecrets = async (socket: string): Promise<void> => {
@@ -33,8 +33,8 @@ export interface Subject {
 
 /** Runs something with a daemon that has the secrets; its directory goes with it. */
 export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promise<A> => {
-  const home = newHome()
-  let daemon: Victim = await serving(launch({ home, nodeOptions }))
+  const home = temporaryHome()
+  let daemon: Target = await untilReady(launch({ home, nodeOptions }))
   try {
     await addSecrets(daemon.socket)
     return await use({
@@ -44,7 +44,7 @@ export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promi
       restart: async () => {
         await daemon.end("SIGTERM")
         const from = performance.now()
-        daemon = await serving(launch({ home, nodeOptions }))
+        daemon = await untilReady(launch({ home, nodeOptions }))
         return performance.now() - from
       }
     })
@@ -71,7 +71,7 @@ const heldBefore = (count: number) =>
 export const withPredecessor = async <A>(use: (socket: string | undefined) => Promise<A>, held = 0): Promise<A> => {
   const program = process.env["PREDECESSOR"]
   if (program === undefined) return use(undefined)
-  const home = newHome()
+  const home = temporaryHome()
   const env = { HOME: home, PATH: "/usr/bin:/bin" }
   await once(spawn(program, ["init"], { env, stdio: "ignore" }), "close")
   if (held > 0) fs.writeFileSync(path.join(home, ".agent-secrets", "leases.json"), JSON.stringify(heldBefore(held)))

@@ -19,7 +19,7 @@ import { sweepForever } from "../../src/daemon/operations/sweep.ts"
 import { hour, minute } from "../../src/domain/GoDuration.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { activeCount, addSecret, quietWorld, take, worldWithAudit } from "../support/world.ts"
+import { activeCount, addSecret, testLayerNoTelemetry, acquireLease, testLayerWithAudit } from "../support/testLayer.ts"
 
 describe("ClockWatch", () => {
   const day = 86_400_000
@@ -70,11 +70,11 @@ describe("a clock that is set back", () => {
     Effect.gen(function* () {
       yield* TestClock.setTime(100 * 3_600_000)
       yield* addSecret("db")
-      yield* take("db", "worker", hour)
-      yield* take("db", "short", minute)
+      yield* acquireLease("db", "worker", hour)
+      yield* acquireLease("db", "short", minute)
       yield* TestClock.adjust("30 minutes")
       yield* setBack(50 * 3_600_000)
-      yield* take("db", "later", hour)
+      yield* acquireLease("db", "later", hour)
       assert.deepStrictEqual(yield* noted, [
         "the clock was set back by 50h30m0s; 1 leases end that much earlier by it (-181800000)"
       ])
@@ -85,14 +85,14 @@ describe("a clock that is set back", () => {
       assert.strictEqual(yield* activeCount, 1)
       yield* TestClock.adjust("30 minutes")
       assert.strictEqual(yield* activeCount, 0)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("is noticed by the sweep where nobody asks for anything, and the sweep goes on", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(100 * 3_600_000)
       yield* addSecret("db")
-      yield* take("db", "worker", minute)
+      yield* acquireLease("db", "worker", minute)
       const sweeping = yield* Effect.forkChild(sweepForever)
       yield* TestClock.adjust("20 seconds")
       yield* setBack(100 * 3_600_000 + 10_000)
@@ -104,7 +104,7 @@ describe("a clock that is set back", () => {
       const ends = (yield* AuditLog.use((audit) => audit.tail(100))).filter(({ action }) => action === "lease_expire")
       assert.strictEqual(ends.length, 1)
       yield* Fiber.interrupt(sweeping)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("is followed again if it could not be recorded", () => {
@@ -112,16 +112,16 @@ describe("a clock that is set back", () => {
     return Effect.gen(function* () {
       yield* TestClock.setTime(100 * 3_600_000)
       yield* addSecret("db")
-      yield* take("db", "worker", hour)
+      yield* acquireLease("db", "worker", hour)
       yield* setBack(0)
       broken.now = true
-      yield* Effect.flip(take("db", "other", hour))
+      yield* Effect.flip(acquireLease("db", "other", hour))
       broken.now = false
-      yield* take("db", "other", hour)
+      yield* acquireLease("db", "other", hour)
       assert.strictEqual((yield* noted).length, 1)
       yield* TestClock.adjust("3600001 millis")
       assert.strictEqual(yield* activeCount, 0)
-    }).pipe(Effect.provide(worldWithAudit(broken)))
+    }).pipe(Effect.provide(testLayerWithAudit(broken)))
   })
 })
 
@@ -141,7 +141,7 @@ describe("a clock that is set back, over restarts", () => {
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* TestClock.setTime(100 * 3_600_000)
-      yield* session(directory, Effect.andThen(addSecret("db"), take("db", "worker", hour)))
+      yield* session(directory, Effect.andThen(addSecret("db"), acquireLease("db", "worker", hour)))
       yield* setBack(0)
       for (let start = 0; start < 3; start += 1) {
         const [one] = yield* session(directory, leases)
@@ -155,7 +155,7 @@ describe("a clock that is set back, over restarts", () => {
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* TestClock.setTime(100 * 3_600_000)
-      yield* session(directory, Effect.andThen(addSecret("db"), take("db", "worker", hour)))
+      yield* session(directory, Effect.andThen(addSecret("db"), acquireLease("db", "worker", hour)))
       fs.appendFileSync(path.join(directory, "audit.log"), '{"timestamp":"2026')
       yield* setBack(0)
       const [one] = yield* session(directory, leases)
@@ -167,11 +167,11 @@ describe("a clock that is set back, over restarts", () => {
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* TestClock.setTime(100 * 3_600_000)
-      yield* session(directory, Effect.andThen(addSecret("db"), take("db", "worker", hour)))
+      yield* session(directory, Effect.andThen(addSecret("db"), acquireLease("db", "worker", hour)))
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(Layer.fresh(inFiles(directory)), scope)
       yield* setBack(0)
-      yield* Effect.provide(Effect.andThen(addSecret("db"), take("db", "later", hour)), context)
+      yield* Effect.provide(Effect.andThen(addSecret("db"), acquireLease("db", "later", hour)), context)
       const left = fs.readdirSync(directory).map((name) => [name, fs.readFileSync(path.join(directory, name))] as const)
       yield* Scope.close(scope, Exit.void)
       for (const [name, contents] of left) fs.writeFileSync(path.join(directory, name), contents)

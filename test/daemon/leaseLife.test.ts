@@ -13,7 +13,15 @@ import { sweepExpired, sweepForever } from "../../src/daemon/operations/sweep.ts
 import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
 import { minute, second } from "../../src/domain/GoDuration.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
-import { activeCount, addSecret, history, quietWorld, take, world, worldWithAudit } from "../support/world.ts"
+import {
+  activeCount,
+  addSecret,
+  leaseEntries,
+  testLayerNoTelemetry,
+  acquireLease,
+  testLayer,
+  testLayerWithAudit
+} from "../support/testLayer.ts"
 
 const lastEntries = (count: number) =>
   Effect.map(
@@ -25,11 +33,11 @@ describe("revoke", () => {
   it.effect("ends a lease, and says so again when asked again", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      const { lease } = yield* take("db", "worker")
+      const { lease } = yield* acquireLease("db", "worker")
       yield* revokeLease(lease.id)
       assert.strictEqual(yield* activeCount, 0)
       yield* revokeLease(lease.id)
-      const ends = (yield* history).filter(({ action }) => action === "lease_revoke")
+      const ends = (yield* leaseEntries).filter(({ action }) => action === "lease_revoke")
       assert.deepStrictEqual(
         ends.map(({ lease_id, success }) => [lease_id, success]),
         [
@@ -37,32 +45,32 @@ describe("revoke", () => {
           [lease.id, true]
         ]
       )
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("does not know a lease that never was, nor one that was replaced", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      const { lease } = yield* take("db", "worker")
-      yield* take("db", "worker")
+      const { lease } = yield* acquireLease("db", "worker")
+      yield* acquireLease("db", "worker")
       for (const id of ["never", lease.id]) {
         assert.strictEqual((yield* Effect.flip(revokeLease(id))).message, "lease not found")
       }
       assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "lease not found", false]])
       assert.strictEqual(yield* activeCount, 1)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("ends nothing when the audit log cannot be written", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* addSecret("db")
-      const { lease } = yield* take("db", "worker")
+      const { lease } = yield* acquireLease("db", "worker")
       broken.now = true
       assert.strictEqual((yield* Effect.flip(revokeLease(lease.id)))._tag, "AuditLogError")
       assert.strictEqual((yield* Effect.flip(revokeAllLeases()))._tag, "AuditLogError")
       assert.strictEqual(yield* activeCount, 1)
-    }).pipe(Effect.provide(worldWithAudit(broken)))
+    }).pipe(Effect.provide(testLayerWithAudit(broken)))
   })
 })
 
@@ -70,9 +78,9 @@ describe("revokeAll", () => {
   it.effect("ends every active lease, counts them, and keeps the secrets", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      yield* take("db", "one")
-      yield* take("db", "two")
-      yield* take("db", "over", second)
+      yield* acquireLease("db", "one")
+      yield* acquireLease("db", "two")
+      yield* acquireLease("db", "over", second)
       yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* revokeAllLeases(), 2)
       assert.strictEqual(yield* activeCount, 0)
@@ -80,8 +88,8 @@ describe("revokeAll", () => {
         ["killswitch", "revoked 2 leases", true],
         ["killswitch", "all leases revoked", true]
       ])
-      yield* take("db", "one")
-    }).pipe(Effect.provide(quietWorld))
+      yield* acquireLease("db", "one")
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 })
 
@@ -90,32 +98,32 @@ describe("deleteSecret", () => {
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* addSecret("mail")
-      yield* take("db", "one")
-      yield* take("db", "two")
-      yield* take("mail", "one")
+      yield* acquireLease("db", "one")
+      yield* acquireLease("db", "two")
+      yield* acquireLease("mail", "one")
       yield* deleteSecret("db")
       assert.strictEqual(yield* activeCount, 1)
       assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "revoked 2 leases", true]])
-      assert.strictEqual((yield* Effect.flip(take("db", "one")))._tag, "SecretNotFound")
-    }).pipe(Effect.provide(quietWorld))
+      assert.strictEqual((yield* Effect.flip(acquireLease("db", "one")))._tag, "SecretNotFound")
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("leaves no lease of the secret however deletion and acquisition meet", () =>
     Effect.gen(function* () {
       for (let round = 0; round < 20; round += 1) {
         yield* addSecret("db")
-        const takers = Array.from({ length: 5 }, (_, client) => Effect.exit(take("db", `${client}`)))
+        const takers = Array.from({ length: 5 }, (_, client) => Effect.exit(acquireLease("db", `${client}`)))
         yield* Effect.all([...takers.slice(0, 3), deleteSecret("db"), ...takers.slice(3)], { concurrency: "unbounded" })
         assert.strictEqual(yield* activeCount, 0)
       }
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("says that there is no such secret, after ending what leases there may be", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(deleteSecret("db")))._tag, "SecretNotFound")
       assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "revoked 0 leases", true]])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 })
 
@@ -124,13 +132,13 @@ describe("sweep", () => {
     const events: Array<OtelEvent> = []
     return Effect.gen(function* () {
       yield* addSecret("db")
-      for (let client = 0; client < 1200; client += 1) yield* take("db", `${client}`, second)
-      yield* take("db", "stays", minute)
+      for (let client = 0; client < 1200; client += 1) yield* acquireLease("db", `${client}`, second)
+      yield* acquireLease("db", "stays", minute)
       yield* TestClock.adjust("1001 millis")
       events.length = 0
       assert.strictEqual((yield* sweepExpired()).length, 1200)
       assert.strictEqual((yield* sweepExpired()).length, 0)
-      const ends = (yield* history).filter(({ action }) => action === "lease_expire")
+      const ends = (yield* leaseEntries).filter(({ action }) => action === "lease_expire")
       assert.strictEqual(new Set(ends.map(({ lease_id }) => lease_id)).size, 1200)
       assert.strictEqual(ends.length, 1200)
       assert.deepStrictEqual(
@@ -139,26 +147,26 @@ describe("sweep", () => {
       )
       assert.lengthOf(Object(events[0]?.metadata["leaseIds"]), 20)
       assert.strictEqual(yield* activeCount, 1)
-    }).pipe(Effect.provide(world(events)))
+    }).pipe(Effect.provide(testLayer(events)))
   })
 
   it.effect("comes by every fifteen seconds", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      yield* take("db", "worker", second)
+      yield* acquireLease("db", "worker", second)
       const sweeping = yield* Effect.forkChild(sweepForever)
       yield* TestClock.adjust("14999 millis")
       assert.deepStrictEqual(
-        (yield* history).map(({ action }) => action),
+        (yield* leaseEntries).map(({ action }) => action),
         ["lease_acquire"]
       )
       yield* TestClock.adjust("1 millis")
       assert.deepStrictEqual(
-        (yield* history).map(({ action }) => action),
+        (yield* leaseEntries).map(({ action }) => action),
         ["lease_acquire", "lease_expire"]
       )
       yield* Fiber.interrupt(sweeping)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("finds what is over set aside already, within five seconds of its end, though nobody looked", () =>
@@ -167,7 +175,7 @@ describe("sweep", () => {
       yield* addSecret("db")
       const sweeping = yield* Effect.forkChild(sweepForever)
       yield* TestClock.adjust("1 millis")
-      for (let client = 0; client < 1200; client += 1) yield* take("db", `${client}`, second)
+      for (let client = 0; client < 1200; client += 1) yield* acquireLease("db", `${client}`, second)
       const isSetAside = Effect.map(leases.setExpiredAside(0), (next) => next === undefined)
       yield* TestClock.adjust("1 second")
       assert.isFalse(yield* isSetAside)
@@ -175,14 +183,14 @@ describe("sweep", () => {
       assert.isTrue(yield* isSetAside)
       assert.strictEqual(yield* leases.expiredCount, 1200)
       yield* Fiber.interrupt(sweeping)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("goes on after a sweep that could not be recorded", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* addSecret("db")
-      yield* take("db", "worker", second)
+      yield* acquireLease("db", "worker", second)
       const sweeping = yield* Effect.forkChild(sweepForever)
       yield* TestClock.adjust("2 seconds")
       broken.now = true
@@ -190,10 +198,10 @@ describe("sweep", () => {
       broken.now = false
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(
-        (yield* history).map(({ action }) => action),
+        (yield* leaseEntries).map(({ action }) => action),
         ["lease_acquire", "lease_expire"]
       )
       yield* Fiber.interrupt(sweeping)
-    }).pipe(Effect.provide(worldWithAudit(broken)))
+    }).pipe(Effect.provide(testLayerWithAudit(broken)))
   })
 })

@@ -13,7 +13,7 @@ import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import type { StoreMemory } from "../../src/daemon/secrets/storeFiles.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { addSecret } from "../support/world.ts"
+import { addSecret } from "../support/testLayer.ts"
 
 const world = Effect.fnUntraced(function* () {
   const directory = path.join(yield* temporaryDirectory, "state")

@@ -19,7 +19,7 @@ import {
   unsafeForDotenv
 } from "../../src/domain/envFile.ts"
 import { fromMillis } from "../../src/domain/Timestamp.ts"
-import { type Random, randomFrom } from "../torture/Attack.ts"
+import { type Random, randomFrom } from "../support/random.ts"
 
 const letters = [..."aZ09 '\"`$\\#=!&|;()<>*?~{}[]%^\n\t€é\u2028\u00a0-_./:@+,\u001b"]
 const valueFrom = (random: Random): string =>

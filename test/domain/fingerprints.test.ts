@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { searchVariants, maxVariantLength } from "../../src/domain/searchVariants.ts"
 import { matcherOf, fingerprintsOf, multiplierFrom } from "../../src/domain/fingerprints.ts"
-import { randomFrom } from "../torture/Attack.ts"
+import { randomFrom } from "../support/random.ts"
 
 const multiplier = multiplierFrom(0x5bd1e994)
 const finder = (value: string) => matcherOf(fingerprintsOf(value, multiplier), multiplier)

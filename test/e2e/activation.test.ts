@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { auditOf, rpc, run } from "../support/program.ts"
+import { auditOf, rpc, run } from "../harness/program.ts"
 import { runningPid, supervise, type SupervisorOptions } from "../support/supervisor.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { activationRounds } from "../torture/activation.ts"
-import { randomFrom } from "../torture/Attack.ts"
+import { randomFrom } from "../support/random.ts"
 
 const supervised = (options: SupervisorOptions) =>
   Effect.acquireRelease(
@@ -51,10 +51,10 @@ describe.concurrent("a daemon whose socket the supervisor holds", () => {
   it.live("refuses no caller and cuts off none in orderly restarts, and serves again after kill -9", () =>
     Effect.gen(function* () {
       const rows = yield* Effect.promise(() =>
-        activationRounds({ rounds: 3, random: randomFrom(1), tell: (line) => assert.fail(line) })
+        activationRounds({ rounds: 3, random: randomFrom(1), log: (line) => assert.fail(line) })
       )
-      for (const { lost, tried, what } of rows) {
-        assert.strictEqual(lost, 0, what)
+      for (const { failed, tried, what } of rows) {
+        assert.strictEqual(failed, 0, what)
         assert.isAbove(tried, 0, what)
       }
     })

@@ -22,7 +22,7 @@ import {
   shellWords,
   start,
   startDaemon
-} from "../support/program.ts"
+} from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const pem = "-----BEGIN X-----\nmade up\n-----END X-----\n"

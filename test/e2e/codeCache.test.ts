@@ -9,7 +9,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { headLength } from "../../scripts/partLoader.ts"
 import { nodeOptions } from "../../src/service/ServiceOptions.ts"
-import { invocation, isScript, program, run } from "../support/program.ts"
+import { invocation, isScript, program, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** Tells at the end how many parts were loaded, and of how many the engine took what stands in the file. */

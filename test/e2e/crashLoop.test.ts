@@ -8,7 +8,7 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { auditOf, Connection, connect, type RunningDaemon, rpc, startDaemon } from "../support/program.ts"
+import { auditOf, Connection, connect, type RunningDaemon, rpc, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const secretCount = 56

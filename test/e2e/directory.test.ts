@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { auditOf, connect, isScript, type RunningDaemon, rpc, startDaemon } from "../support/program.ts"
+import { auditOf, connect, isScript, type RunningDaemon, rpc, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A connection that asks; undefined is the end of it. */

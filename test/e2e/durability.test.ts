@@ -3,15 +3,15 @@
  * torture` has the many.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { randomFrom } from "../torture/Attack.ts"
+import { randomFrom } from "../support/random.ts"
 import { auditRounds } from "../torture/audit.ts"
 import { crashRounds } from "../torture/crash.ts"
 import { poisonRounds } from "../torture/poison.ts"
 import { diskRounds } from "../torture/disk.ts"
 
 const few = (rounds: number) => {
-  const told: Array<string> = []
-  return { rounds, random: randomFrom(4), tell: (line: string) => void told.push(line), told }
+  const logged: Array<string> = []
+  return { rounds, random: randomFrom(4), log: (line: string) => void logged.push(line), logged }
 }
 
 describe("what was acknowledged", () => {
@@ -19,9 +19,9 @@ describe("what was acknowledged", () => {
     const options = few(9)
     const rows = await crashRounds(options)
     assert.deepStrictEqual(
-      rows.filter(({ lost }) => lost > 0),
+      rows.filter(({ failed }) => failed > 0),
       [],
-      options.told.join("\n")
+      options.logged.join("\n")
     )
     assert.strictEqual(rows.length, 10)
     assert.isAbove(rows.at(-1)?.tried ?? 0, 20)
@@ -31,9 +31,9 @@ describe("what was acknowledged", () => {
     const options = few(6)
     const rows = await diskRounds(options)
     assert.deepStrictEqual(
-      rows.filter(({ lost, tried }) => lost > 0 || tried === 0),
+      rows.filter(({ failed, tried }) => failed > 0 || tried === 0),
       [],
-      options.told.join("\n")
+      options.logged.join("\n")
     )
   })
 
@@ -41,9 +41,9 @@ describe("what was acknowledged", () => {
     const options = few(6)
     const rows = await auditRounds(options, 3e6)
     assert.deepStrictEqual(
-      rows.filter(({ lost, what }) => lost > 0 && !what.startsWith("leases while")),
+      rows.filter(({ failed, what }) => failed > 0 && !what.startsWith("leases while")),
       [],
-      options.told.join("\n")
+      options.logged.join("\n")
     )
   })
 
@@ -51,9 +51,9 @@ describe("what was acknowledged", () => {
     const options = few(12)
     const rows = await poisonRounds(options)
     assert.deepStrictEqual(
-      rows.filter(({ lost }) => lost > 0),
+      rows.filter(({ failed }) => failed > 0),
       [],
-      options.told.join("\n")
+      options.logged.join("\n")
     )
   })
 })

@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { parseEnv } from "node:util"
-import { auditOf, modeOf, run, start } from "../support/program.ts"
+import { auditOf, modeOf, run, start } from "../harness/program.ts"
 import { sharedDaemon } from "../support/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 

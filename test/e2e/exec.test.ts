@@ -7,11 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Started } from "../support/program.ts"
-import { auditOf, isScript, run, start } from "../support/program.ts"
+import type { Started } from "../harness/program.ts"
+import { auditOf, isScript, run, start } from "../harness/program.ts"
 import { sharedDaemon } from "../support/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { randomFrom } from "../torture/Attack.ts"
+import { randomFrom } from "../support/random.ts"
 import { execRounds, value as token } from "../torture/exec.ts"
 
 const daemon = sharedDaemon({ token, tiny: "abc", "with nul": "a\0secret" })
@@ -164,10 +164,10 @@ describe.concurrent("secrets exec", () => {
 describe.concurrent("programs that end in every way", () => {
   it.live("leave no lease and nothing running, and have their exit status (a short run of the torture)", () =>
     Effect.gen(function* () {
-      const told: Array<string> = []
-      const options = { rounds: 1, random: randomFrom(4), tell: (text: string) => void told.push(text) }
-      const { lost } = yield* Effect.promise(() => execRounds(daemon().home, options))
-      assert.strictEqual(lost, 0, told.join("\n"))
+      const logged: Array<string> = []
+      const options = { rounds: 1, random: randomFrom(4), log: (text: string) => void logged.push(text) }
+      const { failed } = yield* Effect.promise(() => execRounds(daemon().home, options))
+      assert.strictEqual(failed, 0, logged.join("\n"))
     })
   )
 })

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { hasProc } from "../support/inside.ts"
-import { invocation, isScript, program, run, startDaemon } from "../support/program.ts"
+import { invocation, isScript, program, run, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A shell command line that has the copy in place of the program, in an environment of nothing but these. */

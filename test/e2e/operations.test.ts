@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as path from "node:path"
-import { auditOf, modeOf, rpc, run, shellWords, startDaemon } from "../support/program.ts"
+import { auditOf, modeOf, rpc, run, shellWords, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const world = Effect.fnUntraced(function* (config: object = {}) {

@@ -10,7 +10,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { instruments, prometheusName } from "../../src/otel/metrics.ts"
 import { attributesOf, collector, type Manner } from "../support/collector.ts"
-import { rpc, run, startDaemon } from "../support/program.ts"
+import { rpc, run, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const until = (good: () => boolean) =>

@@ -7,7 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { auditOf, type Ended, rpc, run, startDaemon } from "../support/program.ts"
+import { auditOf, type Ended, rpc, run, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { contests, race } from "../torture/owner.ts"
 

@@ -8,9 +8,9 @@ import { execFileSync, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { formsIn } from "../support/leaks.ts"
-import { auditOf, run, shellWords, start, startDaemon } from "../support/program.ts"
+import { auditOf, run, shellWords, start, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { randomFrom } from "../torture/Attack.ts"
+import { randomFrom } from "../support/random.ts"
 import { scanRounds } from "../torture/scan.ts"
 
 const value = "made+up/value of 'the' database"
@@ -147,9 +147,9 @@ describe("secrets scan", () => {
 
 it("the store's own values are found in any form and at any place, and never shown", async () => {
   const told: Array<string> = []
-  const rows = await scanRounds({ rounds: 2, random: randomFrom(4), tell: (line) => void told.push(line) })
+  const rows = await scanRounds({ rounds: 2, random: randomFrom(4), log: (line) => void told.push(line) })
   assert.deepStrictEqual(
-    rows.filter(({ lost, tried }) => lost > 0 || tried === 0),
+    rows.filter(({ failed, tried }) => failed > 0 || tried === 0),
     [],
     told.join("\n")
   )

@@ -17,7 +17,7 @@ import {
   rpc,
   run,
   startDaemon
-} from "../support/program.ts"
+} from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")

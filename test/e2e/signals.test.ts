@@ -8,10 +8,10 @@ import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { debuggerPort, fileBehind, hasProc, isOpen, listeningPorts } from "../support/inside.ts"
-import { auditOf, rpc, run, start, startDaemon, survivedHere } from "../support/program.ts"
+import { auditOf, rpc, run, start, startDaemon, survivedHere } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { randomFrom } from "../torture/Attack.ts"
-import { attack } from "../torture/signals.ts"
+import { randomFrom } from "../support/random.ts"
+import { scenario } from "../torture/signals.ts"
 
 /** Nothing of the process listens on TCP; without /proc, nothing on the port of the debugger. */
 const isShut = (pid: number) =>
@@ -46,8 +46,8 @@ describe("a daemon at work", () => {
 
   it.live("loses nothing while signals rain on it, in a few rounds of start and end", () =>
     Effect.promise(async () => {
-      const rows = await attack.run({ rounds: 2, random: randomFrom(11), tell: () => undefined })
-      for (const { lost, what } of rows) assert.strictEqual(lost, 0, what)
+      const rows = await scenario.run({ rounds: 2, random: randomFrom(11), log: () => undefined })
+      for (const { failed, what } of rows) assert.strictEqual(failed, 0, what)
       assert.isAbove(rows.find(({ what }) => what === "answered lease")?.tried ?? 0, 0)
     })
   )

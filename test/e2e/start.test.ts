@@ -8,9 +8,9 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { auditOf, connect, modeOf, rpc, run, startDaemon } from "../support/program.ts"
+import { auditOf, connect, modeOf, rpc, run, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { randomFrom } from "../torture/Attack.ts"
+import { randomFrom } from "../support/random.ts"
 import { readyRounds } from "../torture/ready.ts"
 
 const stateIn = (home: string) => path.join(home, ".agent-secrets")
@@ -36,10 +36,10 @@ describe("a first start", () => {
 
   it.live("is over when it lets somebody in: the first connection is answered", () =>
     Effect.gen(function* () {
-      const tell = (line: string) => assert.fail(line)
-      const rows = yield* Effect.promise(() => readyRounds({ rounds: 2, random: randomFrom(1), tell }, 50))
+      const log = (line: string) => assert.fail(line)
+      const rows = yield* Effect.promise(() => readyRounds({ rounds: 2, random: randomFrom(1), log }, 50))
       assert.deepStrictEqual(
-        rows.map(({ lost }) => lost),
+        rows.map(({ failed }) => failed),
         [0]
       )
     })

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { type Connection, connect, rpc, startDaemon } from "../support/program.ts"
+import { type Connection, connect, rpc, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const daemon = Effect.flatMap(temporaryDirectory, (home) => startDaemon({ home }))

@@ -17,29 +17,29 @@ import { RotationHook } from "../../src/daemon/secrets/RotationHook.ts"
 import { sweepExpired } from "../../src/daemon/operations/sweep.ts"
 import { second } from "../../src/domain/GoDuration.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
-import { addSecret, take, world } from "../support/world.ts"
+import { addSecret, acquireLease, testLayer } from "../support/testLayer.ts"
 
 const value = "a value that is in no event"
 
 /** Everything that happens to leases and secrets, and the events of it. */
-const everything = (told: Array<OtelEvent.OtelEvent>, ending: "done" | "timed out" = "done") =>
+const everything = (events: Array<OtelEvent.OtelEvent>, ending: "done" | "timed out" = "done") =>
   Effect.gen(function* () {
     yield* addSecret("db", value, "the command")
-    const { lease } = yield* take("db", "worker")
-    yield* take("db", "worker")
-    yield* take("db", "short", second)
+    const { lease } = yield* acquireLease("db", "worker")
+    yield* acquireLease("db", "worker")
+    yield* acquireLease("db", "short", second)
     yield* TestClock.adjust("2 seconds")
     yield* sweepExpired()
     yield* Effect.ignore(revokeLease(lease.id))
-    const other = yield* take("db", "other")
+    const other = yield* acquireLease("db", "other")
     yield* revokeLease(other.lease.id)
     yield* Effect.ignore(rotateSecret("db"))
     yield* revokeAllLeases()
-    yield* take("db", "worker")
+    yield* acquireLease("db", "worker")
     yield* deleteSecret("db")
     yield* addSecret("db", value, "the command")
     yield* killswitch({ revokeAll: true, rotateAll: true, wipeStore: true })
-    told.push(
+    events.push(
       OtelEvent.daemonStarted({
         pid: 1,
         version: "1",
@@ -63,7 +63,7 @@ const everything = (told: Array<OtelEvent.OtelEvent>, ending: "done" | "timed ou
   }).pipe(
     Effect.provide(
       Layer.provideMerge(
-        world(told),
+        testLayer(events),
         RotationHook.layerMemory(() => ({
           stdout: Buffer.from(value),
           stderr: new Uint8Array(),
@@ -76,15 +76,15 @@ const everything = (told: Array<OtelEvent.OtelEvent>, ending: "done" | "timed ou
 
 describe("events", () => {
   it.effect("are each emitted, as their definitions say, and none holds a value", () => {
-    const told: Array<OtelEvent.OtelEvent> = []
+    const events: Array<OtelEvent.OtelEvent> = []
     return Effect.gen(function* () {
-      yield* everything(told)
+      yield* everything(events)
       const definitions = Object.values(OtelEvent.events)
       assert.deepStrictEqual(
-        [...new Set(told.map(({ action }) => action))].toSorted(),
+        [...new Set(events.map(({ action }) => action))].toSorted(),
         definitions.map(({ action }) => action).toSorted()
       )
-      for (const event of told) {
+      for (const event of events) {
         const definition = definitions.find(({ action }) => action === event.action)
         const decoded = Schema.decodeUnknownSync(Schema.Struct({ ...definition?.metadata.fields }))(event.metadata, {
           onExcessProperty: "error"
@@ -96,15 +96,15 @@ describe("events", () => {
         )
         assert.strictEqual(event.success, event.error === undefined)
       }
-      assert.notInclude(JSON.stringify(told), value)
+      assert.notInclude(JSON.stringify(events), value)
     })
   })
 
   it.effect("that failed are errors with a reason", () => {
-    const told: Array<OtelEvent.OtelEvent> = []
+    const events: Array<OtelEvent.OtelEvent> = []
     return Effect.gen(function* () {
-      yield* everything(told, "timed out")
-      const failed = told
+      yield* everything(events, "timed out")
+      const failed = events
         .filter(({ success }) => !success)
         .map(({ action, error, level }) => `${action} ${level}: ${error}`)
       assert.include(failed, "secret.rotated error: rotation hook timed out")

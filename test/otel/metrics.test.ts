@@ -23,7 +23,7 @@ import {
   setActiveLeases,
   startMetrics
 } from "../../src/otel/metrics.ts"
-import { addSecret, take, world, worldWithAudit } from "../support/world.ts"
+import { addSecret, acquireLease, testLayer, testLayerWithAudit } from "../support/testLayer.ts"
 
 const alone = <A, E, R>(test: Effect.Effect<A, E, R>) => Effect.andThen(resetMetrics, test)
 
@@ -46,12 +46,12 @@ describe("figures", () => {
     Effect.gen(function* () {
       yield* startMetrics(1_700_000_000_000)
       for (const name of ["a", "b", "c"]) yield* addSecret(name)
-      const { lease: first } = yield* take("a", "x")
-      yield* take("a", "y")
-      yield* take("a", "y")
-      yield* take("b", "x")
-      yield* take("b", "y")
-      yield* take("c", "x")
+      const { lease: first } = yield* acquireLease("a", "x")
+      yield* acquireLease("a", "y")
+      yield* acquireLease("a", "y")
+      yield* acquireLease("b", "x")
+      yield* acquireLease("b", "y")
+      yield* acquireLease("c", "x")
       yield* revokeLease(first.id)
       yield* revokeLease(first.id)
       yield* deleteSecret("b")
@@ -63,13 +63,13 @@ describe("figures", () => {
       assert.strictEqual(before.get("agent_secrets_lease_acquire_duration_seconds_count"), 6)
       assert.strictEqual(before.get("process_start_time_seconds"), 1_700_000_000)
       yield* TestClock.adjust("59 minutes")
-      yield* take("a", "late")
+      yield* acquireLease("a", "late")
       yield* TestClock.adjust("2 minutes")
       yield* sweepExpired()
       yield* revokeAllLeases()
       const after = yield* figures
       assert.deepStrictEqual([after.get(lease("expiries")), after.get(lease("revocations"))], [2, 4])
-    }).pipe(Effect.provide(world()), alone)
+    }).pipe(Effect.provide(testLayer()), alone)
   )
 
   it.effect("count nothing that the audit log did not take", () => {
@@ -77,23 +77,23 @@ describe("figures", () => {
     return Effect.gen(function* () {
       yield* startMetrics(0)
       yield* addSecret("a")
-      const { lease: held } = yield* take("a", "x")
+      const { lease: held } = yield* acquireLease("a", "x")
       broken.now = true
-      yield* Effect.flip(take("a", "x"))
+      yield* Effect.flip(acquireLease("a", "x"))
       yield* Effect.flip(revokeLease(held.id))
       const now = yield* figures
       assert.deepStrictEqual(
         ["acquires", "replacements", "revocations"].map((what) => now.get(lease(what))),
         [1, 0, 0]
       )
-    }).pipe(Effect.provide(worldWithAudit(broken)), alone)
+    }).pipe(Effect.provide(testLayerWithAudit(broken)), alone)
   })
 
   it.effect("count nothing of a transaction that fails", () =>
     Effect.gen(function* () {
       yield* startMetrics(0)
       yield* addSecret("a")
-      const { lease: held } = yield* take("a", "x")
+      const { lease: held } = yield* acquireLease("a", "x")
       const program = (leases: LeaseTransaction) => {
         leases.revoke(held)
         leases.record(revokeRefusedFact(held.id))
@@ -101,14 +101,14 @@ describe("figures", () => {
       }
       yield* Effect.flip(LeaseRepo.use((leases) => leases.transaction(program)))
       assert.strictEqual((yield* figures).get(lease("revocations")), 0)
-    }).pipe(Effect.provide(world()), alone)
+    }).pipe(Effect.provide(testLayer()), alone)
   )
 
   it.effect("tell how many leases each secret has now", () =>
     Effect.gen(function* () {
       for (const name of ["a", "b"]) yield* addSecret(name)
-      for (const client of ["x", "y"]) yield* take("a", client)
-      yield* take("b", "x")
+      for (const client of ["x", "y"]) yield* acquireLease("a", client)
+      yield* acquireLease("b", "x")
       yield* sampleGauges
       const before = yield* figures
       assert.strictEqual(before.get('agent_secrets_lease_active{secret_name="a"}'), 2)
@@ -118,7 +118,7 @@ describe("figures", () => {
       const after = yield* figures
       assert.isFalse(after.has('agent_secrets_lease_active{secret_name="a"}'))
       assert.strictEqual(after.get('agent_secrets_lease_active{secret_name="b"}'), 1)
-    }).pipe(Effect.provide(world()), alone)
+    }).pipe(Effect.provide(testLayer()), alone)
   )
 
   it.effect("tell how many events wait for each receiver and how many were lost, also when that is less again", () => {
@@ -147,7 +147,7 @@ describe("figures", () => {
       Object.assign(sink, { queued: [0, 1], dropped: 6 })
       assert.deepStrictEqual(yield* looked, [0, 1, 6])
       assert.deepStrictEqual(yield* looked, [0, 1, 6])
-    }).pipe(Effect.provide(Layer.merge(world(), busy)), alone)
+    }).pipe(Effect.provide(Layer.merge(testLayer(), busy)), alone)
   })
 
   it.effect("have at most a hundred secrets and one for the rest, whose sum is all leases", () =>

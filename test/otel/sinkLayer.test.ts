@@ -17,7 +17,7 @@ import { receivers, sinkLayer, type SinkOptions } from "../../src/otel/sinkLayer
 import { attributesOf, collector } from "../support/collector.ts"
 import { event } from "../support/event.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { world } from "../support/world.ts"
+import { testLayer } from "../support/testLayer.ts"
 
 const joelclaw = Effect.fnUntraced(function* (script: string) {
   const directory = yield* temporaryDirectory
@@ -105,7 +105,7 @@ describe("joelclaw and a collector", () => {
         assert.isAtLeast(yield* dropped, 300 - 257 + 50)
       })
       const quiet = Effect.provideService(Logger.CurrentLoggers, new Set())
-      yield* withSink(options, program).pipe(Effect.provide(world()), quiet)
+      yield* withSink(options, program).pipe(Effect.provide(testLayer()), quiet)
     })
   )
 })

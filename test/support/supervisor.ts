@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { invocation } from "./program.ts"
+import { invocation } from "../harness/program.ts"
 
 export interface Supervisor {
   readonly socket: string

@@ -8,31 +8,31 @@ import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { connect, Connection, rpc, type RunningDaemon, startDaemon } from "../support/program.ts"
+import { connect, Connection, rpc, type RunningDaemon, startDaemon } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import type { Attack, AttackOptions, Row } from "./Attack.ts"
-import { assaults } from "./assaults.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import { abusiveClients } from "./abusiveClients.ts"
 
 /** What is promised: the honest client's 99th percentile, and the memory named in src/rpc/limits.ts. */
 const longestWait = 50
 const mostMemory = 640
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: `p99 of others below ${longestWait} ms, below ${mostMemory} MiB, alive afterwards`,
   rounds: 600,
   run: async (options) => {
-    const chosen = process.env["ASSAULT"]?.split(",") ?? ["none", ...Object.keys(assaults), "files"]
+    const chosen = process.env["CLIENTS"]?.split(",") ?? ["none", ...Object.keys(abusiveClients), "files"]
     const rows: Array<Row> = []
     for (const name of chosen) {
       const row = await Effect.runPromise(Effect.scoped(measure(name, options)))
-      options.tell(`${row.what}: ${row.figures ?? ""}${row.lost > 0 ? `, LOST ${row.lost}` : ""}`)
+      options.log(`${row.what}: ${row.stats ?? ""}${row.failed > 0 ? `, FAILED ${row.failed}` : ""}`)
       rows.push(row)
     }
     return rows
   }
 }
 
-const measure = Effect.fnUntraced(function* (name: string, { rounds }: AttackOptions) {
+const measure = Effect.fnUntraced(function* (name: string, { rounds }: ScenarioOptions) {
   const home = yield* temporaryDirectory
   const few = name === "files"
   const daemon = yield* startDaemon(few ? { home, through: 'ulimit -n 256; exec "$@"' } : { home })
@@ -41,36 +41,34 @@ const measure = Effect.fnUntraced(function* (name: string, { rounds }: AttackOpt
   if (["large", "values"].includes(name)) {
     yield* rpc(daemon.socket, "add", { name: "large", value: "x".repeat(1024 * 1024) })
   }
-  const assault = few ? { what: "idle connections where there are 256 files", size: 400 } : assaults[name]
+  const abuse = few ? { what: "idle connections where there are 256 files", size: 400 } : abusiveClients[name]
   const kept = yield* connect(daemon.socket)
   const stop =
-    assault === undefined
-      ? () => undefined
-      : yield* Effect.promise(() => begin(few ? "idle" : name, daemon, assault.size))
+    abuse === undefined ? () => undefined : yield* Effect.promise(() => begin(few ? "idle" : name, daemon, abuse.size))
   const waits = yield* Effect.promise(() => askAllTheTime(daemon.socket, kept, rounds))
   const memory = peakMemory(daemon.pid)
   stop()
   const alive = yield* Effect.promise(() => answers(daemon.socket))
-  const asOpen = figures(waits.kept)
-  const asNew = figures(waits.fresh)
+  const asOpen = stats(waits.kept)
+  const asNew = stats(waits.fresh)
   const broken = [
     !alive,
     asOpen.p99 > longestWait,
     !few && asNew.p99 > longestWait,
     memory > mostMemory,
     waits.refused > (few ? rounds / 2 : 0)
-  ].filter((lost) => lost).length
+  ].filter((isBroken) => isBroken).length
   return {
-    what: assault === undefined ? "nobody else" : `${assault.size} × ${assault.what}`,
+    what: abuse === undefined ? "nobody else" : `${abuse.size} × ${abuse.what}`,
     tried: rounds,
-    lost: broken,
-    figures: `kept ${asOpen.text} ms, new ${asNew.text} ms (p50/p99/max), ${memory} MiB${waits.refused > 0 ? `, ${waits.refused} refused` : ""}${alive ? "" : ", DEAD"}`
+    failed: broken,
+    stats: `kept ${asOpen.text} ms, new ${asNew.text} ms (p50/p99/max), ${memory} MiB${waits.refused > 0 ? `, ${waits.refused} refused` : ""}${alive ? "" : ", DEAD"}`
   } satisfies Row
 })
 
-/** Starts the assault; gives what ends it. */
+/** Starts the abuse; gives what ends it. */
 const begin = async (name: string, daemon: RunningDaemon, size: number): Promise<() => void> => {
-  const script = path.join(import.meta.dirname, "assaults.ts")
+  const script = path.join(import.meta.dirname, "abusiveClients.ts")
   const child = spawn(process.execPath, [script, name, daemon.socket, String(size)], {
     stdio: ["ignore", "pipe", "inherit"]
   })
@@ -105,7 +103,7 @@ const askAllTheTime = async (socket: string, open: Connection, count: number) =>
 
 const after = (millis: number) => new Promise<undefined>((resolve) => setTimeout(resolve, millis, undefined))
 
-/** Whether it answers within some seconds after the assault. */
+/** Whether it answers within some seconds after the abuse. */
 const answers = async (socket: string): Promise<boolean> => {
   for (let tries = 0; tries < 100; tries += 1) {
     const connection = new Connection(socket)
@@ -126,7 +124,7 @@ const peakMemory = (pid: number): number => {
   return Math.round(Number(kibibytes) / 1024)
 }
 
-const figures = (waits: ReadonlyArray<number>) => {
+const stats = (waits: ReadonlyArray<number>) => {
   const sorted = waits.toSorted((a, b) => a - b)
   const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
   const shown = [at(0.5), at(0.99), at(1)].map((wait) => wait.toFixed(1))

@@ -5,8 +5,8 @@
 import * as fs from "node:fs"
 import * as net from "node:net"
 import { runningPid, supervise } from "../support/supervisor.ts"
-import type { Attack, AttackOptions, Row } from "./Attack.ts"
-import { Client, newHome, pause } from "./victim.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import { Client, temporaryHome, pause } from "../harness/target.ts"
 
 const callers = 8
 /** Longer than any restart; a caller that waits so long has been forgotten. */
@@ -78,8 +78,8 @@ const successor = async (directory: string, socket: string, before: number | und
 }
 
 /** Every other restart is in order; gives what callers saw of them. */
-export const activationRounds = async ({ random, rounds, tell }: AttackOptions): Promise<ReadonlyArray<Row>> => {
-  const home = newHome()
+export const activationRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
+  const home = temporaryHome()
   const supervisor = await supervise({ home })
   const { directory, socket } = supervisor
   const heard = new Heard()
@@ -96,7 +96,7 @@ export const activationRounds = async ({ random, rounds, tell }: AttackOptions):
       heard.ending = inOrder ? "in order" : "by kill -9"
       process.kill(pid, inOrder ? "SIGTERM" : "SIGKILL")
       pid = await successor(directory, socket, pid)
-      if ((round + 1) % 10 === 0) tell(`${round + 1} restarts, ${heard.answers} answers`)
+      if ((round + 1) % 10 === 0) log(`${round + 1} restarts, ${heard.answers} answers`)
     }
   } finally {
     heard.goesOn = false
@@ -105,26 +105,30 @@ export const activationRounds = async ({ random, rounds, tell }: AttackOptions):
     if (statuses.some((status) => status !== "0" && status !== "137")) heard.strange.push(`exit statuses ${statuses}`)
     fs.rmSync(home, { recursive: true, force: true })
   }
-  for (const line of new Set([...heard.refused, ...heard.strange])) tell(line)
+  for (const line of new Set([...heard.refused, ...heard.strange])) log(line)
   const tried = heard.answers + heard.refused.length + heard.cutOff["in order"] + heard.cutOff["by kill -9"]
   return [
     {
       what: "connections refused",
       tried,
-      lost: heard.refused.length,
-      figures: `longest wait ${Math.round(heard.longest)} ms`
+      failed: heard.refused.length,
+      stats: `longest wait ${Math.round(heard.longest)} ms`
     },
-    { what: "connections cut off by an orderly restart", tried: Math.ceil(rounds / 2), lost: heard.cutOff["in order"] },
+    {
+      what: "connections cut off by an orderly restart",
+      tried: Math.ceil(rounds / 2),
+      failed: heard.cutOff["in order"]
+    },
     {
       what: "answers that are no lease",
       tried: heard.answers,
-      lost: heard.strange.length,
-      figures: `${heard.cutOff["by kill -9"]} cut off by ${Math.floor(rounds / 2)} kill -9`
+      failed: heard.strange.length,
+      stats: `${heard.cutOff["by kill -9"]} cut off by ${Math.floor(rounds / 2)} kill -9`
     }
   ]
 }
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "no caller is refused while the supervisor holds the socket, and none is cut off by an orderly restart",
   rounds: 20,
   run: activationRounds

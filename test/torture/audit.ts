@@ -5,19 +5,20 @@
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { quantile } from "../../bench/figures.ts"
-import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
-import { Client, command, launch, newHome, serving, type Victim } from "./victim.ts"
+import { quantile } from "../../bench/stats.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import type { Random } from "../support/random.ts"
+import { Client, runCommand, launch, temporaryHome, untilReady, type Target } from "../harness/target.ts"
 
 /** Acquires on some connections until it is told to stop; gives the ids of the leases. */
-const load = (victim: Victim, connections: number) => {
+const load = (target: Target, connections: number) => {
   const until = new AbortController()
   const ids: Array<string> = []
   const works = Array.from({ length: connections }, async (_, at) => {
-    const client = new Client(victim.socket)
+    const client = new Client(target.socket)
     while (!until.signal.aborted) {
       const answer = await client.ask("lease", { secret_name: "db", client_id: `c${at}` })
-      if (answer?.result === undefined) throw new Error(`${JSON.stringify(answer)} ${victim.stderr()}`)
+      if (answer?.result === undefined) throw new Error(`${JSON.stringify(answer)} ${target.stderr()}`)
       ids.push(answer.result.lease_id)
     }
     client.close()
@@ -31,14 +32,14 @@ const load = (victim: Victim, connections: number) => {
   }
 }
 
-const begin = async (home: string, config: object): Promise<Victim> => {
+const begin = async (home: string, config: object): Promise<Target> => {
   const file = path.join(home, "config.json")
   fs.writeFileSync(file, JSON.stringify(config))
-  const victim = await serving(launch({ home }, ["--config", file]))
-  const client = new Client(victim.socket)
+  const target = await untilReady(launch({ home }, ["--config", file]))
+  const client = new Client(target.socket)
   await client.ask("add", { name: "db", value: "made up" })
   client.close()
-  return victim
+  return target
 }
 
 const filesOf = (directory: string): ReadonlyArray<string> =>
@@ -61,50 +62,50 @@ const missing = (directory: string, ids: ReadonlyArray<string>): ReadonlyArray<s
   ]
 }
 
-const movedAway = async (rounds: number, random: Random, tell: (line: string) => void): Promise<Row> => {
-  const home = newHome()
-  const victim = await begin(home, {})
+const movedAway = async (rounds: number, random: Random, log: (line: string) => void): Promise<Row> => {
+  const home = temporaryHome()
+  const target = await begin(home, {})
   try {
-    const work = load(victim, 4)
+    const work = load(target, 4)
     for (let round = 0; round < rounds; round += 1) {
       const enough = work.ids.length + 1 + random.below(50)
-      const file = path.join(victim.directory, "audit.log")
+      const file = path.join(target.directory, "audit.log")
       while (work.ids.length < enough || !fs.existsSync(file)) await new Promise(setImmediate)
       fs.renameSync(file, `${file}.moved-${round}`)
-      if (random.next() < 0.5) victim.signal("SIGHUP")
+      if (random.next() < 0.5) target.signal("SIGHUP")
     }
     const last = work.ids.length + 20
     while (work.ids.length < last) await new Promise(setImmediate)
     await work.stop()
-    const lost = missing(victim.directory, work.ids)
-    for (const line of lost.slice(0, 5)) tell(line)
-    const told = fs.readFileSync(path.join(victim.directory, "audit.log.moved-1"), "utf8").includes("audit_damaged")
-    return { what: "moved away under load, leases", tried: work.ids.length, lost: lost.length + (told ? 0 : 1) }
+    const lost = missing(target.directory, work.ids)
+    for (const line of lost.slice(0, 5)) log(line)
+    const told = fs.readFileSync(path.join(target.directory, "audit.log.moved-1"), "utf8").includes("audit_damaged")
+    return { what: "moved away under load, leases", tried: work.ids.length, failed: lost.length + (told ? 0 : 1) }
   } finally {
-    await victim.end("SIGTERM")
+    await target.end("SIGTERM")
     fs.rmSync(home, { recursive: true, force: true })
   }
 }
 
-const rotated = async (rounds: number, tell: (line: string) => void): Promise<ReadonlyArray<Row>> => {
-  const home = newHome()
-  const victim = await begin(home, { audit_max_size: "16KB", audit_max_files: 100_000 })
+const rotated = async (rounds: number, log: (line: string) => void): Promise<ReadonlyArray<Row>> => {
+  const home = temporaryHome()
+  const target = await begin(home, { audit_max_size: "16KB", audit_max_files: 100_000 })
   try {
-    const work = load(victim, 4)
-    while (filesOf(victim.directory).length < rounds) await new Promise(setImmediate)
+    const work = load(target, 4)
+    while (filesOf(target.directory).length < rounds) await new Promise(setImmediate)
     await work.stop()
-    await victim.end("SIGTERM")
-    const lost = missing(victim.directory, work.ids)
-    for (const line of lost.slice(0, 5)) tell(line)
-    const verdict = await command(["audit", "--verify"], home)
-    if (verdict.status !== 0) tell(verdict.stdout)
-    const files = filesOf(victim.directory).length
+    await target.end("SIGTERM")
+    const lost = missing(target.directory, work.ids)
+    for (const line of lost.slice(0, 5)) log(line)
+    const verdict = await runCommand(["audit", "--verify"], home)
+    if (verdict.status !== 0) log(verdict.stdout)
+    const files = filesOf(target.directory).length
     return [
-      { what: "rotated under load, leases", tried: work.ids.length, lost: lost.length, figures: `${files} files` },
-      { what: "the chain through the archives", tried: files, lost: verdict.status === 0 ? 0 : 1 }
+      { what: "rotated under load, leases", tried: work.ids.length, failed: lost.length, stats: `${files} files` },
+      { what: "the chain through the archives", tried: files, failed: verdict.status === 0 ? 0 : 1 }
     ]
   } finally {
-    await victim.end("SIGKILL")
+    await target.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
   }
 }
@@ -134,21 +135,21 @@ const tamperings: ReadonlyArray<Tampering> = [
   ]
 ]
 
-const tampered = async (rounds: number, random: Random, tell: (line: string) => void): Promise<ReadonlyArray<Row>> => {
-  const home = newHome()
-  const victim = await begin(home, {})
+const tampered = async (rounds: number, random: Random, log: (line: string) => void): Promise<ReadonlyArray<Row>> => {
+  const home = temporaryHome()
+  const target = await begin(home, {})
   try {
-    const work = load(victim, 2)
+    const work = load(target, 2)
     while (work.ids.length < 30) await new Promise(setImmediate)
     await work.stop()
-    await victim.end("SIGTERM")
-    const file = path.join(victim.directory, "audit.log")
+    await target.end("SIGTERM")
+    const file = path.join(target.directory, "audit.log")
     const whole = fs.readFileSync(file, "utf8")
-    const counts = new Map(tamperings.map(([kind]) => [kind, { tried: 0, lost: 0 }]))
+    const counts = new Map(tamperings.map(([kind]) => [kind, { tried: 0, failed: 0 }]))
     for (let round = 0; round < rounds; round += 1) {
       const [kind, change] = random.pick(tamperings)
       fs.writeFileSync(file, change(whole.split(/(?<=\n)/), random))
-      const { status, stdout } = await command(["audit", "--verify", "--json"], home)
+      const { status, stdout } = await runCommand(["audit", "--verify", "--json"], home)
       const kinds = JSON.parse(stdout).result.findings.map((one: { readonly kind: string }) => one.kind)
       // An edit of a number also looks like a gap; it must at least be found.
       const isFound = kind === "edited" ? kinds.length > 0 : kinds.length === 1 && kinds[0] === kind
@@ -156,13 +157,13 @@ const tampered = async (rounds: number, random: Random, tell: (line: string) => 
       if (count === undefined) continue
       count.tried += 1
       if (status === 0 || !isFound) {
-        count.lost += 1
-        tell(`round ${round}: ${kind} was told as ${kinds.join(", ") || "nothing"}`)
+        count.failed += 1
+        log(`round ${round}: ${kind} was told as ${kinds.join(", ") || "nothing"}`)
       }
     }
     return [...counts].map(([kind, count]) => ({ what: `tampering found: ${kind}`, ...count }))
   } finally {
-    await victim.end("SIGKILL")
+    await target.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
   }
 }
@@ -196,7 +197,7 @@ const lease = (client: Client) => timed(client.ask("lease", { secret_name: "db",
 
 /** A daemon on the log of a predecessor of so many bytes, and how long its first start took. */
 const withLongLog = async <A>(bytes: number, use: (socket: string, start: number) => Promise<A>): Promise<A> => {
-  const home = newHome()
+  const home = temporaryHome()
   const directory = path.join(home, ".agent-secrets")
   fs.mkdirSync(directory, { mode: 0o700 })
   const entry = (n: number) =>
@@ -206,12 +207,12 @@ const withLongLog = async <A>(bytes: number, use: (socket: string, start: number
   for (let written = 0; written < bytes; written += block.length) fs.writeSync(file, block)
   fs.closeSync(file)
   const began = performance.now()
-  const victim = await begin(home, {})
+  const target = await begin(home, {})
   const start = performance.now() - began
   try {
-    return await use(victim.socket, start)
+    return await use(target.socket, start)
   } finally {
-    await victim.end("SIGKILL")
+    await target.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
   }
 }
@@ -251,30 +252,30 @@ const read = (bytes: number): Promise<ReadonlyArray<Row>> =>
         {
           what: `the last 100 entries of 1 MB and of ${Math.round(bytes / 1e6)} MB`,
           tried: 1,
-          lost: ofLarge <= 2 * ofSmall + 1 ? 0 : 1,
-          figures: `p50 ${ms(ofSmall)} and ${ms(ofLarge)}; the first start took ${ms(start)}`
+          failed: ofLarge <= 2 * ofSmall + 1 ? 0 : 1,
+          stats: `p50 ${ms(ofSmall)} and ${ms(ofLarge)}; the first start took ${ms(start)}`
         },
         {
           what: "leases while 10,000 entries are read again and again",
           tried: 1,
-          lost: beside > 50 ? 1 : 0,
-          figures: `p99 ${ms(beside)}, without ${ms(quiet)}`
+          failed: beside > 50 ? 1 : 0,
+          stats: `p99 ${ms(beside)}, without ${ms(quiet)}`
         }
       ]
     })
   )
 
 export const auditRounds = async (
-  { random, rounds, tell }: AttackOptions,
+  { random, rounds, log }: ScenarioOptions,
   longest = 1e9
 ): Promise<ReadonlyArray<Row>> => [
-  await movedAway(rounds, random, tell),
-  ...(await rotated(rounds, tell)),
-  ...(await tampered(rounds, random, tell)),
+  await movedAway(rounds, random, log),
+  ...(await rotated(rounds, log)),
+  ...(await tampered(rounds, random, log)),
   ...(await read(longest))
 ]
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "the audit log loses no entry, shows what was done to it, and is as fast to read at 1 GB as at 1 MB",
   rounds: 40,
   run: auditRounds

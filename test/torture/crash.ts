@@ -5,8 +5,9 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
-import { Client, command, launch, newHome, pause, serving, type Victim } from "./victim.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import type { Random } from "../support/random.ts"
+import { Client, runCommand, launch, temporaryHome, pause, untilReady, type Target } from "../harness/target.ts"
 
 const connections = 8
 const secretsOfEach = 4
@@ -74,7 +75,7 @@ const leasesOf = (directory: string): ReadonlyArray<LeaseRow> =>
   JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
 
 /** What may have happened to the files while no daemon ran; each leaves the log's truth as it is. */
-const mischiefs: Readonly<Record<string, (directory: string, random: Random, older: string | undefined) => void>> = {
+const faults: Readonly<Record<string, (directory: string, random: Random, older: string | undefined) => void>> = {
   nothing: () => undefined,
   "a torn last line": (directory) =>
     fs.appendFileSync(path.join(directory, "audit.log"), '{"timestamp":"2026-11-22T00:00:00Z","action":"lease_acq'),
@@ -155,8 +156,8 @@ const losses = (
 }
 
 /** The values as a client is given them; a secret whose addition was not acknowledged may be there or not. */
-const valuesOf = async (victim: Victim, memories: ReadonlyArray<Memory>): Promise<ReadonlyMap<string, string>> => {
-  const client = new Client(victim.socket)
+const valuesOf = async (target: Target, memories: ReadonlyArray<Memory>): Promise<ReadonlyMap<string, string>> => {
+  const client = new Client(target.socket)
   const values = new Map<string, string>()
   for (const memory of memories) {
     if (memory.doubt?.kind === "value" && !memory.values.has(memory.doubt.secret)) {
@@ -174,38 +175,37 @@ const valuesOf = async (victim: Victim, memories: ReadonlyArray<Memory>): Promis
 }
 
 /** Loads, kills, damages, starts again and compares; gives what was lost. */
-export const crashRounds = async ({ random, rounds, tell }: AttackOptions): Promise<ReadonlyArray<Row>> => {
-  const home = newHome()
+export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
+  const home = temporaryHome()
   const memories = Array.from({ length: connections }, (_, at) => new Memory(`c${at}`))
-  const tried = new Map<string, { tried: number; lost: number }>()
+  const tried = new Map<string, { tried: number; failed: number }>()
   let [acknowledged, refusedStarts, auditFaults] = [0, 0, 0]
   const slowest = { start: 0 }
-  const kinds = [...Object.keys(mischiefs), "the predecessor in between"]
+  const kinds = [...Object.keys(faults), "the predecessor in between"]
   let older: string | undefined
   try {
     for (let round = 0; round < rounds; round += 1) {
       const kind = kinds[round % kinds.length] ?? "nothing"
-      const victim = launch({ home })
+      const target = launch({ home })
       // Some are killed while they start.
       if (random.next() < 0.1) await pause(random.below(400))
       else {
-        await serving(victim)
-        const working = memories.map((memory) => memory.work(victim.socket, random))
+        await untilReady(target)
+        const working = memories.map((memory) => memory.work(target.socket, random))
         await pause(20 + random.below(150))
-        victim.signal("SIGKILL")
+        target.signal("SIGKILL")
         await Promise.all(working)
       }
-      await victim.end("SIGKILL")
+      await target.end("SIGKILL")
 
-      if (kind === "the predecessor in between") predecessorRan(victim.directory, memories, random)
-      else if (fs.existsSync(path.join(victim.directory, "audit.log")))
-        mischiefs[kind]?.(victim.directory, random, older)
+      if (kind === "the predecessor in between") predecessorRan(target.directory, memories, random)
+      else if (fs.existsSync(path.join(target.directory, "audit.log"))) faults[kind]?.(target.directory, random, older)
 
       const lost: Array<string> = []
       const began = performance.now()
       const next = launch({ home })
       try {
-        await serving(next)
+        await untilReady(next)
         slowest.start = Math.max(slowest.start, performance.now() - began)
         const values = await valuesOf(next, memories)
         await next.end("SIGTERM")
@@ -217,17 +217,17 @@ export const crashRounds = async ({ random, rounds, tell }: AttackOptions): Prom
         lost.push(fault instanceof Error ? fault.message : String(fault))
         await next.end("SIGKILL")
       }
-      const verdict = await command(["audit", "--verify"], home)
+      const verdict = await runCommand(["audit", "--verify"], home)
       if (verdict.status !== 0) {
         auditFaults += 1
         lost.push(`the audit log: ${verdict.stdout}${verdict.stderr}`)
       }
       for (const memory of memories) memory.doubt = undefined
       acknowledged = memories.reduce((sum, { changes }) => sum + changes, 0)
-      const count = tried.get(kind) ?? { tried: 0, lost: 0 }
-      tried.set(kind, { tried: count.tried + 1, lost: count.lost + lost.length })
-      for (const line of lost) tell(`round ${round} (${kind}): ${line}`)
-      if ((round + 1) % 20 === 0) tell(`${round + 1} rounds, ${acknowledged} acknowledged changes`)
+      const count = tried.get(kind) ?? { tried: 0, failed: 0 }
+      tried.set(kind, { tried: count.tried + 1, failed: count.failed + lost.length })
+      for (const line of lost) log(`round ${round} (${kind}): ${line}`)
+      if ((round + 1) % 20 === 0) log(`${round + 1} rounds, ${acknowledged} acknowledged changes`)
     }
   } finally {
     fs.rmSync(home, { recursive: true, force: true })
@@ -237,13 +237,13 @@ export const crashRounds = async ({ random, rounds, tell }: AttackOptions): Prom
     {
       what: "acknowledged changes, starts, audit chain",
       tried: acknowledged,
-      lost: refusedStarts + auditFaults,
-      figures: `slowest start ${Math.round(slowest.start)} ms`
+      failed: refusedStarts + auditFaults,
+      stats: `slowest start ${Math.round(slowest.start)} ms`
     }
   ]
 }
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "what was acknowledged is there after kill -9, no file is unreadable and no start refused",
   rounds: 200,
   run: crashRounds

@@ -5,9 +5,9 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Attack, AttackOptions, Row } from "./Attack.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import { smallDisk } from "./smallDisk.ts"
-import { Client, launch, newHome, pause, serving } from "./victim.ts"
+import { Client, launch, temporaryHome, pause, untilReady } from "../harness/target.ts"
 
 /** Clear, and names the place and the reason. */
 const clear = /(nothing was changed|failed to write|are not ended).*(no space left|file too large)/i
@@ -18,8 +18,8 @@ interface Counts {
   unclear: number
 }
 
-export const diskRounds = async ({ random, rounds, tell }: AttackOptions): Promise<ReadonlyArray<Row>> => {
-  const home = newHome()
+export const diskRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
+  const home = temporaryHome()
   const stateDirectory = path.join(home, ".agent-secrets")
   fs.mkdirSync(stateDirectory, { mode: 0o700 })
   const config = path.join(home, "config.json")
@@ -31,8 +31,8 @@ export const diskRounds = async ({ random, rounds, tell }: AttackOptions): Promi
   const [lostValues, halves, stuck, dishonest] = [[], [], [], []] as [string[], string[], string[], string[]]
   const disk = smallDisk(stateDirectory)
   // On one disk from beginning to end: it goes with the daemon.
-  const victim = await serving(launch({ home, through: disk.through }, ["--config", config]))
-  const directory = disk.directory(victim.pid)
+  const target = await untilReady(launch({ home, through: disk.through }, ["--config", config]))
+  const directory = disk.directory(target.pid)
   const client = new Client(path.join(directory, "agent-secrets.sock"))
   const values = new Map<string, string>()
   try {
@@ -40,13 +40,13 @@ export const diskRounds = async ({ random, rounds, tell }: AttackOptions): Promi
     if (base?.result === undefined) throw new Error(`not even the first secret was added: ${JSON.stringify(base)}`)
     for (let round = 0; round < rounds; round += 1) {
       const left = random.below(24 * 1024)
-      disk.leave(victim.pid, left)
+      disk.leave(target.pid, left)
       const note = (answer: Awaited<ReturnType<Client["ask"]>>) => {
         if (answer?.error === undefined) return
         counts.refused += 1
         if (clear.test(answer.error.message)) return
         counts.unclear += 1
-        tell(`round ${round}: ${answer.error.message}`)
+        log(`round ${round}: ${answer.error.message}`)
       }
       const held: Array<string> = []
       for (let n = 0; n < 60; n += 1) {
@@ -78,7 +78,7 @@ export const diskRounds = async ({ random, rounds, tell }: AttackOptions): Promi
       if (isListed !== (added?.result !== undefined))
         dishonest.push(`round ${round}: the secret is listed: ${isListed}`)
 
-      disk.free(victim.pid)
+      disk.free(target.pid)
       const again = await client.ask("lease", { secret_name: "base", client_id: "again" })
       if (again?.result === undefined) stuck.push(`round ${round}: ${JSON.stringify(again)}`)
       else {
@@ -97,16 +97,16 @@ export const diskRounds = async ({ random, rounds, tell }: AttackOptions): Promi
     halves.push(...unreadable(directory))
   } finally {
     client.close()
-    await victim.end("SIGTERM")
+    await target.end("SIGTERM")
     fs.rmSync(home, { recursive: true, force: true })
   }
-  for (const line of [...lostValues, ...halves, ...stuck, ...dishonest]) tell(line)
+  for (const line of [...lostValues, ...halves, ...stuck, ...dishonest]) log(line)
   return [
-    { what: "values without an audit entry", tried: handedOut.length, lost: lostValues.length },
-    { what: "refusals that are clear", tried: counts.refused, lost: counts.unclear },
-    { what: "answers that are not true", tried: rounds * 2, lost: dishonest.length },
-    { what: "half-written files", tried: rounds, lost: halves.length },
-    { what: "service again when there is room", tried: rounds, lost: stuck.length }
+    { what: "values without an audit entry", tried: handedOut.length, failed: lostValues.length },
+    { what: "refusals that are clear", tried: counts.refused, failed: counts.unclear },
+    { what: "answers that are not true", tried: rounds * 2, failed: dishonest.length },
+    { what: "half-written files", tried: rounds, failed: halves.length },
+    { what: "service again when there is room", tried: rounds, failed: stuck.length }
   ]
 }
 
@@ -139,7 +139,7 @@ const unreadable = (directory: string): ReadonlyArray<string> =>
     }
   })
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "on a full disk no value leaves without its entry, no file is half written, and room brings service back",
   rounds: 60,
   run: diskRounds

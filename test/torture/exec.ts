@@ -10,15 +10,16 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import { constants, tmpdir } from "node:os"
 import * as path from "node:path"
-import type { Ended } from "../support/program.ts"
-import { auditOf, start } from "../support/program.ts"
-import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
+import type { Ended } from "../harness/program.ts"
+import { auditOf, start } from "../harness/program.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import type { Random } from "../support/random.ts"
 
 const atATime = 4
 /** Of the secret `token`, which the daemon must have. */
 export const value = "hunter22/made+up"
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "a program's exit status is ours, and its leases end with it, however it ends",
   rounds: 60,
   run: async (options) => {
@@ -36,7 +37,7 @@ export const attack: Attack = {
 }
 
 /** Runs so many times four programs; the row says how many broke a promise. */
-export const execRounds = async (home: string, { random, rounds, tell }: AttackOptions): Promise<Row> => {
+export const execRounds = async (home: string, { random, rounds, log }: ScenarioOptions): Promise<Row> => {
   const wrong: Array<string> = []
   const ends = new Map<string, number>()
   for (let round = 0; round < rounds; round += 1) {
@@ -48,11 +49,11 @@ export const execRounds = async (home: string, { random, rounds, tell }: AttackO
       ends.set(how, (ends.get(how) ?? 0) + 1)
       wrong.push(...faults(home, play, ended).map((fault) => `${play.client} (${play.kind} ${play.signal}): ${fault}`))
     }
-    if (round % 20 === 19) tell(`${round + 1} rounds`)
+    if (round % 20 === 19) log(`${round + 1} rounds`)
   }
-  for (const fault of wrong.slice(0, 10)) tell(fault)
-  const figures = [...ends].map(([how, times]) => `${times} ${how}`).join(", ")
-  return { what: "programs", tried: rounds * atATime, lost: wrong.length, figures }
+  for (const fault of wrong.slice(0, 10)) log(fault)
+  const stats = [...ends].map(([how, times]) => `${times} ${how}`).join(", ")
+  return { what: "programs", tried: rounds * atATime, failed: wrong.length, stats }
 }
 
 interface Play {

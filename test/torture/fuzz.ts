@@ -13,22 +13,23 @@ import {
   notUtf8,
   lineTooLong
 } from "../../src/rpc/protocol/Protocol.ts"
-import { type Attack, type Random, type Row } from "./Attack.ts"
+import type { Row, Scenario } from "./Scenario.ts"
+import type { Random } from "../support/random.ts"
 
 /** Short, so that lines of every length are refused too. */
 const limit = 200
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "the same frames however they are cut, and one line of JSON for each",
   rounds: 1_000_000,
-  run: ({ rounds, random, tell }) => Promise.resolve([fuzz(rounds, random, tell)])
+  run: ({ rounds, random, log }) => Promise.resolve([fuzz(rounds, random, log)])
 }
 
 /** Runs so many inputs; the row says how many broke the promise. */
-export const fuzz = (rounds: number, random: Random, tell: (line: string) => void): Row => {
+export const fuzz = (rounds: number, random: Random, log: (line: string) => void): Row => {
   const begun = performance.now()
   const count = { requests: 0, refused: 0, notUtf8: 0, tooLong: 0 }
-  let [lost, bytes] = [0, 0]
+  let [failed, bytes] = [0, 0]
   for (let round = 0; round < rounds; round += 1) {
     const input = inputFrom(random)
     bytes += input.length
@@ -38,18 +39,18 @@ export const fuzz = (rounds: number, random: Random, tell: (line: string) => voi
         throw new Error("other frames when cut")
       for (const frame of frames) count[check(frame)] += 1
     } catch (error) {
-      lost += 1
-      if (lost <= 10) tell(`${String(error)}: ${JSON.stringify(input.toString("latin1"))}`)
+      failed += 1
+      if (failed <= 10) log(`${String(error)}: ${JSON.stringify(input.toString("latin1"))}`)
     }
-    if (round % 250_000 === 249_999) tell(`${round + 1} inputs`)
+    if (round % 250_000 === 249_999) log(`${round + 1} inputs`)
   }
   const seconds = (performance.now() - begun) / 1_000
   const kinds = Object.entries(count).map(([kind, times]) => `${times} ${kind}`)
   return {
     what: "inputs",
     tried: rounds,
-    lost,
-    figures: `${kinds.join(", ")}; ${(bytes / 1e6).toFixed(0)} MB in ${seconds.toFixed(0)} s`
+    failed,
+    stats: `${kinds.join(", ")}; ${(bytes / 1e6).toFixed(0)} MB in ${seconds.toFixed(0)} s`
   }
 }
 

@@ -7,17 +7,18 @@
  */
 import { maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
 import { encodedVariants } from "../../src/domain/encodedVariants.ts"
-import type { Attack, Random, Row } from "./Attack.ts"
+import type { Row, Scenario } from "./Scenario.ts"
+import type { Random } from "../support/random.ts"
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "every form of a value is masked and nothing else, however the output is cut",
   rounds: 20_000,
-  run: ({ rounds, random, tell }) => Promise.resolve([maskRounds(rounds, random, tell), speed(random)])
+  run: ({ rounds, random, log }) => Promise.resolve([maskRounds(rounds, random, log), speed(random)])
 }
 
 /** Runs so many outputs; the row says how many were masked otherwise than they should be. */
-export const maskRounds = (rounds: number, random: Random, tell: (line: string) => void): Row => {
-  let [lost, bytes] = [0, 0]
+export const maskRounds = (rounds: number, random: Random, log: (line: string) => void): Row => {
+  let [failed, bytes] = [0, 0]
   for (let round = 0; round < rounds; round += 1) {
     const values = Array.from({ length: 1 + random.below(3) }, () => valueFrom(random))
     const forms = values.flatMap(encodedVariants)
@@ -29,11 +30,11 @@ export const maskRounds = (rounds: number, random: Random, tell: (line: string) 
       const masker = makeMasker()
       const given = Buffer.concat([...pieces.map((piece) => masker.push(piece)), masker.end()])
       if (given.equals(expected)) continue
-      lost += 1
-      if (lost <= 5) tell(`${JSON.stringify(values)} in ${JSON.stringify(output.toString())}: ${given.toString()}`)
+      failed += 1
+      if (failed <= 5) log(`${JSON.stringify(values)} in ${JSON.stringify(output.toString())}: ${given.toString()}`)
     }
   }
-  return { what: "outputs, each cut in three ways", tried: rounds, lost, figures: `${(bytes / 1e6).toFixed(1)} MB` }
+  return { what: "outputs, each cut in three ways", tried: rounds, failed, stats: `${(bytes / 1e6).toFixed(1)} MB` }
 }
 
 const alphabets = ["ab", "abc\n", "xyz&<'\"\\%+/ ", "äöé€😀-"] as const
@@ -109,5 +110,5 @@ const speed = (random: Random): Row => {
   const begun = process.cpuUsage()
   for (let time = 0; time < 1_000; time += 1) masker.push(piece)
   const perSecond = (1_000 * piece.length) / 1e6 / (process.cpuUsage(begun).user / 1e6)
-  return { what: "ten tokens in a log", tried: 1_000, lost: 0, figures: `${perSecond.toFixed(0)} MB/s` }
+  return { what: "ten tokens in a log", tried: 1_000, failed: 0, stats: `${perSecond.toFixed(0)} MB/s` }
 }

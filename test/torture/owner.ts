@@ -7,8 +7,8 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
-import { type Ended, type Started, start } from "../support/program.ts"
-import type { Attack, Row } from "./Attack.ts"
+import { type Ended, type Started, start } from "../harness/program.ts"
+import type { Scenario, Row } from "./Scenario.ts"
 
 /** What the daemons of one round have in common. */
 export const contests = ["directory", "socket"] as const
@@ -87,21 +87,21 @@ const answers = (socketPath: string): Promise<boolean> =>
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "of several daemons started at once exactly one serves, and the others name it",
   rounds: 40,
-  run: async ({ random, rounds, tell }) => {
+  run: async ({ random, rounds, log }) => {
     const rows: Array<Row> = []
     for (const contest of contests) {
       const home = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-"))
       const times: Array<number> = []
-      let lost = 0
+      let failed = 0
       try {
         for (let round = 0; round < rounds; round += 1) {
           const { faults, servingAfter } = await race(home, contest, 2 + random.below(3))
           times.push(servingAfter)
-          if (faults.length > 0) lost += 1
-          for (const fault of faults) tell(`round ${round}, one ${contest}: ${fault}`)
+          if (faults.length > 0) failed += 1
+          for (const fault of faults) log(`round ${round}, one ${contest}: ${fault}`)
         }
       } finally {
         fs.rmSync(home, { recursive: true, force: true })
@@ -111,8 +111,8 @@ export const attack: Attack = {
       rows.push({
         what: `starts on one ${contest}`,
         tried: rounds,
-        lost,
-        figures: `one serves after ${median} ms, at most ${longest} ms`
+        failed,
+        stats: `one serves after ${median} ms, at most ${longest} ms`
       })
     }
     return rows

@@ -5,8 +5,9 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
-import { Client, launch, newHome, pause, serving } from "./victim.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import type { Random } from "../support/random.ts"
+import { Client, launch, temporaryHome, pause, untilReady } from "../harness/target.ts"
 
 const bookkeeping = [
   "leases.json",
@@ -60,24 +61,24 @@ const mutate = (contents: Buffer, random: Random): Buffer => {
 
 /** A state directory as a day of use leaves it. */
 const used = async (): Promise<string> => {
-  const home = newHome()
-  const victim = await serving(launch({ home }))
-  const client = new Client(victim.socket)
+  const home = temporaryHome()
+  const target = await untilReady(launch({ home }))
+  const client = new Client(target.socket)
   for (const name of ["db", "mail"]) await client.ask("add", { name, value: `made up for ${name}` })
   for (let n = 0; n < 20; n += 1) await client.ask("lease", { secret_name: "db", client_id: `c${n % 7}`, ttl: "24h" })
   client.close()
   // It is written behind the answers.
-  while (!fs.existsSync(path.join(victim.directory, "leases.json"))) await pause(5)
-  await victim.end("SIGKILL")
+  while (!fs.existsSync(path.join(target.directory, "leases.json"))) await pause(5)
+  await target.end("SIGKILL")
   return home
 }
 
-export const poisonRounds = async ({ random, rounds, tell }: AttackOptions): Promise<ReadonlyArray<Row>> => {
+export const poisonRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
   const template = await used()
   const counts = { files: 0, refused: 0, stores: 0, touched: 0, slowest: 0 }
   try {
     for (let round = 0; round < rounds; round += 1) {
-      const home = newHome()
+      const home = temporaryHome()
       fs.cpSync(template, home, { recursive: true, filter: (file) => !file.endsWith(".sock") })
       const directory = path.join(home, ".agent-secrets")
       const isStore = random.next() < 0.2
@@ -86,10 +87,10 @@ export const poisonRounds = async ({ random, rounds, tell }: AttackOptions): Pro
       const poison = mutate(fs.readFileSync(file), random)
       fs.writeFileSync(file, poison)
       const began = performance.now()
-      const victim = launch({ home })
+      const target = launch({ home })
       try {
-        await serving(victim)
-        const client = new Client(victim.socket)
+        await untilReady(target)
+        const client = new Client(target.socket)
         const answers = [
           await client.ask("lease", { secret_name: "db", client_id: "after" }),
           await client.ask("status", {}),
@@ -101,20 +102,20 @@ export const poisonRounds = async ({ random, rounds, tell }: AttackOptions): Pro
         if (answers.some((answer) => answer?.result === undefined)) throw new Error(JSON.stringify(answers))
         counts.slowest = Math.max(counts.slowest, performance.now() - began)
       } catch (fault) {
-        const { status, stderr } = await victim.end("SIGKILL")
+        const { status, stderr } = await target.end("SIGKILL")
         const isToldSo = isStore && status === 65 && stderr.includes(name) && stderr.includes("Nothing was changed")
         if (!isToldSo) {
           counts.refused += 1
           const what = fault instanceof Error ? fault.message : String(fault)
-          tell(`round ${round}: ${name} ${JSON.stringify(poison.toString("latin1").slice(0, 200))}: ${what}`)
+          log(`round ${round}: ${name} ${JSON.stringify(poison.toString("latin1").slice(0, 200))}: ${what}`)
         } else if (!fs.readFileSync(file).equals(poison)) {
           counts.touched += 1
-          tell(`round ${round}: ${name} was changed`)
+          log(`round ${round}: ${name} was changed`)
         }
       }
       if (isStore) counts.stores += 1
       else counts.files += 1
-      await victim.end("SIGTERM")
+      await target.end("SIGTERM")
       fs.rmSync(home, { recursive: true, force: true })
     }
   } finally {
@@ -122,12 +123,12 @@ export const poisonRounds = async ({ random, rounds, tell }: AttackOptions): Pro
   }
   const slowest = `slowest start and five answers ${Math.round(counts.slowest)} ms`
   return [
-    { what: "starts on a poisoned file", tried: counts.files, lost: counts.refused, figures: slowest },
-    { what: "stores that cannot be read and stay as they are", tried: counts.stores, lost: counts.touched }
+    { what: "starts on a poisoned file", tried: counts.files, failed: counts.refused, stats: slowest },
+    { what: "stores that cannot be read and stay as they are", tried: counts.stores, failed: counts.touched }
   ]
 }
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "no bad record keeps the daemon from starting, and a store that cannot be read is not touched",
   rounds: 200,
   run: poisonRounds

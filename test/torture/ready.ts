@@ -5,17 +5,17 @@
  */
 import * as fs from "node:fs"
 import * as net from "node:net"
-import { Connection } from "../support/program.ts"
-import type { Attack, AttackOptions, Row } from "./Attack.ts"
-import { launch, newHome, pause, serving, type Victim } from "./victim.ts"
+import { Connection } from "../harness/program.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import { launch, temporaryHome, pause, untilReady, type Target } from "../harness/target.ts"
 
 const leases = 5_000
 
 const request = (method: string, params: object) =>
   `${JSON.stringify({ jsonrpc: "2.0", method: `secrets.${method}`, params, id: 1 })}\n`
 
-const fill = async (victim: Victim, count: number): Promise<void> => {
-  const connection = new Connection(victim.socket)
+const fill = async (target: Target, count: number): Promise<void> => {
+  const connection = new Connection(target.socket)
   connection.send(request("add", { name: "db", value: "made-up" }))
   for (let n = 0; n < count; n += 1) {
     connection.send(request("lease", { secret_name: "db", client_id: `c${n}`, ttl: "24h" }))
@@ -43,30 +43,30 @@ const knock = (socket: string): Promise<"answered" | "let in and not answered" |
 
 /** Starts, knocks and ends, every other time by kill -9. */
 export const readyRounds = async (
-  { rounds, tell }: AttackOptions,
+  { rounds, log }: ScenarioOptions,
   leaseCount = leases
 ): Promise<ReadonlyArray<Row>> => {
-  const home = newHome()
+  const home = temporaryHome()
   const took: Array<number> = []
-  let lost = 0
+  let failed = 0
   try {
-    const first = await serving(launch({ home }))
+    const first = await untilReady(launch({ home }))
     await fill(first, leaseCount)
     await first.end("SIGTERM")
     for (let round = 0; round < rounds; round += 1) {
       const begun = performance.now()
-      const victim = launch({ home })
-      let came = await knock(victim.socket)
+      const target = launch({ home })
+      let came = await knock(target.socket)
       while (came === "not let in") {
         await pause(1)
-        came = await knock(victim.socket)
+        came = await knock(target.socket)
       }
       took.push(performance.now() - begun)
       if (came !== "answered") {
-        lost += 1
-        tell(`round ${round}: the first connection was ${came}`)
+        failed += 1
+        log(`round ${round}: the first connection was ${came}`)
       }
-      await victim.end(round % 2 === 0 ? "SIGKILL" : "SIGTERM")
+      await target.end(round % 2 === 0 ? "SIGKILL" : "SIGTERM")
     }
   } finally {
     fs.rmSync(home, { recursive: true, force: true })
@@ -77,13 +77,13 @@ export const readyRounds = async (
     {
       what: "first connections that were not answered",
       tried: rounds,
-      lost,
-      figures: `from the start to the first answer: median ${at(0.5)} ms, longest ${at(1)} ms, with ${leaseCount} leases`
+      failed,
+      stats: `from the start to the first answer: median ${at(0.5)} ms, longest ${at(1)} ms, with ${leaseCount} leases`
     }
   ]
 }
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "the first connection that a starting daemon lets in is answered",
   rounds: 20,
   run: (options) => readyRounds(options)

@@ -4,9 +4,9 @@
  * and comes back after a while. What a supervisor does between the two is a pause.
  */
 import * as fs from "node:fs"
-import { type Ended, start } from "../support/program.ts"
-import type { Attack, AttackOptions, Row } from "./Attack.ts"
-import { Client, launch, newHome, pause, serving, type Victim } from "./victim.ts"
+import { type Ended, start } from "../harness/program.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import { Client, launch, temporaryHome, pause, untilReady, type Target } from "../harness/target.ts"
 
 const callers = 8
 /** Seconds for which the daemon is away: below what the command waits for it unless it is told otherwise. */
@@ -63,14 +63,14 @@ const isGood = ({ status, stderr, stdout }: Ended, expected: RegExp) =>
 
 /** Every other restart is in order; gives what became of the commands. */
 export const restartRounds = async (
-  { random, rounds, tell }: AttackOptions,
+  { random, rounds, log }: ScenarioOptions,
   away = { least: awayAtLeast, most: awayAtMost }
 ): Promise<ReadonlyArray<Row>> => {
-  const home = newHome()
+  const home = temporaryHome()
   const seen: Seen = { tried: new Map(), failed: [], longest: 0, goesOn: true }
   const statuses: Array<number | null> = []
   const working: Array<Promise<void>> = []
-  let daemon: Victim | undefined
+  let daemon: Target | undefined
   let longestAway = 0
   try {
     daemon = await begin(home)
@@ -81,9 +81,9 @@ export const restartRounds = async (
       const { status } = await daemon.end(round % 2 === 0 ? "SIGTERM" : "SIGKILL")
       if (round % 2 === 0) statuses.push(status)
       await pause(1000 * (away.least + random.next() * (away.most - away.least)))
-      daemon = await serving(launch({ home }))
+      daemon = await untilReady(launch({ home }))
       longestAway = Math.max(longestAway, performance.now() - gone)
-      if ((round + 1) % 10 === 0) tell(`${round + 1} restarts, ${sum(seen.tried)} commands`)
+      if ((round + 1) % 10 === 0) log(`${round + 1} restarts, ${sum(seen.tried)} commands`)
     }
   } finally {
     seen.goesOn = false
@@ -91,26 +91,26 @@ export const restartRounds = async (
     await daemon?.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
   }
-  for (const line of new Set(seen.failed)) tell(line)
+  for (const line of new Set(seen.failed)) log(line)
   const kinds = [...seen.tried].map(([name, times]) => `${times} ${name}`).join(", ")
   return [
     {
       what: `commands that failed, over ${rounds} restarts`,
       tried: sum(seen.tried),
-      lost: seen.failed.length,
-      figures: `longest ${seen.longest} ms, daemon away for up to ${Math.round(longestAway)} ms; ${kinds}`
+      failed: seen.failed.length,
+      stats: `longest ${seen.longest} ms, daemon away for up to ${Math.round(longestAway)} ms; ${kinds}`
     },
     {
       what: "orderly ends that were none",
       tried: statuses.length,
-      lost: statuses.filter((status) => status !== 0).length
+      failed: statuses.filter((status) => status !== 0).length
     }
   ]
 }
 
 /** The first daemon, with what the callers ask for. */
-const begin = async (home: string): Promise<Victim> => {
-  const daemon = await serving(launch({ home }))
+const begin = async (home: string): Promise<Target> => {
+  const daemon = await untilReady(launch({ home }))
   const client = new Client(daemon.socket)
   await client.ask("add", { name: "db", value })
   for (let at = 0; at < callers; at += 1) await client.ask("add", { name: `c${at}`, value: "x" })
@@ -120,7 +120,7 @@ const begin = async (home: string): Promise<Victim> => {
 
 const sum = (counts: ReadonlyMap<string, number>) => [...counts.values()].reduce((all, count) => all + count, 0)
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "no command fails because the daemon is being restarted",
   rounds: 20,
   run: restartRounds

@@ -6,8 +6,9 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { formsIn } from "../support/leaks.ts"
-import type { Attack, AttackOptions, Random, Row } from "./Attack.ts"
-import { Client, command, launch, newHome, pause, serving } from "./victim.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import type { Random } from "../support/random.ts"
+import { Client, runCommand, launch, temporaryHome, pause, untilReady } from "../harness/target.ts"
 
 const mebibyte = 1024 * 1024
 const secretCount = 40
@@ -88,55 +89,55 @@ const leasing = (socket: string) => {
   }
 }
 
-export const scanRounds = async ({ random, rounds, tell }: AttackOptions): Promise<ReadonlyArray<Row>> => {
-  const home = newHome()
-  const victim = await serving(launch({ home }))
-  const client = new Client(victim.socket)
+export const scanRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
+  const home = temporaryHome()
+  const target = await untilReady(launch({ home }))
+  const client = new Client(target.socket)
   const values = new Map(Array.from({ length: secretCount }, (_, n) => [`s${n}`, madeUp(random)]))
-  const counts = { planted: 0, lost: 0, found: 0, wrong: 0, leaks: 0, slowest: 0 }
+  const counts = { planted: 0, missed: 0, found: 0, wrong: 0, leaks: 0, slowest: 0 }
   try {
     for (const [name, value] of values) await client.ask("add", { name, value })
     for (let round = 0; round < rounds; round += 1) {
-      const tree = newHome()
+      const tree = temporaryHome()
       const planted = plant(tree, values, random)
-      const stop = leasing(victim.socket)
-      const { stderr, stdout } = await command(["scan", tree, "--own-only", "--json"], home)
+      const stop = leasing(target.socket)
+      const { stderr, stdout } = await runCommand(["scan", tree, "--own-only", "--json"], home)
       counts.slowest = Math.max(counts.slowest, await stop())
       const found = JSON.parse(stdout).result.findings.map((one: any) => `${one.secret_name} in ${one.file}`)
       const expected = new Map(planted.map((one) => [`${one.name} in ${one.file}`, one.form]))
-      const lost = [...expected].filter(([place]) => !found.includes(place))
+      const missed = [...expected].filter(([place]) => !found.includes(place))
       const wrong = found.filter((place: string) => !expected.has(place))
       counts.planted += expected.size
-      counts.lost += lost.length
+      counts.missed += missed.length
       counts.found += found.length
       counts.wrong += wrong.length
-      if (lost.length + wrong.length > 0)
-        tell(`round ${round}: lost ${JSON.stringify(lost)}, wrong ${JSON.stringify(wrong)}`)
+      if (missed.length + wrong.length > 0)
+        log(`round ${round}: missed ${JSON.stringify(missed)}, wrong ${JSON.stringify(wrong)}`)
       const said = Buffer.from(stdout + stderr)
       counts.leaks += [...values.values()].filter((value) => formsIn(said, value).length > 0).length
       fs.rmSync(tree, { recursive: true, force: true })
     }
-    const log = fs.readFileSync(path.join(victim.directory, "audit.log"))
-    counts.leaks += [...values.values()].filter((value) => formsIn(log, value).length > 0).length
+    const auditLog = fs.readFileSync(path.join(target.directory, "audit.log"))
+    counts.leaks += [...values.values()].filter((value) => formsIn(auditLog, value).length > 0).length
   } finally {
     client.close()
-    await victim.end("SIGKILL")
+    await target.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
   }
   const slowest = `slowest lease meanwhile ${Math.round(counts.slowest)} ms`
   return [
-    { what: "values in files, found with the secret's name", tried: counts.planted, lost: counts.lost },
-    { what: "findings that are a value", tried: counts.found, lost: counts.wrong },
+    { what: "values in files, found with the secret's name", tried: counts.planted, failed: counts.missed },
+    { what: "findings that are a value", tried: counts.found, failed: counts.wrong },
     {
       what: "values that no output and no log has",
       tried: values.size * (rounds + 1),
-      lost: counts.leaks,
-      figures: slowest
+      failed: counts.leaks,
+      stats: slowest
     }
   ]
 }
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "the store's own values are found in files in any form and at any place, and never shown",
   rounds: 40,
   run: scanRounds

@@ -6,9 +6,9 @@
 import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import type { Attack, Row } from "./Attack.ts"
-import { program } from "../support/program.ts"
-import { newHome } from "./victim.ts"
+import type { Scenario, Row } from "./Scenario.ts"
+import { program } from "../harness/program.ts"
+import { temporaryHome } from "../harness/target.ts"
 
 /** Some user without an entry; nothing in the namespace belongs to anybody else. */
 export const uid = 31_337
@@ -34,15 +34,15 @@ wait "$MANAGER"
 find "$CG" -depth -type d -exec rmdir {} ';' 2> /dev/null
 exit $STATUS`
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "under a real systemd the service comes, lives through what is done to it, and goes",
   rounds: 2,
-  run: async ({ rounds, tell }) => {
+  run: async ({ rounds, log }) => {
     const why = missing()
-    if (why !== undefined) return [{ what: `not tried: ${why}`, tried: 0, lost: 0 }]
+    if (why !== undefined) return [{ what: `not tried: ${why}`, tried: 0, failed: 0 }]
     const rows = new Map<string, Row>()
     for (let round = 0; round < rounds; round += 1) {
-      for (const row of await lifeIn(round % 2 === 1, tell)) {
+      for (const row of await lifeIn(round % 2 === 1, log)) {
         const before = rows.get(row.what)
         rows.set(row.what, before === undefined ? row : added(before, row))
       }
@@ -54,13 +54,13 @@ export const attack: Attack = {
 const added = (one: Row, other: Row): Row => ({
   what: one.what,
   tried: one.tried + other.tried,
-  lost: one.lost + other.lost,
-  figures: [one.figures, other.figures].filter((text) => text !== "").join(", ")
+  failed: one.failed + other.failed,
+  stats: [one.stats, other.stats].filter((text) => text !== "").join(", ")
 })
 
 /** A home directory, and a whole life of the service in it. */
-const lifeIn = async (withSocket: boolean, tell: (line: string) => void): Promise<ReadonlyArray<Row>> => {
-  const root = newHome()
+const lifeIn = async (withSocket: boolean, log: (line: string) => void): Promise<ReadonlyArray<Row>> => {
+  const root = temporaryHome()
   fs.chmodSync(root, 0o755)
   // Of its own sockets, systemd 252 forgets those with a quote in the path when it reads its units again.
   const home = path.join(root, withSocket ? "a 100% $H <&>" : `a 100% "q" $H 'x' é`)
@@ -70,7 +70,7 @@ const lifeIn = async (withSocket: boolean, tell: (line: string) => void): Promis
   fs.chmodSync(installed, 0o755)
   for (const place of [home, path.join(home, ".local"), path.dirname(installed)]) fs.chownSync(place, uid, uid)
   try {
-    return await inside(home, withSocket, tell)
+    return await inside(home, withSocket, log)
   } finally {
     fs.rmSync(root, { recursive: true, force: true })
   }
@@ -83,7 +83,7 @@ const missing = (): string | undefined => {
   return fs.existsSync("/usr/lib/systemd/systemd") ? undefined : "there is no systemd"
 }
 
-const inside = async (home: string, withSocket: boolean, tell: (line: string) => void): Promise<ReadonlyArray<Row>> => {
+const inside = async (home: string, withSocket: boolean, log: (line: string) => void): Promise<ReadonlyArray<Row>> => {
   const script = path.join(import.meta.dirname, "serviceInside.ts")
   const line = ["--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", namespace, "sh"]
   const child = spawn(
@@ -100,10 +100,10 @@ const inside = async (home: string, withSocket: boolean, tell: (line: string) =>
     rest = lines.pop() ?? ""
     for (const one of lines) {
       if (one.startsWith("row ")) rows.push(JSON.parse(one.slice(4)))
-      else tell(one)
+      else log(one)
     }
   })
   const status = await new Promise<number | null>((resolve) => child.once("close", resolve))
   if (status === 0) return rows
-  return [...rows, { what: `the namespace ended with ${status}`, tried: 1, lost: 1 }]
+  return [...rows, { what: `the namespace ended with ${status}`, tried: 1, failed: 1 }]
 }

@@ -8,7 +8,7 @@ import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { pause } from "./victim.ts"
+import { pause } from "../harness/target.ts"
 
 const [, , home = "", kind] = process.argv
 const uid = fs.statSync(home).uid
@@ -20,9 +20,9 @@ const installed = path.join(home, ".local/bin/secrets")
 const asUser = { uid, gid: uid, env, cwd: "/", encoding: "utf8" } as const
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
-const counts = new Map<string, { tried: number; lost: number; figures: Array<string> }>()
+const counts = new Map<string, { tried: number; failed: number; stats: Array<string> }>()
 const countOf = (what: string) => {
-  const count = counts.get(what) ?? { tried: 0, lost: 0, figures: [] }
+  const count = counts.get(what) ?? { tried: 0, failed: 0, stats: [] }
   counts.set(what, count)
   return count
 }
@@ -30,7 +30,7 @@ const hold = (what: string, held: boolean, detail: () => string) => {
   const count = countOf(what)
   count.tried += 1
   if (held) return
-  count.lost += 1
+  count.failed += 1
   say(`${what}: ${detail()}`)
 }
 
@@ -101,7 +101,7 @@ const outlives = async (what: string, signal: NodeJS.Signals, limit: number) => 
   if (signal === "SIGKILL") while (fs.existsSync(`/proc/${before}/exe`) && pidNow() === before) await pause(5)
   const millis = await answered(limit)
   hold(what, millis !== undefined && pidNow() !== before, () => `${millis} ms`)
-  countOf(what).figures.push(`${millis} ms`)
+  countOf(what).stats.push(`${millis} ms`)
 }
 
 /** Callers that never ask twice, while the daemon is killed: none may be refused. */
@@ -125,7 +125,7 @@ const refusesNobody = async () => {
   await ended
   const { refused, tried } = JSON.parse(text)
   hold("callers refused during kill -9", refused === 0, () => `${refused} of ${tried}`)
-  countOf("callers refused during kill -9").figures.push(`${refused} of ${tried}`)
+  countOf("callers refused during kill -9").stats.push(`${refused} of ${tried}`)
 }
 
 const life = async (withSocket: boolean) => {
@@ -163,7 +163,7 @@ const wrongSetting = async (withSocket: boolean) => {
   const starts = Number(systemctl("show", "--property=NRestarts", "--value", "dev.agent-secrets.service").stdout)
   const what = `starts in 3 s with a wrong setting${withSocket ? ", with a socket" : ""}`
   hold(what, starts <= 5, () => String(starts))
-  countOf(what).figures.push(String(starts))
+  countOf(what).stats.push(String(starts))
   fs.writeFileSync(config, "{}")
   if (!withSocket) expect(0, /^running as process/, "daemon", "start")
   hold("serves when it is mended", (await answered(10_000)) !== undefined, () => "it does not")
@@ -171,5 +171,5 @@ const wrongSetting = async (withSocket: boolean) => {
 
 while (systemctl("is-system-running").status !== 0) await pause(100)
 await life(kind === "socket")
-for (const [what, { figures, ...count }] of counts)
-  say(`row ${JSON.stringify({ what, ...count, figures: figures.join(", ") })}`)
+for (const [what, { stats, ...count }] of counts)
+  say(`row ${JSON.stringify({ what, ...count, stats: stats.join(", ") })}`)

@@ -13,15 +13,15 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { listeningPorts } from "../support/inside.ts"
-import { Connection, invocation, survivedHere } from "../support/program.ts"
-import type { Attack, AttackOptions, Row } from "./Attack.ts"
+import { Connection, invocation, survivedHere } from "../harness/program.ts"
+import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 
 const clients = 4
 const secrets = 8
 /** Until node has taken the signals over, they end it: the operating system does that, and a supervisor starts it again. */
 const beforeNode = 60
 
-export const attack: Attack = {
+export const scenario: Scenario = {
   promise: "no signal opens the daemon, none but TERM, INT and KILL ends it, and no answered lease is lost",
   rounds: 60,
   run: async (options) => {
@@ -32,7 +32,7 @@ export const attack: Attack = {
       await addSecrets(home)
       for (let round = 0; round < options.rounds; round += 1) {
         await playRound(home, options, tally, (child) => (last = child))
-        if (round % 10 === 9) options.tell(`${round + 1} rounds, slowest start ${tally.slowestStart.toFixed(0)} ms`)
+        if (round % 10 === 9) options.log(`${round + 1} rounds, slowest start ${tally.slowestStart.toFixed(0)} ms`)
       }
     } finally {
       last?.kill("SIGKILL")
@@ -46,25 +46,25 @@ class Tally {
   slowestStart = 0
   slowestEnd = 0
   earlyDeaths = 0
-  private readonly counted = new Map<string, { tried: number; lost: number }>()
+  private readonly counted = new Map<string, { tried: number; failed: number }>()
 
   count(what: string, held: boolean): void {
-    const row = this.counted.get(what) ?? { tried: 0, lost: 0 }
-    this.counted.set(what, { tried: row.tried + 1, lost: row.lost + (held ? 0 : 1) })
+    const row = this.counted.get(what) ?? { tried: 0, failed: 0 }
+    this.counted.set(what, { tried: row.tried + 1, failed: row.failed + (held ? 0 : 1) })
   }
 
   rows(): ReadonlyArray<Row> {
-    const figures = new Map([
+    const stats = new Map([
       ["start under SIGUSR1", `slowest ${this.slowestStart.toFixed(0)} ms; ${this.earlyDeaths} died before Node ran`],
       ["end in order", `slowest ${this.slowestEnd.toFixed(0)} ms`]
     ])
-    return [...this.counted].map(([what, row]) => ({ what, ...row, figures: figures.get(what) ?? "" }))
+    return [...this.counted].map(([what, row]) => ({ what, ...row, stats: stats.get(what) ?? "" }))
   }
 }
 
 const playRound = async (
   home: string,
-  { random }: AttackOptions,
+  { random }: ScenarioOptions,
   tally: Tally,
   started: (child: ChildProcess) => void
 ): Promise<void> => {

@@ -11,61 +11,69 @@ import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { hour, millisecond } from "../../../src/domain/GoDuration.ts"
 import { defaultTtlPolicy } from "../../../src/domain/Ttl.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
-import { activeCount, addSecret, history, quietWorld, take, world, worldWithAudit } from "../../support/world.ts"
+import {
+  activeCount,
+  addSecret,
+  leaseEntries,
+  testLayerNoTelemetry,
+  acquireLease,
+  testLayer,
+  testLayerWithAudit
+} from "../../support/testLayer.ts"
 
 describe("acquire", () => {
   it.effect("hands out the value with a lease", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "open sesame")
-      const { lease, value, replaced } = yield* take("db", "worker")
+      const { lease, value, replaced } = yield* acquireLease("db", "worker")
       assert.strictEqual(Redacted.value(value), "open sesame")
       assert.deepStrictEqual([lease.secretName, lease.clientId], ["db", "worker"])
       assert.match(lease.id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/)
       assert.deepStrictEqual(replaced, [])
       assert.strictEqual(yield* activeCount, 1)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("ends the older lease of the pair and tells both in order", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      const first = yield* take("db", "worker")
-      const second = yield* take("db", "worker")
+      const first = yield* acquireLease("db", "worker")
+      const second = yield* acquireLease("db", "worker")
       assert.deepStrictEqual(second.replaced, [first.lease])
       assert.strictEqual(yield* activeCount, 1)
-      const told = (yield* history).map(({ action, lease_id, details }) => ({ action, lease_id, details }))
-      assert.deepStrictEqual(told, [
+      const recorded = (yield* leaseEntries).map(({ action, lease_id, details }) => ({ action, lease_id, details }))
+      assert.deepStrictEqual(recorded, [
         { action: "lease_acquire", lease_id: first.lease.id, details: "TTL: 1h0m0s" },
         { action: "lease_replace", lease_id: first.lease.id, details: `replaced by ${second.lease.id}, TTL: 1h0m0s` },
         { action: "lease_acquire", lease_id: second.lease.id, details: "TTL: 1h0m0s" }
       ])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("leaves the leases of other clients and of other secrets alone", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* addSecret("mail")
-      yield* take("db", "worker")
-      yield* take("db", "other worker")
-      yield* take("mail", "worker")
-      yield* take("db", "worker")
+      yield* acquireLease("db", "worker")
+      yield* acquireLease("db", "other worker")
+      yield* acquireLease("mail", "worker")
+      yield* acquireLease("db", "worker")
       assert.strictEqual(yield* activeCount, 3)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("leaves one lease after twenty acquire the same pair at once", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       const taken = yield* Effect.all(
-        Array.from({ length: 20 }, () => take("db", "worker")),
+        Array.from({ length: 20 }, () => acquireLease("db", "worker")),
         { concurrency: "unbounded" }
       )
       assert.strictEqual(yield* activeCount, 1)
-      const told = yield* history
+      const recorded = yield* leaseEntries
       // Told one after the other, each replacement between the lease it ends and the one it issues.
-      const acquired = told.filter(({ action }) => action === "lease_acquire").map(({ lease_id }) => lease_id)
-      const replaced = told.filter(({ action }) => action === "lease_replace").map(({ lease_id }) => lease_id)
+      const acquired = recorded.filter(({ action }) => action === "lease_acquire").map(({ lease_id }) => lease_id)
+      const replaced = recorded.filter(({ action }) => action === "lease_replace").map(({ lease_id }) => lease_id)
       assert.deepStrictEqual(new Set(acquired), new Set(taken.map(({ lease }) => lease.id)))
       assert.deepStrictEqual(replaced, acquired.slice(0, -1))
       const last = yield* LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(held.active())))
@@ -73,32 +81,32 @@ describe("acquire", () => {
         last.map(({ id }) => id),
         acquired.slice(-1)
       )
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("is active up to the last millisecond of its TTL and not one more", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      yield* take("db", "worker", 1500n * millisecond)
+      yield* acquireLease("db", "worker", 1500n * millisecond)
       yield* TestClock.adjust("1500 millis")
       assert.strictEqual(yield* activeCount, 1)
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* activeCount, 0)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("does not replace a lease that has expired", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      yield* take("db", "worker", 10n * millisecond)
+      yield* acquireLease("db", "worker", 10n * millisecond)
       yield* TestClock.adjust("11 millis")
-      const { replaced } = yield* take("db", "worker")
+      const { replaced } = yield* acquireLease("db", "worker")
       assert.deepStrictEqual(replaced, [])
       assert.deepStrictEqual(
-        (yield* history).map(({ action }) => action),
+        (yield* leaseEntries).map(({ action }) => action),
         ["lease_acquire", "lease_acquire"]
       )
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   for (const [asked, name] of [
@@ -108,36 +116,36 @@ describe("acquire", () => {
     it.effect(`grants an hour to who asks for ${name}`, () =>
       Effect.gen(function* () {
         yield* addSecret("db")
-        const { lease } = yield* take("db", "worker", asked)
+        const { lease } = yield* acquireLease("db", "worker", asked)
         assert.strictEqual(lease.expiresAt.millis - lease.createdAt.millis, 3_600_000)
-      }).pipe(Effect.provide(quietWorld))
+      }).pipe(Effect.provide(testLayerNoTelemetry))
     )
   }
 
   it.effect("grants exactly the maximum, and refuses a nanosecond more without ending the older lease", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      const { lease } = yield* take("db", "worker", 24n * hour)
-      const refusal = yield* Effect.flip(take("db", "worker", 24n * hour + 1n))
+      const { lease } = yield* acquireLease("db", "worker", 24n * hour)
+      const refusal = yield* Effect.flip(acquireLease("db", "worker", 24n * hour + 1n))
       assert.strictEqual(refusal._tag, "TtlTooLong")
       assert.strictEqual(refusal.message, "invalid TTL duration")
-      const last = (yield* history).at(-1)
+      const last = (yield* leaseEntries).at(-1)
       assert.deepStrictEqual(
         [last?.action, last?.success, last?.details],
         ["lease_acquire", false, "TTL 24h0m0.000000001s exceeds max 24h0m0s"]
       )
       const held = yield* LeaseRepo.use((leases) => leases.transaction((all) => Result.succeed(all.active())))
       assert.deepStrictEqual(held, [lease])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("refuses a secret that is not there, and says which", () =>
     Effect.gen(function* () {
-      const refusal = yield* Effect.flip(take("nope", "worker"))
+      const refusal = yield* Effect.flip(acquireLease("nope", "worker"))
       assert.strictEqual(refusal._tag, "SecretNotFound")
       assert.strictEqual(refusal.message, 'secret "nope": secret not found')
       assert.strictEqual(yield* activeCount, 0)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("refuses one more lease than there may be, but not a replacement", () =>
@@ -149,34 +157,34 @@ describe("acquire", () => {
       yield* takeOfTwo("a")
       const refusal = yield* Effect.flip(takeOfTwo("c"))
       assert.strictEqual(refusal.message, "there are too many active leases; at most 2 are kept (max_active_leases)")
-      assert.strictEqual((yield* history).at(-1)?.details, "too many active leases")
+      assert.strictEqual((yield* leaseEntries).at(-1)?.details, "too many active leases")
       yield* TestClock.adjust("3600001 millis")
       // A long client id counts for the memory it takes.
       yield* takeOfTwo("x".repeat(512))
       assert.strictEqual((yield* Effect.flip(takeOfTwo("c")))._tag, "TooManyLeases")
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("gives nothing and changes nothing when the audit log cannot be written", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* addSecret("db")
-      const { lease } = yield* take("db", "worker")
+      const { lease } = yield* acquireLease("db", "worker")
       broken.now = true
-      const refusal = yield* Effect.flip(take("db", "worker"))
+      const refusal = yield* Effect.flip(acquireLease("db", "worker"))
       assert.strictEqual(refusal._tag, "AuditLogError")
       broken.now = false
       const held = yield* LeaseRepo.use((leases) => leases.transaction((all) => Result.succeed(all.active())))
       assert.deepStrictEqual(held, [lease])
-    }).pipe(Effect.provide(worldWithAudit(broken)))
+    }).pipe(Effect.provide(testLayerWithAudit(broken)))
   })
 
   it.effect("emits the replacement at info and the acquisition at debug, without the value", () => {
     const events: Array<OtelEvent> = []
     return Effect.gen(function* () {
       yield* addSecret("db", "open sesame")
-      const first = yield* take("db", "worker")
-      const second = yield* take("db", "worker")
+      const first = yield* acquireLease("db", "worker")
+      const second = yield* acquireLease("db", "worker")
       assert.deepStrictEqual(
         events.map(({ action, level }) => [action, level]),
         [
@@ -194,6 +202,6 @@ describe("acquire", () => {
         durationMs: 0
       })
       assert.notInclude(JSON.stringify(events), "open sesame")
-    }).pipe(Effect.provide(world(events)))
+    }).pipe(Effect.provide(testLayer(events)))
   })
 })

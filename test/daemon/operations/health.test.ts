@@ -7,7 +7,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { checkHealth } from "../../../src/daemon/operations/health.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
-import { addSecret, quietWorld, take } from "../../support/world.ts"
+import { addSecret, testLayerNoTelemetry, acquireLease } from "../../support/testLayer.ts"
 
 const warnings = Effect.map(checkHealth, (report) =>
   report.warnings
@@ -25,25 +25,25 @@ describe("health", () => {
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* addSecret("idle")
-      yield* take("db", "c")
-      yield* take("idle", "c")
+      yield* acquireLease("db", "c")
+      yield* acquireLease("idle", "c")
       yield* TestClock.adjust("20 days")
-      yield* take("db", "c")
+      yield* acquireLease("db", "c")
       yield* TestClock.adjust("20 days")
-      yield* Effect.exit(take("idle", "c", 100n * hour))
+      yield* Effect.exit(acquireLease("idle", "c", 100n * hour))
       assert.deepStrictEqual(yield* warnings, ["idle: Not accessed in 40 days"])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("looks through a thousand entries and no more", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      yield* take("db", "c")
+      yield* acquireLease("db", "c")
       yield* TestClock.adjust("40 days")
       yield* revokes(999)
       assert.deepStrictEqual(yield* warnings, ["db: Not accessed in 40 days"])
       yield* revokes(1)
       assert.deepStrictEqual(yield* warnings, ["db: Never accessed (created 40 days ago)"])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 })

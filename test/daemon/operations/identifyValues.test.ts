@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { listFingerprints, identifyValues } from "../../../src/daemon/operations/identifyValues.ts"
 import { matcherOf } from "../../../src/domain/fingerprints.ts"
-import { addSecret, quietWorld, worldWithAudit } from "../../support/world.ts"
+import { addSecret, testLayerNoTelemetry, testLayerWithAudit } from "../../support/testLayer.ts"
 
 const entries = Effect.map(
   AuditLog.use((audit) => audit.tail(100)),
@@ -27,7 +27,7 @@ describe("a scan", () => {
       const [place] = matcherOf(given.marks, given.multiplier)(text)
       const texts = [Buffer.from("something-else"), text.subarray(place?.start, place?.end), Buffer.from("1234")]
       assert.deepStrictEqual(yield* identifyValues("scanner", texts), [[], ["db", "twin"], []])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("is in the log, with the names it was told and no value", () =>
@@ -36,16 +36,16 @@ describe("a scan", () => {
       yield* listFingerprints("scanner")
       yield* identifyValues("guesser", [Buffer.from("wrong-guess"), Buffer.from("value-of-the-database")])
       yield* identifyValues("guesser", [Buffer.from("wrong-guess")])
-      const told = yield* entries
+      const recorded = yield* entries
       assert.deepStrictEqual(
-        told.map(({ action, client_id, secret_name }) => [action, client_id, secret_name]),
+        recorded.map(({ action, client_id, secret_name }) => [action, client_id, secret_name]),
         [
           ["scan_begin", "scanner", undefined],
           ["scan_match", "guesser", "db"]
         ]
       )
-      assert.notInclude(JSON.stringify(told), "value-of")
-    }).pipe(Effect.provide(quietWorld))
+      assert.notInclude(JSON.stringify(recorded), "value-of")
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("is given other marks each time", () =>
@@ -53,7 +53,7 @@ describe("a scan", () => {
       yield* addSecret("db", "value-of-the-database")
       const [one, other] = [yield* listFingerprints("scanner"), yield* listFingerprints("scanner")]
       assert.notDeepEqual(one.marks, other.marks)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("is given nothing and told nothing while it cannot be recorded", () => {
@@ -64,6 +64,6 @@ describe("a scan", () => {
       assert.strictEqual((yield* Effect.flip(listFingerprints("scanner")))._tag, "AuditLogError")
       const guess = identifyValues("scanner", [Buffer.from("value-of-the-database")])
       assert.strictEqual((yield* Effect.flip(guess))._tag, "AuditLogError")
-    }).pipe(Effect.provide(worldWithAudit(broken)))
+    }).pipe(Effect.provide(testLayerWithAudit(broken)))
   })
 })

@@ -16,7 +16,13 @@ import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { minute, second } from "../../../src/domain/GoDuration.ts"
 import type { OtelSink } from "../../../src/otel/OtelSink.ts"
-import { activeCount, addSecret, quietWorld, take, worldWithAudit } from "../../support/world.ts"
+import {
+  activeCount,
+  addSecret,
+  testLayerNoTelemetry,
+  acquireLease,
+  testLayerWithAudit
+} from "../../support/testLayer.ts"
 
 /** Commands print their secret's name; the one called "broken" fails. */
 const hook = RotationHook.layerMemory((_, name) => ({
@@ -33,23 +39,23 @@ describe("killswitch", () => {
     Effect.gen(function* () {
       yield* addSecret("db", "x", "a command")
       yield* addSecret("plain")
-      yield* take("db", "c")
+      yield* acquireLease("db", "c")
       const report = yield* killswitch(everything)
       assert.deepStrictEqual(report, { leasesRevoked: 1, rotated: ["db"], secretsWiped: 2, failures: [] })
       assert.strictEqual(yield* activeCount, 0)
       assert.strictEqual(yield* SecretStore.use((secrets) => secrets.count), 0)
-    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+    }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
   it.effect("ends leases that were taken while it was rotating", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "x", "a command")
-      yield* take("db", "early")
+      yield* acquireLease("db", "early")
       const context = yield* Effect.context<LeaseRepo | SecretStore | OtelSink>()
       const report = yield* killswitch(everything).pipe(
         Effect.provideService(RotationHook, {
           run: (_, name) =>
-            Effect.as(Effect.orDie(take(name, "late")), {
+            Effect.as(Effect.orDie(acquireLease(name, "late")), {
               stdout: new Uint8Array(),
               stderr: new Uint8Array(),
               ending: "done" as const,
@@ -59,13 +65,13 @@ describe("killswitch", () => {
       )
       assert.deepStrictEqual(report, { leasesRevoked: 2, rotated: ["db"], secretsWiped: 1, failures: [] })
       assert.strictEqual(yield* activeCount, 0)
-    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+    }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
   it.effect("does no more than it is told to", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "x", "a command")
-      yield* take("db", "c")
+      yield* acquireLease("db", "c")
       const report = yield* killswitch({ revokeAll: false, rotateAll: true, wipeStore: false })
       assert.deepStrictEqual(report, {
         leasesRevoked: undefined,
@@ -74,17 +80,17 @@ describe("killswitch", () => {
         failures: []
       })
       assert.strictEqual(yield* activeCount, 1)
-    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+    }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
   it.effect("ends the leases of the secrets it wipes", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      yield* take("db", "c")
+      yield* acquireLease("db", "c")
       const report = yield* killswitch({ revokeAll: false, rotateAll: false, wipeStore: true })
       assert.deepStrictEqual([report.leasesRevoked, report.secretsWiped], [1, 1])
       assert.strictEqual(yield* activeCount, 0)
-    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+    }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
   it.effect("goes on behind a step that failed, and tells which", () =>
@@ -99,21 +105,21 @@ describe("killswitch", () => {
       ])
       const [last] = yield* AuditLog.use((audit) => audit.tail(1))
       assert.deepStrictEqual([last?.action, last?.success], ["killswitch", false])
-    }).pipe(Effect.provide(Layer.provideMerge(quietWorld, hook)))
+    }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
   it.effect("does not say that it is done when the audit log cannot be written", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* addSecret("db")
-      yield* take("db", "c")
+      yield* acquireLease("db", "c")
       broken.now = true
       const report = yield* killswitch(everything)
       assert.deepStrictEqual([report.leasesRevoked, report.secretsWiped], [undefined, undefined])
       assert.strictEqual(report.failures.length, 2)
       broken.now = false
       assert.strictEqual(yield* activeCount, 1)
-    }).pipe(Effect.provide(Layer.provideMerge(worldWithAudit(broken), hook)))
+    }).pipe(Effect.provide(Layer.provideMerge(testLayerWithAudit(broken), hook)))
   })
 })
 
@@ -125,13 +131,13 @@ describe("heartbeat", () => {
     maxFailures: 1,
     failAction: { revokeAll: true, rotateAll: false, wipeStore: false }
   }
-  const world = Layer.provideMerge(quietWorld, hook)
+  const world = Layer.provideMerge(testLayerNoTelemetry, hook)
   const endpoint = { well: true }
   const probe = Effect.suspend(() => (endpoint.well ? Effect.void : Effect.fail("HTTP 503")))
   const start = Effect.fnUntraced(function* (maxFailures = 1) {
     const state = yield* Ref.make(disabledHeartbeat)
     yield* addSecret("db")
-    yield* take("db", "c")
+    yield* acquireLease("db", "c")
     const watching = yield* Effect.forkChild(watchHeartbeat({ ...settings, maxFailures }, state, probe))
     return { state, stop: Fiber.interrupt(watching) }
   })
@@ -184,7 +190,7 @@ describe("heartbeat", () => {
       endpoint.well = false
       const { state, stop } = yield* start()
       yield* TestClock.adjust("1 minute")
-      yield* take("db", "c")
+      yield* acquireLease("db", "c")
       yield* TestClock.adjust("5 minutes")
       assert.strictEqual(yield* activeCount, 1)
       assert.deepStrictEqual(yield* Ref.get(state), { failuresInARow: 6, fired: true })

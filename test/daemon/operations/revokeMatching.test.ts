@@ -12,7 +12,15 @@ import { revokeMatchingLeases } from "../../../src/daemon/operations/revokeMatch
 import { second } from "../../../src/domain/GoDuration.ts"
 import { makeLease } from "../../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
-import { activeCount, addSecret, history, quietWorld, take, world, worldWithAudit } from "../../support/world.ts"
+import {
+  activeCount,
+  addSecret,
+  leaseEntries,
+  testLayerNoTelemetry,
+  acquireLease,
+  testLayer,
+  testLayerWithAudit
+} from "../../support/testLayer.ts"
 
 const everybody = { clientId: undefined, secretName: undefined }
 const usual = { filter: everybody, limit: 100, length: 1_000_000, top: 0 }
@@ -23,7 +31,7 @@ const someLeases = Effect.gen(function* () {
   for (const client of ["a", "b"]) {
     for (const secret of ["db", "mail"]) {
       yield* TestClock.adjust("1 second")
-      yield* take(secret, client)
+      yield* acquireLease(secret, client)
     }
   }
 })
@@ -53,7 +61,7 @@ describe("listLeases", () => {
       const both = yield* listLeases({ ...usual, filter: { clientId: "a", secretName: "db" } })
       assert.deepStrictEqual(pairs(both.leases), ["a db"])
       assert.deepStrictEqual(all.byClient, [])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("puts them in order, however they lie in the table, and gives no more than is asked for", () =>
@@ -74,18 +82,18 @@ describe("listLeases", () => {
       assert.deepStrictEqual(yield* listed(4), ["c5 db", "c4 db", "c3 db", "c2 db"])
       assert.deepStrictEqual(yield* listed(100), ["c5 db", "c4 db", "c3 db", "c2 db", "c2 db", "c1 db"])
       assert.deepStrictEqual(yield* listed(0), [])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("leaves out what would make the reply too long, and leases that are over", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      for (const client of ["x".repeat(5000), "y".repeat(5000), "z"]) yield* take("db", client)
-      yield* take("db", "short", second)
+      for (const client of ["x".repeat(5000), "y".repeat(5000), "z"]) yield* acquireLease("db", client)
+      yield* acquireLease("db", "short", second)
       yield* TestClock.adjust("2 seconds")
       const found = yield* listLeases({ ...usual, length: 5000 })
       assert.deepStrictEqual([found.leases.length, found.total], [2, 3])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("tells who has the most", () =>
@@ -106,30 +114,30 @@ describe("listLeases", () => {
           ]
         ]
       )
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 })
 
 describe("revokeMatching", () => {
-  const told: Array<OtelEvent> = []
+  const events: Array<OtelEvent> = []
 
   it.effect("ends the leases of a client, each with an entry of its own, and tells it once", () =>
     Effect.gen(function* () {
       yield* someLeases
-      told.length = 0
+      events.length = 0
       const revoked = yield* revokeMatchingLeases({ clientId: "a", secretName: undefined })
       assert.deepStrictEqual(pairs(revoked), ["a db", "a mail"])
       assert.deepStrictEqual(pairs((yield* listLeases(usual)).leases), ["b mail", "b db"])
-      const entries = (yield* history).filter(({ action }) => action === "lease_revoke")
+      const entries = (yield* leaseEntries).filter(({ action }) => action === "lease_revoke")
       assert.deepStrictEqual(
         entries.map(({ lease_id }) => lease_id),
         revoked.map(({ id }) => id)
       )
       assert.deepStrictEqual(
-        told.map(({ action, metadata }) => [action, metadata["count"], metadata["secretName"]]),
+        events.map(({ action, metadata }) => [action, metadata["count"], metadata["secretName"]]),
         [["lease.revoked", 2, undefined]]
       )
-    }).pipe(Effect.provide(world(told)))
+    }).pipe(Effect.provide(testLayer(events)))
   )
 
   it.effect("ends those of a secret, or of a pair", () =>
@@ -141,17 +149,17 @@ describe("revokeMatching", () => {
         "b mail"
       ])
       assert.deepStrictEqual(pairs((yield* listLeases(usual)).leases), ["a db"])
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   it.effect("records nothing and tells nothing where there are none", () =>
     Effect.gen(function* () {
       yield* someLeases
-      told.length = 0
-      const before = (yield* history).length
+      events.length = 0
+      const before = (yield* leaseEntries).length
       assert.lengthOf(yield* revokeMatchingLeases({ clientId: "nobody", secretName: undefined }), 0)
-      assert.deepStrictEqual([(yield* history).length, told.length], [before, 0])
-    }).pipe(Effect.provide(world(told)))
+      assert.deepStrictEqual([(yield* leaseEntries).length, events.length], [before, 0])
+    }).pipe(Effect.provide(testLayer(events)))
   )
 
   it.effect("ends more than one step, and no others", () =>
@@ -160,7 +168,7 @@ describe("revokeMatching", () => {
       yield* manyLeases(10, "few")
       assert.lengthOf(yield* revokeMatchingLeases({ clientId: "many", secretName: undefined }), 2500)
       assert.strictEqual(yield* activeCount, 10)
-    }).pipe(Effect.provide(quietWorld))
+    }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
   const broken = { now: false }
@@ -172,7 +180,7 @@ describe("revokeMatching", () => {
       const failure = yield* Effect.flip(revokeMatchingLeases({ clientId: "a", secretName: undefined }))
       assert.strictEqual(failure._tag, "AuditLogError")
       assert.strictEqual(yield* activeCount, 3)
-    }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(worldWithAudit(broken)))
+    }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(testLayerWithAudit(broken)))
   )
 
   it.effect("says how many are revoked where the log breaks half-way, and goes on when asked again", () =>
@@ -197,6 +205,6 @@ describe("revokeMatching", () => {
       assert.strictEqual(yield* activeCount, 2000)
       assert.lengthOf(yield* revokeMatchingLeases(meant), 2000)
       assert.lengthOf(yield* audit.tail(10_000), 2500)
-    }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(worldWithAudit(broken)))
+    }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(testLayerWithAudit(broken)))
   )
 })

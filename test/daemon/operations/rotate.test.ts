@@ -16,7 +16,7 @@ import { type HookResult, RotationHook } from "../../../src/daemon/secrets/Rotat
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { millisecond, second } from "../../../src/domain/GoDuration.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
-import { addSecret, quietWorld, take } from "../../support/world.ts"
+import { addSecret, testLayerNoTelemetry, acquireLease } from "../../support/testLayer.ts"
 
 const printing = (stdout: string, more: Partial<HookResult> = {}): HookResult => ({
   stdout: Buffer.from(stdout),
@@ -28,7 +28,7 @@ const printing = (stdout: string, more: Partial<HookResult> = {}): HookResult =>
 
 const withHook = (result: HookResult) =>
   Layer.provideMerge(
-    quietWorld,
+    testLayerNoTelemetry,
     RotationHook.layerMemory(() => result)
   )
 
@@ -63,8 +63,8 @@ describe("rotate", () => {
   it.effect("makes what was printed the value, and gives it to nobody but who leases it", () =>
     Effect.gen(function* () {
       yield* add("db", true)
-      yield* take("db", "one")
-      yield* take("db", "two")
+      yield* acquireLease("db", "one")
+      yield* acquireLease("db", "two")
       const rotated = yield* rotateSecret("db")
       assert.deepStrictEqual([rotated.output, rotated.leasesOfOldValue], ["", 2])
       assert.strictEqual(yield* valueOf("db"), " new\nvalue ")

@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
-import { addSecret } from "../../support/world.ts"
+import { addSecret } from "../../support/testLayer.ts"
 import { storeLimit } from "../../../src/domain/Secret.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
@@ -214,8 +214,11 @@ describe("SecretStore in files", () => {
           assert.strictEqual((yield* Effect.flip(secrets.remove("a")))._tag, "SecretStoreError")
           assert.strictEqual((yield* Effect.flip(valueOf("b")))._tag, "SecretNotFound")
           assert.strictEqual(yield* valueOf("a"), "value of a")
-          const told = (yield* AuditLog.use((audit) => audit.tail(10))).map(({ action, success }) => [action, success])
-          assert.deepStrictEqual(told.slice(-4), [
+          const recorded = (yield* AuditLog.use((audit) => audit.tail(10))).map(({ action, success }) => [
+            action,
+            success
+          ])
+          assert.deepStrictEqual(recorded.slice(-4), [
             ["secret_add", true],
             ["secret_add", false],
             ["secret_delete", true],

@@ -16,9 +16,9 @@ import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
 import { defaultTtlPolicy } from "../../../src/domain/Ttl.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { serveConnections } from "../../../src/rpc/server/serve.ts"
-import { addSecret, quietWorld } from "../../support/world.ts"
+import { addSecret, testLayerNoTelemetry } from "../../support/testLayer.ts"
 
-const services = Layer.mergeAll(quietWorld, Layer.mock(RotationHook, {}), Layer.mock(Restart, {}))
+const services = Layer.mergeAll(testLayerNoTelemetry, Layer.mock(RotationHook, {}), Layer.mock(Restart, {}))
 
 /** A client of one connection; `take` is run for each write of the daemon, and the write is done with it. */
 const clientOf = (take: Effect.Effect<void> = Effect.void) =>

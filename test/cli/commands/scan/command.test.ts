@@ -13,7 +13,7 @@ import { Scan } from "../../../../src/cli/commands/scan/Scan.ts"
 import { Windows } from "../../../../src/cli/commands/scan/Windows.ts"
 import { DaemonUnavailable } from "../../../../src/rpc/client/client.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
-import { randomFrom } from "../../../torture/Attack.ts"
+import { randomFrom } from "../../../support/random.ts"
 
 const token = ["gh", "p_", "abcdefghijKLMNOPQRST0123456789uvwxyz"].join("")
 const patterns = { patterns: true, own: undefined }

@@ -5,9 +5,9 @@
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { Connection, type Ended, type RunOptions, start } from "../support/program.ts"
+import { Connection, type Ended, type RunOptions, start } from "./program.ts"
 
-export interface Victim {
+export interface Target {
   readonly home: string
   readonly directory: string
   readonly socket: string
@@ -20,10 +20,10 @@ export interface Victim {
   readonly ended: Promise<Ended>
 }
 
-export const newHome = (): string => fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-torture-"))
+export const temporaryHome = (): string => fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-torture-"))
 
 /** Starts without waiting for anything. */
-export const launch = (options: RunOptions, args: ReadonlyArray<string> = []): Victim => {
+export const launch = (options: RunOptions, args: ReadonlyArray<string> = []): Target => {
   const { child, ended, stderr } = start(["serve", ...args], options)
   const says = (words: string) =>
     new Promise<void>((resolve) => {
@@ -49,10 +49,10 @@ export const launch = (options: RunOptions, args: ReadonlyArray<string> = []): V
 }
 
 /** Waits until it serves; throws with what it said if it ends before. */
-export const serving = async (victim: Victim): Promise<Victim> => {
-  const how = await Promise.race([victim.serves, victim.ended])
+export const untilReady = async (target: Target): Promise<Target> => {
+  const how = await Promise.race([target.serves, target.ended])
   if (how !== undefined) throw new Error(`the daemon did not start: ${how.stderr}`)
-  return victim
+  return target
 }
 
 export const pause = (millis: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, millis))
@@ -83,4 +83,4 @@ export class Client {
 }
 
 /** Runs a command to its end. */
-export const command = (args: ReadonlyArray<string>, home: string): Promise<Ended> => start(args, { home }).ended
+export const runCommand = (args: ReadonlyArray<string>, home: string): Promise<Ended> => start(args, { home }).ended

@@ -1,15 +1,15 @@
 /**
  * What clients can do to the daemon, each by its name, until it is stopped.
  *
- * A script of its own, `node assaults.ts NAME SOCKET SIZE`, so that an attacker
+ * A script of its own, `node abusiveClients.ts NAME SOCKET SIZE`, so that an attacker
  * takes nothing from the client that measures. It says "under way" when it is.
  */
 import * as net from "node:net"
 import { fileURLToPath } from "node:url"
-import { randomFrom } from "./Attack.ts"
+import { randomFrom } from "../support/random.ts"
 
 /** `size` counts what the name says; the promise is settled when the assault is under way. */
-type Assault = (socket: string, size: number) => Promise<void>
+type Abuse = (socket: string, size: number) => Promise<void>
 
 /** Opens a connection; it takes what it is sent unless it is told to pause. */
 const open = (socket: string): Promise<net.Socket> =>
@@ -54,8 +54,8 @@ const lease = (client: string) => request("secrets.lease", { secret_name: "hones
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth)
 const mebibyte = 1024 * 1024
 
-export const assaults: Readonly<
-  Record<string, { readonly what: string; readonly size: number; readonly run: Assault }>
+export const abusiveClients: Readonly<
+  Record<string, { readonly what: string; readonly size: number; readonly run: Abuse }>
 > = {
   slow: {
     what: "clients that send a byte a second",
@@ -236,10 +236,10 @@ export const assaults: Readonly<
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const [name = "", socket = "", size] = process.argv.slice(2)
-  const assault = assaults[name]
-  if (assault === undefined) throw new Error(`there is no assault ${name}`)
+  const client = abusiveClients[name]
+  if (client === undefined) throw new Error(`no such abusive client: ${name}`)
   process.on("uncaughtException", (error) => process.stderr.write(`${name}: ${error.message}\n`))
-  await assault.run(socket, Number(size ?? assault.size))
+  await client.run(socket, Number(size ?? client.size))
   process.stdout.write("under way\n")
   setInterval(() => undefined, 60_000)
 }

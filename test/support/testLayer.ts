@@ -15,14 +15,14 @@ import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 
 /** Everything in memory; events go into the array. */
-export const world = (events: Array<OtelEvent> = []) =>
+export const testLayer = (events: Array<OtelEvent> = []) =>
   Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
     Layer.provideMerge(AuditLog.layerMemory),
     Layer.provideMerge(OtelSink.layerMemory(events))
   )
 
 /** Everything in memory, and nobody who hears of it. */
-export const quietWorld = Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
+export const testLayerNoTelemetry = Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
   Layer.provideMerge(AuditLog.layerMemory),
   Layer.provideMerge(OtelSink.layerNoop)
 )
@@ -31,19 +31,19 @@ export const addSecret = (name: string, value = `value of ${name}`, rotateVia = 
   SecretStore.use((secrets) => secrets.add({ name, value: Redacted.make(value), rotateVia, rotateStdout: false }))
 
 /** Acquires for an hour, unless told otherwise. */
-export const take = (secretName: string, clientId: string, ttl = hour) =>
+export const acquireLease = (secretName: string, clientId: string, ttl = hour) =>
   acquire({ secretName, clientId, ttl }, defaultTtlPolicy)
 
 export const activeCount = LeaseRepo.use((leases) => leases.activeCount)
 
 /** The entries about leases, oldest first, each as `action lease_id`. */
-export const history = Effect.map(
+export const leaseEntries = Effect.map(
   AuditLog.use((audit) => audit.tail(10_000)),
   (entries) => entries.filter(({ action }) => action.startsWith("lease_"))
 )
 
-/** As `quietWorld`, with an audit log that refuses while it is told to. */
-export const worldWithAudit = (broken: { now: boolean }) =>
+/** As `testLayerNoTelemetry`, with an audit log that refuses while it is told to. */
+export const testLayerWithAudit = (broken: { now: boolean }) =>
   Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
     Layer.provideMerge(breakable(broken)),
     Layer.provideMerge(OtelSink.layerNoop)

@@ -1,32 +1,6 @@
 /**
- * An attack: what it tries to break, and what came of it. The choices of an attack
- * come from its generator, so that a seed repeats it.
+ * A seeded random generator, so that a failing run can be repeated from its seed.
  */
-
-export interface Attack {
-  /** What is to hold, in one line. */
-  readonly promise: string
-  /** How many rounds where ROUNDS does not say. */
-  readonly rounds: number
-  readonly run: (options: AttackOptions) => Promise<ReadonlyArray<Row>>
-}
-
-export interface AttackOptions {
-  readonly rounds: number
-  readonly random: Random
-  /** Hears how it goes. */
-  readonly tell: (line: string) => void
-}
-
-/** One line of the table. */
-export interface Row {
-  readonly what: string
-  readonly tried: number
-  /** How often the promise did not hold. */
-  readonly lost: number
-  /** Measured things worth knowing, such as "p99 12 ms, 88 MiB". */
-  readonly figures?: string
-}
 
 export interface Random {
   /** At least 0 and below 1. */

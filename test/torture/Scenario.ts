@@ -1,0 +1,30 @@
+/**
+ * A stress scenario: the promise it tests, and the result. Every choice comes from a
+ * seeded generator, so a seed repeats the run.
+ */
+import type { Random } from "../support/random.ts"
+
+export interface Scenario {
+  /** What is to hold, in one line. */
+  readonly promise: string
+  /** How many rounds where ROUNDS does not say. */
+  readonly rounds: number
+  readonly run: (options: ScenarioOptions) => Promise<ReadonlyArray<Row>>
+}
+
+export interface ScenarioOptions {
+  readonly rounds: number
+  readonly random: Random
+  /** Hears how it goes. */
+  readonly log: (line: string) => void
+}
+
+/** One line of the table. */
+export interface Row {
+  readonly what: string
+  readonly tried: number
+  /** How often the promise did not hold. */
+  readonly failed: number
+  /** Measured things worth knowing, such as "p99 12 ms, 88 MiB". */
+  readonly stats?: string
+}
