@@ -13,7 +13,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
-import { temporaryHome } from "../test/harness/target.ts"
+import { temporaryHome } from "../test/support/temporary.ts"
 import { quantile } from "./stats.ts"
 
 export interface Appends {

@@ -11,7 +11,8 @@ import { median, print } from "./stats.ts"
 import { runLoad } from "./load.ts"
 import { residentBytes, type Subject, withDaemon } from "./subject.ts"
 import { meanwhile } from "./ping.ts"
-import { Client, pause } from "../test/harness/target.ts"
+import { Client } from "../test/harness/connection.ts"
+import { pause } from "../test/harness/program.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 3)
 const restSeconds = 30

@@ -7,7 +7,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { median, print } from "./stats.ts"
 import { processorMillis, residentBytes, withDaemon } from "./subject.ts"
-import { pause } from "../test/harness/target.ts"
+import { pause } from "../test/harness/program.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 15)
 const restSeconds = Number(process.env["SECONDS_EACH"] ?? 30)

@@ -12,7 +12,7 @@ import * as path from "node:path"
 import { print } from "./stats.ts"
 import { runLoad } from "./load.ts"
 import { residentBytes, type Subject, withDaemon } from "./subject.ts"
-import { pause } from "../test/harness/target.ts"
+import { pause } from "../test/harness/program.ts"
 
 const acquires = Number(process.env["ACQUIRES"] ?? 1_000_000)
 const pairs = 1_000

@@ -10,7 +10,9 @@
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { Client, launch, temporaryHome, untilReady, type Target } from "../test/harness/target.ts"
+import { Client } from "../test/harness/connection.ts"
+import { launch, type Target, untilReady } from "../test/harness/daemon.ts"
+import { temporaryHome } from "../test/support/temporary.ts"
 import { median, print, quantile } from "./stats.ts"
 import { nodeOptions } from "./subject.ts"
 

@@ -10,7 +10,10 @@
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { Client, launch, temporaryHome, pause, untilReady } from "../test/harness/target.ts"
+import { Client } from "../test/harness/connection.ts"
+import { launch, readyMarker, untilReady } from "../test/harness/daemon.ts"
+import { pause } from "../test/harness/program.ts"
+import { temporaryHome } from "../test/support/temporary.ts"
 import { median, print, quantile } from "./stats.ts"
 import { nodeOptions } from "./subject.ts"
 
@@ -65,7 +68,7 @@ const commandsOf = (title: string, program: ReadonlyArray<string>): ReadonlyArra
       return [...program, "revoke", lease?.result.lease_id]
     }
   },
-  { ...plain(`${title} serve, until it serves`, ...withOptions(program), "serve"), until: " serves " }
+  { ...plain(`${title} serve, until it serves`, ...withOptions(program), "serve"), until: readyMarker }
 ]
 
 const cases: ReadonlyArray<Case> = [

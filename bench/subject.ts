@@ -8,7 +8,10 @@ import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { nodeOptions as ofTheService } from "../src/service/ServiceOptions.ts"
-import { Client, launch, temporaryHome, pause, untilReady, type Target } from "../test/harness/target.ts"
+import { Client } from "../test/harness/connection.ts"
+import { launch, type Target, untilReady } from "../test/harness/daemon.ts"
+import { pause } from "../test/harness/program.ts"
+import { temporaryHome } from "../test/support/temporary.ts"
 import { secretNames } from "./load.ts"
 
 const addSecrets = async (socket: string): Promise<void> => {

@@ -1,5 +1,5 @@
 /**
- * Prints how many tests the last `npm test` ran, in one plain line.
+ * Prints the test counts of the last `npm test` in one line, for CI.
  */
 import { readFileSync } from "node:fs"
 

@@ -1,13 +1,13 @@
 /**
- * `npm run demo`: the incident replayed, told as it happens.
+ * `npm run demo`: replays the incident of 2026-02-22 and prints each step.
  */
-import { replayIncident } from "./incident.ts"
+import { replayIncident } from "../test/harness/incident.ts"
 
-const say = (line: string) => void process.stdout.write(`${line}\n`)
+const print = (line: string) => void process.stdout.write(`${line}\n`)
 
-say("The incident of 2026-02-22, replayed on this daemon:\n")
-const after = await replayIncident((line) => say(`  ${line}`))
-say(`
+print("The incident of 2026-02-22, replayed on this daemon:\n")
+const after = await replayIncident((line) => print(`  ${line}`))
+print(`
   leases acquired            ${after.acquired}
   leases replaced            ${after.replaced}
   active leases at the end   ${after.activeLeases}

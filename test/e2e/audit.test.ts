@@ -7,7 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { auditOf, connect, rpc, run, startDaemon } from "../harness/program.ts"
+import { connect, rpc } from "../harness/connection.ts"
+import { auditOf, startDaemon } from "../harness/daemon.ts"
+import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A request and what the log says of it, as `action success: details`. */

@@ -11,18 +11,9 @@ import * as Scope from "effect/Scope"
 import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import {
-  auditOf,
-  connect,
-  type Ended,
-  isScript,
-  rpc,
-  run,
-  type RunningDaemon,
-  shellWords,
-  start,
-  startDaemon
-} from "../harness/program.ts"
+import { connect, rpc } from "../harness/connection.ts"
+import { auditOf, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { type Ended, isScript, run, shellWords, start } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const pem = "-----BEGIN X-----\nmade up\n-----END X-----\n"

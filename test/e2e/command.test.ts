@@ -12,7 +12,8 @@ import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
 import { allSpecs } from "../../src/cli/command/specs.ts"
 import { helpText, helpTree } from "../../src/cli/command/help.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
-import { auditOf, isScript, run, startDaemon } from "../harness/program.ts"
+import { auditOf, startDaemon } from "../harness/daemon.ts"
+import { isScript, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const world = Effect.gen(function* () {

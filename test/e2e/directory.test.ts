@@ -8,7 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { auditOf, connect, isScript, type RunningDaemon, rpc, startDaemon } from "../harness/program.ts"
+import { connect, rpc } from "../harness/connection.ts"
+import { auditOf, readyMarker, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { isScript } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A connection that asks; undefined is the end of it. */
@@ -41,7 +43,7 @@ const says = (daemon: RunningDaemon, text: string) =>
 /** Waits until the daemon has started over and serves. */
 const servesAgain = (daemon: RunningDaemon, times = 2) =>
   Effect.repeat(
-    Effect.sync(() => daemon.stderr().split(" serves ").length > times),
+    Effect.sync(() => daemon.stderr().split(readyMarker).length > times),
     { until: (serves) => serves, ...polling }
   )
 
@@ -71,7 +73,7 @@ describe.concurrent("a state directory", () => {
       assert.strictEqual((yield* rpc(daemon.socket, "status")).result.active_leases, 1)
       const recorded = auditOf(daemon.directory).filter(({ lease_id }) => lease_id === again.result.lease_id)
       assert.lengthOf(recorded, 1)
-      assert.lengthOf(daemon.stderr().split(" serves "), 2)
+      assert.lengthOf(daemon.stderr().split(readyMarker), 2)
     })
   )
 

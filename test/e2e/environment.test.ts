@@ -9,7 +9,9 @@ import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { hasProc } from "../support/inside.ts"
-import { isScript, rpc, run, startDaemon } from "../harness/program.ts"
+import { rpc } from "../harness/connection.ts"
+import { startDaemon } from "../harness/daemon.ts"
+import { isScript, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const withOption = (option: string) => `node=$1; shift; exec "$node" ${option} "$@"`

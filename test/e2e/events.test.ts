@@ -8,7 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { rpc, startDaemon } from "../harness/program.ts"
+import { rpc } from "../harness/connection.ts"
+import { startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const standIn = Effect.fnUntraced(function* (script: string) {

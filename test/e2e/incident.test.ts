@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { replayIncident } from "../../scripts/incident.ts"
+import { replayIncident } from "../harness/incident.ts"
 import { attributesOf, collector } from "../support/collector.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 

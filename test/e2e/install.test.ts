@@ -6,7 +6,8 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { hasProc } from "../support/inside.ts"
-import { invocation, isScript, program, run, startDaemon } from "../harness/program.ts"
+import { startDaemon } from "../harness/daemon.ts"
+import { invocation, isScript, program, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A shell command line that has the copy in place of the program, in an environment of nothing but these. */

@@ -11,7 +11,9 @@ import * as fs from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as path from "node:path"
-import { auditOf, modeOf, rpc, run, shellWords, startDaemon } from "../harness/program.ts"
+import { rpc } from "../harness/connection.ts"
+import { auditOf, modeOf, startDaemon } from "../harness/daemon.ts"
+import { run, shellWords } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const world = Effect.fnUntraced(function* (config: object = {}) {

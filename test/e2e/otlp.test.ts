@@ -10,7 +10,9 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { instruments, prometheusName } from "../../src/otel/metrics.ts"
 import { attributesOf, collector, type Manner } from "../support/collector.ts"
-import { rpc, run, startDaemon } from "../harness/program.ts"
+import { rpc } from "../harness/connection.ts"
+import { startDaemon } from "../harness/daemon.ts"
+import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const until = (good: () => boolean) =>

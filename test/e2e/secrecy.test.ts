@@ -15,7 +15,9 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { hasProc } from "../support/inside.ts"
 import { formsIn } from "../support/leaks.ts"
-import { connect, type RunningDaemon, run, startDaemon } from "../harness/program.ts"
+import { connect } from "../harness/connection.ts"
+import { type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** Made up, and unlike anything else that is written. */

@@ -7,17 +7,9 @@ import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import {
-  auditOf,
-  type Ended,
-  invocation,
-  isScript,
-  modeOf,
-  program,
-  rpc,
-  run,
-  startDaemon
-} from "../harness/program.ts"
+import { rpc } from "../harness/connection.ts"
+import { auditOf, modeOf, startDaemon } from "../harness/daemon.ts"
+import { type Ended, invocation, isScript, program, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")

@@ -4,11 +4,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { debuggerPort, fileBehind, hasProc, isOpen, listeningPorts } from "../support/inside.ts"
-import { auditOf, rpc, run, start, startDaemon, survivedHere } from "../harness/program.ts"
+import { rpc } from "../harness/connection.ts"
+import { auditOf, becomesReady, startDaemon } from "../harness/daemon.ts"
+import { run, start, survivedHere } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { randomFrom } from "../support/random.ts"
 import { scenario } from "../torture/signals.ts"
@@ -58,20 +59,13 @@ describe("a daemon that starts", () => {
     it.live(`is not open once it serves, though SIGUSR1 came after ${delay} ms`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
-        const { child, ended, stderr } = start(["serve"], { home })
+        const started = start(["serve"], { home })
+        const { child, ended } = started
         yield* Effect.addFinalizer(() => Effect.promise(() => (child.kill("SIGKILL"), ended)))
         yield* Effect.sleep(delay)
         child.kill("SIGUSR1")
-        // Before Node has begun, the signal ends the process: the system does that.
-        const early = Effect.as(
-          Effect.promise(() => ended),
-          true
-        )
-        const serves = Effect.sync(() => stderr().includes(" serves ")).pipe(
-          Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("5 millis") }),
-          Effect.as(false)
-        )
-        if (yield* Effect.raceFirst(serves, early)) return
+        // Before Node handles signals, the operating system ends the process.
+        if (!(yield* Effect.promise(() => becomesReady(started)))) return
         assert.isTrue(yield* isShut(child.pid ?? 0))
       })
     )

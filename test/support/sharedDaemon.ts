@@ -5,8 +5,8 @@ import { afterAll, beforeAll } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import type { RunningDaemon } from "../harness/program.ts"
-import { rpc, startDaemon } from "../harness/program.ts"
+import { rpc } from "../harness/connection.ts"
+import { type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "./temporary.ts"
 
 /** Gives a way to the daemon, which is there while tests run. */

@@ -6,7 +6,9 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import { runningPid, supervise } from "../support/supervisor.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
-import { Client, temporaryHome, pause } from "../harness/target.ts"
+import { Client } from "../harness/connection.ts"
+import { pause } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 
 const callers = 8
 /** Longer than any restart; a caller that waits so long has been forgotten. */

@@ -8,7 +8,10 @@ import * as path from "node:path"
 import { quantile } from "../../bench/stats.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
-import { Client, runCommand, launch, temporaryHome, untilReady, type Target } from "../harness/target.ts"
+import { Client } from "../harness/connection.ts"
+import { launch, type Target, untilReady } from "../harness/daemon.ts"
+import { start } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 
 /** Acquires on some connections until it is told to stop; gives the ids of the leases. */
 const load = (target: Target, connections: number) => {
@@ -97,7 +100,7 @@ const rotated = async (rounds: number, log: (line: string) => void): Promise<Rea
     await target.end("SIGTERM")
     const lost = missing(target.directory, work.ids)
     for (const line of lost.slice(0, 5)) log(line)
-    const verdict = await runCommand(["audit", "--verify"], home)
+    const verdict = await start(["audit", "--verify"], { home }).ended
     if (verdict.status !== 0) log(verdict.stdout)
     const files = filesOf(target.directory).length
     return [
@@ -149,7 +152,7 @@ const tampered = async (rounds: number, random: Random, log: (line: string) => v
     for (let round = 0; round < rounds; round += 1) {
       const [kind, change] = random.pick(tamperings)
       fs.writeFileSync(file, change(whole.split(/(?<=\n)/), random))
-      const { status, stdout } = await runCommand(["audit", "--verify", "--json"], home)
+      const { status, stdout } = await start(["audit", "--verify", "--json"], { home }).ended
       const kinds = JSON.parse(stdout).result.findings.map((one: { readonly kind: string }) => one.kind)
       // An edit of a number also looks like a gap; it must at least be found.
       const isFound = kind === "edited" ? kinds.length > 0 : kinds.length === 1 && kinds[0] === kind

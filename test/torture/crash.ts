@@ -7,7 +7,10 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
-import { Client, runCommand, launch, temporaryHome, pause, untilReady, type Target } from "../harness/target.ts"
+import { Client } from "../harness/connection.ts"
+import { launch, type Target, untilReady } from "../harness/daemon.ts"
+import { pause, start } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 
 const connections = 8
 const secretsOfEach = 4
@@ -217,7 +220,7 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
         lost.push(fault instanceof Error ? fault.message : String(fault))
         await next.end("SIGKILL")
       }
-      const verdict = await runCommand(["audit", "--verify"], home)
+      const verdict = await start(["audit", "--verify"], { home }).ended
       if (verdict.status !== 0) {
         auditFaults += 1
         lost.push(`the audit log: ${verdict.stdout}${verdict.stderr}`)

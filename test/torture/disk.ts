@@ -7,7 +7,10 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import { smallDisk } from "./smallDisk.ts"
-import { Client, launch, temporaryHome, pause, untilReady } from "../harness/target.ts"
+import { Client } from "../harness/connection.ts"
+import { launch, untilReady } from "../harness/daemon.ts"
+import { pause } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 
 /** Clear, and names the place and the reason. */
 const clear = /(nothing was changed|failed to write|are not ended).*(no space left|file too large)/i

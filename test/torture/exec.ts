@@ -6,12 +6,11 @@
  * However a program ends, its leases have ended when we have, it is not there any
  * more, its exit status is ours, and a masked value was not printed.
  */
-import { once } from "node:events"
 import * as fs from "node:fs"
 import { constants, tmpdir } from "node:os"
 import * as path from "node:path"
-import type { Ended } from "../harness/program.ts"
-import { auditOf, start } from "../harness/program.ts"
+import { auditOf, untilReady } from "../harness/daemon.ts"
+import { type Ended, start } from "../harness/program.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
 
@@ -26,7 +25,7 @@ export const scenario: Scenario = {
     const home = fs.mkdtempSync(path.join(tmpdir(), "agent-secrets-exec-"))
     const daemon = start(["serve"], { home })
     try {
-      while (!daemon.stderr().includes(" serves ")) await once(daemon.child.stderr ?? daemon.child, "data")
+      await untilReady(daemon)
       await start(["add", "token"], { home, stdin: value }).ended
       return [await execRounds(home, options)]
     } finally {

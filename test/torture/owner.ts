@@ -7,7 +7,8 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as os from "node:os"
 import * as path from "node:path"
-import { type Ended, type Started, start } from "../harness/program.ts"
+import { isReady } from "../harness/daemon.ts"
+import { type Ended, pause, start, type Started } from "../harness/program.ts"
 import type { Scenario, Row } from "./Scenario.ts"
 
 /** What the daemons of one round have in common. */
@@ -41,12 +42,12 @@ export const race = async (home: string, contest: Contest, count: number): Promi
   try {
     const ends = new Map<Started, Ended>()
     for (const one of started) void one.ended.then((how) => ends.set(one, how))
-    const isOver = () => ends.size >= count - 1 && started.every((one) => ends.has(one) || serves(one))
+    const isOver = () => ends.size >= count - 1 && started.every((one) => ends.has(one) || isReady(one))
     const deadline = began + patience
     let servingAfter = patience
     while (!isOver() && ends.size < count && performance.now() < deadline) {
       await pause(5)
-      if (servingAfter === patience && started.some(serves)) servingAfter = performance.now() - began
+      if (servingAfter === patience && started.some(isReady)) servingAfter = performance.now() - began
     }
     return { servingAfter, faults: await faultsOf(started, ends, socket) }
   } finally {
@@ -54,8 +55,6 @@ export const race = async (home: string, contest: Contest, count: number): Promi
     await Promise.all(started.map(({ ended }) => ended))
   }
 }
-
-const serves = ({ stderr }: Started): boolean => stderr().includes(" serves ")
 
 const faultsOf = async (started: ReadonlyArray<Started>, ends: ReadonlyMap<Started, Ended>, socket: string) => {
   const faults: Array<string> = []
@@ -84,8 +83,6 @@ const answers = (socketPath: string): Promise<boolean> =>
     connection.once("data", () => end(true))
     connection.write('{"method":"secrets.status","id":1}\n')
   })
-
-const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 export const scenario: Scenario = {
   promise: "of several daemons started at once exactly one serves, and the others name it",

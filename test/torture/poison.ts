@@ -7,7 +7,10 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
-import { Client, launch, temporaryHome, pause, untilReady } from "../harness/target.ts"
+import { Client } from "../harness/connection.ts"
+import { launch, untilReady } from "../harness/daemon.ts"
+import { pause } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 
 const bookkeeping = [
   "leases.json",

@@ -5,9 +5,11 @@
  */
 import * as fs from "node:fs"
 import * as net from "node:net"
-import { Connection } from "../harness/program.ts"
+import { Connection } from "../harness/connection.ts"
+import { launch, type Target, untilReady } from "../harness/daemon.ts"
+import { pause } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
-import { launch, temporaryHome, pause, untilReady, type Target } from "../harness/target.ts"
 
 const leases = 5_000
 

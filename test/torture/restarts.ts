@@ -4,9 +4,11 @@
  * and comes back after a while. What a supervisor does between the two is a pause.
  */
 import * as fs from "node:fs"
-import { type Ended, start } from "../harness/program.ts"
+import { Client } from "../harness/connection.ts"
+import { launch, type Target, untilReady } from "../harness/daemon.ts"
+import { type Ended, pause, start } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
-import { Client, launch, temporaryHome, pause, untilReady, type Target } from "../harness/target.ts"
 
 const callers = 8
 /** Seconds for which the daemon is away: below what the command waits for it unless it is told otherwise. */

@@ -8,7 +8,10 @@ import * as path from "node:path"
 import { formsIn } from "../support/leaks.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
-import { Client, runCommand, launch, temporaryHome, pause, untilReady } from "../harness/target.ts"
+import { Client } from "../harness/connection.ts"
+import { launch, untilReady } from "../harness/daemon.ts"
+import { pause, start } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 
 const mebibyte = 1024 * 1024
 const secretCount = 40
@@ -101,7 +104,7 @@ export const scanRounds = async ({ random, rounds, log }: ScenarioOptions): Prom
       const tree = temporaryHome()
       const planted = plant(tree, values, random)
       const stop = leasing(target.socket)
-      const { stderr, stdout } = await runCommand(["scan", tree, "--own-only", "--json"], home)
+      const { stderr, stdout } = await start(["scan", tree, "--own-only", "--json"], { home }).ended
       counts.slowest = Math.max(counts.slowest, await stop())
       const found = JSON.parse(stdout).result.findings.map((one: any) => `${one.secret_name} in ${one.file}`)
       const expected = new Map(planted.map((one) => [`${one.name} in ${one.file}`, one.form]))

@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Scenario, Row } from "./Scenario.ts"
 import { program } from "../harness/program.ts"
-import { temporaryHome } from "../harness/target.ts"
+import { temporaryHome } from "../support/temporary.ts"
 
 /** Some user without an entry; nothing in the namespace belongs to anybody else. */
 export const uid = 31_337

@@ -8,7 +8,7 @@ import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { pause } from "../harness/target.ts"
+import { pause } from "../harness/program.ts"
 
 const [, , home = "", kind] = process.argv
 const uid = fs.statSync(home).uid

@@ -1,41 +1,40 @@
 /**
- * Signals at random, from before the first statement of the program to its end, at a
- * daemon that several connections keep busy.
+ * Random signals to a daemon under load, from before its first statement until it ends.
  *
- * A round starts a daemon on what the one before left, signals it while it starts
- * and while it works, and ends it: in order, or by SIGKILL. Nothing may open it,
- * nothing but SIGTERM, SIGINT and SIGKILL may end it once it serves, every lease that
- * was answered must be there afterwards, and an end in order must be one.
+ * Each round starts a daemon on the files of the last one, signals it while it starts
+ * and while it works, and ends it in order or by SIGKILL. No signal may open a debugger.
+ * Only SIGTERM, SIGINT and SIGKILL may end a ready daemon. Every acknowledged lease must
+ * survive, and an orderly end must be recorded.
  */
-import { type ChildProcess, spawn } from "node:child_process"
-import { once } from "node:events"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
+import { Client } from "../harness/connection.ts"
+import { becomesReady, launch, type Target, untilReady } from "../harness/daemon.ts"
+import { pause, survivedHere } from "../harness/program.ts"
 import { listeningPorts } from "../support/inside.ts"
-import { Connection, invocation, survivedHere } from "../harness/program.ts"
-import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
+import { temporaryHome } from "../support/temporary.ts"
+import type { Row, Scenario, ScenarioOptions } from "./Scenario.ts"
 
 const clients = 4
 const secrets = 8
-/** Until node has taken the signals over, they end it: the operating system does that, and a supervisor starts it again. */
+/** Milliseconds within which a signal may arrive before Node handles it; then the operating system ends the process. */
 const beforeNode = 60
 
 export const scenario: Scenario = {
   promise: "no signal opens the daemon, none but TERM, INT and KILL ends it, and no answered lease is lost",
   rounds: 60,
   run: async (options) => {
-    const home = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-signals-"))
+    const home = temporaryHome()
     const tally = new Tally()
-    let last: ChildProcess | undefined
+    let last: Target | undefined
     try {
       await addSecrets(home)
       for (let round = 0; round < options.rounds; round += 1) {
-        await playRound(home, options, tally, (child) => (last = child))
+        await playRound(home, options, tally, (target) => (last = target))
         if (round % 10 === 9) options.log(`${round + 1} rounds, slowest start ${tally.slowestStart.toFixed(0)} ms`)
       }
     } finally {
-      last?.kill("SIGKILL")
+      last?.signal("SIGKILL")
       fs.rmSync(home, { recursive: true, force: true })
     }
     return tally.rows()
@@ -66,101 +65,76 @@ const playRound = async (
   home: string,
   { random }: ScenarioOptions,
   tally: Tally,
-  started: (child: ChildProcess) => void
+  started: (target: Target) => void
 ): Promise<void> => {
-  const directory = path.join(home, ".agent-secrets")
-  const { child, ended } = await startUnderFire(home, random.below(beforeNode), tally, started)
-  const pid = child.pid ?? 0
-  const connections = Array.from({ length: clients }, () => new Connection(socketIn(home)))
+  const target = await startUnderSignals(home, random.below(beforeNode), tally, started)
+  const connections = Array.from({ length: clients }, () => new Client(target.socket))
   const answered = new Map<string, string>()
   const unsure = new Set<string>()
-  const work = Promise.all(connections.map((connection, n) => keepBusy(connection, n, answered, unsure)))
+  const work = Promise.all(connections.map((client, n) => keepBusy(client, n, answered, unsure)))
 
-  const signals = survivedHere
   for (let n = 0; n < 30; n += 1) {
-    child.kill(random.pick(signals))
+    target.signal(random.pick(survivedHere))
     if (random.below(3) === 0) await pause(random.below(4))
   }
-  tally.count("signal under load", child.exitCode === null && child.signalCode === null && (await answers(home)))
-  tally.count("debugger shut", listeningPorts(pid).length === 0)
+  const { exitCode, signalCode } = target.child
+  tally.count("signal under load", exitCode === null && signalCode === null && (await answers(target)))
+  tally.count("debugger shut", listeningPorts(target.pid).length === 0)
 
   const inOrder = random.below(2) === 0
   const begun = performance.now()
   if (inOrder) {
     for (let n = 0; n <= random.below(10); n += 1) {
-      child.kill(random.pick(["SIGTERM", "SIGINT"]))
+      target.signal(random.pick(["SIGTERM", "SIGINT"]))
       await pause(random.below(5))
     }
   } else {
-    child.kill("SIGKILL")
+    target.signal("SIGKILL")
   }
-  const [status] = await ended
+  const { status } = await target.ended
   await work
   if (inOrder) {
     tally.slowestEnd = Math.max(tally.slowestEnd, performance.now() - begun)
-    const audit = fs.readFileSync(path.join(directory, "audit.log"), "utf8").trimEnd().split("\n")
+    const audit = fs.readFileSync(path.join(target.directory, "audit.log"), "utf8").trimEnd().split("\n")
     const recorded = JSON.parse(audit.at(-1) ?? "{}").action === "daemon_stop"
     tally.count("end in order", status === 0 && recorded && performance.now() - begun < 2000)
   }
   await compare(home, answered, unsure, tally)
 }
 
-const request = (method: string, params: object): string =>
-  JSON.stringify({ jsonrpc: "2.0", method: `secrets.${method}`, params, id: 1 })
-
-const socketIn = (home: string): string => path.join(home, ".agent-secrets", "agent-secrets.sock")
-
 const addSecrets = async (home: string): Promise<void> => {
-  const { child, ended, ready } = startDaemon(home, () => undefined)
-  await ready
-  const connection = new Connection(socketIn(home))
-  for (let n = 0; n < secrets; n += 1) await connection.ask(request("add", { name: `s${n}`, value: `made-up ${n}` }))
-  connection.socket.destroy()
-  child.kill("SIGTERM")
-  await ended
+  const target = await untilReady(launch({ home }))
+  const client = new Client(target.socket)
+  for (let n = 0; n < secrets; n += 1) await client.ask("add", { name: `s${n}`, value: `made-up ${n}` })
+  client.close()
+  await target.end("SIGTERM")
 }
 
-/** Starts a daemon and sends it SIGUSR1 meanwhile; starts again if that came before Node could hear it. */
-const startUnderFire = async (
+/** Starts a daemon and sends it SIGUSR1 meanwhile; starts again if the signal came before Node could handle it. */
+const startUnderSignals = async (
   home: string,
   delay: number,
   tally: Tally,
-  started: (child: ChildProcess) => void
-): Promise<{ readonly child: ChildProcess; readonly ended: Promise<Array<number | null>> }> => {
+  started: (target: Target) => void
+): Promise<Target> => {
   const begun = performance.now()
-  const { child, ended, ready } = startDaemon(home, started)
+  const target = launch({ home })
+  started(target)
+  const ready = becomesReady(target)
   await pause(delay)
-  child.kill("SIGUSR1")
+  target.signal("SIGUSR1")
   if (!(await ready)) {
     tally.earlyDeaths += 1
-    return startUnderFire(home, beforeNode * 2, tally, started)
+    return startUnderSignals(home, beforeNode * 2, tally, started)
   }
   tally.slowestStart = Math.max(tally.slowestStart, performance.now() - begun)
-  tally.count("start under SIGUSR1", listeningPorts(child.pid ?? 0).length === 0)
-  return { child, ended }
-}
-
-const startDaemon = (home: string, started: (child: ChildProcess) => void) => {
-  const [command = "", ...words] = invocation
-  const child = spawn(command, [...words, "serve"], {
-    env: { HOME: home, PATH: "/usr/bin:/bin" },
-    stdio: ["ignore", "ignore", "pipe"]
-  })
-  started(child)
-  const ended: Promise<Array<number | null>> = once(child, "exit")
-  const serves = new Promise<boolean>((resolve) => {
-    let text = ""
-    child.stderr.on("data", (piece) => {
-      text += piece
-      if (text.includes(" serves ")) resolve(true)
-    })
-  })
-  return { child, ended, ready: Promise.race([serves, ended.then(() => false)]) }
+  tally.count("start under SIGUSR1", listeningPorts(target.pid).length === 0)
+  return target
 }
 
 /** Leases one secret after the other until the daemon ends. */
 const keepBusy = async (
-  connection: Connection,
+  client: Client,
   n: number,
   answered: Map<string, string>,
   unsure: Set<string>
@@ -169,43 +143,38 @@ const keepBusy = async (
     const params = { secret_name: `s${n + clients * (turn % (secrets / clients))}`, client_id: `c${n}`, ttl: "24h" }
     const pair = `${params.secret_name} ${params.client_id}`
     unsure.add(pair)
-    const line = await connection.ask(request("lease", params))
-    if (line === undefined) break
-    const { result } = JSON.parse(line)
-    if (result !== undefined) {
-      answered.set(pair, result.lease_id)
+    const answer = await client.ask("lease", params)
+    if (answer === undefined) break
+    if (answer.result !== undefined) {
+      answered.set(pair, answer.result.lease_id)
       unsure.delete(pair)
     }
   }
-  connection.socket.destroy()
+  client.close()
 }
 
-const answers = async (home: string): Promise<boolean> => {
-  const connection = new Connection(socketIn(home))
-  const line = await connection.ask(request("status", {}))
-  connection.socket.destroy()
-  return line !== undefined && JSON.parse(line).result?.running === true
+const answers = async ({ socket }: Target): Promise<boolean> => {
+  const client = new Client(socket)
+  const answer = await client.ask("status", {})
+  client.close()
+  return answer?.result?.running === true
 }
 
-/** Starts once more and ends in order, for leases.json then says what a fresh daemon believes. */
+/** Starts a daemon and ends it in order, so that leases.json holds what it restored, and compares. */
 const compare = async (
   home: string,
   answered: ReadonlyMap<string, string>,
   unsure: ReadonlySet<string>,
   tally: Tally
 ): Promise<void> => {
-  const { child, ended, ready } = startDaemon(home, () => undefined)
-  await ready
-  child.kill("SIGTERM")
-  await ended
+  const target = await untilReady(launch({ home }))
+  await target.end("SIGTERM")
   const leases: ReadonlyArray<any> =
-    JSON.parse(fs.readFileSync(path.join(home, ".agent-secrets", "leases.json"), "utf8")) ?? []
+    JSON.parse(fs.readFileSync(path.join(target.directory, "leases.json"), "utf8")) ?? []
   const held = new Map(leases.map((lease) => [`${lease.secret_name} ${lease.client_id}`, lease.id]))
   tally.count("one lease a pair", held.size === leases.length)
   for (const [pair, id] of answered) {
-    // The last answer may not have arrived; the lease it told of replaced the one before.
+    // The last answer may not have arrived; its lease replaced the one before.
     tally.count("answered lease", held.get(pair) === id || (unsure.has(pair) && held.has(pair)))
   }
 }
-
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))

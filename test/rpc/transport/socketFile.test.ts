@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { inspectSocket, bindSocket, unlinkSocket } from "../../../src/rpc/transport/socketFile.ts"
-import { modeOf } from "../../harness/program.ts"
+import { modeOf } from "../../harness/daemon.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const put = (at: string) =>

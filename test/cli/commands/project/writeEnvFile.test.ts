@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { writeEnvFile } from "../../../../src/cli/commands/project/writeEnvFile.ts"
-import { modeOf } from "../../../harness/program.ts"
+import { modeOf } from "../../../harness/daemon.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
 const text = "# secrets-managed: true\n# secrets-ttl: 2026-11-22T09:36:19Z\nA=new\n"
