@@ -7,8 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { connect, type Connection, rpc } from "../harness/connection.ts"
-import { auditOf, modeOf, startDaemon } from "../harness/daemon.ts"
+import type { Connection } from "../harness/connection.ts"
+import { auditOf, connect, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const start = (more: { readonly args?: ReadonlyArray<string>; readonly through?: string } = {}) =>

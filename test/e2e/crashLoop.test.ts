@@ -8,8 +8,8 @@ import * as Fiber from "effect/Fiber"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { connect, Connection, rpc } from "../harness/connection.ts"
-import { auditOf, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { Connection } from "../harness/connection.ts"
+import { auditOf, connect, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const secretCount = 56

@@ -8,8 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { rpc } from "../harness/connection.ts"
-import { startDaemon } from "../harness/daemon.ts"
+import { rpc, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const standIn = Effect.fnUntraced(function* (script: string) {

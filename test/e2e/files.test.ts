@@ -7,8 +7,7 @@ import { Decrypter } from "age-encryption"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { connect, rpc } from "../harness/connection.ts"
-import { auditOf, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { auditOf, connect, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A home directory with a copy of a state directory that the Go daemon wrote, its times moved into the present. */

@@ -10,8 +10,7 @@ import { instruments } from "../../src/otel/metrics.ts"
 import { version } from "../../src/version.ts"
 import { attributesOf, collector } from "../support/collector.ts"
 import { flaws, readJson, readProtobuf, type Signal } from "../support/otlpDefinitions.ts"
-import { rpc } from "../harness/connection.ts"
-import { type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const quick = {

@@ -3,8 +3,8 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { connect, type Connection, rpc } from "../harness/connection.ts"
-import { startDaemon } from "../harness/daemon.ts"
+import type { Connection } from "../harness/connection.ts"
+import { connect, rpc, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const daemon = Effect.flatMap(temporaryDirectory, (home) => startDaemon({ home }))

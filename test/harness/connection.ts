@@ -1,8 +1,7 @@
 /**
- * Clients of the daemon's socket: raw lines (`Connection`), one JSON-RPC call after the
- * other (`Client`), and the same as scoped effects (`connect`, `rpc`).
+ * Clients of the daemon's socket: raw lines (`Connection`) and one JSON-RPC call after the
+ * other (`Client`). Imports no library, so a process that only sends requests starts fast.
  */
-import * as Effect from "effect/Effect"
 import * as net from "node:net"
 
 /** A connection that sends bytes unchanged and returns lines as they arrive; `undefined` is the end. */
@@ -47,7 +46,7 @@ export class Connection {
 }
 
 /** The line of a request, without its line feed. A method without a group is one of `secrets`. */
-const requestLine = (method: string, params: object): string =>
+export const requestLine = (method: string, params: object): string =>
   JSON.stringify({ jsonrpc: "2.0", method: method.includes(".") ? method : `secrets.${method}`, params, id: 1 })
 
 /** The reply to a request; undefined if the connection broke first. */
@@ -72,20 +71,3 @@ export class Client {
     this.connection.socket.destroy()
   }
 }
-
-/** A connection that closes with its scope. */
-export const connect = (socketPath: string) =>
-  Effect.acquireRelease(
-    Effect.sync(() => new Connection(socketPath)),
-    (connection) => Effect.sync(() => connection.socket.destroy())
-  )
-
-/** Calls a method on a connection of its own and returns the reply. */
-export const rpc = (socketPath: string, method: string, params: object = {}): Effect.Effect<any> =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const connection = yield* connect(socketPath)
-      const line = yield* Effect.promise(() => connection.ask(requestLine(method, params)))
-      return JSON.parse(line ?? "null")
-    })
-  )

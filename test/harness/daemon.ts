@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { Connection, requestLine } from "./connection.ts"
 import { type Ended, type RunOptions, type Started, start } from "./program.ts"
 
 /** A daemon that a scenario, a benchmark or a test acts on. */
@@ -95,6 +96,23 @@ export const startDaemon = Effect.fnUntraced(function* (
   }
   return daemon
 })
+
+/** A connection that closes with its scope. */
+export const connect = (socketPath: string) =>
+  Effect.acquireRelease(
+    Effect.sync(() => new Connection(socketPath)),
+    (connection) => Effect.sync(() => connection.socket.destroy())
+  )
+
+/** Calls a method on a connection of its own and returns the reply. */
+export const rpc = (socketPath: string, method: string, params: object = {}): Effect.Effect<any> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const connection = yield* connect(socketPath)
+      const line = yield* Effect.promise(() => connection.ask(requestLine(method, params)))
+      return JSON.parse(line ?? "null")
+    })
+  )
 
 /** The entries of audit.log, oldest first. */
 export const auditOf = (directory: string): ReadonlyArray<Record<string, any>> =>

@@ -1,20 +1,18 @@
 /**
- * Replays the incident of 2026-02-22: a worker leases 56 secrets for 24 hours and is
- * started 47 times. The predecessor held 2,632 leases afterwards.
- *
- * The processes and files are real. The worker is this file, run with the path of a socket.
+ * Replays the incident of 2026-02-22 with real processes and files: a worker leases 56
+ * secrets for 24 hours and is started 47 times. The predecessor held 2,632 leases afterwards.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { fileURLToPath } from "node:url"
 import { temporaryHome } from "../support/temporary.ts"
 import { Client } from "./connection.ts"
+import { resultOf, secretCount } from "./incidentWorker.ts"
 import { auditOf, launch, untilReady } from "./daemon.ts"
 
-const secretCount = 56
 const startCount = 47
+const worker = path.join(import.meta.dirname, "incidentWorker.ts")
 
 /** The state after the replay. */
 export interface Aftermath {
@@ -50,8 +48,8 @@ export const replayIncident = async (
     }
     report(`added ${secretCount} secrets`)
     for (let start = 1; start <= startCount; start += 1) {
-      const worker = spawn(process.execPath, [fileURLToPath(import.meta.url), daemon.socket], { stdio: "inherit" })
-      const [status] = await once(worker, "exit")
+      const child = spawn(process.execPath, [worker, daemon.socket], { stdio: "inherit" })
+      const [status] = await once(child, "exit")
       if (status !== 0) throw new Error(`worker ${start} ended with status ${status}`)
       if (start % 10 === 0 || start === startCount) report(`started the worker ${start} times`)
     }
@@ -73,18 +71,4 @@ export const replayIncident = async (
     await daemon.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
   }
-}
-
-const resultOf = async (client: Client, method: string, params = {}): Promise<any> => {
-  const answer = await client.ask(method, params)
-  if (answer?.result === undefined) throw new Error(`${method} failed: ${JSON.stringify(answer?.error)}`)
-  return answer.result
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const client = new Client(process.argv[2] ?? "")
-  for (let n = 1; n <= secretCount; n += 1) {
-    await resultOf(client, "lease", { secret_name: `secret_${n}`, client_id: "worker", ttl: "24h" })
-  }
-  client.close()
 }

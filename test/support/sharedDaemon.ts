@@ -5,8 +5,7 @@ import { afterAll, beforeAll } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
-import { rpc } from "../harness/connection.ts"
-import { type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "./temporary.ts"
 
 /** Gives a way to the daemon, which is there while tests run. */
