@@ -94,7 +94,7 @@ const serveOnce = Effect.fnUntraced(function* (
   const notifications: Notifications = {
     supervision: options.supervision,
     searchPath: options.environment["PATH"],
-    answers: (within) => livenessProbe(config.socketPath, within)
+    probe: (within) => livenessProbe(config.socketPath, within)
   }
   const watches = [
     sweepForever,
@@ -106,7 +106,7 @@ const serveOnce = Effect.fnUntraced(function* (
     reopenOnHangup(options.onHangup),
     notifySupervisor(notifications, `serving on ${config.socketPath}`)
   ]
-  const replaced = Effect.tap(instance.replaced, (reason) =>
+  const replaced = Effect.tap(instance.directoryReplaced, (reason) =>
     Effect.andThen(
       Effect.sync(() => activated?.keepOpen()),
       Effect.logError(reason)

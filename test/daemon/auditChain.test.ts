@@ -187,12 +187,12 @@ describe("the chain", () => {
       for (const contents of [undefined, "", "{", '{"seq":"1"}']) {
         if (contents === undefined) fs.rmSync(head)
         else fs.writeFileSync(head, contents)
-        const { endIsKnown, findings } = yield* verdict(file)
-        assert.deepStrictEqual([endIsKnown, findings], [false, []])
+        const { isEndKnown, findings } = yield* verdict(file)
+        assert.deepStrictEqual([isEndKnown, findings], [false, []])
         assert.isFalse((yield* session(file, names)).includes("audit_damaged"))
       }
       yield* session(file, write("n3"))
-      assert.isTrue((yield* verdict(file)).endIsKnown)
+      assert.isTrue((yield* verdict(file)).isEndKnown)
     })
   )
 

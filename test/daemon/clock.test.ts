@@ -12,7 +12,7 @@ import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
-import { ClockWatch, stepSince } from "../../src/daemon/leases/clockWatch.ts"
+import { ClockStepDetector, clockStepSince } from "../../src/daemon/leases/clockWatch.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import { sweepForever } from "../../src/daemon/operations/sweep.ts"
@@ -24,35 +24,35 @@ import { activeCount, addSecret, testLayerNoTelemetry, acquireLease, testLayerWi
 describe("ClockWatch", () => {
   const day = 86_400_000
   it("tells a step back at once, and each only once", () => {
-    const watch = new ClockWatch(1_000_000, 0)
-    assert.isUndefined(watch.look(1_000_500, 500))
-    assert.strictEqual(watch.look(1_001_000 - day, 1_000)?.millis, -day)
-    assert.isUndefined(watch.look(1_002_000 - day, 2_000))
-    assert.strictEqual(watch.look(1_003_000 - 2 * day, 3_000)?.millis, -day)
+    const watch = new ClockStepDetector(1_000_000, 0)
+    assert.isUndefined(watch.detect(1_000_500, 500))
+    assert.strictEqual(watch.detect(1_001_000 - day, 1_000)?.millis, -day)
+    assert.isUndefined(watch.detect(1_002_000 - day, 2_000))
+    assert.strictEqual(watch.detect(1_003_000 - 2 * day, 3_000)?.millis, -day)
   })
 
   it("lets small deviations add up to a step", () => {
-    const watch = new ClockWatch(1_000_000, 0)
-    assert.isUndefined(watch.look(1_009_001, 10_000))
-    assert.strictEqual(watch.look(1_018_500, 19_500)?.millis, -1_000)
+    const watch = new ClockStepDetector(1_000_000, 0)
+    assert.isUndefined(watch.detect(1_009_001, 10_000))
+    assert.strictEqual(watch.detect(1_018_500, 19_500)?.millis, -1_000)
   })
 
   it("tells a step forward from a minute on, and a step back from there whole", () => {
-    const watch = new ClockWatch(0, 0)
-    assert.isUndefined(watch.look(59_999, 0))
-    assert.strictEqual(watch.look(0, 0)?.millis, -59_999)
-    assert.strictEqual(watch.look(60_000, 0)?.millis, 60_000)
-    assert.strictEqual(watch.look(0, 0)?.millis, -60_000)
+    const watch = new ClockStepDetector(0, 0)
+    assert.isUndefined(watch.detect(59_999, 0))
+    assert.strictEqual(watch.detect(0, 0)?.millis, -59_999)
+    assert.strictEqual(watch.detect(60_000, 0)?.millis, 60_000)
+    assert.strictEqual(watch.detect(0, 0)?.millis, -60_000)
   })
 
   it("sees a step again that it was told to forget", () => {
-    const watch = new ClockWatch(0, 0)
-    watch.look(-5_000, 0)?.forget()
-    assert.strictEqual(watch.look(-5_000, 0)?.millis, -5_000)
+    const watch = new ClockStepDetector(0, 0)
+    watch.detect(-5_000, 0)?.forget()
+    assert.strictEqual(watch.detect(-5_000, 0)?.millis, -5_000)
   })
 
   it("takes the time of the last entry for the time that was", () => {
-    assert.deepStrictEqual([stepSince(10_000, 9_000), stepSince(10_000, 9_001)], [-1_000, undefined])
+    assert.deepStrictEqual([clockStepSince(10_000, 9_000), clockStepSince(10_000, 9_001)], [-1_000, undefined])
   })
 })
 

@@ -176,7 +176,7 @@ describe("sweep", () => {
       const sweeping = yield* Effect.forkChild(sweepForever)
       yield* TestClock.adjust("1 millis")
       for (let client = 0; client < 1200; client += 1) yield* acquireLease("db", `${client}`, second)
-      const isSetAside = Effect.map(leases.setExpiredAside(0), (next) => next === undefined)
+      const isSetAside = Effect.map(leases.deactivateExpired(0), (next) => next === undefined)
       yield* TestClock.adjust("1 second")
       assert.isFalse(yield* isSetAside)
       yield* TestClock.adjust("4999 millis")

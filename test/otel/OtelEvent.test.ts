@@ -22,7 +22,7 @@ import { addSecret, acquireLease, testLayer } from "../support/testLayer.ts"
 const value = "a value that is in no event"
 
 /** Everything that happens to leases and secrets, and the events of it. */
-const everything = (events: Array<OtelEvent.OtelEvent>, ending: "done" | "timed out" = "done") =>
+const everything = (events: Array<OtelEvent.OtelEvent>, status: "done" | "timed out" = "done") =>
   Effect.gen(function* () {
     yield* addSecret("db", value, "the command")
     const { lease } = yield* acquireLease("db", "worker")
@@ -67,7 +67,7 @@ const everything = (events: Array<OtelEvent.OtelEvent>, ending: "done" | "timed 
         RotationHook.layerMemory(() => ({
           stdout: Buffer.from(value),
           stderr: new Uint8Array(),
-          ending,
+          status,
           outcome: "exit status 0"
         }))
       )

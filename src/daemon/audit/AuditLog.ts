@@ -11,12 +11,12 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
+import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { genesis, isChained, link, sha256 } from "../../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../../domain/AuditEntry.ts"
@@ -27,16 +27,16 @@ import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained } from "./auditStart.ts"
-import type { FileError } from "../files/durableFile.ts"
+import { FileError } from "../files/durableFile.ts"
 import type { FileChange } from "./LogFile.ts"
 import * as LogFile from "./LogFile.ts"
 import type { TornTail } from "./tornTail.ts"
 
 /** The log could not be read or written. */
-export class AuditLogError extends Data.TaggedError("AuditLogError")<{
-  readonly operation: "append" | "read"
-  readonly cause: FileError
-}> {
+export class AuditLogError extends Schema.TaggedError<AuditLogError>()("AuditLogError", {
+  operation: Schema.Literals(["append", "read"]),
+  cause: FileError
+}) {
   override get message() {
     return this.operation === "append"
       ? `nothing was changed, because the audit log is not writable: ${this.cause.message}`
@@ -75,7 +75,7 @@ export class AuditLog extends Context.Service<
     /** The last `count` entries, or those in about `length` characters, oldest first. Lines that are not entries are passed over. */
     readonly tail: (count: number, length?: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
     /** Gives the lines from the last one backwards, entries or not, for as long as `take` says true. */
-    readonly backwards: (take: (line: string) => boolean) => Effect.Effect<void, AuditLogError>
+    readonly readBackwards: (take: (line: string) => boolean) => Effect.Effect<void, AuditLogError>
     /** The entries behind a position, whoever wrote them, oldest first; none if this log does not have that position. */
     readonly since: (
       position: Pick<AuditPosition, "seq" | "line">
@@ -83,10 +83,10 @@ export class AuditLog extends Context.Service<
     /** The position behind the last entry. */
     readonly position: Effect.Effect<AuditPosition>
     /** Whether the last entry that was found at the start is chained, so that no other program ran since it was written. */
-    readonly isOurs: boolean
+    readonly isLastWriter: boolean
     /** When the last entry that was found at the start was written; undefined if there was none. */
-    readonly lastHeard: Timestamp | undefined
-    readonly condition: Effect.Effect<AuditDiagnostics>
+    readonly lastEntryTime: Timestamp | undefined
+    readonly diagnostics: Effect.Effect<AuditDiagnostics>
     /** Waits until an append fails after one that did not; gives why. */
     readonly nextFailure: Effect.Effect<string>
     /** Says that nobody needs the entries up to this number to know the leases, so rotation may drop them. */
@@ -181,7 +181,7 @@ export class AuditLog extends Context.Service<
           const entries: Array<AuditEntry> = []
           let read = 0
           if (count > 0) {
-            yield* log.backwards((line) => {
+            yield* log.readBackwards((line) => {
               const entry = fromLine(line)
               read += line.length
               if (Option.isSome(entry)) entries.push(entry.value)
@@ -194,7 +194,7 @@ export class AuditLog extends Context.Service<
         const since = Effect.fn("AuditLog.since")(function* (position: Pick<AuditPosition, "seq" | "line">) {
           const entries: Array<AuditEntry> = []
           let isThere = position.seq === 0
-          yield* log.backwards((line) => {
+          yield* log.readBackwards((line) => {
             const entry = Option.getOrUndefined(fromLine(line))
             if (entry === undefined) return true
             const isBehind = !isChained(entry) || entry.seq > position.seq
@@ -211,12 +211,12 @@ export class AuditLog extends Context.Service<
         return AuditLog.of({
           append,
           tail,
-          backwards: (take) => Effect.mapError(log.backwards(take), readFailed),
+          readBackwards: (take) => Effect.mapError(log.readBackwards(take), readFailed),
           since,
           position: Effect.sync(positionNow),
-          isOurs: start.isOurs,
-          lastHeard: start.lastHeard,
-          condition: Effect.sync(() => ({
+          isLastWriter: start.isLastWriter,
+          lastEntryTime: start.lastEntryTime,
+          diagnostics: Effect.sync(() => ({
             seq: last.seq,
             size: log.size(),
             archives: log.files().length - 1,
@@ -247,13 +247,13 @@ export class AuditLog extends Context.Service<
           return position
         }),
       tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),
-      backwards: (take) => Effect.sync(() => void lines.toReversed().every((line) => take(line.trimEnd()))),
+      readBackwards: (take) => Effect.sync(() => void lines.toReversed().every((line) => take(line.trimEnd()))),
       since: ({ line, seq }) =>
         Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
       position,
-      isOurs: true,
-      lastHeard: undefined,
-      condition: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
+      isLastWriter: true,
+      lastEntryTime: undefined,
+      diagnostics: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
       nextFailure: Effect.never,
       release: () => Effect.void,
       reopen: Effect.void
@@ -279,7 +279,7 @@ const readFailed = (cause: FileError) => new AuditLogError({ operation: "read", 
 const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> => {
   if (torn === undefined) return []
   const cutOff = torn.savedAs === undefined ? "cut off, and there was no room to keep it" : `saved as ${torn.savedAs}`
-  const what = torn.isMended === "completed" ? "a line feed was missing" : cutOff
+  const what = torn.repair === "completed" ? "a line feed was missing" : cutOff
   return [fileRepairedFact(`the last line of the audit log was torn after ${torn.bytes} bytes: ${what}`)]
 }
 

@@ -16,7 +16,7 @@ import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { attemptSync, FileError, fsyncDirectorySync } from "../files/durableFile.ts"
 import { LogArchives } from "./logArchives.ts"
-import { type OnLine, readBackwards } from "./logReader.ts"
+import { type LineVisitor, readLinesBackwards } from "./logReader.ts"
 import { type PinnedDirectory, pinDirectory } from "../files/pinDirectory.ts"
 import type { TornTail } from "./tornTail.ts"
 import { repairTail } from "./tornTail.ts"
@@ -41,7 +41,7 @@ export interface LogFile {
   /** The archives, oldest first, and the file itself. */
   readonly files: () => ReadonlyArray<string>
   /** Lines from the last one backwards, for as long as `take` says true. */
-  readonly backwards: (take: OnLine) => Effect.Effect<void, FileError>
+  readonly readBackwards: (take: LineVisitor) => Effect.Effect<void, FileError>
 }
 
 /**
@@ -129,7 +129,7 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
     const fate = lookAtPath(path, holder.file)
     if (fate._tag === "Moved") {
       goOnIn(openFile(path))
-      archives.look()
+      archives.refresh()
     } else if (fate._tag !== "Same") {
       holder.file.size = fs.fstatSync(holder.file.fd).size
     }
@@ -143,14 +143,14 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
     fs.rmSync(fresh, { force: true })
     const next = openFile(fresh, O_EXCL)
     try {
-      archives.take()
+      archives.archiveCurrent()
       fs.renameSync(fresh, path)
     } catch (cause) {
       retire(next)
       throw cause
     }
     goOnIn(next)
-    archives.drop(keep, mayGo)
+    archives.dropOldest(keep, mayGo)
   }
 
   const write = (bytes: Uint8Array) => {
@@ -182,13 +182,13 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
   }
 
   /** Reads the file of this moment and the archives behind it, whatever becomes of them meanwhile. */
-  const backwards = (take: OnLine) =>
+  const readBackwards = (take: LineVisitor) =>
     Effect.acquireUseRelease(
       Effect.sync(() => {
         holder.file.readers += 1
         return { file: holder.file, size: holder.file.size, older: archives.all() }
       }),
-      ({ file, older, size }) => readBackwards(path, { fd: file.fd, size }, older, archives, take),
+      ({ file, older, size }) => readLinesBackwards(path, { fd: file.fd, size }, older, archives, take),
       ({ file }) => Effect.sync(() => release(file))
     )
 
@@ -205,6 +205,6 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
     follow: attemptSync("append to", path, follow),
     append,
     rotate: (keep, mayGo) => attemptSync("rotate", path, () => rotate(keep, mayGo)),
-    backwards
+    readBackwards
   }
 }

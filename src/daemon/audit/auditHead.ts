@@ -51,7 +51,7 @@ export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
   return (head: AuditHead): void => {
     // Looking costs some microseconds; a file that was removed would else be written where nobody finds it.
     if (file.fd === undefined || inodeOf(path) !== file.inode) {
-      if (directory.look() !== "same") return
+      if (directory.status() !== "same") return
       if (file.fd !== undefined) fs.closeSync(file.fd)
       file.fd = openRegular(path)
       file.inode = inodeOf(path)

@@ -19,16 +19,16 @@ import { parseTimestamp } from "../../domain/Timestamp.ts"
 import type { AuditHead } from "./auditHead.ts"
 import { attempt } from "../files/durableFile.ts"
 import type { LogFile } from "./LogFile.ts"
-import { linesOf } from "./logReader.ts"
+import { readLines } from "./logReader.ts"
 
 export interface AuditStart {
   readonly head: ChainHead
   /** The last chained entry; undefined in a log that has none. */
   readonly last: LastEntry | undefined
   /** Whether nobody else ran since our last entry, those of a start that came to nothing aside. */
-  readonly isOurs: boolean
+  readonly isLastWriter: boolean
   /** The time of the last entry, whoever wrote it; undefined where there is none. */
-  readonly lastHeard: Timestamp | undefined
+  readonly lastEntryTime: Timestamp | undefined
   /** The number of the oldest entry that is known of. */
   readonly first: number
   /** What is wrong with the log; undefined if nothing is. */
@@ -53,16 +53,18 @@ interface Found {
 export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known: Option.Option<AuditHead>) {
   let found: Found | undefined
   let foreign = 0
-  let isOurs: boolean | undefined
-  let lastHeard: Timestamp | undefined
-  yield* log.backwards((line, file, start) => {
-    lastHeard ??= Option.getOrUndefined(Option.flatMap(fromLine(line), ({ timestamp }) => parseTimestamp(timestamp)))
+  let isLastWriter: boolean | undefined
+  let lastEntryTime: Timestamp | undefined
+  yield* log.readBackwards((line, file, start) => {
+    lastEntryTime ??= Option.getOrUndefined(
+      Option.flatMap(fromLine(line), ({ timestamp }) => parseTimestamp(timestamp))
+    )
     const entry = Option.getOrUndefined(chainedFromLine(line))
-    if (entry === undefined) isOurs ??= false
-    else if (!isStartEntry(entry)) isOurs ??= !isAdoptionEntry(entry)
+    if (entry === undefined) isLastWriter ??= false
+    else if (!isStartEntry(entry)) isLastWriter ??= !isAdoptionEntry(entry)
     if (found === undefined && entry === undefined) foreign += 1
     if (entry !== undefined) found ??= { entry, line: sha256(`${line}\n`), file, start }
-    return found === undefined || isOurs === undefined
+    return found === undefined || isLastWriter === undefined
   })
   const head = yield* headOf(log, found, foreign)
   const last = found && { seq: found.entry.seq, line: found.line, timestamp: found.entry.timestamp }
@@ -71,7 +73,7 @@ export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known
     ? known.value.first
     : (firstChained(found === undefined ? [] : log.files())?.seq ?? 1)
   const stored = Option.getOrUndefined(known)
-  const rest = { last, isOurs: isOurs ?? false, lastHeard, first }
+  const rest = { last, isLastWriter: isLastWriter ?? false, lastEntryTime, first }
   if (stored !== undefined && stored.seq > head.seq) {
     const missing = stored.seq - head.seq
     const damage = `${missing} entries that were acknowledged are missing at its end, from number ${head.seq + 1} on`
@@ -95,7 +97,7 @@ const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefin
 /** The first entry of the chain in files, oldest first. Mostly it is their first line. */
 export const firstChained = (files: ReadonlyArray<string>): ChainedEntry | undefined => {
   for (const file of files) {
-    for (const line of linesOf(file)) {
+    for (const line of readLines(file)) {
       const entry = Option.getOrUndefined(chainedFromLine(line))
       if (entry !== undefined) return entry
     }

@@ -21,12 +21,12 @@ export class LogArchives {
 
   constructor(log: string) {
     this.path = log
-    this.look()
+    this.refresh()
   }
 
   /** Finds what is there, after somebody else may have renamed files. */
-  look(): void {
-    this.archives = numbersBeside(this.path).map((number) => ({ number }))
+  refresh(): void {
+    this.archives = findArchiveNumbers(this.path).map((number) => ({ number }))
   }
 
   /** Youngest first. */
@@ -39,7 +39,7 @@ export class LogArchives {
   }
 
   /** Gives the log's file the name of the youngest archive; the others make room. */
-  take(): void {
+  archiveCurrent(): void {
     const crowded = this.archives.filter(({ number }, at) => number === at + 1)
     for (const archive of crowded.toReversed()) {
       fs.renameSync(this.pathOf(archive), `${this.path}.${archive.number + 1}`)
@@ -51,7 +51,7 @@ export class LogArchives {
   }
 
   /** Removes the oldest for as long as there are more than `keep` and `mayGo` agrees, given what would be left, oldest first. */
-  drop(keep: number, mayGo: (left: ReadonlyArray<string>) => boolean): void {
+  dropOldest(keep: number, mayGo: (left: ReadonlyArray<string>) => boolean): void {
     for (let oldest = this.archives.at(-1); oldest !== undefined; oldest = this.archives.at(-1)) {
       const left = this.archives.slice(0, -1).map((archive) => this.pathOf(archive))
       if (this.archives.length <= keep || !mayGo([...left.toReversed(), this.path])) return
@@ -77,7 +77,7 @@ const removeBehind = (file: string): void => {
 }
 
 /** The numbers of a log's archives, youngest first. What is no file is none: to read a pipe would be to wait. */
-export const numbersBeside = (log: string): ReadonlyArray<number> => {
+export const findArchiveNumbers = (log: string): ReadonlyArray<number> => {
   const prefix = `${path.basename(log)}.`
   return fs
     .readdirSync(path.dirname(log))

@@ -10,7 +10,7 @@ import { attempt, FileError } from "../files/durableFile.ts"
 import type { Archive, LogArchives } from "./logArchives.ts"
 
 /** Is given a line without its line feed, its file and the byte it begins at; true asks for the line before it. */
-export type OnLine = (line: string, file: string, start: number) => boolean
+export type LineVisitor = (line: string, file: string, start: number) => boolean
 
 const pieceLength = 64 * 1024
 const lineFeed = 0x0a
@@ -21,12 +21,12 @@ interface Readable {
 }
 
 /** Reads the open file from its last line, then the archives, youngest first. One that is gone by then is passed over. */
-export const readBackwards = Effect.fnUntraced(function* (
+export const readLinesBackwards = Effect.fnUntraced(function* (
   path: string,
   file: Readable,
   older: ReadonlyArray<Archive>,
   archives: Pick<LogArchives, "pathOf">,
-  take: OnLine
+  take: LineVisitor
 ) {
   if (!(yield* readFile(path, file, take))) return
   for (const archive of older) {
@@ -46,7 +46,7 @@ export const readBackwards = Effect.fnUntraced(function* (
 const maxLineLength = 256 * 1024
 
 /** The lines of a file from its beginning, read as far as they are asked for; what is too long for an entry is no line. */
-export function* linesOf(path: string): Generator<string> {
+export function* readLines(path: string): Generator<string> {
   const file = openArchive(path)
   if (file === undefined) return
   try {
@@ -77,7 +77,7 @@ const openArchive = (path: string): Readable | undefined => {
 }
 
 /** Tells whether the reading goes on before the beginning of the file. */
-const readFile = Effect.fnUntraced(function* (path: string, { fd, size }: Readable, take: OnLine) {
+const readFile = Effect.fnUntraced(function* (path: string, { fd, size }: Readable, take: LineVisitor) {
   /** The end of a line whose beginning was not read yet, its last piece first. */
   let rest: Array<Buffer> = []
   let restLength = 0

@@ -11,7 +11,7 @@ export interface TornTail {
   readonly bytes: number
   /** Where the bytes were put; undefined if they were a whole line that only lacked its line feed, or could not be kept. */
   readonly savedAs: string | undefined
-  readonly isMended: "cut off" | "completed"
+  readonly repair: "cut off" | "completed"
 }
 
 const pieceLength = 64 * 1024
@@ -33,13 +33,13 @@ export const repairTail = (
     fs.writeSync(file.fd, "\n")
     fs.fdatasyncSync(file.fd)
     file.size += 1
-    return { bytes, savedAs: undefined, isMended: "completed" }
+    return { bytes, savedAs: undefined, repair: "completed" }
   }
   const savedAs = save(file.fd, start, file.size, `${path}.torn-${now}`)
   file.size = start
   fs.ftruncateSync(file.fd, file.size)
   fs.fdatasyncSync(file.fd)
-  return { bytes, savedAs, isMended: "cut off" }
+  return { bytes, savedAs, repair: "cut off" }
 }
 
 /** Where it is; -1 if there is none. */

@@ -15,13 +15,13 @@ import type { AuditVerdict } from "../../domain/AuditVerifier.ts"
 import { AuditVerifier } from "../../domain/AuditVerifier.ts"
 import { readAuditHead } from "./auditHead.ts"
 import { attempt, type FileError } from "../files/durableFile.ts"
-import { numbersBeside } from "./logArchives.ts"
+import { findArchiveNumbers } from "./logArchives.ts"
 
 /** Files that were read, oldest first, and what came of it. */
 export interface AuditReport extends AuditVerdict {
   readonly files: ReadonlyArray<string>
   /** Whether audit.head.json could tell which entry was the last; without it, a cut at the end does not show. */
-  readonly endIsKnown: boolean
+  readonly isEndKnown: boolean
 }
 
 export const verifyAuditLog = (auditPath: string): Effect.Effect<AuditReport, FileError> =>
@@ -41,7 +41,7 @@ export const verifyAuditLog = (auditPath: string): Effect.Effect<AuditReport, Fi
         rest = yield* readLines(handle, name, verifier)
       }
       verifier.tear(rest)
-      return { ...verifier.end(), files: files.map(({ name }) => name), endIsKnown: Option.isSome(head) }
+      return { ...verifier.end(), files: files.map(({ name }) => name), isEndKnown: Option.isSome(head) }
     })
   )
 
@@ -78,7 +78,7 @@ const maxTries = 100
 
 const namesOf = (auditPath: string) =>
   attempt("look beside", auditPath, async () => [
-    ...numbersBeside(auditPath)
+    ...findArchiveNumbers(auditPath)
       .toReversed()
       .map((number) => `${auditPath}.${number}`),
     auditPath

@@ -7,17 +7,17 @@
  * flushed after it is reported as a failure although the file is the new one. One writer at a time per path: the daemon's
  * instance lock sees to that.
  */
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
 /** The system refused an operation on a file. The message names the operation, the path and the reason. */
-export class FileError extends Data.TaggedError("FileError")<{
-  readonly operation: string
-  readonly path: string
-  readonly cause: unknown
-}> {
+export class FileError extends Schema.TaggedError<FileError>()("FileError", {
+  operation: Schema.String,
+  path: Schema.String,
+  cause: Schema.Unknown
+}) {
   /** The system's name for the reason, such as ENOSPC; empty if it gave none. */
   get code(): string {
     return this.cause instanceof Error && "code" in this.cause ? String(this.cause.code) : ""
@@ -80,7 +80,7 @@ export const replaceFile = (
 }
 
 /** The same at once, for the small files that are written at a start and at an end. */
-export const replaceSmallFile = (file: string, text: string): Effect.Effect<void, FileError> =>
+export const replaceFileSync = (file: string, text: string): Effect.Effect<void, FileError> =>
   attemptSync("write", file, () => {
     const temporary = `${file}.tmp`
     try {

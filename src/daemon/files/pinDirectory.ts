@@ -15,7 +15,7 @@ import { FileError } from "./durableFile.ts"
 export interface PinnedDirectory {
   readonly path: string
   /** What is under that name now. What cannot be looked at is gone. */
-  readonly look: () => "same" | "another" | "gone"
+  readonly status: () => "same" | "another" | "gone"
   /** The disk it is on. */
   readonly device: number
   /** Throws if it is not the same. The words are for the end of a `FileError`. */
@@ -34,18 +34,18 @@ export const pinDirectory = (path: string): Effect.Effect<PinnedDirectory, FileE
     ),
     (descriptor) => {
       const own = fs.fstatSync(descriptor)
-      const look = () => {
+      const status = () => {
         const found = statIfPresent(path)
         if (found === undefined) return "gone"
         return found.dev === own.dev && found.ino === own.ino ? "same" : "another"
       }
       const checkSync = () => {
-        const found = look()
+        const found = status()
         if (found !== "same") throw new Error(reasons[found])
       }
       return {
         path,
-        look,
+        status,
         device: own.dev,
         checkSync,
         check: Effect.try({

@@ -43,11 +43,11 @@ export interface LeaseCheckpoint {
   /** Rows of the file that are no leases; 1 if the file could not be read at all. */
   readonly unreadable: number
   /** Whether the log told of more than the file did, so that a checkpoint is due. */
-  readonly behind: boolean
+  readonly isStale: boolean
   /** Writes a checkpoint; every later start finds this one or a newer one. */
   readonly write: (snapshot: LeaseSnapshot) => Effect.Effect<void, FileError>
   /** Says that the leases.json of the last checkpoint is the one on the disk: at an orderly end, for whoever comes next. */
-  readonly settle: Effect.Effect<void, FileError>
+  readonly confirm: Effect.Effect<void, FileError>
 }
 
 const decodeRows = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Unknown))))
@@ -65,7 +65,7 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   const known = yield* readBindings(leasesPath)
   const found = contents === undefined || inFile === undefined ? absentFile : sha256(contents)
   const bound = known.findLast((one) => one.leases === found)
-  const { binding: placed, isBehind, leases } = yield* recoverLeases({ inFile, hash: found, bound, known })
+  const { binding: placed, isStale, leases } = yield* recoverLeases({ inFile, hash: found, bound, known })
 
   /** What the side file says of the leases.json that is on the disk; it stays there until another one is. */
   let current: ReadonlyArray<CheckpointBinding> = placed === undefined ? known.slice(-1) : [placed]
@@ -81,7 +81,7 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   return {
     leases,
     unreadable,
-    behind: isBehind,
+    isStale: isStale,
     write: Effect.fn("LeaseCheckpoint.write")(
       function* ({ leases, position, sequence }: LeaseSnapshot) {
         if (sequence < written) return
@@ -100,7 +100,7 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
       Semaphore.withPermit(one),
       Effect.uninterruptible
     ),
-    settle: Effect.suspend(() => writeBindings(leasesPath, current, directory.checkSync))
+    confirm: Effect.suspend(() => writeBindings(leasesPath, current, directory.checkSync))
   }
 })
 

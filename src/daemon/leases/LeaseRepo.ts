@@ -25,7 +25,7 @@ import type { Lease } from "../../domain/Lease.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { AuditLogError, AuditPosition } from "../audit/AuditLog.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
-import { type ClockStep, ClockWatch, stepSince } from "./clockWatch.ts"
+import { type ClockStep, ClockStepDetector, clockStepSince } from "./clockWatch.ts"
 import * as LeaseCheckpoint from "./LeaseCheckpoint.ts"
 import { LeaseTable } from "./LeaseTable.ts"
 import { LeaseTransaction } from "./LeaseTransaction.ts"
@@ -47,7 +47,7 @@ export class LeaseRepo extends Context.Service<
     /** Leases of leases.json that could not be read at the start, and were set aside. */
     readonly unreadableCount: number
     /** Looks for at most so many leases that are over; gives when the next one may be, in milliseconds. */
-    readonly setExpiredAside: (most: number) => Effect.Effect<number | undefined>
+    readonly deactivateExpired: (most: number) => Effect.Effect<number | undefined>
     readonly activeCountOfSecret: (secretName: string) => Effect.Effect<number>
   }
 >()("agent-secrets/LeaseRepo") {
@@ -64,8 +64,8 @@ export class LeaseRepo extends Context.Service<
             ? Effect.ignore(checkpoint.write(snapshot()))
             : Effect.sync(() => void Queue.offerUnsafe(changes, undefined))
         const { repo, snapshot, stop } = yield* start(checkpoint.leases, onChange, checkpoint.unreadable)
-        if (checkpoint.behind) Queue.offerUnsafe(changes, undefined)
-        const saveAtEnd = Effect.andThen(Effect.flatMap(stop, checkpoint.write), checkpoint.settle).pipe(
+        if (checkpoint.isStale) Queue.offerUnsafe(changes, undefined)
+        const saveAtEnd = Effect.andThen(Effect.flatMap(stop, checkpoint.write), checkpoint.confirm).pipe(
           Effect.catch((fault) => Effect.logWarning(`${fault.message}; the audit log has the leases`))
         )
         yield* Effect.addFinalizer(() => saveAtEnd)
@@ -121,7 +121,7 @@ const shiftLeases = (table: LeaseTable, now: number, { forget, millis }: ClockSt
 /** A clock that was set back while no daemon ran would make the leases live longer as well. */
 const followClockSince = Effect.fnUntraced(function* (audit: AuditLog["Service"], table: LeaseTable) {
   const now = yield* Clock.currentTimeMillis
-  const millis = audit.lastHeard === undefined ? undefined : stepSince(audit.lastHeard.millis, now)
+  const millis = audit.lastEntryTime === undefined ? undefined : clockStepSince(audit.lastEntryTime.millis, now)
   if (millis === undefined) return
   const { facts } = shiftLeases(table, now, { millis, forget: () => undefined })
   yield* Effect.ignore(audit.append(facts))
@@ -142,12 +142,12 @@ const start = Effect.fnUntraced(function* (
   // Each waits for its answer, so there are no more of them than requests at work.
   const queue = yield* Queue.unbounded<Waiting, Cause.Done>()
 
-  const clock = new ClockWatch(yield* Clock.currentTimeMillis, yield* monotonicMillis)
+  const clock = new ClockStepDetector(yield* Clock.currentTimeMillis, yield* monotonicMillis)
 
   /** Moves the leases with a clock that was set back; part of the batch that noticed it. */
   const followClock = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
-    const step = clock.look(now, yield* monotonicMillis)
+    const step = clock.detect(now, yield* monotonicMillis)
     return step === undefined ? [] : [shiftLeases(table, now, step)]
   })
 
@@ -204,9 +204,9 @@ const start = Effect.fnUntraced(function* (
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
     unreadableCount,
     expiredCount: Effect.map(Clock.currentTimeMillis, (now) => table.expiredCount(now)),
-    setExpiredAside: (most) =>
+    deactivateExpired: (most) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
-        table.setExpiredAside(now, most)
+        table.deactivateExpired(now, most)
         return table.nextExpiry
       }),
     activeCountOfSecret: (name) => Effect.map(Clock.currentTimeMillis, (now) => table.countOfSecret(name, now))

@@ -92,17 +92,17 @@ export class LeaseTable {
 
   /** The active leases of one pair: at most one, unless the predecessor stacked them. */
   ofPair(secretName: string, clientId: string, now: number): ReadonlyArray<Lease> {
-    this.setExpiredAside(now)
+    this.deactivateExpired(now)
     return this.bySecret.get(secretName)?.ofClient(clientId) ?? []
   }
 
   ofSecret(secretName: string, now: number): ReadonlyArray<Lease> {
-    this.setExpiredAside(now)
+    this.deactivateExpired(now)
     return this.bySecret.get(secretName)?.all() ?? []
   }
 
   active(now: number): ReadonlyArray<Lease> {
-    this.setExpiredAside(now)
+    this.deactivateExpired(now)
     return this.notAside()
   }
 
@@ -117,8 +117,8 @@ export class LeaseTable {
   }
 
   /** The leases whose end is not recorded yet, at most `most` of them. */
-  due(now: number, most: number): ReadonlyArray<Lease> {
-    this.setExpiredAside(now)
+  expired(now: number, most: number): ReadonlyArray<Lease> {
+    this.deactivateExpired(now)
     const due: Array<Lease> = []
     for (let at = this.firstAside; at < this.aside.length && due.length < most; at += 1) {
       const one = this.aside[at]
@@ -136,17 +136,17 @@ export class LeaseTable {
 
   /** How many have expired and are not swept yet. */
   expiredCount(now: number): number {
-    this.setExpiredAside(now)
+    this.deactivateExpired(now)
     return this.asideCount
   }
 
   count(now: number): number {
-    this.setExpiredAside(now)
+    this.deactivateExpired(now)
     return this.activeCount
   }
 
   countOfSecret(secretName: string, now: number): number {
-    this.setExpiredAside(now)
+    this.deactivateExpired(now)
     return this.bySecret.get(secretName)?.size ?? 0
   }
 
@@ -156,7 +156,7 @@ export class LeaseTable {
   }
 
   /** Sets at most so many aside, so that whoever looks next finds fewer to be set aside; each takes some microseconds. */
-  setExpiredAside(now: number, most = Number.POSITIVE_INFINITY): void {
+  deactivateExpired(now: number, most = Number.POSITIVE_INFINITY): void {
     let left = most
     for (let first = this.heap[0]; first !== undefined && isExpired(first, now); first = this.heap[0]) {
       if (left === 0) return

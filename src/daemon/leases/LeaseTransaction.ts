@@ -63,8 +63,8 @@ export class LeaseTransaction {
   }
 
   /** Leases that have expired and are not swept yet, at most so many. */
-  due(most: number): ReadonlyArray<Lease> {
-    return this.table.due(this.now, most)
+  expired(most: number): ReadonlyArray<Lease> {
+    return this.table.expired(this.now, most)
   }
 
   /** Adds a lease; the facts that tell of it are recorded if the program succeeds. */

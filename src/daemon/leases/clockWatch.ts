@@ -19,7 +19,7 @@ export interface ClockStep {
   readonly forget: () => void
 }
 
-export class ClockWatch {
+export class ClockStepDetector {
   /** What the wall clock was ahead of the other one, at the most. */
   private ahead: number
 
@@ -28,7 +28,7 @@ export class ClockWatch {
     this.ahead = wall - monotonic
   }
 
-  look(wall: number, monotonic: number): ClockStep | undefined {
+  detect(wall: number, monotonic: number): ClockStep | undefined {
     const before = this.ahead
     const millis = Math.round(wall - monotonic - before)
     if (millis > -minStep && millis <= 0) return undefined
@@ -39,5 +39,5 @@ export class ClockWatch {
 }
 
 /** The step that the clock made while no daemon looked, told by the time of the last entry of the log. */
-export const stepSince = (lastEntry: number, wall: number): number | undefined =>
+export const clockStepSince = (lastEntry: number, wall: number): number | undefined =>
   wall <= lastEntry - minStep ? wall - lastEntry : undefined

@@ -36,7 +36,7 @@ export interface RecoveredLeases {
   readonly leases: ReadonlyArray<Lease>
   readonly binding: CheckpointBinding | undefined
   /** Whether leases.json has to be written. */
-  readonly isBehind: boolean
+  readonly isStale: boolean
 }
 
 export const recoverLeases = Effect.fnUntraced(function* ({
@@ -49,19 +49,19 @@ export const recoverLeases = Effect.fnUntraced(function* ({
   if (bound !== undefined) {
     const since = yield* audit.since(bound)
     if (Option.isSome(since)) {
-      return { leases: replay(inFile ?? [], since.value), binding: bound, isBehind: since.value.length > 0 }
+      return { leases: replay(inFile ?? [], since.value), binding: bound, isStale: since.value.length > 0 }
     }
     const from = Option.getOrElse(parseTimestamp(bound.at), () => zeroTimestamp).millis
     const younger = (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
-    return { leases: replay(inFile ?? [], younger), binding: undefined, isBehind: true }
+    return { leases: replay(inFile ?? [], younger), binding: undefined, isStale: true }
   }
-  if (inFile !== undefined && !audit.isOurs) return yield* adopt(inFile, hash, known)
-  if (audit.isOurs || known.length > 0) {
+  if (inFile !== undefined && !audit.isLastWriter) return yield* adopt(inFile, hash, known)
+  if (audit.isLastWriter || known.length > 0) {
     // A file that is not the one we wrote last counts only where nothing tells which one that was.
     const base = known.length === 0 ? (inFile ?? []) : []
-    return { leases: replay(base, yield* audit.tail(replayedAtMost)), binding: undefined, isBehind: true }
+    return { leases: replay(base, yield* audit.tail(replayedAtMost)), binding: undefined, isStale: true }
   }
-  return { leases: [], binding: bindingOf(hash, yield* audit.position), isBehind: false }
+  return { leases: [], binding: bindingOf(hash, yield* audit.position), isStale: false }
 })
 
 /**
@@ -85,7 +85,7 @@ const adopt = Effect.fnUntraced(function* (
   const leases = [...replay(ours, entries), ...theirs]
   const before = bindingOf(hash, yield* audit.position)
   const copied = yield* Effect.exit(audit.append(adoptFacts(leases)))
-  return { leases, binding: Exit.isSuccess(copied) ? before : undefined, isBehind: true }
+  return { leases, binding: Exit.isSuccess(copied) ? before : undefined, isStale: true }
 })
 
 const timeOf = (entry: AuditEntry): number =>

@@ -20,7 +20,7 @@ import * as RunHistory from "../../domain/runHistory.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { fromMillis } from "../../domain/Timestamp.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
-import { attemptSync, type FileError, readIfPresent, replaceSmallFile, tightenMode } from "../files/durableFile.ts"
+import { attemptSync, type FileError, readIfPresent, replaceFileSync, tightenMode } from "../files/durableFile.ts"
 import { holdLock } from "../files/fileLock.ts"
 import { makeDirectory } from "../files/makeDirectory.ts"
 import { readRuns, writeRuns } from "./runsFile.ts"
@@ -71,11 +71,11 @@ export class Instance extends Context.Service<
     /** How the runs went, this one included. */
     readonly runs: Effect.Effect<RunHistory.RunHistory>
     /** Remembers that the crash loop that goes on was told of. */
-    readonly markLoopTold: Effect.Effect<void>
+    readonly markCrashLoopReported: Effect.Effect<void>
     /** What ends this run, for those who ask when no daemon runs. */
-    readonly endsBecause: (reason: string) => Effect.Effect<void>
+    readonly setExitReason: (reason: string) => Effect.Effect<void>
     /** Waits until what is under the names of the daemon's directories is no longer its own; gives the reason. */
-    readonly replaced: Effect.Effect<string>
+    readonly directoryReplaced: Effect.Effect<string>
   }
 >()("agent-secrets/Instance") {
   /** Takes the state directory and frees the place of the socket. */
@@ -106,8 +106,8 @@ export class Instance extends Context.Service<
           crash:
             isThere || wasStale ? { pid: last?.pid, startedAt: last?.started_at, staleSocket: wasStale } : undefined,
           ...runs,
-          markRunning: Effect.andThen(own.check, replaceSmallFile(paths.run, run)),
-          replaced: watchDirectories({
+          markRunning: Effect.andThen(own.check, replaceFileSync(paths.run, run)),
+          directoryReplaced: watchDirectories({
             directories,
             lock,
             hasStore: () => paths.store.some((file) => fs.existsSync(file))
@@ -140,8 +140,8 @@ const recordRun = Effect.fnUntraced(function* (
   )
   return {
     runs: Effect.sync(() => history),
-    markLoopTold: Effect.suspend(() => change(RunHistory.markCrashLoopReported(history))),
-    endsBecause: (reason: string) => Effect.sync(() => void (because = reason))
+    markCrashLoopReported: Effect.suspend(() => change(RunHistory.markCrashLoopReported(history))),
+    setExitReason: (reason: string) => Effect.sync(() => void (because = reason))
   }
 })
 

@@ -30,7 +30,7 @@ export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
       OtelEvent.daemonCrashRecovered({
         previousPid: crash.pid,
         previousStartedAt: crash.startedAt,
-        downtimeMs: audit.lastHeard === undefined ? undefined : startedAt.millis - audit.lastHeard.millis,
+        downtimeMs: audit.lastEntryTime === undefined ? undefined : startedAt.millis - audit.lastEntryTime.millis,
         staleSocket: crash.staleSocket,
         leasesRestored: activeLeases,
         leasesExpired: expired.length
@@ -54,8 +54,8 @@ const orSaid = <A, E extends { readonly message: string }>(effect: Effect.Effect
 
 export const announceStop = Effect.fnUntraced(function* (reason: string) {
   const sink = yield* OtelSink
-  const { endsBecause, pid, startedAt } = yield* Instance
-  yield* endsBecause(reason)
+  const { setExitReason, pid, startedAt } = yield* Instance
+  yield* setExitReason(reason)
   const { activeLeases } = yield* daemonStatus
   const uptimeMs = (yield* Clock.currentTimeMillis) - startedAt.millis
   yield* Effect.logInfo(`agent-secrets stops (${reason})`)

@@ -16,12 +16,12 @@ import { AuditLog } from "../audit/AuditLog.ts"
 import { killswitch } from "../operations/killswitch.ts"
 
 export interface HeartbeatState {
-  readonly failuresInARow: number
+  readonly consecutiveFailures: number
   /** Whether it has fired and the endpoint has not answered since. */
   readonly fired: boolean
 }
 
-export const disabledHeartbeat: HeartbeatState = { failuresInARow: 0, fired: false }
+export const disabledHeartbeat: HeartbeatState = { consecutiveFailures: 0, fired: false }
 
 /** The loop that watches, and what status says of it: the settings as they are written, and how it goes. */
 export const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSettings | undefined) {
@@ -30,7 +30,7 @@ export const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSe
   const { failAction, interval, timeout, url } = settings
   return {
     watch: watchHeartbeat(settings, state, probeEndpoint(settings)),
-    status: Effect.map(Ref.get(state), ({ failuresInARow, fired }) => ({
+    status: Effect.map(Ref.get(state), ({ consecutiveFailures, fired }) => ({
       enabled: true,
       url,
       interval: Number(interval),
@@ -40,7 +40,7 @@ export const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSe
         rotate_all: failAction.rotateAll,
         wipe_store: failAction.wipeStore
       },
-      failures_in_a_row: failuresInARow,
+      failures_in_a_row: consecutiveFailures,
       fired
     }))
   }
@@ -65,12 +65,12 @@ const look = Effect.fnUntraced(function* (
   const reason = yield* Effect.match(probe, { onFailure: (why) => why, onSuccess: () => undefined })
   const before = yield* Ref.get(state)
   if (reason === undefined) {
-    if (before.failuresInARow > 0) yield* Effect.logInfo("heartbeat: the endpoint answers again")
+    if (before.consecutiveFailures > 0) yield* Effect.logInfo("heartbeat: the endpoint answers again")
     return yield* Ref.set(state, disabledHeartbeat)
   }
-  const failuresInARow = before.failuresInARow + 1
-  const fires = !before.fired && failuresInARow >= settings.maxFailures
-  yield* Ref.set(state, { failuresInARow, fired: before.fired || fires })
+  const consecutiveFailures = before.consecutiveFailures + 1
+  const fires = !before.fired && consecutiveFailures >= settings.maxFailures
+  yield* Ref.set(state, { consecutiveFailures, fired: before.fired || fires })
   if (!before.fired) yield* Effect.ignore(audit.append([heartbeatFact(`heartbeat failed: ${reason}`)]))
   if (!fires) return
   yield* Effect.logError(`heartbeat: ${reason}; the killswitch is activated`)

@@ -20,7 +20,7 @@ export interface Notifications {
   /** Where `systemd-notify` is looked for first. */
   readonly searchPath: string | undefined
   /** Fails with the reason if the daemon does not answer within the time. */
-  readonly answers: (within: Duration.Duration) => Effect.Effect<void, string>
+  readonly probe: (within: Duration.Duration) => Effect.Effect<void, string>
 }
 
 /** systemd answers within microseconds; one that hangs holds up nothing of ours. */
@@ -31,10 +31,10 @@ const untilReady = Duration.millis(100)
 
 /** Runs for ever. `status` is what `systemctl status` shows. */
 export const notifySupervisor = Effect.fnUntraced(function* (notifications: Notifications, status: string) {
-  const { answers, supervision } = notifications
+  const { probe, supervision } = notifications
   if (supervision.notifySocket === undefined) return yield* Effect.never
   const patience = Duration.millis(Math.min(deadline, (supervision.watchdogMillis ?? Infinity) / 4))
-  yield* Effect.ignore(Effect.retry(answers(patience), Schedule.spaced(untilReady)))
+  yield* Effect.ignore(Effect.retry(probe(patience), Schedule.spaced(untilReady)))
   yield* notify(notifications, ["READY=1", `STATUS=${status}`]).pipe(
     Effect.catch((reason) =>
       Effect.logError(
@@ -47,7 +47,7 @@ export const notifySupervisor = Effect.fnUntraced(function* (notifications: Noti
   return yield* Effect.forever(
     Effect.andThen(
       Effect.sleep(supervision.watchdogMillis / 2),
-      Effect.andThen(answers(patience), notify(notifications, ["WATCHDOG=1"])).pipe(
+      Effect.andThen(probe(patience), notify(notifications, ["WATCHDOG=1"])).pipe(
         Effect.catch((reason) => Effect.logError(`no sign of life for the watchdog of systemd: ${reason}`))
       )
     )

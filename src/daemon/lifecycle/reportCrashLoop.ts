@@ -16,7 +16,7 @@ import { Instance } from "./Instance.ts"
 export const reportCrashLoop = Effect.gen(function* () {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
-  const { markLoopTold, runs, startedAt } = yield* Instance
+  const { markCrashLoopReported, runs, startedAt } = yield* Instance
   const starts = unreportedCrashLoop(yield* runs, startedAt.millis)
   const [first] = starts ?? []
   const [last] = starts?.slice(-1) ?? []
@@ -25,7 +25,7 @@ export const reportCrashLoop = Effect.gen(function* () {
   yield* Effect.logError(`a crash loop: ${details}`)
   yield* sink.emit(OtelEvent.daemonCrashLooping({ uncleanStarts: starts.length, firstStartAt: first.at }, last.because))
   // What the log did not take is told again at the next start.
-  yield* Effect.andThen(audit.append([crashLoopFact(details)]), markLoopTold).pipe(
+  yield* Effect.andThen(audit.append([crashLoopFact(details)]), markCrashLoopReported).pipe(
     Effect.catch((fault) => Effect.logError(fault.message))
   )
 })

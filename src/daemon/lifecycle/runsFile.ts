@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as RunHistory from "../../domain/runHistory.ts"
-import { readIfPresent, renameDurably, replaceSmallFile } from "../files/durableFile.ts"
+import { readIfPresent, renameDurably, replaceFileSync } from "../files/durableFile.ts"
 import type { PinnedDirectory } from "../files/pinDirectory.ts"
 
 /** What the file says; nothing where there is none. */
@@ -31,6 +31,6 @@ export const readRuns = Effect.fnUntraced(
 
 /** Replaces it; what cannot be written is only told of. */
 export const writeRuns = (file: string, own: PinnedDirectory, history: RunHistory.RunHistory): Effect.Effect<void> =>
-  Effect.andThen(own.check, replaceSmallFile(file, RunHistory.toText(history))).pipe(
+  Effect.andThen(own.check, replaceFileSync(file, RunHistory.toText(history))).pipe(
     Effect.catchTag("FileError", (fault) => Effect.logWarning(fault.message))
   )

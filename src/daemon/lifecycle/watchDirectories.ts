@@ -51,7 +51,7 @@ export const watchDirectories = Effect.fnUntraced(function* (watched: WatchedDir
 })
 
 const look = ({ directories, hasStore, lock }: WatchedDirectories): Seen => {
-  const looks = directories.map((directory) => ({ directory, found: directory.look() }))
+  const looks = directories.map((directory) => ({ directory, found: directory.status() }))
   const gone = looks.find(({ found }) => found === "gone")?.directory
   if (gone !== undefined)
     return { is: "away", says: `${gone.path} is gone; nothing is leased or changed until it is back` }

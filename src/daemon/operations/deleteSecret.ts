@@ -6,14 +6,14 @@
  * also where the secret is gone already, so a deletion that broke off half-way is
  * finished by asking again.
  */
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { revokeSecretFact } from "../../domain/AuditEntry.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
-import type { AuditLogError } from "../audit/AuditLog.ts"
+import { AuditLogError } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
@@ -37,10 +37,10 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
 })
 
 /** The secret is gone, but that its leases ended could not be recorded, so they did not. */
-export class LeasesRemain extends Data.TaggedError("LeasesRemain")<{
-  readonly name: string
-  readonly cause: AuditLogError
-}> {
+export class LeasesRemain extends Schema.TaggedError<LeasesRemain>()("LeasesRemain", {
+  name: Schema.String,
+  cause: AuditLogError
+}) {
   override get message() {
     return `the secret is deleted, but its leases are not ended (${this.cause.cause.message}); delete it once more to end them`
   }

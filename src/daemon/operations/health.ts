@@ -33,7 +33,7 @@ const lastAccesses = Effect.fnUntraced(function* (names: ReadonlyArray<string>) 
   const accesses = new Map<string, Timestamp>()
   let looked = 0
   if (missing.size === 0) return accesses
-  yield* audit.backwards((line) => {
+  yield* audit.readBackwards((line) => {
     const read = readLine(line)
     if (read === undefined) return true
     looked += 1

@@ -20,13 +20,13 @@ import { SecretStore } from "../secrets/SecretStore.ts"
 
 export interface FingerprintSet {
   readonly multiplier: number
-  readonly marks: ReadonlyArray<Fingerprint>
+  readonly fingerprints: ReadonlyArray<Fingerprint>
   /** How many values they are of. */
   readonly values: number
   /** The names of the secrets whose values are too short to be searched for. */
   readonly tooShort: ReadonlyArray<string>
   /** How many values have no marks here because there are too many. */
-  readonly leftOut: number
+  readonly omitted: number
 }
 
 /** Of the values of ten thousand secrets: 3 MB of a reply. */
@@ -36,12 +36,12 @@ export const listFingerprints = Effect.fn("recognize.marks")(function* (clientId
   const multiplier = multiplierFrom(yield* Effect.sync(() => randomInt(2 ** 32)))
   const all: Array<Fingerprint> = []
   const tooShort: Array<string> = []
-  let [values, leftOut] = [0, 0]
+  let [values, omitted] = [0, 0]
   for (const name of yield* names) {
     const own = yield* valueOf(name, (value) => fingerprintsOf(value, multiplier))
     if (own === undefined) continue
     if (own.length === 0) tooShort.push(name)
-    else if (all.length + own.length > maxMarks) leftOut += 1
+    else if (all.length + own.length > maxMarks) omitted += 1
     else {
       values += 1
       all.push(...own)
@@ -52,7 +52,7 @@ export const listFingerprints = Effect.fn("recognize.marks")(function* (clientId
   yield* audit.append([scanFact(clientId, values, tooShort.length)])
   // In the order of the store they would tell which of them are forms of one value.
   const sorted = all.toSorted((a, b) => a.length - b.length || a.middle - b.middle)
-  const given: FingerprintSet = { multiplier, marks: sorted, values, tooShort, leftOut }
+  const given: FingerprintSet = { multiplier, fingerprints: sorted, values, tooShort, omitted }
   return given
 })
 

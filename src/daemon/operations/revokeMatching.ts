@@ -5,17 +5,17 @@
  * five hundred at a time, so that nobody waits long behind them. Leases that are taken
  * after it has begun are not meant. Where there are none, nothing is recorded.
  */
-import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { revokeFact } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import type { LeaseFilter } from "../../domain/LeaseFilter.ts"
 import { matchesFilter } from "../../domain/LeaseFilter.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
-import type { AuditLogError } from "../audit/AuditLog.ts"
+import { AuditLogError } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
 
@@ -23,11 +23,11 @@ import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
 const inOneStep = 500
 
 /** Some leases have ended; that the others did could not be recorded, so they did not. */
-export class PartlyRevoked extends Data.TaggedError("PartlyRevoked")<{
-  readonly revoked: number
-  readonly remaining: number
-  readonly cause: AuditLogError
-}> {
+export class PartlyRevoked extends Schema.TaggedError<PartlyRevoked>()("PartlyRevoked", {
+  revoked: Schema.Int,
+  remaining: Schema.Int,
+  cause: AuditLogError
+}) {
   override get message() {
     return `${this.revoked} leases are revoked and ${this.remaining} are not (${this.cause.cause.message}); ask once more to end them`
   }

@@ -50,13 +50,13 @@ export const rotateSecret = Effect.fn("rotate")(function* (name: string) {
         error
       )
     )
-  const value = result.ending === "done" ? (rotateStdout ? newValue(result) : Option.some(undefined)) : Option.none()
+  const value = result.status === "done" ? (rotateStdout ? newValue(result) : Option.some(undefined)) : Option.none()
   if (Option.isNone(value)) {
-    const reason = result.ending === "done" ? "gave no usable value" : result.ending
+    const reason = result.status === "done" ? "gave no usable value" : result.status
     yield* tell(false, 0, `rotation hook ${reason}`)
     return yield* refuse(name, result.outcome, `rotation hook ${reason}`)
   }
-  const at = yield* secrets.rotated(name, result.outcome, value.value)
+  const at = yield* secrets.recordRotation(name, result.outcome, value.value)
   const rotated: Rotated = {
     at,
     output: rotateStdout ? "" : printed(result),

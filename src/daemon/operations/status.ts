@@ -32,7 +32,7 @@ export const diagnostics = Effect.gen(function* () {
       (oldest, lease) => (oldest === undefined || lease.createdAt.millis < oldest.createdAt.millis ? lease : oldest),
       undefined
     )?.createdAt,
-    audit: yield* audit.condition,
+    audit: yield* audit.diagnostics,
     sinks: yield* sink.state
   }
 })

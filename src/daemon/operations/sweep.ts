@@ -30,7 +30,7 @@ export const sweepExpired = Effect.fn("sweep")(function* () {
   const sink = yield* OtelSink
   const ended: Array<Lease> = []
   const part = leases.transaction((held) => {
-    const due = held.due(atOnce)
+    const due = held.expired(atOnce)
     for (const lease of due) held.end(lease, expireFact(lease))
     return Result.succeed(due)
   })
@@ -64,7 +64,7 @@ const asideLongestRest = Duration.seconds(5)
 const setAside = Effect.gen(function* () {
   const leases = yield* LeaseRepo
   while (true) {
-    const next = yield* leases.setExpiredAside(asideAtOnce)
+    const next = yield* leases.deactivateExpired(asideAtOnce)
     const now = yield* Clock.currentTimeMillis
     const wait = next === undefined ? asideLongestRest : Duration.millis(Math.max(0, next - now))
     if (next !== undefined && next < now) yield* Effect.yieldNow

@@ -24,7 +24,7 @@ import { valueLimit } from "../../domain/Secret.ts"
 export interface HookResult {
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
-  readonly ending: "done" | "failed" | "timed out"
+  readonly status: "done" | "failed" | "timed out"
   /** The same in words for the audit log, such as `exit status 3, 12 bytes of output`. */
   readonly outcome: string
 }
@@ -89,7 +89,7 @@ const runHook = Effect.fnUntraced(function* (
 const notRun: HookResult = {
   stdout: new Uint8Array(),
   stderr: new Uint8Array(),
-  ending: "failed",
+  status: "failed",
   outcome: "could not be run"
 }
 
@@ -109,11 +109,11 @@ const watch = Effect.fnUntraced(function* (
   })
   const printed = { stdout: stdout(), stderr: stderr() }
   const words = (how: string) => `${how}, ${printed.stdout.length + printed.stderr.length} bytes of output`
-  if (Exit.isFailure(waited)) return { ...printed, ending: "failed", outcome: words("killed, the daemon stops") }
+  if (Exit.isFailure(waited)) return { ...printed, status: "failed", outcome: words("killed, the daemon stops") }
   if (end === undefined) {
-    return { ...printed, ending: "timed out", outcome: words(`timed out after ${format(timeout)}`) }
+    return { ...printed, status: "timed out", outcome: words(`timed out after ${format(timeout)}`) }
   }
-  return { ...printed, ending: end.good ? "done" : "failed", outcome: words(end.words) }
+  return { ...printed, status: end.good ? "done" : "failed", outcome: words(end.words) }
 })
 
 const ended = (child: ChildProcess) =>

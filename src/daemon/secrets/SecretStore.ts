@@ -7,11 +7,11 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
 import {
@@ -29,20 +29,19 @@ import type { Secret, SecretInfo } from "../../domain/Secret.ts"
 import { SecretExists, SecretNotFound, sizeOf, StoreFull, storeLimit } from "../../domain/Secret.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
-import type { AgeError } from "./ageFile.ts"
+import { AgeError } from "./ageFile.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
-import type { FileError } from "../files/durableFile.ts"
+import { FileError } from "../files/durableFile.ts"
 import type { StoreDocument, StoredSecret } from "./storeDocument.ts"
 import { byName, emptyStore } from "./storeDocument.ts"
 import type { StoreMemory, StorePaths } from "./storeFiles.ts"
 import { openStore } from "./storeFiles.ts"
 
 /** A change of the store could not be written; nothing was changed. */
-export class SecretStoreError extends Data.TaggedError("SecretStoreError")<{
-  readonly operation: "write"
-  readonly cause: FileError | AgeError
-}> {
+export class SecretStoreError extends Schema.TaggedError<SecretStoreError>()("SecretStoreError", {
+  cause: Schema.Union([FileError, AgeError])
+}) {
   override get message() {
     return `failed to write secrets file: ${this.cause.message}`
   }
@@ -77,7 +76,7 @@ export class SecretStore extends Context.Service<
       change: SecretChange
     ) => Effect.Effect<void, SecretNotFound | StoreFull | ChangeError>
     /** Records a rotation, with the new value if there is one; gives the moment it counts from. */
-    readonly rotated: (
+    readonly recordRotation: (
       name: string,
       outcome: string,
       value: Redacted.Redacted | undefined
@@ -131,7 +130,7 @@ const tellOf = Effect.fnUntraced(function* (
 })
 
 const written = (change: Effect.Effect<void, FileError | AgeError>): Effect.Effect<void, SecretStoreError> =>
-  Effect.mapError(change, (cause) => new SecretStoreError({ operation: "write", cause }))
+  Effect.mapError(change, (cause) => new SecretStoreError({ cause }))
 
 const make = Effect.fnUntraced(function* (
   loaded: StoreDocument,
@@ -190,7 +189,7 @@ const make = Effect.fnUntraced(function* (
     yield* edit(name, updateFact(name), changes)
   }, Semaphore.withPermit(one))
 
-  const rotated = Effect.fn("SecretStore.rotated")(function* (
+  const recordRotation = Effect.fn("SecretStore.recordRotation")(function* (
     name: string,
     outcome: string,
     value: Redacted.Redacted | undefined
@@ -218,7 +217,7 @@ const make = Effect.fnUntraced(function* (
     count: Effect.sync(() => document.secrets.size),
     add,
     update,
-    rotated,
+    recordRotation,
     remove,
     wipe,
     origin

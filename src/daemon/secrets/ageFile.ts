@@ -6,13 +6,13 @@
  * age-encryption; this file only knows the two forms on the disk.
  */
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption"
-import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import { setImmediate } from "node:timers/promises"
 
 /** A file is not what age understands, or not for this key. Neither contents nor key are part of it. */
-export class AgeError extends Data.TaggedError("AgeError")<{ readonly reason: string }> {
+export class AgeError extends Schema.TaggedError<AgeError>()("AgeError", { reason: Schema.String }) {
   override get message() {
     return this.reason
   }

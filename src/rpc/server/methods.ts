@@ -238,10 +238,10 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     const given = yield* listFingerprints(client_id)
     return {
       multiplier: given.multiplier,
-      marks: given.marks.map(({ end, length, middle }) => [length, middle, end]),
+      marks: given.fingerprints.map(({ end, length, middle }) => [length, middle, end]),
       values: given.values,
       too_short: given.tooShort,
-      left_out: given.leftOut
+      left_out: given.omitted
     }
   }),
 

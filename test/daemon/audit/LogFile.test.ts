@@ -75,7 +75,7 @@ const joined = (lines: ReadonlyArray<string>) => lines.map((line) => `${line}\n`
 
 const readBack = Effect.fnUntraced(function* (log: LogFile) {
   const lines: Array<string> = []
-  yield* log.backwards((line) => lines.push(line) > 0)
+  yield* log.readBackwards((line) => lines.push(line) > 0)
   return lines.toReversed()
 })
 
@@ -94,7 +94,7 @@ describe("reading", () => {
         assert.strictEqual(text(file), joined(all))
         assert.strictEqual(log.size(), fs.statSync(file).size)
         const places: Array<string> = []
-        yield* log.backwards((line, name, start) => places.push(`${name} ${start} ${line}`) > 0)
+        yield* log.readBackwards((line, name, start) => places.push(`${name} ${start} ${line}`) > 0)
         const starts = all.map((line, at) => `${file} ${Buffer.byteLength(joined(all.slice(0, at)))} ${line}`)
         assert.deepStrictEqual(places.toReversed(), starts)
       }),
@@ -129,7 +129,7 @@ describe("reading", () => {
     onFile(function* (file) {
       const { log } = yield* openOver(file, "one.\ntwo.\nthree.\n")
       const seen: Array<string> = []
-      yield* log.backwards((line) => seen.push(line) < 2)
+      yield* log.readBackwards((line) => seen.push(line) < 2)
       assert.deepStrictEqual(seen, ["three.", "two."])
     })
   )
@@ -140,7 +140,7 @@ describe("reading", () => {
       const { log } = yield* openOver(file, joined(lines))
       const seen: Array<string> = []
       const appending: Array<Fiber.Fiber<void, FileError>> = []
-      yield* log.backwards((line) => {
+      yield* log.readBackwards((line) => {
         if (seen.push(line) > 1) return true
         if (fate === "is moved away") fs.renameSync(file, `${file}.1`)
         return appending.push(Effect.runFork(put(log, "new.\n"))) > 0
@@ -176,7 +176,7 @@ describe("opening", () => {
     onFile(function* (file) {
       const { log, torn } = yield* openOver(file, Buffer.concat([Buffer.from(whole), Buffer.from(tail)]))
       const savedAs = `${file}.torn-${now}`
-      assert.deepStrictEqual(torn, { bytes: tail.length, savedAs, isMended: "cut off" })
+      assert.deepStrictEqual(torn, { bytes: tail.length, savedAs, repair: "cut off" })
       assert.isTrue(fs.readFileSync(savedAs).equals(Buffer.from(tail)))
       assert.deepStrictEqual([mode(savedAs), log.size(), text(file)], [0o600, whole.length, whole])
       yield* put(log, "next.\n")
@@ -188,7 +188,7 @@ describe("opening", () => {
     onFile(function* (file) {
       fs.mkdirSync(`${file}.torn-${now}`)
       const { log, torn } = yield* openOver(file, Buffer.concat([Buffer.from("one.\n"), Buffer.alloc(64e6)]))
-      assert.deepStrictEqual(torn, { bytes: 64e6, savedAs: undefined, isMended: "cut off" })
+      assert.deepStrictEqual(torn, { bytes: 64e6, savedAs: undefined, repair: "cut off" })
       assert.strictEqual(log.size(), 5)
     })
   )
@@ -206,7 +206,7 @@ describe("opening", () => {
   it.live("adds the line feed to a whole line that lacks only that", () =>
     onFile(function* (file) {
       const { log, torn } = yield* openOver(file, "one.\ntwo.")
-      assert.deepStrictEqual(torn, { bytes: 4, savedAs: undefined, isMended: "completed" })
+      assert.deepStrictEqual(torn, { bytes: 4, savedAs: undefined, repair: "completed" })
       assert.deepStrictEqual(fs.readdirSync(path.dirname(file)), ["log"])
       assert.strictEqual(log.size(), 10)
       yield* put(log, "next.\n")
@@ -375,7 +375,7 @@ describe("rotating", () => {
       yield* log.rotate(5, always)
       yield* log.append(joined(lines.slice(20)))
       const seen: Array<string> = []
-      yield* log.backwards((line) => {
+      yield* log.readBackwards((line) => {
         if (seen.push(line) % 8 === 0) Effect.runSync(log.rotate(9, always))
         return true
       })

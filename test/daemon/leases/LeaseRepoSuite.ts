@@ -120,14 +120,14 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         assert.strictEqual(yield* leases.activeCount, 1)
         assert.strictEqual(yield* leases.activeCountOfSecret("db"), 1)
         const due = yield* leases.transaction((held) => {
-          const found = held.due(10)
+          const found = held.expired(10)
           for (const one of found) held.end(one, expireFact(one))
           return Result.succeed(found)
         })
         assert.deepStrictEqual(due, [short])
         yield* leases.transaction((held) => {
           assert.isUndefined(held.find("short"))
-          assert.deepStrictEqual(held.due(10), [])
+          assert.deepStrictEqual(held.expired(10), [])
           return Result.void
         })
       }).pipe(Effect.provide(layer))

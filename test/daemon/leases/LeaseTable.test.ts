@@ -62,8 +62,8 @@ const compare = (table: LeaseTable, model: Model, now: number, all: ReadonlyArra
   assert.strictEqual(table.count(now), active.length)
   assert.strictEqual(table.weight, active.length)
   assert.deepStrictEqual(ids(table.active(now)), ids(active))
-  assert.deepStrictEqual(ids(table.due(now, Number.POSITIVE_INFINITY)), ids(due))
-  const some = table.due(now, 2)
+  assert.deepStrictEqual(ids(table.expired(now, Number.POSITIVE_INFINITY)), ids(due))
+  const some = table.expired(now, 2)
   assert.strictEqual(some.length, Math.min(2, due.length))
   assert.isTrue(some.every((one) => due.includes(one)))
   for (const secret of secrets) {
@@ -132,9 +132,9 @@ describe("LeaseTable", () => {
     table.insert(lease("a", 1000))
     table.insert(lease("b", 1001))
     assert.deepStrictEqual(ids(table.active(start + 1000)), ["a", "b"])
-    assert.deepStrictEqual(ids(table.due(start + 1000, 10)), [])
+    assert.deepStrictEqual(ids(table.expired(start + 1000, 10)), [])
     assert.deepStrictEqual(ids(table.active(start + 1001)), ["b"])
-    assert.deepStrictEqual(ids(table.due(start + 1001, 10)), ["a"])
+    assert.deepStrictEqual(ids(table.expired(start + 1001, 10)), ["a"])
   })
 
   it("finds an expired lease by its id until its end is recorded", () => {
@@ -172,11 +172,11 @@ describe("LeaseTable", () => {
   it("sets as many expired leases aside as it is told, and says when the next one ends", () => {
     const table = new LeaseTable()
     for (let at = 0; at < 10; at += 1) table.insert(lease(`${at}`, 1000 + at))
-    table.setExpiredAside(start + 1000 + 5, 3)
+    table.deactivateExpired(start + 1000 + 5, 3)
     assert.strictEqual(table.nextExpiry, start + 1000 + 3)
     // The count is of what is over, however much of it was set aside.
     assert.strictEqual(table.count(start + 1000 + 5), 5)
-    table.setExpiredAside(start + 2000, 100)
+    table.deactivateExpired(start + 2000, 100)
     assert.isUndefined(table.nextExpiry)
     assert.strictEqual(table.expiredCount(start + 2000), 10)
   })
@@ -204,7 +204,7 @@ describe("LeaseTable", () => {
         if (round === 0) first.push(new WeakRef(one))
       }
       // All but one, so that the list of them never comes to its end.
-      for (const one of table.due(now + 5, 99 + Math.min(round, 1))) table.remove(one)
+      for (const one of table.expired(now + 5, 99 + Math.min(round, 1))) table.remove(one)
       assert.strictEqual(table.expiredCount(now + 5), 1)
     }
     // What a reference was made to is kept until the end of the turn.

@@ -23,7 +23,7 @@ const scene = Effect.gen(function* () {
       {
         supervision: { listener: undefined, notifySocket, watchdogMillis },
         searchPath: directory,
-        answers: () =>
+        probe: () =>
           Effect.suspend(() => {
             daemon.asked += 1
             return daemon.answers ? Effect.void : Effect.fail("no answer in time")

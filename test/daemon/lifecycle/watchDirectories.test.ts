@@ -125,7 +125,7 @@ describe("the look at the directory", () => {
     Effect.gen(function* () {
       const directory = path.join(yield* temporaryDirectory, "state")
       fs.mkdirSync(directory)
-      const { check, look } = yield* pinDirectory(directory)
+      const { check, status } = yield* pinDirectory(directory)
       yield* check
       fs.rmdirSync(directory)
       assert.strictEqual(
@@ -134,7 +134,7 @@ describe("the look at the directory", () => {
       )
       for (let n = 0; n < 20; n += 1) {
         fs.mkdirSync(directory)
-        assert.strictEqual(look(), "another")
+        assert.strictEqual(status(), "another")
         fs.rmdirSync(directory)
       }
     })

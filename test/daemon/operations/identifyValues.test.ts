@@ -21,10 +21,10 @@ describe("a scan", () => {
       yield* addSecret("twin", "value-of-the-database")
       yield* addSecret("pin", "1234")
       const given = yield* listFingerprints("scanner")
-      assert.deepStrictEqual([given.values, given.tooShort, given.leftOut], [2, ["pin"], 0])
+      assert.deepStrictEqual([given.values, given.tooShort, given.omitted], [2, ["pin"], 0])
 
       const text = Buffer.from("DB=value-of-the-database\n")
-      const [place] = matcherOf(given.marks, given.multiplier)(text)
+      const [place] = matcherOf(given.fingerprints, given.multiplier)(text)
       const texts = [Buffer.from("something-else"), text.subarray(place?.start, place?.end), Buffer.from("1234")]
       assert.deepStrictEqual(yield* identifyValues("scanner", texts), [[], ["db", "twin"], []])
     }).pipe(Effect.provide(testLayerNoTelemetry))
@@ -52,7 +52,7 @@ describe("a scan", () => {
     Effect.gen(function* () {
       yield* addSecret("db", "value-of-the-database")
       const [one, other] = [yield* listFingerprints("scanner"), yield* listFingerprints("scanner")]
-      assert.notDeepEqual(one.marks, other.marks)
+      assert.notDeepEqual(one.fingerprints, other.fingerprints)
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 

@@ -28,7 +28,7 @@ import {
 const hook = RotationHook.layerMemory((_, name) => ({
   stdout: Buffer.from(name),
   stderr: new Uint8Array(),
-  ending: name === "broken" ? "failed" : "done",
+  status: name === "broken" ? "failed" : "done",
   outcome: "exit status ?"
 }))
 
@@ -58,7 +58,7 @@ describe("killswitch", () => {
             Effect.as(Effect.orDie(acquireLease(name, "late")), {
               stdout: new Uint8Array(),
               stderr: new Uint8Array(),
-              ending: "done" as const,
+              status: "done" as const,
               outcome: ""
             }).pipe(Effect.provideContext(context))
         })
@@ -193,7 +193,7 @@ describe("heartbeat", () => {
       yield* acquireLease("db", "c")
       yield* TestClock.adjust("5 minutes")
       assert.strictEqual(yield* activeCount, 1)
-      assert.deepStrictEqual(yield* Ref.get(state), { failuresInARow: 6, fired: true })
+      assert.deepStrictEqual(yield* Ref.get(state), { consecutiveFailures: 6, fired: true })
       assert.strictEqual((yield* failuresTold).length, 1)
       endpoint.well = true
       yield* TestClock.adjust("1 minute")

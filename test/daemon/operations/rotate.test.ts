@@ -21,7 +21,7 @@ import { addSecret, testLayerNoTelemetry, acquireLease } from "../../support/tes
 const printing = (stdout: string, more: Partial<HookResult> = {}): HookResult => ({
   stdout: Buffer.from(stdout),
   stderr: new Uint8Array(),
-  ending: "done",
+  status: "done",
   outcome: "exit status 0, 7 bytes of output",
   ...more
 })
@@ -89,18 +89,18 @@ describe("rotate", () => {
     )
   }
 
-  for (const [ending, says] of [
+  for (const [status, reason] of [
     ["failed", "rotation hook failed"],
     ["timed out", "rotation hook timed out"]
   ] as const) {
-    it.effect(`says "${says}", and nothing that was printed`, () =>
+    it.effect(`fails with "${reason}" and no output in the log or the error`, () =>
       Effect.gen(function* () {
         yield* add("db", true)
         const failure = yield* Effect.flip(rotateSecret("db"))
-        assert.strictEqual(failure.message, `rotation of secret "db" failed: ${says}`)
+        assert.strictEqual(failure.message, `rotation of secret "db" failed: ${reason}`)
         assert.deepStrictEqual(yield* lastEntry, ["secret_rotate", "how it ended", false])
         assert.strictEqual(yield* valueOf("db"), "old value")
-      }).pipe(Effect.provide(withHook(printing("half a value", { ending, outcome: "how it ended" }))))
+      }).pipe(Effect.provide(withHook(printing("half a value", { status, outcome: "how it ended" }))))
     )
   }
 
@@ -124,13 +124,13 @@ describe("RotationHook", () => {
     Effect.gen(function* () {
       const good = yield* run("echo hi; echo err >&2; cat")
       assert.deepStrictEqual(
-        [text(good.stdout), text(good.stderr), good.ending, good.outcome],
+        [text(good.stdout), text(good.stderr), good.status, good.outcome],
         ["hi\n", "err\n", "done", "exit status 0, 7 bytes of output"]
       )
       const bad = yield* run("echo half; exit 3")
-      assert.deepStrictEqual([bad.ending, bad.outcome], ["failed", "exit status 3, 5 bytes of output"])
+      assert.deepStrictEqual([bad.status, bad.outcome], ["failed", "exit status 3, 5 bytes of output"])
       const killed = yield* run("kill -9 $$")
-      assert.deepStrictEqual([killed.ending, killed.outcome], ["failed", "killed by SIGKILL, 0 bytes of output"])
+      assert.deepStrictEqual([killed.status, killed.outcome], ["failed", "killed by SIGKILL, 0 bytes of output"])
     })
   )
 
@@ -147,11 +147,11 @@ describe("RotationHook", () => {
   it.live("kills everything the command started when its time is over", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "pid")
-      const { ending, outcome } = yield* run(
+      const { status, outcome } = yield* run(
         `trap '' TERM; sleep 1000 & echo $! > ${file}; sleep 1000`,
         300n * millisecond
       )
-      assert.deepStrictEqual([ending, outcome], ["timed out", "timed out after 300ms, 0 bytes of output"])
+      assert.deepStrictEqual([status, outcome], ["timed out", "timed out after 300ms, 0 bytes of output"])
       const pid = Number(fs.readFileSync(file, "utf8"))
       const gone = Effect.sync(
         () => !fs.existsSync(`/proc/${pid}`) || / Z /.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"))
@@ -165,9 +165,9 @@ describe("RotationHook", () => {
   it.live("does not wait for what the command leaves behind", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "pid")
-      const [took, { ending, stdout }] = yield* Effect.timed(run(`sleep 60 & echo $! > ${file}; echo started`))
+      const [took, { status, stdout }] = yield* Effect.timed(run(`sleep 60 & echo $! > ${file}; echo started`))
       process.kill(Number(fs.readFileSync(file, "utf8")), "SIGKILL")
-      assert.deepStrictEqual([ending, text(stdout)], ["done", "started\n"])
+      assert.deepStrictEqual([status, text(stdout)], ["done", "started\n"])
       assert.isTrue(Duration.isLessThan(took, Duration.seconds(20)))
     })
   )

@@ -12,7 +12,7 @@ import { table } from "../../terminal/table.ts"
 
 export const auditVerifyReport = Effect.fnUntraced(function* (auditPath: string) {
   const report = yield* Effect.mapError(verifyAuditLog(auditPath), unreadable)
-  if (report.files.length === 0 && !report.endIsKnown) {
+  if (report.files.length === 0 && !report.isEndKnown) {
     return yield* new CommandError({
       message: `there is no audit log at ${auditPath}`,
       code: "io_error",
@@ -29,12 +29,12 @@ export const auditVerifyReport = Effect.fnUntraced(function* (auditPath: string)
   return output
 })
 
-const describe = ({ endIsKnown, entries, files, findings, first, hash, last, unchained }: AuditReport): string =>
+const describe = ({ isEndKnown, entries, files, findings, first, hash, last, unchained }: AuditReport): string =>
   [
     `${entries} chained entries in ${files.join(", ")}`,
     ...(entries === 0 ? [] : [`from number ${first} to number ${last}, whose hash is ${hash}`]),
     ...(unchained === 0 ? [] : [`${unchained} lines of another program`]),
-    ...(endIsKnown ? [] : ["audit.head.json is not there or not readable: entries cut off at the end would not show"]),
+    ...(isEndKnown ? [] : ["audit.head.json is not there or not readable: entries cut off at the end would not show"]),
     ...(findings.length === 0 ? ["as it was written"] : ["", findingsTable(findings).trimEnd()]),
     ""
   ].join("\n")
