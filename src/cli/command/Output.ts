@@ -104,9 +104,9 @@ export const printByStream = (text: string | Buffer): void => {
 
 /** What is on standard output is not whole. A pipe whose reader has gone is no reason to complain. */
 const cannotPrint = (error: unknown): never => {
-  const code = error instanceof Error && "code" in error ? error.code : "unknown"
+  const code = reasonOf(error)
   if (code !== "EPIPE") {
-    const problem = `secrets: standard output cannot be written to (${String(code)})`
+    const problem = `secrets: standard output cannot be written to (${code})`
     process.stderr.write(`${problem}\n  What is there of it is not whole. Make room there, or print elsewhere\n`)
   }
   return process.exit(exitStatus.failed)
@@ -116,4 +116,10 @@ const cannotPrint = (error: unknown): never => {
 export const exitWith = (status: number): void => {
   if (onItsWay) process.exitCode = status
   else process.exit(status)
+}
+
+/** Returns why a system call failed: its error code such as EACCES, or the message of an error of ours. */
+export const reasonOf = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return "unknown"
+  return "code" in cause ? String(cause.code) : cause.message
 }

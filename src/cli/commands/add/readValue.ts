@@ -10,7 +10,7 @@ import { buffer } from "node:stream/consumers"
 import { printable } from "../../terminal/table.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { reasonOf } from "../../reasonOf.ts"
+import { reasonOf } from "../../command/Output.ts"
 
 /** Where a value comes from and where a prompt goes. */
 export interface ValueInput {

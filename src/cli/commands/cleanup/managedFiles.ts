@@ -11,8 +11,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { parseEnvHeader } from "../../../domain/envFile.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
-import { readHead } from "../../readHead.ts"
-import { reasonOf } from "../../reasonOf.ts"
+import { reasonOf } from "../../command/Output.ts"
 
 export type ManagedFile =
   | { readonly is: "managed"; readonly file: string; readonly expiresAt: number; readonly same: FileIdentity }
@@ -117,3 +116,24 @@ export const removeIfSame = (file: string, same: FileIdentity): string | undefin
 }
 
 export const fileReplaced = "replaced"
+
+/** The header is a few lines long. */
+const headBytes = 4096
+
+/**
+ * Reads the beginning of a regular file. Returns undefined for anything else: a symbolic link is not followed, a pipe
+ * not opened. Throws the system's error.
+ */
+export const readHead = (file: string): { readonly text: string; readonly stat: fs.Stats } | undefined => {
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
+  if (!fs.lstatSync(file).isFile()) return undefined
+  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  try {
+    const stat = fs.fstatSync(descriptor)
+    if (!stat.isFile()) return undefined
+    const bytes = Buffer.alloc(headBytes)
+    return { text: bytes.toString("utf8", 0, fs.readSync(descriptor, bytes, 0, headBytes, 0)), stat }
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}

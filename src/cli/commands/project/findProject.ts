@@ -13,7 +13,7 @@ import type { ProjectFile } from "../../../domain/ProjectFile.ts"
 import { projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
 import { configError } from "../../command/daemonAddress.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
-import { reasonOf } from "../../reasonOf.ts"
+import { reasonOf } from "../../command/Output.ts"
 import { readRegularFile } from "./readRegularFile.ts"
 
 export interface Project {

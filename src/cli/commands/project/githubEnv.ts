@@ -8,7 +8,6 @@ import * as fs from "node:fs"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { githubLines } from "../../../domain/envFile.ts"
 import { failUsage } from "../../command/CommandError.ts"
-import { randomName } from "../../project/randomName.ts"
 import { envFileError } from "./writeEnvFile.ts"
 
 /** Where it is. To be asked before anything is leased. */
@@ -30,7 +29,9 @@ export const appendGithub = (file: string, variables: ReadonlyArray<EnvVariable>
         const { size } = fs.fstatSync(handle)
         const last = Buffer.alloc(1, "\n")
         if (size > 0) fs.readSync(handle, last, 0, 1, size - 1)
-        const lines = githubLines(variables, `secrets_${randomName()}`)
+        // node:crypto is loaded only here because it is slow to load.
+        const delimiter = `secrets_${process.getBuiltinModule("node:crypto").randomUUID()}`
+        const lines = githubLines(variables, delimiter)
         fs.writeFileSync(handle, last.toString() === "\n" ? lines : `\n${lines}`)
       } finally {
         fs.closeSync(handle)

@@ -19,7 +19,7 @@ import { variableProblem } from "../../../domain/variable.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { printable } from "../../terminal/table.ts"
-import { reasonOf } from "../../reasonOf.ts"
+import { reasonOf } from "../../command/Output.ts"
 import { readRegularFile } from "./readRegularFile.ts"
 import { printWarning } from "./printWarning.ts"
 

@@ -17,7 +17,7 @@ import { isatty } from "node:tty"
 import type { Readable } from "node:stream"
 import { CommandError } from "../../command/CommandError.ts"
 import { printable } from "../../terminal/table.ts"
-import { reasonOf } from "../../reasonOf.ts"
+import { reasonOf } from "../../command/Output.ts"
 import { makePipes } from "./pipes.ts"
 
 export interface ChildOptions {

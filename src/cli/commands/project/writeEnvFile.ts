@@ -12,8 +12,8 @@ import * as path from "node:path"
 import { parseEnvHeader } from "../../../domain/envFile.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { readHead } from "../../readHead.ts"
-import { reasonOf } from "../../reasonOf.ts"
+import { readHead } from "../cleanup/managedFiles.ts"
+import { reasonOf } from "../../command/Output.ts"
 import { printWarning } from "./printWarning.ts"
 
 /** Refuses what must not be replaced. To be asked before anything is leased. */

@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { ClientError } from "../../../rpc/client/client.ts"
-import { reasonOf } from "../../reasonOf.ts"
+import { reasonOf } from "../../command/Output.ts"
 import type { ScanFinding } from "./Finding.ts"
 import { isBinary, patternsIn } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"

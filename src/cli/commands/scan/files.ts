@@ -7,7 +7,7 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { reasonOf } from "../../reasonOf.ts"
+import { reasonOf } from "../../command/Output.ts"
 import { wordsIn } from "./git.ts"
 
 export type ListedFile =

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { failUsage } from "../../command/CommandError.ts"
-import { reasonOf } from "../../reasonOf.ts"
+import { reasonOf } from "../../command/Output.ts"
 import { printable } from "../../terminal/table.ts"
 import { Blobs } from "./Blobs.ts"
 import type { ListedFile } from "./files.ts"
