@@ -1,89 +1,91 @@
 /**
- * OpenTelemetry by Effect's own modules: events as logs, acquires as spans, and the
- * figures. Loaded only where an endpoint is configured.
+ * Exports to an OpenTelemetry collector: events as log records, acquires as spans, and
+ * metrics. Loaded only where an endpoint is configured.
  *
- * The daemon's own log lines are not sent: they are for whoever runs it, and what of
- * them others should know is an event. Of spans, `acquire` is sent and nothing else,
- * so many in each interval; the rest costs what it cost before.
+ * Of events and spans, a bounded number a second is exported; the audit log has all of
+ * them. The daemon's own log lines are not exported.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
-import * as Tracer from "effect/Tracer"
 import * as OtlpExporter from "effect/observability/OtlpExporter"
-import type { MetricsData } from "effect/observability/OtlpMetrics"
 import * as OtlpMetrics from "effect/observability/OtlpMetrics"
 import * as OtlpResource from "effect/observability/OtlpResource"
-import * as OtlpSerialization from "effect/observability/OtlpSerialization"
+import { OtlpSerialization } from "effect/observability/OtlpSerialization"
 import * as OtlpTracer from "effect/observability/OtlpTracer"
 import { randomUUID } from "node:crypto"
 import * as os from "node:os"
 import { version } from "../version.ts"
 import type { SinkState } from "./delivery.ts"
 import { type OtelEvent, sinkDropped } from "./OtelEvent.ts"
-import type { Rank } from "./otlpLoad.ts"
-import * as OtlpChannel from "./otlpChannel.ts"
-import { type Emitted, lengthOf, otlpRecord } from "./otlpRecord.ts"
-import { describeTargets, type OtlpSettings, type SignalSettings } from "./otlpSettings.ts"
-import { sentSpan, type SpansSent } from "./span.ts"
+import { type ExporterOptions, exportSignal, type SignalOptions } from "./otlpExporter.ts"
+import { describeTargets, type OtlpSettings } from "./otlpSettings.ts"
+import { exportedSpan, sampleEvenly } from "./span.ts"
 
-export interface Otlp {
-  readonly emit: (event: OtelEvent) => Effect.Effect<void>
-  readonly state: Effect.Effect<SinkState>
-  /** Undefined where spans are not sent. */
-  readonly spans: SpansSent | undefined
-}
-
-/**
- * Events of one second that are sent. To encode one costs 3 us as JSON and 31 us as protobuf: with so many, a flood of
- * leases costs less than a percent of the processor, and nobody waits longer than 8 ms for it. The audit log has them all.
- */
-const eventsPerSecond = 250
-/** Spans of one second: enough to see how acquires go, for about the same price each. */
-const spansPerSecond = 50
-/** One for each process, as the figures are. */
+/** With these, exporting takes a small part of one processor, however many leases are acquired. */
+const [eventsPerSecond, spansPerSecond] = [250, 50]
+/** One for each process, as its metrics are. */
 const instanceId = randomUUID()
 
-/** Sends until the scope ends; that takes a second at the most. */
+/** Exports until the scope ends, which takes at most a second. */
 export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
   const { logs, metrics, traces } = settings.signals
+  const clock = yield* Clock.Clock
+  const now = () => clock.currentTimeMillisUnsafe()
   const resource = resourceOf(settings)
-  // The signals end side by side, so that they take no longer together than one of them.
+  // Closed in parallel, so that all signals together take no longer than one.
   const scope = yield* Scope.make("parallel")
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
-  const within = <A, E, R>(channel: Effect.Effect<A, E, R>) =>
-    Effect.flatMap(Scope.fork(scope), (own) => Scope.provide(channel, own))
+  const start = <A>(options: SignalOptions<A>) =>
+    Effect.flatMap(Scope.fork(scope), (own) => Scope.provide(exportSignal(options), own))
 
-  const events = logs === undefined ? undefined : yield* within(openEvents(logs, resource))
-  const spans = traces === undefined ? undefined : yield* within(openSpans(traces, resource))
-  const figures =
-    metrics === undefined ? undefined : yield* within(openMetrics(metrics, resource, settings.temporality))
+  const events =
+    logs &&
+    (yield* start({
+      settings: logs,
+      make: (options) => makeEventExporter({ ...options, resource }),
+      reportDropped: ({ push }, count) => push(logRecord(sinkDropped(count), clock))
+    }))
+  const spans =
+    traces && (yield* start({ settings: traces, make: (options) => OtlpTracer.make({ ...options, resource }) }))
+  const series =
+    metrics &&
+    (yield* start({
+      settings: metrics,
+      make: (options) => makeMetricExporter({ ...options, resource, temporality: settings.temporality })
+    }))
 
-  const otlp: Otlp = {
-    emit: events === undefined ? () => Effect.void : emitter(events),
-    state: Effect.sync(() => ({
+  return {
+    emit: (event: OtelEvent): Effect.Effect<void> =>
+      Effect.withFiber((fiber) => {
+        const length = () => Object.values(event.metadata).join("").length
+        if (events?.budget.admit(eventsPerSecond, shareOf(event), now(), length) === true) {
+          events.exporter.push(logRecord(event, clock, exportedSpan(fiber)))
+        }
+        return Effect.void
+      }),
+    state: Effect.sync((): SinkState => ({
       kind: "otlp",
       target: describeTargets(settings),
-      sent: events?.load.sent ?? 0,
-      dropped: events?.load.lost ?? 0,
-      queued: events?.load.waiting ?? 0,
-      lastFailure: (events ?? spans ?? figures)?.load.lastFailure
+      sent: events?.budget.sent ?? 0,
+      dropped: events?.budget.dropped ?? 0,
+      queued: events?.budget.queued ?? 0,
+      lastFailure: (events ?? spans ?? series)?.lastFailure()
     })),
-    spans: spans === undefined ? undefined : selective(spans, settings.spanRatio, yield* Clock.Clock)
+    spans: spans && {
+      tracer: spans.exporter,
+      isSampled: sampleEvenly(settings.spanRatio, () => spans.budget.admit(spansPerSecond, 1, now(), () => 0))
+    }
   }
-  return otlp
 })
 
-interface Resource {
-  readonly serviceName: string
-  readonly serviceVersion: string
-  readonly attributes: Record<string, unknown>
-}
+/** The share of the budget: routine gets half of it, and the few events of the daemon itself are always admitted. */
+const shareOf = ({ component, level }: OtelEvent): number =>
+  component === "daemon" ? Number.POSITIVE_INFINITY : level === "debug" ? 0.5 : 1
 
-/** Whoever set an attribute knows better. */
-const resourceOf = ({ attributes, serviceName }: OtlpSettings): Resource => ({
+/** Configured attributes take precedence over those that are detected. */
+const resourceOf = ({ attributes, serviceName }: OtlpSettings) => ({
   serviceName,
   serviceVersion: attributes["service.version"] ?? version,
   attributes: {
@@ -98,126 +100,71 @@ const resourceOf = ({ attributes, serviceName }: OtlpSettings): Resource => ({
   }
 })
 
-const serializationOf = ({ protocol }: SignalSettings) =>
-  protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf
-
-const open = <A>(
-  settings: SignalSettings,
-  channel: Omit<OtlpChannel.ChannelOptions<A>, "settings" | "serialization">,
-  change: (
-    serialization: OtlpSerialization.OtlpSerialization["Service"]
-  ) => OtlpSerialization.OtlpSerialization["Service"] = (same) => same
-) =>
-  Effect.flatMap(OtlpSerialization.OtlpSerialization, (serialization) =>
-    OtlpChannel.open({ ...channel, settings, serialization: change(serialization) })
-  ).pipe(Effect.provide(serializationOf(settings)))
-
-const exporterOptions = ({ compression, headers, url }: SignalSettings) => ({
-  url,
-  headers,
-  compression,
-  exportInterval: OtlpChannel.never,
-  shutdownTimeout: "1 millis" as const
+const makeEventExporter = Effect.fnUntraced(function* (
+  options: ExporterOptions & { readonly resource: ReturnType<typeof resourceOf> }
+) {
+  const serialization = yield* OtlpSerialization
+  const resource = OtlpResource.make(options.resource)
+  const scope = { name: "agent-secrets", version }
+  return yield* OtlpExporter.make({
+    ...options,
+    label: "Events",
+    body: (logRecords) => [
+      serialization.logs({ resourceLogs: [{ resource, scopeLogs: [{ scope, logRecords }] }] }),
+      Effect.void
+    ]
+  })
 })
 
-interface Records {
-  readonly push: (record: Emitted) => void
+/** Attributes that spans and metrics have as well; all others are in our namespace. */
+const sharedAttributes: Readonly<Record<string, string>> = {
+  secretName: "secret.name",
+  clientId: "client.id",
+  leaseId: "lease.id"
 }
 
-const openEvents = (settings: SignalSettings, resource: Resource) => {
-  const sender = Effect.gen(function* () {
-    const serialization = yield* OtlpSerialization.OtlpSerialization
-    const about = yield* OtlpResource.fromConfig(resource)
-    const exporter: Records = yield* OtlpExporter.make({
-      ...exporterOptions(settings),
-      label: "Events",
-      maxBatchSize: Number.POSITIVE_INFINITY,
-      body: (emitted) => {
-        const scopeLogs = [{ scope: { name: "agent-secrets", version }, logRecords: emitted.map(otlpRecord) }]
-        return [serialization.logs({ resourceLogs: [{ resource: about, scopeLogs }] }), Effect.void]
-      }
-    })
-    return exporter
-  })
-  return Effect.flatMap(Clock.Clock, (clock) =>
-    open(settings, {
-      signal: "logs",
-      perSecond: eventsPerSecond,
-      make: sender,
-      tellLost: ({ push }, lost) => {
-        push({ event: sinkDropped(lost), nanos: clock.currentTimeNanosUnsafe(), span: undefined })
-      }
-    })
-  )
-}
+const severityNumbers = { debug: 5, info: 9, warn: 13, error: 17 } as const
 
-/** What is not let in costs no more than finding that out; records are made when they are sent. */
-const emitter =
-  ({ exporter, load }: OtlpChannel.Channel<Records>) =>
-  (event: OtelEvent): Effect.Effect<void> =>
-    Effect.withFiber((fiber) => {
-      const clock = fiber.getRef(Clock.Clock)
-      if (load.admit(rankOf(event), lengthOf(event), clock.currentTimeMillisUnsafe())) {
-        exporter.push({ event, nanos: clock.currentTimeNanosUnsafe(), span: sentSpan(fiber) })
-      }
-      return Effect.void
-    })
-
-/** Leases are many, the daemon is one. */
-const rankOf = ({ component, level }: OtelEvent): Rank =>
-  component === "daemon" ? "rare" : level === "debug" ? "routine" : "usual"
-
-const openSpans = (settings: SignalSettings, resource: Resource) => {
-  const options = { ...exporterOptions(settings), resource, maxBatchSize: Number.POSITIVE_INFINITY }
-  return open(settings, { signal: "traces", perSecond: spansPerSecond, make: OtlpTracer.make(options) })
-}
-
-/**
- * Sends so many as there is room for; of those, so many as `ratio` says, evenly. By the specification the number of the trace
- * decides, so that all who have a part in it decide alike; this one has no others.
- */
-const selective = (
-  { exporter, load }: OtlpChannel.Channel<Tracer.Tracer>,
-  ratio: number,
-  clock: Clock.Clock
-): SpansSent => {
-  // From the middle: sums of tenths are a little less than they should be.
-  let owed = ratio / 2
+/** An event as a log record, by OpenTelemetry's semantic conventions. Effect's protobuf has no field for `eventName`. */
+const logRecord = (
+  { action, component, error, level, metadata, success }: OtelEvent,
+  clock: Clock.Clock,
+  span?: { readonly traceId: string; readonly spanId: string }
+) => {
+  const time = String(clock.currentTimeNanosUnsafe())
+  const attributes: Array<[string, unknown]> = [["event.name", action]]
+  if (error !== undefined) attributes.push(["error.message", error])
+  for (const [key, value] of Object.entries({ component, success, ...metadata })) {
+    const snakeCase = key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    if (value !== undefined) attributes.push([sharedAttributes[key] ?? `agent_secrets.${snakeCase}`, value])
+  }
   return {
-    // What libraries make of spans below ours is not counted, so it is not sent.
-    tracer: Tracer.make({
-      span: (options) => (Option.isNone(options.parent) ? exporter : Tracer.nativeTracer).span(options)
-    }),
-    isNext: () => {
-      owed += ratio
-      if (owed < 1) return false
-      owed -= 1
-      return load.admit("usual", 0, clock.currentTimeMillisUnsafe())
-    }
+    timeUnixNano: time,
+    observedTimeUnixNano: time,
+    severityNumber: severityNumbers[level],
+    severityText: level.toUpperCase(),
+    eventName: action,
+    body: { stringValue: error ?? action },
+    attributes: OtlpResource.entriesToAttributes(attributes),
+    droppedAttributesCount: 0,
+    ...(span === undefined ? {} : { traceId: span.traceId, spanId: span.spanId })
   }
 }
 
-const openMetrics = (settings: SignalSettings, resource: Resource, temporality: OtlpSettings["temporality"]) => {
-  const options = { ...exporterOptions(settings), resource, temporality }
-  return open(settings, { signal: "metrics", perSecond: 0, make: OtlpMetrics.make(options) }, (serialization) => ({
+const makeMetricExporter = (options: Parameters<typeof OtlpMetrics.make>[0]) =>
+  Effect.updateService(OtlpMetrics.make(options), OtlpSerialization, (serialization) => ({
     ...serialization,
-    metrics: (data) => serialization.metrics(tidy(data))
+    metrics: (data) => serialization.metrics(correct(data))
   }))
-}
 
-/** Effect repeats the unit as an attribute of each point, and shows an empty histogram's bounds as the largest numbers there are. */
-const tidy = (data: MetricsData): MetricsData => {
-  for (const { scopeMetrics } of data.resourceMetrics) {
-    for (const { gauge, histogram, sum } of scopeMetrics.flatMap(({ metrics }) => metrics)) {
-      for (const point of [gauge, sum, histogram].flatMap((one) => one?.dataPoints ?? [])) {
-        point.attributes = point.attributes?.filter(({ key }) => key !== "unit") ?? []
-      }
-      for (const point of histogram?.dataPoints ?? []) {
-        if (point.count !== 0) continue
-        delete point.min
-        delete point.max
-      }
-    }
+/** Removes the unit that Effect repeats as an attribute, and the extrema of an empty histogram. */
+const correct = (data: OtlpMetrics.MetricsData): OtlpMetrics.MetricsData => {
+  const metrics = data.resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap((scope) => scope.metrics))
+  for (const point of metrics.flatMap(({ gauge, histogram, sum }) => (gauge ?? histogram ?? sum)?.dataPoints ?? [])) {
+    point.attributes = point.attributes?.filter(({ key }) => key !== "unit") ?? []
+    if (!("count" in point) || point.count > 0) continue
+    delete point.min
+    delete point.max
   }
   return data
 }

@@ -1,71 +1,56 @@
 /**
- * The HTTP client of the exporters, made harmless: each request ends in time, of an
- * answer no more is read than is of use, and nothing of it but the status is given on.
+ * Bounds what a collector can do to the daemon: a request ends in time, a response is
+ * read up to a limit, and no redirect sends the credentials to another endpoint.
  */
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 
-/** More of an answer is of no use. */
-const answerLength = 64 * 1024
-
-export interface Guard {
-  readonly timeout: Duration.Duration
-  readonly isClosed: () => boolean
-  /** From then on nothing is tried again. */
-  readonly isEnding: () => boolean
-  /** Hears of each answer: undefined if it was a good one, else what was wrong. */
-  readonly note: (failure: string | undefined) => void
+export interface GuardState {
+  /** `closing` prevents retries, `closed` prevents requests. */
+  phase: "open" | "closing" | "closed"
+  /** Of the last request; undefined if there was none since this was reset. */
+  outcome: { readonly failure: string | undefined } | undefined
 }
 
-/** Reads each answer itself, within the time and up to a length, and gives on no more than its status. */
-export const guarded = (
-  client: HttpClient.HttpClient,
-  { isClosed, isEnding, note, timeout }: Guard
-): HttpClient.HttpClient =>
-  HttpClient.transform(client, (response, request) => {
-    const inTime = response.pipe(
-      Effect.tap(({ stream }) => {
-        let length = 0
-        const read = Stream.runForEachWhile(stream, (bytes) =>
-          Effect.sync(() => (length += bytes.length) < answerLength)
-        )
-        return Effect.ignore(read)
-      }),
-      Effect.tap(({ status }) => Effect.sync(() => note(isGood(status) ? undefined : `it answers ${status}`))),
-      Effect.map(({ headers, status }) => {
-        const wait = headers["retry-after"]
-        const kept = wait === undefined ? {} : { headers: { "retry-after": wait } }
-        return HttpClientResponse.fromWeb(request, new Response(null, { status, ...kept }))
-      }),
-      Effect.tapError((error) => Effect.sync(() => note(reasonOf(error)))),
-      Effect.timeoutOrElse({
-        duration: timeout,
-        orElse: () => {
-          note("it does not answer in time")
-          const reason = new HttpClientError.TransportError({ request, description: "no answer in time" })
-          return Effect.fail(new HttpClientError.HttpClientError({ reason }))
-        }
-      })
-    )
-    // Effect's exporter does not try again after a defect.
-    const refuse = Effect.suspend(() => (isEnding() ? Effect.die(new Error("there is no time left")) : Effect.void))
-    const once = inTime.pipe(
-      Effect.tapError(() => refuse),
-      Effect.tap(({ status }) => (isGood(status) ? Effect.void : refuse))
-    )
-    return Effect.suspend(() => (isClosed() ? Effect.die(new Error("the channel is closed")) : once))
-  })
+const maxResponseBytes = 64 * 1024
 
-const isGood = (status: number): boolean => status >= 200 && status < 300
+/** Replaces each response and each error by an empty response. Effect retries after status 503, and not after 400. */
+export const guardHttpClient = (client: HttpClient.HttpClient, timeoutMillis: number, state: GuardState) =>
+  HttpClient.transform(client, (send, request) =>
+    Effect.gen(function* () {
+      if (state.phase === "closed") return { status: 400 }
+      const { failure, ...response } = yield* Effect.flatMap(send, readResponse).pipe(
+        Effect.timeoutOrElse({ duration: timeoutMillis, orElse: () => Effect.succeed(failed("timeout")) }),
+        Effect.catch((error) => Effect.succeed(failed(errorCode(error)))),
+        Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" })
+      )
+      state.outcome = { failure }
+      return failure !== undefined && state.phase !== "open" ? { status: 400 } : response
+    }).pipe(Effect.map((response) => HttpClientResponse.fromWeb(request, new Response(null, response))))
+  )
 
-/** The code of the system, such as ECONNREFUSED. Nothing else of the error: it may show the address. */
-const reasonOf = (error: unknown): string => {
-  for (let inner = error, depth = 0; inner instanceof Error && depth < 5; inner = inner.cause, depth += 1) {
-    if ("code" in inner && typeof inner.code === "string") return inner.code
+const readResponse = Effect.fnUntraced(function* ({ headers, status, stream }: HttpClientResponse.HttpClientResponse) {
+  let bytes = 0
+  const read = Stream.runForEachWhile(stream, (chunk) => Effect.sync(() => (bytes += chunk.length) < maxResponseBytes))
+  yield* Effect.ignore(read)
+  const retryAfter = headers["retry-after"] ?? ""
+  return {
+    status,
+    failure: status >= 200 && status < 300 ? undefined : `HTTP status ${status}`,
+    // A longer delay would stop the export loop.
+    headers: /^\d\d?$/.test(retryAfter) ? { "retry-after": retryAfter } : {}
   }
-  return "it cannot be reached"
+})
+
+const failed = (failure: string) => ({ status: 503, failure, headers: {} })
+
+/** Returns the system's error code, such as ECONNREFUSED, and not the message, which may contain the URL. */
+const errorCode = (error: unknown): string => {
+  for (let cause = error, depth = 0; cause instanceof Error && depth < 5; cause = cause.cause, depth += 1) {
+    if ("code" in cause && typeof cause.code === "string") return cause.code
+  }
+  return "connection failed"
 }

@@ -1,244 +1,151 @@
 /**
- * What the standard variables of OpenTelemetry ask for, and config.json where they
- * leave it open: where each signal goes, and how. Nothing of it can fail: what cannot
- * be used is left out and told in `remarks`.
+ * Where each OTLP signal goes, from the OTEL_* environment variables and config.json.
  *
- * Read here and not by Effect's `layerFromConfig`, which sends nothing unless
- * OTEL_LOGS_EXPORTER and its like are set too, ends the program over a typing error,
- * and waits for the collector at the end as long as one request may take.
- * Header values are credentials: they are in no message.
+ * Cannot fail: what is invalid is left out, with a warning that quotes no value, because
+ * URLs and headers contain credentials. Effect's `layerFromConfig` stops the program at
+ * an invalid variable, and exports nothing by default.
  * Source: OpenTelemetry specification, "OTLP Exporter" and "Environment Variables".
  */
-
-import { type OtlpConfig, type Signal, signals } from "../domain/OtlpConfig.ts"
+import * as Option from "effect/Option"
 import { toMillis } from "../domain/GoDuration.ts"
+import { type OtlpConfig, type Signal, signals } from "../domain/OtlpConfig.ts"
 
-export type OtelEnvironment = Readonly<Record<string, string | undefined>>
+type Variables = Readonly<Record<string, string | undefined>>
+export type OtlpSettings = NonNullable<ReturnType<typeof otlpSettings>>
+export type SignalSettings = NonNullable<ReturnType<typeof signalSettings>>
 
-export interface SignalSettings {
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly protocol: "http/json" | "http/protobuf"
-  readonly compression: "gzip" | "none"
-  /** What one request gets, in milliseconds. */
-  readonly timeout: number
-  /** Milliseconds between two requests. */
-  readonly interval: number
-}
-
-export interface OtlpSettings {
-  readonly signals: { readonly [Name in Signal]?: SignalSettings }
-  readonly temporality: "cumulative" | "delta"
-  /** Of all spans, the part that is sent, from 0 to 1. */
-  readonly spanRatio: number
-  readonly serviceName: string
-  /** Resource attributes that were given, beside the name of the service. */
-  readonly attributes: Readonly<Record<string, string>>
-  /** One line for each thing that was asked for and is not done. */
-  readonly remarks: ReadonlyArray<string>
-}
-
-/** How long each signal is gathered: the variable, and the specification's default, in milliseconds. */
-const intervals: { readonly [Name in Signal]: readonly [variable: string, standard: number] } = {
+/** The variable of each signal's export interval, and the specification's default in milliseconds. */
+const intervals: { readonly [Name in Signal]: readonly [variable: string, defaultMillis: number] } = {
   logs: ["OTEL_BLRP_SCHEDULE_DELAY", 1000],
   traces: ["OTEL_BSP_SCHEDULE_DELAY", 5000],
   metrics: ["OTEL_METRIC_EXPORT_INTERVAL", 60_000]
 }
-/** More often than this the daemon would be busy with sending. */
-const leastInterval = 100
-/** The specification's default. */
-const standardTimeout = 10_000
-const longest = 600_000
+const [minIntervalMillis, defaultTimeoutMillis, maxMillis] = [100, 10_000, 600_000]
 
-/** Undefined if no endpoint is named, or everything is switched off. */
-export const otlpSettings = (given: OtelEnvironment, config?: OtlpConfig): OtlpSettings | undefined => {
-  const environment = { ...asVariables(given, config), ...withoutEmpty(given) }
-  const asked = signals.some((signal) => endpointOf(environment, signal) !== undefined)
-  if (!asked || valueOf(environment, "OTEL_SDK_DISABLED")?.toLowerCase() === "true") return undefined
-  const remarks: Array<string> = []
+/** Returns undefined if no endpoint is configured or OpenTelemetry is disabled. */
+export const otlpSettings = (environment: Variables, config?: OtlpConfig) => {
+  const given = trimmed(environment)
+  const hasEndpoint = signals.some((signal) => given[variableOf(given, signal, "ENDPOINT")] !== undefined)
+  if (!hasEndpoint && config === undefined) return undefined
+  // The credentials of config.json are not for an endpoint of the environment.
+  const variables = hasEndpoint || config === undefined ? given : { ...asVariables(config), ...given }
+  if (variables["OTEL_SDK_DISABLED"]?.toLowerCase() === "true") return undefined
+
+  const warnings = new Set<string>()
   const found: { [Name in Signal]?: SignalSettings } = {}
   for (const signal of signals) {
-    const settings = signalSettings(environment, signal, remarks)
+    const settings = signalSettings(variables, signal, warnings)
     if (settings !== undefined) found[signal] = settings
   }
-  const attributes = pairs(environment, "OTEL_RESOURCE_ATTRIBUTES", remarks)
-  const { "service.name": named, ...others } = attributes
-  const temporality = valueOf(environment, "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE")?.toLowerCase()
+  const { "service.name": name, ...attributes } = pairs(variables, "OTEL_RESOURCE_ATTRIBUTES", warnings)
+  const temporality = variables["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"]?.toLowerCase()
   return {
     signals: found,
-    temporality: temporality === "delta" ? "delta" : "cumulative",
-    spanRatio: spanRatio(environment, remarks),
-    serviceName: valueOf(environment, "OTEL_SERVICE_NAME") ?? named ?? "agent-secrets",
-    attributes: others,
-    remarks: [...new Set(remarks)]
+    temporality: temporality === "delta" ? ("delta" as const) : ("cumulative" as const),
+    spanRatio: spanRatio(variables, warnings),
+    serviceName: variables["OTEL_SERVICE_NAME"] ?? name ?? "agent-secrets",
+    attributes,
+    warnings: [...warnings]
   }
 }
 
-const withoutEmpty = (environment: OtelEnvironment): OtelEnvironment =>
-  Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value.trim() !== ""))
+/** Without what is empty, which counts as unset. */
+const trimmed = (environment: Variables): Variables => {
+  const entries = Object.entries(environment).map(([name, value = ""]) => [name, value.trim()] as const)
+  return Object.fromEntries(entries.filter(([, value]) => value !== ""))
+}
 
-/**
- * The section of config.json as if it were in the environment; nothing of it where the environment has an endpoint of
- * its own, which the credentials for another one are no business of.
- */
-const asVariables = (environment: OtelEnvironment, config: OtlpConfig | undefined): OtelEnvironment => {
-  if (config === undefined || signals.some((signal) => endpointOf(environment, signal) !== undefined)) return {}
-  const silent = signals.filter((signal) => !config.signals.includes(signal))
+const asVariables = ({ endpoint, headers, protocol, signals: exported, timeout }: OtlpConfig): Variables => {
+  const encoded = Object.entries(headers).map((pair) => pair.map(encodeURIComponent).join("="))
+  const off = signals.filter((signal) => !exported.includes(signal))
   return {
-    OTEL_EXPORTER_OTLP_ENDPOINT: config.endpoint,
-    OTEL_EXPORTER_OTLP_PROTOCOL: config.protocol,
-    OTEL_EXPORTER_OTLP_TIMEOUT: String(toMillis(config.timeout)),
-    OTEL_EXPORTER_OTLP_HEADERS: Object.entries(config.headers).map(pair).join(","),
-    ...Object.fromEntries(silent.map((signal) => [`OTEL_${signal.toUpperCase()}_EXPORTER`, "none"]))
+    OTEL_EXPORTER_OTLP_ENDPOINT: endpoint,
+    OTEL_EXPORTER_OTLP_PROTOCOL: protocol,
+    OTEL_EXPORTER_OTLP_TIMEOUT: String(toMillis(timeout)),
+    OTEL_EXPORTER_OTLP_HEADERS: encoded.join(","),
+    ...Object.fromEntries(off.map((signal) => [`OTEL_${signal.toUpperCase()}_EXPORTER`, "none"]))
   }
 }
 
-const pair = ([name, value]: [string, string]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`
+/** The name of the signal's own variable if it is set, else of that for all signals. */
+const variableOf = (variables: Variables, signal: Signal, what: string): string => {
+  const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_${what}`
+  return variables[own] === undefined ? `OTEL_EXPORTER_OTLP_${what}` : own
+}
 
-/** An acquire has nothing above it, so what is based on the parent is what is said of a root. */
-const spanRatio = (environment: OtelEnvironment, remarks: Array<string>): number => {
-  const sampler =
-    valueOf(environment, "OTEL_TRACES_SAMPLER")
-      ?.toLowerCase()
-      .replace(/^parentbased_/, "") ?? "always_on"
-  if (sampler === "always_on") return 1
-  if (sampler === "always_off") return 0
-  if (sampler !== "traceidratio") {
-    remarks.push(
-      "OTEL_TRACES_SAMPLER is none of always_on, always_off, traceidratio and these with parentbased_; all spans are sent"
-    )
-    return 1
+const signalSettings = (variables: Variables, signal: Signal, warnings: Set<string>) => {
+  const nameOf = (what: string) => variableOf(variables, signal, what)
+  const lookUp = (what: string) => variables[nameOf(what)]?.toLowerCase()
+  const endpoint = variables[nameOf("ENDPOINT")]
+  const exporters = variables[`OTEL_${signal.toUpperCase()}_EXPORTER`] ?? "otlp"
+  if (endpoint === undefined || !/(^|,)\s*otlp\s*(,|$)/i.test(exporters)) return undefined
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
+  if (url?.protocol !== "http:" && url?.protocol !== "https:") {
+    warnings.add(`${nameOf("ENDPOINT")} must be an http or https URL; ${signal} are not exported`)
+    return undefined
   }
-  const ratio = Number(valueOf(environment, "OTEL_TRACES_SAMPLER_ARG") ?? 1)
+  const protocol = lookUp("PROTOCOL") ?? "http/json"
+  if (protocol !== "http/json" && protocol !== "http/protobuf") {
+    warnings.add(`${nameOf("PROTOCOL")} must be http/json or http/protobuf; ${signal} are not exported`)
+    return undefined
+  }
+  // `fetch` rejects a URL that contains credentials.
+  const headers = pairs(variables, nameOf("HEADERS"), warnings)
+  const credentials = [url.username, url.password].map((text) => decode(text) ?? "").join(":")
+  const authorization = `Basic ${Buffer.from(credentials).toString("base64")}`
+  url.username = url.password = ""
+  if (nameOf("ENDPOINT") === "OTEL_EXPORTER_OTLP_ENDPOINT") {
+    url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/${signal}`
+  }
+  const [interval, defaultInterval] = intervals[signal]
+  return {
+    signal,
+    url: url.href,
+    protocol,
+    headers: credentials === ":" ? headers : { authorization, ...headers },
+    compression: lookUp("COMPRESSION") === "gzip" ? ("gzip" as const) : ("none" as const),
+    timeout: millis(lookUp("TIMEOUT"), 1, defaultTimeoutMillis),
+    interval: millis(variables[interval], minIntervalMillis, defaultInterval)
+  }
+}
+
+const millis = (text: string | undefined, min: number, defaultMillis: number): number =>
+  Number(text) > 0 && Number.isFinite(Number(text)) ? Math.min(Math.max(Number(text), min), maxMillis) : defaultMillis
+
+/** Reads `name=value,name=value`, percent-encoded. */
+const pairs = (variables: Variables, variable: string, warnings: Set<string>): Readonly<Record<string, string>> => {
+  const found: Record<string, string> = {}
+  for (const pair of (variables[variable] ?? "").split(",").filter((text) => text.trim() !== "")) {
+    const [name, ...value] = pair.split("=")
+    const [key, decoded] = [decode(name ?? ""), value.length === 0 ? undefined : decode(value.join("="))]
+    if (key && decoded !== undefined) found[key] = decoded
+    else warnings.add(`${variable} has a pair that is not name=value; it is left out`)
+  }
+  return found
+}
+
+const decode = (text: string): string | undefined =>
+  Option.getOrUndefined(Option.liftThrowable(decodeURIComponent)(text.trim()))
+
+/** Each span is a root, so a sampler that is based on the parent does what it does for roots. */
+const spanRatio = (variables: Variables, warnings: Set<string>): number => {
+  const sampler = (variables["OTEL_TRACES_SAMPLER"] ?? "always_on").toLowerCase().replace(/^parentbased_/, "")
+  const given = Number(variables["OTEL_TRACES_SAMPLER_ARG"] ?? 1)
+  const ratio = sampler === "always_on" ? 1 : sampler === "always_off" ? 0 : sampler === "traceidratio" ? given : -1
   if (ratio >= 0 && ratio <= 1) return ratio
-  remarks.push("OTEL_TRACES_SAMPLER_ARG is no number from 0 to 1; all spans are sent")
+  warnings.add(
+    "OTEL_TRACES_SAMPLER must be always_on, always_off, or traceidratio with OTEL_TRACES_SAMPLER_ARG from 0 to 1"
+  )
   return 1
 }
 
-/** Where events go, as people read it: addresses without what may be a credential in them. */
+/** Returns the endpoints, each with its signals, without what may be credentials. */
 export const describeTargets = ({ signals: found }: OtlpSettings): string => {
-  const places = new Map<string, Array<Signal>>()
-  for (const signal of signals) {
-    const url = found[signal]?.url
-    if (url === undefined) continue
-    const place = shown(url, signal)
-    places.set(place, [...(places.get(place) ?? []), signal])
+  const targets = new Map<string, ReadonlyArray<string>>()
+  for (const { signal, url } of Object.values(found)) {
+    const { origin, pathname } = new URL(url)
+    const target = `${origin}${pathname.replace(new RegExp(`/(v1/${signal})?$`), "")}`
+    targets.set(target, [...(targets.get(target) ?? []), signal])
   }
-  return [...places].map(([place, names]) => `${place} (${names.join(", ")})`).join(", ")
-}
-
-const shown = (url: string, signal: Signal): string => {
-  const { origin, pathname } = new URL(url)
-  return `${origin}${pathname.replace(new RegExp(`/(v1/${signal})?$`), "")}`
-}
-
-const signalSettings = (
-  environment: OtelEnvironment,
-  signal: Signal,
-  remarks: Array<string>
-): SignalSettings | undefined => {
-  const endpoint = endpointOf(environment, signal)
-  if (endpoint === undefined || !isWanted(environment, signal)) return undefined
-  const { url, variable } = endpoint
-  if (url === undefined) {
-    remarks.push(`${variable} is no http or https URL; ${signal} are not sent`)
-    return undefined
-  }
-  const protocol = either(environment, signal, "PROTOCOL")?.toLowerCase() ?? "http/json"
-  if (protocol !== "http/json" && protocol !== "http/protobuf") {
-    remarks.push(`${signal} are not sent: the OTLP protocol must be http/json or http/protobuf (port 4318 as a rule)`)
-    return undefined
-  }
-  const headersOf = (name: string) => pairs(environment, name, remarks)
-  const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_HEADERS`
-  const [variableOfInterval, standard] = intervals[signal]
-  const headers = valueOf(environment, own) === undefined ? headersOf("OTEL_EXPORTER_OTLP_HEADERS") : headersOf(own)
-  return {
-    ...withoutUser(url, headers),
-    protocol,
-    compression: either(environment, signal, "COMPRESSION")?.toLowerCase() === "gzip" ? "gzip" : "none",
-    timeout: millis(either(environment, signal, "TIMEOUT"), 1, standardTimeout),
-    interval: millis(valueOf(environment, variableOfInterval), leastInterval, standard)
-  }
-}
-
-/** A variable that is empty counts as one that is not set. */
-const valueOf = (environment: OtelEnvironment, name: string): string | undefined =>
-  environment[name]?.trim() || undefined
-
-/** The variable of the signal, or else that of all signals. */
-const either = (environment: OtelEnvironment, signal: Signal, what: string): string | undefined =>
-  valueOf(environment, `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_${what}`) ??
-  valueOf(environment, `OTEL_EXPORTER_OTLP_${what}`)
-
-interface Endpoint {
-  readonly variable: string
-  /** Undefined if what the variable holds is no address. */
-  readonly url: string | undefined
-}
-
-/** The signal's own endpoint is used as it is; that of all signals is what their paths are added to. */
-const endpointOf = (environment: OtelEnvironment, signal: Signal): Endpoint | undefined => {
-  const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_ENDPOINT`
-  const exact = valueOf(environment, own)
-  if (exact !== undefined) return { variable: own, url: asUrl(exact) }
-  const common = "OTEL_EXPORTER_OTLP_ENDPOINT"
-  const base = valueOf(environment, common)
-  return base === undefined ? undefined : { variable: common, url: asUrl(base, `v1/${signal}`) }
-}
-
-const asUrl = (text: string, below?: string): string | undefined => {
-  if (!URL.canParse(text)) return undefined
-  const url = new URL(text)
-  if (url.protocol !== "http:" && url.protocol !== "https:") return undefined
-  if (below !== undefined) url.pathname = `${url.pathname.replace(/\/$/, "")}/${below}`
-  return url.href
-}
-
-/** `fetch` takes no address with a user in it; this is what was meant by it. */
-const withoutUser = (address: string, headers: Readonly<Record<string, string>>) => {
-  const url = new URL(address)
-  if (url.username === "" && url.password === "") return { url: address, headers }
-  const user = `${decoded(url.username) ?? ""}:${decoded(url.password) ?? ""}`
-  url.username = ""
-  url.password = ""
-  return { url: url.href, headers: { authorization: `Basic ${Buffer.from(user).toString("base64")}`, ...headers } }
-}
-
-/** OTEL_LOGS_EXPORTER and its like: a list, "otlp" unless it says otherwise. */
-const isWanted = (environment: OtelEnvironment, signal: Signal): boolean =>
-  (valueOf(environment, `OTEL_${signal.toUpperCase()}_EXPORTER`) ?? "otlp")
-    .split(",")
-    .some((name) => name.trim().toLowerCase() === "otlp")
-
-/** `name=value,name=value`, both of them percent-encoded. A pair that is none is left out, and not shown. */
-const pairs = (
-  environment: OtelEnvironment,
-  variable: string,
-  remarks: Array<string>
-): Readonly<Record<string, string>> => {
-  const read = (valueOf(environment, variable) ?? "")
-    .split(",")
-    .filter((pair) => pair.trim() !== "")
-    .map((pair) => {
-      const at = pair.indexOf("=")
-      const name = decoded(pair.slice(0, Math.max(at, 0)))
-      const value = decoded(pair.slice(at + 1))
-      return name === undefined || name === "" || value === undefined ? undefined : [name, value]
-    })
-  if (read.includes(undefined)) remarks.push(`${variable} holds something that is no name=value; that is left out`)
-  return Object.fromEntries(read.filter((pair) => pair !== undefined))
-}
-
-const decoded = (text: string): string | undefined => {
-  try {
-    return decodeURIComponent(text.trim())
-  } catch {
-    return undefined
-  }
-}
-
-const millis = (text: string | undefined, least: number, standard: number): number => {
-  const number = text === undefined ? Number.NaN : Number(text)
-  return Number.isFinite(number) && number > 0 ? Math.min(Math.max(number, least), longest) : standard
+  return [...targets].map(([target, names]) => `${target} (${names.join(", ")})`).join(", ")
 }

@@ -21,7 +21,7 @@ import { OtelSink } from "./OtelSink.ts"
 import type { OtelEvent } from "./OtelEvent.ts"
 import { describeTargets, type OtlpSettings, otlpSettings } from "./otlpSettings.ts"
 import { makeEventSampler } from "./sampling.ts"
-import { SpansSent } from "./span.ts"
+import { CurrentSpanExporter } from "./span.ts"
 
 export interface SinkOptions {
   /** Tells where to look for joelclaw, and has the variables of OpenTelemetry. */
@@ -36,12 +36,13 @@ export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) 
     const command = yield* findJoelclaw(environment)
     const settings = otlpSettings(environment, config)
     yield* Effect.logInfo(`events: ${receivers(command, settings)}`)
-    for (const remark of settings?.remarks ?? []) yield* Effect.logWarning(`events: OTLP: ${remark}`)
+    for (const warning of settings?.warnings ?? []) yield* Effect.logWarning(`events: OTLP: ${warning}`)
     // They end side by side, so that they take no longer together than one of them.
     const scope = yield* Scope.make("parallel")
     yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
     const joelclaw = yield* Scope.provide(startJoelclaw({ command, environment }), yield* Scope.fork(scope))
-    const otlp = settings === undefined ? undefined : yield* Scope.provide(load(settings), yield* Scope.fork(scope))
+    const otlp =
+      settings === undefined ? undefined : yield* Scope.provide(startOtlpLazily(settings), yield* Scope.fork(scope))
 
     const sample = makeEventSampler(sampling)
     const send = (event: OtelEvent) =>
@@ -57,21 +58,17 @@ export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) 
       state
     })
     return Context.make(OtelSink, sink).pipe(
-      Context.add(SpansSent, otlp?.spans),
+      Context.add(CurrentSpanExporter, otlp?.spans),
       // Spans that nobody is sent are not even made: that takes some microseconds of each acquire.
       Context.add(References.TracerEnabled, false)
     )
   }).pipe(Layer.effectContext)
 
-const load = Effect.fnUntraced(function* (settings: OtlpSettings) {
-  const [{ startOtlp }, http] = yield* Effect.promise(() =>
+const startOtlpLazily = Effect.fnUntraced(function* (settings: OtlpSettings) {
+  const [{ startOtlp }, { layer }] = yield* Effect.promise(() =>
     Promise.all([import("./otlp.ts"), import("effect/http/FetchHttpClient")])
   )
-  return yield* startOtlp(settings).pipe(
-    Effect.provide(http.layer),
-    // Elsewhere the credentials have no business.
-    Effect.provideService(http.RequestInit, { redirect: "manual" })
-  )
+  return yield* Effect.provide(startOtlp(settings), layer)
 })
 
 /** Where everything goes, in one line, without what may be a credential in an address. */

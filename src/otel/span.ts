@@ -1,8 +1,8 @@
 /**
- * Spans of our own work, and what they say of it. Which are sent is decided before they
- * are made: to make one takes ten microseconds, and of thousands a second fifty are sent.
- * Effect's own spans are not made at all.
+ * Root spans of our own operations. Sampling comes before the span is created, because
+ * creating one costs more than most of the work in it. Effect's own spans are disabled.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -10,30 +10,39 @@ import type * as Fiber from "effect/Fiber"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 
-export interface SpansSent {
+export interface SpanExporter {
   readonly tracer: Tracer.Tracer
-  /** Whether the work that begins now gets one. */
-  readonly isNext: () => boolean
+  /** Decides whether the operation that starts now gets a span. */
+  readonly isSampled: () => boolean
 }
 
-/** Where spans go; undefined where nobody is sent any. */
-export const SpansSent = Context.Reference<SpansSent | undefined>("agent-secrets/SpansSent", {
+/** Samples evenly by `ratio`, as far as `admit` allows. A trace has one span, so its id need not decide. */
+export const sampleEvenly = (ratio: number, admit: () => boolean): SpanExporter["isSampled"] => {
+  // Half a step, because sums of tenths are less than they should be.
+  let credit = ratio / 2
+  return () => {
+    credit += ratio
+    if (credit < 1) return false
+    credit -= 1
+    return admit()
+  }
+}
+
+/** Undefined where no spans are exported. */
+export const CurrentSpanExporter = Context.Reference<SpanExporter | undefined>("agent-secrets/SpanExporter", {
   defaultValue: () => undefined
 })
 
-/** Names may have 16 KiB; what is longer than this helps nobody who looks at spans. */
-const longestText = 1024
+/** A name may have 16 KiB, which no trace viewer shows. */
+const maxAttributeLength = 1024
 
-/** The span under way if it is one that is sent. */
-export const sentSpan = (fiber: Fiber.Fiber<unknown, unknown>): Tracer.Span | undefined => {
-  const span = fiber.cache.span
-  return span?._tag === "Span" && span.sampled && fiber.cache.tracerEnabled ? span : undefined
-}
+/** Returns the current span if it is exported. */
+export const exportedSpan = ({ cache: { span } }: Fiber.Fiber<unknown, unknown>): Tracer.Span | undefined =>
+  span?._tag === "Span" && span.sampled ? span : undefined
 
 /**
- * Has the work of a function done in a span of its own trace, if one is sent, and says of it what `attributes` tells of its
- * end; there is never a value in that. `Effect.fn` with a name makes a span everywhere, and a stack frame as well: some
- * microseconds of each call.
+ * Runs an effect in its own root span if the span is sampled, with attributes derived from its exit. A named `Effect.fn`
+ * would create a span and a stack frame at each call.
  */
 export const inSpan =
   <A, E, Args extends ReadonlyArray<unknown>>(
@@ -42,19 +51,21 @@ export const inSpan =
   ) =>
   <B extends A, F extends E, R>(work: Effect.Effect<B, F, R>, ...args: Args): Effect.Effect<B, F, R> =>
     Effect.withFiber((fiber) => {
-      const sent = fiber.getRef(SpansSent)
-      if (sent === undefined || !sent.isNext()) return work
-      const described = Effect.onExit(work, (exit) => describe(attributes(exit, ...args)))
-      return Effect.withSpan(described, name, { root: true, captureStackTrace: false }).pipe(
-        Effect.provideService(Tracer.Tracer, sent.tracer),
-        Effect.provideService(References.TracerEnabled, true)
+      const exporter = fiber.getRef(CurrentSpanExporter)
+      if (exporter === undefined || !exporter.isSampled()) return work
+      const end = (span: Tracer.Span, exit: Exit.Exit<B, F>) =>
+        Effect.sync(() => {
+          for (const [key, value] of Object.entries(attributes(exit, ...args))) {
+            span.attribute(key, typeof value === "string" ? value.slice(0, maxAttributeLength) : value)
+          }
+          span.end(fiber.getRef(Clock.Clock).currentTimeNanosUnsafe(), exit)
+        })
+      return Effect.makeSpan(name, { root: true }).pipe(
+        Effect.provideService(Tracer.Tracer, exporter.tracer),
+        // Only for this span: the tracer stays disabled for what the work calls.
+        Effect.provideService(References.TracerEnabled, true),
+        Effect.flatMap((span) =>
+          Effect.onExit(work, (exit) => end(span, exit)).pipe(Effect.provideService(Tracer.ParentSpan, span))
+        )
       )
     })
-
-const describe = (attributes: Readonly<Record<string, unknown>>): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    for (const [name, value] of Object.entries(attributes)) {
-      sentSpan(fiber)?.attribute(name, typeof value === "string" ? value.slice(0, longestText) : value)
-    }
-    return Effect.void
-  })

@@ -1,17 +1,21 @@
+/**
+ * The OTEL_* variables and the section `otlp` of config.json: defaults, precedence, and
+ * what an invalid variable leaves out.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { millisecond } from "../../src/domain/GoDuration.ts"
 import type { OtlpConfig } from "../../src/domain/OtlpConfig.ts"
-import { describeTargets as places, otlpSettings } from "../../src/otel/otlpSettings.ts"
+import { describeTargets, otlpSettings } from "../../src/otel/otlpSettings.ts"
 
 const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" }
-const of = (environment: Record<string, string>) => {
+const settingsOf = (environment: Record<string, string>) => {
   const settings = otlpSettings(environment)
-  if (settings === undefined) throw new Error("nothing is configured")
+  if (settings === undefined) throw new Error("no endpoint is configured")
   return settings
 }
 
-describe("the variables of OpenTelemetry", () => {
-  it("are nothing where no endpoint is named", () => {
+describe("the OTEL_* variables", () => {
+  it("configure nothing without an endpoint", () => {
     for (const environment of [
       {},
       { OTEL_EXPORTER_OTLP_ENDPOINT: "" },
@@ -22,9 +26,10 @@ describe("the variables of OpenTelemetry", () => {
     }
   })
 
-  it("give every signal its path below the endpoint, and the defaults of the specification", () => {
-    const { remarks, serviceName, signals, temporality } = of(endpoint)
+  it("give each signal its path below the endpoint, and the defaults of the specification", () => {
+    const { warnings, serviceName, signals, temporality } = settingsOf(endpoint)
     assert.deepStrictEqual(signals.logs, {
+      signal: "logs",
       url: "http://127.0.0.1:4318/v1/logs",
       protocol: "http/json",
       headers: {},
@@ -37,11 +42,11 @@ describe("the variables of OpenTelemetry", () => {
       [signals.metrics?.url, signals.metrics?.interval],
       ["http://127.0.0.1:4318/v1/metrics", 60_000]
     )
-    assert.deepStrictEqual([serviceName, temporality, remarks], ["agent-secrets", "cumulative", []])
+    assert.deepStrictEqual([serviceName, temporality, warnings], ["agent-secrets", "cumulative", []])
   })
 
-  it("of one signal go before those of all", () => {
-    const { signals } = of({
+  it("of one signal take precedence over those for all", () => {
+    const { signals } = settingsOf({
       OTEL_EXPORTER_OTLP_ENDPOINT: "https://collector.example/base/",
       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "http://127.0.0.1:9/exactly-this",
       OTEL_EXPORTER_OTLP_HEADERS: "a=1",
@@ -66,13 +71,17 @@ describe("the variables of OpenTelemetry", () => {
     })
   })
 
-  it("switch single signals off", () => {
-    const { remarks, signals } = of({ ...endpoint, OTEL_LOGS_EXPORTER: "none", OTEL_TRACES_EXPORTER: "console,otlp" })
-    assert.deepStrictEqual([Object.keys(signals), remarks], [["traces", "metrics"], []])
+  it("disable single signals", () => {
+    const { warnings, signals } = settingsOf({
+      ...endpoint,
+      OTEL_LOGS_EXPORTER: "none",
+      OTEL_TRACES_EXPORTER: "console,otlp"
+    })
+    assert.deepStrictEqual([Object.keys(signals), warnings], [["traces", "metrics"], []])
   })
 
-  it("that cannot be used leave out what they are about, and a remark that quotes none of them", () => {
-    const settings = of({
+  it("that are invalid leave out what they configure, with warnings that quote no value", () => {
+    const settings = settingsOf({
       ...endpoint,
       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "token-in-no-url",
       OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc",
@@ -82,17 +91,17 @@ describe("the variables of OpenTelemetry", () => {
     })
     assert.deepStrictEqual(Object.keys(settings.signals), ["metrics"])
     assert.deepInclude(settings.signals.metrics, { headers: { fine: "2" }, timeout: 10_000, interval: 100 })
-    assert.lengthOf(settings.remarks, 3)
-    assert.notInclude(settings.remarks.join(), "token")
+    assert.lengthOf(settings.warnings, 3)
+    assert.notInclude(settings.warnings.join(), "token")
   })
 
-  it("of the sampler say which part of the spans is sent", () => {
+  it("of the sampler set the ratio of spans", () => {
     const ratio = (sampler: string, arg?: string) => {
       const argument = arg === undefined ? {} : { OTEL_TRACES_SAMPLER_ARG: arg }
-      const { remarks, spanRatio } = of({ ...endpoint, OTEL_TRACES_SAMPLER: sampler, ...argument })
-      return [spanRatio, remarks.length]
+      const { warnings, spanRatio } = settingsOf({ ...endpoint, OTEL_TRACES_SAMPLER: sampler, ...argument })
+      return [spanRatio, warnings.length]
     }
-    assert.strictEqual(of(endpoint).spanRatio, 1)
+    assert.strictEqual(settingsOf(endpoint).spanRatio, 1)
     assert.deepStrictEqual(ratio("parentbased_always_off"), [0, 0])
     assert.deepStrictEqual(ratio("traceidratio", "0.25"), [0.25, 0])
     assert.deepStrictEqual(ratio("ParentBased_TraceIdRatio"), [1, 0])
@@ -100,25 +109,25 @@ describe("the variables of OpenTelemetry", () => {
     assert.deepStrictEqual(ratio("jaeger_remote", "0.25"), [1, 1])
   })
 
-  it("name the service and what else is known of it", () => {
+  it("set the name of the service and resource attributes", () => {
     const attributes = "service.name=other,deployment.environment.name=my%20desk"
-    assert.deepInclude(of({ ...endpoint, OTEL_RESOURCE_ATTRIBUTES: attributes }), {
+    assert.deepInclude(settingsOf({ ...endpoint, OTEL_RESOURCE_ATTRIBUTES: attributes }), {
       serviceName: "other",
       attributes: { "deployment.environment.name": "my desk" }
     })
     const both = { ...endpoint, OTEL_RESOURCE_ATTRIBUTES: attributes, OTEL_SERVICE_NAME: "mine" }
-    assert.strictEqual(of(both).serviceName, "mine")
+    assert.strictEqual(settingsOf(both).serviceName, "mine")
   })
 
-  it("are shown without what may be a credential", () => {
-    const settings = of({
+  it("are described without credentials", () => {
+    const settings = settingsOf({
       OTEL_EXPORTER_OTLP_ENDPOINT: "https://user:token@collector.example/otlp",
       OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: "https://other.example/in?key=token"
     })
     assert.deepStrictEqual(settings.signals.logs?.headers, { authorization: "Basic dXNlcjp0b2tlbg==" })
     assert.strictEqual(settings.signals.logs?.url, "https://collector.example/otlp/v1/logs")
     assert.strictEqual(
-      places(settings),
+      describeTargets(settings),
       "https://collector.example/otlp (logs, traces), https://other.example/in (metrics)"
     )
   })
@@ -133,7 +142,7 @@ describe("the section of config.json", () => {
     signals: ["logs", "metrics"]
   }
 
-  it("is used as it is where the environment says nothing", () => {
+  it("applies where the environment sets nothing", () => {
     const settings = otlpSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: " " }, section)
     assert.deepStrictEqual(Object.keys(settings?.signals ?? {}), ["logs", "metrics"])
     assert.deepInclude(settings?.signals.logs, {
@@ -142,10 +151,10 @@ describe("the section of config.json", () => {
       headers: section.headers,
       timeout: 1500
     })
-    assert.deepStrictEqual(settings?.remarks, [])
+    assert.deepStrictEqual(settings?.warnings, [])
   })
 
-  it("gives way to the environment, variable by variable", () => {
+  it("yields to the environment, variable by variable", () => {
     const settings = otlpSettings(
       {
         OTEL_EXPORTER_OTLP_PROTOCOL: "http/json",
@@ -160,7 +169,7 @@ describe("the section of config.json", () => {
     assert.isUndefined(otlpSettings({ OTEL_SDK_DISABLED: "true" }, section))
   })
 
-  it("gives nothing, and no credentials, to an endpoint of the environment", () => {
+  it("does not apply to an endpoint of the environment, which gets none of its credentials", () => {
     const settings = otlpSettings({ OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "http://elsewhere/logs" }, section)
     assert.deepStrictEqual(Object.keys(settings?.signals ?? {}), ["logs"])
     assert.deepInclude(settings?.signals.logs, { url: "http://elsewhere/logs", protocol: "http/json", headers: {} })

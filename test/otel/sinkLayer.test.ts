@@ -1,12 +1,13 @@
 /**
- * The two receivers together: what both of them get, what is said of them, and what
- * is seen of their queues. One is a stand-in `joelclaw`, the other a real listener on the loopback interface.
+ * Both receivers of events together, a stand-in `joelclaw` and a collector on the
+ * loopback interface: the events they get, their description, and their queues.
  */
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { sampleGauges } from "../../src/daemon/lifecycle/sampleGauges.ts"
@@ -19,7 +20,7 @@ import { event } from "../support/event.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { testLayer } from "../support/testLayer.ts"
 
-const joelclaw = Effect.fnUntraced(function* (script: string) {
+const fakeJoelclaw = Effect.fnUntraced(function* (script: string) {
   const directory = yield* temporaryDirectory
   const command = path.join(directory, "joelclaw")
   fs.writeFileSync(command, `#!/bin/sh\n${script.replaceAll("$OUT", directory)}\n`, { mode: 0o755 })
@@ -36,9 +37,9 @@ const withSink = <A, E, R>(options: SinkOptions, program: Effect.Effect<A, E, R>
   Effect.provide(program, Layer.provideMerge(sinkLayer(options), NodeServices.layer), { local: true })
 
 describe("joelclaw and a collector", () => {
-  it.live("get the same events by one sampling, and are told alike how many there were besides", () =>
+  it.live("get the same sampled events, with the same count of those that were not sampled", () =>
     Effect.gen(function* () {
-      const stand = yield* joelclaw('cat >> "$OUT/events"; echo >> "$OUT/events"; echo \'{"ok":true}\'')
+      const stand = yield* fakeJoelclaw('cat >> "$OUT/events"; echo >> "$OUT/events"; echo \'{"ok":true}\'')
       const to = yield* collector()
       const lines: Array<string> = []
       const logger = Logger.make(({ message }) => void lines.push(String(message)))
@@ -63,7 +64,7 @@ describe("joelclaw and a collector", () => {
         [2, undefined],
         [5, 2]
       ]
-      // What is at debug is not worth the last moment of joelclaw.
+      // On shutdown, joelclaw gets no debug events.
       assert.deepStrictEqual(
         stand.read().map(({ metadata }) => [metadata.n, metadata.notSent]),
         expected.slice(2)
@@ -81,10 +82,10 @@ describe("joelclaw and a collector", () => {
     })
   )
 
-  it.live("show how many events wait for each of them", () =>
+  it.live("report how many events are queued for each", () =>
     Effect.gen(function* () {
       yield* resetMetrics
-      const stand = yield* joelclaw("trap '' TERM; sleep 1000")
+      const stand = yield* fakeJoelclaw("trap '' TERM; sleep 1000")
       const options: SinkOptions = {
         environment: {
           JOELCLAW_BIN: stand.command,
@@ -110,27 +111,56 @@ describe("joelclaw and a collector", () => {
   )
 })
 
-describe("the line about the receivers", () => {
-  const told = (command: string | undefined, environment: Record<string, string>) =>
+describe("a collector that redirects", () => {
+  it.live("gets its own request, and the other endpoint gets none and no credentials", () =>
+    Effect.gen(function* () {
+      const other = yield* collector()
+      const redirecting = yield* collector("redirects", `${other.url}/v1/logs`)
+      const environment = {
+        OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: `${redirecting.url}/v1/logs`,
+        OTEL_EXPORTER_OTLP_HEADERS: "authorization=Bearer%20made-up",
+        OTEL_BLRP_SCHEDULE_DELAY: "100"
+      }
+      const state = yield* withSink(
+        { environment, sampling: { minLevel: "info", debugPerMinute: 1 } },
+        OtelSink.use((sink) =>
+          Effect.andThen(
+            sink.emit(event(1)),
+            Effect.repeat(sink.state, {
+              until: (all) => all.some(({ lastFailure }) => lastFailure !== undefined),
+              schedule: Schedule.spaced("10 millis")
+            })
+          ).pipe(Effect.timeout("10 seconds"))
+        )
+      ).pipe(Effect.provideService(Logger.CurrentLoggers, new Set()))
+      assert.deepInclude(state.at(-1)?.lastFailure, { reason: "HTTP status 307" })
+      assert.strictEqual(redirecting.requests[0]?.headers.authorization, "Bearer made-up")
+      assert.isEmpty(other.requests)
+    })
+  )
+})
+
+describe("the description of the receivers", () => {
+  const described = (command: string | undefined, environment: Record<string, string>) =>
     receivers(command, otlpSettings(environment))
   const endpoint = "https://user:hush@collector.example/in?key=hush"
 
-  it("names both, one, or none of them, and no credentials", () => {
+  it("names both, one or none of them, and no credentials", () => {
     const absent = "joelclaw is not on this system, it is looked for again"
-    assert.strictEqual(told(undefined, {}), `none are sent; ${absent}`)
-    assert.strictEqual(told("/bin/joelclaw", {}), "sent through /bin/joelclaw")
+    assert.strictEqual(described(undefined, {}), `none are sent; ${absent}`)
+    assert.strictEqual(described("/bin/joelclaw", {}), "sent through /bin/joelclaw")
     assert.strictEqual(
-      told("/bin/joelclaw", { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
+      described("/bin/joelclaw", { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
       "sent through /bin/joelclaw, and to the OpenTelemetry collector at https://collector.example/in (logs, traces, metrics)"
     )
     assert.strictEqual(
-      told(undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
+      described(undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
       `sent to the OpenTelemetry collector at https://collector.example/in (logs, traces, metrics); ${absent}`
     )
     assert.strictEqual(
-      told(undefined, { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: endpoint }),
+      described(undefined, { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: endpoint }),
       `none are sent; other signals go to the OpenTelemetry collector at https://collector.example/in (metrics); ${absent}`
     )
-    assert.strictEqual(told(undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: "gopher://x" }), `none are sent; ${absent}`)
+    assert.strictEqual(described(undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: "gopher://x" }), `none are sent; ${absent}`)
   })
 })

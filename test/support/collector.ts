@@ -1,12 +1,12 @@
 /**
- * A collector of OpenTelemetry on the loopback interface: keeps what it is sent, in
- * JSON, or behaves as badly as it is told to.
+ * An OpenTelemetry collector on the loopback interface: keeps the requests, whose bodies
+ * it reads as JSON, or misbehaves as configured.
  */
 import * as Effect from "effect/Effect"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 
-export type Manner = "ok" | "fails" | "hangs" | "hangs in its answer" | "resets" | "floods"
+export type Behaviour = "ok" | "fails" | "hangs" | "hangs in its answer" | "resets" | "floods" | "redirects"
 
 export interface Request {
   readonly path: string
@@ -17,23 +17,23 @@ export interface Request {
 export interface Collector {
   readonly url: string
   readonly requests: ReadonlyArray<Request>
-  readonly behave: (manner: Manner) => void
-  /** The records of one signal, of all requests so far, each with what its request says of it. */
+  /** The records of a signal from all requests so far. */
   readonly logs: () => ReadonlyArray<any>
   readonly spans: () => ReadonlyArray<any>
-  /** The points of one figure in the last request that has it. */
+  /** The data points of a metric in the last metrics request. */
   readonly points: (name: string) => ReadonlyArray<any>
   readonly metrics: () => ReadonlyArray<any>
 }
 
-const answer = (manner: Manner, response: http.ServerResponse) => {
-  if (manner === "hangs") return
-  if (manner === "resets") return void response.destroy()
-  if (manner === "fails") return void response.writeHead(500).end("broken")
+const respond = (behaviour: Behaviour, response: http.ServerResponse, location: string) => {
+  if (behaviour === "redirects") return void response.writeHead(307, { location }).end()
+  if (behaviour === "hangs") return
+  if (behaviour === "resets") return void response.destroy()
+  if (behaviour === "fails") return void response.writeHead(500).end("broken")
   response.writeHead(200, { "content-type": "application/json" })
-  if (manner === "ok") return void response.end("{}")
+  if (behaviour === "ok") return void response.end("{}")
   response.write("{")
-  if (manner === "hangs in its answer") return
+  if (behaviour === "hangs in its answer") return
   const flood = () => {
     while (!response.destroyed && response.write(Buffer.alloc(65_536)));
   }
@@ -42,18 +42,17 @@ const answer = (manner: Manner, response: http.ServerResponse) => {
   flood()
 }
 
-export const collector = (first: Manner = "ok") =>
+export const collector = (behaviour: Behaviour = "ok", location = "") =>
   Effect.acquireRelease(
     Effect.promise(async () => {
-      let manner = first
       const requests: Array<Request> = []
       const server = http.createServer((request, response) => {
-        const pieces: Array<Buffer> = []
-        request.on("data", (piece) => pieces.push(piece))
+        const chunks: Array<Buffer> = []
+        request.on("data", (chunk) => chunks.push(chunk))
         request.on("error", () => undefined)
         request.on("end", () => {
-          requests.push({ path: request.url ?? "", headers: request.headers, body: Buffer.concat(pieces) })
-          answer(manner, response)
+          requests.push({ path: request.url ?? "", headers: request.headers, body: Buffer.concat(chunks) })
+          respond(behaviour, response, location)
         })
       })
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))
@@ -65,7 +64,6 @@ export const collector = (first: Manner = "ok") =>
         server,
         url: `http://127.0.0.1:${port}`,
         requests,
-        behave: (next) => void (manner = next),
         logs: () => of("/v1/logs").flatMap((data) => data.resourceLogs[0].scopeLogs[0].logRecords),
         spans: () => of("/v1/traces").flatMap((data) => data.resourceSpans[0].scopeSpans[0].spans),
         metrics: () => metrics().at(-1) ?? [],
