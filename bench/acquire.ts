@@ -1,117 +1,112 @@
 /**
- * `npm run bench -- acquire`: what a durable lease costs, on one connection and on
- * many, and a mix of requests. Beside each round its floors: raw appends of as many
- * bytes with an fdatasync each, one line there and back, and a bare server that
- * commits in groups as well.
+ * `npm run bench -- acquire`: the cost of a durable lease, on one connection and on many, and
+ * of a mix of requests. Each round measures its floors too: raw appends of as many bytes with
+ * an fdatasync each, one line to a server and back, and a bare server with group commit.
  *
  * PREDECESSOR=/path/to/secrets measures the Go program in the same rounds.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { median, print } from "./stats.ts"
+import { median } from "../test/harness/quantile.ts"
 import { rawAppends, withServer } from "./floors.ts"
 import type { Outcome } from "./load.ts"
 import { runLoad } from "./load.ts"
+import { print, rounded } from "./stats.ts"
 import { predecessor, withDaemon, withPredecessor } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 3)
 const seconds = Number(process.env["SECONDS_EACH"] ?? 1)
-/** The acquires are of pairs that are held already, so that each of them replaces: that is the usual one, and the dearer. */
+/** Every pair already holds a lease, so each acquire replaces one: the usual case, and the more expensive one. */
 const pairs = 1_000
 const counts = [1, 8, 32, 128]
 
-const digits = (value: number, count = 2): number => Number(value.toFixed(count))
 const measured = new Map<string, Array<Outcome>>()
 const floors = { perSecond: [] as number[], p50: [] as number[], echo: [] as number[] }
-/** Of each figure, its relation to a floor in the same round. */
+/** Ratios to the floor of the same round. */
 const ratios = new Map<string, Array<number>>()
 
-const note = <A>(map: Map<string, Array<A>>, name: string, value: A): void => {
-  const known = map.get(name)
-  if (known === undefined) map.set(name, [value])
-  else known.push(value)
+const add = <A>(map: Map<string, Array<A>>, name: string, value: A): void => {
+  map.set(name, [...(map.get(name) ?? []), value])
 }
 
-const figure = (name: string, key: keyof Outcome): number => median((measured.get(name) ?? []).map((one) => one[key]))
+const middle = (name: string, key: keyof Outcome): number => median((measured.get(name) ?? []).map((one) => one[key]))
 
 const bytesOfLog = (directory: string): number => fs.statSync(path.join(directory, "audit.log")).size
 
+const rows = (kind: "acquire" | "mix" | "bare" | "predecessor") =>
+  counts.map((connections) => ({
+    connections,
+    "per second": Math.round(middle(`${kind} ${connections}`, "perSecond")),
+    "p50 ms": rounded(middle(`${kind} ${connections}`, "p50"), 3),
+    "p99 ms": rounded(middle(`${kind} ${connections}`, "p99")),
+    "max ms": rounded(middle(`${kind} ${connections}`, "max"))
+  }))
+
+const rowsWithRatios = (kind: "acquire" | "mix") =>
+  rows(kind).map((row) => ({
+    ...row,
+    "times raw appends": rounded(median(ratios.get(`${kind} ${row.connections}`) ?? [])),
+    "of the bare server": rounded(row["per second"] / middle(`bare ${row.connections}`, "perSecond"))
+  }))
+
+const report = (bytes: number, hasPredecessor: boolean): void =>
+  print("acquire", {
+    rounds,
+    seconds,
+    bytes,
+    floors: [
+      {
+        floor: `append of ${bytes} bytes and fdatasync`,
+        "per second": Math.round(median(floors.perSecond)),
+        "p50 ms": rounded(median(floors.p50), 3)
+      },
+      { floor: "one line to a server and back", "per second": "", "p50 ms": rounded(median(floors.echo), 3) }
+    ],
+    "one connection": [
+      {
+        "p50 ms": rounded(middle("acquire 1", "p50"), 3),
+        "floors ms": rounded(median(floors.p50) + median(floors.echo), 3),
+        "times the floors": rounded(median(ratios.get("p50 1") ?? []))
+      }
+    ],
+    acquire: rowsWithRatios("acquire"),
+    mix: rowsWithRatios("mix"),
+    "bare server": rows("bare"),
+    ...(hasPredecessor && { [predecessor]: rows("predecessor") })
+  })
+
 await withServer("echo", (echo) =>
   withServer("bare", (bare) =>
-    withDaemon(async (daemon) =>
+    withDaemon((daemon) =>
       withPredecessor(async (go) => {
-        const ask = (socket: string, connections: number, kind: "acquire" | "mix", warmUp = 200) =>
-          runLoad({ socket, connections, seconds, warmUp, kind, pairs })
-        // All pairs are held from here on, and the first thousands, that run uncompiled, are over.
-        await runLoad({
-          socket: daemon.socket,
-          connections: 32,
-          answers: 10 * pairs,
-          kind: "acquire",
-          pairs,
-          order: "sequence"
-        })
+        const { directory, socket } = daemon
+        const ask = (target: string, connections: number, kind: "acquire" | "mix", warmUp = 200) =>
+          runLoad({ socket: target, connections, seconds, warmUp, kind, pairs })
+        // Every pair holds a lease from here on, and V8 has compiled the code.
+        await runLoad({ socket, connections: 32, answers: 10 * pairs, kind: "acquire", pairs, order: "sequence" })
         await ask(bare, 32, "acquire", 10_000)
-        const before = bytesOfLog(daemon.directory)
-        const counted = await runLoad({ socket: daemon.socket, connections: 1, answers: 100, kind: "acquire", pairs })
-        const bytes = Math.round((bytesOfLog(daemon.directory) - before) / counted.answers)
+        const before = bytesOfLog(directory)
+        const counted = await runLoad({ socket, connections: 1, answers: 100, kind: "acquire", pairs })
+        const bytes = Math.round((bytesOfLog(directory) - before) / counted.answers)
         for (let round = 0; round < rounds; round += 1) {
           for (const connections of counts) {
             const raw = await rawAppends(bytes, seconds)
-            const there = await runLoad({ socket: echo, connections: 1, seconds: seconds / 2, kind: "status", pairs })
-            const own = await ask(daemon.socket, connections, "acquire")
-            const mix = await ask(daemon.socket, connections, "mix")
-            note(measured, `acquire ${connections}`, own)
-            note(measured, `mix ${connections}`, mix)
-            note(measured, `bare ${connections}`, await ask(bare, connections, "acquire"))
-            if (go !== undefined)
-              note(measured, `predecessor ${connections}`, await ask(go, connections, "acquire", 20))
+            const trip = await runLoad({ socket: echo, connections: 1, seconds: seconds / 2, kind: "status", pairs })
+            const own = await ask(socket, connections, "acquire")
+            const mix = await ask(socket, connections, "mix")
+            add(measured, `acquire ${connections}`, own)
+            add(measured, `mix ${connections}`, mix)
+            add(measured, `bare ${connections}`, await ask(bare, connections, "acquire"))
+            if (go !== undefined) add(measured, `predecessor ${connections}`, await ask(go, connections, "acquire", 20))
             floors.perSecond.push(raw.perSecond)
             floors.p50.push(raw.p50)
-            floors.echo.push(there.p50)
-            note(ratios, `p50 ${connections}`, own.p50 / (raw.p50 + there.p50))
-            note(ratios, `acquire ${connections}`, own.perSecond / raw.perSecond)
-            note(ratios, `mix ${connections}`, mix.perSecond / raw.perSecond)
+            floors.echo.push(trip.p50)
+            add(ratios, `p50 ${connections}`, own.p50 / (raw.p50 + trip.p50))
+            add(ratios, `acquire ${connections}`, own.perSecond / raw.perSecond)
+            add(ratios, `mix ${connections}`, mix.perSecond / raw.perSecond)
           }
         }
-        const rows = (kind: "acquire" | "mix" | "bare" | "predecessor") =>
-          counts.map((connections) => ({
-            connections,
-            "per second": Math.round(figure(`${kind} ${connections}`, "perSecond")),
-            "p50 ms": digits(figure(`${kind} ${connections}`, "p50"), 3),
-            "p99 ms": digits(figure(`${kind} ${connections}`, "p99")),
-            "max ms": digits(figure(`${kind} ${connections}`, "max"))
-          }))
-        const related = (kind: "acquire" | "mix") =>
-          rows(kind).map((row) => ({
-            ...row,
-            "times raw appends": digits(median(ratios.get(`${kind} ${row.connections}`) ?? [])),
-            "of the bare server": digits(row["per second"] / figure(`bare ${row.connections}`, "perSecond"))
-          }))
-        print("acquire", {
-          rounds,
-          seconds,
-          bytes,
-          floors: [
-            {
-              floor: `append of ${bytes} bytes and fdatasync`,
-              "per second": Math.round(median(floors.perSecond)),
-              "p50 ms": digits(median(floors.p50), 3)
-            },
-            { floor: "a line there and back", "per second": "", "p50 ms": digits(median(floors.echo), 3) }
-          ],
-          "one connection": [
-            {
-              "p50 ms": digits(figure("acquire 1", "p50"), 3),
-              "floors ms": digits(median(floors.p50) + median(floors.echo), 3),
-              "times the floors": digits(median(ratios.get("p50 1") ?? []))
-            }
-          ],
-          acquire: related("acquire"),
-          mix: related("mix"),
-          "bare server": rows("bare"),
-          ...(go === undefined ? {} : { [predecessor]: rows("predecessor") })
-        })
+        report(bytes, go !== undefined)
       })
     )
   )

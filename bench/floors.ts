@@ -1,8 +1,7 @@
 /**
- * What nothing can be faster than, measured beside the daemon on the same file
- * system: appending bytes with an fdatasync, one after the other; sending a line and
- * getting it back; and a server that does the daemon's work for an acquire, group
- * commit and chain included, on bare `node:net`, with no checks and nothing kept.
+ * Lower bounds of the daemon's times, on the same file system: an append with fdatasync; a
+ * line to a server and back; and a server on `node:net` alone that writes what an acquire
+ * writes, with group commit and hash chain, but without checks or leases.
  *
  * Each runs in a process of its own, as the daemon does.
  */
@@ -13,8 +12,8 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { fileURLToPath } from "node:url"
+import { quantile } from "../test/harness/quantile.ts"
 import { temporaryHome } from "../test/support/temporary.ts"
-import { quantile } from "./stats.ts"
 
 export interface Appends {
   readonly perSecond: number
@@ -25,7 +24,7 @@ export interface Appends {
 const startProcess = (args: ReadonlyArray<string>) =>
   spawn(process.execPath, [fileURLToPath(import.meta.url), ...args], { stdio: ["ignore", "pipe", "inherit"] })
 
-/** Appends of so many bytes with one fdatasync each, for a while. */
+/** Measures appends of so many bytes with one fdatasync each. */
 export const rawAppends = async (bytes: number, seconds: number): Promise<Appends> => {
   const home = temporaryHome()
   const child = startProcess(["append", path.join(home, "log"), String(bytes), String(seconds)])
@@ -36,7 +35,7 @@ export const rawAppends = async (bytes: number, seconds: number): Promise<Append
   return JSON.parse(printed)
 }
 
-/** Runs something with a bare server on a socket. "echo" sends each line back, "bare" does an acquire. */
+/** Provides the socket of a server: "echo" sends each line back, "bare" answers acquires. */
 export const withServer = async <A>(kind: "echo" | "bare", use: (socket: string) => Promise<A>): Promise<A> => {
   const home = temporaryHome()
   const socket = path.join(home, "socket")
@@ -80,7 +79,7 @@ const listen = (socket: string, onLine: (line: string, connection: net.Socket) =
   server.listen(socket, () => process.stdout.write("listens\n"))
 }
 
-/** One flush for all that came while the last one ran. */
+/** Flushes once for all requests that arrived during the last flush. */
 const serveBare = (socket: string, file: string): void => {
   const fd = fs.openSync(file, "a")
   let waiting: Array<{ readonly params: { readonly secret_name: string }; readonly connection: net.Socket }> = []

@@ -1,12 +1,12 @@
 /**
- * `npm run bench -- growth`: whether the daemon slows down with what it holds. Two
- * daemons side by side, one with a hundred leases and one with a hundred thousand,
- * are asked for the same in turns.
+ * `npm run bench -- growth`: whether the daemon slows down with the number of leases it holds.
+ * One daemon holds a hundred and one a hundred thousand; both get the same load in turns.
  */
-import { median, print } from "./stats.ts"
+import { median } from "../test/harness/quantile.ts"
 import type { Outcome } from "./load.ts"
 import { runLoad } from "./load.ts"
-import { meanwhile } from "./ping.ts"
+import { pingDuring } from "./ping.ts"
+import { print, rounded } from "./stats.ts"
 import { type Subject, withDaemon, withPredecessor } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 5)
@@ -14,20 +14,18 @@ const seconds = Number(process.env["SECONDS_EACH"] ?? 1)
 const few = 100
 const many = Number(process.env["LEASES"] ?? 100_000)
 
-const digits = (value: number, count = 2): number => Number(value.toFixed(count))
-
-/** As many acquires for both, so that both have come as far in every other respect. */
+/** Sends both daemons the same number of acquires, so that they differ only in the leases they hold. */
 const fill = ({ socket }: Subject, pairs: number, answers = many) =>
   runLoad({ socket, connections: 128, answers, kind: "acquire", pairs, order: "sequence" })
 
 const curvePoint = (held: number, outcome: Outcome) => ({
   "leases held": held,
   "per second": Math.round(outcome.perSecond),
-  "p50 ms": digits(outcome.p50, 3),
-  "p99 ms": digits(outcome.p99, 2)
+  "p50 ms": rounded(outcome.p50, 3),
+  "p99 ms": rounded(outcome.p99)
 })
 
-/** One connection, while the leases become more and more. */
+/** Loads one connection while the number of leases grows. */
 const curve = async (large: Subject) => {
   const rows = []
   const counts = [few, 1_000, 3_000, 5_600, 10_000, 30_000, many].filter((held) => held <= many)
@@ -39,7 +37,7 @@ const curve = async (large: Subject) => {
   return rows
 }
 
-/** The same of the Go program, which is given so many leases to start with. */
+/** The same for the Go program, which starts with so many leases. */
 const predecessorCurve = async () => {
   const rows = []
   for (const held of [few, 1_000, 3_000, 5_600]) {
@@ -59,7 +57,7 @@ const latency = async (small: Subject, large: Subject) => {
     for (const connections of [1, 32]) {
       const ask = ({ socket }: Subject, pairs: number) =>
         runLoad({ socket, connections, seconds, warmUp: 200, kind: "acquire", pairs })
-      // Who comes first changes, so that neither always has the warmer machine.
+      // The order alternates, so that neither always runs on the warmer machine.
       const first = round % 2 === 0 ? await ask(small, few) : undefined
       const second = await ask(large, many)
       const both = [first ?? (await ask(small, few)), second] as const
@@ -67,15 +65,15 @@ const latency = async (small: Subject, large: Subject) => {
     }
   }
   return [...measured].map(([connections, pairs]) => {
-    const figure = (at: 0 | 1, key: "p50" | "p99") => digits(median(pairs.map((both) => both[at][key])), 3)
-    const ratio = (key: "p50" | "p99") => digits(median(pairs.map(([one, other]) => other[key] / one[key])))
+    const value = (at: 0 | 1, key: "p50" | "p99") => rounded(median(pairs.map((both) => both[at][key])), 3)
+    const ratio = (key: "p50" | "p99") => rounded(median(pairs.map(([one, other]) => other[key] / one[key])))
     return {
       connections,
-      [`p50 at ${few}`]: figure(0, "p50"),
-      [`p50 at ${many}`]: figure(1, "p50"),
+      [`p50 at ${few}`]: value(0, "p50"),
+      [`p50 at ${many}`]: value(1, "p50"),
       "p50 ratio": ratio("p50"),
-      [`p99 at ${few}`]: figure(0, "p99"),
-      [`p99 at ${many}`]: figure(1, "p99"),
+      [`p99 at ${few}`]: value(0, "p99"),
+      [`p99 at ${many}`]: value(1, "p99"),
       "p99 ratio": ratio("p99")
     }
   })
@@ -89,7 +87,7 @@ await withDaemon((small) =>
     const table = await latency(small, large)
     const trickle = () =>
       runLoad({ socket: large.socket, connections: 1, seconds: 5, kind: "acquire", pairs: many, pauseMillis: 20 })
-    const pings = [await meanwhile("a checkpoint after the other", small, large, 5, trickle)]
+    const pings = [await pingDuring("one checkpoint after the other", small, large, 5, trickle)]
     const predecessor = await predecessorCurve()
     print("growth", {
       rounds,

@@ -1,13 +1,13 @@
 /**
- * `npm run bench -- idle`: what the daemon costs when nobody asks for anything: how
- * long until it serves, beside a bare start of Node in the same round; its resident
- * memory; and the processor time of half a minute of rest.
+ * `npm run bench -- idle`: the cost of an idle daemon. Measures the time until it is ready
+ * beside a bare start of Node, its resident memory, and its processor time at rest.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
-import { median, print } from "./stats.ts"
-import { processorMillis, residentBytes, withDaemon } from "./subject.ts"
 import { pause } from "../test/harness/program.ts"
+import { median } from "../test/harness/quantile.ts"
+import { mebibytes, print, rounded } from "./stats.ts"
+import { processorMillis, residentBytes, withDaemon } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 15)
 const restSeconds = Number(process.env["SECONDS_EACH"] ?? 30)
@@ -18,7 +18,7 @@ const bareStart = async (): Promise<number> => {
   return performance.now() - from
 }
 
-/** A Node that does nothing, for the memory that is there before the first line of ours. */
+/** The memory of Node before it runs any code of ours. */
 const bareMemory = async (): Promise<number> => {
   const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1e6); console.log()"], {
     stdio: ["ignore", "pipe", "ignore"]
@@ -29,12 +29,10 @@ const bareMemory = async (): Promise<number> => {
   return bytes
 }
 
-const digits = (value: number, count = 1): number => Number(value.toFixed(count))
-
 await withDaemon(async (daemon) => {
   const starts: Array<{ readonly bare: number; readonly own: number }> = []
   for (let round = 0; round < rounds; round += 1) starts.push({ bare: await bareStart(), own: await daemon.restart() })
-  // For half a minute the engine cleans up after the start, which costs more than the rest.
+  // V8 collects garbage for half a minute after a start, which costs more than the rest.
   await pause(45_000)
   const before = processorMillis(daemon.pid())
   await pause(restSeconds * 1000)
@@ -45,15 +43,15 @@ await withDaemon(async (daemon) => {
     start: [
       {
         "node -e 0 ms": Math.round(median(starts.map(({ bare }) => bare))),
-        "until it serves ms": Math.round(median(starts.map(({ own }) => own))),
-        "times the bare start": digits(median(starts.map(({ bare, own }) => own / bare)), 2)
+        "ready after ms": Math.round(median(starts.map(({ own }) => own))),
+        "of node -e 0": rounded(median(starts.map(({ bare, own }) => own / bare)))
       }
     ],
     rest: [
       {
-        "resident MiB": digits(residentBytes(daemon.pid()) / 1024 / 1024),
-        "bare node MiB": digits((await bareMemory()) / 1024 / 1024),
-        "processor ms a minute": digits((used * 60) / restSeconds)
+        "resident MiB": mebibytes(residentBytes(daemon.pid())),
+        "bare node MiB": mebibytes(await bareMemory()),
+        "processor ms a minute": rounded((used * 60) / restSeconds, 1)
       }
     ]
   })

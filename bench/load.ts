@@ -1,33 +1,31 @@
 /**
- * A load on a socket: so many connections, each with one request under way at a
- * time. Started as a process of its own (`runLoad`), so that what it costs to ask is
- * not paid by whoever is asked; plain `node:net`, no pipelining.
- *
- * What it prints is JSON: how many were answered, in how long, and the waits.
+ * A load generator: some connections on plain `node:net`, each with one request in flight.
+ * `runLoad` starts it as a process of its own, so that its cost is not the daemon's. It prints
+ * the answers per second and the latencies as JSON.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import * as net from "node:net"
 import { fileURLToPath } from "node:url"
-import { quantile } from "./stats.ts"
+import { quantile } from "../test/harness/quantile.ts"
 
 export interface Load {
   readonly socket: string
   readonly connections: number
-  /** Ends after so long, or after so many answers, whichever is given. */
+  /** Ends after so many seconds, or after so many answers; one of them is given. */
   readonly seconds?: number
   readonly answers?: number
-  /** Answers that do not count, before the others. */
+  /** The number of first answers that do not count. */
   readonly warmUp?: number
   /** "mix" is 70 % acquire, 20 % status, 10 % revoke. */
   readonly kind: "acquire" | "mix" | "status"
-  /** Pairs that are asked for: each has a client of its own. */
+  /** The number of pairs of secret and client; every pair has its own client. */
   readonly pairs: number
-  /** "sequence" takes each pair once, one after the other; else they are taken as they come. */
+  /** "sequence" takes the pairs in order; otherwise they are random. */
   readonly order?: "sequence"
-  /** What is asked for; an hour if it is not said. */
+  /** An hour by default. */
   readonly ttl?: string
-  /** Waits so long between an answer and the next request. */
+  /** The pause between an answer and the next request. */
   readonly pauseMillis?: number
 }
 
@@ -39,14 +37,14 @@ export interface Outcome {
   readonly p90: number
   readonly p99: number
   readonly max: number
-  /** Waits of more than ten milliseconds. */
+  /** The number of waits over ten milliseconds. */
   readonly long: number
 }
 
-/** The secrets that pairs are made of; the daemon must have them. */
+/** The secrets of the pairs; the daemon must have them. */
 export const secretNames: ReadonlyArray<string> = Array.from({ length: 10 }, (_, at) => `secret_${at}`)
 
-/** Runs a load in a process of its own. */
+/** Runs a load in a process of its own and returns its outcome. */
 export const runLoad = async (load: Load): Promise<Outcome> => {
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), JSON.stringify(load)], {
     stdio: ["ignore", "pipe", "inherit"]
@@ -118,9 +116,7 @@ const generate = async (load: Load): Promise<Outcome> => {
         rest = ""
         answered += 1
         if (answered === warmUp) begun = now
-        if (answered > warmUp) {
-          waits.push(now - from)
-        }
+        if (answered > warmUp) waits.push(now - from)
         if (isOver()) {
           socket.removeAllListeners("close")
           socket.on("error", () => undefined)

@@ -1,32 +1,30 @@
 /**
- * What a client meets while something else goes on at the daemon: it asks for the
- * status each millisecond. A second daemon, at which nothing goes on, is asked at
- * the same time: what it shows as well is the machine.
+ * Response times while the daemon does something else. A client requests the status every
+ * millisecond; another does so at an idle daemon, as a control for the machine.
  */
 import { runLoad } from "./load.ts"
+import { rounded } from "./stats.ts"
 import type { Subject } from "./subject.ts"
 
-const digits = (value: number, count = 2): number => Number(value.toFixed(count))
+const ping = ({ socket }: Subject, seconds: number) =>
+  runLoad({ socket, connections: 1, seconds, kind: "status", pairs: 1, pauseMillis: 1 })
 
-const ping = ({ socket }: Subject, forSeconds: number) =>
-  runLoad({ socket, connections: 1, seconds: forSeconds, kind: "status", pairs: 1, pauseMillis: 1 })
-
-/** What a ping meets while something goes on at the large daemon, and what at the small one where nothing does. */
-export const meanwhile = async (
+/** Pings both daemons for some seconds while `work` keeps the busy one occupied. */
+export const pingDuring = async (
   what: string,
-  small: Subject,
-  large: Subject,
-  forSeconds: number,
+  idle: Subject,
+  busy: Subject,
+  seconds: number,
   work: () => Promise<unknown>
 ) => {
-  const [waits, control] = await Promise.all([ping(large, forSeconds), ping(small, forSeconds), work()])
+  const [waits, control] = await Promise.all([ping(busy, seconds), ping(idle, seconds), work()])
   return {
     meanwhile: what,
     pings: waits.answers,
-    "p99 ms": digits(waits.p99),
-    "longest ms": digits(waits.max),
-    "beyond 10 ms": waits.long,
-    "longest at the idle daemon ms": digits(control.max),
-    "beyond 10 ms there": control.long
+    "p99 ms": rounded(waits.p99),
+    "max ms": rounded(waits.max),
+    "over 10 ms": waits.long,
+    "max ms when idle": rounded(control.max),
+    "over 10 ms when idle": control.long
   }
 }

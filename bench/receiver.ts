@@ -1,7 +1,6 @@
 /**
- * A collector of OpenTelemetry for the benchmark, in a process of its own: takes what
- * it is sent and says yes, or with `hangs` never answers. Prints its port, and ends
- * when its standard input does.
+ * An OTLP collector in a process of its own, for the sink benchmark. It accepts every request,
+ * or never answers if started with `hangs`. Prints its port; ends when its standard input ends.
  */
 import * as http from "node:http"
 

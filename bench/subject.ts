@@ -1,13 +1,13 @@
 /**
- * What is measured, as a benchmark has it: a daemon in a directory of its own with
- * the secrets of the load in it, and what the system says of a process.
+ * The subjects of benchmarks: a daemon, or the Go program, on a new directory with the secrets
+ * of the load; and the memory and processor time of a process, from /proc.
  */
 import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { nodeOptions as ofTheService } from "../src/service/ServiceOptions.ts"
+import { nodeOptions as serviceOptions } from "../src/service/ServiceOptions.ts"
 import { Client } from "../test/harness/connection.ts"
 import { launch, type Target, untilReady } from "../test/harness/daemon.ts"
 import { pause } from "../test/harness/program.ts"
@@ -23,18 +23,18 @@ const addSecrets = async (socket: string): Promise<void> => {
   client.close()
 }
 
-/** As the service and the other launchers start it; DAEMON_NODE_OPTIONS tries how the engine does with other options. */
-export const nodeOptions = process.env["DAEMON_NODE_OPTIONS"]?.split(" ") ?? ofTheService
+/** The V8 options of the service; DAEMON_NODE_OPTIONS replaces them. */
+export const nodeOptions = process.env["DAEMON_NODE_OPTIONS"]?.split(" ") ?? serviceOptions
 
 export interface Subject {
   readonly directory: string
   readonly socket: string
   readonly pid: () => number
-  /** Ends it by a signal, and starts it again on the same directory; gives the milliseconds until it served. */
+  /** Stops the daemon, starts it on the same directory, and returns the milliseconds until it is ready. */
   readonly restart: () => Promise<number>
 }
 
-/** Runs something with a daemon that has the secrets; its directory goes with it. */
+/** Provides a daemon that has the secrets, and removes its directory afterwards. */
 export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promise<A> => {
   const home = temporaryHome()
   let daemon: Target = await untilReady(launch({ home, nodeOptions }))
@@ -59,7 +59,7 @@ export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promi
 
 export const predecessor = "predecessor, this machine"
 
-/** What it finds in leases.json when it starts. */
+/** The contents of leases.json before the start. */
 const heldBefore = (count: number) =>
   Array.from({ length: count }, (_, at) => ({
     id: randomUUID(),
@@ -70,7 +70,7 @@ const heldBefore = (count: number) =>
     revoked: false
   }))
 
-/** Runs something with the socket of the Go program, if PREDECESSOR says where that is; it may hold some leases already. */
+/** Provides the socket of the Go program if PREDECESSOR names it. It starts with `held` leases. */
 export const withPredecessor = async <A>(use: (socket: string | undefined) => Promise<A>, held = 0): Promise<A> => {
   const program = process.env["PREDECESSOR"]
   if (program === undefined) return use(undefined)
@@ -91,13 +91,13 @@ export const withPredecessor = async <A>(use: (socket: string | undefined) => Pr
   }
 }
 
-/** Resident memory in bytes. Linux only, as the benchmarks are. */
+/** Returns the resident memory in bytes. Linux only. */
 export const residentBytes = (pid: number): number => {
   const status = fs.readFileSync(`/proc/${pid}/status`, "utf8")
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? Number.NaN) * 1024
 }
 
-/** Processor time used so far, in milliseconds: the ticks of the system are hundredths of a second. */
+/** Returns the processor time used so far, in milliseconds; a kernel tick is a hundredth of a second. */
 export const processorMillis = (pid: number): number => {
   const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8")
   const [, , , , , , , , , , , user, system] = stat.slice(stat.lastIndexOf(")") + 1).split(" ")

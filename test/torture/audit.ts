@@ -5,7 +5,7 @@
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { quantile } from "../../bench/stats.ts"
+import { quantile } from "../harness/quantile.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
 import { Client } from "../harness/connection.ts"
