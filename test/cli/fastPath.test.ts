@@ -3,32 +3,53 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { build } from "esbuild"
+import * as path from "node:path"
+import { build } from "rolldown"
+import { bundleOptions } from "../../scripts/bundleOptions.ts"
 import { matchesShape, optional, literal } from "../../src/rpc/protocol/shape.ts"
 
 describe("a command that only asks", () => {
-  it.effect("loads no library and nothing of the daemon", () =>
+  it.effect("loads no library and nothing of the daemon, and little of anything", () =>
     Effect.gen(function* () {
-      const { metafile } = yield* Effect.promise(() =>
-        build({
-          entryPoints: ["src/bin.ts"],
-          bundle: true,
-          platform: "node",
-          format: "esm",
-          external: ["*/whole.ts"],
-          metafile: true,
-          write: false
-        })
-      )
-      const loaded = Object.keys(metafile.inputs)
-      assert.include(loaded, "src/cli/commands/lease.ts")
+      const { output } = yield* Effect.promise(() => build({ ...bundleOptions, write: false }))
+      const chunks = output.filter((one) => one.type === "chunk")
+      /** The chunk and all that it imports at once, such as Node does before it runs the first. */
+      const withImports = (name: string): ReadonlyArray<(typeof chunks)[number]> =>
+        chunks
+          .filter(({ fileName }) => fileName === name)
+          .flatMap((chunk) => [chunk, ...chunk.imports.flatMap(withImports)])
+      const loaded = withImports("main.mjs")
+      const root = path.resolve(import.meta.dirname, "../..")
+      const files = loaded
+        .flatMap(({ moduleIds }) => moduleIds)
+        .filter((id) => path.isAbsolute(id))
+        .map((id) => path.relative(root, id))
+      assert.include(files, "src/cli/commands/lease.ts")
       assert.deepStrictEqual(
-        loaded.filter(
+        files.filter(
           (file) =>
-            !/^(package\.json|src\/(bin|version|cli\/[\w/]+|rpc\/(client\/roundTrip|protocol\/(shape|reply))|domain\/(paths|exitStatus|goText))\.ts)$/.test(
+            !/^src\/(bin|version|cli\/[\w/]+|rpc\/(client\/roundTrip|protocol\/(shape|reply))|domain\/(paths|exitStatus|goText))\.ts$/.test(
               file
             )
         ),
+        []
+      )
+      const bytes = loaded.reduce((sum, { code }) => sum + code.length, 0)
+      assert.isBelow(bytes, 32_768)
+    })
+  )
+
+  it.effect("has its libraries bundled in part: none is used as a value and kept as a whole", () =>
+    Effect.gen(function* () {
+      const { output } = yield* Effect.promise(() => build({ ...bundleOptions, write: false }))
+      const chunks = output.filter((one) => one.type === "chunk")
+      const kept = chunks
+        .flatMap(({ modules }) => Object.entries(modules))
+        .flatMap(([id, { renderedLength }]) => (renderedLength > 0 ? [id] : []))
+      assert.isTrue(kept.some((id) => id.endsWith("/effect/dist/Schema.js")))
+      // Belongs to the schema library, and nothing of ours uses it.
+      assert.deepStrictEqual(
+        kept.filter((id) => id.endsWith("/effect/dist/SemVer.js")),
         []
       )
     })

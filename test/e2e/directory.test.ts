@@ -9,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, connect, readyMarker, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
-import { isScript } from "../harness/program.ts"
+import { installProgram, isScript } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A connection that asks; undefined is the end of it. */
@@ -175,8 +175,9 @@ describe.concurrent("a state directory", () => {
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         if (isRoot) fs.chownSync(home, nobody, nobody)
-        const asUser = path.resolve(import.meta.dirname, "../support/asUser.mjs")
-        const through = `node=$1; shift; exec "$node" '${asUser}' ${nobody} "$@"`
+        const asUser = path.resolve(import.meta.dirname, "../support/runAsUser.mjs")
+        const installed = installProgram(path.join(home, ".local"))
+        const through = `node=$1; shift 2; exec "$node" '${asUser}' ${nobody} '${installed}' "$@"`
         const daemon = yield* startDaemon({ home, ...(isRoot ? { through } : {}) })
         yield* rpc(daemon.socket, "add", { name: "ours", value: "value of ours" })
         fs.chmodSync(daemon.directory, 0o500)

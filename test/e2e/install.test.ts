@@ -1,5 +1,5 @@
 /**
- * The built program as it is installed: one file, copied anywhere, with nothing beside it.
+ * The built program as it is installed: a directory with a link to its entry, or the binary.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { hasProc } from "../support/inside.ts"
 import { startDaemon } from "../harness/daemon.ts"
-import { invocation, isScript, program, run } from "../harness/program.ts"
+import { installProgram, invocation, isScript, program, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A shell command line that has the copy in place of the program, in an environment of nothing but these. */
@@ -15,23 +15,16 @@ const instead = (copy: string, home: string) =>
   `shift ${invocation.length}; exec env -i PATH=/usr/bin:/bin HOME='${home}' ` +
   `${[...invocation.slice(0, -1), copy].map((word) => `'${word}'`).join(" ")} "$@"`
 
-/** As `install -m 755 PROGRAM HOME/bin/secrets` leaves it. */
-const install = (home: string) => {
-  const copy = path.join(home, "bin/secrets")
-  fs.mkdirSync(path.dirname(copy))
-  fs.copyFileSync(program, copy)
-  fs.chmodSync(copy, 0o755)
-  return copy
-}
-
-describe("one file", () => {
+describe("an installed program", () => {
   for (const type of [undefined, "commonjs", "module"]) {
     it.live(`runs under any name, with ${type === undefined ? "nothing" : `a package of type ${type}`} beside it`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
-        const copy = install(home)
-        if (type !== undefined) fs.writeFileSync(path.join(home, "bin/package.json"), JSON.stringify({ type }))
-        // The first is answered by what stands as code, the second by a part that is compiled when it is needed.
+        const copy = installProgram(home)
+        const directories = [path.dirname(copy), path.dirname(fs.realpathSync(copy))]
+        if (type !== undefined)
+          for (const directory of directories)
+            fs.writeFileSync(path.join(directory, "package.json"), JSON.stringify({ type }))
         for (const [args, status, told] of [
           [["status", "--timeout", "0.2"], 3, /^secrets status: the daemon is not running\n/],
           [["--version"], 0, /^\d+\.\d+\.\d+\n$/]
@@ -47,7 +40,7 @@ describe("one file", () => {
   it.live("serves and is asked, and reads nothing of the directory it is started in", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const copy = install(home)
+      const copy = installProgram(home)
       fs.writeFileSync(path.join(home, "loaded.js"), "process.exit(9)")
       fs.writeFileSync(path.join(home, "bunfig.toml"), 'preload = ["./loaded.js"]\n')
       fs.writeFileSync(path.join(home, ".env"), "AGENT_SECRETS_EVENTS_MIN_LEVEL=nothing\nBUN_INSPECT=127.0.0.1:0\n")
@@ -71,11 +64,33 @@ describe("one file", () => {
   )
 
   it("does not tell where it was built", () => {
-    const text = fs.readFileSync(program)
-    for (const folder of ["src", "scripts", "node_modules"]) {
-      assert.strictEqual(text.indexOf(path.resolve(import.meta.dirname, "../..", folder)), -1, folder)
+    const directory = path.dirname(program)
+    const files = isScript
+      ? fs.readdirSync(directory).filter((file) => file.endsWith(".mjs"))
+      : [path.basename(program)]
+    for (const file of files) {
+      const text = fs.readFileSync(path.join(directory, file))
+      for (const folder of ["src", "scripts", "node_modules"]) {
+        assert.strictEqual(text.indexOf(path.resolve(import.meta.dirname, "../..", folder)), -1, `${file}: ${folder}`)
+      }
     }
   })
+
+  it.live.runIf(isScript)("says what to do where its entry was copied alone", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      for (const name of ["secrets", "secrets.mjs"]) {
+        const copy = path.join(home, name)
+        fs.copyFileSync(program, copy)
+        const ended = yield* run(["status"], { home, through: instead(copy, home) })
+        assert.deepStrictEqual([ended.status, ended.stdout], [1, ""])
+        assert.match(
+          ended.stderr,
+          /^secrets: a file of the program is missing: .*main\.mjs.*\n {2}Install the whole directory/
+        )
+      }
+    })
+  )
 
   it.live.runIf(isScript)("says in one line that this Node is too old", () =>
     Effect.gen(function* () {

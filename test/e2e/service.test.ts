@@ -8,13 +8,13 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
-import { type Ended, invocation, isScript, program, run } from "../harness/program.ts"
+import { type Ended, installProgram, invocation, isScript, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")
 
-const inTheEyesOf = (uid: number, platform = "linux") =>
-  `node=$1; shift; exec "$node" '${support}/inTheEyesOf.mjs' ${platform} ${uid} "$@"`
+const asFakeUser = (uid: number, platform = "linux") =>
+  `node=$1; shift; exec "$node" '${support}/runAsFakeUser.mjs' ${platform} ${uid} "$@"`
 
 /** A home directory, and a systemctl first on the PATH. On macOS there is launchd, which a stand-in is tried for elsewhere. */
 const withSystemd = Effect.gen(function* () {
@@ -25,7 +25,7 @@ const withSystemd = Effect.gen(function* () {
   fs.writeFileSync(path.join(standIn, "systemctl"), script, { mode: 0o755 })
   fs.writeFileSync(path.join(standIn, "journalctl"), `#!/bin/sh\necho "$*"; cat '${standIn}/log'\n`, { mode: 0o755 })
   const env = { PATH: `${standIn}:/usr/bin:/bin`, STAND_IN: standIn }
-  const through = inTheEyesOf(1000)
+  const through = asFakeUser(1000)
   const stopped = () => {
     const pid = path.join(standIn, "pid")
     if (fs.existsSync(pid)) process.kill(Number(fs.readFileSync(pid, "utf8")), "SIGKILL")
@@ -138,7 +138,7 @@ describe.runIf(isScript)("the service of a user on a Mac", () => {
       )
       const env = { PATH: `${standIn}:/usr/bin:/bin`, STAND_IN: standIn }
       const daemon = (...words: ReadonlyArray<string>) =>
-        run(["daemon", ...words], { home, env, through: inTheEyesOf(501, "darwin") })
+        run(["daemon", ...words], { home, env, through: asFakeUser(501, "darwin") })
       const { file, pid } = resultOf(yield* daemon("install", "--json"))
       assert.strictEqual(file, path.join(home, "Library/LaunchAgents/dev.agent-secrets.daemon.plist"))
       assert.strictEqual((yield* daemon("restart")).status, 0)
@@ -169,7 +169,7 @@ describe.runIf(isScript)("the service of the system", () => {
       })
       const env = { PATH: `${home}:/usr/bin:/bin` }
       const daemon = (uid: number, ...words: ReadonlyArray<string>) =>
-        run(["daemon", "install", ...words, "--dry-run"], { home, env, through: inTheEyesOf(uid) })
+        run(["daemon", "install", ...words, "--dry-run"], { home, env, through: asFakeUser(uid) })
       const [mine, notRoot, nobody, system] = yield* Effect.all(
         [
           daemon(0),
@@ -195,9 +195,7 @@ describe("the installer of a service account", () => {
   it.live("finds every command that it calls, under a supervisor that is not ours", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const installed = path.join(home, ".local/bin/secrets")
-      fs.mkdirSync(path.dirname(installed), { recursive: true })
-      fs.copyFileSync(program, installed)
+      const installed = installProgram(path.join(home, ".local"))
       fs.mkdirSync(path.join(home, "run"), { mode: 0o710 })
       const directory = path.join(home, ".agent-secrets")
       const config = path.join(directory, "config.json")

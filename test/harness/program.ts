@@ -3,9 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import { type ChildProcess, spawn } from "node:child_process"
+import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { ignoredSignals } from "../../src/cli/commands/serve/signals.ts"
+import { ignoredSignals } from "../../src/cli/commands/serve/ignoredSignals.ts"
 
 /** AGENT_SECRETS_PROGRAM names another build of it, such as dist/secrets, the binary. */
 export const program = path.resolve(
@@ -21,6 +22,21 @@ export const isScript = program.endsWith(".mjs")
 export const survivedHere = ignoredSignals.filter(
   (signal) => Object.hasOwn(os.constants.signals, signal) && (isScript || signal !== "SIGSTKFLT")
 )
+
+/** Installs it below a prefix, as `npm install --global` does: a directory of files and a link, or the binary alone. */
+export const installProgram = (prefix: string): string => {
+  const [directory, installed] = [path.join(prefix, "lib/agent-secrets"), path.join(prefix, "bin/secrets")]
+  fs.mkdirSync(path.dirname(installed), { recursive: true })
+  if (!isScript) {
+    fs.copyFileSync(program, installed)
+    return installed
+  }
+  fs.mkdirSync(directory, { recursive: true })
+  for (const file of fs.readdirSync(path.dirname(program)).filter((name) => name.endsWith(".mjs")))
+    fs.copyFileSync(path.join(path.dirname(program), file), path.join(directory, file))
+  fs.symlinkSync(path.join(directory, path.basename(program)), installed)
+  return installed
+}
 
 /** What it is started by. */
 export const invocation: ReadonlyArray<string> = isScript ? [process.execPath, program] : [program]

@@ -7,7 +7,7 @@ import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Scenario, Row } from "./Scenario.ts"
-import { program } from "../harness/program.ts"
+import { installProgram } from "../harness/program.ts"
 import { temporaryHome } from "../support/temporary.ts"
 
 /** Some user without an entry; nothing in the namespace belongs to anybody else. */
@@ -64,10 +64,7 @@ const lifeIn = async (withSocket: boolean, log: (line: string) => void): Promise
   fs.chmodSync(root, 0o755)
   // Of its own sockets, systemd 252 forgets those with a quote in the path when it reads its units again.
   const home = path.join(root, withSocket ? "a 100% $H <&>" : `a 100% "q" $H 'x' é`)
-  const installed = path.join(home, ".local/bin/secrets")
-  fs.mkdirSync(path.dirname(installed), { recursive: true })
-  fs.copyFileSync(program, installed)
-  fs.chmodSync(installed, 0o755)
+  const installed = installProgram(path.join(home, ".local"))
   for (const place of [home, path.join(home, ".local"), path.dirname(installed)]) fs.chownSync(place, uid, uid)
   try {
     return await inside(home, withSocket, log)

@@ -47,13 +47,16 @@ export interface Args<F extends Flags> {
 /** The line of a command that takes these flags. */
 export type ArgsOf<F extends Flags> = Args<F> & Args<typeof globalFlags>
 
+/** A number that JSON can hold: the specs are JSON in the built program. */
+export const unlimited = Number.MAX_SAFE_INTEGER
+
 /** What a command looks like from outside. */
 export interface CommandSpec<F extends Flags> {
   readonly name: string
   readonly summary: string
   /** The operands, as the help shows them. */
   readonly positionals?: string
-  /** How many operands there are: at least, at most. */
+  /** How many operands there are: at least, at most (`unlimited` if there is no limit). */
   readonly arity: readonly [number, number]
   /** What the shell completes the operands with. */
   readonly completes?: Completion
@@ -114,7 +117,7 @@ export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: Read
   const json = values["json"] === true
   const [least, most] = spec.arity
   if (positionals.length < least || positionals.length > most) {
-    const many = most === Number.POSITIVE_INFINITY ? `at least ${least}` : `${least} to ${most}`
+    const many = most === unlimited ? `at least ${least}` : `${least} to ${most}`
     const wanted = least === most ? `${least}` : many
     const noun = wanted === "1" || wanted === "at least 1" ? "argument" : "arguments"
     const given = `${positionals.length} ${positionals.length === 1 ? "was" : "were"} given`

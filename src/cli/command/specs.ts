@@ -1,12 +1,18 @@
 /**
- * What all the commands look like, in the order they are shown. To know it every one
- * of them is loaded; in the built program it stands as data in the place of this file
- * (scripts/formsAsData.ts).
+ * The specs of all commands, in the order they are shown. The sources load every command
+ * for them; the built program has them as data, so that help loads none.
  */
-import type { Command, Flags, CommandSpec } from "./Command.ts"
+import type { Command, CommandSpec, Flags } from "./Command.ts"
 import { commands } from "../commands.ts"
 
-export const allSpecs = async (): Promise<ReadonlyArray<CommandSpec<Flags>>> => {
+type CommandSpecs = ReadonlyArray<CommandSpec<Flags>>
+
+/** Defined by scripts/build.ts. */
+declare const SPECS: CommandSpecs | undefined
+
+export const allSpecs = async (): Promise<CommandSpecs> => (typeof SPECS === "undefined" ? loadedSpecs() : SPECS)
+
+const loadedSpecs = async (): Promise<CommandSpecs> => {
   const all: ReadonlyArray<Command<never>> = await Promise.all(Object.values(commands).map((load) => load()))
   return all.map(({ spec }) => spec)
 }

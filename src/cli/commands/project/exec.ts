@@ -13,7 +13,7 @@ import type { EnvVariable } from "../../../domain/envFile.ts"
 import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { encodedVariantsOfAll } from "../../../domain/encodedVariants.ts"
-import { defineCommand } from "../../command/Command.ts"
+import { defineCommand, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
@@ -36,7 +36,7 @@ export const execCommand = defineCommand({
   name: "exec",
   summary: "Run a program with what it needs in its environment",
   positionals: "[--] COMMAND [ARGS]",
-  arity: [1, Number.POSITIVE_INFINITY],
+  arity: [1, unlimited],
   runsProgram: true,
   flags: {
     ...projectFlags,

@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import type { ArgsOf } from "../../command/Command.ts"
-import { defineCommand } from "../../command/Command.ts"
+import { defineCommand, unlimited } from "../../command/Command.ts"
 import type { CommandError } from "../../command/CommandError.ts"
 import { fromClient, failUsage } from "../../command/CommandError.ts"
 import { clientIdOf } from "../lease.ts"
@@ -46,7 +46,7 @@ export const scanCommand = defineCommand({
   name: "scan",
   summary: "Look for secrets in files, those of the store among them",
   positionals: "[PATH…]",
-  arity: [0, Number.POSITIVE_INFINITY],
+  arity: [0, unlimited],
   completes: "file",
   flags,
   examples: [

@@ -2,37 +2,10 @@
  * What signals do to the daemon: SIGTERM and SIGINT end it in order, the others
  * that a process is sent by mistake do not end it, and none opens it.
  *
- * Node opens a debugger on SIGUSR1 unless somebody listens for it; scripts/build.ts
- * has the built program listen from its first statement on. Ending in order is
- * `runMain`'s work; this remembers why, lets further signals pass by meanwhile, and
- * sets a last limit. It imports nothing of ours, so that the build can read it.
+ * Ending in order is `runMain`'s work; this remembers why, lets further signals pass by
+ * meanwhile, and sets a last limit.
  */
-import { constants } from "node:os"
-
-/**
- * All that would end or freeze the process and that a program may catch, but for SIGILL, SIGBUS, SIGFPE and SIGSEGV:
- * to catch those turns a fault of our own into a process that neither ends nor answers. `abort` works all the same.
- */
-export const ignoredSignals: ReadonlyArray<NodeJS.Signals> = [
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGHUP",
-  "SIGPIPE",
-  "SIGQUIT",
-  "SIGALRM",
-  "SIGVTALRM",
-  "SIGPROF",
-  "SIGXCPU",
-  "SIGIO",
-  "SIGPWR",
-  "SIGSTKFLT",
-  "SIGTRAP",
-  "SIGTSTP",
-  "SIGTTIN",
-  "SIGTTOU",
-  "SIGABRT",
-  "SIGSYS"
-]
+import { ignoreSignals } from "./ignoredSignals.ts"
 
 /** Below the five seconds after which launchd kills. Everything at the end has a bound of its own, together less. */
 const lastLimit = 4_000
@@ -51,8 +24,7 @@ export const watchSignals = (): Signals => {
   let reason: string | undefined
   let hangup: (() => void) | undefined
   process.on("SIGHUP", () => hangup?.())
-  const known = ignoredSignals.filter((signal) => Object.hasOwn(constants.signals, signal))
-  for (const signal of known) process.on(signal, () => undefined)
+  ignoreSignals()
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     // It stays when `runMain` has taken its own away, or a second signal would kill the process as it ends.
     process.prependListener(signal, () => {
