@@ -32,7 +32,6 @@ import { serveConnections } from "../rpc/server/serve.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
 import { announceStart, announceStop } from "./lifecycle/announce.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
-import { boundGarbage } from "./boundGarbage.ts"
 import { reportCrashLoop } from "./lifecycle/reportCrashLoop.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
@@ -98,7 +97,6 @@ const serveOnce = Effect.fnUntraced(function* (
   }
   const watches = [
     sweepForever,
-    boundGarbage,
     reportDroppedEvents,
     reportAuditFailures,
     sampleGaugesForever,
