@@ -84,7 +84,7 @@ const serveOnce = Effect.fnUntraced(function* (
     pid: instance.pid,
     startedAt: instance.startedAt,
     ttlPolicy: config.ttl,
-    leaseCapacity: config.leaseCapacity,
+    leaseCapacity: config.maxActiveLeases,
     heartbeat: heartbeat.status,
     uncleanStarts: Effect.map(Effect.all([instance.runs, Clock.currentTimeMillis]), ([runs, now]) =>
       uncleanStarts(runs, now)

@@ -1,77 +1,28 @@
 /**
- * The settings: where things are and how long leases last.
+ * config.json: the settings, their defaults, and how the file is decoded.
  *
- * Read from config.json, which the predecessor's command and ours share. Durations
- * are nanosecond numbers, as the predecessor reads them, or texts like "1h". Keys
- * that are not known here are somebody else's and are passed over. Paths that are
- * not given lie in the state directory. Each setting is described once, in `settings`:
- * the docs and the JSON Schema are made from that. Source: protocol specification, 9.5.
+ * The predecessor's command reads the same file. Unknown keys are allowed, since they
+ * may be another program's; one that looks misspelt is warned of. An error names the
+ * key and what is expected, never the value: it may be a credential.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
-import type { GoDuration } from "./GoDuration.ts"
-import { minute, second } from "./GoDuration.ts"
 import { defaultMaxLeases } from "./Lease.ts"
-import type { OtlpConfig } from "./OtlpConfig.ts"
-import { otlp, otlpIn } from "./OtlpConfig.ts"
-import type { SamplingPolicy } from "./Sampling.ts"
-import { levels, standardSampling } from "./Sampling.ts"
-import type { FileSetting, Form, Section, Setting } from "./Setting.ts"
-import * as kind from "./Setting.ts"
-import { needsIf, sectionOf, valueIn } from "./Setting.ts"
-import type { TtlPolicy } from "./Ttl.ts"
+import { closestMatch } from "./closestMatch.ts"
+import * as Setting from "./Setting.ts"
+import { optionalSetting, section, setting } from "./Setting.ts"
+import { eventsSection, levels, otlpSection } from "./TelemetryConfig.ts"
 import { defaultTtlPolicy } from "./Ttl.ts"
 
-export interface Config {
-  readonly directory: string
-  readonly socketPath: string
-  readonly identityPath: string
-  readonly secretsPath: string
-  readonly auditPath: string
-  readonly leasesPath: string
-  /** When a file of the audit log is closed, and how many closed ones are kept. */
-  readonly auditRotation: AuditRotation
-  readonly ttl: TtlPolicy
-  /** Active leases there may be. */
-  readonly leaseCapacity: number
-  readonly socketAccess: SocketAccess
-  /** How long the command that rotates a secret may take. */
-  readonly rotationTimeout: GoDuration
-  /** Which events are sent. */
-  readonly sampling: SamplingPolicy
-  /** A collector of OpenTelemetry; undefined if none is named here. */
-  readonly otlp: OtlpConfig | undefined
-  /** The dead man's switch; undefined if there is none, or it is not enabled. */
-  readonly heartbeat: HeartbeatSettings | undefined
-}
-
-export interface AuditRotation {
-  /** Bytes. */
-  readonly maxSize: number
-  readonly maxFiles: number
-}
-
-/** Together at most 60 MB, which is some 200,000 entries. */
-export const standardRotation: AuditRotation = { maxSize: 10_000_000, maxFiles: 5 }
+/** When a file of the audit log is closed, in bytes, and how many closed files are kept. */
+export const defaultAuditRotation = { maxSize: 10_000_000, maxFiles: 5 }
 
 /** Who may use the socket: its owner, or a group as well. */
 export type SocketAccess = { readonly mode: 0o600 } | { readonly mode: 0o660; readonly group: string }
 
-export interface HeartbeatSettings {
-  readonly url: string
-  readonly interval: GoDuration
-  readonly timeout: GoDuration
-  /** Failures in a row before it fires. */
-  readonly maxFailures: number
-  readonly failAction: {
-    readonly revokeAll: boolean
-    readonly rotateAll: boolean
-    readonly wipeStore: boolean
-  }
-}
-
-/** A setting is wrong; the message names the key and what is expected of it. */
+/** Names every setting that is wrong. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
   reason: Schema.String
 }) {
@@ -80,197 +31,210 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
   }
 }
 
+/** Their names in the state directory, where config.json does not put them elsewhere. */
+const fileNames = {
+  socket_path: "agent-secrets.sock",
+  identity_path: "identity.age",
+  secrets_path: "secrets.age",
+  audit_path: "audit.log",
+  leases_path: "leases.json"
+} as const
+
+const file = (key: keyof typeof fileNames, description: string) =>
+  optionalSetting(Setting.filePath, `${description}; ${fileNames[key]} in the directory if not set`)
+
 /** Smaller files would be rotated more often than they are read. */
-const smallestSize = 4096
+const minAuditSize = 4096
 
-const general = {
-  directory: kind.path("directory", "the state directory", "~/.agent-secrets"),
-  socketPath: kind.file("socket_path", "the socket", "agent-secrets.sock"),
-  socketMode: kind.oneOf(
-    "socket_mode",
-    "who may use the socket: its owner, or with 0660 a group as well",
-    ["0600", "0660"],
-    "0600",
-    "0600 or 0660"
-  ),
-  socketGroup: kind.text("socket_group", "that group, by its name; needed with 0660", {
-    expected: "the name of a group in quotes"
-  }),
-  identityPath: kind.file("identity_path", "the key of the store", "identity.age"),
-  secretsPath: kind.file("secrets_path", "the store", "secrets.age"),
-  auditPath: kind.file("audit_path", "the audit log", "audit.log"),
-  leasesPath: kind.file("leases_path", "the checkpoint of the leases", "leases.json"),
-  defaultTtl: kind.duration(
-    "default_lease_ttl",
-    "how long a lease lasts that asks for nothing",
-    defaultTtlPolicy.default
-  ),
-  maximumTtl: kind.duration(
-    "max_lease_ttl",
-    "how long a lease may last; not below default_lease_ttl",
-    defaultTtlPolicy.maximum
-  ),
-  leaseCapacity: kind.count("max_active_leases", "how many active leases there may be", defaultMaxLeases),
-  auditMaxSize: kind.size(
-    "audit_max_size",
-    "when a file of the audit log is closed: bytes, or a text with kB, MB or GB",
-    standardRotation.maxSize,
-    smallestSize
-  ),
-  auditMaxFiles: kind.count(
-    "audit_max_files",
-    "how many closed files of the audit log are kept",
-    standardRotation.maxFiles
-  ),
-  rotationTimeout: kind.duration(
-    "rotation_timeout",
-    "how long the command that rotates a secret may take",
-    30n * second
-  )
-}
-
-const events = {
-  section: kind.section("events", "which events are sent"),
-  minLevel: kind.oneOf("events.min_level", "events below this level are not sent", levels, standardSampling.minLevel),
-  debugPerMinute: kind.amount(
-    "events.debug_per_minute",
-    "how many debug events of one action are sent within a minute",
-    standardSampling.debugPerMinute
-  )
-}
-
-const heartbeat = {
-  section: kind.section("heartbeat", "the dead man's switch", needsIf("enabled", true, "url")),
-  enabled: kind.flag("heartbeat.enabled", "whether the switch is on"),
-  url: kind.text("heartbeat.url", "the address that is asked; needed if the switch is on", {
-    expected: "an http or https address",
-    pattern: /^$|^https?:\/\/./
-  }),
-  interval: kind.duration("heartbeat.interval", "how often the address is asked", minute),
-  timeout: kind.duration("heartbeat.timeout", "how long an answer may take", 10n * second),
-  maxFailures: kind.count("heartbeat.max_failures", "after how many failures in a row the switch fires", 1),
-  failAction: kind.section("heartbeat.fail_action", "what is done when the switch fires"),
-  revokeAll: kind.flag("heartbeat.fail_action.revoke_all", "revoke all leases"),
-  rotateAll: kind.flag("heartbeat.fail_action.rotate_all", "rotate all secrets that have a rotation command"),
-  wipeStore: kind.flag("heartbeat.fail_action.wipe_store", "remove every secret and the backup of the store")
-}
-
-/** All of them, a section before what is in it. */
-export const settings: ReadonlyArray<Setting<unknown>> = [general, events, otlp, heartbeat].flatMap(
-  (group): ReadonlyArray<Setting<unknown>> => Object.values(group)
+const heartbeat = section(
+  {
+    enabled: setting(Setting.flag, "whether the switch is on", false),
+    url: setting(
+      Setting.text(/^$|^https?:\/\/./u, "an http or https address"),
+      "the address that is requested; needed if the switch is on",
+      ""
+    ),
+    interval: setting(Setting.duration(), "how often the address is requested", "1m"),
+    timeout: setting(Setting.duration(), "how long a response may take", "10s"),
+    max_failures: setting(Setting.count, "after how many failures in a row the switch fires", 1),
+    fail_action: setting(
+      section({
+        revoke_all: setting(Setting.flag, "revoke all leases", false),
+        rotate_all: setting(Setting.flag, "rotate all secrets that have a rotation command", false),
+        wipe_store: setting(Setting.flag, "remove every secret and the backup of the store", false)
+      }),
+      "what is done when the switch fires",
+      {}
+    )
+  },
+  Setting.requires("enabled", true, "url", "required when heartbeat enabled")
 )
 
-/** What the form says of the file beside that. */
-export const rules: Form = needsIf("socket_mode", "0660", "socket_group")
-
-/** The settings where nothing is set; `home` is the home directory. */
-export const standard = (home: string): Config => inDirectory(path.join(home, ".agent-secrets"))
-
-type Environment = Readonly<Record<string, string | undefined>>
-
-/** Reads the text of a config.json. What `environment` sets goes before it. */
-export const decode = (text: string, home: string, environment: Environment = {}): Result.Result<Config, ConfigError> =>
-  Result.try({ try: (): unknown => JSON.parse(text), catch: () => "the file is not JSON" }).pipe(
-    Result.flatMap((parsed) => sectionOf(parsed, "the file")),
-    Result.flatMap((file) => configIn(file, home, environment)),
-    Result.mapError((reason) => new ConfigError({ reason }))
+/** config.json as it is written; its JSON Schema and the table of settings are generated from this. */
+export const ConfigFile = section(
+  {
+    $schema: optionalSetting(Schema.Unknown, "for editors: where the schema of this file is"),
+    directory: setting(Setting.filePath, "the state directory", "~/.agent-secrets"),
+    socket_path: file("socket_path", "the socket"),
+    socket_mode: setting(
+      Setting.oneOf(["0600", "0660"], "0600 or 0660"),
+      "who may use the socket: its owner, or with 0660 a group as well",
+      "0600"
+    ),
+    socket_group: setting(
+      Schema.String.annotate({ expected: "the name of a group" }),
+      "that group, by its name; needed with 0660",
+      ""
+    ),
+    identity_path: file("identity_path", "the key of the store"),
+    secrets_path: file("secrets_path", "the store"),
+    audit_path: file("audit_path", "the audit log"),
+    leases_path: file("leases_path", "the checkpoint of the leases"),
+    default_lease_ttl: setting(
+      Setting.duration(),
+      "how long a lease lasts if its request names no duration",
+      Setting.durationText(defaultTtlPolicy.default)
+    ),
+    max_lease_ttl: setting(
+      Setting.duration(),
+      "how long a lease may last; not below default_lease_ttl",
+      Setting.durationText(defaultTtlPolicy.maximum)
+    ),
+    max_active_leases: setting(Setting.count, "how many active leases there may be", defaultMaxLeases),
+    audit_max_size: setting(
+      Setting.size(minAuditSize),
+      "when a file of the audit log is closed: bytes, or a text with kB, MB or GB",
+      `${defaultAuditRotation.maxSize / 1e6}MB`
+    ),
+    audit_max_files: setting(
+      Setting.count,
+      "how many closed files of the audit log are kept",
+      defaultAuditRotation.maxFiles
+    ),
+    rotation_timeout: setting(Setting.duration(), "how long the command that rotates a secret may take", "30s"),
+    events: setting(eventsSection, "which events are sent", {}),
+    otlp: optionalSetting(
+      otlpSection,
+      "an OpenTelemetry collector; the environment variables of OpenTelemetry take precedence"
+    ),
+    heartbeat: optionalSetting(heartbeat, "the dead man's switch")
+  },
+  Setting.requires("socket_mode", "0660", "socket_group", "is required when socket_mode is 0660")
+).check(
+  Schema.makeFilter(
+    ({ default_lease_ttl, max_lease_ttl }) =>
+      max_lease_ttl >= default_lease_ttl || { path: ["max_lease_ttl"], issue: "must be >= default_lease_ttl" }
   )
+)
 
-const configIn = (file: Section, home: string, environment: Environment): Result.Result<Config, string> =>
+/** Every setting that config.json may have. */
+export const settings = Setting.settingsIn(Schema.toEncoded(ConfigFile).ast)
+
+/** Environment variables that take precedence over the file. */
+const Variables = section({
+  AGENT_SECRETS_EVENTS_MIN_LEVEL: optionalSetting(Setting.oneOf(levels), "takes precedence over events.min_level"),
+  AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE: optionalSetting(
+    Setting.amount,
+    "takes precedence over events.debug_per_minute"
+  )
+})
+
+const expectations = new Map([
+  ["the file", "a JSON object"],
+  ...[...settings, ...Setting.settingsIn(Schema.toEncoded(Variables).ast)].map(
+    ({ expected, name }) => [name, expected] as const
+  )
+])
+
+const decodeWith = <T, E>(schema: Schema.Codec<T, E>) => {
+  const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
+  return (given: unknown) =>
+    Result.mapError(
+      decode(given),
+      ({ issue }) => new ConfigError({ reason: [...new Set(problemsIn(issue))].join("; ") })
+    )
+}
+const decodeFile = decodeWith(ConfigFile)
+const decodeVariables = decodeWith(Variables)
+
+/** Decodes the text of a config.json, and warns of each key that looks like a misspelt setting. */
+export const decodeConfig = (
+  text: string,
+  home: string,
+  environment: Readonly<Record<string, string | undefined>> = {}
+) =>
   Result.gen(function* () {
-    const base = inDirectory((yield* valueIn(file, general.directory, home)) ?? standard(home).directory)
-    const config: Config = {
-      directory: base.directory,
-      socketPath: (yield* valueIn(file, general.socketPath, home)) ?? base.socketPath,
-      identityPath: (yield* valueIn(file, general.identityPath, home)) ?? base.identityPath,
-      secretsPath: (yield* valueIn(file, general.secretsPath, home)) ?? base.secretsPath,
-      auditPath: (yield* valueIn(file, general.auditPath, home)) ?? base.auditPath,
-      leasesPath: (yield* valueIn(file, general.leasesPath, home)) ?? base.leasesPath,
-      auditRotation: {
-        maxSize: yield* valueIn(file, general.auditMaxSize),
-        maxFiles: yield* valueIn(file, general.auditMaxFiles)
-      },
-      ttl: {
-        default: yield* valueIn(file, general.defaultTtl),
-        maximum: yield* valueIn(file, general.maximumTtl)
-      },
-      leaseCapacity: yield* valueIn(file, general.leaseCapacity),
-      socketAccess: yield* socketAccessIn(file),
-      rotationTimeout: yield* valueIn(file, general.rotationTimeout),
-      sampling: yield* samplingIn(file, environment),
-      otlp: yield* otlpIn(file),
-      heartbeat: yield* heartbeatIn(file)
-    }
-    if (config.ttl.maximum < config.ttl.default) {
-      return yield* Result.fail("max_lease_ttl must be >= default_lease_ttl")
-    }
+    const given = yield* Result.try({
+      try: (): unknown => JSON.parse(text),
+      catch: () => new ConfigError({ reason: "the file is not JSON" })
+    })
+    const file = yield* decodeFile(given)
+    // An empty variable counts as unset.
+    const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))
+    const config = configFrom(file, yield* decodeVariables(set), home)
     const paths = [config.socketPath, config.identityPath, config.secretsPath, config.auditPath, config.leasesPath]
-    const twice = paths.find((one, at) => paths.indexOf(one) < at)
-    if (twice !== undefined) return yield* Result.fail(`two of the paths are the same: ${twice}`)
-    return config
+    const second = paths.findIndex((one, at) => paths.indexOf(one) < at)
+    if (second < 0) return { config, warnings: misspeltKeys(given) }
+    const keys = Object.keys(fileNames)
+    const reason = `${keys[second]} must be another path than ${keys[paths.indexOf(paths[second] ?? "")]}`
+    return yield* Result.fail(new ConfigError({ reason }))
   })
 
-const inDirectory = (directory: string): Config => {
-  const placed = ({ file }: FileSetting) => path.join(directory, file)
+/** Names what is wrong, by the annotations of the schema and never by the value. */
+const problemsIn = (issue: SchemaIssue.Issue, name = ""): ReadonlyArray<string> => {
+  if (issue._tag === "Pointer") return problemsIn(issue.issue, [name, ...issue.path].filter(Boolean).join("."))
+  if ("issues" in issue && issue.issues.length > 0) return issue.issues.flatMap((one) => problemsIn(one, name))
+  if ("issue" in issue) return problemsIn(issue.issue, name)
+  const { message } = ("ast" in issue ? issue.ast.annotations : issue.annotations) ?? {}
+  const at = name || "the file"
+  // A name that is no setting is that of a header in otlp.headers.
+  return [`${at} ${message ?? `must be ${expectations.get(at) ?? "a text of one line"}`}`]
+}
+
+const misspeltKeys = (given: unknown, above = ""): ReadonlyArray<string> => {
+  const names = settings.filter(({ name }) => name.startsWith(above)).map(({ name }) => name.slice(above.length))
+  const keys = names.filter((name) => !name.includes("."))
+  if (typeof given !== "object" || given === null || keys.length === 0) return []
+  return Object.entries(given).flatMap(([key, value]) => {
+    if (keys.includes(key)) return misspeltKeys(value, `${above}${key}.`)
+    const meant = closestMatch(key, keys)
+    return meant === undefined ? [] : [`${above}${key} is not a setting: did you mean ${above}${meant}?`]
+  })
+}
+
+export type Config = ReturnType<typeof configFrom>
+export type HeartbeatSettings = NonNullable<Config["heartbeat"]>
+
+const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Type, home: string) => {
+  const inHome = (written: string) => (written.startsWith("~/") ? path.join(home, written.slice(2)) : written)
+  const directory = inHome(file.directory)
+  const pathOf = (key: keyof typeof fileNames) => inHome(file[key] ?? path.join(directory, fileNames[key]))
+  const access: SocketAccess = file.socket_mode === "0600" ? { mode: 0o600 } : { mode: 0o660, group: file.socket_group }
   return {
     directory,
-    socketPath: placed(general.socketPath),
-    identityPath: placed(general.identityPath),
-    secretsPath: placed(general.secretsPath),
-    auditPath: placed(general.auditPath),
-    leasesPath: placed(general.leasesPath),
-    auditRotation: standardRotation,
-    ttl: defaultTtlPolicy,
-    leaseCapacity: defaultMaxLeases,
-    socketAccess: { mode: 0o600 },
-    rotationTimeout: general.rotationTimeout.standard,
-    sampling: standardSampling,
-    otlp: undefined,
-    heartbeat: undefined
+    socketPath: pathOf("socket_path"),
+    identityPath: pathOf("identity_path"),
+    secretsPath: pathOf("secrets_path"),
+    auditPath: pathOf("audit_path"),
+    leasesPath: pathOf("leases_path"),
+    auditRotation: { maxSize: file.audit_max_size, maxFiles: file.audit_max_files },
+    ttl: { default: file.default_lease_ttl, maximum: file.max_lease_ttl },
+    maxActiveLeases: file.max_active_leases,
+    socketAccess: access,
+    rotationTimeout: file.rotation_timeout,
+    sampling: {
+      minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,
+      debugPerMinute: variables.AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE ?? file.events.debug_per_minute
+    },
+    otlp: file.otlp,
+    heartbeat: file.heartbeat?.enabled === true ? heartbeatFrom(file.heartbeat) : undefined
   }
 }
 
-const socketAccessIn = (file: Section): Result.Result<SocketAccess, string> =>
-  Result.gen(function* () {
-    const mode = yield* valueIn(file, general.socketMode)
-    const group = yield* valueIn(file, general.socketGroup)
-    if (mode === "0600") return { mode: 0o600 } as const
-    if (group === "") return yield* Result.fail("socket_group is required when socket_mode is 0660")
-    return { mode: 0o660, group } as const
-  })
-
-const samplingIn = (file: Section, environment: Environment): Result.Result<SamplingPolicy, string> =>
-  Result.gen(function* () {
-    const given = (yield* valueIn(file, events.section)) ?? new Map()
-    const either = <A>(variable: string, setting: Setting<A>) => {
-      const value = environment[variable]
-      return value === undefined ? valueIn(given, setting) : setting.read(value, variable, "")
-    }
-    return {
-      minLevel: yield* either("AGENT_SECRETS_EVENTS_MIN_LEVEL", events.minLevel),
-      debugPerMinute: yield* either("AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE", events.debugPerMinute)
-    }
-  })
-
-const heartbeatIn = (file: Section): Result.Result<HeartbeatSettings | undefined, string> =>
-  Result.gen(function* () {
-    const given = yield* valueIn(file, heartbeat.section)
-    if (given === undefined) return undefined
-    const enabled = yield* valueIn(given, heartbeat.enabled)
-    const action = (yield* valueIn(given, heartbeat.failAction)) ?? new Map()
-    const maxFailures = yield* valueIn(given, heartbeat.maxFailures)
-    const url = yield* valueIn(given, heartbeat.url)
-    if (enabled && url === "") return yield* Result.fail("heartbeat.url required when heartbeat enabled")
-    const read: HeartbeatSettings = {
-      url,
-      interval: yield* valueIn(given, heartbeat.interval),
-      timeout: yield* valueIn(given, heartbeat.timeout),
-      maxFailures,
-      failAction: {
-        revokeAll: yield* valueIn(action, heartbeat.revokeAll),
-        rotateAll: yield* valueIn(action, heartbeat.rotateAll),
-        wipeStore: yield* valueIn(action, heartbeat.wipeStore)
-      }
-    }
-    return enabled ? read : undefined
-  })
+const heartbeatFrom = ({ fail_action: action, ...given }: typeof heartbeat.Type) => ({
+  url: given.url,
+  interval: given.interval,
+  timeout: given.timeout,
+  maxFailures: given.max_failures,
+  failAction: { revokeAll: action.revoke_all, rotateAll: action.rotate_all, wipeStore: action.wipe_store }
+})

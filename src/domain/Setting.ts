@@ -1,268 +1,167 @@
 /**
- * A setting of config.json, described once: how it is read, and what an editor and
- * the docs are told of it. Here are the kinds there are; the settings themselves are
- * where they are used. docs/config.schema.json and docs/settings.md are made from them.
+ * The kinds of settings that config.json has, as Effect Schemas.
  *
- * What a form takes, `read` takes as well, but for what no pattern tells: sums, ranges
- * of texts, addresses that only look like some. The failures of reading name the
- * setting and what is expected of it, and never what was there: it may be a credential.
+ * One definition decodes a setting, supplies its default, explains a wrong value and
+ * describes it to editors and to the docs. Which settings there are is in Config.ts.
  */
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import * as SchemaGetter from "effect/SchemaGetter"
+import * as SchemaIssue from "effect/SchemaIssue"
 import type { GoDuration } from "./GoDuration.ts"
 import { format, parse, pattern as durationPattern } from "./GoDuration.ts"
-import { pathIn } from "./paths.ts"
 
-/** Some JSON Schema, draft 2020-12. */
-export type Form = Readonly<Record<string, unknown>>
+const onlyDecoded = SchemaGetter.forbidden<never, unknown>(() => "config.json is only read")
 
-export interface Setting<A> {
-  /** Where it stands: "heartbeat.interval" is `interval` in the section `heartbeat`. */
-  readonly name: string
-  readonly description: string
-  /** What may be written. Null may be, everywhere: it counts as absent. */
-  readonly form: Form
-  /** What holds where nothing is written. */
-  readonly standard: A
-  /** The same, as one would write it; undefined where it is nothing that is written. */
-  readonly written: unknown
-  /** `name` is what the failure calls it: some can also be set outside of the file. */
-  readonly read: (value: unknown, name: string, home: string) => Result.Result<A, string>
+/** Annotates the encoded side, where the JSON Schema and `settingsIn` look. Null counts as absent. */
+const orNull = <T, E>(schema: Schema.Codec<T, E>, description: string, byDefault?: E) => {
+  const { expected } = Schema.resolveAnnotations(schema) ?? {}
+  return Schema.NullOr(Schema.toEncoded(schema)).annotate({ expected, description, default: byDefault })
 }
 
-/** Members by their names; one that is null counts as absent. */
-export type Section = ReadonlyMap<string, unknown>
+/** A setting with a default, which is given as one would write it. */
+export const setting = <T, E>(schema: Schema.Codec<T, E>, description: string, byDefault: NoInfer<E>) =>
+  orNull(schema, description, byDefault).pipe(
+    Schema.decodeTo(schema, { decode: SchemaGetter.transform((given) => given ?? byDefault), encode: onlyDecoded }),
+    Schema.withDecodingDefaultKey(Effect.succeed(null))
+  )
 
-/** What a section holds for a setting, or what holds where it holds nothing. */
-export const valueIn = <A>(section: Section, setting: Setting<A>, home = ""): Result.Result<A, string> => {
-  const value = section.get(setting.name.slice(setting.name.lastIndexOf(".") + 1))
-  return value === undefined ? Result.succeed(setting.standard) : setting.read(value, setting.name, home)
+/** A setting without a default. */
+export const optionalSetting = <T, E>(schema: Schema.Codec<T, E>, description: string) =>
+  orNull(schema, description).pipe(
+    Schema.decodeTo(Schema.UndefinedOr(schema), {
+      decode: SchemaGetter.transform((given) => given ?? undefined),
+      encode: onlyDecoded
+    }),
+    Schema.withDecodingDefaultKey(Effect.succeed(null))
+  )
+
+/** A JSON object of settings; `rule` is about several of them. */
+export const section = <Fields extends Schema.Struct.Fields>(fields: Fields, rule?: Rule) => {
+  const struct = Schema.Struct(fields)
+  const encoded = Schema.toEncoded(struct)
+  return (rule === undefined ? encoded : encoded.check(rule))
+    .pipe(Schema.decodeTo(struct))
+    .annotate({ expected: "a JSON object" })
 }
 
-export const sectionOf = (value: unknown, name: string): Result.Result<Section, string> =>
-  typeof value !== "object" || value === null || Array.isArray(value)
-    ? Result.fail(`${name} must hold a JSON object`)
-    : Result.succeed(new Map<string, unknown>(Object.entries(value).filter(([, member]) => member !== null)))
+type Rule = SchemaAST.Filter<object>
 
-/** The settings in it are described on their own; `rules` is what the form says of more than one of them. */
-export const section = (name: string, description: string, rules: Form = {}): Setting<Section | undefined> => ({
-  name,
-  description,
-  form: { type: "object", ...rules },
-  standard: undefined,
-  written: undefined,
-  read: sectionOf
-})
+/** Rejects a section in which `key` has this value, and `needed` is absent or empty. */
+export const requires = (key: string, value: unknown, needed: string, message: string): Rule =>
+  Schema.makeFilter(
+    (given: object) => {
+      const members = new Map<string, unknown>(Object.entries(given))
+      return members.get(key) !== value || Boolean(members.get(needed)) || { path: [needed], issue: message }
+    },
+    {
+      toJsonSchema: () => ({
+        if: { properties: { [key]: { const: value } }, required: [key] },
+        // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema; nothing awaits it
+        then: { required: [needed], properties: { [needed]: { type: "string", minLength: 1 } } }
+      })
+    }
+  )
 
-/** A rule of a form: these are there, and neither null nor empty. */
-export const needs = (...keys: ReadonlyArray<string>): Form => ({
-  required: keys,
-  properties: Object.fromEntries(keys.map((key) => [key, { type: "string", minLength: 1 }]))
-})
+/** Reads what the schema accepts; undefined rejects it after all. */
+export const readWith = <A, E, B>(schema: Schema.Codec<A, E>, to: Schema.Codec<B>, read: (given: A) => B | undefined) =>
+  schema.pipe(
+    Schema.decodeTo(to, {
+      decode: SchemaGetter.transformEffect((given) => {
+        const value = read(given)
+        return value === undefined ? Effect.fail(new SchemaIssue.InvalidValue()) : Effect.succeed(value)
+      }),
+      encode: onlyDecoded
+    })
+  )
 
-/** A rule of a form: where `key` has this value, `needed` is there. */
-export const needsIf = (key: string, value: unknown, needed: string): Form => ({
-  if: { properties: { [key]: { const: value } }, required: [key] },
-  // oxlint-disable-next-line unicorn/no-thenable -- the word is JSON Schema's; nobody awaits a form
-  then: needs(needed)
-})
+/** Texts that match. JSON Schema has patterns only of expressions with the flag `u`. */
+export const text = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 
-const expecting =
-  <A>(expected: string, value: (given: unknown) => A | undefined) =>
-  (given: unknown, name: string): Result.Result<A, string> => {
-    const found = value(given)
-    return found === undefined ? Result.fail(`${name} must be ${expected}`) : Result.succeed(found)
-  }
+export const filePath = text(/^~?\//u, "an absolute path, or begin with ~/")
 
-const readPath: Setting<string | undefined>["read"] = (value, name, home) => {
-  if (typeof value !== "string") return Result.fail(`${name} must be a path in quotes`)
-  if (value === "") return Result.fail(`${name} cannot be empty`)
-  const whole = pathIn(value, home)
-  return whole === undefined ? Result.fail(`${name} must be an absolute path, or begin with ~/`) : Result.succeed(whole)
-}
+export const oneOf = <const Value extends string>(
+  values: ReadonlyArray<Value>,
+  expected = `one of ${values.join(", ")}`
+) => Schema.Literals(values).annotate({ expected })
 
-/** A path; what holds without it depends on other things than the file. */
-export const path = (name: string, description: string, written?: string): Setting<string | undefined> => ({
-  name,
-  description,
-  form: { type: "string", pattern: "^~?/" },
-  standard: undefined,
-  written,
-  read: readPath
-})
+export const flag = Schema.Boolean.annotate({ expected: "true or false" })
 
-export interface FileSetting extends Setting<string | undefined> {
-  /** What it is called in the state directory, if it is not elsewhere. */
-  readonly file: string
-}
+/** A whole number above 0. */
+export const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1, { expected: "a whole number above 0" }))
 
-export const file = (name: string, description: string, called: string): FileSetting => ({
-  ...path(name, description),
-  file: called
-})
+/** A whole number that may be 0, or its digits: environment variables have only text. */
+export const amount = readWith(
+  Schema.Union([Schema.Int.check(Schema.isGreaterThanOrEqualTo(0)), text(/^[0-9]{1,15}$/u, "digits")]),
+  Schema.Number,
+  Number
+).annotate({ expected: "a whole number" })
 
 /** As short as one would write it: "1h", not "1h0m0s". */
-const shortly = (length: GoDuration): string => format(length).replaceAll(/(?<=[hm])0[ms]/g, "")
+export const durationText = (length: GoDuration): string => format(length).replaceAll(/(?<=[hm])0[ms]/g, "")
 
-const durationSetting = (
-  name: string,
-  description: string,
-  standard: GoDuration,
-  read: Setting<GoDuration>["read"],
-  numbers: Form
-): Setting<GoDuration> => ({
-  name,
-  description,
-  form: { type: ["string", "integer"], pattern: durationPattern, ...numbers },
-  standard,
-  written: shortly(standard),
-  read
-})
-
-const readDuration: Setting<GoDuration>["read"] = (value, name) => {
-  const length =
-    typeof value === "string"
-      ? parse(value)
-      : typeof value === "number" && Number.isInteger(value) && value < 2 ** 63
-        ? Result.succeed(BigInt(value))
-        : Result.fail("")
-  if (Result.isFailure(length)) {
-    return Result.fail(`${name} must be a duration like "1h30m", or a number of nanoseconds`)
-  }
-  return length.success > 0n ? length : Result.fail(`${name} must be positive`)
-}
-
-/** A text, or nanoseconds; above 0. */
-export const duration = (name: string, description: string, standard: GoDuration): Setting<GoDuration> =>
-  durationSetting(name, description, standard, readDuration, { minimum: 1, exclusiveMaximum: 2 ** 63 })
-
-/** A duration with bounds. */
-export const durationWithin = (
-  name: string,
-  description: string,
-  standard: GoDuration,
-  [least, most]: readonly [GoDuration, GoDuration]
-): Setting<GoDuration> => {
-  const read = expecting(`a duration like "10s", from ${shortly(least)} to ${shortly(most)}`, (given) => {
-    const length =
-      typeof given === "string"
-        ? Result.getOrUndefined(parse(given))
-        : Number.isSafeInteger(given)
-          ? BigInt(Number(given))
-          : undefined
-    return length !== undefined && length >= least && length <= most ? length : undefined
-  })
-  return durationSetting(name, description, standard, read, { minimum: Number(least), maximum: Number(most) })
+/** A duration as text, or as a number of nanoseconds; without bounds any above 0. */
+export const duration = (bounds?: { readonly minimum: GoDuration; readonly maximum: GoDuration }) => {
+  const { maximum, minimum } = bounds ?? { minimum: 1n, maximum: 2n ** 63n - 1n }
+  const nanoseconds = Schema.Finite.check(
+    Schema.makeFilter(Number.isInteger, { toJsonSchema: () => ({ type: "integer" }) }),
+    Schema.isGreaterThanOrEqualTo(Number(minimum)),
+    // A double has 2^63, but not the number before it.
+    Schema.isLessThan(Number(maximum + 1n))
+  )
+  const expected =
+    bounds === undefined
+      ? 'a positive duration like "1h30m", or a number of nanoseconds'
+      : `a duration from ${durationText(minimum)} to ${durationText(maximum)} like "10s", or a number of nanoseconds`
+  return readWith(
+    Schema.Union([text(new RegExp(durationPattern, "u"), "a duration"), nanoseconds]),
+    Schema.BigInt,
+    (given) => {
+      const length = typeof given === "number" ? BigInt(given) : Result.getOrElse(parse(given), () => 0n)
+      return length >= minimum && length <= maximum ? length : undefined
+    }
+  ).annotate({ expected })
 }
 
 const sizeUnits: ReadonlyMap<string, number> = new Map([
-  ["KB", 1e3],
-  ["MB", 1e6],
-  ["GB", 1e9]
+  ["K", 1e3],
+  ["M", 1e6],
+  ["G", 1e9]
 ])
 
-/** Bytes, as a number or with a unit; at least so many. */
-export const size = (name: string, description: string, standard: number, least: number): Setting<number> => ({
-  name,
-  description,
-  form: {
-    type: ["string", "integer"],
-    pattern: String.raw`^[0-9]{1,12}\s*([kKmMgG]?[bB])?$`,
-    minimum: least,
-    maximum: 10 ** 12 - 1
-  },
-  standard,
-  written: `${standard / 1e6}MB`,
-  read: expecting(`a size like "10MB", or a number of bytes, of at least ${least}`, (given) => {
-    const [, digits, unit = ""] = /^(\d{1,12})\s*([kMG]?B)?$/i.exec(String(given)) ?? []
-    const bytes = Number(digits) * (sizeUnits.get(unit.toUpperCase()) ?? 1)
-    return Number.isSafeInteger(bytes) && bytes >= least ? bytes : undefined
-  })
-})
+/** Bytes, as a number or with a unit; at least `minimum`. */
+export const size = (minimum: number) =>
+  readWith(
+    Schema.Union([
+      text(/^[0-9]{1,12}\s*([kKmMgG]?[bB])?$/u, "a size"),
+      Schema.Int.check(Schema.isBetween({ minimum, maximum: 10 ** 12 - 1 }))
+    ]),
+    Schema.Number,
+    (given) => {
+      const unit = /[kmg]/i.exec(String(given))?.[0].toUpperCase() ?? ""
+      const bytes = Number.parseInt(String(given), 10) * (sizeUnits.get(unit) ?? 1)
+      return Number.isSafeInteger(bytes) && bytes >= minimum ? bytes : undefined
+    }
+  ).annotate({ expected: `a size like "10MB", or a number of bytes, of at least ${minimum}` })
 
-/** A whole number above 0. */
-export const count = (name: string, description: string, standard: number): Setting<number> => ({
-  name,
-  description,
-  form: { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER },
-  standard,
-  written: standard,
-  read: expecting("a whole number above 0", (given) =>
-    typeof given === "number" && Number.isSafeInteger(given) && given > 0 ? given : undefined
-  )
-})
-
-/** A whole number that may be 0. What stands for one is read as well, for the environment has only texts. */
-export const amount = (name: string, description: string, standard: number): Setting<number> => ({
-  name,
-  description,
-  form: { type: "integer", minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
-  standard,
-  written: standard,
-  read: expecting("a whole number", (given) => {
-    const number = Number(given)
-    return Number.isSafeInteger(number) && number >= 0 ? number : undefined
-  })
-})
-
-export const flag = (name: string, description: string): Setting<boolean> => ({
-  name,
-  description,
-  form: { type: "boolean" },
-  standard: false,
-  written: false,
-  read: expecting("true or false", (given) => (typeof given === "boolean" ? given : undefined))
-})
-
-export const oneOf = <Value extends string>(
-  name: string,
-  description: string,
-  values: ReadonlyArray<Value>,
-  standard: Value,
-  expected = `one of ${values.join(", ")}`
-): Setting<Value> => ({
-  name,
-  description,
-  form: { enum: values },
-  standard,
-  written: standard,
-  read: expecting(expected, (given) => values.find((value) => value === given))
-})
-
-/** Some of these, in their own order, and at least one; all of them without it. */
-export const someOf = <Value extends string>(
-  name: string,
-  description: string,
-  values: ReadonlyArray<Value>
-): Setting<ReadonlyArray<Value>> => ({
-  name,
-  description,
-  form: { type: "array", items: { enum: values }, minItems: 1 },
-  standard: values,
-  written: values,
-  read: expecting(`a list of some of ${values.join(", ")}`, (given) => {
-    if (!Array.isArray(given)) return undefined
-    const found = values.filter((value) => given.includes(value))
-    return found.length > 0 && new Set(given).size === found.length ? found : undefined
-  })
-})
-
-/** A text that is empty if it is not set. */
-export const text = (
-  name: string,
-  description: string,
-  { expected, pattern, isOne = (text) => pattern?.test(text) ?? true }: TextKind
-): Setting<string> => ({
-  name,
-  description,
-  form: { type: "string", ...(pattern === undefined ? {} : { pattern: pattern.source.replaceAll("\\/", "/") }) },
-  standard: "",
-  written: undefined,
-  read: expecting(expected, (given) => (typeof given === "string" && isOne(given) ? given : undefined))
-})
-
-export interface TextKind {
+/** "heartbeat.interval" is the key `interval` in the section `heartbeat`. */
+export interface Setting {
+  readonly name: string
+  readonly description: string
   readonly expected: string
-  readonly pattern?: RegExp
-  /** Asked in place of the pattern, where that only comes near. */
-  readonly isOne?: (text: string) => boolean
+  /** As it would be written in the file; undefined if there is none. */
+  readonly default?: unknown
 }
+
+/** Lists the settings of a section by the syntax tree of its encoded side; a section stands before what is in it. */
+export const settingsIn = (tree: SchemaAST.AST, above = ""): ReadonlyArray<Setting> =>
+  !SchemaAST.isObjects(tree)
+    ? []
+    : tree.propertySignatures.flatMap(({ name, type }) => {
+        const { default: byDefault, description = "", expected = "" }: Partial<Setting> = SchemaAST.resolve(type) ?? {}
+        const setting = { name: `${above}${String(name)}`, description, expected, default: byDefault }
+        const members = SchemaAST.isUnion(type) ? type.types : []
+        return [setting, ...members.flatMap((member) => settingsIn(member, `${setting.name}.`))]
+      })

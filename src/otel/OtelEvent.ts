@@ -11,7 +11,7 @@ import * as Schema from "effect/Schema"
 import type { GoDuration } from "../domain/GoDuration.ts"
 import { toMillis } from "../domain/GoDuration.ts"
 import type { Lease } from "../domain/Lease.ts"
-import type { Level } from "../domain/Sampling.ts"
+import type { Level } from "../domain/TelemetryConfig.ts"
 
 export interface OtelEvent {
   readonly action: string

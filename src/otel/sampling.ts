@@ -3,8 +3,8 @@
  * minute. What is not sent is counted, and the next event that is tells how many
  * there were. To leave one out costs a comparison.
  */
-import type { Level, SamplingPolicy } from "../domain/Sampling.ts"
-import { levels } from "../domain/Sampling.ts"
+import type { Level, SamplingPolicy } from "../domain/TelemetryConfig.ts"
+import { levels } from "../domain/TelemetryConfig.ts"
 import type { OtelEvent } from "./OtelEvent.ts"
 
 const minute = 60_000

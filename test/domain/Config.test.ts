@@ -6,12 +6,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { decode, standard } from "../../src/domain/Config.ts"
+import { decodeConfig } from "../../src/domain/Config.ts"
 import { format, hour, millisecond, minute, second } from "../../src/domain/GoDuration.ts"
 
 const home = "/home/somebody"
-const read = (settings: object) => Result.getOrThrow(decode(JSON.stringify(settings), home))
-const refusal = (text: string) => Result.getOrThrow(Result.flip(decode(text, home))).message
+const decoded = (settings: object) => Result.getOrThrow(decodeConfig(JSON.stringify(settings), home))
+const read = (settings: object) => decoded(settings).config
+const refusal = (text: string) => Result.getOrThrow(Result.flip(decodeConfig(text, home))).message
+const defaults = read({})
 
 const paths = {
   socket_path: "socketPath",
@@ -22,9 +24,9 @@ const paths = {
 } as const
 const keys = Object.keys(paths) as ReadonlyArray<keyof typeof paths>
 
-describe("standard", () => {
+describe("the defaults", () => {
   it("puts everything into ~/.agent-secrets and leases for an hour", () => {
-    assert.deepStrictEqual(standard(home), {
+    assert.deepStrictEqual(defaults, {
       directory: "/home/somebody/.agent-secrets",
       socketPath: "/home/somebody/.agent-secrets/agent-secrets.sock",
       identityPath: "/home/somebody/.agent-secrets/identity.age",
@@ -32,7 +34,7 @@ describe("standard", () => {
       auditPath: "/home/somebody/.agent-secrets/audit.log",
       leasesPath: "/home/somebody/.agent-secrets/leases.json",
       ttl: { default: hour, maximum: 24n * hour },
-      leaseCapacity: 300_000,
+      maxActiveLeases: 300_000,
       sampling: { minLevel: "info", debugPerMinute: 12 },
       otlp: undefined,
       auditRotation: { maxSize: 10_000_000, maxFiles: 5 },
@@ -44,19 +46,15 @@ describe("standard", () => {
 })
 
 describe("decode", () => {
-  it("leaves the standard where nothing is set", () => {
-    assert.deepStrictEqual(read({}), standard(home))
-  })
-
   it.each(keys)("changes only the path that %s names", (key) => {
-    assert.deepStrictEqual(read({ [key]: "/srv/elsewhere" }), { ...standard(home), [paths[key]]: "/srv/elsewhere" })
+    assert.deepStrictEqual(read({ [key]: "/srv/elsewhere" }), { ...defaults, [paths[key]]: "/srv/elsewhere" })
   })
 
   it("moves all paths that are not given with the directory", () => {
     const moved = read({ directory: "/srv/secrets" })
     assert.strictEqual(moved.directory, "/srv/secrets")
     for (const path of Object.values(paths)) {
-      const name = standard(home)[path].slice(standard(home).directory.length)
+      const name = defaults[path].slice(defaults.directory.length)
       assert.strictEqual(moved[path], `/srv/secrets${name}`)
     }
     assert.strictEqual(read({ directory: "/srv/secrets", audit_path: "/var/log/a" }).auditPath, "/var/log/a")
@@ -68,11 +66,11 @@ describe("decode", () => {
 
   it("takes null for a setting that is not there", () => {
     const settings = Object.fromEntries([...keys, "directory", "max_lease_ttl"].map((key) => [key, null]))
-    assert.deepStrictEqual(read(settings), standard(home))
+    assert.deepStrictEqual(read(settings), defaults)
   })
 
   it("passes over keys it does not know", () => {
-    assert.deepStrictEqual(read({ theirs: { enabled: true }, "": 3, Directory: "/srv" }), standard(home))
+    assert.deepStrictEqual(read({ theirs: { enabled: true }, "": 3, Directory: "/srv" }), defaults)
   })
 
   it.each([
@@ -111,13 +109,14 @@ describe("decode", () => {
   it("reads which events are sent, and the environment goes before the file", () => {
     const settings = JSON.stringify({ events: { min_level: "debug", debug_per_minute: 0 } })
     const sampling = (environment: Record<string, string>) =>
-      Result.getOrThrow(decode(settings, home, environment)).sampling
+      Result.getOrThrow(decodeConfig(settings, home, environment)).config.sampling
     assert.deepStrictEqual(sampling({}), { minLevel: "debug", debugPerMinute: 0 })
     assert.deepStrictEqual(
       sampling({ AGENT_SECRETS_EVENTS_MIN_LEVEL: "error", AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE: "60" }),
       { minLevel: "error", debugPerMinute: 60 }
     )
-    const wrong = Result.getOrThrow(Result.flip(decode("{}", home, { AGENT_SECRETS_EVENTS_MIN_LEVEL: "loud" })))
+    assert.deepStrictEqual(sampling({ AGENT_SECRETS_EVENTS_MIN_LEVEL: "" }), { minLevel: "debug", debugPerMinute: 0 })
+    const wrong = Result.getOrThrow(Result.flip(decodeConfig("{}", home, { AGENT_SECRETS_EVENTS_MIN_LEVEL: "loud" })))
     assert.strictEqual(wrong.message, "config: AGENT_SECRETS_EVENTS_MIN_LEVEL must be one of debug, info, warn, error")
   })
 
@@ -141,54 +140,74 @@ describe("decode", () => {
     assert.isUndefined(read({ otlp: null }).otlp)
   })
 
+  it("warns of keys that look like misspelt settings, in every section", () => {
+    const { config, warnings } = decoded({
+      socket_pth: "/srv/s.sock",
+      Directory: "/srv",
+      comment: "hush",
+      events: { minlevel: "debug" },
+      heartbeat: { fail_action: { wipe_stores: true } },
+      otlp: { endpoint: "http://a", headers: { endpoint: "b" }, signal: ["logs"] }
+    })
+    assert.deepStrictEqual(warnings, [
+      "socket_pth is not a setting: did you mean socket_path?",
+      "Directory is not a setting: did you mean directory?",
+      "events.minlevel is not a setting: did you mean events.min_level?",
+      "heartbeat.fail_action.wipe_stores is not a setting: did you mean heartbeat.fail_action.wipe_store?",
+      "otlp.signal is not a setting: did you mean otlp.signals?"
+    ])
+    assert.strictEqual(config.socketPath, defaults.socketPath)
+    assert.deepStrictEqual(decoded({ $schema: 5, theirs: { socket_pth: 1 }, events: null }).warnings, [])
+  })
+
   const notASize = `must be a size like "10MB", or a number of bytes, of at least 4096`
-  const notADuration = `must be a duration like "1h30m", or a number of nanoseconds`
+  const notADuration = `must be a positive duration like "1h30m", or a number of nanoseconds`
   it.each([
     ["{", "config: the file is not JSON"],
     ["", "config: the file is not JSON"],
-    ["null", "config: the file must hold a JSON object"],
-    ["[]", "config: the file must hold a JSON object"],
-    [`"text"`, "config: the file must hold a JSON object"],
-    [`{"directory":""}`, "config: directory cannot be empty"],
-    [`{"socket_path":""}`, "config: socket_path cannot be empty"],
-    [`{"socket_path":5}`, "config: socket_path must be a path in quotes"],
+    ["null", "config: the file must be a JSON object"],
+    ["[]", "config: the file must be a JSON object"],
+    [`"text"`, "config: the file must be a JSON object"],
+    [`{"directory":""}`, "config: directory must be an absolute path, or begin with ~/"],
+    [`{"socket_path":""}`, "config: socket_path must be an absolute path, or begin with ~/"],
+    [`{"socket_path":5}`, "config: socket_path must be an absolute path, or begin with ~/"],
     [`{"leases_path":"leases.json"}`, "config: leases_path must be an absolute path, or begin with ~/"],
     [`{"audit_path":"~other/audit.log"}`, "config: audit_path must be an absolute path, or begin with ~/"],
-    [`{"default_lease_ttl":0}`, "config: default_lease_ttl must be positive"],
-    [`{"default_lease_ttl":"-1h"}`, "config: default_lease_ttl must be positive"],
-    [`{"max_lease_ttl":-1}`, "config: max_lease_ttl must be positive"],
+    [`{"default_lease_ttl":0}`, `config: default_lease_ttl ${notADuration}`],
+    [`{"default_lease_ttl":"-1h"}`, `config: default_lease_ttl ${notADuration}`],
+    [`{"max_lease_ttl":-1}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":"1d"}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":""}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":1.5}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":1e300}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":true}`, `config: max_lease_ttl ${notADuration}`],
     [`{"max_lease_ttl":"59m"}`, "config: max_lease_ttl must be >= default_lease_ttl"],
-    [`{"audit_path":"/srv/a","leases_path":"/srv/a"}`, "config: two of the paths are the same: /srv/a"],
+    [`{"audit_path":"/srv/a","leases_path":"/srv/a"}`, "config: leases_path must be another path than audit_path"],
     [`{"audit_max_size":"4KB"}`, `config: audit_max_size ${notASize}`],
     [`{"audit_max_size":-5}`, `config: audit_max_size ${notASize}`],
     [`{"audit_max_size":"10 MiB"}`, `config: audit_max_size ${notASize}`],
     [`{"audit_max_size":true}`, `config: audit_max_size ${notASize}`],
     [`{"events":{"min_level":"trace"}}`, "config: events.min_level must be one of debug, info, warn, error"],
     [`{"events":{"debug_per_minute":-1}}`, "config: events.debug_per_minute must be a whole number"],
-    [`{"otlp":"http://127.0.0.1:4318"}`, "config: otlp must hold a JSON object"],
+    [`{"otlp":"http://127.0.0.1:4318"}`, "config: otlp must be a JSON object"],
     [`{"otlp":{}}`, "config: otlp.endpoint must be an http or https address"],
     [`{"otlp":{"endpoint":"user:hush@host"}}`, "config: otlp.endpoint must be an http or https address"],
     [
       `{"otlp":{"endpoint":"http://a","protocol":"grpc"}}`,
       "config: otlp.protocol must be one of http/json, http/protobuf"
     ],
-    [`{"otlp":{"endpoint":"http://a","headers":["hush"]}}`, "config: otlp.headers must hold a JSON object"],
+    [`{"otlp":{"endpoint":"http://a","headers":["hush"]}}`, "config: otlp.headers must be a JSON object"],
     [
       `{"otlp":{"endpoint":"http://a","headers":{"a b":"hush"}}}`,
       "config: otlp.headers must have names of HTTP headers"
     ],
     [
       `{"otlp":{"endpoint":"http://a","headers":{"x-key":"hush\\nhush"}}}`,
-      "config: otlp.headers.x-key must be a text of one line in quotes"
+      "config: otlp.headers.x-key must be a text of one line"
     ],
     [
       `{"otlp":{"endpoint":"http://a","timeout":"0s"}}`,
-      `config: otlp.timeout must be a duration like "10s", from 1ms to 1h`
+      `config: otlp.timeout must be a duration from 1ms to 1h like "10s", or a number of nanoseconds`
     ],
     [
       `{"otlp":{"endpoint":"http://a","signals":[]}}`,
@@ -198,10 +217,24 @@ describe("decode", () => {
       `{"otlp":{"endpoint":"http://a","signals":["spans"]}}`,
       "config: otlp.signals must be a list of some of logs, traces, metrics"
     ],
-    [`{"events":[]}`, "config: events must hold a JSON object"],
+    [`{"events":[]}`, "config: events must be a JSON object"],
     [`{"audit_max_files":0}`, "config: audit_max_files must be a whole number above 0"],
     [`{"audit_max_files":"5"}`, "config: audit_max_files must be a whole number above 0"],
-    [`{"default_lease_ttl":"25h"}`, "config: max_lease_ttl must be >= default_lease_ttl"]
+    [`{"default_lease_ttl":"25h"}`, "config: max_lease_ttl must be >= default_lease_ttl"],
+    [`{"socket_mode":"0666"}`, "config: socket_mode must be 0600 or 0660"],
+    [`{"socket_mode":"0660"}`, "config: socket_group is required when socket_mode is 0660"],
+    [`{"socket_group":["hush"]}`, "config: socket_group must be the name of a group"],
+    [`{"heartbeat":{"enabled":true}}`, "config: heartbeat.url required when heartbeat enabled"],
+    [`{"heartbeat":{"url":"hush"}}`, "config: heartbeat.url must be an http or https address"],
+    [
+      `{"heartbeat":{"fail_action":{"wipe_store":1}}}`,
+      "config: heartbeat.fail_action.wipe_store must be true or false"
+    ],
+    [
+      `{"directory":"hush","audit_max_files":0,"otlp":{"headers":{"a":5}}}`,
+      "config: directory must be an absolute path, or begin with ~/; audit_max_files must be a whole number above 0; " +
+        "otlp.endpoint must be an http or https address; otlp.headers.a must be a text of one line"
+    ]
   ])("refuses %s", (text, message) => {
     assert.strictEqual(refusal(text), message)
   })

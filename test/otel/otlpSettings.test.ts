@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { millisecond } from "../../src/domain/GoDuration.ts"
-import type { OtlpConfig } from "../../src/domain/OtlpConfig.ts"
+import type { OtlpConfig } from "../../src/domain/TelemetryConfig.ts"
 import { describeTargets, otlpSettings } from "../../src/otel/otlpSettings.ts"
 
 const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:4318" }

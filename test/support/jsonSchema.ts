@@ -37,6 +37,7 @@ const words: Readonly<Record<string, (expected: Json, value: Json, schema: Json)
   additionalProperties: (others, value, { properties = {} }) =>
     membersOf(value).every(([key, member]) => Object.hasOwn(properties, key) || fits(others, member)),
   propertyNames: (names, value) => membersOf(value).every(([key]) => fits(names, key)),
+  anyOf: (some, value) => some.some((one: Json) => fits(one, value)),
   allOf: (all, value) => all.every((one: Json) => fits(one, value)),
   if: (condition, value, { then }) => !fits(condition, value) || fits(then, value)
 }

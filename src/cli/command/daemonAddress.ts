@@ -74,7 +74,8 @@ export const readSettings = (
   try {
     // To read a pipe would be to wait for whoever writes into it.
     if (!statSync(file).isFile()) return unreadable(file, "it is not a regular file")
-    return { text: readFileSync(file, "utf8"), home, file }
+    // The decoder leaves out a byte order mark.
+    return { text: new TextDecoder().decode(readFileSync(file)), home, file }
   } catch (error) {
     const code = reasonOf(error)
     return code === "ENOENT" && named === undefined ? { text: "{}", home, file } : unreadable(file, code)

@@ -18,13 +18,18 @@ export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?
   const settings = readSettings(args, homeOf)
   if ("exitStatus" in settings) return yield* new CommandError(settings)
   const { file, home, text } = settings
-  const { decode } = yield* Effect.promise(() => import("../../domain/Config.ts"))
-  const config = decode(text, home, process.env)
-  if (Result.isFailure(config)) {
-    return yield* new CommandError(configError(`${config.failure.message} (${file})`, `Correct ${file}`))
+  const { decodeConfig } = yield* Effect.promise(() => import("../../domain/Config.ts"))
+  const decoded = decodeConfig(text, home, process.env)
+  if (Result.isFailure(decoded)) {
+    return yield* new CommandError(configError(`${decoded.failure.message} (${file})`, `Correct ${file}`))
+  }
+  const { config, warnings } = decoded.success
+  if (warnings.length > 0) {
+    const { stderrLogger } = yield* Effect.promise(() => import("./stderrLogger.ts"))
+    yield* Effect.provide(Effect.logWarning(`config: ${warnings.join("; ")} (${file})`), stderrLogger)
   }
   const socket = args.option("socket")
-  return socket === undefined ? config.success : { ...config.success, socketPath: path.resolve(socket) }
+  return socket === undefined ? config : { ...config, socketPath: path.resolve(socket) }
 })
 
 /** The daemon to ask. */

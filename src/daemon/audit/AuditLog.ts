@@ -21,7 +21,7 @@ import * as Semaphore from "effect/Semaphore"
 import { genesis, isChained, link, sha256 } from "../../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../../domain/AuditEntry.ts"
 import { auditDamagedFact, fileRepairedFact, fromLine, toLine } from "../../domain/AuditEntry.ts"
-import { standardRotation } from "../../domain/Config.ts"
+import { defaultAuditRotation } from "../../domain/Config.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
@@ -96,7 +96,7 @@ export class AuditLog extends Context.Service<
   }
 >()("agent-secrets/AuditLog") {
   /** The log in a file. A torn last line is mended; that and all else that is found wrong are the first new entries. */
-  static readonly layer = (path: string, rotation = standardRotation) =>
+  static readonly layer = (path: string, rotation = defaultAuditRotation) =>
     Layer.effect(
       AuditLog,
       Effect.gen(function* () {

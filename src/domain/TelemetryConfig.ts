@@ -1,0 +1,75 @@
+/**
+ * The sections `events` and `otlp` of config.json: which events are sent, and to which
+ * OpenTelemetry collector. OpenTelemetry's own environment variables take precedence.
+ */
+import * as Schema from "effect/Schema"
+import { hour, millisecond } from "./GoDuration.ts"
+import { amount, duration, oneOf, readWith, section, setting, text } from "./Setting.ts"
+
+/** By rising severity. */
+export const levels = ["debug", "info", "warn", "error"] as const
+export type Level = (typeof levels)[number]
+
+export interface SamplingPolicy {
+  /** Events below this level are not sent. */
+  readonly minLevel: Level
+  /** Debug events of one action that are sent within a minute. */
+  readonly debugPerMinute: number
+}
+
+export const eventsSection = section({
+  min_level: setting(oneOf(levels), "events below this level are not sent", "info"),
+  // joelclaw keeps no more than these.
+  debug_per_minute: setting(amount, "how many debug events of one action are sent within a minute", 12)
+})
+
+/** What can be sent: events, spans of acquires, metrics. */
+export const signals = ["logs", "traces", "metrics"] as const
+export type Signal = (typeof signals)[number]
+
+/** HTTP's names of headers; their values are visible characters, spaces and tabs. */
+const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/u
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/u
+
+const headers = readWith(
+  Schema.Record(Schema.String, Schema.NullOr(text(headerValue, "a text of one line"))).check(
+    // A name that is none may be a credential: the message leaves it out.
+    Schema.makeFilter(
+      (given) => Object.keys(given).every((name) => headerName.test(name)) || "must have names of HTTP headers",
+      { toJsonSchema: () => ({ propertyNames: { pattern: headerName.source } }) }
+    )
+  ),
+  Schema.Record(Schema.String, Schema.String),
+  (given) =>
+    Object.fromEntries(Object.entries(given).flatMap(([name, value]) => (value === null ? [] : [[name, value]])))
+).annotate({ expected: "a JSON object" })
+
+const isHttpAddress = (given: string) => URL.canParse(given) && /^https?:$/.test(new URL(given).protocol)
+
+export const otlpSection = section({
+  endpoint: text(/^https?:\/\/./u, "an http or https address").check(
+    Schema.makeFilter(isHttpAddress, {
+      expected: "an http or https address",
+      description: "the address of the collector, to which v1/logs and the like are added; needed"
+    })
+  ),
+  protocol: setting(oneOf(["http/json", "http/protobuf"]), "the encoding of what is sent", "http/json"),
+  headers: setting(headers, "headers of the requests to the collector, by their names", {}),
+  timeout: setting(
+    duration({ minimum: millisecond, maximum: hour }),
+    "how long one request to the collector may take",
+    "10s"
+  ),
+  signals: setting(
+    readWith(
+      Schema.Array(Schema.Literals(signals)).check(Schema.isMinLength(1)),
+      Schema.Array(Schema.Literals(signals)),
+      (given) => signals.filter((signal) => given.includes(signal))
+    ).annotate({ expected: `a list of some of ${signals.join(", ")}` }),
+    "what is sent: events, spans of acquires, metrics",
+    signals
+  )
+})
+
+/** The paths of the signals, such as v1/logs, are added to the endpoint. The timeout is that of one request. */
+export type OtlpConfig = typeof otlpSection.Type
