@@ -58,6 +58,19 @@ describe("a first start", () => {
     })
   )
 
+  it.live("reads a config.json with a byte order mark, and logs a warning for a misspelt setting", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const config = path.join(home, "config.json")
+      const directory = path.join(home, "state")
+      fs.writeFileSync(config, `\uFEFF${JSON.stringify({ directory, socket_pth: "hush" })}`)
+      const daemon = yield* startDaemon({ home, args: ["--config", config] })
+      assert.strictEqual((yield* rpc(path.join(directory, "agent-secrets.sock"), "status")).result.running, true)
+      assert.include(daemon.stderr(), "socket_pth is not a setting: did you mean socket_path?")
+      assert.notInclude(daemon.stderr(), "hush")
+    })
+  )
+
   it.live("listens where --socket says, keeps the state where it was", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
@@ -176,8 +189,8 @@ describe("a start is refused", () => {
 
   for (const [what, text, says] of [
     ["is not JSON", "{", "the file is not JSON"],
-    ["has a TTL that is none", '{"max_lease_ttl":"1d"}', "max_lease_ttl must be a duration"],
-    ["has a path that is none", '{"socket_path":5}', "socket_path must be a path in quotes"]
+    ["has a TTL that is none", '{"max_lease_ttl":"1d"}', "max_lease_ttl must be a positive duration"],
+    ["has a path that is none", '{"socket_path":5}', "socket_path must be an absolute path"]
   ] as const) {
     it.live(`with status 78 where config.json ${what}`, () =>
       Effect.gen(function* () {
