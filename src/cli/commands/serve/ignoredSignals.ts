@@ -1,11 +1,11 @@
 /**
- * The signals that the daemon survives, and how it ignores them. SIGUSR1 is one of
- * them: without a listener, Node opens a debugger on it.
+ * The signals that the daemon ignores. SIGUSR1 is one of them: without a listener,
+ * Node opens a debugger on it.
  */
 
 /**
- * All that would end or freeze the process and that a program may catch, but for SIGILL, SIGBUS, SIGFPE and SIGSEGV:
- * to catch those turns a fault of our own into a process that neither ends nor answers. `abort` works all the same.
+ * Signals that would end or stop the process by default. SIGILL, SIGBUS, SIGFPE and SIGSEGV are missing because a
+ * process that catches its own fault neither ends nor responds. `abort` still works with SIGABRT caught.
  */
 export const ignoredSignals: ReadonlyArray<NodeJS.Signals> = [
   "SIGUSR1",
@@ -28,14 +28,14 @@ export const ignoredSignals: ReadonlyArray<NodeJS.Signals> = [
   "SIGSYS"
 ]
 
-/** Adds a listener for each of them that this system has. */
+/** Adds an empty listener for each signal that this system has. */
 export const ignoreSignals = (except?: NodeJS.Signals): void => {
   for (const signal of ignoredSignals) {
     if (signal === except) continue
     try {
       process.on(signal, () => undefined)
     } catch {
-      // This system has no such signal.
+      // The system has no such signal.
     }
   }
 }

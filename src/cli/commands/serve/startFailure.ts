@@ -1,6 +1,6 @@
 /**
- * Why the daemon could not start, as a failure of the command: each lasting cause
- * has an exit status of its own, so that a supervisor can tell them apart.
+ * Maps the errors of a daemon's start to command errors. Each permanent cause has its
+ * own exit status, so that a supervisor can distinguish them.
  */
 import type { SocketServerError } from "effect/socket/SocketServer"
 import type { AuditLogError } from "../../../daemon/audit/AuditLog.ts"
@@ -30,7 +30,7 @@ export const startFailure = (
     case "AuditLogError":
     case "AgeError":
     case "FileError":
-      return failure(error.message, "Look at the permissions and the free space of that place", exitStatus.cannotCreate)
+      return failure(error.message, "Check the permissions and the free space there", exitStatus.cannotCreate)
   }
 }
 

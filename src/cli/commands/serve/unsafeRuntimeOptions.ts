@@ -1,32 +1,30 @@
 /**
- * What the surroundings of a process do to a Node program before its first line:
- * options and variables that open it, load code into it or write its memory down.
+ * Detects options and environment variables that make Node or Bun open a debugger,
+ * load other code or write memory to disk before the program's first line.
  *
- * A pure judgement, by which `serve` refuses to start. It keeps accidents out, such
- * as an editor that puts a debugger into every Node. Code that was loaded before us
- * can only be noticed here, and could have hidden itself: against somebody who sets
- * the environment on purpose only the supervisor helps, by giving a clean one.
+ * A pure check, by which `serve` refuses to start. It prevents accidents, such as an
+ * editor that attaches a debugger to every Node process. It is no defence against an
+ * attacker who controls the environment: code loaded before ours can hide itself.
  */
 
 export interface RuntimeEnvironment {
-  /** The options on the command line of Node, before the script. */
+  /** Node's own options, before the script on its command line. */
   readonly execArgv: ReadonlyArray<string>
   readonly environment: Readonly<Record<string, string | undefined>>
 }
 
 export interface UnsafeOptions {
-  /** Why the daemon does not start, with what helps; undefined if it may. */
+  /** Why the daemon must not start, and how to fix it. */
   readonly refusal: { readonly reason: string; readonly fix: string } | undefined
-  /** Variables by which something else may have been loaded into the process; nobody can tell from inside. */
+  /** Variables that may have loaded other code into the process, which cannot be verified from inside. */
   readonly suspicious: ReadonlyArray<string>
 }
 
 /**
- * Whatever is not here is refused, so that an option Node learns tomorrow is too.
- * These change how much memory there is, whom TLS trusts, how names are looked up
- * and what is said on standard error, and nothing else. None takes a file.
+ * An allow list, so that options of future Node versions are rejected. These only change memory limits, TLS trust,
+ * name resolution and warnings. None names a file.
  */
-const harmless: ReadonlySet<string> = new Set([
+const allowedNodeOptions: ReadonlySet<string> = new Set([
   "--disable-sigusr1",
   "--max-old-space-size",
   "--max-old-space-size-percentage",
@@ -46,40 +44,40 @@ const harmless: ReadonlySet<string> = new Set([
   "--network-family-autoselection-attempt-timeout"
 ])
 
-/** Variables of Node that do without an option what the refused options do. */
-const harmful: ReadonlyMap<string, string> = new Map([
-  ["NODE_V8_COVERAGE", "writes files about the program when it ends"],
-  ["NODE_COMPILE_CACHE", "runs compiled code out of a directory"],
-  // NODE_DEBUG=stream prints the first bytes of every request, and of what a rotation command prints.
-  ["NODE_DEBUG", "prints what passes through the program"],
-  ["NODE_DEBUG_NATIVE", "prints what passes through the program"],
+/** Variables with the effect of a rejected option. */
+const forbiddenVariables: ReadonlyMap<string, string> = new Map([
+  ["NODE_V8_COVERAGE", "writes coverage files when the program ends"],
+  ["NODE_COMPILE_CACHE", "runs compiled code from a directory"],
+  // NODE_DEBUG=stream prints the first bytes of every request and of a rotation command's output.
+  ["NODE_DEBUG", "prints data that passes through the program"],
+  ["NODE_DEBUG_NATIVE", "prints data that passes through the program"],
   ["BUN_INSPECT", "opens a debugger"],
   ["BUN_INSPECT_CONNECT_TO", "opens a debugger"],
   ["BUN_INSPECT_PRELOAD", "loads code into the program"]
 ])
 
-/** Variables with options for the runtime: Node's, and that of the binary, which is Bun. */
+/** Options for Node, and for Bun, which runs the binary. */
 const optionVariables = ["NODE_OPTIONS", "BUN_OPTIONS"]
-/** Each option of Bun's engine has a variable of its own; they are for looking into it. */
-const ofEngine = "BUN_JSC_"
+/** Prefix of the debugging options of Bun's engine. */
+const enginePrefix = "BUN_JSC_"
 
-/** The loader of the system and OpenSSL run what these name. They have honest uses, so they are only told of. */
-const loaders = ["LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "OPENSSL_CONF"]
+/** The dynamic linker and OpenSSL load what these name. They have legitimate uses, so `serve` only warns. */
+const loaderVariables = ["LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "OPENSSL_CONF"]
 
 export const unsafeRuntimeOptions = ({ execArgv, environment }: RuntimeEnvironment): UnsafeOptions => {
   const isSet = (name: string) => (environment[name] ?? "") !== ""
-  const byVariable = optionVariables
+  const inVariable = optionVariables
     .map((name) =>
-      refusedOption(words(environment[name] ?? ""), name, `Start it without them: env -u ${name} secrets serve`)
+      refusedOption(words(environment[name] ?? ""), `in ${name}`, `Unset it: env -u ${name} secrets serve`)
     )
     .find((refusal) => refusal !== undefined)
-  const engine = Object.keys(environment).find((name) => name.startsWith(ofEngine) && isSet(name))
+  const engine = Object.keys(environment).find((name) => name.startsWith(enginePrefix) && isSet(name))
   return {
     refusal:
-      byVariable ??
-      refusedOption(execArgv, "the command line", "Start it without that option") ??
-      refusedVariable([...harmful.keys()].find(isSet) ?? engine),
-    suspicious: loaders.filter(isSet)
+      inVariable ??
+      refusedOption(execArgv, "on the command line", "Start the daemon without that option") ??
+      refusedVariable([...forbiddenVariables.keys()].find(isSet) ?? engine),
+    suspicious: loaderVariables.filter(isSet)
   }
 }
 
@@ -87,49 +85,31 @@ const refusedOption = (given: ReadonlyArray<string>, origin: string, fix: string
   const option = given
     .filter((word) => word.startsWith("-"))
     .map(nameOf)
-    .find((name) => !harmless.has(name))
-  if (option === undefined) return undefined
-  return {
-    reason: `Node was given the option ${option} by ${origin}; the daemon takes none that could open it, load code into it or write its memory down`,
-    fix
-  }
+    .find((name) => !allowedNodeOptions.has(name))
+  return option === undefined
+    ? undefined
+    : {
+        reason: `unsafe runtime option ${option} ${origin}: it may open a debugger, load code or write memory to disk`,
+        fix
+      }
 }
 
 const refusedVariable = (name: string | undefined): UnsafeOptions["refusal"] =>
   name === undefined
     ? undefined
     : {
-        reason: `the environment has ${name}, which ${harmful.get(name) ?? "changes the engine that runs the program"}`,
-        fix: `Start it without it: env -u ${name} secrets serve`
+        reason: `unsafe environment variable ${name}: it ${forbiddenVariables.get(name) ?? "changes the JavaScript engine"}`,
+        fix: `Unset it: env -u ${name} secrets serve`
       }
 
-/** Node takes `--name=value` and `--name value`, and underscores for dashes. The value may be a path of somebody's: it is not told. */
+/** Returns the name alone, because the value may be private. Node accepts underscores in place of dashes. */
 const nameOf = (option: string): string => {
   const name = option.startsWith("--") ? (option.split("=", 1)[0] ?? "") : option.slice(0, 2)
   return name.replaceAll("_", "-")
 }
 
-/** The words of NODE_OPTIONS as Node splits them: at spaces outside of double quotes, within which a backslash quotes. */
-const words = (text: string): ReadonlyArray<string> => {
-  const found: Array<string> = []
-  let word: string | undefined
-  let quoted = false
-  for (let at = 0; at < text.length; at += 1) {
-    let letter = text.charAt(at)
-    if (letter === '"') {
-      quoted = !quoted
-      continue
-    }
-    if (letter === " " && !quoted) {
-      if (word !== undefined) found.push(word)
-      word = undefined
-      continue
-    }
-    if (letter === "\\" && quoted) {
-      at += 1
-      letter = text.charAt(at)
-    }
-    word = (word ?? "") + letter
-  }
-  return word === undefined ? found : [...found, word]
-}
+/** Splits NODE_OPTIONS as Node does: at spaces outside double quotes, inside which a backslash escapes. */
+const words = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/(?:[^ "]|"(?:[^"\\]|\\.)*"?)+/gs)].map(([word]) =>
+    word.replaceAll(/"((?:[^"\\]|\\.)*)"?/gs, (_, inner: string) => inner.replaceAll(/\\(.)/gs, "$1"))
+  )

@@ -4,7 +4,7 @@ import { unsafeRuntimeOptions } from "../../../../src/cli/commands/serve/unsafeR
 const refusal = (environment: Record<string, string>, execArgv: ReadonlyArray<string> = []) =>
   unsafeRuntimeOptions({ execArgv, environment }).refusal
 
-describe("a daemon is not started", () => {
+describe("the daemon does not start", () => {
   for (const options of [
     "--require /tmp/evil.cjs",
     "--require=/tmp/evil.cjs",
@@ -41,18 +41,18 @@ describe("a daemon is not started", () => {
     "--an-option-of-tomorrow"
   ]) {
     it(`with NODE_OPTIONS=${options}`, () => {
-      assert.include(refusal({ NODE_OPTIONS: options })?.reason, "by NODE_OPTIONS")
+      assert.include(refusal({ NODE_OPTIONS: options })?.reason, "in NODE_OPTIONS")
     })
   }
 
-  it("with BUN_OPTIONS, which the binary has among its own options too", () => {
+  it("with BUN_OPTIONS, which Bun also reports in execArgv", () => {
     const execArgv = ["--preload", "./evil.js"]
-    assert.include(refusal({ BUN_OPTIONS: "--preload ./evil.js" }, execArgv)?.reason, "--preload by BUN_OPTIONS")
+    assert.include(refusal({ BUN_OPTIONS: "--preload ./evil.js" }, execArgv)?.reason, "--preload in BUN_OPTIONS")
   })
 
   for (const execArgv of [["--inspect"], ["--env-file=.env"], ["-r", "./evil.cjs"], ["--no-warnings", "--watch"]]) {
     it(`with ${execArgv.join(" ")} on the command line`, () => {
-      assert.include(refusal({}, execArgv)?.reason, "by the command line")
+      assert.include(refusal({}, execArgv)?.reason, "on the command line")
     })
   }
 
@@ -72,16 +72,16 @@ describe("a daemon is not started", () => {
     })
   }
 
-  it("and is told the option but not its value, which may be anything", () => {
+  it("and names the rejected option but not its value", () => {
     assert.deepStrictEqual(refusal({ NODE_OPTIONS: "--no-warnings --require=/home/me/evil.cjs" }), {
       reason:
-        "Node was given the option --require by NODE_OPTIONS; the daemon takes none that could open it, load code into it or write its memory down",
-      fix: "Start it without them: env -u NODE_OPTIONS secrets serve"
+        "unsafe runtime option --require in NODE_OPTIONS: it may open a debugger, load code or write memory to disk",
+      fix: "Unset it: env -u NODE_OPTIONS secrets serve"
     })
   })
 })
 
-describe("a daemon is started", () => {
+describe("the daemon starts", () => {
   for (const options of [
     "",
     "   ",
@@ -97,11 +97,11 @@ describe("a daemon is started", () => {
     })
   }
 
-  it("with the options of the launchd job, and with empty variables", () => {
+  it("with the options of the launchd job and empty variables", () => {
     assert.isUndefined(refusal({ NODE_OPTIONS: "", NODE_V8_COVERAGE: "", NODE_PATH: "/tmp" }, ["--disable-sigusr1"]))
   })
 
-  it("with a library put before it, of which it is told", () => {
+  it("with LD_PRELOAD, and reports it as suspicious", () => {
     const { refusal: refused, suspicious } = unsafeRuntimeOptions({
       execArgv: [],
       environment: { LD_PRELOAD: "/tmp/evil.so", LD_AUDIT: "", DYLD_INSERT_LIBRARIES: "x" }
