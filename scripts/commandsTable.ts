@@ -9,6 +9,8 @@ import { fileURLToPath } from "node:url"
 import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/command/specs.ts"
+import { refusals } from "../src/cli/command/problems.ts"
+import { errorCodes, type ErrorTag } from "../src/rpc/protocol/errorTags.ts"
 import { exitStatuses } from "./exitStatuses.ts"
 
 export const readme = fileURLToPath(new URL("../README.md", import.meta.url))
@@ -93,6 +95,20 @@ export const referenceText = (): string =>
     "| status | meaning |",
     "|---|---|",
     ...exitStatuses.map(([code, meaning]) => `| ${code} | ${meaning} |`),
+    "",
+    "## Errors",
+    "",
+    "With `--json`, `error` holds `message`, `code` and `exit_status`. If the daemon refuses, `code` is the tag of its error, which",
+    "it also sends as `error.data.tag`:",
+    "",
+    "| code | JSON-RPC code | exit status | hint |",
+    "|---|---|---|---|",
+    ...Object.entries(refusals).map(
+      ([tag, { exitStatus, fix }]) => `| \`${tag}\` | ${errorCodes[tag as ErrorTag]} | ${exitStatus} | ${cell(fix)} |`
+    ),
+    "",
+    "A problem of the command itself has one of these codes: `misuse`, `data_error`, `io_error`, `timeout`, `protocol_error`,",
+    "`daemon_unavailable`, or `generic_error`.",
     ""
   ].join("\n")
 

@@ -39,7 +39,7 @@ describe("bytes that are no request", () => {
         connection.send(named(byte))
         assert.strictEqual(
           yield* line(connection),
-          '{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line is not UTF-8"},"id":null}'
+          '{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line is not UTF-8","data":{"tag":"ParseError"}},"id":null}'
         )
       }
       assert.include(yield* running(connection), '"running":true')

@@ -30,7 +30,7 @@ const asked: ReadonlyArray<readonly [method: string, params: object, told: Reado
   [
     "secrets.lease",
     { secret_name: "db", client_id: "c", ttl: "soon" },
-    ["request_refused false: secrets.lease: invalid ttl duration: time: invalid duration"]
+    ["request_refused false: secrets.lease: invalid ttl duration"]
   ],
   ["secrets.lease", { secret_name: "db", client_id: "c" }, ["lease_acquire true: db c TTL: 1h0m0s"]],
   ["secrets.revoke", { lease_id: "none" }, ["lease_revoke false: lease not found"]],

@@ -92,7 +92,7 @@ describe("secrets lease", () => {
         ok: false,
         success: false,
         command: "secrets lease",
-        error: { message: 'secret "nope": secret not found', code: "generic_error" },
+        error: { message: 'secret "nope": secret not found', code: "SecretNotFound", exit_status: 4 },
         fix: "See the names with: secrets list"
       })
     })

@@ -85,7 +85,11 @@ describe("update and delete", () => {
       const { call } = yield* world()
       const mebibyte = 1024 * 1024
       const refused = yield* call("add", { name: "big", value: "é".repeat(mebibyte / 2) + "x" })
-      assert.deepStrictEqual(refused.error, { code: -32603, message: "secret value is longer than 1048576 bytes" })
+      assert.deepStrictEqual(refused.error, {
+        code: -32603,
+        message: "secret value is longer than 1048576 bytes",
+        data: { tag: "TooLong" }
+      })
       assert.isDefined((yield* call("add", { name: "n".repeat(16 * 1024), value: "é".repeat(mebibyte / 2) })).result)
       const name = yield* call("add", { name: "n".repeat(16 * 1024 + 1), value: "x" })
       assert.strictEqual(name.error.message, "secret name is longer than 16384 bytes")
@@ -175,7 +179,8 @@ describe("rotate", () => {
       const reply = yield* call("rotate", { secret_name: "odd" })
       assert.deepStrictEqual(reply.error, {
         code: -32003,
-        message: 'rotation of secret "odd" failed: rotation hook failed'
+        message: 'rotation of secret "odd" failed: rotation hook failed',
+        data: { tag: "RotationFailed" }
       })
       assert.strictEqual(auditOf(directory).at(-1)?.["details"], "could not be run")
       assert.notInclude(daemon.stderr(), "hush-hush")
@@ -189,7 +194,8 @@ describe("rotate", () => {
       const reply = yield* call("rotate", { secret_name: "slow" })
       assert.deepStrictEqual(reply.error, {
         code: -32003,
-        message: 'rotation of secret "slow" failed: rotation hook timed out'
+        message: 'rotation of secret "slow" failed: rotation hook timed out',
+        data: { tag: "RotationFailed" }
       })
     })
   )

@@ -22,9 +22,11 @@ const ask = (connection: Connection, line: string) =>
 const request = (method: string, params?: unknown, id: unknown = 1) =>
   JSON.stringify({ jsonrpc: "2.0", method, params, id })
 const result = (text: string, id = "1") => `{"jsonrpc":"2.0","result":${text},"id":${id}}`
-const error = (code: number, message: string, id = "1") =>
-  `{"jsonrpc":"2.0","error":{"code":${code},"message":${JSON.stringify(message)}},"id":${id}}`
-const refusedGet = (id: string) => error(-32006, "direct secret access not allowed; use secrets.lease instead", id)
+/** The code and the message are the predecessor's; the tag stands behind them. */
+const error = (code: number, tag: string, message: string, id = "1") =>
+  `{"jsonrpc":"2.0","error":{"code":${code},"message":${JSON.stringify(message)},"data":{"tag":"${tag}"}},"id":${id}}`
+const refusedGet = (id: string) =>
+  error(-32006, "DirectAccess", "direct secret access not allowed; use secrets.lease instead", id)
 
 describe("the methods", () => {
   it.live("answer as the predecessor did", () =>
@@ -42,7 +44,10 @@ describe("the methods", () => {
           request("secrets.add", { name: "db", value: "a<b>&c\u2028" }),
           result('{"success":true,"message":"secret \\"db\\" added successfully"}')
         ],
-        [request("secrets.add", { name: "db", value: "x" }), error(-32603, 'secret "db": secret already exists')],
+        [
+          request("secrets.add", { name: "db", value: "x" }),
+          error(-32603, "SecretExists", 'secret "db": secret already exists')
+        ],
         [request("secrets.init"), result('{"success":true,"message":"store initialized successfully"}')],
         [
           request("secrets.add", { name: "aws", value: "x", rotate_via: "echo >&2" }),
@@ -60,22 +65,22 @@ describe("the methods", () => {
           lease({ secret_name: "db", ttl: "1h" }),
           result('{"lease_id":"UUID","value":"a\\u003cb\\u003e\\u0026c\\u2028","expires_at":"TIME"}')
         ],
-        [lease({ secret_name: "nope", ttl: "2h" }), error(-32000, 'secret "nope": secret not found')],
-        [lease({ secret_name: "db", ttl: "25h" }), error(-32603, "invalid TTL duration")],
+        [lease({ secret_name: "nope", ttl: "2h" }), error(-32000, "SecretNotFound", 'secret "nope": secret not found')],
+        [lease({ secret_name: "db", ttl: "25h" }), error(-32603, "TtlTooLong", "invalid TTL duration")],
         [
           lease({ secret_name: "db", ttl: "1d" }),
-          error(-32603, 'invalid ttl duration: time: unknown unit "d" in duration "1d"')
+          error(-32603, "InvalidTtl", 'invalid ttl duration: time: unknown unit "d" in duration "1d"')
         ],
-        [lease({}), error(-32603, "secret_name is required")],
-        [request("secrets.lease", { secret_name: "db" }), error(-32603, "client_id is required")],
-        [request("secrets.revoke", { lease_id: "nope" }), error(-32001, "lease not found")],
-        [request("secrets.revoke", {}), error(-32603, "lease_id is required")],
-        [request("secrets.delete", {}), error(-32603, "secret name is required")],
+        [lease({}), error(-32603, "MissingSecretName", "secret_name is required")],
+        [request("secrets.lease", { secret_name: "db" }), error(-32603, "MissingClientId", "client_id is required")],
+        [request("secrets.revoke", { lease_id: "nope" }), error(-32001, "LeaseNotFound", "lease not found")],
+        [request("secrets.revoke", {}), error(-32603, "MissingParameter", "lease_id is required")],
+        [request("secrets.delete", {}), error(-32603, "MissingSecretName", "secret name is required")],
         [
           request("secrets.delete", { name: "db" }),
           result('{"success":true,"message":"secret \\"db\\" deleted successfully"}')
         ],
-        [request("secrets.delete", { name: "db" }), error(-32000, 'secret "db": secret not found')],
+        [request("secrets.delete", { name: "db" }), error(-32000, "SecretNotFound", 'secret "db": secret not found')],
         [
           request("secrets.revokeAll"),
           result('{"success":true,"leases_revoked":0,"message":"all 0 active leases revoked"}')
@@ -90,7 +95,7 @@ describe("the methods", () => {
               '{"timestamp":"TIME","action":"killswitch","details":"all leases revoked","success":true}]}'
           )
         ],
-        [request("secrets.add"), error(-32603, "invalid parameters: parameters are required")]
+        [request("secrets.add"), error(-32603, "InvalidParams", "invalid parameters: parameters are required")]
       ]
       for (const [sent, expected] of table) assert.strictEqual(yield* ask(connection, sent), expected, sent)
     })
@@ -138,26 +143,38 @@ describe("the envelope", () => {
           refusedGet('{"10":0,"9":0,"a":[true,null],"b":1}')
         ],
         ['{"METHOD":"secrets.get","Id":77}', refusedGet("77")],
-        ['{"method":"secrets.get","method":"nope","id":1,"id":2}', error(-32601, 'method "nope" not found', "2")],
-        ['{"method":"secrets.LIST","id":1}', error(-32601, 'method "secrets.LIST" not found')],
-        ['{"method":"constructor","id":1}', error(-32601, 'method "constructor" not found')],
-        ["{}", error(-32601, 'method "" not found', "null")],
-        ["null", error(-32601, 'method "" not found', "null")],
-        ["garbage", error(-32700, "parse error: invalid character 'g' looking for beginning of value", "null")],
-        ['{"a":', error(-32700, "parse error: unexpected end of JSON input", "null")],
-        ["", error(-32700, "parse error: unexpected end of JSON input", "null")],
+        [
+          '{"method":"secrets.get","method":"nope","id":1,"id":2}',
+          error(-32601, "MethodNotFound", 'method "nope" not found', "2")
+        ],
+        ['{"method":"secrets.LIST","id":1}', error(-32601, "MethodNotFound", 'method "secrets.LIST" not found')],
+        ['{"method":"constructor","id":1}', error(-32601, "MethodNotFound", 'method "constructor" not found')],
+        ["{}", error(-32601, "MethodNotFound", 'method "" not found', "null")],
+        ["null", error(-32601, "MethodNotFound", 'method "" not found', "null")],
+        [
+          "garbage",
+          error(-32700, "ParseError", "parse error: invalid character 'g' looking for beginning of value", "null")
+        ],
+        ['{"a":', error(-32700, "ParseError", "parse error: unexpected end of JSON input", "null")],
+        ["", error(-32700, "ParseError", "parse error: unexpected end of JSON input", "null")],
         [
           '{"method":"secrets.get","id":1} x',
-          error(-32700, "parse error: invalid character 'x' after top-level value", "null")
+          error(-32700, "ParseError", "parse error: invalid character 'x' after top-level value", "null")
         ],
         [
           "[]",
-          error(-32700, "parse error: json: cannot unmarshal array into Go value of type types.RPCRequest", "null")
+          error(
+            -32700,
+            "ParseError",
+            "parse error: json: cannot unmarshal array into Go value of type types.RPCRequest",
+            "null"
+          )
         ],
         [
           '{"method":5}',
           error(
             -32700,
+            "ParseError",
             "parse error: json: cannot unmarshal number into Go struct field RPCRequest.method of type string",
             "null"
           )
@@ -166,6 +183,7 @@ describe("the envelope", () => {
           '{"method":"secrets.add","params":[],"id":1}',
           error(
             -32603,
+            "InvalidParams",
             "invalid parameters: failed to unmarshal params: json: cannot unmarshal array into Go value of type daemon.AddParams"
           )
         ],
@@ -173,12 +191,13 @@ describe("the envelope", () => {
           '{"method":"secrets.add","params":{"NAME":5},"id":1}',
           error(
             -32603,
+            "InvalidParams",
             "invalid parameters: failed to unmarshal params: json: cannot unmarshal number into Go struct field AddParams.name of type string"
           )
         ],
         [
           `{"method":"secrets.get","id":${"[".repeat(50_000)}${"]".repeat(50_000)}}`,
-          error(-32700, "parse error: invalid character '[' exceeded max depth", "null")
+          error(-32700, "ParseError", "parse error: invalid character '[' exceeded max depth", "null")
         ]
       ]
       for (const [sent, expected] of table)
@@ -221,7 +240,7 @@ describe("the framing", () => {
       const { socket } = yield* daemon
       const connection = yield* connect(socket)
       connection.send("x".repeat(9 * 1024 * 1024)).send(`\n${get(2)}\n`)
-      const tooLong = error(-32700, "parse error: the line is longer than 8388608 bytes", "null")
+      const tooLong = error(-32700, "ParseError", "parse error: the line is longer than 8388608 bytes", "null")
       assert.strictEqual(yield* Effect.promise(() => connection.line()), tooLong)
       assert.strictEqual(yield* Effect.promise(() => connection.line()), refusedGet("2"))
     })

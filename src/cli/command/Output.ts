@@ -26,7 +26,7 @@ export interface Problem {
   readonly why?: string | undefined
   /** What to do. */
   readonly fix: string
-  /** The word for programs, one of the predecessor's: misuse, data_error, timeout, io_error, protocol_error, daemon_unavailable, generic_error. */
+  /** For programs: the tag of the daemon's error, or for the command's own problems one of the predecessor's words, such as misuse. */
   readonly code: string
   readonly exitStatus: number
 }
@@ -53,7 +53,7 @@ export const printOutput = (name: string, json: boolean, { problem, ranProgram, 
 export const printProblem = (name: string, json: boolean, problem: Problem, result?: unknown): number => {
   const { code, fix, message, why } = problem
   if (json) {
-    const error = { message: why === undefined ? message : `${message}: ${why}`, code }
+    const error = { message: why === undefined ? message : `${message}: ${why}`, code, exit_status: problem.exitStatus }
     print(envelope({ ok: false, success: false, command: `secrets ${name}`.trimEnd(), result, error, fix }))
   } else {
     const more = [why, fix].filter((line) => line !== undefined && line !== "").map((line) => `  ${line}\n`)

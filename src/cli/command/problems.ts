@@ -5,6 +5,8 @@
 import { readFileSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
+import type { ErrorTag } from "../../rpc/protocol/errorTags.ts"
+import type { ReplyError } from "../../rpc/protocol/reply.ts"
 import type { Problem } from "./Output.ts"
 
 /** Nobody answers on the socket, or it may not be used; `code` is the system's reason. */
@@ -71,34 +73,52 @@ export const protocolProblem = (reason: string): Problem => ({
   exitStatus: exitStatus.failed
 })
 
-/** The daemon said no. */
-export const refusalProblem = ({ code, message }: { readonly code: number; readonly message: string }): Problem => {
-  if (code === -32000) return notFound(message, "See the names with: secrets list")
-  if (code === -32001) return notFound(message, "It has ended already. See what happened with: secrets audit")
-  if (code === -32601) return { message, code: "protocol_error", fix: tooOld, exitStatus: exitStatus.refused }
-  const [, fix = ""] = fixes.find(([telling]) => telling.test(message)) ?? []
-  return { message, code: "generic_error", fix, exitStatus: exitStatus.refused }
+interface Refusal {
+  readonly exitStatus: number
+  /** What to do. */
+  readonly fix: string
 }
 
-const tooOld = "The daemon is older than this command. Start it anew: secrets daemon restart"
+const refused = (fix: string): Refusal => ({ exitStatus: exitStatus.refused, fix })
+const notFound = (fix: string): Refusal => ({ exitStatus: exitStatus.notFound, fix })
 
-const notFound = (message: string, fix: string): Problem => ({
+const differs = "The daemon may be older than this command. Restart it: secrets daemon restart"
+const disk = "Free disk space or correct the permissions there, then try again"
+
+/** The exit status and the hint for each error of the daemon. */
+export const refusals = {
+  ParseError: refused(differs),
+  MethodNotFound: refused(differs),
+  InvalidParams: refused(differs),
+  MissingSecretName: refused("Name a secret: secrets list"),
+  MissingClientId: refused("Name the client with --client-id, or leave the flag out"),
+  MissingParameter: refused("Give it a value"),
+  TooLong: refused("Shorten it: a name or --client-id may have 16 KiB, a value 1 MiB"),
+  InvalidTtl: refused("Give the duration units: --ttl 90s, 15m, 24h or 1h30m"),
+  TtlTooLong: refused("Ask for less: the daemon grants at most its max_lease_ttl, 24h unless configured"),
+  SecretNotFound: notFound("See the names with: secrets list"),
+  SecretExists: refused("Give it another value with: secrets update NAME"),
+  StoreFull: refused("Delete secrets that are not needed: secrets list"),
+  SecretStoreError: refused(`Nothing was changed. ${disk}`),
+  LeaseNotFound: notFound("It has ended already. See what happened with: secrets audit"),
+  TooManyLeases: refused("End some: secrets revoke --all, or raise max_active_leases in config.json"),
+  LeasesRemain: refused("Delete it again when the cause is gone. See it with: secrets status"),
+  PartlyRevoked: refused("Revoke them again when the cause is gone. See it with: secrets status"),
+  NoRotationHook: refused("Give it one with: secrets update NAME --rotate-via COMMAND"),
+  RotationFailed: refused("See what happened with: secrets audit"),
+  DirectAccess: refused("Lease it: secrets lease NAME"),
+  RestartRefused: refused("Wait, then try again"),
+  AuditLogError: refused("Wait: the daemon continues when the cause is gone. See it with: secrets status"),
+  FileError: refused(disk),
+  Stopping: refused("Wait for the next daemon: secrets status --wait 30s"),
+  TooManyConnections: refused("Close connections that are not used, then try again"),
+  MemoryExceeded: refused("Try again later"),
+  InternalError: refused("Read what the daemon logged on standard error")
+} as const satisfies Readonly<Record<ErrorTag, Refusal>>
+
+/** The daemon refused the request. A daemon that sends no tags is known by its codes, as far as these go. */
+export const refusalProblem = ({ message, tag }: Omit<ReplyError, "code">): Problem => ({
   message,
-  code: "generic_error",
-  fix,
-  exitStatus: exitStatus.notFound
+  code: tag ?? "generic_error",
+  ...(tag === undefined ? refused("") : refusals[tag])
 })
-
-/** What helps against refusals that a person meets, by what their messages say. Names in these are quoted. */
-const fixes: ReadonlyArray<readonly [telling: RegExp, fix: string]> = [
-  [/^invalid TTL duration/, "Ask for less: the daemon grants at most its max_lease_ttl, 24h unless configured"],
-  [/^invalid ttl duration/, "A duration has units: --ttl 90s, 15m, 24h or 1h30m"],
-  [/^nothing was changed, because/, "The daemon goes on by itself when the cause is gone. See it with: secrets status"],
-  [/^failed to write secrets file/, "Nothing was changed. Make room or mend the permissions there, and try again"],
-  [/^the store is full/, "Delete secrets that nobody needs: secrets list"],
-  [/^there are too many active leases/, "End some: secrets revoke --all, or raise max_active_leases in config.json"],
-  [/"?: secret already exists$/, "Give it another value with: secrets update NAME"],
-  [/"?: no rotation hook configured$/, "Give it one with: secrets update NAME --rotate-via COMMAND"],
-  [/^(secret_name|name) is (required|longer)/, "Name a secret: secrets list"],
-  [/^client_id is (required|longer)/, "Say who asks with --client-id, or leave it out"]
-]

@@ -12,10 +12,11 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { RoundTrip } from "./roundTrip.ts"
 import { roundTrip, requestLine, responseTooLarge } from "./roundTrip.ts"
+import type { ErrorTag } from "../protocol/errorTags.ts"
 import type { Shape, Shaped } from "../protocol/shape.ts"
 import { matchesShape } from "../protocol/shape.ts"
 import { PossiblyDelivered } from "./possiblyDelivered.ts"
-import { notAReply, readReply } from "../protocol/reply.ts"
+import { notAReply, type ReplyError, readReply } from "../protocol/reply.ts"
 
 /** There is no daemon to ask: `code` is the system's reason, such as ENOENT or EACCES. */
 export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
@@ -24,7 +25,7 @@ export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
 }> {}
 
 /** The daemon answered with an error. */
-export class RequestRefused extends Data.TaggedError("Refused")<{ readonly code: number; readonly message: string }> {}
+export class RequestRefused extends Data.TaggedError("Refused")<ReplyError> {}
 
 /** The daemon took the connection and gave no answer in time. */
 export class RequestTimedOut extends Data.TaggedError("NoAnswer")<{ readonly seconds: number }> {}
@@ -78,7 +79,7 @@ export const request = (daemon: DaemonAddress, method: string, params: object): 
         })
       ),
       Effect.catchIf(
-        (error) => error._tag === "Refused" && wasCut && endings.has(method) && notThere.has(error.code),
+        (error) => error._tag === "Refused" && wasCut && endings.has(method) && isGone(error.tag),
         () => Effect.succeed({ success: true })
       )
     )
@@ -101,8 +102,7 @@ export const request = (daemon: DaemonAddress, method: string, params: object): 
     )
   })
 
-/** No such secret, no such lease. */
-const notThere: ReadonlySet<number> = new Set([-32000, -32001])
+const isGone = (tag: ErrorTag | undefined): boolean => tag === "SecretNotFound" || tag === "LeaseNotFound"
 const cutOff = "the connection ended before it; it may have been done all the same"
 
 const send = (daemon: DaemonAddress, line: string) =>

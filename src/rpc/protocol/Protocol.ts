@@ -6,31 +6,22 @@
  * Source: protocol specification, section 3. No message quotes what was sent: it
  * may hold a value.
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
 import { stringify } from "../../domain/goText.ts"
 import { lineDeadline } from "./limits.ts"
 import { syntaxError } from "./jsonSyntax.ts"
-import type { ReplyError } from "./reply.ts"
+import { errorCodes, type ErrorTag } from "./errorTags.ts"
 
-export const errorCode = {
-  parseError: -32700,
-  methodNotFound: -32601,
-  /** Every failure that has no number of its own, bad parameters among them. */
-  internal: -32603,
-  secretNotFound: -32000,
-  leaseNotFound: -32001,
-  rotationFailed: -32003,
-  accessDenied: -32006
-} as const
-
-/** The failure of a request, as it goes to the client. */
-export class RpcError extends Schema.TaggedError<RpcError>()("RpcError", {
-  code: Schema.Int,
-  message: Schema.String
-}) {}
+/** A failure of the protocol itself; the daemon's own failures have a class each. */
+export class RpcError extends Data.TaggedError("RpcError")<{
+  readonly tag: ErrorTag
+  readonly message: string
+  /** What the audit log records instead of a message that quotes the request. */
+  readonly recorded?: string
+}> {}
 
 export interface RpcRequest {
   readonly method: string
@@ -93,32 +84,32 @@ export const decodeRequest = (line: string): Result.Result<RpcRequest, RpcError>
 }
 
 export const stoppingError = new RpcError({
-  code: errorCode.internal,
+  tag: "Stopping",
   message: "the daemon is stopping, and this was not begun; ask again when it is back"
 })
 
 export const lineTooLong = new RpcError({
-  code: errorCode.parseError,
+  tag: "ParseError",
   message: `parse error: the line is longer than ${maxLineBytes} bytes`
 })
 
 /** Two names that differ in bytes which are no text must not become one. */
-export const notUtf8 = new RpcError({ code: errorCode.parseError, message: "parse error: the line is not UTF-8" })
+export const notUtf8 = new RpcError({ tag: "ParseError", message: "parse error: the line is not UTF-8" })
 
 export const lineUnended = new RpcError({
-  code: errorCode.parseError,
+  tag: "ParseError",
   message: `parse error: the line did not end within ${Duration.toSeconds(lineDeadline)} s`
 })
 
 /** Sent before the connection is cut off, as all of them hold more than the daemon gives. */
 export const memoryExceeded = new RpcError({
-  code: errorCode.internal,
+  tag: "MemoryExceeded",
   message: "the connections together hold too much of the daemon's memory, and this one the most; try again later"
 })
 
 export const tooManyConnections = (most: number) =>
   new RpcError({
-    code: errorCode.internal,
+    tag: "TooManyConnections",
     message: `the daemon has ${most} connections open and takes no more; close some that are not used, and try again`
   })
 
@@ -127,8 +118,14 @@ export const encodeResult = (id: string, result: unknown): string =>
   `{"jsonrpc":"2.0","result":${stringify(result)},"id":${id}}\n`
 
 /** The reply line of an error, with its line feed. */
-export const encodeError = (id: string, { code: number, message }: ReplyError): string =>
-  `{"jsonrpc":"2.0","error":${stringify({ code: number, message })},"id":${id}}\n`
+export const encodeError = (id: string, { tag, message }: TaggedMessage): string =>
+  `{"jsonrpc":"2.0","error":${stringify({ code: errorCodes[tag], message, data: { tag } })},"id":${id}}\n`
+
+/** What a reply holds of an error. */
+export interface TaggedMessage {
+  readonly tag: ErrorTag
+  readonly message: string
+}
 
 /** What Go calls the type of a JSON value. */
 export const kindOf = (value: unknown): string => {
@@ -144,7 +141,7 @@ export const foldNames = (value: Readonly<Record<string, unknown>>): Readonly<Re
     : Object.fromEntries(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))
 
 const parseError = (reason: string) =>
-  Result.fail(new RpcError({ code: errorCode.parseError, message: `parse error: ${reason}` }))
+  Result.fail(new RpcError({ tag: "ParseError", message: `parse error: ${reason}` }))
 
 /** What makes a text too much to be parsed: more values, or deeper nesting, than any request has. */
 const findExcess = (text: string): string | undefined => {

@@ -2,6 +2,7 @@
  * A line of the daemon as a reply: a result, which is untrusted until somebody has
  * looked at it, or an error.
  */
+import { type ErrorTag, isErrorTag, tagOfCode } from "./errorTags.ts"
 import { matchesShape, optional } from "./shape.ts"
 
 export type RpcReply = { readonly error: ReplyError } | { readonly error: undefined; readonly result: unknown }
@@ -9,13 +10,19 @@ export type RpcReply = { readonly error: ReplyError } | { readonly error: undefi
 export interface ReplyError {
   readonly code: number
   readonly message: string
+  /** Undefined where neither the tag nor the code is one that this program has a name for. */
+  readonly tag: ErrorTag | undefined
 }
 
 /** Undefined if the line is no reply. */
 export const readReply = (line: string | undefined): RpcReply | undefined => {
   const reply = parsed(line)
   if (!matchesShape(reply, { error: optional({ code: 0, message: "" }) })) return undefined
-  return reply.error === undefined ? { error: undefined, result: Reflect.get(reply, "result") } : { error: reply.error }
+  if (reply.error === undefined) return { error: undefined, result: Reflect.get(reply, "result") }
+  const { code, message } = reply.error
+  const data: unknown = Reflect.get(reply.error, "data")
+  const tag = matchesShape(data, { tag: "" }) && isErrorTag(data.tag) ? data.tag : tagOfCode(code)
+  return { error: { code, message, tag } }
 }
 
 /** What to say where there is none. */

@@ -10,12 +10,8 @@ import { requestRefusedFact } from "../../domain/AuditEntry.ts"
 
 export const auditRefusal = (method: string, reason: string) =>
   AuditLog.use((audit) =>
-    Effect.ignore(
-      audit.append([requestRefusedFact(methodName.test(method) ? method : "(no method)", unquoted(reason))])
-    )
+    Effect.ignore(audit.append([requestRefusedFact(methodName.test(method) ? method : "(no method)", reason)]))
   )
-
-const unquoted = (reason: string): string => reason.replace(/:? ".*$/s, "")
 
 /** Whatever else stands in a method's place may be anything. */
 const methodName = /^(secrets|daemon)\.[a-zA-Z]{1,30}$/

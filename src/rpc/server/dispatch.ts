@@ -18,7 +18,6 @@ import type { Running } from "./methods.ts"
 import { methods } from "./methods.ts"
 import { auditRefusal } from "./auditRefusal.ts"
 import {
-  errorCode,
   decodeRequest,
   encodeError,
   encodeResult,
@@ -40,18 +39,20 @@ export const dispatcher = (daemon: Running, inLine: RequestQueues, turn: Effect.
       : Effect.succeed(encodeResult(id, result))
 
   const failed = Effect.fnUntraced(function* (id: string, method: string, cause: Cause.Cause<MethodError>) {
+    const reply = errorReply(cause)
+    yield* metrics.countRefusal(reply.tag)
     const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-    yield* metrics.countRefusal(failure === undefined ? "_OTHER" : nameOf(failure))
-    if (failure?._tag === "RpcError" || failure?._tag === "TooLong") yield* auditRefusal(method, failure.message)
+    if (failure?._tag === "RpcError") yield* auditRefusal(method, failure.recorded ?? failure.message)
+    if (failure?._tag === "TooLong") yield* auditRefusal(method, failure.message)
     if (Cause.hasDies(cause)) yield* Effect.logError(`${method} broke down`, Cause.pretty(cause))
-    return encodeError(id, errorReply(cause))
+    return encodeError(id, reply)
   })
 
   const unknown = Effect.fnUntraced(function* (id: string, method: string) {
     const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`
     yield* metrics.countRefusal("MethodNotFound")
     yield* auditRefusal(method, "there is no such method")
-    return encodeError(id, { code: errorCode.methodNotFound, message })
+    return encodeError(id, { tag: "MethodNotFound", message })
   })
 
   // On the way of every request, so without a generator: it would be a tenth of a request's time.
@@ -79,9 +80,6 @@ const decodeFrame = (frame: Frame) => {
   if ("tooLong" in frame) return Result.fail(lineTooLong)
   return "notUtf8" in frame ? Result.fail(notUtf8) : decodeRequest(frame.line)
 }
-
-/** Parameters that cannot be used have no class of their own. */
-const nameOf = ({ _tag }: MethodError): string => (_tag === "RpcError" ? "InvalidParams" : _tag)
 
 /** Whether a result holds a text or a list that takes more than a moment to be written out. */
 const isLarge = (result: unknown): boolean =>

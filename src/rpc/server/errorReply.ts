@@ -1,8 +1,7 @@
 /**
- * The number and the words of every failure, as clients see them.
+ * The tag and the message of every failure of a method, as clients get them.
  *
- * A refusal has its code in the protocol specification; what is broken outside and
- * everything else goes under -32603. A defect is answered without its text.
+ * A defect is answered without its text, which may hold a value.
  */
 import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
@@ -23,9 +22,8 @@ import type {
   TooLong
 } from "../../domain/Secret.ts"
 import type { TtlTooLong } from "../../domain/Ttl.ts"
-import type { RpcError } from "../protocol/Protocol.ts"
-import { errorCode } from "../protocol/Protocol.ts"
-import type { ReplyError } from "../protocol/reply.ts"
+import type { ErrorTag } from "../protocol/errorTags.ts"
+import type { RpcError, TaggedMessage } from "../protocol/Protocol.ts"
 
 export type MethodError =
   | RpcError
@@ -46,27 +44,12 @@ export type MethodError =
   | LeasesRemain
   | PartlyRevoked
 
-const numbers: { readonly [Tag in Exclude<MethodError["_tag"], "RpcError">]: number } = {
-  SecretNotFound: errorCode.secretNotFound,
-  LeaseNotFound: errorCode.leaseNotFound,
-  SecretExists: errorCode.internal,
-  TtlTooLong: errorCode.internal,
-  TooManyLeases: errorCode.internal,
-  DirectAccess: errorCode.accessDenied,
-  AuditLogError: errorCode.internal,
-  SecretStoreError: errorCode.internal,
-  NoRotationHook: errorCode.internal,
-  RotationFailed: errorCode.rotationFailed,
-  TooLong: errorCode.internal,
-  StoreFull: errorCode.internal,
-  RestartRefused: errorCode.internal,
-  FileError: errorCode.internal,
-  LeasesRemain: errorCode.internal,
-  PartlyRevoked: errorCode.internal
-}
+/** Returns the tag of a failure; a method whose error has no code in `errorCodes` does not compile. */
+const tagOf = (failure: MethodError): ErrorTag => (failure._tag === "RpcError" ? failure.tag : failure._tag)
 
-export const errorReply = (cause: Cause.Cause<MethodError>): ReplyError => {
+export const errorReply = (cause: Cause.Cause<MethodError>): TaggedMessage => {
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (failure === undefined || Cause.hasDies(cause)) return { code: errorCode.internal, message: "internal error" }
-  return failure._tag === "RpcError" ? failure : { code: numbers[failure._tag], message: failure.message }
+  return failure === undefined || Cause.hasDies(cause)
+    ? { tag: "InternalError", message: "internal error" }
+    : { tag: tagOf(failure), message: failure.message }
 }

@@ -14,7 +14,7 @@ import type { AuditEntry } from "../../domain/AuditEntry.ts"
 import { nameLimit } from "../../domain/Secret.ts"
 import { parseTimestamp } from "../../domain/Timestamp.ts"
 import { atMost, numberParam, readParams, stringParam } from "./params.ts"
-import { errorCode, foldNames, RpcError } from "../protocol/Protocol.ts"
+import { foldNames, RpcError } from "../protocol/Protocol.ts"
 
 /** Entries or leases that one reply gives when it is not told how many, and at the most. */
 const defaultCount = 100
@@ -78,7 +78,7 @@ export const auditMethod = Effect.fnUntraced(function* (raw: unknown) {
   }
   const since = params.since === "" ? undefined : Option.getOrUndefined(parseTimestamp(params.since))
   if (params.since !== "" && since === undefined) {
-    return yield* new RpcError({ code: errorCode.internal, message: "since is not a time as RFC 3339 writes it" })
+    return yield* new RpcError({ tag: "InvalidParams", message: "since is not a time as RFC 3339 writes it" })
   }
   // Before the search: what is written meanwhile is behind this number, and is found by whoever asks for that.
   const { seq } = yield* audit.position

@@ -36,7 +36,7 @@ import { prometheusText } from "../../otel/metrics.ts"
 import type { OtelSink } from "../../otel/OtelSink.ts"
 import type { MethodError } from "./errorReply.ts"
 import { auditMethod, leasesMethod } from "./lookups.ts"
-import { errorCode, RpcError } from "../protocol/Protocol.ts"
+import { RpcError } from "../protocol/Protocol.ts"
 import { atMost, booleanParam, readParams, required, stringParam } from "./params.ts"
 
 /** What the methods know of the daemon beside its services. */
@@ -175,7 +175,11 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     yield* atMost(durationLimit, params.ttl, "ttl")
     const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parse(params.ttl)
     if (Result.isFailure(ttl)) {
-      return yield* new RpcError({ code: errorCode.internal, message: `invalid ttl duration: ${ttl.failure}` })
+      return yield* new RpcError({
+        tag: "InvalidTtl",
+        message: `invalid ttl duration: ${ttl.failure}`,
+        recorded: "invalid ttl duration"
+      })
     }
     const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success }
     const { lease, value } = yield* acquire(request, daemon.ttlPolicy, daemon.leaseCapacity)
@@ -252,7 +256,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     yield* required(texts, "texts", textsLimit)
     const given = texts.split(",", maxTexts + 1)
     if (given.length > maxTexts) {
-      return yield* new RpcError({ code: errorCode.internal, message: `more than ${maxTexts} texts were given` })
+      return yield* new RpcError({ tag: "InvalidParams", message: `more than ${maxTexts} texts were given` })
     }
     const names = yield* identifyValues(
       client_id,

@@ -9,7 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { nameLimit, TooLong } from "../../domain/Secret.ts"
-import { errorCode, foldNames, kindOf, RpcError } from "../protocol/Protocol.ts"
+import type { ErrorTag } from "../protocol/errorTags.ts"
+import { foldNames, kindOf, RpcError } from "../protocol/Protocol.ts"
 
 /** A text member; absent is the empty text. */
 export const stringParam = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
@@ -61,8 +62,15 @@ export const readParams = <
 /** Refuses an empty text with the predecessor's `… is required`, and one that is longer than a name, or than `limit` bytes. */
 export const required = (given: string, what: string, limit = nameLimit): Effect.Effect<void, RpcError | TooLong> =>
   given === ""
-    ? Effect.fail(new RpcError({ code: errorCode.internal, message: `${what} is required` }))
+    ? Effect.fail(new RpcError({ tag: missing.get(what) ?? "MissingParameter", message: `${what} is required` }))
     : atMost(limit, given, what)
+
+/** What is missing when one of these parameters is: a person meets these, and gets a hint for each. */
+const missing: ReadonlyMap<string, ErrorTag> = new Map([
+  ["secret name", "MissingSecretName"],
+  ["secret_name", "MissingSecretName"],
+  ["client_id", "MissingClientId"]
+])
 
 /** Refuses a text of more than `limit` bytes, before anything is done with it that would take its time. */
 export const atMost = (limit: number, given: string, what: string): Effect.Effect<void, TooLong> =>
@@ -74,4 +82,4 @@ const absent = { string: "", bool: false, number: 0 } as const
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)
 
 const invalid = (reason: string) =>
-  Effect.fail(new RpcError({ code: errorCode.internal, message: `invalid parameters: ${reason}` }))
+  Effect.fail(new RpcError({ tag: "InvalidParams", message: `invalid parameters: ${reason}` }))

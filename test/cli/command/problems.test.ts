@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { refusalProblem, connectProblem } from "../../../src/cli/command/problems.ts"
+import { readReply } from "../../../src/rpc/protocol/reply.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const fixFor = (socketPath: string) => connectProblem({ code: "EACCES", socketPath })
@@ -60,14 +61,44 @@ describe("no daemon", () => {
 })
 
 describe("a refusal", () => {
-  for (const [message, fix] of [
-    ['secret "db": secret already exists', /secrets update/],
-    ['secret "db": no rotation hook configured', /--rotate-via/],
-    ['invalid ttl duration: time: invalid duration "soon"', /--ttl 90s/],
-    ["invalid TTL duration", /Ask for less/],
-    ["secret_name is required", /secrets list/],
-    ["client_id is longer than 16384 bytes", /--client-id/]
+  for (const [tag, fix] of [
+    ["SecretExists", /secrets update/],
+    ["NoRotationHook", /--rotate-via/],
+    ["InvalidTtl", /--ttl 90s/],
+    ["TtlTooLong", /Ask for less/],
+    ["MissingSecretName", /secrets list/],
+    ["MissingClientId", /--client-id/],
+    ["TooLong", /--client-id/]
   ] as const) {
-    it(`is told with what helps: ${message}`, () => assert.match(refusalProblem({ code: -32603, message }).fix, fix))
+    it(`has a hint for its tag: ${tag}`, () => {
+      const problem = refusalProblem({ message: "m", tag })
+      assert.match(problem.fix, fix)
+      assert.deepInclude(problem, { message: "m", code: tag, exitStatus: 5 })
+    })
   }
+
+  for (const [code, tag, status] of [
+    [-32000, "SecretNotFound", 4],
+    [-32001, "LeaseNotFound", 4],
+    [-32601, "MethodNotFound", 5],
+    [-32700, "ParseError", 5],
+    [-32003, "RotationFailed", 5],
+    [-32603, undefined, 5],
+    [-1, undefined, 5]
+  ] as const) {
+    for (const data of [undefined, null, "SecretExists", { tag: 5 }, { tag: "OfALaterVersion" }]) {
+      it(`of a daemon without tags keeps its message and its status: ${code}, data ${JSON.stringify(data)}`, () => {
+        const reply = readReply(JSON.stringify({ id: 1, error: { code, message: "plain words", data } }))
+        assert.deepStrictEqual(reply?.error, { code, message: "plain words", tag })
+        const problem = refusalProblem({ message: "plain words", tag })
+        assert.deepInclude(problem, { message: "plain words", exitStatus: status, code: tag ?? "generic_error" })
+      })
+    }
+  }
+
+  it("is known by its tag where several errors share a code", () => {
+    const data = { tag: "SecretExists", more: 1 }
+    const reply = readReply(JSON.stringify({ id: 1, error: { code: -32603, message: "m", data } }))
+    assert.strictEqual(reply?.error?.tag, "SecretExists")
+  })
 })

@@ -8,6 +8,7 @@ import * as Arbitrary from "effect/Arbitrary"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { stringify } from "../../../src/domain/goText.ts"
+import { errorCodes } from "../../../src/rpc/protocol/errorTags.ts"
 import * as Protocol from "../../../src/rpc/protocol/Protocol.ts"
 
 const { decodeRequest } = Protocol
@@ -94,7 +95,7 @@ describe("decodeRequest", () => {
     [`{"params":{"a":[-1e400]}}`, `${cannot} number -1e400 into Go struct field RPCRequest.params of type float64`]
   ])("refuses %s", (line, message) => {
     const error = refusal(line)
-    assert.strictEqual(error.code, -32700)
+    assert.strictEqual(errorCodes[error.tag], -32700)
     assert.strictEqual(error.message, message)
   })
 
@@ -118,7 +119,7 @@ describe("decodeRequest", () => {
     ["beside a number too large in the params", `{"params":[${nested(100_000)},1e999]}`],
     ["beside a number too large in the id", `{"id":1e999,"x":${nested(100_000)}}`]
   ])("refuses nesting a hundred thousand deep, %s", (_, line) => {
-    assert.strictEqual(refusal(line).code, -32700)
+    assert.strictEqual(errorCodes[refusal(line).tag], -32700)
   })
 
   it("reads over nesting in a member it does not know, as deep as the predecessor did", () => {
@@ -160,7 +161,10 @@ describe("decodeRequest", () => {
       const decoded = decodeRequest(line)
       if (Result.isSuccess(decoded)) assert.isString(decoded.success.method)
       else
-        assert.deepStrictEqual([decoded.failure.code, decoded.failure.message.slice(0, 13)], [-32700, "parse error: "])
+        assert.deepStrictEqual(
+          [errorCodes[decoded.failure.tag], decoded.failure.message.slice(0, 13)],
+          [-32700, "parse error: "]
+        )
     }
   })
 })
@@ -173,31 +177,35 @@ describe("replies", () => {
     )
   })
 
-  it("hold the code and the message of an error, and nothing else of it", () => {
-    const error = new Protocol.RpcError({ code: -32601, message: `method "<>" not found` })
+  it("hold the code, the message and the tag of an error, and nothing else of it", () => {
+    const error = new Protocol.RpcError({ tag: "MethodNotFound", message: `method "<>" not found` })
     assert.strictEqual(
       Protocol.encodeError(Protocol.noId, error),
-      `${String.raw`{"jsonrpc":"2.0","error":{"code":-32601,"message":"method \"\u003c\u003e\" not found"},"id":null}`}\n`
+      `${String.raw`{"jsonrpc":"2.0","error":{"code":-32601,"message":"method \"\u003c\u003e\" not found","data":{"tag":"MethodNotFound"}},"id":null}`}\n`
     )
   })
 
   it("name the limit of a line that was too long", () => {
     assert.strictEqual(
       Protocol.encodeError(Protocol.noId, Protocol.lineTooLong),
-      `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line is longer than 8388608 bytes"},"id":null}\n`
+      `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line is longer than 8388608 bytes","data":{"tag":"ParseError"}},"id":null}\n`
     )
   })
 
   it.prop("are one line of JSON, whatever they hold", [Json, Arbitrary.schema(Schema.String)], ([result, text]) => {
     const lines = [
       Protocol.encodeResult(stringify(text), { result, text }),
-      Protocol.encodeError(stringify(text), new Protocol.RpcError({ code: 1, message: text }))
+      Protocol.encodeError(stringify(text), new Protocol.RpcError({ tag: "StoreFull", message: text }))
     ]
     for (const line of lines) {
       assert.strictEqual(line.indexOf("\n"), line.length - 1)
       assert.strictEqual(JSON.parse(line).id, text)
     }
     assert.deepStrictEqual(JSON.parse(lines[0] ?? "").result, JSON.parse(JSON.stringify({ result, text })))
-    assert.deepStrictEqual(JSON.parse(lines[1] ?? "").error, { code: 1, message: text })
+    assert.deepStrictEqual(JSON.parse(lines[1] ?? "").error, {
+      code: -32603,
+      message: text,
+      data: { tag: "StoreFull" }
+    })
   })
 })

@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { errorCodes } from "../../../src/rpc/protocol/errorTags.ts"
 import { required, stringParam, readParams } from "../../../src/rpc/server/params.ts"
 
 const addParams = readParams("AddParams", { name: stringParam, value: stringParam, rotate_via: stringParam })
@@ -49,7 +50,7 @@ describe("readParams", () => {
   ])("refuses %j", ([given, message]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(addParams(given))
-      assert.strictEqual(error.code, -32603)
+      assert.deepStrictEqual([error.tag, errorCodes[error.tag]], ["InvalidParams", -32603])
       assert.strictEqual(error.message, message)
     })
   )
@@ -78,7 +79,8 @@ describe("required", () => {
   it.effect("refuses the empty text by its name", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(required("", "secret name"))
-      assert.deepInclude(error, { _tag: "RpcError", code: -32603, message: "secret name is required" })
+      assert.deepInclude(error, { tag: "MissingSecretName", message: "secret name is required" })
+      assert.strictEqual(errorCodes.MissingSecretName, -32603)
     })
   )
 

@@ -66,7 +66,7 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
   })
 
 const get = '{"method":"secrets.get","id":1}\n'
-const unended = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line did not end within 30 s"},"id":null}\n`
+const unended = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line did not end within 30 s","data":{"tag":"ParseError"}},"id":null}\n`
 
 describe("a client", () => {
   it.effect("has thirty seconds to end a line, however it drips", () =>

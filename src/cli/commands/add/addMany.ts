@@ -66,8 +66,7 @@ const put = (daemon: DaemonAddress, name: string, value: string, update: boolean
     )
   )
 
-const exists = (error: ClientError): boolean =>
-  error._tag === "Refused" && error.message.includes("secret already exists")
+const exists = (error: ClientError): boolean => error._tag === "Refused" && error.tag === "SecretExists"
 
 const broken = (failure: CommandError, done: number, all: number): CommandError =>
   new CommandError({ ...failure, message: `${failure.message}; ${done} of ${all} secrets were seen to before` })

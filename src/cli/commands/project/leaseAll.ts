@@ -103,7 +103,7 @@ export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<Leased
         revokedExample
       ).pipe(
         Effect.as(0),
-        Effect.catchTag("Refused", ({ code }) => Effect.succeed(code === noSuchLease ? 0 : 1)),
+        Effect.catchTag("Refused", ({ tag }) => Effect.succeed(tag === "LeaseNotFound" ? 0 : 1)),
         Effect.orElseSucceed(() => 1)
       ),
     { concurrency: revokedAtOnce }
@@ -111,5 +111,3 @@ export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<Leased
     Effect.map((counts) => counts.reduce<number>((sum, one) => sum + one, 0)),
     Effect.uninterruptible
   )
-
-const noSuchLease = -32001

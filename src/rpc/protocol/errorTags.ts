@@ -1,0 +1,52 @@
+/**
+ * The errors of the protocol: their tags, and the JSON-RPC code of each.
+ *
+ * A tag is the stable name of an error. It is `error.data.tag` on the wire, the label of
+ * the metrics, and `error.code` of `--json`. The codes are the predecessor's, which sends
+ * no tags. This file imports nothing: the fast path loads it.
+ */
+
+/** Covers every failure that has no code of its own, invalid parameters among them. */
+const internal = -32603
+
+export const errorCodes = {
+  ParseError: -32700,
+  MethodNotFound: -32601,
+  InvalidParams: internal,
+  MissingSecretName: internal,
+  MissingClientId: internal,
+  MissingParameter: internal,
+  TooLong: internal,
+  InvalidTtl: internal,
+  TtlTooLong: internal,
+  SecretNotFound: -32000,
+  SecretExists: internal,
+  StoreFull: internal,
+  SecretStoreError: internal,
+  LeaseNotFound: -32001,
+  TooManyLeases: internal,
+  LeasesRemain: internal,
+  PartlyRevoked: internal,
+  NoRotationHook: internal,
+  RotationFailed: -32003,
+  DirectAccess: -32006,
+  RestartRefused: internal,
+  AuditLogError: internal,
+  FileError: internal,
+  Stopping: internal,
+  TooManyConnections: internal,
+  MemoryExceeded: internal,
+  InternalError: internal
+} as const satisfies Readonly<Record<string, number>>
+
+export type ErrorTag = keyof typeof errorCodes
+
+export const isErrorTag = (text: string): text is ErrorTag => Object.hasOwn(errorCodes, text)
+
+/** Returns the tag that a code stands for by itself, for a daemon that sends no tag. */
+export const tagOfCode = (code: number): ErrorTag | undefined =>
+  code === internal
+    ? undefined
+    : Object.keys(errorCodes)
+        .filter(isErrorTag)
+        .find((tag) => errorCodes[tag] === code)
