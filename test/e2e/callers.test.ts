@@ -229,7 +229,10 @@ describe.concurrent("somebody at a terminal", () => {
       isExactly(fromEnv, yield* secrets([...fromEnv, "--update"]), 'updated "app/A"\nupdated "app/B"\n')
       const wrong = yield* secrets(["add", "--from-env", bad ?? ""])
       assert.deepStrictEqual([wrong.status, wrong.stdout], [2, ""])
-      assert.match(wrong.stderr, /bad\.env, line 2: the value of D has backquotes\n {2}Nothing was added/)
+      assert.match(
+        wrong.stderr,
+        /bad\.env, line 2: the value of D has backquotes\n {2}Correct the file and try again. Nothing was added/
+      )
       assert.strictEqual((yield* secrets(["lease", "C"])).status, 4)
     })
   )

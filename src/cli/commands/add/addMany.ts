@@ -1,9 +1,9 @@
 /**
- * secrets add --from-env: each variable of a dotenv file as a secret.
+ * secrets add --from-env: adds each variable of a dotenv file as a secret.
  *
- * The file is read whole and must be right before anything is added. The daemon takes
- * one secret at a time, so it can end half-way; each is told as it went, and doing it
- * again with --update finishes it.
+ * The whole file is validated before anything is added. The daemon takes one secret at
+ * a time, so the import can fail half-way: it reports each secret, and running it again
+ * with --update completes it.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -22,26 +22,32 @@ const doneExample = { success: literal(true) }
 export interface Batch {
   readonly file: string
   readonly prefix: string
-  /** Gives those that are there already a new value. */
+  /** Updates secrets that already exist. */
   readonly update: boolean
 }
 
-type Became = "added" | "updated" | "exists" | "failed"
+type Change = "added" | "updated" | "exists" | "failed"
+
+interface Imported {
+  readonly name: string
+  readonly became: Change
+  readonly reason?: string
+}
 
 export const addMany = Effect.fnUntraced(function* (daemon: DaemonAddress, { file, prefix, update }: Batch) {
   const parsed = parseDotenv(yield* readText(file))
   if (Result.isFailure(parsed)) {
     const { line, reason } = parsed.failure
-    return yield* failUsage(`${file}, line ${line}: ${reason}`, "Nothing was added. Correct the file and try again")
+    return yield* failUsage(`${file}, line ${line}: ${reason}`, "Correct the file and try again. Nothing was added")
   }
   const empty = parsed.success.filter(({ value }) => value === "").map(({ name }) => name)
   if (empty.length > 0) {
     return yield* failUsage(
-      `no value for ${empty.join(", ")} in ${file}`,
-      "Nothing was added. Take them out, or give them values"
+      `${file}: no value for ${empty.join(", ")}`,
+      "Remove these variables, or give them values. Nothing was added"
     )
   }
-  const results: Array<{ readonly name: string; readonly became: Became; readonly reason?: string }> = []
+  const results: Array<Imported> = []
   for (const { name, value } of parsed.success) {
     const outcome = yield* Effect.result(put(daemon, `${prefix}${name}`, value, update))
     if (Result.isSuccess(outcome)) {
@@ -49,15 +55,15 @@ export const addMany = Effect.fnUntraced(function* (daemon: DaemonAddress, { fil
       continue
     }
     const error = outcome.failure
-    // Where the daemon is away, each of the rest would wait for it in vain.
-    if (error._tag !== "Refused") return yield* broken(fromClient(error), results.length, parsed.success.length)
+    // Without a daemon each of the others would only time out.
+    if (error._tag !== "Refused") return yield* interrupted(fromClient(error), results.length, parsed.success.length)
     const became = exists(error) ? "exists" : "failed"
     results.push({ name: `${prefix}${name}`, became, reason: error.message })
   }
-  return told(results)
+  return reportOf(results)
 })
 
-const put = (daemon: DaemonAddress, name: string, value: string, update: boolean): Effect.Effect<Became, ClientError> =>
+const put = (daemon: DaemonAddress, name: string, value: string, update: boolean): Effect.Effect<Change, ClientError> =>
   call(daemon, "secrets.add", { name, value }, doneExample).pipe(
     Effect.as("added" as const),
     Effect.catchIf(
@@ -68,10 +74,13 @@ const put = (daemon: DaemonAddress, name: string, value: string, update: boolean
 
 const exists = (error: ClientError): boolean => error._tag === "Refused" && error.tag === "SecretExists"
 
-const broken = (failure: CommandError, done: number, all: number): CommandError =>
-  new CommandError({ ...failure, message: `${failure.message}; ${done} of ${all} secrets were seen to before` })
+const interrupted = (failure: CommandError, done: number, all: number): CommandError =>
+  new CommandError({
+    ...failure,
+    message: `${failure.message}; ${done} of ${all} secrets were processed before this error`
+  })
 
-const told = (results: ReadonlyArray<{ readonly name: string; readonly became: Became; readonly reason?: string }>) => {
+const reportOf = (results: ReadonlyArray<Imported>) => {
   const left = results.filter(({ became }) => became === "exists" || became === "failed")
   const output: Output = {
     text: results
@@ -85,7 +94,7 @@ const told = (results: ReadonlyArray<{ readonly name: string; readonly became: B
         : {
             message: `${left.length} of ${results.length} secrets were not added`,
             why: left.map(({ reason }) => reason).join("; "),
-            fix: "To give those that are there a new value: --update",
+            fix: "To update secrets that already exist, add --update",
             code: "generic_error",
             exitStatus: exitStatus.refused
           }

@@ -1,11 +1,10 @@
 /**
- * A dotenv file, read strictly: every value comes out whole, or the line is refused.
+ * A strict parser for dotenv files: it returns each value whole, or rejects the file.
  *
- * Node's own parser, like those it follows, drops what it does not understand and cuts
- * a value at a `#`; a credential would be stored short, and nobody would know.
- * Single quotes keep everything, double quotes know `\n \r \t \" \\ \$`, both go over
- * lines, and a `#` behind a blank begins a comment. Nothing is put in for `$NAME`. No
- * complaint quotes a line: there is a value in it.
+ * Node's own parser skips what it does not understand and cuts a value at `#`, which
+ * would store a truncated credential. Single quotes keep everything; double quotes
+ * know the escapes `\n \r \t \" \\ \$`; both may span lines. A `#` after a blank begins
+ * a comment. `$NAME` is not expanded. Errors never quote a line.
  */
 import * as Result from "effect/Result"
 
@@ -14,18 +13,17 @@ export interface DotenvEntry {
   readonly value: string
 }
 
-/** What is wrong, and in which line. */
 export interface DotenvError {
   readonly line: number
   readonly reason: string
 }
 
-/** The entries in the order of the file. */
+/** Returns the entries in file order. */
 export const parseDotenv = (text: string): Result.Result<ReadonlyArray<DotenvEntry>, DotenvError> => {
   const entries = new Map<string, string>()
   const whole = text.replaceAll("\r\n", "\n").replace(/^\uFEFF/, "")
   let at = 0
-  const wrong = (reason: string) => Result.fail({ line: whole.slice(0, at).split("\n").length, reason })
+  const invalid = (reason: string) => Result.fail({ line: whole.slice(0, at).split("\n").length, reason })
   while (at < whole.length) {
     const nothing = match(/[ \t]*(#[^\n]*)?(\n|$)/y, whole, at)
     if (nothing !== undefined) {
@@ -34,31 +32,30 @@ export const parseDotenv = (text: string): Result.Result<ReadonlyArray<DotenvEnt
     }
     const [beginning, name = ""] =
       match(/[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*/y, whole, at) ?? []
-    if (beginning === undefined) return wrong("there is no NAME=VALUE in it")
-    if (entries.has(name)) return wrong(`${name} stands in the file twice`)
+    if (beginning === undefined) return invalid("expected NAME=VALUE")
+    if (entries.has(name)) return invalid(`${name} is defined twice`)
     const value = valueAt(whole, at + beginning.length)
-    if ("reason" in value) return wrong(`the value of ${name} ${value.reason}`)
+    if ("reason" in value) return invalid(`the value of ${name} ${value.reason}`)
     entries.set(name, value.text)
     at = value.end
   }
   return Result.succeed([...entries].map(([name, value]) => ({ name, value })))
 }
 
-/** The value that begins there, and where its line ends. */
+/** Reads the value at an offset; `end` is the start of the next line. */
 const valueAt = (whole: string, at: number): { text: string; end: number } | { reason: string } => {
   const quoted = match(/'([^']*)'|"((?:[^"\\]|\\[^])*)"/y, whole, at)
   if (quoted === undefined) {
     const [bare = ""] = match(/[^\n]*/y, whole, at) ?? []
-    if (/^["'`]/.test(bare))
-      return { reason: bare.startsWith("`") ? "has backquotes" : "has a quote that does not end" }
+    if (/^["'`]/.test(bare)) return { reason: bare.startsWith("`") ? "has backquotes" : "has an unterminated quote" }
     const text = bare.replace(/(^|[ \t])#.*$/, "").trim()
     if (/["'`\\]|\$[({A-Za-z_]/.test(text))
-      return { reason: "has characters that a shell would act on; put it in single quotes" }
+      return { reason: "has characters that a shell would expand; put it in single quotes" }
     return { text, end: at + bare.length + 1 }
   }
   const [all, single, double = ""] = quoted
   const rest = match(/[ \t]*(?:[ \t]#[^\n]*)?(?:\n|$)/y, whole, at + all.length)
-  if (rest === undefined) return { reason: "goes on behind its closing quote" }
+  if (rest === undefined) return { reason: "continues after its closing quote" }
   return {
     text: single ?? double.replace(/\\([nrt"\\$])/g, (_, letter: string) => unescaped.get(letter) ?? letter),
     end: at + all.length + rest[0].length

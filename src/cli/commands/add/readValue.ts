@@ -1,18 +1,47 @@
 /**
- * A value from standard input or a file: all of it from a pipe or a file, one unseen
- * line from a terminal. The prompt goes to standard error.
+ * The value that `add` and `update` take: from --value, --file, a pipe or a prompt.
+ *
+ * A pipe or a file gives its whole content without one trailing line feed; a terminal
+ * gives one line, which is not echoed. The prompt goes to standard error.
  */
 import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
 import * as readline from "node:readline"
 import { Writable } from "node:stream"
 import { buffer } from "node:stream/consumers"
-import { printable } from "../../terminal/table.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError } from "../../command/CommandError.ts"
+import type { Args, Flags } from "../../command/Command.ts"
+import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
+import { printable } from "../../terminal/table.ts"
 
-/** Where a value comes from and where a prompt goes. */
+export const secretFlags = {
+  value: { type: "string", value: "VALUE", summary: "the value; other users can see it in the process list" },
+  file: { type: "string", value: "PATH", summary: "read the value from this file", completes: "file" },
+  "rotate-via": { type: "string", value: "COMMAND", summary: "set the command that rotates the secret" },
+  "rotate-stdout": { type: "boolean", summary: "store the rotation command's output as the new value" }
+} as const satisfies Flags
+
+type SecretArgs = Pick<Args<typeof secretFlags>, "option" | "flag">
+
+/** Rejects `--rotate-stdout` without a command. Runs before the prompt. */
+export const checkRotationFlags = (args: SecretArgs) =>
+  args.flag("rotate-stdout") && !args.option("rotate-via")
+    ? Effect.fail(failUsage("--rotate-stdout requires --rotate-via", "Add --rotate-via COMMAND"))
+    : Effect.void
+
+/** Returns the value from the first source that is given; never an empty one. */
+export const valueFromArgs = Effect.fnUntraced(function* (args: SecretArgs, name: string) {
+  const [given, file] = [args.option("value"), args.option("file")]
+  if (given !== undefined && file !== undefined) {
+    return yield* failUsage("--value and --file exclude each other", "Use one of them")
+  }
+  const value = given ?? (yield* file === undefined ? readValue(name) : readFileValue(file))
+  if (value === "") return yield* failUsage("the value of a secret cannot be empty", "Pass it on standard input")
+  return value
+})
+
+/** Where the value is read from and where the prompt is written. */
 export interface ValueInput {
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean }
   readonly prompt: NodeJS.WritableStream
@@ -20,70 +49,67 @@ export interface ValueInput {
 
 const processStdio = (): ValueInput => ({ input: process.stdin, prompt: process.stderr })
 
-export const readValue = (name: string, console: ValueInput = processStdio()): Effect.Effect<string, CommandError> =>
-  Effect.suspend(() => (console.input.isTTY === true ? ask(name, console) : readAll(console)))
+export const readValue = (name: string, stdio: ValueInput = processStdio()): Effect.Effect<string, CommandError> =>
+  Effect.suspend(() => (stdio.input.isTTY === true ? promptFor(name, stdio) : readAll(stdio)))
 
 const readAll = ({ input }: ValueInput): Effect.Effect<string, CommandError> =>
   Effect.tryPromise({
     try: () => buffer(input),
-    catch: () => unusable("standard input cannot be read", "Give the value on standard input: secrets add NAME < FILE")
+    catch: (error) => unusable(`cannot read standard input: ${reasonOf(error)}`, "Redirect it: secrets add NAME < FILE")
   }).pipe(Effect.flatMap(decode), Effect.map(withoutLineFeed))
 
 const decode = (bytes: Uint8Array): Effect.Effect<string, CommandError> =>
   Effect.try({
     try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
-    catch: () => unusable("the value is not UTF-8 text", "Encode binary values first: base64 < FILE | secrets add NAME")
+    catch: () => unusable("the value is not UTF-8 text", "Encode binary values: base64 < FILE | secrets add NAME")
   })
 
 const withoutLineFeed = (text: string): string => (text.endsWith("\n") ? text.slice(0, -1) : text)
 
-/** The value that a file is, read as a pipe is. */
-export const readFileValue = (file: string): Effect.Effect<string, CommandError> =>
-  Effect.map(readText(file), withoutLineFeed)
+const readFileValue = (file: string): Effect.Effect<string, CommandError> => Effect.map(readText(file), withoutLineFeed)
 
-/** Everything in a file, as it is. `-` is a file of that name: standard input is read where none is named. */
+/** Reads a whole file. `-` is a file name; standard input is read when no file is named. */
 export const readText = (file: string): Effect.Effect<string, CommandError> =>
   Effect.tryPromise({
     try: () => readFile(file),
-    catch: (error) =>
-      unusable(`cannot read ${file} (${reasonOf(error)})`, "Nothing was changed. Name a file that you may read")
+    catch: (error) => unusable(`cannot read ${file}: ${reasonOf(error)}`, "Name a readable file. Nothing was changed")
   }).pipe(Effect.flatMap(decode))
 
-/** Reads one line without showing it; Ctrl-C and the end of input give up. */
-const ask = (name: string, { input: terminal, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
+/** Reads one line without echo. Ctrl-C and end of input cancel. */
+const promptFor = (name: string, { input: terminal, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
   Effect.callback<string, CommandError>((resume) => {
-    const unseen = new Writable({ write: (_piece, _encoding, done) => done() })
-    const input = readline.createInterface({ input: terminal, output: unseen, terminal: true })
+    const noEcho = new Writable({ write: (_chunk, _encoding, done) => done() })
+    const input = readline.createInterface({ input: terminal, output: noEcho, terminal: true })
     const finish = (answer: Effect.Effect<string, CommandError>) => {
       input.removeAllListeners()
       input.close()
       prompt.write("\n")
       resume(answer)
     }
-    const givenUp = new CommandError({
-      message: "no value was given",
-      code: "misuse",
-      fix: "Nothing was added",
-      exitStatus: exitStatus.interrupted
-    })
     prompt.write(`Value of '${printable(name)}' (not shown): `)
     const lines: Array<string> = []
     input.on("line", (line) => {
-      // What is pasted comes in one piece: all its lines are here before the next task runs.
+      // All lines of a paste arrive in one chunk, before the microtask runs.
       if (lines.push(line) === 1) {
         queueMicrotask(() =>
           finish(lines.length + input.line.length > 1 ? Effect.fail(severalLines) : Effect.succeed(line))
         )
       }
     })
-    input.once("SIGINT", () => finish(Effect.fail(givenUp)))
-    input.once("close", () => finish(Effect.fail(givenUp)))
+    for (const event of ["SIGINT", "close"]) input.once(event, () => finish(Effect.fail(cancelled)))
   })
 
-const severalLines = new CommandError({
-  message: "more than one line was given, and a prompt takes one",
+const cancelled = new CommandError({
+  message: "cancelled: no value was entered",
   code: "misuse",
-  fix: "Give values of many lines from a file: secrets add NAME < FILE",
+  fix: "Run it again. Nothing was changed",
+  exitStatus: exitStatus.interrupted
+})
+
+const severalLines = new CommandError({
+  message: "a prompt takes one line, and more were entered",
+  code: "misuse",
+  fix: "Read a value of several lines from a file: secrets add NAME < FILE",
   exitStatus: exitStatus.usage
 })
 

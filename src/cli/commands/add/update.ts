@@ -1,6 +1,6 @@
 /**
- * secrets update: a new value for a secret that is there, and a new command to
- * rotate it if one is given. Leases keep the value they were granted for.
+ * secrets update: replaces the value of an existing secret and, if one is given, its
+ * rotation command. Active leases keep the value they were granted for.
  */
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
@@ -8,22 +8,22 @@ import { call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { fromClient } from "../../command/CommandError.ts"
-import { checkRotationFlags, valueFromArgs, secretFlags } from "./secretFlags.ts"
 import { loadDaemon } from "../../command/settings.ts"
+import { checkRotationFlags, secretFlags, valueFromArgs } from "./readValue.ts"
 
 const updatedExample = { success: literal(true) }
 
 export const updateCommand = defineCommand({
   name: "update",
-  summary: "Give a secret a new value",
+  summary: "Change the value of a secret",
   positionals: "NAME",
   arity: [1, 1],
   completes: "secret",
   flags: {
     ...secretFlags,
-    "rotate-via": { type: "string", value: "COMMAND", summary: "the command that rotates it from now on; '' for none" }
+    "rotate-via": { type: "string", value: "COMMAND", summary: "set the command that rotates it; '' removes it" }
   },
-  examples: ["secrets update github_token", "new-token | secrets update github_token"],
+  examples: ["secrets update github_token", "generate-token | secrets update github_token"],
   run: Effect.fnUntraced(function* (args) {
     const [name = ""] = args.positionals
     yield* checkRotationFlags(args)

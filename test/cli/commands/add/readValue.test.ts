@@ -1,5 +1,5 @@
 /**
- * A value from a terminal is one line that nobody sees; from a pipe it is everything.
+ * Reading a secret value from a terminal or a pipe.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -14,7 +14,7 @@ const terminal = (keys: string) => {
 }
 
 describe("readValue at a terminal", () => {
-  it.live("gives the line, and shows the prompt and nothing of it", () =>
+  it.live("returns the line and echoes only the prompt", () =>
     Effect.gen(function* () {
       const console = terminal("hush hush\r")
       assert.strictEqual(yield* readValue("db", console), "hush hush")
@@ -22,16 +22,16 @@ describe("readValue at a terminal", () => {
     })
   )
 
-  it.live("refuses several lines that are pasted at once, and keeps none", () =>
+  it.live("rejects several pasted lines", () =>
     Effect.gen(function* () {
       for (const pasted of ["one\rtwo\r", "one\ntwo"]) {
         const failure = yield* Effect.flip(readValue("db", terminal(pasted)))
-        assert.strictEqual(failure.message, "more than one line was given, and a prompt takes one")
+        assert.strictEqual(failure.message, "a prompt takes one line, and more were entered")
       }
     })
   )
 
-  it.live("lets a mistake be mended", () =>
+  it.live("supports backspace", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* readValue("db", terminal("abx\u007fc\r")), "abc")
     })
@@ -41,15 +41,15 @@ describe("readValue at a terminal", () => {
     ["\u0003", "Ctrl-C"],
     ["\u0004", "Ctrl-D"]
   ] as const) {
-    it.live(`gives up at ${name}`, () =>
+    it.live(`is cancelled by ${name}`, () =>
       Effect.gen(function* () {
         const failure = yield* Effect.flip(readValue("db", terminal(key)))
-        assert.deepStrictEqual([failure.message, failure.exitStatus], ["no value was given", 130])
+        assert.deepStrictEqual([failure.message, failure.exitStatus], ["cancelled: no value was entered", 130])
       })
     )
   }
 
-  it.live("shows a name so that the terminal does not obey it", () =>
+  it.live("escapes control characters of the name in the prompt", () =>
     Effect.gen(function* () {
       const console = terminal("x\r")
       yield* readValue("\u001b[2Jdb", console)
@@ -65,13 +65,13 @@ describe("readValue from a pipe", () => {
     return readValue("db", { input, prompt: new PassThrough() })
   }
 
-  it.live("gives everything but one line feed at the end", () =>
+  it.live("returns everything except one trailing line feed", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* piped("a\n b \r\n\n"), "a\n b \r\n")
     })
   )
 
-  it.live("refuses what is not UTF-8", () =>
+  it.live("rejects bytes that are not UTF-8", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(piped(Uint8Array.of(0xff)))).message, "the value is not UTF-8 text")
     })
