@@ -11,7 +11,7 @@
 import * as Option from "effect/Option"
 import { hash } from "node:crypto"
 import type { AuditEntry, AuditFact } from "./AuditEntry.ts"
-import { fromLine, toLine } from "./AuditEntry.ts"
+import { decodeEntry, encodeEntry } from "./AuditEntry.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
 /** The end of the chain: what the next entry continues. */
@@ -28,11 +28,11 @@ export const sha256 = (data: string | Uint8Array): string => hash("sha256", data
 export const genesis: ChainHead = { seq: 0, hash: sha256("") }
 
 /** The lines for facts at a moment, each linked to the one before, and the head behind them. */
-export const link = (facts: ReadonlyArray<AuditFact>, at: Timestamp, before: ChainHead) => {
+export const chainFacts = (facts: ReadonlyArray<AuditFact>, at: Timestamp, before: ChainHead) => {
   let head = before
   let text = ""
   for (const fact of facts) {
-    const line = toLine(fact, at, { seq: head.seq + 1, prev: head.hash })
+    const line = encodeEntry(fact, at, { seq: head.seq + 1, prev: head.hash })
     head = { seq: head.seq + 1, hash: sha256(line) }
     text += line
   }
@@ -48,6 +48,6 @@ export const isChained = (entry: AuditEntry): entry is ChainedEntry =>
   entry.seq !== undefined && entry.seq > 0 && entry.prev !== undefined
 
 /** The entry of a line that is part of the chain; none for one of another program, or no entry at all. */
-export const chainedFromLine = (line: string): Option.Option<ChainedEntry> =>
+export const decodeChainedEntry = (line: string): Option.Option<ChainedEntry> =>
   // Looking for the name first spares most of the work over a long log of another program.
-  line.includes('"prev":') ? Option.filter(fromLine(line), isChained) : Option.none()
+  line.includes('"prev":') ? Option.filter(decodeEntry(line), isChained) : Option.none()

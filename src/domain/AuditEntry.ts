@@ -10,7 +10,7 @@
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { GoDuration } from "./GoDuration.ts"
-import { format, millisecond } from "./GoDuration.ts"
+import { formatGoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
 import type { Lease } from "./Lease.ts"
 import type { Timestamp } from "./Timestamp.ts"
@@ -36,7 +36,11 @@ export type AuditEntry = typeof AuditEntry.Type
 export type AuditFact = Omit<AuditEntry, "timestamp" | "seq" | "prev">
 
 /** The line for a fact at a moment, and at its place in the chain, with its line feed. */
-export const toLine = (fact: AuditFact, at: Timestamp, place?: Required<Pick<AuditEntry, "seq" | "prev">>): string =>
+export const encodeEntry = (
+  fact: AuditFact,
+  at: Timestamp,
+  place?: Required<Pick<AuditEntry, "seq" | "prev">>
+): string =>
   `${stringify({
     timestamp: at.text,
     action: fact.action,
@@ -52,7 +56,7 @@ export const toLine = (fact: AuditFact, at: Timestamp, place?: Required<Pick<Aud
   })}\n`
 
 /** Reads one line; none if it is not an entry. */
-export const fromLine = (line: string): Option.Option<AuditEntry> => decode(line)
+export const decodeEntry = (line: string): Option.Option<AuditEntry> => decode(line)
 
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(AuditEntry))
 const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
@@ -66,7 +70,7 @@ const ofLease = (lease: Lease) => ({
 export const acquireFact = (lease: Lease, ttl: GoDuration): AuditFact => ({
   action: "lease_acquire",
   ...ofLease(lease),
-  details: `TTL: ${format(ttl)}`,
+  details: `TTL: ${formatGoDuration(ttl)}`,
   success: true,
   expires_at: lease.expiresAt.text
 })
@@ -74,7 +78,7 @@ export const acquireFact = (lease: Lease, ttl: GoDuration): AuditFact => ({
 export const replaceFact = (old: Lease, next: Lease, ttl: GoDuration): AuditFact => ({
   action: "lease_replace",
   ...ofLease(old),
-  details: `replaced by ${next.id}, TTL: ${format(ttl)}`,
+  details: `replaced by ${next.id}, TTL: ${formatGoDuration(ttl)}`,
   success: true
 })
 
@@ -245,7 +249,7 @@ export const auditDamagedFact = (details: string): AuditFact => ({ action: "audi
 
 /** The wall clock was set, or the machine slept. Where it was set back, the leases' ends were moved by as much. */
 export const clockStepFact = (millis: number, leases: number): AuditFact => {
-  const by = format(BigInt(Math.abs(millis)) * millisecond)
+  const by = formatGoDuration(BigInt(Math.abs(millis)) * millisecond)
   return millis < 0
     ? {
         action: "clock_step",

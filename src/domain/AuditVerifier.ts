@@ -9,8 +9,8 @@
 import * as Option from "effect/Option"
 import { createHash, type Hash } from "node:crypto"
 import type { ChainedEntry } from "./AuditChain.ts"
-import { chainedFromLine, sha256 } from "./AuditChain.ts"
-import { fromLine } from "./AuditEntry.ts"
+import { decodeChainedEntry, sha256 } from "./AuditChain.ts"
+import { decodeEntry } from "./AuditEntry.ts"
 
 export interface AuditFinding {
   readonly kind: "edited" | "gap" | "truncated" | "torn"
@@ -68,9 +68,9 @@ export class AuditVerifier {
   add(bytes: Uint8Array): void {
     this.line += 1
     const text = Buffer.from(bytes).toString("utf8", 0, bytes.length - 1)
-    const entry = Option.getOrUndefined(chainedFromLine(text))
+    const entry = Option.getOrUndefined(decodeChainedEntry(text))
     if (entry === undefined) {
-      if (this.first > 0 && Option.isNone(fromLine(text))) this.find("edited", "a line that is no entry")
+      if (this.first > 0 && Option.isNone(decodeEntry(text))) this.find("edited", "a line that is no entry")
       this.unchained += 1
       this.foreign += 1
       this.pending.update(bytes)

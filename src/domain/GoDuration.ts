@@ -28,7 +28,7 @@ const units: ReadonlyMap<string, bigint> = new Map([
 ])
 
 /** The texts of durations above 0, for what describes them to others; how long one may be, only `parse` can say. */
-export const pattern = String.raw`^\+?(?=.*[1-9])(([0-9]+\.?[0-9]*|\.[0-9]+)(${[...units.keys()].join("|")}))+$`
+export const durationPattern = String.raw`^\+?(?=.*[1-9])(([0-9]+\.?[0-9]*|\.[0-9]+)(${[...units.keys()].join("|")}))+$`
 
 const limit = 2n ** 63n
 /** As many digits as the limit has; more of them are beyond it, and not worth the time of reading them. */
@@ -38,7 +38,7 @@ const maxDigits = 19
 const rememberedDurations = 100
 
 /** Reads a duration; the failure is the text the predecessor gives, `time: …`. */
-export const parse = memoize(rememberedDurations, (text: string): Result.Result<GoDuration, string> => {
+export const parseDuration = memoize(rememberedDurations, (text: string): Result.Result<GoDuration, string> => {
   const invalid = Result.fail(`time: invalid duration ${quote(text)}`)
   const negative = text.startsWith("-")
   let rest = negative || text.startsWith("+") ? text.slice(1) : text
@@ -68,7 +68,7 @@ export const parse = memoize(rememberedDurations, (text: string): Result.Result<
 
 /** A duration above 0. */
 export const isTtl = (text: string): boolean => {
-  const ttl = parse(text)
+  const ttl = parseDuration(text)
   return Result.isSuccess(ttl) && ttl.success > 0n
 }
 
@@ -83,7 +83,7 @@ const fractionOf = (digits: string, unit: bigint): bigint => {
 }
 
 /** Prints a duration: one unit below a second, else hours, minutes and seconds without leading zero units. */
-export const format = memoize(rememberedDurations, (duration: GoDuration): string => {
+export const formatGoDuration = memoize(rememberedDurations, (duration: GoDuration): string => {
   if (duration === 0n) return "0s"
   const sign = duration < 0n ? "-" : ""
   const nanos = duration < 0n ? -duration : duration

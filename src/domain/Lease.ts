@@ -72,6 +72,16 @@ export const shiftExpiry = (lease: Lease, millis: number): Lease => ({
   expiresAt: fromMillis(lease.expiresAt.millis + millis)
 })
 
+/** Selects leases by client and secret; undefined selects all. */
+export interface LeaseFilter {
+  readonly clientId: string | undefined
+  readonly secretName: string | undefined
+}
+
+export const matchesFilter = ({ clientId, secretName }: LeaseFilter, lease: Lease): boolean =>
+  (clientId === undefined || lease.clientId === clientId) &&
+  (secretName === undefined || lease.secretName === secretName)
+
 /** One element of leases.json. Members that others add are read over. */
 export const LeaseRow = Schema.Struct({
   id: Schema.String,

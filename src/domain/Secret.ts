@@ -76,7 +76,7 @@ export const valueLimit = 1024 * 1024
 export const storeLimit = 8 * 1024 * 1024
 
 /** What a secret counts for. */
-export const sizeOf = ({ name, rotateVia, value }: Pick<Secret, "name" | "rotateVia" | "value">): number =>
+export const secretSize = ({ name, rotateVia, value }: Pick<Secret, "name" | "rotateVia" | "value">): number =>
   Buffer.byteLength(name) + Buffer.byteLength(rotateVia) + Buffer.byteLength(Redacted.value(value))
 
 /** The secrets together would be longer than what is kept. */

@@ -11,7 +11,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { GoDuration } from "./GoDuration.ts"
-import { format, parse, pattern as durationPattern } from "./GoDuration.ts"
+import { formatGoDuration, parseDuration, durationPattern } from "./GoDuration.ts"
 
 const onlyDecoded = SchemaGetter.forbidden<never, unknown>(() => "config.json is only read")
 
@@ -100,7 +100,7 @@ export const amount = readWith(
 ).annotate({ expected: "a whole number" })
 
 /** As short as one would write it: "1h", not "1h0m0s". */
-export const durationText = (length: GoDuration): string => format(length).replaceAll(/(?<=[hm])0[ms]/g, "")
+export const durationText = (length: GoDuration): string => formatGoDuration(length).replaceAll(/(?<=[hm])0[ms]/g, "")
 
 /** A duration as text, or as a number of nanoseconds; without bounds any above 0. */
 export const duration = (bounds?: { readonly minimum: GoDuration; readonly maximum: GoDuration }) => {
@@ -119,7 +119,7 @@ export const duration = (bounds?: { readonly minimum: GoDuration; readonly maxim
     Schema.Union([text(new RegExp(durationPattern, "u"), "a duration"), nanoseconds]),
     Schema.BigInt,
     (given) => {
-      const length = typeof given === "number" ? BigInt(given) : Result.getOrElse(parse(given), () => 0n)
+      const length = typeof given === "number" ? BigInt(given) : Result.getOrElse(parseDuration(given), () => 0n)
       return length >= minimum && length <= maximum ? length : undefined
     }
   ).annotate({ expected })

@@ -8,7 +8,7 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { GoDuration } from "./GoDuration.ts"
-import { format, hour } from "./GoDuration.ts"
+import { formatGoDuration, hour } from "./GoDuration.ts"
 
 export interface TtlPolicy {
   readonly default: GoDuration
@@ -32,7 +32,9 @@ export class TtlTooLong extends Schema.TaggedError<TtlTooLong>()("TtlTooLong", {
 export const grantedTtl = (requested: GoDuration, policy: TtlPolicy): Result.Result<GoDuration, TtlTooLong> => {
   if (requested <= 0n) return Result.succeed(policy.default)
   if (requested > policy.maximum) {
-    return Result.fail(new TtlTooLong({ requested: format(requested), maximum: format(policy.maximum) }))
+    return Result.fail(
+      new TtlTooLong({ requested: formatGoDuration(requested), maximum: formatGoDuration(policy.maximum) })
+    )
   }
   return Result.succeed(requested)
 }

@@ -43,10 +43,10 @@ export type RunHistory = typeof RunHistory.Type
 
 export const noRuns: RunHistory = { unclean_starts: [] }
 
-export const fromText: (text: string) => Option.Option<RunHistory> = Schema.decodeUnknownOption(
+export const decodeRunHistory: (text: string) => Option.Option<RunHistory> = Schema.decodeUnknownOption(
   Schema.fromJsonString(RunHistory)
 )
-export const toText = (history: RunHistory): string => `${JSON.stringify(history, undefined, 2)}\n`
+export const encodeRunHistory = (history: RunHistory): string => `${JSON.stringify(history, undefined, 2)}\n`
 
 /** So many unclean starts within this time are a crash loop. A launchd that starts at most once in ten seconds makes six. */
 const loopStarts = 3
@@ -62,7 +62,7 @@ const maxReasonLength = 500
 const rememberedMillis = 24 * 60 * 60_000
 
 /** The history with a run that begins; `crash` says that the one before is known to have left things behind. */
-export const begin = (history: RunHistory, pid: number, at: Timestamp, crash: boolean): RunHistory => {
+export const beginRun = (history: RunHistory, pid: number, at: Timestamp, crash: boolean): RunHistory => {
   const { last, loop_told, unclean_starts } = history
   const isUnclean = crash || (last !== undefined && !isOrderly(last))
   const starts = isUnclean ? [...unclean_starts, { at: at.text, because: becauseOf(last) }] : unclean_starts
@@ -71,7 +71,7 @@ export const begin = (history: RunHistory, pid: number, at: Timestamp, crash: bo
 }
 
 /** The history with the end of its last run. */
-export const end = (history: RunHistory, at: Timestamp, because: string, failed: boolean): RunHistory => {
+export const endRun = (history: RunHistory, at: Timestamp, because: string, failed: boolean): RunHistory => {
   const { last } = history
   if (last === undefined) return history
   const ended = { ended_at: at.text, ended_because: because.slice(0, maxReasonLength) }

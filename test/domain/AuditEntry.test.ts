@@ -92,24 +92,27 @@ const lines: ReadonlyArray<readonly [event: string, fact: Audit.AuditFact, membe
   ]
 ]
 
-describe("toLine", () => {
+describe("encodeEntry", () => {
   it.each(lines)("tells of %s", (_, fact, members) => {
-    assert.strictEqual(Audit.toLine(fact, at), `{"timestamp":"2026-11-22T00:30:37.783025378-08:00",${members}}\n`)
+    assert.strictEqual(Audit.encodeEntry(fact, at), `{"timestamp":"2026-11-22T00:30:37.783025378-08:00",${members}}\n`)
   })
 
   it("leaves out members that are empty", () => {
     const fact = { action: "heartbeat_fail", secret_name: "", client_id: "", lease_id: "", details: "", success: false }
-    assert.strictEqual(Audit.toLine(fact, at), `{"timestamp":"${at.text}","action":"heartbeat_fail","success":false}\n`)
+    assert.strictEqual(
+      Audit.encodeEntry(fact, at),
+      `{"timestamp":"${at.text}","action":"heartbeat_fail","success":false}\n`
+    )
   })
 })
 
-describe("fromLine", () => {
+describe("decodeEntry", () => {
   it("reads an entry of the predecessor, which tells no expiry", () => {
     const line =
       `{"timestamp":"2026-11-22T00:30:37.78302-08:00","action":"lease_acquire","secret_name":"db",` +
       `"client_id":"worker","lease_id":"lease-1","details":"TTL: 1h0m0s","success":true}`
     assert.deepStrictEqual(
-      Audit.fromLine(line),
+      Audit.decodeEntry(line),
       Option.some({
         timestamp: "2026-11-22T00:30:37.78302-08:00",
         action: "lease_acquire",
@@ -124,7 +127,7 @@ describe("fromLine", () => {
 
   it("reads over members it does not know", () => {
     const entry = { timestamp: at.text, action: "daemon_restart", success: true }
-    assert.deepStrictEqual(Audit.fromLine(JSON.stringify({ ...entry, hash: "f00" })), Option.some(entry))
+    assert.deepStrictEqual(Audit.decodeEntry(JSON.stringify({ ...entry, hash: "f00" })), Option.some(entry))
   })
 
   it.each([
@@ -140,7 +143,7 @@ describe("fromLine", () => {
     `{"timestamp":"t","action":"a","success":true,"lease_id":5}`,
     `{"timestamp":"t","action":"a","succ`
   ])("reads no entry from %j", (line) => {
-    assert.deepStrictEqual(Audit.fromLine(line), Option.none())
+    assert.deepStrictEqual(Audit.decodeEntry(line), Option.none())
   })
 
   const Said = Schema.String.check(Schema.isMinLength(1))
@@ -155,9 +158,9 @@ describe("fromLine", () => {
   })
 
   it.prop("reads back what was written, one line for each, whatever it says", [Fact], ([fact]) => {
-    const line = Audit.toLine({ ...fact, details: `${fact.details ?? ""}\r\n\u2028` }, at)
+    const line = Audit.encodeEntry({ ...fact, details: `${fact.details ?? ""}\r\n\u2028` }, at)
     assert.strictEqual(line.indexOf("\n"), line.length - 1)
     const entry = { ...fact, details: `${fact.details ?? ""}\r\n\u2028`, timestamp: at.text }
-    assert.deepStrictEqual(Audit.fromLine(line.trimEnd()), Option.some(entry))
+    assert.deepStrictEqual(Audit.decodeEntry(line.trimEnd()), Option.some(entry))
   })
 })

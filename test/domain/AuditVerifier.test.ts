@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
-import { genesis, link, sha256 } from "../../src/domain/AuditChain.ts"
+import { genesis, chainFacts, sha256 } from "../../src/domain/AuditChain.ts"
 import { addFact } from "../../src/domain/AuditEntry.ts"
 import type { AcknowledgedHead } from "../../src/domain/AuditVerifier.ts"
 import { AuditVerifier } from "../../src/domain/AuditVerifier.ts"
@@ -18,7 +18,7 @@ const old = (name: string) =>
 const written = (entries: number, before: ReadonlyArray<string> = []) => {
   const names = Array.from({ length: entries }, (_, at) => `s${at + 1}`)
   const start = before.length === 0 ? genesis : { seq: 0, hash: sha256(before.join("")) }
-  const { head, text } = link(names.map(addFact), now, start)
+  const { head, text } = chainFacts(names.map(addFact), now, start)
   return { lines: [...before, ...linesOf(text)], acknowledged: { ...head, first: 1 } }
 }
 
@@ -46,7 +46,7 @@ describe("a log as it was written", () => {
   it("may have entries of another program before, within and behind", () => {
     const before = written(2, [old("a"), "not even JSON\n"])
     const seal = { seq: 2, hash: sha256(`${before.lines.at(-1)}${old("b")}`) }
-    const { head, text } = link([addFact("c")], now, seal)
+    const { head, text } = chainFacts([addFact("c")], now, seal)
     const lines = [...before.lines, old("b"), text, old("d")]
     assert.deepStrictEqual(told(lines, { ...head, first: 1 }), [])
     assert.strictEqual(verdict(lines).unchained, 4)

@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { decodeConfig } from "../../src/domain/Config.ts"
-import { format, hour, millisecond, minute, second } from "../../src/domain/GoDuration.ts"
+import { formatGoDuration, hour, millisecond, minute, second } from "../../src/domain/GoDuration.ts"
 
 const home = "/home/somebody"
 const decoded = (settings: object) => Result.getOrThrow(decodeConfig(JSON.stringify(settings), home))
@@ -45,7 +45,7 @@ describe("the defaults", () => {
   })
 })
 
-describe("decode", () => {
+describe("decodeConfig", () => {
   it.each(keys)("changes only the path that %s names", (key) => {
     assert.deepStrictEqual(read({ [key]: "/srv/elsewhere" }), { ...defaults, [paths[key]]: "/srv/elsewhere" })
   })
@@ -92,7 +92,7 @@ describe("decode", () => {
     ([nanos]) => {
       const asNumber = read({ default_lease_ttl: nanos })
       assert.strictEqual(asNumber.ttl.default, BigInt(nanos))
-      assert.deepStrictEqual(read({ default_lease_ttl: format(BigInt(nanos)) }), asNumber)
+      assert.deepStrictEqual(read({ default_lease_ttl: formatGoDuration(BigInt(nanos)) }), asNumber)
     }
   )
 

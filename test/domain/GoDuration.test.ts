@@ -6,7 +6,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { format, hour, millisecond, minute, parse, second, toMillis } from "../../src/domain/GoDuration.ts"
+import {
+  formatGoDuration,
+  hour,
+  millisecond,
+  minute,
+  parseDuration,
+  second,
+  toMillis
+} from "../../src/domain/GoDuration.ts"
 
 const least = -(2n ** 63n)
 const most = 2n ** 63n - 1n
@@ -96,57 +104,57 @@ const printed: ReadonlyArray<readonly [nanos: bigint, text: string]> = [
   [least, "-2562047h47m16.854775808s"]
 ]
 
-describe("parse", () => {
+describe("parseDuration", () => {
   it.each(readable)("reads %s", (text, nanos) => {
-    assert.deepStrictEqual(parse(text), Result.succeed(nanos))
+    assert.deepStrictEqual(parseDuration(text), Result.succeed(nanos))
   })
 
   it.each(refused)("refuses %j and says why", (text, message) => {
-    assert.deepStrictEqual(parse(text), Result.fail(message))
+    assert.deepStrictEqual(parseDuration(text), Result.fail(message))
   })
 
   it("is not held up by a number with many thousand digits", () => {
     const digits = "9".repeat(30_000)
-    assert.deepStrictEqual(parse(`0.${digits}s`), Result.succeed(second))
-    assert.deepStrictEqual(parse(`${digits}s`), Result.fail(`time: invalid duration "${digits}s"`))
+    assert.deepStrictEqual(parseDuration(`0.${digits}s`), Result.succeed(second))
+    assert.deepStrictEqual(parseDuration(`${digits}s`), Result.fail(`time: invalid duration "${digits}s"`))
   })
 
   it("refuses a day as unit", () => {
-    assert.deepStrictEqual(parse("1d"), Result.fail(`time: unknown unit "d" in duration "1d"`))
+    assert.deepStrictEqual(parseDuration("1d"), Result.fail(`time: unknown unit "d" in duration "1d"`))
   })
 
   it.prop("adds up terms in any order", [Small, Small, Small], ([hours, minutes, seconds]) => {
     const sum = BigInt(hours) * hour + BigInt(minutes) * minute + BigInt(seconds) * second
     for (const text of [`${hours}h${minutes}m${seconds}s`, `${seconds}s${hours}h${minutes}m`]) {
-      assert.deepStrictEqual(parse(text), Result.succeed(sum))
-      assert.deepStrictEqual(parse(`-${text}`), Result.succeed(-sum))
+      assert.deepStrictEqual(parseDuration(text), Result.succeed(sum))
+      assert.deepStrictEqual(parseDuration(`-${text}`), Result.succeed(-sum))
     }
   })
 
   it.prop("either gives an int64 or names the text it refuses", [Schema.String], ([text]) => {
-    const read = parse(text)
+    const read = parseDuration(text)
     if (Result.isSuccess(read)) assert.isTrue(read.success >= least && read.success <= most)
     else assert.match(read.failure, /^time: (invalid|missing unit in|unknown unit ".*" in) ?duration ".*"$/)
   })
 })
 
-describe("format", () => {
+describe("formatGoDuration", () => {
   it.each(printed)("prints %d ns as %s", (nanos, text) => {
-    assert.strictEqual(format(nanos), text)
+    assert.strictEqual(formatGoDuration(nanos), text)
   })
 
   it.prop("prints what reads back as the same duration", [Int64], ([nanos]) => {
-    assert.deepStrictEqual(parse(format(nanos)), Result.succeed(nanos))
+    assert.deepStrictEqual(parseDuration(formatGoDuration(nanos)), Result.succeed(nanos))
   })
 
   it.prop("reads back at every order of magnitude", [Int64, Places], ([nanos, places]) => {
     const scaled = nanos / 10n ** BigInt(places)
-    assert.deepStrictEqual(parse(format(scaled)), Result.succeed(scaled))
+    assert.deepStrictEqual(parseDuration(formatGoDuration(scaled)), Result.succeed(scaled))
   })
 
   it.prop("puts the sign in front and changes nothing else", [Int64], ([nanos]) => {
     const magnitude = nanos < 0n ? -nanos : nanos
-    assert.strictEqual(format(-magnitude), magnitude === 0n ? "0s" : `-${format(magnitude)}`)
+    assert.strictEqual(formatGoDuration(-magnitude), magnitude === 0n ? "0s" : `-${formatGoDuration(magnitude)}`)
   })
 })
 

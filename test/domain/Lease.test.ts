@@ -23,7 +23,7 @@ const row: LeaseRow = {
   revoked: false
 }
 
-describe("make", () => {
+describe("makeLease", () => {
   it("begins now and ends after the time that was granted", () => {
     const lease = makeLease({ ...grant, ttl: hour })
     assert.deepStrictEqual(lease, {

@@ -43,7 +43,7 @@ const refused = [
   "2026-11-22T00:00:60Z"
 ]
 
-describe("parse", () => {
+describe("parseTimestamp", () => {
   it("tells moments apart that share their second, and texts that share it in another zone", () => {
     const read = (text: string) => Option.getOrThrow(parseTimestamp(text)).millis
     const second = at("2026-11-22T08:30:37Z")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { memoize } from "../../src/domain/memoize.ts"
 
-describe("remembered", () => {
+describe("memoize", () => {
   it("works once for what is asked again, and anew when more was asked than it remembers", () => {
     const worked: Array<number> = []
     const half = memoize(2, (asked: number) => {

@@ -18,7 +18,7 @@ const lease = (id: string, secretName = "db", clientId = "worker"): Lease =>
 
 /** The entries as they stand in the log when all of it was told at `now`. */
 const told = (...facts: ReadonlyArray<Audit.AuditFact>): ReadonlyArray<Audit.AuditEntry> =>
-  facts.map((fact) => Option.getOrThrow(Audit.fromLine(Audit.toLine(fact, lease("").createdAt))))
+  facts.map((fact) => Option.getOrThrow(Audit.decodeEntry(Audit.encodeEntry(fact, lease("").createdAt))))
 
 const acquired = (one: Lease) => Audit.acquireFact(one, hour)
 const one = lease("one")

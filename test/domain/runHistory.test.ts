@@ -13,8 +13,8 @@ const epoch = 1_800_000_000_000
 /** Starts at these moments, each after a kill; gives the history. */
 const killedAndStartedAt = (...moments: ReadonlyArray<number>) =>
   moments.reduce(
-    (history, at, n) => RunHistory.begin(history, n + 2, fromMillis(epoch + at), false),
-    RunHistory.begin(RunHistory.noRuns, 1, fromMillis(epoch - 1), false)
+    (history, at, n) => RunHistory.beginRun(history, n + 2, fromMillis(epoch + at), false),
+    RunHistory.beginRun(RunHistory.noRuns, 1, fromMillis(epoch - 1), false)
   )
 
 const isTold = (history: RunHistory.RunHistory, at: number) =>
@@ -22,17 +22,18 @@ const isTold = (history: RunHistory.RunHistory, at: number) =>
 
 describe("a start", () => {
   it("is clean where there was no run before, or that one ended in order", () => {
-    const first = RunHistory.begin(RunHistory.noRuns, 1, fromMillis(epoch), false)
-    const ended = RunHistory.end(first, fromMillis(epoch + 1), "SIGTERM", false)
-    const second = RunHistory.begin(ended, 2, fromMillis(epoch + 2), false)
+    const first = RunHistory.beginRun(RunHistory.noRuns, 1, fromMillis(epoch), false)
+    const ended = RunHistory.endRun(first, fromMillis(epoch + 1), "SIGTERM", false)
+    const second = RunHistory.beginRun(ended, 2, fromMillis(epoch + 2), false)
     for (const history of [first, second]) assert.strictEqual(RunHistory.uncleanStarts(history, epoch + 3), undefined)
   })
 
   it("is not clean after a run without an end, or one that a fault ended, or where things were left behind", () => {
-    const first = RunHistory.begin(RunHistory.noRuns, 1, fromMillis(epoch), false)
-    const failed = RunHistory.end(first, fromMillis(epoch), "the store cannot be read", true)
+    const first = RunHistory.beginRun(RunHistory.noRuns, 1, fromMillis(epoch), false)
+    const failed = RunHistory.endRun(first, fromMillis(epoch), "the store cannot be read", true)
     const reasonAfter = (history: RunHistory.RunHistory, crash = false) =>
-      RunHistory.uncleanStarts(RunHistory.begin(history, 2, fromMillis(epoch + 1), crash), epoch + 1)?.last_reason ?? ""
+      RunHistory.uncleanStarts(RunHistory.beginRun(history, 2, fromMillis(epoch + 1), crash), epoch + 1)?.last_reason ??
+      ""
     assert.match(reasonAfter(first), /^process 1, started .*, was killed or crashed$/)
     assert.match(reasonAfter(failed), /^process 1, started .*, ended by a fault: the store cannot be read$/)
     assert.match(reasonAfter(RunHistory.noRuns, true), /did not stop in order/)
@@ -64,7 +65,7 @@ describe("a crash loop", () => {
   it("is told of once while it goes on, and again when there was none in between", () => {
     const history = RunHistory.markCrashLoopReported(killedAndStartedAt(0, 1, 2))
     const next = (before: RunHistory.RunHistory, at: number) =>
-      RunHistory.begin(before, 9, fromMillis(epoch + at), false)
+      RunHistory.beginRun(before, 9, fromMillis(epoch + at), false)
     const goesOn = next(next(history, 3), 59_000)
     assert.isFalse(isTold(goesOn, 59_000))
     const calm = next(goesOn, 200_000)
@@ -81,23 +82,33 @@ describe("a crash loop", () => {
 describe("the history of runs", () => {
   it("comes out of its text as it went in, and nothing comes out of any other text", () => {
     const history = RunHistory.markCrashLoopReported(
-      RunHistory.end(killedAndStartedAt(0, 1), fromMillis(epoch), "SIGTERM", false)
+      RunHistory.endRun(killedAndStartedAt(0, 1), fromMillis(epoch), "SIGTERM", false)
     )
-    assert.deepStrictEqual(RunHistory.fromText(RunHistory.toText(history)), Option.some(history))
-    for (const text of ["", "null", "[]", "{}", '{"unclean_starts":[{}]}', RunHistory.toText(history).slice(0, -9)]) {
-      assert.isTrue(Option.isNone(RunHistory.fromText(text)), text)
+    assert.deepStrictEqual(RunHistory.decodeRunHistory(RunHistory.encodeRunHistory(history)), Option.some(history))
+    for (const text of [
+      "",
+      "null",
+      "[]",
+      "{}",
+      '{"unclean_starts":[{}]}',
+      RunHistory.encodeRunHistory(history).slice(0, -9)
+    ]) {
+      assert.isTrue(Option.isNone(RunHistory.decodeRunHistory(text)), text)
     }
   })
 
   it("says in words how the last run ended", () => {
-    const begun = RunHistory.begin(RunHistory.noRuns, 7, fromMillis(epoch), false)
+    const begun = RunHistory.beginRun(RunHistory.noRuns, 7, fromMillis(epoch), false)
     const wordsOf = (history: RunHistory.RunHistory) => RunHistory.lastRunInWords(history) ?? ""
     assert.strictEqual(wordsOf(RunHistory.noRuns), "")
     assert.match(wordsOf(begun), /process 7, started 2027-.*, did not end in order/)
     assert.match(
-      wordsOf(RunHistory.end(begun, fromMillis(epoch), "SIGTERM", false)),
+      wordsOf(RunHistory.endRun(begun, fromMillis(epoch), "SIGTERM", false)),
       /^not running since 2027-.*, last exit: SIGTERM$/
     )
-    assert.match(wordsOf(RunHistory.end(begun, fromMillis(epoch), "no space", true)), /last exit: a fault: no space$/)
+    assert.match(
+      wordsOf(RunHistory.endRun(begun, fromMillis(epoch), "no space", true)),
+      /last exit: a fault: no space$/
+    )
   })
 })

@@ -18,9 +18,9 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import { genesis, isChained, link, sha256 } from "../../domain/AuditChain.ts"
+import { genesis, isChained, chainFacts, sha256 } from "../../domain/AuditChain.ts"
 import type { AuditEntry, AuditFact } from "../../domain/AuditEntry.ts"
-import { auditDamagedFact, fileRepairedFact, fromLine, toLine } from "../../domain/AuditEntry.ts"
+import { auditDamagedFact, fileRepairedFact, decodeEntry, encodeEntry } from "../../domain/AuditEntry.ts"
 import { defaultAuditRotation } from "../../domain/Config.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
@@ -101,7 +101,7 @@ export class AuditLog extends Context.Service<
       AuditLog,
       Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
-        const { log, torn } = yield* LogFile.openLog(path, (line) => Option.isSome(fromLine(line)), now)
+        const { log, torn } = yield* LogFile.openLog(path, (line) => Option.isSome(decodeEntry(line)), now)
         const start = yield* auditStart(log, yield* readAuditHead(path))
         const writeHead = yield* openAuditHead(path)
         const one = yield* Semaphore.make(1)
@@ -147,7 +147,7 @@ export class AuditLog extends Context.Service<
           const facts = [...untold, ...given]
           if (facts.length === 0) return
           const at = fromMillis(yield* Clock.currentTimeMillis)
-          const { head: next, text } = link(facts, at, head)
+          const { head: next, text } = chainFacts(facts, at, head)
           yield* rotateIfFull(text.length)
           const [took] = yield* Effect.timed(Effect.tapError(log.append(text), () => metrics.countFlushFailure))
           yield* metrics.recordFlush(facts.length, took)
@@ -182,7 +182,7 @@ export class AuditLog extends Context.Service<
           let read = 0
           if (count > 0) {
             yield* log.readBackwards((line) => {
-              const entry = fromLine(line)
+              const entry = decodeEntry(line)
               read += line.length
               if (Option.isSome(entry)) entries.push(entry.value)
               return entries.length < count && read < length
@@ -195,7 +195,7 @@ export class AuditLog extends Context.Service<
           const entries: Array<AuditEntry> = []
           let isThere = position.seq === 0
           yield* log.readBackwards((line) => {
-            const entry = Option.getOrUndefined(fromLine(line))
+            const entry = Option.getOrUndefined(decodeEntry(line))
             if (entry === undefined) return true
             const isBehind = !isChained(entry) || entry.seq > position.seq
             if (isBehind) entries.push(entry)
@@ -239,11 +239,11 @@ export class AuditLog extends Context.Service<
       at: zeroTimestamp.text,
       generation: 0
     }))
-    const read = (from: number) => lines.slice(from).flatMap((line) => Option.toArray(fromLine(line)))
+    const read = (from: number) => lines.slice(from).flatMap((line) => Option.toArray(decodeEntry(line)))
     return AuditLog.of({
       append: (facts) =>
         Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          for (const fact of facts) lines.push(toLine(fact, fromMillis(now)))
+          for (const fact of facts) lines.push(encodeEntry(fact, fromMillis(now)))
           return position
         }),
       tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),

@@ -12,8 +12,8 @@ import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import { basename } from "node:path"
 import type { ChainedEntry, ChainHead } from "../../domain/AuditChain.ts"
-import { chainedFromLine, genesis, sha256 } from "../../domain/AuditChain.ts"
-import { fromLine, isAdoptionEntry, isStartEntry } from "../../domain/AuditEntry.ts"
+import { decodeChainedEntry, genesis, sha256 } from "../../domain/AuditChain.ts"
+import { decodeEntry, isAdoptionEntry, isStartEntry } from "../../domain/AuditEntry.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { parseTimestamp } from "../../domain/Timestamp.ts"
 import type { AuditHead } from "./auditHead.ts"
@@ -57,9 +57,9 @@ export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known
   let lastEntryTime: Timestamp | undefined
   yield* log.readBackwards((line, file, start) => {
     lastEntryTime ??= Option.getOrUndefined(
-      Option.flatMap(fromLine(line), ({ timestamp }) => parseTimestamp(timestamp))
+      Option.flatMap(decodeEntry(line), ({ timestamp }) => parseTimestamp(timestamp))
     )
-    const entry = Option.getOrUndefined(chainedFromLine(line))
+    const entry = Option.getOrUndefined(decodeChainedEntry(line))
     if (entry === undefined) isLastWriter ??= false
     else if (!isStartEntry(entry)) isLastWriter ??= !isAdoptionEntry(entry)
     if (found === undefined && entry === undefined) foreign += 1
@@ -98,7 +98,7 @@ const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefin
 export const firstChained = (files: ReadonlyArray<string>): ChainedEntry | undefined => {
   for (const file of files) {
     for (const line of readLines(file)) {
-      const entry = Option.getOrUndefined(chainedFromLine(line))
+      const entry = Option.getOrUndefined(decodeChainedEntry(line))
       if (entry !== undefined) return entry
     }
   }

@@ -124,7 +124,7 @@ const recordRun = Effect.fnUntraced(function* (
   startedAt: Timestamp,
   crash: boolean
 ) {
-  let history = RunHistory.begin(yield* readRuns(file, own), process.pid, startedAt, crash)
+  let history = RunHistory.beginRun(yield* readRuns(file, own), process.pid, startedAt, crash)
   let because = "it was told to stop while it started"
   const change = (next: RunHistory.RunHistory) =>
     Effect.andThen(
@@ -135,7 +135,7 @@ const recordRun = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer((exit) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
       const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
-      return change(RunHistory.end(history, fromMillis(now), failed ? messageOf(exit.cause) : because, failed))
+      return change(RunHistory.endRun(history, fromMillis(now), failed ? messageOf(exit.cause) : because, failed))
     })
   )
   return {

@@ -14,7 +14,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { refusedFact, restartFact } from "../../domain/AuditEntry.ts"
-import { format, millisecond, second } from "../../domain/GoDuration.ts"
+import { formatGoDuration, millisecond, second } from "../../domain/GoDuration.ts"
 import { fromMillis, parseTimestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
@@ -70,7 +70,7 @@ export class Restart extends Context.Service<
             onSome: ({ millis }) => coolDown - BigInt(now - millis) * millisecond
           })
           if (left > 0n && left <= coolDown) {
-            return yield* refuse(`daemon restart is cooling down; retry after ${format(left)}`)
+            return yield* refuse(`daemon restart is cooling down; retry after ${formatGoDuration(left)}`)
           }
           yield* audit.append([restartFact])
           const contents = `${JSON.stringify({ requested_at: fromMillis(now).text })}\n`

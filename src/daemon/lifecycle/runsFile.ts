@@ -16,7 +16,7 @@ export const readRuns = Effect.fnUntraced(
   function* (file: string, own: PinnedDirectory) {
     const contents = yield* readIfPresent(file)
     if (contents === undefined) return RunHistory.noRuns
-    const history = RunHistory.fromText(contents.toString("utf8"))
+    const history = RunHistory.decodeRunHistory(contents.toString("utf8"))
     if (Option.isSome(history)) return history.value
     const aside = `${file}.unreadable`
     yield* own.check
@@ -31,6 +31,6 @@ export const readRuns = Effect.fnUntraced(
 
 /** Replaces it; what cannot be written is only told of. */
 export const writeRuns = (file: string, own: PinnedDirectory, history: RunHistory.RunHistory): Effect.Effect<void> =>
-  Effect.andThen(own.check, replaceFileSync(file, RunHistory.toText(history))).pipe(
+  Effect.andThen(own.check, replaceFileSync(file, RunHistory.encodeRunHistory(history))).pipe(
     Effect.catchTag("FileError", (fault) => Effect.logWarning(fault.message))
   )

@@ -6,7 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { fromLine } from "../../domain/AuditEntry.ts"
+import { decodeEntry } from "../../domain/AuditEntry.ts"
 import { healthReport as report } from "../../domain/health.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { parseTimestamp } from "../../domain/Timestamp.ts"
@@ -58,7 +58,7 @@ const readLine = (line: string): { readonly secret: unknown } | undefined => {
 }
 
 const accessIn = (line: string): { readonly secret: string; readonly at: Timestamp } | undefined => {
-  const { action, secret_name: secret, success, timestamp } = Option.getOrUndefined(fromLine(line)) ?? {}
+  const { action, secret_name: secret, success, timestamp } = Option.getOrUndefined(decodeEntry(line)) ?? {}
   if (action !== "lease_acquire" || success !== true || secret === undefined) return undefined
   const at = Option.getOrUndefined(parseTimestamp(timestamp ?? ""))
   return at === undefined ? undefined : { secret, at }

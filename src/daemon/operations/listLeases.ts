@@ -6,9 +6,8 @@
  * are a hundred thousand, as `condition` does.
  */
 import * as Effect from "effect/Effect"
-import type { Lease } from "../../domain/Lease.ts"
-import type { LeaseFilter } from "../../domain/LeaseFilter.ts"
-import { matchesFilter } from "../../domain/LeaseFilter.ts"
+import type { Lease, LeaseFilter } from "../../domain/Lease.ts"
+import { matchesFilter } from "../../domain/Lease.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 
 export interface LeaseListOptions {

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { isChained } from "../../domain/AuditChain.ts"
 import type { AuditEntry } from "../../domain/AuditEntry.ts"
-import { fromLine } from "../../domain/AuditEntry.ts"
+import { decodeEntry } from "../../domain/AuditEntry.ts"
 import { stringify } from "../../domain/goText.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { parseTimestamp } from "../../domain/Timestamp.ts"
@@ -48,7 +48,7 @@ export const searchAudit = Effect.fn("searchAudit")(function* (search: AuditSear
     read += line.length
     const candidate = mayBe(line)
     if (candidate || search.after > 0 || (search.since !== undefined && lines % timeEvery === 0)) {
-      const entry = Option.getOrUndefined(fromLine(line))
+      const entry = Option.getOrUndefined(decodeEntry(line))
       if (entry !== undefined && isBefore(search, entry)) return false
       if (candidate && entry !== undefined && isMeant(search, entry)) {
         if (entries.length === search.count || given >= search.length) return (complete = false)

@@ -18,7 +18,7 @@ import * as Semaphore from "effect/Semaphore"
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import type { Readable } from "node:stream"
 import type { GoDuration } from "../../domain/GoDuration.ts"
-import { format, toMillis } from "../../domain/GoDuration.ts"
+import { formatGoDuration, toMillis } from "../../domain/GoDuration.ts"
 import { valueLimit } from "../../domain/Secret.ts"
 
 export interface HookResult {
@@ -111,7 +111,7 @@ const watch = Effect.fnUntraced(function* (
   const words = (how: string) => `${how}, ${printed.stdout.length + printed.stderr.length} bytes of output`
   if (Exit.isFailure(waited)) return { ...printed, status: "failed", outcome: words("killed, the daemon stops") }
   if (end === undefined) {
-    return { ...printed, status: "timed out", outcome: words(`timed out after ${format(timeout)}`) }
+    return { ...printed, status: "timed out", outcome: words(`timed out after ${formatGoDuration(timeout)}`) }
   }
   return { ...printed, status: end.good ? "done" : "failed", outcome: words(end.words) }
 })

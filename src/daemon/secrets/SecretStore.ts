@@ -26,7 +26,7 @@ import {
   wipeFact
 } from "../../domain/AuditEntry.ts"
 import type { Secret, SecretInfo } from "../../domain/Secret.ts"
-import { SecretExists, SecretNotFound, sizeOf, StoreFull, storeLimit } from "../../domain/Secret.ts"
+import { SecretExists, SecretNotFound, secretSize, StoreFull, storeLimit } from "../../domain/Secret.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
 import { AgeError } from "./ageFile.ts"
@@ -149,8 +149,8 @@ const make = Effect.fnUntraced(function* (
 
   /** Refuses what would make the store too long; what makes it shorter is never refused. */
   const fits = (fact: AuditFact, before: StoredSecret | undefined, after: StoredSecret) => {
-    const grows = sizeOf(after) - (before === undefined ? 0 : sizeOf(before))
-    const size = () => document.secrets.values().reduce((sum, secret) => sum + sizeOf(secret), grows)
+    const grows = secretSize(after) - (before === undefined ? 0 : secretSize(before))
+    const size = () => document.secrets.values().reduce((sum, secret) => sum + secretSize(secret), grows)
     return grows > 0 && size() > storeLimit ? refuse(fact, new StoreFull()) : Effect.void
   }
 

@@ -173,7 +173,7 @@ export const methods = (daemon: Running): Readonly<Record<string, Method>> => ({
     yield* required(params.secret_name, "secret_name")
     yield* required(params.client_id, "client_id")
     yield* atMost(durationLimit, params.ttl, "ttl")
-    const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parse(params.ttl)
+    const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parseDuration(params.ttl)
     if (Result.isFailure(ttl)) {
       return yield* new RpcError({
         tag: "InvalidTtl",

@@ -9,11 +9,11 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { readRuns, writeRuns } from "../../../src/daemon/lifecycle/runsFile.ts"
 import { pinDirectory } from "../../../src/daemon/files/pinDirectory.ts"
-import { begin, noRuns } from "../../../src/domain/runHistory.ts"
+import { beginRun, noRuns } from "../../../src/domain/runHistory.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-const history = begin(noRuns, 7, fromMillis(1_800_000_000_000), true)
+const history = beginRun(noRuns, 7, fromMillis(1_800_000_000_000), true)
 
 const place = Effect.gen(function* () {
   const directory = yield* temporaryDirectory

@@ -69,7 +69,7 @@ export const parseSince = Effect.fnUntraced(function* (given: string | undefined
   if (given === undefined) return undefined
   const moment = parseTimestamp(given)
   if (Option.isSome(moment)) return moment.value.text
-  const ago = GoDuration.parse(given)
+  const ago = GoDuration.parseDuration(given)
   if (Result.isFailure(ago) || ago.success < 0n) {
     return yield* failUsage(
       "--since is neither a duration nor a time",

@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
-import { parse, second } from "../../../domain/GoDuration.ts"
+import { parseDuration, second } from "../../../domain/GoDuration.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { managedFiles, removeIfSame, fileReplaced } from "./managedFiles.ts"
@@ -50,7 +50,7 @@ export const cleanupCommand = defineCommand({
     if (args.flag("watch") && args.flag("dry-run")) {
       return yield* failUsage("--watch with --dry-run would say the same for ever", "Give one of them")
     }
-    const interval = parse(args.option("interval") ?? intervalDefault)
+    const interval = parseDuration(args.option("interval") ?? intervalDefault)
     if (Result.isFailure(interval) || interval.success < second) {
       return yield* failUsage("--interval must be a duration of at least 1s", "For instance: --interval 5m")
     }

@@ -21,7 +21,7 @@ import {
   shellLines,
   unsafeForDotenv
 } from "../../../domain/envFile.ts"
-import { format as formatDuration, second } from "../../../domain/GoDuration.ts"
+import { formatGoDuration, second } from "../../../domain/GoDuration.ts"
 import type { Timestamp } from "../../../domain/Timestamp.ts"
 import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
@@ -171,7 +171,7 @@ const deliver = Effect.fnUntraced(function* (
   yield* warnIfTracked(target.file)
   const many = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
   const left = Math.round((management.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
-  return { text: `wrote ${many} to ${target.file}, good for ${formatDuration(BigInt(left) * second)}\n`, result }
+  return { text: `wrote ${many} to ${target.file}, good for ${formatGoDuration(BigInt(left) * second)}\n`, result }
 })
 
 const warnOfExpansion = (variables: ReadonlyArray<EnvVariable>): Effect.Effect<void> => {

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { quote } from "../../../domain/goText.ts"
-import { isTtl, parse, toMillis } from "../../../domain/GoDuration.ts"
+import { isTtl, parseDuration, toMillis } from "../../../domain/GoDuration.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/variable.ts"
 import type { ArgsOf } from "../../command/Command.ts"
@@ -95,6 +95,6 @@ const secretOf = (word: string, ttl: string) => {
 
 /** 0 for what is no duration. */
 const millisOf = (ttl: string): number => {
-  const duration = parse(ttl)
+  const duration = parseDuration(ttl)
   return Result.isSuccess(duration) ? toMillis(duration.success) : 0
 }

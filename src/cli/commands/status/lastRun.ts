@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
-import { fromText, lastRunInWords, runsFileName } from "../../../domain/runHistory.ts"
+import { decodeRunHistory, lastRunInWords, runsFileName } from "../../../domain/runHistory.ts"
 import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { loadConfig } from "../../command/settings.ts"
 
@@ -15,5 +15,5 @@ export const describeLastRun = (args: GlobalArgs): Effect.Effect<string | undefi
   Effect.gen(function* () {
     const { directory } = yield* loadConfig(args)
     const text = yield* Effect.tryPromise(() => fs.readFile(path.join(directory, runsFileName), "utf8"))
-    return Option.getOrUndefined(Option.map(fromText(text), lastRunInWords))
+    return Option.getOrUndefined(Option.map(decodeRunHistory(text), lastRunInWords))
   }).pipe(Effect.orElseSucceed(() => undefined))

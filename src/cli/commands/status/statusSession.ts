@@ -72,7 +72,7 @@ const waitUntilServing = Effect.fnUntraced(function* (args: StatusArgs) {
 })
 
 const patienceOf = Effect.fnUntraced(function* (given: string) {
-  const parsed = GoDuration.parse(/^[\d.]+$/.test(given) ? `${given}s` : given)
+  const parsed = GoDuration.parseDuration(/^[\d.]+$/.test(given) ? `${given}s` : given)
   if (Result.isFailure(parsed) || parsed.success <= 0n) {
     return yield* failUsage("--wait takes a duration above 0", "For instance: secrets status --wait 30s")
   }
