@@ -71,3 +71,13 @@ export class Client {
     this.connection.socket.destroy()
   }
 }
+
+/** Whether a daemon answers a status request on a new connection within so many milliseconds. */
+export const answers = async (socketPath: string, millis = 5_000): Promise<boolean> => {
+  const client = new Client(socketPath)
+  const timer = setTimeout(() => client.close(), millis)
+  const answer = await client.ask("status", {})
+  clearTimeout(timer)
+  client.close()
+  return answer?.result?.running === true
+}

@@ -1,16 +1,15 @@
 /**
- * A seeded random generator, so that a failing run can be repeated from its seed.
+ * A seeded random generator, so that a failed run can be repeated.
  */
-
 export interface Random {
-  /** At least 0 and below 1. */
+  /** A number from 0 up to, but not including, 1. */
   readonly next: () => number
-  /** A whole number of at least 0 and below `end`. */
+  /** An integer from 0 up to, but not including, `end`. */
   readonly below: (end: number) => number
   readonly pick: <A>(choices: ReadonlyArray<A>) => A
 }
 
-/** Mulberry32: small, and good enough to choose what to break next. */
+/** Returns a generator (Mulberry32). */
 export const randomFrom = (seed: number): Random => {
   let state = seed >>> 0
   const next = () => {

@@ -5,9 +5,9 @@
 import type { Random } from "../support/random.ts"
 
 export interface Scenario {
-  /** What is to hold, in one line. */
+  /** The promise in one line. */
   readonly promise: string
-  /** How many rounds where ROUNDS does not say. */
+  /** The number of rounds unless ROUNDS sets another. */
   readonly rounds: number
   readonly run: (options: ScenarioOptions) => Promise<ReadonlyArray<Row>>
 }
@@ -15,16 +15,16 @@ export interface Scenario {
 export interface ScenarioOptions {
   readonly rounds: number
   readonly random: Random
-  /** Hears how it goes. */
+  /** Reports progress and every failure. */
   readonly log: (line: string) => void
 }
 
-/** One line of the table. */
+/** One line of the result table. */
 export interface Row {
   readonly what: string
   readonly tried: number
   /** How often the promise did not hold. */
   readonly failed: number
-  /** Measured things worth knowing, such as "p99 12 ms, 88 MiB". */
+  /** Measurements, such as "p99 12 ms, 88 MiB". */
   readonly stats?: string
 }

@@ -1,25 +1,27 @@
 /**
- * Clients that mean harm, one kind after the other, and an honest one that asks
- * all the time: what it waits, what the daemon's memory comes to, and whether the
- * daemon answers when they are gone.
+ * Abusive clients, one kind after the other, beside an honest one. Measures the honest
+ * client's latency and the daemon's memory, and checks that the daemon answers afterwards.
+ * CLIENTS=idle,flood chooses some kinds.
  */
 import * as Effect from "effect/Effect"
 import { execFileSync, spawn } from "node:child_process"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { Connection } from "../harness/connection.ts"
+import { answers, Connection } from "../harness/connection.ts"
 import { connect, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { pause } from "../harness/program.ts"
+import { quantile } from "../harness/quantile.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import { abusiveClients } from "./abusiveClients.ts"
 
-/** What is promised: the honest client's 99th percentile, and the memory named in src/rpc/limits.ts. */
-const longestWait = 50
-const mostMemory = 640
+/** The promises: the honest client's p99 in milliseconds, and the memory in MiB. */
+const maxWait = 50
+const maxMemory = 640
 
 export const scenario: Scenario = {
-  promise: `p99 of others below ${longestWait} ms, below ${mostMemory} MiB, alive afterwards`,
+  promise: `p99 of others below ${maxWait} ms, below ${maxMemory} MiB, alive afterwards`,
   rounds: 600,
   run: async (options) => {
     const chosen = process.env["CLIENTS"]?.split(",") ?? ["none", ...Object.keys(abusiveClients), "files"]
@@ -38,7 +40,7 @@ const measure = Effect.fnUntraced(function* (name: string, { rounds }: ScenarioO
   const few = name === "files"
   const daemon = yield* startDaemon(few ? { home, through: 'ulimit -n 256; exec "$@"' } : { home })
   yield* rpc(daemon.socket, "add", { name: "honest", value: "made-up" })
-  // It takes the daemon memory to keep it, which is not what the other assaults are about.
+  // Holding a large value takes memory, so only the clients that use it get one.
   if (["large", "values"].includes(name)) {
     yield* rpc(daemon.socket, "add", { name: "large", value: "x".repeat(1024 * 1024) })
   }
@@ -46,39 +48,39 @@ const measure = Effect.fnUntraced(function* (name: string, { rounds }: ScenarioO
   const kept = yield* connect(daemon.socket)
   const stop =
     abuse === undefined ? () => undefined : yield* Effect.promise(() => begin(few ? "idle" : name, daemon, abuse.size))
-  const waits = yield* Effect.promise(() => askAllTheTime(daemon.socket, kept, rounds))
+  const waits = yield* Effect.promise(() => leaseRepeatedly(daemon.socket, kept, rounds))
   const memory = peakMemory(daemon.pid)
   stop()
-  const alive = yield* Effect.promise(() => answers(daemon.socket))
-  const asOpen = stats(waits.kept)
-  const asNew = stats(waits.fresh)
-  const broken = [
+  const alive = yield* Effect.promise(() => recovers(daemon.socket))
+  const onKept = latency(waits.kept)
+  const onNew = latency(waits.fresh)
+  const failed = [
     !alive,
-    asOpen.p99 > longestWait,
-    !few && asNew.p99 > longestWait,
-    memory > mostMemory,
+    onKept.p99 > maxWait,
+    !few && onNew.p99 > maxWait,
+    memory > maxMemory,
     waits.refused > (few ? rounds / 2 : 0)
   ].filter((isBroken) => isBroken).length
   return {
-    what: abuse === undefined ? "nobody else" : `${abuse.size} × ${abuse.what}`,
+    what: abuse === undefined ? "no other client" : `${abuse.size} × ${abuse.what}`,
     tried: rounds,
-    failed: broken,
-    stats: `kept ${asOpen.text} ms, new ${asNew.text} ms (p50/p99/max), ${memory} MiB${waits.refused > 0 ? `, ${waits.refused} refused` : ""}${alive ? "" : ", DEAD"}`
+    failed,
+    stats: `kept ${onKept.text} ms, new ${onNew.text} ms (p50/p99/max), ${memory} MiB${waits.refused > 0 ? `, ${waits.refused} refused` : ""}${alive ? "" : ", DEAD"}`
   } satisfies Row
 })
 
-/** Starts the abuse; gives what ends it. */
+/** Starts the abusive clients and returns a function that kills them. */
 const begin = async (name: string, daemon: RunningDaemon, size: number): Promise<() => void> => {
   const script = path.join(import.meta.dirname, "abusiveClients.ts")
   const child = spawn(process.execPath, [script, name, daemon.socket, String(size)], {
     stdio: ["ignore", "pipe", "inherit"]
   })
-  await Promise.race([once(child.stdout, "data"), after(3_000)])
+  await Promise.race([once(child.stdout, "data"), pause(3_000)])
   return () => void child.kill("SIGKILL")
 }
 
-/** Acquires, in turn on a connection that was open before and on one of its own. */
-const askAllTheTime = async (socket: string, open: Connection, count: number) => {
+/** Acquires on an old and on a new connection in turn. */
+const leaseRepeatedly = async (socket: string, open: Connection, count: number) => {
   const line = JSON.stringify({
     method: "secrets.lease",
     params: { secret_name: "honest", client_id: "honest" },
@@ -90,33 +92,28 @@ const askAllTheTime = async (socket: string, open: Connection, count: number) =>
     const isFresh = asked % 2 === 1
     const begun = performance.now()
     const used = isFresh ? new Connection(socket) : connection
-    const reply = await Promise.race([used.ask(line), after(10_000)])
-    const granted = reply?.includes('"value":"made-up"') === true
+    const reply = (await Promise.race([used.ask(line), pause(10_000)])) ?? ""
+    const granted = reply.includes('"value":"made-up"')
     if (granted) waits[isFresh ? "fresh" : "kept"].push(performance.now() - begun)
     else waits.refused += 1
     if (isFresh || !granted) used.socket.destroy()
     if (!isFresh && !granted) connection = new Connection(socket)
-    await after(5)
+    await pause(5)
   }
   connection.socket.destroy()
   return waits
 }
 
-const after = (millis: number) => new Promise<undefined>((resolve) => setTimeout(resolve, millis, undefined))
-
-/** Whether it answers within some seconds after the abuse. */
-const answers = async (socket: string): Promise<boolean> => {
+/** Whether the daemon answers within some seconds after the abuse. */
+const recovers = async (socket: string): Promise<boolean> => {
   for (let tries = 0; tries < 100; tries += 1) {
-    const connection = new Connection(socket)
-    const reply = await Promise.race([connection.ask('{"method":"secrets.status","id":1}'), after(5_000)])
-    connection.socket.destroy()
-    if (reply?.includes('"running":true') === true) return true
-    await after(100)
+    if (await answers(socket)) return true
+    await pause(100)
   }
   return false
 }
 
-/** In MiB; the most it ever was where the system tells, or else what it is now. */
+/** Returns the peak memory in MiB, or the current one without /proc. */
 const peakMemory = (pid: number): number => {
   const status = `/proc/${pid}/status`
   const kibibytes = fs.existsSync(status)
@@ -125,9 +122,7 @@ const peakMemory = (pid: number): number => {
   return Math.round(Number(kibibytes) / 1024)
 }
 
-const stats = (waits: ReadonlyArray<number>) => {
-  const sorted = waits.toSorted((a, b) => a - b)
-  const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0
-  const shown = [at(0.5), at(0.99), at(1)].map((wait) => wait.toFixed(1))
-  return { p99: at(0.99), text: shown.join("/") }
+const latency = (waits: ReadonlyArray<number>) => {
+  const [p50, p99, max] = [0.5, 0.99, 1].map((q) => quantile(waits, q).toFixed(1))
+  return { p99: quantile(waits, 0.99), text: `${p50}/${p99}/${max}` }
 }

@@ -1,24 +1,24 @@
 /**
- * What clients can do to the daemon, each by its name, until it is stopped.
+ * Clients that abuse the daemon until they are killed, by name.
  *
- * A script of its own, `node abusiveClients.ts NAME SOCKET SIZE`, so that an attacker
- * takes nothing from the client that measures. It says "under way" when it is.
+ * A script of its own, `node abusiveClients.ts NAME SOCKET SIZE`, so that it takes no time
+ * from the client that measures. It prints "under way" when all its connections are open.
  */
 import * as net from "node:net"
 import { fileURLToPath } from "node:url"
 import { randomFrom } from "../support/random.ts"
 
-/** `size` counts what the name says; the promise is settled when the assault is under way. */
+/** Opens `size` clients; resolves when the abuse is under way. */
 type Abuse = (socket: string, size: number) => Promise<void>
 
-/** Opens a connection; it takes what it is sent unless it is told to pause. */
+/** Opens a connection. */
 const open = (socket: string): Promise<net.Socket> =>
   new Promise((resolve) => {
     const connection = net.connect({ path: socket })
     let gone = false
     connection.on("error", () => (gone = true))
     connection.once("connect", () => resolve(connection))
-    // More at once than the system lets wait are sent away: they come again.
+    // A full backlog refuses connections, so they are tried again.
     connection.once("close", () => {
       if (gone && connection.bytesRead === 0 && !connection.readable) setTimeout(() => resolve(open(socket)), 10)
     })
@@ -31,7 +31,7 @@ const openMany = async (socket: string, count: number, use: (connection: net.Soc
   }
 }
 
-/** Writes pieces for ever, as fast as they are taken, on a new connection where one is cut off. */
+/** Writes without end, as fast as the daemon reads; opens a new connection when one is closed. */
 const pour = async (socket: string, piece: () => string | Uint8Array): Promise<void> => {
   const connection = await open(socket)
   connection.resume()
@@ -69,7 +69,7 @@ export const abusiveClients: Readonly<
       })
   },
   unread: {
-    what: "clients that ask without end and take no reply",
+    what: "clients that send requests without end and read no reply",
     size: 200,
     run: async (socket, size) => {
       const many = request("secrets.status").repeat(1_000)
@@ -86,7 +86,7 @@ export const abusiveClients: Readonly<
     }
   },
   large: {
-    what: "clients that ask for large values and take none",
+    what: "clients that request large values and read none",
     size: 200,
     run: async (socket, size) => {
       const many = request("secrets.lease", { secret_name: "large", client_id: "large" }).repeat(20)
@@ -94,7 +94,7 @@ export const abusiveClients: Readonly<
         const connection = await open(socket)
         connection.once("close", () => void again())
         connection.write(many)
-        // Only a write tells a client that does not read that it was cut off.
+        // A client that does not read notices a closed connection only by writing.
         const timer = setInterval(() => connection.write(many), 500)
         connection.once("close", () => clearInterval(timer))
       }
@@ -102,7 +102,7 @@ export const abusiveClients: Readonly<
     }
   },
   endless: {
-    what: "a line without an end, a gigabyte and more",
+    what: "a line of more than a gigabyte",
     size: 1,
     run: (socket, size) => {
       const piece = Buffer.alloc(mebibyte, "x")
@@ -110,7 +110,7 @@ export const abusiveClients: Readonly<
     }
   },
   unfinished: {
-    what: "clients that hold a line of 7 MiB open",
+    what: "clients that leave a line of 7 MiB unfinished",
     size: 300,
     run: async (socket, size) => {
       const piece = Buffer.alloc(7 * mebibyte, "x")
@@ -137,7 +137,7 @@ export const abusiveClients: Readonly<
     run: (socket, size) => openMany(socket, size, () => undefined)
   },
   visits: {
-    what: "clients that come, ask and leave before the answer, each a hundred times a second",
+    what: "clients that leave before the answer, each a hundred times a second",
     size: 10,
     run: async (socket, size) => {
       const visit = async (): Promise<void> => {
@@ -162,7 +162,7 @@ export const abusiveClients: Readonly<
     run: (socket, size) => pourMany(socket, size, () => request("secrets.audit", { tail: 1_000_000 }))
   },
   lookups: {
-    what: "clients that look through twenty thousand leases and the whole log for what is not there",
+    what: "clients whose filters match none of twenty thousand leases and no audit entry",
     size: 20,
     run: async (socket, size) => {
       const taken = Array.from({ length: 20_000 }, (_, n) => lease(`holder-${n}`)).join("")
@@ -178,7 +178,7 @@ export const abusiveClients: Readonly<
     }
   },
   garbage: {
-    what: "clients that pour random bytes",
+    what: "clients that send random bytes",
     size: 4,
     run: async (socket, size) => {
       const random = randomFrom(1)
@@ -204,7 +204,7 @@ export const abusiveClients: Readonly<
     }
   },
   odd: {
-    what: "__proto__, huge numbers and names that come twice",
+    what: "__proto__, huge numbers and duplicate names",
     size: 4,
     run: (socket, size) => {
       const lines = [
@@ -219,7 +219,7 @@ export const abusiveClients: Readonly<
     }
   },
   long: {
-    what: "lines of 8 MiB that are looked through to their end",
+    what: "lines of 8 MiB that are parsed to their end",
     size: 2,
     run: (socket, size) => {
       const lines = [

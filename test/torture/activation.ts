@@ -1,45 +1,45 @@
 /**
- * Restarts, in order and by kill -9, of a daemon whose socket the supervisor holds,
- * under callers that take a new connection for each lease and never try twice.
+ * Restarts a socket-activated daemon, in order and by kill -9, under callers that open a
+ * new connection for each lease and never retry.
  */
 import * as fs from "node:fs"
 import * as net from "node:net"
 import { runningPid, supervise } from "../support/supervisor.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
-import { Client } from "../harness/connection.ts"
+import { answers, Client } from "../harness/connection.ts"
 import { pause } from "../harness/program.ts"
 import { temporaryHome } from "../support/temporary.ts"
 
 const callers = 8
-/** Longer than any restart; a caller that waits so long has been forgotten. */
-const patience = 20_000
+/** Milliseconds; longer than any restart. */
+const timeout = 20_000
 
-/** What the callers saw. */
-class Heard {
+/** What the callers received. */
+class Observed {
   answers = 0
   readonly refused: Array<string> = []
-  /** Connections that ended without an answer, by how the daemon was ended at the time. */
+  /** Connections that ended without an answer, by how the daemon was being ended. */
   readonly cutOff = { "in order": 0, "by kill -9": 0 }
-  ending: keyof Heard["cutOff"] = "in order"
-  readonly strange: Array<string> = []
+  ending: keyof Observed["cutOff"] = "in order"
+  readonly unexpected: Array<string> = []
   longest = 0
-  goesOn = true
+  isRunning = true
 }
 
-type Came = { readonly line: string } | { readonly failed: string } | "cut off"
+type Outcome = { readonly line: string } | { readonly failed: string } | "cut off"
 
-/** One lease on a connection of its own. */
-const once = (socket: string, client: string): Promise<Came> =>
+/** Requests one lease on a new connection. */
+const once = (socket: string, client: string): Promise<Outcome> =>
   new Promise((resolve) => {
     let text = ""
     let connected = false
     const connection = net.connect({ path: socket })
-    const end = (came: Came) => {
+    const end = (outcome: Outcome) => {
       clearTimeout(timer)
       connection.destroy()
-      resolve(came)
+      resolve(outcome)
     }
-    const timer = setTimeout(() => end({ failed: `no answer in ${patience} ms` }), patience)
+    const timer = setTimeout(() => end({ failed: `no answer in ${timeout} ms` }), timeout)
     connection.once("connect", () => {
       connected = true
       const params = { secret_name: "db", client_id: client, ttl: "1h" }
@@ -55,83 +55,80 @@ const once = (socket: string, client: string): Promise<Came> =>
     })
   })
 
-const call = async (socket: string, client: string, heard: Heard): Promise<void> => {
-  while (heard.goesOn) {
+const call = async (socket: string, client: string, observed: Observed): Promise<void> => {
+  while (observed.isRunning) {
     const begun = performance.now()
-    const came = await once(socket, client)
-    heard.longest = Math.max(heard.longest, performance.now() - begun)
-    if (came === "cut off") heard.cutOff[heard.ending] += 1
-    else if ("failed" in came) heard.refused.push(came.failed)
-    else if (JSON.parse(came.line).result?.value === "made-up") heard.answers += 1
-    else heard.strange.push(came.line)
+    const outcome = await once(socket, client)
+    observed.longest = Math.max(observed.longest, performance.now() - begun)
+    if (outcome === "cut off") observed.cutOff[observed.ending] += 1
+    else if ("failed" in outcome) observed.refused.push(outcome.failed)
+    else if (JSON.parse(outcome.line).result?.value === "made-up") observed.answers += 1
+    else observed.unexpected.push(outcome.line)
   }
 }
 
-/** Waits for another daemon than that one, and for its first answer. */
+/** Waits for the next daemon and its first answer, and returns its pid. */
 const successor = async (directory: string, socket: string, before: number | undefined): Promise<number> => {
-  // In line with all others: it is answered when the next daemon is there.
-  for (let answered = false; !answered;) {
-    const client = new Client(socket)
-    answered = (await client.ask("status", {}))?.result !== undefined
-    client.close()
-  }
+  // The connection waits in the backlog with all others until the next daemon accepts it.
+  while (!(await answers(socket, timeout)));
   while (runningPid(directory) === undefined || runningPid(directory) === before) await pause(5)
   return runningPid(directory) ?? 0
 }
 
-/** Every other restart is in order; gives what callers saw of them. */
+/** Restarts in order and by kill -9 in turn, and returns what the callers observed. */
 export const activationRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
   const home = temporaryHome()
   const supervisor = await supervise({ home })
   const { directory, socket } = supervisor
-  const heard = new Heard()
+  const observed = new Observed()
   const working: Array<Promise<void>> = []
   try {
     let pid = await successor(directory, socket, undefined)
     const client = new Client(socket)
     await client.ask("add", { name: "db", value: "made-up" })
     client.close()
-    for (let at = 0; at < callers; at += 1) working.push(call(socket, `c${at}`, heard))
+    for (let at = 0; at < callers; at += 1) working.push(call(socket, `c${at}`, observed))
     for (let round = 0; round < rounds; round += 1) {
       await pause(50 + random.below(150))
       const inOrder = round % 2 === 0
-      heard.ending = inOrder ? "in order" : "by kill -9"
+      observed.ending = inOrder ? "in order" : "by kill -9"
       process.kill(pid, inOrder ? "SIGTERM" : "SIGKILL")
       pid = await successor(directory, socket, pid)
-      if ((round + 1) % 10 === 0) log(`${round + 1} restarts, ${heard.answers} answers`)
+      if ((round + 1) % 10 === 0) log(`${round + 1} restarts, ${observed.answers} answers`)
     }
   } finally {
-    heard.goesOn = false
+    observed.isRunning = false
     await Promise.all(working)
     const statuses = await supervisor.end()
-    if (statuses.some((status) => status !== "0" && status !== "137")) heard.strange.push(`exit statuses ${statuses}`)
+    if (statuses.some((status) => status !== "0" && status !== "137"))
+      observed.unexpected.push(`exit statuses ${statuses}`)
     fs.rmSync(home, { recursive: true, force: true })
   }
-  for (const line of new Set([...heard.refused, ...heard.strange])) log(line)
-  const tried = heard.answers + heard.refused.length + heard.cutOff["in order"] + heard.cutOff["by kill -9"]
+  for (const line of new Set([...observed.refused, ...observed.unexpected])) log(line)
+  const tried = observed.answers + observed.refused.length + observed.cutOff["in order"] + observed.cutOff["by kill -9"]
   return [
     {
       what: "connections refused",
       tried,
-      failed: heard.refused.length,
-      stats: `longest wait ${Math.round(heard.longest)} ms`
+      failed: observed.refused.length,
+      stats: `longest wait ${Math.round(observed.longest)} ms`
     },
     {
       what: "connections cut off by an orderly restart",
       tried: Math.ceil(rounds / 2),
-      failed: heard.cutOff["in order"]
+      failed: observed.cutOff["in order"]
     },
     {
-      what: "answers that are no lease",
-      tried: heard.answers,
-      failed: heard.strange.length,
-      stats: `${heard.cutOff["by kill -9"]} cut off by ${Math.floor(rounds / 2)} kill -9`
+      what: "answers without a lease",
+      tried: observed.answers,
+      failed: observed.unexpected.length,
+      stats: `${observed.cutOff["by kill -9"]} cut off by ${Math.floor(rounds / 2)} kill -9`
     }
   ]
 }
 
 export const scenario: Scenario = {
-  promise: "no caller is refused while the supervisor holds the socket, and none is cut off by an orderly restart",
+  promise: "no caller is refused while the supervisor holds the socket, and no orderly restart cuts one off",
   rounds: 20,
   run: activationRounds
 }

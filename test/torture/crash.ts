@@ -1,7 +1,7 @@
 /**
- * kill -9 at random moments under eight connections that acquire, revoke, add and
- * update. Between the kill and the next start the files are what a crash, a restored
- * backup or the predecessor may leave. Whatever was acknowledged is there afterwards.
+ * kill -9 at random moments under eight connections that acquire, revoke, add and update.
+ * Before the next start the files get a fault that a crash, a restored backup or the
+ * predecessor may leave. Everything acknowledged must survive.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -15,11 +15,11 @@ import { temporaryHome } from "../support/temporary.ts"
 const connections = 8
 const secretsOfEach = 4
 
-/** What one connection was told, and what it asked for and was not told of. */
+/** The acknowledged state of one connection, and its request without an answer. */
 class Memory {
   readonly values = new Map<string, string>()
   readonly leases = new Map<string, string>()
-  /** The secret whose value, or whose lease, may be this one as well. */
+  /** The request without an answer, which may have been executed. */
   doubt: { readonly kind: "value" | "acquire" | "revoke"; readonly secret: string; readonly value?: string } | undefined
   readonly client: string
   changes = 0
@@ -34,7 +34,7 @@ class Memory {
     client.close()
   }
 
-  /** One request; false where no answer came. */
+  /** Sends one request; returns false if no answer came. */
   private async step(client: Client, random: Random): Promise<boolean> {
     const secret = `${this.client}-s${random.below(secretsOfEach)}`
     const held = this.leases.get(secret)
@@ -77,7 +77,7 @@ interface LeaseRow {
 const leasesOf = (directory: string): ReadonlyArray<LeaseRow> =>
   JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
 
-/** What may have happened to the files while no daemon ran; each leaves the log's truth as it is. */
+/** Faults in the files while no daemon runs. None of them removes an entry of the log. */
 const faults: Readonly<Record<string, (directory: string, random: Random, older: string | undefined) => void>> = {
   nothing: () => undefined,
   "a torn last line": (directory) =>
@@ -100,7 +100,7 @@ const faults: Readonly<Record<string, (directory: string, random: Random, older:
   "the head of the log missing": (directory) => fs.rmSync(path.join(directory, "audit.head.json"), { force: true })
 }
 
-/** The predecessor ran in between: it began with leases.json as it was, ended some of them, and wrote plain entries. */
+/** Imitates a run of the predecessor: it read leases.json, ended some leases, and wrote entries without a chain. */
 const predecessorRan = (directory: string, memories: ReadonlyArray<Memory>, random: Random): void => {
   const file = path.join(directory, "leases.json")
   const rows = fs.existsSync(file) ? leasesOf(directory) : []
@@ -127,7 +127,7 @@ const predecessorRan = (directory: string, memories: ReadonlyArray<Memory>, rand
   }
 }
 
-/** Everything that is not as it was acknowledged, in words. */
+/** Describes every difference from the acknowledged state. */
 const losses = (
   rows: ReadonlyArray<LeaseRow>,
   values: ReadonlyMap<string, string>,
@@ -151,14 +151,14 @@ const losses = (
     }
     for (const { client_id, id, secret_name } of rows) {
       if (client_id !== client || leases.has(secret_name)) continue
-      if (doubt?.secret !== secret_name || doubt.kind !== "acquire") lost.push(`the lease ${id} was ended and is back`)
+      if (doubt?.secret !== secret_name || doubt.kind !== "acquire") lost.push(`the ended lease ${id} is back`)
       leases.set(secret_name, id)
     }
   }
   return lost
 }
 
-/** The values as a client is given them; a secret whose addition was not acknowledged may be there or not. */
+/** Leases every secret and returns the values. A secret whose addition was not acknowledged may be missing. */
 const valuesOf = async (target: Target, memories: ReadonlyArray<Memory>): Promise<ReadonlyMap<string, string>> => {
   const client = new Client(target.socket)
   const values = new Map<string, string>()
@@ -177,7 +177,7 @@ const valuesOf = async (target: Target, memories: ReadonlyArray<Memory>): Promis
   return values
 }
 
-/** Loads, kills, damages, starts again and compares; gives what was lost. */
+/** Runs load, kill, fault, restart and comparison; returns what was lost. */
 export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
   const home = temporaryHome()
   const memories = Array.from({ length: connections }, (_, at) => new Memory(`c${at}`))
@@ -190,7 +190,7 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
     for (let round = 0; round < rounds; round += 1) {
       const kind = kinds[round % kinds.length] ?? "nothing"
       const target = launch({ home })
-      // Some are killed while they start.
+      // Kills some daemons while they start.
       if (random.next() < 0.1) await pause(random.below(400))
       else {
         await untilReady(target)

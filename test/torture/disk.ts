@@ -1,7 +1,6 @@
 /**
- * A disk that is full, at many levels of what is left, and has room again: no value
- * without its entry, no change that was not acknowledged, no half of a file, and
- * service again by itself.
+ * A full disk, at many levels of free space, that gets room again: no value without an audit
+ * entry, no change without an acknowledgement, no partial file, and automatic recovery.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -12,7 +11,7 @@ import { launch, untilReady } from "../harness/daemon.ts"
 import { pause } from "../harness/program.ts"
 import { temporaryHome } from "../support/temporary.ts"
 
-/** Clear, and names the place and the reason. */
+/** A clear error: what failed, and the cause. */
 const clear = /(nothing was changed|failed to write|are not ended).*(no space left|file too large)/i
 
 interface Counts {
@@ -72,7 +71,7 @@ export const diskRounds = async ({ random, rounds, log }: ScenarioOptions): Prom
       const all = await client.ask("revokeAll", {})
       note(all)
 
-      // What was refused did not happen; what was acknowledged did.
+      // A refused change did not happen; an acknowledged one did.
       const active = (await client.ask("status", {}))?.result?.active_leases
       if ((all?.result === undefined) === (active === 0))
         dishonest.push(`round ${round}: ${active} leases, ${JSON.stringify(all)}`)
@@ -87,9 +86,9 @@ export const diskRounds = async ({ random, rounds, log }: ScenarioOptions): Prom
       else {
         handedOut.push(again.result.lease_id)
         if (!(await checkpointHas(directory, again.result.lease_id)))
-          stuck.push(`round ${round}: leases.json stays behind`)
+          stuck.push(`round ${round}: leases.json is not updated`)
       }
-      // Makes room for the next round.
+      // Frees space for the next round.
       if (values.has(name) && (await client.ask("delete", { name }))?.result !== undefined) values.delete(name)
       for (const id of acquiredIn(directory)) logged.add(id)
       const temporary = fs.readdirSync(directory).filter((file) => file.endsWith(".tmp"))
@@ -106,14 +105,14 @@ export const diskRounds = async ({ random, rounds, log }: ScenarioOptions): Prom
   for (const line of [...lostValues, ...halves, ...stuck, ...dishonest]) log(line)
   return [
     { what: "values without an audit entry", tried: handedOut.length, failed: lostValues.length },
-    { what: "refusals that are clear", tried: counts.refused, failed: counts.unclear },
-    { what: "answers that are not true", tried: rounds * 2, failed: dishonest.length },
-    { what: "half-written files", tried: rounds, failed: halves.length },
-    { what: "service again when there is room", tried: rounds, failed: stuck.length }
+    { what: "unclear errors", tried: counts.refused, failed: counts.unclear },
+    { what: "wrong answers", tried: rounds * 2, failed: dishonest.length },
+    { what: "partial files", tried: rounds, failed: halves.length },
+    { what: "recovery after space is freed", tried: rounds, failed: stuck.length }
   ]
 }
 
-/** Waits until leases.json is up to date again; false if that takes longer than anybody would wait. */
+/** Waits until leases.json is up to date; returns false after ten seconds. */
 const checkpointHas = async (directory: string, id: string): Promise<boolean> => {
   for (let waited = 0; waited < 10_000; waited += 10) {
     const file = path.join(directory, "leases.json")
@@ -123,14 +122,14 @@ const checkpointHas = async (directory: string, id: string): Promise<boolean> =>
   return false
 }
 
-/** The ids of all leases that the log has as acquired. */
+/** Returns the ids of all leases that the log records as acquired. */
 const acquiredIn = (directory: string): ReadonlyArray<string> => {
   const files = fs.readdirSync(directory).filter((name) => /^audit\.log(\.\d+)?$/.test(name))
   const lines = files.flatMap((name) => fs.readFileSync(path.join(directory, name), "utf8").split("\n"))
   return lines.filter((line) => line.includes('"lease_acquire"')).map((line) => JSON.parse(line).lease_id)
 }
 
-/** Files that are not whole. */
+/** Returns the files that cannot be parsed. */
 const unreadable = (directory: string): ReadonlyArray<string> =>
   ["leases.json", "leases.checkpoint.json", "audit.head.json"].filter((name) => {
     const file = path.join(directory, name)
@@ -143,7 +142,8 @@ const unreadable = (directory: string): ReadonlyArray<string> =>
   })
 
 export const scenario: Scenario = {
-  promise: "on a full disk no value leaves without its entry, no file is half written, and room brings service back",
+  promise:
+    "on a full disk no value is sent without its audit entry, no file is partial, and free space restores service",
   rounds: 60,
   run: diskRounds
 }

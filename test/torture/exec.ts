@@ -1,28 +1,28 @@
 /**
- * Programs run by `secrets exec`, several at a time, that end in every way: by
- * themselves, by a signal of their own, and by signals to us from before our first
- * statement on.
+ * Programs run by `secrets exec`, several at a time, that end in every way: by themselves, by
+ * a signal of their own, and by signals to `secrets` from before its first statement.
  *
- * However a program ends, its leases have ended when we have, it is not there any
- * more, its exit status is ours, and a masked value was not printed.
+ * However a program ends, its leases have ended when `secrets` exits, its process is gone, its
+ * exit status is passed on, and a masked value was not printed.
  */
 import * as fs from "node:fs"
-import { constants, tmpdir } from "node:os"
+import { constants } from "node:os"
 import * as path from "node:path"
 import { auditOf, untilReady } from "../harness/daemon.ts"
 import { type Ended, start } from "../harness/program.ts"
+import { temporaryHome } from "../support/temporary.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
 
 const atATime = 4
-/** Of the secret `token`, which the daemon must have. */
+/** The value of the secret `token`, which the daemon must have. */
 export const value = "hunter22/made+up"
 
 export const scenario: Scenario = {
-  promise: "a program's exit status is ours, and its leases end with it, however it ends",
+  promise: "a program's exit status is passed on, and its leases end with it, however it ends",
   rounds: 60,
   run: async (options) => {
-    const home = fs.mkdtempSync(path.join(tmpdir(), "agent-secrets-exec-"))
+    const home = temporaryHome()
     const daemon = start(["serve"], { home })
     try {
       await untilReady(daemon)
@@ -35,7 +35,7 @@ export const scenario: Scenario = {
   }
 }
 
-/** Runs so many times four programs; the row says how many broke a promise. */
+/** Runs four programs at a time and counts broken promises. */
 export const execRounds = async (home: string, { random, rounds, log }: ScenarioOptions): Promise<Row> => {
   const wrong: Array<string> = []
   const ends = new Map<string, number>()
@@ -57,7 +57,7 @@ export const execRounds = async (home: string, { random, rounds, log }: Scenario
 
 interface Play {
   readonly client: string
-  readonly kind: "exits" | "signals itself" | "is told" | "ignores it"
+  readonly kind: "exits" | "signals itself" | "handles the signal" | "ignores the signal"
   readonly signal: NodeJS.Signals
   readonly status: number
   readonly masked: boolean
@@ -66,7 +66,7 @@ interface Play {
 
 const playFrom = (random: Random, client: string): Play => ({
   client,
-  kind: random.pick(["exits", "signals itself", "is told", "is told", "ignores it"]),
+  kind: random.pick(["exits", "signals itself", "handles the signal", "handles the signal", "ignores the signal"]),
   signal: random.pick(["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1"]),
   status: random.below(100),
   masked: random.below(2) === 0,
@@ -83,9 +83,9 @@ const scriptOf = ({ kind, signal, status }: Play): string => {
       return `${says}exit ${status}`
     case "signals itself":
       return `${says}kill -${name(signal)} $$; sleep 5`
-    case "is told":
+    case "handles the signal":
       return `trap "exit ${answer}" ${name(signal)}; ${says}n=0; while [ $n -lt 1000 ]; do n=$((n+1)); sleep 0.01; done`
-    case "ignores it":
+    case "ignores the signal":
       return `trap "" ${name(signal)}; ${says}sleep 0.5; exit ${status}`
   }
 }
@@ -94,10 +94,13 @@ const perform = async (home: string, play: Play): Promise<Ended> => {
   const mask = play.masked ? ["--mask"] : []
   const line = ["exec", ...mask, "--secret", "token", "--client-id", play.client, "--", "sh", "-c", scriptOf(play)]
   const started = start(line, { home })
-  if (play.kind === "is told" || play.kind === "ignores it") {
+  if (play.kind === "handles the signal" || play.kind === "ignores the signal") {
     setTimeout(() => started.child.kill(play.signal), play.delay)
-    // What was told before it listened may not have heard it: it is told again, and in the end by what nobody ignores.
-    const again = setInterval(() => started.child.kill(play.kind === "is told" ? play.signal : "SIGUSR2"), 1_000)
+    // A signal before the trap may be lost, so it is sent again; SIGUSR2 ends programs that ignore the first one.
+    const again = setInterval(
+      () => started.child.kill(play.kind === "handles the signal" ? play.signal : "SIGUSR2"),
+      1_000
+    )
     void started.ended.then(() => clearInterval(again))
   }
   return await started.ended
@@ -113,20 +116,20 @@ const faults = (home: string, play: Play, { signal, status, stdout }: Ended): Re
   const expected: ReadonlyArray<number> = {
     exits: [play.status],
     "signals itself": [bySignal],
-    // It may be told before it listens, and we before there is a program.
-    "is told": [answer, bySignal, 130],
-    "ignores it": [play.status, bySignal, 130, 128 + constants.signals.SIGUSR2]
+    // The signal may come before the trap is set, or before the program starts.
+    "handles the signal": [answer, bySignal, 130],
+    "ignores the signal": [play.status, bySignal, 130, 128 + constants.signals.SIGUSR2]
   }[play.kind]
   return [
     leased === ended ? [] : [`${leased} leases, ${ended} revoked`],
     status === null ? (leased === 0 ? [] : [`ended by ${signal} with a lease`]) : [],
     status !== null && !expected.includes(status) ? [`exit status ${status}`] : [],
     play.masked && stdout.includes(value) ? ["the value was printed"] : [],
-    pid > 0 && isThere(pid) ? ["the program is still there"] : []
+    pid > 0 && isAlive(pid) ? ["the program is still there"] : []
   ].flat()
 }
 
-const isThere = (pid: number): boolean => {
+const isAlive = (pid: number): boolean => {
   try {
     return process.kill(pid, 0)
   } catch {

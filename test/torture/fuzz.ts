@@ -1,6 +1,6 @@
 /**
- * Bytes of every kind through the framing and the decoder, in this process: the
- * same frames however the bytes are cut, no exception, one line of JSON for each.
+ * Fuzzes the framing and the decoder in this process: the same frames however the bytes are
+ * split, no exception, and one line of JSON for each frame.
  */
 import * as Result from "effect/Result"
 import type { Frame } from "../../src/rpc/protocol/framing.ts"
@@ -16,16 +16,16 @@ import {
 import type { Row, Scenario } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
 
-/** Short, so that lines of every length are refused too. */
+/** Short, so that some lines exceed it. */
 const limit = 200
 
 export const scenario: Scenario = {
-  promise: "the same frames however they are cut, and one line of JSON for each",
+  promise: "the same frames however the bytes are split, and one line of JSON for each",
   rounds: 1_000_000,
   run: ({ rounds, random, log }) => Promise.resolve([fuzz(rounds, random, log)])
 }
 
-/** Runs so many inputs; the row says how many broke the promise. */
+/** Runs so many inputs and counts broken promises. */
 export const fuzz = (rounds: number, random: Random, log: (line: string) => void): Row => {
   const begun = performance.now()
   const count = { requests: 0, refused: 0, notUtf8: 0, tooLong: 0 }
@@ -35,8 +35,8 @@ export const fuzz = (rounds: number, random: Random, log: (line: string) => void
     bytes += input.length
     try {
       const frames = framesOf([input])
-      if (JSON.stringify(framesOf(cut(input, random))) !== JSON.stringify(frames))
-        throw new Error("other frames when cut")
+      if (JSON.stringify(framesOf(split(input, random))) !== JSON.stringify(frames))
+        throw new Error("other frames when split")
       for (const frame of frames) count[check(frame)] += 1
     } catch (error) {
       failed += 1
@@ -65,7 +65,7 @@ const framesOf = (pieces: Iterable<Uint8Array>): ReadonlyArray<Frame> => {
   return last === undefined ? frames : [...frames, last]
 }
 
-/** Decodes a frame and writes a reply; what it was. */
+/** Decodes a frame, encodes a reply, and returns the kind of the frame. */
 const check = (frame: Frame): "requests" | "refused" | "notUtf8" | "tooLong" => {
   if ("tooLong" in frame) return (isReply(encodeError(noId, lineTooLong)), "tooLong")
   if ("notUtf8" in frame) return (isReply(encodeError(noId, notUtf8)), "notUtf8")
@@ -84,7 +84,7 @@ const isReply = (reply: string): void => {
   if (jsonrpc !== "2.0" || id === undefined) throw new Error("not a reply")
 }
 
-const cut = (bytes: Buffer, random: Random): ReadonlyArray<Uint8Array> => {
+const split = (bytes: Buffer, random: Random): ReadonlyArray<Uint8Array> => {
   const pieces: Array<Uint8Array> = []
   for (let at = 0; at < bytes.length;) {
     const end = Math.min(bytes.length, at + 1 + random.below(random.pick([2, 20, 200])))
@@ -94,7 +94,7 @@ const cut = (bytes: Buffer, random: Random): ReadonlyArray<Uint8Array> => {
   return pieces
 }
 
-const words = [
+const tokens = [
   [...'{}[]:,"\\ \t\r0123456789-+.eE\u00e9\u4e16\u2028\ufeff\u0000<&'],
   ["true", "false", "null", "1e999", "-0", "9007199254740993", "1".repeat(60), '"\\ud800"', '"\\u0000"', '"\\q"'],
   ['"method":', '"METHOD":', '"params":', '"id":', '"jsonrpc":"2.0"', '"__proto__":', '"constructor":', '"":'],
@@ -104,11 +104,11 @@ const words = [
   .flat()
   .map((word) => Buffer.from(word))
 
-/** Random bytes, words in random order, or a good request with a few bytes changed. */
+/** Returns random bytes, random tokens, or a valid request with a few bytes changed. */
 const inputFrom = (random: Random): Buffer => {
   const kind = random.below(10)
   if (kind === 0) return Buffer.from(Array.from({ length: random.below(100) }, () => random.below(256)))
-  if (kind < 5) return Buffer.concat(Array.from({ length: random.below(25) }, () => random.pick(words)))
+  if (kind < 5) return Buffer.concat(Array.from({ length: random.below(25) }, () => random.pick(tokens)))
   const request = {
     jsonrpc: "2.0",
     method: "secrets.lease",

@@ -1,9 +1,9 @@
 /**
- * Output full of values, in every form that is looked for, cut anywhere: what is
- * masked must be what a plain search finds, however it is cut.
+ * Masks output full of values in every encoding. The result must equal that of a plain search,
+ * however the output is split.
  *
- * The values are made of few letters and repeat themselves, so that beginnings of one
- * lie in another, and are short and long ones side by side.
+ * The values consist of few letters and repeat themselves, so that they overlap; short and long
+ * ones are mixed.
  */
 import { maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
 import { encodedVariants } from "../../src/domain/encodedVariants.ts"
@@ -11,12 +11,12 @@ import type { Row, Scenario } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
 
 export const scenario: Scenario = {
-  promise: "every form of a value is masked and nothing else, however the output is cut",
+  promise: "every encoding of a value is masked and nothing else, however the output is split",
   rounds: 20_000,
   run: ({ rounds, random, log }) => Promise.resolve([maskRounds(rounds, random, log), speed(random)])
 }
 
-/** Runs so many outputs; the row says how many were masked otherwise than they should be. */
+/** Runs so many outputs and counts those that were masked wrongly. */
 export const maskRounds = (rounds: number, random: Random, log: (line: string) => void): Row => {
   let [failed, bytes] = [0, 0]
   for (let round = 0; round < rounds; round += 1) {
@@ -26,7 +26,7 @@ export const maskRounds = (rounds: number, random: Random, log: (line: string) =
     bytes += output.length
     const expected = plainly(forms, output)
     const makeMasker = makeMaskers(forms)
-    for (const pieces of [[output], cut(output, random), [...output].map((byte) => Buffer.from([byte]))]) {
+    for (const pieces of [[output], split(output, random), [...output].map((byte) => Buffer.from([byte]))]) {
       const masker = makeMasker()
       const given = Buffer.concat([...pieces.map((piece) => masker.push(piece)), masker.end()])
       if (given.equals(expected)) continue
@@ -34,7 +34,7 @@ export const maskRounds = (rounds: number, random: Random, log: (line: string) =
       if (failed <= 5) log(`${JSON.stringify(values)} in ${JSON.stringify(output.toString())}: ${given.toString()}`)
     }
   }
-  return { what: "outputs, each cut in three ways", tried: rounds, failed, stats: `${(bytes / 1e6).toFixed(1)} MB` }
+  return { what: "outputs, each split in three ways", tried: rounds, failed, stats: `${(bytes / 1e6).toFixed(1)} MB` }
 }
 
 const alphabets = ["ab", "abc\n", "xyz&<'\"\\%+/ ", "äöé€😀-"] as const
@@ -48,7 +48,7 @@ const valueFrom = (random: Random): string => {
     : Array.from({ length: long }, () => random.pick(letters)).join("")
 }
 
-/** Forms, beginnings and ends of forms, and other text. */
+/** Returns encoded values, prefixes and suffixes of them, and other text. */
 const outputFrom = (forms: ReadonlyArray<Buffer>, random: Random): Buffer => {
   const pieces = Array.from({ length: 1 + random.below(12) }, () => {
     const form = forms.length === 0 ? Buffer.from("aa") : random.pick(forms)
@@ -66,7 +66,7 @@ const outputFrom = (forms: ReadonlyArray<Buffer>, random: Random): Buffer => {
   return Buffer.concat(pieces)
 }
 
-const cut = (output: Buffer, random: Random): ReadonlyArray<Buffer> => {
+const split = (output: Buffer, random: Random): ReadonlyArray<Buffer> => {
   const pieces: Array<Buffer> = []
   for (let at = 0; at < output.length;) {
     const length = 1 + random.below(random.pick([2, 10, 100]))
@@ -76,7 +76,7 @@ const cut = (output: Buffer, random: Random): ReadonlyArray<Buffer> => {
   return pieces
 }
 
-/** The same by trying every form at every place. */
+/** Masks by comparing every encoded value at every position. */
 const plainly = (forms: ReadonlyArray<Buffer>, output: Buffer): Buffer => {
   const isMasked = new Uint8Array(output.length)
   for (const form of forms) {
@@ -94,7 +94,7 @@ const plainly = (forms: ReadonlyArray<Buffer>, output: Buffer): Buffer => {
   return Buffer.from(pieces)
 }
 
-/** How fast it is with ten tokens, on lines of a log with one in every fiftieth. */
+/** Measures ten tokens on log lines, with a token in every fiftieth. */
 const speed = (random: Random): Row => {
   const tokens = Array.from({ length: 10 }, () =>
     Array.from({ length: 40 }, () => random.pick([..."abcdefghijkmnpqrstuvwxyz0123456789"])).join("")

@@ -1,33 +1,33 @@
 /**
- * Several daemons are started in the same moment, on one directory or, from
- * directories of their own, on one socket; the one that serves is killed, and
- * whatever it left is there for the next round.
+ * Starts several daemons at the same moment, on one directory or on one socket. The one
+ * that becomes ready is killed, and the next round starts on the files it left.
  */
 import * as fs from "node:fs"
-import * as net from "node:net"
-import * as os from "node:os"
 import * as path from "node:path"
+import { answers } from "../harness/connection.ts"
 import { isReady } from "../harness/daemon.ts"
 import { type Ended, pause, start, type Started } from "../harness/program.ts"
-import type { Scenario, Row } from "./Scenario.ts"
+import { median } from "../harness/quantile.ts"
+import { temporaryHome } from "../support/temporary.ts"
+import type { Row, Scenario } from "./Scenario.ts"
 
-/** What the daemons of one round have in common. */
+/** What the daemons of one round share. */
 export const contests = ["directory", "socket"] as const
 export type Contest = (typeof contests)[number]
 
 export interface Round {
-  /** Everything that was not as it has to be. */
+  /** Every broken promise. */
   readonly faults: ReadonlyArray<string>
-  /** Milliseconds from the start to the moment one of them serves: the time of a take-over. */
-  readonly servingAfter: number
+  /** Milliseconds from the start until one of them is ready. */
+  readonly readyAfter: number
 }
 
-/** Longer than any start takes on a busy machine. */
-const patience = 20_000
-/** Only Linux tells who holds a lock; elsewhere a name may be missing. */
+/** Milliseconds; longer than a start takes on a busy machine. */
+const timeout = 20_000
+/** Only Linux reports who holds a lock; elsewhere the message may lack the pid. */
 const isNamed = process.platform === "linux"
 
-/** One round: `count` starts, one of which must serve; that one is killed at the end. */
+/** Runs one round: `count` starts, exactly one of which must become ready. Kills all of them at the end. */
 export const race = async (home: string, contest: Contest, count: number): Promise<Round> => {
   const socket = path.join(home, "s.sock")
   const began = performance.now()
@@ -43,13 +43,13 @@ export const race = async (home: string, contest: Contest, count: number): Promi
     const ends = new Map<Started, Ended>()
     for (const one of started) void one.ended.then((how) => ends.set(one, how))
     const isOver = () => ends.size >= count - 1 && started.every((one) => ends.has(one) || isReady(one))
-    const deadline = began + patience
-    let servingAfter = patience
+    const deadline = began + timeout
+    let readyAfter = timeout
     while (!isOver() && ends.size < count && performance.now() < deadline) {
       await pause(5)
-      if (servingAfter === patience && started.some(isReady)) servingAfter = performance.now() - began
+      if (readyAfter === timeout && started.some(isReady)) readyAfter = performance.now() - began
     }
-    return { servingAfter, faults: await faultsOf(started, ends, socket) }
+    return { readyAfter, faults: await faultsOf(started, ends, socket) }
   } finally {
     for (const { child } of started) child.kill("SIGKILL")
     await Promise.all(started.map(({ ended }) => ended))
@@ -64,25 +64,12 @@ const faultsOf = async (started: ReadonlyArray<Started>, ends: ReadonlyMap<Start
   for (const { status, stderr } of ends.values()) {
     if (status !== 75) faults.push(`a start ended with ${status}: ${stderr}`)
     else if (isNamed && !new RegExp(`process ${winner?.child.pid}\\b`).test(stderr)) {
-      faults.push(`the owner is ${winner?.child.pid}, and the refusal says: ${stderr}`)
+      faults.push(`the owner is ${winner?.child.pid}, but the error is: ${stderr}`)
     }
   }
-  if (winner !== undefined && !(await answers(socket))) faults.push("nobody answers on the socket")
+  if (winner !== undefined && !(await answers(socket))) faults.push("no answer on the socket")
   return faults
 }
-
-const answers = (socketPath: string): Promise<boolean> =>
-  new Promise((resolve) => {
-    const connection = net.connect({ path: socketPath })
-    const end = (answered: boolean) => {
-      connection.destroy()
-      resolve(answered)
-    }
-    connection.setTimeout(5_000, () => end(false))
-    connection.once("error", () => end(false))
-    connection.once("data", () => end(true))
-    connection.write('{"method":"secrets.status","id":1}\n')
-  })
 
 export const scenario: Scenario = {
   promise: "of several daemons started at once exactly one serves, and the others name it",
@@ -90,26 +77,24 @@ export const scenario: Scenario = {
   run: async ({ random, rounds, log }) => {
     const rows: Array<Row> = []
     for (const contest of contests) {
-      const home = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-"))
+      const home = temporaryHome()
       const times: Array<number> = []
       let failed = 0
       try {
         for (let round = 0; round < rounds; round += 1) {
-          const { faults, servingAfter } = await race(home, contest, 2 + random.below(3))
-          times.push(servingAfter)
+          const { faults, readyAfter } = await race(home, contest, 2 + random.below(3))
+          times.push(readyAfter)
           if (faults.length > 0) failed += 1
           for (const fault of faults) log(`round ${round}, one ${contest}: ${fault}`)
         }
       } finally {
         fs.rmSync(home, { recursive: true, force: true })
       }
-      const sorted = times.toSorted((one, other) => one - other)
-      const [median, longest] = [sorted[Math.floor(sorted.length / 2)], sorted.at(-1)].map((ms) => Math.round(ms ?? 0))
       rows.push({
         what: `starts on one ${contest}`,
         tried: rounds,
         failed,
-        stats: `one serves after ${median} ms, at most ${longest} ms`
+        stats: `one is ready after ${Math.round(median(times))} ms, at most ${Math.round(Math.max(...times))} ms`
       })
     }
     return rows

@@ -1,7 +1,6 @@
 /**
- * Files with something in them that nobody wrote: flipped bits, wrong types, huge
- * numbers, nothing at all. One bad file never keeps the daemon from starting; a store
- * that cannot be read does, with a message, and is not touched.
+ * Corrupted files: flipped bits, wrong types, huge numbers, no content. A corrupted file never
+ * prevents a start. A store that cannot be read does, with an error, and is not changed.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -22,7 +21,7 @@ const bookkeeping = [
 ] as const
 const store = ["secrets.age", "identity.age"] as const
 
-/** Things that JSON allows and no program expects. */
+/** Valid but unexpected JSON, and nesting that is too deep. */
 const odd = [
   "null",
   "[]",
@@ -62,7 +61,7 @@ const mutate = (contents: Buffer, random: Random): Buffer => {
   return random.pick(ways)()
 }
 
-/** A state directory as a day of use leaves it. */
+/** Makes a state directory as left by some use. */
 const used = async (): Promise<string> => {
   const home = temporaryHome()
   const target = await untilReady(launch({ home }))
@@ -70,7 +69,7 @@ const used = async (): Promise<string> => {
   for (const name of ["db", "mail"]) await client.ask("add", { name, value: `made up for ${name}` })
   for (let n = 0; n < 20; n += 1) await client.ask("lease", { secret_name: "db", client_id: `c${n % 7}`, ttl: "24h" })
   client.close()
-  // It is written behind the answers.
+  // leases.json is written after the answers.
   while (!fs.existsSync(path.join(target.directory, "leases.json"))) await pause(5)
   await target.end("SIGKILL")
   return home
@@ -106,8 +105,8 @@ export const poisonRounds = async ({ random, rounds, log }: ScenarioOptions): Pr
         counts.slowest = Math.max(counts.slowest, performance.now() - began)
       } catch (fault) {
         const { status, stderr } = await target.end("SIGKILL")
-        const isToldSo = isStore && status === 65 && stderr.includes(name) && stderr.includes("Nothing was changed")
-        if (!isToldSo) {
+        const isReported = isStore && status === 65 && stderr.includes(name) && stderr.includes("Nothing was changed")
+        if (!isReported) {
           counts.refused += 1
           const what = fault instanceof Error ? fault.message : String(fault)
           log(`round ${round}: ${name} ${JSON.stringify(poison.toString("latin1").slice(0, 200))}: ${what}`)
@@ -126,13 +125,13 @@ export const poisonRounds = async ({ random, rounds, log }: ScenarioOptions): Pr
   }
   const slowest = `slowest start and five answers ${Math.round(counts.slowest)} ms`
   return [
-    { what: "starts on a poisoned file", tried: counts.files, failed: counts.refused, stats: slowest },
-    { what: "stores that cannot be read and stay as they are", tried: counts.stores, failed: counts.touched }
+    { what: "starts on a corrupted file", tried: counts.files, failed: counts.refused, stats: slowest },
+    { what: "unreadable stores left unchanged", tried: counts.stores, failed: counts.touched }
   ]
 }
 
 export const scenario: Scenario = {
-  promise: "no bad record keeps the daemon from starting, and a store that cannot be read is not touched",
+  promise: "no corrupted file prevents a start, and a store that cannot be read is not changed",
   rounds: 200,
   run: poisonRounds
 }

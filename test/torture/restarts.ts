@@ -1,7 +1,6 @@
 /**
- * Restarts that nobody notices: callers that run the command as scripts do, once and
- * with no second try of their own, while the daemon is ended in order and by kill -9
- * and comes back after a while. What a supervisor does between the two is a pause.
+ * Restarts under callers that run commands as scripts do, without retries of their own. The
+ * daemon ends in order or by kill -9 and starts again after a pause, as under a supervisor.
  */
 import * as fs from "node:fs"
 import { Client } from "../harness/connection.ts"
@@ -11,13 +10,13 @@ import { temporaryHome } from "../support/temporary.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 
 const callers = 8
-/** Seconds for which the daemon is away: below what the command waits for it unless it is told otherwise. */
-const awayAtLeast = 0.1
-const awayAtMost = 3
+/** Seconds without a daemon; less than a command waits for it by default. */
+const minDowntime = 0.1
+const maxDowntime = 3
 
 const value = "made-up"
 
-/** What a caller runs, one after the other, and what must be on standard output. */
+/** The commands that callers run in turn, and the expected standard output. */
 const lines: ReadonlyArray<readonly [line: string, expected: RegExp]> = [
   ["lease db", new RegExp(`^${value}$`)],
   ["status", /^running since /],
@@ -37,14 +36,14 @@ interface Seen {
   readonly tried: Map<string, number>
   readonly failed: Array<string>
   longest: number
-  goesOn: boolean
+  isRunning: boolean
 }
 
-/** Runs all the lines again and again, beginning with another one than the others do. */
+/** Runs the commands over and over; every caller starts with a different one. */
 const call = async (home: string, number: number, seen: Seen): Promise<void> => {
   const client = `c${number}`
   let lease = ""
-  for (let at = number; seen.goesOn; at += 1) {
+  for (let at = number; seen.isRunning; at += 1) {
     const [line = "", expected = /^/] = lines[at % lines.length] ?? []
     if (line.includes("LEASE") && lease === "") continue
     const words = line.split(" ").map((word) => ({ LEASE: lease, CLIENT: client })[word] ?? word)
@@ -63,17 +62,17 @@ const call = async (home: string, number: number, seen: Seen): Promise<void> => 
 const isGood = ({ status, stderr, stdout }: Ended, expected: RegExp) =>
   status === 0 && stderr === "" && expected.test(stdout)
 
-/** Every other restart is in order; gives what became of the commands. */
+/** Restarts in order and by kill -9 in turn, and returns the results of the commands. */
 export const restartRounds = async (
   { random, rounds, log }: ScenarioOptions,
-  away = { least: awayAtLeast, most: awayAtMost }
+  downtime = { least: minDowntime, most: maxDowntime }
 ): Promise<ReadonlyArray<Row>> => {
   const home = temporaryHome()
-  const seen: Seen = { tried: new Map(), failed: [], longest: 0, goesOn: true }
+  const seen: Seen = { tried: new Map(), failed: [], longest: 0, isRunning: true }
   const statuses: Array<number | null> = []
   const working: Array<Promise<void>> = []
   let daemon: Target | undefined
-  let longestAway = 0
+  let longestDowntime = 0
   try {
     daemon = await begin(home)
     for (let at = 0; at < callers; at += 1) working.push(call(home, at, seen))
@@ -82,13 +81,13 @@ export const restartRounds = async (
       const gone = performance.now()
       const { status } = await daemon.end(round % 2 === 0 ? "SIGTERM" : "SIGKILL")
       if (round % 2 === 0) statuses.push(status)
-      await pause(1000 * (away.least + random.next() * (away.most - away.least)))
+      await pause(1000 * (downtime.least + random.next() * (downtime.most - downtime.least)))
       daemon = await untilReady(launch({ home }))
-      longestAway = Math.max(longestAway, performance.now() - gone)
+      longestDowntime = Math.max(longestDowntime, performance.now() - gone)
       if ((round + 1) % 10 === 0) log(`${round + 1} restarts, ${sum(seen.tried)} commands`)
     }
   } finally {
-    seen.goesOn = false
+    seen.isRunning = false
     await Promise.all(working)
     await daemon?.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
@@ -100,17 +99,17 @@ export const restartRounds = async (
       what: `commands that failed, over ${rounds} restarts`,
       tried: sum(seen.tried),
       failed: seen.failed.length,
-      stats: `longest ${seen.longest} ms, daemon away for up to ${Math.round(longestAway)} ms; ${kinds}`
+      stats: `longest ${seen.longest} ms, downtime up to ${Math.round(longestDowntime)} ms; ${kinds}`
     },
     {
-      what: "orderly ends that were none",
+      what: "orderly ends with another exit status",
       tried: statuses.length,
       failed: statuses.filter((status) => status !== 0).length
     }
   ]
 }
 
-/** The first daemon, with what the callers ask for. */
+/** Starts the first daemon, with the secrets of the callers. */
 const begin = async (home: string): Promise<Target> => {
   const daemon = await untilReady(launch({ home }))
   const client = new Client(daemon.socket)

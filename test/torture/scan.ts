@@ -1,7 +1,7 @@
 /**
- * The store's own values, put into files in every form and at every place, and
- * looked for with `secrets scan`: each is found, nothing else is, no value is shown,
- * and leases are answered meanwhile.
+ * Writes the store's values into files, in every encoding and at every position, and searches
+ * them with `secrets scan`: each is found, nothing else is, no value is printed, and leases are
+ * answered meanwhile.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -19,13 +19,13 @@ const letters = Array.from("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ
 
 const word = (random: Random, length: number): string => Array.from({ length }, () => random.pick(letters)).join("")
 
-/** Of one line or of several; what is at its ends is no blank. */
+/** Makes a value of one line or several, without white space at its ends. */
 const madeUp = (random: Random): string =>
   random.next() < 0.7
     ? `x${word(random, 7 + random.below(random.pick([10, 60, 3000])))}x`
     : Array.from({ length: 2 + random.below(20) }, () => `x${word(random, 20 + random.below(60))}x`).join("\n")
 
-/** How values come into files. */
+/** The encodings of values in files. */
 const forms: Readonly<Record<string, (value: string, random: Random) => string>> = {
   plain: (value) => value,
   "in a line": (value) => `KEY='${value}' # not for you`,
@@ -45,7 +45,7 @@ interface Planted {
   readonly form: string
 }
 
-/** Makes files with values in them; gives what is where. */
+/** Writes files with values in them and returns the positions. */
 const plant = (tree: string, values: ReadonlyMap<string, string>, random: Random): ReadonlyArray<Planted> => {
   const planted: Array<Planted> = []
   for (let n = 0; n < 12; n += 1) {
@@ -56,7 +56,7 @@ const plant = (tree: string, values: ReadonlyMap<string, string>, random: Random
     const pieces: Array<Buffer> = []
     let at = 0
     for (let count = random.below(4); count >= 0 && at < size; count -= 1) {
-      // Where a window ends is where one could be lost.
+      // A value at the end of a window is the easiest to miss.
       const near = isLarge ? (1 + Math.floor(at / mebibyte)) * mebibyte - random.below(100_000) : random.below(size)
       const next = Math.min(Math.max(near, at), size)
       const [name, value] = random.pick([...values])
@@ -71,7 +71,7 @@ const plant = (tree: string, values: ReadonlyMap<string, string>, random: Random
   return planted
 }
 
-/** Leases without a pause until it is told to stop; gives the longest it had to wait. */
+/** Leases until stopped and returns the longest wait. */
 const leasing = (socket: string) => {
   const client = new Client(socket)
   const until = new AbortController()
@@ -79,7 +79,7 @@ const leasing = (socket: string) => {
   const all = (async () => {
     while (!until.signal.aborted) {
       const began = performance.now()
-      await client.ask("lease", { secret_name: "s0", client_id: "beside" })
+      await client.ask("lease", { secret_name: "s0", client_id: "concurrent" })
       slowest = Math.max(slowest, performance.now() - began)
       await pause(1)
     }
@@ -116,8 +116,8 @@ export const scanRounds = async ({ random, rounds, log }: ScenarioOptions): Prom
       counts.wrong += wrong.length
       if (missed.length + wrong.length > 0)
         log(`round ${round}: missed ${JSON.stringify(missed)}, wrong ${JSON.stringify(wrong)}`)
-      const said = Buffer.from(stdout + stderr)
-      counts.leaks += [...values.values()].filter((value) => formsIn(said, value).length > 0).length
+      const output = Buffer.from(stdout + stderr)
+      counts.leaks += [...values.values()].filter((value) => formsIn(output, value).length > 0).length
       fs.rmSync(tree, { recursive: true, force: true })
     }
     const auditLog = fs.readFileSync(path.join(target.directory, "audit.log"))
@@ -129,10 +129,10 @@ export const scanRounds = async ({ random, rounds, log }: ScenarioOptions): Prom
   }
   const slowest = `slowest lease meanwhile ${Math.round(counts.slowest)} ms`
   return [
-    { what: "values in files, found with the secret's name", tried: counts.planted, failed: counts.missed },
-    { what: "findings that are a value", tried: counts.found, failed: counts.wrong },
+    { what: "values in files, found under the secret's name", tried: counts.planted, failed: counts.missed },
+    { what: "findings that are values", tried: counts.found, failed: counts.wrong },
     {
-      what: "values that no output and no log has",
+      what: "values absent from output and log",
       tried: values.size * (rounds + 1),
       failed: counts.leaks,
       stats: slowest
@@ -141,7 +141,7 @@ export const scanRounds = async ({ random, rounds, log }: ScenarioOptions): Prom
 }
 
 export const scenario: Scenario = {
-  promise: "the store's own values are found in files in any form and at any place, and never shown",
+  promise: "the store's values are found in files in any encoding and at any position, and never printed",
   rounds: 40,
   run: scanRounds
 }

@@ -1,7 +1,7 @@
 /**
- * The service under a real systemd: a manager of a user's, in mount and process
- * namespaces of its own, on a home directory whose name means something to every
- * reader of units. Takes root, systemd and `unshare`; elsewhere it says so and tries nothing.
+ * The service under a real systemd user manager, in its own mount and process namespaces, with
+ * special characters of unit files in the home directory's name. Needs root, systemd and
+ * `unshare`; elsewhere it reports that and tries nothing.
  */
 import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -10,10 +10,10 @@ import type { Scenario, Row } from "./Scenario.ts"
 import { installProgram } from "../harness/program.ts"
 import { temporaryHome } from "../support/temporary.ts"
 
-/** Some user without an entry; nothing in the namespace belongs to anybody else. */
+/** A user without an entry in /etc/passwd. */
 export const uid = 31_337
 
-/** $1: the user's number, $2: the home directory, $3: Node, $4: what is run inside, $5: its argument. */
+/** $1: user id, $2: home directory, $3: Node, $4: script to run inside, $5: its argument. */
 const namespace = `
 mount --make-rprivate / && mount -t tmpfs tmpfs /run || exit 90
 mkdir -p /run/systemd/system "/run/user/$1" && chown "$1:$1" "/run/user/$1" && chmod 700 "/run/user/$1"
@@ -35,7 +35,7 @@ find "$CG" -depth -type d -exec rmdir {} ';' 2> /dev/null
 exit $STATUS`
 
 export const scenario: Scenario = {
-  promise: "under a real systemd the service comes, lives through what is done to it, and goes",
+  promise: "under a real systemd the service installs, survives kills and freezes, and uninstalls",
   rounds: 2,
   run: async ({ rounds, log }) => {
     const why = missing()
@@ -58,11 +58,11 @@ const added = (one: Row, other: Row): Row => ({
   stats: [one.stats, other.stats].filter((text) => text !== "").join(", ")
 })
 
-/** A home directory, and a whole life of the service in it. */
+/** Runs a whole life of the service in a new home directory. */
 const lifeIn = async (withSocket: boolean, log: (line: string) => void): Promise<ReadonlyArray<Row>> => {
   const root = temporaryHome()
   fs.chmodSync(root, 0o755)
-  // Of its own sockets, systemd 252 forgets those with a quote in the path when it reads its units again.
+  // systemd 252 forgets listening sockets with a quote in the path at daemon-reload.
   const home = path.join(root, withSocket ? "a 100% $H <&>" : `a 100% "q" $H 'x' é`)
   const installed = installProgram(path.join(home, ".local"))
   for (const place of [home, path.join(home, ".local"), path.dirname(installed)]) fs.chownSync(place, uid, uid)
@@ -74,7 +74,7 @@ const lifeIn = async (withSocket: boolean, log: (line: string) => void): Promise
 }
 
 const missing = (): string | undefined => {
-  if (process.getuid?.() !== 0) return "it takes root"
+  if (process.getuid?.() !== 0) return "needs root"
   const tool = ["unshare", "setpriv", "systemctl"].find((name) => spawnSync(name, ["--version"]).error !== undefined)
   if (tool !== undefined) return `there is no ${tool}`
   return fs.existsSync("/usr/lib/systemd/systemd") ? undefined : "there is no systemd"

@@ -1,13 +1,13 @@
 /**
- * What the attack `service` does beside a systemd of its own: as a user, with the
- * command that was installed. Prints a line for each fault, and its rows at the end.
+ * The part of the scenario `service` that runs inside the namespace: as a user, with the
+ * installed command. Prints a line for each failure, and its rows at the end.
  *
  *     node serviceInside.ts HOME socket|plain
  */
 import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
-import * as net from "node:net"
 import * as path from "node:path"
+import { answers } from "../harness/connection.ts"
 import { pause } from "../harness/program.ts"
 
 const [, , home = "", kind] = process.argv
@@ -19,7 +19,7 @@ const config = path.join(directory, "config.json")
 const installed = path.join(home, ".local/bin/secrets")
 const asUser = { uid, gid: uid, env, cwd: "/", encoding: "utf8" } as const
 
-const say = (line: string) => void process.stdout.write(`${line}\n`)
+const print = (line: string) => void process.stdout.write(`${line}\n`)
 const counts = new Map<string, { tried: number; failed: number; stats: Array<string> }>()
 const countOf = (what: string) => {
   const count = counts.get(what) ?? { tried: 0, failed: 0, stats: [] }
@@ -31,13 +31,13 @@ const hold = (what: string, held: boolean, detail: () => string) => {
   count.tried += 1
   if (held) return
   count.failed += 1
-  say(`${what}: ${detail()}`)
+  print(`${what}: ${detail()}`)
 }
 
 const secrets = (...words: ReadonlyArray<string>) => spawnSync(process.execPath, [installed, ...words], asUser)
 const systemctl = (...words: ReadonlyArray<string>) => spawnSync("systemctl", ["--user", ...words], asUser)
 
-/** Runs a command, and holds it to an exit status and a piece of what it prints. */
+/** Runs a command and checks its exit status and output. */
 const expect = (status: number, said: RegExp, ...words: ReadonlyArray<string>) => {
   const ended = secrets(...words)
   hold(words.slice(0, 2).join(" "), ended.status === status && said.test(ended.stdout + ended.stderr), () =>
@@ -47,34 +47,20 @@ const expect = (status: number, said: RegExp, ...words: ReadonlyArray<string>) =
 
 const pidNow = () => Number(systemctl("show", "--property=MainPID", "--value", "dev.agent-secrets.service").stdout)
 
-/** Milliseconds until a command is answered; undefined after `limit`. */
+/** Returns the milliseconds until a request is answered; undefined after `limit`. */
 const answered = async (limit: number): Promise<number | undefined> => {
   const begun = performance.now()
   while (performance.now() - begun < limit) {
-    if (await ask()) return Math.round(performance.now() - begun)
+    if (await answers(socket, 1_000)) return Math.round(performance.now() - begun)
     await pause(20)
   }
   return undefined
 }
 
-const ask = (): Promise<boolean> =>
-  new Promise((resolve) => {
-    const connection = net.connect({ path: socket })
-    const done = (good: boolean) => {
-      connection.destroy()
-      resolve(good)
-    }
-    connection.setTimeout(1_000, () => done(false))
-    connection.once("error", () => done(false))
-    connection.once("close", () => done(false))
-    connection.once("data", () => done(true))
-    connection.write(`{"jsonrpc":"2.0","method":"secrets.status","params":{},"id":1}\n`)
-  })
-
 const process_ = (pid: number, file: string) => fs.readFileSync(`/proc/${pid}/${file}`, "utf8")
 
-/** That units say what they mean, whatever is in the path of the home directory. */
-const looksRight = () => {
+/** Checks that units are quoted correctly, whatever the path of the home directory contains. */
+const checkProcess = () => {
   const pid = pidNow()
   const expected = [
     "--disable-sigusr1",
@@ -84,15 +70,15 @@ const looksRight = () => {
     installed,
     "serve"
   ]
-  // The first is the runtime, and behind the last there is nothing but the end.
+  // Leaves out the runtime, and the empty text after the last separator.
   const words = process_(pid, "cmdline").split("\u0000").slice(1, -1)
-  hold("runs as it should", words.join() === expected.join(), () => words.join(" "))
+  hold("process properties", words.join() === expected.join(), () => words.join(" "))
   const environment = process_(pid, "environ").split("\u0000")
-  hold("runs as it should", environment.includes(`HOME=${home}`), () => environment.join(" "))
-  hold("runs as it should", /^Max core file size\s+0\s+0/m.test(process_(pid, "limits")), () => "core files")
-  hold("runs as it should", /^NoNewPrivs:\s+1$/m.test(process_(pid, "status")), () => "new privileges")
+  hold("process properties", environment.includes(`HOME=${home}`), () => environment.join(" "))
+  hold("process properties", /^Max core file size\s+0\s+0/m.test(process_(pid, "limits")), () => "core files")
+  hold("process properties", /^NoNewPrivs:\s+1$/m.test(process_(pid, "status")), () => "new privileges")
   const mode = (fs.statSync(socket).mode & 0o777).toString(8)
-  hold("runs as it should", mode === "600", () => `socket ${mode}`)
+  hold("process properties", mode === "600", () => `socket ${mode}`)
 }
 
 const outlives = async (what: string, signal: NodeJS.Signals, limit: number) => {
@@ -104,7 +90,7 @@ const outlives = async (what: string, signal: NodeJS.Signals, limit: number) => 
   countOf(what).stats.push(`${millis} ms`)
 }
 
-/** Callers that never ask twice, while the daemon is killed: none may be refused. */
+/** Kills the daemon under callers that never retry; none may be refused. */
 const refusesNobody = async () => {
   const script = `
     const net = require("node:net"); let refused = 0, tried = 0, on = true
@@ -132,7 +118,7 @@ const life = async (withSocket: boolean) => {
   const flags = withSocket ? ["--socket-activation"] : []
   expect(4, /^not installed/, "daemon", "status")
   expect(0, /^installed for systemd, running as process \d+/, "daemon", "install", ...flags)
-  looksRight()
+  checkProcess()
   expect(0, /^already installed, unchanged/, "daemon", "install", ...flags)
   expect(0, /^running: process/, "daemon", "status")
   secrets("add", "probe", "--value", "x")
@@ -155,7 +141,7 @@ const life = async (withSocket: boolean) => {
   fs.rmSync(directory, { recursive: true })
 }
 
-/** A lasting reason is told, costs no hot loop, and is over when it is mended. */
+/** A lasting error is reported, causes no busy restart loop, and ends when it is fixed. */
 const wrongSetting = async (withSocket: boolean) => {
   fs.writeFileSync(config, "{")
   process.kill(pidNow(), "SIGKILL")
@@ -166,10 +152,10 @@ const wrongSetting = async (withSocket: boolean) => {
   countOf(what).stats.push(String(starts))
   fs.writeFileSync(config, "{}")
   if (!withSocket) expect(0, /^running as process/, "daemon", "start")
-  hold("serves when it is mended", (await answered(10_000)) !== undefined, () => "it does not")
+  hold("serves when the setting is fixed", (await answered(10_000)) !== undefined, () => "it does not")
 }
 
 while (systemctl("is-system-running").status !== 0) await pause(100)
 await life(kind === "socket")
 for (const [what, { stats, ...count }] of counts)
-  say(`row ${JSON.stringify({ what, ...count, stats: stats.join(", ") })}`)
+  print(`row ${JSON.stringify({ what, ...count, stats: stats.join(", ") })}`)

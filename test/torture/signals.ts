@@ -8,7 +8,7 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { Client } from "../harness/connection.ts"
+import { answers, Client } from "../harness/connection.ts"
 import { becomesReady, launch, type Target, untilReady } from "../harness/daemon.ts"
 import { pause, survivedHere } from "../harness/program.ts"
 import { listeningPorts } from "../support/inside.ts"
@@ -78,7 +78,7 @@ const playRound = async (
     if (random.below(3) === 0) await pause(random.below(4))
   }
   const { exitCode, signalCode } = target.child
-  tally.count("signal under load", exitCode === null && signalCode === null && (await answers(target)))
+  tally.count("signal under load", exitCode === null && signalCode === null && (await answers(target.socket)))
   tally.count("debugger shut", listeningPorts(target.pid).length === 0)
 
   const inOrder = random.below(2) === 0
@@ -151,13 +151,6 @@ const keepBusy = async (
     }
   }
   client.close()
-}
-
-const answers = async ({ socket }: Target): Promise<boolean> => {
-  const client = new Client(socket)
-  const answer = await client.ask("status", {})
-  client.close()
-  return answer?.result?.running === true
 }
 
 /** Starts a daemon and ends it in order, so that leases.json holds what it restored, and compares. */

@@ -1,27 +1,26 @@
 /**
- * A disk that gets full, for one daemon alone: a small tmpfs on its state directory,
- * in a mount namespace of its own. Where the system lets nobody do that, a limit on
- * the size of its files stands in: they cannot grow either, and room is made by
- * moving the log away.
+ * A full disk for one daemon: a small tmpfs on its state directory in a mount namespace. Where
+ * the system does not permit that, a file size limit replaces it, and moving the log away
+ * frees space.
  */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
 export interface SmallDisk {
-  /** A shell command line that runs the program, "$@", with the disk. */
+  /** A shell command that runs the program, "$@", on the disk. */
   readonly through: string
-  /** The state directory of a running daemon, seen from outside. */
+  /** The path of a running daemon's state directory outside the namespace. */
   readonly directory: (pid: number) => string
-  /** Leaves so many bytes free. */
+  /** Fills the disk except for so many bytes. */
   readonly leave: (pid: number, bytes: number) => void
-  /** Makes room again. */
+  /** Frees space. */
   readonly free: (pid: number) => void
 }
 
 const mounting = `mount -t tmpfs -o size=400k,mode=0700 tmpfs "$0" && exec "$@"`
 
-/** A disk for the daemon whose state directory this is; it must be there. */
+/** Returns a disk for an existing state directory. */
 export const smallDisk = (directory: string): SmallDisk => {
   const unshare = ["unshare -m", "unshare -Urm"].find((way) => works(`${way} sh -c '${mounting}' "${directory}" true`))
   return unshare === undefined ? limited(directory) : mounted(directory, unshare)
