@@ -1,8 +1,7 @@
 /**
- * The tables of docs/events.md, made from the definitions in src/otel, so that they
- * cannot say anything else.
+ * Generates the tables of docs/events.md from the definitions in src/otel.
  *
- *     node scripts/eventsTable.ts    writes docs/events.md anew
+ *     node scripts/eventsTable.ts    updates docs/events.md
  */
 import * as SchemaAST from "effect/SchemaAST"
 import { readFileSync, writeFileSync } from "node:fs"
@@ -13,9 +12,9 @@ import { events } from "../src/otel/OtelEvent.ts"
 export const document = fileURLToPath(new URL("../docs/events.md", import.meta.url))
 
 const typeOf = (ast: SchemaAST.AST): string => {
-  if (SchemaAST.isString(ast)) return "text"
-  if (SchemaAST.isBoolean(ast)) return "true or false"
-  if (SchemaAST.isArrays(ast)) return "texts"
+  if (SchemaAST.isString(ast)) return "string"
+  if (SchemaAST.isBoolean(ast)) return "boolean"
+  if (SchemaAST.isArrays(ast)) return "strings"
   if (SchemaAST.isUnion(ast)) return typeOf(ast.types.filter((one) => !SchemaAST.isUndefined(one))[0] ?? ast)
   return "number"
 }
@@ -26,7 +25,7 @@ const descriptionOf = (ast: SchemaAST.AST): string => {
   return SchemaAST.isUnion(ast) ? (ast.types.map(descriptionOf).find((text) => text !== "") ?? "") : checksOf(ast)
 }
 
-/** A description that was given to a schema with a check stands with the check. */
+/** Returns the description of a schema with a check, which Effect stores in the check. */
 const checksOf = (ast: SchemaAST.AST): string => {
   const described = ast.checks
     ?.map(({ annotations }) => annotations?.["description"])
@@ -44,7 +43,7 @@ export const tables = (): string => {
       "",
       `### ${action}`,
       "",
-      "| attribute | type | what it is |",
+      "| attribute | type | description |",
       "|---|---|---|",
       ...fields.map(([name, { ast }]) => `| \`${name}\` | ${typeOf(ast)} | ${descriptionOf(ast)} |`)
     ]
@@ -54,7 +53,7 @@ export const tables = (): string => {
 
 export const metricsTable = (): string =>
   [
-    "| metric | kind | unit | attribute | what it is |",
+    "| metric | kind | unit | attribute | description |",
     "|---|---|---|---|---|",
     ...instruments.map(
       ({ attribute, description, kind, name, unit }) =>
@@ -67,7 +66,7 @@ const blocks = [
   ["metrics", metricsTable]
 ] as const
 
-/** The document with the tables as they are now. */
+/** Returns the document with current tables. */
 export const renewed = (text: string): string =>
   blocks.reduce((document, [name, made]) => {
     const begins = `<!-- ${name}, made by npm run docs -->`

@@ -1,7 +1,7 @@
 /**
- * Events that wait to be sent: a bounded number of them. When there is no room, the
- * oldest debug event goes, and if there is none, the oldest of all. Putting one in
- * never waits, never fails, and costs the same however many there are.
+ * A bounded queue of events. When it is full, it drops the oldest debug event, or the
+ * oldest event if there is no debug event. `offer` never waits or fails, and its cost
+ * does not depend on the length of the queue.
  */
 import * as Effect from "effect/Effect"
 import * as MutableList from "effect/MutableList"
@@ -14,13 +14,12 @@ interface Numbered<Event> {
 }
 
 export class EventQueue<Event extends { readonly level: Level }> {
-  /** Apart, so that the oldest debug event need not be looked for; their numbers tell who came first. */
+  /** Separate lists, so that the oldest debug event is first in one of them. Numbers order the events of both. */
   private readonly debug = MutableList.make<Numbered<Event>>()
   private readonly others = MutableList.make<Numbered<Event>>()
   private readonly capacity: number
-  /** Given when there is one again; nobody waits for it before. */
-  private readonly signal = Effect.runSync(Queue.sliding<void>(1))
-  private lost = 0
+  private readonly nonEmpty = Effect.runSync(Queue.sliding<void>(1))
+  private droppedCount = 0
   private newest = 0
   private oldest = 0
 
@@ -32,49 +31,48 @@ export class EventQueue<Event extends { readonly level: Level }> {
     return this.debug.length + this.others.length
   }
 
-  /** How many went because there was no room. */
+  /** How many events were dropped because the queue was full. */
   get dropped(): number {
-    return this.lost
+    return this.droppedCount
   }
 
   offer(event: Event): void {
     if (this.size >= this.capacity) {
-      this.lost += 1
+      this.droppedCount += 1
       if (this.debug.length === 0 && event.level === "debug") return
       MutableList.take(this.debug.length === 0 ? this.others : this.debug)
     }
     const wasEmpty = this.size === 0
     this.newest += 1
     MutableList.append(this.listOf(event), { number: this.newest, event })
-    if (wasEmpty) Queue.offerUnsafe(this.signal, undefined)
+    if (wasEmpty) Queue.offerUnsafe(this.nonEmpty, undefined)
   }
 
-  /** Puts back one that was taken; it is the next one again. */
+  /** Puts an event first. May exceed the capacity. */
   offerFirst(event: Event): void {
     this.oldest -= 1
     MutableList.prepend(this.listOf(event), { number: this.oldest, event })
-    Queue.offerUnsafe(this.signal, undefined)
+    Queue.offerUnsafe(this.nonEmpty, undefined)
   }
 
-  /** The oldest one, when there is one. */
+  /** Waits for an event, and removes and returns the oldest one. */
   readonly take: Effect.Effect<Event> = Effect.suspend(() => {
-    const first = MutableList.take(this.first())
+    const first = MutableList.take(this.listWithOldest())
     return first === MutableList.Empty
-      ? Effect.andThen(Queue.take(this.signal), this.take)
+      ? Effect.andThen(Queue.take(this.nonEmpty), this.take)
       : Effect.succeed(first.event)
   })
 
-  /** Forgets what is not worth the last moment; it is not counted as lost. */
-  keepOnly(isWorthIt: (event: Event) => boolean): void {
-    for (const list of [this.debug, this.others]) MutableList.filter(list, ({ event }) => isWorthIt(event))
+  /** Removes the events that do not match, without counting them as dropped. */
+  keepOnly(matches: (event: Event) => boolean): void {
+    for (const list of [this.debug, this.others]) MutableList.filter(list, ({ event }) => matches(event))
   }
 
   private listOf({ level }: Event) {
     return level === "debug" ? this.debug : this.others
   }
 
-  /** The list that has the oldest event. */
-  private first() {
+  private listWithOldest() {
     const [debug] = MutableList.toArrayN(this.debug, 1)
     const [other] = MutableList.toArrayN(this.others, 1)
     if (debug === undefined || other === undefined) return debug === undefined ? this.others : this.debug

@@ -1,11 +1,10 @@
 /**
- * What the daemon tells the observing world: each event with its level and a schema
- * of its metadata.
+ * The events that the daemon emits: each with its level and a schema of its metadata,
+ * which never contains a secret's value. `npm run docs` generates the tables of
+ * docs/events.md from these definitions.
  *
- * Names are dotted lower case, metadata camelCase; there is never a value in it.
- * `success: false` means that somebody should look, and then there is an error. The
- * table in docs/events.md is made from these definitions. Source: the joelclaw
- * contract, section 2.
+ * Names are dotted lower case, metadata keys are camelCase. `success: false` means that
+ * an operator should look. Source: the joelclaw contract, section 2.
  */
 import * as Schema from "effect/Schema"
 import type { GoDuration } from "../domain/GoDuration.ts"
@@ -18,7 +17,7 @@ export interface OtelEvent {
   readonly component: "daemon" | "lease" | "secret" | "audit" | "sink"
   readonly level: Level
   readonly success: boolean
-  /** Why, if `success` is false. */
+  /** The reason, if `success` is false. */
   readonly error?: string
   readonly metadata: Readonly<Record<string, unknown>>
 }
@@ -27,29 +26,29 @@ export interface Definition<Fields extends Schema.Struct.Fields> {
   readonly action: string
   readonly component: OtelEvent["component"]
   readonly level: Level
-  /** When it is emitted, for the table in the docs. */
+  /** When the event is emitted, for docs/events.md. */
   readonly summary: string
   readonly metadata: Schema.Struct<Fields>
 }
 
-/** Leases named in one event; the rest are only counted. */
-const namedAtMost = 20
+/** Leases whose ids are in one event. */
+const maxListedLeases = 20
 
 const text = (description: string) => Schema.String.annotate({ description })
 const count = (description: string) => Schema.Int.annotate({ description })
 const flag = (description: string) => Schema.Boolean.annotate({ description })
 const names = (description: string) => Schema.Array(Schema.String).annotate({ description })
 const millis = (description: string) => Schema.Finite.annotate({ description: `${description}, in milliseconds` })
-const duration = millis("how long the operation took")
-// Not taken out of the namespace as a whole: the bundle would keep all of the library for it.
+const duration = millis("duration of the operation")
+// Destructuring the namespace would keep the whole library in the bundle.
 const optional = Schema.optional
 
 const ofLease = {
-  leaseId: text("the lease's id"),
-  secretName: text("the secret's name"),
-  clientId: text("who asked, as it calls itself")
+  leaseId: text("id of the lease"),
+  secretName: text("name of the secret"),
+  clientId: text("self-declared id of the client")
 }
-const ttlSeconds = Schema.Finite.annotate({ description: "how long the lease lasts" })
+const ttlSeconds = Schema.Finite.annotate({ description: "duration of the lease, in seconds" })
 
 const define = <const Fields extends Schema.Struct.Fields>(
   action: string,
@@ -60,87 +59,99 @@ const define = <const Fields extends Schema.Struct.Fields>(
 ): Definition<Fields> => ({ action, component, level, summary, metadata: Schema.Struct(fields) })
 
 export const events = {
-  daemonStarted: define("daemon.started", "daemon", "info", "the daemon serves", {
-    pid: count("the process"),
-    version: text("the version of agent-secrets"),
-    socketPath: text("the socket"),
-    activeLeases: count("leases found active"),
+  daemonStarted: define("daemon.started", "daemon", "info", "the daemon is ready", {
+    pid: count("process id of the daemon"),
+    version: text("version of agent-secrets"),
+    socketPath: text("path of the socket"),
+    activeLeases: count("active leases"),
     secretCount: count("secrets in the store"),
-    auditSeq: count("the number of the last entry of the audit log"),
-    auditHash: text("the hash of that entry: kept elsewhere, a witness")
+    auditSeq: count("sequence number of the last audit entry"),
+    auditHash: text("hash of that entry; a copy kept elsewhere proves that the log was not changed")
   }),
-  daemonStopped: define("daemon.stopped", "daemon", "info", "the daemon ends in order", {
-    pid: count("the process"),
-    reason: text("what ended it, such as SIGTERM"),
-    uptimeMs: millis("how long it ran"),
-    activeLeases: count("leases that stay active"),
-    auditSeq: count("the number of the last entry of the audit log"),
-    auditHash: text("the hash of that entry: kept elsewhere, a witness")
+  daemonStopped: define("daemon.stopped", "daemon", "info", "the daemon stops in order", {
+    pid: count("process id of the daemon"),
+    reason: text("reason, such as SIGTERM"),
+    uptimeMs: millis("uptime"),
+    activeLeases: count("leases that remain active"),
+    auditSeq: count("sequence number of the last audit entry"),
+    auditHash: text("hash of that entry; a copy kept elsewhere proves that the log was not changed")
   }),
-  daemonCrashRecovered: define("daemon.crash_recovered", "daemon", "warn", "the last daemon did not stop in order", {
-    previousPid: optional(count("its process")),
-    previousStartedAt: optional(text("when it was started")),
-    downtimeMs: optional(millis("from its last audit entry to this start")),
-    staleSocket: flag("whether its socket had to be removed"),
-    leasesRestored: count("leases that are active again"),
-    leasesExpired: count("leases whose time was over")
-  }),
+  daemonCrashRecovered: define(
+    "daemon.crash_recovered",
+    "daemon",
+    "warn",
+    "the daemon starts after a run that did not stop in order",
+    {
+      previousPid: optional(count("process id of that run")),
+      previousStartedAt: optional(text("start of that run, RFC 3339")),
+      downtimeMs: optional(millis("from its last audit entry to this start")),
+      staleSocket: flag("whether its socket was removed"),
+      leasesRestored: count("leases that are active again"),
+      leasesExpired: count("leases that expired meanwhile")
+    }
+  ),
   daemonCrashLooping: define(
     "daemon.crash_looping",
     "daemon",
     "error",
-    "the daemon starts for the third time within a minute after a run that did not end in order; once for each crash loop",
+    "the third such start within a minute; once for each crash loop",
     {
       uncleanStarts: count("such starts within the last minute"),
-      firstStartAt: text("the first of them, RFC 3339")
+      firstStartAt: text("time of the first of them, RFC 3339")
     }
   ),
-  leaseAcquired: define("lease.acquired", "lease", "debug", "a lease was issued", {
+  leaseAcquired: define("lease.acquired", "lease", "debug", "a lease is issued", {
     ...ofLease,
     ttlSeconds,
-    expiresAt: text("when it ends, RFC 3339"),
+    expiresAt: text("when the lease expires, RFC 3339"),
     durationMs: duration
   }),
-  leaseReplaced: define("lease.replaced", "lease", "info", "an older lease of the pair ended for a new one", {
-    ...ofLease,
-    replacedLeaseId: text("the lease that ended"),
-    ttlSeconds,
+  leaseReplaced: define(
+    "lease.replaced",
+    "lease",
+    "info",
+    "a new lease replaces an older one of the same client and secret",
+    {
+      ...ofLease,
+      replacedLeaseId: text("id of the replaced lease"),
+      ttlSeconds,
+      durationMs: duration
+    }
+  ),
+  leaseExpired: define("lease.expired", "lease", "debug", "a sweep removes expired leases", {
+    count: count("number of leases"),
+    leaseIds: names(`ids of the first ${maxListedLeases}`),
+    secretNames: names("names of their secrets"),
     durationMs: duration
   }),
-  leaseExpired: define("lease.expired", "lease", "debug", "a sweep found leases whose time was over", {
-    count: count("how many"),
-    leaseIds: names(`the first ${namedAtMost} of them`),
-    secretNames: names("their secrets"),
+  leaseRevoked: define("lease.revoked", "lease", "info", "leases are revoked", {
+    count: count("number of leases"),
+    leaseIds: names(`ids of the first ${maxListedLeases}`),
+    secretName: optional(text("name of their secret, if all have the same")),
     durationMs: duration
   }),
-  leaseRevoked: define("lease.revoked", "lease", "info", "leases were ended on purpose", {
-    count: count("how many"),
-    leaseIds: names(`the first ${namedAtMost} of them`),
-    secretName: optional(text("their secret, if it is one")),
-    durationMs: duration
-  }),
-  killswitchActivated: define("killswitch.activated", "daemon", "warn", "every lease was ended", {
-    leasesRevoked: optional(count("how many; absent if that failed")),
+  killswitchActivated: define("killswitch.activated", "daemon", "warn", "the killswitch is activated", {
+    leasesRevoked: optional(count("leases that were revoked; absent if that failed")),
     secretsRotated: count("secrets that were rotated"),
     secretsWiped: optional(count("secrets that were removed")),
     failures: count("steps that failed"),
     durationMs: duration
   }),
-  secretRotated: define("secret.rotated", "secret", "info", "a rotation command was run", {
-    secretName: text("the secret's name"),
+  secretRotated: define("secret.rotated", "secret", "info", "a rotation command has run", {
+    secretName: text("name of the secret"),
     newValue: flag("whether the store has a new value"),
-    leasesOfOldValue: count("active leases that were granted before"),
+    leasesOfOldValue: count("active leases that were issued before"),
     durationMs: duration
   }),
   auditWriteFailed: define(
     "audit.write_failed",
     "audit",
     "error",
-    "the audit log cannot be written, so nothing is leased",
+    "the audit log cannot be written, so no lease is issued",
     {}
   ),
-  sinkDropped: define("sink.dropped", "sink", "warn", "events were lost before this one", {
-    count: count("how many")
+  sinkDropped: define("sink.dropped", "sink", "warn", "events were dropped before this one", {
+    count: count("number of events")
   })
 } as const
 
@@ -189,18 +200,18 @@ export const leaseReplaced = (old: Lease, lease: Lease, ttl: GoDuration, duratio
     durationMs
   })
 
-const firstIds = (leases: ReadonlyArray<Lease>) => leases.slice(0, namedAtMost).map(({ id }) => id)
+const firstIds = (leases: ReadonlyArray<Lease>) => leases.slice(0, maxListedLeases).map(({ id }) => id)
 
-/** One for each sweep that found any. */
+/** One event for each sweep that finds any. */
 export const leasesExpired = (leases: ReadonlyArray<Lease>, durationMs: number) =>
   make(events.leaseExpired, {
     count: leases.length,
     leaseIds: firstIds(leases),
-    secretNames: leases.slice(0, namedAtMost).map(({ secretName }) => secretName),
+    secretNames: leases.slice(0, maxListedLeases).map(({ secretName }) => secretName),
     durationMs
   })
 
-/** One for each request that ended any; `secretName` if all of them are of one secret. */
+/** One event for each request that revokes any, with `secretName` if all have the same. */
 export const leasesRevoked = (leases: ReadonlyArray<Lease>, durationMs: number, secretName?: string) =>
   make(events.leaseRevoked, {
     count: leases.length,
@@ -217,4 +228,4 @@ export const secretRotated = (metadata: Metadata<typeof events.secretRotated>, e
 
 export const auditWriteFailed = (reason: string) => make(events.auditWriteFailed, {}, reason)
 
-export const sinkDropped = (lost: number) => make(events.sinkDropped, { count: lost })
+export const sinkDropped = (dropped: number) => make(events.sinkDropped, { count: dropped })

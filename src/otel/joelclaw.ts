@@ -1,11 +1,10 @@
 /**
- * Events through `joelclaw otel emit`, as it really behaves.
+ * Emits events through `joelclaw otel emit`, and looks for joelclaw until it is found.
  *
- * It reads its standard input to the end before anything else and does not hear
- * SIGTERM meanwhile; it exits 0 when it failed; it costs about half a second of CPU.
- * So: the event goes in on standard input, which is closed; one process at a time; a
- * deadline that ends in SIGKILL for its process group; success is `ok` in its answer.
- * Where it is not there it is looked for again. Source: the joelclaw contract, sections 1 and 2.3.
+ * joelclaw reads its standard input to the end before it handles SIGTERM, exits 0 on
+ * failure, and is expensive to start. So one process runs at a time, a timeout kills its
+ * process group with SIGKILL, and success is `ok` in its output.
+ * Source: the joelclaw contract, sections 1 and 2.3.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -14,67 +13,97 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schedule from "effect/Schedule"
+import * as fs from "node:fs"
+import * as path from "node:path"
 import type { Envelope } from "./delivery.ts"
 import { EmitFailed, startDelivery } from "./delivery.ts"
-import { findJoelclaw } from "./findJoelclaw.ts"
 
 export interface JoelclawOptions {
-  /** The absolute path of the command; undefined if it is not there yet. */
+  /** The absolute path of the command; undefined if it was not found. */
   readonly command: string | undefined
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** Ends one emission; it starts in half a second and gives its own request 1.5 s. */
-  readonly deadline?: Duration.Input
-  /** What the events that are left get at the end. */
-  readonly farewell?: Duration.Input
+  /** For one event. joelclaw limits its own request to 1.5 s. */
+  readonly emitTimeout?: Duration.Input
+  readonly shutdownTimeout?: Duration.Input
 }
 
-/** Somebody installs it, or a home directory comes late: the daemon need not be restarted for that. */
-const lookAgainAfter = Duration.seconds(30)
+/** joelclaw may be installed, or a home directory mounted, while the daemon runs. */
+const lookupInterval = Duration.seconds(30)
 
-/** Starts the worker; gives the members of the sink. At the end of the scope the last events get a moment, then it is over. */
+/** Emits events until the scope ends. */
 export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptions) {
-  const { environment } = options
+  const { environment, shutdownTimeout } = options
   let { command } = options
   const found = yield* Deferred.make<void>()
 
-  const run = Effect.fnUntraced(function* (event: Envelope) {
-    if (command === undefined) return yield* new EmitFailed({ reason: "it is not there" })
-    const { emitThrough } = yield* Effect.promise(() => import("./joelclawProcess.ts"))
-    return yield* emitThrough(command, environment, event)
+  const emit = Effect.fnUntraced(function* (event: Envelope) {
+    if (command === undefined) return yield* new EmitFailed({ reason: "not found" })
+    // Loaded at the first event, so that no start waits for it.
+    const { runJoelclaw } = yield* Effect.promise(() => import("./joelclawProcess.ts"))
+    return yield* runJoelclaw(command, environment, event)
   })
 
   const deliver = (event: Envelope) =>
-    run(event).pipe(
-      Effect.timeout(options.deadline ?? Duration.seconds(5)),
+    emit(event).pipe(
+      Effect.timeout(options.emitTimeout ?? Duration.seconds(5)),
       Effect.catchCause((cause) => Effect.fail(new EmitFailed({ reason: reasonOf(cause) })))
     )
 
-  const look = Effect.gen(function* () {
+  const lookup = Effect.gen(function* () {
     command = yield* findJoelclaw(environment)
     if (command === undefined) return false
-    yield* Effect.logInfo(`events: joelclaw is here now, sent through ${command}`)
+    yield* Effect.logInfo(`events: found joelclaw, sending through ${command}`)
     return yield* Deferred.succeed(found, undefined)
   })
-  const lookAgain = Effect.andThen(
-    Effect.sleep(lookAgainAfter),
-    Effect.repeat(look, { until: (isThere) => isThere, schedule: Schedule.spaced(lookAgainAfter) })
+  const lookupUntilFound = Effect.andThen(
+    Effect.sleep(lookupInterval),
+    Effect.repeat(lookup, { until: (isFound) => isFound, schedule: Schedule.spaced(lookupInterval) })
   )
-  if (command === undefined) yield* Effect.forkScoped(lookAgain)
+  if (command === undefined) yield* Effect.forkScoped(lookupUntilFound)
   else yield* Deferred.succeed(found, undefined)
 
-  const { farewell } = options
   return yield* startDelivery({
     kind: "joelclaw",
     deliver,
     target: () => command,
     ready: Deferred.await(found),
-    farewell
+    shutdownTimeout
   })
 })
 
 const reasonOf = (cause: Cause.Cause<EmitFailed | Cause.TimeoutError | PlatformError>): string => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (error === undefined) return "it could not be run"
-  if (error._tag === "EmitFailed") return error.reason
-  return error._tag === "TimeoutError" ? "it did not end in time" : "it could not be run"
+  if (error?._tag === "EmitFailed") return error.reason
+  return error?._tag === "TimeoutError" ? "timeout" : "cannot be run"
 }
+
+/** launchd's PATH lacks these. */
+const usualDirectories = (home: string): ReadonlyArray<string> => [
+  path.join(home, ".bun/bin"),
+  path.join(home, ".local/bin"),
+  "/opt/homebrew/bin",
+  "/usr/local/bin"
+]
+
+/** Returns the absolute path of joelclaw by JOELCLAW_BIN, else by PATH, else from the usual directories. */
+export const findJoelclaw = Effect.fnUntraced(function* (environment: JoelclawOptions["environment"]) {
+  const configured = environment["JOELCLAW_BIN"]
+  if (configured !== undefined && configured !== "") {
+    return (yield* isExecutable(configured)) ? path.resolve(configured) : undefined
+  }
+  const onPath = (environment["PATH"] ?? "").split(path.delimiter).filter((directory) => path.isAbsolute(directory))
+  const candidates = [...onPath, ...usualDirectories(environment["HOME"] ?? "/nonexistent")].map((directory) =>
+    path.join(directory, "joelclaw")
+  )
+  const executable = yield* Effect.forEach(candidates, isExecutable, { concurrency: "unbounded" })
+  return candidates.find((_, index) => executable[index])
+})
+
+/** Asynchronous, because a directory may be on a server that does not respond. */
+const isExecutable = (file: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) =>
+    fs.access(file, fs.constants.X_OK, (error) => {
+      if (error !== null) return resume(Effect.succeed(false))
+      fs.stat(file, (_, stats) => resume(Effect.succeed(stats?.isFile() === true)))
+    })
+  )

@@ -1,61 +1,62 @@
 /**
- * The figures of the daemon: what is counted and measured, under OpenTelemetry's
- * names and units. `instruments` is the whole list.
+ * The metrics of the daemon, with OpenTelemetry's names and units. `instruments` lists
+ * all of them.
  *
- * Counting costs well under a microsecond and goes on whether anybody reads it or not; the
- * figures belong to the process. How many series there are does not depend on what
- * clients send: reasons are a closed list, and secrets beyond a hundred are one.
+ * They belong to the process and are recorded whether or not they are exported. Their
+ * cardinality does not depend on clients: error types are a closed list, and the secrets
+ * beyond a hundred share one series.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 
-/** One figure, as the documentation lists it. */
+/** One metric, as docs/events.md lists it. */
 export interface Instrument {
   readonly name: string
   readonly kind: "counter" | "gauge" | "histogram"
-  /** In UCUM; what is in braces is only a remark. */
+  /** In UCUM, where braces are annotations. */
   readonly unit: string
   readonly description: string
-  /** What tells its series apart. */
+  /** The attribute that distinguishes its series. */
   readonly attribute?: string
 }
 
 export const instruments: Array<Instrument> = []
 
-type Described = Omit<Instrument, "kind">
+type Description = Omit<Instrument, "kind">
 
-const listed = ({ name, unit, description, attribute }: Described, kind: Instrument["kind"]) => {
+const register = ({ name, unit, description, attribute }: Description, kind: Instrument["kind"]) => {
   instruments.push({ name, kind, unit, description, ...(attribute === undefined ? {} : { attribute }) })
   return { description, attributes: { unit } }
 }
 
-const counter = (what: Described) => Metric.counter(what.name, { ...listed(what, "counter"), incremental: true })
-const gauge = (what: Described) => Metric.gauge(what.name, listed(what, "gauge"))
-const histogram = (what: Described, boundaries: ReadonlyArray<number>) =>
-  Metric.histogram(what.name, { ...listed(what, "histogram"), boundaries })
+const counter = (metric: Description) =>
+  Metric.counter(metric.name, { ...register(metric, "counter"), incremental: true })
+const gauge = (metric: Description) => Metric.gauge(metric.name, register(metric, "gauge"))
+const histogram = (metric: Description, boundaries: ReadonlyArray<number>) =>
+  Metric.histogram(metric.name, { ...register(metric, "histogram"), boundaries })
 
-/** A figure with one series for each of some words. The words must be few. */
-const byWord = <M>(what: Described, kind: Instrument["kind"], make: (name: string, options: object) => M) => {
-  const { attributes, description } = listed(what, kind)
+/** A metric with one series for each value of its attribute, of which there must be few. */
+const byAttribute = <M>(metric: Description, kind: Instrument["kind"], make: (name: string, options: object) => M) => {
+  const { attributes, description } = register(metric, kind)
   const series = new Map<string, M>()
-  return (word: string): M => {
-    let one = series.get(word)
+  return (value: string): M => {
+    let one = series.get(value)
     if (one === undefined) {
-      one = make(what.name, {
+      one = make(metric.name, {
         description,
         incremental: true,
-        attributes: { ...attributes, [what.attribute ?? ""]: word }
+        attributes: { ...attributes, [metric.attribute ?? ""]: value }
       })
-      series.set(word, one)
+      series.set(value, one)
     }
     return one
   }
 }
 
-/** From half a millisecond, which a flush takes on a fast disk, to the end of a client's patience. */
-const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+/** From a flush on a fast disk to the timeout of a client. */
+const secondsBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
 const acquires = counter({
   name: "agent_secrets.lease.acquires",
@@ -65,31 +66,31 @@ const acquires = counter({
 const replacements = counter({
   name: "agent_secrets.lease.replacements",
   unit: "{lease}",
-  description: "Leases ended because a new one of the same pair was issued"
+  description: "Leases replaced by a new one of the same client and secret"
 })
 const expiries = counter({
   name: "agent_secrets.lease.expiries",
   unit: "{lease}",
-  description: "Leases whose time was over, as the sweep found them"
+  description: "Leases that expired, counted by the sweep"
 })
 const revocations = counter({
   name: "agent_secrets.lease.revocations",
   unit: "{lease}",
-  description: "Leases ended on purpose, also with their secret or all at once"
+  description: "Leases revoked, also with their secret or by the killswitch"
 })
 const acquireDuration = histogram(
   {
     name: "agent_secrets.lease.acquire.duration",
     unit: "s",
-    description: "From the request for a lease to its entry on the disk, for leases issued"
+    description: "Time from a request to its flushed audit entry, for leases issued"
   },
-  seconds
+  secondsBoundaries
 )
-const refusals = byWord(
+const refusals = byAttribute(
   {
     name: "agent_secrets.request.refusals",
     unit: "{request}",
-    description: "Requests answered with an error, by what was wrong",
+    description: "Requests that failed, by error type",
     attribute: "error.type"
   },
   "counter",
@@ -99,29 +100,29 @@ const flushDuration = histogram(
   {
     name: "agent_secrets.audit.flush.duration",
     unit: "s",
-    description: "Writing entries of the audit log to the disk"
+    description: "Time to write a batch of audit entries to the disk"
   },
-  seconds
+  secondsBoundaries
 )
 const flushSize = histogram(
-  { name: "agent_secrets.audit.batch.size", unit: "{entry}", description: "Entries of the audit log written at once" },
+  { name: "agent_secrets.audit.batch.size", unit: "{entry}", description: "Audit entries in one write" },
   [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 )
 const flushFailures = counter({
   name: "agent_secrets.audit.failures",
   unit: "{flush}",
-  description: "Writes of the audit log that failed"
+  description: "Failed writes of the audit log"
 })
 const sinkDropped = counter({
   name: "agent_secrets.sink.dropped",
   unit: "{event}",
-  description: "Events that were to be sent and never arrived"
+  description: "Events that were dropped"
 })
-const queued = byWord(
+const queued = byAttribute(
   {
     name: "agent_secrets.sink.queue.size",
     unit: "{event}",
-    description: "Events that wait to be sent",
+    description: "Events in the queue of each receiver",
     attribute: "sink"
   },
   "gauge",
@@ -130,25 +131,22 @@ const queued = byWord(
 const processStart = gauge({
   name: "process.start_time",
   unit: "s",
-  description: "When the daemon started, in seconds since 1970"
+  description: "Start of the daemon, in seconds since the Unix epoch"
 })
 const activeLeases = {
   name: "agent_secrets.lease.active",
   unit: "{lease}",
-  description: "Active leases of a secret; _OTHER is all secrets beyond the hundred with the most",
+  description: "Active leases by secret; _OTHER is the sum of all secrets beyond the hundred with the most",
   attribute: "secret.name"
 }
-const activeOptions = listed(activeLeases, "gauge")
+const activeOptions = register(activeLeases, "gauge")
 
-/**
- * Always this context, so always the registry of the process: to look for another one in the fiber's own, at each
- * figure of each acquire, could be seen in how many acquires there are in a second.
- */
+/** Always the registry of the process. To look it up in the fiber at each update measurably slows an acquire. */
 const context = Context.empty()
 
 const update = (run: () => void): Effect.Effect<void> => Effect.sync(run)
 
-/** Forgets all figures, for tests. */
+/** Removes all metrics, for tests. */
 export const resetMetrics = update(() => Context.get(context, Metric.MetricRegistry).clear())
 
 export const countAcquire = (took: Duration.Duration, replaced: number) =>
@@ -162,8 +160,8 @@ export const countExpiries = (count: number) => update(() => expiries.updateUnsa
 
 export const countRevocations = (count: number) => update(() => revocations.updateUnsafe(count, context))
 
-/** `reason` is the name of a class of errors, so there are few of them. */
-export const countRefusal = (reason: string) => update(() => refusals(reason).updateUnsafe(1, context))
+/** The error type is the name of a class, so its cardinality is low. */
+export const countRefusal = (errorType: string) => update(() => refusals(errorType).updateUnsafe(1, context))
 
 export const recordFlush = (entries: number, took: Duration.Duration) =>
   update(() => {
@@ -173,24 +171,24 @@ export const recordFlush = (entries: number, took: Duration.Duration) =>
 
 export const countFlushFailure = update(() => flushFailures.updateUnsafe(1, context))
 
-/** So many in all, since the daemon started. */
+/** Sets the total since the daemon started. */
 export const setEventsDropped = (count: number) =>
   update(() => sinkDropped.updateUnsafe(count - Number(sinkDropped.valueUnsafe(context).count), context))
 
 export const setEventsQueued = (sink: "joelclaw" | "otlp", count: number) =>
   update(() => queued(sink).updateUnsafe(count, context))
 
-/** Secrets that have a series of their own: what a dashboard can show, and nothing that grows with the store. */
-const namedAtMost = 100
+/** Bounds the cardinality to what a dashboard can show. */
+const maxNamedSecrets = 100
 
-/** Sets how many leases each secret has; whatever was set before and is not in it is gone. `total` may be more than they have. */
+/** Replaces the counts of all secrets. What `total` has beyond them is counted as _OTHER. */
 export const setActiveLeases = (bySecret: ReadonlyArray<readonly [name: string, count: number]>, total: number) =>
   update(() => {
     const named = new Map(
       bySecret
         .filter(([, count]) => count > 0)
         .toSorted(([, a], [, b]) => b - a)
-        .slice(0, namedAtMost)
+        .slice(0, maxNamedSecrets)
     )
     const others = total - [...named.values()].reduce((sum, count) => sum + count, 0)
     if (others > 0 || named.size === 0) named.set("_OTHER", others)
@@ -204,7 +202,7 @@ export const setActiveLeases = (bySecret: ReadonlyArray<readonly [name: string, 
     }
   })
 
-/** Has every figure that has no words shown from the beginning, and says when that was. */
+/** Creates each metric without attributes, so that it is exported before its first update. */
 export const startMetrics = (startedAtMillis: number) =>
   update(() => {
     const all = [acquires, replacements, expiries, revocations, flushFailures, sinkDropped]
@@ -213,9 +211,9 @@ export const startMetrics = (startedAtMillis: number) =>
     processStart.updateUnsafe(startedAtMillis / 1000, context)
   })
 
-/** As Prometheus reads it: its own names for units, and `_total` for what only grows. */
+/** All metrics in the Prometheus text format. */
 export const prometheusText: Effect.Effect<string> = Effect.flatMap(
-  // Loaded when somebody asks: it brings an HTTP router with it.
+  // Loaded on demand: it imports an HTTP router.
   Effect.promise(() => import("effect/observability/PrometheusMetrics")),
   ({ format }) => format({ metricNameMapper: prometheusName })
 )

@@ -1,5 +1,5 @@
 /**
- * Every event is what its definition says, and no definition has room for a value.
+ * Each event matches its definition, and none contains a secret's value.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -19,10 +19,10 @@ import { second } from "../../src/domain/GoDuration.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
 import { addSecret, acquireLease, testLayer } from "../support/testLayer.ts"
 
-const value = "a value that is in no event"
+const value = "a value that no event contains"
 
-/** Everything that happens to leases and secrets, and the events of it. */
-const everything = (events: Array<OtelEvent.OtelEvent>, status: "done" | "timed out" = "done") =>
+/** Runs each operation that emits events. */
+const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "timed out" = "done") =>
   Effect.gen(function* () {
     yield* addSecret("db", value, "the command")
     const { lease } = yield* acquireLease("db", "worker")
@@ -75,10 +75,10 @@ const everything = (events: Array<OtelEvent.OtelEvent>, status: "done" | "timed 
   )
 
 describe("events", () => {
-  it.effect("are each emitted, as their definitions say, and none holds a value", () => {
+  it.effect("are all emitted, match their definitions, and contain no value", () => {
     const events: Array<OtelEvent.OtelEvent> = []
     return Effect.gen(function* () {
-      yield* everything(events)
+      yield* runEachOperation(events)
       const definitions = Object.values(OtelEvent.events)
       assert.deepStrictEqual(
         [...new Set(events.map(({ action }) => action))].toSorted(),
@@ -100,10 +100,10 @@ describe("events", () => {
     })
   })
 
-  it.effect("that failed are errors with a reason", () => {
+  it.effect("of failed operations are errors with a reason", () => {
     const events: Array<OtelEvent.OtelEvent> = []
     return Effect.gen(function* () {
-      yield* everything(events, "timed out")
+      yield* runEachOperation(events, "timed out")
       const failed = events
         .filter(({ success }) => !success)
         .map(({ action, error, level }) => `${action} ${level}: ${error}`)
@@ -113,14 +113,14 @@ describe("events", () => {
     })
   })
 
-  it("have dotted names in lower case and metadata in camel case", () => {
+  it("have dotted lower-case names and camelCase metadata", () => {
     for (const { action, metadata } of Object.values(OtelEvent.events)) {
       assert.match(action, /^[a-z]+\.[a-z_]+$/)
       for (const name of Object.keys(metadata.fields)) assert.match(name, /^[a-z][a-zA-Z]*$/)
     }
   })
 
-  it("are in the docs as they are here", () => {
+  it("are in docs/events.md as they are defined", () => {
     const text = fs.readFileSync(document, "utf8")
     assert.strictEqual(text, renewed(text), "npm run docs")
     for (const { action } of Object.values(OtelEvent.events)) assert.include(text, `| \`${action}\` |`)

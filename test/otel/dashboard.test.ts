@@ -1,6 +1,5 @@
 /**
- * The dashboard in docs shows the figures there are, by the names that Prometheus has
- * for them, and leaves none out.
+ * docs/dashboard.json shows every metric, by its Prometheus name, and no others.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as fs from "node:fs"
@@ -20,7 +19,7 @@ const dashboard = JSON.parse(fs.readFileSync(new URL("../../docs/dashboard.json"
 const panels: ReadonlyArray<Panel> = dashboard.panels
 const expressions = panels.flatMap(({ targets }) => targets)
 
-/** Each series that Prometheus has of a figure, with the labels that it can be told apart by. */
+/** The Prometheus series of each metric, with the labels that distinguish them. */
 const series = new Map<string, ReadonlyArray<string>>()
 for (const { attribute, kind, name } of instruments) {
   const base = prometheusName(name).replaceAll(".", "_")
@@ -28,34 +27,34 @@ for (const { attribute, kind, name } of instruments) {
   else series.set(base, attribute === undefined ? [] : [attribute.replaceAll(".", "_")])
 }
 
-const named = (expression: string): ReadonlyArray<string> =>
+const seriesIn = (expression: string): ReadonlyArray<string> =>
   [...expression.matchAll(/\b(\w+)\{/g)].map(([, name = ""]) => name)
 
 describe("the dashboard", () => {
-  it("asks for no series that the daemon does not have", () => {
+  it("queries no unknown series", () => {
     for (const { expr } of expressions) {
-      assert.isNotEmpty(named(expr), expr)
-      for (const name of named(expr)) assert.isTrue(series.has(name), `${name} in ${expr}`)
+      assert.isNotEmpty(seriesIn(expr), expr)
+      for (const name of seriesIn(expr)) assert.isTrue(series.has(name), `${name} in ${expr}`)
     }
   })
 
-  it("leaves no figure out", () => {
-    const shown = new Set(expressions.flatMap(({ expr }) => named(expr)))
+  it("shows each metric", () => {
+    const shown = new Set(expressions.flatMap(({ expr }) => seriesIn(expr)))
     for (const { name } of instruments) {
       const base = prometheusName(name).replaceAll(".", "_")
       assert.isTrue(shown.has(base) || shown.has(`${base}_bucket`), name)
     }
   })
 
-  it("tells series apart by labels that they have", () => {
+  it("distinguishes series by labels that they have", () => {
     for (const { expr, legendFormat } of expressions) {
-      const labels = named(expr).flatMap((name) => series.get(name) ?? [])
+      const labels = seriesIn(expr).flatMap((name) => series.get(name) ?? [])
       const used = [...expr.matchAll(/by \((\w+)\)/g), ...legendFormat.matchAll(/\{\{(\w+)\}\}/g)]
       for (const [, label = ""] of used) assert.include(labels, label, expr)
     }
   })
 
-  it("takes its data source from a variable, and each panel has a title, a unit and what it means", () => {
+  it("takes its data source from a variable, and each panel has a title, a unit and a description", () => {
     assert.strictEqual(dashboard.templating.list[0].type, "datasource")
     assert.strictEqual(new Set(panels.map(({ id }) => id)).size, panels.length)
     for (const { datasource, description, fieldConfig, title } of panels) {

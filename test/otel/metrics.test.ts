@@ -1,5 +1,5 @@
 /**
- * The figures. They belong to the process, so each test begins with none.
+ * The metrics. They belong to the process, so each test resets them first.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -25,10 +25,10 @@ import {
 } from "../../src/otel/metrics.ts"
 import { addSecret, acquireLease, testLayer, testLayerWithAudit } from "../support/testLayer.ts"
 
-const alone = <A, E, R>(test: Effect.Effect<A, E, R>) => Effect.andThen(resetMetrics, test)
+const withFreshMetrics = <A, E, R>(test: Effect.Effect<A, E, R>) => Effect.andThen(resetMetrics, test)
 
-/** The lines that are no comments, by what stands before the number. */
-const figures = Effect.map(
+/** The values of all series, by name and labels. */
+const readMetrics = Effect.map(
   prometheusText,
   (text) =>
     new Map(
@@ -41,8 +41,8 @@ const figures = Effect.map(
 
 const lease = (what: string) => `agent_secrets_lease_${what}_total`
 
-describe("figures", () => {
-  it.effect("count each lease that begins and how it ends", () =>
+describe("metrics", () => {
+  it.effect("count each lease that is issued, and how it ends", () =>
     Effect.gen(function* () {
       yield* startMetrics(1_700_000_000_000)
       for (const name of ["a", "b", "c"]) yield* addSecret(name)
@@ -55,7 +55,7 @@ describe("figures", () => {
       yield* revokeLease(first.id)
       yield* revokeLease(first.id)
       yield* deleteSecret("b")
-      const before = yield* figures
+      const before = yield* readMetrics
       assert.deepStrictEqual(
         ["acquires", "replacements", "revocations", "expiries"].map((what) => before.get(lease(what))),
         [6, 1, 3, 0]
@@ -67,12 +67,12 @@ describe("figures", () => {
       yield* TestClock.adjust("2 minutes")
       yield* sweepExpired()
       yield* revokeAllLeases()
-      const after = yield* figures
+      const after = yield* readMetrics
       assert.deepStrictEqual([after.get(lease("expiries")), after.get(lease("revocations"))], [2, 4])
-    }).pipe(Effect.provide(testLayer()), alone)
+    }).pipe(Effect.provide(testLayer()), withFreshMetrics)
   )
 
-  it.effect("count nothing that the audit log did not take", () => {
+  it.effect("do not count what the audit log rejects", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* startMetrics(0)
@@ -81,15 +81,15 @@ describe("figures", () => {
       broken.now = true
       yield* Effect.flip(acquireLease("a", "x"))
       yield* Effect.flip(revokeLease(held.id))
-      const now = yield* figures
+      const now = yield* readMetrics
       assert.deepStrictEqual(
         ["acquires", "replacements", "revocations"].map((what) => now.get(lease(what))),
         [1, 0, 0]
       )
-    }).pipe(Effect.provide(testLayerWithAudit(broken)), alone)
+    }).pipe(Effect.provide(testLayerWithAudit(broken)), withFreshMetrics)
   })
 
-  it.effect("count nothing of a transaction that fails", () =>
+  it.effect("do not count a failed transaction", () =>
     Effect.gen(function* () {
       yield* startMetrics(0)
       yield* addSecret("a")
@@ -100,28 +100,28 @@ describe("figures", () => {
         return Result.fail("changed its mind")
       }
       yield* Effect.flip(LeaseRepo.use((leases) => leases.transaction(program)))
-      assert.strictEqual((yield* figures).get(lease("revocations")), 0)
-    }).pipe(Effect.provide(testLayer()), alone)
+      assert.strictEqual((yield* readMetrics).get(lease("revocations")), 0)
+    }).pipe(Effect.provide(testLayer()), withFreshMetrics)
   )
 
-  it.effect("tell how many leases each secret has now", () =>
+  it.effect("report the active leases of each secret", () =>
     Effect.gen(function* () {
       for (const name of ["a", "b"]) yield* addSecret(name)
       for (const client of ["x", "y"]) yield* acquireLease("a", client)
       yield* acquireLease("b", "x")
       yield* sampleGauges
-      const before = yield* figures
+      const before = yield* readMetrics
       assert.strictEqual(before.get('agent_secrets_lease_active{secret_name="a"}'), 2)
       assert.strictEqual(before.get('agent_secrets_lease_active{secret_name="b"}'), 1)
       yield* deleteSecret("a")
       yield* sampleGauges
-      const after = yield* figures
+      const after = yield* readMetrics
       assert.isFalse(after.has('agent_secrets_lease_active{secret_name="a"}'))
       assert.strictEqual(after.get('agent_secrets_lease_active{secret_name="b"}'), 1)
-    }).pipe(Effect.provide(testLayer()), alone)
+    }).pipe(Effect.provide(testLayer()), withFreshMetrics)
   )
 
-  it.effect("tell how many events wait for each receiver and how many were lost, also when that is less again", () => {
+  it.effect("report the queue of each receiver, also when it shrinks, and the dropped events", () => {
     const sink = { queued: [7, 3], dropped: 5 }
     const busy = Layer.succeed(OtelSink, {
       emit: () => Effect.void,
@@ -137,40 +137,40 @@ describe("figures", () => {
         }))
       )
     })
-    const looked = Effect.map(Effect.andThen(sampleGauges, figures), (now) => [
+    const sampled = Effect.map(Effect.andThen(sampleGauges, readMetrics), (now) => [
       now.get('agent_secrets_sink_queue_size{sink="joelclaw"}'),
       now.get('agent_secrets_sink_queue_size{sink="otlp"}'),
       now.get("agent_secrets_sink_dropped_total")
     ])
     return Effect.gen(function* () {
-      assert.deepStrictEqual(yield* looked, [7, 3, 5])
+      assert.deepStrictEqual(yield* sampled, [7, 3, 5])
       Object.assign(sink, { queued: [0, 1], dropped: 6 })
-      assert.deepStrictEqual(yield* looked, [0, 1, 6])
-      assert.deepStrictEqual(yield* looked, [0, 1, 6])
-    }).pipe(Effect.provide(Layer.merge(testLayer(), busy)), alone)
+      assert.deepStrictEqual(yield* sampled, [0, 1, 6])
+      assert.deepStrictEqual(yield* sampled, [0, 1, 6])
+    }).pipe(Effect.provide(Layer.merge(testLayer(), busy)), withFreshMetrics)
   })
 
-  it.effect("have at most a hundred secrets and one for the rest, whose sum is all leases", () =>
+  it.effect("have series for a hundred secrets and one for the others, which sum up to all leases", () =>
     Effect.gen(function* () {
       const bySecret = Array.from({ length: 1000 }, (_, n) => [`secret ${n}`, n + 1] as const)
       const total = bySecret.reduce((sum, [, count]) => sum + count, 0)
       yield* setActiveLeases(bySecret, total)
-      // The least used come up, and the registry does not grow.
+      // In reverse order; the registry does not grow.
       yield* setActiveLeases(
         bySecret.map(([name, count]) => [name, 1001 - count] as const),
         total
       )
-      const shown = [...(yield* figures)].filter(([name]) => name.startsWith("agent_secrets_lease_active"))
+      const shown = [...(yield* readMetrics)].filter(([name]) => name.startsWith("agent_secrets_lease_active"))
       assert.lengthOf(shown, 101)
       assert.strictEqual(
         shown.reduce((sum, [, count]) => sum + count, 0),
         total
       )
       assert.strictEqual(new Map(shown).get('agent_secrets_lease_active{secret_name="secret 0"}'), 1000)
-    }).pipe(alone)
+    }).pipe(withFreshMetrics)
   )
 
-  it("have names by the conventions, and each only once", () => {
+  it("have unique names that follow the conventions", () => {
     const names = instruments.map(({ name }) => name)
     assert.strictEqual(new Set(names).size, names.length)
     for (const name of names) assert.match(name, /^(agent_secrets|process)(\.[a-z_]+)+$/)

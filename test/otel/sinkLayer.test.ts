@@ -14,7 +14,7 @@ import { sampleGauges } from "../../src/daemon/lifecycle/sampleGauges.ts"
 import { prometheusText, resetMetrics } from "../../src/otel/metrics.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 import { otlpSettings } from "../../src/otel/otlpSettings.ts"
-import { receivers, sinkLayer, type SinkOptions } from "../../src/otel/sinkLayer.ts"
+import { describeReceivers, sinkLayer, type SinkOptions } from "../../src/otel/sinkLayer.ts"
 import { attributesOf, collector } from "../support/collector.ts"
 import { event } from "../support/event.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -142,11 +142,11 @@ describe("a collector that redirects", () => {
 
 describe("the description of the receivers", () => {
   const described = (command: string | undefined, environment: Record<string, string>) =>
-    receivers(command, otlpSettings(environment))
+    describeReceivers(command, otlpSettings(environment))
   const endpoint = "https://user:hush@collector.example/in?key=hush"
 
   it("names both, one or none of them, and no credentials", () => {
-    const absent = "joelclaw is not on this system, it is looked for again"
+    const absent = "joelclaw is not installed; still looking for it"
     assert.strictEqual(described(undefined, {}), `none are sent; ${absent}`)
     assert.strictEqual(described("/bin/joelclaw", {}), "sent through /bin/joelclaw")
     assert.strictEqual(
