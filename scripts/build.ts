@@ -2,9 +2,10 @@
  * Builds the program into dist: the entry, secrets.mjs, and what it imports. The
  * directory runs with Node alone and is installed as a whole.
  */
-import { chmod, copyFile, mkdir, readdir, rm } from "node:fs/promises"
+import { chmod, copyFile, mkdir, readdir, rm, writeFile } from "node:fs/promises"
 import * as path from "node:path"
 import { build } from "rolldown"
+import { nodeOptions } from "../src/service/ServiceOptions.ts"
 import { bundleOptions } from "./bundleOptions.ts"
 
 await mkdir("dist", { recursive: true })
@@ -13,3 +14,5 @@ for (const file of await readdir("dist")) if (file.endsWith(".mjs")) await rm(pa
 await build(bundleOptions)
 await copyFile("src/entry.mjs", "dist/secrets.mjs")
 await chmod("dist/secrets.mjs", 0o755)
+// For bin/secrets, which cannot import them.
+await writeFile("dist/node-options", nodeOptions.join(" "))

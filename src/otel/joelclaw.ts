@@ -17,6 +17,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Envelope } from "./delivery.ts"
 import { EmitFailed, startDelivery } from "./delivery.ts"
+import { runJoelclaw } from "./joelclawProcess.ts"
 
 export interface JoelclawOptions {
   /** The absolute path of the command; undefined if it was not found. */
@@ -38,8 +39,6 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
 
   const emit = Effect.fnUntraced(function* (event: Envelope) {
     if (command === undefined) return yield* new EmitFailed({ reason: "not found" })
-    // Loaded at the first event, so that no start waits for it.
-    const { runJoelclaw } = yield* Effect.promise(() => import("./joelclawProcess.ts"))
     return yield* runJoelclaw(command, environment, event)
   })
 

@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Metric from "effect/Metric"
 
 /** One metric, as docs/events.md lists it. */
@@ -212,10 +213,8 @@ export const startMetrics = (startedAtMillis: number) =>
   })
 
 /** All metrics in the Prometheus text format. */
-export const prometheusText: Effect.Effect<string> = Effect.flatMap(
-  // Loaded on demand: it imports an HTTP router.
-  Effect.promise(() => import("effect/observability/PrometheusMetrics")),
-  ({ format }) => format({ metricNameMapper: prometheusName })
+export const prometheusText: Effect.Effect<string> = Effect.suspend(() =>
+  PrometheusMetrics.format({ metricNameMapper: prometheusName })
 )
 
 export const prometheusName = (name: string): string => {

@@ -45,10 +45,11 @@ export interface ServiceFile {
 }
 
 /**
- * Node opens a debugger on SIGUSR1 from its first millisecond unless it is told not to. And it lets young garbage grow to
- * three times 16 MiB before it looks for older: at 8, a busy daemon has less and is as fast. To begin with 8 as well spares
- * the start what it would do to grow there. Of its four threads that help to collect, one is enough for so little memory,
- * and four take the processors from the one that answers. None of these makes code useless that was compiled without it.
+ * What every launcher gives Node: the services, bin/secrets and `npm start`, the benchmarks.
+ *
+ * Without the first option, Node opens a debugger on SIGUSR1 from its first millisecond on. The others keep a busy daemon
+ * small: V8 lets the young generation grow to three times 16 MiB, and collects with four threads, which take the
+ * processors from the thread that serves.
  */
 export const nodeOptions = [
   "--disable-sigusr1",

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { hasProc } from "../support/inside.ts"
-import { startDaemon } from "../harness/daemon.ts"
+import { auditOf, connect, rpc, startDaemon } from "../harness/daemon.ts"
 import { installProgram, invocation, isScript, program, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -60,6 +60,33 @@ describe("an installed program", () => {
       const stopped = yield* daemon.stop()
       assert.strictEqual(stopped.status, 0)
       assert.notInclude(stopped.stderr, "Warning")
+    })
+  )
+
+  it.live.runIf(isScript)("goes on serving while its files are replaced by those of another build", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const copy = installProgram(home)
+      const daemon = yield* startDaemon({ home, through: instead(copy, home) })
+      fs.rmSync(path.dirname(fs.realpathSync(copy)), { recursive: true })
+      yield* rpc(daemon.socket, "add", { name: "db", value: "x", rotate_via: "true" })
+      for (const [method, params] of [
+        ["lease", { secret_name: "db", client_id: "c" }],
+        ["rotate", { secret_name: "db" }],
+        ["update", { name: "db", value: "y" }],
+        ["leases", {}],
+        ["list", {}],
+        ["audit", { tail: 3 }],
+        ["health", {}],
+        ["killswitch", { rotate_all: true, wipe_store: true }]
+      ] as const) {
+        const reply = yield* rpc(daemon.socket, method, params)
+        assert.isDefined(reply.result, `${method}: ${JSON.stringify(reply)}`)
+      }
+      const connection = yield* connect(daemon.socket)
+      assert.include(yield* Effect.promise(() => connection.ask('{"method":"daemon.metrics","id":1}')), "# TYPE ")
+      const stopped = yield* daemon.stop()
+      assert.deepStrictEqual([stopped.status, auditOf(daemon.directory).at(-1)?.["action"]], [0, "daemon_stop"])
     })
   )
 

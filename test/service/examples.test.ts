@@ -44,14 +44,6 @@ describe("the examples", () => {
   })
 })
 
-describe("the launchers of a checkout", () => {
-  for (const file of ["bin/secrets", "package.json"]) {
-    it(`give Node what a service does: ${file}`, () => {
-      assert.include(read(file), ` ${nodeOptions.join(" ")} `)
-    })
-  }
-})
-
 describe("the LaunchAgent", () => {
   const job: any = plist.parse(read(`launchd/${label}.plist`))
 
@@ -62,10 +54,7 @@ describe("the LaunchAgent", () => {
   it("runs serve with a runtime that opens no debugger, in an environment of its own", () => {
     assert.deepStrictEqual(job.ProgramArguments, [
       "/opt/homebrew/bin/node",
-      "--disable-sigusr1",
-      "--v8-pool-size=1",
-      "--min-semi-space-size=8",
-      "--max-semi-space-size=8",
+      ...nodeOptions,
       "/Users/YOU/.local/bin/secrets",
       "serve"
     ])
@@ -140,10 +129,7 @@ describe("the units", () => {
     const { Service } = unit("user")
     assert.deepStrictEqual(wordsOf(Service?.["ExecStart"]?.slice(1) ?? ""), [
       "/usr/bin/node",
-      "--disable-sigusr1",
-      "--v8-pool-size=1",
-      "--min-semi-space-size=8",
-      "--max-semi-space-size=8",
+      ...nodeOptions,
       "/home/YOU/.local/bin/secrets",
       "serve"
     ])

@@ -7,6 +7,7 @@
 import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { nodeOptions } from "../../src/service/ServiceOptions.ts"
 import { answers } from "../harness/connection.ts"
 import { pause } from "../harness/program.ts"
 
@@ -62,14 +63,7 @@ const process_ = (pid: number, file: string) => fs.readFileSync(`/proc/${pid}/${
 /** Checks that units are quoted correctly, whatever the path of the home directory contains. */
 const checkProcess = () => {
   const pid = pidNow()
-  const expected = [
-    "--disable-sigusr1",
-    "--v8-pool-size=1",
-    "--min-semi-space-size=8",
-    "--max-semi-space-size=8",
-    installed,
-    "serve"
-  ]
+  const expected = [...nodeOptions, installed, "serve"]
   // Leaves out the runtime, and the empty text after the last separator.
   const words = process_(pid, "cmdline").split("\u0000").slice(1, -1)
   hold("process properties", words.join() === expected.join(), () => words.join(" "))
