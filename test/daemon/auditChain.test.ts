@@ -1,6 +1,6 @@
 /**
- * The chain through the files: it goes on over starts, rotations, the predecessor's
- * entries and whatever somebody did to the log, and what was done is told.
+ * The chain continues across starts, rotations and entries of the predecessor.
+ * Verification finds what another process did to the log.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -29,7 +29,7 @@ const names = Effect.map(
   (entries) => entries.map(({ action, secret_name }) => secret_name ?? action)
 )
 
-/** What verifying says. The clock of the test stands, and a torn line is waited for by the real one. */
+/** Verifies with the live clock, because verification waits for a torn line to be completed. */
 const verdict = (file: string) =>
   Effect.map(TestClock.withLive(verifyAuditLog(file)), ({ findings, ...counts }) => ({
     ...counts,
@@ -42,7 +42,7 @@ const inDirectory = (test: (file: string) => Generator<Effect.Effect<any, any, a
 const numbers = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, at) => `n${from + at}`)
 
 describe("the chain", () => {
-  it.effect("goes on over starts and through archives, with every entry once and in order", () =>
+  it.effect("continues across starts and archives, with every entry once and in order", () =>
     inDirectory(function* (file) {
       yield* session(file, write(...numbers(1, 7)))
       yield* session(file, write(...numbers(8, 20)))
@@ -54,7 +54,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("is whole behind archives that rotation dropped, and shows one that somebody removed", () =>
+  it.effect("is intact after rotation drops archives, and shows a removed one", () =>
     inDirectory(function* (file) {
       const keepTwo = Effect.andThen(
         AuditLog.use((audit) => audit.release(1_000)),
@@ -77,7 +77,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("keeps an archive that a checkpoint still needs", () =>
+  it.effect("keeps an archive until the checkpoint includes it", () =>
     inDirectory(function* (file) {
       const release = (seq: number) => AuditLog.use((audit) => audit.release(seq))
       yield* session(file, Effect.andThen(release(3), write(...numbers(1, 30))), 1)
@@ -88,7 +88,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("seals the entries of the predecessor, before the first of ours and between them", () =>
+  it.effect("seals the predecessor's entries before and between ours", () =>
     inDirectory(function* (file) {
       fs.writeFileSync(file, entry("a") + entry("b"))
       yield* session(file, write("n1"))
@@ -105,7 +105,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("goes on behind what was acknowledged when the end was cut off, and tells of it for ever", () =>
+  it.effect("continues after the last acknowledged entry of a truncated log, and keeps the gap visible", () =>
     inDirectory(function* (file) {
       yield* session(file, write(...numbers(1, 4)))
       const lines = fs.readFileSync(file, "utf8").split(/(?<=\n)/)
@@ -118,7 +118,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("tells of a log that was removed, and of a last entry that was changed", () =>
+  it.effect("records a removed log and a changed last entry", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1", "n2"))
       const text = fs.readFileSync(file, "utf8")
@@ -134,7 +134,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("tells a torn end, which the next start mends", () =>
+  it.effect("reports a torn end until the next start repairs it", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1", "n2"))
       fs.appendFileSync(file, '{"timestamp":"2026')
@@ -144,7 +144,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("shows what somebody did while the daemon ran", () =>
+  it.effect("shows changes by another process while the daemon ran", () =>
     inDirectory(function* (file) {
       const doing = (deed: () => void) =>
         session(
@@ -166,7 +166,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("reopens the log when it is told to, and says where it went", () =>
+  it.effect("reopens the log on request and records that it was moved", () =>
     inDirectory(function* (file) {
       const moved = Effect.gen(function* () {
         yield* write("before")
@@ -180,7 +180,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("works without audit.head.json, but does not know the end then", () =>
+  it.effect("verifies without audit.head.json, but does not know the end", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1", "n2"))
       const head = path.join(path.dirname(file), "audit.head.json")
@@ -196,7 +196,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("seals a log of the predecessor that is over the limit already", () =>
+  it.effect("seals a log of the predecessor that is over the size limit", () =>
     inDirectory(function* (file) {
       fs.writeFileSync(file, entry("a").repeat(50))
       yield* session(file, write("n1", "n2", "n3"))
@@ -206,7 +206,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("is whole for who reads it while archives are dropped", () =>
+  it.effect("verifies as intact while archives are dropped", () =>
     inDirectory(function* (file) {
       const busy = Effect.forever(
         Effect.andThen(
@@ -222,19 +222,19 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("does not begin with a hole when the daemon died as it dropped an archive", () =>
+  it.effect("has no gap at its start after a crash while dropping an archive", () =>
     inDirectory(function* (file) {
       const releaseAll = AuditLog.use((audit) => audit.release(1e9))
       yield* session(file, Effect.andThen(releaseAll, write(...numbers(1, 30))), 1)
       const head = path.join(path.dirname(file), "audit.head.json")
-      // As it was when the older archive had just gone: nothing was written since.
+      // The state right after the older archive was removed.
       const { first } = JSON.parse(fs.readFileSync(head, "utf8"))
       const [line = ""] = fs.readFileSync(`${file}.1`, "utf8").split("\n")
       assert.strictEqual(JSON.parse(line).seq, first)
     })
   )
 
-  it.effect("shows a line that is nobody's entry", () =>
+  it.effect("shows a line that is not an entry", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1"))
       for (const garbage of ["garbage\n", "\n"]) {
@@ -249,7 +249,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("starts and is verified where a pipe stands in the place of a file beside", () =>
+  it.effect("opens and verifies where a pipe has the name of a side file", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1"))
       const head = path.join(path.dirname(file), "audit.head.json")

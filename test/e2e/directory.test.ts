@@ -60,7 +60,7 @@ describe.concurrent("a state directory", () => {
       fs.renameSync(daemon.directory, `${daemon.directory}.away`)
       for (const request of [daemon.ask("lease", lease()), daemon.ask("add", { name: "more", value: "x" })]) {
         const { error } = yield* request
-        assert.match(error.message, /the directory is gone/)
+        assert.match(error.message, /the directory is missing/)
       }
       yield* says(daemon, `${daemon.directory} is gone`)
       assert.strictEqual((yield* daemon.ask("status")).result.active_leases, 1)
@@ -89,7 +89,7 @@ describe.concurrent("a state directory", () => {
       fs.renameSync(theirs.directory, daemon.directory)
       for (const request of [daemon.ask("lease", lease()), daemon.ask("add", { name: "more", value: "x" })]) {
         const { error } = yield* request
-        assert.match(error.message, /another directory has taken its place/)
+        assert.match(error.message, /another directory has replaced it/)
       }
       yield* servesAgain(daemon)
       assert.isUndefined(yield* daemon.ask("status"))

@@ -1,12 +1,11 @@
 /**
- * The audit log: what happened, in order, on the disk before anyone hears of it.
+ * The audit log: what happened, in order, on disk before any reply reports it.
  *
- * `append` is durable when it returns; when it fails, nothing of it is in the log.
- * Appends are written in the order they were asked for, all that wait with one
- * flush, each entry chained to the one before (`AuditChain`). A file that has grown to its limit
- * becomes an archive; the chain and every way of reading go on through it. The log
- * alone tells which leases are active, so a position in it marks how far a
- * checkpoint of the leases reaches.
+ * `append` is durable when it succeeds; when it fails, the log has nothing of it.
+ * Waiting appends are written in order with one flush, and each entry is chained to
+ * the one before (`AuditChain`). A file that reaches its size limit becomes an
+ * archive; the chain and every reader continue across archives. The log is the source
+ * of truth for active leases: a position in it marks what a checkpoint includes.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -32,7 +31,7 @@ import type { FileChange } from "./LogFile.ts"
 import * as LogFile from "./LogFile.ts"
 import type { TornTail } from "./tornTail.ts"
 
-/** The log could not be read or written. */
+/** Reading or writing the log failed. */
 export class AuditLogError extends Schema.TaggedError<AuditLogError>()("AuditLogError", {
   operation: Schema.Literals(["append", "read"]),
   cause: FileError
@@ -48,54 +47,53 @@ export class AuditLogError extends Schema.TaggedError<AuditLogError>()("AuditLog
 export interface AuditPosition {
   /** The number of the entry before it; 0 at the beginning. */
   readonly seq: number
-  /** SHA-256 of that entry's line, with its line feed. It ties the position to this log. */
+  /** SHA-256 of that entry's line with its line feed; identifies the log of this position. */
   readonly line: string
   /** The time of that entry. */
   readonly at: string
-  /** Changes when somebody else moves the log away or cuts it short while the daemon runs. */
+  /** Changes when another process moves or truncates the log while the daemon runs. */
   readonly generation: number
 }
 
-/** How the log is doing. */
 export interface AuditDiagnostics {
   /** The number of the last entry. */
   readonly seq: number
-  /** Bytes of the file that is written now. */
+  /** The size in bytes of the current file, without archives. */
   readonly size: number
   readonly archives: number
-  /** Why the last append failed; undefined if it did not. */
+  /** Why the last append failed; undefined if it succeeded. */
   readonly failure: string | undefined
 }
 
 export class AuditLog extends Context.Service<
   AuditLog,
   {
-    /** Writes the facts, stamped with the present; gives a position behind them. Cannot be interrupted. */
+    /** Writes the facts with the current time and returns the position after them; cannot be interrupted. */
     readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
-    /** The last `count` entries, or those in about `length` characters, oldest first. Lines that are not entries are passed over. */
+    /** Returns the last `count` entries, or those in about `length` characters, oldest first. Skips invalid lines. */
     readonly tail: (count: number, length?: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
-    /** Gives the lines from the last one backwards, entries or not, for as long as `take` says true. */
-    readonly readBackwards: (take: (line: string) => boolean) => Effect.Effect<void, AuditLogError>
-    /** The entries behind a position, whoever wrote them, oldest first; none if this log does not have that position. */
+    /** Passes all lines to `visit`, from the last one backwards, until it returns false. */
+    readonly readBackwards: (visit: (line: string) => boolean) => Effect.Effect<void, AuditLogError>
+    /** Returns the entries after a position, of any program, oldest first; none if the position is not in this log. */
     readonly since: (
       position: Pick<AuditPosition, "seq" | "line">
     ) => Effect.Effect<Option.Option<ReadonlyArray<AuditEntry>>, AuditLogError>
-    /** The position behind the last entry. */
+    /** The position after the last entry. */
     readonly position: Effect.Effect<AuditPosition>
-    /** Whether the last entry that was found at the start is chained, so that no other program ran since it was written. */
+    /** Whether the start found one of our entries last, so that no other program has written since. */
     readonly isLastWriter: boolean
-    /** When the last entry that was found at the start was written; undefined if there was none. */
+    /** The time of the last entry that the start found; undefined if there was none. */
     readonly lastEntryTime: Timestamp | undefined
     readonly diagnostics: Effect.Effect<AuditDiagnostics>
-    /** Waits until an append fails after one that did not; gives why. */
+    /** Waits until an append fails after one that succeeded; returns the reason. */
     readonly nextFailure: Effect.Effect<string>
-    /** Says that nobody needs the entries up to this number to know the leases, so rotation may drop them. */
+    /** Allows rotation to drop the entries up to this number: no start needs them to recover the leases. */
     readonly release: (seq: number) => Effect.Effect<void>
-    /** Looks where the file of its name is now, and goes on there. */
+    /** Opens the file that the path names now. */
     readonly reopen: Effect.Effect<void, AuditLogError>
   }
 >()("agent-secrets/AuditLog") {
-  /** The log in a file. A torn last line is mended; that and all else that is found wrong are the first new entries. */
+  /** The log in a file. A torn last line is repaired; repairs and detected damage are the first new entries. */
   static readonly layer = (path: string, rotation = defaultAuditRotation) =>
     Layer.effect(
       AuditLog,
@@ -104,14 +102,14 @@ export class AuditLog extends Context.Service<
         const { log, torn } = yield* LogFile.openLog(path, (line) => Option.isSome(decodeEntry(line)), now)
         const start = yield* auditStart(log, yield* readAuditHead(path))
         const writeHead = yield* openAuditHead(path)
-        const one = yield* Semaphore.make(1)
+        const writeLock = yield* Semaphore.make(1)
         let { first, head } = start
         let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zeroTimestamp.text }
         let released = 0
-        let rotates = true
-        /** What was found out about the file and is not written yet. */
-        let untold: ReadonlyArray<AuditFact> = []
-        const waiting: Array<Waiting> = []
+        let canRotate = true
+        /** Findings about the file that are not written yet. */
+        let pendingFindings: ReadonlyArray<AuditFact> = []
+        const waiting: Array<PendingAppend> = []
         let failure: string | undefined
         const newFailures = yield* Queue.sliding<string>(1)
 
@@ -122,59 +120,60 @@ export class AuditLog extends Context.Service<
           generation: log.generation()
         })
 
-        /** Whether the oldest archive may go: when no start needs it any more. */
-        const mayGo = (left: ReadonlyArray<string>): boolean => {
-          const oldest = firstChained(left)?.seq ?? head.seq + 1
+        /** Returns whether no start needs the oldest archive, given the remaining files. */
+        const canDrop = (remaining: ReadonlyArray<string>): boolean => {
+          const oldest = firstChained(remaining)?.seq ?? head.seq + 1
           if (oldest - 1 > released) return false
           first = Math.max(first, oldest)
-          // Before the file goes: or a crash in between would look as if somebody had taken it.
+          // Written before the file is removed; otherwise a crash in between would look like a missing archive.
           writeHead({ seq: last.seq, hash: last.line, first })
           return true
         }
 
-        const rotateIfFull = Effect.fnUntraced(function* (more: number) {
-          // The first entry of the chain seals what stands before it in its file, so it stays with that.
-          if (head.seq === 0 || log.size() === 0 || log.size() + more <= rotation.maxSize) return
-          const failure = yield* Effect.flip(log.rotate(rotation.maxFiles, mayGo)).pipe(
+        const rotateIfFull = Effect.fnUntraced(function* (added: number) {
+          // The first chained entry seals the foreign lines before it, so both stay in one file.
+          if (head.seq === 0 || log.size() === 0 || log.size() + added <= rotation.maxSize) return
+          const error = yield* Effect.flip(log.rotate(rotation.maxFiles, canDrop)).pipe(
             Effect.orElseSucceed(() => undefined)
           )
-          if (failure !== undefined && rotates) yield* Effect.logWarning(`${failure.message}; the audit log grows on`)
-          rotates = failure === undefined
+          if (error !== undefined && canRotate)
+            yield* Effect.logWarning(`${error.message}; the audit log grows beyond its limit`)
+          canRotate = error === undefined
         })
 
-        const write = Effect.fnUntraced(function* (given: ReadonlyArray<AuditFact>) {
-          untold = [...untold, ...(yield* tellOfFate(yield* log.follow))]
-          const facts = [...untold, ...given]
+        const write = Effect.fnUntraced(function* (appended: ReadonlyArray<AuditFact>) {
+          pendingFindings = [...pendingFindings, ...(yield* reportFileChange(yield* log.follow))]
+          const facts = [...pendingFindings, ...appended]
           if (facts.length === 0) return
           const at = fromMillis(yield* Clock.currentTimeMillis)
           const { head: next, text } = chainFacts(facts, at, head)
           yield* rotateIfFull(text.length)
-          const [took] = yield* Effect.timed(Effect.tapError(log.append(text), () => metrics.countFlushFailure))
-          yield* metrics.recordFlush(facts.length, took)
-          untold = []
+          const [duration] = yield* Effect.timed(Effect.tapError(log.append(text), () => metrics.countFlushFailure))
+          yield* metrics.recordFlush(facts.length, duration)
+          pendingFindings = []
           head = next
           last = { seq: next.seq, line: next.hash, timestamp: at.text }
           writeHead({ seq: next.seq, hash: next.hash, first })
         })
 
-        /** Writes all that wait, and tells each of them how it went. */
+        /** Writes all waiting appends as one group and stores the result in each. */
         const writeWaiting = Effect.gen(function* () {
           const group = waiting.splice(0)
           const exit = yield* Effect.exit(Effect.mapError(write(group.flatMap(({ facts }) => facts)), appendFailed))
-          const before = failure
+          const previous = failure
           failure = Exit.match(exit, { onFailure: (cause) => messageOf(cause), onSuccess: () => undefined })
-          if (before === undefined && failure !== undefined) Queue.offerUnsafe(newFailures, failure)
-          for (const one of group) one.written = Exit.map(exit, positionNow)
+          if (previous === undefined && failure !== undefined) Queue.offerUnsafe(newFailures, failure)
+          for (const member of group) member.written = Exit.map(exit, positionNow)
         })
 
         const append = (facts: ReadonlyArray<AuditFact>) =>
           Effect.suspend(() => {
-            const mine: Waiting = { facts, written: undefined }
-            waiting.push(mine)
-            const mineWritten = Effect.suspend(() => mine.written ?? Effect.die("an append was passed over"))
-            // Whoever comes first writes for all; the others find it done.
-            const inTurn = Effect.suspend(() => (mine.written === undefined ? writeWaiting : Effect.void))
-            return Effect.andThen(Semaphore.withPermit(one)(inTurn), mineWritten)
+            const pending: PendingAppend = { facts, written: undefined }
+            waiting.push(pending)
+            // The first append to get the lock writes for all that wait.
+            const writeOnce = Effect.suspend(() => (pending.written === undefined ? writeWaiting : Effect.void))
+            const result = Effect.suspend(() => pending.written ?? Effect.die("an append was not written"))
+            return Effect.andThen(Semaphore.withPermit(writeLock)(writeOnce), result)
           }).pipe(Effect.uninterruptible)
 
         const tail = Effect.fn("AuditLog.tail")(function* (count: number, length = Number.POSITIVE_INFINITY) {
@@ -193,16 +192,16 @@ export class AuditLog extends Context.Service<
 
         const since = Effect.fn("AuditLog.since")(function* (position: Pick<AuditPosition, "seq" | "line">) {
           const entries: Array<AuditEntry> = []
-          let isThere = position.seq === 0
+          let isFound = position.seq === 0
           yield* log.readBackwards((line) => {
             const entry = Option.getOrUndefined(decodeEntry(line))
             if (entry === undefined) return true
-            const isBehind = !isChained(entry) || entry.seq > position.seq
-            if (isBehind) entries.push(entry)
-            else isThere = entry.seq === position.seq && sha256(`${line}\n`) === position.line
-            return isBehind
+            const isAfter = !isChained(entry) || entry.seq > position.seq
+            if (isAfter) entries.push(entry)
+            else isFound = entry.seq === position.seq && sha256(`${line}\n`) === position.line
+            return isAfter
           })
-          return isThere ? Option.some(entries.toReversed()) : Option.none()
+          return isFound ? Option.some(entries.toReversed()) : Option.none()
         }, Effect.mapError(readFailed))
 
         const found = [...tornFacts(torn), ...(start.damage === undefined ? [] : [auditDamagedFact(start.damage)])]
@@ -211,7 +210,7 @@ export class AuditLog extends Context.Service<
         return AuditLog.of({
           append,
           tail,
-          readBackwards: (take) => Effect.mapError(log.readBackwards(take), readFailed),
+          readBackwards: (visit) => Effect.mapError(log.readBackwards(visit), readFailed),
           since,
           position: Effect.sync(positionNow),
           isLastWriter: start.isLastWriter,
@@ -247,7 +246,7 @@ export class AuditLog extends Context.Service<
           return position
         }),
       tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),
-      readBackwards: (take) => Effect.sync(() => void lines.toReversed().every((line) => take(line.trimEnd()))),
+      readBackwards: (visit) => Effect.sync(() => void lines.toReversed().every((line) => visit(line.trimEnd()))),
       since: ({ line, seq }) =>
         Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
       position,
@@ -261,15 +260,15 @@ export class AuditLog extends Context.Service<
   })
 }
 
-/** Facts on their way into the log, and what became of them. */
-interface Waiting {
+/** An append that waits for its group to be written, and its result. */
+interface PendingAppend {
   readonly facts: ReadonlyArray<AuditFact>
   written: Exit.Exit<AuditPosition, AuditLogError> | undefined
 }
 
 const messageOf = (cause: Cause.Cause<AuditLogError>): string =>
   Option.match(Cause.findErrorOption(cause), {
-    onNone: () => "it broke down",
+    onNone: () => "internal error",
     onSome: (error) => error.cause.message
   })
 
@@ -278,19 +277,19 @@ const readFailed = (cause: FileError) => new AuditLogError({ operation: "read", 
 
 const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> => {
   if (torn === undefined) return []
-  const cutOff = torn.savedAs === undefined ? "cut off, and there was no room to keep it" : `saved as ${torn.savedAs}`
-  const what = torn.repair === "completed" ? "a line feed was missing" : cutOff
-  return [fileRepairedFact(`the last line of the audit log was torn after ${torn.bytes} bytes: ${what}`)]
+  const cutOff = torn.savedAs === undefined ? "cut off, and not saved" : `cut off, and saved as ${torn.savedAs}`
+  const repair = torn.repair === "completed" ? "its missing line feed was added" : cutOff
+  return [fileRepairedFact(`the last line of the audit log was torn after ${torn.bytes} bytes: ${repair}`)]
 }
 
-/** What somebody did to the file under the daemon is told in the log and to whoever reads the daemon's own. */
-const tellOfFate = Effect.fnUntraced(function* (fate: FileChange) {
+/** Logs what another process did to the file, and returns it as facts for the audit log. */
+const reportFileChange = Effect.fnUntraced(function* (change: FileChange) {
   const damage = {
     Same: () => undefined,
-    Moved: () => "it was moved away or removed while the daemon ran; it goes on in a new file",
-    Shorter: (bytes: number) => `its last ${bytes} bytes were cut off by somebody else while the daemon ran`,
-    Longer: (bytes: number) => `somebody else wrote ${bytes} bytes into it while the daemon ran`
-  }[fate._tag]("bytes" in fate ? fate.bytes : 0)
+    Moved: () => "another process moved or removed the log while the daemon ran; it continues in a new file",
+    Shorter: (bytes: number) => `another process cut off the last ${bytes} bytes of the log while the daemon ran`,
+    Longer: (bytes: number) => `another process wrote ${bytes} bytes into the log while the daemon ran`
+  }[change._tag]("bytes" in change ? change.bytes : 0)
   if (damage === undefined) return []
   yield* Effect.logWarning(`audit log: ${damage}`)
   return [auditDamagedFact(damage)]

@@ -1,14 +1,10 @@
 /**
- * An append-only file of lines: what is appended is on the disk when `append`
- * returns, or it is not in the file at all.
+ * An append-only file of lines: after `append` its text is on disk, or nothing of it is.
  *
- * It knows bytes and lines, not what they mean. It has one writer, which appends one
- * text at a time. Reading goes backwards in pieces (`LogReader`) over what was there
- * when it began, through the archives too, and never holds up an append.
- *
- * Somebody else may move the file away, cut it short or write into it. That is seen
- * when the writer looks (`follow`), which it does before each append; what somebody
- * took away is not brought back.
+ * One writer appends one text at a time. Readers see the lines that existed when they
+ * began, archives included, and never block an append (`logReader`). Another process
+ * may move, truncate or extend the file; `follow` detects that before each append and
+ * restores nothing. What the lines mean is not this file's job.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -21,33 +17,33 @@ import { type PinnedDirectory, pinDirectory } from "../files/pinDirectory.ts"
 import type { TornTail } from "./tornTail.ts"
 import { repairTail } from "./tornTail.ts"
 
-/** What somebody else did to the file since it was last looked at, and by how many bytes. */
+/** What another process did to the file since the last check, and by how many bytes. */
 export type FileChange =
   | { readonly _tag: "Same" }
   | { readonly _tag: "Moved" }
   | { readonly _tag: "Shorter" | "Longer"; readonly bytes: number }
 
+/** Decides whether the oldest archive may be removed, given the files that would remain, oldest first. */
+type CanDrop = (remaining: ReadonlyArray<string>) => boolean
+
 export interface LogFile {
-  /** Length in bytes of what is durably there. */
+  /** Returns the durable length in bytes. */
   readonly size: () => number
-  /** Counts how often the file was moved away or cut short by somebody else. */
+  /** Counts how often another process moved or truncated the file. */
   readonly generation: () => number
-  /** Goes on where the file of this name is now, and tells what became of it. */
+  /** Opens the file that the path names now, and reports what happened to it. */
   readonly follow: Effect.Effect<FileChange, FileError>
-  /** Appends whole lines with one write and one fdatasync. On failure the file is cut back to its old length. */
+  /** Appends complete lines with one write and one fdatasync. A failure truncates the file to its old length. */
   readonly append: (text: string) => Effect.Effect<void, FileError>
-  /** Makes the file the youngest archive, goes on in an empty one, and drops the oldest if that may go, given what would be left. */
-  readonly rotate: (keep: number, mayGo: (left: ReadonlyArray<string>) => boolean) => Effect.Effect<void, FileError>
-  /** The archives, oldest first, and the file itself. */
+  /** Archives the file, continues in an empty one, and removes archives beyond `keep` if `canDrop` agrees. */
+  readonly rotate: (keep: number, canDrop: CanDrop) => Effect.Effect<void, FileError>
+  /** Returns the archives, oldest first, and then the file itself. */
   readonly files: () => ReadonlyArray<string>
-  /** Lines from the last one backwards, for as long as `take` says true. */
-  readonly readBackwards: (take: LineVisitor) => Effect.Effect<void, FileError>
+  /** Passes lines to `visit` from the last one backwards, until it returns false. */
+  readonly readBackwards: (visit: LineVisitor) => Effect.Effect<void, FileError>
 }
 
-/**
- * Opens the file, creating it with mode 0600. A torn last line is cut off and saved beside the file, so that the next
- * line does not melt into it; `isLine` tells a torn line from a whole one without line feed.
- */
+/** Opens or creates the file, with mode 0600, and repairs its end; `isLine` recognizes a complete last line (`tornTail`). */
 export const openLog = (
   path: string,
   isLine: (line: string) => boolean,
@@ -59,8 +55,8 @@ export const openLog = (
       attemptSync("open", path, () => ({ file: openFile(path) })),
       ({ file }) => Effect.sync(() => retire(file))
     )
-    const torn = yield* attemptSync("mend", path, () => repairTail(path, holder.file, isLine, now))
-    const archives = yield* attemptSync("look beside", path, () => new LogArchives(path))
+    const torn = yield* attemptSync("repair", path, () => repairTail(path, holder.file, isLine, now))
+    const archives = yield* attemptSync("list the archives of", path, () => new LogArchives(path))
     return { log: make(path, holder, archives, directory), torn }
   })
 
@@ -68,9 +64,9 @@ export interface OpenLog {
   readonly fd: number
   readonly device: number
   readonly inode: number
-  /** Bytes that are durably there. */
+  /** Durable length in bytes. */
   size: number
-  /** Reads under way: the descriptor is not closed under them, for its number may be given to another file. */
+  /** Reads in progress. They delay the close, because the system may reuse the descriptor for another file. */
   readers: number
   retired: boolean
 }
@@ -98,7 +94,7 @@ const release = (file: OpenLog): void => {
   if (file.retired && file.readers === 0) fs.closeSync(file.fd)
 }
 
-const lookAtPath = (path: string, file: OpenLog): FileChange => {
+const detectChange = (path: string, file: OpenLog): FileChange => {
   const found = fs.statSync(path, { throwIfNoEntry: false })
   if (found?.dev !== file.device || found.ino !== file.inode) return { _tag: "Moved" }
   const bytes = found.size - file.size
@@ -107,16 +103,16 @@ const lookAtPath = (path: string, file: OpenLog): FileChange => {
 }
 
 const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, directory: PinnedDirectory): LogFile => {
-  /** Set while bytes of a failed append may still be behind the end. */
+  /** Whether bytes of a failed append may still follow the durable length. */
   let dirty = false
   let generation = 0
 
-  const cutBack = () => {
+  const truncate = () => {
     fs.ftruncateSync(holder.file.fd, holder.file.size)
     dirty = false
   }
 
-  const goOnIn = (next: OpenLog) => {
+  const switchTo = (next: OpenLog) => {
     retire(holder.file)
     holder.file = next
     dirty = false
@@ -125,20 +121,20 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
 
   const follow = (): FileChange => {
     directory.checkSync()
-    if (dirty) cutBack()
-    const fate = lookAtPath(path, holder.file)
-    if (fate._tag === "Moved") {
-      goOnIn(openFile(path))
+    if (dirty) truncate()
+    const change = detectChange(path, holder.file)
+    if (change._tag === "Moved") {
+      switchTo(openFile(path))
       archives.refresh()
-    } else if (fate._tag !== "Same") {
+    } else if (change._tag !== "Same") {
       holder.file.size = fs.fstatSync(holder.file.fd).size
     }
-    if (fate._tag === "Moved" || fate._tag === "Shorter") generation += 1
-    return fate
+    if (change._tag === "Moved" || change._tag === "Shorter") generation += 1
+    return change
   }
 
-  const rotate = (keep: number, mayGo: (left: ReadonlyArray<string>) => boolean) => {
-    // The new file is there before the old one gives up its name: a system that has none to give leaves all as it is.
+  const rotate = (keep: number, canDrop: CanDrop) => {
+    // Created before any rename, so that a failure, as on a full disk, changes nothing.
     const fresh = `${path}.new`
     fs.rmSync(fresh, { force: true })
     const next = openFile(fresh, O_EXCL)
@@ -149,8 +145,8 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
       retire(next)
       throw cause
     }
-    goOnIn(next)
-    archives.dropOldest(keep, mayGo)
+    switchTo(next)
+    archives.dropOldest(keep, canDrop)
   }
 
   const write = (bytes: Uint8Array) => {
@@ -176,19 +172,19 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
           dirty = false
         })
       ),
-      Effect.tapError(() => Effect.ignore(attemptSync("cut back", path, cutBack))),
+      Effect.tapError(() => Effect.ignore(attemptSync("truncate", path, truncate))),
       Effect.uninterruptible
     )
   }
 
-  /** Reads the file of this moment and the archives behind it, whatever becomes of them meanwhile. */
-  const readBackwards = (take: LineVisitor) =>
+  /** Reads the current file and its archives, even if they are renamed meanwhile. */
+  const readBackwards = (visit: LineVisitor) =>
     Effect.acquireUseRelease(
       Effect.sync(() => {
         holder.file.readers += 1
         return { file: holder.file, size: holder.file.size, older: archives.all() }
       }),
-      ({ file, older, size }) => readLinesBackwards(path, { fd: file.fd, size }, older, archives, take),
+      ({ file, older, size }) => readLinesBackwards(path, { fd: file.fd, size }, older, archives, visit),
       ({ file }) => Effect.sync(() => release(file))
     )
 
@@ -204,7 +200,7 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
     generation: () => generation,
     follow: attemptSync("append to", path, follow),
     append,
-    rotate: (keep, mayGo) => attemptSync("rotate", path, () => rotate(keep, mayGo)),
+    rotate: (keep, canDrop) => attemptSync("rotate", path, () => rotate(keep, canDrop)),
     readBackwards
   }
 }

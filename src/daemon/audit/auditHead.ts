@@ -1,10 +1,9 @@
 /**
- * audit.head.json: which entry of the audit log is the last, so that a log whose end
- * was cut off can be told from one that is whole.
+ * audit.head.json: the last entry of the audit log, so that a truncated log is detected.
  *
- * It is written in place behind each append, without a flush of its own: it may be
- * behind the log after a power cut, never ahead of it. Nothing depends on it but
- * the telling; where it cannot be written or read, all goes on.
+ * It is written in place after each append and never flushed: after a power failure it
+ * may lag behind the log, but it is never ahead of it. Nothing else depends on it; if
+ * it cannot be read or written, the daemon continues.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -15,11 +14,11 @@ import { readIfPresent } from "../files/durableFile.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
 
 const AuditHead = Schema.Struct({
-  /** The number of the last entry that was acknowledged. */
+  /** The number of the last acknowledged entry. */
   seq: Schema.Int,
   /** The SHA-256 of its line, with the line feed. */
   hash: Schema.String,
-  /** The number of the oldest entry that rotation has not dropped. */
+  /** The number of the oldest entry that rotation has kept. */
   first: Schema.Int
 })
 export type AuditHead = typeof AuditHead.Type
@@ -28,19 +27,19 @@ const decode = Schema.decodeUnknownOption(Schema.fromJsonString(AuditHead))
 
 export const headPath = (auditPath: string): string => auditPath.replace(/(\.log)?$/, ".head.json")
 
-/** What the file says; none where it is not there or cannot be understood. */
+/** Reads the file; none if it is missing or invalid. */
 export const readAuditHead = (auditPath: string): Effect.Effect<Option.Option<AuditHead>> =>
   readIfPresent(headPath(auditPath)).pipe(
     Effect.map((contents) => (contents === undefined ? Option.none() : decode(contents.toString("utf8")))),
     Effect.orElseSucceed(() => Option.none())
   )
 
-/** Always this long, so that a shorter one leaves nothing of a longer one. */
+/** Every write has this length, so that a shorter text leaves no rest of a longer one. */
 const length = 160
 
 const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = fs.constants
 
-/** Writes the file over and over, in the directory that was there at first; what is no regular file is not written to. */
+/** Returns a function that overwrites the file, in the pinned directory and only if it is a regular file. */
 export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
   const path = headPath(auditPath)
   const directory = yield* pinDirectory(dirname(path))
@@ -49,7 +48,7 @@ export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
     ({ fd }) => Effect.sync(() => fd !== undefined && fs.closeSync(fd))
   )
   return (head: AuditHead): void => {
-    // Looking costs some microseconds; a file that was removed would else be written where nobody finds it.
+    // A removed file would otherwise still be written, without a name.
     if (file.fd === undefined || inodeOf(path) !== file.inode) {
       if (directory.status() !== "same") return
       if (file.fd !== undefined) fs.closeSync(file.fd)
@@ -60,14 +59,14 @@ export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
     try {
       fs.writeSync(file.fd, `${JSON.stringify(head).padEnd(length - 1)}\n`, 0)
     } catch {
-      // It stays behind the log, which is what it may be.
+      // The head may lag behind the log.
     }
   }
 })
 
 const openRegular = (path: string): number | undefined => {
   try {
-    // Not to wait for the reader of a pipe.
+    // O_NONBLOCK: opening a pipe must not wait for its reader.
     const fd = fs.openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
     if (fs.fstatSync(fd).isFile()) return fd
     fs.closeSync(fd)

@@ -1,10 +1,9 @@
 /**
- * Where the chain of the audit log goes on at a start, and whether its end is still
- * there.
+ * Finds where the chain of the audit log continues at a start, and checks its end.
  *
- * The log itself says where it ends. Where audit.head.json knows of more entries,
- * somebody cut the log or took it away; then the chain goes on behind what was
- * acknowledged, so that the gap stays visible for ever.
+ * If audit.head.json names a later entry than the log, the log was truncated or
+ * removed. The chain then continues after the last acknowledged entry, so that the gap
+ * stays visible in every later verification.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -25,13 +24,13 @@ export interface AuditStart {
   readonly head: ChainHead
   /** The last chained entry; undefined in a log that has none. */
   readonly last: LastEntry | undefined
-  /** Whether nobody else ran since our last entry, those of a start that came to nothing aside. */
+  /** Whether no other program has written since our last entry; entries of failed starts do not count. */
   readonly isLastWriter: boolean
-  /** The time of the last entry, whoever wrote it; undefined where there is none. */
+  /** The time of the last entry of any program; undefined if there is none. */
   readonly lastEntryTime: Timestamp | undefined
-  /** The number of the oldest entry that is known of. */
+  /** The number of the oldest known entry. */
   readonly first: number
-  /** What is wrong with the log; undefined if nothing is. */
+  /** What is wrong with the log; undefined if it is intact. */
   readonly damage: string | undefined
 }
 
@@ -49,8 +48,8 @@ interface Found {
   readonly start: number
 }
 
-/** Reads as little as it must: where our own entry is the last, one line. */
-export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known: Option.Option<AuditHead>) {
+/** Reads the log backwards as far as needed: one line, if our own entry is the last. */
+export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, storedHead: Option.Option<AuditHead>) {
   let found: Found | undefined
   let foreign = 0
   let isLastWriter: boolean | undefined
@@ -68,20 +67,17 @@ export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, known
   })
   const head = yield* headOf(log, found, foreign)
   const last = found && { seq: found.entry.seq, line: found.line, timestamp: found.entry.timestamp }
-  // Without audit.head.json, what is there is all that is known of.
-  const first = Option.isSome(known)
-    ? known.value.first
-    : (firstChained(found === undefined ? [] : log.files())?.seq ?? 1)
-  const stored = Option.getOrUndefined(known)
+  const stored = Option.getOrUndefined(storedHead)
+  const first = stored?.first ?? firstChained(found === undefined ? [] : log.files())?.seq ?? 1
   const rest = { last, isLastWriter: isLastWriter ?? false, lastEntryTime, first }
   if (stored !== undefined && stored.seq > head.seq) {
     const missing = stored.seq - head.seq
-    const damage = `${missing} entries that were acknowledged are missing at its end, from number ${head.seq + 1} on`
+    const damage = `${missing} acknowledged entries are missing at the end of the log, from number ${head.seq + 1} on`
     return { ...rest, head: { seq: stored.seq, hash: stored.hash }, damage } satisfies AuditStart
   }
   if (stored !== undefined && stored.seq === last?.seq && stored.hash !== last.line) {
-    const damage = `its last entry, number ${stored.seq}, was changed`
-    // What was written is continued, not what is there now: so it shows for ever.
+    const damage = `the last entry of the log, number ${stored.seq}, was changed`
+    // The chain continues from the entry as it was written, so that the change stays visible.
     return { ...rest, head: { seq: stored.seq, hash: stored.hash }, damage } satisfies AuditStart
   }
   return { ...rest, head, damage: undefined } satisfies AuditStart
@@ -94,7 +90,7 @@ const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefin
   return { seq: found.entry.seq, hash: yield* hashOf(files.slice(files.indexOf(found.file)), found.start) }
 })
 
-/** The first entry of the chain in files, oldest first. Mostly it is their first line. */
+/** Finds the first chained entry in files, oldest first; usually it is their first line. */
 export const firstChained = (files: ReadonlyArray<string>): ChainedEntry | undefined => {
   for (const file of files) {
     for (const line of readLines(file)) {
@@ -105,12 +101,12 @@ export const firstChained = (files: ReadonlyArray<string>): ChainedEntry | undef
   return undefined
 }
 
-/** The hash over files one after the other, from a byte of the first one. */
+/** Hashes the concatenated files, from an offset of the first one. */
 const hashOf = (files: ReadonlyArray<string>, start: number) =>
   attempt("read", files.map((file) => basename(file)).join(", "), async () => {
     const digest = createHash("sha256")
     for (const [at, file] of files.entries()) {
-      for await (const piece of fs.createReadStream(file, { start: at === 0 ? start : 0 })) digest.update(piece)
+      for await (const chunk of fs.createReadStream(file, { start: at === 0 ? start : 0 })) digest.update(chunk)
     }
     return digest.digest("hex")
   })

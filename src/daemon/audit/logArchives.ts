@@ -1,22 +1,21 @@
 /**
- * The closed files of a log that is rotated: NAME.1 is the youngest, NAME.2 the one
- * before, and so on. It knows names and their order, not what is in the files.
+ * The archives of a rotated log: NAME.1 is the newest, NAME.2 the one before, and so on.
  *
- * The one writer renames them. Whoever reads holds on to an `Archive` and asks for
- * its path when it opens it, so a rotation in between leads nobody astray. Calls
- * throw what node:fs throws.
+ * Only the writer renames them. A reader keeps an `Archive` and resolves its path when
+ * it opens it, so a rotation in between does not confuse it. Methods throw what
+ * node:fs throws. The contents are not this file's job.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
 
 export interface Archive {
-  /** What stands behind the name; grows with each rotation. */
+  /** The suffix of the file name; grows with each rotation. */
   number: number
 }
 
 export class LogArchives {
   private readonly path: string
-  /** Youngest first. */
+  /** Newest first. */
   private archives: Array<Archive> = []
 
   constructor(log: string) {
@@ -24,12 +23,12 @@ export class LogArchives {
     this.refresh()
   }
 
-  /** Finds what is there, after somebody else may have renamed files. */
+  /** Lists the files again, after another process may have renamed some. */
   refresh(): void {
     this.archives = findArchiveNumbers(this.path).map((number) => ({ number }))
   }
 
-  /** Youngest first. */
+  /** Returns the archives, newest first. */
   all(): ReadonlyArray<Archive> {
     return [...this.archives]
   }
@@ -38,36 +37,36 @@ export class LogArchives {
     return `${this.path}.${archive.number}`
   }
 
-  /** Gives the log's file the name of the youngest archive; the others make room. */
+  /** Renames the log to the newest archive, and moves the older archives up where needed. */
   archiveCurrent(): void {
-    const crowded = this.archives.filter(({ number }, at) => number === at + 1)
-    for (const archive of crowded.toReversed()) {
+    const occupied = this.archives.filter(({ number }, at) => number === at + 1)
+    for (const archive of occupied.toReversed()) {
       fs.renameSync(this.pathOf(archive), `${this.path}.${archive.number + 1}`)
       archive.number += 1
     }
-    const youngest = { number: 1 }
-    fs.renameSync(this.path, this.pathOf(youngest))
-    this.archives.unshift(youngest)
+    const newest = { number: 1 }
+    fs.renameSync(this.path, this.pathOf(newest))
+    this.archives.unshift(newest)
   }
 
-  /** Removes the oldest for as long as there are more than `keep` and `mayGo` agrees, given what would be left, oldest first. */
-  dropOldest(keep: number, mayGo: (left: ReadonlyArray<string>) => boolean): void {
+  /** Removes the oldest archives beyond `keep`, while `canDrop` agrees to the files that would remain, oldest first. */
+  dropOldest(keep: number, canDrop: (remaining: ReadonlyArray<string>) => boolean): void {
     for (let oldest = this.archives.at(-1); oldest !== undefined; oldest = this.archives.at(-1)) {
-      const left = this.archives.slice(0, -1).map((archive) => this.pathOf(archive))
-      if (this.archives.length <= keep || !mayGo([...left.toReversed(), this.path])) return
-      removeBehind(this.pathOf(oldest))
+      const remaining = this.archives.slice(0, -1).map((archive) => this.pathOf(archive))
+      if (this.archives.length <= keep || !canDrop([...remaining.toReversed(), this.path])) return
+      removeInBackground(this.pathOf(oldest))
       this.archives.pop()
     }
   }
 }
 
-/** The name is gone at once; what takes its time for a large file, to free it on the disk, is done by another thread with the closing. */
-const removeBehind = (file: string): void => {
+/** Unlinks a file while it is open: freeing the blocks of a large file then happens in the thread that closes it. */
+const removeInBackground = (file: string): void => {
   let descriptor: number | undefined
   try {
     descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
   } catch {
-    // It is gone, or cannot be opened; its name goes all the same.
+    // A file that cannot be opened is unlinked all the same.
   }
   try {
     fs.rmSync(file, { force: true })
@@ -76,7 +75,7 @@ const removeBehind = (file: string): void => {
   }
 }
 
-/** The numbers of a log's archives, youngest first. What is no file is none: to read a pipe would be to wait. */
+/** Finds the numbers of a log's archives, lowest first. Only regular files count: reading a pipe would block. */
 export const findArchiveNumbers = (log: string): ReadonlyArray<number> => {
   const prefix = `${path.basename(log)}.`
   return fs

@@ -1,25 +1,25 @@
 /**
- * The end of a file of lines that lost its last line feed: a write that broke off.
+ * Repairs the end of a line-based file whose last write was interrupted.
  *
- * A whole line gets its line feed back. A piece of one is cut off, so that the next
- * line does not melt into it, and kept in a file beside.
+ * A complete last line gets its missing line feed. A partial line is cut off, so that
+ * the next append starts a new line, and is saved in a file beside the log.
  */
 import * as fs from "node:fs"
 
-/** What stood behind the last line feed. */
+/** The bytes after the last line feed, and how they were repaired. */
 export interface TornTail {
   readonly bytes: number
-  /** Where the bytes were put; undefined if they were a whole line that only lacked its line feed, or could not be kept. */
+  /** The file with the bytes; undefined if the line was complete or the copy failed. */
   readonly savedAs: string | undefined
   readonly repair: "cut off" | "completed"
 }
 
-const pieceLength = 64 * 1024
+const chunkLength = 64 * 1024
 const lineFeed = 0x0a
-/** Longer than any line of ours; what is longer is no line that lacks its line feed. */
+/** Longer than any line of ours, so a longer tail is never a complete line. */
 const maxLineLength = 256 * 1024
 
-/** Mends the open file and its `size`; `now` goes into the name of what is kept. Throws what node:fs throws. */
+/** Repairs the open file and updates its `size`; `now` becomes part of the saved file's name. Throws what node:fs throws. */
 export const repairTail = (
   path: string,
   file: { readonly fd: number; size: number },
@@ -29,7 +29,7 @@ export const repairTail = (
   const start = lastLineFeed(file) + 1
   const bytes = file.size - start
   if (bytes === 0) return undefined
-  if (bytes <= maxLineLength && isLine(readPiece(file.fd, start, bytes).toString("utf8"))) {
+  if (bytes <= maxLineLength && isLine(readAt(file.fd, start, bytes).toString("utf8"))) {
     fs.writeSync(file.fd, "\n")
     fs.fdatasyncSync(file.fd)
     file.size += 1
@@ -42,44 +42,36 @@ export const repairTail = (
   return { bytes, savedAs, repair: "cut off" }
 }
 
-/** Where it is; -1 if there is none. */
+/** Finds the position of the last line feed; -1 if there is none. */
 const lastLineFeed = (file: { readonly fd: number; readonly size: number }): number => {
   for (let position = file.size; position > 0;) {
-    const length = Math.min(pieceLength, position)
+    const length = Math.min(chunkLength, position)
     position -= length
-    const found = readPiece(file.fd, position, length).lastIndexOf(lineFeed)
+    const found = readAt(file.fd, position, length).lastIndexOf(lineFeed)
     if (found >= 0) return position + found
   }
   return -1
 }
 
-/** Keeps a copy; a full disk, where there is no room for one, is no reason not to start. */
+/** Copies the tail to a new file; undefined if that fails, because a full disk must not prevent a start. */
 const save = (fd: number, start: number, end: number, target: string): string | undefined => {
-  const copy = openNew(target)
-  if (copy === undefined) return undefined
+  let copy: number | undefined
   try {
-    for (let at = start; at < end; at += pieceLength) {
-      fs.writeFileSync(copy, readPiece(fd, at, Math.min(pieceLength, end - at)))
+    copy = fs.openSync(target, "wx", 0o600)
+    for (let at = start; at < end; at += chunkLength) {
+      fs.writeFileSync(copy, readAt(fd, at, Math.min(chunkLength, end - at)))
     }
     fs.fsyncSync(copy)
     return target
   } catch {
-    fs.rmSync(target, { force: true })
+    if (copy !== undefined) fs.rmSync(target, { force: true })
     return undefined
   } finally {
-    fs.closeSync(copy)
+    if (copy !== undefined) fs.closeSync(copy)
   }
 }
 
-const openNew = (path: string): number | undefined => {
-  try {
-    return fs.openSync(path, "wx", 0o600)
-  } catch {
-    return undefined
-  }
-}
-
-const readPiece = (fd: number, position: number, length: number): Buffer => {
-  const piece = Buffer.alloc(length)
-  return piece.subarray(0, fs.readSync(fd, piece, 0, length, position))
+const readAt = (fd: number, position: number, length: number): Buffer => {
+  const chunk = Buffer.alloc(length)
+  return chunk.subarray(0, fs.readSync(fd, chunk, 0, length, position))
 }

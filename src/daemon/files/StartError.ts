@@ -1,6 +1,6 @@
 /**
- * The daemon cannot start, and starting again would not help: what is in the way,
- * what a person can do, and the exit status a supervisor sees.
+ * The daemon cannot start, and a retry would fail as well: the reason, a hint for the
+ * person, and the exit status for the supervisor.
  */
 import * as Data from "effect/Data"
 

@@ -1,24 +1,23 @@
 /**
- * Files that are either the old ones or the new ones, never something between.
+ * Atomic, durable writes: a file has its old contents or its new ones, never a mix.
  *
- * A write goes to a temporary file beside the target, is flushed, checked for
- * its length and renamed over the target; then the directory is flushed. What
- * fails before the rename leaves the target as it was; a directory that cannot be
- * flushed after it is reported as a failure although the file is the new one. One writer at a time per path: the daemon's
- * instance lock sees to that.
+ * A write goes to a temporary file, which is flushed, checked for its length and
+ * renamed over the target; then the directory is flushed. A failure before the
+ * rename leaves the target unchanged; if flushing the directory fails, the write
+ * fails although the target is new. The caller allows one writer per path.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 
-/** The system refused an operation on a file. The message names the operation, the path and the reason. */
+/** A file operation failed. The message names the operation, the path and the reason. */
 export class FileError extends Schema.TaggedError<FileError>()("FileError", {
   operation: Schema.String,
   path: Schema.String,
   cause: Schema.Unknown
 }) {
-  /** The system's name for the reason, such as ENOSPC; empty if it gave none. */
+  /** The system's error code, such as ENOSPC; empty if there is none. */
   get code(): string {
     return this.cause instanceof Error && "code" in this.cause ? String(this.cause.code) : ""
   }
@@ -28,31 +27,26 @@ export class FileError extends Schema.TaggedError<FileError>()("FileError", {
   }
 }
 
-/** Runs a promise of node:fs; what it throws becomes a `FileError`. */
+/** Runs a promise of node:fs and turns its rejection into a `FileError`. */
 export const attempt = <A>(operation: string, file: string, run: () => Promise<A>): Effect.Effect<A, FileError> =>
   Effect.tryPromise({ try: run, catch: (cause) => new FileError({ operation, path: file, cause }) })
 
-/**
- * The same for what is done at once: by way of another thread a small operation takes ten times as long, and a start has
- * fifty of them. Not for what other requests would have to wait for.
- */
+/** Runs a synchronous call: faster for small operations at a start, but it blocks all requests. */
 export const attemptSync = <A>(operation: string, file: string, run: () => A): Effect.Effect<A, FileError> =>
   Effect.try({ try: run, catch: (cause) => new FileError({ operation, path: file, cause }) })
 
-/** The contents of a regular file, or undefined where there is none. A device is not read, for it may never end. */
+/** Reads a regular file; undefined if it does not exist. Rejects devices and pipes, which may never end. */
 export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, FileError> =>
   attemptSync("read", file, () => {
     if (!fs.statSync(file).isFile()) throw new Error("not a regular file")
     return fs.readFileSync(file)
   }).pipe(
-    Effect.catchTag("FileError", (fault) => (fault.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(fault)))
+    Effect.catchTag("FileError", (error) => (error.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(error)))
   )
 
 /**
- * Replaces a file, mode 0600. With `backup`, the contents before the change stay
- * under that name. `before` is done when the new contents are on the disk and have no
- * name yet. `check` is called right before anything gets its name, and throws if it
- * must not. Cannot be interrupted half-way.
+ * Replaces a file, with mode 0600; it cannot be interrupted. `backup` keeps the old contents under that name. `before`
+ * runs when the new contents are on disk but not renamed yet. `check` runs before each rename and throws to prevent it.
  */
 export const replaceFile = (
   file: string,
@@ -64,22 +58,22 @@ export const replaceFile = (
   }
 ): Effect.Effect<void, FileError> => {
   const temporary = `${file}.tmp`
-  const name = async () => {
+  const rename = async () => {
     options?.check?.()
-    if (options?.backup !== undefined) await keepCopy(file, options.backup)
+    if (options?.backup !== undefined) await linkBackup(file, options.backup)
     options?.check?.()
     await fs.promises.rename(temporary, file)
-    await flushDirectory(path.dirname(file))
+    await fsyncDirectory(path.dirname(file))
   }
   return attempt("write", file, () => writeNew(temporary, contents)).pipe(
     Effect.andThen(options?.before ?? Effect.void),
-    Effect.andThen(attempt("write", file, name)),
+    Effect.andThen(attempt("write", file, rename)),
     Effect.onError(() => Effect.promise(() => fs.promises.rm(temporary, { force: true }).catch(() => undefined))),
     Effect.uninterruptible
   )
 }
 
-/** The same at once, for the small files that are written at a start and at an end. */
+/** Replaces a small file synchronously, at a start or a stop. */
 export const replaceFileSync = (file: string, text: string): Effect.Effect<void, FileError> =>
   attemptSync("write", file, () => {
     const temporary = `${file}.tmp`
@@ -93,32 +87,32 @@ export const replaceFileSync = (file: string, text: string): Effect.Effect<void,
     }
   })
 
-/** Renames within one directory, and flushes that directory. */
+/** Renames a file within its directory, and flushes the directory. */
 export const renameDurably = (from: string, to: string): Effect.Effect<void, FileError> =>
   attempt("rename", from, async () => {
     await fs.promises.rename(from, to)
-    await flushDirectory(path.dirname(to))
+    await fsyncDirectory(path.dirname(to))
   }).pipe(Effect.uninterruptible)
 
-/** Removes a file, if it is there. */
+/** Removes a file if it exists, and flushes the directory. */
 export const removeDurably = (file: string): Effect.Effect<void, FileError> =>
   attempt("remove", file, async () => {
     await fs.promises.rm(file, { force: true })
-    await flushDirectory(path.dirname(file))
+    await fsyncDirectory(path.dirname(file))
   }).pipe(Effect.uninterruptible)
 
-/** Takes away what group and others may do with a file; tells whether there was anything to take. */
+/** Sets the mode if group or others have any permission; returns whether they had. */
 export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, FileError> =>
   attemptSync("change the mode of", file, () => {
-    const found = fs.statSync(file)
-    if ((found.mode & 0o077) === 0 || !(found.isFile() || found.isDirectory())) return false
+    const stat = fs.statSync(file)
+    if ((stat.mode & 0o077) === 0 || !(stat.isFile() || stat.isDirectory())) return false
     fs.chmodSync(file, mode)
     return true
   })
 
 const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => {
   await fs.promises.rm(file, { force: true })
-  const handle = await fs.promises.open(file, newFile, 0o600)
+  const handle = await fs.promises.open(file, createFlags, 0o600)
   try {
     await handle.chmod(0o600)
     let length = 0
@@ -135,7 +129,7 @@ const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iter
 
 const writeNewSync = (file: string, contents: Buffer): void => {
   fs.rmSync(file, { force: true })
-  const descriptor = fs.openSync(file, newFile, 0o600)
+  const descriptor = fs.openSync(file, createFlags, 0o600)
   try {
     fs.fchmodSync(descriptor, 0o600)
     fs.writeFileSync(descriptor, contents)
@@ -146,15 +140,15 @@ const writeNewSync = (file: string, contents: Buffer): void => {
   }
 }
 
-const newFile = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL
+const createFlags = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL
 
-/** A short write on a full disk must not be renamed into place. */
+/** Rejects a short write, as on a full disk, before the rename. */
 const checkLength = (size: number, length: number): void => {
   if (size !== length) throw new Error(`wrote ${size} of ${length} bytes`)
 }
 
-/** A hard link, so the copy costs nothing and is whole at every moment. */
-const keepCopy = async (file: string, backup: string): Promise<void> => {
+/** Keeps the file as a hard link: no copy, and complete at every moment. */
+const linkBackup = async (file: string, backup: string): Promise<void> => {
   const temporary = `${backup}.tmp`
   await fs.promises.rm(temporary, { force: true })
   try {
@@ -163,12 +157,12 @@ const keepCopy = async (file: string, backup: string): Promise<void> => {
   } catch (cause) {
     if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw cause
   } finally {
-    // Also where all went well: rename(2) does nothing if both names are links to one file, and then leaves both.
+    // rename(2) leaves both names if they are links to one file.
     await fs.promises.rm(temporary, { force: true })
   }
 }
 
-const flushDirectory = async (directory: string): Promise<void> => {
+const fsyncDirectory = async (directory: string): Promise<void> => {
   const handle = await fs.promises.open(directory, fs.constants.O_RDONLY)
   try {
     await handle.sync()
@@ -177,7 +171,7 @@ const flushDirectory = async (directory: string): Promise<void> => {
   }
 }
 
-/** Has the names in a directory on the disk. */
+/** Flushes a directory, so that renames in it are durable. */
 export const fsyncDirectorySync = (directory: string): void => {
   const descriptor = fs.openSync(directory, fs.constants.O_RDONLY)
   try {

@@ -1,10 +1,9 @@
 /**
- * A lock that the kernel frees with the process that holds it, however that ends.
+ * A lock file that the kernel releases when its process ends, so it is never stale.
  *
- * It is SQLite's, on a file of its own, which stays there when the lock is free: it
- * is never stale, and no pid has to be believed. Nothing else in this process may
- * open that file, or the lock is gone. Whoever removes the file lets a second holder
- * in; `isHeld` tells.
+ * The lock is SQLite's, on a file that stays when the lock is free. Nothing else in
+ * this process may open that file: closing it would release the lock. Removing the
+ * file lets a second process take the lock; `isHeld` detects that.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -15,30 +14,27 @@ import { findLockOwner } from "./findOwner.ts"
 import { statIfPresent } from "./pinDirectory.ts"
 import { StartError } from "./StartError.ts"
 
-/** Somebody else holds the lock; who, if the system tells. */
+/** Another process holds the lock; `owner` is its pid, if the system reports one. */
 export class LockHeld extends Data.TaggedError("LockHeld")<{ readonly owner: number | undefined }> {}
 
 export interface FileLock {
   readonly path: string
-  /** Whether the file of this name is still the one that is locked. */
+  /** Returns whether the path still names the file that is locked. */
   readonly isHeld: () => boolean
 }
 
-/**
- * How long it is tried. Of several that try at the same moment each may be in the way of the others, and none would
- * have it; with a few tries one of them does.
- */
-const patience = 250
+/** Several processes that try at once can all fail on the first attempt; with retries one succeeds. */
+const busyTimeoutMillis = 250
 
-/** Holds the lock for as long as the scope lasts. */
+/** Holds the lock until the scope closes. */
 export const holdLock = Effect.fnUntraced(function* (path: string) {
   const { O_CREAT, O_NONBLOCK } = fs.constants
   yield* attemptSync("create", path, () => fs.closeSync(fs.openSync(path, O_CREAT | O_NONBLOCK, 0o600)))
   const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
-  const take = () => {
+  const lockDatabase = () => {
     const database = new DatabaseSync(path)
     try {
-      database.exec(`PRAGMA busy_timeout = ${patience}; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE`)
+      database.exec(`PRAGMA busy_timeout = ${busyTimeoutMillis}; PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE`)
       return database
     } catch (cause) {
       database.close()
@@ -46,26 +42,26 @@ export const holdLock = Effect.fnUntraced(function* (path: string) {
     }
   }
   yield* Effect.acquireRelease(
-    Effect.try({ try: take, catch: (cause) => cause }).pipe(Effect.catch((cause) => refused(path, cause))),
+    Effect.try({ try: lockDatabase, catch: (cause) => cause }).pipe(Effect.catch((cause) => failLock(path, cause))),
     (database) => Effect.sync(() => database.close())
   )
-  const own = yield* attemptSync("look at", path, () => fs.statSync(path))
+  const locked = yield* attemptSync("stat", path, () => fs.statSync(path))
   const lock: FileLock = {
     path,
     isHeld: () => {
-      const found = statIfPresent(path)
-      return found?.dev === own.dev && found.ino === own.ino
+      const current = statIfPresent(path)
+      return current?.dev === locked.dev && current.ino === locked.ino
     }
   }
   return lock
 })
 
-const refused = Effect.fnUntraced(function* (path: string, cause: unknown) {
+const failLock = Effect.fnUntraced(function* (path: string, cause: unknown) {
   const reason = cause instanceof Error ? cause.message : String(cause)
   if (reason.includes("locked")) return yield* new LockHeld({ owner: yield* findLockOwner(path) })
   return yield* new StartError({
     reason: `cannot lock ${path}: ${reason}`,
-    fix: "Look at what is wrong with that file; it holds nothing and may be removed while no daemon runs.",
+    fix: "Check that file. It is empty and may be removed while no daemon runs.",
     exitStatus: exitStatus.cannotCreate
   })
 })

@@ -1,7 +1,8 @@
 /**
- * Makes a directory and those above it, each for its owner alone; one that is there
- * stays as it is. Node's own recursive mkdir tries for ever where a file system says
- * of a directory that is there that it is not, as /proc does.
+ * Creates a directory and its parents with mode 0700; an existing one is left as it is.
+ *
+ * Node's recursive mkdir loops forever if a file system, such as /proc, reports
+ * ENOENT for a parent that exists.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -15,7 +16,7 @@ const make = (directory: string): void => {
     makeOne(directory)
   } catch (cause) {
     const parent = path.dirname(directory)
-    if (!isCode(cause, "ENOENT") || parent === directory) throw cause
+    if (!hasCode(cause, "ENOENT") || parent === directory) throw cause
     make(parent)
     makeOne(directory)
   }
@@ -25,12 +26,12 @@ const makeOne = (directory: string): void => {
   try {
     fs.mkdirSync(directory, { mode: 0o700 })
   } catch (cause) {
-    if (!isCode(cause, "EEXIST")) throw cause
+    if (!hasCode(cause, "EEXIST")) throw cause
     const found = statIfPresent(directory)
-    if (found === undefined) throw new Error("a symbolic link that leads nowhere has that name", { cause })
-    if (!found.isDirectory()) throw new Error("something that is not a directory has that name", { cause })
+    if (found === undefined) throw new Error("a dangling symbolic link has that name", { cause })
+    if (!found.isDirectory()) throw new Error("a file that is not a directory has that name", { cause })
   }
 }
 
-const isCode = (cause: unknown, code: string): boolean =>
+const hasCode = (cause: unknown, code: string): boolean =>
   cause instanceof Error && "code" in cause && cause.code === code

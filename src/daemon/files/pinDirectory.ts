@@ -1,24 +1,23 @@
 /**
- * A directory that must stay the one it was when it was opened here.
+ * A directory that must stay the same inode that was opened here.
  *
- * Paths are names: a directory can be moved away, removed, or covered by a volume
- * while the daemon runs, and another can stand there under the same name. Whoever
- * writes into one by its name asks this first, right before. It is held open, so
- * that the system gives its number to no other one. What remains is a swap between
- * the question and the write.
+ * While the daemon runs, a directory can be moved, removed or covered by a mount, and
+ * its path can name another one. Code that writes by path checks this right before.
+ * The directory stays open, so that its inode number is not reused. A swap between
+ * the check and the write is still possible.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
-import { FileError } from "./durableFile.ts"
+import { attemptSync, type FileError } from "./durableFile.ts"
 
 export interface PinnedDirectory {
   readonly path: string
-  /** What is under that name now. What cannot be looked at is gone. */
-  readonly status: () => "same" | "another" | "gone"
-  /** The disk it is on. */
+  /** Compares the path with the pinned inode. A path that stat(2) rejects is missing. */
+  readonly status: () => "same" | "replaced" | "missing"
+  /** The device number of its file system. */
   readonly device: number
-  /** Throws if it is not the same. The words are for the end of a `FileError`. */
+  /** Throws if it is not the same; the text becomes the end of a `FileError`. */
   readonly checkSync: () => void
   readonly check: Effect.Effect<void, FileError>
 }
@@ -26,42 +25,30 @@ export interface PinnedDirectory {
 export const pinDirectory = (path: string): Effect.Effect<PinnedDirectory, FileError, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
-      Effect.try({
-        try: () => fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY),
-        catch: (cause) => new FileError({ operation: "open", path, cause })
-      }),
+      attemptSync("open", path, () => fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY)),
       (descriptor) => Effect.sync(() => fs.closeSync(descriptor))
     ),
     (descriptor) => {
-      const own = fs.fstatSync(descriptor)
+      const pinned = fs.fstatSync(descriptor)
       const status = () => {
         const found = statIfPresent(path)
-        if (found === undefined) return "gone"
-        return found.dev === own.dev && found.ino === own.ino ? "same" : "another"
+        if (found === undefined) return "missing"
+        return found.dev === pinned.dev && found.ino === pinned.ino ? "same" : "replaced"
       }
       const checkSync = () => {
-        const found = status()
-        if (found !== "same") throw new Error(reasons[found])
+        const now = status()
+        if (now !== "same") throw new Error(reasons[now])
       }
-      return {
-        path,
-        status,
-        device: own.dev,
-        checkSync,
-        check: Effect.try({
-          try: checkSync,
-          catch: (cause) => new FileError({ operation: "write into", path, cause })
-        })
-      }
+      return { path, status, device: pinned.dev, checkSync, check: attemptSync("write to", path, checkSync) }
     }
   )
 
 const reasons = {
-  gone: "the directory is gone; when it is back, so is the service",
-  another: "another directory has taken its place"
+  missing: "the directory is missing; writes resume when it is back",
+  replaced: "another directory has replaced it"
 }
 
-/** What is under a name now; undefined if there is nothing that can be looked at. */
+/** Returns the stat of a path; undefined if stat(2) fails. */
 export const statIfPresent = (path: string): fs.Stats | undefined => {
   try {
     return fs.statSync(path)

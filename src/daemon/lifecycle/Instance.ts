@@ -152,7 +152,7 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
 
 /** Holds the lock of the state directory for as long as the scope lasts. */
 export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) {
-  const found = yield* attemptSync("look at", paths.directory, () => fs.statSync(paths.directory))
+  const found = yield* attemptSync("stat", paths.directory, () => fs.statSync(paths.directory))
   if ((found.mode & 0o022) !== 0) {
     return yield* new StartError({
       reason: `the state directory ${paths.directory} can be written by others`,

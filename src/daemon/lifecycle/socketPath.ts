@@ -45,7 +45,7 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
 
 /** Whether a dead daemon's socket is there, or nothing. Everything else is refused. */
 const isStale = Effect.fnUntraced(function* (socketPath: string) {
-  const found = yield* attemptSync("look at", socketPath, () => fs.lstatSync(socketPath, { throwIfNoEntry: false }))
+  const found = yield* attemptSync("stat", socketPath, () => fs.lstatSync(socketPath, { throwIfNoEntry: false }))
   if (found === undefined) return false
   if (!found.isSocket()) {
     return yield* refuse(
@@ -92,7 +92,7 @@ const kindOf = (found: fs.Stats): string => {
 /** Anyone who may write there could put a socket of their own in our place. */
 const checkDirectory = Effect.fnUntraced(function* (directory: string) {
   yield* makeDirectory(directory)
-  const { mode } = yield* attemptSync("look at", directory, () => fs.statSync(directory))
+  const { mode } = yield* attemptSync("stat", directory, () => fs.statSync(directory))
   if ((mode & 0o022) !== 0) {
     return yield* refuse(
       `the directory of the socket, ${directory}, can be written by others`,

@@ -52,10 +52,10 @@ export const watchDirectories = Effect.fnUntraced(function* (watched: WatchedDir
 
 const look = ({ directories, hasStore, lock }: WatchedDirectories): Seen => {
   const looks = directories.map((directory) => ({ directory, found: directory.status() }))
-  const gone = looks.find(({ found }) => found === "gone")?.directory
+  const gone = looks.find(({ found }) => found === "missing")?.directory
   if (gone !== undefined)
     return { is: "away", says: `${gone.path} is gone; nothing is leased or changed until it is back` }
-  const other = looks.filter(({ found }) => found === "another").map(({ directory }) => directory)
+  const other = looks.filter(({ found }) => found === "replaced").map(({ directory }) => directory)
   const [first] = other
   if (first === undefined) {
     return lock.isHeld()

@@ -1,6 +1,6 @@
 /**
- * The audit log over both layers: in order, whole, read from the end; and in its
- * file: mended where it was torn, refusing while it cannot be written.
+ * Both layers keep entries in order and read them from the end. In a file, a torn
+ * line is repaired.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ for (const [name, layer] of [
   ["in a file", inFile]
 ] as const) {
   describe(`AuditLog ${name}`, () => {
-    it.effect("gives the last entries, oldest first", () =>
+    it.effect("returns the last entries, oldest first", () =>
       Effect.gen(function* () {
         const audit = yield* AuditLog
         for (const id of ["1", "2", "3", "4"]) yield* audit.append([revokeRefusedFact(id)])
@@ -36,7 +36,7 @@ for (const [name, layer] of [
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("stamps all facts of one append with the present", () =>
+    it.effect("stamps all facts of one append with the current time", () =>
       Effect.gen(function* () {
         const audit = yield* AuditLog
         yield* TestClock.adjust("90 seconds")
@@ -46,7 +46,7 @@ for (const [name, layer] of [
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("gives what came after a position, and nothing for a position of another log", () =>
+    it.effect("returns the entries after a position, and none for a position of another log", () =>
       Effect.gen(function* () {
         const audit = yield* AuditLog
         const start = yield* audit.position
@@ -75,7 +75,7 @@ describe("AuditLog in its file", () => {
     (entries) => entries.map(({ action, secret_name }) => secret_name ?? action)
   )
 
-  it.effect("writes compact lines that end in a line feed, readable by the owner alone", () =>
+  it.effect("writes compact lines with a line feed, in a file with mode 0600", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "audit.log")
       yield* open(
@@ -91,7 +91,7 @@ describe("AuditLog in its file", () => {
     })
   )
 
-  it.effect("cuts off a torn last line, keeps it beside the log and tells of it", () =>
+  it.effect("cuts off a torn last line, saves it beside the log and records that", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, "audit.log")
@@ -109,7 +109,7 @@ describe("AuditLog in its file", () => {
     })
   )
 
-  it.effect("keeps a last line that lacks nothing but its line feed", () =>
+  it.effect("keeps a complete last line without a line feed", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "audit.log")
       fs.writeFileSync(
@@ -120,7 +120,7 @@ describe("AuditLog in its file", () => {
     })
   )
 
-  it.effect("gives no more than was asked for in characters, however many entries were asked for", () =>
+  it.effect("returns no more characters than requested, for any number of entries", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "audit.log")
       const some = Effect.gen(function* () {
@@ -133,7 +133,7 @@ describe("AuditLog in its file", () => {
     })
   )
 
-  it.effect("passes over lines that are not entries", () =>
+  it.effect("skips lines that are not entries", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "audit.log")
       const entry = (name: string) =>
@@ -148,7 +148,7 @@ describe("AuditLog in its file", () => {
     })
   )
 
-  it.effect("goes on in a new file when the log was moved away", () =>
+  it.effect("continues in a new file when the log was moved", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "audit.log")
       yield* open(
@@ -165,7 +165,7 @@ describe("AuditLog in its file", () => {
     })
   )
 
-  it.effect("goes on at the end of a log that was emptied in place", () =>
+  it.effect("continues in a log that was truncated to nothing", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "audit.log")
       yield* open(

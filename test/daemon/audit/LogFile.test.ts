@@ -1,7 +1,7 @@
 /**
- * What was appended is what is read, forwards and backwards, across the pieces it is
- * read in. A torn last line is cut off and saved, a failed append leaves nothing
- * behind, and a file that was moved away is followed by a new one of its name.
+ * Readers get what was appended, across chunks and archives. A torn last line is cut
+ * off and saved, a failed append leaves nothing, and a moved file is replaced by a new
+ * one of its name.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ import type { FileError } from "../../../src/daemon/files/durableFile.ts"
 import type { LogFile } from "../../../src/daemon/audit/LogFile.ts"
 import { openLog } from "../../../src/daemon/audit/LogFile.ts"
 
-/** A full or broken disk: the calls named here fail, a write after half of its bytes. */
+/** Calls that fail, as on a full or broken disk; a write fails after half of its bytes. */
 const broken = new Set<string>()
 const refuse = (call: string) => Object.assign(new Error(`EIO: i/o error, ${call}`), { code: "EIO" })
 const real = { writeSync: fs.writeSync, fdatasync: fs.fdatasync, ftruncateSync: fs.ftruncateSync }
@@ -45,11 +45,11 @@ afterAll(() => {
   syncBuiltinESMExports()
 })
 
-/** Whole lines end in a full stop. */
+/** Complete lines end in a full stop. */
 const isLine = (line: string) => line.endsWith(".")
 const now = 1_800_000_000_000
 
-/** Runs a test on a path in a directory of its own. */
+/** Runs a test on a path in a temporary directory. */
 const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown, Scope.Scope>, void, never>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "log-file-"))),
@@ -61,10 +61,10 @@ const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown
       })
   )
 
-/** Appends as the audit log does: it looks first at what became of the file. */
+/** Appends as the audit log does: `follow` first. */
 const put = (log: LogFile, lines: string) => Effect.andThen(log.follow, log.append(lines))
 
-/** Opens a log over these contents. */
+/** Opens a log with these contents. */
 const openOver = (file: string, contents: string | Uint8Array) => {
   fs.writeFileSync(file, contents, { mode: 0o600 })
   return openLog(file, isLine, now)
@@ -84,7 +84,7 @@ describe("reading", () => {
   const Batches = Schema.Array(Schema.Array(Line)).check(Schema.isMaxLength(4))
 
   it.live.prop(
-    "gives the lines that were appended, and where each of them begins",
+    "passes the appended lines with their start offsets",
     [Batches],
     ([batches]) =>
       onFile(function* (file) {
@@ -101,23 +101,23 @@ describe("reading", () => {
     { arbitrary: { runs: 25 } }
   )
 
-  const piece = 64 * 1024
+  const chunk = 64 * 1024
   it.live.each([
-    ["one short of a piece", [piece - 1]],
-    ["as long as a piece", [piece]],
-    ["one longer than a piece", [piece + 1]],
-    ["shorter and longer ones", [100, piece - 100, 1, 2 * piece, piece - 1, 3]],
-    ["much longer than a piece", [3 * piece + 5, 2]]
-  ] as const)("joins lines across pieces: %s", ([, lengths]) =>
+    ["one byte shorter than a chunk", [chunk - 1]],
+    ["as long as a chunk", [chunk]],
+    ["one byte longer than a chunk", [chunk + 1]],
+    ["shorter and longer lines", [100, chunk - 100, 1, 2 * chunk, chunk - 1, 3]],
+    ["much longer than a chunk", [3 * chunk + 5, 2]]
+  ] as const)("joins lines across chunks: %s", ([, lengths]) =>
     onFile(function* (file) {
-      // Lengths with the line feed; three bytes to a character, so that pieces end within one.
+      // Lengths include the line feed. Characters have three bytes, so that chunks end within one.
       const lines = lengths.map((length) => "世".repeat((length - 1) / 3) + "x".repeat((length - 1) % 3))
       const { log } = yield* openOver(file, joined(lines))
       assert.isTrue(joined(yield* readBack(log)) === joined(lines))
     })
   )
 
-  it.live("gives nothing that is not known to be on the disk", () =>
+  it.live("reads no line beyond the durable length", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "one.\n")
       fs.appendFileSync(file, "not flushed.\n")
@@ -125,7 +125,7 @@ describe("reading", () => {
     })
   )
 
-  it.live("stops when it is told to", () =>
+  it.live("stops when the visitor returns false", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "one.\ntwo.\nthree.\n")
       const seen: Array<string> = []
@@ -134,27 +134,29 @@ describe("reading", () => {
     })
   )
 
-  it.live.each([["stays"], ["is moved away"]])("gives what was there when it began, while the file %s", ([fate]) =>
-    onFile(function* (file) {
-      const lines = Array.from({ length: 30 }, (_, at) => `${at} ${"x".repeat(9_000)}.`)
-      const { log } = yield* openOver(file, joined(lines))
-      const seen: Array<string> = []
-      const appending: Array<Fiber.Fiber<void, FileError>> = []
-      yield* log.readBackwards((line) => {
-        if (seen.push(line) > 1) return true
-        if (fate === "is moved away") fs.renameSync(file, `${file}.1`)
-        return appending.push(Effect.runFork(put(log, "new.\n"))) > 0
+  it.live.each([["stays"], ["is moved away"]])(
+    "reads the lines that existed when it began, while the file %s",
+    ([fate]) =>
+      onFile(function* (file) {
+        const lines = Array.from({ length: 30 }, (_, at) => `${at} ${"x".repeat(9_000)}.`)
+        const { log } = yield* openOver(file, joined(lines))
+        const seen: Array<string> = []
+        const appending: Array<Fiber.Fiber<void, FileError>> = []
+        yield* log.readBackwards((line) => {
+          if (seen.push(line) > 1) return true
+          if (fate === "is moved away") fs.renameSync(file, `${file}.1`)
+          return appending.push(Effect.runFork(put(log, "new.\n"))) > 0
+        })
+        yield* Fiber.joinAll(appending)
+        const inShort = (line: string) => `${line.slice(0, 3)} of ${line.length}`
+        assert.deepStrictEqual(seen.toReversed().map(inShort), lines.map(inShort))
+        assert.isTrue(text(file).endsWith("new.\n"))
       })
-      yield* Fiber.joinAll(appending)
-      const inShort = (line: string) => `${line.slice(0, 3)} of ${line.length}`
-      assert.deepStrictEqual(seen.toReversed().map(inShort), lines.map(inShort))
-      assert.isTrue(text(file).endsWith("new.\n"))
-    })
   )
 })
 
 describe("opening", () => {
-  it.live("makes an empty file of mode 0600, and leaves whole lines as they are but not open to others", () =>
+  it.live("creates a file with mode 0600, and keeps complete lines but tightens the mode", () =>
     onFile(function* (file) {
       const made = yield* openLog(file, isLine, now)
       assert.deepStrictEqual([text(file), mode(file), made.log.size(), made.torn], ["", 0o600, 0, undefined])
@@ -167,12 +169,12 @@ describe("opening", () => {
   )
 
   it.live.each([
-    ["behind other lines", "one.\n", "tw"],
-    ["alone", "", "tw"],
+    ["after other lines", "one.\n", "tw"],
+    ["as the only text", "", "tw"],
     ["within a character", "one.\n", Buffer.from("世").subarray(0, 2)],
-    ["longer than a piece", "one.\n", "x".repeat(150_000)],
+    ["longer than a chunk", "one.\n", "x".repeat(150_000)],
     ["of zeros", "one.\n", "\u0000".repeat(9)]
-  ] as const)("cuts off a torn line and saves it: %s", ([, whole, tail]) =>
+  ] as const)("cuts off and saves a torn line %s", ([, whole, tail]) =>
     onFile(function* (file) {
       const { log, torn } = yield* openOver(file, Buffer.concat([Buffer.from(whole), Buffer.from(tail)]))
       const savedAs = `${file}.torn-${now}`
@@ -184,7 +186,7 @@ describe("opening", () => {
     })
   )
 
-  it.live("cuts off a torn line where there is no room to keep it, and one of many megabytes in a moment", () =>
+  it.live("cuts off a torn line of many megabytes, also if it cannot be saved", () =>
     onFile(function* (file) {
       fs.mkdirSync(`${file}.torn-${now}`)
       const { log, torn } = yield* openOver(file, Buffer.concat([Buffer.from("one.\n"), Buffer.alloc(64e6)]))
@@ -193,7 +195,7 @@ describe("opening", () => {
     })
   )
 
-  it.live("passes over a line of many megabytes without its text", () =>
+  it.live("passes a line of many megabytes as an empty one", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(
         file,
@@ -203,7 +205,7 @@ describe("opening", () => {
     })
   )
 
-  it.live("adds the line feed to a whole line that lacks only that", () =>
+  it.live("adds the missing line feed to a complete line", () =>
     onFile(function* (file) {
       const { log, torn } = yield* openOver(file, "one.\ntwo.")
       assert.deepStrictEqual(torn, { bytes: 4, savedAs: undefined, repair: "completed" })
@@ -214,11 +216,11 @@ describe("opening", () => {
     })
   )
 
-  it.live("refuses what is not a regular file", () =>
+  it.live("rejects a file that is not regular", () =>
     onFile(function* (file) {
       execFileSync("mkfifo", [file])
-      const fault = yield* Effect.flip(openLog(file, isLine, now))
-      assert.strictEqual(fault.message, `cannot open ${file}: not a regular file`)
+      const error = yield* Effect.flip(openLog(file, isLine, now))
+      assert.strictEqual(error.message, `cannot open ${file}: not a regular file`)
     })
   )
 })
@@ -233,7 +235,7 @@ describe("appending", () => {
     ["moved away", moveAway, ""],
     ["removed", (file: string) => fs.rmSync(file), ""],
     ["replaced", replace, "theirs.\n"]
-  ] as const)("goes on in a file of the same name when the old one was %s", ([how, move, found]) =>
+  ] as const)("continues in a new file of that name when the old one was %s", ([how, move, found]) =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       move(file)
@@ -248,7 +250,7 @@ describe("appending", () => {
     })
   )
 
-  it.live("tells what somebody else did to the file", () =>
+  it.live("reports what another process did to the file", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "one.\ntwo.\n")
       assert.deepStrictEqual(yield* log.follow, { _tag: "Same" })
@@ -263,19 +265,19 @@ describe("appending", () => {
     })
   )
 
-  it.live.each([["write"], ["fdatasync"]] as const)("leaves nothing of an append that fails at %s", ([call]) =>
+  it.live.each([["write"], ["fdatasync"]] as const)("leaves nothing of an append when %s fails", ([call]) =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       broken.add(call)
-      const fault = yield* Effect.flip(put(log, "lost, all of it.\n"))
-      assert.deepStrictEqual([fault.code, text(file), log.size()], ["EIO", "old.\n", 5])
+      const error = yield* Effect.flip(put(log, "lost, all of it.\n"))
+      assert.deepStrictEqual([error.code, text(file), log.size()], ["EIO", "old.\n", 5])
       broken.clear()
       yield* put(log, "new.\n")
       assert.deepStrictEqual([text(file), log.size()], ["old.\nnew.\n", 10])
     })
   )
 
-  it.live("cuts the rest of a failed append off as soon as it can", () =>
+  it.live("truncates a failed append before the next one if it could not at once", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       broken.add("write").add("ftruncate")
@@ -292,7 +294,7 @@ describe("appending", () => {
   it.live.each([
     ["a directory", (file: string) => fs.mkdirSync(file), /^cannot append to .*log: EISDIR: /],
     ["a pipe", (file: string) => execFileSync("mkfifo", [file]), /^cannot append to .*log: not a regular file$/]
-  ] as const)("fails where %s took the place of the file, and goes on when that is gone", ([, block, message]) =>
+  ] as const)("fails while %s has the name of the file, and succeeds afterwards", ([, block, message]) =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       moveAway(file)
@@ -311,7 +313,7 @@ describe("rotating", () => {
   const names = (file: string) => fs.readdirSync(path.dirname(file)).toSorted()
   const always = () => true
 
-  it.live("makes room for the youngest archive, reads through all of them, and keeps as many as it is told", () =>
+  it.live("renames the archives, reads through all, and keeps the configured number", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "0.\n")
       for (let n = 1; n <= 5; n += 1) {
@@ -326,7 +328,7 @@ describe("rotating", () => {
     })
   )
 
-  it.live("keeps an archive that must not go yet, and drops it later", () =>
+  it.live("keeps an archive until it may be dropped", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "0.\n")
       const asked: Array<string> = []
@@ -346,7 +348,7 @@ describe("rotating", () => {
     })
   )
 
-  it.live("goes on where a rotation broke off between two renames", () =>
+  it.live("succeeds after a rotation that was interrupted between two renames", () =>
     onFile(function* (file) {
       fs.writeFileSync(`${file}.2`, "one.\n")
       fs.writeFileSync(`${file}.new`, "")
@@ -358,7 +360,7 @@ describe("rotating", () => {
     })
   )
 
-  it.live("stays in the old file when there can be no new one", () =>
+  it.live("continues in the old file if no new one can be created", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       fs.mkdirSync(path.join(`${file}.new`, "in the way"), { recursive: true })
@@ -368,7 +370,7 @@ describe("rotating", () => {
     })
   )
 
-  it.live("reads every line once while the file is rotated under the reader", () =>
+  it.live("reads every line once while the file is rotated", () =>
     onFile(function* (file) {
       const lines = Array.from({ length: 40 }, (_, at) => `${at} ${"x".repeat(9_000)}.`)
       const { log } = yield* openOver(file, joined(lines.slice(0, 20)))

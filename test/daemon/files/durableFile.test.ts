@@ -1,7 +1,6 @@
 /**
- * A file is the old one or the new one: whatever fails leaves the old contents and
- * nothing beside them. A new one has mode 0600 whatever the umask, and with a backup
- * the contents before the change stay.
+ * A failed write leaves the old contents and no other file. A new file has mode 0600
+ * under any umask, and a backup keeps the previous contents.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,7 +17,7 @@ import {
   tightenMode
 } from "../../../src/daemon/files/durableFile.ts"
 
-/** Runs a test on a path in a directory of its own. */
+/** Runs a test on a path in a temporary directory. */
 const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown>, void, never>) =>
   Effect.acquireUseRelease(
     Effect.sync(() => fs.mkdtempSync(path.join(os.tmpdir(), "durable-file-"))),
@@ -29,11 +28,11 @@ const onFile = (test: (file: string) => Generator<Effect.Effect<unknown, unknown
 const bytes = (...texts: ReadonlyArray<string>) => texts.map((text) => Buffer.from(text))
 const text = (file: string) => fs.readFileSync(file, "utf8")
 const mode = (file: string) => (fs.statSync(file).mode & 0o777).toString(8)
-/** All names in the directory of a file. */
+/** Lists the directory of a file. */
 const names = (file: string) => fs.readdirSync(path.dirname(file)).toSorted()
 
 describe("replaceFile", () => {
-  it.live("writes a new file from its pieces, and nothing beside it", () =>
+  it.live("writes a new file from chunks and leaves no other file", () =>
     onFile(function* (file) {
       yield* replaceFile(file, bytes("one ", "", "two"))
       assert.strictEqual(text(file), "one two")
@@ -41,7 +40,7 @@ describe("replaceFile", () => {
     })
   )
 
-  it.live("writes an empty file from no pieces", () =>
+  it.live("writes an empty file from no chunks", () =>
     onFile(function* (file) {
       yield* replaceFile(file, bytes("old"))
       yield* replaceFile(file, [])
@@ -49,7 +48,7 @@ describe("replaceFile", () => {
     })
   )
 
-  it.live.each(["000", "022", "077", "177", "277", "777"])("leaves mode 0600 with the umask %s", (umask) =>
+  it.live.each(["000", "022", "077", "177", "277", "777"])("creates mode 0600 under the umask %s", (umask) =>
     onFile(function* (file) {
       fs.writeFileSync(file, "old")
       fs.chmodSync(file, 0o644)
@@ -62,7 +61,7 @@ describe("replaceFile", () => {
     })
   )
 
-  it.live("does what comes before when all pieces are written and the old file has the name", () =>
+  it.live("runs `before` when all chunks are written and the old file still has the name", () =>
     onFile(function* (file) {
       yield* replaceFile(file, bytes("old"))
       const seen: Array<readonly [old: string, next: string]> = []
@@ -73,18 +72,18 @@ describe("replaceFile", () => {
     })
   )
 
-  it.live("leaves the old file, and nothing beside it, where that fails", () =>
+  it.live("leaves only the old file if `before` fails", () =>
     onFile(function* (file) {
       yield* replaceFile(file, bytes("old"))
-      const fault = new FileError({ operation: "write", path: "elsewhere", cause: new Error("no room") })
-      const failed = yield* Effect.flip(replaceFile(file, bytes("new"), { before: Effect.fail(fault) }))
-      assert.strictEqual(failed, fault)
+      const error = new FileError({ operation: "write", path: "elsewhere", cause: new Error("no room") })
+      const failed = yield* Effect.flip(replaceFile(file, bytes("new"), { before: Effect.fail(error) }))
+      assert.strictEqual(failed, error)
       assert.strictEqual(text(file), "old")
       assert.deepStrictEqual(names(file), ["file"])
     })
   )
 
-  it.live("keeps the contents before the last change as backup", () =>
+  it.live("keeps the previous contents as the backup", () =>
     onFile(function* (file) {
       const backup = `${file}.bak`
       yield* replaceFile(file, bytes("first"), { backup })
@@ -97,7 +96,7 @@ describe("replaceFile", () => {
     })
   )
 
-  it.live("goes on where a crash left the backup and the file as one", () =>
+  it.live("succeeds after a crash left the backup and the file as one inode", () =>
     onFile(function* (file) {
       const backup = `${file}.bak`
       fs.writeFileSync(file, "old")
@@ -110,7 +109,7 @@ describe("replaceFile", () => {
     })
   )
 
-  it.live("does not write through a link that has the temporary name", () =>
+  it.live("does not write through a symbolic link at the temporary name", () =>
     onFile(function* (file) {
       fs.writeFileSync(`${file}.other`, "theirs")
       fs.symlinkSync(`${file}.other`, `${file}.tmp`)
@@ -120,7 +119,7 @@ describe("replaceFile", () => {
     })
   )
 
-  it.live("leaves the old contents where the new ones break off", () =>
+  it.live("leaves the old contents if the new ones fail half-way", () =>
     onFile(function* (file) {
       const backup = `${file}.bak`
       yield* replaceFile(file, bytes("old"))
@@ -128,26 +127,26 @@ describe("replaceFile", () => {
         yield* bytes("ne")
         throw new Error("no more")
       }
-      const fault = yield* Effect.flip(replaceFile(file, breaksOff(), { backup }))
-      assert.strictEqual(fault.message, `cannot write ${file}: no more`)
+      const error = yield* Effect.flip(replaceFile(file, breaksOff(), { backup }))
+      assert.strictEqual(error.message, `cannot write ${file}: no more`)
       assert.deepStrictEqual([text(file), names(file)], ["old", ["file"]])
     })
   )
 
-  it.live("puts no file in place that is shorter than what was written", () =>
+  it.live("never renames a file that is shorter than what was written", () =>
     onFile(function* (file) {
       yield* replaceFile(file, bytes("old"))
       const shortened = function* () {
         yield* bytes("new")
         fs.truncateSync(`${file}.tmp`, 1)
       }
-      const fault = yield* Effect.flip(replaceFile(file, shortened()))
-      assert.strictEqual(fault.message, `cannot write ${file}: wrote 1 of 3 bytes`)
+      const error = yield* Effect.flip(replaceFile(file, shortened()))
+      assert.strictEqual(error.message, `cannot write ${file}: wrote 1 of 3 bytes`)
       assert.deepStrictEqual([text(file), names(file)], ["old", ["file"]])
     })
   )
 
-  it.live("leaves the old contents and nothing else where the backup cannot be made", () =>
+  it.live("leaves only the old contents if the backup fails", () =>
     onFile(function* (file) {
       const backup = `${file}.bak`
       fs.mkdirSync(backup)
@@ -157,27 +156,27 @@ describe("replaceFile", () => {
     })
   )
 
-  it.live("leaves a directory that has the name of the file", () =>
+  it.live("fails and leaves a directory at the target", () =>
     onFile(function* (file) {
       fs.mkdirSync(file)
       fs.writeFileSync(path.join(file, "inside"), "theirs")
-      const fault = yield* Effect.flip(replaceFile(file, bytes("new")))
-      assert.match(fault.code, /^(EISDIR|ENOTEMPTY|EEXIST)$/)
+      const error = yield* Effect.flip(replaceFile(file, bytes("new")))
+      assert.match(error.code, /^(EISDIR|ENOTEMPTY|EEXIST)$/)
       assert.deepStrictEqual([names(file), fs.readdirSync(file)], [["file"], ["inside"]])
     })
   )
 
-  it.live("fails where there is no such directory, and makes none", () =>
+  it.live("fails if the parent does not exist, and does not create it", () =>
     onFile(function* (file) {
       const nowhere = path.join(file, "file")
-      const fault = yield* Effect.flip(replaceFile(nowhere, bytes("new")))
-      assert.strictEqual(fault.code, "ENOENT")
-      assert.strictEqual(fault.message, `cannot write ${nowhere}: ENOENT: no such file or directory`)
+      const error = yield* Effect.flip(replaceFile(nowhere, bytes("new")))
+      assert.strictEqual(error.code, "ENOENT")
+      assert.strictEqual(error.message, `cannot write ${nowhere}: ENOENT: no such file or directory`)
       assert.deepStrictEqual(names(file), [])
     })
   )
 
-  it.live("is not interrupted half-way", () =>
+  it.live("completes before it is interrupted", () =>
     onFile(function* (file) {
       const begun = Promise.withResolvers<void>()
       const more = Promise.withResolvers<void>()
@@ -200,35 +199,35 @@ describe("replaceFile", () => {
 })
 
 describe("readIfPresent", () => {
-  it.live("reads a file, finds none where there is none, and fails at what is not a file", () =>
+  it.live("reads a file, returns undefined if there is none, and rejects other file types", () =>
     onFile(function* (file) {
       assert.isUndefined(yield* readIfPresent(file))
       fs.writeFileSync(file, Uint8Array.of(0, 0xff))
       assert.deepStrictEqual(yield* readIfPresent(file), Buffer.from([0, 0xff]))
       execFileSync("mkfifo", [`${file}.pipe`])
       for (const other of [path.dirname(file), `${file}.pipe`]) {
-        const fault = yield* Effect.flip(readIfPresent(other))
-        assert.strictEqual(fault.message, `cannot read ${other}: not a regular file`)
+        const error = yield* Effect.flip(readIfPresent(other))
+        assert.strictEqual(error.message, `cannot read ${other}: not a regular file`)
       }
     })
   )
 })
 
 describe("renameDurably", () => {
-  it.live("gives a file its new name, over the file that had it", () =>
+  it.live("renames a file over an existing one", () =>
     onFile(function* (file) {
       fs.writeFileSync(file, "new")
       fs.writeFileSync(`${file}.to`, "old")
       yield* renameDurably(file, `${file}.to`)
       assert.deepStrictEqual([text(`${file}.to`), names(file)], ["new", ["file.to"]])
-      const fault = yield* Effect.flip(renameDurably(file, `${file}.to`))
-      assert.strictEqual(fault.message, `cannot rename ${file}: ENOENT: no such file or directory`)
+      const error = yield* Effect.flip(renameDurably(file, `${file}.to`))
+      assert.strictEqual(error.message, `cannot rename ${file}: ENOENT: no such file or directory`)
     })
   )
 })
 
 describe("tightenMode", () => {
-  it.live("leaves what is neither a file nor a directory", () =>
+  it.live("leaves a pipe unchanged", () =>
     onFile(function* (file) {
       execFileSync("mkfifo", [file])
       fs.chmodSync(file, 0o666)
@@ -242,7 +241,7 @@ describe("tightenMode", () => {
     ["601", true, "600"],
     ["600", false, "600"],
     ["400", false, "400"]
-  ] as const)("takes mode %s, tells %s and leaves mode %s", ([before, changed, after]) =>
+  ] as const)("given mode %s returns %s and leaves mode %s", ([before, changed, after]) =>
     onFile(function* (file) {
       fs.writeFileSync(file, "")
       fs.chmodSync(file, before)

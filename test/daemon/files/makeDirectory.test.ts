@@ -1,7 +1,4 @@
-/**
- * A directory is made with all above it for the owner alone, or the refusal says what
- * stands in the way.
- */
+/** makeDirectory creates private directories, or fails with the reason. */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -9,8 +6,8 @@ import * as path from "node:path"
 import { makeDirectory } from "../../../src/daemon/files/makeDirectory.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-describe("a directory", () => {
-  it.live("is made with all above it, mode 0700, and one that is there stays as it is", () =>
+describe("makeDirectory", () => {
+  it.live("creates the directory and its parents with mode 0700, and leaves existing ones unchanged", () =>
     Effect.gen(function* () {
       const above = yield* temporaryDirectory
       fs.chmodSync(above, 0o755)
@@ -21,25 +18,21 @@ describe("a directory", () => {
     })
   )
 
-  for (const [what, make, says] of [
-    ["a file", (at: string) => fs.writeFileSync(at, ""), "something that is not a directory has that name"],
-    [
-      "a dangling link",
-      (at: string) => fs.symlinkSync(`${at}.none`, at),
-      "a symbolic link that leads nowhere has that name"
-    ]
+  for (const [what, make, reason] of [
+    ["a file", (at: string) => fs.writeFileSync(at, ""), "a file that is not a directory has that name"],
+    ["a dangling link", (at: string) => fs.symlinkSync(`${at}.none`, at), "a dangling symbolic link has that name"]
   ] as const) {
-    it.live(`is refused where ${what} has its name`, () =>
+    it.live(`fails if ${what} has the name`, () =>
       Effect.gen(function* () {
         const at = path.join(yield* temporaryDirectory, "a")
         make(at)
-        const fault = yield* Effect.flip(makeDirectory(at))
-        assert.strictEqual(fault.message, `cannot create ${at}: ${says}`)
+        const error = yield* Effect.flip(makeDirectory(at))
+        assert.strictEqual(error.message, `cannot create ${at}: ${reason}`)
       })
     )
   }
 
-  it.live("is refused where the system has no place for one, instead of being tried for ever", () =>
+  it.live("fails instead of looping where a directory cannot be created", () =>
     Effect.gen(function* () {
       yield* Effect.flip(makeDirectory("/dev/null/a"))
       if (fs.existsSync("/proc/self")) yield* Effect.flip(makeDirectory("/proc/agent-secrets/a"))

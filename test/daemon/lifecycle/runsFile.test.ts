@@ -76,7 +76,7 @@ describe("runs.json", () => {
       fs.mkdirSync(directory)
       yield* quietly(writeRuns(file, own, history))
       assert.isFalse(fs.existsSync(file))
-      assert.include(log.join(), "another directory has taken its place")
+      assert.include(log.join(), "another directory has replaced it")
       fs.rmSync(`${directory}.before`, { recursive: true })
     })
   )

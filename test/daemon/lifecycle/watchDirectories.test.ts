@@ -130,11 +130,11 @@ describe("the look at the directory", () => {
       fs.rmdirSync(directory)
       assert.strictEqual(
         (yield* Effect.flip(check)).message.split(";")[0],
-        `cannot write into ${directory}: the directory is gone`
+        `cannot write to ${directory}: the directory is missing`
       )
       for (let n = 0; n < 20; n += 1) {
         fs.mkdirSync(directory)
-        assert.strictEqual(status(), "another")
+        assert.strictEqual(status(), "replaced")
         fs.rmdirSync(directory)
       }
     })
