@@ -1,33 +1,36 @@
 /**
- * Entries of the audit log as the daemon gives them, chosen by it.
+ * Reads audit entries from the daemon, which also filters them: once, or continuously
+ * for `secrets audit --follow`.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import * as GoDuration from "../../../domain/GoDuration.ts"
 import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
 import type { Shaped } from "../../../rpc/protocol/shape.ts"
 import { optional } from "../../../rpc/protocol/shape.ts"
-import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
+import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
+import { print } from "../../command/Output.ts"
+import { printable } from "../../terminal/table.ts"
 
-/** As many as one reply of the daemon holds. */
+/** The daemon's limit for one reply. */
 export const maxEntries = 10_000
 
-export interface AuditQuery {
+interface AuditQuery {
   readonly tail: number
   readonly secret_name?: string | undefined
   readonly client_id?: string | undefined
   readonly action?: string | undefined
   readonly since?: string | undefined
-  /** Only those behind the entry of this number. */
+  /** Only entries with a higher sequence number. */
   readonly after?: number
 }
 
-/** What others wrote into it may stand there as well. */
 const entryExample = {
   timestamp: "",
   action: "",
@@ -41,7 +44,7 @@ const entryExample = {
   seq: optional(0),
   prev: optional("")
 }
-export type WireEntry = Shaped<typeof entryExample>
+type WireEntry = Shaped<typeof entryExample>
 
 const entriesExample = {
   entries: [entryExample],
@@ -49,32 +52,96 @@ const entriesExample = {
   complete: optional(true)
 }
 
-export const fetchEntries = Effect.fnUntraced(function* (daemon: DaemonAddress, asked: AuditQuery) {
-  const found = yield* Effect.mapError(call(daemon, "secrets.audit", asked, entriesExample), fromClient)
-  const isChosen = Object.entries(asked).some(([name, value]) => name !== "tail" && value !== undefined)
-  // One that does not know of choosing would give all.
-  if (isChosen && found.last_seq === undefined) return yield* tooOld
+export const fetchEntries = Effect.fnUntraced(function* (daemon: DaemonAddress, query: AuditQuery) {
+  const found = yield* Effect.mapError(call(daemon, "secrets.audit", query, entriesExample), fromClient)
+  const isFiltered = Object.entries(query).some(([name, value]) => name !== "tail" && value !== undefined)
+  // A daemon without `last_seq` ignores filters.
+  if (isFiltered && found.last_seq === undefined) return yield* tooOld
   return found
 })
 
 const tooOld = new CommandError({
-  message: "the daemon is older than this command and cannot choose entries",
+  message: "the daemon is older than this command and cannot filter audit entries",
   code: "protocol_error",
-  fix: "Start it anew: secrets daemon restart",
+  fix: "Restart it: secrets daemon restart",
   exitStatus: exitStatus.failed
 })
 
-/** A moment, or how long ago it was, as a moment. */
+/** Parses --since: a time, or a duration before now. Returns it as a timestamp. */
 export const parseSince = Effect.fnUntraced(function* (given: string | undefined) {
   if (given === undefined) return undefined
-  const moment = parseTimestamp(given)
-  if (Option.isSome(moment)) return moment.value.text
+  const time = parseTimestamp(given)
+  if (Option.isSome(time)) return time.value.text
   const ago = GoDuration.parseDuration(given)
   if (Result.isFailure(ago) || ago.success < 0n) {
     return yield* failUsage(
-      "--since is neither a duration nor a time",
-      "For instance: --since 2h, --since 2026-02-22T08:00:00Z"
+      "--since must be a duration or a time",
+      "For example: --since 2h, or --since 2026-02-22T08:00:00Z"
     )
   }
   return fromMillis((yield* Clock.currentTimeMillis) - GoDuration.toMillis(ago.success)).text
 })
+
+const pollInterval = Duration.seconds(1)
+
+/**
+ * Prints matching entries until interrupted or the reader closes the pipe. Each poll asks for entries after the last
+ * sequence number, so none is printed twice or lost when the log rotates or the daemon restarts.
+ */
+export const followAudit = Effect.fnUntraced(function* (daemon: DaemonAddress, query: AuditQuery, json: boolean) {
+  const first = yield* fetchEntries(daemon, { ...query, after: 0 })
+  printEntries(first.entries, json)
+  let after = lastSeq(first.entries, first.last_seq)
+  let isAway = false
+  const poll = Effect.gen(function* () {
+    yield* Effect.sleep(pollInterval)
+    const found = yield* fetchEntries(daemon, { ...query, tail: maxEntries, after })
+    if (isAway) note("the daemon is back")
+    isAway = false
+    if ((found.last_seq ?? 0) < after) note("the audit log was replaced by a new one")
+    if (found.complete === false) note("some entries are not shown: too many were added at once")
+    printEntries(found.entries, json)
+    after = lastSeq(found.entries, found.last_seq)
+  }).pipe(
+    Effect.catchIf(
+      (error: CommandError) => temporary.has(error.exitStatus),
+      () =>
+        Effect.sync(() => {
+          if (!isAway) note("the daemon does not respond; waiting for it")
+          isAway = true
+        })
+    )
+  )
+  return yield* Effect.forever(poll)
+})
+
+const temporary: ReadonlySet<number> = new Set([exitStatus.unavailable, exitStatus.timeout, exitStatus.failed])
+
+/** An entry added while the daemon reads the log has a higher number than `last`. */
+const lastSeq = (entries: ReadonlyArray<WireEntry>, last = 0): number =>
+  entries.reduce((max, { seq }) => Math.max(max, seq ?? 0), last)
+
+const note = (text: string) => void process.stderr.write(`secrets audit: ${text}\n`)
+
+const printEntries = (entries: ReadonlyArray<WireEntry>, json: boolean): void => {
+  if (entries.length > 0) print(entries.map((entry) => `${json ? JSON.stringify(entry) : lineOf(entry)}\n`).join(""))
+}
+
+/** Usual widths; those of later entries are unknown. */
+const columnWidths = [29, 6, 14, 16, 16, 36]
+
+const lineOf = (entry: WireEntry): string =>
+  auditRow(entry)
+    .map((cell, column) => printable(cell).padEnd(columnWidths[column] ?? 0))
+    .join("  ")
+    .trimEnd()
+
+export const auditRow = (entry: WireEntry): ReadonlyArray<string> => [
+  entry.timestamp,
+  entry.success ? "ok" : "FAILED",
+  entry.action,
+  entry.secret_name ?? "",
+  entry.client_id ?? "",
+  entry.lease_id ?? "",
+  entry.details ?? ""
+]

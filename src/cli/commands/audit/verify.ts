@@ -1,29 +1,29 @@
 /**
- * secrets audit --verify: what the chain of the audit log says, for people and for
- * programs; the exit status is 0 only if nothing was found.
+ * secrets audit --verify: checks the hash chain of the audit log and prints what it
+ * finds. The exit status is 0 only if the log is intact.
  */
 import * as Effect from "effect/Effect"
 import { type AuditReport, verifyAuditLog } from "../../../daemon/audit/verifyAuditLog.ts"
 import type { FileError } from "../../../daemon/files/durableFile.ts"
-import type { Output, Problem } from "../../command/Output.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
+import type { Output, Problem } from "../../command/Output.ts"
 import { table } from "../../terminal/table.ts"
 
 export const auditVerifyReport = Effect.fnUntraced(function* (auditPath: string) {
   const report = yield* Effect.mapError(verifyAuditLog(auditPath), unreadable)
-  if (report.files.length === 0 && !report.isEndKnown) {
+  const { files, findings, first, hash, isEndKnown, last, ...counts } = report
+  if (files.length === 0 && !isEndKnown) {
     return yield* new CommandError({
       message: `there is no audit log at ${auditPath}`,
       code: "io_error",
-      fix: "The daemon makes one when it starts; --config or audit_path tell where",
+      fix: "Start the daemon, which creates it, or name its settings with --config",
       exitStatus: exitStatus.failed
     })
   }
-  const { files, findings, first, hash, last, ...counts } = report
   const output: Output = {
     text: describe(report),
-    result: { verified: findings.length === 0, files, ...counts, first, last, hash, findings },
+    result: { verified: findings.length === 0, files, ...counts, endIsKnown: isEndKnown, first, last, hash, findings },
     problem: findings.length === 0 ? undefined : damaged(report)
   }
   return output
@@ -32,10 +32,10 @@ export const auditVerifyReport = Effect.fnUntraced(function* (auditPath: string)
 const describe = ({ isEndKnown, entries, files, findings, first, hash, last, unchained }: AuditReport): string =>
   [
     `${entries} chained entries in ${files.join(", ")}`,
-    ...(entries === 0 ? [] : [`from number ${first} to number ${last}, whose hash is ${hash}`]),
-    ...(unchained === 0 ? [] : [`${unchained} lines of another program`]),
-    ...(isEndKnown ? [] : ["audit.head.json is not there or not readable: entries cut off at the end would not show"]),
-    ...(findings.length === 0 ? ["as it was written"] : ["", findingsTable(findings).trimEnd()]),
+    ...(entries === 0 ? [] : [`entries ${first} to ${last}; the last hash is ${hash}`]),
+    ...(unchained === 0 ? [] : [`${unchained} lines without a hash, written by another program`]),
+    ...(isEndKnown ? [] : ["audit.head.json is missing or unreadable: a truncated end cannot be detected"]),
+    ...(findings.length === 0 ? ["the log is intact"] : ["", findingsTable(findings).trimEnd()]),
     ""
   ].join("\n")
 
@@ -47,23 +47,15 @@ const findingsTable = (findings: AuditReport["findings"]): string =>
   )
 
 const damaged = ({ findings }: AuditReport): Problem => ({
-  message: `the audit log is not as it was written (${[...new Set(findings.map(({ kind }) => kind))].join(", ")})`,
+  message: `the audit log is damaged: ${[...new Set(findings.map(({ kind }) => kind))].join(", ")}`,
   code: "data_error",
-  fix: "Compare it with a copy. What is missing cannot be made again; the daemon goes on behind it",
+  fix: "Compare it with a backup. Missing entries cannot be restored; the daemon continues after them",
   exitStatus: exitStatus.failed
 })
 
-const unreadable = (fault: FileError): CommandError =>
-  fault.code === "EACCES"
-    ? new CommandError({
-        message: fault.message,
-        code: "io_error",
-        fix: "The log is for the daemon's own account; run this as that user",
-        exitStatus: exitStatus.permission
-      })
-    : new CommandError({
-        message: fault.message,
-        code: "io_error",
-        fix: "Look at what is wrong with that place",
-        exitStatus: exitStatus.failed
-      })
+const unreadable = ({ code, message }: FileError): CommandError =>
+  new CommandError(
+    code === "EACCES"
+      ? { message, code: "io_error", fix: "Run this as the daemon's user", exitStatus: exitStatus.permission }
+      : { message, code: "io_error", fix: "Check the file and its directory", exitStatus: exitStatus.failed }
+  )
