@@ -32,6 +32,7 @@ import { serveConnections } from "../rpc/server/serve.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
 import { announceStart, announceStop } from "./lifecycle/announce.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
+import { DaemonInfo } from "./DaemonInfo.ts"
 import { reportCrashLoop } from "./lifecycle/reportCrashLoop.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
@@ -80,7 +81,7 @@ const serveOnce = Effect.fnUntraced(function* (
   yield* announceStart(config.socketPath)
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
-  const serving = serveConnections({
+  const info = DaemonInfo.of({
     pid: instance.pid,
     startedAt: instance.startedAt,
     ttlPolicy: config.ttl,
@@ -90,6 +91,7 @@ const serveOnce = Effect.fnUntraced(function* (
       uncleanStarts(runs, now)
     )
   })
+  const serving = Effect.provideService(serveConnections(), DaemonInfo, info)
   const notifications: Notifications = {
     supervision: options.supervision,
     searchPath: options.environment["PATH"],

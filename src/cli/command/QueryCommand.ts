@@ -5,11 +5,12 @@
  * nothing loaded but what stands here, and by `answer.ts`, which waits for a daemon
  * that is not there yet. They can differ in nothing but that.
  */
+import type { MethodName } from "../../rpc/protocol/methods.ts"
 import type { Flags, CommandSpec, ArgsOf } from "./Command.ts"
 import type { Output, Problem } from "./Output.ts"
 
 export interface QueryRequest {
-  readonly method: string
+  readonly method: MethodName
   readonly params: object
   /** What a daemon that does not know the method leaves out. */
   readonly optional?: boolean

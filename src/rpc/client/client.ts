@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import type { RoundTrip } from "./roundTrip.ts"
 import { roundTrip, requestLine, responseTooLarge } from "./roundTrip.ts"
-import type { ErrorTag } from "../protocol/errorTags.ts"
+import { type MethodName, type MethodSpec, methods } from "../protocol/methods.ts"
 import type { Shape, Shaped } from "../protocol/shape.ts"
 import { matchesShape } from "../protocol/shape.ts"
 import { PossiblyDelivered } from "./possiblyDelivered.ts"
@@ -44,11 +44,6 @@ export interface DaemonAddress {
 /** The connection ended before the answer. */
 class Cut extends Data.TaggedError("Cut") {}
 
-/** What is not sent a second time when it may have been done: the second answer would be about the first. */
-const onlyOnce: ReadonlySet<string> = new Set(["secrets.add", "secrets.rotate", "daemon.restart"])
-/** What ends something: that it is not there any more is what was wanted, when it was asked for before. */
-const endings: ReadonlySet<string> = new Set(["secrets.revoke", "secrets.delete"])
-
 /** The system's reasons for which it may work in a moment. */
 const passing: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN", "ECONNRESET", "EPIPE"])
 /** Short enough to meet a daemon that is there for a moment between two crashes. */
@@ -57,7 +52,7 @@ const pauses = Schedule.jittered(Schedule.min([Schedule.exponential("10 millis",
 /** Calls a method; its result must be like the example. */
 export const call = <const T extends Shape>(
   daemon: DaemonAddress,
-  method: string,
+  method: MethodName,
   params: object,
   example: T
 ): Effect.Effect<Shaped<T>, ClientError> =>
@@ -68,8 +63,13 @@ export const call = <const T extends Shape>(
   )
 
 /** Calls a method; gives its result as it came. */
-export const request = (daemon: DaemonAddress, method: string, params: object): Effect.Effect<unknown, ClientError> =>
+export const request = (
+  daemon: DaemonAddress,
+  method: MethodName,
+  params: object
+): Effect.Effect<unknown, ClientError> =>
   Effect.flatMap(PossiblyDelivered, (maybeHeard) => {
+    const { retry }: MethodSpec = methods[method]
     let [wasCut, last] = [maybeHeard, ""]
     const once = Effect.suspend(() => send(daemon, requestLine(method, params))).pipe(
       Effect.tapError((error) =>
@@ -79,14 +79,14 @@ export const request = (daemon: DaemonAddress, method: string, params: object): 
         })
       ),
       Effect.catchIf(
-        (error) => error._tag === "Refused" && wasCut && endings.has(method) && isGone(error.tag),
+        (error) => error._tag === "Refused" && wasCut && typeof retry === "object" && error.tag === retry.doneIf,
         () => Effect.succeed({ success: true })
       )
     )
     const mayBeSentAgain = (error: ClientError | Cut) =>
       error._tag === "Cut"
-        ? !onlyOnce.has(method)
-        : error._tag === "DaemonUnavailable" && passing.has(error.code) && !(wasCut && onlyOnce.has(method))
+        ? retry !== "once"
+        : error._tag === "DaemonUnavailable" && passing.has(error.code) && !(wasCut && retry === "once")
     return once.pipe(
       Effect.retry({ schedule: pauses, while: mayBeSentAgain }),
       Effect.catchTag("Cut", () => Effect.fail(new InvalidResponse({ reason: cutOff }))),
@@ -102,7 +102,6 @@ export const request = (daemon: DaemonAddress, method: string, params: object): 
     )
   })
 
-const isGone = (tag: ErrorTag | undefined): boolean => tag === "SecretNotFound" || tag === "LeaseNotFound"
 const cutOff = "the connection ended before it; it may have been done all the same"
 
 const send = (daemon: DaemonAddress, line: string) =>

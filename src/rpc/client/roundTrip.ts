@@ -5,6 +5,7 @@
  * command that only asks has no time to load more.
  */
 import { connect } from "node:net"
+import type { MethodName } from "../protocol/methods.ts"
 
 export type RoundTrip =
   | { readonly _tag: "Replies"; readonly lines: ReadonlyArray<string> }
@@ -78,5 +79,5 @@ const lineFeed = 0x0a
 export const responseTooLarge = "it has no end"
 
 /** A request as it goes over the socket. */
-export const requestLine = (method: string, params: object, id = 1): string =>
+export const requestLine = (method: MethodName, params: object, id = 1): string =>
   JSON.stringify({ jsonrpc: "2.0", method, params, id })

@@ -25,6 +25,7 @@ export class RpcError extends Data.TaggedError("RpcError")<{
 
 export interface RpcRequest {
   readonly method: string
+  /** If it is an object, its names are in lower case. */
   readonly params: unknown
   /** As JSON text, ready to be echoed. */
   readonly id: string
@@ -77,7 +78,8 @@ export const decodeRequest = (line: string): Result.Result<RpcRequest, RpcError>
     }
   }
   const id = members["id"] ?? null
-  const params = members["params"]
+  const sent = members["params"]
+  const params = Predicate.isReadonlyObject(sent) ? foldNames(sent) : sent
   const unfit = findUnfit(id, "id", line) ?? findUnfit(params, "params", line)
   if (unfit !== undefined) return parseError(unfit)
   return Result.succeed({ method: String(members["method"] ?? ""), params, id: echo(id) })
@@ -135,7 +137,7 @@ export const kindOf = (value: unknown): string => {
 }
 
 /** Members by their names in lower case; of several that fold to one name, the spelling that came last counts. */
-export const foldNames = (value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
+const foldNames = (value: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   Object.keys(value).every((name) => name === name.toLowerCase())
     ? value
     : Object.fromEntries(Object.entries(value).map(([name, member]) => [name.toLowerCase(), member]))

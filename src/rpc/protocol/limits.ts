@@ -43,6 +43,12 @@ export const requestsPerTurn = 16
 /** Times that everybody else is heard in between: a small request takes about as many until it is answered. */
 export const yieldsPerTurn = 8
 
+/** Entries or leases in a reply, unless the client asks for a number, and at most. */
+export const defaultReplyCount = 100
+export const maxReplyCount = 10_000
+/** The characters of these in one reply: ten thousand have 4 MB, but names can be long, and many clients can ask at once. */
+export const maxReplyText = 8 * mebibyte
+
 /** A longer line or text takes its time to be read or written out, and nobody is heard meanwhile. */
 export const bulkBytes = 16 * kibibyte
 /** A list of more entries does as well. */

@@ -11,11 +11,11 @@ import { nameLimit } from "../../domain/Secret.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { ConnectionState } from "../transport/Connections.ts"
 import { errorReply, type MethodError } from "./errorReply.ts"
+import { isMethodName } from "../protocol/methods.ts"
 import type { Frame } from "../protocol/framing.ts"
 import { bulkBytes, bulkListLength } from "../protocol/limits.ts"
 import type { RequestQueues } from "./requestQueues.ts"
-import type { Running } from "./methods.ts"
-import { methods } from "./methods.ts"
+import { handlers } from "./handlers.ts"
 import { auditRefusal } from "./auditRefusal.ts"
 import {
   decodeRequest,
@@ -28,9 +28,7 @@ import {
 } from "../protocol/Protocol.ts"
 
 /** Answers every frame with exactly one line; a large result is written out in its `turn`, and not for a client that has left. */
-export const dispatcher = (daemon: Running, inLine: RequestQueues, turn: Effect.Effect<void>) => {
-  const table = methods(daemon)
-
+export const dispatcher = (inLine: RequestQueues, turn: Effect.Effect<void>) => {
   const written = (id: string, result: unknown) =>
     isLarge(result)
       ? Effect.map(Effect.andThen(turn, ConnectionState), ({ isClosed }) =>
@@ -63,10 +61,9 @@ export const dispatcher = (daemon: Running, inLine: RequestQueues, turn: Effect.
         return Effect.as(metrics.countRefusal("ParseError"), encodeError(noId, request.failure))
       }
       const { id, method, params } = request.success
-      const run = Object.hasOwn(table, method) ? table[method] : undefined
-      if (run === undefined) return unknown(id, method)
+      if (!isMethodName(method)) return unknown(id, method)
       const answered = Effect.matchCauseEffect(
-        Effect.suspend(() => run(params)),
+        Effect.suspend(() => handlers[method](params)),
         {
           onSuccess: (result) => written(id, result),
           onFailure: (cause) => failed(id, method, cause)

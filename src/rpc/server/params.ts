@@ -1,16 +1,17 @@
 /**
- * Parameters of a method: members by name, checked, defaulted and typed.
+ * What handlers share: parameters that are checked, defaulted and typed, and results.
  *
- * Names match in any letter case, null counts as absent and absent as the empty
- * text or false; half of a surrogate pair, which is no text, becomes U+FFFD. Source
- * of the rules and of the messages: protocol specification, section 4.
+ * `decodeRequest` has put the names in lower case. Null counts as absent, and absent as
+ * the empty text, zero or false. Half of a surrogate pair becomes U+FFFD. Source of the
+ * rules and of the messages: protocol specification, section 4.
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { nameLimit, TooLong } from "../../domain/Secret.ts"
 import type { ErrorTag } from "../protocol/errorTags.ts"
-import { foldNames, kindOf, RpcError } from "../protocol/Protocol.ts"
+import { defaultReplyCount, maxReplyCount } from "../protocol/limits.ts"
+import { kindOf, RpcError } from "../protocol/Protocol.ts"
 
 /** A text member; absent is the empty text. */
 export const stringParam = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
@@ -44,7 +45,7 @@ export const readParams = <
     if (!Predicate.isReadonlyObject(params)) {
       return unreadable(`${kindOf(params)} into Go value of type daemon.${type}`)
     }
-    const given = foldNames(params)
+    const given: Readonly<Record<string, unknown>> = params
     const read: Record<string, unknown> = { ...empty }
     for (const [name] of kinds) {
       const value = given[name] ?? undefined
@@ -76,7 +77,16 @@ const missing: ReadonlyMap<string, ErrorTag> = new Map([
 export const atMost = (limit: number, given: string, what: string): Effect.Effect<void, TooLong> =>
   Buffer.byteLength(given) > limit ? Effect.fail(new TooLong({ what, limit })) : Effect.void
 
-/** What a member counts as that is not there. */
+/** Returns how many things to put into a reply: the usual number unless a whole number above zero was asked for. */
+export const resultCount = (asked: unknown): number =>
+  typeof asked !== "number" || !Number.isSafeInteger(asked) || asked <= 0
+    ? defaultReplyCount
+    : Math.min(asked, maxReplyCount)
+
+/** The result of a method that has nothing to return but that it is done. */
+export const succeeded = (message: string, more: object = {}) => ({ success: true, ...more, message })
+
+/** What an absent member counts as. */
 const absent = { string: "", bool: false, number: 0 } as const
 
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)

@@ -6,40 +6,25 @@
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
+import { type MethodName, methods } from "../protocol/methods.ts"
 import { ConnectionState } from "../transport/Connections.ts"
 
 /** Why a request has not begun. */
 export type NotStarted = "stopping" | "client left"
 
-const lines: ReadonlyMap<string, "store" | "log"> = new Map([
-  ["secrets.add", "store"],
-  ["secrets.update", "store"],
-  ["secrets.delete", "store"],
-  ["secrets.audit", "log"],
-  ["secrets.health", "log"],
-  ["secrets.list", "log"],
-  ["secrets.marks", "log"],
-  ["secrets.recognize", "log"],
-  ["secrets.leases", "log"],
-  // It looks at every lease while all that acquire wait for it: not for many who ask for nothing else.
-  ["secrets.revokeMatching", "log"],
-  ["daemon.status", "log"],
-  ["daemon.metrics", "log"]
-])
-
 /** Runs the work of a method in its line; `orElse` says what comes of one that has not begun. */
 export type RequestQueues = <A, E, R>(
-  method: string,
+  method: MethodName,
   work: Effect.Effect<A, E, R>,
   orElse: (because: NotStarted) => A
 ) => Effect.Effect<A, E, R>
 
 export const makeRequestQueues: Effect.Effect<RequestQueues> = Effect.gen(function* () {
-  const semaphores = { store: yield* Semaphore.make(1), log: yield* Semaphore.make(1) }
-  return <A, E, R>(method: string, work: Effect.Effect<A, E, R>, orElse: (because: NotStarted) => A) => {
-    const line = lines.get(method)
-    if (line === undefined) return work
-    const semaphore = semaphores[line]
+  const semaphores = { write: yield* Semaphore.make(1), scan: yield* Semaphore.make(1) }
+  return <A, E, R>(method: MethodName, work: Effect.Effect<A, E, R>, orElse: (because: NotStarted) => A) => {
+    const { queue } = methods[method]
+    if (queue === "immediate") return work
+    const semaphore = semaphores[queue]
     return Effect.gen(function* () {
       const { closed, stopping } = yield* ConnectionState
       const turn = yield* Effect.raceAllFirst([

@@ -20,10 +20,9 @@ import type { Frame } from "../protocol/framing.ts"
 import { LineSplitter } from "../protocol/framing.ts"
 import { makeRequestQueues } from "./requestQueues.ts"
 import * as limits from "../protocol/limits.ts"
-import type { Running } from "./methods.ts"
 import { encodeError, maxLineBytes, noId, lineUnended } from "../protocol/Protocol.ts"
 
-export const serveConnections = Effect.fnUntraced(function* (daemon: Running) {
+export const serveConnections = Effect.fnUntraced(function* () {
   const server = yield* SocketServer.SocketServer
   const atWork = yield* Semaphore.make(limits.largeRequestBudget)
   /** Whoever gives much work stands in line for each bit of it; whoever sends a small request does not. */
@@ -37,7 +36,7 @@ export const serveConnections = Effect.fnUntraced(function* (daemon: Running) {
       Effect.interruptible(closed)
     )
   )
-  const dispatch = dispatcher(daemon, yield* makeRequestQueues, largeTurn)
+  const dispatch = dispatcher(yield* makeRequestQueues, largeTurn)
 
   const connection = Effect.fnUntraced(
     function* (socket: Socket.Socket) {

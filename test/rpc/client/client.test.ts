@@ -67,7 +67,7 @@ describe.concurrent("the client", () => {
     })
   )
 
-  for (const method of ["secrets.lease", "secrets.update", "secrets.revokeMatching", "secrets.audit"]) {
+  for (const method of ["secrets.lease", "secrets.update", "secrets.revokeMatching", "secrets.audit"] as const) {
     it.live(`sends ${method} again when the connection is cut before the answer`, () =>
       Effect.gen(function* () {
         const socketPath = yield* place
@@ -78,7 +78,7 @@ describe.concurrent("the client", () => {
     )
   }
 
-  for (const method of ["secrets.add", "secrets.rotate", "daemon.restart"]) {
+  for (const method of ["secrets.add", "secrets.rotate", "daemon.restart"] as const) {
     it.live(`sends ${method} once, and says that it may have been done`, () =>
       Effect.gen(function* () {
         const socketPath = yield* place

@@ -5,11 +5,16 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { errorCodes } from "../../../src/rpc/protocol/errorTags.ts"
+import { decodeRequest } from "../../../src/rpc/protocol/Protocol.ts"
 import { required, stringParam, readParams } from "../../../src/rpc/server/params.ts"
 
 const addParams = readParams("AddParams", { name: stringParam, value: stringParam, rotate_via: stringParam })
+/** The parameters as a handler gets them. */
+const sent = (params: unknown): unknown =>
+  Result.getOrThrow(decodeRequest(JSON.stringify({ method: "secrets.add", params }))).params
 const unreadable = "invalid parameters: failed to unmarshal params: json: cannot unmarshal"
 
 describe("readParams", () => {
@@ -31,7 +36,7 @@ describe("readParams", () => {
     [JSON.parse(`{"__proto__":"p","name":"n"}`), { name: "n" }]
   ])("reads %j", ([given, read]) =>
     Effect.gen(function* () {
-      assert.deepStrictEqual(yield* addParams(given), { name: "", value: "", rotate_via: "", ...read })
+      assert.deepStrictEqual(yield* addParams(sent(given)), { name: "", value: "", rotate_via: "", ...read })
     })
   )
 
@@ -49,7 +54,7 @@ describe("readParams", () => {
     [{ other: 1, value: 2, name: 3 }, `${unreadable} number into Go struct field AddParams.value of type string`]
   ])("refuses %j", ([given, message]) =>
     Effect.gen(function* () {
-      const error = yield* Effect.flip(addParams(given))
+      const error = yield* Effect.flip(addParams(sent(given)))
       assert.deepStrictEqual([error.tag, errorCodes[error.tag]], ["InvalidParams", -32603])
       assert.strictEqual(error.message, message)
     })
@@ -66,9 +71,9 @@ describe("readParams", () => {
           member === null || typeof member === "string" ? [[name, (member ?? "").toWellFormed()]] : []
         )
         if (texts.length === 3) {
-          assert.deepStrictEqual<object>(yield* addParams(given), Object.fromEntries(texts))
+          assert.deepStrictEqual<object>(yield* addParams(sent(given)), Object.fromEntries(texts))
         } else {
-          const { message } = yield* Effect.flip(addParams(given))
+          const { message } = yield* Effect.flip(addParams(sent(given)))
           assert.match(message, /unmarshal (number|array) into Go struct field AddParams\.(name|value|rotate_via) of/)
         }
       })

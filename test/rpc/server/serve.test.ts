@@ -11,6 +11,7 @@ import * as Queue from "effect/Queue"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as TestClock from "effect/testing/TestClock"
+import { DaemonInfo } from "../../../src/daemon/DaemonInfo.ts"
 import { Restart } from "../../../src/daemon/lifecycle/Restart.ts"
 import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
 import { defaultTtlPolicy } from "../../../src/domain/Ttl.ts"
@@ -50,15 +51,19 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
           Effect.never
         )
     })
-    const running = {
+    const info = DaemonInfo.of({
       pid: 1,
       startedAt: fromMillis(0),
       ttlPolicy: defaultTtlPolicy,
       leaseCapacity: 100,
       heartbeat: Effect.succeed(undefined),
       uncleanStarts: Effect.succeed(undefined)
-    }
-    yield* serveConnections(running).pipe(Effect.provideService(SocketServer.SocketServer, server), Effect.forkScoped)
+    })
+    yield* serveConnections().pipe(
+      Effect.provideService(DaemonInfo, info),
+      Effect.provideService(SocketServer.SocketServer, server),
+      Effect.forkScoped
+    )
     const offer = (text: string) => Queue.offer(sent, Buffer.from(text))
     const send = (text: string) => Effect.andThen(offer(text), TestClock.adjust(0))
     const text = () => Buffer.concat(written).toString()

@@ -14,12 +14,12 @@ import type { ScanFinding } from "./Finding.ts"
 import { isAllowed } from "./Finding.ts"
 import type { Window } from "./Windows.ts"
 
-const marksExample = {
+const fingerprintsExample = {
   multiplier: 0,
-  marks: [[0, 0, 0] as const],
+  fingerprints: [[0, 0, 0] as const],
   values: 0,
   too_short: [""],
-  left_out: 0
+  omitted: 0
 }
 const namesExample = { names: [[""]] }
 
@@ -48,7 +48,7 @@ interface Note {
 }
 
 const askFor = (daemon: DaemonAddress, clientId: string, texts: ReadonlyArray<string>) =>
-  call(daemon, "secrets.recognize", { client_id: clientId, texts: texts.join(",") }, namesExample)
+  call(daemon, "secrets.identify", { client_id: clientId, texts: texts.join(",") }, namesExample)
 
 /** A daemon that is not there is waited for as long as `patience` says; one that is, as long as it is told itself. */
 export const ownValues = Effect.fnUntraced(function* (
@@ -56,11 +56,11 @@ export const ownValues = Effect.fnUntraced(function* (
   clientId: string,
   patience: Duration.Duration
 ) {
-  const marks = (timeout: Duration.Duration) =>
-    call({ ...daemon, timeout }, "secrets.marks", { client_id: clientId }, marksExample)
-  const given = yield* Effect.catchTag(marks(patience), "NoAnswer", () => marks(daemon.timeout))
+  const fingerprints = (timeout: Duration.Duration) =>
+    call({ ...daemon, timeout }, "secrets.fingerprints", { client_id: clientId }, fingerprintsExample)
+  const given = yield* Effect.catchTag(fingerprints(patience), "NoAnswer", () => fingerprints(daemon.timeout))
   const find = matcherOf(
-    given.marks.map(([length, middle, end]) => ({ length, middle, end })),
+    given.fingerprints.map(([length, middle, end]) => ({ length, middle, end })),
     given.multiplier
   )
   const known = new Map<string, ReadonlyArray<string>>()
@@ -98,7 +98,7 @@ export const ownValues = Effect.fnUntraced(function* (
   const own: OwnValues = {
     values: given.values,
     tooShort: given.too_short,
-    leftOut: given.left_out,
+    leftOut: given.omitted,
     lookAt,
     isFull: () => bytes > maxBytes || unknown.size > maxTexts || notes.length > maxKnown,
     settle

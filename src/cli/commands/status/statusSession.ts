@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as GoDuration from "../../../domain/GoDuration.ts"
 import type { ClientError, DaemonAddress } from "../../../rpc/client/client.ts"
 import { request } from "../../../rpc/client/client.ts"
+import type { MethodName } from "../../../rpc/protocol/methods.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
@@ -86,5 +87,5 @@ const askOnce = Effect.fnUntraced(function* (daemon: DaemonAddress, args: Status
   return output ?? (yield* new CommandError(protocolProblem("secrets.status has an unexpected result")))
 })
 
-const asked = (daemon: DaemonAddress, method: string) =>
+const asked = (daemon: DaemonAddress, method: MethodName) =>
   Effect.mapError(request(daemon, method, {}), (error: ClientError) => fromClient(error))

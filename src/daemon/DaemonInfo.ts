@@ -1,0 +1,22 @@
+/**
+ * What this daemon is: facts that its status reports, and the limits it was started
+ * with. `Daemon.ts` provides it to the requests.
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import type { Timestamp } from "../domain/Timestamp.ts"
+import type { TtlPolicy } from "../domain/Ttl.ts"
+
+export class DaemonInfo extends Context.Service<
+  DaemonInfo,
+  {
+    readonly pid: number
+    readonly startedAt: Timestamp
+    readonly ttlPolicy: TtlPolicy
+    readonly leaseCapacity: number
+    /** Undefined if no heartbeat is configured. */
+    readonly heartbeat: Effect.Effect<object | undefined>
+    /** The recent starts after a crash; undefined if there were none. */
+    readonly uncleanStarts: Effect.Effect<object | undefined>
+  }
+>()("agent-secrets/DaemonInfo") {}

@@ -1,0 +1,128 @@
+/**
+ * The methods about leases: acquire, revoke, list.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
+import { DaemonInfo } from "../../../daemon/DaemonInfo.ts"
+import { acquire } from "../../../daemon/operations/acquire.ts"
+import { killswitch } from "../../../daemon/operations/killswitch.ts"
+import { listLeases } from "../../../daemon/operations/listLeases.ts"
+import { revokeLease } from "../../../daemon/operations/revoke.ts"
+import { revokeAllLeases } from "../../../daemon/operations/revokeAll.ts"
+import { revokeMatchingLeases } from "../../../daemon/operations/revokeMatching.ts"
+import * as GoDuration from "../../../domain/GoDuration.ts"
+import { quote } from "../../../domain/goText.ts"
+import { nameLimit } from "../../../domain/Secret.ts"
+import { maxReplyText } from "../../protocol/limits.ts"
+import { RpcError } from "../../protocol/Protocol.ts"
+import {
+  atMost,
+  booleanParam,
+  numberParam,
+  readParams,
+  required,
+  resultCount,
+  stringParam,
+  succeeded
+} from "../params.ts"
+
+/** No useful duration is longer. */
+const durationLimit = 256
+
+/** How many clients and secrets `leases` counts at most. */
+const maxTop = 100
+
+const leaseParams = readParams("LeaseParams", { secret_name: stringParam, client_id: stringParam, ttl: stringParam })
+const leasesParams = readParams("LeasesParams", {
+  client_id: stringParam,
+  secret_name: stringParam,
+  limit: numberParam,
+  top: numberParam
+})
+const revokeParams = readParams("RevokeParams", { lease_id: stringParam })
+const matchingParams = readParams("RevokeMatchingParams", { client_id: stringParam, secret_name: stringParam })
+const killswitchParams = readParams("KillswitchParams", { rotate_all: booleanParam, wipe_store: booleanParam })
+
+export const leaseHandlers = {
+  "secrets.lease": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* leaseParams(raw)
+    yield* required(params.secret_name, "secret_name")
+    yield* required(params.client_id, "client_id")
+    yield* atMost(durationLimit, params.ttl, "ttl")
+    const ttl = params.ttl === "" ? Result.succeed(0n) : GoDuration.parseDuration(params.ttl)
+    if (Result.isFailure(ttl)) {
+      return yield* new RpcError({
+        tag: "InvalidTtl",
+        message: `invalid ttl duration: ${ttl.failure}`,
+        recorded: "invalid ttl duration"
+      })
+    }
+    const { leaseCapacity, ttlPolicy } = yield* DaemonInfo
+    const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success }
+    const { lease, value } = yield* acquire(request, ttlPolicy, leaseCapacity)
+    return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
+  }),
+
+  /** Beyond the predecessor. With `top` it also returns the clients and the secrets that have the most leases. */
+  "secrets.leases": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id, limit, secret_name, top } = yield* leasesParams(raw ?? {})
+    yield* atMost(nameLimit, client_id, "client_id")
+    yield* atMost(nameLimit, secret_name, "secret_name")
+    const { byClient, bySecret, leases, total } = yield* listLeases({
+      filter: { clientId: client_id || undefined, secretName: secret_name || undefined },
+      limit: resultCount(limit),
+      length: maxReplyText,
+      top: Number.isSafeInteger(top) ? Math.min(Math.max(top, 0), maxTop) : 0
+    })
+    return {
+      leases: leases.map((lease) => ({
+        lease_id: lease.id,
+        secret_name: lease.secretName,
+        client_id: lease.clientId,
+        created_at: lease.createdAt.text,
+        expires_at: lease.expiresAt.text
+      })),
+      total,
+      by_client: top > 0 ? byClient.map(([client, count]) => ({ client_id: client, count })) : undefined,
+      by_secret: top > 0 ? bySecret.map(([secret, count]) => ({ secret_name: secret, count })) : undefined
+    }
+  }),
+
+  "secrets.revoke": Effect.fnUntraced(function* (raw: unknown) {
+    const { lease_id } = yield* revokeParams(raw)
+    yield* required(lease_id, "lease_id")
+    yield* revokeLease(lease_id)
+    return succeeded(`lease ${quote(lease_id)} revoked successfully`)
+  }),
+
+  /** Beyond the predecessor. It requires a filter: `revokeAll` revokes all leases. */
+  "secrets.revokeMatching": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id, secret_name } = yield* matchingParams(raw)
+    yield* required(client_id === "" ? secret_name : client_id, "client_id or secret_name")
+    yield* atMost(nameLimit, secret_name, "secret_name")
+    const revoked = yield* revokeMatchingLeases({
+      clientId: client_id || undefined,
+      secretName: secret_name || undefined
+    })
+    return succeeded(`${revoked.length} active leases revoked`, { leases_revoked: revoked.length })
+  }),
+
+  "secrets.revokeAll": Effect.fnUntraced(function* () {
+    const count = yield* revokeAllLeases()
+    return succeeded(`all ${count} active leases revoked`, { leases_revoked: count })
+  }),
+
+  /** Beyond the predecessor's `revokeAll`. A step that failed is part of the result. */
+  "secrets.killswitch": Effect.fnUntraced(function* (raw: unknown) {
+    const { rotate_all, wipe_store } = yield* killswitchParams(raw ?? {})
+    const report = yield* killswitch({ revokeAll: true, rotateAll: rotate_all, wipeStore: wipe_store })
+    return {
+      success: report.failures.length === 0,
+      leases_revoked: report.leasesRevoked,
+      rotated: report.rotated,
+      secrets_wiped: report.secretsWiped,
+      failures: report.failures
+    }
+  })
+}

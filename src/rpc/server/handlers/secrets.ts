@@ -1,0 +1,157 @@
+/**
+ * The methods about secrets. None returns a value; only a lease does.
+ */
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
+import { LeaseRepo } from "../../../daemon/leases/LeaseRepo.ts"
+import { deleteSecret } from "../../../daemon/operations/deleteSecret.ts"
+import { checkHealth } from "../../../daemon/operations/health.ts"
+import { identifyValues, listFingerprints } from "../../../daemon/operations/identifyValues.ts"
+import { rotateSecret } from "../../../daemon/operations/rotate.ts"
+import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
+import { getFact, initFact, refusedFact } from "../../../domain/AuditEntry.ts"
+import { quote } from "../../../domain/goText.ts"
+import { DirectAccess, nameLimit, valueLimit } from "../../../domain/Secret.ts"
+import { RpcError } from "../../protocol/Protocol.ts"
+import { atMost, booleanParam, readParams, required, stringParam, succeeded } from "../params.ts"
+
+/** All texts of one `identify` together: base64, separated by commas. */
+const textsLimit = 256 * 1024
+const maxTexts = 1000
+
+const addParams = readParams("AddParams", {
+  name: stringParam,
+  value: stringParam,
+  rotate_via: stringParam,
+  rotate_stdout: booleanParam
+})
+const updateParams = readParams("UpdateParams", {
+  name: stringParam,
+  value: stringParam,
+  rotate_via: stringParam,
+  rotate_via_set: booleanParam,
+  rotate_stdout: booleanParam
+})
+const nameParams = readParams("DeleteParams", { name: stringParam })
+const rotateParams = readParams("RotateParams", { secret_name: stringParam })
+const fingerprintParams = readParams("FingerprintsParams", { client_id: stringParam })
+const identifyParams = readParams("IdentifyParams", { client_id: stringParam, texts: stringParam })
+
+export const secretHandlers = {
+  /** The store exists since the start, so this only records the request; it never empties the store. */
+  "secrets.init": Effect.fnUntraced(function* () {
+    const audit = yield* AuditLog
+    yield* audit.append([initFact("there is a store already; nothing was changed")])
+    return succeeded("store initialized successfully")
+  }),
+
+  "secrets.list": Effect.fnUntraced(function* () {
+    const secrets = yield* SecretStore
+    const leases = yield* LeaseRepo
+    return {
+      secrets: yield* Effect.forEach(yield* secrets.list, (secret) =>
+        Effect.map(leases.activeCountOfSecret(secret.name), (activeLeases) => ({
+          name: secret.name,
+          created_at: secret.createdAt.text,
+          updated_at: secret.updatedAt.text,
+          rotate_via: secret.rotateVia === "" ? undefined : secret.rotateVia,
+          last_rotated: secret.lastRotated.text,
+          active_leases: activeLeases
+        }))
+      )
+    }
+  }),
+
+  "secrets.add": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* addParams(raw)
+    yield* checkSecret(params)
+    const secrets = yield* SecretStore
+    yield* secrets.add({
+      name: params.name,
+      value: Redacted.make(params.value),
+      rotateVia: params.rotate_via,
+      rotateStdout: params.rotate_stdout
+    })
+    return succeeded(`secret ${quote(params.name)} added successfully`)
+  }),
+
+  "secrets.update": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* updateParams(raw)
+    yield* checkSecret(params)
+    const secrets = yield* SecretStore
+    const hook = params.rotate_via_set ? { rotateVia: params.rotate_via, rotateStdout: params.rotate_stdout } : {}
+    yield* secrets.update(params.name, { value: Redacted.make(params.value), ...hook })
+    return succeeded(`secret ${quote(params.name)} updated successfully`)
+  }),
+
+  "secrets.get": Effect.fnUntraced(function* (raw: unknown) {
+    const audit = yield* AuditLog
+    const { name } = yield* Effect.orElseSucceed(nameParams(raw ?? {}), () => ({ name: "" }))
+    yield* Effect.ignore(
+      audit.append([refusedFact(getFact(name.slice(0, nameLimit)), "direct secret access not allowed")])
+    )
+    return yield* new DirectAccess()
+  }),
+
+  "secrets.delete": Effect.fnUntraced(function* (raw: unknown) {
+    const { name } = yield* nameParams(raw)
+    yield* required(name, "secret name")
+    yield* deleteSecret(name)
+    return succeeded(`secret ${quote(name)} deleted successfully`)
+  }),
+
+  "secrets.rotate": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* rotateParams(raw)
+    yield* required(params.secret_name, "secret_name")
+    const { at, leasesOfOldValue, output } = yield* rotateSecret(params.secret_name)
+    return {
+      success: true,
+      output: output === "" ? undefined : output,
+      executed_at: at.text,
+      leases_of_old_value: leasesOfOldValue === 0 ? undefined : leasesOfOldValue
+    }
+  }),
+
+  "secrets.health": () => checkHealth,
+
+  /** Beyond the predecessor: what `secrets.identify` can be asked about. */
+  "secrets.fingerprints": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id } = yield* fingerprintParams(raw)
+    yield* required(client_id, "client_id")
+    const { fingerprints, multiplier, omitted, tooShort, values } = yield* listFingerprints(client_id)
+    return {
+      multiplier,
+      fingerprints: fingerprints.map(({ end, length, middle }) => [length, middle, end]),
+      values,
+      too_short: tooShort,
+      omitted
+    }
+  }),
+
+  /** Beyond the predecessor: for each text, in base64, the names of the secrets whose value it is. */
+  "secrets.identify": Effect.fnUntraced(function* (raw: unknown) {
+    const { client_id, texts } = yield* identifyParams(raw)
+    yield* required(client_id, "client_id")
+    yield* required(texts, "texts", textsLimit)
+    const given = texts.split(",", maxTexts + 1)
+    if (given.length > maxTexts) {
+      return yield* new RpcError({ tag: "InvalidParams", message: `more than ${maxTexts} texts were given` })
+    }
+    const names = yield* identifyValues(
+      client_id,
+      given.map((text) => Buffer.from(text, "base64"))
+    )
+    return { names }
+  })
+}
+
+const checkSecret = Effect.fnUntraced(function* (params: {
+  readonly name: string
+  readonly value: string
+  readonly rotate_via: string
+}) {
+  yield* required(params.name, "secret name")
+  yield* required(params.value, "secret value", valueLimit)
+  yield* atMost(nameLimit, params.rotate_via, "rotate_via")
+})
