@@ -1,5 +1,5 @@
 /**
- * The built program as its users have it: started, talked to, signalled, read.
+ * Starts the built program as users do, and collects its output and exit status.
  */
 import * as Effect from "effect/Effect"
 import { type ChildProcess, spawn } from "node:child_process"
@@ -8,17 +8,17 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { ignoredSignals } from "../../src/cli/commands/serve/ignoredSignals.ts"
 
-/** AGENT_SECRETS_PROGRAM names another build of it, such as dist/secrets, the binary. */
+/** The program under test; AGENT_SECRETS_PROGRAM names another build, such as the binary dist/secrets. */
 export const program = path.resolve(
   import.meta.dirname,
   "../..",
   process.env["AGENT_SECRETS_PROGRAM"] ?? "dist/secrets.mjs"
 )
 
-/** Whether Node runs it; the binary is no concern of the options of Node. */
+/** Whether Node runs the program; the binary takes no Node options. */
 export const isScript = program.endsWith(".mjs")
 
-/** What the program survives here. Bun knows no SIGSTKFLT, so the binary dies of it; no system sends it by itself. */
+/** The signals that the program ignores on this system. Bun does not support SIGSTKFLT, so the binary ends on it. */
 export const survivedHere = ignoredSignals.filter(
   (signal) => Object.hasOwn(os.constants.signals, signal) && (isScript || signal !== "SIGSTKFLT")
 )
@@ -38,10 +38,10 @@ export const installProgram = (prefix: string): string => {
   return installed
 }
 
-/** What it is started by. */
+/** The command line that starts the program. */
 export const invocation: ReadonlyArray<string> = isScript ? [process.execPath, program] : [program]
 
-/** The same for a shell. */
+/** The same, quoted for a shell. */
 export const shellWords = invocation.map((word) => `"${word}"`).join(" ")
 
 export interface Ended {
@@ -60,17 +60,17 @@ export interface Started {
 
 export interface RunOptions {
   readonly home: string
-  /** What is added to an environment that has nothing but HOME and PATH. */
+  /** Added to an environment of HOME and PATH. */
   readonly env?: Readonly<Record<string, string>>
-  /** What the program gets on standard input; nothing if undefined. */
+  /** The standard input; none if undefined. */
   readonly stdin?: string | Uint8Array
-  /** Options for Node, which the binary does not have. */
+  /** Options for Node; ignored for the binary. */
   readonly nodeOptions?: ReadonlyArray<string>
-  /** A shell command line that has the program as "$@". */
+  /** A shell command that runs the program as "$@". */
   readonly through?: string
 }
 
-/** Starts the program, and leaves its end to the caller. */
+/** Starts the program; the caller ends it. */
 export const start = (args: ReadonlyArray<string>, options: RunOptions): Started => {
   const [runtime = "", ...script] = invocation
   const line = [runtime, ...(isScript ? (options.nodeOptions ?? []) : []), ...script, ...args]
@@ -91,7 +91,7 @@ export const start = (args: ReadonlyArray<string>, options: RunOptions): Started
   return { child, stdout: () => pieces.stdout, stderr: () => pieces.stderr, ended }
 }
 
-/** Runs one command to its end. */
+/** Runs one command until it exits. */
 export const run = (args: ReadonlyArray<string>, options: RunOptions): Effect.Effect<Ended> =>
   Effect.promise(() => start(args, options).ended)
 

@@ -81,6 +81,6 @@ export const collector = (behaviour: Behaviour = "ok", location = "") =>
       })
   )
 
-/** Attributes as an object. */
+/** Returns attributes as an object. */
 export const attributesOf = (record: { readonly attributes: ReadonlyArray<any> }): Record<string, any> =>
   Object.fromEntries(record.attributes.map(({ key, value }) => [key, Object.values(value)[0]]))

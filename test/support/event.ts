@@ -1,5 +1,5 @@
 /**
- * An event to send: which of them it is stands in its metadata.
+ * A sample event, numbered in its metadata.
  */
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 

@@ -1,13 +1,13 @@
 /**
- * What the system knows about a running process, where there is a /proc to ask.
+ * Properties of a running process, from /proc where it exists.
  */
 import * as fs from "node:fs"
 import * as net from "node:net"
 
-/** False on systems without /proc, such as macOS; what asks it cannot be checked there. */
+/** False on systems without /proc, such as macOS. */
 export const hasProc = fs.existsSync("/proc/self/limits")
 
-/** The TCP ports a process listens on; none if it has ended. */
+/** Returns the TCP ports a process listens on; none if it has ended. */
 export const listeningPorts = (pid: number): ReadonlyArray<number> => {
   if (!hasProc || !fs.existsSync(`/proc/${pid}/fd`)) return []
   const own = new Set(
@@ -29,7 +29,7 @@ export const listeningPorts = (pid: number): ReadonlyArray<number> => {
   })
 }
 
-/** Whether anything takes connections on a port of the loopback interface. */
+/** Whether anything accepts connections on a port of the loopback interface. */
 export const isOpen = (port: number): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = net.connect(port, "127.0.0.1")
@@ -38,8 +38,8 @@ export const isOpen = (port: number): Promise<boolean> =>
     socket.once("connect", () => socket.destroy())
   })
 
-/** The port on which Node's debugger listens. */
+/** The default port of Node's debugger. */
 export const debuggerPort = 9229
 
-/** Where a file descriptor of a process leads to. */
+/** Returns the file that a descriptor of a process refers to. */
 export const fileBehind = (pid: number, fd: number): string => fs.readlinkSync(`/proc/${pid}/fd/${fd}`)

@@ -1,6 +1,6 @@
 /**
- * Whether a JSON value fits a JSON Schema, by draft 2020-12: of its words those that
- * our schemas have. One that is not known here is an error, and never passed over.
+ * Validates a JSON value against a JSON Schema (draft 2020-12), for the keywords that our
+ * schemas use. An unknown keyword is an error.
  */
 import * as assert from "node:assert"
 
@@ -17,10 +17,10 @@ const membersOf = (value: Json): ReadonlyArray<[string, Json]> =>
 const numeric = (holds: (value: number, bound: number) => boolean) => (bound: Json, value: Json) =>
   typeof value !== "number" || holds(value, bound)
 
-/** Words that are for people, and one that `if` looks at. */
-const passedOver = new Set(["$schema", "title", "description", "default", "then"])
+/** Annotations, and `then`, which `if` reads. */
+const annotations = new Set(["$schema", "title", "description", "default", "then"])
 
-const words: Readonly<Record<string, (expected: Json, value: Json, schema: Json) => boolean>> = {
+const keywords: Readonly<Record<string, (expected: Json, value: Json, schema: Json) => boolean>> = {
   type: (types, value) => [types].flat().some((type: string) => isType(type, value)),
   enum: (values, value) => values.includes(value),
   const: (expected, value) => expected === value,
@@ -43,9 +43,9 @@ const words: Readonly<Record<string, (expected: Json, value: Json, schema: Json)
 }
 
 export const fits = (schema: Json, value: Json): boolean =>
-  Object.entries(schema).every(([word, expected]) => {
-    if (passedOver.has(word)) return true
-    const holds = words[word]
-    assert.ok(holds !== undefined, `the schema has a word that is not known here: ${word}`)
+  Object.entries(schema).every(([keyword, expected]) => {
+    if (annotations.has(keyword)) return true
+    const holds = keywords[keyword]
+    assert.ok(holds !== undefined, `unknown keyword in the schema: ${keyword}`)
     return holds(expected, value, schema)
   })

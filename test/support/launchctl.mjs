@@ -1,7 +1,6 @@
 /**
- * A launchctl that keeps a daemon alive for real, as its property list says, without
- * launchd's pause between two starts. What it knows is in the directory that STAND_IN
- * names.
+ * A fake launchctl that runs a daemon as its property list describes and restarts it, without
+ * launchd's pause between starts. Keeps its state in the directory STAND_IN.
  */
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"

@@ -3,10 +3,10 @@ import { formsIn } from "./leaks.ts"
 
 const value = 'a "quoted" \\ line <é>\nand another line of it'
 
-describe("a value that leaked is found", () => {
+describe("formsIn", () => {
   for (const [form, text] of [
-    ["as it is", `before ${value} after`],
-    ["by one line of it", "log: and another line of it"],
+    ["plain", `before ${value} after`],
+    ["by one of its lines", "log: and another line of it"],
     ["in JSON", JSON.stringify({ deep: [value] })],
     ["in JSON within JSON", JSON.stringify(JSON.stringify({ value }))],
     ["in hex", `x${Buffer.from(value).toString("hex")}`],
@@ -15,12 +15,12 @@ describe("a value that leaked is found", () => {
     ["in base64 behind one byte", Buffer.from(`1${value}`).toString("base64")],
     ["in base64 behind two bytes, with more to come", Buffer.from(`12${value}4567`).toString("base64url")]
   ] as const) {
-    it(form, () => {
+    it(`finds a value ${form}`, () => {
       assert.isNotEmpty(formsIn(Buffer.from(text), value))
     })
   }
 
-  it("and is not found where it is not", () => {
+  it("finds nothing in other text", () => {
     assert.deepStrictEqual(formsIn(Buffer.from('a "quoted" something and another line of that'), value), [])
   })
 })

@@ -1,11 +1,10 @@
 /**
- * Finds a value in whatever form it may have been written down: as it is, in base64
- * at any place of a longer text, in hex, escaped for JSON, for a URL, for a shell.
+ * Finds a value in any encoding: plain, base64 at any offset of a longer text, hex, JSON, URL.
  *
- * A value must be long enough, eight letters, not to be found by chance.
+ * A value needs at least eight characters, or it may be found by chance.
  */
 
-/** The names of the forms of a value that are in the bytes; none if it is not there. */
+/** Returns the names of the encodings of a value that the bytes contain. */
 export const formsIn = (bytes: Buffer, value: string): ReadonlyArray<string> =>
   [...formsOf(value)].filter(([, form]) => bytes.includes(form)).map(([name]) => name)
 
@@ -17,7 +16,7 @@ const formsOf = (value: string): ReadonlyMap<string, Buffer> => {
     ["plain", value],
     ["hex", hex],
     ["HEX", hex.toUpperCase()],
-    ["hex of a Buffer that is shown", hex.replaceAll(/(..)(?!$)/g, "$1 ")],
+    ["hex of an inspected Buffer", hex.replaceAll(/(..)(?!$)/g, "$1 ")],
     ["JSON", inJson],
     ["JSON twice", JSON.stringify(inJson).slice(1, -1)],
     ["JSON in ASCII", inJson.replaceAll(/[^\x20-\x7e]/g, unicodeEscape)],
@@ -30,7 +29,7 @@ const formsOf = (value: string): ReadonlyMap<string, Buffer> => {
     forms.set(`base64 at ${before}`, inBase64(bytes, before))
     forms.set(`base64url at ${before}`, inBase64(bytes, before).replaceAll("+", "-").replaceAll("/", "_"))
   }
-  // A log that breaks lines shows a value of many lines in pieces.
+  // A log that splits lines shows a value of several lines in pieces.
   value.split("\n").forEach((line, n) => {
     if (line.length >= 8) forms.set(`line ${n + 1}`, line)
   })
@@ -39,7 +38,7 @@ const formsOf = (value: string): ReadonlyMap<string, Buffer> => {
 
 const unicodeEscape = (letter: string) => `\\u${letter.charCodeAt(0).toString(16).padStart(4, "0")}`
 
-/** The letters of base64 that depend on the value alone when so many bytes, modulo 3, stand before it. */
+/** Returns the base64 characters that depend on the value alone if so many bytes, modulo 3, precede it. */
 const inBase64 = (bytes: Buffer, before: number): string => {
   const text = Buffer.concat([Buffer.alloc(before), bytes]).toString("base64")
   const whole = Math.floor(((before + bytes.length) * 8) / 6)

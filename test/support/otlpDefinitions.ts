@@ -1,17 +1,15 @@
 /**
- * What an OTLP request says by OpenTelemetry's own definitions, in both of its
- * encodings: their generated code reads it, and it must know every field.
+ * Reads OTLP requests, in both encodings, with OpenTelemetry's generated definitions, and
+ * rejects unknown fields. `flaws` checks rules that the definitions do not express.
  *
- * The definitions come with OpenTelemetry's package for JavaScript; its later versions have
- * only writers, so it stays at this one. `flaws` is what the definitions do not say
- * by themselves and a collector relies on.
+ * Later versions of OpenTelemetry's package contain only writers, so its version is fixed.
  */
 import definitions from "@opentelemetry/otlp-transformer/build/src/generated/root.js"
 import protobuf from "protobufjs/minimal.js"
 
 export type Signal = "logs" | "traces" | "metrics"
 
-// Its types are those of another version of protobufjs.
+// Its types belong to another version of protobufjs.
 const generated: any = definitions
 const { logs, metrics, trace } = generated.opentelemetry.proto.collector
 const requests: Record<Signal, any> = {
@@ -20,19 +18,19 @@ const requests: Record<Signal, any> = {
   metrics: metrics.v1.ExportMetricsServiceRequest
 }
 
-/** 64-bit numbers are text, enums numbers, bytes base64; what was not sent is not there. */
+/** 64-bit numbers as text, enums as numbers, bytes as base64; absent fields stay absent. */
 const plainly = { longs: String, enums: Number, bytes: String }
 
 export const readProtobuf = (signal: Signal, body: Uint8Array): any => {
   const reader = protobuf.Reader.create(body)
-  // The generated code passes over what it does not know, by this.
+  // The generated code calls this to skip unknown fields.
   reader.skipType = () => {
     throw new Error(`${signal}: an unknown field before byte ${reader.pos}`)
   }
   return requests[signal].toObject(requests[signal].decode(reader), plainly)
 }
 
-/** JSON by the rules of OTLP: ids in hexadecimal, enums as numbers, names in lowerCamelCase. */
+/** Reads OTLP/JSON: ids in hexadecimal, enums as numbers, names in lowerCamelCase. */
 export const readJson = (signal: Signal, text: string): any => {
   const sent = JSON.parse(text, (key, value) => (ids.has(key) ? idOf(key, value) : value))
   const read = requests[signal].toObject(requests[signal].fromObject(sent), plainly)
@@ -54,10 +52,10 @@ const idOf = (name: string, value: unknown): string => {
   return Buffer.from(value, "hex").toString("base64")
 }
 
-/** A number of 64 bits may be sent as a number or as text. */
+/** 64-bit numbers may be sent as numbers or as text. */
 const of64Bits = /(UnixNano|[cC]ount|bucketCounts\.\d+|asInt|intValue)$/
 
-/** What was sent and is not read as it was sent. */
+/** Returns the fields that were read differently from how they were sent. */
 const differences = (sent: any, read: any, at: string): ReadonlyArray<string> => {
   if (Array.isArray(sent) && sent.length === 0 && read === undefined) return []
   if (typeof sent === "object" && sent !== null && typeof read === "object") {
@@ -67,7 +65,7 @@ const differences = (sent: any, read: any, at: string): ReadonlyArray<string> =>
   return same ? [] : [`${at}: ${JSON.stringify(sent)} is read as ${JSON.stringify(read)}`]
 }
 
-/** What is wrong with a request, told by where it is. `from` and `to` are when it can have been, in milliseconds. */
+/** Returns the violations in a request; every time must lie between `from` and `to`, in milliseconds. */
 export const flaws = (signal: Signal, data: any, from: number, to: number): ReadonlyArray<string> => {
   const found: Array<string> = []
   const must = (good: boolean, what: string) => void (good || found.push(`${signal}: ${what}`))
@@ -94,7 +92,7 @@ export const flaws = (signal: Signal, data: any, from: number, to: number): Read
       for (const span of part.spans ?? []) checkSpan(span, check)
       for (const metric of part.metrics ?? []) checkMetric(metric, check)
       const names = (part.metrics ?? []).map(({ name }: any) => name)
-      must(new Set(names).size === names.length, `a figure is there twice: ${names}`)
+      must(new Set(names).size === names.length, `duplicate metric: ${names}`)
     }
   }
   return found
@@ -116,7 +114,7 @@ const checkRecord = (record: any, { must, named, time }: Check): void => {
   time(record.timeUnixNano, name)
   time(record.observedTimeUnixNano, name)
   must(BigInt(record.timeUnixNano) <= BigInt(record.observedTimeUnixNano), `${name} is observed before it was`)
-  // The first of the four numbers that a severity has.
+  // The first of the four numbers of a severity.
   const severity = ["DEBUG", "INFO", "WARN", "ERROR"].indexOf(record.severityText) * 4 + 5
   must(record.severityNumber === severity, `${name} is ${record.severityText} and ${record.severityNumber}`)
   must((record.traceId ?? "") === "" || isId(record.traceId, 16), `the trace of ${name}`)
@@ -136,10 +134,13 @@ const checkSpan = (span: any, { must, named, time }: Check): void => {
 
 const checkMetric = (metric: any, { must, named, time }: Check): void => {
   const { gauge, histogram, name, sum, unit } = metric
-  must((name ?? "") !== "" && (unit ?? "") !== "" && (metric.description ?? "") !== "", `${name} lacks words`)
-  must([gauge, histogram, sum].filter((one) => one !== undefined).length === 1, `${name} is not of one kind`)
-  must(gauge !== undefined || [1, 2].includes((sum ?? histogram).aggregationTemporality), `${name} is of no interval`)
-  must(sum === undefined || sum.isMonotonic === true, `${name} may fall`)
+  must(
+    (name ?? "") !== "" && (unit ?? "") !== "" && (metric.description ?? "") !== "",
+    `${name} lacks a name, unit or description`
+  )
+  must([gauge, histogram, sum].filter((one) => one !== undefined).length === 1, `${name} is not of exactly one kind`)
+  must(gauge !== undefined || [1, 2].includes((sum ?? histogram).aggregationTemporality), `${name} has no temporality`)
+  must(sum === undefined || sum.isMonotonic === true, `${name} is not monotonic`)
   const points: ReadonlyArray<any> = (gauge ?? histogram ?? sum).dataPoints ?? []
   const series = points.map(({ attributes = [] }) => JSON.stringify(attributes))
   must(points.length > 0 && new Set(series).size === points.length, `${name} has no points, or two of one series`)
@@ -150,7 +151,7 @@ const checkMetric = (metric: any, { must, named, time }: Check): void => {
     named(point.attributes, name)
     if (histogram === undefined) {
       must(Number.isFinite(Number(point.asDouble ?? point.asInt ?? "nothing")), `${name} has no number`)
-      must(gauge !== undefined || Number(point.asDouble ?? point.asInt) >= 0, `${name} is below nothing`)
+      must(gauge !== undefined || Number(point.asDouble ?? point.asInt) >= 0, `${name} is negative`)
     } else checkBuckets(point, name, must)
   }
 }
@@ -166,13 +167,13 @@ const checkBuckets = (point: any, name: string, must: Check["must"]): void => {
   const inBuckets = counts.reduce((all, count) => all + count, 0)
   must(inBuckets === Number(point.count), `${name} counts ${point.count} and has ${inBuckets} in its buckets`)
   if (Number(point.count) === 0) {
-    must(point.min === undefined && point.max === undefined, `${name} is empty and has a least or a greatest`)
+    must(point.min === undefined && point.max === undefined, `${name} is empty but has a minimum or maximum`)
     return
   }
   must(counts.every((count) => count >= 0) && Number.isFinite(point.sum), `${name} has impossible numbers`)
   if (point.min === undefined) return
   must(point.min <= point.max && point.sum >= point.max, `${name} is from ${point.min} to ${point.max}`)
-  // A bound is in the bucket below it.
+  // An upper bound belongs to its bucket.
   const first = counts.findIndex((count) => count > 0)
   const last = counts.findLastIndex((count) => count > 0)
   const within = (value: number, n: number) => value > (bounds[n - 1] ?? -Infinity) && value <= (bounds[n] ?? Infinity)

@@ -1,5 +1,5 @@
 /**
- * One daemon for all the tests of a file, with secrets in it.
+ * One daemon with secrets, shared by all tests of a file.
  */
 import { afterAll, beforeAll } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import * as Scope from "effect/Scope"
 import { rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "./temporary.ts"
 
-/** Gives a way to the daemon, which is there while tests run. */
+/** Returns a function that returns the daemon while tests run. */
 export const sharedDaemon = (secrets: Readonly<Record<string, string>>): (() => RunningDaemon) => {
   const scope = Effect.runSync(Scope.make())
   let daemon: RunningDaemon | undefined
@@ -21,7 +21,7 @@ export const sharedDaemon = (secrets: Readonly<Record<string, string>>): (() => 
   )
   afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
   return () => {
-    if (daemon === undefined) throw new Error("the daemon is not there yet")
+    if (daemon === undefined) throw new Error("the daemon is not started yet")
     return daemon
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A supervisor as systemd is one: it holds the listening socket and starts the daemon
- * on it again and again. It is a shell, which never takes a connection itself.
+ * A supervisor with socket activation, like systemd: it holds the listening socket and
+ * restarts the daemon on it. It is a shell, which never accepts a connection itself.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -11,9 +11,9 @@ import { invocation } from "../harness/program.ts"
 export interface Supervisor {
   readonly socket: string
   readonly directory: string
-  /** What its daemons said, one after the other. */
+  /** The standard error of its daemons, in order. */
   readonly stderr: () => string
-  /** Ends it, then the daemon that runs; gives the exit status of each daemon there was, the last one aside. */
+  /** Ends the supervisor and the running daemon; returns the exit status of every daemon but the last. */
   readonly end: () => Promise<ReadonlyArray<string>>
 }
 
@@ -21,13 +21,13 @@ export interface SupervisorOptions {
   readonly home: string
   readonly env?: Readonly<Record<string, string>>
   readonly args?: ReadonlyArray<string>
-  /** As which descriptor it hands the socket over: systemd's, or the one of launchd's inetdCompatibility. */
+  /** The descriptor of the socket: 3 for systemd, 0 for launchd with inetdCompatibility. */
   readonly descriptor?: 0 | 3
-  /** Where it listens; in the state directory unless it says otherwise. */
+  /** The path of the socket; in the state directory by default. */
   readonly socket?: string
 }
 
-/** The shell has its own pid in `$$`, and keeps it when it becomes the daemon: so systemd does it as well. */
+/** `exec` keeps the pid that the shell has in `$$`, so LISTEN_PID is that of the daemon. */
 const loop = (descriptor: 0 | 3) => `
 while :; do
   ${descriptor === 0 ? '"$@" --listen-fd 0' : `LISTEN_FDS=1 LISTEN_FDNAMES=socket sh -c 'LISTEN_PID=$$ exec "$@"' sh "$@"`}
@@ -64,13 +64,13 @@ export const supervise = async (options: SupervisorOptions): Promise<Supervisor>
   }
 }
 
-/** The daemon that serves now; undefined where none says so. */
+/** Returns the pid in daemon.json; undefined without the file. */
 export const runningPid = (directory: string): number | undefined => {
   const file = path.join(directory, "daemon.json")
   return fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")).pid : undefined
 }
 
-/** Node accepts on what it listens on; so it lets go as soon as the child has it, and leaves the file there. */
+/** Passes a listening socket to a child. Node would accept connections, so it closes its own handle but keeps the file. */
 const withListener = (socket: string, start: (listener: number) => ChildProcess): Promise<ChildProcess> =>
   new Promise((resolve, reject) => {
     const server = net.createServer()

@@ -1,6 +1,6 @@
 /**
- * A systemctl that keeps no daemon alive, but starts and stops one for real, as its
- * unit says. What it knows is in the directory that STAND_IN names.
+ * A fake systemctl that starts and stops a daemon as its unit describes, but never restarts
+ * it. Keeps its state in the directory STAND_IN.
  */
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
@@ -9,7 +9,7 @@ import * as path from "node:path"
 const directory = process.env["STAND_IN"] ?? ""
 const [verb, ...rest] = process.argv.slice(2).filter((word) => word !== "--user")
 const at = (name) => path.join(directory, name)
-/** What somebody else may be about to remove. */
+/** Reads a file that another process may remove. */
 const read = (name) => {
   try {
     return fs.readFileSync(at(name), "utf8").trim()
@@ -29,7 +29,7 @@ const start = async () => {
       .split(" ")
       .map((pair) => pair.split("=", 2))
   )
-  // A shell outlives this process, and learns how the daemon ends.
+  // A shell outlives this process and records the exit status of the daemon.
   const line = `"$@" 2>>"$D/log" & echo $! >"$D/pid.new"; mv "$D/pid.new" "$D/pid"; wait $!; echo $? >"$D/status"; rm "$D/pid"`
   spawn("/bin/sh", ["-c", line, "sh", ...words], {
     env: { ...env, D: directory },

@@ -1,5 +1,5 @@
 /**
- * The daemon's services in memory, with what a test needs to look at them.
+ * The daemon's services in memory, and shortcuts to use and inspect them.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -14,14 +14,14 @@ import { defaultTtlPolicy } from "../../src/domain/Ttl.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 
-/** Everything in memory; events go into the array. */
+/** All services in memory; events are pushed to the array. */
 export const testLayer = (events: Array<OtelEvent> = []) =>
   Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
     Layer.provideMerge(AuditLog.layerMemory),
     Layer.provideMerge(OtelSink.layerMemory(events))
   )
 
-/** Everything in memory, and nobody who hears of it. */
+/** All services in memory, without events. */
 export const testLayerNoTelemetry = Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
   Layer.provideMerge(AuditLog.layerMemory),
   Layer.provideMerge(OtelSink.layerNoop)
@@ -30,19 +30,19 @@ export const testLayerNoTelemetry = Layer.mergeAll(LeaseRepo.layerMemory, Secret
 export const addSecret = (name: string, value = `value of ${name}`, rotateVia = "") =>
   SecretStore.use((secrets) => secrets.add({ name, value: Redacted.make(value), rotateVia, rotateStdout: false }))
 
-/** Acquires for an hour, unless told otherwise. */
+/** Acquires a lease, for an hour by default. */
 export const acquireLease = (secretName: string, clientId: string, ttl = hour) =>
   acquire({ secretName, clientId, ttl }, defaultTtlPolicy)
 
 export const activeCount = LeaseRepo.use((leases) => leases.activeCount)
 
-/** The entries about leases, oldest first, each as `action lease_id`. */
+/** The audit entries about leases, oldest first. */
 export const leaseEntries = Effect.map(
   AuditLog.use((audit) => audit.tail(10_000)),
   (entries) => entries.filter(({ action }) => action.startsWith("lease_"))
 )
 
-/** As `testLayerNoTelemetry`, with an audit log that refuses while it is told to. */
+/** Like `testLayerNoTelemetry`, with an audit log that fails while `broken.now` is true. */
 export const testLayerWithAudit = (broken: { now: boolean }) =>
   Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
     Layer.provideMerge(breakable(broken)),

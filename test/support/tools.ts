@@ -1,6 +1,5 @@
 /**
- * Stand-ins for the tools of the system, first on a PATH: each records how it was
- * called and does what a few lines of shell say.
+ * Fakes of system tools, first on a PATH. Each records its calls and runs a few lines of shell.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -8,14 +7,14 @@ import * as path from "node:path"
 import { temporaryDirectory } from "./temporary.ts"
 
 export interface Tools {
-  /** Where the stand-ins keep what they know. */
+  /** The directory with the state of the fakes. */
   readonly directory: string
   readonly environment: Readonly<Record<string, string>>
-  /** What was called, one line each. */
+  /** The calls, one line each. */
   readonly calls: () => ReadonlyArray<string>
 }
 
-/** `scripts`: the name of a tool and what it does, with `$DIR` for a directory of its own. */
+/** Makes fakes from shell scripts by name; `$DIR` is their directory. */
 export const tools = Effect.fnUntraced(function* (scripts: Readonly<Record<string, string>>) {
   const directory = yield* temporaryDirectory
   const record = path.join(directory, "calls")
@@ -34,7 +33,7 @@ export const tools = Effect.fnUntraced(function* (scripts: Readonly<Record<strin
   return made
 })
 
-/** A launchctl that remembers what is loaded, and forgets it only at the second look after a bootout, as the real one may. */
+/** A fake launchctl with a loaded service; like the real one, it may still report the service once after a bootout. */
 export const launchctl = `
 case "$1" in
   print)
@@ -52,7 +51,7 @@ case "$1" in
   kickstart) [ -e "$DIR/loaded" ] || exit 113 ;;
 esac`
 
-/** A systemctl that remembers what is enabled and started. */
+/** A fake systemctl that stores what is enabled and started. */
 export const systemctl = `
 [ "$1" = --user ] && shift
 case "$1" in

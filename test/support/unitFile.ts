@@ -1,10 +1,10 @@
 /**
- * A unit of systemd as systemd reads it, written from systemd.syntax(7) and without a
- * look at what renders it: a second opinion about quotes, escapes and specifiers.
+ * A parser of systemd units, written from systemd.syntax(7) and independent of our renderer,
+ * to check quotes, escapes and specifiers.
  */
 import { assert } from "@effect/vitest"
 
-/** The settings by section; lines that are neither of these are no unit file. */
+/** Returns the settings by section; rejects any other line. */
 export const settingsOf = (text: string): Record<string, Record<string, string>> => {
   const sections: Record<string, Record<string, string>> = {}
   let current: Record<string, string> | undefined
@@ -16,15 +16,15 @@ export const settingsOf = (text: string): Record<string, Record<string, string>>
       continue
     }
     const [, name, value] = /^([A-Za-z]+)=(.*)$/.exec(line) ?? []
-    assert.isDefined(current, `a setting before any section: ${line}`)
+    assert.isDefined(current, `setting before any section: ${line}`)
     assert.isDefined(name, `not a setting: ${line}`)
-    assert.notProperty(current, name ?? "", "a setting stands twice")
+    assert.notProperty(current, name ?? "", "duplicate setting")
     if (current !== undefined) current[name ?? ""] = value ?? ""
   }
   return sections
 }
 
-/** The words of a value. `escapes`: whether a backslash escapes, as in command lines, or stands for itself, as in lists of paths. */
+/** Splits a value into words. In command lines a backslash escapes; in lists of paths it does not. */
 export const wordsOf = (value: string, escapes = true): Array<string> => {
   const words: Array<string> = []
   let word: string | undefined
@@ -33,7 +33,7 @@ export const wordsOf = (value: string, escapes = true): Array<string> => {
     const letter = value.charAt(at)
     if (letter === "\\" && escapes) {
       at += 1
-      assert.include(`\\"'`, value.charAt(at), "an escape that needs no other character")
+      assert.include(`\\"'`, value.charAt(at), "unknown escape")
       word = (word ?? "") + value.charAt(at)
     } else if (quote !== undefined) {
       if (letter === quote) quote = undefined
@@ -48,11 +48,11 @@ export const wordsOf = (value: string, escapes = true): Array<string> => {
       word = (word ?? "") + letter
     }
   }
-  assert.isUndefined(quote, "a quote that does not end")
+  assert.isUndefined(quote, "unterminated quote")
   return [...words, ...(word === undefined ? [] : [word])].map(withoutSpecifiers)
 }
 
 export const withoutSpecifiers = (text: string): string => {
-  assert.notMatch(text.replaceAll("%%", ""), /%/, "a specifier")
+  assert.notMatch(text.replaceAll("%%", ""), /%/, "unescaped specifier")
   return text.replaceAll("%%", "%")
 }
