@@ -11,32 +11,20 @@ import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Semaphore from "effect/Semaphore"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import { ConnectionState } from "../transport/Connections.ts"
-import { dispatcher } from "./dispatch.ts"
+import { makeDispatch } from "./dispatch.ts"
+import { makeAdmission } from "./admission.ts"
 import type { Frame } from "../protocol/framing.ts"
 import { LineSplitter } from "../protocol/framing.ts"
-import { makeRequestQueues } from "./requestQueues.ts"
 import * as limits from "../protocol/limits.ts"
 import { encodeError, maxLineBytes, noId, lineUnended } from "../protocol/Protocol.ts"
 
 export const serveConnections = Effect.fnUntraced(function* () {
   const server = yield* SocketServer.SocketServer
-  const atWork = yield* Semaphore.make(limits.largeRequestBudget)
-  /** Whoever gives much work stands in line for each bit of it; whoever sends a small request does not. */
-  const bits = yield* Semaphore.make(1)
-  const turn = bits.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.yieldsPerTurn }))
-  /** The same for work that cannot be done in bits. */
-  const lumps = yield* Semaphore.make(1)
-  const largeTurn = Effect.flatMap(ConnectionState, ({ closed }) =>
-    Effect.raceFirst(
-      Effect.interruptible(lumps.withPermit(Effect.sleep(limits.yieldInterval))),
-      Effect.interruptible(closed)
-    )
-  )
-  const dispatch = dispatcher(yield* makeRequestQueues, largeTurn)
+  const admission = yield* makeAdmission
+  const dispatch = makeDispatch(admission)
 
   const connection = Effect.fnUntraced(
     function* (socket: Socket.Socket) {
@@ -52,8 +40,7 @@ export const serveConnections = Effect.fnUntraced(function* () {
           return Effect.map(write(reply), account.markServed)
         }).pipe(Effect.uninterruptible)
         account.setBuffered(splitter.held + size)
-        if (size <= limits.smallRequestBytes) return work
-        return atWork.withPermits(size)(size <= limits.bulkBytes ? work : Effect.andThen(largeTurn, work))
+        return admission.forRequest(size, work)
       }
 
       const read = Effect.gen(function* () {
@@ -61,11 +48,11 @@ export const serveConnections = Effect.fnUntraced(function* () {
         while (true) {
           for (const bytes of yield* splitter.unfinished > 0 ? beforeDeadline(pull, begun) : pull) {
             const begins = splitter.unfinished === 0
-            if (splitter.unfinished > limits.smallRequestBytes) yield* turn
+            if (splitter.unfinished > limits.smallRequestBytes) yield* admission.betweenRequests
             splitter.push(bytes)
             let answered = 0
             for (let frame = splitter.next(); frame !== undefined; frame = splitter.next()) {
-              if (answered % limits.requestsPerTurn === 1) yield* turn
+              if (answered % limits.requestsPerTurn === 1) yield* admission.betweenRequests
               yield* answer(frame)
               answered += 1
             }

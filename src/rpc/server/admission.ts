@@ -1,0 +1,85 @@
+/**
+ * Decides when work may begin, so that no client holds up the others and the memory of
+ * requests at work does not add up.
+ *
+ * Small requests and small replies pass at once, without a fiber or a queue. Large ones
+ * share a budget and wait for one another, and so do methods that change the store or
+ * read the log (`methods`). The numbers stand in `limits.ts`.
+ */
+import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
+import * as limits from "../protocol/limits.ts"
+import { type MethodName, methods } from "../protocol/methods.ts"
+import { ConnectionState } from "../transport/Connections.ts"
+
+/** Why a request was not begun. */
+export type NotStarted = "stopping" | "client left"
+
+export interface Admission {
+  /** Runs the work of a request that has so many bytes. */
+  readonly forRequest: <A, E, R>(bytes: number, work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Runs the work of a method in its queue; `otherwise` returns the outcome of work that was not begun. */
+  readonly forMethod: <A, E, R>(
+    method: MethodName,
+    work: Effect.Effect<A, E, R>,
+    otherwise: (reason: NotStarted) => A
+  ) => Effect.Effect<A, E, R>
+  /** Encodes a reply; a large one is not encoded for a client that has left, and is empty then. */
+  readonly forReply: (result: unknown, encode: () => string) => Effect.Effect<string>
+  /** Lets other connections run, between the requests and the chunks of one that sends many. */
+  readonly betweenRequests: Effect.Effect<void>
+}
+
+export const makeAdmission: Effect.Effect<Admission> = Effect.gen(function* () {
+  const budget = yield* Semaphore.make(limits.largeRequestBudget)
+  const queues = { write: yield* Semaphore.make(1), scan: yield* Semaphore.make(1) }
+  const chunkTurns = yield* Semaphore.make(1)
+  const bulkTurns = yield* Semaphore.make(1)
+  /** Gives the others some time before work that cannot be interrupted. */
+  const awaitBulkTurn = Effect.flatMap(ConnectionState, ({ closed }) =>
+    Effect.raceFirst(
+      Effect.interruptible(bulkTurns.withPermit(Effect.sleep(limits.yieldInterval))),
+      Effect.interruptible(closed)
+    )
+  )
+
+  return {
+    forRequest: (bytes, work) => {
+      if (bytes <= limits.smallRequestBytes) return work
+      return budget.withPermits(bytes)(bytes <= limits.bulkBytes ? work : Effect.andThen(awaitBulkTurn, work))
+    },
+
+    forMethod: (method, work, otherwise) => {
+      const { queue } = methods[method]
+      if (queue === "immediate") return work
+      const semaphore = queues[queue]
+      return Effect.gen(function* () {
+        const { closed, stopping } = yield* ConnectionState
+        const first = yield* Effect.raceAllFirst([
+          Effect.as(Effect.interruptible(Semaphore.take(semaphore, 1)), "admitted" as const),
+          Effect.as(Effect.interruptible(stopping), "stopping" as const),
+          Effect.as(Effect.interruptible(closed), "client left" as const)
+        ])
+        if (first !== "admitted") return otherwise(first)
+        return yield* Effect.ensuring(work, Semaphore.release(semaphore, 1))
+      })
+    },
+
+    forReply: (result, encode) =>
+      isLarge(result)
+        ? Effect.map(Effect.andThen(awaitBulkTurn, ConnectionState), ({ isClosed }) => (isClosed() ? "" : encode()))
+        : Effect.succeed(encode()),
+
+    betweenRequests: chunkTurns.withPermit(Effect.repeat(Effect.yieldNow, { times: limits.yieldsPerTurn }))
+  }
+})
+
+/** Whether a result holds a text or a list that takes more than a moment to encode. */
+const isLarge = (result: unknown): boolean =>
+  typeof result === "object" &&
+  result !== null &&
+  Object.values(result).some(
+    (member) =>
+      (typeof member === "string" && member.length > limits.bulkBytes) ||
+      (Array.isArray(member) && member.length > limits.bulkListLength)
+  )
