@@ -1,6 +1,6 @@
 /**
- * Clients that mean harm, a few of each kind: they are told, cut off or left
- * waiting, and nobody else is. `npm run torture -- abuse` has many more of them.
+ * A few abusive clients of each kind: they get an error, are closed or wait, and no other
+ * client suffers. `npm run torture -- abuse` runs many more.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -19,12 +19,12 @@ const running = (connection: Connection) => Effect.promise(() => connection.ask(
 const line = (connection: Connection) => Effect.promise(() => connection.line())
 const many = (socket: string, count: number) => Effect.forEach(Array.from({ length: count }), () => connect(socket))
 
-/** Looks again and again until it holds. */
+/** Waits until a condition holds. */
 const until = (holds: Effect.Effect<boolean>) =>
   Effect.repeat(holds, { until: (held) => held, schedule: Schedule.spaced("20 millis") })
 
-describe("bytes that are no request", () => {
-  it.live("are answered, the line that is not UTF-8 too, and no name is taken for another", () =>
+describe("invalid bytes", () => {
+  it.live("get an error, also where they are not UTF-8, and never match the name of a secret", () =>
     Effect.gen(function* () {
       const { socket } = yield* start()
       yield* rpc(socket, "add", { name: "h\ufffd", value: "x" })
@@ -48,7 +48,7 @@ describe("bytes that are no request", () => {
 })
 
 describe("many requests in one write", () => {
-  it.live("are all answered in their order, and others are answered in between", () =>
+  it.live("are answered in order, and other clients are answered in between", () =>
     Effect.gen(function* () {
       const { socket } = yield* start()
       const [flood, other] = [yield* connect(socket), yield* connect(socket)]
@@ -68,8 +68,8 @@ describe("many requests in one write", () => {
   )
 })
 
-describe("lines that do not end", () => {
-  it.live("are cut off when together they are too much, the longest first, and short ones are not", () =>
+describe("unfinished lines", () => {
+  it.live("are closed, the longest first, when together they use too much memory; short ones stay open", () =>
     Effect.gen(function* () {
       const { socket, pid } = yield* start()
       const small = yield* connect(socket)
@@ -88,8 +88,8 @@ describe("lines that do not end", () => {
   )
 })
 
-describe("where there are few files", () => {
-  it.live("refuses one connection too many with a reason, works on, and takes new ones when others have gone", () =>
+describe("a daemon with few file descriptors", () => {
+  it.live("refuses excess connections with a reason, keeps working, and accepts new ones when others close", () =>
     Effect.gen(function* () {
       const { socket } = yield* start({ through: 'ulimit -n 64; exec "$@"' })
       const taken: Array<Connection> = []
@@ -117,7 +117,7 @@ describe("where there are few files", () => {
 })
 
 describe("SIGTERM", () => {
-  it.live("ends the daemon within two seconds whatever clients do, and what was taken was answered", () =>
+  it.live("stops the daemon within two seconds whatever clients do, and every accepted request is answered", () =>
     Effect.gen(function* () {
       const daemon = yield* start()
       const { socket } = daemon
@@ -157,8 +157,8 @@ describe("SIGTERM", () => {
   )
 })
 
-describe("SIGTERM while changes wait in line", () => {
-  it.live("answers all of them: they were done, or they were not begun", () =>
+describe("SIGTERM while changes are queued", () => {
+  it.live("answers each of them: it was done, or it was not begun", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })
@@ -190,8 +190,8 @@ describe("SIGTERM while changes wait in line", () => {
   )
 })
 
-describe("the socket's place", () => {
-  it.live("is taken again when the socket has gone, never over something else, and connections go on", () =>
+describe("the socket file", () => {
+  it.live("is recreated when it was removed, never replaces another file, and open connections continue", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const directory = path.join(home, "sockets")
@@ -226,7 +226,7 @@ describe("the socket's place", () => {
     })
   )
 
-  it.live("is left alone at the end when another socket has it", () =>
+  it.live("is not removed at the stop if another daemon has replaced it", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const socket = path.join(home, "shared.sock")

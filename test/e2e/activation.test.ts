@@ -1,6 +1,6 @@
 /**
- * Under a supervisor that holds the socket: nobody is refused, what it says stays with
- * the daemon, it hears how things go, and crash loops are told of.
+ * A daemon under a supervisor that holds the socket: no caller is refused, systemd is notified,
+ * and crash loops are reported.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -48,8 +48,8 @@ const standIns = (home: string, ...names: ReadonlyArray<string>) => {
   }
 }
 
-describe.concurrent("a daemon whose socket the supervisor holds", () => {
-  it.live("refuses no caller and cuts off none in orderly restarts, and serves again after kill -9", () =>
+describe.concurrent("a socket-activated daemon", () => {
+  it.live("refuses no caller, drops none in orderly restarts, and serves again after kill -9", () =>
     Effect.gen(function* () {
       const rows = yield* Effect.promise(() =>
         activationRounds({ rounds: 3, random: randomFrom(1), log: (line) => assert.fail(line) })
@@ -61,7 +61,7 @@ describe.concurrent("a daemon whose socket the supervisor holds", () => {
     })
   )
 
-  it.live("tells systemd when it serves, that it lives and that it stops; those it starts know of none of it", () =>
+  it.live("notifies systemd when it is ready, alive and stopping, and hides the variables from its children", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { program, searchPath, told } = standIns(home, "systemd-notify", "joelclaw", "hook")
@@ -94,7 +94,7 @@ describe.concurrent("a daemon whose socket the supervisor holds", () => {
     })
   )
 
-  it.live("is counted and told of in a crash loop, once, and says afterwards how it ended", () =>
+  it.live("reports a crash loop once, and afterwards how the last run ended", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { searchPath, told } = standIns(home, "joelclaw")
@@ -130,7 +130,7 @@ describe.concurrent("a daemon whose socket the supervisor holds", () => {
     })
   )
 
-  it.live("serves what takes the place of its directory, on the same socket", () =>
+  it.live("serves a directory that replaces its own, on the same socket", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { directory, socket } = yield* supervised({ home, socket: path.join(home, "run", "s.sock") })
@@ -144,7 +144,7 @@ describe.concurrent("a daemon whose socket the supervisor holds", () => {
     })
   )
 
-  it.live("does not start, with status 78 and what helps, on anything but such a socket", () =>
+  it.live("does not start on anything but a listening Unix socket: status 78 and a hint", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const handing = (count: number) => `LISTEN_FDS=${count} LISTEN_PID=$$ exec "$@" 3</dev/null`

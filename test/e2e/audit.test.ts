@@ -1,6 +1,6 @@
 /**
- * The audit log of the built program: everything that was asked for is in it, also
- * what was refused, and `secrets audit --verify` tells what was done to it.
+ * The audit log of the built program: it records every change and every refusal, and
+ * `secrets audit --verify` detects changes to it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -52,7 +52,7 @@ const told = (directory: string) =>
   )
 
 describe("the audit log", () => {
-  it.live("has every change and every refusal, in the order they were asked for", () =>
+  it.live("records every change and every refusal, in the order of the requests", () =>
     Effect.gen(function* () {
       const { directory, socket, stop } = yield* startDaemon({ home: yield* temporaryDirectory })
       const before = told(directory)
@@ -73,7 +73,7 @@ describe("the audit log", () => {
     })
   )
 
-  it.live("is verified with and without a daemon, for people and for programs", () =>
+  it.live("is verified with and without a daemon, as text and as JSON", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const verify = (...flags: ReadonlyArray<string>) => run(["audit", "--verify", ...flags], { home })
@@ -112,7 +112,7 @@ describe("the audit log", () => {
     })
   )
 
-  it.live("that cannot be written makes the daemon refuse, and status says so until the cause is gone", () =>
+  it.live("makes the daemon refuse requests and report it in status while it cannot be written", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { directory, socket } = yield* startDaemon({ home })
@@ -135,7 +135,7 @@ describe("the audit log", () => {
     })
   )
 
-  it.live("is opened anew at SIGHUP, also while nobody asks for anything", () =>
+  it.live("is reopened at SIGHUP, also without requests", () =>
     Effect.gen(function* () {
       const { directory, signal, socket, stderr } = yield* startDaemon({ home: yield* temporaryDirectory })
       const file = path.join(directory, "audit.log")

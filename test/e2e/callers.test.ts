@@ -1,7 +1,6 @@
 /**
- * The calls that scripts and programs make, one by one, as they make them: what is on
- * standard output, what is not, and the exit status. Source: the joelclaw contract,
- * section 3.
+ * The calls of scripts and programs, one by one: their standard output and exit status.
+ * Source: the joelclaw contract, section 3.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -86,7 +85,7 @@ const calls: ReadonlyArray<readonly [line: string, expected: string | RegExp]> =
 ]
 
 describe.concurrent("a caller", () => {
-  it.live("gets what it always got, whichever way it calls", () =>
+  it.live("gets the same output as before, for every form of a call", () =>
     Effect.gen(function* () {
       const { daemon, secrets } = yield* world
       for (const name of ["changed", "gone", "x_token"]) yield* rpc(daemon.socket, "add", { name, value: "old" })
@@ -107,7 +106,7 @@ describe.concurrent("a caller", () => {
     })
   )
 
-  it.live("finds the daemon where it was started with --config, or with --socket", () =>
+  it.live("finds a daemon that was started with --config or with --socket", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const config = path.join(home, "config.json")
@@ -126,7 +125,7 @@ describe.concurrent("a caller", () => {
     })
   )
 
-  it.live("is told in an envelope what failed, whatever it called, and has nothing else on either stream", () =>
+  it.live("gets every failure in a JSON envelope, and no other output on either stream", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const secrets = commandIn(home)
@@ -168,8 +167,8 @@ describe.concurrent("a caller", () => {
 const until = (says: () => boolean) =>
   Effect.sync(says).pipe(Effect.repeat({ until: (said) => said, schedule: Schedule.spaced("10 millis") }))
 
-describe.concurrent("somebody at a terminal", () => {
-  it.live("sees leases, and ends those of a client or a secret", () =>
+describe.concurrent("a user at a terminal", () => {
+  it.live("lists leases, and revokes those of a client or a secret", () =>
     Effect.gen(function* () {
       const { daemon, secrets } = yield* world
       for (const name of ["first", "other"]) yield* rpc(daemon.socket, "add", { name, value: "x" })
@@ -208,7 +207,7 @@ describe.concurrent("somebody at a terminal", () => {
     })
   )
 
-  it.live("adds what is in a file, and what is in a dotenv file", () =>
+  it.live("adds a value from a file, and values from a dotenv file", () =>
     Effect.gen(function* () {
       const { home, secrets } = yield* world
       const [key, env, bad] = ["key.pem", ".env", "bad.env"].map((name) => path.join(home, name))
@@ -237,7 +236,7 @@ describe.concurrent("somebody at a terminal", () => {
     })
   )
 
-  it.live("waits for the daemon, and follows the log over its restart", () =>
+  it.live("waits for the daemon, and follows the audit log over a restart", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const waiting = start(["status", "--wait", "20s"], { home })
@@ -266,7 +265,7 @@ describe.concurrent("somebody at a terminal", () => {
     })
   )
 
-  it.live("watches the status on a screen that is given back", () =>
+  it.live("watches the status on a screen that is restored afterwards", () =>
     Effect.gen(function* () {
       const { home, secrets } = yield* world
       assert.deepStrictEqual((yield* secrets(["status", "--watch"])).status, 2)
@@ -296,7 +295,7 @@ describe.concurrent("somebody at a terminal", () => {
     })
   )
 
-  it.live("has names completed that need quotes, where the shell is bash", () =>
+  it.live("completes names that need quotes in bash", () =>
     Effect.gen(function* () {
       const { daemon, home } = yield* world
       const script = (yield* run(["completions", "bash"], { home })).stdout
@@ -335,7 +334,7 @@ describe.concurrent("somebody at a terminal", () => {
     })
   )
 
-  it.live("is told the same by the wire as by the command", () =>
+  it.live("gets the same from the socket as from the command", () =>
     Effect.gen(function* () {
       const { daemon } = yield* world
       const connection = yield* connect(daemon.socket)

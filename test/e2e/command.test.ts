@@ -1,6 +1,5 @@
 /**
- * The command as callers use it: what is on standard output, what is not, and the
- * exit status.
+ * The command as callers use it: its standard output, its standard error and its exit status.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -30,7 +29,7 @@ const world = Effect.gen(function* () {
 const envelope = (text: string) => JSON.parse(text)
 
 describe("secrets lease", () => {
-  it.live("prints the value and nothing else, byte for byte", () =>
+  it.live("prints exactly the bytes of the value", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world
       const pem = "-----BEGIN X-----\nmade up\n-----END X-----\n"
@@ -46,7 +45,7 @@ describe("secrets lease", () => {
     })
   )
 
-  it.live("prints nothing on standard output when it fails, and a reason with a hint on standard error", () =>
+  it.live("prints nothing on standard output when it fails, and an error with a hint on standard error", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world
       yield* secrets(["add", "db", "--value", "x"])
@@ -78,7 +77,7 @@ describe("secrets lease", () => {
     })
   )
 
-  it.live("tells everything in an envelope with --json, also when it fails", () =>
+  it.live("prints a JSON envelope with --json, also when it fails", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world
       yield* secrets(["add", "db", "--value", "x"])
@@ -98,7 +97,7 @@ describe("secrets lease", () => {
     })
   )
 
-  it.live("keeps one lease for each client, whoever does not say who it is being one", () =>
+  it.live("keeps one lease for each client; all callers without --client-id are one client", () =>
     Effect.gen(function* () {
       const { daemon, secrets } = yield* world
       yield* secrets(["add", "db", "--value", "x"])
@@ -116,7 +115,7 @@ describe("secrets lease", () => {
 })
 
 describe("secrets add", () => {
-  it.live("takes all of a pipe but one line feed at its end", () =>
+  it.live("reads all of a pipe, without one final line feed", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world
       const table: ReadonlyArray<readonly [string, string]> = [
@@ -133,7 +132,7 @@ describe("secrets add", () => {
     })
   )
 
-  it.live("takes a value on the line, also one that begins with dashes", () =>
+  it.live("accepts a value as an argument, also one that begins with dashes", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world
       assert.strictEqual((yield* secrets(["add", "db", "--value", "--not-a-flag", "--rotate-via", "true"])).status, 0)
@@ -142,7 +141,7 @@ describe("secrets add", () => {
     })
   )
 
-  it.live("refuses what is no value, and never shows one", () =>
+  it.live("rejects an invalid value without printing it", () =>
     Effect.gen(function* () {
       const { daemon, secrets } = yield* world
       yield* secrets(["add", "db", "--value", "hush-hush"])
@@ -170,8 +169,8 @@ describe("secrets add", () => {
   )
 })
 
-describe("the other commands", () => {
-  it.live("revoke one lease, and all of them", () =>
+describe("the commands", () => {
+  it.live("revoke one lease, or all", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world
       yield* secrets(["add", "db", "--value", "x"])
@@ -187,7 +186,7 @@ describe("the other commands", () => {
     })
   )
 
-  it.live("say whether the daemon is serving by the exit status of status", () =>
+  it.live("report with the exit status of `status` whether a daemon serves", () =>
     Effect.gen(function* () {
       const { daemon, secrets } = yield* world
       const serving = yield* secrets(["status"])
@@ -207,7 +206,7 @@ describe("the other commands", () => {
     })
   )
 
-  it.live("give up on a daemon that does not answer, in the time they were given", () =>
+  it.live("time out when the daemon does not answer", () =>
     Effect.gen(function* () {
       const { daemon, secrets } = yield* world
       daemon.signal("SIGSTOP")
@@ -218,7 +217,7 @@ describe("the other commands", () => {
     })
   )
 
-  it.live("show the audit log, with nothing a terminal would obey", () =>
+  it.live("print the audit log without terminal control characters", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world
       yield* secrets(["add", "db", "--value", "x"])
@@ -234,7 +233,7 @@ describe("the other commands", () => {
     })
   )
 
-  it.live("make the store once, with init", () =>
+  it.live("create the store once, with init", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* run(["init"], { home })
@@ -250,7 +249,7 @@ describe("the other commands", () => {
     })
   )
 
-  it.live("explain themselves as their definitions are", () =>
+  it.live("print help that matches their definitions", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const specs = yield* Effect.promise(allSpecs)
@@ -284,7 +283,7 @@ describe("the other commands", () => {
     })
   )
 
-  it.live("end quietly when nobody reads what they print", () =>
+  it.live("exit without an error when the reader of their output has closed it", () =>
     Effect.gen(function* () {
       const { home } = yield* world
       const ended = yield* run(["audit"], { home, through: '"$@" | true' })
@@ -292,7 +291,7 @@ describe("the other commands", () => {
     })
   )
 
-  it.live("say so when what they print cannot be written, and do not when it is only that nobody reads it", () =>
+  it.live("report an output that cannot be written, but not one without a reader", () =>
     Effect.gen(function* () {
       const { home, secrets } = yield* world
       yield* secrets(["add", "db", "--value", "x"])
@@ -304,32 +303,28 @@ describe("the other commands", () => {
     })
   )
 
-  it.live(
-    "print all of a mebibyte into a pipe whose reader is slow, also where it takes no more than there is room for",
-    () =>
-      Effect.gen(function* () {
-        const { home, secrets } = yield* world
-        const value = "x".repeat(1024 * 1024)
-        yield* secrets(["add", "large"], value)
-        assert.isTrue(
-          (yield* run(["lease", "large"], { home, through: '"$@" | { sleep 0.2; cat; }' })).stdout === value
-        )
-        // Another program of Node's on the same pipe has made it one that does not wait.
-        const other = `process.stdout; require("fs").writeFileSync("${home}/there", ""); setTimeout(() => {}, 10_000)`
-        const beside = `'${process.execPath}' -e '${other}' & until [ -e '${home}/there' ]; do sleep 0.02; done`
-        const through = `{ ${beside}; "$@"; kill $!; } | { sleep 0.2; cat; }`
-        for (const line of [
-          ["lease", "large"],
-          ["lease", "large", "--client-id", "c", "--json"]
-        ]) {
-          const { stderr, stdout } = yield* run(line, { home, through })
-          assert.isTrue((line.length === 2 ? stdout : envelope(stdout).result.value) === value)
-          assert.strictEqual(stderr, "")
-        }
-      })
+  it.live("print all of a mebibyte into a pipe with a slow reader, also in non-blocking mode", () =>
+    Effect.gen(function* () {
+      const { home, secrets } = yield* world
+      const value = "x".repeat(1024 * 1024)
+      yield* secrets(["add", "large"], value)
+      assert.isTrue((yield* run(["lease", "large"], { home, through: '"$@" | { sleep 0.2; cat; }' })).stdout === value)
+      // Another program of Node's on the same pipe has made it one that does not wait.
+      const other = `process.stdout; require("fs").writeFileSync("${home}/there", ""); setTimeout(() => {}, 10_000)`
+      const beside = `'${process.execPath}' -e '${other}' & until [ -e '${home}/there' ]; do sleep 0.02; done`
+      const through = `{ ${beside}; "$@"; kill $!; } | { sleep 0.2; cat; }`
+      for (const line of [
+        ["lease", "large"],
+        ["lease", "large", "--client-id", "c", "--json"]
+      ]) {
+        const { stderr, stdout } = yield* run(line, { home, through })
+        assert.isTrue((line.length === 2 ? stdout : envelope(stdout).result.value) === value)
+        assert.strictEqual(stderr, "")
+      }
+    })
   )
 
-  it.live("are done only when a file has all of what they print", () =>
+  it.live("exit only when a file has all of their output", () =>
     Effect.gen(function* () {
       const { home, secrets } = yield* world
       yield* secrets(["add", "big"], "x".repeat(300_000))
@@ -347,7 +342,7 @@ describe("the other commands", () => {
   )
 
   // The runtime of the binary does not begin in such a directory.
-  it.live.runIf(isScript)("say that nobody listens where the directory they are started in has been removed", () =>
+  it.live.runIf(isScript)("report a missing daemon also from a working directory that was removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const through = `cd ${home} && mkdir gone && cd gone && rmdir ../gone && "$@"`

@@ -1,6 +1,6 @@
 /**
- * The crash loop of the incident: foreign signals, a kill, a restart on the socket
- * that was left behind, again and again, and a caller that never stops asking.
+ * The crash loop of the incident: foreign signals, kills, and restarts on a stale socket, under a
+ * caller that never stops requesting.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -68,7 +68,7 @@ const standIn = Effect.fnUntraced(function* () {
 })
 
 describe("a crash loop", () => {
-  it.live("costs a caller moments, no secret and no lease, and is told of each time", () =>
+  it.live("delays a caller only briefly, loses no secret and no lease, and is recorded every time", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { env, recoveries } = yield* standIn()

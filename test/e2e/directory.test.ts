@@ -1,7 +1,6 @@
 /**
- * The state directory goes away while the daemon runs, comes back, is another one, or
- * cannot be written: no value leaves unrecorded, nothing of somebody else's is written
- * over, and the daemon serves again by itself.
+ * The state directory is moved away, comes back, is replaced, or cannot be written. No value is
+ * sent without a record, no file of another store is overwritten, and service returns by itself.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -39,21 +38,21 @@ const says = (daemon: RunningDaemon, text: string) =>
     { until: (said) => said, ...polling }
   )
 
-/** Waits until the daemon has started over and serves. */
+/** Waits until the daemon has restarted in place and serves. */
 const servesAgain = (daemon: RunningDaemon, times = 2) =>
   Effect.repeat(
     Effect.sync(() => daemon.stderr().split(readyMarker).length > times),
     { until: (serves) => serves, ...polling }
   )
 
-/** The files of a directory, by what is in them. */
+/** Returns the contents of files in hex. */
 const contents = (directory: string, ...files: ReadonlyArray<string>) =>
   Object.fromEntries(files.map((file) => [file, fs.readFileSync(path.join(directory, file), "hex")]))
 
 const storeFiles = ["identity.age", "secrets.age"] as const
 
 describe.concurrent("a state directory", () => {
-  it.live("that is moved away stops every lease and change, and all goes on when it is back", () =>
+  it.live("that is moved away stops every lease and change until it is back", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
       yield* daemon.ask("lease", lease())
@@ -76,7 +75,7 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("that another store replaces is read, and nothing in it is written over", () =>
+  it.live("that another store replaces is read, and none of its files is overwritten", () =>
     Effect.gen(function* () {
       const theirs = yield* serving("theirs")
       yield* theirs.ask("lease", lease("theirs"))
@@ -107,7 +106,7 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("that was removed and made anew gets the secrets back from memory, under the same key", () =>
+  it.live("that was removed and recreated gets the secrets back from memory, with the same key", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
       const key = contents(daemon.directory, "identity.age")
@@ -125,7 +124,7 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("with a store that cannot be read is waited for until it can, and the secrets are kept meanwhile", () =>
+  it.live("with an unreadable store is retried until it can be read, and the secrets are kept meanwhile", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
       fs.renameSync(daemon.directory, `${daemon.directory}.away`)
@@ -139,7 +138,7 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("where another daemon serves by now ends this one, with status 75 and the other's pid", () =>
+  it.live("that another daemon serves by now stops this one, with status 75 and the other's pid", () =>
     Effect.gen(function* () {
       const other = yield* serving("theirs")
       const daemon = yield* serving()
@@ -151,7 +150,7 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("whose lock file was removed is taken again at once, and its secrets and leases are as before", () =>
+  it.live("without its lock file is locked again at once, with the same secrets and leases", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
       yield* daemon.ask("lease", lease())
@@ -167,10 +166,10 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  // What an ordinary user may not do, root may; so root becomes one, which Node can do for a script.
+  // Root ignores permissions, so the daemon runs as another user, which Node can do for a script.
   const isRoot = process.getuid?.() === 0
   it.live.runIf(isScript || !isRoot)(
-    "without the right to write in it takes no change, but leases go on; and changes when the right is back",
+    "without write permission refuses changes but grants leases, and accepts changes when it is back",
     () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
@@ -192,5 +191,5 @@ describe.concurrent("a state directory", () => {
   )
 })
 
-/** The user who owns nothing, by its number on most systems; any number would do. */
+/** The uid of the user nobody on most systems; any unprivileged uid works. */
 const nobody = 65_534

@@ -1,6 +1,6 @@
 /**
- * The promises about crashes and full disks, a few rounds of each attack; `npm run
- * torture` has the many.
+ * Crashes, full disks and corrupted files: a few rounds of the stress scenarios that
+ * `npm run torture` runs for longer.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { randomFrom } from "../support/random.ts"
@@ -14,8 +14,8 @@ const few = (rounds: number) => {
   return { rounds, random: randomFrom(4), log: (line: string) => void logged.push(line), logged }
 }
 
-describe("what was acknowledged", () => {
-  it("is there after kill -9, whatever the crash left of the files", async () => {
+describe("an acknowledged change", () => {
+  it("survives kill -9, whatever the crash left of the files", async () => {
     const options = few(9)
     const rows = await crashRounds(options)
     assert.deepStrictEqual(
@@ -27,7 +27,7 @@ describe("what was acknowledged", () => {
     assert.isAbove(rows.at(-1)?.tried ?? 0, 20)
   })
 
-  it("has its audit entry on a full disk, and what could not be recorded was refused", async () => {
+  it("has its audit entry on a full disk; one that cannot be recorded is refused", async () => {
     const options = few(6)
     const rows = await diskRounds(options)
     assert.deepStrictEqual(
@@ -37,7 +37,7 @@ describe("what was acknowledged", () => {
     )
   })
 
-  it("is in the log once, while that is moved away and rotated, and what is done to the log is told", async () => {
+  it("is in the log once while the log is moved away and rotated, and changes to the log are detected", async () => {
     const options = few(6)
     const rows = await auditRounds(options, 3e6)
     assert.deepStrictEqual(
@@ -47,7 +47,7 @@ describe("what was acknowledged", () => {
     )
   })
 
-  it("is served whatever stands in the files beside it, and a store that cannot be read is left alone", async () => {
+  it("is available whatever the other files contain, and a store that cannot be read is not changed", async () => {
     const options = few(12)
     const rows = await poisonRounds(options)
     assert.deepStrictEqual(

@@ -1,5 +1,5 @@
 /**
- * secrets env: all of what a project needs in its file, or nothing.
+ * `secrets env`: writes everything a project needs into its file, or nothing.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -46,7 +46,7 @@ const project = Effect.fnUntraced(function* (content: object) {
 })
 
 describe.concurrent("secrets env", () => {
-  it.live("writes a file that only its owner can read, with the end of its first lease, and replaces it", () =>
+  it.live("writes a file with mode 600 and the expiry of its first lease, and replaces it later", () =>
     Effect.gen(function* () {
       const { directory, file, happened, secrets } = yield* project({ ...two, client_id: "first" })
       const written = yield* secrets(["env"])
@@ -72,7 +72,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("writes nothing and takes back what was leased when one of them is refused", () =>
+  it.live("writes nothing and revokes its leases when one secret is refused", () =>
     Effect.gen(function* () {
       const { file, happened, secrets } = yield* project({
         client_id: "refused",
@@ -88,7 +88,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("takes back what was leased when a value cannot stand in the file, and does not tell the value", () =>
+  it.live("revokes its leases when the file cannot represent a value, and does not print the value", () =>
     Effect.gen(function* () {
       const { file, happened, secrets } = yield* project({
         client_id: "unfit",
@@ -103,7 +103,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("leaves a file alone that it did not write, and a link, and leases nothing for them", () =>
+  it.live("leases nothing for a link or a file that it did not write, and does not change it", () =>
     Effect.gen(function* () {
       const { directory, file, happened, secrets } = yield* project({ ...two, client_id: "careful" })
       fs.writeFileSync(file, "MINE=1\n")
@@ -122,7 +122,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("gives back what was leased when a signal ends it, and opens no debugger", () =>
+  it.live("revokes its leases when a signal ends it, and opens no debugger", () =>
     Effect.gen(function* () {
       const { directory, file } = yield* project({ secrets: [{ name: "token", env_var: "TOKEN" }] })
       const asked: Array<string> = []
@@ -162,7 +162,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("warns by name of a value that some readers put variables into", () =>
+  it.live("warns about a value in which some readers would expand variables, by its name", () =>
     Effect.gen(function* () {
       const { secrets } = yield* project({ secrets: [{ name: "hash", env_var: "HASH" }, ...two.secrets] })
       const { status, stderr } = yield* secrets(["env"])
@@ -172,7 +172,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("warns where git would take the file, or has it", () =>
+  it.live("warns if git tracks the file or would add it", () =>
     Effect.gen(function* () {
       const { directory, file, secrets } = yield* project(two)
       const git = (...args: ReadonlyArray<string>) => execFileSync("git", args, { cwd: directory, stdio: "ignore" })
@@ -186,7 +186,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("tells with --dry-run what it would do, and does nothing", () =>
+  it.live("prints with --dry-run what it would do, and does nothing", () =>
     Effect.gen(function* () {
       const { file, happened, secrets } = yield* project({ ...two, client_id: "dry" })
       const { status, stdout } = yield* secrets(["env", "--dry-run", "--ttl", "2m"])
@@ -199,7 +199,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("prints for a shell and as JSON, whatever a value holds, without a project file too", () =>
+  it.live("prints any value for a shell and as JSON, also without a project file", () =>
     Effect.gen(function* () {
       const { secrets } = yield* project(two)
       const named = ["--secret", "awkward", "--secret", "key=KEY"]
@@ -214,7 +214,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("adds to the file of a GitHub job, and has the runner hide each line", () =>
+  it.live("appends to the environment file of a GitHub job, and masks each line", () =>
     Effect.gen(function* () {
       const { directory, secrets } = yield* project(two)
       const file = path.join(directory, "github")
@@ -234,7 +234,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("pulls from Vercel into a file that is gone afterwards, and asks for what is required", () =>
+  it.live("pulls from Vercel through a file that it removes, and leases what is required", () =>
     Effect.gen(function* () {
       const content = { source: "vercel", project: "site", scope: "preview", ttl: "1h", required_vars: ["A"] }
       const { directory, secrets, write } = yield* project(content)
@@ -270,7 +270,7 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("says what is wrong with the project file, or that there is none", () =>
+  it.live("reports an invalid or missing project file", () =>
     Effect.gen(function* () {
       const { directory, secrets, write } = yield* project({ secrets: [{ name: "a", envvar: "A" }] })
       const wrong = yield* secrets(["env", "--json"])

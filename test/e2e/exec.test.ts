@@ -1,6 +1,5 @@
 /**
- * secrets exec: a program runs as if it had been called without us, and its leases
- * end with it.
+ * `secrets exec`: a program runs as if started directly, and its leases end with it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -22,7 +21,7 @@ const exec = (
   args: ReadonlyArray<string>,
   more: { stdin?: string; env?: Record<string, string>; through?: string } = {}
 ) => run(args, { home: daemon().home, ...more })
-/** One that is still running when the test ends is killed. */
+/** Starts a command that is killed when the test ends. */
 const begin = (...args: ReadonlyArray<string>) =>
   Effect.acquireRelease(
     Effect.sync(() => start(args, { home: daemon().home })),
@@ -41,7 +40,7 @@ const shows = (started: Started, text: string) => until(() => started.stdout().i
 const endOf = (started: Started) => Effect.promise(() => started.ended)
 
 describe.concurrent("secrets exec", () => {
-  it.live("gives the program what it needs, and its standard input, and prints nothing of its own", () =>
+  it.live("passes variables and standard input to the program, and prints nothing itself", () =>
     Effect.gen(function* () {
       const { status, stderr, stdout } = yield* exec(
         ["--json", ...line("--", "sh", "-c", 'printf %s "$TOKEN:"; cat')],
@@ -54,7 +53,7 @@ describe.concurrent("secrets exec", () => {
     })
   )
 
-  it.live("takes its variables from the project file, and runs where it was called", () =>
+  it.live("reads variables from the project file, and keeps the working directory", () =>
     Effect.gen(function* () {
       const directory = fs.realpathSync(yield* temporaryDirectory)
       fs.mkdirSync(path.join(directory, "below"))
@@ -69,7 +68,7 @@ describe.concurrent("secrets exec", () => {
     })
   )
 
-  it.live("ends as the program does, and its leases with it", () =>
+  it.live("exits as the program does, and revokes its leases", () =>
     Effect.gen(function* () {
       for (const [at, [command, status]] of [
         [["sh", "-c", "exit 3"], 3],
@@ -85,7 +84,7 @@ describe.concurrent("secrets exec", () => {
     })
   )
 
-  it.live("starts nothing when a secret is not there, and tells nobody a value that cannot be given", () =>
+  it.live("starts nothing when a secret is missing, and does not print a value that cannot be passed", () =>
     Effect.gen(function* () {
       const missing = yield* exec(line("--secret", "nope", "--", "echo", "ran"))
       assert.deepStrictEqual([missing.status, missing.stdout], [4, ""])
@@ -98,7 +97,7 @@ describe.concurrent("secrets exec", () => {
     })
   )
 
-  it.live("runs without any environment but HOME and PATH", () =>
+  it.live("runs with only HOME and PATH in the environment", () =>
     Effect.gen(function* () {
       const through = `exec env -i HOME="$HOME" PATH="$PATH" "$@"`
       const { stdout } = yield* exec(line("--", "env"), { through })
@@ -107,7 +106,7 @@ describe.concurrent("secrets exec", () => {
     })
   )
 
-  it.live("does not end the leases of another that runs beside it", () =>
+  it.live("does not revoke the leases of another `exec` beside it", () =>
     Effect.gen(function* () {
       const all = yield* Effect.all(
         [1, 2].map(() => exec(line("--", "sh", "-c", "echo $PPID"))),
@@ -122,7 +121,7 @@ describe.concurrent("secrets exec", () => {
     })
   )
 
-  it.live("passes signals on to the program and what it has started, and waits for its answer", () =>
+  it.live("forwards signals to the program and its children, and waits for it", () =>
     Effect.gen(function* () {
       const script =
         'trap "echo usr1" USR1; trap "echo got; exit 9" TERM; (trap "" USR1; trap "echo child; exit" TERM; echo ready; n=0; while [ $n -lt 500 ]; do n=$((n+1)); sleep 0.02; done) & while kill -0 $! 2>&-; do wait $!; done'
@@ -138,7 +137,7 @@ describe.concurrent("secrets exec", () => {
     })
   )
 
-  it.live("stays with a program that ignores SIGTERM until it ends", () =>
+  it.live("waits for a program that ignores SIGTERM", () =>
     Effect.gen(function* () {
       const started = yield* begin(...line("--", "sh", "-c", 'trap "" TERM INT HUP; echo $$; sleep 20'))
       yield* shows(started, "\n")
@@ -150,7 +149,7 @@ describe.concurrent("secrets exec", () => {
     })
   )
 
-  it.live("stops a program whose lease ends, if it is told to", () =>
+  it.live("stops a program whose lease ends, with --stop-at-expiry", () =>
     Effect.gen(function* () {
       const { status, stderr } = yield* exec(line("--ttl", "300ms", "--stop-at-expiry", "--", "sleep", "60"))
       assert.deepStrictEqual(
@@ -161,8 +160,8 @@ describe.concurrent("secrets exec", () => {
   )
 })
 
-describe.concurrent("programs that end in every way", () => {
-  it.live("leave no lease and nothing running, and have their exit status (a short run of the torture)", () =>
+describe.concurrent("programs of secrets exec", () => {
+  it.live("leave no lease and no process, and keep their exit status, however they end (a short stress run)", () =>
     Effect.gen(function* () {
       const logged: Array<string> = []
       const options = { rounds: 1, random: randomFrom(4), log: (text: string) => void logged.push(text) }
@@ -173,7 +172,7 @@ describe.concurrent("programs that end in every way", () => {
 })
 
 describe.concurrent("secrets exec --mask", () => {
-  it.live("shows asterisks for the value in both outputs, in its encodings, and leaves the rest as it is", () =>
+  it.live("replaces the value and its encodings by asterisks in both outputs, and nothing else", () =>
     Effect.gen(function* () {
       const script = [
         'printf "\\033[31m$TOKEN\\033[0m €\\n"',
@@ -189,7 +188,7 @@ describe.concurrent("secrets exec --mask", () => {
     })
   )
 
-  it.live("warns by name of a value that is too short to be masked", () =>
+  it.live("warns about a value that is too short to be masked, by its name", () =>
     Effect.gen(function* () {
       const { stderr, stdout } = yield* exec(["exec", "--secret", "tiny", "--mask", "--", "sh", "-c", "echo $TINY"])
       assert.deepStrictEqual(
@@ -199,7 +198,7 @@ describe.concurrent("secrets exec --mask", () => {
     })
   )
 
-  it.live("passes on all of a long output, and a signal's end", () =>
+  it.live("passes on a long output completely, and the end by a signal", () =>
     Effect.gen(function* () {
       const script =
         'i=0; while [ $i -lt 2000 ]; do echo "$i $TOKEN 0123456789012345678901234567890123456789"; i=$((i+1)); done; kill -KILL $$'
@@ -213,7 +212,7 @@ describe.concurrent("secrets exec --mask", () => {
     })
   )
 
-  it.live("does not wait for what the program leaves behind and what holds its output", () =>
+  it.live("does not wait for background processes that hold the output open", () =>
     Effect.gen(function* () {
       const started = yield* begin(...line("--mask", "--", "sh", "-c", 'sleep 30 & echo "$! $TOKEN"; exit 4'))
       const { status, stdout } = yield* endOf(started)
@@ -226,7 +225,7 @@ describe.concurrent("secrets exec --mask", () => {
 
   // The binary has the pipes of its runtime, which have no names and end nobody.
   it.live.runIf(isScript)(
-    "ends the program as a pipe does, with SIGPIPE and without a word, when nobody reads ours",
+    "ends the program by SIGPIPE, without a message, when the reader of the output has gone",
     () =>
       Effect.gen(function* () {
         const { stderr, stdout } = yield* exec(line("--mask", "--", "sh", "-c", "while echo more; do :; done"), {
@@ -237,7 +236,7 @@ describe.concurrent("secrets exec --mask", () => {
   )
 
   // The binary has the pipes of its runtime, which have no names and end nobody.
-  it.live.runIf(isScript)("gives the program outputs that it can open by name, and leaves no name of them", () =>
+  it.live.runIf(isScript)("gives the program outputs that it can open by path, and leaves no files behind", () =>
     Effect.gen(function* () {
       const places = yield* temporaryDirectory
       const script = 'echo "$TOKEN" > /dev/stdout; echo "$TOKEN" > /dev/stderr'

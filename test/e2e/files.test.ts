@@ -1,6 +1,6 @@
 /**
- * The files, in both directions: ours as the predecessor reads them, its own as it
- * left them; and what is in them after a crash and on a full disk.
+ * State files in both directions: the predecessor reads ours, we read the predecessor's; and
+ * their contents after a crash and on a full disk.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Decrypter } from "age-encryption"
@@ -32,8 +32,8 @@ const readStore = (directory: string) =>
 const leasesIn = (directory: string): ReadonlyArray<any> =>
   JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
 
-describe("a directory of the Go daemon", () => {
-  it.live("is served: every secret, every lease", () =>
+describe("a directory of the predecessor", () => {
+  it.live("is served with every secret and every lease", () =>
     Effect.gen(function* () {
       const { directory, home } = yield* homeOfGo("go-running")
       const before = leasesIn(directory).filter(({ revoked }) => !revoked)
@@ -54,7 +54,7 @@ describe("a directory of the Go daemon", () => {
     })
   )
 
-  it.live("has its store again, letter for letter, after we have written it", () =>
+  it.live("keeps its store identical after a secret is added and deleted", () =>
     Effect.gen(function* () {
       const { directory, home } = yield* homeOfGo("go-running")
       const before = yield* readStore(directory)
@@ -67,7 +67,7 @@ describe("a directory of the Go daemon", () => {
     })
   )
 
-  it.live("loses its stacks at the next acquire, lease by lease", () =>
+  it.live("loses duplicate leases at the next acquire of each pair", () =>
     Effect.gen(function* () {
       const { directory, home } = yield* homeOfGo("go-running")
       const pairs = new Map<string, Array<any>>()
@@ -97,7 +97,7 @@ describe("a directory of the Go daemon", () => {
     })
   )
 
-  it.live("keeps its audit log, which goes on behind its last line", () =>
+  it.live("keeps its audit log, which continues after its last line", () =>
     Effect.gen(function* () {
       const { directory, home } = yield* homeOfGo("go-empty")
       const before = fs.readFileSync(path.join(directory, "audit.log"), "utf8")
@@ -108,7 +108,7 @@ describe("a directory of the Go daemon", () => {
     })
   )
 
-  it.live("counts alone where it was the last to write, not what our log says of before", () =>
+  it.live("overrides our older log entries if the predecessor wrote last", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })
@@ -125,7 +125,7 @@ describe("a directory of the Go daemon", () => {
 })
 
 describe("our files", () => {
-  it.live("have the form of the predecessor's", () =>
+  it.live("have the format of the predecessor", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { directory, socket, stop } = yield* startDaemon({ home })
@@ -158,8 +158,8 @@ describe("our files", () => {
   )
 })
 
-describe("after kill -9 under load", () => {
-  it.live("everything that was answered is so", () =>
+describe("kill -9 under load", () => {
+  it.live("loses nothing that was acknowledged", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       let daemon = yield* startDaemon({ home })
@@ -211,7 +211,7 @@ describe("after kill -9 under load", () => {
 })
 
 describe("an audit log that cannot be written", () => {
-  it.live("lets no value out, and everything goes on by itself when it can be written again", () =>
+  it.live("stops every lease, and service returns when it can be written again", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       // No file may grow beyond a few blocks: for the daemon the same as a disk that is full.

@@ -1,6 +1,6 @@
 /**
- * The incident, replayed with real processes: what it left 2,632 of leaves 56. Both
- * receivers of events are there, and what they do not get is counted.
+ * The incident of 2026-02-22, replayed with real processes: it ended with 2,632 leases then, and
+ * ends with 56 now. Both event sinks are connected, and dropped events are counted.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -10,7 +10,7 @@ import { replayIncident } from "../harness/incident.ts"
 import { attributesOf, collector } from "../support/collector.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-/** A joelclaw that takes its time, as the real one does. */
+/** A slow joelclaw, like the real one. */
 const slow = (directory: string) => {
   const script = `#!/bin/sh\ncat >> ${directory}/events\necho >> ${directory}/events\nsleep 0.3\necho '{"ok":true}'\n`
   fs.writeFileSync(path.join(directory, "joelclaw"), script, { mode: 0o755 })
@@ -24,7 +24,7 @@ const slow = (directory: string) => {
 }
 
 describe("the incident of 2026-02-22", () => {
-  it.live("ends with one lease for each secret, in memory and in the file, and whoever is told hears how it ends", () =>
+  it.live("ends with one lease for each secret, in memory and in the file, and both sinks report the stop", () =>
     Effect.gen(function* () {
       const joelclaw = slow(yield* temporaryDirectory)
       const to = yield* collector()
@@ -42,7 +42,7 @@ describe("the incident of 2026-02-22", () => {
       const at = (name: string) => to.logs().filter((record) => attributesOf(record)["event.name"] === name).length
       assert.strictEqual(at("lease.replaced") + (second?.dropped ?? 0), 2576)
       assert.deepStrictEqual([at("daemon.started"), at("daemon.stopped")], [1, 1])
-      // The one under way is in none of the three.
+      // The event in flight is in none of the three.
       const known = (first?.sent ?? 0) + (first?.dropped ?? 0) + (first?.queued ?? 0)
       assert.isAtLeast(known, 2576)
       const actions = joelclaw.events().map(({ action }) => action)

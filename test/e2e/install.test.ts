@@ -1,5 +1,5 @@
 /**
- * The built program as it is installed: a directory with a link to its entry, or the binary.
+ * The installed program: a directory with a link to its entry, or the binary.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -37,7 +37,7 @@ describe("an installed program", () => {
     )
   }
 
-  it.live("serves and is asked, and reads nothing of the directory it is started in", () =>
+  it.live("serves and answers, and reads nothing from its working directory", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const copy = installProgram(home)
@@ -63,7 +63,7 @@ describe("an installed program", () => {
     })
   )
 
-  it.live.runIf(isScript)("goes on serving while its files are replaced by those of another build", () =>
+  it.live.runIf(isScript)("keeps serving while its files are replaced by another build", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const copy = installProgram(home)
@@ -90,7 +90,7 @@ describe("an installed program", () => {
     })
   )
 
-  it("does not tell where it was built", () => {
+  it("does not contain the path of its build", () => {
     const directory = path.dirname(program)
     const files = isScript
       ? fs.readdirSync(directory).filter((file) => file.endsWith(".mjs"))
@@ -119,7 +119,7 @@ describe("an installed program", () => {
     })
   )
 
-  it.live.runIf(isScript)("says in one line that this Node is too old", () =>
+  it.live.runIf(isScript)("reports in one line that this Node is too old", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const pretend = path.join(home, "pretend.cjs")

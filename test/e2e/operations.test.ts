@@ -1,5 +1,5 @@
 /**
- * What people do to a running daemon: change, rotate, kill, restart, watch, share.
+ * Operations on a running daemon: change, rotate, kill, restart, watch, share.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -33,7 +33,7 @@ const world = Effect.fnUntraced(function* (config: object = {}) {
 })
 
 describe("update and delete", () => {
-  it.live("change the value, and the rotation command only when one is given", () =>
+  it.live("change the value, and the rotation command only if one is given", () =>
     Effect.gen(function* () {
       const { call, secrets } = yield* world()
       yield* secrets(["add", "db", "--value", "old", "--rotate-via", "a command"])
@@ -68,7 +68,7 @@ describe("update and delete", () => {
     })
   )
 
-  it.live("take a name that is hard to type only from who insists", () =>
+  it.live("accept a name that is hard to type only with --force", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world()
       for (const name of ["-x", "a\tb"]) {
@@ -80,7 +80,7 @@ describe("update and delete", () => {
     })
   )
 
-  it.live("refuse names and values that are longer than what is taken, and keep the longest that are not", () =>
+  it.live("reject names and values over the limit, and keep the longest within it", () =>
     Effect.gen(function* () {
       const { call } = yield* world()
       const mebibyte = 1024 * 1024
@@ -98,7 +98,7 @@ describe("update and delete", () => {
 })
 
 describe("rotate", () => {
-  it.live("runs the command as the predecessor did, and keeps what it prints out of the log", () =>
+  it.live("runs the command as the predecessor did, and keeps its output out of the log", () =>
     Effect.gen(function* () {
       const { call, directory, secrets } = yield* world()
       yield* call("add", { name: "aws", value: "old", rotate_via: "echo hush; echo err >&2" })
@@ -114,7 +114,7 @@ describe("rotate", () => {
     })
   )
 
-  it.live("takes the new value from a command that prints it, over a restart too", () =>
+  it.live("takes the new value from the output of a command, also after a restart", () =>
     Effect.gen(function* () {
       const { daemon, directory, home, secrets } = yield* world()
       const command = `printf 'value %s\\n' "$SECRET_NAME"`
@@ -131,7 +131,7 @@ describe("rotate", () => {
     })
   )
 
-  it.live("rotates all that can be, and says which could not", () =>
+  it.live("rotates all secrets it can, and lists the others", () =>
     Effect.gen(function* () {
       const { secrets } = yield* world()
       yield* secrets(["add", "plain", "--value", "x"])
@@ -145,7 +145,7 @@ describe("rotate", () => {
     })
   )
 
-  it.live("kills a command that is at work when the daemon is told to stop, and stops in order", () =>
+  it.live("kills a running command when the daemon stops, and stops in order", () =>
     Effect.gen(function* () {
       const { call, daemon, directory, home } = yield* world()
       const pid = path.join(home, "pid")
@@ -172,7 +172,7 @@ describe("rotate", () => {
     })
   )
 
-  it.live("refuses a command that cannot be run, without a word of it", () =>
+  it.live("rejects a command that cannot run, without printing it", () =>
     Effect.gen(function* () {
       const { call, daemon, directory } = yield* world()
       yield* call("add", { name: "odd", value: "x", rotate_via: "echo hush-hush\u0000" })
@@ -187,7 +187,7 @@ describe("rotate", () => {
     })
   )
 
-  it.live("ends a command at the deadline of the settings", () =>
+  it.live("ends a command at the configured deadline", () =>
     Effect.gen(function* () {
       const { call } = yield* world({ rotation_timeout: "300ms" })
       yield* call("add", { name: "slow", value: "x", rotate_via: "sleep 100" })
@@ -202,7 +202,7 @@ describe("rotate", () => {
 })
 
 describe("revoke --all", () => {
-  it.live("wipes the store and its backup when it is told to, and the daemon goes on", () =>
+  it.live("wipes the store and its backup on request, and the daemon keeps running", () =>
     Effect.gen(function* () {
       const { directory, secrets } = yield* world()
       yield* secrets(["add", "db", "--value", "x"])
@@ -219,7 +219,7 @@ describe("revoke --all", () => {
 })
 
 describe("health", () => {
-  it.live("tells what is expiring and what cannot be rotated", () =>
+  it.live("lists what is expiring and what cannot be rotated", () =>
     Effect.gen(function* () {
       const { call, secrets } = yield* world()
       yield* secrets(["add", "db", "--value", "x"])
@@ -260,7 +260,7 @@ describe("health", () => {
 })
 
 describe("the heartbeat", () => {
-  it.live("pulls the killswitch when the endpoint is not well, and shows in status", () =>
+  it.live("triggers the killswitch when the endpoint fails, and shows in status", () =>
     Effect.gen(function* () {
       const endpoint = { status: 200, asked: 0 }
       const server = yield* Effect.acquireRelease(
@@ -307,7 +307,7 @@ describe("the heartbeat", () => {
 })
 
 describe("daemon restart", () => {
-  it.live("comes back by its supervisor with its leases, and is not repeated at once", () =>
+  it.live("comes back through its supervisor with its leases, and is not repeated at once", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const env = { HOME: home, PATH: "/usr/bin:/bin" }
@@ -342,7 +342,7 @@ describe("daemon restart", () => {
 describe("a socket for a group", () => {
   const group = String(process.getgid?.() ?? 0)
 
-  it.live("is opened to that group and to nobody else", () =>
+  it.live("is open to that group and to no one else", () =>
     Effect.gen(function* () {
       const { daemon } = yield* world({ socket_mode: "0660", socket_group: group })
       assert.strictEqual(modeOf(daemon.socket), "660")
@@ -350,7 +350,7 @@ describe("a socket for a group", () => {
     })
   )
 
-  it.live("stops the start where there is no such group", () =>
+  it.live("prevents the start if the group does not exist", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const config = path.join(home, "config.json")

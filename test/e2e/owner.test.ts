@@ -1,6 +1,6 @@
 /**
- * One daemon for a directory and for a socket: who is refused, whom the refusal names,
- * and who takes over.
+ * One daemon per directory and per socket: which start is refused, which process the error names,
+ * and which start takes over.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -37,14 +37,14 @@ describe.concurrent("a second start", () => {
       const says = isLinux ? `process ${pid}` : ""
       const second = serve(home, "--socket", socket, ...elsewhere(home))
       isRefused(yield* second, `another daemon is listening on ${socket}: ${says}`)
-      // Where somebody removed the lock beside the socket, the socket itself is what tells.
+      // If the lock beside the socket was removed, the socket itself identifies the owner.
       fs.rmSync(`${socket}.lock`)
       isRefused(yield* second, `another daemon is listening on ${socket}: ${says}`)
       assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
     })
   )
 
-  it.live("is refused within three seconds while the owner is stopped, and names it", () =>
+  it.live("is refused within three seconds while the owner is frozen, and names it", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { pid, signal, socket } = yield* startDaemon({ home })
@@ -61,7 +61,7 @@ describe.concurrent("a second start", () => {
     })
   )
 
-  it.live("names the true owner where the run file names a process that is somebody else", () =>
+  it.live("names the true owner when the run file names another process", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { directory, pid } = yield* startDaemon({ home })
@@ -71,7 +71,7 @@ describe.concurrent("a second start", () => {
     })
   )
 
-  it.live("takes over from one that was killed, also if its pid is somebody else's by now", () =>
+  it.live("takes over from a killed daemon, also if its pid belongs to another process by now", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })
@@ -91,9 +91,9 @@ describe.concurrent("a second start", () => {
   )
 })
 
-describe("of several starts in the same moment", () => {
+describe("of several simultaneous starts", () => {
   for (const contest of contests) {
-    it.live(`exactly one serves one ${contest}, and the others name it; also after it was killed`, () =>
+    it.live(`exactly one serves one ${contest} and the others name it, also after it was killed`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         for (const count of [2, 3]) {

@@ -1,5 +1,5 @@
 /**
- * A restart is not an error: the command waits for the daemon, and asks again.
+ * A restart is not an error: commands wait for the daemon and retry.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -7,7 +7,7 @@ import { randomFrom } from "../support/random.ts"
 import { restartRounds } from "../torture/restarts.ts"
 
 describe("a restart of the daemon", () => {
-  it.live("is noticed by none of eight callers, whatever they run, in order or by kill -9", () =>
+  it.live("fails no command of eight callers, in order or by kill -9", () =>
     Effect.gen(function* () {
       const rows = yield* Effect.promise(() =>
         restartRounds({ rounds: 4, random: randomFrom(1), log: (line) => assert.fail(line) }, { least: 0.1, most: 0.3 })

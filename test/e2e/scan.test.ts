@@ -1,5 +1,5 @@
 /**
- * secrets scan and cleanup in real trees and repositories, with a real daemon.
+ * `secrets scan` and `secrets cleanup` in real trees and repositories, with a real daemon.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -45,7 +45,7 @@ const filesOf = (stdout: string): ReadonlyArray<string> =>
   JSON.parse(stdout).result.findings.map(({ file, line }: { file: string; line: number }) => `${file}:${line}`)
 
 describe("secrets scan", () => {
-  it.live("finds the store's own values in a repository, says whose they are, and shows none", () =>
+  it.live("finds the store's values in a repository, names their secrets, and prints no value", () =>
     Effect.gen(function* () {
       const { daemon, git, secrets, tree, write } = yield* world
       git("init", "-q")
@@ -95,7 +95,7 @@ describe("secrets scan", () => {
     })
   )
 
-  it.live("keeps what is staged from being committed, as it is staged, and without a daemon too", () =>
+  it.live("prevents a commit of staged values, as they are staged, also without a daemon", () =>
     Effect.gen(function* () {
       const { daemon, git, home, secrets, tree, write } = yield* world
       git("init", "-q")
@@ -146,7 +146,7 @@ describe("secrets scan", () => {
   )
 })
 
-it("the store's own values are found in any form and at any place, and never shown", async () => {
+it("secrets scan finds the store's values in any encoding and position, and never prints them", async () => {
   const told: Array<string> = []
   const rows = await scanRounds({ rounds: 2, random: randomFrom(4), log: (line) => void told.push(line) })
   assert.deepStrictEqual(
@@ -157,7 +157,7 @@ it("the store's own values are found in any form and at any place, and never sho
 })
 
 describe("secrets cleanup", () => {
-  it.live("goes on with --watch until it is interrupted, and needs no daemon", () =>
+  it.live("runs with --watch until it is interrupted, and needs no daemon", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const file = path.join(home, ".env")

@@ -1,12 +1,10 @@
 /**
- * No value is where it should not be: known values go through everything the program
- * does and everything that can go wrong, and then all that was written or shown is
- * searched for them, in every form.
+ * No value appears where it should not. Known values pass through everything the program does and
+ * through every kind of failure; then all files and outputs are searched for them, in every encoding.
  *
- * These show a value on purpose: what `secrets lease` prints on standard output, and the
- * answers to `secrets.lease` and, for a command that prints without being asked for the
- * value, `secrets.rotate`. A word that is no value, such as a TTL, is told back to whoever
- * said it. `--value` on the command line is the user's own doing. Nothing else may.
+ * Some outputs contain a value on purpose: standard output of `secrets lease`, the results of
+ * `secrets.lease` and, for a command that prints the value, `secrets.rotate`. Arguments that are no
+ * value, such as a TTL, may be echoed. `--value` on the command line is the user's own decision.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -212,8 +210,8 @@ const unreadableStore = Effect.fnUntraced(function* (directory: string, { secret
   fs.renameSync(`${store}.good`, store)
 })
 
-describe("a value", () => {
-  it.live("is nowhere but in the store and with whom it was leased to, whatever is done and whatever goes wrong", () =>
+describe("a secret value", () => {
+  it.live("appears only in the store and in the reply to its lease, whatever happens and whatever fails", () =>
     Effect.gen(function* () {
       const here = yield* world
       const { evidence, heard, home, secrets } = here

@@ -1,6 +1,6 @@
 /**
- * The daemon as a service, by the built command: installed, looked at, started,
- * stopped and removed, under a systemd that is a stand-in but starts real daemons.
+ * The service through the built command: installed, inspected, started, stopped and removed, under
+ * a fake systemd that starts real daemons.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -52,7 +52,7 @@ const alive = (pid: number): boolean => {
 }
 
 describe.runIf(isScript)("the service of a user", () => {
-  it.live("comes and goes, and each of its states is told", () =>
+  it.live("is installed and removed, and each of its states is reported", () =>
     Effect.gen(function* () {
       const { calls, daemon, home, unit } = yield* withSystemd
       assert.deepStrictEqual(short(yield* daemon("status")), [4, "not installed: systemd has no such service"])
@@ -98,7 +98,7 @@ describe.runIf(isScript)("the service of a user", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is not there afterwards if it cannot start, and does not push another daemon aside", () =>
+  it.live("is removed again if it cannot start, and does not displace another daemon", () =>
     Effect.gen(function* () {
       const { daemon, home, unit } = yield* withSystemd
       fs.mkdirSync(path.join(home, ".agent-secrets"), { mode: 0o700 })
@@ -124,8 +124,8 @@ describe.runIf(isScript)("the service of a user", () => {
   )
 })
 
-describe.runIf(isScript)("the service of a user on a Mac", () => {
-  it.live("comes, is started anew by the daemon's own word, and goes", () =>
+describe.runIf(isScript)("the service of a user on macOS", () => {
+  it.live("is installed, restarts when the daemon requests it, and is removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const standIn = path.join(home, "stand-in")
@@ -161,7 +161,7 @@ describe.runIf(isScript)("the service of a user on a Mac", () => {
 })
 
 describe.runIf(isScript)("the service of the system", () => {
-  it.live("is rendered for the user whom it runs as, and for root alone", () =>
+  it.live("is rendered for the user it runs as, and only for root", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       fs.writeFileSync(path.join(home, "getent"), "#!/bin/sh\necho agent:x:99:99::/var/lib/agent:/bin/false\n", {
@@ -192,7 +192,7 @@ describe.runIf(isScript)("the service of the system", () => {
 })
 
 describe("the installer of a service account", () => {
-  it.live("finds every command that it calls, under a supervisor that is not ours", () =>
+  it.live("finds every command that it calls, under a foreign supervisor", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const installed = installProgram(path.join(home, ".local"))

@@ -1,5 +1,5 @@
 /**
- * Signals at a daemon that starts, works and ends; and streams that nobody reads.
+ * Signals to a daemon that starts, works and stops; and output streams without a reader.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -17,8 +17,8 @@ import { scenario } from "../torture/signals.ts"
 const isShut = (pid: number) =>
   Effect.promise(async () => (hasProc ? listeningPorts(pid).length === 0 : !(await isOpen(debuggerPort))))
 
-describe("a daemon at work", () => {
-  it.live("answers after every signal that may be survived, each three times, and none opens it", () =>
+describe("a running daemon", () => {
+  it.live("answers after every ignored signal, each sent three times, and opens no debugger", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })
@@ -33,7 +33,7 @@ describe("a daemon at work", () => {
   )
 
   for (const signal of ["SIGSEGV", "SIGILL"] as const) {
-    it.live(`is ended by ${signal} as by kill -9, and the next one takes its place at once`, () =>
+    it.live(`ends on ${signal} as on kill -9, and the next one takes over at once`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const first = yield* startDaemon({ home, through: 'ulimit -c 0; exec "$@"' })
@@ -44,7 +44,7 @@ describe("a daemon at work", () => {
     )
   }
 
-  it.live("loses nothing while signals rain on it, in a few rounds of start and end", () =>
+  it.live("loses nothing under random signals, in a few rounds of start and stop", () =>
     Effect.promise(async () => {
       const rows = await scenario.run({ rounds: 2, random: randomFrom(11), log: () => undefined })
       for (const { failed, what } of rows) assert.strictEqual(failed, 0, what)
@@ -53,9 +53,9 @@ describe("a daemon at work", () => {
   )
 })
 
-describe("a daemon that starts", () => {
+describe("a starting daemon", () => {
   for (const delay of [20, 30, 40]) {
-    it.live(`is not open once it serves, though SIGUSR1 came after ${delay} ms`, () =>
+    it.live(`has no open debugger once it serves, although SIGUSR1 came after ${delay} ms`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const started = start(["serve"], { home })
@@ -71,9 +71,9 @@ describe("a daemon that starts", () => {
   }
 })
 
-describe("a daemon that ends", () => {
+describe("a stopping daemon", () => {
   for (const first of ["SIGTERM", "SIGINT"] as const) {
-    it.live(`does so in order when ten more signals follow ${first}`, () =>
+    it.live(`stops in order when ten more signals follow ${first}`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const daemon = yield* startDaemon({ home })
@@ -98,7 +98,7 @@ describe("a daemon that ends", () => {
 })
 
 describe("a daemon without streams", () => {
-  it.live("serves, and writes its log into no file that took the place of one", () =>
+  it.live("serves, and never writes its log into another file that got the descriptor", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { child, ended } = start(["serve"], { home, through: 'exec "$@" <&- >&- 2>&-' })
@@ -121,7 +121,7 @@ describe("a daemon without streams", () => {
     })
   )
 
-  it.live("goes on when the readers of both have gone and it has much to say", () =>
+  it.live("keeps running when both readers have gone and it logs a lot", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })

@@ -1,6 +1,6 @@
 /**
- * Starting and stopping: what is made and with which modes, when a start is
- * refused and what it says then, what signals do.
+ * Starts and stops: the files and their modes, the reasons and messages of a refused start, and
+ * the effects of signals.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -17,9 +17,9 @@ import { readyRounds } from "../torture/ready.ts"
 const stateIn = (home: string) => path.join(home, ".agent-secrets")
 const serve = (home: string, args: ReadonlyArray<string> = []) => run(["serve", ...args], { home })
 
-describe("a first start", () => {
+describe("the first start", () => {
   for (const umask of ["0", "0022", "0777"]) {
-    it.live(`makes directory, socket and files for the owner alone under umask ${umask}`, () =>
+    it.live(`makes directory, socket and files that only the owner can access under umask ${umask}`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const { directory, socket, stop } = yield* startDaemon({ home, through: `umask ${umask}; exec "$@"` })
@@ -35,7 +35,7 @@ describe("a first start", () => {
     )
   }
 
-  it.live("is over when it lets somebody in: the first connection is answered", () =>
+  it.live("answers the first connection that it accepts", () =>
     Effect.gen(function* () {
       const log = (line: string) => assert.fail(line)
       const rows = yield* Effect.promise(() => readyRounds({ rounds: 2, random: randomFrom(1), log }, 50))
@@ -46,7 +46,7 @@ describe("a first start", () => {
     })
   )
 
-  it.live("works without HOME in the environment, and says nothing on standard output", () =>
+  it.live("works without HOME in the environment, and prints nothing on standard output", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const config = path.join(home, "config.json")
@@ -71,7 +71,7 @@ describe("a first start", () => {
     })
   )
 
-  it.live("listens where --socket says, keeps the state where it was", () =>
+  it.live("listens on the path of --socket, with the state in the usual directory", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const socket = path.join(home, "run", "s.sock")
@@ -84,7 +84,7 @@ describe("a first start", () => {
 })
 
 describe("a start is refused", () => {
-  it.live("where the store cannot be read, with status 65, and nothing is changed", () =>
+  it.live("if the store cannot be read, with status 65, and nothing is changed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { directory, socket, stop } = yield* startDaemon({ home })
@@ -117,7 +117,7 @@ describe("a start is refused", () => {
     })
   )
 
-  it.live("where something else answers on the socket, which is left alone", () =>
+  it.live("if another program answers on the socket, which is not changed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const socket = path.join(home, "s.sock")
@@ -140,7 +140,7 @@ describe("a start is refused", () => {
     ["a directory", (at: string) => fs.mkdirSync(at)],
     ["a symbolic link", (at: string) => fs.symlinkSync("/nonexistent", at)]
   ] as const) {
-    it.live(`where ${thing} has the name of the socket, which is left alone`, () =>
+    it.live(`if ${thing} has the path of the socket, which is not changed`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const socket = path.join(home, "s.sock")
@@ -154,7 +154,7 @@ describe("a start is refused", () => {
     )
   }
 
-  it.live("where the path of the socket is too long for the system", () =>
+  it.live("if the path of the socket is too long for the system", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const ended = yield* serve(home, ["--socket", path.join(home, "x".repeat(104))])
@@ -163,7 +163,7 @@ describe("a start is refused", () => {
     })
   )
 
-  it.live("where others can write to the directory of the socket", () =>
+  it.live("if others can write to the directory of the socket", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const open = path.join(home, "open")
@@ -175,7 +175,7 @@ describe("a start is refused", () => {
     })
   )
 
-  it.live("where others can write to the state directory", () =>
+  it.live("if others can write to the state directory", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       fs.mkdirSync(stateIn(home))
@@ -192,7 +192,7 @@ describe("a start is refused", () => {
     ["has a TTL that is none", '{"max_lease_ttl":"1d"}', "max_lease_ttl must be a positive duration"],
     ["has a path that is none", '{"socket_path":5}', "socket_path must be an absolute path"]
   ] as const) {
-    it.live(`with status 78 where config.json ${what}`, () =>
+    it.live(`with status 78 if config.json ${what}`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const config = path.join(home, "config.json")
@@ -207,7 +207,7 @@ describe("a start is refused", () => {
   }
 })
 
-describe("an end", () => {
+describe("a stop", () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it.live(`by ${signal} is orderly whatever clients do`, () =>
       Effect.gen(function* () {
@@ -233,7 +233,7 @@ describe("an end", () => {
     )
   }
 
-  it.live("comes after the request under way is answered", () =>
+  it.live("happens after the request in progress is answered", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })
@@ -257,7 +257,7 @@ describe("an end", () => {
     })
   )
 
-  it.live("does not come by a reader of its output that goes away", () =>
+  it.live("is not caused by a reader of the output that goes away", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })
@@ -268,7 +268,7 @@ describe("an end", () => {
     })
   )
 
-  it.live("does not come by a signal that was sent by mistake, and none opens a debugger", () =>
+  it.live("is not caused by any ignored signal, and none opens a debugger", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })
@@ -283,7 +283,7 @@ describe("an end", () => {
     })
   )
 
-  it.live("by kill -9 leaves a socket that the next start replaces at once, and tells of", () =>
+  it.live("by kill -9 leaves a socket that the next start replaces at once and reports", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })
@@ -303,7 +303,7 @@ describe("an end", () => {
     })
   )
 
-  it.live("by kill -9 is told of by the next daemon, whatever else was started in between", () =>
+  it.live("by kill -9 is reported by the next daemon, whatever was started in between", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })
@@ -320,7 +320,7 @@ describe("an end", () => {
     })
   )
 
-  it.live("leaves a socket alone that took the place of its own", () =>
+  it.live("does not remove a socket that replaced its own", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })

@@ -1,5 +1,5 @@
 /**
- * The protocol on a real socket: what is sent, what comes back, to the letter.
+ * The protocol on a real socket: requests and the exact replies.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -101,7 +101,7 @@ describe("the methods", () => {
     })
   )
 
-  it.live("revoke a lease once for all, and say so twice", () =>
+  it.live("revoke a lease once, and succeed twice", () =>
     Effect.gen(function* () {
       const { socket } = yield* daemon
       yield* rpc(socket, "add", { name: "db", value: "x" })
@@ -114,7 +114,7 @@ describe("the methods", () => {
     })
   )
 
-  it.live("give a hundred audit entries to a tail that is none, and go on", () =>
+  it.live("return a hundred audit entries for an invalid tail, and keep working", () =>
     Effect.gen(function* () {
       const { socket } = yield* daemon
       const connection = yield* connect(socket)
@@ -129,7 +129,7 @@ describe("the methods", () => {
 })
 
 describe("the envelope", () => {
-  it.live("echoes ids, takes names in any case, and answers whatever is no request", () =>
+  it.live("echoes ids, accepts names in any case, and answers every invalid request", () =>
     Effect.gen(function* () {
       const { socket } = yield* daemon
       const connection = yield* connect(socket)
@@ -209,7 +209,7 @@ describe("the envelope", () => {
 describe("the framing", () => {
   const get = (id: number) => `{"method":"secrets.get","id":${id}}`
 
-  it.live("answers requests in order, in whatever pieces they come", () =>
+  it.live("answers requests in order, however they are split", () =>
     Effect.gen(function* () {
       const { socket } = yield* daemon
       const connection = yield* connect(socket)
@@ -221,7 +221,7 @@ describe("the framing", () => {
     })
   )
 
-  it.live("answers everything before the end of a client that has shut its side down", () =>
+  it.live("answers everything from a client that has closed its sending side", () =>
     Effect.gen(function* () {
       const { socket } = yield* daemon
       const connection = yield* connect(socket)
@@ -235,7 +235,7 @@ describe("the framing", () => {
     })
   )
 
-  it.live("answers a line that is too long with an error, and the next one as ever", () =>
+  it.live("answers a line that is too long with an error, and the next one as usual", () =>
     Effect.gen(function* () {
       const { socket } = yield* daemon
       const connection = yield* connect(socket)
@@ -246,7 +246,7 @@ describe("the framing", () => {
     })
   )
 
-  it.live("takes a value of a mebibyte that escaping makes six times as long", () =>
+  it.live("accepts a value of a mebibyte that escaping makes six times as long", () =>
     Effect.gen(function* () {
       const { socket } = yield* daemon
       const value = "<".repeat(1024 * 1024)
