@@ -1,12 +1,11 @@
 /**
- * The chain through the audit log: every entry carries its number and a hash over
- * what stands before it, so that an edit, a gap or a cut can be told.
+ * The hash chain of the audit log: every entry carries its number and a hash over what
+ * precedes it, so that edits, gaps and truncation are detected.
  *
- * `prev` is the SHA-256 of the bytes from the start of the chained entry before to
- * the start of this one, line feeds included: that entry, and whatever another
- * program wrote behind it. For the first entry it is all that stands before it in
- * its file, so entries of the predecessor are sealed by the first one of ours. The
- * hash has no key: it shows damage and careless hands, not one who computes it anew.
+ * `prev` is the SHA-256 of the bytes from the start of the previous chained entry to the
+ * start of this one: that entry, and whatever another program appended to it. For the
+ * first entry it covers everything before it in its file. The hash has no key: it
+ * detects damage and careless edits, not an attacker who recomputes the chain.
  */
 import * as Option from "effect/Option"
 import { hash } from "node:crypto"
@@ -14,7 +13,7 @@ import type { AuditEntry, AuditFact } from "./AuditEntry.ts"
 import { decodeEntry, encodeEntry } from "./AuditEntry.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
-/** The end of the chain: what the next entry continues. */
+/** The end of the chain, which the next entry continues. */
 export interface ChainHead {
   /** The number of the last chained entry; 0 before the first. */
   readonly seq: number
@@ -24,10 +23,10 @@ export interface ChainHead {
 
 export const sha256 = (data: string | Uint8Array): string => hash("sha256", data, "hex")
 
-/** Where no log is yet. */
+/** The head of an empty log. */
 export const genesis: ChainHead = { seq: 0, hash: sha256("") }
 
-/** The lines for facts at a moment, each linked to the one before, and the head behind them. */
+/** Encodes facts as lines that continue the chain, and returns the new head. */
 export const chainFacts = (facts: ReadonlyArray<AuditFact>, at: Timestamp, before: ChainHead) => {
   let head = before
   let text = ""
@@ -47,7 +46,7 @@ export interface ChainedEntry extends AuditEntry {
 export const isChained = (entry: AuditEntry): entry is ChainedEntry =>
   entry.seq !== undefined && entry.seq > 0 && entry.prev !== undefined
 
-/** The entry of a line that is part of the chain; none for one of another program, or no entry at all. */
+/** Decodes a line of the chain; none for any other line. */
 export const decodeChainedEntry = (line: string): Option.Option<ChainedEntry> =>
-  // Looking for the name first spares most of the work over a long log of another program.
+  // The search is much cheaper than decoding every line of a long unchained log.
   line.includes('"prev":') ? Option.filter(decodeEntry(line), isChained) : Option.none()

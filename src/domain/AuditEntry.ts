@@ -1,10 +1,9 @@
 /**
- * One line of audit.log: what it says, and for each event the words it says it in.
+ * An entry of audit.log, and one constructor for each kind of entry.
  *
- * The members and their order are the predecessor's (protocol specification,
- * 9.4). The last four are ours, and readers of the old format skip what they do not
- * know: with `expires_at` and `shift_ms` the log alone tells which leases are
- * active, and `seq` and `prev` chain the entries (`AuditChain`).
+ * The members and their order are the predecessor's (protocol specification, 9.4); the
+ * last four are additions. `expires_at` and `shift_ms` make the log sufficient to
+ * restore the leases; `seq` and `prev` chain the entries (`AuditChain`).
  * An entry never holds a value.
  */
 import * as Option from "effect/Option"
@@ -16,7 +15,7 @@ import type { Lease } from "./Lease.ts"
 import type { Timestamp } from "./Timestamp.ts"
 import type { TtlTooLong } from "./Ttl.ts"
 
-/** An entry as it stands in the log. Actions written by others are kept as they are. */
+/** An entry as it is stored. Actions of other programs are kept unchanged. */
 export const AuditEntry = Schema.Struct({
   timestamp: Schema.String,
   action: Schema.String,
@@ -32,10 +31,10 @@ export const AuditEntry = Schema.Struct({
 })
 export type AuditEntry = typeof AuditEntry.Type
 
-/** An entry that has happened but has no time and no place yet: the log gives it those when it writes it. */
+/** An entry before it is written; the log adds the time and the place in the chain. */
 export type AuditFact = Omit<AuditEntry, "timestamp" | "seq" | "prev">
 
-/** The line for a fact at a moment, and at its place in the chain, with its line feed. */
+/** Encodes a fact as a line, including the line feed. */
 export const encodeEntry = (
   fact: AuditFact,
   at: Timestamp,
@@ -55,7 +54,7 @@ export const encodeEntry = (
     prev: place?.prev
   })}\n`
 
-/** Reads one line; none if it is not an entry. */
+/** Decodes a line; none if it is not an entry. */
 export const decodeEntry = (line: string): Option.Option<AuditEntry> => decode(line)
 
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(AuditEntry))
@@ -112,7 +111,7 @@ export const expireFact = (lease: Lease): AuditFact => ({
   success: true
 })
 
-/** Ends all leases of one secret; written also when there were none. */
+/** Records that all leases of a secret ended, even if there were none. */
 export const revokeSecretFact = (secretName: string, count: number): AuditFact => ({
   action: "lease_revoke",
   secret_name: secretName,
@@ -120,7 +119,7 @@ export const revokeSecretFact = (secretName: string, count: number): AuditFact =
   success: true
 })
 
-/** Ends all leases there are. */
+/** Records that all leases ended. */
 export const revokeAllFacts = (count: number): readonly [AuditFact, AuditFact] => [
   { action: "killswitch", details: `revoked ${count} leases`, success: true },
   { action: "killswitch", details: "all leases revoked", success: true }
@@ -140,7 +139,7 @@ export const updateFact = (name: string): AuditFact => ({
   success: true
 })
 
-/** `outcome` says how the command ended and how much it printed, never what. */
+/** `outcome` states how the command ended and how much it printed, never what it printed. */
 export const rotateFact = (name: string, outcome: string): AuditFact => ({
   action: "secret_rotate",
   secret_name: name,
@@ -153,7 +152,7 @@ export const rotateRefusedFact = (name: string, outcome: string): AuditFact => (
   success: false
 })
 
-/** Every secret is gone, and the backup with it. */
+/** Records that every secret and the backup were removed. */
 export const wipeFact = (count: number): AuditFact => ({
   action: "store_wipe",
   details: `wiped ${count} secrets`,
@@ -166,7 +165,7 @@ export const heartbeatFact = (reason: string): AuditFact => ({
   success: false
 })
 
-/** The killswitch could not do all it was to do. */
+/** Records that the killswitch did not complete. */
 export const killswitchFailedFact = (details: string): AuditFact => ({ action: "killswitch", details, success: false })
 
 export const restartFact: AuditFact = {
@@ -175,48 +174,48 @@ export const restartFact: AuditFact = {
   success: true
 }
 
-/** Something that was asked for and not done. `reason` holds no value. */
-export const refusedFact = (asked: AuditFact, reason: string): AuditFact => ({
-  ...asked,
+/** Records that a request was refused. `reason` holds no value. */
+export const refusedFact = (requested: AuditFact, reason: string): AuditFact => ({
+  ...requested,
   details: reason,
   success: false
 })
 
-/** A change of the store that was announced and then could not be written. */
+/** Records that a change, which the log already has, was not written to the store. */
 export const changeFailedFact = (announced: AuditFact): AuditFact =>
   refusedFact(announced, "the store could not be written; nothing was changed")
 
-/** A value was asked for without a lease; that is never given. */
+/** Records a request for a value without a lease, which is always refused. */
 export const getFact = (name: string): AuditFact => ({ action: "secret_get", secret_name: name, success: true })
 
-/** Marks of the values were given out, to search files for these; the values were not. */
+/** Records that fingerprints of the values, not the values, were returned for a scan. */
 export const scanFact = (clientId: string, values: number, tooShort: number): AuditFact => ({
   action: "scan_begin",
   client_id: clientId,
-  details: `marks of ${values} values were given, ${tooShort} are too short to be searched for`,
+  details: `fingerprints of ${values} values were returned, ${tooShort} values are too short to search for`,
   success: true
 })
 
-/** A client showed a text and was told that it is a form of this secret's value. */
+/** Records that a client sent a text which matches the value of this secret. */
 export const identifyFact = (name: string, clientId: string): AuditFact => ({
   action: "scan_match",
   secret_name: name,
   client_id: clientId,
-  details: "its value stands in a file that was scanned",
+  details: "its value was found in a scanned file",
   success: true
 })
 
-/** A request that came to no method, or with parameters that cannot be used. `reason` quotes none of them. */
+/** Records a request with an unknown method or invalid parameters. `reason` quotes no parameter. */
 export const requestRefusedFact = (method: string, reason: string): AuditFact => ({
   action: "request_refused",
   details: `${method}: ${reason}`,
   success: false
 })
 
-/** The key and an empty store were made, or were asked for where a store is. */
+/** Records that `init` created a key and an empty store, or was refused because there is a store. */
 export const initFact = (details: string): AuditFact => ({ action: "store_init", details, success: true })
 
-/** Events that never arrived where they were sent, since the last such entry. */
+/** Records how many events were lost since the last such entry. */
 export const sinkDroppedFact = (count: number): AuditFact => ({
   action: "sink_dropped",
   details: count === 1 ? "an event was lost" : `${count} events were lost`,
@@ -231,29 +230,29 @@ export const startFact = (socketPath: string): AuditFact => ({
 
 export const stopFact: AuditFact = { action: "daemon_stop", details: "daemon stopped gracefully", success: true }
 
-/** The last daemon of this directory did not stop in order; `details` says what is known of it. */
+/** Records that the last daemon of this directory did not shut down cleanly. */
 export const crashRecoveredFact = (details: string): AuditFact => ({
   action: "daemon_crash_recovered",
   details,
   success: true
 })
 
-/** Starts after runs that did not end in order, too many of them within a short time. */
+/** Records that the daemon restarts too often after unclean exits. */
 export const crashLoopFact = (details: string): AuditFact => ({ action: "crash_loop", details, success: false })
 
-/** The log or the lease file was not as it should be, and what was done about it. */
+/** Records that the audit log or the lease file was damaged and how it was repaired. */
 export const fileRepairedFact = (details: string): AuditFact => ({ action: "file_mended", details, success: true })
 
-/** Entries of the log itself were changed or taken away, by somebody else. */
+/** Records that entries of the log were changed or removed by another program. */
 export const auditDamagedFact = (details: string): AuditFact => ({ action: "audit_damaged", details, success: false })
 
-/** The wall clock was set, or the machine slept. Where it was set back, the leases' ends were moved by as much. */
+/** Records that the wall clock was set or the machine slept. Setting it back moves the expiry of the leases by as much. */
 export const clockStepFact = (millis: number, leases: number): AuditFact => {
   const by = formatGoDuration(BigInt(Math.abs(millis)) * millisecond)
   return millis < 0
     ? {
         action: "clock_step",
-        details: `the clock was set back by ${by}; ${leases} leases end that much earlier by it`,
+        details: `the clock was set back by ${by}; the expiry of ${leases} leases was moved back by as much`,
         success: true,
         shift_ms: millis
       }
@@ -261,11 +260,11 @@ export const clockStepFact = (millis: number, leases: number): AuditFact => {
 }
 
 /**
- * leases.json was last written by another program: its leases are the ones there are, whatever the log said before. They
- * count when the last of these entries is there.
+ * Records that the leases in leases.json, which another program wrote last, replace those of the log. They take effect
+ * with the last of these entries.
  */
 export const adoptFacts = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => {
-  const details = `leases.json was written by another program; its ${leases.length} leases are the ones there are`
+  const details = `leases.json was written by another program; its ${leases.length} leases replace those of the log`
   return [
     { action: "leases_adopt", details, success: true },
     ...leases.map((lease) => ({
@@ -278,7 +277,7 @@ export const adoptFacts = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFac
   ]
 }
 
-/** What is written at a start before anything else, or as part of an adoption: it does not tell that we were the last to run. */
+/** Entries that a start writes first. They do not prove that this program was the last to change the leases. */
 export const isStartEntry = ({ action }: AuditEntry): boolean =>
   ["file_mended", "audit_damaged", "store_init", "clock_step", "crash_loop"].includes(action)
 export const isAdoptionEntry = ({ action }: AuditEntry): boolean => ["leases_adopt", "lease_adopt"].includes(action)

@@ -1,10 +1,8 @@
 /**
- * Whether an audit log is as it was written, told from its lines alone.
+ * Verifies the hash chain of an audit log (`AuditChain`) from its lines, oldest first.
  *
- * Given the lines one by one, oldest first, it finds lines that were changed,
- * entries that are missing in between or at the end, and a last line that is torn.
- * Lines of another program are no fault of their own: they are sealed by the
- * chained entry behind them. The rules of the chain are those of `AuditChain`.
+ * Finds edited lines, missing entries and a torn last line. Lines of another program
+ * are accepted: the next chained entry covers them.
  */
 import * as Option from "effect/Option"
 import { createHash, type Hash } from "node:crypto"
@@ -14,24 +12,24 @@ import { decodeEntry } from "./AuditEntry.ts"
 
 export interface AuditFinding {
   readonly kind: "edited" | "gap" | "truncated" | "torn"
-  /** The file and the line at which it shows. */
+  /** Where it was detected. */
   readonly file: string
   readonly line: number
   readonly message: string
 }
 
-/** What was acknowledged last, and from where on the log is kept; undefined where nothing tells. */
+/** The last acknowledged entry and the first entry that rotation kept; undefined if unknown. */
 export type AcknowledgedHead = { readonly seq: number; readonly hash: string; readonly first: number } | undefined
 
 export interface AuditVerdict {
-  /** Chained entries that were read. */
+  /** The number of chained entries. */
   readonly entries: number
-  /** Lines that are not part of the chain: those of the predecessor, mostly. */
+  /** The number of lines outside the chain, such as those of the predecessor. */
   readonly unchained: number
   /** The number of the first and the last chained entry; 0 where there is none. */
   readonly first: number
   readonly last: number
-  /** SHA-256 of the last chained entry's line. Kept elsewhere, it is a witness. */
+  /** SHA-256 of the last chained line. A copy kept elsewhere proves later truncation. */
   readonly hash: string
   readonly findings: ReadonlyArray<AuditFinding>
 }
@@ -43,11 +41,11 @@ export class AuditVerifier {
   private line = 0
   private entries = 0
   private unchained = 0
-  /** Lines behind the last chained entry that are not part of the chain. */
+  /** The number of lines outside the chain since the last chained entry. */
   private foreign = 0
   private first = 0
   private last = 0
-  /** Where the last chained entry stands. */
+  /** The location of the last chained entry. */
   private place = { file: "", line: 0 }
   private hash = ""
   private pending: Hash = createHash("sha256")
@@ -57,20 +55,20 @@ export class AuditVerifier {
     this.acknowledged = acknowledged
   }
 
-  /** The lines that follow are in this file. */
+  /** Starts the next file. */
   beginFile(name: string): void {
     this.file = name
     this.line = 0
     if (this.first === 0) this.pending = createHash("sha256")
   }
 
-  /** A whole line, with its line feed. */
+  /** Adds a complete line, including its line feed. */
   add(bytes: Uint8Array): void {
     this.line += 1
     const text = Buffer.from(bytes).toString("utf8", 0, bytes.length - 1)
     const entry = Option.getOrUndefined(decodeChainedEntry(text))
     if (entry === undefined) {
-      if (this.first > 0 && Option.isNone(decodeEntry(text))) this.find("edited", "a line that is no entry")
+      if (this.first > 0 && Option.isNone(decodeEntry(text))) this.find("edited", "the line is not an audit entry")
       this.unchained += 1
       this.foreign += 1
       this.pending.update(bytes)
@@ -90,7 +88,7 @@ export class AuditVerifier {
     }
   }
 
-  /** What stands behind the last line feed of the last file. */
+  /** Reports bytes after the last line feed of the last file. */
   tear(bytes: number): void {
     this.torn = bytes
     if (bytes > 0) this.line += 1
@@ -99,10 +97,10 @@ export class AuditVerifier {
   end(): AuditVerdict {
     const missing = (this.acknowledged?.seq ?? 0) - this.last
     const [from, to] = [this.last + 1, this.acknowledged?.seq ?? 0]
-    const wasWhole = this.torn > 0 && missing === 1 ? `, which was entry ${to} and had been acknowledged` : ""
-    if (this.torn > 0) this.find("torn", `the last line breaks off after ${this.torn} bytes${wasWhole}`)
+    const wasWhole = this.torn > 0 && missing === 1 ? `; it was entry ${to}, which had been acknowledged` : ""
+    if (this.torn > 0) this.find("torn", `the last line is cut off after ${this.torn} bytes${wasWhole}`)
     if (missing > 0 && wasWhole === "") {
-      if (this.foreign >= missing) this.find("edited", `${these(from, to)} not what was written any more`)
+      if (this.foreign >= missing) this.find("edited", `${these(from, to)} not as written`)
       else this.find("truncated", `${these(from, to)} missing at the end`)
     }
     const { entries, findings, first, hash, last, unchained } = this
@@ -114,21 +112,21 @@ export class AuditVerifier {
     const kept = this.acknowledged?.first ?? entry.seq
     if (entry.seq > kept) this.find("gap", `${these(kept, entry.seq - 1)} missing at the beginning`)
     if (entry.seq === 1 && entry.prev !== before) {
-      this.find("edited", "what stands before entry 1 is not what stood there when it was written")
+      this.find("edited", "the lines before entry 1 have changed since it was written")
     }
   }
 
   private follow(entry: ChainedEntry, before: string): void {
     const missing = entry.seq - this.last - 1
-    if (missing < 0) this.find("edited", `entry ${entry.seq} stands behind entry ${this.last}`)
+    if (missing < 0) this.find("edited", `entry ${entry.seq} follows entry ${this.last}`)
     else if (missing > 0 && this.foreign >= missing) {
-      this.find("edited", `${these(this.last + 1, entry.seq - 1)} not what was written any more`)
+      this.find("edited", `${these(this.last + 1, entry.seq - 1)} not as written`)
     } else if (missing > 0) this.find("gap", `${these(this.last + 1, entry.seq - 1)} missing`)
     else if (entry.prev !== before) {
       if (this.foreign > 0) {
         const between = `something between entry ${this.last} and entry ${entry.seq}`
-        this.find("edited", `${between} is not what was written any more`)
-      } else this.find("edited", `entry ${this.last} is not what was written any more`, this.place)
+        this.find("edited", `${between} is not as written`)
+      } else this.find("edited", `entry ${this.last} is not as written`, this.place)
     }
   }
 

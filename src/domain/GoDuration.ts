@@ -1,14 +1,14 @@
 /**
- * Durations in the grammar of the predecessor: read `1h30m`, print `1h30m0s`.
+ * Durations as Go's time package parses and formats them: `1h30m`, `1h30m0s`.
  *
- * The unit is the nanosecond, as a bigint, because the grammar reaches ±2⁶³ ns
- * and a double does not. Source of the grammar, of the printed form and of the
- * error texts: protocol specification, section 5 (Go's time package).
+ * The unit is the nanosecond, as a bigint: the grammar reaches ±2⁶³ ns, which a double
+ * cannot represent. The grammar, the format and the error texts are the predecessor's
+ * (protocol specification, section 5).
  */
 import * as Result from "effect/Result"
 import { memoize } from "./memoize.ts"
 
-/** A length of time in nanoseconds; may be negative. */
+/** Nanoseconds; may be negative. */
 export type GoDuration = bigint
 
 export const millisecond: GoDuration = 1_000_000n
@@ -27,18 +27,18 @@ const units: ReadonlyMap<string, bigint> = new Map([
   ["h", hour]
 ])
 
-/** The texts of durations above 0, for what describes them to others; how long one may be, only `parse` can say. */
+/** Matches positive durations, for JSON Schema. Only `parseDuration` checks the range. */
 export const durationPattern = String.raw`^\+?(?=.*[1-9])(([0-9]+\.?[0-9]*|\.[0-9]+)(${[...units.keys()].join("|")}))+$`
 
 const limit = 2n ** 63n
-/** As many digits as the limit has; more of them are beyond it, and not worth the time of reading them. */
+/** The digits of the limit. Longer numbers exceed it, so they are rejected without being parsed. */
 const maxDigits = 19
 
 /** Callers ask for the same few TTLs. */
-const rememberedDurations = 100
+const memoizedDurations = 100
 
-/** Reads a duration; the failure is the text the predecessor gives, `time: …`. */
-export const parseDuration = memoize(rememberedDurations, (text: string): Result.Result<GoDuration, string> => {
+/** Parses a duration; the failure is Go's message, `time: …`. */
+export const parseDuration = memoize(memoizedDurations, (text: string): Result.Result<GoDuration, string> => {
   const invalid = Result.fail(`time: invalid duration ${quote(text)}`)
   const negative = text.startsWith("-")
   let rest = negative || text.startsWith("+") ? text.slice(1) : text
@@ -66,15 +66,15 @@ export const parseDuration = memoize(rememberedDurations, (text: string): Result
   return Result.succeed(negative ? -total : total)
 })
 
-/** A duration above 0. */
+/** Returns whether a text is a positive duration. */
 export const isTtl = (text: string): boolean => {
   const ttl = parseDuration(text)
   return Result.isSuccess(ttl) && ttl.success > 0n
 }
 
 /**
- * A fraction of a unit as the predecessor computes it: through a double, so `0.333333333333333333333h` is 20 minutes and
- * not a nanosecond less. Digits beyond what 64 bits hold do not count.
+ * Computes a fraction of a unit through a double, as Go does: `0.333333333333333333333h` is exactly 20 minutes. Digits
+ * beyond 64 bits are ignored.
  */
 const fractionOf = (digits: string, unit: bigint): bigint => {
   const whole = digits.slice(0, maxDigits)
@@ -82,8 +82,8 @@ const fractionOf = (digits: string, unit: bigint): bigint => {
   return BigInt(Math.trunc(Number(kept || "0") * (Number(unit) / 10 ** kept.length)))
 }
 
-/** Prints a duration: one unit below a second, else hours, minutes and seconds without leading zero units. */
-export const formatGoDuration = memoize(rememberedDurations, (duration: GoDuration): string => {
+/** Formats a duration: one unit below a second, otherwise hours, minutes and seconds without leading zero units. */
+export const formatGoDuration = memoize(memoizedDurations, (duration: GoDuration): string => {
   if (duration === 0n) return "0s"
   const sign = duration < 0n ? "-" : ""
   const nanos = duration < 0n ? -duration : duration
@@ -97,7 +97,7 @@ export const formatGoDuration = memoize(rememberedDurations, (duration: GoDurati
   return minutes > 0n ? `${sign}${minutes}m${seconds}` : `${sign}${seconds}`
 })
 
-/** Whole milliseconds in a duration, the rest cut off: a lease never outlives what was granted. */
+/** Rounds down to milliseconds: a lease never outlives its grant. */
 export const toMillis = (duration: GoDuration): number => Number(duration / millisecond)
 
 const decimal = (value: bigint, unit: bigint): string => {
@@ -108,7 +108,7 @@ const decimal = (value: bigint, unit: bigint): string => {
   return digits === "" ? `${value / unit}` : `${value / unit}.${digits}`
 }
 
-/** Quotes byte by byte, unlike the names in other messages. */
+/** Quotes byte by byte, as Go's time package does; names in other messages are quoted by `goText`. */
 const quote = (text: string): string => {
   let out = ""
   for (const byte of new TextEncoder().encode(text)) {

@@ -1,10 +1,9 @@
 /**
  * A lease: a time-bounded grant of one secret to one client.
  *
- * At most one lease of a pair (client_id, secret_name) is active; `acquire`
- * keeps that rule. A lease that was replaced, revoked or has expired exists only
- * in the audit log. The shape on disk is leases.json of the predecessor
- * (protocol specification, section 9.3).
+ * At most one lease of a pair (client_id, secret_name) is active; `acquire` enforces
+ * that. A lease that has ended exists only in the audit log. The rows of leases.json
+ * are the predecessor's (protocol specification, section 9.3).
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -17,7 +16,7 @@ export interface Lease {
   /** A random UUID version 4 in lower case. */
   readonly id: string
   readonly secretName: string
-  /** Self-declared by whoever asks; it names, it does not authenticate. */
+  /** Declared by the client; it identifies, it does not authenticate. */
   readonly clientId: string
   readonly createdAt: Timestamp
   /** The last moment at which the lease is active. */
@@ -33,7 +32,7 @@ export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNot
   }
 }
 
-/** A lease that begins at `now` (milliseconds, wall clock) and lasts `ttl`. */
+/** Makes a lease that begins at `now` (milliseconds, wall clock) and lasts `ttl`. */
 export const makeLease = (grant: {
   readonly id: string
   readonly secretName: string
@@ -48,13 +47,13 @@ export const makeLease = (grant: {
   expiresAt: fromNanos(BigInt(grant.now) * millisecond + grant.ttl)
 })
 
-/** Whether a lease is over at `now`, in milliseconds. At `expiresAt` itself it is still active. */
+/** Returns whether a lease has expired at `now`, in milliseconds. At `expiresAt` itself it is still active. */
 export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis
 
-/** As many leases as may be active at once, unless configured; about half a kilobyte of memory each. */
+/** The default limit of active leases. */
 export const defaultMaxLeases = 300_000
 
-/** There are as many active leases as there may be. */
+/** The limit of active leases is reached. */
 export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyLeases", {
   capacity: Schema.Int
 }) {
@@ -63,10 +62,10 @@ export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyL
   }
 }
 
-/** What a lease counts for: one of a client with a long id holds the memory of several. */
+/** Returns how many leases one counts for: a long client id takes the memory of several. */
 export const leaseWeight = (lease: Lease): number => 1 + Math.floor(lease.clientId.length / 512)
 
-/** The same lease with its end moved, because the clock was set; finer digits than milliseconds are cut off. */
+/** Moves the expiry after the clock was set, in whole milliseconds. */
 export const shiftExpiry = (lease: Lease, millis: number): Lease => ({
   ...lease,
   expiresAt: fromMillis(lease.expiresAt.millis + millis)
@@ -82,7 +81,7 @@ export const matchesFilter = ({ clientId, secretName }: LeaseFilter, lease: Leas
   (clientId === undefined || lease.clientId === clientId) &&
   (secretName === undefined || lease.secretName === secretName)
 
-/** One element of leases.json. Members that others add are read over. */
+/** One element of leases.json. Unknown members are ignored. */
 export const LeaseRow = Schema.Struct({
   id: Schema.String,
   secret_name: Schema.String,
@@ -102,7 +101,7 @@ export const toRow = (lease: Lease): LeaseRow => ({
   revoked: false
 })
 
-/** The lease of a row; none if a time in it is not one. */
+/** Decodes a row; none if one of its times is invalid. */
 export const fromRow = (row: LeaseRow): Option.Option<Lease> =>
   Option.map(
     Option.all([parseTimestamp(row.created_at), parseTimestamp(row.expires_at)]),

@@ -1,63 +1,61 @@
 /**
- * Finds values in a stream of bytes, however it is cut, and puts `***` in their
- * place.
+ * Replaces values in a stream of bytes by `***`, wherever the stream is split.
  *
- * An automaton after Aho and Corasick reads each byte once. Held back are only the
- * bytes that may be the beginning of a value, at most `knownBy` of them. Of a longer
- * form that many bytes make it known, and what follows is masked as far as it goes
- * on like the value; so memory does not grow with the values. Masked is every byte
- * that is in any form of any value; what touches becomes one mask. The result does
- * not depend on how the stream is cut, but for what `release` let go.
+ * An Aho-Corasick automaton reads each byte once. Only bytes that may begin a value are
+ * held back, at most `maskPrefixLength`. A longer variant is recognized by that prefix;
+ * what follows is masked as long as it continues the variant, so memory does not grow
+ * with the values. Every byte of any variant is masked, and adjacent matches become one
+ * mask. Except for what `release` passes on, the result does not depend on the splits.
  */
 
-/** What is held back and may be let go is less than this many bytes, so no shorter value can be masked. */
+/** Shorter values are not masked: `release` may pass on fewer bytes than this. */
 export const minMaskedLength = 4
-/** A form is known by so many bytes. More would be held back longer, fewer are in other texts as well. */
+/** A longer prefix would hold back more output; a shorter one would match other text. */
 export const maskPrefixLength = 64
-/** Beyond it more values are not looked for: the table would need more than some 100 MB. */
+/** Limits the memory of the transition table. Variants beyond it are not masked. */
 const maxStates = 200_000
 
 const mask = Buffer.from("***")
 
 interface Automaton {
-  /** For each state (a multiple of `classes`) and class of bytes, twice the next state, and one more if a form ends there. */
+  /** By state (a multiple of `classes`) and byte class: twice the next state, plus one if a variant ends there. */
   readonly next: Int32Array
   readonly classOf: Uint8Array
   readonly classes: number
-  /** By state number: how many bytes of a form have been seen, and the longest form that ends here. */
+  /** By state number: the length of the matched prefix, and of the longest variant that ends here. */
   readonly depth: Uint8Array
   readonly ends: Uint8Array
-  /** The forms that are longer than what they are known by, by the state that knows them. */
-  readonly longer: ReadonlyMap<number, ReadonlyArray<LongForm>>
+  /** The variants longer than their prefix, by the state that recognizes the prefix. */
+  readonly longer: ReadonlyMap<number, ReadonlyArray<LongVariant>>
 }
 
-interface LongForm {
+interface LongVariant {
   readonly bytes: Buffer
-  /** After Knuth, Morris and Pratt: of its first bytes, how many of the last begin it. Made when it is first seen. */
+  /** The Knuth-Morris-Pratt failure function, computed when the variant is first seen. */
   borders: Int32Array | undefined
 }
 
-/** Makes maskers for these forms: each stream needs one of its own. */
-export const makeMaskers = (forms: ReadonlyArray<Buffer>): (() => Masker) => {
-  const automaton = build(forms)
+/** Returns a factory of maskers for these variants. Each stream needs its own masker. */
+export const makeMaskers = (variants: ReadonlyArray<Buffer>): (() => Masker) => {
+  const automaton = build(variants)
   return () => new Masker(automaton)
 }
 
-/** How many of the forms can be looked for. */
-export const countMaskable = (forms: ReadonlyArray<Buffer>): number => {
+/** Returns how many of the variants can be masked. */
+export const countMaskable = (variants: ReadonlyArray<Buffer>): number => {
   let states = 1
-  const at = forms.findIndex((form) => (states += Math.min(form.length, maskPrefixLength)) > maxStates)
-  return at < 0 ? forms.length : at
+  const at = variants.findIndex((variant) => (states += Math.min(variant.length, maskPrefixLength)) > maxStates)
+  return at < 0 ? variants.length : at
 }
 
-const build = (forms: ReadonlyArray<Buffer>): Automaton => {
-  const heads = forms.map((form) => form.subarray(0, maskPrefixLength))
+const build = (variants: ReadonlyArray<Buffer>): Automaton => {
+  const heads = variants.map((variant) => variant.subarray(0, maskPrefixLength))
   const { classOf, classes } = classesOf(heads)
-  const most = 1 + heads.reduce((sum, head) => sum + head.length, 0)
-  const next = new Int32Array(most * classes)
-  const depth = new Uint8Array(most)
-  const ends = new Uint8Array(most)
-  const longer = new Map<number, Array<LongForm>>()
+  const maxSize = 1 + heads.reduce((sum, head) => sum + head.length, 0)
+  const next = new Int32Array(maxSize * classes)
+  const depth = new Uint8Array(maxSize)
+  const ends = new Uint8Array(maxSize)
+  const longer = new Map<number, Array<LongVariant>>()
   let states = 1
   for (const [at, head] of heads.entries()) {
     let state = 0
@@ -71,9 +69,9 @@ const build = (forms: ReadonlyArray<Buffer>): Automaton => {
       state = next[step] ?? 0
     }
     ends[state] = head.length
-    const form = forms[at]
-    if (form !== undefined && form.length > maskPrefixLength) {
-      longer.set(state, [...(longer.get(state) ?? []), { bytes: form, borders: undefined }])
+    const variant = variants[at]
+    if (variant !== undefined && variant.length > maskPrefixLength) {
+      longer.set(state, [...(longer.get(state) ?? []), { bytes: variant, borders: undefined }])
     }
   }
   link(next, ends, classes)
@@ -84,14 +82,14 @@ const build = (forms: ReadonlyArray<Buffer>): Automaton => {
   return { next, classOf, classes, depth, ends, longer }
 }
 
-/** Bytes that are in no form are one class, 0, from which every state falls back to the start. */
+/** Bytes that no variant has share class 0, from which every state falls back to the start. */
 const classesOf = (heads: ReadonlyArray<Buffer>): { readonly classOf: Uint8Array; readonly classes: number } => {
   const classOf = new Uint8Array(256)
   let classes = 1
   for (const head of heads) {
     for (const byte of head) {
       if (classOf[byte] !== 0) continue
-      // All 256 bytes in forms would need 257 classes; valid UTF-8 has at most 243 of them.
+      // UTF-8 uses at most 243 byte values, so 256 classes suffice.
       classOf[byte] = classes
       classes += 1
     }
@@ -99,7 +97,7 @@ const classesOf = (heads: ReadonlyArray<Buffer>): { readonly classOf: Uint8Array
   return { classOf, classes }
 }
 
-/** Fills in where each state goes when the next byte is not the next of its form: to the longest end of it that begins one. */
+/** Fills in the failure transitions: to the longest suffix that is a prefix of a variant. */
 const link = (next: Int32Array, ends: Uint8Array, classes: number): void => {
   const fallback = new Int32Array(next.length / classes)
   const queue: Array<number> = []
@@ -124,33 +122,33 @@ const link = (next: Int32Array, ends: Uint8Array, classes: number): void => {
   }
 }
 
-/** A stretch of the bytes at hand: from, up to and without. */
-type Stretch = [from: number, to: number]
+/** A range of the buffered bytes; the end is exclusive. */
+type MaskRange = [from: number, to: number]
 
 export class Masker {
   private readonly automaton: Automaton
-  /** The state of the automaton, as it stands in its table. */
+  /** The state of the automaton, as an element of its table. */
   private step = 0
-  /** What is held back, and what of it is known to be masked. */
+  /** The bytes held back, and the ranges of them to mask. */
   private kept: Buffer = Buffer.alloc(0)
-  private masked: Array<Stretch> = []
-  /** How many of the bytes held back have been let go already. */
+  private masked: Array<MaskRange> = []
+  /** How many of the bytes held back were released already. */
   private released = 0
-  /** Whether the last byte that went out was masked: what follows it at once belongs to the same mask. */
+  /** Whether the last byte passed on was masked: an adjacent match continues that mask. */
   private inMask = false
-  /** The long forms of which more than their head has been seen, and how many bytes. */
-  private followed: Array<{ readonly form: LongForm; seen: number }> = []
+  /** The long variants being matched beyond their prefix, and how many bytes of each were seen. */
+  private followed: Array<{ readonly variant: LongVariant; seen: number }> = []
 
   constructor(automaton: Automaton) {
     this.automaton = automaton
   }
 
-  /** What can be passed on after these bytes. */
+  /** Adds bytes, and returns what can be passed on. */
   push(piece: Buffer): Buffer {
     const { classOf, classes, depth, next } = this.automaton
     const begin = this.kept.length
     const bytes = begin === 0 ? piece : Buffer.concat([this.kept, piece])
-    // What every byte passes through is in variables: that is twice as fast.
+    // Local variables: the loop is much faster than with fields.
     let [step, isFollowing] = [this.step, this.followed.length > 0]
     for (let at = begin; at < bytes.length; at += 1) {
       const byte = bytes[at] ?? 0
@@ -163,17 +161,17 @@ export class Masker {
     return this.pass(bytes, bytes.length - (depth[(step >> 1) / classes] ?? 0))
   }
 
-  /** What is held back, at the end of the stream. */
+  /** Returns the rest, at the end of the stream. */
   end(): Buffer {
     return this.pass(this.kept, this.kept.length)
   }
 
-  /** Whether what is held back is so little that it may be let go: it would not give a value away. */
+  /** Returns whether so little is held back that it may be released without revealing a value. */
   mayRelease(): boolean {
     return this.kept.length > this.released && this.kept.length < minMaskedLength
   }
 
-  /** Lets go what is held back; where it turns out to begin a value, only the rest of that is masked. */
+  /** Passes on what is held back. If it turns out to begin a value, only the rest is masked. */
   release(): Buffer {
     const { kept, masked } = this
     const out = this.pass(kept, kept.length)
@@ -183,20 +181,20 @@ export class Masker {
     return out
   }
 
-  /** A form ends before `to`. This and `goOn` tell whether any is followed. */
+  /** Handles a match that ends at `to`. Like `goOn`, returns whether a long variant is being matched. */
   private find(state: number, to: number): boolean {
     const { ends, longer } = this.automaton
     const length = ends[state] ?? 0
     mark(this.masked, to - length, to)
-    for (const form of length < maskPrefixLength ? [] : (longer.get(state) ?? [])) {
-      if (!this.followed.some((one) => one.form === form)) this.followed.push({ form, seen: maskPrefixLength })
+    for (const variant of length < maskPrefixLength ? [] : (longer.get(state) ?? [])) {
+      if (!this.followed.some((one) => one.variant === variant)) this.followed.push({ variant, seen: maskPrefixLength })
     }
     return this.followed.length > 0
   }
 
   private goOn(byte: number, to: number): boolean {
     for (const one of this.followed) {
-      one.seen = follow(one.form, one.seen, byte)
+      one.seen = follow(one.variant, one.seen, byte)
       if (one.seen >= maskPrefixLength) mark(this.masked, to - one.seen, to)
     }
     if (this.followed.some(({ seen }) => seen < maskPrefixLength)) {
@@ -205,7 +203,7 @@ export class Masker {
     return this.followed.length > 0
   }
 
-  /** Passes on what stands before `to`, without what is out already. */
+  /** Passes on the bytes before `to` that were not passed on yet. */
   private pass(bytes: Buffer, to: number): Buffer {
     const pieces: Array<Buffer> = []
     let at = this.released
@@ -234,10 +232,10 @@ export class Masker {
   }
 }
 
-/** How many of the first bytes of a form the stream ends with, after one more byte. */
-const follow = (form: LongForm, seen: number, byte: number): number => {
-  const { bytes } = form
-  const borders = (form.borders ??= bordersOf(bytes))
+/** Returns the length of the longest prefix of the variant that ends with this byte. */
+const follow = (variant: LongVariant, seen: number, byte: number): number => {
+  const { bytes } = variant
+  const borders = (variant.borders ??= bordersOf(bytes))
   let length = seen
   while (length > 0 && (length === bytes.length || bytes[length] !== byte)) length = borders[length - 1] ?? 0
   return bytes[length] === byte ? length + 1 : length
@@ -253,18 +251,18 @@ const bordersOf = (bytes: Buffer): Int32Array => {
   return borders
 }
 
-/** Adds a stretch; one that touches the last is made part of it, so that a long form is not as many as it has bytes. */
-const mark = (stretches: Array<Stretch>, from: number, to: number): void => {
-  const last = stretches.at(-1)
-  if (last === undefined || from > last[1]) stretches.push([from, to])
+/** Adds a range, or extends the last one if they touch. */
+const mark = (ranges: Array<MaskRange>, from: number, to: number): void => {
+  const last = ranges.at(-1)
+  if (last === undefined || from > last[1]) ranges.push([from, to])
   else [last[0], last[1]] = [Math.min(last[0], from), Math.max(last[1], to)]
 }
 
-/** Stretches in order, those that touch as one. */
-const merged = (stretches: Array<Stretch>): Array<Stretch> => {
-  if (stretches.length < 2) return stretches
-  const result: Array<Stretch> = []
-  for (const [from, to] of stretches.toSorted(([left], [right]) => left - right)) {
+/** Sorts ranges and joins those that touch. */
+const merged = (ranges: Array<MaskRange>): Array<MaskRange> => {
+  if (ranges.length < 2) return ranges
+  const result: Array<MaskRange> = []
+  for (const [from, to] of ranges.toSorted(([left], [right]) => left - right)) {
     const last = result.at(-1)
     if (last !== undefined && from <= last[1]) last[1] = Math.max(last[1], to)
     else if (to > from) result.push([from, to])

@@ -1,9 +1,8 @@
 /**
  * `.secrets.json`: which secrets a project needs, and in which variables.
  *
- * The schemas are the form of the file, and docs/secrets.schema.json is made from
- * them. What is wrong is told with the place in the file and what is expected
- * there; what stands in the file is not quoted, but for the names of its keys.
+ * The schemas define the file; docs/secrets.schema.json is generated from them. A problem
+ * is reported with its path and what is expected there. Values are never quoted.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -14,9 +13,9 @@ import { variablePattern, variableProblem } from "./variable.ts"
 
 export const projectFileName = ".secrets.json"
 
-/** The shape of a duration, for editors; whether it is above 0 is asked beside it. */
+/** Matches a duration, for editors; `isTtl` checks that it is positive. */
 const ttlPattern = /^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$/u
-const ttlMessage = 'must be a duration above 0, such as "30m" or "1h30m"'
+const ttlMessage = 'must be a positive duration, such as "30m" or "1h30m"'
 
 const named = (description: string) =>
   Schema.String.check(Schema.isMinLength(1, { message: "must not be empty", description }))
@@ -28,38 +27,40 @@ const ttl = (description: string) =>
   )
 
 const variable = (description: string) =>
-  Schema.String.check(Schema.isPattern(variablePattern, { message: "must be the name of a variable", description }))
+  Schema.String.check(
+    Schema.isPattern(variablePattern, { message: "must be the name of an environment variable", description })
+  )
 
-const here = Schema.optionalKey(
-  Schema.String.annotate({ description: "for editors: where the schema of this file is" })
-)
+const here = Schema.optionalKey(Schema.String.annotate({ description: "for editors: the JSON Schema of this file" }))
 
 const Wanted = Schema.Struct({
-  name: named("the secret, as it is called in the store"),
-  env_var: variable("the variable that gets its value"),
-  ttl: Schema.optionalKey(ttl("how long this one is leased; over the ttl of the file"))
+  name: named("the name of the secret in the store"),
+  env_var: variable("the environment variable that gets its value"),
+  ttl: Schema.optionalKey(ttl("how long this secret is leased; takes precedence over the ttl of the file"))
 })
 
-/** Secrets of the store. */
+/** A project whose secrets are in the store. */
 export const StoreProject = Schema.Struct({
   $schema: here,
   secrets: Schema.Array(Wanted).annotate({ description: "the secrets that the project needs" }),
-  client_id: Schema.optionalKey(named("who leases; the host name and the project if it is left out")),
-  ttl: Schema.optionalKey(ttl("how long secrets are leased; the daemon's default if it is left out"))
+  client_id: Schema.optionalKey(named("the client id of the leases; by default made of the host name and the project")),
+  ttl: Schema.optionalKey(ttl("how long secrets are leased; by default the default of the daemon"))
 }).annotate({ description: "secrets leased from the store" })
 export type StoreProject = typeof StoreProject.Type
 
-/** Variables of a project at Vercel, by way of its own program. */
+/** A project whose variables Vercel's own program pulls. */
 export const VercelProject = Schema.Struct({
   $schema: here,
   source: Schema.Literal("vercel").annotate({ description: "where the values come from" }),
   project: named("the name or id of the project; its directory must be linked to it"),
   scope: Schema.Literals(["development", "preview", "production"]).annotate({ description: "which environment" }),
-  ttl: ttl("how long the env file is to be kept"),
+  ttl: ttl("how long the env file is valid"),
   required_vars: Schema.optionalKey(
-    Schema.Array(variable("a variable that must be there")).annotate({ description: "what must be among them" })
+    Schema.Array(variable("a variable that must be present")).annotate({
+      description: "the variables that must be present"
+    })
   ),
-  env_file: Schema.optionalKey(named("the file that `secrets env` writes, from here (.env.local)"))
+  env_file: Schema.optionalKey(named("the file that `secrets env` writes, relative to this one (.env.local)"))
 }).annotate({ description: "variables pulled from Vercel" })
 export type VercelProject = typeof VercelProject.Type
 
@@ -71,18 +72,16 @@ const decodeStore = Schema.decodeUnknownResult(StoreProject, options)
 const decodeVercel = Schema.decodeUnknownResult(VercelProject, options)
 const explain = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** Reads the text of a project file; the failures are what is wrong, one a line: the place and what is expected. */
+/** Decodes the text of a project file. Each failure is a path and what is expected there. */
 export const readProjectFile = (text: string): Result.Result<ProjectFile, ReadonlyArray<string>> => {
-  const parsed = Result.try({ try: (): unknown => JSON.parse(text), catch: () => ["it is not JSON"] })
+  const parsed = Result.try({ try: (): unknown => JSON.parse(text), catch: () => ["the file is not JSON"] })
   if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
   const value = parsed.success
-  if (!isObject(value)) return Result.fail(["it must hold a JSON object"])
-  const fromElsewhere = Object.hasOwn(value, "source")
-  const decoded: Result.Result<ProjectFile, Schema.SchemaError> = fromElsewhere
-    ? decodeVercel(value)
-    : decodeStore(value)
+  if (!isObject(value)) return Result.fail(["the file must be a JSON object"])
+  const isVercel = Object.hasOwn(value, "source")
+  const decoded: Result.Result<ProjectFile, Schema.SchemaError> = isVercel ? decodeVercel(value) : decodeStore(value)
   const problems = [
-    ...unknownKeys(value, fromElsewhere),
+    ...unknownKeys(value, isVercel),
     ...(Result.isFailure(decoded)
       ? explain(decoded.failure.issue).issues.map(({ message, path }) => `${placeOf(path ?? [])}: ${inWords(message)}`)
       : wrongNames(decoded.success))
@@ -93,16 +92,16 @@ export const readProjectFile = (text: string): Result.Result<ProjectFile, Readon
 const isObject = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Array.isArray(value)
 
-const unknownKeys = (value: object, fromElsewhere: boolean): ReadonlyArray<string> => {
+const unknownKeys = (value: object, isVercel: boolean): ReadonlyArray<string> => {
   const members = new Map<string, unknown>(Object.entries(value))
   const secrets = members.get("secrets")
   const inSecrets =
-    !fromElsewhere && Array.isArray(secrets)
+    !isVercel && Array.isArray(secrets)
       ? secrets.flatMap((one: unknown, at) =>
           isObject(one) ? unknownIn(one, Object.keys(Wanted.fields), `secrets[${at}].`) : []
         )
       : []
-  const known = Object.keys(fromElsewhere ? VercelProject.fields : StoreProject.fields)
+  const known = Object.keys(isVercel ? VercelProject.fields : StoreProject.fields)
   return [...unknownIn(value, known, ""), ...inSecrets]
 }
 
@@ -112,10 +111,10 @@ const unknownIn = (value: object, known: ReadonlyArray<string>, prefix: string):
     .map((key) => {
       const meant = closestMatch(key, known)
       const shown = JSON.stringify(key).slice(1, -1)
-      return `${prefix}${shown}: there is no such key${meant === undefined ? "" : `; is ${meant} meant?`}`
+      return `${prefix}${shown}: unknown key${meant === undefined ? "" : `; did you mean ${meant}?`}`
     })
 
-/** What a schema cannot say: variables that may not be set, and two secrets for one variable. */
+/** Finds what the schema cannot express: forbidden variables, and two secrets for one variable. */
 const wrongNames = (project: ProjectFile): ReadonlyArray<string> => {
   if ("source" in project) return []
   const first = new Map<string, number>()
@@ -123,7 +122,7 @@ const wrongNames = (project: ProjectFile): ReadonlyArray<string> => {
     const wrong = variableProblem(name)
     if (wrong !== undefined) return [`secrets[${at}].env_var: ${name} ${wrong}`]
     const earlier = first.get(name)
-    if (earlier !== undefined) return [`secrets[${at}].env_var: secrets[${earlier}] has ${name} already`]
+    if (earlier !== undefined) return [`secrets[${at}].env_var: ${name} is used by secrets[${earlier}] already`]
     first.set(name, at)
     return []
   })

@@ -1,9 +1,8 @@
 /**
- * How long a lease lasts: the one place to change that rule.
+ * The rule for how long a lease lasts.
  *
- * A request names a duration or none. None, zero, a negative one and one below
- * a nanosecond all mean the default, as they always did; above the maximum is
- * refused, exactly the maximum is not. Source: protocol specification, 4.
+ * Zero, negative and absent durations mean the default, as with the predecessor. Only a
+ * duration above the maximum is rejected. Source: protocol specification, section 4.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -18,7 +17,7 @@ export interface TtlPolicy {
 /** The predecessor's built-in limits. */
 export const defaultTtlPolicy: TtlPolicy = { default: hour, maximum: 24n * hour }
 
-/** A lease was asked for longer than the maximum. Durations in the predecessor's printed form. */
+/** The requested duration exceeds the maximum. */
 export class TtlTooLong extends Schema.TaggedError<TtlTooLong>()("TtlTooLong", {
   requested: Schema.String,
   maximum: Schema.String
@@ -28,7 +27,7 @@ export class TtlTooLong extends Schema.TaggedError<TtlTooLong>()("TtlTooLong", {
   }
 }
 
-/** The duration a lease gets. */
+/** Returns the duration that a lease gets. */
 export const grantedTtl = (requested: GoDuration, policy: TtlPolicy): Result.Result<GoDuration, TtlTooLong> => {
   if (requested <= 0n) return Result.succeed(policy.default)
   if (requested > policy.maximum) {

@@ -1,20 +1,19 @@
 /**
- * Which of some words somebody meant who wrote one that is not among them.
+ * Finds the closest match for a mistyped word.
  *
- * Letters left out, put in, changed or swapped count one each; a word that was only
- * begun counts none. What is further off than a third of its length is no guess worth
- * making.
+ * The distance is Damerau-Levenshtein: a letter left out, added, changed or swapped counts
+ * one. A prefix of a word has distance 0.
  */
 
-/** The nearest word; undefined if none is near. */
+/** Returns the closest word; undefined if all are further off than a third of the length. */
 export const closestMatch = (written: string, words: Iterable<string>): string | undefined => {
-  const most = Math.max(1, Math.floor(written.length / 3))
+  const maxDistance = Math.max(1, Math.floor(written.length / 3))
   let best: string | undefined
-  let distance = most + 1
+  let distance = maxDistance + 1
   for (const word of words) {
-    const isBegun = written.length > 1 && word.startsWith(written)
-    if (!isBegun && Math.abs(word.length - written.length) > most) continue
-    const found = isBegun ? 0 : distanceOf(written.toLowerCase(), word.toLowerCase())
+    const isPrefix = written.length > 1 && word.startsWith(written)
+    if (!isPrefix && Math.abs(word.length - written.length) > maxDistance) continue
+    const found = isPrefix ? 0 : distanceOf(written.toLowerCase(), word.toLowerCase())
     if (found >= distance) continue
     best = word
     distance = found

@@ -1,9 +1,7 @@
 /**
- * The encodings that programs put a value into on its way to a file or a log, each
- * with all its spellings.
+ * The encodings of a value that are common in files and logs, each with all its spellings.
  *
- * `exec --mask` hides them and `scan` looks for them, so that neither knows one that
- * the other does not. Whoever gets these has the value.
+ * `exec --mask` and `scan` share them. The results are as secret as the value.
  */
 
 export const inHex = (bytes: Buffer): ReadonlyArray<string> => {
@@ -12,9 +10,8 @@ export const inHex = (bytes: Buffer): ReadonlyArray<string> => {
 }
 
 /**
- * The letters that the value alone decides, for each of the three places of a group of four at which it can begin
- * inside of something that is encoded as a whole. Where it begins that, also in the lines that `base64` and `openssl`
- * make of it.
+ * Returns the base64 letters that depend on the value alone, for each of the three alignments it can have inside
+ * encoded data; for the first also with the line breaks of `base64` and `openssl`.
  */
 export const inBase64 = (bytes: Buffer): ReadonlyArray<string> => {
   const [first = "", ...inside] = [0, 1, 2].map((before) => {
@@ -24,7 +21,7 @@ export const inBase64 = (bytes: Buffer): ReadonlyArray<string> => {
   return [first, ...inside, inLines(first, 76), inLines(first, 64)].flatMap(withSafe)
 }
 
-/** With padding and without. */
+/** Returns base64 with and without padding. */
 export const inWholeBase64 = (bytes: Buffer): ReadonlyArray<string> => {
   const whole = bytes.toString("base64")
   return [whole, whole.replaceAll("=", "")].flatMap(withSafe)
@@ -33,10 +30,10 @@ export const inWholeBase64 = (bytes: Buffer): ReadonlyArray<string> => {
 const inLines = (text: string, length: number): string =>
   text.replaceAll(new RegExp(`.{${length}}(?=.)`, "g"), (line) => `${line}\n`)
 
-/** With the two letters that addresses and names of files take instead. */
+/** Adds the URL-safe alphabet (base64url). */
 const withSafe = (base64: string): ReadonlyArray<string> => [base64, base64.replaceAll("+", "-").replaceAll("/", "_")]
 
-/** In a path and in a form, which write blanks and some signs differently. */
+/** Returns percent-encodings: those of paths and of forms, in upper and lower case. */
 export const inUrls = (text: string): ReadonlyArray<string> => {
   const usual = encodeURIComponent(text)
   const strict = usual.replaceAll(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
@@ -47,7 +44,7 @@ export const inUrls = (text: string): ReadonlyArray<string> => {
   ])
 }
 
-/** As JavaScript writes it, as Go does, as Python does, and as PHP does. */
+/** Returns JSON strings as JavaScript, Go, Python and PHP write them. */
 export const inJson = (text: string): ReadonlyArray<string> => {
   const usual = JSON.stringify(text).slice(1, -1)
   const escaped = (pattern: RegExp) =>

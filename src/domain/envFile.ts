@@ -1,12 +1,10 @@
 /**
- * Variables as text: a `.env` file, lines for a shell, the file of a GitHub job.
+ * Formats environment variables: a `.env` file, lines for a shell, `$GITHUB_ENV`.
  *
- * A `.env` file has no standard. What is written here is the part that dotenv,
- * `util.parseEnv` of Node and `set -a; . FILE` of a shell read as the same value,
- * several lines included; a value that has no such form is refused, for a file that
- * one reader takes for something else hands out a wrong credential, or runs it.
- * Docker's --env-file takes quotes for part of the value, so it reads only what
- * needs none.
+ * `.env` has no standard. Only values are written that dotenv, Node's `util.parseEnv` and
+ * `set -a; . FILE` of a shell all read alike; others are rejected, because a reader would
+ * get a wrong credential or execute a part of it. Docker's --env-file keeps quotes as a
+ * part of the value, so it reads only values that need none.
  */
 import type { Timestamp } from "./Timestamp.ts"
 
@@ -16,47 +14,46 @@ export interface EnvVariable {
 }
 
 export interface EnvFileHeader {
-  /** When the first of its leases ends. */
+  /** When its first lease expires. */
   readonly until: Timestamp
   readonly source: "store" | "vercel"
 }
 
-/** The predecessor's three lines, which its `cleanup` reads as well. */
+/** Formats the predecessor's header, which its `cleanup` reads. */
 export const renderEnvHeader = ({ source, until }: EnvFileHeader): string =>
   `# secrets-managed: true\n# secrets-ttl: ${until.text}\n# secrets-source: ${source}\n`
 
 /**
- * What the comments before the first variable of a file say: undefined if not that it is ours, or also that it is not;
- * otherwise until when it is good, as often as that stands there.
+ * Parses the comments before the first variable: every expiry found there, or undefined if the file is not marked as
+ * managed, or is marked ambiguously.
  */
 export const parseEnvHeader = (text: string): { readonly until: ReadonlyArray<string> } | undefined => {
   const lines = text.split("\n")
   const end = lines.findIndex((line) => line.trim() !== "" && !line.startsWith("#"))
-  const said = (end === -1 ? lines : lines.slice(0, end)).map((line) => /^#\s*([\w-]+):\s*(.*?)\s*$/.exec(line))
-  const valuesOf = (name: string) => said.flatMap((match) => (match?.[1] === name ? [match[2] ?? ""] : []))
+  const comments = (end === -1 ? lines : lines.slice(0, end)).map((line) => /^#\s*([\w-]+):\s*(.*?)\s*$/.exec(line))
+  const valuesOf = (name: string) => comments.flatMap((match) => (match?.[1] === name ? [match[2] ?? ""] : []))
   const marks = valuesOf("secrets-managed")
   return marks.length > 0 && marks.every((mark) => mark === "true") ? { until: valuesOf("secrets-ttl") } : undefined
 }
 
-/** Why a value cannot be in a `.env` file; undefined if it can. */
+/** Returns why a value cannot be in a `.env` file; undefined if it can. */
 export const unsafeForDotenv = (value: string): string | undefined => {
   if (value.includes("\0")) return "it holds a NUL byte"
   if (isPlain(value)) return undefined
-  if (value.includes("\r")) return "it holds a carriage return, which the readers of such files change or drop"
-  if (value.endsWith("\\")) return "it ends with a backslash, which some readers take for an escape"
+  if (value.includes("\r")) return "it holds a carriage return, which readers of .env files change or drop"
+  if (value.endsWith("\\")) return "it ends with a backslash, which some readers of .env files treat as an escape"
   return value.includes("'") && /["$`\\]/.test(value)
-    ? 'it holds an apostrophe and one of " $ ` \\, which no quotes can hold for all readers'
+    ? 'it holds an apostrophe and one of " $ ` \\, which cannot be quoted for all readers of .env files'
     : undefined
 }
 
 /**
- * Whether a reader that puts variables in for `$NAME` takes the value for another, for which there is no remedy in the
- * file: what one of them wants escaped the others give with the escape. These are dotenv-expand (Next.js, Vite) and, for
- * `${NAME}`, python-dotenv.
+ * Returns whether a reader that expands `$NAME` would change the value: dotenv-expand (Next.js, Vite), and python-dotenv
+ * for `${NAME}`. The file cannot prevent that: other readers would keep the escape.
  */
 export const mayBeExpanded = (value: string): boolean => /\$[A-Za-z0-9_{]/.test(value)
 
-/** Lines of a `.env` file. */
+/** Formats the lines of a `.env` file. */
 export const dotenvLines = (variables: ReadonlyArray<EnvVariable>): string =>
   variables
     .map(({ name, value }) => {
@@ -65,20 +62,20 @@ export const dotenvLines = (variables: ReadonlyArray<EnvVariable>): string =>
     })
     .join("")
 
-/** Read the same without quotes, by all of them; zsh takes `=name` for the path of a program. */
+/** Whether all readers read the value alike without quotes. zsh expands `=name` to the path of a program. */
 const isPlain = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value) && !/(^|:)=/.test(value)
 
-/** Lines for `eval` and `.` of any shell of the Bourne family. */
+/** Formats lines for `eval` and `.` of any POSIX shell. */
 export const shellLines = (variables: ReadonlyArray<EnvVariable>): string =>
   variables.map(({ name, value }) => `export ${name}=${shellQuoted(value)}\n`).join("")
 
 const shellQuoted = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
 
-/** What is appended to $GITHUB_ENV. The delimiter must be unguessable, or a value could end itself and set others. */
+/** Formats lines for $GITHUB_ENV. The delimiter must be unguessable, or a value could end itself and set other variables. */
 export const githubLines = (variables: ReadonlyArray<EnvVariable>, delimiter: string): string =>
   variables.map(({ name, value }) => `${name}<<${delimiter}\n${value}\n${delimiter}\n`).join("")
 
-/** What has the log of a GitHub job hide the values: a mask holds for one line. */
+/** Formats the workflow commands that mask the values in the log of a GitHub job, line by line. */
 export const githubMasks = (variables: ReadonlyArray<EnvVariable>): string => {
   const lines = new Set(variables.flatMap(({ value }) => value.split(/\r\n|\r|\n/)).filter((line) => line !== ""))
   return [...lines].map((line) => `::add-mask::${line.replaceAll("%", "%25")}\n`).join("")

@@ -1,10 +1,10 @@
 /**
- * Marks of values: enough to see where in a text a value may be, and not the value.
+ * Fingerprints of values: enough to find where a value may be in a text, but not the value.
  *
- * A mark is the length of a form of a value and 24 bits each about eight bytes in its
- * middle and eight at its end, under a multiplier chosen anew for each scan. Whoever
- * has the marks finds places that are nearly always right, and has somebody who knows
- * the values say whether they are. It is no protection of a value that can be guessed.
+ * A fingerprint is the length of a variant and a 24-bit rolling hash (Rabin-Karp) of the
+ * eight bytes in its middle and of the eight at its end, with a random multiplier for each
+ * scan. Its matches are nearly always right; the daemon, which has the values, confirms
+ * them. Fingerprints do not protect a value that can be guessed.
  */
 import { searchVariants } from "./searchVariants.ts"
 
@@ -14,11 +14,11 @@ export interface Fingerprint {
   readonly end: number
 }
 
-/** How many bytes a mark is about: no form is shorter. */
+/** The bytes that a hash covers; no variant is shorter. */
 const span = 8
 const bits = 24
 
-/** The sum of the bytes, each times a power of the multiplier: from one place to the next in one step. */
+/** Computes the polynomial hash that `matcherOf` rolls from byte to byte. */
 const digest = (bytes: Uint8Array, at: number, multiplier: number): number => {
   let sum = 0
   for (let n = at; n < at + span; n += 1) sum = (Math.imul(sum, multiplier) + (bytes[n] ?? 0)) | 0
@@ -27,15 +27,15 @@ const digest = (bytes: Uint8Array, at: number, multiplier: number): number => {
 
 const middleOf = (length: number): number => Math.floor((length - span) / 2)
 
-/** Any whole number is a multiplier; an even one would forget the bytes farthest back. */
+/** Makes a multiplier odd: an even one would lose the first bytes. */
 export const multiplierFrom = (random: number): number => random | 1
 
-/** The marks of a value, none if it is too short. */
+/** Returns the fingerprints of a value; none if it is too short. */
 export const fingerprintsOf = (value: string, multiplier: number): ReadonlyArray<Fingerprint> =>
-  searchVariants(value).map((form) => ({
-    length: form.length,
-    middle: digest(form, middleOf(form.length), multiplier),
-    end: digest(form, form.length - span, multiplier)
+  searchVariants(value).map((variant) => ({
+    length: variant.length,
+    middle: digest(variant, middleOf(variant.length), multiplier),
+    end: digest(variant, variant.length - span, multiplier)
   }))
 
 export interface ByteRange {
@@ -43,21 +43,21 @@ export interface ByteRange {
   readonly end: number
 }
 
-/** Gives the places of `bytes` that have a mark, in the order of their middles. */
+/** Returns the ranges of `bytes` that match a fingerprint, in the order of their middles. */
 export type FingerprintMatcher = (bytes: Uint8Array) => ReadonlyArray<ByteRange>
 
-export const matcherOf = (marks: ReadonlyArray<Fingerprint>, multiplier: number): FingerprintMatcher => {
-  if (marks.length === 0) return () => []
-  const byMiddle = Map.groupBy(marks, ({ middle }) => middle)
-  // What nearly every byte is asked has to be small enough for the processor's cache.
+export const matcherOf = (fingerprints: ReadonlyArray<Fingerprint>, multiplier: number): FingerprintMatcher => {
+  if (fingerprints.length === 0) return () => []
+  const byMiddle = Map.groupBy(fingerprints, ({ middle }) => middle)
+  // Almost every byte is looked up here, so the table must fit into the cache of the processor.
   const coarse = new Uint8Array(1 << 16)
-  for (const { middle } of marks) coarse[middle >>> (bits - 16)] = 1
+  for (const { middle } of fingerprints) coarse[middle >>> (bits - 16)] = 1
   let power = 1
   for (let n = 0; n < span; n += 1) power = Math.imul(power, multiplier)
   const leaving = Int32Array.from({ length: 256 }, (_, byte) => Math.imul(byte, power))
 
   return (bytes) => {
-    const places: Array<ByteRange> = []
+    const ranges: Array<ByteRange> = []
     let sum = 0
     for (let n = 0; n < bytes.length; n += 1) {
       sum = (Math.imul(sum, multiplier) + (bytes[n] ?? 0) - (n < span ? 0 : (leaving[bytes[n - span] ?? 0] ?? 0))) | 0
@@ -65,9 +65,9 @@ export const matcherOf = (marks: ReadonlyArray<Fingerprint>, multiplier: number)
       for (const { end, length } of byMiddle.get(sum >>> (32 - bits)) ?? []) {
         const start = n + 1 - span - middleOf(length)
         if (start < 0 || start + length > bytes.length) continue
-        if (digest(bytes, start + length - span, multiplier) === end) places.push({ start, end: start + length })
+        if (digest(bytes, start + length - span, multiplier) === end) ranges.push({ start, end: start + length })
       }
     }
-    return places
+    return ranges
   }
 }

@@ -1,17 +1,16 @@
 /**
- * JSON and quoted names, letter for letter as the predecessor writes them.
+ * JSON and quoted names exactly as Go's encoding/json and strconv.Quote write them.
  *
- * Replies, leases.json, audit.log and the store are read by programs that were
- * written against Go's encoder, so the two differences from `JSON.stringify`
- * matter: `<`, `>`, `&`, U+2028, U+2029 and all control characters but
- * `\n \r \t` are written as `\u00XX`. Source: protocol specification, 3 and 7.
+ * Replies, leases.json, audit.log and the store are read by programs written against
+ * Go's encoder. It differs from `JSON.stringify`: `<`, `>`, `&`, U+2028, U+2029 and all
+ * control characters but `\n \r \t` are `\uXXXX`. Source: protocol specification, 3 and 7.
  */
 
-/** Compact JSON, or laid out with `indent` blanks. Members that are undefined are left out. */
+/** Encodes JSON, compact or with `indent` blanks. Undefined members are omitted. */
 export const stringify = (value: unknown, indent?: number): string => {
   let text = JSON.stringify(value, undefined, indent)
   if (!foreign.test(text)) return text
-  // The fastest way by far where a value of a mebibyte needs it a million times, while everybody waits.
+  // Much faster than a regular expression on large values with many escapes.
   for (const [found, escaped] of escapes) text = text.split(found).join(escaped)
   return shortEscape.test(text) ? text.replace(backspace, "$1\\u0008").replace(formFeed, "$1\\u000c") : text
 }
@@ -24,12 +23,12 @@ const escapes = [
   ["\u2028", "\\u2028"],
   ["\u2029", "\\u2029"]
 ] as const
-/** Behind pairs of backslashes, each of which is a backslash of the text. */
+/** An even number of backslashes before it is backslashes of the text. */
 const backspace = /(?<!\\)((?:\\\\)*)\\b/g
 const formFeed = /(?<!\\)((?:\\\\)*)\\f/g
 const shortEscape = /\\[bf]/
 
-/** A name inside a message, quoted like a Go source string. */
+/** Quotes a name for a message, like a Go string literal. */
 export const quote = (name: string): string => {
   if (isPlain(name)) return `"${name}"`
   let out = ""
@@ -44,10 +43,10 @@ export const quote = (name: string): string => {
   return `"${out}"`
 }
 
-/** Whether nothing in it needs an escape. */
+/** Returns whether nothing needs an escape. */
 export const isPlain = (text: string): boolean => plain.test(text)
 const plain = /^[ !#-[\]-~]*$/
-/** Made when it is needed: already to read such a pattern costs a command a part of its time. */
+/** Compiled on demand: Unicode classes are slow to compile, and commands start often. */
 let printable: RegExp | undefined
 const isPrintable = (character: string): boolean =>
   (printable ??= new RegExp(String.raw`^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$`, "u")).test(character)

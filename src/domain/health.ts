@@ -1,6 +1,6 @@
 /**
- * What there is to say about the state of the secrets: counts and warnings, in the
- * predecessor's members, words and order (protocol specification, section 4).
+ * The health report: counts and warnings about secrets and leases. Members, texts and
+ * order are the predecessor's (protocol specification, section 4).
  */
 import type { Lease } from "./Lease.ts"
 import type { SecretInfo } from "./Secret.ts"
@@ -30,7 +30,7 @@ const hour = 60 * minute
 const day = 24 * hour
 const staleAfter = 30 * day
 
-/** `lastAccess` has, for each secret that was leased lately, when; `now` in milliseconds. */
+/** `lastAccess` is when each recently leased secret was leased; `now` is in milliseconds. */
 export const healthReport = (
   secrets: ReadonlyArray<SecretInfo>,
   leases: ReadonlyArray<Lease>,
@@ -43,7 +43,7 @@ export const healthReport = (
       type: "expiring_soon",
       secret_name: lease.secretName,
       lease_id: lease.id,
-      message: `Lease expires in ${span(lease.expiresAt.millis - now)}`,
+      message: `Lease expires in ${formatRemaining(lease.expiresAt.millis - now)}`,
       severity: "warning",
       timestamp: lease.expiresAt.text
     }))
@@ -85,8 +85,8 @@ const warningsOf = (secret: SecretInfo, access: Timestamp | undefined, now: numb
   return warnings
 }
 
-/** `45s`, `30m`, `2h5m`, `1d0h`: seconds and minutes rounded to the nearest, as they always were. */
-const span = (millis: number): string => {
+/** Formats `45s`, `30m`, `2h5m`, `1d0h`, rounded as the predecessor does. */
+const formatRemaining = (millis: number): string => {
   if (millis < minute) return `${Math.round(millis / 1000)}s`
   if (millis < hour) return `${Math.round(millis / minute)}m`
   const [days, hours, minutes] = [Math.floor(millis / day), Math.floor(millis / hour), Math.floor(millis / minute) % 60]

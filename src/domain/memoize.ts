@@ -1,17 +1,15 @@
 /**
- * A function that a busy daemon asks the same few things over and over: it remembers
- * its last answers, and forgets all of them when they become too many.
- *
- * The answer must depend on nothing but what is asked, and nobody may change it.
+ * Memoizes a pure function of one argument, with a bounded cache that is cleared when it
+ * is full. The results are shared, so they must not be mutated.
  */
-export const memoize = <Asked, Answer>(most: number, work: (asked: Asked) => Answer): ((asked: Asked) => Answer) => {
-  const answers = new Map<Asked, Answer>()
-  return (asked) => {
-    const known = answers.get(asked)
+export const memoize = <A, B>(maxEntries: number, compute: (argument: A) => B): ((argument: A) => B) => {
+  const results = new Map<A, B>()
+  return (argument) => {
+    const known = results.get(argument)
     if (known !== undefined) return known
-    const answer = work(asked)
-    if (answers.size >= most) answers.clear()
-    answers.set(asked, answer)
-    return answer
+    const result = compute(argument)
+    if (results.size >= maxEntries) results.clear()
+    results.set(argument, result)
+    return result
   }
 }

@@ -1,19 +1,19 @@
 /**
- * Paths as they stand in config.json, absolute or in the home directory, and paths below
- * a directory.
+ * Paths for the commands that start without a library: those of config.json, and joined
+ * ones.
  */
 import { isAbsolute, join } from "node:path"
 
-/** The whole path; undefined for what is none. */
+/** Resolves `~/`; undefined if the result is not an absolute path. */
 export const pathIn = (value: unknown, home: string): string | undefined => {
   if (typeof value !== "string") return undefined
   const whole = value.startsWith("~/") ? join(home, value.slice(2)) : value
   return isAbsolute(whole) ? whole : undefined
 }
 
-/** As Node's `join`, which takes a quarter of a millisecond the first time: it is for directories that are not written plainly. */
+/** Joins like Node's `join`, whose first call is slow and is avoided for plain paths. */
 export const below = (directory: string, name: string): string =>
   plain.test(directory) ? `${directory}/${name}` : join(directory, name)
 
-/** Nothing in it to be resolved: no `.`, no `..`, no second slash. */
+/** Absolute, without `.`, `..` or empty segments. */
 const plain = /^(\/(?!\.{1,2}(\/|$))[^/]+)+$/

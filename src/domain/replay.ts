@@ -1,10 +1,9 @@
 /**
- * Which leases are active, as the audit log tells it.
+ * Restores the active leases by replaying the audit log.
  *
- * Running the same entries twice gives the same leases. Entries about anything
- * but leases change nothing, nor does a `lease_acquire` without `expires_at`: the
- * predecessor wrote that, and where it was the last to write, its leases.json counts
- * and is copied into the log (`lease_adopt`, with the time of that for a beginning).
+ * Replay is idempotent. It ignores entries that are not about leases, and `lease_acquire`
+ * entries without `expires_at`, which the predecessor writes. If the predecessor was the
+ * last to write, its leases.json is copied into the log as `lease_adopt` entries.
  */
 import * as Option from "effect/Option"
 import type { AuditEntry } from "./AuditEntry.ts"
@@ -12,7 +11,7 @@ import type { Lease } from "./Lease.ts"
 import { shiftExpiry } from "./Lease.ts"
 import { parseTimestamp } from "./Timestamp.ts"
 
-/** The leases after the entries, given those before. */
+/** Applies entries to leases. */
 export const replay = (before: ReadonlyArray<Lease>, entries: ReadonlyArray<AuditEntry>): ReadonlyArray<Lease> => {
   const table: Table = { leases: new Map(before.map((lease) => [lease.id, lease])), adopting: new Map() }
   for (const entry of entries) if (entry.success) apply(table, entry)
@@ -21,7 +20,7 @@ export const replay = (before: ReadonlyArray<Lease>, entries: ReadonlyArray<Audi
 
 interface Table {
   leases: Map<string, Lease>
-  /** What is being copied from the predecessor; it counts when all of it is there, for a crash may have cut it short. */
+  /** Leases being adopted; they take effect with the last entry, since a crash may interrupt the adoption. */
   adopting: Map<string, Lease>
 }
 

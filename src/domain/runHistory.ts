@@ -1,10 +1,9 @@
 /**
- * How the daemon's runs began and ended: the last one, and the starts that came
- * after one which did not end in order.
+ * The history of the daemon's runs: the last run, and the unclean starts, which follow a
+ * run that did not shut down cleanly.
  *
- * Three such starts within a minute are a crash loop. It is told of once, at its
- * third start, and again only when there was none in between. Nothing is refused
- * because of it. A pure reckoning; `runsFile` keeps it on the disk.
+ * Three unclean starts within a minute are a crash loop. A loop is reported once. It never
+ * prevents a start. Pure; `runsFile` stores the history.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -17,17 +16,17 @@ export const runsFileName = "runs.json"
 const Run = Schema.Struct({
   pid: Schema.Int,
   started_at: Schema.String,
-  /** Both absent while it runs, and for ever where it was killed. */
+  /** Both absent while it runs, and for good if it was killed. */
   ended_at: Schema.optionalKey(Schema.String),
   ended_because: Schema.optionalKey(Schema.String),
-  /** By a fault, such as a start that could not succeed. */
+  /** Whether it failed, such as a start that could not succeed. */
   failed: Schema.optionalKey(Schema.Boolean)
 })
 type Run = typeof Run.Type
 
 const UncleanStart = Schema.Struct({
   at: Schema.String,
-  /** What is known of the run before it. */
+  /** How the run before it ended. */
   because: Schema.String
 })
 export type UncleanStart = typeof UncleanStart.Type
@@ -36,7 +35,7 @@ export const RunHistory = Schema.Struct({
   last: Schema.optionalKey(Run),
   /** Oldest first. */
   unclean_starts: Schema.Array(UncleanStart),
-  /** Whether the crash loop that goes on was told of. */
+  /** Whether the current crash loop was reported. */
   loop_told: Schema.optionalKey(Schema.Boolean)
 })
 export type RunHistory = typeof RunHistory.Type
@@ -48,29 +47,26 @@ export const decodeRunHistory: (text: string) => Option.Option<RunHistory> = Sch
 )
 export const encodeRunHistory = (history: RunHistory): string => `${JSON.stringify(history, undefined, 2)}\n`
 
-/** So many unclean starts within this time are a crash loop. A launchd that starts at most once in ten seconds makes six. */
+/** launchd starts at most once in ten seconds, so a loop makes six starts a minute. */
 const loopStarts = 3
 const loopMillis = 60_000
 
-/** The starts that are kept: those of some minutes, in the fastest loop that a supervisor makes. */
-const keptStarts = 20
+const maxStarts = 20
 
-/** A reason may quote what a disk or a setting says; the first characters of it tell. */
 const maxReasonLength = 500
 
-/** A person looks within a day. */
-const rememberedMillis = 24 * 60 * 60_000
+const reportedMillis = 24 * 60 * 60_000
 
-/** The history with a run that begins; `crash` says that the one before is known to have left things behind. */
+/** Adds a run. `crash` means that the run before it left files behind. */
 export const beginRun = (history: RunHistory, pid: number, at: Timestamp, crash: boolean): RunHistory => {
   const { last, loop_told, unclean_starts } = history
   const isUnclean = crash || (last !== undefined && !isOrderly(last))
   const starts = isUnclean ? [...unclean_starts, { at: at.text, because: becauseOf(last) }] : unclean_starts
-  const next = { last: { pid, started_at: at.text }, unclean_starts: starts.slice(-keptStarts) }
+  const next = { last: { pid, started_at: at.text }, unclean_starts: starts.slice(-maxStarts) }
   return loop_told === true && isLooping(next, at.millis) ? { ...next, loop_told } : next
 }
 
-/** The history with the end of its last run. */
+/** Records the end of the last run. */
 export const endRun = (history: RunHistory, at: Timestamp, because: string, failed: boolean): RunHistory => {
   const { last } = history
   if (last === undefined) return history
@@ -80,13 +76,13 @@ export const endRun = (history: RunHistory, at: Timestamp, because: string, fail
 
 export const markCrashLoopReported = (history: RunHistory): RunHistory => ({ ...history, loop_told: true })
 
-/** The starts of a crash loop that goes on and was not told of yet; undefined if there is none. */
+/** Returns the starts of a crash loop that was not reported yet; undefined if there is none. */
 export const unreportedCrashLoop = (history: RunHistory, now: number): ReadonlyArray<UncleanStart> | undefined =>
   history.loop_told !== true && isLooping(history, now) ? startsSince(history, now - loopMillis) : undefined
 
-/** The unclean starts of the last day, and whether any three of them made a crash loop; undefined if there were none. */
+/** Summarizes the unclean starts of the last day; undefined if there were none. */
 export const uncleanStarts = (history: RunHistory, now: number) => {
-  const starts = startsSince(history, now - rememberedMillis)
+  const starts = startsSince(history, now - reportedMillis)
   const [last] = starts.slice(-1)
   if (last === undefined) return undefined
   const times = starts.map(millisOf)
@@ -98,7 +94,7 @@ export const uncleanStarts = (history: RunHistory, now: number) => {
   }
 }
 
-/** How the last run ended, in words for somebody who finds no daemon; undefined where none is known of. */
+/** Describes how the last run ended; undefined if there was none. */
 export const lastRunInWords = ({ last }: RunHistory): string | undefined => {
   if (last === undefined) return undefined
   if (last.ended_at === undefined)

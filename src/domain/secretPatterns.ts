@@ -1,26 +1,25 @@
 /**
- * What secrets look like: tokens that tell their issuer by how they begin, and
- * assignments to names such as `password`.
+ * Patterns of secrets: tokens with the prefix of their issuer, and assignments to names
+ * such as `password`.
  *
- * The shapes are the predecessor's and those of a few issuers more. A match is a place and a kind, never the text itself.
- * Every expression takes time in proportion to the text, whatever the text is, and
- * no match is longer than `maxMatchLength`.
+ * A match is a range and a kind, never the text. Every expression runs in linear time on
+ * any text, and no match is longer than `maxMatchLength`.
  */
 
 export type Severity = "critical" | "high" | "medium" | "low"
 
 export interface SecretKind {
-  /** The word for programs. */
+  /** The name in JSON output. */
   readonly type: string
   readonly severity: Severity
-  /** For people. */
+  /** The name in text output. */
   readonly what: string
 }
 
 export interface SecretMatch extends SecretKind {
   readonly start: number
   readonly end: number
-  /** Whether a digest of it could not be guessed back, so that it may be shown. */
+  /** Whether its hash may be shown, because the text cannot be guessed from it. */
   readonly hardToGuess: boolean
 }
 
@@ -29,7 +28,7 @@ interface Shape extends SecretKind {
   readonly hardToGuess: boolean
 }
 
-/** In bytes; a longer token is found by its beginning. */
+/** In bytes. A longer token is found by its prefix. */
 export const maxMatchLength = 8 * 1024
 
 const token = (type: string, severity: Severity, what: string, expression: string): Shape => ({
@@ -40,7 +39,7 @@ const token = (type: string, severity: Severity, what: string, expression: strin
   hardToGuess: true
 })
 
-/** What must not stand before a token is looked at behind its first letters: that is many times faster. */
+/** The lookbehinds follow the first letters of a token: that is many times faster than to begin with them. */
 const tokens: ReadonlyArray<Shape> = [
   token("github_token", "critical", "GitHub token", "gh[pousr]_(?<![A-Za-z0-9]gh._)[A-Za-z0-9]{32,255}"),
   token("github_token", "critical", "GitHub token", "github_pat_[A-Za-z0-9_]{60,255}"),
@@ -78,7 +77,7 @@ const tokens: ReadonlyArray<Shape> = [
 
 const tokenExpression = new RegExp(tokens.map(({ expression }) => `(${expression})`).join("|"), "g")
 
-/** In any case, without the flag for it, which takes more time. */
+/** Matches upper and lower case; faster than the flag `i`. */
 const anyCase = (word: string) => word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)
 
 const awsSecret = anyCase("aws[_-]?secret[_-]?(?:access[_-]?)?key")
@@ -100,14 +99,14 @@ const kinds: Readonly<Record<string, SecretKind>> = {
   password: { type: "password", severity: "medium", what: "password" }
 }
 
-/** Finds what looks like a secret in a text of which each character is a byte, in the order of the text. */
+/** Finds what looks like a secret in a text whose characters are bytes, in the order of the text. */
 export const findPatterns = (text: string): ReadonlyArray<SecretMatch> => {
   const all = [...findTokens(text), ...findAssignments(text)].toSorted((a, b) => a.start - b.start)
-  // What is assigned may be a token that was found as such: that says more.
-  return all.filter((match, n) => !isToldBy(match, all[n - 1]) && !isToldBy(match, all[n + 1]))
+  // An assigned token matches twice; the match of the token is more specific.
+  return all.filter((match, n) => !isCoveredBy(match, all[n - 1]) && !isCoveredBy(match, all[n + 1]))
 }
 
-const isToldBy = (match: SecretMatch, other: SecretMatch | undefined): boolean =>
+const isCoveredBy = (match: SecretMatch, other: SecretMatch | undefined): boolean =>
   other !== undefined && isVague(match) && !isVague(other) && other.start < match.end && match.start < other.end
 
 const isVague = ({ severity }: SecretMatch): boolean => severity === "medium"
@@ -141,12 +140,12 @@ const fits: Readonly<Record<string, (value: string) => boolean>> = {
   password: (value) => isVaried(value) && !isName(value) && !/^[$%{<]|[{<]$|^[a-z_.-]*password[a-z_.-]*$/i.test(value)
 }
 
-/** `identity.token_purpose` is what something is called; where words have hyphens between them it may be a passphrase. */
+/** `identity.token_purpose` is an identifier; words joined by hyphens may be a passphrase. */
 const isName = (value: string): boolean => /^[a-z]+(?:[._][a-z]+)+$|^[A-Z]+(?:[._][A-Z]+)+$/.test(value)
 
-/** `xxxxxxxxxxxx` and `************` stand where a secret is to be put in. */
+/** `xxxxxxxxxxxx` and `************` are placeholders. */
 const isVaried = (value: string): boolean => new Set(value).size > 3
 
-/** Without quotes it may be code: no secret is called or indexed, few have no digit, and `code.of.this1` is a name. */
+/** An unquoted value may be code: calls, indexing, member access and words without a digit are no secrets. */
 const isValue = (value: string, next: string): boolean =>
   /\d/.test(value) && !/[([{$<]/.test(next) && !/^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/.test(value)

@@ -1,29 +1,28 @@
 /**
- * The names of environment variables that secrets may be given to a command in.
+ * The names of environment variables that may hold a secret.
  *
- * A variable that tells the loader, the shell or an interpreter what to run is
- * refused: a credential in it is a mistake, and who writes a project file must not
- * choose how the programs of its reader start.
+ * Variables that control the loader, the shell or an interpreter are rejected: the author
+ * of a project file must not decide what its users execute.
  */
 
-/** What a shell can name, and every program can read. */
+/** Names that POSIX shells accept. */
 export const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/u
 
-/** Why a name cannot be used; undefined if it can. */
+/** Returns why a name cannot be used; undefined if it can. */
 export const variableProblem = (name: string): string | undefined => {
   if (!variablePattern.test(name)) return "must be letters, digits and _, and not begin with a digit"
-  if (steering.has(name.toUpperCase()) || steeringBeginnings.test(name.toUpperCase())) {
-    return "decides which programs run or what they load, so no secret may be put into it"
+  if (controlling.has(name.toUpperCase()) || controllingPrefixes.test(name.toUpperCase())) {
+    return "controls which programs run or what they load, so it may not hold a secret"
   }
   return undefined
 }
 
-/** The variable for a secret of this name, where none is told: `github-token` is GITHUB_TOKEN. */
+/** Returns the default variable for a secret: GITHUB_TOKEN for `github-token`. */
 export const variableFor = (secret: string): string => secret.toUpperCase().replaceAll(/[^A-Z0-9_]/g, "_")
 
-const steeringBeginnings = /^(LD_|DYLD_|_RLD|BASH_FUNC_|GIT_CONFIG|NPM_CONFIG_)/u
+const controllingPrefixes = /^(LD_|DYLD_|_RLD|BASH_FUNC_|GIT_CONFIG|NPM_CONFIG_)/u
 
-const steering: ReadonlySet<string> = new Set(
+const controlling: ReadonlySet<string> = new Set(
   [
     "PATH HOME SHELL IFS ENV BASH_ENV ZDOTDIR PROMPT_COMMAND PS4 SHELLOPTS BASHOPTS PWD TMPDIR USER",
     "LOGNAME TERM EDITOR VISUAL PAGER BROWSER HOSTALIASES NODE_OPTIONS NODE_PATH",

@@ -1,7 +1,7 @@
 /**
- * Lines of audit.log: the members, their order and the words for each event are
- * the predecessor's (protocol specification, 9.4), with `expires_at` behind them.
- * Whatever an entry says is one line, and reads back as it was written.
+ * Entries of audit.log have the predecessor's members, order and texts (protocol
+ * specification, 9.4), followed by `expires_at`. Every entry is one line and decodes to
+ * what was encoded.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
@@ -24,43 +24,43 @@ const lease: Lease = {
 const tooLong = new TtlTooLong({ requested: "25h0m0s", maximum: "24h0m0s" })
 const [killed, all] = Audit.revokeAllFacts(2)
 
-/** What stands between the time and the end of the line. */
+/** The members after the timestamp. */
 const lines: ReadonlyArray<readonly [event: string, fact: Audit.AuditFact, members: string]> = [
   [
-    "a lease that was acquired",
+    "an acquired lease",
     Audit.acquireFact(lease, hour),
     `"action":"lease_acquire","secret_name":"db","client_id":"worker","lease_id":"lease-1","details":"TTL: 1h0m0s",` +
       `"success":true,"expires_at":"2026-11-22T01:30:37.782-08:00"`
   ],
   [
-    "a lease that was replaced",
+    "a replaced lease",
     Audit.replaceFact(lease, { ...lease, id: "lease-2" }, 30n * minute),
     `"action":"lease_replace","secret_name":"db","client_id":"worker","lease_id":"lease-1",` +
       `"details":"replaced by lease-2, TTL: 30m0s","success":true`
   ],
   [
-    "a lease that was refused",
+    "a refused lease",
     Audit.acquireRefusedFact("db", "worker", Audit.ttlTooLongDetails(tooLong)),
     `"action":"lease_acquire","secret_name":"db","client_id":"worker","details":"TTL 25h0m0s exceeds max 24h0m0s",` +
       `"success":false`
   ],
   [
-    "a lease that was revoked",
+    "a revoked lease",
     Audit.revokeFact(lease),
     `"action":"lease_revoke","secret_name":"db","client_id":"worker","lease_id":"lease-1","success":true`
   ],
   [
-    "a revoke that was refused",
+    "a refused revoke",
     Audit.revokeRefusedFact("nope"),
     `"action":"lease_revoke","lease_id":"nope","details":"lease not found","success":false`
   ],
   [
-    "a lease that has expired",
+    "an expired lease",
     Audit.expireFact(lease),
     `"action":"lease_expire","secret_name":"db","client_id":"worker","lease_id":"lease-1","success":true`
   ],
   [
-    "the leases of a secret that were revoked",
+    "the revoked leases of a secret",
     Audit.revokeSecretFact("db", 0),
     `"action":"lease_revoke","secret_name":"db","details":"revoked 0 leases","success":true`
   ],
@@ -69,7 +69,7 @@ const lines: ReadonlyArray<readonly [event: string, fact: Audit.AuditFact, membe
   ["a secret that was added", Audit.addFact("db"), `"action":"secret_add","secret_name":"db","success":true`],
   ["a secret that was deleted", Audit.deleteFact("db"), `"action":"secret_delete","secret_name":"db","success":true`],
   [
-    "a change that could not be written",
+    "a change that failed",
     Audit.changeFailedFact(Audit.addFact("db")),
     `"action":"secret_add","secret_name":"db","details":"the store could not be written; nothing was changed",` +
       `"success":false`
@@ -86,18 +86,18 @@ const lines: ReadonlyArray<readonly [event: string, fact: Audit.AuditFact, membe
     `"action":"daemon_crash_recovered","details":"it left a socket","success":true`
   ],
   [
-    "a file that was mended",
+    "a repaired file",
     Audit.fileRepairedFact("a torn line"),
     `"action":"file_mended","details":"a torn line","success":true`
   ]
 ]
 
 describe("encodeEntry", () => {
-  it.each(lines)("tells of %s", (_, fact, members) => {
+  it.each(lines)("encodes %s", (_, fact, members) => {
     assert.strictEqual(Audit.encodeEntry(fact, at), `{"timestamp":"2026-11-22T00:30:37.783025378-08:00",${members}}\n`)
   })
 
-  it("leaves out members that are empty", () => {
+  it("omits empty members", () => {
     const fact = { action: "heartbeat_fail", secret_name: "", client_id: "", lease_id: "", details: "", success: false }
     assert.strictEqual(
       Audit.encodeEntry(fact, at),
@@ -107,7 +107,7 @@ describe("encodeEntry", () => {
 })
 
 describe("decodeEntry", () => {
-  it("reads an entry of the predecessor, which tells no expiry", () => {
+  it("decodes an entry of the predecessor, which has no expiry", () => {
     const line =
       `{"timestamp":"2026-11-22T00:30:37.78302-08:00","action":"lease_acquire","secret_name":"db",` +
       `"client_id":"worker","lease_id":"lease-1","details":"TTL: 1h0m0s","success":true}`
@@ -125,7 +125,7 @@ describe("decodeEntry", () => {
     )
   })
 
-  it("reads over members it does not know", () => {
+  it("ignores unknown members", () => {
     const entry = { timestamp: at.text, action: "daemon_restart", success: true }
     assert.deepStrictEqual(Audit.decodeEntry(JSON.stringify({ ...entry, hash: "f00" })), Option.some(entry))
   })
@@ -157,7 +157,7 @@ describe("decodeEntry", () => {
     expires_at: Schema.optionalKey(Said)
   })
 
-  it.prop("reads back what was written, one line for each, whatever it says", [Fact], ([fact]) => {
+  it.prop("decodes every encoded entry, each from one line", [Fact], ([fact]) => {
     const line = Audit.encodeEntry({ ...fact, details: `${fact.details ?? ""}\r\n\u2028` }, at)
     assert.strictEqual(line.indexOf("\n"), line.length - 1)
     const entry = { ...fact, details: `${fact.details ?? ""}\r\n\u2028`, timestamp: at.text }

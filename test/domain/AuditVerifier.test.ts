@@ -1,6 +1,6 @@
 /**
- * What was done to a log is told from its lines: edits, gaps, cuts and torn ends
- * apart from each other, and nothing where nothing was done.
+ * The verifier distinguishes edits, gaps, truncation and torn lines, and accepts an
+ * unchanged log.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
@@ -35,15 +35,15 @@ const verdict = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, 
 const told = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, torn = 0) =>
   verdict(lines, acknowledged, torn).findings.map(({ kind, line, message }) => `${kind} ${line}: ${message}`)
 
-describe("a log as it was written", () => {
-  it("has nothing wrong with it, and says where it ends", () => {
+describe("an unchanged log", () => {
+  it("has no findings, and the verdict states its end", () => {
     const { acknowledged, lines } = written(5)
     const { entries, first, hash, last, findings, unchained } = verdict(lines, acknowledged)
     assert.deepStrictEqual([entries, first, last, unchained, findings], [5, 1, 5, 0, []])
     assert.strictEqual(hash, acknowledged.hash)
   })
 
-  it("may have entries of another program before, within and behind", () => {
+  it("may have entries of another program before, within and after the chain", () => {
     const before = written(2, [old("a"), "not even JSON\n"])
     const seal = { seq: 2, hash: sha256(`${before.lines.at(-1)}${old("b")}`) }
     const { head, text } = chainFacts([addFact("c")], now, seal)
@@ -52,18 +52,18 @@ describe("a log as it was written", () => {
     assert.strictEqual(verdict(lines).unchained, 4)
   })
 
-  it("may be ahead of what is known to be acknowledged", () => {
+  it("may be longer than the acknowledged head", () => {
     const { lines } = written(5)
     assert.deepStrictEqual(told(lines, { seq: 3, hash: sha256(lines[2] ?? ""), first: 1 }), [])
   })
 
-  it("may begin where rotation dropped what was older, and nowhere else", () => {
+  it("may begin at the first entry that rotation kept, and nowhere else", () => {
     const { acknowledged, lines } = written(5)
     assert.deepStrictEqual(told(lines.slice(2), { ...acknowledged, first: 3 }), [])
     assert.deepStrictEqual(told(lines.slice(2), acknowledged), ["gap 1: entries 1 to 2 are missing at the beginning"])
   })
 
-  it("goes through files as if they were one, and does not ask for one that was never chained", () => {
+  it("is verified across files, and may begin with a file that has no chain", () => {
     const { acknowledged, lines } = written(4, [old("a")])
     const verifier = new AuditVerifier(acknowledged)
     const files = { "audit.log.2": [old("z")], "audit.log.1": lines.slice(0, 3), "audit.log": lines.slice(3) }
@@ -76,17 +76,15 @@ describe("a log as it was written", () => {
   })
 })
 
-describe("a log that was changed", () => {
+describe("a changed log", () => {
   const { acknowledged, lines } = written(6)
   const without = (at: number, count = 1) => lines.toSpliced(at - 1, count)
   const changed = (at: number, edit: (line: string) => string) =>
     lines.map((line, index) => (index === at - 1 ? edit(line) : line))
 
-  it("shows the entry that is not what was written", () => {
+  it("has a finding for the edited entry", () => {
     const other = (line: string) => line.replace("secret_add", "secret_del")
-    assert.deepStrictEqual(told(changed(3, other), acknowledged), [
-      "edited 3: entry 3 is not what was written any more"
-    ])
+    assert.deepStrictEqual(told(changed(3, other), acknowledged), ["edited 3: entry 3 is not as written"])
     assert.deepStrictEqual(told(changed(6, other), acknowledged), [
       "edited 6: entry 6 is not the one that was acknowledged"
     ])
@@ -95,55 +93,55 @@ describe("a log that was changed", () => {
         changed(3, () => "gone\n"),
         acknowledged
       ),
-      ["edited 3: a line that is no entry", "edited 4: entry 3 is not what was written any more"]
+      ["edited 3: the line is not an audit entry", "edited 4: entry 3 is not as written"]
     )
     assert.deepStrictEqual(
       told(
         changed(6, () => old("x")),
         acknowledged
       ),
-      ["edited 6: entry 6 is not what was written any more"]
+      ["edited 6: entry 6 is not as written"]
     )
   })
 
-  it("shows what was put between", () => {
+  it("has a finding for an inserted line", () => {
     assert.deepStrictEqual(told(lines.toSpliced(2, 0, old("x")), acknowledged), [
-      "edited 4: something between entry 2 and entry 3 is not what was written any more"
+      "edited 4: something between entry 2 and entry 3 is not as written"
     ])
   })
 
-  it("shows entries in another order", () => {
+  it("has a finding for reordered entries", () => {
     const [first = "", second = "", ...rest] = lines
-    assert.include(told([second, first, ...rest], acknowledged).join("\n"), "entry 1 stands behind entry 2")
+    assert.include(told([second, first, ...rest], acknowledged).join("\n"), "entry 1 follows entry 2")
   })
 
-  it("shows a change of what another program wrote before", () => {
+  it("has a finding for an edited line of another program", () => {
     const sealed = written(2, [old("a"), old("b")])
     assert.deepStrictEqual(told([old("a"), old("B"), ...sealed.lines.slice(2)], sealed.acknowledged), [
-      "edited 3: what stands before entry 1 is not what stood there when it was written"
+      "edited 3: the lines before entry 1 have changed since it was written"
     ])
   })
 
-  it("shows a gap, an end that is cut off and a torn line apart", () => {
+  it("has distinct findings for a gap, a truncated end and a torn line", () => {
     assert.deepStrictEqual(told(without(3), acknowledged), ["gap 3: entry 3 is missing"])
     assert.deepStrictEqual(told(without(2, 3), acknowledged), ["gap 2: entries 2 to 4 are missing"])
     assert.deepStrictEqual(told(lines.slice(0, 4), acknowledged), [
       "truncated 4: entries 5 to 6 are missing at the end"
     ])
     assert.deepStrictEqual(told([], acknowledged), ["truncated 0: entries 1 to 6 are missing at the end"])
-    assert.deepStrictEqual(told(lines, acknowledged, 17), ["torn 7: the last line breaks off after 17 bytes"])
+    assert.deepStrictEqual(told(lines, acknowledged, 17), ["torn 7: the last line is cut off after 17 bytes"])
     assert.deepStrictEqual(told(lines.slice(0, 5), acknowledged, 17), [
-      "torn 6: the last line breaks off after 17 bytes, which was entry 6 and had been acknowledged"
+      "torn 6: the last line is cut off after 17 bytes; it was entry 6, which had been acknowledged"
     ])
     assert.deepStrictEqual(told(lines.slice(0, 4), acknowledged, 17), [
-      "torn 5: the last line breaks off after 17 bytes",
+      "torn 5: the last line is cut off after 17 bytes",
       "truncated 5: entries 5 to 6 are missing at the end"
     ])
   })
 
   const Place = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: lines.join("").length - 1 }))
   it.prop(
-    "shows every change of a single byte",
+    "has a finding for every change of a single byte",
     [Place, Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 255 }))],
     ([place, flip]) => {
       const bytes = Buffer.from(lines.join(""))

@@ -1,7 +1,7 @@
 /**
- * config.json: every setting has a default, durations come as nanoseconds or as
- * text, unknown keys are passed over, and what is wrong is named by its key. The
- * same file must serve the predecessor (protocol specification, 9.5).
+ * config.json: every setting has a default, durations are text or nanoseconds, unknown
+ * keys are allowed, and errors name the key. The predecessor reads the same file
+ * (protocol specification, 9.5).
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
@@ -25,7 +25,7 @@ const paths = {
 const keys = Object.keys(paths) as ReadonlyArray<keyof typeof paths>
 
 describe("the defaults", () => {
-  it("puts everything into ~/.agent-secrets and leases for an hour", () => {
+  it("put everything into ~/.agent-secrets and lease for an hour", () => {
     assert.deepStrictEqual(defaults, {
       directory: "/home/somebody/.agent-secrets",
       socketPath: "/home/somebody/.agent-secrets/agent-secrets.sock",
@@ -50,7 +50,7 @@ describe("decodeConfig", () => {
     assert.deepStrictEqual(read({ [key]: "/srv/elsewhere" }), { ...defaults, [paths[key]]: "/srv/elsewhere" })
   })
 
-  it("moves all paths that are not given with the directory", () => {
+  it("moves all paths without a setting with the directory", () => {
     const moved = read({ directory: "/srv/secrets" })
     assert.strictEqual(moved.directory, "/srv/secrets")
     for (const path of Object.values(paths)) {
@@ -60,16 +60,16 @@ describe("decodeConfig", () => {
     assert.strictEqual(read({ directory: "/srv/secrets", audit_path: "/var/log/a" }).auditPath, "/var/log/a")
   })
 
-  it("takes ~/ for the home directory", () => {
+  it("expands ~/ to the home directory", () => {
     assert.strictEqual(read({ directory: "~/vault" }).secretsPath, "/home/somebody/vault/secrets.age")
   })
 
-  it("takes null for a setting that is not there", () => {
+  it("treats null as absent", () => {
     const settings = Object.fromEntries([...keys, "directory", "max_lease_ttl"].map((key) => [key, null]))
     assert.deepStrictEqual(read(settings), defaults)
   })
 
-  it("passes over keys it does not know", () => {
+  it("allows unknown keys", () => {
     assert.deepStrictEqual(read({ theirs: { enabled: true }, "": 3, Directory: "/srv" }), defaults)
   })
 
@@ -80,14 +80,14 @@ describe("decodeConfig", () => {
       { default_lease_ttl: "2h", max_lease_ttl: "2h" },
       { default: 2n * hour, maximum: 2n * hour }
     ],
-    // A year: more nanoseconds than integers that every double tells apart, and yet a whole number of them.
+    // A year: its nanoseconds are above Number.MAX_SAFE_INTEGER, but exact.
     [{ max_lease_ttl: 31_536_000_000_000_000 }, { default: hour, maximum: 8_760n * hour }]
   ])("reads the durations in %j", (settings, ttl) => {
     assert.deepStrictEqual(read(settings).ttl, ttl)
   })
 
   it.prop(
-    "reads a duration as number and as text alike",
+    "reads a duration alike from a number and from text",
     [Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 3_600_000_000_000 }))],
     ([nanos]) => {
       const asNumber = read({ default_lease_ttl: nanos })
@@ -106,7 +106,7 @@ describe("decodeConfig", () => {
     assert.deepStrictEqual(read({ ...settings, audit_max_files: 2 }).auditRotation, { maxSize: bytes, maxFiles: 2 })
   })
 
-  it("reads which events are sent, and the environment goes before the file", () => {
+  it("reads which events are sent, and the environment takes precedence over the file", () => {
     const settings = JSON.stringify({ events: { min_level: "debug", debug_per_minute: 0 } })
     const sampling = (environment: Record<string, string>) =>
       Result.getOrThrow(decodeConfig(settings, home, environment)).config.sampling
@@ -120,7 +120,7 @@ describe("decodeConfig", () => {
     assert.strictEqual(wrong.message, "config: AGENT_SECRETS_EVENTS_MIN_LEVEL must be one of debug, info, warn, error")
   })
 
-  it("reads where a collector is, and fills in the rest", () => {
+  it("reads the address of a collector, and fills in the defaults", () => {
     const endpoint = "http://127.0.0.1:4318"
     assert.deepStrictEqual(read({ otlp: { endpoint } }).otlp, {
       endpoint,
@@ -235,7 +235,7 @@ describe("decodeConfig", () => {
       "config: directory must be an absolute path, or begin with ~/; audit_max_files must be a whole number above 0; " +
         "otlp.endpoint must be an http or https address; otlp.headers.a must be a text of one line"
     ]
-  ])("refuses %s", (text, message) => {
+  ])("rejects %s", (text, message) => {
     assert.strictEqual(refusal(text), message)
   })
 })

@@ -1,7 +1,6 @@
 /**
- * Durations are read and printed as the predecessor does: its grammar, its printed
- * form, its error texts. Expectations come from the protocol specification, section 5,
- * and were compared with Go's time package. What is printed reads back, over the whole int64 range.
+ * Durations are parsed and formatted as by Go's time package, error texts included
+ * (protocol specification, section 5). Every int64 survives formatting and parsing.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
@@ -44,7 +43,7 @@ const readable: ReadonlyArray<readonly [text: string, nanos: bigint]> = [
   ["0.1ns", 0n],
   ["-0.9ns", 0n],
   ["1.9ns", 1n],
-  // As Go computes them: through a double.
+  // Go computes fractions through a double.
   ["0.333333333333333333333h", 20n * minute],
   ["0.9999999999999999999s", second],
   [`0.${"0".repeat(30)}1h`, 0n],
@@ -105,21 +104,21 @@ const printed: ReadonlyArray<readonly [nanos: bigint, text: string]> = [
 ]
 
 describe("parseDuration", () => {
-  it.each(readable)("reads %s", (text, nanos) => {
+  it.each(readable)("parses %s", (text, nanos) => {
     assert.deepStrictEqual(parseDuration(text), Result.succeed(nanos))
   })
 
-  it.each(refused)("refuses %j and says why", (text, message) => {
+  it.each(refused)("rejects %j with Go's message", (text, message) => {
     assert.deepStrictEqual(parseDuration(text), Result.fail(message))
   })
 
-  it("is not held up by a number with many thousand digits", () => {
+  it("rejects a number with many thousand digits at once", () => {
     const digits = "9".repeat(30_000)
     assert.deepStrictEqual(parseDuration(`0.${digits}s`), Result.succeed(second))
     assert.deepStrictEqual(parseDuration(`${digits}s`), Result.fail(`time: invalid duration "${digits}s"`))
   })
 
-  it("refuses a day as unit", () => {
+  it("rejects days", () => {
     assert.deepStrictEqual(parseDuration("1d"), Result.fail(`time: unknown unit "d" in duration "1d"`))
   })
 
@@ -131,7 +130,7 @@ describe("parseDuration", () => {
     }
   })
 
-  it.prop("either gives an int64 or names the text it refuses", [Schema.String], ([text]) => {
+  it.prop("returns an int64, or a failure that quotes the text", [Schema.String], ([text]) => {
     const read = parseDuration(text)
     if (Result.isSuccess(read)) assert.isTrue(read.success >= least && read.success <= most)
     else assert.match(read.failure, /^time: (invalid|missing unit in|unknown unit ".*" in) ?duration ".*"$/)
@@ -139,20 +138,24 @@ describe("parseDuration", () => {
 })
 
 describe("formatGoDuration", () => {
-  it.each(printed)("prints %d ns as %s", (nanos, text) => {
+  it.each(printed)("formats %d ns as %s", (nanos, text) => {
     assert.strictEqual(formatGoDuration(nanos), text)
   })
 
-  it.prop("prints what reads back as the same duration", [Int64], ([nanos]) => {
+  it.prop("formats what parses to the same duration", [Int64], ([nanos]) => {
     assert.deepStrictEqual(parseDuration(formatGoDuration(nanos)), Result.succeed(nanos))
   })
 
-  it.prop("reads back at every order of magnitude", [Int64, Places], ([nanos, places]) => {
-    const scaled = nanos / 10n ** BigInt(places)
-    assert.deepStrictEqual(parseDuration(formatGoDuration(scaled)), Result.succeed(scaled))
-  })
+  it.prop(
+    "formats what parses to the same duration at every order of magnitude",
+    [Int64, Places],
+    ([nanos, places]) => {
+      const scaled = nanos / 10n ** BigInt(places)
+      assert.deepStrictEqual(parseDuration(formatGoDuration(scaled)), Result.succeed(scaled))
+    }
+  )
 
-  it.prop("puts the sign in front and changes nothing else", [Int64], ([nanos]) => {
+  it.prop("formats a negative duration with a leading sign", [Int64], ([nanos]) => {
     const magnitude = nanos < 0n ? -nanos : nanos
     assert.strictEqual(formatGoDuration(-magnitude), magnitude === 0n ? "0s" : `-${formatGoDuration(magnitude)}`)
   })

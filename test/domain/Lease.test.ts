@@ -1,7 +1,6 @@
 /**
- * A lease lasts exactly as long as was granted: still active in its last
- * millisecond, over in the next. It survives the way through leases.json, whose
- * rows are the predecessor's (protocol specification, 9.3).
+ * A lease is active up to the last millisecond of its grant. It survives encoding to
+ * leases.json, whose rows are the predecessor's (protocol specification, 9.3).
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
@@ -24,7 +23,7 @@ const row: LeaseRow = {
 }
 
 describe("makeLease", () => {
-  it("begins now and ends after the time that was granted", () => {
+  it("begins now and ends after the granted duration", () => {
     const lease = makeLease({ ...grant, ttl: hour })
     assert.deepStrictEqual(lease, {
       id: "lease-1",
@@ -35,7 +34,7 @@ describe("makeLease", () => {
     })
   })
 
-  it("keeps the nanoseconds of the grant in the text of its end", () => {
+  it("keeps the nanoseconds of the grant in the text of its expiry", () => {
     const { expiresAt } = makeLease({ ...grant, ttl: hour + 1n })
     assert.match(expiresAt.text, /T\d\d:\d\d:37\.780000001/)
     assert.strictEqual(expiresAt.millis, now + 3_600_000)
@@ -57,12 +56,12 @@ describe("isExpired", () => {
 })
 
 describe("rows of leases.json", () => {
-  it("hold the predecessor's members in its order", () => {
+  it("have the predecessor's members in its order", () => {
     const lease = Option.getOrThrow(fromRow(row))
     assert.strictEqual(JSON.stringify(toRow(lease)), JSON.stringify(row))
   })
 
-  it("keep the offset and the nanoseconds of a foreign time", () => {
+  it("keep the offset and the nanoseconds of another program", () => {
     const lease = Option.getOrThrow(fromRow(row))
     assert.deepStrictEqual(lease.createdAt, {
       millis: Date.parse("2026-11-22T08:30:37.782Z"),
@@ -71,11 +70,11 @@ describe("rows of leases.json", () => {
     assert.deepStrictEqual(lease.expiresAt.millis, Date.parse("2026-11-22T09:30:37.782Z"))
   })
 
-  it.each(["created_at", "expires_at"])("give no lease if %s is not a time", (member) => {
+  it.each(["created_at", "expires_at"])("decode to no lease if %s is invalid", (member) => {
     assert.deepStrictEqual(fromRow({ ...row, [member]: "tomorrow" }), Option.none())
   })
 
-  it("are read over members that others add", () => {
+  it("may have unknown members", () => {
     const decode = Schema.decodeUnknownOption(RowSchema)
     assert.deepStrictEqual(decode({ ...row, note: "mine" }), Option.some(row))
     assert.deepStrictEqual(decode({ ...row, expires_at: 5 }), Option.none())
@@ -84,14 +83,14 @@ describe("rows of leases.json", () => {
   const Millis = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 4_000_000_000_000 }))
   const Ttl = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 1n, maximum: 24n * hour }))
 
-  it.prop("bring back the lease they were made of", [Schema.String, Millis, Ttl], ([text, now, ttl]) => {
+  it.prop("decode to the lease they encode", [Schema.String, Millis, Ttl], ([text, now, ttl]) => {
     const lease = makeLease({ id: `id ${text}`, secretName: text, clientId: `${text}'s`, now, ttl })
     assert.deepStrictEqual(fromRow(toRow(lease)), Option.some(lease))
   })
 })
 
 describe("LeaseNotFound", () => {
-  it("says so in the predecessor's words, without the id", () => {
+  it("has the predecessor's message, without the id", () => {
     assert.strictEqual(new LeaseNotFound({ leaseId: "lease-1" }).message, "lease not found")
   })
 })

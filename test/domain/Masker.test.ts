@@ -1,5 +1,5 @@
 /**
- * Values in a stream are masked, and nothing else is, and nothing waits for long.
+ * Values in a stream are masked, nothing else is, and output is not held back for long.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
@@ -15,7 +15,7 @@ const masked = (value: string, output: string): string => {
 }
 
 describe("masking", () => {
-  it.each([1, 2, 3])("finds what a plain search finds, however the output is cut (seed %d)", (seed) => {
+  it.each([1, 2, 3])("masks what a plain search finds, however the output is split (seed %d)", (seed) => {
     const told: Array<string> = []
     const { failed } = maskRounds(150, randomFrom(seed), (line) => told.push(line))
     assert.strictEqual(failed, 0, told.join("\n"))
@@ -39,17 +39,17 @@ describe("masking", () => {
     it(`masks a value ${form}`, () => assert.strictEqual(masked(value, `before ${text} after`), "before *** after"))
   }
 
-  it("masks the letters that only the value decides, wherever in base64 it stands", () => {
+  it("masks the base64 letters that depend on the value alone, at every alignment", () => {
     for (const before of ["", "a", "ab", "abc"]) {
       const whole = Buffer.from(`${before}hunter22-and-more-of-it:x`).toString("base64")
       const shown = masked("hunter22-and-more-of-it", whole)
       assert.match(shown, /\*\*\*/)
-      // Two letters at either end are shared with what stands beside the value.
+      // Up to two letters at either end also depend on the neighbouring bytes.
       assert.isAtMost(shown.length - 3, Math.ceil((before.length * 4) / 3) + 8, shown)
     }
   })
 
-  it.each([76, 64])("masks base64 that is broken into lines of %d letters, to the end", (length) => {
+  it.each([76, 64])("masks base64 in lines of %d letters, to the end", (length) => {
     const key = Array.from({ length: 300 }, (_, at) => String.fromCharCode(33 + ((at * 7) % 90))).join("")
     const lines =
       Buffer.from(`${key}\n`)
@@ -58,22 +58,22 @@ describe("masking", () => {
     assert.match(masked(key, `${lines.join("\n")}\n`), /^\*\*\*.{0,4}\n$/)
   })
 
-  it("masks each line of a value that is long enough to be its own", () => {
+  it("masks every line of a value that is long enough", () => {
     const key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nshort\n"
     assert.strictEqual(masked(key, "> MIIEvQIBADANBgkq\n> short\n"), "> ***\n> short\n")
   })
 
-  it("leaves a value alone that is shorter than four bytes", () => {
+  it("does not mask a value of less than four bytes", () => {
     assert.strictEqual(masked("abc", "abc abc"), "abc abc")
   })
 
-  it("passes on bytes that are no text, and what a terminal obeys, as they are", () => {
+  it("passes on invalid UTF-8 and terminal control sequences unchanged", () => {
     const bytes = Buffer.concat([Buffer.from([0xff, 0xfe, 0x00, 0xc3]), Buffer.from("\u001b[31m€\r")])
     const masker = maskerFor("hunter22")
     assert.deepStrictEqual(Buffer.concat([masker.push(bytes), masker.end()]), bytes)
   })
 
-  it("holds back nothing but the beginning of a value", () => {
+  it("holds back only the prefix of a value", () => {
     const masker = maskerFor("hunter22")
     assert.strictEqual(masker.push(Buffer.from("Password: ")).toString(), "Password: ")
     assert.strictEqual(masker.push(Buffer.from("a hunt")).toString(), "a ")
@@ -81,7 +81,7 @@ describe("masking", () => {
     assert.strictEqual(masker.push(Buffer.from("2.")).toString(), "***.")
   })
 
-  it("lets go of a few bytes when it is told to, and still masks the rest", () => {
+  it("releases a few bytes on request, and still masks the rest", () => {
     const masker = maskerFor("hunter22")
     assert.strictEqual(masker.push(Buffer.from("$ hu")).toString(), "$ ")
     assert.isTrue(masker.mayRelease())
@@ -90,7 +90,7 @@ describe("masking", () => {
     assert.strictEqual(masker.push(Buffer.from("nter22!")).toString(), "***!")
   })
 
-  it("lets go of no more than three bytes of a value, however slowly it comes", () => {
+  it("releases at most three bytes of a value, however slowly it arrives", () => {
     const masker = maskerFor("hunter22")
     let shown = ""
     for (const letter of "hunter22\n") {
@@ -100,7 +100,7 @@ describe("masking", () => {
     assert.strictEqual(shown, "hun***\n")
   })
 
-  it("masks a long value as far as it is printed, from its head on", () => {
+  it("masks a long value from its prefix as far as it is printed", () => {
     const long = Array.from({ length: 500 }, (_, at) => String.fromCharCode(33 + ((at * 7) % 90))).join("")
     assert.strictEqual(masked(long, `${long.slice(0, 300)}|`), "***|")
     assert.strictEqual(
@@ -109,20 +109,20 @@ describe("masking", () => {
     )
   })
 
-  it("finds a long value whose head repeats itself, wherever it begins in more of the same", () => {
+  it("masks a long value with a repeating prefix within more of the same", () => {
     const long = `${"ab".repeat(40)}and its tail`
     for (const more of ["", "ab", "abababab", "ab".repeat(60)])
       assert.strictEqual(masked(long, `${more}${long}.`), "***.")
   })
 
-  it("takes no more time for a long value that repeats itself", () => {
+  it("takes no more time for a long repeating value", () => {
     const masker = maskerFor("a".repeat(1_000_000))
     const begun = performance.now()
     assert.strictEqual(masker.push(Buffer.alloc(3_000_000, "a")).toString(), "***")
     assert.isBelow(performance.now() - begun, 5_000)
   })
 
-  it("leaves out encodings where there are too many values, and none of the values", () => {
+  it("drops encodings, but no value, if there are too many values", () => {
     const values = Array.from({ length: 600 }, (_, at) => createHash("sha256").update(String(at)).digest("hex"))
     const forms = encodedVariantsOfAll(values)
     const fitting = countMaskable(forms)
@@ -134,7 +134,7 @@ describe("masking", () => {
     )
   })
 
-  it("tells how many forms it can look for", () => {
+  it("counts the variants it can mask", () => {
     const lines = Array.from({ length: 5_000 }, (_, at) => Buffer.from(`line ${at} of a long value `.padEnd(70, "x")))
     assert.strictEqual(countMaskable(lines.slice(0, 100)), 100)
     assert.isBelow(countMaskable(lines), 4_000)

@@ -1,5 +1,5 @@
 /**
- * `.secrets.json` is read strictly, and what is wrong is told with its place.
+ * `.secrets.json` is decoded strictly, and problems are reported with their path.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
@@ -16,7 +16,7 @@ const wrong = (content: unknown): ReadonlyArray<string> => {
 }
 
 describe("a project file", () => {
-  it("is read in both of its forms", () => {
+  it("is decoded for the store and for Vercel", () => {
     for (const content of [
       { secrets: [] },
       {
@@ -33,52 +33,44 @@ describe("a project file", () => {
 
   const one = { name: "a", env_var: "A" }
   for (const [title, content, expected] of [
-    ["no JSON", "{", ["it is not JSON"]],
-    ["no object", "[]", ["it must hold a JSON object"]],
+    ["no JSON", "{", ["the file is not JSON"]],
+    ["no object", "[]", ["the file must be a JSON object"]],
+    ["a misspelt key", { secrets: [], clientid: "x" }, ["clientid: unknown key; did you mean client_id?"]],
+    ["an unknown key", { secrets: [], colour: 1 }, ["colour: unknown key"]],
     [
-      "a key that is not known",
-      { secrets: [], clientid: "x" },
-      ["clientid: there is no such key; is client_id meant?"]
-    ],
-    ["a key that is like none", { secrets: [], colour: 1 }, ["colour: there is no such key"]],
-    [
-      "an unknown key of a secret",
+      "a misspelt key of a secret",
       { secrets: [{ ...one, tll: "1h" }] },
-      ["secrets[0].tll: there is no such key; is ttl meant?"]
+      ["secrets[0].tll: unknown key; did you mean ttl?"]
     ],
     ["a secret without a name", { secrets: [{ env_var: "A" }] }, ["secrets[0].name: is missing"]],
     ["an empty name", { secrets: [{ name: "", env_var: "A" }] }, ["secrets[0].name: must not be empty"]],
     [
-      "a variable no shell has",
+      "an invalid variable name",
       { secrets: [{ name: "a", env_var: "A-B" }] },
-      ["secrets[0].env_var: must be the name of a variable"]
+      ["secrets[0].env_var: must be the name of an environment variable"]
     ],
     [
       "two secrets for one variable",
       { secrets: [one, { name: "b", env_var: "A" }] },
-      ["secrets[1].env_var: secrets[0] has A already"]
+      ["secrets[1].env_var: A is used by secrets[0] already"]
     ],
+    ["a duration of zero", { secrets: [], ttl: "0s" }, ['ttl: must be a positive duration, such as "30m" or "1h30m"']],
     [
-      "a duration of nothing",
-      { secrets: [], ttl: "0s" },
-      ['ttl: must be a duration above 0, such as "30m" or "1h30m"']
-    ],
-    [
-      "no duration",
+      "an invalid duration",
       { secrets: [{ ...one, ttl: "soon" }] },
-      ['secrets[0].ttl: must be a duration above 0, such as "30m" or "1h30m"']
+      ['secrets[0].ttl: must be a positive duration, such as "30m" or "1h30m"']
     ],
     ["another source", { source: "doppler", project: "x", scope: "preview", ttl: "1h" }, ['source: must be "vercel"']],
     [
-      "another scope",
+      "an unknown scope",
       { source: "vercel", project: "x", scope: "dev", ttl: "1h" },
       ['scope: must be "development" or "preview" or "production"']
     ]
   ] as const) {
-    it(`with ${title} is refused`, () => assert.deepStrictEqual(wrong(content), expected))
+    it(`with ${title} is rejected`, () => assert.deepStrictEqual(wrong(content), expected))
   }
 
-  it("may not put a secret where it decides what runs", () => {
+  it("may not put a secret into a variable that controls what runs", () => {
     for (const name of [
       "PATH",
       "LD_PRELOAD",
@@ -90,13 +82,13 @@ describe("a project file", () => {
     ]) {
       assert.match(
         wrong({ secrets: [{ name: "a", env_var: name }] })[0] ?? "",
-        /^secrets\[0\]\.env_var: \w+ decides which/
+        /^secrets\[0\]\.env_var: \w+ controls which/
       )
     }
     assert.isUndefined(variableProblem("DATABASE_URL"))
   })
 
-  it("does not have its contents quoted in what is told of it", () => {
+  it("is not quoted in its problems", () => {
     const told = wrong({
       secrets: [{ name: 1, env_var: "s3cr3t value", ttl: "s3cr3t" }],
       client_id: ["s3cr3t"],
@@ -106,13 +98,13 @@ describe("a project file", () => {
     assert.notInclude(told.join(), "s3cr3t")
   })
 
-  it("has a JSON Schema that says the same", () => {
+  it("agrees with its JSON Schema", () => {
     assert.strictEqual(fs.readFileSync(schemaFile, "utf8"), projectSchema(), "npm run docs")
   })
 })
 
-describe("a word that is not known", () => {
-  it("is taken for the nearest one, if there is one near", () => {
+describe("an unknown word", () => {
+  it("has the closest word as its match, if one is close", () => {
     const words = ["status", "lease", "list", "env"]
     assert.deepStrictEqual(
       ["statsu", "leese", "lst", "LIST", "xyz", "environment"].map((word) => closestMatch(word, words)),
@@ -121,8 +113,8 @@ describe("a word that is not known", () => {
   })
 })
 
-describe("a secret without a variable", () => {
-  it("gets the one of its name", () => {
+describe("the default variable", () => {
+  it("is the name of the secret in upper case", () => {
     assert.deepStrictEqual(["github_token", "a-b.c"].map(variableFor), ["GITHUB_TOKEN", "A_B_C"])
   })
 })

@@ -1,7 +1,7 @@
 /**
- * A moment keeps the text it was read from: offset and nanoseconds come out as they
- * went in. New moments are written in the local zone, offset changes included. What
- * RFC 3339 and the calendar do not know is refused (protocol specification, section 6).
+ * A timestamp keeps the offset and the nanoseconds of its text. New timestamps are in the
+ * local zone, offset changes included. Invalid RFC 3339 and invalid dates are rejected
+ * (protocol specification, section 6).
  */
 import { afterEach, vi } from "vitest"
 import { assert, describe, it } from "@effect/vitest"
@@ -44,7 +44,7 @@ const refused = [
 ]
 
 describe("parseTimestamp", () => {
-  it("tells moments apart that share their second, and texts that share it in another zone", () => {
+  it("distinguishes timestamps within a second, and equal times in different zones", () => {
     const read = (text: string) => Option.getOrThrow(parseTimestamp(text)).millis
     const second = at("2026-11-22T08:30:37Z")
     for (const _ of ["read anew", "remembered"]) {
@@ -55,22 +55,22 @@ describe("parseTimestamp", () => {
     }
   })
 
-  it.each(read)("reads %s and writes it as %s", (text, written, moment) => {
+  it.each(read)("parses %s and keeps it as %s", (text, written, moment) => {
     assert.deepStrictEqual(parseTimestamp(text), Option.some({ millis: at(moment), text: written }))
   })
 
-  it.each(refused)("refuses %j", (text) => {
+  it.each(refused)("rejects %j", (text) => {
     assert.deepStrictEqual(parseTimestamp(text), Option.none())
   })
 
   it.each(["2026-02-30T00:00:00Z", "2025-02-29T00:00:00Z", "2026-04-31T00:00:00Z", "2026-11-22T24:00:00Z"])(
-    "refuses %s, which no calendar has",
+    "rejects %s, which does not exist",
     (text) => {
       assert.deepStrictEqual(parseTimestamp(text), Option.none())
     }
   )
 
-  it("reads the text for no moment", () => {
+  it("parses the zero time", () => {
     assert.deepStrictEqual(parseTimestamp(zeroTimestamp.text), Option.some(zeroTimestamp))
   })
 })
@@ -78,7 +78,7 @@ describe("parseTimestamp", () => {
 const Nanos = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 0n, maximum: 9_000_000_000n * 1_000_000_000n }))
 
 describe("fromNanos", () => {
-  it.prop("writes what reads back as the same moment and text", [Nanos], ([nanos]) => {
+  it.prop("formats what parses to the same timestamp", [Nanos], ([nanos]) => {
     assert.deepStrictEqual(parseTimestamp(fromNanos(nanos).text), Option.some(fromNanos(nanos)))
   })
 
@@ -101,7 +101,7 @@ describe("fromNanos", () => {
   })
 })
 
-/** The module as it is where the zone is this one; it looks at the zone once, when it is loaded. */
+/** Loads the module in this zone: it reads the zone when it is loaded. */
 const inZone = (zone: string) => {
   process.env["TZ"] = zone
   vi.resetModules()
@@ -126,7 +126,7 @@ describe("the local zone", () => {
     assert.deepStrictEqual(local.fromMillis(at("2026-11-22T08:30:37Z")), { millis: at("2026-11-22T08:30:37Z"), text })
   })
 
-  it("changes the offset with the clocks, to the millisecond, and back", async () => {
+  it("changes the offset at daylight saving time, to the millisecond, and back", async () => {
     const local = await inZone("America/Los_Angeles")
     const change = at("2026-11-01T09:00:00Z")
     assert.strictEqual(local.fromMillis(change - 1).text, "2026-11-01T01:59:59.999-07:00")
@@ -136,7 +136,7 @@ describe("the local zone", () => {
 })
 
 describe("fromMillis", () => {
-  it("is the same moment as its nanoseconds", () => {
+  it("equals fromNanos of the same time", () => {
     const millis = at("2026-11-22T08:30:37.78Z")
     assert.deepStrictEqual(fromMillis(millis), fromNanos(BigInt(millis) * 1_000_000n))
     assert.strictEqual(fromMillis(millis).millis, millis)

@@ -1,6 +1,6 @@
 /**
- * Asking for no time gives the default, asking for too much is refused, and
- * everything between is granted as asked. The boundaries are exact to the nanosecond.
+ * No duration means the default, one above the maximum is rejected, and any other is
+ * granted. The boundaries are exact to the nanosecond.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
@@ -20,11 +20,11 @@ describe("grantedTtl", () => {
     assert.deepStrictEqual(grantedTtl(requested, short), Result.succeed(short.default))
   })
 
-  it.each([1n, short.default, short.maximum - 1n, short.maximum])("grants %d ns as asked", (requested) => {
+  it.each([1n, short.default, short.maximum - 1n, short.maximum])("grants a request for %d ns", (requested) => {
     assert.deepStrictEqual(grantedTtl(requested, short), Result.succeed(requested))
   })
 
-  it("refuses one nanosecond above the maximum and tells both durations", () => {
+  it("rejects one nanosecond above the maximum, and reports both durations", () => {
     const refusal = Result.getOrThrow(Result.flip(grantedTtl(24n * hour + 1n, defaultTtlPolicy)))
     assert.strictEqual(refusal._tag, "TtlTooLong")
     assert.strictEqual(refusal.requested, "24h0m0.000000001s")
@@ -32,7 +32,7 @@ describe("grantedTtl", () => {
     assert.strictEqual(refusal.message, "invalid TTL duration")
   })
 
-  it.prop("never grants nothing and never more than the maximum", [Schema.BigInt], ([requested]) => {
+  it.prop("always grants a positive duration up to the maximum", [Schema.BigInt], ([requested]) => {
     const granted = grantedTtl(requested, short)
     if (Result.isFailure(granted)) assert.isTrue(requested > short.maximum)
     else assert.isTrue(granted.success > 0n && granted.success <= short.maximum)

@@ -1,6 +1,5 @@
 /**
- * The JSON Schema of config.json says what the daemon does: it takes what is read, and
- * refuses what is refused, but for what is listed here.
+ * The JSON Schema of config.json agrees with the daemon, except for the cases listed here.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
@@ -11,17 +10,17 @@ import { fits } from "../support/jsonSchema.ts"
 
 const schema = configSchema()
 const home = "/home/somebody"
-const isRead = (file: unknown): boolean => Result.isSuccess(decodeConfig(JSON.stringify(file), home))
+const isAccepted = (file: unknown): boolean => Result.isSuccess(decodeConfig(JSON.stringify(file), home))
 const endpoint = "http://127.0.0.1:4318"
 const url = "https://example.org/alive"
 
-/** What a setting needs beside it, so that it alone is judged. */
+/** Settings that another one requires, so that only that one can be wrong. */
 const beside: Readonly<Record<string, object>> = {
   default_lease_ttl: { max_lease_ttl: 2 ** 62 },
   max_lease_ttl: { default_lease_ttl: 1 }
 }
 
-/** The file with one setting. */
+/** Makes a file with one setting. */
 const fileWith = (name: string, value: unknown): object => {
   const [key = "", ...sections] = name.split(".").toReversed()
   const needed = name.startsWith("otlp.") ? { endpoint } : {}
@@ -32,7 +31,7 @@ const fileWith = (name: string, value: unknown): object => {
 }
 
 describe("the schema of config.json", () => {
-  it("is in the docs as it is here, and so is the table of settings", () => {
+  it("is up to date in the docs, and so is the table of settings", () => {
     assert.strictEqual(fs.readFileSync(schemaFile, "utf8"), schemaText(), "npm run docs")
     const text = fs.readFileSync(document, "utf8")
     assert.strictEqual(text, renewed(text), "npm run docs")
@@ -53,8 +52,8 @@ describe("the schema of config.json", () => {
     { otlp: { endpoint, headers: { "x-key": "a, b", other: null }, signals: ["logs", "logs"], timeout: 1_000_000 } },
     { heartbeat: { enabled: false, url: "" } },
     { heartbeat: { enabled: true, url, interval: "1m", fail_action: { revoke_all: true } } }
-  ])("takes %j, which is read", (file) => {
-    assert.isTrue(isRead(file))
+  ])("accepts %j, which the daemon accepts", (file) => {
+    assert.isTrue(isAccepted(file))
     assert.isTrue(fits(schema, file))
   })
 
@@ -84,8 +83,8 @@ describe("the schema of config.json", () => {
     { heartbeat: { enabled: true, url: null } },
     { heartbeat: { enabled: true, url: "example.org" } },
     { heartbeat: { fail_action: { wipe_store: "yes" } } }
-  ])("refuses %j, which is not read", (file) => {
-    assert.isFalse(isRead(file))
+  ])("rejects %j, which the daemon rejects", (file) => {
+    assert.isFalse(isAccepted(file))
     assert.isFalse(fits(schema, file))
   })
 
@@ -97,35 +96,35 @@ describe("the schema of config.json", () => {
     { audit_max_size: "4KB" },
     { otlp: { endpoint: "http://[" } },
     { otlp: { endpoint, timeout: "2h" } }
-  ])("takes %j, and only the daemon can say that it is wrong", (file) => {
-    assert.isFalse(isRead(file))
+  ])("accepts %j, which only the daemon rejects", (file) => {
+    assert.isFalse(isAccepted(file))
     assert.isTrue(fits(schema, file))
   })
 
-  it("agrees with the daemon on every setting and value, but for a few", () => {
+  it("agrees with the daemon on every setting and value, with few exceptions", () => {
     const numbers = [-1, 0, 1, 1.5, 5, 4095, 4096, 999_999, 1e6, 3.6e12, 3.6e12 + 1, 1e12, 2 ** 62, 2 ** 63, 1e300]
     const durations = ["1h", "90m", "+1h", "-1h", "1.h", ".5h", "1h 2m", "00s", "1\u00b5s", "1d", "h", ".", "1e3s"]
     const texts = ["", "5", "4096", "10MB", "8192 b", "10 MiB", "/srv/x", "~/x", "~x", "0600", "staff", "a\nb"]
     const words = ["debug", "error", "loud", "http/json", "grpc", "http://a", "https://a/b", "ftp://a", "http://"]
     const others = [null, true, false, [], ["logs"], ["logs", 1], [5], {}, { "x-a": "b" }, { "x a": "b" }, { a: 5 }]
-    const differing: { [Which in "onlyRead" | "onlyTaken"]: Array<string> } = { onlyRead: [], onlyTaken: [] }
+    const differing: { [Which in "onlyDaemon" | "onlySchema"]: Array<string> } = { onlyDaemon: [], onlySchema: [] }
     for (const { name } of settings) {
       for (const value of [...numbers, ...durations, ...texts, ...words, ...others]) {
         const file = fileWith(name, value)
-        const read = isRead(file)
+        const read = isAccepted(file)
         if (read !== fits(schema, file)) {
-          differing[read ? "onlyRead" : "onlyTaken"].push(`${name} ${JSON.stringify(value)}`)
+          differing[read ? "onlyDaemon" : "onlySchema"].push(`${name} ${JSON.stringify(value)}`)
         }
       }
     }
     assert.deepStrictEqual(differing, {
-      onlyRead: [],
-      // How much a text comes to, a pattern cannot tell.
-      onlyTaken: ['audit_max_size "5"', 'audit_max_size "0600"', 'otlp.timeout "90m"', 'otlp.timeout "1\u00b5s"']
+      onlyDaemon: [],
+      // A pattern cannot check the range of a number in text.
+      onlySchema: ['audit_max_size "5"', 'audit_max_size "0600"', 'otlp.timeout "90m"', 'otlp.timeout "1\u00b5s"']
     })
   })
 
-  it("tells every setting with a description, and defaults that change nothing", () => {
+  it("has a description of every setting, and defaults that equal absence", () => {
     for (const { description, name, default: written } of settings) {
       assert.notStrictEqual(description, "", name)
       if (written === undefined) continue

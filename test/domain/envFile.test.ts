@@ -1,5 +1,5 @@
 /**
- * Files of variables are read back as what was written, by those who read them.
+ * The readers of the formatted variables get the values that were written.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
@@ -30,12 +30,12 @@ const variablesFrom = (random: Random, isFit: (value: string) => boolean): Reado
     .filter(isFit)
     .map((value, at) => ({ name: `V${at}`, value }))
 
-/** What a shell has in its variables after it has read the text. */
+/** Returns the variables of a shell after it has read the text. */
 const inShell = (text: string, names: ReadonlyArray<string>): ReadonlyArray<string> => {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-"))
   try {
     fs.writeFileSync(path.join(directory, "file"), text)
-    // The X keeps line feeds at the end of a value.
+    // Command substitution removes trailing line feeds; the X keeps them.
     const script = `set -a; . ./file; for name in ${names.join(" ")}; do eval "printf '%sX\\\\000' \\"\\$$name\\""; done`
     const { status, stderr, stdout } = spawnSync("/bin/sh", ["-c", script], { cwd: directory, env: {} })
     assert.deepStrictEqual([status, String(stderr)], [0, ""])
@@ -48,13 +48,13 @@ const inShell = (text: string, names: ReadonlyArray<string>): ReadonlyArray<stri
 const top = renderEnvHeader({ source: "store", until: fromMillis(0) })
 
 describe("a .env file", () => {
-  it("has values that some readers put variables into", () => {
+  it("may have values that some readers expand", () => {
     const changed = ["$2b$10$abc", "a${HOME}", "$x", "${a:-b}"]
     const kept = ["", "US$", "$ 5", "a$.b", "5$"]
     assert.deepStrictEqual([...changed, ...kept].filter(mayBeExpanded), changed)
   })
 
-  it.each([1, 2, 3])("is read as what was written, by Node and by a shell (seed %d)", (seed) => {
+  it.each([1, 2, 3])("is read unchanged by Node and by a shell (seed %d)", (seed) => {
     const variables = variablesFrom(randomFrom(seed), (value) => unsafeForDotenv(value) === undefined)
     assert.isAbove(variables.length, 100)
     const text = top + dotenvLines(variables)
@@ -68,11 +68,11 @@ describe("a .env file", () => {
     )
   })
 
-  it("has no quotes where none are needed, so that Docker reads it too", () => {
+  it("has no needless quotes, so that Docker reads it too", () => {
     assert.strictEqual(dotenvLines([{ name: "A", value: "ghp_x/+=:@." }]), "A=ghp_x/+=:@.\n")
   })
 
-  it("refuses a value that its readers would take for different ones", () => {
+  it("rejects a value that readers would read differently", () => {
     for (const [value, reason] of [
       ["it's $5", /apostrophe/],
       ["a\r\nb", /carriage return/],
@@ -83,7 +83,7 @@ describe("a .env file", () => {
     }
   })
 
-  it("is known as ours by its first lines, and not by what a value holds", () => {
+  it("is marked as managed by its header, not by a value", () => {
     const until = ["1970-01-01T00:00:00Z"]
     assert.deepStrictEqual(parseEnvHeader(`${top}A=b\n`), { until })
     assert.deepStrictEqual(parseEnvHeader(`# made at a time\n\n${top}`), { until })
@@ -94,7 +94,7 @@ describe("a .env file", () => {
 })
 
 describe("lines for a shell", () => {
-  it.each([1, 2])("are read as what was written, whatever it is (seed %d)", (seed) => {
+  it.each([1, 2])("are read unchanged (seed %d)", (seed) => {
     const variables = variablesFrom(randomFrom(seed), () => true)
     assert.deepStrictEqual(
       inShell(
@@ -106,14 +106,14 @@ describe("lines for a shell", () => {
   })
 })
 
-describe("what a GitHub job gets", () => {
+describe("$GITHUB_ENV", () => {
   const variables = [{ name: "KEY", value: "line 100%\r\nEND\n\nlast" }]
 
-  it("is between two delimiters", () => {
+  it("has each value between two delimiters", () => {
     assert.strictEqual(githubLines(variables, "END_1"), "KEY<<END_1\nline 100%\r\nEND\n\nlast\nEND_1\n")
   })
 
-  it("is hidden line by line", () => {
+  it("has its values masked line by line", () => {
     assert.strictEqual(githubMasks(variables), "::add-mask::line 100%25\n::add-mask::END\n::add-mask::last\n")
   })
 })

@@ -37,7 +37,7 @@ describe("a value is found", () => {
     }
   })
 
-  it("without the blanks and line feeds around it", () => assert.isTrue(isFound("  secret value\n", "x=secret value;")))
+  it("without the white space around it", () => assert.isTrue(isFound("  secret value\n", "x=secret value;")))
 
   it("by the longest of its lines, however it is indented", () => {
     const key = "-----BEGIN X-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nshort\n-----END X-----\n"
@@ -45,7 +45,7 @@ describe("a value is found", () => {
     assert.isFalse(isFound(key, "-----BEGIN X-----"))
   })
 
-  it("by its beginning where it is longer than what is kept of a file", () => {
+  it("by its beginning if it is longer than the buffer of a scan", () => {
     const long = Array.from({ length: maxVariantLength }, (_, n) => String.fromCodePoint(33 + ((n * 7919) % 90))).join(
       "é"
     )
@@ -55,7 +55,7 @@ describe("a value is found", () => {
   })
 })
 
-it("a value is found at every place of any text, and next to nothing else is", () => {
+it("a value is found at every position of any text, with almost no false matches", () => {
   const random = randomFrom(20_260_222)
   for (let round = 0; round < 300; round += 1) {
     const text = Buffer.from(Array.from({ length: 400 }, () => 32 + random.below(90)))
@@ -66,18 +66,18 @@ it("a value is found at every place of any text, and next to nothing else is", (
     const form = Buffer.from(value.trim())
     if (form.length < 8) continue
     assert.deepInclude(places, { start: text.indexOf(form), end: text.indexOf(form) + form.length })
-    // A spelling that is escaped near its beginning only has the middle and the end of one that is not.
+    // A spelling that is escaped only near its beginning shares its middle and end with the plain one.
     assert.isAtMost(places.length, 6)
   }
 })
 
-it("a value of less than 8 bytes has no marks, one of 8 has", () => {
+it("a value of less than 8 bytes has no fingerprints, one of 8 has", () => {
   assert.deepStrictEqual(fingerprintsOf("1234567", multiplier), [])
   assert.deepStrictEqual(fingerprintsOf(" 1234567\n", multiplier), [])
   assert.isTrue(isFound("12345678", "12345678"))
 })
 
-it("marks under another multiplier are others", () => {
+it("fingerprints depend on the multiplier", () => {
   const other = multiplierFrom(12_345_678)
   const pairs = (chosen: number) =>
     fingerprintsOf("a made up value", chosen).map(({ end, middle }) => `${middle} ${end}`)

@@ -1,6 +1,6 @@
 /**
- * JSON and quoted names come out letter for letter as Go's encoders write them
- * (protocol specification, 3 and 7), and the JSON still means the same.
+ * JSON and quoted names are exactly as Go's encoders write them (protocol specification,
+ * 3 and 7), and the JSON keeps its meaning.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Arbitrary from "effect/Arbitrary"
@@ -34,7 +34,7 @@ const quoted: ReadonlyArray<readonly [name: string, text: string]> = [
 ]
 
 describe("stringify", () => {
-  it.each(escaped)("writes %j as %s", (text, json) => {
+  it.each(escaped)("encodes %j as %s", (text, json) => {
     assert.strictEqual(stringify(text), json)
   })
 
@@ -42,18 +42,18 @@ describe("stringify", () => {
     assert.strictEqual(stringify({ "a<b": "\b" }), String.raw`{"a\u003cb":"\u0008"}`)
   })
 
-  it("leaves out members that are undefined", () => {
+  it("omits undefined members", () => {
     assert.strictEqual(stringify({ a: undefined, b: null, c: [1, true] }), `{"b":null,"c":[1,true]}`)
   })
 
-  it("lays out with the indentation it is given", () => {
+  it("indents as requested", () => {
     assert.strictEqual(stringify({ a: [], b: { c: ">" } }, 2), `{\n  "a": [],\n  "b": {\n    "c": "\\u003e"\n  }\n}`)
   })
 
   // JSON.parse of Node 24 may read a name of one escaped character as "\\" once it has seen an object with that name.
   const Json = Arbitrary.filter(Arbitrary.schema(Schema.Json), (value) => !/"\\\\":/.test(JSON.stringify(value)))
 
-  it.prop("means what was written, in one line without a character that Go escapes", [Json], ([value]) => {
+  it.prop("keeps the meaning, on one line without a character that Go escapes", [Json], ([value]) => {
     const json = stringify(value)
     assert.deepStrictEqual(JSON.parse(json), JSON.parse(JSON.stringify(value)))
     assert.notMatch(json, /[<>&\u2028\u2029]|(?![\u007f-\u009f])\p{Cc}/u)
@@ -61,14 +61,14 @@ describe("stringify", () => {
 
   const Odd = Schema.Array(Schema.Literals(["\\", "\\", "b", "f", "\b", "\f", "<", '"', "\n"]))
 
-  it.prop("tells escapes from letters behind backslashes", [Odd], ([texts]) => {
+  it.prop("distinguishes escapes from letters after backslashes", [Odd], ([texts]) => {
     const text = texts.join("")
     const json = stringify(text)
     assert.strictEqual(JSON.parse(json), text)
     assert.notMatch(json.replaceAll("\\\\", ""), /\\[bf]|</)
   })
 
-  it.prop("knows no short escape but those of Go", [Schema.String], ([text]) => {
+  it.prop("uses only the short escapes of Go", [Schema.String], ([text]) => {
     assert.notMatch(stringify(`${text}\b\f`).replaceAll("\\\\", ""), /\\[^"nrtu]/)
   })
 })
@@ -78,13 +78,13 @@ describe("quote", () => {
     assert.strictEqual(quote(name), text)
   })
 
-  it.prop("keeps a name on one line and apart from what is around it", [Schema.String], ([name]) => {
+  it.prop("keeps a name on one line and delimited", [Schema.String], ([name]) => {
     const inner = quote(name).slice(1, -1)
     assert.notMatch(inner, /[\p{Cc}\u2028\u2029]/u)
     assert.notMatch(inner.replaceAll(/\\./gu, ""), /["\\]/)
   })
 
-  it.prop("gives different names different texts", [Schema.String, Schema.String], ([one, other]) => {
+  it.prop("quotes different names differently", [Schema.String, Schema.String], ([one, other]) => {
     assert.strictEqual(quote(one) === quote(other), one === other)
   })
 })

@@ -1,5 +1,5 @@
 /**
- * The health report: counts and warnings in the predecessor's words.
+ * The health report has the predecessor's counts and warnings.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { minute } from "../../src/domain/GoDuration.ts"
@@ -21,7 +21,7 @@ const lease = (id: string, ttl: bigint) => makeLease({ id, secretName: "db", cli
 const at = (millis: number) => new Map([["db", fromMillis(millis)]])
 
 describe("health", () => {
-  it("has nothing to say of nothing", () => {
+  it("is empty for an empty store", () => {
     assert.deepStrictEqual(healthReport([], [], new Map(), now), {
       total_secrets: 0,
       active_leases: 0,
@@ -55,7 +55,7 @@ describe("health", () => {
     })
   }
 
-  it("does not warn of a lease that has an hour left", () => {
+  it("does not warn of a lease with an hour left", () => {
     assert.deepStrictEqual(healthReport([], [lease("l", 60n * minute)], new Map(), now).warnings, [])
   })
 
@@ -73,7 +73,7 @@ describe("health", () => {
     assert.strictEqual(report.never_rotated, 1)
   })
 
-  it("warns of a secret that nobody has leased for more than thirty days", () => {
+  it("warns of a secret that was not leased for more than thirty days", () => {
     const text = (millis: number) =>
       healthReport([secret("db", 0)], [], at(millis), now).warnings.map(({ message }) => message)
     assert.deepStrictEqual(text(now - 30 * day), [])
@@ -81,7 +81,7 @@ describe("health", () => {
     assert.strictEqual(healthReport([secret("db", 0)], [], at(0), now).stale_secrets, 1)
   })
 
-  it("warns of a secret that nobody ever leased, once it is more than thirty whole days old", () => {
+  it("warns of a secret that was never leased and is more than thirty whole days old", () => {
     const text = (created: number) =>
       healthReport([secret("db", created)], [], new Map(), now).warnings.map(({ message }) => message)
     assert.deepStrictEqual(text(now - 31 * day + 1), [])

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { memoize } from "../../src/domain/memoize.ts"
 
 describe("memoize", () => {
-  it("works once for what is asked again, and anew when more was asked than it remembers", () => {
+  it("computes a result once, and again after the cache was full", () => {
     const worked: Array<number> = []
     const half = memoize(2, (asked: number) => {
       worked.push(asked)
@@ -14,7 +14,7 @@ describe("memoize", () => {
     assert.deepStrictEqual(worked, [4, 6, 8, 4])
   })
 
-  it("remembers nothing of work that failed", () => {
+  it("does not cache a failure", () => {
     let times = 0
     const broken = memoize(2, () => {
       times += 1

@@ -1,5 +1,5 @@
 /**
- * A path below a directory is the one that Node makes, however the directory is written.
+ * `below` joins paths as Node does.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as path from "node:path"
@@ -13,7 +13,7 @@ const directories = pieces.flatMap((one) =>
 )
 
 describe("below", () => {
-  it("gives what Node's join gives, for every way to write a directory", () => {
+  it("equals Node's join for every spelling of a directory", () => {
     assert.isAbove(directories.length, 5000)
     for (const directory of directories) {
       assert.strictEqual(below(directory, "x"), path.join(directory, "x"), JSON.stringify(directory))

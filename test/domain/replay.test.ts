@@ -1,7 +1,6 @@
 /**
- * The audit log tells which leases are active. It may be replayed from any
- * checkpoint and more than once with the same outcome, and the predecessor's
- * entries, which tell no expiry, add nothing.
+ * Replaying the audit log restores the active leases, from any checkpoint and more than
+ * once. The predecessor's entries, which have no expiry, add nothing.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
@@ -16,7 +15,7 @@ const now = Date.parse("2026-11-22T08:30:37.780Z")
 const lease = (id: string, secretName = "db", clientId = "worker"): Lease =>
   makeLease({ id, secretName, clientId, now, ttl: hour + 1n })
 
-/** The entries as they stand in the log when all of it was told at `now`. */
+/** The entries as they would be in the log, written at `now`. */
 const told = (...facts: ReadonlyArray<Audit.AuditFact>): ReadonlyArray<Audit.AuditEntry> =>
   facts.map((fact) => Option.getOrThrow(Audit.decodeEntry(Audit.encodeEntry(fact, lease("").createdAt))))
 
@@ -26,7 +25,7 @@ const two = lease("two", "mail")
 const three = lease("three", "db", "other worker")
 
 describe("replay", () => {
-  it("brings back the leases that were acquired, to the nanosecond", () => {
+  it("restores acquired leases, to the nanosecond", () => {
     assert.deepStrictEqual(replay([], told(acquired(one), acquired(two))), [one, two])
   })
 
@@ -38,11 +37,11 @@ describe("replay", () => {
     assert.deepStrictEqual(replay([one, two, three], told(end)), [two, three])
   })
 
-  it("forgets all leases of a secret that were revoked with it", () => {
+  it("ends all leases of a secret that were revoked with it", () => {
     assert.deepStrictEqual(replay([one, two, three], told(Audit.revokeSecretFact("db", 2))), [two])
   })
 
-  it("forgets all leases at the killswitch, and keeps those after it", () => {
+  it("ends all leases at the killswitch, and keeps later ones", () => {
     assert.deepStrictEqual(replay([one, two], told(...Audit.revokeAllFacts(2), acquired(three))), [three])
   })
 
@@ -62,14 +61,14 @@ describe("replay", () => {
   })
 
   it.each(["expires_at", "lease_id", "secret_name", "client_id"] as const)(
-    "brings back no lease from an acquire without %s",
+    "restores no lease from an acquire without %s",
     (member) => {
       const { [member]: _, ...entry } = told(acquired(two))[0] ?? {}
       assert.deepStrictEqual(replay([one], [entry as Audit.AuditEntry]), [one])
     }
   )
 
-  it.each(["expires_at", "timestamp"])("brings back no lease from an acquire whose %s is not a time", (member) => {
+  it.each(["expires_at", "timestamp"])("restores no lease from an acquire with an invalid %s", (member) => {
     const entries = told(acquired(two)).map((entry) => ({ ...entry, [member]: "soon" }))
     assert.deepStrictEqual(replay([one], entries), [one])
   })
@@ -85,7 +84,7 @@ describe("a log", () => {
   const Log = Schema.Array(Step).check(Schema.isMaxLength(30))
   const Place = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 30 }))
 
-  /** Eight leases of two secrets; `held` is what the steps leave, found the naive way. */
+  /** Eight leases of two secrets; `held` is the expected result, computed naively. */
   const pool = Array.from({ length: 8 }, (_, id) => lease(`lease-${id}`, id % 2 === 0 ? "db" : "mail"))
   const run = (steps: typeof Log.Type) => {
     let held: ReadonlyArray<Lease> = []
@@ -103,7 +102,7 @@ describe("a log", () => {
     return { held: byId(held), entries }
   }
 
-  it.prop("leaves the leases that were active when it was written", [Log], ([steps]) => {
+  it.prop("restores the leases that were active when it was written", [Log], ([steps]) => {
     const { held, entries } = run(steps)
     assert.deepStrictEqual(byId(replay([], entries)), held)
   })
@@ -114,7 +113,7 @@ describe("a log", () => {
     assert.deepStrictEqual(byId(replay(checkpoint, entries.slice(place))), held)
   })
 
-  it.prop("may be replayed over leases it has already told of", [Log, Place], ([steps, place]) => {
+  it.prop("may be replayed over leases that it contains", [Log, Place], ([steps, place]) => {
     const { held, entries } = run(steps)
     assert.deepStrictEqual(byId(replay(replay([], entries), entries.slice(place))), held)
     assert.deepStrictEqual(byId(replay(replay([], entries), entries)), held)

@@ -1,6 +1,5 @@
 /**
- * Which starts came after a run that did not end in order, and when they make a crash
- * loop: the third within a minute, told of once.
+ * Unclean starts, and crash loops: three unclean starts within a minute, reported once.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
@@ -10,7 +9,7 @@ import { fromMillis } from "../../src/domain/Timestamp.ts"
 const day = 24 * 60 * 60_000
 const epoch = 1_800_000_000_000
 
-/** Starts at these moments, each after a kill; gives the history. */
+/** Returns the history of starts at these times, each after a kill. */
 const killedAndStartedAt = (...moments: ReadonlyArray<number>) =>
   moments.reduce(
     (history, at, n) => RunHistory.beginRun(history, n + 2, fromMillis(epoch + at), false),
@@ -21,14 +20,14 @@ const isTold = (history: RunHistory.RunHistory, at: number) =>
   RunHistory.unreportedCrashLoop(history, epoch + at) !== undefined
 
 describe("a start", () => {
-  it("is clean where there was no run before, or that one ended in order", () => {
+  it("is clean without a run before it, or after a clean shutdown", () => {
     const first = RunHistory.beginRun(RunHistory.noRuns, 1, fromMillis(epoch), false)
     const ended = RunHistory.endRun(first, fromMillis(epoch + 1), "SIGTERM", false)
     const second = RunHistory.beginRun(ended, 2, fromMillis(epoch + 2), false)
     for (const history of [first, second]) assert.strictEqual(RunHistory.uncleanStarts(history, epoch + 3), undefined)
   })
 
-  it("is not clean after a run without an end, or one that a fault ended, or where things were left behind", () => {
+  it("is unclean after a run that was killed, that failed or that left files behind", () => {
     const first = RunHistory.beginRun(RunHistory.noRuns, 1, fromMillis(epoch), false)
     const failed = RunHistory.endRun(first, fromMillis(epoch), "the store cannot be read", true)
     const reasonAfter = (history: RunHistory.RunHistory, crash = false) =>
@@ -39,7 +38,7 @@ describe("a start", () => {
     assert.match(reasonAfter(RunHistory.noRuns, true), /did not stop in order/)
   })
 
-  it("counts for a day, and the last twenty are kept", () => {
+  it("is counted for a day, and the last twenty are kept", () => {
     const history = killedAndStartedAt(0, 1)
     assert.strictEqual(RunHistory.uncleanStarts(history, epoch + day)?.count, 2)
     assert.strictEqual(RunHistory.uncleanStarts(history, epoch + day + 1)?.count, 1)
@@ -62,7 +61,7 @@ describe("a crash loop", () => {
     assert.isFalse(isTold(killedAndStartedAt(0, 1), 1))
   })
 
-  it("is told of once while it goes on, and again when there was none in between", () => {
+  it("is reported once while it continues, and again after it had ended", () => {
     const history = RunHistory.markCrashLoopReported(killedAndStartedAt(0, 1, 2))
     const next = (before: RunHistory.RunHistory, at: number) =>
       RunHistory.beginRun(before, 9, fromMillis(epoch + at), false)
@@ -73,14 +72,14 @@ describe("a crash loop", () => {
     assert.isTrue(isTold(next(next(calm, 200_001), 200_002), 200_002))
   })
 
-  it("that was not told of is told of at the next start", () => {
+  it("is reported at the next start if it was not reported before", () => {
     const history = killedAndStartedAt(0, 1, 2, 3)
     assert.lengthOf(RunHistory.unreportedCrashLoop(history, epoch + 3) ?? [], 4)
   })
 })
 
 describe("the history of runs", () => {
-  it("comes out of its text as it went in, and nothing comes out of any other text", () => {
+  it("survives encoding and decoding, and no other text is decoded", () => {
     const history = RunHistory.markCrashLoopReported(
       RunHistory.endRun(killedAndStartedAt(0, 1), fromMillis(epoch), "SIGTERM", false)
     )
@@ -97,7 +96,7 @@ describe("the history of runs", () => {
     }
   })
 
-  it("says in words how the last run ended", () => {
+  it("describes how the last run ended", () => {
     const begun = RunHistory.beginRun(RunHistory.noRuns, 7, fromMillis(epoch), false)
     const wordsOf = (history: RunHistory.RunHistory) => RunHistory.lastRunInWords(history) ?? ""
     assert.strictEqual(wordsOf(RunHistory.noRuns), "")

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { findPatterns } from "../../src/domain/secretPatterns.ts"
 
-/** Put together here, so that nobody who scans this file finds anything. */
+/** Concatenated, so that a scan of this file finds nothing. */
 const made = (...parts: ReadonlyArray<string>): string => parts.join("")
 
 const letters = "abcdefghijKLMNOPQRST0123456789uvwxyz"
@@ -39,17 +39,17 @@ describe("is found:", () => {
     })
   }
 
-  it("the value of an assignment, not its name", () => {
+  it("the value of an assignment, without its name", () => {
     const text = made("x; DB_PASS", "WORD='hunter2hunter2'; y")
     const [match] = findPatterns(text)
     assert.strictEqual(text.slice(match?.start, match?.end), "hunter2hunter2")
   })
 
-  it("a token that is assigned to something, once and as what it is", () => {
+  it("an assigned token, once and as a token", () => {
     assert.deepStrictEqual(types(made("GITHUB_TOK", 'EN="gh', "p_", letters, '"')), ["github_token"])
   })
 
-  it("every one of several on a line, in their order", () => {
+  it("several secrets on a line, in order", () => {
     const text = made("sk_", "live_", letters, " gh", "p_", letters, " npm", "_", letters)
     assert.deepStrictEqual(types(text), ["stripe_key", "github_token", "npm_token"])
   })
@@ -74,7 +74,7 @@ describe("is not found:", () => {
   }
 })
 
-it("takes its time in proportion to a text, whatever the text is", () => {
+it("runs in linear time on any text", () => {
   const began = performance.now()
   for (const piece of [
     "eyJ",
@@ -89,6 +89,6 @@ it("takes its time in proportion to a text, whatever the text is", () => {
   ]) {
     findPatterns(piece.repeat(Math.ceil((1024 * 1024) / piece.length)))
   }
-  // Half a second, and many times as long where it goes back over what it has seen.
+  // Backtracking would take many times as long.
   assert.isBelow(performance.now() - began, 8_000)
 })

@@ -275,10 +275,7 @@ describe.concurrent("secrets env", () => {
       const { directory, secrets, write } = yield* project({ secrets: [{ name: "a", envvar: "A" }] })
       const wrong = yield* secrets(["env", "--json"])
       assert.strictEqual(wrong.status, 78)
-      assert.include(
-        JSON.parse(wrong.stdout).error.message,
-        "secrets[0].envvar: there is no such key; is env_var meant?"
-      )
+      assert.include(JSON.parse(wrong.stdout).error.message, "secrets[0].envvar: unknown key; did you mean env_var?")
       write({ secrets: [] })
       fs.chmodSync(path.join(directory, ".secrets.json"), 0o666)
       assert.match((yield* secrets(["env"])).stderr, /is somebody else's, or others may write it\n/)
