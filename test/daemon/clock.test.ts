@@ -1,6 +1,6 @@
 /**
- * A wall clock that is set back and forward: no lease lives longer than it was
- * granted for, and none ends earlier by more than the step.
+ * When the wall clock is set, no lease outlives its TTL, and none ends earlier by more
+ * than the step.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -21,9 +21,9 @@ import { OtelSink } from "../../src/otel/OtelSink.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { activeCount, addSecret, testLayerNoTelemetry, acquireLease, testLayerWithAudit } from "../support/testLayer.ts"
 
-describe("ClockWatch", () => {
+describe("ClockStepDetector", () => {
   const day = 86_400_000
-  it("tells a step back at once, and each only once", () => {
+  it("reports a step back at once, and only once", () => {
     const watch = new ClockStepDetector(1_000_000, 0)
     assert.isUndefined(watch.detect(1_000_500, 500))
     assert.strictEqual(watch.detect(1_001_000 - day, 1_000)?.millis, -day)
@@ -31,13 +31,13 @@ describe("ClockWatch", () => {
     assert.strictEqual(watch.detect(1_003_000 - 2 * day, 3_000)?.millis, -day)
   })
 
-  it("lets small deviations add up to a step", () => {
+  it("adds small deviations up to a step", () => {
     const watch = new ClockStepDetector(1_000_000, 0)
     assert.isUndefined(watch.detect(1_009_001, 10_000))
     assert.strictEqual(watch.detect(1_018_500, 19_500)?.millis, -1_000)
   })
 
-  it("tells a step forward from a minute on, and a step back from there whole", () => {
+  it("reports a step forward of a minute or more, and the whole step back from there", () => {
     const watch = new ClockStepDetector(0, 0)
     assert.isUndefined(watch.detect(59_999, 0))
     assert.strictEqual(watch.detect(0, 0)?.millis, -59_999)
@@ -45,18 +45,18 @@ describe("ClockWatch", () => {
     assert.strictEqual(watch.detect(0, 0)?.millis, -60_000)
   })
 
-  it("sees a step again that it was told to forget", () => {
+  it("reports a forgotten step again", () => {
     const watch = new ClockStepDetector(0, 0)
     watch.detect(-5_000, 0)?.forget()
     assert.strictEqual(watch.detect(-5_000, 0)?.millis, -5_000)
   })
 
-  it("takes the time of the last entry for the time that was", () => {
+  it("detects a step back from the time of the last entry", () => {
     assert.deepStrictEqual([clockStepSince(10_000, 9_000), clockStepSince(10_000, 9_001)], [-1_000, undefined])
   })
 })
 
-/** Sets the wall clock back; the other clock stays, as it would. */
+/** Sets the wall clock back without changing the monotonic clock. */
 const setBack = (to: number) => TestClock.setTime(to)
 
 const noted = Effect.map(
@@ -66,7 +66,7 @@ const noted = Effect.map(
 )
 
 describe("a clock that is set back", () => {
-  it.effect("makes no lease live longer than it was granted for, and is noted", () =>
+  it.effect("does not extend a lease, and is recorded", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(100 * 3_600_000)
       yield* addSecret("db")
@@ -88,7 +88,7 @@ describe("a clock that is set back", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("is noticed by the sweep where nobody asks for anything, and the sweep goes on", () =>
+  it.effect("is detected by the sweep without any request, and the sweep continues", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(100 * 3_600_000)
       yield* addSecret("db")
@@ -107,7 +107,7 @@ describe("a clock that is set back", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("is followed again if it could not be recorded", () => {
+  it.effect("is handled again if it could not be recorded", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* TestClock.setTime(100 * 3_600_000)
@@ -125,7 +125,7 @@ describe("a clock that is set back", () => {
   })
 })
 
-describe("a clock that is set back, over restarts", () => {
+describe("a clock that is set back, across restarts", () => {
   const inFiles = (directory: string) =>
     Layer.mergeAll(LeaseRepo.layer(path.join(directory, "leases.json")), SecretStore.layerMemory).pipe(
       Layer.provideMerge(AuditLog.layer(path.join(directory, "audit.log"))),
@@ -137,7 +137,7 @@ describe("a clock that is set back, over restarts", () => {
   ) => Effect.provide(program, Layer.fresh(inFiles(directory)))
   const leases = LeaseRepo.use(({ active }) => active)
 
-  it.effect("while no daemon runs is told by the last entry of the log", () =>
+  it.effect("while no daemon runs is detected from the last entry of the log", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* TestClock.setTime(100 * 3_600_000)
@@ -151,7 +151,7 @@ describe("a clock that is set back, over restarts", () => {
     })
   )
 
-  it.effect("is told by the last entry also where the log had to be mended first", () =>
+  it.effect("is detected from the last entry even if the log had to be repaired first", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* TestClock.setTime(100 * 3_600_000)
@@ -163,7 +163,7 @@ describe("a clock that is set back, over restarts", () => {
     })
   )
 
-  it.effect("stays followed after a crash before the next checkpoint", () =>
+  it.effect("stays applied after a crash before the next checkpoint", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* TestClock.setTime(100 * 3_600_000)

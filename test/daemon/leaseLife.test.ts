@@ -1,5 +1,5 @@
 /**
- * How a lease ends: by revoke, by killswitch, with its secret, by its time.
+ * How a lease ends: by revoke, by killswitch, with its secret, or by expiry.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -30,7 +30,7 @@ const lastEntries = (count: number) =>
   )
 
 describe("revoke", () => {
-  it.effect("ends a lease, and says so again when asked again", () =>
+  it.effect("ends a lease, and succeeds again when repeated", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       const { lease } = yield* acquireLease("db", "worker")
@@ -48,7 +48,7 @@ describe("revoke", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("does not know a lease that never was, nor one that was replaced", () =>
+  it.effect("fails for an unknown lease and for a replaced one", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       const { lease } = yield* acquireLease("db", "worker")
@@ -108,7 +108,7 @@ describe("deleteSecret", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("leaves no lease of the secret however deletion and acquisition meet", () =>
+  it.effect("leaves no lease of the secret in any interleaving with acquire", () =>
     Effect.gen(function* () {
       for (let round = 0; round < 20; round += 1) {
         yield* addSecret("db")
@@ -119,7 +119,7 @@ describe("deleteSecret", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("says that there is no such secret, after ending what leases there may be", () =>
+  it.effect("ends remaining leases, and then fails because there is no such secret", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(deleteSecret("db")))._tag, "SecretNotFound")
       assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "revoked 0 leases", true]])
@@ -128,7 +128,7 @@ describe("deleteSecret", () => {
 })
 
 describe("sweep", () => {
-  it.effect("records each expired lease once, and tells of all of them in one event", () => {
+  it.effect("records each expired lease once, and emits one event for all", () => {
     const events: Array<OtelEvent> = []
     return Effect.gen(function* () {
       yield* addSecret("db")
@@ -150,7 +150,7 @@ describe("sweep", () => {
     }).pipe(Effect.provide(testLayer(events)))
   })
 
-  it.effect("comes by every fifteen seconds", () =>
+  it.effect("runs every fifteen seconds", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* acquireLease("db", "worker", second)
@@ -169,24 +169,24 @@ describe("sweep", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("finds what is over set aside already, within five seconds of its end, though nobody looked", () =>
+  it.effect("deactivates an expired lease within five seconds, even without requests", () =>
     Effect.gen(function* () {
       const leases = yield* LeaseRepo
       yield* addSecret("db")
       const sweeping = yield* Effect.forkChild(sweepForever)
       yield* TestClock.adjust("1 millis")
       for (let client = 0; client < 1200; client += 1) yield* acquireLease("db", `${client}`, second)
-      const isSetAside = Effect.map(leases.deactivateExpired(0), (next) => next === undefined)
+      const isDeactivated = Effect.map(leases.deactivateExpired(0), (next) => next === undefined)
       yield* TestClock.adjust("1 second")
-      assert.isFalse(yield* isSetAside)
+      assert.isFalse(yield* isDeactivated)
       yield* TestClock.adjust("4999 millis")
-      assert.isTrue(yield* isSetAside)
+      assert.isTrue(yield* isDeactivated)
       assert.strictEqual(yield* leases.expiredCount, 1200)
       yield* Fiber.interrupt(sweeping)
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("goes on after a sweep that could not be recorded", () => {
+  it.effect("continues after a sweep that could not be recorded", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* addSecret("db")

@@ -1,7 +1,7 @@
 /**
- * The store of a process that opens it again: its files, if they are there; else what
- * it has in memory, under the same key, though never on another disk. And what it
- * writes goes into the directory it was opened in, or nowhere.
+ * A process that reopens its store reads the files if they exist; otherwise it writes
+ * them again from memory, with the same key and never on another disk. It writes only
+ * to the directory in which it opened the store.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -46,8 +46,8 @@ const empty = (directory: string) => {
   fs.mkdirSync(directory)
 }
 
-describe("a store that is opened again", () => {
-  it.effect("is written from memory where its files are gone, with the same key, and that is recorded", () =>
+describe("a store that is reopened", () => {
+  it.effect("is written from memory with the same key if its files are gone, and that is recorded", () =>
     Effect.gen(function* () {
       const { directory, key, memory, open, paths } = yield* world()
       yield* open(Effect.andThen(addSecret("a", "1"), addSecret("b", "2")))
@@ -70,13 +70,13 @@ describe("a store that is opened again", () => {
         })
       )
       assert.strictEqual(key(), before)
-      // Whoever does not remember reads the same from the files.
+      // A process without this memory reads the same from the files.
       memory.last = undefined
       assert.deepStrictEqual(yield* open(values), ["a=1", "b=2"])
     })
   )
 
-  it.effect("is read where its files are there, whatever memory says", () =>
+  it.effect("is read from its files if they exist, whatever is in memory", () =>
     Effect.gen(function* () {
       const ours = yield* world()
       yield* ours.open(addSecret("ours"))
@@ -88,20 +88,20 @@ describe("a store that is opened again", () => {
     })
   )
 
-  it.effect("is neither written nor begun again on another disk", () =>
+  it.effect("is neither written nor created on another disk", () =>
     Effect.gen(function* () {
       const { directory, memory, open } = yield* world()
       yield* open(addSecret("a"))
       empty(directory)
       const last = memory.last ?? assert.fail("nothing is remembered")
       memory.last = { ...last, disks: last.disks.map((disk) => disk + 1) }
-      const fault = yield* Effect.flip(open(Effect.void))
-      assert.include(fault.message, "it is gone, and what stands in its place is on another disk")
+      const error = yield* Effect.flip(open(Effect.void))
+      assert.include(error.message, "it is gone, and what stands in its place is on another disk")
       assert.deepStrictEqual(fs.readdirSync(directory), [])
     })
   )
 
-  it.effect("has what was changed last, and not what could not be written", () =>
+  it.effect("has the last change, and not one that could not be written", () =>
     Effect.gen(function* () {
       const { directory, open } = yield* world()
       yield* open(
@@ -117,8 +117,8 @@ describe("a store that is opened again", () => {
   )
 })
 
-describe("a store whose directory is another one by now", () => {
-  it.effect("is not written, and nothing there is touched", () =>
+describe("a store whose directory was replaced", () => {
+  it.effect("is not written, and the new directory stays unchanged", () =>
     Effect.gen(function* () {
       const { directory, open } = yield* world()
       yield* open(
@@ -129,9 +129,9 @@ describe("a store whose directory is another one by now", () => {
           fs.mkdirSync(directory)
           fs.writeFileSync(path.join(directory, "secrets.age"), "theirs")
           fs.writeFileSync(path.join(directory, "secrets.age.bak"), "theirs")
-          const fault = yield* Effect.flip(addSecret("b"))
-          assert.include(fault.message, "failed to write secrets file: cannot write to")
-          assert.include(fault.message, "another directory has replaced it")
+          const error = yield* Effect.flip(addSecret("b"))
+          assert.include(error.message, "failed to write secrets file: cannot write to")
+          assert.include(error.message, "another directory has replaced it")
           yield* Effect.flip(SecretStore.use((secrets) => secrets.wipe))
           assert.deepStrictEqual(fs.readdirSync(directory), ["secrets.age", "secrets.age.bak"])
           assert.strictEqual(fs.readFileSync(path.join(directory, "secrets.age"), "utf8"), "theirs")

@@ -1,10 +1,9 @@
 /**
- * leases.json: a checkpoint of the leases, beside the audit log that is the truth.
+ * leases.json: a checkpoint of the leases; the audit log is the source of truth.
  *
- * It is written a little after the changes, off the way of any request, and at an
- * orderly stop. A side file binds it to the place in the audit log up to which it
- * reaches (`leaseBindings`); at a start the entries behind that place are replayed
- * (`leasesAtStart`).
+ * It is written shortly after changes, never as part of a request, and at an orderly
+ * stop. A side file binds it to a position in the audit log (`checkpointBindings`). A
+ * start replays the entries after that position (`recoverLeases`).
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -29,32 +28,32 @@ import { absentFile, type CheckpointBinding, bindingOf, readBindings, writeBindi
 import { recoverLeases } from "./recoverLeases.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
 
-/** Leases as they were when the audit log had reached a position. */
+/** The leases at a position of the audit log. */
 export interface LeaseSnapshot {
   readonly leases: ReadonlyArray<Lease>
   readonly position: AuditPosition
-  /** Grows with each change, so that an older one is never written over a newer one. */
+  /** Grows with each change, so that an older snapshot never replaces a newer one. */
   readonly sequence: number
 }
 
-/** What was found at start, and the way to write the next one. */
+/** The leases that the start recovered, and how to write the next checkpoint. */
 export interface LeaseCheckpoint {
   readonly leases: ReadonlyArray<Lease>
-  /** Rows of the file that are no leases; 1 if the file could not be read at all. */
+  /** The number of invalid rows; 1 if the whole file is unreadable. */
   readonly unreadable: number
-  /** Whether the log told of more than the file did, so that a checkpoint is due. */
+  /** Whether the log has changes that leases.json lacks, so that a checkpoint is due. */
   readonly isStale: boolean
-  /** Writes a checkpoint; every later start finds this one or a newer one. */
+  /** Writes a checkpoint; later starts find this one or a newer one. */
   readonly write: (snapshot: LeaseSnapshot) => Effect.Effect<void, FileError>
-  /** Says that the leases.json of the last checkpoint is the one on the disk: at an orderly end, for whoever comes next. */
+  /** Reduces the side file to the binding of the current leases.json, at an orderly stop. */
   readonly confirm: Effect.Effect<void, FileError>
 }
 
 const decodeRows = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Unknown))))
 const decodeRow = Schema.decodeUnknownOption(LeaseRow)
 
-/** Rows that are turned into text and written between two looks at the waiting requests: well under a millisecond of work. */
-const rowsAtOnce = 200
+/** Rows that are encoded at once; other requests run between two chunks. */
+const rowsPerChunk = 200
 export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   leasesPath: string
 ): Effect.fn.Return<LeaseCheckpoint, FileError | AuditLogError, AuditLog | Scope.Scope> {
@@ -62,22 +61,22 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   const audit = yield* AuditLog
   const contents = yield* readIfPresent(leasesPath)
   const { leases: inFile, unreadable } = yield* readLeases(leasesPath, contents)
-  const known = yield* readBindings(leasesPath)
-  const found = contents === undefined || inFile === undefined ? absentFile : sha256(contents)
-  const bound = known.findLast((one) => one.leases === found)
-  const { binding: placed, isStale, leases } = yield* recoverLeases({ inFile, hash: found, bound, known })
+  const bindings = yield* readBindings(leasesPath)
+  const hash = contents === undefined || inFile === undefined ? absentFile : sha256(contents)
+  const bound = bindings.findLast(({ leases }) => leases === hash)
+  const { binding, isStale, leases } = yield* recoverLeases({ inFile, hash, bound, bindings })
 
-  /** What the side file says of the leases.json that is on the disk; it stays there until another one is. */
-  let current: ReadonlyArray<CheckpointBinding> = placed === undefined ? known.slice(-1) : [placed]
+  /** The bindings of the leases.json on disk; they stay in the side file until it is replaced. */
+  let current: ReadonlyArray<CheckpointBinding> = binding === undefined ? bindings.slice(-1) : [binding]
   let written = 0
-  const one = yield* Semaphore.make(1)
-  if (placed !== undefined && placed !== bound) {
-    // A full disk is no reason not to start.
+  const writeLock = yield* Semaphore.make(1)
+  if (binding !== undefined && binding !== bound) {
+    // A full disk must not prevent a start.
     yield* writeBindings(leasesPath, current, directory.checkSync).pipe(
-      Effect.catch((fault) => Effect.logWarning(fault.message))
+      Effect.catch((error) => Effect.logWarning(error.message))
     )
   }
-  if (placed !== undefined) yield* audit.release(placed.seq)
+  if (binding !== undefined) yield* audit.release(binding.seq)
   return {
     leases,
     unreadable,
@@ -86,18 +85,18 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
       function* ({ leases, position, sequence }: LeaseSnapshot) {
         if (sequence < written) return
         yield* directory.check
-        const hash = createHash("sha256")
+        const digest = createHash("sha256")
         let next = current
         const bind = Effect.suspend(() => {
-          next = [bindingOf(hash.digest("hex"), position)]
+          next = [bindingOf(digest.digest("hex"), position)]
           return writeBindings(leasesPath, [...current, ...next], directory.checkSync)
         })
-        yield* replaceFile(leasesPath, encoded(leases, hash), { before: bind, check: directory.checkSync })
+        yield* replaceFile(leasesPath, encodeRows(leases, digest), { before: bind, check: directory.checkSync })
         current = next
         written = sequence
         yield* audit.release(position.seq)
       },
-      Semaphore.withPermit(one),
+      Semaphore.withPermit(writeLock),
       Effect.uninterruptible
     ),
     confirm: Effect.suspend(() => writeBindings(leasesPath, current, directory.checkSync))
@@ -105,8 +104,8 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
 })
 
 /**
- * The leases of the file; undefined where there is none, or none that can be read. A file or a lease that cannot be read is
- * set aside and reported: it records the past and must not end the present.
+ * Reads the leases of the file; undefined if it is missing or unreadable. An unreadable file or row is set aside and
+ * reported, and does not prevent a start.
  */
 const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Buffer | undefined) {
   if (contents === undefined) return { leases: undefined, unreadable: 0 }
@@ -119,44 +118,40 @@ const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Bu
     if (Option.isNone(lease) || Option.isNone(decoded)) unreadable += 1
     else if (decoded.value.revoked !== true) leases.push(lease.value)
   }
-  if (Option.isNone(rows)) yield* setAside(leasesPath, "leases.json was not readable", contents)
-  else if (unreadable > 0)
-    yield* setAside(leasesPath, `${unreadable} leases in leases.json were not readable`, contents)
+  if (Option.isNone(rows)) yield* setAside(leasesPath, "leases.json was unreadable", contents)
+  else if (unreadable > 0) yield* setAside(leasesPath, `${unreadable} leases in leases.json were unreadable`, contents)
   return Option.isNone(rows) ? { leases: undefined, unreadable: 1 } : { leases, unreadable }
 })
 
-/** Keeps what could not be read; a full disk, where it cannot be kept, is no reason not to start. */
-const setAside = Effect.fnUntraced(function* (leasesPath: string, what: string, contents: Buffer) {
+/** Keeps a copy of an unreadable file, and records it; a failure of that is only logged. */
+const setAside = Effect.fnUntraced(function* (leasesPath: string, problem: string, contents: Buffer) {
   const aside = `${leasesPath}.damaged-${yield* Clock.currentTimeMillis}`
-  const details = `${what}; the file is kept as ${aside}`
+  const details = `${problem}; a copy is kept as ${aside}`
   yield* Effect.logWarning(details)
   yield* replaceFile(aside, [contents]).pipe(
     Effect.andThen(Effect.flatMap(AuditLog, (audit) => audit.append([fileRepairedFact(details)]))),
-    Effect.catch((fault) => Effect.logWarning(fault.message))
+    Effect.catch((error) => Effect.logWarning(error.message))
   )
 })
 
 /**
- * The text of leases.json in the predecessor's form, in pieces that also go into the hash. Each is written before the next
- * is made: together they are as much as all the leases in memory, and to free them is a pause for everybody.
+ * Encodes leases.json in the predecessor's format, in chunks that also update the hash. Each chunk is written before the
+ * next is encoded, because collecting the whole text as garbage would pause all requests.
  */
-async function* encoded(leases: ReadonlyArray<Lease>, hash: Hash): AsyncGenerator<Uint8Array> {
-  const piece = (text: string): Uint8Array => {
+async function* encodeRows(leases: ReadonlyArray<Lease>, digest: Hash): AsyncGenerator<Uint8Array> {
+  const chunk = (text: string): Uint8Array => {
     const bytes = Buffer.from(text, "utf8")
-    hash.update(bytes)
+    digest.update(bytes)
     return bytes
   }
-  for (let at = 0; at < leases.length; at += rowsAtOnce) {
-    const text = stringify(leases.slice(at, at + rowsAtOnce).map(toRow), 2)
-    yield piece((at === 0 ? "[" : ",") + text.slice(1, -2))
+  for (let at = 0; at < leases.length; at += rowsPerChunk) {
+    const text = stringify(leases.slice(at, at + rowsPerChunk).map(toRow), 2)
+    yield chunk((at === 0 ? "[" : ",") + text.slice(1, -2))
   }
-  yield piece(leases.length === 0 ? "null" : "\n]")
+  yield chunk(leases.length === 0 ? "null" : "\n]")
 }
 
-/**
- * Writes checkpoints for ever: soon after a change, and not so often that writing them would be what the daemon does.
- * One that fails is tried until it does not; that is told once.
- */
+/** Writes checkpoints forever, soon after a change and at a bounded rate. A failure is logged once and retried. */
 export const writeCheckpoints = (
   checkpoint: LeaseCheckpoint,
   changed: Effect.Effect<void>,
@@ -169,10 +164,12 @@ export const writeCheckpoints = (
   })
   return Effect.gen(function* () {
     yield* changed
-    yield* Effect.sleep(gatherFor)
+    yield* Effect.sleep(batchDelay)
     const leases = yield* writeOne.pipe(
       Effect.catchCause((cause) =>
-        Effect.logWarning(`leases.json is not up to date: ${reasonOf(cause)}; the audit log has the leases`).pipe(
+        Effect.logWarning(
+          `leases.json is out of date: ${reasonOf(cause)}; no lease is lost, the audit log has them`
+        ).pipe(
           Effect.andThen(Effect.sleep(retryAfter)),
           Effect.andThen(Effect.retry(Effect.sandbox(writeOne), Schedule.spaced(retryAfter))),
           Effect.orDie,
@@ -180,20 +177,20 @@ export const writeCheckpoints = (
         )
       )
     )
-    yield* Effect.sleep(Duration.max(minRest, Duration.times(restPerLease, leases)))
+    yield* Effect.sleep(Duration.max(minInterval, Duration.times(intervalPerLease, leases)))
   }).pipe(Effect.forever)
 }
 
 const reasonOf = (cause: Cause.Cause<FileError>): string => {
-  const fault = Cause.squash(cause)
-  return fault instanceof Error ? fault.message : "it broke down"
+  const error = Cause.squash(cause)
+  return error instanceof Error ? error.message : "internal error"
 }
 
-/** Gathers the requests of one moment, and is over before anybody who looks at the file notices. */
-const gatherFor = Duration.millis(10)
-/** Leaves the disk to the audit log between two checkpoints: each flushes four times, and everybody waits for the log's flush. */
-const minRest = Duration.millis(100)
-/** Soon, for the log keeps its archives until there is a checkpoint; and not so soon that a disk that stays full is busy with it. */
+/** Collects a burst of changes into one checkpoint. */
+const batchDelay = Duration.millis(10)
+/** Leaves the disk to the audit log, whose flushes every request waits for. */
+const minInterval = Duration.millis(100)
+/** Soon, because the log keeps its archives until a checkpoint; not so soon that a full disk stays busy. */
 const retryAfter = Duration.millis(500)
-/** Writing takes some microseconds for a lease; with this rest it stays a small part of the work, however many there are. */
-const restPerLease = Duration.micros(100n)
+/** Keeps writing a small part of the work, for any number of leases. */
+const intervalPerLease = Duration.micros(100n)

@@ -1,14 +1,11 @@
 /**
- * The table of leases, changed only by transactions.
+ * The lease table, changed only by transactions.
  *
- * One fiber owns the table. It takes the transactions that wait, runs them one
- * after the other over the table, and writes the audit entries of all of them with
- * one append and one flush; only then does any of them get its answer. When the
- * append fails, every change of the batch is undone and every one of them is told
- * so: no audit entry, no change.
- *
- * What is read outside a transaction may run ahead of the disk by the batch that is
- * being written.
+ * One fiber owns the table. It takes the waiting transactions, runs them in order, and
+ * writes all their audit entries with one append and one flush; then it replies to
+ * each. If the append fails, all changes of the batch are undone and every transaction
+ * fails: no audit entry, no change. Reads outside a transaction may be ahead of the
+ * disk by the current batch.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -33,25 +30,22 @@ import { LeaseTransaction } from "./LeaseTransaction.ts"
 export class LeaseRepo extends Context.Service<
   LeaseRepo,
   {
-    /**
-     * Runs a program over the leases as one atomic, durable step; a program that fails changes no lease.
-     * All others wait for it.
-     */
+    /** Runs a synchronous program as one atomic, durable step. A program that fails changes no lease. */
     readonly transaction: <A, E>(
       program: (leases: LeaseTransaction) => Result.Result<A, E>
     ) => Effect.Effect<A, E | AuditLogError>
     readonly active: Effect.Effect<ReadonlyArray<Lease>>
     readonly activeCount: Effect.Effect<number>
-    /** Leases whose time is over and whose end is not recorded yet. */
+    /** The number of expired leases whose expiry is not recorded yet. */
     readonly expiredCount: Effect.Effect<number>
-    /** Leases of leases.json that could not be read at the start, and were set aside. */
+    /** The number of leases in leases.json that the start could not read and set aside. */
     readonly unreadableCount: number
-    /** Looks for at most so many leases that are over; gives when the next one may be, in milliseconds. */
-    readonly deactivateExpired: (most: number) => Effect.Effect<number | undefined>
+    /** Removes at most `limit` expired leases from the active ones; returns when the next may expire, in milliseconds. */
+    readonly deactivateExpired: (limit: number) => Effect.Effect<number | undefined>
     readonly activeCountOfSecret: (secretName: string) => Effect.Effect<number>
   }
 >()("agent-secrets/LeaseRepo") {
-  /** The leases kept in leases.json and in the audit log. */
+  /** The leases in leases.json and the audit log. */
   static readonly layer = (leasesPath: string) =>
     Layer.effect(
       LeaseRepo,
@@ -59,22 +53,22 @@ export class LeaseRepo extends Context.Service<
         const checkpoint = yield* LeaseCheckpoint.openCheckpoint(leasesPath)
         const changes = yield* Queue.sliding<void>(1)
         const onChange = (snapshot: () => LeaseCheckpoint.LeaseSnapshot, newLog: boolean) =>
-          // Entries that are in the old log only must be in leases.json before anybody hears of what the new one has.
+          // A new log lacks the old entries, so leases.json must have them before any reply.
           newLog
             ? Effect.ignore(checkpoint.write(snapshot()))
             : Effect.sync(() => void Queue.offerUnsafe(changes, undefined))
         const { repo, snapshot, stop } = yield* start(checkpoint.leases, onChange, checkpoint.unreadable)
         if (checkpoint.isStale) Queue.offerUnsafe(changes, undefined)
-        const saveAtEnd = Effect.andThen(Effect.flatMap(stop, checkpoint.write), checkpoint.confirm).pipe(
-          Effect.catch((fault) => Effect.logWarning(`${fault.message}; the audit log has the leases`))
+        const saveAtStop = Effect.andThen(Effect.flatMap(stop, checkpoint.write), checkpoint.confirm).pipe(
+          Effect.catch((error) => Effect.logWarning(`${error.message}; no lease is lost, the audit log has them`))
         )
-        yield* Effect.addFinalizer(() => saveAtEnd)
+        yield* Effect.addFinalizer(() => saveAtStop)
         yield* Effect.forkScoped(LeaseCheckpoint.writeCheckpoints(checkpoint, Queue.take(changes), snapshot))
         return repo
       })
     )
 
-  /** The leases in memory alone, for tests; the audit log is whichever is provided. */
+  /** The leases in memory only, for tests. */
   static readonly layerMemory = Layer.effect(
     LeaseRepo,
     Effect.gen(function* () {
@@ -85,27 +79,27 @@ export class LeaseRepo extends Context.Service<
   )
 }
 
-/** How many are written with one flush: enough that the flush is not what limits, few enough to take a moment. */
-const batchLength = 256
+/** Transactions per flush: enough that the flush does not limit throughput, few enough for a short pause. */
+const maxBatch = 256
 
-/** Something on its way through the writer: run over the table, made durable with its batch, then answered. */
-interface Waiting {
-  readonly run: (table: LeaseTable, now: number) => Ran
-  /** Tells the one who waits that the batch broke down. */
+/** A transaction that waits for the writer: it runs, becomes durable with its batch, and gets its reply. */
+interface PendingTransaction {
+  readonly run: (table: LeaseTable, now: number) => Completed
+  /** Fails the transaction, because its batch died. */
   readonly abandon: (cause: Cause.Cause<never>) => void
 }
 
-interface Ran {
+interface Completed {
   readonly facts: ReadonlyArray<AuditFact>
   readonly revoked?: number
   readonly undo: () => void
-  readonly answer: (durable: Exit.Exit<AuditPosition, AuditLogError>) => void
+  readonly reply: (written: Exit.Exit<AuditPosition, AuditLogError>) => void
 }
 
 const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1000n) / 1000)
 
-const shiftLeases = (table: LeaseTable, now: number, { forget, millis }: ClockStep): Ran => {
-  // What was over before the step stays so.
+const shiftLeases = (table: LeaseTable, now: number, { forget, millis }: ClockStep): Completed => {
+  // A lease that expired before the step stays expired.
   const active = table.count(now - millis)
   if (millis < 0) table.shift(millis)
   return {
@@ -114,12 +108,12 @@ const shiftLeases = (table: LeaseTable, now: number, { forget, millis }: ClockSt
       if (millis < 0) table.shift(-millis)
       forget()
     },
-    answer: () => undefined
+    reply: () => undefined
   }
 }
 
-/** A clock that was set back while no daemon ran would make the leases live longer as well. */
-const followClockSince = Effect.fnUntraced(function* (audit: AuditLog["Service"], table: LeaseTable) {
+/** Handles a clock that was set back while no daemon ran. */
+const followClockAtStart = Effect.fnUntraced(function* (audit: AuditLog["Service"], table: LeaseTable) {
   const now = yield* Clock.currentTimeMillis
   const millis = audit.lastEntryTime === undefined ? undefined : clockStepSince(audit.lastEntryTime.millis, now)
   if (millis === undefined) return
@@ -127,7 +121,7 @@ const followClockSince = Effect.fnUntraced(function* (audit: AuditLog["Service"]
   yield* Effect.ignore(audit.append(facts))
 })
 
-/** `onChange` runs after each batch that changed something, before it is answered. */
+/** Starts the writer; `onChange` runs after each batch that changed something, before its replies. */
 const start = Effect.fnUntraced(function* (
   leases: Iterable<Lease>,
   onChange: (snapshot: () => LeaseCheckpoint.LeaseSnapshot, newLog: boolean) => Effect.Effect<void>,
@@ -136,46 +130,46 @@ const start = Effect.fnUntraced(function* (
   const audit = yield* AuditLog
   const table = new LeaseTable()
   for (const lease of leases) table.insert(lease)
-  yield* followClockSince(audit, table)
+  yield* followClockAtStart(audit, table)
   let position = yield* audit.position
   let sequence = 0
-  // Each waits for its answer, so there are no more of them than requests at work.
-  const queue = yield* Queue.unbounded<Waiting, Cause.Done>()
+  // Every request waits for its reply, so the queue is bounded by the requests in progress.
+  const queue = yield* Queue.unbounded<PendingTransaction, Cause.Done>()
 
   const clock = new ClockStepDetector(yield* Clock.currentTimeMillis, yield* monotonicMillis)
 
-  /** Moves the leases with a clock that was set back; part of the batch that noticed it. */
+  /** Moves the leases with a clock that was set back, as part of the batch that detects it. */
   const followClock = Effect.gen(function* () {
     const now = yield* Clock.currentTimeMillis
     const step = clock.detect(now, yield* monotonicMillis)
     return step === undefined ? [] : [shiftLeases(table, now, step)]
   })
 
-  const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<Waiting>) {
-    const ran: Array<Ran> = yield* followClock
+  const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<PendingTransaction>) {
+    const completed: Array<Completed> = yield* followClock
     const now = yield* Clock.currentTimeMillis
-    for (const waiting of batch) ran.push(waiting.run(table, now))
-    const facts = ran.flatMap((one) => one.facts)
+    for (const pending of batch) completed.push(pending.run(table, now))
+    const facts = completed.flatMap(({ facts }) => facts)
     const written = facts.length === 0 ? Exit.succeed(position) : yield* Effect.exit(audit.append(facts))
     if (Exit.isFailure(written)) {
-      for (const one of ran.toReversed()) one.undo()
+      for (const { undo } of completed.toReversed()) undo()
     } else if (written.value !== position) {
       const newLog = written.value.generation !== position.generation
       position = written.value
       sequence += 1
-      yield* metrics.countRevocations(ran.reduce((sum, one) => sum + (one.revoked ?? 0), 0))
+      yield* metrics.countRevocations(completed.reduce((sum, { revoked = 0 }) => sum + revoked, 0))
       yield* onChange(() => ({ leases: table.active(now), position, sequence }), newLog)
     }
-    for (const one of ran) one.answer(written)
+    for (const { reply } of completed) reply(written)
   })
 
-  const commitOrAbandon = (batch: ReadonlyArray<Waiting>) =>
+  const commitOrAbandon = (batch: ReadonlyArray<PendingTransaction>) =>
     Effect.catchCause(commit(batch), (cause) => {
-      for (const waiting of batch) waiting.abandon(cause)
-      return Effect.logFatal("the lease table broke down", cause)
+      for (const pending of batch) pending.abandon(cause)
+      return Effect.logFatal("the lease table failed", cause)
     })
 
-  const writer = yield* Queue.takeBetween(queue, 1, batchLength).pipe(
+  const writer = yield* Queue.takeBetween(queue, 1, maxBatch).pipe(
     Effect.flatMap(commitOrAbandon),
     Effect.forever,
     Effect.ignore,
@@ -183,43 +177,45 @@ const start = Effect.fnUntraced(function* (
     Effect.forkDetach
   )
 
-  const enqueue = <A, E>(run: (answer: (exit: Exit.Exit<A, E>) => void) => Waiting["run"]): Effect.Effect<A, E> =>
-    Effect.callback((answer) => {
-      const waiting = { run: run(answer), abandon: (cause: Cause.Cause<never>) => answer(Exit.failCause(cause)) }
-      if (!Queue.offerUnsafe(queue, waiting)) answer(Effect.interrupt)
+  const enqueue = <A, E>(
+    run: (reply: (exit: Exit.Exit<A, E>) => void) => PendingTransaction["run"]
+  ): Effect.Effect<A, E> =>
+    Effect.callback((reply) => {
+      const pending = { run: run(reply), abandon: (cause: Cause.Cause<never>) => reply(Exit.failCause(cause)) }
+      if (!Queue.offerUnsafe(queue, pending)) reply(Effect.interrupt)
     })
 
   const repo = LeaseRepo.of({
     transaction: <A, E>(program: (leases: LeaseTransaction) => Result.Result<A, E>) =>
-      enqueue<A, E | AuditLogError>((answer) => (leases, now) => {
+      enqueue<A, E | AuditLogError>((reply) => (leases, now) => {
         const { exit, facts, revoked, undo } = new LeaseTransaction(leases, now).run(program)
         return {
           facts,
           revoked,
           undo,
-          answer: (durable) => answer(Exit.isFailure(durable) ? Exit.failCause(durable.cause) : exit)
+          reply: (written) => reply(Exit.isFailure(written) ? Exit.failCause(written.cause) : exit)
         }
       }),
     active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
     unreadableCount,
     expiredCount: Effect.map(Clock.currentTimeMillis, (now) => table.expiredCount(now)),
-    deactivateExpired: (most) =>
+    deactivateExpired: (limit) =>
       Effect.map(Clock.currentTimeMillis, (now) => {
-        table.deactivateExpired(now, most)
+        table.deactivateExpired(now, limit)
         return table.nextExpiry
       }),
     activeCountOfSecret: (name) => Effect.map(Clock.currentTimeMillis, (now) => table.countOfSecret(name, now))
   })
 
-  /** The leases between two batches, and how far into the log they reach. */
-  const snapshot = enqueue<LeaseCheckpoint.LeaseSnapshot, never>((answer) => (leases, now) => ({
+  /** Returns the leases between two batches, with their position in the log. */
+  const snapshot = enqueue<LeaseCheckpoint.LeaseSnapshot, never>((reply) => (leases, now) => ({
     facts: [],
     undo: () => undefined,
-    answer: () => answer(Exit.succeed({ leases: leases.active(now), position, sequence }))
+    reply: () => reply(Exit.succeed({ leases: leases.active(now), position, sequence }))
   }))
 
-  /** Ends the writer when all that wait have been answered; gives the leases as they are then. */
+  /** Ends the writer after all waiting transactions; returns the final leases. */
   const stop = Queue.end(queue).pipe(
     Effect.andThen(Fiber.await(writer)),
     Effect.andThen(Clock.currentTimeMillis),

@@ -1,22 +1,20 @@
 /**
- * The leases in memory: found by id, by pair and by secret, and counted, at a
- * cost that does not grow with how many there are.
+ * The leases in memory, indexed by id, by pair and by secret.
  *
- * A lease whose time is over leaves the active ones the moment anybody looks and
- * waits, set aside, until the sweep has recorded its end. It keeps its place by id: a
- * second map would have to grow by a hundred thousand at once, and everybody would wait
- * for that. Changes are undone by their opposite: `insert` by `remove` and the other way
- * round. No I/O here, and no rule about who may hold what; the time is always given, in
- * milliseconds.
+ * No operation gets slower with the number of leases. A lease that has expired leaves
+ * the active ones at the next access and waits here until the sweep has recorded its
+ * expiry. Changes are undone by their opposite, `insert` by `remove` and the reverse.
+ * The caller passes the time, in milliseconds. No I/O, and no rule about who may hold
+ * a lease.
  */
 import type { Lease } from "../../domain/Lease.ts"
 import { isExpired, shiftExpiry, leaseWeight } from "../../domain/Lease.ts"
 
-/** Revoked leases that are remembered, so that revoking again can be answered; a bound, not a promise. */
-const rememberedRevoked = 1000
+/** Revoked leases that are kept, so that revoking one again succeeds; a bound, not a guarantee. */
+const maxRevoked = 1000
 
-/** A lease whose end is not recorded yet. */
-class Aside {
+/** A lease whose expiry is not recorded yet. It stays in `byId`, because growing a second map would block requests. */
+class Expired {
   readonly lease: Lease
   constructor(lease: Lease) {
     this.lease = lease
@@ -24,19 +22,19 @@ class Aside {
 }
 
 export class LeaseTable {
-  private readonly byId = new Map<string, Lease | Aside>()
+  private readonly byId = new Map<string, Lease | Expired>()
   private readonly bySecret = new Map<string, LeasesOfSecret>()
   private readonly revoked = new Map<string, Lease>()
-  /** In the order of their ends; from `firstAside` on, for to take the first out of a list moves all others. */
-  private aside: Array<Aside> = []
-  private firstAside = 0
-  private asideCount = 0
+  /** In order of expiry, starting at `queueStart`: shift() would be O(n). */
+  private queue: Array<Expired> = []
+  private queueStart = 0
+  private unrecorded = 0
   private heap: Array<Lease> = []
-  private held = 0
+  private activeWeight = 0
 
-  /** What all leases that were active when anybody last looked count for together. */
+  /** The total weight of the leases that were active at the last access (`leaseWeight`). */
   get weight(): number {
-    return this.held
+    return this.activeWeight
   }
 
   insert(lease: Lease): void {
@@ -44,37 +42,37 @@ export class LeaseTable {
     const twin = this.find(lease.id)
     if (twin !== undefined) this.remove(twin)
     this.byId.set(lease.id, lease)
-    this.held += leaseWeight(lease)
+    this.activeWeight += leaseWeight(lease)
     let ofSecret = this.bySecret.get(lease.secretName)
     if (ofSecret === undefined) this.bySecret.set(lease.secretName, (ofSecret = new LeasesOfSecret()))
     ofSecret.insert(lease)
     push(this.heap, lease)
   }
 
-  /** Takes a lease out, whether active or expired; tells whether it was there. */
+  /** Removes a lease, active or expired; returns whether it was present. */
   remove(lease: Lease): boolean {
     const known = this.byId.get(lease.id)
     if (known === undefined) return false
     this.byId.delete(lease.id)
-    if (known instanceof Aside) {
-      this.asideCount -= 1
+    if (known instanceof Expired) {
+      this.unrecorded -= 1
       return true
     }
-    this.held -= leaseWeight(lease)
+    this.activeWeight -= leaseWeight(lease)
     this.unindex(lease)
-    // The heap forgets a removed lease only when it comes to its top, so it is rebuilt before it holds mostly those.
+    // The heap drops a removed lease only at its top, so it is rebuilt before such leases outnumber the others.
     if (this.heap.length > 2 * this.activeCount + 64) {
       this.heap = []
-      for (const kept of this.byId.values()) if (!(kept instanceof Aside)) push(this.heap, kept)
+      for (const kept of this.byId.values()) if (!(kept instanceof Expired)) push(this.heap, kept)
     }
     return true
   }
 
-  /** Takes a lease out and remembers it as revoked; tells whether it was there. */
+  /** Removes a lease and keeps it as revoked; returns whether it was present. */
   revoke(lease: Lease): boolean {
     if (!this.remove(lease)) return false
     this.revoked.set(lease.id, lease)
-    if (this.revoked.size > rememberedRevoked) {
+    if (this.revoked.size > maxRevoked) {
       for (const oldest of this.revoked.keys().take(1)) this.revoked.delete(oldest)
     }
     return true
@@ -84,13 +82,13 @@ export class LeaseTable {
     return this.revoked.get(id)
   }
 
-  /** The lease of this id, active or expired. */
+  /** Finds a lease by its id, active or expired. */
   find(id: string): Lease | undefined {
     const known = this.byId.get(id)
-    return known instanceof Aside ? known.lease : known
+    return known instanceof Expired ? known.lease : known
   }
 
-  /** The active leases of one pair: at most one, unless the predecessor stacked them. */
+  /** Returns the active leases of one pair: at most one, unless the predecessor issued several. */
   ofPair(secretName: string, clientId: string, now: number): ReadonlyArray<Lease> {
     this.deactivateExpired(now)
     return this.bySecret.get(secretName)?.ofClient(clientId) ?? []
@@ -103,41 +101,41 @@ export class LeaseTable {
 
   active(now: number): ReadonlyArray<Lease> {
     this.deactivateExpired(now)
-    return this.notAside()
+    return this.allActive()
   }
 
-  /** Moves the end of every active lease by so many milliseconds. */
+  /** Moves the expiry of every active lease. */
   shift(millis: number): void {
-    const active = this.notAside()
+    const active = this.allActive()
     for (const lease of active) this.byId.delete(lease.id)
     this.bySecret.clear()
     this.heap = []
-    this.held -= active.reduce((sum, lease) => sum + leaseWeight(lease), 0)
+    this.activeWeight -= active.reduce((sum, lease) => sum + leaseWeight(lease), 0)
     for (const lease of active) this.insert(shiftExpiry(lease, millis))
   }
 
-  /** The leases whose end is not recorded yet, at most `most` of them. */
-  expired(now: number, most: number): ReadonlyArray<Lease> {
+  /** Returns at most `limit` leases whose expiry is not recorded yet. */
+  expired(now: number, limit: number): ReadonlyArray<Lease> {
     this.deactivateExpired(now)
-    const due: Array<Lease> = []
-    for (let at = this.firstAside; at < this.aside.length && due.length < most; at += 1) {
-      const one = this.aside[at]
-      if (one !== undefined && this.byId.get(one.lease.id) === one) due.push(one.lease)
-      // What was taken out stands first, for it is taken out in this order.
-      else if (due.length === 0) this.firstAside = at + 1
+    const found: Array<Lease> = []
+    for (let at = this.queueStart; at < this.queue.length && found.length < limit; at += 1) {
+      const one = this.queue[at]
+      if (one !== undefined && this.byId.get(one.lease.id) === one) found.push(one.lease)
+      // Recorded leases are removed in this order, so they come first.
+      else if (found.length === 0) this.queueStart = at + 1
     }
-    // Some may always be waiting, so the list never comes to its end; to copy the lesser half costs no more than what was added.
-    if (this.firstAside > 0 && 2 * this.firstAside >= this.aside.length) {
-      this.aside = this.aside.slice(this.firstAside)
-      this.firstAside = 0
+    // The queue may never be empty, so its recorded half is dropped from time to time.
+    if (this.queueStart > 0 && 2 * this.queueStart >= this.queue.length) {
+      this.queue = this.queue.slice(this.queueStart)
+      this.queueStart = 0
     }
-    return due
+    return found
   }
 
-  /** How many have expired and are not swept yet. */
+  /** Counts the leases whose expiry is not recorded yet. */
   expiredCount(now: number): number {
     this.deactivateExpired(now)
-    return this.asideCount
+    return this.unrecorded
   }
 
   count(now: number): number {
@@ -150,35 +148,35 @@ export class LeaseTable {
     return this.bySecret.get(secretName)?.size ?? 0
   }
 
-  /** When the next lease may be over, in milliseconds; undefined if there is none. */
+  /** The earliest time at which a lease may expire; undefined if there is none. */
   get nextExpiry(): number | undefined {
     return this.heap[0]?.expiresAt.millis
   }
 
-  /** Sets at most so many aside, so that whoever looks next finds fewer to be set aside; each takes some microseconds. */
-  deactivateExpired(now: number, most = Number.POSITIVE_INFINITY): void {
-    let left = most
+  /** Removes expired leases from the active ones, at most `limit`, so that the next access has less to do. */
+  deactivateExpired(now: number, limit = Number.POSITIVE_INFINITY): void {
+    let left = limit
     for (let first = this.heap[0]; first !== undefined && isExpired(first, now); first = this.heap[0]) {
       if (left === 0) return
       left -= 1
       pop(this.heap)
       if (this.byId.get(first.id) !== first) continue
-      const aside = new Aside(first)
-      this.byId.set(first.id, aside)
-      this.aside.push(aside)
-      this.asideCount += 1
-      this.held -= leaseWeight(first)
+      const expired = new Expired(first)
+      this.byId.set(first.id, expired)
+      this.queue.push(expired)
+      this.unrecorded += 1
+      this.activeWeight -= leaseWeight(first)
       this.unindex(first)
     }
   }
 
   private get activeCount(): number {
-    return this.byId.size - this.asideCount
+    return this.byId.size - this.unrecorded
   }
 
-  private notAside(): Array<Lease> {
+  private allActive(): Array<Lease> {
     const active: Array<Lease> = []
-    for (const known of this.byId.values()) if (!(known instanceof Aside)) active.push(known)
+    for (const known of this.byId.values()) if (!(known instanceof Expired)) active.push(known)
     return active
   }
 
@@ -189,26 +187,26 @@ export class LeaseTable {
   }
 }
 
-/** Nearly every client holds one lease of a secret, and a list for each would be a fifth of all that is kept. */
-type Held = Lease | ReadonlyArray<Lease>
+/** Nearly every pair has one lease, and an array for each would use much memory. */
+type OneOrMore = Lease | ReadonlyArray<Lease>
 
-const several = (held: Held | undefined): ReadonlyArray<Lease> => {
+const toArray = (held: OneOrMore | undefined): ReadonlyArray<Lease> => {
   if (held === undefined) return []
   return "id" in held ? [held] : held
 }
 
 class LeasesOfSecret {
   size = 0
-  private readonly byClient = new Map<string, Held>()
+  private readonly byClient = new Map<string, OneOrMore>()
 
   insert(lease: Lease): void {
     this.size += 1
     const held = this.byClient.get(lease.clientId)
-    this.byClient.set(lease.clientId, held === undefined ? lease : [...several(held), lease])
+    this.byClient.set(lease.clientId, held === undefined ? lease : [...toArray(held), lease])
   }
 
   remove(lease: Lease): void {
-    const held = several(this.byClient.get(lease.clientId))
+    const held = toArray(this.byClient.get(lease.clientId))
     const left = held.filter((one) => one.id !== lease.id)
     this.size -= held.length - left.length
     const [first] = left
@@ -217,15 +215,15 @@ class LeasesOfSecret {
   }
 
   ofClient(clientId: string): ReadonlyArray<Lease> {
-    return several(this.byClient.get(clientId))
+    return toArray(this.byClient.get(clientId))
   }
 
   all(): ReadonlyArray<Lease> {
-    return [...this.byClient.values()].flatMap(several)
+    return [...this.byClient.values()].flatMap(toArray)
   }
 }
 
-/** A binary heap, the lease that expires first on top. */
+/** Adds to a binary heap; the lease that expires first is on top. */
 const push = (heap: Array<Lease>, lease: Lease): void => {
   let at = heap.push(lease) - 1
   while (at > 0) {

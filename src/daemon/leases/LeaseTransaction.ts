@@ -1,9 +1,8 @@
 /**
- * What one transaction sees of the leases and does to them.
+ * The view of the lease table that one transaction reads and changes.
  *
- * A program runs over the table at one moment, so it waits for nothing. If it fails,
- * its changes are taken back at once; if its audit entries cannot be written, whoever
- * ran it calls `undo`.
+ * A program runs synchronously, at one point in time. If it fails, its changes are
+ * undone at once. If its audit entries cannot be written, the caller calls `undo`.
  */
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
@@ -11,23 +10,23 @@ import type { AuditFact } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import type { LeaseTable } from "./LeaseTable.ts"
 
-/** What came of a program, before anything of it is durable. */
+/** The result of a program, before any of it is durable. */
 export interface TransactionOutcome<A, E> {
   readonly exit: Exit.Exit<A, E>
   readonly facts: ReadonlyArray<AuditFact>
-  /** Leases that end on purpose. */
+  /** The number of leases that were revoked. */
   readonly revoked: number
   readonly undo: () => void
 }
 
 export class LeaseTransaction {
-  /** The moment: milliseconds, wall clock. */
+  /** The time of the transaction: milliseconds of the wall clock. */
   readonly now: number
   private readonly table: LeaseTable
   private readonly undos: Array<() => void> = []
-  /** What is recorded if the program succeeds, and what of it is recorded if it fails. */
   private readonly facts: Array<AuditFact> = []
-  private readonly factsAnyway: Array<AuditFact> = []
+  /** The facts that are recorded even if the program fails. */
+  private readonly factsOnFailure: Array<AuditFact> = []
   private revoked = 0
 
   constructor(table: LeaseTable, now: number) {
@@ -47,40 +46,40 @@ export class LeaseTransaction {
     return this.table.active(this.now)
   }
 
-  /** What the active leases count for together (`weight` in `Lease`). */
+  /** Returns the total weight of the active leases (`leaseWeight`). */
   weight(): number {
     return this.table.weight
   }
 
-  /** A lease by its id, also one that has expired and is not swept yet. */
+  /** Finds a lease by its id, even if it has expired and is not swept yet. */
   find(id: string): Lease | undefined {
     return this.table.find(id)
   }
 
-  /** One of the last leases that were revoked. */
+  /** Finds a recently revoked lease by its id. */
   findRevoked(id: string): Lease | undefined {
     return this.table.findRevoked(id)
   }
 
-  /** Leases that have expired and are not swept yet, at most so many. */
-  expired(most: number): ReadonlyArray<Lease> {
-    return this.table.expired(this.now, most)
+  /** Returns at most `limit` leases that have expired and are not swept yet. */
+  expired(limit: number): ReadonlyArray<Lease> {
+    return this.table.expired(this.now, limit)
   }
 
-  /** Adds a lease; the facts that tell of it are recorded if the program succeeds. */
+  /** Adds a lease; its facts are recorded if the program succeeds. */
   issue(lease: Lease, ...facts: ReadonlyArray<AuditFact>): void {
     this.table.insert(lease)
     this.undos.push(() => this.table.remove(lease))
     this.facts.push(...facts)
   }
 
-  /** Takes a lease away; the facts that tell of it are recorded if the program succeeds. */
+  /** Removes a lease; its facts are recorded if the program succeeds. */
   end(lease: Lease, ...facts: ReadonlyArray<AuditFact>): void {
     if (this.table.remove(lease)) this.undos.push(() => this.table.insert(lease))
     this.facts.push(...facts)
   }
 
-  /** The same, on purpose: the lease is remembered for a while as revoked. */
+  /** Removes a lease and keeps it for a while as revoked. */
   revoke(lease: Lease, ...facts: ReadonlyArray<AuditFact>): void {
     if (this.table.revoke(lease)) {
       this.undos.push(() => this.table.insert(lease))
@@ -89,21 +88,21 @@ export class LeaseTransaction {
     this.facts.push(...facts)
   }
 
-  /** Records a fact, also if the program fails: refusals are facts. */
+  /** Records facts even if the program fails: a refusal is a fact. */
   record(...facts: ReadonlyArray<AuditFact>): void {
     this.facts.push(...facts)
-    this.factsAnyway.push(...facts)
+    this.factsOnFailure.push(...facts)
   }
 
-  /** Runs the program this transaction is for. One that throws has failed as well. */
+  /** Runs the program of this transaction. A thrown defect is a failure too. */
   run<A, E>(program: (leases: LeaseTransaction) => Result.Result<A, E>): TransactionOutcome<A, E> {
     const exit = exitOf(() => program(this))
     const undo = () => {
-      for (const back of this.undos.splice(0).toReversed()) back()
+      for (const undoOne of this.undos.splice(0).toReversed()) undoOne()
     }
     if (Exit.isSuccess(exit)) return { exit, undo, facts: this.facts, revoked: this.revoked }
     undo()
-    return { exit, undo, facts: this.factsAnyway, revoked: 0 }
+    return { exit, undo, facts: this.factsOnFailure, revoked: 0 }
   }
 }
 

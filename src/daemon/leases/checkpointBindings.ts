@@ -1,9 +1,8 @@
 /**
- * The side file of leases.json: how far into the audit log each leases.json reaches
- * that may be on the disk.
+ * The side file of leases.json: up to which audit entry each leases.json reaches.
  *
- * It names the one that is there and the one that comes, so that a crash between the
- * two files leaves either of them bound.
+ * While leases.json is replaced, it describes the current and the next version, so that
+ * a crash between the two files leaves either version bound to the log.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,7 +13,7 @@ import { type FileError, readIfPresent, replaceFile } from "../files/durableFile
 export const CheckpointBinding = Schema.Struct({
   /** SHA-256 of leases.json in hexadecimal, or "absent". */
   leases: Schema.String,
-  /** The number of the last entry of the audit log that leases.json accounts for. */
+  /** The number of the last audit entry that leases.json includes. */
   seq: Schema.Int,
   /** SHA-256 of that entry's line. */
   line: Schema.String,

@@ -1,29 +1,29 @@
 /**
- * The wall clock, watched by the one that only runs forwards.
+ * Detects steps of the wall clock, by comparing it with the monotonic clock.
  *
- * Leases end by the wall clock, which people and time servers set. When it is set
- * back, a lease would live longer than it was granted for; so its end is moved back
- * by the same step. When it is set forward, or the machine slept, leases end the
- * earlier, and nothing is done. Small deviations add up until they are a step.
+ * Leases expire by the wall clock. A clock that is set back would extend every lease,
+ * so the caller moves their expiry back by the same step. A clock that is set forward
+ * ends leases early, which is only recorded. Small deviations add up until they count
+ * as a step.
  */
 
-/** A step below this is left alone, as clocks that are slewed wander by less. */
+/** Clocks that are slewed deviate by less than this. */
 const minStep = 1_000
-/** Forward, it is worth an entry from here on; it harms nobody but those who wonder why a lease is over. */
-const worthTelling = 60_000
+/** Steps forward below this are not recorded, because they end a lease only a little early. */
+const minForwardStep = 60_000
 
-/** Milliseconds by which the wall clock was set since the last look; negative is back. */
 export interface ClockStep {
+  /** Milliseconds by which the wall clock was set since the last check; negative if it was set back. */
   readonly millis: number
-  /** Takes the step as not seen, for one that could not be recorded. */
+  /** Makes the next check detect this step again, because it could not be recorded. */
   readonly forget: () => void
 }
 
 export class ClockStepDetector {
-  /** What the wall clock was ahead of the other one, at the most. */
+  /** How far the wall clock was ahead of the monotonic clock at the last step. */
   private ahead: number
 
-  /** Both in milliseconds; `monotonic` from any beginning. */
+  /** Takes both clocks in milliseconds; `monotonic` may start anywhere. */
   constructor(wall: number, monotonic: number) {
     this.ahead = wall - monotonic
   }
@@ -33,11 +33,11 @@ export class ClockStepDetector {
     const millis = Math.round(wall - monotonic - before)
     if (millis > -minStep && millis <= 0) return undefined
     this.ahead = wall - monotonic
-    if (millis > 0 && millis < worthTelling) return undefined
+    if (millis > 0 && millis < minForwardStep) return undefined
     return { millis, forget: () => void (this.ahead = before) }
   }
 }
 
-/** The step that the clock made while no daemon looked, told by the time of the last entry of the log. */
+/** Returns the step back that happened while no daemon ran, judged by the time of the last audit entry. */
 export const clockStepSince = (lastEntry: number, wall: number): number | undefined =>
   wall <= lastEntry - minStep ? wall - lastEntry : undefined

@@ -1,11 +1,10 @@
 /**
- * Which leases there are when the daemon starts, from leases.json, its side file and
- * the audit log, whoever wrote them last and however that ended.
+ * Recovers the active leases at a start, from leases.json, its side file and the log.
  *
- * Where the log is another one by now, moved away or cut short, its entries that are
- * younger than the checkpoint are replayed. Where leases.json is gone, cannot be read
- * or is an older one, the log tells everything. Where the log ends with entries of the
- * predecessor, that wrote leases.json last; it counts, and is copied into the log.
+ * Usually the entries after the checkpoint are replayed. If the log was moved or
+ * truncated, its entries younger than the checkpoint are replayed. If leases.json is
+ * missing, unreadable or outdated, the whole log is replayed. If the predecessor wrote
+ * last, its leases.json counts and is copied into the log.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -20,22 +19,22 @@ import type { AuditLogError } from "../audit/AuditLog.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { type CheckpointBinding, bindingOf } from "./checkpointBindings.ts"
 
-/** How far back a log is read that is not bound: more entries than any lease outlives. */
-const replayedAtMost = 200_000
+/** Entries to replay without a binding: more than are written during the life of a lease. */
+const maxReplayedEntries = 200_000
 
-/** What a start finds: the leases of the file, if any, its hash, and what the side file says. */
+/** What a start finds on disk: leases.json, its hash, its binding, and all bindings of the side file. */
 export interface StoredLeases {
   readonly inFile: ReadonlyArray<Lease> | undefined
   readonly hash: string
   readonly bound: CheckpointBinding | undefined
-  readonly known: ReadonlyArray<CheckpointBinding>
+  readonly bindings: ReadonlyArray<CheckpointBinding>
 }
 
-/** The leases there are, and how much of the log the file on the disk accounts for; undefined if that cannot be said. */
 export interface RecoveredLeases {
   readonly leases: ReadonlyArray<Lease>
+  /** How much of the log leases.json includes; undefined if unknown. */
   readonly binding: CheckpointBinding | undefined
-  /** Whether leases.json has to be written. */
+  /** Whether leases.json must be written. */
   readonly isStale: boolean
 }
 
@@ -43,7 +42,7 @@ export const recoverLeases = Effect.fnUntraced(function* ({
   bound,
   hash,
   inFile,
-  known
+  bindings
 }: StoredLeases): Effect.fn.Return<RecoveredLeases, AuditLogError, AuditLog> {
   const audit = yield* AuditLog
   if (bound !== undefined) {
@@ -52,36 +51,35 @@ export const recoverLeases = Effect.fnUntraced(function* ({
       return { leases: replay(inFile ?? [], since.value), binding: bound, isStale: since.value.length > 0 }
     }
     const from = Option.getOrElse(parseTimestamp(bound.at), () => zeroTimestamp).millis
-    const younger = (yield* audit.tail(replayedAtMost)).filter((entry) => timeOf(entry) >= from)
+    const younger = (yield* audit.tail(maxReplayedEntries)).filter((entry) => timeOf(entry) >= from)
     return { leases: replay(inFile ?? [], younger), binding: undefined, isStale: true }
   }
-  if (inFile !== undefined && !audit.isLastWriter) return yield* adopt(inFile, hash, known)
-  if (audit.isLastWriter || known.length > 0) {
-    // A file that is not the one we wrote last counts only where nothing tells which one that was.
-    const base = known.length === 0 ? (inFile ?? []) : []
-    return { leases: replay(base, yield* audit.tail(replayedAtMost)), binding: undefined, isStale: true }
+  if (inFile !== undefined && !audit.isLastWriter) return yield* adopt(inFile, hash, bindings)
+  if (audit.isLastWriter || bindings.length > 0) {
+    // Without a side file, leases.json may be the last one we wrote; with one, it is not.
+    const base = bindings.length === 0 ? (inFile ?? []) : []
+    return { leases: replay(base, yield* audit.tail(maxReplayedEntries)), binding: undefined, isStale: true }
   }
   return { leases: [], binding: bindingOf(hash, yield* audit.position), isStale: false }
 })
 
 /**
- * Takes over what the predecessor left. It began with a leases.json that may have been some milliseconds behind our log: what
- * we had answered for in between still holds. All of it is copied into the log, which from then on alone tells which leases
- * there are; if that cannot be written, the next start does it.
+ * Adopts the leases of the predecessor. It started from a leases.json that may have been milliseconds behind our log, so our
+ * entries since then are replayed first. All leases are copied into the log; if that fails, the next start does it.
  */
 const adopt = Effect.fnUntraced(function* (
   inFile: ReadonlyArray<Lease>,
   hash: string,
-  known: ReadonlyArray<CheckpointBinding>
+  bindings: ReadonlyArray<CheckpointBinding>
 ) {
   const audit = yield* AuditLog
-  const [older] = known
+  const [older] = bindings
   const since = older === undefined ? Option.none() : yield* audit.since(older)
   const entries = Option.getOrElse(since, () => [])
   const last = entries.findLast((entry) => isChained(entry) && !isStartEntry(entry))
-  const wrote = last === undefined ? zeroTimestamp.millis : timeOf(last)
-  const ours = inFile.filter(({ createdAt }) => createdAt.millis <= wrote)
-  const theirs = inFile.filter(({ createdAt }) => createdAt.millis > wrote)
+  const ourLastWrite = last === undefined ? zeroTimestamp.millis : timeOf(last)
+  const ours = inFile.filter(({ createdAt }) => createdAt.millis <= ourLastWrite)
+  const theirs = inFile.filter(({ createdAt }) => createdAt.millis > ourLastWrite)
   const leases = [...replay(ours, entries), ...theirs]
   const before = bindingOf(hash, yield* audit.position)
   const copied = yield* Effect.exit(audit.append(adoptFacts(leases)))

@@ -71,9 +71,9 @@ export const acquire = Effect.fnUntraced(
     const sink = yield* OtelSink
     const id = randomUUID()
 
-    const grant = leases.transaction((held): Result.Result<Granted, AcquireError> => {
+    const grant = leases.transaction((tx): Result.Result<Granted, AcquireError> => {
       const refuse = (refusal: AcquireError, reason: string) => {
-        held.record(acquireRefusedFact(secretName, clientId, reason))
+        tx.record(acquireRefusedFact(secretName, clientId, reason))
         return Result.fail(refusal)
       }
       const secret = secrets.get(secretName)
@@ -83,13 +83,13 @@ export const acquire = Effect.fnUntraced(
       const { name, value } = secret.success
       const ttl = granted.success
       // The store's own copy of the name: thousands of leases share it.
-      const lease = makeLease({ id, secretName: name, clientId, ttl, now: held.now })
-      const replaced = held.ofPair(name, clientId)
-      if (held.weight() >= capacity && replaced.length === 0) {
+      const lease = makeLease({ id, secretName: name, clientId, ttl, now: tx.now })
+      const replaced = tx.ofPair(name, clientId)
+      if (tx.weight() >= capacity && replaced.length === 0) {
         return refuse(new TooManyLeases({ capacity }), "too many active leases")
       }
-      for (const old of replaced) held.end(old, replaceFact(old, lease, ttl))
-      held.issue(lease, acquireFact(lease, ttl))
+      for (const old of replaced) tx.end(old, replaceFact(old, lease, ttl))
+      tx.issue(lease, acquireFact(lease, ttl))
       return Result.succeed({ lease, value, replaced, ttl })
     })
 

@@ -21,10 +21,10 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
-  const ending = leases.transaction((held) => {
-    const ended = held.ofSecret(name)
-    for (const lease of ended) held.revoke(lease)
-    held.record(revokeSecretFact(name, ended.length))
+  const ending = leases.transaction((tx) => {
+    const ended = tx.ofSecret(name)
+    for (const lease of ended) tx.revoke(lease)
+    tx.record(revokeSecretFact(name, ended.length))
     return Result.succeed(ended)
   })
   const endLeases = Effect.flatMap(Effect.timed(ending), ([took, ended]) =>

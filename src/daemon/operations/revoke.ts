@@ -17,18 +17,18 @@ import { LeaseRepo } from "../leases/LeaseRepo.ts"
 export const revokeLease = Effect.fnUntraced(function* (leaseId: string) {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
-  const ending = leases.transaction((held) => {
-    const lease = held.find(leaseId)
+  const ending = leases.transaction((tx) => {
+    const lease = tx.find(leaseId)
     if (lease !== undefined) {
-      held.revoke(lease, revokeFact(lease))
+      tx.revoke(lease, revokeFact(lease))
       return Result.succeed(lease)
     }
-    const revoked = held.findRevoked(leaseId)
+    const revoked = tx.findRevoked(leaseId)
     if (revoked !== undefined) {
-      held.record(revokeFact(revoked))
+      tx.record(revokeFact(revoked))
       return Result.succeed(revoked)
     }
-    held.record(revokeRefusedFact(leaseId))
+    tx.record(revokeRefusedFact(leaseId))
     return Result.fail(new LeaseNotFound({ leaseId }))
   })
   const [took, lease] = yield* Effect.timed(ending)

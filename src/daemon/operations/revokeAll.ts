@@ -20,10 +20,10 @@ export const revokeAllLeases = Effect.fn("revokeAll")(function* () {
 
 /** The same as a step of something larger, which tells of it itself. */
 export const endAllLeases = Effect.flatMap(LeaseRepo, (leases) =>
-  leases.transaction((held) => {
-    const active = held.active()
-    for (const lease of active) held.revoke(lease)
-    held.record(...revokeAllFacts(active.length))
+  leases.transaction((tx) => {
+    const active = tx.active()
+    for (const lease of active) tx.revoke(lease)
+    tx.record(...revokeAllFacts(active.length))
     return Result.succeed(active.length)
   })
 )

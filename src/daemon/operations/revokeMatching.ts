@@ -48,21 +48,21 @@ export const revokeMatchingLeases = Effect.fn("revokeMatching")(function* (filte
 
 const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
   const leases = yield* LeaseRepo
-  const first = yield* leases.transaction((held) => {
+  const first = yield* leases.transaction((tx) => {
     const { secretName } = filter
-    const among = secretName === undefined ? held.active() : held.ofSecret(secretName)
+    const among = secretName === undefined ? tx.active() : tx.ofSecret(secretName)
     const meant = among.filter((lease) => matchesFilter(filter, lease))
-    return Result.succeed({ meant, ended: revokeAll(held, meant.slice(0, inOneStep)) })
+    return Result.succeed({ meant, ended: revokeAll(tx, meant.slice(0, inOneStep)) })
   })
   const revoked = [...first.ended]
   for (let from = inOneStep; from < first.meant.length; from += inOneStep) {
     const some = first.meant.slice(from, from + inOneStep)
     // One may have ended by itself since.
-    const step = leases.transaction((held) =>
+    const step = leases.transaction((tx) =>
       Result.succeed(
         revokeAll(
-          held,
-          some.filter(({ id }) => held.find(id) !== undefined)
+          tx,
+          some.filter(({ id }) => tx.find(id) !== undefined)
         )
       )
     )
@@ -75,7 +75,7 @@ const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
   return { revoked, failure: undefined }
 })
 
-const revokeAll = (held: LeaseTransaction, leases: ReadonlyArray<Lease>): ReadonlyArray<Lease> => {
-  for (const lease of leases) held.revoke(lease, revokeFact(lease))
+const revokeAll = (tx: LeaseTransaction, leases: ReadonlyArray<Lease>): ReadonlyArray<Lease> => {
+  for (const lease of leases) tx.revoke(lease, revokeFact(lease))
   return leases
 }

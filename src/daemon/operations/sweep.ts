@@ -29,9 +29,9 @@ export const sweepExpired = Effect.fn("sweep")(function* () {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const ended: Array<Lease> = []
-  const part = leases.transaction((held) => {
-    const due = held.expired(atOnce)
-    for (const lease of due) held.end(lease, expireFact(lease))
+  const part = leases.transaction((tx) => {
+    const due = tx.expired(atOnce)
+    for (const lease of due) tx.end(lease, expireFact(lease))
     return Result.succeed(due)
   })
   const all = Effect.tap(part, (due) => Effect.sync(() => ended.push(...due))).pipe(

@@ -1,6 +1,6 @@
 /**
- * The suite over every layer, and what only the one with files promises: the
- * leases are there again, whoever wrote the files last and however it ended.
+ * The suite over every layer, and what only the layer with files guarantees: a start
+ * recovers the leases after any stop or crash and any last writer.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -28,11 +28,11 @@ const filesIn = (directory: string) =>
 leaseRepoSuite("in memory", LeaseRepo.layerMemory.pipe(Layer.provideMerge(AuditLog.layerMemory)))
 leaseRepoSuite("in files", Layer.unwrap(Effect.map(temporaryDirectory, filesIn)))
 
-/** Runs a program on the files of a directory, as one daemon from start to orderly stop. */
+/** Runs a program as one daemon on a directory, from its start to an orderly stop. */
 const session = <A, E>(directory: string, program: Effect.Effect<A, E, LeaseRepo | AuditLog>) =>
   Effect.provide(program, Layer.fresh(filesIn(directory)))
 
-/** The same, but the files are left as they are in the middle: what a crash leaves. */
+/** Runs a program and keeps the files as they are before the stop, as after a crash. */
 const crash = Effect.fnUntraced(function* <A, E>(
   directory: string,
   program: Effect.Effect<A, E, LeaseRepo | AuditLog>
@@ -54,7 +54,7 @@ const rows = (directory: string) =>
 
 const idsInFile = (directory: string) => rows(directory)?.map(({ id }) => id)
 
-/** Lets the time pass after which a checkpoint is written, and waits until it is there. */
+/** Advances the clock until a checkpoint is due, and waits until it is written. */
 const checkpointWritten = Effect.fnUntraced(function* (file: string) {
   yield* TestClock.adjust("10 millis")
   const written = Effect.sync(() => fs.existsSync(file))
@@ -63,16 +63,16 @@ const checkpointWritten = Effect.fnUntraced(function* (file: string) {
   })
 })
 
-describe("LeaseRepo in files, over its ends", () => {
-  const issueWithEnd = (held: LeaseTransaction, id: string) => {
+describe("LeaseRepo in files, across restarts", () => {
+  const issueWithEnd = (tx: LeaseTransaction, id: string) => {
     const one = lease(id, { client: id })
-    held.issue(one, acquireFact(one, hour))
+    tx.issue(one, acquireFact(one, hour))
   }
 
   const take = (id: string) =>
-    LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(issueWithEnd(held, id))))
+    LeaseRepo.use((leases) => leases.transaction((tx) => Result.succeed(issueWithEnd(tx, id))))
 
-  it.effect("has the leases again after an orderly stop, and their file says the same", () =>
+  it.effect("recovers the leases after an orderly stop, and leases.json lists them", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, issue(lease("a"), lease("b", { client: "other" })))
@@ -81,7 +81,7 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("writes null where there is no lease, as the predecessor does", () =>
+  it.effect("writes null if there is no lease, as the predecessor does", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, activeIds)
@@ -89,7 +89,7 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("replays what the log has and the file has not, after a crash", () =>
+  it.effect("replays the entries that leases.json lacks after a crash", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, issue(lease("a"), lease("b", { client: "other" })))
@@ -97,9 +97,9 @@ describe("LeaseRepo in files, over its ends", () => {
       yield* crash(
         directory,
         LeaseRepo.use((leases) =>
-          leases.transaction((held) => {
-            held.end(a, replaceFact(a, c, hour))
-            held.issue(c, {
+          leases.transaction((tx) => {
+            tx.end(a, replaceFact(a, c, hour))
+            tx.issue(c, {
               action: "lease_acquire",
               secret_name: "db",
               client_id: "worker",
@@ -116,7 +116,7 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("has what was acquired before the first checkpoint, after a crash", () =>
+  it.effect("recovers leases acquired before the first checkpoint after a crash", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* crash(directory, issue(lease("a")))
@@ -125,20 +125,18 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("keeps a revoked lease revoked over a crash", () =>
+  it.effect("keeps a revoked lease revoked after a crash", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const a = lease("a")
       yield* session(directory, issue(a))
-      const revokeA = LeaseRepo.use((leases) =>
-        leases.transaction((held) => Result.succeed(held.revoke(a, revokeFact(a))))
-      )
+      const revokeA = LeaseRepo.use((leases) => leases.transaction((tx) => Result.succeed(tx.revoke(a, revokeFact(a)))))
       yield* crash(directory, revokeA)
       assert.deepStrictEqual(yield* session(directory, activeIds), [])
     })
   )
 
-  it.effect("believes leases.json alone where somebody else wrote it after us", () =>
+  it.effect("uses only leases.json if another program wrote it after us", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* crash(directory, issue(lease("a")))
@@ -152,7 +150,7 @@ describe("LeaseRepo in files, over its ends", () => {
   )
 
   it.effect.each(["an older leases.json", "no leases.json", "no side file", "a damaged leases.json"])(
-    "has every lease where it finds %s and nobody else ran meanwhile",
+    "recovers every lease from %s if no other program ran meanwhile",
     (found) =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
@@ -163,9 +161,9 @@ describe("LeaseRepo in files, over its ends", () => {
         yield* session(
           directory,
           LeaseRepo.use((leases) =>
-            leases.transaction((held) => {
-              const a = held.find("a")
-              if (a !== undefined) held.revoke(a, revokeFact(a))
+            leases.transaction((tx) => {
+              const a = tx.find("a")
+              if (a !== undefined) tx.revoke(a, revokeFact(a))
               return Result.void
             })
           )
@@ -180,7 +178,7 @@ describe("LeaseRepo in files, over its ends", () => {
       })
   )
 
-  it.effect("writes a checkpoint a moment after a change, without being stopped", () =>
+  it.effect("writes a checkpoint shortly after a change", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, "leases.json")
@@ -196,7 +194,7 @@ describe("LeaseRepo in files, over its ends", () => {
   )
 
   for (const nothing of ["null", "[]", " [ ]\n"]) {
-    it.effect(`starts with no lease where leases.json is ${JSON.stringify(nothing)}`, () =>
+    it.effect(`starts with no lease if leases.json is ${JSON.stringify(nothing)}`, () =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
         fs.writeFileSync(path.join(directory, "leases.json"), nothing)
@@ -207,7 +205,7 @@ describe("LeaseRepo in files, over its ends", () => {
   }
 
   it.effect.each(["[{", "", "{}", '"text"', "\u0000\u0000"])(
-    "sets leases.json aside where it is %j, starts, and says so in the log",
+    "starts, sets leases.json aside and records that if it is %j",
     (damaged) =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
@@ -219,7 +217,7 @@ describe("LeaseRepo in files, over its ends", () => {
       })
   )
 
-  it.effect("starts with the readable leases of a file in which some are not", () =>
+  it.effect("starts with the readable leases of a partly unreadable file", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const good = {
@@ -240,7 +238,7 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("holds a lease once that the file names twice", () =>
+  it.effect("holds a lease once if the file lists it twice", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const row = {
@@ -255,10 +253,10 @@ describe("LeaseRepo in files, over its ends", () => {
       yield* session(
         directory,
         LeaseRepo.use((leases) =>
-          leases.transaction((held) => {
-            assert.strictEqual(held.ofSecret("db").length, 1)
-            for (const one of held.active()) held.end(one)
-            assert.deepStrictEqual(held.ofSecret("db"), [])
+          leases.transaction((tx) => {
+            assert.strictEqual(tx.ofSecret("db").length, 1)
+            for (const one of tx.active()) tx.end(one)
+            assert.deepStrictEqual(tx.ofSecret("db"), [])
             return Result.void
           })
         )
@@ -266,14 +264,14 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("stays bound over several crashes between the side file and leases.json", () =>
+  it.effect("stays bound after several crashes between the side file and leases.json", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, "leases.json")
       yield* session(directory, take("a"))
       const before = fs.readFileSync(file)
       for (const id of ["b", "c", "d"]) {
-        // The session writes the side file and leases.json; then that is put back, as if it had never been renamed.
+        // The old leases.json is restored, as if the new one had never been renamed.
         yield* session(directory, take(id))
         fs.writeFileSync(file, before)
       }
@@ -281,7 +279,7 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("stays bound to the leases.json that is there when the next one cannot be written", () =>
+  it.effect("stays bound to the current leases.json if the next one cannot be written", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, "leases.json")
@@ -299,7 +297,7 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("keeps every lease over crashes while leases.json cannot be written at all", () =>
+  it.effect("keeps every lease across crashes while leases.json cannot be written", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       fs.mkdirSync(path.join(directory, "leases.json.tmp", "in the way"), { recursive: true })
@@ -310,22 +308,22 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("has every lease after the log was moved away and the daemon crashed", () =>
+  it.effect("recovers every lease after the log was moved and the daemon crashed", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const log = path.join(directory, "audit.log")
-      const inTransaction = (change: (held: LeaseTransaction) => void) =>
-        LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(change(held))))
+      const inTransaction = (change: (tx: LeaseTransaction) => void) =>
+        LeaseRepo.use((leases) => leases.transaction((tx) => Result.succeed(change(tx))))
       yield* crash(
         directory,
         Effect.gen(function* () {
-          yield* inTransaction((held) => issueWithEnd(held, "a"))
-          yield* inTransaction((held) => issueWithEnd(held, "b"))
+          yield* inTransaction((tx) => issueWithEnd(tx, "a"))
+          yield* inTransaction((tx) => issueWithEnd(tx, "b"))
           fs.renameSync(log, `${log}.1`)
-          yield* inTransaction((held) => issueWithEnd(held, "c"))
-          yield* inTransaction((held) => {
-            const a = held.find("a")
-            if (a !== undefined) held.revoke(a, revokeFact(a))
+          yield* inTransaction((tx) => issueWithEnd(tx, "c"))
+          yield* inTransaction((tx) => {
+            const a = tx.find("a")
+            if (a !== undefined) tx.revoke(a, revokeFact(a))
           })
         })
       )
@@ -333,7 +331,7 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("has every lease after leases.json was removed and the daemon crashed", () =>
+  it.effect("recovers every lease after leases.json was removed and the daemon crashed", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, take("a"))
@@ -344,7 +342,7 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("replays what a log has that was cut while the daemon was down", () =>
+  it.effect("replays a log that was cut while the daemon was down", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const log = path.join(directory, "audit.log")
@@ -372,7 +370,7 @@ describe("LeaseRepo in files, over its ends", () => {
     fs.appendFileSync(path.join(directory, "audit.log"), lines.join(""))
   }
 
-  it.effect("takes over every lease of the predecessor, wherever the taking over is cut short", () =>
+  it.effect("adopts every lease of the predecessor, even if the adoption is interrupted anywhere", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const ids = Array.from({ length: 30 }, (_, n) => `go-${n}`).toSorted()
@@ -385,7 +383,7 @@ describe("LeaseRepo in files, over its ends", () => {
       const log = fs.readFileSync(path.join(directory, "audit.log"))
       for (let cut = log.indexOf("\n") + 1; cut <= log.length; cut += 97) {
         for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name))
-        // The side file and the head are written when the adoption is on the disk.
+        // The side file and the head are written after the adoption.
         const isDone = cut === log.length
         for (const [name, contents] of left) {
           if (name === "leases.json" || (isDone && name !== "audit.log"))
@@ -398,15 +396,15 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("keeps its word also where the predecessor began with a leases.json that was a moment behind", () =>
+  it.effect("keeps acknowledged changes if the predecessor started from an outdated leases.json", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, Effect.andThen(take("a"), take("b")))
       yield* TestClock.adjust("500 millis")
       const revokeA = LeaseRepo.use((leases) =>
-        leases.transaction((held) => {
-          const a = held.find("a")
-          if (a !== undefined) held.revoke(a, revokeFact(a))
+        leases.transaction((tx) => {
+          const a = tx.find("a")
+          if (a !== undefined) tx.revoke(a, revokeFact(a))
           return Result.void
         })
       )
@@ -421,22 +419,22 @@ describe("LeaseRepo in files, over its ends", () => {
     })
   )
 
-  it.effect("has no lease back that was ended, from an older leases.json whose entries are dropped", () =>
+  it.effect("does not restore a revoked lease from an older leases.json whose entries were dropped", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, "leases.json")
       yield* session(directory, Effect.andThen(take("a"), take("b")))
       const older = fs.readFileSync(file)
       const revokeA = LeaseRepo.use((leases) =>
-        leases.transaction((held) => {
-          const a = held.find("a")
-          if (a !== undefined) held.revoke(a, revokeFact(a))
+        leases.transaction((tx) => {
+          const a = tx.find("a")
+          if (a !== undefined) tx.revoke(a, revokeFact(a))
           return Result.void
         })
       )
       yield* session(directory, revokeA)
       yield* session(directory, take("c"))
-      // What rotation leaves of the log when the entries of a and b are too old.
+      // What rotation leaves of the log when it has dropped the entries of a and b.
       const log = path.join(directory, "audit.log")
       const lines = fs.readFileSync(log, "utf8").split(/(?<=\n)/)
       fs.writeFileSync(log, lines.slice(-1).join(""))

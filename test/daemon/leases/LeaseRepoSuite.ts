@@ -1,5 +1,5 @@
 /**
- * What every `LeaseRepo` promises, whatever keeps its leases.
+ * What every layer of `LeaseRepo` guarantees.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -24,16 +24,16 @@ export const lease = (id: string, pair: { secret?: string; client?: string; ttl?
 
 export const issue = (...issued: ReadonlyArray<ReturnType<typeof lease>>) =>
   LeaseRepo.use((leases) =>
-    leases.transaction((held) => {
-      for (const one of issued) held.issue(one, acquireFact(one, hour))
+    leases.transaction((tx) => {
+      for (const one of issued) tx.issue(one, acquireFact(one, hour))
       return Result.void
     })
   )
 
 export const activeIds = LeaseRepo.use((leases) =>
-  leases.transaction((held) =>
+  leases.transaction((tx) =>
     Result.succeed(
-      held
+      tx
         .active()
         .map(({ id }) => id)
         .toSorted()
@@ -48,16 +48,16 @@ const actions = Effect.map(
 
 export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | AuditLog, E>) =>
   describe(`LeaseRepo ${name}`, () => {
-    it.effect("finds what was issued by pair, by secret and by id", () =>
+    it.effect("finds issued leases by pair, by secret and by id", () =>
       Effect.gen(function* () {
         const [a, b, c] = [lease("a"), lease("b", { client: "other" }), lease("c", { secret: "mail" })]
         yield* issue(a, b, c)
         const leases = yield* LeaseRepo
-        yield* leases.transaction((held) => {
-          assert.deepStrictEqual(held.ofPair("db", "worker"), [a])
-          assert.deepStrictEqual(held.ofSecret("db"), [a, b])
-          assert.strictEqual(held.find("c"), c)
-          assert.isUndefined(held.find("d"))
+        yield* leases.transaction((tx) => {
+          assert.deepStrictEqual(tx.ofPair("db", "worker"), [a])
+          assert.deepStrictEqual(tx.ofSecret("db"), [a, b])
+          assert.strictEqual(tx.find("c"), c)
+          assert.isUndefined(tx.find("d"))
           return Result.void
         })
         assert.strictEqual(yield* leases.activeCount, 3)
@@ -65,16 +65,16 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("takes back what a program did before it failed, and keeps what it recorded", () =>
+    it.effect("undoes the changes of a failed program and keeps the facts it recorded", () =>
       Effect.gen(function* () {
         const [a, b] = [lease("a"), lease("b")]
         yield* issue(a)
         const leases = yield* LeaseRepo
         const failure = yield* Effect.flip(
-          leases.transaction((held) => {
-            held.end(a, revokeFact(a))
-            held.issue(b, acquireFact(b, hour))
-            held.record(revokeRefusedFact("x"))
+          leases.transaction((tx) => {
+            tx.end(a, revokeFact(a))
+            tx.issue(b, acquireFact(b, hour))
+            tx.record(revokeRefusedFact("x"))
             return Result.fail("no")
           })
         )
@@ -84,12 +84,12 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("survives a program that breaks down, which changes nothing", () =>
+    it.effect("survives a program that throws, and changes nothing", () =>
       Effect.gen(function* () {
         const leases = yield* LeaseRepo
         const exit = yield* Effect.exit(
-          leases.transaction((held) => {
-            held.issue(lease("a"))
+          leases.transaction((tx) => {
+            tx.issue(lease("a"))
             throw new Error("a bug")
           })
         )
@@ -99,7 +99,7 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("runs one program after the other, in the order they came", () =>
+    it.effect("runs programs one after the other, in their order of arrival", () =>
       Effect.gen(function* () {
         const leases = yield* LeaseRepo
         const order: Array<number> = []
@@ -111,7 +111,7 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("does not count what has expired, and frees it when its end is recorded", () =>
+    it.effect("does not count expired leases, and frees them when their expiry is recorded", () =>
       Effect.gen(function* () {
         const short = lease("short", { ttl: second })
         yield* issue(short, lease("long"))
@@ -119,33 +119,33 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         const leases = yield* LeaseRepo
         assert.strictEqual(yield* leases.activeCount, 1)
         assert.strictEqual(yield* leases.activeCountOfSecret("db"), 1)
-        const due = yield* leases.transaction((held) => {
-          const found = held.expired(10)
-          for (const one of found) held.end(one, expireFact(one))
+        const due = yield* leases.transaction((tx) => {
+          const found = tx.expired(10)
+          for (const one of found) tx.end(one, expireFact(one))
           return Result.succeed(found)
         })
         assert.deepStrictEqual(due, [short])
-        yield* leases.transaction((held) => {
-          assert.isUndefined(held.find("short"))
-          assert.deepStrictEqual(held.expired(10), [])
+        yield* leases.transaction((tx) => {
+          assert.isUndefined(tx.find("short"))
+          assert.deepStrictEqual(tx.expired(10), [])
           return Result.void
         })
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("remembers that a lease was revoked, but not one that was replaced", () =>
+    it.effect("finds a revoked lease, but not a replaced one", () =>
       Effect.gen(function* () {
         const [a, b] = [lease("a"), lease("b", { client: "other" })]
         yield* issue(a, b)
         const leases = yield* LeaseRepo
-        yield* leases.transaction((held) => {
-          held.revoke(a, revokeFact(a))
-          held.end(b, revokeFact(b))
+        yield* leases.transaction((tx) => {
+          tx.revoke(a, revokeFact(a))
+          tx.end(b, revokeFact(b))
           return Result.void
         })
-        yield* leases.transaction((held) => {
-          assert.strictEqual(held.findRevoked("a"), a)
-          assert.isUndefined(held.findRevoked("b"))
+        yield* leases.transaction((tx) => {
+          assert.strictEqual(tx.findRevoked("a"), a)
+          assert.isUndefined(tx.findRevoked("b"))
           return Result.void
         })
         assert.strictEqual(yield* leases.activeCount, 0)

@@ -1,6 +1,6 @@
 /**
- * After any commands – leases issued, ended, revoked, expired and all of it undone –
- * the table knows the same leases as a plain array that is searched from end to end.
+ * After any sequence of commands (issue, end, revoke, expire, undo) the table holds the
+ * same leases as a plain array.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
@@ -24,7 +24,7 @@ const collectGarbage = (): void => {
 const secrets = ["db", "mail"]
 const clients = ["worker", "agent", "other"]
 
-/** The same as the table, as slow and as simple as can be. */
+/** The table as a plain array: slow and simple. */
 class Model {
   held: ReadonlyArray<Lease> = []
   revoked: ReadonlyArray<Lease> = []
@@ -83,7 +83,7 @@ const compare = (table: LeaseTable, model: Model, now: number, all: ReadonlyArra
 
 describe("LeaseTable", () => {
   it.prop(
-    "knows the same leases as a plain array after any commands",
+    "holds the same leases as a plain array after any commands",
     [Commands],
     ([commands]) => {
       const table = new LeaseTable()
@@ -112,14 +112,14 @@ describe("LeaseTable", () => {
 
       for (const { do: name, which, lasts } of commands) {
         if (name === "insert") insert(which, lasts)
-        // Enough of them that what is forgotten lazily has to be forgotten at last.
+        // Enough commands for the lazy cleanup to run.
         if (name === "burst") for (let more = 0; more < which * 2; more += 1) insert(which + more, lasts + (more % 7))
         if (name === "remove" || name === "revoke") end(all[(which * 7) % Math.max(1, all.length)], name)
         if (name === "clear") for (const one of table.ofSecret(secrets[which % 2] ?? "", now)) end(one, "revoke")
         if (name === "undo") undos.pop()?.()
         if (name === "undo all") for (const undo of undos.splice(0).toReversed()) undo()
         if (name === "wait") now += which
-        // Not after every command: what expired while nobody looked must come right too.
+        // Not after every command, so that leases also expire between two accesses.
         if (lasts % 3 > 0) compare(table, model, now, all)
       }
       compare(table, model, now, all)
@@ -127,7 +127,7 @@ describe("LeaseTable", () => {
     { arbitrary: { runs: 200 } }
   )
 
-  it("keeps a lease active in its last millisecond and sets it aside in the next", () => {
+  it("keeps a lease active in its last millisecond, and no longer in the next", () => {
     const table = new LeaseTable()
     table.insert(lease("a", 1000))
     table.insert(lease("b", 1001))
@@ -137,7 +137,7 @@ describe("LeaseTable", () => {
     assert.deepStrictEqual(ids(table.expired(start + 1001, 10)), ["a"])
   })
 
-  it("finds an expired lease by its id until its end is recorded", () => {
+  it("finds an expired lease by its id until its expiry is recorded", () => {
     const table = new LeaseTable()
     const expired = lease("a", 1000)
     table.insert(expired)
@@ -148,13 +148,13 @@ describe("LeaseTable", () => {
     assert.isFalse(table.remove(expired))
   })
 
-  it("gives all leases of a pair that were stacked", () => {
+  it("returns all leases of a pair that has several", () => {
     const table = new LeaseTable()
     for (const id of ["a", "b", "c"]) table.insert(lease(id, 1000))
     assert.deepStrictEqual(ids(table.ofPair("db", "worker", start)), ["a", "b", "c"])
   })
 
-  it("gives lists that later changes leave alone", () => {
+  it("returns lists that later changes do not alter", () => {
     const table = new LeaseTable()
     const [a, b] = [lease("a", 1000), lease("b", 1000)]
     table.insert(a)
@@ -169,19 +169,19 @@ describe("LeaseTable", () => {
     assert.strictEqual(table.count(start), 0)
   })
 
-  it("sets as many expired leases aside as it is told, and says when the next one ends", () => {
+  it("deactivates at most the given number of leases and returns the next expiry", () => {
     const table = new LeaseTable()
     for (let at = 0; at < 10; at += 1) table.insert(lease(`${at}`, 1000 + at))
     table.deactivateExpired(start + 1000 + 5, 3)
     assert.strictEqual(table.nextExpiry, start + 1000 + 3)
-    // The count is of what is over, however much of it was set aside.
+    // The count includes expired leases that are not deactivated yet.
     assert.strictEqual(table.count(start + 1000 + 5), 5)
     table.deactivateExpired(start + 2000, 100)
     assert.isUndefined(table.nextExpiry)
     assert.strictEqual(table.expiredCount(start + 2000), 10)
   })
 
-  it("remembers the last thousand revoked leases and forgets the oldest", () => {
+  it("keeps the last thousand revoked leases and drops the oldest", () => {
     const table = new LeaseTable()
     for (let at = 0; at <= 1000; at += 1) {
       const one = lease(`${at}`, 1000)
@@ -193,7 +193,7 @@ describe("LeaseTable", () => {
     assert.strictEqual(table.findRevoked("1000")?.id, "1000")
   })
 
-  it("keeps nothing of leases whose end was recorded, although some are always waiting for it", async () => {
+  it("frees leases whose expiry was recorded, although others always wait for it", async () => {
     const table = new LeaseTable()
     const first: Array<WeakRef<Lease>> = []
     for (let round = 0; round < 20; round += 1) {
@@ -203,11 +203,11 @@ describe("LeaseTable", () => {
         table.insert(one)
         if (round === 0) first.push(new WeakRef(one))
       }
-      // All but one, so that the list of them never comes to its end.
+      // All but one, so that the queue is never empty.
       for (const one of table.expired(now + 5, 99 + Math.min(round, 1))) table.remove(one)
       assert.strictEqual(table.expiredCount(now + 5), 1)
     }
-    // What a reference was made to is kept until the end of the turn.
+    // A WeakRef keeps its target until the end of the turn.
     await new Promise(setImmediate)
     collectGarbage()
     assert.deepStrictEqual(

@@ -76,7 +76,7 @@ describe("acquire", () => {
       const replaced = recorded.filter(({ action }) => action === "lease_replace").map(({ lease_id }) => lease_id)
       assert.deepStrictEqual(new Set(acquired), new Set(taken.map(({ lease }) => lease.id)))
       assert.deepStrictEqual(replaced, acquired.slice(0, -1))
-      const last = yield* LeaseRepo.use((leases) => leases.transaction((held) => Result.succeed(held.active())))
+      const last = yield* LeaseRepo.use((leases) => leases.transaction((tx) => Result.succeed(tx.active())))
       assert.deepStrictEqual(
         last.map(({ id }) => id),
         acquired.slice(-1)

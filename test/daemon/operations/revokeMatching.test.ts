@@ -39,9 +39,9 @@ const someLeases = Effect.gen(function* () {
 /** More leases than anybody would acquire in a test. */
 const manyLeases = (count: number, clientId: string) =>
   LeaseRepo.use((leases) =>
-    leases.transaction((held) => {
+    leases.transaction((tx) => {
       for (let n = 0; n < count; n += 1) {
-        held.issue(makeLease({ id: `${clientId}-${n}`, secretName: "db", clientId, now: held.now, ttl: 60n * second }))
+        tx.issue(makeLease({ id: `${clientId}-${n}`, secretName: "db", clientId, now: tx.now, ttl: 60n * second }))
       }
       return Result.void
     })
@@ -67,12 +67,10 @@ describe("listLeases", () => {
   it.effect("puts them in order, however they lie in the table, and gives no more than is asked for", () =>
     Effect.gen(function* () {
       yield* LeaseRepo.use((leases) =>
-        leases.transaction((held) => {
+        leases.transaction((tx) => {
           for (const n of [3, 1, 5, 2, 4, 2]) {
-            const now = held.now + n
-            held.issue(
-              makeLease({ id: `${Math.random()}`, secretName: "db", clientId: `c${n}`, now, ttl: 60n * second })
-            )
+            const now = tx.now + n
+            tx.issue(makeLease({ id: `${Math.random()}`, secretName: "db", clientId: `c${n}`, now, ttl: 60n * second }))
           }
           return Result.void
         })
