@@ -1,6 +1,6 @@
 /**
- * Events of a real daemon through a stand-in `joelclaw`, and a daemon that nothing
- * of it can disturb.
+ * Events of a real daemon through a stand-in `joelclaw`, and that no joelclaw disturbs
+ * the daemon.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -11,7 +11,7 @@ import * as path from "node:path"
 import { rpc, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const standIn = Effect.fnUntraced(function* (script: string) {
+const fakeJoelclaw = Effect.fnUntraced(function* (script: string) {
   const directory = yield* temporaryDirectory
   const events = path.join(directory, "events")
   fs.writeFileSync(events, "")
@@ -27,28 +27,28 @@ const standIn = Effect.fnUntraced(function* (script: string) {
   return { env: { PATH: `${directory}:/usr/bin:/bin`, AGENT_SECRETS_EVENTS_MIN_LEVEL: "debug" }, read }
 })
 
-const recording = 'cat >> "$EVENTS"; echo >> "$EVENTS"; echo \'{"ok":true}\''
+const recordingScript = 'cat >> "$EVENTS"; echo >> "$EVENTS"; echo \'{"ok":true}\''
 
-const until = (good: () => boolean) =>
-  Effect.sync(good).pipe(
+const until = (condition: () => boolean) =>
+  Effect.sync(condition).pipe(
     Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
     Effect.timeout("10 seconds")
   )
 
 describe("with joelclaw on the PATH", () => {
-  it.live("the daemon tells of its life and of its leases", () =>
+  it.live("the daemon emits events about its lifecycle and its leases", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const { env, read } = yield* standIn(recording)
+      const { env, read } = yield* fakeJoelclaw(recordingScript)
       const daemon = yield* startDaemon({ home, env })
       yield* rpc(daemon.socket, "add", { name: "db", value: "hush-hush" })
       const first = (yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c", ttl: "90s" })).result
       const second = (yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })).result
       yield* until(() => read().length === 4)
       yield* daemon.stop()
-      const told = read()
+      const received = read()
       assert.deepStrictEqual(
-        told.map(({ action, component, level, success, source }) => [action, component, level, success, source]),
+        received.map(({ action, component, level, success, source }) => [action, component, level, success, source]),
         [
           ["daemon.started", "daemon", "info", true, "agent-secrets"],
           ["lease.acquired", "lease", "debug", true, "agent-secrets"],
@@ -57,23 +57,28 @@ describe("with joelclaw on the PATH", () => {
           ["daemon.stopped", "daemon", "info", true, "agent-secrets"]
         ]
       )
-      assert.deepInclude(told[0].metadata, {
+      assert.deepInclude(received[0].metadata, {
         pid: daemon.pid,
         socketPath: daemon.socket,
         activeLeases: 0,
         secretCount: 0
       })
-      assert.deepInclude(told[1].metadata, { leaseId: first.lease_id, secretName: "db", clientId: "c", ttlSeconds: 90 })
-      assert.deepInclude(told[2].metadata, { leaseId: second.lease_id, replacedLeaseId: first.lease_id })
-      assert.deepInclude(told[4].metadata, { pid: daemon.pid, reason: "SIGTERM", activeLeases: 1 })
-      assert.notInclude(JSON.stringify(told), "hush-hush")
+      assert.deepInclude(received[1].metadata, {
+        leaseId: first.lease_id,
+        secretName: "db",
+        clientId: "c",
+        ttlSeconds: 90
+      })
+      assert.deepInclude(received[2].metadata, { leaseId: second.lease_id, replacedLeaseId: first.lease_id })
+      assert.deepInclude(received[4].metadata, { pid: daemon.pid, reason: "SIGTERM", activeLeases: 1 })
+      assert.notInclude(JSON.stringify(received), "hush-hush")
     })
   )
 
-  it.live("the daemon tells of a crash, and of what it found again", () =>
+  it.live("the daemon emits an event about a crash and what it recovered", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const { env, read } = yield* standIn(recording)
+      const { env, read } = yield* fakeJoelclaw(recordingScript)
       const first = yield* startDaemon({ home })
       yield* rpc(first.socket, "add", { name: "db", value: "x" })
       yield* rpc(first.socket, "lease", { secret_name: "db", client_id: "c" })
@@ -97,17 +102,17 @@ describe("with joelclaw on the PATH", () => {
   )
 })
 
-for (const [manner, script] of [
-  ["hangs and hears no signal", "trap '' TERM INT HUP; sleep 1000"],
+for (const [behaviour, script] of [
+  ["hangs and ignores signals", "trap '' TERM INT HUP; sleep 1000"],
   ["fails", "exit 1"],
   ["floods", "cat /dev/zero"],
-  ["is no program", "\u0000\u0001"]
+  ["is not executable code", "\u0000\u0001"]
 ] as const) {
-  describe(`with a joelclaw that ${manner}`, () => {
-    it.live("leases are answered as ever, and the end comes in time", () =>
+  describe(`with a joelclaw that ${behaviour}`, () => {
+    it.live("the daemon leases as usual and stops in time", () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
-        const { env } = yield* standIn(script)
+        const { env } = yield* fakeJoelclaw(script)
         const daemon = yield* startDaemon({ home, env })
         yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
         for (let n = 0; n < 300; n += 1) {
@@ -118,8 +123,8 @@ for (const [manner, script] of [
         const [took, ended] = yield* Effect.timed(daemon.stop())
         assert.strictEqual(ended.status, 0)
         assert.isTrue(Duration.isLessThan(took, Duration.seconds(2)), Duration.format(took))
-        const about = ended.stderr.split("\n").filter((line) => line.includes("joelclaw fails"))
-        assert.isAtMost(about.length, 1)
+        const warnings = ended.stderr.split("\n").filter((line) => line.includes("joelclaw fails"))
+        assert.isAtMost(warnings.length, 1)
       })
     )
   })

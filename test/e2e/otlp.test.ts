@@ -14,8 +14,8 @@ import { rpc, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const until = (good: () => boolean) =>
-  Effect.sync(good).pipe(
+const until = (condition: () => boolean) =>
+  Effect.sync(condition).pipe(
     Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
     Effect.timeout("10 seconds")
   )

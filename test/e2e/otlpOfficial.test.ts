@@ -19,8 +19,8 @@ const shortIntervals = {
   OTEL_METRIC_EXPORT_INTERVAL: "100"
 }
 
-const until = (good: () => boolean) =>
-  Effect.sync(good).pipe(
+const until = (condition: () => boolean) =>
+  Effect.sync(condition).pipe(
     Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
     Effect.timeout("10 seconds")
   )
