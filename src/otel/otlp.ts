@@ -19,7 +19,7 @@ import * as os from "node:os"
 import { version } from "../version.ts"
 import type { SinkState } from "./delivery.ts"
 import { type OtelEvent, sinkDropped } from "./OtelEvent.ts"
-import { type ExporterOptions, exportSignal, type SignalOptions } from "./otlpExporter.ts"
+import { ExportBudget, type ExporterOptions, exportSignal, type SignalOptions } from "./otlpExporter.ts"
 import { describeTargets, type OtlpSettings } from "./otlpSettings.ts"
 import { exportedSpan, sampleEvenly } from "./span.ts"
 
@@ -65,14 +65,11 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
         }
         return Effect.void
       }),
-    state: Effect.sync((): SinkState => ({
-      kind: "otlp",
-      target: describeTargets(settings),
-      sent: events?.budget.sent ?? 0,
-      dropped: events?.budget.dropped ?? 0,
-      queued: events?.budget.queued ?? 0,
-      lastFailure: (events ?? spans ?? series)?.lastFailure()
-    })),
+    state: Effect.sync((): SinkState => {
+      const { dropped, queued, sent } = events?.budget ?? new ExportBudget()
+      const lastFailure = (events ?? spans ?? series)?.lastFailure()
+      return { kind: "otlp", target: describeTargets(settings), sent, dropped, queued, lastFailure }
+    }),
     spans: spans && {
       tracer: spans.exporter,
       isSampled: sampleEvenly(settings.spanRatio, () => spans.budget.admit(spansPerSecond, 1, now(), () => 0))
@@ -116,12 +113,8 @@ const makeEventExporter = Effect.fnUntraced(function* (
   })
 })
 
-/** Attributes that spans and metrics have as well; all others are in our namespace. */
-const sharedAttributes: Readonly<Record<string, string>> = {
-  secretName: "secret.name",
-  clientId: "client.id",
-  leaseId: "lease.id"
-}
+/** Spans and metrics have these too, as `secret.name` and so on; all others are in our namespace. */
+const sharedAttributes = new Set(["secretName", "clientId", "leaseId"])
 
 const severityNumbers = { debug: 5, info: 9, warn: 13, error: 17 } as const
 
@@ -135,8 +128,9 @@ const logRecord = (
   const attributes: Array<[string, unknown]> = [["event.name", action]]
   if (error !== undefined) attributes.push(["error.message", error])
   for (const [key, value] of Object.entries({ component, success, ...metadata })) {
-    const snakeCase = key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-    if (value !== undefined) attributes.push([sharedAttributes[key] ?? `agent_secrets.${snakeCase}`, value])
+    const name = key.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    if (value === undefined) continue
+    attributes.push([sharedAttributes.has(key) ? name.replace("_", ".") : `agent_secrets.${name}`, value])
   }
   return {
     timeUnixNano: time,

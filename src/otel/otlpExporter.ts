@@ -11,7 +11,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as HttpClient from "effect/http/HttpClient"
 import * as OtlpExporter from "effect/observability/OtlpExporter"
@@ -86,7 +86,7 @@ const exporterOptions = ({ compression, headers, url }: SignalSettings) => ({
 export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptions<A>) {
   const { interval, protocol, signal, timeout } = options.settings
   const budget = new ExportBudget()
-  const state: GuardState = { phase: "open", outcome: undefined }
+  const state: GuardState = { isClosing: false, outcome: undefined }
   const client = guardHttpClient(yield* HttpClient.HttpClient, timeout, state)
   const [exporter, { flush }] = yield* Effect.all([
     options.make(exporterOptions(options.settings)),
@@ -94,6 +94,8 @@ export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptio
   ]).pipe(
     Effect.provide([OtlpExporter.layerFlusher, protocol === "http/json" ? layerJson : layerProtobuf], { local: true }),
     Effect.provideService(HttpClient.HttpClient, client),
+    // Not closed: its finalizer would send another request.
+    Effect.provideService(Scope.Scope, yield* Scope.make()),
     // `otlpSettings` has read the environment; here, an invalid variable would be a defect.
     Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({}))
   )
@@ -102,7 +104,7 @@ export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptio
   let isFailing = false
   let lastFailure: SinkState["lastFailure"]
   const exportBatch = Effect.gen(function* () {
-    const unreported = options.reportDropped === undefined ? 0 : budget.dropped - reported
+    const unreported = budget.dropped - reported
     if (unreported > 0) options.reportDropped?.(exporter, unreported)
     const batch = budget.take()
     // Effect logs the cause of a failure, which may contain credentials.
@@ -130,11 +132,10 @@ export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptio
   yield* Effect.sleep(interval).pipe(Effect.andThen(exportBatch), Effect.forever, Effect.forkScoped)
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
-      state.phase = "closing"
+      state.isClosing = true
       const fails = isFailing || state.outcome?.failure !== undefined
       const timeout = fails ? shutdownMillisWhileFailing : shutdownMillis
       yield* Effect.timeoutOption(Effect.interruptible(exportBatch), timeout)
-      state.phase = "closed"
     })
   )
   return { exporter, budget, lastFailure: () => lastFailure }

@@ -9,8 +9,8 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 
 export interface GuardState {
-  /** `closing` prevents retries, `closed` prevents requests. */
-  phase: "open" | "closing" | "closed"
+  /** Prevents retries. */
+  isClosing: boolean
   /** Of the last request; undefined if there was none since this was reset. */
   outcome: { readonly failure: string | undefined } | undefined
 }
@@ -21,14 +21,13 @@ const maxResponseBytes = 64 * 1024
 export const guardHttpClient = (client: HttpClient.HttpClient, timeoutMillis: number, state: GuardState) =>
   HttpClient.transform(client, (send, request) =>
     Effect.gen(function* () {
-      if (state.phase === "closed") return { status: 400 }
       const { failure, ...response } = yield* Effect.flatMap(send, readResponse).pipe(
         Effect.timeoutOrElse({ duration: timeoutMillis, orElse: () => Effect.succeed(failed("timeout")) }),
         Effect.catch((error) => Effect.succeed(failed(errorCode(error)))),
         Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" })
       )
       state.outcome = { failure }
-      return failure !== undefined && state.phase !== "open" ? { status: 400 } : response
+      return failure !== undefined && state.isClosing ? { status: 400 } : response
     }).pipe(Effect.map((response) => HttpClientResponse.fromWeb(request, new Response(null, response))))
   )
 
