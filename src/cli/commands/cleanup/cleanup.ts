@@ -1,8 +1,9 @@
 /**
- * secrets cleanup: removes the env files of `secrets env` whose time is over.
+ * secrets cleanup: removes env files written by `secrets env` whose secrets have
+ * expired.
  *
- * It needs no daemon: a file says itself until when it is good. What is not ours,
- * and what has no time, stays; what cannot be read or removed is told at the end.
+ * It needs no daemon: each managed file states its expiry. Files without that header
+ * or an expiry stay. What cannot be read or removed is reported at the end.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -19,13 +20,13 @@ import type { Problem } from "../../command/Output.ts"
 import { printByStream } from "../../command/Output.ts"
 import { printable } from "../../terminal/table.ts"
 
-const intervalDefault = "1m"
+const defaultInterval = "1m"
 
 const flags = {
-  path: { type: "string", value: "PATH", summary: "the same as the operand", completes: "file" },
-  "dry-run": { type: "boolean", summary: "tell what would be removed, and remove nothing" },
-  watch: { type: "boolean", summary: "go on until Ctrl-C" },
-  interval: { type: "string", value: "DURATION", summary: `how often with --watch (${intervalDefault})` }
+  path: { type: "string", value: "PATH", summary: "the same as PATH", completes: "file" },
+  "dry-run": { type: "boolean", summary: "print what would be removed, and remove nothing" },
+  watch: { type: "boolean", summary: "repeat until Ctrl-C" },
+  interval: { type: "string", value: "DURATION", summary: `with --watch: time between runs (${defaultInterval})` }
 } as const
 
 export const cleanupCommand = defineCommand({
@@ -37,22 +38,23 @@ export const cleanupCommand = defineCommand({
   flags,
   examples: ["secrets cleanup", "secrets cleanup ~/projects --dry-run", "secrets cleanup --watch --interval 5m"],
   about: [
-    "A file is removed if its name begins with .env, or a .secrets.json calls it env_file, and the comments at its top",
-    "say `secrets-managed: true` and a `secrets-ttl:` that has passed. Nothing else is, nothing outside the directory,",
-    "and nothing in node_modules or .git. Removed means unlinked: what a disk or a backup still has is not overwritten.",
+    "Removes files below PATH whose name begins with .env, or that a .secrets.json names as env_file, if the comments",
+    "at the top contain `secrets-managed: true` and a `secrets-ttl:` in the past. Skips node_modules and .git.",
+    "The file is unlinked, not overwritten: disk blocks and backups may still hold the values.",
     "",
-    "Exit status: 0 done, 9 done but for what could not be read or removed, 130 after Ctrl-C."
+    "Exit status: 0 done, 9 some files could not be read or removed, 130 after Ctrl-C."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     const root = args.positionals[0] ?? args.option("path") ?? "."
-    if (!isDirectory(root))
-      return yield* failUsage(`there is no directory ${printable(root)}`, "Name one: secrets cleanup PATH")
-    if (args.flag("watch") && args.flag("dry-run")) {
-      return yield* failUsage("--watch with --dry-run would say the same for ever", "Give one of them")
+    if (!isDirectory(root)) {
+      return yield* failUsage(`not a directory: ${printable(root)}`, "Name one: secrets cleanup PATH")
     }
-    const interval = parseDuration(args.option("interval") ?? intervalDefault)
+    if (args.flag("watch") && args.flag("dry-run")) {
+      return yield* failUsage("--watch and --dry-run exclude each other", "Use one of them")
+    }
+    const interval = parseDuration(args.option("interval") ?? defaultInterval)
     if (Result.isFailure(interval) || interval.success < second) {
-      return yield* failUsage("--interval must be a duration of at least 1s", "For instance: --interval 5m")
+      return yield* failUsage("--interval must be a duration of at least 1s", "For example: --interval 5m")
     }
     const round = Effect.suspend(() => clean(root, args.flag("dry-run")))
     if (args.flag("watch")) yield* watch(round, args, Duration.nanos(interval.success))
@@ -71,17 +73,22 @@ export const cleanupCommand = defineCommand({
   })
 })
 
+interface FailedFile {
+  readonly file: string
+  readonly reason: string
+}
+
 interface Done {
   readonly dryRun: boolean
   readonly removed: ReadonlyArray<string>
-  readonly failed: ReadonlyArray<{ readonly file: string; readonly reason: string }>
+  readonly failed: ReadonlyArray<FailedFile>
 }
 
-/** Removes what is over at this moment. */
+/** Removes the files that have expired by now. */
 const clean = Effect.fnUntraced(function* (root: string, dryRun: boolean) {
   const now = yield* Clock.currentTimeMillis
   const removed: Array<string> = []
-  const failed: Array<{ readonly file: string; readonly reason: string }> = []
+  const failed: Array<FailedFile> = []
   for (const seen of managedFiles(root)) {
     if (seen.is === "unclear") failed.push({ file: seen.file, reason: seen.reason })
     if (seen.is === "unclear" || seen.expiresAt > now) continue
@@ -89,17 +96,16 @@ const clean = Effect.fnUntraced(function* (root: string, dryRun: boolean) {
     if (reason === undefined) removed.push(seen.file)
     else if (reason !== fileReplaced) failed.push({ file: seen.file, reason })
   }
-  const done: Done = { dryRun, removed, failed }
-  return done
+  return { dryRun, removed, failed } satisfies Done
 })
 
-/** Each round tells what it has removed, to nobody who has gone; what it could not is said once, until it is something else. */
+/** Prints what each round removed, and its failures when they differ from those of the round before. */
 const watch = Effect.fnUntraced(function* (
   round: Effect.Effect<Done>,
   args: ArgsOf<typeof flags>,
   pause: Duration.Duration
 ) {
-  let said = ""
+  let reported = ""
   while (true) {
     const done = yield* round
     if (done.removed.length > 0) {
@@ -107,8 +113,8 @@ const watch = Effect.fnUntraced(function* (
     }
     const problem = problemOf(done)
     const failures = problem === undefined ? "" : `secrets cleanup: ${problem.message}\n  ${problem.why}\n`
-    if (failures !== said) process.stderr.write(failures)
-    said = failures
+    if (failures !== reported) process.stderr.write(failures)
+    reported = failures
     yield* Effect.sleep(pause)
   }
 })
@@ -122,9 +128,9 @@ const problemOf = ({ failed }: Done): Problem | undefined =>
   failed.length === 0
     ? undefined
     : {
-        message: failed.length === 1 ? "one file was left" : `${failed.length} files were left`,
+        message: failed.length === 1 ? "1 file was not removed" : `${failed.length} files were not removed`,
         why: failed.map(({ file, reason }) => `${printable(file)}: ${reason}`).join("\n  "),
-        fix: "Remove them yourself if nobody needs them, or write them anew with: secrets env",
+        fix: "Remove them by hand, or replace them with: secrets env --force",
         code: "io_error",
         exitStatus: exitStatus.incomplete
       }

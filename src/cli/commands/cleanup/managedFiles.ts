@@ -1,10 +1,9 @@
 /**
- * Env files that `secrets env` wrote, and whether their time is over.
+ * Finds the env files that `secrets env` wrote, and reads when their secrets expire.
  *
- * A file is managed only if the comments at its top say so; what a person wrote, or
- * what tells no time, is never touched. Names that begin with `.env` are looked at,
- * and those that a .secrets.json in the tree calls its env_file, where they lie in
- * the tree. Links are not followed, and node_modules and .git are not entered.
+ * A file is managed only if the comments at its top say so. Candidates are files whose
+ * name begins with `.env`, and those that a .secrets.json in the tree names as its
+ * env_file. Links are not followed; node_modules and .git are skipped.
  */
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
@@ -17,30 +16,30 @@ export type ManagedFile =
   | { readonly is: "managed"; readonly file: string; readonly expiresAt: number; readonly same: FileIdentity }
   | { readonly is: "unclear"; readonly file: string; readonly reason: string }
 
-/** Which file it was that was read, and in which state: another may have its name by now. */
+/** Identifies the file that was read and its state: another may have its name by now. */
 export interface FileIdentity {
   readonly device: number
   readonly inode: number
   readonly changed: number
 }
 
-const passedOver = new Set(["node_modules", ".git", ".hg", ".svn"])
+const skipped = new Set(["node_modules", ".git", ".hg", ".svn"])
 
-/** Every env file below a directory that is managed, or that may be and cannot be read. */
+/** Yields each managed env file below a directory, and each candidate that cannot be read. */
 export function* managedFiles(root: string): Generator<ManagedFile> {
   const real = fs.realpathSync(root)
-  const looked = new Set<string>()
+  const visited = new Set<string>()
   for (const { file, reason } of candidates(root)) {
-    const inner = reason === undefined ? placeOf(file, real) : file
-    if (inner === undefined || looked.has(inner)) continue
-    looked.add(inner)
-    const seen = reason === undefined ? look(file) : { is: "unclear" as const, file, reason }
+    const inner = reason === undefined ? realPathBelow(file, real) : file
+    if (inner === undefined || visited.has(inner)) continue
+    visited.add(inner)
+    const seen = reason === undefined ? inspect(file) : { is: "unclear" as const, file, reason }
     if (seen !== undefined) yield seen
   }
 }
 
-/** The true place of a file, if that is below the root. */
-const placeOf = (file: string, root: string): string | undefined => {
+/** Returns the real path of a file if it is below the root. */
+const realPathBelow = (file: string, root: string): string | undefined => {
   try {
     const real = path.join(fs.realpathSync(path.dirname(file)), path.basename(file))
     return real.startsWith(root === "/" ? root : `${root}/`) ? real : undefined
@@ -64,15 +63,15 @@ function* candidates(directory: string): Generator<Candidate> {
   }
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
     const file = path.join(directory, entry.name)
-    if (entry.isDirectory() && !passedOver.has(entry.name)) yield* candidates(file)
+    if (entry.isDirectory() && !skipped.has(entry.name)) yield* candidates(file)
     if (!entry.isFile()) continue
     if (entry.name.startsWith(".env")) yield { file }
-    if (entry.name === ".secrets.json") yield* namedBy(file)
+    if (entry.name === ".secrets.json") yield* envFileOf(file)
   }
 }
 
-/** What else is wrong with a .secrets.json is said where it is used. */
-function* namedBy(project: string): Generator<Candidate> {
+/** Yields the env_file of a .secrets.json. Other errors in it are reported by `env` and `exec`. */
+function* envFileOf(project: string): Generator<Candidate> {
   try {
     const settings: unknown = JSON.parse(fs.readFileSync(project, "utf8"))
     if (typeof settings !== "object" || settings === null || !("env_file" in settings)) return
@@ -83,15 +82,15 @@ function* namedBy(project: string): Generator<Candidate> {
   }
 }
 
-const look = (file: string): ManagedFile | undefined => {
+const inspect = (file: string): ManagedFile | undefined => {
   try {
     const head = readHead(file)
-    const said = head === undefined ? undefined : parseEnvHeader(head.text)
-    if (head === undefined || said === undefined) return undefined
-    if (said.until.length === 0) return { is: "unclear", file, reason: "it does not tell until when it is good" }
-    const times = said.until.flatMap((time) => Option.toArray(parseTimestamp(time)).map(({ millis }) => millis))
-    return times.length < said.until.length
-      ? { is: "unclear", file, reason: "its secrets-ttl is no time" }
+    const header = head === undefined ? undefined : parseEnvHeader(head.text)
+    if (head === undefined || header === undefined) return undefined
+    if (header.until.length === 0) return { is: "unclear", file, reason: "the secrets-ttl line is missing" }
+    const times = header.until.flatMap((time) => Option.toArray(parseTimestamp(time)).map(({ millis }) => millis))
+    return times.length < header.until.length
+      ? { is: "unclear", file, reason: "the secrets-ttl is not a time" }
       : { is: "managed", file, expiresAt: Math.max(...times), same: identityOf(head.stat) }
   } catch (error) {
     return reasonOf(error) === "ENOENT" ? undefined : { is: "unclear", file, reason: reasonOf(error) }
@@ -101,8 +100,8 @@ const look = (file: string): ManagedFile | undefined => {
 const identityOf = ({ dev, ino, mtimeMs }: fs.Stats): FileIdentity => ({ device: dev, inode: ino, changed: mtimeMs })
 
 /**
- * Removes what was read, and nothing that has come in its place: gives the reason if it cannot be, undefined if it is
- * done, and "replaced" if another has its name. Between the last look and the removal lie some microseconds.
+ * Removes the file if it is still the one that was read. Returns undefined on success, `fileReplaced` if another has
+ * its name, or the system's error code. A replacement between the check and the removal is not detected.
  */
 export const removeIfSame = (file: string, same: FileIdentity): string | undefined => {
   try {

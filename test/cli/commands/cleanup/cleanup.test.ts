@@ -1,5 +1,5 @@
 /**
- * Which env files are over, and that nothing else is removed.
+ * Expired env files are removed, and nothing else is.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -51,7 +51,7 @@ const output = Effect.acquireRelease(
 )
 
 describe("secrets cleanup", () => {
-  it.effect("removes a file when its time is over, and not a millisecond before", () =>
+  it.effect("removes a file at its expiry and not a millisecond before", () =>
     Effect.gen(function* () {
       const root = yield* tree({ ".env": over })
       yield* TestClock.setTime(moment - 1)
@@ -65,7 +65,7 @@ describe("secrets cleanup", () => {
     })
   )
 
-  it.effect("removes nothing that is not managed, has time left, or lies where it does not look", () =>
+  it.effect("keeps files that are unmanaged, not expired, or outside the tree", () =>
     Effect.gen(function* () {
       const kept = {
         "a/.env": over.replace("# secrets-managed: true\n", ""),
@@ -98,7 +98,7 @@ describe("secrets cleanup", () => {
     })
   )
 
-  it.effect("removes what a .secrets.json calls its env_file, if it lies in the tree", () =>
+  it.effect("removes the env_file of a .secrets.json if it is inside the tree", () =>
     Effect.gen(function* () {
       const outside = yield* tree({ "secrets.env": over })
       const root = yield* tree({
@@ -119,7 +119,7 @@ describe("secrets cleanup", () => {
     })
   )
 
-  it.effect("leaves what tells no time, and says so", () =>
+  it.effect("keeps and reports a managed file without a valid expiry", () =>
     Effect.gen(function* () {
       const root = yield* tree({
         ".env": header("tomorrow"),
@@ -131,12 +131,12 @@ describe("secrets cleanup", () => {
       assert.deepStrictEqual(left(root), [".env", ".env.a"])
       assert.strictEqual(text, `removed ${path.join(root, ".env.b")}\n`)
       assert.strictEqual(problem?.exitStatus, 9)
-      assert.include(problem?.why, "its secrets-ttl is no time")
-      assert.include(problem?.why, "it does not tell until when it is good")
+      assert.include(problem?.why, "the secrets-ttl is not a time")
+      assert.include(problem?.why, "the secrets-ttl line is missing")
     })
   )
 
-  it.effect("tells with --dry-run what it would remove, and removes nothing", () =>
+  it.effect("with --dry-run prints what it would remove and removes nothing", () =>
     Effect.gen(function* () {
       const root = yield* tree({ ".env": over })
       yield* TestClock.setTime(moment)
@@ -145,7 +145,7 @@ describe("secrets cleanup", () => {
     })
   )
 
-  it.effect("looks again with --watch, as often as it is told", () =>
+  it.effect("with --watch runs again after each --interval", () =>
     Effect.gen(function* () {
       const root = yield* tree({})
       const printed = yield* output
@@ -161,7 +161,7 @@ describe("secrets cleanup", () => {
     })
   )
 
-  it.effect("takes no line that makes no sense", () =>
+  it.effect("rejects invalid arguments", () =>
     Effect.gen(function* () {
       for (const args of [["/nonexistent"], ["--interval", "soon"], ["--interval", "10ms"], ["--watch", "--dry-run"]]) {
         assert.strictEqual((yield* Effect.flip(run(...args))).exitStatus, 2, args.join(" "))
@@ -170,11 +170,11 @@ describe("secrets cleanup", () => {
   )
 })
 
-it.effect("a file that was written anew since it was read is not removed", () =>
+it.effect("removeIfSame keeps a file that was replaced after it was read", () =>
   Effect.gen(function* () {
     const root = yield* tree({ ".env": over })
     const [seen] = managedFiles(root)
-    if (seen?.is !== "managed") return assert.fail("it was not seen")
+    if (seen?.is !== "managed") return assert.fail("the file was not found")
     fs.writeFileSync(path.join(root, "new"), header("2027-01-01T00:00:00Z"))
     fs.renameSync(path.join(root, "new"), path.join(root, ".env"))
     assert.strictEqual(removeIfSame(seen.file, seen.same), fileReplaced)
