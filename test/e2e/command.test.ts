@@ -65,7 +65,7 @@ describe("secrets lease", () => {
           /the daemon is not running\n {2}cannot connect to the daemon: nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
         ],
         [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/],
-        [["revoke", "--all", "some-id"], 2, /^secrets revoke: a lease is named, and --all as well\n/],
+        [["revoke", "--all", "some-id"], 2, /^secrets revoke: --all excludes LEASE_ID\n/],
         [["\u001b[31mred"], 2, /^secrets \\x1b\[31mred: there is no command/],
         [["lease", "db", "--socket", "/\u001b[31m", "--timeout", "0.2"], 3, /nobody listens on \/\\x1b\[31m /]
       ]
@@ -239,7 +239,7 @@ describe("the commands", () => {
       const first = yield* run(["init"], { home })
       assert.deepStrictEqual(
         [first.status, first.stdout.split("\n")[0]],
-        [0, `made an empty store in ${home}/.agent-secrets`]
+        [0, `created an empty store in ${home}/.agent-secrets`]
       )
       const again = yield* run(["init", "--json"], { home })
       assert.deepStrictEqual(envelope(again.stdout).result, { path: `${home}/.agent-secrets`, store_state: "loaded" })

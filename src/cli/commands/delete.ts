@@ -1,7 +1,7 @@
 /**
- * secrets delete: removes a secret and ends its leases.
+ * secrets delete: removes a secret and revokes its leases.
  *
- * It does not ask, and never did; `--force` is taken for the scripts that pass it.
+ * It never asks for confirmation; `--force` is accepted because scripts pass it.
  */
 import { quote } from "../../domain/goText.ts"
 import { matchesShape, literal } from "../../rpc/protocol/shape.ts"
@@ -9,7 +9,7 @@ import { defineQuery } from "../command/QueryCommand.ts"
 
 export const deleteCommand = defineQuery({
   name: "delete",
-  summary: "Remove a secret and end its leases",
+  summary: "Delete a secret and revoke its leases",
   positionals: "NAME",
   arity: [1, 1],
   completes: "secret",

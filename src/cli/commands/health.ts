@@ -1,6 +1,6 @@
 /**
- * secrets health: what there is to say about the state of the secrets. To ask
- * whether the daemon is serving, `status` is the command.
+ * secrets health: prints warnings about the secrets and leases. To check whether the
+ * daemon is serving, use `status`.
  */
 import { matchesShape, optional } from "../../rpc/protocol/shape.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
@@ -17,7 +17,7 @@ const reportExample = {
 
 export const healthCommand = defineQuery({
   name: "health",
-  summary: "Show what is expiring, stale or never rotated",
+  summary: "Show secrets that are stale or never rotated, and expiring leases",
   arity: [0, 0],
   flags: { warnings: { type: "boolean" } },
   examples: ["secrets health", "secrets health --json"],

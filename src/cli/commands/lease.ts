@@ -1,24 +1,24 @@
 /**
- * secrets lease: the value of a secret on standard output, and nothing else.
+ * secrets lease: prints the value of a secret on standard output and nothing else.
  *
- * Callers take standard output for the credential and half of them look at nothing
- * else, so on any failure there is nothing on it.
+ * Callers use standard output as the credential, often without checking the exit
+ * status, so a failure prints nothing there.
  */
 import { matchesShape } from "../../rpc/protocol/shape.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
 
 export const leaseCommand = defineQuery({
   name: "lease",
-  summary: "Print the value of a secret, leased for a time",
+  summary: "Lease a secret and print its value",
   positionals: "NAME",
   arity: [1, 1],
   completes: "secret",
   flags: {
-    ttl: { type: "string", value: "DURATION", summary: "how long, such as 30m or 24h (1h)" },
+    ttl: { type: "string", value: "DURATION", summary: "duration of the lease, such as 30m or 24h (1h)" },
     "client-id": {
       type: "string",
       value: "ID",
-      summary: "who asks; one client holds one lease of a secret (host name)",
+      summary: "name of the client, which holds one lease per secret (host name)",
       completes: "client"
     },
     raw: { type: "boolean" }
@@ -45,9 +45,9 @@ export const leaseCommand = defineQuery({
       : undefined
 })
 
-/** Who asks, when the line does not say it: the host. */
+/** Returns --client-id, or the host name. */
 export const clientIdOf = (args: { readonly option: (flag: "client-id") => string | undefined }): string =>
   args.option("client-id") ?? hostName()
 
-/** Node has to make its module of this first, and most commands that only ask do without. */
+/** Loads node:os only when it is called, because most query commands do not need it. */
 export const hostName = (): string => process.getBuiltinModule("node:os").hostname() || "unknown"

@@ -1,5 +1,5 @@
 /**
- * secrets leases: who holds what, and until when, the newest first.
+ * secrets leases: prints the active leases, newest first.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -25,23 +25,23 @@ const listedExample = {
   total: 0
 }
 
-/** As many as one reply of the daemon holds. */
-const most = 10_000
+/** The daemon's limit for one reply. */
+const maxLeases = 10_000
 
 export const leasesCommand = defineCommand({
   name: "leases",
-  summary: "Show the active leases, the newest first",
+  summary: "Show the active leases, newest first",
   arity: [0, 0],
   flags: {
-    client: { type: "string", value: "ID", summary: "only those of this client", completes: "client" },
-    secret: { type: "string", value: "NAME", summary: "only those of this secret", completes: "secret" },
-    limit: { type: "string", value: "N", summary: `how many (${most})` }
+    client: { type: "string", value: "ID", summary: "only leases of this client", completes: "client" },
+    secret: { type: "string", value: "NAME", summary: "only leases of this secret", completes: "secret" },
+    limit: { type: "string", value: "N", summary: `at most N leases (${maxLeases})` }
   },
   examples: ["secrets leases", "secrets leases --client deploy", "secrets leases --secret github_token --json"],
   run: Effect.fnUntraced(function* (args) {
-    const limit = Number(args.option("limit") ?? most)
-    if (!Number.isInteger(limit) || limit < 1 || limit > most) {
-      return yield* failUsage(`--limit must be a whole number from 1 to ${most}`, "For instance: --limit 20")
+    const limit = Number(args.option("limit") ?? maxLeases)
+    if (!Number.isInteger(limit) || limit < 1 || limit > maxLeases) {
+      return yield* failUsage(`--limit must be a whole number from 1 to ${maxLeases}`, "For example: --limit 20")
     }
     const daemon = yield* loadDaemon(args)
     const params = { client_id: args.option("client"), secret_name: args.option("secret"), limit }
@@ -60,7 +60,7 @@ export const leasesCommand = defineCommand({
         rows.length === 0
           ? "no active leases\n"
           : table(["CLIENT", "SECRET", "AGE", "EXPIRES IN", "ID"], rows, { whole: ["AGE", "EXPIRES IN", "ID"] }) +
-            (left === 0 ? "" : `and ${left} older ones\n`),
+            (left === 0 ? "" : `${left} older leases are not shown\n`),
       result: { leases: found.leases, count: found.leases.length, total: found.total }
     }
   })

@@ -1,5 +1,5 @@
 /**
- * secrets list: the names in the store, never the values.
+ * secrets list: prints the names in the store, never the values.
  */
 import { matchesShape, optional } from "../../rpc/protocol/shape.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
@@ -9,7 +9,7 @@ const listedExample = { secrets: [{ name: "", rotate_via: optional(""), active_l
 
 export const listCommand = defineQuery({
   name: "list",
-  summary: "Show the names of the secrets and how many leases each has",
+  summary: "Show the names of all secrets and their active leases",
   arity: [0, 0],
   flags: {},
   examples: ["secrets list", "secrets list --json"],
@@ -25,7 +25,7 @@ export const listCommand = defineQuery({
     return {
       text:
         rows.length === 0
-          ? "no secrets yet; add one with: secrets add NAME\n"
+          ? "no secrets; add one with: secrets add NAME\n"
           : table(["NAME", "LEASES", "ROTATES"], rows, { whole: ["NAME"] }),
       result: {
         secrets: secrets.map((secret) => ({

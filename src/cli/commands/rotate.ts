@@ -1,5 +1,5 @@
 /**
- * secrets rotate: runs the command that rotates a secret, or those of all secrets.
+ * secrets rotate: runs the rotation command of one secret, or of all secrets.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,32 +23,32 @@ const namesExample = {
   secrets: [{ name: "", rotate_via: optional("") }]
 }
 
-/** A rotation may take as long as its command; the daemon ends that itself. */
-const patience = Duration.minutes(10)
+/** The daemon applies its own timeout to the rotation command. */
+const rotationTimeout = Duration.minutes(10)
 
 export const rotateCommand = defineCommand({
   name: "rotate",
-  summary: "Run the command that rotates a secret",
+  summary: "Run the rotation command of a secret",
   positionals: "[NAME]",
   arity: [0, 1],
   completes: "secret",
-  flags: { all: { type: "boolean", summary: "every secret that has such a command" } },
+  flags: { all: { type: "boolean", summary: "rotate every secret that has a rotation command" } },
   examples: ["secrets rotate github_token", "secrets rotate --all"],
   run: Effect.fnUntraced(function* (args) {
     const [name] = args.positionals
     if ((name === undefined) !== args.flag("all")) {
-      return yield* failUsage("name one secret, or all of them", "For instance: secrets rotate --all")
+      return yield* failUsage("expected either NAME or --all", "For example: secrets rotate github_token")
     }
-    const asked = yield* loadDaemon(args)
-    const daemon = { ...asked, timeout: args.option("timeout") === undefined ? patience : asked.timeout }
+    const address = yield* loadDaemon(args)
+    const daemon = { ...address, timeout: args.option("timeout") === undefined ? rotationTimeout : address.timeout }
     if (name !== undefined) {
       const rotated = yield* Effect.mapError(rotateOne(daemon, name), fromClient)
       return {
-        text: `rotated ${quote(name)}${ofOldValue(rotated.leases_of_old_value)}\n`,
+        text: `rotated ${quote(name)}${leasesOfOldValue(rotated.leases_of_old_value)}\n`,
         result: { name, ...rotated }
       }
     }
-    const { secrets } = yield* Effect.mapError(call(asked, "secrets.list", {}, namesExample), fromClient)
+    const { secrets } = yield* Effect.mapError(call(address, "secrets.list", {}, namesExample), fromClient)
     const results = yield* Effect.forEach(
       secrets.filter(({ rotate_via }) => rotate_via !== undefined),
       (secret) => Effect.map(Effect.result(rotateOne(daemon, secret.name)), (result) => ({ name: secret.name, result }))
@@ -57,9 +57,9 @@ export const rotateCommand = defineCommand({
     const failures = results.flatMap(({ result }) => (Result.isFailure(result) ? [result.failure.message] : []))
     if (failures.length > 0) {
       return yield* new CommandError({
-        message: `rotated ${rotated.length} of ${results.length} secrets; ${failures.join("; ")}`,
+        message: `rotated ${rotated.length} of ${results.length} secrets: ${failures.join("; ")}`,
         code: "generic_error",
-        fix: "See what happened with: secrets audit",
+        fix: "See the audit log: secrets audit",
         exitStatus: exitStatus.refused
       })
     }
@@ -70,5 +70,5 @@ export const rotateCommand = defineCommand({
 const rotateOne = (daemon: DaemonAddress, name: string) =>
   call(daemon, "secrets.rotate", { secret_name: name }, rotatedExample)
 
-const ofOldValue = (count: number | undefined): string =>
-  count === undefined ? "" : `; ${count} leases are for the old value`
+const leasesOfOldValue = (count: number | undefined): string =>
+  count === undefined ? "" : `; ${count} leases still hold the old value`

@@ -1,5 +1,5 @@
 /**
- * secrets version: which program this is, and on what it runs.
+ * secrets version: prints the version, the build and the runtime.
  */
 import * as Effect from "effect/Effect"
 import { build, version } from "../../version.ts"
@@ -7,14 +7,14 @@ import { defineCommand } from "../command/Command.ts"
 
 export const versionCommand = defineCommand({
   name: "version",
-  summary: "Tell the version and the build of this program, and what it runs on",
+  summary: "Print the version, the build and the runtime",
   arity: [0, 0],
   flags: {},
   examples: ["secrets version", "secrets version --json"],
   run: () =>
     Effect.sync(() => {
       const { arch, platform, version: node, versions } = process
-      // The binary is run by Bun, which tells the version of a Node that it resembles as well.
+      // Bun, which runs the binary, also reports a Node version.
       const { bun } = versions
       const runtime = bun === undefined ? { node } : { bun }
       return {

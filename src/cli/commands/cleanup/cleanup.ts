@@ -23,7 +23,7 @@ import { printable } from "../../terminal/table.ts"
 const defaultInterval = "1m"
 
 const flags = {
-  path: { type: "string", value: "PATH", summary: "the same as PATH", completes: "file" },
+  path: { type: "string", value: "PATH", summary: "the same as the PATH argument", completes: "file" },
   "dry-run": { type: "boolean", summary: "print what would be removed, and remove nothing" },
   watch: { type: "boolean", summary: "repeat until Ctrl-C" },
   interval: { type: "string", value: "DURATION", summary: `with --watch: time between runs (${defaultInterval})` }

@@ -1,6 +1,6 @@
 /**
- * Makes the key and the empty store where there is none, under the lock of the
- * directory; looks at what is there otherwise.
+ * Creates the key and an empty store under the lock of the state directory, or reads
+ * the existing store.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

@@ -1,8 +1,8 @@
 /**
- * secrets init: makes the key and the empty store, without a daemon.
+ * secrets init: creates the key and an empty store, without a daemon.
  *
- * `serve` does the same at its first start. Where there is a store already, this
- * looks at it and changes nothing.
+ * `serve` does the same at its first start. An existing store is read and left
+ * unchanged.
  */
 import * as Effect from "effect/Effect"
 import { defineCommand } from "../../command/Command.ts"
@@ -10,7 +10,7 @@ import { loadConfig } from "../../command/settings.ts"
 
 export const initCommand = defineCommand({
   name: "init",
-  summary: "Make the key and the empty store",
+  summary: "Create the key and an empty store",
   arity: [0, 0],
   flags: {},
   examples: ["secrets init"],
@@ -21,8 +21,8 @@ export const initCommand = defineCommand({
     return {
       text:
         origin === "initialized"
-          ? `made an empty store in ${config.directory}\nStart the daemon with: secrets serve\n`
-          : `there is a store of ${count} secrets in ${config.directory} already; nothing was changed\n`,
+          ? `created an empty store in ${config.directory}\nStart the daemon with: secrets serve\n`
+          : `${config.directory} already has a store with ${count} secrets; nothing was changed\n`,
       result: { path: config.directory, store_state: origin }
     }
   })

@@ -1,5 +1,6 @@
 /**
- * secrets revoke: ends one lease. More of them are ended by `revokeMany`.
+ * secrets revoke: revokes one lease, or those of a client or a secret. `--all`
+ * continues in `revokeMany`.
  */
 import { matchesShape, literal } from "../../../rpc/protocol/shape.ts"
 import { usageError } from "../../command/Output.ts"
@@ -7,41 +8,41 @@ import { defineQuery } from "../../command/QueryCommand.ts"
 
 export const revokeCommand = defineQuery({
   name: "revoke",
-  summary: "End a lease, those of a client or a secret, or all",
+  summary: "Revoke one lease, those of a client or a secret, or all",
   positionals: "[LEASE_ID]",
   arity: [0, 1],
   completes: "lease",
   flags: {
-    client: { type: "string", value: "ID", summary: "end every lease of this client", completes: "client" },
-    secret: { type: "string", value: "NAME", summary: "end every lease of this secret", completes: "secret" },
-    all: { type: "boolean", summary: "the killswitch: end every active lease" },
-    rotate: { type: "boolean", summary: "with --all: rotate every secret that can be" },
-    wipe: { type: "boolean", summary: "with --all: remove every secret and the backup of the store" }
+    client: { type: "string", value: "ID", summary: "revoke every lease of this client", completes: "client" },
+    secret: { type: "string", value: "NAME", summary: "revoke every lease of this secret", completes: "secret" },
+    all: { type: "boolean", summary: "the killswitch: revoke every active lease" },
+    rotate: { type: "boolean", summary: "with --all: also rotate every secret that has a rotation command" },
+    wipe: { type: "boolean", summary: "with --all: also delete every secret and the backup of the store" }
   },
   examples: [
     "secrets revoke 57e7cffb-eaea-424f-93dc-a3d421c94118",
     "secrets revoke --client deploy --secret github_token",
     "secrets revoke --all"
   ],
-  about: "With --client and --secret together, those leases end that match both; that there are none is no failure.",
+  about: "With --client and --secret, revokes leases that match both. Matching none is not an error.",
   requests: (args) => {
     const [id] = args.positionals
     const [client, secret] = [args.option("client"), args.option("secret")]
     const isFiltered = client !== undefined || secret !== undefined
     if (args.flag("all")) {
-      if (isFiltered) return usageError("--all does not go with --client or --secret", choose)
-      return id === undefined ? undefined : usageError("a lease is named, and --all as well", choose)
+      if (isFiltered) return usageError("--all excludes --client and --secret", choose)
+      return id === undefined ? undefined : usageError("--all excludes LEASE_ID", choose)
     }
     if (args.flag("rotate") || args.flag("wipe")) {
-      return usageError("--rotate and --wipe go with --all", "secrets revoke --help")
+      return usageError("--rotate and --wipe require --all", "secrets revoke --help")
     }
     if (isFiltered) {
-      if (id !== undefined) return usageError("a lease is named, and --client or --secret as well", choose)
-      if (client === "" || secret === "") return usageError("--client and --secret need a name", choose)
+      if (id !== undefined) return usageError("LEASE_ID excludes --client and --secret", choose)
+      if (client === "" || secret === "") return usageError("--client and --secret cannot be empty", choose)
       return [{ method: "secrets.revokeMatching", params: { client_id: client, secret_name: secret } }]
     }
     return id === undefined
-      ? usageError("no lease is named", "Name its id, or end all: secrets revoke --all")
+      ? usageError("LEASE_ID is missing", "Find it with: secrets leases")
       : [{ method: "secrets.revoke", params: { lease_id: id } }]
   },
   render: ([revoked], { args }) => {
@@ -56,4 +57,4 @@ export const revokeCommand = defineQuery({
   }
 })
 
-const choose = "One of these: an id, --client and --secret, or --all"
+const choose = "Use one of: LEASE_ID, --client and --secret, --all"

@@ -1,5 +1,5 @@
 /**
- * secrets revoke for more than one lease: the killswitch.
+ * secrets revoke --all: the killswitch.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,13 +20,13 @@ const reportExample = {
   failures: [""]
 }
 
-/** Rotating everything may take as long as all the commands together. */
-const patience = Duration.minutes(30)
+/** Rotating everything may take as long as all rotation commands together. */
+const rotationTimeout = Duration.minutes(30)
 
 export const revokeMany = Effect.fnUntraced(function* (args: ArgsOf<typeof revokeCommand.flags>) {
   const daemon = yield* loadDaemon(args)
   const [rotate, wipe] = [args.flag("rotate"), args.flag("wipe")]
-  return yield* pullKillswitch(rotate ? { ...daemon, timeout: patience } : daemon, rotate, wipe)
+  return yield* pullKillswitch(rotate ? { ...daemon, timeout: rotationTimeout } : daemon, rotate, wipe)
 })
 
 const pullKillswitch = Effect.fnUntraced(function* (daemon: DaemonAddress, rotate: boolean, wipe: boolean) {
@@ -41,7 +41,7 @@ const pullKillswitch = Effect.fnUntraced(function* (daemon: DaemonAddress, rotat
     return yield* new CommandError({
       message: [...done, ...report.failures.map((failure) => `FAILED ${failure}`)].join("; "),
       code: "generic_error",
-      fix: "Mend the cause and pull it again: what is done stays done",
+      fix: "Fix the cause and run it again. Completed steps stay done",
       exitStatus: exitStatus.failed
     })
   }
