@@ -63,7 +63,7 @@ describe("a store that is reopened", () => {
             [
               [
                 "file_mended",
-                `the store was gone; its 2 secrets were written to ${paths.secrets} from memory, with the same key`
+                `the store files were missing; restored 2 secrets to ${paths.secrets} from memory, with the same key`
               ]
             ]
           )
@@ -93,10 +93,10 @@ describe("a store that is reopened", () => {
       const { directory, memory, open } = yield* world()
       yield* open(addSecret("a"))
       empty(directory)
-      const last = memory.last ?? assert.fail("nothing is remembered")
-      memory.last = { ...last, disks: last.disks.map((disk) => disk + 1) }
+      const last = memory.last ?? assert.fail("no state in memory")
+      memory.last = { ...last, devices: last.devices.map((device) => device + 1) }
       const error = yield* Effect.flip(open(Effect.void))
-      assert.include(error.message, "it is gone, and what stands in its place is on another disk")
+      assert.include(error.message, "it is missing, and its directory is now on another disk")
       assert.deepStrictEqual(fs.readdirSync(directory), [])
     })
   )

@@ -96,7 +96,7 @@ describe("a start is refused", () => {
       assert.strictEqual(ended.status, 65)
       assert.match(
         ended.stderr,
-        /secrets serve: cannot read .*secrets\.age: it is damaged.* Nothing was changed\n {2}Put a good copy/
+        /secrets serve: cannot read .*secrets\.age: it is damaged.* Nothing was changed\n {2}Restore a good copy/
       )
       assert.deepStrictEqual(fs.readFileSync(path.join(directory, "secrets.age")), before)
       fs.copyFileSync(path.join(directory, "secrets.age.bak"), path.join(directory, "secrets.age"))

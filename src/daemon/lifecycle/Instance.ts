@@ -146,8 +146,8 @@ const recordRun = Effect.fnUntraced(function* (
 })
 
 const messageOf = (cause: Cause.Cause<unknown>): string => {
-  const fault = Cause.squash(cause)
-  return fault instanceof Error ? fault.message : String(fault)
+  const error = Cause.squash(cause)
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** Holds the lock of the state directory for as long as the scope lasts. */

@@ -49,7 +49,7 @@ export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
 const orSaid = <A, E extends { readonly message: string }>(effect: Effect.Effect<A, E>) =>
   effect.pipe(
     Effect.asVoid,
-    Effect.catch((fault) => Effect.logError(fault.message))
+    Effect.catch((error) => Effect.logError(error.message))
   )
 
 export const announceStop = Effect.fnUntraced(function* (reason: string) {

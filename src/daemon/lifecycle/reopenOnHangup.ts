@@ -14,7 +14,7 @@ export const reopenOnHangup = Effect.fnUntraced(function* (onHangup: (run: () =>
   yield* Effect.sync(() => onHangup(() => void Queue.offerUnsafe(asked, undefined)))
   const reopen = audit.reopen.pipe(
     Effect.matchEffect({
-      onFailure: (fault) => Effect.logWarning(`SIGHUP: ${fault.cause.message}`),
+      onFailure: (error) => Effect.logWarning(`SIGHUP: ${error.cause.message}`),
       onSuccess: () => Effect.logInfo("SIGHUP: the audit log was opened anew")
     })
   )

@@ -26,6 +26,6 @@ export const reportCrashLoop = Effect.gen(function* () {
   yield* sink.emit(OtelEvent.daemonCrashLooping({ uncleanStarts: starts.length, firstStartAt: first.at }, last.because))
   // What the log did not take is told again at the next start.
   yield* Effect.andThen(audit.append([crashLoopFact(details)]), markCrashLoopReported).pipe(
-    Effect.catch((fault) => Effect.logError(fault.message))
+    Effect.catch((error) => Effect.logError(error.message))
   )
 })

@@ -17,13 +17,13 @@ export const restartOnReplacedDirectory = Effect.fnUntraced(function* <E extends
 ) {
   let lastFault = ""
   const again = once(true).pipe(
-    Effect.tapError((fault) => {
-      const isNew = fault.message !== lastFault
-      lastFault = fault.message
-      return isNew && !isTaken(fault) ? Effect.logError(`cannot start over yet: ${fault.message}`) : Effect.void
+    Effect.tapError((error) => {
+      const isNew = error.message !== lastFault
+      lastFault = error.message
+      return isNew && !isTaken(error) ? Effect.logError(`cannot start over yet: ${error.message}`) : Effect.void
     }),
-    Effect.tapError((fault) => (isTaken(fault) ? Effect.void : waitUntilStable(directories))),
-    Effect.retry({ while: (fault) => !isTaken(fault) })
+    Effect.tapError((error) => (isTaken(error) ? Effect.void : waitUntilStable(directories))),
+    Effect.retry({ while: (error) => !isTaken(error) })
   )
   let end = yield* once(false)
   while (end === "directory replaced") {
@@ -32,5 +32,5 @@ export const restartOnReplacedDirectory = Effect.fnUntraced(function* <E extends
   }
 })
 
-const isTaken = (fault: unknown): boolean =>
-  fault instanceof StartError && fault.exitStatus === exitStatus.alreadyRunning
+const isTaken = (error: unknown): boolean =>
+  error instanceof StartError && error.exitStatus === exitStatus.alreadyRunning

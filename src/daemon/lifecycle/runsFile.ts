@@ -26,11 +26,11 @@ export const readRuns = Effect.fnUntraced(
     )
     return RunHistory.noRuns
   },
-  Effect.catchTag("FileError", (fault) => Effect.as(Effect.logWarning(fault.message), RunHistory.noRuns))
+  Effect.catchTag("FileError", (error) => Effect.as(Effect.logWarning(error.message), RunHistory.noRuns))
 )
 
 /** Replaces it; what cannot be written is only told of. */
 export const writeRuns = (file: string, own: PinnedDirectory, history: RunHistory.RunHistory): Effect.Effect<void> =>
   Effect.andThen(own.check, replaceFileSync(file, RunHistory.encodeRunHistory(history))).pipe(
-    Effect.catchTag("FileError", (fault) => Effect.logWarning(fault.message))
+    Effect.catchTag("FileError", (error) => Effect.logWarning(error.message))
   )

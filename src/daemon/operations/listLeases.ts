@@ -42,12 +42,12 @@ const newest = (found: ReadonlyArray<Lease>, limit: number, length: number): Rea
     .filter(({ createdAt }) => createdAt.millis >= from)
     .toSorted((a, b) => a.createdAt.millis - b.createdAt.millis)
   const listed: Array<Lease> = []
-  let held = 0
-  for (let at = inOrder.length - 1; at >= 0 && listed.length < limit && held < length; at -= 1) {
+  let listedLength = 0
+  for (let at = inOrder.length - 1; at >= 0 && listed.length < limit && listedLength < length; at -= 1) {
     const lease = inOrder[at]
     if (lease === undefined) break
     listed.push(lease)
-    held += lease.clientId.length + lease.secretName.length + fixedLength
+    listedLength += lease.clientId.length + lease.secretName.length + fixedLength
   }
   return listed
 }

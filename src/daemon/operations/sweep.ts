@@ -49,7 +49,7 @@ export const sweepExpired = Effect.fn("sweep")(function* () {
 
 /** A sweep that could not be recorded is tried again with the next. */
 const sweeps = sweepExpired().pipe(
-  Effect.catchTag("AuditLogError", (fault) => Effect.logWarning(`expired leases are not recorded: ${fault.message}`)),
+  Effect.catchTag("AuditLogError", (error) => Effect.logWarning(`expired leases are not recorded: ${error.message}`)),
   Effect.repeat(Schedule.spaced(sweepInterval))
 )
 

@@ -1,11 +1,11 @@
 /**
- * Runs the command that rotates a secret: in a process group of its own, with a
- * small environment, for a bounded time.
+ * Runs the command that rotates a secret: in its own process group, with a small
+ * environment and a deadline.
  *
- * It gives what the command printed and how it ended; what becomes of that is
- * `rotate`'s business. At the deadline, and when the daemon is told to stop, the
- * whole group is killed. What a command leaves running behind it does not hold up
- * the answer.
+ * It returns the output and how the command ended; `rotate` decides what to do with
+ * them. The group is killed at the deadline and when the daemon stops. Background
+ * processes of a finished command keep running and delay nothing: effect/process would
+ * kill them, and it does not report the signal that ended a command.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -25,14 +25,14 @@ export interface HookResult {
   readonly stdout: Uint8Array
   readonly stderr: Uint8Array
   readonly status: "done" | "failed" | "timed out"
-  /** The same in words for the audit log, such as `exit status 3, 12 bytes of output`. */
+  /** The status in words for the audit log, such as `exit status 3, 12 bytes of output`. */
   readonly outcome: string
 }
 
 export class RotationHook extends Context.Service<
   RotationHook,
   {
-    /** One at a time; others wait. */
+    /** Runs one command at a time; others wait. */
     readonly run: (command: string, secretName: string) => Effect.Effect<HookResult>
   }
 >()("agent-secrets/RotationHook") {
@@ -43,23 +43,23 @@ export class RotationHook extends Context.Service<
   }) =>
     Layer.effect(
       RotationHook,
-      Effect.map(Semaphore.make(1), (turn) => ({
-        run: (command: string, secretName: string) => Semaphore.withPermit(turn, runHook(command, secretName, options))
+      Effect.map(Semaphore.make(1), (lock) => ({
+        run: (command: string, secretName: string) => Semaphore.withPermit(lock, runHook(command, secretName, options))
       }))
     )
 
-  /** Gives what the function says, for tests. */
+  /** Returns the result of a function, for tests. */
   static readonly layerMemory = (run: (command: string, secretName: string) => HookResult) =>
     Layer.succeed(RotationHook, { run: (command, secretName) => Effect.sync(() => run(command, secretName)) })
 }
 
-/** What a command needs to find its programs and its user; nothing the daemon was given for itself. */
-const passedOn = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"]
+/** The variables that a command needs for its programs and its user. */
+const inheritedVariables = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"]
 
-/** More than a value can be; the rest of what is printed is read and dropped. */
-const keptOutput = 2 * valueLimit
+/** More than the size of a value; further output is read and dropped. */
+const maxOutput = 2 * valueLimit
 
-/** How long after the end of the command its output may stay open: a process left behind may hold it for ever. */
+/** How long the output may stay open after the command ends: a background process may never close it. */
 const outputGrace = "500 millis"
 
 const runHook = Effect.fnUntraced(function* (
@@ -77,77 +77,80 @@ const runHook = Effect.fnUntraced(function* (
       })
     )
   )
-  // Node throws for a command that no system call could take, and has no pipes where there are no descriptors left.
-  if (Result.isFailure(child)) return notRun
+  // Node throws if the command contains a NUL, and returns no pipes if there are no descriptors left.
+  if (Result.isFailure(child)) return notStarted
   if (!Predicate.isObject(child.success.stdout) || !Predicate.isObject(child.success.stderr)) {
     child.success.once("error", () => undefined)
-    return notRun
+    return notStarted
   }
-  return yield* watch(child.success, options.timeout)
+  return yield* awaitEnd(child.success, options.timeout)
 }, Effect.uninterruptible)
 
-const notRun: HookResult = {
+const notStarted: HookResult = {
   stdout: new Uint8Array(),
   stderr: new Uint8Array(),
   status: "failed",
   outcome: "could not be run"
 }
 
-/** Waits for the end, at most until the deadline or until the daemon stops; after those nothing of the group is left. */
-const watch = Effect.fnUntraced(function* (
+/** Waits until the command ends, the deadline passes or the daemon stops; the last two kill the group. */
+const awaitEnd = Effect.fnUntraced(function* (
   child: ChildProcessByStdio<null, Readable, Readable>,
   timeout: GoDuration
 ): Effect.fn.Return<HookResult> {
   const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)]
-  const waited = yield* Effect.exit(Effect.interruptible(Effect.timeoutOption(ended(child), toMillis(timeout))))
-  const end = Exit.isSuccess(waited) ? Option.getOrUndefined(waited.value) : undefined
-  if (end === undefined) yield* Effect.sync(() => killGroup(child))
-  yield* closed(child).pipe(Effect.timeoutOption(outputGrace))
+  const waited = yield* Effect.exit(Effect.interruptible(Effect.timeoutOption(awaitExit(child), toMillis(timeout))))
+  const exit = Exit.isSuccess(waited) ? Option.getOrUndefined(waited.value) : undefined
+  if (exit === undefined) yield* Effect.sync(() => killGroup(child))
+  yield* awaitOutput(child).pipe(Effect.timeoutOption(outputGrace))
   yield* Effect.sync(() => {
     child.stdout.destroy()
     child.stderr.destroy()
   })
-  const printed = { stdout: stdout(), stderr: stderr() }
-  const words = (how: string) => `${how}, ${printed.stdout.length + printed.stderr.length} bytes of output`
-  if (Exit.isFailure(waited)) return { ...printed, status: "failed", outcome: words("killed, the daemon stops") }
-  if (end === undefined) {
-    return { ...printed, status: "timed out", outcome: words(`timed out after ${formatGoDuration(timeout)}`) }
+  const output = { stdout: stdout(), stderr: stderr() }
+  const describe = (end: string) => `${end}, ${output.stdout.length + output.stderr.length} bytes of output`
+  if (Exit.isFailure(waited)) return { ...output, status: "failed", outcome: describe("killed, the daemon stops") }
+  if (exit === undefined) {
+    return { ...output, status: "timed out", outcome: describe(`timed out after ${formatGoDuration(timeout)}`) }
   }
-  return { ...printed, status: end.good ? "done" : "failed", outcome: words(end.words) }
+  return { ...output, status: exit.isSuccess ? "done" : "failed", outcome: describe(exit.description) }
 })
 
-const ended = (child: ChildProcess) =>
-  Effect.callback<{ readonly good: boolean; readonly words: string }>((resume) => {
-    child.once("error", () => resume(Effect.succeed({ good: false, words: "could not be run" })))
+const awaitExit = (child: ChildProcess) =>
+  Effect.callback<{ readonly isSuccess: boolean; readonly description: string }>((resume) => {
+    child.once("error", () => resume(Effect.succeed({ isSuccess: false, description: "could not be run" })))
     child.once("exit", (status, signal) =>
       resume(
-        Effect.succeed({ good: status === 0, words: signal === null ? `exit status ${status}` : `killed by ${signal}` })
+        Effect.succeed({
+          isSuccess: status === 0,
+          description: signal === null ? `exit status ${status}` : `killed by ${signal}`
+        })
       )
     )
   })
 
-const closed = (child: ChildProcess) =>
+const awaitOutput = (child: ChildProcess) =>
   Effect.callback<void>((resume) => {
     if (child.stdout?.closed !== false && child.stderr?.closed !== false) resume(Effect.void)
     else child.once("close", () => resume(Effect.void))
   }).pipe(Effect.interruptible)
 
 const collect = (stream: NodeJS.ReadableStream): (() => Buffer) => {
-  const pieces: Array<Buffer> = []
+  const chunks: Array<Buffer> = []
   let length = 0
   stream.on("error", () => undefined)
-  stream.on("data", (piece: Buffer) => {
-    if (length < keptOutput) pieces.push(piece)
-    length += piece.length
+  stream.on("data", (chunk: Buffer) => {
+    if (length < maxOutput) chunks.push(chunk)
+    length += chunk.length
   })
-  return () => Buffer.concat(pieces).subarray(0, keptOutput)
+  return () => Buffer.concat(chunks).subarray(0, maxOutput)
 }
 
 const killGroup = (child: ChildProcess): void => {
   try {
     if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL")
   } catch {
-    // The group has ended by itself in this moment.
+    // The group has already ended.
   }
 }
 
@@ -157,7 +160,7 @@ const smallEnvironment = (
 ): Record<string, string> => ({
   PATH: "/usr/local/bin:/usr/bin:/bin",
   ...Object.fromEntries(
-    passedOn.flatMap((name) => {
+    inheritedVariables.flatMap((name) => {
       const value = environment[name]
       return value === undefined ? [] : [[name, value]]
     })

@@ -1,9 +1,8 @@
 /**
  * The secrets: in memory for reading, encrypted in secrets.age.
  *
- * A change is announced in the audit log, then written, and only then seen; what
- * could not be written did not happen. How the files are found, made and written is
- * in `storeFiles`.
+ * A change is recorded in the audit log, then written, and only then visible. A failed
+ * write changes nothing. `storeFiles` finds, creates and writes the files.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -38,7 +37,7 @@ import { byName, emptyStore } from "./storeDocument.ts"
 import type { StoreMemory, StorePaths } from "./storeFiles.ts"
 import { openStore } from "./storeFiles.ts"
 
-/** A change of the store could not be written; nothing was changed. */
+/** Writing the store failed; nothing was changed. */
 export class SecretStoreError extends Schema.TaggedError<SecretStoreError>()("SecretStoreError", {
   cause: Schema.Union([FileError, AgeError])
 }) {
@@ -54,7 +53,7 @@ export interface NewSecret {
   readonly rotateStdout: boolean
 }
 
-/** What changes of a secret; what is not given stays. */
+/** The members of a secret to change; the others stay. */
 export interface SecretChange {
   readonly value?: Redacted.Redacted
   readonly rotateVia?: string
@@ -67,7 +66,7 @@ export class SecretStore extends Context.Service<
   SecretStore,
   {
     readonly get: (name: string) => Result.Result<Secret, SecretNotFound>
-    /** In the byte order of the names. */
+    /** Lists all secrets, in byte order of their names. */
     readonly list: Effect.Effect<ReadonlyArray<SecretInfo>>
     readonly count: Effect.Effect<number>
     readonly add: (secret: NewSecret) => Effect.Effect<void, SecretExists | StoreFull | ChangeError>
@@ -75,71 +74,71 @@ export class SecretStore extends Context.Service<
       name: string,
       change: SecretChange
     ) => Effect.Effect<void, SecretNotFound | StoreFull | ChangeError>
-    /** Records a rotation, with the new value if there is one; gives the moment it counts from. */
+    /** Records a rotation, with the new value if there is one; returns its time. */
     readonly recordRotation: (
       name: string,
       outcome: string,
       value: Redacted.Redacted | undefined
     ) => Effect.Effect<Timestamp, SecretNotFound | StoreFull | ChangeError>
     readonly remove: (name: string) => Effect.Effect<void, SecretNotFound | ChangeError>
-    /** Removes every secret and the backup; gives how many there were. */
+    /** Removes every secret and the backup; returns the number of secrets. */
     readonly wipe: Effect.Effect<number, ChangeError>
-    /** Whether this start found a store or made one. */
+    /** Whether this start found a store or created one. */
     readonly origin: "loaded" | "initialized"
   }
 >()("agent-secrets/SecretStore") {
-  /** The store in identity.age and secrets.age. `memory` is for a process that may have to open it again. */
+  /** The store in identity.age and secrets.age. `memory` outlives the layer, for a process that reopens the store. */
   static readonly layer = (paths: StorePaths, memory: StoreMemory = { last: undefined }) =>
     Layer.effect(
       SecretStore,
       Effect.gen(function* () {
-        const { document, forgetBackup, origin, save } = yield* openStore(paths, memory)
-        yield* tellOf(origin, paths, document.secrets.size)
-        const seen = origin === "rescued" ? "loaded" : origin
-        return yield* make(document, seen, (next) => written(save(next)), written(forgetBackup))
+        const { document, removeBackup, origin, save } = yield* openStore(paths, memory)
+        yield* recordOrigin(origin, paths, document.secrets.size)
+        const reported = origin === "restored" ? "loaded" : origin
+        return yield* make(document, reported, (next) => toStoreError(save(next)), toStoreError(removeBackup))
       })
     )
 
-  /** The store in memory alone, for tests. */
+  /** The store in memory only, for tests. */
   static readonly layerMemory = Layer.effect(
     SecretStore,
     Effect.suspend(() => make(emptyStore, "initialized", () => Effect.void, Effect.void))
   )
 }
 
-const because = {
+const refusalReasons = {
   SecretExists: "secret already exists",
   SecretNotFound: "secret not found",
   StoreFull: "the store is full"
 } as const
 
-/** Records what an opening did to the files. */
-const tellOf = Effect.fnUntraced(function* (
-  origin: "loaded" | "initialized" | "rescued",
+/** Records whether the store was created or restored. */
+const recordOrigin = Effect.fnUntraced(function* (
+  origin: "loaded" | "initialized" | "restored",
   paths: StorePaths,
   count: number
 ) {
   if (origin === "loaded") return
   const audit = yield* AuditLog
   if (origin === "initialized") {
-    return yield* Effect.ignore(audit.append([initFact("a new key and an empty store were made")]))
+    return yield* Effect.ignore(audit.append([initFact("created a new key and an empty store")]))
   }
-  const details = `the store was gone; its ${count} secrets were written to ${paths.secrets} from memory, with the same key`
+  const details = `the store files were missing; restored ${count} secrets to ${paths.secrets} from memory, with the same key`
   yield* Effect.logWarning(details)
   yield* Effect.ignore(audit.append([fileRepairedFact(details)]))
 })
 
-const written = (change: Effect.Effect<void, FileError | AgeError>): Effect.Effect<void, SecretStoreError> =>
+const toStoreError = (change: Effect.Effect<void, FileError | AgeError>): Effect.Effect<void, SecretStoreError> =>
   Effect.mapError(change, (cause) => new SecretStoreError({ cause }))
 
 const make = Effect.fnUntraced(function* (
   loaded: StoreDocument,
   origin: "loaded" | "initialized",
   save: (next: StoreDocument) => Effect.Effect<void, SecretStoreError>,
-  forgetBackup: Effect.Effect<void, SecretStoreError>
+  removeBackup: Effect.Effect<void, SecretStoreError>
 ) {
   const audit = yield* AuditLog
-  const one = yield* Semaphore.make(1)
+  const writeLock = yield* Semaphore.make(1)
   let document = loaded
 
   const find = (name: string): Result.Result<StoredSecret, SecretNotFound> => {
@@ -147,8 +146,8 @@ const make = Effect.fnUntraced(function* (
     return found === undefined ? Result.fail(new SecretNotFound({ name })) : Result.succeed(found)
   }
 
-  /** Refuses what would make the store too long; what makes it shorter is never refused. */
-  const fits = (fact: AuditFact, before: StoredSecret | undefined, after: StoredSecret) => {
+  /** Rejects a change that makes the store too large; a change that shrinks it always passes. */
+  const checkSize = (fact: AuditFact, before: StoredSecret | undefined, after: StoredSecret) => {
     const grows = secretSize(after) - (before === undefined ? 0 : secretSize(before))
     const size = () => document.secrets.values().reduce((sum, secret) => sum + secretSize(secret), grows)
     return grows > 0 && size() > storeLimit ? refuse(fact, new StoreFull()) : Effect.void
@@ -163,31 +162,31 @@ const make = Effect.fnUntraced(function* (
     document = next
   }, Effect.uninterruptible)
 
-  /** Records that something was not done. That it was not stands, whether or not it can be recorded. */
-  const refuse = <E extends SecretExists | SecretNotFound | StoreFull>(asked: AuditFact, reason: E) =>
-    Effect.andThen(Effect.ignore(audit.append([refusedFact(asked, because[reason._tag])])), Effect.fail(reason))
+  /** Records a rejected change, if possible, and fails with the reason. */
+  const refuse = <E extends SecretExists | SecretNotFound | StoreFull>(fact: AuditFact, reason: E) =>
+    Effect.andThen(Effect.ignore(audit.append([refusedFact(fact, refusalReasons[reason._tag])])), Effect.fail(reason))
 
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
     const { name } = secret
     if (document.secrets.has(name)) return yield* refuse(addFact(name), new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zeroTimestamp, foreign: {} }
-    yield* fits(addFact(name), undefined, added)
+    yield* checkSize(addFact(name), undefined, added)
     yield* change(addFact(name), (secrets) => secrets.set(name, added))
-  }, Semaphore.withPermit(one))
+  }, Semaphore.withPermit(writeLock))
 
   const edit = Effect.fnUntraced(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
     const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(fact, reason)))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }
-    yield* fits(fact, found, next)
+    yield* checkSize(fact, found, next)
     yield* change(fact, (secrets) => secrets.set(name, next))
     return now
   })
 
   const update = Effect.fn("SecretStore.update")(function* (name: string, changes: SecretChange) {
     yield* edit(name, updateFact(name), changes)
-  }, Semaphore.withPermit(one))
+  }, Semaphore.withPermit(writeLock))
 
   const recordRotation = Effect.fn("SecretStore.recordRotation")(function* (
     name: string,
@@ -197,19 +196,19 @@ const make = Effect.fnUntraced(function* (
     const lastRotated = fromMillis(yield* Clock.currentTimeMillis)
     const changes = { lastRotated, updatedAt: lastRotated, ...(value === undefined ? {} : { value }) }
     return yield* edit(name, rotateFact(name, outcome), changes)
-  }, Semaphore.withPermit(one))
+  }, Semaphore.withPermit(writeLock))
 
   const wipe = Effect.gen(function* () {
     const count = document.secrets.size
     yield* change(wipeFact(count), (secrets) => secrets.clear())
-    yield* forgetBackup
+    yield* removeBackup
     return count
-  }).pipe(Semaphore.withPermit(one))
+  }).pipe(Semaphore.withPermit(writeLock))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
     yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(deleteFact(name), reason)))
     yield* change(deleteFact(name), (secrets) => secrets.delete(name))
-  }, Semaphore.withPermit(one))
+  }, Semaphore.withPermit(writeLock))
 
   return SecretStore.of({
     get: find,

@@ -1,9 +1,8 @@
 /**
- * age: the key in identity.age and the encryption of secrets.age.
+ * The age key in identity.age and the encryption of secrets.age.
  *
- * Binary age v1 files for the identity's own X25519 recipient, as the `age`
- * command and the predecessor read them. The cryptography is the npm package
- * age-encryption; this file only knows the two forms on the disk.
+ * Files are binary age v1 for one X25519 recipient, as the `age` command and the
+ * predecessor read them. The npm package age-encryption does the cryptography.
  */
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption"
 import * as Effect from "effect/Effect"
@@ -11,7 +10,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { setImmediate } from "node:timers/promises"
 
-/** A file is not what age understands, or not for this key. Neither contents nor key are part of it. */
+/** A file is not a valid age file, or not for this key. Contains neither contents nor key. */
 export class AgeError extends Schema.TaggedError<AgeError>()("AgeError", { reason: Schema.String }) {
   override get message() {
     return this.reason
@@ -19,19 +18,19 @@ export class AgeError extends Schema.TaggedError<AgeError>()("AgeError", { reaso
 }
 
 export interface AgeKey {
-  /** `AGE-SECRET-KEY-1…`, without a line feed: the whole of identity.age. */
+  /** `AGE-SECRET-KEY-1…`, without a line feed: all of identity.age. */
   readonly identity: Redacted.Redacted
   readonly encrypt: (contents: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
-  /** Fails if the file is damaged, cut off or for another key. */
+  /** Fails if the file is damaged, truncated or for another key. */
   readonly decrypt: (file: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
 }
 
 export const generateKey: Effect.Effect<AgeKey, AgeError> = Effect.flatMap(
-  attempt("no key could be made", () => generateX25519Identity()),
+  attempt("no key could be generated", () => generateX25519Identity()),
   (identity) => fromIdentity(identity)
 )
 
-/** Reads identity.age, also with the comments and line feeds that `age-keygen` writes. */
+/** Reads identity.age, with or without the comments and line feeds that `age-keygen` writes. */
 export const readIdentity = (file: Uint8Array): Effect.Effect<AgeKey, AgeError> => {
   const keys = Buffer.from(file)
     .toString("utf8")
@@ -54,11 +53,11 @@ const fromIdentity = (identity: string): Effect.Effect<AgeKey, AgeError> =>
         attempt("the store could not be encrypted", async () => {
           const encrypter = new Encrypter()
           encrypter.addRecipient(await identityToRecipient(identity))
-          return await collect(await encrypter.encrypt(inPieces(contents)))
+          return await collect(await encrypter.encrypt(toChunks(contents)))
         }),
       decrypt: (file) =>
         attempt("it is damaged, or not encrypted to the key in identity.age", async () =>
-          collect(await decrypter.decrypt(inPieces(file)))
+          collect(await decrypter.decrypt(toChunks(file)))
         )
     })
   )
@@ -71,28 +70,28 @@ const decrypterFor = (identity: string): Decrypter => {
   return decrypter
 }
 
-/** A piece is under a millisecond of cryptography; between two of them the daemon answers others. */
-const pieceLength = 64 * 1024
+/** A short time of cryptography: other requests run between two chunks. */
+const chunkLength = 64 * 1024
 
-const inPieces = (bytes: Uint8Array): ReadableStream<Uint8Array> => {
+const toChunks = (bytes: Uint8Array): ReadableStream<Uint8Array> => {
   let at = 0
   return new ReadableStream({
     pull: async (controller) => {
       await setImmediate()
-      controller.enqueue(bytes.slice(at, at + pieceLength))
-      at += pieceLength
+      controller.enqueue(bytes.slice(at, at + chunkLength))
+      at += chunkLength
       if (at >= bytes.length) controller.close()
     }
   })
 }
 
-const collect = async (pieces: ReadableStream<Uint8Array>): Promise<Uint8Array> => {
+const collect = async (chunks: ReadableStream<Uint8Array>): Promise<Uint8Array> => {
   const collected: Array<Uint8Array> = []
-  for await (const piece of pieces) collected.push(piece)
+  for await (const chunk of chunks) collected.push(chunk)
   return Buffer.concat(collected)
 }
 
-/** What the library throws may quote what it was given, so only our own words come out. */
+/** Replaces what the library throws by our own text, because it may quote its input. */
 function attempt<A>(reason: string, run: () => Promise<A>): Effect.Effect<A, AgeError> {
   return Effect.tryPromise({ try: run, catch: () => new AgeError({ reason }) })
 }

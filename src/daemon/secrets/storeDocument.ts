@@ -1,10 +1,9 @@
 /**
- * The plain text inside secrets.age: what it looks like, read and written.
+ * The plain text of secrets.age: its format, decoded and encoded.
  *
- * The text is the predecessor's to the letter (protocol specification, 9.2), so
- * either program reads what the other wrote. Members that are not known here are
- * kept and written back. A document of a newer version is refused, not guessed at.
- * No message of this file holds any of the text: it is full of values.
+ * The format is the predecessor's to the letter (protocol specification, 9.2), so that
+ * each program reads the other's files. Unknown members are kept and written back. A
+ * newer version is rejected. No message quotes the text, because it contains values.
  */
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
@@ -16,7 +15,7 @@ import type { Timestamp } from "../../domain/Timestamp.ts"
 import { parseTimestamp as parseTime, zeroTimestamp } from "../../domain/Timestamp.ts"
 
 export interface StoredSecret extends Secret {
-  /** Members of other programs. */
+  /** Unknown members, of other programs. */
   readonly foreign: Readonly<Record<string, unknown>>
 }
 
@@ -29,7 +28,7 @@ export const emptyStore: StoreDocument = { secrets: new Map(), foreign: {} }
 
 const knownVersion = 1
 
-/** Reads the text; the failure says what is wrong with it and where. */
+/** Decodes the text; the failure states what is wrong and where. */
 export const decodeStore = (text: string): Result.Result<StoreDocument, string> => {
   const parsed = Result.try({ try: (): unknown => JSON.parse(text), catch: () => "its contents are not JSON" })
   return Result.flatMap(parsed, (root) => {
@@ -41,28 +40,28 @@ export const decodeStore = (text: string): Result.Result<StoreDocument, string> 
     if (secrets === null || secrets === undefined) return Result.succeed({ secrets: new Map(), foreign })
     if (!Predicate.isReadonlyObject(secrets)) return Result.fail("its member secrets is not an object")
 
-    const read = new Map<string, StoredSecret>()
+    const decoded = new Map<string, StoredSecret>()
     for (const [name, entry] of Object.entries(secrets)) {
       const secret = decodeSecret(name, entry)
       if (Result.isFailure(secret)) return Result.fail(secret.failure)
-      read.set(name, secret.success)
+      decoded.set(name, secret.success)
     }
-    return Result.succeed({ secrets: read, foreign })
+    return Result.succeed({ secrets: decoded, foreign })
   })
 }
 
 const decodeSecret = (key: string, entry: unknown): Result.Result<StoredSecret, string> => {
-  const wrong = (what: string) => Result.fail(`the secret ${JSON.stringify(key)} ${what}`)
-  if (!Predicate.isReadonlyObject(entry)) return wrong("is not an object")
+  const invalid = (what: string) => Result.fail(`the secret ${JSON.stringify(key)} ${what}`)
+  if (!Predicate.isReadonlyObject(entry)) return invalid("is not an object")
   const { name: _, value, created_at, updated_at, rotate_via, rotate_stdout, last_rotated, ...foreign } = entry
   const rotateVia = rotate_via ?? ""
-  if (typeof value !== "string") return wrong("has no value")
-  if (typeof rotateVia !== "string") return wrong("has a rotate_via that is not text")
+  if (typeof value !== "string") return invalid("has no value")
+  if (typeof rotateVia !== "string") return invalid("has a rotate_via that is not text")
   const createdAt = decodeTime(created_at)
   const updatedAt = decodeTime(updated_at)
   const lastRotated = decodeTime(last_rotated)
   if (createdAt === undefined || updatedAt === undefined || lastRotated === undefined) {
-    return wrong("has a time that is not RFC 3339")
+    return invalid("has a time that is not RFC 3339")
   }
   return Result.succeed({
     name: key,
@@ -81,9 +80,9 @@ const decodeTime = (value: unknown): Timestamp | undefined => {
   return typeof value === "string" ? Option.getOrUndefined(parseTime(value)) : undefined
 }
 
-/** Writes the text: secrets in the byte order of their names, two blanks of indentation, no final line feed. */
+/** Encodes the text: secrets in byte order of their names, two spaces of indentation, no final line feed. */
 export const encodeStore = (document: StoreDocument): string => {
-  // Laid out by hand: an object would put names that are whole numbers first, whatever their order.
+  // Not through an object, which would put integer names first.
   const secrets = [...document.secrets.values()].toSorted(byName).map(textOf)
   const members = [
     member(2, "version", knownVersion),
@@ -93,7 +92,7 @@ export const encodeStore = (document: StoreDocument): string => {
   return `{\n${members.join(",\n")}\n}`
 }
 
-/** A secret is never changed but replaced, so what was written of it once is written again. */
+/** Encodes a secret once: a change always makes a new object. */
 const textOf = (secret: StoredSecret): string => {
   const text = texts.get(secret) ?? member(4, secret.name, encodeSecret(secret))
   texts.set(secret, text)
@@ -118,6 +117,6 @@ const member = (indent: number, name: string, value: unknown): string => {
   return `${margin}${stringify(name)}: ${stringify(value, 2).replaceAll("\n", `\n${margin}`)}`
 }
 
-/** The order of Go's maps in JSON: by the bytes of the UTF-8 form. */
+/** Compares as Go sorts map keys in JSON: by UTF-8 bytes. */
 export const byName = (a: { readonly name: string }, b: { readonly name: string }): number =>
   Buffer.compare(Buffer.from(a.name, "utf8"), Buffer.from(b.name, "utf8"))

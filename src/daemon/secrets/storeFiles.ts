@@ -1,10 +1,10 @@
 /**
- * identity.age and secrets.age: found, made, read and written.
+ * Finds, creates, reads and writes identity.age and secrets.age.
  *
- * A store is created only where neither file is there; one that cannot be read
- * stops the start and is not touched. What is written was read back first, and only
- * into the directory the store was opened in. The store before the last change stays
- * beside it as secrets.age.bak.
+ * A store is created only if neither file exists. A store that cannot be read stops
+ * the start and stays unchanged. Every new version is decrypted again before it is
+ * written, and only to the directory in which the store was opened. secrets.age.bak
+ * holds the store before the last change.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -23,11 +23,11 @@ export interface StorePaths {
   readonly secrets: string
 }
 
-/** The store cannot be read, and was left as it is. `path` is the file that is at fault. */
+/** The store cannot be read and was not changed. `path` is the faulty file. */
 export class StoreUnreadable extends Data.TaggedError("StoreUnreadable")<{
   readonly path: string
   readonly reason: string
-  /** What the person can do. */
+  /** A hint for the person. */
   readonly fix: string
 }> {
   override get message() {
@@ -35,21 +35,21 @@ export class StoreUnreadable extends Data.TaggedError("StoreUnreadable")<{
   }
 }
 
-/** What this process had of the store last, for the case that it is opened again and its files are gone. */
+/** The last state of the store in this process, to restore it if its files are gone when it is reopened. */
 export interface StoreMemory {
-  last: { readonly key: AgeKey; readonly document: StoreDocument; readonly disks: ReadonlyArray<number> } | undefined
+  last: { readonly key: AgeKey; readonly document: StoreDocument; readonly devices: ReadonlyArray<number> } | undefined
 }
 
-/** Reads the store, or makes one; gives what is in it and how to write it. */
+/** Reads the store, or creates one; returns its contents and how to write them. */
 export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, memory: StoreMemory) {
   const directories = yield* Effect.forEach([paths.identity, paths.secrets], (file) => pinDirectory(dirname(file)))
-  const disks = directories.map(({ device }) => device)
+  const devices = directories.map(({ device }) => device)
   yield* finishCreation(paths)
-  const { document, key, origin } = yield* open(paths, memory, disks)
+  const { document, key, origin } = yield* open(paths, memory, devices)
   const backup = `${paths.secrets}.bak`
   const checkAllSync = () => directories.forEach(({ checkSync }) => checkSync())
   const checkAll = Effect.forEach(directories, ({ check }) => check)
-  const remember = (now: StoreDocument) => Effect.sync(() => void (memory.last = { key, document: now, disks }))
+  const remember = (now: StoreDocument) => Effect.sync(() => void (memory.last = { key, document: now, devices }))
   yield* remember(document)
   return {
     document,
@@ -60,22 +60,23 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
       yield* replaceFile(paths.secrets, [file], { backup, check: checkAllSync })
       yield* remember(next)
     }),
-    forgetBackup: Effect.andThen(checkAll, removeDurably(backup))
+    removeBackup: Effect.andThen(checkAll, removeDurably(backup))
   }
 })
 
-const open = Effect.fnUntraced(function* (paths: StorePaths, memory: StoreMemory, disks: ReadonlyArray<number>) {
+const open = Effect.fnUntraced(function* (paths: StorePaths, memory: StoreMemory, devices: ReadonlyArray<number>) {
   const identity = yield* readIfPresent(paths.identity)
   const secrets = yield* readIfPresent(paths.secrets)
-  if (identity === undefined && secrets === undefined) return yield* begin(paths, memory, disks)
-  if (identity === undefined || secrets === undefined) return yield* halfThere(paths, identity === undefined)
+  if (identity === undefined && secrets === undefined) return yield* createOrRestore(paths, memory, devices)
+  if (identity === undefined || secrets === undefined) return yield* fileMissing(paths, identity === undefined)
 
   for (const path of [paths.identity, paths.secrets]) {
-    if (yield* tightenMode(path, 0o600)) yield* Effect.logWarning(`${path} was open to others; its mode is 0600 now`)
+    if (yield* tightenMode(path, 0o600))
+      yield* Effect.logWarning(`${path} was accessible to other users; its mode is now 0600`)
   }
   const key = yield* Effect.mapError(
     ageFile.readIdentity(identity),
-    ({ reason }) => new StoreUnreadable({ path: paths.identity, reason, fix: "Put the right identity.age back." })
+    ({ reason }) => new StoreUnreadable({ path: paths.identity, reason, fix: "Restore the right identity.age." })
   )
   const contents = yield* Effect.mapError(key.decrypt(secrets), ({ reason }) => unreadable(paths, reason))
   const document = Result.flatMap(utf8(contents), decodeStore)
@@ -87,44 +88,44 @@ const unreadable = (paths: StorePaths, reason: string) =>
   new StoreUnreadable({
     path: paths.secrets,
     reason,
-    fix: `Put a good copy in its place; ${paths.secrets}.bak is the store before the last change.`
+    fix: `Restore a good copy. ${paths.secrets}.bak is the store before the last change.`
   })
 
-const halfThere = (paths: StorePaths, identityIsMissing: boolean) => {
+const fileMissing = (paths: StorePaths, identityIsMissing: boolean) => {
   const [path, other] = identityIsMissing ? [paths.identity, paths.secrets] : [paths.secrets, paths.identity]
   return new StoreUnreadable({
     path,
-    reason: `it is missing, but ${other} is there`,
-    fix: `Put the missing file back, or move ${other} away to begin with an empty store.`
+    reason: `it is missing, but ${other} exists`,
+    fix: `Restore the missing file, or move ${other} away to start with an empty store.`
   })
 }
 
 /**
- * Where no store is: makes the key and an empty one. But a store that was open before and lost its files is written
- * anew from memory, with the same key; not onto a disk that nobody chose for a key, though, as under the place of a
- * volume that was taken away.
+ * Creates a key and an empty store. If this process had the store open before, it restores that one with the same key
+ * instead; but not on another disk, such as the directory under a missing mount.
  */
-const begin = Effect.fnUntraced(function* (paths: StorePaths, { last }: StoreMemory, disks: ReadonlyArray<number>) {
+const createOrRestore = Effect.fnUntraced(function* (
+  paths: StorePaths,
+  { last }: StoreMemory,
+  devices: ReadonlyArray<number>
+) {
   if (last === undefined) {
     const made = { key: yield* ageFile.generateKey, document: emptyStore }
     yield* create(paths, made.key, made.document)
     return { ...made, origin: "initialized" as const }
   }
-  if (disks.some((disk, at) => disk !== last.disks[at])) {
+  if (devices.some((device, at) => device !== last.devices[at])) {
     return yield* new StoreUnreadable({
       path: paths.secrets,
-      reason: "it is gone, and what stands in its place is on another disk",
-      fix: "Bring the disk with the store back. To begin with an empty store on this one, restart the daemon."
+      reason: "it is missing, and its directory is now on another disk",
+      fix: "Mount the disk with the store again. To start with an empty store on this disk, restart the daemon."
     })
   }
   yield* create(paths, last.key, last.document)
-  return { key: last.key, document: last.document, origin: "rescued" as const }
+  return { key: last.key, document: last.document, origin: "restored" as const }
 })
 
-/**
- * identity.age gets its name last, and a start that finds the other name finishes that (`finishCreation`): a crash in
- * between leaves a store that can be read or none at all.
- */
+/** Renames identity.age last, so that a crash leaves either no store or one that `finishCreation` completes. */
 const create = Effect.fnUntraced(function* (paths: StorePaths, key: AgeKey, document: StoreDocument) {
   yield* replaceFile(unfinished(paths), [Buffer.from(Redacted.value(key.identity), "utf8")])
   yield* replaceFile(paths.secrets, [yield* encryptChecked(key, document)])
@@ -132,8 +133,8 @@ const create = Effect.fnUntraced(function* (paths: StorePaths, key: AgeKey, docu
 })
 
 const finishCreation = Effect.fnUntraced(function* (paths: StorePaths) {
-  const begun = yield* readIfPresent(unfinished(paths))
-  if (begun === undefined) return
+  const pending = yield* readIfPresent(unfinished(paths))
+  if (pending === undefined) return
   const identity = yield* readIfPresent(paths.identity)
   const secrets = yield* readIfPresent(paths.secrets)
   if (identity === undefined && secrets !== undefined) yield* renameDurably(unfinished(paths), paths.identity)
@@ -147,11 +148,12 @@ const utf8 = (contents: Uint8Array): Result.Result<string, string> =>
     catch: () => "its contents are not UTF-8"
   })
 
-/** Encrypts, and decrypts again: a store that could not be read back is not written. */
+/** Encrypts, and decrypts the result again to check it. */
 const encryptChecked = Effect.fnUntraced(function* (key: AgeKey, document: StoreDocument) {
   const contents = Buffer.from(encodeStore(document), "utf8")
   const file = yield* key.encrypt(contents)
-  const back = yield* key.decrypt(file)
-  if (!contents.equals(back)) return yield* new ageFile.AgeError({ reason: "the encrypted store did not read back" })
+  const decrypted = yield* key.decrypt(file)
+  if (!contents.equals(decrypted))
+    return yield* new ageFile.AgeError({ reason: "the encrypted store could not be decrypted again" })
   return file
 })

@@ -370,30 +370,35 @@ describe("LeaseRepo in files, across restarts", () => {
     fs.appendFileSync(path.join(directory, "audit.log"), lines.join(""))
   }
 
-  it.effect("adopts every lease of the predecessor, even if the adoption is interrupted anywhere", () =>
-    Effect.gen(function* () {
-      const directory = yield* temporaryDirectory
-      const ids = Array.from({ length: 30 }, (_, n) => `go-${n}`).toSorted()
-      goWrote(
-        directory,
-        ids.map((id) => row(id))
-      )
-      yield* crash(directory, activeIds)
-      const left = fs.readdirSync(directory).map((name) => [name, fs.readFileSync(path.join(directory, name))] as const)
-      const log = fs.readFileSync(path.join(directory, "audit.log"))
-      for (let cut = log.indexOf("\n") + 1; cut <= log.length; cut += 97) {
-        for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name))
-        // The side file and the head are written after the adoption.
-        const isDone = cut === log.length
-        for (const [name, contents] of left) {
-          if (name === "leases.json" || (isDone && name !== "audit.log"))
-            fs.writeFileSync(path.join(directory, name), contents)
+  it.effect(
+    "adopts every lease of the predecessor, even if the adoption is interrupted anywhere",
+    () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const ids = Array.from({ length: 30 }, (_, n) => `go-${n}`).toSorted()
+        goWrote(
+          directory,
+          ids.map((id) => row(id))
+        )
+        yield* crash(directory, activeIds)
+        const left = fs
+          .readdirSync(directory)
+          .map((name) => [name, fs.readFileSync(path.join(directory, name))] as const)
+        const log = fs.readFileSync(path.join(directory, "audit.log"))
+        for (let cut = log.indexOf("\n") + 1; cut <= log.length; cut += 97) {
+          for (const name of fs.readdirSync(directory)) fs.rmSync(path.join(directory, name))
+          // The side file and the head are written after the adoption.
+          const isDone = cut === log.length
+          for (const [name, contents] of left) {
+            if (name === "leases.json" || (isDone && name !== "audit.log"))
+              fs.writeFileSync(path.join(directory, name), contents)
+          }
+          fs.writeFileSync(path.join(directory, "audit.log"), log.subarray(0, cut))
+          assert.deepStrictEqual(yield* session(directory, activeIds), ids, `cut at ${cut} of ${log.length}`)
+          assert.deepStrictEqual(yield* session(directory, activeIds), ids, `cut at ${cut}, once more`)
         }
-        fs.writeFileSync(path.join(directory, "audit.log"), log.subarray(0, cut))
-        assert.deepStrictEqual(yield* session(directory, activeIds), ids, `cut at ${cut} of ${log.length}`)
-        assert.deepStrictEqual(yield* session(directory, activeIds), ids, `cut at ${cut}, once more`)
-      }
-    })
+      }),
+    60_000
   )
 
   it.effect("keeps acknowledged changes if the predecessor started from an outdated leases.json", () =>

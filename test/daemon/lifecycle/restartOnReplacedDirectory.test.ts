@@ -11,7 +11,7 @@ import { restartOnReplacedDirectory } from "../../../src/daemon/lifecycle/restar
 import { StartError } from "../../../src/daemon/files/StartError.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-const fault = (reason: string, exitStatus = 65) => Effect.fail(new StartError({ reason, fix: "", exitStatus }))
+const error = (reason: string, exitStatus = 65) => Effect.fail(new StartError({ reason, fix: "", exitStatus }))
 
 /** Runs a daemon that takes these courses, one after the other. */
 const following = Effect.fnUntraced(function* (
@@ -46,7 +46,7 @@ describe("starting over", () => {
 
   it.effect("does not happen where the first start fails", () =>
     Effect.gen(function* () {
-      const { end, starts } = yield* following(fault("no"))
+      const { end, starts } = yield* following(error("no"))
       assert.strictEqual((yield* end)._tag, "Failure")
       assert.deepStrictEqual(starts, [false])
     })
@@ -54,7 +54,7 @@ describe("starting over", () => {
 
   it.effect("is tried again until it succeeds, with one line for each reason", () =>
     Effect.gen(function* () {
-      const { end, log, starts } = yield* following(replaced, fault("a"), fault("a"), fault("b"), restart)
+      const { end, log, starts } = yield* following(replaced, error("a"), error("a"), error("b"), restart)
       yield* TestClock.adjust("2.999 seconds")
       assert.lengthOf(starts, 4)
       yield* TestClock.adjust("1 millis")
@@ -65,7 +65,7 @@ describe("starting over", () => {
 
   it.effect("is given up where another daemon serves the directory by now", () =>
     Effect.gen(function* () {
-      const { end, log, starts } = yield* following(replaced, fault("taken", 75))
+      const { end, log, starts } = yield* following(replaced, error("taken", 75))
       assert.strictEqual((yield* end)._tag, "Failure")
       assert.lengthOf(starts, 2)
       assert.deepStrictEqual(log, [])

@@ -1,6 +1,6 @@
 /**
  * runs.json on the disk: what was written is read, what cannot be read is set aside,
- * and no fault of it is anybody's failure.
+ * and no error of it is anybody's failure.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * Rotation: of what is outside, of the value, and what a command cannot do to us.
+ * Rotation outside or of the value, and the limits of a rotation command.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -46,7 +46,7 @@ const lastEntry = Effect.map(
 )
 
 describe("rotate", () => {
-  it.effect("leaves the value alone, gives what was printed, and records only how much that was", () =>
+  it.effect("keeps the value, returns the output, and records only its length", () =>
     Effect.gen(function* () {
       yield* add("db", false)
       yield* TestClock.adjust("1 hour")
@@ -60,7 +60,7 @@ describe("rotate", () => {
     }).pipe(Effect.provide(withHook(printing("new one", { stderr: Buffer.from("and a note") }))))
   )
 
-  it.effect("makes what was printed the value, and gives it to nobody but who leases it", () =>
+  it.effect("stores the output as the value, and neither returns nor records it", () =>
     Effect.gen(function* () {
       yield* add("db", true)
       yield* acquireLease("db", "one")
@@ -74,11 +74,11 @@ describe("rotate", () => {
   )
 
   for (const [what, result] of [
-    ["printed nothing", printing("\n")],
-    ["printed what is not UTF-8", { ...printing(""), stdout: Uint8Array.of(0xff, 0xfe) }],
-    ["printed more than a value may be", printing("x".repeat(1024 * 1024 + 1))]
+    ["prints nothing", printing("\n")],
+    ["prints invalid UTF-8", { ...printing(""), stdout: Uint8Array.of(0xff, 0xfe) }],
+    ["prints more than the maximum size of a value", printing("x".repeat(1024 * 1024 + 1))]
   ] as const) {
-    it.effect(`keeps the old value where the command ${what}`, () =>
+    it.effect(`keeps the old value if the command ${what}`, () =>
       Effect.gen(function* () {
         yield* add("db", true)
         const failure = yield* Effect.flip(rotateSecret("db"))
@@ -104,7 +104,7 @@ describe("rotate", () => {
     )
   }
 
-  it.effect("refuses a secret that has no command, or is not there", () =>
+  it.effect("fails for a secret without a command, and for an unknown one", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       assert.strictEqual((yield* Effect.flip(rotateSecret("db"))).message, 'secret "db": no rotation hook configured')
@@ -120,7 +120,7 @@ describe("RotationHook", () => {
     )
   const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8")
 
-  it.live("gives what was printed and how it ended", () =>
+  it.live("returns the output and how the command ended", () =>
     Effect.gen(function* () {
       const good = yield* run("echo hi; echo err >&2; cat")
       assert.deepStrictEqual(
@@ -134,7 +134,7 @@ describe("RotationHook", () => {
     })
   )
 
-  it.live("gives the command a small environment, and no other secrets of the daemon's", () =>
+  it.live("passes a small environment without the daemon's own variables", () =>
     Effect.gen(function* () {
       const environment = { PATH: "/usr/bin:/bin", HOME: "/h", API_TOKEN: "hush-hush", NODE_OPTIONS: "--inspect" }
       const { stdout } = yield* run("env; pwd", 20n * second, environment)
@@ -144,7 +144,7 @@ describe("RotationHook", () => {
     })
   )
 
-  it.live("kills everything the command started when its time is over", () =>
+  it.live("kills the process group at the deadline", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "pid")
       const { status, outcome } = yield* run(
@@ -162,7 +162,7 @@ describe("RotationHook", () => {
     })
   )
 
-  it.live("does not wait for what the command leaves behind", () =>
+  it.live("does not wait for background processes of the command", () =>
     Effect.gen(function* () {
       const file = path.join(yield* temporaryDirectory, "pid")
       const [took, { status, stdout }] = yield* Effect.timed(run(`sleep 60 & echo $! > ${file}; echo started`))

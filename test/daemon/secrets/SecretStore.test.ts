@@ -1,6 +1,6 @@
 /**
- * The store over both layers, and its files: created only where there is nothing,
- * never touched when it cannot be read, changed on the disk before in memory.
+ * Both layers of the store, and its files: created only if none exists, never changed
+ * if unreadable, written before memory changes.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Decrypter } from "age-encryption"
@@ -31,7 +31,7 @@ for (const [name, layer] of [
   ["in files", Layer.unwrap(Effect.map(temporaryDirectory, storeIn))]
 ] as const) {
   describe(`SecretStore ${name}`, () => {
-    it.effect("gives back what was added, byte for byte, and lists names in byte order", () =>
+    it.effect("returns added values byte for byte, and lists names in byte order", () =>
       Effect.gen(function* () {
         const pem = "-----BEGIN THING-----\r\nabc\n\n-----END THING-----\n"
         yield* addSecret("b", pem)
@@ -48,7 +48,7 @@ for (const [name, layer] of [
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("refuses a name that is taken, and keeps the first value", () =>
+    it.effect("rejects an existing name, and keeps the first value", () =>
       Effect.gen(function* () {
         yield* addSecret("a", "first")
         const refusal = yield* Effect.flip(addSecret("a", "second"))
@@ -67,7 +67,7 @@ for (const [name, layer] of [
       }).pipe(Effect.provide(layer))
     )
 
-    it.effect("tells the audit log of every change", () =>
+    it.effect("records every change in the audit log", () =>
       Effect.gen(function* () {
         yield* addSecret("a")
         yield* SecretStore.use((secrets) => secrets.remove("a"))
@@ -95,7 +95,7 @@ describe("SecretStore in files", () => {
       fs.readdirSync(directory).map((name) => [name, fs.readFileSync(path.join(directory, name), "hex")])
     )
 
-  it.effect("makes a key of 74 bytes and an empty store where there is nothing", () =>
+  it.effect("creates a key of 74 bytes and an empty store if neither file exists", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       assert.strictEqual(yield* session(directory, origin), "initialized")
@@ -107,7 +107,7 @@ describe("SecretStore in files", () => {
     })
   )
 
-  it.effect("writes what the age format says, laid out as the predecessor does", () =>
+  it.effect("writes the age format with the predecessor's layout", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, addSecret("a<b", 'line 1\n"line 2" & more'))
@@ -124,7 +124,7 @@ describe("SecretStore in files", () => {
     })
   )
 
-  it.effect("keeps the store before the last change beside it", () =>
+  it.effect("keeps the store before the last change as a backup", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, addSecret("a"))
@@ -135,15 +135,15 @@ describe("SecretStore in files", () => {
   )
 
   for (const [damage, harm] of [
-    ["a store that is cut short", (at: string) => fs.truncateSync(paths(at).secrets, 150)],
+    ["a truncated store", (at: string) => fs.truncateSync(paths(at).secrets, 150)],
     ["an empty store file", (at: string) => fs.truncateSync(paths(at).secrets, 0)],
     ["a store that is not age", (at: string) => fs.writeFileSync(paths(at).secrets, "{}")],
     ["a missing store", (at: string) => fs.rmSync(paths(at).secrets)],
     ["a missing key", (at: string) => fs.rmSync(paths(at).identity)],
-    ["a key that is none", (at: string) => fs.writeFileSync(paths(at).identity, "AGE-SECRET-KEY-1QQQ")],
+    ["an invalid key", (at: string) => fs.writeFileSync(paths(at).identity, "AGE-SECRET-KEY-1QQQ")],
     ["an empty key file", (at: string) => fs.truncateSync(paths(at).identity, 0)]
   ] as const) {
-    it.effect(`does not start on ${damage}, says which file, and changes nothing`, () =>
+    it.effect(`does not start with ${damage}, names the file, and changes nothing`, () =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
         yield* session(directory, addSecret("a"))
@@ -178,7 +178,7 @@ describe("SecretStore in files", () => {
     })
   )
 
-  it.effect("takes the access of others away from files that had it", () =>
+  it.effect("removes the access of other users to the files", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, addSecret("a"))
@@ -188,7 +188,7 @@ describe("SecretStore in files", () => {
     })
   )
 
-  it.effect("finishes a creation that broke off before the key had its name", () =>
+  it.effect("completes a creation that was interrupted before the key was renamed", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(directory, origin)
@@ -200,7 +200,7 @@ describe("SecretStore in files", () => {
     })
   )
 
-  it.effect("has neither added nor removed what could not be written", () =>
+  it.effect("neither adds nor removes a secret if the write fails", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(
@@ -208,7 +208,7 @@ describe("SecretStore in files", () => {
         Effect.gen(function* () {
           const secrets = yield* SecretStore
           yield* addSecret("a")
-          // A directory where the temporary file goes: nobody, not even root, can write there.
+          // A directory at the path of the temporary file: not even root can write there.
           fs.mkdirSync(path.join(`${paths(directory).secrets}.tmp`, "in the way"), { recursive: true })
           assert.strictEqual((yield* Effect.flip(addSecret("b")))._tag, "SecretStoreError")
           assert.strictEqual((yield* Effect.flip(secrets.remove("a")))._tag, "SecretStoreError")
@@ -231,7 +231,7 @@ describe("SecretStore in files", () => {
     })
   )
 
-  it.effect("refuses what would make the store too long, but nothing that makes it shorter", () =>
+  it.effect("rejects a change that makes the store too large, but not one that shrinks it", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* session(

@@ -1,7 +1,6 @@
 /**
  * The plain text of the store is the predecessor's to the letter (protocol
- * specification, 9.2). Nothing that was in it gets lost on the way through, not
- * even what others added, and no refusal holds a value.
+ * specification, 9.2). Unknown members survive, and no error holds a value.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
@@ -14,7 +13,7 @@ import { fromNanos, zeroTimestamp } from "../../../src/domain/Timestamp.ts"
 const read = (text: string) => Result.getOrThrow(decodeStore(text))
 const refusal = (text: string) => Result.getOrThrow(Result.flip(decodeStore(text)))
 
-/** As the predecessor wrote it. */
+/** A document as the predecessor writes it. */
 const text = String.raw`{
   "version": 1,
   "secrets": {
@@ -52,7 +51,7 @@ const store = (secrets: ReadonlyArray<StoredSecret>, foreign: StoreDocument["for
   foreign
 })
 
-/** Everything in a document, open to comparison. */
+/** A document in comparable form. */
 const plain = (document: StoreDocument) => ({
   secrets: [...document.secrets.values()]
     .toSorted(byName)
@@ -80,7 +79,7 @@ describe("encode", () => {
     )
   })
 
-  it("writes members that others added behind its own", () => {
+  it("writes unknown members after its own", () => {
     const added = text
       .replace(
         `c"\n    },`,
@@ -103,26 +102,30 @@ describe("encode", () => {
   const known = new Set(
     "version secrets name value created_at updated_at rotate_via rotate_stdout last_rotated".split(" ")
   )
-  /** Members as JSON holds them (it knows no -0), and none that is the store's own. */
+  /** Members that survive JSON (which has no -0), without those of the store. */
   const asForeign = (members: object): Record<string, unknown> =>
     JSON.parse(JSON.stringify(members), (name, value) => (known.has(name) ? undefined : value))
 
-  it.prop("writes what decode reads as the same document", [Schema.Array(Secret), Foreign], ([given, foreign]) => {
-    const document = store(
-      given.map(({ name, value, rotateVia, at, foreign }) =>
-        secret(name, {
-          value: Redacted.make(value),
-          rotateVia,
-          createdAt: fromNanos(at),
-          updatedAt: fromNanos(at + 1n),
-          foreign: asForeign(foreign)
-        })
-      ),
-      asForeign(foreign)
-    )
-    assert.deepStrictEqual(plain(read(encodeStore(document))), plain(document))
-    assert.strictEqual(encodeStore(read(encodeStore(document))), encodeStore(document))
-  })
+  it.prop(
+    "writes a document that decodes to the same document",
+    [Schema.Array(Secret), Foreign],
+    ([given, foreign]) => {
+      const document = store(
+        given.map(({ name, value, rotateVia, at, foreign }) =>
+          secret(name, {
+            value: Redacted.make(value),
+            rotateVia,
+            createdAt: fromNanos(at),
+            updatedAt: fromNanos(at + 1n),
+            foreign: asForeign(foreign)
+          })
+        ),
+        asForeign(foreign)
+      )
+      assert.deepStrictEqual(plain(read(encodeStore(document))), plain(document))
+      assert.strictEqual(encodeStore(read(encodeStore(document))), encodeStore(document))
+    }
+  )
 })
 
 describe("decode", () => {
@@ -130,17 +133,17 @@ describe("decode", () => {
     assert.deepStrictEqual(plain(read(text)), plain(emptyStore))
   })
 
-  it("reads compact text, and takes times that are missing for none", () => {
+  it("reads compact text, and missing times as zero", () => {
     const document = read(`{"secrets":{"n":{"value":"v","created_at":null}}}`)
     assert.deepStrictEqual(plain(document), plain(store([secret("n", { value: Redacted.make("v") })])))
   })
 
-  it("takes null for no rotation command, as for no time", () => {
+  it("reads null as no rotation command and as no time", () => {
     const document = read(`{"secrets":{"n":{"value":"v","rotate_via":null}}}`)
     assert.strictEqual(document.secrets.get("n")?.rotateVia, "")
   })
 
-  it("goes by the key where the name says something else", () => {
+  it("uses the key if the name differs from it", () => {
     const document = read(`{"secrets":{"key":{"name":"other","value":"v"}}}`)
     assert.deepStrictEqual(
       [...document.secrets].map(([key, { name }]) => [key, name]),
@@ -148,7 +151,7 @@ describe("decode", () => {
     )
   })
 
-  it("keeps a secret whose name means something to JavaScript", () => {
+  it("keeps secrets named like properties of Object.prototype", () => {
     const document = read(`{"secrets":{"__proto__":{"value":"v"},"constructor":{"value":"w"}}}`)
     assert.deepStrictEqual([...document.secrets.keys()], ["__proto__", "constructor"])
     assert.strictEqual(encodeStore(read(encodeStore(document))), encodeStore(document))
@@ -175,7 +178,7 @@ describe("decode", () => {
     assert.strictEqual(refusal(text), reason)
   })
 
-  it("shows nothing of a value, wherever the text is broken", () => {
+  it("shows nothing of a value, wherever the text is damaged", () => {
     const value = "QXZQXZQX"
     const whole = encodeStore(store([secret("n", { value: Redacted.make(value) })]))
     for (let at = 0; at < whole.length; at += 1) {
