@@ -174,10 +174,10 @@ describe("SIGTERM while changes are queued", () => {
       const ended = yield* first.stop()
       for (const connection of connections.slice(1)) answers.push(yield* line(connection))
       assert.deepStrictEqual([ended.status, ended.signal], [0, null])
-      const told = answers.map((answer) => JSON.parse(answer ?? "null"))
-      const done = told.map((answer) => answer?.result?.success === true)
+      const replies = answers.map((answer) => JSON.parse(answer ?? "null"))
+      const done = replies.map((answer) => answer?.result?.success === true)
       assert.isTrue(
-        told.every((answer, n) => done[n] || answer?.error?.message.startsWith("the daemon is stopping")),
+        replies.every((answer, n) => done[n] || answer?.error?.message.startsWith("the daemon is stopping")),
         answers.join("\n")
       )
       assert.isTrue(done.includes(false), "none had to wait")
@@ -218,7 +218,7 @@ describe("the socket file", () => {
       assert.include(yield* running(old), '"running":true')
 
       assert.strictEqual((yield* daemon.stop()).status, 0)
-      // The lock beside a socket stays, and went with the directory.
+      // The lock file beside a socket is never removed; the first one moved with its directory.
       assert.deepStrictEqual(fs.readdirSync(directory), [])
       assert.deepStrictEqual(fs.readdirSync(`${directory}-moved`).toSorted(), ["s", "s.lock"])
       assert.strictEqual(daemon.stderr().split("something else is at the place").length, 2)

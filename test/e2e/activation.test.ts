@@ -28,8 +28,8 @@ const until = (good: () => boolean) =>
 
 const read = (file: string) => (fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "")
 
-/** Programs of these names that write down what they are given, and whether descriptor 3 is open to them. */
-const standIns = (home: string, ...names: ReadonlyArray<string>) => {
+/** Makes programs that record their input and environment, and whether descriptor 3 is open. */
+const recorders = (home: string, ...names: ReadonlyArray<string>) => {
   const directory = path.join(home, "bin")
   fs.mkdirSync(directory)
   for (const name of names) {
@@ -44,7 +44,7 @@ const standIns = (home: string, ...names: ReadonlyArray<string>) => {
   return {
     searchPath: `${directory}:/usr/bin:/bin`,
     program: (name: string) => path.join(directory, name),
-    told: (name: string) => read(`${path.join(directory, name)}.out`)
+    outputOf: (name: string) => read(`${path.join(directory, name)}.out`)
   }
 }
 
@@ -64,15 +64,15 @@ describe.concurrent("a socket-activated daemon", () => {
   it.live("notifies systemd when it is ready, alive and stopping, and hides the variables from its children", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const { program, searchPath, told } = standIns(home, "systemd-notify", "joelclaw", "hook")
+      const { program, searchPath, outputOf } = recorders(home, "systemd-notify", "joelclaw", "hook")
       const env = { PATH: searchPath, NOTIFY_SOCKET: "/nowhere/notify", WATCHDOG_USEC: "400000" }
       const { directory, end, socket, stderr } = yield* supervised({ home, env })
       yield* rpc(socket, "add", { name: "db", value: "x", rotate_via: program("hook") })
       yield* rpc(socket, "rotate", { secret_name: "db" })
-      yield* until(() => told("systemd-notify").includes(`READY=1 STATUS=serving on ${socket}\n`))
-      const pings = () => told("systemd-notify").split("WATCHDOG=1\n").length - 1
+      yield* until(() => outputOf("systemd-notify").includes(`READY=1 STATUS=serving on ${socket}\n`))
+      const pings = () => outputOf("systemd-notify").split("WATCHDOG=1\n").length - 1
       yield* until(() => pings() >= 2)
-      assert.include(told("systemd-notify"), "NOTIFY_SOCKET=/nowhere/notify\n")
+      assert.include(outputOf("systemd-notify"), "NOTIFY_SOCKET=/nowhere/notify\n")
 
       const pid = runningPid(directory) ?? 0
       process.kill(pid, "SIGSTOP")
@@ -82,22 +82,22 @@ describe.concurrent("a socket-activated daemon", () => {
       process.kill(pid, "SIGCONT")
       yield* until(() => pings() >= frozenAt + 3)
 
-      yield* until(() => told("joelclaw") !== "" && told("hook") !== "")
+      yield* until(() => outputOf("joelclaw") !== "" && outputOf("hook") !== "")
       for (const name of ["joelclaw", "hook"]) {
-        assert.notMatch(told(name), /LISTEN_|NOTIFY_|WATCHDOG_|descriptor 3 is open/)
+        assert.notMatch(outputOf(name), /LISTEN_|NOTIFY_|WATCHDOG_|descriptor 3 is open/)
       }
       fs.rmSync(socket)
       yield* until(() => stderr().includes(`the socket ${socket} has gone; it is the supervisor's`))
       assert.isFalse(fs.existsSync(socket))
       yield* Effect.promise(end)
-      assert.include(told("systemd-notify"), "STOPPING=1 STATUS=stopping (SIGTERM)\n")
+      assert.include(outputOf("systemd-notify"), "STOPPING=1 STATUS=stopping (SIGTERM)\n")
     })
   )
 
   it.live("reports a crash loop once, and afterwards how the last run ended", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const { searchPath, told } = standIns(home, "joelclaw")
+      const { searchPath, outputOf } = recorders(home, "joelclaw")
       const { directory, end, socket } = yield* supervised({ home, env: { PATH: searchPath }, descriptor: 0 })
       const { ino } = fs.lstatSync(socket)
       const pids: Array<number> = []
@@ -116,7 +116,7 @@ describe.concurrent("a socket-activated daemon", () => {
       const loops = auditOf(directory).filter(({ action }) => action === "crash_loop")
       assert.lengthOf(loops, 1)
       assert.match(loops[0]?.["details"], new RegExp(`^3 starts since .*; the last: process ${pids[2]}, `))
-      yield* until(() => told("joelclaw").includes("daemon.crash_looping"))
+      yield* until(() => outputOf("joelclaw").includes("daemon.crash_looping"))
 
       yield* Effect.promise(end)
       assert.strictEqual(fs.lstatSync(socket).ino, ino)
@@ -126,7 +126,7 @@ describe.concurrent("a socket-activated daemon", () => {
         away.stderr,
         /^secrets status: the daemon is not running\n {2}cannot connect .*; not running since .*, last exit: SIGTERM\n/
       )
-      assert.lengthOf(told("joelclaw").split('"action":"daemon.crash_looping"'), 2)
+      assert.lengthOf(outputOf("joelclaw").split('"action":"daemon.crash_looping"'), 2)
     })
   )
 

@@ -11,8 +11,8 @@ import { auditOf, connect, rpc, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-/** A request and what the log says of it, as `action success: details`. */
-const asked: ReadonlyArray<readonly [method: string, params: object, told: ReadonlyArray<string>]> = [
+/** Requests, each with its audit entries as `action success: details`. */
+const asked: ReadonlyArray<readonly [method: string, params: object, recorded: ReadonlyArray<string>]> = [
   ["secrets.init", {}, ["store_init true: there is a store already; nothing was changed"]],
   ["secrets.add", { name: "db", value: "first" }, ["secret_add true: db"]],
   ["secrets.add", { name: "db", value: "again" }, ["secret_add false: db secret already exists"]],
@@ -46,7 +46,7 @@ const asked: ReadonlyArray<readonly [method: string, params: object, told: Reado
   ["a value, perhaps", {}, ["request_refused false: (no method): there is no such method"]]
 ]
 
-const told = (directory: string) =>
+const recorded = (directory: string) =>
   auditOf(directory).map(({ action, client_id, details, secret_name, success }) =>
     [`${action} ${success}:`, secret_name, client_id, details].filter((part) => part !== undefined).join(" ")
   )
@@ -55,7 +55,7 @@ describe("the audit log", () => {
   it.live("records every change and every refusal, in the order of the requests", () =>
     Effect.gen(function* () {
       const { directory, socket, stop } = yield* startDaemon({ home: yield* temporaryDirectory })
-      const before = told(directory)
+      const before = recorded(directory)
       assert.deepStrictEqual(
         before.map((entry) => entry.split(":")[0]),
         ["store_init true", "daemon_start true"]
@@ -65,11 +65,11 @@ describe("the audit log", () => {
         yield* Effect.promise(() => connection.ask(JSON.stringify({ method, params, id: 1 })))
       }
       assert.deepStrictEqual(
-        told(directory).slice(before.length),
+        recorded(directory).slice(before.length),
         asked.flatMap(([, , entries]) => entries)
       )
       yield* stop()
-      assert.strictEqual(told(directory).at(-1), "daemon_stop true: daemon stopped gracefully")
+      assert.strictEqual(recorded(directory).at(-1), "daemon_stop true: daemon stopped gracefully")
     })
   )
 

@@ -27,7 +27,7 @@ const values: Readonly<Record<string, string>> = {
   $dollar: "d"
 }
 
-/** One daemon with some secrets, which the tests share: each has names of its own for what it changes. */
+/** One daemon with some secrets for all tests; each test changes only secrets of its own. */
 const scope = Scope.makeUnsafe()
 let shared: { readonly home: string; readonly daemon: RunningDaemon }
 
@@ -42,7 +42,7 @@ beforeAll(async () => {
 })
 afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
 
-const world = Effect.sync(() => ({ ...shared, secrets: commandIn(shared.home) }))
+const setup = Effect.sync(() => ({ ...shared, secrets: commandIn(shared.home) }))
 
 const commandIn = (home: string) => (line: ReadonlyArray<string>, stdin?: string) =>
   run(line, { home, ...(stdin === undefined ? {} : { stdin }) })
@@ -55,7 +55,7 @@ const isLike = (line: ReadonlyArray<string>, { status, stderr, stdout }: Ended, 
   assert.match(stdout, expected)
 }
 
-/** Calls, each with what is on standard output: a text exactly, or the form of it. */
+/** Calls, each with its standard output: the exact text, or a pattern. */
 const calls: ReadonlyArray<readonly [line: string, expected: string | RegExp]> = [
   ["lease token", "made-up-token"],
   ["lease token --ttl 24h", "made-up-token"],
@@ -87,7 +87,7 @@ const calls: ReadonlyArray<readonly [line: string, expected: string | RegExp]> =
 describe.concurrent("a caller", () => {
   it.live("gets the same output as before, for every form of a call", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* world
+      const { daemon, secrets } = yield* setup
       for (const name of ["changed", "gone", "x_token"]) yield* rpc(daemon.socket, "add", { name, value: "old" })
       yield* Effect.forEach(
         calls,
@@ -97,7 +97,7 @@ describe.concurrent("a caller", () => {
           ),
         { concurrency: 4 }
       )
-      // A value on standard input without a line feed, and the same by way of `add … || update …`.
+      // A value on standard input without a line feed, and the same through `add … || update …`.
       assert.strictEqual((yield* secrets(["add", "x_token"], "new")).status, 5)
       isExactly(["update"], yield* secrets(["update", "x_token"], "new"), 'updated "x_token"\n')
       isExactly(["lease"], yield* secrets(["lease", "x_token"]), "new")
@@ -163,14 +163,14 @@ describe.concurrent("a caller", () => {
   )
 })
 
-/** Waits until what a started command has printed says so. */
+/** Waits until the output of a started command fulfils a condition. */
 const until = (says: () => boolean) =>
   Effect.sync(says).pipe(Effect.repeat({ until: (said) => said, schedule: Schedule.spaced("10 millis") }))
 
 describe.concurrent("a user at a terminal", () => {
   it.live("lists leases, and revokes those of a client or a secret", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* world
+      const { daemon, secrets } = yield* setup
       for (const name of ["first", "other"]) yield* rpc(daemon.socket, "add", { name, value: "x" })
       for (const client_id of ["a", "b"]) {
         for (const secret_name of ["first", "other"]) yield* rpc(daemon.socket, "lease", { secret_name, client_id })
@@ -209,7 +209,7 @@ describe.concurrent("a user at a terminal", () => {
 
   it.live("adds a value from a file, and values from a dotenv file", () =>
     Effect.gen(function* () {
-      const { home, secrets } = yield* world
+      const { home, secrets } = yield* setup
       const [key, env, bad] = ["key.pem", ".env", "bad.env"].map((name) => path.join(home, name))
       fs.writeFileSync(key ?? "", `${pem}\n`)
       fs.writeFileSync(env ?? "", `export A='q"#'\nB="two\\nlines" # a comment\n`)
@@ -267,7 +267,7 @@ describe.concurrent("a user at a terminal", () => {
 
   it.live("watches the status on a screen that is restored afterwards", () =>
     Effect.gen(function* () {
-      const { home, secrets } = yield* world
+      const { home, secrets } = yield* setup
       assert.deepStrictEqual((yield* secrets(["status", "--watch"])).status, 2)
       const pretend = path.join(home, "terminal.cjs")
       fs.writeFileSync(
@@ -297,7 +297,7 @@ describe.concurrent("a user at a terminal", () => {
 
   it.live("completes names that need quotes in bash", () =>
     Effect.gen(function* () {
-      const { daemon, home } = yield* world
+      const { daemon, home } = yield* setup
       const script = (yield* run(["completions", "bash"], { home })).stdout
       assert.include(script, "complete -F _secrets secrets")
       if (spawnSync("bash", ["--version"]).error !== undefined) return
@@ -336,7 +336,7 @@ describe.concurrent("a user at a terminal", () => {
 
   it.live("gets the same from the socket as from the command", () =>
     Effect.gen(function* () {
-      const { daemon } = yield* world
+      const { daemon } = yield* setup
       const connection = yield* connect(daemon.socket)
       const ask = (method: string, params: object) =>
         Effect.promise(() => connection.ask(JSON.stringify({ method, params, id: 1 }))).pipe(

@@ -15,7 +15,7 @@ import { auditOf, startDaemon } from "../harness/daemon.ts"
 import { isScript, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const world = Effect.gen(function* () {
+const setup = Effect.gen(function* () {
   const home = yield* temporaryDirectory
   const daemon = yield* startDaemon({ home })
   return {
@@ -31,7 +31,7 @@ const envelope = (text: string) => JSON.parse(text)
 describe("secrets lease", () => {
   it.live("prints exactly the bytes of the value", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world
+      const { secrets } = yield* setup
       const pem = "-----BEGIN X-----\nmade up\n-----END X-----\n"
       assert.strictEqual((yield* secrets(["add", "pem"], `${pem}\n`)).status, 0)
       for (const line of [
@@ -47,7 +47,7 @@ describe("secrets lease", () => {
 
   it.live("prints nothing on standard output when it fails, and an error with a hint on standard error", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world
+      const { secrets } = yield* setup
       yield* secrets(["add", "db", "--value", "x"])
       const table: ReadonlyArray<readonly [ReadonlyArray<string>, number, RegExp]> = [
         [
@@ -79,7 +79,7 @@ describe("secrets lease", () => {
 
   it.live("prints a JSON envelope with --json, also when it fails", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world
+      const { secrets } = yield* setup
       yield* secrets(["add", "db", "--value", "x"])
       const good = envelope((yield* secrets(["lease", "db", "--json", "--client-id", "c"])).stdout)
       assert.deepInclude(good, { ok: true, success: true, command: "secrets lease" })
@@ -99,7 +99,7 @@ describe("secrets lease", () => {
 
   it.live("keeps one lease for each client; all callers without --client-id are one client", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* world
+      const { daemon, secrets } = yield* setup
       yield* secrets(["add", "db", "--value", "x"])
       for (const line of [
         ["lease", "db"],
@@ -117,7 +117,7 @@ describe("secrets lease", () => {
 describe("secrets add", () => {
   it.live("reads all of a pipe, without one final line feed", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world
+      const { secrets } = yield* setup
       const table: ReadonlyArray<readonly [string, string]> = [
         ["one\n", "one"],
         ["\n a \n\n", "\n a \n"],
@@ -134,7 +134,7 @@ describe("secrets add", () => {
 
   it.live("accepts a value as an argument, also one that begins with dashes", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world
+      const { secrets } = yield* setup
       assert.strictEqual((yield* secrets(["add", "db", "--value", "--not-a-flag", "--rotate-via", "true"])).status, 0)
       assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "--not-a-flag")
       assert.match((yield* secrets(["list"])).stdout, /^NAME {2}LEASES {2}ROTATES\ndb {4}1 {7}yes\n$/)
@@ -143,7 +143,7 @@ describe("secrets add", () => {
 
   it.live("rejects an invalid value without printing it", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* world
+      const { daemon, secrets } = yield* setup
       yield* secrets(["add", "db", "--value", "hush-hush"])
       const table: ReadonlyArray<readonly [ReadonlyArray<string>, string | Uint8Array, number, RegExp]> = [
         [["add", "db"], "hush-hush", 5, /secret "db": secret already exists/],
@@ -172,7 +172,7 @@ describe("secrets add", () => {
 describe("the commands", () => {
   it.live("revoke one lease, or all", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world
+      const { secrets } = yield* setup
       yield* secrets(["add", "db", "--value", "x"])
       const { lease_id } = envelope((yield* secrets(["lease", "db", "--json"])).stdout).result
       assert.strictEqual((yield* secrets(["revoke", lease_id])).stdout, `revoked ${lease_id}\n`)
@@ -188,7 +188,7 @@ describe("the commands", () => {
 
   it.live("report with the exit status of `status` whether a daemon serves", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* world
+      const { daemon, secrets } = yield* setup
       const serving = yield* secrets(["status"])
       assert.strictEqual(serving.status, 0)
       assert.match(
@@ -198,8 +198,8 @@ describe("the commands", () => {
       yield* daemon.stop()
       const gone = yield* secrets(["status", "--timeout", "0.2"])
       assert.deepStrictEqual([gone.status, gone.stdout], [3, ""])
-      const told = yield* secrets(["status", "--json", "--timeout", "0.2"])
-      assert.deepStrictEqual([told.status, envelope(told.stdout).error.code], [3, "daemon_unavailable"])
+      const ended = yield* secrets(["status", "--json", "--timeout", "0.2"])
+      assert.deepStrictEqual([ended.status, envelope(ended.stdout).error.code], [3, "daemon_unavailable"])
       for (const line of [["revoke", "--all"], ["list"], ["audit"], ["add", "x", "--value", "y"]]) {
         assert.strictEqual((yield* secrets([...line, "--timeout", "0.2"])).status, 3, line.join(" "))
       }
@@ -208,7 +208,7 @@ describe("the commands", () => {
 
   it.live("time out when the daemon does not answer", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* world
+      const { daemon, secrets } = yield* setup
       daemon.signal("SIGSTOP")
       const { status, stderr, stdout } = yield* secrets(["status", "--timeout", "0.3"])
       daemon.signal("SIGCONT")
@@ -219,7 +219,7 @@ describe("the commands", () => {
 
   it.live("print the audit log without terminal control characters", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world
+      const { secrets } = yield* setup
       yield* secrets(["add", "db", "--value", "x"])
       yield* secrets(["lease", "db", "--client-id", "\u001b[31mred\nline"])
       const { stdout } = yield* secrets(["audit", "--tail", "1"])
@@ -285,7 +285,7 @@ describe("the commands", () => {
 
   it.live("exit without an error when the reader of their output has closed it", () =>
     Effect.gen(function* () {
-      const { home } = yield* world
+      const { home } = yield* setup
       const ended = yield* run(["audit"], { home, through: '"$@" | true' })
       assert.strictEqual(ended.stderr, "")
     })
@@ -293,7 +293,7 @@ describe("the commands", () => {
 
   it.live("report an output that cannot be written, but not one without a reader", () =>
     Effect.gen(function* () {
-      const { home, secrets } = yield* world
+      const { home, secrets } = yield* setup
       yield* secrets(["add", "db", "--value", "x"])
       for (const line of [["lease", "db"], ["leases"]]) {
         const { status, stderr } = yield* run(line, { home, through: '"$@" 1</dev/null' })
@@ -305,11 +305,11 @@ describe("the commands", () => {
 
   it.live("print all of a mebibyte into a pipe with a slow reader, also in non-blocking mode", () =>
     Effect.gen(function* () {
-      const { home, secrets } = yield* world
+      const { home, secrets } = yield* setup
       const value = "x".repeat(1024 * 1024)
       yield* secrets(["add", "large"], value)
       assert.isTrue((yield* run(["lease", "large"], { home, through: '"$@" | { sleep 0.2; cat; }' })).stdout === value)
-      // Another program of Node's on the same pipe has made it one that does not wait.
+      // Another Node process on the same pipe has set it to non-blocking mode.
       const other = `process.stdout; require("fs").writeFileSync("${home}/there", ""); setTimeout(() => {}, 10_000)`
       const beside = `'${process.execPath}' -e '${other}' & until [ -e '${home}/there' ]; do sleep 0.02; done`
       const through = `{ ${beside}; "$@"; kill $!; } | { sleep 0.2; cat; }`
@@ -326,7 +326,7 @@ describe("the commands", () => {
 
   it.live("exit only when a file has all of their output", () =>
     Effect.gen(function* () {
-      const { home, secrets } = yield* world
+      const { home, secrets } = yield* setup
       yield* secrets(["add", "big"], "x".repeat(300_000))
       for (const line of [
         ["lease", "big"],
@@ -341,7 +341,7 @@ describe("the commands", () => {
     })
   )
 
-  // The runtime of the binary does not begin in such a directory.
+  // The runtime of the binary does not start in such a directory.
   it.live.runIf(isScript)("report a missing daemon also from a working directory that was removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory

@@ -14,29 +14,29 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const secretCount = 56
 const restarts = 3
-/** A start takes a fifth of a second; the incident's took two minutes. The rest is for a machine that is busy. */
+/** Far above a start on a busy machine, far below the two minutes of the incident. */
 const promptly = 3_000
 
 const request = (method: string, params: object) =>
   JSON.stringify({ jsonrpc: "2.0", method: `secrets.${method}`, params, id: 1 })
 
-/** Asks on one connection after the other for as long as it is left to; keeps the last lease it was given. */
+/** Leases on one connection after the other until interrupted, and keeps the last lease. */
 const restlessCaller = (socketPath: string) => {
-  const heard = { answers: 0, failures: 0, lastLease: "", sure: false }
+  const received = { answers: 0, failures: 0, lastLease: "", sure: false }
   const once = Effect.promise(async () => {
     const connection = new Connection(socketPath)
-    heard.sure = false
+    received.sure = false
     const line = await connection.ask(request("lease", { secret_name: "s1", client_id: "caller", ttl: "24h" }))
     connection.socket.destroy()
     if (line === undefined) {
-      heard.failures += 1
+      received.failures += 1
       return
     }
-    heard.answers += 1
-    heard.lastLease = JSON.parse(line).result.lease_id
-    heard.sure = true
+    received.answers += 1
+    received.lastLease = JSON.parse(line).result.lease_id
+    received.sure = true
   })
-  return { heard, asking: Effect.repeat(once, Schedule.spaced("2 millis")) }
+  return { received, asking: Effect.repeat(once, Schedule.spaced("2 millis")) }
 }
 
 const fillWithLeases = Effect.fnUntraced(function* (daemon: RunningDaemon) {
@@ -51,7 +51,7 @@ const fillWithLeases = Effect.fnUntraced(function* (daemon: RunningDaemon) {
   return leases
 })
 
-/** A joelclaw that writes down what it is told. */
+/** A joelclaw that records its input. */
 const standIn = Effect.fnUntraced(function* () {
   const directory = yield* temporaryDirectory
   const events = path.join(directory, "events")
@@ -74,14 +74,14 @@ describe("a crash loop", () => {
       const { env, recoveries } = yield* standIn()
       let daemon = yield* startDaemon({ home, env })
       const leases = yield* fillWithLeases(daemon)
-      const { asking, heard } = restlessCaller(daemon.socket)
+      const { asking, received } = restlessCaller(daemon.socket)
       const caller = yield* Effect.forkChild(asking)
       const until = (good: () => boolean) =>
         Effect.sync(good).pipe(
           Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("2 millis") }),
           Effect.timeout("10 seconds")
         )
-      yield* until(() => heard.answers > 0)
+      yield* until(() => received.answers > 0)
       const pids: Array<number> = []
       for (let n = 1; n <= restarts; n += 1) {
         for (const signal of ["SIGUSR1", "SIGHUP", "SIGUSR2", "SIGTSTP"] as const) daemon.signal(signal)
@@ -90,9 +90,9 @@ describe("a crash loop", () => {
         yield* daemon.stop("SIGKILL")
         assert.isTrue(fs.lstatSync(daemon.socket).isSocket())
         const begun = performance.now()
-        const before = heard.answers
+        const before = received.answers
         daemon = yield* startDaemon({ home, env })
-        yield* until(() => heard.answers > before)
+        yield* until(() => received.answers > before)
         assert.isBelow(performance.now() - begun, promptly)
         const { result } = yield* rpc(daemon.socket, "status")
         assert.deepStrictEqual([result.secrets_count, result.active_leases], [secretCount, secretCount + 1])
@@ -100,11 +100,11 @@ describe("a crash loop", () => {
       }
       yield* Fiber.interrupt(caller)
       yield* daemon.stop()
-      assert.isAbove(heard.failures, 0)
+      assert.isAbove(received.failures, 0)
 
-      const told = recoveries()
+      const reported = recoveries()
       assert.deepStrictEqual(
-        told.map(({ leasesExpired, leasesRestored, previousPid, staleSocket }) => [
+        reported.map(({ leasesExpired, leasesRestored, previousPid, staleSocket }) => [
           previousPid,
           staleSocket,
           leasesRestored,
@@ -120,7 +120,7 @@ describe("a crash loop", () => {
       const held = new Map(kept.map((lease) => [`${lease.secret_name} ${lease.client_id}`, lease.id]))
       assert.strictEqual(held.size, kept.length)
       for (const [secret, id] of leases) assert.strictEqual(held.get(`${secret} worker`), id)
-      if (heard.sure) assert.strictEqual(held.get("s1 caller"), heard.lastLease)
+      if (received.sure) assert.strictEqual(held.get("s1 caller"), received.lastLease)
     })
   )
 })

@@ -11,7 +11,7 @@ import { auditOf, connect, readyMarker, rpc, type RunningDaemon, startDaemon } f
 import { installProgram, isScript } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-/** A connection that asks; undefined is the end of it. */
+/** Sends requests on one connection; undefined is its end. */
 const asking = Effect.fnUntraced(function* (socket: string) {
   const connection = yield* connect(socket)
   return (method: string, params: object = {}): Effect.Effect<any> =>
@@ -21,7 +21,7 @@ const asking = Effect.fnUntraced(function* (socket: string) {
     )
 })
 
-/** A daemon with a secret, and a connection to it from before anything happens. */
+/** A daemon with a secret, and a connection to it. */
 const serving = Effect.fnUntraced(function* (name = "ours") {
   const home = yield* temporaryDirectory
   const daemon = yield* startDaemon({ home })

@@ -25,7 +25,7 @@ const two = {
   ]
 }
 
-/** A project of its own, with what a command does in it. */
+/** A new project, with functions to run commands in it. */
 const project = Effect.fnUntraced(function* (content: object) {
   const directory = fs.realpathSync(yield* temporaryDirectory)
   const write = (more: object) => fs.writeFileSync(path.join(directory, ".secrets.json"), JSON.stringify(more))
@@ -37,7 +37,7 @@ const project = Effect.fnUntraced(function* (content: object) {
     write,
     secrets: (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
       run(args, { home, env, through: `cd '${directory}' && exec "$@"` }),
-    /** What happened to the leases of a client: actions and secrets. */
+    /** The audit entries of a client: actions and secrets. */
     happened: (client: string) =>
       auditOf(state)
         .filter((entry) => entry["client_id"] === client)
@@ -139,7 +139,7 @@ describe.concurrent("secrets env", () => {
           asked.push(method)
           if (method === "secrets.lease") {
             lease()
-            // As long as it takes Node to open one.
+            // The time that Node needs to open a debugger.
             await new Promise((resolve) => setTimeout(resolve, 150))
           }
           if (method === "secrets.revoke") assert.strictEqual(params.lease_id, "the-lease")

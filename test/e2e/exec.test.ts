@@ -28,7 +28,7 @@ const begin = (...args: ReadonlyArray<string>) =>
     ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
   )
 
-/** What happened to the leases of a client, oldest first. */
+/** The audit entries of a client, oldest first. */
 const happened = (client: string) =>
   auditOf(daemon().directory)
     .filter((entry) => entry["client_id"] === client)
@@ -216,14 +216,14 @@ describe.concurrent("secrets exec --mask", () => {
     Effect.gen(function* () {
       const started = yield* begin(...line("--mask", "--", "sh", "-c", 'sleep 30 & echo "$! $TOKEN"; exit 4'))
       const { status, stdout } = yield* endOf(started)
-      // First: without a number it would be a signal to ourselves.
+      // First, because without a pid the signal would go to this process.
       assert.match(stdout, /^[1-9]\d+ \*\*\*\n$/)
       process.kill(Number(stdout.split(" ")[0]), "SIGKILL")
       assert.strictEqual(status, 4)
     })
   )
 
-  // The binary has the pipes of its runtime, which have no names and end nobody.
+  // The runtime of the binary gives the program pipes without paths, and sends no SIGPIPE.
   it.live.runIf(isScript)(
     "ends the program by SIGPIPE, without a message, when the reader of the output has gone",
     () =>
@@ -235,7 +235,7 @@ describe.concurrent("secrets exec --mask", () => {
       })
   )
 
-  // The binary has the pipes of its runtime, which have no names and end nobody.
+  // The runtime of the binary gives the program pipes without paths, and sends no SIGPIPE.
   it.live.runIf(isScript)("gives the program outputs that it can open by path, and leaves no files behind", () =>
     Effect.gen(function* () {
       const places = yield* temporaryDirectory

@@ -10,7 +10,7 @@ import * as path from "node:path"
 import { auditOf, connect, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-/** A home directory with a copy of a state directory that the Go daemon wrote, its times moved into the present. */
+/** A home directory with a copy of a state directory of the predecessor, its times moved to the present. */
 const homeOfGo = Effect.fnUntraced(function* (fixture: string) {
   const home = yield* temporaryDirectory
   const directory = path.join(home, ".agent-secrets")
@@ -174,7 +174,7 @@ describe("kill -9 under load", () => {
         )
         assert.strictEqual(held.size, active)
         for (const [pair, { last, maybe }] of answered) {
-          // An answer that did not arrive may have been recorded all the same; one that arrived has been.
+          // A lease without an answer may have been recorded; one with an answer must be.
           assert.isTrue(held.get(pair) === last || maybe, `round ${round}: ${pair}`)
         }
         daemon = yield* startDaemon({ home })
@@ -182,7 +182,7 @@ describe("kill -9 under load", () => {
     })
   )
 
-  /** Eight connections acquire one lease after the other until the daemon is killed; gives the last answer of each pair. */
+  /** Acquires on eight connections until the daemon is killed; returns the last answer of each pair. */
   const loadUntilKilled = Effect.fnUntraced(function* (daemon: RunningDaemon, answers: number) {
     const known = new Map<string, { last: string | undefined; maybe: boolean }>()
     let left = answers
@@ -214,7 +214,7 @@ describe("an audit log that cannot be written", () => {
   it.live("stops every lease, and service returns when it can be written again", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      // No file may grow beyond a few blocks: for the daemon the same as a disk that is full.
+      // A file size limit of a few blocks acts like a full disk.
       const daemon = yield* startDaemon({ home, through: "ulimit -f 8; trap '' XFSZ; exec \"$@\"" })
       yield* rpc(daemon.socket, "add", { name: "db", value: "precious" })
       const replies: Array<any> = []

@@ -10,7 +10,7 @@ import { auditOf, connect, rpc, startDaemon } from "../harness/daemon.ts"
 import { installProgram, invocation, isScript, program, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-/** A shell command line that has the copy in place of the program, in an environment of nothing but these. */
+/** A shell command that runs the copy in place of the program, with only these variables. */
 const instead = (copy: string, home: string) =>
   `shift ${invocation.length}; exec env -i PATH=/usr/bin:/bin HOME='${home}' ` +
   `${[...invocation.slice(0, -1), copy].map((word) => `'${word}'`).join(" ")} "$@"`
@@ -25,13 +25,13 @@ describe("an installed program", () => {
         if (type !== undefined)
           for (const directory of directories)
             fs.writeFileSync(path.join(directory, "package.json"), JSON.stringify({ type }))
-        for (const [args, status, told] of [
+        for (const [args, status, expected] of [
           [["status", "--timeout", "0.2"], 3, /^secrets status: the daemon is not running\n/],
           [["--version"], 0, /^\d+\.\d+\.\d+\n$/]
         ] as const) {
           const ended = yield* run(args, { home, through: instead(copy, home) })
           assert.strictEqual(ended.status, status)
-          assert.match(ended.stdout + ended.stderr, told)
+          assert.match(ended.stdout + ended.stderr, expected)
         }
       })
     )

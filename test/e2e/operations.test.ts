@@ -15,7 +15,7 @@ import { auditOf, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { run, shellWords } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const world = Effect.fnUntraced(function* (config: object = {}) {
+const setup = Effect.fnUntraced(function* (config: object = {}) {
   const home = yield* temporaryDirectory
   const file = path.join(home, "config.json")
   const directory = path.join(home, ".agent-secrets")
@@ -35,7 +35,7 @@ const world = Effect.fnUntraced(function* (config: object = {}) {
 describe("update and delete", () => {
   it.live("change the value, and the rotation command only if one is given", () =>
     Effect.gen(function* () {
-      const { call, secrets } = yield* world()
+      const { call, secrets } = yield* setup()
       yield* secrets(["add", "db", "--value", "old", "--rotate-via", "a command"])
       assert.strictEqual((yield* secrets(["update", "db"], "new\n")).stdout, 'updated "db"\n')
       assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "new")
@@ -54,7 +54,7 @@ describe("update and delete", () => {
 
   it.live("remove a secret with its leases, with or without --force, by either name", () =>
     Effect.gen(function* () {
-      const { call, secrets } = yield* world()
+      const { call, secrets } = yield* setup()
       for (const line of [
         ["delete", "db", "--force"],
         ["--no-update-check", "rm", "db"]
@@ -70,7 +70,7 @@ describe("update and delete", () => {
 
   it.live("accept a name that is hard to type only with --force", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world()
+      const { secrets } = yield* setup()
       for (const name of ["-x", "a\tb"]) {
         const refused = yield* secrets(["add", "--value", "v", "--", name])
         assert.deepStrictEqual([refused.status, refused.stdout], [2, ""])
@@ -82,7 +82,7 @@ describe("update and delete", () => {
 
   it.live("reject names and values over the limit, and keep the longest within it", () =>
     Effect.gen(function* () {
-      const { call } = yield* world()
+      const { call } = yield* setup()
       const mebibyte = 1024 * 1024
       const refused = yield* call("add", { name: "big", value: "é".repeat(mebibyte / 2) + "x" })
       assert.deepStrictEqual(refused.error, {
@@ -100,7 +100,7 @@ describe("update and delete", () => {
 describe("rotate", () => {
   it.live("runs the command as the predecessor did, and keeps its output out of the log", () =>
     Effect.gen(function* () {
-      const { call, directory, secrets } = yield* world()
+      const { call, directory, secrets } = yield* setup()
       yield* call("add", { name: "aws", value: "old", rotate_via: "echo hush; echo err >&2" })
       const { result } = yield* call("rotate", { secret_name: "aws" })
       assert.deepStrictEqual(
@@ -108,15 +108,15 @@ describe("rotate", () => {
         { success: true, output: "hush\n\nerr\n", executed_at: "" }
       )
       assert.strictEqual((yield* secrets(["lease", "aws"])).stdout, "old")
-      const told = auditOf(directory).find(({ action }) => action === "secret_rotate")
-      assert.strictEqual(told?.["details"], "exit status 0, 9 bytes of output")
+      const entry = auditOf(directory).find(({ action }) => action === "secret_rotate")
+      assert.strictEqual(entry?.["details"], "exit status 0, 9 bytes of output")
       assert.notInclude(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), "hush\\n")
     })
   )
 
   it.live("takes the new value from the output of a command, also after a restart", () =>
     Effect.gen(function* () {
-      const { daemon, directory, home, secrets } = yield* world()
+      const { daemon, directory, home, secrets } = yield* setup()
       const command = `printf 'value %s\\n' "$SECRET_NAME"`
       yield* secrets(["add", "db", "--value", "old", "--rotate-via", command, "--rotate-stdout"])
       yield* secrets(["lease", "db"])
@@ -133,7 +133,7 @@ describe("rotate", () => {
 
   it.live("rotates all secrets it can, and lists the others", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* world()
+      const { secrets } = yield* setup()
       yield* secrets(["add", "plain", "--value", "x"])
       yield* secrets(["add", "good", "--value", "x", "--rotate-via", "true"])
       assert.deepStrictEqual((yield* secrets(["rotate", "--all"])).stdout, "rotated 1 secrets\n")
@@ -147,7 +147,7 @@ describe("rotate", () => {
 
   it.live("kills a running command when the daemon stops, and stops in order", () =>
     Effect.gen(function* () {
-      const { call, daemon, directory, home } = yield* world()
+      const { call, daemon, directory, home } = yield* setup()
       const pid = path.join(home, "pid")
       yield* call("add", { name: "slow", value: "x", rotate_via: `echo $$ > ${pid}; sleep 1000` })
       const reply = yield* Effect.forkChild(call("rotate", { secret_name: "slow" }))
@@ -174,7 +174,7 @@ describe("rotate", () => {
 
   it.live("rejects a command that cannot run, without printing it", () =>
     Effect.gen(function* () {
-      const { call, daemon, directory } = yield* world()
+      const { call, daemon, directory } = yield* setup()
       yield* call("add", { name: "odd", value: "x", rotate_via: "echo hush-hush\u0000" })
       const reply = yield* call("rotate", { secret_name: "odd" })
       assert.deepStrictEqual(reply.error, {
@@ -189,7 +189,7 @@ describe("rotate", () => {
 
   it.live("ends a command at the configured deadline", () =>
     Effect.gen(function* () {
-      const { call } = yield* world({ rotation_timeout: "300ms" })
+      const { call } = yield* setup({ rotation_timeout: "300ms" })
       yield* call("add", { name: "slow", value: "x", rotate_via: "sleep 100" })
       const reply = yield* call("rotate", { secret_name: "slow" })
       assert.deepStrictEqual(reply.error, {
@@ -204,7 +204,7 @@ describe("rotate", () => {
 describe("revoke --all", () => {
   it.live("wipes the store and its backup on request, and the daemon keeps running", () =>
     Effect.gen(function* () {
-      const { directory, secrets } = yield* world()
+      const { directory, secrets } = yield* setup()
       yield* secrets(["add", "db", "--value", "x"])
       yield* secrets(["add", "mail", "--value", "x", "--rotate-via", "true"])
       yield* secrets(["lease", "db"])
@@ -221,7 +221,7 @@ describe("revoke --all", () => {
 describe("health", () => {
   it.live("lists what is expiring and what cannot be rotated", () =>
     Effect.gen(function* () {
-      const { call, secrets } = yield* world()
+      const { call, secrets } = yield* setup()
       yield* secrets(["add", "db", "--value", "x"])
       const { lease_id, expires_at } = (yield* call("lease", { secret_name: "db", client_id: "c", ttl: "30m" })).result
       const { result } = yield* call("health")
@@ -274,7 +274,7 @@ describe("the heartbeat", () => {
         (created) => Effect.sync(() => created.close())
       )
       const { port } = server.address() as AddressInfo
-      const { call, directory } = yield* world({
+      const { call, directory } = yield* setup({
         heartbeat: {
           enabled: true,
           url: `http://127.0.0.1:${port}/`,
@@ -297,9 +297,9 @@ describe("the heartbeat", () => {
       yield* until(
         Effect.map(call("status"), ({ result }) => result.heartbeat.fired === true && result.active_leases === 0)
       )
-      const told = auditOf(directory).map(({ action, details }) => `${action} ${details}`)
-      assert.include(told, "heartbeat_fail heartbeat failed: HTTP 503")
-      assert.include(told, "killswitch revoked 1 leases")
+      const entries = auditOf(directory).map(({ action, details }) => `${action} ${details}`)
+      assert.include(entries, "heartbeat_fail heartbeat failed: HTTP 503")
+      assert.include(entries, "killswitch revoked 1 leases")
       endpoint.status = 200
       yield* until(Effect.map(call("status"), ({ result }) => result.heartbeat.fired === false))
     })
@@ -311,7 +311,7 @@ describe("daemon restart", () => {
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const env = { HOME: home, PATH: "/usr/bin:/bin" }
-      // A supervisor in one line: whatever ends with status 0 is started again.
+      // A supervisor in one line: restarts a daemon that exits with status 0.
       const loop = `while ${shellWords} serve 2>>"$HOME/log"; do :; done`
       yield* Effect.acquireRelease(
         Effect.sync(() => spawn("/bin/sh", ["-c", loop], { env, stdio: "ignore", detached: true })),
@@ -344,7 +344,7 @@ describe("a socket for a group", () => {
 
   it.live("is open to that group and to no one else", () =>
     Effect.gen(function* () {
-      const { daemon } = yield* world({ socket_mode: "0660", socket_group: group })
+      const { daemon } = yield* setup({ socket_mode: "0660", socket_group: group })
       assert.strictEqual(modeOf(daemon.socket), "660")
       assert.strictEqual(String(fs.statSync(daemon.socket).gid), group)
     })

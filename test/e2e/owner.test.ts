@@ -12,12 +12,12 @@ import { type Ended, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { contests, race } from "../torture/owner.ts"
 
-/** Elsewhere the owner is looked up in its run file, which may be of somebody before. */
+/** Elsewhere the owner comes from the run file, which may be out of date. */
 const isLinux = process.platform === "linux"
 
 const serve = (home: string, ...args: ReadonlyArray<string>) => run(["serve", ...args], { home })
 
-/** A directory of its own for a second daemon. */
+/** A separate directory for a second daemon. */
 const elsewhere = (home: string) => {
   const config = path.join(home, "elsewhere.json")
   fs.writeFileSync(config, JSON.stringify({ directory: path.join(home, "elsewhere") }))
@@ -80,7 +80,7 @@ describe.concurrent("a second start", () => {
       const text = fs.readFileSync(file, "utf8").replace(String(first.pid), String(process.pid))
       fs.writeFileSync(file, text)
       const [took, second] = yield* Effect.timed(startDaemon({ home }))
-      // Some 150 ms; what must not be is the wait for something that the dead one left.
+      // Must not wait for anything that the dead daemon left.
       assert.isTrue(Duration.isLessThan(took, Duration.seconds(3)), Duration.format(took))
       const recovered = auditOf(second.directory).filter(({ action }) => action === "daemon_crash_recovered")
       assert.deepStrictEqual(

@@ -17,15 +17,15 @@ import { scanRounds } from "../torture/scan.ts"
 const value = "made+up/value of 'the' database"
 const token = ["gh", "p_", "abcdefghijKLMNOPQRST0123456789uvwxyz"].join("")
 
-/** A home with a daemon that has secrets, and a directory to scan. */
-const world = Effect.gen(function* () {
+/** A daemon with secrets, and a directory to scan. */
+const setup = Effect.gen(function* () {
   const home = yield* temporaryDirectory
   const tree = yield* temporaryDirectory
   const env = { PATH: process.env["PATH"] ?? "", GIT_CONFIG_NOSYSTEM: "1" }
   const daemon = yield* startDaemon({ home })
   yield* run(["add", "db"], { home, stdin: value })
   yield* run(["add", "pin"], { home, stdin: "1234" })
-  /** In the tree, as from a hook of some other repository. */
+  /** Runs in the tree, as from a hook of another repository. */
   const secrets = (...args: ReadonlyArray<string>) =>
     run(args, { home, env: { ...env, TREE: tree, GIT_DIR: "/nonexistent" }, through: 'cd "$TREE" && exec "$@"' })
   const git = (...args: ReadonlyArray<string>) =>
@@ -47,7 +47,7 @@ const filesOf = (stdout: string): ReadonlyArray<string> =>
 describe("secrets scan", () => {
   it.live("finds the store's values in a repository, names their secrets, and prints no value", () =>
     Effect.gen(function* () {
-      const { daemon, git, secrets, tree, write } = yield* world
+      const { daemon, git, secrets, tree, write } = yield* setup
       git("init", "-q")
       write(".gitignore", "ignored\n")
       write("plain.txt", `one\ntwo ${value}\n`)
@@ -83,21 +83,21 @@ describe("secrets scan", () => {
         assert.notInclude(stdout + stderr, token)
       }
 
-      const told = auditOf(daemon.directory).filter(({ action }) => action.startsWith("scan_"))
+      const entries = auditOf(daemon.directory).filter(({ action }) => action.startsWith("scan_"))
       assert.deepStrictEqual(
-        told.slice(0, 2).map(({ action, secret_name }) => [action, secret_name]),
+        entries.slice(0, 2).map(({ action, secret_name }) => [action, secret_name]),
         [
           ["scan_begin", undefined],
           ["scan_match", "db"]
         ]
       )
-      assert.lengthOf(told, 8)
+      assert.lengthOf(entries, 8)
     })
   )
 
   it.live("prevents a commit of staged values, as they are staged, also without a daemon", () =>
     Effect.gen(function* () {
-      const { daemon, git, home, secrets, tree, write } = yield* world
+      const { daemon, git, home, secrets, tree, write } = yield* setup
       git("init", "-q")
       const hook = path.join(tree, ".git", "hooks", "pre-commit")
       fs.mkdirSync(path.dirname(hook), { recursive: true })
@@ -110,7 +110,7 @@ describe("secrets scan", () => {
       write("a b\n.txt", "clean now")
       const refused = git("commit", "-m", "x")
       assert.strictEqual(refused.status, 1, refused.stderr)
-      // What a hook prints comes out on git's standard error.
+      // git prints the output of a hook on standard error.
       assert.include(refused.stderr + refused.stdout, "a b\\n.txt:1")
       assert.include(refused.stderr + refused.stdout, "deep/big.txt:700001")
 
@@ -119,7 +119,7 @@ describe("secrets scan", () => {
       write("a b\n.txt", value)
       const committed = git("commit", "-m", "x")
       assert.strictEqual(committed.status, 0, committed.stderr)
-      // This has an index of its own, which the environment names.
+      // A commit of named paths uses a separate index, which the environment names.
       assert.strictEqual(git("commit", "-m", "x", "a b\n.txt").status, 1)
 
       yield* daemon.stop()
@@ -127,9 +127,9 @@ describe("secrets scan", () => {
       const without = git("commit", "-am", "x")
       assert.strictEqual(without.status, 1)
       assert.include(without.stderr, "the values of the store were not compared: the daemon is not running")
-      const told = yield* secrets("scan", "deep", "--json", "--timeout", "0.2")
-      assert.strictEqual(told.stderr, "")
-      assert.include(JSON.parse(told.stdout).result.own_values.not_compared_because, "the daemon is not running")
+      const ended = yield* secrets("scan", "deep", "--json", "--timeout", "0.2")
+      assert.strictEqual(ended.stderr, "")
+      assert.include(JSON.parse(ended.stdout).result.own_values.not_compared_because, "the daemon is not running")
       write("clean", "clean")
       const [clean, own, nowhere] = yield* Effect.all(
         [
@@ -147,12 +147,12 @@ describe("secrets scan", () => {
 })
 
 it("secrets scan finds the store's values in any encoding and position, and never prints them", async () => {
-  const told: Array<string> = []
-  const rows = await scanRounds({ rounds: 2, random: randomFrom(4), log: (line) => void told.push(line) })
+  const logged: Array<string> = []
+  const rows = await scanRounds({ rounds: 2, random: randomFrom(4), log: (line) => void logged.push(line) })
   assert.deepStrictEqual(
     rows.filter(({ failed, tried }) => failed > 0 || tried === 0),
     [],
-    told.join("\n")
+    logged.join("\n")
   )
 })
 

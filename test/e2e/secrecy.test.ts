@@ -17,7 +17,7 @@ import { connect, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-/** Made up, and unlike anything else that is written. */
+/** Test values that occur nowhere else. */
 const values = {
   plain: "plain-made-up-value-7Qw",
   updated: "updated-made-up-value-K3x",
@@ -30,7 +30,7 @@ const values = {
   garbage: "sent-in-a-broken-request-8Rv"
 }
 
-/** All that was written or shown, by where it was. */
+/** Everything written or printed, by place. */
 class Evidence {
   readonly pieces: Array<readonly [where: string, bytes: Buffer]> = []
 
@@ -63,16 +63,20 @@ class Evidence {
   }
 }
 
-/** A home, a joelclaw and hooks that write down what they are given, and commands whose output is kept. */
-const world = Effect.gen(function* () {
+/** A home, a joelclaw and hooks that record their input, and commands whose output is kept. */
+const setup = Effect.gen(function* () {
   const [home, outside] = [yield* temporaryDirectory, yield* temporaryDirectory]
-  const heard = path.join(outside, "heard")
+  const received = path.join(outside, "received")
   const evidence = new Evidence()
-  const noteDown = `{ echo "$0 $*"; env; } >> "${heard}"`
-  fs.writeFileSync(path.join(outside, "joelclaw"), `#!/bin/sh\n${noteDown}\ncat >> "${heard}"; echo '{"ok":true}'\n`, {
-    mode: 0o755
-  })
-  // What the hooks print lies outside of what is searched.
+  const noteDown = `{ echo "$0 $*"; env; } >> "${received}"`
+  fs.writeFileSync(
+    path.join(outside, "joelclaw"),
+    `#!/bin/sh\n${noteDown}\ncat >> "${received}"; echo '{"ok":true}'\n`,
+    {
+      mode: 0o755
+    }
+  )
+  // The output of the hooks is not searched.
   const [prints, failing] = [yield* temporaryDirectory, yield* temporaryDirectory].map((directory) =>
     path.join(directory, "value")
   )
@@ -82,7 +86,7 @@ const world = Effect.gen(function* () {
   const secrets = Effect.fnUntraced(function* (line: string, stdin?: string) {
     const args = line.split(" ")
     const ended = yield* run(args, { home, ...(stdin === undefined ? {} : { stdin }) })
-    // The one place that shows a value by design.
+    // The one output that contains a value by design.
     const isLease = args.includes("lease") && ended.status === 0
     if (!isLease) evidence.add(`standard output of ${line}`, ended.stdout)
     evidence.add(`standard error of ${line}`, ended.stderr)
@@ -90,7 +94,7 @@ const world = Effect.gen(function* () {
   })
   return {
     home,
-    heard,
+    received,
     evidence,
     secrets,
     start: startDaemon({ home, env }),
@@ -107,9 +111,9 @@ const world = Effect.gen(function* () {
   }
 })
 
-type World = Effect.Success<typeof world>
+type Setup = Effect.Success<typeof setup>
 
-const ordinaryLife = Effect.fnUntraced(function* ({ hooks, home, secrets }: World) {
+const ordinaryLife = Effect.fnUntraced(function* ({ hooks, home, secrets }: Setup) {
   yield* Effect.forEach(
     ["plain", "lines", "quotes", "unicode", "base64"] as const,
     Effect.fnUntraced(function* (name) {
@@ -139,7 +143,7 @@ const ordinaryLife = Effect.fnUntraced(function* ({ hooks, home, secrets }: Worl
   )
 })
 
-const wrongLines = Effect.fnUntraced(function* ({ secrets }: World) {
+const wrongLines = Effect.fnUntraced(function* ({ secrets }: Setup) {
   const lines: ReadonlyArray<readonly [line: string, stdin?: string]> = [
     [`add name ${values.plain}`],
     [`add name --valeu=${values.plain}`],
@@ -163,7 +167,7 @@ const wrongLines = Effect.fnUntraced(function* ({ secrets }: World) {
   )
 })
 
-const wrongRequests = Effect.fnUntraced(function* (daemon: RunningDaemon, { evidence }: World) {
+const wrongRequests = Effect.fnUntraced(function* (daemon: RunningDaemon, { evidence }: Setup) {
   const value = values.garbage
   for (const line of [
     `${value}`,
@@ -187,8 +191,8 @@ const wrongRequests = Effect.fnUntraced(function* (daemon: RunningDaemon, { evid
   yield* Effect.promise(() => cutOff.line())
 })
 
-/** A directory in the place of the log refuses what is written, also from root. */
-const unwritableLog = Effect.fnUntraced(function* (daemon: RunningDaemon, { secrets }: World) {
+/** A directory in place of the log rejects writes, also from root. */
+const unwritableLog = Effect.fnUntraced(function* (daemon: RunningDaemon, { secrets }: Setup) {
   const log = path.join(daemon.directory, "audit.log")
   fs.renameSync(log, `${log}.1`)
   fs.mkdirSync(log)
@@ -201,7 +205,7 @@ const unwritableLog = Effect.fnUntraced(function* (daemon: RunningDaemon, { secr
   assert.strictEqual((yield* secrets("lease quotes")).status, 0)
 })
 
-const unreadableStore = Effect.fnUntraced(function* (directory: string, { secrets }: World) {
+const unreadableStore = Effect.fnUntraced(function* (directory: string, { secrets }: Setup) {
   const store = path.join(directory, "secrets.age")
   fs.renameSync(store, `${store}.good`)
   fs.writeFileSync(store, fs.readFileSync(`${store}.good`).subarray(0, -20))
@@ -213,8 +217,8 @@ const unreadableStore = Effect.fnUntraced(function* (directory: string, { secret
 describe("a secret value", () => {
   it.live("appears only in the store and in the reply to its lease, whatever happens and whatever fails", () =>
     Effect.gen(function* () {
-      const here = yield* world
-      const { evidence, heard, home, secrets } = here
+      const here = yield* setup
+      const { evidence, received, home, secrets } = here
       let daemon = yield* here.start
       yield* ordinaryLife(here)
       yield* wrongLines(here)
@@ -229,17 +233,17 @@ describe("a secret value", () => {
       daemon = yield* here.start
       assert.strictEqual((yield* secrets("lease unicode")).stdout, values.unicode)
       yield* secrets("revoke --all --rotate --json")
-      // Status 1: two of the commands that rotate fail, and are meant to.
+      // Status 1, because two of the rotation commands fail on purpose.
       assert.strictEqual((yield* secrets("revoke --all --rotate --wipe")).status, 1)
-      yield* Effect.sync(() => fs.readFileSync(heard, "utf8").includes("daemon.crash_recovered")).pipe(
+      yield* Effect.sync(() => fs.readFileSync(received, "utf8").includes("daemon.crash_recovered")).pipe(
         Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
         Effect.timeout("10 seconds")
       )
       assert.strictEqual((yield* here.stop(daemon)).status, 0)
       yield* secrets("lease plain")
       evidence.addFilesBelow(home)
-      evidence.add("what joelclaw and the hooks were given", fs.readFileSync(heard))
-      assert.include(fs.readFileSync(heard, "utf8"), "SECRET_NAME=failing")
+      evidence.add("input of joelclaw and the hooks", fs.readFileSync(received))
+      assert.include(fs.readFileSync(received, "utf8"), "SECRET_NAME=failing")
       assert.isAbove(evidence.pieces.length, 100)
       assert.deepStrictEqual(evidence.leaks(), [])
     })

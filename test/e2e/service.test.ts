@@ -16,7 +16,7 @@ const support = path.resolve(import.meta.dirname, "../support")
 const asFakeUser = (uid: number, platform = "linux") =>
   `node=$1; shift; exec "$node" '${support}/runAsFakeUser.mjs' ${platform} ${uid} "$@"`
 
-/** A home directory, and a systemctl first on the PATH. On macOS there is launchd, which a stand-in is tried for elsewhere. */
+/** A home directory, and a fake systemctl first on the PATH; launchd is tested with a fake elsewhere. */
 const withSystemd = Effect.gen(function* () {
   const home = yield* temporaryDirectory
   const standIn = path.join(home, "stand-in")
@@ -261,7 +261,7 @@ describe("the installer of a service account", () => {
         (yield* secrets("daemon", "status")).stdout,
         `process ${second} answers, started by hand or by another`
       )
-      // What a crash leaves behind is a socket that nobody answers on; the next daemon replaces it.
+      // A crash leaves a socket without a listener; the next daemon replaces it.
       process.kill(second, "SIGKILL")
       yield* serving
       const { active_leases: leases } = resultOf(yield* secrets("status", "--json"))

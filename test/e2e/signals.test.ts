@@ -13,7 +13,7 @@ import { temporaryDirectory } from "../support/temporary.ts"
 import { randomFrom } from "../support/random.ts"
 import { scenario } from "../torture/signals.ts"
 
-/** Nothing of the process listens on TCP; without /proc, nothing on the port of the debugger. */
+/** Whether the process listens on no TCP port; without /proc, not on the port of the debugger. */
 const isShut = (pid: number) =>
   Effect.promise(async () => (hasProc ? listeningPorts(pid).length === 0 : !(await isOpen(debuggerPort))))
 
@@ -128,7 +128,7 @@ describe("a daemon without streams", () => {
       daemon.closeOutput()
       const log = path.join(daemon.directory, "audit.log")
       yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
-      // Each of these says something on standard error.
+      // Each of these logs to standard error.
       for (let n = 0; n < 5; n += 1) {
         fs.renameSync(log, `${log}.${n}`)
         daemon.signal("SIGPIPE")

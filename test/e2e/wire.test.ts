@@ -9,7 +9,7 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const daemon = Effect.flatMap(temporaryDirectory, (home) => startDaemon({ home }))
 
-/** Sends a line, gives the reply with its times and ids made the same for every run. */
+/** Sends a line and returns the reply, with times and ids replaced by placeholders. */
 const ask = (connection: Connection, line: string) =>
   Effect.promise(async () =>
     (await connection.ask(line))
@@ -22,7 +22,7 @@ const ask = (connection: Connection, line: string) =>
 const request = (method: string, params?: unknown, id: unknown = 1) =>
   JSON.stringify({ jsonrpc: "2.0", method, params, id })
 const result = (text: string, id = "1") => `{"jsonrpc":"2.0","result":${text},"id":${id}}`
-/** The code and the message are the predecessor's; the tag stands behind them. */
+/** Code and message are the predecessor's; the tag is ours. */
 const error = (code: number, tag: string, message: string, id = "1") =>
   `{"jsonrpc":"2.0","error":{"code":${code},"message":${JSON.stringify(message)},"data":{"tag":"${tag}"}},"id":${id}}`
 const refusedGet = (id: string) =>
