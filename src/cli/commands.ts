@@ -29,7 +29,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
     (await answering())(
       (await import("./commands/status/status.ts")).statusCommand,
       (await import("./commands/status/statusSession.ts")).runStatusSession,
-      (await import("./commands/status/lastRun.ts")).describeLastRun
+      (await import("./commands/status/statusSession.ts")).describeLastRun
     ),
   audit: () => import("./commands/audit/audit.ts").then((file) => file.auditCommand),
   completions: async () =>

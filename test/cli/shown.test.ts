@@ -1,6 +1,6 @@
 /**
- * What people are shown: lengths of time, tables that fit, the nearest word, and the
- * frame of `status --watch`.
+ * Terminal output: durations, tables that fit, suggestions for typos, and the frame of
+ * `status --watch`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { metricsDelta, quantile, parseAcquireMetrics } from "../../src/cli/commands/status/acquireMetrics.ts"
@@ -12,7 +12,7 @@ import { table } from "../../src/cli/terminal/table.ts"
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000]
 
-describe("a length of time", () => {
+describe("a duration", () => {
   for (const [millis, text] of [
     [-5, "0s"],
     [999, "0s"],
@@ -24,12 +24,12 @@ describe("a length of time", () => {
     [2 * day + hour + minute, "2d 1h"],
     [3 * day, "3d"]
   ] as const) {
-    it(`of ${millis} ms is ${text}`, () => assert.strictEqual(formatDuration(millis), text))
+    it(`of ${millis} ms is formatted as ${text}`, () => assert.strictEqual(formatDuration(millis), text))
   }
 })
 
 describe("a table", () => {
-  it("cuts no character in two", () => {
+  it("never splits a surrogate pair", () => {
     const [, row] = table(["A", "B"], [["🔑".repeat(20), "b"]], { width: 20 }).split("\n")
     assert.match(row ?? "", /^(🔑)+… +b$/u)
     const [, other] = table(["A", "B"], [["🔑".repeat(20), "b"]], { width: 21 }).split("\n")
@@ -38,23 +38,23 @@ describe("a table", () => {
 
   const rows = [["a".repeat(30), "b".repeat(20), "0123456789"]]
 
-  it("is as wide as it is where there is no terminal", () => {
+  it("is not truncated without a terminal", () => {
     const [, row] = table(["A", "B", "ID"], rows).split("\n")
     assert.strictEqual(row, rows[0]?.join("  "))
   })
 
-  it("gives way on a terminal, the widest column first, but not the ids", () => {
+  it("truncates the widest columns to fit a terminal, but not ids", () => {
     const [, row] = table(["A", "B", "ID"], rows, { width: 50, whole: ["ID"] }).split("\n")
     assert.strictEqual(row, `${"a".repeat(17)}…  ${"b".repeat(18)}  0123456789`.replace(/b+/, `${"b".repeat(17)}…`))
   })
 
-  it("does not become unreadable, however narrow the terminal is", () => {
+  it("keeps a minimum column width on a narrow terminal", () => {
     const [, row] = table(["A", "B", "ID"], rows, { width: 5, whole: ["ID"] }).split("\n")
     assert.strictEqual(row, "aaaaaaa…  bbbbbbb…  0123456789")
   })
 })
 
-describe("the nearest word", () => {
+describe("the closest match", () => {
   const words = ["lease", "leases", "list", "status", "init", "rm"]
   for (const [given, expected] of [
     ["leese", "lease"],
@@ -66,12 +66,12 @@ describe("the nearest word", () => {
     ["x".repeat(100_000), undefined],
     ["", undefined]
   ] as const) {
-    it(`to ${given.slice(0, 10)} is ${expected ?? "none"}`, () =>
+    it(`of ${given.slice(0, 10)} is ${expected ?? "none"}`, () =>
       assert.strictEqual(closestMatch(given, words), expected))
   }
 })
 
-describe("figures", () => {
+describe("the acquire metrics", () => {
   const text = (acquires: number, counts: ReadonlyArray<number>) =>
     [
       `agent_secrets_lease_acquires_total ${acquires}`,
@@ -81,52 +81,52 @@ describe("figures", () => {
       "agent_secrets_other 7"
     ].join("\n")
 
-  it("tell what was issued between two looks, and how fast", () => {
+  it("give the count and the quantiles between two readings", () => {
     const [before, after] = [parseAcquireMetrics(text(10, [9, 10, 10])), parseAcquireMetrics(text(110, [60, 109, 110]))]
-    const lately = metricsDelta(before, after)
-    assert.strictEqual(lately.acquires, 100)
+    const recent = metricsDelta(before, after)
+    assert.strictEqual(recent.acquires, 100)
     assert.deepStrictEqual(
-      [quantile(lately, 0.5), quantile(lately, 0.99), quantile(lately, 1)],
+      [quantile(recent, 0.5), quantile(recent, 0.99), quantile(recent, 1)],
       [0.001, 0.01, Number.POSITIVE_INFINITY]
     )
     assert.strictEqual(quantile(metricsDelta(after, after), 0.5), undefined)
   })
 
-  it("begin anew with the daemon", () => {
+  it("start over when the daemon restarts", () => {
     assert.strictEqual(
       metricsDelta(parseAcquireMetrics(text(10, [1, 1, 1])), parseAcquireMetrics(text(3, [1, 2, 3]))).acquires,
       3
     )
   })
 
-  it("are nothing where the text is something else", () => {
-    assert.deepStrictEqual(parseAcquireMetrics("no figures"), { acquires: 0, buckets: [] })
+  it("are empty for any other text", () => {
+    assert.deepStrictEqual(parseAcquireMetrics("no metrics"), { acquires: 0, buckets: [] })
   })
 })
 
 describe("the frame of status --watch", () => {
   const frame: StatusFrame = {
     socketPath: "/somewhere/agent-secrets.sock",
-    look: {
+    snapshot: {
       running: true,
       secrets: 2,
       leases: 7,
-      condition: { pid: 1, version: "1.0.0", uptimeMillis: hour, failure: undefined, sinks: ["events to joelclaw"] },
+      diagnostics: { pid: 1, version: "1.0.0", uptimeMillis: hour, failure: undefined, sinks: ["events to joelclaw"] },
       byClient: [["\u001b[31mred", 7]],
       bySecret: [["db", 7]],
       entries: [...Array(20).keys()].map((n) => [`12:00:${n}`, "", "lease_acquire", "db", "c"])
     },
-    silent: undefined,
+    silentMillis: undefined,
     rate: 12.34,
-    lately: parseAcquireMetrics('agent_secrets_lease_acquire_duration_seconds_bucket{le="0.0025"} 3')
+    recent: parseAcquireMetrics('agent_secrets_lease_acquire_duration_seconds_bucket{le="0.0025"} 3')
   }
   const plain = { columns: 80, rows: 24, colour: false }
 
-  it("has everything on one screen, the last entries at the end", () => {
+  it("fits everything on one screen, with the latest audit entries at the end", () => {
     const lines = renderFrame(frame, plain)
     assert.lengthOf(lines, 24)
     assert.strictEqual(lines[0], "agent-secrets  serving  /somewhere/agent-secrets.sock")
-    for (const part of ["up 1h", "active leases 7", "acquires 12.3/s", "half within 2.5 ms", "12:00:19"]) {
+    for (const part of ["up 1h", "active leases 7", "acquires 12.3/s", "p50 ≤ 2.5 ms", "12:00:19"]) {
       assert.isTrue(
         lines.some((line) => line.includes(part)),
         part
@@ -135,7 +135,7 @@ describe("the frame of status --watch", () => {
     assert.isFalse(lines.some((line) => line.includes("12:00:1 ")))
   })
 
-  it("fits every terminal, and shows nothing that one would obey", () => {
+  it("fits every terminal size and contains no control characters", () => {
     for (const columns of [1, 10, 40, 79, 200]) {
       for (const rows of [1, 3, 8, 15, 60]) {
         const lines = renderFrame(frame, { columns, rows, colour: false })
@@ -148,14 +148,17 @@ describe("the frame of status --watch", () => {
     }
   })
 
-  it("tells since when the daemon does not answer, and keeps what it knew", () => {
-    const lines = renderFrame({ ...frame, silent: 3000 }, plain)
-    assert.match(lines[0] ?? "", /not answering since 3s/)
+  it("shows how long the daemon has not responded, and keeps the last snapshot", () => {
+    const lines = renderFrame({ ...frame, silentMillis: 3000 }, plain)
+    assert.match(lines[0] ?? "", /not responding for 3s/)
     assert.isTrue(lines.some((line) => line.includes("active leases 7")))
-    assert.match(renderFrame({ ...frame, look: undefined, silent: 0 }, plain)[0] ?? "", /not answering since 0s/)
+    assert.match(
+      renderFrame({ ...frame, snapshot: undefined, silentMillis: 0 }, plain)[0] ?? "",
+      /not responding for 0s/
+    )
   })
 
-  it("is coloured where that is wanted, in its state alone", () => {
+  it("colours only the state, and only if wanted", () => {
     const coloured = renderFrame(frame, { ...plain, colour: true })
     assert.strictEqual(coloured[0], "agent-secrets  \u001b[32mserving\u001b[0m  /somewhere/agent-secrets.sock")
     assert.notInclude(coloured.slice(1).join(""), "\u001b")

@@ -193,7 +193,7 @@ describe("the commands", () => {
       assert.strictEqual(serving.status, 0)
       assert.match(
         serving.stdout,
-        /^running since \S+ \(up 0m\)\nprocess {7}\d+, version \S+ \(build \S+\)\nsecrets {7}0\nactive leases 0\nsocket {8}\S+\nevents {8}joelclaw is not there, 0 sent\n$/
+        /^running since \S+ \(up \d+s\)\nprocess {7}\d+, version \S+ \(build \S+\)\nsecrets {7}0\nactive leases 0\nsocket {8}\S+\nevents {8}joelclaw is not installed, 0 sent\n$/
       )
       yield* daemon.stop()
       const gone = yield* secrets(["status", "--timeout", "0.2"])

@@ -140,7 +140,7 @@ describe("rotate", () => {
       yield* secrets(["add", "bad", "--value", "x", "--rotate-via", "exit 3"])
       const ended = yield* secrets(["rotate", "--all"])
       assert.deepStrictEqual([ended.status, ended.stdout], [5, ""])
-      assert.include(ended.stderr, 'rotated 1 of 2 secrets; rotation of secret "bad" failed: rotation hook failed')
+      assert.include(ended.stderr, 'rotated 1 of 2 secrets: rotation of secret "bad" failed: rotation hook failed')
       assert.strictEqual((yield* secrets(["rotate", "plain"])).status, 5)
     })
   )

@@ -1,12 +1,12 @@
 /**
- * Figures of the daemon, read back from the text that Prometheus reads, and what they
- * come to between two looks.
+ * Reads the lease metrics from the daemon's Prometheus text, and computes the
+ * difference of two readings and their quantiles.
  */
 
 export interface AcquireMetrics {
   /** Leases issued since the daemon started. */
   readonly acquires: number
-  /** How many of them took at most so many seconds, rising. */
+  /** Cumulative histogram: how many took at most this many seconds. */
   readonly buckets: ReadonlyArray<readonly [seconds: number, count: number]>
 }
 
@@ -25,7 +25,7 @@ export const parseAcquireMetrics = (text: string): AcquireMetrics => {
   }
 }
 
-/** What came between; all of the later ones if the daemon was started anew. */
+/** Returns the change since an earlier reading; the later reading itself if the daemon restarted in between. */
 export const metricsDelta = (before: AcquireMetrics | undefined, after: AcquireMetrics): AcquireMetrics => {
   if (before === undefined || before.acquires > after.acquires) return after
   const known = new Map(before.buckets)
@@ -35,9 +35,9 @@ export const metricsDelta = (before: AcquireMetrics | undefined, after: AcquireM
   }
 }
 
-/** The seconds within which such a part of them was issued: no finer than the buckets; undefined where there were none. */
-export const quantile = ({ buckets }: AcquireMetrics, part: number): number | undefined => {
+/** Returns the upper bound of the bucket with the q-quantile, in seconds; undefined without data. */
+export const quantile = ({ buckets }: AcquireMetrics, q: number): number | undefined => {
   const all = buckets.at(-1)?.[1] ?? 0
   if (all === 0) return undefined
-  return buckets.find(([, count]) => count >= all * part)?.[0]
+  return buckets.find(([, count]) => count >= all * q)?.[0]
 }

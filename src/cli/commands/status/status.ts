@@ -1,7 +1,7 @@
 /**
- * secrets status: exit status 0 means that the daemon is serving, now. One that is
- * up and has to refuse, because it cannot write its audit log, is not. Where it goes
- * on for a while, `statusSession` sees to it.
+ * secrets status: exit status 0 means that the daemon is serving now. A daemon that
+ * runs but refuses changes, because it cannot write its audit log, is not serving.
+ * `--wait` and `--watch` continue in statusSession.ts.
  */
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Shaped } from "../../../rpc/protocol/shape.ts"
@@ -9,6 +9,7 @@ import { matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import type { Problem } from "../../command/Output.ts"
 import { usageError } from "../../command/Output.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
+import { formatDuration } from "../../terminal/formatDuration.ts"
 
 const statusExample = {
   running: true,
@@ -18,8 +19,8 @@ const statusExample = {
   store_state: optional("")
 }
 
-/** What only our own daemon tells. */
-const conditionExample = {
+/** The result of daemon.status, which the predecessor does not have. */
+const diagnosticsExample = {
   pid: 0,
   version: "",
   build: optional(""),
@@ -38,17 +39,17 @@ const conditionExample = {
   ],
   unclean_starts: optional({ count: 0, times: [""], last_reason: "", crash_loop: false })
 }
-type Condition = Shaped<typeof conditionExample>
+type Diagnostics = Shaped<typeof diagnosticsExample>
 
 export const statusCommand = defineQuery({
   name: "status",
-  summary: "Tell whether the daemon is serving",
+  summary: "Show whether the daemon is serving",
   positionals: "[SECONDS]",
   arity: [0, 1],
   flags: {
-    metrics: { type: "boolean", summary: "print the daemon's figures, as Prometheus reads them" },
-    wait: { type: "string", value: "DURATION", summary: "wait so long for it to serve, such as 30s" },
-    watch: { type: "boolean", summary: "show it on the whole terminal, anew each second or SECONDS; q ends it" }
+    metrics: { type: "boolean", summary: "print the daemon's metrics in Prometheus text format" },
+    wait: { type: "string", value: "DURATION", summary: "wait up to this long until it is serving, such as 30s" },
+    watch: { type: "boolean", summary: "refresh it on the whole terminal every SECONDS (1); q quits" }
   },
   examples: [
     "secrets status",
@@ -60,9 +61,10 @@ export const statusCommand = defineQuery({
   requests: (args) => {
     const [watch, wait, metrics] = [args.flag("watch"), args.option("wait"), args.flag("metrics")]
     if ([watch, wait !== undefined, metrics].filter((given) => given).length > 1) {
-      return usageError("--watch, --wait and --metrics do not go together", "secrets status --help")
+      return usageError("--watch, --wait and --metrics exclude each other", "Use one of them")
     }
-    if (args.positionals.length > 0 && !watch) return usageError("SECONDS go with --watch", "secrets status --help")
+    if (args.positionals.length > 0 && !watch)
+      return usageError("SECONDS requires --watch", "For example: secrets status --watch 2")
     if (watch || wait !== undefined) return undefined
     if (metrics) return [{ method: "daemon.metrics", params: {} }]
     return [
@@ -73,22 +75,22 @@ export const statusCommand = defineQuery({
   render: ([found, more], { args, socketPath }) => {
     if (args.flag("metrics")) return matchesShape(found, { text: "" }) ? { text: found.text, result: found } : undefined
     if (!matchesShape(found, statusExample)) return undefined
-    const condition = matchesShape(more, conditionExample) ? more : undefined
-    const result = { ...found, socket: socketPath, ...condition }
+    const diagnostics = matchesShape(more, diagnosticsExample) ? more : undefined
+    const uptime = diagnostics === undefined ? "" : ` (up ${formatDuration(diagnostics.uptime_ms)})`
     return {
       text: [
-        `running since ${found.started_at}${condition === undefined ? "" : ` (up ${span(condition.uptime_ms)})`}`,
-        ...(condition === undefined
+        `running since ${found.started_at}${uptime}`,
+        ...(diagnostics === undefined
           ? []
-          : [`process       ${condition.pid}, version ${condition.version}${buildOf(condition)}`]),
+          : [`process       ${diagnostics.pid}, version ${diagnostics.version}${buildOf(diagnostics)}`]),
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
         `socket        ${socketPath}`,
-        ...(condition === undefined ? [] : remarks(condition)),
+        ...(diagnostics === undefined ? [] : details(diagnostics)),
         ""
       ].join("\n"),
-      result,
-      problem: found.running ? refusing(condition?.audit.failure) : stopping
+      result: { ...found, socket: socketPath, ...diagnostics },
+      problem: found.running ? refusing(diagnostics?.audit.failure) : stopping
     }
   }
 })
@@ -96,7 +98,7 @@ export const statusCommand = defineQuery({
 const stopping: Problem = {
   message: "the daemon is stopping",
   code: "daemon_unavailable",
-  fix: "Wait until it is gone, then start it with: secrets serve",
+  fix: "Wait until it has stopped, then start it with: secrets serve",
   exitStatus: exitStatus.unavailable
 }
 
@@ -107,38 +109,28 @@ const refusing = (why: string | undefined): Problem | undefined =>
         message: "the daemon is up but refuses leases and changes",
         why,
         code: "io_error",
-        fix: "It goes on by itself when the cause is gone",
+        fix: "Fix the cause; the daemon then continues by itself",
         exitStatus: exitStatus.failed
       }
 
-/** A daemon of another build than this one may be the older of two that have the same version. */
-const buildOf = ({ build }: Condition): string => (build === undefined ? "" : ` (build ${build})`)
+/** The version alone does not identify the build. */
+const buildOf = ({ build }: Diagnostics): string => (build === undefined ? "" : ` (build ${build})`)
 
-/** Where events go, and what somebody should look at. */
-const remarks = ({ leases, sinks, unclean_starts: unclean }: Condition): ReadonlyArray<string> =>
+/** Event sinks, and what needs attention. */
+const details = ({ leases, sinks, unclean_starts: unclean }: Diagnostics): ReadonlyArray<string> =>
   [
     ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
       [
-        `events        ${kind}${target === undefined ? " is not there" : ` through ${target}`}, ${sent} sent`,
+        `events        ${kind}${target === undefined ? " is not installed" : ` through ${target}`}, ${sent} sent`,
         dropped === 0 ? "" : `, ${dropped} lost`,
         failure === undefined ? "" : `, last failure ${failure.at}: ${failure.reason}`
       ].join("")
     ),
     unclean === undefined
       ? ""
-      : `crashes       ${unclean.crash_loop ? "a crash loop, " : ""}${unclean.count} starts within a day after runs that did not end in order, the last ${unclean.times.at(-1)}: ${unclean.last_reason}`,
-    leases.expired === 0 ? "" : `expired       ${leases.expired} leases whose end is not recorded yet`,
+      : `crashes       ${unclean.crash_loop ? "crash loop; " : ""}${unclean.count} unclean starts within a day, the last at ${unclean.times.at(-1)}: ${unclean.last_reason}`,
+    leases.expired === 0 ? "" : `expired       ${leases.expired} leases are not yet recorded as expired`,
     leases.unreadable === 0
       ? ""
-      : `unreadable    ${leases.unreadable} leases were set aside at the start: secrets audit`
+      : `unreadable    ${leases.unreadable} leases were set aside at the start; see: secrets audit`
   ].filter((line) => line !== "")
-
-/** Whole minutes, hours and days: `3m`, `1h 3m`, `2d 1h 3m`. */
-const span = (millis: number): string => {
-  const minutes = Math.floor(millis / 60_000)
-  const parts = [
-    [Math.floor(minutes / 1440), "d"],
-    [Math.floor(minutes / 60) % 24, "h"]
-  ].filter(([count]) => count !== 0)
-  return [...parts.map(([count, unit]) => `${count}${unit}`), `${minutes % 60}m`].join(" ")
-}

@@ -1,18 +1,17 @@
 /**
- * What `status --watch` shows: everything it knows, laid out for a terminal of a
- * size. Plain data in, lines out.
+ * Lays out `status --watch` for a terminal of a given size. Pure: data in, lines out.
  */
 import type { AcquireMetrics } from "./acquireMetrics.ts"
 import { quantile } from "./acquireMetrics.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
 import { truncate, printable, table } from "../../terminal/table.ts"
 
-/** What a look at the daemon gave. */
+/** The result of one poll. */
 export interface StatusSnapshot {
   readonly running: boolean
   readonly secrets: number
   readonly leases: number
-  readonly condition: DaemonDiagnostics | undefined
+  readonly diagnostics: DaemonDiagnostics | undefined
   readonly byClient: ReadonlyArray<readonly [name: string, count: number]>
   readonly bySecret: ReadonlyArray<readonly [name: string, count: number]>
   readonly entries: ReadonlyArray<ReadonlyArray<string>>
@@ -28,13 +27,14 @@ export interface DaemonDiagnostics {
 
 export interface StatusFrame {
   readonly socketPath: string
-  /** Undefined until the daemon has answered once. */
-  readonly look: StatusSnapshot | undefined
-  /** For how long it does not answer, in milliseconds; undefined if it does. */
-  readonly silent: number | undefined
-  /** Leases issued in a second, and what was issued lately; undefined where it is not known yet. */
+  /** Undefined until the daemon has replied once. */
+  readonly snapshot: StatusSnapshot | undefined
+  /** How long the daemon has not responded; undefined if it does. */
+  readonly silentMillis: number | undefined
+  /** Leases per second since the last poll; undefined until there are two. */
   readonly rate: number | undefined
-  readonly lately: AcquireMetrics | undefined
+  /** Metrics since the last poll with leases, or since the daemon started. */
+  readonly recent: AcquireMetrics | undefined
 }
 
 export interface FrameStyle {
@@ -51,45 +51,48 @@ export const renderFrame = (frame: StatusFrame, { colour, columns, rows }: Frame
   const [state, code] = stateOf(frame)
   const title = line(`agent-secrets  ${state}  ${printable(frame.socketPath)}`)
   const lines = [title.replace(state, painted(code, state)), ""]
-  const { look } = frame
-  if (look === undefined) return [...lines, ...bottom(columns)]
-  lines.push(...headOf(frame, look).map(line), "")
-  const halves = [topOf("CLIENT", look.byClient), topOf("SECRET", look.bySecret)]
-  lines.push(...beside(halves, columns), "")
+  const { snapshot } = frame
+  if (snapshot === undefined) return [...lines, ...bottom(columns)]
+  lines.push(...summaryOf(frame, snapshot).map(line), "")
+  const halves = [topOf("CLIENT", snapshot.byClient), topOf("SECRET", snapshot.bySecret)]
+  lines.push(...sideBySide(halves, columns), "")
   const room = rows - lines.length - 3
-  if (room > 0 && look.entries.length > 0) {
-    const shown = table(["TIME", "", "ACTION", "SECRET", "CLIENT"], look.entries.slice(-room), { width: columns })
+  if (room > 0 && snapshot.entries.length > 0) {
+    const shown = table(["TIME", "", "ACTION", "SECRET", "CLIENT"], snapshot.entries.slice(-room), { width: columns })
     lines.push(...shown.trimEnd().split("\n").map(line))
   }
   return [...lines.slice(0, Math.max(1, rows - 2)), ...bottom(columns)]
 }
 
-const bottom = (columns: number): ReadonlyArray<string> => ["", truncate("q ends", columns)]
+const bottom = (columns: number): ReadonlyArray<string> => ["", truncate("q quits", columns)]
 
-/** In words, and in the colour that goes with them. */
-const stateOf = ({ look, silent }: StatusFrame): readonly [state: string, code: string] => {
-  if (silent !== undefined) return [`not answering since ${formatDuration(silent)}`, "31"]
-  if (look === undefined) return ["asking", "33"]
-  if (look.condition?.failure !== undefined) return [`refusing: ${printable(look.condition.failure)}`, "31"]
-  return look.running ? ["serving", "32"] : ["stopping", "33"]
+/** Returns the state and its ANSI colour. */
+const stateOf = ({ silentMillis, snapshot }: StatusFrame): readonly [state: string, code: string] => {
+  if (silentMillis !== undefined) return [`not responding for ${formatDuration(silentMillis)}`, "31"]
+  if (snapshot === undefined) return ["connecting", "33"]
+  const failure = snapshot.diagnostics?.failure
+  if (failure !== undefined) return [`refusing: ${printable(failure)}`, "31"]
+  return snapshot.running ? ["serving", "32"] : ["stopping", "33"]
 }
 
-const headOf = ({ lately, rate }: StatusFrame, look: StatusSnapshot): ReadonlyArray<string> => {
-  const { condition } = look
-  const of = (part: number) => (lately === undefined ? undefined : quantile(lately, part))
+const summaryOf = ({ recent, rate }: StatusFrame, snapshot: StatusSnapshot): ReadonlyArray<string> => {
+  const { diagnostics } = snapshot
+  const within = (q: number) => millis(recent === undefined ? undefined : quantile(recent, q))
   return [
-    ...(condition === undefined
+    ...(diagnostics === undefined
       ? []
-      : [`up ${formatDuration(condition.uptimeMillis)}  ·  process ${condition.pid}  ·  version ${condition.version}`]),
-    `secrets ${look.secrets}  ·  active leases ${look.leases}`,
-    `acquires ${rate === undefined ? "–" : rate.toFixed(1)}/s  ·  half within ${millis(of(0.5))}  ·  99 % within ${millis(of(0.99))}`,
-    ...(condition?.sinks ?? []).map(printable)
+      : [
+          `up ${formatDuration(diagnostics.uptimeMillis)}  ·  process ${diagnostics.pid}  ·  version ${diagnostics.version}`
+        ]),
+    `secrets ${snapshot.secrets}  ·  active leases ${snapshot.leases}`,
+    `acquires ${rate === undefined ? "–" : rate.toFixed(1)}/s  ·  p50 ${within(0.5)}  ·  p99 ${within(0.99)}`,
+    ...(diagnostics?.sinks ?? []).map(printable)
   ]
 }
 
 const millis = (seconds: number | undefined): string => {
   if (seconds === undefined) return "–"
-  return Number.isFinite(seconds) ? `${Number((seconds * 1000).toFixed(1))} ms` : "more than 5 s"
+  return Number.isFinite(seconds) ? `≤ ${Number((seconds * 1000).toFixed(1))} ms` : "> 5 s"
 }
 
 const topOf = (head: string, counts: StatusSnapshot["byClient"]): ReadonlyArray<readonly [string, string]> => [
@@ -97,8 +100,8 @@ const topOf = (head: string, counts: StatusSnapshot["byClient"]): ReadonlyArray<
   ...counts.slice(0, topCount).map(([name, count]) => [printable(name), `${count}`] as const)
 ]
 
-/** Two short tables beside one another. */
-const beside = (tables: ReadonlyArray<ReturnType<typeof topOf>>, columns: number): ReadonlyArray<string> => {
+/** Renders short tables next to each other. */
+const sideBySide = (tables: ReadonlyArray<ReturnType<typeof topOf>>, columns: number): ReadonlyArray<string> => {
   const gap = 4
   const half = Math.max(12, Math.min(40, Math.floor((columns - gap) / 2)))
   const height = Math.max(...tables.map((rows) => rows.length))

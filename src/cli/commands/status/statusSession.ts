@@ -1,91 +1,98 @@
 /**
- * secrets status, where it is more than one question: until the daemon serves, or
- * again and again.
+ * The parts of `secrets status` that need more than one query: `--wait`, `--watch`,
+ * and how the last run ended when no daemon responds.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { readFile } from "node:fs/promises"
+import * as path from "node:path"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import * as GoDuration from "../../../domain/GoDuration.ts"
-import type { ClientError, DaemonAddress } from "../../../rpc/client/client.ts"
+import { decodeRunHistory, lastRunInWords, runsFileName } from "../../../domain/runHistory.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { request } from "../../../rpc/client/client.ts"
 import type { MethodName } from "../../../rpc/protocol/methods.ts"
 import type { ArgsOf } from "../../command/Command.ts"
-import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
-import type { Output } from "../../command/Output.ts"
+import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
+import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { protocolProblem } from "../../command/problems.ts"
-import { loadDaemon } from "../../command/settings.ts"
+import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import { statusCommand } from "./status.ts"
-import { requireTerminal, watchStatus } from "./watchStatus.ts"
+import { watchStatus } from "./watchStatus.ts"
 
 type StatusArgs = ArgsOf<typeof statusCommand.flags>
 
 export const runStatusSession = (args: StatusArgs) => (args.flag("watch") ? watch(args) : waitUntilServing(args))
 
-/** A look takes the daemon some milliseconds; more of them show nothing more. */
-const minInterval = 0.2
+/** Returns how the last run ended, in words, if the daemon recorded it. */
+export const describeLastRun = (args: GlobalArgs): Effect.Effect<string | undefined> =>
+  Effect.gen(function* () {
+    const { directory } = yield* loadConfig(args)
+    const text = yield* Effect.tryPromise(() => readFile(path.join(directory, runsFileName), "utf8"))
+    return Option.getOrUndefined(Option.map(decodeRunHistory(text), lastRunInWords))
+  }).pipe(Effect.orElseSucceed(() => undefined))
+
+const minSeconds = 0.2
 
 const watch = Effect.fnUntraced(function* (args: StatusArgs) {
   const seconds = Number(args.positionals[0] ?? "1")
-  if (!(seconds >= minInterval && seconds <= 3600)) {
-    return yield* failUsage(
-      `--watch takes seconds, from ${minInterval} to 3600`,
-      "For instance: secrets status --watch 2"
-    )
+  if (!(seconds >= minSeconds && seconds <= 3600)) {
+    return yield* failUsage(`SECONDS must be from ${minSeconds} to 3600`, "For example: secrets status --watch 2")
   }
   const { socketPath, timeout } = yield* loadDaemon(args)
-  const isDumb = process.env["TERM"] === "dumb"
-  if (!process.stdout.isTTY || isDumb || args.flag("json")) return yield* requireTerminal
+  if (!process.stdout.isTTY || process.env["TERM"] === "dumb" || args.flag("json")) {
+    return yield* failUsage("--watch requires an interactive terminal", "Poll instead: secrets status --json")
+  }
   return yield* watchStatus({
     socketPath,
-    every: seconds * 1000,
-    patience: Duration.toMillis(timeout),
+    interval: seconds * 1000,
+    timeout: Duration.toMillis(timeout),
     colour: (process.env["NO_COLOR"] ?? "") === ""
   })
 })
 
-/** Between two looks at a daemon that answers and does not serve yet, or no more. */
-const interval = Duration.millis(200)
+const pollInterval = Duration.millis(200)
 
 const waitUntilServing = Effect.fnUntraced(function* (args: StatusArgs) {
-  const patience = yield* patienceOf(args.option("wait") ?? "")
+  const timeout = yield* parseWait(args.option("wait") ?? "")
   const daemon = yield* loadDaemon(args)
-  const begun = yield* Clock.currentTimeMillis
-  const left = Effect.map(Clock.currentTimeMillis, (now) => patience - (now - begun))
+  const start = yield* Clock.currentTimeMillis
+  const left = Effect.map(Clock.currentTimeMillis, (now) => timeout - (now - start))
   while (true) {
     const millis = Math.max(1, yield* left)
-    const found = yield* Effect.result(askOnce({ ...daemon, timeout: Duration.millis(millis) }, args))
+    const found = yield* Effect.result(queryStatus({ ...daemon, timeout: Duration.millis(millis) }, args))
     const problem = Result.isFailure(found) ? found.failure : found.success.problem
     if (Result.isSuccess(found) && problem === undefined) return found.success
     if (problem?.exitStatus === exitStatus.permission) return yield* new CommandError(problem)
-    if ((yield* left) <= Duration.toMillis(interval)) {
+    if ((yield* left) <= Duration.toMillis(pollInterval)) {
       return yield* new CommandError({
-        message: `the daemon does not serve after ${args.option("wait")}`,
+        message: `the daemon is not serving after ${args.option("wait")}`,
         why: [problem?.message, problem?.why].filter((text) => text !== undefined).join(": "),
         fix: problem?.fix ?? "",
         code: "daemon_unavailable",
         exitStatus: exitStatus.unavailable
       })
     }
-    yield* Effect.sleep(interval)
+    yield* Effect.sleep(pollInterval)
   }
 })
 
-const patienceOf = Effect.fnUntraced(function* (given: string) {
+/** Returns milliseconds. A number without a unit means seconds. */
+const parseWait = Effect.fnUntraced(function* (given: string) {
   const parsed = GoDuration.parseDuration(/^[\d.]+$/.test(given) ? `${given}s` : given)
   if (Result.isFailure(parsed) || parsed.success <= 0n) {
-    return yield* failUsage("--wait takes a duration above 0", "For instance: secrets status --wait 30s")
+    return yield* failUsage("--wait must be a duration above 0", "For example: secrets status --wait 30s")
   }
   return GoDuration.toMillis(parsed.success)
 })
 
-const askOnce = Effect.fnUntraced(function* (daemon: DaemonAddress, args: StatusArgs) {
-  const found = yield* asked(daemon, "secrets.status")
-  const more = yield* Effect.orElseSucceed(asked(daemon, "daemon.status"), () => undefined)
-  const output: Output | undefined = statusCommand.render([found, more], { args, socketPath: daemon.socketPath })
+const queryStatus = Effect.fnUntraced(function* (daemon: DaemonAddress, args: StatusArgs) {
+  const query = (method: MethodName) => Effect.mapError(request(daemon, method, {}), fromClient)
+  const status = yield* query("secrets.status")
+  const diagnostics = yield* Effect.orElseSucceed(query("daemon.status"), () => undefined)
+  const output = statusCommand.render([status, diagnostics], { args, socketPath: daemon.socketPath })
   return output ?? (yield* new CommandError(protocolProblem("secrets.status has an unexpected result")))
 })
-
-const asked = (daemon: DaemonAddress, method: MethodName) =>
-  Effect.mapError(request(daemon, method, {}), (error: ClientError) => fromClient(error))

@@ -1,8 +1,8 @@
 /**
- * secrets status --watch: how the daemon is doing, on a screen that is drawn anew.
+ * secrets status --watch: polls the daemon and refreshes a full-screen view.
  *
- * Each look is one connection with a few requests. A daemon that is away or hangs is
- * shown as that, and looked for again; nothing here ends because of it.
+ * Each poll is one connection with a few requests. A daemon that is down or hangs is
+ * shown as not responding and polled again.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -11,8 +11,6 @@ import { roundTrip, requestLine } from "../../../rpc/client/roundTrip.ts"
 import type { Shape, Shaped } from "../../../rpc/protocol/shape.ts"
 import { matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import { readReply } from "../../../rpc/protocol/reply.ts"
-import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError } from "../../command/CommandError.ts"
 import type { AcquireMetrics } from "./acquireMetrics.ts"
 import { metricsDelta, parseAcquireMetrics } from "./acquireMetrics.ts"
 import { openScreen } from "../../terminal/screen.ts"
@@ -20,7 +18,7 @@ import type { StatusFrame, StatusSnapshot } from "./statusFrame.ts"
 import { renderFrame } from "./statusFrame.ts"
 
 const statusExample = { running: true, secrets_count: 0, active_leases: 0 }
-const conditionExample = {
+const diagnosticsExample = {
   pid: 0,
   version: "",
   uptime_ms: 0,
@@ -44,7 +42,7 @@ const entriesExample = {
   ]
 }
 
-const lines = [
+const requestLines = [
   requestLine("secrets.status", {}, 1),
   requestLine("daemon.status", {}, 2),
   requestLine("daemon.metrics", {}, 3),
@@ -54,95 +52,88 @@ const lines = [
 
 export interface WatchOptions {
   readonly socketPath: string
-  /** Milliseconds from one look to the next. */
-  readonly every: number
-  /** Milliseconds after which a look is given up. */
-  readonly patience: number
+  /** Milliseconds between two polls. */
+  readonly interval: number
+  /** Milliseconds for one poll. */
+  readonly timeout: number
   readonly colour: boolean
 }
 
-/** What is kept from one look to the next. */
-interface Memory {
+/** State kept between polls. */
+interface WatchState {
   frame: StatusFrame
-  heardAt: number
-  figures: { readonly at: number; readonly figures: AcquireMetrics } | undefined
+  lastReplyAt: number
+  metrics: { readonly at: number; readonly metrics: AcquireMetrics } | undefined
 }
 
-export const watchStatus = Effect.fnUntraced(function* ({ colour, every, patience, socketPath }: WatchOptions) {
+export const watchStatus = Effect.fnUntraced(function* ({ colour, interval, socketPath, timeout }: WatchOptions) {
   const screen = yield* openScreen
-  const memory: Memory = {
-    frame: { socketPath, look: undefined, silent: undefined, rate: undefined, lately: undefined },
-    heardAt: yield* Clock.currentTimeMillis,
-    figures: undefined
+  const state: WatchState = {
+    frame: { socketPath, snapshot: undefined, silentMillis: undefined, rate: undefined, recent: undefined },
+    lastReplyAt: yield* Clock.currentTimeMillis,
+    metrics: undefined
   }
-  const draw = Effect.sync(() => screen.draw(renderFrame(memory.frame, { ...screen.size(), colour })))
-  const look = Effect.gen(function* () {
-    const found = yield* lookOnce(socketPath, patience)
-    remember(memory, found, yield* Clock.currentTimeMillis)
+  const draw = Effect.sync(() => screen.draw(renderFrame(state.frame, { ...screen.size(), colour })))
+  const poll = Effect.gen(function* () {
+    const outcome = yield* queryAll(socketPath, timeout)
+    update(state, outcome, yield* Clock.currentTimeMillis)
     yield* draw
-    yield* Effect.sleep(every)
+    yield* Effect.sleep(interval)
   })
   yield* draw
   const redraw = Effect.forever(Effect.andThen(screen.resized, draw))
-  yield* Effect.raceAllFirst([screen.ended, Effect.forever(look), redraw])
-  // Whoever presses q has seen enough; it is the usual end, as Ctrl-C is.
+  yield* Effect.raceAllFirst([screen.ended, Effect.forever(poll), redraw])
   return { text: undefined, result: {} }
 }, Effect.scoped)
 
-export const requireTerminal = new CommandError({
-  message: "--watch draws on a terminal, and there is none that can be drawn on",
-  code: "misuse",
-  fix: "Ask again and again instead: secrets status --json",
-  exitStatus: exitStatus.usage
-})
-
-const lookOnce = (socketPath: string, patience: number) =>
+const queryAll = (socketPath: string, timeout: number) =>
   Effect.callback<RoundTrip>((resume) => {
-    const breakOff = roundTrip(socketPath, lines, patience, (outcome) => resume(Effect.succeed(outcome)))
-    return Effect.sync(breakOff)
+    const abort = roundTrip(socketPath, requestLines, timeout, (outcome) => resume(Effect.succeed(outcome)))
+    return Effect.sync(abort)
   })
 
-const remember = (memory: Memory, outcome: RoundTrip, now: number): void => {
-  const found = outcome._tag === "Replies" ? lookOf(outcome.lines) : undefined
+const update = (state: WatchState, outcome: RoundTrip, now: number): void => {
+  const found = outcome._tag === "Replies" ? readReplies(outcome.lines) : undefined
   if (found === undefined) {
-    memory.frame = { ...memory.frame, silent: now - memory.heardAt, rate: undefined }
+    state.frame = { ...state.frame, silentMillis: now - state.lastReplyAt, rate: undefined }
     return
   }
-  const { figures, look } = found
-  const before = memory.figures
-  const gone = metricsDelta(before?.figures, figures)
-  const seconds = before === undefined ? undefined : (now - before.at) / 1000
-  memory.frame = {
-    ...memory.frame,
-    look,
-    silent: undefined,
-    rate: seconds === undefined || seconds <= 0 ? undefined : gone.acquires / seconds,
-    // Where nothing was issued since the last look, the whole life of the daemon tells more than nothing.
-    lately: before !== undefined && gone.acquires > 0 ? gone : (memory.frame.lately ?? figures)
+  const { metrics, snapshot } = found
+  const before = state.metrics
+  const delta = metricsDelta(before?.metrics, metrics)
+  const seconds = before === undefined ? 0 : (now - before.at) / 1000
+  state.frame = {
+    ...state.frame,
+    snapshot,
+    silentMillis: undefined,
+    rate: seconds <= 0 ? undefined : delta.acquires / seconds,
+    recent: before !== undefined && delta.acquires > 0 ? delta : (state.frame.recent ?? metrics)
   }
-  memory.heardAt = now
-  memory.figures = { at: now, figures }
+  state.lastReplyAt = now
+  state.metrics = { at: now, metrics }
 }
 
-const lookOf = (replies: ReadonlyArray<string>): { look: StatusSnapshot; figures: AcquireMetrics } | undefined => {
+const readReplies = (
+  replies: ReadonlyArray<string>
+): { snapshot: StatusSnapshot; metrics: AcquireMetrics } | undefined => {
   const status = resultOf(replies[0], statusExample)
   if (status === undefined) return undefined
-  const condition = resultOf(replies[1], conditionExample)
+  const diagnostics = resultOf(replies[1], diagnosticsExample)
   const leases = resultOf(replies[3], leasesExample)
   return {
-    figures: parseAcquireMetrics(resultOf(replies[2], metricsExample)?.text ?? ""),
-    look: {
+    metrics: parseAcquireMetrics(resultOf(replies[2], metricsExample)?.text ?? ""),
+    snapshot: {
       running: status.running,
       secrets: status.secrets_count,
       leases: status.active_leases,
-      condition: condition && {
-        pid: condition.pid,
-        version: condition.version,
-        uptimeMillis: condition.uptime_ms,
-        failure: condition.audit.failure,
-        sinks: condition.sinks.map(
+      diagnostics: diagnostics && {
+        pid: diagnostics.pid,
+        version: diagnostics.version,
+        uptimeMillis: diagnostics.uptime_ms,
+        failure: diagnostics.audit.failure,
+        sinks: diagnostics.sinks.map(
           ({ dropped, kind, queued, sent, target }) =>
-            `events to ${kind}${target === undefined ? " (not there)" : ""}: ${sent} sent, ${queued} waiting, ${dropped} lost`
+            `events to ${kind}${target === undefined ? " (not installed)" : ""}: ${sent} sent, ${queued} queued, ${dropped} lost`
         )
       },
       byClient: leases?.by_client.map(({ client_id, count }) => [client_id, count] as const) ?? [],
