@@ -22,7 +22,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   exec: () => import("./commands/project/exec.ts").then((file) => file.execCommand),
   rotate: () => import("./commands/rotate.ts").then((file) => file.rotateCommand),
   health: async () => (await answering())((await import("./commands/health.ts")).healthCommand),
-  scan: () => import("./commands/scan/command.ts").then((file) => file.scanCommand),
+  scan: () => import("./commands/scan/scan.ts").then((file) => file.scanCommand),
   cleanup: () => import("./commands/cleanup/cleanup.ts").then((file) => file.cleanupCommand),
   daemon: () => import("./commands/service/daemon.ts").then((file) => file.daemonCommand),
   status: async () =>

@@ -1,29 +1,28 @@
 /**
- * What a service of launchd or systemd is made from, and what it is called.
+ * The input of the service renderers, and the names of the service.
  *
- * Everything in it is settled before: paths are absolute, names are those of accounts
- * that exist. The renderers turn it into text and look nothing up.
+ * Everything is resolved before: paths are absolute and accounts exist. The renderers
+ * look nothing up.
  */
 
-/** What launchd knows it by. */
 export const launchdLabel = "dev.agent-secrets.daemon"
 export const serviceUnit = "dev.agent-secrets.service"
 export const socketUnit = "dev.agent-secrets.socket"
 
 export interface ServiceOptions {
-  /** The Node that runs the program; undefined where the program runs by itself. */
+  /** The path of Node; undefined for the binary. */
   readonly runtime: string | undefined
   readonly program: string
-  /** What `serve` is given, such as `--config PATH`. */
+  /** The arguments of `serve`, such as `--config PATH`. */
   readonly arguments: ReadonlyArray<string>
   readonly home: string
-  /** Where launchd writes what the daemon says; systemd has its journal. */
+  /** The log file under launchd; systemd has its journal. */
   readonly log: string
-  /** Whom it runs as, where it is a service of the system and not of the user who logs in. */
+  /** The account of a system service; undefined for a user service. */
   readonly account: ServiceAccount | undefined
-  /** The directories the daemon writes in; for a systemd service of the system, the others are read-only. */
+  /** The directories that the daemon writes to. All others are read-only for a systemd system service. */
   readonly writable: ReadonlyArray<string>
-  /** The socket, where the supervisor is to open it and keep it. */
+  /** The socket for socket activation; undefined where the daemon opens its own. */
   readonly socket: ServiceSocket | undefined
 }
 
@@ -34,14 +33,8 @@ export interface ServiceAccount {
 
 export interface ServiceSocket {
   readonly path: string
-  /** The group that may use it beside the owner. */
+  /** The group that may use it besides the owner. */
   readonly group: string | undefined
-}
-
-/** A file of a service, whole. */
-export interface ServiceFile {
-  readonly path: string
-  readonly text: string
 }
 
 /**
@@ -58,7 +51,7 @@ export const nodeOptions = [
   "--max-semi-space-size=8"
 ]
 
-/** The command line that a supervisor runs; what shows of it in `ps` has `PROGRAM serve` in it. */
+/** The command line that the supervisor runs. `ps` shows `PROGRAM serve` in it. */
 export const commandLine = ({ runtime, program, arguments: given }: ServiceOptions): ReadonlyArray<string> => [
   ...(runtime === undefined ? [] : [runtime, ...nodeOptions]),
   program,
@@ -66,7 +59,7 @@ export const commandLine = ({ runtime, program, arguments: given }: ServiceOptio
   ...given
 ]
 
-/** A service has no shell whose profile sets it: the usual places, those of the home directory first. */
+/** The PATH of the service, which no shell profile sets: the directories of the home directory first. */
 export const searchPath = (home: string, others: ReadonlyArray<string> = []): string =>
   [
     `${home}/.local/bin`,

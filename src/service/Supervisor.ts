@@ -1,54 +1,53 @@
 /**
- * Who keeps the daemon alive: launchd or systemd, for a user or for the system.
+ * The supervisor that keeps the daemon alive: launchd or systemd, of a user or of the system.
  *
- * A supervisor is asked by the tools that it comes with. What is to be run is data, so
- * that a dry run prints exactly what would be done. Nothing here writes a file.
+ * It is controlled through its own command-line tools. A step is data, so that a dry run
+ * prints exactly what would run. Nothing here writes a file.
  */
-import * as Context from "effect/Context"
-import type * as Effect from "effect/Effect"
-import type { ServiceFile, ServiceOptions } from "./ServiceOptions.ts"
-import type { ToolEnvironment, ToolFailed, CommandLine } from "./runTool.ts"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import { exitStatus } from "../domain/exitStatus.ts"
+import type { CommandLine, Environment, ToolFailed, ToolOptions, ToolResult } from "../process/runTool.ts"
+import { runTool, toolFailed, toolMessage } from "../process/runTool.ts"
+import type { ServiceFile } from "./ServiceFile.ts"
+import type { ServiceOptions } from "./ServiceOptions.ts"
 
 export interface SupervisorStep {
-  readonly words: CommandLine
-  /** The exit statuses that are as good as 0, such as "it was not there". */
-  readonly passes?: ReadonlyArray<number>
-  /** The tool returns before the job is gone; whoever goes on at once would be refused. */
-  readonly untilGone?: boolean
+  readonly command: CommandLine
+  /** Exit statuses that count as success besides 0, such as "no such job". */
+  readonly acceptedStatuses?: ReadonlyArray<number>
+  /** The tool returns before the job is gone, and the next step would be refused until then. */
+  readonly waitUntilGone?: boolean
 }
 
-/** What a supervisor can be had to do with a service. */
-export type SupervisorVerb =
-  /** Reads its files, and starts it now and with every login or boot. */
-  | "load"
-  /** Ends it, and never starts it again. */
-  | "unload"
-  | "start"
-  /** Ends it until the next login or boot. */
-  | "stop"
-  | "restart"
+/**
+ * - `load`: reads the files; starts the service now and at every login or boot.
+ * - `unload`: stops it for good.
+ * - `stop`: stops it until the next login or boot.
+ */
+export type SupervisorVerb = "load" | "unload" | "start" | "stop" | "restart"
 
 export interface JobState {
-  /** `unloaded`: the supervisor does not know it. `failing`: it ended, and waits to be started again. `failed`: it was given up. */
+  /** `unloaded`: unknown to the supervisor. `failing`: exited, restart pending. `failed`: exited, no restart. */
   readonly phase: "unloaded" | "stopped" | "starting" | "running" | "failing" | "failed"
-  /** Whether it is started with the next login or boot. */
+  /** Whether the next login or boot starts it. */
   readonly enabled: boolean
   readonly pid: number | undefined
-  /** How often it was started again; undefined if the supervisor does not count. */
+  /** undefined if the supervisor does not count restarts. */
   readonly restarts: number | undefined
-  readonly lastEnd: LastExit | undefined
-  /** The file was changed and not read since. */
-  readonly outdated: boolean
+  readonly lastExit: LastExit | undefined
+  /** Whether the file changed after the supervisor read it. */
+  readonly needsReload: boolean
 }
 
-/** What is known of a job that the supervisor does not know. */
-export const unknownJob: JobState = {
+export const unloadedJob: JobState = {
   phase: "unloaded",
   enabled: false,
   pid: undefined,
   restarts: undefined,
-  lastEnd: undefined,
-  outdated: false
+  lastExit: undefined,
+  needsReload: false
 }
 
 export type LastExit = { readonly status: number } | { readonly signal: string }
@@ -58,27 +57,109 @@ export interface LogRequest {
   readonly follow: boolean
 }
 
-export interface SupervisorShape {
+export interface Supervisor {
   readonly name: "launchd" | "systemd"
   readonly scope: "user" | "system"
-  /** Whether its restart lets the daemon end in order; where nobody has written that down, the daemon is asked first. */
-  readonly restartsInOrder: boolean
-  /** The environment its tools are run in. */
-  readonly environment: ToolEnvironment
-  /** Every file that a service may have, the one that is always there first. */
-  readonly places: readonly [string, ...ReadonlyArray<string>]
-  readonly files: (options: ServiceOptions) => ReadonlyArray<ServiceFile>
+  /** Whether its restart lets the daemon shut down cleanly. Where that is undocumented, the daemon restarts itself. */
+  readonly restartsGracefully: boolean
+  readonly environment: Environment
+  /** Every file that a service may have; the first one always exists. */
+  readonly paths: readonly [string, ...ReadonlyArray<string>]
+  readonly render: (options: ServiceOptions) => ReadonlyArray<ServiceFile>
   /** `withSocket`: whether the supervisor keeps the socket. */
   readonly steps: (verb: SupervisorVerb, withSocket: boolean) => ReadonlyArray<SupervisorStep>
-  /** Reads the files again that were put back or taken away. */
-  readonly reread: ReadonlyArray<SupervisorStep>
+  /** Reads files that were restored or removed. */
+  readonly reload: ReadonlyArray<SupervisorStep>
   readonly state: Effect.Effect<JobState, ToolFailed>
-  /** What a person should know after an installation. */
-  readonly remarks: Effect.Effect<ReadonlyArray<string>>
-  /** Prints what the daemon said. */
+  /** Notes for a person after an installation. */
+  readonly notes: Effect.Effect<ReadonlyArray<string>>
+  /** The command that prints the daemon's log. */
   readonly logs: (request: LogRequest, log: string) => CommandLine
   readonly homeOf: (user: string) => Effect.Effect<string, ToolFailed>
   readonly run: (step: SupervisorStep) => Effect.Effect<void, ToolFailed>
 }
 
-export class Supervisor extends Context.Service<Supervisor, SupervisorShape>()("agent-secrets/Supervisor") {}
+/** Above what a stop and a start may take together by the supervisor's own limits. */
+const toolTimeout = Duration.seconds(45)
+
+/** Runs a tool of the supervisor: in English, without a pager, and without our NODE_OPTIONS. */
+export const runSupervisorTool = (
+  command: CommandLine,
+  environment: Environment
+): Effect.Effect<ToolResult, ToolFailed> =>
+  Effect.mapError(runTool(command, { ...toolOptions(environment), timeout: toolTimeout }), (error) =>
+    error.kind === "not-found" ? toolFailed(command, error.reason, "Run the daemon yourself: secrets serve") : error
+  )
+
+export const toolOptions = (environment: Environment): ToolOptions => ({
+  env: { ...environment, NODE_OPTIONS: undefined, LC_ALL: "C", SYSTEMD_COLORS: "0", SYSTEMD_PAGER: "" }
+})
+
+/** Above the shutdown timeout of the service, after which the supervisor kills the daemon. */
+const goneTimeout = Duration.seconds(15)
+
+export interface StepOptions {
+  readonly environment: Environment
+  /** Hints by the tool's error message. */
+  readonly hints: ReadonlyArray<readonly [pattern: RegExp, fix: string]>
+  readonly isGone: Effect.Effect<boolean, ToolFailed>
+}
+
+export const runStep = Effect.fnUntraced(function* (step: SupervisorStep, { environment, hints, isGone }: StepOptions) {
+  const { acceptedStatuses = [], command, waitUntilGone = false } = step
+  const result = yield* runSupervisorTool(command, environment)
+  if (result.status !== 0 && !acceptedStatuses.includes(result.status)) {
+    const reason = toolMessage(result)
+    return yield* toolFailed(command, reason, hintFor(hints, reason))
+  }
+  if (!waitUntilGone) return
+  yield* isGone.pipe(
+    Effect.repeat({ until: (gone) => gone, schedule: Schedule.spaced("100 millis") }),
+    Effect.timeoutOrElse({
+      duration: goneTimeout,
+      orElse: () =>
+        Effect.fail(
+          toolFailed(command, `the job did not stop within ${Duration.toSeconds(goneTimeout)} s`, "Try again")
+        )
+    })
+  )
+})
+
+export const hintFor = (hints: StepOptions["hints"], reason: string): string =>
+  hints.find(([pattern]) => pattern.test(reason))?.[1] ?? ""
+
+export const describeExit = (exit: LastExit): string => {
+  if ("signal" in exit) return `killed by ${exit.signal}`
+  const meaning = meanings.get(exit.status)?.[0]
+  return `exit status ${exit.status}${meaning === undefined ? "" : `, ${meaning}`}`
+}
+
+/** Returns a hint if the exit has a lasting cause, which no restart removes. */
+export const exitHint = (exit: LastExit | undefined): string | undefined =>
+  exit === undefined || "signal" in exit ? undefined : meanings.get(exit.status)?.[1]
+
+const meanings: ReadonlyMap<number, readonly [meaning: string, fix: string]> = new Map([
+  [
+    exitStatus.unreadableStore,
+    ["the store cannot be read", "Run secrets serve to see which file and why, then: secrets daemon start"]
+  ],
+  [
+    exitStatus.cannotCreate,
+    ["a file or the socket cannot be created", "Check free space and permissions; secrets daemon logs names the file"]
+  ],
+  [
+    exitStatus.alreadyRunning,
+    [
+      "another daemon is running",
+      "Stop the other daemon, whose pid is in secrets daemon logs; the service then takes over by itself"
+    ]
+  ],
+  [
+    exitStatus.badConfig,
+    ["a setting is invalid", "Correct the setting that secrets daemon logs names, then: secrets daemon start"]
+  ],
+  // systemd's own exit statuses that an installation can cause.
+  [203, ["the program cannot be executed", "Install it again from its current path: secrets daemon install"]],
+  [217, ["no such user", "Create the account, or install for another: secrets daemon install --system --user NAME"]],
+  [226, ["its mount namespace cannot be set up", "Check that its directories exist: secrets init"]]
+])

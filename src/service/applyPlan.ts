@@ -1,9 +1,9 @@
 /**
- * Carries a plan out, or leaves everything as it was.
+ * Applies a plan, or rolls it back.
  *
- * Whatever goes wrong on the way - a file that cannot be written, a supervisor that
- * refuses, a daemon that does not answer - the files are put back and what ran before
- * is loaded again. What fails while putting back is told beside the first reason.
+ * If a file cannot be written, the supervisor refuses a step or the health check fails,
+ * the files are restored and the previous service is loaded again. The error lists what
+ * could not be restored.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -11,111 +11,101 @@ import * as Option from "effect/Option"
 import * as fs from "node:fs/promises"
 import * as path from "node:path"
 import type { FileError } from "../daemon/files/durableFile.ts"
-import { attempt, readIfPresent, removeDurably, replaceFile } from "../daemon/files/durableFile.ts"
+import { attempt, removeDurably, replaceFile } from "../daemon/files/durableFile.ts"
 import { makeDirectory } from "../daemon/files/makeDirectory.ts"
-import { describeExit, exitHint } from "./lastExit.ts"
-import type { FileChangeStep, InstalledFile, ServicePlan } from "./servicePlan.ts"
-import { hasSocket } from "./servicePlan.ts"
-import type { SupervisorStep, SupervisorShape } from "./Supervisor.ts"
-import type { ToolFailed } from "./runTool.ts"
+import type { ToolFailed } from "../process/runTool.ts"
+import type { InstalledFile } from "./ServiceFile.ts"
+import { hasSocket } from "./ServiceFile.ts"
+import type { FileChangeStep, ServicePlan } from "./servicePlan.ts"
+import type { Supervisor, SupervisorStep } from "./Supervisor.ts"
+import { describeExit, exitHint } from "./Supervisor.ts"
 
-/** It was given up, and what had been done was undone, except for `left`. */
-export class RolledBack extends Data.TaggedError("GivenUp")<{
+/** The plan failed, and every change was undone except for `unrestored`. */
+export class RolledBack extends Data.TaggedError("RolledBack")<{
   readonly reason: string
   readonly fix: string
-  readonly left: ReadonlyArray<string>
+  readonly unrestored: ReadonlyArray<string>
 }> {
   override get message() {
-    const undone = "everything was put back as it was"
-    return `${this.reason}; ${this.left.length === 0 ? undone : `and putting it back failed: ${this.left.join("; ")}`}`
+    const outcome =
+      this.unrestored.length === 0 ? "all changes were undone" : `undoing failed: ${this.unrestored.join("; ")}`
+    return `${this.reason}; ${outcome}`
   }
 }
 
-/** What was installed does not do its work. */
+/** No daemon of the service answers. */
 export class NotServing extends Data.TaggedError("NotServing")<{ readonly message: string; readonly fix: string }> {}
 
 export interface ApplyOptions {
-  readonly supervisor: SupervisorShape
-  readonly found: ReadonlyArray<InstalledFile>
+  readonly supervisor: Supervisor
+  readonly installed: ReadonlyArray<InstalledFile>
   /** Whether the supervisor knew the service before. */
   readonly loaded: boolean
-  /** Fails if what is there at the end does not do its work. */
   readonly healthCheck: Effect.Effect<void, NotServing | ToolFailed>
 }
 
-export const readServiceFiles = (
-  places: ReadonlyArray<string>
-): Effect.Effect<ReadonlyArray<InstalledFile>, FileError> =>
-  Effect.forEach(places, (place) =>
-    Effect.map(readIfPresent(place), (contents): InstalledFile => ({ path: place, text: contents?.toString("utf8") }))
-  )
-
 export const applyPlan = Effect.fnUntraced(function* (plan: ServicePlan, options: ApplyOptions) {
   const { healthCheck, supervisor } = options
-  const all = Effect.gen(function* () {
-    yield* inTurn(plan.before, supervisor)
-    for (const change of plan.changes) yield* apply(change)
-    yield* inTurn(plan.after, supervisor)
+  const apply = Effect.gen(function* () {
+    yield* runSteps(plan.before, supervisor)
+    for (const change of plan.changes) yield* changeFile(change)
+    yield* runSteps(plan.after, supervisor)
     yield* healthCheck
   })
-  yield* all.pipe(
+  yield* apply.pipe(
     Effect.catch(
       Effect.fnUntraced(function* (error) {
-        const end = Option.getOrUndefined(yield* Effect.option(supervisor.state))?.lastEnd
-        const left = yield* putBack(plan, options)
-        const told = end === undefined || error._tag === "NotServing"
-        const reason = told ? error.message : `${error.message}. The daemon ended: ${describeExit(end)}`
-        return yield* new RolledBack({ reason, fix: exitHint(end) ?? ("fix" in error ? error.fix : ""), left })
+        const exit = Option.getOrUndefined(yield* Effect.option(supervisor.state))?.lastExit
+        const unrestored = yield* rollBack(plan, options)
+        const reason =
+          exit === undefined || error._tag === "NotServing"
+            ? error.message
+            : `${error.message}. The daemon exited: ${describeExit(exit)}`
+        return yield* new RolledBack({ reason, fix: exitHint(exit) ?? ("fix" in error ? error.fix : ""), unrestored })
       })
     ),
-    // Half an installation is worse than a command that does not end at once.
+    // A partial installation is worse than a late reaction to a signal.
     Effect.uninterruptible
   )
 })
 
-const inTurn = (steps: ReadonlyArray<SupervisorStep>, supervisor: SupervisorShape): Effect.Effect<void, ToolFailed> =>
+const runSteps = (steps: ReadonlyArray<SupervisorStep>, supervisor: Supervisor): Effect.Effect<void, ToolFailed> =>
   Effect.forEach(steps, supervisor.run, { discard: true })
 
-const apply = Effect.fnUntraced(function* (change: FileChangeStep) {
-  if (change.backup !== undefined) yield* keep(change.path, change.backup)
+const changeFile = Effect.fnUntraced(function* (change: FileChangeStep) {
+  if (change.backup !== undefined) yield* backUp(change.path, change.backup)
   if (change.kind === "remove") return yield* removeDurably(change.path)
   yield* write(change.path, change.text)
 })
 
-/** Readable for all, as supervisors want it: there is no secret in it. */
+/** World-readable, as supervisors expect it: the file contains no secret. */
 const write = Effect.fnUntraced(function* (file: string, text: string) {
   yield* makeDirectory(path.dirname(file))
   yield* replaceFile(file, [Buffer.from(text, "utf8")])
   yield* attempt("change the mode of", file, () => fs.chmod(file, 0o644))
 })
 
-/** An older backup gets a number rather than lost. */
-const keep = (file: string, backup: string): Effect.Effect<void, FileError> =>
-  attempt("keep a copy of", file, async () => {
+/** Appends a number rather than replace an older backup. */
+const backUp = (file: string, backup: string): Effect.Effect<void, FileError> =>
+  attempt("back up", file, async () => {
     for (let number = 0; ; number += 1) {
       try {
-        await fs.link(file, number === 0 ? backup : `${backup}.${number}`)
-        return
+        return await fs.link(file, number === 0 ? backup : `${backup}.${number}`)
       } catch (cause) {
         if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause
       }
     }
   })
 
-/** Gives what could not be put back. */
-const putBack = Effect.fnUntraced(function* (plan: ServicePlan, { found, loaded, supervisor }: ApplyOptions) {
-  const socketNow = plan.changes.some(({ kind, path: file }) => kind === "write" && supervisor.places.indexOf(file) > 0)
-  const files = found.filter(({ path: file }) => plan.changes.some((change) => change.path === file))
+/** Returns the messages of what could not be restored. */
+const rollBack = Effect.fnUntraced(function* (plan: ServicePlan, { installed, loaded, supervisor }: ApplyOptions) {
+  const socketNow = plan.changes.some(({ kind, path: file }) => kind === "write" && supervisor.paths.indexOf(file) > 0)
+  const changed = installed.filter(({ path: file }) => plan.changes.some((change) => change.path === file))
   const attempts: ReadonlyArray<Effect.Effect<void, ToolFailed | FileError>> = [
-    inTurn(supervisor.steps("unload", socketNow), supervisor),
-    ...files.map(({ path: file, text }) => (text === undefined ? removeDurably(file) : write(file, text))),
-    inTurn(loaded ? supervisor.steps("load", hasSocket(found)) : supervisor.reread, supervisor)
+    runSteps(supervisor.steps("unload", socketNow), supervisor),
+    ...changed.map(({ path: file, text }) => (text === undefined ? removeDurably(file) : write(file, text))),
+    runSteps(loaded ? supervisor.steps("load", hasSocket(installed)) : supervisor.reload, supervisor)
   ]
-  const outcomes = yield* Effect.forEach(attempts, (one) =>
-    one.pipe(
-      Effect.map(() => ""),
-      Effect.catch((error) => Effect.succeed(error.message))
-    )
-  )
-  return outcomes.filter((outcome) => outcome !== "")
+  const [, errors] = yield* Effect.partition(attempts, (one) => one)
+  return errors.map(({ message }) => message)
 })

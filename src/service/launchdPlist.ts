@@ -1,9 +1,8 @@
 /**
- * The property list of launchd: a LaunchAgent, or a LaunchDaemon with an account.
+ * The launchd property list: a LaunchAgent, or a LaunchDaemon with an account.
  *
  * Pure: the same options give the same bytes. launchd expands neither ~ nor $HOME, so
- * every path is written out. Where launchd's manual and the service disagree, the
- * comments in the text say what was chosen, for whoever reads the file.
+ * every path is absolute.
  */
 import type { ServiceOptions } from "./ServiceOptions.ts"
 import { commandLine, launchdLabel, searchPath } from "./ServiceOptions.ts"
@@ -13,7 +12,7 @@ export const launchdPlist = (options: ServiceOptions): string => {
   return [
     `<?xml version="1.0" encoding="UTF-8"?>`,
     `<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">`,
-    `<!-- agent-secrets, kept alive by launchd: started ${account === undefined ? "at login" : "at boot"}, and again whenever it ends. -->`,
+    `<!-- agent-secrets under launchd: started ${account === undefined ? "at login" : "at boot"}, and again whenever it exits. -->`,
     `<plist version="1.0">`,
     `<dict>`,
     ...entry("Label", text(launchdLabel)),
@@ -22,25 +21,25 @@ export const launchdPlist = (options: ServiceOptions): string => {
     ``,
     ...(options.runtime === undefined
       ? []
-      : [`  <!-- Node opens a debugger on SIGUSR1 from its first millisecond unless it is told not to. -->`]),
+      : [`  <!-- Without the first option, Node opens a debugger on SIGUSR1. -->`]),
     ...entry("ProgramArguments", `<array>`),
     ...commandLine(options).map((word) => `    ${text(word)}`),
     `  </array>`,
     ``,
-    `  <!-- launchd's own PATH has neither Homebrew nor anything below the home directory. -->`,
+    `  <!-- The default PATH of launchd has neither Homebrew nor any directory below the home directory. -->`,
     ...entry("EnvironmentVariables", `<dict>`),
     ...indented(entry("HOME", text(home))),
     ...indented(entry("PATH", text(searchPath(home, ["/opt/homebrew/bin"])))),
-    `    <!-- Nothing that runs before the program, and no debugger, comes in by the environment. -->`,
+    `    <!-- The environment cannot preload code or open a debugger. -->`,
     ...indented(entry("NODE_OPTIONS", text(""))),
     `  </dict>`,
     ...entry("WorkingDirectory", text(home)),
     ``,
-    ...lifeCycle,
+    ...lifecycle,
     ``,
     ...limits,
     ``,
-    `  <!-- If this file cannot be opened, launchd does not start the job, and says only 78. -->`,
+    `  <!-- If launchd cannot open this file, it does not start the job and reports only exit code 78. -->`,
     ...entry("StandardOutPath", text(log)),
     ...entry("StandardErrorPath", text(log)),
     `</dict>`,
@@ -58,21 +57,21 @@ const text = (value: string): string =>
 
 const number = (value: number): string => `<integer>${value}</integer>`
 
-const lifeCycle = [
+const lifecycle = [
   ...entry("RunAtLoad", `<true/>`),
   ...entry("KeepAlive", `<true/>`),
-  `  <!-- Not more than one start in so many seconds: a start that fails must not become a hot loop. -->`,
+  `  <!-- At most one start in this many seconds, so that a failing start does not become a busy loop. -->`,
   ...entry("ThrottleInterval", number(10)),
-  `  <!-- The daemon ends within two seconds, and by itself after four at the latest. -->`,
+  `  <!-- The shutdown grace is two seconds; the daemon exits by itself after four at the latest. -->`,
   ...entry("ExitTimeOut", number(5)),
-  `  <!-- Others wait for its answers. -->`,
+  `  <!-- Other programs wait for its replies. -->`,
   ...entry("ProcessType", text("Interactive"))
 ]
 
 const limits = [
-  `  <!-- 077 in octal: what it makes is for its owner alone. -->`,
+  `  <!-- 077 in octal: files are readable by their owner only. -->`,
   ...entry("Umask", number(0o077)),
-  `  <!-- A core file would hold every secret. -->`,
+  `  <!-- A core dump would contain every secret. -->`,
   ...entry("HardResourceLimits", `<dict>`),
   ...indented(entry("Core", number(0))),
   `  </dict>`,

@@ -1,109 +1,92 @@
 /**
- * What an installation or a removal would do, worked out before anything is done: a
- * pure function of what is on the disk and what is to be there.
+ * The plan of an installation or a removal: a pure function of the files on disk and the
+ * files that should exist.
  *
- * A file that a person edited, or that is not ours, is in the way: it stays as it is,
- * or, by force, under another name.
+ * A file that a person edited, or that this command did not write, is a conflict. With
+ * force it is replaced, and kept as a backup.
  */
 import * as Result from "effect/Result"
 import * as Data from "effect/Data"
-import { readStamp } from "./stamp.ts"
-import type { ServiceFile } from "./ServiceOptions.ts"
-import type { SupervisorStep, SupervisorShape } from "./Supervisor.ts"
+import type { InstalledFile, ServiceFile } from "./ServiceFile.ts"
+import { hasSocket, readStamp } from "./ServiceFile.ts"
+import type { Supervisor, SupervisorStep } from "./Supervisor.ts"
 
-/** A file as it is; `text` is undefined where there is none. */
-export interface InstalledFile {
-  readonly path: string
-  readonly text: string | undefined
-}
-
+/** `backup`: the path that keeps the previous file. */
 export type FileChangeStep =
-  /** `backup`: the name under which what was there before stays. */
   | { readonly kind: "write"; readonly path: string; readonly text: string; readonly backup: string | undefined }
   | { readonly kind: "remove"; readonly path: string; readonly backup: string | undefined }
 
 export interface ServicePlan {
-  /** Ends what runs now; empty if nothing is known to. */
+  /** Stops the service; empty if there is none. */
   readonly before: ReadonlyArray<SupervisorStep>
   readonly changes: ReadonlyArray<FileChangeStep>
   readonly after: ReadonlyArray<SupervisorStep>
 }
 
-/** A file that is not as we wrote it is where ours belongs. */
-export class FileConflict extends Data.TaggedError("FileInTheWay")<{ readonly path: string; readonly why: string }> {
+/** A file that differs from what this command wrote is at a path of the service. */
+export class FileConflict extends Data.TaggedError("FileConflict")<{ readonly path: string; readonly why: string }> {
   override get message() {
     return `${this.path} ${this.why}`
   }
 }
 
 export interface PlanInput {
-  readonly supervisor: Pick<SupervisorShape, "steps" | "reread">
-  readonly found: ReadonlyArray<InstalledFile>
-  /** Whether the supervisor knows the service at this moment. */
+  readonly supervisor: Pick<Supervisor, "steps" | "reload">
+  readonly installed: ReadonlyArray<InstalledFile>
+  /** Whether the supervisor knows the service. */
   readonly loaded: boolean
   readonly force: boolean
 }
 
-/** Undefined if everything is as it is to be: `wanted` are the files, stamped. */
+/** Returns undefined if nothing has to change. `rendered` are the stamped files that should exist. */
 export const planInstall = (
-  situation: PlanInput,
-  wanted: ReadonlyArray<ServiceFile>
-): Result.Result<ServicePlan | undefined, FileConflict> =>
-  Result.gen(function* () {
-    const { found, loaded, supervisor } = situation
-    const present = found.filter(({ text }) => text !== undefined)
-    const asWanted = wanted.every(({ path, text }) => found.some((file) => file.path === path && file.text === text))
-    if (asWanted && present.length === wanted.length && loaded) return undefined
-    const written = wanted
-      .filter(({ path, text }) => !found.some((file) => file.path === path && file.text === text))
-      .map(({ path, text }): FileChangeStep => ({ kind: "write", path, text, backup: undefined }))
-    const removed = present
-      .filter(({ path }) => !wanted.some((file) => file.path === path))
-      .map(({ path }): FileChangeStep => ({ kind: "remove", path, backup: undefined }))
-    return {
-      before: endingSteps(situation),
-      changes: yield* withBackups([...written, ...removed], situation),
-      after: supervisor.steps("load", wanted.length > 1)
-    }
-  })
-
-/** Undefined if there is nothing to take away. */
-export const planUninstall = (situation: PlanInput): Result.Result<ServicePlan | undefined, FileConflict> =>
-  Result.gen(function* () {
-    const { found, loaded, supervisor } = situation
-    const present = found.filter(({ text }) => text !== undefined)
-    if (present.length === 0 && !loaded) return undefined
-    const removed = present.map(({ path }): FileChangeStep => ({ kind: "remove", path, backup: undefined }))
-    return {
-      before: endingSteps(situation),
-      changes: yield* withBackups(removed, situation),
-      after: supervisor.reread
-    }
-  })
-
-/** Whether the service that is installed has its socket kept by the supervisor. */
-export const hasSocket = (found: ReadonlyArray<InstalledFile>): boolean =>
-  found.slice(1).some(({ text }) => text !== undefined)
-
-const endingSteps = ({ found, loaded, supervisor }: PlanInput): ReadonlyArray<SupervisorStep> =>
-  loaded || found.some(({ text }) => text !== undefined) ? supervisor.steps("unload", hasSocket(found)) : []
-
-const withBackups = (
-  changes: ReadonlyArray<FileChangeStep>,
-  { force, found }: PlanInput
-): Result.Result<ReadonlyArray<FileChangeStep>, FileConflict> => {
-  const judged = changes.map((change) => {
-    const text = found.find(({ path }) => path === change.path)?.text
-    const why = text === undefined ? undefined : foreign(text)
-    return { change: why === undefined ? change : { ...change, backup: `${change.path}.bak` }, why }
-  })
-  const inTheWay = judged.find(({ why }) => why !== undefined)
-  if (inTheWay === undefined || force) return Result.succeed(judged.map(({ change }) => change))
-  return Result.fail(new FileConflict({ path: inTheWay.change.path, why: inTheWay.why ?? "" }))
+  input: PlanInput,
+  rendered: ReadonlyArray<ServiceFile>
+): Result.Result<ServicePlan | undefined, FileConflict> => {
+  const { installed, loaded, supervisor } = input
+  const written = rendered.filter(
+    ({ path, text }) => !installed.some((file) => file.path === path && file.text === text)
+  )
+  const removed = presentIn(installed).filter(({ path }) => !rendered.some((file) => file.path === path))
+  if (written.length === 0 && removed.length === 0 && loaded) return Result.succeed(undefined)
+  return planOf(input, [...written.map(write), ...removed.map(remove)], supervisor.steps("load", rendered.length > 1))
 }
 
-/** Why a text is not to be replaced without being asked. */
-const foreign = (text: string): string | undefined => {
+/** Returns undefined if there is nothing to remove. */
+export const planUninstall = (input: PlanInput): Result.Result<ServicePlan | undefined, FileConflict> => {
+  const present = presentIn(input.installed)
+  if (present.length === 0 && !input.loaded) return Result.succeed(undefined)
+  return planOf(input, present.map(remove), input.supervisor.reload)
+}
+
+const presentIn = (installed: ReadonlyArray<InstalledFile>) => installed.filter(({ text }) => text !== undefined)
+
+const write = ({ path, text }: ServiceFile): FileChangeStep => ({ kind: "write", path, text, backup: undefined })
+const remove = ({ path }: InstalledFile): FileChangeStep => ({ kind: "remove", path, backup: undefined })
+
+const planOf = (
+  { force, installed, loaded, supervisor }: PlanInput,
+  changes: ReadonlyArray<FileChangeStep>,
+  after: ReadonlyArray<SupervisorStep>
+): Result.Result<ServicePlan, FileConflict> => {
+  const checked = changes.map((change) => {
+    const why = conflictIn(installed.find(({ path }) => path === change.path)?.text)
+    return { change: why === undefined ? change : { ...change, backup: `${change.path}.bak` }, why }
+  })
+  for (const { change, why } of checked) {
+    if (why !== undefined && !force) return Result.fail(new FileConflict({ path: change.path, why }))
+  }
+  const running = loaded || presentIn(installed).length > 0
+  return Result.succeed({
+    before: running ? supervisor.steps("unload", hasSocket(installed)) : [],
+    changes: checked.map(({ change }) => change),
+    after
+  })
+}
+
+/** Returns why a file must not be replaced without force. */
+const conflictIn = (text: string | undefined): string | undefined => {
+  if (text === undefined) return undefined
   const stamped = readStamp(text)
   if (stamped === undefined) return "was not written by this command"
   return stamped.edited ? "was edited since this command wrote it" : undefined

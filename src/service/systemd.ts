@@ -1,83 +1,67 @@
 /**
- * systemd by systemctl and journalctl: the manager of a user, or that of the system.
+ * systemd, through systemctl and journalctl: the manager of a user or of the system.
  *
- * Relied on: `show` prints properties as NAME=VALUE and exits with 0 for a unit that
- * is not there; `start` of a unit of Type=notify returns when it is ready or failed.
+ * Relied on: `show` prints properties as NAME=VALUE and exits with 0 for an unknown
+ * unit; `start` of a unit of Type=notify returns when the unit is ready or failed.
  */
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { constants } from "node:os"
 import * as fs from "node:fs"
+import type { CommandLine, Environment } from "../process/runTool.ts"
+import { toolFailed, toolMessage } from "../process/runTool.ts"
 import { serviceUnit, socketUnit } from "./ServiceOptions.ts"
-import type { JobState, LastExit, SupervisorStep, SupervisorShape, SupervisorVerb } from "./Supervisor.ts"
-import { Supervisor } from "./Supervisor.ts"
-import { runStep } from "./runStep.ts"
-import type { ToolEnvironment, CommandLine } from "./runTool.ts"
-import { toolMessage, toolFailed, runTool } from "./runTool.ts"
+import type { JobState, LastExit, Supervisor, SupervisorStep, SupervisorVerb } from "./Supervisor.ts"
+import { runStep, runSupervisorTool } from "./Supervisor.ts"
 import { systemdService, systemdSocket } from "./systemdUnits.ts"
 
 export interface SystemdOptions {
-  /** The user whose manager it is; undefined for that of the system. */
+  /** The user whose manager it is; undefined for the system manager. */
   readonly user: { readonly name: string; readonly uid: number } | undefined
   /** The directory of the units. */
   readonly directory: string
-  readonly environment: ToolEnvironment
+  readonly environment: Environment
 }
 
-export const layerSystemd = (options: SystemdOptions) =>
-  Layer.effect(
-    Supervisor,
-    Effect.gen(function* () {
-      const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-      const withTools = Effect.provideService(ChildProcessSpawner.ChildProcessSpawner, spawner)
-      const { directory, user } = options
-      const environment = user === undefined ? options.environment : withRuntimeDirectory(options.environment, user.uid)
-      const scope = user === undefined ? [] : ["--user"]
-      const files = { service: `${directory}/${serviceUnit}`, socket: `${directory}/${socketUnit}` }
-
-      const state = Effect.gen(function* () {
-        const words: CommandLine = ["systemctl", ...scope, "show", `--property=${properties.join(",")}`, serviceUnit]
-        const said = yield* runTool(words, environment)
-        if (said.status === 0) return parseShow(said.stdout)
-        return yield* toolFailed(words, toolMessage(said), noManager)
-      }).pipe(withTools)
-      const isGone = Effect.map(state, ({ phase }) => ["unloaded", "stopped", "failed"].includes(phase))
-
-      const shape: SupervisorShape = {
-        name: "systemd",
-        scope: user === undefined ? "system" : "user",
-        restartsInOrder: true,
-        environment,
-        places: [files.service, files.socket],
-        files: (service) => [
-          { path: files.service, text: systemdService(service) },
-          ...(service.socket === undefined
-            ? []
-            : [{ path: files.socket, text: systemdSocket(service, service.socket) }])
-        ],
-        steps: (verb, withSocket) => steps(verb, scope, withSocket),
-        reread: [{ words: ["systemctl", ...scope, "daemon-reload"] }],
-        state,
-        remarks: Effect.sync(() => (user === undefined || lingers(user.name) ? [] : [lingerRemark])),
-        logs: ({ follow, lines }) => {
-          const form = ["--no-pager", "--output=short-iso", `--lines=${lines}`, ...(follow ? ["--follow"] : [])]
-          return ["journalctl", ...scope, `--unit=${serviceUnit}`, ...form]
-        },
-        homeOf: Effect.fnUntraced(function* (name) {
-          const words: CommandLine = ["getent", "passwd", name]
-          const { stdout } = yield* runTool(words, environment)
-          const home = stdout.split("\n")[0]?.split(":")[5]
-          return home?.startsWith("/") === true
-            ? home
-            : yield* toolFailed(words, `there is no user ${name}`, "Make the account first")
-        }, withTools),
-        run: (step) =>
-          withTools(runStep(step, { environment, hints: [[/connect to bus|no medium/i, noManager]], isGone }))
-      }
-      return shape
-    })
-  )
+export const systemdSupervisor = ({ directory, user, ...options }: SystemdOptions): Supervisor => {
+  const environment = user === undefined ? options.environment : withRuntimeDirectory(options.environment, user.uid)
+  const scope = user === undefined ? [] : ["--user"]
+  const files = { service: `${directory}/${serviceUnit}`, socket: `${directory}/${socketUnit}` }
+  const state = Effect.gen(function* () {
+    const command: CommandLine = ["systemctl", ...scope, "show", `--property=${properties.join(",")}`, serviceUnit]
+    const result = yield* runSupervisorTool(command, environment)
+    if (result.status === 0) return parseShow(result.stdout.toString())
+    return yield* toolFailed(command, toolMessage(result), noManager)
+  })
+  const isGone = Effect.map(state, ({ phase }) => ["unloaded", "stopped", "failed"].includes(phase))
+  return {
+    name: "systemd",
+    scope: user === undefined ? "system" : "user",
+    restartsGracefully: true,
+    environment,
+    paths: [files.service, files.socket],
+    render: (service) => [
+      { path: files.service, text: systemdService(service) },
+      ...(service.socket === undefined ? [] : [{ path: files.socket, text: systemdSocket(service, service.socket) }])
+    ],
+    steps: (verb, withSocket) => steps(verb, scope, withSocket),
+    reload: [{ command: ["systemctl", ...scope, "daemon-reload"] }],
+    state,
+    notes: Effect.sync(() => (user === undefined || lingers(user.name) ? [] : [lingerNote])),
+    logs: ({ follow, lines }) => {
+      const format = ["--no-pager", "--output=short-iso", `--lines=${lines}`, ...(follow ? ["--follow"] : [])]
+      return ["journalctl", ...scope, `--unit=${serviceUnit}`, ...format]
+    },
+    homeOf: Effect.fnUntraced(function* (name) {
+      const command: CommandLine = ["getent", "passwd", name]
+      const { stdout } = yield* runSupervisorTool(command, environment)
+      const home = stdout.toString().split("\n")[0]?.split(":")[5]
+      return home?.startsWith("/") === true
+        ? home
+        : yield* toolFailed(command, `there is no user ${name}`, "Create the account first")
+    }),
+    run: (step) => runStep(step, { environment, hints: [[/connect to bus|no medium/i, noManager]], isGone })
+  }
+}
 
 const steps = (
   verb: SupervisorVerb,
@@ -85,21 +69,26 @@ const steps = (
   withSocket: boolean
 ): ReadonlyArray<SupervisorStep> => {
   const units = withSocket ? [socketUnit, serviceUnit] : [serviceUnit]
-  const systemctl = (...words: ReadonlyArray<string>): SupervisorStep => ({ words: ["systemctl", ...scope, ...words] })
-  // The socket first, and in a job of its own: beside a service that runs already, it is refused.
+  const systemctl = (...args: ReadonlyArray<string>): SupervisorStep => ({
+    command: ["systemctl", ...scope, ...args]
+  })
+  // The socket first and on its own: systemd refuses to start it while the service runs.
   const start = units.map((unit) => systemctl("start", unit))
-  // 1: there is none that has failed.
-  const forget: SupervisorStep = { ...systemctl("reset-failed", serviceUnit), passes: [1, 5] }
+  // 1: no failed unit. 5: no such unit.
+  const resetFailed: SupervisorStep = { ...systemctl("reset-failed", serviceUnit), acceptedStatuses: [1, 5] }
   switch (verb) {
     case "load":
       return [systemctl("daemon-reload"), systemctl("enable", ...units), ...start]
     case "unload":
-      // 1, 5: the files are gone already; whether it is still at work is asked anyway.
-      return [{ ...systemctl("disable", "--now", ...units), passes: [1, 5], untilGone: true }, forget]
+      // 1, 5: the files are gone. The service may still run.
+      return [
+        { ...systemctl("disable", "--now", ...units), acceptedStatuses: [1, 5], waitUntilGone: true },
+        resetFailed
+      ]
     case "start":
-      return [forget, ...start]
+      return [resetFailed, ...start]
     case "stop":
-      return [{ ...systemctl("stop", ...units), untilGone: true }]
+      return [{ ...systemctl("stop", ...units), waitUntilGone: true }]
     case "restart":
       return [systemctl("restart", serviceUnit)]
   }
@@ -117,44 +106,44 @@ const properties = [
   "NeedDaemonReload"
 ]
 
-/** What `systemctl show` tells of the service. */
+/** Parses `systemctl show`. */
 export const parseShow = (text: string): JobState => {
-  const facts = new Map(
+  const values = new Map(
     text.split("\n").map((line) => [line.slice(0, Math.max(0, line.indexOf("="))), line.slice(line.indexOf("=") + 1)])
   )
-  const pid = Number(facts.get("MainPID") ?? 0)
-  const restarts = Number(facts.get("NRestarts") ?? 0)
-  const lastEnd = lastEndIn(facts)
+  const pid = Number(values.get("MainPID") ?? 0)
+  const restarts = Number(values.get("NRestarts") ?? 0)
+  const lastExit = lastExitIn(values)
   return {
-    phase: phaseOf(facts, restarts),
-    enabled: facts.get("UnitFileState") === "enabled",
+    phase: phaseOf(values, restarts),
+    enabled: values.get("UnitFileState") === "enabled",
     pid: pid > 0 ? pid : undefined,
     restarts,
-    lastEnd,
-    outdated: facts.get("NeedDaemonReload") === "yes"
+    lastExit,
+    needsReload: values.get("NeedDaemonReload") === "yes"
   }
 }
 
-const phaseOf = (facts: ReadonlyMap<string, string>, restarts: number): JobState["phase"] => {
-  switch (facts.get("ActiveState")) {
+const phaseOf = (values: ReadonlyMap<string, string>, restarts: number): JobState["phase"] => {
+  switch (values.get("ActiveState")) {
     case "active":
     case "reloading":
       return "running"
     case "activating":
-      return facts.get("SubState") === "auto-restart" || restarts > 0 ? "failing" : "starting"
+      return values.get("SubState") === "auto-restart" || restarts > 0 ? "failing" : "starting"
     case "failed":
       return "failed"
     case "deactivating":
       return "running"
     default:
-      return facts.get("LoadState") === "loaded" ? "stopped" : "unloaded"
+      return values.get("LoadState") === "loaded" ? "stopped" : "unloaded"
   }
 }
 
-/** CLD_EXITED, CLD_KILLED and CLD_DUMPED of siginfo.h; 0 while it has not ended. */
-const lastEndIn = (facts: ReadonlyMap<string, string>): LastExit | undefined => {
-  const status = Number(facts.get("ExecMainStatus") ?? 0)
-  switch (facts.get("ExecMainCode")) {
+/** ExecMainCode is CLD_EXITED, CLD_KILLED or CLD_DUMPED of siginfo.h; 0 before the first exit. */
+const lastExitIn = (values: ReadonlyMap<string, string>): LastExit | undefined => {
+  const status = Number(values.get("ExecMainStatus") ?? 0)
+  switch (values.get("ExecMainCode")) {
     case "1":
       return { status }
     case "2":
@@ -167,18 +156,17 @@ const lastEndIn = (facts: ReadonlyMap<string, string>): LastExit | undefined => 
   }
 }
 
-/** `sudo -iu` and cron leave it out, and systemctl finds no manager without it. */
-const withRuntimeDirectory = (environment: ToolEnvironment, uid: number): ToolEnvironment => {
-  const usual = `/run/user/${uid}`
-  return (environment["XDG_RUNTIME_DIR"] ?? "") !== "" || !fs.existsSync(usual)
+/** systemctl needs XDG_RUNTIME_DIR to find the user manager; `sudo -iu` and cron do not set it. */
+const withRuntimeDirectory = (environment: Environment, uid: number): Environment => {
+  const defaultDirectory = `/run/user/${uid}`
+  return (environment["XDG_RUNTIME_DIR"] ?? "") !== "" || !fs.existsSync(defaultDirectory)
     ? environment
-    : { ...environment, XDG_RUNTIME_DIR: usual }
+    : { ...environment, XDG_RUNTIME_DIR: defaultDirectory }
 }
 
 const lingers = (name: string): boolean => fs.existsSync(`/var/lib/systemd/linger/${name}`)
 
-const lingerRemark =
-  "It ends when you log out of your last session. To have it from the boot on: loginctl enable-linger"
+const lingerNote =
+  "The daemon stops when your last session ends. To start it at boot and keep it: loginctl enable-linger"
 
-const noManager =
-  "No systemd answers for you: log in directly rather than by su or sudo, or, where there is none, run it yourself: secrets serve"
+const noManager = "Log in directly instead of by su or sudo. Without systemd, run the daemon yourself: secrets serve"

@@ -1,38 +1,36 @@
 /**
- * The units of systemd: a service, of a user or of the system, and its socket where
- * systemd is to keep that.
+ * The systemd units: a user or system service, and its socket unit for socket activation.
  *
- * Pure: the same options give the same bytes. What needs privileges to be set up, such
- * as read-only file systems, is in a service of the system alone: a user's manager
- * refuses to start what asks for it, or leaves it out without a word.
+ * Pure: the same options give the same bytes. Sandboxing that needs privileges, such as
+ * read-only file systems, is in the system service only: a user manager refuses or
+ * silently ignores it.
  */
 import type { ServiceOptions, ServiceSocket } from "./ServiceOptions.ts"
 import { commandLine, searchPath, serviceUnit, socketUnit } from "./ServiceOptions.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
-import { listedPath, wholeLine, systemdWord } from "./systemdSyntax.ts"
 
 export const systemdService = (options: ServiceOptions): string => {
   const { account, home, socket } = options
   return [
-    `# agent-secrets, kept alive by systemd. To change something: systemctl ${account === undefined ? "--user " : ""}edit ${serviceUnit}`,
+    `# agent-secrets under systemd. To override a setting: systemctl ${account === undefined ? "--user " : ""}edit ${serviceUnit}`,
     ``,
     `[Unit]`,
-    `Description=agent-secrets, which leases secrets`,
+    `Description=agent-secrets, leases secrets to programs`,
     ...(socket === undefined ? [] : [`Requires=${socketUnit}`, `After=${socketUnit}`]),
-    `# It is never given up: a service that has failed for good is what nobody notices.`,
+    `# No start limit: nobody notices a service that has failed for good.`,
     `StartLimitIntervalSec=0`,
     ``,
     `[Service]`,
-    `# The colon: a dollar sign in a path is a dollar sign.`,
+    `# The colon turns off variable substitution, so that a path may contain a dollar sign.`,
     `ExecStart=:${commandLine(options).map(systemdWord).join(" ")}`,
     `Environment=${[`HOME=${home}`, `PATH=${searchPath(home)}`, "NODE_OPTIONS="].map(systemdWord).join(" ")}`,
-    `# Nothing that runs before the program, and no debugger, comes in by the environment.`,
+    `# The environment cannot preload code or open a debugger.`,
     `UnsetEnvironment=NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG NODE_DEBUG_NATIVE BUN_OPTIONS BUN_INSPECT BUN_INSPECT_CONNECT_TO BUN_INSPECT_PRELOAD LD_PRELOAD LD_AUDIT`,
     ...(account === undefined ? [] : [`User=${account.user}`, `WorkingDirectory=~`]),
     ...(account?.group === undefined ? [] : [`Group=${account.group}`]),
     ``,
-    ...lifeCycle,
-    ...(socket === undefined ? lastingReasons : []),
+    ...lifecycle,
+    ...(socket === undefined ? lastingFailures : []),
     ``,
     ...limits,
     ``,
@@ -47,20 +45,20 @@ export const systemdService = (options: ServiceOptions): string => {
 
 export const systemdSocket = (options: ServiceOptions, socket: ServiceSocket): string =>
   [
-    `# The socket of agent-secrets, kept by systemd: while the daemon starts again, whoever connects waits.`,
+    `# The socket of agent-secrets, for socket activation: while the daemon restarts, connections wait.`,
     ``,
     `[Unit]`,
-    `Description=The socket of agent-secrets`,
+    `Description=agent-secrets socket`,
     ``,
     `[Socket]`,
-    `ListenStream=${wholeLine(socket.path)}`,
+    `ListenStream=${escapePercent(socket.path)}`,
     `SocketMode=${socket.group === undefined ? "0600" : "0660"}`,
     ...(options.account === undefined ? [] : [`SocketUser=${options.account.user}`]),
     ...(socket.group === undefined ? [] : [`SocketGroup=${socket.group}`]),
-    `# Of the directories that are made for it, the group may pass through.`,
+    `# The group may traverse the directories that systemd creates for the socket.`,
     `DirectoryMode=${socket.group === undefined ? "0700" : "0710"}`,
     `Backlog=1024`,
-    `# A daemon that is started by hand later finds its place free.`,
+    `# Frees the path for a daemon that is started by hand.`,
     `RemoveOnStop=yes`,
     ``,
     `[Install]`,
@@ -68,40 +66,37 @@ export const systemdSocket = (options: ServiceOptions, socket: ServiceSocket): s
     ``
   ].join("\n")
 
-const lifeCycle = [
-  `# Started is what answers; what has not been heard of for twelve seconds hangs, and is replaced.`,
+const lifecycle = [
+  `# The daemon notifies systemd when it answers requests. Without a watchdog ping for 12 seconds, it is replaced.`,
   `Type=notify`,
-  `# All: Node has no datagram sockets, so it is a child that tells.`,
+  `# Node has no Unix datagram sockets, so a child process sends the notifications.`,
   `NotifyAccess=all`,
   `WatchdogSec=12`,
-  `# The daemon lives through SIGABRT, which is what would come otherwise.`,
+  `# The default, SIGABRT, does not end the daemon.`,
   `WatchdogSignal=SIGKILL`,
   `TimeoutStartSec=30`,
-  `# It ends within two seconds, and by itself after four at the latest.`,
+  `# The shutdown grace is two seconds; the daemon exits by itself after four at the latest.`,
   `TimeoutStopSec=5`,
   `Restart=always`,
-  `# At most one start a second; from systemd 254 on, the pause grows to five. It does not`,
-  `# shrink until somebody starts the unit, so it stays below what a restart may take.`,
+  `# At most one start a second; from systemd 254 on, the delay grows to five seconds. It is`,
+  `# reset only by a manual start, so it stays below the timeout of secrets daemon restart.`,
   `RestartSec=1`,
   `RestartSteps=5`,
   `RestartMaxDelaySec=5`
 ]
 
-/**
- * With a socket of systemd's, it would be the other way round: the connection that waits starts
- * the service anew at once, so that a pause between starts is the only brake.
- */
-const lastingReasons = [
-  `# An unreadable store and a wrong setting do not mend themselves. A disk that is full does, and`,
-  `# another daemon that is in the way ends one day.`,
+/** Not with socket activation: there a waiting connection would start the service again without any delay. */
+const lastingFailures = [
+  `# No restart repairs an unreadable store or an invalid setting. A full disk and a second`,
+  `# daemon may go away.`,
   `RestartPreventExitStatus=${exitStatus.unreadableStore} ${exitStatus.badConfig}`
 ]
 
-const limits = [`UMask=0077`, `# A core file would hold every secret.`, `LimitCORE=0`, `LimitNOFILE=16384`]
+const limits = [`UMask=0077`, `# A core dump would contain every secret.`, `LimitCORE=0`, `LimitNOFILE=16384`]
 
-/** Filters of system calls, which every manager may set. They hold for rotation commands and joelclaw too. */
+/** Seccomp filters, which user managers may set too. Child processes such as rotation commands inherit them. */
 const filters = [
-  `# For the daemon and whatever it runs: no way to more rights than it has.`,
+  `# Neither the daemon nor its children can gain privileges.`,
   `NoNewPrivileges=yes`,
   `LockPersonality=yes`,
   `RestrictRealtime=yes`,
@@ -111,18 +106,18 @@ const filters = [
   `SystemCallArchitectures=native`,
   `SystemCallFilter=@system-service`,
   `SystemCallErrorNumber=EPERM`,
-  `# Node makes machine code as it runs.`,
+  `# V8 compiles to machine code at run time.`,
   `MemoryDenyWriteExecute=no`
 ]
 
 const systemOnly = ({ writable }: ServiceOptions): ReadonlyArray<string> => [
   `CapabilityBoundingSet=`,
   `AmbientCapabilities=`,
-  `# What is not named here is read-only, for rotation commands too.`,
+  `# Every other path is read-only, for rotation commands too.`,
   `ProtectSystem=strict`,
   `ProtectHome=read-only`,
   `ReadWritePaths=${writable.map(listedPath).join(" ")}`,
-  // A private /tmp would hide what is to be written there.
+  // A private /tmp would hide a state directory below /tmp.
   ...(writable.some((path) => /^\/(?:var\/)?tmp(?:\/|$)/.test(path)) ? [] : [`PrivateTmp=yes`]),
   `PrivateDevices=yes`,
   `ProtectKernelTunables=yes`,
@@ -135,3 +130,27 @@ const systemOnly = ({ writable }: ServiceOptions): ReadonlyArray<string> => [
   `RemoveIPC=yes`,
   `KeyringMode=private`
 ]
+
+/**
+ * Quotes a word of a command line or of Environment=, in which a backslash escapes.
+ *
+ * A percent sign begins a specifier in all three syntaxes. `renderService` rejects control
+ * characters before. Source: systemd.syntax(7), and src/basic/extract-word.c for what the
+ * manual leaves open.
+ */
+const systemdWord = (value: string): string =>
+  plain.test(value) ? value : `"${escapePercent(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`
+
+/** Quotes a path in a list of paths, in which a backslash does not escape. */
+const listedPath = (value: string): string =>
+  plain.test(value)
+    ? value
+    : escapePercent(value)
+        .split('"')
+        .map((piece) => `"${piece}"`)
+        .join(`'"'`)
+
+/** For a path that is the whole value, neither quotes nor backslashes are special. */
+const escapePercent = (value: string): string => value.replaceAll("%", "%%")
+
+const plain = /^[\w./:=@+,-]+$/

@@ -64,7 +64,7 @@ describe("secrets scan", () => {
       assert.match(found.stdout, /^deep\/encoded\.yml:1 +critical +the value of "db"$/m)
       assert.match(found.stdout, /^plain\.txt:2 +critical +the value of "db"$/m)
       assert.match(found.stdout, /^token:1 +critical +GitHub token +[0-9a-f]{12}$/m)
-      assert.match(found.stdout, /^too short to be searched for: pin$/m)
+      assert.match(found.stdout, /^too short to search for: pin$/m)
       assert.match(found.stderr, /^secrets scan: 3 possible secrets in 3 files, of 5 files/)
 
       const [all, named, flat] = yield* Effect.all(

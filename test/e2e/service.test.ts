@@ -81,7 +81,7 @@ describe.runIf(isScript)("the service of a user", () => {
       )
       assert.deepStrictEqual(short(yield* daemon("status")), [
         1,
-        "failing: it ended (killed by SIGKILL), and systemd gave it up"
+        "failing: the daemon exited (killed by SIGKILL), and systemd does not restart it"
       ])
       assert.match((yield* daemon("start")).stdout, /^running as process \d+\n$/)
       const logs = yield* daemon("logs", "-n", "3")
@@ -107,14 +107,14 @@ describe.runIf(isScript)("the service of a user", () => {
       assert.strictEqual(refused.status, 1)
       assert.match(
         refused.stderr,
-        /exit status 65, the store cannot be read; everything was put back as it was\n {2}secrets serve, run by hand/
+        /exit status 65, the store cannot be read; all changes were undone\n {2}Run secrets serve/
       )
       assert.isFalse(fs.existsSync(unit))
       fs.rmSync(path.join(home, ".agent-secrets/secrets.age"))
       const other = yield* startDaemon({ home })
       const occupied = yield* daemon("install")
       assert.strictEqual(occupied.status, 75)
-      assert.include(occupied.stderr, `a daemon is running already (process ${other.pid}), and it is not this service`)
+      assert.include(occupied.stderr, `a daemon is already running (process ${other.pid}), and it is not this service`)
       assert.deepStrictEqual(short(yield* daemon("status")), [
         0,
         `running unmanaged: process ${other.pid} answers, started by hand or by another supervisor`
@@ -179,9 +179,9 @@ describe.runIf(isScript)("the service of the system", () => {
         ],
         { concurrency: "unbounded" }
       )
-      assert.deepStrictEqual(short(mine), [2, "secrets daemon: root has no service of its own"])
-      assert.deepStrictEqual(short(notRoot), [2, "secrets daemon: a service of the system takes root"])
-      assert.deepStrictEqual(short(nobody), [2, "secrets daemon: a service of the system needs a user that it runs as"])
+      assert.deepStrictEqual(short(mine), [2, "secrets daemon: root has no user service"])
+      assert.deepStrictEqual(short(notRoot), [2, "secrets daemon: changing a system service requires root"])
+      assert.deepStrictEqual(short(nobody), [2, "secrets daemon: a system service needs --user, the user it runs as"])
       assert.deepStrictEqual(short(system), [0, "write /etc/systemd/system/dev.agent-secrets.service"])
       for (const line of ["User=agent", "Group=people", "ReadWritePaths=/var/lib/agent/.agent-secrets"]) {
         assert.include(system.stdout, `\n    ${line}\n`)

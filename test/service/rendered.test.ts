@@ -1,17 +1,16 @@
 /**
- * Whatever a path looks like, a supervisor reads back what was meant: checked with a
- * parser of property lists and with a reading of units of its own.
+ * The rendered files keep every path: checked with a property list parser and a unit parser.
  */
 import { assert, describe, it } from "@effect/vitest"
 import plist from "plist"
 import type { ServiceOptions } from "../../src/service/ServiceOptions.ts"
 import { commandLine } from "../../src/service/ServiceOptions.ts"
 import { launchdPlist } from "../../src/service/launchdPlist.ts"
-import { readStamp, stamp } from "../../src/service/stamp.ts"
+import { readStamp, stamp } from "../../src/service/ServiceFile.ts"
 import { systemdService, systemdSocket } from "../../src/service/systemdUnits.ts"
 import { settingsOf, withoutSpecifiers, wordsOf } from "../support/unitFile.ts"
 
-/** What means something to some reader, before and after the worst of it. */
+/** Strings that are special to some parser. */
 const pieces = [`"`, "'", "\\", "%", "$", "--", " ", "%h", "${x}", ";", "#", "<", ">", "&", "&amp;", "]]>"].concat([
   "=",
   ":",
@@ -37,7 +36,7 @@ const optionsWith = (root: string): ServiceOptions => ({
 })
 
 describe("the property list", () => {
-  it("says what was meant, whatever is in a path", () => {
+  it("keeps every path", () => {
     for (const root of roots) {
       const options = optionsWith(root)
       const job: any = plist.parse(launchdPlist(options))
@@ -46,7 +45,7 @@ describe("the property list", () => {
     }
   })
 
-  it("is as well-formed with its mark, which has no two dashes in it", () => {
+  it("is well-formed with its stamp, which contains no two dashes", () => {
     for (const root of roots) {
       const choices = { program: `${root}/--x`, socket: `${root}-->` }
       const text = stamp(launchdPlist(optionsWith(root)), choices)
@@ -56,14 +55,14 @@ describe("the property list", () => {
     }
   })
 
-  it("has no Node in it where the program runs by itself", () => {
+  it("runs the binary without Node", () => {
     const job: any = plist.parse(launchdPlist({ ...optionsWith("/x"), runtime: undefined }))
     assert.deepStrictEqual(job.ProgramArguments, ["/x/secrets", "serve", "--config", "/x/config.json"])
   })
 })
 
 describe("the units", () => {
-  it("say what was meant, whatever is in a path", () => {
+  it("keep every path", () => {
     for (const root of roots) {
       const options = optionsWith(root)
       const { Service } = settingsOf(systemdService(options))
@@ -77,7 +76,7 @@ describe("the units", () => {
     }
   })
 
-  it("open the socket to a group where the settings do", () => {
+  it("give a group access to the socket if configured", () => {
     const options = optionsWith("/x")
     const { Socket } = settingsOf(systemdSocket(options, { path: "/x/s.sock", group: "people" }))
     assert.deepInclude(Socket, {
@@ -88,28 +87,28 @@ describe("the units", () => {
     })
   })
 
-  it("keep a /tmp that is to be written in", () => {
+  it("keep /tmp shared if the daemon writes to it", () => {
     const { Service } = settingsOf(systemdService({ ...optionsWith("/x"), writable: ["/tmp/state"] }))
     assert.notProperty(Service, "PrivateTmp")
     assert.propertyVal(settingsOf(systemdService(optionsWith("/x")))["Service"], "PrivateTmp", "yes")
   })
 })
 
-describe("the mark of a file", () => {
+describe("the stamp of a file", () => {
   const choices = { program: "/x/secrets", config: "/x/config.json", socketActivation: true }
   const text = stamp("[Unit]\nDescription=x\n", choices)
 
-  it("tells what was chosen, and that nothing was changed", () => {
+  it("returns the choices and that the file is unedited", () => {
     assert.deepStrictEqual(readStamp(text), { choices, edited: false })
   })
 
-  it("tells of an edit anywhere in the file", () => {
+  it("detects an edit anywhere in the file", () => {
     assert.strictEqual(readStamp(text.replace("=x", "=y"))?.edited, true)
     assert.strictEqual(readStamp(`${text}#\n`)?.edited, true)
     assert.strictEqual(readStamp(`#\n${text}`)?.edited, true)
   })
 
-  it("is not in the file of somebody else", () => {
+  it("is not found in a foreign file", () => {
     for (const other of [
       "",
       "[Unit]\n",

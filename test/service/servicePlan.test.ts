@@ -1,27 +1,28 @@
 /**
- * What an installation and a removal would do, for each state of the disk.
+ * The plan of an installation and of a removal, for each state of the disk.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import type { InstalledFile, PlanInput } from "../../src/service/servicePlan.ts"
+import type { InstalledFile } from "../../src/service/ServiceFile.ts"
+import { stamp } from "../../src/service/ServiceFile.ts"
+import type { PlanInput } from "../../src/service/servicePlan.ts"
 import { planInstall, planUninstall } from "../../src/service/servicePlan.ts"
-import { stamp } from "../../src/service/stamp.ts"
 
 const supervisor: PlanInput["supervisor"] = {
-  steps: (verb, withSocket) => [{ words: [verb, ...(withSocket ? ["socket"] : [])] }],
-  reread: [{ words: ["reread"] }]
+  steps: (verb, withSocket) => [{ command: [verb, ...(withSocket ? ["socket"] : [])] }],
+  reload: [{ command: ["reload"] }]
 }
 const ours = (text: string) => stamp(text, { program: "/x" })
 const service = { path: "/u/x.service", text: ours("one\n") }
 const socket = { path: "/u/x.socket", text: ours("two\n") }
-const nothing: ReadonlyArray<InstalledFile> = [
+const noFiles: ReadonlyArray<InstalledFile> = [
   { path: service.path, text: undefined },
   { path: socket.path, text: undefined }
 ]
-const situation = (found: ReadonlyArray<InstalledFile>, more: Partial<PlanInput> = {}): PlanInput => ({
+const input = (installed: ReadonlyArray<InstalledFile>, more: Partial<PlanInput> = {}): PlanInput => ({
   supervisor,
-  found,
-  loaded: found.some(({ text }) => text !== undefined),
+  installed,
+  loaded: installed.some(({ text }) => text !== undefined),
   force: false,
   ...more
 })
@@ -32,74 +33,74 @@ const shown = (plan: ReturnType<typeof planInstall>): any =>
       value === undefined
         ? undefined
         : {
-            before: value.before.map(({ words }) => words.join(" ")),
+            before: value.before.map(({ command }) => command.join(" ")),
             changes: value.changes.map(({ backup, kind, path }) =>
               [kind, path, ...(backup === undefined ? [] : [backup])].join(" ")
             ),
-            after: value.after.map(({ words }) => words.join(" "))
+            after: value.after.map(({ command }) => command.join(" "))
           }
   })
 
 describe("an installation", () => {
-  it("writes and loads where nothing is", () => {
-    assert.deepStrictEqual(shown(planInstall(situation(nothing), [service])), {
+  it("writes and loads the files where there are none", () => {
+    assert.deepStrictEqual(shown(planInstall(input(noFiles), [service])), {
       before: [],
       changes: ["write /u/x.service"],
       after: ["load"]
     })
   })
 
-  it("does nothing where everything is as it is to be", () => {
-    assert.isUndefined(shown(planInstall(situation([service, { ...socket, text: undefined }]), [service])))
-    assert.isUndefined(shown(planInstall(situation([service, socket]), [service, socket])))
+  it("does nothing where the installed files are current", () => {
+    assert.isUndefined(shown(planInstall(input([service, { ...socket, text: undefined }]), [service])))
+    assert.isUndefined(shown(planInstall(input([service, socket]), [service, socket])))
   })
 
-  it("loads what is there and is not loaded", () => {
-    const found = [service, { ...socket, text: undefined }]
-    assert.deepStrictEqual(shown(planInstall(situation(found, { loaded: false }), [service])), {
+  it("loads current files that are not loaded", () => {
+    const installed = [service, { ...socket, text: undefined }]
+    assert.deepStrictEqual(shown(planInstall(input(installed, { loaded: false }), [service])), {
       before: ["unload"],
       changes: [],
       after: ["load"]
     })
   })
 
-  it("replaces what an older version wrote", () => {
-    const found = [
+  it("replaces the files of an older version", () => {
+    const installed = [
       { ...service, text: ours("older\n") },
       { ...socket, text: undefined }
     ]
-    assert.deepStrictEqual(shown(planInstall(situation(found), [service])), {
+    assert.deepStrictEqual(shown(planInstall(input(installed), [service])), {
       before: ["unload"],
       changes: ["write /u/x.service"],
       after: ["load"]
     })
   })
 
-  it("brings a socket and takes it away", () => {
+  it("adds and removes the socket unit", () => {
     const without = [service, { ...socket, text: undefined }]
-    assert.deepStrictEqual(shown(planInstall(situation(without), [service, socket])), {
+    assert.deepStrictEqual(shown(planInstall(input(without), [service, socket])), {
       before: ["unload"],
       changes: ["write /u/x.socket"],
       after: ["load socket"]
     })
-    assert.deepStrictEqual(shown(planInstall(situation([service, socket]), [service])), {
+    assert.deepStrictEqual(shown(planInstall(input([service, socket]), [service])), {
       before: ["unload socket"],
       changes: ["remove /u/x.socket"],
       after: ["load"]
     })
   })
 
-  it("leaves an edited file and one of somebody else alone, or keeps it by force", () => {
+  it("refuses to replace an edited or foreign file, and backs it up with force", () => {
     for (const [text, why] of [
       [`${ours("one\n")}mine\n`, "was edited since this command wrote it"],
       ["mine\n", "was not written by this command"]
     ] as const) {
-      const found = [
+      const installed = [
         { ...service, text },
         { ...socket, text: undefined }
       ]
-      assert.strictEqual(shown(planInstall(situation(found), [service])), `/u/x.service ${why}`)
-      assert.deepStrictEqual(shown(planInstall(situation(found, { force: true }), [service])), {
+      assert.strictEqual(shown(planInstall(input(installed), [service])), `/u/x.service ${why}`)
+      assert.deepStrictEqual(shown(planInstall(input(installed, { force: true }), [service])), {
         before: ["unload"],
         changes: ["write /u/x.service /u/x.service.bak"],
         after: ["load"]
@@ -109,33 +110,33 @@ describe("an installation", () => {
 })
 
 describe("a removal", () => {
-  it("does nothing where nothing is", () => {
-    assert.isUndefined(shown(planUninstall(situation(nothing))))
+  it("does nothing where there is no service", () => {
+    assert.isUndefined(shown(planUninstall(input(noFiles))))
   })
 
-  it("ends it first, and takes all its files away", () => {
-    assert.deepStrictEqual(shown(planUninstall(situation([service, socket]))), {
+  it("unloads the service first, and removes all its files", () => {
+    assert.deepStrictEqual(shown(planUninstall(input([service, socket]))), {
       before: ["unload socket"],
       changes: ["remove /u/x.service", "remove /u/x.socket"],
-      after: ["reread"]
+      after: ["reload"]
     })
   })
 
-  it("ends what is at work although its file is gone", () => {
-    assert.deepStrictEqual(shown(planUninstall(situation(nothing, { loaded: true }))), {
+  it("unloads a service whose file is gone", () => {
+    assert.deepStrictEqual(shown(planUninstall(input(noFiles, { loaded: true }))), {
       before: ["unload"],
       changes: [],
-      after: ["reread"]
+      after: ["reload"]
     })
   })
 
-  it("leaves an edited file alone, or keeps it by force", () => {
-    const found = [
+  it("refuses to remove an edited file, and backs it up with force", () => {
+    const installed = [
       { ...service, text: `${service.text}mine\n` },
       { ...socket, text: undefined }
     ]
-    assert.strictEqual(shown(planUninstall(situation(found))), "/u/x.service was edited since this command wrote it")
-    assert.deepStrictEqual(shown(planUninstall(situation(found, { force: true })))?.changes, [
+    assert.strictEqual(shown(planUninstall(input(installed))), "/u/x.service was edited since this command wrote it")
+    assert.deepStrictEqual(shown(planUninstall(input(installed, { force: true })))?.changes, [
       "remove /u/x.service /u/x.service.bak"
     ])
   })

@@ -1,35 +1,28 @@
 /**
- * launchd and systemd as we ask them, against stand-ins for their tools; and what
- * their tools print, as it was seen or is documented.
+ * launchd and systemd, against fake tools; and the output of the real tools, as observed or
+ * documented.
  */
-import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { ApplyOptions } from "../../src/service/applyPlan.ts"
-import { applyPlan, NotServing, readServiceFiles } from "../../src/service/applyPlan.ts"
-import { layerLaunchd, parsePrint } from "../../src/service/launchd.ts"
-import { runTool } from "../../src/service/runTool.ts"
-import type { ServiceFile } from "../../src/service/ServiceOptions.ts"
+import { applyPlan, NotServing } from "../../src/service/applyPlan.ts"
+import { launchdSupervisor, parsePrint } from "../../src/service/launchd.ts"
+import type { ServiceFile } from "../../src/service/ServiceFile.ts"
+import { readServiceFiles, stamp } from "../../src/service/ServiceFile.ts"
 import { planInstall, planUninstall } from "../../src/service/servicePlan.ts"
-import { stamp } from "../../src/service/stamp.ts"
-import { Supervisor, type SupervisorVerb } from "../../src/service/Supervisor.ts"
-import { layerSystemd, parseShow } from "../../src/service/systemd.ts"
+import { runSupervisorTool, type SupervisorVerb } from "../../src/service/Supervisor.ts"
+import { parseShow, systemdSupervisor } from "../../src/service/systemd.ts"
 import { launchctl, systemctl, tools } from "../support/tools.ts"
 
-const spawner = Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer])
 const label = "gui/501/dev.agent-secrets.daemon"
 
 const onLaunchd = Effect.fnUntraced(function* (more: Readonly<Record<string, string>> = {}) {
   const standIns = yield* tools({ launchctl, ...more })
   const { environment } = standIns
   const directory = path.join(standIns.directory, "LaunchAgents")
-  const context = yield* Layer.build(Layer.provide(layerLaunchd({ uid: 501, directory, environment }), spawner))
-  return { ...standIns, supervisor: yield* Effect.provide(Supervisor, context) }
+  return { ...standIns, supervisor: launchdSupervisor({ uid: 501, directory, environment }) }
 })
 
 const onSystemd = Effect.fnUntraced(function* (more: Readonly<Record<string, string>> = {}) {
@@ -37,45 +30,44 @@ const onSystemd = Effect.fnUntraced(function* (more: Readonly<Record<string, str
   const { environment } = standIns
   const directory = path.join(standIns.directory, "units")
   const user = { name: "somebody-who-is-not-there", uid: 987_654 }
-  const context = yield* Layer.build(Layer.provide(layerSystemd({ user, directory, environment }), spawner))
-  return { ...standIns, supervisor: yield* Effect.provide(Supervisor, context) }
+  return { ...standIns, supervisor: systemdSupervisor({ user, directory, environment }) }
 })
 
-type World = Effect.Success<ReturnType<typeof onLaunchd>>
+type TestSupervisor = Effect.Success<ReturnType<typeof onLaunchd>>
 
-const commandsOf = ({ calls }: World) =>
+const commandsOf = ({ calls }: TestSupervisor) =>
   calls().filter((call) => !/launchctl print|systemctl (?:--user )?show/.test(call))
 
-const does = (world: World, verb: SupervisorVerb, withSocket = false) =>
+const runVerb = (world: TestSupervisor, verb: SupervisorVerb, withSocket = false) =>
   Effect.forEach(world.supervisor.steps(verb, withSocket), world.supervisor.run, { discard: true })
 
-/** Installs a text, as the command does. */
-const installs = Effect.fnUntraced(function* (
-  world: World,
+/** Installs a text as the command does. */
+const install = Effect.fnUntraced(function* (
+  world: TestSupervisor,
   text: string,
   healthCheck: ApplyOptions["healthCheck"] = Effect.void
 ) {
   const { supervisor } = world
-  const files: ReadonlyArray<ServiceFile> = [{ path: supervisor.places[0], text: stamp(text, { program: "/x" }) }]
-  const found = yield* readServiceFiles(supervisor.places)
+  const files: ReadonlyArray<ServiceFile> = [{ path: supervisor.paths[0], text: stamp(text, { program: "/x" }) }]
+  const installed = yield* readServiceFiles(supervisor.paths)
   const loaded = (yield* supervisor.state).enabled
-  const plan = yield* Effect.fromResult(planInstall({ supervisor, found, loaded, force: true }, files))
+  const plan = yield* Effect.fromResult(planInstall({ supervisor, installed, loaded, force: true }, files))
   if (plan === undefined) return "unchanged"
-  yield* applyPlan(plan, { supervisor, found, loaded, healthCheck })
+  yield* applyPlan(plan, { supervisor, installed, loaded, healthCheck })
   return "installed"
 })
 
 describe("launchd", () => {
-  it.live("is had to load, and a job that leaves slowly is waited for", () =>
+  it.live("loads a job, and waits for the old one to stop", () =>
     Effect.gen(function* () {
       const world = yield* onLaunchd()
       assert.strictEqual((yield* world.supervisor.state).phase, "unloaded")
-      assert.strictEqual(yield* installs(world, "one\n"), "installed")
+      assert.strictEqual(yield* install(world, "one\n"), "installed")
       assert.deepInclude(yield* world.supervisor.state, { phase: "running", pid: 4242, restarts: 0, enabled: true })
-      assert.strictEqual(yield* installs(world, "one\n"), "unchanged")
-      // Were it not waited for, this bootstrap would be refused with 37.
-      assert.strictEqual(yield* installs(world, "two\n"), "installed")
-      const file = world.supervisor.places[0]
+      assert.strictEqual(yield* install(world, "one\n"), "unchanged")
+      // Without the wait, launchctl would refuse this bootstrap with 37.
+      assert.strictEqual(yield* install(world, "two\n"), "installed")
+      const file = world.supervisor.paths[0]
       assert.deepStrictEqual(commandsOf(world), [
         `launchctl enable ${label}`,
         `launchctl bootstrap gui/501 ${file}`,
@@ -87,15 +79,15 @@ describe("launchd", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("starts a job that is not loaded and one that is, and stops one that is not", () =>
+  it.live("starts a job whether or not it is loaded, and stops one that is not", () =>
     Effect.gen(function* () {
       const world = yield* onLaunchd()
-      yield* installs(world, "one\n")
-      yield* does(world, "stop")
-      yield* does(world, "stop")
-      yield* does(world, "start")
-      yield* does(world, "start")
-      yield* does(world, "restart")
+      yield* install(world, "one\n")
+      yield* runVerb(world, "stop")
+      yield* runVerb(world, "stop")
+      yield* runVerb(world, "start")
+      yield* runVerb(world, "start")
+      yield* runVerb(world, "restart")
       assert.deepStrictEqual(
         commandsOf(world)
           .slice(2)
@@ -115,29 +107,29 @@ describe("launchd", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("that refuses a new file gets the old one back, loaded", () =>
+  it.live("loads the old file again if it refuses the new one", () =>
     Effect.gen(function* () {
       const world = yield* onLaunchd()
-      yield* installs(world, "one\n")
-      const file = world.supervisor.places[0]
+      yield* install(world, "one\n")
+      const file = world.supervisor.paths[0]
       const before = fs.readFileSync(file, "utf8")
-      // It refuses once: the second file, and not the first when that comes back.
+      // It refuses the second file only, and not the first one when that is restored.
       const script = path.join(world.directory, "launchctl")
       fs.writeFileSync(
         script,
         fs.readFileSync(script, "utf8").replace(`-e "$DIR/refuse"`, `-e "$DIR/refuse" ] && rm "$DIR/refuse"; [ $? = 0`)
       )
       fs.writeFileSync(path.join(world.directory, "refuse"), "")
-      const error = yield* Effect.flip(installs(world, "two\n"))
+      const error = yield* Effect.flip(install(world, "two\n"))
       assert.include(error.message, "Bootstrap failed: 5: Input/output error")
-      assert.include(error.message, "everything was put back as it was")
+      assert.include(error.message, "all changes were undone")
       assert.include("fix" in error ? error.fix : "", "Login Items")
       assert.strictEqual(fs.readFileSync(file, "utf8"), before)
       assert.strictEqual(fs.readFileSync(path.join(world.directory, "loaded"), "utf8"), before)
     }).pipe(Effect.scoped)
   )
 
-  it("is understood from what it prints", () => {
+  it("is parsed from the output of launchctl print", () => {
     const print = (lines: ReadonlyArray<string>) =>
       parsePrint(["gui/501/x = {", ...lines.map((line) => `\t${line}`), "}"].join("\n"))
     const running = [
@@ -149,15 +141,15 @@ describe("launchd", () => {
       "\tstate = active",
       "}"
     ]
-    assert.deepInclude(print(running), { phase: "running", pid: 12, restarts: 2, lastEnd: { status: 78 } })
+    assert.deepInclude(print(running), { phase: "running", pid: 12, restarts: 2, lastExit: { status: 78 } })
     assert.deepInclude(print(["state = spawn scheduled", "runs = 9", "last exit code = 65"]), {
       phase: "failing",
       pid: undefined,
-      lastEnd: { status: 65 }
+      lastExit: { status: 65 }
     })
     assert.deepInclude(print(["state = not running", "runs = 2", "last terminating signal = Killed: 9"]), {
       phase: "failing",
-      lastEnd: { signal: "Killed: 9" }
+      lastExit: { signal: "Killed: 9" }
     })
     assert.deepInclude(print(["state = not running", "runs = 0", "last exit code = (never exited)"]), {
       phase: "starting"
@@ -169,7 +161,7 @@ describe("launchd", () => {
     })
   })
 
-  it.live("tells the home directory of a user", () =>
+  it.live("returns the home directory of a user", () =>
     Effect.gen(function* () {
       const { supervisor } = yield* onLaunchd({
         dscacheutil: `[ "$5" = joel ] && printf 'name: joel\\npassword: *\\ndir: /Users/joel\\n'; true`
@@ -179,32 +171,28 @@ describe("launchd", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("that is not there is told, with what goes without it", () =>
+  it.live("fails with a hint if launchctl is missing", () =>
     Effect.gen(function* () {
       const { environment } = yield* tools({})
-      const context = yield* Layer.build(
-        Layer.provide(layerLaunchd({ uid: 501, directory: "/x", environment }), spawner)
-      )
-      const supervisor = yield* Effect.provide(Supervisor, context)
-      const error = yield* Effect.flip(supervisor.state)
-      assert.include(error.message, "there is no launchctl on the PATH")
+      const error = yield* Effect.flip(launchdSupervisor({ uid: 501, directory: "/x", environment }).state)
+      assert.include(error.message, "launchctl is not on the PATH")
       assert.include(error.fix, "secrets serve")
     }).pipe(Effect.scoped)
   )
 })
 
 describe("systemd", () => {
-  it.live("is had to read, enable and start, and to take it all back", () =>
+  it.live("loads, enables and starts a unit, and removes it", () =>
     Effect.gen(function* () {
       const world = yield* onSystemd()
-      assert.strictEqual(yield* installs(world, "one\n"), "installed")
-      assert.strictEqual(yield* installs(world, "one\n"), "unchanged")
+      assert.strictEqual(yield* install(world, "one\n"), "installed")
+      assert.strictEqual(yield* install(world, "one\n"), "unchanged")
       const { supervisor } = world
-      const found = yield* readServiceFiles(supervisor.places)
-      const plan = yield* Effect.fromResult(planUninstall({ supervisor, found, loaded: true, force: false }))
+      const installed = yield* readServiceFiles(supervisor.paths)
+      const plan = yield* Effect.fromResult(planUninstall({ supervisor, installed, loaded: true, force: false }))
       assert.isDefined(plan)
-      if (plan !== undefined) yield* applyPlan(plan, { supervisor, found, loaded: true, healthCheck: Effect.void })
-      assert.isFalse(fs.existsSync(supervisor.places[0]))
+      if (plan !== undefined) yield* applyPlan(plan, { supervisor, installed, loaded: true, healthCheck: Effect.void })
+      assert.isFalse(fs.existsSync(supervisor.paths[0]))
       const unit = "dev.agent-secrets.service"
       assert.deepStrictEqual(commandsOf(world), [
         "systemctl --user daemon-reload",
@@ -220,8 +208,8 @@ describe("systemd", () => {
   it.live("starts a socket before its service, and stops both", () =>
     Effect.gen(function* () {
       const world = yield* onSystemd()
-      yield* does(world, "start", true)
-      yield* does(world, "stop", true)
+      yield* runVerb(world, "start", true)
+      yield* runVerb(world, "stop", true)
       assert.deepStrictEqual(
         commandsOf(world).map((call) => call.replace("systemctl --user ", "")),
         [
@@ -234,7 +222,7 @@ describe("systemd", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("that starts what does not answer leaves nothing behind, and the reason is told", () =>
+  it.live("leaves nothing installed if the daemon does not answer, and reports why", () =>
     Effect.gen(function* () {
       const world = yield* onSystemd()
       fs.writeFileSync(
@@ -242,9 +230,9 @@ describe("systemd", () => {
         "LoadState=loaded\nActiveState=failed\nExecMainCode=1\nExecMainStatus=78\n"
       )
       const healthCheck = Effect.fail(new NotServing({ message: "nobody answers", fix: "" }))
-      const error = yield* Effect.flip(installs(world, "one\n", healthCheck))
-      assert.strictEqual(error.message, "nobody answers; everything was put back as it was")
-      assert.isFalse(fs.existsSync(world.supervisor.places[0]))
+      const error = yield* Effect.flip(install(world, "one\n", healthCheck))
+      assert.strictEqual(error.message, "nobody answers; all changes were undone")
+      assert.isFalse(fs.existsSync(world.supervisor.paths[0]))
       assert.deepStrictEqual(
         commandsOf(world)
           .slice(3)
@@ -254,7 +242,7 @@ describe("systemd", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("that cannot be put back is told as well", () =>
+  it.live("reports what cannot be undone", () =>
     Effect.gen(function* () {
       const world = yield* onSystemd()
       fs.writeFileSync(path.join(world.directory, "refuse"), "")
@@ -263,63 +251,63 @@ describe("systemd", () => {
         script,
         fs.readFileSync(script, "utf8").replace("disable)", "disable) echo no disk >&2; exit 4;;\n  never)")
       )
-      const error = yield* Effect.flip(installs(world, "one\n"))
+      const error = yield* Effect.flip(install(world, "one\n"))
       assert.include(error.message, "failed because the control process exited")
-      assert.include(error.message, "and putting it back failed: systemctl --user disable")
+      assert.include(error.message, "undoing failed: systemctl --user disable")
     }).pipe(Effect.scoped)
   )
 
-  it.live("does not lose a copy that was kept before", () =>
+  it.live("keeps an older backup", () =>
     Effect.gen(function* () {
       const world = yield* onSystemd()
-      const file = world.supervisor.places[0]
+      const file = world.supervisor.paths[0]
       for (const mine of ["mine\n", "mine too\n"]) {
-        yield* installs(world, "one\n")
+        yield* install(world, "one\n")
         fs.writeFileSync(file, mine)
-        yield* installs(world, "one\n")
+        yield* install(world, "one\n")
       }
       assert.strictEqual(fs.readFileSync(`${file}.bak`, "utf8"), "mine\n")
       assert.strictEqual(fs.readFileSync(`${file}.bak.1`, "utf8"), "mine too\n")
     }).pipe(Effect.scoped)
   )
 
-  it("is understood from what it shows", () => {
+  it("is parsed from the output of systemctl show", () => {
     const show = (text: string) => parseShow(text.replaceAll(" ", "\n"))
     assert.deepInclude(
       show(
         "LoadState=loaded UnitFileState=enabled ActiveState=active SubState=running MainPID=88 NRestarts=2 ExecMainCode=0 NeedDaemonReload=yes"
       ),
-      { phase: "running", enabled: true, pid: 88, restarts: 2, lastEnd: undefined, outdated: true }
+      { phase: "running", enabled: true, pid: 88, restarts: 2, lastExit: undefined, needsReload: true }
     )
     assert.deepInclude(
       show("LoadState=loaded ActiveState=activating SubState=auto-restart MainPID=0 ExecMainCode=2 ExecMainStatus=9"),
       {
         phase: "failing",
         pid: undefined,
-        lastEnd: { signal: "SIGKILL" }
+        lastExit: { signal: "SIGKILL" }
       }
     )
     assert.deepInclude(show("LoadState=loaded ActiveState=activating SubState=start MainPID=8"), { phase: "starting" })
     assert.deepInclude(show("LoadState=loaded ActiveState=failed ExecMainCode=1 ExecMainStatus=65"), {
       phase: "failed",
-      lastEnd: { status: 65 }
+      lastExit: { status: 65 }
     })
     assert.deepInclude(show("LoadState=loaded ActiveState=inactive"), { phase: "stopped", enabled: false })
     assert.deepInclude(show("LoadState=not-found ActiveState=inactive"), { phase: "unloaded" })
   })
 
-  it.live("that answers nobody is told, with what helps", () =>
+  it.live("fails with a hint if it cannot be reached", () =>
     Effect.gen(function* () {
       const { supervisor } = yield* onSystemd({
         systemctl: "echo 'Failed to connect to bus: No medium found' >&2; exit 1"
       })
       const error = yield* Effect.flip(supervisor.state)
       assert.include(error.message, "Failed to connect to bus")
-      assert.include(error.fix, "log in directly")
+      assert.include(error.fix, "Log in directly")
     }).pipe(Effect.scoped)
   )
 
-  it.live("tells the home directory of a user", () =>
+  it.live("returns the home directory of a user", () =>
     Effect.gen(function* () {
       const { supervisor } = yield* onSystemd({
         getent: `[ "$2" = agent ] && echo agent:x:99:99:An agent:/var/lib/agent:/bin/false || exit 2`
@@ -331,11 +319,14 @@ describe("systemd", () => {
 })
 
 describe("a tool", () => {
-  it.live("is given neither our NODE_OPTIONS nor an input, and keeps its exit status", () =>
+  it.live("gets neither NODE_OPTIONS nor standard input, and its exit status is returned", () =>
     Effect.gen(function* () {
       const { environment } = yield* tools({ odd: `cat; echo "[$NODE_OPTIONS][$LC_ALL]"; echo why >&2; exit 7` })
-      const said = yield* Effect.provide(runTool(["odd"], { ...environment, NODE_OPTIONS: "--inspect" }), spawner)
-      assert.deepStrictEqual(said, { status: 7, stdout: "[][C]\n", stderr: "why\n" })
+      const { status, stderr, stdout } = yield* runSupervisorTool(["odd"], {
+        ...environment,
+        NODE_OPTIONS: "--inspect"
+      })
+      assert.deepStrictEqual([status, stdout.toString(), stderr], [7, "[][C]\n", "why\n"])
     }).pipe(Effect.scoped)
   )
 })

@@ -1,7 +1,8 @@
 /**
- * What a scan finds: where, and what kind of secret. Never the secret: all that is
- * shown of one is a digest, to tell it from others, and that only where it could not
- * be guessed back.
+ * The findings of a scan: place and type of a secret, never the secret itself.
+ *
+ * A fingerprint, a truncated hash, tells findings apart. Secrets that could be guessed from
+ * it have none.
  */
 import { createHash } from "node:crypto"
 import type { SecretMatch, Severity } from "../../../domain/secretPatterns.ts"
@@ -13,25 +14,25 @@ export interface ScanFinding {
   readonly line: number
   readonly column: number
   readonly severity: Severity
-  /** The word for programs. */
+  /** For programs. */
   readonly type: string
   /** For people. */
   readonly what: string
-  /** The same for the same secret, wherever it is found. */
+  /** Equal for equal secrets. */
   readonly fingerprint?: string | undefined
-  /** Of the store's own values: whose it is. */
+  /** The name of the secret, for a value of the store. */
   readonly secret_name?: string
 }
 
-/** A line with this in it is not reported, in whatever comment its file has. */
+/** A line that contains this is not reported. */
 export const allowMarker = "secrets-scan:allow"
 
-/** How far from a match the mark is looked for: a line can be as long as a file. */
-const lineReach = 4096
+/** The marker is searched this far from a match: a line can be as long as its file. */
+const maxDistance = 4096
 
 export const isAllowed = ({ bytes }: Window, start: number, end: number): boolean => {
-  const before = bytes.subarray(Math.max(0, start - lineReach), start)
-  const after = bytes.subarray(end, end + lineReach)
+  const before = bytes.subarray(Math.max(0, start - maxDistance), start)
+  const after = bytes.subarray(end, end + maxDistance)
   const lineEnd = after.indexOf(0x0a)
   return (
     before.subarray(before.lastIndexOf(0x0a) + 1).includes(allowMarker) ||
@@ -39,11 +40,11 @@ export const isAllowed = ({ bytes }: Window, start: number, end: number): boolea
   )
 }
 
-/** As git has it: nobody can read what has a NUL near its beginning. */
+/** The test that git uses: a NUL near the beginning. */
 export const isBinary = ({ bytes, isFirst }: Window): boolean => isFirst && bytes.subarray(0, 8000).includes(0)
 
-/** What of a window looks like a secret. */
-export const patternsIn = (file: string, window: Window): ReadonlyArray<ScanFinding> => {
+/** Returns the findings of known patterns in a window. */
+export const matchPatterns = (file: string, window: Window): ReadonlyArray<ScanFinding> => {
   const text = window.bytes.toString("latin1")
   return findPatterns(text)
     .filter(({ end, start }) => start >= window.from && start < window.to && !isAllowed(window, start, end))

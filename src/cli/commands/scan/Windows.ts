@@ -1,18 +1,17 @@
 /**
- * A file of any size, looked at through a window of fixed size.
+ * A sliding window over a file of any size, in one buffer of fixed size.
  *
- * Windows overlap, so that whatever is not longer than the overlap lies whole in one
- * of them, and exactly one has it to report: the one in which it begins between
- * `from` and `to`. A window is valid until the next is asked for. Lines and columns
- * count from 1, in bytes.
+ * Windows overlap, so that every match lies in one of them completely. The window in which
+ * a match begins between `from` and `to` reports it. A window is valid until the next one.
+ * Lines and columns count from 1, in bytes.
  */
 import { maxMatchLength } from "../../../domain/secretPatterns.ts"
 import { maxVariantLength } from "../../../domain/searchVariants.ts"
 
 const size = 1024 * 1024
-/** Nothing that is searched for is longer. */
+/** No match is longer. */
 const overlap = Math.max(maxMatchLength, maxVariantLength)
-/** What must not stand before a match can be seen this far back. */
+/** Patterns look this far behind a match. */
 const context = 256
 
 export interface Window {
@@ -20,38 +19,38 @@ export interface Window {
   readonly from: number
   readonly to: number
   readonly isFirst: boolean
-  /** Where in the file a byte of the window is. */
+  /** Returns the position in the file of a byte of the window. */
   readonly positionOf: (at: number) => { readonly line: number; readonly column: number }
 }
 
 export class Windows {
-  private readonly held = Buffer.allocUnsafe(size)
+  private readonly buffer = Buffer.allocUnsafe(size)
   private length = 0
   private from = 0
   private isFirst = true
-  /** Of the first byte held. */
+  /** The position of the first byte in the buffer. */
   private line = 1
   private column = 1
-  /** The line feeds up to here have been counted: places are asked for in their order. */
-  private counted = { at: 0, line: 1, begins: -1 }
+  /** Line feeds are counted up to here: positions are requested in ascending order. */
+  private counted = { at: 0, line: 1, lineStart: -1 }
 
-  /** Begins another file. */
+  /** Begins the next file. */
   reset(): void {
     this.length = 0
     this.from = 0
     this.isFirst = true
     this.line = 1
     this.column = 1
-    this.counted = { at: 0, line: 1, begins: -1 }
+    this.counted = { at: 0, line: 1, lineStart: -1 }
   }
 
-  /** Where the next bytes of the file are to be put; there is always room. */
+  /** The free part of the buffer, never empty. */
   get room(): Buffer {
-    return this.held.subarray(this.length)
+    return this.buffer.subarray(this.length)
   }
 
-  /** So many bytes were put into the room. */
-  filled(count: number): void {
+  /** Adds this many bytes that were written to the room. */
+  advance(count: number): void {
     this.length += count
   }
 
@@ -59,9 +58,9 @@ export class Windows {
     return this.length === size
   }
 
-  /** What there is; to be asked for when it is full and at the end of the file. */
+  /** Returns the current window. Call it when the buffer is full, and at the end of the file. */
   window(isLast: boolean): Window {
-    const bytes = this.held.subarray(0, this.length)
+    const bytes = this.buffer.subarray(0, this.length)
     return {
       bytes,
       from: this.from,
@@ -71,30 +70,30 @@ export class Windows {
     }
   }
 
-  /** Makes room: keeps what the next window has in common with this one. */
+  /** Makes room, and keeps what overlaps with the next window. */
   slide(): void {
     const kept = this.length - overlap - context
     const { column, line } = this.positionOf(kept)
     this.line = line
     this.column = column
-    this.held.copyWithin(0, kept, this.length)
+    this.buffer.copyWithin(0, kept, this.length)
     this.length -= kept
     this.from = context
     this.isFirst = false
-    this.counted = { at: 0, line, begins: -1 }
+    this.counted = { at: 0, line, lineStart: -1 }
   }
 
   private positionOf(at: number): { readonly line: number; readonly column: number } {
-    const before = at >= this.counted.at ? this.counted : { at: 0, line: this.line, begins: -1 }
-    let { begins, line } = before
-    let next = this.held.indexOf(lineFeed, before.at)
+    const before = at >= this.counted.at ? this.counted : { at: 0, line: this.line, lineStart: -1 }
+    let { lineStart, line } = before
+    let next = this.buffer.indexOf(lineFeed, before.at)
     while (next !== -1 && next < at) {
       line += 1
-      begins = next + 1
-      next = this.held.indexOf(lineFeed, begins)
+      lineStart = next + 1
+      next = this.buffer.indexOf(lineFeed, lineStart)
     }
-    this.counted = { at, line, begins }
-    return { line, column: begins === -1 ? this.column + at : at - begins + 1 }
+    this.counted = { at, line, lineStart }
+    return { line, column: lineStart === -1 ? this.column + at : at - lineStart + 1 }
   }
 }
 

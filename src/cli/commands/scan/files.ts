@@ -1,67 +1,66 @@
 /**
- * The files of a tree that are looked at, and how one is opened.
+ * The files of a tree that are scanned, and how one is opened.
  *
- * Only regular files below the directory itself: links are not followed, wherever
- * they lead, and nothing is opened that could make the reader wait or do something
- * when it is opened. What cannot be read is told.
+ * Only regular files below the directory: symbolic links are not followed, and devices and
+ * pipes are never opened. Unreadable files are reported.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { reasonOf } from "../../command/Output.ts"
-import { wordsIn } from "./git.ts"
+import { splitList } from "./git.ts"
 
 export type ListedFile =
-  | { readonly is: "file"; readonly path: string }
-  /** A repository inside the one that was listed, of which git tells nothing more. */
-  | { readonly is: "repository"; readonly path: string }
-  | { readonly is: "unreadable"; readonly path: string; readonly reason: string }
+  | { readonly kind: "file"; readonly path: string }
+  /** A repository inside the listed one, whose files git does not list. */
+  | { readonly kind: "repository"; readonly path: string }
+  | { readonly kind: "unreadable"; readonly path: string; readonly reason: string }
 
 export interface WalkOptions {
   readonly recursive: boolean
-  /** Names of files and directories that are passed over, wherever they stand below the directory. */
+  /** Names of files and directories to skip at any depth. */
   readonly excluded: ReadonlySet<string>
 }
 
-/** All files below a directory. */
-export function* walk(directory: string, choice: WalkOptions): Generator<ListedFile> {
+/** Yields all files below a directory. */
+export function* walk(directory: string, options: WalkOptions): Generator<ListedFile> {
   let entries: ReadonlyArray<fs.Dirent>
   try {
     entries = fs.readdirSync(directory, { withFileTypes: true })
   } catch (error) {
-    yield { is: "unreadable", path: directory, reason: reasonOf(error) }
+    yield { kind: "unreadable", path: directory, reason: reasonOf(error) }
     return
   }
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (choice.excluded.has(entry.name)) continue
+    if (options.excluded.has(entry.name)) continue
     const at = path.join(directory, entry.name)
-    if (entry.isFile()) yield { is: "file", path: at }
-    else if (entry.isDirectory() && choice.recursive) yield* walk(at, choice)
+    if (entry.isFile()) yield { kind: "file", path: at }
+    else if (entry.isDirectory() && options.recursive) yield* walk(at, options)
   }
 }
 
-/** The files of git's list of a directory that are there. */
-export function* listed(directory: string, list: Buffer, choice: WalkOptions): Generator<ListedFile> {
+/** Yields the files of git's list that exist. */
+export function* listed(directory: string, list: Buffer, options: WalkOptions): Generator<ListedFile> {
   const isInside = insideOf(directory)
   let last: string | undefined
-  for (const name of wordsIn(list)) {
+  for (const name of splitList(list)) {
     const parts = name.split("/").filter((part) => part !== "" && part !== ".")
-    // The place of a submodule that is not there: git says "./" of it and nothing of what lies in it.
-    if (parts.length === 0) yield* walk(directory, choice)
-    // A file that is being merged is there several times.
-    if (parts.length === 0 || name === last || parts.some((part) => choice.excluded.has(part))) continue
-    if (!choice.recursive && parts.length > 1) continue
+    // A submodule that is not checked out: git lists it as "./", without its files.
+    if (parts.length === 0) yield* walk(directory, options)
+    // A file with a merge conflict is listed several times.
+    if (parts.length === 0 || name === last || parts.some((part) => options.excluded.has(part))) continue
+    if (!options.recursive && parts.length > 1) continue
     last = name
     const at = path.join(directory, name)
     try {
       const stat = fs.lstatSync(at)
-      // A directory that git has files in may be a link by now.
-      if (stat.isFile() && isInside(path.dirname(at))) yield { is: "file", path: at }
-      else if (stat.isDirectory() && choice.recursive && isInside(at)) yield { is: "repository", path: at }
+      // A directory with tracked files may be a symbolic link by now.
+      if (stat.isFile() && isInside(path.dirname(at))) yield { kind: "file", path: at }
+      else if (stat.isDirectory() && options.recursive && isInside(at)) yield { kind: "repository", path: at }
     } catch (error) {
       const reason = reasonOf(error)
-      // What is only in the index is not here; a name that is no text could not even be asked for.
-      const isGone = ["ENOENT", "ENOTDIR"].includes(reason) && !name.includes("\uFFFD")
-      if (!isGone) yield { is: "unreadable", path: at, reason }
+      // A file that is only in the index does not exist here. A name that is not UTF-8 cannot be looked up.
+      const isMissing = ["ENOENT", "ENOTDIR"].includes(reason) && !name.includes("\uFFFD")
+      if (!isMissing) yield { kind: "unreadable", path: at, reason }
     }
   }
 }
@@ -78,16 +77,16 @@ const insideOf = (directory: string): ((inner: string) => boolean) => {
   }
 }
 
-/** An open file: bytes into a buffer, 0 at its end. Throws what the system says. */
+/** `read` returns how many bytes it copied, 0 at the end. Throws system errors. */
 export interface ScannedFile {
   readonly read: (into: Buffer) => number
   readonly close: () => void
 }
 
-/** Files in /proc do not tell how long they are, and some never end. */
-const maxUnknown = 16 * 1024 * 1024
+/** Files in /proc report a size of 0, and some never end. */
+const maxUnsized = 16 * 1024 * 1024
 
-/** Opens a regular file; gives the reason if it is none any more or cannot be opened. */
+/** Opens a regular file, or returns why it cannot be scanned. */
 export const openForScan = (file: string): ScannedFile | string => {
   const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
   try {
@@ -96,10 +95,10 @@ export const openForScan = (file: string): ScannedFile | string => {
     const close = () => fs.closeSync(descriptor)
     if (!stat.isFile()) {
       close()
-      return "it is not a regular file"
+      return "not a regular file"
     }
-    // What is appended while it is read is left for the next time: it might never end.
-    let left = stat.size === 0 ? maxUnknown : stat.size
+    // Bytes that are appended meanwhile are not read: they might never end.
+    let left = stat.size === 0 ? maxUnsized : stat.size
     const read = (into: Buffer) => {
       const count = fs.readSync(descriptor, into, 0, Math.min(left, into.length), null)
       left -= count

@@ -1,96 +1,109 @@
 /**
- * What git knows: which files of a tree are its own, and what is staged.
- *
- * Nothing a repository has in its settings is run for it, and nothing is written.
- * Where git is not installed or there is no repository, `undefined` says so.
+ * What git knows: the files of a tree, what is staged, and the contents of its blobs.
  */
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
+import * as Stream from "effect/Stream"
+import { gitCommand, gitOptions, runGit } from "../../../process/git.ts"
+import { spawnTool } from "../../../process/runTool.ts"
 
-/** A monitor of the file system is a program that a repository names. */
-export const safeGitOptions = ["-c", "core.fsmonitor=false", "-c", "core.quotePath=false"]
-
-/** In a hook these tell of the repository that is committed to, which is not always the one asked about. */
-const ofHooks = [
-  "GIT_DIR",
-  "GIT_WORK_TREE",
-  "GIT_INDEX_FILE",
-  "GIT_COMMON_DIR",
-  "GIT_OBJECT_DIRECTORY",
-  "GIT_PREFIX",
-  "GIT_NAMESPACE"
-]
-
-export const gitEnvironment = (inHook: boolean): NodeJS.ProcessEnv => {
-  const kept = Object.entries(process.env).filter(([name]) => inHook || !ofHooks.includes(name))
-  return { ...Object.fromEntries(kept), GIT_OPTIONAL_LOCKS: "0" }
-}
-
-/** A list of names of a million files has some 100 MB. */
-const maxOutputBytes = 1024 * 1024 * 1024
-
-export interface GitResult {
-  /** The exit status; undefined if git could not be run. */
-  readonly status: number | undefined
-  readonly stdout: Buffer
-  readonly stderr: string
-}
-
-/** Runs git to its end. `inHook`: in the repository that the environment tells. */
-export const runGit = (
-  args: ReadonlyArray<string>,
-  { cwd, inHook }: { readonly cwd: string; readonly inHook: boolean }
-): Effect.Effect<GitResult> =>
-  Effect.callback((resume) => {
-    const child = execFile(
-      "git",
-      [...safeGitOptions, ...args],
-      { cwd, env: gitEnvironment(inHook), encoding: "buffer", maxBuffer: maxOutputBytes },
-      (error, stdout, stderr) => {
-        const status = error === null ? 0 : error.code
-        const known = typeof status === "number" ? status : undefined
-        resume(Effect.succeed({ status: known, stdout, stderr: stderr.toString() }))
-      }
-    )
-    return Effect.sync(() => void child.kill())
-  })
-
-/** The words of a list that has a NUL behind each. */
-export function* wordsIn(list: Buffer): Generator<string> {
+/** Yields the strings of a NUL-terminated list. */
+export function* splitList(list: Buffer): Generator<string> {
   for (let at = 0, end = list.indexOf(0); end !== -1; at = end + 1, end = list.indexOf(0, at)) {
     yield list.toString("utf8", at, end)
   }
 }
 
-/** The files below a directory that git has or would take, relative to it; undefined if git cannot say. */
+/** Returns the files below a directory that are tracked, or untracked and not ignored; undefined without a repository. */
 export const listGitFiles = Effect.fnUntraced(function* (directory: string) {
-  const where = { cwd: directory, inHook: false }
-  const ignored = yield* runGit(["check-ignore", "--quiet", "."], where)
-  // Of a directory that is ignored itself, and was asked for all the same, git would list nothing.
-  if (ignored.status !== 1) return undefined
-  const { status, stdout } = yield* runGit(["ls-files", "-z", "--cached", "--others", "--exclude-standard"], where)
-  return status === 0 ? stdout : undefined
+  const options = { cwd: directory, inHook: false }
+  const ignored = yield* runGit(["check-ignore", "--quiet", "."], options)
+  // For a directory that is itself ignored, git would list nothing.
+  if (ignored?.status !== 1) return undefined
+  const listed = yield* runGit(["ls-files", "-z", "--cached", "--others", "--exclude-standard"], options)
+  return listed?.status === 0 ? listed.stdout : undefined
 })
 
-export interface Staged {
+export interface StagedFile {
   readonly name: string
   readonly blob: string
 }
 
-/** The files that are added or changed in the index, or what git says instead. */
-export const stagedFiles = Effect.fnUntraced(function* (cwd: string, paths: ReadonlyArray<string>) {
-  const { status, stderr, stdout } = yield* runGit(
+/** Returns the files that are added or changed in the index, or git's error message. */
+export const listStagedFiles = Effect.fnUntraced(function* (cwd: string, paths: ReadonlyArray<string>) {
+  const diff = yield* runGit(
     ["diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=ACMT", "--", ...paths],
     { cwd, inHook: true }
   )
-  if (status === undefined) return "git cannot be run"
-  if (status !== 0) return stderr.split("\n")[0] ?? "git failed"
-  const words = [...wordsIn(stdout)]
-  const staged: Array<Staged> = []
-  for (let n = 0; n + 1 < words.length; n += 2) {
-    // ":100644 100644 <blob before> <blob> M", then the name. Of a link and of a submodule there is no text.
-    const [, mode, , blob] = (words[n] ?? "").split(" ")
-    if (mode?.startsWith("100") === true && blob !== undefined) staged.push({ name: words[n + 1] ?? "", blob })
+  if (diff === undefined) return "git cannot be run"
+  if (diff.status !== 0) return diff.stderr.split("\n")[0] ?? "git failed"
+  const fields = [...splitList(diff.stdout)]
+  const staged: Array<StagedFile> = []
+  for (let n = 0; n + 1 < fields.length; n += 2) {
+    // ":100644 100644 <old blob> <blob> M", then the name. Symbolic links and submodules have other modes.
+    const [, mode, , blob] = (fields[n] ?? "").split(" ")
+    if (mode?.startsWith("100") === true && blob !== undefined) staged.push({ name: fields[n + 1] ?? "", blob })
   }
   return staged
 })
+
+/** Opens a reader over the contents of these blobs, from one `git cat-file --batch`. */
+export const openBlobs = (cwd: string, blobs: ReadonlyArray<string>) =>
+  Effect.map(
+    spawnTool([...gitCommand, "cat-file", "--batch"], gitOptions({ cwd, inHook: true }), {
+      stdin: Stream.fromIterable(blobs.map((blob) => Buffer.from(`${blob}\n`))),
+      stderr: "ignore"
+    }),
+    ({ stdout }) => new BlobReader(Stream.toAsyncIterable(stdout)[Symbol.asyncIterator]())
+  )
+
+/** Reads blobs in their order, and holds no more than one chunk of a pipe. */
+class BlobReader {
+  private buffered: Buffer = Buffer.alloc(0)
+  /** Of the current blob and the line feed behind it. */
+  private remaining = 0
+  private readonly chunks: AsyncIterator<Uint8Array>
+
+  constructor(chunks: AsyncIterator<Uint8Array>) {
+    this.chunks = chunks
+  }
+
+  /** Skips the rest of the current blob and begins the next one. Returns false if git does not have it. */
+  async next(): Promise<boolean> {
+    const skipped = Buffer.alloc(64 * 1024)
+    while (this.remaining > 0 && (await this.read(skipped)) > 0);
+    let end = this.buffered.indexOf(lineFeed)
+    while (end === -1) {
+      if (!(await this.fill())) return false
+      end = this.buffered.indexOf(lineFeed)
+    }
+    const [, type, size] = this.buffered.toString("latin1", 0, end).split(" ")
+    this.buffered = this.buffered.subarray(end + 1)
+    this.remaining = type === "blob" ? Number(size) + 1 : 0
+    return type === "blob"
+  }
+
+  /** Returns how many bytes it copied; 0 at the end of the blob. */
+  async read(into: Buffer): Promise<number> {
+    if (this.remaining === 0) return 0
+    if (this.buffered.length === 0 && !(await this.fill())) throw new Error("git ended")
+    const count = Math.min(into.length, this.remaining - 1, this.buffered.length)
+    this.buffered.copy(into, 0, 0, count)
+    this.buffered = this.buffered.subarray(count)
+    this.remaining -= count
+    if (count === 0 && this.remaining === 1) {
+      this.buffered = this.buffered.subarray(1)
+      this.remaining = 0
+    }
+    return count
+  }
+
+  private async fill(): Promise<boolean> {
+    const { done, value } = await this.chunks.next()
+    if (done === true) return false
+    const chunk = Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+    this.buffered = this.buffered.length === 0 ? chunk : Buffer.concat([this.buffered, chunk])
+    return true
+  }
+}
+
+const lineFeed = 0x0a

@@ -1,8 +1,8 @@
 /**
- * The store's own values, found without having them: the daemon gives marks, the
- * texts that have one go to the daemon, and it says whose values they are.
+ * Finds values of the store without having them: the daemon sends fingerprints, candidates
+ * that match one go to the daemon, and it returns the names of their secrets.
  *
- * A text is asked about once, however often it is found, and many in one request.
+ * Each distinct text is sent once, and many in one request.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,90 +23,92 @@ const fingerprintsExample = {
 }
 const namesExample = { names: [[""]] }
 
-/** Half of what the daemon takes at once, of each. */
+/** Half of the daemon's limits for a request. */
 const maxBytes = 96 * 1024
 const maxTexts = 500
 
-/** Answers are kept, but not those about all the texts of a large tree. */
+/** Limits the cache of replies and the candidates of a batch. */
 const maxKnown = 10_000
 
 export interface OwnValues {
   readonly values: number
   readonly tooShort: ReadonlyArray<string>
-  readonly leftOut: number
-  /** Takes note of the places of a window that have a mark. */
-  readonly lookAt: (file: string, window: Window) => void
-  /** Whether so much has been noted that it is time to settle it. */
+  readonly omitted: number
+  /** Collects the candidates of a window. */
+  readonly collect: (file: string, window: Window) => void
+  /** Whether the collected candidates fill a request. */
   readonly isFull: () => boolean
-  /** Asks the daemon about what was noted, and gives what it recognized. */
-  readonly settle: Effect.Effect<ReadonlyArray<ScanFinding>, Effect.Error<ReturnType<typeof askFor>>>
+  /** Sends the candidates to the daemon and returns the findings. */
+  readonly resolve: Effect.Effect<ReadonlyArray<ScanFinding>, Effect.Error<ReturnType<typeof identify>>>
 }
 
-interface Note {
-  readonly place: Pick<ScanFinding, "file" | "line" | "column">
+interface Candidate {
+  readonly position: Pick<ScanFinding, "file" | "line" | "column">
   readonly text: string
 }
 
-const askFor = (daemon: DaemonAddress, clientId: string, texts: ReadonlyArray<string>) =>
+const identify = (daemon: DaemonAddress, clientId: string, texts: ReadonlyArray<string>) =>
   call(daemon, "secrets.identify", { client_id: clientId, texts: texts.join(",") }, namesExample)
 
-/** A daemon that is not there is waited for as long as `patience` says; one that is, as long as it is told itself. */
+/** Waits `connectTimeout` for a daemon to answer at first; a daemon that accepts the connection gets its own timeout. */
 export const ownValues = Effect.fnUntraced(function* (
   daemon: DaemonAddress,
   clientId: string,
-  patience: Duration.Duration
+  connectTimeout: Duration.Duration
 ) {
-  const fingerprints = (timeout: Duration.Duration) =>
+  const request = (timeout: Duration.Duration) =>
     call({ ...daemon, timeout }, "secrets.fingerprints", { client_id: clientId }, fingerprintsExample)
-  const given = yield* Effect.catchTag(fingerprints(patience), "NoAnswer", () => fingerprints(daemon.timeout))
+  const reply = yield* Effect.catchTag(request(connectTimeout), "NoAnswer", () => request(daemon.timeout))
   const find = matcherOf(
-    given.fingerprints.map(([length, middle, end]) => ({ length, middle, end })),
-    given.multiplier
+    reply.fingerprints.map(([length, middle, end]) => ({ length, middle, end })),
+    reply.multiplier
   )
   const known = new Map<string, ReadonlyArray<string>>()
-  let [notes, unknown, bytes]: [Array<Note>, Set<string>, number] = [[], new Set(), 0]
+  let [candidates, unknown, bytes]: [Array<Candidate>, Set<string>, number] = [[], new Set(), 0]
 
-  const lookAt = (file: string, window: Window) => {
-    const places = find(window.bytes).filter(({ start }) => start >= window.from && start < window.to)
+  const collect = (file: string, window: Window) => {
+    const matches = find(window.bytes).filter(({ start }) => start >= window.from && start < window.to)
     let last = { end: 0, text: "" }
-    for (const { end, start } of places.toSorted((a, b) => a.start - b.start)) {
+    for (const { end, start } of matches.toSorted((a, b) => a.start - b.start)) {
       if (isAllowed(window, start, end)) continue
       const text = window.bytes.toString("base64", start, end)
-      // A row of one letter has a value of that letter at every place.
+      // A run of one letter matches a value of that letter at every position.
       if (start < last.end && text === last.text) continue
       last = { end, text }
       if (!known.has(text) && !unknown.has(text)) {
         unknown.add(text)
         bytes += text.length
       }
-      notes.push({ place: { file, ...window.positionOf(start) }, text })
+      candidates.push({ position: { file, ...window.positionOf(start) }, text })
     }
   }
 
-  const settle = Effect.gen(function* () {
+  const resolve = Effect.gen(function* () {
     for (const texts of inRequests(unknown)) {
-      const { names } = yield* askFor(daemon, clientId, texts)
+      const { names } = yield* identify(daemon, clientId, texts)
       for (const [index, text] of texts.entries()) known.set(text, names[index] ?? [])
     }
-    const settled = notes
-    ;[notes, unknown, bytes] = [[], new Set(), 0]
-    const findings = settled.flatMap(({ place, text }) => (known.get(text) ?? []).map((name) => found(place, name)))
+    const resolved = candidates
+    ;[candidates, unknown, bytes] = [[], new Set(), 0]
+    const findings = resolved.flatMap(({ position, text }) =>
+      (known.get(text) ?? []).map((name) => findingAt(position, name))
+    )
     if (known.size > maxKnown) known.clear()
     return findings
   })
 
   const own: OwnValues = {
-    values: given.values,
-    tooShort: given.too_short,
-    leftOut: given.omitted,
-    lookAt,
-    isFull: () => bytes > maxBytes || unknown.size > maxTexts || notes.length > maxKnown,
-    settle
+    values: reply.values,
+    tooShort: reply.too_short,
+    omitted: reply.omitted,
+    collect,
+    isFull: () => bytes > maxBytes || unknown.size > maxTexts || candidates.length > maxKnown,
+    resolve
   }
   return own
 })
 
-/** A window alone can hold more than one request takes. */
+/** Splits texts into requests: one window can hold more than a request takes. */
 function* inRequests(texts: Iterable<string>): Generator<ReadonlyArray<string>> {
   let [request, bytes]: [Array<string>, number] = [[], 0]
   for (const text of texts) {
@@ -120,8 +122,8 @@ function* inRequests(texts: Iterable<string>): Generator<ReadonlyArray<string>> 
   if (request.length > 0) yield request
 }
 
-const found = (place: Note["place"], name: string): ScanFinding => ({
-  ...place,
+const findingAt = (position: Candidate["position"], name: string): ScanFinding => ({
+  ...position,
   severity: "critical",
   type: "own_value",
   what: `the value of ${quote(name)}`,

@@ -1,46 +1,43 @@
 /**
- * What is scanned: the paths that were named, or what is staged, one file after the
- * other.
+ * Scans the named paths, or what is staged.
  *
- * In a git repository these are the files git has or would take; elsewhere all of
- * them. A file that is named itself is scanned whatever git says of it.
+ * In a git repository, the files that are tracked or not ignored are scanned; elsewhere all
+ * of them. A file that is named itself is always scanned.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { printable } from "../../terminal/table.ts"
-import { Blobs } from "./Blobs.ts"
 import type { ListedFile } from "./files.ts"
 import { listed, openForScan, walk } from "./files.ts"
-import { listGitFiles, stagedFiles } from "./git.ts"
-import type { Scan } from "./Scan.ts"
+import { listGitFiles, listStagedFiles, openBlobs } from "./git.ts"
+import type { Scanner } from "./Scanner.ts"
 
 export interface ScanOptions {
   readonly recursive: boolean
-  /** What is passed over where git does not say it. */
+  /** Names to skip where git does not list the files. */
   readonly excluded: ReadonlySet<string>
-  /** What is passed over in any case. */
+  /** Names to skip in any case. */
   readonly alwaysExcluded: ReadonlySet<string>
-  readonly askGit: boolean
+  readonly useGit: boolean
 }
 
-/** Hears of each file, and may let others have their turn. */
+/** Runs after each file: shows the progress, and yields to other fibers. */
 type Step = Effect.Effect<void>
 
-/** Scans files and directories. */
 export const scanPaths = Effect.fnUntraced(function* (
-  scan: Scan,
+  scan: Scanner,
   paths: ReadonlyArray<string>,
-  wanted: ScanOptions,
+  options: ScanOptions,
   step: Step
 ) {
   for (const named of paths) {
     const kind = kindOf(named)
     if (kind === undefined)
-      return yield* failUsage(`there is no ${printable(named)} that can be scanned`, "Name files or directories")
-    if (kind === "file") yield* scanFile(scan, { is: "file", path: fs.realpathSync(named) }, named)
-    else yield* scanDirectory(scan, named, wanted, step)
+      return yield* failUsage(`${printable(named)} is neither a file nor a directory`, "Name files or directories")
+    if (kind === "file") yield* scanFile(scan, { kind, path: fs.realpathSync(named) }, named)
+    else yield* scanDirectory(scan, named, options, step)
   }
 })
 
@@ -53,59 +50,61 @@ const kindOf = (named: string): "file" | "directory" | undefined => {
   }
 }
 
-const scanDirectory = Effect.fnUntraced(function* (scan: Scan, directory: string, wanted: ScanOptions, step: Step) {
+const scanDirectory = Effect.fnUntraced(function* (scan: Scanner, directory: string, options: ScanOptions, step: Step) {
   const directories = [directory]
   for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
-    for (const found of yield* filesIn(next, wanted)) {
-      if (found.is === "repository") directories.push(found.path)
+    for (const found of yield* filesIn(next, options)) {
+      if (found.kind === "repository") directories.push(found.path)
       else yield* scanFile(scan, found, found.path)
       yield* step
     }
   }
 })
 
-const filesIn = Effect.fnUntraced(function* (directory: string, wanted: ScanOptions) {
-  const { alwaysExcluded, askGit, excluded, recursive } = wanted
-  const list = askGit ? yield* listGitFiles(directory) : undefined
+const filesIn = Effect.fnUntraced(function* (directory: string, options: ScanOptions) {
+  const { alwaysExcluded, excluded, recursive, useGit } = options
+  const list = useGit ? yield* listGitFiles(directory) : undefined
   return list === undefined
     ? walk(directory, { recursive, excluded })
     : listed(directory, list, { recursive, excluded: alwaysExcluded })
 })
 
-const scanFile = (scan: Scan, found: Exclude<ListedFile, { is: "repository" }>, shown: string): Effect.Effect<void> =>
+const scanFile = (
+  scan: Scanner,
+  found: Exclude<ListedFile, { kind: "repository" }>,
+  shown: string
+): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const opened = found.is === "file" ? openForScan(found.path) : found.reason
+    const opened = found.kind === "file" ? openForScan(found.path) : found.reason
     if (typeof opened === "string") {
       scan.unreadable.push({ file: shown, reason: opened })
       return Effect.void
     }
-    return Effect.ensuring(scan.look(shown, opened.read), Effect.sync(opened.close))
+    return Effect.ensuring(scan.scanFile(shown, opened.read), Effect.sync(opened.close))
   })
 
 /** Scans the contents of the index, as they will be committed. */
 export const scanStaged = Effect.fnUntraced(function* (
-  scan: Scan,
+  scan: Scanner,
   paths: ReadonlyArray<string>,
   excluded: ReadonlySet<string>,
   step: Step
 ) {
-  const staged = yield* stagedFiles(".", paths)
+  const staged = yield* listStagedFiles(".", paths)
   if (typeof staged === "string")
-    return yield* failUsage(`git does not tell what is staged: ${printable(staged)}`, inRepository)
-  const blobs = yield* Effect.acquireRelease(
-    Effect.sync(() => new Blobs(".")),
-    (opened) => Effect.sync(() => opened.close())
-  )
-  for (const { blob, name } of staged) {
-    if (name.split("/").some((part) => excluded.has(part))) continue
-    const opened = yield* Effect.match(
-      Effect.tryPromise(() => blobs.open(blob)),
-      { onSuccess: (isThere) => (isThere ? undefined : "git does not have it"), onFailure: (e) => reasonOf(e.cause) }
+    return yield* failUsage(`git cannot list what is staged: ${printable(staged)}`, inRepository)
+  const files = staged.filter(({ name }) => !name.split("/").some((part) => excluded.has(part)))
+  const ids = files.map(({ blob }) => blob)
+  const blobs = yield* Effect.mapError(openBlobs(".", ids), () => failUsage("git cannot be run", inRepository))
+  for (const { name } of files) {
+    const failure = yield* Effect.match(
+      Effect.tryPromise(() => blobs.next()),
+      { onSuccess: (exists) => (exists ? undefined : "git does not have it"), onFailure: (e) => reasonOf(e.cause) }
     )
-    if (opened === undefined) yield* scan.look(name, (into) => blobs.read(into))
-    else scan.unreadable.push({ file: name, reason: opened })
+    if (failure === undefined) yield* scan.scanFile(name, (into) => blobs.read(into))
+    else scan.unreadable.push({ file: name, reason: failure })
     yield* step
   }
 }, Effect.scoped)
 
-const inRepository = "Run it in a git repository; a hook does"
+const inRepository = "Run it in a git repository, or in a hook of one"

@@ -1,18 +1,32 @@
 /**
- * secrets daemon: the daemon as a service of launchd or systemd, and its restart. Each
- * of it is loaded when it is asked for, and none of it for the help.
+ * secrets daemon: the daemon as a service of launchd or systemd. Each subcommand is loaded on demand.
  */
 import * as Effect from "effect/Effect"
 import { defineCommand } from "../../command/Command.ts"
-import { daemonFlags } from "./daemonFlags.ts"
+import type { CommandError } from "../../command/CommandError.ts"
 import { failUsage } from "../../command/CommandError.ts"
+import type { Output } from "../../command/Output.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
+import { daemonFlags } from "./daemonFlags.ts"
+
+type Subcommand = (args: DaemonArgs) => Effect.Effect<Output, CommandError>
+
+const subcommands: Readonly<Record<string, () => Promise<Subcommand>>> = {
+  install: () => import("./installService.ts").then((file) => file.installService),
+  uninstall: () => import("./installService.ts").then((file) => file.uninstallService),
+  status: () => import("./serviceStatus.ts").then((file) => file.serviceStatus),
+  start: () => import("./controlService.ts").then((file) => file.startService),
+  stop: () => import("./controlService.ts").then((file) => file.stopService),
+  restart: () => import("./controlService.ts").then((file) => file.restartService),
+  logs: () => import("./controlService.ts").then((file) => file.serviceLogs)
+}
 
 export const daemonCommand = defineCommand({
   name: "daemon",
-  summary: "Have launchd or systemd keep the daemon alive; start it afresh",
-  positionals: "install | uninstall | status | start | stop | restart | logs",
+  summary: "Run the daemon under launchd or systemd; restart it",
+  positionals: Object.keys(subcommands).join(" | "),
   arity: [1, 1],
-  completes: ["install", "uninstall", "status", "start", "stop", "restart", "logs"],
+  completes: Object.keys(subcommands),
   flags: daemonFlags,
   examples: [
     "secrets daemon install --dry-run",
@@ -23,24 +37,9 @@ export const daemonCommand = defineCommand({
     "sudo secrets daemon install --system --user agent"
   ],
   run: Effect.fnUntraced(function* (args) {
-    const { positionals } = args
-    switch (positionals[0]) {
-      case "install":
-        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).installService(args)
-      case "uninstall":
-        return yield* (yield* Effect.promise(() => import("./daemonInstall.ts"))).uninstallService(args)
-      case "status":
-        return yield* (yield* Effect.promise(() => import("./daemonStatus.ts"))).serviceStatus(args)
-      case "start":
-        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).startService(args)
-      case "stop":
-        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).stopService(args)
-      case "restart":
-        return yield* (yield* Effect.promise(() => import("./daemonRestart.ts"))).restartService(args)
-      case "logs":
-        return yield* (yield* Effect.promise(() => import("./daemonControl.ts"))).serviceLogs(args)
-      default:
-        return yield* failUsage("there is no such thing to do with the daemon", "See: secrets daemon --help")
-    }
-  }, Effect.scoped)
+    const [name = ""] = args.positionals
+    const load = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined
+    if (load === undefined) return yield* failUsage("unknown subcommand", "See: secrets daemon --help")
+    return yield* (yield* Effect.promise(load))(args)
+  })
 })

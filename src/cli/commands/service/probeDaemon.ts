@@ -1,25 +1,54 @@
 /**
- * Whether a daemon answers on a socket, and which process it is.
+ * The readiness probe: whether a daemon answers on a socket, and the wait until one does.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
 import { call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
+import { NotServing } from "../../../service/applyPlan.ts"
+import type { Supervisor } from "../../../service/Supervisor.ts"
+import { describeExit, exitHint } from "../../../service/Supervisor.ts"
 
 const servingExample = { running: literal(true) }
 const processExample = { pid: 0 }
 
-/** Longer than a daemon takes that is busy; one that hangs is told from that by nothing else. */
-const timeout = Duration.seconds(2)
+/** Longer than a busy daemon takes to reply; a timeout is the only sign that it hangs. */
+const probeTimeout = Duration.seconds(2)
+/** Above the ten seconds that launchd may wait between two starts. */
+const readyTimeout = Duration.seconds(20)
 
-/** Undefined if nobody does; `pid` is undefined for the predecessor, which does not tell. */
+/** Returns undefined if none answers. The predecessor does not report its `pid`. */
 export const probeDaemon = (socketPath: string): Effect.Effect<{ readonly pid: number | undefined } | undefined> =>
   Effect.gen(function* () {
-    const asked = { socketPath, timeout }
-    yield* call(asked, "secrets.status", {}, servingExample)
-    const pid = yield* call(asked, "daemon.status", {}, processExample).pipe(
-      Effect.map((told): number | undefined => told.pid),
-      Effect.catch(() => Effect.succeed(undefined))
+    const address = { socketPath, timeout: probeTimeout }
+    yield* call(address, "secrets.status", {}, servingExample)
+    const pid = yield* Effect.option(call(address, "daemon.status", {}, processExample))
+    return { pid: pid._tag === "Some" ? pid.value.pid : undefined }
+  }).pipe(Effect.orElseSucceed(() => undefined))
+
+/** Waits until the started service answers. Fails early if the supervisor does not restart it, or a restart cannot help. */
+export const waitUntilReady = (socketPath: string, supervisor: Supervisor) => {
+  const probe = Effect.gen(function* () {
+    const answer = yield* probeDaemon(socketPath)
+    if (answer !== undefined) return answer
+    const { lastExit, phase } = yield* supervisor.state
+    const isFinal = phase === "failed" || (phase === "failing" && exitHint(lastExit) !== undefined)
+    if (!isFinal) return undefined
+    return yield* notServing(
+      `the daemon exited after the start${lastExit === undefined ? "" : `: ${describeExit(lastExit)}`}`,
+      exitHint(lastExit)
     )
-    return { pid }
-  }).pipe(Effect.catch(() => Effect.succeed(undefined)))
+  })
+  return probe.pipe(
+    Effect.repeat({ until: (answer) => answer !== undefined, schedule: Schedule.spaced("100 millis") }),
+    Effect.flatMap((answer) => (answer === undefined ? Effect.never : Effect.succeed(answer))),
+    Effect.timeoutOrElse({
+      duration: readyTimeout,
+      orElse: () => notServing(`no daemon answered within ${Duration.toSeconds(readyTimeout)} s after the start`)
+    })
+  )
+}
+
+const notServing = (message: string, fix = "See why, in the foreground: secrets serve") =>
+  Effect.fail(new NotServing({ message, fix }))

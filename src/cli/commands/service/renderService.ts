@@ -1,39 +1,36 @@
 /**
- * The service that would be installed now: its options, settled, and its files.
+ * The service of this machine: rendered from the choices of a command line, and as installed.
  *
- * It is made of what was chosen, so that `status` can make it again from the choices
- * that stand in the installed file, and compare.
+ * The installed file carries its choices, so that `status` can render it again and compare.
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { Config } from "../../../domain/Config.ts"
-import type { ServiceFile, ServiceOptions } from "../../../service/ServiceOptions.ts"
-import type { ServiceChoices } from "../../../service/stamp.ts"
-import { stamp } from "../../../service/stamp.ts"
-import type { SupervisorShape } from "../../../service/Supervisor.ts"
+import type { ServiceChoices } from "../../../service/ServiceFile.ts"
+import { hasSocket, readServiceFiles, readStamp, stamp } from "../../../service/ServiceFile.ts"
+import type { ServiceOptions } from "../../../service/ServiceOptions.ts"
+import type { Supervisor } from "../../../service/Supervisor.ts"
 import { thisProgram } from "../../../service/thisProgram.ts"
-import type { DaemonArgs } from "./daemonFlags.ts"
 import { failUsage } from "../../command/CommandError.ts"
-import { toolError } from "./serviceErrors.ts"
-import { currentUser } from "./serviceScope.ts"
-import { loadConfig } from "../../command/settings.ts"
+import { loadConfig, loadDaemon } from "../../command/settings.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
+import { currentUser, fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
-/** What the line chooses. */
-export const choicesFromArgs = Effect.fnUntraced(function* (args: DaemonArgs, supervisor: SupervisorShape) {
+export const choicesFromArgs = Effect.fnUntraced(function* (args: DaemonArgs, supervisor: Supervisor) {
   const { program } = yield* thisProgram
   const [user, group] = [args.option("user"), args.option("group")]
   if (args.flag("system") && user === undefined) {
     return yield* failUsage(
-      "a service of the system needs a user that it runs as",
+      "a system service needs --user, the user it runs as",
       "secrets daemon install --system --user NAME [--group NAME]"
     )
   }
-  const odd = [user, group].find((name) => name !== undefined && !/^[A-Za-z_][\w.-]*$/.test(name))
-  if (odd !== undefined) return yield* failUsage("--user and --group take the name of an account", "See them with: id")
+  if ([user, group].some((name) => name !== undefined && !/^[A-Za-z_][\w.-]*$/.test(name)))
+    return yield* failUsage("--user and --group take the name of an account", "List yours with: id")
   if (args.flag("socket-activation") && supervisor.name === "launchd") {
     return yield* failUsage(
-      "launchd keeps no socket for the daemon; only systemd does",
-      "Leave --socket-activation out: clients try again while the daemon is started anew"
+      "--socket-activation requires systemd",
+      "Omit --socket-activation: clients retry while the daemon restarts"
     )
   }
   const config = absolute(args.option("config"))
@@ -49,19 +46,11 @@ export const choicesFromArgs = Effect.fnUntraced(function* (args: DaemonArgs, su
   return choices
 })
 
-export interface RenderedService {
-  readonly config: Config
-  readonly options: ServiceOptions
-  /** With their marks. */
-  readonly files: ReadonlyArray<ServiceFile>
-}
-
-/** Made of choices, with the program as it is called now. */
-export const renderService = Effect.fnUntraced(function* (choices: ServiceChoices, supervisor: SupervisorShape) {
+/** Renders the stamped files for the current path of the program. */
+export const renderService = Effect.fnUntraced(function* (choices: ServiceChoices, supervisor: Supervisor) {
   const { runtime, program } = yield* thisProgram
   const { config: configPath, group, socket, user } = choices
-  const home =
-    user === undefined ? (yield* currentUser).home : yield* Effect.mapError(supervisor.homeOf(user), toolError)
+  const home = user === undefined ? (yield* currentUser).home : yield* Effect.mapError(supervisor.homeOf(user), ioError)
   const config = yield* loadConfig({ option: (flag) => ({ config: configPath, socket })[String(flag)] }, home)
   const options: ServiceOptions = {
     runtime,
@@ -76,39 +65,62 @@ export const renderService = Effect.fnUntraced(function* (choices: ServiceChoice
         ? path.join(home, "Library/Logs/agent-secrets.log")
         : path.join(config.directory, "daemon.log"),
     account: user === undefined ? undefined : { user, group },
-    writable: writtenIn(config),
-    socket: choices.socketActivation === true ? { path: config.socketPath, group: groupOf(config) } : undefined
+    writable: writableDirectories(config),
+    socket: choices.socketActivation === true ? { path: config.socketPath, group: socketGroup(config) } : undefined
   }
-  // A line break in a path would begin another line of the file, and with it another setting.
-  const odd = [home, program, runtime ?? "", config.socketPath, ...options.arguments, ...options.writable].some(
-    (value) =>
-      // oxlint-disable-next-line no-control-regex -- these are what is looked for
-      /[\u0000-\u001f\u007f]/.test(value)
-  )
-  if (odd)
-    return yield* failUsage(
-      "one of the paths has a control character in it",
-      "Choose paths without line breaks and the like"
-    )
+  const paths = [home, program, runtime ?? "", config.socketPath, ...options.arguments, ...options.writable]
+  // A line break would begin another setting of the file.
+  // oxlint-disable-next-line no-control-regex -- these are what is looked for
+  if (paths.some((value) => /[\u0000-\u001f\u007f]/.test(value)))
+    return yield* failUsage("a path contains a control character", "Choose paths without line breaks and the like")
+  // systemd 252 compares the path with its own escaped form at a reload, and closes the socket where they differ.
   if (options.socket !== undefined && !/^[ !#-&(-[\]-~]*$/.test(options.socket.path)) {
-    // Seen with 252: it compares the path with its own escaped form, and closes what it then does not know.
     return yield* failUsage(
-      "systemd loses a socket with a quote, a backslash or a letter beyond ASCII in its path when it reads its units again",
-      "Leave --socket-activation out, or put the socket elsewhere: socket_path in config.json"
+      "with --socket-activation, the socket's path cannot contain quotes, backslashes or non-ASCII characters",
+      "Omit --socket-activation, or set another socket_path in config.json"
     )
   }
-  const files = supervisor.files(options).map((file) => ({ ...file, text: stamp(file.text, { ...choices, program }) }))
-  const wanted: RenderedService = { config, options, files }
-  return wanted
+  const files = supervisor.render(options).map((file) => ({ ...file, text: stamp(file.text, { ...choices, program }) }))
+  return { config, options, files }
 })
+
+export type RenderedService = Effect.Success<ReturnType<typeof renderService>>
 
 const absolute = (given: string | undefined): string | undefined =>
   given === undefined ? undefined : path.resolve(given)
 
-const groupOf = ({ socketAccess }: Config): string | undefined =>
+const socketGroup = ({ socketAccess }: Config): string | undefined =>
   socketAccess.mode === 0o660 ? socketAccess.group : undefined
 
-const writtenIn = (config: Config): ReadonlyArray<string> => {
+const writableDirectories = (config: Config): ReadonlyArray<string> => {
   const files = [config.socketPath, config.identityPath, config.secretsPath, config.auditPath, config.leasesPath]
   return [...new Set([config.directory, ...files.map((file) => path.dirname(file))])]
 }
+
+/** Returns undefined if no file is installed, without asking the supervisor. */
+export const installedService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  // Elsewhere `restart` still works: it asks the daemon.
+  if (process.platform !== "darwin" && process.platform !== "linux") return undefined
+  const supervisor = yield* supervisorOf(args, "read")
+  const installed = yield* Effect.mapError(readServiceFiles(supervisor.paths), fileError)
+  const [main] = installed
+  if (main?.text === undefined) return undefined
+  const choices = readStamp(main.text)?.choices
+  const job = yield* Effect.mapError(supervisor.state, ioError)
+  const daemon = yield* daemonOf(args, choices, supervisor)
+  return { supervisor, job, choices, withSocket: hasSocket(installed), daemon }
+})
+
+export type InstalledService = NonNullable<Effect.Success<ReturnType<typeof installedService>>>
+
+/** The address of a service's daemon, by the choices of its installation unless the flags override them. */
+export const daemonOf = Effect.fnUntraced(function* (
+  args: DaemonArgs,
+  choices: ServiceChoices | undefined,
+  supervisor: Supervisor
+) {
+  const daemon = yield* loadDaemon(args)
+  if (choices === undefined || (args.option("socket") ?? args.option("config")) !== undefined) return daemon
+  const { config } = yield* renderService(choices, supervisor)
+  return { ...daemon, socketPath: config.socketPath }
+})

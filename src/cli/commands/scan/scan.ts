@@ -1,0 +1,145 @@
+/**
+ * secrets scan: searches files, or what is staged, for patterns of secrets and for the
+ * values of the store.
+ *
+ * It prints places and types, never a secret. The values stay in the daemon; without a
+ * daemon, only patterns are searched for. Unreadable files change the exit status.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import type { ArgsOf } from "../../command/Command.ts"
+import { defineCommand, unlimited } from "../../command/Command.ts"
+import type { CommandError } from "../../command/CommandError.ts"
+import { fromClient, failUsage } from "../../command/CommandError.ts"
+import { clientIdOf } from "../lease.ts"
+import { scanReport } from "./report.ts"
+import { ownValues } from "./ownValues.ts"
+import { Scanner } from "./Scanner.ts"
+import { scanPaths, scanStaged } from "./targets.ts"
+import { loadDaemon } from "../../command/settings.ts"
+
+/** Short, because a scan is useful without a daemon; --timeout overrides it. */
+const connectTimeout = Duration.millis(500)
+/** Long, because the daemon computes the fingerprints of a large store. */
+const requestTimeout = Duration.seconds(30)
+
+const repositories = [".git", ".hg", ".svn"]
+/** Names to skip by default where git does not list the files. */
+const defaultExcludes = ["node_modules", ...repositories]
+
+const flags = {
+  path: { type: "string", value: "PATH", summary: "the same as PATH without a flag", completes: "file" },
+  staged: { type: "boolean", summary: "scan what is staged in git, for a pre-commit hook" },
+  "no-recursive": { type: "boolean", summary: "do not scan subdirectories" },
+  recursive: { type: "boolean" },
+  exclude: { type: "string", value: "NAME,…", summary: "names of files and directories to skip" },
+  "no-ignore": { type: "boolean", summary: "also scan what git ignores and what is skipped by default" },
+  "own-only": { type: "boolean", summary: "search only for the values of the store" },
+  "no-own": { type: "boolean", summary: "do not search for the values of the store" },
+  "client-id": { type: "string", value: "ID", summary: "client id for the audit log (host name)" }
+} as const
+
+export const scanCommand = defineCommand({
+  name: "scan",
+  summary: "Find secrets in files, including the values of the store",
+  positionals: "[PATH…]",
+  arity: [0, unlimited],
+  completes: "file",
+  flags,
+  examples: [
+    "secrets scan",
+    "secrets scan --staged",
+    "secrets scan src config.yml --exclude fixtures",
+    "secrets scan --own-only --no-ignore ~/project"
+  ],
+  about: [
+    "Searches for tokens of known issuers, private keys, assigned keys and passwords, and the values of the store, plain",
+    "or encoded (base64, hex, URL, JSON). The daemon compares the values; they never leave it. Values shorter than 8",
+    "bytes are not searched for. In a git repository, tracked files and those not ignored are scanned; elsewhere all",
+    `except ${defaultExcludes.join(", ")}. Binary files and symbolic links are skipped.`,
+    "A line that contains secrets-scan:allow is not reported. No secret is printed; tokens have a fingerprint.",
+    "",
+    "Exit status: 0 nothing found, 1 secrets found, 9 nothing found but some files could not be read."
+  ].join("\n"),
+  run: Effect.fnUntraced(function* (args) {
+    if (args.flag("own-only") && args.flag("no-own")) {
+      return yield* failUsage("--own-only and --no-own exclude each other", "Omit one of them")
+    }
+    const { notCompared, own } = yield* ownOf(args)
+    const paths = [...args.positionals, ...[args.option("path")].filter((path) => path !== undefined)]
+    const named = args
+      .option("exclude")
+      ?.split(",")
+      .filter((name) => name !== "")
+    const isAll = args.flag("no-ignore")
+    const options = {
+      recursive: !args.flag("no-recursive"),
+      excluded: new Set([...repositories, ...(named ?? (isAll ? [] : defaultExcludes))]),
+      alwaysExcluded: new Set([...repositories, ...(named ?? [])]),
+      useGit: !isAll
+    }
+    const scan = new Scanner({ patterns: !args.flag("own-only"), own })
+    const progress = yield* showProgress(scan)
+    const work = args.flag("staged")
+      ? scanStaged(scan, paths, options.alwaysExcluded, progress.step)
+      : scanPaths(scan, paths.length === 0 ? ["."] : paths, options, progress.step)
+    yield* Effect.ensuring(Effect.andThen(work, scan.resolveOwn()), progress.done)
+    const failure = scan.ownError === undefined ? undefined : fromClient(scan.ownError)
+    if (failure !== undefined && args.flag("own-only")) return yield* failure
+    if (failure !== undefined) warnNotCompared(args, "not all compared", failure)
+    return scanReport(scan, {
+      paths: paths.length === 0 ? ["."] : paths,
+      staged: args.flag("staged"),
+      recursive: options.recursive,
+      excludes: [...(isAll ? options.alwaysExcluded : options.excluded)],
+      own,
+      notCompared: notCompared ?? failure?.message
+    })
+  })
+})
+
+/** Returns the engine that finds values of the store, or why there is none. */
+const ownOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>) {
+  if (args.flag("no-own")) return { own: undefined, notCompared: "--no-own was given" }
+  const address = yield* loadDaemon(args)
+  const hasTimeout = args.option("timeout") !== undefined
+  const daemon = hasTimeout ? address : { ...address, timeout: requestTimeout }
+  const own = yield* Effect.result(ownValues(daemon, clientIdOf(args), hasTimeout ? address.timeout : connectTimeout))
+  if (Result.isSuccess(own)) return { own: own.success, notCompared: undefined }
+  const failure: CommandError = fromClient(own.failure)
+  if (args.flag("own-only")) return yield* failure
+  warnNotCompared(args, "not compared", failure)
+  return { own: undefined, notCompared: failure.message }
+})
+
+/** Printed before the findings. With --json the result contains it. */
+const warnNotCompared = (
+  args: ArgsOf<typeof flags>,
+  what: "not compared" | "not all compared",
+  { message }: CommandError
+): void => {
+  if (!args.flag("json")) process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)
+}
+
+/** In milliseconds: rare enough to cost nothing, and often enough for Ctrl-C to act at once. */
+const progressInterval = 100
+
+/** Shows the progress in one line of the terminal; without a terminal, only yields to other fibers. */
+const showProgress = Effect.fnUntraced(function* (scan: Scanner) {
+  const out = process.stderr
+  let last = yield* Clock.currentTimeMillis
+  let isShown = false
+  const show = (text: string) => {
+    if (out.isTTY) out.write(`\r\u001B[K${text}`)
+    isShown = text !== ""
+  }
+  const step = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    if (now - last < progressInterval) return Effect.void
+    last = now
+    show(`${scan.files} files, ${(scan.bytes / 1e6).toFixed(0)} MB`)
+    return Effect.yieldNow
+  })
+  return { step, done: Effect.sync(() => (isShown ? show("") : undefined)) }
+})

@@ -1,0 +1,129 @@
+/**
+ * secrets daemon start, stop, restart, logs.
+ *
+ * A restart is done when a daemon answers that started later than the previous one. Its
+ * supervisor restarts an installed service; any other daemon is asked to exit, and its
+ * unknown supervisor starts the next one.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
+import { exitStatus } from "../../../domain/exitStatus.ts"
+import { runTool, showTool, toolFailed, toolMessage } from "../../../process/runTool.ts"
+import type { DaemonAddress } from "../../../rpc/client/client.ts"
+import { call } from "../../../rpc/client/client.ts"
+import { literal } from "../../../rpc/protocol/shape.ts"
+import type { SupervisorVerb } from "../../../service/Supervisor.ts"
+import { toolOptions } from "../../../service/Supervisor.ts"
+import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
+import { loadDaemon } from "../../command/settings.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
+import { waitUntilReady } from "./probeDaemon.ts"
+import type { InstalledService } from "./renderService.ts"
+import { installedService, renderService } from "./renderService.ts"
+import { ioError } from "./supervisorOf.ts"
+
+export const startService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const service = yield* requireService(args)
+  yield* runVerb("start", service)
+  const answer = yield* Effect.mapError(
+    waitUntilReady(service.daemon.socketPath, service.supervisor),
+    ({ fix, message }) => unavailable(message, fix)
+  )
+  return { text: `running${answer.pid === undefined ? "" : ` as process ${answer.pid}`}\n`, result: answer }
+})
+
+export const stopService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const service = yield* requireService(args)
+  yield* runVerb("stop", service)
+  const until = service.supervisor.scope === "user" ? "login" : "boot"
+  return { text: `stopped until the next ${until}; start it with: secrets daemon start\n`, result: {} }
+})
+
+export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const lines = Number(args.option("lines") ?? 100)
+  if (!Number.isSafeInteger(lines) || lines < 0 || lines > 100_000)
+    return yield* failUsage("--lines must be a whole number up to 100000", "For instance: secrets daemon logs -n 20")
+  const { choices, supervisor } = yield* requireService(args)
+  const { options } = yield* renderService(choices ?? { program: "" }, supervisor)
+  const command = supervisor.logs({ lines, follow: args.flag("follow") }, options.log)
+  const tool = toolOptions(supervisor.environment)
+  if (args.flag("follow")) {
+    const status = yield* Effect.mapError(showTool(command, tool), ioError)
+    if (status === 0) return { text: undefined, result: {} }
+    return yield* ioError(toolFailed(command, `exit status ${status}`, ""))
+  }
+  const printed = yield* Effect.mapError(runTool(command, tool), ioError)
+  if (printed.status !== 0)
+    return yield* ioError(toolFailed(command, toolMessage(printed), "The log may not exist yet"))
+  const text = printed.stdout.toString("utf8")
+  return { text, result: { lines: text.split("\n").slice(0, -1) } }
+})
+
+const requireService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const service = yield* installedService(args)
+  if (service !== undefined) return service
+  return yield* new CommandError({
+    message: "the service is not installed",
+    code: "generic_error",
+    fix: "Install it: secrets daemon install. Without a service: secrets serve",
+    exitStatus: exitStatus.notFound
+  })
+})
+
+const runVerb = (verb: SupervisorVerb, { supervisor, withSocket }: InstalledService) =>
+  Effect.forEach(supervisor.steps(verb, withSocket), (step) => Effect.mapError(supervisor.run(step), ioError), {
+    discard: true
+  })
+
+const unavailable = (message: string, fix: string) =>
+  new CommandError({ message, code: "daemon_unavailable", fix, exitStatus: exitStatus.unavailable })
+
+const acceptedExample = { accepted: literal(true) }
+const startedExample = { running: true, started_at: "" }
+
+/** A supervisor may wait ten seconds between two starts. */
+const restartTimeout = Duration.seconds(15)
+
+export const restartService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  // --socket and --config name a daemon that may not be the service.
+  const isNamed = (args.option("socket") ?? args.option("config")) !== undefined
+  const service = isNamed ? undefined : yield* installedService(args)
+  const daemon = service?.daemon ?? (yield* loadDaemon(args))
+  const status = call(daemon, "secrets.status", {}, startedExample)
+  if (service === undefined || service.job.phase === "unloaded") {
+    const before = yield* Effect.mapError(status, fromClient)
+    yield* Effect.mapError(call(daemon, "daemon.restart", {}, acceptedExample), fromClient)
+    return yield* waitForNewDaemon(daemon, before.started_at, "No supervisor restarted it. Start it: secrets serve")
+  }
+  const before = Option.getOrUndefined(yield* Effect.option(status))
+  yield* restart(service)
+  return yield* waitForNewDaemon(daemon, before?.started_at, "See why: secrets daemon status")
+})
+
+/** A supervisor that may kill the daemon is used only if the daemon does not answer. */
+const restart = Effect.fnUntraced(function* (service: InstalledService) {
+  if (!service.supervisor.restartsGracefully) {
+    const accepted = yield* Effect.result(call(service.daemon, "daemon.restart", {}, acceptedExample))
+    if (Result.isSuccess(accepted)) return
+    const { failure } = accepted
+    if (failure._tag !== "DaemonUnavailable" && failure._tag !== "NoAnswer") return yield* fromClient(failure)
+  }
+  yield* runVerb("restart", service)
+})
+
+const waitForNewDaemon = (daemon: DaemonAddress, startedBefore: string | undefined, fix: string) =>
+  call(daemon, "secrets.status", {}, startedExample).pipe(
+    Effect.filterOrFail(({ running, started_at }) => running && started_at !== startedBefore),
+    Effect.retry(Schedule.spaced("200 millis")),
+    Effect.timeout(restartTimeout),
+    Effect.mapBoth({
+      onFailure: () => unavailable("the daemon stopped, and no new one answered within 15 s", fix),
+      onSuccess: (after) => ({
+        text: `restarted; running since ${after.started_at}\n`,
+        result: { running: after.running, started_at: after.started_at }
+      })
+    })
+  )

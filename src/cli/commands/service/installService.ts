@@ -1,0 +1,122 @@
+/**
+ * secrets daemon install, uninstall: all of it or nothing. --dry-run prints the plan.
+ *
+ * An installation is done when its daemon answers. Neither command touches secrets, leases
+ * or settings.
+ */
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { makeDirectory } from "../../../daemon/files/makeDirectory.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
+import { applyPlan } from "../../../service/applyPlan.ts"
+import { readServiceFiles } from "../../../service/ServiceFile.ts"
+import type { FileConflict, ServicePlan } from "../../../service/servicePlan.ts"
+import { planInstall, planUninstall } from "../../../service/servicePlan.ts"
+import type { JobState, Supervisor } from "../../../service/Supervisor.ts"
+import { unloadedJob } from "../../../service/Supervisor.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
+import { probeDaemon, waitUntilReady } from "./probeDaemon.ts"
+import type { RenderedService } from "./renderService.ts"
+import { choicesFromArgs, renderService } from "./renderService.ts"
+import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"
+
+export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const supervisor = yield* supervisorOf(args, "change")
+  const rendered = yield* renderService(yield* choicesFromArgs(args, supervisor), supervisor)
+  const input = yield* readInput(args, supervisor)
+  const plan = yield* Effect.mapError(Effect.fromResult(planInstall(input, rendered.files)), conflictError)
+  const file = supervisor.paths[0]
+  if (plan === undefined) return { text: `already installed, unchanged: ${file}\n`, result: { changed: false, file } }
+  if (args.flag("dry-run")) return printPlan(plan)
+  yield* checkPreconditions(rendered, input.job)
+  const { config, options } = rendered
+  if (supervisor.name === "launchd") yield* Effect.mapError(makeDirectory(path.dirname(options.log)), fileError)
+  const healthCheck = Effect.asVoid(waitUntilReady(config.socketPath, supervisor))
+  yield* Effect.mapError(applyPlan(plan, { ...input, healthCheck }), ioError)
+  const notes = yield* supervisor.notes
+  const pid = (yield* probeDaemon(config.socketPath))?.pid
+  const running = pid === undefined ? "" : `, running as process ${pid}`
+  return {
+    text: [`installed for ${supervisor.name}${running}: ${file}`, ...backupNotes(plan), ...notes, ""].join("\n"),
+    result: { changed: true, file, pid, remarks: notes }
+  }
+})
+
+export const uninstallService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const input = yield* readInput(args, yield* supervisorOf(args, "change"))
+  const plan = yield* Effect.mapError(Effect.fromResult(planUninstall(input)), conflictError)
+  if (plan === undefined) return { text: "not installed\n", result: { changed: false } }
+  if (args.flag("dry-run")) return printPlan(plan)
+  yield* Effect.mapError(applyPlan(plan, { ...input, healthCheck: Effect.void }), ioError)
+  return {
+    text: ["uninstalled; secrets, leases and settings are unchanged", ...backupNotes(plan), ""].join("\n"),
+    result: { changed: true }
+  }
+})
+
+/** Reads the installed files and the job. A dry run also works where no supervisor answers. */
+const readInput = Effect.fnUntraced(function* (args: DaemonArgs, supervisor: Supervisor) {
+  const installed = yield* Effect.mapError(readServiceFiles(supervisor.paths), fileError)
+  const job = yield* args.flag("dry-run")
+    ? Effect.orElseSucceed(supervisor.state, () => unloadedJob)
+    : Effect.mapError(supervisor.state, ioError)
+  const loaded = job.enabled || (job.phase !== "unloaded" && job.phase !== "stopped")
+  return { supervisor, installed, job, loaded, force: args.flag("force") }
+})
+
+/** Fails before any change if the installation could not succeed. */
+const checkPreconditions = Effect.fnUntraced(function* ({ config, options }: RenderedService, job: JobState) {
+  const other = yield* probeDaemon(config.socketPath)
+  if (other !== undefined && job.phase !== "running") {
+    const { pid } = other
+    const error = {
+      message: `a daemon is already running${pid === undefined ? "" : ` (process ${pid})`}, and it is not this service`,
+      fix: `Stop it first${pid === undefined ? "" : `: kill ${pid}`}. If it comes back, stop it in its supervisor`
+    }
+    return yield* ioError(error, exitStatus.alreadyRunning)
+  }
+  if (options.account === undefined || fs.existsSync(config.directory)) return
+  return yield* ioError({
+    message: `${config.directory} does not exist`,
+    fix: `Create it as its owner: sudo -u ${options.account.user} secrets init`
+  })
+})
+
+const conflictError = ({ message }: FileConflict) =>
+  ioError(
+    {
+      message,
+      fix: "Keep your changes in a drop-in (systemctl edit) or move the file; --force replaces it and keeps it as .bak"
+    },
+    exitStatus.refused
+  )
+
+const printPlan = ({ after, before, changes }: ServicePlan) => {
+  const [first, last] = [before, after].map((steps) => steps.map(({ command }) => command.map(quoted).join(" ")))
+  const text = [
+    ...(first ?? []).map((command) => `run ${command}`),
+    ...changes.flatMap((change) => [
+      ...(change.backup === undefined ? [] : [`keep ${change.path} as ${change.backup}`]),
+      ...(change.kind === "remove" ? [`remove ${change.path}`] : [`write ${change.path}`, ...indented(change.text)])
+    ]),
+    ...(last ?? []).map((command) => `run ${command}`),
+    ""
+  ].join("\n")
+  return { text, result: { changed: false, would: { before: first, changes, after: last } } }
+}
+
+const indented = (text: string): ReadonlyArray<string> =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => `    ${line}`.trimEnd())
+
+/** Quotes a word for a shell. */
+const quoted = (word: string): string =>
+  /^[\w./:=@%+,-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`
+
+const backupNotes = ({ changes }: ServicePlan): ReadonlyArray<string> =>
+  changes.flatMap(({ backup, path: file }) =>
+    backup === undefined ? [] : [`the previous ${file} is kept as ${backup}`]
+  )

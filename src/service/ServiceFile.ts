@@ -1,0 +1,78 @@
+/**
+ * A file of the service: its text, and the stamp by which this command recognizes it.
+ *
+ * The stamp is one comment line with the choices that the file was rendered from and a
+ * hash of the rest. It detects edits by a person; it is no protection against tampering.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { FileError } from "../daemon/files/durableFile.ts"
+import { readIfPresent } from "../daemon/files/durableFile.ts"
+
+export interface ServiceFile {
+  readonly path: string
+  readonly text: string
+}
+
+/** A path of the service as it is on disk; `text` is undefined where there is no file. */
+export interface InstalledFile {
+  readonly path: string
+  readonly text: string | undefined
+}
+
+/** What the command line chose, so that the same file can be rendered again. */
+export const ServiceChoices = Schema.Struct({
+  program: Schema.String,
+  config: Schema.optionalKey(Schema.String),
+  socket: Schema.optionalKey(Schema.String),
+  user: Schema.optionalKey(Schema.String),
+  group: Schema.optionalKey(Schema.String),
+  socketActivation: Schema.optionalKey(Schema.Boolean)
+})
+export type ServiceChoices = typeof ServiceChoices.Type
+
+export interface StampedFile {
+  readonly choices: ServiceChoices
+  /** Whether the text no longer matches its hash. */
+  readonly edited: boolean
+}
+
+export const readServiceFiles = (
+  paths: ReadonlyArray<string>
+): Effect.Effect<ReadonlyArray<InstalledFile>, FileError> =>
+  Effect.forEach(paths, (path) =>
+    Effect.map(readIfPresent(path), (contents): InstalledFile => ({ path, text: contents?.toString("utf8") }))
+  )
+
+/** Whether the supervisor of the installed service keeps its socket. */
+export const hasSocket = (installed: ReadonlyArray<InstalledFile>): boolean =>
+  installed.slice(1).some(({ text }) => text !== undefined)
+
+/** Inserts the stamp: below the document type of a property list, otherwise as the first line. */
+export const stamp = (text: string, choices: ServiceChoices): string => {
+  const lines = text.split("\n")
+  const xml = text.startsWith("<?xml")
+  // An XML comment must not contain two dashes.
+  const chosen = JSON.stringify(choices).replaceAll("-", String.raw`\u002d`)
+  const line = `rendered by agent-secrets from ${chosen}, sha256 ${hash(text)}`
+  return lines.toSpliced(xml ? 2 : 0, 0, xml ? `<!-- ${line} -->` : `# ${line}`).join("\n")
+}
+
+/** Returns undefined for a text without a stamp. */
+export const readStamp = (text: string): StampedFile | undefined => {
+  const lines = text.split("\n")
+  const at = lines.findIndex((line) => pattern.test(line))
+  const [, chosen = "", hashed] = pattern.exec(lines[at] ?? "") ?? []
+  const choices = decodeChoices(chosen)
+  if (Option.isNone(choices)) return undefined
+  return { choices: choices.value, edited: hash(lines.toSpliced(at, 1).join("\n")) !== hashed }
+}
+
+const pattern = /^(?:#|<!--) rendered by agent-secrets from (\{.*\}), sha256 ([0-9a-f]{64})(?: -->)?$/
+
+const decodeChoices = Schema.decodeUnknownOption(Schema.fromJsonString(ServiceChoices))
+
+/** Loads node:crypto on demand: most callers find no stamp. */
+const hash = (text: string): string =>
+  process.getBuiltinModule("node:crypto").createHash("sha256").update(text).digest("hex")
