@@ -60,8 +60,8 @@ const childEnvironment = (
   }
 }
 
-const Result = Schema.Struct({
+const EmitResult = Schema.Struct({
   ok: Schema.Boolean,
   error: Schema.optionalKey(Schema.Struct({ code: Schema.optionalKey(Schema.String) }))
 })
-const decodeResult = Schema.decodeUnknownOption(Schema.fromJsonString(Result))
+const decodeResult = Schema.decodeUnknownOption(Schema.fromJsonString(EmitResult))
