@@ -1,10 +1,17 @@
 /**
- * acquire: the product in one function.
+ * acquire: issues a lease to a client and returns the value of the secret.
  *
- * A client asks for a secret. Its older leases of that secret are looked up and
- * revoked, the new one is issued, and the value is handed out when the audit log
- * has all of it on the disk. One step: nobody sees two active leases of a pair,
- * and what is refused or cannot be recorded changes nothing.
+ * This is the product in one function. One transaction, in this order:
+ *
+ *   1. look up the secret and the TTL to grant     or fail: SecretNotFound, TtlTooLong
+ *   2. find the client's older leases of it        or fail: TooManyLeases, if there are none
+ *   3. replace: end the older leases
+ *   4. issue the new lease
+ *   5. audit: flush the entries of all steps       or fail: AuditLogError
+ *
+ * The value is returned only after step 5. A pair of client and secret never has two
+ * active leases. A failed request changes no lease; a rejection in step 1 or 2 is
+ * audited like a change.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -32,73 +39,71 @@ import { SecretStore } from "../secrets/SecretStore.ts"
 export interface AcquireRequest {
   readonly secretName: string
   readonly clientId: string
-  /** Nanoseconds; zero or less asks for the default. */
+  /** Nanoseconds; zero or less requests the default TTL. */
   readonly ttl: GoDuration
 }
 
-export interface Acquired {
+export interface AcquireResult {
   readonly lease: Lease
   readonly value: Redacted.Redacted
-  /** The leases that ended because of this one. */
+  /** The leases that this one replaced. */
   readonly replaced: ReadonlyArray<Lease>
 }
 
-/** With the duration that was granted. */
-type Granted = Acquired & { readonly ttl: GoDuration }
-
+/** Why a request is rejected. */
 export type AcquireError = SecretNotFound | TtlTooLong | TooManyLeases
-
-/** What its span says of how it ended. */
-const attributes = (exit: Exit.Exit<Acquired, AcquireError | AuditLogError>, request: AcquireRequest) => {
-  const about = { "secret.name": request.secretName, "client.id": request.clientId }
-  if (Exit.isSuccess(exit)) {
-    const { lease, replaced } = exit.value
-    return { ...about, outcome: replaced.length === 0 ? "issued" : "replaced", "lease.id": lease.id }
-  }
-  const failure = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  return failure === undefined ? {} : { ...about, outcome: "refused", "error.type": failure._tag }
-}
 
 export const acquire = Effect.fnUntraced(
   function* (
     request: AcquireRequest,
     policy: TtlPolicy,
-    capacity = defaultMaxLeases
-  ): Effect.fn.Return<Acquired, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
+    maxLeases = defaultMaxLeases
+  ): Effect.fn.Return<AcquireResult, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
     const { secretName, clientId } = request
     const secrets = yield* SecretStore
     const leases = yield* LeaseRepo
     const sink = yield* OtelSink
     const id = randomUUID()
 
-    const grant = leases.transaction((tx): Result.Result<Granted, AcquireError> => {
-      const refuse = (refusal: AcquireError, reason: string) => {
+    const issueLease = leases.transaction((tx): Result.Result<AcquireResult & { ttl: GoDuration }, AcquireError> => {
+      const refuse = (error: AcquireError, reason: string) => {
         tx.record(acquireRefusedFact(secretName, clientId, reason))
-        return Result.fail(refusal)
+        return Result.fail(error)
       }
       const secret = secrets.get(secretName)
       if (Result.isFailure(secret)) return refuse(secret.failure, "secret not found")
       const granted = grantedTtl(request.ttl, policy)
       if (Result.isFailure(granted)) return refuse(granted.failure, ttlTooLongDetails(granted.failure))
+
+      // The name object of the store is shared by all its leases, which saves memory.
       const { name, value } = secret.success
       const ttl = granted.success
-      // The store's own copy of the name: thousands of leases share it.
       const lease = makeLease({ id, secretName: name, clientId, ttl, now: tx.now })
       const replaced = tx.ofPair(name, clientId)
-      if (tx.weight() >= capacity && replaced.length === 0) {
-        return refuse(new TooManyLeases({ capacity }), "too many active leases")
+      if (tx.weight() >= maxLeases && replaced.length === 0) {
+        return refuse(new TooManyLeases({ capacity: maxLeases }), "too many active leases")
       }
       for (const old of replaced) tx.end(old, replaceFact(old, lease, ttl))
       tx.issue(lease, acquireFact(lease, ttl))
       return Result.succeed({ lease, value, replaced, ttl })
     })
 
-    const [took, { lease, value, replaced, ttl }] = yield* Effect.timed(grant)
-    yield* metrics.countAcquire(took, replaced.length)
-    const durationMs = Duration.toMillis(took)
+    const [duration, { lease, value, replaced, ttl }] = yield* Effect.timed(issueLease)
+    yield* metrics.countAcquire(duration, replaced.length)
+    const durationMs = Duration.toMillis(duration)
     for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
     yield* sink.emit(OtelEvent.leaseAcquired(lease, ttl, durationMs))
     return { lease, value, replaced }
   },
-  inSpan("acquire", attributes)
+  inSpan("acquire", spanAttributes)
 )
+
+function spanAttributes(exit: Exit.Exit<AcquireResult, AcquireError | AuditLogError>, request: AcquireRequest) {
+  const attributes = { "secret.name": request.secretName, "client.id": request.clientId }
+  if (Exit.isSuccess(exit)) {
+    const { lease, replaced } = exit.value
+    return { ...attributes, outcome: replaced.length === 0 ? "issued" : "replaced", "lease.id": lease.id }
+  }
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return error === undefined ? {} : { ...attributes, outcome: "refused", "error.type": error._tag }
+}

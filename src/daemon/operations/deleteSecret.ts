@@ -1,10 +1,9 @@
 /**
- * deleteSecret: removes a secret and ends its leases.
+ * deleteSecret: removes a secret and revokes its leases.
  *
- * The secret goes first, so that no acquire can come between: one that was in time
- * is among the leases that end here, a later one finds no secret. The leases end
- * also where the secret is gone already, so a deletion that broke off half-way is
- * finished by asking again.
+ * The secret is removed first: a lease acquired before that is revoked here, and a
+ * later acquire finds no secret. The leases are revoked even if the secret is already
+ * gone, so that repeating the request completes an interrupted one.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,27 +20,27 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
-  const ending = leases.transaction((tx) => {
+  const revoking = leases.transaction((tx) => {
     const ended = tx.ofSecret(name)
     for (const lease of ended) tx.revoke(lease)
     tx.record(revokeSecretFact(name, ended.length))
     return Result.succeed(ended)
   })
-  const endLeases = Effect.flatMap(Effect.timed(ending), ([took, ended]) =>
-    ended.length === 0 ? Effect.void : sink.emit(OtelEvent.leasesRevoked(ended, Duration.toMillis(took), name))
+  const revokeLeases = Effect.flatMap(Effect.timed(revoking), ([duration, ended]) =>
+    ended.length === 0 ? Effect.void : sink.emit(OtelEvent.leasesRevoked(ended, Duration.toMillis(duration), name))
   )
   yield* secrets
     .remove(name)
-    .pipe(Effect.catchTag("SecretNotFound", (notFound) => Effect.andThen(endLeases, Effect.fail(notFound))))
-  yield* Effect.mapError(endLeases, (cause) => new LeasesRemain({ name, cause }))
+    .pipe(Effect.catchTag("SecretNotFound", (notFound) => Effect.andThen(revokeLeases, Effect.fail(notFound))))
+  yield* Effect.mapError(revokeLeases, (cause) => new LeasesRemain({ name, cause }))
 })
 
-/** The secret is gone, but that its leases ended could not be recorded, so they did not. */
+/** The secret was deleted; revoking its leases could not be recorded, so they are still active. */
 export class LeasesRemain extends Schema.TaggedError<LeasesRemain>()("LeasesRemain", {
   name: Schema.String,
   cause: AuditLogError
 }) {
   override get message() {
-    return `the secret is deleted, but its leases are not ended (${this.cause.cause.message}); delete it once more to end them`
+    return `the secret is deleted, but its leases are still active (${this.cause.cause.message}); repeat the request to revoke them`
   }
 }

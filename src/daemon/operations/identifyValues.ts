@@ -1,11 +1,10 @@
 /**
- * recognize: lets a client find the store's own values in texts without getting them.
+ * Lets a client find the store's values in its files, without sending them either way.
  *
- * A client is given the marks of the values (`valueMarks`), looks for them itself,
- * and sends the few pieces of text that have one; it is told the names of the secrets
- * they are. So whole files do not come here, and no value goes out. Who asks for
- * marks is in the log, and so is each name that was recognized: without these
- * entries there is no answer, for whoever guesses would be answered as well.
+ * A client gets the fingerprints of the values, searches its files for them, and sends
+ * only the matching pieces of text. It gets the names of the secrets to which they
+ * belong. Both steps are audited before the reply, because a client that guesses
+ * values would get a reply too.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -21,18 +20,18 @@ import { SecretStore } from "../secrets/SecretStore.ts"
 export interface FingerprintSet {
   readonly multiplier: number
   readonly fingerprints: ReadonlyArray<Fingerprint>
-  /** How many values they are of. */
+  /** The number of values with fingerprints. */
   readonly values: number
-  /** The names of the secrets whose values are too short to be searched for. */
+  /** The names of secrets whose values are too short for a search. */
   readonly tooShort: ReadonlyArray<string>
-  /** How many values have no marks here because there are too many. */
+  /** The number of values without fingerprints, because there are too many. */
   readonly omitted: number
 }
 
-/** Of the values of ten thousand secrets: 3 MB of a reply. */
-const maxMarks = 100_000
+/** Bounds the size of a reply. */
+const maxFingerprints = 100_000
 
-export const listFingerprints = Effect.fn("recognize.marks")(function* (clientId: string) {
+export const listFingerprints = Effect.fn("listFingerprints")(function* (clientId: string) {
   const multiplier = multiplierFrom(yield* Effect.sync(() => randomInt(2 ** 32)))
   const all: Array<Fingerprint> = []
   const tooShort: Array<string> = []
@@ -41,7 +40,7 @@ export const listFingerprints = Effect.fn("recognize.marks")(function* (clientId
     const own = yield* valueOf(name, (value) => fingerprintsOf(value, multiplier))
     if (own === undefined) continue
     if (own.length === 0) tooShort.push(name)
-    else if (all.length + own.length > maxMarks) omitted += 1
+    else if (all.length + own.length > maxFingerprints) omitted += 1
     else {
       values += 1
       all.push(...own)
@@ -50,30 +49,30 @@ export const listFingerprints = Effect.fn("recognize.marks")(function* (clientId
   }
   const audit = yield* AuditLog
   yield* audit.append([scanFact(clientId, values, tooShort.length)])
-  // In the order of the store they would tell which of them are forms of one value.
+  // Store order would show which fingerprints belong to one value.
   const sorted = all.toSorted((a, b) => a.length - b.length || a.middle - b.middle)
-  const given: FingerprintSet = { multiplier, fingerprints: sorted, values, tooShort, omitted }
-  return given
+  const result: FingerprintSet = { multiplier, fingerprints: sorted, values, tooShort, omitted }
+  return result
 })
 
-/** For each text the names of the secrets it is a form of, in the order of the texts. */
-export const identifyValues = Effect.fn("recognize")(function* (clientId: string, texts: ReadonlyArray<Buffer>) {
-  const wanted = Map.groupBy(texts.keys(), (index) => keyOf(texts[index] ?? Buffer.alloc(0)))
+/** Returns for each text the names of the secrets of which it is an encoded value. */
+export const identifyValues = Effect.fn("identifyValues")(function* (clientId: string, texts: ReadonlyArray<Buffer>) {
+  const indexes = Map.groupBy(texts.keys(), (index) => keyOf(texts[index] ?? Buffer.alloc(0)))
   const found = texts.map((): Array<string> => [])
   for (const name of yield* names) {
     const keys = (yield* valueOf(name, (value) => searchVariants(value).map(keyOf))) ?? []
-    for (const index of keys.flatMap((key) => wanted.get(key) ?? [])) found[index]?.push(name)
+    for (const index of keys.flatMap((key) => indexes.get(key) ?? [])) found[index]?.push(name)
     yield* Effect.yieldNow
   }
-  const recognized = [...new Set(found.flat())]
+  const identified = [...new Set(found.flat())]
   const audit = yield* AuditLog
-  if (recognized.length > 0) yield* audit.append(recognized.map((name) => identifyFact(name, clientId)))
+  if (identified.length > 0) yield* audit.append(identified.map((name) => identifyFact(name, clientId)))
   return found
 })
 
 const names = Effect.flatMap(SecretStore, ({ list }) => Effect.map(list, (all) => all.map(({ name }) => name)))
 
-/** Undefined if it was deleted meanwhile. */
+/** Applies a function to a value; undefined if the secret was deleted meanwhile. */
 const valueOf = <A>(name: string, use: (value: string) => A) =>
   SecretStore.use((secrets) =>
     Effect.sync(() => {
@@ -82,5 +81,5 @@ const valueOf = <A>(name: string, use: (value: string) => A) =>
     })
   )
 
-/** A text for each sequence of bytes. */
+/** Encodes bytes as a map key. */
 const keyOf = (bytes: Buffer): string => bytes.toString("latin1")

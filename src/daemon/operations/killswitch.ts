@@ -1,10 +1,9 @@
 /**
- * The killswitch: ends every lease and, if asked to, rotates every secret and wipes
- * the store. Leases that were taken while it was at work are ended at its end.
+ * The killswitch: revokes every lease and, if configured, rotates every secret and wipes
+ * the store. Leases that are acquired meanwhile are revoked at the end.
  *
- * Each step is tried whatever became of the others, is on the disk before this
- * answers, and is reported as it was. What failed is in the audit log too, if that
- * can be written.
+ * Every step runs even if another one failed, is durable when this returns, and is
+ * reported with its result. Failures are audited too, if possible.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +13,7 @@ import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
-import { endAllLeases } from "./revokeAll.ts"
+import { endAllLeases } from "./revoke.ts"
 import { rotateSecret } from "./rotate.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
@@ -25,38 +24,38 @@ export interface KillswitchOptions {
 }
 
 export interface KillswitchReport {
-  /** Undefined where the step was not asked for or failed. */
+  /** Undefined if the step was not requested or failed. */
   readonly leasesRevoked: number | undefined
   readonly rotated: ReadonlyArray<string>
   readonly secretsWiped: number | undefined
-  /** One line for each step, or secret, that failed. */
+  /** One line for each step or secret that failed. */
   readonly failures: ReadonlyArray<string>
 }
 
 export const killswitch = Effect.fn("killswitch")(function* (options: KillswitchOptions) {
   const sink = yield* OtelSink
-  const [took, report] = yield* Effect.timed(pull(options))
+  const [duration, report] = yield* Effect.timed(runSteps(options))
   const { failures, leasesRevoked, rotated, secretsWiped } = report
   const counts = { leasesRevoked, secretsRotated: rotated.length, secretsWiped, failures: failures.length }
-  const error = failures.length === 0 ? undefined : "the killswitch could not do all it was to do"
-  yield* sink.emit(OtelEvent.killswitchActivated({ ...counts, durationMs: Duration.toMillis(took) }, error))
+  const error = failures.length === 0 ? undefined : "some steps of the killswitch failed"
+  yield* sink.emit(OtelEvent.killswitchActivated({ ...counts, durationMs: Duration.toMillis(duration) }, error))
   return report
 })
 
-const pull = Effect.fnUntraced(function* (options: KillswitchOptions) {
+const runSteps = Effect.fnUntraced(function* (options: KillswitchOptions) {
   const audit = yield* AuditLog
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const failures: Array<string> = []
-  const attempt = <A, E extends Error, R>(what: string, step: Effect.Effect<A, E, R>) =>
+  const attempt = <A, E extends Error, R>(name: string, step: Effect.Effect<A, E, R>) =>
     Effect.map(Effect.result(step), (result) => {
       if (Result.isSuccess(result)) return result.success
-      failures.push(`${what}: ${result.failure.message}`)
+      failures.push(`${name}: ${result.failure.message}`)
       return undefined
     })
 
   const revokeNow = attempt("revoking the leases", endAllLeases)
-  // A lease of a secret that is gone is of no use to anybody.
+  // Wiping makes all leases useless, so it revokes them too.
   let leasesRevoked = options.revokeAll || options.wipeStore ? yield* revokeNow : undefined
   const rotated: Array<string> = []
   if (options.rotateAll) {
@@ -66,7 +65,7 @@ const pull = Effect.fnUntraced(function* (options: KillswitchOptions) {
     }
   }
   const secretsWiped = options.wipeStore ? yield* attempt("wiping the store", secrets.wipe) : undefined
-  // Rotating takes its time, and whoever acquired meanwhile has a lease again.
+  // Clients may acquire leases during a slow rotation.
   if (leasesRevoked !== undefined && (yield* leases.activeCount) > 0) {
     const late = yield* revokeNow
     leasesRevoked = late === undefined ? undefined : leasesRevoked + late

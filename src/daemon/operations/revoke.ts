@@ -1,23 +1,27 @@
 /**
- * revoke: ends one lease on purpose.
+ * revoke: ends one lease, all leases, or those of a client or a secret.
  *
- * Whoever revokes the same lease again is told that it is revoked, as the
- * predecessor did for as long as it ran; here for the last ones revoked. A lease
- * that was replaced is not there any more. The value cannot be taken back.
+ * Revoking is durable when it returns. It changes no secret and cannot take back a
+ * value. A recently revoked lease can be revoked again, as with the predecessor; a
+ * replaced one is not found.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
-import { LeaseNotFound } from "../../domain/Lease.ts"
+import * as Schema from "effect/Schema"
+import { revokeAllFacts, revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
+import { type Lease, type LeaseFilter, LeaseNotFound, matchesFilter } from "../../domain/Lease.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
+import { AuditLogError } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
 
+/** Revokes one lease and returns it. */
 export const revokeLease = Effect.fnUntraced(function* (leaseId: string) {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
-  const ending = leases.transaction((tx) => {
+  const revoking = leases.transaction((tx) => {
     const lease = tx.find(leaseId)
     if (lease !== undefined) {
       tx.revoke(lease, revokeFact(lease))
@@ -31,7 +35,86 @@ export const revokeLease = Effect.fnUntraced(function* (leaseId: string) {
     tx.record(revokeRefusedFact(leaseId))
     return Result.fail(new LeaseNotFound({ leaseId }))
   })
-  const [took, lease] = yield* Effect.timed(ending)
-  yield* sink.emit(OtelEvent.leasesRevoked([lease], Duration.toMillis(took), lease.secretName))
+  const [duration, lease] = yield* Effect.timed(revoking)
+  yield* sink.emit(OtelEvent.leasesRevoked([lease], Duration.toMillis(duration), lease.secretName))
   return lease
 })
+
+/** Revokes every active lease and returns their number. */
+export const revokeAllLeases = Effect.fn("revokeAll")(function* () {
+  const sink = yield* OtelSink
+  const [duration, leasesRevoked] = yield* Effect.timed(endAllLeases)
+  const durationMs = Duration.toMillis(duration)
+  yield* sink.emit(OtelEvent.killswitchActivated({ leasesRevoked, secretsRotated: 0, failures: 0, durationMs }))
+  return leasesRevoked
+})
+
+/** Revokes every active lease without an event, as a step of a larger operation. */
+export const endAllLeases = Effect.flatMap(LeaseRepo, (leases) =>
+  leases.transaction((tx) => {
+    const active = tx.active()
+    for (const lease of active) tx.revoke(lease)
+    tx.record(...revokeAllFacts(active.length))
+    return Result.succeed(active.length)
+  })
+)
+
+/** Some leases were revoked; revoking the others could not be recorded, so they are still active. */
+export class PartlyRevoked extends Schema.TaggedError<PartlyRevoked>()("PartlyRevoked", {
+  revoked: Schema.Int,
+  remaining: Schema.Int,
+  cause: AuditLogError
+}) {
+  override get message() {
+    return `${this.revoked} leases are revoked and ${this.remaining} are not (${this.cause.cause.message}); repeat the request to revoke them`
+  }
+}
+
+/**
+ * Revokes the leases that match a filter and returns them; matching none is not an error. Large sets take several
+ * transactions, so that other requests run in between. Leases acquired meanwhile are not included.
+ */
+export const revokeMatchingLeases = Effect.fn("revokeMatching")(function* (filter: LeaseFilter) {
+  const sink = yield* OtelSink
+  const [duration, { error, revoked }] = yield* Effect.timed(endMatching(filter))
+  const [first] = revoked
+  if (first !== undefined) {
+    const isOneSecret = revoked.every(({ secretName }) => secretName === first.secretName)
+    const secretName = isOneSecret ? first.secretName : undefined
+    yield* sink.emit(OtelEvent.leasesRevoked(revoked, Duration.toMillis(duration), secretName))
+  }
+  if (error !== undefined) return yield* error
+  return revoked
+})
+
+/** Leases per transaction: chaining their entries delays other requests only briefly. */
+const maxPerTransaction = 500
+
+const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
+  const leases = yield* LeaseRepo
+  const { matching, revoked } = yield* leases.transaction((tx) => {
+    const { secretName } = filter
+    const candidates = secretName === undefined ? tx.active() : tx.ofSecret(secretName)
+    const found = candidates.filter((lease) => matchesFilter(filter, lease))
+    return Result.succeed({ matching: found, revoked: [...revokeEach(tx, found.slice(0, maxPerTransaction))] })
+  })
+  for (let start = maxPerTransaction; start < matching.length; start += maxPerTransaction) {
+    const batch = matching.slice(start, start + maxPerTransaction)
+    const revoking = leases.transaction((tx) => {
+      // Some may have ended since the first transaction.
+      const remaining = batch.filter(({ id }) => tx.find(id) !== undefined)
+      return Result.succeed(revokeEach(tx, remaining))
+    })
+    const error = yield* Effect.match(revoking, {
+      onSuccess: (ended) => void revoked.push(...ended),
+      onFailure: (cause) => new PartlyRevoked({ revoked: revoked.length, remaining: matching.length - start, cause })
+    })
+    if (error !== undefined) return { revoked, error }
+  }
+  return { revoked, error: undefined }
+})
+
+const revokeEach = (tx: LeaseTransaction, leases: ReadonlyArray<Lease>): ReadonlyArray<Lease> => {
+  for (const lease of leases) tx.revoke(lease, revokeFact(lease))
+  return leases
+}

@@ -1,10 +1,9 @@
 /**
- * rotate: runs a secret's command and records what came of it.
+ * rotate: runs the rotation command of a secret and records the result.
  *
- * There are two kinds, chosen for each secret. The usual one changes something
- * outside and leaves the value alone. With `rotateStdout` what the command prints,
- * but for one line feed at its end, becomes the new value; then nothing of it is
- * given to whoever asked. What is printed never goes into the audit log.
+ * Usually the command changes something outside, and the value stays. With
+ * `rotateStdout` its standard output, without one final line feed, becomes the new
+ * value, and the client gets none of it. The audit log never contains output.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -21,11 +20,11 @@ import type { HookResult } from "../secrets/RotationHook.ts"
 import { RotationHook } from "../secrets/RotationHook.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
-export interface Rotated {
+export interface RotateResult {
   readonly at: Timestamp
-  /** What the command printed; empty where that is the value. */
+  /** The output of the command; empty if it is the new value. */
   readonly output: string
-  /** Active leases that were granted for the value before this one; none where the value stayed. */
+  /** The number of active leases of the old value; 0 if the value stayed. */
   readonly leasesOfOldValue: number
 }
 
@@ -42,31 +41,31 @@ export const rotateSecret = Effect.fn("rotate")(function* (name: string) {
     return yield* new NoRotationHook({ name })
   }
 
-  const [took, result] = yield* Effect.timed(hook.run(rotateVia, name))
-  const tell = (newValue: boolean, leasesOfOldValue: number, error?: string) =>
+  const [duration, result] = yield* Effect.timed(hook.run(rotateVia, name))
+  const emit = (newValue: boolean, leasesOfOldValue: number, error?: string) =>
     sink.emit(
       OtelEvent.secretRotated(
-        { secretName: name, newValue, leasesOfOldValue, durationMs: Duration.toMillis(took) },
+        { secretName: name, newValue, leasesOfOldValue, durationMs: Duration.toMillis(duration) },
         error
       )
     )
   const value = result.status === "done" ? (rotateStdout ? newValue(result) : Option.some(undefined)) : Option.none()
   if (Option.isNone(value)) {
     const reason = result.status === "done" ? "gave no usable value" : result.status
-    yield* tell(false, 0, `rotation hook ${reason}`)
+    yield* emit(false, 0, `rotation hook ${reason}`)
     return yield* refuse(name, result.outcome, `rotation hook ${reason}`)
   }
   const at = yield* secrets.recordRotation(name, result.outcome, value.value)
-  const rotated: Rotated = {
+  const rotated: RotateResult = {
     at,
-    output: rotateStdout ? "" : printed(result),
+    output: rotateStdout ? "" : joinOutput(result),
     leasesOfOldValue: rotateStdout ? yield* leases.activeCountOfSecret(name) : 0
   }
-  yield* tell(rotateStdout, rotated.leasesOfOldValue)
+  yield* emit(rotateStdout, rotated.leasesOfOldValue)
   return rotated
 })
 
-/** Nothing was run, so nothing is lost if it cannot be recorded. */
+/** Records that no command was run; a failure to record it is ignored. */
 const record = (name: string, reason: string) =>
   AuditLog.use((audit) => Effect.ignore(audit.append([rotateRefusedFact(name, reason)])))
 
@@ -76,8 +75,8 @@ const refuse = Effect.fnUntraced(function* (name: string, outcome: string, reaso
   return yield* new RotationFailed({ name, reason })
 })
 
-/** The predecessor's form: standard output, then, on a line of its own, standard error. */
-const printed = ({ stderr, stdout }: HookResult): string => {
+/** Joins the output as the predecessor does: standard output, then standard error on a new line. */
+const joinOutput = ({ stderr, stdout }: HookResult): string => {
   const [out, err] = [Buffer.from(stdout).toString("utf8"), Buffer.from(stderr).toString("utf8")]
   return out !== "" && err !== "" ? `${out}\n${err}` : out + err
 }

@@ -1,8 +1,8 @@
 /**
- * searchAudit: the last entries of the audit log that are meant, oldest first.
+ * searchAudit: the last matching entries of the audit log, oldest first.
  *
- * It reads from the end and stops where it has enough, where it comes to what is not
- * asked for, or where it has read so much that others would wait; then it says so.
+ * It reads from the end and stops at its limits or at the first entry that is too old.
+ * If it stops before it has searched everything requested, the result is incomplete.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -18,57 +18,57 @@ export interface AuditSearch {
   readonly secretName: string | undefined
   readonly clientId: string | undefined
   readonly action: string | undefined
-  /** Only entries of this moment and later ones. */
+  /** Only entries of this time or later. */
   readonly since: Timestamp | undefined
-  /** Only entries behind the one of this number. */
+  /** Only entries after this number. */
   readonly after: number
   readonly count: number
-  /** Characters of entries that are given at the most. */
+  /** The maximum number of characters to return. */
   readonly length: number
 }
 
 export interface AuditSearchResult {
   readonly entries: ReadonlyArray<AuditEntry>
-  /** Whether all that is meant is among them or before them: false if older entries were not looked at. */
+  /** False if older matching entries may exist that were not read or did not fit. */
   readonly complete: boolean
 }
 
-/** As much as a log has in all its files unless configured otherwise; to look through it takes well under a second. */
+/** As large as all files of a log with the default rotation. */
 const maxReadBytes = 64 * 1024 * 1024
-/** Lines are looked at for their time once in so many; the others only if they may be meant. */
-const timeEvery = 64
+/** How often the time of a line is checked that does not match. */
+const timeCheckInterval = 64
 
 export const searchAudit = Effect.fn("searchAudit")(function* (search: AuditSearch) {
   const audit = yield* AuditLog
-  const mayBe = mayBeMeant(search)
+  const mayMatch = prefilter(search)
   const entries: Array<AuditEntry> = []
-  let [lines, read, given, complete] = [0, 0, 0, true]
+  let [lines, read, returned, complete] = [0, 0, 0, true]
   yield* audit.readBackwards((line) => {
     lines += 1
     read += line.length
-    const candidate = mayBe(line)
-    if (candidate || search.after > 0 || (search.since !== undefined && lines % timeEvery === 0)) {
+    const candidate = mayMatch(line)
+    if (candidate || search.after > 0 || (search.since !== undefined && lines % timeCheckInterval === 0)) {
       const entry = Option.getOrUndefined(decodeEntry(line))
       if (entry !== undefined && isBefore(search, entry)) return false
-      if (candidate && entry !== undefined && isMeant(search, entry)) {
-        if (entries.length === search.count || given >= search.length) return (complete = false)
+      if (candidate && entry !== undefined && matches(search, entry)) {
+        if (entries.length === search.count || returned >= search.length) return (complete = false)
         entries.push(entry)
-        given += line.length
+        returned += line.length
       }
     }
     return read < maxReadBytes || (complete = false)
   })
-  const found: AuditSearchResult = { entries: entries.toReversed(), complete }
-  return found
+  const result: AuditSearchResult = { entries: entries.toReversed(), complete }
+  return result
 })
 
-/** A name stands in the line as the encoder writes it; looking for that spares reading the rest. */
-const mayBeMeant = ({ action, clientId, secretName }: AuditSearch) => {
+/** Searches a line for the encoded names, so that most lines need no decoding. */
+const prefilter = ({ action, clientId, secretName }: AuditSearch) => {
   const needles = [action, clientId, secretName].filter((text) => text !== undefined).map((text) => stringify(text))
   return (line: string) => needles.every((needle) => line.includes(needle))
 }
 
-const isMeant = ({ action, clientId, secretName }: AuditSearch, entry: AuditEntry): boolean =>
+const matches = ({ action, clientId, secretName }: AuditSearch, entry: AuditEntry): boolean =>
   (action === undefined || entry.action === action) &&
   (clientId === undefined || entry.client_id === clientId) &&
   (secretName === undefined || entry.secret_name === secretName)

@@ -1,7 +1,4 @@
-/**
- * status: what the daemon says of itself; `condition` has what is worth knowing
- * when something seems wrong.
- */
+/** status: the daemon's counts, and the diagnostics for a person who looks for a fault. */
 import * as Effect from "effect/Effect"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
@@ -18,7 +15,7 @@ export const daemonStatus = Effect.gen(function* () {
   }
 })
 
-/** Looks at every lease, so it costs more than `status`: some milliseconds where there are a hundred thousand. */
+/** Reads every lease, so its cost grows with their number, unlike `daemonStatus`. */
 export const diagnostics = Effect.gen(function* () {
   const audit = yield* AuditLog
   const leases = yield* LeaseRepo

@@ -1,11 +1,9 @@
 /**
- * The sweep: records the end of leases whose time is over.
+ * The sweep: records the expiry of leases and frees them.
  *
- * They stopped being active by themselves at that moment; the sweep writes it down
- * and frees them. It runs at the start and then every quarter of a minute, a few
- * hundred leases at a time, so that a mass of them holds up nobody. In between, what
- * is over is set aside as it ends, for the same reason. The sweep is also what
- * notices a clock that was set while nobody asks for anything.
+ * A lease stops being active at its expiry; the sweep audits that later. It runs at the
+ * start and then at an interval, in batches, so that many expiries do not delay
+ * requests. It also detects a clock that was set while no request arrives.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
@@ -19,58 +17,57 @@ import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 
-/** No lease outlives its time on the record by more than this. Costs nothing while there is nothing to do. */
+/** The longest delay between an expiry and its audit entry. */
 export const sweepInterval = Duration.seconds(15)
-/** Entries of so many are written within two milliseconds; everybody waits for those. */
-const atOnce = 200
+/** Expiries per transaction; other requests wait for one transaction at most. */
+const maxPerTransaction = 200
 
-/** One sweep; gives the leases whose end it recorded. */
+/** Sweeps once; returns the leases whose expiry it recorded. */
 export const sweepExpired = Effect.fn("sweep")(function* () {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const ended: Array<Lease> = []
-  const part = leases.transaction((tx) => {
-    const due = tx.expired(atOnce)
-    for (const lease of due) tx.end(lease, expireFact(lease))
-    return Result.succeed(due)
+  const batch = leases.transaction((tx) => {
+    const expired = tx.expired(maxPerTransaction)
+    for (const lease of expired) tx.end(lease, expireFact(lease))
+    return Result.succeed(expired)
   })
-  const all = Effect.tap(part, (due) => Effect.sync(() => ended.push(...due))).pipe(
-    Effect.repeat({ while: (due) => due.length === atOnce })
+  const all = Effect.tap(batch, (expired) => Effect.sync(() => ended.push(...expired))).pipe(
+    Effect.repeat({ while: (expired) => expired.length === maxPerTransaction })
   )
-  const [took] = yield* Effect.timed(
+  const [duration] = yield* Effect.timed(
     Effect.ensuring(
       all,
       Effect.suspend(() => metrics.countExpiries(ended.length))
     )
   )
-  if (ended.length > 0) yield* sink.emit(OtelEvent.leasesExpired(ended, Duration.toMillis(took)))
+  if (ended.length > 0) yield* sink.emit(OtelEvent.leasesExpired(ended, Duration.toMillis(duration)))
   return ended
 })
 
-/** A sweep that could not be recorded is tried again with the next. */
+/** Sweeps at the interval. A failed sweep is retried by the next one. */
 const sweeps = sweepExpired().pipe(
-  Effect.catchTag("AuditLogError", (error) => Effect.logWarning(`expired leases are not recorded: ${error.message}`)),
+  Effect.catchTag("AuditLogError", (error) => Effect.logWarning(`cannot record expired leases: ${error.message}`)),
   Effect.repeat(Schedule.spaced(sweepInterval))
 )
 
-/** Leases that are set aside between two looks at the waiting requests: a millisecond or two of work. */
-const asideAtOnce = 500
-/** Leases may expire as fast as they were issued, some thousands a second: so many in between are no wait worth telling. */
-const asideRest = Duration.millis(50)
-/** A lease may have come that ends before all others. */
-const asideLongestRest = Duration.seconds(5)
+/** Leases to deactivate before other requests run. */
+const deactivateBatch = 500
+/** Leases can expire as fast as they are issued, so this bounds the number between two checks. */
+const minDeactivateInterval = Duration.millis(50)
+/** A new lease may expire before all others. */
+const maxDeactivateInterval = Duration.seconds(5)
 
-/** Whoever looks at the leases has to set aside what is over by then. A mass of it would be a wait, so it is done as they end. */
-const setAside = Effect.gen(function* () {
+/** Deactivates leases as they expire, so that no request has to deactivate many at once. */
+const deactivateForever = Effect.gen(function* () {
   const leases = yield* LeaseRepo
   while (true) {
-    const next = yield* leases.deactivateExpired(asideAtOnce)
+    const next = yield* leases.deactivateExpired(deactivateBatch)
     const now = yield* Clock.currentTimeMillis
-    const wait = next === undefined ? asideLongestRest : Duration.millis(Math.max(0, next - now))
+    const wait = next === undefined ? maxDeactivateInterval : Duration.millis(Math.max(0, next - now))
     if (next !== undefined && next < now) yield* Effect.yieldNow
-    else yield* Effect.sleep(Duration.clamp(wait, { minimum: asideRest, maximum: asideLongestRest }))
+    else yield* Effect.sleep(Duration.clamp(wait, { minimum: minDeactivateInterval, maximum: maxDeactivateInterval }))
   }
 })
 
-/** Sweeps for ever. */
-export const sweepForever = Effect.all([sweeps, setAside], { concurrency: "unbounded", discard: true })
+export const sweepForever = Effect.all([sweeps, deactivateForever], { concurrency: "unbounded", discard: true })

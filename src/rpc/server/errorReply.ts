@@ -10,7 +10,7 @@ import type { SecretStoreError } from "../../daemon/secrets/SecretStore.ts"
 import type { LeaseNotFound, TooManyLeases } from "../../domain/Lease.ts"
 import type { LeasesRemain } from "../../daemon/operations/deleteSecret.ts"
 import type { FileError } from "../../daemon/files/durableFile.ts"
-import type { PartlyRevoked } from "../../daemon/operations/revokeMatching.ts"
+import type { PartlyRevoked } from "../../daemon/operations/revoke.ts"
 import type { RestartRefused } from "../../daemon/lifecycle/Restart.ts"
 import type {
   DirectAccess,

@@ -1,5 +1,5 @@
 /**
- * One active lease per client and secret, for exactly as long as was granted.
+ * A pair of client and secret has at most one active lease, for exactly its TTL.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -22,7 +22,7 @@ import {
 } from "../../support/testLayer.ts"
 
 describe("acquire", () => {
-  it.effect("hands out the value with a lease", () =>
+  it.effect("returns the value with a lease", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "open sesame")
       const { lease, value, replaced } = yield* acquireLease("db", "worker")
@@ -34,7 +34,7 @@ describe("acquire", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("ends the older lease of the pair and tells both in order", () =>
+  it.effect("ends the older lease of the pair, and emits both events in order", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       const first = yield* acquireLease("db", "worker")
@@ -50,7 +50,7 @@ describe("acquire", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("leaves the leases of other clients and of other secrets alone", () =>
+  it.effect("keeps the leases of other clients and other secrets", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* addSecret("mail")
@@ -62,7 +62,7 @@ describe("acquire", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("leaves one lease after twenty acquire the same pair at once", () =>
+  it.effect("leaves one lease after twenty concurrent requests for one pair", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       const taken = yield* Effect.all(
@@ -71,7 +71,7 @@ describe("acquire", () => {
       )
       assert.strictEqual(yield* activeCount, 1)
       const recorded = yield* leaseEntries
-      // Told one after the other, each replacement between the lease it ends and the one it issues.
+      // Each replacement is between the lease it ends and the one it issues.
       const acquired = recorded.filter(({ action }) => action === "lease_acquire").map(({ lease_id }) => lease_id)
       const replaced = recorded.filter(({ action }) => action === "lease_replace").map(({ lease_id }) => lease_id)
       assert.deepStrictEqual(new Set(acquired), new Set(taken.map(({ lease }) => lease.id)))
@@ -84,7 +84,7 @@ describe("acquire", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("is active up to the last millisecond of its TTL and not one more", () =>
+  it.effect("is active until the last millisecond of its TTL and no longer", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* acquireLease("db", "worker", 1500n * millisecond)
@@ -113,7 +113,7 @@ describe("acquire", () => {
     [0n, "none"],
     [-5n * hour, "a negative TTL"]
   ] as const) {
-    it.effect(`grants an hour to who asks for ${name}`, () =>
+    it.effect(`grants an hour for ${name}`, () =>
       Effect.gen(function* () {
         yield* addSecret("db")
         const { lease } = yield* acquireLease("db", "worker", asked)
@@ -122,7 +122,7 @@ describe("acquire", () => {
     )
   }
 
-  it.effect("grants exactly the maximum, and refuses a nanosecond more without ending the older lease", () =>
+  it.effect("grants exactly the maximum, and rejects a nanosecond more without ending the older lease", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       const { lease } = yield* acquireLease("db", "worker", 24n * hour)
@@ -139,7 +139,7 @@ describe("acquire", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("refuses a secret that is not there, and says which", () =>
+  it.effect("rejects an unknown secret by name", () =>
     Effect.gen(function* () {
       const refusal = yield* Effect.flip(acquireLease("nope", "worker"))
       assert.strictEqual(refusal._tag, "SecretNotFound")
@@ -148,7 +148,7 @@ describe("acquire", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("refuses one more lease than there may be, but not a replacement", () =>
+  it.effect("rejects a lease beyond the limit, but not a replacement", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       const takeOfTwo = (clientId: string) => acquire({ secretName: "db", clientId, ttl: hour }, defaultTtlPolicy, 2)
@@ -159,13 +159,13 @@ describe("acquire", () => {
       assert.strictEqual(refusal.message, "there are too many active leases; at most 2 are kept (max_active_leases)")
       assert.strictEqual((yield* leaseEntries).at(-1)?.details, "too many active leases")
       yield* TestClock.adjust("3600001 millis")
-      // A long client id counts for the memory it takes.
+      // A long client id has more weight, because it takes more memory.
       yield* takeOfTwo("x".repeat(512))
       assert.strictEqual((yield* Effect.flip(takeOfTwo("c")))._tag, "TooManyLeases")
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("gives nothing and changes nothing when the audit log cannot be written", () => {
+  it.effect("returns no value and changes nothing if the audit log cannot be written", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* addSecret("db")

@@ -1,5 +1,5 @@
 /**
- * What health reads of the audit log: when each secret was leased last.
+ * What health reads from the audit log: the last access of each secret.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ const revokes = (count: number) =>
   )
 
 describe("health", () => {
-  it.effect("finds the last access of each secret, and none that was refused", () =>
+  it.effect("finds the last access of each secret, and no rejected one", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* addSecret("idle")
@@ -35,7 +35,7 @@ describe("health", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("looks through a thousand entries and no more", () =>
+  it.effect("searches a thousand entries and no more", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* acquireLease("db", "c")

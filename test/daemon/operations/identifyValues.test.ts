@@ -1,6 +1,6 @@
 /**
- * The store's own values are recognized by the daemon, which tells names and gives
- * no value, and records who asked.
+ * The daemon identifies the store's values by name, returns no value, and records the
+ * client.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -15,7 +15,7 @@ const entries = Effect.map(
 )
 
 describe("a scan", () => {
-  it.effect("is given marks that lead to the values, and is told their names", () =>
+  it.effect("gets fingerprints that find the values, and their names", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "value-of-the-database")
       yield* addSecret("twin", "value-of-the-database")
@@ -30,7 +30,7 @@ describe("a scan", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("is in the log, with the names it was told and no value", () =>
+  it.effect("is audited with the identified names and no value", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "value-of-the-database")
       yield* listFingerprints("scanner")
@@ -48,7 +48,7 @@ describe("a scan", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("is given other marks each time", () =>
+  it.effect("gets other fingerprints each time", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "value-of-the-database")
       const [one, other] = [yield* listFingerprints("scanner"), yield* listFingerprints("scanner")]
@@ -56,7 +56,7 @@ describe("a scan", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("is given nothing and told nothing while it cannot be recorded", () => {
+  it.effect("gets nothing while it cannot be audited", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* addSecret("db", "value-of-the-database")

@@ -1,6 +1,6 @@
 /**
- * The killswitch does all it can and tells what it could not; the heartbeat pulls
- * it when it must, and only then.
+ * The killswitch runs every step and reports the failed ones. The heartbeat activates
+ * it after the configured failures, and only then.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -24,7 +24,7 @@ import {
   testLayerWithAudit
 } from "../../support/testLayer.ts"
 
-/** Commands print their secret's name; the one called "broken" fails. */
+/** Commands print the name of their secret; the one named "broken" fails. */
 const hook = RotationHook.layerMemory((_, name) => ({
   stdout: Buffer.from(name),
   stderr: new Uint8Array(),
@@ -47,7 +47,7 @@ describe("killswitch", () => {
     }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
-  it.effect("ends leases that were taken while it was rotating", () =>
+  it.effect("revokes leases that were acquired during a rotation", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "x", "a command")
       yield* acquireLease("db", "early")
@@ -68,7 +68,7 @@ describe("killswitch", () => {
     }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
-  it.effect("does no more than it is told to", () =>
+  it.effect("runs only the configured steps", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "x", "a command")
       yield* acquireLease("db", "c")
@@ -83,7 +83,7 @@ describe("killswitch", () => {
     }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
-  it.effect("ends the leases of the secrets it wipes", () =>
+  it.effect("revokes the leases of the secrets it wipes", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       yield* acquireLease("db", "c")
@@ -93,7 +93,7 @@ describe("killswitch", () => {
     }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
-  it.effect("goes on behind a step that failed, and tells which", () =>
+  it.effect("continues after a failed step, and reports it", () =>
     Effect.gen(function* () {
       yield* addSecret("a", "x", "a command")
       yield* addSecret("broken", "x", "a command")
@@ -108,7 +108,7 @@ describe("killswitch", () => {
     }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
 
-  it.effect("does not say that it is done when the audit log cannot be written", () => {
+  it.effect("reports failures if the audit log cannot be written", () => {
     const broken = { now: false }
     return Effect.gen(function* () {
       yield* addSecret("db")
@@ -146,7 +146,7 @@ describe("heartbeat", () => {
     (entries) => entries.filter(({ action }) => action === "heartbeat_fail").map(({ details }) => details)
   )
 
-  it.effect("does nothing while the endpoint is well", () =>
+  it.effect("does nothing while the endpoint responds", () =>
     Effect.gen(function* () {
       endpoint.well = true
       const { stop } = yield* start()
@@ -156,7 +156,7 @@ describe("heartbeat", () => {
     }).pipe(Effect.provide(world))
   )
 
-  it.effect("does not fire by the start alone, and fires at the first look", () =>
+  it.effect("does not fire at the start, and fires at the first check", () =>
     Effect.gen(function* () {
       endpoint.well = false
       const { stop } = yield* start()
@@ -169,7 +169,7 @@ describe("heartbeat", () => {
     }).pipe(Effect.provide(world))
   )
 
-  it.effect("fires after as many failures in a row as it tolerates, and not before", () =>
+  it.effect("fires after the configured consecutive failures, and not before", () =>
     Effect.gen(function* () {
       endpoint.well = false
       const { stop } = yield* start(3)
@@ -185,7 +185,7 @@ describe("heartbeat", () => {
     }).pipe(Effect.provide(world))
   )
 
-  it.effect("fires once for one loss, and again for the next after the endpoint was well", () =>
+  it.effect("fires once per outage, and again after a recovery", () =>
     Effect.gen(function* () {
       endpoint.well = false
       const { state, stop } = yield* start()

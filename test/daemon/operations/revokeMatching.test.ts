@@ -1,5 +1,5 @@
 /**
- * The leases of a client or a secret are listed, counted and ended together.
+ * The leases of a client or a secret are listed, counted and revoked together.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { listLeases } from "../../../src/daemon/operations/listLeases.ts"
-import { revokeMatchingLeases } from "../../../src/daemon/operations/revokeMatching.ts"
+import { revokeMatchingLeases } from "../../../src/daemon/operations/revoke.ts"
 import { second } from "../../../src/domain/GoDuration.ts"
 import { makeLease } from "../../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
@@ -25,7 +25,7 @@ import {
 const everybody = { clientId: undefined, secretName: undefined }
 const usual = { filter: everybody, limit: 100, length: 1_000_000, top: 0 }
 
-/** Two clients with two secrets each, a moment apart. */
+/** Two clients with two secrets each, one second apart. */
 const someLeases = Effect.gen(function* () {
   for (const secret of ["db", "mail"]) yield* addSecret(secret)
   for (const client of ["a", "b"]) {
@@ -36,7 +36,7 @@ const someLeases = Effect.gen(function* () {
   }
 })
 
-/** More leases than anybody would acquire in a test. */
+/** Adds many leases at once. */
 const manyLeases = (count: number, clientId: string) =>
   LeaseRepo.use((leases) =>
     leases.transaction((tx) => {
@@ -51,7 +51,7 @@ const pairs = (leases: ReadonlyArray<{ readonly clientId: string; readonly secre
   leases.map(({ clientId, secretName }) => `${clientId} ${secretName}`)
 
 describe("listLeases", () => {
-  it.effect("gives those that match, the newest first, and how many there are", () =>
+  it.effect("returns the matching leases, newest first, and their number", () =>
     Effect.gen(function* () {
       yield* someLeases
       const all = yield* listLeases(usual)
@@ -64,7 +64,7 @@ describe("listLeases", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("puts them in order, however they lie in the table, and gives no more than is asked for", () =>
+  it.effect("sorts the leases in any order of the table, up to the limit", () =>
     Effect.gen(function* () {
       yield* LeaseRepo.use((leases) =>
         leases.transaction((tx) => {
@@ -83,7 +83,7 @@ describe("listLeases", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("leaves out what would make the reply too long, and leases that are over", () =>
+  it.effect("omits leases beyond the length limit, and expired leases", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
       for (const client of ["x".repeat(5000), "y".repeat(5000), "z"]) yield* acquireLease("db", client)
@@ -94,7 +94,7 @@ describe("listLeases", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("tells who has the most", () =>
+  it.effect("counts the clients and secrets with the most leases", () =>
     Effect.gen(function* () {
       yield* someLeases
       yield* manyLeases(3, "c")
@@ -119,7 +119,7 @@ describe("listLeases", () => {
 describe("revokeMatching", () => {
   const events: Array<OtelEvent> = []
 
-  it.effect("ends the leases of a client, each with an entry of its own, and tells it once", () =>
+  it.effect("revokes the leases of a client, with one entry each and one event for all", () =>
     Effect.gen(function* () {
       yield* someLeases
       events.length = 0
@@ -138,7 +138,7 @@ describe("revokeMatching", () => {
     }).pipe(Effect.provide(testLayer(events)))
   )
 
-  it.effect("ends those of a secret, or of a pair", () =>
+  it.effect("revokes the leases of a secret or of a pair", () =>
     Effect.gen(function* () {
       yield* someLeases
       assert.deepStrictEqual(pairs(yield* revokeMatchingLeases({ clientId: "b", secretName: "db" })), ["b db"])
@@ -150,7 +150,7 @@ describe("revokeMatching", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  it.effect("records nothing and tells nothing where there are none", () =>
+  it.effect("records and emits nothing if no lease matches", () =>
     Effect.gen(function* () {
       yield* someLeases
       events.length = 0
@@ -160,7 +160,7 @@ describe("revokeMatching", () => {
     }).pipe(Effect.provide(testLayer(events)))
   )
 
-  it.effect("ends more than one step, and no others", () =>
+  it.effect("revokes more leases than one transaction takes, and no others", () =>
     Effect.gen(function* () {
       yield* manyLeases(2500, "many")
       yield* manyLeases(10, "few")
@@ -171,7 +171,7 @@ describe("revokeMatching", () => {
 
   const broken = { now: false }
 
-  it.effect("changes nothing while the log cannot be written", () =>
+  it.effect("changes nothing while the audit log cannot be written", () =>
     Effect.gen(function* () {
       yield* manyLeases(3, "a")
       broken.now = true
@@ -181,7 +181,7 @@ describe("revokeMatching", () => {
     }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(testLayerWithAudit(broken)))
   )
 
-  it.effect("says how many are revoked where the log breaks half-way, and goes on when asked again", () =>
+  it.effect("reports how many are revoked if the log fails half-way, and continues when repeated", () =>
     Effect.gen(function* () {
       yield* manyLeases(2500, "a")
       const audit = yield* AuditLog
@@ -196,12 +196,15 @@ describe("revokeMatching", () => {
             return leases.transaction(program)
           })
       })
-      const meant = { clientId: "a", secretName: undefined }
-      const failure = yield* Effect.flip(Effect.provideService(revokeMatchingLeases(meant), LeaseRepo, breaking))
-      assert.match(failure.message, /^500 leases are revoked and 2000 are not \(.*no space left.*\); ask once more/)
+      const filter = { clientId: "a", secretName: undefined }
+      const failure = yield* Effect.flip(Effect.provideService(revokeMatchingLeases(filter), LeaseRepo, breaking))
+      assert.match(
+        failure.message,
+        /^500 leases are revoked and 2000 are not \(.*no space left.*\); repeat the request to revoke them/
+      )
       broken.now = false
       assert.strictEqual(yield* activeCount, 2000)
-      assert.lengthOf(yield* revokeMatchingLeases(meant), 2000)
+      assert.lengthOf(yield* revokeMatchingLeases(filter), 2000)
       assert.lengthOf(yield* audit.tail(10_000), 2500)
     }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(testLayerWithAudit(broken)))
   )

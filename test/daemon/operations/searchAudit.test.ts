@@ -1,6 +1,6 @@
 /**
- * Entries of the audit log are chosen by what they are about, by time and by number,
- * through the archives, and what was not looked at is told.
+ * Entries are selected by secret, client, action, time and number, across archives. An
+ * incomplete result says so.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -29,7 +29,7 @@ const fact = (n: number): AuditFact => ({
   success: true
 })
 
-/** Entries 1 to 60, a second apart, in a log of many small files. */
+/** Entries 1 to 60, one second apart, in a log of many small files. */
 const inLog = <A, E>(test: Effect.Effect<A, E, AuditLog>) =>
   Effect.gen(function* () {
     const directory = yield* temporaryDirectory
@@ -52,7 +52,7 @@ const numbers = (search: Partial<Parameters<typeof searchAudit>[0]>) =>
 const those = (is: (n: number) => boolean) => [...Array(61).keys()].slice(1).filter(is)
 
 describe("searchAudit", () => {
-  it.effect("chooses by secret, client and action", () =>
+  it.effect("selects by secret, client and action", () =>
     inLog(
       Effect.gen(function* () {
         assert.deepStrictEqual(
@@ -72,7 +72,7 @@ describe("searchAudit", () => {
     )
   )
 
-  it.effect("gives the last of them, and tells whether there are older ones", () =>
+  it.effect("returns the last entries, and whether there are older ones", () =>
     inLog(
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* numbers({ count: 2 }), { seqs: [59, 60], complete: false })
@@ -84,7 +84,7 @@ describe("searchAudit", () => {
     )
   )
 
-  it.effect("gives what is behind a number", () =>
+  it.effect("returns the entries after a number", () =>
     inLog(
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* numbers({ after: 40 }), { seqs: those((n) => n > 40), complete: true })
@@ -94,7 +94,7 @@ describe("searchAudit", () => {
     )
   )
 
-  it.effect("gives what happened since a moment, to the millisecond", () =>
+  it.effect("returns the entries since a time, to the millisecond", () =>
     inLog(
       Effect.gen(function* () {
         assert.deepStrictEqual(
@@ -109,7 +109,7 @@ describe("searchAudit", () => {
     )
   )
 
-  it.effect("finds the same in the memory log", () =>
+  it.effect("finds the same in the log in memory", () =>
     Effect.gen(function* () {
       const audit = yield* AuditLog
       for (let n = 1; n <= 6; n += 1) yield* audit.append([fact(n)])
