@@ -17,7 +17,8 @@ export const configSchema = () => ({
   title: "config.json of agent-secrets",
   description:
     'The settings of the daemon and of the command. Paths are absolute or begin with ~/. Durations are texts such as "1h30m", or whole numbers of nanoseconds. Other keys are allowed.',
-  ...Schema.toJsonSchemaDocument(ConfigFile).schema
+  ...Schema.toJsonSchemaDocument(ConfigFile, { includeAnnotationKey: (key) => key === "allOf" }).schema,
+  allOf: Schema.resolveAnnotations(ConfigFile)?.["allOf"]
 })
 
 export const schemaText = (): string => `${JSON.stringify(configSchema(), undefined, 2)}\n`
@@ -26,7 +27,7 @@ const settingsTable = (): string =>
   [
     "| key | what it is | default |",
     "|---|---|---|",
-    ...settings.map(({ default: value, description, name }) => {
+    ...settings().map(({ default: value, description, name }) => {
       const written = value === undefined ? "–" : `\`${JSON.stringify(value)}\``
       return `| \`${name}\` | ${description} | ${written} |`
     })

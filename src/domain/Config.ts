@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
+import { minute, second } from "./GoDuration.ts"
 import { defaultMaxLeases } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
 import * as Setting from "./Setting.ts"
@@ -46,89 +47,81 @@ const file = (key: keyof typeof fileNames, description: string) =>
 /** Smaller files would be rotated more often than they are read. */
 const minAuditSize = 4096
 
-const heartbeat = section(
-  {
-    enabled: setting(Setting.flag, "whether the switch is on", false),
-    url: setting(
-      Setting.text(/^$|^https?:\/\/./u, "an http or https address"),
-      "the address that is requested; needed if the switch is on",
-      ""
-    ),
-    interval: setting(Setting.duration(), "how often the address is requested", "1m"),
-    timeout: setting(Setting.duration(), "how long a response may take", "10s"),
-    max_failures: setting(Setting.count, "after how many failures in a row the switch fires", 1),
-    fail_action: setting(
-      section({
-        revoke_all: setting(Setting.flag, "revoke all leases", false),
-        rotate_all: setting(Setting.flag, "rotate all secrets that have a rotation command", false),
-        wipe_store: setting(Setting.flag, "remove every secret and the backup of the store", false)
-      }),
-      "what is done when the switch fires",
-      {}
-    )
-  },
-  Setting.requires("enabled", true, "url", "required when heartbeat enabled")
-)
+const heartbeat = section({
+  enabled: setting(Setting.flag, "whether the switch is on", false),
+  url: setting(
+    Setting.text(/^$|^https?:\/\/./u, "an http or https address"),
+    "the address that is requested; needed if the switch is on",
+    ""
+  ),
+  interval: setting(Setting.duration(), "how often the address is requested", minute),
+  timeout: setting(Setting.duration(), "how long a response may take", 10n * second),
+  max_failures: setting(Setting.count, "after how many failures in a row the switch fires", 1),
+  fail_action: Setting.subsection(
+    section({
+      revoke_all: setting(Setting.flag, "revoke all leases", false),
+      rotate_all: setting(Setting.flag, "rotate all secrets that have a rotation command", false),
+      wipe_store: setting(Setting.flag, "remove every secret and the backup of the store", false)
+    }),
+    "what is done when the switch fires",
+    {}
+  )
+}).check(Setting.requires("enabled", true, "url", "required when heartbeat enabled"))
 
 /** config.json as it is written; its JSON Schema and the table of settings are generated from this. */
-export const ConfigFile = section(
-  {
-    $schema: optionalSetting(Schema.Unknown, "for editors: where the schema of this file is"),
-    directory: setting(Setting.filePath, "the state directory", "~/.agent-secrets"),
-    socket_path: file("socket_path", "the socket"),
-    socket_mode: setting(
-      Setting.oneOf(["0600", "0660"], "0600 or 0660"),
-      "who may use the socket: its owner, or with 0660 a group as well",
-      "0600"
-    ),
-    socket_group: setting(
-      Schema.String.annotate({ expected: "the name of a group" }),
-      "that group, by its name; needed with 0660",
-      ""
-    ),
-    identity_path: file("identity_path", "the key of the store"),
-    secrets_path: file("secrets_path", "the store"),
-    audit_path: file("audit_path", "the audit log"),
-    leases_path: file("leases_path", "the checkpoint of the leases"),
-    default_lease_ttl: setting(
-      Setting.duration(),
-      "how long a lease lasts if its request names no duration",
-      Setting.durationText(defaultTtlPolicy.default)
-    ),
-    max_lease_ttl: setting(
-      Setting.duration(),
-      "how long a lease may last; not below default_lease_ttl",
-      Setting.durationText(defaultTtlPolicy.maximum)
-    ),
-    max_active_leases: setting(Setting.count, "how many active leases there may be", defaultMaxLeases),
-    audit_max_size: setting(
-      Setting.size(minAuditSize),
-      "when a file of the audit log is closed: bytes, or a text with kB, MB or GB",
-      `${defaultAuditRotation.maxSize / 1e6}MB`
-    ),
-    audit_max_files: setting(
-      Setting.count,
-      "how many closed files of the audit log are kept",
-      defaultAuditRotation.maxFiles
-    ),
-    rotation_timeout: setting(Setting.duration(), "how long the command that rotates a secret may take", "30s"),
-    events: setting(eventsSection, "which events are sent", {}),
-    otlp: optionalSetting(
-      otlpSection,
-      "an OpenTelemetry collector; the environment variables of OpenTelemetry take precedence"
-    ),
-    heartbeat: optionalSetting(heartbeat, "the dead man's switch")
-  },
-  Setting.requires("socket_mode", "0660", "socket_group", "is required when socket_mode is 0660")
-).check(
+export const ConfigFile = section({
+  $schema: optionalSetting(Schema.Unknown, "for editors: where the schema of this file is"),
+  directory: setting(Setting.filePath, "the state directory", "~/.agent-secrets"),
+  socket_path: file("socket_path", "the socket"),
+  socket_mode: setting(
+    Setting.oneOf(["0600", "0660"], "0600 or 0660"),
+    "who may use the socket: its owner, or with 0660 a group as well",
+    "0600"
+  ),
+  socket_group: setting(
+    Schema.String.annotate({ expected: "the name of a group" }),
+    "that group, by its name; needed with 0660",
+    ""
+  ),
+  identity_path: file("identity_path", "the key of the store"),
+  secrets_path: file("secrets_path", "the store"),
+  audit_path: file("audit_path", "the audit log"),
+  leases_path: file("leases_path", "the checkpoint of the leases"),
+  default_lease_ttl: setting(
+    Setting.duration(),
+    "how long a lease lasts if its request names no duration",
+    defaultTtlPolicy.default
+  ),
+  max_lease_ttl: setting(
+    Setting.duration(),
+    "how long a lease may last; not below default_lease_ttl",
+    defaultTtlPolicy.maximum
+  ),
+  max_active_leases: setting(Setting.count, "how many active leases there may be", defaultMaxLeases),
+  audit_max_size: setting(
+    Setting.size(minAuditSize),
+    "when a file of the audit log is closed: bytes, or a text with kB, MB or GB",
+    defaultAuditRotation.maxSize
+  ),
+  audit_max_files: setting(
+    Setting.count,
+    "how many closed files of the audit log are kept",
+    defaultAuditRotation.maxFiles
+  ),
+  rotation_timeout: setting(Setting.duration(), "how long the command that rotates a secret may take", 30n * second),
+  events: Setting.subsection(eventsSection, "which events are sent", {}),
+  otlp: optionalSetting(
+    otlpSection,
+    "an OpenTelemetry collector; the environment variables of OpenTelemetry take precedence"
+  ),
+  heartbeat: optionalSetting(heartbeat, "the dead man's switch")
+}).check(
   Schema.makeFilter(
     ({ default_lease_ttl, max_lease_ttl }) =>
       max_lease_ttl >= default_lease_ttl || { path: ["max_lease_ttl"], issue: "must be >= default_lease_ttl" }
-  )
+  ),
+  Setting.requires("socket_mode", "0660", "socket_group", "is required when socket_mode is 0660")
 )
-
-/** Every setting that config.json may have. */
-export const settings = Setting.settingsIn(Schema.toEncoded(ConfigFile).ast)
 
 /** Environment variables that take precedence over the file. */
 const Variables = section({
@@ -139,12 +132,8 @@ const Variables = section({
   )
 })
 
-const expectations = new Map([
-  ["the file", "a JSON object"],
-  ...[...settings, ...Setting.settingsIn(Schema.toEncoded(Variables).ast)].map(
-    ({ expected, name }) => [name, expected] as const
-  )
-])
+/** Lists every setting of config.json. Only errors, warnings and the docs need it, so that a start does not wait for it. */
+export const settings = () => Setting.settingsIn(Schema.toEncoded(ConfigFile).ast)
 
 const decodeWith = <T, E>(schema: Schema.Codec<T, E>) => {
   const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
@@ -186,15 +175,19 @@ const problemsIn = (issue: SchemaIssue.Issue, name = ""): ReadonlyArray<string> 
   if ("issues" in issue && issue.issues.length > 0) return issue.issues.flatMap((one) => problemsIn(one, name))
   if ("issue" in issue) return problemsIn(issue.issue, name)
   const { message } = ("ast" in issue ? issue.ast.annotations : issue.annotations) ?? {}
-  const at = name || "the file"
+  if (typeof message === "string") return [`${name} ${message}`]
+  if (name === "") return ["the file must be a JSON object"]
+  const known = [...settings(), ...Setting.settingsIn(Schema.toEncoded(Variables).ast)]
   // A name that is no setting is that of a header in otlp.headers.
-  return [`${at} ${message ?? `must be ${expectations.get(at) ?? "a text of one line"}`}`]
+  const expected = known.find((setting) => setting.name === name)?.expected ?? "a text of one line"
+  return [`${name} must be ${expected}`]
 }
 
 const misspeltKeys = (given: unknown, above = ""): ReadonlyArray<string> => {
-  const names = settings.filter(({ name }) => name.startsWith(above)).map(({ name }) => name.slice(above.length))
+  if (typeof given !== "object" || given === null || Object.keys(given).length === 0) return []
+  const names = settings().flatMap(({ name }) => (name.startsWith(above) ? [name.slice(above.length)] : []))
   const keys = names.filter((name) => !name.includes("."))
-  if (typeof given !== "object" || given === null || keys.length === 0) return []
+  if (keys.length === 0) return []
   return Object.entries(given).flatMap(([key, value]) => {
     if (keys.includes(key)) return misspeltKeys(value, `${above}${key}.`)
     const meant = closestMatch(key, keys)

@@ -5,6 +5,7 @@
  * describes it to editors and to the docs. Which settings there are is in Config.ts.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
@@ -15,53 +16,65 @@ import { formatGoDuration, parseDuration, durationPattern } from "./GoDuration.t
 
 const onlyDecoded = SchemaGetter.forbidden<never, unknown>(() => "config.json is only read")
 
-/** Annotates the encoded side, where the JSON Schema and `settingsIn` look. Null counts as absent. */
-const orNull = <T, E>(schema: Schema.Codec<T, E>, description: string, byDefault?: E) => {
-  const { expected } = Schema.resolveAnnotations(schema) ?? {}
-  return Schema.NullOr(Schema.toEncoded(schema)).annotate({ expected, description, default: byDefault })
-}
-
-/** A setting with a default, which is given as one would write it. */
-export const setting = <T, E>(schema: Schema.Codec<T, E>, description: string, byDefault: NoInfer<E>) =>
-  orNull(schema, description, byDefault).pipe(
-    Schema.decodeTo(schema, { decode: SchemaGetter.transform((given) => given ?? byDefault), encode: onlyDecoded }),
-    Schema.withDecodingDefaultKey(Effect.succeed(null))
+/** A key that may be absent or null. The result is not validated again, so that starting takes no longer. */
+const keyOf = <T, E, A>(schema: Schema.Codec<T, E>, absent: A, annotations: Schema.Annotations.Annotations) =>
+  Schema.optionalKey(Schema.NullOr(schema).annotate(annotations)).pipe(
+    Schema.decodeTo(
+      Schema.declare((given): given is T | A => given !== null),
+      {
+        decode: SchemaGetter.transformOptional((value) => Option.some(Option.getOrNull(value) ?? absent)),
+        encode: onlyDecoded
+      }
+    )
   )
 
-/** A setting without a default. */
-export const optionalSetting = <T, E>(schema: Schema.Codec<T, E>, description: string) =>
-  orNull(schema, description).pipe(
-    Schema.decodeTo(Schema.UndefinedOr(schema), {
-      decode: SchemaGetter.transform((given) => given ?? undefined),
+/** A setting with a default. */
+export const setting = <T, E>(schema: Schema.Codec<T, E>, description: string, byDefault: NoInfer<T>) => {
+  const { expected, written } = Schema.resolveAnnotations(schema) ?? {}
+  const shown = typeof written === "function" ? written(byDefault) : byDefault
+  return keyOf(schema, byDefault, { expected, description, default: shown })
+}
+
+/** A setting or section without a default. */
+export const optionalSetting = <T, E>(schema: Schema.Codec<T, E>, description: string) => {
+  const { allOf, expected } = Schema.resolveAnnotations(schema) ?? {}
+  return keyOf(schema, undefined, { allOf, expected, description })
+}
+
+/** A section whose settings have their defaults if it is absent. */
+export const subsection = <T, E>(schema: Schema.Codec<T, E>, description: string, empty: NoInfer<E>) =>
+  Schema.optionalKey(
+    Schema.NullOr(Schema.toEncoded(schema)).annotate({ expected: "a JSON object", description, default: empty })
+  ).pipe(
+    Schema.decodeTo(schema, {
+      decode: SchemaGetter.transformOptional((value) => Option.some(Option.getOrNull(value) ?? empty)),
       encode: onlyDecoded
-    }),
-    Schema.withDecodingDefaultKey(Effect.succeed(null))
+    })
   )
 
-/** A JSON object of settings; `rule` is about several of them. */
-export const section = <Fields extends Schema.Struct.Fields>(fields: Fields, rule?: Rule) => {
-  const struct = Schema.Struct(fields)
-  const encoded = Schema.toEncoded(struct)
-  return (rule === undefined ? encoded : encoded.check(rule))
-    .pipe(Schema.decodeTo(struct))
-    .annotate({ expected: "a JSON object" })
-}
+/** A JSON object of settings. */
+export const section = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
+  Schema.Struct(fields).annotate({ expected: "a JSON object" })
 
-type Rule = SchemaAST.Filter<object>
-
-/** Rejects a section in which `key` has this value, and `needed` is absent or empty. */
-export const requires = (key: string, value: unknown, needed: string, message: string): Rule =>
+/** Rejects a section in which `key` has this value and `needed` is empty. JSON Schema gets the rule as `allOf`. */
+export const requires = <Key extends string, Needed extends string>(
+  key: Key,
+  value: string | boolean,
+  needed: Needed,
+  message: string
+) =>
   Schema.makeFilter(
-    (given: object) => {
-      const members = new Map<string, unknown>(Object.entries(given))
-      return members.get(key) !== value || Boolean(members.get(needed)) || { path: [needed], issue: message }
-    },
+    (given: Readonly<Record<Key | Needed, unknown>>) =>
+      given[key] !== value || given[needed] !== "" || { path: [needed], issue: message },
     {
-      toJsonSchema: () => ({
-        if: { properties: { [key]: { const: value } }, required: [key] },
-        // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema; nothing awaits it
-        then: { required: [needed], properties: { [needed]: { type: "string", minLength: 1 } } }
-      })
+      expected: "a JSON object",
+      allOf: [
+        {
+          if: { properties: { [key]: { const: value } }, required: [key] },
+          // oxlint-disable-next-line unicorn/no-thenable -- a keyword of JSON Schema; nothing awaits it
+          then: { required: [needed], properties: { [needed]: { type: "string", minLength: 1 } } }
+        }
+      ]
     }
   )
 
@@ -122,7 +135,7 @@ export const duration = (bounds?: { readonly minimum: GoDuration; readonly maxim
       const length = typeof given === "number" ? BigInt(given) : Result.getOrElse(parseDuration(given), () => 0n)
       return length >= minimum && length <= maximum ? length : undefined
     }
-  ).annotate({ expected })
+  ).annotate({ expected, written: durationText })
 }
 
 const sizeUnits: ReadonlyMap<string, number> = new Map([
@@ -144,7 +157,10 @@ export const size = (minimum: number) =>
       const bytes = Number.parseInt(String(given), 10) * (sizeUnits.get(unit) ?? 1)
       return Number.isSafeInteger(bytes) && bytes >= minimum ? bytes : undefined
     }
-  ).annotate({ expected: `a size like "10MB", or a number of bytes, of at least ${minimum}` })
+  ).annotate({
+    expected: `a size like "10MB", or a number of bytes, of at least ${minimum}`,
+    written: (bytes: number) => `${bytes / 1e6}MB`
+  })
 
 /** "heartbeat.interval" is the key `interval` in the section `heartbeat`. */
 export interface Setting {

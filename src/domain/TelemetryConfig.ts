@@ -3,7 +3,7 @@
  * OpenTelemetry collector. OpenTelemetry's own environment variables take precedence.
  */
 import * as Schema from "effect/Schema"
-import { hour, millisecond } from "./GoDuration.ts"
+import { hour, millisecond, second } from "./GoDuration.ts"
 import { amount, duration, oneOf, readWith, section, setting, text } from "./Setting.ts"
 
 /** By rising severity. */
@@ -58,7 +58,7 @@ export const otlpSection = section({
   timeout: setting(
     duration({ minimum: millisecond, maximum: hour }),
     "how long one request to the collector may take",
-    "10s"
+    10n * second
   ),
   signals: setting(
     readWith(

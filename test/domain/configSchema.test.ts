@@ -35,7 +35,7 @@ describe("the schema of config.json", () => {
     assert.strictEqual(fs.readFileSync(schemaFile, "utf8"), schemaText(), "npm run docs")
     const text = fs.readFileSync(document, "utf8")
     assert.strictEqual(text, renewed(text), "npm run docs")
-    for (const { name } of settings) assert.include(text, `| \`${name}\` |`)
+    for (const { name } of settings()) assert.include(text, `| \`${name}\` |`)
   })
 
   it.each([
@@ -108,7 +108,7 @@ describe("the schema of config.json", () => {
     const words = ["debug", "error", "loud", "http/json", "grpc", "http://a", "https://a/b", "ftp://a", "http://"]
     const others = [null, true, false, [], ["logs"], ["logs", 1], [5], {}, { "x-a": "b" }, { "x a": "b" }, { a: 5 }]
     const differing: { [Which in "onlyDaemon" | "onlySchema"]: Array<string> } = { onlyDaemon: [], onlySchema: [] }
-    for (const { name } of settings) {
+    for (const { name } of settings()) {
       for (const value of [...numbers, ...durations, ...texts, ...words, ...others]) {
         const file = fileWith(name, value)
         const read = isAccepted(file)
@@ -125,7 +125,7 @@ describe("the schema of config.json", () => {
   })
 
   it("has a description of every setting, and defaults that equal absence", () => {
-    for (const { description, name, default: written } of settings) {
+    for (const { description, name, default: written } of settings()) {
       assert.notStrictEqual(description, "", name)
       if (written === undefined) continue
       const read = (value: unknown) =>

@@ -155,7 +155,7 @@ describe.concurrent("a socket-activated daemon", () => {
         ],
         [run(["serve"], { home, through: handing(2) }), /passed 2 sockets/],
         [run(["serve", "--listen-fd", "0"], { home }), /descriptor 0 was handed over .* it is not a socket/],
-        [run(["serve", "--listen-fd", "1"], { home }), /names no descriptor/]
+        [run(["serve", "--listen-fd", "1"], { home }), /must be the descriptor/]
       ] as const
       for (const [ended, says] of starts) {
         const { status, stderr } = yield* ended
