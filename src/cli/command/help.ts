@@ -1,5 +1,5 @@
 /**
- * All the commands at a glance, for people and, with --json, as a tree for programs.
+ * The overview of all commands: as text, and with --json as a tree.
  */
 import type { Flags, CommandSpec } from "./Command.ts"
 import { allFlags, usageOf } from "./Command.ts"
@@ -13,7 +13,7 @@ export const helpText = (specs: ReadonlyArray<CommandSpec<Flags>>): string => {
     "",
     ...specs.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "",
-    "Each has its own help: secrets COMMAND --help",
+    "For the help of a command: secrets COMMAND --help",
     ""
   ].join("\n")
 }

@@ -1,7 +1,6 @@
 /**
- * What is logged, as lines of logfmt on standard error. It is for commands that do the
- * daemon's work; others have nothing to log, and it would take them longer to load
- * than their own part.
+ * Logs as logfmt on standard error, for the commands that do the daemon's work and for
+ * crashes. It is a file of its own because loading it is slow.
  */
 import * as Logger from "effect/Logger"
 

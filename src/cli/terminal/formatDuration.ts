@@ -1,6 +1,5 @@
 /**
- * Lengths of time as people say them: the two largest units, `45s`, `12m`, `1h 3m`,
- * `2d 1h`.
+ * Formats a duration with its two largest units: `45s`, `12m`, `1h 3m`, `2d 1h`.
  */
 export const formatDuration = (millis: number): string => {
   const seconds = Math.max(0, Math.floor(millis / 1000))

@@ -1,8 +1,8 @@
 /**
- * A screen of one's own on a terminal: drawn over in place, left as it was found.
+ * A full-screen view on the terminal's alternate screen.
  *
- * It is given back however the command ends: in order, by a signal, by a breakdown.
- * What is typed is not shown; `q`, Ctrl-C and Ctrl-D are told as the wish to end.
+ * The terminal is restored however the command ends: normally, by a signal or by a
+ * crash. Input is not echoed; `q`, Ctrl-C and Ctrl-D quit.
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
@@ -11,19 +11,19 @@ import { constants } from "node:os"
 export interface Screen {
   readonly draw: (lines: ReadonlyArray<string>) => void
   readonly size: () => { readonly columns: number; readonly rows: number }
-  /** Waits until somebody wants it to end; is interrupted where it was Ctrl-C, as by the signal. */
+  /** Waits for a key that quits. Ctrl-C interrupts, like SIGINT. */
   readonly ended: Effect.Effect<void>
-  /** Waits until the terminal has another size. */
+  /** Waits for the terminal to be resized. */
   readonly resized: Effect.Effect<void>
 }
 
-const enter = "\u001b[?1049h\u001b[?25l"
-const leave = "\u001b[?25h\u001b[?1049l"
+const enterScreen = "\u001b[?1049h\u001b[?25l"
+const leaveScreen = "\u001b[?25h\u001b[?1049l"
 const home = "\u001b[H"
 const clearLine = "\u001b[K"
 const clearBelow = "\u001b[J"
 
-/** In raw mode Ctrl-C is a letter like others. */
+/** In raw mode, Ctrl-C arrives as a character instead of SIGINT. */
 const keys: ReadonlyMap<string, Effect.Effect<void>> = new Map([
   ["q", Effect.void],
   ["Q", Effect.void],
@@ -31,48 +31,48 @@ const keys: ReadonlyMap<string, Effect.Effect<void>> = new Map([
   ["\u0003", Effect.interrupt]
 ])
 
-/** These would end the process without a word. SIGINT and SIGTERM are seen to already. */
-const deadly = ["SIGHUP", "SIGQUIT", "SIGABRT"] as const
+/** Their default action would skip the cleanup; `runMain` already handles SIGINT and SIGTERM. */
+const fatalSignals = ["SIGHUP", "SIGQUIT", "SIGABRT"] as const
 
-/** Takes the screen until the scope ends. */
+/** Opens the screen for the lifetime of the scope. */
 export const openScreen = Effect.gen(function* () {
-  const wishes = yield* Queue.sliding<Effect.Effect<void>>(1)
+  const quits = yield* Queue.sliding<Effect.Effect<void>>(1)
   const resizes = yield* Queue.sliding<void>(1)
   const { stdin, stdout } = process
-  const onKey = (piece: Buffer | string) => {
-    for (const key of piece.toString()) {
-      const wish = keys.get(key)
-      if (wish !== undefined) Queue.offerUnsafe(wishes, wish)
+  const onKey = (chunk: Buffer | string) => {
+    for (const key of chunk.toString()) {
+      const action = keys.get(key)
+      if (action !== undefined) Queue.offerUnsafe(quits, action)
     }
   }
   const onResize = () => void Queue.offerUnsafe(resizes, undefined)
-  let isTaken = false
-  const giveBack = () => {
-    if (!isTaken) return
-    isTaken = false
+  let isOpen = false
+  const restore = () => {
+    if (!isOpen) return
+    isOpen = false
     if (stdin.isTTY) stdin.setRawMode(false)
-    stdout.write(leave)
+    stdout.write(leaveScreen)
   }
-  const onDeadly = (signal: NodeJS.Signals) => {
-    giveBack()
+  const onFatalSignal = (signal: NodeJS.Signals) => {
+    restore()
     process.exit(128 + constants.signals[signal])
   }
   yield* Effect.acquireRelease(
     Effect.sync(() => {
-      isTaken = true
-      process.once("exit", giveBack)
-      for (const signal of deadly) process.once(signal, onDeadly)
+      isOpen = true
+      process.once("exit", restore)
+      for (const signal of fatalSignals) process.once(signal, onFatalSignal)
       stdout.on("resize", onResize)
-      // A terminal that has gone is no reason to complain.
+      // The terminal was closed.
       stdout.on("error", () => process.exit(0))
       if (stdin.isTTY) stdin.setRawMode(true).on("data", onKey)
-      stdout.write(enter)
+      stdout.write(enterScreen)
     }),
     () =>
       Effect.sync(() => {
-        giveBack()
-        process.off("exit", giveBack)
-        for (const signal of deadly) process.off(signal, onDeadly)
+        restore()
+        process.off("exit", restore)
+        for (const signal of fatalSignals) process.off(signal, onFatalSignal)
         stdout.off("resize", onResize)
         stdin.off("data", onKey).pause()
       })
@@ -83,7 +83,7 @@ export const openScreen = Effect.gen(function* () {
       stdout.write(`${home}${text.join("\r\n")}${clearBelow}`)
     },
     size: () => ({ columns: stdout.columns, rows: stdout.rows }),
-    ended: Effect.flatten(Queue.take(wishes)),
+    ended: Effect.flatten(Queue.take(quits)),
     resized: Queue.take(resizes)
   }
   return screen

@@ -1,28 +1,26 @@
 /**
- * Rows in columns, for people. Names and ids are anything, so what a terminal
- * would obey is shown as an escape instead.
+ * Tables for people. Cells may hold any text, so control characters are escaped.
  *
- * On a terminal that is too narrow the widest columns give way, but not those of ids,
- * which are there to be copied. Where there is no terminal nothing is left out.
+ * On a narrow terminal the widest columns are truncated, except those that must stay
+ * whole, such as ids. Without a terminal nothing is truncated.
  */
 import { fstatSync } from "node:fs"
 import { isPlain, quote } from "../../domain/goText.ts"
 
-export interface Fit {
-  /** Columns of the terminal; undefined where there is none. */
+export interface TableOptions {
+  /** Width of the terminal; undefined without one. */
   readonly width?: number | undefined
-  /** The columns that are shown whole, by their heads. */
+  /** Heads of the columns that are never truncated. */
   readonly whole?: ReadonlyArray<string>
 }
 
-/** A column is not made narrower than this. */
-const narrowest = 8
+const minColumnWidth = 8
 const gap = 2
 
 export const table = (
   head: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
-  { whole = [], width = terminalWidth() }: Fit = {}
+  { whole = [], width = terminalWidth() }: TableOptions = {}
 ): string => {
   const shown = [head, ...rows.map((row) => row.map(printable))]
   const wanted = head.map((_, column) => shown.reduce((most, row) => Math.max(most, (row[column] ?? "").length), 0))
@@ -38,7 +36,7 @@ export const table = (
     .join("")
 }
 
-/** Only a terminal is asked, for that has Node make a stream of it. */
+/** Node creates a stream on the first use of process.stdout, which is slow; only a terminal needs it. */
 const terminalWidth = () => (fstatSync(1).isCharacterDevice() ? process.stdout.columns : undefined)
 
 const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column: number) => boolean) => {
@@ -47,7 +45,7 @@ const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column:
   for (; excess > 0; excess -= 1) {
     let widest = -1
     for (const [column, one] of widths.entries()) {
-      if (one > narrowest && !isWhole(column) && one > (widths[widest] ?? 0)) widest = column
+      if (one > minColumnWidth && !isWhole(column) && one > (widths[widest] ?? 0)) widest = column
     }
     if (widest < 0) break
     widths[widest] = (widths[widest] ?? 0) - 1
@@ -55,10 +53,10 @@ const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column:
   return widths
 }
 
-/** A text in so many columns at the most, and no character cut in two. */
+/** Truncates to a width in UTF-16 units, without splitting a surrogate pair. */
 export const truncate = (text: string, width: number): string =>
   text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1)).replace(/[\ud800-\udbff]$/, "")}…`
 
-/** A text on one line, without control characters. */
+/** Escapes control characters, so that the text fits on one line and cannot control the terminal. */
 export const printable = (text: string): string =>
   isPlain(text) ? text : quote(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("\\\\", "\\")
