@@ -24,7 +24,7 @@ export interface GitOptions {
   readonly cwd: string
   /** Whether the environment names the repository, as it does in a hook. */
   readonly inHook: boolean
-  readonly timeout?: Duration.Duration
+  readonly timeout?: Duration.Input
 }
 
 /** Output is read whole: the names of a million files take about 100 MB. */

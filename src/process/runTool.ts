@@ -25,7 +25,7 @@ export interface ToolOptions {
   /** The whole environment of the program. */
   readonly env: Environment
   readonly cwd?: string
-  readonly timeout?: Duration.Duration
+  readonly timeout?: Duration.Input
   /** Output beyond this many bytes is read and dropped. */
   readonly maxOutput?: number
 }

@@ -59,7 +59,7 @@ describe.concurrent("secrets env", () => {
       assert.isBelow(Math.abs(Date.parse(until) - Date.now() - 300_000), 20_000)
       assert.deepStrictEqual({ ...parseEnv(text) }, { GH_TOKEN: "ghp_madeup", KEY: key })
       assert.strictEqual(modeOf(file), "600")
-      assert.match(written.stdout, /^wrote 2 variables to .*\.env, good for (5m0s|4m5\ds)\n$/)
+      assert.match(written.stdout, /^wrote 2 variables to .*\.env, valid for (5m0s|4m5\ds)\n$/)
       fs.mkdirSync(path.join(directory, "deeper"))
       const again = yield* run(["env", "--json"], {
         home: daemon().home,
@@ -80,7 +80,10 @@ describe.concurrent("secrets env", () => {
       })
       const { status, stderr, stdout } = yield* secrets(["env"])
       assert.deepStrictEqual([status, stdout], [4, ""])
-      assert.match(stderr, /^secrets env: secret "nope": secret not found\n {2}NOPE was to hold it\n {2}See the names/)
+      assert.match(
+        stderr,
+        /^secrets env: secret "nope": secret not found\n {2}for the variable NOPE\n {2}See the names/
+      )
       assert.isFalse(fs.existsSync(file))
       const leased = happened("refused").filter((what) => what.startsWith("lease_acquire") && what.endsWith("true"))
       const revoked = happened("refused").filter((what) => what.startsWith("lease_revoke"))
@@ -96,7 +99,7 @@ describe.concurrent("secrets env", () => {
       })
       const { status, stderr } = yield* secrets(["env"])
       assert.strictEqual(status, 1)
-      assert.match(stderr, /a value cannot stand in such a file\n {2}AWKWARD: it holds a carriage return/)
+      assert.match(stderr, /this format cannot hold a value\n {2}AWKWARD: it holds a carriage return/)
       assert.notInclude(stderr, "$5")
       assert.isFalse(fs.existsSync(file))
       assert.strictEqual(happened("unfit").filter((what) => what.startsWith("lease_revoke")).length, 3)
@@ -111,8 +114,8 @@ describe.concurrent("secrets env", () => {
       const foreign = yield* secrets(["env"])
       const link = yield* secrets(["env", "--file", "link"])
       assert.deepStrictEqual([foreign.status, link.status], [1, 1])
-      assert.match(foreign.stderr, /\.env is there, and was not written by secrets\n.*--force/)
-      assert.match(link.stderr, /link is a symbolic link, and is not followed\n/)
+      assert.match(foreign.stderr, /\.env exists and was not written by secrets\n.*--force/)
+      assert.match(link.stderr, /link is a symbolic link, which is not followed\n/)
       assert.strictEqual(fs.readFileSync(file, "utf8"), "MINE=1\n")
       assert.deepStrictEqual(happened("careful"), [])
       const forced = yield* secrets(["env", "--file", "link", "--force"])
@@ -167,7 +170,7 @@ describe.concurrent("secrets env", () => {
       const { secrets } = yield* project({ secrets: [{ name: "hash", env_var: "HASH" }, ...two.secrets] })
       const { status, stderr } = yield* secrets(["env"])
       assert.strictEqual(status, 0)
-      assert.match(stderr, /^secrets env: warning: Next\.js, .* change: HASH\n$/)
+      assert.match(stderr, /^secrets env: warning: Next\.js, .* changes: HASH\n$/)
       assert.strictEqual((yield* secrets(["env", "--format", "shell"])).stderr, "")
     })
   )
@@ -182,7 +185,7 @@ describe.concurrent("secrets env", () => {
       fs.writeFileSync(path.join(directory, ".gitignore"), ".env\n")
       assert.strictEqual((yield* secrets(["env"])).stderr, "")
       git("add", "-f", ".env")
-      assert.match((yield* secrets(["env"])).stderr, /warning: git keeps .*\.env, so its values will be committed/)
+      assert.match((yield* secrets(["env"])).stderr, /warning: git tracks .*\.env, so its values will be committed/)
     })
   )
 
@@ -250,7 +253,7 @@ describe.concurrent("secrets env", () => {
       const { status, stderr } = yield* secrets(["env"], env)
       assert.deepStrictEqual(
         [status, stderr],
-        [0, "secrets env: warning: left out, because no secret may be in such a variable: PATH\n"]
+        [0, "secrets env: warning: left out, because these variables cannot hold a secret: PATH\n"]
       )
       const text = fs.readFileSync(path.join(directory, ".env.local"), "utf8")
       assert.match(text, /# secrets-source: vercel\nA='one\ntwo'\n$/)
@@ -266,7 +269,10 @@ describe.concurrent("secrets env", () => {
       assert.deepStrictEqual([missing.status, fs.readdirSync(temporary)], [1, []])
       assert.match(missing.stderr, /^secrets env: Vercel has no B in preview\n/)
       fs.writeFileSync(path.join(bin, "vercel"), '#!/bin/sh\nrm "$3"; mkfifo "$3"\n')
-      assert.match((yield* secrets(["env"], env)).stderr, /has written cannot be read \(it is not a regular file\)\n/)
+      assert.match(
+        (yield* secrets(["env"], env)).stderr,
+        /cannot read the file that vercel wrote \(not a regular file\)\n/
+      )
     })
   )
 
@@ -278,11 +284,11 @@ describe.concurrent("secrets env", () => {
       assert.include(JSON.parse(wrong.stdout).error.message, "secrets[0].envvar: unknown key; did you mean env_var?")
       write({ secrets: [] })
       fs.chmodSync(path.join(directory, ".secrets.json"), 0o666)
-      assert.match((yield* secrets(["env"])).stderr, /is somebody else's, or others may write it\n/)
+      assert.match((yield* secrets(["env"])).stderr, /belongs to or is writable by another user\n/)
       fs.rmSync(path.join(directory, ".secrets.json"))
       const none = yield* secrets(["env"])
       assert.deepStrictEqual([none.status, none.stdout], [2, ""])
-      assert.match(none.stderr, /there is no \.secrets\.json in .* or above it\n {2}Make one, or name what is wanted/)
+      assert.match(none.stderr, /no \.secrets\.json in .* or above it\n {2}Create one, or name a secret/)
     })
   )
 })

@@ -152,10 +152,7 @@ describe.concurrent("secrets exec", () => {
   it.live("stops a program whose lease ends, with --stop-at-expiry", () =>
     Effect.gen(function* () {
       const { status, stderr } = yield* exec(line("--ttl", "300ms", "--stop-at-expiry", "--", "sleep", "60"))
-      assert.deepStrictEqual(
-        [status, stderr],
-        [143, "secrets exec: warning: its lease has ended; the program is stopped\n"]
-      )
+      assert.deepStrictEqual([status, stderr], [143, "secrets exec: warning: a lease expired; stopping the program\n"])
     })
   )
 })
@@ -193,7 +190,7 @@ describe.concurrent("secrets exec --mask", () => {
       const { stderr, stdout } = yield* exec(["exec", "--secret", "tiny", "--mask", "--", "sh", "-c", "echo $TINY"])
       assert.deepStrictEqual(
         [stdout, stderr],
-        ["abc\n", "secrets exec: warning: shorter than 4 bytes, and not masked: TINY\n"]
+        ["abc\n", "secrets exec: warning: values shorter than 4 bytes are not masked: TINY\n"]
       )
     })
   )

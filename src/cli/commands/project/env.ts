@@ -1,10 +1,8 @@
 /**
- * secrets env: what a project needs, leased and written to a file that other
- * programs read, or printed for a shell.
+ * secrets env: leases the secrets of a project, and writes them to a file or prints them.
  *
- * All of it or nothing: where one lease is refused nothing is written, and those that
- * were granted are revoked. The leases go on after this has ended, as the file does;
- * the next run replaces both.
+ * All or nothing: if a lease is refused, nothing is written and the granted leases are
+ * revoked. The leases stay active as long as the file is useful; the next run replaces both.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -30,14 +28,11 @@ import { defineCommand } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
-import { installGracefulShutdown } from "./gracefulShutdown.ts"
-import { appendGithub, githubFile } from "./githubEnv.ts"
 import type { LeasedSecret } from "./leaseAll.ts"
 import { leaseAll, revokeLeases } from "./leaseAll.ts"
 import type { RequestedSecrets } from "./requestedSecrets.ts"
-import { projectFlags } from "./projectFlags.ts"
-import { printWarning } from "./printWarning.ts"
-import { checkEnvFileTarget, warnIfTracked, writeEnvFile } from "./writeEnvFile.ts"
+import { installGracefulShutdown, printWarning, projectFlags } from "./projectCommand.ts"
+import { appendGithub, checkEnvFileTarget, githubFile, warnIfTracked, writeEnvFile } from "./writeEnvFile.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
 
@@ -46,15 +41,15 @@ type Format = (typeof formats)[number]
 
 const flags = {
   ...projectFlags,
-  file: { type: "string", value: "PATH", summary: "where to, instead of .env; - prints it", completes: "file" },
+  file: { type: "string", value: "PATH", summary: "output file, instead of .env; - prints", completes: "file" },
   format: { type: "string", value: "FORMAT", summary: "dotenv, shell, json or github", completes: formats },
   force: { type: "boolean", summary: "replace a file that secrets did not write" },
-  "dry-run": { type: "boolean", summary: "tell what would be leased and written, and do neither" }
+  "dry-run": { type: "boolean", summary: "print what would be leased and written, and do neither" }
 } as const
 
 export const envCommand = defineCommand({
   name: "env",
-  summary: "Write what a project needs to its .env file",
+  summary: "Write the secrets of a project to its .env file",
   arity: [0, 0],
   flags,
   examples: [
@@ -64,9 +59,9 @@ export const envCommand = defineCommand({
     'eval "$(secrets env --format shell)"'
   ],
   about: [
-    "What is needed stands in .secrets.json, in the working directory or above it:",
+    "The secrets come from .secrets.json, in the working directory or above it:",
     '  {"secrets": [{"name": "github_token", "env_var": "GH_TOKEN", "ttl": "30m"}]}',
-    "The file is readable to its owner alone. The formats shell and json are printed; github adds to $GITHUB_ENV."
+    "Only the owner can read the file. The formats shell and json are printed; github appends to $GITHUB_ENV."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
@@ -74,58 +69,57 @@ export const envCommand = defineCommand({
     if (format === undefined)
       return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")
     const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
-    const wanted = yield* requestedSecrets(args)
-    const target = yield* targetOf(args, format, wanted)
-    if (args.flag("dry-run")) return foretold(wanted, target)
+    const requested = yield* requestedSecrets(args)
+    const target = yield* targetOf(args, format, requested)
+    if (args.flag("dry-run")) return describePlan(requested, target)
     if (target.kind === "file") yield* checkEnvFileTarget(target.file, target.force)
-    if (wanted.source === "vercel") {
+    if (requested.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
-      const variables = yield* pullVercel("env", wanted.vercel, wanted.directory)
-      const until = fromMillis((yield* Clock.currentTimeMillis) + wanted.millis)
+      const variables = yield* pullVercel("env", requested.vercel, requested.directory)
+      const until = fromMillis((yield* Clock.currentTimeMillis) + requested.millis)
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])
     }
     const daemon = yield* loadDaemon(args)
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientOf(wanted, target), wanted.secrets),
+      leaseAll(daemon, clientOf(requested, target), requested.secrets),
       (leased) => deliverLeased(leased, target, format),
-      (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : takeBack(daemon, leased))
+      (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : revokeAll(daemon, leased))
     )
   })
 })
 
-const takeBack = (daemon: DaemonAddress, leased: ReadonlyArray<LeasedSecret>) =>
+const revokeAll = (daemon: DaemonAddress, leased: ReadonlyArray<LeasedSecret>) =>
   Effect.asVoid(revokeLeases(daemon, leased))
 
 type Target =
-  /** With `force` it may replace what secrets did not write. */
+  /** `force`: replaces a file that secrets did not write. */
   | { readonly kind: "file"; readonly file: string; readonly force: boolean }
   | { readonly kind: "github"; readonly file: string }
   | { readonly kind: "print" }
 
-const targetOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>, format: Format, wanted: RequestedSecrets) {
-  const [given, force] = [args.option("file"), args.flag("force")]
+const targetOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>, format: Format, requested: RequestedSecrets) {
+  const [file, force] = [args.option("file"), args.flag("force")]
   if (format === "github") {
-    if (given !== undefined) return yield* failUsage("--format github has its own file", "Leave --file out")
-    // The runner must see the masks on standard output, and reads no envelope.
-    if (args.flag("json")) return yield* failUsage("--format github and --json do not go together", "Leave --json out")
+    if (file !== undefined) return yield* failUsage("--format github has its own file", "Omit --file")
+    // The runner reads the masks from standard output, and no JSON.
+    if (args.flag("json")) return yield* failUsage("--format github and --json exclude each other", "Omit --json")
     return target({ kind: "github", file: yield* githubFile })
   }
-  if (given === "-") return target({ kind: "print" })
-  if (given !== undefined) {
-    if (format === "json")
-      return yield* failUsage("--format json is printed only", "Send it where it is wanted: > FILE")
-    return target({ kind: "file", file: path.resolve(given), force })
+  if (file === "-") return target({ kind: "print" })
+  if (file !== undefined) {
+    if (format === "json") return yield* failUsage("--format json is only printed", "Redirect it: > FILE")
+    return target({ kind: "file", file: path.resolve(file), force })
   }
   if (format !== "dotenv") return target({ kind: "print" })
-  const name = wanted.source === "vercel" ? (wanted.vercel.env_file ?? ".env.local") : ".env"
-  return target({ kind: "file", file: path.resolve(wanted.directory, name), force })
+  const name = requested.source === "vercel" ? (requested.vercel.env_file ?? ".env.local") : ".env"
+  return target({ kind: "file", file: path.resolve(requested.directory, name), force })
 })
 
 const target = (one: Target): Target => one
 
-/** One file has one holder of leases, so that writing it anew replaces what it held. */
-const clientOf = (wanted: Extract<RequestedSecrets, { source: "store" }>, target: Target): string =>
-  wanted.clientId ?? `${hostName()}:${target.kind === "file" ? target.file : wanted.directory}`
+/** One client id per file, so that writing it again replaces its leases. */
+const clientOf = (requested: Extract<RequestedSecrets, { source: "store" }>, target: Target): string =>
+  requested.clientId ?? `${hostName()}:${target.kind === "file" ? target.file : requested.directory}`
 
 const deliverLeased = Effect.fnUntraced(function* (
   leased: ReadonlyArray<LeasedSecret>,
@@ -133,9 +127,9 @@ const deliverLeased = Effect.fnUntraced(function* (
   format: Format
 ) {
   const variables = leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
-  const ends = leased.flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)))
-  const first = ends.reduce<Timestamp | undefined>(
-    (earliest, end) => (earliest === undefined || end.millis < earliest.millis ? end : earliest),
+  const expiries = leased.flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)))
+  const first = expiries.reduce<Timestamp | undefined>(
+    (earliest, expiry) => (earliest === undefined || expiry.millis < earliest.millis ? expiry : earliest),
     undefined
   )
   const until = first ?? fromMillis(yield* Clock.currentTimeMillis)
@@ -144,44 +138,41 @@ const deliverLeased = Effect.fnUntraced(function* (
 
 const deliver = Effect.fnUntraced(function* (
   variables: ReadonlyArray<EnvVariable>,
-  management: EnvFileHeader,
+  header: EnvFileHeader,
   target: Target,
   format: Format,
   leased: ReadonlyArray<LeasedSecret>
 ) {
   if (format === "dotenv") yield* checkValues(variables, unsafeForDotenv)
-  else if (format !== "json") yield* checkValues(variables, unfitAnywhere)
+  else if (format !== "json") yield* checkValues(variables, rejectNul)
   const body = { dotenv: dotenvLines, shell: shellLines, json: asJson, github: githubMasks }[format](variables)
   const result = {
     format,
-    source: management.source,
-    expires_at: management.until.text,
+    source: header.source,
+    expires_at: header.until.text,
     variables: variables.map(({ name }) => ({ env_var: name, ...leaseOf(leased, name) })),
     ...(target.kind === "print"
       ? { values: Object.fromEntries(variables.map(({ name, value }) => [name, value])) }
       : { file: target.file })
   }
-  if (format === "dotenv") yield* warnOfExpansion(variables)
-  if (target.kind === "print") return { text: format === "json" ? body : renderEnvHeader(management) + body, result }
+  if (format === "dotenv") yield* warnAboutExpansion(variables)
+  if (target.kind === "print") return { text: format === "json" ? body : renderEnvHeader(header) + body, result }
   if (target.kind === "github") {
     yield* appendGithub(target.file, variables)
     return { text: body, result }
   }
-  yield* writeEnvFile(target.file, renderEnvHeader(management) + body, target.force)
+  yield* writeEnvFile(target.file, renderEnvHeader(header) + body, target.force)
   yield* warnIfTracked(target.file)
-  const many = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
-  const left = Math.round((management.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
-  return { text: `wrote ${many} to ${target.file}, good for ${formatGoDuration(BigInt(left) * second)}\n`, result }
+  const count = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
+  const left = Math.round((header.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
+  return { text: `wrote ${count} to ${target.file}, valid for ${formatGoDuration(BigInt(left) * second)}\n`, result }
 })
 
-const warnOfExpansion = (variables: ReadonlyArray<EnvVariable>): Effect.Effect<void> => {
+const warnAboutExpansion = (variables: ReadonlyArray<EnvVariable>): Effect.Effect<void> => {
   const names = variables.filter(({ value }) => mayBeExpanded(value)).map(({ name }) => name)
   return names.length === 0
     ? Effect.void
-    : printWarning(
-        "env",
-        `Next.js, Vite and python-dotenv put variables in for a $, and so change: ${names.join(", ")}`
-      )
+    : printWarning("env", `Next.js, Vite and python-dotenv expand a $, which changes: ${names.join(", ")}`)
 }
 
 const leaseOf = (leased: ReadonlyArray<LeasedSecret>, name: string): object => {
@@ -192,40 +183,40 @@ const leaseOf = (leased: ReadonlyArray<LeasedSecret>, name: string): object => {
 const asJson = (variables: ReadonlyArray<EnvVariable>): string =>
   `${JSON.stringify(Object.fromEntries(variables.map(({ name, value }) => [name, value])), undefined, 2)}\n`
 
-const unfitAnywhere = (value: string): string | undefined => (value.includes("\0") ? "it holds a NUL byte" : undefined)
+const rejectNul = (value: string): string | undefined => (value.includes("\0") ? "it contains a NUL byte" : undefined)
 
 const checkValues = (
   variables: ReadonlyArray<EnvVariable>,
-  unfit: (value: string) => string | undefined
+  reject: (value: string) => string | undefined
 ): Effect.Effect<void, CommandError> => {
-  const wrong = variables.flatMap(({ name, value }) => {
-    const reason = unfit(value)
+  const rejected = variables.flatMap(({ name, value }) => {
+    const reason = reject(value)
     return reason === undefined ? [] : [`${name}: ${reason}`]
   })
-  return wrong.length === 0
+  return rejected.length === 0
     ? Effect.void
     : Effect.fail(
         new CommandError({
-          message: "nothing was written, because a value cannot stand in such a file",
-          why: wrong.join("\n  "),
-          fix: "Print it with --format json, or give it to a program with secrets exec",
+          message: "nothing was written: this format cannot hold a value",
+          why: rejected.join("\n  "),
+          fix: "Print it with --format json, or run the program with secrets exec",
           code: "data_error",
           exitStatus: exitStatus.failed
         })
       )
 }
 
-const foretold = (wanted: RequestedSecrets, target: Target) => {
+const describePlan = (requested: RequestedSecrets, target: Target) => {
   const where = target.kind === "print" ? "standard output" : target.file
-  if (wanted.source === "vercel") {
-    const { project, required_vars: required, scope } = wanted.vercel
+  if (requested.source === "vercel") {
+    const { project, required_vars: required, scope } = requested.vercel
     return {
       text: `would pull ${scope} of ${project} from Vercel and write it to ${where}\n`,
       result: { dry_run: true, source: "vercel", project, scope, required_vars: required ?? [], target: where }
     }
   }
-  const clientId = clientOf(wanted, target)
-  const rows = wanted.secrets.map(({ secret, ttl, variable }) => [variable, secret, ttl || "default"])
+  const clientId = clientOf(requested, target)
+  const rows = requested.secrets.map(({ secret, ttl, variable }) => [variable, secret, ttl || "default"])
   return {
     text: `${table(["VARIABLE", "SECRET", "TTL"], rows)}would be leased by ${clientId} and written to ${where}\n`,
     result: {
@@ -233,7 +224,7 @@ const foretold = (wanted: RequestedSecrets, target: Target) => {
       source: "store",
       client_id: clientId,
       target: where,
-      variables: wanted.secrets.map(({ secret, ttl, variable }) => ({ env_var: variable, secret_name: secret, ttl }))
+      variables: requested.secrets.map(({ secret, ttl, variable }) => ({ env_var: variable, secret_name: secret, ttl }))
     }
   }
 }

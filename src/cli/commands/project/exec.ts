@@ -1,8 +1,8 @@
 /**
- * secrets exec: runs a program that has what it needs in its environment.
+ * secrets exec: runs a program with secrets in its environment.
  *
- * Nothing is on the disk, and the leases end with the program, however it ends. Its
- * exit status is ours. Should we be killed, the leases end by their TTL.
+ * Nothing is written to disk. The leases are revoked when the program exits, and its exit
+ * status is returned. If this process is killed, the leases expire.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -17,31 +17,29 @@ import { defineCommand, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
-import { installGracefulShutdown } from "./gracefulShutdown.ts"
 import type { LeasedSecret } from "./leaseAll.ts"
 import { leaseAll, revokeLeases } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
-import type { ChildOptions, RunningChild } from "./runChild.ts"
+import type { RunningChild } from "./runChild.ts"
 import { runChild } from "./runChild.ts"
 import type { RequestedSecrets } from "./requestedSecrets.ts"
-import { projectFlags } from "./projectFlags.ts"
-import { printWarning } from "./printWarning.ts"
+import { installGracefulShutdown, printWarning, projectFlags } from "./projectCommand.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { printable } from "../../terminal/table.ts"
 
-/** Between SIGTERM and SIGKILL where a program is stopped because its leases end. */
-const grace = "5 seconds"
+/** Between SIGTERM and SIGKILL for a program that is stopped at the expiry of its leases. */
+const killTimeout = "5 seconds"
 
 export const execCommand = defineCommand({
   name: "exec",
-  summary: "Run a program with what it needs in its environment",
+  summary: "Run a program with secrets in its environment",
   positionals: "[--] COMMAND [ARGS]",
   arity: [1, unlimited],
   runsProgram: true,
   flags: {
     ...projectFlags,
-    mask: { type: "boolean", summary: "show *** instead of the values in what it prints" },
-    "stop-at-expiry": { type: "boolean", summary: "end it when the first of its leases ends" }
+    mask: { type: "boolean", summary: "replace values by *** in its output" },
+    "stop-at-expiry": { type: "boolean", summary: "stop it when its first lease expires" }
   },
   examples: [
     "secrets exec -- npm start",
@@ -49,50 +47,55 @@ export const execCommand = defineCommand({
     "secrets exec --mask -- terraform plan"
   ],
   about: [
-    "What is needed stands in .secrets.json, in the working directory or above it, or is named with --secret.",
-    "The exit status is the program's, 128 and the number if a signal ended it, 127 if there is no such program.",
-    "With --mask the program writes into pipes, not to a terminal."
+    "The secrets come from .secrets.json, in the working directory or above it, or from --secret.",
+    "The exit status is the program's: 128 plus the signal number if a signal ended it, 127 if it was not found.",
+    "With --mask the program writes to pipes, not to a terminal."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
     const [command = "", ...programArgs] = args.positionals
     const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
-    const wanted = yield* requestedSecrets(args)
+    const requested = yield* requestedSecrets(args)
     const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
-    if (wanted.source === "vercel") {
+    if (requested.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
-      const variables = yield* pullVercel("exec", wanted.vercel, wanted.directory)
-      const until = stops ? (yield* Clock.currentTimeMillis) + wanted.millis : undefined
-      return ran(yield* runWith(command, programArgs, variables, masked, until))
+      const variables = yield* pullVercel("exec", requested.vercel, requested.directory)
+      const expiry = stops ? (yield* Clock.currentTimeMillis) + requested.millis : undefined
+      return exited(yield* runWith(command, programArgs, variables, masked, expiry))
     }
     const daemon = yield* loadDaemon(args)
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientOf(wanted, command), wanted.secrets),
+      leaseAll(daemon, clientOf(requested, command), requested.secrets),
       (leased) => {
         const variables = leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
-        return Effect.map(runWith(command, programArgs, variables, masked, stops ? firstEnd(leased) : undefined), ran)
+        return Effect.map(
+          runWith(command, programArgs, variables, masked, stops ? firstExpiry(leased) : undefined),
+          exited
+        )
       },
       (leased) =>
         Effect.flatMap(revokeLeases(daemon, leased), (left) =>
           left === 0
             ? Effect.void
-            : printWarning("exec", `${left} of its leases could not be revoked; they end by themselves`)
+            : printWarning("exec", `${left} leases could not be revoked; they expire by themselves`)
         )
     )
   })
 })
 
-const ran = (status: number) => ({ result: undefined, text: undefined, ranProgram: status })
+const exited = (status: number) => ({ result: undefined, text: undefined, ranProgram: status })
 
-/** One client has one lease of a secret: two runs beside each other must not end each other's. */
-const clientOf = (wanted: Extract<RequestedSecrets, { source: "store" }>, command: string): string =>
-  wanted.clientIsGiven && wanted.clientId !== undefined
-    ? wanted.clientId
-    : `${wanted.clientId ?? hostName()}/${printable(path.basename(command))}[${process.pid}]`
+/** A client has one lease of a secret, so concurrent runs need different client ids. */
+const clientOf = (requested: Extract<RequestedSecrets, { source: "store" }>, command: string): string =>
+  requested.clientIsGiven && requested.clientId !== undefined
+    ? requested.clientId
+    : `${requested.clientId ?? hostName()}/${printable(path.basename(command))}[${process.pid}]`
 
-const firstEnd = (leased: ReadonlyArray<LeasedSecret>): number | undefined => {
-  const ends = leased.flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)).map(({ millis }) => millis))
-  return ends.length === 0 ? undefined : Math.min(...ends)
+const firstExpiry = (leased: ReadonlyArray<LeasedSecret>): number | undefined => {
+  const expiries = leased.flatMap(({ expiresAt }) =>
+    Option.toArray(parseTimestamp(expiresAt)).map(({ millis }) => millis)
+  )
+  return expiries.length === 0 ? undefined : Math.min(...expiries)
 }
 
 const runWith = Effect.fnUntraced(function* (
@@ -100,25 +103,24 @@ const runWith = Effect.fnUntraced(function* (
   args: ReadonlyArray<string>,
   variables: ReadonlyArray<EnvVariable>,
   masked: boolean,
-  until: number | undefined
+  expiry: number | undefined
 ) {
   const unfit = variables.filter(({ value }) => value.includes("\0")).map(({ name }) => name)
   if (unfit.length > 0) {
     return yield* new CommandError({
-      message: `a value holds a NUL byte and cannot be in the environment: ${unfit.join(", ")}`,
+      message: `a value contains a NUL byte and cannot be in the environment: ${unfit.join(", ")}`,
       code: "data_error",
-      fix: "Store it encoded, in base64 for instance",
+      fix: "Store it encoded, for instance in base64",
       exitStatus: exitStatus.failed
     })
   }
-  const run: ChildOptions = {
+  return yield* runChild({
     command,
     args,
     env: { ...process.env, ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
-    pump: masked ? maskOutput(yield* maskersFor(variables)) : undefined,
-    beside: until === undefined ? undefined : stopAt(until)
-  }
-  return yield* runChild(run)
+    pipeOutput: masked ? maskOutput(yield* maskersFor(variables)) : undefined,
+    monitor: expiry === undefined ? undefined : stopAt(expiry)
+  })
 })
 
 const maskersFor = Effect.fnUntraced(function* (variables: ReadonlyArray<EnvVariable>) {
@@ -126,27 +128,27 @@ const maskersFor = Effect.fnUntraced(function* (variables: ReadonlyArray<EnvVari
   if (short.length > 0) {
     yield* printWarning(
       "exec",
-      `shorter than ${minMaskedLength} bytes, and not masked: ${short.map(({ name }) => name).join(", ")}`
+      `values shorter than ${minMaskedLength} bytes are not masked: ${short.map(({ name }) => name).join(", ")}`
     )
   }
-  const forms = encodedVariantsOfAll(variables.map(({ value }) => value))
-  const fitting = countMaskable(forms)
-  if (fitting < forms.length) {
+  const variants = encodedVariantsOfAll(variables.map(({ value }) => value))
+  const maskable = countMaskable(variants)
+  if (maskable < variants.length) {
     yield* printWarning(
       "exec",
-      `the values are too many or too long to be masked in every encoding and line: ${forms.length - fitting} are left out`
+      `too many or too long values: ${variants.length - maskable} of their encodings and lines are not masked`
     )
   }
-  return makeMaskers(forms.slice(0, fitting))
+  return makeMaskers(variants.slice(0, maskable))
 })
 
 const stopAt =
-  (until: number) =>
+  (expiry: number) =>
   ({ signal }: RunningChild): Effect.Effect<void> =>
     Effect.gen(function* () {
-      yield* Effect.sleep(Math.max(0, until - (yield* Clock.currentTimeMillis)))
-      yield* printWarning("exec", "its lease has ended; the program is stopped")
+      yield* Effect.sleep(Math.max(0, expiry - (yield* Clock.currentTimeMillis)))
+      yield* printWarning("exec", "a lease expired; stopping the program")
       signal("SIGTERM")
-      yield* Effect.sleep(grace)
+      yield* Effect.sleep(killTimeout)
       signal("SIGKILL")
     })

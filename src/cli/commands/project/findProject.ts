@@ -1,9 +1,8 @@
 /**
- * The `.secrets.json` of the project that the working directory is in: the first one
- * on the way up.
+ * The `.secrets.json` of a project: in the working directory, or the nearest above it.
  *
- * It chooses which secrets go to the programs of its reader. One that somebody else
- * may write is therefore not taken without being named.
+ * It decides which secrets programs of this user get. A file that another user can write
+ * is therefore used only if --project names it.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -14,33 +13,29 @@ import { projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts
 import { configError } from "../../command/daemonAddress.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
-import { readRegularFile } from "./readRegularFile.ts"
 
 export interface Project {
   readonly file: string
-  /** Where it is, to which its paths are relative. */
+  /** Its paths are relative to this directory. */
   readonly directory: string
   readonly content: ProjectFile
 }
 
-/** In MiB; far beyond any project: what is longer is another file. */
+/** In MiB, far above any project file. */
 const sizeLimit = 1
 
-/** `named` is a path that the caller has given; nothing is searched then. */
+/** With a path in `named`, nothing is searched. */
 export const findProject = Effect.fnUntraced(function* (from: string, named: string | undefined) {
   const file = named === undefined ? search(from) : path.resolve(named)
   if (file === undefined) {
     return yield* failUsage(
-      `there is no ${projectFileName} in ${from} or above it`,
-      "Make one, or name what is wanted: --secret NAME"
+      `no ${projectFileName} in ${from} or above it`,
+      "Create one, or name a secret: --secret NAME"
     )
   }
   const { isForeign, text } = yield* Effect.try({ try: () => read(file), catch: (cause) => unreadable(file, cause) })
   if (named === undefined && isForeign) {
-    return yield* broken(
-      `${file} is somebody else's, or others may write it`,
-      "Look at it; if it is right, name it: --project PATH"
-    )
+    return yield* broken(`${file} belongs to or is writable by another user`, "Check it, then name it: --project PATH")
   }
   const content = readProjectFile(text)
   if (Result.isFailure(content)) {
@@ -62,15 +57,15 @@ const search = (from: string): string | undefined => {
   }
 }
 
-/** The text, and whether it may be another's. */
+/** Returns the text, and whether another user can write it. */
 const read = (file: string): { readonly text: string; readonly isForeign: boolean } => {
   const { stat, text } = readRegularFile(file, sizeLimit)
-  // A link of another's chooses among our own files.
+  // The owner of a symbolic link chooses among our files.
   const owners = [stat.uid, fs.lstatSync(file).uid]
-  return { text, isForeign: (stat.mode & 0o002) !== 0 || owners.some(isStranger) }
+  return { text, isForeign: (stat.mode & 0o002) !== 0 || owners.some(isOtherUser) }
 }
 
-const isStranger = (owner: number): boolean => {
+const isOtherUser = (owner: number): boolean => {
   const user = process.getuid?.()
   return user !== undefined && user !== 0 && owner !== user && owner !== 0
 }
@@ -79,3 +74,19 @@ const unreadable = (file: string, cause: unknown): CommandError =>
   broken(`cannot read ${file} (${reasonOf(cause)})`, "Give the path of a project file with --project")
 
 const broken = (message: string, fix: string): CommandError => new CommandError(configError(message, fix))
+
+/** Reads a regular file of bounded size. Never waits for a pipe or reads a device. Throws system errors. */
+export const readRegularFile = (
+  file: string,
+  mebibytes: number
+): { readonly text: string; readonly stat: fs.Stats } => {
+  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  try {
+    const stat = fs.fstatSync(descriptor)
+    if (!stat.isFile()) throw new Error("not a regular file")
+    if (stat.size > mebibytes * 1024 * 1024) throw new Error(`longer than ${mebibytes} MiB`)
+    return { text: fs.readFileSync(descriptor, "utf8"), stat }
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}

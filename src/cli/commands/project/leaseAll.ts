@@ -1,9 +1,9 @@
 /**
- * Several leases as one: all of them, or none.
+ * Leases several secrets: all of them, or none.
  *
- * When one is refused, those that were granted are revoked. It cannot be broken off
- * half-way, or a lease could be granted that nobody knows of; each request has its
- * time. A lease whose answer did not come in that time ends by its TTL.
+ * When one is refused, the granted ones are revoked. It is uninterruptible, because a lease
+ * could be granted unnoticed; each request has its timeout. A lease whose reply timed out
+ * expires.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -15,12 +15,12 @@ import { literal } from "../../../rpc/protocol/shape.ts"
 import { CommandError, fromClient } from "../../command/CommandError.ts"
 import type { RequestedSecret } from "./requestedSecrets.ts"
 
-/** The daemon takes more connections; there are others who want some. */
+/** Below the connection limit of the daemon, for the sake of other clients. */
 const concurrency = 8
-/** More than are leased at once, for each may have to wait for a daemon that is away. */
-const revokedAtOnce = 32
-/** A daemon that is away does not keep a program from ending for longer. */
-const revokeLimit = Duration.seconds(2)
+/** Higher, because each request may wait for a daemon that does not answer. */
+const revokeConcurrency = 32
+/** Limits how long a daemon that does not answer delays the exit. */
+const revokeTimeout = Duration.seconds(2)
 
 const grantedExample = { lease_id: "", value: "", expires_at: "" }
 const revokedExample = { success: literal(true) }
@@ -40,9 +40,9 @@ export const leaseAll = (
     let failed = false
     const outcomes = yield* Effect.forEach(
       secrets,
-      (wanted) =>
+      (requested) =>
         Effect.suspend(() =>
-          failed ? Effect.succeed(undefined) : Effect.result(leaseOne(daemon, clientId, wanted))
+          failed ? Effect.succeed(undefined) : Effect.result(leaseOne(daemon, clientId, requested))
         ).pipe(
           Effect.tap((outcome) =>
             Effect.sync(() => void (failed ||= outcome !== undefined && Result.isFailure(outcome)))
@@ -64,16 +64,16 @@ export const leaseAll = (
 const leaseOne = (
   daemon: DaemonAddress,
   clientId: string,
-  wanted: RequestedSecret
+  requested: RequestedSecret
 ): Effect.Effect<LeasedSecret, CommandError> =>
   call(
     daemon,
     "secrets.lease",
-    { secret_name: wanted.secret, client_id: clientId, ttl: wanted.ttl },
+    { secret_name: requested.secret, client_id: clientId, ttl: requested.ttl },
     grantedExample
   ).pipe(
     Effect.map((granted) => ({
-      ...wanted,
+      ...requested,
       value: Redacted.make(granted.value),
       leaseId: granted.lease_id,
       expiresAt: granted.expires_at
@@ -83,7 +83,7 @@ const leaseOne = (
       return error._tag === "Refused"
         ? new CommandError({
             ...problemOf(failure),
-            why: [failure.why, `${wanted.variable} was to hold it`].filter(Boolean).join("; ")
+            why: [failure.why, `for the variable ${requested.variable}`].filter(Boolean).join("; ")
           })
         : failure
     })
@@ -91,13 +91,13 @@ const leaseOne = (
 
 const problemOf = ({ code, exitStatus, fix, message, why }: CommandError) => ({ code, exitStatus, fix, message, why })
 
-/** Ends leases; gives how many could not be ended. One that has ended already is none of them. */
+/** Revokes leases, and returns the number of failures. A lease that has already ended is no failure. */
 export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<LeasedSecret>): Effect.Effect<number> =>
   Effect.forEach(
     leases,
     ({ leaseId }) =>
       call(
-        { ...daemon, timeout: Duration.min(daemon.timeout, revokeLimit) },
+        { ...daemon, timeout: Duration.min(daemon.timeout, revokeTimeout) },
         "secrets.revoke",
         { lease_id: leaseId },
         revokedExample
@@ -106,7 +106,7 @@ export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<Leased
         Effect.catchTag("Refused", ({ tag }) => Effect.succeed(tag === "LeaseNotFound" ? 0 : 1)),
         Effect.orElseSucceed(() => 1)
       ),
-    { concurrency: revokedAtOnce }
+    { concurrency: revokeConcurrency }
   ).pipe(
     Effect.map((counts) => counts.reduce<number>((sum, one) => sum + one, 0)),
     Effect.uninterruptible

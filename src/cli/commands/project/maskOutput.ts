@@ -1,10 +1,9 @@
 /**
- * Passes on what a program prints, with the values masked in it.
+ * Forwards the output of a program, with the values masked in it.
  *
- * A piece is read when the one before has been taken, so a slow reader slows the
- * program and nothing piles up. A reader that goes away ends the program's output,
- * as it would without us. When the program has ended, what others write who still
- * hold its output is passed on as long as it keeps coming.
+ * It has backpressure: a chunk is read when the previous one was written. A reader that
+ * closes our output closes the program's output too. After the program's exit, output of
+ * processes that still hold its pipes is forwarded while it keeps coming.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,19 +11,22 @@ import type { Readable, Writable } from "node:stream"
 import type { Masker } from "../../../domain/Masker.ts"
 import type { RunningChild } from "./runChild.ts"
 
-/** As long as nobody notices that a prompt is late; two writes of one text come closer together. */
-const patience = Duration.millis(50)
-/** After the end of the program: longer than it takes to get what is in a pipe. */
-const quiet = Duration.millis(200)
+/** A prompt may be late by this much; writes that belong together come closer. */
+const releaseDelay = Duration.millis(50)
+/** After the exit of the program: longer than it takes to drain a pipe. */
+const drainTimeout = Duration.millis(200)
 
 export const maskOutput =
   (makeMasker: () => Masker) =>
-  ({ ended, hurried, outputs: [out = null, err = null] }: RunningChild): Effect.Effect<void> => {
-    // Whoever still writes after the end has that long for each piece.
-    const over = Effect.raceFirst(Effect.andThen(ended, Effect.sleep(quiet)), hurried)
+  ({ exited, outputs: [out = null, err = null], stopRequested }: RunningChild): Effect.Effect<void> => {
+    // After the exit, each further chunk has to come within the drain timeout.
+    const over = Effect.raceFirst(Effect.andThen(exited, Effect.sleep(drainTimeout)), stopRequested)
     return Effect.asVoid(
       Effect.all(
-        [passThrough(out, process.stdout, makeMasker(), over), passThrough(err, process.stderr, makeMasker(), over)],
+        [
+          forwardMasked(out, process.stdout, makeMasker(), over),
+          forwardMasked(err, process.stderr, makeMasker(), over)
+        ],
         {
           concurrency: 2
         }
@@ -32,43 +34,43 @@ export const maskOutput =
     )
   }
 
-type Got = { readonly kind: "bytes"; readonly bytes: Buffer } | { readonly kind: "end" | "late" | "over" }
+type ReadEvent = { readonly kind: "bytes"; readonly bytes: Buffer } | { readonly kind: "end" | "late" | "over" }
 
-/** Passes on one stream to its end; `over` is awaited anew for each piece. */
-export const passThrough = Effect.fnUntraced(function* (
+/** Forwards one stream to its end, or until `over`, which runs again for each chunk. */
+export const forwardMasked = Effect.fnUntraced(function* (
   from: Readable | null,
   to: Writable,
   masker: Masker,
   over: Effect.Effect<void>
 ) {
   if (from === null) return
-  const reader = { isThere: true }
+  const reader = { isOpen: true }
   to.on("error", () => {
-    reader.isThere = false
+    reader.isOpen = false
     from.destroy()
   })
-  const pieces: AsyncIterator<unknown> = from[Symbol.asyncIterator]()
-  const read = async (): Promise<Got> => {
+  const chunks: AsyncIterator<unknown> = from[Symbol.asyncIterator]()
+  const read = async (): Promise<ReadEvent> => {
     try {
-      const { done, value } = await pieces.next()
+      const { done, value } = await chunks.next()
       return done === true || !Buffer.isBuffer(value) ? { kind: "end" } : { kind: "bytes", bytes: value }
     } catch {
       return { kind: "end" }
     }
   }
-  const late = Effect.as(Effect.sleep(patience), { kind: "late" } as const)
+  const late = Effect.as(Effect.sleep(releaseDelay), { kind: "late" } as const)
   const afterEnd = Effect.as(over, { kind: "over" } as const)
   let reading = read()
-  while (reader.isThere) {
+  while (reader.isOpen) {
     const next = Effect.raceFirst(
       Effect.promise(() => reading),
       afterEnd
     )
-    const got: Got = yield* masker.mayRelease() ? Effect.raceFirst(next, late) : next
-    if (got.kind === "late") {
+    const event: ReadEvent = yield* masker.mayRelease() ? Effect.raceFirst(next, late) : next
+    if (event.kind === "late") {
       yield* write(to, masker.release())
-    } else if (got.kind === "bytes") {
-      yield* write(to, masker.push(got.bytes))
+    } else if (event.kind === "bytes") {
+      yield* write(to, masker.push(event.bytes))
       reading = read()
     } else {
       break

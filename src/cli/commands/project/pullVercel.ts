@@ -1,14 +1,12 @@
 /**
- * The variables of a project at Vercel, by way of `vercel env pull`.
+ * The variables of a Vercel project, from `vercel env pull`.
  *
- * That program writes a file and nothing else, so it gets one that only we can read,
- * in a directory that only we can enter; both are gone when it is read, also where
- * it failed or we were interrupted. It writes NAME="VALUE" with line breaks as \n
- * and \r and nothing else escaped, which is read back the same way.
+ * It can only write to a file, so it gets one in a private temporary directory, which is
+ * removed on success, failure and interruption. It writes NAME="VALUE" and escapes line
+ * breaks as \n and \r, and nothing else.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { ExecFileException } from "node:child_process"
-import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
@@ -16,32 +14,32 @@ import type { EnvVariable } from "../../../domain/envFile.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { projectFileName } from "../../../domain/ProjectFile.ts"
 import { variableProblem } from "../../../domain/variable.ts"
+import type { ToolFailed } from "../../../process/runTool.ts"
+import { runTool } from "../../../process/runTool.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { printable } from "../../terminal/table.ts"
 import { reasonOf } from "../../command/Output.ts"
-import { readRegularFile } from "./readRegularFile.ts"
-import { printWarning } from "./printWarning.ts"
+import { readRegularFile } from "./findProject.ts"
+import { printWarning } from "./projectCommand.ts"
 
-/** It asks over the network, and may have to look for a newer version of itself. */
-const patience = 60_000
-const outputLimit = 1024 * 1024
+/** It uses the network, also to look for a newer version of itself. */
+const vercelTimeout = Duration.seconds(60)
 const pulledName = "pulled.env"
-/** In MiB; Vercel allows 64 KiB of variables. */
-const pulledLimit = 1
+/** In MiB. Vercel allows 64 KiB of variables. */
+const sizeLimit = 1
 
-/** `command` is who asks, for warnings. */
 export const pullVercel = Effect.fnUntraced(function* (command: string, project: VercelProject, directory: string) {
   yield* checkLink(project, directory)
   const text = yield* Effect.acquireUseRelease(
-    Effect.try({ try: makeTemporary, catch: (cause) => noRoom(cause) }),
+    Effect.try({ try: makeTemporary, catch: temporaryError }),
     (temporary) => pull(path.join(temporary, pulledName), project.scope, directory),
     (temporary) => Effect.sync(() => fs.rmSync(temporary, { recursive: true, force: true }))
   )
   const pulled = parsePulledEnv(text)
   const missing = (project.required_vars ?? []).filter((name) => !pulled.some((variable) => variable.name === name))
   if (missing.length > 0) {
-    return yield* failed(
+    return yield* failure(
       `Vercel has no ${missing.join(", ")} in ${project.scope}`,
       `${projectFileName} requires it`,
       `Add it there: vercel env add ${missing[0]} ${project.scope}`
@@ -49,41 +47,37 @@ export const pullVercel = Effect.fnUntraced(function* (command: string, project:
   }
   const unfit = pulled.filter(({ name }) => variableProblem(name) !== undefined).map(({ name }) => printable(name))
   if (unfit.length > 0)
-    yield* printWarning(command, `left out, because no secret may be in such a variable: ${unfit.join(", ")}`)
+    yield* printWarning(command, `left out, because these variables cannot hold a secret: ${unfit.join(", ")}`)
   return pulled.filter(({ name }) => variableProblem(name) === undefined)
 })
 
-/** With the file in it that is to be written; in memory where the system has a place for that. */
+/** Makes the directory and the empty file; in XDG_RUNTIME_DIR, which is in memory, if possible. */
 const makeTemporary = (): string => {
   const directory = fs.mkdtempSync(path.join(process.env["XDG_RUNTIME_DIR"] || os.tmpdir(), "secrets-vercel-"))
   fs.writeFileSync(path.join(directory, pulledName), "", { mode: 0o600, flag: "wx" })
   return directory
 }
 
-const noRoom = (cause: unknown): CommandError =>
+const temporaryError = (cause: unknown): CommandError =>
   new CommandError({
     message: `cannot make a temporary file (${reasonOf(cause)})`,
-    fix: "See what XDG_RUNTIME_DIR and TMPDIR name",
+    fix: "Check XDG_RUNTIME_DIR and TMPDIR",
     code: "io_error",
     exitStatus: exitStatus.failed
   })
 
-/** What Vercel pulls is decided by the link of the directory, and not by the name in the project file. */
+/** Vercel pulls the project that the directory is linked to, whatever the project file names. */
 const checkLink = (project: VercelProject, directory: string): Effect.Effect<void, CommandError> =>
   Effect.suspend(() => {
     const file = path.join(directory, ".vercel", "project.json")
     const link = linkIn(file)
     if (link === undefined || link.includes(project.project)) return Effect.void
-    // Older links hold the id alone, and a name says nothing about it.
+    // Older links contain only the id, which cannot be compared with a name.
     if (link.length < 2 && !project.project.startsWith("prj_")) return Effect.void
-    return failed(
-      `this directory is linked to another project than ${project.project}`,
-      file,
-      "Link it anew: vercel link"
-    )
+    return failure(`this directory is not linked to the project ${project.project}`, file, "Link it: vercel link")
   })
 
-/** The id and, where it is told, the name of the project a directory is linked to. */
+/** Returns the id and, if present, the name of the linked project. */
 const linkIn = (file: string): ReadonlyArray<string> | undefined => {
   try {
     const link: unknown = JSON.parse(fs.readFileSync(file, "utf8"))
@@ -95,54 +89,32 @@ const linkIn = (file: string): ReadonlyArray<string> | undefined => {
   }
 }
 
-const pull = (file: string, scope: string, directory: string): Effect.Effect<string, CommandError> =>
-  Effect.callback<string, CommandError>((resume) => {
-    const args = ["env", "pull", file, "--yes", "--environment", scope]
-    const options = { cwd: directory, timeout: patience, maxBuffer: outputLimit, killSignal: "SIGKILL" } as const
-    const child = execFile("vercel", args, options, (error, _stdout, stderr) => {
-      if (error !== null) return resume(notPulled(error, stderr))
-      resume(
-        Effect.filterOrElse(
-          Effect.try({ try: () => readRegularFile(file, pulledLimit).text, catch: unreadable }),
-          (text) => text !== "",
-          () => failed("vercel has written nothing", undefined, "See what it says: vercel env ls")
-        )
-      )
-    })
-    child.stdin?.end()
-    const closed = new Promise<void>((resolve) => child.once("close", () => resolve()))
-    // It could make the directory again that is removed next, so it is waited for.
-    return Effect.promise(() => {
-      // What it has started may hold these, and would be waited for.
-      for (const output of [child.stdout, child.stderr]) output?.destroy()
-      child.kill("SIGKILL")
-      return closed
-    })
-  })
+const pull = Effect.fnUntraced(function* (file: string, scope: string, directory: string) {
+  const command = ["vercel", "env", "pull", file, "--yes", "--environment", scope] as const
+  const options = { cwd: directory, env: process.env, timeout: vercelTimeout }
+  const { status, stderr } = yield* Effect.mapError(runTool(command, options), notRun)
+  if (status !== 0) {
+    const output = stderr.trim().split("\n").slice(-3).map(printable).join(" / ")
+    return yield* failure(`vercel env pull failed (${status})`, output, logIn)
+  }
+  const text = yield* Effect.try({ try: () => readRegularFile(file, sizeLimit).text, catch: unreadable })
+  return text === "" ? yield* failure("vercel wrote nothing", undefined, "Check: vercel env ls") : text
+})
+
+const logIn = "Log in with vercel login, and link the directory with vercel link"
+
+const notRun = ({ kind, reason }: ToolFailed) =>
+  kind === "not-found"
+    ? failure("vercel is not on the PATH", undefined, "Install it and log in: npm install -g vercel && vercel login")
+    : failure(`vercel env pull: ${reason}`, undefined, logIn)
 
 const unreadable = (cause: unknown) =>
-  failure(`what vercel has written cannot be read (${reasonOf(cause)})`, undefined, "See what it says: vercel env ls")
-
-const notPulled = (error: ExecFileException, stderr: string) => {
-  if (error.code === "ENOENT") {
-    return failed(
-      "the program vercel is not there",
-      undefined,
-      "Install it and log in: npm install -g vercel && vercel login"
-    )
-  }
-  const said = stderr.trim().split("\n").slice(-3).map(printable).join(" / ")
-  const how =
-    error.killed === true ? "did not end in 60 s" : `failed (${error.code ?? error.signal ?? reasonOf(error)})`
-  return failed(`vercel env pull ${how}`, said, "Log in with vercel login, and link the directory with vercel link")
-}
+  failure(`cannot read the file that vercel wrote (${reasonOf(cause)})`, undefined, "Check: vercel env ls")
 
 const failure = (message: string, why: string | undefined, fix: string) =>
   new CommandError({ message, why, fix, code: "io_error", exitStatus: exitStatus.failed })
 
-const failed = (...of: Parameters<typeof failure>) => Effect.fail(failure(...of))
-
-/** The variables in what Vercel wrote. */
+/** Parses the file that Vercel wrote. */
 export const parsePulledEnv = (text: string): ReadonlyArray<EnvVariable> =>
   text.split("\n").flatMap((line) => {
     const [, name, value] = /^([^=#\s]+)="(.*)"$/s.exec(line) ?? []

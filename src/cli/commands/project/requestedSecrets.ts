@@ -1,6 +1,5 @@
 /**
- * What `env` and `exec` are to get: the secrets named on the line, else those of the
- * project file.
+ * The secrets that `env` and `exec` lease: those of --secret, else those of the project file.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -10,30 +9,29 @@ import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/variable.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { failUsage } from "../../command/CommandError.ts"
-import type { projectFlags } from "./projectFlags.ts"
+import type { projectFlags } from "./projectCommand.ts"
 
 export interface RequestedSecret {
   readonly secret: string
   readonly variable: string
-  /** Empty for the daemon's default. */
+  /** Empty for the default TTL. */
   readonly ttl: string
 }
 
-/** From the store, or from elsewhere. */
 export type RequestedSecrets =
   | {
       readonly source: "store"
       readonly secrets: ReadonlyArray<RequestedSecret>
-      /** Who leases, if the line or the file says it. */
+      /** Of the flags or the project file. */
       readonly clientId: string | undefined
-      /** Whether it was said on the line. */
+      /** Whether a flag sets it. */
       readonly clientIsGiven: boolean
       readonly directory: string
     }
   | {
       readonly source: "vercel"
       readonly vercel: VercelProject
-      /** How long the values are to be kept. */
+      /** How long the values may be kept. */
       readonly millis: number
       readonly directory: string
     }
@@ -43,28 +41,31 @@ export const requestedSecrets = Effect.fnUntraced(function* (args: ArgsOf<typeof
   if (ttl !== undefined && !isTtl(ttl))
     return yield* failUsage("--ttl must be a duration above 0", "For instance: --ttl 30m")
   const clientId = args.option("client-id")
-  if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Leave it out, or name who leases")
+  if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
   const directory = process.cwd()
-  const onLine = args.options("secret")
-  if (onLine.length > 0) {
-    const secrets = yield* Effect.forEach(onLine, (word) => secretOf(word, ttl ?? ""))
-    const twice = secrets.find(({ variable }, at) => secrets.findIndex((other) => other.variable === variable) < at)
-    if (twice !== undefined)
-      return yield* failUsage(`${twice.variable} is to hold two secrets`, "Give each a variable of its own: NAME=VAR")
-    return wanted({ source: "store", secrets, clientId, clientIsGiven: clientId !== undefined, directory })
+  const named = args.options("secret")
+  if (named.length > 0) {
+    const secrets = yield* Effect.forEach(named, (word) => secretOf(word, ttl ?? ""))
+    const duplicate = secrets.find(({ variable }, at) => secrets.findIndex((other) => other.variable === variable) < at)
+    if (duplicate !== undefined)
+      return yield* failUsage(
+        `two secrets for the variable ${duplicate.variable}`,
+        "Give each its own variable: NAME=VAR"
+      )
+    return requested({ source: "store", secrets, clientId, clientIsGiven: clientId !== undefined, directory })
   }
   const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
   const project = yield* findProject(directory, args.option("project"))
   const { content } = project
   if ("source" in content) {
-    return wanted({
+    return requested({
       source: "vercel",
       vercel: content,
       millis: millisOf(ttl ?? content.ttl),
       directory: project.directory
     })
   }
-  return wanted({
+  return requested({
     source: "store",
     secrets: content.secrets.map((one) => ({
       secret: one.name,
@@ -77,23 +78,22 @@ export const requestedSecrets = Effect.fnUntraced(function* (args: ArgsOf<typeof
   })
 })
 
-const wanted = (all: RequestedSecrets): RequestedSecrets => all
+const requested = (secrets: RequestedSecrets): RequestedSecrets => secrets
 
-/** Names may hold anything; a variable cannot, so the last equals sign is the one. */
+/** Splits at the last equals sign: a name may contain one, a variable cannot. */
 const secretOf = (word: string, ttl: string) => {
   const at = word.lastIndexOf("=")
   const variable = word.slice(at + 1)
   const secret =
     at > 0 ? { secret: word.slice(0, at), variable, ttl } : { secret: word, variable: variableFor(word), ttl }
-  if (word === "" || at === 0)
-    return failUsage("--secret names no secret", "For instance: --secret github_token=GH_TOKEN")
+  if (word === "" || at === 0) return failUsage("--secret has no name", "For instance: --secret github_token=GH_TOKEN")
   const wrong = variableProblem(secret.variable)
   if (wrong === undefined) return Effect.succeed(secret)
   const shown = variablePattern.test(secret.variable) ? secret.variable : quote(secret.variable)
-  return failUsage(`the variable ${shown} ${wrong}`, `Name another: --secret ${quote(secret.secret)}=VAR`)
+  return failUsage(`the variable ${shown} ${wrong}`, `Choose another: --secret ${quote(secret.secret)}=VAR`)
 }
 
-/** 0 for what is no duration. */
+/** Returns 0 for an invalid duration. */
 const millisOf = (ttl: string): number => {
   const duration = parseDuration(ttl)
   return Result.isSuccess(duration) ? toMillis(duration.success) : 0

@@ -1,75 +1,78 @@
 /**
- * Runs a program in our place: its terminal and standard input are ours, signals
- * that we get are its, and so is our exit status.
+ * Runs a program in our place: with our terminal and standard input, our signals, and its
+ * exit status as ours. It is never killed by us, and SIGKILL cannot be forwarded.
  *
- * On a terminal it stays in our process group, for there the kernel sends ^C, ^\ and
- * ^Z to both of us, and sending them on would do so twice. Without one it leads a
- * group of its own, and what we get goes to all of that. It is never killed by us,
- * and SIGKILL cannot be passed on.
+ * On a terminal it stays in our process group, because the kernel sends ^C, ^\ and ^Z to
+ * both. Otherwise it leads a group of its own, which gets our signals. This needs Node's
+ * `spawn`: `effect/process` kills the group of a child that fails, and owns its lifetime.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { ChildProcess, StdioOptions } from "node:child_process"
 import { spawn } from "node:child_process"
-import { closeSync } from "node:fs"
-import { constants } from "node:os"
-import { isatty } from "node:tty"
+import * as fs from "node:fs"
+import * as net from "node:net"
+import { constants, tmpdir } from "node:os"
+import * as path from "node:path"
 import type { Readable } from "node:stream"
+import { isatty } from "node:tty"
 import { CommandError } from "../../command/CommandError.ts"
-import { printable } from "../../terminal/table.ts"
 import { reasonOf } from "../../command/Output.ts"
-import { makePipes } from "./pipes.ts"
+import { printable } from "../../terminal/table.ts"
 
 export interface ChildOptions {
   readonly command: string
   readonly args: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string | undefined>>
-  /** What passes on the program's standard output and error; they are ours if this is missing. */
-  readonly pump?: ((running: RunningChild) => Effect.Effect<void>) | undefined
+  /** Forwards the program's output from pipes. Without it, the program inherits ours. */
+  readonly pipeOutput?: ((running: RunningChild) => Effect.Effect<void>) | undefined
   /** Runs beside the program, and may signal it. */
-  readonly beside?: ((running: RunningChild) => Effect.Effect<void>) | undefined
+  readonly monitor?: ((running: RunningChild) => Effect.Effect<void>) | undefined
 }
 
 export interface RunningChild {
-  /** Its standard output and error, where they are passed on. */
+  /** Its standard output and error, if they are pipes. */
   readonly outputs: ReadonlyArray<Readable | null>
   readonly signal: (name: NodeJS.Signals) => void
-  /** When the program has ended. Others that it started may still hold its output. */
-  readonly ended: Effect.Effect<void>
-  /** When we were told to stop after that. */
-  readonly hurried: Effect.Effect<void>
+  /** Completes at the program's exit. Other processes may still hold its output. */
+  readonly exited: Effect.Effect<void>
+  /** Completes when we are signalled after that. */
+  readonly stopRequested: Effect.Effect<void>
 }
 
-/** As shells have them: not found, and found but not to be run. */
+/** The exit statuses of shells. */
 const notFound = 127
 const notExecutable = 126
 
-/** What is passed on where there is no terminal, beside SIGTSTP. */
-const passedOn = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const
-/** What a terminal does not send to both of us, and what it sends and is not to end us. */
-const passedOnOnTerminal: ReadonlySet<string> = new Set(["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
-const fromTerminal: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT"])
+/** Signals that are forwarded without a terminal, besides SIGTSTP. */
+const forwarded = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const
+/** On a terminal, only what the terminal does not send to the whole group is forwarded. */
+const forwardedOnTerminal: ReadonlySet<string> = new Set(["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
+/** Sent by the terminal to both; they must not end us before the program. */
+const ignoredOnTerminal: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT"])
 
-/** Gives the exit status: 128 and its number where a signal ended the program. Not to be interrupted: the program decides. */
-export const runChild = (run: ChildOptions): Effect.Effect<number, CommandError> =>
+/** Returns the exit status: 128 plus the signal number if a signal ended the program. */
+export const runChild = (options: ChildOptions): Effect.Effect<number, CommandError> =>
   Effect.gen(function* () {
     const status = yield* Deferred.make<number, CommandError>()
-    const hurried = yield* Deferred.make<void>()
+    const stopRequested = yield* Deferred.make<void>()
     const started = yield* Deferred.make<ChildProcess, CommandError>()
     const onTerminal = [0, 1, 2].some((fd) => isatty(fd))
+    // Before the handlers: until then, a signal interrupts us.
+    const pipes = options.pipeOutput === undefined ? undefined : yield* makePipes
     const life: { child?: ChildProcess; isOver: boolean } = { isOver: false }
     const signal = (name: NodeJS.Signals) => {
-      if (life.isOver) Deferred.doneUnsafe(hurried, Effect.void)
+      if (life.isOver) Deferred.doneUnsafe(stopRequested, Effect.void)
       else if (life.child !== undefined) send(life.child, onTerminal, name)
     }
-    // Before there is anybody to pass them on to: the program may be signalled before this goes on.
-    listen(onTerminal, signal)
-    const launched = launch(run, onTerminal)
+    // Before the start: the program may be signalled before this fiber continues.
+    handleSignals(onTerminal, signal)
+    const launched = launch(options, pipes, onTerminal)
     if ("_tag" in launched) return yield* launched
     const { child, outputs } = launched
     life.child = child
     child.once("spawn", () => Deferred.doneUnsafe(started, Effect.succeed(child)))
-    child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(cannotStart(run.command, error))))
+    child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(cannotStart(options.command, error))))
     child.once("exit", (code, signal) => {
       life.isOver = true
       Deferred.doneUnsafe(status, Effect.succeed(code ?? statusOf(signal)))
@@ -79,13 +82,13 @@ export const runChild = (run: ChildOptions): Effect.Effect<number, CommandError>
     const running: RunningChild = {
       outputs,
       signal,
-      ended: Effect.asVoid(Effect.ignore(Deferred.await(status))),
-      hurried: Deferred.await(hurried)
+      exited: Effect.asVoid(Effect.ignore(Deferred.await(status))),
+      stopRequested: Deferred.await(stopRequested)
     }
-    const whole = Effect.all([Deferred.await(status), run.pump?.(running) ?? Effect.void], { concurrency: 2 })
-    const [code] = yield* run.beside === undefined
-      ? whole
-      : Effect.raceFirst(whole, Effect.andThen(run.beside(running), Effect.never))
+    const end = Effect.all([Deferred.await(status), options.pipeOutput?.(running) ?? Effect.void], { concurrency: 2 })
+    const [code] = yield* options.monitor === undefined
+      ? end
+      : Effect.raceFirst(end, Effect.andThen(options.monitor(running), Effect.never))
     return code
   })
 
@@ -94,33 +97,37 @@ interface Launched {
   readonly outputs: RunningChild["outputs"]
 }
 
-const launch = ({ args, command, env, pump }: ChildOptions, onTerminal: boolean): Launched | CommandError => {
-  const pipes = pump === undefined ? undefined : makePipes()
+const launch = (
+  { args, command, env, pipeOutput }: ChildOptions,
+  pipes: readonly [Pipe, Pipe] | undefined,
+  onTerminal: boolean
+): Launched | CommandError => {
   const [out, err] = pipes?.map(({ writer }) => writer) ?? []
   const piped = ["inherit", out ?? "pipe", err ?? "pipe"] satisfies StdioOptions
   try {
-    const child = spawn(command, args, { env, stdio: pump === undefined ? "inherit" : piped, detached: !onTerminal })
+    const stdio = pipeOutput === undefined ? "inherit" : piped
+    const child = spawn(command, args, { env, stdio, detached: !onTerminal })
     return { child, outputs: pipes?.map(({ reader }) => reader) ?? [child.stdout, child.stderr] }
   } catch (error) {
-    // E2BIG, for one. What Node throws about a variable would quote it.
+    // E2BIG, for instance. Node's own errors about a variable would quote its value.
     return cannotStart(command, error)
   } finally {
-    for (const { writer } of pipes ?? []) closeSync(writer)
+    for (const { writer } of pipes ?? []) fs.closeSync(writer)
   }
 }
 
-/** Takes all signals from whoever had them, for the rest of our life: they are the program's now. */
-const listen = (onTerminal: boolean, signal: (name: NodeJS.Signals) => void): void => {
-  for (const name of passedOn) {
-    if (onTerminal && !passedOnOnTerminal.has(name) && !fromTerminal.has(name)) continue
+/** Replaces the handlers of all signals, for the rest of our life. */
+const handleSignals = (onTerminal: boolean, signal: (name: NodeJS.Signals) => void): void => {
+  for (const name of forwarded) {
+    if (onTerminal && !forwardedOnTerminal.has(name) && !ignoredOnTerminal.has(name)) continue
     process.removeAllListeners(name)
     process.on(name, () => {
-      if (!onTerminal || passedOnOnTerminal.has(name)) signal(name)
+      if (!onTerminal || forwardedOnTerminal.has(name)) signal(name)
     })
   }
   process.removeAllListeners("SIGTSTP")
   if (onTerminal) return
-  // The default of SIGTSTP does nothing in a group without a terminal, so it is SIGSTOP that goes on.
+  // SIGTSTP does nothing in an orphaned process group, so SIGSTOP is sent instead.
   process.on("SIGTSTP", () => {
     signal("SIGSTOP")
     process.kill(process.pid, "SIGSTOP")
@@ -132,7 +139,7 @@ const send = (child: ChildProcess, onTerminal: boolean, name: NodeJS.Signals): v
   try {
     process.kill(onTerminal ? child.pid : -child.pid, name)
   } catch {
-    // It has just ended.
+    // It has just exited.
   }
 }
 
@@ -142,13 +149,54 @@ const cannotStart = (command: string, error: unknown): CommandError => {
   const reason = reasonOf(error)
   const missing = reason === "ENOENT"
   return new CommandError({
-    message: `cannot run ${printable(command)}: ${missing ? "there is no such program" : reason}`,
+    message: `cannot run ${printable(command)}: ${missing ? "no such program" : reason}`,
     code: "io_error",
     fix: missing
-      ? "A program is looked for along PATH; shell syntax needs a shell: secrets exec -- sh -c '…'"
+      ? "Check the PATH. Shell syntax needs a shell: secrets exec -- sh -c '…'"
       : reason === "E2BIG"
-        ? "Arguments and variables together are too long for this system"
-        : "See whether it may be executed: ls -l",
+        ? "Shorten the arguments and variables: together they exceed the system's limit"
+        : "Check that it is executable: ls -l",
     exitStatus: missing ? notFound : notExecutable
   })
+}
+
+interface Pipe {
+  readonly reader: Readable
+  /** The descriptor for the program. We close our copy after the start. */
+  readonly writer: number
+}
+
+/** For mkfifo. */
+const pipeTimeout = "5 seconds"
+
+/**
+ * Makes two pipes as a shell does, by way of named pipes that are unlinked at once.
+ *
+ * The pipes of Node are socket pairs: a program cannot open them as /dev/stdout, and gets
+ * ECONNRESET in place of SIGPIPE. Returns undefined if there can be none, and for Bun,
+ * which cannot read from such a pipe; Node's own are used then.
+ */
+const makePipes: Effect.Effect<readonly [Pipe, Pipe] | undefined> = Effect.suspend(() =>
+  process.versions["bun"] !== undefined
+    ? Effect.succeed(undefined)
+    : Effect.acquireUseRelease(
+        // Only this user can enter the directory.
+        Effect.try(() => fs.mkdtempSync(path.join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), "secrets-exec-"))),
+        makeNamedPipes,
+        (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
+      ).pipe(Effect.orElseSucceed(() => undefined))
+)
+
+const makeNamedPipes = Effect.fnUntraced(function* (directory: string) {
+  const { runTool } = yield* Effect.promise(() => import("../../../process/runTool.ts"))
+  const [out, err] = [path.join(directory, "out"), path.join(directory, "err")]
+  yield* runTool(["mkfifo", "-m", "600", out, err], { env: process.env, timeout: pipeTimeout })
+  return yield* Effect.try(() => [openPipe(out), openPipe(err)] as const)
+})
+
+/** The reader first and non-blocking: opening one end of a named pipe waits for the other. */
+const openPipe = (name: string): Pipe => {
+  const reader = fs.openSync(name, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW)
+  const writer = fs.openSync(name, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW)
+  return { reader: new net.Socket({ fd: reader, readable: true, writable: false }), writer }
 }

@@ -1,123 +1,133 @@
 /**
- * Writes a file of variables: readable to its owner alone from the first byte, and
- * at every moment either the old file or the new one.
+ * Writes variables to a file: a .env file, or the one that GITHUB_ENV names.
  *
- * A file that we did not write is left alone, and a link is not followed: it is
- * itself what stands there. Where git keeps the file, or would, a warning says so.
+ * A .env file is readable by its owner only from the first byte, and replaced atomically. A
+ * file that secrets did not write is never replaced without force, and a symbolic link is
+ * not followed. A warning tells when git tracks or does not ignore it.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { parseEnvHeader } from "../../../domain/envFile.ts"
+import type { EnvVariable } from "../../../domain/envFile.ts"
+import { githubLines, parseEnvHeader } from "../../../domain/envFile.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError } from "../../command/CommandError.ts"
-import { readHead } from "../cleanup/managedFiles.ts"
+import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
-import { printWarning } from "./printWarning.ts"
+import { readHead } from "../cleanup/managedFiles.ts"
+import { printWarning } from "./projectCommand.ts"
 
-/** Refuses what must not be replaced. To be asked before anything is leased. */
+/** Rejects a file that must not be replaced. Runs before anything is leased. */
 export const checkEnvFileTarget = (file: string, force: boolean): Effect.Effect<void, CommandError> =>
-  Effect.suspend(() => {
-    const look = () => {
+  Effect.gen(function* () {
+    const stat = yield* attempt(file, () => {
       fs.accessSync(path.dirname(file), fs.constants.W_OK | fs.constants.X_OK)
       return fs.lstatSync(file, { throwIfNoEntry: false })
-    }
-    const found = Effect.try({ try: look, catch: envFileError(file) })
-    return Effect.flatMap(found, (stat) => {
-      if (stat === undefined) return Effect.void
-      if (!stat.isFile() && !stat.isSymbolicLink()) return refuse(`${file} is no file`, "Name another with --file")
-      if (force) return Effect.void
-      if (stat.isSymbolicLink()) {
-        return refuse(
-          `${file} is a symbolic link, and is not followed`,
-          "Name another with --file, or replace the link with --force"
-        )
-      }
-      return Effect.flatMap(Effect.try({ try: () => readHead(file)?.text, catch: envFileError(file) }), (head) =>
-        parseEnvHeader(head ?? "") !== undefined
-          ? Effect.void
-          : refuse(
-              `${file} is there, and was not written by secrets`,
-              "Move it away, name another with --file, or replace it with --force"
-            )
-      )
     })
+    if (stat === undefined) return
+    if (!stat.isFile() && !stat.isSymbolicLink())
+      return yield* reject(`${file} is not a regular file`, "Name another with --file")
+    if (force) return
+    if (stat.isSymbolicLink())
+      return yield* reject(
+        `${file} is a symbolic link, which is not followed`,
+        "Name another with --file, or replace the link with --force"
+      )
+    if (parseEnvHeader((yield* attempt(file, () => readHead(file)?.text)) ?? "") === undefined)
+      return yield* reject(
+        `${file} exists and was not written by secrets`,
+        "Move it away, name another with --file, or replace it with --force"
+      )
   })
 
-/** Puts the text there. What is there is looked at again: it may have come while leases were waited for. */
+/** Checks the target again, because it may have changed while leases were granted, and replaces it. */
 export const writeEnvFile = (file: string, text: string, force: boolean): Effect.Effect<void, CommandError> =>
-  Effect.andThen(checkEnvFileTarget(file, force), replaceWith(file, text))
-
-const replaceWith = (file: string, text: string): Effect.Effect<void, CommandError> =>
-  Effect.try({
-    try: () => {
-      // Nobody else's, also of a process that was killed; whoever guesses it gets the better of nothing but this writing.
+  Effect.andThen(
+    checkEnvFileTarget(file, force),
+    attempt(file, () => {
+      // Unique also beside the file of a process that was killed.
       const temporary = `${file}.${process.pid}-${process.hrtime.bigint()}.tmp`
       try {
         const handle = fs.openSync(temporary, fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL, 0o600)
-        try {
+        withClose(handle, () => {
           fs.fchmodSync(handle, 0o600)
           fs.writeFileSync(handle, text)
           fs.fsyncSync(handle)
-        } finally {
-          fs.closeSync(handle)
-        }
+        })
         fs.renameSync(temporary, file)
       } catch (cause) {
         fs.rmSync(temporary, { force: true })
         throw cause
       }
-      flushDirectory(path.dirname(file))
-    },
-    catch: envFileError(file)
-  })
+      const directory = fs.openSync(path.dirname(file), fs.constants.O_RDONLY)
+      withClose(directory, () => fs.fsyncSync(directory))
+    })
+  )
 
-/** Says so when git has the file, or would take it. */
+const gitTimeout = Duration.seconds(2)
+
+/** Warns if git tracks the file, or does not ignore it. */
 export const warnIfTracked = Effect.fnUntraced(function* (file: string) {
   const directory = path.dirname(file)
   if (!isInRepository(directory)) return
-  // A hook of the repository must not run because somebody writes a file into it.
-  const ask = (...args: ReadonlyArray<string>) =>
-    Effect.callback<number | string>((resume) => {
-      const all = ["-c", "core.fsmonitor=false", "-C", directory, ...args, "--", path.basename(file)]
-      execFile("git", all, { timeout: 2_000 }, (error) =>
-        resume(Effect.succeed(error === null ? 0 : (error.code ?? -1)))
-      )
-    })
-  if ((yield* ask("ls-files", "--error-unmatch")) === 0) {
-    return yield* printWarning(
-      "env",
-      `git keeps ${file}, so its values will be committed; git rm --cached takes it out`
+  const { runGit } = yield* Effect.promise(() => import("../../../process/git.ts"))
+  const statusOf = (...args: ReadonlyArray<string>) =>
+    Effect.map(
+      runGit([...args, "--", path.basename(file)], { cwd: directory, inHook: false, timeout: gitTimeout }),
+      (result) => result?.status
     )
-  }
-  if ((yield* ask("check-ignore", "--quiet")) === 1) {
+  if ((yield* statusOf("ls-files", "--error-unmatch")) === 0)
+    return yield* printWarning("env", `git tracks ${file}, so its values will be committed; run git rm --cached`)
+  if ((yield* statusOf("check-ignore", "--quiet")) === 1)
     yield* printWarning("env", `git does not ignore ${file}; add it to .gitignore`)
-  }
 })
 
 const isInRepository = (directory: string): boolean =>
   fs.existsSync(path.join(directory, ".git")) ||
   (directory !== path.dirname(directory) && isInRepository(path.dirname(directory)))
 
-const flushDirectory = (directory: string): void => {
-  const handle = fs.openSync(directory, fs.constants.O_RDONLY)
+/** The file that passes variables to later steps of a GitHub job. Checked before anything is leased. */
+export const githubFile = Effect.suspend(() => {
+  const file = process.env["GITHUB_ENV"] ?? ""
+  return file !== "" && fs.existsSync(file)
+    ? Effect.succeed(file)
+    : failUsage("GITHUB_ENV names no file", "--format github works only in a step of a GitHub job; try shell or json")
+})
+
+/** Appends to the file, and never replaces it. */
+export const appendGithub = (file: string, variables: ReadonlyArray<EnvVariable>): Effect.Effect<void, CommandError> =>
+  attempt(file, () => {
+    const handle = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_APPEND)
+    withClose(handle, () => {
+      const { size } = fs.fstatSync(handle)
+      const last = Buffer.alloc(1, "\n")
+      if (size > 0) fs.readSync(handle, last, 0, 1, size - 1)
+      // node:crypto is loaded only here because it is slow to load.
+      const delimiter = `secrets_${process.getBuiltinModule("node:crypto").randomUUID()}`
+      const lines = githubLines(variables, delimiter)
+      fs.writeFileSync(handle, last.toString() === "\n" ? lines : `\n${lines}`)
+    })
+  })
+
+const withClose = (handle: number, use: () => void): void => {
   try {
-    fs.fsyncSync(handle)
+    use()
   } finally {
     fs.closeSync(handle)
   }
 }
 
-export const envFileError =
-  (file: string) =>
-  (cause: unknown): CommandError =>
-    new CommandError({
-      message: `cannot write ${file} (${reasonOf(cause)})`,
-      code: "io_error",
-      fix: "Nothing was written. Name another file with --file",
-      exitStatus: exitStatus.failed
-    })
+const attempt = <A>(file: string, work: () => A): Effect.Effect<A, CommandError> =>
+  Effect.try({
+    try: work,
+    catch: (cause) =>
+      new CommandError({
+        message: `cannot write ${file} (${reasonOf(cause)})`,
+        code: "io_error",
+        fix: "Nothing was written. Name another file with --file",
+        exitStatus: exitStatus.failed
+      })
+  })
 
-const refuse = (message: string, fix: string): Effect.Effect<never, CommandError> =>
-  Effect.fail(new CommandError({ message, fix, code: "misuse", exitStatus: exitStatus.failed }))
+const reject = (message: string, fix: string): CommandError =>
+  new CommandError({ message, fix, code: "misuse", exitStatus: exitStatus.failed })

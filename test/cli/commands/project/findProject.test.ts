@@ -1,5 +1,5 @@
 /**
- * Whose project file is believed without being named.
+ * Which project files are used without --project.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -17,21 +17,21 @@ const asUs = Effect.acquireRelease(
 )
 
 describe("a project file", () => {
-  it.live("of another user is taken when it is named, and not when it is found, nor is a link of theirs to ours", () =>
+  it.live("of another user, or behind another user's link, is used only if it is named", () =>
     Effect.gen(function* () {
       const isRoot = process.getuid?.() === 0
       const directory = yield* temporaryDirectory
       const [file, link] = [path.join(directory, "project.json"), path.join(directory, ".secrets.json")]
       fs.writeFileSync(file, '{"secrets":[]}')
       fs.symlinkSync(file, link)
-      // Only root can give files away; the others are strangers to their own here.
+      // Only root can change owners; otherwise the mocked uid makes our files foreign.
       if (isRoot) {
         fs.chownSync(file, us, us)
         fs.lchownSync(link, another, another)
       }
       yield* asUs
       const { message } = yield* Effect.flip(findProject(directory, undefined))
-      assert.match(message, /is somebody else's, or others may write it$/)
+      assert.match(message, /belongs to or is writable by another user$/)
       assert.strictEqual((yield* findProject(directory, link)).directory, directory)
       if (!isRoot) return
       fs.lchownSync(link, us, us)

@@ -1,5 +1,5 @@
 /**
- * Masked output comes when it is printed, and ends when it should.
+ * Masked output is forwarded in time, and ends when it should.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
@@ -7,12 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
 import { PassThrough, Writable } from "node:stream"
-import { passThrough } from "../../../../src/cli/commands/project/maskOutput.ts"
+import { forwardMasked } from "../../../../src/cli/commands/project/maskOutput.ts"
 import { parsePulledEnv } from "../../../../src/cli/commands/project/pullVercel.ts"
 import { makeMaskers } from "../../../../src/domain/Masker.ts"
 import { encodedVariants } from "../../../../src/domain/encodedVariants.ts"
 
-const world = Effect.gen(function* () {
+const testOutput = Effect.gen(function* () {
   const from = new PassThrough()
   let shown = ""
   const waiting: Array<() => void> = []
@@ -23,22 +23,22 @@ const world = Effect.gen(function* () {
       done()
     }
   })
-  const ended = yield* Deferred.make<void>()
-  const over = Effect.andThen(Deferred.await(ended), Effect.sleep(200))
-  const fiber = yield* Effect.forkChild(passThrough(from, to, makeMaskers(encodedVariants("hunter22"))(), over))
-  /** Waits until something was shown, and gives all of it. */
+  const exited = yield* Deferred.make<void>()
+  const over = Effect.andThen(Deferred.await(exited), Effect.sleep(200))
+  const fiber = yield* Effect.forkChild(forwardMasked(from, to, makeMaskers(encodedVariants("hunter22"))(), over))
+  /** Waits until something is written, and returns all output. */
   const next = Effect.callback<string>((resume) => void waiting.push(() => resume(Effect.sync(() => shown))))
-  /** Everything here is in this process, so after some turns of its loop nothing is left to be done but to wait for the clock. */
+  /** All work is in this process, so after some turns of the event loop only the clock is waited for. */
   const settle = Effect.promise(async () => {
     for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve))
   })
-  return { from, to, ended, fiber, next, settle, shown: () => shown }
+  return { from, to, exited, fiber, next, settle, shown: () => shown }
 })
 
 describe("masked output", () => {
-  it.effect("shows a prompt that ends in the first letters of a value after 50 ms, and not before", () =>
+  it.effect("releases a prompt that ends in the first letters of a value after 50 ms, and not before", () =>
     Effect.gen(function* () {
-      const { from, next, settle, shown } = yield* world
+      const { from, next, settle, shown } = yield* testOutput
       from.write("continue? hu")
       assert.strictEqual(yield* next, "continue? ")
       yield* settle
@@ -54,19 +54,19 @@ describe("masked output", () => {
     })
   )
 
-  it.effect("is passed on to its end, also what was held back", () =>
+  it.effect("is forwarded to its end, including what was held back", () =>
     Effect.gen(function* () {
-      const { fiber, from, shown } = yield* world
+      const { fiber, from, shown } = yield* testOutput
       from.end("a hunter22 and a hunter")
       yield* Fiber.join(fiber)
       assert.strictEqual(shown(), "a *** and a hunter")
     })
   )
 
-  it.effect("ends 200 ms after the program where another one holds it, and says nothing", () =>
+  it.effect("ends 200 ms after the last chunk if another process holds it after the exit", () =>
     Effect.gen(function* () {
-      const { ended, fiber, from, next, settle, shown } = yield* world
-      yield* Deferred.succeed(ended, undefined)
+      const { exited, fiber, from, next, settle, shown } = yield* testOutput
+      yield* Deferred.succeed(exited, undefined)
       yield* settle
       yield* TestClock.adjust(199)
       from.write("late ")
@@ -84,9 +84,9 @@ describe("masked output", () => {
     })
   )
 
-  it.effect("ends when its reader goes away", () =>
+  it.effect("ends when its reader closes it", () =>
     Effect.gen(function* () {
-      const { fiber, from, settle, to } = yield* world
+      const { fiber, from, settle, to } = yield* testOutput
       yield* settle
       to.destroy(new Error("EPIPE"))
       yield* Fiber.join(fiber)
@@ -95,8 +95,8 @@ describe("masked output", () => {
   )
 })
 
-describe("what Vercel pulls", () => {
-  it("is read as it is written there: line breaks escaped, and nothing else", () => {
+describe("the file that Vercel writes", () => {
+  it("is parsed with escaped line breaks, and no other escapes", () => {
     assert.deepStrictEqual(
       parsePulledEnv('# Created by Vercel CLI\nA="x"\nB="say "hi" \\$5"\nC="one\\ntwo\\r\\n"\nD=""\n\n'),
       [

@@ -1,5 +1,5 @@
 /**
- * An env file is ours, or it is left alone.
+ * A file that secrets did not write is not replaced.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { temporaryDirectory } from "../../../support/temporary.ts"
 const text = "# secrets-managed: true\n# secrets-ttl: 2026-11-22T09:36:19Z\nA=new\n"
 
 describe("an env file", () => {
-  it.live("that came while leases were waited for is not replaced, but by force", () =>
+  it.live("that appeared during the leases is replaced only with force", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, ".env")
