@@ -112,7 +112,7 @@ describe.concurrent("a socket-activated daemon", () => {
       const { count, crash_loop, last_reason, times } = JSON.parse(status.stdout).result.unclean_starts
       assert.deepStrictEqual([count, crash_loop, times.length], [4, true, 4])
       assert.match(last_reason, new RegExp(`^process ${pids[3]}, started .*, was killed or crashed$`))
-      assert.match((yield* run(["status"], { home })).stdout, /^crashes {7}a crash loop, 4 starts within a day/m)
+      assert.match((yield* run(["status"], { home })).stdout, /^crashes {7}crash loop; 4 unclean starts within a day/m)
       const loops = auditOf(directory).filter(({ action }) => action === "crash_loop")
       assert.lengthOf(loops, 1)
       assert.match(loops[0]?.["details"], new RegExp(`^3 starts since .*; the last: process ${pids[2]}, `))
