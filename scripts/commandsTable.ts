@@ -1,10 +1,7 @@
 /**
  * The table of commands in README.md and the whole of docs/commands.md, made from the
  * definitions of the commands, so that they cannot say anything else.
- *
- *     node scripts/commandsTable.ts    writes both anew
  */
-import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
@@ -111,8 +108,3 @@ export const referenceText = (): string =>
     "`daemon_unavailable`, or `generic_error`.",
     ""
   ].join("\n")
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  writeFileSync(readme, renewed(readFileSync(readme, "utf8")))
-  writeFileSync(reference, referenceText())
-}

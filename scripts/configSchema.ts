@@ -5,7 +5,6 @@
  *     node scripts/configSchema.ts
  */
 import * as Schema from "effect/Schema"
-import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { ConfigFile, settings } from "../src/domain/Config.ts"
 
@@ -41,9 +40,4 @@ export const renewed = (text: string): string => {
   const [before = ""] = text.split(begins)
   const [, after = ""] = text.split(ends)
   return `${before}${begins}\n\n${settingsTable()}\n\n${ends}${after}`
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  writeFileSync(schemaFile, schemaText())
-  writeFileSync(document, renewed(readFileSync(document, "utf8")))
 }

@@ -1,10 +1,7 @@
 /**
  * Generates the tables of docs/events.md from the definitions in src/otel.
- *
- *     node scripts/eventsTable.ts    updates docs/events.md
  */
 import * as SchemaAST from "effect/SchemaAST"
-import { readFileSync, writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { instruments } from "../src/otel/metrics.ts"
 import { events } from "../src/otel/OtelEvent.ts"
@@ -75,5 +72,3 @@ export const renewed = (text: string): string =>
     const [, after = ""] = document.split(ends)
     return `${before}${begins}\n\n${made()}\n\n${ends}${after}`
   }, text)
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(document, renewed(readFileSync(document, "utf8")))

@@ -1,9 +1,6 @@
 /**
  * The manual page docs/secrets.1, in mdoc, made from the definitions of the commands.
- *
- *     node scripts/manual.ts    writes it anew
  */
-import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import type { Flag, Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
@@ -130,5 +127,3 @@ export const manualText = async (): Promise<string> => {
     ""
   ].join("\n")
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(manualPage, await manualText())

@@ -1,11 +1,8 @@
 /**
  * The JSON Schema of `.secrets.json`, made from its definition in src/domain, so
  * that an editor is told the same as the command.
- *
- *     node scripts/schemas.ts    writes docs/secrets.schema.json anew
  */
 import * as Schema from "effect/Schema"
-import { writeFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { ProjectFile } from "../src/domain/ProjectFile.ts"
 
@@ -21,5 +18,3 @@ export const projectSchema = (): string => {
   }
   return `${JSON.stringify(document, undefined, 2)}\n`
 }
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) writeFileSync(schemaFile, projectSchema())

@@ -2,8 +2,6 @@
  * The examples in launchd/ and systemd/: what `secrets daemon install` would write for
  * somebody called YOU. `npm run docs` writes them, and a test compares them.
  */
-import * as fs from "node:fs"
-import * as path from "node:path"
 import { launchdPlist } from "../src/service/launchdPlist.ts"
 import type { ServiceOptions } from "../src/service/ServiceOptions.ts"
 import { launchdLabel, serviceUnit, socketUnit } from "../src/service/ServiceOptions.ts"
@@ -60,11 +58,3 @@ export const examples: ReadonlyArray<readonly [file: string, text: string]> = [
   [`systemd/user-with-socket/${socketUnit}`, systemdSocket(linuxSocket, socket)],
   [`systemd/system/${serviceUnit}`, systemdService(linuxSystem)]
 ]
-
-if (process.argv[1] === import.meta.filename) {
-  for (const [file, text] of examples) {
-    const place = path.resolve(import.meta.dirname, "..", file)
-    fs.mkdirSync(path.dirname(place), { recursive: true })
-    fs.writeFileSync(place, text)
-  }
-}
