@@ -10,7 +10,7 @@ import { bundleOptions } from "./bundleOptions.ts"
 
 await mkdir("dist", { recursive: true })
 // Only chunks of an earlier build: dist/secrets, the binary, stays.
-for (const file of await readdir("dist")) if (file.endsWith(".mjs")) await rm(path.join("dist", file))
+for (const file of await readdir("dist")) if (/\.[cm]js$/.test(file)) await rm(path.join("dist", file))
 await build(bundleOptions)
 await copyFile("src/entry.mjs", "dist/secrets.mjs")
 await chmod("dist/secrets.mjs", 0o755)

@@ -2,16 +2,19 @@
  * Compiles the program into dist/secrets: one executable, with no runtime beside it,
  * that starts in less time than Node needs for nothing.
  *
- * Bun compiles the chunks that scripts/build.ts wrote. It is installed into scripts/bun
- * by this script alone, by a lockfile with checksums, and none of its scripts is run.
- * The binary is for this system and this processor.
+ * Bun compiles the chunks of the same bundle. It is installed into scripts/bun by this
+ * script alone, by a lockfile with checksums, and none of its scripts is run. The binary
+ * is for this system and this processor.
  *
  * A compiled program would read .env and bunfig.toml of the directory it is started
  * in, and load code that those name: that is switched off.
  */
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
+import * as os from "node:os"
 import * as path from "node:path"
+import { build } from "rolldown"
+import { bundleOptions } from "./bundleOptions.ts"
 
 const output = "dist/secrets"
 const folder = path.join(import.meta.dirname, "bun")
@@ -47,4 +50,14 @@ const options = [
   "--no-compile-autoload-package-json",
   `--outfile=${output}`
 ]
-execFileSync(compiler(), ["build", "dist/main.mjs", ...options], { stdio: ["ignore", "ignore", "inherit"] })
+fs.mkdirSync("dist", { recursive: true })
+const chunks = path.join(os.tmpdir(), `agent-secrets-${process.pid}`)
+try {
+  const names = { entryFileNames: "[name].mjs", chunkFileNames: "[name]-[hash].mjs" }
+  // Bun splits ES modules, and its code then starts faster than from CommonJS.
+  await build({ ...bundleOptions, output: { ...bundleOptions.output, ...names, dir: chunks, format: "esm" } })
+  const entry = path.join(chunks, "main.mjs")
+  execFileSync(compiler(), ["build", entry, ...options], { stdio: ["ignore", "ignore", "inherit"] })
+} finally {
+  fs.rmSync(chunks, { recursive: true, force: true })
+}

@@ -1,6 +1,6 @@
 /**
- * How the bundler makes the program: `main.mjs` and chunks, each loaded when a command
- * needs it.
+ * How the bundler makes the program: main.cjs and chunks, each loaded when a command needs
+ * it. Node loads CommonJS faster than ES modules.
  */
 import * as path from "node:path"
 import type { BuildOptions } from "rolldown"
@@ -20,8 +20,18 @@ export const bundleOptions = {
       BUILD: JSON.stringify(buildNumber()),
       // Help, usage errors and completions then load no command.
       SPECS: JSON.stringify(await allSpecs()),
-      VERSION: JSON.stringify(version)
+      VERSION: JSON.stringify(version),
+      // There is none in CommonJS; a library asks for its environment.
+      "import.meta": "{}"
     }
   },
-  output: { dir: "dist", entryFileNames: "[name].mjs", chunkFileNames: "[name]-[hash].mjs", minify: true }
+  output: {
+    dir: "dist",
+    format: "cjs",
+    entryFileNames: "[name].cjs",
+    chunkFileNames: "[name]-[hash].cjs",
+    // A query loads one file, with what it shares with other chunks.
+    codeSplitting: { groups: [{ name: "main", test: /\/src\/bin\.ts$/ }] },
+    minify: true
+  }
 } satisfies BuildOptions

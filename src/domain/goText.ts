@@ -46,10 +46,7 @@ export const quote = (name: string): string => {
 /** Returns whether nothing needs an escape. */
 export const isPlain = (text: string): boolean => plain.test(text)
 const plain = /^[ !#-[\]-~]*$/
-/** Compiled on demand: Unicode classes are slow to compile, and commands start often. */
-let printable: RegExp | undefined
-const isPrintable = (character: string): boolean =>
-  (printable ??= new RegExp(String.raw`^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$`, "u")).test(character)
+const isPrintable = (character: string): boolean => /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u.test(character)
 const hex = (code: number, digits: number): string => code.toString(16).padStart(digits, "0")
 const shortEscapes: ReadonlyMap<string, string> = new Map([
   ['"', '\\"'],

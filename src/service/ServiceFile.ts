@@ -4,6 +4,7 @@
  * The stamp is one comment line with the choices that the file was rendered from and a
  * hash of the rest. It detects edits by a person; it is no protection against tampering.
  */
+import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -73,6 +74,4 @@ const pattern = /^(?:#|<!--) rendered by agent-secrets from (\{.*\}), sha256 ([0
 
 const decodeChoices = Schema.decodeUnknownOption(Schema.fromJsonString(ServiceChoices))
 
-/** Loads node:crypto on demand: most callers find no stamp. */
-const hash = (text: string): string =>
-  process.getBuiltinModule("node:crypto").createHash("sha256").update(text).digest("hex")
+const hash = (text: string): string => createHash("sha256").update(text).digest("hex")

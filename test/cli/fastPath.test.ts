@@ -18,7 +18,7 @@ describe("a command that only asks", () => {
         chunks
           .filter(({ fileName }) => fileName === name)
           .flatMap((chunk) => [chunk, ...chunk.imports.flatMap(withImports)])
-      const loaded = withImports("main.mjs")
+      const loaded = withImports("main.cjs")
       const root = path.resolve(import.meta.dirname, "../..")
       const files = loaded
         .flatMap(({ moduleIds }) => moduleIds)

@@ -93,7 +93,7 @@ describe("an installed program", () => {
   it("does not contain the path of its build", () => {
     const directory = path.dirname(program)
     const files = isScript
-      ? fs.readdirSync(directory).filter((file) => file.endsWith(".mjs"))
+      ? fs.readdirSync(directory).filter((file) => /\.[cm]js$/.test(file))
       : [path.basename(program)]
     for (const file of files) {
       const text = fs.readFileSync(path.join(directory, file))
@@ -113,7 +113,7 @@ describe("an installed program", () => {
         assert.deepStrictEqual([ended.status, ended.stdout], [1, ""])
         assert.match(
           ended.stderr,
-          /^secrets: a file of the program is missing: .*main\.mjs.*\n {2}Install the whole directory/
+          /^secrets: a file of the program is missing: .*main\.cjs.*\n {2}Install the whole directory/
         )
       }
     })

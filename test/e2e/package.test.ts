@@ -24,9 +24,9 @@ describe.runIf(isScript)("the npm package", () => {
       const packed = yield* npm("pack", "--ignore-scripts", "--json", "--pack-destination", home)
       const [{ filename, files }]: any = JSON.parse(packed.stdout)
       const names: ReadonlyArray<string> = files.map((file: { readonly path: string }) => file.path)
-      assert.includeMembers([...names], ["dist/secrets.mjs", "dist/main.mjs", "docs/secrets.1", "LICENSE"])
+      assert.includeMembers([...names], ["dist/secrets.mjs", "dist/main.cjs", "docs/secrets.1", "LICENSE"])
       const wanted =
-        /^(dist\/[\w-]+\.mjs|docs\/[\w./-]+|skills\/[\w./-]+|(README|CHANGELOG|SECURITY)\.md|LICENSE|package\.json)$/
+        /^(dist\/[\w-]+\.[cm]js|docs\/[\w./-]+|skills\/[\w./-]+|(README|CHANGELOG|SECURITY)\.md|LICENSE|package\.json)$/
       assert.deepStrictEqual(
         names.filter((name) => !wanted.test(name)),
         []

@@ -32,7 +32,7 @@ export const installProgram = (prefix: string): string => {
     return installed
   }
   fs.mkdirSync(directory, { recursive: true })
-  for (const file of fs.readdirSync(path.dirname(program)).filter((name) => name.endsWith(".mjs")))
+  for (const file of fs.readdirSync(path.dirname(program)).filter((name) => /\.[cm]js$/.test(name)))
     fs.copyFileSync(path.join(path.dirname(program), file), path.join(directory, file))
   fs.symlinkSync(path.join(directory, path.basename(program)), installed)
   return installed

@@ -63,12 +63,9 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
   return problem.exitStatus
 }
 
-/**
- * Words of the line and paths are told as they were given; a terminal would obey what is in them. The pattern is no
- * literal because Node would look up what letters it means whenever it reads this.
- */
+/** Escapes control characters: arguments and paths are printed as given, and a terminal would obey them. */
 const harmless = (text: string): string =>
-  text.replace(new RegExp(String.raw`[^\P{Cc}\n]`, "gu"), (character) => {
+  text.replace(/(?!\n)\p{Cc}/gu, (character) => {
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`
   })
 

@@ -6,6 +6,7 @@
  * right is the daemon's business. Both ways of running a command come here.
  */
 import { readFileSync, statSync } from "node:fs"
+import { userInfo } from "node:os"
 import { resolve } from "node:path"
 import { below, pathIn } from "../../domain/paths.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
@@ -40,7 +41,7 @@ export const daemonAddress = (args: GlobalArgs): Address | Problem => {
 /** An empty HOME says no more than none: what is read there would be that of whatever directory this is. */
 const homeDirectory = (): string | undefined => {
   try {
-    return process.env["HOME"] || process.getBuiltinModule("node:os").userInfo().homedir
+    return process.env["HOME"] || userInfo().homedir
   } catch {
     return undefined
   }

@@ -4,6 +4,7 @@
  * Callers use standard output as the credential, often without checking the exit
  * status, so a failure prints nothing there.
  */
+import { hostname } from "node:os"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
 
@@ -49,5 +50,4 @@ export const leaseCommand = defineQuery({
 export const clientIdOf = (args: { readonly option: (flag: "client-id") => string | undefined }): string =>
   args.option("client-id") ?? hostName()
 
-/** Loads node:os only when it is called, because most query commands do not need it. */
-export const hostName = (): string => process.getBuiltinModule("node:os").hostname() || "unknown"
+export const hostName = (): string => hostname() || "unknown"

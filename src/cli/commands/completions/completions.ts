@@ -42,13 +42,12 @@ export const completionsCommand = defineQuery({
   },
   render: ([found]) => {
     const names = namesIn(found)
-    const control = new RegExp(String.raw`\p{Cc}`, "u")
     // What cannot be typed cannot be completed.
     return names === undefined
       ? undefined
       : {
           text: names
-            .filter((name) => !control.test(name))
+            .filter((name) => !/\p{Cc}/u.test(name))
             .map((name) => `${name}\n`)
             .join(""),
           result: { names }

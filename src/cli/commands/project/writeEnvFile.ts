@@ -103,7 +103,7 @@ export const appendGithub = (file: string, variables: ReadonlyArray<EnvVariable>
       const last = Buffer.alloc(1, "\n")
       if (size > 0) fs.readSync(handle, last, 0, 1, size - 1)
       // node:crypto is loaded only here because it is slow to load.
-      const delimiter = `secrets_${process.getBuiltinModule("node:crypto").randomUUID()}`
+      const delimiter = `secrets_${crypto.randomUUID()}`
       const lines = githubLines(variables, delimiter)
       fs.writeFileSync(handle, last.toString() === "\n" ? lines : `\n${lines}`)
     })
