@@ -4,7 +4,7 @@
  */
 import * as path from "node:path"
 import type { BuildOptions } from "rolldown"
-import { allSpecs } from "../src/cli/command/specs.ts"
+import { allSpecs } from "../src/cli/commands.ts"
 import { version } from "../src/version.ts"
 import { buildNumber } from "./buildNumber.ts"
 

@@ -5,7 +5,7 @@
 import { fileURLToPath } from "node:url"
 import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
-import { allSpecs } from "../src/cli/command/specs.ts"
+import { allSpecs } from "../src/cli/commands.ts"
 import { refusals } from "../src/cli/command/problems.ts"
 import { errorCodes, type ErrorTag } from "../src/rpc/protocol/errorTags.ts"
 import { exitStatuses } from "./exitStatuses.ts"

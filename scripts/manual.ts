@@ -4,7 +4,7 @@
 import { fileURLToPath } from "node:url"
 import type { Flag, Flags, CommandSpec } from "../src/cli/command/Command.ts"
 import { globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
-import { allSpecs } from "../src/cli/command/specs.ts"
+import { allSpecs } from "../src/cli/commands.ts"
 import { exitStatuses } from "./exitStatuses.ts"
 
 export const manualPage = fileURLToPath(new URL("../docs/secrets.1", import.meta.url))

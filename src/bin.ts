@@ -1,13 +1,12 @@
 /**
- * The entry of `secrets`: a command that only asks is run at once, for everything
- * else everything is loaded.
+ * The entry of `secrets`: the fast path runs a query command, `main` everything else.
  */
 import "./cli/commands/serve/earlySignals.ts"
-import { runQuery } from "./cli/fastPath.ts"
+import { fastPath } from "./cli/fastPath.ts"
 
-// Node would open a debugger, and there are values in what is open.
+// By default Node opens a debugger on this signal, and there are values in the memory.
 process.on("SIGUSR1", () => undefined)
 
 const args = process.argv.slice(2)
 
-runQuery(args, (maybeHeard) => void import("./cli/whole.ts").then(({ main }) => main(args, maybeHeard)))
+if (!fastPath(args)) void import("./cli/main.ts").then(({ main }) => main(args))

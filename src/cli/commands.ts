@@ -1,55 +1,57 @@
 /**
- * All the commands, by name, in the order they are shown. Each is loaded when it is
- * asked for.
+ * All commands by name, in the order of the help. Each is loaded when it is needed.
  */
-import type { Command } from "./command/Command.ts"
+import { type Command, type CommandSpec, type Flags } from "./command/Command.ts"
+import { fullCommand } from "./command/QueryCommand.ts"
 
 export const commands: Readonly<Record<string, () => Promise<Command<never>>>> = {
   init: () => import("./commands/init/init.ts").then((file) => file.initCommand),
   serve: () => import("./commands/serve/serve.ts").then((file) => file.serveCommand),
   add: () => import("./commands/add/add.ts").then((file) => file.addCommand),
   update: () => import("./commands/add/update.ts").then((file) => file.updateCommand),
-  delete: async () => (await answering())((await import("./commands/delete.ts")).deleteCommand),
-  lease: async () => (await answering())((await import("./commands/lease.ts")).leaseCommand),
+  delete: async () => fullCommand((await import("./commands/delete.ts")).deleteCommand),
+  lease: async () => fullCommand((await import("./commands/lease.ts")).leaseCommand),
   revoke: async () =>
-    (await answering())(
+    fullCommand(
       (await import("./commands/revoke/revoke.ts")).revokeCommand,
       (await import("./commands/revoke/revokeMany.ts")).revokeMany
     ),
   leases: () => import("./commands/leases.ts").then((file) => file.leasesCommand),
-  list: async () => (await answering())((await import("./commands/list.ts")).listCommand),
+  list: async () => fullCommand((await import("./commands/list.ts")).listCommand),
   env: () => import("./commands/project/env.ts").then((file) => file.envCommand),
   exec: () => import("./commands/project/exec.ts").then((file) => file.execCommand),
   rotate: () => import("./commands/rotate.ts").then((file) => file.rotateCommand),
-  health: async () => (await answering())((await import("./commands/health.ts")).healthCommand),
+  health: async () => fullCommand((await import("./commands/health.ts")).healthCommand),
   scan: () => import("./commands/scan/scan.ts").then((file) => file.scanCommand),
   cleanup: () => import("./commands/cleanup/cleanup.ts").then((file) => file.cleanupCommand),
   daemon: () => import("./commands/service/daemon.ts").then((file) => file.daemonCommand),
   status: async () =>
-    (await answering())(
+    fullCommand(
       (await import("./commands/status/status.ts")).statusCommand,
-      (await import("./commands/status/statusSession.ts")).runStatusSession,
-      (await import("./commands/status/statusSession.ts")).describeLastRun
+      (await import("./commands/status/statusSession.ts")).runStatusSession
     ),
   audit: () => import("./commands/audit/audit.ts").then((file) => file.auditCommand),
   completions: async () =>
-    (await answering())(
+    fullCommand(
       (await import("./commands/completions/completions.ts")).completionsCommand,
-      (await import("./commands/completions/completionScript.ts")).completionScript
+      (await import("./commands/completions/completionScript.ts")).completionScript(allSpecs)
     ),
   version: () => import("./commands/version.ts").then((file) => file.versionCommand)
 }
 
-const aliases: ReadonlyMap<string, string> = new Map([["rm", "delete"]])
+/** Returns what loads the command. */
+export const loaderOf = (name: string): (() => Promise<Command<never>>) | undefined =>
+  Object.hasOwn(commands, name) ? commands[name] : undefined
 
-/** The name of a command, whatever word stands for it. */
-export const resolveAlias = (given: string): string => aliases.get(given) ?? given
+type CommandSpecs = ReadonlyArray<CommandSpec<Flags>>
 
-/** What loads the command that goes by this word; undefined if none does. */
-export const loaderOf = (given: string): (() => Promise<Command<never>>) | undefined => {
-  const name = resolveAlias(given)
-  return Object.hasOwn(commands, name) ? commands[name] : undefined
+/** Defined by scripts/build.ts. */
+declare const SPECS: CommandSpecs | undefined
+
+/** The sources load every command for its spec; the built program has the specs as data, so that help loads none. */
+export const allSpecs = async (): Promise<CommandSpecs> => (typeof SPECS === "undefined" ? loadSpecs() : SPECS)
+
+const loadSpecs = async (): Promise<CommandSpecs> => {
+  const all: ReadonlyArray<Command<never>> = await Promise.all(Object.values(commands).map((load) => load()))
+  return all.map(({ spec }) => spec)
 }
-
-/** Makes a command of what only asks. */
-const answering = () => import("./command/fromQuery.ts").then((file) => file.fromQuery)

@@ -1,92 +1,100 @@
 /**
- * Runs a command that only asks, without loading anything for it: one connection to
- * the daemon, and the answer printed. Scripts ask for the version as well.
- *
- * This is how nearly every call ends. When it is another command, its line is wrong,
- * or the daemon is not there at once, everything is loaded and that goes on. Nothing
- * has happened then that would not be repeated.
+ * Runs a query command without loading anything for it: one connection to the daemon,
+ * and the reply printed. Most calls of `secrets` end here, and `--version` does.
  */
-import { roundTrip, requestLine, responseTooLarge } from "../rpc/client/roundTrip.ts"
-import { notAReply, readReply } from "../rpc/protocol/reply.ts"
+import { type After, type SendFailure, sendRequests } from "../rpc/client/sendRequests.ts"
+import { notAReply, type RpcReply } from "../rpc/protocol/reply.ts"
+import { exitStatus } from "../domain/exitStatus.ts"
 import { version } from "../version.ts"
-import type { Flags } from "./command/Command.ts"
-import { commandIndex, parseArguments } from "./command/Command.ts"
-import { completionsCommand } from "./commands/completions/completions.ts"
+import { findCommand, type Flags, parseArguments } from "./command/Command.ts"
 import { daemonAddress } from "./command/daemonAddress.ts"
+import { exitWith, print, printOutput, printProblem, type Problem } from "./command/Output.ts"
+import { clientProblem, protocolProblem, refusalProblem } from "./command/problems.ts"
+import { isProblem, type QueryCommand } from "./command/QueryCommand.ts"
+import { completionsCommand } from "./commands/completions/completions.ts"
 import { deleteCommand } from "./commands/delete.ts"
 import { healthCommand } from "./commands/health.ts"
 import { leaseCommand } from "./commands/lease.ts"
 import { listCommand } from "./commands/list.ts"
-import type { Problem } from "./command/Output.ts"
-import { exitWith, print, printOutput, printProblem } from "./command/Output.ts"
-import { protocolProblem, timeoutProblem, refusalProblem } from "./command/problems.ts"
-import type { QueryCommand } from "./command/QueryCommand.ts"
-import { isProblem } from "./command/QueryCommand.ts"
 import { revokeCommand } from "./commands/revoke/revoke.ts"
 import { statusCommand } from "./commands/status/status.ts"
 
-/** Runs the line, or has it run by `otherwise`. */
-export const runQuery = (args: ReadonlyArray<string>, otherwise: (maybeHeard: boolean) => void): void => {
-  const at = commandIndex(args)
-  const rest = [...args.slice(0, at), ...args.slice(at + 1)]
-  switch (args[at]) {
+/** Returns whether it runs this command line; if not, it has done nothing. */
+export const fastPath = (args: ReadonlyArray<string>): boolean => {
+  const { name, rest } = findCommand(args)
+  switch (name) {
     case "lease":
-      return run(leaseCommand, rest, otherwise)
+      return runQuery(leaseCommand, rest)
     case "status":
-      return run(statusCommand, rest, otherwise)
+      return runQuery(statusCommand, rest)
     case "revoke":
-      return run(revokeCommand, rest, otherwise)
+      return runQuery(revokeCommand, rest)
     case "list":
-      return run(listCommand, rest, otherwise)
+      return runQuery(listCommand, rest)
     case "health":
-      return run(healthCommand, rest, otherwise)
+      return runQuery(healthCommand, rest)
     case "delete":
-    case "rm":
-      return run(deleteCommand, rest, otherwise)
+      return runQuery(deleteCommand, rest)
     case "completions":
-      return run(completionsCommand, rest, otherwise)
+      return runQuery(completionsCommand, rest)
     case undefined:
-      return args.join(" ") === "--version" ? printVersion() : otherwise(false)
+      if (args.join(" ") !== "--version") return false
+      exitWith(print(`${version}\n`))
+      return true
     default:
-      return otherwise(false)
+      return false
   }
 }
 
-const run = <F extends Flags>(
-  question: QueryCommand<F>,
-  args: ReadonlyArray<string>,
-  otherwise: (maybeHeard: boolean) => void
-): void => {
-  const reading = parseArguments(question, args)
-  if (reading.kind !== "run") return otherwise(false)
-  const { json, args: line } = reading
-  const requests = question.requests(line)
-  const address = daemonAddress(line)
-  if (requests === undefined || isProblem(requests) || "exitStatus" in address) return otherwise(false)
-  const { seconds, socketPath } = address
+const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArray<string>): boolean => {
+  const parsed = parseArguments(command, words)
+  if (parsed.kind !== "run") {
+    exitWith(parsed.kind === "help" ? print(parsed.text) : printProblem(command.name, parsed.json, parsed.problem))
+    return true
+  }
+  const { args, json } = parsed
+  const requests = command.requests(args)
+  if (requests === undefined) return false
 
-  const end = (problem: Problem) => exitWith(printProblem(question.name, json, problem))
-  const lines = requests.map(({ method, params }, id) => requestLine(method, params, id + 1))
-  roundTrip(socketPath, lines, seconds * 1000, (outcome) => {
-    if (outcome._tag === "Silent") return end(timeoutProblem({ seconds }))
-    if (outcome._tag === "TooMuch") return end(protocolProblem(responseTooLarge))
-    if (outcome._tag !== "Replies") return otherwise(outcome._tag === "Cut")
-    const replies = requests.map((request, index) => ({ request, reply: told(outcome.lines[index]) }))
-    const failed = replies.find(({ reply, request }) => reply.problem !== undefined && request.optional !== true)
-    if (failed?.reply.problem !== undefined) return end(failed.reply.problem)
-    const output = question.render(
-      replies.map(({ reply }) => reply.result),
-      { args: line, socketPath }
-    )
-    if (output === undefined) return end(protocolProblem(`${requests[0]?.method} has an unexpected result`))
-    return exitWith(printOutput(question.name, json, output))
+  const fail = (problem: Problem): true => {
+    exitWith(printProblem(command.name, json, problem))
+    return true
+  }
+  if (isProblem(requests)) return fail(requests)
+  const address = daemonAddress(args)
+  if ("exitStatus" in address) return fail(address)
+
+  sendRequests({ ...address, after }, requests, (outcome) => {
+    if (outcome._tag !== "Replies") return void failedProblem(command, args, outcome).then(fail)
+    const { replies } = outcome
+    const error = replies.map(errorIn).find((problem, n) => problem !== undefined && requests[n]?.optional !== true)
+    if (error !== undefined) return fail(error)
+    const results = replies.map((reply) => (reply?.error === undefined ? reply?.result : undefined))
+    const output = command.render(results, { args, socketPath: address.socketPath })
+    if (output === undefined) return fail(protocolProblem(`${requests[0]?.method} has an unexpected result`))
+    return exitWith(printOutput(command.name, json, output))
   })
+  return true
 }
 
-const printVersion = () => exitWith(print(`${version}\n`))
+const after: After = (millis, run) => {
+  // oxlint-disable-next-line no-restricted-globals -- the clock of the fast path; sendRequests is tested with another
+  const timer = setTimeout(run, millis)
+  return () => clearTimeout(timer)
+}
 
-const told = (line: string | undefined): { readonly result?: unknown; readonly problem?: Problem } => {
-  const reply = readReply(line)
-  if (reply === undefined) return { problem: protocolProblem(notAReply) }
-  return reply.error === undefined ? { result: reply.result } : { problem: refusalProblem(reply.error) }
+const errorIn = (reply: RpcReply | undefined): Problem | undefined => {
+  if (reply === undefined) return protocolProblem(notAReply)
+  return reply.error === undefined ? undefined : refusalProblem(reply.error)
+}
+
+const failedProblem = async <F extends Flags>(
+  command: QueryCommand<F>,
+  args: Parameters<QueryCommand<F>["requests"]>[0],
+  failure: SendFailure
+): Promise<Problem> => {
+  const problem = clientProblem(failure)
+  if (problem.exitStatus !== exitStatus.unavailable) return problem
+  const known = await command.whyUnavailable?.(args)
+  return known === undefined ? problem : { ...problem, why: `${problem.why}; ${known}` }
 }

@@ -1,26 +1,21 @@
 /**
- * Runs a command and prints what comes of it. It is loaded when it is asked for, so
- * that a small one starts as fast as it can.
+ * Runs every command line that the fast path does not.
+ *
+ * A line that names no command or asks for help needs no command; for any other one the
+ * command and its libraries are loaded.
  */
-import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
-import type { Command } from "./command/Command.ts"
-import { commandIndex } from "./command/Command.ts"
-import { loaderOf, resolveAlias } from "./commands.ts"
-import { print, printOutput, printProblem } from "./command/Output.ts"
+import { findCommand } from "./command/Command.ts"
+import { exitWith } from "./command/Output.ts"
+import { loaderOf } from "./commands.ts"
 
-/** Runs a command line that names a command; gives the exit status. */
-export const runCommand = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
-  const at = commandIndex(args)
-  const name = resolveAlias(args[at] ?? "")
-  const load = loaderOf(name)
-  if (load === undefined) return yield* Effect.die(`there is no command ${JSON.stringify(name)}`)
-  const command: Command<never> = yield* Effect.promise(load)
-  const parsed = command.parse([...args.slice(0, at), ...args.slice(at + 1)])
-  if (parsed.kind === "help") return print(parsed.text)
-  if (parsed.kind === "usage-error") return printProblem(name, parsed.json, parsed.problem)
-  const exit = yield* Effect.result(parsed.run)
-  return Result.isFailure(exit)
-    ? printProblem(name, parsed.json, exit.failure)
-    : printOutput(name, parsed.json, exit.success)
-})
+export const main = async (args: ReadonlyArray<string>): Promise<void> => {
+  const load = loaderOf(findCommand(args).name ?? "")
+  if (load === undefined || args.includes("--help") || args.includes("-h")) {
+    const { usage } = await import("./usage.ts")
+    const status = await usage(args)
+    // The flag may have been one of the program that `exec` runs.
+    if (status !== undefined) return exitWith(status)
+  }
+  const { runMain } = await import("./runMain.ts")
+  return runMain(args)
+}

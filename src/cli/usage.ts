@@ -5,28 +5,22 @@
  */
 import { closestMatch } from "../domain/closestMatch.ts"
 import { version } from "../version.ts"
-import { commandIndex, parseArguments } from "./command/Command.ts"
-import { resolveAlias } from "./commands.ts"
-import { allSpecs } from "./command/specs.ts"
+import { findCommand, parseArguments } from "./command/Command.ts"
+import { allSpecs } from "./commands.ts"
 import { usageError, print, printOutput, printProblem } from "./command/Output.ts"
 import { helpText, helpTree } from "./command/help.ts"
 
 /** Says it and gives the exit status; undefined where the line is right, and a command has to be run. */
 export const usage = async (args: ReadonlyArray<string>): Promise<number | undefined> => {
-  const { name, rest } = parts(args)
+  const { name, rest } = findCommand(args)
   if (name === undefined) return withoutCommand(args)
-  return name === "help" ? help(rest) : withCommand(resolveAlias(name), rest)
-}
-
-const parts = (args: ReadonlyArray<string>) => {
-  const at = commandIndex(args)
-  return { name: args[at], rest: [...args.slice(0, at), ...args.slice(at + 1)] }
+  return name === "help" ? help(rest) : withCommand(name, rest)
 }
 
 /** `secrets help COMMAND` is `secrets COMMAND --help`. */
 const help = (args: ReadonlyArray<string>) => {
-  const { name } = parts(args)
-  return name === undefined || name === "help" ? withoutCommand(args) : withCommand(resolveAlias(name), ["--help"])
+  const { name } = findCommand(args)
+  return name === undefined || name === "help" ? withoutCommand(args) : withCommand(name, ["--help"])
 }
 
 const withCommand = async (name: string, args: ReadonlyArray<string>) => {

@@ -11,9 +11,8 @@ import { readme, reference, referenceText, renewed } from "../../scripts/command
 import { manualPage, manualText } from "../../scripts/manual.ts"
 import { bashScript } from "../../src/cli/commands/completions/bashScript.ts"
 import { allFlags, unlimited } from "../../src/cli/command/Command.ts"
-import { commands } from "../../src/cli/commands.ts"
+import { allSpecs, commands } from "../../src/cli/commands.ts"
 import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
-import { allSpecs } from "../../src/cli/command/specs.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 

@@ -80,7 +80,7 @@ export interface Command<R> {
 export type Parsed<R> =
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "usage-error"; readonly json: boolean; readonly problem: Problem }
-  | { readonly kind: "run"; readonly json: boolean; readonly run: Effect.Effect<Output, CommandError, R> }
+  | { readonly kind: "run"; readonly json: boolean; readonly run: () => Effect.Effect<Output, CommandError, R> }
 
 export const globalFlags = {
   json: { type: "boolean", summary: "print a JSON envelope" },
@@ -97,7 +97,7 @@ export const defineCommand = <const F extends Flags, R>(definition: CommandDefin
   spec: definition,
   parse: (args) => {
     const reading = parseArguments(definition, args)
-    return reading.kind === "run" ? { ...reading, run: definition.run(reading.args) } : reading
+    return reading.kind === "run" ? { ...reading, run: () => definition.run(reading.args) } : reading
   }
 })
 
@@ -137,8 +137,20 @@ export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: Read
   return { kind: "run", json, args: parsed }
 }
 
-/** Where the command's name is in the line: the first word that is neither a flag nor the value of one. */
-export const commandIndex = (args: ReadonlyArray<string>): number => {
+/** Finds the command, whose alias is resolved, and the words before and after its name. */
+export const findCommand = (
+  args: ReadonlyArray<string>
+): { readonly name: string | undefined; readonly rest: ReadonlyArray<string> } => {
+  const at = commandIndex(args)
+  const given = args[at]
+  const rest = given === undefined ? args : [...args.slice(0, at), ...args.slice(at + 1)]
+  return { name: given === undefined ? undefined : resolveAlias(given), rest }
+}
+
+const resolveAlias = (given: string): string => (given === "rm" ? "delete" : given)
+
+/** The command's name is the first word that is neither a flag nor the value of one. */
+const commandIndex = (args: ReadonlyArray<string>): number => {
   for (let at = 0; at < args.length; at += 1) {
     const word = args[at] ?? ""
     if (!word.startsWith("-")) return at

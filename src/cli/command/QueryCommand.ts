@@ -1,35 +1,44 @@
 /**
- * A command that only asks: some requests, and how their results are told.
+ * A command that only queries the daemon: its requests, and how to render the replies.
  *
- * It can be run in two ways that share all of this: at once (`quick.ts`), with
- * nothing loaded but what stands here, and by `answer.ts`, which waits for a daemon
- * that is not there yet. They can differ in nothing but that.
+ * The fast path runs it without loading a library. Where its arguments ask for more than
+ * a query, `main` runs the full command (`fullCommand`).
  */
-import type { MethodName } from "../../rpc/protocol/methods.ts"
-import type { Flags, CommandSpec, ArgsOf } from "./Command.ts"
+import type { ClientRequest } from "../../rpc/client/sendRequests.ts"
+import type { ArgsOf, Command, CommandDefinition, CommandSpec, Flags } from "./Command.ts"
+import { defineCommand } from "./Command.ts"
 import type { Output, Problem } from "./Output.ts"
 
-export interface QueryRequest {
-  readonly method: MethodName
-  readonly params: object
-  /** What a daemon that does not know the method leaves out. */
+export interface QueryRequest extends ClientRequest {
+  /** An error reply counts as no result: the predecessor does not know the method. */
   readonly optional?: boolean
 }
 
 export interface QueryCommand<F extends Flags> extends CommandSpec<F> {
-  /** The requests of this line, what is wrong with it, or undefined if it is more than a question. */
+  /** Returns the requests, a usage error, or undefined if these arguments need the full command. */
   readonly requests: (args: ArgsOf<F>) => ReadonlyArray<QueryRequest> | Problem | undefined
-  /** What is told of the results, in the order of the requests; undefined if they are not of the form expected. */
+  /** Renders the results in the order of the requests; returns undefined if they have an unexpected shape. */
   readonly render: (results: ReadonlyArray<unknown>, asked: QueryContext<F>) => Output | undefined
+  /** Returns what is known about a daemon that does not run. */
+  readonly whyUnavailable?: (args: ArgsOf<F>) => Promise<string | undefined>
 }
 
-/** What was asked, and where. */
 export interface QueryContext<F extends Flags> {
   readonly args: ArgsOf<F>
   readonly socketPath: string
 }
 
-/** Defines a question; there is nothing in it but the types. */
-export const defineQuery = <const F extends Flags>(question: QueryCommand<F>): QueryCommand<F> => question
+/** Infers the flags; it adds nothing. */
+export const defineQuery = <const F extends Flags>(query: QueryCommand<F>): QueryCommand<F> => query
+
+/** Makes a command of a query: `run` gets the arguments for which there are no `requests`. */
+export const fullCommand = <F extends Flags, R = never>(
+  query: QueryCommand<F>,
+  run: CommandDefinition<F, R>["run"] = onFastPath
+): Command<R> => defineCommand({ ...query, run })
+
+const onFastPath = (): never => {
+  throw new Error("the fast path runs this command")
+}
 
 export const isProblem = (asked: ReadonlyArray<QueryRequest> | Problem): asked is Problem => "exitStatus" in asked

@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from "node:fs"
 import { dirname } from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
+import type { SendFailure } from "../../rpc/client/sendRequests.ts"
 import type { ErrorTag } from "../../rpc/protocol/errorTags.ts"
 import type { ReplyError } from "../../rpc/protocol/reply.ts"
 import type { Problem } from "./Output.ts"
@@ -57,13 +58,22 @@ const groupName = (gid: number): string => {
   }
 }
 
-/** The daemon took the connection and gave no answer in time. */
-export const timeoutProblem = ({ seconds }: { readonly seconds: number }): Problem => ({
-  message: `the daemon did not answer within ${seconds} s`,
-  code: "timeout",
-  fix: "See whether it hangs: secrets status",
-  exitStatus: exitStatus.timeout
-})
+/** There is no reply that can be used. */
+export const clientProblem = (failure: SendFailure): Problem => {
+  switch (failure._tag) {
+    case "DaemonUnavailable":
+      return connectProblem(failure)
+    case "InvalidResponse":
+      return protocolProblem(failure.reason)
+    case "RequestTimedOut":
+      return {
+        message: `the daemon did not answer within ${failure.seconds} s`,
+        code: "timeout",
+        fix: "See whether it hangs: secrets status",
+        exitStatus: exitStatus.timeout
+      }
+  }
+}
 
 /** What came back is no answer of the daemon. */
 export const protocolProblem = (reason: string): Problem => ({

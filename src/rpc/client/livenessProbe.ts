@@ -11,7 +11,7 @@ import { request } from "./client.ts"
 /** Fails with the reason if no reply comes in time. */
 export const livenessProbe = (socketPath: string, within: Duration.Duration): Effect.Effect<void, string> =>
   request({ socketPath, timeout: within }, "secrets.status", {}).pipe(
-    Effect.catchTag("Refused", () => Effect.void),
+    Effect.catchTag("RequestRefused", () => Effect.void),
     Effect.catchTag("DaemonUnavailable", (fault) =>
       fault.code === "ENOENT" ? Effect.void : Effect.fail(fault.message)
     ),

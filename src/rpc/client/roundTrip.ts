@@ -1,72 +1,62 @@
 /**
- * One connection to the daemon: connect, send some lines, read as many, close.
+ * One connection to the daemon: connects, sends lines, reads as many, closes.
  *
- * Nothing is tried twice and nothing is judged. It needs nothing but Node, for a
- * command that only asks has no time to load more.
+ * It neither retries nor interprets anything and has no deadline; `sendRequests` does
+ * that. It uses Node alone: the fast path loads it.
  */
 import { connect } from "node:net"
-import type { MethodName } from "../protocol/methods.ts"
 
 export type RoundTrip =
   | { readonly _tag: "Replies"; readonly lines: ReadonlyArray<string> }
   /** There was no connection: `code` is the system's reason, such as ENOENT or EACCES. */
   | { readonly _tag: "Unreachable"; readonly code: string }
-  /** The connection ended before the last reply; the requests may have been done. */
-  | { readonly _tag: "Cut" }
-  /** The replies were not there in time, whether something came of them or not. */
-  | { readonly _tag: "Silent" }
-  /** More came than any reply has. */
-  | { readonly _tag: "TooMuch" }
+  /** The connection ended before the last reply; the daemon may have handled the requests. */
+  | { readonly _tag: "ConnectionLost" }
+  /** The reply is longer than any that the daemon sends. */
+  | { readonly _tag: "ResponseTooLarge" }
 
-/** Milliseconds for everything together; undefined to wait for ever. */
-type Patience = number | undefined
-
-/** Twice what the daemon holds for all its clients together; a reply that never ends must not fill the memory. */
-const maxBytes = 128 * 1024 * 1024
+/** Twice what the daemon buffers for all clients together: an endless reply must not fill the memory. */
+const maxResponseBytes = 128 * 1024 * 1024
 
 /** As many bytes as Node reads at once. */
 const readLength = 64 * 1024
 
-/** Sends the lines and settles once, with what came of it. Gives a way to break off. */
+/** Sends the lines and calls `settle` once with the outcome. Returns a function that aborts it. */
 export const roundTrip = (
   socketPath: string,
   lines: ReadonlyArray<string>,
-  patience: Patience,
   settle: (outcome: RoundTrip) => void
 ): (() => void) => {
-  const pieces: Array<Buffer> = []
+  const chunks: Array<Buffer> = []
   let [connected, settled, missing, bytes] = [false, false, lines.length, 0]
-  const take = (length: number, memory: Uint8Array): boolean => {
-    // The memory is used for the next piece again.
-    const piece = Buffer.from(memory.subarray(0, length))
-    pieces.push(piece)
+  const receive = (length: number, memory: Uint8Array): boolean => {
+    // Node reuses the memory for the next chunk.
+    const chunk = Buffer.from(memory.subarray(0, length))
+    chunks.push(chunk)
     bytes += length
-    for (let at = piece.indexOf(lineFeed); at >= 0; at = piece.indexOf(lineFeed, at + 1)) missing -= 1
-    if (missing <= 0) end({ _tag: "Replies", lines: Buffer.concat(pieces).toString("utf8").split("\n") })
-    else if (bytes > maxBytes) end({ _tag: "TooMuch" })
+    for (let at = chunk.indexOf(lineFeed); at >= 0; at = chunk.indexOf(lineFeed, at + 1)) missing -= 1
+    if (missing <= 0) end({ _tag: "Replies", lines: Buffer.concat(chunks).toString("utf8").split("\n") })
+    else if (bytes > maxResponseBytes) end({ _tag: "ResponseTooLarge" })
     return true
   }
-  // Read without a stream's queue and events, which take longer to be made than the daemon to answer.
-  const onread = { buffer: Buffer.allocUnsafeSlow(readLength), callback: take }
+  // Without a stream's queue and events, which take longer to set up than the daemon to reply.
+  const onread = { buffer: Buffer.allocUnsafeSlow(readLength), callback: receive }
   const socket = connect({ path: socketPath, onread }, () => {
     connected = true
     socket.write(lines.map((line) => `${line}\n`).join(""))
   })
   const end = (outcome: RoundTrip) => {
-    // Whoever has the answer may end the process; to close the connection first would be for nothing.
+    // `settle` may end the process, so closing the connection comes second.
     if (!settled) {
       settled = true
       settle(outcome)
     }
     socket.destroy()
   }
-  socket.once("end", () => end({ _tag: "Cut" }))
+  socket.once("end", () => end({ _tag: "ConnectionLost" }))
   socket.once("error", (error: NodeJS.ErrnoException) =>
-    end(connected ? { _tag: "Cut" } : { _tag: "Unreachable", code: error.code ?? "unknown" })
+    end(connected ? { _tag: "ConnectionLost" } : { _tag: "Unreachable", code: error.code ?? "unknown" })
   )
-  // Not the timeout of the socket, which begins anew with each byte; and AbortSignal takes five times as long to be made.
-  // oxlint-disable-next-line no-restricted-globals -- nothing here has a clock to be tested with
-  if (patience !== undefined) setTimeout(() => end({ _tag: "Silent" }), patience).unref()
   return () => {
     settled = true
     socket.destroy()
@@ -74,10 +64,3 @@ export const roundTrip = (
 }
 
 const lineFeed = 0x0a
-
-/** What to say of `TooMuch`. */
-export const responseTooLarge = "it has no end"
-
-/** A request as it goes over the socket. */
-export const requestLine = (method: MethodName, params: object, id = 1): string =>
-  JSON.stringify({ jsonrpc: "2.0", method, params, id })

@@ -56,7 +56,8 @@ export const addMany = Effect.fnUntraced(function* (daemon: DaemonAddress, { fil
     }
     const error = outcome.failure
     // Without a daemon each of the others would only time out.
-    if (error._tag !== "Refused") return yield* interrupted(fromClient(error), results.length, parsed.success.length)
+    if (error._tag !== "RequestRefused")
+      return yield* interrupted(fromClient(error), results.length, parsed.success.length)
     const became = exists(error) ? "exists" : "failed"
     results.push({ name: `${prefix}${name}`, became, reason: error.message })
   }
@@ -72,7 +73,7 @@ const put = (daemon: DaemonAddress, name: string, value: string, update: boolean
     )
   )
 
-const exists = (error: ClientError): boolean => error._tag === "Refused" && error.tag === "SecretExists"
+const exists = (error: ClientError): boolean => error._tag === "RequestRefused" && error.tag === "SecretExists"
 
 const interrupted = (failure: CommandError, done: number, all: number): CommandError =>
   new CommandError({

@@ -3,12 +3,11 @@
  */
 import * as Effect from "effect/Effect"
 import { bashScript } from "./bashScript.ts"
-import type { ArgsOf } from "../../command/Command.ts"
+import type { ArgsOf, CommandSpec, Flags } from "../../command/Command.ts"
 import type { completionsCommand } from "./completions.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { fishScript } from "./fishScript.ts"
 import type { Output } from "../../command/Output.ts"
-import { allSpecs } from "../../command/specs.ts"
 import { zshScript } from "./zshScript.ts"
 
 const shells = new Map([
@@ -17,11 +16,12 @@ const shells = new Map([
   ["fish", fishScript]
 ])
 
-export const completionScript = Effect.fnUntraced(function* (args: ArgsOf<typeof completionsCommand.flags>) {
-  const [shell = ""] = args.positionals
-  const make = shells.get(shell)
-  if (make === undefined) return yield* failUsage("name a shell: bash, zsh or fish", "secrets completions --help")
-  const text = make(yield* Effect.promise(allSpecs))
-  const output: Output = { text, result: { shell, script: text } }
-  return output
-})
+export const completionScript = (allSpecs: () => Promise<ReadonlyArray<CommandSpec<Flags>>>) =>
+  Effect.fnUntraced(function* (args: ArgsOf<typeof completionsCommand.flags>) {
+    const [shell = ""] = args.positionals
+    const make = shells.get(shell)
+    if (make === undefined) return yield* failUsage("name a shell: bash, zsh or fish", "secrets completions --help")
+    const text = make(yield* Effect.promise(allSpecs))
+    const output: Output = { text, result: { shell, script: text } }
+    return output
+  })

@@ -80,7 +80,7 @@ const leaseOne = (
     })),
     Effect.mapError((error) => {
       const failure = fromClient(error)
-      return error._tag === "Refused"
+      return error._tag === "RequestRefused"
         ? new CommandError({
             ...problemOf(failure),
             why: [failure.why, `for the variable ${requested.variable}`].filter(Boolean).join("; ")
@@ -103,7 +103,7 @@ export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<Leased
         revokedExample
       ).pipe(
         Effect.as(0),
-        Effect.catchTag("Refused", ({ tag }) => Effect.succeed(tag === "LeaseNotFound" ? 0 : 1)),
+        Effect.catchTag("RequestRefused", ({ tag }) => Effect.succeed(tag === "LeaseNotFound" ? 0 : 1)),
         Effect.orElseSucceed(() => 1)
       ),
     { concurrency: revokeConcurrency }

@@ -58,7 +58,7 @@ export const ownValues = Effect.fnUntraced(function* (
 ) {
   const request = (timeout: Duration.Duration) =>
     call({ ...daemon, timeout }, "secrets.fingerprints", { client_id: clientId }, fingerprintsExample)
-  const reply = yield* Effect.catchTag(request(connectTimeout), "NoAnswer", () => request(daemon.timeout))
+  const reply = yield* Effect.catchTag(request(connectTimeout), "RequestTimedOut", () => request(daemon.timeout))
   const find = matcherOf(
     reply.fingerprints.map(([length, middle, end]) => ({ length, middle, end })),
     reply.multiplier

@@ -109,7 +109,7 @@ const restart = Effect.fnUntraced(function* (service: InstalledService) {
     const accepted = yield* Effect.result(call(service.daemon, "daemon.restart", {}, acceptedExample))
     if (Result.isSuccess(accepted)) return
     const { failure } = accepted
-    if (failure._tag !== "DaemonUnavailable" && failure._tag !== "NoAnswer") return yield* fromClient(failure)
+    if (failure._tag !== "DaemonUnavailable" && failure._tag !== "RequestTimedOut") return yield* fromClient(failure)
   }
   yield* runVerb("restart", service)
 })

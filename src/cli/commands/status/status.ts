@@ -72,6 +72,7 @@ export const statusCommand = defineQuery({
       { method: "daemon.status", params: {}, optional: true }
     ]
   },
+  whyUnavailable: (args) => import("./statusSession.ts").then(({ describeLastRun }) => describeLastRun(args)),
   render: ([found, more], { args, socketPath }) => {
     if (args.flag("metrics")) return matchesShape(found, { text: "" }) ? { text: found.text, result: found } : undefined
     if (!matchesShape(found, statusExample)) return undefined

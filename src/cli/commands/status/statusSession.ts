@@ -28,12 +28,15 @@ type StatusArgs = ArgsOf<typeof statusCommand.flags>
 export const runStatusSession = (args: StatusArgs) => (args.flag("watch") ? watch(args) : waitUntilServing(args))
 
 /** Returns how the last run ended, in words, if the daemon recorded it. */
-export const describeLastRun = (args: GlobalArgs): Effect.Effect<string | undefined> =>
+export const describeLastRun = (args: GlobalArgs): Promise<string | undefined> =>
   Effect.gen(function* () {
     const { directory } = yield* loadConfig(args)
     const text = yield* Effect.tryPromise(() => readFile(path.join(directory, runsFileName), "utf8"))
     return Option.getOrUndefined(Option.map(decodeRunHistory(text), lastRunInWords))
-  }).pipe(Effect.orElseSucceed(() => undefined))
+  }).pipe(
+    Effect.orElseSucceed(() => undefined),
+    Effect.runPromise
+  )
 
 const minSeconds = 0.2
 

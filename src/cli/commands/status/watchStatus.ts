@@ -6,8 +6,10 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { RoundTrip } from "../../../rpc/client/roundTrip.ts"
-import { roundTrip, requestLine } from "../../../rpc/client/roundTrip.ts"
+import { roundTrip } from "../../../rpc/client/roundTrip.ts"
+import { requestLine } from "../../../rpc/client/sendRequests.ts"
 import type { Shape, Shaped } from "../../../rpc/protocol/shape.ts"
 import { matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import { readReply } from "../../../rpc/protocol/reply.ts"
@@ -88,12 +90,12 @@ export const watchStatus = Effect.fnUntraced(function* ({ colour, interval, sock
 
 const queryAll = (socketPath: string, timeout: number) =>
   Effect.callback<RoundTrip>((resume) => {
-    const abort = roundTrip(socketPath, requestLines, timeout, (outcome) => resume(Effect.succeed(outcome)))
+    const abort = roundTrip(socketPath, requestLines, (outcome) => resume(Effect.succeed(outcome)))
     return Effect.sync(abort)
-  })
+  }).pipe(Effect.timeoutOption(timeout), Effect.map(Option.getOrUndefined))
 
-const update = (state: WatchState, outcome: RoundTrip, now: number): void => {
-  const found = outcome._tag === "Replies" ? readReplies(outcome.lines) : undefined
+const update = (state: WatchState, outcome: RoundTrip | undefined, now: number): void => {
+  const found = outcome?._tag === "Replies" ? readReplies(outcome.lines) : undefined
   if (found === undefined) {
     state.frame = { ...state.frame, silentMillis: now - state.lastReplyAt, rate: undefined }
     return

@@ -28,7 +28,7 @@ const tree = (files: Readonly<Record<string, string>>) =>
 const run = (...args: ReadonlyArray<string>) =>
   Effect.suspend(() => {
     const parsed = cleanupCommand.parse(args)
-    return parsed.kind === "run" ? parsed.run : Effect.die(parsed)
+    return parsed.kind === "run" ? parsed.run() : Effect.die(parsed)
   })
 
 const left = (root: string) =>

@@ -1,0 +1,50 @@
+/**
+ * Runs a command as an Effect, prints its output and exits with its status.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as References from "effect/References"
+import * as Result from "effect/Result"
+import type * as Runtime from "effect/Runtime"
+import { exitStatus } from "../domain/exitStatus.ts"
+import { type Command, findCommand } from "./command/Command.ts"
+import { print, printOutput, printProblem } from "./command/Output.ts"
+import { loaderOf } from "./commands.ts"
+
+export const runMain = (args: ReadonlyArray<string>): void => {
+  const { name, rest } = findCommand(args)
+  const interrupted = name === "serve" ? exitStatus.done : exitStatus.interrupted
+  /** `serve` ends by a signal alone, so that is its success. */
+  const teardown: Runtime.Teardown = (exit, onExit) => {
+    if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitStatus.done)
+    else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitStatus.failed)
+  }
+  runCommand(name ?? "", rest).pipe(
+    Effect.tapCause((cause) => (Cause.hasInterruptsOnly(cause) ? Effect.void : report(cause))),
+    // Log lines of a command without a logger of its own must not be mixed into its result.
+    Effect.provideService(References.LogToStderr, true),
+    NodeRuntime.runMain({ disableErrorReporting: true, teardown })
+  )
+}
+
+/** Returns the exit status. */
+const runCommand = Effect.fnUntraced(function* (name: string, args: ReadonlyArray<string>) {
+  const load = loaderOf(name)
+  if (load === undefined) return yield* Effect.die(`there is no command ${JSON.stringify(name)}`)
+  const command: Command<never> = yield* Effect.promise(load)
+  const parsed = command.parse(args)
+  if (parsed.kind === "help") return print(parsed.text)
+  if (parsed.kind === "usage-error") return printProblem(command.spec.name, parsed.json, parsed.problem)
+  const exit = yield* Effect.result(parsed.run())
+  return Result.isFailure(exit)
+    ? printProblem(command.spec.name, parsed.json, exit.failure)
+    : printOutput(command.spec.name, parsed.json, exit.success)
+})
+
+const report = (cause: Cause.Cause<unknown>) =>
+  Effect.flatMap(
+    Effect.promise(() => import("./command/stderrLogger.ts")),
+    ({ stderrLogger }) => Effect.provide(Effect.logFatal("unexpected error", Cause.pretty(cause)), stderrLogger)
+  )

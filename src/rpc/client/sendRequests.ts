@@ -1,0 +1,123 @@
+/**
+ * Sends requests to the daemon over one connection, and again where that is safe.
+ *
+ * A daemon that is not there yet, or goes away before it has replied, is tried again
+ * until the timeout: a restart is not an error. A request that may run only once is never
+ * sent again once the daemon may have received it. It uses Node alone, and its timers are
+ * passed in.
+ */
+import { type MethodName, type MethodSpec, methods } from "../protocol/methods.ts"
+import { type RpcReply, readReply } from "../protocol/reply.ts"
+import { roundTrip } from "./roundTrip.ts"
+
+export interface ClientRequest {
+  readonly method: MethodName
+  readonly params: object
+}
+
+export interface SendOptions {
+  readonly socketPath: string
+  /** For everything together: waiting for the daemon, the request, its reply. */
+  readonly seconds: number
+  readonly after: After
+}
+
+/** Runs a function after so many milliseconds; returns a function that cancels that. */
+export type After = (millis: number, run: () => void) => () => void
+
+/** Why there are no replies. */
+export type SendFailure =
+  /** `code` is the system's reason, such as ENOENT or EACCES. */
+  | { readonly _tag: "DaemonUnavailable"; readonly socketPath: string; readonly code: string }
+  | { readonly _tag: "RequestTimedOut"; readonly seconds: number }
+  | { readonly _tag: "InvalidResponse"; readonly reason: string }
+
+/** One reply for each request; undefined where the line is no reply. */
+export type SendOutcome =
+  | { readonly _tag: "Replies"; readonly replies: ReadonlyArray<RpcReply | undefined> }
+  | SendFailure
+
+/** The system's reasons that may be gone a moment later. */
+const transientCodes: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN", "ECONNRESET", "EPIPE"])
+
+/** In milliseconds. Short enough to reach a daemon that runs for a moment between two crashes. */
+const firstPause = 10
+const maxPause = 100
+const pauseGrowth = 1.6
+
+/** Calls `settle` once with the outcome. Returns a function that aborts it. */
+export const sendRequests = (
+  { after, seconds, socketPath }: SendOptions,
+  requests: ReadonlyArray<ClientRequest>,
+  settle: (outcome: SendOutcome) => void
+): (() => void) => {
+  const lines = requests.map(({ method, params }, index) => requestLine(method, params, index + 1))
+  const mayRepeat = requests.every(({ method }) => retryOf(method) !== "once")
+  let [connectionLost, lastCode, pause] = [false, "", firstPause]
+  let [abortTrip, cancelPause] = [nothing, nothing]
+
+  const finish = (outcome: SendOutcome) => {
+    cancelDeadline()
+    settle(outcome)
+  }
+  const attempt = () => {
+    abortTrip = roundTrip(socketPath, lines, (trip) => {
+      switch (trip._tag) {
+        case "Replies":
+          return finish({
+            _tag: "Replies",
+            replies: requests.map(({ method }, index) => replyTo(method, trip.lines[index], connectionLost))
+          })
+        case "ResponseTooLarge":
+          return finish({ _tag: "InvalidResponse", reason: "it is too large" })
+        case "ConnectionLost":
+          if (!mayRepeat) return finish({ _tag: "InvalidResponse", reason: possiblyDone })
+          connectionLost = true
+          return attemptAgain()
+        case "Unreachable":
+          lastCode = trip.code
+          return transientCodes.has(trip.code)
+            ? attemptAgain()
+            : finish({ _tag: "DaemonUnavailable", socketPath, code: trip.code })
+      }
+    })
+  }
+  const attemptAgain = () => {
+    cancelPause = after(pause, attempt)
+    pause = Math.min(pause * pauseGrowth, maxPause)
+  }
+  const abort = () => {
+    cancelPause()
+    abortTrip()
+  }
+  const cancelDeadline = after(seconds * 1000, () => {
+    abort()
+    settle(
+      lastCode === "" ? { _tag: "RequestTimedOut", seconds } : { _tag: "DaemonUnavailable", socketPath, code: lastCode }
+    )
+  })
+  attempt()
+  return () => {
+    cancelDeadline()
+    abort()
+  }
+}
+
+const nothing = (): void => undefined
+
+const possiblyDone = "the connection ended before it; the request may have been carried out"
+
+const retryOf = (method: MethodName): MethodSpec["retry"] => methods[method].retry
+
+/** Reads the reply; what a repeated request finds ended already was ended by the first one. */
+const replyTo = (method: MethodName, line: string | undefined, repeated: boolean): RpcReply | undefined => {
+  const reply = readReply(line)
+  const retry = retryOf(method)
+  return repeated && typeof retry === "object" && reply?.error !== undefined && reply.error.tag === retry.doneIf
+    ? { error: undefined, result: { success: true } }
+    : reply
+}
+
+/** A request as it goes over the socket. */
+export const requestLine = (method: MethodName, params: object, id: number): string =>
+  JSON.stringify({ jsonrpc: "2.0", method, params, id })
