@@ -5,7 +5,7 @@
  * as the protocol specification, section 4, lays it out. It decides nothing.
  */
 import type * as Effect from "effect/Effect"
-import type { DaemonInfo } from "../../daemon/DaemonInfo.ts"
+import type { DaemonInfo } from "../../daemon/lifecycle/DaemonInfo.ts"
 import type { AuditLog } from "../../daemon/audit/AuditLog.ts"
 import type { LeaseRepo } from "../../daemon/leases/LeaseRepo.ts"
 import type { Restart } from "../../daemon/lifecycle/Restart.ts"

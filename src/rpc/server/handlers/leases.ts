@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { DaemonInfo } from "../../../daemon/DaemonInfo.ts"
+import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
 import { acquire } from "../../../daemon/operations/acquire.ts"
 import { killswitch } from "../../../daemon/operations/killswitch.ts"
 import { listLeases } from "../../../daemon/operations/listLeases.ts"

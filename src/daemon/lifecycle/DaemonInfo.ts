@@ -4,8 +4,8 @@
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
-import type { Timestamp } from "../domain/Timestamp.ts"
-import type { TtlPolicy } from "../domain/Ttl.ts"
+import type { Timestamp } from "../../domain/Timestamp.ts"
+import type { TtlPolicy } from "../../domain/Ttl.ts"
 
 export class DaemonInfo extends Context.Service<
   DaemonInfo,
