@@ -12,6 +12,7 @@ import { Client } from "../test/harness/connection.ts"
 import { launch, readyMarker, untilReady } from "../test/harness/daemon.ts"
 import { pause } from "../test/harness/program.ts"
 import { median, quantile } from "../test/harness/quantile.ts"
+import { binaryBudget, scriptBudget } from "../test/harness/startBudget.ts"
 import { temporaryHome } from "../test/support/temporary.ts"
 import { mebibytes, print, rounded } from "./stats.ts"
 import { nodeOptions } from "./subject.ts"
@@ -129,17 +130,29 @@ client.close()
 await target.end("SIGKILL")
 for (const { home } of [target, used]) fs.rmSync(home, { recursive: true, force: true })
 
+/** What a row may take, in times of an empty Node; a hyphen if it has no budget. */
+const budgetOf = (name: string): number | string => {
+  const budget = name.startsWith("binary ") ? binaryBudget : scriptBudget
+  if (!name.startsWith("binary ") && !name.startsWith("secrets.mjs ")) return "-"
+  if (name.includes(" serve,")) return budget.ready
+  return name.endsWith(" lease db") ? budget.lease : budget.exec
+}
+
 const floor = measured.get("node -e 0") ?? { walls: [], processor: 0 }
 const times = [...measured].map(([name, { processor, walls }]) => ({
   command: name,
   "median ms": rounded(median(walls), 1),
   "min ms": rounded(quantile(walls, 0), 1),
   "of node -e 0": rounded(median(walls) / median(floor.walls)),
+  budget: budgetOf(name),
   "processor ms": rounded(processor / rounds, 1),
   "of node's": rounded(processor / floor.processor)
 }))
-const sizes = [script, binary]
-  .filter((file) => fs.existsSync(file))
-  .map((file) => ({ file: path.relative("", file), MiB: mebibytes(fs.statSync(file).size) }))
+const files = fs.readdirSync("dist").map((file) => path.join("dist", file))
+const sizeOf = (some: ReadonlyArray<string>) => mebibytes(some.reduce((sum, file) => sum + fs.statSync(file).size, 0))
+const sizes = [
+  { file: "dist/*.cjs", MiB: sizeOf(files.filter((file) => file.endsWith(".cjs"))) },
+  ...(fs.existsSync(binary) ? [{ file: "dist/secrets", MiB: sizeOf([binary]) }] : [])
+]
 
 print("start", { rounds, node: process.version, times, sizes })

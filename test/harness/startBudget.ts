@@ -1,0 +1,14 @@
+/**
+ * How long the program may take to start, in times of an empty Node (`node -e 0`) that runs
+ * in the same rounds. `npm run bench -- start` compares; a test allows twice as much.
+ */
+export interface StartBudget {
+  readonly lease: number
+  /** `exec -- true`, which loads more than most commands and runs a child. */
+  readonly exec: number
+  /** `serve`, until it accepts requests. */
+  readonly ready: number
+}
+
+export const scriptBudget: StartBudget = { lease: 1.6, exec: 4, ready: 7 }
+export const binaryBudget: StartBudget = { lease: 0.8, exec: 1.3, ready: 3 }
