@@ -5,12 +5,12 @@
  * timeout and on interruption. A program that needs the terminal is run by `runChild`.
  */
 import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
 import type { PlatformError } from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import * as ChildProcess from "effect/process/ChildProcess"
@@ -48,7 +48,12 @@ export class ToolFailed extends Data.TaggedError("ToolFailed")<{
   }
 }
 
-const spawnerLayer = Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer])
+/** The spawner uses a file system only to check `cwd`, which spawn does too. NodeFileSystem would load node:crypto. */
+const spawnerLayer = Layer.provide(NodeChildProcessSpawner.layer, [
+  FileSystem.layerNoop({ access: () => Effect.void }),
+  Path.layer
+])
+
 const defaultMaxOutput = 4 * 1024 * 1024
 
 /** Starts a program in the caller's scope, which kills its process group when it closes. */
