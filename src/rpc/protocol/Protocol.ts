@@ -12,7 +12,6 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { stringify } from "../../domain/goText.ts"
 import { lineDeadline } from "./limits.ts"
-import { syntaxError } from "./jsonSyntax.ts"
 import { errorCodes, type ErrorTag } from "./errorTags.ts"
 
 /** A failure of the protocol itself; the daemon's own failures have a class each. */
@@ -37,9 +36,6 @@ export const noId = "null"
 /** The longest line: a value of 1 MiB, each of its bytes escaped to six, and what goes around it. */
 export const maxLineBytes = 8 * 1024 * 1024
 
-/** The longest line that is looked through for what is wrong with it; a longer one is refused in fewer words. */
-const explainedLength = 64 * 1024
-
 /** More values than this are in no request of any caller, and parsing them by the million would hold up the others. */
 const maxValues = 1_000
 
@@ -60,7 +56,8 @@ export const decodeRequest = (line: string): Result.Result<RpcRequest, RpcError>
   if (excess !== undefined) return parseError(excess)
   const parsed = Result.try({
     try: (): unknown => JSON.parse(line),
-    catch: () => (line.length > explainedLength ? "the line is not JSON" : syntaxError(line))
+    // The engine's message quotes the text around the error.
+    catch: () => "the line is not JSON"
   })
   if (Result.isFailure(parsed)) return parseError(parsed.failure)
   const value = parsed.success
@@ -80,7 +77,7 @@ export const decodeRequest = (line: string): Result.Result<RpcRequest, RpcError>
   const id = members["id"] ?? null
   const sent = members["params"]
   const params = Predicate.isReadonlyObject(sent) ? foldNames(sent) : sent
-  const unfit = findUnfit(id, "id", line) ?? findUnfit(params, "params", line)
+  const unfit = findUnfit(id, "id") ?? findUnfit(params, "params")
   if (unfit !== undefined) return parseError(unfit)
   return Result.succeed({ method: String(members["method"] ?? ""), params, id: echo(id) })
 }
@@ -163,7 +160,7 @@ const findExcess = (text: string): string | undefined => {
     } else depth -= 1
     // More is closed than was opened: the parser does not get beyond this either.
     if (depth < 0) return undefined
-    if (depth > deepestParsed) return `invalid character '${character}' exceeded max depth`
+    if (depth > deepestParsed) return "the line is nested too deeply"
     if (commas > maxValues || strings > maxMarks || opened > maxMarks) {
       return `the line holds more than ${maxValues} values`
     }
@@ -184,17 +181,15 @@ const endOfString = (text: string, begin: number): number => {
 const backslash = 0x5c
 
 /** What keeps a member from being used: a number that no double holds, or nesting too deep to be walked. */
-const findUnfit = (member: unknown, name: string, line: string): string | undefined => {
+const findUnfit = (member: unknown, name: string): string | undefined => {
   // Names and such, as most are, need no walk.
   if (typeof member === "string" || member === null || member === undefined || isFlat(member)) return undefined
   const waiting = [{ value: member, depth: 1 }]
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     const { value, depth } = next
-    if (typeof value === "number" && !Number.isFinite(value)) {
-      return `json: cannot unmarshal number ${firstBeyondDouble(line)} into Go struct field RPCRequest.${name} of type float64`
-    }
+    if (typeof value === "number" && !Number.isFinite(value)) return `a number in ${name} is out of range`
     if (typeof value !== "object" || value === null) continue
-    if (depth > depthLimit) return `invalid character '${Array.isArray(value) ? "[" : "{"}' exceeded max depth`
+    if (depth > depthLimit) return `${name} is nested too deeply`
     for (const inner of Object.values(value)) waiting.push({ value: inner, depth: depth + 1 })
   }
   return undefined
@@ -203,17 +198,6 @@ const findUnfit = (member: unknown, name: string, line: string): string | undefi
 /** Whether it holds nothing but texts. */
 const isFlat = (value: unknown): boolean =>
   Predicate.isReadonlyObject(value) && Object.values(value).every((member) => typeof member === "string")
-
-const firstBeyondDouble = (line: string): string => {
-  let found = ""
-  const look = (_name: string, value: unknown, context?: { readonly source?: string }) => {
-    if (found === "" && typeof value === "number" && !Number.isFinite(value)) found = context?.source ?? ""
-    return value
-  }
-  // The walk of a tree that is also too deep breaks off; then the number goes without its digits.
-  if (line.length <= explainedLength) Result.try(() => JSON.parse(line, look))
-  return found === "" ? "beyond range" : found
-}
 
 /** The text of an id as the predecessor echoes it: keys of objects in byte order, text well-formed, the zero with its sign. */
 const echo = (id: unknown): string => {

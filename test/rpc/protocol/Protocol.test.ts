@@ -17,6 +17,7 @@ const refusal = (line: string) => Result.getOrThrow(Result.flip(decodeRequest(li
 const nested = (depth: number) => "[".repeat(depth) + "]".repeat(depth)
 // JSON.parse of Node 24 may read a name of one escaped character as "\\" once it has seen an object with that name.
 const Json = Arbitrary.filter(Arbitrary.schema(Schema.Json), (value) => !/"\\\\":/.test(JSON.stringify(value)))
+const notJson = "parse error: the line is not JSON"
 const cannot = "parse error: json: cannot unmarshal"
 
 describe("decodeRequest", () => {
@@ -77,10 +78,10 @@ describe("decodeRequest", () => {
   })
 
   it.each([
-    ["", "parse error: unexpected end of JSON input"],
-    [`{"a":`, "parse error: unexpected end of JSON input"],
-    ["garbage", "parse error: invalid character 'g' looking for beginning of value"],
-    [`{"id":1} x`, "parse error: invalid character 'x' after top-level value"],
+    ["", notJson],
+    [`{"a":`, notJson],
+    ["garbage", notJson],
+    [`{"id":1} x`, notJson],
     ["[]", `${cannot} array into Go value of type types.RPCRequest`],
     [`[{"method":"m","id":1}]`, `${cannot} array into Go value of type types.RPCRequest`],
     ["5", `${cannot} number into Go value of type types.RPCRequest`],
@@ -91,8 +92,8 @@ describe("decodeRequest", () => {
     [`{"METHOD":[],"id":1}`, `${cannot} array into Go struct field RPCRequest.method of type string`],
     [`{"jsonrpc":2,"id":1}`, `${cannot} number into Go struct field RPCRequest.jsonrpc of type string`],
     [`{"jsonrpc":false,"id":1}`, `${cannot} bool into Go struct field RPCRequest.jsonrpc of type string`],
-    [`{"id":1e999}`, `${cannot} number 1e999 into Go struct field RPCRequest.id of type float64`],
-    [`{"params":{"a":[-1e400]}}`, `${cannot} number -1e400 into Go struct field RPCRequest.params of type float64`]
+    [`{"id":1e999}`, "parse error: a number in id is out of range"],
+    [`{"params":{"a":[-1e400]}}`, "parse error: a number in params is out of range"]
   ])("refuses %s", (line, message) => {
     const error = refusal(line)
     assert.strictEqual(errorCodes[error.tag], -32700)
@@ -103,13 +104,10 @@ describe("decodeRequest", () => {
     for (const member of ["params", "id"]) {
       assert.isTrue(Result.isSuccess(decodeRequest(`{"method":"m","${member}":${nested(1_000)}}`)))
       const { message } = refusal(`{"method":"m","${member}":${nested(1_001)}}`)
-      assert.strictEqual(message, "parse error: invalid character '[' exceeded max depth")
+      assert.strictEqual(message, `parse error: ${member} is nested too deeply`)
     }
     const objects = `${`{"a":`.repeat(1_001)}1${"}".repeat(1_001)}`
-    assert.strictEqual(
-      refusal(`{"params":${objects}}`).message,
-      "parse error: invalid character '{' exceeded max depth"
-    )
+    assert.strictEqual(refusal(`{"params":${objects}}`).message, "parse error: params is nested too deeply")
   })
 
   it.each([
@@ -138,7 +136,7 @@ describe("decodeRequest", () => {
 
   it("refuses what closes more than it opened, whatever comes behind it", () => {
     const text = `]${",".repeat(20_000)}`
-    assert.strictEqual(refusal(text).message, "parse error: invalid character ']' looking for beginning of value")
+    assert.strictEqual(refusal(text).message, notJson)
   })
 
   it.prop("takes a text that is full of quotation marks and backslashes for one value", [Schema.String], ([text]) => {
