@@ -209,7 +209,7 @@ describe("the socket file", () => {
 
       fs.rmSync(socket)
       fs.writeFileSync(socket, "somebody else's")
-      yield* until(Effect.sync(() => daemon.stderr().includes("something else is at the place of the socket")))
+      yield* until(Effect.sync(() => daemon.stderr().includes("is not this daemon's socket")))
       assert.strictEqual(fs.readFileSync(socket, "utf8"), "somebody else's")
       fs.renameSync(directory, `${directory}-moved`)
       fs.mkdirSync(directory, { mode: 0o700 })
@@ -221,7 +221,7 @@ describe("the socket file", () => {
       // The lock file beside a socket is never removed; the first one moved with its directory.
       assert.deepStrictEqual(fs.readdirSync(directory), [])
       assert.deepStrictEqual(fs.readdirSync(`${directory}-moved`).toSorted(), ["s", "s.lock"])
-      assert.strictEqual(daemon.stderr().split("something else is at the place").length, 2)
+      assert.strictEqual(daemon.stderr().split("is not this daemon's socket").length, 2)
       assert.lengthOf(mended(), 2)
     })
   )

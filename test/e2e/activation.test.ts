@@ -151,10 +151,10 @@ describe.concurrent("a socket-activated daemon", () => {
       const starts = [
         [
           run(["serve"], { home, through: handing(1) }),
-          /descriptor 3 was handed over as the socket, but it is not a socket\n.*ListenStream=/
+          /descriptor 3 was passed as the socket, but it is not a socket\n.*ListenStream=/
         ],
         [run(["serve"], { home, through: handing(2) }), /passed 2 sockets/],
-        [run(["serve", "--listen-fd", "0"], { home }), /descriptor 0 was handed over .* it is not a socket/],
+        [run(["serve", "--listen-fd", "0"], { home }), /descriptor 0 was passed .* it is not a socket/],
         [run(["serve", "--listen-fd", "1"], { home }), /must be the descriptor/]
       ] as const
       for (const [ended, says] of starts) {

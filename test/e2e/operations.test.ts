@@ -357,7 +357,7 @@ describe("a socket for a group", () => {
       fs.writeFileSync(config, JSON.stringify({ socket_mode: "0660", socket_group: "no-such-group" }))
       const ended = yield* run(["serve", "--config", config], { home })
       assert.strictEqual(ended.status, 73)
-      assert.include(ended.stderr, "the group no-such-group cannot be given to")
+      assert.include(ended.stderr, "cannot give it to the group no-such-group")
     })
   )
 })

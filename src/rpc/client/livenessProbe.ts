@@ -1,14 +1,14 @@
 /**
- * Whether this daemon answers: asked over its own socket, as a client would.
+ * Whether this daemon replies, asked over its own socket as a client would.
  *
- * Any reply counts, a refusal as well. A socket whose file is gone cannot be asked;
- * that is told of elsewhere, and to end the process would not bring it back.
+ * Any reply counts, also a refusal. A socket whose file is gone counts as alive: it is
+ * reported elsewhere, and a restart of the process would not restore it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { request } from "./client.ts"
 
-/** Fails with the reason if no reply comes in time. */
+/** Fails with the reason if there is no reply in time. */
 export const livenessProbe = (socketPath: string, within: Duration.Duration): Effect.Effect<void, string> =>
   request({ socketPath, timeout: within }, "secrets.status", {}).pipe(
     Effect.catchTag("RequestRefused", () => Effect.void),

@@ -1,6 +1,6 @@
 /**
- * A line of the daemon as a reply: a result, which is untrusted until somebody has
- * looked at it, or an error.
+ * Decodes a line of the daemon as a reply: a result, which is untrusted until its shape
+ * is checked, or an error.
  */
 import { type ErrorTag, isErrorTag, tagOfCode } from "./errorTags.ts"
 import { matchesShape, optional } from "./shape.ts"
@@ -14,7 +14,7 @@ export interface ReplyError {
   readonly tag: ErrorTag | undefined
 }
 
-/** Undefined if the line is no reply. */
+/** Returns undefined if the line is no reply. */
 export const readReply = (line: string | undefined): RpcReply | undefined => {
   const reply = parsed(line)
   if (!matchesShape(reply, { error: optional({ code: 0, message: "" }) })) return undefined
@@ -25,7 +25,6 @@ export const readReply = (line: string | undefined): RpcReply | undefined => {
   return { error: { code, message, tag } }
 }
 
-/** What to say where there is none. */
 export const notAReply = "it is not a JSON-RPC reply"
 
 const parsed = (line: string | undefined): unknown => {

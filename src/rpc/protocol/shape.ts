@@ -1,10 +1,9 @@
 /**
- * Whether an answer has the form that is expected, told by an example of it.
+ * Validates a response by an example of its shape.
  *
- * An object must have all the members of the example, each like the example's, and
- * may have more; a list holds things like its one example, or is a row of as many as
- * there are examples. `maybe` is for members that may be missing, `only` for those that
- * have one value. For commands, which have no time to load a schema library.
+ * An object must have all members of the example and may have more. A list has items
+ * shaped like its one example, or is a tuple of as many as there are examples. It replaces
+ * a schema library, which would take longer to load than a query command to run.
  */
 
 /** A member that may be missing. */
@@ -17,7 +16,7 @@ export class Optional<T> {
 
 export const optional = <T>(example: T): Optional<T> => new Optional(example)
 
-/** A member that must be just this. */
+/** A member that must have this value. */
 export class Literal<T> {
   readonly just: T
   constructor(just: T) {
@@ -27,7 +26,6 @@ export class Literal<T> {
 
 export const literal = <const T>(just: T): Literal<T> => new Literal(just)
 
-/** What an example is made of. */
 export type Shape =
   | string
   | number
@@ -37,7 +35,7 @@ export type Shape =
   | ReadonlyArray<Shape>
   | { readonly [name: string]: Shape }
 
-/** What is like the example. */
+/** The type of a value that has the shape of the example. */
 export type Shaped<T> =
   T extends Optional<infer Inner>
     ? Shaped<Inner> | undefined
@@ -50,12 +48,16 @@ export type Shaped<T> =
           : T extends boolean
             ? boolean
             : T extends ReadonlyArray<infer Item>
-              ? IsRow<T> extends true
+              ? IsTuple<T> extends true
                 ? { readonly [Place in keyof T]: Shaped<T[Place]> }
                 : ReadonlyArray<Shaped<Item>>
               : { readonly [Name in keyof T]: Shaped<T[Name]> }
 
-type IsRow<T extends ReadonlyArray<unknown>> = number extends T["length"] ? false : T["length"] extends 1 ? false : true
+type IsTuple<T extends ReadonlyArray<unknown>> = number extends T["length"]
+  ? false
+  : T["length"] extends 1
+    ? false
+    : true
 
 export const matchesShape = <const T extends Shape>(value: unknown, example: T): value is Shaped<T> =>
   matches(value, example)

@@ -7,6 +7,8 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { AuditLog } from "../../daemon/audit/AuditLog.ts"
+import { requestRefusedFact } from "../../domain/AuditEntry.ts"
 import { quote } from "../../domain/goText.ts"
 import { nameLimit } from "../../domain/Secret.ts"
 import * as metrics from "../../otel/metrics.ts"
@@ -22,7 +24,6 @@ import {
   stoppingError
 } from "../protocol/Protocol.ts"
 import type { Admission } from "./admission.ts"
-import { auditRefusal } from "./auditRefusal.ts"
 import { errorReply, type MethodError } from "./errorReply.ts"
 import { handlers } from "./handlers.ts"
 
@@ -70,3 +71,12 @@ const unknownMethod = Effect.fnUntraced(function* (id: string, method: string) {
   yield* auditRefusal(method, "there is no such method")
   return encodeError(id, { tag: "MethodNotFound", message })
 })
+
+/** Records a request that no program of the daemon got; the refusal stands if that fails. */
+const auditRefusal = (method: string, reason: string) =>
+  AuditLog.use((audit) =>
+    Effect.ignore(audit.append([requestRefusedFact(methodName.test(method) ? method : "(no method)", reason)]))
+  )
+
+/** Any other text in place of a method may be a value, which the log must not hold. */
+const methodName = /^(secrets|daemon)\.[a-zA-Z]{1,30}$/

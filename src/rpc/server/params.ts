@@ -13,16 +13,16 @@ import type { ErrorTag } from "../protocol/errorTags.ts"
 import { defaultReplyCount, maxReplyCount } from "../protocol/limits.ts"
 import { kindOf, RpcError } from "../protocol/Protocol.ts"
 
-/** A text member; absent is the empty text. */
+/** A string; absent is the empty string. */
 export const stringParam = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
 
-/** A member that is true or false; absent is false. */
+/** A boolean; absent is false. */
 export const booleanParam = Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
 
 /** A number; absent is zero. */
 export const numberParam = Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
 
-/** A reader for the parameters that the predecessor calls `type`. */
+/** Makes a decoder of the parameters that the predecessor calls `type`. */
 export const readParams = <
   const Fields extends Readonly<Record<string, typeof stringParam | typeof booleanParam | typeof numberParam>>
 >(
@@ -33,7 +33,7 @@ export const readParams = <
   const wanted = (name: string) =>
     fields[name] === booleanParam ? "bool" : fields[name] === numberParam ? "number" : "string"
   const kinds = Object.keys(fields).map((name) => [name, wanted(name)] as const)
-  // By hand: the schema's decoder takes as long as all the rest of reading a line.
+  // The decoder of the schema would take as long as all the rest of decoding a line.
   const isRead = (read: object): read is Params =>
     kinds.every(([name, kind]) => {
       const value: unknown = Reflect.get(read, name)
@@ -60,20 +60,20 @@ export const readParams = <
   }
 }
 
-/** Refuses an empty text with the predecessor's `… is required`, and one that is longer than a name, or than `limit` bytes. */
+/** Refuses an empty string, and one of more than `limit` bytes. */
 export const required = (given: string, what: string, limit = nameLimit): Effect.Effect<void, RpcError | TooLong> =>
   given === ""
     ? Effect.fail(new RpcError({ tag: missing.get(what) ?? "MissingParameter", message: `${what} is required` }))
     : atMost(limit, given, what)
 
-/** What is missing when one of these parameters is: a person meets these, and gets a hint for each. */
+/** The parameters that people leave out have a tag each, and so a hint each. */
 const missing: ReadonlyMap<string, ErrorTag> = new Map([
   ["secret name", "MissingSecretName"],
   ["secret_name", "MissingSecretName"],
   ["client_id", "MissingClientId"]
 ])
 
-/** Refuses a text of more than `limit` bytes, before anything is done with it that would take its time. */
+/** Refuses a string of more than `limit` bytes. */
 export const atMost = (limit: number, given: string, what: string): Effect.Effect<void, TooLong> =>
   Buffer.byteLength(given) > limit ? Effect.fail(new TooLong({ what, limit })) : Effect.void
 

@@ -1,11 +1,10 @@
 /**
- * Serves connections: lines in, replies out, in order, one at a time on each.
+ * Serves connections: reads lines and writes replies, in order, one at a time on each.
  *
- * A client may send its requests in any pieces, many at once, and may shut its
- * side down: what it asked for is answered first. A client that does not take its
- * replies is not read from either, and is cut off in the end; so is one that does
- * not end its line. When the server ends, the request under way is finished and
- * answered; idle connections end at once.
+ * A client may send requests in any chunks, pipeline them, and shut down its side: its
+ * requests are answered first. A client that does not read its replies is not read from,
+ * and is closed after a timeout; so is one that does not end its line. When the server
+ * stops, requests at work are answered, and idle connections end at once.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -19,7 +18,7 @@ import { makeAdmission } from "./admission.ts"
 import type { Frame } from "../protocol/framing.ts"
 import { LineSplitter } from "../protocol/framing.ts"
 import * as limits from "../protocol/limits.ts"
-import { encodeError, maxLineBytes, noId, lineUnended } from "../protocol/Protocol.ts"
+import { encodeError, lineUnended, noId } from "../protocol/Protocol.ts"
 
 export const serveConnections = Effect.fnUntraced(function* () {
   const server = yield* SocketServer.SocketServer
@@ -28,18 +27,18 @@ export const serveConnections = Effect.fnUntraced(function* () {
 
   const connection = Effect.fnUntraced(
     function* (socket: Socket.Socket) {
-      const account = yield* ConnectionState
-      const write = replyWriter(yield* socket.writer, account)
+      const state = yield* ConnectionState
+      const write = replyWriter(yield* socket.writer, state)
       const pull = yield* Socket.readerBytes(socket)
-      const splitter = new LineSplitter(maxLineBytes)
+      const splitter = new LineSplitter(limits.maxLineBytes)
 
       const answer = (frame: Frame) => {
         const size = sizeOf(frame)
         const work = Effect.flatMap(dispatch(frame), (reply) => {
-          account.setBuffered(splitter.held + size + reply.length)
-          return Effect.map(write(reply), account.markServed)
+          state.setBuffered(splitter.held + size + reply.length)
+          return Effect.map(write(reply), state.markServed)
         }).pipe(Effect.uninterruptible)
-        account.setBuffered(splitter.held + size)
+        state.setBuffered(splitter.held + size)
         return admission.forRequest(size, work)
       }
 
@@ -56,14 +55,14 @@ export const serveConnections = Effect.fnUntraced(function* () {
               yield* answer(frame)
               answered += 1
             }
-            account.setBuffered(splitter.held)
+            state.setBuffered(splitter.held)
             if (splitter.unfinished > 0 && (answered > 0 || begins)) begun = yield* Clock.monotonicTimeNanos
           }
         }
       })
 
       yield* read.pipe(
-        Effect.catchIf(endedInOrder, () => {
+        Effect.catchIf(clientFinished, () => {
           const last = splitter.end()
           return last === undefined ? Effect.void : answer(last)
         }),
@@ -88,36 +87,36 @@ const beforeDeadline = <A, E>(pull: Effect.Effect<A, E>, begun: bigint) =>
     })
   })
 
-/** Writes a reply, at once or piece by piece, each of which the client has to take in time. */
-const replyWriter = (out: Socket.Writer, account: ConnectionState) => {
-  const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: takesNothing }) }))
-  const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(takesNothing)), gone)
-  // A write to a connection that was cut off in this moment would wait for an end that has been.
-  const put = (bytes: string | Uint8Array) => (account.isClosed() ? gone : out.write(bytes))
+/** Writes a reply in chunks, each of which the client must read in time. */
+const replyWriter = (out: Socket.Writer, state: ConnectionState) => {
+  const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: notReading }) }))
+  const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(notReading)), gone)
+  // A write to a connection that was just closed would never end.
+  const put = (bytes: string | Uint8Array) => (state.isClosed() ? gone : out.write(bytes))
   const inTime = (bytes: string | Uint8Array) =>
     put(bytes).pipe(Effect.interruptible, Effect.timeoutOrElse({ duration: limits.writeTimeout, orElse: () => cutOff }))
-  // What waits for nobody needs no deadline; a fiber and a timer for each reply cost as much as the lease.
-  const piece = (bytes: string | Uint8Array) => (account.hasRoom(maxBytes(bytes)) ? put(bytes) : inTime(bytes))
+  // A write that fits into the buffer needs no deadline; its fiber and timer would cost as much as a lease.
+  const chunk = (bytes: string | Uint8Array) => (state.hasRoom(maxUtf8Bytes(bytes)) ? put(bytes) : inTime(bytes))
   return (reply: string) => {
-    if (reply.length <= limits.replyChunkBytes) return piece(reply)
+    if (reply.length <= limits.replyChunkBytes) return chunk(reply)
     const bytes = Buffer.from(reply)
     const count = Math.ceil(bytes.length / limits.replyChunkBytes)
-    const pieces = Array.from({ length: count }, (_, n) =>
+    const chunks = Array.from({ length: count }, (_, n) =>
       bytes.subarray(n * limits.replyChunkBytes, (n + 1) * limits.replyChunkBytes)
     )
-    return Effect.forEach(pieces, piece, { discard: true })
+    return Effect.forEach(chunks, chunk, { discard: true })
   }
 }
 
-/** No character of a text takes more than three bytes for each of its units. */
-const maxBytes = (bytes: string | Uint8Array): number => (typeof bytes === "string" ? 3 : 1) * bytes.length
+/** A UTF-16 code unit has at most three bytes in UTF-8. */
+const maxUtf8Bytes = (bytes: string | Uint8Array): number => (typeof bytes === "string" ? 3 : 1) * bytes.length
 
-/** Any code but that of an end in order: what is left of such a client is not answered. */
-const takesNothing = 1008
+/** Any code but that of an orderly end, after which the rest of the input would be answered. */
+const notReading = 1008
 
-/** About the bytes of a request. */
+/** The approximate bytes of a request. */
 const sizeOf = (frame: Frame): number => ("line" in frame ? frame.line.length : 0)
 
-/** The client has sent all it wants to send. Anything else that ends a connection leaves nobody to answer. */
-const endedInOrder = (error: Socket.SocketError | LineUnended): error is Socket.SocketError =>
+/** Whether the client has shut down its side; after any other end nobody reads a reply. */
+const clientFinished = (error: Socket.SocketError | LineUnended): error is Socket.SocketError =>
   error._tag === "SocketError" && error.reason._tag === "SocketCloseError" && error.reason.code === 1000

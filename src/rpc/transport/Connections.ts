@@ -1,32 +1,31 @@
 /**
- * The connections there are, and the bytes they hold in this process.
+ * The open connections, and the bytes that each holds in this process.
  *
- * All together hold no more than a limit. Beyond it the connection that holds the
- * most is cut off, again and again until the rest fits: whoever holds little is
- * never reached before those who hold much. What is counted is what Node has read
- * ahead, what has not been worked off, and what the client has not taken.
+ * Together they hold no more than a limit. Beyond it the connection that holds the most is
+ * closed, until the rest fits: clients that hold little are never reached before those
+ * that hold much. Counted are the bytes that Node has read ahead, those not handled yet,
+ * and those that the client has not read.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as net from "node:net"
 
-/** What one connection holds, and whether it is there at all. */
 export interface ConnectionState {
-  /** Tells that something it asked was answered. */
+  /** Records that a request of it was answered. */
   readonly markServed: () => void
-  /** Tells the bytes it holds beside Node's own buffers, in place of what was told before. */
+  /** Sets the bytes it holds besides Node's own buffers. */
   readonly setBuffered: (bytes: number) => void
-  /** Done when the connection is closed. */
+  /** Completes when the connection is closed. */
   readonly closed: Effect.Effect<void>
   readonly isClosed: () => boolean
-  /** Whether so many more bytes can be written without waiting for the client to take any. */
+  /** Whether so many bytes can be written without waiting for the client to read. */
   readonly hasRoom: (bytes: number) => boolean
-  /** Done when the daemon stops: what has not begun by then is not begun any more. */
+  /** Completes when the daemon stops; nothing new begins after that. */
   readonly stopping: Effect.Effect<void>
 }
 
-/** The account of the connection being served; for a socket that is nobody's connection it counts nothing. */
-export const ConnectionState = Context.Reference<ConnectionState>("agent-secrets/rpc/Account", {
+/** The state of the connection being served; the default, for sockets of tests, counts nothing. */
+export const ConnectionState = Context.Reference<ConnectionState>("agent-secrets/rpc/ConnectionState", {
   defaultValue: () => ({
     markServed: () => undefined,
     setBuffered: () => undefined,
@@ -39,26 +38,26 @@ export const ConnectionState = Context.Reference<ConnectionState>("agent-secrets
 
 interface Entry {
   readonly connection: net.Socket
-  told: number
+  buffered: number
   counted: number
 }
 
 export class Connections {
   private readonly entries = new Map<net.Socket, Entry>()
-  /** Those that were let in and have had no answer yet. */
-  private readonly unheard = new Set<net.Socket>()
-  private readonly noneUnheard = new Set<() => void>()
+  /** Accepted connections that have had no reply yet. */
+  private readonly unserved = new Set<net.Socket>()
+  private readonly allServedWaiters = new Set<() => void>()
   private total = 0
   private readonly limit: number
-  private readonly farewell: string
+  private readonly lastReply: string
 
   private readonly stopping: Effect.Effect<void>
 
-  /** `limit` in bytes; whoever is cut off is sent `farewell` if there is nothing in its way. */
-  constructor(limit: number, farewell: string, stopping: Effect.Effect<void> = Effect.never) {
+  /** `limit` is in bytes. A connection that is closed for it is sent `lastReply` if nothing is queued before that. */
+  constructor(limit: number, lastReply: string, stopping: Effect.Effect<void> = Effect.never) {
     this.stopping = stopping
     this.limit = limit
-    this.farewell = farewell
+    this.lastReply = lastReply
   }
 
   get size(): number {
@@ -67,15 +66,15 @@ export class Connections {
 
   /** Counts the connection until `remove`. */
   add(connection: net.Socket): ConnectionState {
-    const entry = { connection, told: 0, counted: 0 }
+    const entry = { connection, buffered: 0, counted: 0 }
     this.entries.set(connection, entry)
-    this.unheard.add(connection)
-    // Node reads ahead while a request is at work; nobody else would tell.
+    this.unserved.add(connection)
+    // Node reads ahead while a request is at work.
     connection.on("readable", () => this.count(entry))
     return {
-      markServed: () => this.heard(connection),
+      markServed: () => this.serve(connection),
       setBuffered: (bytes) => {
-        entry.told = bytes
+        entry.buffered = bytes
         this.count(entry)
       },
       closed: closing(connection),
@@ -85,22 +84,22 @@ export class Connections {
     }
   }
 
-  /** Done when every connection there is has been answered once, or is gone. */
+  /** Completes when every connection has had a reply or is closed. */
   readonly allServed: Effect.Effect<void> = Effect.callback((resume) => {
-    if (this.unheard.size === 0) return resume(Effect.void)
+    if (this.unserved.size === 0) return resume(Effect.void)
     const done = () => resume(Effect.void)
-    this.noneUnheard.add(done)
-    return Effect.sync(() => void this.noneUnheard.delete(done))
+    this.allServedWaiters.add(done)
+    return Effect.sync(() => void this.allServedWaiters.delete(done))
   })
 
-  private heard(connection: net.Socket): void {
-    if (!this.unheard.delete(connection) || this.unheard.size > 0) return
-    for (const done of this.noneUnheard) done()
-    this.noneUnheard.clear()
+  private serve(connection: net.Socket): void {
+    if (!this.unserved.delete(connection) || this.unserved.size > 0) return
+    for (const done of this.allServedWaiters) done()
+    this.allServedWaiters.clear()
   }
 
   remove(connection: net.Socket): void {
-    this.heard(connection)
+    this.serve(connection)
     const entry = this.entries.get(connection)
     if (entry === undefined) return
     this.entries.delete(connection)
@@ -114,16 +113,16 @@ export class Connections {
   private count(entry: Entry): void {
     if (!this.entries.has(entry.connection)) return
     this.recount(entry)
-    while (this.total > this.limit && this.cutOffLargest());
+    while (this.total > this.limit && this.closeLargest());
   }
 
   private recount(entry: Entry): void {
-    const { connection, told, counted } = entry
-    entry.counted = connection.destroyed ? 0 : told + connection.readableLength + connection.writableLength
+    const { connection, buffered, counted } = entry
+    entry.counted = connection.destroyed ? 0 : buffered + connection.readableLength + connection.writableLength
     this.total += entry.counted - counted
   }
 
-  private cutOffLargest(): boolean {
+  private closeLargest(): boolean {
     let largest: Entry | undefined
     for (const entry of this.entries.values()) {
       this.recount(entry)
@@ -131,9 +130,9 @@ export class Connections {
     }
     if (largest === undefined) return false
     const { connection } = largest
-    if (connection.writableLength === 0) connection.write(this.farewell)
-    // An error, or the line that is cut short would count as the client's last one.
-    connection.destroy(new Error("cut off"))
+    if (connection.writableLength === 0) connection.write(this.lastReply)
+    // Without an error the unfinished line would count as the last line of the client.
+    connection.destroy(new Error("too much memory"))
     this.recount(largest)
     return true
   }

@@ -1,47 +1,46 @@
 /**
- * Connections on their way from a listener to whoever serves them.
+ * Holds accepted connections until the server serves them.
  *
- * Those that arrive while nobody serves wait, unread, until somebody does: a daemon
- * that listens is one that will answer. Only beyond a number that no start leaves
- * waiting are they turned away.
+ * Connections that arrive before that wait, unread: a daemon that listens will answer.
+ * Beyond a number that no start leaves waiting they are closed.
  */
 import type * as net from "node:net"
 
-/** What Node reads ahead and holds of replies for one connection, before it waits; of its own accord it would be 64 KiB. */
+/** What Node buffers of each direction of a connection; its default of 64 KiB is too much for thousands. */
 const highWaterMark = 16 * 1024
 
-/** How a listener takes connections: unread, and open for the answer after the client has shut its side down. */
+/** Accepts connections unread, and keeps them open for the reply to a half-closed client. */
 export const serverOptions = { allowHalfOpen: true, pauseOnConnect: true, highWaterMark } as const
 
-/** As long as the line in which the system itself lets connections wait. */
+/** As many as the backlog of the socket. */
 const maxPending = 1024
 
 export class PendingConnections {
   private waiting: Array<net.Socket> = []
-  private take: ((connection: net.Socket) => void) | undefined
+  private handle: ((connection: net.Socket) => void) | undefined
 
-  /** Takes a connection from the listener. */
+  /** Listens to the `connection` event of the server. */
   readonly accept = (connection: net.Socket): void => {
     connection.on("error", () => undefined)
-    if (this.take !== undefined) return this.take(connection)
+    if (this.handle !== undefined) return this.handle(connection)
     if (this.waiting.length < maxPending) this.waiting.push(connection)
     else connection.destroy()
   }
 
-  /** From here on connections are served, beginning with those that wait. */
-  serve(take: (connection: net.Socket) => void): void {
-    this.take = take
+  /** Serves connections from here on, the waiting ones first. */
+  serve(handle: (connection: net.Socket) => void): void {
+    this.handle = handle
     const waiting = this.waiting
     this.waiting = []
-    for (const connection of waiting) take(connection)
+    for (const connection of waiting) handle(connection)
   }
 
-  /** From here on connections wait. */
+  /** Makes connections wait from here on. */
   pause(): void {
-    this.take = undefined
+    this.handle = undefined
   }
 
-  /** Turns away what waits: nobody will serve any more. */
+  /** Closes the connections that wait. */
   end(): void {
     for (const connection of this.waiting) connection.destroy()
     this.waiting = []

@@ -1,14 +1,12 @@
 /**
- * Effect's `SocketServer` on a Unix socket: mode 0600 from its first moment, and
- * only its own file removed at the end; or on one that a supervisor hands over.
+ * Effect's `SocketServer` on a Unix socket of our own, or on one that the supervisor
+ * passes to this process (socket activation).
  *
- * The place is free when this is built (`claimSocketPath`), and is watched: a
- * socket file that has gone is put back, connections go on meanwhile. Those that
- * come before `run` wait for it. When `run` is interrupted the listener takes no
- * more; who was let in and has not asked yet gets a moment to, then those at rest
- * end at once, and those at work get a moment; what has not ended then is cut off,
- * so no client can hold up the end. Effect's own server has no mode and drops the
- * answer of a client that shuts its side down, which is why this one listens by itself.
+ * A socket of our own has its mode from its first moment, is restored when its file is
+ * gone, and only its own file is removed at the end. Connections that arrive before `run`
+ * wait for it. When `run` is interrupted, no more are accepted; new clients get a moment
+ * for their first request, requests at work a moment for their reply, and what is left is
+ * closed. Effect's own server has no mode and loses the reply to a half-closed client.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import type * as Context from "effect/Context"
@@ -27,21 +25,22 @@ import type { SocketAccess } from "../../domain/Config.ts"
 import { PendingConnections, serverOptions } from "./PendingConnections.ts"
 import { ConnectionState, Connections } from "./Connections.ts"
 import type { ActivatedSocket } from "./activatedSocket.ts"
-import { maxBufferedBytes, maxConnections, writeTimeout } from "../protocol/limits.ts"
+import { maxBufferedBytes, writeTimeout } from "../protocol/limits.ts"
+import { maxConnections } from "./maxConnections.ts"
 import { encodeError, memoryExceeded, noId, tooManyConnections } from "../protocol/Protocol.ts"
 import { bindSocket, unlinkSocket } from "./socketFile.ts"
 import { makeRejector } from "./rejectConnection.ts"
 import { watchActivatedSocket, watchSocket } from "./watchSocket.ts"
 
-/** What a request under way may take to be answered once the daemon is told to stop. */
-const grace = Duration.millis(500)
+/** How long requests at work may take when the daemon stops. */
+const shutdownGrace = Duration.millis(500)
 
-/** What a client that was let in has to ask its first thing, for it had no way to know that the daemon would stop. */
-const firstWord = Duration.millis(250)
+/** How long accepted clients may take for their first request: they could not know that the daemon stops. */
+const firstRequestGrace = Duration.millis(250)
 
-/** Where connections come from, and how no more come. */
 interface Listener {
-  readonly arrivals: PendingConnections
+  readonly pending: PendingConnections
+  /** Stops accepting. */
   readonly close: () => void
 }
 
@@ -49,22 +48,21 @@ export interface SocketOptions<E, R> {
   readonly path: string
   /** Opens it to a group as well. */
   readonly access: SocketAccess
-  /** Hears when the socket file had gone and was put back. */
+  /** Runs when the socket file was restored. */
   readonly onRestored: Effect.Effect<void, E, R>
-  /** The socket that a supervisor listens on for us. */
   readonly activated: ActivatedSocket | undefined
 }
 
-export const layerUnixSocket = <E, R>(place: SocketOptions<E, R>) =>
+export const layerUnixSocket = <E, R>(options: SocketOptions<E, R>) =>
   Layer.effect(
     SocketServer.SocketServer,
     Effect.gen(function* () {
-      const most = maxConnections()
+      const limit = maxConnections()
       const stopping = yield* Deferred.make<void>()
-      const turnAway = makeRejector(encodeError(noId, tooManyConnections(most)))
+      const reject = makeRejector(encodeError(noId, tooManyConnections(limit)))
       const connections = new Connections(maxBufferedBytes, encodeError(noId, memoryExceeded), Deferred.await(stopping))
       const listener = yield* Effect.mapError(
-        place.activated === undefined ? putListener(place) : listenOn(place.activated, place.path),
+        options.activated === undefined ? listenOnOwn(options) : listenOnActivated(options.activated, options.path),
         (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
       )
 
@@ -76,18 +74,18 @@ export const layerUnixSocket = <E, R>(place: SocketOptions<E, R>) =>
           (scope) =>
             Effect.contextWith((context: Context.Context<R>) => {
               const track = Fiber.runIn(scope)
-              listener.arrivals.serve((connection) => {
-                if (connections.size >= most) {
-                  track(Effect.runForkWith(context)(turnAway(connection)))
+              listener.pending.serve((connection) => {
+                if (connections.size >= limit) {
+                  track(Effect.runForkWith(context)(reject(connection)))
                   return
                 }
-                const account = connections.add(connection)
+                const state = connections.add(connection)
                 track(
                   NodeSocket.fromDuplex(Effect.succeed(connection)).pipe(
                     Effect.flatMap(handler),
-                    Effect.provideService(ConnectionState, account),
-                    Effect.ignoreCause({ log: "Warn", message: "a connection broke down" }),
-                    Effect.ensuring(end(connection, account)),
+                    Effect.provideService(ConnectionState, state),
+                    Effect.ignoreCause({ log: "Warn", message: "a connection failed" }),
+                    Effect.ensuring(end(connection, state)),
                     Effect.ensuring(Effect.sync(() => connections.remove(connection))),
                     Effect.runForkWith(context)
                   )
@@ -98,48 +96,46 @@ export const layerUnixSocket = <E, R>(place: SocketOptions<E, R>) =>
           (scope) =>
             Effect.gen(function* () {
               listener.close()
-              listener.arrivals.pause()
-              yield* Effect.timeoutOption(Effect.interruptible(connections.allServed), firstWord)
+              listener.pending.pause()
+              yield* Effect.timeoutOption(Effect.interruptible(connections.allServed), firstRequestGrace)
               yield* Deferred.succeed(stopping, undefined)
-              const cutOff = yield* Effect.forkDetach(
+              const destroyAll = yield* Effect.forkDetach(
                 Effect.andThen(
-                  Effect.sleep(grace),
+                  Effect.sleep(shutdownGrace),
                   Effect.sync(() => connections.destroyAll())
                 )
               )
               yield* Scope.close(scope, Exit.void)
-              yield* Fiber.interrupt(cutOff)
+              yield* Fiber.interrupt(destroyAll)
             })
         )
 
-      return SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress(place.path), run })
+      return SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress(options.path), run })
     })
   )
 
-/** A socket of our own, which is put back when it is lost, and removed at the end. */
-const putListener = Effect.fnUntraced(function* <E, R>({ access, onRestored, path }: SocketOptions<E, R>) {
-  const arrivals = new PendingConnections()
-  const put = () => bindSocket(net.createServer(serverOptions, arrivals.accept), path, access)
+const listenOnOwn = Effect.fnUntraced(function* <E, R>({ access, onRestored, path }: SocketOptions<E, R>) {
+  const pending = new PendingConnections()
+  const bind = () => bindSocket(net.createServer(serverOptions, pending.accept), path, access)
   const own = yield* Effect.acquireRelease(
-    Effect.map(put(), (socket) => ({ socket })),
+    Effect.map(bind(), (socket) => ({ socket })),
     (own) =>
       Effect.sync(() => {
         unlinkSocket(path, own.socket)
-        arrivals.end()
+        pending.end()
       })
   )
-  yield* Effect.forkScoped(watchSocket(path, own, put, onRestored))
-  return { arrivals, close: () => void own.socket.server.close() } satisfies Listener
+  yield* Effect.forkScoped(watchSocket(path, own, bind, onRestored))
+  return { pending, close: () => void own.socket.server.close() } satisfies Listener
 })
 
-/** The supervisor's socket, whose file is none of our business. */
-const listenOn = Effect.fnUntraced(function* (activated: ActivatedSocket, path: string) {
+const listenOnActivated = Effect.fnUntraced(function* (activated: ActivatedSocket, path: string) {
   yield* activated.listen
   yield* Effect.forkScoped(watchActivatedSocket(path))
-  return { arrivals: activated.arrivals, close: () => activated.close() } satisfies Listener
+  return { pending: activated.pending, close: () => activated.close() } satisfies Listener
 })
 
-/** Lets what was written reach the client, and cuts the connection off if the client does not take it. */
+/** Sends what was written, and closes the connection if the client does not read it. */
 const end = (connection: net.Socket, { closed }: ConnectionState) =>
   Effect.andThen(
     Effect.sync(() => connection.destroySoon()),

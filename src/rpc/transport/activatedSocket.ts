@@ -1,12 +1,11 @@
 /**
- * A listening socket that the supervisor made and hands over: systemd's socket
+ * A listening socket that the supervisor passes to this process: systemd's socket
  * activation, or launchd's `inetdCompatibility`.
  *
- * The supervisor keeps it, so clients that come while no daemon runs wait for the
- * next one and are not refused. The path and its file are the supervisor's: nothing
- * is unlinked, renamed or put back here. Node closes it in the processes we start.
- * It is checked before anything is read, and listened on when all else is open, so
- * that what a start that fails leaves behind still waits.
+ * The supervisor keeps the socket open, so clients that connect while no daemon runs wait
+ * for the next one. Its file is the supervisor's: nothing here unlinks, renames or
+ * restores it. The socket is checked before anything is read, and listened on when all
+ * else is open, so that a failed start leaves its clients waiting for the next.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -18,45 +17,45 @@ import { StartError } from "../../daemon/files/StartError.ts"
 import { PendingConnections, serverOptions } from "./PendingConnections.ts"
 import { backlog } from "./socketFile.ts"
 
-/** One for a process: to close it is to have no more of it. */
+/** A process has one: once closed it cannot be opened again. */
 export class ActivatedSocket {
-  readonly arrivals = new PendingConnections()
-  private readonly server = net.createServer(serverOptions, this.arrivals.accept)
-  private goesOn = false
+  readonly pending = new PendingConnections()
+  private readonly server = net.createServer(serverOptions, this.pending.accept)
+  private staysOpen = false
   readonly descriptor: number
 
   constructor(descriptor: number) {
     this.descriptor = descriptor
   }
 
-  /** Connections are taken from here on. A listener that listens already goes on. */
+  /** Starts to accept connections; does nothing if it does already. */
   readonly listen: Effect.Effect<void, Error> = Effect.callback((resume) => {
-    this.goesOn = false
+    this.staysOpen = false
     if (this.server.listening) return resume(Effect.void)
     const fail = (cause: Error) => resume(Effect.fail(cause))
     this.server.once("error", fail)
     this.server.listen({ fd: this.descriptor, backlog }, () => {
       this.server.off("error", fail)
       this.server.on("error", () => undefined)
-      // Of a Unix socket that was handed over no address is known; one with a port is open to a network.
+      // Node has no address for an inherited Unix socket; one with a port is open to a network.
       const address = this.server.address()
       const isUnix = address === null || typeof address === "string" || address.port === undefined
-      resume(isUnix ? Effect.void : Effect.fail(new Error("the socket that was handed over is no Unix socket")))
+      resume(isUnix ? Effect.void : Effect.fail(new Error("the socket passed by the supervisor is not a Unix socket")))
     })
   })
 
-  /** This process will serve again after the next `close`, which leaves it open then. */
+  /** Makes the next `close` leave it open, because this process will serve again. */
   keepOpen(): void {
-    this.goesOn = true
+    this.staysOpen = true
   }
 
-  /** Takes no more connections: those that come wait for the next process. */
+  /** Stops accepting: new connections wait for the next process. */
   close(): void {
-    if (!this.goesOn) this.server.close()
+    if (!this.staysOpen) this.server.close()
   }
 }
 
-/** The listener with that descriptor, if it is one: a Unix socket that listens at the path and lets in nobody else. */
+/** Adopts the descriptor if it is a Unix socket that listens at the path, with a mode that is not too open. */
 export const adoptActivatedSocket = (descriptor: number, at: string, access: SocketAccess) =>
   Effect.suspend(() => {
     const problem = problemWith(descriptor, at) ?? tooOpen(at, access)
@@ -64,7 +63,7 @@ export const adoptActivatedSocket = (descriptor: number, at: string, access: Soc
     const { fix, reason } = problem
     return Effect.fail(
       new StartError({
-        reason: `descriptor ${descriptor} was handed over as the socket, but ${reason}`,
+        reason: `descriptor ${descriptor} was passed as the socket, but ${reason}`,
         fix,
         exitStatus: exitStatus.badConfig
       })
@@ -77,16 +76,16 @@ interface Problem {
 }
 
 const problemWith = (descriptor: number, at: string): Problem | undefined => {
-  const handOver = "Have the supervisor hand over a listening stream socket there: ListenStream= in the socket unit."
+  const passSocket = "Pass a listening stream socket: set ListenStream= in the socket unit."
   const found = fstatNow(descriptor)
-  if (found === undefined) return { reason: "it is not open", fix: handOver }
-  if (!found.isSocket()) return { reason: "it is not a socket", fix: handOver }
+  if (found === undefined) return { reason: "it is not open", fix: passSocket }
+  if (!found.isSocket()) return { reason: "it is not a socket", fix: passSocket }
   const sockets = unixSockets()
-  // Where the system does not tell, `listen` still refuses what is no listening stream socket.
+  // Without this list `listen` still rejects anything but a listening stream socket.
   if (sockets === undefined) return undefined
   const own = sockets.get(String(found.ino))
-  if (own === undefined) return { reason: `it is not a Unix socket with a path of its own`, fix: handOver }
-  if (!own.listens) return { reason: "it does not listen", fix: handOver }
+  if (own === undefined) return { reason: `it is not a Unix socket with a path of its own`, fix: passSocket }
+  if (!own.listens) return { reason: "it does not listen", fix: passSocket }
   return samePlace(own.path, at)
     ? undefined
     : {
@@ -95,10 +94,10 @@ const problemWith = (descriptor: number, at: string): Problem | undefined => {
       }
 }
 
-/** Who may write to it may connect. */
+/** Write permission is what connect(2) needs. */
 const mayConnect = 0o222
 
-/** systemd's own SocketMode is 0666: anyone on the machine could lease. A missing file lets nobody in; the watch tells of it. */
+/** With systemd's default SocketMode of 0666 anyone on the machine could lease. `watchActivatedSocket` reports a missing file. */
 const tooOpen = (at: string, access: SocketAccess): Problem | undefined => {
   const mode = (fs.lstatSync(at, { throwIfNoEntry: false })?.mode ?? 0) & 0o777
   return (mode & mayConnect & ~access.mode) === 0
@@ -114,7 +113,7 @@ interface UnixSocket {
   readonly listens: boolean
 }
 
-/** The stream sockets that have a name, by their numbers; undefined where the system does not tell. */
+/** Returns the named stream sockets by inode; undefined where the system does not list them. */
 const unixSockets = (): ReadonlyMap<string, UnixSocket> | undefined => {
   try {
     return new Map(
@@ -133,7 +132,7 @@ const unixSockets = (): ReadonlyMap<string, UnixSocket> | undefined => {
   }
 }
 
-/** A directory may have several names. */
+/** The directory of a path can have several names. */
 const samePlace = (one: string, other: string): boolean => realPlace(one) === realPlace(other)
 
 const realPlace = (at: string): string => {

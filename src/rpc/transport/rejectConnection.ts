@@ -1,28 +1,27 @@
 /**
- * Turns a connection away with a reason that reaches the client.
+ * Rejects a connection with a reply that reaches the client.
  *
- * A client that connects and sends at once would find the connection closed before it
- * has read anything. So its side is left open for a moment and what it sends is read
- * and dropped. Only few have that moment at a time: each takes one of the files that
- * are spared for the daemon's own work.
+ * A client that sends at once could find the connection closed before it has read the
+ * reply. So its input is read and discarded for a moment. Few connections get that moment
+ * at a time: each uses one of the files that are spared for the daemon.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as net from "node:net"
 
-const moment = Duration.millis(250)
-const maxAtOnce = 2
+const lingerTime = Duration.millis(250)
+const maxLingering = 2
 
-/** `reply` is what each of them is sent. */
+/** Each rejected connection is sent the reply. */
 export const makeRejector = (reply: string) => {
   let lingering = 0
   return (connection: net.Socket): Effect.Effect<void> =>
     Effect.suspend(() => {
       connection.end(reply)
-      if (lingering >= maxAtOnce) return Effect.sync(() => connection.destroySoon())
+      if (lingering >= maxLingering) return Effect.sync(() => connection.destroySoon())
       lingering += 1
       return Effect.ensuring(
-        Effect.timeoutOption(gone(connection), moment),
+        Effect.timeoutOption(gone(connection), lingerTime),
         Effect.sync(() => {
           lingering -= 1
           connection.destroy()
@@ -31,7 +30,7 @@ export const makeRejector = (reply: string) => {
     })
 }
 
-/** Reads on until the client has left. */
+/** Reads until the client closes. */
 const gone = (connection: net.Socket) =>
   Effect.callback<void>((resume) => {
     connection.once("close", () => resume(Effect.void))

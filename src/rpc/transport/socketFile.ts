@@ -1,10 +1,9 @@
 /**
- * The socket's file: made under a private name and put in its place by renaming.
+ * The socket's file: created under a private name, then renamed into its place.
  *
- * So it is there only when it listens and has its mode, and so Node, which at the
- * end unlinks the name it was bound to, never unlinks what somebody else put in
- * the place. Nothing is ever replaced: the place is looked at and taken in one
- * go, and only another process can come in between, for some microseconds.
+ * So it appears only when it listens and has its mode, and Node, which unlinks the name it
+ * was bound to, never unlinks a foreign file. Nothing is replaced: between the check and
+ * the rename there are some microseconds, and only another process can use them.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -15,17 +14,16 @@ import * as path from "node:path"
 import { promisify } from "node:util"
 import type { SocketAccess } from "../../domain/Config.ts"
 
-/** The socket cannot be put in its place. */
 export class SocketFileError extends Data.TaggedError("SocketFileError")<{
   readonly path: string
   readonly reason: string
 }> {
   override get message() {
-    return `the socket cannot be put at ${this.path}: ${this.reason}`
+    return `cannot create the socket at ${this.path}: ${this.reason}`
   }
 }
 
-/** A socket that is in its place, with what it takes to know it again. */
+/** A socket in its place, and the identity of its file. */
 export interface SocketFile {
   readonly server: net.Server
   readonly dev: number
@@ -35,7 +33,7 @@ export interface SocketFile {
 /** Connections that wait while the daemon is busy. */
 export const backlog = 1024
 
-/** Listens at the path; `access` opens the socket to a group as well, until then it is its owner's alone. */
+/** Listens at the path. The socket is its owner's alone until `access` opens it to a group. */
 export const bindSocket = Effect.fnUntraced(function* (server: net.Server, at: string, access: SocketAccess) {
   const name = privateName(at)
   yield* step(at, () => checkDirectory(path.dirname(at)))
@@ -45,16 +43,16 @@ export const bindSocket = Effect.fnUntraced(function* (server: net.Server, at: s
     if (access.mode === 0o660) yield* openToGroup(name, at, access.group)
     return yield* step(at, (): SocketFile => {
       const { dev, ino } = fs.lstatSync(name)
-      if (fs.lstatSync(at, { throwIfNoEntry: false }) !== undefined) throw new Error("something else is there")
+      if (fs.lstatSync(at, { throwIfNoEntry: false }) !== undefined) throw new Error("another file is there")
       fs.renameSync(name, at)
       return { server, dev, ino }
     })
   }).pipe(Effect.tapError(() => Effect.sync(() => void server.close())))
 })
 
-/** Who has the place: this socket, nobody, or something else. */
+/** Returns what is at the path: this socket, nothing, or another file. */
 export const inspectSocket = (at: string, { dev, ino }: SocketFile) =>
-  // At once: by way of another thread it takes ten times as long, and is done all day.
+  // Synchronously: the thread pool would take ten times as long, and this runs all day.
   Effect.try({
     try: () => fs.lstatSync(at),
     catch: (cause) => cause
@@ -65,22 +63,22 @@ export const inspectSocket = (at: string, { dev, ino }: SocketFile) =>
     })
   )
 
-/** Takes no connection any more and removes the file, if it is this socket's. */
+/** Stops accepting and removes the file if it is this socket's. */
 export const unlinkSocket = (at: string, { server, dev, ino }: SocketFile): void => {
   server.close()
   const found = fs.lstatSync(at, { throwIfNoEntry: false })
   if (found !== undefined && found.dev === dev && found.ino === ino) fs.rmSync(at, { force: true })
 }
 
-/** As long as the path, which just fits into a socket address; no two paths of a directory that are in use share it. */
+/** As long as the path, which may just fit into a socket address, and unique among the paths of a directory. */
 const privateName = (at: string): string => `${at.slice(0, -1)}${at.endsWith("~") ? "-" : "~"}`
 
-/** Anyone who may write there could put a socket of their own in our place. */
+/** Anyone who can write to the directory could put a socket of their own there. */
 const checkDirectory = (directory: string): void => {
   if ((fs.statSync(directory).mode & 0o022) !== 0) throw new Error(`${directory} can be written by others`)
 }
 
-/** A process that died before it had renamed its socket left it behind. */
+/** A process that died before the rename left its socket behind. */
 const removeSocket = (name: string): void => {
   if (fs.lstatSync(name, { throwIfNoEntry: false })?.isSocket() === true) fs.rmSync(name, { force: true })
 }
@@ -102,7 +100,7 @@ const listen = (server: net.Server, name: string, at: string) =>
     }
   })
 
-/** Node cannot look a group up by its name; chgrp can. */
+/** Node cannot look up a group by its name; chgrp can. */
 const openToGroup = (name: string, at: string, group: string) =>
   Effect.tryPromise({
     try: async () => {
@@ -112,7 +110,7 @@ const openToGroup = (name: string, at: string, group: string) =>
     catch: () =>
       new SocketFileError({
         path: at,
-        reason: `the group ${group} cannot be given to ${at}; is there such a group, and are you in it?`
+        reason: `cannot give it to the group ${group}: the group must exist, and you must be a member of it`
       })
   })
 

@@ -1,10 +1,9 @@
 /**
- * Watches the place of the socket and puts the socket back when it has gone.
+ * Watches the socket's file and restores the socket when the file is gone.
  *
- * A daemon whose socket file was removed looks healthy and hears nobody. What was
- * put in its place meanwhile is left alone, and may go again. Each change is told
- * once. The file of a socket that a supervisor handed over is the supervisor's to
- * put back; of that it is only told.
+ * A daemon without its socket file looks healthy and gets no requests. A foreign file in
+ * its place is left alone. Each change is logged once. The file of an activated socket is
+ * the supervisor's to restore; it is only watched.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -12,47 +11,47 @@ import * as fs from "node:fs"
 import type { SocketFile } from "./socketFile.ts"
 import { inspectSocket, type SocketFileError } from "./socketFile.ts"
 
-/** It is back within five seconds. One look wakes the process, which takes more than to look. */
+/** Restores the socket within five seconds; waking the process costs more than the check. */
 const interval = Duration.seconds(4)
 
-/** Never ends; `place` is changed to the socket that was put in place of the one before. */
+/** Never ends. `place` gets the new socket. */
 export const watchSocket = <E, R>(
   path: string,
   place: { socket: SocketFile },
-  put: () => Effect.Effect<SocketFile, SocketFileError>,
+  bind: () => Effect.Effect<SocketFile, SocketFileError>,
   onRestored: Effect.Effect<void, E, R>
 ) =>
   Effect.gen(function* () {
-    let told = ""
-    const tell = (message: string) =>
-      message === told
+    let lastWarning = ""
+    const warnOnce = (message: string) =>
+      message === lastWarning
         ? Effect.void
         : Effect.andThen(
-            Effect.sync(() => (told = message)),
+            Effect.sync(() => (lastWarning = message)),
             Effect.logWarning(message)
           )
 
-    const putBack = Effect.gen(function* () {
-      const socket = yield* put()
+    const restore = Effect.gen(function* () {
+      const socket = yield* bind()
       place.socket.server.close()
       place.socket = socket
-      yield* tell(`the socket ${path} had gone; it is there again`)
-      told = ""
+      yield* warnOnce(`the socket file ${path} was gone; it is restored`)
+      lastWarning = ""
       yield* Effect.ignore(onRestored)
     }).pipe(
       Effect.uninterruptible,
-      Effect.catchTag("SocketFileError", (error) => tell(`the socket ${path} has gone: ${error.message}`))
+      Effect.catchTag("SocketFileError", (error) => warnOnce(`the socket file ${path} is gone: ${error.message}`))
     )
 
     while (true) {
       yield* Effect.sleep(interval)
       const owner = yield* inspectSocket(path, place.socket)
-      if (owner === "free") yield* putBack
+      if (owner === "free") yield* restore
       else if (owner === "taken") {
-        yield* tell(`something else is at the place of the socket ${path}; remove it, and the socket comes back`)
-      } else if (told !== "") {
-        yield* Effect.logInfo(`the socket ${path} is in its place again`)
-        told = ""
+        yield* warnOnce(`${path} is not this daemon's socket; remove it and the socket will be restored`)
+      } else if (lastWarning !== "") {
+        yield* Effect.logInfo(`the socket file ${path} is in its place again`)
+        lastWarning = ""
       }
     }
   })
@@ -66,10 +65,8 @@ export const watchActivatedSocket = Effect.fnUntraced(function* (path: string) {
     if (isThere === wasThere) continue
     wasThere = isThere
     yield* isThere
-      ? Effect.logInfo(`the socket ${path} is in its place again`)
-      : Effect.logWarning(
-          `the socket ${path} has gone; it is the supervisor's, and comes back when its socket unit is restarted`
-        )
+      ? Effect.logInfo(`the socket file ${path} is in its place again`)
+      : Effect.logWarning(`the socket file ${path} is gone; restart the socket unit of the supervisor to restore it`)
   }
 })
 

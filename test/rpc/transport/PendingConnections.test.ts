@@ -7,33 +7,33 @@ import { PendingConnections } from "../../../src/rpc/transport/PendingConnection
 
 describe("a connection that arrives", () => {
   it("before anybody serves is served when somebody does, in the order of coming", () => {
-    const arrivals = new PendingConnections()
+    const pending = new PendingConnections()
     const [early, later, last] = [new net.Socket(), new net.Socket(), new net.Socket()]
-    arrivals.accept(early)
-    arrivals.accept(later)
+    pending.accept(early)
+    pending.accept(later)
     const served: Array<net.Socket> = []
-    arrivals.serve((connection) => served.push(connection))
-    arrivals.accept(last)
+    pending.serve((connection) => served.push(connection))
+    pending.accept(last)
     assert.isTrue(served.length === 3 && served[0] === early && served[1] === later && served[2] === last)
     assert.isFalse(served.some((connection) => connection.destroyed))
   })
 
   it("while nobody serves any more waits, until that is the end", () => {
-    const arrivals = new PendingConnections()
+    const pending = new PendingConnections()
     const served: Array<net.Socket> = []
-    arrivals.serve((connection) => served.push(connection))
-    arrivals.pause()
+    pending.serve((connection) => served.push(connection))
+    pending.pause()
     const connection = new net.Socket()
-    arrivals.accept(connection)
+    pending.accept(connection)
     assert.deepStrictEqual([served.length, connection.destroyed], [0, false])
-    arrivals.end()
+    pending.end()
     assert.isTrue(connection.destroyed)
   })
 
   it("is turned away only beyond a thousand that wait", () => {
-    const arrivals = new PendingConnections()
+    const pending = new PendingConnections()
     const all = Array.from({ length: 1025 }, () => new net.Socket())
-    all.forEach(arrivals.accept)
+    all.forEach(pending.accept)
     assert.deepStrictEqual(
       all.map(({ destroyed }) => destroyed),
       all.map((_, at) => at === 1024)

@@ -1,5 +1,5 @@
 /**
- * A socket that is handed over: served where it is what the settings say, refused with
+ * A socket passed by the supervisor: served where it is what the settings say, refused with
  * words that help where it is not, and never unlinked.
  */
 import { assert, describe, it } from "@effect/vitest"
@@ -28,7 +28,7 @@ const descriptorOf = (held: net.Server | net.Socket): number => (held as any)._h
 
 const refusal = (descriptor: number, at: string) => Effect.flip(adoptActivatedSocket(descriptor, at, { mode: 0o600 }))
 
-describe("a socket that is handed over", () => {
+describe("a socket passed by the supervisor", () => {
   it.live("is taken where it listens at the path of the settings, by whichever name of its directory", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -54,10 +54,7 @@ describe("a socket that is handed over", () => {
       const directory = yield* temporaryDirectory
       const at = path.join(directory, "s")
       const file = fs.openSync(path.join(directory, "file"), "w")
-      assert.include(
-        (yield* refusal(file, at)).reason,
-        `descriptor ${file} was handed over as the socket, but it is not a`
-      )
+      assert.include((yield* refusal(file, at)).reason, `descriptor ${file} was passed as the socket, but it is not a`)
       fs.closeSync(file)
       assert.include((yield* refusal(9_999, at)).reason, "it is not open")
       const server = yield* listening(path.join(directory, "other"))

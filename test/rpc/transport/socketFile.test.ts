@@ -40,7 +40,7 @@ describe("putSocket", () => {
         occupy()
         const before = fs.lstatSync(at).ino
         const { message } = yield* Effect.flip(bindSocket(net.createServer(), at, { mode: 0o600 }))
-        assert.strictEqual(message, `the socket cannot be put at ${at}: something else is there`)
+        assert.strictEqual(message, `cannot create the socket at ${at}: another file is there`)
         assert.strictEqual(fs.lstatSync(at).ino, before)
         assert.deepStrictEqual(fs.readdirSync(directory), ["a.sock"])
         fs.rmSync(at, { recursive: true })
