@@ -1,19 +1,18 @@
 /**
- * The daemon: the one place where its layers meet.
+ * The daemon: composes its layers.
  *
  *     Instance      one daemon per state directory, crash detection
  *     AuditLog      audit.log
- *     OtelSink      joelclaw, a collector of OpenTelemetry, or nothing
+ *     OtelSink      joelclaw, an OpenTelemetry collector, or nothing
  *     SecretStore   identity.age, secrets.age
  *     LeaseRepo     leases.json and its checkpoint
- *     Restart       restarts that clients ask for
- *     RotationHook  the commands that rotate secrets
- *     SocketServer  the socket
+ *     Restart       restarts on request
+ *     RotationHook  rotation commands
+ *     SocketServer  the Unix socket
  *
- * They open in this order and close in the opposite one: no connection outlives
- * what it needs, and the last line of the log is written when all else is saved.
- * Where the directory is replaced by another one, all of them are closed and opened
- * again on that.
+ * They open in this order and close in reverse, so that no connection outlives what it
+ * needs, and the last audit entry is written when everything else is saved. If the state
+ * directory is replaced, all layers are closed and opened again on the new one.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -30,10 +29,9 @@ import { livenessProbe } from "../rpc/client/livenessProbe.ts"
 import { type ActivatedSocket, adoptActivatedSocket } from "../rpc/transport/activatedSocket.ts"
 import { serveConnections } from "../rpc/server/serveConnections.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
-import { announceStart, announceStop } from "./lifecycle/announce.ts"
+import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
 import { DaemonInfo } from "./lifecycle/DaemonInfo.ts"
-import { reportCrashLoop } from "./lifecycle/reportCrashLoop.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
 import { reopenOnHangup } from "./lifecycle/reopenOnHangup.ts"
@@ -48,18 +46,18 @@ import { reportAuditFailures, reportDroppedEvents } from "./lifecycle/reportLoss
 import type { StoreMemory } from "./secrets/storeFiles.ts"
 import { sweepForever } from "./operations/sweep.ts"
 
-/** What the daemon is started with, beside its settings. */
+/** The daemon's environment, apart from its configuration. */
 export interface DaemonOptions {
   readonly environment: Readonly<Record<string, string | undefined>>
-  /** Asked at the end: what ended it, such as "SIGTERM". */
+  /** Returns why the daemon stops, such as "SIGTERM". */
   readonly stopReason: () => string
-  /** Has something done at each SIGHUP, in place of what was to be done before. */
+  /** Sets the handler for SIGHUP. */
   readonly onHangup: (run: () => void) => void
-  /** What the supervisor said when it started us. */
+  /** What the supervisor passed at the start. */
   readonly supervision: Supervision
 }
 
-/** Serves until it is interrupted, and has then saved everything. */
+/** Serves until it is interrupted; everything is saved when it returns. */
 export const runDaemon = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
   const { listener } = options.supervision
   const activated =
@@ -70,7 +68,7 @@ export const runDaemon = Effect.fnUntraced(function* (config: Config, options: D
   )
 })
 
-/** Serves what is in the directory until a restart is asked for, or the directory is replaced by another one. */
+/** Serves until a restart is requested or the state directory is replaced. */
 const serveOnce = Effect.fnUntraced(function* (
   config: Config,
   options: DaemonOptions,
@@ -125,13 +123,13 @@ const serveOnce = Effect.fnUntraced(function* (
   )
 })
 
-interface Here {
+interface LayerOptions {
   readonly memory: StoreMemory
   readonly isRestart: boolean
   readonly activated: ActivatedSocket | undefined
 }
 
-const layers = (config: Config, { environment }: DaemonOptions, { isRestart, activated, memory }: Here) =>
+const layers = (config: Config, { environment }: DaemonOptions, { isRestart, activated, memory }: LayerOptions) =>
   UnixSocketServer.layerUnixSocket({
     path: config.socketPath,
     access: config.socketAccess,
@@ -150,10 +148,10 @@ const layers = (config: Config, { environment }: DaemonOptions, { isRestart, act
 
 const recordRestored = (socketPath: string) =>
   Effect.flatMap(AuditLog, (audit) =>
-    audit.append([fileRepairedFact(`the socket ${socketPath} had gone; it was put back`)])
+    audit.append([fileRepairedFact(`the socket ${socketPath} was missing and has been recreated`)])
   )
 
-/** Where the lock and the run file of a state directory are, and what of it is watched. */
+/** Returns the paths that lock, record and watch a state directory. */
 export const instancePaths = (config: Config): InstancePaths => ({
   directory: config.directory,
   directories: [
@@ -171,7 +169,7 @@ export const instancePaths = (config: Config): InstancePaths => ({
   runs: path.join(config.directory, runsFileName)
 })
 
-/** Writes the last line of the log, when the leases and the store are closed. */
+/** Writes the last audit entry, after the leases and the store are closed. */
 const lastEntry = Layer.effectDiscard(
   Effect.flatMap(AuditLog, (audit) => Effect.addFinalizer(() => Effect.ignore(audit.append([stopFact]))))
 )

@@ -205,7 +205,7 @@ describe("the socket file", () => {
       yield* until(Effect.sync(() => mended().length > 0))
       assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
       assert.strictEqual(modeOf(socket), "600")
-      assert.include(mended()[0]?.details, `the socket ${socket} had gone`)
+      assert.include(mended()[0]?.details, `the socket ${socket} was missing`)
 
       fs.rmSync(socket)
       fs.writeFileSync(socket, "somebody else's")

@@ -151,7 +151,7 @@ describe("the audit log", () => {
       )
       signal("SIGHUP")
       yield* Effect.repeat(
-        Effect.sync(() => stderr().split("SIGHUP: the audit log was opened anew").length),
+        Effect.sync(() => stderr().split("SIGHUP: reopened the audit log").length),
         { until: (lines) => lines === 3, schedule: Schedule.spaced("10 millis") }
       )
       assert.strictEqual((yield* rpc(socket, "status")).result.running, true)

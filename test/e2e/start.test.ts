@@ -159,7 +159,7 @@ describe("a start is refused", () => {
       const home = yield* temporaryDirectory
       const ended = yield* serve(home, ["--socket", path.join(home, "x".repeat(104))])
       assert.strictEqual(ended.status, 78)
-      assert.include(ended.stderr, "longer than the 103 bytes")
+      assert.include(ended.stderr, "a socket address holds at most 103")
     })
   )
 
@@ -171,7 +171,7 @@ describe("a start is refused", () => {
       fs.chmodSync(open, 0o777)
       const ended = yield* serve(home, ["--socket", path.join(open, "s.sock")])
       assert.strictEqual(ended.status, 73)
-      assert.include(ended.stderr, "can be written by others")
+      assert.include(ended.stderr, "is writable by other users")
     })
   )
 
@@ -182,7 +182,7 @@ describe("a start is refused", () => {
       fs.chmodSync(stateIn(home), 0o1777)
       const ended = yield* serve(home)
       assert.strictEqual(ended.status, 73)
-      assert.include(ended.stderr, "can be written by others")
+      assert.include(ended.stderr, "is writable by other users")
       assert.strictEqual(fs.statSync(stateIn(home)).mode & 0o7777, 0o1777)
     })
   )

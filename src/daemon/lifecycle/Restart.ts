@@ -1,9 +1,8 @@
 /**
- * A restart that a client asks for: the daemon ends in order, and its supervisor
- * starts a fresh one.
+ * A restart on request: the daemon stops in order, and its supervisor starts a new one.
  *
- * After one, further ones are refused for a while. The moment is kept on the disk,
- * so that the refusal outlives the restart.
+ * Further requests are rejected during a cool-down. Its start is kept on disk, so that
+ * it survives the restart.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -20,10 +19,10 @@ import { AuditLog } from "../audit/AuditLog.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
 import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
 
-/** As long as later versions of the predecessor have it. */
+/** The same as in later versions of the predecessor. */
 const coolDown = 30n * second
 
-/** There was a restart a moment ago, or one is under way. */
+/** A restart is in progress, or there was one recently. */
 export class RestartRefused extends Schema.TaggedError<RestartRefused>()("RestartRefused", {
   reason: Schema.String
 }) {
@@ -38,9 +37,9 @@ const decodeCoolDown = Schema.decodeUnknownOption(Schema.fromJsonString(CoolDown
 export class Restart extends Context.Service<
   Restart,
   {
-    /** Asks for a restart; it begins when whoever asked has been answered. */
+    /** Requests a restart, which begins after the reply to the client. */
     readonly request: Effect.Effect<void, RestartRefused | AuditLogError | FileError>
-    /** Waits until a restart is asked for. */
+    /** Waits until a restart is requested. */
     readonly requested: Effect.Effect<void>
   }
 >()("agent-secrets/Restart") {
@@ -49,9 +48,8 @@ export class Restart extends Context.Service<
       Restart,
       Effect.gen(function* () {
         const audit = yield* AuditLog
-        const asked = Deferred.makeUnsafe<void>()
-
-        const one = yield* Semaphore.make(1)
+        const requested = Deferred.makeUnsafe<void>()
+        const lock = yield* Semaphore.make(1)
 
         const refuse = (reason: string) =>
           Effect.andThen(
@@ -60,12 +58,12 @@ export class Restart extends Context.Service<
           )
 
         const request = Effect.gen(function* () {
-          if (Deferred.isDoneUnsafe(asked)) return yield* refuse("daemon restart is already pending")
+          if (Deferred.isDoneUnsafe(requested)) return yield* refuse("daemon restart is already pending")
           const now = yield* Clock.currentTimeMillis
           const file = yield* readIfPresent(coolDownPath)
           const last = file === undefined ? Option.none() : decodeCoolDown(file.toString("utf8"))
-          const before = Option.flatMap(last, ({ requested_at }) => parseTimestamp(requested_at))
-          const left = Option.match(before, {
+          const previous = Option.flatMap(last, ({ requested_at }) => parseTimestamp(requested_at))
+          const left = Option.match(previous, {
             onNone: () => 0n,
             onSome: ({ millis }) => coolDown - BigInt(now - millis) * millisecond
           })
@@ -75,9 +73,9 @@ export class Restart extends Context.Service<
           yield* audit.append([restartFact])
           const contents = `${JSON.stringify({ requested_at: fromMillis(now).text })}\n`
           yield* replaceFile(coolDownPath, [Buffer.from(contents, "utf8")])
-          Deferred.doneUnsafe(asked, Effect.void)
-        }).pipe(Semaphore.withPermit(one))
-        return Restart.of({ request, requested: Deferred.await(asked) })
+          Deferred.doneUnsafe(requested, Effect.void)
+        }).pipe(Semaphore.withPermit(lock))
+        return Restart.of({ request, requested: Deferred.await(requested) })
       })
     )
 }

@@ -1,18 +1,21 @@
 /**
- * What is said and recorded when the daemon begins to serve and when it ends.
+ * Reports the start, the stop and crash loops: to the audit log, the sink and the log.
+ *
+ * Nothing here prevents a start or a stop; what cannot be recorded is logged.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { crashRecoveredFact, startFact } from "../../domain/AuditEntry.ts"
+import { crashLoopFact, crashRecoveredFact, startFact } from "../../domain/AuditEntry.ts"
+import { unreportedCrashLoop } from "../../domain/runHistory.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { version } from "../../version.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
-import { Instance } from "./Instance.ts"
 import { daemonStatus } from "../operations/status.ts"
 import { sweepExpired } from "../operations/sweep.ts"
+import { Instance } from "./Instance.ts"
 
-/** Records the start, says that the daemon runs, and tells of a crash before. */
+/** Reports the start, and a crash of the run before. */
 export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
@@ -22,8 +25,8 @@ export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
 
   const facts = [startFact(socketPath)]
   if (crash !== undefined) {
-    const who = crash.pid === undefined ? "the last daemon" : `process ${crash.pid}, started ${crash.startedAt},`
-    const details = `${who} did not stop in order${crash.staleSocket ? "; its socket was removed" : ""}`
+    const previous = crash.pid === undefined ? "the last daemon" : `process ${crash.pid}, started ${crash.startedAt},`
+    const details = `${previous} did not stop in order${crash.staleSocket ? "; its socket was removed" : ""}`
     yield* Effect.logWarning(details)
     facts.unshift(crashRecoveredFact(details))
     yield* sink.emit(
@@ -37,8 +40,8 @@ export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
       })
     )
   }
-  // On a full disk the daemon still starts: it refuses leases until the cause is gone, and says why.
-  yield* Effect.all([orSaid(markRunning), orSaid(audit.append(facts))], { concurrency: "unbounded", discard: true })
+  // On a full disk the daemon starts too, and rejects leases until there is space.
+  yield* Effect.all([orLog(markRunning), orLog(audit.append(facts))], { concurrency: "unbounded", discard: true })
   const { line: auditHash, seq: auditSeq } = yield* audit.position
   yield* sink.emit(
     OtelEvent.daemonStarted({ pid, version, socketPath, activeLeases, secretCount, auditSeq, auditHash })
@@ -46,15 +49,9 @@ export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
   yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${socketPath}`)
 })
 
-const orSaid = <A, E extends { readonly message: string }>(effect: Effect.Effect<A, E>) =>
-  effect.pipe(
-    Effect.asVoid,
-    Effect.catch((error) => Effect.logError(error.message))
-  )
-
 export const announceStop = Effect.fnUntraced(function* (reason: string) {
   const sink = yield* OtelSink
-  const { setExitReason, pid, startedAt } = yield* Instance
+  const { pid, setExitReason, startedAt } = yield* Instance
   yield* setExitReason(reason)
   const { activeLeases } = yield* daemonStatus
   const uptimeMs = (yield* Clock.currentTimeMillis) - startedAt.millis
@@ -62,3 +59,28 @@ export const announceStop = Effect.fnUntraced(function* (reason: string) {
   const { line: auditHash, seq: auditSeq } = yield* Effect.flatMap(AuditLog, ({ position }) => position)
   yield* sink.emit(OtelEvent.daemonStopped({ pid, reason, uptimeMs, activeLeases, auditSeq, auditHash }))
 })
+
+/**
+ * Reports a crash loop, once per loop and before the store is opened, so that a daemon that fails there still reports it.
+ * The daemon serves all the same: one that sometimes crashes is better than none.
+ */
+export const reportCrashLoop = Effect.gen(function* () {
+  const audit = yield* AuditLog
+  const sink = yield* OtelSink
+  const { markCrashLoopReported, runs, startedAt } = yield* Instance
+  const starts = unreportedCrashLoop(yield* runs, startedAt.millis)
+  const [first] = starts ?? []
+  const [last] = starts?.slice(-1) ?? []
+  if (starts === undefined || first === undefined || last === undefined) return
+  const details = `${starts.length} starts since ${first.at} after runs that did not stop in order; the last: ${last.because}`
+  yield* Effect.logError(`crash loop: ${details}`)
+  yield* sink.emit(OtelEvent.daemonCrashLooping({ uncleanStarts: starts.length, firstStartAt: first.at }, last.because))
+  // If the audit log fails, the next start reports the loop again.
+  yield* orLog(Effect.andThen(audit.append([crashLoopFact(details)]), markCrashLoopReported))
+})
+
+const orLog = <A, E extends { readonly message: string }, R>(effect: Effect.Effect<A, E, R>) =>
+  effect.pipe(
+    Effect.asVoid,
+    Effect.catch((error) => Effect.logError(error.message))
+  )

@@ -1,10 +1,9 @@
 /**
- * The heartbeat: a dead man's switch. While an endpoint answers, all is well; when
- * it does not, the killswitch does what it was told to.
+ * The heartbeat: a dead man's switch that activates the killswitch if an endpoint fails.
  *
- * The first look comes one interval after the start, so that a start by itself
- * never fires it. It fires once for each time the endpoint is lost, after so many
- * failures in a row, and is armed again when the endpoint answers.
+ * It fires after a number of consecutive failures, once per outage, and is armed again
+ * when the endpoint responds. The first check is one interval after the start, so that a
+ * start alone never fires it.
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
@@ -17,13 +16,13 @@ import { killswitch } from "../operations/killswitch.ts"
 
 export interface HeartbeatState {
   readonly consecutiveFailures: number
-  /** Whether it has fired and the endpoint has not answered since. */
+  /** Whether it has fired in the current outage. */
   readonly fired: boolean
 }
 
 export const disabledHeartbeat: HeartbeatState = { consecutiveFailures: 0, fired: false }
 
-/** The loop that watches, and what status says of it: the settings as they are written, and how it goes. */
+/** Returns the loop that checks the endpoint, and its settings and state for a status request. */
 export const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSettings | undefined) {
   if (settings === undefined) return { watch: Effect.never, status: Effect.succeed(undefined) }
   const state = yield* Ref.make(disabledHeartbeat)
@@ -46,39 +45,39 @@ export const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSe
   }
 })
 
-/** Looks for ever. `probe` fails with the reason why the endpoint is not well. */
+/** Checks forever; `probe` fails with the reason. */
 export const watchHeartbeat = (
   settings: HeartbeatSettings,
   state: Ref.Ref<HeartbeatState>,
   probe: Effect.Effect<void, string>
 ) =>
   Effect.sleep(toMillis(settings.interval)).pipe(
-    Effect.andThen(look(settings, state, probe).pipe(Effect.repeat(Schedule.fixed(toMillis(settings.interval)))))
+    Effect.andThen(check(settings, state, probe).pipe(Effect.repeat(Schedule.fixed(toMillis(settings.interval)))))
   )
 
-const look = Effect.fnUntraced(function* (
+const check = Effect.fnUntraced(function* (
   settings: HeartbeatSettings,
   state: Ref.Ref<HeartbeatState>,
   probe: Effect.Effect<void, string>
 ) {
   const audit = yield* AuditLog
-  const reason = yield* Effect.match(probe, { onFailure: (why) => why, onSuccess: () => undefined })
-  const before = yield* Ref.get(state)
+  const reason = yield* Effect.match(probe, { onFailure: (message) => message, onSuccess: () => undefined })
+  const previous = yield* Ref.get(state)
   if (reason === undefined) {
-    if (before.consecutiveFailures > 0) yield* Effect.logInfo("heartbeat: the endpoint answers again")
+    if (previous.consecutiveFailures > 0) yield* Effect.logInfo("heartbeat: the endpoint responds again")
     return yield* Ref.set(state, disabledHeartbeat)
   }
-  const consecutiveFailures = before.consecutiveFailures + 1
-  const fires = !before.fired && consecutiveFailures >= settings.maxFailures
-  yield* Ref.set(state, { consecutiveFailures, fired: before.fired || fires })
-  if (!before.fired) yield* Effect.ignore(audit.append([heartbeatFact(`heartbeat failed: ${reason}`)]))
+  const consecutiveFailures = previous.consecutiveFailures + 1
+  const fires = !previous.fired && consecutiveFailures >= settings.maxFailures
+  yield* Ref.set(state, { consecutiveFailures, fired: previous.fired || fires })
+  if (!previous.fired) yield* Effect.ignore(audit.append([heartbeatFact(`heartbeat failed: ${reason}`)]))
   if (!fires) return
-  yield* Effect.logError(`heartbeat: ${reason}; the killswitch is activated`)
+  yield* Effect.logError(`heartbeat: ${reason}; activating the killswitch`)
   const { failures } = yield* killswitch(settings.failAction)
   for (const failure of failures) yield* Effect.logError(`heartbeat: ${failure}`)
 })
 
-/** Asks the endpoint; anything but a 2xx answer within the timeout is a failure. The reason holds no part of the address. */
+/** Requests the endpoint; anything but a 2xx response in time fails. The reason contains no part of the URL. */
 export const probeEndpoint = (settings: HeartbeatSettings): Effect.Effect<void, string> =>
   Effect.tryPromise({
     try: (signal) => fetch(settings.url, { signal, headers: { "user-agent": "agent-secrets" } }),
@@ -93,5 +92,5 @@ export const probeEndpoint = (settings: HeartbeatSettings): Effect.Effect<void, 
         response.ok ? Effect.void : Effect.fail(`HTTP ${response.status}`)
       )
     ),
-    Effect.timeoutOrElse({ duration: toMillis(settings.timeout), orElse: () => Effect.fail("no answer in time") })
+    Effect.timeoutOrElse({ duration: toMillis(settings.timeout), orElse: () => Effect.fail("timed out") })
   )

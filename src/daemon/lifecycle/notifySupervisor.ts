@@ -1,12 +1,11 @@
 /**
- * Tells systemd how things go: ready when the daemon answers, alive as long as it
- * does, stopping when it stops.
+ * Notifies systemd (sd_notify): READY after the first reply, WATCHDOG while the daemon
+ * replies, STOPPING at the stop.
  *
- * Node has no datagram Unix sockets, so `systemd-notify`, which is part of systemd,
- * says it: seven milliseconds of work each time, hence `NotifyAccess=all` in the unit.
- * Before each sign of life the daemon is asked something over its own socket; one
- * that is frozen, or does not answer, sends none and is replaced. Without
- * NOTIFY_SOCKET nothing is run.
+ * Node has no datagram Unix sockets, so `systemd-notify` sends the messages, and the unit
+ * needs `NotifyAccess=all`. Each watchdog message follows a request over the daemon's own
+ * socket, so a daemon that hangs sends none and is restarted. Without NOTIFY_SOCKET
+ * nothing runs.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,44 +16,44 @@ import type { Supervision } from "../../domain/supervision.ts"
 
 export interface Notifications {
   readonly supervision: Supervision
-  /** Where `systemd-notify` is looked for first. */
+  /** The PATH that is searched first for `systemd-notify`. */
   readonly searchPath: string | undefined
-  /** Fails with the reason if the daemon does not answer within the time. */
-  readonly probe: (within: Duration.Duration) => Effect.Effect<void, string>
+  /** Sends a request to the daemon; fails with the reason if there is no reply in time. */
+  readonly probe: (timeout: Duration.Duration) => Effect.Effect<void, string>
 }
 
-/** systemd answers within microseconds; one that hangs holds up nothing of ours. */
-const deadline = 5_000
+/** A systemd that hangs must not block the daemon. */
+const maxTimeout = 5_000
 
-/** How soon a start that does not answer yet is asked again. */
-const untilReady = Duration.millis(100)
+/** How often a starting daemon is probed. */
+const readyInterval = Duration.millis(100)
 
-/** Runs for ever. `status` is what `systemctl status` shows. */
+/** Notifies forever; `systemctl status` shows `status`. */
 export const notifySupervisor = Effect.fnUntraced(function* (notifications: Notifications, status: string) {
   const { probe, supervision } = notifications
   if (supervision.notifySocket === undefined) return yield* Effect.never
-  const patience = Duration.millis(Math.min(deadline, (supervision.watchdogMillis ?? Infinity) / 4))
-  yield* Effect.ignore(Effect.retry(probe(patience), Schedule.spaced(untilReady)))
+  const timeout = Duration.millis(Math.min(maxTimeout, (supervision.watchdogMillis ?? Infinity) / 4))
+  yield* Effect.ignore(Effect.retry(probe(timeout), Schedule.spaced(readyInterval)))
   yield* notify(notifications, ["READY=1", `STATUS=${status}`]).pipe(
     Effect.catch((reason) =>
       Effect.logError(
-        `systemd is not told that the daemon serves: ${reason}. Give the unit Type=exec and no WatchdogSec=`
+        `cannot notify systemd that the daemon is ready: ${reason}. Set Type=exec and no WatchdogSec= in the unit`
       )
     )
   )
   if (supervision.watchdogMillis === undefined) return yield* Effect.never
-  // Half of the time, as sd_watchdog_enabled(3) has it: one that comes late is no harm.
+  // Half of the interval, as sd_watchdog_enabled(3) recommends.
   return yield* Effect.forever(
     Effect.andThen(
       Effect.sleep(supervision.watchdogMillis / 2),
-      Effect.andThen(probe(patience), notify(notifications, ["WATCHDOG=1"])).pipe(
-        Effect.catch((reason) => Effect.logError(`no sign of life for the watchdog of systemd: ${reason}`))
+      Effect.andThen(probe(timeout), notify(notifications, ["WATCHDOG=1"])).pipe(
+        Effect.catch((reason) => Effect.logError(`cannot notify the watchdog of systemd: ${reason}`))
       )
     )
   )
 })
 
-/** Not waited for: the end of a daemon has better things to do. */
+/** Notifies without waiting, so that it does not delay the stop. */
 export const notifyStopping = (notifications: Notifications, reason: string): Effect.Effect<void> =>
   Effect.sync(() => {
     if (notifications.supervision.notifySocket === undefined) return
@@ -72,7 +71,7 @@ const notify = (notifications: Notifications, lines: ReadonlyArray<string>): Eff
     try: () =>
       execFile("systemd-notify", [...lines], {
         env: environmentOf(notifications),
-        timeout: deadline,
+        timeout: maxTimeout,
         killSignal: "SIGKILL"
       }),
     catch: (cause) => `systemd-notify: ${cause instanceof Error ? cause.message : String(cause)}`

@@ -1,22 +1,21 @@
 /**
- * SIGHUP: the audit log is opened again, as log rotators ask for it.
- *
- * The log is followed before each entry anyway; this is for one that rests.
+ * SIGHUP: reopens the audit log, for log rotators. Each append follows the file anyway;
+ * this covers a log without appends.
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import { AuditLog } from "../audit/AuditLog.ts"
 
-/** Waits for hangups for ever; `onHangup` has something done at each. */
+/** Handles SIGHUP forever; `onHangup` sets the signal handler. */
 export const reopenOnHangup = Effect.fnUntraced(function* (onHangup: (run: () => void) => void) {
   const audit = yield* AuditLog
-  const asked = yield* Queue.sliding<void>(1)
-  yield* Effect.sync(() => onHangup(() => void Queue.offerUnsafe(asked, undefined)))
+  const hangups = yield* Queue.sliding<void>(1)
+  yield* Effect.sync(() => onHangup(() => void Queue.offerUnsafe(hangups, undefined)))
   const reopen = audit.reopen.pipe(
     Effect.matchEffect({
       onFailure: (error) => Effect.logWarning(`SIGHUP: ${error.cause.message}`),
-      onSuccess: () => Effect.logInfo("SIGHUP: the audit log was opened anew")
+      onSuccess: () => Effect.logInfo("SIGHUP: reopened the audit log")
     })
   )
-  return yield* Effect.forever(Effect.andThen(Queue.take(asked), reopen))
+  return yield* Effect.forever(Effect.andThen(Queue.take(hangups), reopen))
 })

@@ -1,6 +1,6 @@
 /**
- * The sink and the audit log, each told of what the other cannot take: lost events
- * are counted in the log, and a log that cannot be written is an event.
+ * Reports failures of the sink and the audit log to each other: lost events become an
+ * audit entry, and a failing audit log becomes an event.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,27 +10,27 @@ import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 
-/** A sink that fails loses one event after the other; one entry for many of them is enough. */
+/** A failing sink loses many events, so one entry covers those of an interval. */
 const interval = Duration.minutes(1)
 
-/** Looks for ever, and once more at the end. A count that could not be recorded is part of the next one. */
+/** Reports forever, and once more at the stop. A count that cannot be recorded is added to the next one. */
 export const reportDroppedEvents = Effect.gen(function* () {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
-  let told = 0
-  const look = Effect.gen(function* () {
+  let reported = 0
+  const report = Effect.gen(function* () {
     const dropped = yield* sink.dropped
-    if (dropped === told) return
-    yield* audit.append([sinkDroppedFact(dropped - told)])
-    told = dropped
+    if (dropped === reported) return
+    yield* audit.append([sinkDroppedFact(dropped - reported)])
+    reported = dropped
   }).pipe(Effect.ignore)
   yield* Effect.sleep(interval).pipe(
-    Effect.andThen(Effect.repeat(look, Schedule.spaced(interval))),
-    Effect.onExit(() => look)
+    Effect.andThen(Effect.repeat(report, Schedule.spaced(interval))),
+    Effect.onExit(() => report)
   )
 })
 
-/** One event each time the log begins to fail. */
+/** Emits one event each time the audit log begins to fail. */
 export const reportAuditFailures = Effect.gen(function* () {
   const audit = yield* AuditLog
   const sink = yield* OtelSink

@@ -1,34 +1,34 @@
 /**
- * Runs the daemon, and runs it again where its directory was replaced by another one.
+ * Runs the daemon, and restarts it in the same process if its directory was replaced.
  *
- * The first start fails as it may. A later one that cannot succeed yet is tried again
- * when what is in the directory has settled, for the secrets are in memory only; one
- * that finds another daemon there is the end.
+ * The first start may fail. A failed restart is retried when the directory is stable,
+ * because the secrets exist only in memory then. It gives up if another daemon already
+ * serves the directory.
  */
 import * as Effect from "effect/Effect"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { StartError } from "../files/StartError.ts"
 import { waitUntilStable } from "./watchDirectories.ts"
 
-/** `once` runs it, and says why it came to an end; it is told whether this process ran it before. */
+/** Calls `run` with whether it ran before in this process; its result is why the run ended. */
 export const restartOnReplacedDirectory = Effect.fnUntraced(function* <E extends { readonly message: string }, R>(
   directories: ReadonlyArray<string>,
-  once: (isRestart: boolean) => Effect.Effect<"restart" | "directory replaced", E, R>
+  run: (isRestart: boolean) => Effect.Effect<"restart" | "directory replaced", E, R>
 ) {
-  let lastFault = ""
-  const again = once(true).pipe(
+  let lastMessage = ""
+  const restart = run(true).pipe(
     Effect.tapError((error) => {
-      const isNew = error.message !== lastFault
-      lastFault = error.message
-      return isNew && !isTaken(error) ? Effect.logError(`cannot start over yet: ${error.message}`) : Effect.void
+      const isNew = error.message !== lastMessage
+      lastMessage = error.message
+      return isNew && !isTaken(error) ? Effect.logError(`cannot restart yet: ${error.message}`) : Effect.void
     }),
     Effect.tapError((error) => (isTaken(error) ? Effect.void : waitUntilStable(directories))),
     Effect.retry({ while: (error) => !isTaken(error) })
   )
-  let end = yield* once(false)
+  let end = yield* run(false)
   while (end === "directory replaced") {
-    lastFault = ""
-    end = yield* again
+    lastMessage = ""
+    end = yield* restart
   }
 })
 

@@ -1,17 +1,20 @@
 /**
- * runs.json: how this daemon's runs began and ended, on the disk.
+ * runs.json: how the runs of the daemon began and ended.
  *
- * It is written at each start and each end, and never in between. No daemon depends
- * on it: one that cannot be read is set aside, and one that cannot be written is a
- * line of the log.
+ * It is written at each start and each stop. No start depends on it: an unreadable file
+ * is renamed, and a failed write is logged.
  */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as RunHistory from "../../domain/runHistory.ts"
+import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
 import { readIfPresent, renameDurably, replaceFileSync } from "../files/durableFile.ts"
 import type { PinnedDirectory } from "../files/pinDirectory.ts"
 
-/** What the file says; nothing where there is none. */
+/** Reads the file; an empty history if there is none. */
 export const readRuns = Effect.fnUntraced(
   function* (file: string, own: PinnedDirectory) {
     const contents = yield* readIfPresent(file)
@@ -22,15 +25,48 @@ export const readRuns = Effect.fnUntraced(
     yield* own.check
     yield* renameDurably(file, aside)
     yield* Effect.logWarning(
-      `${file} cannot be read, so it is unknown how the last runs ended; it was renamed to ${aside}`
+      `${file} is unreadable, so the end of the last runs is unknown; it was renamed to ${aside}`
     )
     return RunHistory.noRuns
   },
   Effect.catchTag("FileError", (error) => Effect.as(Effect.logWarning(error.message), RunHistory.noRuns))
 )
 
-/** Replaces it; what cannot be written is only told of. */
+/** Replaces the file; a failure is only logged. */
 export const writeRuns = (file: string, own: PinnedDirectory, history: RunHistory.RunHistory): Effect.Effect<void> =>
   Effect.andThen(own.check, replaceFileSync(file, RunHistory.encodeRunHistory(history))).pipe(
     Effect.catchTag("FileError", (error) => Effect.logWarning(error.message))
   )
+
+/** Records the start of a run, and its end when the scope closes; a failed start is an end too. */
+export const recordRun = Effect.fnUntraced(function* (
+  file: string,
+  own: PinnedDirectory,
+  startedAt: Timestamp,
+  crash: boolean
+) {
+  let history = RunHistory.beginRun(yield* readRuns(file, own), process.pid, startedAt, crash)
+  let exitReason = "it was stopped while it started"
+  const change = (next: RunHistory.RunHistory) =>
+    Effect.andThen(
+      Effect.sync(() => void (history = next)),
+      writeRuns(file, own, next)
+    )
+  yield* change(history)
+  yield* Effect.addFinalizer((exit) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+      return change(RunHistory.endRun(history, fromMillis(now), failed ? messageOf(exit.cause) : exitReason, failed))
+    })
+  )
+  return {
+    runs: Effect.sync(() => history),
+    markCrashLoopReported: Effect.suspend(() => change(RunHistory.markCrashLoopReported(history))),
+    setExitReason: (reason: string) => Effect.sync(() => void (exitReason = reason))
+  }
+})
+
+const messageOf = (cause: Cause.Cause<unknown>): string => {
+  const error = Cause.squash(cause)
+  return error instanceof Error ? error.message : String(error)
+}

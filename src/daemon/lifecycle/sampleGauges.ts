@@ -1,6 +1,6 @@
 /**
- * The figures that are looked up and not counted: how many leases each secret has,
- * how many events wait for each receiver, and how many were lost.
+ * The metrics that are sampled and not counted: active leases per secret, and queued
+ * and dropped events.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -10,10 +10,9 @@ import { OtelSink } from "../../otel/OtelSink.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
-/** No older than this is what a collector gets. */
+/** The maximum age of what a collector gets. */
 const interval = Duration.seconds(5)
 
-/** As they are now. */
 export const sampleGauges = Effect.gen(function* () {
   const leases = yield* LeaseRepo
   const secrets = yield* SecretStore
@@ -25,7 +24,7 @@ export const sampleGauges = Effect.gen(function* () {
   yield* setEventsDropped(yield* sink.dropped)
 })
 
-/** For a collector. Where there is none, nobody reads them but who asks, and whoever does that looks them up. */
+/** Samples only if there is a collector: a metrics request samples by itself. */
 export const sampleGaugesForever = Effect.gen(function* () {
   const sink = yield* OtelSink
   const receivers = yield* sink.state

@@ -1,11 +1,10 @@
 /**
- * The place of the socket: free, left over from a dead daemon, or not ours to take.
+ * Claims the socket path, if it is free or has the socket of a dead daemon.
  *
- * Only a socket of this user that refuses connections is left over; it is removed
- * at once. A socket that answers, or might, and anything that is not a socket is
- * refused and left alone. Two starts for one socket from different directories are
- * kept apart by a lock beside it, PATH.lock. What remains: the predecessor knows no
- * lock, and may bind between the look and ours.
+ * Only a socket of this user that refuses connections is removed. A live socket, or
+ * anything else at the path, is left alone and prevents the start. A lock beside it,
+ * PATH.lock, separates two daemons with different directories. The predecessor takes no
+ * lock, so it can still bind between the check and ours.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -18,24 +17,24 @@ import { makeDirectory } from "../files/makeDirectory.ts"
 import { findListener } from "../files/findOwner.ts"
 import { StartError } from "../files/StartError.ts"
 
-/** What fits into a socket address everywhere: macOS has 104 bytes, with the zero at the end. */
-const longest = 103
+/** sun_path has 104 bytes on macOS, with the terminating zero. */
+const maxLength = 103
 
 /**
- * Makes the place free, with its directory, and holds its lock for as long as the scope lasts; tells whether a dead
- * daemon's socket was there. What is at the place of a socket that was `activated` is not looked at: the supervisor's.
+ * Locks the path until the scope closes, and removes a dead daemon's socket; returns whether there was one. A socket that
+ * was `activated` belongs to the supervisor and is not checked.
  */
 export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string, activated = false) {
   const length = Buffer.byteLength(socketPath)
-  if (length > longest) {
+  if (length > maxLength) {
     return yield* refuse(
-      `the socket path ${socketPath} is ${length} bytes long, longer than the ${longest} bytes a socket address holds`,
-      "Choose a shorter one with --socket or socket_path.",
+      `the socket path ${socketPath} has ${length} bytes; a socket address holds at most ${maxLength}`,
+      "Choose a shorter path with --socket or socket_path.",
       exitStatus.badConfig
     )
   }
   yield* checkDirectory(path.dirname(socketPath))
-  // Before the lock as well: where the answer is no, no file of ours is left behind.
+  // Checked before the lock too, so that a rejected start leaves no lock file.
   if (!activated) yield* isStale(socketPath)
   yield* Effect.catchTag(holdLock(`${socketPath}.lock`), "LockHeld", ({ owner }) => alreadyListening(socketPath, owner))
   const wasStale = !activated && (yield* isStale(socketPath))
@@ -43,7 +42,7 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
   return { wasStale }
 })
 
-/** Whether a dead daemon's socket is there, or nothing. Everything else is refused. */
+/** Returns true for a dead daemon's socket and false for a free path. Anything else fails. */
 const isStale = Effect.fnUntraced(function* (socketPath: string) {
   const found = yield* attemptSync("stat", socketPath, () => fs.lstatSync(socketPath, { throwIfNoEntry: false }))
   if (found === undefined) return false
@@ -61,13 +60,13 @@ const isStale = Effect.fnUntraced(function* (socketPath: string) {
       exitStatus.cannotCreate
     )
   }
-  const answer = yield* probe(socketPath)
-  if (answer === "ECONNREFUSED") return true
-  // Its owner removed it in this moment.
-  if (answer === "ENOENT") return false
-  if (answer === "connected") return yield* alreadyListening(socketPath, yield* findListener(socketPath))
+  const result = yield* connect(socketPath)
+  if (result === "ECONNREFUSED") return true
+  // Its owner has just removed it.
+  if (result === "ENOENT") return false
+  if (result === "connected") return yield* alreadyListening(socketPath, yield* findListener(socketPath))
   return yield* refuse(
-    `${socketPath} belongs to ${named(yield* findListener(socketPath))}, which does not let itself be asked (${answer})`,
+    `${socketPath} belongs to ${named(yield* findListener(socketPath))}, and connecting to it fails (${result})`,
     "Stop it first, or choose another path with --socket.",
     exitStatus.alreadyRunning
   )
@@ -81,7 +80,7 @@ const alreadyListening = (socketPath: string, owner: number | undefined) =>
   )
 
 const named = (pid: number | undefined): string =>
-  pid === undefined ? "a process that does not tell its pid" : `process ${pid}`
+  pid === undefined ? "a process with an unknown pid" : `process ${pid}`
 
 const kindOf = (found: fs.Stats): string => {
   if (found.isSymbolicLink()) return "a symbolic link"
@@ -89,21 +88,21 @@ const kindOf = (found: fs.Stats): string => {
   return found.isFile() ? "a plain file" : "a device or a pipe"
 }
 
-/** Anyone who may write there could put a socket of their own in our place. */
+/** Rejects a directory that others can write, because they could replace the socket. */
 const checkDirectory = Effect.fnUntraced(function* (directory: string) {
   yield* makeDirectory(directory)
   const { mode } = yield* attemptSync("stat", directory, () => fs.statSync(directory))
   if ((mode & 0o022) !== 0) {
     return yield* refuse(
-      `the directory of the socket, ${directory}, can be written by others`,
+      `the directory of the socket, ${directory}, is writable by other users`,
       `Run chmod go-w ${directory}, or choose another path with --socket.`,
       exitStatus.cannotCreate
     )
   }
 })
 
-/** What a connection attempt says: "connected" or the name of the error. */
-const probe = (socketPath: string): Effect.Effect<string> =>
+/** Tries to connect; returns "connected" or the error code. */
+const connect = (socketPath: string): Effect.Effect<string> =>
   Effect.callback<string>((resume) => {
     const socket = net.connect({ path: socketPath })
     socket.once("connect", () => resume(Effect.succeed("connected")))

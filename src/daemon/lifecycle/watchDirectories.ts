@@ -1,84 +1,91 @@
 /**
- * Looks, all the time, whether the directories of the daemon are still its own.
+ * Watches whether the daemon's directories are still the ones it opened.
  *
- * One that is gone is waited for, and when it is back all goes on. One that was
- * replaced ends the waiting: the daemon has to start over on what is there now. But
- * an empty place on another disk is where a volume was taken away; the store is not
- * begun again there, for what was added would be lost from sight when the volume is
- * back. Every change of state is one line of the log.
+ * While a directory is missing, the daemon waits for it. If another directory has
+ * replaced it, the daemon must restart on that one. An empty directory on another disk
+ * counts as missing: it is probably under an unmounted volume, and a new store there
+ * would be hidden when the volume is back. Every change of state is logged.
  */
 import * as Effect from "effect/Effect"
 import type { FileLock } from "../files/fileLock.ts"
 import { type PinnedDirectory, statIfPresent } from "../files/pinDirectory.ts"
 
-/** Soon enough, for every writer looks by itself before it writes. As long as that of `watchSocket`, so that one waking serves both. */
+/** As long as that of `watchSocket`, so that one wake-up serves both. Every writer checks by itself too. */
 const calmInterval = "4 seconds"
-/** While something is being done to them. */
-const interval = "1 second"
-/** After so many looks one that never settles counts as well. */
-const maxLooks = 10
+/** While a directory is missing or being replaced. */
+const busyInterval = "1 second"
+/** After this many checks a replaced directory counts even if it still changes. */
+const maxChecks = 10
 
 export interface WatchedDirectories {
   /** The first is the state directory. */
   readonly directories: ReadonlyArray<PinnedDirectory>
   readonly lock: FileLock
-  /** Whether any file of a store is there. */
+  /** Returns whether any file of a store exists. */
   readonly hasStore: () => boolean
 }
 
-/** What one look sees. Another directory counts only when it did not change since the look before: it may be being filled. */
-type Seen =
-  | { readonly is: "ours" }
-  | { readonly is: "away"; readonly says: string }
-  | { readonly is: "replaced"; readonly says: string; readonly trace: string | undefined }
+/** A replaced directory counts only when its snapshot is stable, because it may be in the middle of a copy. */
+type State =
+  | { readonly status: "same" }
+  | { readonly status: "missing"; readonly message: string }
+  | { readonly status: "replaced"; readonly message: string; readonly snapshot: string | undefined }
 
-/** Ends when the daemon has to start over, with the reason. */
+/** Ends when the daemon must restart, with the reason. */
 export const watchDirectories = Effect.fnUntraced(function* (watched: WatchedDirectories) {
-  let before: Seen = { is: "ours" }
-  let looks = 0
+  let last: State = { status: "same" }
+  let checks = 0
   while (true) {
-    yield* Effect.sleep(before.is === "ours" ? calmInterval : interval)
-    const seen = look(watched)
-    looks = seen.is === "replaced" ? looks + 1 : 0
-    if (seen.is === "replaced") {
-      const hasSettled = before.is === "replaced" && before.trace === seen.trace
-      if (seen.trace === undefined || hasSettled || looks === maxLooks) return seen.says
+    yield* Effect.sleep(last.status === "same" ? calmInterval : busyInterval)
+    const state = check(watched)
+    checks = state.status === "replaced" ? checks + 1 : 0
+    if (state.status === "replaced") {
+      const isStable = last.status === "replaced" && last.snapshot === state.snapshot
+      if (state.snapshot === undefined || isStable || checks === maxChecks) return state.message
     }
-    if (seen.is === "away" && !(before.is === "away" && before.says === seen.says)) yield* Effect.logError(seen.says)
-    if (seen.is === "ours" && before.is === "away") yield* Effect.logInfo("the directory is back; the daemon goes on")
-    before = seen
+    if (state.status === "missing" && !(last.status === "missing" && last.message === state.message)) {
+      yield* Effect.logError(state.message)
+    }
+    if (state.status === "same" && last.status === "missing") {
+      yield* Effect.logInfo("the directory is back; the daemon continues")
+    }
+    last = state
   }
 })
 
-const look = ({ directories, hasStore, lock }: WatchedDirectories): Seen => {
-  const looks = directories.map((directory) => ({ directory, found: directory.status() }))
-  const gone = looks.find(({ found }) => found === "missing")?.directory
-  if (gone !== undefined)
-    return { is: "away", says: `${gone.path} is gone; nothing is leased or changed until it is back` }
-  const other = looks.filter(({ found }) => found === "replaced").map(({ directory }) => directory)
-  const [first] = other
+const check = ({ directories, hasStore, lock }: WatchedDirectories): State => {
+  const found = directories.map((directory) => ({ directory, status: directory.status() }))
+  const missing = found.find(({ status }) => status === "missing")?.directory
+  if (missing !== undefined) {
+    return {
+      status: "missing",
+      message: `${missing.path} is missing; leases and changes are rejected until it is back`
+    }
+  }
+  const replaced = found.filter(({ status }) => status === "replaced").map(({ directory }) => directory)
+  const [first] = replaced
   if (first === undefined) {
     return lock.isHeld()
-      ? { is: "ours" }
-      : { is: "replaced", says: `${lock.path} was removed or replaced`, trace: undefined }
+      ? { status: "same" }
+      : { status: "replaced", message: `${lock.path} was removed or replaced`, snapshot: undefined }
   }
-  if (!hasStore() && other.some(({ device, path }) => statIfPresent(path)?.dev !== device)) {
+  if (!hasStore() && replaced.some(({ device, path }) => statIfPresent(path)?.dev !== device)) {
     return {
-      is: "away",
-      says:
-        `${first.path} is on another disk now, and there is no store; nothing is leased or changed until the right one is back. ` +
-        "To begin with an empty store there, restart the daemon"
+      status: "missing",
+      message:
+        `${first.path} is now on another disk and has no store; leases and changes are rejected until the right one is back. ` +
+        "To start with an empty store there, restart the daemon"
     }
   }
   return {
-    is: "replaced",
-    says: `another directory has taken the place of ${first.path}`,
-    trace: traceOf(other.map(({ path }) => path))
+    status: "replaced",
+    message: `another directory has replaced ${first.path}`,
+    snapshot: snapshotOf(replaced.map(({ path }) => path))
   }
 }
 
-/** Changes with what is in the directories, as far as names go. */
-const traceOf = (paths: ReadonlyArray<string>): string =>
+/** Returns a text that changes when an entry is added to or removed from one of the directories. */
+const snapshotOf = (paths: ReadonlyArray<string>): string =>
   paths
     .map((path) => {
       const found = statIfPresent(path)
@@ -86,14 +93,14 @@ const traceOf = (paths: ReadonlyArray<string>): string =>
     })
     .join(" ")
 
-/** Waits until all of them are there and did not change for a second. */
+/** Waits until all directories exist and did not change for an interval. */
 export const waitUntilStable = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
-  let before: string | undefined
+  let last: string | undefined
   while (true) {
-    const isThere = paths.every((path) => statIfPresent(path) !== undefined)
-    const now = isThere ? traceOf(paths) : undefined
-    if (now !== undefined && now === before) return
-    before = now
-    yield* Effect.sleep(interval)
+    const exists = paths.every((path) => statIfPresent(path) !== undefined)
+    const snapshot = exists ? snapshotOf(paths) : undefined
+    if (snapshot !== undefined && snapshot === last) return
+    last = snapshot
+    yield* Effect.sleep(busyInterval)
   }
 })

@@ -1,6 +1,6 @@
 /**
- * What systemd hears: that the daemon is ready when it answers, a sign of life twice in
- * the time it has for one, and none from a daemon that does not answer.
+ * systemd gets READY=1 when the daemon replies, and WATCHDOG=1 twice per watchdog interval
+ * as long as it replies.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -11,12 +11,12 @@ import * as path from "node:path"
 import { notifySupervisor } from "../../../src/daemon/lifecycle/notifySupervisor.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-/** A stand-in for systemd-notify, and a daemon that answers while it is told to. */
-const scene = Effect.gen(function* () {
+/** A fake systemd-notify, and a daemon that replies or not. */
+const setUp = Effect.gen(function* () {
   const directory = yield* temporaryDirectory
   const out = path.join(directory, "out")
   fs.writeFileSync(path.join(directory, "systemd-notify"), `#!/bin/sh\necho "$*" >> "${out}"\n`, { mode: 0o755 })
-  const daemon = { answers: true, asked: 0 }
+  const daemon = { replies: true, probes: 0 }
   const log: Array<string> = []
   const run = (watchdogMillis: number | undefined, notifySocket: string | undefined) =>
     notifySupervisor(
@@ -25,8 +25,8 @@ const scene = Effect.gen(function* () {
         searchPath: directory,
         probe: () =>
           Effect.suspend(() => {
-            daemon.asked += 1
-            return daemon.answers ? Effect.void : Effect.fail("no answer in time")
+            daemon.probes += 1
+            return daemon.replies ? Effect.void : Effect.fail("timed out")
           })
       },
       "serving"
@@ -34,61 +34,61 @@ const scene = Effect.gen(function* () {
       Effect.provide(Logger.layer([Logger.make<unknown, void>(({ message }) => void log.push(String(message)))])),
       Effect.forkScoped
     )
-  const told = () => (fs.existsSync(out) ? fs.readFileSync(out, "utf8") : "")
-  return { daemon, directory, log, run, told }
+  const sent = () => (fs.existsSync(out) ? fs.readFileSync(out, "utf8") : "")
+  return { daemon, directory, log, run, sent }
 })
 
-const until = (good: () => boolean) =>
-  Effect.sync(good).pipe(
-    Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("2 millis") }),
+const until = (condition: () => boolean) =>
+  Effect.sync(condition).pipe(
+    Effect.repeat({ until: (isMet) => isMet, schedule: Schedule.spaced("2 millis") }),
     Effect.timeout("5 seconds")
   )
 
 describe.concurrent("systemd", () => {
-  it.live("hears that the daemon is ready only when it answers", () =>
+  it.live("is notified of readiness only when the daemon replies", () =>
     Effect.gen(function* () {
-      const { daemon, run, told } = yield* scene
-      daemon.answers = false
+      const { daemon, run, sent } = yield* setUp
+      daemon.replies = false
       yield* run(undefined, "@nowhere")
-      yield* until(() => daemon.asked >= 3)
-      assert.strictEqual(told(), "")
-      daemon.answers = true
-      yield* until(() => told() === "READY=1 STATUS=serving\n")
+      yield* until(() => daemon.probes >= 3)
+      assert.strictEqual(sent(), "")
+      daemon.replies = true
+      yield* until(() => sent() === "READY=1 STATUS=serving\n")
     })
   )
 
-  it.live("hears signs of life of a daemon that answers, and none of one that does not", () =>
+  it.live("gets watchdog messages only while the daemon replies", () =>
     Effect.gen(function* () {
-      const { daemon, log, run, told } = yield* scene
+      const { daemon, log, run, sent } = yield* setUp
       yield* run(20, "@nowhere")
-      yield* until(() => told().split("WATCHDOG=1\n").length > 3)
-      daemon.answers = false
-      const before = daemon.asked
-      yield* until(() => daemon.asked > before + 1)
-      const heard = told()
-      yield* until(() => daemon.asked > before + 6)
-      assert.strictEqual(told(), heard)
-      assert.include(log.join(), "no sign of life for the watchdog of systemd: no answer in time")
-      daemon.answers = true
-      yield* until(() => told().length > heard.length)
+      yield* until(() => sent().split("WATCHDOG=1\n").length > 3)
+      daemon.replies = false
+      const probes = daemon.probes
+      yield* until(() => daemon.probes > probes + 1)
+      const before = sent()
+      yield* until(() => daemon.probes > probes + 6)
+      assert.strictEqual(sent(), before)
+      assert.include(log.join(), "cannot notify the watchdog of systemd: timed out")
+      daemon.replies = true
+      yield* until(() => sent().length > before.length)
     })
   )
 
-  it.live("is not told anything where nobody listens, and nobody is asked", () =>
+  it.live("gets nothing without NOTIFY_SOCKET, and the daemon is not probed", () =>
     Effect.gen(function* () {
-      const { daemon, run } = yield* scene
+      const { daemon, run } = yield* setUp
       yield* run(20, undefined)
       yield* Effect.yieldNow
-      assert.strictEqual(daemon.asked, 0)
+      assert.strictEqual(daemon.probes, 0)
     })
   )
 
-  it.live("that cannot be told is a line of the log with what to do", () =>
+  it.live("that cannot be notified is logged with a hint", () =>
     Effect.gen(function* () {
-      const { directory, log, run } = yield* scene
+      const { directory, log, run } = yield* setUp
       fs.writeFileSync(path.join(directory, "systemd-notify"), "#!/bin/sh\nexit 1\n")
       yield* run(undefined, "@nowhere")
-      yield* until(() => log.join().includes("systemd is not told that the daemon serves"))
+      yield* until(() => log.join().includes("cannot notify systemd that the daemon is ready"))
       assert.include(log.join(), "Type=exec")
     })
   )

@@ -1,5 +1,5 @@
 /**
- * Lost events are counted in the audit log: once a minute at most, and at the end.
+ * Lost events are counted in the audit log, at most once a minute and at the stop.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -10,15 +10,15 @@ import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { reportDroppedEvents } from "../../../src/daemon/lifecycle/reportLosses.ts"
 import { OtelSink } from "../../../src/otel/OtelSink.ts"
 
-describe("watchSink", () => {
-  it.effect("tells what was lost since it last told, a minute later or at the end", () => {
+describe("reportDroppedEvents", () => {
+  it.effect("records the events lost since the last entry, after a minute or at the stop", () => {
     let lost = 0
     const losing = Layer.succeed(OtelSink, {
       emit: () => Effect.void,
       dropped: Effect.sync(() => lost),
       state: Effect.succeed([])
     })
-    const told = Effect.map(
+    const recorded = Effect.map(
       AuditLog.use((audit) => audit.tail(10)),
       (entries) => entries.map(({ action, details, success }) => `${action} ${success}: ${details}`)
     )
@@ -26,14 +26,14 @@ describe("watchSink", () => {
       const watching = yield* Effect.forkChild(reportDroppedEvents, { startImmediately: true })
       lost = 3
       yield* TestClock.adjust("59999 millis")
-      assert.deepStrictEqual(yield* told, [])
+      assert.deepStrictEqual(yield* recorded, [])
       yield* TestClock.adjust("1 millis")
-      assert.deepStrictEqual(yield* told, ["sink_dropped false: 3 events were lost"])
+      assert.deepStrictEqual(yield* recorded, ["sink_dropped false: 3 events were lost"])
       yield* TestClock.adjust("5 minutes")
-      assert.strictEqual((yield* told).length, 1)
+      assert.strictEqual((yield* recorded).length, 1)
       lost = 4
       yield* Fiber.interrupt(watching)
-      assert.deepStrictEqual((yield* told).slice(1), ["sink_dropped false: an event was lost"])
+      assert.deepStrictEqual((yield* recorded).slice(1), ["sink_dropped false: an event was lost"])
     }).pipe(Effect.provide(Layer.merge(AuditLog.layerMemory, losing)))
   })
 })

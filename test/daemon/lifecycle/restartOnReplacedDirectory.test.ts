@@ -1,6 +1,6 @@
 /**
- * Starting over: again and again until it succeeds, one line for each reason, and no
- * more where another daemon is.
+ * A restart on a replaced directory is retried until it succeeds, with one log line per
+ * reason, or until another daemon serves the directory.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import { temporaryDirectory } from "../../support/temporary.ts"
 
 const error = (reason: string, exitStatus = 65) => Effect.fail(new StartError({ reason, fix: "", exitStatus }))
 
-/** Runs a daemon that takes these courses, one after the other. */
+/** Runs a daemon with these results, one after the other. */
 const following = Effect.fnUntraced(function* (
   ...courses: ReadonlyArray<Effect.Effect<"restart" | "directory replaced", StartError>>
 ) {
@@ -35,8 +35,8 @@ const following = Effect.fnUntraced(function* (
 const replaced = Effect.succeed("directory replaced" as const)
 const restart = Effect.succeed("restart" as const)
 
-describe("starting over", () => {
-  it.effect("happens at once where the directory was replaced, and not after a restart", () =>
+describe("a restart on a replaced directory", () => {
+  it.effect("happens at once if the directory was replaced, and not after a requested restart", () =>
     Effect.gen(function* () {
       const { end, starts } = yield* following(replaced, replaced, restart)
       assert.strictEqual((yield* end)._tag, "Success")
@@ -44,7 +44,7 @@ describe("starting over", () => {
     })
   )
 
-  it.effect("does not happen where the first start fails", () =>
+  it.effect("does not happen if the first start fails", () =>
     Effect.gen(function* () {
       const { end, starts } = yield* following(error("no"))
       assert.strictEqual((yield* end)._tag, "Failure")
@@ -52,18 +52,18 @@ describe("starting over", () => {
     })
   )
 
-  it.effect("is tried again until it succeeds, with one line for each reason", () =>
+  it.effect("is retried until it succeeds, with one log line per reason", () =>
     Effect.gen(function* () {
       const { end, log, starts } = yield* following(replaced, error("a"), error("a"), error("b"), restart)
       yield* TestClock.adjust("2.999 seconds")
       assert.lengthOf(starts, 4)
       yield* TestClock.adjust("1 millis")
       assert.strictEqual((yield* end)._tag, "Success")
-      assert.deepStrictEqual(log, ["cannot start over yet: a", "cannot start over yet: b"])
+      assert.deepStrictEqual(log, ["cannot restart yet: a", "cannot restart yet: b"])
     })
   )
 
-  it.effect("is given up where another daemon serves the directory by now", () =>
+  it.effect("is not retried if another daemon already serves the directory", () =>
     Effect.gen(function* () {
       const { end, log, starts } = yield* following(replaced, error("taken", 75))
       assert.strictEqual((yield* end)._tag, "Failure")

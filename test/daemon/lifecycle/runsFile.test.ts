@@ -1,6 +1,6 @@
 /**
- * runs.json on the disk: what was written is read, what cannot be read is set aside,
- * and no error of it is anybody's failure.
+ * runs.json is read as it was written, an unreadable one is renamed, and no error
+ * prevents a start.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -29,7 +29,7 @@ const place = Effect.gen(function* () {
 })
 
 describe("runs.json", () => {
-  it.live("is read as it was written, mode 0600, and is empty where there is none", () =>
+  it.live("is read as it was written, with mode 0600, and as empty if there is none", () =>
     Effect.gen(function* () {
       const { file, own } = yield* place
       assert.deepStrictEqual(yield* readRuns(file, own), noRuns)
@@ -44,7 +44,7 @@ describe("runs.json", () => {
     ["empty", (file: string) => fs.truncateSync(file, 0)],
     ["something else", (file: string) => fs.writeFileSync(file, '{"unclean_starts":7}')]
   ] as const) {
-    it.live(`that is ${what} is set aside, and the counting begins anew`, () =>
+    it.live(`that is ${what} is renamed, and the history starts empty`, () =>
       Effect.gen(function* () {
         const { file, log, own, quietly } = yield* place
         yield* writeRuns(file, own, history)
@@ -53,12 +53,12 @@ describe("runs.json", () => {
         assert.deepStrictEqual(yield* quietly(readRuns(file, own)), noRuns)
         assert.deepStrictEqual(fs.readFileSync(`${file}.unreadable`), damaged)
         assert.isFalse(fs.existsSync(file))
-        assert.include(log.join(), `${file} cannot be read`)
+        assert.include(log.join(), `${file} is unreadable`)
       })
     )
   }
 
-  it.live("that is a directory is a line of the log, when it is read and when it is written", () =>
+  it.live("that is a directory is logged when it is read and when it is written", () =>
     Effect.gen(function* () {
       const { file, log, own, quietly } = yield* place
       fs.mkdirSync(file)
@@ -69,7 +69,7 @@ describe("runs.json", () => {
     })
   )
 
-  it.live("is not written into a directory that took the place of its own", () =>
+  it.live("is not written to a directory that replaced its own", () =>
     Effect.gen(function* () {
       const { directory, file, log, own, quietly } = yield* place
       fs.renameSync(directory, `${directory}.before`)

@@ -1,6 +1,6 @@
 /**
- * The place of the socket: taken only where it is free or a dead daemon's; whatever
- * else is there is named and left as it is.
+ * The socket path is claimed only if it is free or has a dead daemon's socket. Anything
+ * else is named and left alone.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -21,7 +21,7 @@ const listen = (at: string) =>
     (server) => Effect.sync(() => server.close())
   )
 
-/** A socket whose listener is gone: closing removes the first name only. */
+/** Creates a socket without a listener: closing removes only the first name. */
 const leaveDeadSocket = (at: string) =>
   Effect.scoped(
     Effect.andThen(
@@ -34,8 +34,8 @@ const place = Effect.map(temporaryDirectory, (directory) => path.join(directory,
 const refusal = (at: string) => Effect.flip(claimSocketPath(at)) as Effect.Effect<StartError, unknown, any>
 const isLinux = process.platform === "linux"
 
-describe("the place of the socket", () => {
-  it.live("is made with its directory where nothing is", () =>
+describe("the socket path", () => {
+  it.live("is claimed with a new directory if nothing exists", () =>
     Effect.gen(function* () {
       const socket = path.join(path.dirname(yield* place), "run", "s.sock")
       assert.deepStrictEqual(yield* claimSocketPath(socket), { wasStale: false })
@@ -43,7 +43,7 @@ describe("the place of the socket", () => {
     })
   )
 
-  it.live("is freed of a socket that a dead daemon left", () =>
+  it.live("is freed from the socket of a dead daemon", () =>
     Effect.gen(function* () {
       const socket = yield* place
       yield* leaveDeadSocket(socket)
@@ -52,19 +52,19 @@ describe("the place of the socket", () => {
     })
   )
 
-  it.live("is left to whoever listens there, by name where the system tells it", () =>
+  it.live("is left to its listener, named by pid if the system reports it", () =>
     Effect.gen(function* () {
       const socket = yield* place
       yield* listen(socket)
       const { exitStatus, reason } = yield* refusal(socket)
-      const who = isLinux ? `process ${process.pid}` : "a process that does not tell its pid"
+      const who = isLinux ? `process ${process.pid}` : "a process with an unknown pid"
       assert.deepStrictEqual([reason, exitStatus], [`another daemon is listening on ${socket}: ${who}`, 75])
       assert.isTrue(fs.lstatSync(socket).isSocket())
       assert.strictEqual(yield* findListener(socket), isLinux ? process.pid : undefined)
     })
   )
 
-  it.live("is left to whoever listens there also if the socket was bound to another name at first", () =>
+  it.live("is left to its listener even if the socket was renamed after bind", () =>
     Effect.gen(function* () {
       const socket = yield* place
       yield* listen(`${socket}.first`)
@@ -99,7 +99,7 @@ describe("the place of the socket", () => {
         Effect.tap(leaveDeadSocket(`${at}.dead`), () => Effect.sync(() => fs.symlinkSync(`${at}.dead`, at)))
     ]
   ] as const) {
-    it.live(`is left alone where ${what} has the name`, () =>
+    it.live(`is left alone if ${what} has the name`, () =>
       Effect.gen(function* () {
         const socket = yield* place
         yield* make(socket)
@@ -115,7 +115,7 @@ describe("the place of the socket", () => {
     )
   }
 
-  it.live("is left alone where the socket of another user is there, alive or dead", () =>
+  it.live("is left alone if it has the socket of another user, live or dead", () =>
     Effect.gen(function* () {
       const socket = yield* place
       yield* leaveDeadSocket(socket)
@@ -134,13 +134,13 @@ describe("the place of the socket", () => {
     })
   )
 
-  it.live("is refused where it is longer than a socket address, in bytes", () =>
+  it.live("is rejected if it has more bytes than a socket address holds", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const fill = 103 - Buffer.byteLength(`${directory}/`)
       const tooLong = path.join(directory, `ä${"x".repeat(fill - 1)}`)
       const { exitStatus, reason } = yield* refusal(tooLong)
-      assert.include(reason, "is 104 bytes long, longer than the 103 bytes")
+      assert.include(reason, "has 104 bytes; a socket address holds at most 103")
       assert.strictEqual(exitStatus, 78)
       yield* claimSocketPath(path.join(directory, "x".repeat(fill)))
     })

@@ -1,6 +1,6 @@
 /**
- * The look at the directories: what is gone is waited for, what was replaced ends the
- * waiting, and the log has one line for each change. Real directories, virtual time.
+ * A missing directory is waited for, a replaced one ends the watch, and each change is
+ * logged once. Real directories, virtual time.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -37,7 +37,7 @@ const watching = Effect.fnUntraced(function* (
     directory,
     isLocked,
     log,
-    /** Lets seconds pass; gives the reason if it has ended. */
+    /** Advances the clock by seconds; returns the reason if the watch has ended. */
     after: (seconds: number) =>
       Effect.map(TestClock.adjust(`${seconds} seconds`), () => {
         const exit = fiber.pollUnsafe()
@@ -46,8 +46,8 @@ const watching = Effect.fnUntraced(function* (
   }
 })
 
-describe("the look at the directory", () => {
-  it.effect("waits for one that is gone, and goes on when the same one is back", () =>
+describe("watchDirectories", () => {
+  it.effect("waits for a missing directory, and continues when the same one is back", () =>
     Effect.gen(function* () {
       const { after, directory, log } = yield* watching()
       assert.isUndefined(yield* after(5))
@@ -56,18 +56,18 @@ describe("the look at the directory", () => {
       fs.renameSync(`${directory}.away`, directory)
       assert.isUndefined(yield* after(60))
       assert.deepStrictEqual(log, [
-        `${directory} is gone; nothing is leased or changed until it is back`,
-        "the directory is back; the daemon goes on"
+        `${directory} is missing; leases and changes are rejected until it is back`,
+        "the directory is back; the daemon continues"
       ])
     })
   )
 
-  it.effect("ends for another one, though not while that is being filled", () =>
+  it.effect("ends for a replaced directory, but not while its contents change", () =>
     Effect.gen(function* () {
       const { after, directory } = yield* watching()
       fs.rmSync(directory, { recursive: true })
       fs.mkdirSync(directory)
-      /** Real time does not pass, so that the times of the directory are set. */
+      /** Sets the mtime, because real time does not pass. */
       const fill = (file: string, seconds: number) => {
         fs.writeFileSync(path.join(directory, file), "")
         fs.utimesSync(directory, seconds, seconds)
@@ -78,11 +78,11 @@ describe("the look at the directory", () => {
       fill("secrets.age", 2)
       assert.isUndefined(yield* after(1))
       assert.isUndefined(yield* after(0.999))
-      assert.strictEqual(yield* after(0.001), `another directory has taken the place of ${directory}`)
+      assert.strictEqual(yield* after(0.001), `another directory has replaced ${directory}`)
     })
   )
 
-  it.effect("ends for one that never settles after ten looks", () =>
+  it.effect("ends after ten checks of a directory that keeps changing", () =>
     Effect.gen(function* () {
       const { after, directory } = yield* watching()
       fs.rmdirSync(directory)
@@ -96,7 +96,7 @@ describe("the look at the directory", () => {
     })
   )
 
-  it.effect("ends at once where the lock file is no longer the one that is locked", () =>
+  it.effect("ends at once if the lock file was replaced", () =>
     Effect.gen(function* () {
       const { after, directory, isLocked } = yield* watching()
       isLocked.now = false
@@ -105,7 +105,7 @@ describe("the look at the directory", () => {
     })
   )
 
-  it.effect("waits in front of an empty place on another disk, and ends when a store is there", () =>
+  it.effect("waits for an empty directory on another disk, and ends when it has a store", () =>
     Effect.gen(function* () {
       const { after, directory, log } = yield* watching(({ directories }) => ({
         directories: directories.map((one) => ({ ...one, device: one.device + 1 }))
@@ -114,14 +114,14 @@ describe("the look at the directory", () => {
       fs.mkdirSync(directory)
       assert.isUndefined(yield* after(60))
       assert.lengthOf(log, 1)
-      assert.match(log[0] ?? "", /is on another disk now, and there is no store/)
+      assert.match(log[0] ?? "", /is now on another disk and has no store/)
       fs.writeFileSync(path.join(directory, "secrets.age"), "")
       assert.isUndefined(yield* after(1))
       assert.isDefined(yield* after(1))
     })
   )
 
-  it.effect("takes a new directory for another one though the system gives it the old number", () =>
+  it.effect("detects a replaced directory even if the system reuses the inode number", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* temporaryDirectory, "state")
       fs.mkdirSync(directory)
@@ -140,7 +140,7 @@ describe("the look at the directory", () => {
     })
   )
 
-  it.effect("is over for a new try when everything is there and has not changed for a second", () =>
+  it.effect("waitUntilStable ends when all directories exist and did not change for a second", () =>
     Effect.gen(function* () {
       const directory = path.join(yield* temporaryDirectory, "state")
       const fiber = yield* Effect.forkChild(waitUntilStable([directory]))
