@@ -135,7 +135,8 @@ const budgetOf = (name: string): number | string => {
   const budget = name.startsWith("binary ") ? binaryBudget : scriptBudget
   if (!name.startsWith("binary ") && !name.startsWith("secrets.mjs ")) return "-"
   if (name.includes(" serve,")) return budget.ready
-  return name.endsWith(" lease db") ? budget.lease : budget.exec
+  if (name.endsWith(" lease db")) return budget.lease
+  return budget === scriptBudget || name.endsWith(" exec true") ? budget.exec : "-"
 }
 
 const floor = measured.get("node -e 0") ?? { walls: [], processor: 0 }
