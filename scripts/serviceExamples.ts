@@ -1,6 +1,6 @@
 /**
- * The examples in launchd/ and systemd/: what `secrets daemon install` would write for
- * somebody called YOU. `npm run docs` writes them, and a test compares them.
+ * The examples in launchd/ and systemd/: what `secrets daemon install` writes for the user YOU.
+ * `npm run docs` writes them, and a test compares them.
  */
 import { launchdPlist } from "../src/service/launchdPlist.ts"
 import type { ServiceOptions } from "../src/service/ServiceOptions.ts"

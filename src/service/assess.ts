@@ -60,7 +60,12 @@ export const assess = (observation: Observation): ServiceStatus => {
 
 const assessWithoutService = ({ answer, supervisor }: Observation): ServiceStatus =>
   answer === undefined
-    ? { state: "not_installed", reason: `${supervisor} has no such service`, fix: "secrets daemon install", notes: [] }
+    ? {
+        state: "not_installed",
+        reason: `${supervisor} has no such service`,
+        fix: "Install it: secrets daemon install",
+        notes: []
+      }
     : {
         state: "running_unmanaged",
         reason: `${process(answer.pid)} answers, started by hand or by another supervisor`,
@@ -76,10 +81,10 @@ const assessJob = ({ answer, job, supervisor }: Observation): Omit<ServiceStatus
       return {
         state: "not_loaded",
         reason: `installed, but ${supervisor} has not loaded it`,
-        fix: "secrets daemon start"
+        fix: "Start it: secrets daemon start"
       }
     case "stopped":
-      return { state: "stopped", reason: "installed, but stopped", fix: "secrets daemon start" }
+      return { state: "stopped", reason: "installed, but stopped", fix: "Start it: secrets daemon start" }
     case "starting":
       return { state: "starting", reason: `${supervisor} is starting it`, fix: "Try again: secrets daemon status" }
     case "failing":

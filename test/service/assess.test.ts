@@ -28,7 +28,7 @@ describe("the state of a service", () => {
 
   it("is not installed without a file and a job", () => {
     const status = assess(observe({ installed: noFile, job: unloadedJob, answer: undefined }))
-    assert.deepInclude(status, { state: "not_installed", fix: "secrets daemon install" })
+    assert.deepInclude(status, { state: "not_installed", fix: "Install it: secrets daemon install" })
   })
 
   it("is running unmanaged if a daemon answers without a service", () => {

@@ -1,6 +1,6 @@
 /**
- * The examples in launchd/ and systemd/: what a person loads by hand is what the
- * command would write, and its own system finds nothing wrong with it.
+ * The examples in launchd/ and systemd/: they are what the command writes, and systemd
+ * itself finds no fault with its units.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
@@ -17,11 +17,11 @@ const read = (file: string) => fs.readFileSync(path.join(root, file), "utf8")
 const label = "dev.agent-secrets.daemon"
 
 describe("the examples", () => {
-  it("are, byte for byte, what the command would write", () => {
+  it("are byte for byte what the command writes", () => {
     for (const [file, text] of examples) assert.strictEqual(read(file), text, file)
   })
 
-  it("are all there are", () => {
+  it("are all files of these folders", () => {
     const there = ["launchd", "systemd"].flatMap((folder) =>
       fs
         .readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" })
@@ -34,7 +34,7 @@ describe("the examples", () => {
     )
   })
 
-  it("name no home directory but the placeholder that the instructions fill in", () => {
+  it("contain no home directory but the placeholder that the instructions replace", () => {
     for (const [file, text] of examples.filter(([name]) => !name.includes("/system/"))) {
       assert.deepStrictEqual(new Set(text.match(/\/(?:Users|home)\/\w+/g)).size, 1, file)
       const placeholder = file.startsWith("launchd") ? "/Users/YOU" : "/home/YOU"
@@ -47,11 +47,11 @@ describe("the examples", () => {
 describe("the LaunchAgent", () => {
   const job: any = plist.parse(read(`launchd/${label}.plist`))
 
-  it("keeps the daemon alive, without a hot loop, and gives it time to end", () => {
+  it("restarts the daemon without a busy loop, and gives it time to shut down", () => {
     assert.deepInclude(job, { Label: label, RunAtLoad: true, KeepAlive: true, ThrottleInterval: 10, ExitTimeOut: 5 })
   })
 
-  it("runs serve with a runtime that opens no debugger, in an environment of its own", () => {
+  it("runs serve with a runtime that opens no debugger, in its own environment", () => {
     assert.deepStrictEqual(job.ProgramArguments, [
       "/opt/homebrew/bin/node",
       ...nodeOptions,
@@ -65,7 +65,7 @@ describe("the LaunchAgent", () => {
     }
   })
 
-  it("writes no core, makes nothing for others, and logs below the home directory", () => {
+  it("writes no core dump and no world-readable file, and logs below the home directory", () => {
     assert.strictEqual(job.HardResourceLimits.Core, 0)
     assert.strictEqual(job.SoftResourceLimits.Core, 0)
     assert.strictEqual(job.Umask, 0o077)
@@ -84,7 +84,7 @@ describe("the LaunchAgent", () => {
 describe("the units", () => {
   const unit = (folder: string, kind = "service") => settingsOf(read(`systemd/${folder}/dev.agent-secrets.${kind}`))
 
-  it("start the daemon again whatever happens, and give it up never", () => {
+  it("restart the daemon without a limit", () => {
     for (const folder of ["user", "user-with-socket", "system"]) {
       const { Service, Unit } = unit(folder)
       assert.deepInclude(Service, { Restart: "always", RestartSec: "1", Type: "notify", WatchdogSignal: "SIGKILL" })
@@ -94,12 +94,12 @@ describe("the units", () => {
     }
   })
 
-  it("leave what does not mend itself alone, but where a waiting connection would start it at once", () => {
+  it("do not restart after lasting failures, except with socket activation", () => {
     assert.strictEqual(unit("user")["Service"]?.["RestartPreventExitStatus"], "65 78")
     assert.notProperty(unit("user-with-socket")["Service"], "RestartPreventExitStatus")
   })
 
-  it("have a socket for its owner alone, in a queue long enough for a restart", () => {
+  it("have a socket for its owner only, with a backlog long enough for a restart", () => {
     const { Install, Socket } = unit("user-with-socket", "socket")
     assert.deepInclude(Socket, { SocketMode: "0600", DirectoryMode: "0700", Backlog: "1024", RemoveOnStop: "yes" })
     assert.strictEqual(Socket?.["ListenStream"], "/home/YOU/.agent-secrets/agent-secrets.sock")
@@ -107,7 +107,7 @@ describe("the units", () => {
     assert.strictEqual(unit("user-with-socket")["Unit"]?.["Requires"], "dev.agent-secrets.socket")
   })
 
-  it("ask a user's manager for nothing that takes privileges", () => {
+  it("require no privileges of a user manager", () => {
     const names = Object.keys(unit("user")["Service"] ?? {})
     assert.deepStrictEqual(
       names.filter((name) => /^(?:Protect|Private|ReadWrite|Capability|Ambient|User|Group)/.test(name)),
@@ -115,7 +115,7 @@ describe("the units", () => {
     )
   })
 
-  it("let a service of the system write in its own directory and nowhere else", () => {
+  it("let a system service write only to its own directory", () => {
     const { Service } = unit("system")
     assert.deepInclude(Service, {
       ProtectSystem: "strict",
@@ -125,7 +125,7 @@ describe("the units", () => {
     assert.strictEqual(Service?.["CapabilityBoundingSet"], "")
   })
 
-  it("run serve in an environment of its own", () => {
+  it("run serve in its own environment", () => {
     const { Service } = unit("user")
     assert.deepStrictEqual(wordsOf(Service?.["ExecStart"]?.slice(1) ?? ""), [
       "/usr/bin/node",
@@ -138,13 +138,13 @@ describe("the units", () => {
     assert.match(environment[1] ?? "", /^PATH=\/home\/YOU\/\.local\/bin:/)
   })
 
-  it("are without fault to systemd itself, or, where there is none, to a reading of their form", () => {
+  it("pass systemd-analyze verify or, without systemd, a check of their sections", () => {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-"))
     try {
       for (const [file, text] of examples.filter(([name]) => name.startsWith("systemd/"))) {
         const place = path.join(directory, file)
         fs.mkdirSync(path.dirname(place), { recursive: true })
-        // What is run must be there: the Node that runs the test is.
+        // verify requires that the program exists.
         fs.writeFileSync(place, text.replaceAll("/usr/bin/node", process.execPath))
       }
       for (const folder of ["user", "user-with-socket", "system"]) {
@@ -157,7 +157,7 @@ describe("the units", () => {
   })
 })
 
-/** What `systemd-analyze verify` says; where there is none, the lines that are not a setting of a section we know. */
+/** Returns the errors of `systemd-analyze verify` and unknown sections. */
 const faults = (folder: string, ofUser: boolean): Array<string> => {
   const files = fs.readdirSync(folder).map((file) => path.join(folder, file))
   const words = ["verify", "--man=no", ...(ofUser ? ["--user"] : []), ...files]
@@ -168,7 +168,7 @@ const faults = (folder: string, ofUser: boolean): Array<string> => {
   const read = files.flatMap((file) => Object.keys(settingsOf(fs.readFileSync(file, "utf8"))))
   const strange = read.filter((section) => !["Unit", "Service", "Socket", "Install"].includes(section))
   if (ran.error !== undefined) return strange
-  // Known from systemd 254 on.
+  // Unknown before systemd 254.
   const known = ran.stderr
     .split("\n")
     .filter((line) => !/Unknown key(?: name)? 'Restart(?:Steps|MaxDelaySec)'/.test(line))
@@ -179,7 +179,7 @@ const faults = (folder: string, ofUser: boolean): Array<string> => {
   ]
 }
 
-/** From 0 to 10; undefined where systemd cannot judge a file. */
+/** Returns the exposure from 0 to 10; undefined where systemd cannot assess a file. */
 const exposure = (file: string): number | undefined => {
   const ran = spawnSync("systemd-analyze", ["security", "--offline=true", file], {
     encoding: "utf8",

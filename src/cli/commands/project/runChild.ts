@@ -1,6 +1,6 @@
 /**
  * Runs a program in our place: with our terminal and standard input, our signals, and its
- * exit status as ours. It is never killed by us, and SIGKILL cannot be forwarded.
+ * exit status as ours. We never kill it, and SIGKILL cannot be forwarded.
  *
  * On a terminal it stays in our process group, because the kernel sends ^C, ^\ and ^Z to
  * both. Otherwise it leads a group of its own, which gets our signals. This needs Node's
@@ -170,7 +170,7 @@ interface Pipe {
 const pipeTimeout = "5 seconds"
 
 /**
- * Makes two pipes as a shell does, by way of named pipes that are unlinked at once.
+ * Makes two pipes as a shell does: named pipes, unlinked at once.
  *
  * The pipes of Node are socket pairs: a program cannot open them as /dev/stdout, and gets
  * ECONNRESET in place of SIGPIPE. Returns undefined if there can be none, and for Bun,

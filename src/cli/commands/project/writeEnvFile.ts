@@ -3,7 +3,7 @@
  *
  * A .env file is readable by its owner only from the first byte, and replaced atomically. A
  * file that secrets did not write is never replaced without force, and a symbolic link is
- * not followed. A warning tells when git tracks or does not ignore it.
+ * not followed. Warns when git tracks it or does not ignore it.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

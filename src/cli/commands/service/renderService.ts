@@ -22,7 +22,7 @@ export const choicesFromArgs = Effect.fnUntraced(function* (args: DaemonArgs, su
   if (args.flag("system") && user === undefined) {
     return yield* failUsage(
       "a system service needs --user, the user it runs as",
-      "secrets daemon install --system --user NAME [--group NAME]"
+      "Run: secrets daemon install --system --user NAME [--group NAME]"
     )
   }
   if ([user, group].some((name) => name !== undefined && !/^[A-Za-z_][\w.-]*$/.test(name)))
