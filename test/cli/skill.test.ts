@@ -1,5 +1,5 @@
 /**
- * What the skill tells agents to type is what the commands take.
+ * The command lines in the skill are valid.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,12 +18,12 @@ describe("the skill", () => {
     assert.match(skill, /^---\nname: agent-secrets\ndescription: \S.{50,1000}\n---\n/)
   })
 
-  it("shows how to use, add, end and look for secrets", () => {
+  it("shows how to use, add, revoke and scan for secrets", () => {
     const shown = lines.map((line) => line.split(" ")[1])
     for (const name of ["exec", "lease", "revoke", "add", "scan", "list", "status"]) assert.include(shown, name)
   })
 
-  it("shows nothing but commands that there are", () => {
+  it("shows only commands that exist", () => {
     const unknown = lines.filter((line) => !Object.hasOwn(commands, line.split(" ")[1] ?? ""))
     assert.deepStrictEqual(unknown, [])
   })
@@ -32,7 +32,7 @@ describe("the skill", () => {
     const [, name = "", ...args] = line.split(" ")
     const load = commands[name]
     if (load === undefined) continue
-    it.effect(`says ${line}, which is understood`, () =>
+    it.effect(`has a valid command line: ${line}`, () =>
       Effect.gen(function* () {
         const command: Command<never> = yield* Effect.promise(load)
         const parsed = command.parse(args)
