@@ -57,8 +57,8 @@ describe("secrets lease", () => {
         ],
         [["lease", "db", "--ttl", "25h"], 5, /^secrets lease: invalid TTL duration\n {2}Ask for less/],
         [["lease", "db", "--ttl", "1d"], 5, /unknown unit "d" in duration "1d"/],
-        [["lease"], 2, /^secrets lease: takes 1 argument, 0 were given\n {2}Usage: secrets lease NAME/],
-        [["lease", "db", "--tll", "1h"], 2, /^secrets lease: Unknown option '--tll'\n/],
+        [["lease"], 2, /^secrets lease: expected 1 argument, got 0\n {2}Usage: secrets lease NAME/],
+        [["lease", "db", "--tll", "1h"], 2, /^secrets lease: unknown flag --tll\n {2}Did you mean: --ttl\n/],
         [
           ["lease", "db", "--socket", "/nonexistent/s", "--timeout", "0.2"],
           3,
@@ -151,7 +151,7 @@ describe("secrets add", () => {
         [["add", "e"], "\n", 2, /the value of a secret cannot be empty/],
         [["add", "e"], Uint8Array.of(0xff, 0xfe), 2, /the value is not UTF-8 text/],
         [["add", ""], "hush-hush", 2, /the name of a secret cannot be empty/],
-        [["add", "e", "hush-hush"], "x", 2, /takes 0 to 1 arguments, 2 were given/]
+        [["add", "e", "hush-hush"], "x", 2, /expected at most 1 argument, got 2/]
       ]
       for (const [line, stdin, status, says] of table) {
         const ended = yield* secrets(line, stdin)

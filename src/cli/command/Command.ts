@@ -1,32 +1,30 @@
 /**
- * What a command is: its words, its flags, its help and how its line is read.
+ * Defines commands: a spec with flags and help, and a parser for the arguments.
  *
- * A command is defined once; parsing, help, completions and the manual all come from
- * that. Flags of every command stand before or after its name. Those that once had a
- * meaning are still taken, without a word, because scripts pass them. Nothing here
- * needs more than Node, so that a command that only asks starts at once.
+ * Each command has one spec, from which parsing, help, completions and the manual come.
+ * Global flags may stand before or after the command's name. Flags without a summary
+ * are hidden: they are obsolete, and scripts still pass them. The file uses Node alone,
+ * so that a query command loads no library.
  */
 import type * as Effect from "effect/Effect"
-import { parseArgs } from "node:util"
+import { closestMatch } from "../../domain/closestMatch.ts"
 import type { CommandError } from "./CommandError.ts"
 import type { Output, Problem } from "./Output.ts"
 import { usageError } from "./Output.ts"
 
 export interface Flag {
   readonly type: "string" | "boolean"
-  /** One letter that stands for it, after a single dash. */
+  /** One letter, for use after a single dash. */
   readonly short?: string
-  /** For the help; a flag without it is taken but not shown. */
+  /** The text for the help; a flag without it is hidden. */
   readonly summary?: string
-  /** What stands for its value in the help. */
+  /** The placeholder of the value in the help. */
   readonly value?: string
-  /** What the shell completes its value with. */
+  /** What the shell completes the value with. */
   readonly completes?: Completion
-  /** It may be given more than once; `texts` gives all of them. */
-  readonly repeated?: true
 }
 
-/** What a word of the line names: something the daemon knows, a file, or one of these. */
+/** What an argument names: something in the daemon, a file, or one of these words. */
 export type Completion = "secret" | "client" | "lease" | "file" | ReadonlyArray<string>
 
 export type Flags = Readonly<Record<string, Flag>>
@@ -36,7 +34,7 @@ type NamesOf<F extends Flags, Type extends Flag["type"]> = {
 }[keyof F] &
   string
 
-/** What was given on the line. */
+/** The parsed arguments of a command with these flags. */
 export interface Args<F extends Flags> {
   readonly positionals: ReadonlyArray<string>
   readonly option: (flag: NamesOf<F, "string">) => string | undefined
@@ -44,27 +42,26 @@ export interface Args<F extends Flags> {
   readonly flag: (flag: NamesOf<F, "boolean">) => boolean
 }
 
-/** The line of a command that takes these flags. */
+/** The parsed arguments of a command with these flags and the global ones. */
 export type ArgsOf<F extends Flags> = Args<F> & Args<typeof globalFlags>
 
-/** A number that JSON can hold: the specs are JSON in the built program. */
+/** JSON, which holds the specs in the built program, has no Infinity. */
 export const unlimited = Number.MAX_SAFE_INTEGER
 
-/** What a command looks like from outside. */
 export interface CommandSpec<F extends Flags> {
   readonly name: string
   readonly summary: string
-  /** The operands, as the help shows them. */
+  /** The positional arguments as the help shows them. */
   readonly positionals?: string
-  /** How many operands there are: at least, at most (`unlimited` if there is no limit). */
-  readonly arity: readonly [number, number]
-  /** What the shell completes the operands with. */
+  /** The least and the greatest number of positional arguments. */
+  readonly arity: readonly [min: number, max: number]
+  /** What the shell completes positional arguments with. */
   readonly completes?: Completion
   readonly flags: F
   readonly examples: ReadonlyArray<string>
-  /** The operands are another program's command line: from the first of them on no flag is ours. */
+  /** The positional arguments are a program's command line: flags after the first of them are the program's. */
   readonly runsProgram?: true
-  /** Paragraphs of the help behind the summary, for what the flags cannot say. */
+  /** Paragraphs of the help after the summary. */
   readonly about?: string
 }
 
@@ -77,15 +74,22 @@ export interface Command<R> {
   readonly parse: (args: ReadonlyArray<string>) => Parsed<R>
 }
 
-export type Parsed<R> =
+type NotRun =
   | { readonly kind: "help"; readonly text: string }
   | { readonly kind: "usage-error"; readonly json: boolean; readonly problem: Problem }
+
+export type Parsed<R> =
+  | NotRun
   | { readonly kind: "run"; readonly json: boolean; readonly run: () => Effect.Effect<Output, CommandError, R> }
 
+export type ParsedArgs<F extends Flags> =
+  | NotRun
+  | { readonly kind: "run"; readonly json: boolean; readonly args: ArgsOf<F> }
+
 export const globalFlags = {
-  json: { type: "boolean", summary: "print a JSON envelope" },
+  json: { type: "boolean", summary: "print the result or the error as a JSON envelope" },
   socket: { type: "string", value: "PATH", summary: "the daemon's socket", completes: "file" },
-  config: { type: "string", value: "PATH", summary: "another config.json", completes: "file" },
+  config: { type: "string", value: "PATH", summary: "the settings file, instead of config.json", completes: "file" },
   timeout: { type: "string", value: "SECONDS", summary: "how long to wait for the daemon (5)" },
   help: { type: "boolean", short: "h", summary: "show this help" },
   "no-update-check": { type: "boolean" },
@@ -96,43 +100,35 @@ export const globalFlags = {
 export const defineCommand = <const F extends Flags, R>(definition: CommandDefinition<F, R>): Command<R> => ({
   spec: definition,
   parse: (args) => {
-    const reading = parseArguments(definition, args)
-    return reading.kind === "run" ? { ...reading, run: () => definition.run(reading.args) } : reading
+    const parsed = parseArguments(definition, args)
+    return parsed.kind === "run" ? { ...parsed, run: () => definition.run(parsed.args) } : parsed
   }
 })
 
-export type ParsedArgs<F extends Flags> =
-  | { readonly kind: "help"; readonly text: string }
-  | { readonly kind: "usage-error"; readonly json: boolean; readonly problem: Problem }
-  | { readonly kind: "run"; readonly json: boolean; readonly args: ArgsOf<F> }
-
-/** Reads the words of a line, without the name of the command. */
+/** Parses the arguments after the command's name. */
 export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: ReadonlyArray<string>): ParsedArgs<F> => {
-  const { values, positionals, wrong } = readFlags(args, { ...globalFlags, ...spec.flags }, spec.runsProgram)
-  if (wrong !== undefined) {
-    const problem = usageError(wrong, `See: ${["secrets", spec.name, "--help"].filter(Boolean).join(" ")}`)
-    return { kind: "usage-error", json: args.includes("--json"), problem }
+  const { error, positionals, values } = readFlags(args, { ...globalFlags, ...spec.flags }, spec.runsProgram)
+  const json = values.has("json") || (error !== undefined && args.includes("--json"))
+  const usage = (message: string, fix: string) =>
+    ({ kind: "usage-error", json, problem: usageError(message, fix) }) as const
+  if (error !== undefined) {
+    return usage(error.message, error.fix ?? `See: ${["secrets", spec.name, "--help"].filter(Boolean).join(" ")}`)
   }
-  if (values["help"] === true) return { kind: "help", text: helpOf(spec) }
-  const json = values["json"] === true
-  const [least, most] = spec.arity
-  if (positionals.length < least || positionals.length > most) {
-    const many = most === unlimited ? `at least ${least}` : `${least} to ${most}`
-    const wanted = least === most ? `${least}` : many
-    const noun = wanted === "1" || wanted === "at least 1" ? "argument" : "arguments"
-    const given = `${positionals.length} ${positionals.length === 1 ? "was" : "were"} given`
-    const problem = usageError(`takes ${wanted} ${noun}, ${given}`, `Usage: ${usageOf(spec)}`)
-    return { kind: "usage-error", json, problem }
+  if (values.has("help")) return { kind: "help", text: helpOf(spec) }
+  const [min, max] = spec.arity
+  const count = positionals.length
+  if (count < min || count > max) {
+    const limit = count < min ? min : max
+    const range = min === max ? `${min}` : `${count < min ? "at least" : "at most"} ${limit}`
+    const noun = limit === 1 ? "argument" : "arguments"
+    return usage(`expected ${range} ${noun}, got ${count}`, `Usage: ${usageOf(spec)}`)
   }
-  const options = (name: string) => {
-    const value = values[name]
-    return (Array.isArray(value) ? value : [value]).filter((one) => typeof one === "string")
-  }
+  const options = (name: string) => values.get(name) ?? []
   const parsed = {
     positionals,
     option: (name: string) => options(name).at(-1),
     options,
-    flag: (name: string) => values[name] === true
+    flag: (name: string) => values.has(name)
   }
   return { kind: "run", json, args: parsed }
 }
@@ -154,69 +150,82 @@ const commandIndex = (args: ReadonlyArray<string>): number => {
   for (let at = 0; at < args.length; at += 1) {
     const word = args[at] ?? ""
     if (!word.startsWith("-")) return at
-    if (takesNext(word, globalFlags)) at += 1
+    if (flagNamed(globalFlags, word.slice(2))?.type === "string") at += 1
   }
   return -1
 }
 
-const readFlags = (
-  args: ReadonlyArray<string>,
-  flags: Flags,
-  runsProgram = false
-): { values: Readonly<Record<string, unknown>>; positionals: ReadonlyArray<string>; wrong?: string } => {
-  // Where there are none, nothing has to be read: nearly always, and it is a tenth of the time.
-  if (!args.some((word) => word.startsWith("-"))) return { values: {}, positionals: args }
-  const options = Object.fromEntries(
-    Object.entries(flags).map(([name, { repeated = false, short, type }]) => [
-      name,
-      { type, multiple: repeated, ...(short === undefined ? {} : { short }) }
-    ])
-  )
-  try {
-    return parseArgs({ args: joinValues(args, flags, runsProgram), options, allowPositionals: true })
-  } catch (error) {
-    const wrong = error instanceof Error ? (error.message.split(". ")[0] ?? "") : "the flags cannot be read"
-    return { values: {}, positionals: [], wrong }
-  }
+const flagNamed = (flags: Flags, name: string): Flag | undefined =>
+  Object.hasOwn(flags, name) ? flags[name] : undefined
+
+interface FlagReading {
+  /** The values of each flag that is given; none for a boolean flag. */
+  readonly values: ReadonlyMap<string, ReadonlyArray<string>>
+  readonly positionals: ReadonlyArray<string>
+  readonly error?: { readonly message: string; readonly fix?: string | undefined }
 }
 
-/** A flag takes the next word whatever it looks like: values begin with dashes, keys in PEM form for one. */
-const joinValues = (args: ReadonlyArray<string>, flags: Flags, runsProgram: boolean): Array<string> => {
-  const joined: Array<string> = []
-  for (let at = 0; at < args.length; at += 1) {
-    const word = args[at] ?? ""
-    if (word === "--") return [...joined, ...args.slice(at)]
-    if (runsProgram && !word.startsWith("-")) return [...joined, "--", ...args.slice(at)]
-    const next = args[at + 1]
-    if (next !== undefined && takesNext(word, flags)) {
-      joined.push(`${word}=${next}`)
-      at += 1
-    } else {
-      joined.push(word)
+/**
+ * Reads GNU-style flags: --name, --name VALUE, --name=VALUE, -n, -n VALUE, -nVALUE, and `--` before the last
+ * positionals. A value may begin with dashes, as a PEM key does. Errors quote a flag's name, never its value.
+ */
+const readFlags = (words: ReadonlyArray<string>, flags: Flags, runsProgram = false): FlagReading => {
+  const values = new Map<string, ReadonlyArray<string>>()
+  const positionals: Array<string> = []
+  const fail = (message: string, fix?: string) => ({ values, positionals, error: { message, fix } })
+  const rest = [...words]
+  for (let word = rest.shift(); word !== undefined; word = rest.shift()) {
+    if (word === "--" || (runsProgram && !word.startsWith("-"))) {
+      positionals.push(...(word === "--" ? [] : [word]), ...rest)
+      break
     }
+    if (!word.startsWith("-") || word === "-") {
+      positionals.push(word)
+      continue
+    }
+    const [, long = word.slice(0, 2), inline] = /^(--[^=]*)(?:=([^]*))?$/.exec(word) ?? []
+    const name = long.startsWith("--") ? long.slice(2) : shortNamed(flags, long.slice(1))
+    const flag = name === undefined ? undefined : flagNamed(flags, name)
+    if (name === undefined || flag === undefined) {
+      const closest = closestMatch(
+        long,
+        visibleFlags(flags).map(([known]) => `--${known}`)
+      )
+      return fail(`unknown flag ${long}`, closest === undefined ? undefined : `Did you mean: ${closest}`)
+    }
+    const attached = long.startsWith("--") ? inline : word.slice(2) || undefined
+    if (flag.type === "boolean") {
+      if (attached !== undefined && long.startsWith("--")) return fail(`${long} takes no value`)
+      // The rest of -abc is -bc.
+      if (attached !== undefined) rest.unshift(`-${attached}`)
+      values.set(name, [])
+      continue
+    }
+    const value = attached ?? rest.shift()
+    if (value === undefined) return fail(`${long} requires a value`)
+    values.set(name, [...(values.get(name) ?? []), value])
   }
-  return joined
+  return { values, positionals }
 }
 
-const takesNext = (word: string, flags: Flags): boolean =>
-  word.startsWith("--") && Object.hasOwn(flags, word.slice(2)) && flags[word.slice(2)]?.type === "string"
+const shortNamed = (flags: Flags, letter: string): string | undefined =>
+  Object.keys(flags).find((name) => flags[name]?.short === letter)
 
 export const usageOf = (spec: CommandSpec<Flags>): string =>
   ["secrets", spec.name, ...(spec.runsProgram ? ["[flags]", spec.positionals] : [spec.positionals, "[flags]"])]
     .filter(Boolean)
     .join(" ")
 
-/** Those of the flags that are shown. */
 export const visibleFlags = (flags: Flags): ReadonlyArray<readonly [name: string, flag: Flag]> =>
   Object.entries<Flag>(flags).filter(([, flag]) => flag.summary !== undefined)
 
-/** The flags of a command that are shown, those of every command last. */
+/** The visible flags of a command, global ones last. */
 export const allFlags = (spec: CommandSpec<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> => [
   ...visibleFlags(spec.flags),
   ...visibleFlags(globalFlags)
 ]
 
-/** A flag as the help shows it, the long names below one another. */
+/** Formats a flag for the help, with the long names aligned. */
 const wordOf = (name: string, { short, value }: Flag): string =>
   `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`
 

@@ -10,8 +10,7 @@ export const projectFlags = {
     type: "string",
     value: "NAME[=VAR]",
     summary: "a secret and its variable; replaces the project file, may be repeated",
-    completes: "secret",
-    repeated: true
+    completes: "secret"
   },
   project: { type: "string", value: "PATH", summary: "a .secrets.json other than the nearest", completes: "file" },
   ttl: { type: "string", value: "DURATION", summary: "lifetime of the leases, over the project file" },

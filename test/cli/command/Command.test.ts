@@ -1,0 +1,93 @@
+/**
+ * The argument parser: the forms of a flag, and the errors.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { parseArguments, unlimited } from "../../../src/cli/command/Command.ts"
+
+const flags = {
+  name: { type: "string", summary: "a name" },
+  number: { type: "string", short: "n", summary: "a number" },
+  follow: { type: "boolean", short: "f", summary: "follow" },
+  secret: { type: "string" }
+} as const
+const spec = { name: "x", summary: "", arity: [0, unlimited], flags, examples: [] } as const
+
+const read = (words: ReadonlyArray<string>, runsProgram?: true) => {
+  const parsed = parseArguments(runsProgram ? { ...spec, runsProgram } : spec, words)
+  if (parsed.kind === "usage-error") return `${parsed.problem.message}; ${parsed.problem.fix}`
+  if (parsed.kind === "help") return "help"
+  const { args, json } = parsed
+  const [names, number] = [args.options("name"), args.option("number")]
+  return {
+    ...(json ? { json } : {}),
+    ...(args.flag("follow") ? { follow: true } : {}),
+    ...(names.length > 0 ? { names } : {}),
+    ...(number === undefined ? {} : { number }),
+    ...(args.positionals.length > 0 ? { positionals: args.positionals } : {})
+  }
+}
+
+describe("the argument parser reads", () => {
+  for (const [title, args, expected] of [
+    [
+      "flags on both sides of positionals",
+      ["--json", "a", "--follow", "b"],
+      { json: true, follow: true, positionals: ["a", "b"] }
+    ],
+    ["--name VALUE and --name=VALUE", ["--name", "a", "--name=b=c"], { names: ["a", "b=c"] }],
+    ["an empty value", ["--name=", "--number", ""], { names: [""], number: "" }],
+    ["a value that begins with dashes", ["--name", "--follow", "-n", "-1"], { names: ["--follow"], number: "-1" }],
+    ["a value of several lines", ["--name=a\nb"], { names: ["a\nb"] }],
+    ["the last of a repeated flag", ["-n", "1", "-n", "2"], { number: "2" }],
+    ["short flags together, the last with a value", ["-fn5"], { follow: true, number: "5" }],
+    [
+      "words after -- as positionals",
+      ["a", "--", "--follow", "--", "-n"],
+      { positionals: ["a", "--follow", "--", "-n"] }
+    ],
+    ["a single dash as a positional", ["-", "-f"], { follow: true, positionals: ["-"] }],
+    ["--help", ["a", "-fh"], "help"]
+  ] as const) {
+    it(title, () => assert.deepStrictEqual(read(args), expected))
+  }
+
+  it("no flag after the name of a program", () => {
+    const expected = { follow: true, positionals: ["ls", "-n", "--", "--help"] }
+    assert.deepStrictEqual(read(["-f", "ls", "-n", "--", "--help"], true), expected)
+    assert.deepStrictEqual(read(["-f", "--", "ls", "-n", "--", "--help"], true), expected)
+  })
+})
+
+describe("the argument parser rejects", () => {
+  for (const [title, args, expected] of [
+    ["a misspelled flag, with the right spelling", ["--nmae", "a"], "unknown flag --nmae; Did you mean: --name"],
+    [
+      "an unknown flag without its value",
+      ["--quite-different=hush"],
+      "unknown flag --quite-different; See: secrets x --help"
+    ],
+    ["an unknown short flag without the rest of the word", ["-fpush"], "unknown flag -p; See: secrets x --help"],
+    [
+      "a misspelled flag without suggesting a hidden one",
+      ["--secrte=hush"],
+      "unknown flag --secrte; See: secrets x --help"
+    ],
+    ["a name that objects inherit", ["--constructor"], "unknown flag --constructor; See: secrets x --help"],
+    ["a flag without its value", ["a", "--name"], "--name requires a value; See: secrets x --help"],
+    ["a value of a boolean flag", ["--follow=hush"], "--follow takes no value; See: secrets x --help"]
+  ] as const) {
+    it(title, () => assert.strictEqual(read(args), expected))
+  }
+
+  for (const [arity, args, expected] of [
+    [[1, 1], [], "expected 1 argument, got 0; Usage: secrets x [flags]"],
+    [[0, 0], ["a"], "expected 0 arguments, got 1; Usage: secrets x [flags]"],
+    [[0, 1], ["a", "b"], "expected at most 1 argument, got 2; Usage: secrets x [flags]"],
+    [[1, unlimited], [], "expected at least 1 argument, got 0; Usage: secrets x [flags]"]
+  ] as const) {
+    it(`${args.length} positionals where ${arity.join(" to ")} are expected`, () => {
+      const parsed = parseArguments({ ...spec, arity }, args)
+      assert.strictEqual(parsed.kind === "usage-error" && `${parsed.problem.message}; ${parsed.problem.fix}`, expected)
+    })
+  }
+})
