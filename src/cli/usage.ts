@@ -1,7 +1,6 @@
 /**
- * What can be said of a line by what the commands look like, without running one: the
- * overview, the help of a command, what is wrong with the line. No library is loaded
- * for it, and in the built program no command.
+ * Prints help and usage errors from the specs of the commands, without loading a command
+ * or a library.
  */
 import { closestMatch } from "../domain/closestMatch.ts"
 import { version } from "../version.ts"
@@ -10,7 +9,7 @@ import { allSpecs } from "./commands.ts"
 import { usageError, print, printOutput, printProblem } from "./command/Output.ts"
 import { helpText, helpTree } from "./command/help.ts"
 
-/** Says it and gives the exit status; undefined where the line is right, and a command has to be run. */
+/** Returns the exit status; undefined if the arguments are right and the command has to run. */
 export const usage = async (args: ReadonlyArray<string>): Promise<number | undefined> => {
   const { name, rest } = findCommand(args)
   if (name === undefined) return withoutCommand(args)

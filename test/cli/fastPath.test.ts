@@ -1,5 +1,5 @@
 /**
- * What is loaded for a command that only asks.
+ * What the program loads for a query command.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -8,7 +8,7 @@ import { build } from "rolldown"
 import { bundleOptions } from "../../scripts/bundleOptions.ts"
 import { matchesShape, optional, literal } from "../../src/rpc/protocol/shape.ts"
 
-describe("a command that only asks", () => {
+describe("a query command", () => {
   it.effect("loads no library and nothing of the daemon, and little of anything", () =>
     Effect.gen(function* () {
       const { output } = yield* Effect.promise(() => build({ ...bundleOptions, write: false }))
@@ -56,7 +56,7 @@ describe("a command that only asks", () => {
   )
 })
 
-describe("an answer is like its example", () => {
+describe("a response has the shape of its example", () => {
   const example = { name: "", count: 0, more: optional({ on: true }), list: [{ id: "" }] }
   const row = { of: [0, ""], done: literal(true) } as const
   for (const [title, value, expected] of [

@@ -6,7 +6,7 @@ import { fuzz } from "../torture/fuzz.ts"
 import { randomFrom } from "../support/random.ts"
 
 describe("any bytes", () => {
-  it.each([1, 2, 3])("give the same frames however they are cut, and one line of JSON each (seed %d)", (seed) => {
+  it.each([1, 2, 3])("give the same frames in any chunks, and one line of JSON each (seed %d)", (seed) => {
     const told: Array<string> = []
     const { failed } = fuzz(3_000, randomFrom(seed), (line) => told.push(line))
     assert.strictEqual(failed, 0, told.join("\n"))

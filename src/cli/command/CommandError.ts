@@ -1,5 +1,5 @@
 /**
- * A problem as the error of an Effect, and what the errors of the client are as one.
+ * A problem as the error of an Effect.
  */
 import * as Data from "effect/Data"
 import type { ClientError } from "../../rpc/client/client.ts"
@@ -8,7 +8,7 @@ import { clientProblem, refusalProblem } from "./problems.ts"
 
 export class CommandError extends Data.TaggedError("CommandError")<Output.Problem> {}
 
-/** The command line is wrong. Never quotes what may be a value. */
+/** The command line is wrong. It must not quote what may be a value. */
 export const failUsage = (message: string, fix: string): CommandError =>
   new CommandError(Output.usageError(message, fix))
 

@@ -1,28 +1,27 @@
 /**
- * What comes of a command: a result for programs with a text for people, or a
- * problem in three lines. How both are printed, and as what exit status.
+ * The outcome of a command, printed: a result, or a problem in up to three lines.
  *
- * Standard output gets the result and nothing else; a problem goes to standard
- * error, or, with --json, into the envelope on standard output.
+ * Standard output gets the result and nothing else. A problem goes to standard error, or
+ * with --json into the envelope on standard output.
  */
 import { writeSync } from "node:fs"
 import { exitStatus } from "../../domain/exitStatus.ts"
 
 export interface Output {
   readonly result: unknown
-  /** What goes to standard output as it is; undefined for nothing. */
+  /** Printed as it is; undefined for nothing. */
   readonly text: string | undefined
-  /** Where there is a result and it is a bad one: what is wrong, beside it. */
+  /** Printed beside the result of a command that succeeded only in part. */
   readonly problem?: Problem | undefined
-  /** The exit status of a program that was run and has spoken for itself: nothing is printed beside. */
+  /** The exit status of the program that the command ran; nothing else is printed. */
   readonly ranProgram?: number
 }
 
-/** Why a command did not work. None of its texts holds a value. */
+/** Why a command failed. Its texts never hold a value. */
 export interface Problem {
-  /** What did not work. */
+  /** What failed. */
   readonly message: string
-  /** Why, or where, when the message does not say it. */
+  /** The cause or the place, unless the message names it. */
   readonly why?: string | undefined
   /** What to do. */
   readonly fix: string
@@ -31,7 +30,7 @@ export interface Problem {
   readonly exitStatus: number
 }
 
-/** The command line is wrong. Never quotes what may be a value. */
+/** Returns a problem of the command line, which must not quote what may be a value. */
 export const usageError = (message: string, fix: string): Problem => ({
   message,
   fix,
@@ -39,7 +38,7 @@ export const usageError = (message: string, fix: string): Problem => ({
   exitStatus: exitStatus.usage
 })
 
-/** Prints what a command gave; gives the exit status. */
+/** Prints the outcome; returns the exit status. */
 export const printOutput = (name: string, json: boolean, { problem, ranProgram, result, text }: Output): number => {
   if (ranProgram !== undefined) return ranProgram
   if (!json) print(text ?? "")
@@ -49,7 +48,7 @@ export const printOutput = (name: string, json: boolean, { problem, ranProgram, 
     : exitStatus.done
 }
 
-/** Prints what went wrong; gives the exit status. */
+/** Prints the problem; returns the exit status. */
 export const printProblem = (name: string, json: boolean, problem: Problem, result?: unknown): number => {
   const { code, fix, message, why } = problem
   if (json) {

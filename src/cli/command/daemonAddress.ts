@@ -1,9 +1,9 @@
 /**
- * Where the daemon is, and how long a command waits for it: the flags, then
- * config.json, then ~/.agent-secrets.
+ * The socket of the daemon and the timeout of a command: from the flags, config.json, or
+ * the default in ~/.agent-secrets.
  *
- * A command that asks reads nothing else of config.json: whether the rest of it is
- * right is the daemon's business. Both ways of running a command come here.
+ * It reads nothing else of config.json and reports no other mistake in it. It loads no
+ * library: the fast path uses it.
  */
 import { readFileSync, statSync } from "node:fs"
 import { userInfo } from "node:os"
@@ -21,11 +21,11 @@ export interface Address {
   readonly seconds: number
 }
 
-/** Where to ask, or what is wrong with the settings. */
+/** Returns the address, or what is wrong with the settings. */
 export const daemonAddress = (args: GlobalArgs): Address | Problem => {
   const seconds = Number(args.option("timeout")?.replace(/s$/, "") ?? 5)
   if (!(seconds > 0 && seconds <= 3600)) {
-    return usageError("--timeout must be a number of seconds above 0", "For instance: --timeout 2")
+    return usageError("--timeout must be a number of seconds above 0", "For example: --timeout 2")
   }
   const socket = args.option("socket")
   if (socket !== undefined) return { socketPath: absolute(socket), seconds }
@@ -38,7 +38,7 @@ export const daemonAddress = (args: GlobalArgs): Address | Problem => {
     : { socketPath: configured, seconds }
 }
 
-/** An empty HOME says no more than none: what is read there would be that of whatever directory this is. */
+/** An empty HOME counts as none; it would name the current directory. */
 const homeDirectory = (): string | undefined => {
   try {
     return process.env["HOME"] || userInfo().homedir
@@ -50,12 +50,12 @@ const homeDirectory = (): string | undefined => {
 const noHome: Problem = {
   message: "there is no home directory",
   why: "HOME is not set, and the system does not know this user",
-  fix: "Set HOME to the home directory of whoever the secrets belong to",
+  fix: "Set HOME to the home directory of the user who owns the secrets",
   code: "data_error",
   exitStatus: exitStatus.badConfig
 }
 
-/** Node does not resolve a path in a directory that has been removed. Nothing can be there. */
+/** Node cannot resolve a path if the current directory was removed. */
 const absolute = (file: string): string => {
   try {
     return resolve(file)
@@ -64,7 +64,7 @@ const absolute = (file: string): string => {
   }
 }
 
-/** The text of config.json and the home directory; an empty object where there is no such file. */
+/** Returns the text of config.json, an empty object if there is none, and the home directory. */
 export const readSettings = (
   args: GlobalArgs,
   home: string | undefined = homeDirectory()
@@ -73,7 +73,7 @@ export const readSettings = (
   const named = args.option("config")
   const file = named ?? below(below(home, ".agent-secrets"), "config.json")
   try {
-    // To read a pipe would be to wait for whoever writes into it.
+    // Reading a pipe would block until something is written to it.
     if (!statSync(file).isFile()) return unreadable(file, "it is not a regular file")
     // The decoder leaves out a byte order mark.
     return { text: new TextDecoder().decode(readFileSync(file)), home, file }
@@ -83,7 +83,7 @@ export const readSettings = (
   }
 }
 
-/** The socket that the text of a config.json tells; undefined if that cannot be said. */
+/** Returns the socket that config.json names; undefined if its paths cannot be used. */
 const socketIn = (text: string, home: string): string | undefined => {
   try {
     const settings: unknown = JSON.parse(text)

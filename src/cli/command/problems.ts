@@ -1,6 +1,5 @@
 /**
- * What can be wrong between a command and the daemon, said to a person: what, why
- * or where, and what to do.
+ * The problems between a command and the daemon: message, cause, hint and exit status.
  */
 import { readFileSync, statSync } from "node:fs"
 import { dirname } from "node:path"
@@ -10,7 +9,7 @@ import type { ErrorTag } from "../../rpc/protocol/errorTags.ts"
 import type { ReplyError } from "../../rpc/protocol/reply.ts"
 import type { Problem } from "./Output.ts"
 
-/** Nobody answers on the socket, or it may not be used; `code` is the system's reason. */
+/** No daemon listens on the socket, or this user may not use it; `code` is the system's reason. */
 export const connectProblem = ({ code, socketPath }: { readonly code: string; readonly socketPath: string }): Problem =>
   code === "EACCES" || code === "EPERM"
     ? {
@@ -29,7 +28,7 @@ export const connectProblem = ({ code, socketPath }: { readonly code: string; re
         exitStatus: exitStatus.unavailable
       }
 
-/** Whom the socket is for, as far as this user may see it: often its directory lets nobody look further. */
+/** Names the group of the socket, or that of its directory, which often is all that this user can see. */
 const whoMay = (socketPath: string): string => {
   for (const [place, bits] of [
     [socketPath, 0o060],
@@ -38,17 +37,17 @@ const whoMay = (socketPath: string): string => {
     try {
       const { gid, mode } = statSync(place)
       if ((mode & bits) === bits) {
-        return `Join the group ${groupName(gid)} and log in again; a session keeps the groups it began with`
+        return `Join the group ${groupName(gid)} and log in again; a session keeps the groups it started with`
       }
       break
     } catch {
       continue
     }
   }
-  return "Use the account the daemon runs for, or have its socket_mode and socket_group let yours in"
+  return "Use the account the daemon runs for, or set its socket_mode and socket_group so that yours may connect"
 }
 
-/** The name of a group where /etc/group has it; macOS keeps some elsewhere. */
+/** Returns the name if /etc/group has it; macOS keeps some groups elsewhere. */
 const groupName = (gid: number): string => {
   try {
     const lines = readFileSync("/etc/group", "utf8").split("\n")
@@ -58,7 +57,7 @@ const groupName = (gid: number): string => {
   }
 }
 
-/** There is no reply that can be used. */
+/** There is no usable reply. */
 export const clientProblem = (failure: SendFailure): Problem => {
   switch (failure._tag) {
     case "DaemonUnavailable":
@@ -69,17 +68,17 @@ export const clientProblem = (failure: SendFailure): Problem => {
       return {
         message: `the daemon did not answer within ${failure.seconds} s`,
         code: "timeout",
-        fix: "See whether it hangs: secrets status",
+        fix: "Check whether it hangs: secrets status",
         exitStatus: exitStatus.timeout
       }
   }
 }
 
-/** What came back is no answer of the daemon. */
+/** The response is not one of the daemon. */
 export const protocolProblem = (reason: string): Problem => ({
-  message: `the daemon's answer cannot be used: ${reason}`,
+  message: `invalid response of the daemon: ${reason}`,
   code: "protocol_error",
-  fix: "See what listens on the socket: secrets status",
+  fix: "Check what listens on the socket: secrets status",
   exitStatus: exitStatus.failed
 })
 

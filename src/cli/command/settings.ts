@@ -1,8 +1,8 @@
 /**
- * The settings a command works with, as Effects: config.json and the flags over it.
+ * The settings of a command, as Effects: config.json, and the flags that override it.
  *
- * The daemon and its clients read the same file. Where there is none, everything
- * lies in ~/.agent-secrets.
+ * The daemon and its clients read the same file. Without one, everything is in
+ * ~/.agent-secrets.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,7 +13,7 @@ import type { GlobalArgs } from "./daemonAddress.ts"
 import { configError, daemonAddress, readSettings } from "./daemonAddress.ts"
 import { CommandError } from "./CommandError.ts"
 
-/** All the settings, for what works with the files; of another user, with the home directory of that one. */
+/** Returns all settings, for commands that work with the files; `homeOf` is the home directory of another user. */
 export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?: string) {
   const settings = readSettings(args, homeOf)
   if ("exitStatus" in settings) return yield* new CommandError(settings)
@@ -32,7 +32,7 @@ export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?
   return socket === undefined ? config : { ...config, socketPath: path.resolve(socket) }
 })
 
-/** The daemon to ask. */
+/** Returns the daemon to call. */
 export const loadDaemon = Effect.fnUntraced(function* (args: GlobalArgs) {
   const address = daemonAddress(args)
   if ("exitStatus" in address) return yield* new CommandError(address)

@@ -1,6 +1,6 @@
 /**
- * The client goes on over a daemon that is not there yet or breaks off, and does
- * nothing twice that must be done once.
+ * The client waits for a daemon that is away or restarts, and repeats nothing that must
+ * run once.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -43,7 +43,7 @@ const place = Effect.map(temporaryDirectory, (directory) => path.join(directory,
 const daemonAt = (socketPath: string, seconds = 5) => ({ socketPath, timeout: Duration.seconds(seconds) })
 
 describe.concurrent("the client", () => {
-  it.live("waits for a daemon that comes 300 ms later", () =>
+  it.live("waits for a daemon that starts 300 ms later", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
       const asking = yield* Effect.forkScoped(Effect.timed(request(daemonAt(socketPath), "secrets.lease", {})))
@@ -55,7 +55,7 @@ describe.concurrent("the client", () => {
     })
   )
 
-  it.live("takes a socket that nobody listens on for one that will be, and gives up in its time", () =>
+  it.live("waits on a socket without a listener, and gives up at its timeout", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
       fs.writeFileSync(socketPath, "")
@@ -78,7 +78,7 @@ describe.concurrent("the client", () => {
   }
 
   for (const method of ["secrets.add", "secrets.rotate", "daemon.restart"] as const) {
-    it.live(`sends ${method} once, and says that it may have been done`, () =>
+    it.live(`sends ${method} once, and reports that it may have been carried out`, () =>
       Effect.gen(function* () {
         const socketPath = yield* place
         const { heard } = yield* listen(socketPath, ["cut", done])
@@ -96,7 +96,7 @@ describe.concurrent("the client", () => {
     ["secrets.revoke", noLease],
     ["secrets.delete", noSecret]
   ] as const) {
-    it.live(`takes ${method} for done when it was cut off and what it ends is not there any more`, () =>
+    it.live(`reports ${method} as done if the connection was lost and its target is gone`, () =>
       Effect.gen(function* () {
         const socketPath = yield* place
         yield* listen(socketPath, ["cut", gone])
@@ -104,7 +104,7 @@ describe.concurrent("the client", () => {
       })
     )
 
-    it.live(`takes it for a refusal when ${method} was not cut off`, () =>
+    it.live(`reports a refusal if the connection of ${method} was not lost`, () =>
       Effect.gen(function* () {
         const socketPath = yield* place
         const { heard } = yield* listen(socketPath, [gone])
@@ -115,7 +115,7 @@ describe.concurrent("the client", () => {
     )
   }
 
-  it.live("does not ask again for what is refused", () =>
+  it.live("does not repeat a refused request", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
       const { heard } = yield* listen(socketPath, [noSecret, done])
@@ -125,7 +125,7 @@ describe.concurrent("the client", () => {
     })
   )
 
-  it.live("does not try again where it has no permission", () =>
+  it.live("does not retry without permission", () =>
     Effect.gen(function* () {
       // Root may use any socket; a path through a file is as lasting a reason for everybody.
       const socketPath = yield* place

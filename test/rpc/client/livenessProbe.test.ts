@@ -1,5 +1,5 @@
 /**
- * A daemon that asks itself: any reply is an answer, and silence is none.
+ * The liveness probe: any reply counts, silence does not.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
@@ -33,9 +33,9 @@ const thatSays = Effect.fnUntraced(function* (reply: string) {
 
 const ask = (at: string) => Effect.exit(livenessProbe(at, Duration.millis(100)))
 
-describe("a daemon that asks itself", () => {
+describe("the liveness probe", () => {
   for (const reply of [{ result: { running: true } }, { error: { code: -32000, message: "too many connections" } }]) {
-    it.live(`is answered by ${JSON.stringify(reply)}`, () =>
+    it.live(`succeeds with ${JSON.stringify(reply)}`, () =>
       Effect.gen(function* () {
         const at = yield* thatSays(`${JSON.stringify({ jsonrpc: "2.0", id: 1, ...reply })}\n`)
         assert.strictEqual((yield* ask(at))._tag, "Success")
@@ -43,7 +43,7 @@ describe("a daemon that asks itself", () => {
     )
   }
 
-  it.live("is not answered by silence, nor by a socket that nobody listens on", () =>
+  it.live("fails without a reply, and on a socket without a listener", () =>
     Effect.gen(function* () {
       const at = yield* thatSays("")
       assert.strictEqual((yield* ask(at))._tag, "Failure")
@@ -56,7 +56,7 @@ describe("a daemon that asks itself", () => {
     })
   )
 
-  it.live("is let be where its socket file is gone, which a restart would not bring back", () =>
+  it.live("succeeds if the socket file is gone, which a restart would not restore", () =>
     Effect.gen(function* () {
       const at = path.join(yield* temporaryDirectory, "s")
       assert.strictEqual((yield* ask(at))._tag, "Success")

@@ -27,7 +27,7 @@ const ask = Effect.fnUntraced(function* (answer: (socket: net.Socket) => void) {
 })
 
 describe.concurrent("a round trip", () => {
-  it.live("ends where the reply has no end", () =>
+  it.live("ends if the reply is endless", () =>
     Effect.gen(function* () {
       const piece = Buffer.alloc(1024 * 1024, "x")
       const flood = (socket: net.Socket): void => {
@@ -38,7 +38,7 @@ describe.concurrent("a round trip", () => {
     })
   )
 
-  it.live("gives what is there when the last line has ended", () =>
+  it.live("returns the lines when the last one has ended", () =>
     Effect.gen(function* () {
       const outcome = yield* ask((socket) => void socket.write("a\nb"))
       assert.deepStrictEqual(outcome, { _tag: "Replies", lines: ["a", "b"] })

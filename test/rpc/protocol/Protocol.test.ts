@@ -1,5 +1,5 @@
 /**
- * One line in, one line out: what a request is, how its id comes back, and how
+ * Decodes requests and encodes replies: what a request is, how its id is echoed, and how
  * everything else is refused under -32700. Source of the expectations: protocol
  * specification, section 3 and the transcript 15.2. No line, however odd, throws.
  */
@@ -120,7 +120,7 @@ describe("decodeRequest", () => {
     assert.strictEqual(errorCodes[refusal(line).tag], -32700)
   })
 
-  it("reads over nesting in a member it does not know, as deep as the predecessor did", () => {
+  it("ignores nesting in an unknown member, as deep as the predecessor did", () => {
     assert.strictEqual(read(`{"method":"m","x":${nested(9_999)}}`).method, "m")
     const deeper = decodeRequest(`{"method":"m","x":${nested(10_000)}}`)
     assert.isTrue(Result.isFailure(deeper))
@@ -134,12 +134,12 @@ describe("decodeRequest", () => {
     assert.strictEqual(refusal(text).message, "parse error: the line holds more than 1000 values")
   })
 
-  it("refuses what closes more than it opened, whatever comes behind it", () => {
+  it("refuses a bracket too many, whatever follows", () => {
     const text = `]${",".repeat(20_000)}`
     assert.strictEqual(refusal(text).message, notJson)
   })
 
-  it.prop("takes a text that is full of quotation marks and backslashes for one value", [Schema.String], ([text]) => {
+  it.prop("counts a string full of quotation marks and backslashes as one value", [Schema.String], ([text]) => {
     const odd = `${text}\\"\\\\",${",".repeat(10_000)}`
     assert.deepStrictEqual(read(`{"params":[${JSON.stringify(odd)}]}`).params, [odd])
   })
@@ -154,7 +154,7 @@ describe("decodeRequest", () => {
     assert.deepStrictEqual(read(`{"method":"m","params":{"value":${JSON.stringify(text)}}}`).params, { value: text })
   })
 
-  it.prop("answers any text with a request or with one refusal", [Schema.String, Schema.Json], ([text, value]) => {
+  it.prop("decodes any text as a request or as one error", [Schema.String, Schema.Json], ([text, value]) => {
     for (const line of [text, JSON.stringify(value), `{"id":${text}}`, `{"params":${JSON.stringify(value)}}`]) {
       const decoded = decodeRequest(line)
       if (Result.isSuccess(decoded)) assert.isString(decoded.success.method)

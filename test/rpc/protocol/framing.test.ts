@@ -75,7 +75,7 @@ describe("LineSplitter", () => {
     assert.deepStrictEqual(framesOf([...Buffer.from(text)].map((byte) => Uint8Array.of(byte))), frames)
   })
 
-  it("gives a line as soon as its line feed is there, and no sooner", () => {
+  it("returns a line as soon as its line feed arrives, and no sooner", () => {
     const splitter = new LineSplitter(limit)
     assert.deepStrictEqual(push(splitter, Buffer.from("on")), [])
     assert.deepStrictEqual(push(splitter, Buffer.from("e")), [])
@@ -84,7 +84,7 @@ describe("LineSplitter", () => {
     assert.isUndefined(splitter.end())
   })
 
-  it("tells of a long line as soon as it is too long, without waiting for its end", () => {
+  it("reports a long line as soon as it is too long, without waiting for its end", () => {
     const splitter = new LineSplitter(limit)
     assert.deepStrictEqual(push(splitter, Buffer.from("x".repeat(limit))), [])
     assert.deepStrictEqual(push(splitter, Buffer.from("x")), [tooLong])
@@ -105,7 +105,7 @@ describe("LineSplitter", () => {
     assert.deepStrictEqual(framesOf([Uint8Array.from(bytes)]), [notUtf8])
   })
 
-  it("holds little more than the bytes of the line that has not ended, and nothing between lines", () => {
+  it("holds little more than the bytes of the unfinished line, and nothing between lines", () => {
     const splitter = new LineSplitter(1024 * 1024)
     for (let length = 1; length <= 100_000; length += 1) {
       push(splitter, Uint8Array.of(0x61))
@@ -118,7 +118,7 @@ describe("LineSplitter", () => {
     assert.deepStrictEqual([splitter.held, splitter.unfinished], [0, 1024 * 1024 + 1])
   })
 
-  it("holds the bytes it was given until the last of their lines is taken", () => {
+  it("holds the bytes it was given until their last line is read", () => {
     const splitter = new LineSplitter(limit)
     splitter.push(Buffer.from("a\nb\nc"))
     assert.deepStrictEqual(splitter.next(), { line: "a" })

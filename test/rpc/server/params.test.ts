@@ -63,7 +63,7 @@ describe("readParams", () => {
   const Value = Schema.Union([Schema.String, Schema.Null, Schema.Int, Schema.Array(Schema.String)])
 
   it.effect.prop(
-    "gives the texts as they were sent, or refuses without a word of them",
+    "returns the strings as they were sent, or refuses without quoting them",
     [Schema.Struct({ name: Value, value: Value, rotate_via: Value })],
     ([given]) =>
       Effect.gen(function* () {
@@ -81,7 +81,7 @@ describe("readParams", () => {
 })
 
 describe("required", () => {
-  it.effect("refuses the empty text by its name", () =>
+  it.effect("refuses the empty string by its name", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(required("", "secret name"))
       assert.deepInclude(error, { tag: "MissingSecretName", message: "secret name is required" })
@@ -103,7 +103,7 @@ describe("required", () => {
     })
   )
 
-  it.effect("takes a blank for a name like any other", () =>
+  it.effect("accepts a blank as a name", () =>
     Effect.gen(function* () {
       assert.isUndefined(yield* required(" ", "secret name"))
     })

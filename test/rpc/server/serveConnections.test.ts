@@ -1,6 +1,6 @@
 /**
- * How long a client may take: thirty seconds for a line, five for a piece of a
- * reply, and any time between requests. To the millisecond, on a socket of memory.
+ * The deadlines of a client, to the millisecond: thirty seconds for a line, five for a
+ * chunk of a reply, none between requests.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
@@ -74,7 +74,7 @@ const get = '{"method":"secrets.get","id":1}\n'
 const unended = `{"jsonrpc":"2.0","error":{"code":-32700,"message":"parse error: the line did not end within 30 s","data":{"tag":"ParseError"}},"id":null}\n`
 
 describe("a client", () => {
-  it.effect("has thirty seconds to end a line, however it drips", () =>
+  it.effect("has thirty seconds to end a line, even if it sends byte by byte", () =>
     Effect.gen(function* () {
       const { send, text, ended } = yield* clientOf()
       for (let second = 0; second < 29; second += 1) {
@@ -88,7 +88,7 @@ describe("a client", () => {
     }).pipe(Effect.provide(services))
   )
 
-  it.effect("has thirty seconds for each line anew", () =>
+  it.effect("has thirty seconds for each line", () =>
     Effect.gen(function* () {
       const { send, written, ended } = yield* clientOf()
       for (let times = 0; times < 3; times += 1) {
@@ -117,7 +117,7 @@ describe("a client", () => {
     }).pipe(Effect.provide(services))
   )
 
-  it.effect("may wait as long as it likes between lines", () =>
+  it.effect("may wait for any time between lines", () =>
     Effect.gen(function* () {
       const { send, written, ended } = yield* clientOf()
       yield* send(get)
@@ -127,7 +127,7 @@ describe("a client", () => {
     }).pipe(Effect.provide(services))
   )
 
-  it.effect("is cut off when it has taken nothing for five seconds", () =>
+  it.effect("is closed when it has read nothing for five seconds", () =>
     Effect.gen(function* () {
       const { send, written, ended, closed } = yield* clientOf(Effect.never)
       yield* send(get + get)
@@ -138,7 +138,7 @@ describe("a client", () => {
     }).pipe(Effect.provide(services))
   )
 
-  it.effect("may take a large reply slowly, piece by piece", () =>
+  it.effect("may read a large reply slowly, chunk by chunk", () =>
     Effect.gen(function* () {
       yield* addSecret("large", "é".repeat(300_000))
       const { send, written, text, ended } = yield* clientOf(Effect.sleep("4 seconds"))
@@ -152,7 +152,7 @@ describe("a client", () => {
     }).pipe(Effect.provide(services))
   )
 
-  it.effect("that sends many requests at once lets everybody else be heard after each few", () =>
+  it.effect("that pipelines many requests lets the others run after every few", () =>
     Effect.gen(function* () {
       const { offer, written } = yield* clientOf()
       yield* offer(get.repeat(100))

@@ -13,7 +13,7 @@ const joined = (connections: Connections) => {
 }
 
 describe("Connections", () => {
-  it("cuts nobody off up to the limit", () => {
+  it("closes no connection up to the limit", () => {
     const connections = new Connections(100, "")
     const [a, b] = [joined(connections), joined(connections)]
     a.account.setBuffered(60)
@@ -21,7 +21,7 @@ describe("Connections", () => {
     assert.deepStrictEqual([a.connection.destroyed, b.connection.destroyed], [false, false])
   })
 
-  it("cuts off whoever holds the most, until the rest fits, and never who brings the last byte", () => {
+  it("closes those that hold the most until the rest fits, not the one that adds the last byte", () => {
     const connections = new Connections(100, "")
     const [small, large, larger] = [joined(connections), joined(connections), joined(connections)]
     small.account.setBuffered(10)
@@ -50,7 +50,7 @@ describe("Connections", () => {
     assert.isFalse(b.connection.destroyed)
   })
 
-  it("gives back what a connection held that is gone, whatever is still told of it", () => {
+  it("releases what a closed connection held, also if it is updated afterwards", () => {
     const connections = new Connections(100, "")
     const [gone, here] = [joined(connections), joined(connections)]
     gone.account.setBuffered(90)

@@ -1,12 +1,12 @@
 /**
- * Connections that come before anybody serves: they wait, in their order, unread.
+ * Connections that arrive before the server runs wait in order, unread.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as net from "node:net"
 import { PendingConnections } from "../../../src/rpc/transport/PendingConnections.ts"
 
-describe("a connection that arrives", () => {
-  it("before anybody serves is served when somebody does, in the order of coming", () => {
+describe("a connection", () => {
+  it("that arrives before the server runs is served later, in order", () => {
     const pending = new PendingConnections()
     const [early, later, last] = [new net.Socket(), new net.Socket(), new net.Socket()]
     pending.accept(early)
@@ -18,7 +18,7 @@ describe("a connection that arrives", () => {
     assert.isFalse(served.some((connection) => connection.destroyed))
   })
 
-  it("while nobody serves any more waits, until that is the end", () => {
+  it("that arrives after a pause waits until the end", () => {
     const pending = new PendingConnections()
     const served: Array<net.Socket> = []
     pending.serve((connection) => served.push(connection))
@@ -30,7 +30,7 @@ describe("a connection that arrives", () => {
     assert.isTrue(connection.destroyed)
   })
 
-  it("is turned away only beyond a thousand that wait", () => {
+  it("is closed only if a thousand wait already", () => {
     const pending = new PendingConnections()
     const all = Array.from({ length: 1025 }, () => new net.Socket())
     all.forEach(pending.accept)

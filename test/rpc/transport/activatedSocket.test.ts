@@ -29,7 +29,7 @@ const descriptorOf = (held: net.Server | net.Socket): number => (held as any)._h
 const refusal = (descriptor: number, at: string) => Effect.flip(adoptActivatedSocket(descriptor, at, { mode: 0o600 }))
 
 describe("a socket passed by the supervisor", () => {
-  it.live("is taken where it listens at the path of the settings, by whichever name of its directory", () =>
+  it.live("is adopted if it listens at the path of the settings, by any name of its directory", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const server = yield* listening(path.join(directory, "s"))
@@ -41,7 +41,7 @@ describe("a socket passed by the supervisor", () => {
     })
   )
 
-  it.live("is taken with a mode that lets nobody else connect", () =>
+  it.live("is adopted with a mode that lets no other user connect", () =>
     Effect.gen(function* () {
       const at = path.join(yield* temporaryDirectory, "s")
       const server = yield* listening(at, 0o755)
@@ -49,7 +49,7 @@ describe("a socket passed by the supervisor", () => {
     })
   )
 
-  it.live("is refused, with status 78, where it is not open, no socket, or not at that path", () =>
+  it.live("is refused with status 78 if it is closed, no socket, or not at that path", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const at = path.join(directory, "s")
@@ -66,7 +66,7 @@ describe("a socket passed by the supervisor", () => {
     })
   )
 
-  it.live("is refused where it is a connection, or open to a network", () =>
+  it.live("is refused if it is a connection or open to a network", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const at = path.join(directory, "s")

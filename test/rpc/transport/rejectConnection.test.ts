@@ -35,8 +35,8 @@ const scene = Effect.gen(function* () {
   return { connectBoth, turnAway: makeRejector("no room\n") }
 })
 
-describe("a connection that is turned away", () => {
-  it.live("hears why, also where it sends only afterwards, and is closed when the client has left", () =>
+describe("a rejected connection", () => {
+  it.live("gets the reason, also if it sends only afterwards, and closes when the client does", () =>
     Effect.gen(function* () {
       const { connectBoth, turnAway } = yield* scene
       const { client, ended, read, server } = yield* connectBoth
@@ -49,7 +49,7 @@ describe("a connection that is turned away", () => {
     })
   )
 
-  it.live("does not stay if the client does not leave, nor at all where two have that moment already", () =>
+  it.live("closes after a moment if the client does not, and at once if two linger already", () =>
     Effect.gen(function* () {
       const { connectBoth, turnAway } = yield* scene
       const all = [yield* connectBoth, yield* connectBoth, yield* connectBoth]

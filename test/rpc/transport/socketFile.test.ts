@@ -15,7 +15,7 @@ const put = (at: string) =>
     Effect.sync(() => unlinkSocket(at, socket))
   )
 
-describe("putSocket", () => {
+describe("bindSocket", () => {
   it.live("leaves nothing but the socket, for its owner alone", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
@@ -27,7 +27,7 @@ describe("putSocket", () => {
     })
   )
 
-  it.live("takes no place that is not free, be it a file, a link to nothing or a socket", () =>
+  it.live("replaces nothing: no file, no dangling link and no socket", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const at = path.join(directory, "a.sock")
@@ -51,7 +51,7 @@ describe("putSocket", () => {
     })
   )
 
-  it.live("takes the longest path a socket address holds, and clears away what a killed process left", () =>
+  it.live("binds to the longest path of a socket address, and removes what a killed process left", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const at = path.join(directory, "x".repeat(103 - directory.length - 1))
@@ -71,7 +71,7 @@ describe("putSocket", () => {
     })
   )
 
-  it.live("does not go where others may write", () =>
+  it.live("refuses a directory that others can write to", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       fs.chmodSync(directory, 0o722)
@@ -82,8 +82,8 @@ describe("putSocket", () => {
   )
 })
 
-describe("takeAway", () => {
-  it.live("leaves what somebody else has put in the place", () =>
+describe("unlinkSocket", () => {
+  it.live("leaves a foreign file in its place", () =>
     Effect.gen(function* () {
       const at = path.join(yield* temporaryDirectory, "a.sock")
       const socket = yield* bindSocket(net.createServer(), at, { mode: 0o600 })
