@@ -58,7 +58,7 @@ export interface DaemonOptions {
 }
 
 /** Serves until it is interrupted; everything is saved when it returns. */
-export const runDaemon = Effect.fnUntraced(function* (config: Config, options: DaemonOptions) {
+export const runDaemon = Effect.fn("runDaemon")(function* (config: Config, options: DaemonOptions) {
   const { listener } = options.supervision
   const activated =
     listener === undefined ? undefined : yield* adoptActivatedSocket(listener, config.socketPath, config.socketAccess)
@@ -69,7 +69,7 @@ export const runDaemon = Effect.fnUntraced(function* (config: Config, options: D
 })
 
 /** Serves until a restart is requested or the state directory is replaced. */
-const serveOnce = Effect.fnUntraced(function* (
+const serveOnce = Effect.fn("serveOnce")(function* (
   config: Config,
   options: DaemonOptions,
   activated: ActivatedSocket | undefined

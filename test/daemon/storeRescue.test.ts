@@ -15,7 +15,7 @@ import type { StoreMemory } from "../../src/daemon/secrets/storeFiles.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { addSecret } from "../support/testLayer.ts"
 
-const world = Effect.fnUntraced(function* () {
+const setUp = Effect.fnUntraced(function* () {
   const directory = path.join(yield* temporaryDirectory, "state")
   fs.mkdirSync(directory)
   const memory: StoreMemory = { last: undefined }
@@ -49,7 +49,7 @@ const empty = (directory: string) => {
 describe("a store that is reopened", () => {
   it.effect("is written from memory with the same key if its files are gone, and that is recorded", () =>
     Effect.gen(function* () {
-      const { directory, key, memory, open, paths } = yield* world()
+      const { directory, key, memory, open, paths } = yield* setUp()
       yield* open(Effect.andThen(addSecret("a", "1"), addSecret("b", "2")))
       const before = key()
       empty(directory)
@@ -78,9 +78,9 @@ describe("a store that is reopened", () => {
 
   it.effect("is read from its files if they exist, whatever is in memory", () =>
     Effect.gen(function* () {
-      const ours = yield* world()
+      const ours = yield* setUp()
       yield* ours.open(addSecret("ours"))
-      const theirs = yield* world()
+      const theirs = yield* setUp()
       yield* theirs.open(addSecret("theirs", "x"))
       fs.rmSync(ours.directory, { recursive: true })
       fs.renameSync(theirs.directory, ours.directory)
@@ -90,7 +90,7 @@ describe("a store that is reopened", () => {
 
   it.effect("is neither written nor created on another disk", () =>
     Effect.gen(function* () {
-      const { directory, memory, open } = yield* world()
+      const { directory, memory, open } = yield* setUp()
       yield* open(addSecret("a"))
       empty(directory)
       const last = memory.last ?? assert.fail("no state in memory")
@@ -103,7 +103,7 @@ describe("a store that is reopened", () => {
 
   it.effect("has the last change, and not one that could not be written", () =>
     Effect.gen(function* () {
-      const { directory, open } = yield* world()
+      const { directory, open } = yield* setUp()
       yield* open(
         Effect.gen(function* () {
           yield* addSecret("a", "1")
@@ -120,7 +120,7 @@ describe("a store that is reopened", () => {
 describe("a store whose directory was replaced", () => {
   it.effect("is not written, and the new directory stays unchanged", () =>
     Effect.gen(function* () {
-      const { directory, open } = yield* world()
+      const { directory, open } = yield* setUp()
       yield* open(
         Effect.gen(function* () {
           yield* addSecret("a", "1")

@@ -18,11 +18,16 @@ import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { genesis, isChained, chainFacts, sha256 } from "../../domain/AuditChain.ts"
-import type { AuditEntry, AuditFact } from "../../domain/AuditEntry.ts"
-import { auditDamagedFact, fileRepairedFact, decodeEntry, encodeEntry } from "../../domain/AuditEntry.ts"
+import {
+  auditDamagedFact,
+  type AuditEntry,
+  type AuditFact,
+  decodeEntry,
+  encodeEntry,
+  fileRepairedFact
+} from "../../domain/AuditEntry.ts"
 import { defaultAuditRotation } from "../../domain/Config.ts"
-import type { Timestamp } from "../../domain/Timestamp.ts"
-import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
+import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained } from "./auditStart.ts"

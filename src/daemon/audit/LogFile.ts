@@ -14,8 +14,7 @@ import { attemptSync, FileError, fsyncDirectorySync } from "../files/durableFile
 import { LogArchives } from "./logArchives.ts"
 import { type LineVisitor, readLinesBackwards } from "./logReader.ts"
 import { type PinnedDirectory, pinDirectory } from "../files/pinDirectory.ts"
-import type { TornTail } from "./tornTail.ts"
-import { repairTail } from "./tornTail.ts"
+import { repairTail, type TornTail } from "./tornTail.ts"
 
 /** What another process did to the file since the last check, and by how many bytes. */
 export type FileChange =

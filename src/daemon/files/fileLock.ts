@@ -27,7 +27,7 @@ export interface FileLock {
 const busyTimeoutMillis = 250
 
 /** Holds the lock until the scope closes. */
-export const holdLock = Effect.fnUntraced(function* (path: string) {
+export const holdLock = Effect.fn("holdLock")(function* (path: string) {
   const { O_CREAT, O_NONBLOCK } = fs.constants
   yield* attemptSync("create", path, () => fs.closeSync(fs.openSync(path, O_CREAT | O_NONBLOCK, 0o600)))
   const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
@@ -56,7 +56,7 @@ export const holdLock = Effect.fnUntraced(function* (path: string) {
   return lock
 })
 
-const failLock = Effect.fnUntraced(function* (path: string, cause: unknown) {
+const failLock = Effect.fn("failLock")(function* (path: string, cause: unknown) {
   const reason = cause instanceof Error ? cause.message : String(cause)
   if (reason.includes("locked")) return yield* new LockHeld({ owner: yield* findLockOwner(path) })
   return yield* new StartError({

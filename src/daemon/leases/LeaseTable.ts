@@ -7,8 +7,7 @@
  * The caller passes the time, in milliseconds. No I/O, and no rule about who may hold
  * a lease.
  */
-import type { Lease } from "../../domain/Lease.ts"
-import { isExpired, shiftExpiry, leaseWeight } from "../../domain/Lease.ts"
+import { isExpired, type Lease, leaseWeight, shiftExpiry } from "../../domain/Lease.ts"
 
 /** Revoked leases that are kept, so that revoking one again succeeds; a bound, not a guarantee. */
 const maxRevoked = 1000

@@ -14,8 +14,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import type { RunHistory } from "../../domain/runHistory.ts"
-import type { Timestamp } from "../../domain/Timestamp.ts"
-import { fromMillis } from "../../domain/Timestamp.ts"
+import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync, type FileError, readIfPresent, replaceFileSync, tightenMode } from "../files/durableFile.ts"
 import { holdLock } from "../files/fileLock.ts"
@@ -115,7 +114,7 @@ export class Instance extends Context.Service<
 }
 
 /** Holds the lock of the state directory for as long as the scope lasts. */
-export const holdDirectory = Effect.fnUntraced(function* (paths: InstancePaths) {
+export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: InstancePaths) {
   const found = yield* attemptSync("stat", paths.directory, () => fs.statSync(paths.directory))
   if ((found.mode & 0o022) !== 0) {
     return yield* new StartError({
@@ -148,7 +147,7 @@ const readRunFile = (paths: InstancePaths) =>
   }))
 
 /** Finds the owner of the lock in the run file, which it writes soon after it took the lock. */
-const ownerInRunFile = Effect.fnUntraced(function* (paths: InstancePaths) {
+const ownerInRunFile = Effect.fn("ownerInRunFile")(function* (paths: InstancePaths) {
   for (let tries = 0; tries < 20; tries += 1) {
     const { last } = yield* readRunFile(paths)
     if (last !== undefined && isAlive(last.pid)) return last.pid

@@ -15,8 +15,7 @@ import * as Semaphore from "effect/Semaphore"
 import { refusedFact, restartFact } from "../../domain/AuditEntry.ts"
 import { formatGoDuration, millisecond, second } from "../../domain/GoDuration.ts"
 import { fromMillis, parseTimestamp } from "../../domain/Timestamp.ts"
-import { AuditLog } from "../audit/AuditLog.ts"
-import type { AuditLogError } from "../audit/AuditLog.ts"
+import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
 import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
 
 /** The same as in later versions of the predecessor. */

@@ -16,7 +16,7 @@ import { sweepExpired } from "../operations/sweep.ts"
 import { Instance } from "./Instance.ts"
 
 /** Reports the start, and a crash of the run before. */
-export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
+export const announceStart = Effect.fn("announceStart")(function* (socketPath: string) {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
   const { crash, markRunning, pid, startedAt } = yield* Instance
@@ -49,7 +49,7 @@ export const announceStart = Effect.fnUntraced(function* (socketPath: string) {
   yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${socketPath}`)
 })
 
-export const announceStop = Effect.fnUntraced(function* (reason: string) {
+export const announceStop = Effect.fn("announceStop")(function* (reason: string) {
   const sink = yield* OtelSink
   const { pid, setExitReason, startedAt } = yield* Instance
   yield* setExitReason(reason)

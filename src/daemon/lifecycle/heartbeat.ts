@@ -23,7 +23,7 @@ export interface HeartbeatState {
 export const disabledHeartbeat: HeartbeatState = { consecutiveFailures: 0, fired: false }
 
 /** Returns the loop that checks the endpoint, and its settings and state for a status request. */
-export const startHeartbeat = Effect.fnUntraced(function* (settings: HeartbeatSettings | undefined) {
+export const startHeartbeat = Effect.fn("startHeartbeat")(function* (settings: HeartbeatSettings | undefined) {
   if (settings === undefined) return { watch: Effect.never, status: Effect.succeed(undefined) }
   const state = yield* Ref.make(disabledHeartbeat)
   const { failAction, interval, timeout, url } = settings
@@ -52,10 +52,12 @@ export const watchHeartbeat = (
   probe: Effect.Effect<void, string>
 ) =>
   Effect.sleep(toMillis(settings.interval)).pipe(
-    Effect.andThen(check(settings, state, probe).pipe(Effect.repeat(Schedule.fixed(toMillis(settings.interval)))))
+    Effect.andThen(
+      checkEndpoint(settings, state, probe).pipe(Effect.repeat(Schedule.fixed(toMillis(settings.interval))))
+    )
   )
 
-const check = Effect.fnUntraced(function* (
+const checkEndpoint = Effect.fn("checkEndpoint")(function* (
   settings: HeartbeatSettings,
   state: Ref.Ref<HeartbeatState>,
   probe: Effect.Effect<void, string>

@@ -29,7 +29,7 @@ const maxTimeout = 5_000
 const readyInterval = Duration.millis(100)
 
 /** Notifies forever; `systemctl status` shows `status`. */
-export const notifySupervisor = Effect.fnUntraced(function* (notifications: Notifications, status: string) {
+export const notifySupervisor = Effect.fn("notifySupervisor")(function* (notifications: Notifications, status: string) {
   const { probe, supervision } = notifications
   if (supervision.notifySocket === undefined) return yield* Effect.never
   const timeout = Duration.millis(Math.min(maxTimeout, (supervision.watchdogMillis ?? Infinity) / 4))

@@ -7,7 +7,7 @@ import * as Queue from "effect/Queue"
 import { AuditLog } from "../audit/AuditLog.ts"
 
 /** Handles SIGHUP forever; `onHangup` sets the signal handler. */
-export const reopenOnHangup = Effect.fnUntraced(function* (onHangup: (run: () => void) => void) {
+export const reopenOnHangup = Effect.fn("reopenOnHangup")(function* (onHangup: (run: () => void) => void) {
   const audit = yield* AuditLog
   const hangups = yield* Queue.sliding<void>(1)
   yield* Effect.sync(() => onHangup(() => void Queue.offerUnsafe(hangups, undefined)))

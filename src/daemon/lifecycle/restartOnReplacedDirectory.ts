@@ -11,7 +11,10 @@ import { StartError } from "../files/StartError.ts"
 import { waitUntilStable } from "./watchDirectories.ts"
 
 /** Calls `run` with whether it ran before in this process; its result is why the run ended. */
-export const restartOnReplacedDirectory = Effect.fnUntraced(function* <E extends { readonly message: string }, R>(
+export const restartOnReplacedDirectory = Effect.fn("restartOnReplacedDirectory")(function* <
+  E extends { readonly message: string },
+  R
+>(
   directories: ReadonlyArray<string>,
   run: (isRestart: boolean) => Effect.Effect<"restart" | "directory replaced", E, R>
 ) {

@@ -15,7 +15,7 @@ import { readIfPresent, renameDurably, replaceFileSync } from "../files/durableF
 import type { PinnedDirectory } from "../files/pinDirectory.ts"
 
 /** Reads the file; an empty history if there is none. */
-export const readRuns = Effect.fnUntraced(
+export const readRuns = Effect.fn("readRuns")(
   function* (file: string, own: PinnedDirectory) {
     const contents = yield* readIfPresent(file)
     if (contents === undefined) return RunHistory.noRuns
@@ -39,7 +39,7 @@ export const writeRuns = (file: string, own: PinnedDirectory, history: RunHistor
   )
 
 /** Records the start of a run, and its end when the scope closes; a failed start is an end too. */
-export const recordRun = Effect.fnUntraced(function* (
+export const recordRun = Effect.fn("recordRun")(function* (
   file: string,
   own: PinnedDirectory,
   startedAt: Timestamp,

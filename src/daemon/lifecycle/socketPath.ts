@@ -43,7 +43,7 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
 })
 
 /** Returns true for a dead daemon's socket and false for a free path. Anything else fails. */
-const isStale = Effect.fnUntraced(function* (socketPath: string) {
+const isStale = Effect.fn("isStale")(function* (socketPath: string) {
   const found = yield* attemptSync("stat", socketPath, () => fs.lstatSync(socketPath, { throwIfNoEntry: false }))
   if (found === undefined) return false
   if (!found.isSocket()) {
@@ -89,7 +89,7 @@ const kindOf = (found: fs.Stats): string => {
 }
 
 /** Rejects a directory that others can write, because they could replace the socket. */
-const checkDirectory = Effect.fnUntraced(function* (directory: string) {
+const checkDirectory = Effect.fn("checkDirectory")(function* (directory: string) {
   yield* makeDirectory(directory)
   const { mode } = yield* attemptSync("stat", directory, () => fs.statSync(directory))
   if ((mode & 0o022) !== 0) {

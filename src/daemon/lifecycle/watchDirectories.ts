@@ -32,7 +32,7 @@ type State =
   | { readonly status: "replaced"; readonly message: string; readonly snapshot: string | undefined }
 
 /** Ends when the daemon must restart, with the reason. */
-export const watchDirectories = Effect.fnUntraced(function* (watched: WatchedDirectories) {
+export const watchDirectories = Effect.fn("watchDirectories")(function* (watched: WatchedDirectories) {
   let last: State = { status: "same" }
   let checks = 0
   while (true) {
@@ -94,7 +94,7 @@ const snapshotOf = (paths: ReadonlyArray<string>): string =>
     .join(" ")
 
 /** Waits until all directories exist and did not change for an interval. */
-export const waitUntilStable = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
+export const waitUntilStable = Effect.fn("waitUntilStable")(function* (paths: ReadonlyArray<string>) {
   let last: string | undefined
   while (true) {
     const exists = paths.every((path) => statIfPresent(path) !== undefined)

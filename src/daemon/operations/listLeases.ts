@@ -5,8 +5,7 @@
  * grows with the number of active leases.
  */
 import * as Effect from "effect/Effect"
-import type { Lease, LeaseFilter } from "../../domain/Lease.ts"
-import { matchesFilter } from "../../domain/Lease.ts"
+import { type Lease, type LeaseFilter, matchesFilter } from "../../domain/Lease.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 
 export interface LeaseListOptions {

@@ -16,8 +16,7 @@ import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
-import type { HookResult } from "../secrets/RotationHook.ts"
-import { RotationHook } from "../secrets/RotationHook.ts"
+import { type HookResult, RotationHook } from "../secrets/RotationHook.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 export interface RotateResult {

@@ -7,11 +7,9 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { isChained } from "../../domain/AuditChain.ts"
-import type { AuditEntry } from "../../domain/AuditEntry.ts"
-import { decodeEntry } from "../../domain/AuditEntry.ts"
+import { type AuditEntry, decodeEntry } from "../../domain/AuditEntry.ts"
 import { stringify } from "../../domain/goText.ts"
-import type { Timestamp } from "../../domain/Timestamp.ts"
-import { parseTimestamp } from "../../domain/Timestamp.ts"
+import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 
 export interface AuditSearch {

@@ -17,8 +17,7 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import type { Readable } from "node:stream"
-import type { GoDuration } from "../../domain/GoDuration.ts"
-import { formatGoDuration, toMillis } from "../../domain/GoDuration.ts"
+import { formatGoDuration, type GoDuration, toMillis } from "../../domain/GoDuration.ts"
 import { valueLimit } from "../../domain/Secret.ts"
 
 export interface HookResult {
@@ -62,7 +61,7 @@ const maxOutput = 2 * valueLimit
 /** How long the output may stay open after the command ends: a background process may never close it. */
 const outputGrace = "500 millis"
 
-const runHook = Effect.fnUntraced(function* (
+const runHook = Effect.fn("runHook")(function* (
   command: string,
   secretName: string,
   options: { readonly timeout: GoDuration; readonly environment: Readonly<Record<string, string | undefined>> }
@@ -94,7 +93,7 @@ const notStarted: HookResult = {
 }
 
 /** Waits until the command ends, the deadline passes or the daemon stops; the last two kill the group. */
-const awaitEnd = Effect.fnUntraced(function* (
+const awaitEnd = Effect.fn("awaitEnd")(function* (
   child: ChildProcessByStdio<null, Readable, Readable>,
   timeout: GoDuration
 ): Effect.fn.Return<HookResult> {

@@ -12,30 +12,33 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import type { AuditFact } from "../../domain/AuditEntry.ts"
 import {
-  changeFailedFact,
-  fileRepairedFact,
-  refusedFact,
   addFact,
+  type AuditFact,
+  changeFailedFact,
   deleteFact,
+  fileRepairedFact,
+  initFact,
+  refusedFact,
   rotateFact,
   updateFact,
-  initFact,
   wipeFact
 } from "../../domain/AuditEntry.ts"
-import type { Secret, SecretInfo } from "../../domain/Secret.ts"
-import { SecretExists, SecretNotFound, secretSize, StoreFull, storeLimit } from "../../domain/Secret.ts"
-import type { Timestamp } from "../../domain/Timestamp.ts"
-import { fromMillis, zeroTimestamp } from "../../domain/Timestamp.ts"
+import {
+  type Secret,
+  SecretExists,
+  type SecretInfo,
+  SecretNotFound,
+  secretSize,
+  StoreFull,
+  storeLimit
+} from "../../domain/Secret.ts"
+import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import { AgeError } from "./ageFile.ts"
-import type { AuditLogError } from "../audit/AuditLog.ts"
-import { AuditLog } from "../audit/AuditLog.ts"
+import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
 import { FileError } from "../files/durableFile.ts"
-import type { StoreDocument, StoredSecret } from "./storeDocument.ts"
-import { byName, emptyStore } from "./storeDocument.ts"
-import type { StoreMemory, StorePaths } from "./storeFiles.ts"
-import { openStore } from "./storeFiles.ts"
+import { byName, emptyStore, type StoreDocument, type StoredSecret } from "./storeDocument.ts"
+import { openStore, type StoreMemory, type StorePaths } from "./storeFiles.ts"
 
 /** Writing the store failed; nothing was changed. */
 export class SecretStoreError extends Schema.TaggedError<SecretStoreError>()("SecretStoreError", {
@@ -113,7 +116,7 @@ const refusalReasons = {
 } as const
 
 /** Records whether the store was created or restored. */
-const recordOrigin = Effect.fnUntraced(function* (
+const recordOrigin = Effect.fn("SecretStore.recordOrigin")(function* (
   origin: "loaded" | "initialized" | "restored",
   paths: StorePaths,
   count: number
@@ -131,7 +134,7 @@ const recordOrigin = Effect.fnUntraced(function* (
 const toStoreError = (change: Effect.Effect<void, FileError | AgeError>): Effect.Effect<void, SecretStoreError> =>
   Effect.mapError(change, (cause) => new SecretStoreError({ cause }))
 
-const make = Effect.fnUntraced(function* (
+const make = Effect.fn("SecretStore.make")(function* (
   loaded: StoreDocument,
   origin: "loaded" | "initialized",
   save: (next: StoreDocument) => Effect.Effect<void, SecretStoreError>,
@@ -153,7 +156,10 @@ const make = Effect.fnUntraced(function* (
     return grows > 0 && size() > storeLimit ? refuse(fact, new StoreFull()) : Effect.void
   }
 
-  const change = Effect.fnUntraced(function* (fact: AuditFact, edit: (secrets: Map<string, StoredSecret>) => void) {
+  const change = Effect.fn("SecretStore.change")(function* (
+    fact: AuditFact,
+    edit: (secrets: Map<string, StoredSecret>) => void
+  ) {
     const secrets = new Map(document.secrets)
     edit(secrets)
     const next = { ...document, secrets }
@@ -175,7 +181,7 @@ const make = Effect.fnUntraced(function* (
     yield* change(addFact(name), (secrets) => secrets.set(name, added))
   }, Semaphore.withPermit(writeLock))
 
-  const edit = Effect.fnUntraced(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
+  const edit = Effect.fn("SecretStore.edit")(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
     const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(fact, reason)))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }

@@ -11,8 +11,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { stringify } from "../../domain/goText.ts"
 import type { Secret } from "../../domain/Secret.ts"
-import type { Timestamp } from "../../domain/Timestamp.ts"
-import { parseTimestamp as parseTime, zeroTimestamp } from "../../domain/Timestamp.ts"
+import { parseTimestamp as parseTime, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 
 export interface StoredSecret extends Secret {
   /** Unknown members, of other programs. */

@@ -15,8 +15,7 @@ import type { AgeKey } from "./ageFile.ts"
 import * as ageFile from "./ageFile.ts"
 import { readIfPresent, removeDurably, renameDurably, replaceFile, tightenMode } from "../files/durableFile.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
-import type { StoreDocument } from "./storeDocument.ts"
-import { decodeStore, emptyStore, encodeStore } from "./storeDocument.ts"
+import { decodeStore, emptyStore, encodeStore, type StoreDocument } from "./storeDocument.ts"
 
 export interface StorePaths {
   readonly identity: string
@@ -54,7 +53,7 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
   return {
     document,
     origin,
-    save: Effect.fnUntraced(function* (next: StoreDocument) {
+    save: Effect.fn("openStore.save")(function* (next: StoreDocument) {
       const file = yield* encryptChecked(key, next)
       yield* checkAll
       yield* replaceFile(paths.secrets, [file], { backup, check: checkAllSync })
@@ -64,7 +63,11 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
   }
 })
 
-const open = Effect.fnUntraced(function* (paths: StorePaths, memory: StoreMemory, devices: ReadonlyArray<number>) {
+const open = Effect.fn("openStore.open")(function* (
+  paths: StorePaths,
+  memory: StoreMemory,
+  devices: ReadonlyArray<number>
+) {
   const identity = yield* readIfPresent(paths.identity)
   const secrets = yield* readIfPresent(paths.secrets)
   if (identity === undefined && secrets === undefined) return yield* createOrRestore(paths, memory, devices)
@@ -104,7 +107,7 @@ const fileMissing = (paths: StorePaths, identityIsMissing: boolean) => {
  * Creates a key and an empty store. If this process had the store open before, it restores that one with the same key
  * instead; but not on another disk, such as the directory under a missing mount.
  */
-const createOrRestore = Effect.fnUntraced(function* (
+const createOrRestore = Effect.fn("createOrRestore")(function* (
   paths: StorePaths,
   { last }: StoreMemory,
   devices: ReadonlyArray<number>
@@ -126,13 +129,13 @@ const createOrRestore = Effect.fnUntraced(function* (
 })
 
 /** Renames identity.age last, so that a crash leaves either no store or one that `finishCreation` completes. */
-const create = Effect.fnUntraced(function* (paths: StorePaths, key: AgeKey, document: StoreDocument) {
+const create = Effect.fn("openStore.create")(function* (paths: StorePaths, key: AgeKey, document: StoreDocument) {
   yield* replaceFile(unfinished(paths), [Buffer.from(Redacted.value(key.identity), "utf8")])
   yield* replaceFile(paths.secrets, [yield* encryptChecked(key, document)])
   yield* renameDurably(unfinished(paths), paths.identity)
 })
 
-const finishCreation = Effect.fnUntraced(function* (paths: StorePaths) {
+const finishCreation = Effect.fn("finishCreation")(function* (paths: StorePaths) {
   const pending = yield* readIfPresent(unfinished(paths))
   if (pending === undefined) return
   const identity = yield* readIfPresent(paths.identity)
@@ -149,7 +152,7 @@ const utf8 = (contents: Uint8Array): Result.Result<string, string> =>
   })
 
 /** Encrypts, and decrypts the result again to check it. */
-const encryptChecked = Effect.fnUntraced(function* (key: AgeKey, document: StoreDocument) {
+const encryptChecked = Effect.fn("encryptChecked")(function* (key: AgeKey, document: StoreDocument) {
   const contents = Buffer.from(encodeStore(document), "utf8")
   const file = yield* key.encrypt(contents)
   const decrypted = yield* key.decrypt(file)

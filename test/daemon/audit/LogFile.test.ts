@@ -15,8 +15,7 @@ import { syncBuiltinESMExports } from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
 import type { FileError } from "../../../src/daemon/files/durableFile.ts"
-import type { LogFile } from "../../../src/daemon/audit/LogFile.ts"
-import { openLog } from "../../../src/daemon/audit/LogFile.ts"
+import { type LogFile, openLog } from "../../../src/daemon/audit/LogFile.ts"
 
 /** Calls that fail, as on a full or broken disk; a write fails after half of its bytes. */
 const broken = new Set<string>()
@@ -331,13 +330,13 @@ describe("rotating", () => {
   it.live("keeps an archive until it may be dropped", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "0.\n")
-      const asked: Array<string> = []
+      const candidates: Array<string> = []
       for (let n = 1; n <= 3; n += 1) {
-        yield* log.rotate(1, ([oldest = ""]) => asked.push(text(oldest)) < 0)
+        yield* log.rotate(1, ([oldest = ""]) => candidates.push(text(oldest)) < 0)
         yield* put(log, `${n}.\n`)
       }
       assert.deepStrictEqual(
-        [yield* readBack(log), asked],
+        [yield* readBack(log), candidates],
         [
           ["0.", "1.", "2.", "3."],
           ["1.\n", "1.\n"]

@@ -8,8 +8,7 @@ import * as v8 from "node:v8"
 import * as vm from "node:vm"
 import { LeaseTable } from "../../../src/daemon/leases/LeaseTable.ts"
 import { millisecond } from "../../../src/domain/GoDuration.ts"
-import type { Lease } from "../../../src/domain/Lease.ts"
-import { makeLease } from "../../../src/domain/Lease.ts"
+import { type Lease, makeLease } from "../../../src/domain/Lease.ts"
 
 const start = Date.parse("2026-11-22T08:30:37.780Z")
 const lease = (id: string, lasts: number, secretName = "db", clientId = "worker", now = start): Lease =>

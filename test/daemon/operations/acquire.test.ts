@@ -109,14 +109,14 @@ describe("acquire", () => {
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
-  for (const [asked, name] of [
+  for (const [ttl, name] of [
     [0n, "none"],
     [-5n * hour, "a negative TTL"]
   ] as const) {
     it.effect(`grants an hour for ${name}`, () =>
       Effect.gen(function* () {
         yield* addSecret("db")
-        const { lease } = yield* acquireLease("db", "worker", asked)
+        const { lease } = yield* acquireLease("db", "worker", ttl)
         assert.strictEqual(lease.expiresAt.millis - lease.createdAt.millis, 3_600_000)
       }).pipe(Effect.provide(testLayerNoTelemetry))
     )

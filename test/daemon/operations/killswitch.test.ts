@@ -131,7 +131,7 @@ describe("heartbeat", () => {
     maxFailures: 1,
     failAction: { revokeAll: true, rotateAll: false, wipeStore: false }
   }
-  const world = Layer.provideMerge(testLayerNoTelemetry, hook)
+  const testLayer = Layer.provideMerge(testLayerNoTelemetry, hook)
   const endpoint = { well: true }
   const probe = Effect.suspend(() => (endpoint.well ? Effect.void : Effect.fail("HTTP 503")))
   const start = Effect.fnUntraced(function* (maxFailures = 1) {
@@ -153,7 +153,7 @@ describe("heartbeat", () => {
       yield* TestClock.adjust("10 minutes")
       assert.strictEqual(yield* activeCount, 1)
       yield* stop
-    }).pipe(Effect.provide(world))
+    }).pipe(Effect.provide(testLayer))
   )
 
   it.effect("does not fire at the start, and fires at the first check", () =>
@@ -166,7 +166,7 @@ describe("heartbeat", () => {
       assert.strictEqual(yield* activeCount, 0)
       assert.deepStrictEqual(yield* failuresTold, ["heartbeat failed: HTTP 503"])
       yield* stop
-    }).pipe(Effect.provide(world))
+    }).pipe(Effect.provide(testLayer))
   )
 
   it.effect("fires after the configured consecutive failures, and not before", () =>
@@ -182,7 +182,7 @@ describe("heartbeat", () => {
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* activeCount, 0)
       yield* stop
-    }).pipe(Effect.provide(world))
+    }).pipe(Effect.provide(testLayer))
   )
 
   it.effect("fires once per outage, and again after a recovery", () =>
@@ -202,6 +202,6 @@ describe("heartbeat", () => {
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(yield* activeCount, 0)
       yield* stop
-    }).pipe(Effect.provide(world))
+    }).pipe(Effect.provide(testLayer))
   )
 })

@@ -6,8 +6,14 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { StoreDocument, StoredSecret } from "../../../src/daemon/secrets/storeDocument.ts"
-import { byName, decodeStore, emptyStore, encodeStore } from "../../../src/daemon/secrets/storeDocument.ts"
+import {
+  byName,
+  decodeStore,
+  emptyStore,
+  encodeStore,
+  type StoreDocument,
+  type StoredSecret
+} from "../../../src/daemon/secrets/storeDocument.ts"
 import { fromNanos, zeroTimestamp } from "../../../src/domain/Timestamp.ts"
 
 const read = (text: string) => Result.getOrThrow(decodeStore(text))
