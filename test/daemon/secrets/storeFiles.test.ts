@@ -9,11 +9,11 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
-import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
-import type { StoreMemory } from "../../src/daemon/secrets/storeFiles.ts"
-import { temporaryDirectory } from "../support/temporary.ts"
-import { addSecret } from "../support/testLayer.ts"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
+import type { StoreMemory } from "../../../src/daemon/secrets/storeFiles.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+import { addSecret } from "../../support/testLayer.ts"
 
 const setUp = Effect.fnUntraced(function* () {
   const directory = path.join(yield* temporaryDirectory, "state")

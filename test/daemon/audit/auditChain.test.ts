@@ -9,10 +9,10 @@ import { TestClock } from "effect/testing"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
-import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
-import { addFact } from "../../src/domain/AuditEntry.ts"
-import { temporaryDirectory } from "../support/temporary.ts"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { verifyAuditLog } from "../../../src/daemon/audit/verifyAuditLog.ts"
+import { addFact } from "../../../src/domain/AuditEntry.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
 
 const entry = (name: string) =>
   `{"timestamp":"2026-02-22T00:00:00Z","action":"lease_acquire","secret_name":"${name}","success":true}\n`

@@ -11,15 +11,21 @@ import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
-import { ClockStepDetector, clockStepSince } from "../../src/daemon/leases/clockSteps.ts"
-import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
-import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
-import { sweepForever } from "../../src/daemon/operations/sweep.ts"
-import { hour, minute } from "../../src/domain/GoDuration.ts"
-import { OtelSink } from "../../src/otel/OtelSink.ts"
-import { temporaryDirectory } from "../support/temporary.ts"
-import { activeCount, addSecret, testLayerNoTelemetry, acquireLease, testLayerWithAudit } from "../support/testLayer.ts"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { ClockStepDetector, clockStepSince } from "../../../src/daemon/leases/clockSteps.ts"
+import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
+import { sweepForever } from "../../../src/daemon/operations/sweep.ts"
+import { hour, minute } from "../../../src/domain/GoDuration.ts"
+import { OtelSink } from "../../../src/otel/OtelSink.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+import {
+  activeCount,
+  addSecret,
+  testLayerNoTelemetry,
+  acquireLease,
+  testLayerWithAudit
+} from "../../support/testLayer.ts"
 
 describe("ClockStepDetector", () => {
   const day = 86_400_000

@@ -5,13 +5,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { TestClock } from "effect/testing"
-import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
-import { revokeAllLeases, revokeLease } from "../../src/daemon/operations/revoke.ts"
-import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
-import { sweepExpired, sweepForever } from "../../src/daemon/operations/sweep.ts"
-import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
-import { minute, second } from "../../src/domain/GoDuration.ts"
-import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
+import { deleteSecret } from "../../../src/daemon/operations/deleteSecret.ts"
+import { revokeAllLeases, revokeLease } from "../../../src/daemon/operations/revoke.ts"
+import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { sweepExpired, sweepForever } from "../../../src/daemon/operations/sweep.ts"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { minute, second } from "../../../src/domain/GoDuration.ts"
+import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
 import {
   activeCount,
   addSecret,
@@ -20,7 +20,7 @@ import {
   acquireLease,
   testLayer,
   testLayerWithAudit
-} from "../support/testLayer.ts"
+} from "../../support/testLayer.ts"
 
 const lastEntries = (count: number) =>
   Effect.map(
