@@ -1,12 +1,10 @@
 /**
- * An entry of audit.log, and one constructor for each kind of entry.
- *
- * The members and their order are the predecessor's (protocol specification, 9.4); the
- * last four are additions. `expires_at` and `shift_ms` make the log sufficient to
- * restore the leases; `seq` and `prev` chain the entries (`AuditChain`).
- * An entry never holds a value.
+ * An entry of audit.log, and one constructor for each kind. An entry never holds a value.
+ * The members and their order are the predecessor's (protocol specification, 9.4), except
+ * for the last four: `expires_at` and `shift_ms` make the log sufficient to restore the
+ * leases; `seq` and `prev` chain the entries (`AuditChain`).
  */
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { GoDuration } from "./GoDuration.ts"
 import { formatGoDuration, millisecond } from "./GoDuration.ts"
@@ -55,124 +53,69 @@ export const encodeEntry = (
   })}\n`
 
 /** Decodes a line; none if it is not an entry. */
-export const decodeEntry = (line: string): Option.Option<AuditEntry> => decode(line)
+export const decodeEntry: (line: string) => Option.Option<AuditEntry> = Schema.decodeUnknownOption(
+  Schema.fromJsonString(AuditEntry)
+)
 
-const decode = Schema.decodeUnknownOption(Schema.fromJsonString(AuditEntry))
 const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
 
-const ofLease = (lease: Lease) => ({
-  secret_name: lease.secretName,
-  client_id: lease.clientId,
-  lease_id: lease.id
-})
+type Members = Omit<AuditFact, "action" | "success">
+const done = (action: string, members?: Members): AuditFact => ({ action, ...members, success: true })
+const failed = (action: string, members?: Members): AuditFact => ({ action, ...members, success: false })
 
-export const acquireFact = (lease: Lease, ttl: GoDuration): AuditFact => ({
-  action: "lease_acquire",
-  ...ofLease(lease),
-  details: `TTL: ${formatGoDuration(ttl)}`,
-  success: true,
-  expires_at: lease.expiresAt.text
-})
-
-export const replaceFact = (old: Lease, next: Lease, ttl: GoDuration): AuditFact => ({
-  action: "lease_replace",
-  ...ofLease(old),
-  details: `replaced by ${next.id}, TTL: ${formatGoDuration(ttl)}`,
-  success: true
-})
-
-export const acquireRefusedFact = (secretName: string, clientId: string, reason: string): AuditFact => ({
-  action: "lease_acquire",
+/** Constructors of the facts that hold a lease, the name of a secret, or only details. */
+const ofLease = ({ clientId, id, secretName }: Lease) => ({
   secret_name: secretName,
   client_id: clientId,
-  details: reason,
-  success: false
+  lease_id: id
 })
+const leaseDone = (action: string) => (lease: Lease) => done(action, ofLease(lease))
+const secretDone = (action: string) => (name: string) => done(action, { secret_name: name })
+const doneWith = (action: string) => (details: string) => done(action, { details })
+const failedWith = (action: string) => (details: string) => failed(action, { details })
 
+export const acquireFact = (lease: Lease, ttl: GoDuration) =>
+  done("lease_acquire", {
+    ...ofLease(lease),
+    details: `TTL: ${formatGoDuration(ttl)}`,
+    expires_at: lease.expiresAt.text
+  })
+export const replaceFact = (old: Lease, next: Lease, ttl: GoDuration) =>
+  done("lease_replace", { ...ofLease(old), details: `replaced by ${next.id}, TTL: ${formatGoDuration(ttl)}` })
+export const acquireRefusedFact = (secretName: string, clientId: string, reason: string) =>
+  failed("lease_acquire", { secret_name: secretName, client_id: clientId, details: reason })
 export const ttlTooLongDetails = ({ maximum, requested }: TtlTooLong): string =>
   `TTL ${requested} exceeds max ${maximum}`
 
-export const revokeFact = (lease: Lease): AuditFact => ({
-  action: "lease_revoke",
-  ...ofLease(lease),
-  success: true
-})
-
-export const revokeRefusedFact = (leaseId: string): AuditFact => ({
-  action: "lease_revoke",
-  lease_id: leaseId,
-  details: "lease not found",
-  success: false
-})
-
-export const expireFact = (lease: Lease): AuditFact => ({
-  action: "lease_expire",
-  ...ofLease(lease),
-  success: true
-})
-
+export const expireFact = leaseDone("lease_expire")
+export const revokeFact = leaseDone("lease_revoke")
+export const revokeRefusedFact = (leaseId: string) =>
+  failed("lease_revoke", { lease_id: leaseId, details: "lease not found" })
 /** Records that all leases of a secret ended, even if there were none. */
-export const revokeSecretFact = (secretName: string, count: number): AuditFact => ({
-  action: "lease_revoke",
-  secret_name: secretName,
-  details: `revoked ${count} leases`,
-  success: true
-})
-
+export const revokeSecretFact = (secretName: string, count: number) =>
+  done("lease_revoke", { secret_name: secretName, details: `revoked ${count} leases` })
 /** Records that all leases ended. */
-export const revokeAllFacts = (count: number): readonly [AuditFact, AuditFact] => [
-  { action: "killswitch", details: `revoked ${count} leases`, success: true },
-  { action: "killswitch", details: "all leases revoked", success: true }
-]
-
-export const addFact = (name: string): AuditFact => ({ action: "secret_add", secret_name: name, success: true })
-
-export const deleteFact = (name: string): AuditFact => ({
-  action: "secret_delete",
-  secret_name: name,
-  success: true
-})
-
-export const updateFact = (name: string): AuditFact => ({
-  action: "secret_update",
-  secret_name: name,
-  success: true
-})
-
-/** `outcome` states how the command ended and how much it printed, never what it printed. */
-export const rotateFact = (name: string, outcome: string): AuditFact => ({
-  action: "secret_rotate",
-  secret_name: name,
-  details: outcome,
-  success: true
-})
-
-export const rotateRefusedFact = (name: string, outcome: string): AuditFact => ({
-  ...rotateFact(name, outcome),
-  success: false
-})
-
-/** Records that every secret and the backup were removed. */
-export const wipeFact = (count: number): AuditFact => ({
-  action: "store_wipe",
-  details: `wiped ${count} secrets`,
-  success: true
-})
-
-export const heartbeatFact = (reason: string): AuditFact => ({
-  action: "heartbeat_fail",
-  details: reason,
-  success: false
-})
-
+export const revokeAllFacts = (count: number) =>
+  [
+    done("killswitch", { details: `revoked ${count} leases` }),
+    done("killswitch", { details: "all leases revoked" })
+  ] as const
 /** Records that the killswitch did not complete. */
-export const killswitchFailedFact = (details: string): AuditFact => ({ action: "killswitch", details, success: false })
+export const killswitchFailedFact = failedWith("killswitch")
 
-export const restartFact: AuditFact = {
-  action: "daemon_restart",
-  details: "graceful restart requested over RPC",
-  success: true
-}
+export const addFact = secretDone("secret_add")
+export const deleteFact = secretDone("secret_delete")
+export const updateFact = secretDone("secret_update")
+/** Records a request for a value without a lease, which is always refused. */
+export const getFact = secretDone("secret_get")
+/** `outcome` states how the command ended and how much it printed, never what it printed. */
+export const rotateFact = (name: string, outcome: string) =>
+  done("secret_rotate", { secret_name: name, details: outcome })
+export const rotateRefusedFact = (name: string, outcome: string) => refusedFact(rotateFact(name, outcome), outcome)
+/** Records that `init` created a key and an empty store, or was refused because there is a store. */
+export const initFact = doneWith("store_init")
+/** Records that every secret and the backup were removed. */
+export const wipeFact = (count: number) => done("store_wipe", { details: `wiped ${count} secrets` })
 
 /** Records that a request was refused. `reason` holds no value. */
 export const refusedFact = (requested: AuditFact, reason: string): AuditFact => ({
@@ -180,83 +123,45 @@ export const refusedFact = (requested: AuditFact, reason: string): AuditFact => 
   details: reason,
   success: false
 })
-
 /** Records that a change, which the log already has, was not written to the store. */
-export const changeFailedFact = (announced: AuditFact): AuditFact =>
+export const changeFailedFact = (announced: AuditFact) =>
   refusedFact(announced, "the store could not be written; nothing was changed")
-
-/** Records a request for a value without a lease, which is always refused. */
-export const getFact = (name: string): AuditFact => ({ action: "secret_get", secret_name: name, success: true })
+/** Records a request with an unknown method or invalid parameters. `reason` quotes no parameter. */
+export const requestRefusedFact = (method: string, reason: string) =>
+  failed("request_refused", { details: `${method}: ${reason}` })
 
 /** Records that fingerprints of the values, not the values, were returned for a scan. */
-export const scanFact = (clientId: string, values: number, tooShort: number): AuditFact => ({
-  action: "scan_begin",
-  client_id: clientId,
-  details: `fingerprints of ${values} values were returned, ${tooShort} values are too short to search for`,
-  success: true
-})
-
+export const scanFact = (clientId: string, values: number, tooShort: number) =>
+  done("scan_begin", {
+    client_id: clientId,
+    details: `fingerprints of ${values} values were returned, ${tooShort} values are too short to search for`
+  })
 /** Records that a client sent a text which matches the value of this secret. */
-export const identifyFact = (name: string, clientId: string): AuditFact => ({
-  action: "scan_match",
-  secret_name: name,
-  client_id: clientId,
-  details: "its value was found in a scanned file",
-  success: true
-})
+export const identifyFact = (name: string, clientId: string) =>
+  done("scan_match", { secret_name: name, client_id: clientId, details: "its value was found in a scanned file" })
 
-/** Records a request with an unknown method or invalid parameters. `reason` quotes no parameter. */
-export const requestRefusedFact = (method: string, reason: string): AuditFact => ({
-  action: "request_refused",
-  details: `${method}: ${reason}`,
-  success: false
-})
-
-/** Records that `init` created a key and an empty store, or was refused because there is a store. */
-export const initFact = (details: string): AuditFact => ({ action: "store_init", details, success: true })
-
-/** Records how many events were lost since the last such entry. */
-export const sinkDroppedFact = (count: number): AuditFact => ({
-  action: "sink_dropped",
-  details: count === 1 ? "an event was lost" : `${count} events were lost`,
-  success: false
-})
-
-export const startFact = (socketPath: string): AuditFact => ({
-  action: "daemon_start",
-  details: `listening on ${socketPath}`,
-  success: true
-})
-
-export const stopFact: AuditFact = { action: "daemon_stop", details: "daemon stopped gracefully", success: true }
-
+export const startFact = (socketPath: string) => done("daemon_start", { details: `listening on ${socketPath}` })
+export const stopFact = done("daemon_stop", { details: "daemon stopped gracefully" })
+export const restartFact = done("daemon_restart", { details: "graceful restart requested over RPC" })
+export const heartbeatFact = failedWith("heartbeat_fail")
 /** Records that the last daemon of this directory did not shut down cleanly. */
-export const crashRecoveredFact = (details: string): AuditFact => ({
-  action: "daemon_crash_recovered",
-  details,
-  success: true
-})
-
+export const crashRecoveredFact = doneWith("daemon_crash_recovered")
 /** Records that the daemon restarts too often after unclean exits. */
-export const crashLoopFact = (details: string): AuditFact => ({ action: "crash_loop", details, success: false })
-
+export const crashLoopFact = failedWith("crash_loop")
 /** Records that the audit log or the lease file was damaged and how it was repaired. */
-export const fileRepairedFact = (details: string): AuditFact => ({ action: "file_mended", details, success: true })
-
+export const fileRepairedFact = doneWith("file_mended")
 /** Records that entries of the log were changed or removed by another program. */
-export const auditDamagedFact = (details: string): AuditFact => ({ action: "audit_damaged", details, success: false })
+export const auditDamagedFact = failedWith("audit_damaged")
+/** Records how many events were lost since the last such entry. */
+export const sinkDroppedFact = (count: number) =>
+  failed("sink_dropped", { details: count === 1 ? "an event was lost" : `${count} events were lost` })
 
 /** Records that the wall clock was set or the machine slept. Setting it back moves the expiry of the leases by as much. */
-export const clockStepFact = (millis: number, leases: number): AuditFact => {
+export const clockStepFact = (millis: number, leases: number) => {
   const by = formatGoDuration(BigInt(Math.abs(millis)) * millisecond)
-  return millis < 0
-    ? {
-        action: "clock_step",
-        details: `the clock was set back by ${by}; the expiry of ${leases} leases was moved back by as much`,
-        success: true,
-        shift_ms: millis
-      }
-    : { action: "clock_step", details: `the clock went forward by ${by}, or the machine slept`, success: true }
+  if (millis >= 0) return done("clock_step", { details: `the clock went forward by ${by}, or the machine slept` })
+  const details = `the clock was set back by ${by}; the expiry of ${leases} leases was moved back by as much`
+  return done("clock_step", { details, shift_ms: millis })
 }
 
 /**
@@ -266,14 +171,9 @@ export const clockStepFact = (millis: number, leases: number): AuditFact => {
 export const adoptFacts = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => {
   const details = `leases.json was written by another program; its ${leases.length} leases replace those of the log`
   return [
-    { action: "leases_adopt", details, success: true },
-    ...leases.map((lease) => ({
-      action: "lease_adopt",
-      ...ofLease(lease),
-      success: true,
-      expires_at: lease.expiresAt.text
-    })),
-    { action: "leases_adopted", details, success: true }
+    done("leases_adopt", { details }),
+    ...leases.map((lease) => done("lease_adopt", { ...ofLease(lease), expires_at: lease.expiresAt.text })),
+    done("leases_adopted", { details })
   ]
 }
 

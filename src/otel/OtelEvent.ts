@@ -1,10 +1,8 @@
 /**
  * The events that the daemon emits: each with its level and a schema of its metadata,
- * which never contains a secret's value. `npm run docs` generates the tables of
- * docs/events.md from these definitions.
- *
- * Names are dotted lower case, metadata keys are camelCase. `success: false` means that
- * an operator should look. Source: the joelclaw contract, section 2.
+ * which never contains a secret's value. `npm run docs` generates docs/events.md from
+ * them. `success: false` means that an operator should look. Source: the joelclaw
+ * contract, section 2.
  */
 import * as Schema from "effect/Schema"
 import type { GoDuration } from "../domain/GoDuration.ts"
@@ -31,7 +29,7 @@ export interface Definition<Fields extends Schema.Struct.Fields> {
   readonly metadata: Schema.Struct<Fields>
 }
 
-/** Leases whose ids are in one event. */
+/** How many leases one event lists. */
 const maxListedLeases = 20
 
 const text = (description: string) => Schema.String.annotate({ description })
@@ -49,6 +47,11 @@ const ofLease = {
   clientId: text("self-declared id of the client")
 }
 const ttlSeconds = Schema.Finite.annotate({ description: "duration of the lease, in seconds" })
+const ofLeases = { count: count("number of leases"), leaseIds: names(`ids of the first ${maxListedLeases}`) }
+const auditHead = {
+  auditSeq: count("sequence number of the last audit entry"),
+  auditHash: text("hash of that entry; a copy kept elsewhere proves that the log was not changed")
+}
 
 const define = <const Fields extends Schema.Struct.Fields>(
   action: string,
@@ -65,16 +68,14 @@ export const events = {
     socketPath: text("path of the socket"),
     activeLeases: count("active leases"),
     secretCount: count("secrets in the store"),
-    auditSeq: count("sequence number of the last audit entry"),
-    auditHash: text("hash of that entry; a copy kept elsewhere proves that the log was not changed")
+    ...auditHead
   }),
   daemonStopped: define("daemon.stopped", "daemon", "info", "the daemon stops in order", {
     pid: count("process id of the daemon"),
     reason: text("reason, such as SIGTERM"),
     uptimeMs: millis("uptime"),
     activeLeases: count("leases that remain active"),
-    auditSeq: count("sequence number of the last audit entry"),
-    auditHash: text("hash of that entry; a copy kept elsewhere proves that the log was not changed")
+    ...auditHead
   }),
   daemonCrashRecovered: define(
     "daemon.crash_recovered",
@@ -119,14 +120,12 @@ export const events = {
     }
   ),
   leaseExpired: define("lease.expired", "lease", "debug", "a sweep removes expired leases", {
-    count: count("number of leases"),
-    leaseIds: names(`ids of the first ${maxListedLeases}`),
+    ...ofLeases,
     secretNames: names("names of their secrets"),
     durationMs: duration
   }),
   leaseRevoked: define("lease.revoked", "lease", "info", "leases are revoked", {
-    count: count("number of leases"),
-    leaseIds: names(`ids of the first ${maxListedLeases}`),
+    ...ofLeases,
     secretName: optional(text("name of their secret, if all have the same")),
     durationMs: duration
   }),
@@ -155,77 +154,49 @@ export const events = {
   })
 } as const
 
-type Metadata<D> = D extends Definition<infer Fields> ? Schema.Struct<Fields>["Type"] : never
+/** Returns the constructor of an event. An error makes it one that an operator should look at. */
+const make =
+  <Fields extends Schema.Struct.Fields>({ action, component, level }: Definition<Fields>) =>
+  (metadata: Schema.Struct<Fields>["Type"], error?: string): OtelEvent =>
+    error === undefined
+      ? { action, component, level, success: true, metadata }
+      : { action, component, level: "error", success: false, error, metadata }
 
-const make = <Fields extends Schema.Struct.Fields>(
-  definition: Definition<Fields>,
-  metadata: Schema.Struct<Fields>["Type"],
-  error?: string
-): OtelEvent => ({
-  action: definition.action,
-  component: definition.component,
-  level: error === undefined ? definition.level : "error",
-  success: error === undefined,
-  ...(error === undefined ? {} : { error }),
-  metadata
+export const daemonStarted = make(events.daemonStarted)
+export const daemonStopped = make(events.daemonStopped)
+export const daemonCrashRecovered = make(events.daemonCrashRecovered)
+export const daemonCrashLooping = make(events.daemonCrashLooping)
+export const killswitchActivated = make(events.killswitchActivated)
+export const secretRotated = make(events.secretRotated)
+export const auditWriteFailed = (reason: string) => make(events.auditWriteFailed)({}, reason)
+export const sinkDropped = (dropped: number) => make(events.sinkDropped)({ count: dropped })
+
+const grant = (lease: Lease, ttl: GoDuration, durationMs: number) => ({
+  leaseId: lease.id,
+  secretName: lease.secretName,
+  clientId: lease.clientId,
+  ttlSeconds: toMillis(ttl) / 1000,
+  durationMs
+})
+const listed = (leases: ReadonlyArray<Lease>, durationMs: number) => ({
+  count: leases.length,
+  leaseIds: leases.slice(0, maxListedLeases).map(({ id }) => id),
+  durationMs
 })
 
-export const daemonStarted = (metadata: Metadata<typeof events.daemonStarted>) => make(events.daemonStarted, metadata)
-
-export const daemonStopped = (metadata: Metadata<typeof events.daemonStopped>) => make(events.daemonStopped, metadata)
-
-export const daemonCrashRecovered = (metadata: Metadata<typeof events.daemonCrashRecovered>) =>
-  make(events.daemonCrashRecovered, metadata)
-
-export const daemonCrashLooping = (metadata: Metadata<typeof events.daemonCrashLooping>, error: string) =>
-  make(events.daemonCrashLooping, metadata, error)
-
 export const leaseAcquired = (lease: Lease, ttl: GoDuration, durationMs: number) =>
-  make(events.leaseAcquired, {
-    leaseId: lease.id,
-    secretName: lease.secretName,
-    clientId: lease.clientId,
-    ttlSeconds: toMillis(ttl) / 1000,
-    expiresAt: lease.expiresAt.text,
-    durationMs
-  })
+  make(events.leaseAcquired)({ ...grant(lease, ttl, durationMs), expiresAt: lease.expiresAt.text })
 
 export const leaseReplaced = (old: Lease, lease: Lease, ttl: GoDuration, durationMs: number) =>
-  make(events.leaseReplaced, {
-    leaseId: lease.id,
-    replacedLeaseId: old.id,
-    secretName: lease.secretName,
-    clientId: lease.clientId,
-    ttlSeconds: toMillis(ttl) / 1000,
-    durationMs
-  })
-
-const firstIds = (leases: ReadonlyArray<Lease>) => leases.slice(0, maxListedLeases).map(({ id }) => id)
+  make(events.leaseReplaced)({ ...grant(lease, ttl, durationMs), replacedLeaseId: old.id })
 
 /** One event for each sweep that finds any. */
 export const leasesExpired = (leases: ReadonlyArray<Lease>, durationMs: number) =>
-  make(events.leaseExpired, {
-    count: leases.length,
-    leaseIds: firstIds(leases),
-    secretNames: leases.slice(0, maxListedLeases).map(({ secretName }) => secretName),
-    durationMs
+  make(events.leaseExpired)({
+    ...listed(leases, durationMs),
+    secretNames: leases.slice(0, maxListedLeases).map(({ secretName }) => secretName)
   })
 
 /** One event for each request that revokes any, with `secretName` if all have the same. */
 export const leasesRevoked = (leases: ReadonlyArray<Lease>, durationMs: number, secretName?: string) =>
-  make(events.leaseRevoked, {
-    count: leases.length,
-    leaseIds: firstIds(leases),
-    ...(secretName === undefined ? {} : { secretName }),
-    durationMs
-  })
-
-export const killswitchActivated = (metadata: Metadata<typeof events.killswitchActivated>, error?: string) =>
-  make(events.killswitchActivated, metadata, error)
-
-export const secretRotated = (metadata: Metadata<typeof events.secretRotated>, error?: string) =>
-  make(events.secretRotated, metadata, error)
-
-export const auditWriteFailed = (reason: string) => make(events.auditWriteFailed, {}, reason)
-
-export const sinkDropped = (dropped: number) => make(events.sinkDropped, { count: dropped })
+  make(events.leaseRevoked)({ ...listed(leases, durationMs), ...(secretName === undefined ? {} : { secretName }) })

@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Metric from "effect/Metric"
+import { memoize } from "../domain/memoize.ts"
 
 /** One metric, as docs/events.md lists it. */
 export interface Instrument {
@@ -25,166 +26,121 @@ export interface Instrument {
 
 export const instruments: Array<Instrument> = []
 
-type Description = Omit<Instrument, "kind">
-
-const register = ({ name, unit, description, attribute }: Description, kind: Instrument["kind"]) => {
+/** Lists a metric, and returns the options of its constructor. */
+const register = (kind: Instrument["kind"], name: string, unit: string, description: string, attribute?: string) => {
   instruments.push({ name, kind, unit, description, ...(attribute === undefined ? {} : { attribute }) })
   return { description, attributes: { unit } }
 }
 
-const counter = (metric: Description) =>
-  Metric.counter(metric.name, { ...register(metric, "counter"), incremental: true })
-const gauge = (metric: Description) => Metric.gauge(metric.name, register(metric, "gauge"))
-const histogram = (metric: Description, boundaries: ReadonlyArray<number>) =>
-  Metric.histogram(metric.name, { ...register(metric, "histogram"), boundaries })
+const makeCounter = (name: string, options: object) => Metric.counter(name, { ...options, incremental: true })
+const makeGauge = (name: string, options: object) => Metric.gauge(name, options)
 
-/** A metric with one series for each value of its attribute, of which there must be few. */
-const byAttribute = <M>(metric: Description, kind: Instrument["kind"], make: (name: string, options: object) => M) => {
-  const { attributes, description } = register(metric, kind)
-  const series = new Map<string, M>()
-  return (value: string): M => {
-    let one = series.get(value)
-    if (one === undefined) {
-      one = make(metric.name, {
-        description,
-        incremental: true,
-        attributes: { ...attributes, [metric.attribute ?? ""]: value }
-      })
-      series.set(value, one)
-    }
-    return one
-  }
+const counter = (what: string, unit: string, description: string) => {
+  const name = `agent_secrets.${what}`
+  return makeCounter(name, register("counter", name, unit, description))
 }
+const histogram = (what: string, unit: string, boundaries: ReadonlyArray<number>, description: string) => {
+  const name = `agent_secrets.${what}`
+  return Metric.histogram(name, { ...register("histogram", name, unit, description), boundaries })
+}
+
+/** Makes one series of a metric for each value of its attribute. */
+const by =
+  <M>(kind: Instrument["kind"], make: (name: string, options: object) => M) =>
+  (what: string, attribute: string, unit: string, description: string) => {
+    const name = `agent_secrets.${what}`
+    const { attributes, ...options } = register(kind, name, unit, description, attribute)
+    return memoize(100, (value: string) =>
+      make(name, { ...options, attributes: { ...attributes, [attribute]: value } })
+    )
+  }
+const counterBy = by("counter", makeCounter)
+const gaugeBy = by("gauge", makeGauge)
 
 /** From a flush on a fast disk to the timeout of a client. */
-const secondsBoundaries = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+const seconds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+const entryCounts = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
 
-const acquires = counter({
-  name: "agent_secrets.lease.acquires",
-  unit: "{lease}",
-  description: "Leases issued"
-})
-const replacements = counter({
-  name: "agent_secrets.lease.replacements",
-  unit: "{lease}",
-  description: "Leases replaced by a new one of the same client and secret"
-})
-const expiries = counter({
-  name: "agent_secrets.lease.expiries",
-  unit: "{lease}",
-  description: "Leases that expired, counted by the sweep"
-})
-const revocations = counter({
-  name: "agent_secrets.lease.revocations",
-  unit: "{lease}",
-  description: "Leases revoked, also with their secret or by the killswitch"
-})
+const acquires = counter("lease.acquires", "{lease}", "Leases issued")
+const replacements = counter(
+  "lease.replacements",
+  "{lease}",
+  "Leases replaced by a new one of the same client and secret"
+)
+const expiries = counter("lease.expiries", "{lease}", "Leases that expired, counted by the sweep")
+const revocations = counter(
+  "lease.revocations",
+  "{lease}",
+  "Leases revoked, also with their secret or by the killswitch"
+)
 const acquireDuration = histogram(
-  {
-    name: "agent_secrets.lease.acquire.duration",
-    unit: "s",
-    description: "Time from a request to its flushed audit entry, for leases issued"
-  },
-  secondsBoundaries
+  "lease.acquire.duration",
+  "s",
+  seconds,
+  "Time from a request to its flushed audit entry, for leases issued"
 )
-const refusals = byAttribute(
-  {
-    name: "agent_secrets.request.refusals",
-    unit: "{request}",
-    description: "Requests that failed, by error type",
-    attribute: "error.type"
-  },
-  "counter",
-  (name, options) => Metric.counter(name, options)
-)
+const refusals = counterBy("request.refusals", "error.type", "{request}", "Requests that failed, by error type")
 const flushDuration = histogram(
-  {
-    name: "agent_secrets.audit.flush.duration",
-    unit: "s",
-    description: "Time to write a batch of audit entries to the disk"
-  },
-  secondsBoundaries
+  "audit.flush.duration",
+  "s",
+  seconds,
+  "Time to write a batch of audit entries to the disk"
 )
-const flushSize = histogram(
-  { name: "agent_secrets.audit.batch.size", unit: "{entry}", description: "Audit entries in one write" },
-  [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
+const flushSize = histogram("audit.batch.size", "{entry}", entryCounts, "Audit entries in one write")
+const flushFailures = counter("audit.failures", "{flush}", "Failed writes of the audit log")
+const sinkDropped = counter("sink.dropped", "{event}", "Events that were dropped")
+const queued = gaugeBy("sink.queue.size", "sink", "{event}", "Events in the queue of each receiver")
+const processStart = makeGauge(
+  "process.start_time",
+  register("gauge", "process.start_time", "s", "Start of the daemon, in seconds since the Unix epoch")
 )
-const flushFailures = counter({
-  name: "agent_secrets.audit.failures",
-  unit: "{flush}",
-  description: "Failed writes of the audit log"
-})
-const sinkDropped = counter({
-  name: "agent_secrets.sink.dropped",
-  unit: "{event}",
-  description: "Events that were dropped"
-})
-const queued = byAttribute(
-  {
-    name: "agent_secrets.sink.queue.size",
-    unit: "{event}",
-    description: "Events in the queue of each receiver",
-    attribute: "sink"
-  },
-  "gauge",
-  (name, options) => Metric.gauge(name, options)
+const activeLeases = gaugeBy(
+  "lease.active",
+  "secret.name",
+  "{lease}",
+  "Active leases by secret; _OTHER is the sum of all secrets beyond the hundred with the most"
 )
-const processStart = gauge({
-  name: "process.start_time",
-  unit: "s",
-  description: "Start of the daemon, in seconds since the Unix epoch"
-})
-const activeLeases = {
-  name: "agent_secrets.lease.active",
-  unit: "{lease}",
-  description: "Active leases by secret; _OTHER is the sum of all secrets beyond the hundred with the most",
-  attribute: "secret.name"
-}
-const activeOptions = register(activeLeases, "gauge")
 
 /** Always the registry of the process. To look it up in the fiber at each update measurably slows an acquire. */
 const context = Context.empty()
 
-const update = (run: () => void): Effect.Effect<void> => Effect.sync(run)
-
 /** Removes all metrics, for tests. */
-export const resetMetrics = update(() => Context.get(context, Metric.MetricRegistry).clear())
+export const resetMetrics = Effect.sync(() => Context.get(context, Metric.MetricRegistry).clear())
 
 export const countAcquire = (took: Duration.Duration, replaced: number) =>
-  update(() => {
+  Effect.sync(() => {
     acquires.updateUnsafe(1, context)
     acquireDuration.updateUnsafe(Duration.toSeconds(took), context)
     if (replaced > 0) replacements.updateUnsafe(replaced, context)
   })
 
-export const countExpiries = (count: number) => update(() => expiries.updateUnsafe(count, context))
-
-export const countRevocations = (count: number) => update(() => revocations.updateUnsafe(count, context))
+export const countExpiries = (count: number) => Effect.sync(() => expiries.updateUnsafe(count, context))
+export const countRevocations = (count: number) => Effect.sync(() => revocations.updateUnsafe(count, context))
 
 /** The error type is the name of a class, so its cardinality is low. */
-export const countRefusal = (errorType: string) => update(() => refusals(errorType).updateUnsafe(1, context))
+export const countRefusal = (errorType: string) => Effect.sync(() => refusals(errorType).updateUnsafe(1, context))
 
 export const recordFlush = (entries: number, took: Duration.Duration) =>
-  update(() => {
+  Effect.sync(() => {
     flushSize.updateUnsafe(entries, context)
     flushDuration.updateUnsafe(Duration.toSeconds(took), context)
   })
 
-export const countFlushFailure = update(() => flushFailures.updateUnsafe(1, context))
+export const countFlushFailure = Effect.sync(() => flushFailures.updateUnsafe(1, context))
 
 /** Sets the total since the daemon started. */
 export const setEventsDropped = (count: number) =>
-  update(() => sinkDropped.updateUnsafe(count - Number(sinkDropped.valueUnsafe(context).count), context))
+  Effect.sync(() => sinkDropped.updateUnsafe(count - Number(sinkDropped.valueUnsafe(context).count), context))
 
 export const setEventsQueued = (sink: "joelclaw" | "otlp", count: number) =>
-  update(() => queued(sink).updateUnsafe(count, context))
+  Effect.sync(() => queued(sink).updateUnsafe(count, context))
 
 /** Bounds the cardinality to what a dashboard can show. */
 const maxNamedSecrets = 100
 
 /** Replaces the counts of all secrets. What `total` has beyond them is counted as _OTHER. */
 export const setActiveLeases = (bySecret: ReadonlyArray<readonly [name: string, count: number]>, total: number) =>
-  update(() => {
+  Effect.sync(() => {
     const named = new Map(
       bySecret
         .filter(([, count]) => count > 0)
@@ -195,17 +151,14 @@ export const setActiveLeases = (bySecret: ReadonlyArray<readonly [name: string, 
     if (others > 0 || named.size === 0) named.set("_OTHER", others)
     const registry = Context.get(context, Metric.MetricRegistry)
     for (const [key, { attributes, id }] of registry) {
-      if (id === activeLeases.name && !named.has(attributes?.["secret.name"] ?? "")) registry.delete(key)
+      if (id === "agent_secrets.lease.active" && !named.has(attributes?.["secret.name"] ?? "")) registry.delete(key)
     }
-    for (const [name, count] of named) {
-      const attributes = { ...activeOptions.attributes, "secret.name": name }
-      Metric.gauge(activeLeases.name, { ...activeOptions, attributes }).updateUnsafe(count, context)
-    }
+    for (const [name, count] of named) activeLeases(name).updateUnsafe(count, context)
   })
 
 /** Creates each metric without attributes, so that it is exported before its first update. */
 export const startMetrics = (startedAtMillis: number) =>
-  update(() => {
+  Effect.sync(() => {
     const all = [acquires, replacements, expiries, revocations, flushFailures, sinkDropped]
     for (const one of all) one.updateUnsafe(0, context)
     for (const one of [acquireDuration, flushDuration, flushSize]) one.valueUnsafe(context)
