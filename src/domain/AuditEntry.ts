@@ -9,9 +9,8 @@ import * as Schema from "effect/Schema"
 import type { GoDuration } from "./GoDuration.ts"
 import { formatGoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
-import type { Lease } from "./Lease.ts"
+import type { Lease, TtlTooLong } from "./Lease.ts"
 import type { Timestamp } from "./Timestamp.ts"
-import type { TtlTooLong } from "./Ttl.ts"
 
 /** An entry as it is stored. Actions of other programs are kept unchanged. */
 export const AuditEntry = Schema.Struct({

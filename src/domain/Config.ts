@@ -10,12 +10,11 @@ import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
 import { minute, second } from "./GoDuration.ts"
-import { defaultMaxLeases } from "./Lease.ts"
+import { defaultMaxLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
 import * as Setting from "./Setting.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
 import { eventsSection, levels, otlpSection } from "./TelemetryConfig.ts"
-import { defaultTtlPolicy } from "./Ttl.ts"
 
 /** When a file of the audit log is closed, in bytes, and how many closed files are kept. */
 export const defaultAuditRotation = { maxSize: 10_000_000, maxFiles: 5 }

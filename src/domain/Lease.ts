@@ -6,9 +6,10 @@
  * are the predecessor's (protocol specification, section 9.3).
  */
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { GoDuration } from "./GoDuration.ts"
-import { millisecond } from "./GoDuration.ts"
+import { formatGoDuration, hour, millisecond } from "./GoDuration.ts"
 import type { Timestamp } from "./Timestamp.ts"
 import { fromMillis, fromNanos, parseTimestamp } from "./Timestamp.ts"
 
@@ -46,6 +47,38 @@ export const makeLease = (grant: {
   createdAt: fromMillis(grant.now),
   expiresAt: fromNanos(BigInt(grant.now) * millisecond + grant.ttl)
 })
+
+export interface TtlPolicy {
+  readonly default: GoDuration
+  readonly maximum: GoDuration
+}
+
+/** The predecessor's built-in limits. */
+export const defaultTtlPolicy: TtlPolicy = { default: hour, maximum: 24n * hour }
+
+/** The requested duration exceeds the maximum. */
+export class TtlTooLong extends Schema.TaggedError<TtlTooLong>()("TtlTooLong", {
+  requested: Schema.String,
+  maximum: Schema.String
+}) {
+  override get message() {
+    return "invalid TTL duration"
+  }
+}
+
+/**
+ * Returns the duration that a lease gets. Zero, negative and absent durations mean the default, as with the predecessor
+ * (protocol specification, section 4).
+ */
+export const grantedTtl = (requested: GoDuration, policy: TtlPolicy): Result.Result<GoDuration, TtlTooLong> => {
+  if (requested <= 0n) return Result.succeed(policy.default)
+  if (requested > policy.maximum) {
+    return Result.fail(
+      new TtlTooLong({ requested: formatGoDuration(requested), maximum: formatGoDuration(policy.maximum) })
+    )
+  }
+  return Result.succeed(requested)
+}
 
 /** Returns whether a lease has expired at `now`, in milliseconds. At `expiresAt` itself it is still active. */
 export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis

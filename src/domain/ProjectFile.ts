@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { isTtl } from "./GoDuration.ts"
 import { closestMatch } from "./closestMatch.ts"
-import { variablePattern, variableProblem } from "./variable.ts"
+import { variablePattern, variableProblem } from "./envFile.ts"
 
 export const projectFileName = ".secrets.json"
 

@@ -6,7 +6,7 @@
  * scan. Its matches are nearly always right; the daemon, which has the values, confirms
  * them. Fingerprints do not protect a value that can be guessed.
  */
-import { searchVariants } from "./searchVariants.ts"
+import { searchVariants } from "./variants.ts"
 
 export interface Fingerprint {
   readonly length: number

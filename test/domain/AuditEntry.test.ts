@@ -10,7 +10,7 @@ import * as Audit from "../../src/domain/AuditEntry.ts"
 import { hour, minute } from "../../src/domain/GoDuration.ts"
 import type { Lease } from "../../src/domain/Lease.ts"
 import { parseTimestamp } from "../../src/domain/Timestamp.ts"
-import { TtlTooLong } from "../../src/domain/Ttl.ts"
+import { TtlTooLong } from "../../src/domain/Lease.ts"
 
 const time = (text: string) => Option.getOrThrow(parseTimestamp(text))
 const at = time("2026-11-22T00:30:37.783025378-08:00")

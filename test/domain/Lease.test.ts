@@ -1,13 +1,24 @@
 /**
  * A lease is active up to the last millisecond of its grant. It survives encoding to
- * leases.json, whose rows are the predecessor's (protocol specification, 9.3).
+ * leases.json, whose rows are the predecessor's (protocol specification, 9.3). A request for
+ * no duration gets the default, one above the maximum is rejected, to the nanosecond.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { hour, millisecond } from "../../src/domain/GoDuration.ts"
-import type { LeaseRow } from "../../src/domain/Lease.ts"
-import { fromRow, isExpired, LeaseNotFound, makeLease, LeaseRow as RowSchema, toRow } from "../../src/domain/Lease.ts"
+import { hour, millisecond, minute } from "../../src/domain/GoDuration.ts"
+import type { LeaseRow, TtlPolicy } from "../../src/domain/Lease.ts"
+import {
+  defaultTtlPolicy,
+  fromRow,
+  grantedTtl,
+  isExpired,
+  LeaseNotFound,
+  makeLease,
+  LeaseRow as RowSchema,
+  toRow
+} from "../../src/domain/Lease.ts"
 import { fromMillis } from "../../src/domain/Timestamp.ts"
 
 const now = Date.parse("2026-11-22T08:30:37.780Z")
@@ -92,5 +103,35 @@ describe("rows of leases.json", () => {
 describe("LeaseNotFound", () => {
   it("has the predecessor's message, without the id", () => {
     assert.strictEqual(new LeaseNotFound({ leaseId: "lease-1" }).message, "lease not found")
+  })
+})
+
+const short: TtlPolicy = { default: 5n * minute, maximum: 10n * minute }
+
+describe("grantedTtl", () => {
+  it("grants an hour by default and 24 hours at the most", () => {
+    assert.deepStrictEqual(defaultTtlPolicy, { default: hour, maximum: 24n * hour })
+  })
+
+  it.each([0n, -1n, -5n * minute])("grants the default to a request for %d ns", (requested) => {
+    assert.deepStrictEqual(grantedTtl(requested, short), Result.succeed(short.default))
+  })
+
+  it.each([1n, short.default, short.maximum - 1n, short.maximum])("grants a request for %d ns", (requested) => {
+    assert.deepStrictEqual(grantedTtl(requested, short), Result.succeed(requested))
+  })
+
+  it("rejects one nanosecond above the maximum, and reports both durations", () => {
+    const refusal = Result.getOrThrow(Result.flip(grantedTtl(24n * hour + 1n, defaultTtlPolicy)))
+    assert.strictEqual(refusal._tag, "TtlTooLong")
+    assert.strictEqual(refusal.requested, "24h0m0.000000001s")
+    assert.strictEqual(refusal.maximum, "24h0m0s")
+    assert.strictEqual(refusal.message, "invalid TTL duration")
+  })
+
+  it.prop("always grants a positive duration up to the maximum", [Schema.BigInt], ([requested]) => {
+    const granted = grantedTtl(requested, short)
+    if (Result.isFailure(granted)) assert.isTrue(requested > short.maximum)
+    else assert.isTrue(granted.success > 0n && granted.success <= short.maximum)
   })
 })

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
 import { countMaskable, maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
-import { encodedVariants, encodedVariantsOfAll } from "../../src/domain/encodedVariants.ts"
+import { encodedVariants, encodedVariantsOfAll } from "../../src/domain/variants.ts"
 import { randomFrom } from "../support/random.ts"
 import { maskRounds } from "../torture/mask.ts"
 

@@ -7,7 +7,7 @@ import * as fs from "node:fs"
 import { projectSchema, schemaFile } from "../../scripts/schemas.ts"
 import { closestMatch } from "../../src/domain/closestMatch.ts"
 import { readProjectFile } from "../../src/domain/ProjectFile.ts"
-import { variableFor, variableProblem } from "../../src/domain/variable.ts"
+import { variableFor, variableProblem } from "../../src/domain/envFile.ts"
 
 const wrong = (content: unknown): ReadonlyArray<string> => {
   const read = readProjectFile(typeof content === "string" ? content : JSON.stringify(content))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { searchVariants, maxVariantLength } from "../../src/domain/searchVariants.ts"
+import { searchVariants, maxVariantLength } from "../../src/domain/variants.ts"
 import { matcherOf, fingerprintsOf, multiplierFrom } from "../../src/domain/fingerprints.ts"
 import { randomFrom } from "../support/random.ts"
 

@@ -10,7 +10,7 @@ import { FileError } from "../../src/daemon/files/durableFile.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
-import { defaultTtlPolicy } from "../../src/domain/Ttl.ts"
+import { defaultTtlPolicy } from "../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 

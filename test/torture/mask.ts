@@ -6,7 +6,7 @@
  * ones are mixed.
  */
 import { maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
-import { encodedVariants } from "../../src/domain/encodedVariants.ts"
+import { encodedVariants } from "../../src/domain/variants.ts"
 import type { Row, Scenario } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
 

@@ -5,7 +5,7 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Timestamp } from "../../domain/Timestamp.ts"
-import type { TtlPolicy } from "../../domain/Ttl.ts"
+import type { TtlPolicy } from "../../domain/Lease.ts"
 
 export class DaemonInfo extends Context.Service<
   DaemonInfo,

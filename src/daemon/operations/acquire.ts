@@ -23,9 +23,16 @@ import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import { acquireFact, acquireRefusedFact, replaceFact, ttlTooLongDetails } from "../../domain/AuditEntry.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
-import { defaultMaxLeases, type Lease, makeLease, TooManyLeases } from "../../domain/Lease.ts"
+import {
+  defaultMaxLeases,
+  grantedTtl,
+  type Lease,
+  makeLease,
+  TooManyLeases,
+  type TtlPolicy,
+  type TtlTooLong
+} from "../../domain/Lease.ts"
 import type { SecretNotFound } from "../../domain/Secret.ts"
-import { grantedTtl, type TtlPolicy, type TtlTooLong } from "../../domain/Ttl.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"

@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Option from "effect/Option"
 import type { AuditLogError } from "../../daemon/audit/AuditLog.ts"
 import type { SecretStoreError } from "../../daemon/secrets/SecretStore.ts"
-import type { LeaseNotFound, TooManyLeases } from "../../domain/Lease.ts"
+import type { LeaseNotFound, TooManyLeases, TtlTooLong } from "../../domain/Lease.ts"
 import type { LeasesRemain } from "../../daemon/operations/deleteSecret.ts"
 import type { FileError } from "../../daemon/files/durableFile.ts"
 import type { PartlyRevoked } from "../../daemon/operations/revoke.ts"
@@ -21,7 +21,6 @@ import type {
   StoreFull,
   TooLong
 } from "../../domain/Secret.ts"
-import type { TtlTooLong } from "../../domain/Ttl.ts"
 import type { ErrorTag } from "../protocol/errorTags.ts"
 import type { RpcError, TaggedMessage } from "../protocol/Protocol.ts"
 

@@ -9,7 +9,7 @@ import { TestClock } from "effect/testing"
 import { acquire } from "../../../src/daemon/operations/acquire.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { hour, millisecond } from "../../../src/domain/GoDuration.ts"
-import { defaultTtlPolicy } from "../../../src/domain/Ttl.ts"
+import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
 import {
   activeCount,

@@ -6,7 +6,7 @@
  * Lines and columns count from 1, in bytes.
  */
 import { maxMatchLength } from "../../../domain/secretPatterns.ts"
-import { maxVariantLength } from "../../../domain/searchVariants.ts"
+import { maxVariantLength } from "../../../domain/variants.ts"
 
 const size = 1024 * 1024
 /** No match is longer. */

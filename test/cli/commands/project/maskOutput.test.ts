@@ -10,7 +10,7 @@ import { PassThrough, Writable } from "node:stream"
 import { forwardMasked } from "../../../../src/cli/commands/project/maskOutput.ts"
 import { parsePulledEnv } from "../../../../src/cli/commands/project/pullVercel.ts"
 import { makeMaskers } from "../../../../src/domain/Masker.ts"
-import { encodedVariants } from "../../../../src/domain/encodedVariants.ts"
+import { encodedVariants } from "../../../../src/domain/variants.ts"
 
 const testOutput = Effect.gen(function* () {
   const from = new PassThrough()
