@@ -6,18 +6,25 @@
  * process group with SIGKILL, and success is `ok` in its output.
  * Source: the joelclaw contract, sections 1 and 2.3.
  */
+import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import * as ChildProcess from "effect/process/ChildProcess"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Envelope } from "./delivery.ts"
 import { EmitFailed, startDelivery } from "./delivery.ts"
-import { runJoelclaw } from "./joelclawProcess.ts"
 
 export interface JoelclawOptions {
   /** The absolute path of the command; undefined if it was not found. */
@@ -37,13 +44,8 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
   let { command } = options
   const found = yield* Deferred.make<void>()
 
-  const emit = Effect.fnUntraced(function* (event: Envelope) {
-    if (command === undefined) return yield* new EmitFailed({ reason: "not found" })
-    return yield* runJoelclaw(command, environment, event)
-  })
-
   const deliver = (event: Envelope) =>
-    emit(event).pipe(
+    (command === undefined ? new EmitFailed({ reason: "not found" }) : runJoelclaw(command, environment, event)).pipe(
       Effect.timeout(options.emitTimeout ?? Duration.seconds(5)),
       Effect.catchCause((cause) => Effect.fail(new EmitFailed({ reason: reasonOf(cause) })))
     )
@@ -106,3 +108,53 @@ const isExecutable = (file: string): Effect.Effect<boolean> =>
       fs.stat(file, (_, stats) => resume(Effect.succeed(stats?.isFile() === true)))
     })
   )
+
+const maxOutputLength = 64 * 1024
+
+/** Runs one `joelclaw otel emit`, which sends one event. Fails unless joelclaw reports success. Interruption kills its process group. */
+export const runJoelclaw = Effect.fnUntraced(
+  function* (command: string, environment: JoelclawOptions["environment"], event: Envelope) {
+    const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+    const process = yield* spawner.spawn(
+      ChildProcess.make(command, ["otel", "emit"], {
+        stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")),
+        stderr: "ignore",
+        cwd: "/",
+        env: childEnvironment(environment, command),
+        extendEnv: false,
+        killSignal: "SIGKILL"
+      })
+    )
+    const output = yield* Stream.runFold(
+      process.stdout,
+      () => "",
+      (text, chunk) => (text.length < maxOutputLength ? text + Buffer.from(chunk).toString("utf8") : text)
+    )
+    const result = decodeResult(output)
+    if (Option.isNone(result)) return yield* new EmitFailed({ reason: "invalid output" })
+    const { error, ok } = result.value
+    if (!ok) return yield* new EmitFailed({ reason: error?.code ?? "not ok" })
+  },
+  Effect.scoped,
+  Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
+)
+
+/** On macOS, joelclaw runs plutil from /usr/bin. */
+const childEnvironment = (
+  environment: JoelclawOptions["environment"],
+  command: string
+): Record<string, string | undefined> => {
+  const { NODE_OPTIONS: _options, PATH = "", ...inherited } = environment
+  const directories = [...PATH.split(":"), path.dirname(command), "/usr/bin", "/bin"]
+  return {
+    SLOG_SESSION_ID: "agent-secrets",
+    ...inherited,
+    PATH: [...new Set(directories.filter((directory) => directory !== ""))].join(":")
+  }
+}
+
+const EmitResult = Schema.Struct({
+  ok: Schema.Boolean,
+  error: Schema.optionalKey(Schema.Struct({ code: Schema.optionalKey(Schema.String) }))
+})
+const decodeResult = Schema.decodeUnknownOption(Schema.fromJsonString(EmitResult))

@@ -12,7 +12,7 @@ import { TestClock } from "effect/testing"
 import { EmitFailed, type Envelope, startDelivery } from "../../src/otel/delivery.ts"
 import { EventQueue } from "../../src/otel/EventQueue.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
-import { makeEventSampler } from "../../src/otel/eventSampler.ts"
+import { makeEventSampler } from "../../src/otel/OtelSink.ts"
 import { event } from "../support/event.ts"
 
 const started = { ...event(0), action: "daemon.started", component: "daemon" } as const

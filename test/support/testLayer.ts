@@ -24,7 +24,7 @@ export const testLayer = (events: Array<OtelEvent> = []) =>
 /** All services in memory, without events. */
 export const testLayerNoTelemetry = Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
   Layer.provideMerge(AuditLog.layerMemory),
-  Layer.provideMerge(OtelSink.layerNoop)
+  Layer.provideMerge(OtelSink.layerMemory())
 )
 
 export const addSecret = (name: string, value = `value of ${name}`, rotateVia = "") =>
@@ -46,7 +46,7 @@ export const leaseEntries = Effect.map(
 export const testLayerWithAudit = (broken: { now: boolean }) =>
   Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
     Layer.provideMerge(breakable(broken)),
-    Layer.provideMerge(OtelSink.layerNoop)
+    Layer.provideMerge(OtelSink.layerMemory())
   )
 
 const breakable = (broken: { now: boolean }) =>

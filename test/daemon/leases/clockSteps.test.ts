@@ -135,7 +135,7 @@ describe("a clock that is set back, across restarts", () => {
   const inFiles = (directory: string) =>
     Layer.mergeAll(LeaseRepo.layer(path.join(directory, "leases.json")), SecretStore.layerMemory).pipe(
       Layer.provideMerge(AuditLog.layer(path.join(directory, "audit.log"))),
-      Layer.provideMerge(OtelSink.layerNoop)
+      Layer.provideMerge(OtelSink.layerMemory())
     )
   const session = <A, E>(
     directory: string,
