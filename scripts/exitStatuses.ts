@@ -5,23 +5,23 @@ import { exitStatus } from "../src/domain/exitStatus.ts"
 
 const meanings: Readonly<Record<keyof typeof exitStatus, string>> = {
   done: "done",
-  failed: "failed for a reason that has no number of its own",
-  usage: "the command line is wrong",
+  failed: "any other failure",
+  usage: "usage error",
   unavailable: "the daemon is not running",
   notFound: "no such secret or lease",
-  refused: "the daemon refused",
-  timeout: "no answer in time",
-  permission: "no permission for the socket",
-  stale: "daemon status: the service runs, but not as it would be installed now",
-  incomplete: "done, but for what could not be read",
+  refused: "refused by the daemon",
+  timeout: "no reply in time",
+  permission: "no permission to use the socket",
+  stale: "daemon status: the running service differs from what would be installed",
+  incomplete: "done, but some files could not be read or removed",
   unreadableStore: "serve: the store cannot be read",
-  cannotCreate: "serve: a directory, file or socket cannot be made",
-  alreadyRunning: "serve: another daemon is at work here",
+  cannotCreate: "serve: a directory, file or socket cannot be created",
+  alreadyRunning: "serve: another daemon is already running",
   badConfig: "a setting is wrong",
-  interrupted: "ended by Ctrl-C or SIGTERM"
+  interrupted: "interrupted by Ctrl-C or SIGTERM"
 }
 
-/** By number. */
+/** Sorted by number. */
 export const exitStatuses = Object.entries(meanings)
   .map(([name, meaning]) => [exitStatus[name as keyof typeof exitStatus], meaning] as const)
   .toSorted(([a], [b]) => a - b)

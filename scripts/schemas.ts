@@ -1,6 +1,5 @@
 /**
- * The JSON Schema of `.secrets.json`, made from its definition in src/domain, so
- * that an editor is told the same as the command.
+ * Generates the JSON Schema of `.secrets.json` for editors.
  */
 import * as Schema from "effect/Schema"
 import { fileURLToPath } from "node:url"

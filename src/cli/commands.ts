@@ -14,7 +14,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   revoke: async () =>
     fullCommand(
       (await import("./commands/revoke/revoke.ts")).revokeCommand,
-      (await import("./commands/revoke/revokeMany.ts")).revokeMany
+      (await import("./commands/revoke/killswitch.ts")).pullKillswitch
     ),
   leases: () => import("./commands/leases.ts").then((file) => file.leasesCommand),
   list: async () => fullCommand((await import("./commands/list.ts")).listCommand),

@@ -1,6 +1,6 @@
 /**
- * What holds for every command: its help, its examples, what it says of a wrong line;
- * and that docs and completions are made from its definition.
+ * Every command: its help, its examples and its usage errors; and the docs and
+ * completion scripts that are generated from its spec.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -18,7 +18,7 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const specs = await allSpecs()
 
-/** The command line in an example, without what a shell does around it. */
+/** Returns the command line of an example, without pipes, redirections and comments. */
 const lineIn = (example: string): ReadonlyArray<string> => {
   const [, line = ""] = /secrets ([^|&<>#")]*)/.exec(example) ?? []
   return line.trim().split(/\s+/)
@@ -31,7 +31,7 @@ describe("every command", () => {
       return command?.parse(args)
     }
 
-    it(`explains itself: ${spec.name}`, async () => {
+    it(`has a help that lists every flag: ${spec.name}`, async () => {
       const help = await parse(["--help"])
       assert.strictEqual(help?.kind, "help")
       const text = help?.kind === "help" ? help.text : ""
@@ -40,7 +40,7 @@ describe("every command", () => {
       assert.deepStrictEqual(await parse(["-h"]), help)
     })
 
-    it(`has examples that it takes: ${spec.name}`, async () => {
+    it(`has valid examples: ${spec.name}`, async () => {
       assert.isAbove(spec.examples.length, 0)
       for (const example of spec.examples) {
         const [name, ...rest] = lineIn(example)
@@ -49,7 +49,7 @@ describe("every command", () => {
       }
     })
 
-    it(`corrects a wrong line, and quotes no operand: ${spec.name}`, async () => {
+    it(`reports usage errors without quoting arguments: ${spec.name}`, async () => {
       for (const line of [["--nonsense"], Array(20).fill("hush-hush"), ["--help=yes"]]) {
         const correction = await parse([...line, "--json"])
         if (line.length === 20 && spec.arity[1] === unlimited) continue
@@ -63,8 +63,8 @@ describe("every command", () => {
   }
 })
 
-describe("the forms of the commands", () => {
-  it("are the same as JSON, which stands in the bundle", () => {
+describe("the specs of the commands", () => {
+  it("survive JSON, which the build uses to bundle them", () => {
     const data: unknown = JSON.parse(JSON.stringify(specs))
     const isData = ([, value]: readonly [string, unknown]) => typeof value !== "function"
     assert.deepStrictEqual(
@@ -82,14 +82,14 @@ describe("the forms of the commands", () => {
 })
 
 describe("the docs of the commands", () => {
-  it("are as the definitions are", async () => {
+  it("are up to date", async () => {
     const text = fs.readFileSync(readme, "utf8")
     assert.strictEqual(text, renewed(text), "npm run docs")
     assert.strictEqual(fs.readFileSync(reference, "utf8"), referenceText(), "npm run docs")
     assert.strictEqual(fs.readFileSync(manualPage, "utf8"), await manualText(), "npm run docs")
   })
 
-  it("have every command and every flag in the manual page", async () => {
+  it("contain every command and every flag in the manual page", async () => {
     const page = await manualText()
     for (const spec of specs) {
       assert.include(page, `.Ss "secrets ${spec.name}`)
@@ -102,13 +102,13 @@ describe("the docs of the commands", () => {
   })
 })
 
-describe("the script for", () => {
+describe("the completion script for", () => {
   for (const [shell, make, check] of [
     ["bash", bashScript, ["-n"]],
     ["zsh", zshScript, ["-f", "-n"]],
     ["fish", fishScript, ["--no-execute"]]
   ] as const) {
-    it(`${shell} has every command and every flag that is shown`, () => {
+    it(`${shell} contains every command and every visible flag`, () => {
       const script = make(specs)
       for (const spec of specs) {
         assert.include(script, spec.name)
@@ -117,7 +117,7 @@ describe("the script for", () => {
       assert.notInclude(script, "no-update-check\\n")
     })
 
-    it.effect(`${shell} is one that it can read, where there is such a shell`, () =>
+    it.effect(`${shell} has valid syntax, if the shell is installed`, () =>
       Effect.gen(function* () {
         const file = path.join(yield* temporaryDirectory, "script")
         fs.writeFileSync(file, make(specs))

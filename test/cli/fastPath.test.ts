@@ -1,5 +1,5 @@
 /**
- * What the program loads for a query command.
+ * What a query command loads.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -9,7 +9,7 @@ import { bundleOptions } from "../../scripts/bundleOptions.ts"
 import { matchesShape, optional, literal } from "../../src/rpc/protocol/shape.ts"
 
 describe("a query command", () => {
-  it.effect("loads no library and nothing of the daemon, and little of anything", () =>
+  it.effect("loads no library, nothing of the daemon and less than 32 KiB", () =>
     Effect.gen(function* () {
       const { output } = yield* Effect.promise(() => build({ ...bundleOptions, write: false }))
       const chunks = output.filter((one) => one.type === "chunk")
@@ -39,7 +39,7 @@ describe("a query command", () => {
     })
   )
 
-  it.effect("has its libraries bundled in part: none is used as a value and kept as a whole", () =>
+  it.effect("has tree-shaken libraries: none is kept as a whole", () =>
     Effect.gen(function* () {
       const { output } = yield* Effect.promise(() => build({ ...bundleOptions, write: false }))
       const chunks = output.filter((one) => one.type === "chunk")
@@ -56,26 +56,26 @@ describe("a query command", () => {
   )
 })
 
-describe("a response has the shape of its example", () => {
+describe("a response matches its shape", () => {
   const example = { name: "", count: 0, more: optional({ on: true }), list: [{ id: "" }] }
   const row = { of: [0, ""], done: literal(true) } as const
   for (const [title, value, expected] of [
-    ["when it has all members", { name: "x", count: 1, list: [{ id: "a" }, { id: "b" }] }, true],
-    ["when it has more members", { name: "x", count: 1, list: [], more: { on: false, off: 1 }, else: 1 }, true],
-    ["but not when one is missing", { name: "x", list: [] }, false],
-    ["but not when one is of another type", { name: 1, count: 1, list: [] }, false],
-    ["but not when one of the list is not", { name: "x", count: 1, list: [{ id: "a" }, {}] }, false],
-    ["but not when what may be missing is there and wrong", { name: "x", count: 1, list: [], more: {} }, false],
-    ["but not when it is null", null, false],
-    ["but not when it is a list", [], false]
+    ["if it has all members", { name: "x", count: 1, list: [{ id: "a" }, { id: "b" }] }, true],
+    ["if it has additional members", { name: "x", count: 1, list: [], more: { on: false, off: 1 }, else: 1 }, true],
+    ["but not if a member is missing", { name: "x", list: [] }, false],
+    ["but not if a member has another type", { name: 1, count: 1, list: [] }, false],
+    ["but not if one element does not match", { name: "x", count: 1, list: [{ id: "a" }, {}] }, false],
+    ["but not if an optional member has the wrong shape", { name: "x", count: 1, list: [], more: {} }, false],
+    ["but not if it is null", null, false],
+    ["but not if it is an array", [], false]
   ] as const) {
     it(title, () => assert.strictEqual(matchesShape(value, example), expected))
   }
   for (const [title, value, expected] of [
-    ["when a row has what its examples are", { of: [1, "a"], done: true }, true],
-    ["but not when a row is longer", { of: [1, "a", 1], done: true }, false],
-    ["but not when a row is in another order", { of: ["a", 1], done: true }, false],
-    ["but not when it is not the only value there is", { of: [1, "a"], done: false }, false]
+    ["if a tuple matches", { of: [1, "a"], done: true }, true],
+    ["but not if a tuple is longer", { of: [1, "a", 1], done: true }, false],
+    ["but not if a tuple has another order", { of: ["a", 1], done: true }, false],
+    ["but not if a literal differs", { of: [1, "a"], done: false }, false]
   ] as const) {
     it(title, () => assert.strictEqual(matchesShape(value, row), expected))
   }

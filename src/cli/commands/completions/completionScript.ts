@@ -1,5 +1,5 @@
 /**
- * The completion script of a shell, made from the definitions of the commands.
+ * Generates the completion script of a shell from the specs of all commands.
  */
 import * as Effect from "effect/Effect"
 import { bashScript } from "./bashScript.ts"
@@ -19,9 +19,10 @@ const shells = new Map([
 export const completionScript = (allSpecs: () => Promise<ReadonlyArray<CommandSpec<Flags>>>) =>
   Effect.fnUntraced(function* (args: ArgsOf<typeof completionsCommand.flags>) {
     const [shell = ""] = args.positionals
-    const make = shells.get(shell)
-    if (make === undefined) return yield* failUsage("name a shell: bash, zsh or fish", "secrets completions --help")
-    const text = make(yield* Effect.promise(allSpecs))
+    const generate = shells.get(shell)
+    if (generate === undefined)
+      return yield* failUsage("expected bash, zsh or fish", "For example: secrets completions bash")
+    const text = generate(yield* Effect.promise(allSpecs))
     const output: Output = { text, result: { shell, script: text } }
     return output
   })

@@ -1,9 +1,8 @@
 /**
- * secrets completions: what a shell needs to complete lines of `secrets`; the scripts
- * are made by `completionScript`.
+ * secrets completions: prints a shell's completion script (`completionScript`).
  *
- * The scripts come back here for names, with `--names`, at every Tab: so that is a
- * question, which is answered at once or not at all.
+ * The script calls `--names` at every Tab for names from the daemon. That is a query on
+ * the fast path, because it must be quick.
  */
 import { matchesShape } from "../../../rpc/protocol/shape.ts"
 import { usageError } from "../../command/Output.ts"
@@ -11,7 +10,7 @@ import { defineQuery } from "../../command/QueryCommand.ts"
 
 export const completionsCommand = defineQuery({
   name: "completions",
-  summary: "Print the script that lets a shell complete commands, flags and names",
+  summary: "Print a shell completion script",
   positionals: "bash|zsh|fish",
   arity: [0, 1],
   completes: ["bash", "zsh", "fish"],
@@ -21,8 +20,7 @@ export const completionsCommand = defineQuery({
     "secrets completions zsh > ~/.zfunc/_secrets   # a directory of $fpath",
     "secrets completions fish > ~/.config/fish/completions/secrets.fish"
   ],
-  about:
-    "Names of secrets, clients and leases are asked of the daemon; where there is none, only the rest is completed.",
+  about: "Completes commands and flags, and names of secrets, clients and leases while the daemon is running.",
   requests: (args) => {
     switch (args.option("names")) {
       case undefined:
@@ -34,15 +32,12 @@ export const completionsCommand = defineQuery({
       case "lease":
         return [{ method: "secrets.leases", params: { limit: 100 } }]
       default:
-        return usageError(
-          "there are only names of secrets, clients and leases",
-          "--names secret, --names client, --names lease"
-        )
+        return usageError("unknown kind of names", "Use --names secret, --names client or --names lease")
     }
   },
   render: ([found]) => {
     const names = namesIn(found)
-    // What cannot be typed cannot be completed.
+    // A name with control characters cannot be typed.
     return names === undefined
       ? undefined
       : {

@@ -1,6 +1,6 @@
 /**
  * secrets revoke: revokes one lease, or those of a client or a secret. `--all`
- * continues in `revokeMany`.
+ * is the killswitch.
  */
 import { matchesShape, literal } from "../../../rpc/protocol/shape.ts"
 import { usageError } from "../../command/Output.ts"

@@ -3,7 +3,6 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
 import { optional } from "../../../rpc/protocol/shape.ts"
 import type { ArgsOf } from "../../command/Command.ts"
@@ -23,13 +22,10 @@ const reportExample = {
 /** Rotating everything may take as long as all rotation commands together. */
 const rotationTimeout = Duration.minutes(30)
 
-export const revokeMany = Effect.fnUntraced(function* (args: ArgsOf<typeof revokeCommand.flags>) {
-  const daemon = yield* loadDaemon(args)
+export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof revokeCommand.flags>) {
+  const address = yield* loadDaemon(args)
   const [rotate, wipe] = [args.flag("rotate"), args.flag("wipe")]
-  return yield* pullKillswitch(rotate ? { ...daemon, timeout: rotationTimeout } : daemon, rotate, wipe)
-})
-
-const pullKillswitch = Effect.fnUntraced(function* (daemon: DaemonAddress, rotate: boolean, wipe: boolean) {
+  const daemon = rotate ? { ...address, timeout: rotationTimeout } : address
   const params = { rotate_all: rotate, wipe_store: wipe }
   const report = yield* Effect.mapError(call(daemon, "secrets.killswitch", params, reportExample), fromClient)
   const done = [
