@@ -3,7 +3,7 @@
  *
  * One writer appends one text at a time. Readers see the lines that existed when they
  * began, archives included, and never block an append (`logReader`). Another process
- * may move, truncate or extend the file; `follow` detects that before each append and
+ * may move, truncate or extend the file; `follow` detects that before each append, but
  * restores nothing. What the lines mean is not this file's job.
  */
 import * as Effect from "effect/Effect"

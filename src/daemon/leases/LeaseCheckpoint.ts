@@ -1,9 +1,9 @@
 /**
  * leases.json: a checkpoint of the leases; the audit log is the source of truth.
  *
- * It is written shortly after changes, never as part of a request, and at an orderly
- * stop. A side file binds it to a position in the audit log (`checkpointBindings`). A
- * start replays the entries after that position (`recoverLeases`).
+ * It is written shortly after changes and at an orderly stop. A side file binds it to a
+ * position in the audit log (`checkpointBindings`). A start replays the entries after
+ * that position (`recoverLeases`).
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

@@ -1,11 +1,10 @@
 /**
  * The leases in memory, indexed by id, by pair and by secret.
  *
- * No operation gets slower with the number of leases. A lease that has expired leaves
- * the active ones at the next access and waits here until the sweep has recorded its
- * expiry. Changes are undone by their opposite, `insert` by `remove` and the reverse.
- * The caller passes the time, in milliseconds. No I/O, and no rule about who may hold
- * a lease.
+ * Lookups and counts do not get slower with the number of leases. An expired lease
+ * leaves the active ones at the next access and stays here until the sweep has recorded
+ * its expiry. `insert` and `remove` undo each other. The caller passes the time, in
+ * milliseconds. No I/O, and no rule about who may hold a lease.
  */
 import { isExpired, type Lease, leaseWeight, shiftExpiry } from "../../domain/Lease.ts"
 

@@ -62,7 +62,7 @@ const fromIdentity = (identity: string): Effect.Effect<AgeKey, AgeError> =>
     })
   )
 
-/** The library knows keys of other kinds as well, for which the built program has no code (scripts/leftOut.ts). */
+/** Accepts X25519 keys only; the library supports other kinds too. */
 const decrypterFor = (identity: string): Decrypter => {
   if (!identity.startsWith("AGE-SECRET-KEY-1")) throw new Error("no X25519 key")
   const decrypter = new Decrypter()
