@@ -7,8 +7,6 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as path from "node:path"
 import type { EnvFileHeader, EnvVariable } from "../../../domain/envFile.ts"
 import {
@@ -20,16 +18,14 @@ import {
   unsafeForDotenv
 } from "../../../domain/envFile.ts"
 import { formatGoDuration, second } from "../../../domain/GoDuration.ts"
-import type { Timestamp } from "../../../domain/Timestamp.ts"
-import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
-import type { DaemonAddress } from "../../../rpc/client/client.ts"
+import { fromMillis } from "../../../domain/Timestamp.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
 import type { LeasedSecret } from "./leaseAll.ts"
-import { leaseAll, revokeLeases } from "./leaseAll.ts"
+import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import type { RequestedSecrets } from "./requestedSecrets.ts"
 import { installGracefulShutdown, printWarning, projectFlags } from "./projectCommand.ts"
 import { appendGithub, checkEnvFileTarget, githubFile, warnIfTracked, writeEnvFile } from "./writeEnvFile.ts"
@@ -83,13 +79,10 @@ export const envCommand = defineCommand({
     return yield* Effect.acquireUseRelease(
       leaseAll(daemon, clientOf(requested, target), requested.secrets),
       (leased) => deliverLeased(leased, target, format),
-      (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : revokeAll(daemon, leased))
+      (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(revokeLeases(daemon, leased)))
     )
   })
 })
-
-const revokeAll = (daemon: DaemonAddress, leased: ReadonlyArray<LeasedSecret>) =>
-  Effect.asVoid(revokeLeases(daemon, leased))
 
 type Target =
   /** `force`: replaces a file that secrets did not write. */
@@ -126,14 +119,8 @@ const deliverLeased = Effect.fnUntraced(function* (
   target: Target,
   format: Format
 ) {
-  const variables = leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
-  const expiries = leased.flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)))
-  const first = expiries.reduce<Timestamp | undefined>(
-    (earliest, expiry) => (earliest === undefined || expiry.millis < earliest.millis ? expiry : earliest),
-    undefined
-  )
-  const until = first ?? fromMillis(yield* Clock.currentTimeMillis)
-  return yield* deliver(variables, { source: "store", until }, target, format, leased)
+  const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
+  return yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)
 })
 
 const deliver = Effect.fnUntraced(function* (

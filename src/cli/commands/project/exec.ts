@@ -6,19 +6,15 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import * as path from "node:path"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
-import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { encodedVariantsOfAll } from "../../../domain/variants.ts"
 import { defineCommand, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
-import type { LeasedSecret } from "./leaseAll.ts"
-import { leaseAll, revokeLeases } from "./leaseAll.ts"
+import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
 import type { RunningChild } from "./runChild.ts"
 import { runChild } from "./runChild.ts"
@@ -67,11 +63,8 @@ export const execCommand = defineCommand({
     return yield* Effect.acquireUseRelease(
       leaseAll(daemon, clientOf(requested, command), requested.secrets),
       (leased) => {
-        const variables = leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
-        return Effect.map(
-          runWith(command, programArgs, variables, masked, stops ? firstExpiry(leased) : undefined),
-          exited
-        )
+        const expiry = stops ? firstExpiry(leased)?.millis : undefined
+        return Effect.map(runWith(command, programArgs, variablesOf(leased), masked, expiry), exited)
       },
       (leased) =>
         Effect.flatMap(revokeLeases(daemon, leased), (left) =>
@@ -90,13 +83,6 @@ const clientOf = (requested: Extract<RequestedSecrets, { source: "store" }>, com
   requested.clientIsGiven && requested.clientId !== undefined
     ? requested.clientId
     : `${requested.clientId ?? hostName()}/${printable(path.basename(command))}[${process.pid}]`
-
-const firstExpiry = (leased: ReadonlyArray<LeasedSecret>): number | undefined => {
-  const expiries = leased.flatMap(({ expiresAt }) =>
-    Option.toArray(parseTimestamp(expiresAt)).map(({ millis }) => millis)
-  )
-  return expiries.length === 0 ? undefined : Math.min(...expiries)
-}
 
 const runWith = Effect.fnUntraced(function* (
   command: string,

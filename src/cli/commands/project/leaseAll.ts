@@ -7,8 +7,12 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import type { EnvVariable } from "../../../domain/envFile.ts"
+import type { Timestamp } from "../../../domain/Timestamp.ts"
+import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
@@ -60,6 +64,15 @@ export const leaseAll = (
       ? failure
       : new CommandError({ ...problemOf(failure), message: [failure.message, ...new Set(more)].join("; ") })
   }).pipe(Effect.uninterruptible)
+
+export const variablesOf = (leased: ReadonlyArray<LeasedSecret>): ReadonlyArray<EnvVariable> =>
+  leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
+
+/** Returns undefined if there are no leases. */
+export const firstExpiry = (leased: ReadonlyArray<LeasedSecret>): Timestamp | undefined =>
+  leased
+    .flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)))
+    .toSorted((a, b) => a.millis - b.millis)[0]
 
 const leaseOne = (
   daemon: DaemonAddress,

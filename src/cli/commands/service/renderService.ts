@@ -4,17 +4,42 @@
  * The installed file carries its choices, so that `status` can render it again and compare.
  */
 import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Config } from "../../../domain/Config.ts"
 import type { ServiceChoices } from "../../../service/ServiceFile.ts"
 import { hasSocket, readServiceFiles, readStamp, stamp } from "../../../service/ServiceFile.ts"
 import type { ServiceOptions } from "../../../service/ServiceOptions.ts"
 import type { Supervisor } from "../../../service/Supervisor.ts"
-import { thisProgram } from "../../../service/thisProgram.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
 import { currentUser, fileError, ioError, supervisorOf } from "./supervisorOf.ts"
+
+/**
+ * Package managers remove the directory of process.execPath with its version, and keep a symbolic link to the newest
+ * version at one of these.
+ */
+const stableNodes = ["/opt/homebrew/bin/node", "/usr/local/bin/node", "/usr/bin/node"]
+
+/** The absolute paths by which a supervisor can run this program; `runtime` is undefined for the binary. */
+export const thisProgram = Effect.sync((): Pick<ServiceOptions, "runtime" | "program"> => {
+  // In the binary, process.argv[1] is a path inside Bun's virtual file system.
+  if (process.versions["bun"] !== undefined) return { runtime: undefined, program: process.execPath }
+  const real = realPath(process.execPath)
+  return {
+    runtime: stableNodes.find((link) => realPath(link) === real) ?? process.execPath,
+    program: path.resolve(process.argv[1] ?? "")
+  }
+})
+
+const realPath = (file: string): string => {
+  try {
+    return fs.realpathSync(file)
+  } catch {
+    return file
+  }
+}
 
 export const choicesFromArgs = Effect.fnUntraced(function* (args: DaemonArgs, supervisor: Supervisor) {
   const { program } = yield* thisProgram

@@ -9,11 +9,10 @@ import type { ServiceStatus } from "../../../service/assess.ts"
 import { assess } from "../../../service/assess.ts"
 import { readServiceFiles, readStamp } from "../../../service/ServiceFile.ts"
 import { unloadedJob } from "../../../service/Supervisor.ts"
-import { thisProgram } from "../../../service/thisProgram.ts"
 import type { Problem } from "../../command/Output.ts"
 import type { DaemonArgs } from "./daemonFlags.ts"
 import { probeDaemon } from "./probeDaemon.ts"
-import { daemonOf, renderService } from "./renderService.ts"
+import { daemonOf, renderService, thisProgram } from "./renderService.ts"
 import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
 export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs) {
