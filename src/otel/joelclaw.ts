@@ -6,23 +6,18 @@
  * process group with SIGKILL, and success is `ok` in its output.
  * Source: the joelclaw contract, sections 1 and 2.3.
  */
-import * as NodeChildProcessSpawner from "@effect/platform-node/NodeChildProcessSpawner"
-import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
-import * as NodePath from "@effect/platform-node/NodePath"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import * as ChildProcess from "effect/process/ChildProcess"
-import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { spawnTool } from "../process/runTool.ts"
 import type { Envelope } from "./delivery.ts"
 import { EmitFailed, startDelivery } from "./delivery.ts"
 
@@ -112,32 +107,26 @@ const isExecutable = (file: string): Effect.Effect<boolean> =>
 const maxOutputLength = 64 * 1024
 
 /** Runs one `joelclaw otel emit`, which sends one event. Fails unless joelclaw reports success. Interruption kills its process group. */
-export const runJoelclaw = Effect.fnUntraced(
-  function* (command: string, environment: JoelclawOptions["environment"], event: Envelope) {
-    const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-    const process = yield* spawner.spawn(
-      ChildProcess.make(command, ["otel", "emit"], {
-        stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")),
-        stderr: "ignore",
-        cwd: "/",
-        env: childEnvironment(environment, command),
-        extendEnv: false,
-        killSignal: "SIGKILL"
-      })
-    )
-    const output = yield* Stream.runFold(
-      process.stdout,
-      () => "",
-      (text, chunk) => (text.length < maxOutputLength ? text + Buffer.from(chunk).toString("utf8") : text)
-    )
-    const result = decodeResult(output)
-    if (Option.isNone(result)) return yield* new EmitFailed({ reason: "invalid output" })
-    const { error, ok } = result.value
-    if (!ok) return yield* new EmitFailed({ reason: error?.code ?? "not ok" })
-  },
-  Effect.scoped,
-  Effect.provide(Layer.provide(NodeChildProcessSpawner.layer, [NodeFileSystem.layer, NodePath.layer]))
-)
+export const runJoelclaw = Effect.fnUntraced(function* (
+  command: string,
+  environment: JoelclawOptions["environment"],
+  event: Envelope
+) {
+  const process = yield* spawnTool(
+    [command, "otel", "emit"],
+    { env: childEnvironment(environment, command) },
+    { stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")), stderr: "ignore" }
+  )
+  const output = yield* Stream.runFold(
+    process.stdout,
+    () => "",
+    (text, chunk) => (text.length < maxOutputLength ? text + Buffer.from(chunk).toString("utf8") : text)
+  )
+  const result = decodeResult(output)
+  if (Option.isNone(result)) return yield* new EmitFailed({ reason: "invalid output" })
+  const { error, ok } = result.value
+  if (!ok) return yield* new EmitFailed({ reason: error?.code ?? "not ok" })
+}, Effect.scoped)
 
 /** On macOS, joelclaw runs plutil from /usr/bin. */
 const childEnvironment = (
