@@ -87,7 +87,7 @@ describe.concurrent("a socket-activated daemon", () => {
         assert.notMatch(outputOf(name), /LISTEN_|NOTIFY_|WATCHDOG_|descriptor 3 is open/)
       }
       fs.rmSync(socket)
-      yield* until(() => stderr().includes(`the socket ${socket} has gone; it is the supervisor's`))
+      yield* until(() => stderr().includes(`the socket file ${socket} is gone; restart the socket unit`))
       assert.isFalse(fs.existsSync(socket))
       yield* Effect.promise(end)
       assert.include(outputOf("systemd-notify"), "STOPPING=1 STATUS=stopping (SIGTERM)\n")
