@@ -1,6 +1,6 @@
 /**
- * How the bundler makes the program: main.cjs and chunks, each loaded when a command needs
- * it. Node loads CommonJS faster than ES modules.
+ * How the bundler makes the program, with code splitting: main.cjs and chunks, each loaded
+ * when a command needs it. Node loads CommonJS faster than ES modules.
  */
 import * as path from "node:path"
 import type { BuildOptions } from "rolldown"

@@ -83,7 +83,7 @@ export const grantedTtl = (requested: GoDuration, policy: TtlPolicy): Result.Res
 /** Returns whether a lease has expired at `now`, in milliseconds. At `expiresAt` itself it is still active. */
 export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis
 
-/** The default limit of active leases. */
+/** The default of max_active_leases: how many leases may be active. */
 export const defaultMaxLeases = 300_000
 
 /** The limit of active leases is reached. */

@@ -1,5 +1,5 @@
 /**
- * A bounded queue of events. When it is full, it drops the oldest debug event, or the
+ * A bounded queue of events without backpressure. When it is full, it drops the oldest debug event, or the
  * oldest event if there is no debug event. `offer` never waits or fails, and its cost
  * does not depend on the length of the queue.
  */

@@ -3,8 +3,8 @@
  * requests at work does not add up.
  *
  * Small requests and small replies pass at once, without a fiber or a queue. Large ones
- * share a budget and wait for one another, and so do methods that change the store or
- * read the log (`methods`). The numbers stand in `limits.ts`.
+ * share a budget and wait for one another. Methods that change the store or read the log
+ * wait in a request queue each (`methods`). The numbers stand in `limits.ts`.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"

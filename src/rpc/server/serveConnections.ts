@@ -2,8 +2,8 @@
  * Serves connections: reads lines and writes replies, in order, one at a time on each.
  *
  * A client may send requests in any chunks, pipeline them, and shut down its side: its
- * requests are answered first. A client that does not read its replies is not read from,
- * and is closed after a timeout; so is one that does not end its line. When the server
+ * requests are answered first. Backpressure: a client that does not read its replies is
+ * not read from, and is closed after a timeout. So is one that does not end its line. When the server
  * stops, requests at work are answered, and idle connections end at once.
  */
 import * as Clock from "effect/Clock"

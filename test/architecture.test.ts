@@ -1,0 +1,93 @@
+/**
+ * The rules of AGENTS.md that no compiler holds: which folder may import which, that
+ * arrows point downwards, and that an exported name has one meaning.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import * as path from "node:path"
+
+const root = path.join(import.meta.dirname, "..")
+const files = fs
+  .readdirSync(path.join(root, "src"), { recursive: true, encoding: "utf8" })
+  .filter((file) => file.endsWith(".ts"))
+  .map((file) => file.replaceAll(path.sep, "/"))
+
+/** The table of folders in AGENTS.md, from the lowest to the highest: each with the folders that it may import. */
+const rules = new Map(
+  [...fs.readFileSync(path.join(root, "AGENTS.md"), "utf8").matchAll(/^\| `src\/([^`]+)` \|[^|]+\| ([^|]*) \|$/gm)].map(
+    ([, folder = "", allowed = ""]) =>
+      [folder, [...allowed.matchAll(/`([^`]+)`/g)].map(([, name = ""]) => name)] as const
+  )
+)
+
+/** The row of the table that a file belongs to: the longest folder that it lies in. */
+const folderOf = (file: string): string | undefined =>
+  [...rules.keys()].filter((folder) => file.startsWith(`${folder}/`)).toSorted((a, b) => b.length - a.length)[0]
+
+const importsOf = (file: string): ReadonlyArray<string> => {
+  const text = fs.readFileSync(path.join(root, "src", file), "utf8")
+  return [...text.matchAll(/\b(?:from|import)\s*\(?\s*"(\.[^"]+\.ts)"/g)].map(([, target = ""]) =>
+    path.posix.join(path.posix.dirname(file), target)
+  )
+}
+
+/** The names that a file declares and exports, and not those it passes on. */
+const exportsOf = (file: string): ReadonlySet<string> => {
+  const text = fs.readFileSync(path.join(root, "src", file), "utf8")
+  const declared = /^export (?:abstract )?(?:async )?(?:const|class|interface|type|function\*?) (\w+)/gm
+  return new Set([...text.matchAll(declared)].map(([, name = ""]) => name))
+}
+
+describe("the architecture", () => {
+  it("has a row in AGENTS.md for every folder of src", () => {
+    assert.isAbove(rules.size, 10)
+    assert.deepStrictEqual(
+      files.filter((file) => file.includes("/") && folderOf(file) === undefined),
+      []
+    )
+  })
+
+  it("lets a folder import only what its row in AGENTS.md allows", () => {
+    const broken = files.flatMap((file) => {
+      const from = folderOf(file)
+      if (from === undefined) return []
+      return importsOf(file)
+        .filter((target) => target.includes("/"))
+        .flatMap((target) => {
+          const to = folderOf(target) ?? target
+          return to === from || rules.get(from)?.includes(to) === true ? [] : [`${file} imports ${target}`]
+        })
+    })
+    assert.deepStrictEqual(broken, [])
+  })
+
+  it("has its arrows point downwards: a row allows only rows above it", () => {
+    const order = [...rules.keys()]
+    const upwards = [...rules].flatMap(([folder, allowed]) =>
+      allowed
+        .filter((name) => !order.slice(0, order.indexOf(folder)).includes(name))
+        .map((name) => `${folder} → ${name}`)
+    )
+    assert.deepStrictEqual(upwards, [])
+  })
+
+  it("exports no name from two files", () => {
+    const owners = new Map<string, Array<string>>()
+    for (const file of files) {
+      for (const name of exportsOf(file)) owners.set(name, [...(owners.get(name) ?? []), file])
+    }
+    assert.isAbove(owners.size, 300)
+    assert.deepStrictEqual(
+      [...owners].filter(([, where]) => where.length > 1).map(([name, where]) => `${name}: ${where.join(", ")}`),
+      []
+    )
+  })
+
+  it("has no two files in a folder whose names differ only in letter case", () => {
+    const lower = files.map((file) => file.toLowerCase())
+    assert.deepStrictEqual(
+      files.filter((_, n) => lower.indexOf(lower[n] ?? "") !== n),
+      []
+    )
+  })
+})
