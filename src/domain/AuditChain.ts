@@ -9,8 +9,7 @@
  */
 import * as Option from "effect/Option"
 import { hash } from "node:crypto"
-import type { AuditEntry, AuditFact } from "./AuditEntry.ts"
-import { decodeEntry, encodeEntry } from "./AuditEntry.ts"
+import { type AuditEntry, type AuditFact, decodeEntry, encodeEntry } from "./AuditEntry.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
 /** The end of the chain, which the next entry continues. */

@@ -6,8 +6,7 @@
  */
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { GoDuration } from "./GoDuration.ts"
-import { formatGoDuration, millisecond } from "./GoDuration.ts"
+import { formatGoDuration, type GoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
 import type { Lease, TtlTooLong } from "./Lease.ts"
 import type { Timestamp } from "./Timestamp.ts"

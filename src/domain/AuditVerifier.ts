@@ -6,8 +6,7 @@
  */
 import * as Option from "effect/Option"
 import { createHash, type Hash } from "node:crypto"
-import type { ChainedEntry } from "./AuditChain.ts"
-import { decodeChainedEntry, sha256 } from "./AuditChain.ts"
+import { type ChainedEntry, decodeChainedEntry, sha256 } from "./AuditChain.ts"
 import { decodeEntry } from "./AuditEntry.ts"
 
 export interface AuditFinding {

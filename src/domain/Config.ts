@@ -23,9 +23,7 @@ export const defaultAuditRotation = { maxSize: 10_000_000, maxFiles: 5 }
 export type SocketAccess = { readonly mode: 0o600 } | { readonly mode: 0o660; readonly group: string }
 
 /** Names every setting that is wrong. */
-export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", {
-  reason: Schema.String
-}) {
+export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", { reason: Schema.String }) {
   override get message() {
     return `config: ${this.reason}`
   }

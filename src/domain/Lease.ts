@@ -8,10 +8,8 @@
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import type { GoDuration } from "./GoDuration.ts"
-import { formatGoDuration, hour, millisecond } from "./GoDuration.ts"
-import type { Timestamp } from "./Timestamp.ts"
-import { fromMillis, fromNanos, parseTimestamp } from "./Timestamp.ts"
+import { formatGoDuration, type GoDuration, hour, millisecond } from "./GoDuration.ts"
+import { fromMillis, fromNanos, parseTimestamp, type Timestamp } from "./Timestamp.ts"
 
 export interface Lease {
   /** A random UUID version 4 in lower case. */
@@ -25,9 +23,7 @@ export interface Lease {
 }
 
 /** No active lease has this id. */
-export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNotFound", {
-  leaseId: Schema.String
-}) {
+export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNotFound", { leaseId: Schema.String }) {
   override get message() {
     return "lease not found"
   }
@@ -87,9 +83,7 @@ export const isExpired = (lease: Lease, now: number): boolean => now > lease.exp
 export const defaultMaxLeases = 300_000
 
 /** The limit of active leases is reached. */
-export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyLeases", {
-  capacity: Schema.Int
-}) {
+export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyLeases", { capacity: Schema.Int }) {
   override get message() {
     return `there are too many active leases; at most ${this.capacity} are kept (max_active_leases)`
   }

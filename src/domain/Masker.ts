@@ -83,18 +83,12 @@ const build = (variants: ReadonlyArray<Buffer>): Automaton => {
 }
 
 /** Bytes that no variant has share class 0, from which every state falls back to the start. */
-const classesOf = (heads: ReadonlyArray<Buffer>): { readonly classOf: Uint8Array; readonly classes: number } => {
+const classesOf = (heads: ReadonlyArray<Buffer>) => {
+  const letters = new Set(Buffer.concat(heads))
   const classOf = new Uint8Array(256)
-  let classes = 1
-  for (const head of heads) {
-    for (const byte of head) {
-      if (classOf[byte] !== 0) continue
-      // UTF-8 uses at most 243 byte values, so 256 classes suffice.
-      classOf[byte] = classes
-      classes += 1
-    }
-  }
-  return { classOf, classes }
+  // UTF-8 uses at most 243 byte values, so 256 classes suffice.
+  for (const [at, byte] of [...letters].entries()) classOf[byte] = at + 1
+  return { classOf, classes: letters.size + 1 }
 }
 
 /** Fills in the failure transitions: to the longest suffix that is a prefix of a variant. */

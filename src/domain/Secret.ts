@@ -25,18 +25,14 @@ export interface Secret extends SecretInfo {
   readonly value: Redacted.Redacted
 }
 
-export class SecretNotFound extends Schema.TaggedError<SecretNotFound>()("SecretNotFound", {
-  name: Schema.String
-}) {
+export class SecretNotFound extends Schema.TaggedError<SecretNotFound>()("SecretNotFound", { name: Schema.String }) {
   override get message() {
     return `secret ${quote(this.name)}: secret not found`
   }
 }
 
 /** Adding never overwrites. */
-export class SecretExists extends Schema.TaggedError<SecretExists>()("SecretExists", {
-  name: Schema.String
-}) {
+export class SecretExists extends Schema.TaggedError<SecretExists>()("SecretExists", { name: Schema.String }) {
   override get message() {
     return `secret ${quote(this.name)}: secret already exists`
   }
@@ -49,9 +45,7 @@ export class DirectAccess extends Schema.TaggedError<DirectAccess>()("DirectAcce
   }
 }
 
-export class NoRotationHook extends Schema.TaggedError<NoRotationHook>()("NoRotationHook", {
-  name: Schema.String
-}) {
+export class NoRotationHook extends Schema.TaggedError<NoRotationHook>()("NoRotationHook", { name: Schema.String }) {
   override get message() {
     return `secret ${quote(this.name)}: no rotation hook configured`
   }
@@ -86,10 +80,7 @@ export class StoreFull extends Schema.TaggedError<StoreFull>()("StoreFull", {}) 
 /** The maximum length of the name of a secret or a client, in bytes of UTF-8. */
 export const nameLimit = 16 * 1024
 
-export class TooLong extends Schema.TaggedError<TooLong>()("TooLong", {
-  what: Schema.String,
-  limit: Schema.Int
-}) {
+export class TooLong extends Schema.TaggedError<TooLong>()("TooLong", { what: Schema.String, limit: Schema.Int }) {
   override get message() {
     return `${this.what} is longer than ${this.limit} bytes`
   }

@@ -11,8 +11,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
-import type { GoDuration } from "./GoDuration.ts"
-import { formatGoDuration, parseDuration, durationPattern } from "./GoDuration.ts"
+import { durationPattern, formatGoDuration, type GoDuration, parseDuration } from "./GoDuration.ts"
 
 const onlyDecoded = SchemaGetter.forbidden<never, unknown>(() => "config.json is only read")
 

@@ -7,6 +7,7 @@
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
+import { millisecond, second } from "./GoDuration.ts"
 import { memoize } from "./memoize.ts"
 
 export interface Timestamp {
@@ -20,13 +21,13 @@ export interface Timestamp {
 export const zeroTimestamp: Timestamp = { millis: -62_135_596_800_000, text: "0001-01-01T00:00:00Z" }
 
 /** Formats milliseconds since 1970 in the local zone. */
-export const fromMillis = (millis: number): Timestamp => fromNanos(BigInt(millis) * nanosPerMilli)
+export const fromMillis = (millis: number): Timestamp => fromNanos(BigInt(millis) * millisecond)
 
 /** Formats nanoseconds since 1970 in the local zone. Memoized: leases made at once share their timestamps. */
 export const fromNanos = memoize(16, (nanos: bigint): Timestamp => {
-  const ofSecond = ((nanos % nanosPerSecond) + nanosPerSecond) % nanosPerSecond
-  const millis = Number((nanos - (ofSecond % nanosPerMilli)) / nanosPerMilli)
-  const offset = localOffset(millis)
+  const ofSecond = ((nanos % second) + second) % second
+  const millis = Number((nanos - (ofSecond % millisecond)) / millisecond)
+  const offset = offsetOf(Math.floor(millis / quarterHour))
   return {
     millis,
     text:
@@ -37,13 +38,11 @@ export const fromNanos = memoize(16, (nanos: bigint): Timestamp => {
 })
 
 const memoizedSeconds = 100
+const secondLength = "2026-11-22T00:30:37".length
 
-const textOfSecond = memoize(memoizedSeconds, (second: number): string =>
-  DateTime.formatIso(DateTime.makeUnsafe(second * 1000)).slice(0, "2026-11-22T00:30:37".length)
+const textOfSecond = memoize(memoizedSeconds, (seconds: number): string =>
+  DateTime.formatIso(DateTime.makeUnsafe(seconds * 1000)).slice(0, secondLength)
 )
-
-const nanosPerMilli = 1_000_000n
-const nanosPerSecond = 1_000_000_000n
 
 /** Parses RFC 3339 as leniently as the predecessor: a decimal comma and a one-digit hour are accepted. */
 export const parseTimestamp = (text: string): Option.Option<Timestamp> => {
@@ -51,29 +50,20 @@ export const parseTimestamp = (text: string): Option.Option<Timestamp> => {
   if (parts === null) return Option.none()
   const [, date, hour = "", rest, fraction = "", zone = ""] = parts
   const toSecond = `${date}T${hour.padStart(2, "0")}${rest}`
-  const second = secondOf(toSecond, zone)
-  if (second === undefined) return Option.none()
-  return Option.some({
-    millis: second + Number(fraction.padEnd(3, "0").slice(0, 3)),
+  return Option.map(secondOf(toSecond + zone), (wholeMillis) => ({
+    millis: wholeMillis + Number(fraction.padEnd(3, "0").slice(0, 3)),
     text: toSecond + shortFraction(fraction.slice(0, 9)) + zone.replace(/^[+-]00:00$/, "Z")
-  })
+  }))
 }
 
-/** Returns milliseconds since 1970; undefined for a date that does not exist. Many leases of a file share their seconds. */
-const secondOf = (toSecond: string, zone: string): number | undefined => {
-  const text = toSecond + zone
-  if (readSeconds.has(text)) return readSeconds.get(text)
-  if (readSeconds.size >= memoizedSeconds) readSeconds.clear()
+/** Returns milliseconds since 1970; none for a date that does not exist. Many leases of a file share their seconds. */
+const secondOf = memoize(memoizedSeconds, (text: string): Option.Option<number> => {
+  const toSecond = text.slice(0, secondLength)
   const inUtc = DateTime.make(`${toSecond}Z`)
   // DateTime accepts 30 February as a day in March.
   const isThere = Option.isSome(inUtc) && DateTime.formatIso(inUtc.value).startsWith(toSecond)
-  const moment = isThere ? DateTime.make(text) : Option.none()
-  const second = Option.isSome(moment) ? DateTime.toEpochMillis(moment.value) : undefined
-  readSeconds.set(text, second)
-  return second
-}
-
-const readSeconds = new Map<string, number | undefined>()
+  return isThere ? Option.map(DateTime.make(text), DateTime.toEpochMillis) : Option.none()
+})
 
 /** Removes trailing zeros, and the point if no digit is left. */
 const shortFraction = (digits: string): string => {
@@ -85,11 +75,8 @@ const pattern = /^(\d{4}-\d\d-\d\d)T(\d{1,2})(:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d
 
 /** Zones change their offset only at quarter hours, so one look-up serves a whole quarter. */
 const quarterHour = 15 * 60_000
-const memoizedOffsets = 200
 
-const localOffset = (millis: number): number => offsetOf(Math.floor(millis / quarterHour))
-
-const offsetOf = memoize(memoizedOffsets, (quarter: number): number => {
+const offsetOf = memoize(200, (quarter: number): number => {
   // DateTime uses Intl, whose first call delays the start of the daemon.
   // oxlint-disable-next-line no-restricted-globals -- reads the zone, not the clock
   return -new Date(quarter * quarterHour).getTimezoneOffset() * 60_000

@@ -4,8 +4,7 @@
  */
 import type { Lease } from "./Lease.ts"
 import type { SecretInfo } from "./Secret.ts"
-import type { Timestamp } from "./Timestamp.ts"
-import { zeroTimestamp } from "./Timestamp.ts"
+import { type Timestamp, zeroTimestamp } from "./Timestamp.ts"
 
 export interface HealthWarning {
   readonly type: "expiring_soon" | "no_rotation_hook" | "stale_secret" | "never_accessed"
@@ -16,19 +15,9 @@ export interface HealthWarning {
   readonly timestamp: string
 }
 
-export interface HealthReport {
-  readonly total_secrets: number
-  readonly active_leases: number
-  readonly expiring_soon: number
-  readonly never_rotated: number
-  readonly stale_secrets: number
-  readonly warnings: ReadonlyArray<HealthWarning>
-}
-
 const minute = 60_000
 const hour = 60 * minute
 const day = 24 * hour
-const staleAfter = 30 * day
 
 /** `lastAccess` is when each recently leased secret was leased; `now` is in milliseconds. */
 export const healthReport = (
@@ -36,7 +25,7 @@ export const healthReport = (
   leases: ReadonlyArray<Lease>,
   lastAccess: ReadonlyMap<string, Timestamp>,
   now: number
-): HealthReport => {
+) => {
   const expiring = leases
     .filter((lease) => lease.expiresAt.millis - now < hour)
     .map((lease): HealthWarning => ({
@@ -61,27 +50,16 @@ export const healthReport = (
 }
 
 const warningsOf = (secret: SecretInfo, access: Timestamp | undefined, now: number): ReadonlyArray<HealthWarning> => {
-  const about = { secret_name: secret.name, severity: "info" } as const
   const warnings: Array<HealthWarning> = []
-  if (secret.rotateVia === "") {
-    warnings.push({
-      type: "no_rotation_hook",
-      ...about,
-      message: "No rotation hook configured",
-      timestamp: zeroTimestamp.text
-    })
-  }
-  const days = Math.floor((now - (access ?? secret.createdAt).millis) / day)
-  if (access !== undefined && now - access.millis > staleAfter) {
-    warnings.push({ type: "stale_secret", ...about, message: `Not accessed in ${days} days`, timestamp: access.text })
-  } else if (access === undefined && days > 30) {
-    warnings.push({
-      type: "never_accessed",
-      ...about,
-      message: `Never accessed (created ${days} days ago)`,
-      timestamp: secret.createdAt.text
-    })
-  }
+  const warn = (type: HealthWarning["type"], message: string, { text }: Timestamp) =>
+    warnings.push({ type, secret_name: secret.name, message, severity: "info", timestamp: text })
+
+  if (secret.rotateVia === "") warn("no_rotation_hook", "No rotation hook configured", zeroTimestamp)
+  const unused = now - (access ?? secret.createdAt).millis
+  const days = Math.floor(unused / day)
+  if (access === undefined) {
+    if (days > 30) warn("never_accessed", `Never accessed (created ${days} days ago)`, secret.createdAt)
+  } else if (unused > 30 * day) warn("stale_secret", `Not accessed in ${days} days`, access)
   return warnings
 }
 

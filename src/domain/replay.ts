@@ -7,8 +7,7 @@
  */
 import * as Option from "effect/Option"
 import type { AuditEntry } from "./AuditEntry.ts"
-import type { Lease } from "./Lease.ts"
-import { shiftExpiry } from "./Lease.ts"
+import { type Lease, shiftExpiry } from "./Lease.ts"
 import { parseTimestamp } from "./Timestamp.ts"
 
 /** Applies entries to leases. */
@@ -35,14 +34,12 @@ const apply = (table: Table, entry: AuditEntry): void => {
       return
     case "lease_revoke":
       if (entry.lease_id !== undefined) leases.delete(entry.lease_id)
-      else deleteWhere(leases, (lease) => lease.secretName === entry.secret_name)
+      else for (const { id, secretName } of leases.values()) if (secretName === entry.secret_name) leases.delete(id)
       return
     case "killswitch":
-      leases.clear()
-      return
+      return leases.clear()
     case "leases_adopt":
-      adopting.clear()
-      return
+      return adopting.clear()
     case "lease_adopt":
       return insert(adopting, entry)
     case "leases_adopted":
@@ -54,21 +51,14 @@ const apply = (table: Table, entry: AuditEntry): void => {
   }
 }
 
-const insert = (leases: Map<string, Lease>, entry: AuditEntry): void =>
-  Option.match(acquired(entry), {
-    onNone: () => undefined,
-    onSome: (lease) => void leases.set(lease.id, lease)
-  })
-
-const acquired = (entry: AuditEntry): Option.Option<Lease> =>
-  Option.all({
+/** Ignores an entry that is not complete, such as those of the predecessor. */
+const insert = (leases: Map<string, Lease>, entry: AuditEntry): void => {
+  const lease = Option.all({
     id: Option.fromUndefinedOr(entry.lease_id),
     secretName: Option.fromUndefinedOr(entry.secret_name),
     clientId: Option.fromUndefinedOr(entry.client_id),
     createdAt: parseTimestamp(entry.timestamp),
     expiresAt: Option.flatMap(Option.fromUndefinedOr(entry.expires_at), parseTimestamp)
   })
-
-const deleteWhere = (leases: Map<string, Lease>, matches: (lease: Lease) => boolean): void => {
-  for (const lease of leases.values()) if (matches(lease)) leases.delete(lease.id)
+  if (Option.isSome(lease)) leases.set(lease.value.id, lease.value)
 }

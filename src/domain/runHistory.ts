@@ -7,8 +7,7 @@
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { Timestamp } from "./Timestamp.ts"
-import { parseTimestamp } from "./Timestamp.ts"
+import { parseTimestamp, type Timestamp } from "./Timestamp.ts"
 
 /** In the state directory. */
 export const runsFileName = "runs.json"

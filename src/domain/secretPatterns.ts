@@ -1,9 +1,7 @@
 /**
  * Patterns of secrets: tokens with the prefix of their issuer, and assignments to names
- * such as `password`.
- *
- * A match is a range and a kind, never the text. Every expression runs in linear time on
- * any text, and no match is longer than `maxMatchLength`.
+ * such as `password`. A match is a range and a kind, never the text. Every expression
+ * runs in linear time on any text, and no match is longer than `maxMatchLength`.
  */
 
 export type Severity = "critical" | "high" | "medium" | "low"
@@ -14,33 +12,25 @@ export interface SecretKind {
   readonly severity: Severity
   /** The name in text output. */
   readonly what: string
+  /** Whether its hash may be shown, because the text cannot be guessed from it. */
+  readonly hardToGuess: boolean
 }
 
 export interface SecretMatch extends SecretKind {
   readonly start: number
   readonly end: number
-  /** Whether its hash may be shown, because the text cannot be guessed from it. */
-  readonly hardToGuess: boolean
-}
-
-interface Shape extends SecretKind {
-  readonly expression: string
-  readonly hardToGuess: boolean
 }
 
 /** In bytes. A longer token is found by its prefix. */
 export const maxMatchLength = 8 * 1024
 
-const token = (type: string, severity: Severity, what: string, expression: string): Shape => ({
-  type,
-  severity,
-  what,
-  expression,
-  hardToGuess: true
+const token = (type: string, severity: Severity, what: string, expression: string, hardToGuess = true) => ({
+  kind: { type, severity, what, hardToGuess },
+  expression
 })
 
 /** The lookbehinds follow the first letters of a token: that is many times faster than to begin with them. */
-const tokens: ReadonlyArray<Shape> = [
+const tokens = [
   token("github_token", "critical", "GitHub token", "gh[pousr]_(?<![A-Za-z0-9]gh._)[A-Za-z0-9]{32,255}"),
   token("github_token", "critical", "GitHub token", "github_pat_[A-Za-z0-9_]{60,255}"),
   token(
@@ -66,13 +56,13 @@ const tokens: ReadonlyArray<Shape> = [
     "JSON Web Token",
     "eyJ(?<![A-Za-z0-9_-]eyJ)[A-Za-z0-9_-]{10,2000}\\.eyJ[A-Za-z0-9_-]{10,4000}\\.[A-Za-z0-9_-]{10,1000}"
   ),
-  {
-    type: "private_key",
-    severity: "critical",
-    what: "private key",
-    expression: "-----BEGIN (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED|PGP) )?PRIVATE KEY(?: BLOCK)?-----",
-    hardToGuess: false
-  }
+  token(
+    "private_key",
+    "critical",
+    "private key",
+    "-----BEGIN (?:(?:RSA|EC|DSA|OPENSSH|ENCRYPTED|PGP) )?PRIVATE KEY(?: BLOCK)?-----",
+    false
+  )
 ]
 
 const tokenExpression = new RegExp(tokens.map(({ expression }) => `(${expression})`).join("|"), "g")
@@ -93,11 +83,22 @@ const assignmentExpression = new RegExp(
   "g"
 )
 
-const kinds: Readonly<Record<string, SecretKind>> = {
-  aws: { type: "aws_secret_access_key", severity: "critical", what: "AWS secret access key" },
-  key: { type: "generic_secret", severity: "medium", what: "key, secret or token" },
-  password: { type: "password", severity: "medium", what: "password" }
-}
+/** The kinds of assigned values, and whether a value may be one. */
+const assigned = {
+  aws: {
+    kind: { type: "aws_secret_access_key", severity: "critical", what: "AWS secret access key", hardToGuess: true },
+    fits: (value: string) => /^[A-Za-z0-9/+]{40}$/.test(value)
+  },
+  key: {
+    kind: { type: "generic_secret", severity: "medium", what: "key, secret or token", hardToGuess: true },
+    fits: (value: string) => /^[A-Za-z0-9_+/=.~-]{20,}$/.test(value) && isVaried(value) && !isName(value)
+  },
+  password: {
+    kind: { type: "password", severity: "medium", what: "password", hardToGuess: false },
+    fits: (value: string) =>
+      isVaried(value) && !isName(value) && !/^[$%{<]|[{<]$|^[a-z_.-]*password[a-z_.-]*$/i.test(value)
+  }
+} as const
 
 /** Finds what looks like a secret in a text whose characters are bytes, in the order of the text. */
 export const findPatterns = (text: string): ReadonlyArray<SecretMatch> => {
@@ -111,34 +112,22 @@ const isCoveredBy = (match: SecretMatch, other: SecretMatch | undefined): boolea
 
 const isVague = ({ severity }: SecretMatch): boolean => severity === "medium"
 
-function* findTokens(text: string): Generator<SecretMatch> {
-  for (const match of text.matchAll(tokenExpression)) {
-    const shape = tokens[match.slice(1).findIndex((group) => group !== undefined)]
-    if (shape === undefined) continue
-    const { hardToGuess, severity, type, what } = shape
-    yield { type, severity, what, hardToGuess, start: match.index, end: match.index + match[0].length }
-  }
-}
+const findTokens = (text: string): ReadonlyArray<SecretMatch> =>
+  Array.from(text.matchAll(tokenExpression)).flatMap((match) => {
+    const found = tokens[match.slice(1).findIndex((group) => group !== undefined)]
+    return found === undefined ? [] : [{ ...found.kind, start: match.index, end: match.index + match[0].length }]
+  })
 
-function* findAssignments(text: string): Generator<SecretMatch> {
-  for (const match of text.matchAll(assignmentExpression)) {
-    const { aws, back, bare, double, key, single } = match.groups ?? {}
+const findAssignments = (text: string): ReadonlyArray<SecretMatch> =>
+  Array.from(text.matchAll(assignmentExpression)).flatMap((match) => {
+    const { aws, back, bare = "", double, key, single } = match.groups ?? {}
     const quoted = double ?? single ?? back
-    const value = quoted ?? bare ?? ""
-    const name = aws !== undefined ? "aws" : key !== undefined ? "key" : "password"
-    const kind = kinds[name]
+    const value = quoted ?? bare
+    const { fits, kind } = assigned[aws !== undefined ? "aws" : key !== undefined ? "key" : "password"]
     const end = match.index + match[0].length - (quoted === undefined ? 0 : 1)
-    const next = text[end] ?? ""
-    if (kind === undefined || !fits[name]?.(value) || (quoted === undefined && !isValue(value, next))) continue
-    yield { ...kind, hardToGuess: name !== "password", start: end - value.length, end }
-  }
-}
-
-const fits: Readonly<Record<string, (value: string) => boolean>> = {
-  aws: (value) => /^[A-Za-z0-9/+]{40}$/.test(value),
-  key: (value) => /^[A-Za-z0-9_+/=.~-]{20,}$/.test(value) && isVaried(value) && !isName(value),
-  password: (value) => isVaried(value) && !isName(value) && !/^[$%{<]|[{<]$|^[a-z_.-]*password[a-z_.-]*$/i.test(value)
-}
+    if (!fits(value) || (quoted === undefined && !isValue(value, text[end] ?? ""))) return []
+    return [{ ...kind, start: end - value.length, end }]
+  })
 
 /** `identity.token_purpose` is an identifier; words joined by hyphens may be a passphrase. */
 const isName = (value: string): boolean => /^[a-z]+(?:[._][a-z]+)+$|^[A-Z]+(?:[._][A-Z]+)+$/.test(value)

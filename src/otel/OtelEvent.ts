@@ -5,8 +5,7 @@
  * contract, section 2.
  */
 import * as Schema from "effect/Schema"
-import type { GoDuration } from "../domain/GoDuration.ts"
-import { toMillis } from "../domain/GoDuration.ts"
+import { type GoDuration, toMillis } from "../domain/GoDuration.ts"
 import type { Lease } from "../domain/Lease.ts"
 import type { Level } from "../domain/TelemetryConfig.ts"
 

@@ -16,19 +16,10 @@ import * as Fiber from "effect/Fiber"
 import { randomUUID } from "node:crypto"
 import { fromMillis } from "../domain/Timestamp.ts"
 import { EventQueue } from "./EventQueue.ts"
-import type { OtelEvent } from "./OtelEvent.ts"
-import { events, sinkDropped } from "./OtelEvent.ts"
+import { events, type OtelEvent, sinkDropped } from "./OtelEvent.ts"
 
 /** An event as it is sent. Retries have the same id, so the receiver can deduplicate them. */
 export type Envelope = OtelEvent & { readonly id: string; readonly timestamp: number; readonly source: string }
-
-/** An event in the queue. Its envelope is made when it is first sent. */
-interface QueuedEvent {
-  readonly level: OtelEvent["level"]
-  readonly event: OtelEvent
-  readonly timestamp: number
-  readonly envelope: Envelope | undefined
-}
 
 export class EmitFailed extends Data.TaggedError("EmitFailed")<{ readonly reason: string }> {}
 
@@ -55,28 +46,22 @@ export interface DeliveryOptions {
 }
 
 const maxQueued = 256
-/**
- * Events that are sent without a delay, and the interval of one event after that. Each one costs a process, so a flood
- * of leases would otherwise occupy a processor.
- */
-const burst = 30
-const refillMillis = 2000
+/** Events sent without a delay, and the interval after that. Each costs a process, so a flood would occupy a processor. */
+const [burst, refillMillis] = [30, 2000]
 /** Time for a receiver that starts with the machine. */
 const startedRetryMillis = Duration.toMillis(Duration.minutes(1))
 const failuresBeforeBackoff = 3
-const retryDelay = Duration.seconds(1)
-const minBackoff = Duration.seconds(5)
-const maxBackoff = Duration.minutes(5)
+const [retryMillis, minBackoffMillis, maxBackoffMillis] = [1000, 5000, 300_000]
 
-const pauseAfter = (failures: number): Duration.Duration =>
+const pauseAfter = (failures: number): number =>
   failures < failuresBeforeBackoff
-    ? retryDelay
-    : Duration.min(Duration.times(minBackoff, 2 ** Math.min(failures - failuresBeforeBackoff, 10)), maxBackoff)
+    ? retryMillis
+    : Math.min(minBackoffMillis * 2 ** (failures - failuresBeforeBackoff), maxBackoffMillis)
 
 /** Delivers events until the scope ends. */
 export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptions) {
   const { deliver, kind, target } = options
-  const queue = new EventQueue<QueuedEvent>(maxQueued)
+  const queue = new EventQueue<Envelope>(maxQueued)
   const stopping = yield* Deferred.make<void>()
   let [sent, failed, reported, consecutiveFailures] = [0, 0, 0, 0]
   let lastFailure: SinkState["lastFailure"]
@@ -91,7 +76,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     if (dropped() === reported || queue.size >= maxQueued) return
     const unreported = dropped() - reported
     reported = dropped()
-    queue.offer(queuedEvent(sinkDropped(unreported), yield* Clock.currentTimeMillis))
+    queue.offer(envelopeOf(sinkDropped(unreported), yield* Clock.currentTimeMillis))
   })
 
   const onFailure = Effect.fnUntraced(function* (event: Envelope, reason: string) {
@@ -102,7 +87,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
       yield* Effect.logWarning(`events: ${kind} fails (${reason}); retrying with increasing pauses`)
     }
     if (event.action === events.daemonStarted.action && now - event.timestamp < startedRetryMillis) {
-      queue.offerFirst({ ...queuedEvent(event, event.timestamp), envelope: event })
+      queue.offerFirst(event)
     } else if (event.action === events.sinkDropped.action) {
       // Reported again after the next success.
       reported -= Number(event.metadata["count"])
@@ -122,11 +107,8 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   })
 
   const deliverNext = Effect.andThen(options.ready, Effect.andThen(awaitToken, queue.take)).pipe(
-    Effect.map((next) => {
-      tokens -= 1
-      return next.envelope ?? envelopeOf(next)
-    }),
     Effect.flatMap((event) => {
+      tokens -= 1
       isSending = true
       return Effect.matchEffect(deliver(event), {
         onSuccess: () => onSuccess,
@@ -141,8 +123,8 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       // A failing receiver gets one more attempt, with the most important event.
-      queue.keepOnly(({ event, level }) =>
-        consecutiveFailures >= failuresBeforeBackoff ? event.action === events.daemonStopped.action : level !== "debug"
+      queue.keepOnly(({ action, level }) =>
+        consecutiveFailures >= failuresBeforeBackoff ? action === events.daemonStopped.action : level !== "debug"
       )
       // The event that is being sent is not in the queue; as a rule it is daemon.stopped.
       const isDone = queue.size === 0 && !isSending
@@ -156,7 +138,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   const emit = (event: OtelEvent): Effect.Effect<void> =>
     Effect.withFiber((fiber) => {
       if (target() === undefined && event.component !== "daemon") return Effect.void
-      const next = queuedEvent(event, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
+      const next = envelopeOf(event, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
       // On shutdown there may be no time for the events before it.
       if (event.action === events.daemonStopped.action) queue.offerFirst(next)
       else queue.offer(next)
@@ -174,14 +156,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   return { emit, state }
 })
 
-const queuedEvent = (event: OtelEvent, timestamp: number): QueuedEvent => ({
-  level: event.level,
-  event,
-  timestamp,
-  envelope: undefined
-})
-
-const envelopeOf = ({ event, timestamp }: QueuedEvent): Envelope => ({
+const envelopeOf = (event: OtelEvent, timestamp: number): Envelope => ({
   ...event,
   id: randomUUID(),
   timestamp,

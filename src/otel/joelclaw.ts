@@ -18,8 +18,7 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { spawnTool } from "../process/runTool.ts"
-import type { Envelope } from "./delivery.ts"
-import { EmitFailed, startDelivery } from "./delivery.ts"
+import { EmitFailed, type Envelope, startDelivery } from "./delivery.ts"
 
 export interface JoelclawOptions {
   /** The absolute path of the command; undefined if it was not found. */
