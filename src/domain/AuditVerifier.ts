@@ -1,8 +1,7 @@
 /**
- * Verifies the hash chain of an audit log (`AuditChain`) from its lines, oldest first.
- *
- * Finds edited lines, missing entries and a torn last line. Lines of another program
- * are accepted: the next chained entry covers them.
+ * Verifies the hash chain of an audit log (`AuditChain`) from its lines, oldest first. Finds
+ * edited lines, missing entries and a torn last line. Lines of another program are accepted:
+ * the next chained entry covers them.
  */
 import * as Option from "effect/Option"
 import { createHash, type Hash } from "node:crypto"
@@ -36,8 +35,7 @@ export interface AuditVerdict {
 export class AuditVerifier {
   private readonly acknowledged: AcknowledgedHead
   private readonly findings: Array<AuditFinding> = []
-  private file = ""
-  private line = 0
+  private readonly here = { file: "", line: 0 }
   private entries = 0
   private unchained = 0
   /** The number of lines outside the chain since the last chained entry. */
@@ -56,14 +54,14 @@ export class AuditVerifier {
 
   /** Starts the next file. */
   beginFile(name: string): void {
-    this.file = name
-    this.line = 0
+    this.here.file = name
+    this.here.line = 0
     if (this.first === 0) this.pending = createHash("sha256")
   }
 
   /** Adds a complete line, including its line feed. */
   add(bytes: Uint8Array): void {
-    this.line += 1
+    this.here.line += 1
     const text = Buffer.from(bytes).toString("utf8", 0, bytes.length - 1)
     const entry = Option.getOrUndefined(decodeChainedEntry(text))
     if (entry === undefined) {
@@ -79,7 +77,7 @@ export class AuditVerifier {
     this.pending = createHash("sha256").update(bytes)
     this.hash = sha256(bytes)
     this.last = entry.seq
-    this.place = { file: this.file, line: this.line }
+    this.place = { ...this.here }
     this.entries += 1
     this.foreign = 0
     if (entry.seq === this.acknowledged?.seq && this.hash !== this.acknowledged.hash) {
@@ -90,12 +88,12 @@ export class AuditVerifier {
   /** Reports bytes after the last line feed of the last file. */
   tear(bytes: number): void {
     this.torn = bytes
-    if (bytes > 0) this.line += 1
+    if (bytes > 0) this.here.line += 1
   }
 
   end(): AuditVerdict {
-    const missing = (this.acknowledged?.seq ?? 0) - this.last
     const [from, to] = [this.last + 1, this.acknowledged?.seq ?? 0]
+    const missing = to - this.last
     const wasWhole = this.torn > 0 && missing === 1 ? `; it was entry ${to}, which had been acknowledged` : ""
     if (this.torn > 0) this.find("torn", `the last line is cut off after ${this.torn} bytes${wasWhole}`)
     if (missing > 0 && wasWhole === "") {
@@ -122,18 +120,12 @@ export class AuditVerifier {
       this.find("edited", `${these(this.last + 1, entry.seq - 1)} not as written`)
     } else if (missing > 0) this.find("gap", `${these(this.last + 1, entry.seq - 1)} missing`)
     else if (entry.prev !== before) {
-      if (this.foreign > 0) {
-        const between = `something between entry ${this.last} and entry ${entry.seq}`
-        this.find("edited", `${between} is not as written`)
-      } else this.find("edited", `entry ${this.last} is not as written`, this.place)
+      if (this.foreign === 0) this.find("edited", `entry ${this.last} is not as written`, this.place)
+      else this.find("edited", `something between entry ${this.last} and entry ${entry.seq} is not as written`)
     }
   }
 
-  private find(
-    kind: AuditFinding["kind"],
-    message: string,
-    { file, line } = { file: this.file, line: this.line }
-  ): void {
+  private find(kind: AuditFinding["kind"], message: string, { file, line } = this.here): void {
     this.findings.push({ kind, file, line, message })
   }
 }

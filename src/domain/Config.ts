@@ -1,9 +1,8 @@
 /**
- * config.json: the settings, their defaults, and how the file is decoded.
- *
- * The predecessor's command reads the same file. Unknown keys are allowed, since they
- * may be another program's; one that looks misspelt is warned of. An error names the
- * key and what is expected, never the value: it may be a credential.
+ * config.json: the settings, their defaults, and how the file is decoded. The predecessor's
+ * command reads the same file. Unknown keys are allowed, since they may be another
+ * program's; one that looks misspelt is warned of. An error names the key and what is
+ * expected, never the value: it may be a credential.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

@@ -1,9 +1,8 @@
 /**
- * Durations as Go's time package parses and formats them: `1h30m`, `1h30m0s`.
- *
- * The unit is the nanosecond, as a bigint: the grammar reaches ±2⁶³ ns, which a double
- * cannot represent. The grammar, the format and the error texts are the predecessor's
- * (protocol specification, section 5).
+ * Durations as Go's time package parses and formats them: `1h30m`, `1h30m0s`. The unit is
+ * the nanosecond, as a bigint: the grammar reaches ±2⁶³ ns, which a double cannot represent.
+ * The grammar, the format and the error texts are the predecessor's (protocol specification,
+ * section 5).
  */
 import * as Result from "effect/Result"
 import { memoize } from "./memoize.ts"
@@ -33,7 +32,6 @@ export const durationPattern = String.raw`^\+?(?=.*[1-9])(([0-9]+\.?[0-9]*|\.[0-
 const limit = 2n ** 63n
 /** The digits of the limit. Longer numbers exceed it, so they are rejected without being parsed. */
 const maxDigits = 19
-
 /** Callers ask for the same few TTLs. */
 const memoizedDurations = 100
 
@@ -67,10 +65,7 @@ export const parseDuration = memoize(memoizedDurations, (text: string): Result.R
 })
 
 /** Returns whether a text is a positive duration. */
-export const isTtl = (text: string): boolean => {
-  const ttl = parseDuration(text)
-  return Result.isSuccess(ttl) && ttl.success > 0n
-}
+export const isTtl = (text: string): boolean => Result.getOrElse(parseDuration(text), () => 0n) > 0n
 
 /**
  * Computes a fraction of a unit through a double, as Go does: `0.333333333333333333333h` is exactly 20 minutes. Digits
@@ -101,11 +96,8 @@ export const formatGoDuration = memoize(memoizedDurations, (duration: GoDuration
 export const toMillis = (duration: GoDuration): number => Number(duration / millisecond)
 
 const decimal = (value: bigint, unit: bigint): string => {
-  const digits = (value % unit)
-    .toString()
-    .padStart(unit.toString().length - 1, "0")
-    .replace(/0+$/, "")
-  return digits === "" ? `${value / unit}` : `${value / unit}.${digits}`
+  const digits = String(value % unit).padStart(String(unit).length - 1, "0")
+  return `${value / unit}.${digits}`.replace(/\.?0+$/, "")
 }
 
 /** Quotes byte by byte, as Go's time package does; names in other messages are quoted by `goText`. */

@@ -1,9 +1,8 @@
 /**
- * A lease: a time-bounded grant of one secret to one client.
- *
- * At most one lease of a pair (client_id, secret_name) is active; `acquire` enforces
- * that. A lease that has ended exists only in the audit log. The rows of leases.json
- * are the predecessor's (protocol specification, section 9.3).
+ * A lease: a time-bounded grant of one secret to one client. At most one lease of a pair
+ * (client_id, secret_name) is active; `acquire` enforces that. A lease that has ended exists
+ * only in the audit log. The rows of leases.json are the predecessor's (protocol
+ * specification, section 9.3).
  */
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"

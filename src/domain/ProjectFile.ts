@@ -1,8 +1,7 @@
 /**
- * `.secrets.json`: which secrets a project needs, and in which variables.
- *
- * The schemas define the file; docs/secrets.schema.json is generated from them. A problem
- * is reported with its path and what is expected there. Values are never quoted.
+ * `.secrets.json`: which secrets a project needs, and in which variables. The schemas define
+ * the file; docs/secrets.schema.json is generated from them. A problem is reported with its
+ * path and what is expected there. Values are never quoted.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"

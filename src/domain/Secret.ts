@@ -1,8 +1,6 @@
 /**
- * A secret: a named value in the store, and the errors about one.
- *
- * The value is `Redacted` from decoding to encoding. A name is any non-empty text and
- * is kept unchanged.
+ * A secret: a named value in the store, and the errors about one. The value is `Redacted`
+ * from decoding to encoding. A name is any non-empty text and is kept unchanged.
  */
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"

@@ -1,8 +1,7 @@
 /**
- * The kinds of settings that config.json has, as Effect Schemas.
- *
- * One definition decodes a setting, supplies its default, explains a wrong value and
- * describes it to editors and to the docs. Which settings there are is in Config.ts.
+ * The kinds of settings that config.json has, as Effect Schemas. One definition decodes a
+ * setting, supplies its default, explains a wrong value and describes it to editors and to
+ * the docs. Which settings there are is in Config.ts.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,9 +1,8 @@
 /**
- * A timestamp, with the RFC 3339 text it was parsed from or is written as.
- *
- * Comparisons use milliseconds; the text keeps the nanoseconds and the offset, so that a
- * file is rewritten with unchanged timestamps. New timestamps are formatted in the local
- * zone. Source: protocol specification, section 6.
+ * A timestamp, with the RFC 3339 text it was parsed from or is written as. Comparisons use
+ * milliseconds; the text keeps the nanoseconds and the offset, so that a file is rewritten
+ * with unchanged timestamps. New timestamps are formatted in the local zone. Source:
+ * protocol specification, section 6.
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"

@@ -1,8 +1,6 @@
 /**
- * Finds the closest match for a mistyped word.
- *
- * The distance is Damerau-Levenshtein: a letter left out, added, changed or swapped counts
- * one. A prefix of a word has distance 0.
+ * Finds the closest match for a mistyped word. The distance is Damerau-Levenshtein: a letter
+ * left out, added, changed or swapped counts one. A prefix of a word has distance 0.
  */
 
 /** Returns the closest word; undefined if all are further off than a third of the length. */

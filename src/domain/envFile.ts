@@ -1,10 +1,9 @@
 /**
- * Formats environment variables: a `.env` file, lines for a shell, `$GITHUB_ENV`.
- *
- * `.env` has no standard. Only values are written that dotenv, Node's `util.parseEnv` and
- * `set -a; . FILE` of a shell all read alike; others are rejected, because a reader would
- * get a wrong credential or execute a part of it. Docker's --env-file keeps quotes as a
- * part of the value, so it reads only values that need none.
+ * Formats environment variables: a `.env` file, lines for a shell, `$GITHUB_ENV`. `.env` has
+ * no standard. Only values are written that dotenv, Node's `util.parseEnv` and `set -a; .
+ * FILE` of a shell all read alike; others are rejected, because a reader would get a wrong
+ * credential or execute a part of it. Docker's --env-file keeps quotes as a part of the
+ * value, so it reads only values that need none.
  */
 import type { Timestamp } from "./Timestamp.ts"
 

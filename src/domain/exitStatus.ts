@@ -1,8 +1,7 @@
 /**
- * The exit statuses of `secrets`: numbers that scripts and supervisors may rely on.
- *
- * Those from 64 to 78 are those of sysexits.h. They name lasting causes for which the
- * daemon cannot start.
+ * The exit statuses of `secrets`: numbers that scripts and supervisors may rely on. Those
+ * from 64 to 78 are those of sysexits.h. They name lasting causes for which the daemon
+ * cannot start.
  */
 export const exitStatus = {
   done: 0,

@@ -1,6 +1,5 @@
 /**
  * Fingerprints of values: enough to find where a value may be in a text, but not the value.
- *
  * A fingerprint is the length of a variant and a 24-bit rolling hash (Rabin-Karp) of the
  * eight bytes in its middle and of the eight at its end, with a random multiplier for each
  * scan. Its matches are nearly always right; the daemon, which has the values, confirms

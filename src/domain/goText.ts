@@ -1,9 +1,8 @@
 /**
- * JSON and quoted names exactly as Go's encoding/json and strconv.Quote write them.
- *
- * Replies, leases.json, audit.log and the store are read by programs written against
- * Go's encoder. It differs from `JSON.stringify`: `<`, `>`, `&`, U+2028, U+2029 and all
- * control characters but `\n \r \t` are `\uXXXX`. Source: protocol specification, 3 and 7.
+ * JSON and quoted names exactly as Go's encoding/json and strconv.Quote write them. Replies,
+ * leases.json, audit.log and the store are read by programs written against Go's encoder. It
+ * differs from `JSON.stringify`: `<`, `>`, `&`, U+2028, U+2029 and all control characters
+ * but `\n \r \t` are `\uXXXX`. Source: protocol specification, 3 and 7.
  */
 
 /** Encodes JSON, compact or with `indent` blanks. Undefined members are omitted. */

@@ -1,9 +1,8 @@
 /**
- * Restores the active leases by replaying the audit log.
- *
- * Replay is idempotent. It ignores entries that are not about leases, and `lease_acquire`
- * entries without `expires_at`, which the predecessor writes. If the predecessor was the
- * last to write, its leases.json is copied into the log as `lease_adopt` entries.
+ * Restores the active leases by replaying the audit log. Replay is idempotent. It ignores
+ * entries that are not about leases, and `lease_acquire` entries without `expires_at`, which
+ * the predecessor writes. If the predecessor was the last to write, its leases.json is
+ * copied into the log as `lease_adopt` entries.
  */
 import * as Option from "effect/Option"
 import type { AuditEntry } from "./AuditEntry.ts"

@@ -1,9 +1,7 @@
 /**
- * The history of the daemon's runs: the last run, and the unclean starts, which follow a
- * run that did not shut down cleanly.
- *
- * Three unclean starts within a minute are a crash loop. A loop is reported once. It never
- * prevents a start. Pure; `runsFile` stores the history.
+ * The history of the daemon's runs: the last run, and the unclean starts, which follow a run
+ * that did not shut down cleanly. Three unclean starts within a minute are a crash loop. A
+ * loop is reported once. It never prevents a start. Pure; `runsFile` stores the history.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -41,19 +39,12 @@ export type RunHistory = typeof RunHistory.Type
 
 export const noRuns: RunHistory = { unclean_starts: [] }
 
-export const decodeRunHistory: (text: string) => Option.Option<RunHistory> = Schema.decodeUnknownOption(
-  Schema.fromJsonString(RunHistory)
-)
+export const decodeRunHistory = Schema.decodeUnknownOption(Schema.fromJsonString(RunHistory))
 export const encodeRunHistory = (history: RunHistory): string => `${JSON.stringify(history, undefined, 2)}\n`
 
 /** launchd starts at most once in ten seconds, so a loop makes six starts a minute. */
-const loopStarts = 3
-const loopMillis = 60_000
-
-const maxStarts = 20
-
-const maxReasonLength = 500
-
+const [loopStarts, loopMillis] = [3, 60_000]
+const [maxStarts, maxReasonLength] = [20, 500]
 const reportedMillis = 24 * 60 * 60_000
 
 /** Adds a run. `crash` means that the run before it left files behind. */
@@ -82,7 +73,7 @@ export const unreportedCrashLoop = (history: RunHistory, now: number): ReadonlyA
 /** Summarizes the unclean starts of the last day; undefined if there were none. */
 export const uncleanStarts = (history: RunHistory, now: number) => {
   const starts = startsSince(history, now - reportedMillis)
-  const [last] = starts.slice(-1)
+  const last = starts.at(-1)
   if (last === undefined) return undefined
   const times = starts.map(millisOf)
   return {
@@ -96,8 +87,9 @@ export const uncleanStarts = (history: RunHistory, now: number) => {
 /** Describes how the last run ended; undefined if there was none. */
 export const lastRunInWords = ({ last }: RunHistory): string | undefined => {
   if (last === undefined) return undefined
-  if (last.ended_at === undefined)
+  if (last.ended_at === undefined) {
     return `the last one, process ${last.pid}, started ${last.started_at}, did not end in order`
+  }
   return `not running since ${last.ended_at}, last exit: ${last.failed === true ? "a fault: " : ""}${last.ended_because ?? "?"}`
 }
 
@@ -115,5 +107,4 @@ const isLooping = (history: RunHistory, now: number): boolean =>
 const startsSince = ({ unclean_starts }: RunHistory, since: number): ReadonlyArray<UncleanStart> =>
   unclean_starts.filter((start) => millisOf(start) >= since)
 
-const millisOf = ({ at }: UncleanStart): number =>
-  Option.match(parseTimestamp(at), { onNone: () => -Infinity, onSome: ({ millis }) => millis })
+const millisOf = ({ at }: UncleanStart): number => Option.getOrUndefined(parseTimestamp(at))?.millis ?? -Infinity

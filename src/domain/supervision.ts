@@ -1,9 +1,7 @@
 /**
  * The environment variables of systemd's socket activation, readiness notification and
- * watchdog: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3).
- *
- * Pure. Variables meant for another process are ignored; child processes must not inherit
- * any of them.
+ * watchdog: sd_listen_fds(3), sd_notify(3), sd_watchdog_enabled(3). Pure. Variables meant
+ * for another process are ignored; child processes must not inherit any of them.
  */
 import * as Result from "effect/Result"
 
@@ -15,8 +13,6 @@ export interface Supervision {
   /** The watchdog timeout, in milliseconds. */
   readonly watchdogMillis: number | undefined
 }
-
-export const unsupervised: Supervision = { listener: undefined, notifySocket: undefined, watchdogMillis: undefined }
 
 /** Rotation commands and joelclaw must not inherit these: they would take them for their own. */
 export const supervisionVariables: ReadonlyArray<string> = [
@@ -30,7 +26,6 @@ export const supervisionVariables: ReadonlyArray<string> = [
 ]
 
 type Environment = Readonly<Record<string, string | undefined>>
-
 /** SD_LISTEN_FDS_START. */
 const firstDescriptor = 3
 

@@ -1,9 +1,8 @@
 /**
  * The variants of a value in files and logs: as it is, line by line, and in common
  * encodings. `exec --mask` masks `encodedVariants`; `scan` searches for `searchVariants`.
- *
- * They are as secret as the value. They catch what is printed by accident, and cannot stop
- * a program that means to print the value, in another encoding or letter by letter.
+ * They are as secret as the value. They catch what is printed by accident, and cannot stop a
+ * program that means to print the value, in another encoding or letter by letter.
  */
 import { minMaskedLength } from "./Masker.ts"
 

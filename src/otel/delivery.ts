@@ -1,11 +1,9 @@
 /**
  * Delivers events one at a time, from a bounded queue, to a receiver that may be slow,
- * failing or absent. `emit` never waits for it.
- *
- * An event that fails is dropped, except for `daemon.started`, which is retried for a
- * minute. Consecutive failures cause pauses with exponential backoff, logged when they
- * begin and when they end. After the next success, `sink.dropped` reports the count. On
- * shutdown, the remaining events get a limited time.
+ * failing or absent. `emit` never waits for it. An event that fails is dropped, except for
+ * `daemon.started`, which is retried for a minute. Consecutive failures cause pauses with
+ * exponential backoff, logged when they begin and when they end. After the next success,
+ * `sink.dropped` reports the count. On shutdown, the remaining events get a limited time.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"

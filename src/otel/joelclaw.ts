@@ -1,10 +1,9 @@
 /**
  * Emits events through `joelclaw otel emit`, and looks for joelclaw until it is found.
- *
  * joelclaw reads its standard input to the end before it handles SIGTERM, exits 0 on
  * failure, and is expensive to start. So one process runs at a time, a timeout kills its
- * process group with SIGKILL, and success is `ok` in its output.
- * Source: the joelclaw contract, sections 1 and 2.3.
+ * process group with SIGKILL, and success is `ok` in its output. Source: the joelclaw
+ * contract, sections 1 and 2.3.
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"

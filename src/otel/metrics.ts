@@ -1,10 +1,8 @@
 /**
- * The metrics of the daemon, with OpenTelemetry's names and units. `instruments` lists
- * all of them.
- *
- * They belong to the process and are recorded whether or not they are exported. Their
- * cardinality does not depend on clients: error types are a closed list, and the secrets
- * beyond a hundred share one series.
+ * The metrics of the daemon, with OpenTelemetry's names and units. `instruments` lists all
+ * of them. They belong to the process and are recorded whether or not they are exported.
+ * Their cardinality does not depend on clients: error types are a closed list, and the
+ * secrets beyond a hundred share one series.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

@@ -1,9 +1,8 @@
 /**
  * Exports to an OpenTelemetry collector: events as log records, acquires as spans, and
- * metrics. Loaded only where an endpoint is configured.
- *
- * Of events and spans, a bounded number a second is exported; the audit log has all of
- * them. The daemon's own log lines are not exported.
+ * metrics. Loaded only where an endpoint is configured. Of events and spans, a bounded
+ * number a second is exported; the audit log has all of them. The daemon's own log lines are
+ * not exported.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

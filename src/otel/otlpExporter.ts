@@ -1,11 +1,10 @@
 /**
- * Exports one signal through Effect's OTLP exporter: one request at a time, within a
- * budget, with a count of what was sent and dropped.
- *
- * Effect's exporter retries a request three times, then pauses for a minute and drops
- * what it holds and is given. Its own interval and final flush are not used, because
- * they do not report whether an export succeeded. A request ends in time, a response is
- * read up to a limit, and no redirect sends the credentials to another endpoint.
+ * Exports one signal through Effect's OTLP exporter: one request at a time, within a budget,
+ * with a count of what was sent and dropped. Effect's exporter retries a request three
+ * times, then pauses for a minute and drops what it holds and is given. Its own interval and
+ * final flush are not used, because they do not report whether an export succeeded. A
+ * request ends in time, a response is read up to a limit, and no redirect sends the
+ * credentials to another endpoint.
  */
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"

@@ -1,10 +1,9 @@
 /**
- * Where each OTLP signal goes, from the OTEL_* environment variables and config.json.
- *
- * Cannot fail: what is invalid is left out, with a warning that quotes no value, because
- * URLs and headers contain credentials. Effect's `layerFromConfig` stops the program at
- * an invalid variable, and exports nothing by default.
- * Source: OpenTelemetry specification, "OTLP Exporter" and "Environment Variables".
+ * Where each OTLP signal goes, from the OTEL_* environment variables and config.json. Cannot
+ * fail: what is invalid is left out, with a warning that quotes no value, because URLs and
+ * headers contain credentials. Effect's `layerFromConfig` stops the program at an invalid
+ * variable, and exports nothing by default. Source: OpenTelemetry specification, "OTLP
+ * Exporter" and "Environment Variables".
  */
 import * as Option from "effect/Option"
 import { toMillis } from "../domain/GoDuration.ts"

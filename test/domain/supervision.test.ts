@@ -3,11 +3,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
-import { readSupervision, unsupervised } from "../../src/domain/supervision.ts"
+import { readSupervision } from "../../src/domain/supervision.ts"
 
 const read = (environment: Record<string, string>, given?: string) => readSupervision(environment, 42, given)
 
 const of = (environment: Record<string, string>, given?: string) => Result.getOrThrow(read(environment, given))
+
+const unsupervised = { listener: undefined, notifySocket: undefined, watchdogMillis: undefined }
 
 describe("supervision", () => {
   it("is absent without its variables", () => {
