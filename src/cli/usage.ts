@@ -27,8 +27,8 @@ const withCommand = async (name: string, args: ReadonlyArray<string>) => {
   const spec = specs.find((one) => one.name === name)
   if (spec === undefined) {
     const meant = closestMatch(name, [...specs.map((one) => one.name), "help"])
-    const fix = meant === undefined ? "See them all: secrets --help" : `Did you mean: secrets ${meant}`
-    const problem = usageError(`there is no command ${JSON.stringify(name)}`, fix)
+    const fix = meant === undefined ? "See all commands: secrets --help" : `Did you mean: secrets ${meant}`
+    const problem = usageError(`unknown command ${JSON.stringify(name)}`, fix)
     return printProblem(name, args.includes("--json"), problem)
   }
   const reading = parseArguments(spec, args)

@@ -62,12 +62,12 @@ describe("secrets lease", () => {
         [
           ["lease", "db", "--socket", "/nonexistent/s", "--timeout", "0.2"],
           3,
-          /the daemon is not running\n {2}cannot connect to the daemon: nobody listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
+          /the daemon is not running\n {2}cannot connect to the daemon: nothing listens on \/nonexistent\/s \(ENOENT\)\n {2}Start it with: secrets serve\n$/
         ],
         [["lease", "db", "--timeout", "soon"], 2, /--timeout must be a number/],
         [["revoke", "--all", "some-id"], 2, /^secrets revoke: --all excludes LEASE_ID\n/],
-        [["\u001b[31mred"], 2, /^secrets \\x1b\[31mred: there is no command/],
-        [["lease", "db", "--socket", "/\u001b[31m", "--timeout", "0.2"], 3, /nobody listens on \/\\x1b\[31m /]
+        [["\u001b[31mred"], 2, /^secrets \\x1b\[31mred: unknown command/],
+        [["lease", "db", "--socket", "/\u001b[31m", "--timeout", "0.2"], 3, /nothing listens on \/\\x1b\[31m /]
       ]
       for (const [line, expected, says] of table) {
         const { status, stderr, stdout } = yield* secrets(line)
@@ -298,7 +298,7 @@ describe("the commands", () => {
       for (const line of [["lease", "db"], ["leases"]]) {
         const { status, stderr } = yield* run(line, { home, through: '"$@" 1</dev/null' })
         assert.strictEqual(status, 1)
-        assert.match(stderr, /^secrets: standard output cannot be written to \(E[A-Z]+\)\n {2}\S.*\n$/)
+        assert.match(stderr, /^secrets: cannot write to standard output: E[A-Z]+\n {2}\S.*\n$/)
       }
     })
   )
@@ -334,7 +334,7 @@ describe("the commands", () => {
       ]) {
         const full = yield* run(line, { home, through: `trap '' XFSZ; ulimit -f 100; "$@" > ${home}/part` })
         assert.strictEqual(full.status, 1)
-        assert.match(full.stderr, /^secrets: standard output cannot be written to \(EFBIG\)\n/)
+        assert.match(full.stderr, /^secrets: cannot write to standard output: EFBIG\n/)
       }
       const whole = yield* run(["lease", "big"], { home, through: `echo before > ${home}/all; "$@" >> ${home}/all` })
       assert.deepStrictEqual([whole.status, fs.statSync(path.join(home, "all")).size], [0, 300_007])
@@ -349,7 +349,7 @@ describe("the commands", () => {
       const { stderr, stdout } = yield* run(["lease", "db", "--socket", "s", "--timeout", "0.2"], { home, through })
       assert.match(
         stderr,
-        /^secrets lease: the daemon is not running\n {2}cannot connect to the daemon: nobody listens on s \(ENOENT\)\n/
+        /^secrets lease: the daemon is not running\n {2}cannot connect to the daemon: nothing listens on s \(ENOENT\)\n/
       )
       assert.strictEqual(stdout, "")
     })

@@ -56,7 +56,7 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
     print(envelope({ ok: false, success: false, command: `secrets ${name}`.trimEnd(), result, error, fix }))
   } else {
     const more = [why, fix].filter((line) => line !== undefined && line !== "").map((line) => `  ${line}\n`)
-    onItsWay = true
+    isStreaming = true
     process.stderr.write(harmless(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`))
   }
   return problem.exitStatus
@@ -70,17 +70,17 @@ const harmless = (text: string): string =>
 
 const envelope = (content: object): string => `${JSON.stringify(content, undefined, 2)}\n`
 
-/** Whether something was left to a stream of Node's, which may write it later. */
-let onItsWay = false
+/** Whether a stream may still have data to write. */
+let isStreaming = false
 
 /**
- * Writes to standard output: all of it, or the program ends with a complaint. A stream is made only where not all is
- * taken at once: that takes longer than to ask the daemon, and does not give a full disk the rest.
+ * Writes all of the text to standard output, or ends the process with an error. It writes synchronously as long as
+ * possible: creating Node's stream is slow, and a stream does not report a full disk.
  */
 export const print = (text: string): number => {
   let rest = Buffer.from(text)
-  // What is said later must not come before what is on its way.
-  if (!onItsWay) {
+  // A synchronous write would overtake what the stream has not written yet.
+  if (!isStreaming) {
     try {
       while (rest.length > 0) rest = rest.subarray(writeSync(1, rest))
     } catch (error) {
@@ -91,26 +91,26 @@ export const print = (text: string): number => {
   return exitStatus.done
 }
 
-/** Writes to standard output by way of Node, which never waits for whoever reads a terminal or a socket. */
+/** Writes through Node's stream, which does not block on a slow reader. */
 export const printByStream = (text: string | Buffer): void => {
-  onItsWay = true
+  isStreaming = true
   if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", cannotPrint)
   process.stdout.write(text)
 }
 
-/** What is on standard output is not whole. A pipe whose reader has gone is no reason to complain. */
+/** Ends the process because the output is incomplete; silently if the reader closed the pipe. */
 const cannotPrint = (error: unknown): never => {
   const code = reasonOf(error)
   if (code !== "EPIPE") {
-    const problem = `secrets: standard output cannot be written to (${code})`
-    process.stderr.write(`${problem}\n  What is there of it is not whole. Make room there, or print elsewhere\n`)
+    const fix = "Free disk space, or redirect it elsewhere. The output so far is incomplete"
+    process.stderr.write(`secrets: cannot write to standard output: ${code}\n  ${fix}\n`)
   }
   return process.exit(exitStatus.failed)
 }
 
-/** Ends the process with this status, as soon as everything is written. */
+/** Ends the process with this status when everything is written. */
 export const exitWith = (status: number): void => {
-  if (onItsWay) process.exitCode = status
+  if (isStreaming) process.exitCode = status
   else process.exit(status)
 }
 

@@ -34,7 +34,7 @@ export const daemonAddress = (args: GlobalArgs): Address | Problem => {
   const { file, home, text } = settings
   const configured = socketIn(text, home)
   return configured === undefined
-    ? configError(`config: the paths in it cannot be used (${file})`, `Correct ${file}`)
+    ? configError(`invalid paths in ${file}`, `Correct ${file}`)
     : { socketPath: configured, seconds }
 }
 
@@ -98,7 +98,7 @@ const socketIn = (text: string, home: string): string | undefined => {
 }
 
 const unreadable = (file: string, code: string): Problem =>
-  configError(`cannot read ${file} (${code})`, "Give the path of a config.json with --config")
+  configError(`cannot read ${file}: ${code}`, "Name a readable config.json with --config")
 
 export const configError = (message: string, fix: string): Problem => ({
   message,

@@ -16,20 +16,20 @@ export const connectProblem = ({ code, socketPath }: { readonly code: string; re
         message: "no permission to use the daemon's socket",
         why: socketPath,
         code: "daemon_unavailable",
-        fix: whoMay(socketPath),
+        fix: permissionHint(socketPath),
         exitStatus: exitStatus.permission
       }
     : {
         message: "the daemon is not running",
         // Callers tell this failure from others by "connect" before "daemon".
-        why: `cannot connect to the daemon: nobody listens on ${socketPath} (${code})`,
+        why: `cannot connect to the daemon: nothing listens on ${socketPath} (${code})`,
         code: "daemon_unavailable",
         fix: "Start it with: secrets serve",
         exitStatus: exitStatus.unavailable
       }
 
 /** Names the group of the socket, or that of its directory, which often is all that this user can see. */
-const whoMay = (socketPath: string): string => {
+const permissionHint = (socketPath: string): string => {
   for (const [place, bits] of [
     [socketPath, 0o060],
     [dirname(socketPath), 0o010]

@@ -61,7 +61,7 @@ const failLock = Effect.fn("failLock")(function* (path: string, cause: unknown) 
   if (reason.includes("locked")) return yield* new LockHeld({ owner: yield* findLockOwner(path) })
   return yield* new StartError({
     reason: `cannot lock ${path}: ${reason}`,
-    fix: "Check that file. It is empty and may be removed while no daemon runs.",
+    fix: "Check that file. It is empty and may be removed while no daemon runs",
     exitStatus: exitStatus.cannotCreate
   })
 })

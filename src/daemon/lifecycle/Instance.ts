@@ -119,7 +119,7 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
   if ((found.mode & 0o022) !== 0) {
     return yield* new StartError({
       reason: `the state directory ${paths.directory} is writable by other users`,
-      fix: `Run chmod go-w ${paths.directory}, or choose another directory.`,
+      fix: `Run chmod go-w ${paths.directory}, or choose another directory`,
       exitStatus: exitStatus.cannotCreate
     })
   }
@@ -131,7 +131,7 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
       Effect.fail(
         new StartError({
           reason: `another daemon, ${pid === undefined ? "with an unknown pid" : `process ${pid}`}, is serving ${paths.directory}`,
-          fix: 'Stop it first, or set another "directory" in config.json.',
+          fix: 'Stop it first, or set another "directory" in config.json',
           exitStatus: exitStatus.alreadyRunning
         })
       )

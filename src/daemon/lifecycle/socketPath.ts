@@ -29,7 +29,7 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
   if (length > maxLength) {
     return yield* refuse(
       `the socket path ${socketPath} has ${length} bytes; a socket address holds at most ${maxLength}`,
-      "Choose a shorter path with --socket or socket_path.",
+      "Choose a shorter path with --socket or socket_path",
       exitStatus.badConfig
     )
   }
@@ -49,14 +49,14 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string) {
   if (!found.isSocket()) {
     return yield* refuse(
       `${socketPath} is not a socket but ${kindOf(found)}, so it is not replaced`,
-      "Move it away, or choose another path with --socket.",
+      "Move it away, or choose another path with --socket",
       exitStatus.cannotCreate
     )
   }
   if (found.uid !== process.getuid?.()) {
     return yield* refuse(
       `${socketPath} is a socket of another user (uid ${found.uid}), so it is not replaced`,
-      "Choose another path with --socket.",
+      "Choose another path with --socket",
       exitStatus.cannotCreate
     )
   }
@@ -67,7 +67,7 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string) {
   if (result === "connected") return yield* alreadyListening(socketPath, yield* findListener(socketPath))
   return yield* refuse(
     `${socketPath} belongs to ${named(yield* findListener(socketPath))}, and connecting to it fails (${result})`,
-    "Stop it first, or choose another path with --socket.",
+    "Stop it first, or choose another path with --socket",
     exitStatus.alreadyRunning
   )
 })
@@ -75,7 +75,7 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string) {
 const alreadyListening = (socketPath: string, owner: number | undefined) =>
   refuse(
     `another daemon is listening on ${socketPath}: ${named(owner)}`,
-    "Stop it first, or choose another path with --socket.",
+    "Stop it first, or choose another path with --socket",
     exitStatus.alreadyRunning
   )
 

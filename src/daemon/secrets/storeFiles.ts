@@ -91,7 +91,7 @@ const unreadable = (paths: StorePaths, reason: string) =>
   new StoreUnreadable({
     path: paths.secrets,
     reason,
-    fix: `Restore a good copy. ${paths.secrets}.bak is the store before the last change.`
+    fix: `Restore a good copy. ${paths.secrets}.bak is the store before the last change`
   })
 
 const fileMissing = (paths: StorePaths, identityIsMissing: boolean) => {
@@ -99,7 +99,7 @@ const fileMissing = (paths: StorePaths, identityIsMissing: boolean) => {
   return new StoreUnreadable({
     path,
     reason: `it is missing, but ${other} exists`,
-    fix: `Restore the missing file, or move ${other} away to start with an empty store.`
+    fix: `Restore the missing file, or move ${other} away to start with an empty store`
   })
 }
 
@@ -121,7 +121,7 @@ const createOrRestore = Effect.fn("createOrRestore")(function* (
     return yield* new StoreUnreadable({
       path: paths.secrets,
       reason: "it is missing, and its directory is now on another disk",
-      fix: "Mount the disk with the store again. To start with an empty store on this disk, restart the daemon."
+      fix: "Mount the disk with the store again. To start with an empty store on this disk, restart the daemon"
     })
   }
   yield* create(paths, last.key, last.document)

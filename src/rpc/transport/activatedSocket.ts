@@ -90,7 +90,7 @@ const problemWith = (descriptor: number, at: string): Problem | undefined => {
     ? undefined
     : {
         reason: `it listens at ${own.path} and not at ${at}`,
-        fix: `Set ListenStream=${at} in the socket unit, or socket_path in config.json, so that both are the same.`
+        fix: `Set ListenStream=${at} in the socket unit, or socket_path in config.json, so that both are the same`
       }
 }
 
@@ -104,7 +104,7 @@ const tooOpen = (at: string, access: SocketAccess): Problem | undefined => {
     ? undefined
     : {
         reason: `its mode is ${mode.toString(8)}, which lets in more than ${access.mode.toString(8)}`,
-        fix: `Set SocketMode=0${access.mode.toString(8)} in the socket unit, and restart that unit.`
+        fix: `Set SocketMode=0${access.mode.toString(8)} in the socket unit, and restart that unit`
       }
 }
 

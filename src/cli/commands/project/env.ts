@@ -63,7 +63,7 @@ export const envCommand = defineCommand({
     yield* installGracefulShutdown
     const format = formats.find((one) => one === (args.option("format") ?? "dotenv"))
     if (format === undefined)
-      return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For instance: --format shell")
+      return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For example: --format shell")
     const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
     const requested = yield* requestedSecrets(args)
     const target = yield* targetOf(args, format, requested)

@@ -39,7 +39,7 @@ export type RequestedSecrets =
 export const requestedSecrets = Effect.fnUntraced(function* (args: ArgsOf<typeof projectFlags>) {
   const ttl = args.option("ttl")
   if (ttl !== undefined && !isTtl(ttl))
-    return yield* failUsage("--ttl must be a duration above 0", "For instance: --ttl 30m")
+    return yield* failUsage("--ttl must be a duration above 0", "For example: --ttl 30m")
   const clientId = args.option("client-id")
   if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
   const directory = process.cwd()
@@ -86,7 +86,7 @@ const secretOf = (word: string, ttl: string) => {
   const variable = word.slice(at + 1)
   const secret =
     at > 0 ? { secret: word.slice(0, at), variable, ttl } : { secret: word, variable: variableFor(word), ttl }
-  if (word === "" || at === 0) return failUsage("--secret has no name", "For instance: --secret github_token=GH_TOKEN")
+  if (word === "" || at === 0) return failUsage("--secret has no name", "For example: --secret github_token=GH_TOKEN")
   const wrong = variableProblem(secret.variable)
   if (wrong === undefined) return Effect.succeed(secret)
   const shown = variablePattern.test(secret.variable) ? secret.variable : quote(secret.variable)

@@ -45,7 +45,7 @@ export const stopService = Effect.fnUntraced(function* (args: DaemonArgs) {
 export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
   const lines = Number(args.option("lines") ?? 100)
   if (!Number.isSafeInteger(lines) || lines < 0 || lines > 100_000)
-    return yield* failUsage("--lines must be a whole number up to 100000", "For instance: secrets daemon logs -n 20")
+    return yield* failUsage("--lines must be a whole number up to 100000", "For example: secrets daemon logs -n 20")
   const { choices, supervisor } = yield* requireService(args)
   const { options } = yield* renderService(choices ?? { program: "" }, supervisor)
   const command = supervisor.logs({ lines, follow: args.flag("follow") }, options.log)
