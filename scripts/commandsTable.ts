@@ -3,8 +3,7 @@
  * the commands.
  */
 import { fileURLToPath } from "node:url"
-import type { Flags, CommandSpec } from "../src/cli/command/Command.ts"
-import { globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
+import { type Flags, type CommandSpec, globalFlags, visibleFlags, usageOf } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/commands.ts"
 import { refusals } from "../src/cli/command/problems.ts"
 import { errorCodes, type ErrorTag } from "../src/rpc/protocol/errorTags.ts"

@@ -2,8 +2,7 @@
  * Generates the manual page docs/secrets.1, in mdoc, from the specs of the commands.
  */
 import { fileURLToPath } from "node:url"
-import type { Flag, Flags, CommandSpec } from "../src/cli/command/Command.ts"
-import { globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
+import { type Flag, type Flags, type CommandSpec, globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/commands.ts"
 import { exitStatuses } from "./exitStatuses.ts"
 

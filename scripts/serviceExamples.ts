@@ -3,8 +3,7 @@
  * `npm run docs` writes them, and a test compares them.
  */
 import { launchdPlist } from "../src/service/launchdPlist.ts"
-import type { ServiceOptions } from "../src/service/ServiceOptions.ts"
-import { launchdLabel, serviceUnit, socketUnit } from "../src/service/ServiceOptions.ts"
+import { type ServiceOptions, launchdLabel, serviceUnit, socketUnit } from "../src/service/ServiceOptions.ts"
 import { systemdService, systemdSocket } from "../src/service/systemdUnits.ts"
 
 const mac: ServiceOptions = {

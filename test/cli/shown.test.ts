@@ -6,8 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { metricsDelta, quantile, parseAcquireMetrics } from "../../src/cli/commands/status/acquireMetrics.ts"
 import { closestMatch } from "../../src/domain/closestMatch.ts"
 import { formatDuration } from "../../src/cli/terminal/formatDuration.ts"
-import type { StatusFrame } from "../../src/cli/commands/status/statusFrame.ts"
-import { renderFrame } from "../../src/cli/commands/status/statusFrame.ts"
+import { type StatusFrame, renderFrame } from "../../src/cli/commands/status/statusFrame.ts"
 import { table } from "../../src/cli/terminal/table.ts"
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000]

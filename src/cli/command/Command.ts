@@ -9,8 +9,7 @@
 import type * as Effect from "effect/Effect"
 import { closestMatch } from "../../domain/closestMatch.ts"
 import type { CommandError } from "./CommandError.ts"
-import type { Output, Problem } from "./Output.ts"
-import { usageError } from "./Output.ts"
+import { type Output, type Problem, usageError } from "./Output.ts"
 
 export interface Flag {
   readonly type: "string" | "boolean"

@@ -11,8 +11,7 @@ import { resolve } from "node:path"
 import { below, pathIn } from "../../domain/paths.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { globalFlags, Args } from "./Command.ts"
-import type { Problem } from "./Output.ts"
-import { usageError, reasonOf } from "./Output.ts"
+import { type Problem, usageError, reasonOf } from "./Output.ts"
 
 export type GlobalArgs = Pick<Args<typeof globalFlags>, "option">
 

@@ -1,8 +1,7 @@
 /**
  * The overview of all commands: as text, and with --json as a tree.
  */
-import type { Flags, CommandSpec } from "./Command.ts"
-import { allFlags, usageOf } from "./Command.ts"
+import { type Flags, type CommandSpec, allFlags, usageOf } from "./Command.ts"
 
 export const helpText = (specs: ReadonlyArray<CommandSpec<Flags>>): string => {
   const width = Math.max(...specs.map(({ name }) => name.length))

@@ -9,8 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
-import type { GlobalArgs } from "./daemonAddress.ts"
-import { configError, daemonAddress, readSettings } from "./daemonAddress.ts"
+import { type GlobalArgs, configError, daemonAddress, readSettings } from "./daemonAddress.ts"
 import { CommandError } from "./CommandError.ts"
 
 /** Returns all settings, for commands that work with the files; `homeOf` is the home directory of another user. */

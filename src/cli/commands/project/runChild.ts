@@ -8,8 +8,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import type { ChildProcess, StdioOptions } from "node:child_process"
-import { spawn } from "node:child_process"
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import { constants, tmpdir } from "node:os"

@@ -5,8 +5,7 @@
  * it have none.
  */
 import { createHash } from "node:crypto"
-import type { SecretMatch, Severity } from "../../../domain/secretPatterns.ts"
-import { findPatterns } from "../../../domain/secretPatterns.ts"
+import { type SecretMatch, type Severity, findPatterns } from "../../../domain/secretPatterns.ts"
 import type { Window } from "./Windows.ts"
 
 export interface ScanFinding {

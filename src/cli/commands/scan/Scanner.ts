@@ -7,11 +7,9 @@
 import * as Effect from "effect/Effect"
 import type { ClientError } from "../../../rpc/client/client.ts"
 import { reasonOf } from "../../command/Output.ts"
-import type { ScanFinding } from "./Finding.ts"
-import { isBinary, matchPatterns } from "./Finding.ts"
+import { type ScanFinding, isBinary, matchPatterns } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
-import type { Window } from "./Windows.ts"
-import { Windows } from "./Windows.ts"
+import { type Window, Windows } from "./Windows.ts"
 
 /** Nobody reads more of them, and a program scans again after it removed these. */
 const maxFindings = 10_000

@@ -8,10 +8,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
 import { matcherOf } from "../../../domain/fingerprints.ts"
-import type { DaemonAddress } from "../../../rpc/client/client.ts"
-import { call } from "../../../rpc/client/client.ts"
-import type { ScanFinding } from "./Finding.ts"
-import { isAllowed } from "./Finding.ts"
+import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
+import { type ScanFinding, isAllowed } from "./Finding.ts"
 import type { Window } from "./Windows.ts"
 
 const fingerprintsExample = {

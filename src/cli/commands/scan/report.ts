@@ -4,8 +4,7 @@
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Output, Problem } from "../../command/Output.ts"
 import { printable, table } from "../../terminal/table.ts"
-import { allowMarker } from "./Finding.ts"
-import type { ScanFinding } from "./Finding.ts"
+import { type ScanFinding, allowMarker } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
 import type { Scanner } from "./Scanner.ts"
 

@@ -3,11 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import { defineCommand } from "../../command/Command.ts"
-import type { CommandError } from "../../command/CommandError.ts"
-import { failUsage } from "../../command/CommandError.ts"
+import { type CommandError, failUsage } from "../../command/CommandError.ts"
 import type { Output } from "../../command/Output.ts"
-import type { DaemonArgs } from "./daemonFlags.ts"
-import { daemonFlags } from "./daemonFlags.ts"
+import { type DaemonArgs, daemonFlags } from "./daemonFlags.ts"
 
 type Subcommand = (args: DaemonArgs) => Effect.Effect<Output, CommandError>
 

@@ -7,8 +7,7 @@ import * as Schedule from "effect/Schedule"
 import { call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { NotServing } from "../../../service/applyPlan.ts"
-import type { Supervisor } from "../../../service/Supervisor.ts"
-import { describeExit, exitHint } from "../../../service/Supervisor.ts"
+import { type Supervisor, describeExit, exitHint } from "../../../service/Supervisor.ts"
 
 const servingExample = { running: literal(true) }
 const processExample = { pid: 0 }

@@ -4,10 +4,8 @@
  * `--wait` and `--watch` continue in statusSession.ts.
  */
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import type { Shaped } from "../../../rpc/protocol/shape.ts"
-import { matchesShape, optional } from "../../../rpc/protocol/shape.ts"
-import type { Problem } from "../../command/Output.ts"
-import { usageError } from "../../command/Output.ts"
+import { type Shaped, matchesShape, optional } from "../../../rpc/protocol/shape.ts"
+import { type Problem, usageError } from "../../command/Output.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
 

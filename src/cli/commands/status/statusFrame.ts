@@ -1,8 +1,7 @@
 /**
  * Lays out `status --watch` for a terminal of a given size. Pure: data in, lines out.
  */
-import type { AcquireMetrics } from "./acquireMetrics.ts"
-import { quantile } from "./acquireMetrics.ts"
+import { type AcquireMetrics, quantile } from "./acquireMetrics.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
 import { truncate, printable, table } from "../../terminal/table.ts"
 

@@ -7,17 +7,13 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { RoundTrip } from "../../../rpc/client/roundTrip.ts"
-import { roundTrip } from "../../../rpc/client/roundTrip.ts"
+import { type RoundTrip, roundTrip } from "../../../rpc/client/roundTrip.ts"
 import { requestLine } from "../../../rpc/client/sendRequests.ts"
-import type { Shape, Shaped } from "../../../rpc/protocol/shape.ts"
-import { matchesShape, optional } from "../../../rpc/protocol/shape.ts"
+import { type Shape, type Shaped, matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import { readReply } from "../../../rpc/protocol/reply.ts"
-import type { AcquireMetrics } from "./acquireMetrics.ts"
-import { metricsDelta, parseAcquireMetrics } from "./acquireMetrics.ts"
+import { type AcquireMetrics, metricsDelta, parseAcquireMetrics } from "./acquireMetrics.ts"
 import { openScreen } from "../../terminal/screen.ts"
-import type { StatusFrame, StatusSnapshot } from "./statusFrame.ts"
-import { renderFrame } from "./statusFrame.ts"
+import { type StatusFrame, type StatusSnapshot, renderFrame } from "./statusFrame.ts"
 
 const statusExample = { running: true, secrets_count: 0, active_leases: 0 }
 const diagnosticsExample = {
