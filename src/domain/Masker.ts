@@ -208,7 +208,7 @@ export class Masker {
     }
     for (const [from, until] of this.masked) {
       if (from >= to) break
-      copy(Math.min(from, to))
+      copy(from)
       if (until <= at) continue
       if (!this.inMask) pieces.push(mask)
       this.inMask = true

@@ -136,12 +136,6 @@ export const duration = (bounds?: { readonly minimum: GoDuration; readonly maxim
   ).annotate({ expected, written: durationText })
 }
 
-const sizeUnits: ReadonlyMap<string, number> = new Map([
-  ["K", 1e3],
-  ["M", 1e6],
-  ["G", 1e9]
-])
-
 /** Bytes, as a number or with a unit; at least `minimum`. */
 export const size = (minimum: number) =>
   readWith(
@@ -151,8 +145,8 @@ export const size = (minimum: number) =>
     ]),
     Schema.Number,
     (given) => {
-      const unit = /[kmg]/i.exec(String(given))?.[0].toUpperCase() ?? ""
-      const bytes = Number.parseInt(String(given), 10) * (sizeUnits.get(unit) ?? 1)
+      const unit = /[kmg]/i.exec(String(given))?.[0].toLowerCase() ?? ""
+      const bytes = Number.parseInt(String(given), 10) * 1000 ** ["", "k", "m", "g"].indexOf(unit)
       return Number.isSafeInteger(bytes) && bytes >= minimum ? bytes : undefined
     }
   ).annotate({
