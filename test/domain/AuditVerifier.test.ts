@@ -32,7 +32,7 @@ const verdict = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, 
   return verifier.end()
 }
 
-const told = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, torn = 0) =>
+const findingsOf = (lines: ReadonlyArray<string>, acknowledged?: AcknowledgedHead, torn = 0) =>
   verdict(lines, acknowledged, torn).findings.map(({ kind, line, message }) => `${kind} ${line}: ${message}`)
 
 describe("an unchanged log", () => {
@@ -48,19 +48,21 @@ describe("an unchanged log", () => {
     const seal = { seq: 2, hash: sha256(`${before.lines.at(-1)}${old("b")}`) }
     const { head, text } = chainFacts([addFact("c")], now, seal)
     const lines = [...before.lines, old("b"), text, old("d")]
-    assert.deepStrictEqual(told(lines, { ...head, first: 1 }), [])
+    assert.deepStrictEqual(findingsOf(lines, { ...head, first: 1 }), [])
     assert.strictEqual(verdict(lines).unchained, 4)
   })
 
   it("may be longer than the acknowledged head", () => {
     const { lines } = written(5)
-    assert.deepStrictEqual(told(lines, { seq: 3, hash: sha256(lines[2] ?? ""), first: 1 }), [])
+    assert.deepStrictEqual(findingsOf(lines, { seq: 3, hash: sha256(lines[2] ?? ""), first: 1 }), [])
   })
 
   it("may begin at the first entry that rotation kept, and nowhere else", () => {
     const { acknowledged, lines } = written(5)
-    assert.deepStrictEqual(told(lines.slice(2), { ...acknowledged, first: 3 }), [])
-    assert.deepStrictEqual(told(lines.slice(2), acknowledged), ["gap 1: entries 1 to 2 are missing at the beginning"])
+    assert.deepStrictEqual(findingsOf(lines.slice(2), { ...acknowledged, first: 3 }), [])
+    assert.deepStrictEqual(findingsOf(lines.slice(2), acknowledged), [
+      "gap 1: entries 1 to 2 are missing at the beginning"
+    ])
   })
 
   it("is verified across files, and may begin with a file that has no chain", () => {
@@ -84,19 +86,19 @@ describe("a changed log", () => {
 
   it("has a finding for the edited entry", () => {
     const other = (line: string) => line.replace("secret_add", "secret_del")
-    assert.deepStrictEqual(told(changed(3, other), acknowledged), ["edited 3: entry 3 is not as written"])
-    assert.deepStrictEqual(told(changed(6, other), acknowledged), [
+    assert.deepStrictEqual(findingsOf(changed(3, other), acknowledged), ["edited 3: entry 3 is not as written"])
+    assert.deepStrictEqual(findingsOf(changed(6, other), acknowledged), [
       "edited 6: entry 6 is not the one that was acknowledged"
     ])
     assert.deepStrictEqual(
-      told(
+      findingsOf(
         changed(3, () => "gone\n"),
         acknowledged
       ),
       ["edited 3: the line is not an audit entry", "edited 4: entry 3 is not as written"]
     )
     assert.deepStrictEqual(
-      told(
+      findingsOf(
         changed(6, () => old("x")),
         acknowledged
       ),
@@ -105,35 +107,35 @@ describe("a changed log", () => {
   })
 
   it("has a finding for an inserted line", () => {
-    assert.deepStrictEqual(told(lines.toSpliced(2, 0, old("x")), acknowledged), [
+    assert.deepStrictEqual(findingsOf(lines.toSpliced(2, 0, old("x")), acknowledged), [
       "edited 4: something between entry 2 and entry 3 is not as written"
     ])
   })
 
   it("has a finding for reordered entries", () => {
     const [first = "", second = "", ...rest] = lines
-    assert.include(told([second, first, ...rest], acknowledged).join("\n"), "entry 1 follows entry 2")
+    assert.include(findingsOf([second, first, ...rest], acknowledged).join("\n"), "entry 1 follows entry 2")
   })
 
   it("has a finding for an edited line of another program", () => {
     const sealed = written(2, [old("a"), old("b")])
-    assert.deepStrictEqual(told([old("a"), old("B"), ...sealed.lines.slice(2)], sealed.acknowledged), [
+    assert.deepStrictEqual(findingsOf([old("a"), old("B"), ...sealed.lines.slice(2)], sealed.acknowledged), [
       "edited 3: the lines before entry 1 have changed since it was written"
     ])
   })
 
   it("has distinct findings for a gap, a truncated end and a torn line", () => {
-    assert.deepStrictEqual(told(without(3), acknowledged), ["gap 3: entry 3 is missing"])
-    assert.deepStrictEqual(told(without(2, 3), acknowledged), ["gap 2: entries 2 to 4 are missing"])
-    assert.deepStrictEqual(told(lines.slice(0, 4), acknowledged), [
+    assert.deepStrictEqual(findingsOf(without(3), acknowledged), ["gap 3: entry 3 is missing"])
+    assert.deepStrictEqual(findingsOf(without(2, 3), acknowledged), ["gap 2: entries 2 to 4 are missing"])
+    assert.deepStrictEqual(findingsOf(lines.slice(0, 4), acknowledged), [
       "truncated 4: entries 5 to 6 are missing at the end"
     ])
-    assert.deepStrictEqual(told([], acknowledged), ["truncated 0: entries 1 to 6 are missing at the end"])
-    assert.deepStrictEqual(told(lines, acknowledged, 17), ["torn 7: the last line is cut off after 17 bytes"])
-    assert.deepStrictEqual(told(lines.slice(0, 5), acknowledged, 17), [
+    assert.deepStrictEqual(findingsOf([], acknowledged), ["truncated 0: entries 1 to 6 are missing at the end"])
+    assert.deepStrictEqual(findingsOf(lines, acknowledged, 17), ["torn 7: the last line is cut off after 17 bytes"])
+    assert.deepStrictEqual(findingsOf(lines.slice(0, 5), acknowledged, 17), [
       "torn 6: the last line is cut off after 17 bytes; it was entry 6, which had been acknowledged"
     ])
-    assert.deepStrictEqual(told(lines.slice(0, 4), acknowledged, 17), [
+    assert.deepStrictEqual(findingsOf(lines.slice(0, 4), acknowledged, 17), [
       "torn 5: the last line is cut off after 17 bytes",
       "truncated 5: entries 5 to 6 are missing at the end"
     ])

@@ -7,8 +7,8 @@ import { randomFrom } from "../support/random.ts"
 
 describe("any bytes", () => {
   it.each([1, 2, 3])("give the same frames in any chunks, and one line of JSON each (seed %d)", (seed) => {
-    const told: Array<string> = []
-    const { failed } = fuzz(3_000, randomFrom(seed), (line) => told.push(line))
-    assert.strictEqual(failed, 0, told.join("\n"))
+    const printed: Array<string> = []
+    const { failed } = fuzz(3_000, randomFrom(seed), (line) => printed.push(line))
+    assert.strictEqual(failed, 0, printed.join("\n"))
   })
 })

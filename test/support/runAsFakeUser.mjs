@@ -1,6 +1,6 @@
 /**
- * Runs the program as if the user and the system were others: root has no service of its
- * own, nobody else one of the system, and tests run as anybody, anywhere.
+ * Runs the program as if it had another user and platform. Root has no user service and an
+ * ordinary user no system service, so tests of both need this.
  *
  *     node runAsFakeUser.mjs PLATFORM UID PROGRAM ARGUMENTS...
  */

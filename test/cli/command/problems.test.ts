@@ -1,6 +1,6 @@
 /**
- * What is wrong is told with what helps: which group may use the socket, where that can
- * be seen, and what to do about a refusal.
+ * Problems carry a hint: which group may use the socket, if that is visible, and what to
+ * do about a refusal.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -19,7 +19,7 @@ const done = { result: { success: true } }
 const noSecret = { error: { code: -32000, message: "secret not found" } }
 const noLease = { error: { code: -32001, message: "lease not found" } }
 
-/** A daemon that does as it is told, one fate for each connection; the last one stays. Gives the methods it heard. */
+/** A fake daemon: one behaviour per connection, the last one for all others. Returns the methods it received. */
 const listen = (socketPath: string, fates: ReadonlyArray<Fate>) =>
   Effect.acquireRelease(
     Effect.callback<{ readonly server: net.Server; readonly heard: Array<string> }>((resume) => {

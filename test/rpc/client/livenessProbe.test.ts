@@ -10,7 +10,7 @@ import * as path from "node:path"
 import { livenessProbe } from "../../../src/rpc/client/livenessProbe.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-/** Something at a socket that sends this to whoever connects. */
+/** A server that sends this text to every client. */
 const thatSays = Effect.fnUntraced(function* (reply: string) {
   const at = path.join(yield* temporaryDirectory, "s")
   const connections: Array<net.Socket> = []

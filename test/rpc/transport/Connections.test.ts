@@ -1,6 +1,6 @@
 /**
- * What connections hold has a limit for all together, and whoever holds the most
- * goes first when it is reached.
+ * All connections together may buffer a limited number of bytes. At the limit, the
+ * connection that buffers the most is closed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as net from "node:net"

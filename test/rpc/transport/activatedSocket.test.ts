@@ -1,6 +1,6 @@
 /**
- * A socket passed by the supervisor: served where it is what the settings say, refused with
- * words that help where it is not, and never unlinked.
+ * A socket passed by the supervisor: served if it matches the settings, refused with a hint
+ * if not, and never unlinked.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
@@ -12,7 +12,7 @@ import { temporaryDirectory } from "../../support/temporary.ts"
 
 const isLinux = process.platform === "linux"
 
-/** A socket of somebody else's, and its descriptor. */
+/** A socket of another process, and its descriptor. */
 const listening = (listenAt: string | number, mode = 0o600) =>
   Effect.acquireRelease(
     Effect.callback<net.Server>((resume) => {
