@@ -9,7 +9,7 @@ import { type Problem, usageError } from "../../command/Output.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
 
-const statusExample = {
+export const statusExample = {
   running: true,
   started_at: "",
   secrets_count: 0,
@@ -18,7 +18,7 @@ const statusExample = {
 }
 
 /** The result of daemon.status, which the predecessor does not have. */
-const diagnosticsExample = {
+export const diagnosticsExample = {
   pid: 0,
   version: "",
   build: optional(""),

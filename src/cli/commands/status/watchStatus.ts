@@ -12,32 +12,14 @@ import { requestLine } from "../../../rpc/client/sendRequests.ts"
 import { type Shape, type Shaped, matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import { readReply } from "../../../rpc/protocol/reply.ts"
 import { type AcquireMetrics, metricsDelta, parseAcquireMetrics } from "./acquireMetrics.ts"
+import { diagnosticsExample, statusExample } from "./status.ts"
 import { openScreen } from "../../terminal/screen.ts"
 import { type StatusFrame, type StatusSnapshot, renderFrame } from "./statusFrame.ts"
 
-const statusExample = { running: true, secrets_count: 0, active_leases: 0 }
-const diagnosticsExample = {
-  pid: 0,
-  version: "",
-  uptime_ms: 0,
-  audit: { failure: optional("") },
-  sinks: [{ kind: "", target: optional(""), sent: 0, dropped: 0, queued: 0 }]
-}
 const metricsExample = { text: "" }
-const leasesExample = {
-  by_client: [{ client_id: "", count: 0 }],
-  by_secret: [{ secret_name: "", count: 0 }]
-}
+const leasesExample = { by_client: [{ client_id: "", count: 0 }], by_secret: [{ secret_name: "", count: 0 }] }
 const entriesExample = {
-  entries: [
-    {
-      timestamp: "",
-      action: "",
-      secret_name: optional(""),
-      client_id: optional(""),
-      success: true
-    }
-  ]
+  entries: [{ timestamp: "", action: "", secret_name: optional(""), client_id: optional(""), success: true }]
 }
 
 const requestLines = [
