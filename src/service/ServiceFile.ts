@@ -4,7 +4,6 @@
  * The stamp is one comment line with the choices that the file was rendered from and a
  * hash of the rest. It detects edits by a person; it is no protection against tampering.
  */
-import { createHash } from "node:crypto"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -25,19 +24,13 @@ export interface InstalledFile {
 /** What the command line chose, so that the same file can be rendered again. */
 export const ServiceChoices = Schema.Struct({
   program: Schema.String,
-  config: Schema.optionalKey(Schema.String),
-  socket: Schema.optionalKey(Schema.String),
-  user: Schema.optionalKey(Schema.String),
-  group: Schema.optionalKey(Schema.String),
-  socketActivation: Schema.optionalKey(Schema.Boolean)
+  config: Schema.optional(Schema.String),
+  socket: Schema.optional(Schema.String),
+  user: Schema.optional(Schema.String),
+  group: Schema.optional(Schema.String),
+  socketActivation: Schema.optional(Schema.Boolean)
 })
 export type ServiceChoices = typeof ServiceChoices.Type
-
-export interface StampedFile {
-  readonly choices: ServiceChoices
-  /** Whether the text no longer matches its hash. */
-  readonly edited: boolean
-}
 
 export const readServiceFiles = (
   paths: ReadonlyArray<string>
@@ -60,8 +53,8 @@ export const stamp = (text: string, choices: ServiceChoices): string => {
   return lines.toSpliced(xml ? 2 : 0, 0, xml ? `<!-- ${line} -->` : `# ${line}`).join("\n")
 }
 
-/** Returns undefined for a text without a stamp. */
-export const readStamp = (text: string): StampedFile | undefined => {
+/** Returns the choices, and whether the text no longer matches its hash; undefined for a text without a stamp. */
+export const readStamp = (text: string) => {
   const lines = text.split("\n")
   const at = lines.findIndex((line) => pattern.test(line))
   const [, chosen = "", hashed] = pattern.exec(lines[at] ?? "") ?? []
@@ -74,4 +67,5 @@ const pattern = /^(?:#|<!--) rendered by agent-secrets from (\{.*\}), sha256 ([0
 
 const decodeChoices = Schema.decodeUnknownOption(Schema.fromJsonString(ServiceChoices))
 
-const hash = (text: string): string => createHash("sha256").update(text).digest("hex")
+/** node:crypto is slow to load, and without a service there is nothing to hash. */
+const hash = (text: string): string => process.getBuiltinModule("node:crypto").hash("sha256", text)

@@ -4,6 +4,7 @@
  * It is controlled through its own command-line tools. A step is data, so that a dry run
  * prints exactly what would run. Nothing here writes a file.
  */
+import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
@@ -78,6 +79,9 @@ export interface Supervisor {
   readonly homeOf: (user: string) => Effect.Effect<string, ToolFailed>
   readonly run: (step: SupervisorStep) => Effect.Effect<void, ToolFailed>
 }
+
+/** No daemon of the service answers. */
+export class NotServing extends Data.TaggedError("NotServing")<{ readonly message: string; readonly fix: string }> {}
 
 /** Above what a stop and a start may take together by the supervisor's own limits. */
 const toolTimeout = Duration.seconds(45)

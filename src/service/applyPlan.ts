@@ -8,7 +8,7 @@
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as fs from "node:fs/promises"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import type { FileError } from "../daemon/files/durableFile.ts"
 import { attempt, removeDurably, replaceFile } from "../daemon/files/durableFile.ts"
@@ -17,7 +17,7 @@ import type { ToolFailed } from "../process/runTool.ts"
 import type { InstalledFile } from "./ServiceFile.ts"
 import { hasSocket } from "./ServiceFile.ts"
 import type { FileChangeStep, ServicePlan } from "./servicePlan.ts"
-import type { Supervisor, SupervisorStep } from "./Supervisor.ts"
+import type { NotServing, Supervisor, SupervisorStep } from "./Supervisor.ts"
 import { describeExit, exitHint } from "./Supervisor.ts"
 
 /** The plan failed, and every change was undone except for `unrestored`. */
@@ -32,9 +32,6 @@ export class RolledBack extends Data.TaggedError("RolledBack")<{
     return `${this.reason}; ${outcome}`
   }
 }
-
-/** No daemon of the service answers. */
-export class NotServing extends Data.TaggedError("NotServing")<{ readonly message: string; readonly fix: string }> {}
 
 export interface ApplyOptions {
   readonly supervisor: Supervisor
@@ -82,7 +79,7 @@ const changeFile = Effect.fnUntraced(function* (change: FileChangeStep) {
 const write = Effect.fnUntraced(function* (file: string, text: string) {
   yield* makeDirectory(path.dirname(file))
   yield* replaceFile(file, [Buffer.from(text, "utf8")])
-  yield* attempt("change the mode of", file, () => fs.chmod(file, 0o644))
+  yield* attempt("change the mode of", file, () => fs.promises.chmod(file, 0o644))
 })
 
 /** Appends a number rather than replace an older backup. */
@@ -90,7 +87,7 @@ const backUp = (file: string, backup: string): Effect.Effect<void, FileError> =>
   attempt("back up", file, async () => {
     for (let number = 0; ; number += 1) {
       try {
-        return await fs.link(file, number === 0 ? backup : `${backup}.${number}`)
+        return await fs.promises.link(file, number === 0 ? backup : `${backup}.${number}`)
       } catch (cause) {
         if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause
       }

@@ -3,10 +3,15 @@
  * `status --watch`.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { metricsDelta, quantile, parseAcquireMetrics } from "../../src/cli/commands/status/acquireMetrics.ts"
 import { closestMatch } from "../../src/domain/closestMatch.ts"
 import { formatDuration } from "../../src/cli/terminal/formatDuration.ts"
-import { type StatusFrame, renderFrame } from "../../src/cli/commands/status/statusFrame.ts"
+import {
+  type StatusFrame,
+  metricsDelta,
+  parseAcquireMetrics,
+  quantile,
+  renderFrame
+} from "../../src/cli/commands/status/statusFrame.ts"
 import { table } from "../../src/cli/terminal/table.ts"
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000]
@@ -107,13 +112,27 @@ describe("the frame of status --watch", () => {
   const frame: StatusFrame = {
     socketPath: "/somewhere/agent-secrets.sock",
     snapshot: {
-      running: true,
-      secrets: 2,
-      leases: 7,
-      diagnostics: { pid: 1, version: "1.0.0", uptimeMillis: hour, failure: undefined, sinks: ["events to joelclaw"] },
-      byClient: [["\u001b[31mred", 7]],
-      bySecret: [["db", 7]],
-      entries: [...Array(20).keys()].map((n) => [`12:00:${n}`, "", "lease_acquire", "db", "c"])
+      status: { running: true, started_at: "", secrets_count: 2, active_leases: 7, store_state: undefined },
+      diagnostics: {
+        pid: 1,
+        version: "1.0.0",
+        uptime_ms: hour,
+        build: undefined,
+        leases: { expired: 0, unreadable: 0, capacity: 0, oldest: undefined },
+        audit: { entries: 0, size: 0, archives: 0, failure: undefined },
+        sinks: [{ kind: "joelclaw", target: "/bin/joelclaw", sent: 3, dropped: 0, queued: 0, last_failure: undefined }],
+        unclean_starts: undefined
+      },
+      leases: { by_client: [{ client_id: "\u001b[31mred", count: 7 }], by_secret: [{ secret_name: "db", count: 7 }] },
+      audit: {
+        entries: [...Array(20).keys()].map((n) => ({
+          timestamp: `2026-01-01T12:00:${n} Z`,
+          action: "lease_acquire",
+          secret_name: "db",
+          client_id: "c",
+          success: true
+        }))
+      }
     },
     silentMillis: undefined,
     rate: 12.34,

@@ -4,7 +4,6 @@
  * A fingerprint, a truncated hash, tells findings apart. Secrets that could be guessed from
  * it have none.
  */
-import { createHash } from "node:crypto"
 import { type SecretMatch, type Severity, findPatterns } from "../../../domain/secretPatterns.ts"
 import type { Window } from "./Windows.ts"
 
@@ -57,5 +56,8 @@ export const matchPatterns = (file: string, window: Window): ReadonlyArray<ScanF
     }))
 }
 
+/** node:crypto is slow to load, and most scans find nothing. */
 const fingerprintOf = ({ bytes }: Window, { end, hardToGuess, start }: SecretMatch): string | undefined =>
-  hardToGuess ? createHash("sha256").update(bytes.subarray(start, end)).digest("hex").slice(0, 12) : undefined
+  hardToGuess
+    ? process.getBuiltinModule("node:crypto").hash("sha256", bytes.subarray(start, end), "hex").slice(0, 12)
+    : undefined

@@ -17,11 +17,6 @@ const maxFindings = 10_000
 /** Copies bytes into a buffer and returns their number, 0 at the end of the file. */
 export type ReadBytes = (into: Buffer) => number | Promise<number>
 
-export interface ScanEngines {
-  readonly patterns: boolean
-  readonly own: OwnValues | undefined
-}
-
 export class Scanner {
   files = 0
   bytes = 0
@@ -36,7 +31,7 @@ export class Scanner {
   private readonly patterns: boolean
   private own: OwnValues | undefined
 
-  constructor({ own, patterns }: ScanEngines) {
+  constructor({ own, patterns }: { readonly patterns: boolean; readonly own: OwnValues | undefined }) {
     this.patterns = patterns
     this.own = own
   }

@@ -7,7 +7,6 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { reasonOf } from "../../command/Output.ts"
-import { splitList } from "./git.ts"
 
 export type ListedFile =
   | { readonly kind: "file"; readonly path: string }
@@ -35,6 +34,13 @@ export function* walk(directory: string, options: WalkOptions): Generator<Listed
     const at = path.join(directory, entry.name)
     if (entry.isFile()) yield { kind: "file", path: at }
     else if (entry.isDirectory() && options.recursive) yield* walk(at, options)
+  }
+}
+
+/** Yields the strings of a NUL-terminated list. */
+export function* splitList(list: Buffer): Generator<string> {
+  for (let at = 0, end = list.indexOf(0); end !== -1; at = end + 1, end = list.indexOf(0, at)) {
+    yield list.toString("utf8", at, end)
   }
 }
 

@@ -5,13 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import { gitCommand, gitOptions, runGit } from "../../../process/git.ts"
 import { spawnTool } from "../../../process/runTool.ts"
-
-/** Yields the strings of a NUL-terminated list. */
-export function* splitList(list: Buffer): Generator<string> {
-  for (let at = 0, end = list.indexOf(0); end !== -1; at = end + 1, end = list.indexOf(0, at)) {
-    yield list.toString("utf8", at, end)
-  }
-}
+import { splitList } from "./files.ts"
 
 /** Returns the files below a directory that are tracked, or untracked and not ignored; undefined without a repository. */
 export const listGitFiles = Effect.fnUntraced(function* (directory: string) {
@@ -23,11 +17,6 @@ export const listGitFiles = Effect.fnUntraced(function* (directory: string) {
   return listed?.status === 0 ? listed.stdout : undefined
 })
 
-export interface StagedFile {
-  readonly name: string
-  readonly blob: string
-}
-
 /** Returns the files that are added or changed in the index, or git's error message. */
 export const listStagedFiles = Effect.fnUntraced(function* (cwd: string, paths: ReadonlyArray<string>) {
   const diff = yield* runGit(
@@ -37,7 +26,7 @@ export const listStagedFiles = Effect.fnUntraced(function* (cwd: string, paths: 
   if (diff === undefined) return "git cannot be run"
   if (diff.status !== 0) return diff.stderr.split("\n")[0] ?? "git failed"
   const fields = [...splitList(diff.stdout)]
-  const staged: Array<StagedFile> = []
+  const staged: Array<{ readonly name: string; readonly blob: string }> = []
   for (let n = 0; n + 1 < fields.length; n += 2) {
     // ":100644 100644 <old blob> <blob> M", then the name. Symbolic links and submodules have other modes.
     const [, mode, , blob] = (fields[n] ?? "").split(" ")

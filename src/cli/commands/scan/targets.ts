@@ -10,7 +10,6 @@ import { failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { printable } from "../../terminal/table.ts"
 import { type ListedFile, listed, openForScan, walk } from "./files.ts"
-import { listGitFiles, listStagedFiles, openBlobs } from "./git.ts"
 import type { Scanner } from "./Scanner.ts"
 
 export interface ScanOptions {
@@ -21,6 +20,9 @@ export interface ScanOptions {
   readonly alwaysExcluded: ReadonlySet<string>
   readonly useGit: boolean
 }
+
+/** What runs git is slow to load, and a scan of files that are named needs none of it. */
+const loadGit = Effect.promise(() => import("./git.ts"))
 
 /** Runs after each file: shows the progress, and yields to other fibers. */
 type Step = Effect.Effect<void>
@@ -62,7 +64,7 @@ const scanDirectory = Effect.fnUntraced(function* (scan: Scanner, directory: str
 
 const filesIn = Effect.fnUntraced(function* (directory: string, options: ScanOptions) {
   const { alwaysExcluded, excluded, recursive, useGit } = options
-  const list = useGit ? yield* listGitFiles(directory) : undefined
+  const list = useGit ? yield* (yield* loadGit).listGitFiles(directory) : undefined
   return list === undefined
     ? walk(directory, { recursive, excluded })
     : listed(directory, list, { recursive, excluded: alwaysExcluded })
@@ -89,6 +91,7 @@ export const scanStaged = Effect.fnUntraced(function* (
   excluded: ReadonlySet<string>,
   step: Step
 ) {
+  const { listStagedFiles, openBlobs } = yield* loadGit
   const staged = yield* listStagedFiles(".", paths)
   if (typeof staged === "string")
     return yield* failUsage(`git cannot list what is staged: ${printable(staged)}`, inRepository)

@@ -6,8 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
-import { NotServing } from "../../../service/applyPlan.ts"
-import { type Supervisor, describeExit, exitHint } from "../../../service/Supervisor.ts"
+import { type Supervisor, describeExit, exitHint, NotServing } from "../../../service/Supervisor.ts"
 
 const servingExample = { running: literal(true) }
 const processExample = { pid: 0 }

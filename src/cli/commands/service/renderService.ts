@@ -57,17 +57,10 @@ export const choicesFromArgs = Effect.fnUntraced(function* (args: DaemonArgs, su
       "Omit --socket-activation: clients retry while the daemon restarts"
     )
   }
-  const config = absolute(args.option("config"))
-  const socket = absolute(args.option("socket"))
-  const choices: ServiceChoices = {
-    program,
-    ...(config === undefined ? {} : { config }),
-    ...(socket === undefined ? {} : { socket }),
-    ...(user === undefined ? {} : { user }),
-    ...(group === undefined ? {} : { group }),
-    ...(args.flag("socket-activation") ? { socketActivation: true } : {})
-  }
-  return choices
+  const [config, socket] = [args.option("config"), args.option("socket")].map((given) =>
+    given === undefined ? undefined : path.resolve(given)
+  )
+  return { program, config, socket, user, group, socketActivation: args.flag("socket-activation") || undefined }
 })
 
 /** Renders the stamped files for the current path of the program. */
@@ -109,9 +102,6 @@ export const renderService = Effect.fnUntraced(function* (choices: ServiceChoice
 })
 
 export type RenderedService = Effect.Success<ReturnType<typeof renderService>>
-
-const absolute = (given: string | undefined): string | undefined =>
-  given === undefined ? undefined : path.resolve(given)
 
 const socketGroup = ({ socketAccess }: Config): string | undefined =>
   socketAccess.mode === 0o660 ? socketAccess.group : undefined

@@ -1,28 +1,22 @@
 /**
- * Lays out `status --watch` for a terminal of a given size. Pure: data in, lines out.
+ * Lays out `status --watch` for a terminal of a given size, and reads the lease metrics from
+ * the daemon's Prometheus text. Pure: data in, lines out.
  */
-import { type AcquireMetrics, quantile } from "./acquireMetrics.ts"
+import { type Shaped, optional } from "../../../rpc/protocol/shape.ts"
+import { diagnosticsExample, statusExample } from "./status.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
 import { truncate, printable, table } from "../../terminal/table.ts"
 
-/** The result of one poll. */
-export interface StatusSnapshot {
-  readonly running: boolean
-  readonly secrets: number
-  readonly leases: number
-  readonly diagnostics: DaemonDiagnostics | undefined
-  readonly byClient: ReadonlyArray<readonly [name: string, count: number]>
-  readonly bySecret: ReadonlyArray<readonly [name: string, count: number]>
-  readonly entries: ReadonlyArray<ReadonlyArray<string>>
+/** The shapes of the replies to a poll. */
+export const pollExamples = {
+  status: statusExample,
+  diagnostics: diagnosticsExample,
+  leases: { by_client: [{ client_id: "", count: 0 }], by_secret: [{ secret_name: "", count: 0 }] },
+  audit: { entries: [{ timestamp: "", action: "", secret_name: optional(""), client_id: optional(""), success: true }] }
 }
-
-export interface DaemonDiagnostics {
-  readonly pid: number
-  readonly version: string
-  readonly uptimeMillis: number
-  readonly failure: string | undefined
-  readonly sinks: ReadonlyArray<string>
-}
+type Replies = Shaped<typeof pollExamples>
+/** The predecessor sends only its status. */
+type StatusSnapshot = Pick<Replies, "status"> & { readonly [Name in keyof Replies]: Replies[Name] | undefined }
 
 export interface StatusFrame {
   readonly socketPath: string
@@ -53,11 +47,31 @@ export const renderFrame = (frame: StatusFrame, { colour, columns, rows }: Frame
   const { snapshot } = frame
   if (snapshot === undefined) return [...lines, ...bottom(columns)]
   lines.push(...summaryOf(frame, snapshot).map(line), "")
-  const halves = [topOf("CLIENT", snapshot.byClient), topOf("SECRET", snapshot.bySecret)]
+  const { by_client: byClient = [], by_secret: bySecret = [] } = snapshot.leases ?? {}
+  const halves = [
+    topOf(
+      "CLIENT",
+      byClient.map(({ client_id, count }) => [client_id, count])
+    ),
+    topOf(
+      "SECRET",
+      bySecret.map(({ count, secret_name }) => [secret_name, count])
+    )
+  ]
   lines.push(...sideBySide(halves, columns), "")
   const room = rows - lines.length - 3
-  if (room > 0 && snapshot.entries.length > 0) {
-    const shown = table(["TIME", "", "ACTION", "SECRET", "CLIENT"], snapshot.entries.slice(-room), { width: columns })
+  const entries = snapshot.audit?.entries ?? []
+  if (room > 0 && entries.length > 0) {
+    const latest = entries
+      .slice(-room)
+      .map(({ action, client_id: client = "", secret_name: secret = "", success, timestamp }) => [
+        timestamp.slice(11, 19),
+        success ? "" : "FAILED",
+        action,
+        secret,
+        client
+      ])
+    const shown = table(["TIME", "", "ACTION", "SECRET", "CLIENT"], latest, { width: columns })
     lines.push(...shown.trimEnd().split("\n").map(line))
   }
   return [...lines.slice(0, Math.max(1, rows - 2)), ...bottom(columns)]
@@ -69,23 +83,26 @@ const bottom = (columns: number): ReadonlyArray<string> => ["", truncate("q quit
 const stateOf = ({ silentMillis, snapshot }: StatusFrame): readonly [state: string, code: string] => {
   if (silentMillis !== undefined) return [`not responding for ${formatDuration(silentMillis)}`, "31"]
   if (snapshot === undefined) return ["connecting", "33"]
-  const failure = snapshot.diagnostics?.failure
+  const failure = snapshot.diagnostics?.audit.failure
   if (failure !== undefined) return [`refusing: ${printable(failure)}`, "31"]
-  return snapshot.running ? ["serving", "32"] : ["stopping", "33"]
+  return snapshot.status.running ? ["serving", "32"] : ["stopping", "33"]
 }
 
-const summaryOf = ({ recent, rate }: StatusFrame, snapshot: StatusSnapshot): ReadonlyArray<string> => {
-  const { diagnostics } = snapshot
+const summaryOf = ({ recent, rate }: StatusFrame, { diagnostics, status }: StatusSnapshot): ReadonlyArray<string> => {
   const within = (q: number) => millis(recent === undefined ? undefined : quantile(recent, q))
   return [
     ...(diagnostics === undefined
       ? []
       : [
-          `up ${formatDuration(diagnostics.uptimeMillis)}  ·  process ${diagnostics.pid}  ·  version ${diagnostics.version}`
+          `up ${formatDuration(diagnostics.uptime_ms)}  ·  process ${diagnostics.pid}  ·  version ${diagnostics.version}`
         ]),
-    `secrets ${snapshot.secrets}  ·  active leases ${snapshot.leases}`,
+    `secrets ${status.secrets_count}  ·  active leases ${status.active_leases}`,
     `acquires ${rate === undefined ? "–" : rate.toFixed(1)}/s  ·  p50 ${within(0.5)}  ·  p99 ${within(0.99)}`,
-    ...(diagnostics?.sinks ?? []).map(printable)
+    ...(diagnostics?.sinks ?? []).map(({ dropped, kind, queued, sent, target }) =>
+      printable(
+        `events to ${kind}${target === undefined ? " (not installed)" : ""}: ${sent} sent, ${queued} queued, ${dropped} lost`
+      )
+    )
   ]
 }
 
@@ -94,7 +111,10 @@ const millis = (seconds: number | undefined): string => {
   return Number.isFinite(seconds) ? `≤ ${Number((seconds * 1000).toFixed(1))} ms` : "> 5 s"
 }
 
-const topOf = (head: string, counts: StatusSnapshot["byClient"]): ReadonlyArray<readonly [string, string]> => [
+const topOf = (
+  head: string,
+  counts: ReadonlyArray<readonly [string, number]>
+): ReadonlyArray<readonly [string, string]> => [
   [head, "LEASES"],
   ...counts.slice(0, topCount).map(([name, count]) => [printable(name), `${count}`] as const)
 ]
@@ -116,4 +136,43 @@ const sideBySide = (tables: ReadonlyArray<ReturnType<typeof topOf>>, columns: nu
       columns
     )
   )
+}
+
+export interface AcquireMetrics {
+  /** Leases issued since the daemon started. */
+  readonly acquires: number
+  /** Cumulative histogram: how many took at most this many seconds. */
+  readonly buckets: ReadonlyArray<readonly [seconds: number, count: number]>
+}
+
+const acquires = "agent_secrets_lease_acquires_total"
+const bucket = /^agent_secrets_lease_acquire_duration_seconds_bucket\{le="([^"]+)"\} (\d+)$/
+
+export const parseAcquireMetrics = (text: string): AcquireMetrics => {
+  const lines = text.split("\n")
+  const issued = lines.find((line) => line.startsWith(`${acquires} `))?.slice(acquires.length)
+  return {
+    acquires: Number(issued ?? 0),
+    buckets: lines.flatMap((line) => {
+      const [, limit = "", count = ""] = bucket.exec(line) ?? []
+      return limit === "" ? [] : [[limit === "+Inf" ? Number.POSITIVE_INFINITY : Number(limit), Number(count)] as const]
+    })
+  }
+}
+
+/** Returns the change since an earlier reading; the later reading itself if the daemon restarted in between. */
+export const metricsDelta = (before: AcquireMetrics | undefined, after: AcquireMetrics): AcquireMetrics => {
+  if (before === undefined || before.acquires > after.acquires) return after
+  const known = new Map(before.buckets)
+  return {
+    acquires: after.acquires - before.acquires,
+    buckets: after.buckets.map(([limit, count]) => [limit, count - (known.get(limit) ?? 0)] as const)
+  }
+}
+
+/** Returns the upper bound of the bucket with the q-quantile, in seconds; undefined without data. */
+export const quantile = ({ buckets }: AcquireMetrics, q: number): number | undefined => {
+  const all = buckets.at(-1)?.[1] ?? 0
+  if (all === 0) return undefined
+  return buckets.find(([, count]) => count >= all * q)?.[0]
 }

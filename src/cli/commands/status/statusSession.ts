@@ -14,17 +14,15 @@ import * as GoDuration from "../../../domain/GoDuration.ts"
 import { decodeRunHistory, lastRunInWords, runsFileName } from "../../../domain/runHistory.ts"
 import { type DaemonAddress, request } from "../../../rpc/client/client.ts"
 import type { MethodName } from "../../../rpc/protocol/methods.ts"
-import type { ArgsOf } from "../../command/Command.ts"
 import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
 import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { protocolProblem } from "../../command/problems.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import { statusCommand } from "./status.ts"
+import type { StatusArgs } from "./watchStatus.ts"
 import { watchStatus } from "./watchStatus.ts"
 
-type StatusArgs = ArgsOf<typeof statusCommand.flags>
-
-export const runStatusSession = (args: StatusArgs) => (args.flag("watch") ? watch(args) : waitUntilServing(args))
+export const runStatusSession = (args: StatusArgs) => (args.flag("watch") ? watchStatus(args) : waitUntilServing(args))
 
 /** Returns how the last run ended, in words, if the daemon recorded it. */
 export const describeLastRun = (args: GlobalArgs): Promise<string | undefined> =>
@@ -36,25 +34,6 @@ export const describeLastRun = (args: GlobalArgs): Promise<string | undefined> =
     Effect.orElseSucceed(() => undefined),
     Effect.runPromise
   )
-
-const minSeconds = 0.2
-
-const watch = Effect.fnUntraced(function* (args: StatusArgs) {
-  const seconds = Number(args.positionals[0] ?? "1")
-  if (!(seconds >= minSeconds && seconds <= 3600)) {
-    return yield* failUsage(`SECONDS must be from ${minSeconds} to 3600`, "For example: secrets status --watch 2")
-  }
-  const { socketPath, timeout } = yield* loadDaemon(args)
-  if (!process.stdout.isTTY || process.env["TERM"] === "dumb" || args.flag("json")) {
-    return yield* failUsage("--watch requires an interactive terminal", "Poll instead: secrets status --json")
-  }
-  return yield* watchStatus({
-    socketPath,
-    interval: seconds * 1000,
-    timeout: Duration.toMillis(timeout),
-    colour: (process.env["NO_COLOR"] ?? "") === ""
-  })
-})
 
 const pollInterval = Duration.millis(200)
 

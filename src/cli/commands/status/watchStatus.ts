@@ -5,22 +5,28 @@
  * shown as not responding and polled again.
  */
 import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type RoundTrip, roundTrip } from "../../../rpc/client/roundTrip.ts"
 import { requestLine } from "../../../rpc/client/sendRequests.ts"
-import { type Shape, type Shaped, matchesShape, optional } from "../../../rpc/protocol/shape.ts"
+import { type Shape, type Shaped, matchesShape } from "../../../rpc/protocol/shape.ts"
 import { readReply } from "../../../rpc/protocol/reply.ts"
-import { type AcquireMetrics, metricsDelta, parseAcquireMetrics } from "./acquireMetrics.ts"
-import { diagnosticsExample, statusExample } from "./status.ts"
+import type { ArgsOf } from "../../command/Command.ts"
+import { failUsage } from "../../command/CommandError.ts"
+import { loadDaemon } from "../../command/settings.ts"
 import { openScreen } from "../../terminal/screen.ts"
-import { type StatusFrame, type StatusSnapshot, renderFrame } from "./statusFrame.ts"
+import type { statusCommand } from "./status.ts"
+import {
+  type AcquireMetrics,
+  type StatusFrame,
+  metricsDelta,
+  parseAcquireMetrics,
+  pollExamples,
+  renderFrame
+} from "./statusFrame.ts"
 
-const metricsExample = { text: "" }
-const leasesExample = { by_client: [{ client_id: "", count: 0 }], by_secret: [{ secret_name: "", count: 0 }] }
-const entriesExample = {
-  entries: [{ timestamp: "", action: "", secret_name: optional(""), client_id: optional(""), success: true }]
-}
+export type StatusArgs = ArgsOf<typeof statusCommand.flags>
 
 const requestLines = [
   requestLine("secrets.status", {}, 1),
@@ -30,15 +36,6 @@ const requestLines = [
   requestLine("secrets.audit", { tail: 20 }, 5)
 ]
 
-export interface WatchOptions {
-  readonly socketPath: string
-  /** Milliseconds between two polls. */
-  readonly interval: number
-  /** Milliseconds for one poll. */
-  readonly timeout: number
-  readonly colour: boolean
-}
-
 /** State kept between polls. */
 interface WatchState {
   frame: StatusFrame
@@ -46,7 +43,17 @@ interface WatchState {
   metrics: { readonly at: number; readonly metrics: AcquireMetrics } | undefined
 }
 
-export const watchStatus = Effect.fnUntraced(function* ({ colour, interval, socketPath, timeout }: WatchOptions) {
+/** In seconds, between two polls. */
+const minInterval = 0.2
+
+export const watchStatus = Effect.fnUntraced(function* (args: StatusArgs) {
+  const interval = Number(args.positionals[0] ?? "1")
+  if (!(interval >= minInterval && interval <= 3600))
+    return yield* failUsage(`SECONDS must be from ${minInterval} to 3600`, "For example: secrets status --watch 2")
+  const { socketPath, timeout } = yield* loadDaemon(args)
+  if (!process.stdout.isTTY || process.env["TERM"] === "dumb" || args.flag("json"))
+    return yield* failUsage("--watch requires an interactive terminal", "Poll instead: secrets status --json")
+  const colour = (process.env["NO_COLOR"] ?? "") === ""
   const screen = yield* openScreen
   const state: WatchState = {
     frame: { socketPath, snapshot: undefined, silentMillis: undefined, rate: undefined, recent: undefined },
@@ -58,7 +65,7 @@ export const watchStatus = Effect.fnUntraced(function* ({ colour, interval, sock
     const outcome = yield* queryAll(socketPath, timeout)
     update(state, outcome, yield* Clock.currentTimeMillis)
     yield* draw
-    yield* Effect.sleep(interval)
+    yield* Effect.sleep(interval * 1000)
   })
   yield* draw
   const redraw = Effect.forever(Effect.andThen(screen.resized, draw))
@@ -66,7 +73,7 @@ export const watchStatus = Effect.fnUntraced(function* ({ colour, interval, sock
   return { text: undefined, result: {} }
 }, Effect.scoped)
 
-const queryAll = (socketPath: string, timeout: number) =>
+const queryAll = (socketPath: string, timeout: Duration.Duration) =>
   Effect.callback<RoundTrip>((resume) => {
     const abort = roundTrip(socketPath, requestLines, (outcome) => resume(Effect.succeed(outcome)))
     return Effect.sync(abort)
@@ -93,38 +100,17 @@ const update = (state: WatchState, outcome: RoundTrip | undefined, now: number):
   state.metrics = { at: now, metrics }
 }
 
-const readReplies = (
-  replies: ReadonlyArray<string>
-): { snapshot: StatusSnapshot; metrics: AcquireMetrics } | undefined => {
-  const status = resultOf(replies[0], statusExample)
+/** Returns undefined without a status. */
+const readReplies = (replies: ReadonlyArray<string>) => {
+  const status = resultOf(replies[0], pollExamples.status)
   if (status === undefined) return undefined
-  const diagnostics = resultOf(replies[1], diagnosticsExample)
-  const leases = resultOf(replies[3], leasesExample)
   return {
-    metrics: parseAcquireMetrics(resultOf(replies[2], metricsExample)?.text ?? ""),
+    metrics: parseAcquireMetrics(resultOf(replies[2], { text: "" })?.text ?? ""),
     snapshot: {
-      running: status.running,
-      secrets: status.secrets_count,
-      leases: status.active_leases,
-      diagnostics: diagnostics && {
-        pid: diagnostics.pid,
-        version: diagnostics.version,
-        uptimeMillis: diagnostics.uptime_ms,
-        failure: diagnostics.audit.failure,
-        sinks: diagnostics.sinks.map(
-          ({ dropped, kind, queued, sent, target }) =>
-            `events to ${kind}${target === undefined ? " (not installed)" : ""}: ${sent} sent, ${queued} queued, ${dropped} lost`
-        )
-      },
-      byClient: leases?.by_client.map(({ client_id, count }) => [client_id, count] as const) ?? [],
-      bySecret: leases?.by_secret.map(({ count, secret_name }) => [secret_name, count] as const) ?? [],
-      entries: (resultOf(replies[4], entriesExample)?.entries ?? []).map((entry) => [
-        entry.timestamp.slice(11, 19),
-        entry.success ? "" : "FAILED",
-        entry.action,
-        entry.secret_name ?? "",
-        entry.client_id ?? ""
-      ])
+      status,
+      diagnostics: resultOf(replies[1], pollExamples.diagnostics),
+      leases: resultOf(replies[3], pollExamples.leases),
+      audit: resultOf(replies[4], pollExamples.audit)
     }
   }
 }
