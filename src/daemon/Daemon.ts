@@ -1,50 +1,39 @@
 /**
  * The daemon: composes its layers.
  *
- *     Instance      one daemon per state directory, crash detection
- *     AuditLog      audit.log
- *     OtelSink      joelclaw, an OpenTelemetry collector, or nothing
- *     SecretStore   identity.age, secrets.age
- *     LeaseRepo     leases.json and its checkpoint
- *     Restart       restarts on request
- *     RotationHook  rotation commands
- *     SocketServer  the Unix socket
- *
- * They open in this order and close in reverse, so that no connection outlives what it
- * needs, and the last audit entry is written when everything else is saved. If the state
- * directory is replaced, all layers are closed and opened again on the new one.
+ * They open in the order of `layers`, from the last line up, and close in reverse: no
+ * connection outlives what it needs, and the last audit entry follows every other save. If
+ * the state directory is replaced, all are closed and opened again on the new one.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as path from "node:path"
-import { stopFact, fileRepairedFact } from "../domain/AuditEntry.ts"
+import { fileRepairedFact, stopFact } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
 import { runsFileName, uncleanStarts } from "../domain/runHistory.ts"
 import type { Supervision } from "../domain/supervision.ts"
 import { startMetrics } from "../otel/metrics.ts"
 import { sinkLayer } from "../otel/OtelSink.ts"
-import { livenessProbe } from "../rpc/client/livenessProbe.ts"
-import { type ActivatedSocket, adoptActivatedSocket } from "../rpc/transport/activatedSocket.ts"
+import { livenessProbe } from "../rpc/client/client.ts"
 import { serveConnections } from "../rpc/server/serveConnections.ts"
+import { type ActivatedSocket, adoptActivatedSocket } from "../rpc/transport/activatedSocket.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
-import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
+import { LeaseRepo } from "./leases/LeaseRepo.ts"
+import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
 import { DaemonInfo } from "./lifecycle/DaemonInfo.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
-import { reopenOnHangup } from "./lifecycle/reopenOnHangup.ts"
-import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
-import { sampleGaugesForever } from "./lifecycle/sampleGauges.ts"
 import { Restart } from "./lifecycle/Restart.ts"
+import { restartOnReplacedDirectory } from "./lifecycle/watchDirectories.ts"
+import { reopenOnHangup, reportAuditFailures, reportDroppedEvents, sampleGaugesForever } from "./lifecycle/watches.ts"
+import { sweepForever } from "./operations/sweep.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
 import { SecretStore } from "./secrets/SecretStore.ts"
-import { restartOnReplacedDirectory } from "./lifecycle/restartOnReplacedDirectory.ts"
-import { reportAuditFailures, reportDroppedEvents } from "./lifecycle/reportLosses.ts"
 import type { StoreMemory } from "./secrets/storeFiles.ts"
-import { sweepForever } from "./operations/sweep.ts"
 
 /** The daemon's environment, apart from its configuration. */
 export interface DaemonOptions {

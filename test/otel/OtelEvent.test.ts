@@ -12,11 +12,10 @@ import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
 import { killswitch } from "../../src/daemon/operations/killswitch.ts"
 import { revokeAllLeases, revokeLease } from "../../src/daemon/operations/revoke.ts"
 import { rotateSecret } from "../../src/daemon/operations/rotate.ts"
-import { RotationHook } from "../../src/daemon/secrets/RotationHook.ts"
 import { sweepExpired } from "../../src/daemon/operations/sweep.ts"
 import { second } from "../../src/domain/GoDuration.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
-import { addSecret, acquireLease, testLayer } from "../support/testLayer.ts"
+import { addSecret, acquireLease, testLayer, rotationHook } from "../support/testLayer.ts"
 
 const value = "a value that no event contains"
 
@@ -63,7 +62,7 @@ const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "
     Effect.provide(
       Layer.provideMerge(
         testLayer(events),
-        RotationHook.layerMemory(() => ({
+        rotationHook(() => ({
           stdout: Buffer.from(value),
           stderr: new Uint8Array(),
           status,

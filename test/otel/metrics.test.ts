@@ -11,7 +11,7 @@ import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import type { LeaseTransaction } from "../../src/daemon/leases/LeaseTransaction.ts"
 import { revokeRefusedFact } from "../../src/domain/AuditEntry.ts"
-import { sampleGauges } from "../../src/daemon/lifecycle/sampleGauges.ts"
+import { sampleGauges } from "../../src/daemon/lifecycle/watches.ts"
 import { sweepExpired } from "../../src/daemon/operations/sweep.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 import {

@@ -8,22 +8,24 @@ import { AuditLog, AuditLogError } from "../../src/daemon/audit/AuditLog.ts"
 import { acquire } from "../../src/daemon/operations/acquire.ts"
 import { FileError } from "../../src/daemon/files/durableFile.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
+import { type HookResult, RotationHook } from "../../src/daemon/secrets/RotationHook.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import { defaultTtlPolicy } from "../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
+import { memoryAuditLog } from "./memoryAuditLog.ts"
 
 /** All services in memory; events are pushed to the array. */
 export const testLayer = (events: Array<OtelEvent> = []) =>
   Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
-    Layer.provideMerge(AuditLog.layerMemory),
+    Layer.provideMerge(memoryAuditLog),
     Layer.provideMerge(OtelSink.layerMemory(events))
   )
 
 /** All services in memory, without events. */
 export const testLayerNoTelemetry = Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
-  Layer.provideMerge(AuditLog.layerMemory),
+  Layer.provideMerge(memoryAuditLog),
   Layer.provideMerge(OtelSink.layerMemory())
 )
 
@@ -58,9 +60,13 @@ const breakable = (broken: { now: boolean }) =>
         append: (facts) => Effect.suspend(() => (broken.now ? Effect.fail(diskFull) : audit.append(facts)))
       })
     )
-  ).pipe(Layer.provide(AuditLog.layerMemory))
+  ).pipe(Layer.provide(memoryAuditLog))
 
 const diskFull = new AuditLogError({
   operation: "append",
   cause: new FileError({ operation: "append to", path: "audit.log", cause: new Error("no space left on device") })
 })
+
+/** Rotation commands whose results a function returns. */
+export const rotationHook = (run: (command: string, secretName: string) => HookResult) =>
+  Layer.succeed(RotationHook, { run: (command, secretName) => Effect.sync(() => run(command, secretName)) })

@@ -1,11 +1,9 @@
 /**
  * The audit log: what happened, in order, on disk before any reply reports it.
  *
- * `append` is durable when it succeeds; when it fails, the log has nothing of it.
- * Waiting appends are written in order with one flush, and each entry is chained to
- * the one before (`AuditChain`). A file that reaches its size limit becomes an
- * archive; the chain and every reader continue across archives. The log is the source
- * of truth for active leases: a position in it marks what a checkpoint includes.
+ * `append` is durable when it succeeds; when it fails, the log has nothing of it. Waiting
+ * appends share one flush, and each entry is chained to the one before (`AuditChain`). The
+ * log is the source of truth for leases. A full file becomes an archive.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -17,24 +15,22 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
-import { genesis, isChained, chainFacts, sha256 } from "../../domain/AuditChain.ts"
+import { chainFacts, genesis, isChained, sha256 } from "../../domain/AuditChain.ts"
 import {
   auditDamagedFact,
   type AuditEntry,
   type AuditFact,
   decodeEntry,
-  encodeEntry,
   fileRepairedFact
 } from "../../domain/AuditEntry.ts"
 import { defaultAuditRotation } from "../../domain/Config.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
+import { FileError } from "../files/durableFile.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained } from "./auditStart.ts"
-import { FileError } from "../files/durableFile.ts"
-import type { FileChange } from "./LogFile.ts"
 import * as LogFile from "./LogFile.ts"
-import type { TornTail } from "./tornTail.ts"
+import type { FileChange, TornTail } from "./LogFile.ts"
 
 /** Reading or writing the log failed. */
 export class AuditLogError extends Schema.TaggedError<AuditLogError>()("AuditLogError", {
@@ -232,37 +228,6 @@ export class AuditLog extends Context.Service<
         })
       })
     )
-
-  /** The log in memory, for tests; it is not chained. */
-  static readonly layerMemory = Layer.sync(AuditLog, () => {
-    const lines: Array<string> = []
-    const lineAt = (seq: number) => sha256(lines[seq - 1] ?? "")
-    const position = Effect.sync(() => ({
-      seq: lines.length,
-      line: lineAt(lines.length),
-      at: zeroTimestamp.text,
-      generation: 0
-    }))
-    const read = (from: number) => lines.slice(from).flatMap((line) => Option.toArray(decodeEntry(line)))
-    return AuditLog.of({
-      append: (facts) =>
-        Effect.flatMap(Clock.currentTimeMillis, (now) => {
-          for (const fact of facts) lines.push(encodeEntry(fact, fromMillis(now)))
-          return position
-        }),
-      tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),
-      readBackwards: (visit) => Effect.sync(() => void lines.toReversed().every((line) => visit(line.trimEnd()))),
-      since: ({ line, seq }) =>
-        Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
-      position,
-      isLastWriter: true,
-      lastEntryTime: undefined,
-      diagnostics: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
-      nextFailure: Effect.never,
-      release: () => Effect.void,
-      reopen: Effect.void
-    })
-  })
 }
 
 /** An append that waits for its group to be written, and its result. */

@@ -1,20 +1,18 @@
 /**
  * An append-only file of lines: after `append` its text is on disk, or nothing of it is.
  *
- * One writer appends one text at a time. Readers see the lines that existed when they
- * began, archives included, and never block an append (`logReader`). Another process
- * may move, truncate or extend the file; `follow` detects that before each append, but
- * restores nothing. What the lines mean is not this file's job.
+ * One writer appends. Readers see the lines that existed when they began, and block no
+ * append (`logReader`). `follow` detects another process that moves, truncates or extends
+ * the file. An end that an interrupted write has torn is repaired when the file is opened.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { attemptSync, FileError, fsyncDirectorySync } from "../files/durableFile.ts"
+import { pinDirectory, type PinnedDirectory } from "../files/pinDirectory.ts"
 import { LogArchives } from "./logArchives.ts"
-import { type LineVisitor, readLinesBackwards } from "./logReader.ts"
-import { type PinnedDirectory, pinDirectory } from "../files/pinDirectory.ts"
-import { repairTail, type TornTail } from "./tornTail.ts"
+import { chunkLength, lineFeed, type LineVisitor, maxLineLength, readLinesBackwards } from "./logReader.ts"
 
 /** What another process did to the file since the last check, and by how many bytes. */
 export type FileChange =
@@ -42,7 +40,7 @@ export interface LogFile {
   readonly readBackwards: (visit: LineVisitor) => Effect.Effect<void, FileError>
 }
 
-/** Opens or creates the file, with mode 0600, and repairs its end; `isLine` recognizes a complete last line (`tornTail`). */
+/** Opens or creates the file, with mode 0600, and repairs its end; `isLine` recognizes a complete last line. */
 export const openLog = (
   path: string,
   isLine: (line: string) => boolean,
@@ -59,7 +57,7 @@ export const openLog = (
     return { log: make(path, holder, archives, directory), torn }
   })
 
-export interface OpenLog {
+interface OpenLog {
   readonly fd: number
   readonly device: number
   readonly inode: number
@@ -202,4 +200,72 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
     rotate: (keep, canDrop) => attemptSync("rotate", path, () => rotate(keep, canDrop)),
     readBackwards
   }
+}
+
+/** The bytes after the last line feed, and how they were repaired. */
+export interface TornTail {
+  readonly bytes: number
+  /** The file with the bytes; undefined if the line was complete or the copy failed. */
+  readonly savedAs: string | undefined
+  readonly repair: "cut off" | "completed"
+}
+
+/**
+ * Repairs the end of the open file: a complete last line gets its line feed, a partial one is cut off and saved in a file
+ * whose name ends in `now`. Throws what node:fs throws.
+ */
+const repairTail = (
+  path: string,
+  file: { readonly fd: number; size: number },
+  isLine: (line: string) => boolean,
+  now: number
+): TornTail | undefined => {
+  const start = lastLineFeed(file) + 1
+  const bytes = file.size - start
+  if (bytes === 0) return undefined
+  if (bytes <= maxLineLength && isLine(readAt(file.fd, start, bytes).toString("utf8"))) {
+    fs.writeSync(file.fd, "\n")
+    fs.fdatasyncSync(file.fd)
+    file.size += 1
+    return { bytes, savedAs: undefined, repair: "completed" }
+  }
+  const savedAs = save(file.fd, start, file.size, `${path}.torn-${now}`)
+  file.size = start
+  fs.ftruncateSync(file.fd, file.size)
+  fs.fdatasyncSync(file.fd)
+  return { bytes, savedAs, repair: "cut off" }
+}
+
+/** Finds the position of the last line feed; -1 if there is none. */
+const lastLineFeed = (file: { readonly fd: number; readonly size: number }): number => {
+  for (let position = file.size; position > 0;) {
+    const length = Math.min(chunkLength, position)
+    position -= length
+    const found = readAt(file.fd, position, length).lastIndexOf(lineFeed)
+    if (found >= 0) return position + found
+  }
+  return -1
+}
+
+/** Copies the tail to a new file; undefined if that fails, because a full disk must not prevent a start. */
+const save = (fd: number, start: number, end: number, target: string): string | undefined => {
+  let copy: number | undefined
+  try {
+    copy = fs.openSync(target, "wx", 0o600)
+    for (let at = start; at < end; at += chunkLength) {
+      fs.writeFileSync(copy, readAt(fd, at, Math.min(chunkLength, end - at)))
+    }
+    fs.fsyncSync(copy)
+    return target
+  } catch {
+    if (copy !== undefined) fs.rmSync(target, { force: true })
+    return undefined
+  } finally {
+    if (copy !== undefined) fs.closeSync(copy)
+  }
+}
+
+const readAt = (fd: number, position: number, length: number): Buffer => {
+  const chunk = Buffer.alloc(length)
+  return chunk.subarray(0, fs.readSync(fd, chunk, 0, length, position))
 }

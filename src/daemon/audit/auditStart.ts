@@ -67,19 +67,20 @@ export const auditStart = Effect.fn("auditStart")(function* (log: LogFile, store
   const last = found && { seq: found.entry.seq, line: found.line, timestamp: found.entry.timestamp }
   const stored = Option.getOrUndefined(storedHead)
   const first = stored?.first ?? firstChained(found === undefined ? [] : log.files())?.seq ?? 1
-  const rest = { last, isLastWriter: isLastWriter ?? false, lastEntryTime, first }
-  if (stored !== undefined && stored.seq > head.seq) {
-    const missing = stored.seq - head.seq
-    const damage = `${missing} acknowledged entries are missing at the end of the log, from number ${head.seq + 1} on`
-    return { ...rest, head: { seq: stored.seq, hash: stored.hash }, damage } satisfies AuditStart
-  }
-  if (stored !== undefined && stored.seq === last?.seq && stored.hash !== last.line) {
-    const damage = `the last entry of the log, number ${stored.seq}, was changed`
-    // The chain continues from the entry as it was written, so that the change stays visible.
-    return { ...rest, head: { seq: stored.seq, hash: stored.hash }, damage } satisfies AuditStart
-  }
-  return { ...rest, head, damage: undefined } satisfies AuditStart
+  const start = { last, isLastWriter: isLastWriter ?? false, lastEntryTime, first, head, damage: undefined }
+  const damage = stored === undefined ? undefined : findDamage(stored, head.seq, last)
+  if (stored === undefined || damage === undefined) return start satisfies AuditStart
+  // The chain continues from the entry as it was written, so that the damage stays visible.
+  return { ...start, head: { seq: stored.seq, hash: stored.hash }, damage } satisfies AuditStart
 })
+
+const findDamage = (stored: AuditHead, seq: number, last: LastEntry | undefined): string | undefined => {
+  if (stored.seq > seq) {
+    return `${stored.seq - seq} acknowledged entries are missing at the end of the log, from number ${seq + 1} on`
+  }
+  const isChanged = stored.seq === last?.seq && stored.hash !== last.line
+  return isChanged ? `the last entry of the log, number ${stored.seq}, was changed` : undefined
+}
 
 const headOf = Effect.fnUntraced(function* (log: LogFile, found: Found | undefined, foreign: number) {
   if (found !== undefined && foreign === 0) return { seq: found.entry.seq, hash: found.line }

@@ -12,8 +12,8 @@ import type { Archive, LogArchives } from "./logArchives.ts"
 /** Receives a line without its line feed, its file and its start offset; returns whether to read the line before it. */
 export type LineVisitor = (line: string, file: string, start: number) => boolean
 
-const chunkLength = 64 * 1024
-const lineFeed = 0x0a
+export const chunkLength = 64 * 1024
+export const lineFeed = 0x0a
 
 interface Readable {
   readonly fd: number
@@ -40,7 +40,7 @@ export const readLinesBackwards = Effect.fnUntraced(function* (
 })
 
 /** Longer than any entry: two names of 16 KiB, each byte escaped to six. */
-const maxLineLength = 256 * 1024
+export const maxLineLength = 256 * 1024
 
 /** Yields the lines of a file from its start, read only as far as they are consumed. Skips lines that are too long. */
 export function* readLines(path: string): Generator<string> {

@@ -7,12 +7,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { constants } from "node:fs"
 import * as fs from "node:fs"
 import { basename } from "node:path"
 import { type AuditVerdict, AuditVerifier } from "../../domain/AuditVerifier.ts"
 import { readAuditHead } from "./auditHead.ts"
-import { attempt, type FileError } from "../files/durableFile.ts"
+import { attempt, type FileError, orIfMissing } from "../files/durableFile.ts"
 import { findArchiveNumbers } from "./logArchives.ts"
 
 export interface AuditReport extends AuditVerdict {
@@ -79,27 +78,17 @@ const namesOf = (auditPath: string) =>
       .toReversed()
       .map((number) => `${auditPath}.${number}`),
     auditPath
-  ]).pipe(
-    Effect.catchIf(
-      (error) => error.code === "ENOENT",
-      () => Effect.succeed([auditPath])
-    )
-  )
+  ]).pipe(orIfMissing([auditPath]))
 
 const open = (path: string) =>
   Effect.acquireRelease(
     attempt("read", path, async () => {
       // O_NONBLOCK: opening a pipe must not wait for its writer.
-      const handle = await fs.promises.open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+      const handle = await fs.promises.open(path, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
       if ((await handle.stat()).isFile()) return handle
       await handle.close()
       throw new Error("not a regular file")
-    }).pipe(
-      Effect.catchIf(
-        (error) => error.code === "ENOENT",
-        () => Effect.succeed(undefined)
-      )
-    ),
+    }).pipe(orIfMissing(undefined)),
     (handle) => Effect.promise(async () => await handle?.close())
   )
 

@@ -1,10 +1,8 @@
 /**
  * Atomic, durable writes: a file has its old contents or its new ones, never a mix.
  *
- * A write goes to a temporary file, which is flushed, checked for its length and
- * renamed over the target; then the directory is flushed. A failure before the
- * rename leaves the target unchanged; if flushing the directory fails, the write
- * fails although the target is new. The caller allows one writer per path.
+ * A failure before the rename leaves the target unchanged; if flushing the directory fails,
+ * the write fails although the target is new. The caller allows one writer per path.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
@@ -40,9 +38,15 @@ export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, F
   attemptSync("read", file, () => {
     if (!fs.statSync(file).isFile()) throw new Error("not a regular file")
     return fs.readFileSync(file)
-  }).pipe(
-    Effect.catchTag("FileError", (error) => (error.code === "ENOENT" ? Effect.succeed(undefined) : Effect.fail(error)))
-  )
+  }).pipe(orIfMissing(undefined))
+
+/** Replaces the failure of a file that does not exist by a result. */
+export const orIfMissing =
+  <B>(otherwise: B) =>
+  <A>(read: Effect.Effect<A, FileError>): Effect.Effect<A | B, FileError> =>
+    Effect.catchTag(read, "FileError", (error) =>
+      error.code === "ENOENT" ? Effect.succeed(otherwise) : Effect.fail(error)
+    )
 
 /**
  * Replaces a file, with mode 0600; it cannot be interrupted. `backup` keeps the old contents under that name. `before`

@@ -1,18 +1,17 @@
 /**
  * A lock file that the kernel releases when its process ends, so it is never stale.
  *
- * The lock is SQLite's, on a file that stays when the lock is free. Nothing else in
- * this process may open that file: closing it would release the lock. Removing the
- * file lets a second process take the lock; `isHeld` detects that.
+ * The lock is SQLite's, on a file that stays when the lock is free. Nothing else in this
+ * process may open that file: closing it would release the lock. Who holds a lock or
+ * listens on a socket is found in /proc, for messages only; no decision depends on it.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync } from "./durableFile.ts"
-import { findLockOwner } from "./findOwner.ts"
 import { statIfPresent } from "./pinDirectory.ts"
-import { StartError } from "./StartError.ts"
 
 /** Another process holds the lock; `owner` is its pid, if the system reports one. */
 export class LockHeld extends Data.TaggedError("LockHeld")<{ readonly owner: number | undefined }> {}
@@ -65,3 +64,77 @@ const failLock = Effect.fn("failLock")(function* (path: string, cause: unknown) 
     exitStatus: exitStatus.cannotCreate
   })
 })
+
+/** Finds the process that holds a write lock on a file. */
+export const findLockOwner = (file: string): Effect.Effect<number | undefined> =>
+  orUndefined(async () => {
+    const { dev, ino } = await fs.promises.stat(file, { bigint: true })
+    const locks = (await fs.promises.readFile("/proc/locks", "utf8")).split("\n").flatMap((line) => {
+      const [, pid, device, inode] = /^\d+: \S+ +\S+ +WRITE (\d+) (\w+:\w+):(\d+) /.exec(line) ?? []
+      return inode === String(ino) && pid !== "0" ? [{ pid: Number(pid), device }] : []
+    })
+    // A file system with several volumes has other device numbers in /proc/locks than in stat(2).
+    const exact = locks.filter(({ device }) => device === formatDevice(dev))
+    return onlyOne((exact.length > 0 ? exact : locks).map(({ pid }) => pid))
+  })
+
+/**
+ * Finds the process that listens on a socket file, even if that process hangs. /proc has the path of bind(2); a socket
+ * that was renamed since is identified if it is the only such socket of its directory.
+ */
+export const findListener = (socketPath: string): Effect.Effect<number | undefined> =>
+  orUndefined(async () => {
+    const own = await fs.promises.lstat(socketPath)
+    const directory = await fs.promises.realpath(path.dirname(socketPath))
+    const bound: Array<string> = []
+    const renamed: Array<string> = []
+    for (const line of (await fs.promises.readFile("/proc/net/unix", "utf8")).split("\n")) {
+      const [, inode, name] = /^\S+ \S+ \S+ 00010000 \S+ \S+ +(\d+) (\/.*)$/.exec(line) ?? []
+      if (inode === undefined || name === undefined) continue
+      if ((await fs.promises.realpath(path.dirname(name)).catch(() => "")) !== directory) continue
+      const found = await fs.promises.lstat(name).catch(() => undefined)
+      if (found === undefined) renamed.push(inode)
+      else if (found.dev === own.dev && found.ino === own.ino) bound.push(inode)
+    }
+    const inodes = bound.length > 0 ? bound : renamed
+    return inodes.length === 0 ? undefined : onlyOne(await processesWith(inodes.map((inode) => `socket:[${inode}]`)))
+  })
+
+/** Finds the processes that have one of these files open. */
+const processesWith = async (links: ReadonlyArray<string>): Promise<ReadonlyArray<number>> => {
+  const pids: Array<number> = []
+  for (const pid of (await fs.promises.readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    const descriptors = path.join("/proc", pid, "fd")
+    for (const name of await fs.promises.readdir(descriptors).catch(() => [])) {
+      if (links.includes(await fs.promises.readlink(path.join(descriptors, name)).catch(() => "")))
+        pids.push(Number(pid))
+    }
+  }
+  return pids
+}
+
+/** Returns the pid if there is exactly one: with two candidates the owner is unknown. */
+const onlyOne = (pids: ReadonlyArray<number>): number | undefined => {
+  const [pid, other] = new Set(pids)
+  return other === undefined ? pid : undefined
+}
+
+/** Formats a device number as in /proc/locks; the bit layout is that of makedev(3). */
+const formatDevice = (dev: bigint): string => {
+  const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & 0xfffff000n)
+  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xffffff00n)
+  return [major, minor].map((part) => part.toString(16).padStart(2, "0")).join(":")
+}
+
+const orUndefined = (find: () => Promise<number | undefined>): Effect.Effect<number | undefined> =>
+  Effect.orElseSucceed(Effect.tryPromise(find), () => undefined)
+
+export class StartError extends Data.TaggedError("StartError")<{
+  readonly reason: string
+  readonly fix: string
+  readonly exitStatus: number
+}> {
+  override get message() {
+    return this.reason
+  }
+}

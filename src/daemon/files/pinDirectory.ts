@@ -1,14 +1,13 @@
 /**
  * A directory that must stay the same inode that was opened here.
  *
- * While the daemon runs, a directory can be moved, removed or covered by a mount, and
- * its path can name another one. Code that writes by path checks this right before.
- * The directory stays open, so that its inode number is not reused. A swap between
- * the check and the write is still possible.
+ * Code that writes by path checks this right before. The directory stays open, so that its
+ * inode number is not reused. A swap between the check and the write is still possible.
  */
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { attemptSync, type FileError } from "./durableFile.ts"
 
 export interface PinnedDirectory {
@@ -56,3 +55,32 @@ export const statIfPresent = (path: string): fs.Stats | undefined => {
     return undefined
   }
 }
+
+/** Creates a directory and its parents with mode 0700; an existing one is left as it is. */
+export const makeDirectory = (directory: string) => attemptSync("create", directory, () => make(directory))
+
+/** Node's recursive mkdir loops forever if a file system, such as /proc, reports ENOENT for a parent that exists. */
+const make = (directory: string): void => {
+  try {
+    makeOne(directory)
+  } catch (cause) {
+    const parent = path.dirname(directory)
+    if (!hasCode(cause, "ENOENT") || parent === directory) throw cause
+    make(parent)
+    makeOne(directory)
+  }
+}
+
+const makeOne = (directory: string): void => {
+  try {
+    fs.mkdirSync(directory, { mode: 0o700 })
+  } catch (cause) {
+    if (!hasCode(cause, "EEXIST")) throw cause
+    const found = statIfPresent(directory)
+    if (found === undefined) throw new Error("a dangling symbolic link has that name", { cause })
+    if (!found.isDirectory()) throw new Error("a file that is not a directory has that name", { cause })
+  }
+}
+
+const hasCode = (cause: unknown, code: string): boolean =>
+  cause instanceof Error && "code" in cause && cause.code === code

@@ -2,8 +2,7 @@
  * leases.json: a checkpoint of the leases; the audit log is the source of truth.
  *
  * It is written shortly after changes and at an orderly stop. A side file binds it to a
- * position in the audit log (`checkpointBindings`). A start replays the entries after
- * that position (`recoverLeases`).
+ * position in the audit log. A start replays the entries after that (`recoverLeases`).
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -22,9 +21,15 @@ import { stringify } from "../../domain/goText.ts"
 import { fromRow, type Lease, LeaseRow, toRow } from "../../domain/Lease.ts"
 import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/AuditLog.ts"
 import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
-import { absentFile, type CheckpointBinding, bindingOf, readBindings, writeBindings } from "./checkpointBindings.ts"
-import { recoverLeases } from "./recoverLeases.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
+import {
+  absentFile,
+  bindingOf,
+  type CheckpointBinding,
+  readBindings,
+  recoverLeases,
+  writeBindings
+} from "./recoverLeases.ts"
 
 /** The leases at a position of the audit log. */
 export interface LeaseSnapshot {
@@ -52,6 +57,7 @@ const decodeRow = Schema.decodeUnknownOption(LeaseRow)
 
 /** Rows that are encoded at once; other requests run between two chunks. */
 const rowsPerChunk = 200
+
 export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   leasesPath: string
 ): Effect.fn.Return<LeaseCheckpoint, FileError | AuditLogError, AuditLog | Scope.Scope> {
@@ -78,7 +84,7 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   return {
     leases,
     unreadable,
-    isStale: isStale,
+    isStale,
     write: Effect.fn("LeaseCheckpoint.write")(
       function* ({ leases, position, sequence }: LeaseSnapshot) {
         if (sequence < written) return

@@ -1,11 +1,9 @@
 /**
  * The lease table, changed only by transactions.
  *
- * One fiber owns the table. It takes the waiting transactions, runs them in order, and
- * writes all their audit entries with one append and one flush; then it replies to
- * each. If the append fails, all changes of the batch are undone and every transaction
- * fails: no audit entry, no change. Reads outside a transaction may be ahead of the
- * disk by the current batch.
+ * One fiber runs the waiting transactions in order and writes all their audit entries with one
+ * flush; then it replies to each. If that fails, the whole batch is undone and fails: no audit
+ * entry, no change. Reads outside a transaction may be ahead of the disk by a batch.
  */
 import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"

@@ -1,10 +1,9 @@
 /**
- * The leases in memory, indexed by id, by pair and by secret.
+ * The leases in memory, indexed by id, by pair and by secret, so that lookups stay fast.
  *
- * Lookups and counts do not get slower with the number of leases. An expired lease
- * leaves the active ones at the next access and stays here until the sweep has recorded
- * its expiry. `insert` and `remove` undo each other. The caller passes the time, in
- * milliseconds. No I/O, and no rule about who may hold a lease.
+ * An expired lease leaves the active ones at the next access and stays here until the sweep
+ * has recorded its expiry. `insert` and `remove` undo each other. The caller passes the time,
+ * in milliseconds. No I/O, and no rule about who may hold a lease.
  */
 import { isExpired, type Lease, leaseWeight, shiftExpiry } from "../../domain/Lease.ts"
 

@@ -1,12 +1,10 @@
 /**
  * Detects steps of the wall clock, by comparing it with the monotonic clock.
  *
- * Leases expire by the wall clock. A clock that is set back would extend every lease,
- * so the caller moves their expiry back by the same step. A clock that is set forward
- * ends leases early, which is only recorded. Small deviations add up until they count
- * as a step.
+ * A clock that is set back would extend every lease, so the caller moves their expiry back
+ * too. One that is set forward ends leases early, which is only recorded. Small deviations
+ * add up until they count as a step.
  */
-
 /** Clocks that are slewed deviate by less than this. */
 const minStep = 1_000
 /** Steps forward below this are not recorded, because they end a lease only a little early. */

@@ -1,34 +1,34 @@
 /**
  * Recovers the active leases at a start, from leases.json, its side file and the log.
  *
- * Usually the entries after the checkpoint are replayed. If the log was moved or
- * truncated, its entries younger than the checkpoint are replayed. If leases.json is
- * missing, unreadable or outdated, the whole log is replayed. If the predecessor wrote
- * last, its leases.json counts and is copied into the log.
+ * Usually the entries after the checkpoint are replayed. If the log was moved or truncated,
+ * its younger entries are. If leases.json is missing, unreadable or outdated, the whole log
+ * is. If the predecessor wrote last, its leases.json counts and is copied into the log.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { isChained } from "../../domain/AuditChain.ts"
 import { adoptFacts, type AuditEntry, isStartEntry } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import { replay } from "../../domain/replay.ts"
 import { parseTimestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
-import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
-import { type CheckpointBinding, bindingOf } from "./checkpointBindings.ts"
+import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/AuditLog.ts"
+import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
 
 /** Entries to replay without a binding: more than are written during the life of a lease. */
 const maxReplayedEntries = 200_000
 
 /** What a start finds on disk: leases.json, its hash, its binding, and all bindings of the side file. */
-export interface StoredLeases {
+interface StoredLeases {
   readonly inFile: ReadonlyArray<Lease> | undefined
   readonly hash: string
   readonly bound: CheckpointBinding | undefined
   readonly bindings: ReadonlyArray<CheckpointBinding>
 }
 
-export interface RecoveredLeases {
+interface RecoveredLeases {
   readonly leases: ReadonlyArray<Lease>
   /** How much of the log leases.json includes; undefined if unknown. */
   readonly binding: CheckpointBinding | undefined
@@ -86,3 +86,42 @@ const adopt = Effect.fnUntraced(function* (
 
 const timeOf = (entry: AuditEntry): number =>
   Option.getOrElse(parseTimestamp(entry.timestamp), () => zeroTimestamp).millis
+
+/**
+ * Up to which audit entry a leases.json reaches. While leases.json is replaced, its side file describes the current and the next
+ * version, so that a crash between the two files leaves either version bound to the log.
+ */
+const CheckpointBinding = Schema.Struct({
+  /** SHA-256 of leases.json in hexadecimal, or "absent". */
+  leases: Schema.String,
+  /** The number of the last audit entry that leases.json includes. */
+  seq: Schema.Int,
+  /** SHA-256 of that entry's line. */
+  line: Schema.String,
+  /** The time of that entry; the zero time if there is none. */
+  at: Schema.String
+})
+export type CheckpointBinding = typeof CheckpointBinding.Type
+
+const BindingFile = Schema.Struct({ version: Schema.Literal(2), checkpoints: Schema.Array(CheckpointBinding) })
+const decodeBindings = Schema.decodeUnknownOption(Schema.fromJsonString(BindingFile))
+export const absentFile = "absent"
+
+const bindingsPath = (leasesPath: string): string => leasesPath.replace(/(\.json)?$/, ".checkpoint.json")
+
+export const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<CheckpointBinding>, FileError> =>
+  Effect.map(readIfPresent(bindingsPath(leasesPath)), (contents) =>
+    contents === undefined ? [] : (Option.getOrUndefined(decodeBindings(contents.toString("utf8")))?.checkpoints ?? [])
+  )
+
+export const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<CheckpointBinding>, check: () => void) =>
+  replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 2, checkpoints })}\n`, "utf8")], {
+    check
+  })
+
+export const bindingOf = (leases: string, { at, line, seq }: AuditPosition): CheckpointBinding => ({
+  leases,
+  seq,
+  line,
+  at
+})

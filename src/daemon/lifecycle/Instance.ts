@@ -1,10 +1,9 @@
 /**
  * One daemon per state directory and per socket; detects that the last one crashed.
  *
- * The kernel releases both locks with the process, so they are never stale
- * (`fileLock`). A run file exists while a daemon runs; if a start finds one, the last
- * daemon crashed. Its pid is only for messages, because the system may have reused it.
- * `runsFile` keeps the history of runs.
+ * The kernel releases both locks with the process, so they are never stale (`fileLock`). A
+ * run file exists while a daemon runs; if a start finds one, the last daemon crashed. Its pid
+ * is only for messages, because the system may have reused it.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -13,16 +12,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
+import { exitStatus } from "../../domain/exitStatus.ts"
 import type { RunHistory } from "../../domain/runHistory.ts"
 import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
-import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync, type FileError, readIfPresent, replaceFileSync, tightenMode } from "../files/durableFile.ts"
-import { holdLock } from "../files/fileLock.ts"
-import { makeDirectory } from "../files/makeDirectory.ts"
+import { holdLock, StartError } from "../files/fileLock.ts"
+import { makeDirectory, pinDirectory } from "../files/pinDirectory.ts"
 import { recordRun } from "./runsFile.ts"
-import { pinDirectory } from "../files/pinDirectory.ts"
 import { claimSocketPath } from "./socketPath.ts"
-import { StartError } from "../files/StartError.ts"
 import { watchDirectories } from "./watchDirectories.ts"
 
 const RunFile = Schema.Struct({ pid: Schema.Int, started_at: Schema.String, socket: Schema.String })

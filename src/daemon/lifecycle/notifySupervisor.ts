@@ -1,11 +1,9 @@
 /**
- * Notifies systemd (sd_notify): READY after the first reply, WATCHDOG while the daemon
- * replies, STOPPING at the stop.
+ * Notifies systemd (sd_notify) of the start and the stop, and feeds its watchdog.
  *
  * Node has no datagram Unix sockets, so `systemd-notify` sends the messages, and the unit
  * needs `NotifyAccess=all`. Each watchdog message follows a request over the daemon's own
- * socket, so a daemon that hangs sends none and is restarted. Without NOTIFY_SOCKET
- * nothing runs.
+ * socket, so a daemon that hangs is restarted. Without NOTIFY_SOCKET nothing runs.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,9 +1,8 @@
 /**
  * Claims the socket path, if it is free or has the socket of a dead daemon.
  *
- * Only a socket of this user that refuses connections is removed. A live socket, or
- * anything else at the path, is left alone and prevents the start. A lock beside it,
- * PATH.lock, separates two daemons with different directories. The predecessor takes no
+ * Only a socket of this user that refuses connections is removed; anything else prevents the
+ * start. PATH.lock separates two daemons with different directories. The predecessor takes no
  * lock, so it can still bind between the check and ours.
  */
 import * as Effect from "effect/Effect"
@@ -12,10 +11,8 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync } from "../files/durableFile.ts"
-import { holdLock } from "../files/fileLock.ts"
-import { makeDirectory } from "../files/makeDirectory.ts"
-import { findListener } from "../files/findOwner.ts"
-import { StartError } from "../files/StartError.ts"
+import { findListener, holdLock, StartError } from "../files/fileLock.ts"
+import { makeDirectory } from "../files/pinDirectory.ts"
 
 /** sun_path has 104 bytes on macOS, with the terminating zero. */
 const maxLength = 103

@@ -1,13 +1,13 @@
 /**
  * Watches whether the daemon's directories are still the ones it opened.
  *
- * While a directory is missing, the daemon waits for it. If another directory has
- * replaced it, the daemon must restart on that one. An empty directory on another disk
- * counts as missing: it is probably under an unmounted volume, and a new store there
- * would be hidden when the volume is back. Every change of state is logged.
+ * While one is missing, the daemon waits for it. If another has replaced it, the daemon
+ * restarts on that one in the same process. An empty directory on another disk counts as
+ * missing: it is probably under an unmounted volume, and would hide a new store.
  */
 import * as Effect from "effect/Effect"
-import type { FileLock } from "../files/fileLock.ts"
+import { exitStatus } from "../../domain/exitStatus.ts"
+import { type FileLock, StartError } from "../files/fileLock.ts"
 import { type PinnedDirectory, statIfPresent } from "../files/pinDirectory.ts"
 
 /** As long as that of `watchSocket`, so that one wake-up serves both. Every writer checks by itself too. */
@@ -104,3 +104,34 @@ export const waitUntilStable = Effect.fn("waitUntilStable")(function* (paths: Re
     yield* Effect.sleep(busyInterval)
   }
 })
+
+/**
+ * Calls `run` with whether it ran before in this process; its result is why the run ended. Retries a failed restart,
+ * because the secrets exist only in memory then, until another daemon serves the directory. The first run may fail.
+ */
+export const restartOnReplacedDirectory = Effect.fn("restartOnReplacedDirectory")(function* <
+  E extends { readonly message: string },
+  R
+>(
+  directories: ReadonlyArray<string>,
+  run: (isRestart: boolean) => Effect.Effect<"restart" | "directory replaced", E, R>
+) {
+  let lastMessage = ""
+  const restart = run(true).pipe(
+    Effect.tapError((error) => {
+      const isNew = error.message !== lastMessage
+      lastMessage = error.message
+      return isNew && !isTaken(error) ? Effect.logError(`cannot restart yet: ${error.message}`) : Effect.void
+    }),
+    Effect.tapError((error) => (isTaken(error) ? Effect.void : waitUntilStable(directories))),
+    Effect.retry({ while: (error) => !isTaken(error) })
+  )
+  let end = yield* run(false)
+  while (end === "directory replaced") {
+    lastMessage = ""
+    end = yield* restart
+  }
+})
+
+const isTaken = (error: unknown): boolean =>
+  error instanceof StartError && error.exitStatus === exitStatus.alreadyRunning

@@ -1,10 +1,9 @@
 /**
  * Lets a client find the store's values in its files, without sending them either way.
  *
- * A client gets the fingerprints of the values, searches its files for them, and sends
- * only the matching pieces of text. It gets the names of the secrets to which they
- * belong. Both steps are audited before the reply, because a client that guesses
- * values would get a reply too.
+ * A client searches its files for the fingerprints of the values, sends only the matching
+ * pieces of text, and gets the names of their secrets. Both steps are audited before the
+ * reply, because a client that guesses values would get a reply too.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"

@@ -9,23 +9,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { isUtf8 } from "node:buffer"
 import { rotateRefusedFact } from "../../domain/AuditEntry.ts"
 import { NoRotationHook, RotationFailed, valueLimit } from "../../domain/Secret.ts"
-import type { Timestamp } from "../../domain/Timestamp.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { type HookResult, RotationHook } from "../secrets/RotationHook.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
-
-export interface RotateResult {
-  readonly at: Timestamp
-  /** The output of the command; empty if it is the new value. */
-  readonly output: string
-  /** The number of active leases of the old value; 0 if the value stayed. */
-  readonly leasesOfOldValue: number
-}
 
 export const rotateSecret = Effect.fn("rotate")(function* (name: string) {
   const secrets = yield* SecretStore
@@ -55,13 +47,9 @@ export const rotateSecret = Effect.fn("rotate")(function* (name: string) {
     return yield* refuse(name, result.outcome, `rotation hook ${reason}`)
   }
   const at = yield* secrets.recordRotation(name, result.outcome, value.value)
-  const rotated: RotateResult = {
-    at,
-    output: rotateStdout ? "" : joinOutput(result),
-    leasesOfOldValue: rotateStdout ? yield* leases.activeCountOfSecret(name) : 0
-  }
-  yield* emit(rotateStdout, rotated.leasesOfOldValue)
-  return rotated
+  const leasesOfOldValue = rotateStdout ? yield* leases.activeCountOfSecret(name) : 0
+  yield* emit(rotateStdout, leasesOfOldValue)
+  return { at, output: rotateStdout ? "" : joinOutput(result), leasesOfOldValue }
 })
 
 /** Records that no command was run; a failure to record it is ignored. */
@@ -82,11 +70,6 @@ const joinOutput = ({ stderr, stdout }: HookResult): string => {
 
 const newValue = ({ stdout }: HookResult): Option.Option<Redacted.Redacted> => {
   const bytes = stdout.at(-1) === 0x0a ? stdout.subarray(0, -1) : stdout
-  if (bytes.length === 0 || bytes.length > valueLimit) return Option.none()
-  return Option.map(
-    Option.liftThrowable((utf8: Uint8Array) => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(utf8))(
-      bytes
-    ),
-    (text) => Redacted.make(text)
-  )
+  if (bytes.length === 0 || bytes.length > valueLimit || !isUtf8(bytes)) return Option.none()
+  return Option.some(Redacted.make(Buffer.from(bytes).toString("utf8")))
 }

@@ -25,12 +25,6 @@ export interface AuditSearch {
   readonly length: number
 }
 
-export interface AuditSearchResult {
-  readonly entries: ReadonlyArray<AuditEntry>
-  /** False if older matching entries may exist that were not read or did not fit. */
-  readonly complete: boolean
-}
-
 /** As large as all files of a log with the default rotation. */
 const maxReadBytes = 64 * 1024 * 1024
 /** How often the time of a line is checked that does not match. */
@@ -56,8 +50,8 @@ export const searchAudit = Effect.fn("searchAudit")(function* (search: AuditSear
     }
     return read < maxReadBytes || (complete = false)
   })
-  const result: AuditSearchResult = { entries: entries.toReversed(), complete }
-  return result
+  /** `complete` is false if older matching entries may exist that were not read or did not fit. */
+  return { entries: entries.toReversed(), complete }
 })
 
 /** Searches a line for the encoded names, so that most lines need no decoding. */

@@ -1,11 +1,9 @@
 /**
- * Runs the command that rotates a secret: in its own process group, with a small
- * environment and a deadline.
+ * Runs the command that rotates a secret: in its own process group, with a deadline.
  *
- * It returns the output and how the command ended; `rotate` decides what to do with
- * them. The group is killed at the deadline and when the daemon stops. Background
- * processes of a finished command keep running and delay nothing: effect/process would
- * kill them, and it does not report the signal that ended a command.
+ * The group is killed at the deadline and when the daemon stops. Background processes of a
+ * finished command keep running and delay nothing: effect/process would kill them, and it
+ * does not report the signal that ended a command. `rotate` decides about the result.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -46,10 +44,6 @@ export class RotationHook extends Context.Service<
         run: (command: string, secretName: string) => Semaphore.withPermit(lock, runHook(command, secretName, options))
       }))
     )
-
-  /** Returns the result of a function, for tests. */
-  static readonly layerMemory = (run: (command: string, secretName: string) => HookResult) =>
-    Layer.succeed(RotationHook, { run: (command, secretName) => Effect.sync(() => run(command, secretName)) })
 }
 
 /** The variables that a command needs for its programs and its user. */

@@ -1,15 +1,15 @@
 /**
  * Finds, creates, reads and writes identity.age and secrets.age.
  *
- * A store is created only if neither file exists. A store that cannot be read stops
- * the start and stays unchanged. Every new version is decrypted again before it is
- * written, and only to the directory in which the store was opened. secrets.age.bak
- * holds the store before the last change.
+ * A store is created only if neither file exists. One that cannot be read stops the start and
+ * stays unchanged. Every new version is decrypted again before it is written, and only to the
+ * directory in which the store was opened. secrets.age.bak is the version before.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
+import { isUtf8 } from "node:buffer"
 import { dirname } from "node:path"
 import type { AgeKey } from "./ageFile.ts"
 import * as ageFile from "./ageFile.ts"
@@ -82,7 +82,8 @@ const open = Effect.fn("openStore.open")(function* (
     ({ reason }) => new StoreUnreadable({ path: paths.identity, reason, fix: "Restore the right identity.age." })
   )
   const contents = yield* Effect.mapError(key.decrypt(secrets), ({ reason }) => unreadable(paths, reason))
-  const document = Result.flatMap(utf8(contents), decodeStore)
+  if (!isUtf8(contents)) return yield* unreadable(paths, "its contents are not UTF-8")
+  const document = decodeStore(Buffer.from(contents).toString("utf8"))
   if (Result.isFailure(document)) return yield* unreadable(paths, document.failure)
   return { key, document: document.success, origin: "loaded" as const }
 })
@@ -144,12 +145,6 @@ const finishCreation = Effect.fn("finishCreation")(function* (paths: StorePaths)
 })
 
 const unfinished = (paths: StorePaths): string => `${paths.identity}.new`
-
-const utf8 = (contents: Uint8Array): Result.Result<string, string> =>
-  Result.try({
-    try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(contents),
-    catch: () => "its contents are not UTF-8"
-  })
 
 /** Encrypts, and decrypts the result again to check it. */
 const encryptChecked = Effect.fn("encryptChecked")(function* (key: AgeKey, document: StoreDocument) {

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { MethodName } from "../protocol/methods.ts"
 import { notAReply, type ReplyError } from "../protocol/reply.ts"
 import { matchesShape, type Shape, type Shaped } from "../protocol/shape.ts"
-import { type After, type ClientRequest, sendRequests, type SendOutcome } from "./sendRequests.ts"
+import { type After, type ClientRequest, type SendOutcome, sendRequests } from "./sendRequests.ts"
 
 /** No daemon listens: `code` is the system's reason, such as ENOENT or EACCES. */
 export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
@@ -86,3 +86,17 @@ const afterIn =
     const fiber = Effect.runForkWith(context)(Effect.andThen(Effect.sleep(millis), Effect.sync(run)))
     return () => fiber.interruptUnsafe()
   }
+
+/**
+ * Asks whether this daemon replies over its own socket; fails with the reason. Any reply counts, also a refusal. So does
+ * a socket whose file is gone: it is reported elsewhere, and a restart would not restore it.
+ */
+export const livenessProbe = (socketPath: string, within: Duration.Duration): Effect.Effect<void, string> =>
+  request({ socketPath, timeout: within }, "secrets.status", {}).pipe(
+    Effect.catchTag("RequestRefused", () => Effect.void),
+    Effect.catchTag("DaemonUnavailable", (fault) =>
+      fault.code === "ENOENT" ? Effect.void : Effect.fail(fault.message)
+    ),
+    Effect.mapError((fault) => (typeof fault === "string" ? fault : fault.message)),
+    Effect.asVoid
+  )

@@ -1,10 +1,9 @@
 /**
  * Sends requests to the daemon over one connection, and again where that is safe.
  *
- * A daemon that is not there yet, or goes away before it has replied, is tried again
- * until the timeout: a restart is not an error. A request that may run only once is never
- * sent again once the daemon may have received it. It uses Node alone, and its timers are
- * passed in.
+ * A restart is not an error: a daemon that is away is tried again until the timeout. A request
+ * that may run only once is never sent again once the daemon may have received it. It uses
+ * Node alone, and its timers are passed in.
  */
 import { type MethodName, type MethodSpec, methods } from "../protocol/methods.ts"
 import { type RpcReply, readReply } from "../protocol/reply.ts"

@@ -1,10 +1,9 @@
 /**
  * The socket protocol: decodes a line as a request, encodes a reply as a line.
  *
- * It is newline-delimited JSON-RPC in the predecessor's dialect: member names in any
- * letter case, a reply to every line, ids echoed, parameter errors under -32603. Source:
- * protocol specification, section 3. No message quotes what was sent, which may hold a
- * value.
+ * Newline-delimited JSON-RPC in the predecessor's dialect: member names in any letter case, a
+ * reply to every line, ids echoed, parameter errors under -32603 (protocol specification,
+ * section 3). No message quotes what was sent, which may hold a value.
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"

@@ -1,10 +1,9 @@
 /**
- * Decides when work may begin, so that no client holds up the others and the memory of
- * requests at work does not add up.
+ * Decides when work may begin, so that no client holds up the others or fills the memory.
  *
- * Small requests and small replies pass at once, without a fiber or a queue. Large ones
- * share a budget and wait for one another. Methods that change the store or read the log
- * wait in a request queue each (`methods`). The numbers stand in `limits.ts`.
+ * Small requests and small replies pass at once, without a fiber or a queue. Large ones share
+ * a budget and wait for one another. Methods that change the store or read the log wait in a
+ * request queue each (`methods`). The numbers stand in `limits.ts`.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"

@@ -21,11 +21,11 @@ import {
   lineTooLong,
   noId,
   notUtf8,
-  stoppingError
+  stoppingError,
+  type TaggedMessage
 } from "../protocol/Protocol.ts"
 import type { Admission } from "./admission.ts"
-import { errorReply, type MethodError } from "./errorReply.ts"
-import { handlers } from "./handlers.ts"
+import { handlers, type MethodError } from "./handlers.ts"
 
 /** Answers every frame with one line, or with none if the client has left. */
 export const makeDispatch =
@@ -64,6 +64,14 @@ const failed = Effect.fnUntraced(function* (id: string, method: string, cause: C
   if (Cause.hasDies(cause)) yield* Effect.logError(`unexpected error in ${method}`, Cause.pretty(cause))
   return encodeError(id, reply)
 })
+
+/** A method whose error has no code in `errorCodes` does not compile. A defect's text may hold a value, so none is sent. */
+const errorReply = (cause: Cause.Cause<MethodError>): TaggedMessage => {
+  const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
+  return failure === undefined || Cause.hasDies(cause)
+    ? { tag: "InternalError", message: "internal error" }
+    : { tag: failure._tag === "RpcError" ? failure.tag : failure._tag, message: failure.message }
+}
 
 const unknownMethod = Effect.fnUntraced(function* (id: string, method: string) {
   const message = method.length > nameLimit ? "the method's name is too long" : `method ${quote(method)} not found`

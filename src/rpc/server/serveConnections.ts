@@ -1,10 +1,9 @@
 /**
  * Serves connections: reads lines and writes replies, in order, one at a time on each.
  *
- * A client may send requests in any chunks, pipeline them, and shut down its side: its
- * requests are answered first. Backpressure: a client that does not read its replies is
- * not read from, and is closed after a timeout. So is one that does not end its line. When the server
- * stops, requests at work are answered, and idle connections end at once.
+ * A client may pipeline requests, and shut down its side before the replies. One that does not
+ * read its replies is not read from, and is closed after a timeout; so is one that does not
+ * end its line. At a stop, requests at work are answered, and idle connections end at once.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"

@@ -1,14 +1,17 @@
 /**
- * The open connections, and the bytes that each holds in this process.
+ * The open connections, how many there may be, and the bytes that each holds.
  *
- * Together they hold no more than a limit. Beyond it the connection that holds the most is
- * closed, until the rest fits: clients that hold little are never reached before those
- * that hold much. Counted are the bytes that Node has read ahead, those not handled yet,
- * and those that the client has not read.
+ * Beyond a limit for all of them, the connection that holds the most is closed until the
+ * rest fits. Counted are the bytes that Node has read ahead, those not handled yet, and
+ * those that the client has not read.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as fs from "node:fs"
 import type * as net from "node:net"
+import { connectionLimit, spareFiles } from "../protocol/limits.ts"
 
 export interface ConnectionState {
   /** Records that a request of it was answered. */
@@ -145,3 +148,37 @@ const closing = (connection: net.Socket) =>
     connection.once("close", done)
     return Effect.sync(() => void connection.off("close", done))
   })
+
+/** Returns what the limit of open files leaves. Call it when the daemon has opened everything but connections. */
+export const maxConnections = (): number => {
+  const files = maxFiles()
+  if (files === undefined) return connectionLimit
+  const left = files - openFiles() - Math.min(spareFiles, Math.floor(files / 8))
+  return Math.max(1, Math.min(connectionLimit, left))
+}
+
+/** Returns undefined if there is no limit. Node's report has the limit as well, but takes longer to make. */
+const maxFiles = (): number | undefined => {
+  try {
+    const [, soft] = /^Max open files +(\d+) /m.exec(fs.readFileSync("/proc/self/limits", "latin1")) ?? []
+    return soft === undefined ? undefined : Number(soft)
+  } catch {
+    const report = decodeReport(process.report.getReport())
+    const files = Option.isSome(report) ? report.value.userLimits.open_files.soft : undefined
+    return typeof files === "number" ? files : undefined
+  }
+}
+
+const openFiles = (): number => {
+  try {
+    return fs.readdirSync("/dev/fd").length
+  } catch {
+    return spareFiles
+  }
+}
+
+const decodeReport = Schema.decodeUnknownOption(
+  Schema.Struct({
+    userLimits: Schema.Struct({ open_files: Schema.Struct({ soft: Schema.Union([Schema.Number, Schema.String]) }) })
+  })
+)

@@ -1,12 +1,9 @@
 /**
- * Effect's `SocketServer` on a Unix socket of our own, or on one that the supervisor
- * passes to this process (socket activation).
+ * The server of the Unix socket: on a socket of our own, or on one that the supervisor passes.
  *
- * A socket of our own has its mode from its first moment, is restored when its file is
- * gone, and only its own file is removed at the end. Connections that arrive before `run`
- * wait for it. When `run` is interrupted, no more are accepted; new clients get a moment
- * for their first request, requests at work a moment for their reply, and what is left is
- * closed. Effect's own server has no mode and loses the reply to a half-closed client.
+ * Connections that arrive before `run` wait for it. When `run` is interrupted, no more are
+ * accepted; new clients and requests at work get a moment for their reply. Effect's own
+ * server has no mode and loses the reply to a half-closed client.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
 import type * as Context from "effect/Context"
@@ -22,15 +19,12 @@ import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as net from "node:net"
 import type { SocketAccess } from "../../domain/Config.ts"
-import { PendingConnections, serverOptions } from "./PendingConnections.ts"
-import { ConnectionState, Connections } from "./Connections.ts"
-import type { ActivatedSocket } from "./activatedSocket.ts"
 import { maxBufferedBytes, writeTimeout } from "../protocol/limits.ts"
-import { maxConnections } from "./maxConnections.ts"
 import { encodeError, memoryExceeded, noId, tooManyConnections } from "../protocol/Protocol.ts"
-import { bindSocket, unlinkSocket } from "./socketFile.ts"
-import { makeRejector } from "./rejectConnection.ts"
-import { watchActivatedSocket, watchSocket } from "./watchSocket.ts"
+import type { ActivatedSocket } from "./activatedSocket.ts"
+import { Connections, ConnectionState, maxConnections } from "./Connections.ts"
+import { PendingConnections, serverOptions } from "./PendingConnections.ts"
+import { bindSocket, unlinkSocket, watchActivatedSocket, watchSocket } from "./socketFile.ts"
 
 /** How long requests at work may take when the daemon stops. */
 const shutdownGrace = Duration.millis(500)
@@ -144,3 +138,34 @@ const end = (connection: net.Socket, { closed }: ConnectionState) =>
     Effect.interruptible,
     Effect.timeoutOrElse({ duration: writeTimeout, orElse: () => Effect.sync(() => connection.destroy()) })
   )
+
+const lingerTime = Duration.millis(250)
+const maxLingering = 2
+
+/**
+ * Rejects connections with a reply. A client that sends at once could find its connection closed before it has read that, so
+ * its input is discarded for a moment. Few get that at a time: each uses one of the daemon's spare files.
+ */
+export const makeRejector = (reply: string) => {
+  let lingering = 0
+  return (connection: net.Socket): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      connection.end(reply)
+      if (lingering >= maxLingering) return Effect.sync(() => connection.destroySoon())
+      lingering += 1
+      return Effect.ensuring(
+        Effect.timeoutOption(gone(connection), lingerTime),
+        Effect.sync(() => {
+          lingering -= 1
+          connection.destroy()
+        })
+      )
+    })
+}
+
+/** Reads until the client closes. */
+const gone = (connection: net.Socket) =>
+  Effect.callback<void>((resume) => {
+    connection.once("close", () => resume(Effect.void))
+    connection.resume()
+  })

@@ -1,11 +1,9 @@
 /**
- * A listening socket that the supervisor passes to this process: systemd's socket
- * activation, or launchd's `inetdCompatibility`.
+ * A listening socket from systemd (socket activation) or launchd (`inetdCompatibility`).
  *
- * The supervisor keeps the socket open, so clients that connect while no daemon runs wait
- * for the next one. Its file is the supervisor's: nothing here unlinks, renames or
- * restores it. The socket is checked before anything is read, and listened on when all
- * else is open, so that a failed start leaves its clients waiting for the next.
+ * The supervisor keeps it open, so clients wait for the next daemon while none runs. Its file
+ * is never unlinked or restored here. The socket is checked first and listened on last, so
+ * that a failed start leaves its clients waiting.
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
@@ -13,7 +11,7 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { SocketAccess } from "../../domain/Config.ts"
-import { StartError } from "../../daemon/files/StartError.ts"
+import { StartError } from "../../daemon/files/fileLock.ts"
 import { PendingConnections, serverOptions } from "./PendingConnections.ts"
 import { backlog } from "./socketFile.ts"
 

@@ -1,11 +1,12 @@
 /**
- * The socket's file: created under a private name, then renamed into its place.
+ * The socket's file: created under a private name, renamed into its place, and watched.
  *
  * So it appears only when it listens and has its mode, and Node, which unlinks the name it
- * was bound to, never unlinks a foreign file. Nothing is replaced: between the check and
- * the rename there are some microseconds, and only another process can use them.
+ * was bound to, never unlinks a foreign file. Nothing is replaced, but another process may
+ * use the microseconds between the check and the rename.
  */
 import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as childProcess from "node:child_process"
 import * as fs from "node:fs"
@@ -124,3 +125,70 @@ const step = <A>(at: string, look: () => A) =>
 
 const codeOf = (cause: unknown): unknown =>
   typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+
+/** Restores the socket within five seconds; waking the process costs more than the check. */
+const interval = Duration.seconds(4)
+
+/** Restores a socket whose file is gone, forever; `place` gets the new one. A foreign file is left alone. */
+export const watchSocket = <E, R>(
+  path: string,
+  place: { socket: SocketFile },
+  bind: () => Effect.Effect<SocketFile, SocketFileError>,
+  onRestored: Effect.Effect<void, E, R>
+) =>
+  Effect.gen(function* () {
+    let lastWarning = ""
+    const warnOnce = (message: string) =>
+      message === lastWarning
+        ? Effect.void
+        : Effect.andThen(
+            Effect.sync(() => (lastWarning = message)),
+            Effect.logWarning(message)
+          )
+
+    const restore = Effect.gen(function* () {
+      const socket = yield* bind()
+      place.socket.server.close()
+      place.socket = socket
+      yield* warnOnce(`the socket file ${path} was gone; it is restored`)
+      lastWarning = ""
+      yield* Effect.ignore(onRestored)
+    }).pipe(
+      Effect.uninterruptible,
+      Effect.catchTag("SocketFileError", (error) => warnOnce(`the socket file ${path} is gone: ${error.message}`))
+    )
+
+    while (true) {
+      yield* Effect.sleep(interval)
+      const owner = yield* inspectSocket(path, place.socket)
+      if (owner === "free") yield* restore
+      else if (owner === "taken") {
+        yield* warnOnce(`${path} is not this daemon's socket; remove it and the socket will be restored`)
+      } else if (lastWarning !== "") {
+        yield* Effect.logInfo(`the socket file ${path} is in its place again`)
+        lastWarning = ""
+      }
+    }
+  })
+
+/** Logs forever whether the file of an activated socket is there: the supervisor restores it. */
+export const watchActivatedSocket = Effect.fnUntraced(function* (path: string) {
+  let wasThere = true
+  while (true) {
+    yield* Effect.sleep(interval)
+    const isThere = isSocket(path)
+    if (isThere === wasThere) continue
+    wasThere = isThere
+    yield* isThere
+      ? Effect.logInfo(`the socket file ${path} is in its place again`)
+      : Effect.logWarning(`the socket file ${path} is gone; restart the socket unit of the supervisor to restore it`)
+  }
+})
+
+const isSocket = (path: string): boolean => {
+  try {
+    return fs.lstatSync(path).isSocket()
+  } catch {
+    return false
+  }
+}

@@ -12,13 +12,14 @@ import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { revokeRefusedFact, addFact } from "../../../src/domain/AuditEntry.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
+import { memoryAuditLog } from "../../support/memoryAuditLog.ts"
 
 const inFile = Layer.unwrap(
   Effect.map(temporaryDirectory, (directory) => AuditLog.layer(path.join(directory, "audit.log")))
 )
 
 for (const [name, layer] of [
-  ["in memory", AuditLog.layerMemory],
+  ["in memory", memoryAuditLog],
   ["in a file", inFile]
 ] as const) {
   describe(`AuditLog ${name}`, () => {

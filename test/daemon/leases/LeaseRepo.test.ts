@@ -19,13 +19,14 @@ import { acquireFact, replaceFact, revokeFact } from "../../../src/domain/AuditE
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 import { activeIds, issue, lease, leaseRepoSuite } from "./LeaseRepoSuite.ts"
+import { memoryAuditLog } from "../../support/memoryAuditLog.ts"
 
 const filesIn = (directory: string) =>
   LeaseRepo.layer(path.join(directory, "leases.json")).pipe(
     Layer.provideMerge(AuditLog.layer(path.join(directory, "audit.log")))
   )
 
-leaseRepoSuite("in memory", LeaseRepo.layerMemory.pipe(Layer.provideMerge(AuditLog.layerMemory)))
+leaseRepoSuite("in memory", LeaseRepo.layerMemory.pipe(Layer.provideMerge(memoryAuditLog)))
 leaseRepoSuite("in files", Layer.unwrap(Effect.map(temporaryDirectory, filesIn)))
 
 /** Runs a program as one daemon on a directory, from its start to an orderly stop. */

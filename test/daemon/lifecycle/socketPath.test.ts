@@ -7,9 +7,8 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
+import { findListener, type StartError } from "../../../src/daemon/files/fileLock.ts"
 import { claimSocketPath } from "../../../src/daemon/lifecycle/socketPath.ts"
-import { findListener } from "../../../src/daemon/files/findOwner.ts"
-import type { StartError } from "../../../src/daemon/files/StartError.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const listen = (at: string) =>

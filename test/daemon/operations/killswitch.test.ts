@@ -21,11 +21,12 @@ import {
   addSecret,
   testLayerNoTelemetry,
   acquireLease,
-  testLayerWithAudit
+  testLayerWithAudit,
+  rotationHook
 } from "../../support/testLayer.ts"
 
 /** Commands print the name of their secret; the one named "broken" fails. */
-const hook = RotationHook.layerMemory((_, name) => ({
+const hook = rotationHook((_, name) => ({
   stdout: Buffer.from(name),
   stderr: new Uint8Array(),
   status: name === "broken" ? "failed" : "done",

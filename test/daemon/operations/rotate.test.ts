@@ -16,7 +16,7 @@ import { type HookResult, RotationHook } from "../../../src/daemon/secrets/Rotat
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { millisecond, second } from "../../../src/domain/GoDuration.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
-import { addSecret, testLayerNoTelemetry, acquireLease } from "../../support/testLayer.ts"
+import { addSecret, testLayerNoTelemetry, acquireLease, rotationHook } from "../../support/testLayer.ts"
 
 const printing = (stdout: string, more: Partial<HookResult> = {}): HookResult => ({
   stdout: Buffer.from(stdout),
@@ -29,7 +29,7 @@ const printing = (stdout: string, more: Partial<HookResult> = {}): HookResult =>
 const withHook = (result: HookResult) =>
   Layer.provideMerge(
     testLayerNoTelemetry,
-    RotationHook.layerMemory(() => result)
+    rotationHook(() => result)
   )
 
 const add = (name: string, rotateStdout: boolean) =>

@@ -11,6 +11,7 @@ import { searchAudit } from "../../../src/daemon/operations/searchAudit.ts"
 import type { AuditFact } from "../../../src/domain/AuditEntry.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
+import { memoryAuditLog } from "../../support/memoryAuditLog.ts"
 
 const anything = {
   secretName: undefined,
@@ -118,6 +119,6 @@ describe("searchAudit", () => {
         entries.map(({ action }) => action),
         ["lease_revoke", "lease_acquire"]
       )
-    }).pipe(Effect.provide(AuditLog.layerMemory))
+    }).pipe(Effect.provide(memoryAuditLog))
   )
 })

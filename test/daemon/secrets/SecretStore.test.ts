@@ -14,20 +14,20 @@ import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { addSecret } from "../../support/testLayer.ts"
 import { storeLimit } from "../../../src/domain/Secret.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
+import { memoryAuditLog } from "../../support/memoryAuditLog.ts"
 
 const paths = (directory: string) => ({
   identity: path.join(directory, "identity.age"),
   secrets: path.join(directory, "secrets.age")
 })
 
-const storeIn = (directory: string) =>
-  SecretStore.layer(paths(directory)).pipe(Layer.provideMerge(AuditLog.layerMemory))
+const storeIn = (directory: string) => SecretStore.layer(paths(directory)).pipe(Layer.provideMerge(memoryAuditLog))
 
 const valueOf = (name: string) =>
   SecretStore.use((secrets) => Effect.map(Effect.fromResult(secrets.get(name)), ({ value }) => Redacted.value(value)))
 
 for (const [name, layer] of [
-  ["in memory", SecretStore.layerMemory.pipe(Layer.provideMerge(AuditLog.layerMemory))],
+  ["in memory", SecretStore.layerMemory.pipe(Layer.provideMerge(memoryAuditLog))],
   ["in files", Layer.unwrap(Effect.map(temporaryDirectory, storeIn))]
 ] as const) {
   describe(`SecretStore ${name}`, () => {

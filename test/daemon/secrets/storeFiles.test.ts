@@ -14,6 +14,7 @@ import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import type { StoreMemory } from "../../../src/daemon/secrets/storeFiles.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 import { addSecret } from "../../support/testLayer.ts"
+import { memoryAuditLog } from "../../support/memoryAuditLog.ts"
 
 const setUp = Effect.fnUntraced(function* () {
   const directory = path.join(yield* temporaryDirectory, "state")
@@ -27,10 +28,7 @@ const setUp = Effect.fnUntraced(function* () {
     key: () => fs.readFileSync(paths.identity, "utf8"),
     /** Opens the store, runs a program over it and closes it. */
     open: <A, E>(program: Effect.Effect<A, E, SecretStore | AuditLog>) =>
-      Effect.provide(
-        program,
-        Layer.fresh(SecretStore.layer(paths, memory).pipe(Layer.provideMerge(AuditLog.layerMemory)))
-      )
+      Effect.provide(program, Layer.fresh(SecretStore.layer(paths, memory).pipe(Layer.provideMerge(memoryAuditLog))))
   }
 })
 

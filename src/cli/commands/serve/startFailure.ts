@@ -8,7 +8,7 @@ import type { FileError } from "../../../daemon/files/durableFile.ts"
 import type { SecretStoreError } from "../../../daemon/secrets/SecretStore.ts"
 import type { AgeError } from "../../../daemon/secrets/ageFile.ts"
 import type { StoreUnreadable } from "../../../daemon/secrets/storeFiles.ts"
-import type { StartError } from "../../../daemon/files/StartError.ts"
+import type { StartError } from "../../../daemon/files/fileLock.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { makeDirectory } from "../../../daemon/files/makeDirectory.ts"
+import { makeDirectory } from "../../../daemon/files/pinDirectory.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { applyPlan } from "../../../service/applyPlan.ts"
 import { readServiceFiles } from "../../../service/ServiceFile.ts"

@@ -20,19 +20,9 @@ import { atMost, booleanParam, readParams, required, stringParam, succeeded } fr
 const textsLimit = 256 * 1024
 const maxTexts = 1000
 
-const addParams = readParams("AddParams", {
-  name: stringParam,
-  value: stringParam,
-  rotate_via: stringParam,
-  rotate_stdout: booleanParam
-})
-const updateParams = readParams("UpdateParams", {
-  name: stringParam,
-  value: stringParam,
-  rotate_via: stringParam,
-  rotate_via_set: booleanParam,
-  rotate_stdout: booleanParam
-})
+const secretFields = { name: stringParam, value: stringParam, rotate_via: stringParam, rotate_stdout: booleanParam }
+const addParams = readParams("AddParams", secretFields)
+const updateParams = readParams("UpdateParams", { ...secretFields, rotate_via_set: booleanParam })
 const nameParams = readParams("DeleteParams", { name: stringParam })
 const rotateParams = readParams("RotateParams", { secret_name: stringParam })
 const fingerprintParams = readParams("FingerprintsParams", { client_id: stringParam })

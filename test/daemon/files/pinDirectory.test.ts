@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { makeDirectory } from "../../../src/daemon/files/makeDirectory.ts"
+import { makeDirectory } from "../../../src/daemon/files/pinDirectory.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 describe("makeDirectory", () => {

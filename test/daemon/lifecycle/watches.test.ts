@@ -7,8 +7,9 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
-import { reportDroppedEvents } from "../../../src/daemon/lifecycle/reportLosses.ts"
+import { reportDroppedEvents } from "../../../src/daemon/lifecycle/watches.ts"
 import { OtelSink } from "../../../src/otel/OtelSink.ts"
+import { memoryAuditLog } from "../../support/memoryAuditLog.ts"
 
 describe("reportDroppedEvents", () => {
   it.effect("records the events lost since the last entry, after a minute or at the stop", () => {
@@ -34,6 +35,6 @@ describe("reportDroppedEvents", () => {
       lost = 4
       yield* Fiber.interrupt(watching)
       assert.deepStrictEqual((yield* recorded).slice(1), ["sink_dropped false: an event was lost"])
-    }).pipe(Effect.provide(Layer.merge(AuditLog.layerMemory, losing)))
+    }).pipe(Effect.provide(Layer.merge(memoryAuditLog, losing)))
   })
 })

@@ -7,7 +7,7 @@ import * as Fiber from "effect/Fiber"
 import * as net from "node:net"
 import * as path from "node:path"
 import { serverOptions } from "../../../src/rpc/transport/PendingConnections.ts"
-import { makeRejector } from "../../../src/rpc/transport/rejectConnection.ts"
+import { makeRejector } from "../../../src/rpc/transport/UnixSocketServer.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** A server, and the connection that a client of it has on either side. */

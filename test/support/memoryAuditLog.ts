@@ -1,0 +1,41 @@
+/**
+ * The audit log in memory: in order and readable, but not chained and on no disk.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
+import { sha256 } from "../../src/domain/AuditChain.ts"
+import { decodeEntry, encodeEntry } from "../../src/domain/AuditEntry.ts"
+import { fromMillis, zeroTimestamp } from "../../src/domain/Timestamp.ts"
+
+export const memoryAuditLog = Layer.sync(AuditLog, () => {
+  const lines: Array<string> = []
+  const lineAt = (seq: number) => sha256(lines[seq - 1] ?? "")
+  const position = Effect.sync(() => ({
+    seq: lines.length,
+    line: lineAt(lines.length),
+    at: zeroTimestamp.text,
+    generation: 0
+  }))
+  const read = (from: number) => lines.slice(from).flatMap((line) => Option.toArray(decodeEntry(line)))
+  return AuditLog.of({
+    append: (facts) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        for (const fact of facts) lines.push(encodeEntry(fact, fromMillis(now)))
+        return position
+      }),
+    tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),
+    readBackwards: (visit) => Effect.sync(() => void lines.toReversed().every((line) => visit(line.trimEnd()))),
+    since: ({ line, seq }) =>
+      Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
+    position,
+    isLastWriter: true,
+    lastEntryTime: undefined,
+    diagnostics: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
+    nextFailure: Effect.never,
+    release: () => Effect.void,
+    reopen: Effect.void
+  })
+})
