@@ -19,16 +19,11 @@ export interface ServiceOptions {
   /** The log file under launchd; systemd has its journal. */
   readonly log: string
   /** The account of a system service; undefined for a user service. */
-  readonly account: ServiceAccount | undefined
+  readonly account: { readonly user: string; readonly group: string | undefined } | undefined
   /** The directories that the daemon writes to. All others are read-only for a systemd system service. */
   readonly writable: ReadonlyArray<string>
   /** The socket for socket activation; undefined where the daemon opens its own. */
   readonly socket: ServiceSocket | undefined
-}
-
-export interface ServiceAccount {
-  readonly user: string
-  readonly group: string | undefined
 }
 
 export interface ServiceSocket {

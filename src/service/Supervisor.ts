@@ -53,11 +53,6 @@ export const unloadedJob: JobState = {
 
 export type LastExit = { readonly status: number } | { readonly signal: string }
 
-export interface LogRequest {
-  readonly lines: number
-  readonly follow: boolean
-}
-
 export interface Supervisor {
   readonly name: "launchd" | "systemd"
   readonly scope: "user" | "system"
@@ -75,7 +70,7 @@ export interface Supervisor {
   /** Notes for a person after an installation. */
   readonly notes: Effect.Effect<ReadonlyArray<string>>
   /** The command that prints the daemon's log. */
-  readonly logs: (request: LogRequest, log: string) => CommandLine
+  readonly logs: (request: { readonly lines: number; readonly follow: boolean }, log: string) => CommandLine
   readonly homeOf: (user: string) => Effect.Effect<string, ToolFailed>
   readonly run: (step: SupervisorStep) => Effect.Effect<void, ToolFailed>
 }

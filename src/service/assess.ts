@@ -42,7 +42,8 @@ export interface ServiceStatus {
 
 export const assess = (observation: Observation): ServiceStatus => {
   const { installed, job } = observation
-  if (installed[0].text === undefined && job.phase === "unloaded") return assessWithoutService(observation)
+  if (installed[0].text === undefined && job.phase === "unloaded")
+    return { ...assessWithoutService(observation), notes: [] }
   const edited = installed.filter(({ text }) => text !== undefined && readStamp(text)?.edited !== false)
   const notes = [
     ...edited.map(({ path }) => `${path} was edited after the installation, or not written by this command`),
@@ -58,50 +59,42 @@ export const assess = (observation: Observation): ServiceStatus => {
   return { state: "stale", reason: `${status.reason}, but ${stale.reason}`, fix: stale.fix, notes }
 }
 
-const assessWithoutService = ({ answer, supervisor }: Observation): ServiceStatus =>
+type Assessment = Omit<ServiceStatus, "notes">
+
+const assessment = (state: ServiceStatus["state"], reason: string, fix = ""): Assessment => ({ state, reason, fix })
+
+const assessWithoutService = ({ answer, supervisor }: Observation): Assessment =>
   answer === undefined
-    ? {
-        state: "not_installed",
-        reason: `${supervisor} has no such service`,
-        fix: "Install it: secrets daemon install",
-        notes: []
-      }
-    : {
-        state: "running_unmanaged",
-        reason: `${process(answer.pid)} answers, started by hand or by another supervisor`,
-        fix: "",
-        notes: []
-      }
+    ? assessment("not_installed", `${supervisor} has no such service`, "Install it: secrets daemon install")
+    : assessment("running_unmanaged", `${process(answer.pid)} answers, started by hand or by another supervisor`)
 
 const process = (pid: number | undefined): string => (pid === undefined ? "a daemon" : `process ${pid}`)
 
-const assessJob = ({ answer, job, supervisor }: Observation): Omit<ServiceStatus, "notes"> => {
+const assessJob = ({ answer, job, supervisor }: Observation): Assessment => {
   switch (job.phase) {
     case "unloaded":
-      return {
-        state: "not_loaded",
-        reason: `installed, but ${supervisor} has not loaded it`,
-        fix: "Start it: secrets daemon start"
-      }
+      return assessment(
+        "not_loaded",
+        `installed, but ${supervisor} has not loaded it`,
+        "Start it: secrets daemon start"
+      )
     case "stopped":
-      return { state: "stopped", reason: "installed, but stopped", fix: "Start it: secrets daemon start" }
+      return assessment("stopped", "installed, but stopped", "Start it: secrets daemon start")
     case "starting":
-      return { state: "starting", reason: `${supervisor} is starting it`, fix: "Try again: secrets daemon status" }
+      return assessment("starting", `${supervisor} is starting it`, "Try again: secrets daemon status")
     case "failing":
     case "failed": {
       const how = job.lastExit === undefined ? "" : ` (${describeExit(job.lastExit)})`
       const then = job.phase === "failed" ? "does not restart it" : "is about to restart it"
       const fix = exitHint(job.lastExit) ?? "See the log: secrets daemon logs"
-      return { state: "failing", reason: `the daemon exited${how}, and ${supervisor} ${then}`, fix }
+      return assessment("failing", `the daemon exited${how}, and ${supervisor} ${then}`, fix)
     }
-    case "running":
-      return answer === undefined
-        ? {
-            state: "not_answering",
-            reason: `${process(job.pid)} runs but does not answer on its socket`,
-            fix: "Restart it: secrets daemon restart"
-          }
-        : { state: "running", reason: process(job.pid), fix: "" }
+    case "running": {
+      const reason = process(job.pid)
+      if (answer !== undefined) return assessment("running", reason)
+      const hangs = `${reason} runs but does not answer on its socket`
+      return assessment("not_answering", hangs, "Restart it: secrets daemon restart")
+    }
   }
 }
 

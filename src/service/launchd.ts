@@ -59,13 +59,11 @@ export const launchdSupervisor = ({ directory, environment, uid }: LaunchdOption
   }
 }
 
-interface JobNames {
-  readonly domain: string
-  readonly target: string
-  readonly file: string
-}
-
-const steps = (verb: SupervisorVerb, { domain, file, target }: JobNames): ReadonlyArray<SupervisorStep> => {
+const steps = (
+  verb: SupervisorVerb,
+  names: Readonly<Record<"domain" | "target" | "file", string>>
+): ReadonlyArray<SupervisorStep> => {
+  const { domain, file, target } = names
   const enable: SupervisorStep = { command: ["launchctl", "enable", target] }
   // 3: no such process. 36: operation in progress.
   const bootout: SupervisorStep = {

@@ -76,7 +76,10 @@ export const envCommand = defineCommand({
     const daemon = yield* loadDaemon(args)
     return yield* Effect.acquireUseRelease(
       leaseAll(daemon, clientOf(requested, target), requested.secrets),
-      (leased) => deliverLeased(leased, target, format),
+      Effect.fnUntraced(function* (leased) {
+        const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
+        return yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)
+      }),
       (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(revokeLeases(daemon, leased)))
     )
   })
@@ -111,15 +114,6 @@ const target = (one: Target): Target => one
 /** One client id per file, so that writing it again replaces its leases. */
 const clientOf = (requested: Extract<RequestedSecrets, { source: "store" }>, target: Target): string =>
   requested.clientId ?? `${hostName()}:${target.kind === "file" ? target.file : requested.directory}`
-
-const deliverLeased = Effect.fnUntraced(function* (
-  leased: ReadonlyArray<LeasedSecret>,
-  target: Target,
-  format: Format
-) {
-  const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
-  return yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)
-})
 
 const deliver = Effect.fnUntraced(function* (
   variables: ReadonlyArray<EnvVariable>,

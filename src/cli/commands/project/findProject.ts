@@ -8,17 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { type ProjectFile, projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
+import { projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
 import { configError } from "../../command/daemonAddress.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
-
-export interface Project {
-  readonly file: string
-  /** Its paths are relative to this directory. */
-  readonly directory: string
-  readonly content: ProjectFile
-}
 
 /** In MiB, far above any project file. */
 const sizeLimit = 1
@@ -44,8 +37,8 @@ export const findProject = Effect.fnUntraced(function* (from: string, named: str
       why: [first, ...more].join("\n  ")
     })
   }
-  const project: Project = { file, directory: path.dirname(file), content: content.success }
-  return project
+  // Its paths are relative to this directory.
+  return { file, directory: path.dirname(file), content: content.success }
 })
 
 const search = (from: string): string | undefined => {

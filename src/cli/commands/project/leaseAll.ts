@@ -40,18 +40,13 @@ export const leaseAll = (
 ): Effect.Effect<ReadonlyArray<LeasedSecret>, CommandError> =>
   Effect.gen(function* () {
     let failed = false
-    const outcomes = yield* Effect.forEach(
-      secrets,
-      (requested) =>
-        Effect.suspend(() =>
-          failed ? Effect.succeed(undefined) : Effect.result(leaseOne(daemon, clientId, requested))
-        ).pipe(
-          Effect.tap((outcome) =>
-            Effect.sync(() => void (failed ||= outcome !== undefined && Result.isFailure(outcome)))
-          )
-        ),
-      { concurrency }
-    )
+    const leaseUnlessFailed = Effect.fnUntraced(function* (requested: RequestedSecret) {
+      if (failed) return undefined
+      const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested))
+      failed ||= Result.isFailure(outcome)
+      return outcome
+    })
+    const outcomes = yield* Effect.forEach(secrets, leaseUnlessFailed, { concurrency })
     const all = outcomes.filter((outcome) => outcome !== undefined)
     const leased = all.filter(Result.isSuccess).map(({ success }) => success)
     const [failure, ...others] = all.filter(Result.isFailure).map((outcome) => outcome.failure)

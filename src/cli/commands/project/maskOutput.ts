@@ -21,17 +21,8 @@ export const maskOutput =
   ({ exited, outputs: [out = null, err = null], stopRequested }: RunningChild): Effect.Effect<void> => {
     // After the exit, each further chunk has to come within the drain timeout.
     const over = Effect.raceFirst(Effect.andThen(exited, Effect.sleep(drainTimeout)), stopRequested)
-    return Effect.asVoid(
-      Effect.all(
-        [
-          forwardMasked(out, process.stdout, makeMasker(), over),
-          forwardMasked(err, process.stderr, makeMasker(), over)
-        ],
-        {
-          concurrency: 2
-        }
-      )
-    )
+    const forward = (from: Readable | null, to: Writable) => forwardMasked(from, to, makeMasker(), over)
+    return Effect.all([forward(out, process.stdout), forward(err, process.stderr)], { concurrency: 2, discard: true })
   }
 
 type ReadEvent = { readonly kind: "bytes"; readonly bytes: Buffer } | { readonly kind: "end" | "late" | "over" }

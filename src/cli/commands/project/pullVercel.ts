@@ -56,12 +56,7 @@ const makeTemporary = (): string => {
 }
 
 const temporaryError = (cause: unknown): CommandError =>
-  new CommandError({
-    message: `cannot make a temporary file (${reasonOf(cause)})`,
-    fix: "Check XDG_RUNTIME_DIR and TMPDIR",
-    code: "io_error",
-    exitStatus: exitStatus.failed
-  })
+  failure(`cannot make a temporary file (${reasonOf(cause)})`, undefined, "Check XDG_RUNTIME_DIR and TMPDIR")
 
 /** Vercel pulls the project that the directory is linked to, whatever the project file names. */
 const checkLink = (project: VercelProject, directory: string): Effect.Effect<void, CommandError> =>

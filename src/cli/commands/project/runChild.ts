@@ -91,16 +91,11 @@ export const runChild = (options: ChildOptions): Effect.Effect<number, CommandEr
     return code
   })
 
-interface Launched {
-  readonly child: ChildProcess
-  readonly outputs: RunningChild["outputs"]
-}
-
 const launch = (
   { args, command, env, pipeOutput }: ChildOptions,
   pipes: readonly [Pipe, Pipe] | undefined,
   onTerminal: boolean
-): Launched | CommandError => {
+) => {
   const [out, err] = pipes?.map(({ writer }) => writer) ?? []
   const piped = ["inherit", out ?? "pipe", err ?? "pipe"] satisfies StdioOptions
   try {

@@ -9,7 +9,7 @@ import type { ClientError } from "../../../rpc/client/client.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { type ScanFinding, isBinary, matchPatterns } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
-import { type Window, Windows } from "./Windows.ts"
+import { type Window, Windows, windowSize } from "./Windows.ts"
 
 /** Nobody reads more of them, and a program scans again after it removed these. */
 const maxFindings = 10_000
@@ -27,7 +27,7 @@ export class Scanner {
   /** Why the values of the store were not compared in all files. */
   ownError: ClientError | undefined
   private readonly kept: Array<ScanFinding> = []
-  private readonly windows = new Windows()
+  private readonly buffer = Buffer.allocUnsafe(windowSize)
   private readonly patterns: boolean
   private own: OwnValues | undefined
 
@@ -48,22 +48,22 @@ export class Scanner {
   readonly scanFile: (file: string, read: ReadBytes) => Effect.Effect<void> = Effect.fnUntraced(
     { self: this },
     function* (this: Scanner, file: string, read: ReadBytes) {
-      this.windows.reset()
+      const windows = new Windows(this.buffer)
       let isText = true
       while (isText) {
-        const count = yield* readInto(read, this.windows.room)
+        const count = yield* readInto(read, windows.room)
         if (typeof count === "string") {
           this.unreadable.push({ file, reason: count })
           return
         }
-        this.windows.advance(count)
+        windows.advance(count)
         this.bytes += count
         const isLast = count === 0
-        if (!isLast && !this.windows.isFull) continue
-        isText = this.scanWindow(file, this.windows.window(isLast))
+        if (!isLast && !windows.isFull) continue
+        isText = this.scanWindow(file, windows.window(isLast))
         if (this.own?.isFull() === true) yield* this.resolveOwn()
         if (isLast) break
-        this.windows.slide()
+        windows.slide()
         yield* Effect.yieldNow
       }
       if (isText) this.files += 1

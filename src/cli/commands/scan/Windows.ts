@@ -1,5 +1,5 @@
 /**
- * A sliding window over a file of any size, in one buffer of fixed size.
+ * A sliding window over a file of any size, in a buffer of fixed size that files share.
  *
  * Windows overlap, so that every match lies in one of them completely. The window in which
  * a match begins between `from` and `to` reports it. A window is valid until the next one.
@@ -8,7 +8,8 @@
 import { maxMatchLength } from "../../../domain/secretPatterns.ts"
 import { maxVariantLength } from "../../../domain/variants.ts"
 
-const size = 1024 * 1024
+/** The size of the buffer that windows need. */
+export const windowSize = 1024 * 1024
 /** No match is longer. */
 const overlap = Math.max(maxMatchLength, maxVariantLength)
 /** Patterns look this far behind a match. */
@@ -24,7 +25,7 @@ export interface Window {
 }
 
 export class Windows {
-  private readonly buffer = Buffer.allocUnsafe(size)
+  private readonly buffer: Buffer
   private length = 0
   private from = 0
   private isFirst = true
@@ -34,14 +35,8 @@ export class Windows {
   /** Line feeds are counted up to here: positions are requested in ascending order. */
   private counted = { at: 0, line: 1, lineStart: -1 }
 
-  /** Begins the next file. */
-  reset(): void {
-    this.length = 0
-    this.from = 0
-    this.isFirst = true
-    this.line = 1
-    this.column = 1
-    this.counted = { at: 0, line: 1, lineStart: -1 }
+  constructor(buffer: Buffer) {
+    this.buffer = buffer
   }
 
   /** The free part of the buffer, never empty. */
@@ -55,7 +50,7 @@ export class Windows {
   }
 
   get isFull(): boolean {
-    return this.length === size
+    return this.length === this.buffer.length
   }
 
   /** Returns the current window. Call it when the buffer is full, and at the end of the file. */

@@ -83,17 +83,11 @@ const insideOf = (directory: string): ((inner: string) => boolean) => {
   }
 }
 
-/** `read` returns how many bytes it copied, 0 at the end. Throws system errors. */
-export interface ScannedFile {
-  readonly read: (into: Buffer) => number
-  readonly close: () => void
-}
-
 /** Files in /proc report a size of 0, and some never end. */
 const maxUnsized = 16 * 1024 * 1024
 
-/** Opens a regular file, or returns why it cannot be scanned. */
-export const openForScan = (file: string): ScannedFile | string => {
+/** Opens a regular file, or returns why it cannot be scanned. `read` throws system errors. */
+export const openForScan = (file: string) => {
   const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
   try {
     const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)

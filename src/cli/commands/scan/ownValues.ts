@@ -28,17 +28,7 @@ const maxTexts = 500
 /** Limits the cache of replies and the candidates of a batch. */
 const maxKnown = 10_000
 
-export interface OwnValues {
-  readonly values: number
-  readonly tooShort: ReadonlyArray<string>
-  readonly omitted: number
-  /** Collects the candidates of a window. */
-  readonly collect: (file: string, window: Window) => void
-  /** Whether the collected candidates fill a request. */
-  readonly isFull: () => boolean
-  /** Sends the candidates to the daemon and returns the findings. */
-  readonly resolve: Effect.Effect<ReadonlyArray<ScanFinding>, Effect.Error<ReturnType<typeof identify>>>
-}
+export type OwnValues = Effect.Success<ReturnType<typeof ownValues>>
 
 interface Candidate {
   readonly position: Pick<ScanFinding, "file" | "line" | "column">
@@ -95,15 +85,17 @@ export const ownValues = Effect.fnUntraced(function* (
     return findings
   })
 
-  const own: OwnValues = {
+  return {
     values: reply.values,
     tooShort: reply.too_short,
     omitted: reply.omitted,
+    /** Collects the candidates of a window. */
     collect,
+    /** Whether the collected candidates fill a request. */
     isFull: () => bytes > maxBytes || unknown.size > maxTexts || candidates.length > maxKnown,
+    /** Sends the candidates to the daemon and returns the findings. */
     resolve
   }
-  return own
 })
 
 /** Splits texts into requests: one window can hold more than a request takes. */

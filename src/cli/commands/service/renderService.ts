@@ -12,7 +12,7 @@ import type { ServiceOptions } from "../../../service/ServiceOptions.ts"
 import type { Supervisor } from "../../../service/Supervisor.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
-import type { DaemonArgs } from "./daemonFlags.ts"
+import type { DaemonArgs } from "./daemon.ts"
 import { currentUser, fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
 /**

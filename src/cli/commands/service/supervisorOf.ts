@@ -12,7 +12,7 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { launchdSupervisor } from "../../../service/launchd.ts"
 import { systemdSupervisor } from "../../../service/systemd.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
-import type { DaemonArgs } from "./daemonFlags.ts"
+import type { DaemonArgs } from "./daemon.ts"
 
 export const ioError = (
   { fix, message }: { readonly message: string; readonly fix: string },
@@ -21,12 +21,6 @@ export const ioError = (
 
 export const fileError = ({ message }: FileError): CommandError =>
   ioError({ message, fix: "Check the permissions of that path" }, exitStatus.cannotCreate)
-
-export interface CurrentUser {
-  readonly uid: number
-  readonly name: string
-  readonly home: string
-}
 
 /** Fails without a home directory to install anything in. */
 export const currentUser = Effect.suspend(() => {
@@ -39,7 +33,7 @@ export const currentUser = Effect.suspend(() => {
       })
 })
 
-const lookUpUser = (): CurrentUser => {
+const lookUpUser = () => {
   const HOME = process.env["HOME"]
   try {
     const { homedir, uid, username } = os.userInfo()

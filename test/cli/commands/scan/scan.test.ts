@@ -10,7 +10,7 @@ import type { OwnValues } from "../../../../src/cli/commands/scan/ownValues.ts"
 import { listed, openForScan, walk } from "../../../../src/cli/commands/scan/files.ts"
 import { scanReport } from "../../../../src/cli/commands/scan/report.ts"
 import { Scanner } from "../../../../src/cli/commands/scan/Scanner.ts"
-import { Windows } from "../../../../src/cli/commands/scan/Windows.ts"
+import { Windows, windowSize } from "../../../../src/cli/commands/scan/Windows.ts"
 import { DaemonUnavailable } from "../../../../src/rpc/client/client.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 import { randomFrom } from "../../../support/random.ts"
@@ -230,7 +230,7 @@ describe("a tree", () => {
 })
 
 it("a window keeps the overlap with the previous one", () => {
-  const windows = new Windows()
+  const windows = new Windows(Buffer.allocUnsafe(windowSize))
   windows.advance(windows.room.fill("x").length)
   assert.isTrue(windows.isFull)
   const first = windows.window(false)
