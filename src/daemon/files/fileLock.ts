@@ -16,6 +16,17 @@ import { statIfPresent } from "./pinDirectory.ts"
 /** Another process holds the lock; `owner` is its pid, if the system reports one. */
 export class LockHeld extends Data.TaggedError("LockHeld")<{ readonly owner: number | undefined }> {}
 
+/** The daemon cannot start, and a retry would fail too. `fix` is a hint, `exitStatus` is for the supervisor. */
+export class StartError extends Data.TaggedError("StartError")<{
+  readonly reason: string
+  readonly fix: string
+  readonly exitStatus: number
+}> {
+  override get message() {
+    return this.reason
+  }
+}
+
 export interface FileLock {
   readonly path: string
   /** Returns whether the path still names the file that is locked. */
@@ -128,13 +139,3 @@ const formatDevice = (dev: bigint): string => {
 
 const orUndefined = (find: () => Promise<number | undefined>): Effect.Effect<number | undefined> =>
   Effect.orElseSucceed(Effect.tryPromise(find), () => undefined)
-
-export class StartError extends Data.TaggedError("StartError")<{
-  readonly reason: string
-  readonly fix: string
-  readonly exitStatus: number
-}> {
-  override get message() {
-    return this.reason
-  }
-}

@@ -15,24 +15,15 @@ import { searchVariants } from "../../domain/variants.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
-export interface FingerprintSet {
-  readonly multiplier: number
-  readonly fingerprints: ReadonlyArray<Fingerprint>
-  /** The number of values with fingerprints. */
-  readonly values: number
-  /** The names of secrets whose values are too short for a search. */
-  readonly tooShort: ReadonlyArray<string>
-  /** The number of values without fingerprints, because there are too many. */
-  readonly omitted: number
-}
-
 /** Bounds the size of a reply. */
 const maxFingerprints = 100_000
 
 export const listFingerprints = Effect.fn("listFingerprints")(function* (clientId: string) {
   const multiplier = multiplierFrom(yield* Effect.sync(() => randomInt(2 ** 32)))
   const all: Array<Fingerprint> = []
+  /** The names of secrets whose values are too short for a search. */
   const tooShort: Array<string> = []
+  /** The numbers of values with fingerprints, and without, because there are too many. */
   let [values, omitted] = [0, 0]
   for (const name of yield* names) {
     const own = yield* valueOf(name, (value) => fingerprintsOf(value, multiplier))
@@ -48,9 +39,8 @@ export const listFingerprints = Effect.fn("listFingerprints")(function* (clientI
   const audit = yield* AuditLog
   yield* audit.append([scanFact(clientId, values, tooShort.length)])
   // Store order would show which fingerprints belong to one value.
-  const sorted = all.toSorted((a, b) => a.length - b.length || a.middle - b.middle)
-  const result: FingerprintSet = { multiplier, fingerprints: sorted, values, tooShort, omitted }
-  return result
+  const fingerprints = all.toSorted((a, b) => a.length - b.length || a.middle - b.middle)
+  return { multiplier, fingerprints, values, tooShort, omitted }
 })
 
 /** Returns for each text the names of the secrets of which it is an encoded value. */

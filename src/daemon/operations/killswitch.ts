@@ -23,15 +23,6 @@ export interface KillswitchOptions {
   readonly wipeStore: boolean
 }
 
-export interface KillswitchReport {
-  /** Undefined if the step was not requested or failed. */
-  readonly leasesRevoked: number | undefined
-  readonly rotated: ReadonlyArray<string>
-  readonly secretsWiped: number | undefined
-  /** One line for each step or secret that failed. */
-  readonly failures: ReadonlyArray<string>
-}
-
 export const killswitch = Effect.fn("killswitch")(function* (options: KillswitchOptions) {
   const sink = yield* OtelSink
   const [duration, report] = yield* Effect.timed(runSteps(options))
@@ -46,6 +37,7 @@ const runSteps = Effect.fnUntraced(function* (options: KillswitchOptions) {
   const audit = yield* AuditLog
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
+  /** One line for each step or secret that failed. */
   const failures: Array<string> = []
   const attempt = <A, E extends Error, R>(name: string, step: Effect.Effect<A, E, R>) =>
     Effect.map(Effect.result(step), (result) => {
@@ -72,6 +64,6 @@ const runSteps = Effect.fnUntraced(function* (options: KillswitchOptions) {
   }
 
   if (failures.length > 0) yield* Effect.ignore(audit.append([killswitchFailedFact(failures.join("; "))]))
-  const report: KillswitchReport = { leasesRevoked, rotated, secretsWiped, failures }
-  return report
+  // A count is undefined if its step was not requested or failed.
+  return { leasesRevoked, rotated, secretsWiped, failures }
 })

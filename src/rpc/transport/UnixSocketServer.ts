@@ -22,8 +22,7 @@ import type { SocketAccess } from "../../domain/Config.ts"
 import { maxBufferedBytes, writeTimeout } from "../protocol/limits.ts"
 import { encodeError, memoryExceeded, noId, tooManyConnections } from "../protocol/Protocol.ts"
 import type { ActivatedSocket } from "./activatedSocket.ts"
-import { Connections, ConnectionState, maxConnections } from "./Connections.ts"
-import { PendingConnections, serverOptions } from "./PendingConnections.ts"
+import { Connections, ConnectionState, maxConnections, PendingConnections, serverOptions } from "./Connections.ts"
 import { bindSocket, unlinkSocket, watchActivatedSocket, watchSocket } from "./socketFile.ts"
 
 /** How long requests at work may take when the daemon stops. */

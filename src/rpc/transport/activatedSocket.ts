@@ -6,13 +6,14 @@
  * that a failed start leaves its clients waiting.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { SocketAccess } from "../../domain/Config.ts"
 import { StartError } from "../../daemon/files/fileLock.ts"
-import { PendingConnections, serverOptions } from "./PendingConnections.ts"
+import { PendingConnections, serverOptions } from "./Connections.ts"
 import { backlog } from "./socketFile.ts"
 
 /** A process has one: once closed it cannot be opened again. */
@@ -75,7 +76,7 @@ interface Problem {
 
 const problemWith = (descriptor: number, at: string): Problem | undefined => {
   const passSocket = "Pass a listening stream socket: set ListenStream= in the socket unit."
-  const found = fstatNow(descriptor)
+  const found = Option.getOrUndefined(fstatNow(descriptor))
   if (found === undefined) return { reason: "it is not open", fix: passSocket }
   if (!found.isSocket()) return { reason: "it is not a socket", fix: passSocket }
   const sockets = unixSockets()
@@ -141,10 +142,4 @@ const realPlace = (at: string): string => {
   }
 }
 
-const fstatNow = (descriptor: number): fs.Stats | undefined => {
-  try {
-    return fs.fstatSync(descriptor)
-  } catch {
-    return undefined
-  }
-}
+const fstatNow = Option.liftThrowable((descriptor: number) => fs.fstatSync(descriptor))

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as net from "node:net"
 import * as path from "node:path"
-import { serverOptions } from "../../../src/rpc/transport/PendingConnections.ts"
+import { serverOptions } from "../../../src/rpc/transport/Connections.ts"
 import { makeRejector } from "../../../src/rpc/transport/UnixSocketServer.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
