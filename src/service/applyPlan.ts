@@ -1,9 +1,7 @@
 /**
- * Applies a plan, or rolls it back.
- *
- * If a file cannot be written, the supervisor refuses a step or the health check fails,
- * the files are restored and the previous service is loaded again. The error lists what
- * could not be restored.
+ * Applies a plan. If a file cannot be written, the supervisor refuses a step or the health
+ * check fails, the files are restored and the previous service is loaded again. The error
+ * lists what could not be restored.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"

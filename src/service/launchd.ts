@@ -1,9 +1,7 @@
 /**
- * launchd, through launchctl.
- *
- * Relied on: `bootout` returns before the job is gone; 113 means "not registered"; a
- * disabled label stays disabled until `enable`. The output of `print` is no stable
- * interface, so what it does not match counts as a job that is not running.
+ * launchd, through launchctl. Relied on: `bootout` returns before the job is gone; 113 means
+ * "not registered"; a disabled label stays disabled until `enable`. The output of `print` is
+ * no stable interface: what it does not match is a job that is not running.
  */
 import * as Effect from "effect/Effect"
 import type { CommandLine, Environment } from "../process/runTool.ts"

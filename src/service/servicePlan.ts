@@ -1,9 +1,7 @@
 /**
  * The plan of an installation or a removal: a pure function of the files on disk and the
- * files that should exist.
- *
- * A file that a person edited, or that this command did not write, is a conflict. With
- * force it is replaced, and kept as a backup.
+ * files that should exist. A file that a person edited, or that this command did not write,
+ * is a conflict. With force it is replaced, and kept as a backup.
  */
 import * as Result from "effect/Result"
 import * as Data from "effect/Data"

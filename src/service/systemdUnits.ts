@@ -1,9 +1,7 @@
 /**
- * The systemd units: a user or system service, and its socket unit for socket activation.
- *
- * Pure: the same options give the same bytes. Sandboxing that needs privileges, such as
- * read-only file systems, is in the system service only: a user manager refuses or
- * silently ignores it.
+ * The systemd units: a user or system service, and its socket unit. The same options give the
+ * same bytes. Sandboxing that needs privileges, such as read-only file systems, is in the
+ * system service only: a user manager refuses or silently ignores it.
  */
 import type { ServiceOptions, ServiceSocket } from "./ServiceOptions.ts"
 import { commandLine, searchPath, serviceUnit, socketUnit } from "./ServiceOptions.ts"

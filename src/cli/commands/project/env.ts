@@ -24,8 +24,13 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { hostName } from "../lease.ts"
 import { type LeasedSecret, firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
-import type { RequestedSecrets } from "./requestedSecrets.ts"
-import { installGracefulShutdown, printWarning, projectFlags } from "./projectCommand.ts"
+import {
+  type RequestedSecrets,
+  installGracefulShutdown,
+  printWarning,
+  projectFlags,
+  requestedSecrets
+} from "./requestedSecrets.ts"
 import { appendGithub, checkEnvFileTarget, githubFile, warnIfTracked, writeEnvFile } from "./writeEnvFile.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
@@ -62,7 +67,6 @@ export const envCommand = defineCommand({
     const format = formats.find((one) => one === (args.option("format") ?? "dotenv"))
     if (format === undefined)
       return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For example: --format shell")
-    const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
     const requested = yield* requestedSecrets(args)
     const target = yield* targetOf(args, format, requested)
     if (args.flag("dry-run")) return describePlan(requested, target)
@@ -91,25 +95,27 @@ type Target =
   | { readonly kind: "github"; readonly file: string }
   | { readonly kind: "print" }
 
-const targetOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>, format: Format, requested: RequestedSecrets) {
+const targetOf = Effect.fnUntraced(function* (
+  args: ArgsOf<typeof flags>,
+  format: Format,
+  requested: RequestedSecrets
+): Effect.fn.Return<Target, CommandError> {
   const [file, force] = [args.option("file"), args.flag("force")]
   if (format === "github") {
     if (file !== undefined) return yield* failUsage("--format github has its own file", "Omit --file")
     // The runner reads the masks from standard output, and no JSON.
     if (args.flag("json")) return yield* failUsage("--format github and --json exclude each other", "Omit --json")
-    return target({ kind: "github", file: yield* githubFile })
+    return { kind: "github", file: yield* githubFile }
   }
-  if (file === "-") return target({ kind: "print" })
+  if (file === "-") return { kind: "print" }
   if (file !== undefined) {
     if (format === "json") return yield* failUsage("--format json is only printed", "Redirect it: > FILE")
-    return target({ kind: "file", file: path.resolve(file), force })
+    return { kind: "file", file: path.resolve(file), force }
   }
-  if (format !== "dotenv") return target({ kind: "print" })
+  if (format !== "dotenv") return { kind: "print" }
   const name = requested.source === "vercel" ? (requested.vercel.env_file ?? ".env.local") : ".env"
-  return target({ kind: "file", file: path.resolve(requested.directory, name), force })
+  return { kind: "file", file: path.resolve(requested.directory, name), force }
 })
-
-const target = (one: Target): Target => one
 
 /** One client id per file, so that writing it again replaces its leases. */
 const clientOf = (requested: Extract<RequestedSecrets, { source: "store" }>, target: Target): string =>

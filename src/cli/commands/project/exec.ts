@@ -17,8 +17,13 @@ import { hostName } from "../lease.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
 import { type RunningChild, runChild } from "./runChild.ts"
-import type { RequestedSecrets } from "./requestedSecrets.ts"
-import { installGracefulShutdown, printWarning, projectFlags } from "./projectCommand.ts"
+import {
+  type RequestedSecrets,
+  installGracefulShutdown,
+  printWarning,
+  projectFlags,
+  requestedSecrets
+} from "./requestedSecrets.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { printable } from "../../terminal/table.ts"
 
@@ -49,7 +54,6 @@ export const execCommand = defineCommand({
   run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
     const [command = "", ...programArgs] = args.positionals
-    const { requestedSecrets } = yield* Effect.promise(() => import("./requestedSecrets.ts"))
     const requested = yield* requestedSecrets(args)
     const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
     if (requested.source === "vercel") {

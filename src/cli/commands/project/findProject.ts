@@ -25,7 +25,11 @@ export const findProject = Effect.fnUntraced(function* (from: string, named: str
       "Create one, or name a secret: --secret NAME"
     )
   }
-  const { isForeign, text } = yield* Effect.try({ try: () => read(file), catch: (cause) => unreadable(file, cause) })
+  const { isForeign, text } = yield* Effect.try({
+    try: () => read(file),
+    catch: (cause) =>
+      broken(`cannot read ${file} (${reasonOf(cause)})`, "Give the path of a project file with --project")
+  })
   if (named === undefined && isForeign) {
     return yield* broken(`${file} belongs to or is writable by another user`, "Check it, then name it: --project PATH")
   }
@@ -61,9 +65,6 @@ const isOtherUser = (owner: number): boolean => {
   const user = process.getuid?.()
   return user !== undefined && user !== 0 && owner !== user && owner !== 0
 }
-
-const unreadable = (file: string, cause: unknown): CommandError =>
-  broken(`cannot read ${file} (${reasonOf(cause)})`, "Give the path of a project file with --project")
 
 const broken = (message: string, fix: string): CommandError => new CommandError(configError(message, fix))
 

@@ -1,9 +1,7 @@
 /**
- * Leases several secrets: all of them, or none.
- *
- * When one is refused, the granted ones are revoked. It is uninterruptible, because a lease
- * could be granted unnoticed; each request has its timeout. A lease whose reply timed out
- * expires.
+ * Leases several secrets, all of them or none: when one is refused, the granted ones are
+ * revoked. It is uninterruptible, because a lease could be granted unnoticed; each request has
+ * its timeout. A lease whose reply timed out expires.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,8 +1,6 @@
 /**
- * Forwards the output of a program, with the values masked in it.
- *
- * It has backpressure: a chunk is read when the previous one was written. A reader that
- * closes our output closes the program's output too. After the program's exit, output of
+ * Forwards the output of a program with the values masked, and with backpressure. A reader
+ * that closes our output closes the program's output too. After the program's exit, output of
  * processes that still hold its pipes is forwarded while it keeps coming.
  */
 import * as Duration from "effect/Duration"

@@ -1,9 +1,7 @@
 /**
- * The variables of a Vercel project, from `vercel env pull`.
- *
- * It can only write to a file, so it gets one in a private temporary directory, which is
- * removed on success, failure and interruption. It writes NAME="VALUE" and escapes line
- * breaks as \n and \r, and nothing else.
+ * The variables of a Vercel project, from `vercel env pull`. It can only write to a file, so
+ * it gets one in a private temporary directory, which is removed in any case. It writes
+ * NAME="VALUE" and escapes line breaks as \n and \r, and nothing else.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,7 +16,7 @@ import { CommandError } from "../../command/CommandError.ts"
 import { printable } from "../../terminal/table.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { readRegularFile } from "./findProject.ts"
-import { printWarning } from "./projectCommand.ts"
+import { printWarning } from "./requestedSecrets.ts"
 
 /** It uses the network, also to look for a newer version of itself. */
 const vercelTimeout = Duration.seconds(60)

@@ -1,15 +1,28 @@
 /**
- * The secrets that `env` and `exec` lease: those of --secret, else those of the project file.
+ * What `env` and `exec` share: their flags, the secrets that these or the project file name,
+ * warnings, and a clean exit on signals.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as fs from "node:fs"
 import { quote } from "../../../domain/goText.ts"
 import { isTtl, parseDuration, toMillis } from "../../../domain/GoDuration.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
-import type { ArgsOf } from "../../command/Command.ts"
-import { failUsage } from "../../command/CommandError.ts"
-import type { projectFlags } from "./projectCommand.ts"
+import type { ArgsOf, Flags } from "../../command/Command.ts"
+import { type CommandError, failUsage } from "../../command/CommandError.ts"
+
+export const projectFlags = {
+  secret: {
+    type: "string",
+    value: "NAME[=VAR]",
+    summary: "a secret and its variable; replaces the project file, may be repeated",
+    completes: "secret"
+  },
+  project: { type: "string", value: "PATH", summary: "a .secrets.json other than the nearest", completes: "file" },
+  ttl: { type: "string", value: "DURATION", summary: "lifetime of the leases, over the project file" },
+  "client-id": { type: "string", value: "ID", summary: "client id of the leases" }
+} as const satisfies Flags
 
 export interface RequestedSecret {
   readonly secret: string
@@ -36,7 +49,9 @@ export type RequestedSecrets =
       readonly directory: string
     }
 
-export const requestedSecrets = Effect.fnUntraced(function* (args: ArgsOf<typeof projectFlags>) {
+export const requestedSecrets = Effect.fnUntraced(function* (
+  args: ArgsOf<typeof projectFlags>
+): Effect.fn.Return<RequestedSecrets, CommandError> {
   const ttl = args.option("ttl")
   if (ttl !== undefined && !isTtl(ttl))
     return yield* failUsage("--ttl must be a duration above 0", "For example: --ttl 30m")
@@ -52,20 +67,20 @@ export const requestedSecrets = Effect.fnUntraced(function* (args: ArgsOf<typeof
         `two secrets for the variable ${duplicate.variable}`,
         "Give each its own variable: NAME=VAR"
       )
-    return requested({ source: "store", secrets, clientId, clientIsGiven: clientId !== undefined, directory })
+    return { source: "store", secrets, clientId, clientIsGiven: clientId !== undefined, directory }
   }
   const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
   const project = yield* findProject(directory, args.option("project"))
   const { content } = project
   if ("source" in content) {
-    return requested({
+    return {
       source: "vercel",
       vercel: content,
       millis: millisOf(ttl ?? content.ttl),
       directory: project.directory
-    })
+    }
   }
-  return requested({
+  return {
     source: "store",
     secrets: content.secrets.map((one) => ({
       secret: one.name,
@@ -75,10 +90,8 @@ export const requestedSecrets = Effect.fnUntraced(function* (args: ArgsOf<typeof
     clientId: clientId ?? content.client_id,
     clientIsGiven: clientId !== undefined,
     directory: project.directory
-  })
+  }
 })
-
-const requested = (secrets: RequestedSecrets): RequestedSecrets => secrets
 
 /** Splits at the last equals sign: a name may contain one, a variable cannot. */
 const secretOf = (word: string, ttl: string) => {
@@ -98,3 +111,19 @@ const millisOf = (ttl: string): number => {
   const duration = parseDuration(ttl)
   return Result.isSuccess(duration) ? toMillis(duration.success) : 0
 }
+
+/** Converts fatal signals to SIGTERM, so that leases are revoked on exit. Runs before there are any. */
+export const installGracefulShutdown = Effect.sync(() => {
+  for (const name of ["SIGHUP", "SIGQUIT"] as const) process.on(name, () => process.kill(process.pid, "SIGTERM"))
+  process.on("SIGUSR2", () => undefined)
+})
+
+/** Prints to standard error directly: `process.stderr` would change the mode of a descriptor that a child shares. */
+export const printWarning = (command: string, text: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    try {
+      fs.writeSync(2, `secrets ${command}: warning: ${text}\n`)
+    } catch {
+      // Standard error is closed.
+    }
+  })

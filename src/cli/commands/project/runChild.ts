@@ -1,10 +1,8 @@
 /**
- * Runs a program in our place: with our terminal and standard input, our signals, and its
- * exit status as ours. We never kill it, and SIGKILL cannot be forwarded.
- *
- * On a terminal it stays in our process group, because the kernel sends ^C, ^\ and ^Z to
- * both. Otherwise it leads a group of its own, which gets our signals. This needs Node's
- * `spawn`: `effect/process` kills the group of a child that fails, and owns its lifetime.
+ * Runs a program in our place: with our terminal, standard input and signals, and its exit
+ * status as ours. On a terminal it stays in our process group, since the kernel sends ^C, ^\
+ * and ^Z to both; otherwise it leads a group of its own, which gets our signals. It uses
+ * Node's `spawn`: `effect/process` kills the group of a child that fails, and owns its lifetime.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

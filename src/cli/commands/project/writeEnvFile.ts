@@ -1,9 +1,7 @@
 /**
- * Writes variables to a file: a .env file, or the one that GITHUB_ENV names.
- *
- * A .env file is readable by its owner only from the first byte, and replaced atomically. A
- * file that secrets did not write is never replaced without force, and a symbolic link is
- * not followed. Warns when git tracks it or does not ignore it.
+ * Writes variables to a .env file, or to the file that GITHUB_ENV names. A .env file is
+ * readable by its owner only from the first byte, and replaced atomically. A file that secrets
+ * did not write is not replaced without force, and a symbolic link is not followed.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -14,7 +12,7 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { readHead } from "../cleanup/managedFiles.ts"
-import { printWarning } from "./projectCommand.ts"
+import { printWarning } from "./requestedSecrets.ts"
 
 /** Rejects a file that must not be replaced. Runs before anything is leased. */
 export const checkEnvFileTarget = (file: string, force: boolean): Effect.Effect<void, CommandError> =>

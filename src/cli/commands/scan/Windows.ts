@@ -1,9 +1,7 @@
 /**
  * A sliding window over a file of any size, in a buffer of fixed size that files share.
- *
- * Windows overlap, so that every match lies in one of them completely. The window in which
- * a match begins between `from` and `to` reports it. A window is valid until the next one.
- * Lines and columns count from 1, in bytes.
+ * Windows overlap, so that every match lies in one of them completely; the one in which it
+ * begins between `from` and `to` reports it. Lines and columns count from 1, in bytes.
  */
 import { maxMatchLength } from "../../../domain/secretPatterns.ts"
 import { maxVariantLength } from "../../../domain/variants.ts"
@@ -15,6 +13,7 @@ const overlap = Math.max(maxMatchLength, maxVariantLength)
 /** Patterns look this far behind a match. */
 const context = 256
 
+/** Valid until the next one. */
 export interface Window {
   readonly bytes: Buffer
   readonly from: number

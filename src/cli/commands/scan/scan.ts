@@ -1,9 +1,7 @@
 /**
- * secrets scan: searches files, or what is staged, for patterns of secrets and for the
- * values of the store.
- *
- * It prints places and types, never a secret. The values stay in the daemon; without a
- * daemon, only patterns are searched for. Unreadable files change the exit status.
+ * secrets scan: searches files, or what is staged, for patterns of secrets and for the values
+ * of the store. It prints places and types, never a secret. The values stay in the daemon;
+ * without one, only patterns are searched for. Unreadable files change the exit status.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

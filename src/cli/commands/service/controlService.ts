@@ -1,9 +1,7 @@
 /**
- * secrets daemon start, stop, restart, logs.
- *
- * A restart is done when a daemon answers that started later than the previous one. Its
- * supervisor restarts an installed service; any other daemon is asked to exit, and its
- * unknown supervisor starts the next one.
+ * secrets daemon start, stop, restart, logs. A restart is done when a daemon answers that
+ * started later than the previous one. An installed service is restarted by its supervisor;
+ * any other daemon is asked to exit, and its unknown supervisor starts the next one.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
