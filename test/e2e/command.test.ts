@@ -206,6 +206,19 @@ describe("the commands", () => {
     })
   )
 
+  it.live("wait for a missing daemon no longer than usual, also `rotate`, whose reply may take minutes", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      for (const args of [
+        ["rotate", "db"],
+        ["rotate", "--all"]
+      ]) {
+        const ended = yield* run(args, { home })
+        assert.deepStrictEqual([ended.status, ended.stdout], [3, ""])
+      }
+    })
+  )
+
   it.live("time out when the daemon does not answer", () =>
     Effect.gen(function* () {
       const { daemon, secrets } = yield* setup

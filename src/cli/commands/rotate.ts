@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { quote } from "../../domain/goText.ts"
-import { type DaemonAddress, call } from "../../rpc/client/client.ts"
+import { type DaemonAddress, call, request } from "../../rpc/client/client.ts"
 import { optional, literal } from "../../rpc/protocol/shape.ts"
 import { defineCommand } from "../command/Command.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
@@ -22,7 +22,7 @@ const namesExample = {
   secrets: [{ name: "", rotate_via: optional("") }]
 }
 
-/** The daemon applies its own timeout to the rotation command. */
+/** For the reply alone: the daemon applies its own timeout to the rotation command. */
 const rotationTimeout = Duration.minutes(10)
 
 export const rotateCommand = defineCommand({
@@ -39,9 +39,9 @@ export const rotateCommand = defineCommand({
       return yield* failUsage("expected either NAME or --all", "For example: secrets rotate github_token")
     }
     const address = yield* loadDaemon(args)
-    const daemon = { ...address, timeout: args.option("timeout") === undefined ? rotationTimeout : address.timeout }
+    const timeout = args.option("timeout") === undefined ? rotationTimeout : address.timeout
     if (name !== undefined) {
-      const rotated = yield* Effect.mapError(rotateOne(daemon, name), fromClient)
+      const rotated = yield* Effect.mapError(rotateOne(address, timeout, name), fromClient)
       return {
         text: `rotated ${quote(name)}${leasesOfOldValue(rotated.leases_of_old_value)}\n`,
         result: { name, ...rotated }
@@ -50,7 +50,8 @@ export const rotateCommand = defineCommand({
     const { secrets } = yield* Effect.mapError(call(address, "secrets.list", {}, namesExample), fromClient)
     const results = yield* Effect.forEach(
       secrets.filter(({ rotate_via }) => rotate_via !== undefined),
-      (secret) => Effect.map(Effect.result(rotateOne(daemon, secret.name)), (result) => ({ name: secret.name, result }))
+      (secret) =>
+        Effect.map(Effect.result(rotateOne(address, timeout, secret.name)), (result) => ({ name: secret.name, result }))
     )
     const rotated = results.filter(({ result }) => Result.isSuccess(result)).map((one) => one.name)
     const failures = results.flatMap(({ result }) => (Result.isFailure(result) ? [result.failure.message] : []))
@@ -66,8 +67,12 @@ export const rotateCommand = defineCommand({
   })
 })
 
-const rotateOne = (daemon: DaemonAddress, name: string) =>
-  call(daemon, "secrets.rotate", { secret_name: name }, rotatedExample)
+/** Asks for the status first, so that only a daemon that is there gets the time of a rotation. */
+const rotateOne = (daemon: DaemonAddress, timeout: Duration.Duration, name: string) =>
+  Effect.andThen(
+    Effect.catchTag(request(daemon, "secrets.status", {}), "RequestRefused", () => Effect.void),
+    call({ ...daemon, timeout }, "secrets.rotate", { secret_name: name }, rotatedExample)
+  )
 
 const leasesOfOldValue = (count: number | undefined): string =>
   count === undefined ? "" : `; ${count} leases still hold the old value`
