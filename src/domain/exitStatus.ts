@@ -1,17 +1,17 @@
 /**
  * The exit statuses of `secrets`: numbers that scripts and supervisors may rely on. Those
- * from 64 to 78 are those of sysexits.h. They name lasting causes for which the daemon
- * cannot start.
+ * from 64 to 78 are those of sysexits.h. But for 70 they name lasting causes, which no
+ * retry removes.
  */
 export const exitStatus = {
   done: 0,
-  /** It failed for a reason that has no number of its own. */
+  /** It failed for a reason that has no number of its own; for `scan`, secrets were found. */
   failed: 1,
   /** The command line is wrong. */
   usage: 2,
   /** No daemon listens on the socket. */
   unavailable: 3,
-  /** There is no such secret or lease. */
+  /** There is no such secret or lease, or the service is not installed. */
   notFound: 4,
   /** The daemon refused the request. */
   refused: 5,
@@ -25,6 +25,8 @@ export const exitStatus = {
   incomplete: 9,
   /** The store cannot be read. */
   unreadableStore: 65,
+  /** The shutdown of the daemon timed out. */
+  shutdownTimedOut: 70,
   /** A directory, file or socket cannot be created. */
   cannotCreate: 73,
   /** Another daemon uses this directory. */

@@ -3,12 +3,11 @@
  * signals that can be caught are ignored, and none opens a debugger.
  * `runMain` does the graceful shutdown itself.
  */
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { ignoreSignals } from "./ignoredSignals.ts"
 
 /** Milliseconds: less than the 5 s after which launchd sends SIGKILL, more than all timeouts of a shutdown together. */
 const shutdownTimeout = 4_000
-/** EX_SOFTWARE of sysexits.h: the shutdown timed out. */
-const shutdownTimedOut = 70
 
 export interface Signals {
   /** Returns the signal that stops the daemon, such as "SIGTERM". */
@@ -29,7 +28,7 @@ export const watchSignals = (): Signals => {
       if (reason !== undefined) return
       reason = signal
       // oxlint-disable-next-line no-restricted-globals -- must fire even if the runtime is stuck
-      setTimeout(() => process.exit(shutdownTimedOut), shutdownTimeout).unref()
+      setTimeout(() => process.exit(exitStatus.shutdownTimedOut), shutdownTimeout).unref()
     })
   }
   // A closed standard output or error must not end the daemon.
