@@ -7,6 +7,7 @@ import { type Flags, type CommandSpec, globalFlags, visibleFlags, usageOf } from
 import { allSpecs } from "../src/cli/commands.ts"
 import { refusals } from "../src/cli/command/problems.ts"
 import { errorCodes, type ErrorTag } from "../src/rpc/protocol/errorTags.ts"
+import { blocksOf } from "./blocks.ts"
 import { exitStatuses } from "./exitStatuses.ts"
 
 export const readme = fileURLToPath(new URL("../README.md", import.meta.url))
@@ -67,7 +68,7 @@ export const referenceText = (): string =>
       `## ${spec.name}`,
       "",
       `${spec.summary}.`,
-      ...(spec.about ?? "").split("\n\n").flatMap((text) => (text === "" ? [] : ["", text.replaceAll("\n", " ")])),
+      ...blocksOf(spec.about ?? "").flatMap(({ isCode, text }) => (isCode ? ["", "```", text, "```"] : ["", text])),
       "",
       "```sh",
       usageOf(spec),

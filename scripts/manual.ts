@@ -4,6 +4,7 @@
 import { fileURLToPath } from "node:url"
 import { type Flag, type Flags, type CommandSpec, globalFlags, visibleFlags } from "../src/cli/command/Command.ts"
 import { allSpecs } from "../src/cli/commands.ts"
+import { blocksOf } from "./blocks.ts"
 import { exitStatuses } from "./exitStatuses.ts"
 
 export const manualPage = fileURLToPath(new URL("../docs/secrets.1", import.meta.url))
@@ -31,15 +32,13 @@ const plain = (text: string): string =>
     .replace(/^([.'])/, "\\&$1")
     .replace(/[^\p{ASCII}]/gu, (letter) => `\\[u${letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}]`)
 
-/** Splits paragraphs as mdoc requires: one sentence per line. */
+/** Formats paragraphs as mdoc requires, one sentence per line, and indented lines as they are. */
 const paragraphs = (text: string): ReadonlyArray<string> =>
-  text.split("\n\n").flatMap((paragraph) => [
-    ".Pp",
-    ...paragraph
-      .replaceAll("\n", " ")
-      .split(/(?<=[.!]) (?=[A-Z])/)
-      .map(plain)
-  ])
+  blocksOf(text).flatMap(({ isCode, text: block }) =>
+    isCode
+      ? [".Bd -literal -offset indent", ...block.split("\n").map(plain), ".Ed"]
+      : [".Pp", ...block.split(/(?<=[.!]) (?=[A-Z])/).map(plain)]
+  )
 
 /** Quotes a macro argument. */
 const argument = (text: string): string => `"${plain(text).replaceAll('"', '""')}"`
@@ -83,7 +82,10 @@ const commandOf = ({
 
 const pairs = (macro: string, rows: ReadonlyArray<readonly [string | number, string]>): ReadonlyArray<string> => [
   ".Bl -tag -width Ds",
-  ...rows.flatMap(([left, right]) => [`.It ${macro}${left}`, plain(sentence(right))]),
+  ...rows.flatMap(([left, right]) => [
+    `.It ${macro}${left}`,
+    plain(/^[a-z ]+:/.test(right) ? `${right}.` : sentence(right))
+  ]),
   ".El"
 ]
 

@@ -12,6 +12,7 @@ import { manualPage, manualText } from "../../scripts/manual.ts"
 import { bashScript } from "../../src/cli/commands/completions/bashScript.ts"
 import { allFlags, unlimited } from "../../src/cli/command/Command.ts"
 import { allSpecs, commands } from "../../src/cli/commands.ts"
+import { exitStatus } from "../../src/domain/exitStatus.ts"
 import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -23,6 +24,25 @@ const lineIn = (example: string): ReadonlyArray<string> => {
   const [, line = ""] = /secrets ([^|&<>#")]*)/.exec(example) ?? []
   return line.trim().split(/\s+/)
 }
+
+describe("the generated docs", () => {
+  const example = '{"secrets": [{"name": "github_token", "env_var": "GH_TOKEN", "ttl": "30m"}]}'
+
+  it("keep an example in a description as a block of its own", async () => {
+    assert.include(referenceText(), `above it:\n\n\`\`\`\n${example}\n\`\`\`\n\nOnly the owner`)
+    assert.include(await manualText(), `above it:\n.Bd -literal -offset indent\n${example}\n.Ed\n.Pp\nOnly the owner`)
+  })
+
+  it("do not capitalise the name of a command, and list every exit status", async () => {
+    const manual = await manualText()
+    assert.include(manual, ".It 65\nserve: the store cannot be read.\n")
+    for (const status of Object.values(exitStatus)) {
+      assert.include(referenceText(), `\n| ${status} | `)
+      assert.include(manual, `\n.It ${status}\n`)
+    }
+    assert.strictEqual(exitStatus.shutdownTimedOut, 70)
+  })
+})
 
 describe("every command", () => {
   for (const spec of specs) {
