@@ -37,14 +37,14 @@ const permissionHint = (socketPath: string): string => {
     try {
       const { gid, mode } = statSync(place)
       if ((mode & bits) === bits) {
-        return `Join the group ${groupName(gid)} and log in again; a session keeps the groups it started with`
+        return `Join the group ${groupName(gid)} and log in again`
       }
       break
     } catch {
       continue
     }
   }
-  return "Use the account the daemon runs for, or set its socket_mode and socket_group so that yours may connect"
+  return "Use the account the daemon runs for, or admit yours with socket_mode and socket_group"
 }
 
 /** Returns the name if /etc/group has it; macOS keeps some groups elsewhere. */
@@ -91,33 +91,33 @@ interface Refusal {
 const refused = (fix: string): Refusal => ({ exitStatus: exitStatus.refused, fix })
 const notFound = (fix: string): Refusal => ({ exitStatus: exitStatus.notFound, fix })
 
-const differs = "The daemon may be older than this command. Restart it: secrets daemon restart"
+const differs = "Restart the daemon, which may be older than this command: secrets daemon restart"
 const disk = "Free disk space or correct the permissions there, then try again"
 
 /** The exit status and the hint for each error of the daemon. */
 export const refusals = {
   ParseError: refused(differs),
   MethodNotFound: refused(differs),
-  InvalidParams: refused(differs),
-  MissingSecretName: refused("Name a secret: secrets list"),
+  InvalidParams: refused("Correct the value named in the message"),
+  MissingSecretName: refused("List the names: secrets list"),
   MissingClientId: refused("Name the client with --client-id, or leave the flag out"),
   MissingParameter: refused("Give it a value"),
   TooLong: refused("Shorten it: a name or --client-id may have 16 KiB, a value 1 MiB"),
   InvalidTtl: refused("Give the duration units: --ttl 90s, 15m, 24h or 1h30m"),
-  TtlTooLong: refused("Ask for less: the daemon grants at most its max_lease_ttl, 24h unless configured"),
+  TtlTooLong: refused("Ask for less: see max_lease_ttl in config.json (24h by default)"),
   SecretNotFound: notFound("See the names with: secrets list"),
   SecretExists: refused("Give it another value with: secrets update NAME"),
   StoreFull: refused("Delete secrets that are not needed: secrets list"),
-  SecretStoreError: refused(`Nothing was changed. ${disk}`),
-  LeaseNotFound: notFound("It has ended already. See what happened with: secrets audit"),
+  SecretStoreError: refused(disk),
+  LeaseNotFound: notFound("See the active leases: secrets leases"),
   TooManyLeases: refused("End some: secrets revoke --all, or raise max_active_leases in config.json"),
-  LeasesRemain: refused("Delete it again when the cause is gone. See it with: secrets status"),
-  PartlyRevoked: refused("Revoke them again when the cause is gone. See it with: secrets status"),
+  LeasesRemain: refused("Remove the cause that secrets status shows, then delete it again"),
+  PartlyRevoked: refused("Remove the cause that secrets status shows, then revoke them again"),
   NoRotationHook: refused("Give it one with: secrets update NAME --rotate-via COMMAND"),
   RotationFailed: refused("See what happened with: secrets audit"),
   DirectAccess: refused("Lease it: secrets lease NAME"),
   RestartRefused: refused("Wait, then try again"),
-  AuditLogError: refused("Wait: the daemon continues when the cause is gone. See it with: secrets status"),
+  AuditLogError: refused("Remove the cause that secrets status shows: the daemon then continues by itself"),
   FileError: refused(disk),
   Stopping: refused("Wait for the next daemon: secrets status --wait 30s"),
   TooManyConnections: refused("Close connections that are not used, then try again"),

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { refusalProblem, connectProblem } from "../../../src/cli/command/problems.ts"
+import { connectProblem, refusalProblem, refusals } from "../../../src/cli/command/problems.ts"
 import { readReply } from "../../../src/rpc/protocol/reply.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
@@ -66,7 +66,9 @@ describe("a refusal", () => {
     ["NoRotationHook", /--rotate-via/],
     ["InvalidTtl", /--ttl 90s/],
     ["TtlTooLong", /Ask for less/],
-    ["MissingSecretName", /secrets list/],
+    ["MissingSecretName", /^List the names: secrets list$/],
+    ["InvalidParams", /^Correct the value/],
+    ["SecretStoreError", /^Free disk space/],
     ["MissingClientId", /--client-id/],
     ["TooLong", /--client-id/]
   ] as const) {
@@ -76,6 +78,14 @@ describe("a refusal", () => {
       assert.deepInclude(problem, { message: "m", code: tag, exitStatus: 5 })
     })
   }
+
+  it("has one imperative sentence as a hint, which claims nothing about the past", () => {
+    for (const [tag, { fix }] of Object.entries(refusals)) {
+      assert.match(fix, /^[A-Z]/, tag)
+      assert.notMatch(fix, /^(It|The|Nothing) |[.!] [A-Z]|\.$/, tag)
+    }
+    assert.match(refusals.LeaseNotFound.fix, /secrets leases/)
+  })
 
   for (const [code, tag, status] of [
     [-32000, "SecretNotFound", 4],
