@@ -1,7 +1,9 @@
 /**
  * `npm run bench -- acquire`: the cost of a durable lease, on one connection and on many, and
- * of a mix of requests. Each round measures its floors too: raw appends of as many bytes with
- * an fdatasync each, one line to a server and back, and a bare server with group commit.
+ * of a mix of requests.
+ *
+ * Each round measures its floors too: raw appends of as many bytes with an fdatasync each, one
+ * line to a server and back, and a bare server with group commit.
  *
  * PREDECESSOR=/path/to/secrets measures the Go program in the same rounds.
  */

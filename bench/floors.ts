@@ -1,7 +1,7 @@
 /**
- * Lower bounds of the daemon's times, on the same file system: an append with fdatasync; a
- * line to a server and back; and a server on `node:net` alone that writes what an acquire
- * writes, with group commit and hash chain, but without checks or leases.
+ * Lower bounds of the daemon's times, on the same file system: an append with fdatasync, and
+ * a line to a server and back. The third is a server on `node:net` alone. It writes what an
+ * acquire writes, with group commit and hash chain, but without checks or leases.
  *
  * Each runs in a process of its own, as the daemon does.
  */

@@ -1,10 +1,10 @@
 /**
- * `npm run bench -- sink`: whether event sinks slow down requests. Daemons without a sink, with
- * a joelclaw that hangs, fails or is slow, and with a collector that works, hangs or is down run
- * side by side and get the same number of acquires in turns of about half a second.
+ * `npm run bench -- sink`: whether event sinks slow down requests. Several daemons run side by
+ * side and get the same number of acquires, in turns of about half a second.
  *
- * The floor is the daemon without a sink, in the same round. A second daemon of that kind shows
- * how much the machine itself varies.
+ * Some have a joelclaw that hangs, fails or is slow. Others have a collector that works, hangs
+ * or is down. The floor is the daemon without a sink, in the same round. A second daemon of
+ * that kind shows how much the machine itself varies.
  */
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"

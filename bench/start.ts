@@ -2,8 +2,8 @@
  * `npm run bench -- start`: the time of each command from the start of its process to its exit,
  * and of the daemon until it is ready. The floor, an empty Node, is part of every round.
  *
- * Processor time, from /proc, is shown beside wall time because it hardly depends on what else
- * the machine does. dist/secrets is measured if `npm run build:binary` made it.
+ * The tables show processor time, from /proc, beside wall time. It hardly depends on the load
+ * of the machine. dist/secrets is measured if `npm run build:binary` made it.
  */
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"

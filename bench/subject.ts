@@ -1,6 +1,6 @@
 /**
  * The subjects of benchmarks: a daemon, or the Go program, on a new directory with the secrets
- * of the load; and the memory and processor time of a process, from /proc.
+ * of the load. Also reads the memory and processor time of a process from /proc.
  */
 import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"

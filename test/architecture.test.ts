@@ -61,7 +61,7 @@ describe("the architecture", () => {
     assert.deepStrictEqual(broken, [])
   })
 
-  it("has its arrows point downwards: a row allows only rows above it", () => {
+  it("has only arrows that point downwards: a row allows only rows above it", () => {
     const order = [...rules.keys()]
     const upwards = [...rules].flatMap(([folder, allowed]) =>
       allowed

@@ -122,13 +122,13 @@ describe("the docs of the commands", () => {
   })
 })
 
-describe("the completion script for", () => {
+describe("the completion scripts", () => {
   for (const [shell, make, check] of [
     ["bash", bashScript, ["-n"]],
     ["zsh", zshScript, ["-f", "-n"]],
     ["fish", fishScript, ["--no-execute"]]
   ] as const) {
-    it(`${shell} contains every command and every visible flag`, () => {
+    it(`contain every command and every visible flag for ${shell}`, () => {
       const script = make(specs)
       for (const spec of specs) {
         assert.include(script, spec.name)
@@ -137,7 +137,7 @@ describe("the completion script for", () => {
       assert.notInclude(script, "no-update-check\\n")
     })
 
-    it.effect(`${shell} has valid syntax, if the shell is installed`, () =>
+    it.effect(`have valid syntax for ${shell}, if it is installed`, () =>
       Effect.gen(function* () {
         const file = path.join(yield* temporaryDirectory, "script")
         fs.writeFileSync(file, make(specs))

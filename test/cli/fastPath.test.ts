@@ -56,26 +56,26 @@ describe("a query command", () => {
   )
 })
 
-describe("a response matches its shape", () => {
+describe("matchesShape", () => {
   const example = { name: "", count: 0, more: optional({ on: true }), list: [{ id: "" }] }
   const row = { of: [0, ""], done: literal(true) } as const
   for (const [title, value, expected] of [
-    ["if it has all members", { name: "x", count: 1, list: [{ id: "a" }, { id: "b" }] }, true],
-    ["if it has additional members", { name: "x", count: 1, list: [], more: { on: false, off: 1 }, else: 1 }, true],
-    ["but not if a member is missing", { name: "x", list: [] }, false],
-    ["but not if a member has another type", { name: 1, count: 1, list: [] }, false],
-    ["but not if one element does not match", { name: "x", count: 1, list: [{ id: "a" }, {}] }, false],
-    ["but not if an optional member has the wrong shape", { name: "x", count: 1, list: [], more: {} }, false],
-    ["but not if it is null", null, false],
-    ["but not if it is an array", [], false]
+    ["accepts a response with all members", { name: "x", count: 1, list: [{ id: "a" }, { id: "b" }] }, true],
+    ["accepts additional members", { name: "x", count: 1, list: [], more: { on: false, off: 1 }, else: 1 }, true],
+    ["rejects a response without a member", { name: "x", list: [] }, false],
+    ["rejects a member of another type", { name: 1, count: 1, list: [] }, false],
+    ["rejects a list with one element of another shape", { name: "x", count: 1, list: [{ id: "a" }, {}] }, false],
+    ["rejects an optional member of another shape", { name: "x", count: 1, list: [], more: {} }, false],
+    ["rejects null", null, false],
+    ["rejects an array", [], false]
   ] as const) {
     it(title, () => assert.strictEqual(matchesShape(value, example), expected))
   }
   for (const [title, value, expected] of [
-    ["if a tuple matches", { of: [1, "a"], done: true }, true],
-    ["but not if a tuple is longer", { of: [1, "a", 1], done: true }, false],
-    ["but not if a tuple has another order", { of: ["a", 1], done: true }, false],
-    ["but not if a literal differs", { of: [1, "a"], done: false }, false]
+    ["accepts a matching tuple", { of: [1, "a"], done: true }, true],
+    ["rejects a longer tuple", { of: [1, "a", 1], done: true }, false],
+    ["rejects a tuple in another order", { of: ["a", 1], done: true }, false],
+    ["rejects another literal", { of: [1, "a"], done: false }, false]
   ] as const) {
     it(title, () => assert.strictEqual(matchesShape(value, row), expected))
   }

@@ -16,7 +16,7 @@ import { table } from "../../src/cli/terminal/table.ts"
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000]
 
-describe("a duration", () => {
+describe("formatDuration", () => {
   for (const [millis, text] of [
     [-5, "0s"],
     [999, "0s"],
@@ -28,7 +28,7 @@ describe("a duration", () => {
     [2 * day + hour + minute, "2d 1h"],
     [3 * day, "3d"]
   ] as const) {
-    it(`of ${millis} ms is formatted as ${text}`, () => assert.strictEqual(formatDuration(millis), text))
+    it(`formats ${millis} ms as ${text}`, () => assert.strictEqual(formatDuration(millis), text))
   }
 })
 
@@ -58,7 +58,7 @@ describe("a table", () => {
   })
 })
 
-describe("the closest match", () => {
+describe("closestMatch", () => {
   const words = ["lease", "leases", "list", "status", "init", "rm"]
   for (const [given, expected] of [
     ["leese", "lease"],
@@ -70,7 +70,7 @@ describe("the closest match", () => {
     ["x".repeat(100_000), undefined],
     ["", undefined]
   ] as const) {
-    it(`of ${given.slice(0, 10)} is ${expected ?? "none"}`, () =>
+    it(`returns ${expected ?? "undefined"} for ${JSON.stringify(given.slice(0, 10))}`, () =>
       assert.strictEqual(closestMatch(given, words), expected))
   }
 })
@@ -176,9 +176,9 @@ describe("the frame of status --watch", () => {
     )
   })
 
-  it("colours only the state, and only if wanted", () => {
-    const coloured = renderFrame(frame, { ...plain, colour: true })
-    assert.strictEqual(coloured[0], "agent-secrets  \u001b[32mserving\u001b[0m  /somewhere/agent-secrets.sock")
-    assert.notInclude(coloured.slice(1).join(""), "\u001b")
+  it("colors only the state, and only if wanted", () => {
+    const colored = renderFrame(frame, { ...plain, colour: true })
+    assert.strictEqual(colored[0], "agent-secrets  \u001b[32mserving\u001b[0m  /somewhere/agent-secrets.sock")
+    assert.notInclude(colored.slice(1).join(""), "\u001b")
   })
 })

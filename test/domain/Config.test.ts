@@ -140,7 +140,7 @@ describe("decodeConfig", () => {
     assert.isUndefined(read({ otlp: null }).otlp)
   })
 
-  it("warns of keys that look like misspelt settings, in every section", () => {
+  it("warns of keys that look like misspelled settings, in every section", () => {
     const { config, warnings } = decoded({
       socket_pth: "/srv/s.sock",
       Directory: "/srv",

@@ -1,7 +1,8 @@
 /**
  * A lease is active up to the last millisecond of its grant. It survives encoding to
- * leases.json, whose rows are the predecessor's (protocol specification, 9.3). A request for
- * no duration gets the default, one above the maximum is rejected, to the nanosecond.
+ * leases.json, whose rows are the predecessor's (protocol specification, 9.3). A request
+ * without a duration gets the default. One that exceeds the maximum is rejected, even by a
+ * nanosecond.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
@@ -58,7 +59,7 @@ describe("isExpired", () => {
     { ttl: millisecond, millis: 1 },
     { ttl: 2n * millisecond - 1n, millis: 1 },
     { ttl: 1n, millis: 0 }
-  ])("leaves a lease of $ttl ns active for $millis ms and not one longer", ({ ttl, millis }) => {
+  ])("keeps a lease of $ttl ns active for exactly $millis ms", ({ ttl, millis }) => {
     const lease = makeLease({ ...grant, ttl })
     assert.isFalse(isExpired(lease, now))
     assert.isFalse(isExpired(lease, now + millis))

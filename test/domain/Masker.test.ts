@@ -16,9 +16,9 @@ const masked = (value: string, output: string): string => {
 
 describe("masking", () => {
   it.each([1, 2, 3])("masks what a plain search finds, however the output is split (seed %d)", (seed) => {
-    const told: Array<string> = []
-    const { failed } = maskRounds(150, randomFrom(seed), (line) => told.push(line))
-    assert.strictEqual(failed, 0, told.join("\n"))
+    const failures: Array<string> = []
+    const { failed } = maskRounds(150, randomFrom(seed), (line) => failures.push(line))
+    assert.strictEqual(failed, 0, failures.join("\n"))
   })
 
   const value = "s3cr&t/+ü'\"\\\nline two of it <x>"
@@ -27,11 +27,11 @@ describe("masking", () => {
     ["as it is", value],
     ["in base64", bytes.toString("base64")],
     ["in base64 without padding", bytes.toString("base64").replaceAll("=", "")],
-    ["in base64 for addresses", bytes.toString("base64url")],
+    ["in base64url", bytes.toString("base64url")],
     ["in hexadecimal", bytes.toString("hex")],
-    ["in capital hexadecimal", bytes.toString("hex").toUpperCase()],
-    ["in an address", encodeURIComponent(value)],
-    ["in an address with small digits", encodeURIComponent(value).replaceAll(/%../g, (code) => code.toLowerCase())],
+    ["in upper-case hexadecimal", bytes.toString("hex").toUpperCase()],
+    ["in a URL", encodeURIComponent(value)],
+    ["in a URL with lower-case hex digits", encodeURIComponent(value).replaceAll(/%../g, (code) => code.toLowerCase())],
     ["in a form", new URLSearchParams({ a: value }).toString().slice(2)],
     ["in JSON", JSON.stringify(value).slice(1, -1)],
     ["in a shell's trace", value.replaceAll("'", "'\\''")]
@@ -44,7 +44,7 @@ describe("masking", () => {
       const whole = Buffer.from(`${before}hunter22-and-more-of-it:x`).toString("base64")
       const shown = masked("hunter22-and-more-of-it", whole)
       assert.match(shown, /\*\*\*/)
-      // Up to two letters at either end also depend on the neighbouring bytes.
+      // Up to two letters at either end also depend on the neighboring bytes.
       assert.isAtMost(shown.length - 3, Math.ceil((before.length * 4) / 3) + 8, shown)
     }
   })

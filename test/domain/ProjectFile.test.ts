@@ -35,10 +35,10 @@ describe("a project file", () => {
   for (const [title, content, expected] of [
     ["no JSON", "{", ["the file is not JSON"]],
     ["no object", "[]", ["the file must be a JSON object"]],
-    ["a misspelt key", { secrets: [], clientid: "x" }, ["clientid: unknown key; did you mean client_id?"]],
+    ["a misspelled key", { secrets: [], clientid: "x" }, ["clientid: unknown key; did you mean client_id?"]],
     ["an unknown key", { secrets: [], colour: 1 }, ["colour: unknown key"]],
     [
-      "a misspelt key of a secret",
+      "a misspelled key of a secret",
       { secrets: [{ ...one, tll: "1h" }] },
       ["secrets[0].tll: unknown key; did you mean ttl?"]
     ],
@@ -67,7 +67,7 @@ describe("a project file", () => {
       ['scope: must be "development" or "preview" or "production"']
     ]
   ] as const) {
-    it(`with ${title} is rejected`, () => assert.deepStrictEqual(wrong(content), expected))
+    it(`is rejected with ${title}`, () => assert.deepStrictEqual(wrong(content), expected))
   }
 
   it("may not put a secret into a variable that controls what runs", () => {
@@ -88,14 +88,14 @@ describe("a project file", () => {
     assert.isUndefined(variableProblem("DATABASE_URL"))
   })
 
-  it("is not quoted in its problems", () => {
-    const told = wrong({
+  it("is not quoted in the reported problems", () => {
+    const problems = wrong({
       secrets: [{ name: 1, env_var: "s3cr3t value", ttl: "s3cr3t" }],
       client_id: ["s3cr3t"],
       ttl: "s3cr3t"
     })
-    assert.lengthOf(told, 5)
-    assert.notInclude(told.join(), "s3cr3t")
+    assert.lengthOf(problems, 5)
+    assert.notInclude(problems.join(), "s3cr3t")
   })
 
   it("agrees with its JSON Schema", () => {

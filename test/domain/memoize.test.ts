@@ -1,8 +1,12 @@
+/**
+ * A memoized function computes each result once while the cache has room. Failures are
+ * not cached.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { memoize } from "../../src/domain/memoize.ts"
 
 describe("memoize", () => {
-  it("computes a result once, and again after the cache was full", () => {
+  it("computes a result once, and again after the cache is full", () => {
     const worked: Array<number> = []
     const half = memoize(2, (asked: number) => {
       worked.push(asked)

@@ -16,7 +16,7 @@ const lease = (id: string, secretName = "db", clientId = "worker"): Lease =>
   makeLease({ id, secretName, clientId, now, ttl: hour + 1n })
 
 /** The entries as they would be in the log, written at `now`. */
-const told = (...facts: ReadonlyArray<Audit.AuditFact>): ReadonlyArray<Audit.AuditEntry> =>
+const entriesOf = (...facts: ReadonlyArray<Audit.AuditFact>): ReadonlyArray<Audit.AuditEntry> =>
   facts.map((fact) => Option.getOrThrow(Audit.decodeEntry(Audit.encodeEntry(fact, lease("").createdAt))))
 
 const acquired = (one: Lease) => Audit.acquireFact(one, hour)
@@ -26,7 +26,7 @@ const three = lease("three", "db", "other worker")
 
 describe("replay", () => {
   it("restores acquired leases, to the nanosecond", () => {
-    assert.deepStrictEqual(replay([], told(acquired(one), acquired(two))), [one, two])
+    assert.deepStrictEqual(replay([], entriesOf(acquired(one), acquired(two))), [one, two])
   })
 
   it.each([
@@ -34,15 +34,15 @@ describe("replay", () => {
     ["revoked", Audit.revokeFact(one)],
     ["expired", Audit.expireFact(one)]
   ])("forgets a lease that was %s, and no other", (_, end) => {
-    assert.deepStrictEqual(replay([one, two, three], told(end)), [two, three])
+    assert.deepStrictEqual(replay([one, two, three], entriesOf(end)), [two, three])
   })
 
   it("ends all leases of a secret that were revoked with it", () => {
-    assert.deepStrictEqual(replay([one, two, three], told(Audit.revokeSecretFact("db", 2))), [two])
+    assert.deepStrictEqual(replay([one, two, three], entriesOf(Audit.revokeSecretFact("db", 2))), [two])
   })
 
   it("ends all leases at the killswitch, and keeps later ones", () => {
-    assert.deepStrictEqual(replay([one, two], told(...Audit.revokeAllFacts(2), acquired(three))), [three])
+    assert.deepStrictEqual(replay([one, two], entriesOf(...Audit.revokeAllFacts(2), acquired(three))), [three])
   })
 
   it.each<readonly [string, Audit.AuditFact]>([
@@ -57,19 +57,19 @@ describe("replay", () => {
     ["a start", Audit.startFact("/run/socket")],
     ["an action of others", { action: "daemon_restart", lease_id: "one", success: true }]
   ])("changes nothing for %s", (_, fact) => {
-    assert.deepStrictEqual(replay([one, two, three], told(fact)), [one, two, three])
+    assert.deepStrictEqual(replay([one, two, three], entriesOf(fact)), [one, two, three])
   })
 
   it.each(["expires_at", "lease_id", "secret_name", "client_id"] as const)(
     "restores no lease from an acquire without %s",
     (member) => {
-      const { [member]: _, ...entry } = told(acquired(two))[0] ?? {}
+      const { [member]: _, ...entry } = entriesOf(acquired(two))[0] ?? {}
       assert.deepStrictEqual(replay([one], [entry as Audit.AuditEntry]), [one])
     }
   )
 
   it.each(["expires_at", "timestamp"])("restores no lease from an acquire with an invalid %s", (member) => {
-    const entries = told(acquired(two)).map((entry) => ({ ...entry, [member]: "soon" }))
+    const entries = entriesOf(acquired(two)).map((entry) => ({ ...entry, [member]: "soon" }))
     assert.deepStrictEqual(replay([one], entries), [one])
   })
 })
@@ -93,11 +93,11 @@ describe("a log", () => {
       const others = held.filter((other) => other.id !== one.id)
       const elsewhere = held.filter((other) => other.secretName !== one.secretName)
       held = kind === "acquire" ? [...others, one] : kind === "all" ? [] : kind === "secret" ? elsewhere : others
-      if (kind === "acquire") return told(acquired(one))
-      if (kind === "replace") return told(Audit.replaceFact(one, one, hour))
-      if (kind === "revoke") return told(Audit.revokeFact(one))
-      if (kind === "expire") return told(Audit.expireFact(one))
-      return told(...(kind === "all" ? Audit.revokeAllFacts(0) : [Audit.revokeSecretFact(one.secretName, 0)]))
+      if (kind === "acquire") return entriesOf(acquired(one))
+      if (kind === "replace") return entriesOf(Audit.replaceFact(one, one, hour))
+      if (kind === "revoke") return entriesOf(Audit.revokeFact(one))
+      if (kind === "expire") return entriesOf(Audit.expireFact(one))
+      return entriesOf(...(kind === "all" ? Audit.revokeAllFacts(0) : [Audit.revokeSecretFact(one.secretName, 0)]))
     })
     return { held: byId(held), entries }
   }

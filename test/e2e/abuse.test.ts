@@ -158,7 +158,7 @@ describe("SIGTERM", () => {
 })
 
 describe("SIGTERM while changes are queued", () => {
-  it.live("answers each of them: it was done, or it was not begun", () =>
+  it.live("answers each queued change: it was done, or it was not begun", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })

@@ -157,10 +157,10 @@ describe.concurrent("a socket-activated daemon", () => {
         [run(["serve", "--listen-fd", "0"], { home }), /descriptor 0 was passed .* it is not a socket/],
         [run(["serve", "--listen-fd", "1"], { home }), /must be the descriptor/]
       ] as const
-      for (const [ended, says] of starts) {
+      for (const [ended, message] of starts) {
         const { status, stderr } = yield* ended
         assert.strictEqual(status, 78)
-        assert.match(stderr, says)
+        assert.match(stderr, message)
       }
     })
   )

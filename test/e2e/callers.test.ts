@@ -164,8 +164,8 @@ describe.concurrent("a caller", () => {
 })
 
 /** Waits until the output of a started command fulfils a condition. */
-const until = (says: () => boolean) =>
-  Effect.sync(says).pipe(Effect.repeat({ until: (said) => said, schedule: Schedule.spaced("10 millis") }))
+const until = (condition: () => boolean) =>
+  Effect.sync(condition).pipe(Effect.repeat({ until: (isMet) => isMet, schedule: Schedule.spaced("10 millis") }))
 
 describe.concurrent("a user at a terminal", () => {
   it.live("lists leases, and revokes those of a client or a secret", () =>
@@ -334,7 +334,7 @@ describe.concurrent("a user at a terminal", () => {
     })
   )
 
-  it.live("gets the same from the socket as from the command", () =>
+  it.live("gets the same results from the socket as from the command", () =>
     Effect.gen(function* () {
       const { daemon } = yield* setup
       const connection = yield* connect(daemon.socket)

@@ -69,10 +69,10 @@ describe("secrets lease", () => {
         [["\u001b[31mred"], 2, /^secrets \\x1b\[31mred: unknown command/],
         [["lease", "db", "--socket", "/\u001b[31m", "--timeout", "0.2"], 3, /nothing listens on \/\\x1b\[31m /]
       ]
-      for (const [line, expected, says] of table) {
+      for (const [line, expected, message] of table) {
         const { status, stderr, stdout } = yield* secrets(line)
         assert.deepStrictEqual([stdout, status], ["", expected], line.join(" "))
-        assert.match(stderr, says)
+        assert.match(stderr, message)
       }
     })
   )
@@ -153,10 +153,10 @@ describe("secrets add", () => {
         [["add", ""], "hush-hush", 2, /the name of a secret cannot be empty/],
         [["add", "e", "hush-hush"], "x", 2, /expected at most 1 argument, got 2/]
       ]
-      for (const [line, stdin, status, says] of table) {
+      for (const [line, stdin, status, message] of table) {
         const ended = yield* secrets(line, stdin)
         assert.deepStrictEqual([ended.status, ended.stdout], [status, ""])
-        assert.match(ended.stderr, says)
+        assert.match(ended.stderr, message)
         assert.notInclude(ended.stderr, "hush-hush")
       }
       const files = fs
@@ -186,7 +186,7 @@ describe("the commands", () => {
     })
   )
 
-  it.live("report with the exit status of `status` whether a daemon serves", () =>
+  it.live("report by the exit status of `status` whether a daemon serves", () =>
     Effect.gen(function* () {
       const { daemon, secrets } = yield* setup
       const serving = yield* secrets(["status"])
@@ -316,7 +316,7 @@ describe("the commands", () => {
     })
   )
 
-  it.live("print all of a mebibyte into a pipe with a slow reader, also in non-blocking mode", () =>
+  it.live("print a whole mebibyte into a pipe with a slow reader, also in non-blocking mode", () =>
     Effect.gen(function* () {
       const { home, secrets } = yield* setup
       const value = "x".repeat(1024 * 1024)
@@ -337,7 +337,7 @@ describe("the commands", () => {
     })
   )
 
-  it.live("exit only when a file has all of their output", () =>
+  it.live("exit only after all of their output is in the file", () =>
     Effect.gen(function* () {
       const { home, secrets } = yield* setup
       yield* secrets(["add", "big"], "x".repeat(300_000))

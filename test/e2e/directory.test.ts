@@ -32,10 +32,10 @@ const serving = Effect.fnUntraced(function* (name = "ours") {
 const lease = (name = "ours") => ({ secret_name: name, client_id: "c" })
 const polling = { schedule: Schedule.spaced("20 millis") }
 
-const says = (daemon: RunningDaemon, text: string) =>
+const logs = (daemon: RunningDaemon, text: string) =>
   Effect.repeat(
     Effect.sync(() => daemon.stderr().includes(text)),
-    { until: (said) => said, ...polling }
+    { until: (isLogged) => isLogged, ...polling }
   )
 
 /** Waits until the daemon has restarted in place and serves. */
@@ -52,7 +52,7 @@ const contents = (directory: string, ...files: ReadonlyArray<string>) =>
 const storeFiles = ["identity.age", "secrets.age"] as const
 
 describe.concurrent("a state directory", () => {
-  it.live("that is moved away stops every lease and change until it is back", () =>
+  it.live("stops every lease and change while it is moved away", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
       yield* daemon.ask("lease", lease())
@@ -61,13 +61,13 @@ describe.concurrent("a state directory", () => {
         const { error } = yield* request
         assert.match(error.message, /the directory is missing/)
       }
-      yield* says(daemon, `${daemon.directory} is missing`)
+      yield* logs(daemon, `${daemon.directory} is missing`)
       assert.strictEqual((yield* daemon.ask("status")).result.active_leases, 1)
       assert.isFalse(fs.existsSync(daemon.directory))
       fs.renameSync(`${daemon.directory}.away`, daemon.directory)
       const again = yield* daemon.ask("lease", lease())
       assert.strictEqual(again.result.value, "value of ours")
-      yield* says(daemon, "the directory is back")
+      yield* logs(daemon, "the directory is back")
       assert.strictEqual((yield* rpc(daemon.socket, "status")).result.active_leases, 1)
       const recorded = auditOf(daemon.directory).filter(({ lease_id }) => lease_id === again.result.lease_id)
       assert.lengthOf(recorded, 1)
@@ -75,7 +75,7 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("that another store replaces is read, and none of its files is overwritten", () =>
+  it.live("is read if another store replaces it, and none of its files is overwritten", () =>
     Effect.gen(function* () {
       const theirs = yield* serving("theirs")
       yield* theirs.ask("lease", lease("theirs"))
@@ -106,12 +106,12 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("that was removed and recreated gets the secrets back from memory, with the same key", () =>
+  it.live("gets the secrets back from memory, with the same key, after it was recreated", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
       const key = contents(daemon.directory, "identity.age")
       fs.rmSync(daemon.directory, { recursive: true })
-      yield* says(daemon, `${daemon.directory} is missing`)
+      yield* logs(daemon, `${daemon.directory} is missing`)
       fs.mkdirSync(daemon.directory, { mode: 0o700 })
       yield* servesAgain(daemon)
       assert.strictEqual((yield* rpc(daemon.socket, "lease", lease())).result.value, "value of ours")
@@ -124,13 +124,13 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("with an unreadable store is retried until it can be read, and the secrets are kept meanwhile", () =>
+  it.live("is retried until its store can be read, and the secrets are kept meanwhile", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
       fs.renameSync(daemon.directory, `${daemon.directory}.away`)
       fs.mkdirSync(daemon.directory, { mode: 0o700 })
       fs.writeFileSync(path.join(daemon.directory, "identity.age"), "half of a copy", { mode: 0o600 })
-      yield* says(daemon, "cannot restart yet")
+      yield* logs(daemon, "cannot restart yet")
       assert.deepStrictEqual(fs.readFileSync(path.join(daemon.directory, "identity.age"), "utf8"), "half of a copy")
       fs.rmSync(path.join(daemon.directory, "identity.age"))
       yield* servesAgain(daemon)
@@ -138,7 +138,7 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("that another daemon serves by now stops this one, with status 75 and the other's pid", () =>
+  it.live("stops the daemon with status 75 and the other's pid if another daemon serves it", () =>
     Effect.gen(function* () {
       const other = yield* serving("theirs")
       const daemon = yield* serving()
@@ -150,7 +150,7 @@ describe.concurrent("a state directory", () => {
     })
   )
 
-  it.live("without its lock file is locked again at once, with the same secrets and leases", () =>
+  it.live("is locked again at once after its lock file is removed, with the same secrets and leases", () =>
     Effect.gen(function* () {
       const daemon = yield* serving()
       yield* daemon.ask("lease", lease())
@@ -169,7 +169,7 @@ describe.concurrent("a state directory", () => {
   // Root ignores permissions, so the daemon runs as another user, which Node can do for a script.
   const isRoot = process.getuid?.() === 0
   it.live.runIf(isScript || !isRoot)(
-    "without write permission refuses changes but grants leases, and accepts changes when it is back",
+    "grants leases but refuses changes without write permission, and accepts changes afterwards",
     () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory

@@ -14,14 +14,14 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const withOption = (option: string) => `node=$1; shift; exec "$node" ${option} "$@"`
 
-describe("the daemon refuses to start", () => {
+describe("serve with an unsafe runtime", () => {
   for (const [options, named] of [
     ["--require=$HOME/evil.cjs", "--require in NODE_OPTIONS"],
     ['"--import" "$HOME/evil.cjs"', "--import in NODE_OPTIONS"],
     ["--inspect=127.0.0.1:0", "--inspect in NODE_OPTIONS"],
     ["--report-on-signal --report-signal=SIGUSR2", "--report-on-signal in NODE_OPTIONS"]
   ] as const) {
-    it.live(`with NODE_OPTIONS=${options}`, () =>
+    it.live(`does not start with NODE_OPTIONS=${options}`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         fs.writeFileSync(path.join(home, "evil.cjs"), "")
@@ -34,7 +34,7 @@ describe("the daemon refuses to start", () => {
     )
   }
 
-  it.live.runIf(isScript)("with an option on the command line of Node", () =>
+  it.live.runIf(isScript)("does not start with an option on the command line of Node", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const ended = yield* run(["serve"], { home, through: withOption("--inspect=127.0.0.1:0") })
@@ -44,7 +44,7 @@ describe("the daemon refuses to start", () => {
   )
 
   for (const name of ["NODE_V8_COVERAGE", "NODE_COMPILE_CACHE", "NODE_DEBUG", "BUN_INSPECT_PRELOAD"]) {
-    it.live(`with ${name} in the environment`, () =>
+    it.live(`does not start with ${name} in the environment`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const ended = yield* run(["serve"], { home, env: { [name]: path.join(home, "stream") } })
@@ -56,8 +56,8 @@ describe("the daemon refuses to start", () => {
   }
 })
 
-describe("the daemon starts", () => {
-  it.live.runIf(isScript)("with allowed options and any NODE_PATH, and warns about LD_PRELOAD", () =>
+describe("serve with a safe runtime", () => {
+  it.live.runIf(isScript)("starts with allowed options and any NODE_PATH, and warns about LD_PRELOAD", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const env = { NODE_OPTIONS: "--max-old-space-size=512", NODE_PATH: home, LD_PRELOAD: "" }
@@ -71,7 +71,7 @@ describe("the daemon starts", () => {
     })
   )
 
-  it.live("with core dumps disabled", () =>
+  it.live("starts with core dumps disabled", () =>
     Effect.gen(function* () {
       if (!hasProc) return
       const home = yield* temporaryDirectory

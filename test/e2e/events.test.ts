@@ -102,13 +102,13 @@ describe("with joelclaw on the PATH", () => {
   )
 })
 
-for (const [behaviour, script] of [
+for (const [behavior, script] of [
   ["hangs and ignores signals", "trap '' TERM INT HUP; sleep 1000"],
   ["fails", "exit 1"],
   ["floods", "cat /dev/zero"],
   ["is not executable code", "\u0000\u0001"]
 ] as const) {
-  describe(`with a joelclaw that ${behaviour}`, () => {
+  describe(`with a joelclaw that ${behavior}`, () => {
     it.live("the daemon leases as usual and stops in time", () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory

@@ -103,7 +103,7 @@ describe("an installed program", () => {
     }
   })
 
-  it.live.runIf(isScript)("says what to do where its entry was copied alone", () =>
+  it.live.runIf(isScript)("prints a hint if only its entry was copied", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       for (const name of ["secrets", "secrets.mjs"]) {

@@ -9,7 +9,7 @@ import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { instruments, prometheusName } from "../../src/otel/metrics.ts"
-import { attributesOf, collector, type Behaviour } from "../support/collector.ts"
+import { attributesOf, collector, type Behavior } from "../support/collector.ts"
 import { rpc, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -101,61 +101,64 @@ describe("with a collector", () => {
     })
   )
 
-  it.live("of config.json, metrics arrive with their names, units and kinds, and nothing else is exported", () =>
-    Effect.gen(function* () {
-      const home = yield* temporaryDirectory
-      const to = yield* collector()
-      const otlp = { endpoint: to.url, headers: { "x-key": "hidden, from=all" }, signals: ["metrics"] }
-      fs.mkdirSync(path.join(home, ".agent-secrets"), { mode: 0o700 })
-      fs.writeFileSync(path.join(home, ".agent-secrets/config.json"), JSON.stringify({ otlp }))
-      const daemon = yield* startDaemon({ home, env: shortIntervals })
-      yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
-      for (const client of ["a", "b", "b"]) yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: client })
-      yield* rpc(daemon.socket, "lease", { secret_name: "none", client_id: "c" })
-      yield* until(() => to.points("agent_secrets.request.refusals").length === 1)
-      const value = (name: string) => to.points(name).map((point) => point.asDouble)
-      assert.deepStrictEqual(value("agent_secrets.lease.acquires"), [3])
-      assert.deepStrictEqual(value("agent_secrets.lease.replacements"), [1])
-      assert.deepStrictEqual(attributesOf(to.points("agent_secrets.request.refusals")[0]), {
-        "error.type": "SecretNotFound"
+  it.live(
+    "metrics arrive at the collector of config.json with their names, units and kinds, and nothing else is exported",
+    () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const to = yield* collector()
+        const otlp = { endpoint: to.url, headers: { "x-key": "hidden, from=all" }, signals: ["metrics"] }
+        fs.mkdirSync(path.join(home, ".agent-secrets"), { mode: 0o700 })
+        fs.writeFileSync(path.join(home, ".agent-secrets/config.json"), JSON.stringify({ otlp }))
+        const daemon = yield* startDaemon({ home, env: shortIntervals })
+        yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
+        for (const client of ["a", "b", "b"])
+          yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: client })
+        yield* rpc(daemon.socket, "lease", { secret_name: "none", client_id: "c" })
+        yield* until(() => to.points("agent_secrets.request.refusals").length === 1)
+        const value = (name: string) => to.points(name).map((point) => point.asDouble)
+        assert.deepStrictEqual(value("agent_secrets.lease.acquires"), [3])
+        assert.deepStrictEqual(value("agent_secrets.lease.replacements"), [1])
+        assert.deepStrictEqual(attributesOf(to.points("agent_secrets.request.refusals")[0]), {
+          "error.type": "SecretNotFound"
+        })
+        const [latency] = to.points("agent_secrets.lease.acquire.duration")
+        assert.strictEqual(Number(latency.count), 3)
+        assert.isAbove(latency.sum, 0)
+        assert.isBelow(latency.sum, 5)
+        assert.isAtLeast(Number(to.points("agent_secrets.audit.flush.duration")[0].count), 4)
+        assert.deepStrictEqual(
+          to
+            .metrics()
+            .map(({ name, unit, sum, gauge }) => [
+              name,
+              unit,
+              sum?.isMonotonic ?? (gauge === undefined ? "histogram" : "gauge")
+            ])
+            .toSorted(),
+          [
+            ["agent_secrets.audit.batch.size", "{entry}", "histogram"],
+            ["agent_secrets.audit.failures", "{flush}", true],
+            ["agent_secrets.audit.flush.duration", "s", "histogram"],
+            ["agent_secrets.lease.acquire.duration", "s", "histogram"],
+            ["agent_secrets.lease.acquires", "{lease}", true],
+            ["agent_secrets.lease.active", "{lease}", "gauge"],
+            ["agent_secrets.lease.expiries", "{lease}", true],
+            ["agent_secrets.lease.replacements", "{lease}", true],
+            ["agent_secrets.lease.revocations", "{lease}", true],
+            ["agent_secrets.request.refusals", "{request}", true],
+            ["agent_secrets.sink.dropped", "{event}", true],
+            ["agent_secrets.sink.queue.size", "{event}", "gauge"],
+            ["process.start_time", "s", "gauge"]
+          ]
+        )
+        assert.isTrue(
+          to.requests.every(({ headers, path }) => path === "/v1/metrics" && headers["x-key"] === "hidden, from=all")
+        )
+        const { stderr } = yield* daemon.stop()
+        assert.include(stderr, `; other signals go to the OpenTelemetry collector at ${to.url} (metrics)`)
+        assert.notInclude(stderr, "hidden")
       })
-      const [latency] = to.points("agent_secrets.lease.acquire.duration")
-      assert.strictEqual(Number(latency.count), 3)
-      assert.isAbove(latency.sum, 0)
-      assert.isBelow(latency.sum, 5)
-      assert.isAtLeast(Number(to.points("agent_secrets.audit.flush.duration")[0].count), 4)
-      assert.deepStrictEqual(
-        to
-          .metrics()
-          .map(({ name, unit, sum, gauge }) => [
-            name,
-            unit,
-            sum?.isMonotonic ?? (gauge === undefined ? "histogram" : "gauge")
-          ])
-          .toSorted(),
-        [
-          ["agent_secrets.audit.batch.size", "{entry}", "histogram"],
-          ["agent_secrets.audit.failures", "{flush}", true],
-          ["agent_secrets.audit.flush.duration", "s", "histogram"],
-          ["agent_secrets.lease.acquire.duration", "s", "histogram"],
-          ["agent_secrets.lease.acquires", "{lease}", true],
-          ["agent_secrets.lease.active", "{lease}", "gauge"],
-          ["agent_secrets.lease.expiries", "{lease}", true],
-          ["agent_secrets.lease.replacements", "{lease}", true],
-          ["agent_secrets.lease.revocations", "{lease}", true],
-          ["agent_secrets.request.refusals", "{request}", true],
-          ["agent_secrets.sink.dropped", "{event}", true],
-          ["agent_secrets.sink.queue.size", "{event}", "gauge"],
-          ["process.start_time", "s", "gauge"]
-        ]
-      )
-      assert.isTrue(
-        to.requests.every(({ headers, path }) => path === "/v1/metrics" && headers["x-key"] === "hidden, from=all")
-      )
-      const { stderr } = yield* daemon.stop()
-      assert.include(stderr, `; other signals go to the OpenTelemetry collector at ${to.url} (metrics)`)
-      assert.notInclude(stderr, "hidden")
-    })
   )
 })
 
@@ -184,12 +187,12 @@ describe("without a collector", () => {
   )
 })
 
-for (const behaviour of ["absent", "fails", "hangs", "hangs in its answer", "resets", "floods"] as const) {
-  describe(`with a collector that ${behaviour === "absent" ? "does not exist" : behaviour}`, () => {
+for (const behavior of ["absent", "fails", "hangs", "hangs in its answer", "resets", "floods"] as const) {
+  describe(`with a collector that ${behavior === "absent" ? "does not exist" : behavior}`, () => {
     it.live("the daemon leases as usual and stops in time", () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
-        const to = behaviour === "absent" ? undefined : yield* collector(behaviour satisfies Behaviour)
+        const to = behavior === "absent" ? undefined : yield* collector(behavior satisfies Behavior)
         const env = { ...shortIntervals, OTEL_EXPORTER_OTLP_ENDPOINT: to?.url ?? "http://127.0.0.1:9" }
         const daemon = yield* startDaemon({ home, env })
         yield* rpc(daemon.socket, "add", { name: "db", value: "x" })

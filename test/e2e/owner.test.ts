@@ -34,12 +34,12 @@ describe.concurrent("a second start", () => {
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { pid, socket } = yield* startDaemon({ home })
-      const says = isLinux ? `process ${pid}` : ""
+      const holder = isLinux ? `process ${pid}` : ""
       const second = serve(home, "--socket", socket, ...elsewhere(home))
-      isRefused(yield* second, `another daemon is listening on ${socket}: ${says}`)
+      isRefused(yield* second, `another daemon is listening on ${socket}: ${holder}`)
       // If the lock beside the socket was removed, the socket itself identifies the owner.
       fs.rmSync(`${socket}.lock`)
-      isRefused(yield* second, `another daemon is listening on ${socket}: ${says}`)
+      isRefused(yield* second, `another daemon is listening on ${socket}: ${holder}`)
       assert.strictEqual((yield* rpc(socket, "status")).result.running, true)
     })
   )
@@ -91,9 +91,9 @@ describe.concurrent("a second start", () => {
   )
 })
 
-describe("of several simultaneous starts", () => {
+describe("several simultaneous starts", () => {
   for (const contest of contests) {
-    it.live(`exactly one serves one ${contest} and the others name it, also after it was killed`, () =>
+    it.live(`leave exactly one daemon on one ${contest}, which the others name, also after it was killed`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         for (const count of [2, 3]) {

@@ -58,7 +58,7 @@ describe("the first start", () => {
     })
   )
 
-  it.live("reads a config.json with a byte order mark, and logs a warning for a misspelt setting", () =>
+  it.live("reads a config.json with a byte order mark, and logs a warning for a misspelled setting", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const config = path.join(home, "config.json")
@@ -83,8 +83,8 @@ describe("the first start", () => {
   )
 })
 
-describe("a start is refused", () => {
-  it.live("if the store cannot be read, with status 65, and nothing is changed", () =>
+describe("a refused start", () => {
+  it.live("exits with status 65 and changes nothing if the store cannot be read", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { directory, socket, stop } = yield* startDaemon({ home })
@@ -104,7 +104,7 @@ describe("a start is refused", () => {
     })
   )
 
-  it.live("while another daemon serves the directory, with status 75 and its pid", () =>
+  it.live("exits with status 75 and reports the pid of another daemon on the directory", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const { pid, socket } = yield* startDaemon({ home })
@@ -117,7 +117,7 @@ describe("a start is refused", () => {
     })
   )
 
-  it.live("if another program answers on the socket, which is not changed", () =>
+  it.live("leaves the socket unchanged if another program answers on it", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const socket = path.join(home, "s.sock")
@@ -140,7 +140,7 @@ describe("a start is refused", () => {
     ["a directory", (at: string) => fs.mkdirSync(at)],
     ["a symbolic link", (at: string) => fs.symlinkSync("/nonexistent", at)]
   ] as const) {
-    it.live(`if ${thing} has the path of the socket, which is not changed`, () =>
+    it.live(`leaves ${thing} at the path of the socket unchanged`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const socket = path.join(home, "s.sock")
@@ -154,7 +154,7 @@ describe("a start is refused", () => {
     )
   }
 
-  it.live("if the path of the socket is too long for the system", () =>
+  it.live("exits with status 78 if the path of the socket is too long for the system", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const ended = yield* serve(home, ["--socket", path.join(home, "x".repeat(104))])
@@ -163,7 +163,7 @@ describe("a start is refused", () => {
     })
   )
 
-  it.live("if others can write to the directory of the socket", () =>
+  it.live("exits with status 73 if other users can write to the directory of the socket", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const open = path.join(home, "open")
@@ -175,7 +175,7 @@ describe("a start is refused", () => {
     })
   )
 
-  it.live("if others can write to the state directory", () =>
+  it.live("exits with status 73 if other users can write to the state directory", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       fs.mkdirSync(stateIn(home))
@@ -187,19 +187,19 @@ describe("a start is refused", () => {
     })
   )
 
-  for (const [what, text, says] of [
+  for (const [what, text, message] of [
     ["is not JSON", "{", "the file is not JSON"],
-    ["has a TTL that is none", '{"max_lease_ttl":"1d"}', "max_lease_ttl must be a positive duration"],
-    ["has a path that is none", '{"socket_path":5}', "socket_path must be an absolute path"]
+    ["has an invalid TTL", '{"max_lease_ttl":"1d"}', "max_lease_ttl must be a positive duration"],
+    ["has an invalid path", '{"socket_path":5}', "socket_path must be an absolute path"]
   ] as const) {
-    it.live(`with status 78 if config.json ${what}`, () =>
+    it.live(`exits with status 78 if config.json ${what}`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const config = path.join(home, "config.json")
         fs.writeFileSync(config, text)
         const ended = yield* serve(home, ["--config", config])
         assert.strictEqual(ended.status, 78)
-        assert.include(ended.stderr, says)
+        assert.include(ended.stderr, message)
         assert.include(ended.stderr, config)
         assert.isFalse(fs.existsSync(stateIn(home)))
       })
@@ -207,9 +207,9 @@ describe("a start is refused", () => {
   }
 })
 
-describe("a stop", () => {
+describe("a daemon", () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    it.live(`by ${signal} is orderly whatever clients do`, () =>
+    it.live(`stops in order on ${signal}, whatever clients do`, () =>
       Effect.gen(function* () {
         const home = yield* temporaryDirectory
         const { directory, socket, stop } = yield* startDaemon({ home })
@@ -233,7 +233,7 @@ describe("a stop", () => {
     )
   }
 
-  it.live("happens after the request in progress is answered", () =>
+  it.live("answers the request in progress before it stops", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })
@@ -257,7 +257,7 @@ describe("a stop", () => {
     })
   )
 
-  it.live("is not caused by a reader of the output that goes away", () =>
+  it.live("does not stop when the reader of its output goes away", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })
@@ -268,7 +268,7 @@ describe("a stop", () => {
     })
   )
 
-  it.live("is not caused by any ignored signal, and none opens a debugger", () =>
+  it.live("does not stop on any ignored signal, and none opens a debugger", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const daemon = yield* startDaemon({ home })
@@ -283,7 +283,7 @@ describe("a stop", () => {
     })
   )
 
-  it.live("by kill -9 leaves a socket that the next start replaces at once and reports", () =>
+  it.live("leaves a socket after kill -9 that the next start replaces at once and reports", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })
@@ -303,7 +303,7 @@ describe("a stop", () => {
     })
   )
 
-  it.live("by kill -9 is reported by the next daemon, whatever was started in between", () =>
+  it.live("reports the kill -9 of the last daemon, whatever was started in between", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })

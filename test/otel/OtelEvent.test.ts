@@ -98,7 +98,7 @@ describe("events", () => {
     })
   })
 
-  it.effect("of failed operations are errors with a reason", () => {
+  it.effect("report failed operations as errors with a reason", () => {
     const events: Array<OtelEvent.OtelEvent> = []
     return Effect.gen(function* () {
       yield* runEachOperation(events, "timed out")

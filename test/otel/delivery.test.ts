@@ -125,7 +125,7 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("queues nothing but the daemon's own events while there is no receiver", () =>
+  it.effect("queues only the daemon's own events while there is no receiver", () =>
     Effect.gen(function* () {
       const { control, start } = fakeReceiver()
       control.target = undefined

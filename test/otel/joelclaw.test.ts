@@ -106,7 +106,7 @@ describe.concurrent("events through joelclaw", () => {
     })
   )
 
-  it.live("that hang are killed with their process group, and the next one is sent", () =>
+  it.live("continue after a joelclaw that hangs is killed with its process group", () =>
     Effect.gen(function* () {
       const fake = yield* fakeJoelclaw(
         `trap '' TERM INT HUP\nif [ ! -e $OUT/hung ]; then sleep 1000 & echo $! > $OUT/hung; wait; fi\n${recordingScript}`
@@ -131,14 +131,14 @@ describe.concurrent("events through joelclaw", () => {
     })
   )
 
-  for (const [behaviour, script] of [
+  for (const [behavior, script] of [
     ["exits 1", "exit 1"],
     ["reports ok: false", 'cat > /dev/null; echo \'{"ok":false,"error":{"code":"OTEL_EMIT_FAILED"}}\''],
     ["writes invalid output", "cat > /dev/null; echo nonsense"],
     ["floods its output", "cat > /dev/null; head -c 3000000 /dev/zero"],
     ["does not read its input", "echo '{\"ok\":false}'"]
   ] as const) {
-    it.live(`are dropped, with one log line, if joelclaw ${behaviour}`, () =>
+    it.live(`are dropped, with one log line, if joelclaw ${behavior}`, () =>
       Effect.gen(function* () {
         const { command } = yield* fakeJoelclaw(script)
         const lines: Array<string> = []

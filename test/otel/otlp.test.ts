@@ -228,11 +228,11 @@ describe("events for a collector", () => {
 })
 
 describe("shutdown", () => {
-  for (const [behaviour, status, maxMillis] of [
+  for (const [behavior, status, maxMillis] of [
     ["hangs", 0, 1000],
     ["fails", 500, 300]
   ] as const) {
-    it.effect(`takes at most ${maxMillis} ms for all signals together if the collector ${behaviour}`, () =>
+    it.effect(`takes at most ${maxMillis} ms for all signals together if the collector ${behavior}`, () =>
       Effect.gen(function* () {
         const collector = fakeCollector()
         const { emit, shutdown } = yield* startExport(collector, allSignals)
@@ -259,7 +259,7 @@ describe("spans", () => {
       Effect.provideService(References.TracerEnabled, false)
     )
 
-  it.effect("are those of acquire alone, each its own trace, limited per second", () =>
+  it.effect("are exported for acquire alone, each as its own trace, limited per second", () =>
     Effect.gen(function* () {
       const collector = fakeCollector()
       const { spans } = yield* startExport(collector, allSignals)

@@ -45,7 +45,7 @@ describe("the OTEL_* variables", () => {
     assert.deepStrictEqual([serviceName, temporality, warnings], ["agent-secrets", "cumulative", []])
   })
 
-  it("of one signal take precedence over those for all", () => {
+  it("take precedence for one signal over those for all signals", () => {
     const { signals } = settingsOf({
       OTEL_EXPORTER_OTLP_ENDPOINT: "https://collector.example/base/",
       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "http://127.0.0.1:9/exactly-this",
@@ -80,7 +80,7 @@ describe("the OTEL_* variables", () => {
     assert.deepStrictEqual([Object.keys(signals), warnings], [["traces", "metrics"], []])
   })
 
-  it("that are invalid leave out what they configure, with warnings that quote no value", () => {
+  it("configure nothing if invalid, and cause warnings that quote no value", () => {
     const settings = settingsOf({
       ...endpoint,
       OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "token-in-no-url",
@@ -95,7 +95,7 @@ describe("the OTEL_* variables", () => {
     assert.notInclude(settings.warnings.join(), "token")
   })
 
-  it("of the sampler set the ratio of spans", () => {
+  it("set the ratio of spans", () => {
     const ratio = (sampler: string, arg?: string) => {
       const argument = arg === undefined ? {} : { OTEL_TRACES_SAMPLER_ARG: arg }
       const { warnings, spanRatio } = settingsOf({ ...endpoint, OTEL_TRACES_SAMPLER: sampler, ...argument })

@@ -74,7 +74,7 @@ describe("the LaunchAgent", () => {
     assert.notProperty(job, "UserName")
   })
 
-  it("of the system runs as its own user and group", () => {
+  it("has a system variant that runs as its own user and group", () => {
     const system: any = plist.parse(read(`launchd/system/${label}.plist`))
     assert.deepInclude(system, { UserName: "agent", GroupName: "agent-secrets", KeepAlive: true })
     assert.strictEqual(system.EnvironmentVariables.HOME, "/Users/agent")

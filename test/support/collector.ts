@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 
-export type Behaviour = "ok" | "fails" | "hangs" | "hangs in its answer" | "resets" | "floods" | "redirects"
+export type Behavior = "ok" | "fails" | "hangs" | "hangs in its answer" | "resets" | "floods" | "redirects"
 
 export interface Request {
   readonly path: string
@@ -25,15 +25,15 @@ export interface Collector {
   readonly metrics: () => ReadonlyArray<any>
 }
 
-const respond = (behaviour: Behaviour, response: http.ServerResponse, location: string) => {
-  if (behaviour === "redirects") return void response.writeHead(307, { location }).end()
-  if (behaviour === "hangs") return
-  if (behaviour === "resets") return void response.destroy()
-  if (behaviour === "fails") return void response.writeHead(500).end("broken")
+const respond = (behavior: Behavior, response: http.ServerResponse, location: string) => {
+  if (behavior === "redirects") return void response.writeHead(307, { location }).end()
+  if (behavior === "hangs") return
+  if (behavior === "resets") return void response.destroy()
+  if (behavior === "fails") return void response.writeHead(500).end("broken")
   response.writeHead(200, { "content-type": "application/json" })
-  if (behaviour === "ok") return void response.end("{}")
+  if (behavior === "ok") return void response.end("{}")
   response.write("{")
-  if (behaviour === "hangs in its answer") return
+  if (behavior === "hangs in its answer") return
   const flood = () => {
     while (!response.destroyed && response.write(Buffer.alloc(65_536)));
   }
@@ -42,7 +42,7 @@ const respond = (behaviour: Behaviour, response: http.ServerResponse, location: 
   flood()
 }
 
-export const collector = (behaviour: Behaviour = "ok", location = "") =>
+export const collector = (behavior: Behavior = "ok", location = "") =>
   Effect.acquireRelease(
     Effect.promise(async () => {
       const requests: Array<Request> = []
@@ -52,7 +52,7 @@ export const collector = (behaviour: Behaviour = "ok", location = "") =>
         request.on("error", () => undefined)
         request.on("end", () => {
           requests.push({ path: request.url ?? "", headers: request.headers, body: Buffer.concat(chunks) })
-          respond(behaviour, response, location)
+          respond(behavior, response, location)
         })
       })
       await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))

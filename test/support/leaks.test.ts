@@ -1,3 +1,6 @@
+/**
+ * `formsIn` finds a value in every encoding, and nothing in other text.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { formsIn } from "./leaks.ts"
 

@@ -1,6 +1,7 @@
 /**
- * A full disk, at many levels of free space, that gets room again: no value without an audit
- * entry, no change without an acknowledgement, no partial file, and automatic recovery.
+ * A full disk, at many levels of free space, that gets room again. No value is returned
+ * without an audit entry, and no change without an acknowledgement. No partial file remains,
+ * and the daemon recovers by itself.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"

@@ -1,9 +1,9 @@
 /**
- * Programs run by `secrets exec`, several at a time, that end in every way: by themselves, by
- * a signal of their own, and by signals to `secrets` from before its first statement.
+ * Programs run by `secrets exec`, several at a time. They end by themselves, by a signal of
+ * their own, or by signals to `secrets` from before its first statement.
  *
- * However a program ends, its leases have ended when `secrets` exits, its process is gone, its
- * exit status is passed on, and a masked value was not printed.
+ * When `secrets` exits, the program and its leases have ended. The exit status is passed on,
+ * and a masked value was not printed.
  */
 import * as fs from "node:fs"
 import { constants } from "node:os"
@@ -77,16 +77,16 @@ const name = (signal: NodeJS.Signals): string => signal.slice(3)
 const answer = 77
 
 const scriptOf = ({ kind, signal, status }: Play): string => {
-  const says = 'echo "$$ $TOKEN"; '
+  const prints = 'echo "$$ $TOKEN"; '
   switch (kind) {
     case "exits":
-      return `${says}exit ${status}`
+      return `${prints}exit ${status}`
     case "signals itself":
-      return `${says}kill -${name(signal)} $$; sleep 5`
+      return `${prints}kill -${name(signal)} $$; sleep 5`
     case "handles the signal":
-      return `trap "exit ${answer}" ${name(signal)}; ${says}n=0; while [ $n -lt 1000 ]; do n=$((n+1)); sleep 0.01; done`
+      return `trap "exit ${answer}" ${name(signal)}; ${prints}n=0; while [ $n -lt 1000 ]; do n=$((n+1)); sleep 0.01; done`
     case "ignores the signal":
-      return `trap "" ${name(signal)}; ${says}sleep 0.5; exit ${status}`
+      return `trap "" ${name(signal)}; ${prints}sleep 0.5; exit ${status}`
   }
 }
 

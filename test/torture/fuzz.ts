@@ -1,6 +1,6 @@
 /**
- * Fuzzes the framing and the decoder in this process: the same frames however the bytes are
- * split, no exception, and one line of JSON for each frame.
+ * Fuzzes the framing and the decoder in this process. The frames do not depend on how the
+ * bytes are split. No input throws, and each frame gives one line of JSON.
  */
 import * as Result from "effect/Result"
 import type { Frame } from "../../src/rpc/protocol/framing.ts"

@@ -1,6 +1,6 @@
 /**
- * Writes the store's values into files, in every encoding and at every position, and searches
- * them with `secrets scan`: each is found, nothing else is, no value is printed, and leases are
+ * Writes the store's values into files, in every encoding and at every position, and runs
+ * `secrets scan`. Each value is found and nothing else. No value is printed, and leases are
  * answered meanwhile.
  */
 import * as fs from "node:fs"

@@ -1,7 +1,8 @@
 /**
- * The service under a real systemd user manager, in its own mount and process namespaces, with
- * special characters of unit files in the home directory's name. Needs root, systemd and
- * `unshare`; elsewhere it reports that and tries nothing.
+ * The service under a real systemd user manager, in its own mount and process namespaces. The
+ * name of the home directory has characters that are special in unit files.
+ *
+ * Needs root, systemd and `unshare`; elsewhere it reports that and tries nothing.
  */
 import { spawn, spawnSync } from "node:child_process"
 import * as fs from "node:fs"

@@ -39,9 +39,9 @@ const secrets = (...words: ReadonlyArray<string>) => spawnSync(process.execPath,
 const systemctl = (...words: ReadonlyArray<string>) => spawnSync("systemctl", ["--user", ...words], asUser)
 
 /** Runs a command and checks its exit status and output. */
-const expect = (status: number, said: RegExp, ...words: ReadonlyArray<string>) => {
+const expect = (status: number, output: RegExp, ...words: ReadonlyArray<string>) => {
   const ended = secrets(...words)
-  hold(words.slice(0, 2).join(" "), ended.status === status && said.test(ended.stdout + ended.stderr), () =>
+  hold(words.slice(0, 2).join(" "), ended.status === status && output.test(ended.stdout + ended.stderr), () =>
     [`${ended.status} rather than ${status}`, ended.stdout, ended.stderr].join(" ").trim()
   )
 }

@@ -1,10 +1,11 @@
 /**
  * Random signals to a daemon under load, from before its first statement until it ends.
  *
- * Each round starts a daemon on the files of the last one, signals it while it starts
- * and while it works, and ends it in order or by SIGKILL. No signal may open a debugger.
- * Only SIGTERM, SIGINT and SIGKILL may end a ready daemon. Every acknowledged lease must
- * survive, and an orderly end must be recorded.
+ * Each round starts a daemon on the files of the last one. It sends signals at the start and
+ * under load, and then ends the daemon in order or by SIGKILL.
+ *
+ * No signal may open a debugger. Only SIGTERM, SIGINT and SIGKILL may end a ready daemon.
+ * Every acknowledged lease must survive, and an orderly end must be recorded.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"

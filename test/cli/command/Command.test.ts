@@ -27,7 +27,7 @@ const read = (words: ReadonlyArray<string>, runsProgram?: true) => {
   }
 }
 
-describe("the argument parser reads", () => {
+describe("the argument parser", () => {
   for (const [title, args, expected] of [
     [
       "flags on both sides of positionals",
@@ -48,17 +48,15 @@ describe("the argument parser reads", () => {
     ["a single dash as a positional", ["-", "-f"], { follow: true, positionals: ["-"] }],
     ["--help", ["a", "-fh"], "help"]
   ] as const) {
-    it(title, () => assert.deepStrictEqual(read(args), expected))
+    it(`reads ${title}`, () => assert.deepStrictEqual(read(args), expected))
   }
 
-  it("no flag after the name of a program", () => {
+  it("reads no flag after the name of a program", () => {
     const expected = { follow: true, positionals: ["ls", "-n", "--", "--help"] }
     assert.deepStrictEqual(read(["-f", "ls", "-n", "--", "--help"], true), expected)
     assert.deepStrictEqual(read(["-f", "--", "ls", "-n", "--", "--help"], true), expected)
   })
-})
 
-describe("the argument parser rejects", () => {
   for (const [title, args, expected] of [
     ["a misspelled flag, with the right spelling", ["--nmae", "a"], "unknown flag --nmae; Did you mean: --name"],
     [
@@ -76,7 +74,7 @@ describe("the argument parser rejects", () => {
     ["a flag without its value", ["a", "--name"], "--name requires a value; See: secrets x --help"],
     ["a value of a boolean flag", ["--follow=hush"], "--follow takes no value; See: secrets x --help"]
   ] as const) {
-    it(title, () => assert.strictEqual(read(args), expected))
+    it(`rejects ${title}`, () => assert.strictEqual(read(args), expected))
   }
 
   for (const [arity, args, expected] of [
@@ -85,7 +83,7 @@ describe("the argument parser rejects", () => {
     [[0, 1], ["a", "b"], "expected at most 1 argument, got 2; Usage: secrets x [flags]"],
     [[1, unlimited], [], "expected at least 1 argument, got 0; Usage: secrets x [flags]"]
   ] as const) {
-    it(`${args.length} positionals where ${arity.join(" to ")} are expected`, () => {
+    it(`rejects ${args.length} positionals where ${arity.join(" to ")} are expected`, () => {
       const parsed = parseArguments({ ...spec, arity }, args)
       assert.strictEqual(parsed.kind === "usage-error" && `${parsed.problem.message}; ${parsed.problem.fix}`, expected)
     })

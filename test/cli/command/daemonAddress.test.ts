@@ -1,5 +1,5 @@
 /**
- * Where the daemon is looked for.
+ * The address at which a command finds the daemon.
  */
 import { afterEach, assert, describe, it, vi } from "@effect/vitest"
 import * as fs from "node:fs"
@@ -10,7 +10,7 @@ import { daemonAddress, readSettings } from "../../../src/cli/command/daemonAddr
 describe("the settings", () => {
   afterEach(() => void vi.unstubAllEnvs())
 
-  it("are looked for in the home directory and never in the current one, if HOME is empty", () => {
+  it("are read from the home directory, never from the current one, if HOME is empty", () => {
     vi.stubEnv("HOME", "")
     const settings = readSettings({ option: () => undefined })
     if ("file" in settings) assert.isTrue(path.isAbsolute(settings.file), settings.file)

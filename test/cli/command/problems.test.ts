@@ -12,8 +12,8 @@ import { temporaryDirectory } from "../../support/temporary.ts"
 
 const fixFor = (socketPath: string) => connectProblem({ code: "EACCES", socketPath })
 
-describe("no permission for the socket", () => {
-  it.effect("names the group the socket is for, by its name or its number", () =>
+describe("a permission problem", () => {
+  it.effect("names the group of the socket, by its name or its number", () =>
     Effect.gen(function* () {
       const socket = path.join(yield* temporaryDirectory, "s")
       fs.writeFileSync(socket, "")
@@ -30,7 +30,7 @@ describe("no permission for the socket", () => {
     })
   )
 
-  it.effect("names the group that may go through its directory, where the socket cannot be seen", () =>
+  it.effect("names the group of the directory if the socket is not visible", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       fs.chmodSync(directory, 0o710)
@@ -38,7 +38,7 @@ describe("no permission for the socket", () => {
     })
   )
 
-  it.effect("names the account where the socket is for no group", () =>
+  it.effect("names the account if the socket is for no group", () =>
     Effect.gen(function* () {
       const socket = path.join(yield* temporaryDirectory, "s")
       fs.writeFileSync(socket, "", { mode: 0o600 })
@@ -48,14 +48,14 @@ describe("no permission for the socket", () => {
   )
 })
 
-describe("no daemon", () => {
+describe("a connection problem", () => {
   // Source: packages/sdk/src/lib/typesense-auth.ts of joelclaw.
-  const recognised = /daemon unreachable|daemon unavailable|connection refused|econnrefused|connect.*daemon/iu
+  const recognized = /daemon unreachable|daemon unavailable|connection refused|econnrefused|connect.*daemon/iu
 
-  it("is recognised by callers that look for it in the text, whatever the system's reason", () => {
+  it("has a text that callers recognize, whatever the system's reason", () => {
     for (const code of ["ENOENT", "ECONNREFUSED", "EINVAL"]) {
       const { message, why = "" } = connectProblem({ code, socketPath: "/s" })
-      assert.match(`${message}\n  ${why}`, recognised)
+      assert.match(`${message}\n  ${why}`, recognized)
     }
   })
 })
@@ -97,7 +97,7 @@ describe("a refusal", () => {
     [-1, undefined, 5]
   ] as const) {
     for (const data of [undefined, null, "SecretExists", { tag: 5 }, { tag: "OfALaterVersion" }]) {
-      it(`of a daemon without tags keeps its message and its status: ${code}, data ${JSON.stringify(data)}`, () => {
+      it(`keeps its message and its status if it has no tag: ${code}, data ${JSON.stringify(data)}`, () => {
         const reply = readReply(JSON.stringify({ id: 1, error: { code, message: "plain words", data } }))
         assert.deepStrictEqual(reply?.error, { code, message: "plain words", tag })
         const problem = refusalProblem({ message: "plain words", tag })
@@ -106,7 +106,7 @@ describe("a refusal", () => {
     }
   }
 
-  it("is known by its tag where several errors share a code", () => {
+  it("is identified by its tag if several errors share a code", () => {
     const data = { tag: "SecretExists", more: 1 }
     const reply = readReply(JSON.stringify({ id: 1, error: { code: -32603, message: "m", data } }))
     assert.strictEqual(reply?.error?.tag, "SecretExists")

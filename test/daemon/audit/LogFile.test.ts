@@ -276,7 +276,7 @@ describe("appending", () => {
     })
   )
 
-  it.live("truncates a failed append before the next one if it could not at once", () =>
+  it.live("truncates a failed append before the next one if the first truncation failed", () =>
     onFile(function* (file) {
       const { log } = yield* openOver(file, "old.\n")
       broken.add("write").add("ftruncate")

@@ -180,7 +180,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("verifies without audit.head.json, but does not know the end", () =>
+  it.effect("verifies without audit.head.json, but reports its end as unknown", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1", "n2"))
       const head = path.join(path.dirname(file), "audit.head.json")

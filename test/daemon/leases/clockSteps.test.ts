@@ -143,7 +143,7 @@ describe("a clock that is set back, across restarts", () => {
   ) => Effect.provide(program, Layer.fresh(inFiles(directory)))
   const leases = LeaseRepo.use(({ active }) => active)
 
-  it.effect("while no daemon runs is detected from the last entry of the log", () =>
+  it.effect("is detected from the last entry of the log if no daemon ran meanwhile", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       yield* TestClock.setTime(100 * 3_600_000)

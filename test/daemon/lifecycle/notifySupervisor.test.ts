@@ -83,7 +83,7 @@ describe.concurrent("systemd", () => {
     })
   )
 
-  it.live("that cannot be notified is logged with a hint", () =>
+  it.live("is reported in the log with a hint if it cannot be notified", () =>
     Effect.gen(function* () {
       const { directory, log, run } = yield* setUp
       fs.writeFileSync(path.join(directory, "systemd-notify"), "#!/bin/sh\nexit 1\n")

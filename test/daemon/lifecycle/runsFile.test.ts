@@ -44,7 +44,7 @@ describe("runs.json", () => {
     ["empty", (file: string) => fs.truncateSync(file, 0)],
     ["something else", (file: string) => fs.writeFileSync(file, '{"unclean_starts":7}')]
   ] as const) {
-    it.live(`that is ${what} is renamed, and the history starts empty`, () =>
+    it.live(`is renamed if it is ${what}, and the history starts empty`, () =>
       Effect.gen(function* () {
         const { file, log, own, quietly } = yield* place
         yield* writeRuns(file, own, history)
@@ -58,7 +58,7 @@ describe("runs.json", () => {
     )
   }
 
-  it.live("that is a directory is logged when it is read and when it is written", () =>
+  it.live("is reported in the log if it is a directory, at a read and at a write", () =>
     Effect.gen(function* () {
       const { file, log, own, quietly } = yield* place
       fs.mkdirSync(file)

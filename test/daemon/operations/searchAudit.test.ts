@@ -1,6 +1,6 @@
 /**
- * Entries are selected by secret, client, action, time and number, across archives. An
- * incomplete result says so.
+ * Entries are selected by secret, client, action, time and number, across archives. A
+ * result reports whether it is complete.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -71,7 +71,7 @@ describe("encode", () => {
     assert.strictEqual(encodeStore(read(text)), text)
   })
 
-  it("writes the empty store in four lines without a final line feed", () => {
+  it("writes the empty store as four lines, without a final line feed", () => {
     assert.strictEqual(encodeStore(emptyStore), `{\n  "version": 1,\n  "secrets": {}\n}`)
   })
 
@@ -184,7 +184,7 @@ describe("decode", () => {
     assert.strictEqual(refusal(text), reason)
   })
 
-  it("shows nothing of a value, wherever the text is damaged", () => {
+  it("returns no part of a value in the error, wherever the text is damaged", () => {
     const value = "QXZQXZQX"
     const whole = encodeStore(store([secret("n", { value: Redacted.make(value) })]))
     for (let at = 0; at < whole.length; at += 1) {

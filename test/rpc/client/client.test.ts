@@ -19,21 +19,21 @@ const done = { result: { success: true } }
 const noSecret = { error: { code: -32000, message: "secret not found" } }
 const noLease = { error: { code: -32001, message: "lease not found" } }
 
-/** A fake daemon: one behaviour per connection, the last one for all others. Returns the methods it received. */
+/** A fake daemon: one behavior per connection, the last one for all others. Returns the methods it received. */
 const listen = (socketPath: string, fates: ReadonlyArray<Fate>) =>
   Effect.acquireRelease(
-    Effect.callback<{ readonly server: net.Server; readonly heard: Array<string> }>((resume) => {
-      const heard: Array<string> = []
+    Effect.callback<{ readonly server: net.Server; readonly received: Array<string> }>((resume) => {
+      const received: Array<string> = []
       const server = net.createServer((socket) => {
         socket.on("error", () => undefined)
         socket.once("data", (line) => {
-          heard.push(JSON.parse(String(line)).method)
-          const fate = fates[Math.min(heard.length, fates.length) - 1] ?? "cut"
+          received.push(JSON.parse(String(line)).method)
+          const fate = fates[Math.min(received.length, fates.length) - 1] ?? "cut"
           if (fate === "cut") socket.destroy()
           else socket.end(`${JSON.stringify({ jsonrpc: "2.0", id: 1, ...fate })}\n`)
         })
       })
-      server.listen(socketPath, () => resume(Effect.succeed({ server, heard })))
+      server.listen(socketPath, () => resume(Effect.succeed({ server, received })))
     }),
     ({ server }) => Effect.callback<void>((resume) => void server.close(() => resume(Effect.void)))
   )
@@ -48,9 +48,9 @@ describe.concurrent("the client", () => {
       const socketPath = yield* place
       const asking = yield* Effect.forkScoped(Effect.timed(request(daemonAt(socketPath), "secrets.lease", {})))
       yield* Effect.sleep("300 millis")
-      const { heard } = yield* listen(socketPath, [done])
+      const { received } = yield* listen(socketPath, [done])
       const [took, result] = yield* Fiber.join(asking)
-      assert.deepStrictEqual([result, heard], [{ success: true }, ["secrets.lease"]])
+      assert.deepStrictEqual([result, received], [{ success: true }, ["secrets.lease"]])
       assert.isBelow(Duration.toMillis(took), 2000)
     })
   )
@@ -70,9 +70,9 @@ describe.concurrent("the client", () => {
     it.live(`sends ${method} again when the connection is cut before the answer`, () =>
       Effect.gen(function* () {
         const socketPath = yield* place
-        const { heard } = yield* listen(socketPath, ["cut", "cut", done])
+        const { received } = yield* listen(socketPath, ["cut", "cut", done])
         assert.deepStrictEqual(yield* request(daemonAt(socketPath), method, {}), { success: true })
-        assert.deepStrictEqual(heard, [method, method, method])
+        assert.deepStrictEqual(received, [method, method, method])
       })
     )
   }
@@ -81,13 +81,13 @@ describe.concurrent("the client", () => {
     it.live(`sends ${method} once, and reports that it may have been carried out`, () =>
       Effect.gen(function* () {
         const socketPath = yield* place
-        const { heard } = yield* listen(socketPath, ["cut", done])
+        const { received } = yield* listen(socketPath, ["cut", done])
         const failure = yield* Effect.flip(request(daemonAt(socketPath), method, {}))
         assert.deepInclude(failure, {
           _tag: "InvalidResponse",
           reason: "the connection ended before it; the request may have been carried out"
         })
-        assert.deepStrictEqual(heard, [method])
+        assert.deepStrictEqual(received, [method])
       })
     )
   }
@@ -107,10 +107,10 @@ describe.concurrent("the client", () => {
     it.live(`reports a refusal if the connection of ${method} was not lost`, () =>
       Effect.gen(function* () {
         const socketPath = yield* place
-        const { heard } = yield* listen(socketPath, [gone])
+        const { received } = yield* listen(socketPath, [gone])
         const failure = yield* Effect.flip(request(daemonAt(socketPath), method, {}))
         assert.deepInclude(failure, { _tag: "RequestRefused", code: gone.error.code })
-        assert.lengthOf(heard, 1)
+        assert.lengthOf(received, 1)
       })
     )
   }
@@ -118,10 +118,10 @@ describe.concurrent("the client", () => {
   it.live("does not repeat a refused request", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
-      const { heard } = yield* listen(socketPath, [noSecret, done])
+      const { received } = yield* listen(socketPath, [noSecret, done])
       const failure = yield* Effect.flip(request(daemonAt(socketPath), "secrets.lease", {}))
       assert.deepInclude(failure, { _tag: "RequestRefused", message: "secret not found" })
-      assert.lengthOf(heard, 1)
+      assert.lengthOf(received, 1)
     })
   )
 

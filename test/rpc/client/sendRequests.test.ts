@@ -10,7 +10,7 @@ import * as path from "node:path"
 import { type After, type ClientRequest, sendRequests, type SendOutcome } from "../../../src/rpc/client/sendRequests.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-/** Timers that fire when the test says so; `pauses` are those that began, the deadline first. */
+/** Timers that the test fires; `pauses` are those that began, the deadline first. */
 const makeTimers = () => {
   const waiting = new Set<{ readonly millis: number; readonly run: () => void }>()
   const started: Array<number> = []
@@ -106,7 +106,7 @@ describe("requests to a daemon that is away", () => {
     })
   )
 
-  it.live("are sent when it is there", () =>
+  it.live("are sent when the daemon is back", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
       const { endPause, outcome, waiting } = start(socketPath, [lease])
@@ -118,7 +118,7 @@ describe("requests to a daemon that is away", () => {
     })
   )
 
-  it.live("are not repeated for a reason that lasts", () =>
+  it.live("are not repeated for a permanent reason", () =>
     Effect.gen(function* () {
       const file = yield* place
       fs.writeFileSync(file, "")
@@ -134,16 +134,16 @@ describe("requests whose connection ends before the reply", () => {
   it.live("are sent again, all of them", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
-      const heard: Array<string> = []
+      const received: Array<string> = []
       yield* listen(
         socketPath,
         (socket, lines) => {
-          heard.push(lines)
+          received.push(lines)
           reply({ result: 1 })(socket)
           socket.end()
         },
         (socket, lines) => {
-          heard.push(lines)
+          received.push(lines)
           reply({ result: 1 }, { result: 2 })(socket)
         }
       )
@@ -156,8 +156,8 @@ describe("requests whose connection ends before the reply", () => {
           { error: undefined, result: 2 }
         ]
       })
-      assert.strictEqual(heard[0], heard[1])
-      assert.lengthOf(heard[0]?.trim().split("\n") ?? [], 2)
+      assert.strictEqual(received[0], received[1])
+      assert.lengthOf(received[0]?.trim().split("\n") ?? [], 2)
     })
   )
 
@@ -174,7 +174,7 @@ describe("requests whose connection ends before the reply", () => {
     })
   )
 
-  it.live("have succeeded when what they end is gone by then, and only then", () =>
+  it.live("succeed if their target is gone by then, and only then", () =>
     Effect.gen(function* () {
       const gone = { error: { code: -32603, message: "gone", data: { tag: "LeaseNotFound" } } }
       const other = { error: { code: -32603, message: "no", data: { tag: "AuditLogError" } } }
@@ -209,7 +209,7 @@ describe("requests to a daemon that does not finish its reply", () => {
     })
   )
 
-  it.live("have undefined for a line that is no reply", () =>
+  it.live("return undefined for a line that is no reply", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
       yield* listen(socketPath, (socket) => void socket.write("SSH-2.0\n"))

@@ -39,7 +39,7 @@ describe("decodeRequest", () => {
     assert.deepStrictEqual(read(line), { method, params: undefined, id: "null" })
   })
 
-  it("matches names in any letter case, and lets the last of several count", () => {
+  it("matches names in any letter case, and uses the last of several", () => {
     assert.deepStrictEqual(read(`{"METHOD":"m","Params":[],"ID":"x"}`), { method: "m", params: [], id: `"x"` })
     assert.strictEqual(read(`{"method":"first","method":"last","id":1,"Id":2}`).method, "last")
     assert.strictEqual(read(`{"method":"first","method":"last","id":1,"Id":2}`).id, "2")
@@ -73,7 +73,7 @@ describe("decodeRequest", () => {
   /** Half of a surrogate pair comes back as U+FFFD. */
   const Id = Arbitrary.filter(Json, (id) => !/\\ud[89a-f]/.test(JSON.stringify(id)))
 
-  it.prop("echoes an id that means what was sent", [Id], ([id]) => {
+  it.prop("echoes an id with the meaning of the one that was sent", [Id], ([id]) => {
     assert.deepStrictEqual(JSON.parse(read(`{"id":${JSON.stringify(id)}}`).id), JSON.parse(JSON.stringify(id)))
   })
 
@@ -100,7 +100,7 @@ describe("decodeRequest", () => {
     assert.strictEqual(error.message, message)
   })
 
-  it("takes nesting a thousand deep and refuses one more, in params and in id", () => {
+  it("accepts nesting a thousand deep and refuses one more, in params and in id", () => {
     for (const member of ["params", "id"]) {
       assert.isTrue(Result.isSuccess(decodeRequest(`{"method":"m","${member}":${nested(1_000)}}`)))
       const { message } = refusal(`{"method":"m","${member}":${nested(1_001)}}`)

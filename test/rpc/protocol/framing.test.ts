@@ -62,14 +62,18 @@ describe("LineSplitter", () => {
   })
 
   it.each<readonly [what: string, text: string, frames: ReadonlyArray<Frame>]>([
-    ["takes a line as long as the limit", `${"x".repeat(limit)}\nok\n`, [{ line: "x".repeat(limit) }, { line: "ok" }]],
-    ["refuses a line one byte longer", `${"x".repeat(limit + 1)}\nok\n`, [tooLong, { line: "ok" }]],
+    [
+      "accepts a line as long as the limit",
+      `${"x".repeat(limit)}\nok\n`,
+      [{ line: "x".repeat(limit) }, { line: "ok" }]
+    ],
+    ["rejects a line one byte longer", `${"x".repeat(limit + 1)}\nok\n`, [tooLong, { line: "ok" }]],
     ["counts bytes, not characters", `${"é".repeat(limit / 2)}é\nok\n`, [tooLong, { line: "ok" }]],
     ["counts the carriage return", `${"x".repeat(limit)}\r\nok\n`, [tooLong, { line: "ok" }]],
-    ["tells a very long line once", `${"x".repeat(limit * 20)}\nok\n`, [tooLong, { line: "ok" }]],
-    ["tells each of two long lines", `${"x".repeat(13)}\n${"y".repeat(13)}\n`, [tooLong, tooLong]],
-    ["throws away a long line that has no end", "x".repeat(limit + 1), [tooLong]],
-    ["takes an empty line behind a long one", `${"x".repeat(13)}\n\n`, [tooLong, { line: "" }]]
+    ["reports a very long line once", `${"x".repeat(limit * 20)}\nok\n`, [tooLong, { line: "ok" }]],
+    ["reports each of two long lines", `${"x".repeat(13)}\n${"y".repeat(13)}\n`, [tooLong, tooLong]],
+    ["discards a long line that has no end", "x".repeat(limit + 1), [tooLong]],
+    ["accepts an empty line after a long one", `${"x".repeat(13)}\n\n`, [tooLong, { line: "" }]]
   ])("%s", (_, text, frames) => {
     assert.deepStrictEqual(framesOfText(text), frames)
     assert.deepStrictEqual(framesOf([...Buffer.from(text)].map((byte) => Uint8Array.of(byte))), frames)
@@ -93,12 +97,12 @@ describe("LineSplitter", () => {
   })
 
   it.each<readonly [what: string, bytes: ReadonlyArray<number>]>([
-    ["a byte that is in no text", [0x61, 0xff, 0x62]],
-    ["a character that is cut short", [0x61, 0xe4, 0xb8]],
-    ["a character that is longer than it need be", [0xc0, 0xaf]],
+    ["an invalid byte", [0x61, 0xff, 0x62]],
+    ["a truncated character", [0x61, 0xe4, 0xb8]],
+    ["an overlong encoding", [0xc0, 0xaf]],
     ["half of a surrogate pair", [0xed, 0xa0, 0x80]],
-    ["a number beyond all characters", [0xf4, 0x90, 0x80, 0x80]]
-  ])("refuses %s, and reads the next line", (_, bytes) => {
+    ["a code point beyond Unicode", [0xf4, 0x90, 0x80, 0x80]]
+  ])("rejects %s, and reads the next line", (_, bytes) => {
     const text = Uint8Array.from([...bytes, 0x0a, 0x61, 0x0a])
     assert.deepStrictEqual(framesOf([text]), [notUtf8, { line: "a" }])
     assert.deepStrictEqual(framesOf([...text].map((byte) => Uint8Array.of(byte))), [notUtf8, { line: "a" }])

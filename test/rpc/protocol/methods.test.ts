@@ -19,7 +19,7 @@ describe("the table of methods", () => {
     assert.strictEqual(methods["secrets.lease"].queue, "immediate")
   })
 
-  it("lets no client repeat what would happen twice", () => {
+  it("permits no retry of a method that would take effect twice", () => {
     const once = Object.entries<MethodSpec>(methods).filter(([, { retry }]) => retry === "once")
     assert.sameMembers(
       once.map(([name]) => name),

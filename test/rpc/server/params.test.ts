@@ -89,7 +89,7 @@ describe("required", () => {
     })
   )
 
-  it.effect("takes a name as long as the limit in bytes, and refuses one byte more", () =>
+  it.effect("accepts a name as long as the limit in bytes, and refuses one byte more", () =>
     Effect.gen(function* () {
       const longest = "é".repeat(8 * 1024)
       assert.isUndefined(yield* required(longest, "secret name"))

@@ -152,7 +152,7 @@ describe("a client", () => {
     }).pipe(Effect.provide(services))
   )
 
-  it.effect("that pipelines many requests lets the others run after every few", () =>
+  it.effect("lets others run after every few of its pipelined requests", () =>
     Effect.gen(function* () {
       const { offer, written } = yield* clientOf()
       yield* offer(get.repeat(100))

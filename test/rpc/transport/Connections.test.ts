@@ -63,7 +63,7 @@ describe("Connections", () => {
 })
 
 describe("a connection", () => {
-  it("that arrives before the server runs is served later, in order", () => {
+  it("is served later, in order, if it arrives before the server runs", () => {
     const pending = new PendingConnections()
     const [early, later, last] = [new net.Socket(), new net.Socket(), new net.Socket()]
     pending.accept(early)
@@ -75,7 +75,7 @@ describe("a connection", () => {
     assert.isFalse(served.some((connection) => connection.destroyed))
   })
 
-  it("that arrives after a pause waits until the end", () => {
+  it("waits until the end if it arrives after a pause", () => {
     const pending = new PendingConnections()
     const served: Array<net.Socket> = []
     pending.serve((connection) => served.push(connection))

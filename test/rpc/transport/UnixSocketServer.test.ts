@@ -27,10 +27,10 @@ const scene = Effect.gen(function* () {
   const connectBoth = Effect.promise(async () => {
     const server = new Promise<net.Socket>((resolve) => taken.push(resolve))
     const client = net.connect(at)
-    let heard = ""
-    client.on("error", (fault) => (heard += fault.message))
-    const ended = new Promise<string>((resolve) => client.once("close", () => resolve(heard)))
-    return { server: await server, client, ended, read: () => client.on("data", (piece) => (heard += piece)) }
+    let received = ""
+    client.on("error", (fault) => (received += fault.message))
+    const ended = new Promise<string>((resolve) => client.once("close", () => resolve(received)))
+    return { server: await server, client, ended, read: () => client.on("data", (piece) => (received += piece)) }
   })
   return { connectBoth, turnAway: makeRejector("no room\n") }
 })

@@ -88,7 +88,7 @@ describe("a socket passed by the supervisor", () => {
   )
 
   for (const mode of [0o666, 0o660, 0o602]) {
-    it.live(`is refused with the mode ${mode.toString(8)}, which lets in others than its owner`, () =>
+    it.live(`is refused with the mode ${mode.toString(8)}, which permits other users`, () =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
         const at = path.join(directory, "s")

@@ -8,12 +8,12 @@ import { parseDotenv } from "../../../../src/cli/commands/add/dotenv.ts"
 const read = (text: string) =>
   Result.map(parseDotenv(text), (entries) => Object.fromEntries(entries.map(({ name, value }) => [name, value])))
 
-describe("a dotenv file", () => {
+describe("the dotenv parser", () => {
   for (const [title, text, expected] of [
-    ["is empty", "", {}],
-    ["has only comments", "\n  # a\n#B=1\n \t\n", {}],
-    ["has an unquoted value", "A=1", { A: "1" }],
-    ["has export and blanks around =", "export  A = 1 \n\texport B=2", { A: "1", B: "2" }],
+    ["reads an empty file", "", {}],
+    ["skips comments", "\n  # a\n#B=1\n \t\n", {}],
+    ["reads an unquoted value", "A=1", { A: "1" }],
+    ["reads export and blanks around =", "export  A = 1 \n\texport B=2", { A: "1", B: "2" }],
     [
       "keeps # inside a value and removes a comment after a blank",
       "A=a#b # c\nB=# c\nC=x\t#",
@@ -22,14 +22,18 @@ describe("a dotenv file", () => {
     ["keeps text in single quotes as it is", "A='q\"# $x \\n`'", { A: 'q"# $x \\n`' }],
     ["decodes escapes in double quotes", String.raw`A="a\n\t\r\"\\\$x\d"`, { A: 'a\n\t\r"\\$x\\d' }],
     [
-      "has quoted values of several lines",
+      "reads quoted values of several lines",
       "A=\"-----BEGIN\nx\n\"\nB='1\n2'\nC=3",
       { A: "-----BEGIN\nx\n", B: "1\n2", C: "3" }
     ],
-    ["has a comment after a closing quote", "A=\"a\" # b\nB='c'", { A: "a", B: "c" }],
-    ["has CRLF line endings and a byte order mark", '\uFEFFA=1\r\nB="2\r\n3"\r\n', { A: "1", B: "2\n3" }],
-    ["has values with = and spaces", "A=a=b==\nB=two words", { A: "a=b==", B: "two words" }],
-    ["has names that objects inherit", "__proto__=1\nconstructor=2", JSON.parse('{"__proto__":"1","constructor":"2"}')]
+    ["skips a comment after a closing quote", "A=\"a\" # b\nB='c'", { A: "a", B: "c" }],
+    ["reads CRLF line endings and a byte order mark", '\uFEFFA=1\r\nB="2\r\n3"\r\n', { A: "1", B: "2\n3" }],
+    ["reads values with = and spaces", "A=a=b==\nB=two words", { A: "a=b==", B: "two words" }],
+    [
+      "reads names that objects inherit",
+      "__proto__=1\nconstructor=2",
+      JSON.parse('{"__proto__":"1","constructor":"2"}')
+    ]
   ] as const) {
     it(title, () => assert.deepStrictEqual(read(text), Result.succeed(expected)))
   }
@@ -47,7 +51,7 @@ describe("a dotenv file", () => {
     ["backquotes", "A=`hush`", 1, "the value of A has backquotes"],
     ["a duplicate name", "A=hush\nA=hush", 2, "A is defined twice"]
   ] as const) {
-    it(`is rejected for ${title}, with the line number and without its text`, () => {
+    it(`rejects ${title}, with the line number and without its text`, () => {
       const wrong = Result.getOrThrow(Result.flip(read(text)))
       assert.strictEqual(wrong.line, line)
       if (typeof reason === "string") assert.strictEqual(wrong.reason, reason)
@@ -56,7 +60,7 @@ describe("a dotenv file", () => {
     })
   }
 
-  it("may hold a value of 1 MiB", () => {
+  it("reads a value of 1 MiB", () => {
     for (const value of ["x".repeat(1024 * 1024), "\\n".repeat(512 * 1024)]) {
       assert.strictEqual(read(`A="${value}"`).pipe(Result.getOrThrow)["A"], value.replaceAll("\\n", "\n"))
     }

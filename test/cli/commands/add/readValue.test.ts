@@ -41,7 +41,7 @@ describe("readValue at a terminal", () => {
     ["\u0003", "Ctrl-C"],
     ["\u0004", "Ctrl-D"]
   ] as const) {
-    it.live(`is cancelled by ${name}`, () =>
+    it.live(`is canceled by ${name}`, () =>
       Effect.gen(function* () {
         const failure = yield* Effect.flip(readValue("db", terminal(key)))
         assert.deepStrictEqual([failure.message, failure.exitStatus], ["cancelled: no value was entered", 130])

@@ -76,7 +76,7 @@ describe("secrets cleanup", () => {
         "node_modules/x/.env": over,
         ".git/.env": over,
         "f/.env": "",
-        "f/.env.said-twice": over.replace("TOKEN", "# secrets-managed: false\nTOKEN"),
+        "f/.env.marked-twice": over.replace("TOKEN", "# secrets-managed: false\nTOKEN"),
         "f/.env.later": over.replace("TOKEN", "# secrets-ttl: 2026-11-22T09:36:20Z\nTOKEN"),
         "g/.env.example": "# secrets-managed: true?\n# secrets-ttl: 2020-01-01T00:00:00Z\n"
       }
@@ -136,7 +136,7 @@ describe("secrets cleanup", () => {
     })
   )
 
-  it.effect("with --dry-run prints what it would remove and removes nothing", () =>
+  it.effect("prints with --dry-run what it would remove, and removes nothing", () =>
     Effect.gen(function* () {
       const root = yield* tree({ ".env": over })
       yield* TestClock.setTime(moment)
@@ -145,7 +145,7 @@ describe("secrets cleanup", () => {
     })
   )
 
-  it.effect("with --watch runs again after each --interval", () =>
+  it.effect("runs again after each --interval with --watch", () =>
     Effect.gen(function* () {
       const root = yield* tree({})
       const printed = yield* output

@@ -17,7 +17,7 @@ const asUs = Effect.acquireRelease(
 )
 
 describe("a project file", () => {
-  it.live("of another user, or behind another user's link, is used only if it is named", () =>
+  it.live("is used only if it is named when another user owns it or a link to it", () =>
     Effect.gen(function* () {
       const isRoot = process.getuid?.() === 0
       const directory = yield* temporaryDirectory

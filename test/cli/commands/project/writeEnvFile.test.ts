@@ -12,7 +12,7 @@ import { temporaryDirectory } from "../../../support/temporary.ts"
 const text = "# secrets-managed: true\n# secrets-ttl: 2026-11-22T09:36:19Z\nA=new\n"
 
 describe("an env file", () => {
-  it.live("that appeared during the leases is replaced only with force", () =>
+  it.live("is replaced only with force if it appeared during the leases", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, ".env")

@@ -41,7 +41,7 @@ const scanned = (text: string | Buffer) =>
   })
 
 describe("a file", () => {
-  it.effect("of any size has each secret reported once, with its line and column", () =>
+  it.effect("has each secret reported once, with its line and column, at any size", () =>
     Effect.gen(function* () {
       const random = randomFrom(20_260_222)
       const mebibyte = 1024 * 1024
@@ -89,7 +89,7 @@ describe("a file", () => {
     })
   )
 
-  it.effect("that is binary is skipped and counted", () =>
+  it.effect("is skipped and counted if it is binary", () =>
     Effect.gen(function* () {
       const scan = yield* scanned(`\0\u0001 ${token}`)
       assert.deepStrictEqual([scan.findings.length, scan.binary, scan.files], [0, 1, 0])
@@ -106,7 +106,7 @@ describe("a file", () => {
     })
   )
 
-  it.effect("that cannot be read is reported, and sets the exit status", () =>
+  it.effect("is reported and sets the exit status if it cannot be read", () =>
     Effect.gen(function* () {
       const scan = yield* scanned("nothing here")
       assert.isUndefined(scanReport(scan, options).problem)
@@ -134,7 +134,7 @@ describe("a file", () => {
     })
   )
 
-  it.effect("with a token that is also a value of the store is reported once, by the secret's name", () =>
+  it.effect("is reported once, by the secret's name, if its token is also a value of the store", () =>
     Effect.gen(function* () {
       const candidates: Array<ScanFinding> = []
       const own: OwnValues = {
@@ -187,7 +187,7 @@ describe("a file", () => {
     })
   )
 
-  it.effect("full of secrets is reported up to a limit, and the rest is counted", () =>
+  it.effect("is reported up to a limit if it is full of secrets, and the rest is counted", () =>
     Effect.gen(function* () {
       const scan = yield* scanned(`${token}\n`.repeat(10_050))
       assert.deepStrictEqual([scan.findings.length, scan.omitted], [10_000, 50])

@@ -1,10 +1,14 @@
+/**
+ * The runtime options and variables that are rejected, accepted or suspicious. A refusal
+ * names the option, but not its value.
+ */
 import { assert, describe, it } from "@effect/vitest"
 import { unsafeRuntimeOptions } from "../../../../src/cli/commands/serve/unsafeRuntimeOptions.ts"
 
 const refusal = (environment: Record<string, string>, execArgv: ReadonlyArray<string> = []) =>
   unsafeRuntimeOptions({ execArgv, environment }).refusal
 
-describe("the daemon does not start", () => {
+describe("unsafeRuntimeOptions", () => {
   for (const options of [
     "--require /tmp/evil.cjs",
     "--require=/tmp/evil.cjs",
@@ -40,18 +44,18 @@ describe("the daemon does not start", () => {
     "--experimental-anything",
     "--an-option-of-tomorrow"
   ]) {
-    it(`with NODE_OPTIONS=${options}`, () => {
+    it(`rejects NODE_OPTIONS=${options}`, () => {
       assert.include(refusal({ NODE_OPTIONS: options })?.reason, "in NODE_OPTIONS")
     })
   }
 
-  it("with BUN_OPTIONS, which Bun also reports in execArgv", () => {
+  it("rejects BUN_OPTIONS, which Bun also reports in execArgv", () => {
     const execArgv = ["--preload", "./evil.js"]
     assert.include(refusal({ BUN_OPTIONS: "--preload ./evil.js" }, execArgv)?.reason, "--preload in BUN_OPTIONS")
   })
 
   for (const execArgv of [["--inspect"], ["--env-file=.env"], ["-r", "./evil.cjs"], ["--no-warnings", "--watch"]]) {
-    it(`with ${execArgv.join(" ")} on the command line`, () => {
+    it(`rejects ${execArgv.join(" ")} on the command line`, () => {
       assert.include(refusal({}, execArgv)?.reason, "on the command line")
     })
   }
@@ -66,22 +70,20 @@ describe("the daemon does not start", () => {
     "BUN_INSPECT_PRELOAD",
     "BUN_JSC_useDollarVM"
   ]) {
-    it(`with ${name}`, () => {
+    it(`rejects ${name} in the environment`, () => {
       assert.include(refusal({ [name]: "something" })?.reason, name)
       assert.include(refusal({ [name]: "something" })?.fix, `env -u ${name}`)
     })
   }
 
-  it("and names the rejected option but not its value", () => {
+  it("names the rejected option but not its value", () => {
     assert.deepStrictEqual(refusal({ NODE_OPTIONS: "--no-warnings --require=/home/me/evil.cjs" }), {
       reason:
         "unsafe runtime option --require in NODE_OPTIONS: it may open a debugger, load code or write memory to disk",
       fix: "Unset it: env -u NODE_OPTIONS secrets serve"
     })
   })
-})
 
-describe("the daemon starts", () => {
   for (const options of [
     "",
     "   ",
@@ -92,16 +94,16 @@ describe("the daemon starts", () => {
     '"--dns-result-order" "ipv4first"',
     "--dns-result-order ipv4first --use-system-ca"
   ]) {
-    it(`with NODE_OPTIONS=${JSON.stringify(options)}`, () => {
+    it(`accepts NODE_OPTIONS=${JSON.stringify(options)}`, () => {
       assert.isUndefined(refusal({ NODE_OPTIONS: options }))
     })
   }
 
-  it("with the options of the launchd job and empty variables", () => {
+  it("accepts the options of the launchd job, and empty variables", () => {
     assert.isUndefined(refusal({ NODE_OPTIONS: "", NODE_V8_COVERAGE: "", NODE_PATH: "/tmp" }, ["--disable-sigusr1"]))
   })
 
-  it("with LD_PRELOAD, and reports it as suspicious", () => {
+  it("accepts LD_PRELOAD, and reports it as suspicious", () => {
     const { refusal: refused, suspicious } = unsafeRuntimeOptions({
       execArgv: [],
       environment: { LD_PRELOAD: "/tmp/evil.so", LD_AUDIT: "", DYLD_INSERT_LIBRARIES: "x" }
