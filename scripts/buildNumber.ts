@@ -1,6 +1,6 @@
 /**
- * Which build this is: the commit it was made of, and whether anything was changed
- * since. The same sources give the same number, on any machine and at any time.
+ * Identifies a build: the commit, and whether the sources differ from it. The same sources
+ * give the same number, on any machine and at any time.
  */
 import { execFileSync } from "node:child_process"
 

@@ -1,6 +1,6 @@
 /**
- * How the bundler makes the program, with code splitting: main.cjs and chunks, each loaded
- * when a command needs it. Node loads CommonJS faster than ES modules.
+ * The options of the bundler, with code splitting: main.cjs, and chunks that are loaded on
+ * demand. The output is CommonJS, which Node loads faster than ES modules.
  */
 import * as path from "node:path"
 import type { BuildOptions } from "rolldown"

@@ -12,5 +12,5 @@ print(`
   leases replaced            ${after.replaced}
   active leases at the end   ${after.activeLeases}
   leases in leases.json      ${after.leasesInFile}
-  the predecessor ended with ${after.predecessorWouldHold}
+  the predecessor would hold ${after.predecessorWouldHold}
 `)

@@ -1,5 +1,5 @@
 /**
- * All commands by name, in the order of the help. Each is loaded when it is needed.
+ * All commands by name, in the order of the help. Each is loaded on demand.
  */
 import { type Command, type CommandSpec, type Flags } from "./command/Command.ts"
 import { fullCommand } from "./command/QueryCommand.ts"

@@ -16,7 +16,7 @@ export const usage = async (args: ReadonlyArray<string>): Promise<number | undef
   return name === "help" ? help(rest) : withCommand(name, rest)
 }
 
-/** `secrets help COMMAND` is `secrets COMMAND --help`. */
+/** Prints for `secrets help COMMAND` what `secrets COMMAND --help` prints. */
 const help = (args: ReadonlyArray<string>) => {
   const { name } = findCommand(args)
   return name === undefined || name === "help" ? withoutCommand(args) : withCommand(name, ["--help"])

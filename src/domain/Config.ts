@@ -1,7 +1,7 @@
 /**
  * config.json: the settings, their defaults, and how the file is decoded. The predecessor's
  * command reads the same file. Unknown keys are allowed, since they may be another
- * program's; one that looks misspelt is warned of. An error names the key and what is
+ * program's; a likely misspelling gets a warning. An error names the key and what is
  * expected, never the value: it may be a credential.
  */
 import * as Result from "effect/Result"
@@ -15,7 +15,7 @@ import * as Setting from "./Setting.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
 import { eventsSection, levels, otlpSection } from "./TelemetryConfig.ts"
 
-/** When a file of the audit log is closed, in bytes, and how many closed files are kept. */
+/** The size at which a file of the audit log is rotated, in bytes, and the number of rotated files that are kept. */
 export const defaultAuditRotation = { maxSize: 10_000_000, maxFiles: 5 }
 
 /** Who may use the socket: its owner, or a group as well. */
@@ -47,26 +47,26 @@ const heartbeat = section({
   enabled: setting(Setting.flag, "whether the switch is on", false),
   url: setting(
     Setting.text(/^$|^https?:\/\/./u, "an http or https address"),
-    "the address that is requested; needed if the switch is on",
+    "the address that is requested; required when enabled",
     ""
   ),
-  interval: setting(Setting.duration(), "how often the address is requested", minute),
+  interval: setting(Setting.duration(), "the interval between two requests", minute),
   timeout: setting(Setting.duration(), "how long a response may take", 10n * second),
-  max_failures: setting(Setting.count, "after how many failures in a row the switch fires", 1),
+  max_failures: setting(Setting.count, "the number of consecutive failures after which the switch fires", 1),
   fail_action: Setting.subsection(
     section({
       revoke_all: setting(Setting.flag, "revoke all leases", false),
       rotate_all: setting(Setting.flag, "rotate all secrets that have a rotation command", false),
       wipe_store: setting(Setting.flag, "remove every secret and the backup of the store", false)
     }),
-    "what is done when the switch fires",
+    "the steps that run when the switch fires",
     {}
   )
 }).check(Setting.requires("enabled", true, "url", "required when heartbeat enabled"))
 
 /** config.json as it is written; its JSON Schema and the table of settings are generated from this. */
 export const ConfigFile = section({
-  $schema: optionalSetting(Schema.Unknown, "for editors: where the schema of this file is"),
+  $schema: optionalSetting(Schema.Unknown, "for editors: the location of the schema of this file"),
   directory: setting(Setting.filePath, "the state directory", "~/.agent-secrets"),
   socket_path: file("socket_path", "the socket"),
   socket_mode: setting(
@@ -76,35 +76,31 @@ export const ConfigFile = section({
   ),
   socket_group: setting(
     Schema.String.annotate({ expected: "the name of a group" }),
-    "that group, by its name; needed with 0660",
+    "the name of that group; required with 0660",
     ""
   ),
   identity_path: file("identity_path", "the key of the store"),
   secrets_path: file("secrets_path", "the store"),
   audit_path: file("audit_path", "the audit log"),
   leases_path: file("leases_path", "the checkpoint of the leases"),
-  default_lease_ttl: setting(
-    Setting.duration(),
-    "how long a lease lasts if its request names no duration",
-    defaultTtlPolicy.default
-  ),
+  default_lease_ttl: setting(Setting.duration(), "the TTL of a lease whose request has none", defaultTtlPolicy.default),
   max_lease_ttl: setting(
     Setting.duration(),
-    "how long a lease may last; not below default_lease_ttl",
+    "the maximum TTL of a lease; not below default_lease_ttl",
     defaultTtlPolicy.maximum
   ),
-  max_active_leases: setting(Setting.count, "how many active leases there may be", defaultMaxLeases),
+  max_active_leases: setting(Setting.count, "the maximum number of active leases", defaultMaxLeases),
   audit_max_size: setting(
     Setting.size(minAuditSize),
-    "when a file of the audit log is closed: bytes, or a text with kB, MB or GB",
+    "the size at which audit.log is rotated: bytes, or a string with kB, MB or GB",
     defaultAuditRotation.maxSize
   ),
   audit_max_files: setting(
     Setting.count,
-    "how many closed files of the audit log are kept",
+    "the number of rotated files of the audit log that are kept",
     defaultAuditRotation.maxFiles
   ),
-  rotation_timeout: setting(Setting.duration(), "how long the command that rotates a secret may take", 30n * second),
+  rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
   events: Setting.subsection(eventsSection, "which events are sent", {}),
   otlp: optionalSetting(
     otlpSection,

@@ -1,8 +1,10 @@
 /**
- * A lease: a time-bounded grant of one secret to one client. At most one lease of a pair
- * (client_id, secret_name) is active; `acquire` enforces that. A lease that has ended exists
- * only in the audit log. The rows of leases.json are the predecessor's (protocol
- * specification, section 9.3).
+ * A lease: a time-limited grant of one secret to one client. Also the default TTL, the
+ * maximum TTL, and the maximum number of leases (max leases).
+ *
+ * At most one lease of a pair (client_id, secret_name) is active; `acquire` enforces that. A
+ * lease that has ended exists only in the audit log. The rows of leases.json are the
+ * predecessor's (protocol specification, section 9.3).
  */
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -78,7 +80,7 @@ export const grantedTtl = (requested: GoDuration, policy: TtlPolicy): Result.Res
 /** Returns whether a lease has expired at `now`, in milliseconds. At `expiresAt` itself it is still active. */
 export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis
 
-/** The default of max_active_leases: how many leases may be active. */
+/** The default of max_active_leases, the maximum number of active leases. */
 export const defaultMaxLeases = 300_000
 
 /** The limit of active leases is reached. */

@@ -1,7 +1,7 @@
 /**
  * The kinds of settings that config.json has, as Effect Schemas. One definition decodes a
- * setting, supplies its default, explains a wrong value and describes it to editors and to
- * the docs. Which settings there are is in Config.ts.
+ * setting, supplies its default, explains an invalid value and describes it to editors and
+ * to the docs. Config.ts lists the settings.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -14,7 +14,7 @@ import { durationPattern, formatGoDuration, type GoDuration, parseDuration } fro
 
 const onlyDecoded = SchemaGetter.forbidden<never, unknown>(() => "config.json is only read")
 
-/** A key that may be absent or null. The result is not validated again, so that starting takes no longer. */
+/** Makes a key that may be absent or null. The result is not validated again, so that starting takes no longer. */
 const keyOf = <T, E, A>(schema: Schema.Codec<T, E>, absent: A, annotations: Schema.Annotations.Annotations) =>
   Schema.optionalKey(Schema.NullOr(schema).annotate(annotations)).pipe(
     Schema.decodeTo(
@@ -26,20 +26,20 @@ const keyOf = <T, E, A>(schema: Schema.Codec<T, E>, absent: A, annotations: Sche
     )
   )
 
-/** A setting with a default. */
+/** Makes a setting with a default. */
 export const setting = <T, E>(schema: Schema.Codec<T, E>, description: string, byDefault: NoInfer<T>) => {
   const { expected, written } = Schema.resolveAnnotations(schema) ?? {}
   const shown = typeof written === "function" ? written(byDefault) : byDefault
   return keyOf(schema, byDefault, { expected, description, default: shown })
 }
 
-/** A setting or section without a default. */
+/** Makes a setting or section without a default. */
 export const optionalSetting = <T, E>(schema: Schema.Codec<T, E>, description: string) => {
   const { allOf, expected } = Schema.resolveAnnotations(schema) ?? {}
   return keyOf(schema, undefined, { allOf, expected, description })
 }
 
-/** A section whose settings have their defaults if it is absent. */
+/** Makes a section whose settings have their defaults if it is absent. */
 export const subsection = <T, E>(schema: Schema.Codec<T, E>, description: string, empty: NoInfer<E>) =>
   Schema.optionalKey(
     Schema.NullOr(Schema.toEncoded(schema)).annotate({ expected: "a JSON object", description, default: empty })
@@ -50,7 +50,7 @@ export const subsection = <T, E>(schema: Schema.Codec<T, E>, description: string
     })
   )
 
-/** A JSON object of settings. */
+/** Makes a JSON object of settings. */
 export const section = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
   Schema.Struct(fields).annotate({ expected: "a JSON object" })
 
@@ -88,7 +88,7 @@ export const readWith = <A, E, B>(schema: Schema.Codec<A, E>, to: Schema.Codec<B
     })
   )
 
-/** Texts that match. JSON Schema has patterns only of expressions with the flag `u`. */
+/** Accepts strings that match. JSON Schema has patterns only of expressions with the flag `u`. */
 export const text = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
 
 export const filePath = text(/^~?\//u, "an absolute path, or begin with ~/")
@@ -110,10 +110,10 @@ export const amount = readWith(
   Number
 ).annotate({ expected: "a whole number" })
 
-/** As short as one would write it: "1h", not "1h0m0s". */
+/** Formats a duration without zero units: "1h", not "1h0m0s". */
 export const durationText = (length: GoDuration): string => formatGoDuration(length).replaceAll(/(?<=[hm])0[ms]/g, "")
 
-/** A duration as text, or as a number of nanoseconds; without bounds any above 0. */
+/** Accepts a duration as a string, or as a number of nanoseconds; without bounds any above 0. */
 export const duration = (bounds?: { readonly minimum: GoDuration; readonly maximum: GoDuration }) => {
   const { maximum, minimum } = bounds ?? { minimum: 1n, maximum: 2n ** 63n - 1n }
   const nanoseconds = Schema.Finite.check(
@@ -136,7 +136,7 @@ export const duration = (bounds?: { readonly minimum: GoDuration; readonly maxim
   ).annotate({ expected, written: durationText })
 }
 
-/** Bytes, as a number or with a unit; at least `minimum`. */
+/** Accepts a size in bytes, as a number or with a unit; at least `minimum`. */
 export const size = (minimum: number) =>
   readWith(
     Schema.Union([
@@ -154,7 +154,7 @@ export const size = (minimum: number) =>
     written: (bytes: number) => `${bytes / 1e6}MB`
   })
 
-/** "heartbeat.interval" is the key `interval` in the section `heartbeat`. */
+/** A setting by its full name: "heartbeat.interval" is the key `interval` in the section `heartbeat`. */
 export interface Setting {
   readonly name: string
   readonly description: string

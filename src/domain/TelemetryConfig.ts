@@ -20,7 +20,7 @@ export interface SamplingPolicy {
 export const eventsSection = section({
   min_level: setting(oneOf(levels), "events below this level are not sent", "info"),
   // joelclaw keeps no more than these.
-  debug_per_minute: setting(amount, "how many debug events of one action are sent within a minute", 12)
+  debug_per_minute: setting(amount, "the maximum number of debug events of one action in a minute", 12)
 })
 
 /** What can be sent: events, spans of acquires, metrics. */
@@ -50,14 +50,14 @@ export const otlpSection = section({
   endpoint: text(/^https?:\/\/./u, "an http or https address").check(
     Schema.makeFilter(isHttpAddress, {
       expected: "an http or https address",
-      description: "the address of the collector, to which v1/logs and the like are added; needed"
+      description: "the address of the collector, to which v1/logs and the like are added; required"
     })
   ),
   protocol: setting(oneOf(["http/json", "http/protobuf"]), "the encoding of what is sent", "http/json"),
   headers: setting(headers, "headers of the requests to the collector, by their names", {}),
   timeout: setting(
     duration({ minimum: millisecond, maximum: hour }),
-    "how long one request to the collector may take",
+    "the time limit of one request to the collector",
     10n * second
   ),
   signals: setting(

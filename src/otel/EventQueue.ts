@@ -1,6 +1,6 @@
 /**
- * A bounded queue of events without backpressure. When it is full, it drops the oldest debug event, or the
- * oldest event if there is no debug event. `offer` never waits or fails, and its cost
+ * A bounded queue of events without backpressure. When it is full, it drops the oldest debug
+ * event, or the oldest event if there is none. `offer` never waits or fails, and its cost
  * does not depend on the length of the queue.
  */
 import * as Effect from "effect/Effect"

@@ -1,8 +1,9 @@
 /**
- * The metrics of the daemon, with OpenTelemetry's names and units. `instruments` lists all
- * of them. They belong to the process and are recorded whether or not they are exported.
- * Their cardinality does not depend on clients: error types are a closed list, and the
- * secrets beyond a hundred share one series.
+ * The metrics of the daemon, named after OpenTelemetry's conventions; `instruments` lists all.
+ *
+ * They are global to the process and are recorded whether or not they are exported. Clients
+ * cannot increase their cardinality: error types are a closed list, and the secrets beyond a
+ * hundred share one series.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"

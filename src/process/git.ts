@@ -1,5 +1,5 @@
 /**
- * How git is called: it runs nothing that a repository configures, and writes nothing.
+ * Runs git, read-only and without the programs that a repository configures.
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

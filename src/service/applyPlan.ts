@@ -36,6 +36,7 @@ export interface ApplyOptions {
   readonly healthCheck: Effect.Effect<void, NotServing | ToolFailed>
 }
 
+/** Applies the plan and runs the health check, or rolls everything back. */
 export const applyPlan = Effect.fnUntraced(function* (plan: ServicePlan, options: ApplyOptions) {
   const { healthCheck, supervisor } = options
   const apply = Effect.gen(function* () {

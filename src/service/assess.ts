@@ -1,8 +1,8 @@
 /**
  * The state of a service: a pure function of its files, its job and a probe of the daemon.
  *
- * The supervisor alone is not enough: it also reports a daemon as running that hangs, or
- * that exits a moment later.
+ * The supervisor is not enough: it reports a daemon as running even if it hangs or exits a
+ * moment later.
  */
 import type { InstalledFile, ServiceFile } from "./ServiceFile.ts"
 import { readStamp } from "./ServiceFile.ts"

@@ -144,7 +144,7 @@ export const findCommand = (
 
 const resolveAlias = (given: string): string => (given === "rm" ? "delete" : given)
 
-/** The command's name is the first word that is neither a flag nor the value of one. */
+/** Returns the index of the command's name: the first word that is neither a flag nor the value of one. */
 const commandIndex = (args: ReadonlyArray<string>): number => {
   for (let at = 0; at < args.length; at += 1) {
     const word = args[at] ?? ""
@@ -218,7 +218,7 @@ export const usageOf = (spec: CommandSpec<Flags>): string =>
 export const visibleFlags = (flags: Flags): ReadonlyArray<readonly [name: string, flag: Flag]> =>
   Object.entries<Flag>(flags).filter(([, flag]) => flag.summary !== undefined)
 
-/** The visible flags of a command, global ones last. */
+/** Returns the visible flags of a command, global ones last. */
 export const allFlags = (spec: CommandSpec<Flags>): ReadonlyArray<readonly [name: string, flag: Flag]> => [
   ...visibleFlags(spec.flags),
   ...visibleFlags(globalFlags)

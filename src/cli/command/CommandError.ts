@@ -8,7 +8,7 @@ import { clientProblem, refusalProblem } from "./problems.ts"
 
 export class CommandError extends Data.TaggedError("CommandError")<Output.Problem> {}
 
-/** The command line is wrong. It must not quote what may be a value. */
+/** Rejects a wrong command line. The message must not quote a possible value. */
 export const failUsage = (message: string, fix: string): CommandError =>
   new CommandError(Output.usageError(message, fix))
 

@@ -37,7 +37,7 @@ export const daemonAddress = (args: GlobalArgs): Address | Problem => {
     : { socketPath: configured, seconds }
 }
 
-/** An empty HOME counts as none; it would name the current directory. */
+/** Returns the home directory. Ignores an empty HOME, which would mean the current directory. */
 const homeDirectory = (): string | undefined => {
   try {
     return process.env["HOME"] || userInfo().homedir
@@ -54,7 +54,7 @@ const noHome: Problem = {
   exitStatus: exitStatus.badConfig
 }
 
-/** Node cannot resolve a path if the current directory was removed. */
+/** Resolves a path; returns it unchanged if the current directory was removed. */
 const absolute = (file: string): string => {
   try {
     return resolve(file)

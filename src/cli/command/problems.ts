@@ -1,5 +1,5 @@
 /**
- * The problems between a command and the daemon: message, cause, hint and exit status.
+ * Converts failures of requests to problems: message, cause, hint and exit status.
  */
 import { readFileSync, statSync } from "node:fs"
 import { dirname } from "node:path"
@@ -9,7 +9,7 @@ import type { ErrorTag } from "../../rpc/protocol/errorTags.ts"
 import type { ReplyError } from "../../rpc/protocol/reply.ts"
 import type { Problem } from "./Output.ts"
 
-/** No daemon listens on the socket, or this user may not use it; `code` is the system's reason. */
+/** Returns the problem of a failed connection; `code` is the system's reason. */
 export const connectProblem = ({ code, socketPath }: { readonly code: string; readonly socketPath: string }): Problem =>
   code === "EACCES" || code === "EPERM"
     ? {
@@ -57,7 +57,7 @@ const groupName = (gid: number): string => {
   }
 }
 
-/** There is no usable reply. */
+/** Returns the problem of a request without a usable reply. */
 export const clientProblem = (failure: SendFailure): Problem => {
   switch (failure._tag) {
     case "DaemonUnavailable":
@@ -74,7 +74,7 @@ export const clientProblem = (failure: SendFailure): Problem => {
   }
 }
 
-/** The response is not one of the daemon. */
+/** Returns the problem of a response that the daemon cannot have sent. */
 export const protocolProblem = (reason: string): Problem => ({
   message: `invalid response of the daemon: ${reason}`,
   code: "protocol_error",
@@ -125,7 +125,7 @@ export const refusals = {
   InternalError: refused("Read what the daemon logged on standard error")
 } as const satisfies Readonly<Record<ErrorTag, Refusal>>
 
-/** The daemon refused the request. A daemon that sends no tags is known by its codes, as far as these go. */
+/** Returns the problem of a request that the daemon rejected, by the tag of its error. */
 export const refusalProblem = ({ message, tag }: Omit<ReplyError, "code">): Problem => ({
   message,
   code: tag ?? "generic_error",

@@ -35,7 +35,7 @@ export const leasesCommand = defineCommand({
   flags: {
     client: { type: "string", value: "ID", summary: "only leases of this client", completes: "client" },
     secret: { type: "string", value: "NAME", summary: "only leases of this secret", completes: "secret" },
-    limit: { type: "string", value: "N", summary: `at most N leases (${maxLeases})` }
+    limit: { type: "string", value: "N", summary: `show at most N leases (default and maximum: ${maxLeases})` }
   },
   examples: ["secrets leases", "secrets leases --client deploy", "secrets leases --secret github_token --json"],
   run: Effect.fnUntraced(function* (args) {

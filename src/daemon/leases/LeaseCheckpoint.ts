@@ -58,6 +58,7 @@ const decodeRow = Schema.decodeUnknownOption(LeaseRow)
 /** Rows that are encoded at once; other requests run between two chunks. */
 const rowsPerChunk = 200
 
+/** Recovers the leases from leases.json and the audit log, and returns them with the writer of checkpoints. */
 export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   leasesPath: string
 ): Effect.fn.Return<LeaseCheckpoint, FileError | AuditLogError, AuditLog | Scope.Scope> {

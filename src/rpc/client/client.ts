@@ -1,7 +1,7 @@
 /**
  * `sendRequests` as an Effect: one request to the daemon, and its result.
  *
- * A result is untrusted until `call` has compared it with the example of its shape.
+ * A result is untrusted: `call` compares it with an example of its shape.
  */
 import type * as Context from "effect/Context"
 import * as Data from "effect/Data"

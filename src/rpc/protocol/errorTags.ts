@@ -2,11 +2,11 @@
  * The errors of the protocol: their tags, and the JSON-RPC code of each.
  *
  * A tag is the stable name of an error. It is `error.data.tag` on the wire, the label of
- * the metrics, and `error.code` of `--json`. The codes are the predecessor's, which sends
- * no tags. This file imports nothing: the fast path loads it.
+ * the metrics, and `error.code` of `--json`. The codes are those of the
+ * predecessor, which sends no tags. This file imports nothing: the fast path loads it.
  */
 
-/** Covers every failure that has no code of its own, invalid parameters among them. */
+/** The code of every failure without a code of its own, such as invalid parameters. */
 const internal = -32603
 
 export const errorCodes = {

@@ -1,8 +1,8 @@
 /**
- * The limits of what clients can use of the daemon.
+ * The resource limits for clients of the daemon.
  *
- * docs/reliability.md adds up the memory of the process when all of it is used. An idle
- * connection has no deadline: callers keep connections open.
+ * docs/reliability.md has the memory of the process when all limits are reached. An idle
+ * connection has no deadline, since callers keep connections open.
  */
 import * as Duration from "effect/Duration"
 

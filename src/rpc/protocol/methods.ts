@@ -1,5 +1,5 @@
 /**
- * The methods of the protocol: which queue each waits in, and whether a client may
+ * The methods of the protocol: the request queue of each, and whether a client may
  * repeat it.
  *
  * The daemon dispatches by this table and the client retries by it. A new method needs a
@@ -9,7 +9,7 @@ import type { ErrorTag } from "./errorTags.ts"
 
 export interface MethodSpec {
   /**
-   * "immediate" waits for nobody. "write" changes the store, and "scan" reads the log or
+   * "immediate" uses no queue. "write" changes the store, and "scan" reads the log or
    * every lease: each of these runs one request at a time.
    */
   readonly queue: "immediate" | "write" | "scan"

@@ -2,8 +2,9 @@
  * Decides when work may begin, so that no client holds up the others or fills the memory.
  *
  * Small requests and small replies pass at once, without a fiber or a queue. Large ones share
- * a budget and wait for one another. Methods that change the store or read the log wait in a
- * request queue each (`methods`). The numbers stand in `limits.ts`.
+ * a budget and wait for one another. Request queues run one at a time: changes of the store,
+ * and reads of the log or of every lease. methods.ts assigns a queue to each method, and
+ * limits.ts has the numbers.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"

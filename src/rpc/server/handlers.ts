@@ -1,8 +1,8 @@
 /**
  * The handler of each method. A method without a handler does not compile.
  *
- * A handler reads its parameters, runs one program of the daemon and returns the result
- * as the protocol specification, section 4, lays it out. It decides nothing.
+ * A handler decodes its parameters, calls one operation and encodes the result (protocol
+ * specification, section 4). It has no rules of its own.
  */
 import type * as Effect from "effect/Effect"
 import type { MethodName } from "../protocol/methods.ts"

@@ -1,9 +1,10 @@
 /**
- * Serves connections: reads lines and writes replies, in order, one at a time on each.
+ * Serves connections: reads request lines and writes replies, in order, one at a time for
+ * each connection.
  *
- * A client may pipeline requests, and shut down its side before the replies. One that does not
- * read its replies is not read from, and is closed after a timeout; so is one that does not
- * end its line. At a stop, requests at work are answered, and idle connections end at once.
+ * A client may pipeline requests, and shut down its side before the replies. A connection
+ * whose replies are not read, or whose line does not end, is closed after a timeout. At a
+ * stop, requests in progress are answered, and idle connections end at once.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"

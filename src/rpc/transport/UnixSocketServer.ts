@@ -25,10 +25,10 @@ import type { ActivatedSocket } from "./activatedSocket.ts"
 import { Connections, ConnectionState, maxConnections, PendingConnections, serverOptions } from "./Connections.ts"
 import { bindSocket, unlinkSocket, watchActivatedSocket, watchSocket } from "./socketFile.ts"
 
-/** How long requests at work may take when the daemon stops. */
-const shutdownGrace = Duration.millis(500)
+/** The time limit for requests in progress at a shutdown. The whole shutdown has two seconds. */
+const drainTimeout = Duration.millis(500)
 
-/** How long accepted clients may take for their first request: they could not know that the daemon stops. */
+/** The time limit for the first request of an accepted client at a shutdown. */
 const firstRequestGrace = Duration.millis(250)
 
 interface Listener {
@@ -94,7 +94,7 @@ export const layerUnixSocket = <E, R>(options: SocketOptions<E, R>) =>
               yield* Deferred.succeed(stopping, undefined)
               const destroyAll = yield* Effect.forkDetach(
                 Effect.andThen(
-                  Effect.sleep(shutdownGrace),
+                  Effect.sleep(drainTimeout),
                   Effect.sync(() => connections.destroyAll())
                 )
               )

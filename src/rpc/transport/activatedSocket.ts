@@ -1,9 +1,10 @@
 /**
- * A listening socket from systemd (socket activation) or launchd (`inetdCompatibility`).
+ * The socket of socket activation: a listening socket from systemd, or from launchd
+ * (`inetdCompatibility`).
  *
  * The supervisor keeps it open, so clients wait for the next daemon while none runs. Its file
- * is never unlinked or restored here. The socket is checked first and listened on last, so
- * that a failed start leaves its clients waiting.
+ * is never unlinked or restored here. The socket is checked first and accepts last, so that
+ * a failed start leaves its clients waiting.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,9 +1,9 @@
 /**
  * The socket's file: created under a private name, renamed into its place, and watched.
  *
- * So it appears only when it listens and has its mode, and Node, which unlinks the name it
- * was bound to, never unlinks a foreign file. Nothing is replaced, but another process may
- * use the microseconds between the check and the rename.
+ * It appears only when it listens and has its mode. Node unlinks the name that it bound, so
+ * it never unlinks a foreign file. A foreign file is not replaced, except if another process
+ * creates it in the microseconds between the check and the rename.
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -129,7 +129,7 @@ const codeOf = (cause: unknown): unknown =>
 /** Restores the socket within five seconds; waking the process costs more than the check. */
 const interval = Duration.seconds(4)
 
-/** Restores a socket whose file is gone, forever; `place` gets the new one. A foreign file is left alone. */
+/** Watches the socket file and restores it if it is gone; `place` gets the new socket. Never replaces a foreign file. */
 export const watchSocket = <E, R>(
   path: string,
   place: { socket: SocketFile },
@@ -171,7 +171,7 @@ export const watchSocket = <E, R>(
     }
   })
 
-/** Logs forever whether the file of an activated socket is there: the supervisor restores it. */
+/** Watches the file of an activated socket and logs its loss and return; the supervisor restores it. */
 export const watchActivatedSocket = Effect.fnUntraced(function* (path: string) {
   let wasThere = true
   while (true) {

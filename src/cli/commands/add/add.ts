@@ -27,7 +27,7 @@ export const addCommand = defineCommand({
     "from-env": { type: "string", value: "PATH", summary: "add each variable of a dotenv file", completes: "file" },
     prefix: { type: "string", value: "TEXT", summary: "with --from-env: put this before each name" },
     update: { type: "boolean", summary: "with --from-env: update secrets that already exist" },
-    force: { type: "boolean", summary: "accept a name that is hard to type" }
+    force: { type: "boolean", summary: "accept a NAME that begins with a dash or has control characters" }
   },
   examples: ["secrets add github_token", "secrets add tls_key --file key.pem", "secrets add --from-env .env --update"],
   about: "Reads the value from a pipe, or asks for it without echo. One trailing line feed is removed.",

@@ -1,9 +1,9 @@
 /**
  * secrets add --from-env: adds each variable of a dotenv file as a secret.
  *
- * The whole file is validated before anything is added. The daemon takes one secret at
- * a time, so the import can fail half-way: it reports each secret, and running it again
- * with --update completes it.
+ * The whole file is validated before anything is added. The daemon adds one secret at a
+ * time, so the import can fail half-way. It reports each secret; a second run with --update
+ * completes it.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"

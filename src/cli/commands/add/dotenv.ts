@@ -1,9 +1,9 @@
 /**
  * A strict parser for dotenv files: it returns each value whole, or rejects the file.
  *
- * Node's own parser skips what it does not understand and cuts a value at `#`, which
+ * Node's own parser skips invalid lines and cuts a value at `#`, which
  * would store a truncated credential. Single quotes keep everything; double quotes
- * know the escapes `\n \r \t \" \\ \$`; both may span lines. A `#` after a blank begins
+ * support the escapes `\n \r \t \" \\ \$`; both may span lines. A `#` after a blank begins
  * a comment. `$NAME` is not expanded. Errors never quote a line.
  */
 import * as Result from "effect/Result"

@@ -1,5 +1,5 @@
 /**
- * Finds the env files that `secrets env` wrote, and reads when their secrets expire.
+ * Finds the env files that `secrets env` wrote, and reads the expiry of their secrets.
  *
  * A file is managed only if the comments at its top say so. Candidates are files whose
  * name begins with `.env`, and those that a .secrets.json in the tree names as its

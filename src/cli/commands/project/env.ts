@@ -60,7 +60,7 @@ export const envCommand = defineCommand({
   about: [
     "The secrets come from .secrets.json, in the working directory or above it:",
     '  {"secrets": [{"name": "github_token", "env_var": "GH_TOKEN", "ttl": "30m"}]}',
-    "Only the owner can read the file. The formats shell and json are printed; github appends to $GITHUB_ENV."
+    "Only the owner can read the output file. The formats shell and json are printed; github appends to $GITHUB_ENV."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown

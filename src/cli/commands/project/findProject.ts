@@ -16,7 +16,7 @@ import { reasonOf } from "../../command/Output.ts"
 /** In MiB, far above any project file. */
 const sizeLimit = 1
 
-/** With a path in `named`, nothing is searched. */
+/** Finds and reads the project file: `named`, or else the nearest one from a directory upwards. */
 export const findProject = Effect.fnUntraced(function* (from: string, named: string | undefined) {
   const file = named === undefined ? search(from) : path.resolve(named)
   if (file === undefined) {

@@ -1,7 +1,8 @@
 /**
- * Leases several secrets, all of them or none: when one is refused, the granted ones are
- * revoked. It is uninterruptible, because a lease could be granted unnoticed; each request has
- * its timeout. A lease whose reply timed out expires.
+ * Leases several secrets, all or none: if one is rejected, the granted leases are revoked.
+ *
+ * It is uninterruptible, since an interrupted request could leave a lease active. Each request
+ * has a timeout. A lease whose reply timed out stays active until it expires.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

@@ -1,6 +1,6 @@
 /**
- * What `env` and `exec` share: their flags, the secrets that these or the project file name,
- * warnings, and a clean exit on signals.
+ * The common part of `env` and `exec`: flags, the secrets that the flags or the project file
+ * name, warnings, and a graceful exit on signals.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
@@ -16,11 +16,16 @@ export const projectFlags = {
   secret: {
     type: "string",
     value: "NAME[=VAR]",
-    summary: "a secret and its variable; replaces the project file, may be repeated",
+    summary: "a secret and its variable, instead of the project file; may be repeated",
     completes: "secret"
   },
-  project: { type: "string", value: "PATH", summary: "a .secrets.json other than the nearest", completes: "file" },
-  ttl: { type: "string", value: "DURATION", summary: "lifetime of the leases, over the project file" },
+  project: {
+    type: "string",
+    value: "PATH",
+    summary: "the project file, instead of the nearest .secrets.json",
+    completes: "file"
+  },
+  ttl: { type: "string", value: "DURATION", summary: "TTL of the leases; takes precedence over the project file" },
   "client-id": { type: "string", value: "ID", summary: "client id of the leases" }
 } as const satisfies Flags
 

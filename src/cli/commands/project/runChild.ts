@@ -1,8 +1,9 @@
 /**
- * Runs a program in our place: with our terminal, standard input and signals, and its exit
- * status as ours. On a terminal it stays in our process group, since the kernel sends ^C, ^\
- * and ^Z to both; otherwise it leads a group of its own, which gets our signals. It uses
- * Node's `spawn`: `effect/process` kills the group of a child that fails, and owns its lifetime.
+ * Runs a program with our terminal, standard input and signals, and returns its exit status.
+ *
+ * On a terminal, it stays in our process group: the kernel sends ^C, ^\ and ^Z to both.
+ * Otherwise it leads its own group, which gets our signals. Node's `spawn` is used because
+ * `effect/process` kills the group of a child that fails.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -186,7 +187,7 @@ const makeNamedPipes = Effect.fnUntraced(function* (directory: string) {
   return yield* Effect.try(() => [openPipe(out), openPipe(err)] as const)
 })
 
-/** The reader first and non-blocking: opening one end of a named pipe waits for the other. */
+/** Opens both ends of a named pipe, the reader first and non-blocking: opening one end waits for the other. */
 const openPipe = (name: string): Pipe => {
   const reader = fs.openSync(name, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK | fs.constants.O_NOFOLLOW)
   const writer = fs.openSync(name, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW)

@@ -1,5 +1,5 @@
 /**
- * What git knows: the files of a tree, what is staged, and the contents of its blobs.
+ * Queries git: the files of a tree, the staged files, and the contents of blobs.
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"

@@ -12,7 +12,7 @@ const daemonFlags = {
   group: { type: "string", value: "NAME", summary: "with --system: the group it runs as" },
   "socket-activation": {
     type: "boolean",
-    summary: "install: systemd opens the socket, so that no connection is refused"
+    summary: "install: let systemd open the socket (socket activation), so no connection is refused"
   },
   "dry-run": { type: "boolean", summary: "install, uninstall: print what would be done, and do nothing" },
   force: { type: "boolean", summary: "install, uninstall: replace edited files; they are kept as .bak" },

@@ -1,8 +1,8 @@
 /**
  * The supervisor that a command line selects: of this user or, with --system, of the system.
  *
- * Root has no user service, and only root changes a system service. Also the errors of a
- * service as errors of the command.
+ * Root has no user service, and only root changes a system service. This file also converts
+ * the errors of a service to errors of the command.
  */
 import * as Effect from "effect/Effect"
 import * as os from "node:os"
@@ -45,7 +45,7 @@ const lookUpUser = () => {
   }
 }
 
-/** `change`: files will be written, which requires the right user. */
+/** Returns the supervisor that the flags select. Rejects a user who may not `change` files, and invalid flags. */
 export const supervisorOf = Effect.fnUntraced(function* (args: DaemonArgs, purpose: "change" | "read") {
   const user = yield* currentUser
   const { home, uid } = user

@@ -47,7 +47,7 @@ export const statusCommand = defineQuery({
   flags: {
     metrics: { type: "boolean", summary: "print the daemon's metrics in Prometheus text format" },
     wait: { type: "string", value: "DURATION", summary: "wait up to this long until it is serving, such as 30s" },
-    watch: { type: "boolean", summary: "refresh it on the whole terminal every SECONDS (1); q quits" }
+    watch: { type: "boolean", summary: "show the status full-screen, refreshed every SECONDS (1); q quits" }
   },
   examples: [
     "secrets status",
