@@ -3,6 +3,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as path from "node:path"
 import type { Environment, ToolResult } from "./runTool.ts"
 import { runTool } from "./runTool.ts"
 
@@ -37,6 +38,9 @@ export const gitOptions = ({ inHook, ...options }: GitOptions) => {
   return { ...options, maxOutput, env: { ...env, GIT_OPTIONAL_LOCKS: "0" } }
 }
 
-/** Runs git to its end. Returns undefined if git is not installed, or has no exit status. */
+/** Runs git to its end. Returns undefined if git is not installed, has no exit status, or the directory was removed. */
 export const runGit = (args: ReadonlyArray<string>, options: GitOptions): Effect.Effect<ToolResult | undefined> =>
-  Effect.orElseSucceed(runTool([...gitCommand, ...args], gitOptions(options)), () => undefined)
+  Effect.try(() => path.resolve(options.cwd)).pipe(
+    Effect.flatMap((cwd) => runTool([...gitCommand, ...args], gitOptions({ ...options, cwd }))),
+    Effect.orElseSucceed(() => undefined)
+  )

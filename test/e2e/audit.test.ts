@@ -30,7 +30,7 @@ const asked: ReadonlyArray<readonly [method: string, params: object, recorded: R
   [
     "secrets.lease",
     { secret_name: "db", client_id: "c", ttl: "soon" },
-    ["request_refused false: secrets.lease: invalid ttl duration"]
+    ["request_refused false: secrets.lease: invalid ttl duration: time: invalid duration"]
   ],
   ["secrets.lease", { secret_name: "db", client_id: "c" }, ["lease_acquire true: db c TTL: 1h0m0s"]],
   ["secrets.revoke", { lease_id: "none" }, ["lease_revoke false: lease not found"]],

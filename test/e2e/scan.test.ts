@@ -41,6 +41,34 @@ const setup = Effect.gen(function* () {
   return { home, tree, daemon, secrets, git, write }
 })
 
+/** Runs in a directory that was removed. */
+const inRemovedDirectory = (home: string, ...args: ReadonlyArray<string>) =>
+  run(args, {
+    home,
+    env: { PATH: process.env["PATH"] ?? "" },
+    through: 'mkdir "$HOME/gone" && cd "$HOME/gone" && rmdir "$HOME/gone" && exec "$@"'
+  })
+
+describe("in a directory that was removed", () => {
+  it.live("scan finds nothing, and env and exec report that the directory was removed", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const scan = yield* inRemovedDirectory(home, "scan", "--no-own")
+      assert.deepStrictEqual([scan.status, scan.stdout], [0, "nothing found in 0 files, 0 bytes\n"])
+      for (const args of [
+        ["env", "--dry-run"],
+        ["exec", "--", "true"]
+      ]) {
+        const { status, stderr } = yield* inRemovedDirectory(home, ...args)
+        assert.deepStrictEqual(
+          [status, stderr.split("\n").filter((line) => line.includes("secrets "))],
+          [2, [`secrets ${args[0]}: the current directory was removed`]]
+        )
+      }
+    })
+  )
+})
+
 const filesOf = (stdout: string): ReadonlyArray<string> =>
   JSON.parse(stdout).result.findings.map(({ file, line }: { file: string; line: number }) => `${file}:${line}`)
 

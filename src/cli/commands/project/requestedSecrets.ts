@@ -62,7 +62,10 @@ export const requestedSecrets = Effect.fnUntraced(function* (
     return yield* failUsage("--ttl must be a duration above 0", "For example: --ttl 30m")
   const clientId = args.option("client-id")
   if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
-  const directory = process.cwd()
+  const directory = yield* Effect.try({
+    try: () => process.cwd(),
+    catch: () => failUsage("the current directory was removed", "Change to another directory")
+  })
   const named = args.options("secret")
   if (named.length > 0) {
     const secrets = yield* Effect.forEach(named, (word) => secretOf(word, ttl ?? ""))

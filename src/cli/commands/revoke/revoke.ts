@@ -42,7 +42,7 @@ export const revokeCommand = defineQuery({
       return [{ method: "secrets.revokeMatching", params: { client_id: client, secret_name: secret } }]
     }
     return id === undefined
-      ? usageError("LEASE_ID is missing", "Find it with: secrets leases")
+      ? usageError("LEASE_ID is missing", "Give the id of a lease (secrets leases), --client, --secret or --all")
       : [{ method: "secrets.revoke", params: { lease_id: id } }]
   },
   render: ([revoked], { args }) => {

@@ -52,7 +52,8 @@ export const daemonCommand = defineCommand({
   run: Effect.fnUntraced(function* (args) {
     const [name = ""] = args.positionals
     const load = Object.hasOwn(subcommands, name) ? subcommands[name] : undefined
-    if (load === undefined) return yield* failUsage("unknown subcommand", "See: secrets daemon --help")
+    if (load === undefined)
+      return yield* failUsage(`unknown subcommand ${JSON.stringify(name)}`, "See: secrets daemon --help")
     return yield* (yield* Effect.promise(load))(args)
   })
 })

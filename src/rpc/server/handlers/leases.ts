@@ -53,7 +53,8 @@ export const leaseHandlers = {
       return yield* new RpcError({
         tag: "InvalidTtl",
         message: `invalid ttl duration: ${ttl.failure}`,
-        recorded: "invalid ttl duration"
+        // Without the duration, which is quoted and may be anything.
+        recorded: `invalid ttl duration: ${ttl.failure.split(' "')[0]}`
       })
     }
     const { leaseCapacity, ttlPolicy } = yield* DaemonInfo
