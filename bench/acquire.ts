@@ -2,8 +2,8 @@
  * `npm run bench -- acquire`: the cost of a durable lease, on one connection and on many, and
  * of a mix of requests.
  *
- * Each round measures its floors too: raw appends of as many bytes with an fdatasync each, one
- * line to a server and back, and a bare server with group commit.
+ * Each round measures its floors too: raw appends of as many bytes with an fdatasync each, and
+ * one line to a server and back. The third floor is a bare server with group commit.
  *
  * PREDECESSOR=/path/to/secrets measures the Go program in the same rounds.
  */

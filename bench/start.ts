@@ -1,6 +1,7 @@
 /**
- * `npm run bench -- start`: the time of each command from the start of its process to its exit,
- * and of the daemon until it is ready. The floor, an empty Node, is part of every round.
+ * `npm run bench -- start`: the time of each command from the start of its process to its exit.
+ * For the daemon, it ends when the daemon is ready. The floor, an empty Node, is part of every
+ * round.
  *
  * The tables show processor time, from /proc, beside wall time. It hardly depends on the load
  * of the machine. dist/secrets is measured if `npm run build:binary` made it.

@@ -144,7 +144,7 @@ describe.concurrent("a socket-activated daemon", () => {
     })
   )
 
-  it.live("does not start on anything but a listening Unix socket: status 78 and a hint", () =>
+  it.live("exits with status 78 and a hint on anything other than a listening Unix socket", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const handing = (count: number) => `LISTEN_FDS=${count} LISTEN_PID=$$ exec "$@" 3</dev/null`

@@ -71,7 +71,7 @@ describe.concurrent("a second start", () => {
     })
   )
 
-  it.live("takes over from a killed daemon, also if its pid belongs to another process by now", () =>
+  it.live("takes over from a killed daemon, also if its pid now belongs to another process", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const first = yield* startDaemon({ home })

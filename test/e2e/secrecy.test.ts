@@ -1,6 +1,7 @@
 /**
  * No value appears where it should not. Known values pass through everything the program does and
- * through every kind of failure; then all files and outputs are searched for them, in every encoding.
+ * through every kind of failure. Then all files and outputs are searched for them, in every
+ * encoding.
  *
  * Some outputs contain a value on purpose: standard output of `secrets lease`, the results of
  * `secrets.lease` and, for a command that prints the value, `secrets.rotate`. Arguments that are no

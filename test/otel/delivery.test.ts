@@ -136,7 +136,7 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("sends on shutdown what is not debug, without pauses", () =>
+  it.effect("sends all but debug events on shutdown, without pauses", () =>
     Effect.gen(function* () {
       const { actions, control, start } = fakeReceiver()
       const scope = yield* Scope.make()

@@ -142,7 +142,7 @@ describe("the section of config.json", () => {
     signals: ["logs", "metrics"]
   }
 
-  it("applies where the environment sets nothing", () => {
+  it("applies if the environment sets nothing", () => {
     const settings = otlpSettings({ OTEL_EXPORTER_OTLP_ENDPOINT: " " }, section)
     assert.deepStrictEqual(Object.keys(settings?.signals ?? {}), ["logs", "metrics"])
     assert.deepInclude(settings?.signals.logs, {

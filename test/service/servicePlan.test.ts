@@ -42,7 +42,7 @@ const shown = (plan: ReturnType<typeof planInstall>): any =>
   })
 
 describe("an installation", () => {
-  it("writes and loads the files where there are none", () => {
+  it("writes and loads the files if there are none", () => {
     assert.deepStrictEqual(shown(planInstall(input(noFiles), [service])), {
       before: [],
       changes: ["write /u/x.service"],
@@ -50,7 +50,7 @@ describe("an installation", () => {
     })
   })
 
-  it("does nothing where the installed files are current", () => {
+  it("does nothing if the installed files are current", () => {
     assert.isUndefined(shown(planInstall(input([service, { ...socket, text: undefined }]), [service])))
     assert.isUndefined(shown(planInstall(input([service, socket]), [service, socket])))
   })
@@ -110,7 +110,7 @@ describe("an installation", () => {
 })
 
 describe("a removal", () => {
-  it("does nothing where there is no service", () => {
+  it("does nothing if there is no service", () => {
     assert.isUndefined(shown(planUninstall(input(noFiles))))
   })
 

@@ -1,7 +1,7 @@
 /**
- * Readers get what was appended, across chunks and archives. A torn last line is cut
- * off and saved, a failed append leaves nothing, and a moved file is replaced by a new
- * one of its name.
+ * Readers get what was appended, across chunks and archives. A torn last line is cut off
+ * and saved, and a failed append leaves nothing. A moved file is replaced by a new one of
+ * its name.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

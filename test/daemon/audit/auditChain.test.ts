@@ -54,7 +54,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("is intact after rotation drops archives, and shows a removed one", () =>
+  it.effect("is intact after rotation drops archives, and reports a removed one", () =>
     inDirectory(function* (file) {
       const keepTwo = Effect.andThen(
         AuditLog.use((audit) => audit.release(1_000)),
@@ -144,7 +144,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("shows changes by another process while the daemon ran", () =>
+  it.effect("reports changes by another process while the daemon ran", () =>
     inDirectory(function* (file) {
       const doing = (deed: () => void) =>
         session(
@@ -234,7 +234,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("shows a line that is not an entry", () =>
+  it.effect("reports a line that is not an entry", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1"))
       for (const garbage of ["garbage\n", "\n"]) {
@@ -249,7 +249,7 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("opens and verifies where a pipe has the name of a side file", () =>
+  it.effect("opens and verifies if a pipe has the name of a side file", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1"))
       const head = path.join(path.dirname(file), "audit.head.json")

@@ -32,7 +32,7 @@ describe("makeDirectory", () => {
     )
   }
 
-  it.live("fails instead of looping where a directory cannot be created", () =>
+  it.live("fails instead of looping if a directory cannot be created", () =>
     Effect.gen(function* () {
       yield* Effect.flip(makeDirectory("/dev/null/a"))
       if (fs.existsSync("/proc/self")) yield* Effect.flip(makeDirectory("/proc/agent-secrets/a"))

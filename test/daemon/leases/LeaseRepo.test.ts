@@ -1,6 +1,6 @@
 /**
- * The suite over every layer, and what only the layer with files guarantees: a start
- * recovers the leases after any stop or crash and any last writer.
+ * The suite over every layer, and what only the layer with files guarantees. A start
+ * recovers the leases after any stop or crash, and after any last writer.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
 /**
- * A process that reopens its store reads the files if they exist; otherwise it writes
- * them again from memory, with the same key and never on another disk. It writes only
- * to the directory in which it opened the store.
+ * A process that reopens its store reads the files if they exist. Otherwise it writes them
+ * from memory with the same key, and never on another disk. It writes only to the directory
+ * in which it opened the store.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

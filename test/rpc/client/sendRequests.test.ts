@@ -1,6 +1,6 @@
 /**
- * Requests are repeated while the daemon is away, on timers of the test: how long the
- * pauses are, when it gives up, and that nothing is sent twice that must be sent once.
+ * Requests are repeated while the daemon is away, on timers of the test. Checks the length
+ * of the pauses and the deadline. No request is sent twice that must be sent once.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

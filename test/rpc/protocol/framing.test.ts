@@ -1,7 +1,7 @@
 /**
- * The same bytes give the same lines, however they are split: within a character,
- * between carriage return and line feed, within a line that is too long. A line that is
- * too long is reported once, and the lines after it are whole.
+ * The same bytes give the same lines, however they are split: within a character, between
+ * carriage return and line feed, or within a long line. A line that is too long is
+ * reported once, and the lines after it are whole.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"

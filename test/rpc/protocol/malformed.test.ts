@@ -1,6 +1,6 @@
 /**
- * A line that is not JSON gets one message that quotes nothing of it, since it may hold a
- * value: not a character, wherever the line is cut or broken, and however deep it nests.
+ * A line that is not JSON gets one message that quotes no character of it, since it may hold
+ * a value. This holds wherever the line is cut or broken, and however deep it nests.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"

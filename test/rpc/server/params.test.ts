@@ -1,7 +1,7 @@
 /**
- * Parameters are text members by name; what is missing is the empty text, what is
- * of another type is refused under -32603 in the predecessor's words (protocol
- * specification, section 4 and the transcript 15.2). A refusal never holds a value.
+ * Parameters are strings by name, and a missing one is the empty string. Another type is
+ * refused under -32603 in the predecessor's words (protocol specification, section 4 and
+ * the transcript 15.2). A refusal never holds a value.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

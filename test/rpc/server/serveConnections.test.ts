@@ -106,7 +106,7 @@ describe("a client", () => {
     }).pipe(Effect.provide(services))
   )
 
-  it.effect("has thirty seconds from where a line became too long", () =>
+  it.effect("has thirty seconds from the moment a line became too long", () =>
     Effect.gen(function* () {
       const { send, text, ended } = yield* clientOf()
       yield* send("x".repeat(9 * 1024 * 1024))

@@ -16,7 +16,7 @@ const put = (at: string) =>
   )
 
 describe("bindSocket", () => {
-  it.live("leaves nothing but the socket, for its owner alone", () =>
+  it.live("leaves only the socket, for its owner alone", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
       const at = path.join(directory, "a.sock")
