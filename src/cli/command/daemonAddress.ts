@@ -32,9 +32,9 @@ export const daemonAddress = (args: GlobalArgs): Address | Problem => {
   if ("exitStatus" in settings) return settings
   const { file, home, text } = settings
   const configured = socketIn(text, home)
-  return configured === undefined
-    ? configError(`invalid paths in ${file}`, `Correct ${file}`)
-    : { socketPath: configured, seconds }
+  return "reason" in configured
+    ? configError(`config: ${configured.reason} (${file})`, `Correct ${file}`)
+    : { ...configured, seconds }
 }
 
 /** Returns the home directory. Ignores an empty HOME, which would mean the current directory. */
@@ -82,18 +82,20 @@ export const readSettings = (
   }
 }
 
-/** Returns the socket that config.json names; undefined if its paths cannot be used. */
-const socketIn = (text: string, home: string): string | undefined => {
+/** Returns the socket that config.json names, or why it names none. */
+const socketIn = (text: string, home: string): Pick<Address, "socketPath"> | { readonly reason: string } => {
+  let settings: unknown
   try {
-    const settings: unknown = JSON.parse(text)
-    if (typeof settings !== "object" || settings === null) return undefined
-    const { directory, socket_path: socket }: { directory?: unknown; socket_path?: unknown } = settings
-    if (socket !== undefined && socket !== null) return pathIn(socket, home)
-    const base = pathIn(directory ?? below(home, ".agent-secrets"), home)
-    return base === undefined ? undefined : below(base, "agent-secrets.sock")
+    settings = JSON.parse(text)
   } catch {
-    return undefined
+    return { reason: "the file is not JSON" }
   }
+  if (typeof settings !== "object" || settings === null) return { reason: "the file must be a JSON object" }
+  const { directory, socket_path: socket }: { directory?: unknown; socket_path?: unknown } = settings
+  const [key, value] = (socket ?? undefined) === undefined ? ["directory", directory] : ["socket_path", socket]
+  const found = pathIn(value ?? below(home, ".agent-secrets"), home)
+  if (found === undefined) return { reason: `${key} must be an absolute path, or begin with ~/` }
+  return { socketPath: key === "directory" ? below(found, "agent-secrets.sock") : found }
 }
 
 const unreadable = (file: string, code: string): Problem =>

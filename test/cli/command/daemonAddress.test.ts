@@ -2,10 +2,12 @@
  * The address at which a command finds the daemon.
  */
 import { afterEach, assert, describe, it, vi } from "@effect/vitest"
+import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { daemonAddress, readSettings } from "../../../src/cli/command/daemonAddress.ts"
+import { decodeConfig } from "../../../src/domain/Config.ts"
 
 describe("the settings", () => {
   afterEach(() => void vi.unstubAllEnvs())
@@ -15,6 +17,28 @@ describe("the settings", () => {
     const settings = readSettings({ option: () => undefined })
     if ("file" in settings) assert.isTrue(path.isAbsolute(settings.file), settings.file)
   })
+
+  for (const [text, reason] of [
+    ["{", "the file is not JSON"],
+    ["5", "the file must be a JSON object"],
+    ["null", "the file must be a JSON object"],
+    ['{"socket_path":5}', "socket_path must be an absolute path, or begin with ~/"],
+    ['{"directory":"srv"}', "directory must be an absolute path, or begin with ~/"]
+  ] as const) {
+    it(`are rejected with the reason that \`serve\` prints: ${text}`, () => {
+      const directory = fs.mkdtempSync(path.join(os.tmpdir(), "config-"))
+      try {
+        const config = path.join(directory, "config.json")
+        fs.writeFileSync(config, text)
+        const problem = daemonAddress({ option: (flag: string) => (flag === "config" ? config : undefined) })
+        assert.deepInclude(problem, { message: `config: ${reason} (${config})`, exitStatus: 78 })
+        const decoded = decodeConfig(text, "/home")
+        assert.strictEqual(Result.isFailure(decoded) && decoded.failure.message, `config: ${reason}`)
+      } finally {
+        fs.rmSync(directory, { recursive: true })
+      }
+    })
+  }
 
   it("may begin with a byte order mark", () => {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "config-"))
