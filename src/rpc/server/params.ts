@@ -7,56 +7,44 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
 import { nameLimit, TooLong } from "../../domain/Secret.ts"
 import type { ErrorTag } from "../protocol/errorTags.ts"
 import { defaultReplyCount, maxReplyCount } from "../protocol/limits.ts"
 import { kindOf, RpcError } from "../protocol/Protocol.ts"
 
-/** A string; absent is the empty string. */
-export const stringParam = Schema.String.pipe(Schema.withDecodingDefaultKey(Effect.succeed("")))
+/** What an absent parameter of each type counts as. */
+const absent = { string: "", bool: false, number: 0 } as const
 
-/** A boolean; absent is false. */
-export const booleanParam = Schema.Boolean.pipe(Schema.withDecodingDefaultKey(Effect.succeed(false)))
+interface Types {
+  readonly string: string
+  readonly bool: boolean
+  readonly number: number
+}
 
-/** A number; absent is zero. */
-export const numberParam = Schema.Finite.pipe(Schema.withDecodingDefaultKey(Effect.succeed(0)))
+type Fields = Readonly<Record<string, keyof Types>>
 
 /** Makes a decoder of the parameters that the predecessor calls `type`. */
-export const readParams = <
-  const Fields extends Readonly<Record<string, typeof stringParam | typeof booleanParam | typeof numberParam>>
->(
+export function readParams<const Given extends Fields>(
   type: string,
-  fields: Fields
-) => {
-  type Params = Schema.Struct<Fields>["Type"]
-  const wanted = (name: string) =>
-    fields[name] === booleanParam ? "bool" : fields[name] === numberParam ? "number" : "string"
-  const kinds = Object.keys(fields).map((name) => [name, wanted(name)] as const)
-  // The decoder of the schema would take as long as all the rest of decoding a line.
-  const isRead = (read: object): read is Params =>
-    kinds.every(([name, kind]) => {
-      const value: unknown = Reflect.get(read, name)
-      return kindOf(value) === kind && (kind !== "number" || Number.isFinite(value))
-    })
-  const empty = Object.fromEntries(kinds.map(([name, kind]) => [name, absent[kind]]))
-  return (params: unknown): Effect.Effect<Params, RpcError> => {
+  fields: Given
+): (params: unknown) => Effect.Effect<{ readonly [Name in keyof Given]: Types[Given[Name]] }, RpcError>
+export function readParams(type: string, fields: Fields) {
+  const empty = Object.fromEntries(Object.entries(fields).map(([name, wanted]) => [name, absent[wanted]]))
+  return (params: unknown): Effect.Effect<object, RpcError> => {
     if (params === undefined || params === null) return invalid("parameters are required")
     if (!Predicate.isReadonlyObject(params)) {
       return unreadable(`${kindOf(params)} into Go value of type daemon.${type}`)
     }
-    const given: Readonly<Record<string, unknown>> = params
     const read: Record<string, unknown> = { ...empty }
-    for (const [name] of kinds) {
-      const value = given[name] ?? undefined
-      if (value !== undefined) read[name] = typeof value === "string" ? value.toWellFormed() : value
+    for (const [name, value] of Object.entries(params)) {
+      const wanted = Object.hasOwn(fields, name) ? fields[name] : undefined
+      if (wanted === undefined || value === undefined || value === null) continue
+      if (kindOf(value) !== wanted || value === Infinity || value === -Infinity) {
+        return unreadable(`${kindOf(value)} into Go struct field ${type}.${name} of type ${wanted}`)
+      }
+      read[name] = typeof value === "string" ? value.toWellFormed() : value
     }
-    if (isRead(read)) return Effect.succeed(read)
-    const [name = "", value] =
-      Object.entries(given).find(
-        ([member, found]) => found !== null && Object.hasOwn(fields, member) && kindOf(found) !== wanted(member)
-      ) ?? []
-    return unreadable(`${kindOf(value)} into Go struct field ${type}.${name} of type ${wanted(name)}`)
+    return Effect.succeed(read)
   }
 }
 
@@ -85,9 +73,6 @@ export const resultCount = (asked: unknown): number =>
 
 /** The result of a method that has nothing to return but that it is done. */
 export const succeeded = (message: string, more: object = {}) => ({ success: true, ...more, message })
-
-/** What an absent member counts as. */
-const absent = { string: "", bool: false, number: 0 } as const
 
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)
 

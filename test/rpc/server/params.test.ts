@@ -9,9 +9,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { errorCodes } from "../../../src/rpc/protocol/errorTags.ts"
 import { decodeRequest } from "../../../src/rpc/protocol/Protocol.ts"
-import { required, stringParam, readParams } from "../../../src/rpc/server/params.ts"
+import { required, readParams } from "../../../src/rpc/server/params.ts"
 
-const addParams = readParams("AddParams", { name: stringParam, value: stringParam, rotate_via: stringParam })
+const addParams = readParams("AddParams", { name: "string", value: "string", rotate_via: "string" })
 /** The parameters as a handler gets them. */
 const sent = (params: unknown): unknown =>
   Result.getOrThrow(decodeRequest(JSON.stringify({ method: "secrets.add", params }))).params
@@ -37,6 +37,21 @@ describe("readParams", () => {
   ])("reads %j", ([given, read]) =>
     Effect.gen(function* () {
       assert.deepStrictEqual(yield* addParams(sent(given)), { name: "", value: "", rotate_via: "", ...read })
+    })
+  )
+
+  it.effect("reads booleans and finite numbers, and defaults them", () =>
+    Effect.gen(function* () {
+      const read = readParams("P", { flag: "bool", after: "number" })
+      assert.deepStrictEqual(yield* read({}), { flag: false, after: 0 })
+      assert.deepStrictEqual(yield* read({ flag: true, after: 1.5 }), { flag: true, after: 1.5 })
+      for (const [given, reason] of [
+        [{ flag: 1 }, "number into Go struct field P.flag of type bool"],
+        [{ after: "1" }, "string into Go struct field P.after of type number"],
+        [{ after: Infinity }, "number into Go struct field P.after of type number"]
+      ] as const) {
+        assert.strictEqual((yield* Effect.flip(read(given))).message, `${unreadable} ${reason}`)
+      }
     })
   )
 

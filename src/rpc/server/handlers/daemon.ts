@@ -18,14 +18,14 @@ import { prometheusText } from "../../../otel/metrics.ts"
 import { build, version } from "../../../version.ts"
 import { maxReplyText } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
-import { atMost, numberParam, readParams, resultCount, stringParam } from "../params.ts"
+import { atMost, readParams, resultCount } from "../params.ts"
 
 const searchParams = readParams("AuditParams", {
-  secret_name: stringParam,
-  client_id: stringParam,
-  action: stringParam,
-  since: stringParam,
-  after: numberParam
+  secret_name: "string",
+  client_id: "string",
+  action: "string",
+  since: "string",
+  after: "number"
 })
 
 export const daemonHandlers = {

@@ -14,16 +14,7 @@ import { quote } from "../../../domain/goText.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
 import { maxReplyText } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
-import {
-  atMost,
-  booleanParam,
-  numberParam,
-  readParams,
-  required,
-  resultCount,
-  stringParam,
-  succeeded
-} from "../params.ts"
+import { atMost, readParams, required, resultCount, succeeded } from "../params.ts"
 
 /** No useful duration is longer. */
 const durationLimit = 256
@@ -31,16 +22,16 @@ const durationLimit = 256
 /** How many clients and secrets `leases` counts at most. */
 const maxTop = 100
 
-const leaseParams = readParams("LeaseParams", { secret_name: stringParam, client_id: stringParam, ttl: stringParam })
+const leaseParams = readParams("LeaseParams", { secret_name: "string", client_id: "string", ttl: "string" })
 const leasesParams = readParams("LeasesParams", {
-  client_id: stringParam,
-  secret_name: stringParam,
-  limit: numberParam,
-  top: numberParam
+  client_id: "string",
+  secret_name: "string",
+  limit: "number",
+  top: "number"
 })
-const revokeParams = readParams("RevokeParams", { lease_id: stringParam })
-const matchingParams = readParams("RevokeMatchingParams", { client_id: stringParam, secret_name: stringParam })
-const killswitchParams = readParams("KillswitchParams", { rotate_all: booleanParam, wipe_store: booleanParam })
+const revokeParams = readParams("RevokeParams", { lease_id: "string" })
+const matchingParams = readParams("RevokeMatchingParams", { client_id: "string", secret_name: "string" })
+const killswitchParams = readParams("KillswitchParams", { rotate_all: "bool", wipe_store: "bool" })
 
 export const leaseHandlers = {
   "secrets.lease": Effect.fnUntraced(function* (raw: unknown) {

@@ -14,19 +14,19 @@ import { getFact, initFact, refusedFact } from "../../../domain/AuditEntry.ts"
 import { quote } from "../../../domain/goText.ts"
 import { DirectAccess, nameLimit, valueLimit } from "../../../domain/Secret.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
-import { atMost, booleanParam, readParams, required, stringParam, succeeded } from "../params.ts"
+import { atMost, readParams, required, succeeded } from "../params.ts"
 
 /** All texts of one `identify` together: base64, separated by commas. */
 const textsLimit = 256 * 1024
 const maxTexts = 1000
 
-const secretFields = { name: stringParam, value: stringParam, rotate_via: stringParam, rotate_stdout: booleanParam }
+const secretFields = { name: "string", value: "string", rotate_via: "string", rotate_stdout: "bool" } as const
 const addParams = readParams("AddParams", secretFields)
-const updateParams = readParams("UpdateParams", { ...secretFields, rotate_via_set: booleanParam })
-const nameParams = readParams("DeleteParams", { name: stringParam })
-const rotateParams = readParams("RotateParams", { secret_name: stringParam })
-const fingerprintParams = readParams("FingerprintsParams", { client_id: stringParam })
-const identifyParams = readParams("IdentifyParams", { client_id: stringParam, texts: stringParam })
+const updateParams = readParams("UpdateParams", { ...secretFields, rotate_via_set: "bool" })
+const nameParams = readParams("DeleteParams", { name: "string" })
+const rotateParams = readParams("RotateParams", { secret_name: "string" })
+const fingerprintParams = readParams("FingerprintsParams", { client_id: "string" })
+const identifyParams = readParams("IdentifyParams", { client_id: "string", texts: "string" })
 
 export const secretHandlers = {
   /** The store exists since the start, so this only records the request; it never empties the store. */
