@@ -38,7 +38,7 @@ export const parseEnvHeader = (text: string): { readonly until: ReadonlyArray<st
 /** Returns why a value cannot be in a `.env` file; undefined if it can. */
 export const unsafeForDotenv = (value: string): string | undefined => {
   if (value.includes("\0")) return "it holds a NUL byte"
-  if (isPlain(value)) return undefined
+  if (needsNoQuotes(value)) return undefined
   if (value.includes("\r")) return "it holds a carriage return, which readers of .env files change or drop"
   if (value.endsWith("\\")) return "it ends with a backslash, which some readers of .env files treat as an escape"
   return value.includes("'") && /["$`\\]/.test(value)
@@ -56,13 +56,13 @@ export const mayBeExpanded = (value: string): boolean => /\$[A-Za-z0-9_{]/.test(
 export const dotenvLines = (variables: ReadonlyArray<EnvVariable>): string =>
   variables
     .map(({ name, value }) => {
-      if (isPlain(value)) return `${name}=${value}\n`
+      if (needsNoQuotes(value)) return `${name}=${value}\n`
       return value.includes("'") ? `${name}="${value}"\n` : `${name}='${value}'\n`
     })
     .join("")
 
 /** Whether all readers read the value alike without quotes. zsh expands `=name` to the path of a program. */
-const isPlain = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value) && !/(^|:)=/.test(value)
+const needsNoQuotes = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value) && !/(^|:)=/.test(value)
 
 /** Formats lines for `eval` and `.` of any POSIX shell. */
 export const shellLines = (variables: ReadonlyArray<EnvVariable>): string =>

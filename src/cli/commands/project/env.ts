@@ -79,7 +79,7 @@ export const envCommand = defineCommand({
     }
     const daemon = yield* loadDaemon(args)
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientOf(requested, target), requested.secrets),
+      leaseAll(daemon, clientIdOfFile(requested, target), requested.secrets),
       Effect.fnUntraced(function* (leased) {
         const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
         return yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)
@@ -118,7 +118,7 @@ const targetOf = Effect.fnUntraced(function* (
 })
 
 /** One client id per file, so that writing it again replaces its leases. */
-const clientOf = (requested: Extract<RequestedSecrets, { source: "store" }>, target: Target): string =>
+const clientIdOfFile = (requested: Extract<RequestedSecrets, { source: "store" }>, target: Target): string =>
   requested.clientId ?? `${hostName()}:${target.kind === "file" ? target.file : requested.directory}`
 
 const deliver = Effect.fnUntraced(function* (
@@ -200,7 +200,7 @@ const describePlan = (requested: RequestedSecrets, target: Target) => {
       result: { dry_run: true, source: "vercel", project, scope, required_vars: required ?? [], target: where }
     }
   }
-  const clientId = clientOf(requested, target)
+  const clientId = clientIdOfFile(requested, target)
   const rows = requested.secrets.map(({ secret, ttl, variable }) => [variable, secret, ttl || "default"])
   return {
     text: `${table(["VARIABLE", "SECRET", "TTL"], rows)}would be leased by ${clientId} and written to ${where}\n`,

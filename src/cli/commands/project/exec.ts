@@ -64,7 +64,7 @@ export const execCommand = defineCommand({
     }
     const daemon = yield* loadDaemon(args)
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientOf(requested, command), requested.secrets),
+      leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets),
       (leased) => {
         const expiry = stops ? firstExpiry(leased)?.millis : undefined
         return Effect.map(runWith(command, programArgs, variablesOf(leased), masked, expiry), exited)
@@ -82,7 +82,7 @@ export const execCommand = defineCommand({
 const exited = (status: number) => ({ result: undefined, text: undefined, ranProgram: status })
 
 /** A client has one lease of a secret, so concurrent runs need different client ids. */
-const clientOf = (requested: Extract<RequestedSecrets, { source: "store" }>, command: string): string =>
+const clientIdOfRun = (requested: Extract<RequestedSecrets, { source: "store" }>, command: string): string =>
   requested.clientIsGiven && requested.clientId !== undefined
     ? requested.clientId
     : `${requested.clientId ?? hostName()}/${printable(path.basename(command))}[${process.pid}]`
