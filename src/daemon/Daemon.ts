@@ -1,8 +1,8 @@
 /**
  * The daemon: composes its layers.
  *
- * They open in the order of `layers`, from the last line up, and close in reverse: no
- * connection outlives what it needs, and the last audit entry follows every other save. If
+ * They open in the order of `layers`, from the last line up, and close in reverse. So no
+ * connection outlives what it needs, and the last audit entry follows every other write. If
  * the state directory is replaced, all are closed and opened again on the new one.
  */
 import * as Clock from "effect/Clock"

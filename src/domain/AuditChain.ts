@@ -1,10 +1,10 @@
 /**
- * The hash chain of the audit log: every entry carries its number and a hash over what
- * precedes it, so that edits, gaps and truncation are detected. `prev` is the SHA-256 of the
- * bytes from the start of the previous chained entry to the start of this one: that entry,
- * and whatever another program appended to it. For the first entry it covers everything
- * before it in its file. The hash has no key: it detects damage and careless edits, not an
- * attacker who recomputes the chain.
+ * The hash chain of the audit log. Every entry carries its number and a hash over the bytes
+ * before it, so edits, gaps and truncation are detected.
+ *
+ * `prev` is the SHA-256 of the bytes from the previous chained entry up to this one, lines of
+ * other programs included. For the first entry it covers everything before it in its file.
+ * The hash has no key: an attacker can recompute the chain.
  */
 import * as Option from "effect/Option"
 import { hash } from "node:crypto"

@@ -1,8 +1,9 @@
 /**
  * An entry of audit.log, and one constructor for each kind. An entry never holds a value.
- * The members and their order are the predecessor's (protocol specification, 9.4), except
- * for the last four: `expires_at` and `shift_ms` make the log sufficient to restore the
- * leases; `seq` and `prev` chain the entries (`AuditChain`).
+ *
+ * The members and their order are the predecessor's (protocol specification, 9.4), followed
+ * by four of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
+ * `seq` and `prev` chain the entries (`AuditChain`).
  */
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"

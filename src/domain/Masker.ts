@@ -1,9 +1,8 @@
 /**
  * Replaces values in a stream of bytes by `***`, wherever the stream is split. An
  * Aho-Corasick automaton reads each byte once. Only bytes that may begin a value are held
- * back, at most `maskPrefixLength`. A longer variant is recognized by that prefix; what
- * follows is masked as long as it continues the variant, so memory does not grow with the
- * values. Every byte of any variant is masked, and adjacent matches become one mask. Except
+ * back, at most `maskPrefixLength`. A longer variant is recognized by that prefix and
+ * masked as long as it continues, so memory does not grow with the values. Every byte of any variant is masked, and adjacent matches become one mask. Except
  * for what `release` passes on, the result does not depend on the splits.
  */
 

@@ -61,7 +61,7 @@ export const dotenvLines = (variables: ReadonlyArray<EnvVariable>): string =>
     })
     .join("")
 
-/** Whether all readers read the value alike without quotes. zsh expands `=name` to the path of a program. */
+/** Returns whether all readers read the value alike without quotes. zsh expands `=name` to the path of a program. */
 const needsNoQuotes = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value) && !/(^|:)=/.test(value)
 
 /** Formats lines for `eval` and `.` of any POSIX shell. */

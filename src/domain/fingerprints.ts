@@ -1,9 +1,10 @@
 /**
  * Fingerprints of values: enough to find where a value may be in a text, but not the value.
- * A fingerprint is the length of a variant and a 24-bit rolling hash (Rabin-Karp) of the
- * eight bytes in its middle and of the eight at its end, with a random multiplier for each
- * scan. Its matches are nearly always right; the daemon, which has the values, confirms
- * them. Fingerprints do not protect a value that can be guessed.
+ *
+ * A fingerprint is the length of a variant and two 24-bit rolling hashes (Rabin-Karp): of the
+ * eight bytes in its middle and of the last eight. The multiplier is random for each scan.
+ * Matches are nearly always right; the daemon, which has the values, confirms them.
+ * Fingerprints do not protect a value that can be guessed.
  */
 import { searchVariants } from "./variants.ts"
 

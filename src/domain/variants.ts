@@ -41,7 +41,7 @@ export const encodedVariants = (value: string): ReadonlyArray<Buffer> => {
     .filter((variant) => variant.length >= minMaskedLength)
 }
 
-/** As a shell prints it with `-x`. */
+/** Escapes a value as a shell prints it with `-x`. */
 const inShell = (text: string): string => text.replaceAll("'", "'\\''")
 
 /** Shorter values, in bytes, are not searched for: they would be in every file. */
@@ -80,8 +80,8 @@ const inHex = (bytes: Buffer): ReadonlyArray<string> => {
 }
 
 /**
- * Returns the base64 letters that depend on the value alone, for each of the three alignments it can have inside
- * encoded data; for the first also with the line breaks of `base64` and `openssl`.
+ * Returns the base64 letters that depend on the value alone, for each of its three possible alignments in encoded
+ * data. The first is also returned with the line breaks of `base64` and `openssl`.
  */
 const inBase64 = (bytes: Buffer): ReadonlyArray<string> => {
   const [first = "", ...inside] = [0, 1, 2].map((before) => {

@@ -189,13 +189,13 @@ export const leaseAcquired = (lease: Lease, ttl: GoDuration, durationMs: number)
 export const leaseReplaced = (old: Lease, lease: Lease, ttl: GoDuration, durationMs: number) =>
   make(events.leaseReplaced)({ ...grant(lease, ttl, durationMs), replacedLeaseId: old.id })
 
-/** One event for each sweep that finds any. */
+/** Makes one event for each sweep that finds any. */
 export const leasesExpired = (leases: ReadonlyArray<Lease>, durationMs: number) =>
   make(events.leaseExpired)({
     ...listed(leases, durationMs),
     secretNames: leases.slice(0, maxListedLeases).map(({ secretName }) => secretName)
   })
 
-/** One event for each request that revokes any, with `secretName` if all have the same. */
+/** Makes one event for each request that revokes any, with `secretName` if all have the same. */
 export const leasesRevoked = (leases: ReadonlyArray<Lease>, durationMs: number, secretName?: string) =>
   make(events.leaseRevoked)({ ...listed(leases, durationMs), ...(secretName === undefined ? {} : { secretName }) })

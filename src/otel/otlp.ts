@@ -76,7 +76,7 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
   }
 })
 
-/** The share of the budget: routine gets half of it, and the few events of the daemon itself are always admitted. */
+/** Returns the share of the budget: routine gets half of it, and the few events of the daemon itself are always admitted. */
 const shareOf = ({ component, level }: OtelEvent): number =>
   component === "daemon" ? Number.POSITIVE_INFINITY : level === "debug" ? 0.5 : 1
 
@@ -117,7 +117,7 @@ const sharedAttributes = new Set(["secretName", "clientId", "leaseId"])
 
 const severityNumbers = { debug: 5, info: 9, warn: 13, error: 17 } as const
 
-/** An event as a log record, by OpenTelemetry's semantic conventions. Effect's protobuf has no field for `eventName`. */
+/** Encodes an event as a log record, by OpenTelemetry's semantic conventions. Effect's protobuf has no field for `eventName`. */
 const logRecord = (
   { action, component, error, level, metadata, success }: OtelEvent,
   clock: Clock.Clock,

@@ -48,7 +48,7 @@ export const otlpSettings = (environment: Variables, config?: OtlpConfig) => {
   }
 }
 
-/** Without what is empty, which counts as unset. */
+/** Removes what is empty, which counts as unset. */
 const trimmed = (environment: Variables): Variables => {
   const entries = Object.entries(environment).map(([name, value = ""]) => [name, value.trim()] as const)
   return Object.fromEntries(entries.filter(([, value]) => value !== ""))
@@ -66,7 +66,7 @@ const asVariables = ({ endpoint, headers, protocol, signals: exported, timeout }
   }
 }
 
-/** The name of the signal's own variable if it is set, else of that for all signals. */
+/** Returns the name of the signal's own variable if it is set, else of that for all signals. */
 const variableOf = (variables: Variables, signal: Signal, what: string): string => {
   const own = `OTEL_EXPORTER_OTLP_${signal.toUpperCase()}_${what}`
   return variables[own] === undefined ? `OTEL_EXPORTER_OTLP_${what}` : own

@@ -39,7 +39,7 @@ export const readServiceFiles = (
     Effect.map(readIfPresent(path), (contents): InstalledFile => ({ path, text: contents?.toString("utf8") }))
   )
 
-/** Whether the supervisor of the installed service keeps its socket. */
+/** Returns whether the supervisor of the installed service keeps its socket. */
 export const hasSocket = (installed: ReadonlyArray<InstalledFile>): boolean =>
   installed.slice(1).some(({ text }) => text !== undefined)
 

@@ -33,11 +33,11 @@ export interface ServiceSocket {
 }
 
 /**
- * What every launcher gives Node: the services, bin/secrets and `npm start`, the benchmarks.
+ * The Node options of every launcher: the services, bin/secrets and `npm start`, the benchmarks.
  *
  * Without the first option, Node opens a debugger on SIGUSR1 from its first millisecond on. The others keep a busy daemon
- * small: V8 lets the young generation grow to three times 16 MiB, and collects with four threads, which take the
- * processors from the thread that serves.
+ * small. By default, V8's young generation grows to three times 16 MiB, and four threads that collect garbage compete with
+ * the thread that serves.
  */
 export const nodeOptions = [
   "--disable-sigusr1",
@@ -46,7 +46,7 @@ export const nodeOptions = [
   "--max-semi-space-size=8"
 ]
 
-/** The command line that the supervisor runs. `ps` shows `PROGRAM serve` in it. */
+/** Returns the command line that the supervisor runs. `ps` shows `PROGRAM serve` in it. */
 export const commandLine = ({ runtime, program, arguments: given }: ServiceOptions): ReadonlyArray<string> => [
   ...(runtime === undefined ? [] : [runtime, ...nodeOptions]),
   program,
@@ -54,7 +54,7 @@ export const commandLine = ({ runtime, program, arguments: given }: ServiceOptio
   ...given
 ]
 
-/** The PATH of the service, which no shell profile sets: the directories of the home directory first. */
+/** Returns the PATH of the service, which no shell profile sets: the directories of the home directory first. */
 export const searchPath = (home: string, others: ReadonlyArray<string> = []): string =>
   [
     `${home}/.local/bin`,

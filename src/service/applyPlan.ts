@@ -1,7 +1,7 @@
 /**
- * Applies a plan. If a file cannot be written, the supervisor refuses a step or the health
- * check fails, the files are restored and the previous service is loaded again. The error
- * lists what could not be restored.
+ * Applies a plan. If a write, a step of the supervisor or the health check fails, the files
+ * are restored and the previous service is loaded again. The error lists what could not be
+ * restored.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -71,7 +71,7 @@ const changeFile = Effect.fnUntraced(function* (change: FileChangeStep) {
   yield* write(change.path, change.text)
 })
 
-/** World-readable, as supervisors expect it: the file contains no secret. */
+/** Writes a file that is world-readable, as supervisors expect: it contains no secret. */
 const write = Effect.fnUntraced(function* (file: string, text: string) {
   yield* makeDirectory(path.dirname(file))
   yield* replaceFile(file, [Buffer.from(text, "utf8")])

@@ -1,8 +1,8 @@
 /**
  * systemd, through systemctl and journalctl: the manager of a user or of the system.
  *
- * Relied on: `show` prints properties as NAME=VALUE and exits with 0 for an unknown
- * unit; `start` of a unit of Type=notify returns when the unit is ready or failed.
+ * Assumptions: `show` prints properties as NAME=VALUE and exits with 0 for an unknown unit.
+ * `start` of a unit of Type=notify returns when the unit is ready or has failed.
  */
 import * as Effect from "effect/Effect"
 import { constants } from "node:os"

@@ -15,7 +15,7 @@ export const systemdService = (options: ServiceOptions): string => {
     `[Unit]`,
     `Description=agent-secrets, leases secrets to programs`,
     ...(socket === undefined ? [] : [`Requires=${socketUnit}`, `After=${socketUnit}`]),
-    `# No start limit: nobody notices a service that has failed for good.`,
+    `# No start limit: a service that has failed permanently would go unnoticed.`,
     `StartLimitIntervalSec=0`,
     ``,
     `[Service]`,

@@ -211,8 +211,8 @@ export interface TornTail {
 }
 
 /**
- * Repairs the end of the open file: a complete last line gets its line feed, a partial one is cut off and saved in a file
- * whose name ends in `now`. Throws what node:fs throws.
+ * Repairs the end of the open file. A complete last line gets its line feed. A partial one is cut off and saved in a
+ * file whose name ends in `now`. Throws what node:fs throws.
  */
 const repairTail = (
   path: string,

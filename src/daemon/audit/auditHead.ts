@@ -1,9 +1,9 @@
 /**
  * audit.head.json: the last entry of the audit log, so that a truncated log is detected.
  *
- * It is written in place after each append and never flushed: after a power failure it
- * may lag behind the log, but it is never ahead of it. Nothing else depends on it; if
- * it cannot be read or written, the daemon continues.
+ * It is written in place after each append and never flushed. After a power failure it
+ * may lag behind the log, but it is never ahead of it. Nothing else depends on it: if it
+ * cannot be read or written, the daemon continues.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -88,8 +88,8 @@ const timeOf = (entry: AuditEntry): number =>
   Option.getOrElse(parseTimestamp(entry.timestamp), () => zeroTimestamp).millis
 
 /**
- * Up to which audit entry a leases.json reaches. While leases.json is replaced, its side file describes the current and the next
- * version, so that a crash between the two files leaves either version bound to the log.
+ * The last audit entry that a leases.json includes. While leases.json is replaced, its side file describes the current
+ * and the next version. A crash between the two writes leaves either version bound to the log.
  */
 const CheckpointBinding = Schema.Struct({
   /** SHA-256 of leases.json in hexadecimal, or "absent". */

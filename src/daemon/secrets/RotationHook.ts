@@ -2,8 +2,8 @@
  * Runs the command that rotates a secret: in its own process group, with a deadline.
  *
  * The group is killed at the deadline and when the daemon stops. Background processes of a
- * finished command keep running and delay nothing: effect/process would kill them, and it
- * does not report the signal that ended a command. `rotate` decides about the result.
+ * finished command keep running and delay nothing. effect/process would kill them, and does
+ * not report the signal that ended a command. `rotate` interprets the result.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

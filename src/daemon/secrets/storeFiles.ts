@@ -2,8 +2,8 @@
  * Finds, creates, reads and writes identity.age and secrets.age.
  *
  * A store is created only if neither file exists. One that cannot be read stops the start and
- * stays unchanged. Every new version is decrypted again before it is written, and only to the
- * directory in which the store was opened. secrets.age.bak is the version before.
+ * stays unchanged. Every new version is decrypted again before it is written. It is written only
+ * to the directory in which the store was opened. secrets.age.bak is the previous version.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
@@ -105,8 +105,8 @@ const fileMissing = (paths: StorePaths, identityIsMissing: boolean) => {
 }
 
 /**
- * Creates a key and an empty store. If this process had the store open before, it restores that one with the same key
- * instead; but not on another disk, such as the directory under a missing mount.
+ * Creates a key and an empty store. If this process had the store open before, it restores that store with the same key,
+ * except on another disk, such as the directory under a missing mount.
  */
 const createOrRestore = Effect.fn("createOrRestore")(function* (
   paths: StorePaths,

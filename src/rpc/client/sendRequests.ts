@@ -117,6 +117,6 @@ const replyTo = (method: MethodName, line: string | undefined, repeated: boolean
     : reply
 }
 
-/** A request as it goes over the socket. */
+/** Encodes a request as a line. */
 export const requestLine = (method: MethodName, params: object, id: number): string =>
   JSON.stringify({ jsonrpc: "2.0", method, params, id })

@@ -1,9 +1,9 @@
 /**
  * The socket protocol: decodes a line as a request, encodes a reply as a line.
  *
- * Newline-delimited JSON-RPC in the predecessor's dialect: member names in any letter case, a
- * reply to every line, ids echoed, parameter errors under -32603 (protocol specification,
- * section 3). No message quotes what was sent, which may hold a value.
+ * Newline-delimited JSON-RPC in the predecessor's dialect (protocol specification, section
+ * 3). Member names have any letter case, every line gets a reply, ids are echoed, and
+ * parameter errors have code -32603. No message quotes the request, which may hold a value.
  */
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -179,7 +179,7 @@ const findUnfit = (member: unknown, name: string): string | undefined => {
   return undefined
 }
 
-/** Whether all members are strings. */
+/** Returns whether all members are strings. */
 const isFlat = (value: unknown): boolean =>
   Predicate.isReadonlyObject(value) && Object.values(value).every((member) => typeof member === "string")
 

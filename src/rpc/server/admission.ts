@@ -2,9 +2,9 @@
  * Decides when work may begin, so that no client holds up the others or fills the memory.
  *
  * Small requests and small replies pass at once, without a fiber or a queue. Large ones share
- * a budget and wait for one another. Request queues run one at a time: changes of the store,
- * and reads of the log or of every lease. methods.ts assigns a queue to each method, and
- * limits.ts has the numbers.
+ * a budget and wait for one another. Two request queues run one request at a time each:
+ * changes of the store, and reads of the log or of every lease. methods.ts assigns a queue to
+ * each method; limits.ts has the numbers.
  */
 import * as Effect from "effect/Effect"
 import * as Semaphore from "effect/Semaphore"
@@ -74,7 +74,7 @@ export const makeAdmission: Effect.Effect<Admission> = Effect.gen(function* () {
   }
 })
 
-/** Whether a result holds a text or a list that takes more than a moment to encode. */
+/** Returns whether a result holds a string or a list that is slow to encode. */
 const isLarge = (result: unknown): boolean =>
   typeof result === "object" &&
   result !== null &&

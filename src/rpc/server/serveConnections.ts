@@ -114,9 +114,9 @@ const maxUtf8Bytes = (bytes: string | Uint8Array): number => (typeof bytes === "
 /** Any code but that of an orderly end, after which the rest of the input would be answered. */
 const notReading = 1008
 
-/** The approximate bytes of a request. */
+/** Returns the approximate size of a request, in bytes. */
 const sizeOf = (frame: Frame): number => ("line" in frame ? frame.line.length : 0)
 
-/** Whether the client has shut down its side; after any other end nobody reads a reply. */
+/** Returns whether the client has shut down its side; after any other end, no reply can be read. */
 const clientFinished = (error: Socket.SocketError | LineUnended): error is Socket.SocketError =>
   error._tag === "SocketError" && error.reason._tag === "SocketCloseError" && error.reason.code === 1000

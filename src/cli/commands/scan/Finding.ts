@@ -38,7 +38,7 @@ export const isAllowed = ({ bytes }: Window, start: number, end: number): boolea
   )
 }
 
-/** The test that git uses: a NUL near the beginning. */
+/** Detects a binary file as git does: by a NUL near the beginning. */
 export const isBinary = ({ bytes, isFirst }: Window): boolean => isFirst && bytes.subarray(0, 8000).includes(0)
 
 /** Returns the findings of known patterns in a window. */

@@ -1,6 +1,6 @@
 /**
- * Finds values of the store without having them: the daemon sends fingerprints, candidates
- * that match one go to the daemon, and it returns the names of their secrets.
+ * Finds values of the store without having them. The daemon sends fingerprints; candidates
+ * that match one are sent to the daemon, which returns the names of their secrets.
  *
  * Each distinct text is sent once, and many in one request.
  */

@@ -13,8 +13,8 @@ import { writeFileSync } from "node:fs"
  * Closes the inspector and logs a warning if SIGUSR1 opened it before our signal handlers were installed. It would
  * listen for every local user. `node --disable-sigusr1` never opens it.
  *
- * One SIGUSR1 can open the inspector up to three times, because Node requests it by an interrupt, a task and a wake-up
- * of the event loop. `serve` therefore calls this three times while it starts.
+ * One SIGUSR1 can open the inspector up to three times: Node requests it by an interrupt, a task and a wake-up of the
+ * event loop. `serve` therefore calls this three times while it starts.
  */
 export const closeDebugger = Effect.gen(function* () {
   if (process.execArgv.includes("--disable-sigusr1")) return

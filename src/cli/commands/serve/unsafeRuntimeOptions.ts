@@ -1,8 +1,8 @@
 /**
- * Detects options and environment variables that make Node or Bun open a debugger,
- * load other code or write memory to disk before the program's first line.
+ * Detects options and environment variables that make Node or Bun open a debugger, load
+ * other code or write memory to disk before the program runs.
  *
- * A pure check, by which `serve` refuses to start. It prevents accidents, such as an
+ * A pure check; `serve` refuses to start if it finds any. It prevents accidents, such as an
  * editor that attaches a debugger to every Node process. It is no defence against an
  * attacker who controls the environment: code loaded before ours can hide itself.
  */

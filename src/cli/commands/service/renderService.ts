@@ -127,7 +127,7 @@ export const installedService = Effect.fnUntraced(function* (args: DaemonArgs) {
 
 export type InstalledService = NonNullable<Effect.Success<ReturnType<typeof installedService>>>
 
-/** The address of a service's daemon, by the choices of its installation unless the flags override them. */
+/** Returns the address of a service's daemon: from the flags, or else from the choices of its installation. */
 export const daemonOf = Effect.fnUntraced(function* (
   args: DaemonArgs,
   choices: ServiceChoices | undefined,

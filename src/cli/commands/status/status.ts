@@ -115,7 +115,7 @@ const refusing = (why: string | undefined): Problem | undefined =>
 /** The version alone does not identify the build. */
 const buildOf = ({ build }: Diagnostics): string => (build === undefined ? "" : ` (build ${build})`)
 
-/** Event sinks, and what needs attention. */
+/** Lists the event sinks and what needs attention. */
 const details = ({ leases, sinks, unclean_starts: unclean }: Diagnostics): ReadonlyArray<string> =>
   [
     ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
