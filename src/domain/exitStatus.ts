@@ -1,7 +1,7 @@
 /**
- * The exit statuses of `secrets`: numbers that scripts and supervisors may rely on. Those
- * from 64 to 78 are those of sysexits.h. But for 70 they name lasting causes, which no
- * retry removes.
+ * The exit statuses of `secrets`, which scripts and supervisors may rely on. Statuses 64 to
+ * 78 come from sysexits.h. All of these except 70 have a permanent cause, which no retry
+ * removes.
  */
 export const exitStatus = {
   done: 0,
