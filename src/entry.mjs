@@ -2,7 +2,7 @@
 /**
  * The first file of the built program, copied to dist/secrets.mjs as it stands. Old versions
  * of Node can parse it, from 12.17 on, and print which version is needed. The program
- * itself is main.cjs and the chunks beside it.
+ * itself is main.cjs and the files beside it.
  */
 import { createRequire } from "node:module"
 
