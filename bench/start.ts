@@ -153,7 +153,7 @@ const times = [...measured].map(([name, { processor, walls }]) => ({
 const files = fs.readdirSync("dist").map((file) => path.join("dist", file))
 const sizeOf = (some: ReadonlyArray<string>) => mebibytes(some.reduce((sum, file) => sum + fs.statSync(file).size, 0))
 const sizes = [
-  { file: "dist/*.cjs", MiB: sizeOf(files.filter((file) => file.endsWith(".cjs"))) },
+  { file: "dist/*.cjs, *.mjs", MiB: sizeOf(files.filter((file) => /\.[cm]js$/.test(file))) },
   ...(fs.existsSync(binary) ? [{ file: "dist/secrets", MiB: sizeOf([binary]) }] : [])
 ]
 
