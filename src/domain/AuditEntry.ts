@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import { formatGoDuration, type GoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
 import type { Lease, TtlTooLong } from "./Lease.ts"
+import type { TrustDecision } from "./ProjectTrust.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
 /** An entry as it is stored. Actions of other programs are kept unchanged. */
@@ -138,6 +139,14 @@ export const scanFact = (clientId: string, values: number, tooShort: number) =>
 /** Records that a client sent a text which matches the value of this secret. */
 export const identifyFact = (name: string, clientId: string) =>
   done("scan_match", { secret_name: name, client_id: clientId, details: "its value was found in a scanned file" })
+
+/** Records what a user decided about a project file. `refuse` is also the answer without a terminal to ask on. */
+export const trustFact = (decision: TrustDecision, path: string, hash: string, clientId: string): AuditFact => ({
+  action: `project_${decision}`,
+  client_id: clientId,
+  details: `sha256:${hash} ${path}`,
+  success: decision !== "refuse"
+})
 
 export const startFact = (socketPath: string) => done("daemon_start", { details: `listening on ${socketPath}` })
 export const stopFact = done("daemon_stop", { details: "daemon stopped gracefully" })

@@ -33,6 +33,7 @@ export const methods = {
   "secrets.health": { queue: "scan", retry: "idempotent" },
   "secrets.fingerprints": { queue: "scan", retry: "idempotent" },
   "secrets.identify": { queue: "scan", retry: "idempotent" },
+  "secrets.recordTrust": { queue: "immediate", retry: "idempotent" },
   "secrets.lease": { queue: "immediate", retry: "idempotent" },
   "secrets.leases": { queue: "scan", retry: "idempotent" },
   "secrets.revoke": { queue: "immediate", retry: { doneIf: "LeaseNotFound" } },

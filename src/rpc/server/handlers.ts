@@ -8,9 +8,10 @@ import type * as Effect from "effect/Effect"
 import type { MethodName } from "../protocol/methods.ts"
 import { daemonHandlers } from "./handlers/daemon.ts"
 import { leaseHandlers } from "./handlers/leases.ts"
+import { projectHandlers } from "./handlers/projects.ts"
 import { secretHandlers } from "./handlers/secrets.ts"
 
-const all = { ...secretHandlers, ...leaseHandlers, ...daemonHandlers }
+const all = { ...secretHandlers, ...leaseHandlers, ...projectHandlers, ...daemonHandlers }
 
 type Handled = ReturnType<(typeof all)[MethodName]>
 
