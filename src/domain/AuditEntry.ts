@@ -2,7 +2,8 @@
  * An entry of audit.log, and one constructor for each kind. An entry never holds a value.
  *
  * The members and their order are the predecessor's (protocol specification, 9.4), followed
- * by four of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
+ * by five of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
+ * `store` names the store by the hash of its encrypted file, which tells nothing of a value;
  * `seq` and `prev` chain the entries (`AuditChain`).
  */
 import type * as Option from "effect/Option"
@@ -24,6 +25,7 @@ export const AuditEntry = Schema.Struct({
   success: Schema.Boolean,
   expires_at: Schema.optionalKey(Schema.String),
   shift_ms: Schema.optionalKey(Schema.Int),
+  store: Schema.optionalKey(Schema.String),
   seq: Schema.optionalKey(Schema.Int),
   prev: Schema.optionalKey(Schema.String)
 })
@@ -48,6 +50,7 @@ export const encodeEntry = (
     success: fact.success,
     expires_at: fact.expires_at,
     shift_ms: fact.shift_ms,
+    store: fact.store,
     seq: place?.seq,
     prev: place?.prev
   })}\n`
@@ -112,6 +115,10 @@ export const getFact = secretDone("secret_get")
 export const rotateFact = (name: string, outcome: string) =>
   done("secret_rotate", { secret_name: name, details: outcome })
 export const rotateRefusedFact = (name: string, outcome: string) => refusedFact(rotateFact(name, outcome), outcome)
+/** Adds the SHA-256 of secrets.age as it is after the recorded change; undefined adds nothing. */
+export const withStore = (fact: AuditFact, store: string | undefined): AuditFact =>
+  store === undefined ? fact : { ...fact, store }
+
 /** Records that `init` created a key and an empty store, or was refused because there is a store. */
 export const initFact = doneWith("store_init")
 /** Records that every secret and the backup were removed. */

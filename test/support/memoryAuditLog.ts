@@ -35,6 +35,7 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
     lastEntryTime: undefined,
     diagnostics: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
     nextFailure: Effect.never,
+    recordStore: () => Effect.void,
     release: () => Effect.void,
     reopen: Effect.void
   })

@@ -88,6 +88,8 @@ export class AuditLog extends Context.Service<
     readonly diagnostics: Effect.Effect<AuditDiagnostics>
     /** Waits until an append fails after one that succeeded; returns the reason. */
     readonly nextFailure: Effect.Effect<string>
+    /** Remembers the hash of secrets.age after it was written, beside the log, so that a replaced store is detected. */
+    readonly recordStore: (hash: string | undefined) => Effect.Effect<void>
     /** Allows rotation to drop the entries up to this number: no start needs them to recover the leases. */
     readonly release: (seq: number) => Effect.Effect<void>
     /** Opens the file that the path names now. */
@@ -107,12 +109,16 @@ export class AuditLog extends Context.Service<
         let { first, head } = start
         let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zeroTimestamp.text }
         let released = 0
+        let store: string | undefined
         let canRotate = true
         /** Findings about the file that are not written yet. */
         let pendingFindings: ReadonlyArray<AuditFact> = []
         const waiting: Array<PendingAppend> = []
         let failure: string | undefined
         const newFailures = yield* Queue.sliding<string>(1)
+
+        const saveHead = () =>
+          writeHead({ seq: last.seq, hash: last.line, first, ...(store === undefined ? {} : { store }) })
 
         const positionNow = (): AuditPosition => ({
           seq: last.seq,
@@ -127,7 +133,7 @@ export class AuditLog extends Context.Service<
           if (oldest - 1 > released) return false
           first = Math.max(first, oldest)
           // Written before the file is removed; otherwise a crash in between would look like a missing archive.
-          writeHead({ seq: last.seq, hash: last.line, first })
+          saveHead()
           return true
         }
 
@@ -154,7 +160,7 @@ export class AuditLog extends Context.Service<
           pendingFindings = []
           head = next
           last = { seq: next.seq, line: next.hash, timestamp: at.text }
-          writeHead({ seq: next.seq, hash: next.hash, first })
+          saveHead()
         })
 
         /** Writes all waiting appends as one group and stores the result in each. */
@@ -223,6 +229,11 @@ export class AuditLog extends Context.Service<
             failure
           })),
           nextFailure: Queue.take(newFailures),
+          recordStore: (hash) =>
+            Effect.sync(() => {
+              store = hash
+              saveHead()
+            }),
           release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
           reopen: Effect.asVoid(append([]))
         })

@@ -19,7 +19,11 @@ const AuditHead = Schema.Struct({
   /** The SHA-256 of its line, with the line feed. */
   hash: Schema.String,
   /** The number of the oldest entry that rotation has kept. */
-  first: Schema.Int
+  first: Schema.Int,
+  /** The SHA-256 of secrets.age as it was last written; absent if unknown. */
+  store: Schema.optionalKey(Schema.String),
+  /** Whether a daemon appends to the log, so that it may have later entries; absent if unknown. */
+  open: Schema.optionalKey(Schema.Boolean)
 })
 export type AuditHead = typeof AuditHead.Type
 
@@ -35,7 +39,7 @@ export const readAuditHead = (auditPath: string): Effect.Effect<Option.Option<Au
   )
 
 /** Every write has this length, so that a shorter text leaves no rest of a longer one. */
-const length = 160
+const length = 320
 
 const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = fs.constants
 

@@ -5,7 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { crashLoopFact, crashRecoveredFact, startFact } from "../../domain/AuditEntry.ts"
+import { crashLoopFact, crashRecoveredFact, startFact, withStore } from "../../domain/AuditEntry.ts"
 import { unreportedCrashLoop } from "../../domain/runHistory.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
@@ -13,6 +13,7 @@ import { version } from "../../version.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { daemonStatus } from "../operations/status.ts"
 import { sweepExpired } from "../operations/sweep.ts"
+import { SecretStore } from "../secrets/SecretStore.ts"
 import { Instance } from "./Instance.ts"
 
 /** Reports the start, and a crash of the run before. */
@@ -23,7 +24,8 @@ export const announceStart = Effect.fn("announceStart")(function* (socketPath: s
   const expired = yield* sweepExpired().pipe(Effect.orElseSucceed(() => []))
   const { activeLeases, secretCount } = yield* daemonStatus
 
-  const facts = [startFact(socketPath)]
+  const { hash } = yield* SecretStore
+  const facts = [withStore(startFact(socketPath), yield* hash)]
   if (crash !== undefined) {
     const previous = crash.pid === undefined ? "the last daemon" : `process ${crash.pid}, started ${crash.startedAt},`
     const details = `${previous} did not stop in order${crash.staleSocket ? "; its socket was removed" : ""}`

@@ -22,7 +22,8 @@ import {
   refusedFact,
   rotateFact,
   updateFact,
-  wipeFact
+  wipeFact,
+  withStore
 } from "../../domain/AuditEntry.ts"
 import {
   type Secret,
@@ -38,7 +39,7 @@ import { AgeError } from "./ageFile.ts"
 import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
 import { FileError } from "../files/durableFile.ts"
 import { byName, emptyStore, type StoreDocument, type StoredSecret } from "./storeDocument.ts"
-import { openStore, type StoreMemory, type StorePaths } from "./storeFiles.ts"
+import { openStore, type PreparedStore, type StoreMemory, type StorePaths } from "./storeFiles.ts"
 
 /** Writing the store failed; nothing was changed. */
 export class SecretStoreError extends Schema.TaggedError<SecretStoreError>()("SecretStoreError", {
@@ -88,6 +89,8 @@ export class SecretStore extends Context.Service<
     readonly wipe: Effect.Effect<number, ChangeError>
     /** Whether this start found a store or created one. */
     readonly origin: "loaded" | "initialized"
+    /** The SHA-256 of secrets.age; undefined for a store in memory only. */
+    readonly hash: Effect.Effect<string | undefined>
   }
 >()("agent-secrets/SecretStore") {
   /** The store in identity.age and secrets.age. `memory` outlives the layer, for a process that reopens the store. */
@@ -95,17 +98,18 @@ export class SecretStore extends Context.Service<
     Layer.effect(
       SecretStore,
       Effect.gen(function* () {
-        const { document, removeBackup, origin, save } = yield* openStore(paths, memory)
-        yield* recordOrigin(origin, paths, document.secrets.size)
+        const { document, hash, origin, prepare, removeBackup } = yield* openStore(paths, memory)
+        yield* recordOrigin(origin, paths, document.secrets.size, hash)
         const reported = origin === "restored" ? "loaded" : origin
-        return yield* make(document, reported, (next) => toStoreError(save(next)), toStoreError(removeBackup))
+        const files = { hash, prepare: (next: StoreDocument) => toStoreError(prepare(next)), removeBackup }
+        return yield* make(document, reported, files)
       })
     )
 
   /** The store in memory only, for tests. */
   static readonly layerMemory = Layer.effect(
     SecretStore,
-    Effect.suspend(() => make(emptyStore, "initialized", () => Effect.void, Effect.void))
+    Effect.suspend(() => make(emptyStore, "initialized", inMemory))
   )
 }
 
@@ -119,30 +123,45 @@ const refusalReasons = {
 const recordOrigin = Effect.fn("SecretStore.recordOrigin")(function* (
   origin: "loaded" | "initialized" | "restored",
   paths: StorePaths,
-  count: number
+  count: number,
+  hash: string
 ) {
   if (origin === "loaded") return
   const audit = yield* AuditLog
   if (origin === "initialized") {
-    return yield* Effect.ignore(audit.append([initFact("created a new key and an empty store")]))
+    return yield* Effect.ignore(audit.append([withStore(initFact("created a new key and an empty store"), hash)]))
   }
   const details = `the store files were missing; restored ${count} secrets to ${paths.secrets} from memory, with the same key`
   yield* Effect.logWarning(details)
-  yield* Effect.ignore(audit.append([fileRepairedFact(details)]))
+  yield* Effect.ignore(audit.append([withStore(fileRepairedFact(details), hash)]))
 })
 
-const toStoreError = (change: Effect.Effect<void, FileError | AgeError>): Effect.Effect<void, SecretStoreError> =>
+const toStoreError = <A>(change: Effect.Effect<A, FileError | AgeError>): Effect.Effect<A, SecretStoreError> =>
   Effect.mapError(change, (cause) => new SecretStoreError({ cause }))
+
+/** The file of the store as `storeFiles` opened it; nothing for a store in memory only. */
+interface StoreFile {
+  readonly hash: string | undefined
+  readonly prepare: (next: StoreDocument) => Effect.Effect<PreparedStore | undefined, SecretStoreError>
+  readonly removeBackup: Effect.Effect<void, FileError>
+}
+
+const inMemory: StoreFile = {
+  hash: undefined,
+  prepare: () => Effect.succeed(undefined),
+  removeBackup: Effect.void
+}
 
 const make = Effect.fn("SecretStore.make")(function* (
   loaded: StoreDocument,
   origin: "loaded" | "initialized",
-  save: (next: StoreDocument) => Effect.Effect<void, SecretStoreError>,
-  removeBackup: Effect.Effect<void, SecretStoreError>
+  file: StoreFile
 ) {
   const audit = yield* AuditLog
   const writeLock = yield* Semaphore.make(1)
   let document = loaded
+  let hash = file.hash
+  yield* audit.recordStore(hash)
 
   const find = (name: string): Result.Result<StoredSecret, SecretNotFound> => {
     const found = document.secrets.get(name)
@@ -163,9 +182,14 @@ const make = Effect.fn("SecretStore.make")(function* (
     const secrets = new Map(document.secrets)
     edit(secrets)
     const next = { ...document, secrets }
-    yield* audit.append([fact])
-    yield* Effect.tapError(save(next), () => Effect.ignore(audit.append([changeFailedFact(fact)])))
+    const recordFailure = () => Effect.ignore(audit.append([withStore(changeFailedFact(fact), hash)]))
+    // Encrypted before it is recorded, because the entry names the store by its hash.
+    const prepared = yield* Effect.tapError(file.prepare(next), recordFailure)
+    yield* audit.append([withStore(fact, prepared?.hash)])
+    if (prepared !== undefined) yield* Effect.tapError(toStoreError(prepared.write), recordFailure)
     document = next
+    hash = prepared?.hash
+    yield* audit.recordStore(hash)
   }, Effect.uninterruptible)
 
   /** Records a rejected change, if possible, and fails with the reason. */
@@ -207,7 +231,7 @@ const make = Effect.fn("SecretStore.make")(function* (
   const wipe = Effect.gen(function* () {
     const count = document.secrets.size
     yield* change(wipeFact(count), (secrets) => secrets.clear())
-    yield* removeBackup
+    yield* toStoreError(file.removeBackup)
     return count
   }).pipe(Semaphore.withPermit(writeLock))
 
@@ -225,6 +249,7 @@ const make = Effect.fn("SecretStore.make")(function* (
     recordRotation,
     remove,
     wipe,
-    origin
+    origin,
+    hash: Effect.sync(() => hash)
   })
 })

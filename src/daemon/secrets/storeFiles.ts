@@ -11,9 +11,17 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { isUtf8 } from "node:buffer"
 import { dirname } from "node:path"
+import { sha256 } from "../../domain/AuditChain.ts"
 import type { AgeKey } from "./ageFile.ts"
 import * as ageFile from "./ageFile.ts"
-import { readIfPresent, removeDurably, renameDurably, replaceFile, tightenMode } from "../files/durableFile.ts"
+import {
+  type FileError,
+  readIfPresent,
+  removeDurably,
+  renameDurably,
+  replaceFile,
+  tightenMode
+} from "../files/durableFile.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
 import { decodeStore, emptyStore, encodeStore, type StoreDocument } from "./storeDocument.ts"
 
@@ -39,12 +47,19 @@ export interface StoreMemory {
   last: { readonly key: AgeKey; readonly document: StoreDocument; readonly devices: ReadonlyArray<number> } | undefined
 }
 
-/** Reads the store, or creates one; returns its contents and how to write them. */
+/** A new version of the store: encrypted, but not written. */
+export interface PreparedStore {
+  /** The SHA-256 of secrets.age once it is written. */
+  readonly hash: string
+  readonly write: Effect.Effect<void, FileError>
+}
+
+/** Reads the store, or creates one; returns its contents, the hash of its file, and how to write the next version. */
 export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, memory: StoreMemory) {
   const directories = yield* Effect.forEach([paths.identity, paths.secrets], (file) => pinDirectory(dirname(file)))
   const devices = directories.map(({ device }) => device)
   yield* finishCreation(paths)
-  const { document, key, origin } = yield* open(paths, memory, devices)
+  const { document, hash, key, origin } = yield* open(paths, memory, devices)
   const backup = `${paths.secrets}.bak`
   const checkAllSync = () => directories.forEach(({ checkSync }) => checkSync())
   const checkAll = Effect.forEach(directories, ({ check }) => check)
@@ -52,12 +67,16 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
   yield* remember(document)
   return {
     document,
+    hash,
     origin,
-    save: Effect.fn("openStore.save")(function* (next: StoreDocument) {
+    prepare: Effect.fn("openStore.prepare")(function* (next: StoreDocument) {
       const file = yield* encryptChecked(key, next)
-      yield* checkAll
-      yield* replaceFile(paths.secrets, [file], { backup, check: checkAllSync })
-      yield* remember(next)
+      const write = Effect.gen(function* () {
+        yield* checkAll
+        yield* replaceFile(paths.secrets, [file], { backup, check: checkAllSync })
+        yield* remember(next)
+      })
+      return { hash: sha256(file), write } satisfies PreparedStore
     }),
     removeBackup: Effect.andThen(checkAll, removeDurably(backup))
   }
@@ -85,7 +104,7 @@ const open = Effect.fn("openStore.open")(function* (
   if (!isUtf8(contents)) return yield* unreadable(paths, "its contents are not UTF-8")
   const document = decodeStore(Buffer.from(contents).toString("utf8"))
   if (Result.isFailure(document)) return yield* unreadable(paths, document.failure)
-  return { key, document: document.success, origin: "loaded" as const }
+  return { key, document: document.success, hash: sha256(secrets), origin: "loaded" as const }
 })
 
 const unreadable = (paths: StorePaths, reason: string) =>
@@ -115,8 +134,8 @@ const createOrRestore = Effect.fn("createOrRestore")(function* (
 ) {
   if (last === undefined) {
     const made = { key: yield* ageFile.generateKey, document: emptyStore }
-    yield* create(paths, made.key, made.document)
-    return { ...made, origin: "initialized" as const }
+    const hash = yield* create(paths, made.key, made.document)
+    return { ...made, hash, origin: "initialized" as const }
   }
   if (devices.some((device, at) => device !== last.devices[at])) {
     return yield* new StoreUnreadable({
@@ -125,15 +144,20 @@ const createOrRestore = Effect.fn("createOrRestore")(function* (
       fix: "Mount the disk with the store again. To start with an empty store on this disk, restart the daemon"
     })
   }
-  yield* create(paths, last.key, last.document)
-  return { key: last.key, document: last.document, origin: "restored" as const }
+  const hash = yield* create(paths, last.key, last.document)
+  return { key: last.key, document: last.document, hash, origin: "restored" as const }
 })
 
-/** Renames identity.age last, so that a crash leaves either no store or one that `finishCreation` completes. */
+/**
+ * Writes a new store and returns the hash of its file. Renames identity.age last, so that a crash leaves either no store
+ * or one that `finishCreation` completes.
+ */
 const create = Effect.fn("openStore.create")(function* (paths: StorePaths, key: AgeKey, document: StoreDocument) {
   yield* replaceFile(unfinished(paths), [Buffer.from(Redacted.value(key.identity), "utf8")])
-  yield* replaceFile(paths.secrets, [yield* encryptChecked(key, document)])
+  const file = yield* encryptChecked(key, document)
+  yield* replaceFile(paths.secrets, [file])
   yield* renameDurably(unfinished(paths), paths.identity)
+  return sha256(file)
 })
 
 const finishCreation = Effect.fn("finishCreation")(function* (paths: StorePaths) {
