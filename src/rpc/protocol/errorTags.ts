@@ -30,6 +30,7 @@ export const errorCodes = {
   NoRotationHook: internal,
   RotationFailed: -32003,
   DirectAccess: -32006,
+  AccessDenied: -32006,
   RestartRefused: internal,
   AuditLogError: internal,
   FileError: internal,

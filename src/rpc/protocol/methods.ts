@@ -1,10 +1,11 @@
 /**
- * The methods of the protocol: the request queue of each, and whether a client may
- * repeat it.
+ * The methods of the protocol: the request queue of each, whether a client may repeat it,
+ * and the roles of the sockets through which it may come.
  *
- * The daemon dispatches by this table and the client retries by it. A new method needs a
- * line here, a handler and a test. This file imports no library: the fast path loads it.
+ * The daemon dispatches and permits by this table, and the client retries by it. A new method
+ * needs a line here, a handler and a test. This file imports no library: the fast path loads it.
  */
+import type { Role } from "../../domain/Caller.ts"
 import type { ErrorTag } from "./errorTags.ts"
 
 export interface MethodSpec {
@@ -19,33 +20,58 @@ export interface MethodSpec {
    * succeeded if the repetition fails with the tag of `doneIf`.
    */
   readonly retry: "idempotent" | "once" | { readonly doneIf: ErrorTag }
+  /** The roles that may call it besides the owner, who may call every method. */
+  readonly roles: ReadonlyArray<Exclude<Role, "owner">>
+  /** Parameters that only the owner may set: they run code as the daemon's user, or destroy the store. */
+  readonly ownerParams?: ReadonlyArray<string>
 }
 
+const ownerOnly = [] as const
+const operators = ["operator"] as const
+const workers = ["operator", "lease", "use"] as const
+const everyone = ["operator", "lease", "use", "approve"] as const
+
+/** Running a command and replacing a value by its output. */
+const rotation = ["rotate_via", "rotate_stdout", "rotate_via_set"] as const
+
 export const methods = {
-  "secrets.status": { queue: "immediate", retry: "idempotent" },
-  "secrets.init": { queue: "immediate", retry: "idempotent" },
-  "secrets.list": { queue: "scan", retry: "idempotent" },
-  "secrets.add": { queue: "write", retry: "once" },
-  "secrets.update": { queue: "write", retry: "idempotent" },
-  "secrets.get": { queue: "immediate", retry: "idempotent" },
-  "secrets.delete": { queue: "write", retry: { doneIf: "SecretNotFound" } },
-  "secrets.rotate": { queue: "immediate", retry: "once" },
-  "secrets.health": { queue: "scan", retry: "idempotent" },
-  "secrets.fingerprints": { queue: "scan", retry: "idempotent" },
-  "secrets.identify": { queue: "scan", retry: "idempotent" },
-  "secrets.recordTrust": { queue: "immediate", retry: "idempotent" },
-  "secrets.lease": { queue: "immediate", retry: "idempotent" },
-  "secrets.leases": { queue: "scan", retry: "idempotent" },
-  "secrets.revoke": { queue: "immediate", retry: { doneIf: "LeaseNotFound" } },
-  "secrets.revokeMatching": { queue: "scan", retry: "idempotent" },
-  "secrets.revokeAll": { queue: "immediate", retry: "idempotent" },
-  "secrets.killswitch": { queue: "immediate", retry: "idempotent" },
-  "secrets.audit": { queue: "scan", retry: "idempotent" },
-  "daemon.status": { queue: "scan", retry: "idempotent" },
-  "daemon.metrics": { queue: "scan", retry: "idempotent" },
-  "daemon.restart": { queue: "immediate", retry: "once" }
+  "secrets.status": { queue: "immediate", retry: "idempotent", roles: everyone },
+  "secrets.init": { queue: "immediate", retry: "idempotent", roles: operators },
+  "secrets.list": { queue: "scan", retry: "idempotent", roles: workers },
+  "secrets.add": { queue: "write", retry: "once", roles: operators, ownerParams: rotation },
+  "secrets.update": { queue: "write", retry: "idempotent", roles: operators, ownerParams: rotation },
+  "secrets.get": { queue: "immediate", retry: "idempotent", roles: operators },
+  "secrets.delete": { queue: "write", retry: { doneIf: "SecretNotFound" }, roles: operators },
+  "secrets.rotate": { queue: "immediate", retry: "once", roles: operators },
+  "secrets.health": { queue: "scan", retry: "idempotent", roles: operators },
+  "secrets.fingerprints": { queue: "scan", retry: "idempotent", roles: ownerOnly },
+  "secrets.identify": { queue: "scan", retry: "idempotent", roles: ownerOnly },
+  "secrets.recordTrust": { queue: "immediate", retry: "idempotent", roles: workers },
+  "secrets.lease": { queue: "immediate", retry: "idempotent", roles: workers },
+  "secrets.leases": { queue: "scan", retry: "idempotent", roles: workers },
+  "secrets.revoke": { queue: "immediate", retry: { doneIf: "LeaseNotFound" }, roles: workers },
+  "secrets.revokeMatching": { queue: "scan", retry: "idempotent", roles: workers },
+  "secrets.revokeAll": { queue: "immediate", retry: "idempotent", roles: operators },
+  "secrets.killswitch": { queue: "immediate", retry: "idempotent", roles: operators, ownerParams: ["wipe_store"] },
+  "secrets.audit": { queue: "scan", retry: "idempotent", roles: operators },
+  "daemon.status": { queue: "scan", retry: "idempotent", roles: everyone },
+  "daemon.metrics": { queue: "scan", retry: "idempotent", roles: operators },
+  "daemon.restart": { queue: "immediate", retry: "once", roles: operators }
 } as const satisfies Readonly<Record<string, MethodSpec>>
 
 export type MethodName = keyof typeof methods
 
 export const isMethodName = (text: string): text is MethodName => Object.hasOwn(methods, text)
+
+/** Returns what a role may not do in a request, as the audit log records it; undefined if it may do all of it. */
+export const forbiddenTo = (role: Role, method: MethodName, params: unknown): string | undefined => {
+  if (role === "owner") return undefined
+  const { ownerParams = [], roles }: MethodSpec = methods[method]
+  if (!roles.includes(role)) return `the role ${role} may not call it`
+  const given: object = typeof params === "object" && params !== null ? params : {}
+  const param = ownerParams.find((name) => !isUnset(Reflect.get(given, name)))
+  return param === undefined ? undefined : `the role ${role} may not set ${param}`
+}
+
+/** Returns whether a parameter says no more than an absent one. */
+const isUnset = (value: unknown): boolean => value === undefined || value === null || value === "" || value === false

@@ -8,13 +8,15 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { AuditLog } from "../../daemon/audit/AuditLog.ts"
+import type { Caller } from "../../domain/Caller.ts"
 import { requestRefusedFact } from "../../domain/AuditEntry.ts"
 import { quote } from "../../domain/goText.ts"
 import { nameLimit } from "../../domain/Secret.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { Frame } from "../protocol/framing.ts"
-import { isMethodName } from "../protocol/methods.ts"
+import { forbiddenTo, isMethodName } from "../protocol/methods.ts"
 import {
+  accessDenied,
   decodeRequest,
   encodeError,
   encodeResult,
@@ -27,11 +29,11 @@ import {
 import type { Admission } from "./admission.ts"
 import { handlers, type MethodError } from "./handlers.ts"
 
-/** Answers every frame with one line, or with none if the client has left. */
+/** Answers every frame of a caller with one line, or with none if the client has left. */
 export const makeDispatch =
   ({ forMethod, forReply }: Admission) =>
   // Every request passes here, so there is no generator on its way.
-  (frame: Frame) =>
+  (frame: Frame, { role }: Caller) =>
     Effect.suspend(() => {
       const request = decodeFrame(frame)
       if (Result.isFailure(request)) {
@@ -39,6 +41,8 @@ export const makeDispatch =
       }
       const { id, method, params } = request.success
       if (!isMethodName(method)) return unknownMethod(id, method)
+      const forbidden = forbiddenTo(role, method, params)
+      if (forbidden !== undefined) return failed(id, method, Cause.fail(accessDenied(forbidden)))
       const handled = Effect.matchCauseEffect(
         Effect.suspend(() => handlers[method](params)),
         {

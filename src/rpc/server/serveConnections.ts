@@ -34,7 +34,7 @@ export const serveConnections = Effect.fnUntraced(function* () {
 
       const answer = (frame: Frame) => {
         const size = sizeOf(frame)
-        const work = Effect.flatMap(dispatch(frame), (reply) => {
+        const work = Effect.flatMap(dispatch(frame, state.caller), (reply) => {
           state.setBuffered(splitter.held + size + reply.length)
           return Effect.map(write(reply), state.markServed)
         }).pipe(Effect.uninterruptible)

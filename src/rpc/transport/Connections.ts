@@ -11,9 +11,12 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import type * as net from "node:net"
+import { type Caller, owner } from "../../domain/Caller.ts"
 import { connectionLimit, spareFiles } from "../protocol/limits.ts"
 
 export interface ConnectionState {
+  /** Who is at the other end, by the socket that accepted it. */
+  readonly caller: Caller
   /** Records that a request of it was answered. */
   readonly markServed: () => void
   /** Sets the bytes it holds besides Node's own buffers. */
@@ -30,6 +33,7 @@ export interface ConnectionState {
 /** The state of the connection being served; the default, for sockets of tests, counts nothing. */
 export const ConnectionState = Context.Reference<ConnectionState>("agent-secrets/rpc/ConnectionState", {
   defaultValue: () => ({
+    caller: owner,
     markServed: () => undefined,
     setBuffered: () => undefined,
     closed: Effect.never,
@@ -68,13 +72,14 @@ export class Connections {
   }
 
   /** Counts the connection until `remove`. */
-  add(connection: net.Socket): ConnectionState {
+  add(connection: net.Socket, caller: Caller = owner): ConnectionState {
     const entry = { connection, buffered: 0, counted: 0 }
     this.entries.set(connection, entry)
     this.unserved.add(connection)
     // Node reads ahead while a request is at work.
     connection.on("readable", () => this.count(entry))
     return {
+      caller,
       markServed: () => this.serve(connection),
       setBuffered: (bytes) => {
         entry.buffered = bytes

@@ -1,8 +1,16 @@
 /**
- * The table of methods: what a name that is no method gets, and which tags end a retry.
+ * The table of methods: what a name that is no method gets, which tags end a retry, and what
+ * each role may do.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { isMethodName, type MethodSpec, methods } from "../../../src/rpc/protocol/methods.ts"
+import { roles } from "../../../src/domain/Caller.ts"
+import {
+  forbiddenTo,
+  isMethodName,
+  type MethodName,
+  type MethodSpec,
+  methods
+} from "../../../src/rpc/protocol/methods.ts"
 
 describe("the table of methods", () => {
   it("has no method for a name that every object has, or in another letter case", () => {
@@ -25,5 +33,57 @@ describe("the table of methods", () => {
       once.map(([name]) => name),
       ["secrets.add", "secrets.rotate", "daemon.restart"]
     )
+  })
+})
+
+const all = Object.keys(methods).filter(isMethodName)
+const allowed = (role: (typeof roles)[number]) => all.filter((method) => forbiddenTo(role, method, {}) === undefined)
+
+describe("a role", () => {
+  it("may call what the table lists, and the owner everything", () => {
+    assert.deepStrictEqual(allowed("owner"), all)
+    assert.sameMembers(
+      all.filter((method) => !allowed("operator").includes(method)),
+      ["secrets.fingerprints", "secrets.identify"]
+    )
+    const worker: Array<MethodName> = [
+      "secrets.status",
+      "daemon.status",
+      "secrets.list",
+      "secrets.recordTrust",
+      "secrets.lease",
+      "secrets.leases",
+      "secrets.revoke",
+      "secrets.revokeMatching"
+    ]
+    assert.sameMembers(allowed("lease"), worker)
+    assert.sameMembers(allowed("use"), worker)
+    assert.sameMembers(allowed("approve"), ["secrets.status", "daemon.status"])
+  })
+
+  it("other than the owner sets no rotation and wipes no store, whatever the type of the parameter", () => {
+    for (const given of ["cat identity.age", true, 1, 0, [], {}, ["x"]]) {
+      for (const [method, param] of [
+        ["secrets.add", "rotate_via"],
+        ["secrets.add", "rotate_stdout"],
+        ["secrets.update", "rotate_via"],
+        ["secrets.update", "rotate_stdout"],
+        ["secrets.update", "rotate_via_set"],
+        ["secrets.killswitch", "wipe_store"]
+      ] as const) {
+        assert.strictEqual(
+          forbiddenTo("operator", method, { [param]: given }),
+          `the role operator may not set ${param}`
+        )
+        assert.isUndefined(forbiddenTo("owner", method, { [param]: given }))
+      }
+    }
+  })
+
+  it("may send such a parameter with the value that an absent one has", () => {
+    for (const unset of [undefined, null, "", false]) {
+      assert.isUndefined(forbiddenTo("operator", "secrets.update", { rotate_via: unset, rotate_via_set: unset }))
+    }
+    assert.isUndefined(forbiddenTo("operator", "secrets.killswitch", undefined))
   })
 })
