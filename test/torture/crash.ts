@@ -1,12 +1,12 @@
 /**
- * kill -9 at random moments under eight connections that acquire, revoke, add and update.
- * Before the next start the files get a fault that a crash, a restored backup or the
- * predecessor may leave. Everything acknowledged must survive.
+ * kill -9 after random numbers of changes, under eight connections that acquire, revoke, add
+ * and update. Before the next start the files get a fault that a crash, a restored backup or
+ * the predecessor may leave. Everything acknowledged must survive.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
-import type { Random } from "../support/random.ts"
+import { type Random, randomFrom } from "../support/random.ts"
 import { Client } from "../harness/connection.ts"
 import { launch, type Target, untilReady } from "../harness/daemon.ts"
 import { pause, start } from "../harness/program.ts"
@@ -15,6 +15,14 @@ import { temporaryHome } from "../support/temporary.ts"
 const connections = 8
 const secretsOfEach = 4
 
+/** So many changes are acknowledged before a kill, at least and at most, on any machine. */
+const [leastChanges, mostChanges] = [8, 80]
+/** In each so many rounds, one daemon is killed while it starts. */
+const startKillEvery = 10
+
+/** The changes that so many rounds acknowledge at least. */
+export const changesIn = (rounds: number): number => (rounds - Math.ceil(rounds / startKillEvery)) * leastChanges
+
 /** The acknowledged state of one connection, and its request without an answer. */
 class Memory {
   readonly values = new Map<string, string>()
@@ -22,15 +30,15 @@ class Memory {
   /** The request without an answer, which may have been executed. */
   doubt: { readonly kind: "value" | "acquire" | "revoke"; readonly secret: string; readonly value?: string } | undefined
   readonly client: string
-  changes = 0
 
   constructor(client: string) {
     this.client = client
   }
 
-  async work(socket: string, random: Random): Promise<void> {
+  /** Changes one thing after the other until no answer comes, and reports each acknowledged change. */
+  async work(socket: string, random: Random, acknowledged: () => void): Promise<void> {
     const client = new Client(socket)
-    while (await this.step(client, random)) this.changes += 1
+    while (await this.step(client, random)) acknowledged()
     client.close()
   }
 
@@ -177,6 +185,27 @@ const valuesOf = async (target: Target, memories: ReadonlyArray<Memory>): Promis
   return values
 }
 
+/** Kills a daemon under load after a random number of acknowledged changes, and returns how many there were. */
+const killUnderLoad = async (target: Target, memories: ReadonlyArray<Memory>, random: Random): Promise<number> => {
+  const wanted = leastChanges + random.below(mostChanges - leastChanges)
+  let changes = 0
+  const enough = Promise.withResolvers<void>()
+  const working = Promise.all(
+    memories.map((memory) =>
+      memory.work(target.socket, randomFrom(random.below(2 ** 31)), () => {
+        changes += 1
+        if (changes === wanted) enough.resolve()
+      })
+    )
+  )
+  await Promise.race([enough.promise, working])
+  // The changes under way may be anywhere between their arrival and their answer.
+  await pause(random.below(4))
+  target.signal("SIGKILL")
+  await working
+  return changes
+}
+
 /** Runs load, kill, fault, restart and comparison; returns what was lost. */
 export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
   const home = temporaryHome()
@@ -190,15 +219,8 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
     for (let round = 0; round < rounds; round += 1) {
       const kind = kinds[round % kinds.length] ?? "nothing"
       const target = launch({ home })
-      // Kills some daemons while they start.
-      if (random.next() < 0.1) await pause(random.below(400))
-      else {
-        await untilReady(target)
-        const working = memories.map((memory) => memory.work(target.socket, random))
-        await pause(20 + random.below(150))
-        target.signal("SIGKILL")
-        await Promise.all(working)
-      }
+      if (round % startKillEvery === startKillEvery / 2) await pause(random.below(400))
+      else acknowledged += await killUnderLoad(await untilReady(target), memories, random)
       await target.end("SIGKILL")
 
       if (kind === "the predecessor in between") predecessorRan(target.directory, memories, random)
@@ -226,7 +248,6 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
         lost.push(`the audit log: ${verdict.stdout}${verdict.stderr}`)
       }
       for (const memory of memories) memory.doubt = undefined
-      acknowledged = memories.reduce((sum, { changes }) => sum + changes, 0)
       const count = tried.get(kind) ?? { tried: 0, failed: 0 }
       tried.set(kind, { tried: count.tried + 1, failed: count.failed + lost.length })
       for (const line of lost) log(`round ${round} (${kind}): ${line}`)
