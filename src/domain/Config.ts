@@ -12,6 +12,7 @@ import { minute, second } from "./GoDuration.ts"
 import { defaultMaxLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
 import * as Setting from "./Setting.ts"
+import { addressProblem } from "./webAddress.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
 import { eventsSection, levels, otlpSection } from "./TelemetryConfig.ts"
 
@@ -52,7 +53,11 @@ const heartbeat = section({
   ),
   interval: setting(Setting.duration(), "the interval between two requests", minute),
   timeout: setting(Setting.duration(), "how long a response may take", 10n * second),
-  max_failures: setting(Setting.count, "the number of consecutive failures after which the switch fires", 1),
+  max_failures: setting(
+    Setting.count,
+    "the number of consecutive failures after which the switch fires; rotate_all and wipe_store wait for three",
+    1
+  ),
   fail_action: Setting.subsection(
     section({
       revoke_all: setting(Setting.flag, "revoke all leases", false),
@@ -62,7 +67,13 @@ const heartbeat = section({
     "the steps that run when the switch fires",
     {}
   )
-}).check(Setting.requires("enabled", true, "url", "required when heartbeat enabled"))
+}).check(
+  Schema.makeFilter(({ enabled, url }) => {
+    const problem = enabled && url !== "" ? addressProblem(url) : undefined
+    return problem === undefined || { path: ["url"], issue: problem }
+  }),
+  Setting.requires("enabled", true, "url", "required when heartbeat enabled")
+)
 
 /** config.json as it is written; its JSON Schema and the table of settings are generated from this. */
 export const ConfigFile = section({

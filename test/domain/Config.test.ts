@@ -226,6 +226,15 @@ describe("decodeConfig", () => {
     [`{"socket_group":["hush"]}`, "config: socket_group must be the name of a group"],
     [`{"heartbeat":{"enabled":true}}`, "config: heartbeat.url required when heartbeat enabled"],
     [`{"heartbeat":{"url":"hush"}}`, "config: heartbeat.url must be an http or https address"],
+    [`{"heartbeat":{"enabled":true,"url":"http://h ush/"}}`, "config: heartbeat.url must be an http or https address"],
+    [
+      `{"heartbeat":{"enabled":true,"url":"http://u:hush@host/"}}`,
+      "config: heartbeat.url must not contain a user name or a password"
+    ],
+    [
+      `{"heartbeat":{"enabled":true,"url":"http://hush:10080/"}}`,
+      "config: heartbeat.url must have another port: fetch does not send requests to this one"
+    ],
     [
       `{"heartbeat":{"fail_action":{"wipe_store":1}}}`,
       "config: heartbeat.fail_action.wipe_store must be true or false"

@@ -1,10 +1,12 @@
 /**
  * The heartbeat: a dead man's switch that activates the killswitch if an endpoint fails.
  *
- * It fires after a number of consecutive failures, once per outage, and is armed again
- * when the endpoint responds. The first check is one interval after the start, so that a
- * start alone never fires it.
+ * The first success after a start arms it; until then nothing counts. It fires after a number
+ * of consecutive failures, once per outage, and is armed again when the endpoint responds.
+ * What cannot be undone waits for three failures. A request that could not be sent, and a
+ * failure soon after the machine slept, say nothing about the endpoint and do not count.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
@@ -12,24 +14,35 @@ import { heartbeatFact } from "../../domain/AuditEntry.ts"
 import type { HeartbeatSettings } from "../../domain/Config.ts"
 import { toMillis } from "../../domain/GoDuration.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
-import { killswitch } from "../operations/killswitch.ts"
+import { killswitch, type KillswitchOptions } from "../operations/killswitch.ts"
 
 export interface HeartbeatState {
+  /** Whether the endpoint has responded since the start. */
+  readonly armed: boolean
   readonly consecutiveFailures: number
-  /** Whether it has fired in the current outage. */
-  readonly fired: boolean
+  /** The number of stages that have run in the current outage. */
+  readonly fired: number
 }
 
-export const disabledHeartbeat: HeartbeatState = { consecutiveFailures: 0, fired: false }
+export const unarmedHeartbeat: HeartbeatState = { armed: false, consecutiveFailures: 0, fired: 0 }
+export const armedHeartbeat: HeartbeatState = { ...unarmedHeartbeat, armed: true }
+
+/** Fails with a reason. "no answer" counts as a failure of the endpoint; "not sent" is a fault of this machine or a setting. */
+export type Probe = Effect.Effect<void, readonly ["no answer" | "not sent", reason: string]>
 
 /** Returns the loop that checks the endpoint, and its settings and state for a status request. */
 export const startHeartbeat = Effect.fn("startHeartbeat")(function* (settings: HeartbeatSettings | undefined) {
   if (settings === undefined) return { watch: Effect.never, status: Effect.succeed(undefined) }
-  const state = yield* Ref.make(disabledHeartbeat)
-  const { failAction, interval, timeout, url } = settings
+  const state = yield* Ref.make(unarmedHeartbeat)
+  const { failAction, interval, maxFailures, timeout, url } = settings
+  if ((failAction.rotateAll || failAction.wipeStore) && maxFailures < minIrreversible) {
+    yield* Effect.logWarning(
+      `heartbeat: max_failures is ${maxFailures}; rotate_all and wipe_store wait for ${minIrreversible} failures`
+    )
+  }
   return {
     watch: watchHeartbeat(settings, state, probeEndpoint(settings)),
-    status: Effect.map(Ref.get(state), ({ consecutiveFailures, fired }) => ({
+    status: Effect.map(Ref.get(state), ({ armed, consecutiveFailures, fired }) => ({
       enabled: true,
       url,
       interval: Number(interval),
@@ -39,60 +52,129 @@ export const startHeartbeat = Effect.fn("startHeartbeat")(function* (settings: H
         rotate_all: failAction.rotateAll,
         wipe_store: failAction.wipeStore
       },
+      armed,
       failures_in_a_row: consecutiveFailures,
-      fired
+      fired: fired > 0
     }))
   }
 })
 
-/** Checks forever; `probe` fails with the reason. */
-export const watchHeartbeat = (
+/** Checks forever. */
+export const watchHeartbeat = Effect.fnUntraced(function* (
   settings: HeartbeatSettings,
   state: Ref.Ref<HeartbeatState>,
-  probe: Effect.Effect<void, string>
-) =>
-  Effect.sleep(toMillis(settings.interval)).pipe(
-    Effect.andThen(
-      checkEndpoint(settings, state, probe).pipe(Effect.repeat(Schedule.fixed(toMillis(settings.interval))))
-    )
-  )
+  probe: Probe
+) {
+  const interval = toMillis(settings.interval)
+  const mayCount = yield* gapDetector(interval + toMillis(settings.timeout))
+  let logged = ""
+  /** Logs what does not count, once until it changes. */
+  const ignoreFailure = (text: string) =>
+    Effect.suspend(() => (text === logged ? Effect.void : Effect.logWarning((logged = text))))
+  const check = checkEndpoint(settings, state, probe, { mayCount, ignoreFailure })
+  return yield* Effect.andThen(Effect.sleep(interval), Effect.repeat(check, Schedule.fixed(interval)))
+})
+
+/** A check that ends so much later than planned, or a wall clock that went so much further, is a gap. */
+const tolerance = 10_000
+/** After a gap the network needs some time. */
+const settling = 60_000
+
+interface Counting {
+  /** Runs after each check; returns whether its failure may count. */
+  readonly mayCount: Effect.Effect<boolean | "gap">
+  readonly ignoreFailure: (text: string) => Effect.Effect<void>
+}
+
+const gapDetector = Effect.fnUntraced(function* (longestCheck: number) {
+  const clocks = Effect.all([
+    Clock.currentTimeMillis,
+    Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
+  ])
+  let [lastWall, last] = yield* clocks
+  let settled = last
+  return Effect.map(clocks, ([wall, now]) => {
+    const elapsed = now - last
+    const gap = elapsed > longestCheck + tolerance || Math.abs(wall - lastWall - elapsed) > tolerance
+    ;[lastWall, last] = [wall, now]
+    if (gap) settled = now + settling
+    return gap ? ("gap" as const) : now >= settled
+  })
+})
 
 const checkEndpoint = Effect.fn("checkEndpoint")(function* (
   settings: HeartbeatSettings,
   state: Ref.Ref<HeartbeatState>,
-  probe: Effect.Effect<void, string>
+  probe: Probe,
+  { ignoreFailure, mayCount }: Counting
 ) {
   const audit = yield* AuditLog
-  const reason = yield* Effect.match(probe, { onFailure: (message) => message, onSuccess: () => undefined })
-  const previous = yield* Ref.get(state)
-  if (reason === undefined) {
-    if (previous.consecutiveFailures > 0) yield* Effect.logInfo("heartbeat: the endpoint responds again")
-    return yield* Ref.set(state, disabledHeartbeat)
+  const failure = yield* Effect.match(probe, { onFailure: (found) => found, onSuccess: () => undefined })
+  const counts = yield* mayCount
+  const before = yield* Ref.get(state)
+  if (failure === undefined) {
+    if (!before.armed) yield* Effect.logInfo("heartbeat: the endpoint responds; the switch is armed")
+    else if (before.consecutiveFailures > 0) yield* Effect.logInfo("heartbeat: the endpoint responds again")
+    return yield* Ref.set(state, armedHeartbeat)
   }
-  const consecutiveFailures = previous.consecutiveFailures + 1
-  const fires = !previous.fired && consecutiveFailures >= settings.maxFailures
-  yield* Ref.set(state, { consecutiveFailures, fired: previous.fired || fires })
-  if (!previous.fired) yield* Effect.ignore(audit.append([heartbeatFact(`heartbeat failed: ${reason}`)]))
-  if (!fires) return
-  yield* Effect.logError(`heartbeat: ${reason}; activating the killswitch`)
-  const { failures } = yield* killswitch(settings.failAction)
-  for (const failure of failures) yield* Effect.logError(`heartbeat: ${failure}`)
+  const [kind, reason] = failure
+  if (kind === "not sent") return yield* ignoreFailure(`heartbeat: no request was sent: ${reason}; it does not count`)
+  if (!before.armed)
+    return yield* ignoreFailure(`heartbeat: ${reason}; the switch is not armed before the first success`)
+  if (counts !== true) {
+    // Failures before and after a gap are not consecutive.
+    if (counts === "gap") yield* Ref.set(state, { ...before, consecutiveFailures: 0 })
+    return yield* ignoreFailure(`heartbeat: ${reason}; it does not count so soon after the machine slept`)
+  }
+  const consecutiveFailures = before.consecutiveFailures + 1
+  const stages = stagesOf(settings)
+  const due = stages.filter((stage, at) => at >= before.fired && consecutiveFailures >= stage.after)
+  yield* Ref.set(state, { armed: true, consecutiveFailures, fired: before.fired + due.length })
+  if (before.fired < stages.length) yield* Effect.ignore(audit.append([heartbeatFact(`heartbeat failed: ${reason}`)]))
+  for (const { steps } of due) {
+    yield* Effect.logError(`heartbeat: ${reason}; activating the killswitch`)
+    const { failures } = yield* killswitch(steps)
+    for (const text of failures) yield* Effect.logError(`heartbeat: ${text}`)
+  }
 })
 
+/** The least number of failures before a step that cannot be undone. */
+const minIrreversible = 3
+
+/** Returns what runs after how many failures: one stage, or two if the irreversible steps have to wait. */
+const stagesOf = ({ failAction, maxFailures }: HeartbeatSettings) => {
+  const { rotateAll, wipeStore } = failAction
+  if (maxFailures >= minIrreversible || !(rotateAll || wipeStore)) return [{ after: maxFailures, steps: failAction }]
+  const revoke: KillswitchOptions = { revokeAll: true, rotateAll: false, wipeStore: false }
+  return [
+    ...(failAction.revokeAll ? [{ after: maxFailures, steps: revoke }] : []),
+    { after: minIrreversible, steps: failAction }
+  ]
+}
+
 /** Requests the endpoint; anything but a 2xx response in time fails. The reason contains no part of the URL. */
-export const probeEndpoint = (settings: HeartbeatSettings): Effect.Effect<void, string> =>
+export const probeEndpoint = (settings: HeartbeatSettings): Probe =>
   Effect.tryPromise({
     try: (signal) => fetch(settings.url, { signal, headers: { "user-agent": "agent-secrets" } }),
     catch: (cause) => {
       const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause
-      return reason instanceof Error && "code" in reason ? String(reason.code) : "no connection"
+      const code = reason instanceof Error && "code" in reason ? String(reason.code) : undefined
+      return code === undefined || faultsHere.includes(code)
+        ? (["not sent", code ?? "fetch refuses the address or a redirect"] as const)
+        : (["no answer", code] as const)
     }
   }).pipe(
     Effect.flatMap((response) =>
       Effect.andThen(
         Effect.promise(() => response.body?.cancel() ?? Promise.resolve()),
-        response.ok ? Effect.void : Effect.fail(`HTTP ${response.status}`)
+        response.ok ? Effect.void : Effect.fail(["no answer", `HTTP ${response.status}`] as const)
       )
     ),
-    Effect.timeoutOrElse({ duration: toMillis(settings.timeout), orElse: () => Effect.fail("timed out") })
+    Effect.timeoutOrElse({
+      duration: toMillis(settings.timeout),
+      orElse: () => Effect.fail(["no answer", "timed out"] as const)
+    })
   )
+
+/** Reasons of this machine: too many open files, no memory, no permission. `fetch` has no code for an address it refuses. */
+const faultsHere = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "EACCES", "EPERM", "ERR_INVALID_URL"]

@@ -1,20 +1,14 @@
 /**
- * The killswitch runs every step and reports the failed ones. The heartbeat activates
- * it after the configured failures, and only then.
+ * The killswitch runs every step and reports the failed ones.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Ref from "effect/Ref"
-import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
-import { disabledHeartbeat, watchHeartbeat } from "../../../src/daemon/lifecycle/heartbeat.ts"
 import { killswitch } from "../../../src/daemon/operations/killswitch.ts"
 import type { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
-import { minute, second } from "../../../src/domain/GoDuration.ts"
 import type { OtelSink } from "../../../src/otel/OtelSink.ts"
 import {
   activeCount,
@@ -122,87 +116,4 @@ describe("killswitch", () => {
       assert.strictEqual(yield* activeCount, 1)
     }).pipe(Effect.provide(Layer.provideMerge(testLayerWithAudit(broken), hook)))
   })
-})
-
-describe("heartbeat", () => {
-  const settings = {
-    url: "http://127.0.0.1/",
-    interval: minute,
-    timeout: second,
-    maxFailures: 1,
-    failAction: { revokeAll: true, rotateAll: false, wipeStore: false }
-  }
-  const testLayer = Layer.provideMerge(testLayerNoTelemetry, hook)
-  const endpoint = { well: true }
-  const probe = Effect.suspend(() => (endpoint.well ? Effect.void : Effect.fail("HTTP 503")))
-  const start = Effect.fnUntraced(function* (maxFailures = 1) {
-    const state = yield* Ref.make(disabledHeartbeat)
-    yield* addSecret("db")
-    yield* acquireLease("db", "c")
-    const watching = yield* Effect.forkChild(watchHeartbeat({ ...settings, maxFailures }, state, probe))
-    return { state, stop: Fiber.interrupt(watching) }
-  })
-  const failuresTold = Effect.map(
-    AuditLog.use((audit) => audit.tail(100)),
-    (entries) => entries.filter(({ action }) => action === "heartbeat_fail").map(({ details }) => details)
-  )
-
-  it.effect("does nothing while the endpoint responds", () =>
-    Effect.gen(function* () {
-      endpoint.well = true
-      const { stop } = yield* start()
-      yield* TestClock.adjust("10 minutes")
-      assert.strictEqual(yield* activeCount, 1)
-      yield* stop
-    }).pipe(Effect.provide(testLayer))
-  )
-
-  it.effect("does not fire at the start, and fires at the first check", () =>
-    Effect.gen(function* () {
-      endpoint.well = false
-      const { stop } = yield* start()
-      yield* TestClock.adjust("59999 millis")
-      assert.strictEqual(yield* activeCount, 1)
-      yield* TestClock.adjust("1 millis")
-      assert.strictEqual(yield* activeCount, 0)
-      assert.deepStrictEqual(yield* failuresTold, ["heartbeat failed: HTTP 503"])
-      yield* stop
-    }).pipe(Effect.provide(testLayer))
-  )
-
-  it.effect("fires after the configured consecutive failures, and not before", () =>
-    Effect.gen(function* () {
-      endpoint.well = false
-      const { stop } = yield* start(3)
-      yield* TestClock.adjust("2 minutes")
-      endpoint.well = true
-      yield* TestClock.adjust("1 minute")
-      endpoint.well = false
-      yield* TestClock.adjust("2 minutes")
-      assert.strictEqual(yield* activeCount, 1)
-      yield* TestClock.adjust("1 minute")
-      assert.strictEqual(yield* activeCount, 0)
-      yield* stop
-    }).pipe(Effect.provide(testLayer))
-  )
-
-  it.effect("fires once per outage, and again after a recovery", () =>
-    Effect.gen(function* () {
-      endpoint.well = false
-      const { state, stop } = yield* start()
-      yield* TestClock.adjust("1 minute")
-      yield* acquireLease("db", "c")
-      yield* TestClock.adjust("5 minutes")
-      assert.strictEqual(yield* activeCount, 1)
-      assert.deepStrictEqual(yield* Ref.get(state), { consecutiveFailures: 6, fired: true })
-      assert.strictEqual((yield* failuresTold).length, 1)
-      endpoint.well = true
-      yield* TestClock.adjust("1 minute")
-      assert.deepStrictEqual(yield* Ref.get(state), disabledHeartbeat)
-      endpoint.well = false
-      yield* TestClock.adjust("1 minute")
-      assert.strictEqual(yield* activeCount, 0)
-      yield* stop
-    }).pipe(Effect.provide(testLayer))
-  )
 })
