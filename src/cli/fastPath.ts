@@ -5,6 +5,7 @@
 import { type After, type SendFailure, sendRequests } from "../rpc/client/sendRequests.ts"
 import { notAReply, type RpcReply } from "../rpc/protocol/reply.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
+import { emptyCoreFiles } from "../process/coreFiles.ts"
 import { version } from "../version.ts"
 import { findCommand, type Flags, parseArguments } from "./command/Command.ts"
 import { daemonAddress } from "./command/daemonAddress.ts"
@@ -64,6 +65,7 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
   const address = daemonAddress(args)
   if ("exitStatus" in address) return fail(address)
 
+  emptyCoreFiles()
   sendRequests({ ...address, after }, requests, (outcome) => {
     if (outcome._tag !== "Replies") return void failedProblem(command, args, outcome).then(fail)
     const { replies } = outcome

@@ -4,11 +4,13 @@
  * A line that names no command or asks for help needs no command; for any other one the
  * command and its libraries are loaded.
  */
+import { emptyCoreFiles } from "../process/coreFiles.ts"
 import { findCommand } from "./command/Command.ts"
 import { exitWith } from "./command/Output.ts"
 import { loaderOf } from "./commands.ts"
 
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
+  emptyCoreFiles()
   const load = loaderOf(findCommand(args).name ?? "")
   if (load === undefined || args.includes("--help") || args.includes("-h")) {
     const { usage } = await import("./usage.ts")

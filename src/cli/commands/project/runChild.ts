@@ -16,6 +16,7 @@ import type { Readable } from "node:stream"
 import { isatty } from "node:tty"
 import { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
+import { restoreCoreFiles } from "../../../process/coreFiles.ts"
 import { printable } from "../../terminal/table.ts"
 
 export interface ChildOptions {
@@ -100,6 +101,7 @@ const launch = (
   try {
     const stdio = pipeOutput === undefined ? "inherit" : piped
     const child = spawn(command, args, { env, stdio, detached: !onTerminal })
+    restoreCoreFiles(child.pid)
     return { child, outputs: pipes?.map(({ reader }) => reader) ?? [child.stdout, child.stderr] }
   } catch (error) {
     // E2BIG, for instance. Node's own errors about a variable would quote its value.

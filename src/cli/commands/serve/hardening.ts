@@ -7,7 +7,6 @@
  */
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
-import { writeFileSync } from "node:fs"
 
 /**
  * Closes the inspector and logs a warning if SIGUSR1 opened it before our signal handlers were installed. It would
@@ -27,21 +26,16 @@ export const closeDebugger = Effect.gen(function* () {
   )
 })
 
-/** Empties core files at once and sets the core file limit to 0 later. Linux only; on macOS the launchd job sets it. */
-export const disableCoreDumps = Effect.gen(function* () {
-  yield* Effect.sync(emptyCoreFiles)
-  // Starting prlimit takes time that the start of the daemon must not wait for.
-  yield* Effect.forkChild(Effect.andThen(Effect.sleep("1 second"), Effect.sync(lowerCoreLimit)))
-})
-
-/** Excludes every kind of memory mapping from core files. */
-const emptyCoreFiles = (): void => {
-  try {
-    writeFileSync("/proc/self/coredump_filter", "0")
-  } catch {
-    // Not Linux, or /proc is not mounted.
-  }
-}
+/**
+ * Sets the core file limit to 0 later, because starting prlimit takes time that the start of the daemon must not wait
+ * for. Core files are empty already (`emptyCoreFiles`). Linux only; on macOS the launchd job sets the limit.
+ */
+export const disableCoreDumps = Effect.forkChild(
+  Effect.andThen(
+    Effect.sleep("1 second"),
+    Effect.sync(() => lowerCoreLimit())
+  )
+)
 
 /** Sets RLIMIT_CORE with util-linux's prlimit, because Node has no setrlimit. Child processes inherit the limit. */
 const lowerCoreLimit = (): void => {
