@@ -17,3 +17,10 @@ export const below = (directory: string, name: string): string =>
 
 /** Absolute, without `.`, `..` or empty segments. */
 const plain = /^(\/(?!\.{1,2}(\/|$))[^/]+)+$/
+
+/** Keeps the absolute entries of a PATH: any other one, also an empty one, is looked up where a program happens to run. */
+export const absoluteEntries = (searchPath = ""): string =>
+  searchPath
+    .split(":")
+    .filter((entry) => isAbsolute(entry))
+    .join(":") || "/usr/local/bin:/usr/bin:/bin"

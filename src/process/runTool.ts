@@ -15,6 +15,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Stream from "effect/Stream"
 import * as ChildProcess from "effect/process/ChildProcess"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
+import { absoluteEntries } from "../domain/paths.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -56,7 +57,7 @@ const spawnerLayer = Layer.provide(NodeChildProcessSpawner.layer, [
 
 const defaultMaxOutput = 4 * 1024 * 1024
 
-/** Starts a program in the caller's scope, which kills its process group when it closes. */
+/** Starts a program, found on the absolute entries of PATH, in the caller's scope, which kills its process group when it closes. */
 export const spawnTool = (
   [name, ...args]: CommandLine,
   { cwd = "/", env }: ToolOptions,
@@ -64,7 +65,12 @@ export const spawnTool = (
 ) =>
   Effect.gen(function* () {
     const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-    const child = { cwd, env: { ...env }, extendEnv: false, killSignal: "SIGKILL" } as const
+    const child = {
+      cwd,
+      env: { ...env, PATH: absoluteEntries(env["PATH"]) },
+      extendEnv: false,
+      killSignal: "SIGKILL"
+    } as const
     return yield* spawner.spawn(ChildProcess.make(name, args, { ...child, stdin: "ignore", ...stdio }))
   }).pipe(Effect.provide(spawnerLayer))
 
