@@ -9,7 +9,7 @@ import { emptyCoreFiles } from "../process/coreFiles.ts"
 import { version } from "../version.ts"
 import { findCommand, type Flags, parseArguments } from "./command/Command.ts"
 import { daemonAddress } from "./command/daemonAddress.ts"
-import { exitWith, print, printOutput, printProblem, type Problem } from "./command/Output.ts"
+import { exitWith, printLines, printOutput, printProblem, type Problem } from "./command/Output.ts"
 import { clientProblem, protocolProblem, refusalProblem } from "./command/problems.ts"
 import { isProblem, type QueryCommand } from "./command/QueryCommand.ts"
 import { completionsCommand } from "./commands/completions/completions.ts"
@@ -40,7 +40,7 @@ export const fastPath = (args: ReadonlyArray<string>): boolean => {
       return runQuery(completionsCommand, rest)
     case undefined:
       if (args.join(" ") !== "--version") return false
-      exitWith(print(`${version}\n`))
+      exitWith(printLines([version]))
       return true
     default:
       return false
@@ -50,7 +50,9 @@ export const fastPath = (args: ReadonlyArray<string>): boolean => {
 const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArray<string>): boolean => {
   const parsed = parseArguments(command, words)
   if (parsed.kind !== "run") {
-    exitWith(parsed.kind === "help" ? print(parsed.text) : printProblem(command.name, parsed.json, parsed.problem))
+    exitWith(
+      parsed.kind === "help" ? printLines(parsed.lines) : printProblem(command.name, parsed.json, parsed.problem)
+    )
     return true
   }
   const { args, json } = parsed

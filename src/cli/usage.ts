@@ -6,8 +6,8 @@ import { closestMatch } from "../domain/closestMatch.ts"
 import { version } from "../version.ts"
 import { findCommand, parseArguments } from "./command/Command.ts"
 import { allSpecs } from "./commands.ts"
-import { usageError, print, printOutput, printProblem } from "./command/Output.ts"
-import { helpText, helpTree } from "./command/help.ts"
+import { usageError, printLines, printOutput, printProblem } from "./command/Output.ts"
+import { helpLines, helpTree } from "./command/help.ts"
 
 /** Returns the exit status; undefined if the arguments are right and the command has to run. */
 export const usage = async (args: ReadonlyArray<string>): Promise<number | undefined> => {
@@ -32,7 +32,7 @@ const withCommand = async (name: string, args: ReadonlyArray<string>) => {
     return printProblem(name, args.includes("--json"), problem)
   }
   const reading = parseArguments(spec, args)
-  if (reading.kind === "help") return print(reading.text)
+  if (reading.kind === "help") return printLines(reading.lines)
   return reading.kind === "usage-error" ? printProblem(name, reading.json, reading.problem) : undefined
 }
 
@@ -41,10 +41,10 @@ const withoutCommand = async (args: ReadonlyArray<string>) => {
   if (reading.kind === "usage-error") return printProblem("", reading.json, reading.problem)
   const json = reading.kind === "run" && reading.json
   if (reading.kind === "run" && reading.args.flag("version")) {
-    return printOutput("", json, { text: `${version}\n`, result: { version } })
+    return printOutput("", json, { lines: [version], result: { version } })
   }
   const specs = await allSpecs()
-  return printOutput("", json, { text: helpText(specs), result: helpTree(specs) })
+  return printOutput("", json, { lines: helpLines(specs), result: helpTree(specs) })
 }
 
 /** The program without a command. */

@@ -97,10 +97,24 @@ export const runTool = (command: CommandLine, options: ToolOptions): Effect.Effe
   )
 }
 
-/** Runs a program with our standard output and error, and returns its exit status. */
-export const showTool = (command: CommandLine, options: ToolOptions): Effect.Effect<number, ToolFailed> =>
-  spawnTool(command, options, { stdout: "inherit", stderr: "inherit" }).pipe(
-    Effect.flatMap((tool) => tool.exitCode),
+/** Runs a program, passes on the lines of its output as they come, and returns its exit status. */
+export const followTool = (
+  command: CommandLine,
+  options: ToolOptions,
+  show: Readonly<Record<"stdout" | "stderr", (line: string) => void>>
+): Effect.Effect<number, ToolFailed> =>
+  Effect.gen(function* () {
+    const tool = yield* spawnTool(command, options)
+    const follow = (name: "stdout" | "stderr") =>
+      tool[name].pipe(
+        Stream.decodeText,
+        Stream.splitLines,
+        Stream.runForEach((line) => Effect.sync(() => show[name](line)))
+      )
+    const streams = [follow("stdout"), follow("stderr")] as const
+    const [status] = yield* Effect.all([tool.exitCode, ...streams], { concurrency: "unbounded" })
+    return status
+  }).pipe(
     Effect.scoped,
     Effect.mapError((error) => spawnFailed(command, error))
   )

@@ -34,26 +34,26 @@ describe("formatDuration", () => {
 
 describe("a table", () => {
   it("never splits a surrogate pair", () => {
-    const [, row] = table(["A", "B"], [["🔑".repeat(20), "b"]], { width: 20 }).split("\n")
+    const [, row] = table(["A", "B"], [["🔑".repeat(20), "b"]], { width: 20 })
     assert.match(row ?? "", /^(🔑)+… +b$/u)
-    const [, other] = table(["A", "B"], [["🔑".repeat(20), "b"]], { width: 21 }).split("\n")
+    const [, other] = table(["A", "B"], [["🔑".repeat(20), "b"]], { width: 21 })
     assert.match(other ?? "", /^(🔑)+… +b$/u)
   })
 
   const rows = [["a".repeat(30), "b".repeat(20), "0123456789"]]
 
   it("is not truncated without a terminal", () => {
-    const [, row] = table(["A", "B", "ID"], rows).split("\n")
+    const [, row] = table(["A", "B", "ID"], rows)
     assert.strictEqual(row, rows[0]?.join("  "))
   })
 
   it("truncates the widest columns to fit a terminal, but not ids", () => {
-    const [, row] = table(["A", "B", "ID"], rows, { width: 50, whole: ["ID"] }).split("\n")
+    const [, row] = table(["A", "B", "ID"], rows, { width: 50, whole: ["ID"] })
     assert.strictEqual(row, `${"a".repeat(17)}…  ${"b".repeat(18)}  0123456789`.replace(/b+/, `${"b".repeat(17)}…`))
   })
 
   it("keeps a minimum column width on a narrow terminal", () => {
-    const [, row] = table(["A", "B", "ID"], rows, { width: 5, whole: ["ID"] }).split("\n")
+    const [, row] = table(["A", "B", "ID"], rows, { width: 5, whole: ["ID"] })
     assert.strictEqual(row, "aaaaaaa…  bbbbbbb…  0123456789")
   })
 })

@@ -9,7 +9,7 @@ import { bashScript } from "../../src/cli/commands/completions/bashScript.ts"
 import { parseArguments } from "../../src/cli/command/Command.ts"
 import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
 import { allSpecs } from "../../src/cli/commands.ts"
-import { helpText, helpTree } from "../../src/cli/command/help.ts"
+import { helpLines, helpTree } from "../../src/cli/command/help.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { auditOf, startDaemon } from "../harness/daemon.ts"
 import { isScript, run } from "../harness/program.ts"
@@ -271,12 +271,16 @@ describe("the commands", () => {
           assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
           return stdout
         })
-      for (const line of [["--help"], ["help"], []]) assert.strictEqual(yield* printed(line), helpText(specs))
+      for (const line of [["--help"], ["help"], []])
+        assert.strictEqual(yield* printed(line), `${helpLines(specs).join("\n")}\n`)
       const tree = envelope(yield* printed(["help", "--json"])).result
       assert.deepStrictEqual(tree, JSON.parse(JSON.stringify(helpTree(specs))))
       for (const spec of specs) {
         const help = parseArguments(spec, ["--help"])
-        assert.strictEqual(yield* printed([spec.name, "--help"]), help.kind === "help" ? help.text : "")
+        assert.strictEqual(
+          yield* printed([spec.name, "--help"]),
+          help.kind === "help" ? `${help.lines.join("\n")}\n` : ""
+        )
       }
       for (const [shell, make] of [
         ["bash", bashScript],

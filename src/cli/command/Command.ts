@@ -74,7 +74,7 @@ export interface Command<R> {
 }
 
 type NotRun =
-  | { readonly kind: "help"; readonly text: string }
+  | { readonly kind: "help"; readonly lines: ReadonlyArray<string> }
   | { readonly kind: "usage-error"; readonly json: boolean; readonly problem: Problem }
 
 export type Parsed<R> =
@@ -113,7 +113,7 @@ export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: Read
   if (error !== undefined) {
     return usage(error.message, error.fix ?? `See: ${["secrets", spec.name, "--help"].filter(Boolean).join(" ")}`)
   }
-  if (values.has("help")) return { kind: "help", text: helpOf(spec) }
+  if (values.has("help")) return { kind: "help", lines: helpOf(spec) }
   const [min, max] = spec.arity
   const count = positionals.length
   if (count < min || count > max) {
@@ -228,19 +228,18 @@ export const allFlags = (spec: CommandSpec<Flags>): ReadonlyArray<readonly [name
 const wordOf = (name: string, { short, value }: Flag): string =>
   `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`
 
-const helpOf = (spec: CommandSpec<Flags>): string => {
+const helpOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
   const rows = allFlags(spec).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [
     `${spec.summary}.`,
     "",
-    ...(spec.about === undefined ? [] : [spec.about, ""]),
+    ...(spec.about === undefined ? [] : [...spec.about.split("\n"), ""]),
     `Usage: ${usageOf(spec)}`,
     "",
     ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
     "",
     "Examples:",
-    ...spec.examples.map((example) => `  ${example}`),
-    ""
-  ].join("\n")
+    ...spec.examples.map((example) => `  ${example}`)
+  ]
 }

@@ -1,16 +1,20 @@
 /**
- * The outcome of a command, printed: a result, or a problem in up to three lines.
+ * The outcome of a command, printed: a result, or a problem in a few lines.
  *
  * Standard output gets the result and nothing else. A problem goes to standard error, or
- * with --json into the envelope on standard output.
+ * with --json into the envelope on standard output. All that is printed is escaped here, also
+ * for a pipe, which often ends on a terminal; only `printVerbatim` does not.
  */
 import { writeSync } from "node:fs"
+import { escapeJson, escapeLine } from "../../domain/escape.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 
 export interface Output {
   readonly result: unknown
-  /** Printed as it is; undefined for nothing. */
-  readonly text: string | undefined
+  /** What people read: one line each, without a line feed. */
+  readonly lines?: ReadonlyArray<string>
+  /** Printed before them and as it is: values, scripts and metrics. */
+  readonly verbatim?: string
   /** Printed beside the result of a command that succeeded only in part. */
   readonly problem?: Problem | undefined
   /** The exit status of the program that the command ran; nothing else is printed. */
@@ -21,8 +25,8 @@ export interface Output {
 export interface Problem {
   /** What failed. */
   readonly message: string
-  /** The cause or the place, unless the message names it. */
-  readonly why?: string | undefined
+  /** The cause or the place, unless the message names it; a list has a line for each. */
+  readonly why?: string | ReadonlyArray<string> | undefined
   /** What to do. */
   readonly fix: string
   /** For programs: the tag of the daemon's error, or for the command's own problems one of the predecessor's words, such as misuse. */
@@ -39,45 +43,63 @@ export const usageError = (message: string, fix: string): Problem => ({
 })
 
 /** Prints the outcome; returns the exit status. */
-export const printOutput = (name: string, json: boolean, { problem, ranProgram, result, text }: Output): number => {
+export const printOutput = (
+  name: string,
+  json: boolean,
+  { lines = [], problem, ranProgram, result, verbatim = "" }: Output
+): number => {
   if (ranProgram !== undefined) return ranProgram
-  if (!json) print(text ?? "")
+  if (!json) printVerbatim(verbatim + escapedLines(lines))
   if (problem !== undefined) return printProblem(name, json, problem, result)
-  return json
-    ? print(envelope({ ok: true, success: true, command: `secrets ${name}`.trimEnd(), result }))
-    : exitStatus.done
+  return json ? printJson({ ok: true, success: true, command: commandLine(name), result }, 2) : exitStatus.done
 }
 
 /** Prints the problem; returns the exit status. */
 export const printProblem = (name: string, json: boolean, problem: Problem, result?: unknown): number => {
-  const { code, fix, message, why } = problem
+  const { code, fix, message, why = [] } = problem
+  const causes = [why].flat().filter((line) => line !== "")
   if (json) {
-    const error = { message: why === undefined ? message : `${message}: ${why}`, code, exit_status: problem.exitStatus }
-    print(envelope({ ok: false, success: false, command: `secrets ${name}`.trimEnd(), result, error, fix }))
+    const error = {
+      message: [message, causes.join("; ")].filter(Boolean).join(": "),
+      code,
+      exit_status: problem.exitStatus
+    }
+    printJson({ ok: false, success: false, command: commandLine(name), result, error, fix }, 2)
   } else {
-    const more = [why, fix].filter((line) => line !== undefined && line !== "").map((line) => `  ${line}\n`)
+    const more = [...causes, fix].filter((line) => line !== "").map((line) => `  ${line}`)
     isStreaming = true
-    process.stderr.write(harmless(`${`secrets ${name}`.trimEnd()}: ${message}\n${more.join("")}`))
+    process.stderr.write(escapedLines([`${commandLine(name)}: ${message}`, ...more]))
   }
   return problem.exitStatus
 }
 
-/** Escapes control characters: arguments and paths are printed as given, and a terminal would obey them. */
-const harmless = (text: string): string =>
-  text.replace(/(?!\n)\p{Cc}/gu, (character) => {
-    return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`
-  })
+const commandLine = (name: string): string => `secrets ${name}`.trimEnd()
 
-const envelope = (content: object): string => `${JSON.stringify(content, undefined, 2)}\n`
+const escapedLines = (lines: ReadonlyArray<string>): string => lines.map((line) => `${escapeLine(line)}\n`).join("")
+
+/** Prints lines for people. */
+export const printLines = (lines: ReadonlyArray<string>): number => printVerbatim(escapedLines(lines))
+
+export const printJson = (value: unknown, indent?: number): number =>
+  printVerbatim(`${escapeJson(JSON.stringify(value, undefined, indent))}\n`)
+
+/** Prints a line to standard error directly: `process.stderr` would change the mode of a descriptor that a child shares. */
+export const printNotice = (line: string): void => {
+  try {
+    writeSync(2, escapedLines([line]))
+  } catch {
+    // Standard error is closed.
+  }
+}
 
 /** Whether a stream may still have data to write. */
 let isStreaming = false
 
 /**
- * Writes all of the text to standard output, or ends the process with an error. It writes synchronously as long as
- * possible: creating Node's stream is slow, and a stream does not report a full disk.
+ * Writes all of the text to standard output as it is, or ends the process with an error. It writes synchronously as
+ * long as possible: creating Node's stream is slow, and a stream does not report a full disk.
  */
-export const print = (text: string): number => {
+export const printVerbatim = (text: string): number => {
   let rest = Buffer.from(text)
   // A synchronous write would overtake what the stream has not written yet.
   if (!isStreaming) {
@@ -87,12 +109,14 @@ export const print = (text: string): number => {
       if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) return cannotPrint(error)
     }
   }
-  if (rest.length > 0) printByStream(rest)
+  if (rest.length > 0) streamVerbatim(rest)
   return exitStatus.done
 }
 
 /** Writes through Node's stream, which does not block on a slow reader. */
-export const printByStream = (text: string | Buffer): void => {
+export const streamLines = (lines: ReadonlyArray<string>): void => streamVerbatim(escapedLines(lines))
+
+const streamVerbatim = (text: string | Buffer): void => {
   isStreaming = true
   if (process.stdout.listenerCount("error") === 0) process.stdout.once("error", cannotPrint)
   process.stdout.write(text)

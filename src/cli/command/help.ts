@@ -3,7 +3,7 @@
  */
 import { type Flags, type CommandSpec, allFlags, usageOf } from "./Command.ts"
 
-export const helpText = (specs: ReadonlyArray<CommandSpec<Flags>>): string => {
+export const helpLines = (specs: ReadonlyArray<CommandSpec<Flags>>): ReadonlyArray<string> => {
   const width = Math.max(...specs.map(({ name }) => name.length))
   return [
     "Keeps secrets encrypted and leases them to agents and workers.",
@@ -12,9 +12,8 @@ export const helpText = (specs: ReadonlyArray<CommandSpec<Flags>>): string => {
     "",
     ...specs.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
     "",
-    "For the help of a command: secrets COMMAND --help",
-    ""
-  ].join("\n")
+    "For the help of a command: secrets COMMAND --help"
+  ]
 }
 
 export const helpTree = (specs: ReadonlyArray<CommandSpec<Flags>>) => ({

@@ -19,7 +19,7 @@ export const deleteCommand = defineQuery({
   render: ([deleted], { args }) => {
     const [name = ""] = args.positionals
     return matchesShape(deleted, { success: literal(true) })
-      ? { text: `deleted ${quote(name)}\n`, result: { name } }
+      ? { lines: [`deleted ${quote(name)}`], result: { name } }
       : undefined
   }
 })

@@ -3,8 +3,8 @@
  * daemon is serving, use `status`.
  */
 import { matchesShape, optional } from "../../rpc/protocol/shape.ts"
-import { defineQuery } from "../command/QueryCommand.ts"
 import { table } from "../terminal/table.ts"
+import { defineQuery } from "../command/QueryCommand.ts"
 
 const reportExample = {
   total_secrets: 0,
@@ -30,12 +30,16 @@ export const healthCommand = defineQuery({
       warning.message,
       warning.lease_id ?? ""
     ])
-    const counts = `${report.total_secrets} secrets, ${report.active_leases} active leases\n`
+    const counts = `${report.total_secrets} secrets, ${report.active_leases} active leases`
     return {
-      text:
+      lines:
         rows.length === 0
-          ? `${counts}healthy\n`
-          : `${counts}\n${table(["", "SECRET", "WHAT", "LEASE"], rows, { whole: ["WHAT", "LEASE"] })}`,
+          ? [counts, "healthy"]
+          : [
+              counts,
+              "",
+              ...table(["", "SECRET", "WHAT", "LEASE"], rows, { whole: ["WHAT", "LEASE"], sentences: ["WHAT"] })
+            ],
       result: { ...report, warnings_count: report.warnings.length }
     }
   }

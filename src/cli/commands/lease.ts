@@ -34,7 +34,7 @@ export const leaseCommand = defineQuery({
   render: ([leased], { args }) =>
     matchesShape(leased, { lease_id: "", value: "", expires_at: "" })
       ? {
-          text: leased.value,
+          verbatim: leased.value,
           result: {
             value: leased.value,
             lease_id: leased.lease_id,

@@ -9,8 +9,8 @@ import { call } from "../../rpc/client/client.ts"
 import { defineCommand } from "../command/Command.ts"
 import { fromClient, failUsage } from "../command/CommandError.ts"
 import { loadDaemon } from "../command/settings.ts"
-import { formatDuration } from "../terminal/formatDuration.ts"
 import { table } from "../terminal/table.ts"
+import { formatDuration } from "../terminal/formatDuration.ts"
 
 const listedExample = {
   leases: [
@@ -56,11 +56,13 @@ export const leasesCommand = defineCommand({
     ])
     const left = found.total - found.leases.length
     return {
-      text:
+      lines:
         rows.length === 0
-          ? "no active leases\n"
-          : table(["CLIENT", "SECRET", "AGE", "EXPIRES IN", "ID"], rows, { whole: ["AGE", "EXPIRES IN", "ID"] }) +
-            (left === 0 ? "" : `${left} older leases are not shown\n`),
+          ? ["no active leases"]
+          : [
+              ...table(["CLIENT", "SECRET", "AGE", "EXPIRES IN", "ID"], rows, { whole: ["AGE", "EXPIRES IN", "ID"] }),
+              ...(left === 0 ? [] : [`${left} older leases are not shown`])
+            ],
       result: { leases: found.leases, count: found.leases.length, total: found.total }
     }
   })

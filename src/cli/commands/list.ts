@@ -23,9 +23,9 @@ export const listCommand = defineQuery({
       secret.rotate_via === undefined ? "" : "yes"
     ])
     return {
-      text:
+      lines:
         rows.length === 0
-          ? "no secrets; add one with: secrets add NAME\n"
+          ? ["no secrets; add one with: secrets add NAME"]
           : table(["NAME", "LEASES", "ROTATES"], rows, { whole: ["NAME"] }),
       result: {
         secrets: secrets.map((secret) => ({

@@ -43,7 +43,7 @@ export const rotateCommand = defineCommand({
     if (name !== undefined) {
       const rotated = yield* Effect.mapError(rotateOne(address, timeout, name), fromClient)
       return {
-        text: `rotated ${quote(name)}${leasesOfOldValue(rotated.leases_of_old_value)}\n`,
+        lines: [`rotated ${quote(name)}${leasesOfOldValue(rotated.leases_of_old_value)}`],
         result: { name, ...rotated }
       }
     }
@@ -63,7 +63,7 @@ export const rotateCommand = defineCommand({
         exitStatus: exitStatus.refused
       })
     }
-    return { text: `rotated ${rotated.length} secrets\n`, result: { rotated } }
+    return { lines: [`rotated ${rotated.length} secrets`], result: { rotated } }
   })
 })
 

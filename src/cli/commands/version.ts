@@ -18,7 +18,9 @@ export const versionCommand = defineCommand({
       const { bun } = versions
       const runtime = bun === undefined ? { node } : { bun }
       return {
-        text: `agent-secrets ${version} (build ${build}), ${bun === undefined ? `Node ${node}` : `Bun ${bun}`}, ${platform}-${arch}\n`,
+        lines: [
+          `agent-secrets ${version} (build ${build}), ${bun === undefined ? `Node ${node}` : `Bun ${bun}`}, ${platform}-${arch}`
+        ],
         result: { version, build, ...runtime, os: platform, arch }
       }
     })

@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import { constants } from "node:os"
+import { escapeLine } from "../../domain/escape.ts"
 
 export interface Screen {
   readonly draw: (lines: ReadonlyArray<string>) => void
@@ -33,6 +34,11 @@ const keys: ReadonlyMap<string, Effect.Effect<void>> = new Map([
 
 /** Their default action would skip the cleanup; `runMain` already handles SIGINT and SIGTERM. */
 const fatalSignals = ["SIGHUP", "SIGQUIT", "SIGABRT"] as const
+
+/** Replaces the line that shows the progress; does nothing without a terminal. */
+export const showProgressLine = (text: string): void => {
+  if (process.stderr.isTTY) process.stderr.write(`\r${clearLine}${escapeLine(text)}`)
+}
 
 /** Opens the screen for the lifetime of the scope. */
 export const openScreen = Effect.gen(function* () {

@@ -1,17 +1,21 @@
 /**
- * Tables for people. Cells may hold any text, so control characters are escaped.
+ * Tables for people, as lines. Cells may hold any text, so they are escaped, and columns align
+ * also for wide characters.
  *
  * On a narrow terminal the widest columns are truncated, except those that must stay
  * whole, such as ids. Without a terminal nothing is truncated.
  */
 import { fstatSync } from "node:fs"
-import { isPlain, quote } from "../../domain/goText.ts"
+import { escapeLine, escapeValue } from "../../domain/escape.ts"
+import { displayWidth, padEnd, truncate } from "./displayWidth.ts"
 
 export interface TableOptions {
   /** Width of the terminal; undefined without one. */
   readonly width?: number | undefined
   /** Heads of the columns that are never truncated. */
   readonly whole?: ReadonlyArray<string>
+  /** Heads of the columns that hold sentences, in which values are escaped already. */
+  readonly sentences?: ReadonlyArray<string>
 }
 
 const minColumnWidth = 8
@@ -20,20 +24,20 @@ const gap = 2
 export const table = (
   head: ReadonlyArray<string>,
   rows: ReadonlyArray<ReadonlyArray<string>>,
-  { whole = [], width = terminalWidth() }: TableOptions = {}
-): string => {
-  const shown = [head, ...rows.map((row) => row.map(printable))]
-  const wanted = head.map((_, column) => shown.reduce((most, row) => Math.max(most, (row[column] ?? "").length), 0))
+  { sentences = [], whole = [], width = terminalWidth() }: TableOptions = {}
+): ReadonlyArray<string> => {
+  const escapes = head.map((name) => (sentences.includes(name) ? escapeLine : escapeValue))
+  const shown = [head, ...rows.map((row) => row.map((cell, column) => (escapes[column] ?? escapeValue)(cell)))]
+  const wanted = head.map((_, column) =>
+    shown.reduce((most, row) => Math.max(most, displayWidth(row[column] ?? "")), 0)
+  )
   const widths = width === undefined ? wanted : fitting(wanted, width, (column) => whole.includes(head[column] ?? ""))
-  return shown
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => truncate(cell, widths[column] ?? 0).padEnd(widths[column] ?? 0))
-          .join(" ".repeat(gap))
-          .trimEnd()}\n`
-    )
-    .join("")
+  return shown.map((row) =>
+    row
+      .map((cell, column) => padEnd(truncate(cell, widths[column] ?? 0), widths[column] ?? 0))
+      .join(" ".repeat(gap))
+      .trimEnd()
+  )
 }
 
 /** Node creates a stream on the first use of process.stdout, which is slow; only a terminal needs it. */
@@ -52,11 +56,3 @@ const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column:
   }
   return widths
 }
-
-/** Truncates to a width in UTF-16 units, without splitting a surrogate pair. */
-export const truncate = (text: string, width: number): string =>
-  text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1)).replace(/[\ud800-\udbff]$/, "")}…`
-
-/** Escapes control characters, so that the text fits on one line and cannot control the terminal. */
-export const printable = (text: string): string =>
-  isPlain(text) ? text : quote(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("\\\\", "\\")

@@ -59,7 +59,7 @@ export const addCommand = defineCommand({
     const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: args.flag("rotate-stdout") }
     const params = { name, value, ...hook }
     yield* Effect.mapError(call(daemon, "secrets.add", params, addedExample), fromClient)
-    return { text: `added ${quote(name)}\n`, result: { name, rotate_via: rotateVia } }
+    return { lines: [`added ${quote(name)}`], result: { name, rotate_via: rotateVia } }
   })
 })
 

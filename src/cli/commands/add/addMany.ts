@@ -83,17 +83,14 @@ const interrupted = (failure: CommandError, done: number, all: number): CommandE
 const reportOf = (results: ReadonlyArray<Imported>) => {
   const left = results.filter(({ became }) => became === "exists" || became === "failed")
   const output: Output = {
-    text: results
-      .filter((one) => !left.includes(one))
-      .map(({ became, name }) => `${became} ${quote(name)}\n`)
-      .join(""),
+    lines: results.filter((one) => !left.includes(one)).map(({ became, name }) => `${became} ${quote(name)}`),
     result: { secrets: results },
     problem:
       left.length === 0
         ? undefined
         : {
             message: `${left.length} of ${results.length} secrets were not added`,
-            why: left.map(({ reason }) => reason).join("; "),
+            why: left.map(({ reason }) => reason ?? "").join("; "),
             fix: "To update secrets that already exist, add --update",
             code: "generic_error",
             exitStatus: exitStatus.refused

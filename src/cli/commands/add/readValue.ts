@@ -9,11 +9,11 @@ import { readFile } from "node:fs/promises"
 import * as readline from "node:readline"
 import { Writable } from "node:stream"
 import { buffer } from "node:stream/consumers"
+import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Args, Flags } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
-import { printable } from "../../terminal/table.ts"
 
 export const secretFlags = {
   value: { type: "string", value: "VALUE", summary: "the value; other users can see it in the process list" },
@@ -86,7 +86,7 @@ const promptFor = (name: string, { input: terminal, prompt }: ValueInput): Effec
       prompt.write("\n")
       resume(answer)
     }
-    prompt.write(`Value of '${printable(name)}' (not shown): `)
+    prompt.write(`Value of '${escapeValue(name)}' (not shown): `)
     const lines: Array<string> = []
     input.on("line", (line) => {
       // All lines of a paste arrive in one chunk, before the microtask runs.

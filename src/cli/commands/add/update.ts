@@ -35,6 +35,6 @@ export const updateCommand = defineCommand({
         ? {}
         : { rotate_via: rotateVia, rotate_via_set: true, rotate_stdout: args.flag("rotate-stdout") }
     yield* Effect.mapError(call(daemon, "secrets.update", { name, value, ...hook }, updatedExample), fromClient)
-    return { text: `updated ${quote(name)}\n`, result: { name } }
+    return { lines: [`updated ${quote(name)}`], result: { name } }
   })
 })

@@ -74,12 +74,13 @@ export const auditCommand = defineCommand({
     const isCut = complete === false && entries.length < query.tail
     const rows =
       entries.length === 0
-        ? "no matching audit entries\n"
+        ? ["no matching audit entries"]
         : table(["TIME", "", "ACTION", "SECRET", "CLIENT", "LEASE", "DETAILS"], entries.map(auditRow), {
-            whole: ["TIME", "ACTION"]
+            whole: ["TIME", "ACTION"],
+            sentences: ["DETAILS"]
           })
     return {
-      text: `${isCut ? "older entries were not searched\n" : ""}${rows}`,
+      lines: [...(isCut ? ["older entries were not searched"] : []), ...rows],
       result: {
         entries,
         tail_limit: tail,

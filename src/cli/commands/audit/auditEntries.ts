@@ -7,14 +7,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { padEnd } from "../../terminal/displayWidth.ts"
+import { escapeValue, escapeLine, escapeJson } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import * as GoDuration from "../../../domain/GoDuration.ts"
 import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { type Shaped, optional } from "../../../rpc/protocol/shape.ts"
 import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
-import { print } from "../../command/Output.ts"
-import { printable } from "../../terminal/table.ts"
+import { printNotice, printLines } from "../../command/Output.ts"
 
 /** The daemon's limit for one reply. */
 export const maxEntries = 10_000
@@ -119,18 +120,23 @@ const temporary: ReadonlySet<number> = new Set([exitStatus.unavailable, exitStat
 const lastSeq = (entries: ReadonlyArray<WireEntry>, last = 0): number =>
   entries.reduce((max, { seq }) => Math.max(max, seq ?? 0), last)
 
-const note = (text: string) => void process.stderr.write(`secrets audit: ${text}\n`)
+const note = (text: string) => printNotice(`secrets audit: ${text}`)
 
 const printEntries = (entries: ReadonlyArray<WireEntry>, json: boolean): void => {
-  if (entries.length > 0) print(entries.map((entry) => `${json ? JSON.stringify(entry) : lineOf(entry)}\n`).join(""))
+  if (entries.length > 0) printLines(entries.map((entry) => (json ? escapeJson(JSON.stringify(entry)) : lineOf(entry))))
 }
 
 /** Usual widths; those of later entries are unknown. */
+/** The column of the details, a sentence in which names are escaped already. */
+const detailsColumn = 6
+
 const columnWidths = [29, 6, 14, 16, 16, 36]
 
 const lineOf = (entry: WireEntry): string =>
   auditRow(entry)
-    .map((cell, column) => printable(cell).padEnd(columnWidths[column] ?? 0))
+    .map((cell, column) =>
+      padEnd((column === detailsColumn ? escapeLine : escapeValue)(cell), columnWidths[column] ?? 0)
+    )
     .join("  ")
     .trimEnd()
 

@@ -3,6 +3,7 @@
  * finds. The exit status is 0 only if the log is intact.
  */
 import * as Effect from "effect/Effect"
+import { escapeValue } from "../../../domain/escape.ts"
 import { type AuditReport, verifyAuditLog } from "../../../daemon/audit/verifyAuditLog.ts"
 import type { FileError } from "../../../daemon/files/durableFile.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
@@ -22,28 +23,35 @@ export const auditVerifyReport = Effect.fnUntraced(function* (auditPath: string)
     })
   }
   const output: Output = {
-    text: describe(report),
+    lines: describe(report),
     result: { verified: findings.length === 0, files, ...counts, endIsKnown: isEndKnown, first, last, hash, findings },
     problem: findings.length === 0 ? undefined : damaged(report)
   }
   return output
 })
 
-const describe = ({ isEndKnown, entries, files, findings, first, hash, last, unchained }: AuditReport): string =>
-  [
-    `${entries} chained entries in ${files.join(", ")}`,
-    ...(entries === 0 ? [] : [`entries ${first} to ${last}; the last hash is ${hash}`]),
-    ...(unchained === 0 ? [] : [`${unchained} lines without a hash, written by another program`]),
-    ...(isEndKnown ? [] : ["audit.head.json is missing or unreadable: a truncated end cannot be detected"]),
-    ...(findings.length === 0 ? ["the log is intact"] : ["", findingsTable(findings).trimEnd()]),
-    ""
-  ].join("\n")
+const describe = ({
+  isEndKnown,
+  entries,
+  files,
+  findings,
+  first,
+  hash,
+  last,
+  unchained
+}: AuditReport): ReadonlyArray<string> => [
+  `${entries} chained entries in ${files.map(escapeValue).join(", ")}`,
+  ...(entries === 0 ? [] : [`entries ${first} to ${last}; the last hash is ${hash}`]),
+  ...(unchained === 0 ? [] : [`${unchained} lines without a hash, written by another program`]),
+  ...(isEndKnown ? [] : ["audit.head.json is missing or unreadable: a truncated end cannot be detected"]),
+  ...(findings.length === 0 ? ["the log is intact"] : ["", ...findingsTable(findings)])
+]
 
-const findingsTable = (findings: AuditReport["findings"]): string =>
+const findingsTable = (findings: AuditReport["findings"]): ReadonlyArray<string> =>
   table(
     ["", "WHERE", "WHAT"],
     findings.map(({ file, kind, line, message }) => [kind.toUpperCase(), `${file}:${line}`, message]),
-    { whole: ["WHERE", "WHAT"] }
+    { whole: ["WHERE", "WHAT"], sentences: ["WHAT"] }
   )
 
 const damaged = ({ findings }: AuditReport): Problem => ({

@@ -10,13 +10,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
+import { escapeValue, escapeJson } from "../../../domain/escape.ts"
 import { parseDuration, second } from "../../../domain/GoDuration.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { managedFiles, removeIfSame, fileReplaced } from "./managedFiles.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { failUsage } from "../../command/CommandError.ts"
-import { type Problem, printByStream } from "../../command/Output.ts"
-import { printable } from "../../terminal/table.ts"
+import { type Problem, streamLines, printNotice } from "../../command/Output.ts"
 
 const defaultInterval = "1m"
 
@@ -45,7 +45,7 @@ export const cleanupCommand = defineCommand({
   run: Effect.fnUntraced(function* (args) {
     const root = args.positionals[0] ?? args.option("path") ?? "."
     if (!isDirectory(root)) {
-      return yield* failUsage(`not a directory: ${printable(root)}`, "Name one: secrets cleanup PATH")
+      return yield* failUsage(`not a directory: ${escapeValue(root)}`, "Name one: secrets cleanup PATH")
     }
     if (args.flag("watch") && args.flag("dry-run")) {
       return yield* failUsage("--watch and --dry-run exclude each other", "Use one of them")
@@ -58,7 +58,7 @@ export const cleanupCommand = defineCommand({
     if (args.flag("watch")) yield* watch(round, args, Duration.nanos(interval.success))
     const done = yield* round
     return {
-      text: textOf(done),
+      lines: linesOrNone(done),
       result: {
         path: root,
         dry_run: done.dryRun,
@@ -107,27 +107,33 @@ const watch = Effect.fnUntraced(function* (
   while (true) {
     const done = yield* round
     if (done.removed.length > 0) {
-      printByStream(args.flag("json") ? `${JSON.stringify({ removed: done.removed })}\n` : linesOf(done))
+      streamLines(args.flag("json") ? [escapeJson(JSON.stringify({ removed: done.removed }))] : linesOf(done))
     }
     const problem = problemOf(done)
-    const failures = problem === undefined ? "" : `secrets cleanup: ${problem.message}\n  ${problem.why}\n`
-    if (failures !== reported) process.stderr.write(failures)
-    reported = failures
+    const failures = done.failed.map(reasonOfFailure)
+    if (failures.join("\n") !== reported && problem !== undefined) {
+      for (const line of [`secrets cleanup: ${problem.message}`, ...failures.map((one) => `  ${one}`)])
+        printNotice(line)
+    }
+    reported = failures.join("\n")
     yield* Effect.sleep(pause)
   }
 })
 
-const linesOf = ({ dryRun, removed }: Done): string =>
-  removed.map((file) => `${dryRun ? "would remove" : "removed"} ${printable(file)}\n`).join("")
+const linesOf = ({ dryRun, removed }: Done): ReadonlyArray<string> =>
+  removed.map((file) => `${dryRun ? "would remove" : "removed"} ${escapeValue(file)}`)
 
-const textOf = (done: Done): string => (done.removed.length === 0 ? "no expired env files\n" : linesOf(done))
+const linesOrNone = (done: Done): ReadonlyArray<string> =>
+  done.removed.length === 0 ? ["no expired env files"] : linesOf(done)
+
+const reasonOfFailure = ({ file, reason }: FailedFile): string => `${escapeValue(file)}: ${reason}`
 
 const problemOf = ({ failed }: Done): Problem | undefined =>
   failed.length === 0
     ? undefined
     : {
         message: failed.length === 1 ? "1 file was not removed" : `${failed.length} files were not removed`,
-        why: failed.map(({ file, reason }) => `${printable(file)}: ${reason}`).join("\n  "),
+        why: failed.map(reasonOfFailure),
         fix: "Remove them by hand, or replace them with: secrets env --force",
         code: "io_error",
         exitStatus: exitStatus.incomplete

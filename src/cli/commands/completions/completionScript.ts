@@ -22,7 +22,7 @@ export const completionScript = (allSpecs: () => Promise<ReadonlyArray<CommandSp
     const generate = shells.get(shell)
     if (generate === undefined)
       return yield* failUsage("expected bash, zsh or fish", "For example: secrets completions bash")
-    const text = generate(yield* Effect.promise(allSpecs))
-    const output: Output = { text, result: { shell, script: text } }
+    const script = generate(yield* Effect.promise(allSpecs))
+    const output: Output = { verbatim: script, result: { shell, script } }
     return output
   })

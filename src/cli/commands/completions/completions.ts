@@ -4,6 +4,7 @@
  * The script calls `--names` at every Tab for names from the daemon. That is a query on
  * the fast path, because it must be quick.
  */
+import { escapeLine } from "../../../domain/escape.ts"
 import { matchesShape } from "../../../rpc/protocol/shape.ts"
 import { usageError } from "../../command/Output.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
@@ -37,12 +38,12 @@ export const completionsCommand = defineQuery({
   },
   render: ([found]) => {
     const names = namesIn(found)
-    // A name with control characters cannot be typed.
+    // A name that has to be escaped cannot be typed.
     return names === undefined
       ? undefined
       : {
-          text: names
-            .filter((name) => !/\p{Cc}/u.test(name))
+          verbatim: names
+            .filter((name) => escapeLine(name) === name)
             .map((name) => `${name}\n`)
             .join(""),
           result: { names }

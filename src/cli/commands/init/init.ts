@@ -5,6 +5,7 @@
  * unchanged.
  */
 import * as Effect from "effect/Effect"
+import { escapeValue } from "../../../domain/escape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { loadConfig } from "../../command/settings.ts"
 
@@ -19,10 +20,10 @@ export const initCommand = defineCommand({
     const { createStore } = yield* Effect.promise(() => import("./createStore.ts"))
     const { origin, count } = yield* createStore(config)
     return {
-      text:
+      lines:
         origin === "initialized"
-          ? `created an empty store in ${config.directory}\nStart the daemon with: secrets serve\n`
-          : `${config.directory} already has a store with ${count} secrets; nothing was changed\n`,
+          ? [`created an empty store in ${escapeValue(config.directory)}`, "Start the daemon with: secrets serve"]
+          : [`${escapeValue(config.directory)} already has a store with ${count} secrets; nothing was changed`],
       result: { path: config.directory, store_state: origin }
     }
   })

@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as path from "node:path"
+import { escapeValue, escapeJson } from "../../../domain/escape.ts"
 import type { EnvFileHeader, EnvVariable } from "../../../domain/envFile.ts"
 import {
   dotenvLines,
@@ -32,8 +33,8 @@ import {
   requestedSecrets
 } from "./requestedSecrets.ts"
 import { appendGithub, checkEnvFileTarget, githubFile, warnIfTracked, writeEnvFile } from "./writeEnvFile.ts"
-import { loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
+import { loadDaemon } from "../../command/settings.ts"
 
 const formats = ["dotenv", "shell", "json", "github"] as const
 type Format = (typeof formats)[number]
@@ -141,16 +142,17 @@ const deliver = Effect.fnUntraced(function* (
       : { file: target.file })
   }
   if (format === "dotenv") yield* warnAboutExpansion(variables)
-  if (target.kind === "print") return { text: format === "json" ? body : renderEnvHeader(header) + body, result }
+  if (target.kind === "print") return { verbatim: format === "json" ? body : renderEnvHeader(header) + body, result }
   if (target.kind === "github") {
     yield* appendGithub(target.file, variables)
-    return { text: body, result }
+    return { verbatim: body, result }
   }
   yield* writeEnvFile(target.file, renderEnvHeader(header) + body, target.force)
   yield* warnIfTracked(target.file)
   const count = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
   const left = Math.round((header.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
-  return { text: `wrote ${count} to ${target.file}, valid for ${formatGoDuration(BigInt(left) * second)}\n`, result }
+  const duration = formatGoDuration(BigInt(left) * second)
+  return { lines: [`wrote ${count} to ${escapeValue(target.file)}, valid for ${duration}`], result }
 })
 
 const warnAboutExpansion = (variables: ReadonlyArray<EnvVariable>): Effect.Effect<void> => {
@@ -166,7 +168,7 @@ const leaseOf = (leased: ReadonlyArray<LeasedSecret>, name: string): object => {
 }
 
 const asJson = (variables: ReadonlyArray<EnvVariable>): string =>
-  `${JSON.stringify(Object.fromEntries(variables.map(({ name, value }) => [name, value])), undefined, 2)}\n`
+  `${escapeJson(JSON.stringify(Object.fromEntries(variables.map(({ name, value }) => [name, value])), undefined, 2))}\n`
 
 const rejectNul = (value: string): string | undefined => (value.includes("\0") ? "it contains a NUL byte" : undefined)
 
@@ -183,7 +185,7 @@ const checkValues = (
     : Effect.fail(
         new CommandError({
           message: "nothing was written: this format cannot hold a value",
-          why: rejected.join("\n  "),
+          why: rejected,
           fix: "Print it with --format json, or run the program with secrets exec",
           code: "data_error",
           exitStatus: exitStatus.failed
@@ -196,14 +198,19 @@ const describePlan = (requested: RequestedSecrets, target: Target) => {
   if (requested.source === "vercel") {
     const { project, required_vars: required, scope } = requested.vercel
     return {
-      text: `would pull ${scope} of ${project} from Vercel and write it to ${where}\n`,
+      lines: [
+        `would pull ${escapeValue(scope)} of ${escapeValue(project)} from Vercel and write it to ${escapeValue(where)}`
+      ],
       result: { dry_run: true, source: "vercel", project, scope, required_vars: required ?? [], target: where }
     }
   }
   const clientId = clientIdOfFile(requested, target)
   const rows = requested.secrets.map(({ secret, ttl, variable }) => [variable, secret, ttl || "default"])
   return {
-    text: `${table(["VARIABLE", "SECRET", "TTL"], rows)}would be leased by ${clientId} and written to ${where}\n`,
+    lines: [
+      ...table(["VARIABLE", "SECRET", "TTL"], rows),
+      `would be leased by ${escapeValue(clientId)} and written to ${escapeValue(where)}`
+    ],
     result: {
       dry_run: true,
       source: "store",

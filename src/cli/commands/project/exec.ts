@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
+import { escapeValue } from "../../../domain/escape.ts"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
 import { encodedVariantsOfAll } from "../../../domain/variants.ts"
@@ -25,7 +26,6 @@ import {
   requestedSecrets
 } from "./requestedSecrets.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { printable } from "../../terminal/table.ts"
 
 /** Between SIGTERM and SIGKILL for a program that is stopped at the expiry of its leases. */
 const killTimeout = "5 seconds"
@@ -79,13 +79,13 @@ export const execCommand = defineCommand({
   })
 })
 
-const exited = (status: number) => ({ result: undefined, text: undefined, ranProgram: status })
+const exited = (status: number) => ({ result: undefined, ranProgram: status })
 
 /** A client has one lease of a secret, so concurrent runs need different client ids. */
 const clientIdOfRun = (requested: Extract<RequestedSecrets, { source: "store" }>, command: string): string =>
   requested.clientIsGiven && requested.clientId !== undefined
     ? requested.clientId
-    : `${requested.clientId ?? hostName()}/${printable(path.basename(command))}[${process.pid}]`
+    : `${requested.clientId ?? hostName()}/${escapeValue(path.basename(command))}[${process.pid}]`
 
 const runWith = Effect.fnUntraced(function* (
   command: string,

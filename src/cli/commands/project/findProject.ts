@@ -35,10 +35,9 @@ export const findProject = Effect.fnUntraced(function* (from: string, named: str
   }
   const content = readProjectFile(text)
   if (Result.isFailure(content)) {
-    const [first = "", ...more] = content.failure
     return yield* new CommandError({
       ...configError(`${file} cannot be used`, `Correct ${file}`),
-      why: [first, ...more].join("\n  ")
+      why: content.failure
     })
   }
   // Its paths are relative to this directory.

@@ -88,7 +88,7 @@ const leaseOne = (
       return error._tag === "RequestRefused"
         ? new CommandError({
             ...problemOf(failure),
-            why: [failure.why, `for the variable ${requested.variable}`].filter(Boolean).join("; ")
+            why: [...[failure.why ?? []].flat(), `for the variable ${requested.variable}`].join("; ")
           })
         : failure
     })

@@ -8,12 +8,12 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { escapeValue } from "../../../domain/escape.ts"
 import { type VercelProject, projectFileName } from "../../../domain/ProjectFile.ts"
 import { type EnvVariable, variableProblem } from "../../../domain/envFile.ts"
 import { type ToolFailed, runTool } from "../../../process/runTool.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { printable } from "../../terminal/table.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { readRegularFile } from "./findProject.ts"
 import { printWarning } from "./requestedSecrets.ts"
@@ -40,7 +40,7 @@ export const pullVercel = Effect.fnUntraced(function* (command: string, project:
       `Add it there: vercel env add ${missing[0]} ${project.scope}`
     )
   }
-  const unfit = pulled.filter(({ name }) => variableProblem(name) !== undefined).map(({ name }) => printable(name))
+  const unfit = pulled.filter(({ name }) => variableProblem(name) !== undefined).map(({ name }) => escapeValue(name))
   if (unfit.length > 0)
     yield* printWarning(command, `left out, because these variables cannot hold a secret: ${unfit.join(", ")}`)
   return pulled.filter(({ name }) => variableProblem(name) === undefined)
@@ -84,7 +84,7 @@ const pull = Effect.fnUntraced(function* (file: string, scope: string, directory
   const options = { cwd: directory, env: process.env, timeout: vercelTimeout }
   const { status, stderr } = yield* Effect.mapError(runTool(command, options), notRun)
   if (status !== 0) {
-    const output = stderr.trim().split("\n").slice(-3).map(printable).join(" / ")
+    const output = stderr.trim().split("\n").slice(-3).map(escapeValue).join(" / ")
     return yield* failure(`vercel env pull failed (${status})`, output, logIn)
   }
   const text = yield* Effect.try({ try: () => readRegularFile(file, sizeLimit).text, catch: unreadable })

@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as fs from "node:fs"
+import { printNotice } from "../../command/Output.ts"
 import { quote } from "../../../domain/goText.ts"
 import { isTtl, parseDuration, toMillis } from "../../../domain/GoDuration.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
@@ -126,12 +126,5 @@ export const installGracefulShutdown = Effect.sync(() => {
   process.on("SIGUSR2", () => undefined)
 })
 
-/** Prints to standard error directly: `process.stderr` would change the mode of a descriptor that a child shares. */
 export const printWarning = (command: string, text: string): Effect.Effect<void> =>
-  Effect.sync(() => {
-    try {
-      fs.writeSync(2, `secrets ${command}: warning: ${text}\n`)
-    } catch {
-      // Standard error is closed.
-    }
-  })
+  Effect.sync(() => printNotice(`secrets ${command}: warning: ${text}`))

@@ -14,10 +14,10 @@ import { constants, tmpdir } from "node:os"
 import * as path from "node:path"
 import type { Readable } from "node:stream"
 import { isatty } from "node:tty"
+import { escapeValue } from "../../../domain/escape.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { restoreCoreFiles } from "../../../process/coreFiles.ts"
-import { printable } from "../../terminal/table.ts"
 
 export interface ChildOptions {
   readonly command: string
@@ -144,7 +144,7 @@ const cannotStart = (command: string, error: unknown): CommandError => {
   const reason = reasonOf(error)
   const missing = reason === "ENOENT"
   return new CommandError({
-    message: `cannot run ${printable(command)}: ${missing ? "no such program" : reason}`,
+    message: `cannot run ${escapeValue(command)}: ${missing ? "no such program" : reason}`,
     code: "io_error",
     fix: missing
       ? "Check the PATH. Shell syntax needs a shell: secrets exec -- sh -c '…'"

@@ -42,7 +42,7 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof r
     })
   }
   return {
-    text: `${done.join("; ")}\n`,
+    lines: [done.join("; ")],
     result: {
       leases_revoked: report.leases_revoked,
       ...(rotate ? { rotated: report.rotated } : {}),

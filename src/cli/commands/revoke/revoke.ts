@@ -2,6 +2,7 @@
  * secrets revoke: revokes one lease, or those of a client or a secret. `--all`
  * is the killswitch.
  */
+import { escapeValue } from "../../../domain/escape.ts"
 import { matchesShape, literal } from "../../../rpc/protocol/shape.ts"
 import { usageError } from "../../command/Output.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
@@ -48,11 +49,11 @@ export const revokeCommand = defineQuery({
   render: ([revoked], { args }) => {
     if (args.positionals.length === 0) {
       return matchesShape(revoked, { success: literal(true), leases_revoked: 0 })
-        ? { text: `revoked ${revoked.leases_revoked} leases\n`, result: { leases_revoked: revoked.leases_revoked } }
+        ? { lines: [`revoked ${revoked.leases_revoked} leases`], result: { leases_revoked: revoked.leases_revoked } }
         : undefined
     }
     return matchesShape(revoked, { success: literal(true) })
-      ? { text: `revoked ${args.positionals[0]}\n`, result: { lease_id: args.positionals[0] } }
+      ? { lines: [`revoked ${escapeValue(args.positionals[0] ?? "")}`], result: { lease_id: args.positionals[0] } }
       : undefined
   }
 })

@@ -1,9 +1,10 @@
 /**
  * The report of a scan: a table for people, JSON for programs, and the exit status.
  */
+import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Output, Problem } from "../../command/Output.ts"
-import { printable, table } from "../../terminal/table.ts"
+import { table } from "../../terminal/table.ts"
 import { type ScanFinding, allowMarker } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
 import type { Scanner } from "./Scanner.ts"
@@ -21,7 +22,7 @@ export interface ReportOptions {
 export const scanReport = (scan: Scanner, options: ReportOptions): Output => {
   const { findings, unreadable } = scan
   return {
-    text: textOf(scan, findings, options),
+    lines: linesOf(scan, findings, options),
     result: {
       paths: options.paths,
       staged: options.staged,
@@ -44,24 +45,27 @@ export const scanReport = (scan: Scanner, options: ReportOptions): Output => {
   }
 }
 
-const textOf = (scan: Scanner, findings: ReadonlyArray<ScanFinding>, { own }: ReportOptions): string => {
+const linesOf = (
+  scan: Scanner,
+  findings: ReadonlyArray<ScanFinding>,
+  { own }: ReportOptions
+): ReadonlyArray<string> => {
   const rows = findings.map(({ file, fingerprint, line, severity, what }) => [
     `${file}:${line}`,
     severity,
     what,
     fingerprint ?? ""
   ])
+  const { omitted = 0, tooShort = [] } = own ?? {}
   return [
-    findings.length === 0
-      ? `nothing found in ${describeScope(scan)}\n`
-      : table(["FILE:LINE", "SEVERITY", "WHAT", "FINGERPRINT"], rows),
-    scan.omitted === 0 ? "" : `and ${scan.omitted} more\n`,
-    own === undefined || own.tooShort.length === 0
-      ? ""
-      : `too short to search for: ${own.tooShort.map(printable).join(", ")}\n`,
-    own === undefined || own.omitted === 0 ? "" : `${own.omitted} values were not searched for: too many values\n`,
-    ...scan.unreadable.map(({ file, reason }) => `not read: ${printable(file)} (${reason})\n`)
-  ].join("")
+    ...(findings.length === 0
+      ? [`nothing found in ${describeScope(scan)}`]
+      : table(["FILE:LINE", "SEVERITY", "WHAT", "FINGERPRINT"], rows, { sentences: ["WHAT"] })),
+    ...(scan.omitted === 0 ? [] : [`and ${scan.omitted} more`]),
+    ...(tooShort.length === 0 ? [] : [`too short to search for: ${tooShort.map(escapeValue).join(", ")}`]),
+    ...(omitted === 0 ? [] : [`${omitted} values were not searched for: too many values`]),
+    ...scan.unreadable.map(({ file, reason }) => `not read: ${escapeValue(file)} (${reason})`)
+  ]
 }
 
 const describeScope = ({ binary, bytes, files }: Scanner): string => {

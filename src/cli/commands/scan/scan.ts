@@ -7,11 +7,13 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { printNotice } from "../../command/Output.ts"
 import { type ArgsOf, defineCommand, unlimited } from "../../command/Command.ts"
 import { type CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
 import { clientIdOf } from "../lease.ts"
 import { scanReport } from "./report.ts"
 import { ownValues } from "./ownValues.ts"
+import { showProgressLine } from "../../terminal/screen.ts"
 import { Scanner } from "./Scanner.ts"
 import { scanPaths, scanStaged } from "./targets.ts"
 import { loadDaemon } from "../../command/settings.ts"
@@ -116,7 +118,7 @@ const warnNotCompared = (
   what: "not compared" | "not all compared",
   { message }: CommandError
 ): void => {
-  if (!args.flag("json")) process.stderr.write(`secrets scan: the values of the store were ${what}: ${message}\n`)
+  if (!args.flag("json")) printNotice(`secrets scan: the values of the store were ${what}: ${message}`)
 }
 
 /** In milliseconds: rare enough to cost nothing, and often enough for Ctrl-C to act at once. */
@@ -124,11 +126,10 @@ const progressInterval = 100
 
 /** Shows the progress in one line of the terminal; without a terminal, only yields to other fibers. */
 const showProgress = Effect.fnUntraced(function* (scan: Scanner) {
-  const out = process.stderr
   let last = yield* Clock.currentTimeMillis
   let isShown = false
   const show = (text: string) => {
-    if (out.isTTY) out.write(`\r\u001B[K${text}`)
+    showProgressLine(text)
     isShown = text !== ""
   }
   const step = Effect.flatMap(Clock.currentTimeMillis, (now) => {

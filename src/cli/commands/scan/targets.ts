@@ -6,9 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
+import { escapeValue } from "../../../domain/escape.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
-import { printable } from "../../terminal/table.ts"
 import { type ListedFile, listed, openForScan, walk } from "./files.ts"
 import type { Scanner } from "./Scanner.ts"
 
@@ -36,7 +36,7 @@ export const scanPaths = Effect.fnUntraced(function* (
   for (const named of paths) {
     const kind = kindOf(named)
     if (kind === undefined)
-      return yield* failUsage(`${printable(named)} is neither a file nor a directory`, "Name files or directories")
+      return yield* failUsage(`${escapeValue(named)} is neither a file nor a directory`, "Name files or directories")
     if (kind === "file") yield* scanFile(scan, { kind, path: fs.realpathSync(named) }, named)
     else yield* scanDirectory(scan, named, options, step)
   }
@@ -94,7 +94,7 @@ export const scanStaged = Effect.fnUntraced(function* (
   const { listStagedFiles, openBlobs } = yield* loadGit
   const staged = yield* listStagedFiles(".", paths)
   if (typeof staged === "string")
-    return yield* failUsage(`git cannot list what is staged: ${printable(staged)}`, inRepository)
+    return yield* failUsage(`git cannot list what is staged: ${escapeValue(staged)}`, inRepository)
   const files = staged.filter(({ name }) => !name.split("/").some((part) => excluded.has(part)))
   const ids = files.map(({ blob }) => blob)
   const blobs = yield* Effect.mapError(openBlobs(".", ids), () => failUsage("git cannot be run", inRepository))

@@ -43,7 +43,7 @@ export const serveCommand = defineCommand({
     // Node rejects a SIGPROF listener while a debugger is open.
     const signals = yield* Effect.sync(watchSignals)
     yield* Effect.mapError(runDaemon(config, { environment: process.env, supervision, ...signals }), startFailure)
-    return { result: {}, text: undefined }
+    return { result: {} }
   }, Effect.provide(stderrLogger))
 })
 

@@ -8,8 +8,9 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
+import { printNotice, printLines } from "../../command/Output.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { runTool, showTool, toolFailed, toolMessage } from "../../../process/runTool.ts"
+import { followTool, runTool, toolFailed, toolMessage } from "../../../process/runTool.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { type SupervisorVerb, toolOptions } from "../../../service/Supervisor.ts"
@@ -27,14 +28,14 @@ export const startService = Effect.fnUntraced(function* (args: DaemonArgs) {
     waitUntilReady(service.daemon.socketPath, service.supervisor),
     ({ fix, message }) => unavailable(message, fix)
   )
-  return { text: `running${answer.pid === undefined ? "" : ` as process ${answer.pid}`}\n`, result: answer }
+  return { lines: [`running${answer.pid === undefined ? "" : ` as process ${answer.pid}`}`], result: answer }
 })
 
 export const stopService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const service = yield* requireService(args)
   yield* runVerb("stop", service)
   const until = service.supervisor.scope === "user" ? "login" : "boot"
-  return { text: `stopped until the next ${until}; start it with: secrets daemon start\n`, result: {} }
+  return { lines: [`stopped until the next ${until}; start it with: secrets daemon start`], result: {} }
 })
 
 export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
@@ -46,15 +47,18 @@ export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
   const command = supervisor.logs({ lines, follow: args.flag("follow") }, options.log)
   const tool = toolOptions(supervisor.environment)
   if (args.flag("follow")) {
-    const status = yield* Effect.mapError(showTool(command, tool), ioError)
-    if (status === 0) return { text: undefined, result: {} }
+    const status = yield* Effect.mapError(
+      followTool(command, tool, { stdout: (line) => printLines([line]), stderr: printNotice }),
+      ioError
+    )
+    if (status === 0) return { result: {} }
     return yield* ioError(toolFailed(command, `exit status ${status}`, ""))
   }
   const printed = yield* Effect.mapError(runTool(command, tool), ioError)
   if (printed.status !== 0)
     return yield* ioError(toolFailed(command, toolMessage(printed), "The log may not exist yet"))
-  const text = printed.stdout.toString("utf8")
-  return { text, result: { lines: text.split("\n").slice(0, -1) } }
+  const printedLines = printed.stdout.toString("utf8").replace(/\n$/, "").split("\n")
+  return { lines: printedLines, result: { lines: printedLines } }
 })
 
 const requireService = Effect.fnUntraced(function* (args: DaemonArgs) {
@@ -117,7 +121,7 @@ const waitForNewDaemon = (daemon: DaemonAddress, startedBefore: string | undefin
     Effect.mapBoth({
       onFailure: () => unavailable("the daemon stopped, and no new one answered within 15 s", fix),
       onSuccess: (after) => ({
-        text: `restarted; running since ${after.started_at}\n`,
+        lines: [`restarted; running since ${after.started_at}`],
         result: { running: after.running, started_at: after.started_at }
       })
     })

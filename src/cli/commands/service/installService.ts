@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { escapeValue } from "../../../domain/escape.ts"
 import { makeDirectory } from "../../../daemon/files/pinDirectory.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { applyPlan } from "../../../service/applyPlan.ts"
@@ -24,7 +25,8 @@ export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const input = yield* readInput(args, supervisor)
   const plan = yield* Effect.mapError(Effect.fromResult(planInstall(input, rendered.files)), conflictError)
   const file = supervisor.paths[0]
-  if (plan === undefined) return { text: `already installed, unchanged: ${file}\n`, result: { changed: false, file } }
+  if (plan === undefined)
+    return { lines: [`already installed, unchanged: ${escapeValue(file)}`], result: { changed: false, file } }
   if (args.flag("dry-run")) return printPlan(plan)
   yield* checkPreconditions(rendered, input.job)
   const { config, options } = rendered
@@ -35,7 +37,7 @@ export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const pid = (yield* probeDaemon(config.socketPath))?.pid
   const running = pid === undefined ? "" : `, running as process ${pid}`
   return {
-    text: [`installed for ${supervisor.name}${running}: ${file}`, ...backupNotes(plan), ...notes, ""].join("\n"),
+    lines: [`installed for ${supervisor.name}${running}: ${escapeValue(file)}`, ...backupNotes(plan), ...notes],
     result: { changed: true, file, pid, remarks: notes }
   }
 })
@@ -43,11 +45,11 @@ export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
 export const uninstallService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const input = yield* readInput(args, yield* supervisorOf(args, "change"))
   const plan = yield* Effect.mapError(Effect.fromResult(planUninstall(input)), conflictError)
-  if (plan === undefined) return { text: "not installed\n", result: { changed: false } }
+  if (plan === undefined) return { lines: ["not installed"], result: { changed: false } }
   if (args.flag("dry-run")) return printPlan(plan)
   yield* Effect.mapError(applyPlan(plan, { ...input, healthCheck: Effect.void }), ioError)
   return {
-    text: ["uninstalled; secrets, leases and settings are unchanged", ...backupNotes(plan), ""].join("\n"),
+    lines: ["uninstalled; secrets, leases and settings are unchanged", ...backupNotes(plan)],
     result: { changed: true }
   }
 })
@@ -91,16 +93,15 @@ const conflictError = ({ message }: FileConflict) =>
 
 const printPlan = ({ after, before, changes }: ServicePlan) => {
   const [first, last] = [before, after].map((steps) => steps.map(({ command }) => command.map(quoted).join(" ")))
-  const text = [
+  const lines = [
     ...(first ?? []).map((command) => `run ${command}`),
     ...changes.flatMap((change) => [
       ...(change.backup === undefined ? [] : [`keep ${change.path} as ${change.backup}`]),
       ...(change.kind === "remove" ? [`remove ${change.path}`] : [`write ${change.path}`, ...indented(change.text)])
     ]),
-    ...(last ?? []).map((command) => `run ${command}`),
-    ""
-  ].join("\n")
-  return { text, result: { changed: false, would: { before: first, changes, after: last } } }
+    ...(last ?? []).map((command) => `run ${command}`)
+  ]
+  return { lines, result: { changed: false, would: { before: first, changes, after: last } } }
 }
 
 const indented = (text: string): ReadonlyArray<string> =>

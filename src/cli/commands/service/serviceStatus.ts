@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
+import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type ServiceStatus, assess } from "../../../service/assess.ts"
 import { readServiceFiles, readStamp } from "../../../service/ServiceFile.ts"
@@ -39,14 +40,13 @@ export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs) {
   const missing = choices === undefined || fs.existsSync(choices.program) ? [] : [choices.program]
   const status = assess({ installed: [main, ...others], expected, job, answer, missing, supervisor: supervisor.name })
   return {
-    text: [
+    lines: [
       `${status.state.replaceAll("_", " ")}: ${status.reason}`,
       `supervisor    ${supervisor.name}, for ${supervisor.scope === "user" ? "this user" : "the system"}`,
-      ...(main.text === undefined ? [] : [`file          ${main.path}`]),
-      `socket        ${socketPath}`,
-      ...status.notes.map((note) => `note          ${note}`),
-      ""
-    ].join("\n"),
+      ...(main.text === undefined ? [] : [`file          ${escapeValue(main.path)}`]),
+      `socket        ${escapeValue(socketPath)}`,
+      ...status.notes.map((note) => `note          ${note}`)
+    ],
     result: {
       ...status,
       supervisor: supervisor.name,

@@ -3,6 +3,7 @@
  * runs but refuses changes, because it cannot write its audit log, is not serving.
  * `--wait` and `--watch` continue in statusSession.ts.
  */
+import { escapeValue, escapeMetrics } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type Shaped, matchesShape, optional } from "../../../rpc/protocol/shape.ts"
 import { type Problem, usageError } from "../../command/Output.ts"
@@ -72,22 +73,22 @@ export const statusCommand = defineQuery({
   },
   whyUnavailable: (args) => import("./statusSession.ts").then(({ describeLastRun }) => describeLastRun(args)),
   render: ([found, more], { args, socketPath }) => {
-    if (args.flag("metrics")) return matchesShape(found, { text: "" }) ? { text: found.text, result: found } : undefined
+    if (args.flag("metrics"))
+      return matchesShape(found, { text: "" }) ? { verbatim: escapeMetrics(found.text), result: found } : undefined
     if (!matchesShape(found, statusExample)) return undefined
     const diagnostics = matchesShape(more, diagnosticsExample) ? more : undefined
     const uptime = diagnostics === undefined ? "" : ` (up ${formatDuration(diagnostics.uptime_ms)})`
     return {
-      text: [
+      lines: [
         `running since ${found.started_at}${uptime}`,
         ...(diagnostics === undefined
           ? []
           : [`process       ${diagnostics.pid}, version ${diagnostics.version}${buildOf(diagnostics)}`]),
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
-        `socket        ${socketPath}`,
-        ...(diagnostics === undefined ? [] : details(diagnostics)),
-        ""
-      ].join("\n"),
+        `socket        ${escapeValue(socketPath)}`,
+        ...(diagnostics === undefined ? [] : details(diagnostics))
+      ],
       result: { ...found, socket: socketPath, ...diagnostics },
       problem: found.running ? refusing(diagnostics?.audit.failure) : stopping
     }

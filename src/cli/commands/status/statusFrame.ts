@@ -2,10 +2,12 @@
  * Lays out `status --watch` for a terminal of a given size, and reads the lease metrics from
  * the daemon's Prometheus text. Pure: data in, lines out.
  */
+import { padEnd, truncate } from "../../terminal/displayWidth.ts"
+import { escapeLine, escapeValue } from "../../../domain/escape.ts"
 import { type Shaped, optional } from "../../../rpc/protocol/shape.ts"
 import { diagnosticsExample, statusExample } from "./status.ts"
+import { table } from "../../terminal/table.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
-import { truncate, printable, table } from "../../terminal/table.ts"
 
 /** The shapes of the replies to a poll. */
 export const pollExamples = {
@@ -40,10 +42,10 @@ const topCount = 5
 
 export const renderFrame = (frame: StatusFrame, { colour, columns, rows }: FrameStyle): ReadonlyArray<string> => {
   const painted = (code: string, text: string) => (colour ? `\u001b[${code}m${text}\u001b[0m` : text)
-  const line = (text: string) => truncate(text, columns)
+  const line = (text: string) => truncate(escapeLine(text), columns)
   const [state, code] = stateOf(frame)
-  const title = line(`agent-secrets  ${state}  ${printable(frame.socketPath)}`)
-  const lines = [title.replace(state, painted(code, state)), ""]
+  const title = line(`agent-secrets  ${state}  ${escapeValue(frame.socketPath)}`)
+  const lines = [title.replace(state, () => painted(code, state)), ""]
   const { snapshot } = frame
   if (snapshot === undefined) return [...lines, ...bottom(columns)]
   lines.push(...summaryOf(frame, snapshot).map(line), "")
@@ -71,8 +73,7 @@ export const renderFrame = (frame: StatusFrame, { colour, columns, rows }: Frame
         secret,
         client
       ])
-    const shown = table(["TIME", "", "ACTION", "SECRET", "CLIENT"], latest, { width: columns })
-    lines.push(...shown.trimEnd().split("\n").map(line))
+    lines.push(...table(["TIME", "", "ACTION", "SECRET", "CLIENT"], latest, { width: columns }).map(line))
   }
   return [...lines.slice(0, Math.max(1, rows - 2)), ...bottom(columns)]
 }
@@ -84,7 +85,7 @@ const stateOf = ({ silentMillis, snapshot }: StatusFrame): readonly [state: stri
   if (silentMillis !== undefined) return [`not responding for ${formatDuration(silentMillis)}`, "31"]
   if (snapshot === undefined) return ["connecting", "33"]
   const failure = snapshot.diagnostics?.audit.failure
-  if (failure !== undefined) return [`refusing: ${printable(failure)}`, "31"]
+  if (failure !== undefined) return [escapeLine(`refusing: ${failure}`), "31"]
   return snapshot.status.running ? ["serving", "32"] : ["stopping", "33"]
 }
 
@@ -98,10 +99,9 @@ const summaryOf = ({ recent, rate }: StatusFrame, { diagnostics, status }: Statu
         ]),
     `secrets ${status.secrets_count}  ·  active leases ${status.active_leases}`,
     `acquires ${rate === undefined ? "–" : rate.toFixed(1)}/s  ·  p50 ${within(0.5)}  ·  p99 ${within(0.99)}`,
-    ...(diagnostics?.sinks ?? []).map(({ dropped, kind, queued, sent, target }) =>
-      printable(
+    ...(diagnostics?.sinks ?? []).map(
+      ({ dropped, kind, queued, sent, target }) =>
         `events to ${kind}${target === undefined ? " (not installed)" : ""}: ${sent} sent, ${queued} queued, ${dropped} lost`
-      )
     )
   ]
 }
@@ -116,7 +116,7 @@ const topOf = (
   counts: ReadonlyArray<readonly [string, number]>
 ): ReadonlyArray<readonly [string, string]> => [
   [head, "LEASES"],
-  ...counts.slice(0, topCount).map(([name, count]) => [printable(name), `${count}`] as const)
+  ...counts.slice(0, topCount).map(([name, count]) => [escapeValue(name), `${count}`] as const)
 ]
 
 /** Renders short tables next to each other. */
@@ -129,7 +129,7 @@ const sideBySide = (tables: ReadonlyArray<ReturnType<typeof topOf>>, columns: nu
       tables
         .map((rows) => {
           const [name = "", count = ""] = rows[row] ?? []
-          return `${truncate(name, half - 7).padEnd(half - 6)}${count.padStart(6)}`
+          return `${padEnd(truncate(name, half - 7), half - 6)}${count.padStart(6)}`
         })
         .join(" ".repeat(gap))
         .trimEnd(),

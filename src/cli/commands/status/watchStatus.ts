@@ -70,7 +70,7 @@ export const watchStatus = Effect.fnUntraced(function* (args: StatusArgs) {
   yield* draw
   const redraw = Effect.forever(Effect.andThen(screen.resized, draw))
   yield* Effect.raceAllFirst([screen.ended, Effect.forever(poll), redraw])
-  return { text: undefined, result: {} }
+  return { result: {} }
 }, Effect.scoped)
 
 const queryAll = (socketPath: string, timeout: Duration.Duration) =>
