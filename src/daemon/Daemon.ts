@@ -29,7 +29,13 @@ import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
 import { Restart } from "./lifecycle/Restart.ts"
 import { restartOnReplacedDirectory } from "./lifecycle/watchDirectories.ts"
-import { reopenOnHangup, reportAuditFailures, reportDroppedEvents, sampleGaugesForever } from "./lifecycle/watches.ts"
+import {
+  reopenOnHangup,
+  reportAuditFailures,
+  reportDroppedEvents,
+  sampleGaugesForever,
+  watchStoreFiles
+} from "./lifecycle/watches.ts"
 import { sweepForever } from "./operations/sweep.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
 import { SecretStore } from "./secrets/SecretStore.ts"
@@ -88,6 +94,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     sweepForever,
     reportDroppedEvents,
     reportAuditFailures,
+    watchStoreFiles,
     sampleGaugesForever,
     heartbeat.watch,
     reopenOnHangup(options.onHangup),

@@ -133,6 +133,14 @@ export const refusedFact = (requested: AuditFact, reason: string): AuditFact => 
 /** Records that a change, which the log already has, was not written to the store. */
 export const changeFailedFact = (announced: AuditFact) =>
   refusedFact(announced, "the store could not be written; nothing was changed")
+/** Records a change that was rejected because the files of the store are not those of the daemon. */
+export const changeRefusedFact = (requested: AuditFact) =>
+  refusedFact(requested, "another program has changed or replaced the store; nothing was changed")
+/** Records that a wiped store has a backup or an old key left, which no file of the store needs any more. */
+export const wipeFailedFact = (announced: AuditFact) =>
+  refusedFact(announced, "the secrets are wiped, but an old key or backup could not be removed")
+/** Records that another program changed or replaced a file of the store, so that changes are rejected. */
+export const storeReplacedFact = failedWith("store_replaced")
 /** Records a request with an unknown method or invalid parameters. `reason` quotes no parameter. */
 export const requestRefusedFact = (method: string, reason: string) =>
   failed("request_refused", { details: `${method}: ${reason}` })

@@ -4,10 +4,10 @@
  */
 import type { Lease } from "./Lease.ts"
 import type { SecretInfo } from "./Secret.ts"
-import { type Timestamp, zeroTimestamp } from "./Timestamp.ts"
+import { fromMillis, type Timestamp, zeroTimestamp } from "./Timestamp.ts"
 
 export interface HealthWarning {
-  readonly type: "expiring_soon" | "no_rotation_hook" | "stale_secret" | "never_accessed"
+  readonly type: "expiring_soon" | "no_rotation_hook" | "stale_secret" | "never_accessed" | "store_rejects_changes"
   readonly secret_name?: string
   readonly lease_id?: string
   readonly message: string
@@ -19,13 +19,28 @@ const minute = 60_000
 const hour = 60 * minute
 const day = 24 * hour
 
-/** `lastAccess` is when each recently leased secret was leased; `now` is in milliseconds. */
+/**
+ * `lastAccess` is when each recently leased secret was leased; `now` is in milliseconds. `storeFailure`, which the
+ * predecessor does not have, is why changes of the store are rejected.
+ */
 export const healthReport = (
   secrets: ReadonlyArray<SecretInfo>,
   leases: ReadonlyArray<Lease>,
   lastAccess: ReadonlyMap<string, Timestamp>,
-  now: number
+  now: number,
+  storeFailure?: string
 ) => {
+  const failing: ReadonlyArray<HealthWarning> =
+    storeFailure === undefined
+      ? []
+      : [
+          {
+            type: "store_rejects_changes",
+            message: `The store rejects changes: ${storeFailure}`,
+            severity: "warning",
+            timestamp: fromMillis(now).text
+          }
+        ]
   const expiring = leases
     .filter((lease) => lease.expiresAt.millis - now < hour)
     .map((lease): HealthWarning => ({
@@ -45,7 +60,7 @@ export const healthReport = (
     expiring_soon: expiring.length,
     never_rotated: count("no_rotation_hook"),
     stale_secrets: count("stale_secret", "never_accessed"),
-    warnings: [...expiring, ...ofSecrets]
+    warnings: [...failing, ...expiring, ...ofSecrets]
   }
 }
 

@@ -121,6 +121,7 @@ describe("the frame of status --watch", () => {
         leases: { expired: 0, unreadable: 0, capacity: 0, oldest: undefined },
         audit: { entries: 0, size: 0, archives: 0, failure: undefined },
         sinks: [{ kind: "joelclaw", target: "/bin/joelclaw", sent: 3, dropped: 0, queued: 0, last_failure: undefined }],
+        store: undefined,
         unclean_starts: undefined
       },
       leases: { by_client: [{ client_id: "\u001b[31mred", count: 7 }], by_secret: [{ secret_name: "db", count: 7 }] },

@@ -35,10 +35,46 @@ export const attemptSync = <A>(operation: string, file: string, run: () => A): E
 
 /** Reads a regular file; undefined if it does not exist. Rejects devices and pipes, which may never end. */
 export const readIfPresent = (file: string): Effect.Effect<Buffer | undefined, FileError> =>
-  attemptSync("read", file, () => {
-    if (!fs.statSync(file).isFile()) throw new Error("not a regular file")
-    return fs.readFileSync(file)
-  }).pipe(orIfMissing(undefined))
+  Effect.map(readStamped(file), (found) => found?.contents)
+
+/** What identifies a version of a file without reading it. A link or a rename changes `ctime` alone. */
+export interface FileStamp {
+  readonly dev: bigint
+  readonly ino: bigint
+  readonly size: bigint
+  readonly mtime: bigint
+  /** Undefined if it was not known after the last write. */
+  readonly ctime: bigint | undefined
+}
+
+export const stampOf = ({ dev, ino, size, mtimeNs, ctimeNs }: fs.BigIntStats): FileStamp => ({
+  dev,
+  ino,
+  size,
+  mtime: mtimeNs,
+  ctime: ctimeNs
+})
+
+/** Reads a file like `readIfPresent`, with the stamp of what was read. */
+export const readStamped = (file: string) =>
+  attemptSync("read", file, () => readStampedSync(file)).pipe(orIfMissing(undefined))
+
+export const readStampedSync = (file: string): { readonly contents: Buffer; readonly stamp: FileStamp } => {
+  // Before it is opened: opening a device may act.
+  if (!fs.statSync(file).isFile()) throw new Error("not a regular file")
+  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+  try {
+    const stat = fs.fstatSync(descriptor, { bigint: true })
+    if (!stat.isFile()) throw new Error("not a regular file")
+    return { contents: fs.readFileSync(descriptor), stamp: stampOf(stat) }
+  } finally {
+    fs.closeSync(descriptor)
+  }
+}
+
+/** Returns whether a system call failed with this code. */
+export const hasCode = (cause: unknown, code: string): boolean =>
+  cause instanceof Error && "code" in cause && cause.code === code
 
 /** Replaces the failure of a file that does not exist by a result. */
 export const orIfMissing =
@@ -51,6 +87,7 @@ export const orIfMissing =
 /**
  * Replaces a file, with mode 0600; it cannot be interrupted. `backup` keeps the old contents under that name. `before`
  * runs when the new contents are on disk but not renamed yet. `check` runs before each rename and throws to prevent it.
+ * Returns the stamp of the new file.
  */
 export const replaceFile = (
   file: string,
@@ -60,18 +97,18 @@ export const replaceFile = (
     readonly before?: Effect.Effect<void, FileError>
     readonly check?: () => void
   }
-): Effect.Effect<void, FileError> => {
+): Effect.Effect<FileStamp, FileError> => {
   const temporary = `${file}.tmp`
   const rename = async () => {
     options?.check?.()
-    if (options?.backup !== undefined) await linkBackup(file, options.backup)
+    if (options?.backup !== undefined) await keepBackup(file, options.backup)
     options?.check?.()
     await fs.promises.rename(temporary, file)
     await fsyncDirectory(path.dirname(file))
   }
   return attempt("write", file, () => writeNew(temporary, contents)).pipe(
-    Effect.andThen(options?.before ?? Effect.void),
-    Effect.andThen(attempt("write", file, rename)),
+    Effect.tap(options?.before ?? Effect.void),
+    Effect.tap(attempt("write", file, rename)),
     Effect.onError(() => Effect.promise(() => fs.promises.rm(temporary, { force: true }).catch(() => undefined))),
     Effect.uninterruptible
   )
@@ -114,7 +151,10 @@ export const tightenMode = (file: string, mode: number): Effect.Effect<boolean, 
     return true
   })
 
-const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<void> => {
+const writeNew = async (
+  file: string,
+  contents: AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+): Promise<FileStamp> => {
   await fs.promises.rm(file, { force: true })
   const handle = await fs.promises.open(file, createFlags, 0o600)
   try {
@@ -125,7 +165,9 @@ const writeNew = async (file: string, contents: AsyncIterable<Uint8Array> | Iter
       length += chunk.length
     }
     await handle.sync()
-    checkLength((await handle.stat()).size, length)
+    const stat = await handle.stat({ bigint: true })
+    checkLength(Number(stat.size), length)
+    return { ...stampOf(stat), ctime: undefined }
   } finally {
     await handle.close()
   }
@@ -151,15 +193,21 @@ const checkLength = (size: number, length: number): void => {
   if (size !== length) throw new Error(`wrote ${size} of ${length} bytes`)
 }
 
-/** Keeps the file as a hard link: no copy, and complete at every moment. */
-const linkBackup = async (file: string, backup: string): Promise<void> => {
+/**
+ * Keeps the file as a hard link: no copy, and complete at every moment. Some file systems have no hard links, and some
+ * systems allow them to the owner only; the file is then copied.
+ */
+const keepBackup = async (file: string, backup: string): Promise<void> => {
   const temporary = `${backup}.tmp`
   await fs.promises.rm(temporary, { force: true })
   try {
-    await fs.promises.link(file, temporary)
+    try {
+      await fs.promises.link(file, temporary)
+    } catch (cause) {
+      if (hasCode(cause, "ENOENT")) return
+      await writeNew(temporary, [await fs.promises.readFile(file)])
+    }
     await fs.promises.rename(temporary, backup)
-  } catch (cause) {
-    if (!(cause instanceof Error && "code" in cause && cause.code === "ENOENT")) throw cause
   } finally {
     // rename(2) leaves both names if they are links to one file.
     await fs.promises.rm(temporary, { force: true })

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { attemptSync, type FileError } from "./durableFile.ts"
+import { attemptSync, type FileError, hasCode } from "./durableFile.ts"
 
 export interface PinnedDirectory {
   readonly path: string
@@ -81,6 +81,3 @@ const makeOne = (directory: string): void => {
     if (!found.isDirectory()) throw new Error("a file that is not a directory has that name", { cause })
   }
 }
-
-const hasCode = (cause: unknown, code: string): boolean =>
-  cause instanceof Error && "code" in cause && cause.code === code

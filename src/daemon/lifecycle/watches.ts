@@ -1,6 +1,6 @@
 /**
  * Loops that run as long as the daemon: metrics that are sampled and not counted, losses,
- * and SIGHUP. Failures of the sink and the audit log are reported to each other.
+ * the files of the store, and SIGHUP. Failures of the sink and the audit log are reported to each other.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -41,6 +41,15 @@ export const reportAuditFailures = Effect.gen(function* () {
   return yield* Effect.forever(
     Effect.flatMap(audit.nextFailure, (reason) => sink.emit(OtelEvent.auditWriteFailed(reason)))
   )
+})
+
+/** As often as the directories are looked at: `checkFiles` of an unchanged store is five calls of stat(2). */
+const fileInterval = Duration.seconds(4)
+
+/** Looks at the files of the store, so that a lost or replaced one is reported before the next change. */
+export const watchStoreFiles = Effect.gen(function* () {
+  const secrets = yield* SecretStore
+  return yield* Effect.forever(Effect.andThen(Effect.sleep(fileInterval), secrets.checkFiles))
 })
 
 /** The maximum age of what a collector gets. */

@@ -18,12 +18,14 @@ import { SecretStore } from "../secrets/SecretStore.ts"
 const maxEntries = 1000
 
 export const checkHealth = Effect.gen(function* () {
-  const secrets = yield* Effect.flatMap(SecretStore, (store) => store.list)
+  const store = yield* SecretStore
+  const secrets = yield* store.list
   const leases = yield* LeaseRepo
   const accesses = yield* lastAccesses(secrets.map(({ name }) => name)).pipe(
     Effect.orElseSucceed(() => new Map<string, Timestamp>())
   )
-  return healthReport(secrets, yield* leases.active, accesses, yield* Clock.currentTimeMillis)
+  const now = yield* Clock.currentTimeMillis
+  return healthReport(secrets, yield* leases.active, accesses, now, yield* store.failure)
 })
 
 /** Finds the last acquire of each secret among the newest entries. */

@@ -19,6 +19,7 @@ export const daemonStatus = Effect.gen(function* () {
 export const diagnostics = Effect.gen(function* () {
   const audit = yield* AuditLog
   const leases = yield* LeaseRepo
+  const secrets = yield* SecretStore
   const sink = yield* OtelSink
   const active = yield* leases.active
   return {
@@ -30,6 +31,7 @@ export const diagnostics = Effect.gen(function* () {
       undefined
     )?.createdAt,
     audit: yield* audit.diagnostics,
+    storeFailure: yield* secrets.failure,
     sinks: yield* sink.state
   }
 })

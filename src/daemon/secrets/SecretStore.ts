@@ -2,7 +2,8 @@
  * The secrets: in memory for reading, encrypted in secrets.age.
  *
  * A change is recorded in the audit log, then written, and only then visible. A failed
- * write changes nothing. `storeFiles` finds, creates and writes the files.
+ * write changes nothing. `storeFiles` finds, creates, checks and writes the files; only it
+ * holds the key. `change` is the one place that writes.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -21,7 +22,10 @@ import {
   initFact,
   refusedFact,
   rotateFact,
+  changeRefusedFact,
+  storeReplacedFact,
   updateFact,
+  wipeFailedFact,
   wipeFact,
   withStore
 } from "../../domain/AuditEntry.ts"
@@ -38,8 +42,9 @@ import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestam
 import { AgeError } from "./ageFile.ts"
 import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
 import { FileError } from "../files/durableFile.ts"
-import { byName, emptyStore, type StoreDocument, type StoredSecret } from "./storeDocument.ts"
-import { openStore, type PreparedStore, type StoreMemory, type StorePaths } from "./storeFiles.ts"
+import { StoreReplaced } from "./KnownFile.ts"
+import { byName, emptyStore, type StoredSecret } from "./storeDocument.ts"
+import { openStore, type StoreChange, type StoreFiles, type StoreMemory, type StorePaths } from "./storeFiles.ts"
 
 /** Writing the store failed; nothing was changed. */
 export class SecretStoreError extends Schema.TaggedError<SecretStoreError>()("SecretStoreError", {
@@ -64,7 +69,7 @@ export interface SecretChange {
   readonly rotateStdout?: boolean
 }
 
-type ChangeError = SecretStoreError | AuditLogError
+type ChangeError = SecretStoreError | StoreReplaced | AuditLogError
 
 export class SecretStore extends Context.Service<
   SecretStore,
@@ -85,8 +90,12 @@ export class SecretStore extends Context.Service<
       value: Redacted.Redacted | undefined
     ) => Effect.Effect<Timestamp, SecretNotFound | StoreFull | ChangeError>
     readonly remove: (name: string) => Effect.Effect<void, SecretNotFound | ChangeError>
-    /** Removes every secret and the backup; returns the number of secrets. */
+    /** Removes every secret, the backup and the key, and makes a new key; returns the number of secrets. */
     readonly wipe: Effect.Effect<number, ChangeError>
+    /** Compares the files with memory, writes again what is missing, and reports what another program has replaced. */
+    readonly checkFiles: Effect.Effect<void>
+    /** Why the next change would be rejected, as the last check of the files found; undefined if it would not. */
+    readonly failure: Effect.Effect<string | undefined>
     /** Whether this start found a store or created one. */
     readonly origin: "loaded" | "initialized"
     /** The SHA-256 of secrets.age; undefined for a store in memory only. */
@@ -98,18 +107,25 @@ export class SecretStore extends Context.Service<
     Layer.effect(
       SecretStore,
       Effect.gen(function* () {
-        const { document, hash, origin, prepare, removeBackup } = yield* openStore(paths, memory)
-        yield* recordOrigin(origin, paths, document.secrets.size, hash)
-        const reported = origin === "restored" ? "loaded" : origin
-        const files = { hash, prepare: (next: StoreDocument) => toStoreError(prepare(next)), removeBackup }
-        return yield* make(document, reported, files)
+        const files = yield* openStore(paths, memory)
+        yield* recordOrigin(files, paths)
+        return yield* make(files)
       })
     )
 
   /** The store in memory only, for tests. */
   static readonly layerMemory = Layer.effect(
     SecretStore,
-    Effect.suspend(() => make(emptyStore, "initialized", inMemory))
+    Effect.suspend(() => {
+      let document = emptyStore
+      return make({
+        document: () => document,
+        hash: () => undefined,
+        origin: "initialized",
+        restoreMissing: Effect.succeed([]),
+        prepare: (next) => Effect.succeed({ hash: undefined, write: Effect.sync(() => void (document = next)) })
+      })
+    })
   )
 }
 
@@ -121,75 +137,70 @@ const refusalReasons = {
 
 /** Records whether the store was created or restored. */
 const recordOrigin = Effect.fn("SecretStore.recordOrigin")(function* (
-  origin: "loaded" | "initialized" | "restored",
-  paths: StorePaths,
-  count: number,
-  hash: string
+  { document, hash, origin }: StoreFiles,
+  paths: StorePaths
 ) {
   if (origin === "loaded") return
   const audit = yield* AuditLog
   if (origin === "initialized") {
-    return yield* Effect.ignore(audit.append([withStore(initFact("created a new key and an empty store"), hash)]))
+    return yield* Effect.ignore(audit.append([withStore(initFact("created a new key and an empty store"), hash())]))
   }
-  const details = `the store files were missing; restored ${count} secrets to ${paths.secrets} from memory, with the same key`
+  const details = `the store files were missing; restored ${document().secrets.size} secrets to ${paths.secrets} from memory, with the same key`
   yield* Effect.logWarning(details)
-  yield* Effect.ignore(audit.append([withStore(fileRepairedFact(details), hash)]))
+  yield* Effect.ignore(audit.append([withStore(fileRepairedFact(details), hash())]))
 })
 
-const toStoreError = <A>(change: Effect.Effect<A, FileError | AgeError>): Effect.Effect<A, SecretStoreError> =>
-  Effect.mapError(change, (cause) => new SecretStoreError({ cause }))
+const toStoreError = (error: FileError | AgeError | StoreReplaced): SecretStoreError | StoreReplaced =>
+  error._tag === "StoreReplaced" ? error : new SecretStoreError({ cause: error })
 
-/** The file of the store as `storeFiles` opened it; nothing for a store in memory only. */
-interface StoreFile {
-  readonly hash: string | undefined
-  readonly prepare: (next: StoreDocument) => Effect.Effect<PreparedStore | undefined, SecretStoreError>
-  readonly removeBackup: Effect.Effect<void, FileError>
-}
-
-const inMemory: StoreFile = {
-  hash: undefined,
-  prepare: () => Effect.succeed(undefined),
-  removeBackup: Effect.void
-}
-
-const make = Effect.fn("SecretStore.make")(function* (
-  loaded: StoreDocument,
-  origin: "loaded" | "initialized",
-  file: StoreFile
-) {
+const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
+  const { document } = files
   const audit = yield* AuditLog
   const writeLock = yield* Semaphore.make(1)
-  let document = loaded
-  let hash = file.hash
-  yield* audit.recordStore(hash)
+  const watched = watchFiles(files, audit)
+  yield* audit.recordStore(files.hash())
 
   const find = (name: string): Result.Result<StoredSecret, SecretNotFound> => {
-    const found = document.secrets.get(name)
+    const found = document().secrets.get(name)
     return found === undefined ? Result.fail(new SecretNotFound({ name })) : Result.succeed(found)
   }
 
   /** Rejects a change that makes the store too large; a change that shrinks it always passes. */
   const checkSize = (fact: AuditFact, before: StoredSecret | undefined, after: StoredSecret) => {
     const grows = secretSize(after) - (before === undefined ? 0 : secretSize(before))
-    const size = () => document.secrets.values().reduce((sum, secret) => sum + secretSize(secret), grows)
+    const size = () =>
+      document()
+        .secrets.values()
+        .reduce((sum, secret) => sum + secretSize(secret), grows)
     return grows > 0 && size() > storeLimit ? refuse(fact, new StoreFull()) : Effect.void
   }
 
   const change = Effect.fn("SecretStore.change")(function* (
     fact: AuditFact,
+    kind: StoreChange,
     edit: (secrets: Map<string, StoredSecret>) => void
   ) {
-    const secrets = new Map(document.secrets)
+    yield* Effect.tapError(watched.check, ({ _tag }) =>
+      Effect.ignore(audit.append([_tag === "StoreReplaced" ? changeRefusedFact(fact) : changeFailedFact(fact)]))
+    )
+    const secrets = new Map(document().secrets)
     edit(secrets)
-    const next = { ...document, secrets }
-    const recordFailure = () => Effect.ignore(audit.append([withStore(changeFailedFact(fact), hash)]))
+    const next = { ...document(), secrets }
+    const failed = Effect.suspend(() => {
+      const failure = document() === next ? wipeFailedFact(fact) : changeFailedFact(fact)
+      return Effect.ignore(audit.append([withStore(failure, files.hash())]))
+    })
     // Encrypted before it is recorded, because the entry names the store by its hash.
-    const prepared = yield* Effect.tapError(file.prepare(next), recordFailure)
-    yield* audit.append([withStore(fact, prepared?.hash)])
-    if (prepared !== undefined) yield* Effect.tapError(toStoreError(prepared.write), recordFailure)
-    document = next
-    hash = prepared?.hash
-    yield* audit.recordStore(hash)
+    const prepared = yield* files.prepare(next, kind).pipe(
+      Effect.mapError(toStoreError),
+      Effect.tapError(() => failed)
+    )
+    yield* audit.append([withStore(fact, prepared.hash)])
+    yield* prepared.write.pipe(
+      Effect.mapError(toStoreError),
+      Effect.onExit(() => audit.recordStore(files.hash())),
+      Effect.tapError(() => failed)
+    )
   }, Effect.uninterruptible)
 
   /** Records a rejected change, if possible, and fails with the reason. */
@@ -198,11 +209,11 @@ const make = Effect.fn("SecretStore.make")(function* (
 
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
     const { name } = secret
-    if (document.secrets.has(name)) return yield* refuse(addFact(name), new SecretExists({ name }))
+    if (document().secrets.has(name)) return yield* refuse(addFact(name), new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zeroTimestamp, foreign: {} }
     yield* checkSize(addFact(name), undefined, added)
-    yield* change(addFact(name), (secrets) => secrets.set(name, added))
+    yield* change(addFact(name), "update", (secrets) => secrets.set(name, added))
   }, Semaphore.withPermit(writeLock))
 
   const edit = Effect.fn("SecretStore.edit")(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
@@ -210,7 +221,7 @@ const make = Effect.fn("SecretStore.make")(function* (
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }
     yield* checkSize(fact, found, next)
-    yield* change(fact, (secrets) => secrets.set(name, next))
+    yield* change(fact, "update", (secrets) => secrets.set(name, next))
     return now
   })
 
@@ -229,27 +240,62 @@ const make = Effect.fn("SecretStore.make")(function* (
   }, Semaphore.withPermit(writeLock))
 
   const wipe = Effect.gen(function* () {
-    const count = document.secrets.size
-    yield* change(wipeFact(count), (secrets) => secrets.clear())
-    yield* toStoreError(file.removeBackup)
+    const count = document().secrets.size
+    yield* change(wipeFact(count), "wipe", (secrets) => secrets.clear())
     return count
   }).pipe(Semaphore.withPermit(writeLock))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
     yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(deleteFact(name), reason)))
-    yield* change(deleteFact(name), (secrets) => secrets.delete(name))
+    yield* change(deleteFact(name), "delete", (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(writeLock))
 
   return SecretStore.of({
     get: find,
-    list: Effect.sync(() => [...document.secrets.values()].toSorted(byName)),
-    count: Effect.sync(() => document.secrets.size),
+    list: Effect.sync(() => [...document().secrets.values()].toSorted(byName)),
+    count: Effect.sync(() => document().secrets.size),
     add,
     update,
     recordRotation,
     remove,
     wipe,
-    origin,
-    hash: Effect.sync(() => hash)
+    checkFiles: Effect.ignore(Semaphore.withPermit(writeLock)(watched.check)),
+    failure: Effect.sync(watched.failure),
+    origin: files.origin === "restored" ? "loaded" : files.origin,
+    hash: Effect.sync(files.hash)
   })
 })
+
+/** Checks the files of the store, and records each finding once. */
+const watchFiles = (files: StoreFiles, audit: AuditLog["Service"]) => {
+  let failure: string | undefined
+  const note = Effect.fnUntraced(function* (found: string | undefined) {
+    const isNew = found !== failure
+    const wasFailing = failure !== undefined
+    failure = found
+    if (isNew && found !== undefined) yield* Effect.logError(`the store rejects changes: ${found}`)
+    if (found === undefined && wasFailing) yield* Effect.logInfo("the store accepts changes again")
+    return isNew
+  })
+  const restored = (file: string) => {
+    const details = `${file} was missing and has been written again from memory`
+    return Effect.andThen(Effect.logWarning(details), Effect.ignore(audit.append([fileRepairedFact(details)])))
+  }
+  const failed = Effect.fnUntraced(function* (error: FileError | AgeError | StoreReplaced) {
+    const problem = error._tag === "StoreReplaced" ? `${error.problem}. ${replacedFix}` : error.message
+    const isNew = yield* note(problem)
+    if (isNew && error._tag === "StoreReplaced") yield* Effect.ignore(audit.append([storeReplacedFact(error.problem)]))
+    return yield* toStoreError(error)
+  })
+  const check = files.restoreMissing.pipe(
+    Effect.tap((names) => Effect.forEach(names, restored)),
+    Effect.andThen(note(undefined)),
+    Effect.catch(failed),
+    Effect.asVoid
+  )
+  return { check, failure: () => failure }
+}
+
+/** How a person decides between the two versions. */
+const replacedFix =
+  "Restart the daemon to use what is there, or move it away and the daemon will write its own version again"

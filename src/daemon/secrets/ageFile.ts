@@ -18,8 +18,8 @@ export class AgeError extends Schema.TaggedError<AgeError>()("AgeError", { reaso
 }
 
 export interface AgeKey {
-  /** `AGE-SECRET-KEY-1…`, without a line feed: all of identity.age. */
-  readonly identity: Redacted.Redacted
+  /** All of identity.age: `AGE-SECRET-KEY-1…`, and what else was in the file that was read. */
+  readonly file: Redacted.Redacted
   readonly encrypt: (contents: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
   /** Fails if the file is damaged, truncated or for another key. */
   readonly decrypt: (file: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
@@ -32,23 +32,27 @@ export const generateKey: Effect.Effect<AgeKey, AgeError> = Effect.flatMap(
 
 /** Reads identity.age, with or without the comments and line feeds that `age-keygen` writes. */
 export const readIdentity = (file: Uint8Array): Effect.Effect<AgeKey, AgeError> => {
-  const keys = Buffer.from(file)
-    .toString("utf8")
-    .split("\n")
-    .map((line) => line.trim())
-    .filter((line) => line !== "" && !line.startsWith("#"))
+  const keys = keysIn(file)
   const [identity] = keys
   if (identity === undefined || keys.length > 1) {
     return Effect.fail(new AgeError({ reason: `it holds ${keys.length} age keys, and it must hold one` }))
   }
-  return fromIdentity(identity)
+  return fromIdentity(identity, Buffer.from(file).toString("utf8"))
 }
 
-const fromIdentity = (identity: string): Effect.Effect<AgeKey, AgeError> =>
+/** Returns the lines of identity.age that are no comments. */
+export const keysIn = (file: Uint8Array): ReadonlyArray<string> =>
+  Buffer.from(file)
+    .toString("utf8")
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "" && !line.startsWith("#"))
+
+const fromIdentity = (identity: string, file = identity): Effect.Effect<AgeKey, AgeError> =>
   Effect.map(
     attempt("it does not hold an age X25519 key", async () => decrypterFor(identity)),
     (decrypter) => ({
-      identity: Redacted.make(identity),
+      file: Redacted.make(file),
       encrypt: (contents) =>
         attempt("the store could not be encrypted", async () => {
           const encrypter = new Encrypter()

@@ -1,28 +1,29 @@
 /**
- * Finds, creates, reads and writes identity.age and secrets.age.
+ * Finds, reads, checks and writes identity.age and secrets.age.
  *
- * A store is created only if neither file exists. One that cannot be read stops the start and
- * stays unchanged. Every new version is decrypted again before it is written. It is written only
- * to the directory in which the store was opened. secrets.age.bak is the previous version.
+ * A store that cannot be read stops the start and stays unchanged. Before every write both files
+ * must be those in memory: a missing one is written again, another one is never overwritten.
+ * Every new version is decrypted before it is written. secrets.age.bak is the previous one.
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { isUtf8 } from "node:buffer"
-import { dirname } from "node:path"
+import * as fs from "node:fs"
 import { sha256 } from "../../domain/AuditChain.ts"
-import type { AgeKey } from "./ageFile.ts"
+import type { AgeError, AgeKey } from "./ageFile.ts"
 import * as ageFile from "./ageFile.ts"
 import {
+  attemptSync,
   type FileError,
-  readIfPresent,
+  readStamped,
   removeDurably,
-  renameDurably,
   replaceFile,
   tightenMode
 } from "../files/durableFile.ts"
-import { pinDirectory } from "../files/pinDirectory.ts"
+import { pinFile } from "../files/pinFile.ts"
+import { KnownFile, StoreReplaced } from "./KnownFile.ts"
+import { besideLink, finishReplacement, identityBytes, replacePair, settleReplacement } from "./replaceKey.ts"
 import { decodeStore, emptyStore, encodeStore, type StoreDocument } from "./storeDocument.ts"
 
 export interface StorePaths {
@@ -42,70 +43,178 @@ export class StoreUnreadable extends Data.TaggedError("StoreUnreadable")<{
   }
 }
 
-/** The last state of the store in this process, to restore it if its files are gone when it is reopened. */
+/** The last state of the store in this process, to write it again if its files are gone. */
 export interface StoreMemory {
   last: { readonly key: AgeKey; readonly document: StoreDocument; readonly devices: ReadonlyArray<number> } | undefined
 }
 
-/** A new version of the store: encrypted, but not written. */
+/**
+ * What a change does to the versions before it: `update` keeps the last one as the backup, after `delete` no file has
+ * what was removed, and `wipe` also makes a new key, which no older file of the store opens.
+ */
+export type StoreChange = "update" | "delete" | "wipe"
+
+/** The next version of the store, encrypted but not written yet. */
 export interface PreparedStore {
   /** The SHA-256 of secrets.age once it is written. */
-  readonly hash: string
-  readonly write: Effect.Effect<void, FileError>
+  readonly hash: string | undefined
+  readonly write: Effect.Effect<void, FileError | StoreReplaced>
 }
 
-/** Reads the store, or creates one; returns its contents, the hash of its file, and how to write the next version. */
+export interface StoreFiles {
+  /** The last version that is on disk. */
+  readonly document: () => StoreDocument
+  /** The SHA-256 of secrets.age; undefined for a store in memory only. */
+  readonly hash: () => string | undefined
+  readonly origin: "loaded" | "initialized" | "restored"
+  /** Compares both files with memory, and writes again what is missing; returns what was written. */
+  readonly restoreMissing: Effect.Effect<ReadonlyArray<string>, StoreReplaced | FileError | AgeError>
+  readonly prepare: (next: StoreDocument, change: StoreChange) => Effect.Effect<PreparedStore, AgeError>
+}
+
+/** Reads the store, or creates one. */
 export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, memory: StoreMemory) {
-  const directories = yield* Effect.forEach([paths.identity, paths.secrets], (file) => pinDirectory(dirname(file)))
-  const devices = directories.map(({ device }) => device)
-  yield* finishCreation(paths)
-  const { document, hash, key, origin } = yield* open(paths, memory, devices)
-  const backup = `${paths.secrets}.bak`
-  const checkAllSync = () => directories.forEach(({ checkSync }) => checkSync())
-  const checkAll = Effect.forEach(directories, ({ check }) => check)
-  const remember = (now: StoreDocument) => Effect.sync(() => void (memory.last = { key, document: now, devices }))
-  yield* remember(document)
-  return {
-    document,
-    hash,
-    origin,
-    prepare: Effect.fn("openStore.prepare")(function* (next: StoreDocument) {
-      const file = yield* encryptChecked(key, next)
-      const write = Effect.gen(function* () {
-        yield* checkAll
-        yield* replaceFile(paths.secrets, [file], { backup, check: checkAllSync })
-        yield* remember(next)
-      })
-      return { hash: sha256(file), write } satisfies PreparedStore
-    }),
-    removeBackup: Effect.andThen(checkAll, removeDurably(backup))
+  const [identity, secrets] = yield* pinFiles(paths)
+  const files = [identity, secrets]
+  const devices = files.map(({ pinned }) => pinned.directory.device)
+  yield* settleReplacement(identity, secrets)
+  const opened = yield* open(identity, secrets, memory, devices)
+  let { document, key } = opened
+  const remember = (nextKey: AgeKey, now: StoreDocument) => {
+    key = nextKey
+    document = now
+    memory.last = { key, document, devices }
   }
+  remember(key, document)
+
+  const checkDirectories = Effect.forEach(files, ({ pinned }) => pinned.directory.check)
+  /** Throws unless both files are those in memory; secrets.age may be missing. */
+  const check = () => {
+    for (const { pinned } of files) pinned.directory.checkSync()
+    for (const file of files) {
+      const status = file.status()
+      if (status === "unlinked" || (status === "missing" && file === identity)) {
+        throw new StoreReplaced({ path: file.pinned.name, reason: "it was removed just now" })
+      }
+    }
+  }
+
+  const restoreMissing = Effect.gen(function* () {
+    yield* checkDirectories
+    yield* finishReplacement(identity, secrets, key)
+    const restored: Array<string> = []
+    for (const file of files) {
+      const { name, path } = file.pinned
+      if ((yield* statusOf(file)) === "unlinked") {
+        yield* attemptSync("link", name, () => fs.symlinkSync(path, name))
+        restored.push(name)
+      }
+      if ((yield* statusOf(file)) !== "missing") continue
+      const contents = file === identity ? identityBytes(key) : yield* encryptChecked(key, document)
+      file.set(contents, yield* replaceFile(path, [contents]))
+      restored.push(path)
+    }
+    return restored
+  })
+
+  const prepare = Effect.fn("openStore.prepare")(function* (next: StoreDocument, change: StoreChange) {
+    const nextKey = change === "wipe" ? yield* ageFile.generateKey : key
+    const file = yield* encryptChecked(nextKey, next)
+    const committed = () => remember(nextKey, next)
+    const writing =
+      change === "wipe"
+        ? replacePair(identity, secrets, { key: nextKey, file, check, committed })
+        : Effect.map(replaceStore(secrets, file, change, check), committed)
+    const hash = sha256(file)
+    return { hash, write: Effect.andThen(checkDirectories, writing).pipe(Effect.mapError(unwrapReplaced)) }
+  })
+  return {
+    document: () => document,
+    hash: () => secrets.digest,
+    origin: opened.origin,
+    restoreMissing,
+    prepare
+  } satisfies StoreFiles
+})
+
+const pinFiles = Effect.fnUntraced(function* (paths: StorePaths) {
+  const [identity, secrets] = [yield* pinFile(paths.identity), yield* pinFile(paths.secrets)]
+  return [
+    new KnownFile(
+      identity,
+      (contents) => ageFile.keysIn(contents).join("\n"),
+      "it does not hold the key of this daemon"
+    ),
+    new KnownFile(secrets, (contents) => contents, "another program has changed or replaced it")
+  ] as const
+})
+
+const statusOf = (file: KnownFile) =>
+  Effect.try({ try: () => file.status(), catch: (cause) => cause }).pipe(
+    Effect.catch((cause) => (cause instanceof StoreReplaced ? Effect.fail(cause) : Effect.die(cause)))
+  )
+
+/** Returns the reason of a check that prevented a write. */
+const unwrapReplaced = (error: FileError): FileError | StoreReplaced =>
+  error.cause instanceof StoreReplaced ? error.cause : error
+
+/** Writes secrets.age. After a deletion, the backup is the new version too; where that cannot be written, there is none. */
+const replaceStore = Effect.fn("replaceStore")(function* (
+  secrets: KnownFile,
+  file: Uint8Array,
+  change: StoreChange,
+  check: () => void
+) {
+  const { path } = secrets.pinned
+  const backup = `${path}.bak`
+  secrets.expect(file)
+  if (change === "delete") {
+    yield* attemptSync("write", path, check)
+    yield* replaceFile(backup, [file]).pipe(Effect.catchTag("FileError", () => removeDurably(backup)))
+    yield* Effect.forEach(besideLink(secrets.pinned), removeDurably)
+  }
+  const options = change === "delete" ? { check } : { check, backup }
+  secrets.set(file, yield* replaceFile(path, [file], options))
 })
 
 const open = Effect.fn("openStore.open")(function* (
-  paths: StorePaths,
+  identity: KnownFile,
+  secrets: KnownFile,
   memory: StoreMemory,
   devices: ReadonlyArray<number>
 ) {
-  const identity = yield* readIfPresent(paths.identity)
-  const secrets = yield* readIfPresent(paths.secrets)
-  if (identity === undefined && secrets === undefined) return yield* createOrRestore(paths, memory, devices)
-  if (identity === undefined || secrets === undefined) return yield* fileMissing(paths, identity === undefined)
-
-  for (const path of [paths.identity, paths.secrets]) {
-    if (yield* tightenMode(path, 0o600))
-      yield* Effect.logWarning(`${path} was accessible to other users; its mode is now 0600`)
+  const paths: StorePaths = { identity: identity.pinned.path, secrets: secrets.pinned.path }
+  const found = { identity: yield* readStamped(paths.identity), secrets: yield* readStamped(paths.secrets) }
+  if (found.identity === undefined && found.secrets === undefined) {
+    return yield* createOrRestore(identity, secrets, memory, devices)
   }
+  if (found.identity === undefined || found.secrets === undefined) {
+    return yield* fileMissing(paths, found.identity === undefined)
+  }
+  for (const path of [paths.identity, paths.secrets]) yield* tighten(path)
   const key = yield* Effect.mapError(
-    ageFile.readIdentity(identity),
+    ageFile.readIdentity(found.identity.contents),
     ({ reason }) => new StoreUnreadable({ path: paths.identity, reason, fix: "Restore the right identity.age." })
   )
-  const contents = yield* Effect.mapError(key.decrypt(secrets), ({ reason }) => unreadable(paths, reason))
+  const contents = yield* Effect.mapError(key.decrypt(found.secrets.contents), ({ reason }) =>
+    unreadable(paths, reason)
+  )
   if (!isUtf8(contents)) return yield* unreadable(paths, "its contents are not UTF-8")
   const document = decodeStore(Buffer.from(contents).toString("utf8"))
   if (Result.isFailure(document)) return yield* unreadable(paths, document.failure)
-  return { key, document: document.success, hash: sha256(secrets), origin: "loaded" as const }
+  identity.set(found.identity.contents, found.identity.stamp)
+  secrets.set(found.secrets.contents, found.secrets.stamp)
+  return { key, document: document.success, origin: "loaded" as const }
 })
+
+/** Takes the permissions of other users away. The mode of another user's file cannot be changed, and prevents no start. */
+const tighten = (path: string) =>
+  tightenMode(path, 0o600).pipe(
+    Effect.flatMap((changed) =>
+      changed ? Effect.logWarning(`${path} was accessible to other users; its mode is now 0600`) : Effect.void
+    ),
+    Effect.catch((error) => Effect.logWarning(`${error.message}; other users can access it`))
+  )
 
 const unreadable = (paths: StorePaths, reason: string) =>
   new StoreUnreadable({
@@ -128,47 +237,33 @@ const fileMissing = (paths: StorePaths, identityIsMissing: boolean) => {
  * except on another disk, such as the directory under a missing mount.
  */
 const createOrRestore = Effect.fn("createOrRestore")(function* (
-  paths: StorePaths,
+  identity: KnownFile,
+  secrets: KnownFile,
   { last }: StoreMemory,
   devices: ReadonlyArray<number>
 ) {
-  if (last === undefined) {
-    const made = { key: yield* ageFile.generateKey, document: emptyStore }
-    const hash = yield* create(paths, made.key, made.document)
-    return { ...made, hash, origin: "initialized" as const }
-  }
-  if (devices.some((device, at) => device !== last.devices[at])) {
+  const dangling = [identity, secrets].find(({ pinned }) => pinned.name !== pinned.path)
+  if (dangling !== undefined) {
+    const { name, path } = dangling.pinned
     return yield* new StoreUnreadable({
-      path: paths.secrets,
+      path: name,
+      reason: `it is a symbolic link to ${path}, which is missing`,
+      fix: "Restore that file or mount its disk. To start with an empty store, remove the link"
+    })
+  }
+  if (last !== undefined && devices.some((device, at) => device !== last.devices[at])) {
+    return yield* new StoreUnreadable({
+      path: secrets.pinned.path,
       reason: "it is missing, and its directory is now on another disk",
       fix: "Mount the disk with the store again. To start with an empty store on this disk, restart the daemon"
     })
   }
-  const hash = yield* create(paths, last.key, last.document)
-  return { key: last.key, document: last.document, hash, origin: "restored" as const }
-})
-
-/**
- * Writes a new store and returns the hash of its file. Renames identity.age last, so that a crash leaves either no store
- * or one that `finishCreation` completes.
- */
-const create = Effect.fn("openStore.create")(function* (paths: StorePaths, key: AgeKey, document: StoreDocument) {
-  yield* replaceFile(unfinished(paths), [Buffer.from(Redacted.value(key.identity), "utf8")])
+  const key = last?.key ?? (yield* ageFile.generateKey)
+  const document = last?.document ?? emptyStore
   const file = yield* encryptChecked(key, document)
-  yield* replaceFile(paths.secrets, [file])
-  yield* renameDurably(unfinished(paths), paths.identity)
-  return sha256(file)
+  yield* replacePair(identity, secrets, { key, file, check: () => undefined, committed: () => undefined })
+  return { key, document, origin: last === undefined ? ("initialized" as const) : ("restored" as const) }
 })
-
-const finishCreation = Effect.fn("finishCreation")(function* (paths: StorePaths) {
-  const pending = yield* readIfPresent(unfinished(paths))
-  if (pending === undefined) return
-  const identity = yield* readIfPresent(paths.identity)
-  const secrets = yield* readIfPresent(paths.secrets)
-  if (identity === undefined && secrets !== undefined) yield* renameDurably(unfinished(paths), paths.identity)
-})
-
-const unfinished = (paths: StorePaths): string => `${paths.identity}.new`
 
 /** Encrypts, and decrypts the result again to check it. */
 const encryptChecked = Effect.fn("encryptChecked")(function* (key: AgeKey, document: StoreDocument) {

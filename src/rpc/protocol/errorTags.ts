@@ -23,6 +23,7 @@ export const errorCodes = {
   SecretExists: internal,
   StoreFull: internal,
   SecretStoreError: internal,
+  StoreReplaced: internal,
   LeaseNotFound: -32001,
   TooManyLeases: internal,
   LeasesRemain: internal,

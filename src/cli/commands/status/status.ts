@@ -26,6 +26,7 @@ export const diagnosticsExample = {
   uptime_ms: 0,
   leases: { expired: 0, unreadable: 0, capacity: 0, oldest: optional("") },
   audit: { entries: 0, size: 0, archives: 0, failure: optional("") },
+  store: optional({ failure: optional("") }),
   sinks: [
     {
       kind: "",
@@ -117,8 +118,9 @@ const refusing = (why: string | undefined): Problem | undefined =>
 const buildOf = ({ build }: Diagnostics): string => (build === undefined ? "" : ` (build ${build})`)
 
 /** Lists the event sinks and what needs attention. */
-const details = ({ leases, sinks, unclean_starts: unclean }: Diagnostics): ReadonlyArray<string> =>
+const details = ({ leases, sinks, store, unclean_starts: unclean }: Diagnostics): ReadonlyArray<string> =>
   [
+    store?.failure === undefined ? "" : `store         rejects changes: ${store.failure}`,
     ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
       [
         `events        ${kind}${target === undefined ? " is not installed" : ` through ${target}`}, ${sent} sent`,

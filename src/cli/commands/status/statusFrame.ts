@@ -86,6 +86,8 @@ const stateOf = ({ silentMillis, snapshot }: StatusFrame): readonly [state: stri
   if (snapshot === undefined) return ["connecting", "33"]
   const failure = snapshot.diagnostics?.audit.failure
   if (failure !== undefined) return [escapeLine(`refusing: ${failure}`), "31"]
+  const storeFailure = snapshot.diagnostics?.store?.failure
+  if (storeFailure !== undefined) return [escapeLine(`rejecting changes: ${storeFailure}`), "33"]
   return snapshot.status.running ? ["serving", "32"] : ["stopping", "33"]
 }
 

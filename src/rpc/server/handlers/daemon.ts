@@ -75,7 +75,8 @@ export const daemonHandlers = {
   /** Beyond the predecessor's status, whose members stay as they are. */
   "daemon.status": Effect.fnUntraced(function* () {
     const daemon = yield* DaemonInfo
-    const { activeLeases, audit, expiredLeases, oldestLease, sinks, unreadableLeases } = yield* diagnostics
+    const { activeLeases, audit, expiredLeases, oldestLease, sinks, storeFailure, unreadableLeases } =
+      yield* diagnostics
     return {
       pid: daemon.pid,
       version,
@@ -90,6 +91,7 @@ export const daemonHandlers = {
         oldest: oldestLease?.text
       },
       audit: { entries: audit.seq, size: audit.size, archives: audit.archives, failure: audit.failure },
+      store: { failure: storeFailure },
       sinks: sinks.map(({ dropped, kind, lastFailure, queued, sent, target }) => ({
         kind,
         target,
