@@ -11,7 +11,7 @@ const meanings: Readonly<Record<keyof typeof exitStatus, string>> = {
   notFound: "no such secret or lease; daemon: the service is not installed",
   refused: "refused by the daemon",
   timeout: "no reply in time",
-  permission: "no permission to use the socket",
+  permission: "no permission to use the socket, or it may be another user's",
   stale: "daemon status: the running service differs from what would be installed",
   incomplete: "done, but some files could not be read or removed",
   unreadableStore: "serve: the store cannot be read",

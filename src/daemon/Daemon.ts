@@ -139,7 +139,13 @@ const layers = (config: Config, { environment }: DaemonOptions, { isRestart, act
     Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(reportCrashLoop))),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
-    Layer.provideMerge(Instance.layer(instancePaths(config), { isRestart, activated: activated !== undefined }))
+    Layer.provideMerge(
+      Instance.layer(instancePaths(config), {
+        isRestart,
+        activated: activated !== undefined,
+        isShared: config.socketAccess.mode !== 0o600
+      })
+    )
   )
 
 const recordRestored = (socketPath: string) =>

@@ -17,7 +17,7 @@ export const exitStatus = {
   refused: 5,
   /** The daemon did not reply in time. */
   timeout: 6,
-  /** This user may not use the socket. */
+  /** This user may not use the socket, or another user could have put it there. */
   permission: 7,
   /** The service runs, but not as it would be installed now. */
   stale: 8,

@@ -64,6 +64,14 @@ export const clientProblem = (failure: SendFailure): Problem => {
       return connectProblem(failure)
     case "InvalidResponse":
       return protocolProblem(failure.reason)
+    case "UnsafeSocket":
+      return {
+        message: "the socket is not safe to use for values",
+        why: failure.reason,
+        code: "unsafe_socket",
+        fix: failure.fix,
+        exitStatus: exitStatus.permission
+      }
     case "RequestTimedOut":
       return {
         message: `the daemon did not answer within ${failure.seconds} s`,

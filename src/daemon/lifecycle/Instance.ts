@@ -12,12 +12,14 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { RunHistory } from "../../domain/runHistory.ts"
 import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
 import { attemptSync, type FileError, readIfPresent, replaceFileSync, tightenMode } from "../files/durableFile.ts"
 import { holdLock, StartError } from "../files/fileLock.ts"
 import { makeDirectory, pinDirectory } from "../files/pinDirectory.ts"
+import { checkOwners, warnOfOwners } from "./checkOwners.ts"
 import { recordRun } from "./runsFile.ts"
 import { claimSocketPath } from "./socketPath.ts"
 import { watchDirectories } from "./watchDirectories.ts"
@@ -51,6 +53,8 @@ export interface InstanceOptions {
   readonly isRestart: boolean
   /** Whether the supervisor passed the listening socket to this process. */
   readonly activated: boolean
+  /** Whether a group may use the socket. */
+  readonly isShared: boolean
 }
 
 export class Instance extends Context.Service<
@@ -72,7 +76,7 @@ export class Instance extends Context.Service<
   }
 >()("agent-secrets/Instance") {
   /** Locks the state directory and claims the socket path. */
-  static readonly layer = (paths: InstancePaths, { isRestart, activated }: InstanceOptions) =>
+  static readonly layer = (paths: InstancePaths, { isRestart, activated, isShared }: InstanceOptions) =>
     Layer.effect(
       Instance,
       Effect.gen(function* () {
@@ -84,6 +88,8 @@ export class Instance extends Context.Service<
         const { exists, last } = yield* readRunFile(paths)
         const startedAt = fromMillis(yield* Clock.currentTimeMillis)
         const runs = yield* recordRun(paths.runs, own, startedAt, exists)
+        const socketDirectory = path.dirname(paths.socket)
+        yield* isShared ? warnOfOwners(socketDirectory) : checkOwners([socketDirectory])
         const { wasStale } = yield* claimSocketPath(paths.socket, activated)
 
         const run = `${JSON.stringify({ pid: process.pid, started_at: startedAt.text, socket: paths.socket })}\n`
@@ -120,6 +126,7 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
       exitStatus: exitStatus.cannotCreate
     })
   }
+  yield* checkOwners(paths.directories)
   if (yield* tightenMode(paths.directory, 0o700)) {
     yield* Effect.logWarning(`${paths.directory} was accessible to other users; its mode is now 0700`)
   }

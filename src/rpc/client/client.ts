@@ -27,7 +27,10 @@ export class RequestTimedOut extends Data.TaggedError("RequestTimedOut")<{ reado
 /** The response is not one of the daemon. */
 export class InvalidResponse extends Data.TaggedError("InvalidResponse")<{ readonly reason: string }> {}
 
-export type ClientError = DaemonUnavailable | RequestRefused | RequestTimedOut | InvalidResponse
+/** Somebody else could stand behind the socket; nothing was sent. */
+export class UnsafeSocket extends Data.TaggedError("UnsafeSocket")<{ readonly reason: string; readonly fix: string }> {}
+
+export type ClientError = DaemonUnavailable | RequestRefused | RequestTimedOut | InvalidResponse | UnsafeSocket
 
 export interface DaemonAddress {
   readonly socketPath: string
@@ -60,6 +63,8 @@ export const request = (
         return Effect.fail(new DaemonUnavailable(outcome))
       case "RequestTimedOut":
         return Effect.fail(new RequestTimedOut(outcome))
+      case "UnsafeSocket":
+        return Effect.fail(new UnsafeSocket(outcome))
       case "InvalidResponse":
         return Effect.fail(new InvalidResponse(outcome))
       case "Replies": {

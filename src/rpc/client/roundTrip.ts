@@ -5,11 +5,14 @@
  * that. It uses Node alone: the fast path loads it.
  */
 import { connect } from "node:net"
+import { type UnsafePath, unsafeSocket } from "../../process/pathOwners.ts"
 
 export type RoundTrip =
   | { readonly _tag: "Replies"; readonly lines: ReadonlyArray<string> }
   /** There was no connection: `code` is the system's reason, such as ENOENT or EACCES. */
   | { readonly _tag: "Unreachable"; readonly code: string }
+  /** Somebody else could stand behind the socket; nothing was sent. */
+  | { readonly _tag: "UnsafeSocket"; readonly unsafe: UnsafePath }
   /** The connection ended before the last reply; the daemon may have handled the requests. */
   | { readonly _tag: "ConnectionLost" }
   /** The reply is longer than any that the daemon sends. */
@@ -21,11 +24,15 @@ const maxResponseBytes = 128 * 1024 * 1024
 /** As many bytes as Node reads at once. */
 const readLength = 64 * 1024
 
-/** Sends the lines and calls `settle` once with the outcome. Returns a function that aborts it. */
+/**
+ * Sends the lines and calls `settle` once with the outcome. Returns a function that aborts it. `check`: whether the lines
+ * or the replies have values, which only the daemon that is meant may get or give.
+ */
 export const roundTrip = (
   socketPath: string,
   lines: ReadonlyArray<string>,
-  settle: (outcome: RoundTrip) => void
+  settle: (outcome: RoundTrip) => void,
+  check = false
 ): (() => void) => {
   const chunks: Array<Buffer> = []
   let [connected, settled, missing, bytes] = [false, false, lines.length, 0]
@@ -42,6 +49,10 @@ export const roundTrip = (
   // Without a stream's queue and events, which take longer to set up than the daemon to reply.
   const onread = { buffer: Buffer.allocUnsafeSlow(readLength), callback: receive }
   const socket = connect({ path: socketPath, onread }, () => {
+    // After the connection: a path that is safe now was so before.
+    const unsafe = check ? unsafeSocket(socketPath) : undefined
+    if (unsafe === "missing") return end({ _tag: "Unreachable", code: "ENOENT" })
+    if (unsafe !== undefined) return end({ _tag: "UnsafeSocket", unsafe })
     connected = true
     socket.write(lines.map((line) => `${line}\n`).join(""))
   })

@@ -7,7 +7,7 @@
  */
 import { type MethodName, type MethodSpec, methods } from "../protocol/methods.ts"
 import { type RpcReply, readReply } from "../protocol/reply.ts"
-import { roundTrip } from "./roundTrip.ts"
+import { type RoundTrip, roundTrip } from "./roundTrip.ts"
 
 export interface ClientRequest {
   readonly method: MethodName
@@ -29,6 +29,7 @@ export type SendFailure =
   /** `code` is the system's reason, such as ENOENT or EACCES. */
   | { readonly _tag: "DaemonUnavailable"; readonly socketPath: string; readonly code: string }
   | { readonly _tag: "RequestTimedOut"; readonly seconds: number }
+  | { readonly _tag: "UnsafeSocket"; readonly reason: string; readonly fix: string }
   | { readonly _tag: "InvalidResponse"; readonly reason: string }
 
 /** One reply for each request; undefined where the line is no reply. */
@@ -51,7 +52,8 @@ export const sendRequests = (
   settle: (outcome: SendOutcome) => void
 ): (() => void) => {
   const lines = requests.map(({ method, params }, index) => requestLine(method, params, index + 1))
-  const mayRepeat = requests.every(({ method }) => retryOf(method) !== "once")
+  const check = requests.some(({ method }) => specOf(method).hasValue === true)
+  const mayRepeat = requests.every(({ method }) => specOf(method).retry !== "once")
   let [connectionLost, lastCode, pause] = [false, "", firstPause]
   let [abortTrip, cancelPause] = [nothing, nothing]
 
@@ -60,7 +62,7 @@ export const sendRequests = (
     settle(outcome)
   }
   const attempt = () => {
-    abortTrip = roundTrip(socketPath, lines, (trip) => {
+    const settleTrip = (trip: RoundTrip) => {
       switch (trip._tag) {
         case "Replies":
           return finish({
@@ -78,8 +80,11 @@ export const sendRequests = (
           return transientCodes.has(trip.code)
             ? attemptAgain()
             : finish({ _tag: "DaemonUnavailable", socketPath, code: trip.code })
+        case "UnsafeSocket":
+          return finish({ _tag: "UnsafeSocket", ...trip.unsafe })
       }
-    })
+    }
+    abortTrip = roundTrip(socketPath, lines, settleTrip, check)
   }
   const attemptAgain = () => {
     cancelPause = after(pause, attempt)
@@ -106,12 +111,12 @@ const nothing = (): void => undefined
 
 const possiblyDone = "the connection ended before it; the request may have been carried out"
 
-const retryOf = (method: MethodName): MethodSpec["retry"] => methods[method].retry
+const specOf = (method: MethodName): MethodSpec => methods[method]
 
 /** Reads the reply; what a repeated request finds ended already was ended by the first one. */
 const replyTo = (method: MethodName, line: string | undefined, repeated: boolean): RpcReply | undefined => {
   const reply = readReply(line)
-  const retry = retryOf(method)
+  const { retry } = specOf(method)
   return repeated && typeof retry === "object" && reply?.error !== undefined && reply.error.tag === retry.doneIf
     ? { error: undefined, result: { success: true } }
     : reply

@@ -24,6 +24,8 @@ export interface MethodSpec {
   readonly roles: ReadonlyArray<Exclude<Role, "owner">>
   /** Parameters that only the owner may set: they run code as the daemon's user, or destroy the store. */
   readonly ownerParams?: ReadonlyArray<string>
+  /** A value or a part of one is in the request or the reply, so a client checks first whose socket it is. */
+  readonly hasValue?: true
 }
 
 const ownerOnly = [] as const
@@ -38,16 +40,16 @@ export const methods = {
   "secrets.status": { queue: "immediate", retry: "idempotent", roles: everyone },
   "secrets.init": { queue: "immediate", retry: "idempotent", roles: operators },
   "secrets.list": { queue: "scan", retry: "idempotent", roles: workers },
-  "secrets.add": { queue: "write", retry: "once", roles: operators, ownerParams: rotation },
-  "secrets.update": { queue: "write", retry: "idempotent", roles: operators, ownerParams: rotation },
+  "secrets.add": { queue: "write", retry: "once", roles: operators, ownerParams: rotation, hasValue: true },
+  "secrets.update": { queue: "write", retry: "idempotent", roles: operators, ownerParams: rotation, hasValue: true },
   "secrets.get": { queue: "immediate", retry: "idempotent", roles: operators },
   "secrets.delete": { queue: "write", retry: { doneIf: "SecretNotFound" }, roles: operators },
-  "secrets.rotate": { queue: "immediate", retry: "once", roles: operators },
+  "secrets.rotate": { queue: "immediate", retry: "once", roles: operators, hasValue: true },
   "secrets.health": { queue: "scan", retry: "idempotent", roles: operators },
-  "secrets.fingerprints": { queue: "scan", retry: "idempotent", roles: ownerOnly },
-  "secrets.identify": { queue: "scan", retry: "idempotent", roles: ownerOnly },
+  "secrets.fingerprints": { queue: "scan", retry: "idempotent", roles: ownerOnly, hasValue: true },
+  "secrets.identify": { queue: "scan", retry: "idempotent", roles: ownerOnly, hasValue: true },
   "secrets.recordTrust": { queue: "immediate", retry: "idempotent", roles: workers },
-  "secrets.lease": { queue: "immediate", retry: "idempotent", roles: workers },
+  "secrets.lease": { queue: "immediate", retry: "idempotent", roles: workers, hasValue: true },
   "secrets.leases": { queue: "scan", retry: "idempotent", roles: workers },
   "secrets.revoke": { queue: "immediate", retry: { doneIf: "LeaseNotFound" }, roles: workers },
   "secrets.revokeMatching": { queue: "scan", retry: "idempotent", roles: workers },

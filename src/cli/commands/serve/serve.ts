@@ -6,8 +6,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as path from "node:path"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { readSupervision, supervisionVariables } from "../../../domain/supervision.ts"
+import { unsafePath } from "../../../process/pathOwners.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { loadConfig } from "../../command/settings.ts"
@@ -36,6 +38,7 @@ export const serveCommand = defineCommand({
     yield* closeDebugger
     yield* disableCoreDumps
     const supervision = yield* takeSupervision(args.option("listen-fd"))
+    yield* checkConfigFile(args.option("config"))
     const config = yield* loadConfig(args)
     yield* closeDebugger
     const { runDaemon } = yield* Effect.promise(() => import("../../../daemon/Daemon.ts"))
@@ -54,6 +57,13 @@ const takeSupervision = Effect.fnUntraced(function* (listenFd: string | undefine
   if (Result.isSuccess(supervision)) return supervision.success
   return yield* refused(supervision.failure, "Pass exactly one socket, as the units of this project do")
 })
+
+/** The file that --config names; the one of the state directory is checked with that. */
+const checkConfigFile = (file: string | undefined) =>
+  Effect.suspend(() => {
+    const unsafe = file === undefined ? undefined : unsafePath(path.resolve(file))
+    return unsafe === undefined ? Effect.void : refused(`the settings are not safe: ${unsafe.reason}`, unsafe.fix)
+  })
 
 const checkRuntimeOptions = Effect.suspend(() => {
   const { refusal, suspicious } = unsafeRuntimeOptions({ execArgv: process.execArgv, environment: process.env })
