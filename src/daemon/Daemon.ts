@@ -12,13 +12,14 @@ import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import { fileRepairedFact, stopFact } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
+import { callerOf, type ListenSocket, socketsOf } from "../domain/ListenSocket.ts"
 import { runsFileName, uncleanStarts } from "../domain/runHistory.ts"
 import type { Supervision } from "../domain/supervision.ts"
 import { startMetrics } from "../otel/metrics.ts"
 import { sinkLayer } from "../otel/OtelSink.ts"
 import { livenessProbe } from "../rpc/client/client.ts"
 import { serveConnections } from "../rpc/server/serveConnections.ts"
-import { type ActivatedSocket, adoptActivatedSocket } from "../rpc/transport/activatedSocket.ts"
+import { type ActivatedSocket, adoptActivatedSockets } from "../rpc/transport/activatedSocket.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
@@ -54,9 +55,7 @@ export interface DaemonOptions {
 
 /** Serves until it is interrupted; everything is saved when it returns. */
 export const runDaemon = Effect.fn("runDaemon")(function* (config: Config, options: DaemonOptions) {
-  const { listener } = options.supervision
-  const activated =
-    listener === undefined ? undefined : yield* adoptActivatedSocket(listener, config.socketPath, config.socketAccess)
+  const activated = yield* adoptActivatedSockets(options.supervision.listeners, mainFirst(config))
   const memory: StoreMemory = { last: undefined }
   return yield* restartOnReplacedDirectory(instancePaths(config).directories, (isRestart) =>
     Effect.provide(serveOnce(config, options, activated), layers(config, options, { memory, isRestart, activated }))
@@ -67,11 +66,12 @@ export const runDaemon = Effect.fn("runDaemon")(function* (config: Config, optio
 const serveOnce = Effect.fn("serveOnce")(function* (
   config: Config,
   options: DaemonOptions,
-  activated: ActivatedSocket | undefined
+  activated: ActivatedSockets
 ) {
+  const sockets = socketsOf(config)
   const instance = yield* Instance
   yield* startMetrics(instance.startedAt.millis)
-  yield* announceStart(config.socketPath)
+  yield* announceStart(config.socketPath, sockets)
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
   const info = DaemonInfo.of({
@@ -79,6 +79,12 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     startedAt: instance.startedAt,
     ttlPolicy: config.ttl,
     leaseCapacity: config.maxActiveLeases,
+    sockets: sockets.map(({ access, path, role }) => ({
+      path,
+      role,
+      mode: `0${access.mode.toString(8)}`,
+      group: access.mode === 0o660 ? access.group : undefined
+    })),
     heartbeat: heartbeat.status,
     uncleanStarts: Effect.map(Effect.all([instance.runs, Clock.currentTimeMillis]), ([runs, now]) =>
       uncleanStarts(runs, now)
@@ -102,7 +108,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
   ]
   const replaced = Effect.tap(instance.directoryReplaced, (reason) =>
     Effect.andThen(
-      Effect.sync(() => activated?.keepOpen()),
+      Effect.sync(() => activated.forEach((socket) => socket.keepOpen())),
       Effect.logError(reason)
     )
   )
@@ -119,19 +125,21 @@ const serveOnce = Effect.fn("serveOnce")(function* (
   )
 })
 
+/** The sockets that the supervisor passed, by their paths. */
+type ActivatedSockets = ReadonlyMap<string, ActivatedSocket>
+
+/** Returns the sockets in the order in which errors name them. */
+const mainFirst = (config: Config): ReadonlyArray<ListenSocket> =>
+  socketsOf(config).toSorted((a, b) => Number(b.path === config.socketPath) - Number(a.path === config.socketPath))
+
 interface LayerOptions {
   readonly memory: StoreMemory
   readonly isRestart: boolean
-  readonly activated: ActivatedSocket | undefined
+  readonly activated: ActivatedSockets
 }
 
 const layers = (config: Config, { environment }: DaemonOptions, { isRestart, activated, memory }: LayerOptions) =>
-  UnixSocketServer.layerUnixSocket({
-    path: config.socketPath,
-    access: config.socketAccess,
-    onRestored: recordRestored(config.socketPath),
-    activated
-  }).pipe(
+  UnixSocketServer.layerUnixSockets(socketOptions(config, activated)).pipe(
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"))),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
@@ -139,14 +147,17 @@ const layers = (config: Config, { environment }: DaemonOptions, { isRestart, act
     Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(reportCrashLoop))),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
-    Layer.provideMerge(
-      Instance.layer(instancePaths(config), {
-        isRestart,
-        activated: activated !== undefined,
-        isShared: config.socketAccess.mode !== 0o600
-      })
-    )
+    Layer.provideMerge(Instance.layer(instancePaths(config), { isRestart, activated: new Set(activated.keys()) }))
   )
+
+const socketOptions = (config: Config, activated: ActivatedSockets) =>
+  socketsOf(config).map((socket, _, all) => ({
+    path: socket.path,
+    access: socket.access,
+    caller: callerOf(socket, config.directory, all.length === 1),
+    onRestored: recordRestored(socket.path),
+    activated: activated.get(socket.path)
+  }))
 
 const recordRestored = (socketPath: string) =>
   Effect.flatMap(AuditLog, (audit) =>
@@ -166,6 +177,7 @@ export const instancePaths = (config: Config): InstancePaths => ({
   ],
   store: [config.identityPath, config.secretsPath],
   socket: config.socketPath,
+  sockets: socketsOf(config).map(({ access, path: at }) => ({ path: at, isShared: access.mode !== 0o600 })),
   lock: path.join(config.directory, "daemon.lock"),
   run: path.join(config.directory, "daemon.json"),
   runs: path.join(config.directory, runsFileName)

@@ -2,8 +2,9 @@
  * An entry of audit.log, and one constructor for each kind. An entry never holds a value.
  *
  * The members and their order are the predecessor's (protocol specification, 9.4), followed
- * by five of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
+ * by six of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
  * `store` names the store by the hash of its encrypted file, which tells nothing of a value;
+ * `socket` is the one that the request came through, if the daemon has more than its owner's;
  * `seq` and `prev` chain the entries (`AuditChain`).
  */
 import type * as Option from "effect/Option"
@@ -26,6 +27,7 @@ export const AuditEntry = Schema.Struct({
   expires_at: Schema.optionalKey(Schema.String),
   shift_ms: Schema.optionalKey(Schema.Int),
   store: Schema.optionalKey(Schema.String),
+  socket: Schema.optionalKey(Schema.String),
   seq: Schema.optionalKey(Schema.Int),
   prev: Schema.optionalKey(Schema.String)
 })
@@ -51,6 +53,7 @@ export const encodeEntry = (
     expires_at: fact.expires_at,
     shift_ms: fact.shift_ms,
     store: fact.store,
+    socket: fact.socket,
     seq: place?.seq,
     prev: place?.prev
   })}\n`

@@ -9,8 +9,10 @@ import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
 import { minute, second } from "./GoDuration.ts"
+import { type Role, roles } from "./Caller.ts"
 import { defaultMaxLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
+import { type ListenSocket, type SocketAccess, ownSocket, privateSocketName } from "./ListenSocket.ts"
 import * as Setting from "./Setting.ts"
 import { addressProblem } from "./webAddress.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
@@ -18,9 +20,6 @@ import { eventsSection, levels, otlpSection } from "./TelemetryConfig.ts"
 
 /** The size at which a file of the audit log is rotated, in bytes, and the number of rotated files that are kept. */
 export const defaultAuditRotation = { maxSize: 10_000_000, maxFiles: 5 }
-
-/** Who may use the socket: its owner, or a group as well. */
-export type SocketAccess = { readonly mode: 0o600 } | { readonly mode: 0o660; readonly group: string }
 
 /** Names every setting that is wrong. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", { reason: Schema.String }) {
@@ -75,20 +74,58 @@ const heartbeat = section({
   Setting.requires("enabled", true, "url", "required when heartbeat enabled")
 )
 
+const socketMode = Setting.oneOf(["0600", "0660"], "0600 or 0660")
+const socketGroup = Schema.String.annotate({ expected: "the name of a group" })
+
+/** The roles that are limited to some secrets and to client ids of their own. */
+const limitedRoles: ReadonlyArray<Role> = ["lease", "use"]
+
+const wrong = (key: string, issue: string) => ({ path: [key], issue })
+
+const groupRule = Setting.requires("mode", "0660", "group", "is required when mode is 0660")
+
+const socket = section({
+  path: Setting.pathText("its path; required"),
+  role: Setting.oneOf(roles, undefined, "what it is for; required"),
+  mode: setting(socketMode, "who may use it: its owner, or with 0660 a group as well", "0600"),
+  group: setting(socketGroup, "the name of that group; required with 0660", ""),
+  secrets: optionalSetting(
+    Schema.Array(Schema.String.check(Schema.isMinLength(1))).annotate({ expected: "a list of globs" }),
+    "globs of the secrets that the roles lease and use are limited to; required for them"
+  ),
+  client_prefix: optionalSetting(
+    Schema.String.annotate({ expected: "a text" }),
+    "what the daemon puts before each client id of the roles lease and use; required for them"
+  )
+})
+  .annotate({ allOf: groupRule.annotations?.["allOf"] })
+  .check(
+    Schema.makeFilter(({ client_prefix = "", mode, role, secrets = [] }) => {
+      const isLimited = limitedRoles.includes(role)
+      if (role === "owner" && mode !== "0600") return wrong("mode", "must be 0600 for the role owner")
+      if (isLimited && secrets.length === 0) return wrong("secrets", `is required for the role ${role}`)
+      if (isLimited && client_prefix === "") return wrong("client_prefix", `is required for the role ${role}`)
+      if (!isLimited && secrets.length > 0) return wrong("secrets", `does not apply to the role ${role}`)
+      return isLimited || client_prefix === "" || wrong("client_prefix", `does not apply to the role ${role}`)
+    }),
+    groupRule
+  )
+
 /** config.json as it is written; its JSON Schema and the table of settings are generated from this. */
 export const ConfigFile = section({
   $schema: optionalSetting(Schema.Unknown, "for editors: the location of the schema of this file"),
   directory: setting(Setting.filePath, "the state directory", "~/.agent-secrets"),
   socket_path: file("socket_path", "the socket"),
   socket_mode: setting(
-    Setting.oneOf(["0600", "0660"], "0600 or 0660"),
-    "who may use the socket: its owner, or with 0660 a group as well",
+    socketMode,
+    "who may use the socket: its owner, or with 0660 a group as well, in the role operator",
     "0600"
   ),
-  socket_group: setting(
-    Schema.String.annotate({ expected: "the name of a group" }),
-    "the name of that group; required with 0660",
-    ""
+  socket_group: setting(socketGroup, "the name of that group; required with 0660", ""),
+  sockets: setting(
+    Schema.Array(socket).annotate({ expected: "a list of sockets, each a JSON object" }),
+    "further sockets, each with a role",
+    []
   ),
   identity_path: file("identity_path", "the key of the store"),
   secrets_path: file("secrets_path", "the store"),
@@ -164,29 +201,80 @@ export const decodeConfig = (
     // An empty variable counts as unset.
     const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))
     const config = configFrom(file, yield* decodeVariables(set), home)
-    const paths = [config.socketPath, config.identityPath, config.secretsPath, config.auditPath, config.leasesPath]
-    const second = paths.findIndex((one, at) => paths.indexOf(one) < at)
-    if (second < 0) return { config, warnings: misspeltKeys(given) }
-    const keys = Object.keys(fileNames)
-    const reason = `${keys[second]} must be another path than ${keys[paths.indexOf(paths[second] ?? "")]}`
-    return yield* Result.fail(new ConfigError({ reason }))
+    const reason = samePaths(config) ?? overlappingClients(config.otherSockets)
+    if (reason !== undefined) return yield* Result.fail(new ConfigError({ reason }))
+    return { config, warnings: misspeltKeys(given) }
   })
+
+/** Names two settings that would use the same path, or the names that the daemon makes beside a socket. */
+const samePaths = (config: Config): string | undefined => {
+  const own = ownSocket(config)
+  const sockets = [
+    ["socket_path", config.socketPath],
+    ...config.otherSockets.map((one, index) => [`sockets[${index}].path`, one.path]),
+    ...(own === undefined ? [] : [["the owner's socket", own.path]])
+  ] as const
+  const files = [
+    ["identity_path", config.identityPath],
+    ["secrets_path", config.secretsPath],
+    ["audit_path", config.auditPath],
+    ["leases_path", config.leasesPath]
+  ] as const
+  const [main, ...others] = sockets
+  const seen = new Map<string, string>()
+  const problem = (key: string, one: string) => {
+    const other = seen.get(one)
+    return other === undefined ? undefined : `${key} must be another path than ${other}`
+  }
+  for (const [key = "", at = ""] of [main ?? [], ...files, ...others]) {
+    const one = path.normalize(at)
+    const found = problem(key, one)
+    if (found !== undefined) return found
+    seen.set(one, key)
+  }
+  for (const [key = "", at = ""] of sockets) {
+    const found = problem(key, `${path.normalize(at)}.lock`) ?? problem(key, privateSocketName(path.normalize(at)))
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
+/** Names two sockets whose clients could use the same ids, and so end each other's leases. */
+const overlappingClients = (sockets: ReadonlyArray<ListenSocket>): string | undefined => {
+  const limited = sockets.flatMap(({ clientPrefix }, index) => (clientPrefix === "" ? [] : [{ clientPrefix, index }]))
+  for (const one of limited) {
+    const other = limited.find(
+      ({ clientPrefix, index }) => index !== one.index && clientPrefix.startsWith(one.clientPrefix)
+    )
+    if (other !== undefined) {
+      return `sockets[${other.index}].client_prefix must not begin with that of sockets[${one.index}]`
+    }
+  }
+  return undefined
+}
 
 /** Names what is wrong, by the annotations of the schema and never by the value. */
 const problemsIn = (issue: SchemaIssue.Issue, name = ""): ReadonlyArray<string> => {
-  if (issue._tag === "Pointer") return problemsIn(issue.issue, [name, ...issue.path].filter(Boolean).join("."))
+  if (issue._tag === "Pointer") return problemsIn(issue.issue, issue.path.reduce(nameBelow, name))
   if ("issues" in issue && issue.issues.length > 0) return issue.issues.flatMap((one) => problemsIn(one, name))
   if ("issue" in issue) return problemsIn(issue.issue, name)
   const { message } = ("ast" in issue ? issue.ast.annotations : issue.annotations) ?? {}
   if (typeof message === "string") return [`${name} ${message}`]
   if (name === "") return ["the file must be a JSON object"]
   const known = [...settings(), ...Setting.settingsIn(Schema.toEncoded(Variables).ast)]
+  const expectedOf = (setting: string) =>
+    known.find((one) => one.name === setting.replaceAll(/\[[0-9]+\]/g, "[]"))?.expected
+  // An item of a list that is no section has no name of its own.
+  const setting = expectedOf(name) === undefined ? name.replace(/\[[0-9]+\]$/, "") : name
   // A name that is no setting is that of a header in otlp.headers.
-  const expected = known.find((setting) => setting.name === name)?.expected ?? "a text of one line"
-  return [`${name} must be ${expected}`]
+  return [`${setting} must be ${expectedOf(setting) ?? "a text of one line"}`]
 }
 
+const nameBelow = (name: string, key: PropertyKey): string =>
+  typeof key === "number" ? `${name}[${key}]` : [name, String(key)].filter(Boolean).join(".")
+
 const misspeltKeys = (given: unknown, above = ""): ReadonlyArray<string> => {
+  if (Array.isArray(given)) return given.flatMap((item: unknown) => misspeltKeys(item, `${above.slice(0, -1)}[].`))
   if (typeof given !== "object" || given === null || Object.keys(given).length === 0) return []
   const names = settings().flatMap(({ name }) => (name.startsWith(above) ? [name.slice(above.length)] : []))
   const keys = names.filter((name) => !name.includes("."))
@@ -201,11 +289,13 @@ const misspeltKeys = (given: unknown, above = ""): ReadonlyArray<string> => {
 export type Config = ReturnType<typeof configFrom>
 export type HeartbeatSettings = NonNullable<Config["heartbeat"]>
 
+const access = (mode: "0600" | "0660", group: string): SocketAccess =>
+  mode === "0600" ? { mode: 0o600 } : { mode: 0o660, group }
+
 const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Type, home: string) => {
   const inHome = (written: string) => (written.startsWith("~/") ? path.join(home, written.slice(2)) : written)
   const directory = inHome(file.directory)
   const pathOf = (key: keyof typeof fileNames) => inHome(file[key] ?? path.join(directory, fileNames[key]))
-  const access: SocketAccess = file.socket_mode === "0600" ? { mode: 0o600 } : { mode: 0o660, group: file.socket_group }
   return {
     directory,
     socketPath: pathOf("socket_path"),
@@ -216,7 +306,14 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     auditRotation: { maxSize: file.audit_max_size, maxFiles: file.audit_max_files },
     ttl: { default: file.default_lease_ttl, maximum: file.max_lease_ttl },
     maxActiveLeases: file.max_active_leases,
-    socketAccess: access,
+    socketAccess: access(file.socket_mode, file.socket_group),
+    otherSockets: file.sockets.map((one): ListenSocket => ({
+      path: inHome(one.path),
+      access: access(one.mode, one.group),
+      role: one.role,
+      secrets: one.secrets ?? [],
+      clientPrefix: one.client_prefix ?? ""
+    })),
     rotationTimeout: file.rotation_timeout,
     sampling: {
       minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,

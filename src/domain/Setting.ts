@@ -89,14 +89,18 @@ export const readWith = <A, E, B>(schema: Schema.Codec<A, E>, to: Schema.Codec<B
   )
 
 /** Accepts strings that match. JSON Schema has patterns only of expressions with the flag `u`. */
-export const text = (pattern: RegExp, expected: string) => Schema.String.check(Schema.isPattern(pattern, { expected }))
+export const text = (pattern: RegExp, expected: string, description?: string) =>
+  Schema.String.check(Schema.isPattern(pattern, description === undefined ? { expected } : { expected, description }))
 
-export const filePath = text(/^~?\//u, "an absolute path, or begin with ~/")
+/** A path; with a description it is a setting that is required. */
+export const pathText = (description?: string) => text(/^~?\//u, "an absolute path, or begin with ~/", description)
+export const filePath = pathText()
 
 export const oneOf = <const Value extends string>(
   values: ReadonlyArray<Value>,
-  expected = `one of ${values.join(", ")}`
-) => Schema.Literals(values).annotate({ expected })
+  expected = `one of ${values.join(", ")}`,
+  description?: string
+) => Schema.Literals(values).annotate(description === undefined ? { expected } : { expected, description })
 
 export const flag = Schema.Boolean.annotate({ expected: "true or false" })
 
@@ -163,13 +167,22 @@ export interface Setting {
   readonly default?: unknown
 }
 
-/** Lists the settings of a section by the syntax tree of its encoded side; a section stands before what is in it. */
+/**
+ * Lists the settings of a section by the syntax tree of its encoded side; a section stands before what is in it, and the
+ * settings of a list of sections after `[]`.
+ */
 export const settingsIn = (tree: SchemaAST.AST, above = ""): ReadonlyArray<Setting> =>
-  !SchemaAST.isObjects(tree)
-    ? []
-    : tree.propertySignatures.flatMap(({ name, type }) => {
-        const { default: byDefault, description = "", expected = "" }: Partial<Setting> = SchemaAST.resolve(type) ?? {}
-        const setting = { name: `${above}${String(name)}`, description, expected, default: byDefault }
-        const members = SchemaAST.isUnion(type) ? type.types : []
-        return [setting, ...members.flatMap((member) => settingsIn(member, `${setting.name}.`))]
-      })
+  SchemaAST.isArrays(tree)
+    ? tree.rest.flatMap((item) => settingsIn(item, `${above.slice(0, -1)}[].`))
+    : !SchemaAST.isObjects(tree)
+      ? []
+      : tree.propertySignatures.flatMap(({ name, type }) => {
+          const {
+            default: byDefault,
+            description = "",
+            expected = ""
+          }: Partial<Setting> = SchemaAST.resolve(type) ?? {}
+          const setting = { name: `${above}${String(name)}`, description, expected, default: byDefault }
+          const members = SchemaAST.isUnion(type) ? type.types : []
+          return [setting, ...members.flatMap((member) => settingsIn(member, `${setting.name}.`))]
+        })

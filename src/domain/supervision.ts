@@ -6,8 +6,8 @@
 import * as Result from "effect/Result"
 
 export interface Supervision {
-  /** The descriptor of the activated socket; undefined if the daemon listens by itself. */
-  readonly listener: number | undefined
+  /** The descriptors of the activated sockets; none if the daemon listens by itself. */
+  readonly listeners: ReadonlyArray<number>
   /** The notification socket: a path, or an abstract name that begins with `@`. */
   readonly notifySocket: string | undefined
   /** The watchdog timeout, in milliseconds. */
@@ -35,27 +35,28 @@ export const readSupervision = (
   pid: number,
   given: string | undefined
 ): Result.Result<Supervision, string> =>
-  Result.map(given === undefined ? activatedDescriptor(environment, pid) : parseDescriptor(given), (listener) => ({
-    listener,
+  Result.map(given === undefined ? activatedDescriptors(environment, pid) : parseDescriptor(given), (listeners) => ({
+    listeners,
     notifySocket: environment["NOTIFY_SOCKET"] || undefined,
     watchdogMillis: watchdogMillis(environment, pid)
   }))
 
-const activatedDescriptor = (environment: Environment, pid: number): Result.Result<number | undefined, string> => {
-  if (environment["LISTEN_PID"] !== String(pid)) return Result.succeed(undefined)
-  const count = wholeNumber(environment["LISTEN_FDS"])
-  if (count === 1) return Result.succeed(firstDescriptor)
-  // Connections to the other sockets would never be accepted.
-  return Result.fail(
-    `the supervisor passed ${count ?? "an invalid number of"} sockets (LISTEN_FDS), but the daemon serves exactly one`
-  )
+/** More than any settings have; the daemon compares each with the sockets of its settings. */
+const maxDescriptors = 64
+
+const activatedDescriptors = (environment: Environment, pid: number): Result.Result<ReadonlyArray<number>, string> => {
+  if (environment["LISTEN_PID"] !== String(pid)) return Result.succeed([])
+  const count = wholeNumber(environment["LISTEN_FDS"]) ?? 0
+  return count < 1 || count > maxDescriptors
+    ? Result.fail(`the supervisor passed ${count === 0 ? "no" : count} sockets (LISTEN_FDS)`)
+    : Result.succeed(Array.from({ length: count }, (_, n) => firstDescriptor + n))
 }
 
-const parseDescriptor = (given: string): Result.Result<number, string> => {
+const parseDescriptor = (given: string): Result.Result<ReadonlyArray<number>, string> => {
   const descriptor = wholeNumber(given)
   return descriptor === undefined || descriptor === 1 || descriptor === 2
     ? Result.fail(`--listen-fd must be the descriptor of a listening socket: ${given.slice(0, 20)}`)
-    : Result.succeed(descriptor)
+    : Result.succeed([descriptor])
 }
 
 const watchdogMillis = (environment: Environment, pid: number): number | undefined => {

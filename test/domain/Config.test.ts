@@ -39,6 +39,7 @@ describe("the defaults", () => {
       otlp: undefined,
       auditRotation: { maxSize: 10_000_000, maxFiles: 5 },
       socketAccess: { mode: 0o600 },
+      otherSockets: [],
       rotationTimeout: 30n * second,
       heartbeat: undefined
     })

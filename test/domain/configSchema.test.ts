@@ -24,6 +24,8 @@ const beside: Readonly<Record<string, object>> = {
 const fileWith = (name: string, value: unknown): object => {
   const [key = "", ...sections] = name.split(".").toReversed()
   const needed = name.startsWith("otlp.") ? { endpoint } : {}
+  if (name.startsWith("sockets[]."))
+    return { sockets: [{ path: "/run/s", role: "lease", secrets: ["a"], client_prefix: "a/", [key]: value }] }
   return sections.reduce((inner, section): object => ({ [section]: { ...needed, ...inner } }), {
     ...beside[name],
     [key]: value
@@ -44,6 +46,9 @@ describe("the schema of config.json", () => {
     { directory: "~/vault", socket_path: "/run/secrets/s.sock" },
     { socket_mode: "0660", socket_group: "staff" },
     { socket_mode: null, socket_group: "" },
+    { sockets: null },
+    { sockets: [{ path: "~/s", role: "approve", mode: "0660", group: "staff", theirs: 1 }] },
+    { sockets: [{ path: "/s", role: "lease", secrets: ["ci_*"], client_prefix: "ci/" }] },
     { default_lease_ttl: "1h30m", max_lease_ttl: 31_536_000_000_000_000, rotation_timeout: "+1.5s" },
     { audit_max_size: "1 gb", audit_max_files: 1, max_active_leases: 1 },
     { events: { min_level: "debug", debug_per_minute: 0 } },
@@ -67,6 +72,13 @@ describe("the schema of config.json", () => {
     { socket_mode: "0660" },
     { socket_mode: "0660", socket_group: "" },
     { socket_mode: "0660", socket_group: null },
+    { sockets: {} },
+    { sockets: [{ role: "operator" }] },
+    { sockets: [{ path: "/s" }] },
+    { sockets: [{ path: "s", role: "operator" }] },
+    { sockets: [{ path: "/s", role: "root" }] },
+    { sockets: [{ path: "/s", role: "operator", mode: "0660" }] },
+    { sockets: [{ path: "/s", role: "lease", secrets: [""], client_prefix: "ci/" }] },
     { default_lease_ttl: "1d" },
     { max_lease_ttl: "-1h" },
     { rotation_timeout: "0s" },
@@ -119,8 +131,17 @@ describe("the schema of config.json", () => {
     }
     assert.deepStrictEqual(differing, {
       onlyDaemon: [],
-      // A pattern cannot check the range of a number in text.
-      onlySchema: ['audit_max_size "5"', 'audit_max_size "0600"', 'otlp.timeout "90m"', 'otlp.timeout "1\u00b5s"']
+      // A pattern cannot check the range of a number in text, and a rule about two keys is not in the schema.
+      onlySchema: [
+        "sockets[].secrets null",
+        "sockets[].secrets []",
+        'sockets[].client_prefix ""',
+        "sockets[].client_prefix null",
+        'audit_max_size "5"',
+        'audit_max_size "0600"',
+        'otlp.timeout "90m"',
+        'otlp.timeout "1\u00b5s"'
+      ]
     })
   })
 

@@ -9,7 +9,7 @@ const read = (environment: Record<string, string>, given?: string) => readSuperv
 
 const of = (environment: Record<string, string>, given?: string) => Result.getOrThrow(read(environment, given))
 
-const unsupervised = { listener: undefined, notifySocket: undefined, watchdogMillis: undefined }
+const unsupervised = { listeners: [], notifySocket: undefined, watchdogMillis: undefined }
 
 describe("supervision", () => {
   it("is absent without its variables", () => {
@@ -18,26 +18,30 @@ describe("supervision", () => {
   })
 
   it("has the socket as descriptor 3, for this process alone", () => {
-    assert.strictEqual(of({ LISTEN_PID: "42", LISTEN_FDS: "1" }).listener, 3)
-    assert.strictEqual(of({ LISTEN_PID: "41", LISTEN_FDS: "1" }).listener, undefined)
-    assert.strictEqual(of({ LISTEN_FDS: "1" }).listener, undefined)
+    assert.deepStrictEqual(of({ LISTEN_PID: "42", LISTEN_FDS: "1" }).listeners, [3])
+    assert.deepStrictEqual(of({ LISTEN_PID: "41", LISTEN_FDS: "1" }).listeners, [])
+    assert.deepStrictEqual(of({ LISTEN_FDS: "1" }).listeners, [])
   })
 
-  for (const count of ["0", "2", "x", ""]) {
+  it("has several sockets as descriptors from 3 on", () => {
+    assert.deepStrictEqual(of({ LISTEN_PID: "42", LISTEN_FDS: "3" }).listeners, [3, 4, 5])
+  })
+
+  for (const count of ["0", "65", "999999999999999", "x", ""]) {
     it(`is rejected with LISTEN_FDS=${count}`, () => {
       const failed = read({ LISTEN_PID: "42", LISTEN_FDS: count })
-      assert.include(Result.isFailure(failed) ? failed.failure : "", "serves exactly one")
+      assert.include(Result.isFailure(failed) ? failed.failure : "", "sockets (LISTEN_FDS)")
     })
   }
 
   it("yields to a descriptor on the command line, other than the outputs", () => {
-    assert.strictEqual(of({ LISTEN_PID: "42", LISTEN_FDS: "1" }, "0").listener, 0)
+    assert.deepStrictEqual(of({ LISTEN_PID: "42", LISTEN_FDS: "1" }, "0").listeners, [0])
     for (const given of ["1", "2", "-1", "x", ""]) assert.isTrue(Result.isFailure(read({}, given)), given)
   })
 
   it("has the notification socket, and the watchdog timeout in whole microseconds", () => {
     assert.deepStrictEqual(of({ NOTIFY_SOCKET: "@s", WATCHDOG_USEC: "12000000" }), {
-      listener: undefined,
+      listeners: [],
       notifySocket: "@s",
       watchdogMillis: 12_000
     })

@@ -6,8 +6,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
+import { CurrentCaller } from "../../src/daemon/audit/CurrentCaller.ts"
 import { sha256 } from "../../src/domain/AuditChain.ts"
 import { decodeEntry, encodeEntry } from "../../src/domain/AuditEntry.ts"
+import { factsOf } from "../../src/domain/Caller.ts"
 import { fromMillis, zeroTimestamp } from "../../src/domain/Timestamp.ts"
 
 export const memoryAuditLog = Layer.sync(AuditLog, () => {
@@ -22,8 +24,8 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
   const read = (from: number) => lines.slice(from).flatMap((line) => Option.toArray(decodeEntry(line)))
   return AuditLog.of({
     append: (facts) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
-        for (const fact of facts) lines.push(encodeEntry(fact, fromMillis(now)))
+      Effect.flatMap(Effect.all([Clock.currentTimeMillis, CurrentCaller]), ([now, caller]) => {
+        for (const fact of factsOf(caller, facts)) lines.push(encodeEntry(fact, fromMillis(now)))
         return position
       }),
     tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),

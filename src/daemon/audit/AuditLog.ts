@@ -23,12 +23,14 @@ import {
   decodeEntry,
   fileRepairedFact
 } from "../../domain/AuditEntry.ts"
+import { factsOf } from "../../domain/Caller.ts"
 import { defaultAuditRotation } from "../../domain/Config.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { FileError } from "../files/durableFile.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained } from "./auditStart.ts"
+import { CurrentCaller } from "./CurrentCaller.ts"
 import * as LogFile from "./LogFile.ts"
 import type { FileChange, TornTail } from "./LogFile.ts"
 
@@ -69,7 +71,7 @@ export interface AuditDiagnostics {
 export class AuditLog extends Context.Service<
   AuditLog,
   {
-    /** Writes the facts with the current time and returns the position after them; cannot be interrupted. */
+    /** Writes the facts with the current time and the caller's socket, and returns the position after them; cannot be interrupted. */
     readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
     /** Returns the last `count` entries, or those in about `length` characters, oldest first. Skips invalid lines. */
     readonly tail: (count: number, length?: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
@@ -174,8 +176,8 @@ export class AuditLog extends Context.Service<
         })
 
         const append = (facts: ReadonlyArray<AuditFact>) =>
-          Effect.suspend(() => {
-            const pending: PendingAppend = { facts, written: undefined }
+          Effect.withFiber((fiber) => {
+            const pending: PendingAppend = { facts: factsOf(fiber.getRef(CurrentCaller), facts), written: undefined }
             waiting.push(pending)
             // The first append to get the lock writes for all that wait.
             const writeOnce = Effect.suspend(() => (pending.written === undefined ? writeWaiting : Effect.void))

@@ -15,9 +15,11 @@ import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Result from "effect/Result"
 import { type AuditFact, clockStepFact } from "../../domain/AuditEntry.ts"
+import { type Caller, factsOf } from "../../domain/Caller.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/AuditLog.ts"
+import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { type ClockStep, ClockStepDetector, clockStepSince } from "./clockSteps.ts"
 import * as LeaseCheckpoint from "./LeaseCheckpoint.ts"
 import { LeaseTable } from "./LeaseTable.ts"
@@ -174,19 +176,24 @@ const start = Effect.fnUntraced(function* (
   )
 
   const enqueue = <A, E>(
-    run: (reply: (exit: Exit.Exit<A, E>) => void) => PendingTransaction["run"]
+    run: (reply: (exit: Exit.Exit<A, E>) => void, caller: Caller) => PendingTransaction["run"]
   ): Effect.Effect<A, E> =>
-    Effect.callback((reply) => {
-      const pending = { run: run(reply), abandon: (cause: Cause.Cause<never>) => reply(Exit.failCause(cause)) }
-      if (!Queue.offerUnsafe(queue, pending)) reply(Effect.interrupt)
-    })
+    Effect.withFiber((fiber) =>
+      Effect.callback((reply) => {
+        const pending = {
+          run: run(reply, fiber.getRef(CurrentCaller)),
+          abandon: (cause: Cause.Cause<never>) => reply(Exit.failCause(cause))
+        }
+        if (!Queue.offerUnsafe(queue, pending)) reply(Effect.interrupt)
+      })
+    )
 
   const repo = LeaseRepo.of({
     transaction: <A, E>(program: (leases: LeaseTransaction) => Result.Result<A, E>) =>
-      enqueue<A, E | AuditLogError>((reply) => (leases, now) => {
+      enqueue<A, E | AuditLogError>((reply, caller) => (leases, now) => {
         const { exit, facts, revoked, undo } = new LeaseTransaction(leases, now).run(program)
         return {
-          facts,
+          facts: factsOf(caller, facts),
           revoked,
           undo,
           reply: (written) => reply(Exit.isFailure(written) ? Exit.failCause(written.cause) : exit)

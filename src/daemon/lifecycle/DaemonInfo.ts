@@ -5,7 +5,17 @@
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Timestamp } from "../../domain/Timestamp.ts"
+import type { Role } from "../../domain/Caller.ts"
 import type { TtlPolicy } from "../../domain/Lease.ts"
+
+/** A socket as the status shows it. */
+export interface SocketInfo {
+  readonly path: string
+  readonly role: Role
+  /** In octal. */
+  readonly mode: string
+  readonly group: string | undefined
+}
 
 export class DaemonInfo extends Context.Service<
   DaemonInfo,
@@ -14,6 +24,7 @@ export class DaemonInfo extends Context.Service<
     readonly startedAt: Timestamp
     readonly ttlPolicy: TtlPolicy
     readonly leaseCapacity: number
+    readonly sockets: ReadonlyArray<SocketInfo>
     /** Undefined if no heartbeat is configured. */
     readonly heartbeat: Effect.Effect<object | undefined>
     /** The recent starts after a crash; undefined if there were none. */

@@ -42,19 +42,25 @@ export interface InstancePaths {
   readonly directories: ReadonlyArray<string>
   /** The files of the store. */
   readonly store: ReadonlyArray<string>
+  /** The main socket, for the run file. */
   readonly socket: string
+  readonly sockets: ReadonlyArray<ClaimedSocket>
   readonly lock: string
   readonly run: string
   readonly runs: string
 }
 
+interface ClaimedSocket {
+  readonly path: string
+  /** Whether a group may use it. */
+  readonly isShared: boolean
+}
+
 export interface InstanceOptions {
   /** Whether this process has served before. */
   readonly isRestart: boolean
-  /** Whether the supervisor passed the listening socket to this process. */
-  readonly activated: boolean
-  /** Whether a group may use the socket. */
-  readonly isShared: boolean
+  /** The paths of the listening sockets that the supervisor passed to this process. */
+  readonly activated: ReadonlySet<string>
 }
 
 export class Instance extends Context.Service<
@@ -76,7 +82,7 @@ export class Instance extends Context.Service<
   }
 >()("agent-secrets/Instance") {
   /** Locks the state directory and claims the socket path. */
-  static readonly layer = (paths: InstancePaths, { isRestart, activated, isShared }: InstanceOptions) =>
+  static readonly layer = (paths: InstancePaths, { isRestart, activated }: InstanceOptions) =>
     Layer.effect(
       Instance,
       Effect.gen(function* () {
@@ -88,9 +94,8 @@ export class Instance extends Context.Service<
         const { exists, last } = yield* readRunFile(paths)
         const startedAt = fromMillis(yield* Clock.currentTimeMillis)
         const runs = yield* recordRun(paths.runs, own, startedAt, exists)
-        const socketDirectory = path.dirname(paths.socket)
-        yield* isShared ? warnOfOwners(socketDirectory) : checkOwners([socketDirectory])
-        const { wasStale } = yield* claimSocketPath(paths.socket, activated)
+        const claimed = yield* Effect.forEach(paths.sockets, (socket) => claim(socket, activated.has(socket.path)))
+        const wasStale = claimed.some((socket) => socket.wasStale)
 
         const run = `${JSON.stringify({ pid: process.pid, started_at: startedAt.text, socket: paths.socket })}\n`
         const removeOwn = Effect.gen(function* () {
@@ -115,6 +120,12 @@ export class Instance extends Context.Service<
       })
     )
 }
+
+const claim = Effect.fnUntraced(function* (socket: ClaimedSocket, activated: boolean) {
+  const directory = path.dirname(socket.path)
+  yield* socket.isShared ? warnOfOwners(directory) : checkOwners([directory])
+  return yield* claimSocketPath(socket.path, activated)
+})
 
 /** Holds the lock of the state directory for as long as the scope lasts. */
 export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: InstancePaths) {

@@ -6,6 +6,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { crashLoopFact, crashRecoveredFact, startFact, withStore } from "../../domain/AuditEntry.ts"
+import type { ListenSocket } from "../../domain/ListenSocket.ts"
 import { unreportedCrashLoop } from "../../domain/runHistory.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
@@ -17,7 +18,10 @@ import { SecretStore } from "../secrets/SecretStore.ts"
 import { Instance } from "./Instance.ts"
 
 /** Reports the start, and a crash of the run before. */
-export const announceStart = Effect.fn("announceStart")(function* (socketPath: string) {
+export const announceStart = Effect.fn("announceStart")(function* (
+  socketPath: string,
+  sockets: ReadonlyArray<ListenSocket>
+) {
   const audit = yield* AuditLog
   const sink = yield* OtelSink
   const { crash, markRunning, pid, startedAt } = yield* Instance
@@ -25,7 +29,8 @@ export const announceStart = Effect.fn("announceStart")(function* (socketPath: s
   const { activeLeases, secretCount } = yield* daemonStatus
 
   const { hash } = yield* SecretStore
-  const facts = [withStore(startFact(socketPath), yield* hash)]
+  const listening = sockets.map(({ path, role }) => (sockets.length === 1 ? path : `${path} (${role})`)).join(", ")
+  const facts = [withStore(startFact(listening), yield* hash)]
   if (crash !== undefined) {
     const previous = crash.pid === undefined ? "the last daemon" : `process ${crash.pid}, started ${crash.startedAt},`
     const details = `${previous} did not stop in order${crash.staleSocket ? "; its socket was removed" : ""}`

@@ -10,12 +10,10 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
+import { maxSocketPath } from "../../domain/ListenSocket.ts"
 import { attemptSync } from "../files/durableFile.ts"
 import { findListener, holdLock, StartError } from "../files/fileLock.ts"
 import { makeDirectory } from "../files/pinDirectory.ts"
-
-/** sun_path has 104 bytes on macOS, with the terminating zero. */
-const maxLength = 103
 
 /**
  * Locks the path until the scope closes, and removes a dead daemon's socket; returns whether there was one. A socket that
@@ -23,9 +21,9 @@ const maxLength = 103
  */
 export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string, activated = false) {
   const length = Buffer.byteLength(socketPath)
-  if (length > maxLength) {
+  if (length > maxSocketPath) {
     return yield* refuse(
-      `the socket path ${socketPath} has ${length} bytes; a socket address holds at most ${maxLength}`,
+      `the socket path ${socketPath} has ${length} bytes; a socket address holds at most ${maxSocketPath}`,
       "Choose a shorter path with --socket or socket_path",
       exitStatus.badConfig
     )

@@ -3,7 +3,7 @@
  *
  * This is the product in one function. One transaction, in this order:
  *
- *   1. look up the secret and the TTL to grant     or fail: SecretNotFound, TtlTooLong
+ *   1. look up the secret and the TTL to grant     or fail: AccessDenied, SecretNotFound, TtlTooLong
  *   2. find the client's older leases of it        or fail: TooManyLeases, if there are none
  *   3. replace: end the older leases
  *   4. issue the new lease
@@ -22,6 +22,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import { acquireFact, acquireRefusedFact, replaceFact, ttlTooLongDetails } from "../../domain/AuditEntry.ts"
+import { AccessDenied, leaseForbidden } from "../../domain/Caller.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import {
   defaultMaxLeases,
@@ -38,6 +39,7 @@ import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { inSpan } from "../../otel/span.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
+import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
@@ -56,7 +58,7 @@ export interface AcquireResult {
 }
 
 /** Why a request is rejected. */
-export type AcquireError = SecretNotFound | TtlTooLong | TooManyLeases
+export type AcquireError = AccessDenied | SecretNotFound | TtlTooLong | TooManyLeases
 
 export const acquire = Effect.fnUntraced(
   function* (
@@ -68,6 +70,7 @@ export const acquire = Effect.fnUntraced(
     const secrets = yield* SecretStore
     const leases = yield* LeaseRepo
     const sink = yield* OtelSink
+    const caller = yield* CurrentCaller
     const id = randomUUID()
 
     const issueLease = leases.transaction((tx): Result.Result<AcquireResult & { ttl: GoDuration }, AcquireError> => {
@@ -75,6 +78,8 @@ export const acquire = Effect.fnUntraced(
         tx.record(acquireRefusedFact(secretName, clientId, reason))
         return Result.fail(error)
       }
+      const forbidden = leaseForbidden(caller, secretName)
+      if (forbidden !== undefined) return refuse(new AccessDenied(), forbidden)
       const secret = secrets.get(secretName)
       if (Result.isFailure(secret)) return refuse(secret.failure, "secret not found")
       const granted = grantedTtl(request.ttl, policy)

@@ -1,11 +1,13 @@
 /**
- * listLeases: the active leases, newest first, and the clients and secrets with most.
+ * listLeases: the caller's active leases, newest first, and the clients and secrets with most.
  *
  * The list is limited in leases and characters; the counts include every match. The cost
  * grows with the number of active leases.
  */
 import * as Effect from "effect/Effect"
+import { ownsLease } from "../../domain/Caller.ts"
 import { type Lease, type LeaseFilter, matchesFilter } from "../../domain/Lease.ts"
+import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 
 export interface LeaseListOptions {
@@ -20,9 +22,16 @@ export interface LeaseListOptions {
 
 export type LeaseCounts = ReadonlyArray<readonly [name: string, count: number]>
 
-export const listLeases = Effect.fn("listLeases")(function* ({ filter, length, limit, top }: LeaseListOptions) {
+/** Lists the active leases that exist for the caller. */
+export const ownLeases = Effect.gen(function* () {
   const leases = yield* LeaseRepo
-  const found = (yield* leases.active).filter((lease) => matchesFilter(filter, lease))
+  const caller = yield* CurrentCaller
+  const active = yield* leases.active
+  return caller.scope === undefined ? active : active.filter((lease) => ownsLease(caller, lease))
+})
+
+export const listLeases = Effect.fn("listLeases")(function* ({ filter, length, limit, top }: LeaseListOptions) {
+  const found = (yield* ownLeases).filter((lease) => matchesFilter(filter, lease))
   return {
     leases: newest(found, limit, length),
     total: found.length,

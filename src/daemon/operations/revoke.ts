@@ -10,25 +10,28 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { revokeAllFacts, revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
+import { ownsLease } from "../../domain/Caller.ts"
 import { type Lease, type LeaseFilter, LeaseNotFound, matchesFilter } from "../../domain/Lease.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLogError } from "../audit/AuditLog.ts"
+import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
 
-/** Revokes one lease and returns it. */
+/** Revokes one lease and returns it. One that is not the caller's does not exist for it. */
 export const revokeLease = Effect.fnUntraced(function* (leaseId: string) {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
+  const caller = yield* CurrentCaller
   const revoking = leases.transaction((tx) => {
     const lease = tx.find(leaseId)
-    if (lease !== undefined) {
+    if (lease !== undefined && ownsLease(caller, lease)) {
       tx.revoke(lease, revokeFact(lease))
       return Result.succeed(lease)
     }
     const revoked = tx.findRevoked(leaseId)
-    if (revoked !== undefined) {
+    if (revoked !== undefined && ownsLease(caller, revoked)) {
       tx.record(revokeFact(revoked))
       return Result.succeed(revoked)
     }
@@ -71,7 +74,7 @@ export class PartlyRevoked extends Schema.TaggedError<PartlyRevoked>()("PartlyRe
 }
 
 /**
- * Revokes the leases that match a filter and returns them; matching none is not an error. Large sets take several
+ * Revokes the caller's leases that match a filter and returns them; matching none is not an error. Large sets take several
  * transactions, so that other requests run in between. Leases acquired meanwhile are not included.
  */
 export const revokeMatchingLeases = Effect.fn("revokeMatching")(function* (filter: LeaseFilter) {
@@ -92,10 +95,11 @@ const maxPerTransaction = 500
 
 const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
   const leases = yield* LeaseRepo
+  const caller = yield* CurrentCaller
   const { matching, revoked } = yield* leases.transaction((tx) => {
     const { secretName } = filter
     const candidates = secretName === undefined ? tx.active() : tx.ofSecret(secretName)
-    const found = candidates.filter((lease) => matchesFilter(filter, lease))
+    const found = candidates.filter((lease) => matchesFilter(filter, lease) && ownsLease(caller, lease))
     return Result.succeed({ matching: found, revoked: [...revokeEach(tx, found.slice(0, maxPerTransaction))] })
   })
   for (let start = maxPerTransaction; start < matching.length; start += maxPerTransaction) {

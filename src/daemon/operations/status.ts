@@ -1,16 +1,29 @@
-/** status: the daemon's counts, and the diagnostics for a person who looks for a fault. */
+/** status: the counts of what exists for the caller, and the diagnostics for a person who looks for a fault. */
 import * as Effect from "effect/Effect"
+import { permitsSecret } from "../../domain/Caller.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
+import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { ownLeases } from "./listLeases.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
+
+/** Lists the secrets that exist for the caller. */
+export const visibleSecrets = Effect.gen(function* () {
+  const secrets = yield* SecretStore
+  const caller = yield* CurrentCaller
+  const all = yield* secrets.list
+  return caller.scope === undefined ? all : all.filter(({ name }) => permitsSecret(caller, name))
+})
 
 export const daemonStatus = Effect.gen(function* () {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
+  const caller = yield* CurrentCaller
+  const isLimited = caller.scope !== undefined
   return {
-    secretCount: yield* secrets.count,
-    activeLeases: yield* leases.activeCount,
+    secretCount: isLimited ? (yield* visibleSecrets).length : yield* secrets.count,
+    activeLeases: isLimited ? (yield* ownLeases).length : yield* leases.activeCount,
     storeState: secrets.origin
   }
 })

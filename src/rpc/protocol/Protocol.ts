@@ -76,10 +76,6 @@ export const lineTooLong = new RpcError({
   message: `parse error: the line is longer than ${maxLineBytes} bytes`
 })
 
-/** The one refusal of what the role of a socket does not permit. `recorded` is for the audit log alone. */
-export const accessDenied = (recorded: string) =>
-  new RpcError({ tag: "AccessDenied", message: "access denied: the role of this socket does not permit it", recorded })
-
 /** With U+FFFD in their place, invalid bytes could make one name of two. */
 export const notUtf8 = new RpcError({ tag: "ParseError", message: "parse error: the line is not UTF-8" })
 

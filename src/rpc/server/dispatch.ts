@@ -8,15 +8,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { AuditLog } from "../../daemon/audit/AuditLog.ts"
-import type { Caller } from "../../domain/Caller.ts"
+import { AccessDenied, type Caller, withClientPrefix } from "../../domain/Caller.ts"
 import { requestRefusedFact } from "../../domain/AuditEntry.ts"
 import { quote } from "../../domain/goText.ts"
 import { nameLimit } from "../../domain/Secret.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { Frame } from "../protocol/framing.ts"
-import { forbiddenTo, isMethodName } from "../protocol/methods.ts"
+import { forbiddenTo, isMethodName, type MethodName } from "../protocol/methods.ts"
 import {
-  accessDenied,
   decodeRequest,
   encodeError,
   encodeResult,
@@ -33,7 +32,7 @@ import { handlers, type MethodError } from "./handlers.ts"
 export const makeDispatch =
   ({ forMethod, forReply }: Admission) =>
   // Every request passes here, so there is no generator on its way.
-  (frame: Frame, { role }: Caller) =>
+  (frame: Frame, { role, scope }: Caller) =>
     Effect.suspend(() => {
       const request = decodeFrame(frame)
       if (Result.isFailure(request)) {
@@ -42,9 +41,10 @@ export const makeDispatch =
       const { id, method, params } = request.success
       if (!isMethodName(method)) return unknownMethod(id, method)
       const forbidden = forbiddenTo(role, method, params)
-      if (forbidden !== undefined) return failed(id, method, Cause.fail(accessDenied(forbidden)))
+      if (forbidden !== undefined) return refuse(id, method, forbidden)
+      const scoped = scope === undefined ? params : withClientPrefix(params, scope)
       const handled = Effect.matchCauseEffect(
-        Effect.suspend(() => handlers[method](params)),
+        Effect.suspend(() => handlers[method](scoped)),
         {
           onSuccess: (result) => forReply(result, () => encodeResult(id, result)),
           onFailure: (cause) => failed(id, method, cause)
@@ -57,6 +57,13 @@ const decodeFrame = (frame: Frame) => {
   if ("tooLong" in frame) return Result.fail(lineTooLong)
   return "notUtf8" in frame ? Result.fail(notUtf8) : decodeRequest(frame.line)
 }
+
+const refuse = Effect.fnUntraced(function* (id: string, method: MethodName, recorded: string) {
+  const { _tag: tag, message } = new AccessDenied()
+  yield* metrics.countRefusal(tag)
+  yield* auditRefusal(method, recorded)
+  return encodeError(id, { tag, message })
+})
 
 const failed = Effect.fnUntraced(function* (id: string, method: string, cause: Cause.Cause<MethodError>) {
   const reply = errorReply(cause)

@@ -12,6 +12,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
+import { CurrentCaller } from "../../daemon/audit/CurrentCaller.ts"
 import { ConnectionState } from "../transport/Connections.ts"
 import { makeDispatch } from "./dispatch.ts"
 import { makeAdmission } from "./admission.ts"
@@ -66,7 +67,8 @@ export const serveConnections = Effect.fnUntraced(function* () {
           const last = splitter.end()
           return last === undefined ? Effect.void : answer(last)
         }),
-        Effect.catchTag("LineUnended", () => write(encodeError(noId, lineUnended)))
+        Effect.catchTag("LineUnended", () => write(encodeError(noId, lineUnended))),
+        Effect.provideService(CurrentCaller, state.caller)
       )
     },
     Effect.scoped,

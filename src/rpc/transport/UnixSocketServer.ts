@@ -1,5 +1,6 @@
 /**
- * The server of the Unix socket: on a socket of our own, or on one that the supervisor passes.
+ * The server of the Unix sockets: of our own, and of those that the supervisor passes. What
+ * a connection may do is decided by the socket that accepted it.
  *
  * Connections that arrive before `run` wait for it. When `run` is interrupted, no more are
  * accepted; new clients and requests at work get a moment for their reply. Effect's own
@@ -15,10 +16,12 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as NetAddress from "effect/net/NetAddress"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import type * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as net from "node:net"
-import type { SocketAccess } from "../../domain/Config.ts"
+import type { Caller } from "../../domain/Caller.ts"
+import type { SocketAccess } from "../../domain/ListenSocket.ts"
 import { maxBufferedBytes, writeTimeout } from "../protocol/limits.ts"
 import { encodeError, memoryExceeded, noId, tooManyConnections } from "../protocol/Protocol.ts"
 import type { ActivatedSocket } from "./activatedSocket.ts"
@@ -32,6 +35,7 @@ const drainTimeout = Duration.millis(500)
 const firstRequestGrace = Duration.millis(250)
 
 interface Listener {
+  readonly caller: Caller
   readonly pending: PendingConnections
   /** Stops accepting. */
   readonly close: () => void
@@ -39,6 +43,8 @@ interface Listener {
 
 export interface SocketOptions<E, R> {
   readonly path: string
+  /** Who its connections come from. */
+  readonly caller: Caller
   /** Opens it to a group as well. */
   readonly access: SocketAccess
   /** Runs when the socket file was restored. */
@@ -46,7 +52,11 @@ export interface SocketOptions<E, R> {
   readonly activated: ActivatedSocket | undefined
 }
 
-export const layerUnixSocket = <E, R>(options: SocketOptions<E, R>) =>
+/** Connections that only the owner may open, so that no worker keeps the owner out. */
+const maxReserved = 16
+
+/** Serves all sockets; they are bound in their order. */
+export const layerUnixSockets = <E, R>(sockets: ReadonlyArray<SocketOptions<E, R>>) =>
   Layer.effect(
     SocketServer.SocketServer,
     Effect.gen(function* () {
@@ -54,10 +64,17 @@ export const layerUnixSocket = <E, R>(options: SocketOptions<E, R>) =>
       const stopping = yield* Deferred.make<void>()
       const reject = makeRejector(encodeError(noId, tooManyConnections(limit)))
       const connections = new Connections(maxBufferedBytes, encodeError(noId, memoryExceeded), Deferred.await(stopping))
-      const listener = yield* Effect.mapError(
-        options.activated === undefined ? listenOnOwn(options) : listenOnActivated(options.activated, options.path),
-        (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
+      // Two sockets may share the name that they have before they are renamed.
+      const binding = yield* Semaphore.make(1)
+      const listeners = yield* Effect.forEach(sockets, (options) =>
+        Effect.mapError(
+          options.activated === undefined
+            ? listenOnOwn(options, binding)
+            : listenOnActivated(options, options.activated),
+          (cause) => new SocketServer.SocketServerError({ reason: new SocketServer.SocketServerOpenError({ cause }) })
+        )
       )
+      const reserved = listeners.length === 1 ? 0 : Math.min(maxReserved, Math.floor(limit / 8))
 
       const run = <R, E, A>(
         handler: (socket: Socket.Socket) => Effect.Effect<A, E, R>
@@ -67,12 +84,12 @@ export const layerUnixSocket = <E, R>(options: SocketOptions<E, R>) =>
           (scope) =>
             Effect.contextWith((context: Context.Context<R>) => {
               const track = Fiber.runIn(scope)
-              listener.pending.serve((connection) => {
-                if (connections.size >= limit) {
+              const serve = (caller: Caller) => (connection: net.Socket) => {
+                if (connections.size >= (caller.role === "owner" ? limit : limit - reserved)) {
                   track(Effect.runForkWith(context)(reject(connection)))
                   return
                 }
-                const state = connections.add(connection)
+                const state = connections.add(connection, caller)
                 track(
                   NodeSocket.fromDuplex(Effect.succeed(connection)).pipe(
                     Effect.flatMap(handler),
@@ -83,13 +100,16 @@ export const layerUnixSocket = <E, R>(options: SocketOptions<E, R>) =>
                     Effect.runForkWith(context)
                   )
                 )
-              })
+              }
+              for (const { caller, pending } of listeners) pending.serve(serve(caller))
               return Effect.never
             }),
           (scope) =>
             Effect.gen(function* () {
-              listener.close()
-              listener.pending.pause()
+              for (const { close, pending } of listeners) {
+                close()
+                pending.pause()
+              }
               yield* Effect.timeoutOption(Effect.interruptible(connections.allServed), firstRequestGrace)
               yield* Deferred.succeed(stopping, undefined)
               const destroyAll = yield* Effect.forkDetach(
@@ -103,13 +123,17 @@ export const layerUnixSocket = <E, R>(options: SocketOptions<E, R>) =>
             })
         )
 
-      return SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress(options.path), run })
+      return SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress(sockets[0]?.path ?? ""), run })
     })
   )
 
-const listenOnOwn = Effect.fnUntraced(function* <E, R>({ access, onRestored, path }: SocketOptions<E, R>) {
+const listenOnOwn = Effect.fnUntraced(function* <E, R>(
+  { access, caller, onRestored, path }: SocketOptions<E, R>,
+  binding: Semaphore.Semaphore
+) {
   const pending = new PendingConnections()
-  const bind = () => bindSocket(net.createServer(serverOptions, pending.accept), path, access)
+  const bind = () =>
+    Semaphore.withPermit(binding)(bindSocket(net.createServer(serverOptions, pending.accept), path, access))
   const own = yield* Effect.acquireRelease(
     Effect.map(bind(), (socket) => ({ socket })),
     (own) =>
@@ -119,13 +143,16 @@ const listenOnOwn = Effect.fnUntraced(function* <E, R>({ access, onRestored, pat
       })
   )
   yield* Effect.forkScoped(watchSocket(path, own, bind, onRestored))
-  return { pending, close: () => void own.socket.server.close() } satisfies Listener
+  return { caller, pending, close: () => void own.socket.server.close() } satisfies Listener
 })
 
-const listenOnActivated = Effect.fnUntraced(function* (activated: ActivatedSocket, path: string) {
+const listenOnActivated = Effect.fnUntraced(function* <E, R>(
+  { caller, path }: SocketOptions<E, R>,
+  activated: ActivatedSocket
+) {
   yield* activated.listen
   yield* Effect.forkScoped(watchActivatedSocket(path))
-  return { pending: activated.pending, close: () => activated.close() } satisfies Listener
+  return { caller, pending: activated.pending, close: () => activated.close() } satisfies Listener
 })
 
 /** Sends what was written, and closes the connection if the client does not read it. */

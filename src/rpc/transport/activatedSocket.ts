@@ -12,7 +12,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
-import type { SocketAccess } from "../../domain/Config.ts"
+import type { ListenSocket, SocketAccess } from "../../domain/ListenSocket.ts"
 import { StartError } from "../../daemon/files/fileLock.ts"
 import { PendingConnections, serverOptions } from "./Connections.ts"
 import { backlog } from "./socketFile.ts"
@@ -55,12 +55,34 @@ export class ActivatedSocket {
   }
 }
 
-/** Adopts the descriptor if it is a Unix socket that listens at the path, with a mode that is not too open. */
-export const adoptActivatedSocket = (descriptor: number, at: string, access: SocketAccess) =>
+/** A socket of the settings. */
+type Place = Pick<ListenSocket, "path" | "access">
+
+/** Adopts the descriptors, each as the socket of the settings that it listens as; returns them by their paths. */
+export const adoptActivatedSockets = Effect.fnUntraced(function* (
+  descriptors: ReadonlyArray<number>,
+  sockets: ReadonlyArray<Place>
+) {
+  const adopted = new Map<string, ActivatedSocket>()
+  for (const descriptor of descriptors) {
+    const [at, activated] = yield* adopt(
+      descriptor,
+      sockets.filter((socket) => !adopted.has(socket.path))
+    )
+    adopted.set(at, activated)
+  }
+  return adopted
+})
+
+/** Adopts the descriptor if it is a Unix socket that listens at one of the paths, with a mode that is not too open. */
+const adopt = (descriptor: number, sockets: ReadonlyArray<Place>) =>
   Effect.suspend(() => {
-    const problem = problemWith(descriptor, at) ?? tooOpen(at, access)
-    if (problem === undefined) return Effect.succeed(new ActivatedSocket(descriptor))
-    const { fix, reason } = problem
+    const found = placeOf(descriptor, sockets)
+    const problem = "reason" in found ? found : tooOpen(found.path, found.access)
+    if (problem === undefined && "path" in found) {
+      return Effect.succeed([found.path, new ActivatedSocket(descriptor)] as const)
+    }
+    const { fix = "", reason = "" } = problem ?? {}
     return Effect.fail(
       new StartError({
         reason: `descriptor ${descriptor} was passed as the socket, but ${reason}`,
@@ -75,23 +97,26 @@ interface Problem {
   readonly fix: string
 }
 
-const problemWith = (descriptor: number, at: string): Problem | undefined => {
+const placeOf = (descriptor: number, places: ReadonlyArray<Place>): Place | Problem => {
   const passSocket = "Pass a listening stream socket: set ListenStream= in the socket unit."
   const found = Option.getOrUndefined(fstatNow(descriptor))
   if (found === undefined) return { reason: "it is not open", fix: passSocket }
   if (!found.isSocket()) return { reason: "it is not a socket", fix: passSocket }
   const sockets = unixSockets()
+  const [first] = places
+  if (first === undefined) return { reason: "every socket of the settings was passed already", fix: passSocket }
   // Without this list `listen` still rejects anything but a listening stream socket.
-  if (sockets === undefined) return undefined
+  if (sockets === undefined) return first
   const own = sockets.get(String(found.ino))
   if (own === undefined) return { reason: `it is not a Unix socket with a path of its own`, fix: passSocket }
   if (!own.listens) return { reason: "it does not listen", fix: passSocket }
-  return samePlace(own.path, at)
-    ? undefined
-    : {
-        reason: `it listens at ${own.path} and not at ${at}`,
-        fix: `Set ListenStream=${at} in the socket unit, or socket_path in config.json, so that both are the same`
-      }
+  const place = places.find((one) => samePlace(own.path, one.path))
+  return (
+    place ?? {
+      reason: `it listens at ${own.path} and not at ${places.map((one) => one.path).join(" or ")}`,
+      fix: `Set ListenStream=${first.path} in the socket unit, or socket_path in config.json, so that both are the same`
+    }
+  )
 }
 
 /** Write permission is what connect(2) needs. */

@@ -13,7 +13,7 @@ import * as fs from "node:fs"
 import type * as net from "node:net"
 import * as path from "node:path"
 import { promisify } from "node:util"
-import type { SocketAccess } from "../../domain/Config.ts"
+import { privateSocketName, type SocketAccess } from "../../domain/ListenSocket.ts"
 
 export class SocketFileError extends Data.TaggedError("SocketFileError")<{
   readonly path: string
@@ -36,7 +36,7 @@ export const backlog = 1024
 
 /** Listens at the path. The socket is its owner's alone until `access` opens it to a group. */
 export const bindSocket = Effect.fnUntraced(function* (server: net.Server, at: string, access: SocketAccess) {
-  const name = privateName(at)
+  const name = privateSocketName(at)
   yield* step(at, () => checkDirectory(path.dirname(at)))
   yield* step(at, () => removeSocket(name))
   yield* listen(server, name, at)
@@ -70,9 +70,6 @@ export const unlinkSocket = (at: string, { server, dev, ino }: SocketFile): void
   const found = fs.lstatSync(at, { throwIfNoEntry: false })
   if (found !== undefined && found.dev === dev && found.ino === ino) fs.rmSync(at, { force: true })
 }
-
-/** As long as the path, which may just fit into a socket address, and unique among the paths of a directory. */
-const privateName = (at: string): string => `${at.slice(0, -1)}${at.endsWith("~") ? "-" : "~"}`
 
 /** Anyone who can write to the directory could put a socket of their own there. */
 const checkDirectory = (directory: string): void => {

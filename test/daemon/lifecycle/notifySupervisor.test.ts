@@ -21,7 +21,7 @@ const setUp = Effect.gen(function* () {
   const run = (watchdogMillis: number | undefined, notifySocket: string | undefined) =>
     notifySupervisor(
       {
-        supervision: { listener: undefined, notifySocket, watchdogMillis },
+        supervision: { listeners: [], notifySocket, watchdogMillis },
         searchPath: directory,
         probe: () =>
           Effect.suspend(() => {

@@ -56,6 +56,7 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
       startedAt: fromMillis(0),
       ttlPolicy: defaultTtlPolicy,
       leaseCapacity: 100,
+      sockets: [],
       heartbeat: Effect.succeed(undefined),
       uncleanStarts: Effect.succeed(undefined)
     })

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { adoptActivatedSocket } from "../../../src/rpc/transport/activatedSocket.ts"
+import { adoptActivatedSockets } from "../../../src/rpc/transport/activatedSocket.ts"
+import type { SocketAccess } from "../../../src/domain/ListenSocket.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const isLinux = process.platform === "linux"
@@ -26,7 +27,13 @@ const listening = (listenAt: string | number, mode = 0o600) =>
   )
 const descriptorOf = (held: net.Server | net.Socket): number => (held as any)._handle.fd
 
-const refusal = (descriptor: number, at: string) => Effect.flip(adoptActivatedSocket(descriptor, at, { mode: 0o600 }))
+const adopt = (descriptor: number, at: string, access: SocketAccess) =>
+  Effect.flatMap(adoptActivatedSockets([descriptor], [{ path: at, access }]), (adopted) =>
+    Effect.fromNullishOr(adopted.get(at))
+  )
+
+const refusal = (descriptor: number, at: string) =>
+  Effect.flip(adoptActivatedSockets([descriptor], [{ path: at, access: { mode: 0o600 } }]))
 
 describe("a socket passed by the supervisor", () => {
   it.live("is adopted if it listens at the path of the settings, by any name of its directory", () =>
@@ -35,7 +42,7 @@ describe("a socket passed by the supervisor", () => {
       const server = yield* listening(path.join(directory, "s"))
       fs.symlinkSync(directory, path.join(directory, "link"))
       for (const at of [path.join(directory, "s"), path.join(directory, "link", "s")]) {
-        const handed = yield* adoptActivatedSocket(descriptorOf(server), at, { mode: 0o600 })
+        const handed = yield* adopt(descriptorOf(server), at, { mode: 0o600 })
         assert.strictEqual(handed.descriptor, descriptorOf(server))
       }
     })
@@ -45,7 +52,7 @@ describe("a socket passed by the supervisor", () => {
     Effect.gen(function* () {
       const at = path.join(yield* temporaryDirectory, "s")
       const server = yield* listening(at, 0o755)
-      yield* adoptActivatedSocket(descriptorOf(server), at, { mode: 0o600 })
+      yield* adopt(descriptorOf(server), at, { mode: 0o600 })
     })
   )
 
@@ -80,7 +87,7 @@ describe("a socket passed by the supervisor", () => {
       const network = yield* listening(0)
       for (const held of [connection, network]) {
         const found = yield* Effect.exit(
-          Effect.flatMap(adoptActivatedSocket(descriptorOf(held), at, { mode: 0o600 }), (handed) => handed.listen)
+          Effect.flatMap(adopt(descriptorOf(held), at, { mode: 0o600 }), (handed) => handed.listen)
         )
         assert.strictEqual(found._tag, "Failure")
       }

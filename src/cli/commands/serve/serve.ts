@@ -55,7 +55,7 @@ const takeSupervision = Effect.fnUntraced(function* (listenFd: string | undefine
   const supervision = readSupervision(process.env, process.pid, listenFd)
   for (const name of supervisionVariables) delete process.env[name]
   if (Result.isSuccess(supervision)) return supervision.success
-  return yield* refused(supervision.failure, "Pass exactly one socket, as the units of this project do")
+  return yield* refused(supervision.failure, "Pass the sockets of config.json, as the units of this project do")
 })
 
 /** The file that --config names; the one of the state directory is checked with that. */

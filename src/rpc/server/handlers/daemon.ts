@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
+import { CurrentCaller } from "../../../daemon/audit/CurrentCaller.ts"
 import { Restart } from "../../../daemon/lifecycle/Restart.ts"
 import { sampleGauges } from "../../../daemon/lifecycle/watches.ts"
 import { searchAudit } from "../../../daemon/operations/searchAudit.ts"
@@ -32,12 +33,13 @@ export const daemonHandlers = {
   "secrets.status": Effect.fnUntraced(function* () {
     const daemon = yield* DaemonInfo
     const now = yield* daemonStatus
+    const { scope } = yield* CurrentCaller
     return {
       running: true,
       started_at: daemon.startedAt.text,
       secrets_count: now.secretCount,
       active_leases: now.activeLeases,
-      heartbeat: yield* daemon.heartbeat,
+      heartbeat: scope === undefined ? yield* daemon.heartbeat : undefined,
       store_state: now.storeState
     }
   }),
@@ -72,17 +74,24 @@ export const daemonHandlers = {
     return { entries: entries.map((entry) => ({ ...entryResult(entry), seq: entry.seq })), last_seq: seq, complete }
   }),
 
-  /** Beyond the predecessor's status, whose members stay as they are. */
+  /** Beyond the predecessor's status, whose members stay as they are. A caller with limits gets what is about itself. */
   "daemon.status": Effect.fnUntraced(function* () {
     const daemon = yield* DaemonInfo
-    const { activeLeases, audit, expiredLeases, oldestLease, sinks, storeFailure, unreadableLeases } =
-      yield* diagnostics
-    return {
+    const { role, scope } = yield* CurrentCaller
+    const own = {
       pid: daemon.pid,
       version,
       build,
       started_at: daemon.startedAt.text,
       uptime_ms: (yield* Clock.currentTimeMillis) - daemon.startedAt.millis,
+      role
+    }
+    if (scope !== undefined) return own
+    const { activeLeases, audit, expiredLeases, oldestLease, sinks, storeFailure, unreadableLeases } =
+      yield* diagnostics
+    return {
+      ...own,
+      sockets: daemon.sockets,
       leases: {
         active: activeLeases,
         expired: expiredLeases,
@@ -120,12 +129,22 @@ export const daemonHandlers = {
 /** Any of these asks for a search; without them the last entries are returned. */
 const searchMembers = ["secret_name", "client_id", "action", "since", "after"]
 
-const entryResult = ({ timestamp, action, secret_name, client_id, lease_id, details, success }: AuditEntry) => ({
+const entryResult = ({
   timestamp,
   action,
   secret_name,
   client_id,
   lease_id,
   details,
-  success
+  success,
+  socket
+}: AuditEntry) => ({
+  timestamp,
+  action,
+  secret_name,
+  client_id,
+  lease_id,
+  details,
+  success,
+  socket
 })

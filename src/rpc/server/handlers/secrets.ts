@@ -4,11 +4,14 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
+import { CurrentCaller } from "../../../daemon/audit/CurrentCaller.ts"
 import { LeaseRepo } from "../../../daemon/leases/LeaseRepo.ts"
 import { deleteSecret } from "../../../daemon/operations/deleteSecret.ts"
 import { checkHealth } from "../../../daemon/operations/health.ts"
 import { identifyValues, listFingerprints } from "../../../daemon/operations/identifyValues.ts"
+import { ownLeases } from "../../../daemon/operations/listLeases.ts"
 import { rotateSecret } from "../../../daemon/operations/rotate.ts"
+import { visibleSecrets } from "../../../daemon/operations/status.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import { getFact, initFact, refusedFact } from "../../../domain/AuditEntry.ts"
 import { quote } from "../../../domain/goText.ts"
@@ -37,15 +40,16 @@ export const secretHandlers = {
   }),
 
   "secrets.list": Effect.fnUntraced(function* () {
-    const secrets = yield* SecretStore
-    const leases = yield* LeaseRepo
+    const { scope } = yield* CurrentCaller
+    const countOf = scope === undefined ? (yield* LeaseRepo).activeCountOfSecret : yield* ownCounts
     return {
-      secrets: yield* Effect.forEach(yield* secrets.list, (secret) =>
-        Effect.map(leases.activeCountOfSecret(secret.name), (activeLeases) => ({
+      secrets: yield* Effect.forEach(yield* visibleSecrets, (secret) =>
+        Effect.map(countOf(secret.name), (activeLeases) => ({
           name: secret.name,
           created_at: secret.createdAt.text,
           updated_at: secret.updatedAt.text,
-          rotate_via: secret.rotateVia === "" ? undefined : secret.rotateVia,
+          // A command may say more than a worker needs to know.
+          rotate_via: secret.rotateVia === "" || scope !== undefined ? undefined : secret.rotateVia,
           last_rotated: secret.lastRotated.text,
           active_leases: activeLeases
         }))
@@ -135,6 +139,12 @@ export const secretHandlers = {
     return { names }
   })
 }
+
+/** Returns how many of the caller's own leases a secret has. */
+const ownCounts = Effect.map(ownLeases, (leases) => {
+  const bySecret = Map.groupBy(leases, ({ secretName }) => secretName)
+  return (name: string) => Effect.succeed(bySecret.get(name)?.length ?? 0)
+})
 
 const checkSecret = Effect.fnUntraced(function* (params: {
   readonly name: string
