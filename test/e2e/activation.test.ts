@@ -4,12 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, rpc } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { until } from "../support/waiting.ts"
 import { runningPid, supervise, type SupervisorOptions } from "../support/supervisor.ts"
 import { activationRounds } from "../torture/activation.ts"
 import { randomFrom } from "../support/random.ts"
@@ -18,12 +18,6 @@ const supervised = (options: SupervisorOptions) =>
   Effect.acquireRelease(
     Effect.promise(() => supervise(options)),
     (supervisor) => Effect.promise(supervisor.end)
-  )
-
-const until = (good: () => boolean) =>
-  Effect.sync(good).pipe(
-    Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("5 millis") }),
-    Effect.timeout("10 seconds")
   )
 
 const read = (file: string) => (fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "")

@@ -3,7 +3,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -11,6 +10,7 @@ import { hasProc } from "../support/inside.ts"
 import { rpc, startDaemon } from "../harness/daemon.ts"
 import { isScript, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { until } from "../support/waiting.ts"
 
 const withOption = (option: string) => `node=$1; shift; exec "$node" ${option} "$@"`
 
@@ -79,10 +79,7 @@ describe("serve with a safe runtime", () => {
       const read = (file: string) => fs.readFileSync(`/proc/${daemon.pid}/${file}`, "utf8")
       assert.match(read("coredump_filter"), /^0+\n$/)
       if (!hasPrlimit()) return
-      yield* Effect.sync(() => /^Max core file size +0 +0 /m.test(read("limits"))).pipe(
-        Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
-        Effect.timeout("5 seconds")
-      )
+      yield* until(() => /^Max core file size +0 +0 /m.test(read("limits")))
     })
   )
 })

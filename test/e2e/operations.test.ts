@@ -2,18 +2,18 @@
  * Operations on a running daemon: change, rotate, kill, restart, watch, share.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as Schedule from "effect/Schedule"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as path from "node:path"
 import { auditOf, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
+import { promptly } from "../harness/prompt.ts"
 import { run, shellWords } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { eventually, until, untilTrue } from "../support/waiting.ts"
 
 const setup = Effect.fnUntraced(function* (config: object = {}) {
   const home = yield* temporaryDirectory
@@ -151,13 +151,9 @@ describe("rotate", () => {
       const pid = path.join(home, "pid")
       yield* call("add", { name: "slow", value: "x", rotate_via: `echo $$ > ${pid}; sleep 1000` })
       const reply = yield* Effect.forkChild(call("rotate", { secret_name: "slow" }))
-      yield* Effect.repeat(
-        Effect.sync(() => fs.existsSync(pid)),
-        { until: (is) => is, schedule: Schedule.spaced("10 millis") }
-      )
-      const [took, ended] = yield* Effect.timed(daemon.stop())
+      yield* until(() => fs.existsSync(pid))
+      const ended = yield* promptly(2_000, daemon.stop())
       assert.strictEqual(ended.status, 0)
-      assert.isTrue(Duration.isLessThan(took, Duration.seconds(2)), Duration.format(took))
       assert.strictEqual((yield* Fiber.join(reply)).error.code, -32003)
       assert.deepStrictEqual(
         auditOf(directory)
@@ -283,25 +279,21 @@ describe("the heartbeat", () => {
           fail_action: { revoke_all: true }
         }
       })
-      const until = (good: Effect.Effect<boolean>) =>
-        Effect.repeat(good, { until: (is) => is, schedule: Schedule.spaced("20 millis") }).pipe(
-          Effect.timeout("20 seconds")
-        )
       yield* call("add", { name: "db", value: "x" })
       yield* call("lease", { secret_name: "db", client_id: "c" })
-      yield* until(Effect.sync(() => endpoint.asked >= 3))
+      yield* until(() => endpoint.asked >= 3)
       const well = (yield* call("status")).result
       assert.strictEqual(well.active_leases, 1)
       assert.deepInclude(well.heartbeat, { enabled: true, interval: 100_000_000, timeout: 5_000_000_000, fired: false })
       endpoint.status = 503
-      yield* until(
+      yield* untilTrue(
         Effect.map(call("status"), ({ result }) => result.heartbeat.fired === true && result.active_leases === 0)
       )
       const entries = auditOf(directory).map(({ action, details }) => `${action} ${details}`)
       assert.include(entries, "heartbeat_fail heartbeat failed: HTTP 503")
       assert.include(entries, "killswitch revoked 1 leases")
       endpoint.status = 200
-      yield* until(Effect.map(call("status"), ({ result }) => result.heartbeat.fired === false))
+      yield* untilTrue(Effect.map(call("status"), ({ result }) => result.heartbeat.fired === false))
     })
   )
 })
@@ -317,8 +309,7 @@ describe("daemon restart", () => {
         Effect.sync(() => spawn("/bin/sh", ["-c", loop], { env, stdio: "ignore", detached: true })),
         (supervisor) => Effect.sync(() => process.kill(-(supervisor.pid ?? 0), "SIGKILL"))
       )
-      const status = run(["status"], { home })
-      yield* Effect.repeat(status, { until: (ended) => ended.status === 0 }).pipe(Effect.timeout("20 seconds"))
+      yield* eventually(run(["status"], { home }), ({ status }) => status === 0)
       yield* run(["add", "db", "--value", "x"], { home })
       yield* run(["lease", "db"], { home })
       assert.strictEqual((yield* run(["daemon", "restart", "--help"], { home })).status, 0)

@@ -4,7 +4,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import { gunzipSync } from "node:zlib"
 import { instruments } from "../../src/otel/metrics.ts"
 import { version } from "../../src/version.ts"
@@ -12,18 +11,13 @@ import { attributesOf, collector } from "../support/collector.ts"
 import { flaws, readJson, readProtobuf, type Signal } from "../support/otlpDefinitions.ts"
 import { rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { until } from "../support/waiting.ts"
 
 const shortIntervals = {
   OTEL_BLRP_SCHEDULE_DELAY: "100",
   OTEL_BSP_SCHEDULE_DELAY: "100",
   OTEL_METRIC_EXPORT_INTERVAL: "100"
 }
-
-const until = (condition: () => boolean) =>
-  Effect.sync(condition).pipe(
-    Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
-    Effect.timeout("10 seconds")
-  )
 
 /** Issues, replaces, refuses, revokes and rotates, then activates the killswitch. */
 const runEachOperation = Effect.fnUntraced(function* ({ socket }: RunningDaemon) {

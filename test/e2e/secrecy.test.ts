@@ -9,7 +9,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { hasProc } from "../support/inside.ts"
@@ -17,6 +16,7 @@ import { formsIn } from "../support/leaks.ts"
 import { connect, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { until } from "../support/waiting.ts"
 
 /** Test values that occur nowhere else. */
 const values = {
@@ -236,10 +236,7 @@ describe("a secret value", () => {
       yield* secrets("revoke --all --rotate --json")
       // Status 1, because two of the rotation commands fail on purpose.
       assert.strictEqual((yield* secrets("revoke --all --rotate --wipe")).status, 1)
-      yield* Effect.sync(() => fs.readFileSync(received, "utf8").includes("daemon.crash_recovered")).pipe(
-        Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
-        Effect.timeout("10 seconds")
-      )
+      yield* until(() => fs.readFileSync(received, "utf8").includes("daemon.crash_recovered"))
       assert.strictEqual((yield* here.stop(daemon)).status, 0)
       yield* secrets("lease plain")
       evidence.addFilesBelow(home)

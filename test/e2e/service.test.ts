@@ -10,6 +10,7 @@ import * as path from "node:path"
 import { auditOf, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { type Ended, installProgram, invocation, isScript, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { eventually } from "../support/waiting.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")
 
@@ -233,9 +234,7 @@ describe("the installer of a service account", () => {
       )
       const through = `shift ${invocation.length}; exec ${copied} --no-update-check "$@"`
       const secrets = (...words: ReadonlyArray<string>) => run(words, { home, through })
-      const serving = Effect.repeat(rpc(socket, "status"), { until: (reply) => reply?.result?.running === true }).pipe(
-        Effect.timeout("20 seconds")
-      )
+      const serving = eventually(rpc(socket, "status"), (reply) => reply?.result?.running === true)
       const pidNow = () => JSON.parse(fs.readFileSync(path.join(directory, "daemon.json"), "utf8")).pid
       yield* serving
       const first = pidNow()

@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
-import * as Schedule from "effect/Schedule"
+import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { sampleGauges } from "../../src/daemon/lifecycle/watches.ts"
@@ -17,6 +17,7 @@ import { otlpSettings } from "../../src/otel/otlpSettings.ts"
 import { attributesOf, collector } from "../support/collector.ts"
 import { event } from "../support/event.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { eventually } from "../support/waiting.ts"
 import { testLayer } from "../support/testLayer.ts"
 
 const fakeJoelclaw = Effect.fnUntraced(function* (script: string) {
@@ -89,13 +90,20 @@ describe("joelclaw and a collector", () => {
         environment: {
           JOELCLAW_BIN: stand.command,
           PATH: "/usr/bin:/bin",
-          OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9"
+          OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9",
+          OTEL_BLRP_SCHEDULE_DELAY: "600000"
         },
         sampling: { minLevel: "debug", debugPerMinute: 1000 }
       }
       const program = Effect.gen(function* () {
         const { dropped, emit, state } = yield* OtelSink
-        for (let n = 0; n < 300; n += 1) yield* emit(event(n))
+        const all = Effect.forEach(
+          Array.from({ length: 300 }, (_, n) => event(n)),
+          emit,
+          { discard: true }
+        )
+        // At one moment, since more are taken in another second.
+        yield* Effect.provide(all, TestClock.layer())
         yield* sampleGauges
         const text = yield* prometheusText
         for (const { kind, queued } of yield* state) {
@@ -125,11 +133,8 @@ describe("a collector that redirects", () => {
         OtelSink.use((sink) =>
           Effect.andThen(
             sink.emit(event(1)),
-            Effect.repeat(sink.state, {
-              until: (all) => all.some(({ lastFailure }) => lastFailure !== undefined),
-              schedule: Schedule.spaced("10 millis")
-            })
-          ).pipe(Effect.timeout("10 seconds"))
+            eventually(sink.state, (all) => all.some(({ lastFailure }) => lastFailure !== undefined))
+          )
         )
       ).pipe(Effect.provideService(Logger.CurrentLoggers, new Set()))
       assert.deepInclude(state.at(-1)?.lastFailure, { reason: "HTTP status 307" })

@@ -22,7 +22,7 @@ const pieces = [`"`, "'", "\\", "%", "$", "--", " ", "%h", "${x}", ";", "#", "<"
   "é",
   "plain"
 ])
-const roots = pieces.flatMap((one) => pieces.slice(0, 6).flatMap((other) => [`/a${one}${other}b`, `/a${other}${one}b`]))
+const roots = pieces.flatMap((one) => pieces.slice(0, 6).map((other) => `/a${one}${other}b${other}${one}c`))
 
 const optionsWith = (root: string): ServiceOptions => ({
   runtime: `${root}/node`,

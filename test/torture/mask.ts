@@ -76,14 +76,15 @@ const split = (output: Buffer, random: Random): ReadonlyArray<Buffer> => {
   return pieces
 }
 
-/** Masks by comparing every encoded value at every position. */
+/** Masks by searching for every encoded value from every position. */
 const plainly = (forms: ReadonlyArray<Buffer>, output: Buffer): Buffer => {
   const isMasked = new Uint8Array(output.length)
   for (const form of forms) {
-    for (let from = 0; from < output.length; from += 1) {
-      let same = 0
+    const prefix = form.subarray(0, maskPrefixLength)
+    for (let from = output.indexOf(prefix); from !== -1; from = output.indexOf(prefix, from + 1)) {
+      let same = prefix.length
       while (same < form.length && from + same < output.length && output[from + same] === form[same]) same += 1
-      if (same >= Math.min(form.length, maskPrefixLength)) isMasked.fill(1, from, from + same)
+      isMasked.fill(1, from, from + same)
     }
   }
   const pieces: Array<number> = []

@@ -216,7 +216,7 @@ describe("the chain", () => {
       )
       const looking = Effect.repeat(
         Effect.tap(verdict(file), ({ findings }) => Effect.sync(() => assert.deepStrictEqual(findings, []))),
-        { times: 100 }
+        { times: 40 }
       )
       yield* session(file, Effect.andThen(write("first"), Effect.raceFirst(busy, looking)), 1)
     })

@@ -376,7 +376,7 @@ describe("LeaseRepo in files, across restarts", () => {
     () =>
       Effect.gen(function* () {
         const directory = yield* temporaryDirectory
-        const ids = Array.from({ length: 30 }, (_, n) => `go-${n}`).toSorted()
+        const ids = Array.from({ length: 12 }, (_, n) => `go-${n}`).toSorted()
         goWrote(
           directory,
           ids.map((id) => row(id))

@@ -5,11 +5,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
-import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { notifySupervisor } from "../../../src/daemon/lifecycle/notifySupervisor.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
+import { until } from "../../support/waiting.ts"
 
 /** A fake systemd-notify, and a daemon that replies or not. */
 const setUp = Effect.gen(function* () {
@@ -37,12 +37,6 @@ const setUp = Effect.gen(function* () {
   const sent = () => (fs.existsSync(out) ? fs.readFileSync(out, "utf8") : "")
   return { daemon, directory, log, run, sent }
 })
-
-const until = (condition: () => boolean) =>
-  Effect.sync(condition).pipe(
-    Effect.repeat({ until: (isMet) => isMet, schedule: Schedule.spaced("2 millis") }),
-    Effect.timeout("5 seconds")
-  )
 
 describe.concurrent("systemd", () => {
   it.live("is notified of readiness only when the daemon replies", () =>

@@ -6,7 +6,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
-import * as Schedule from "effect/Schedule"
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -16,6 +15,7 @@ import { type HookResult, RotationHook } from "../../../src/daemon/secrets/Rotat
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { millisecond, second } from "../../../src/domain/GoDuration.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
+import { untilTrue } from "../../support/waiting.ts"
 import { addSecret, testLayerNoTelemetry, acquireLease, rotationHook } from "../../support/testLayer.ts"
 
 const printing = (stdout: string, more: Partial<HookResult> = {}): HookResult => ({
@@ -156,9 +156,7 @@ describe("RotationHook", () => {
       const gone = Effect.sync(
         () => !fs.existsSync(`/proc/${pid}`) || / Z /.test(fs.readFileSync(`/proc/${pid}/stat`, "utf8"))
       )
-      yield* Effect.repeat(gone, { until: (is) => is, schedule: Schedule.spaced("10 millis") }).pipe(
-        Effect.timeout("10 seconds")
-      )
+      yield* untilTrue(gone)
     })
   )
 

@@ -66,7 +66,9 @@ describe("a line that is not JSON", () => {
   })
 
   /** No shorter piece of these is whole, as it is with numbers. */
-  const Nested = Schema.Array(Schema.Record(Schema.String, Schema.Array(Schema.String)))
+  const Nested = Schema.Array(
+    Schema.Record(Schema.String, Schema.Array(Schema.String).check(Schema.isMaxLength(6)))
+  ).check(Schema.isMaxLength(6))
 
   it.prop("is refused wherever it was cut off", [Nested], ([value]) => {
     const text = JSON.stringify(value)
