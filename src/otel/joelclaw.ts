@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { childEnvironment } from "../domain/childEnvironment.ts"
 import { spawnTool } from "../process/runTool.ts"
 import { EmitFailed, type Envelope, startDelivery } from "./delivery.ts"
 
@@ -112,7 +113,7 @@ export const runJoelclaw = Effect.fnUntraced(function* (
 ) {
   const process = yield* spawnTool(
     [command, "otel", "emit"],
-    { env: childEnvironment(environment, command) },
+    { env: environmentOf(environment, command) },
     { stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")), stderr: "ignore" }
   )
   const output = yield* Stream.runFold(
@@ -126,18 +127,15 @@ export const runJoelclaw = Effect.fnUntraced(function* (
   if (!ok) return yield* new EmitFailed({ reason: error?.code ?? "not ok" })
 }, Effect.scoped)
 
+/** What `joelclaw otel emit` reads besides: where and as whom it sends, through which proxy, with which certificates. */
+const emitVariables =
+  /^((JOELCLAW|SLOG)_.*|OTEL_EMIT_(URL|TOKEN)|INNGEST_WORKER_URL|PI_SESSION_HANDLE|GATEWAY_ROLE|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS)$/i
+
 /** On macOS, joelclaw runs plutil from /usr/bin. */
-const childEnvironment = (
-  environment: JoelclawOptions["environment"],
-  command: string
-): Record<string, string | undefined> => {
-  const { NODE_OPTIONS: _options, PATH = "", ...inherited } = environment
-  const directories = [...PATH.split(":"), path.dirname(command), "/usr/bin", "/bin"]
-  return {
-    SLOG_SESSION_ID: "agent-secrets",
-    ...inherited,
-    PATH: [...new Set(directories.filter((directory) => directory !== ""))].join(":")
-  }
+const environmentOf = (environment: JoelclawOptions["environment"], command: string): Record<string, string> => {
+  const { PATH = "", ...inherited } = childEnvironment(environment, (name) => emitVariables.test(name))
+  const directories = new Set([...PATH.split(":"), path.dirname(command), "/usr/bin", "/bin"])
+  return { SLOG_SESSION_ID: "agent-secrets", ...inherited, PATH: [...directories].join(":") }
 }
 
 const EmitResult = Schema.Struct({

@@ -138,13 +138,12 @@ const spanRatio = (variables: Variables, warnings: Set<string>): number => {
   return 1
 }
 
-/** Returns the endpoints, each with its signals, without what may be credentials. */
+/** Returns the endpoints, each with its signals; only their origins, because the rest may hold a token. */
 export const describeTargets = ({ signals: found }: OtlpSettings): string => {
   const targets = new Map<string, ReadonlyArray<string>>()
   for (const { signal, url } of Object.values(found)) {
-    const { origin, pathname } = new URL(url)
-    const target = `${origin}${pathname.replace(new RegExp(`/(v1/${signal})?$`), "")}`
-    targets.set(target, [...(targets.get(target) ?? []), signal])
+    const { origin } = new URL(url)
+    targets.set(origin, [...(targets.get(origin) ?? []), signal])
   }
   return [...targets].map(([target, names]) => `${target} (${names.join(", ")})`).join(", ")
 }

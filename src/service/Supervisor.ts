@@ -8,6 +8,7 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import { childEnvironment } from "../domain/childEnvironment.ts"
 import { exitStatus } from "../domain/exitStatus.ts"
 import type { CommandLine, Environment, ToolFailed, ToolOptions, ToolResult } from "../process/runTool.ts"
 import { runTool, toolFailed, toolMessage } from "../process/runTool.ts"
@@ -81,7 +82,7 @@ export class NotServing extends Data.TaggedError("NotServing")<{ readonly messag
 /** Above what a stop and a start may take together by the supervisor's own limits. */
 const toolTimeout = Duration.seconds(45)
 
-/** Runs a tool of the supervisor: in English, without a pager, and without our NODE_OPTIONS. */
+/** Runs a tool of the supervisor: in English, without a pager, and with few of our variables. */
 export const runSupervisorTool = (
   command: CommandLine,
   environment: Environment
@@ -91,7 +92,14 @@ export const runSupervisorTool = (
   )
 
 export const toolOptions = (environment: Environment): ToolOptions => ({
-  env: { ...environment, NODE_OPTIONS: undefined, LC_ALL: "C", SYSTEMD_COLORS: "0", SYSTEMD_PAGER: "" }
+  env: {
+    ...childEnvironment(environment, (name) =>
+      /^(XDG_RUNTIME_DIR|DBUS_(SESSION|SYSTEM)_BUS_ADDRESS|TERM|COLUMNS)$/.test(name)
+    ),
+    LC_ALL: "C",
+    SYSTEMD_COLORS: "0",
+    SYSTEMD_PAGER: ""
+  }
 })
 
 /** Above the shutdown timeout of the service, after which the supervisor kills the daemon. */

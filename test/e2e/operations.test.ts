@@ -273,7 +273,7 @@ describe("the heartbeat", () => {
       const { call, directory } = yield* setup({
         heartbeat: {
           enabled: true,
-          url: `http://127.0.0.1:${port}/`,
+          url: `http://127.0.0.1:${port}/ping/hush?token=hush`,
           interval: "100ms",
           timeout: 5_000_000_000,
           fail_action: { revoke_all: true }
@@ -284,7 +284,13 @@ describe("the heartbeat", () => {
       yield* until(() => endpoint.asked >= 3)
       const well = (yield* call("status")).result
       assert.strictEqual(well.active_leases, 1)
-      assert.deepInclude(well.heartbeat, { enabled: true, interval: 100_000_000, timeout: 5_000_000_000, fired: false })
+      assert.deepInclude(well.heartbeat, {
+        url: `http://127.0.0.1:${port}`,
+        enabled: true,
+        interval: 100_000_000,
+        timeout: 5_000_000_000,
+        fired: false
+      })
       endpoint.status = 503
       yield* untilTrue(
         Effect.map(call("status"), ({ result }) => result.heartbeat.fired === true && result.active_leases === 0)

@@ -22,10 +22,10 @@ const withSystemd = Effect.gen(function* () {
   const home = yield* temporaryDirectory
   const standIn = path.join(home, "stand-in")
   fs.mkdirSync(standIn)
-  const script = `#!/bin/sh\nexec '${process.execPath}' '${support}/systemctl.mjs' "$@"\n`
+  const script = `#!/bin/sh\nSTAND_IN='${standIn}' exec '${process.execPath}' '${support}/systemctl.mjs' "$@"\n`
   fs.writeFileSync(path.join(standIn, "systemctl"), script, { mode: 0o755 })
   fs.writeFileSync(path.join(standIn, "journalctl"), `#!/bin/sh\necho "$*"; cat '${standIn}/log'\n`, { mode: 0o755 })
-  const env = { PATH: `${standIn}:/usr/bin:/bin`, STAND_IN: standIn }
+  const env = { PATH: `${standIn}:/usr/bin:/bin` }
   const through = asFakeUser(1000)
   const stopped = () => {
     const pid = path.join(standIn, "pid")
@@ -131,13 +131,13 @@ describe.runIf(isScript)("the service of a user on macOS", () => {
       const home = yield* temporaryDirectory
       const standIn = path.join(home, "stand-in")
       fs.mkdirSync(standIn)
-      const script = `#!/bin/sh\nexec '${process.execPath}' '${support}/launchctl.mjs' "$@"\n`
+      const script = `#!/bin/sh\nSTAND_IN='${standIn}' exec '${process.execPath}' '${support}/launchctl.mjs' "$@"\n`
       fs.writeFileSync(path.join(standIn, "launchctl"), script, { mode: 0o755 })
       const keeper = path.join(standIn, "keeper")
       yield* Effect.addFinalizer(() =>
         Effect.sync(() => fs.existsSync(keeper) && process.kill(-Number(fs.readFileSync(keeper, "utf8")), "SIGKILL"))
       )
-      const env = { PATH: `${standIn}:/usr/bin:/bin`, STAND_IN: standIn }
+      const env = { PATH: `${standIn}:/usr/bin:/bin` }
       const daemon = (...words: ReadonlyArray<string>) =>
         run(["daemon", ...words], { home, env, through: asFakeUser(501, "darwin") })
       const { file, pid } = resultOf(yield* daemon("install", "--json"))

@@ -155,15 +155,15 @@ describe("the description of the receivers", () => {
     assert.strictEqual(described("/bin/joelclaw", {}), "sent through /bin/joelclaw")
     assert.strictEqual(
       described("/bin/joelclaw", { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
-      "sent through /bin/joelclaw, and to the OpenTelemetry collector at https://collector.example/in (logs, traces, metrics)"
+      "sent through /bin/joelclaw, and to the OpenTelemetry collector at https://collector.example (logs, traces, metrics)"
     )
     assert.strictEqual(
       described(undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint }),
-      `sent to the OpenTelemetry collector at https://collector.example/in (logs, traces, metrics); ${absent}`
+      `sent to the OpenTelemetry collector at https://collector.example (logs, traces, metrics); ${absent}`
     )
     assert.strictEqual(
       described(undefined, { OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: endpoint }),
-      `none are sent; other signals go to the OpenTelemetry collector at https://collector.example/in (metrics); ${absent}`
+      `none are sent; other signals go to the OpenTelemetry collector at https://collector.example (metrics); ${absent}`
     )
     assert.strictEqual(described(undefined, { OTEL_EXPORTER_OTLP_ENDPOINT: "gopher://x" }), `none are sent; ${absent}`)
   })

@@ -100,6 +100,28 @@ describe.concurrent("events through joelclaw", () => {
     })
   )
 
+  it.live("are sent with the variables that joelclaw reads, and none of our others", () =>
+    Effect.gen(function* () {
+      const fake = yield* fakeJoelclaw(`cat > /dev/null; env > $OUT/env; echo '{"ok":true}'`)
+      const read = {
+        HOME: "/h",
+        OTEL_EMIT_TOKEN: "theirs",
+        JOELCLAW_OTEL_INGEST_URL: "http://127.0.0.1:9/",
+        SLOG_SYSTEM_ID: "s",
+        no_proxy: "127.0.0.1"
+      }
+      const others = { GITHUB_TOKEN: "hush", OTEL_EXPORTER_OTLP_HEADERS: "key=hush", LD_PRELOAD: "", NODE_OPTIONS: "" }
+      yield* withSink(fake.command, emitAll(event(1)), { environment: { PATH: "bin:/usr/bin", ...read, ...others } })
+      const lines = fake.read("env").split("\n")
+      for (const [name, value] of Object.entries(read)) assert.include(lines, `${name}=${value}`)
+      assert.include(lines, `PATH=/usr/bin:${fake.directory}:/bin`)
+      assert.deepStrictEqual(
+        Object.keys(others).filter((name) => lines.some((line) => line.startsWith(`${name}=`))),
+        []
+      )
+    })
+  )
+
   it.live("continue after a joelclaw that hangs is killed with its process group", () =>
     Effect.gen(function* () {
       const fake = yield* fakeJoelclaw(

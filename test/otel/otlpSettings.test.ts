@@ -128,7 +128,7 @@ describe("the OTEL_* variables", () => {
     assert.strictEqual(settings.signals.logs?.url, "https://collector.example/otlp/v1/logs")
     assert.strictEqual(
       describeTargets(settings),
-      "https://collector.example/otlp (logs, traces), https://other.example/in (metrics)"
+      "https://collector.example (logs, traces), https://other.example (metrics)"
     )
   })
 })

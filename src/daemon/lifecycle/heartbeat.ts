@@ -44,7 +44,8 @@ export const startHeartbeat = Effect.fn("startHeartbeat")(function* (settings: H
     watch: watchHeartbeat(settings, state, probeEndpoint(settings)),
     status: Effect.map(Ref.get(state), ({ armed, consecutiveFailures, fired }) => ({
       enabled: true,
-      url,
+      // The rest may hold a token.
+      url: new URL(url).origin,
       interval: Number(interval),
       timeout: Number(timeout),
       fail_action: {

@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as childProcess from "node:child_process"
 import { promisify } from "node:util"
+import { absoluteEntries } from "../../domain/paths.ts"
 import type { Supervision } from "../../domain/supervision.ts"
 
 export interface Notifications {
@@ -76,7 +77,7 @@ const notify = (notifications: Notifications, lines: ReadonlyArray<string>): Eff
   }).pipe(Effect.asVoid)
 
 const environmentOf = ({ searchPath, supervision }: Notifications) => ({
-  PATH: searchPath === undefined ? defaultPath : `${searchPath}:${defaultPath}`,
+  PATH: searchPath === undefined ? defaultPath : `${absoluteEntries(searchPath)}:${defaultPath}`,
   NOTIFY_SOCKET: supervision.notifySocket
 })
 

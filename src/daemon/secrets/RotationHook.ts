@@ -15,6 +15,7 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import type { Readable } from "node:stream"
+import { childEnvironment } from "../../domain/childEnvironment.ts"
 import { formatGoDuration, type GoDuration, toMillis } from "../../domain/GoDuration.ts"
 import { valueLimit } from "../../domain/Secret.ts"
 
@@ -46,9 +47,6 @@ export class RotationHook extends Context.Service<
     )
 }
 
-/** The variables that a command needs for its programs and its user. */
-const inheritedVariables = ["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"]
-
 /** More than the size of a value; further output is read and dropped. */
 const maxOutput = 2 * valueLimit
 
@@ -65,7 +63,7 @@ const runHook = Effect.fn("runHook")(function* (
       spawn("/bin/sh", ["-c", command], {
         cwd: "/",
         detached: true,
-        env: smallEnvironment(options.environment, secretName),
+        env: { ...childEnvironment(options.environment), SECRET_NAME: secretName.replaceAll("\u0000", "") },
         stdio: ["ignore", "pipe", "pipe"]
       })
     )
@@ -146,17 +144,3 @@ const killGroup = (child: ChildProcess): void => {
     // The group has already ended.
   }
 }
-
-const smallEnvironment = (
-  environment: Readonly<Record<string, string | undefined>>,
-  secretName: string
-): Record<string, string> => ({
-  PATH: "/usr/local/bin:/usr/bin:/bin",
-  ...Object.fromEntries(
-    inheritedVariables.flatMap((name) => {
-      const value = environment[name]
-      return value === undefined ? [] : [[name, value]]
-    })
-  ),
-  SECRET_NAME: secretName.replaceAll("\u0000", "")
-})

@@ -15,6 +15,7 @@ import * as path from "node:path"
 import type { Readable } from "node:stream"
 import { isatty } from "node:tty"
 import { escapeValue } from "../../../domain/escape.ts"
+import { childEnvironment } from "../../../domain/childEnvironment.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { restoreCoreFiles } from "../../../process/coreFiles.ts"
@@ -185,7 +186,7 @@ const makePipes: Effect.Effect<readonly [Pipe, Pipe] | undefined> = Effect.suspe
 const makeNamedPipes = Effect.fnUntraced(function* (directory: string) {
   const { runTool } = yield* Effect.promise(() => import("../../../process/runTool.ts"))
   const [out, err] = [path.join(directory, "out"), path.join(directory, "err")]
-  yield* runTool(["mkfifo", "-m", "600", out, err], { env: process.env, timeout: pipeTimeout })
+  yield* runTool(["mkfifo", "-m", "600", out, err], { env: childEnvironment(process.env), timeout: pipeTimeout })
   return yield* Effect.try(() => [openPipe(out), openPipe(err)] as const)
 })
 
