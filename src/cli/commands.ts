@@ -9,7 +9,11 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   serve: () => import("./commands/serve/serve.ts").then((file) => file.serveCommand),
   add: () => import("./commands/add/add.ts").then((file) => file.addCommand),
   update: () => import("./commands/add/update.ts").then((file) => file.updateCommand),
-  delete: async () => fullCommand((await import("./commands/delete.ts")).deleteCommand),
+  delete: async () =>
+    fullCommand(
+      (await import("./commands/delete/delete.ts")).deleteCommand,
+      (await import("./commands/delete/askAndDelete.ts")).askAndDelete
+    ),
   lease: async () => fullCommand((await import("./commands/lease.ts")).leaseCommand),
   revoke: async () =>
     fullCommand(

@@ -13,7 +13,7 @@ import { exitWith, printLines, printOutput, printProblem, type Problem } from ".
 import { clientProblem, protocolProblem, refusalProblem } from "./command/problems.ts"
 import { isProblem, type QueryCommand } from "./command/QueryCommand.ts"
 import { completionsCommand } from "./commands/completions/completions.ts"
-import { deleteCommand } from "./commands/delete.ts"
+import { deleteCommand } from "./commands/delete/delete.ts"
 import { healthCommand } from "./commands/health.ts"
 import { leaseCommand } from "./commands/lease.ts"
 import { listCommand } from "./commands/list.ts"

@@ -205,7 +205,7 @@ describe("revoke --all", () => {
       yield* secrets(["add", "mail", "--value", "x", "--rotate-via", "true"])
       yield* secrets(["lease", "db"])
       const ended = yield* secrets(["revoke", "--all", "--rotate", "--wipe"])
-      assert.strictEqual(ended.stdout, "revoked 1 leases; rotated 1 secrets; wiped 2 secrets\n")
+      assert.strictEqual(ended.stdout.split("\n")[0], "revoked 1 leases; rotated 1 secrets; wiped 2 secrets")
       assert.isFalse(fs.existsSync(path.join(directory, "secrets.age.bak")))
       assert.include((yield* secrets(["list"])).stdout, "no secrets; add one with")
       assert.strictEqual((yield* secrets(["add", "db", "--value", "y"])).status, 0)

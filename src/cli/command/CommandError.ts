@@ -3,6 +3,7 @@
  */
 import * as Data from "effect/Data"
 import type { ClientError } from "../../rpc/client/client.ts"
+import { exitStatus } from "../../domain/exitStatus.ts"
 import * as Output from "./Output.ts"
 import { clientProblem, refusalProblem } from "./problems.ts"
 
@@ -11,6 +12,15 @@ export class CommandError extends Data.TaggedError("CommandError")<Output.Proble
 /** Rejects a wrong command line. The message must not quote a possible value. */
 export const failUsage = (message: string, fix: string): CommandError =>
   new CommandError(Output.usageError(message, fix))
+
+/** The person answered no, or not at all. */
+export const failDeclined = (outcome: string): CommandError =>
+  new CommandError({
+    message: `cancelled: ${outcome}`,
+    code: "cancelled",
+    fix: "Answer y to go on, or pass --yes",
+    exitStatus: exitStatus.failed
+  })
 
 export const fromClient = (error: ClientError): CommandError =>
   new CommandError(error._tag === "RequestRefused" ? refusalProblem(error) : clientProblem(error))

@@ -26,7 +26,7 @@ export interface AuditSearch {
 }
 
 /** As large as all files of a log with the default rotation. */
-const maxReadBytes = 64 * 1024 * 1024
+export const maxReadBytes = 64 * 1024 * 1024
 /** How often the time of a line is checked that does not match. */
 const timeCheckInterval = 64
 

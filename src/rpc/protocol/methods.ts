@@ -55,6 +55,7 @@ export const methods = {
   "secrets.revokeMatching": { queue: "scan", retry: "idempotent", roles: workers },
   "secrets.revokeAll": { queue: "immediate", retry: "idempotent", roles: operators },
   "secrets.killswitch": { queue: "immediate", retry: "idempotent", roles: operators, ownerParams: ["wipe_store"] },
+  "secrets.handedOut": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.audit": { queue: "scan", retry: "idempotent", roles: operators },
   "daemon.status": { queue: "scan", retry: "idempotent", roles: everyone },
   "daemon.metrics": { queue: "scan", retry: "idempotent", roles: operators },

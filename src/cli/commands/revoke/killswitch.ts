@@ -1,15 +1,20 @@
 /**
- * secrets revoke --all: the killswitch.
+ * secrets revoke --all: the killswitch, and which values are outside nevertheless.
+ *
+ * The first line of the output is all that it was before; the rest is for the person.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { call } from "../../../rpc/client/client.ts"
-import { optional } from "../../../rpc/protocol/shape.ts"
+import { call, type DaemonAddress } from "../../../rpc/client/client.ts"
+import { optional, type Shaped } from "../../../rpc/protocol/shape.ts"
 import type { ArgsOf } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError, fromClient } from "../../command/CommandError.ts"
+import { CommandError, failDeclined, fromClient } from "../../command/CommandError.ts"
 import type { revokeCommand } from "./revoke.ts"
 import { loadDaemon } from "../../command/settings.ts"
+import { confirm } from "../../terminal/confirm.ts"
+import { isInteractive } from "../../terminal/isInteractive.ts"
+import { table } from "../../terminal/table.ts"
 
 const reportExample = {
   success: true,
@@ -18,6 +23,13 @@ const reportExample = {
   secrets_wiped: optional(0),
   failures: [""]
 }
+const statusExample = { secrets_count: 0 }
+const handedOutExample = {
+  secrets: [{ secret_name: "", leases: 0, last_leased_at: "" }],
+  total: 0,
+  complete: true
+}
+type HandedOutReply = Shaped<typeof handedOutExample>
 
 /** Rotating everything may take as long as all rotation commands together. */
 const rotationTimeout = Duration.minutes(30)
@@ -25,6 +37,7 @@ const rotationTimeout = Duration.minutes(30)
 export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof revokeCommand.flags>) {
   const address = yield* loadDaemon(args)
   const [rotate, wipe] = [args.flag("rotate"), args.flag("wipe")]
+  if (wipe && !args.flag("yes") && isInteractive()) yield* askBeforeWipe(address)
   const daemon = rotate ? { ...address, timeout: rotationTimeout } : address
   const params = { rotate_all: rotate, wipe_store: wipe }
   const report = yield* Effect.mapError(call(daemon, "secrets.killswitch", params, reportExample), fromClient)
@@ -41,12 +54,47 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof r
       exitStatus: exitStatus.failed
     })
   }
+  // The leases are revoked already, so a failure here must not look like one of theirs.
+  const outside = yield* Effect.orElseSucceed(call(address, "secrets.handedOut", {}, handedOutExample), () => undefined)
   return {
-    lines: [done.join("; ")],
+    lines: [done.join("; "), ...describe(outside)],
     result: {
       leases_revoked: report.leases_revoked,
       ...(rotate ? { rotated: report.rotated } : {}),
-      ...(wipe ? { secrets_wiped: report.secrets_wiped } : {})
+      ...(wipe ? { secrets_wiped: report.secrets_wiped } : {}),
+      ...(outside === undefined ? {} : { handed_out: outside.secrets, handed_out_complete: outside.complete })
     }
   }
 })
+
+const askBeforeWipe = Effect.fnUntraced(function* (address: DaemonAddress) {
+  const { secrets_count } = yield* Effect.mapError(call(address, "secrets.status", {}, statusExample), fromClient)
+  const isSure = yield* confirm(
+    `Wipe all ${secrets_count} secrets? There is no way back: the store and its backup are removed`
+  )
+  if (!isSure) return yield* failDeclined("nothing was revoked or wiped")
+})
+
+/** Rows that fit on a screen with what is above them. */
+const maxRows = 40
+
+const describe = (outside: HandedOutReply | undefined): ReadonlyArray<string> => {
+  const holders = "in programs that hold them, in what secrets exec started, in .env files"
+  const warning = `Values that were handed out still work: ${holders}.`
+  if (outside === undefined) return [`${warning} Which ones: secrets audit --action lease_acquire`]
+  const { complete, secrets, total } = outside
+  const older = complete ? [] : ["The audit log has older entries, which were not read."]
+  if (secrets.length === 0) return older
+  const rows = secrets
+    .slice(0, maxRows)
+    .map(({ last_leased_at, leases, secret_name }) => [secret_name, `${leases}`, last_leased_at])
+  const more = total > rows.length ? [`and ${total - rows.length} more: secrets revoke --all --json`] : []
+  return [
+    warning,
+    "Rotate these at their providers; they were leased since they last changed:",
+    "",
+    ...table(["SECRET", "LEASES", "LAST"], rows, { whole: ["LEASES", "LAST"] }),
+    ...more,
+    ...older
+  ]
+}

@@ -18,14 +18,19 @@ export const revokeCommand = defineQuery({
     secret: { type: "string", value: "NAME", summary: "revoke every lease of this secret", completes: "secret" },
     all: { type: "boolean", summary: "the killswitch: revoke every active lease" },
     rotate: { type: "boolean", summary: "with --all: also rotate every secret that has a rotation command" },
-    wipe: { type: "boolean", summary: "with --all: also delete every secret and the backup of the store" }
+    wipe: { type: "boolean", summary: "with --all: also delete every secret and the backup of the store" },
+    yes: { type: "boolean", short: "y", summary: "with --wipe: do not ask; without a terminal nothing is asked" }
   },
   examples: [
     "secrets revoke 57e7cffb-eaea-424f-93dc-a3d421c94118",
     "secrets revoke --client deploy --secret github_token",
     "secrets revoke --all"
   ],
-  about: "With --client and --secret, revokes leases that match both. Matching none is not an error.",
+  about: [
+    "With --client and --secret, revokes leases that match both. Matching none is not an error.",
+    "No revocation takes a value back: it works until it is changed at its provider. --all lists those that were handed " +
+      "out since they last changed. To stop new leases too: secrets lock"
+  ].join("\n\n"),
   requests: (args) => {
     const [id] = args.positionals
     const [client, secret] = [args.option("client"), args.option("secret")]

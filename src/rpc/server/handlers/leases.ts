@@ -6,13 +6,14 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
 import { acquire } from "../../../daemon/operations/acquire.ts"
+import { findHandedOut } from "../../../daemon/operations/findHandedOut.ts"
 import { killswitch } from "../../../daemon/operations/killswitch.ts"
 import { listLeases } from "../../../daemon/operations/listLeases.ts"
 import { revokeAllLeases, revokeLease, revokeMatchingLeases } from "../../../daemon/operations/revoke.ts"
 import * as GoDuration from "../../../domain/GoDuration.ts"
 import { quote } from "../../../domain/goText.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
-import { maxReplyText } from "../../protocol/limits.ts"
+import { maxReplyCount, maxReplyText } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
 import { atMost, readParams, required, resultCount, succeeded } from "../params.ts"
 
@@ -113,6 +114,20 @@ export const leaseHandlers = {
       rotated: report.rotated,
       secrets_wiped: report.secretsWiped,
       failures: report.failures
+    }
+  }),
+
+  /** Beyond the predecessor: the secrets whose values were leased since they last changed, the last one first. */
+  "secrets.handedOut": Effect.fnUntraced(function* () {
+    const { complete, secrets, total } = yield* findHandedOut({ count: maxReplyCount, length: maxReplyText })
+    return {
+      secrets: secrets.map(({ lastAt, leases, secretName }) => ({
+        secret_name: secretName,
+        leases,
+        last_leased_at: lastAt
+      })),
+      total,
+      complete
     }
   })
 }
