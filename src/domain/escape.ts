@@ -62,7 +62,7 @@ const shortEscapes: ReadonlyMap<string, string> = new Map([
 const longEscape = (found: string): string => {
   const code = found.codePointAt(0) ?? 0
   if (code < 0x20 || code === 0x7f) return `x${hex(code, 2)}`
-  // A byte of a file name that is not UTF-8 (`decodePath`).
+  // A byte of a file name that is not UTF-8 (`pathText`).
   if (code >= 0xdc80 && code <= 0xdcff) return `x${hex(code - 0xdc00, 2)}`
   return code > 0xffff ? `U${hex(code, 8)}` : `u${hex(code, 4)}`
 }

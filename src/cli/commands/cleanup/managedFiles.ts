@@ -10,7 +10,9 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { parseEnvHeader } from "../../../domain/envFile.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
+import { encodePath } from "../../../domain/pathText.ts"
 import { reasonOf } from "../../command/Output.ts"
+import { type DirectoryEntry, readDirectory, realPath } from "../readDirectory.ts"
 
 export type ManagedFile =
   | { readonly is: "managed"; readonly file: string; readonly expiresAt: number; readonly same: FileIdentity }
@@ -27,7 +29,7 @@ const skipped = new Set(["node_modules", ".git", ".hg", ".svn"])
 
 /** Yields each managed env file below a directory, and each candidate that cannot be read. */
 export function* managedFiles(root: string): Generator<ManagedFile> {
-  const real = fs.realpathSync(root)
+  const real = realPath(root)
   const visited = new Set<string>()
   for (const { file, reason } of candidates(root)) {
     const inner = reason === undefined ? realPathBelow(file, real) : file
@@ -41,7 +43,7 @@ export function* managedFiles(root: string): Generator<ManagedFile> {
 /** Returns the real path of a file if it is below the root. */
 const realPathBelow = (file: string, root: string): string | undefined => {
   try {
-    const real = path.join(fs.realpathSync(path.dirname(file)), path.basename(file))
+    const real = path.join(realPath(path.dirname(file)), path.basename(file))
     return real.startsWith(root === "/" ? root : `${root}/`) ? real : undefined
   } catch {
     return undefined
@@ -54,17 +56,17 @@ interface Candidate {
 }
 
 function* candidates(directory: string): Generator<Candidate> {
-  let entries: ReadonlyArray<fs.Dirent>
+  let entries: ReadonlyArray<DirectoryEntry>
   try {
-    entries = fs.readdirSync(directory, { withFileTypes: true })
+    entries = readDirectory(directory)
   } catch (error) {
     yield { file: directory, reason: reasonOf(error) }
     return
   }
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const entry of entries) {
     const file = path.join(directory, entry.name)
-    if (entry.isDirectory() && !skipped.has(entry.name)) yield* candidates(file)
-    if (!entry.isFile()) continue
+    if (entry.isDirectory && !skipped.has(entry.name)) yield* candidates(file)
+    if (!entry.isFile) continue
     if (entry.name.startsWith(".env")) yield { file }
     if (entry.name === ".secrets.json") yield* envFileOf(file)
   }
@@ -73,7 +75,7 @@ function* candidates(directory: string): Generator<Candidate> {
 /** Yields the env_file of a .secrets.json. Other errors in it are reported by `env` and `exec`. */
 function* envFileOf(project: string): Generator<Candidate> {
   try {
-    const settings: unknown = JSON.parse(fs.readFileSync(project, "utf8"))
+    const settings: unknown = JSON.parse(fs.readFileSync(encodePath(project), "utf8"))
     if (typeof settings !== "object" || settings === null || !("env_file" in settings)) return
     const { env_file: name } = settings
     if (typeof name === "string" && name !== "") yield { file: path.resolve(path.dirname(project), name) }
@@ -105,9 +107,9 @@ const identityOf = ({ dev, ino, mtimeMs }: fs.Stats): FileIdentity => ({ device:
  */
 export const removeIfSame = (file: string, same: FileIdentity): string | undefined => {
   try {
-    const now = identityOf(fs.lstatSync(file))
+    const now = identityOf(fs.lstatSync(encodePath(file)))
     if (now.device !== same.device || now.inode !== same.inode || now.changed !== same.changed) return fileReplaced
-    fs.unlinkSync(file)
+    fs.unlinkSync(encodePath(file))
     return undefined
   } catch (error) {
     return reasonOf(error) === "ENOENT" ? fileReplaced : reasonOf(error)
@@ -125,8 +127,8 @@ const headBytes = 4096
  */
 export const readHead = (file: string): { readonly text: string; readonly stat: fs.Stats } | undefined => {
   const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
-  if (!fs.lstatSync(file).isFile()) return undefined
-  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+  if (!fs.lstatSync(encodePath(file)).isFile()) return undefined
+  const descriptor = fs.openSync(encodePath(file), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
   try {
     const stat = fs.fstatSync(descriptor)
     if (!stat.isFile()) return undefined

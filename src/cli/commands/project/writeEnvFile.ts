@@ -70,10 +70,14 @@ export const warnIfTracked = Effect.fnUntraced(function* (file: string) {
   const { runGit } = yield* Effect.promise(() => import("../../../process/git.ts"))
   const statusOf = (...args: ReadonlyArray<string>) =>
     Effect.map(
-      runGit([...args, "--", path.basename(file)], { cwd: directory, inHook: false, timeout: gitTimeout }),
+      runGit([...args, "--", `./${path.basename(file)}`], {
+        cwd: directory,
+        inHook: false,
+        timeout: gitTimeout
+      }),
       (result) => result?.status
     )
-  if ((yield* statusOf("ls-files", "--error-unmatch")) === 0)
+  if ((yield* statusOf("--literal-pathspecs", "ls-files", "--error-unmatch")) === 0)
     return yield* printWarning("env", `git tracks ${file}, so its values will be committed; run git rm --cached`)
   if ((yield* statusOf("check-ignore", "--quiet")) === 1)
     yield* printWarning("env", `git does not ignore ${file}; add it to .gitignore`)

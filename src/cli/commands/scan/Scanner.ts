@@ -17,13 +17,20 @@ const maxFindings = 10_000
 /** Copies bytes into a buffer and returns their number, 0 at the end of the file. */
 export type ReadBytes = (into: Buffer) => number | Promise<number>
 
+interface Unread {
+  readonly file: string
+  readonly reason: string
+}
+
 export class Scanner {
   files = 0
   bytes = 0
   binary = 0
   /** The number of findings beyond the limit. */
   omitted = 0
-  readonly unreadable: Array<{ readonly file: string; readonly reason: string }> = []
+  readonly unreadable: Array<Unread> = []
+  /** Directories whose files git refused to list, so that all of them are scanned. */
+  readonly unlisted: Array<Unread> = []
   /** Why the values of the store were not compared in all files. */
   ownError: ClientError | undefined
   private readonly kept: Array<ScanFinding> = []

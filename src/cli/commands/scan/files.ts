@@ -6,6 +6,8 @@
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { type DirectoryEntry, readDirectory, realPath } from "../readDirectory.ts"
+import { decodePath, encodePath } from "../../../domain/pathText.ts"
 import { reasonOf } from "../../command/Output.ts"
 
 export type ListedFile =
@@ -22,25 +24,25 @@ export interface WalkOptions {
 
 /** Yields all files below a directory. */
 export function* walk(directory: string, options: WalkOptions): Generator<ListedFile> {
-  let entries: ReadonlyArray<fs.Dirent>
+  let entries: ReadonlyArray<DirectoryEntry>
   try {
-    entries = fs.readdirSync(directory, { withFileTypes: true })
+    entries = readDirectory(directory)
   } catch (error) {
     yield { kind: "unreadable", path: directory, reason: reasonOf(error) }
     return
   }
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
+  for (const entry of entries) {
     if (options.excluded.has(entry.name)) continue
     const at = path.join(directory, entry.name)
-    if (entry.isFile()) yield { kind: "file", path: at }
-    else if (entry.isDirectory() && options.recursive) yield* walk(at, options)
+    if (entry.isFile) yield { kind: "file", path: at }
+    else if (entry.isDirectory && options.recursive) yield* walk(at, options)
   }
 }
 
 /** Yields the strings of a NUL-terminated list. */
 export function* splitList(list: Buffer): Generator<string> {
   for (let at = 0, end = list.indexOf(0); end !== -1; at = end + 1, end = list.indexOf(0, at)) {
-    yield list.toString("utf8", at, end)
+    yield decodePath(list.subarray(at, end))
   }
 }
 
@@ -58,25 +60,24 @@ export function* listed(directory: string, list: Buffer, options: WalkOptions): 
     last = name
     const at = path.join(directory, name)
     try {
-      const stat = fs.lstatSync(at)
+      const stat = fs.lstatSync(encodePath(at))
       // A directory with tracked files may be a symbolic link by now.
       if (stat.isFile() && isInside(path.dirname(at))) yield { kind: "file", path: at }
       else if (stat.isDirectory() && options.recursive && isInside(at)) yield { kind: "repository", path: at }
     } catch (error) {
       const reason = reasonOf(error)
-      // A file that is only in the index does not exist here. A name that is not UTF-8 cannot be looked up.
-      const isMissing = ["ENOENT", "ENOTDIR"].includes(reason) && !name.includes("\uFFFD")
-      if (!isMissing) yield { kind: "unreadable", path: at, reason }
+      // A file that is only in the index does not exist here.
+      if (reason !== "ENOENT" && reason !== "ENOTDIR") yield { kind: "unreadable", path: at, reason }
     }
   }
 }
 
 const insideOf = (directory: string): ((inner: string) => boolean) => {
-  const root = fs.realpathSync(directory)
+  const root = realPath(directory)
   let last = { inner: "", isInside: false }
   return (inner) => {
     if (inner !== last.inner) {
-      const real = fs.realpathSync(inner)
+      const real = realPath(inner)
       last = { inner, isInside: real === root || real.startsWith(root === "/" ? root : `${root}/`) }
     }
     return last.isInside
@@ -90,7 +91,7 @@ const maxUnsized = 16 * 1024 * 1024
 export const openForScan = (file: string) => {
   const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
   try {
-    const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
+    const descriptor = fs.openSync(encodePath(file), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
     const stat = fs.fstatSync(descriptor)
     const close = () => fs.closeSync(descriptor)
     if (!stat.isFile()) {

@@ -3,37 +3,56 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
-import { gitCommand, gitOptions, runGit } from "../../../process/git.ts"
-import { spawnTool } from "../../../process/runTool.ts"
+import { gitCommand, gitMessage, gitOptions, runGit } from "../../../process/git.ts"
+import { type ToolResult, spawnTool } from "../../../process/runTool.ts"
 import { splitList } from "./files.ts"
 
-/** Returns the files below a directory that are tracked, or untracked and not ignored; undefined without a repository. */
+/**
+ * Returns the files below a directory that are tracked, or that no .gitignore ignores; undefined without a repository.
+ * Ignore lists outside of the tree are settings of one person or clone, and do not count.
+ */
 export const listGitFiles = Effect.fnUntraced(function* (directory: string) {
   const options = { cwd: directory, inHook: false }
-  const ignored = yield* runGit(["check-ignore", "--quiet", "."], options)
+  const ignored = yield* runGit(["-c", "core.excludesFile=/dev/null", "check-ignore", "--quiet", "."], options)
   // For a directory that is itself ignored, git would list nothing.
-  if (ignored?.status !== 1) return undefined
-  const listed = yield* runGit(["ls-files", "-z", "--cached", "--others", "--exclude-standard"], options)
-  return listed?.status === 0 ? listed.stdout : undefined
+  if (ignored?.status === 0) return undefined
+  if (ignored?.status !== 1) return ignored === undefined || isNoRepository(ignored) ? undefined : gitMessage(ignored)
+  const list = ["ls-files", "-z", "--cached", "--others", "--exclude-per-directory=.gitignore"]
+  const listed = yield* runGit(list, options)
+  if (listed === undefined) return undefined
+  return listed.status === 0 ? listed.stdout : gitMessage(listed)
 })
+
+const isNoRepository = ({ stderr }: ToolResult): boolean =>
+  /^fatal: (?:not a git repository \(|this operation must be run in a work tree)/.test(stderr)
 
 /** Returns the files that are added or changed in the index, or git's error message. */
 export const listStagedFiles = Effect.fnUntraced(function* (cwd: string, paths: ReadonlyArray<string>) {
-  const diff = yield* runGit(
-    ["diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=ACMT", "--", ...paths],
-    { cwd, inHook: true }
-  )
-  if (diff === undefined) return "git cannot be run"
-  if (diff.status !== 0) return diff.stderr.split("\n")[0] ?? "git failed"
+  const options = { cwd, inHook: true }
+  const head = yield* runGit(["rev-parse", "--verify", "--quiet", "HEAD"], options)
+  // Before the first commit, all is compared with the empty tree.
+  const base = head?.status === 1 ? yield* runGit(["hash-object", "-t", "tree", "--stdin"], options) : head
+  const diff =
+    base?.status === 0 ? yield* runGit([...indexDiff, base.stdout.toString().trim(), "--", ...paths], options) : base
+  if (diff === undefined) return ["git cannot be run"] as const
+  if (diff.status !== 0) return gitMessage(diff)
   const fields = [...splitList(diff.stdout)]
-  const staged: Array<{ readonly name: string; readonly blob: string }> = []
+  const staged: Array<StagedFile> = []
   for (let n = 0; n + 1 < fields.length; n += 2) {
     // ":100644 100644 <old blob> <blob> M", then the name. Symbolic links and submodules have other modes.
     const [, mode, , blob] = (fields[n] ?? "").split(" ")
     if (mode?.startsWith("100") === true && blob !== undefined) staged.push({ name: fields[n + 1] ?? "", blob })
   }
-  return staged
+  return { staged }
 })
+
+interface StagedFile {
+  readonly name: string
+  readonly blob: string
+}
+
+/** Compares ids and no contents, so attributes, filters and drivers of the repository have no part in it. */
+const indexDiff = ["diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--diff-filter=ACMT"]
 
 /** Opens a reader over the contents of these blobs, from one `git cat-file --batch`. */
 export const openBlobs = (cwd: string, blobs: ReadonlyArray<string>) =>

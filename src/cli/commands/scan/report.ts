@@ -34,6 +34,7 @@ export const scanReport = (scan: Scanner, options: ReportOptions): Output => {
       findings,
       findings_not_shown: scan.omitted,
       unreadable,
+      not_listed: scan.unlisted,
       own_values: {
         compared: options.own?.values ?? 0,
         too_short: options.own?.tooShort ?? [],
@@ -64,6 +65,9 @@ const linesOf = (
     ...(scan.omitted === 0 ? [] : [`and ${scan.omitted} more`]),
     ...(tooShort.length === 0 ? [] : [`too short to search for: ${tooShort.map(escapeValue).join(", ")}`]),
     ...(omitted === 0 ? [] : [`${omitted} values were not searched for: too many values`]),
+    ...scan.unlisted.map(
+      ({ file, reason }) => `git did not list ${escapeValue(file)}, so all of it was scanned: ${reason}`
+    ),
     ...scan.unreadable.map(({ file, reason }) => `not read: ${escapeValue(file)} (${reason})`)
   ]
 }

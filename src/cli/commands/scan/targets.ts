@@ -7,8 +7,10 @@
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { escapeValue } from "../../../domain/escape.ts"
-import { failUsage } from "../../command/CommandError.ts"
-import { reasonOf } from "../../command/Output.ts"
+import type { GitMessage } from "../../../process/git.ts"
+import { CommandError, failUsage } from "../../command/CommandError.ts"
+import { reasonOf, usageError } from "../../command/Output.ts"
+import { realPath } from "../readDirectory.ts"
 import { type ListedFile, listed, openForScan, walk } from "./files.ts"
 import type { Scanner } from "./Scanner.ts"
 
@@ -37,7 +39,7 @@ export const scanPaths = Effect.fnUntraced(function* (
     const kind = kindOf(named)
     if (kind === undefined)
       return yield* failUsage(`${escapeValue(named)} is neither a file nor a directory`, "Name files or directories")
-    if (kind === "file") yield* scanFile(scan, { kind, path: fs.realpathSync(named) }, named)
+    if (kind === "file") yield* scanFile(scan, { kind, path: realPath(named) }, named)
     else yield* scanDirectory(scan, named, options, step)
   }
 })
@@ -54,7 +56,7 @@ const kindOf = (named: string): "file" | "directory" | undefined => {
 const scanDirectory = Effect.fnUntraced(function* (scan: Scanner, directory: string, options: ScanOptions, step: Step) {
   const directories = [directory]
   for (let next = directories.pop(); next !== undefined; next = directories.pop()) {
-    for (const found of yield* filesIn(next, options)) {
+    for (const found of yield* filesIn(scan, next, options)) {
       if (found.kind === "repository") directories.push(found.path)
       else yield* scanFile(scan, found, found.path)
       yield* step
@@ -62,12 +64,12 @@ const scanDirectory = Effect.fnUntraced(function* (scan: Scanner, directory: str
   }
 })
 
-const filesIn = Effect.fnUntraced(function* (directory: string, options: ScanOptions) {
+const filesIn = Effect.fnUntraced(function* (scan: Scanner, directory: string, options: ScanOptions) {
   const { alwaysExcluded, excluded, recursive, useGit } = options
   const list = useGit ? yield* (yield* loadGit).listGitFiles(directory) : undefined
-  return list === undefined
-    ? walk(directory, { recursive, excluded })
-    : listed(directory, list, { recursive, excluded: alwaysExcluded })
+  if (list instanceof Uint8Array) return listed(directory, list, { recursive, excluded: alwaysExcluded })
+  if (list !== undefined) scan.unlisted.push({ file: directory, reason: list[0] })
+  return walk(directory, { recursive, excluded })
 })
 
 const scanFile = (
@@ -92,10 +94,9 @@ export const scanStaged = Effect.fnUntraced(function* (
   step: Step
 ) {
   const { listStagedFiles, openBlobs } = yield* loadGit
-  const staged = yield* listStagedFiles(".", paths)
-  if (typeof staged === "string")
-    return yield* failUsage(`git cannot list what is staged: ${escapeValue(staged)}`, inRepository)
-  const files = staged.filter(({ name }) => !name.split("/").some((part) => excluded.has(part)))
+  const found = yield* listStagedFiles(".", paths)
+  if (!("staged" in found)) return yield* cannotListStaged(found)
+  const files = found.staged.filter(({ name }) => !name.split("/").some((part) => excluded.has(part)))
   const ids = files.map(({ blob }) => blob)
   const blobs = yield* Effect.mapError(openBlobs(".", ids), () => failUsage("git cannot be run", inRepository))
   for (const { name } of files) {
@@ -110,3 +111,9 @@ export const scanStaged = Effect.fnUntraced(function* (
 }, Effect.scoped)
 
 const inRepository = "Run it in a git repository, or in a hook of one"
+
+const cannotListStaged = ([reason, ...why]: GitMessage): CommandError =>
+  new CommandError({
+    ...usageError(`git cannot list what is staged: ${reason}`, why.length === 0 ? inRepository : ""),
+    why
+  })
