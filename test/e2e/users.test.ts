@@ -44,7 +44,7 @@ const listenAs = ({ groups: [gid], uid }: User, at: string) =>
     ({ sent }) => sent
   )
 
-describe.runIf(canBeOthers)("a socket below a directory of another user", () => {
+describe.runIf(canBeOthers).concurrent("a socket below a directory of another user", () => {
   it.live("is not served, and is given and believed no value", () =>
     Effect.gen(function* () {
       const { as, directory } = yield* openPlace
@@ -97,4 +97,96 @@ describe.runIf(canBeOthers)("a socket below a directory of another user", () => 
       assert.deepStrictEqual([lease.status, error.code, fix], [7, "unsafe_socket", `Run: chmod go-w ${shared}`])
     })
   )
+})
+
+const service: User = { uid: 31_001, groups: [31_001, team] }
+const member: User = { uid: 31_002, groups: [31_002, team] }
+const outsider: User = { uid: 31_003, groups: [31_003] }
+
+/** The installation of docs/own-user.md: a daemon of its own user, and two people, one of them in its group. */
+const ownUser = Effect.fnUntraced(function* (above?: User) {
+  const { as, directory, root } = yield* openPlace
+  const home = directory("service", service)
+  const state = directory("service/.agent-secrets", service)
+  if (above !== undefined) {
+    directory("shared", { uid: 0, groups: [0] }, 0o1777)
+    directory("shared/place", above, 0o755)
+  }
+  const runDirectory = directory(above === undefined ? "run" : "shared/place/run", service, 0o710)
+  fs.chownSync(runDirectory, service.uid, team)
+  const socket = path.join(runDirectory, "agent-secrets.sock")
+  const settings = { socket_path: socket, socket_mode: "0660", socket_group: String(team) }
+  fs.writeFileSync(path.join(state, "config.json"), JSON.stringify(settings))
+  const daemon = yield* startDaemon(as(service, home))
+  const homeOf = (name: string, user: User): string => {
+    const made = directory(name, user)
+    const file = path.join(directory(`${name}/.agent-secrets`, user), "config.json")
+    fs.writeFileSync(file, JSON.stringify({ socket_path: socket }))
+    fs.chownSync(file, user.uid, user.groups[0])
+    return made
+  }
+  const [inside, outside] = [as(member, homeOf("member", member)), as(outsider, homeOf("outsider", outsider))]
+  return { root, home, state, socket, daemon, inside, outside, asRoot: as({ uid: 0, groups: [0] }, root) }
+})
+
+describe.runIf(canBeOthers).concurrent("a daemon that runs as a user of its own", () => {
+  it.live("serves the people of its group, and keeps its store, its memory and its rules to itself", () =>
+    Effect.gen(function* () {
+      const { asRoot, daemon, inside, outside, socket, state } = yield* ownUser()
+      const found = fs.statSync(socket)
+      assert.deepStrictEqual([found.uid, found.gid, found.mode & 0o777], [service.uid, team, 0o660])
+      for (const [args, stdin, stdout] of [
+        [["--no-update-check", "status"], undefined, undefined],
+        [["--no-update-check", "add", "db", "--value", "v1"], undefined, 'added "db"\n'],
+        [["--no-update-check", "update", "db", "--value", "v2"], undefined, 'updated "db"\n'],
+        [["add", "key"], "of a pipe", 'added "key"\n'],
+        [["list"], undefined, undefined],
+        [["lease", "db", "--ttl", "5m", "--client-id", "c"], undefined, "v2"],
+        [["exec", "--secret", "key=KEY", "--", "sh", "-c", 'echo "$KEY"; id -u'], undefined, "of a pipe\n31002\n"],
+        [["audit", "--tail", "1"], undefined, undefined],
+        [["revoke", "--all"], undefined, undefined],
+        [["delete", "db", "--force"], undefined, undefined]
+      ] as const) {
+        const ended = yield* run(args, { ...inside, ...(stdin === undefined ? {} : { stdin }) })
+        assert.deepStrictEqual([ended.status, ended.stderr], [0, ""], args.join(" "))
+        if (stdout !== undefined) assert.strictEqual(ended.stdout, stdout)
+      }
+      // The daemon's user would run this.
+      const hook = yield* run(["update", "key", "--rotate-via", "cat ~/.agent-secrets/identity.age"], {
+        ...inside,
+        stdin: "x"
+      })
+      assert.deepStrictEqual([hook.status, hook.stdout], [5, ""])
+
+      const refused = yield* run(["lease", "key"], outside)
+      assert.deepStrictEqual([refused.status, refused.stdout], [7, ""])
+      assert.include(refused.stderr, `Join the group ${team}`)
+      for (const options of [inside, outside]) {
+        const read = `cat '${state}/identity.age' || cat /proc/${daemon.pid}/environ || kill -0 ${daemon.pid}`
+        const through = (options.through ?? "").replace(/ -- .*/, ` -- sh -c "${read}"`)
+        const attempt = yield* run([], { ...options, through })
+        assert.deepStrictEqual([attempt.status === 0, attempt.stdout], [false, ""])
+        assert.strictEqual(attempt.stderr.match(/permitted|denied/gi)?.length, 3, attempt.stderr)
+      }
+      assert.strictEqual((yield* run(["lease", "key", "--socket", socket], asRoot)).stdout, "of a pipe")
+    })
+  )
+
+  for (const [whose, above] of [
+    ["its own", service],
+    ["a member's", member]
+  ] as const) {
+    it.live(`serves them from below ${whose} directory in a shared one, as joelclaw installs it`, () =>
+      Effect.gen(function* () {
+        const { asRoot, daemon, inside, socket } = yield* ownUser(above)
+        assert.strictEqual(daemon.stderr().includes(`belongs to uid ${member.uid}`), above === member)
+        assert.strictEqual((yield* run(["add", "db"], { ...inside, stdin: "v" })).status, 0)
+        const lease = yield* run(["lease", "db"], inside)
+        assert.deepStrictEqual([lease.stdout, lease.stderr], ["v", ""])
+        const root = yield* run(["lease", "db", "--socket", socket], asRoot)
+        assert.deepStrictEqual([root.status, root.stdout], [7, ""])
+        assert.include(root.stderr, `shared/place belongs to uid ${above.uid}`)
+      })
+    )
+  }
 })

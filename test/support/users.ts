@@ -25,7 +25,12 @@ export const openPlace = Effect.gen(function* () {
   const words = [installProgram(path.join(root, "program"))]
   if (isScript) {
     const node = path.join(root, "node")
-    fs.copyFileSync(process.execPath, node, fs.constants.COPYFILE_FICLONE)
+    try {
+      fs.linkSync(process.execPath, node)
+    } catch {
+      // It is on another file system.
+      fs.copyFileSync(process.execPath, node, fs.constants.COPYFILE_FICLONE)
+    }
     words.unshift(node)
   }
   const as = ({ groups: [gid, ...more], uid }: User, home: string): RunOptions => {
