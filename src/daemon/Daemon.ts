@@ -27,6 +27,7 @@ import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announ
 import { DaemonInfo } from "./lifecycle/DaemonInfo.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
+import { isSupervised } from "./lifecycle/isSupervised.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
 import { Restart } from "./lifecycle/Restart.ts"
 import { restartOnReplacedDirectory } from "./lifecycle/watchDirectories.ts"
@@ -138,10 +139,18 @@ interface LayerOptions {
   readonly activated: ActivatedSockets
 }
 
-const layers = (config: Config, { environment }: DaemonOptions, { isRestart, activated, memory }: LayerOptions) =>
+const layers = (
+  config: Config,
+  { environment, supervision }: DaemonOptions,
+  { isRestart, activated, memory }: LayerOptions
+) =>
   UnixSocketServer.layerUnixSockets(socketOptions(config, activated)).pipe(
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
-    Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"))),
+    Layer.provideMerge(
+      Restart.layer(path.join(config.directory, "restart-cooldown.json"), () =>
+        isSupervised({ environment, supervision, pid: process.pid, parent: process.ppid })
+      )
+    ),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(reportCrashLoop))),

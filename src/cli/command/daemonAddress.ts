@@ -17,6 +17,8 @@ export type GlobalArgs = Pick<Args<typeof globalFlags>, "option">
 
 export interface Address {
   readonly socketPath: string
+  /** The socket of the daemon's owner, where the other one is a group's. */
+  readonly ownerSocket?: string | undefined
   readonly seconds: number
 }
 
@@ -82,8 +84,8 @@ export const readSettings = (
   }
 }
 
-/** Returns the socket that config.json names, or why it names none. */
-const socketIn = (text: string, home: string): Pick<Address, "socketPath"> | { readonly reason: string } => {
+/** Returns the sockets that config.json names, or why it names none. */
+const socketIn = (text: string, home: string): Omit<Address, "seconds"> | { readonly reason: string } => {
   let settings: unknown
   try {
     settings = JSON.parse(text)
@@ -91,11 +93,21 @@ const socketIn = (text: string, home: string): Pick<Address, "socketPath"> | { r
     return { reason: "the file is not JSON" }
   }
   if (typeof settings !== "object" || settings === null) return { reason: "the file must be a JSON object" }
-  const { directory, socket_path: socket }: { directory?: unknown; socket_path?: unknown } = settings
+  const { directory, socket_mode: mode, socket_path: socket }: Partial<Record<string, unknown>> = settings
   const [key, value] = (socket ?? undefined) === undefined ? ["directory", directory] : ["socket_path", socket]
   const found = pathIn(value ?? below(home, ".agent-secrets"), home)
   if (found === undefined) return { reason: `${key} must be an absolute path, or begin with ~/` }
-  return { socketPath: key === "directory" ? below(found, "agent-secrets.sock") : found }
+  const socketPath = key === "directory" ? below(found, "agent-secrets.sock") : found
+  return mode === "0660" ? { socketPath, ownerSocket: ownerSocketIn(settings, home) } : { socketPath }
+}
+
+/** As `socketsOf` chooses it. */
+const ownerSocketIn = (settings: Partial<Record<string, unknown>>, home: string): string | undefined => {
+  const { directory, sockets } = settings
+  const listed: unknown = Array.isArray(sockets) ? sockets.find((one) => one?.role === "owner")?.path : undefined
+  if (listed !== undefined) return pathIn(listed, home)
+  const found = pathIn(directory ?? below(home, ".agent-secrets"), home)
+  return found === undefined ? undefined : below(found, "owner.sock")
 }
 
 const unreadable = (file: string, code: string): Problem =>

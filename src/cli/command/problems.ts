@@ -126,7 +126,7 @@ export const refusals = {
   RotationFailed: refused("See what happened with: secrets audit"),
   DirectAccess: refused("Lease it: secrets lease NAME"),
   AccessDenied: refused("Use a socket whose role permits it: secrets status lists them"),
-  RestartRefused: refused("Wait, then try again"),
+  RestartRefused: refused("Wait and try again, or restart it as the user whose daemon it is"),
   AuditLogError: refused("Remove the cause that secrets status shows: the daemon then continues by itself"),
   FileError: refused(disk),
   Stopping: refused("Wait for the next daemon: secrets status --wait 30s"),

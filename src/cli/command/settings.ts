@@ -35,6 +35,7 @@ export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?
 export const loadDaemon = Effect.fnUntraced(function* (args: GlobalArgs) {
   const address = daemonAddress(args)
   if ("exitStatus" in address) return yield* new CommandError(address)
-  const daemon: DaemonAddress = { socketPath: address.socketPath, timeout: Duration.seconds(address.seconds) }
+  const { seconds, ...sockets } = address
+  const daemon: DaemonAddress = { ...sockets, timeout: Duration.seconds(seconds) }
   return daemon
 })

@@ -2,7 +2,7 @@
  * A restart on request: the daemon stops in order, and its supervisor starts a new one.
  *
  * Further requests are rejected during a cool-down. Its start is kept on disk, so that
- * it survives the restart.
+ * it survives the restart. Where nobody would start the daemon again, only its owner may.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -15,6 +15,7 @@ import * as Semaphore from "effect/Semaphore"
 import { refusedFact, restartFact } from "../../domain/AuditEntry.ts"
 import { formatGoDuration, millisecond, second } from "../../domain/GoDuration.ts"
 import { fromMillis, parseTimestamp } from "../../domain/Timestamp.ts"
+import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
 import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
 
@@ -42,7 +43,7 @@ export class Restart extends Context.Service<
     readonly requested: Effect.Effect<void>
   }
 >()("agent-secrets/Restart") {
-  static readonly layer = (coolDownPath: string) =>
+  static readonly layer = (coolDownPath: string, supervised: () => boolean) =>
     Layer.effect(
       Restart,
       Effect.gen(function* () {
@@ -58,6 +59,10 @@ export class Restart extends Context.Service<
 
         const request = Effect.gen(function* () {
           if (Deferred.isDoneUnsafe(requested)) return yield* refuse("daemon restart is already pending")
+          const { role } = yield* CurrentCaller
+          if (role !== "owner" && !supervised()) {
+            return yield* refuse("no supervisor would start the daemon again, so only its owner may restart it")
+          }
           const now = yield* Clock.currentTimeMillis
           const file = yield* readIfPresent(coolDownPath)
           const last = file === undefined ? Option.none() : decodeCoolDown(file.toString("utf8"))

@@ -34,6 +34,8 @@ export type ClientError = DaemonUnavailable | RequestRefused | RequestTimedOut |
 
 export interface DaemonAddress {
   readonly socketPath: string
+  /** The socket of the daemon's owner, tried first. */
+  readonly ownerSocket?: string | undefined
   /** For everything together: waiting for the daemon, the request, its reply. */
   readonly timeout: Duration.Duration
 }
@@ -75,10 +77,10 @@ export const request = (
     }
   })
 
-const send = ({ socketPath, timeout }: DaemonAddress, asked: ClientRequest) =>
+const send = ({ ownerSocket, socketPath, timeout }: DaemonAddress, asked: ClientRequest) =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.callback<SendOutcome>((resume) => {
-      const options = { socketPath, seconds: Duration.toSeconds(timeout), after: afterIn(context) }
+      const options = { socketPath, ownerSocket, seconds: Duration.toSeconds(timeout), after: afterIn(context) }
       const abort = sendRequests(options, [asked], (outcome) => resume(Effect.succeed(outcome)))
       return Effect.sync(abort)
     })

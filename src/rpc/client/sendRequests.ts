@@ -16,6 +16,8 @@ export interface ClientRequest {
 
 export interface SendOptions {
   readonly socketPath: string
+  /** The socket of the daemon's owner, tried before the other one. For everyone else it does not exist. */
+  readonly ownerSocket?: string | undefined
   /** For everything together: waiting for the daemon, the request, its reply. */
   readonly seconds: number
   readonly after: After
@@ -47,7 +49,7 @@ const pauseGrowth = 1.6
 
 /** Calls `settle` once with the outcome. Returns a function that aborts it. */
 export const sendRequests = (
-  { after, seconds, socketPath }: SendOptions,
+  { after, ownerSocket, seconds, socketPath }: SendOptions,
   requests: ReadonlyArray<ClientRequest>,
   settle: (outcome: SendOutcome) => void
 ): (() => void) => {
@@ -56,6 +58,7 @@ export const sendRequests = (
   const mayRepeat = requests.every(({ method }) => specOf(method).retry !== "once")
   let [connectionLost, lastCode, pause] = [false, "", firstPause]
   let [abortTrip, cancelPause] = [nothing, nothing]
+  let path = ownerSocket ?? socketPath
 
   const finish = (outcome: SendOutcome) => {
     cancelDeadline()
@@ -76,6 +79,11 @@ export const sendRequests = (
           connectionLost = true
           return attemptAgain()
         case "Unreachable":
+          if (path !== socketPath) {
+            path = socketPath
+            return attempt()
+          }
+          path = ownerSocket ?? socketPath
           lastCode = trip.code
           return transientCodes.has(trip.code)
             ? attemptAgain()
@@ -84,7 +92,7 @@ export const sendRequests = (
           return finish({ _tag: "UnsafeSocket", ...trip.unsafe })
       }
     }
-    abortTrip = roundTrip(socketPath, lines, settleTrip, check)
+    abortTrip = roundTrip(path, lines, settleTrip, check)
   }
   const attemptAgain = () => {
     cancelPause = after(pause, attempt)

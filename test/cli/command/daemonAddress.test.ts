@@ -40,6 +40,37 @@ describe("the settings", () => {
     })
   }
 
+  it.each([
+    [{}, "/d/agent-secrets.sock", undefined],
+    [{ socket_mode: "0660" }, "/d/agent-secrets.sock", "/d/owner.sock"],
+    [{ socket_mode: "0660", socket_path: "/run/s" }, "/run/s", "/d/owner.sock"],
+    [
+      {
+        socket_mode: "0660",
+        sockets: [
+          { role: "lease", path: "/a" },
+          { role: "owner", path: "/b" }
+        ]
+      },
+      "/d/agent-secrets.sock",
+      "/b"
+    ],
+    [{ socket_mode: "0660", sockets: [null, 5] }, "/d/agent-secrets.sock", "/d/owner.sock"],
+    [{ sockets: [{ role: "owner", path: "/b" }] }, "/d/agent-secrets.sock", undefined]
+  ])("name the owner's socket where the main one is a group's: %j", (settings, socketPath, ownerSocket) => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), "config-"))
+    try {
+      const config = path.join(directory, "config.json")
+      fs.writeFileSync(config, JSON.stringify({ directory: "/d", ...settings }))
+      const found = daemonAddress({ option: (flag: string) => (flag === "config" ? config : undefined) })
+      assert.deepStrictEqual(found, { socketPath, ...(ownerSocket === undefined ? {} : { ownerSocket }), seconds: 5 })
+      const named = daemonAddress({ option: (flag: string) => ({ config, socket: "/s" })[flag] })
+      assert.deepStrictEqual(named, { socketPath: "/s", seconds: 5 })
+    } finally {
+      fs.rmSync(directory, { recursive: true })
+    }
+  })
+
   it("may begin with a byte order mark", () => {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "config-"))
     try {

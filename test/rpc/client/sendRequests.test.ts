@@ -106,6 +106,26 @@ describe("requests to a daemon that is away", () => {
     })
   )
 
+  it.live("go to the owner's socket first, and at once to the other one where it cannot be used", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      const ownerSocket = `${socketPath}.owner`
+      const ask = (timers = makeTimers()) =>
+        Effect.promise(
+          () =>
+            new Promise<SendOutcome>((resolve) =>
+              sendRequests({ socketPath, ownerSocket, seconds: 5, after: timers.after }, [lease], resolve)
+            )
+        )
+      yield* listen(socketPath, reply({ result: "group" }))
+      const timers = makeTimers()
+      assert.deepInclude(yield* ask(timers), { replies: [{ error: undefined, result: "group" }] })
+      assert.deepStrictEqual(timers.started, [5000])
+      yield* listen(ownerSocket, reply({ result: "owner" }))
+      assert.deepInclude(yield* ask(), { replies: [{ error: undefined, result: "owner" }] })
+    })
+  )
+
   it.live("are sent when the daemon is back", () =>
     Effect.gen(function* () {
       const socketPath = yield* place

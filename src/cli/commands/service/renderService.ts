@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Config } from "../../../domain/Config.ts"
+import { socketsOf } from "../../../domain/ListenSocket.ts"
 import { type ServiceChoices, hasSocket, readServiceFiles, readStamp, stamp } from "../../../service/ServiceFile.ts"
 import type { ServiceOptions } from "../../../service/ServiceOptions.ts"
 import type { Supervisor } from "../../../service/Supervisor.ts"
@@ -107,7 +108,8 @@ const socketGroup = ({ socketAccess }: Config): string | undefined =>
   socketAccess.mode === 0o660 ? socketAccess.group : undefined
 
 const writableDirectories = (config: Config): ReadonlyArray<string> => {
-  const files = [config.socketPath, config.identityPath, config.secretsPath, config.auditPath, config.leasesPath]
+  const sockets = socketsOf(config).map((socket) => socket.path)
+  const files = [...sockets, config.identityPath, config.secretsPath, config.auditPath, config.leasesPath]
   return [...new Set([config.directory, ...files.map((file) => path.dirname(file))])]
 }
 
@@ -136,5 +138,6 @@ export const daemonOf = Effect.fnUntraced(function* (
   const daemon = yield* loadDaemon(args)
   if (choices === undefined || (args.option("socket") ?? args.option("config")) !== undefined) return daemon
   const { config } = yield* renderService(choices, supervisor)
-  return { ...daemon, socketPath: config.socketPath }
+  const [own] = socketsOf(config)
+  return { ...daemon, socketPath: config.socketPath, ownerSocket: own?.role === "owner" ? own.path : undefined }
 })

@@ -39,6 +39,10 @@ export const diagnosticsExample = {
   ],
   unclean_starts: optional({ count: 0, times: [""], last_reason: "", crash_loop: false })
 }
+/** What every role gets of it; an older daemon has neither member. */
+const roleExample = { role: "", sockets: optional([{ path: "", role: "", mode: "", group: optional("") }]) }
+type RoleStatus = Shaped<typeof roleExample>
+
 type Diagnostics = Shaped<typeof diagnosticsExample>
 
 export const statusCommand = defineQuery({
@@ -78,6 +82,7 @@ export const statusCommand = defineQuery({
       return matchesShape(found, { text: "" }) ? { verbatim: escapeMetrics(found.text), result: found } : undefined
     if (!matchesShape(found, statusExample)) return undefined
     const diagnostics = matchesShape(more, diagnosticsExample) ? more : undefined
+    const status = matchesShape(more, roleExample) ? more : undefined
     const uptime = diagnostics === undefined ? "" : ` (up ${formatDuration(diagnostics.uptime_ms)})`
     return {
       lines: [
@@ -87,14 +92,29 @@ export const statusCommand = defineQuery({
           : [`process       ${diagnostics.pid}, version ${diagnostics.version}${buildOf(diagnostics)}`]),
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
-        `socket        ${escapeValue(socketPath)}`,
+        ...socketLines(socketPath, status),
         ...(diagnostics === undefined ? [] : details(diagnostics))
       ],
-      result: { ...found, socket: socketPath, ...diagnostics },
+      result: { ...found, socket: socketPath, ...(diagnostics ?? status) },
       problem: found.running ? refusing(diagnostics?.audit.failure) : stopping
     }
   }
 })
+
+/** Lists the sockets with their roles, and the role of the one that was used if there are several. */
+const socketLines = (socketPath: string, status: RoleStatus | undefined): ReadonlyArray<string> => {
+  const { role, sockets = [] } = status ?? {}
+  if (sockets.length <= 1) {
+    return [`socket        ${escapeValue(socketPath)}${role === undefined ? "" : ` (${escapeValue(role)})`}`]
+  }
+  return [
+    ...sockets.map(({ group, mode, path, role: of }) => {
+      const who = group === undefined ? mode : `${mode}, group ${group}`
+      return `socket        ${escapeValue(path)} (${escapeValue(`${of}, ${who}`)})`
+    }),
+    `your role     ${escapeValue(role ?? "")}`
+  ]
+}
 
 const stopping: Problem = {
   message: "the daemon is stopping",
