@@ -21,6 +21,7 @@ import { livenessProbe } from "../rpc/client/client.ts"
 import { serveConnections } from "../rpc/server/serveConnections.ts"
 import { type ActivatedSocket, adoptActivatedSockets } from "../rpc/transport/activatedSocket.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
+import { auditNeighbours } from "./audit/auditEvidence.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
@@ -30,6 +31,7 @@ import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
 import { isSupervised } from "./lifecycle/isSupervised.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
 import { Restart } from "./lifecycle/Restart.ts"
+import { verifyAtStart } from "./lifecycle/verifyAtStart.ts"
 import { restartOnReplacedDirectory } from "./lifecycle/watchDirectories.ts"
 import {
   reopenOnHangup,
@@ -104,6 +106,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     watchStoreFiles,
     sampleGaugesForever,
     heartbeat.watch,
+    verifyAtStart(config.auditPath, auditNeighbours(config)),
     reopenOnHangup(options.onHangup),
     notifySupervisor(notifications, `serving on ${config.socketPath}`)
   ]
@@ -155,7 +158,7 @@ const layers = (
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(reportCrashLoop))),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
-    Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
+    Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config))),
     Layer.provideMerge(Instance.layer(instancePaths(config), { isRestart, activated: new Set(activated.keys()) }))
   )
 
@@ -194,5 +197,10 @@ export const instancePaths = (config: Config): InstancePaths => ({
 
 /** Writes the last audit entry, after the leases and the store are closed. */
 const lastEntry = Layer.effectDiscard(
-  Effect.flatMap(AuditLog, (audit) => Effect.addFinalizer(() => Effect.ignore(audit.append([stopFact]))))
+  Effect.gen(function* () {
+    const audit = yield* AuditLog
+    const { setAuditEnd } = yield* Instance
+    const stop = Effect.flatMap(audit.append([stopFact]), ({ line, seq }) => setAuditEnd({ seq, hash: line }))
+    yield* Effect.addFinalizer(() => Effect.ignore(stop))
+  })
 )

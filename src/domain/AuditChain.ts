@@ -19,6 +19,9 @@ export interface ChainHead {
   readonly hash: string
 }
 
+/** Larger numbers are those of corrupted files. */
+export const maxEntryNumber = 2 ** 50
+
 export const sha256 = (data: string | Uint8Array): string => hash("sha256", data, "hex")
 
 /** The head of an empty log. */

@@ -178,6 +178,10 @@ export const crashLoopFact = failedWith("crash_loop")
 export const fileRepairedFact = doneWith("file_mended")
 /** Records that entries of the log were changed or removed by another program. */
 export const auditDamagedFact = failedWith("audit_damaged")
+/** Records what a start found and the chain cannot show, such as a missing audit.head.json. */
+export const auditFindingFact = failedWith("audit_finding")
+/** Records that lines of the predecessor, which have no place in the chain, became part of the log. */
+export const auditAdoptFact = doneWith("audit_adopt")
 /** Records how many events were lost since the last such entry. */
 export const sinkDroppedFact = (count: number) =>
   failed("sink_dropped", { details: count === 1 ? "an event was lost" : `${count} events were lost` })
@@ -205,5 +209,6 @@ export const adoptFacts = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFac
 
 /** Entries that a start writes first. They do not prove that this program was the last to change the leases. */
 export const isStartEntry = ({ action }: AuditEntry): boolean =>
-  ["file_mended", "audit_damaged", "store_init", "clock_step", "crash_loop"].includes(action)
-export const isAdoptionEntry = ({ action }: AuditEntry): boolean => ["leases_adopt", "lease_adopt"].includes(action)
+  ["file_mended", "audit_damaged", "audit_finding", "store_init", "clock_step", "crash_loop"].includes(action)
+export const isAdoptionEntry = ({ action }: AuditEntry): boolean =>
+  ["audit_adopt", "leases_adopt", "lease_adopt"].includes(action)

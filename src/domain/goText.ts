@@ -11,8 +11,12 @@ export const stringify = (value: unknown, indent?: number): string => {
   if (!foreign.test(text)) return text
   // Much faster than a regular expression on large values with many escapes.
   for (const [found, escaped] of escapes) text = text.split(found).join(escaped)
-  return shortEscape.test(text) ? text.replace(backspace, "$1\\u0008").replace(formFeed, "$1\\u000c") : text
+  return longEscapes(text)
 }
+
+/** Writes \b and \f as numbers: newer versions of Go use the short forms. */
+export const longEscapes = (text: string): string =>
+  shortEscape.test(text) ? text.replace(backspace, "$1\\u0008").replace(formFeed, "$1\\u000c") : text
 
 const foreign = /[<>&\u2028\u2029]|\\[bf]/
 const escapes = [

@@ -7,7 +7,7 @@ import type { SecretInfo } from "./Secret.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "./Timestamp.ts"
 
 export interface HealthWarning {
-  readonly type: "expiring_soon" | "no_rotation_hook" | "stale_secret" | "never_accessed" | "store_rejects_changes"
+  readonly type: "expiring_soon" | "no_rotation_hook" | "stale_secret" | "never_accessed" | DaemonFault["type"]
   readonly secret_name?: string
   readonly lease_id?: string
   readonly message: string
@@ -19,28 +19,24 @@ const minute = 60_000
 const hour = 60 * minute
 const day = 24 * hour
 
-/**
- * `lastAccess` is when each recently leased secret was leased; `now` is in milliseconds. `storeFailure`, which the
- * predecessor does not have, is why changes of the store are rejected.
- */
+/** What the predecessor does not report: the store or the audit log needs attention. */
+export type DaemonFault = Pick<HealthWarning, "message"> & {
+  readonly type: "store_rejects_changes" | "audit_findings"
+}
+
+/** `lastAccess` is when each recently leased secret was leased; `now` is in milliseconds. */
 export const healthReport = (
   secrets: ReadonlyArray<SecretInfo>,
   leases: ReadonlyArray<Lease>,
   lastAccess: ReadonlyMap<string, Timestamp>,
   now: number,
-  storeFailure?: string
+  faults: ReadonlyArray<DaemonFault> = []
 ) => {
-  const failing: ReadonlyArray<HealthWarning> =
-    storeFailure === undefined
-      ? []
-      : [
-          {
-            type: "store_rejects_changes",
-            message: `The store rejects changes: ${storeFailure}`,
-            severity: "warning",
-            timestamp: fromMillis(now).text
-          }
-        ]
+  const failing = faults.map((fault): HealthWarning => ({
+    ...fault,
+    severity: "warning",
+    timestamp: fromMillis(now).text
+  }))
   const expiring = leases
     .filter((lease) => lease.expiresAt.millis - now < hour)
     .map((lease): HealthWarning => ({

@@ -11,9 +11,26 @@ import { parseTimestamp } from "./Timestamp.ts"
 
 /** Applies entries to leases. */
 export const replay = (before: ReadonlyArray<Lease>, entries: ReadonlyArray<AuditEntry>): ReadonlyArray<Lease> => {
-  const table: Table = { leases: new Map(before.map((lease) => [lease.id, lease])), adopting: new Map() }
-  for (const entry of entries) if (entry.success) apply(table, entry)
-  return [...table.leases.values()]
+  const replayed = new LeaseReplay(before)
+  for (const entry of entries) replayed.add(entry)
+  return replayed.leases()
+}
+
+/** Applies entries one by one. */
+export class LeaseReplay {
+  private readonly table: Table
+
+  constructor(before: ReadonlyArray<Lease> = []) {
+    this.table = { leases: new Map(before.map((lease) => [lease.id, lease])), adopting: new Map() }
+  }
+
+  add(entry: AuditEntry): void {
+    if (entry.success) apply(this.table, entry)
+  }
+
+  leases(): ReadonlyArray<Lease> {
+    return [...this.table.leases.values()]
+  }
 }
 
 interface Table {

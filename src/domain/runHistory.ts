@@ -30,6 +30,8 @@ export type UncleanStart = typeof UncleanStart.Type
 
 export const RunHistory = Schema.Struct({
   last: Schema.optionalKey(Run),
+  /** The last audit entry at the last orderly stop: evidence against a log that was cut since. */
+  audit: Schema.optionalKey(Schema.Struct({ seq: Schema.Int, hash: Schema.String })),
   /** Oldest first. */
   unclean_starts: Schema.Array(UncleanStart),
   /** Whether the current crash loop was reported. */
@@ -52,7 +54,11 @@ export const beginRun = (history: RunHistory, pid: number, at: Timestamp, crash:
   const { last, loop_told, unclean_starts } = history
   const isUnclean = crash || (last !== undefined && !isOrderly(last))
   const starts = isUnclean ? [...unclean_starts, { at: at.text, because: becauseOf(last) }] : unclean_starts
-  const next = { last: { pid, started_at: at.text }, unclean_starts: starts.slice(-maxStarts) }
+  const next: RunHistory = {
+    last: { pid, started_at: at.text },
+    ...(history.audit === undefined ? {} : { audit: history.audit }),
+    unclean_starts: starts.slice(-maxStarts)
+  }
   return loop_told === true && isLooping(next, at.millis) ? { ...next, loop_told } : next
 }
 
@@ -63,6 +69,11 @@ export const endRun = (history: RunHistory, at: Timestamp, because: string, fail
   const ended = { ended_at: at.text, ended_because: because.slice(0, maxReasonLength) }
   return { ...history, last: { ...last, ...ended, ...(failed ? { failed } : {}) } }
 }
+
+export const withAuditEnd = (history: RunHistory, audit: NonNullable<RunHistory["audit"]>): RunHistory => ({
+  ...history,
+  audit
+})
 
 export const markCrashLoopReported = (history: RunHistory): RunHistory => ({ ...history, loop_told: true })
 

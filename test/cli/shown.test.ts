@@ -119,7 +119,7 @@ describe("the frame of status --watch", () => {
         uptime_ms: hour,
         build: undefined,
         leases: { expired: 0, unreadable: 0, capacity: 0, oldest: undefined },
-        audit: { entries: 0, size: 0, archives: 0, failure: undefined },
+        audit: { entries: 0, size: 0, archives: 0, failure: undefined, findings: undefined, adopted: undefined },
         sinks: [{ kind: "joelclaw", target: "/bin/joelclaw", sent: 3, dropped: 0, queued: 0, last_failure: undefined }],
         store: undefined,
         unclean_starts: undefined

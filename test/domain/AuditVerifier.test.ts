@@ -8,6 +8,7 @@ import { genesis, chainFacts, sha256 } from "../../src/domain/AuditChain.ts"
 import { addFact } from "../../src/domain/AuditEntry.ts"
 import type { AcknowledgedHead } from "../../src/domain/AuditVerifier.ts"
 import { AuditVerifier } from "../../src/domain/AuditVerifier.ts"
+import { predecessorAcquire, predecessorStart, predecessorStop } from "../support/predecessor.ts"
 import { fromMillis } from "../../src/domain/Timestamp.ts"
 
 const now = fromMillis(1_800_000_000_000)
@@ -43,13 +44,42 @@ describe("an unchanged log", () => {
     assert.strictEqual(hash, acknowledged.hash)
   })
 
-  it("may have entries of another program before, within and after the chain", () => {
+  it("may have any lines before the chain, and parts of the predecessor within and after it", () => {
     const before = written(2, [old("a"), "not even JSON\n"])
-    const seal = { seq: 2, hash: sha256(`${before.lines.at(-1)}${old("b")}`) }
+    const part = [predecessorStart, predecessorAcquire("b")]
+    const seal = { seq: 2, hash: sha256([before.lines.at(-1), ...part].join("")) }
     const { head, text } = chainFacts([addFact("c")], now, seal)
-    const lines = [...before.lines, old("b"), text, old("d")]
+    const lines = [...before.lines, ...part, text, predecessorStart]
     assert.deepStrictEqual(findingsOf(lines, { ...head, first: 1 }), [])
-    assert.strictEqual(verdict(lines).unchained, 4)
+    const { adopted, unchained } = verdict(lines)
+    assert.strictEqual(unchained, 5)
+    assert.deepStrictEqual(
+      adopted.map((one) => [one.lines, one.before]),
+      [
+        [2, 3],
+        [1, undefined]
+      ]
+    )
+  })
+
+  it.each([
+    ["an entry without a hash", [old("b")]],
+    ["the predecessor's entry without its start", [predecessorAcquire("b")]],
+    ["another entry after the predecessor's start", [predecessorStart, old("b")]],
+    ["a blank more than the predecessor writes", [predecessorStart.replace('":"', '": "')]],
+    ["a member that it does not know", [predecessorStart.replace("}", ',"note":"x"}')]],
+    [
+      "an expiry, which only our entries have",
+      [predecessorStart, predecessorAcquire("b").replace("}", ',"expires_at":"2026-02-22T00:00:00Z"}')]
+    ]
+  ])("has a finding for %s, also where a later entry covers it", (_, part) => {
+    const before = written(2)
+    const seal = { seq: 2, hash: sha256([before.lines.at(-1), ...part].join("")) }
+    const { head, text } = chainFacts([addFact("c")], now, seal)
+    const count = part.length === 1 ? "a line after entry 2 is" : "2 lines after entry 2 are"
+    const expected = [`added 3: ${count} not of the daemon`]
+    assert.deepStrictEqual(findingsOf([...before.lines, ...part], before.acknowledged), expected)
+    assert.deepStrictEqual(findingsOf([...before.lines, ...part, text], { ...head, first: 1 }), expected)
   })
 
   it("may be longer than the acknowledged head", () => {
@@ -65,10 +95,10 @@ describe("an unchanged log", () => {
     ])
   })
 
-  it("is verified across files, and may begin with a file that has no chain", () => {
+  it("is verified across files, and may begin with a file of the predecessor", () => {
     const { acknowledged, lines } = written(4, [old("a")])
     const verifier = new AuditVerifier(acknowledged)
-    const files = { "audit.log.2": [old("z")], "audit.log.1": lines.slice(0, 3), "audit.log": lines.slice(3) }
+    const files = { "audit.log.2": [predecessorStop], "audit.log.1": lines.slice(0, 3), "audit.log": lines.slice(3) }
     for (const [name, inFile] of Object.entries(files)) {
       verifier.beginFile(name)
       for (const line of inFile) verifier.add(Buffer.from(line))

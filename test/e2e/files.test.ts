@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, connect, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { predecessorStart, predecessorStop } from "../support/predecessor.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A home directory with a copy of a state directory of the predecessor, its times moved to the present. */
@@ -116,8 +117,7 @@ describe("a directory of the predecessor", () => {
       yield* rpc(first.socket, "lease", { secret_name: "db", client_id: "c" })
       yield* first.stop()
       fs.writeFileSync(path.join(first.directory, "leases.json"), "null")
-      const stopped = '{"timestamp":"2026-11-22T00:30:38Z","action":"daemon_stop","success":true}\n'
-      fs.appendFileSync(path.join(first.directory, "audit.log"), stopped)
+      fs.appendFileSync(path.join(first.directory, "audit.log"), predecessorStart + predecessorStop)
       const second = yield* startDaemon({ home })
       assert.strictEqual((yield* rpc(second.socket, "status")).result.active_leases, 0)
     })

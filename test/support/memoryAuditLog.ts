@@ -33,9 +33,19 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
     since: ({ line, seq }) =>
       Effect.sync(() => (seq <= lines.length && lineAt(seq) === line ? Option.some(read(seq)) : Option.none())),
     position,
-    isLastWriter: true,
+    predecessor: undefined,
+    isTrusted: () => true,
+    report: () => Effect.void,
+    reportAdoption: () => Effect.void,
     lastEntryTime: undefined,
-    diagnostics: Effect.sync(() => ({ seq: lines.length, size: 0, archives: 0, failure: undefined })),
+    diagnostics: Effect.sync(() => ({
+      seq: lines.length,
+      size: 0,
+      archives: 0,
+      failure: undefined,
+      findings: [],
+      adopted: []
+    })),
     nextFailure: Effect.never,
     recordStore: () => Effect.void,
     release: () => Effect.void,

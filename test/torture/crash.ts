@@ -85,6 +85,12 @@ interface LeaseRow {
 const leasesOf = (directory: string): ReadonlyArray<LeaseRow> =>
   JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
 
+const headMissing = "the head of the log missing"
+
+interface Finding {
+  readonly message: string
+}
+
 /** Faults in the files while no daemon runs. None of them removes an entry of the log. */
 const faults: Readonly<Record<string, (directory: string, random: Random, older: string | undefined) => void>> = {
   nothing: () => undefined,
@@ -105,7 +111,7 @@ const faults: Readonly<Record<string, (directory: string, random: Random, older:
     }
     fs.writeFileSync(path.join(directory, "audit.log.new"), "")
   },
-  "the head of the log missing": (directory) => fs.rmSync(path.join(directory, "audit.head.json"), { force: true })
+  [headMissing]: (directory) => fs.rmSync(path.join(directory, "audit.head.json"), { force: true })
 }
 
 /** Imitates a run of the predecessor: it read leases.json, ended some leases, and wrote entries without a chain. */
@@ -215,6 +221,7 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
   const slowest = { start: 0 }
   const kinds = [...Object.keys(faults), "the predecessor in between"]
   let older: string | undefined
+  let missingHeads = 0
   try {
     for (let round = 0; round < rounds; round += 1) {
       const kind = kinds[round % kinds.length] ?? "nothing"
@@ -242,10 +249,14 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
         lost.push(fault instanceof Error ? fault.message : String(fault))
         await next.end("SIGKILL")
       }
-      const verdict = await start(["audit", "--verify"], { home }).ended
-      if (verdict.status !== 0) {
+      if (kind === headMissing) missingHeads += 1
+      const verdict = await start(["audit", "--verify", "--json"], { home }).ended
+      const findings = JSON.parse(verdict.stdout).result.findings.map(({ message }: Finding) => message)
+      // Each start without the head records that once, and each verification reports it.
+      const expected = findings.filter((message: string) => message.startsWith("audit.head.json was missing"))
+      if (findings.length !== missingHeads || expected.length !== missingHeads) {
         auditFaults += 1
-        lost.push(`the audit log: ${verdict.stdout}${verdict.stderr}`)
+        lost.push(`the audit log: ${missingHeads} missing heads, ${findings.join("; ") || "nothing"} was found`)
       }
       for (const memory of memories) memory.doubt = undefined
       const count = tried.get(kind) ?? { tried: 0, failed: 0 }

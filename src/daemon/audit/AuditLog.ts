@@ -20,6 +20,7 @@ import {
   auditDamagedFact,
   type AuditEntry,
   type AuditFact,
+  auditFindingFact,
   decodeEntry,
   fileRepairedFact
 } from "../../domain/AuditEntry.ts"
@@ -28,8 +29,9 @@ import { defaultAuditRotation } from "../../domain/Config.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { FileError } from "../files/durableFile.ts"
+import type { AuditNeighbours } from "./auditEvidence.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
-import { auditStart, firstChained } from "./auditStart.ts"
+import { auditStart, firstChained, type Predecessor } from "./auditStart.ts"
 import { CurrentCaller } from "./CurrentCaller.ts"
 import * as LogFile from "./LogFile.ts"
 import type { FileChange, TornTail } from "./LogFile.ts"
@@ -66,6 +68,10 @@ export interface AuditDiagnostics {
   readonly archives: number
   /** Why the last append failed; undefined if it succeeded. */
   readonly failure: string | undefined
+  /** What is wrong with the log, the store or leases.json, as far as it is known. */
+  readonly findings: ReadonlyArray<string>
+  /** What this start adopted of the predecessor. */
+  readonly adopted: ReadonlyArray<string>
 }
 
 export class AuditLog extends Context.Service<
@@ -83,8 +89,14 @@ export class AuditLog extends Context.Service<
     ) => Effect.Effect<Option.Option<ReadonlyArray<AuditEntry>>, AuditLogError>
     /** The position after the last entry. */
     readonly position: Effect.Effect<AuditPosition>
-    /** Whether the start found one of our entries last, so that no other program has written since. */
-    readonly isLastWriter: boolean
+    /** What the predecessor wrote after our last entry, while its leases are not in the log; else undefined. */
+    readonly predecessor: Predecessor | undefined
+    /** Whether an entry that the start found is the daemon's, or the predecessor's where it wrote last. */
+    readonly isTrusted: (entry: AuditEntry) => boolean
+    /** Logs what is wrong with the log, the store or leases.json, and records those that are not `recorded` yet. */
+    readonly report: (findings: ReadonlyArray<string>, recorded?: ReadonlySet<string>) => Effect.Effect<void>
+    /** Logs what was adopted of the predecessor. */
+    readonly reportAdoption: (details: string) => Effect.Effect<void>
     /** The time of the last entry that the start found; undefined if there was none. */
     readonly lastEntryTime: Timestamp | undefined
     readonly diagnostics: Effect.Effect<AuditDiagnostics>
@@ -99,19 +111,22 @@ export class AuditLog extends Context.Service<
   }
 >()("agent-secrets/AuditLog") {
   /** The log in a file. A torn last line is repaired; repairs and detected damage are the first new entries. */
-  static readonly layer = (path: string, rotation = defaultAuditRotation) =>
+  static readonly layer = (path: string, rotation = defaultAuditRotation, beside: AuditNeighbours = {}) =>
     Layer.effect(
       AuditLog,
       Effect.gen(function* () {
         const now = yield* Clock.currentTimeMillis
         const { log, torn } = yield* LogFile.openLog(path, (line) => Option.isSome(decodeEntry(line)), now)
-        const start = yield* auditStart(log, yield* readAuditHead(path))
+        const storedHead = yield* readAuditHead(path)
+        const start = yield* auditStart(log, storedHead, beside)
         const writeHead = yield* openAuditHead(path)
         const writeLock = yield* Semaphore.make(1)
         let { first, head } = start
         let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zeroTimestamp.text }
         let released = 0
-        let store: string | undefined
+        let store = Option.getOrUndefined(storedHead)?.store
+        const findings = new Set<string>()
+        const adopted: Array<string> = []
         let canRotate = true
         /** Findings about the file that are not written yet. */
         let pendingFindings: ReadonlyArray<AuditFact> = []
@@ -119,8 +134,13 @@ export class AuditLog extends Context.Service<
         let failure: string | undefined
         const newFailures = yield* Queue.sliding<string>(1)
 
-        const saveHead = () =>
-          writeHead({ seq: last.seq, hash: last.line, first, ...(store === undefined ? {} : { store }) })
+        const headWith = (open: boolean) => {
+          const head = { seq: last.seq, hash: last.line, first, open }
+          return store === undefined ? head : { ...head, store }
+        }
+        /** Where the file is missing or ahead of the log, that is recorded before it is written. */
+        let isHeadRight = start.isHeadRight
+        const saveHead = (open: boolean, isFlushed = false) => isHeadRight && writeHead(headWith(open), isFlushed)
 
         const positionNow = (): AuditPosition => ({
           seq: last.seq,
@@ -132,10 +152,10 @@ export class AuditLog extends Context.Service<
         /** Returns whether no start needs the oldest archive, given the remaining files. */
         const canDrop = (remaining: ReadonlyArray<string>): boolean => {
           const oldest = firstChained(remaining)?.seq ?? head.seq + 1
-          if (oldest - 1 > released) return false
+          if (oldest - 1 > released || !isHeadRight) return false
           first = Math.max(first, oldest)
           // Written before the file is removed; otherwise a crash in between would look like a missing archive.
-          saveHead()
+          saveHead(true)
           return true
         }
 
@@ -162,7 +182,8 @@ export class AuditLog extends Context.Service<
           pendingFindings = []
           head = next
           last = { seq: next.seq, line: next.hash, timestamp: at.text }
-          saveHead()
+          isHeadRight = true
+          saveHead(true)
         })
 
         /** Writes all waiting appends as one group and stores the result in each. */
@@ -213,28 +234,60 @@ export class AuditLog extends Context.Service<
           return isFound ? Option.some(entries.toReversed()) : Option.none()
         }, Effect.mapError(readFailed))
 
-        const found = [...tornFacts(torn), ...(start.damage === undefined ? [] : [auditDamagedFact(start.damage)])]
-        for (const { details } of found) yield* Effect.logWarning(`audit log: ${details}`)
-        yield* Effect.ignore(append(found))
+        const report = Effect.fn("AuditLog.report")(function* (
+          messages: ReadonlyArray<string>,
+          recorded: ReadonlySet<string> = new Set()
+        ) {
+          for (const message of messages) {
+            if (!findings.has(message)) yield* Effect.logWarning(`audit log: ${message}`)
+            findings.add(message)
+          }
+          const unrecorded = messages.filter((message) => !recorded.has(message))
+          yield* Effect.ignore(append(unrecorded.map(auditFindingFact)))
+        })
+
+        const reportAdoption = (details: string) =>
+          Effect.suspend(() => {
+            adopted.push(details)
+            return Effect.logWarning(`audit log: adopted ${details}`)
+          })
+
+        saveHead(true, true)
+        yield* Effect.addFinalizer(() => Effect.sync(() => saveHead(false, true)))
+        for (const { action, details = "" } of start.facts) {
+          if (action === "audit_adopt") yield* reportAdoption(details)
+          else yield* report([details], new Set([details]))
+        }
+        const repairs = tornFacts(torn)
+        for (const { details } of repairs) yield* Effect.logWarning(`audit log: ${details}`)
+        yield* Effect.ignore(append([...start.facts, ...repairs]))
         return AuditLog.of({
           append,
           tail,
           readBackwards: (visit) => Effect.mapError(log.readBackwards(visit), readFailed),
           since,
           position: Effect.sync(positionNow),
-          isLastWriter: start.isLastWriter,
+          predecessor: start.predecessor,
+          isTrusted: (entry) =>
+            isChained(entry)
+              ? entry.seq <= start.trusted || entry.seq > start.head.seq
+              : start.predecessor !== undefined,
+          report,
+          reportAdoption,
           lastEntryTime: start.lastEntryTime,
           diagnostics: Effect.sync(() => ({
             seq: last.seq,
             size: log.size(),
             archives: log.files().length - 1,
-            failure
+            failure,
+            findings: [...findings],
+            adopted
           })),
           nextFailure: Queue.take(newFailures),
           recordStore: (hash) =>
             Effect.sync(() => {
               store = hash
-              saveHead()
+              saveHead(true)
             }),
           release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
           reopen: Effect.asVoid(append([]))

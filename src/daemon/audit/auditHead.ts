@@ -1,16 +1,17 @@
 /**
  * audit.head.json: the last entry of the audit log, so that a truncated log is detected.
  *
- * It is written in place after each append and never flushed. After a power failure it
- * may lag behind the log, but it is never ahead of it. Nothing else depends on it: if it
- * cannot be read or written, the daemon continues.
+ * It is written in place after each append, and flushed only at the start and at the stop. After
+ * a power failure it may lag behind the log, but it is never ahead of it. If it cannot be
+ * written, the daemon continues.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { readIfPresent } from "../files/durableFile.ts"
+import { fsyncDirectorySync, readIfPresent } from "../files/durableFile.ts"
+import { maxEntryNumber } from "../../domain/AuditChain.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
 
 const AuditHead = Schema.Struct({
@@ -27,7 +28,9 @@ const AuditHead = Schema.Struct({
 })
 export type AuditHead = typeof AuditHead.Type
 
-const decode = Schema.decodeUnknownOption(Schema.fromJsonString(AuditHead))
+const decode = (text: string): Option.Option<AuditHead> =>
+  Option.filter(decodeHead(text), ({ seq }) => seq >= 0 && seq < maxEntryNumber)
+const decodeHead = Schema.decodeUnknownOption(Schema.fromJsonString(AuditHead))
 
 export const headPath = (auditPath: string): string => auditPath.replace(/(\.log)?$/, ".head.json")
 
@@ -51,7 +54,7 @@ export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
     Effect.sync(() => ({ fd: openRegular(path), inode: inodeOf(path) })),
     ({ fd }) => Effect.sync(() => fd !== undefined && fs.closeSync(fd))
   )
-  return (head: AuditHead): void => {
+  return (head: AuditHead, isFlushed = false): void => {
     // A removed file would otherwise still be written, without a name.
     if (file.fd === undefined || inodeOf(path) !== file.inode) {
       if (directory.status() !== "same") return
@@ -62,6 +65,9 @@ export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
     if (file.fd === undefined) return
     try {
       fs.writeSync(file.fd, `${JSON.stringify(head).padEnd(length - 1)}\n`, 0)
+      if (!isFlushed) return
+      fs.fdatasyncSync(file.fd)
+      fsyncDirectorySync(directory.path)
     } catch {
       // The head may lag behind the log.
     }

@@ -30,14 +30,17 @@ export const readLinesBackwards = Effect.fnUntraced(function* (
 ) {
   if (!(yield* readFile(path, file, visit))) return
   for (const archive of older) {
-    const isContinued = yield* Effect.acquireUseRelease(
-      Effect.suspend(() => attemptSync("read", archives.pathOf(archive), () => openArchive(archives.pathOf(archive)))),
-      (opened) => (opened === undefined ? Effect.succeed(true) : readFile(archives.pathOf(archive), opened, visit)),
-      (opened) => Effect.sync(() => opened !== undefined && fs.closeSync(opened.fd))
-    )
-    if (!isContinued) return
+    if (!(yield* Effect.suspend(() => readFileBackwards(archives.pathOf(archive), visit)))) return
   }
 })
+
+/** Reads one file backwards; returns whether the visitor wants the lines before it. Skips a file that is not there. */
+export const readFileBackwards = (path: string, visit: LineVisitor) =>
+  Effect.acquireUseRelease(
+    attemptSync("read", path, () => openArchive(path)),
+    (opened) => (opened === undefined ? Effect.succeed(true) : readFile(path, opened, visit)),
+    (opened) => Effect.sync(() => opened !== undefined && fs.closeSync(opened.fd))
+  )
 
 /** Longer than any entry: two names of 16 KiB, each byte escaped to six. */
 export const maxLineLength = 256 * 1024

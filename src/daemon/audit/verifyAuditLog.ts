@@ -1,18 +1,26 @@
 /**
- * Verifies the audit log and its archives, from the oldest entry to the last.
+ * Verifies the audit log and its archives, from the oldest entry to the last, and what else
+ * the log tells of: secrets.age and leases.json.
  *
  * It only reads, and works with or without a running daemon. All files are opened
  * before the first is read, so that a rotation does not change what is read. A line
  * that the daemon is writing gets time to be completed.
  */
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import { basename } from "node:path"
+import { decodeChainedEntry, sha256 } from "../../domain/AuditChain.ts"
 import { type AuditVerdict, AuditVerifier } from "../../domain/AuditVerifier.ts"
+import { LeaseCheck } from "../../domain/LeaseCheck.ts"
+import { bindingsPath, decodeBindings } from "../../domain/leaseFiles.ts"
+import { type AuditNeighbours, readStoreHash, readWitnesses } from "./auditEvidence.ts"
 import { readAuditHead } from "./auditHead.ts"
-import { attempt, type FileError, orIfMissing } from "../files/durableFile.ts"
+import { attempt, type FileError, orIfMissing, readIfPresent } from "../files/durableFile.ts"
 import { findArchiveNumbers } from "./logArchives.ts"
+import { readFileBackwards } from "./logReader.ts"
 
 export interface AuditReport extends AuditVerdict {
   /** The files that were read, oldest first. */
@@ -21,25 +29,86 @@ export interface AuditReport extends AuditVerdict {
   readonly isEndKnown: boolean
 }
 
-export const verifyAuditLog = (auditPath: string): Effect.Effect<AuditReport, FileError> =>
+export interface VerifyOptions {
+  /** The other files that know of the log. */
+  readonly beside?: AuditNeighbours
+  /** The hash of an entry that the log must have. */
+  readonly expected?: string | undefined
+  /** A pause after each chunk, which leaves the processor to others. */
+  readonly pause?: Duration.Input
+}
+
+export const verifyAuditLog = (auditPath: string, options: VerifyOptions = {}): Effect.Effect<AuditReport, FileError> =>
+  Effect.gen(function* () {
+    const { beside = {} } = options
+    for (let tries = 1; ; tries += 1) {
+      const before = yield* readStoreHash(beside)
+      const report = yield* verifyOnce(auditPath, options, before)
+      // A store that changes meanwhile cannot be compared.
+      if (before === (yield* readStoreHash(beside)) || tries === maxStoreTries) return report
+    }
+  })
+
+const maxStoreTries = 5
+
+const verifyOnce = (auditPath: string, { beside = {}, expected, pause }: VerifyOptions, store: string | undefined) =>
   Effect.scoped(
     Effect.gen(function* () {
       // Read before the log: the head may lag behind it and must never be ahead of it.
       const head = yield* readAuditHead(auditPath)
+      const witnesses = yield* readWitnesses(beside)
+      const leases = yield* openLeaseCheck(beside)
       const files = yield* openAll(auditPath)
       // A rotation before the files were opened shows in the current head.
       const first = Option.map(yield* readAuditHead(auditPath), (current) => current.first)
       const known = Option.map(head, (read) => ({ ...read, first: Option.getOrElse(first, () => read.first) }))
-      const verifier = new AuditVerifier(Option.getOrUndefined(known))
+      const verifier = new AuditVerifier(Option.getOrUndefined(known), witnesses, expected)
       let rest = 0
       for (const { handle, name } of files) {
         verifier.beginFile(name)
-        rest = yield* readLines(handle, name, verifier)
+        const add = (line: Uint8Array) => {
+          const entry = verifier.add(line)
+          if (entry !== undefined) leases.add(entry)
+        }
+        rest = yield* readLines(handle, name, add, pause)
       }
       verifier.tear(rest)
-      return { ...verifier.end(), files: files.map(({ name }) => name), isEndKnown: Option.isSome(head) }
+      // A daemon that started meanwhile appends to a log that was closed before.
+      const isOpen = Option.match(yield* readAuditHead(auditPath), {
+        onNone: () => true,
+        onSome: ({ open }) => open !== false
+      })
+      const verdict = verifier.end({ store, isOpen, leases: leases.end() })
+      return { ...verdict, files: files.map(({ name }) => name), isEndKnown: Option.isSome(head) }
     })
   )
+
+const openLeaseCheck = Effect.fnUntraced(function* ({ leases }: AuditNeighbours) {
+  const now = yield* Clock.currentTimeMillis
+  if (leases === undefined) return new LeaseCheck(undefined, [], now)
+  // Read before leases.json, which may be replaced in between: then it is bound to no entry that was read.
+  const bindings = decodeBindings((yield* readOptional(bindingsPath(leases)))?.toString("utf8") ?? "")
+  return new LeaseCheck(yield* readOptional(leases), bindings, now)
+})
+
+const readOptional = (path: string) => Effect.orElseSucceed(readIfPresent(path), () => undefined)
+
+/** Reads the last entry of the log, and its hash; none if there is no entry. */
+export const readLastEntry = Effect.fnUntraced(function* (auditPath: string) {
+  for (const path of (yield* namesOf(auditPath)).toReversed()) {
+    let last = Option.none<{ readonly seq: number; readonly hash: string; readonly timestamp: string }>()
+    yield* readFileBackwards(path, (line) => {
+      last = Option.map(decodeChainedEntry(line), ({ seq, timestamp }) => ({
+        seq,
+        hash: sha256(`${line}\n`),
+        timestamp
+      }))
+      return Option.isNone(last)
+    })
+    if (Option.isSome(last)) return last
+  }
+  return Option.none()
+})
 
 interface Opened {
   readonly path: string
@@ -93,17 +162,25 @@ const open = (path: string) =>
   )
 
 const chunkLength = 256 * 1024
+/** About a millisecond of work. */
+const smallChunkLength = 16 * 1024
 const lineFeed = 0x0a
 /** Time for the daemon to complete a line that it is writing; a torn line stays incomplete. */
 const completionTimeout = "100 millis"
 
-/** Passes every complete line to the verifier; returns the number of bytes after the last one. */
-const readLines = Effect.fnUntraced(function* (handle: fs.promises.FileHandle, name: string, verifier: AuditVerifier) {
+/** Passes on every complete line; returns the number of bytes after the last one. */
+const readLines = Effect.fnUntraced(function* (
+  handle: fs.promises.FileHandle,
+  name: string,
+  add: (line: Uint8Array) => void,
+  pause: Duration.Input | undefined
+) {
+  const length = pause === undefined ? chunkLength : smallChunkLength
   let rest: Array<Buffer> = []
   let hasWaited = false
   for (let position = 0; ;) {
-    const buffer = Buffer.alloc(chunkLength)
-    const { bytesRead } = yield* attempt("read", name, () => handle.read(buffer, 0, chunkLength, position))
+    const buffer = Buffer.alloc(length)
+    const { bytesRead } = yield* attempt("read", name, () => handle.read(buffer, 0, length, position))
     const torn = rest.reduce((sum, { length }) => sum + length, 0)
     if (bytesRead === 0 && (torn === 0 || hasWaited)) return torn
     if (bytesRead === 0) {
@@ -116,10 +193,11 @@ const readLines = Effect.fnUntraced(function* (handle: fs.promises.FileHandle, n
     const chunk = buffer.subarray(0, bytesRead)
     let from = 0
     for (let at = chunk.indexOf(lineFeed); at >= 0; at = chunk.indexOf(lineFeed, from)) {
-      verifier.add(Buffer.concat([...rest, chunk.subarray(from, at + 1)]))
+      add(Buffer.concat([...rest, chunk.subarray(from, at + 1)]))
       rest = []
       from = at + 1
     }
     if (from < chunk.length) rest.push(chunk.subarray(from))
+    if (pause !== undefined) yield* Effect.sleep(pause)
   }
 })

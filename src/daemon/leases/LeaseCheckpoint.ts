@@ -10,7 +10,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash, type Hash } from "node:crypto"
@@ -18,18 +17,12 @@ import { dirname } from "node:path"
 import { sha256 } from "../../domain/AuditChain.ts"
 import { fileRepairedFact } from "../../domain/AuditEntry.ts"
 import { stringify } from "../../domain/goText.ts"
-import { fromRow, type Lease, LeaseRow, toRow } from "../../domain/Lease.ts"
+import { type Lease, toRow } from "../../domain/Lease.ts"
+import { type CheckpointBinding, decodeLeases } from "../../domain/leaseFiles.ts"
 import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/AuditLog.ts"
 import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
-import {
-  absentFile,
-  bindingOf,
-  type CheckpointBinding,
-  readBindings,
-  recoverLeases,
-  writeBindings
-} from "./recoverLeases.ts"
+import { absentFile, bindingOf, readBindings, recoverLeases, writeBindings } from "./recoverLeases.ts"
 
 /** The leases at a position of the audit log. */
 export interface LeaseSnapshot {
@@ -51,9 +44,6 @@ export interface LeaseCheckpoint {
   /** Reduces the side file to the binding of the current leases.json, at an orderly stop. */
   readonly confirm: Effect.Effect<void, FileError>
 }
-
-const decodeRows = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.NullOr(Schema.Array(Schema.Unknown))))
-const decodeRow = Schema.decodeUnknownOption(LeaseRow)
 
 /** Rows that are encoded at once; other requests run between two chunks. */
 const rowsPerChunk = 200
@@ -114,18 +104,11 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
  */
 const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Buffer | undefined) {
   if (contents === undefined) return { leases: undefined, unreadable: 0 }
-  const rows = decodeRows(contents.toString("utf8"))
-  const leases: Array<Lease> = []
-  let unreadable = 0
-  for (const row of Option.getOrElse(rows, () => null) ?? []) {
-    const decoded = decodeRow(row)
-    const lease = Option.flatMap(decoded, fromRow)
-    if (Option.isNone(lease) || Option.isNone(decoded)) unreadable += 1
-    else if (decoded.value.revoked !== true) leases.push(lease.value)
-  }
-  if (Option.isNone(rows)) yield* setAside(leasesPath, "leases.json was unreadable", contents)
-  else if (unreadable > 0) yield* setAside(leasesPath, `${unreadable} leases in leases.json were unreadable`, contents)
-  return Option.isNone(rows) ? { leases: undefined, unreadable: 1 } : { leases, unreadable }
+  const decoded = Option.getOrUndefined(decodeLeases(contents.toString("utf8")))
+  if (decoded === undefined) yield* setAside(leasesPath, "leases.json was unreadable", contents)
+  else if (decoded.unreadable > 0)
+    yield* setAside(leasesPath, `${decoded.unreadable} leases in leases.json were unreadable`, contents)
+  return decoded ?? { leases: undefined, unreadable: 1 }
 })
 
 /** Keeps a copy of an unreadable file, and records it; a failure of that is only logged. */

@@ -1,20 +1,22 @@
 /**
  * Recovers the active leases at a start, from leases.json, its side file and the log.
  *
- * Usually the entries after the checkpoint are replayed. If the log was moved or truncated,
- * its younger entries are. If leases.json is missing, unreadable or outdated, the whole log
- * is. If the predecessor wrote last, its leases.json counts and is copied into the log.
+ * The log is the truth. Usually its entries after the checkpoint are replayed, else all that
+ * are kept. leases.json counts without the side file only if the predecessor wrote last; of
+ * its leases, those are adopted that an entry issued. What is adopted is logged and recorded.
  */
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
 import { isChained } from "../../domain/AuditChain.ts"
-import { adoptFacts, type AuditEntry, isStartEntry } from "../../domain/AuditEntry.ts"
+import { adoptFacts, type AuditEntry, isAdoptionEntry, isStartEntry } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
+import { bindingsPath, type CheckpointBinding, decodeBindings, encodeBindings } from "../../domain/leaseFiles.ts"
+import type { PredecessorPart } from "../../domain/PredecessorPart.ts"
 import { replay } from "../../domain/replay.ts"
 import { parseTimestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/AuditLog.ts"
+import type { Predecessor } from "../audit/auditStart.ts"
 import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
 
 /** Entries to replay without a binding: more than are written during the life of a lease. */
@@ -46,19 +48,25 @@ export const recoverLeases = Effect.fnUntraced(function* ({
   if (bound !== undefined) {
     const since = yield* audit.since(bound)
     if (Option.isSome(since)) {
-      return { leases: replay(inFile ?? [], since.value), binding: bound, isStale: since.value.length > 0 }
+      const entries = since.value.filter(audit.isTrusted)
+      return { leases: replay(inFile ?? [], entries), binding: bound, isStale: since.value.length > 0 }
     }
     const from = Option.getOrElse(parseTimestamp(bound.at), () => zeroTimestamp).millis
-    const younger = (yield* audit.tail(maxReplayedEntries)).filter((entry) => timeOf(entry) >= from)
+    const younger = (yield* keptEntries(audit)).filter((entry) => timeOf(entry) >= from)
     return { leases: replay(inFile ?? [], younger), binding: undefined, isStale: true }
   }
-  if (inFile !== undefined && !audit.isLastWriter) return yield* adopt(inFile, hash, bindings)
-  if (audit.isLastWriter || bindings.length > 0) {
-    // Without a side file, leases.json may be the last one we wrote; with one, it is not.
-    const base = bindings.length === 0 ? (inFile ?? []) : []
-    return { leases: replay(base, yield* audit.tail(maxReplayedEntries)), binding: undefined, isStale: true }
+  if (inFile !== undefined && audit.predecessor !== undefined) {
+    return yield* adopt(audit.predecessor, inFile, hash, bindings)
   }
-  return { leases: [], binding: bindingOf(hash, yield* audit.position), isStale: false }
+  const position = yield* audit.position
+  if (position.seq === 0 && bindings.length === 0 && (inFile ?? []).length === 0) {
+    return { leases: [], binding: bindingOf(hash, position), isStale: false }
+  }
+  const entries = yield* keptEntries(audit)
+  // Rotation may have dropped the entries that issued the oldest leases, and leases.json may be the last one we wrote.
+  const base = bindings.length > 0 ? [] : (inFile ?? []).filter(isOlderThan(entries))
+  if (base.length > 0) yield* audit.reportAdoption(`${base.length} leases of leases.json that are older than the log`)
+  return { leases: replay(base, entries), binding: undefined, isStale: true }
 })
 
 /**
@@ -66,6 +74,7 @@ export const recoverLeases = Effect.fnUntraced(function* ({
  * entries since then are replayed first. All leases are copied into the log; if that fails, the next start does it.
  */
 const adopt = Effect.fnUntraced(function* (
+  predecessor: Predecessor,
   inFile: ReadonlyArray<Lease>,
   hash: string,
   bindings: ReadonlyArray<CheckpointBinding>
@@ -73,51 +82,67 @@ const adopt = Effect.fnUntraced(function* (
   const audit = yield* AuditLog
   const [older] = bindings
   const since = older === undefined ? Option.none() : yield* audit.since(older)
-  const entries = Option.getOrElse(since, () => [])
-  const last = entries.findLast((entry) => isChained(entry) && !isStartEntry(entry))
+  const entries = Option.getOrElse(since, () => []).filter(audit.isTrusted)
+  const last = entries.findLast((entry) => isChained(entry) && !isStartEntry(entry) && !isAdoptionEntry(entry))
   const ourLastWrite = last === undefined ? zeroTimestamp.millis : timeOf(last)
-  const ours = inFile.filter(({ createdAt }) => createdAt.millis <= ourLastWrite)
-  const theirs = inFile.filter(({ createdAt }) => createdAt.millis > ourLastWrite)
+  const issued = predecessor === "whole log" ? inFile : inFile.flatMap(yield* issuedIn(predecessor))
+  const ours = issued.filter(({ createdAt }) => createdAt.millis <= ourLastWrite)
+  const theirs = issued.filter(({ createdAt }) => createdAt.millis > ourLastWrite)
   const leases = [...replay(ours, entries), ...theirs]
   const before = bindingOf(hash, yield* audit.position)
   const copied = yield* Effect.exit(audit.append(adoptFacts(leases)))
+  yield* audit.reportAdoption(`${leases.length} leases of leases.json, which the predecessor wrote`)
+  const ignored = inFile.length - issued.length
+  if (ignored > 0)
+    yield* audit.report([`${ignored} leases of leases.json are in no entry of the log; they are ignored`])
   return { leases, binding: Exit.isSuccess(copied) ? before : undefined, isStale: true }
 })
+
+/** Returns a function that returns a lease as the log has it; none if no entry issued it. */
+const issuedIn = Effect.fnUntraced(function* ({ acquired }: PredecessorPart) {
+  const entries = yield* keptEntries(yield* AuditLog)
+  const isTooOld = isOlderThan(entries)
+  const known = new Map<string, AuditEntry>()
+  for (const entry of entries) {
+    if (entry.expires_at !== undefined && entry.lease_id !== undefined) known.set(entry.lease_id, entry)
+  }
+  return (lease: Lease): ReadonlyArray<Lease> => {
+    const theirs = acquired.get(lease.id)
+    if (theirs !== undefined) return isSamePair(theirs, lease) ? [lease] : []
+    const ours = known.get(lease.id)
+    if (ours === undefined) return isTooOld(lease) ? [lease] : []
+    if (!isSamePair(ours, lease)) return []
+    const expiresAt = expiryOf(ours)
+    return [expiresAt.millis < lease.expiresAt.millis ? { ...lease, expiresAt } : lease]
+  }
+})
+
+const isSamePair = ({ client_id, secret_name }: AuditEntry, { clientId, secretName }: Lease): boolean =>
+  (client_id ?? clientId) === clientId && (secret_name ?? secretName) === secretName
+
+const expiryOf = ({ expires_at = "" }: AuditEntry) => Option.getOrElse(parseTimestamp(expires_at), () => zeroTimestamp)
+
+/** Returns whether a lease may have been issued by an entry that rotation has dropped. */
+const isOlderThan = (entries: ReadonlyArray<AuditEntry>) => {
+  const first = entries.find(isChained)
+  return ({ createdAt }: Lease): boolean => first !== undefined && first.seq > 1 && createdAt.millis <= timeOf(first)
+}
+
+const keptEntries = (audit: AuditLog["Service"]) =>
+  Effect.map(audit.tail(maxReplayedEntries), (entries) => entries.filter(audit.isTrusted))
 
 const timeOf = (entry: AuditEntry): number =>
   Option.getOrElse(parseTimestamp(entry.timestamp), () => zeroTimestamp).millis
 
-/**
- * The last audit entry that a leases.json includes. While leases.json is replaced, its side file describes the current
- * and the next version. A crash between the two writes leaves either version bound to the log.
- */
-const CheckpointBinding = Schema.Struct({
-  /** SHA-256 of leases.json in hexadecimal, or "absent". */
-  leases: Schema.String,
-  /** The number of the last audit entry that leases.json includes. */
-  seq: Schema.Int,
-  /** SHA-256 of that entry's line. */
-  line: Schema.String,
-  /** The time of that entry; the zero time if there is none. */
-  at: Schema.String
-})
-export type CheckpointBinding = typeof CheckpointBinding.Type
-
-const BindingFile = Schema.Struct({ version: Schema.Literal(2), checkpoints: Schema.Array(CheckpointBinding) })
-const decodeBindings = Schema.decodeUnknownOption(Schema.fromJsonString(BindingFile))
 export const absentFile = "absent"
-
-const bindingsPath = (leasesPath: string): string => leasesPath.replace(/(\.json)?$/, ".checkpoint.json")
 
 export const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<CheckpointBinding>, FileError> =>
   Effect.map(readIfPresent(bindingsPath(leasesPath)), (contents) =>
-    contents === undefined ? [] : (Option.getOrUndefined(decodeBindings(contents.toString("utf8")))?.checkpoints ?? [])
+    contents === undefined ? [] : decodeBindings(contents.toString("utf8"))
   )
 
 export const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<CheckpointBinding>, check: () => void) =>
-  replaceFile(bindingsPath(leasesPath), [Buffer.from(`${JSON.stringify({ version: 2, checkpoints })}\n`, "utf8")], {
-    check
-  })
+  replaceFile(bindingsPath(leasesPath), [Buffer.from(encodeBindings(checkpoints), "utf8")], { check })
 
 export const bindingOf = (leases: string, { at, line, seq }: AuditPosition): CheckpointBinding => ({
   leases,

@@ -77,6 +77,8 @@ export class Instance extends Context.Service<
     readonly markCrashLoopReported: Effect.Effect<void>
     /** Sets why this run ends, for the run history. */
     readonly setExitReason: (reason: string) => Effect.Effect<void>
+    /** Sets the last audit entry of this run, for the run history. */
+    readonly setAuditEnd: (audit: { readonly seq: number; readonly hash: string }) => Effect.Effect<void>
     /** Waits until one of the daemon's directories is replaced; returns the reason. */
     readonly directoryReplaced: Effect.Effect<string>
   }

@@ -62,6 +62,8 @@ export const recordRun = Effect.fn("recordRun")(function* (
   return {
     runs: Effect.sync(() => history),
     markCrashLoopReported: Effect.suspend(() => change(RunHistory.markCrashLoopReported(history))),
+    setAuditEnd: (audit: { readonly seq: number; readonly hash: string }) =>
+      Effect.sync(() => void (history = RunHistory.withAuditEnd(history, audit))),
     setExitReason: (reason: string) => Effect.sync(() => void (exitReason = reason))
   }
 })

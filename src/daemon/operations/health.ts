@@ -8,7 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { decodeEntry } from "../../domain/AuditEntry.ts"
-import { healthReport } from "../../domain/health.ts"
+import { type DaemonFault, healthReport } from "../../domain/health.ts"
 import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
@@ -25,7 +25,16 @@ export const checkHealth = Effect.gen(function* () {
     Effect.orElseSucceed(() => new Map<string, Timestamp>())
   )
   const now = yield* Clock.currentTimeMillis
-  return healthReport(secrets, yield* leases.active, accesses, now, yield* store.failure)
+  const { findings } = yield* Effect.flatMap(AuditLog, (audit) => audit.diagnostics)
+  const failure = yield* store.failure
+  const faults: Array<DaemonFault> = []
+  if (failure !== undefined) {
+    faults.push({ type: "store_rejects_changes", message: `The store rejects changes: ${failure}` })
+  }
+  if (findings.length > 0) {
+    faults.push({ type: "audit_findings", message: `The audit log has findings: ${findings.join("; ")}` })
+  }
+  return healthReport(secrets, yield* leases.active, accesses, now, faults)
 })
 
 /** Finds the last acquire of each secret among the newest entries. */

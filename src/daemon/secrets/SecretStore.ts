@@ -279,7 +279,8 @@ const watchFiles = (files: StoreFiles, audit: AuditLog["Service"]) => {
   })
   const restored = (file: string) => {
     const details = `${file} was missing and has been written again from memory`
-    return Effect.andThen(Effect.logWarning(details), Effect.ignore(audit.append([fileRepairedFact(details)])))
+    const written = withStore(fileRepairedFact(details), files.hash())
+    return Effect.andThen(Effect.logWarning(details), Effect.ignore(audit.append([written])))
   }
   const failed = Effect.fnUntraced(function* (error: FileError | AgeError | StoreReplaced) {
     const problem = error._tag === "StoreReplaced" ? `${error.problem}. ${replacedFix}` : error.message
@@ -289,6 +290,7 @@ const watchFiles = (files: StoreFiles, audit: AuditLog["Service"]) => {
   })
   const check = files.restoreMissing.pipe(
     Effect.tap((names) => Effect.forEach(names, restored)),
+    Effect.tap((names) => (names.length === 0 ? Effect.void : audit.recordStore(files.hash()))),
     Effect.andThen(note(undefined)),
     Effect.catch(failed),
     Effect.asVoid

@@ -117,7 +117,7 @@ describe("AuditLog in its file", () => {
         file,
         '{"timestamp":"2026-11-22T00:00:00Z","action":"secret_add","secret_name":"a","success":true}'
       )
-      assert.deepStrictEqual(yield* open(file, names), ["a", "file_mended"])
+      assert.deepStrictEqual(yield* open(file, names), ["a", "audit_adopt", "file_mended"])
     })
   )
 
@@ -140,7 +140,7 @@ describe("AuditLog in its file", () => {
       const entry = (name: string) =>
         `{"timestamp":"2026-11-22T00:00:00Z","action":"x","secret_name":"${name}","success":true}`
       fs.writeFileSync(file, `${entry("a")}\nnot JSON\n[]\n\n${entry("b")}\n`)
-      assert.deepStrictEqual(yield* open(file, names), ["a", "b"])
+      assert.deepStrictEqual(yield* open(file, names), ["a", "b", "audit_adopt"])
       const last = open(
         file,
         AuditLog.use((audit) => audit.tail(2))

@@ -12,14 +12,12 @@ import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { verifyAuditLog } from "../../../src/daemon/audit/verifyAuditLog.ts"
 import { addFact } from "../../../src/domain/AuditEntry.ts"
+import { predecessorAcquire, predecessorStart } from "../../support/predecessor.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-const entry = (name: string) =>
-  `{"timestamp":"2026-02-22T00:00:00Z","action":"lease_acquire","secret_name":"${name}","success":true}\n`
-
 /** Runs a program on the log, from a start to a stop; 1,000 bytes are five entries. */
-const session = <A, E>(file: string, program: Effect.Effect<A, E, AuditLog>, maxFiles = 100) =>
-  Effect.provide(program, Layer.fresh(AuditLog.layer(file, { maxSize: 1_000, maxFiles })))
+const session = <A, E>(file: string, program: Effect.Effect<A, E, AuditLog>, maxFiles = 100, maxSize = 1_000) =>
+  Effect.provide(program, Layer.fresh(AuditLog.layer(file, { maxSize, maxFiles })))
 
 const write = (...names: ReadonlyArray<string>) =>
   AuditLog.use((audit) => Effect.forEach(names, (name) => audit.append([addFact(name)])))
@@ -90,13 +88,20 @@ describe("the chain", () => {
 
   it.effect("seals the predecessor's entries before and between ours", () =>
     inDirectory(function* (file) {
-      fs.writeFileSync(file, entry("a") + entry("b"))
-      yield* session(file, write("n1"))
-      fs.appendFileSync(file, entry("c"))
-      yield* session(file, write("n2"))
-      fs.appendFileSync(file, entry("d"))
-      const { entries, findings, unchained } = yield* verdict(file)
-      assert.deepStrictEqual([entries, unchained, findings], [2, 4, []])
+      fs.writeFileSync(file, predecessorAcquire("a") + predecessorAcquire("b"))
+      yield* session(file, write("n1"), 100, 10_000)
+      fs.appendFileSync(file, predecessorStart + predecessorAcquire("c"))
+      assert.deepStrictEqual((yield* verdict(file)).findings, [])
+      yield* session(file, write("n2"), 100, 10_000)
+      fs.appendFileSync(file, predecessorStart)
+      const { adopted, entries, findings, unchained } = yield* verdict(file)
+      assert.deepStrictEqual([entries, unchained, findings], [4, 5, []])
+      assert.deepStrictEqual(
+        adopted.map(({ lines }) => lines),
+        [2, 1]
+      )
+      const all = "a b audit_adopt n1 daemon_start c audit_adopt n2 daemon_start audit_adopt"
+      assert.deepStrictEqual((yield* session(file, names, 100, 10_000)).join(" "), all)
       const text = fs.readFileSync(file, "utf8")
       for (const name of ["b", "c"]) {
         fs.writeFileSync(file, text.replace(`"secret_name":"${name}"`, '"secret_name":"x"'))
@@ -157,7 +162,7 @@ describe("the chain", () => {
         )
       yield* doing(() => fs.renameSync(file, `${file}.1`))
       assert.deepStrictEqual((yield* verdict(file)).findings, [])
-      yield* doing(() => fs.appendFileSync(file, entry("x")))
+      yield* doing(() => fs.appendFileSync(file, predecessorAcquire("x")))
       assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
       yield* doing(() => fs.truncateSync(file, 0))
       assert.deepStrictEqual((yield* verdict(file)).findings, ["gap"])
@@ -180,28 +185,33 @@ describe("the chain", () => {
     })
   )
 
-  it.effect("verifies without audit.head.json, but reports its end as unknown", () =>
-    inDirectory(function* (file) {
-      yield* session(file, write("n1", "n2"))
-      const head = path.join(path.dirname(file), "audit.head.json")
-      for (const contents of [undefined, "", "{", '{"seq":"1"}']) {
-        if (contents === undefined) fs.rmSync(head)
-        else fs.writeFileSync(head, contents)
-        const { isEndKnown, findings } = yield* verdict(file)
-        assert.deepStrictEqual([isEndKnown, findings], [false, []])
-        assert.isFalse((yield* session(file, names)).includes("audit_damaged"))
-      }
-      yield* session(file, write("n3"))
-      assert.isTrue((yield* verdict(file)).isEndKnown)
-    })
+  it.effect(
+    "has a finding if audit.head.json is missing or unreadable, also after the start that writes it again",
+    () =>
+      inDirectory(function* (file) {
+        yield* session(file, write("n1", "n2"))
+        const head = path.join(path.dirname(file), "audit.head.json")
+        for (const contents of [undefined, "", "{", '{"seq":"1"}', '{"seq":-1,"hash":"","first":1}']) {
+          if (contents === undefined) fs.rmSync(head)
+          else fs.writeFileSync(head, contents)
+          const { isEndKnown, findings } = yield* verdict(file)
+          assert.isFalse(isEndKnown)
+          assert.include(findings, "head")
+          assert.strictEqual((yield* session(file, names)).at(-1), "audit_finding")
+          assert.strictEqual((yield* verdict(file)).findings.at(-1), "reported")
+        }
+        yield* session(file, write("n3"))
+        const { findings, isEndKnown } = yield* verdict(file)
+        assert.deepStrictEqual([isEndKnown, findings], [true, Array(5).fill("reported")])
+      })
   )
 
   it.effect("seals a log of the predecessor that is over the size limit", () =>
     inDirectory(function* (file) {
-      fs.writeFileSync(file, entry("a").repeat(50))
+      fs.writeFileSync(file, predecessorAcquire("a").repeat(50))
       yield* session(file, write("n1", "n2", "n3"))
       const { entries, files, findings, unchained } = yield* verdict(file)
-      assert.deepStrictEqual([entries, unchained, findings], [3, 50, []])
+      assert.deepStrictEqual([entries, unchained, findings], [4, 50, []])
       assert.deepStrictEqual(files, ["audit.log.1", "audit.log"])
     })
   )
@@ -237,6 +247,8 @@ describe("the chain", () => {
   it.effect("reports a line that is not an entry", () =>
     inDirectory(function* (file) {
       yield* session(file, write("n1"))
+      const head = path.join(path.dirname(file), "audit.head.json")
+      const known = fs.readFileSync(head)
       for (const garbage of ["garbage\n", "\n"]) {
         const text = fs.readFileSync(file)
         fs.appendFileSync(file, garbage)
@@ -244,7 +256,7 @@ describe("the chain", () => {
         yield* session(file, write("n2"))
         assert.deepStrictEqual((yield* verdict(file)).findings, ["edited"])
         fs.writeFileSync(file, text)
-        fs.rmSync(path.join(path.dirname(file), "audit.head.json"))
+        fs.writeFileSync(head, known)
       }
     })
   )
@@ -255,9 +267,9 @@ describe("the chain", () => {
       const head = path.join(path.dirname(file), "audit.head.json")
       fs.rmSync(head)
       execFileSync("mkfifo", [head, `${file}.1`])
-      assert.deepStrictEqual(yield* session(file, names), ["n1"])
+      assert.deepStrictEqual(yield* session(file, names), ["n1", "audit_finding"])
       yield* session(file, write("n2"))
-      assert.deepInclude(yield* verdict(file), { entries: 2, findings: [] })
+      assert.deepInclude(yield* verdict(file), { entries: 4, findings: ["head", "reported", "reported"] })
     })
   )
 })

@@ -17,6 +17,7 @@ import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import type { LeaseTransaction } from "../../../src/daemon/leases/LeaseTransaction.ts"
 import { acquireFact, replaceFact, revokeFact } from "../../../src/domain/AuditEntry.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
+import { predecessorStart } from "../../support/predecessor.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 import { activeIds, issue, lease, leaseRepoSuite } from "./LeaseRepoSuite.ts"
 import { memoryAuditLog } from "../../support/memoryAuditLog.ts"
@@ -231,6 +232,7 @@ describe("LeaseRepo in files, across restarts", () => {
         colour: "of another program"
       }
       const odd = [null, 7, { ...good, id: "bad", expires_at: "soon" }, { ...good, id: "revoked", revoked: true }]
+      fs.writeFileSync(path.join(directory, "audit.log"), predecessorStart.replace("2026-02-22", "1970-01-01"))
       fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
       assert.deepStrictEqual(yield* session(directory, activeIds), ["good"])
       fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
@@ -250,6 +252,7 @@ describe("LeaseRepo in files, across restarts", () => {
         expires_at: "1970-01-01T01:00:00Z",
         revoked: false
       }
+      fs.writeFileSync(path.join(directory, "audit.log"), predecessorStart.replace("2026-02-22", "1970-01-01"))
       fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([row, { ...row, client_id: "other" }]))
       yield* session(
         directory,

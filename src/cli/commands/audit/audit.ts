@@ -1,8 +1,8 @@
 /**
  * secrets audit: prints audit entries, follows the log, or verifies it.
  *
- * The daemon provides and filters the entries. `--verify` reads the files itself and
- * needs no daemon.
+ * The daemon provides and filters the entries. `--verify` and `--head` read the files
+ * themselves and need no daemon.
  */
 import * as Effect from "effect/Effect"
 import { defineCommand } from "../../command/Command.ts"
@@ -33,7 +33,8 @@ const actions = [
 export const auditCommand = defineCommand({
   name: "audit",
   summary: "Show the audit log, or verify it",
-  arity: [0, 0],
+  positionals: "[HASH]",
+  arity: [0, 3],
   flags: {
     tail: { type: "string", value: "N", summary: `the last N entries (${defaultTail}); 0 shows up to ${maxEntries}` },
     secret: { type: "string", value: "NAME", summary: "only entries of this secret", completes: "secret" },
@@ -41,19 +42,32 @@ export const auditCommand = defineCommand({
     action: { type: "string", value: "ACTION", summary: "only this action, such as lease_acquire", completes: actions },
     since: { type: "string", value: "TIME", summary: "only since a time, or a duration ago: 2026-02-22T08:00:00Z, 2h" },
     follow: { type: "boolean", short: "f", summary: "keep printing new entries until Ctrl-C" },
-    verify: { type: "boolean", summary: "check whether entries were changed, removed or truncated" }
+    verify: { type: "boolean", summary: "check whether entries, secrets.age or leases.json were changed" },
+    head: { type: "boolean", summary: "print number, hash and time of the last entry; with --verify HASH must be one" }
   },
   examples: [
     "secrets audit --tail 20",
     "secrets audit --client deploy --since 2h",
     "secrets audit --follow --action lease_revoke",
     "secrets audit --verify",
+    "secrets audit --head > /mnt/elsewhere/audit.head",
+    'secrets audit --verify --head "$(cat /mnt/elsewhere/audit.head)"',
     "secrets audit --json"
   ],
   run: Effect.fnUntraced(function* (args) {
+    if (args.positionals.length > 0 && !(args.flag("verify") && args.flag("head"))) {
+      return yield* failUsage("HASH requires --verify --head", "For example: secrets audit --verify --head HASH")
+    }
     if (args.flag("verify")) {
-      const { auditVerifyReport } = yield* Effect.promise(() => import("./verify.ts"))
-      return yield* auditVerifyReport((yield* loadConfig(args)).auditPath)
+      const [{ auditVerifyReport }, { parseHead }] = yield* Effect.promise(() =>
+        Promise.all([import("./verify.ts"), import("./head.ts")])
+      )
+      const expected = args.flag("head") ? yield* parseHead(args.positionals) : undefined
+      return yield* auditVerifyReport(yield* loadConfig(args), expected)
+    }
+    if (args.flag("head")) {
+      const { auditHeadReport } = yield* Effect.promise(() => import("./head.ts"))
+      return yield* auditHeadReport((yield* loadConfig(args)).auditPath)
     }
     const tail = Number(args.option("tail") ?? defaultTail)
     if (!Number.isInteger(tail) || tail < 0) {

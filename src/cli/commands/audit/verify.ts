@@ -4,64 +4,89 @@
  */
 import * as Effect from "effect/Effect"
 import { escapeValue } from "../../../domain/escape.ts"
+import { auditNeighbours } from "../../../daemon/audit/auditEvidence.ts"
 import { type AuditReport, verifyAuditLog } from "../../../daemon/audit/verifyAuditLog.ts"
 import type { FileError } from "../../../daemon/files/durableFile.ts"
+import type { AdoptedPart } from "../../../domain/AuditVerifier.ts"
+import type { Config } from "../../../domain/Config.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import type { Output, Problem } from "../../command/Output.ts"
 import { table } from "../../terminal/table.ts"
 
-export const auditVerifyReport = Effect.fnUntraced(function* (auditPath: string) {
-  const report = yield* Effect.mapError(verifyAuditLog(auditPath), unreadable)
-  const { files, findings, first, hash, isEndKnown, last, ...counts } = report
-  if (files.length === 0 && !isEndKnown) {
-    return yield* new CommandError({
-      message: `there is no audit log at ${auditPath}`,
-      code: "io_error",
-      fix: "Start the daemon, which creates it, or name its settings with --config",
-      exitStatus: exitStatus.failed
-    })
-  }
+export const auditVerifyReport = Effect.fnUntraced(function* (config: Config, expected: string | undefined) {
+  const { auditPath } = config
+  const options = { beside: auditNeighbours(config), expected }
+  const report = yield* Effect.mapError(verifyAuditLog(auditPath, options), unreadableLog)
+  const { adopted, files, findings, first, hash, isEndKnown, last, recorded: _, ...counts } = report
+  if (files.length === 0 && findings.length === 0 && !isEndKnown) return yield* noAuditLog(auditPath)
   const output: Output = {
     lines: describe(report),
-    result: { verified: findings.length === 0, files, ...counts, endIsKnown: isEndKnown, first, last, hash, findings },
+    result: {
+      verified: findings.length === 0,
+      files,
+      ...counts,
+      adopted,
+      endIsKnown: isEndKnown,
+      first,
+      last,
+      hash,
+      findings
+    },
     problem: findings.length === 0 ? undefined : damaged(report)
   }
   return output
 })
 
-const describe = ({
-  isEndKnown,
-  entries,
-  files,
-  findings,
-  first,
-  hash,
-  last,
-  unchained
-}: AuditReport): ReadonlyArray<string> => [
-  `${entries} chained entries in ${files.map(escapeValue).join(", ")}`,
-  ...(entries === 0 ? [] : [`entries ${first} to ${last}; the last hash is ${hash}`]),
-  ...(unchained === 0 ? [] : [`${unchained} lines without a hash, written by another program`]),
-  ...(isEndKnown ? [] : ["audit.head.json is missing or unreadable: a truncated end cannot be detected"]),
-  ...(findings.length === 0 ? ["the log is intact"] : ["", ...findingsTable(findings)])
-]
+export const noAuditLog = (auditPath: string) =>
+  new CommandError({
+    message: `there is no audit log at ${auditPath}`,
+    code: "io_error",
+    fix: "Start the daemon, which creates it, or name its settings with --config",
+    exitStatus: exitStatus.failed
+  })
+
+const describe = (report: AuditReport): ReadonlyArray<string> => {
+  const { adopted, entries, files, findings, first, hash, last, unchained } = report
+  return [
+    `${entries} chained entries in ${files.map(escapeValue).join(", ")}`,
+    ...(entries === 0 ? [] : [`entries ${first} to ${last}; the last hash is ${hash}`]),
+    ...(unchained === 0 ? [] : [`${unchained} lines without a hash, written by another program`]),
+    ...adopted.map(describePart),
+    ...(findings.length === 0 ? ["the log is intact"] : ["", ...findingsTable(findings)])
+  ]
+}
+
+const describePart = ({ before, from, lines, to }: AdoptedPart): string => {
+  const where = before === undefined ? "which the next start adopts" : `adopted before entry ${before}`
+  return `${lines} of them are a part of the predecessor from ${from} to ${to}, ${where}`
+}
 
 const findingsTable = (findings: AuditReport["findings"]): ReadonlyArray<string> =>
   table(
     ["", "WHERE", "WHAT"],
-    findings.map(({ file, kind, line, message }) => [kind.toUpperCase(), `${file}:${line}`, message]),
+    findings.map(({ file, kind, line, message }) => [
+      kind.toUpperCase(),
+      line === 0 ? file : `${file}:${line}`,
+      message
+    ]),
     { whole: ["WHERE", "WHAT"], sentences: ["WHAT"] }
   )
 
-const damaged = ({ findings }: AuditReport): Problem => ({
-  message: `the audit log is damaged: ${[...new Set(findings.map(({ kind }) => kind))].join(", ")}`,
-  code: "data_error",
-  fix: "Compare it with a backup. Missing entries cannot be restored; the daemon continues after them",
-  exitStatus: exitStatus.failed
-})
+const damaged = ({ findings }: AuditReport): Problem => {
+  const kinds = [...new Set(findings.map(({ kind }) => kind))]
+  const isStoreOnly = kinds.length === 1 && kinds[0] === "store"
+  return {
+    message: `the audit log is damaged: ${kinds.join(", ")}`,
+    code: "data_error",
+    fix: isStoreOnly
+      ? "Put the right secrets.age back. If you restored this one yourself, start the daemon, which records it"
+      : "Compare it with a backup. Missing entries cannot be restored; the daemon continues after them",
+    exitStatus: exitStatus.failed
+  }
+}
 
-const unreadable = ({ code, message }: FileError): CommandError =>
+export const unreadableLog = ({ code, message }: FileError): CommandError =>
   new CommandError(
     code === "EACCES"
       ? { message, code: "io_error", fix: "Run this as the daemon's user", exitStatus: exitStatus.permission }

@@ -25,7 +25,14 @@ export const diagnosticsExample = {
   build: optional(""),
   uptime_ms: 0,
   leases: { expired: 0, unreadable: 0, capacity: 0, oldest: optional("") },
-  audit: { entries: 0, size: 0, archives: 0, failure: optional("") },
+  audit: {
+    entries: 0,
+    size: 0,
+    archives: 0,
+    failure: optional(""),
+    findings: optional([""]),
+    adopted: optional([""])
+  },
   store: optional({ failure: optional("") }),
   sinks: [
     {
@@ -138,7 +145,7 @@ const refusing = (why: string | undefined): Problem | undefined =>
 const buildOf = ({ build }: Diagnostics): string => (build === undefined ? "" : ` (build ${build})`)
 
 /** Lists the event sinks and what needs attention. */
-const details = ({ leases, sinks, store, unclean_starts: unclean }: Diagnostics): ReadonlyArray<string> =>
+const details = ({ audit, leases, sinks, store, unclean_starts: unclean }: Diagnostics): ReadonlyArray<string> =>
   [
     store?.failure === undefined ? "" : `store         rejects changes: ${store.failure}`,
     ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
@@ -151,6 +158,8 @@ const details = ({ leases, sinks, store, unclean_starts: unclean }: Diagnostics)
     unclean === undefined
       ? ""
       : `crashes       ${unclean.crash_loop ? "crash loop; " : ""}${unclean.count} unclean starts within a day, the last at ${unclean.times.at(-1)}: ${unclean.last_reason}`,
+    ...(audit.adopted ?? []).map((adopted) => `adopted       ${adopted}`),
+    ...(audit.findings ?? []).map((finding) => `audit         ${finding}; see: secrets audit --verify`),
     leases.expired === 0 ? "" : `expired       ${leases.expired} leases are not yet recorded as expired`,
     leases.unreadable === 0
       ? ""

@@ -99,7 +99,14 @@ export const daemonHandlers = {
         capacity: daemon.leaseCapacity,
         oldest: oldestLease?.text
       },
-      audit: { entries: audit.seq, size: audit.size, archives: audit.archives, failure: audit.failure },
+      audit: {
+        entries: audit.seq,
+        size: audit.size,
+        archives: audit.archives,
+        failure: audit.failure,
+        findings: audit.findings,
+        adopted: audit.adopted
+      },
       store: { failure: storeFailure },
       sinks: sinks.map(({ dropped, kind, lastFailure, queued, sent, target }) => ({
         kind,

@@ -1,0 +1,51 @@
+/**
+ * What other files know of the audit log: leases.checkpoint.json and runs.json name entries of it, and
+ * secrets.age is named by it. Whoever changes the log has to change all of them too.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { basename, join } from "node:path"
+import { maxEntryNumber, sha256 } from "../../domain/AuditChain.ts"
+import type { AuditWitness } from "../../domain/AuditVerifier.ts"
+import type { Config } from "../../domain/Config.ts"
+import { bindingsPath, decodeBindings } from "../../domain/leaseFiles.ts"
+import { decodeRunHistory, runsFileName } from "../../domain/runHistory.ts"
+import { readIfPresent } from "../files/durableFile.ts"
+
+/** The paths of files that were written together with the log. */
+export interface AuditNeighbours {
+  readonly leases?: string
+  readonly secrets?: string
+  readonly runs?: string
+}
+
+export const auditNeighbours = (config: Pick<Config, "directory" | "leasesPath" | "secretsPath">): AuditNeighbours => ({
+  leases: config.leasesPath,
+  secrets: config.secretsPath,
+  runs: join(config.directory, runsFileName)
+})
+
+/** Reads the entries that other files name; a file that is missing or unreadable names none. */
+export const readWitnesses = Effect.fnUntraced(function* ({ leases, runs }: AuditNeighbours) {
+  const bindings = leases === undefined ? [] : decodeBindings(yield* textOf(bindingsPath(leases)))
+  const history = runs === undefined ? undefined : Option.getOrUndefined(decodeRunHistory(yield* textOf(runs)))
+  return [
+    ...bindings.map(({ line, seq }): AuditWitness => ({ seq, hash: line, from: basename(bindingsPath(leases ?? "")) })),
+    ...(history?.audit === undefined ? [] : [{ ...history.audit, from: basename(runs ?? "") }])
+  ].filter(({ seq }) => seq > 0 && seq < maxEntryNumber)
+})
+
+/** Hashes secrets.age; undefined if it cannot be read. */
+export const readStoreHash = ({ secrets }: AuditNeighbours): Effect.Effect<string | undefined> =>
+  secrets === undefined
+    ? Effect.succeed(undefined)
+    : readIfPresent(secrets).pipe(
+        Effect.map((contents) => (contents === undefined ? undefined : sha256(contents))),
+        Effect.orElseSucceed(() => undefined)
+      )
+
+const textOf = (file: string): Effect.Effect<string> =>
+  readIfPresent(file).pipe(
+    Effect.map((contents) => contents?.toString("utf8") ?? ""),
+    Effect.orElseSucceed(() => "")
+  )

@@ -1,0 +1,29 @@
+/**
+ * Verifies the audit log once after the start, in the background, as `secrets audit --verify`
+ * does. It reports what was changed while no daemon ran and the start did not look at.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { AuditLog } from "../audit/AuditLog.ts"
+import type { AuditNeighbours } from "../audit/auditEvidence.ts"
+import { verifyAuditLog } from "../audit/verifyAuditLog.ts"
+
+/** Several times as long as the work before it, so that requests do not wait for it. */
+const pause = Duration.millis(5)
+
+export const verifyAtStart = Effect.fn("verifyAtStart")(
+  function* (auditPath: string, beside: AuditNeighbours) {
+    const audit = yield* AuditLog
+    const { generation } = yield* audit.position
+    const { findings, recorded } = yield* verifyAuditLog(auditPath, { beside, pause })
+    if (findings.length === 0) return
+    // A log that was moved or cut meanwhile is recorded as that.
+    yield* audit.reopen
+    if ((yield* audit.position).generation !== generation) return
+    yield* audit.report(
+      findings.map(({ message }) => message),
+      recorded
+    )
+  },
+  Effect.catch((error) => Effect.logWarning(`the audit log was not verified: ${error.message}`))
+)
