@@ -15,7 +15,9 @@ try {
   createRequire(import.meta.url)("./main.cjs")
 } catch (error) {
   if (error.code !== "MODULE_NOT_FOUND") throw error
-  process.stderr.write("secrets: a file of the program is missing: " + error.message.split("\n")[0] + "\n")
+  process.stderr.write(
+    "secrets: a file of the program is missing: " + error.message.split("\n")[0].replace(/[^ -~]/g, "?") + "\n"
+  )
   process.stderr.write("  Install the whole directory dist, and link to dist/secrets.mjs\n")
   process.exit(1)
 }

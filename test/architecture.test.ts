@@ -38,6 +38,20 @@ const exportsOf = (file: string): ReadonlySet<string> => {
   return new Set([...text.matchAll(declared)].map(([, name = ""]) => name))
 }
 
+/** What writes to standard output or error, besides Output.ts, which escapes. */
+const writers = new Map([
+  ["cli/command/Output.ts", "escapes all but values, scripts and metrics"],
+  ["cli/terminal/confirm.ts", "a question, escaped"],
+  ["cli/terminal/screen.ts", "the frame of status --watch, escaped, and the progress of a scan"],
+  ["cli/commands/add/readValue.ts", "the prompt for a value, escaped"],
+  ["cli/commands/project/maskOutput.ts", "the output of the program that exec runs"],
+  ["cli/commands/project/runChild.ts", "the program that exec runs inherits them"],
+  ["cli/commands/serve/signals.ts", "listens for errors only"],
+  ["cli/commands/serve/earlySignals.ts", "a constant"]
+])
+const writes =
+  /process\.std(?:out|err)(?!\.(?:isTTY|columns)\b)|\bstd(?:out|err)\b[^;\n]*\} = process\b|writeSync\([12]\b|\bconsole\.|"inherit"|\/dev\/(?:tty|std)/
+
 describe("the architecture", () => {
   it("has a row in AGENTS.md for every folder of src", () => {
     assert.isAbove(rules.size, 10)
@@ -89,5 +103,13 @@ describe("the architecture", () => {
       files.filter((_, n) => lower.indexOf(lower[n] ?? "") !== n),
       []
     )
+  })
+
+  it("prints in one place, which escapes, and in these few files", () => {
+    const found = files.filter((file) => {
+      const text = fs.readFileSync(path.join(root, "src", file), "utf8").replace(/^\s*(?:\/?\*|\/\/).*$/gm, "")
+      return writes.test(text)
+    })
+    assert.deepStrictEqual(found.toSorted(), [...writers.keys()].toSorted())
   })
 })

@@ -111,13 +111,13 @@ export const runJoelclaw = Effect.fnUntraced(function* (
   environment: JoelclawOptions["environment"],
   event: Envelope
 ) {
-  const process = yield* spawnTool(
+  const tool = yield* spawnTool(
     [command, "otel", "emit"],
     { env: environmentOf(environment, command) },
     { stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")), stderr: "ignore" }
   )
   const output = yield* Stream.runFold(
-    process.stdout,
+    tool.stdout,
     () => "",
     (text, chunk) => (text.length < maxOutputLength ? text + Buffer.from(chunk).toString("utf8") : text)
   )
