@@ -41,6 +41,32 @@ describe.runIf(isScript)("the launcher of a checkout", () => {
     })
   )
 
+  it.live("runs the Node of the PATH where npm installed none, if it is new enough", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      for (const name of ["bin", "tools"]) fs.mkdirSync(path.join(home, name))
+      fs.copyFileSync(launcher, path.join(home, "bin/secrets"))
+      fs.symlinkSync(path.join(path.dirname(launcher), "../dist"), path.join(home, "dist"))
+      const node = path.join(home, "tools/node")
+      const runWith = (script: string) => {
+        fs.writeFileSync(node, `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+        const { status, stderr, stdout } = spawnSync(path.join(home, "bin/secrets"), ["list", "--help"], {
+          env: { HOME: home, PATH: `${home}/tools:/usr/bin:/bin` },
+          encoding: "utf8"
+        })
+        return [status, stderr, stdout.split("\n")[0]]
+      }
+      const wrong = [1, `secrets: ${node} is not Node 22.19 or newer\n  Install it, or put it first on the PATH\n`, ""]
+      for (const version of ["v20.20.2", "v22.18.0", "v9.0.0", "nonsense"]) {
+        assert.deepStrictEqual(runWith(`echo ${version}`), wrong, version)
+      }
+      for (const version of ["v22.19.0", "v23.0.0", "v24.21.0", "v100.0.0"]) {
+        const [status, stderr] = runWith(`[ "$*" = -v ] && echo ${version} || exec '${process.execPath}' "$@"`)
+        assert.deepStrictEqual([status, stderr], [0, ""], version)
+      }
+    })
+  )
+
   it.live.runIf(hasProc)("gives Node the options of a service", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
