@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { Client } from "../test/harness/connection.ts"
 import { launch, readyMarker, untilReady } from "../test/harness/daemon.ts"
-import { pause } from "../test/harness/program.ts"
+import { pause, start as startProgram } from "../test/harness/program.ts"
 import { median, quantile } from "../test/harness/quantile.ts"
 import { binaryBudget, scriptBudget } from "../test/harness/startBudget.ts"
 import { temporaryHome } from "../test/support/temporary.ts"
@@ -39,6 +39,9 @@ const target = await untilReady(launch({ home: temporaryHome() }))
 const client = new Client(target.socket)
 await client.ask("add", { name: "db", value: "made up" })
 fs.writeFileSync(path.join(target.home, ".secrets.json"), JSON.stringify({ secrets: [{ name: "db", env_var: "DB" }] }))
+
+const allowed = await startProgram(["allow", target.home], { home: target.home }).ended
+if (allowed.status !== 0) throw new Error(allowed.stderr)
 
 /** A state directory that exists already, for the measured starts of daemons. */
 const used = await untilReady(launch({ home: temporaryHome() }))

@@ -105,6 +105,6 @@ export const referenceText = (): string =>
     ),
     "",
     "Other errors have one of these codes: `misuse`, `data_error`, `io_error`, `timeout`, `protocol_error`,",
-    "`daemon_unavailable`, `unsafe_socket`, or `generic_error`.",
+    "`daemon_unavailable`, `unsafe_socket`, `untrusted_project`, or `generic_error`.",
     ""
   ].join("\n")

@@ -24,6 +24,8 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   list: async () => fullCommand((await import("./commands/list.ts")).listCommand),
   env: () => import("./commands/project/env.ts").then((file) => file.envCommand),
   exec: () => import("./commands/project/exec.ts").then((file) => file.execCommand),
+  allow: () => import("./commands/project/allow.ts").then((file) => file.allowCommand),
+  disallow: () => import("./commands/project/disallow.ts").then((file) => file.disallowCommand),
   rotate: () => import("./commands/rotate.ts").then((file) => file.rotateCommand),
   health: async () => fullCommand((await import("./commands/health.ts")).healthCommand),
   scan: () => import("./commands/scan/scan.ts").then((file) => file.scanCommand),

@@ -154,7 +154,14 @@ export const ConfigFile = section({
     otlpSection,
     "an OpenTelemetry collector; the environment variables of OpenTelemetry take precedence"
   ),
-  heartbeat: optionalSetting(heartbeat, "the dead man's switch")
+  heartbeat: optionalSetting(heartbeat, "the dead man's switch"),
+  trusted_projects: setting(
+    Schema.Array(
+      Schema.String.check(Schema.isPattern(/^~?\//u, { message: "must be an absolute path, or begin with ~/" }))
+    ).annotate({ expected: "a list of absolute paths, or ones that begin with ~/" }),
+    "directories whose project files, also deeper ones, `exec` and `env` use without asking; no patterns",
+    []
+  )
 }).check(
   Schema.makeFilter(
     ({ default_lease_ttl, max_lease_ttl }) =>
@@ -320,7 +327,8 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
       debugPerMinute: variables.AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE ?? file.events.debug_per_minute
     },
     otlp: file.otlp,
-    heartbeat: file.heartbeat?.enabled === true ? heartbeatFrom(file.heartbeat) : undefined
+    heartbeat: file.heartbeat?.enabled === true ? heartbeatFrom(file.heartbeat) : undefined,
+    trustedProjects: file.trusted_projects.map(inHome)
   }
 }
 

@@ -8,7 +8,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { isTtl } from "./GoDuration.ts"
 import { closestMatch } from "./closestMatch.ts"
-import { variablePattern, variableProblem } from "./envFile.ts"
+import { envFilePattern, variablePattern, variableProblem } from "./envFile.ts"
 
 export const projectFileName = ".secrets.json"
 
@@ -42,7 +42,7 @@ const Wanted = Schema.Struct({
 export const StoreProject = Schema.Struct({
   $schema: here,
   secrets: Schema.Array(Wanted).annotate({ description: "the secrets that the project needs" }),
-  client_id: Schema.optionalKey(named("the client id of the leases; by default made of the host name and the project")),
+  client_id: Schema.optionalKey(named("a part of the client id of the leases, which begins with the host name")),
   ttl: Schema.optionalKey(ttl("how long secrets are leased; by default the default of the daemon"))
 }).annotate({ description: "secrets leased from the store" })
 export type StoreProject = typeof StoreProject.Type
@@ -59,7 +59,14 @@ export const VercelProject = Schema.Struct({
       description: "the variables that must be present"
     })
   ),
-  env_file: Schema.optionalKey(named("the file that `secrets env` writes, relative to this one (.env.local)"))
+  env_file: Schema.optionalKey(
+    Schema.String.check(
+      Schema.isPattern(envFilePattern, {
+        message: "must be a relative path without ..",
+        description: "the file that `secrets env` writes, in the directory of this one or below it (.env.local)"
+      })
+    )
+  )
 }).annotate({ description: "variables pulled from Vercel" })
 export type VercelProject = typeof VercelProject.Type
 

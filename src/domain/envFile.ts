@@ -92,3 +92,12 @@ export const variableProblem = (name: string): string | undefined => {
 
 /** Returns the default variable for a secret: GITHUB_TOKEN for `github-token`. */
 export const variableFor = (secret: string): string => secret.toUpperCase().replaceAll(/[^A-Z0-9_]/g, "_")
+
+/** The env file of a Vercel project that names none. */
+export const defaultVercelFile = ".env.local"
+
+/** A path in a project file: relative, and without `..`, so that it stays in the directory of the project. */
+export const envFilePattern = /^(?!\/)(?!(?:.*\/)?\.\.(?:\/|$))[^\0]+$/u
+
+/** Returns whether a path has the name of an env file, such as `.env.local`. `.envrc` is a program of direnv. */
+export const hasEnvFileName = (file: string): boolean => /(?:^|\/)\.env(?:[._-][^/]*)?\/*$/.test(file)

@@ -13,7 +13,7 @@ export const exitStatus = {
   unavailable: 3,
   /** There is no such secret or lease, or the service is not installed. */
   notFound: 4,
-  /** The daemon refused the request. */
+  /** The daemon refused the request, or the project file is not trusted. */
   refused: 5,
   /** The daemon did not reply in time. */
   timeout: 6,

@@ -41,7 +41,8 @@ describe("the defaults", () => {
       socketAccess: { mode: 0o600 },
       otherSockets: [],
       rotationTimeout: 30n * second,
-      heartbeat: undefined
+      heartbeat: undefined,
+      trustedProjects: []
     })
   })
 })

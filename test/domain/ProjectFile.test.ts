@@ -25,7 +25,8 @@ describe("a project file", () => {
         client_id: "deploy",
         ttl: "30m"
       },
-      { source: "vercel", project: "site", scope: "preview", ttl: "1h", required_vars: ["A"], env_file: ".env.x" }
+      { source: "vercel", project: "site", scope: "preview", ttl: "1h", required_vars: ["A"], env_file: ".env.x" },
+      { source: "vercel", project: "site", scope: "preview", ttl: "1h", env_file: "a/..b/.env" }
     ]) {
       assert.deepStrictEqual(readProjectFile(JSON.stringify(content)), Result.succeed(content as any))
     }
@@ -61,6 +62,14 @@ describe("a project file", () => {
       ['secrets[0].ttl: must be a positive duration, such as "30m" or "1h30m"']
     ],
     ["another source", { source: "doppler", project: "x", scope: "preview", ttl: "1h" }, ['source: must be "vercel"']],
+    ...["/etc/cron.d/x", "../.npmrc", "..", "a/../../b", "a/..", "x\0", ""].map(
+      (env_file) =>
+        [
+          `an env file outside of the project: ${JSON.stringify(env_file)}`,
+          { source: "vercel", project: "x", scope: "preview", ttl: "1h", env_file },
+          ["env_file: must be a relative path without .."]
+        ] as const
+    ),
     [
       "an unknown scope",
       { source: "vercel", project: "x", scope: "dev", ttl: "1h" },

@@ -12,6 +12,7 @@ import {
   dotenvLines,
   githubLines,
   githubMasks,
+  hasEnvFileName,
   renderEnvHeader,
   parseEnvHeader,
   mayBeExpanded,
@@ -90,6 +91,14 @@ describe("a .env file", () => {
     for (const none of [`A='\n${top}'\n`, "", "# secrets-managed: false\n", `${top}# secrets-managed: no\n`]) {
       assert.isUndefined(parseEnvHeader(none))
     }
+  })
+})
+
+describe("the name of an env file", () => {
+  it("begins with .env and is no other file", () => {
+    const names = [".env", ".env.local", "a/.env-b", ".env_x", "./.env", ".env.d/"]
+    const others = [".envrc", ".environment", "env", ".npmrc", ".env/config", ".git/config", "a.env", ".env\nx"]
+    assert.deepStrictEqual([...names, ...others].filter(hasEnvFileName), names)
   })
 })
 

@@ -6,16 +6,17 @@ import * as Effect from "effect/Effect"
 import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
+import * as os from "node:os"
 import * as path from "node:path"
 import { parseEnv } from "node:util"
 import { auditOf, modeOf } from "../harness/daemon.ts"
 import { run, start } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { sharedDaemon } from "../support/sharedDaemon.ts"
+import { sharedDaemon, trustingTemporary } from "../support/sharedDaemon.ts"
 
 const key = "-----BEGIN KEY-----\nmade up & long\n-----END KEY-----\n"
 const awkward = "it's $5\r\n"
-const daemon = sharedDaemon({ github_token: "ghp_madeup", key, awkward, hash: "$2b$10$madeup" })
+const daemon = sharedDaemon({ github_token: "ghp_madeup", key, awkward, hash: "$2b$10$madeup" }, trustingTemporary)
 
 const two = {
   client_id: "overwritten",
@@ -31,16 +32,19 @@ const project = Effect.fnUntraced(function* (content: object) {
   const write = (more: object) => fs.writeFileSync(path.join(directory, ".secrets.json"), JSON.stringify(more))
   write(content)
   const { directory: state, home } = daemon()
+  const file = path.join(directory, ".env")
+  const clientOf = (named: string) => `${os.hostname()}/${named}:${file}`
   return {
     directory,
-    file: path.join(directory, ".env"),
+    file,
+    clientOf,
     write,
     secrets: (args: ReadonlyArray<string>, env: Record<string, string> = {}) =>
       run(args, { home, env, through: `cd '${directory}' && exec "$@"` }),
-    /** The audit entries of a client: actions and secrets. */
+    /** The audit entries of a client that the project names: actions and secrets. */
     happened: (client: string) =>
       auditOf(state)
-        .filter((entry) => entry["client_id"] === client)
+        .filter((entry) => entry["client_id"] === clientOf(client))
         .map((entry) => `${entry["action"]} ${entry["secret_name"]} ${entry["success"]}`)
   }
 })
@@ -191,12 +195,12 @@ describe.concurrent("secrets env", () => {
 
   it.live("prints with --dry-run what it would do, and does nothing", () =>
     Effect.gen(function* () {
-      const { file, happened, secrets } = yield* project({ ...two, client_id: "dry" })
+      const { clientOf, file, happened, secrets } = yield* project({ ...two, client_id: "dry" })
       const { status, stdout } = yield* secrets(["env", "--dry-run", "--ttl", "2m"])
       assert.strictEqual(status, 0)
       assert.strictEqual(
         stdout,
-        `VARIABLE  SECRET        TTL\nGH_TOKEN  github_token  2m\nKEY       key           2m\nwould be leased by dry and written to ${file}\n`
+        `VARIABLE  SECRET        TTL\nGH_TOKEN  github_token  2m\nKEY       key           2m\nwould be leased by ${clientOf("dry")} and written to ${file}\n`
       )
       assert.deepStrictEqual([fs.existsSync(file), happened("dry")], [false, []])
     })

@@ -5,15 +5,16 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import * as fs from "node:fs"
+import * as os from "node:os"
 import * as path from "node:path"
 import { auditOf } from "../harness/daemon.ts"
 import { isScript, run, start, type Started } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { sharedDaemon } from "../support/sharedDaemon.ts"
+import { sharedDaemon, trustingTemporary } from "../support/sharedDaemon.ts"
 import { randomFrom } from "../support/random.ts"
 import { execRounds, value as token } from "../torture/exec.ts"
 
-const daemon = sharedDaemon({ token, tiny: "abc", "with nul": "a\0secret" })
+const daemon = sharedDaemon({ token, tiny: "abc", "with nul": "a\0secret" }, trustingTemporary)
 
 /** `secrets exec` with the token in TOKEN. */
 const line = (...rest: ReadonlyArray<string>) => ["exec", "--secret", "token", ...rest]
@@ -63,7 +64,8 @@ describe.concurrent("secrets exec", () => {
         through: `cd '${directory}/below' && OTHER=kept exec "$@"`
       })
       assert.strictEqual(stdout, `${token} ${directory}/below kept\n`)
-      assert.isTrue(auditOf(daemon().directory).some((entry) => /^site\/sh\[\d+\]$/.test(entry["client_id"])))
+      const clients = auditOf(daemon().directory).map((entry) => String(entry["client_id"]))
+      assert.isTrue(clients.some((id) => id.startsWith(`${os.hostname()}/site/sh[`) && /\[\d+\]$/.test(id)))
       assert.deepStrictEqual(fs.readdirSync(directory), [".secrets.json", "below"])
     })
   )

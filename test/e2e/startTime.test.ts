@@ -10,7 +10,7 @@ import * as path from "node:path"
 import { promisify } from "node:util"
 import { nodeOptions } from "../../src/service/ServiceOptions.ts"
 import { becomesReady, launch, rpc, startDaemon } from "../harness/daemon.ts"
-import { isScript, start } from "../harness/program.ts"
+import { isScript, run, start } from "../harness/program.ts"
 import { median } from "../harness/quantile.ts"
 import { binaryBudget, scriptBudget } from "../harness/startBudget.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -37,6 +37,8 @@ it.live(
         const { status, stderr } = await start(args, { home, through: `cd '${home}' && exec "$@"` }).ended
         assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
       }
+      const allowed = yield* run(["allow", home], { home })
+      assert.strictEqual(allowed.status, 0, allowed.stderr)
       const ready = async () => {
         const daemon = launch({ home: other, nodeOptions })
         const millis = await millisOf(async () => assert.isTrue(await becomesReady(daemon), daemon.stderr()))

@@ -11,14 +11,14 @@ export interface TerminalEnd {
 }
 
 /** Types the answer when a question is shown. `words` are quoted for a shell. */
-export const runInTerminal = (words: string, home: string, answer = ""): Promise<TerminalEnd> => {
+export const runInTerminal = (words: string, home: string, answer = "", cwd = home): Promise<TerminalEnd> => {
   const line = `${shellWords} ${words}`
   const args = process.platform === "darwin" ? ["-q", "/dev/null", "sh", "-c", line] : ["-qec", line, "/dev/null"]
-  const child = spawn("script", args, { env: { HOME: home, PATH: "/usr/bin:/bin", TERM: "dumb" } })
+  const child = spawn("script", args, { cwd, env: { HOME: home, PATH: "/usr/bin:/bin", TERM: "dumb" } })
   let [shown, answered] = ["", false]
   child.stdout.on("data", (piece) => {
     shown += piece
-    if (answered || !shown.includes("[y/N] ")) return
+    if (answered || !/\[y\/(a\/)?N\] /.test(shown)) return
     answered = true
     child.stdin.write(answer)
   })

@@ -40,7 +40,7 @@ export const daemonAddress = (args: GlobalArgs): Address | Problem => {
 }
 
 /** Returns the home directory. Ignores an empty HOME, which would mean the current directory. */
-const homeDirectory = (): string | undefined => {
+export const homeDirectory = (): string | undefined => {
   try {
     return process.env["HOME"] || userInfo().homedir
   } catch {
@@ -48,7 +48,7 @@ const homeDirectory = (): string | undefined => {
   }
 }
 
-const noHome: Problem = {
+export const noHome: Problem = {
   message: "there is no home directory",
   why: "HOME is not set, and the system does not know this user",
   fix: "Set HOME to the home directory of the user who owns the secrets",

@@ -8,7 +8,7 @@
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { parseEnvHeader } from "../../../domain/envFile.ts"
+import { envFilePattern, parseEnvHeader } from "../../../domain/envFile.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { encodePath } from "../../../domain/pathText.ts"
 import { reasonOf } from "../../command/Output.ts"
@@ -25,7 +25,8 @@ export interface FileIdentity {
   readonly changed: number
 }
 
-const skipped = new Set(["node_modules", ".git", ".hg", ".svn"])
+/** Directories with the files of other programs. */
+export const skippedDirectories: ReadonlySet<string> = new Set(["node_modules", ".git", ".hg", ".svn"])
 
 /** Yields each managed env file below a directory, and each candidate that cannot be read. */
 export function* managedFiles(root: string): Generator<ManagedFile> {
@@ -65,7 +66,7 @@ function* candidates(directory: string): Generator<Candidate> {
   }
   for (const entry of entries) {
     const file = path.join(directory, entry.name)
-    if (entry.isDirectory && !skipped.has(entry.name)) yield* candidates(file)
+    if (entry.isDirectory && !skippedDirectories.has(entry.name)) yield* candidates(file)
     if (!entry.isFile) continue
     if (entry.name.startsWith(".env")) yield { file }
     if (entry.name === ".secrets.json") yield* envFileOf(file)
@@ -78,7 +79,7 @@ function* envFileOf(project: string): Generator<Candidate> {
     const settings: unknown = JSON.parse(fs.readFileSync(encodePath(project), "utf8"))
     if (typeof settings !== "object" || settings === null || !("env_file" in settings)) return
     const { env_file: name } = settings
-    if (typeof name === "string" && name !== "") yield { file: path.resolve(path.dirname(project), name) }
+    if (typeof name === "string" && envFilePattern.test(name)) yield { file: path.resolve(path.dirname(project), name) }
   } catch (error) {
     if (!(error instanceof SyntaxError)) yield { file: project, reason: reasonOf(error) }
   }

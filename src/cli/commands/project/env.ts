@@ -11,19 +11,21 @@ import * as path from "node:path"
 import { escapeValue, escapeJson } from "../../../domain/escape.ts"
 import type { EnvFileHeader, EnvVariable } from "../../../domain/envFile.ts"
 import {
+  defaultVercelFile,
   dotenvLines,
   githubMasks,
+  hasEnvFileName,
   renderEnvHeader,
   mayBeExpanded,
   shellLines,
   unsafeForDotenv
 } from "../../../domain/envFile.ts"
 import { formatGoDuration, second } from "../../../domain/GoDuration.ts"
+import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { fromMillis } from "../../../domain/Timestamp.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
-import { hostName } from "../lease.ts"
 import { type LeasedSecret, firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import {
   type RequestedSecrets,
@@ -32,8 +34,15 @@ import {
   projectFlags,
   requestedSecrets
 } from "./requestedSecrets.ts"
-import { appendGithub, checkEnvFileTarget, githubFile, warnIfTracked, writeEnvFile } from "./writeEnvFile.ts"
-import { table } from "../../terminal/table.ts"
+import type { Project } from "./findProject.ts"
+import {
+  appendGithub,
+  checkEnvFileTarget,
+  type EnvFileTarget,
+  githubFile,
+  warnIfTracked,
+  writeEnvFile
+} from "./writeEnvFile.ts"
 import { loadDaemon } from "../../command/settings.ts"
 
 const formats = ["dotenv", "shell", "json", "github"] as const
@@ -61,7 +70,8 @@ export const envCommand = defineCommand({
   about: [
     "The secrets come from .secrets.json, in the working directory or above it:",
     '  {"secrets": [{"name": "github_token", "env_var": "GH_TOKEN", "ttl": "30m"}]}',
-    "Only the owner can read the output file. The formats shell and json are printed; github appends to $GITHUB_ENV."
+    "Only the owner can read the output file. The formats shell and json are printed; github appends to $GITHUB_ENV.",
+    "A project file must be trusted: it asks on a terminal, and otherwise needs secrets allow; --dry-run does not."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
@@ -70,11 +80,12 @@ export const envCommand = defineCommand({
       return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For example: --format shell")
     const requested = yield* requestedSecrets(args)
     const target = yield* targetOf(args, format, requested)
-    if (args.flag("dry-run")) return describePlan(requested, target)
-    if (target.kind === "file") yield* checkEnvFileTarget(target.file, target.force)
+    if (args.flag("dry-run")) return yield* describePlan(requested, target)
+    if (requested.project !== undefined) yield* consentTo(args, requested, requested.project, target)
+    if (target.kind === "file") yield* checkEnvFileTarget(target)
     if (requested.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
-      const variables = yield* pullVercel("env", requested.vercel, requested.directory)
+      const variables = yield* pullVercel("env", requested.vercel, requested.project)
       const until = fromMillis((yield* Clock.currentTimeMillis) + requested.millis)
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])
     }
@@ -91,8 +102,7 @@ export const envCommand = defineCommand({
 })
 
 type Target =
-  /** `force`: replaces a file that secrets did not write. */
-  | { readonly kind: "file"; readonly file: string; readonly force: boolean }
+  | ({ readonly kind: "file" } & EnvFileTarget)
   | { readonly kind: "github"; readonly file: string }
   | { readonly kind: "print" }
 
@@ -111,16 +121,40 @@ const targetOf = Effect.fnUntraced(function* (
   if (file === "-") return { kind: "print" }
   if (file !== undefined) {
     if (format === "json") return yield* failUsage("--format json is only printed", "Redirect it: > FILE")
-    return { kind: "file", file: path.resolve(file), force }
+    return { kind: "file", file: path.resolve(file), force, within: undefined }
   }
   if (format !== "dotenv") return { kind: "print" }
-  const name = requested.source === "vercel" ? (requested.vercel.env_file ?? ".env.local") : ".env"
-  return { kind: "file", file: path.resolve(requested.directory, name), force }
+  const name = requested.source === "vercel" ? envFileOf(requested.vercel) : ".env"
+  return { kind: "file", file: path.resolve(requested.directory, name), force, within: requested.project?.directory }
+})
+
+const envFileOf = ({ env_file: file = defaultVercelFile }: VercelProject): string => file
+
+const consentTo = Effect.fnUntraced(function* (
+  args: ArgsOf<typeof flags>,
+  requested: RequestedSecrets,
+  project: Project,
+  target: Target
+) {
+  const [{ requireConsent }, { planLines }] = yield* Effect.promise(() =>
+    Promise.all([import("./consent.ts"), import("./plan.ts")])
+  )
+  const isChosen = target.kind === "file" && target.within !== undefined
+  return yield* requireConsent({
+    command: "env",
+    args,
+    project,
+    named: args.option("project"),
+    plan: () => planLines(requested, clientIdOfFile(requested, target), ["write", whereOf(target)]),
+    mustBeSeen: isChosen && requested.source === "vercel" && !hasEnvFileName(envFileOf(requested.vercel))
+  })
 })
 
 /** One client id per file, so that writing it again replaces its leases. */
-const clientIdOfFile = (requested: Extract<RequestedSecrets, { source: "store" }>, target: Target): string =>
-  requested.clientId ?? `${hostName()}:${target.kind === "file" ? target.file : requested.directory}`
+const clientIdOfFile = (requested: RequestedSecrets, target: Target): string =>
+  requested.source === "vercel"
+    ? ""
+    : (requested.clientId ?? `${requested.ownClientId}:${target.kind === "file" ? target.file : requested.directory}`)
 
 const deliver = Effect.fnUntraced(function* (
   variables: ReadonlyArray<EnvVariable>,
@@ -147,7 +181,7 @@ const deliver = Effect.fnUntraced(function* (
     yield* appendGithub(target.file, variables)
     return { verbatim: body, result }
   }
-  yield* writeEnvFile(target.file, renderEnvHeader(header) + body, target.force)
+  yield* writeEnvFile(target, renderEnvHeader(header) + body)
   yield* warnIfTracked(target.file)
   const count = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
   const left = Math.round((header.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
@@ -193,24 +227,22 @@ const checkValues = (
       )
 }
 
-const describePlan = (requested: RequestedSecrets, target: Target) => {
-  const where = target.kind === "print" ? "standard output" : target.file
+const whereOf = (target: Target): string => (target.kind === "print" ? "standard output" : target.file)
+
+const describePlan = Effect.fnUntraced(function* (requested: RequestedSecrets, target: Target) {
+  const where = whereOf(target)
+  const clientId = clientIdOfFile(requested, target)
+  const { planLines } = yield* Effect.promise(() => import("./plan.ts"))
+  const lines = planLines(requested, clientId, ["write", where])
   if (requested.source === "vercel") {
     const { project, required_vars: required, scope } = requested.vercel
     return {
-      lines: [
-        `would pull ${escapeValue(scope)} of ${escapeValue(project)} from Vercel and write it to ${escapeValue(where)}`
-      ],
+      lines,
       result: { dry_run: true, source: "vercel", project, scope, required_vars: required ?? [], target: where }
     }
   }
-  const clientId = clientIdOfFile(requested, target)
-  const rows = requested.secrets.map(({ secret, ttl, variable }) => [variable, secret, ttl || "default"])
   return {
-    lines: [
-      ...table(["VARIABLE", "SECRET", "TTL"], rows),
-      `would be leased by ${escapeValue(clientId)} and written to ${escapeValue(where)}`
-    ],
+    lines,
     result: {
       dry_run: true,
       source: "store",
@@ -219,4 +251,4 @@ const describePlan = (requested: RequestedSecrets, target: Target) => {
       variables: requested.secrets.map(({ secret, ttl, variable }) => ({ env_var: variable, secret_name: secret, ttl }))
     }
   }
-}
+})

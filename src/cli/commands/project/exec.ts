@@ -11,10 +11,10 @@ import { escapeValue } from "../../../domain/escape.ts"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
 import { encodedVariantsOfAll } from "../../../domain/variants.ts"
-import { defineCommand, unlimited } from "../../command/Command.ts"
+import { type ArgsOf, defineCommand, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { hostName } from "../lease.ts"
+import type { Project } from "./findProject.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
 import { type RunningChild, runChild } from "./runChild.ts"
@@ -48,6 +48,7 @@ export const execCommand = defineCommand({
   ],
   about: [
     "The secrets come from .secrets.json, in the working directory or above it, or from --secret.",
+    "A project file must be trusted: it asks on a terminal, and otherwise needs secrets allow.",
     "The exit status is the program's: 128 plus the signal number if a signal ended it, 127 if it was not found.",
     "With --mask the program writes to pipes, not to a terminal."
   ].join("\n"),
@@ -56,9 +57,10 @@ export const execCommand = defineCommand({
     const [command = "", ...programArgs] = args.positionals
     const requested = yield* requestedSecrets(args)
     const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
+    if (requested.project !== undefined) yield* consentTo(args, requested, requested.project, command)
     if (requested.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
-      const variables = yield* pullVercel("exec", requested.vercel, requested.directory)
+      const variables = yield* pullVercel("exec", requested.vercel, requested.project)
       const expiry = stops ? (yield* Clock.currentTimeMillis) + requested.millis : undefined
       return exited(yield* runWith(command, programArgs, variables, masked, expiry))
     }
@@ -81,11 +83,31 @@ export const execCommand = defineCommand({
 
 const exited = (status: number) => ({ result: undefined, ranProgram: status })
 
+const consentTo = Effect.fnUntraced(function* (
+  args: ArgsOf<typeof projectFlags>,
+  requested: RequestedSecrets,
+  project: Project,
+  command: string
+) {
+  const [{ requireConsent }, { planLines }] = yield* Effect.promise(() =>
+    Promise.all([import("./consent.ts"), import("./plan.ts")])
+  )
+  const plan = () => planLines(requested, clientIdOfRun(requested, command), ["pass", command])
+  return yield* requireConsent({
+    command: "exec",
+    args,
+    project,
+    named: args.option("project"),
+    plan,
+    mustBeSeen: false
+  })
+})
+
 /** A client has one lease of a secret, so concurrent runs need different client ids. */
-const clientIdOfRun = (requested: Extract<RequestedSecrets, { source: "store" }>, command: string): string =>
-  requested.clientIsGiven && requested.clientId !== undefined
-    ? requested.clientId
-    : `${requested.clientId ?? hostName()}/${escapeValue(path.basename(command))}[${process.pid}]`
+const clientIdOfRun = (requested: RequestedSecrets, command: string): string =>
+  requested.source === "vercel"
+    ? ""
+    : (requested.clientId ?? `${requested.ownClientId}/${escapeValue(path.basename(command))}[${process.pid}]`)
 
 const runWith = Effect.fnUntraced(function* (
   command: string,

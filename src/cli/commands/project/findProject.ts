@@ -2,46 +2,93 @@
  * The `.secrets.json` of a project: in the working directory, or the nearest above it.
  *
  * It decides which secrets programs of this user get. A file that another user can write
- * is therefore used only if --project names it.
+ * is therefore used only if --project names it, and any file only with the user's consent
+ * (`consent.ts`). The file is read once: what is hashed is what is used.
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
+import { sha256 } from "../../../domain/AuditChain.ts"
+import { type ProjectFile, projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
+import { projectHash } from "../../../domain/ProjectTrust.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { configError } from "../../command/daemonAddress.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
+import { isOthers, readRegularFile } from "./foreignFile.ts"
+import { readVercelLink, type VercelLink } from "./vercelLink.ts"
 
 /** In MiB, far above any project file. */
 const sizeLimit = 1
 
-/** Finds and reads the project file: `named`, or else the nearest one from a directory upwards. */
+export interface Project {
+  /** Where it was found: the real path of its directory, and its name. */
+  readonly file: string
+  /** That directory, to which its paths are relative. */
+  readonly directory: string
+  /** The file itself, if `file` is a link. */
+  readonly realPath: string
+  /** Of both paths, and of everything that decides what is leased. */
+  readonly hash: string
+  /** Whether another user owns it or a link to it, or everybody can write to it. */
+  readonly isForeign: boolean
+  readonly content: ProjectFile
+  /** Of a Vercel project. */
+  readonly link: VercelLink | undefined
+}
+
+/** Finds and reads the project file: `named`, which may be its directory, or else the nearest one from `from` upwards. */
 export const findProject = Effect.fnUntraced(function* (from: string, named: string | undefined) {
-  const file = named === undefined ? search(from) : path.resolve(named)
-  if (file === undefined) {
+  const found = named === undefined ? search(from) : fileIn(path.resolve(named))
+  if (found === undefined) {
     return yield* failUsage(
       `no ${projectFileName} in ${from} or above it`,
       "Create one, or name a secret: --secret NAME"
     )
   }
-  const { isForeign, text } = yield* Effect.try({
-    try: () => read(file),
+  return yield* readProject(found)
+})
+
+/** Rejects a file of another user that was not named. */
+export const rejectForeign = (
+  { file, isForeign }: Project,
+  named: string | undefined
+): Effect.Effect<void, CommandError> =>
+  isForeign && named === undefined
+    ? Effect.fail(
+        untrusted(
+          `${file} belongs to or is writable by another user`,
+          "Check it, then trust it as it is and name it: secrets allow PATH, and --project PATH"
+        )
+      )
+    : Effect.void
+
+/** A refusal to use a project file. */
+export const untrusted = (message: string, fix: string, why?: string): CommandError =>
+  new CommandError({ message, why, fix, code: "untrusted_project", exitStatus: exitStatus.refused })
+
+/** Reads the project file of this path. */
+export const readProject = Effect.fnUntraced(function* (found: string) {
+  const { bytes, isForeign, realPath, file } = yield* Effect.try({
+    try: () => read(found),
     catch: (cause) =>
-      broken(`cannot read ${file} (${reasonOf(cause)})`, "Give the path of a project file with --project")
+      new CommandError(
+        configError(`cannot read ${found} (${reasonOf(cause)})`, "Give the path of a project file with --project")
+      )
   })
-  if (named === undefined && isForeign) {
-    return yield* broken(`${file} belongs to or is writable by another user`, "Check it, then name it: --project PATH")
-  }
-  const content = readProjectFile(text)
+  const content = readProjectFile(new TextDecoder().decode(bytes))
   if (Result.isFailure(content)) {
     return yield* new CommandError({
       ...configError(`${file} cannot be used`, `Correct ${file}`),
       why: content.failure
     })
   }
-  // Its paths are relative to this directory.
-  return { file, directory: path.dirname(file), content: content.success }
+  const directory = path.dirname(file)
+  const link = "source" in content.success ? readVercelLink(directory) : undefined
+  const hash = projectHash([file, realPath, sha256(bytes), link?.identity ?? ""])
+  const project: Project = { file, directory, realPath, hash, isForeign, content: content.success, link }
+  return project
 })
 
 const search = (from: string): string | undefined => {
@@ -52,33 +99,17 @@ const search = (from: string): string | undefined => {
   }
 }
 
-/** Returns the text, and whether another user can write it. */
-const read = (file: string): { readonly text: string; readonly isForeign: boolean } => {
-  const { stat, text } = readRegularFile(file, sizeLimit)
+/** Returns the project file of a directory, and any other path as it is. */
+const fileIn = (named: string): string =>
+  fs.statSync(named, { throwIfNoEntry: false })?.isDirectory() === true ? path.join(named, projectFileName) : named
+
+const read = (found: string) => {
+  const { bytes, stat } = readRegularFile(found, sizeLimit)
+  const file = path.join(fs.realpathSync.native(path.dirname(found)), path.basename(found))
+  const realPath = fs.realpathSync.native(found)
+  // The path may lead elsewhere by now, or have bytes that are not UTF-8.
+  const named = fs.statSync(realPath)
+  if (named.dev !== stat.dev || named.ino !== stat.ino) throw new Error("it was replaced while it was read")
   // The owner of a symbolic link chooses among our files.
-  const owners = [stat.uid, fs.lstatSync(file).uid]
-  return { text, isForeign: (stat.mode & 0o002) !== 0 || owners.some(isOtherUser) }
-}
-
-const isOtherUser = (owner: number): boolean => {
-  const user = process.getuid?.()
-  return user !== undefined && user !== 0 && owner !== user && owner !== 0
-}
-
-const broken = (message: string, fix: string): CommandError => new CommandError(configError(message, fix))
-
-/** Reads a regular file of bounded size. Never waits for a pipe or reads a device. Throws system errors. */
-export const readRegularFile = (
-  file: string,
-  mebibytes: number
-): { readonly text: string; readonly stat: fs.Stats } => {
-  const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
-  try {
-    const stat = fs.fstatSync(descriptor)
-    if (!stat.isFile()) throw new Error("not a regular file")
-    if (stat.size > mebibytes * 1024 * 1024) throw new Error(`longer than ${mebibytes} MiB`)
-    return { text: fs.readFileSync(descriptor, "utf8"), stat }
-  } finally {
-    fs.closeSync(descriptor)
-  }
+  return { bytes, file, realPath, isForeign: isOthers(stat) || isOthers(fs.lstatSync(file)) }
 }

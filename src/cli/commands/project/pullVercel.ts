@@ -15,8 +15,10 @@ import { type ToolFailed, runTool } from "../../../process/runTool.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
-import { readRegularFile } from "./findProject.ts"
+import type { Project } from "./findProject.ts"
+import { readRegularFile } from "./foreignFile.ts"
 import { printWarning } from "./requestedSecrets.ts"
+import type { VercelLink } from "./vercelLink.ts"
 
 /** It uses the network, also to look for a newer version of itself. */
 const vercelTimeout = Duration.seconds(60)
@@ -24,11 +26,15 @@ const pulledName = "pulled.env"
 /** In MiB. Vercel allows 64 KiB of variables. */
 const sizeLimit = 1
 
-export const pullVercel = Effect.fnUntraced(function* (command: string, project: VercelProject, directory: string) {
-  yield* checkLink(project, directory)
+export const pullVercel = Effect.fnUntraced(function* (
+  command: string,
+  project: VercelProject,
+  { directory, link }: Project
+) {
+  yield* checkLink(project, directory, link)
   const text = yield* Effect.acquireUseRelease(
     Effect.try({ try: makeTemporary, catch: temporaryError }),
-    (temporary) => pull(path.join(temporary, pulledName), project.scope, directory),
+    (temporary) => pull(path.join(temporary, pulledName), project.scope, directory, link),
     (temporary) => Effect.sync(() => fs.rmSync(temporary, { recursive: true, force: true }))
   )
   const pulled = parsePulledEnv(text)
@@ -57,37 +63,42 @@ const temporaryError = (cause: unknown): CommandError =>
   failure(`cannot make a temporary file (${reasonOf(cause)})`, undefined, "Check XDG_RUNTIME_DIR and TMPDIR")
 
 /** Vercel pulls the project that the directory is linked to, whatever the project file names. */
-const checkLink = (project: VercelProject, directory: string): Effect.Effect<void, CommandError> =>
-  Effect.suspend(() => {
-    const file = path.join(directory, ".vercel", "project.json")
-    const link = linkIn(file)
-    if (link === undefined || link.includes(project.project)) return Effect.void
-    // Older links contain only the id, which cannot be compared with a name.
-    if (link.length < 2 && !project.project.startsWith("prj_")) return Effect.void
-    return failure(`this directory is not linked to the project ${project.project}`, file, "Link it: vercel link")
-  })
-
-/** Returns the id and, if present, the name of the linked project. */
-const linkIn = (file: string): ReadonlyArray<string> | undefined => {
-  try {
-    const link: unknown = JSON.parse(fs.readFileSync(file, "utf8"))
-    if (typeof link !== "object" || link === null) return undefined
-    const members = new Map<string, unknown>(Object.entries(link))
-    return ["projectId", "projectName"].map((key) => members.get(key)).filter((name) => typeof name === "string")
-  } catch {
-    return undefined
-  }
+const checkLink = (
+  project: VercelProject,
+  directory: string,
+  link: VercelLink | undefined
+): Effect.Effect<void, CommandError> => {
+  const known = [link?.project, link?.projectName].filter((name) => name !== undefined)
+  if (known.length === 0 || known.includes(project.project)) return Effect.void
+  // Older links contain only the id, which cannot be compared with a name.
+  if (known.length < 2 && !project.project.startsWith("prj_")) return Effect.void
+  const file = path.join(directory, ".vercel", "project.json")
+  return failure(`this directory is not linked to the project ${project.project}`, file, "Link it: vercel link")
 }
 
-const pull = Effect.fnUntraced(function* (file: string, scope: string, directory: string) {
+/** Has Vercel's program use the link that was read, unless the user chose another in the environment. */
+const environmentOf = (link: VercelLink | undefined): NodeJS.ProcessEnv =>
+  link?.organisation === undefined || link.project === undefined || process.env["VERCEL_PROJECT_ID"] !== undefined
+    ? process.env
+    : { ...process.env, VERCEL_ORG_ID: link.organisation, VERCEL_PROJECT_ID: link.project }
+
+const pull = Effect.fnUntraced(function* (
+  file: string,
+  scope: string,
+  directory: string,
+  link: VercelLink | undefined
+) {
   const command = ["vercel", "env", "pull", file, "--yes", "--environment", scope] as const
-  const options = { cwd: directory, env: process.env, timeout: vercelTimeout }
+  const options = { cwd: directory, env: environmentOf(link), timeout: vercelTimeout }
   const { status, stderr } = yield* Effect.mapError(runTool(command, options), notRun)
   if (status !== 0) {
     const output = stderr.trim().split("\n").slice(-3).map(escapeValue).join(" / ")
     return yield* failure(`vercel env pull failed (${status})`, output, logIn)
   }
-  const text = yield* Effect.try({ try: () => readRegularFile(file, sizeLimit).text, catch: unreadable })
+  const text = yield* Effect.try({
+    try: () => readRegularFile(file, sizeLimit).bytes.toString("utf8"),
+    catch: unreadable
+  })
   return text === "" ? yield* failure("vercel wrote nothing", undefined, "Check: vercel env ls") : text
 })
 

@@ -11,6 +11,8 @@ import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
 import { type CommandError, failUsage } from "../../command/CommandError.ts"
+import { hostName } from "../lease.ts"
+import type { Project } from "./findProject.ts"
 
 export const projectFlags = {
   secret: {
@@ -40,11 +42,13 @@ export type RequestedSecrets =
   | {
       readonly source: "store"
       readonly secrets: ReadonlyArray<RequestedSecret>
-      /** Of the flags or the project file. */
+      /** Of --client-id. */
       readonly clientId: string | undefined
-      /** Whether a flag sets it. */
-      readonly clientIsGiven: boolean
+      /** What other client ids begin with: the user's own, with that of the project file as a part of it. */
+      readonly ownClientId: string
       readonly directory: string
+      /** Undefined for --secret. */
+      readonly project: Project | undefined
     }
   | {
       readonly source: "vercel"
@@ -52,7 +56,13 @@ export type RequestedSecrets =
       /** How long the values may be kept. */
       readonly millis: number
       readonly directory: string
+      readonly project: Project
     }
+
+export const workingDirectory = Effect.try({
+  try: () => process.cwd(),
+  catch: () => failUsage("the current directory was removed", "Change to another directory")
+})
 
 export const requestedSecrets = Effect.fnUntraced(function* (
   args: ArgsOf<typeof projectFlags>
@@ -62,10 +72,7 @@ export const requestedSecrets = Effect.fnUntraced(function* (
     return yield* failUsage("--ttl must be a duration above 0", "For example: --ttl 30m")
   const clientId = args.option("client-id")
   if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
-  const directory = yield* Effect.try({
-    try: () => process.cwd(),
-    catch: () => failUsage("the current directory was removed", "Change to another directory")
-  })
+  const directory = yield* workingDirectory
   const named = args.options("secret")
   if (named.length > 0) {
     const secrets = yield* Effect.forEach(named, (word) => secretOf(word, ttl ?? ""))
@@ -75,7 +82,7 @@ export const requestedSecrets = Effect.fnUntraced(function* (
         `two secrets for the variable ${duplicate.variable}`,
         "Give each its own variable: NAME=VAR"
       )
-    return { source: "store", secrets, clientId, clientIsGiven: clientId !== undefined, directory }
+    return { source: "store", secrets, clientId, ownClientId: hostName(), directory, project: undefined }
   }
   const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
   const project = yield* findProject(directory, args.option("project"))
@@ -85,9 +92,11 @@ export const requestedSecrets = Effect.fnUntraced(function* (
       source: "vercel",
       vercel: content,
       millis: millisOf(ttl ?? content.ttl),
-      directory: project.directory
+      directory: project.directory,
+      project
     }
   }
+  const { projectClientId } = yield* Effect.promise(() => import("../../../domain/ProjectTrust.ts"))
   return {
     source: "store",
     secrets: content.secrets.map((one) => ({
@@ -95,9 +104,10 @@ export const requestedSecrets = Effect.fnUntraced(function* (
       variable: one.env_var,
       ttl: ttl ?? one.ttl ?? content.ttl ?? ""
     })),
-    clientId: clientId ?? content.client_id,
-    clientIsGiven: clientId !== undefined,
-    directory: project.directory
+    clientId,
+    ownClientId: projectClientId(hostName(), content.client_id),
+    directory: project.directory,
+    project
   }
 })
 

@@ -12,11 +12,22 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { readHead } from "../cleanup/managedFiles.ts"
+import { isOthers } from "./foreignFile.ts"
 import { printWarning } from "./requestedSecrets.ts"
 
+export interface EnvFileTarget {
+  readonly file: string
+  /** Replaces a file that secrets did not write. */
+  readonly force: boolean
+  /** The real directory that the file must stay in, if the user did not name the file. */
+  readonly within: string | undefined
+}
+
 /** Rejects a file that must not be replaced. Runs before anything is leased. */
-export const checkEnvFileTarget = (file: string, force: boolean): Effect.Effect<void, CommandError> =>
+export const checkEnvFileTarget = ({ file, force, within }: EnvFileTarget): Effect.Effect<void, CommandError> =>
   Effect.gen(function* () {
+    const outside = within === undefined ? undefined : yield* attempt(file, () => whyOutside(file, within))
+    if (outside !== undefined) return yield* reject(outside, "Remove the cause, or name another with --file")
     const stat = yield* attempt(file, () => {
       fs.accessSync(path.dirname(file), fs.constants.W_OK | fs.constants.X_OK)
       return fs.lstatSync(file, { throwIfNoEntry: false })
@@ -37,11 +48,28 @@ export const checkEnvFileTarget = (file: string, force: boolean): Effect.Effect<
       )
   })
 
+/** Returns why a file is not one of ours in a directory of ours: no link may lead there, and no other user. */
+const whyOutside = (file: string, within: string): string | undefined => {
+  const steps = path.relative(within, path.dirname(file)).split(path.sep).filter(Boolean)
+  const directories = steps.map((_, at) => path.join(within, ...steps.slice(0, at + 1)))
+  for (const directory of [within, ...directories]) {
+    const stat = fs.lstatSync(directory)
+    if (!stat.isDirectory()) return `${directory} is a symbolic link or no directory`
+    if (isOthers(stat)) return `${directory} belongs to or is writable by another user`
+  }
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false })
+  if (stat?.isSymbolicLink() === true) return `${file} is a symbolic link, which is not followed`
+  return stat !== undefined && stat.uid !== (process.getuid?.() ?? stat.uid)
+    ? `${file} belongs to another user`
+    : undefined
+}
+
 /** Checks the target again, because it may have changed while leases were granted, and replaces it. */
-export const writeEnvFile = (file: string, text: string, force: boolean): Effect.Effect<void, CommandError> =>
+export const writeEnvFile = (target: EnvFileTarget, text: string): Effect.Effect<void, CommandError> =>
   Effect.andThen(
-    checkEnvFileTarget(file, force),
-    attempt(file, () => {
+    checkEnvFileTarget(target),
+    attempt(target.file, () => {
+      const { file, within } = target
       // Unique also beside the file of a process that was killed.
       const temporary = `${file}.${process.pid}-${process.hrtime.bigint()}.tmp`
       try {
@@ -51,6 +79,8 @@ export const writeEnvFile = (file: string, text: string, force: boolean): Effect
           fs.writeFileSync(handle, text)
           fs.fsyncSync(handle)
         })
+        const outside = within === undefined ? undefined : whyOutside(file, within)
+        if (outside !== undefined) throw new Error(outside)
         fs.renameSync(temporary, file)
       } catch (cause) {
         fs.rmSync(temporary, { force: true })

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { vi } from "vitest"
-import { findProject } from "../../../../src/cli/commands/project/findProject.ts"
+import { findProject, rejectForeign } from "../../../../src/cli/commands/project/findProject.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
 const [us, another] = [61_234, 61_235]
@@ -15,6 +15,10 @@ const asUs = Effect.acquireRelease(
   Effect.sync(() => vi.spyOn(process, "getuid").mockReturnValue(us)),
   (spy) => Effect.sync(() => spy.mockRestore())
 )
+
+/** The project file that `exec` and `env` would ask about. */
+const usable = (from: string, named: string | undefined) =>
+  Effect.tap(findProject(from, named), (project) => rejectForeign(project, named))
 
 describe("a project file", () => {
   it.live("is used only if it is named when another user owns it or a link to it", () =>
@@ -30,12 +34,12 @@ describe("a project file", () => {
         fs.lchownSync(link, another, another)
       }
       yield* asUs
-      const { message } = yield* Effect.flip(findProject(directory, undefined))
+      const { message } = yield* Effect.flip(usable(directory, undefined))
       assert.match(message, /belongs to or is writable by another user$/)
-      assert.strictEqual((yield* findProject(directory, link)).directory, directory)
+      assert.strictEqual((yield* usable(directory, link)).directory, directory)
       if (!isRoot) return
       fs.lchownSync(link, us, us)
-      assert.strictEqual((yield* findProject(directory, undefined)).file, link)
+      assert.strictEqual((yield* usable(directory, undefined)).file, link)
     })
   )
 })

@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { writeEnvFile } from "../../../../src/cli/commands/project/writeEnvFile.ts"
@@ -17,13 +18,63 @@ describe("an env file", () => {
       const directory = yield* temporaryDirectory
       const file = path.join(directory, ".env")
       fs.writeFileSync(file, "MINE=1\n")
-      const { message } = yield* Effect.flip(writeEnvFile(file, text, false))
+      const { message } = yield* Effect.flip(writeEnvFile({ file, force: false, within: undefined }, text))
       assert.include(message, "was not written by secrets")
       assert.strictEqual(fs.readFileSync(file, "utf8"), "MINE=1\n")
-      yield* writeEnvFile(file, text, true)
+      yield* writeEnvFile({ file, force: true, within: undefined }, text)
       assert.strictEqual(fs.readFileSync(file, "utf8"), text)
       assert.strictEqual(modeOf(file), "600")
       assert.deepStrictEqual(fs.readdirSync(directory), [".env"])
+    })
+  )
+
+  it.live("that the project chose stays in the project, through no link and in no directory of others", () =>
+    Effect.gen(function* () {
+      const outside = fs.realpathSync(yield* temporaryDirectory)
+      const within = fs.realpathSync(yield* temporaryDirectory)
+      const inside = (name: string) => path.join(within, name)
+      const refused = (name: string) =>
+        Effect.map(
+          Effect.flip(writeEnvFile({ file: inside(name), force: true, within }, text)),
+          ({ message }) => message
+        )
+      fs.mkdirSync(inside("real/deep"), { recursive: true })
+      fs.symlinkSync(outside, inside("link"))
+      fs.symlinkSync("real", inside("inner"))
+      fs.mkdirSync(inside("real/.env"))
+      fs.writeFileSync(inside("file"), "x")
+      execFileSync("mkfifo", [inside(".env.pipe")])
+      fs.symlinkSync(path.join(outside, "target"), inside(".env.link"))
+      fs.symlinkSync("/dev/null", inside(".env.device"))
+      for (const [name, reason] of [
+        ["link/.env", "link is a symbolic link or no directory"],
+        ["inner/.env", "inner is a symbolic link or no directory"],
+        ["link/deep/.env", "link is a symbolic link or no directory"],
+        ["file/.env", "file is a symbolic link or no directory"],
+        ["missing/.env", "ENOENT"],
+        ["real/.env", "is not a regular file"],
+        [".env.pipe", "is not a regular file"],
+        [".env.link", "is a symbolic link, which is not followed"],
+        [".env.device", "is a symbolic link, which is not followed"]
+      ] as const) {
+        assert.include(yield* refused(name), reason, name)
+      }
+      fs.chmodSync(inside("real"), 0o777)
+      assert.include(yield* refused("real/deep/.env"), "real belongs to or is writable by another user")
+      if (process.getuid?.() === 0) {
+        fs.writeFileSync(inside(".env"), text)
+        fs.chownSync(inside(".env"), 61_234, 61_234)
+        assert.include(yield* refused(".env"), "belongs to another user")
+        fs.chmodSync(inside("real"), 0o755)
+        fs.chownSync(inside("real/deep"), 61_234, 61_234)
+        assert.include(yield* refused("real/deep/.env"), "deep belongs to or is writable by another user")
+      }
+      assert.deepStrictEqual(fs.readdirSync(outside), [])
+      // A hard link elsewhere keeps the old content.
+      fs.writeFileSync(path.join(outside, "other"), text.replace("new", "old"))
+      fs.linkSync(path.join(outside, "other"), inside(".env.hard"))
+      yield* writeEnvFile({ file: inside(".env.hard"), force: false, within }, text)
+      assert.include(fs.readFileSync(path.join(outside, "other"), "utf8"), "old")
     })
   )
 })
