@@ -35,7 +35,11 @@ export const bundleOptions = {
 } satisfies BuildOptions
 
 /** What the fast path imports on demand: the entries of the ES modules. */
-const onDemand = { program: "src/cli/main.ts", statusSession: "src/cli/commands/status/statusSession.ts" }
+const onDemand = {
+  program: "src/cli/main.ts",
+  statusSession: "src/cli/commands/status/statusSession.ts",
+  ownership: "src/cli/command/ownership.ts"
+}
 
 export const fastPathOptions = {
   ...bundleOptions,

@@ -59,8 +59,10 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
   const requests = command.requests(args)
   if (requests === undefined) return false
 
+  const printFailure = (problem: Problem) => exitWith(printProblem(command.name, json, problem))
   const fail = (problem: Problem): true => {
-    exitWith(printProblem(command.name, json, problem))
+    if (problem.denied === undefined) printFailure(problem)
+    else void import("./command/ownership.ts").then(({ explainAccess }) => printFailure(explainAccess(problem)))
     return true
   }
   if (isProblem(requests)) return fail(requests)

@@ -23,6 +23,7 @@ import { type ActivatedSocket, adoptActivatedSockets } from "../rpc/transport/ac
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
 import { auditNeighbours } from "./audit/auditEvidence.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
+import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
 import { DaemonInfo } from "./lifecycle/DaemonInfo.ts"
@@ -183,7 +184,7 @@ export const instancePaths = (config: Config): InstancePaths => ({
     ...new Set([
       config.directory,
       ...[config.auditPath, config.leasesPath, config.identityPath, config.secretsPath].map((file) =>
-        path.dirname(file)
+        path.dirname(resolveLink(file))
       )
     ])
   ],

@@ -5,6 +5,7 @@ import * as Data from "effect/Data"
 import type { ClientError } from "../../rpc/client/client.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import * as Output from "./Output.ts"
+import { explainAccess } from "./ownership.ts"
 import { clientProblem, refusalProblem } from "./problems.ts"
 
 export class CommandError extends Data.TaggedError("CommandError")<Output.Problem> {}
@@ -23,4 +24,4 @@ export const failDeclined = (outcome: string): CommandError =>
   })
 
 export const fromClient = (error: ClientError): CommandError =>
-  new CommandError(error._tag === "RequestRefused" ? refusalProblem(error) : clientProblem(error))
+  new CommandError(error._tag === "RequestRefused" ? refusalProblem(error) : explainAccess(clientProblem(error)))

@@ -8,6 +8,7 @@
 import { writeSync } from "node:fs"
 import { escapeJson, escapeLine } from "../../domain/escape.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
+import { systemErrorCode, systemErrorText } from "../../domain/systemError.ts"
 
 export interface Output {
   readonly result: unknown
@@ -32,6 +33,8 @@ export interface Problem {
   /** For programs: the tag of the daemon's error, or for the command's own problems one of the predecessor's words, such as misuse. */
   readonly code: string
   readonly exitStatus: number
+  /** The file that this user may not use; `explainAccess` adds whose it is. */
+  readonly denied?: string
 }
 
 /** Returns a problem of the command line, which must not quote what may be a value. */
@@ -141,5 +144,7 @@ export const exitWith = (status: number): void => {
 /** Returns why a system call failed: its error code such as EACCES, or the message of an error of ours. */
 export const reasonOf = (cause: unknown): string => {
   if (!(cause instanceof Error)) return "unknown"
-  return "code" in cause ? String(cause.code) : cause.message
+  const error: NodeJS.ErrnoException = cause
+  const code = systemErrorCode(error)
+  return code !== undefined && code === error.code ? code : systemErrorText(error)
 }

@@ -110,8 +110,10 @@ const ownerSocketIn = (settings: Partial<Record<string, unknown>>, home: string)
   return found === undefined ? undefined : below(found, "owner.sock")
 }
 
-const unreadable = (file: string, code: string): Problem =>
-  configError(`cannot read ${file}: ${code}`, "Name a readable config.json with --config")
+const unreadable = (file: string, code: string): Problem => ({
+  ...configError(`cannot read ${file}: ${code}`, "Name a readable config.json with --config"),
+  ...(code === "EACCES" ? { denied: file } : {})
+})
 
 export const configError = (message: string, fix: string): Problem => ({
   message,

@@ -1,8 +1,6 @@
 /**
  * Converts failures of requests to problems: message, cause, hint and exit status.
  */
-import { readFileSync, statSync } from "node:fs"
-import { dirname } from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { SendFailure } from "../../rpc/client/sendRequests.ts"
 import type { ErrorTag } from "../../rpc/protocol/errorTags.ts"
@@ -16,8 +14,9 @@ export const connectProblem = ({ code, socketPath }: { readonly code: string; re
         message: "no permission to use the daemon's socket",
         why: socketPath,
         code: "daemon_unavailable",
-        fix: permissionHint(socketPath),
-        exitStatus: exitStatus.permission
+        fix: "Use the account the daemon runs for, or admit yours with socket_mode and socket_group",
+        exitStatus: exitStatus.permission,
+        denied: socketPath
       }
     : {
         message: "the daemon is not running",
@@ -27,35 +26,6 @@ export const connectProblem = ({ code, socketPath }: { readonly code: string; re
         fix: "Start it with: secrets serve",
         exitStatus: exitStatus.unavailable
       }
-
-/** Names the group of the socket, or that of its directory, which often is all that this user can see. */
-const permissionHint = (socketPath: string): string => {
-  for (const [place, bits] of [
-    [socketPath, 0o060],
-    [dirname(socketPath), 0o010]
-  ] as const) {
-    try {
-      const { gid, mode } = statSync(place)
-      if ((mode & bits) === bits) {
-        return `Join the group ${groupName(gid)} and log in again`
-      }
-      break
-    } catch {
-      continue
-    }
-  }
-  return "Use the account the daemon runs for, or admit yours with socket_mode and socket_group"
-}
-
-/** Returns the name if /etc/group has it; macOS keeps some groups elsewhere. */
-const groupName = (gid: number): string => {
-  try {
-    const lines = readFileSync("/etc/group", "utf8").split("\n")
-    return lines.find((line) => line.split(":")[2] === `${gid}`)?.split(":")[0] ?? `${gid}`
-  } catch {
-    return `${gid}`
-  }
-}
 
 /** Returns the problem of a request without a usable reply. */
 export const clientProblem = (failure: SendFailure): Problem => {
@@ -117,7 +87,7 @@ export const refusals = {
   SecretExists: refused("Give it another value with: secrets update NAME"),
   StoreFull: refused("Delete secrets that are not needed: secrets list"),
   SecretStoreError: refused(disk),
-  StoreReplaced: refused("Restart the daemon to use that file, or move it away to keep the daemon's own version"),
+  StoreReplaced: refused("Restart the daemon to use that file, or move it away to keep the daemon's own"),
   LeaseNotFound: notFound("See the active leases: secrets leases"),
   TooManyLeases: refused("End some: secrets revoke --all, or raise max_active_leases in config.json"),
   LeasesRemain: refused("Remove the cause that secrets status shows, then delete it again"),

@@ -8,14 +8,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as path from "node:path"
+import { exitStatus } from "../../domain/exitStatus.ts"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
 import { type GlobalArgs, configError, daemonAddress, readSettings } from "./daemonAddress.ts"
 import { CommandError } from "./CommandError.ts"
+import type { Problem } from "./Output.ts"
 
 /** Returns all settings, for commands that work with the files; `homeOf` is the home directory of another user. */
 export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?: string) {
   const settings = readSettings(args, homeOf)
-  if ("exitStatus" in settings) return yield* new CommandError(settings)
+  if ("exitStatus" in settings) return yield* failExplained(settings)
   const { file, home, text } = settings
   const { decodeConfig } = yield* Effect.promise(() => import("../../domain/Config.ts"))
   const decoded = decodeConfig(text, home, process.env)
@@ -34,8 +36,21 @@ export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?
 /** Returns the daemon to call. */
 export const loadDaemon = Effect.fnUntraced(function* (args: GlobalArgs) {
   const address = daemonAddress(args)
-  if ("exitStatus" in address) return yield* new CommandError(address)
+  if ("exitStatus" in address) return yield* failExplained(address)
   const { seconds, ...sockets } = address
   const daemon: DaemonAddress = { ...sockets, timeout: Duration.seconds(seconds) }
   return daemon
+})
+
+/** Rejects the state directory of another user if root runs `command`: what root creates, that user could not use. */
+export const checkOwner = Effect.fnUntraced(function* (directory: string, command: string) {
+  const { foreignDirectory } = yield* Effect.promise(() => import("./ownership.ts"))
+  const refusal = foreignDirectory(directory, command)
+  if (refusal === undefined) return
+  return yield* new CommandError({ ...refusal, code: "io_error", exitStatus: exitStatus.cannotCreate })
+})
+
+const failExplained = Effect.fnUntraced(function* (problem: Problem) {
+  const { explainAccess } = yield* Effect.promise(() => import("./ownership.ts"))
+  return yield* new CommandError(explainAccess(problem))
 })

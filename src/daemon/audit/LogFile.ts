@@ -10,7 +10,7 @@ import type * as Scope from "effect/Scope"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { attemptSync, FileError, fsyncDirectorySync } from "../files/durableFile.ts"
-import { pinDirectory, type PinnedDirectory } from "../files/pinDirectory.ts"
+import { type PinnedFile, pinFile } from "../files/pinFile.ts"
 import { LogArchives } from "./logArchives.ts"
 import { chunkLength, lineFeed, type LineVisitor, maxLineLength, readLinesBackwards } from "./logReader.ts"
 
@@ -42,19 +42,20 @@ export interface LogFile {
 
 /** Opens or creates the file, with mode 0600, and repairs its end; `isLine` recognizes a complete last line. */
 export const openLog = (
-  path: string,
+  name: string,
   isLine: (line: string) => boolean,
   now: number
 ): Effect.Effect<{ readonly log: LogFile; readonly torn: TornTail | undefined }, FileError, Scope.Scope> =>
   Effect.gen(function* () {
-    const directory = yield* pinDirectory(dirname(path))
+    const pinned = yield* pinFile(name)
+    const { path } = pinned
     const holder = yield* Effect.acquireRelease(
       attemptSync("open", path, () => ({ file: openFile(path) })),
       ({ file }) => Effect.sync(() => retire(file))
     )
     const torn = yield* attemptSync("repair", path, () => repairTail(path, holder.file, isLine, now))
     const archives = yield* attemptSync("list the archives of", path, () => new LogArchives(path))
-    return { log: make(path, holder, archives, directory), torn }
+    return { log: make(path, holder, archives, pinned), torn }
   })
 
 interface OpenLog {
@@ -99,7 +100,7 @@ const detectChange = (path: string, file: OpenLog): FileChange => {
   return { _tag: bytes < 0 ? "Shorter" : "Longer", bytes: Math.abs(bytes) }
 }
 
-const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, directory: PinnedDirectory): LogFile => {
+const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pinned: PinnedFile): LogFile => {
   /** Whether bytes of a failed append may still follow the durable length. */
   let dirty = false
   let generation = 0
@@ -117,7 +118,7 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, di
   }
 
   const follow = (): FileChange => {
-    directory.checkSync()
+    pinned.checkSync()
     if (dirty) truncate()
     const change = detectChange(path, holder.file)
     if (change._tag === "Moved") {

@@ -11,6 +11,7 @@ import type { Config } from "../../domain/Config.ts"
 import { bindingsPath, decodeBindings } from "../../domain/leaseFiles.ts"
 import { decodeRunHistory, runsFileName } from "../../domain/runHistory.ts"
 import { readIfPresent } from "../files/durableFile.ts"
+import { resolveLink } from "../files/pinFile.ts"
 
 /** The paths of files that were written together with the log. */
 export interface AuditNeighbours {
@@ -20,7 +21,8 @@ export interface AuditNeighbours {
 }
 
 export const auditNeighbours = (config: Pick<Config, "directory" | "leasesPath" | "secretsPath">): AuditNeighbours => ({
-  leases: config.leasesPath,
+  // Its side file lies beside the real file.
+  leases: resolveLink(config.leasesPath),
   secrets: config.secretsPath,
   runs: join(config.directory, runsFileName)
 })

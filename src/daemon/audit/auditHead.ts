@@ -10,9 +10,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { fsyncDirectorySync, readIfPresent } from "../files/durableFile.ts"
+import { attemptSync, fsyncDirectorySync, readIfPresent } from "../files/durableFile.ts"
 import { maxEntryNumber } from "../../domain/AuditChain.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
+import { resolveLink } from "../files/pinFile.ts"
+import { setFileAside } from "../files/setAside.ts"
 
 const AuditHead = Schema.Struct({
   /** The number of the last acknowledged entry. */
@@ -32,7 +34,8 @@ const decode = (text: string): Option.Option<AuditHead> =>
   Option.filter(decodeHead(text), ({ seq }) => seq >= 0 && seq < maxEntryNumber)
 const decodeHead = Schema.decodeUnknownOption(Schema.fromJsonString(AuditHead))
 
-export const headPath = (auditPath: string): string => auditPath.replace(/(\.log)?$/, ".head.json")
+/** Returns the path of the file, which lies beside the real log. */
+export const headPath = (auditPath: string): string => resolveLink(auditPath).replace(/(\.log)?$/, ".head.json")
 
 /** Reads the file; none if it is missing or invalid. */
 export const readAuditHead = (auditPath: string): Effect.Effect<Option.Option<AuditHead>> =>
@@ -50,6 +53,10 @@ const { O_CREAT, O_NOFOLLOW, O_NONBLOCK, O_WRONLY } = fs.constants
 export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
   const path = headPath(auditPath)
   const directory = yield* pinDirectory(dirname(path))
+  // One that cannot be written, such as another user's, would never name the last entry.
+  yield* attemptSync("write", path, () => fs.closeSync(openWritable(path))).pipe(
+    Effect.catch((error) => Effect.ignore(setFileAside(path, error)))
+  )
   const file = yield* Effect.acquireRelease(
     Effect.sync(() => ({ fd: openRegular(path), inode: inodeOf(path) })),
     ({ fd }) => Effect.sync(() => fd !== undefined && fs.closeSync(fd))
@@ -74,13 +81,17 @@ export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
   }
 })
 
+const openWritable = (path: string): number => {
+  // O_NONBLOCK: opening a pipe must not wait for its reader.
+  const fd = fs.openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
+  if (fs.fstatSync(fd).isFile()) return fd
+  fs.closeSync(fd)
+  throw new Error("not a regular file")
+}
+
 const openRegular = (path: string): number | undefined => {
   try {
-    // O_NONBLOCK: opening a pipe must not wait for its reader.
-    const fd = fs.openSync(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600)
-    if (fs.fstatSync(fd).isFile()) return fd
-    fs.closeSync(fd)
-    return undefined
+    return openWritable(path)
   } catch {
     return undefined
   }

@@ -18,7 +18,8 @@ import { LeaseCheck } from "../../domain/LeaseCheck.ts"
 import { bindingsPath, decodeBindings } from "../../domain/leaseFiles.ts"
 import { type AuditNeighbours, readStoreHash, readWitnesses } from "./auditEvidence.ts"
 import { readAuditHead } from "./auditHead.ts"
-import { attempt, type FileError, orIfMissing, readIfPresent } from "../files/durableFile.ts"
+import { attempt, attemptSync, type FileError, orIfMissing, readIfPresent } from "../files/durableFile.ts"
+import { resolveLink } from "../files/pinFile.ts"
 import { findArchiveNumbers } from "./logArchives.ts"
 import { readFileBackwards } from "./logReader.ts"
 
@@ -51,9 +52,14 @@ export const verifyAuditLog = (auditPath: string, options: VerifyOptions = {}): 
 
 const maxStoreTries = 5
 
-const verifyOnce = (auditPath: string, { beside = {}, expected, pause }: VerifyOptions, store: string | undefined) =>
+const verifyOnce = (
+  configuredPath: string,
+  { beside = {}, expected, pause }: VerifyOptions,
+  store: string | undefined
+) =>
   Effect.scoped(
     Effect.gen(function* () {
+      const auditPath = yield* attemptSync("resolve", configuredPath, () => resolveLink(configuredPath))
       // Read before the log: the head may lag behind it and must never be ahead of it.
       const head = yield* readAuditHead(auditPath)
       const witnesses = yield* readWitnesses(beside)

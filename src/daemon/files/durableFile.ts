@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { systemErrorCode, systemErrorText } from "../../domain/systemError.ts"
 
 /** A file operation failed. The message names the operation, the path and the reason. */
 export class FileError extends Schema.TaggedError<FileError>()("FileError", {
@@ -17,10 +18,11 @@ export class FileError extends Schema.TaggedError<FileError>()("FileError", {
 }) {
   /** The system's error code, such as ENOSPC; empty if there is none. */
   get code(): string {
-    return this.cause instanceof Error && "code" in this.cause ? String(this.cause.code) : ""
+    return this.cause instanceof Error ? (systemErrorCode(this.cause) ?? "") : ""
   }
   override get message() {
-    const reason = this.cause instanceof Error ? this.cause.message.replace(/, \w+( '.*')?$/, "") : String(this.cause)
+    const reason =
+      this.cause instanceof Error ? systemErrorText(this.cause).replace(/, \w+( '.*')?$/, "") : String(this.cause)
     return `cannot ${this.operation} ${this.path}: ${reason}`
   }
 }

@@ -45,7 +45,8 @@ export const resolveLink = (name: string): string => {
   try {
     return fs.realpathSync(name)
   } catch (cause) {
-    if (!hasCode(cause, "ENOENT")) throw cause
+    // A use of the link fails for the same reason.
+    if (!hasCode(cause, "ENOENT")) return name
     return resolveLink(path.resolve(realDirectory(path.dirname(name)), fs.readlinkSync(name)))
   }
 }

@@ -5,7 +5,6 @@
  * position in the audit log. A start replays the entries after that (`recoverLeases`).
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -13,15 +12,15 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash, type Hash } from "node:crypto"
-import { dirname } from "node:path"
 import { sha256 } from "../../domain/AuditChain.ts"
 import { fileRepairedFact } from "../../domain/AuditEntry.ts"
 import { stringify } from "../../domain/goText.ts"
 import { type Lease, toRow } from "../../domain/Lease.ts"
 import { type CheckpointBinding, decodeLeases } from "../../domain/leaseFiles.ts"
 import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/AuditLog.ts"
-import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
-import { pinDirectory } from "../files/pinDirectory.ts"
+import { type FileError, replaceFile } from "../files/durableFile.ts"
+import { pinFile } from "../files/pinFile.ts"
+import { damagedName, readOrSetAside } from "../files/setAside.ts"
 import { absentFile, bindingOf, readBindings, recoverLeases, writeBindings } from "./recoverLeases.ts"
 
 /** The leases at a position of the audit log. */
@@ -50,11 +49,13 @@ const rowsPerChunk = 200
 
 /** Recovers the leases from leases.json and the audit log, and returns them with the writer of checkpoints. */
 export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
-  leasesPath: string
+  configuredPath: string
 ): Effect.fn.Return<LeaseCheckpoint, FileError | AuditLogError, AuditLog | Scope.Scope> {
-  const directory = yield* pinDirectory(dirname(leasesPath))
+  const file = yield* pinFile(configuredPath)
+  const leasesPath = file.path
   const audit = yield* AuditLog
-  const contents = yield* readIfPresent(leasesPath)
+  const { contents, damage } = yield* readOrSetAside(leasesPath)
+  if (damage !== undefined) yield* Effect.ignore(audit.append([fileRepairedFact(damage)]))
   const { leases: inFile, unreadable } = yield* readLeases(leasesPath, contents)
   const bindings = yield* readBindings(leasesPath)
   const hash = contents === undefined || inFile === undefined ? absentFile : sha256(contents)
@@ -67,26 +68,26 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
   const writeLock = yield* Semaphore.make(1)
   if (binding !== undefined && binding !== bound) {
     // A full disk must not prevent a start.
-    yield* writeBindings(leasesPath, current, directory.checkSync).pipe(
+    yield* writeBindings(leasesPath, current, file.checkSync).pipe(
       Effect.catch((error) => Effect.logWarning(error.message))
     )
   }
   if (binding !== undefined) yield* audit.release(binding.seq)
   return {
     leases,
-    unreadable,
+    unreadable: damage === undefined ? unreadable : 1,
     isStale,
     write: Effect.fn("LeaseCheckpoint.write")(
       function* ({ leases, position, sequence }: LeaseSnapshot) {
         if (sequence < written) return
-        yield* directory.check
+        yield* file.check
         const digest = createHash("sha256")
         let next = current
         const bind = Effect.suspend(() => {
           next = [bindingOf(digest.digest("hex"), position)]
-          return writeBindings(leasesPath, [...current, ...next], directory.checkSync)
+          return writeBindings(leasesPath, [...current, ...next], file.checkSync)
         })
-        yield* replaceFile(leasesPath, encodeRows(leases, digest), { before: bind, check: directory.checkSync })
+        yield* replaceFile(leasesPath, encodeRows(leases, digest), { before: bind, check: file.checkSync })
         current = next
         written = sequence
         yield* audit.release(position.seq)
@@ -94,7 +95,7 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
       Semaphore.withPermit(writeLock),
       Effect.uninterruptible
     ),
-    confirm: Effect.suspend(() => writeBindings(leasesPath, current, directory.checkSync))
+    confirm: Effect.suspend(() => writeBindings(leasesPath, current, file.checkSync))
   }
 })
 
@@ -113,7 +114,7 @@ const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Bu
 
 /** Keeps a copy of an unreadable file, and records it; a failure of that is only logged. */
 const setAside = Effect.fnUntraced(function* (leasesPath: string, problem: string, contents: Buffer) {
-  const aside = `${leasesPath}.damaged-${yield* Clock.currentTimeMillis}`
+  const aside = yield* damagedName(leasesPath)
   const details = `${problem}; a copy is kept as ${aside}`
   yield* Effect.logWarning(details)
   yield* replaceFile(aside, [contents]).pipe(

@@ -17,7 +17,8 @@ import { replay } from "../../domain/replay.ts"
 import { parseTimestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/AuditLog.ts"
 import type { Predecessor } from "../audit/auditStart.ts"
-import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
+import { type FileError, replaceFile } from "../files/durableFile.ts"
+import { readOrSetAside } from "../files/setAside.ts"
 
 /** Entries to replay without a binding: more than are written during the life of a lease. */
 const maxReplayedEntries = 200_000
@@ -137,7 +138,7 @@ const timeOf = (entry: AuditEntry): number =>
 export const absentFile = "absent"
 
 export const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<CheckpointBinding>, FileError> =>
-  Effect.map(readIfPresent(bindingsPath(leasesPath)), (contents) =>
+  Effect.map(readOrSetAside(bindingsPath(leasesPath)), ({ contents }) =>
     contents === undefined ? [] : decodeBindings(contents.toString("utf8"))
   )
 

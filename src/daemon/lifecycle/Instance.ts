@@ -19,6 +19,7 @@ import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
 import { attemptSync, type FileError, readIfPresent, replaceFileSync, tightenMode } from "../files/durableFile.ts"
 import { holdLock, StartError } from "../files/fileLock.ts"
 import { makeDirectory, pinDirectory } from "../files/pinDirectory.ts"
+import { readOrSetAside } from "../files/setAside.ts"
 import { checkOwners, warnOfOwners } from "./checkOwners.ts"
 import { recordRun } from "./runsFile.ts"
 import { claimSocketPath } from "./socketPath.ts"
@@ -156,17 +157,20 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
   )
 })
 
-/** Reads the run file; `last` is undefined if it is missing or invalid. */
-const readRunFile = (paths: InstancePaths) =>
-  Effect.map(readIfPresent(paths.run), (contents) => ({
-    exists: contents !== undefined,
-    last: contents === undefined ? undefined : Option.getOrUndefined(decodeRunFile(contents.toString("utf8")))
-  }))
+/** Reads the run file; `last` is undefined if it is missing, unreadable or invalid. */
+const readRunFile = Effect.fn("readRunFile")(function* (paths: InstancePaths) {
+  const { contents, damage } = yield* readOrSetAside(paths.run)
+  return { exists: contents !== undefined || damage !== undefined, last: lastIn(contents) }
+})
+
+const lastIn = (contents: Buffer | undefined) =>
+  contents === undefined ? undefined : Option.getOrUndefined(decodeRunFile(contents.toString("utf8")))
 
 /** Finds the owner of the lock in the run file, which it writes soon after it took the lock. */
 const ownerInRunFile = Effect.fn("ownerInRunFile")(function* (paths: InstancePaths) {
   for (let tries = 0; tries < 20; tries += 1) {
-    const { last } = yield* readRunFile(paths)
+    // Another daemon holds the lock, so its file is only read.
+    const last = lastIn(yield* Effect.orElseSucceed(readIfPresent(paths.run), () => undefined))
     if (last !== undefined && isAlive(last.pid)) return last.pid
     yield* Effect.sleep("100 millis")
   }

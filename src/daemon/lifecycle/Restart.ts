@@ -17,7 +17,8 @@ import { formatGoDuration, millisecond, second } from "../../domain/GoDuration.t
 import { fromMillis, parseTimestamp } from "../../domain/Timestamp.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
-import { type FileError, readIfPresent, replaceFile } from "../files/durableFile.ts"
+import { type FileError, replaceFile } from "../files/durableFile.ts"
+import { readOrSetAside } from "../files/setAside.ts"
 
 /** The same as in later versions of the predecessor. */
 const coolDown = 30n * second
@@ -64,7 +65,7 @@ export class Restart extends Context.Service<
             return yield* refuse("no supervisor would start the daemon again, so only its owner may restart it")
           }
           const now = yield* Clock.currentTimeMillis
-          const file = yield* readIfPresent(coolDownPath)
+          const { contents: file } = yield* readOrSetAside(coolDownPath)
           const last = file === undefined ? Option.none() : decodeCoolDown(file.toString("utf8"))
           const previous = Option.flatMap(last, ({ requested_at }) => parseTimestamp(requested_at))
           const left = Option.match(previous, {

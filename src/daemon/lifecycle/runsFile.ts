@@ -11,13 +11,14 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as RunHistory from "../../domain/runHistory.ts"
 import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
-import { readIfPresent, renameDurably, replaceFileSync } from "../files/durableFile.ts"
+import { renameDurably, replaceFileSync } from "../files/durableFile.ts"
 import type { PinnedDirectory } from "../files/pinDirectory.ts"
+import { readOrSetAside } from "../files/setAside.ts"
 
 /** Reads the file; an empty history if there is none. */
 export const readRuns = Effect.fn("readRuns")(
   function* (file: string, own: PinnedDirectory) {
-    const contents = yield* readIfPresent(file)
+    const { contents } = yield* readOrSetAside(file)
     if (contents === undefined) return RunHistory.noRuns
     const history = RunHistory.decodeRunHistory(contents.toString("utf8"))
     if (Option.isSome(history)) return history.value

@@ -14,6 +14,7 @@ import type * as net from "node:net"
 import * as path from "node:path"
 import { promisify } from "node:util"
 import { privateSocketName, type SocketAccess } from "../../domain/ListenSocket.ts"
+import { systemErrorText } from "../../domain/systemError.ts"
 
 export class SocketFileError extends Data.TaggedError("SocketFileError")<{
   readonly path: string
@@ -83,7 +84,8 @@ const removeSocket = (name: string): void => {
 
 const listen = (server: net.Server, name: string, at: string) =>
   Effect.callback<void, SocketFileError>((resume) => {
-    const fail = (cause: Error) => resume(Effect.fail(new SocketFileError({ path: at, reason: cause.message })))
+    const fail = (cause: Error) =>
+      resume(Effect.fail(new SocketFileError({ path: at, reason: systemErrorText(cause) })))
     server.once("error", fail)
     // bind(2) happens within listen(), so this mask makes the socket 0600 from birth.
     const mask = process.umask(0o177)
@@ -117,7 +119,8 @@ const execFile = promisify(childProcess.execFile)
 const step = <A>(at: string, look: () => A) =>
   Effect.try({
     try: look,
-    catch: (cause) => new SocketFileError({ path: at, reason: cause instanceof Error ? cause.message : String(cause) })
+    catch: (cause) =>
+      new SocketFileError({ path: at, reason: cause instanceof Error ? systemErrorText(cause) : String(cause) })
   })
 
 const codeOf = (cause: unknown): unknown =>

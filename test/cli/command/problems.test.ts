@@ -6,11 +6,12 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { explainAccess } from "../../../src/cli/command/ownership.ts"
 import { connectProblem, refusalProblem, refusals } from "../../../src/cli/command/problems.ts"
 import { readReply } from "../../../src/rpc/protocol/reply.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
-const fixFor = (socketPath: string) => connectProblem({ code: "EACCES", socketPath })
+const fixFor = (socketPath: string) => explainAccess(connectProblem({ code: "EACCES", socketPath }))
 
 describe("a permission problem", () => {
   it.effect("names the group of the socket, by its name or its number", () =>

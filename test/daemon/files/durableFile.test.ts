@@ -96,6 +96,26 @@ describe("replaceFile", () => {
     })
   )
 
+  it.live.each(["EPERM", "ENOTSUP", "ENOSYS", "EMLINK", "EACCES", "EXDEV"])(
+    "keeps a copy as the backup where a hard link fails with %s",
+    (code) =>
+      onFile(function* (file) {
+        const backup = `${file}.bak`
+        fs.writeFileSync(file, "old")
+        yield* Effect.acquireUseRelease(
+          Effect.sync(() => {
+            const link = fs.promises.link
+            fs.promises.link = () => Promise.reject(Object.assign(new Error(code), { code }))
+            return link
+          }),
+          () => replaceFile(file, bytes("new"), { backup }),
+          (link) => Effect.sync(() => void (fs.promises.link = link))
+        )
+        assert.deepStrictEqual([text(file), text(backup)], ["new", "old"])
+        assert.deepStrictEqual([names(file), mode(backup)], [["file", "file.bak"], "600"])
+      })
+  )
+
   it.live("succeeds after a crash left the backup and the file as one inode", () =>
     onFile(function* (file) {
       const backup = `${file}.bak`

@@ -10,9 +10,11 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { TestClock } from "effect/testing"
+import { execFileSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { verifyAuditLog } from "../../../src/daemon/audit/verifyAuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import type { LeaseTransaction } from "../../../src/daemon/leases/LeaseTransaction.ts"
 import { acquireFact, replaceFact, revokeFact } from "../../../src/domain/AuditEntry.ts"
@@ -217,6 +219,75 @@ describe("LeaseRepo in files, across restarts", () => {
         assert.strictEqual(aside.length, 1)
         assert.include(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), '"action":"file_mended"')
       })
+  )
+
+  for (const name of ["leases.json", "leases.checkpoint.json", "audit.head.json"]) {
+    for (const [kind, put] of [
+      ["a directory", (file: string) => fs.mkdirSync(file)],
+      ["a pipe", (file: string) => execFileSync("mkfifo", [file])]
+    ] as const) {
+      it.effect(`recovers every lease if ${name} is ${kind}, renames that and writes the file anew`, () =>
+        Effect.gen(function* () {
+          const directory = yield* temporaryDirectory
+          const issueOne = LeaseRepo.use((leases) =>
+            leases.transaction((tx) => Result.succeed(tx.issue(lease("kept"), acquireFact(lease("kept"), hour))))
+          )
+          yield* session(directory, issueOne)
+          const file = path.join(directory, name)
+          fs.rmSync(file)
+          put(file)
+          assert.deepStrictEqual(yield* session(directory, activeIds), ["kept"])
+          assert.isTrue(fs.statSync(file).isFile())
+          assert.lengthOf(
+            fs.readdirSync(directory).filter((found) => found.startsWith(`${name}.damaged-`)),
+            1
+          )
+          assert.deepStrictEqual(yield* session(directory, activeIds), ["kept"])
+        })
+      )
+    }
+  }
+
+  it.effect("writes and rotates beside the real files if audit.log and leases.json are links", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const [directory, disk] = [path.join(home, "state"), path.join(home, "disk")]
+      for (const made of [directory, disk]) fs.mkdirSync(made)
+      for (const name of ["audit.log", "leases.json"]) fs.symlinkSync(`../disk/${name}`, path.join(directory, name))
+      const issueOne = LeaseRepo.use((leases) =>
+        leases.transaction((tx) => Result.succeed(tx.issue(lease("kept"), acquireFact(lease("kept"), hour))))
+      )
+      const small = AuditLog.layer(path.join(directory, "audit.log"), { maxSize: 1, maxFiles: 9 })
+      const layer = LeaseRepo.layer(path.join(directory, "leases.json")).pipe(Layer.provideMerge(small))
+      yield* Effect.provide(issueOne, Layer.fresh(layer))
+      yield* Effect.provide(
+        AuditLog.use((audit) => audit.append([revokeFact(lease("other"))])),
+        Layer.fresh(layer)
+      )
+      assert.deepStrictEqual(
+        fs.readdirSync(directory).filter((name) => !fs.lstatSync(path.join(directory, name)).isSymbolicLink()),
+        []
+      )
+      assert.includeMembers(fs.readdirSync(disk), [
+        "audit.head.json",
+        "audit.log",
+        "audit.log.1",
+        "leases.checkpoint.json",
+        "leases.json"
+      ])
+      const report = yield* verifyAuditLog(path.join(directory, "audit.log"))
+      assert.deepStrictEqual([report.files.length > 1, report.isEndKnown], [true, true])
+      assert.deepStrictEqual(yield* Effect.provide(activeIds, Layer.fresh(layer)), ["kept"])
+      yield* Effect.provide(
+        Effect.gen(function* () {
+          fs.rmSync(path.join(directory, "audit.log"))
+          fs.symlinkSync("../disk/elsewhere", path.join(directory, "audit.log"))
+          const error = yield* Effect.flip(AuditLog.use((audit) => audit.append([revokeFact(lease("other"))])))
+          assert.include(error.message, `it is no longer a symbolic link to ${path.join(disk, "audit.log")}`)
+        }),
+        Layer.fresh(layer)
+      )
+    })
   )
 
   it.effect("starts with the readable leases of a partly unreadable file", () =>

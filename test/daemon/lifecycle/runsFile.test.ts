@@ -58,14 +58,17 @@ describe("runs.json", () => {
     )
   }
 
-  it.live("is reported in the log if it is a directory, at a read and at a write", () =>
+  it.live("is renamed if it is a directory, and written anew; a write that fails is reported in the log", () =>
     Effect.gen(function* () {
-      const { file, log, own, quietly } = yield* place
+      const { directory, file, log, own, quietly } = yield* place
       fs.mkdirSync(file)
-      assert.deepStrictEqual(yield* quietly(readRuns(file, own)), noRuns)
       yield* quietly(writeRuns(file, own, history))
+      assert.include(log.join(), "cannot write")
+      assert.deepStrictEqual(yield* quietly(readRuns(file, own)), noRuns)
       assert.lengthOf(log, 2)
-      assert.isTrue(fs.statSync(file).isDirectory())
+      yield* quietly(writeRuns(file, own, history))
+      assert.deepStrictEqual(yield* readRuns(file, own), history)
+      assert.isDefined(fs.readdirSync(directory).find((name) => name.startsWith("runs.json.damaged-")))
     })
   )
 

@@ -12,7 +12,7 @@ import { readSupervision, supervisionVariables } from "../../../domain/supervisi
 import { unsafePath } from "../../../process/pathOwners.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { loadConfig } from "../../command/settings.ts"
+import { checkOwner, loadConfig } from "../../command/settings.ts"
 import { stderrLogger } from "../../command/stderrLogger.ts"
 import { closeDebugger, disableCoreDumps } from "./hardening.ts"
 import { watchSignals } from "./signals.ts"
@@ -41,6 +41,7 @@ export const serveCommand = defineCommand({
     yield* checkConfigFile(args.option("config"))
     const config = yield* loadConfig(args)
     yield* closeDebugger
+    yield* checkOwner(config.directory, "secrets serve")
     const { runDaemon } = yield* Effect.promise(() => import("../../../daemon/Daemon.ts"))
     yield* closeDebugger
     // Node rejects a SIGPROF listener while a debugger is open.

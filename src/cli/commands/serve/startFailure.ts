@@ -3,6 +3,7 @@
  * own exit status, so that a supervisor can distinguish them.
  */
 import type { SocketServerError } from "effect/socket/SocketServer"
+import { isAbsolute } from "node:path"
 import type { AuditLogError } from "../../../daemon/audit/AuditLog.ts"
 import type { FileError } from "../../../daemon/files/durableFile.ts"
 import type { SecretStoreError } from "../../../daemon/secrets/SecretStore.ts"
@@ -11,6 +12,7 @@ import type { StoreUnreadable } from "../../../daemon/secrets/storeFiles.ts"
 import type { StartError } from "../../../daemon/files/fileLock.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
+import { explainAccess } from "../../command/ownership.ts"
 
 export const startFailure = (
   error: StartError | StoreUnreadable | SecretStoreError | AuditLogError | FileError | AgeError | SocketServerError
@@ -28,10 +30,18 @@ export const startFailure = (
       )
     case "SecretStoreError":
     case "AuditLogError":
+      return fileFailure(error.message, error.cause)
     case "AgeError":
     case "FileError":
-      return failure(error.message, "Check the permissions and the free space there", exitStatus.cannotCreate)
+      return fileFailure(error.message, error)
   }
+}
+
+/** Names the owner of a file that this user may not use, and how to become its owner. */
+const fileFailure = (message: string, cause: FileError | AgeError): CommandError => {
+  const problem = failure(message, "Check the permissions and the free space there", exitStatus.cannotCreate)
+  const isDenied = cause._tag === "FileError" && ["EACCES", "EPERM"].includes(cause.code) && isAbsolute(cause.path)
+  return isDenied ? new CommandError(explainAccess({ ...problem, denied: cause.path })) : problem
 }
 
 const failure = (message: string, fix: string, status: number): CommandError =>

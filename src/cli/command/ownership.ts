@@ -1,0 +1,97 @@
+/**
+ * Explains why this user cannot use a file: whose it is, and how to change that.
+ *
+ * Most often the daemon ran as root once, in the home directory of another user.
+ */
+import { readFileSync, statSync } from "node:fs"
+import { dirname } from "node:path"
+import type { Problem } from "./Output.ts"
+
+/** Adds whose a file is to the problem that this user may not use it; returns any other problem unchanged. */
+export const explainAccess = (problem: Problem): Problem => {
+  const { code, denied } = problem
+  if (denied === undefined) return problem
+  return { ...problem, ...(code === "daemon_unavailable" ? socketHint(denied) : accessHint(denied)) }
+}
+
+/** Names the group of the socket, or that of its directory, which often is all that this user can see. */
+const socketHint = (socketPath: string): Pick<Problem, "fix"> | undefined => {
+  for (const [place, bits] of [
+    [socketPath, 0o060],
+    [dirname(socketPath), 0o010]
+  ] as const) {
+    try {
+      const { gid, mode } = statSync(place)
+      return (mode & bits) === bits
+        ? { fix: `Join the group ${nameIn("/etc/group", gid)} and log in again` }
+        : undefined
+    } catch {
+      continue
+    }
+  }
+  return undefined
+}
+
+/** Returns whose the file is, or the directory that hides it, and what to do; undefined if permissions are not the cause. */
+export const accessHint = (file: string): Pick<Problem, "why" | "fix"> | undefined => {
+  const user = process.getuid?.()
+  const place = firstVisible(file)
+  if (user === undefined || user === 0 || place === undefined) return undefined
+  const { path, stat } = place
+  const isDirectory = stat.isDirectory()
+  if (stat.uid === user) {
+    const needed = isDirectory ? 0o700 : 0o600
+    if ((stat.mode & needed) === needed) return undefined
+    return { why: `${path} denies its owner access`, fix: `Run chmod u+rw${isDirectory ? "x" : ""} ${quoted(path)}` }
+  }
+  const why = `${path} belongs to ${userName(stat.uid)}, and this is ${userName(user)}`
+  // A directory further up is not this user's to own, such as the home directory of another user.
+  if (path !== file && path !== dirname(file)) return { why, fix: "Set HOME to the home directory of this user" }
+  return { why, fix: `Give it to this user: sudo chown ${isDirectory ? "-R " : ""}${account(user)}: ${quoted(path)}` }
+}
+
+/**
+ * Returns why root must not use a directory of another user: its files would become root's, and that user's daemon could
+ * not use them. A directory that does not exist yet counts as that of its parent's owner.
+ */
+export const foreignDirectory = (directory: string, command: string): Pick<Problem, "message" | "fix"> | undefined => {
+  if (process.getuid?.() !== 0) return undefined
+  const place = firstVisible(directory)
+  if (place === undefined || place.stat.uid === 0) return undefined
+  const { path, stat } = place
+  return {
+    message: `${path} belongs to ${userName(stat.uid)}, and this is root`,
+    fix: `Run it as that user: sudo -u ${quoted(account(stat.uid, "#"))} ${command}`
+  }
+}
+
+/** Finds the file, or the first directory above it that can be seen. */
+const firstVisible = (file: string) => {
+  for (let path = file; ; path = dirname(path)) {
+    try {
+      return { path, stat: statSync(path) }
+    } catch {
+      if (path === dirname(path)) return undefined
+    }
+  }
+}
+
+const userName = (uid: number): string => {
+  const name = account(uid)
+  return name === String(uid) ? `uid ${uid}` : `${name} (uid ${uid})`
+}
+
+const account = (uid: number, beforeNumber = ""): string => nameIn("/etc/passwd", uid, beforeNumber)
+
+/** Returns the name of a user or a group if the file has it, otherwise the number; macOS keeps some elsewhere. */
+const nameIn = (file: string, id: number, beforeNumber = ""): string => {
+  const number = `${beforeNumber}${id}`
+  try {
+    const lines = readFileSync(file, "utf8").split("\n")
+    return lines.find((line) => line.split(":")[2] === `${id}`)?.split(":")[0] ?? number
+  } catch {
+    return number
+  }
+}
+
+const quoted = (word: string): string => (/^[\w./:@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)
