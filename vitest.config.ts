@@ -4,8 +4,8 @@ import { defineConfig } from "vitest/config"
 /** Unit tests run on virtual time and temporary files; e2e tests start the built program. */
 export default defineConfig({
   test: {
-    // Much of the time of e2e tests is waiting for processes, so two of them fit on one processor.
-    maxWorkers: Math.max(2, availableParallelism()),
+    // Much of the time of e2e tests is waiting for processes and disks.
+    maxWorkers: availableParallelism() + 1,
     projects: [
       // One load of the modules serves many files: loading takes longer than testing.
       {

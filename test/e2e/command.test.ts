@@ -28,7 +28,7 @@ const setup = Effect.gen(function* () {
 
 const envelope = (text: string) => JSON.parse(text)
 
-describe("secrets lease", () => {
+describe.concurrent("secrets lease", () => {
   it.live("prints exactly the bytes of the value", () =>
     Effect.gen(function* () {
       const { secrets } = yield* setup
@@ -114,7 +114,7 @@ describe("secrets lease", () => {
   )
 })
 
-describe("secrets add", () => {
+describe.concurrent("secrets add", () => {
   it.live("reads all of a pipe, without one final line feed", () =>
     Effect.gen(function* () {
       const { secrets } = yield* setup
@@ -169,7 +169,7 @@ describe("secrets add", () => {
   )
 })
 
-describe("the commands", () => {
+describe.concurrent("the commands", () => {
   it.live("revoke one lease, or all", () =>
     Effect.gen(function* () {
       const { secrets } = yield* setup
@@ -213,11 +213,11 @@ describe("the commands", () => {
   it.live("wait for a missing daemon no longer than usual, also `rotate`, whose reply may take minutes", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      for (const args of [
+      const lines = [
         ["rotate", "db"],
         ["rotate", "--all"]
-      ]) {
-        const ended = yield* run(args, { home })
+      ]
+      for (const ended of yield* Effect.forEach(lines, (args) => run(args, { home }), { concurrency: "unbounded" })) {
         assert.deepStrictEqual([ended.status, ended.stdout], [3, ""])
       }
     })

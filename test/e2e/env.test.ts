@@ -10,7 +10,8 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { parseEnv } from "node:util"
 import { auditOf, modeOf } from "../harness/daemon.ts"
-import { run, start } from "../harness/program.ts"
+import { pause, run, start } from "../harness/program.ts"
+import { isIdle } from "../support/inside.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { sharedDaemon, trustingTemporary } from "../support/sharedDaemon.ts"
 
@@ -138,7 +139,7 @@ describe.concurrent("secrets env", () => {
         ["secrets.lease", { lease_id: "the-lease", value: "hunter22", expires_at: "2099-01-01T00:00:00Z" }],
         ["secrets.revoke", { success: true }]
       ])
-      let lease = () => {}
+      let [lease, pid] = [() => {}, 0]
       const leasing = new Promise<void>((resolve) => (lease = resolve))
       const server = net.createServer((connection) =>
         connection.once("data", async (line) => {
@@ -147,7 +148,8 @@ describe.concurrent("secrets env", () => {
           if (method === "secrets.lease") {
             lease()
             // The time that Node needs to open a debugger.
-            await new Promise((resolve) => setTimeout(resolve, 150))
+            await pause(150)
+            while (!isIdle(pid)) await pause(5)
           }
           if (method === "secrets.revoke") assert.strictEqual(params.lease_id, "the-lease")
           connection.end(`${JSON.stringify({ jsonrpc: "2.0", id, result: replies.get(method) })}\n`)
@@ -161,6 +163,7 @@ describe.concurrent("secrets env", () => {
         home: daemon().home,
         through: `cd '${directory}' && exec "$@"`
       })
+      pid = started.child.pid ?? 0
       yield* Effect.promise(() => leasing)
       for (const signal of ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const) started.child.kill(signal)
       const { status, stderr } = yield* Effect.promise(() => started.ended)

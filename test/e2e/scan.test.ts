@@ -17,6 +17,9 @@ import { scanRounds } from "../torture/scan.ts"
 const value = "made+up/value of 'the' database"
 const token = ["gh", "p_", "abcdefghijKLMNOPQRST0123456789uvwxyz"].join("")
 
+/** By default, a scan repeats a request that was not answered within half a second, and both are recorded. */
+const patiently = ["--timeout", "60"]
+
 /** A daemon with secrets, and a directory to scan. */
 const setup = Effect.gen(function* () {
   const home = yield* temporaryDirectory
@@ -87,7 +90,7 @@ describe("secrets scan", () => {
       execFileSync("mkfifo", [path.join(tree, "fifo")])
       git("add", "plain.txt")
 
-      const found = yield* secrets("scan")
+      const found = yield* secrets("scan", ...patiently)
       assert.strictEqual(found.status, 1)
       assert.match(found.stdout, /^deep\/encoded\.yml:1 +critical +the value of "db"$/m)
       assert.match(found.stdout, /^plain\.txt:2 +critical +the value of "db"$/m)
@@ -97,9 +100,9 @@ describe("secrets scan", () => {
 
       const [all, named, flat] = yield* Effect.all(
         [
-          secrets("scan", "--no-ignore", "--own-only", "--json"),
-          secrets("scan", "deep/ignored", "token", "--path", "plain.txt", "--json"),
-          secrets("scan", "--no-recursive", "--exclude", "token,nothing", "--json")
+          secrets("scan", "--no-ignore", "--own-only", "--json", ...patiently),
+          secrets("scan", "deep/ignored", "token", "--path", "plain.txt", "--json", ...patiently),
+          secrets("scan", "--no-recursive", "--exclude", "token,nothing", "--json", ...patiently)
         ],
         { concurrency: "unbounded" }
       )

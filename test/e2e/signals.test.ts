@@ -10,7 +10,7 @@ import { auditOf, becomesReady, rpc, startDaemon } from "../harness/daemon.ts"
 import { run, start, survivedHere } from "../harness/program.ts"
 import { promptly } from "../harness/prompt.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { eventually } from "../support/waiting.ts"
+import { eventually, until } from "../support/waiting.ts"
 import { randomFrom } from "../support/random.ts"
 import { scenario } from "../torture/signals.ts"
 
@@ -81,6 +81,8 @@ describe("a stopping daemon", () => {
         yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
         yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: "c" })
         daemon.signal(first)
+        // Of two signals that arrive together, the system delivers either one first.
+        yield* until(() => daemon.stderr().includes(`agent-secrets stops (${first})`))
         for (let n = 0; n < 10; n += 1) {
           yield* Effect.sleep("1 millis")
           daemon.signal(n % 2 === 0 ? "SIGTERM" : "SIGINT")

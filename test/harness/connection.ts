@@ -73,7 +73,7 @@ export class Client {
 }
 
 /** Whether a daemon answers a status request on a new connection within so many milliseconds. */
-export const answers = async (socketPath: string, millis = 5_000): Promise<boolean> => {
+export const answers = async (socketPath: string, millis = 60_000): Promise<boolean> => {
   const client = new Client(socketPath)
   const timer = setTimeout(() => client.close(), millis)
   const answer = await client.ask("status", {})

@@ -39,6 +39,8 @@ export const replayIncident = async (
 ): Promise<Aftermath> => {
   const home = temporaryHome()
   const daemon = launch({ home, env })
+  // The worker's source is prepared once, not at each start.
+  const workerEnv = { ...process.env, NODE_COMPILE_CACHE: path.join(home, "compiled") }
   try {
     await untilReady(daemon)
     report(`started the daemon, process ${daemon.pid}, in ${home}`)
@@ -48,7 +50,7 @@ export const replayIncident = async (
     }
     report(`added ${secretCount} secrets`)
     for (let start = 1; start <= startCount; start += 1) {
-      const child = spawn(process.execPath, [worker, daemon.socket], { stdio: "inherit" })
+      const child = spawn(process.execPath, [worker, daemon.socket], { stdio: "inherit", env: workerEnv })
       const [status] = await once(child, "exit")
       if (status !== 0) throw new Error(`worker ${start} ended with status ${status}`)
       if (start % 10 === 0 || start === startCount) report(`started the worker ${start} times`)

@@ -14,9 +14,14 @@ export const resultOf = async (client: Client, method: string, params = {}): Pro
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const client = new Client(process.argv[2] ?? "")
-  for (let n = 1; n <= secretCount; n += 1) {
-    await resultOf(client, "lease", { secret_name: `secret_${n}`, client_id: "worker", ttl: "24h" })
+  const names = Array.from({ length: secretCount }, (_, n) => `secret_${n + 1}`)
+  // Several connections, as a worker's tasks have; the daemon writes their audit entries together.
+  const task = async () => {
+    const client = new Client(process.argv[2] ?? "")
+    for (let name = names.pop(); name !== undefined; name = names.pop()) {
+      await resultOf(client, "lease", { secret_name: name, client_id: "worker", ttl: "24h" })
+    }
+    client.close()
   }
-  client.close()
+  await Promise.all(Array.from({ length: 8 }, task))
 }

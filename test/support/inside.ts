@@ -29,6 +29,13 @@ export const listeningPorts = (pid: number): ReadonlyArray<number> => {
   })
 }
 
+/** Whether a process has received all of its signals and sleeps; true without /proc. */
+export const isIdle = (pid: number): boolean => {
+  if (!hasProc) return true
+  const status = fs.readFileSync(`/proc/${pid}/status`, "utf8")
+  return /^State:\s+S/m.test(status) && /^ShdPnd:\s+0+$/m.test(status)
+}
+
 /** Whether anything accepts connections on a port of the loopback interface. */
 export const isOpen = (port: number): Promise<boolean> =>
   new Promise((resolve) => {

@@ -16,7 +16,7 @@ const connections = 8
 const secretsOfEach = 4
 
 /** So many changes are acknowledged before a kill, at least and at most, on any machine. */
-const [leastChanges, mostChanges] = [8, 80]
+const [leastChanges, mostChanges] = [8, 60]
 /** In each so many rounds, one daemon is killed while it starts. */
 const startKillEvery = 10
 
@@ -174,20 +174,23 @@ const losses = (
 
 /** Leases every secret and returns the values. A secret whose addition was not acknowledged may be missing. */
 const valuesOf = async (target: Target, memories: ReadonlyArray<Memory>): Promise<ReadonlyMap<string, string>> => {
-  const client = new Client(target.socket)
   const values = new Map<string, string>()
-  for (const memory of memories) {
-    if (memory.doubt?.kind === "value" && !memory.values.has(memory.doubt.secret)) {
-      memory.values.set(memory.doubt.secret, memory.doubt.value ?? "")
-      const there = await client.ask("lease", { secret_name: memory.doubt.secret, client_id: "checker" })
-      if (there?.error?.code === -32000) memory.values.delete(memory.doubt.secret)
-    }
-    for (const secret of memory.values.keys()) {
-      const answer = await client.ask("lease", { secret_name: secret, client_id: "checker" })
-      if (answer?.result !== undefined) values.set(secret, answer.result.value)
-    }
-  }
-  client.close()
+  await Promise.all(
+    memories.map(async (memory) => {
+      const client = new Client(target.socket)
+      const lease = (secret: string) => client.ask("lease", { secret_name: secret, client_id: "checker" })
+      if (memory.doubt?.kind === "value" && !memory.values.has(memory.doubt.secret)) {
+        memory.values.set(memory.doubt.secret, memory.doubt.value ?? "")
+        const there = await lease(memory.doubt.secret)
+        if (there?.error?.code === -32000) memory.values.delete(memory.doubt.secret)
+      }
+      for (const secret of memory.values.keys()) {
+        const answer = await lease(secret)
+        if (answer?.result !== undefined) values.set(secret, answer.result.value)
+      }
+      client.close()
+    })
+  )
   return values
 }
 

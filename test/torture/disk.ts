@@ -113,9 +113,9 @@ export const diskRounds = async ({ random, rounds, log }: ScenarioOptions): Prom
   ]
 }
 
-/** Waits until leases.json is up to date; returns false after ten seconds. */
+/** Waits until leases.json is up to date; returns false after two minutes. */
 const checkpointHas = async (directory: string, id: string): Promise<boolean> => {
-  for (let waited = 0; waited < 10_000; waited += 10) {
+  for (let waited = 0; waited < 120_000; waited += 10) {
     const file = path.join(directory, "leases.json")
     if (fs.existsSync(file) && fs.readFileSync(file, "utf8").includes(id)) return true
     await pause(10)

@@ -22,8 +22,8 @@ export interface Round {
   readonly readyAfter: number
 }
 
-/** Milliseconds; longer than a start takes on a busy machine. */
-const timeout = 20_000
+/** Milliseconds; only a hang takes as long. */
+const timeout = 120_000
 /** Only Linux reports who holds a lock; elsewhere the message may lack the pid. */
 const isNamed = process.platform === "linux"
 

@@ -13,6 +13,8 @@ const callers = 8
 /** Seconds without a daemon; less than a command waits for it by default. */
 const minDowntime = 0.1
 const maxDowntime = 3
+/** How many seconds a command waits for the daemon by default. */
+const usual = 5
 
 const value = "made-up"
 
@@ -28,7 +30,7 @@ const lines: ReadonlyArray<readonly [line: string, expected: RegExp]> = [
   ["health", /^\d+ secrets?, /],
   ["audit --tail 1", /^TIME /],
   ["update CLIENT --value x", /^updated /],
-  ["status --wait 10s", /^running since /],
+  ["status --wait SECONDSs", /^running since /],
   ["status --metrics", /^# HELP /]
 ]
 
@@ -40,14 +42,17 @@ interface Seen {
 }
 
 /** Runs the commands over and over; every caller starts with a different one. */
-const call = async (home: string, number: number, seen: Seen): Promise<void> => {
+const call = async (home: string, number: number, seen: Seen, seconds: number): Promise<void> => {
   const client = `c${number}`
   let lease = ""
   for (let at = number; seen.isRunning; at += 1) {
     const [line = "", expected = /^/] = lines[at % lines.length] ?? []
     if (line.includes("LEASE") && lease === "") continue
-    const words = line.split(" ").map((word) => ({ LEASE: lease, CLIENT: client })[word] ?? word)
+    const words = line
+      .split(" ")
+      .map((word) => ({ LEASE: lease, CLIENT: client, SECONDSs: `${2 * seconds}s` })[word] ?? word)
     if (line.startsWith("lease ")) words.push("--client-id", client)
+    if (seconds !== usual) words.push("--timeout", String(seconds))
     const begun = performance.now()
     const ended = await start(words, { home }).ended
     const took = Math.round(performance.now() - begun)
@@ -62,10 +67,11 @@ const call = async (home: string, number: number, seen: Seen): Promise<void> => 
 const isGood = ({ status, stderr, stdout }: Ended, expected: RegExp) =>
   status === 0 && stderr === "" && expected.test(stdout)
 
-/** Restarts in order and by kill -9 in turn, and returns the results of the commands. */
+/** Restarts in order and by kill -9 in turn, and returns the results of the commands, which wait so many seconds. */
 export const restartRounds = async (
   { random, rounds, log }: ScenarioOptions,
-  downtime = { least: minDowntime, most: maxDowntime }
+  downtime = { least: minDowntime, most: maxDowntime },
+  seconds = usual
 ): Promise<ReadonlyArray<Row>> => {
   const home = temporaryHome()
   const seen: Seen = { tried: new Map(), failed: [], longest: 0, isRunning: true }
@@ -75,9 +81,10 @@ export const restartRounds = async (
   let longestDowntime = 0
   try {
     daemon = await begin(home)
-    for (let at = 0; at < callers; at += 1) working.push(call(home, at, seen))
+    for (let at = 0; at < callers; at += 1) working.push(call(home, at, seen, seconds))
     for (let round = 0; round < rounds; round += 1) {
-      await pause(300 + random.below(500))
+      const enough = sum(seen.tried) + 1 + random.below(2 * callers)
+      while (sum(seen.tried) < enough) await pause(5)
       const gone = performance.now()
       const { status } = await daemon.end(round % 2 === 0 ? "SIGTERM" : "SIGKILL")
       if (round % 2 === 0) statuses.push(status)

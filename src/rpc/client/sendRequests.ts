@@ -59,8 +59,10 @@ export const sendRequests = (
   let [connectionLost, lastCode, pause] = [false, "", firstPause]
   let [abortTrip, cancelPause] = [nothing, nothing]
   let path = ownerSocket ?? socketPath
+  let isSettled = false
 
   const finish = (outcome: SendOutcome) => {
+    isSettled = true
     cancelDeadline()
     settle(outcome)
   }
@@ -99,15 +101,19 @@ export const sendRequests = (
     pause = Math.min(pause * pauseGrowth, maxPause)
   }
   const abort = () => {
+    isSettled = true
     cancelPause()
     abortTrip()
   }
-  const cancelDeadline = after(seconds * 1000, () => {
+  const expire = () => {
+    if (isSettled) return
     abort()
     settle(
       lastCode === "" ? { _tag: "RequestTimedOut", seconds } : { _tag: "DaemonUnavailable", socketPath, code: lastCode }
     )
-  })
+  }
+  // What has arrived counts: a process that did not run for some time sees its timers before its sockets.
+  const cancelDeadline = after(seconds * 1000, () => void setImmediate(expire))
   attempt()
   return () => {
     cancelDeadline()

@@ -126,6 +126,15 @@ describe("requests to a daemon that is away", () => {
     })
   )
 
+  it.live("are reported as such, also if the deadline passed before the system could say so", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      const { endDeadline, outcome } = start(socketPath, [lease])
+      yield* endDeadline
+      assert.deepStrictEqual(yield* outcome, { _tag: "DaemonUnavailable", socketPath, code: "ENOENT" })
+    })
+  )
+
   it.live("are sent when the daemon is back", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
