@@ -5,6 +5,7 @@
  * that may run only once is never sent again once the daemon may have received it. It uses
  * Node alone, and its timers are passed in.
  */
+import { setImmediate } from "node:timers"
 import { type MethodName, type MethodSpec, methods } from "../protocol/methods.ts"
 import { type RpcReply, readReply } from "../protocol/reply.ts"
 import { type RoundTrip, roundTrip } from "./roundTrip.ts"
