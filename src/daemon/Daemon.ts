@@ -41,6 +41,7 @@ import {
   sampleGaugesForever,
   watchStoreFiles
 } from "./lifecycle/watches.ts"
+import { ScanBudget } from "./operations/ScanBudget.ts"
 import { sweepForever } from "./operations/sweep.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
 import { SecretStore } from "./secrets/SecretStore.ts"
@@ -149,6 +150,7 @@ const layers = (
   { isRestart, activated, memory }: LayerOptions
 ) =>
   UnixSocketServer.layerUnixSockets(socketOptions(config, activated)).pipe(
+    Layer.provideMerge(ScanBudget.layer),
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(
       Restart.layer(path.join(config.directory, "restart-cooldown.json"), () =>

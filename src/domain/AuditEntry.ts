@@ -158,6 +158,10 @@ export const scanFact = (clientId: string, values: number, tooShort: number) =>
 export const identifyFact = (name: string, clientId: string) =>
   done("scan_match", { secret_name: name, client_id: clientId, details: "its value was found in a scanned file" })
 
+/** Records that a client sent more texts that match no value than a day allows. */
+export const guessRefusedFact = (clientId: string, reason: string) =>
+  failed("scan_match", { client_id: clientId, details: reason })
+
 /** Records what a user decided about a project file. `refuse` is also the answer without a terminal to ask on. */
 export const trustFact = (decision: TrustDecision, path: string, hash: string, clientId: string): AuditFact => ({
   action: `project_${decision}`,

@@ -2,7 +2,7 @@
  * Fingerprints of values: enough to find where a value may be in a text, but not the value.
  *
  * A fingerprint is the length of a variant and two 24-bit rolling hashes (Rabin-Karp): of the
- * eight bytes in its middle and of the last eight. The multiplier is random for each scan.
+ * eight bytes in its middle and of the last eight. The multiplier changes with the day.
  * Matches are nearly always right; the daemon, which has the values, confirms them.
  * Fingerprints do not protect a value that can be guessed.
  */

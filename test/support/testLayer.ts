@@ -6,6 +6,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { AuditLog, AuditLogError } from "../../src/daemon/audit/AuditLog.ts"
 import { acquire } from "../../src/daemon/operations/acquire.ts"
+import { ScanBudget } from "../../src/daemon/operations/ScanBudget.ts"
 import { FileError } from "../../src/daemon/files/durableFile.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { type HookResult, RotationHook } from "../../src/daemon/secrets/RotationHook.ts"
@@ -18,16 +19,17 @@ import { memoryAuditLog } from "./memoryAuditLog.ts"
 
 /** All services in memory; events are pushed to the array. */
 export const testLayer = (events: Array<OtelEvent> = []) =>
-  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
+  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, ScanBudget.layer).pipe(
     Layer.provideMerge(memoryAuditLog),
     Layer.provideMerge(OtelSink.layerMemory(events))
   )
 
 /** All services in memory, without events. */
-export const testLayerNoTelemetry = Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
-  Layer.provideMerge(memoryAuditLog),
-  Layer.provideMerge(OtelSink.layerMemory())
-)
+export const testLayerNoTelemetry = Layer.mergeAll(
+  LeaseRepo.layerMemory,
+  SecretStore.layerMemory,
+  ScanBudget.layer
+).pipe(Layer.provideMerge(memoryAuditLog), Layer.provideMerge(OtelSink.layerMemory()))
 
 export const addSecret = (name: string, value = `value of ${name}`, rotateVia = "") =>
   SecretStore.use((secrets) => secrets.add({ name, value: Redacted.make(value), rotateVia, rotateStdout: false }))
@@ -46,7 +48,7 @@ export const leaseEntries = Effect.map(
 
 /** Like `testLayerNoTelemetry`, with an audit log that fails while `broken.now` is true. */
 export const testLayerWithAudit = (broken: { now: boolean }) =>
-  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory).pipe(
+  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, ScanBudget.layer).pipe(
     Layer.provideMerge(breakable(broken)),
     Layer.provideMerge(OtelSink.layerMemory())
   )

@@ -95,6 +95,7 @@ export const refusals = {
   NoRotationHook: refused("Give it one with: secrets update NAME --rotate-via COMMAND"),
   RotationFailed: refused("See what happened with: secrets audit"),
   DirectAccess: refused("Lease it: secrets lease NAME"),
+  ScanLimit: refused("Try again tomorrow, or compare one secret by leasing it: secrets lease NAME"),
   AccessDenied: refused("Use a socket whose role permits it: secrets status lists them"),
   RestartRefused: refused("Wait and try again, or restart it as the user whose daemon it is"),
   AuditLogError: refused("Remove the cause that secrets status shows: the daemon then continues by itself"),

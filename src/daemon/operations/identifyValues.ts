@@ -3,23 +3,28 @@
  *
  * A client searches its files for the fingerprints of the values, sends only the matching
  * pieces of text, and gets the names of their secrets. Both steps are audited before the
- * reply, because a client that guesses values would get a reply too.
+ * reply, because a client that guesses values would get a reply too, and both are limited.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { randomInt } from "node:crypto"
-import { scanFact, identifyFact } from "../../domain/AuditEntry.ts"
+import { type AuditFact, guessRefusedFact, identifyFact, refusedFact, scanFact } from "../../domain/AuditEntry.ts"
 import { type Fingerprint, fingerprintsOf, multiplierFrom } from "../../domain/fingerprints.ts"
 import { searchVariants } from "../../domain/variants.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
+import { ScanBudget, type ScanLimit, today } from "./ScanBudget.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 /** Bounds the size of a reply. */
 const maxFingerprints = 100_000
 
 export const listFingerprints = Effect.fn("listFingerprints")(function* (clientId: string) {
-  const multiplier = multiplierFrom(yield* Effect.sync(() => randomInt(2 ** 32)))
+  yield* limited("scans", 1, (reason) => refusedFact(scanFact(clientId, 0, 0), reason))
+  // The same for all scans of a day: with another one, each scan would reveal further bits of each value.
+  const day = yield* today
+  const multiplier = yield* SecretStore.use(({ derive }) =>
+    Effect.sync(() => multiplierFrom(derive(`fingerprints of ${day}`).readUInt32LE()))
+  )
   const all: Array<Fingerprint> = []
   /** The names of secrets whose values are too short for a search. */
   const tooShort: Array<string> = []
@@ -52,11 +57,21 @@ export const identifyValues = Effect.fn("identifyValues")(function* (clientId: s
     for (const index of keys.flatMap((key) => indexes.get(key) ?? [])) found[index]?.push(name)
     yield* Effect.yieldNow
   }
+  const wrong = new Set(texts.filter((_, index) => found[index]?.length === 0).map(keyOf)).size
+  if (wrong > 0) yield* limited("guesses", wrong, (reason) => guessRefusedFact(clientId, reason))
   const identified = [...new Set(found.flat())]
   const audit = yield* AuditLog
   if (identified.length > 0) yield* audit.append(identified.map((name) => identifyFact(name, clientId)))
   return found
 })
+
+/** Spends some of the day's budget, or records and reports that it is used up. */
+const limited = (what: ScanLimit["what"], count: number, refused: (reason: string) => AuditFact) =>
+  ScanBudget.use((budget) =>
+    Effect.tapError(budget.spend(what, count), ({ message }) =>
+      AuditLog.use((audit) => Effect.ignore(audit.append([refused(message)])))
+    )
+  )
 
 const names = Effect.flatMap(SecretStore, ({ list }) => Effect.map(list, (all) => all.map(({ name }) => name)))
 

@@ -13,6 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import { createHmac } from "node:crypto"
 import {
   addFact,
   type AuditFact,
@@ -98,6 +99,8 @@ export class SecretStore extends Context.Service<
     readonly failure: Effect.Effect<string | undefined>
     /** Whether this start found a store or created one. */
     readonly origin: "loaded" | "initialized"
+    /** Derives 32 bytes from the key of the store: the same ones for the same purpose. */
+    readonly derive: (purpose: string) => Buffer
     /** The SHA-256 of secrets.age; undefined for a store in memory only. */
     readonly hash: Effect.Effect<string | undefined>
   }
@@ -123,6 +126,7 @@ export class SecretStore extends Context.Service<
         hash: () => undefined,
         origin: "initialized",
         restoreMissing: Effect.succeed([]),
+        derive: (purpose) => createHmac("sha256", "in memory").update(purpose).digest(),
         prepare: (next) => Effect.succeed({ hash: undefined, write: Effect.sync(() => void (document = next)) })
       })
     })
@@ -262,6 +266,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     checkFiles: Effect.ignore(Semaphore.withPermit(writeLock)(watched.check)),
     failure: Effect.sync(watched.failure),
     origin: files.origin === "restored" ? "loaded" : files.origin,
+    derive: files.derive,
     hash: Effect.sync(files.hash)
   })
 })

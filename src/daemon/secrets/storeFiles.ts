@@ -7,8 +7,10 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { isUtf8 } from "node:buffer"
+import { createHmac } from "node:crypto"
 import * as fs from "node:fs"
 import { sha256 } from "../../domain/AuditChain.ts"
 import type { AgeError, AgeKey } from "./ageFile.ts"
@@ -69,6 +71,8 @@ export interface StoreFiles {
   readonly origin: "loaded" | "initialized" | "restored"
   /** Compares both files with memory, and writes again what is missing; returns what was written. */
   readonly restoreMissing: Effect.Effect<ReadonlyArray<string>, StoreReplaced | FileError | AgeError>
+  /** Derives 32 bytes from the key of the store, which they do not reveal: the same ones for the same purpose. */
+  readonly derive: (purpose: string) => Buffer
   readonly prepare: (next: StoreDocument, change: StoreChange) => Effect.Effect<PreparedStore, AgeError>
 }
 
@@ -133,6 +137,10 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
     hash: () => secrets.digest,
     origin: opened.origin,
     restoreMissing,
+    derive: (purpose) => {
+      const identity = ageFile.keysIn(Buffer.from(Redacted.value(key.file))).join("\n")
+      return createHmac("sha256", identity).update(purpose).digest()
+    },
     prepare
   } satisfies StoreFiles
 })

@@ -32,6 +32,7 @@ export const errorCodes = {
   RotationFailed: -32003,
   DirectAccess: -32006,
   AccessDenied: -32006,
+  ScanLimit: internal,
   RestartRefused: internal,
   AuditLogError: internal,
   FileError: internal,

@@ -40,6 +40,7 @@ const entryExample = {
   success: true,
   expires_at: optional(""),
   shift_ms: optional(0),
+  socket: optional(""),
   seq: optional(0),
   prev: optional("")
 }
@@ -147,5 +148,7 @@ export const auditRow = (entry: WireEntry): ReadonlyArray<string> => [
   entry.secret_name ?? "",
   entry.client_id ?? "",
   entry.lease_id ?? "",
-  entry.details ?? ""
+  [entry.details, entry.socket === undefined ? undefined : `(through ${escapeValue(entry.socket)})`]
+    .filter((text) => text !== undefined)
+    .join(" ")
 ]
