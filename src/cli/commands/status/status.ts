@@ -47,7 +47,7 @@ export const diagnosticsExample = {
   unclean_starts: optional({ count: 0, times: [""], last_reason: "", crash_loop: false })
 }
 /** What every role gets of it; an older daemon has neither member. */
-const roleExample = { role: "", sockets: optional([{ path: "", role: "", mode: "", group: optional("") }]) }
+const roleExample = { role: "", sockets: optional([{ path: "", role: "", mode: "" }]) }
 type RoleStatus = Shaped<typeof roleExample>
 
 type Diagnostics = Shaped<typeof diagnosticsExample>
@@ -108,20 +108,11 @@ export const statusCommand = defineQuery({
   }
 })
 
-/** Lists the sockets with their roles, and the role of the one that was used if there are several. */
-const socketLines = (socketPath: string, status: RoleStatus | undefined): ReadonlyArray<string> => {
-  const { role, sockets = [] } = status ?? {}
-  if (sockets.length <= 1) {
-    return [`socket        ${escapeValue(socketPath)}${role === undefined ? "" : ` (${escapeValue(role)})`}`]
-  }
-  return [
-    ...sockets.map(({ group, mode, path, role: of }) => {
-      const who = group === undefined ? mode : `${mode}, group ${group}`
-      return `socket        ${escapeValue(path)} (${escapeValue(`${of}, ${who}`)})`
-    }),
-    `your role     ${escapeValue(role ?? "")}`
-  ]
-}
+/** Names the socket that was used, with its role, and lists all if there are several. */
+const socketLines = (socketPath: string, { role, sockets = [] }: Partial<RoleStatus> = {}): ReadonlyArray<string> => [
+  `socket        ${escapeValue(socketPath)}${role === undefined ? "" : `, your role: ${escapeValue(role)}`}`,
+  ...(sockets.length > 1 ? sockets.map((one) => `  ${one.role.padEnd(10)}  ${one.mode}  ${one.path}`) : []).map(escapeValue)
+]
 
 const stopping: Problem = {
   message: "the daemon is stopping",
