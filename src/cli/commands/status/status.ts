@@ -111,7 +111,9 @@ export const statusCommand = defineQuery({
 /** Names the socket that was used, with its role, and lists all if there are several. */
 const socketLines = (socketPath: string, { role, sockets = [] }: Partial<RoleStatus> = {}): ReadonlyArray<string> => [
   `socket        ${escapeValue(socketPath)}${role === undefined ? "" : `, your role: ${escapeValue(role)}`}`,
-  ...(sockets.length > 1 ? sockets.map((one) => `  ${one.role.padEnd(10)}  ${one.mode}  ${one.path}`) : []).map(escapeValue)
+  ...(sockets.length > 1 ? sockets.map((one) => `  ${one.role.padEnd(10)}  ${one.mode}  ${one.path}`) : []).map(
+    escapeValue
+  )
 ]
 
 const stopping: Problem = {
