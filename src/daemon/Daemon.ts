@@ -6,6 +6,7 @@
  * the state directory is replaced, all are closed and opened again on the new one.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -26,6 +27,7 @@ import { AuditLog } from "./audit/AuditLog.ts"
 import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
+import { makeWitness, sendWitnesses } from "./lifecycle/auditWitness.ts"
 import { DaemonInfo } from "./lifecycle/DaemonInfo.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
@@ -109,6 +111,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     sampleGaugesForever,
     heartbeat.watch,
     verifyAtStart(config.auditPath, auditNeighbours(config)),
+    sendWitnesses(config.auditWitness, yield* makeWitness(config.auditWitness, options.environment["PATH"])),
     reopenOnHangup(options.onHangup),
     notifySupervisor(notifications, `serving on ${config.socketPath}`)
   ]
@@ -159,7 +162,9 @@ const layers = (
     ),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
-    Layer.provideMerge(Layer.provideMerge(lastEntry, Layer.effectDiscard(reportCrashLoop))),
+    Layer.provideMerge(
+      Layer.provideMerge(lastEntry(config.auditWitness, environment["PATH"]), Layer.effectDiscard(reportCrashLoop))
+    ),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config))),
     Layer.provideMerge(Instance.layer(instancePaths(config), { isRestart, activated: new Set(activated.keys()) }))
@@ -198,12 +203,22 @@ export const instancePaths = (config: Config): InstancePaths => ({
   runs: path.join(config.directory, runsFileName)
 })
 
+/** The daemon has two seconds to stop. */
+const witnessTimeout = Duration.millis(700)
+
 /** Writes the last audit entry, after the leases and the store are closed. */
-const lastEntry = Layer.effectDiscard(
-  Effect.gen(function* () {
-    const audit = yield* AuditLog
-    const { setAuditEnd } = yield* Instance
-    const stop = Effect.flatMap(audit.append([stopFact]), ({ line, seq }) => setAuditEnd({ seq, hash: line }))
-    yield* Effect.addFinalizer(() => Effect.ignore(stop))
-  })
-)
+const lastEntry = (settings: Config["auditWitness"], searchPath: string | undefined) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const audit = yield* AuditLog
+      const { setAuditEnd } = yield* Instance
+      const sendWitness = yield* makeWitness(settings, searchPath)
+      const stop = Effect.gen(function* () {
+        const { line, seq } = yield* audit.append([stopFact])
+        yield* setAuditEnd({ seq, hash: line })
+        // Interruptible only below the timeout: this fiber may be interrupted already.
+        yield* Effect.timeoutOption(Effect.interruptible(sendWitness), witnessTimeout)
+      })
+      yield* Effect.addFinalizer(() => Effect.ignore(stop))
+    })
+  )

@@ -8,7 +8,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
-import { minute, second } from "./GoDuration.ts"
+import { hour, minute, second } from "./GoDuration.ts"
 import { type Role, roles } from "./Caller.ts"
 import { defaultMaxLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
@@ -73,6 +73,12 @@ const heartbeat = section({
   }),
   Setting.requires("enabled", true, "url", "required when heartbeat enabled")
 )
+
+const auditWitness = section({
+  syslog: setting(Setting.flag, "to syslog, through the program logger", false),
+  events: setting(Setting.flag, "as the event audit.witnessed, to the collector and joelclaw", false),
+  interval: setting(Setting.duration(), "the interval between two; also at the start and at the stop", hour)
+})
 
 const socketMode = Setting.oneOf(["0600", "0660"], "0600 or 0660")
 const socketGroup = Schema.String.annotate({ expected: "the name of a group" })
@@ -148,6 +154,7 @@ export const ConfigFile = section({
     "the number of rotated files of the audit log that are kept",
     defaultAuditRotation.maxFiles
   ),
+  audit_witness: optionalSetting(auditWitness, "where the last audit entry is sent, to prove later what the log was"),
   rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
   events: Setting.subsection(eventsSection, "which events are sent", {}),
   otlp: optionalSetting(
@@ -321,6 +328,7 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
       secrets: one.secrets ?? [],
       clientPrefix: one.client_prefix ?? ""
     })),
+    auditWitness: file.audit_witness,
     rotationTimeout: file.rotation_timeout,
     sampling: {
       minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,

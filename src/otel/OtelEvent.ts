@@ -148,6 +148,13 @@ export const events = {
     "the audit log cannot be written, so no lease is issued",
     {}
   ),
+  auditWitnessed: define(
+    "audit.witnessed",
+    "audit",
+    "info",
+    "the last audit entry is sent as a witness, at the interval of audit_witness",
+    auditHead
+  ),
   sinkDropped: define("sink.dropped", "sink", "warn", "events were dropped before this one", {
     count: count("number of events")
   })
@@ -168,6 +175,7 @@ export const daemonCrashLooping = make(events.daemonCrashLooping)
 export const killswitchActivated = make(events.killswitchActivated)
 export const secretRotated = make(events.secretRotated)
 export const auditWriteFailed = (reason: string) => make(events.auditWriteFailed)({}, reason)
+export const auditWitnessed = make(events.auditWitnessed)
 export const sinkDropped = (dropped: number) => make(events.sinkDropped)({ count: dropped })
 
 const grant = (lease: Lease, ttl: GoDuration, durationMs: number) => ({

@@ -40,6 +40,7 @@ describe("the defaults", () => {
       auditRotation: { maxSize: 10_000_000, maxFiles: 5 },
       socketAccess: { mode: 0o600 },
       otherSockets: [],
+      auditWitness: undefined,
       rotationTimeout: 30n * second,
       heartbeat: undefined,
       trustedProjects: []

@@ -112,6 +112,99 @@ describe("the audit log", () => {
     })
   )
 
+  it.live("reports at the next start, in the log, in status and in health, what was changed while no daemon ran", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const daemon = yield* startDaemon({ home })
+      yield* rpc(daemon.socket, "add", { name: "db", value: "made up" })
+      for (const client of ["a", "b", "c"]) yield* rpc(daemon.socket, "lease", { secret_name: "db", client_id: client })
+      yield* daemon.stop()
+      const file = path.join(daemon.directory, "audit.log")
+      const lines = fs.readFileSync(file, "utf8").split(/(?<=\n)/)
+      const forged = '{"timestamp":"2026-02-22T00:00:00Z","action":"lease_revoke","lease_id":"x","success":true}\n'
+      fs.writeFileSync(
+        file,
+        [lines[0], (lines[1] ?? "").replace('"success":true', '"success":false'), ...lines.slice(2), forged].join("")
+      )
+      fs.writeFileSync(path.join(daemon.directory, "leases.json"), "null")
+      assert.strictEqual((yield* run(["audit", "--verify"], { home })).status, 1)
+
+      const next = yield* startDaemon({ home })
+      const added = `a line after entry ${lines.length} is not of the daemon`
+      const edited = "entry 2 is not as written"
+      const status = run(["status", "--json"], { home })
+      const findings = Effect.map(status, ({ stdout }) => JSON.parse(stdout).result.audit.findings)
+      // The rest of the log is verified in the background.
+      yield* Effect.repeat(findings, { until: ({ length }) => length === 2, schedule: Schedule.spaced("10 millis") })
+      assert.deepStrictEqual(yield* findings, [added, edited])
+      assert.strictEqual((yield* rpc(next.socket, "status")).result.active_leases, 3)
+      for (const text of [next.stderr(), (yield* run(["status"], { home })).stdout]) {
+        assert.include(text, added)
+        assert.include(text, edited)
+      }
+      const { warnings } = (yield* rpc(next.socket, "health")).result
+      assert.deepInclude(warnings[0], { type: "audit_findings", severity: "warning" })
+      assert.strictEqual((yield* run(["audit", "--verify"], { home })).status, 1)
+      const recorded = auditOf(daemon.directory).filter(({ action }) => action.startsWith("audit_"))
+      assert.deepStrictEqual(
+        recorded.map(({ action, details }) => `${action}: ${details}`),
+        [`audit_damaged: ${added}`, `audit_finding: ${edited}`]
+      )
+    })
+  )
+
+  it.live("prints its last entry as a witness, which a later verification requires", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const audit = (...args: ReadonlyArray<string>) => run(["audit", ...args], { home })
+      assert.include((yield* audit("--head")).stderr, "there is no audit log at")
+      const daemon = yield* startDaemon({ home })
+      const head = (yield* audit("--head")).stdout.trimEnd()
+      assert.match(head, /^\d+ [0-9a-f]{64} \S+$/)
+      const [seq = "", hash = "", timestamp] = head.split(" ")
+      assert.deepStrictEqual(JSON.parse((yield* audit("--head", "--json")).stdout).result, {
+        seq: Number(seq),
+        hash,
+        timestamp
+      })
+      yield* rpc(daemon.socket, "add", { name: "db", value: "made up" })
+      for (const witness of [[head], [hash], head.split(" ")]) {
+        assert.strictEqual((yield* audit("--verify", "--head", ...witness)).status, 0)
+      }
+      yield* daemon.stop()
+      assert.strictEqual((yield* audit("--head", hash, "--verify")).status, 0)
+      const other = yield* audit("--verify", "--head", "0".repeat(64))
+      assert.strictEqual(other.status, 1)
+      assert.include(other.stdout, "no entry has the given hash")
+      for (const args of [
+        ["--verify", "--head"],
+        ["--verify", "--head", "x"],
+        ["--head", hash]
+      ]) {
+        assert.strictEqual((yield* audit(...args)).status, 2, args.join(" "))
+      }
+    })
+  )
+
+  it.live("sends its last entry to syslog at the start and after the last entry of an orderly stop", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const written = path.join(home, "written")
+      fs.writeFileSync(path.join(home, "logger"), `#!/bin/sh\necho "$5" >> ${written}\n`, { mode: 0o755 })
+      const config = path.join(home, "config.json")
+      fs.writeFileSync(config, JSON.stringify({ audit_witness: { syslog: true } }))
+      const daemon = yield* startDaemon({ home, env: { PATH: `${home}:/usr/bin:/bin` }, args: ["--config", config] })
+      yield* Effect.repeat(
+        Effect.sync(() => fs.existsSync(written) && fs.readFileSync(written, "utf8").endsWith("\n")),
+        { until: (there) => there, schedule: Schedule.spaced("10 millis") }
+      )
+      yield* daemon.stop()
+      const head = (yield* run(["audit", "--head"], { home })).stdout
+      const sent = fs.readFileSync(written, "utf8").split(/(?<=\n)/)
+      assert.deepStrictEqual([sent.length, sent[1]], [2, `audit witness: ${head}`])
+    })
+  )
+
   it.live("makes the daemon refuse requests and report it in status while it cannot be written", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory

@@ -56,6 +56,7 @@ const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "
       }),
       OtelEvent.daemonCrashLooping({ uncleanStarts: 3, firstStartAt: "2026-11-22T00:00:00Z" }, "it was killed"),
       OtelEvent.auditWriteFailed("the disk is full"),
+      OtelEvent.auditWitnessed({ auditSeq: 1, auditHash: "x" }),
       OtelEvent.sinkDropped(3)
     )
   }).pipe(

@@ -49,6 +49,7 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
     nextFailure: Effect.never,
     recordStore: () => Effect.void,
     release: () => Effect.void,
+    isDisturbed: Effect.succeed(false),
     reopen: Effect.void
   })
 })

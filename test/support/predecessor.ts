@@ -1,7 +1,7 @@
 /**
  * Lines as the predecessor writes them into audit.log.
  */
-const line = (members: string): string => `{"timestamp":"2026-02-22T00:00:00Z",${members},"success":true}\n`
+const line = (members: string): string => `{"timestamp":"1970-01-01T00:00:00Z",${members},"success":true}\n`
 
 export const predecessorStart = line(
   '"action":"daemon_start","details":"listening on /home/user/.agent-secrets/agent-secrets.sock"'

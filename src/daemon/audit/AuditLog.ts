@@ -106,6 +106,8 @@ export class AuditLog extends Context.Service<
     readonly recordStore: (hash: string | undefined) => Effect.Effect<void>
     /** Allows rotation to drop the entries up to this number: no start needs them to recover the leases. */
     readonly release: (seq: number) => Effect.Effect<void>
+    /** Whether another process has moved, truncated or extended the file since the start. */
+    readonly isDisturbed: Effect.Effect<boolean>
     /** Opens the file that the path names now. */
     readonly reopen: Effect.Effect<void, AuditLogError>
   }
@@ -290,6 +292,7 @@ export class AuditLog extends Context.Service<
               saveHead(true)
             }),
           release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
+          isDisturbed: Effect.sync(log.isDisturbed),
           reopen: Effect.asVoid(append([]))
         })
       })

@@ -28,6 +28,8 @@ export interface LogFile {
   readonly size: () => number
   /** Counts how often another process moved or truncated the file. */
   readonly generation: () => number
+  /** Returns whether another process has changed or moved the file since it was opened. */
+  readonly isDisturbed: () => boolean
   /** Opens the file that the path names now, and reports what happened to it. */
   readonly follow: Effect.Effect<FileChange, FileError>
   /** Appends complete lines with one write and one fdatasync. A failure truncates the file to its old length. */
@@ -104,6 +106,7 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
   /** Whether bytes of a failed append may still follow the durable length. */
   let dirty = false
   let generation = 0
+  let wasChanged = false
 
   const truncate = () => {
     fs.ftruncateSync(holder.file.fd, holder.file.size)
@@ -121,6 +124,7 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
     pinned.checkSync()
     if (dirty) truncate()
     const change = detectChange(path, holder.file)
+    wasChanged ||= change._tag !== "Same"
     if (change._tag === "Moved") {
       switchTo(openFile(path))
       archives.refresh()
@@ -196,6 +200,7 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
       path
     ],
     generation: () => generation,
+    isDisturbed: () => wasChanged || (!dirty && detectChange(path, holder.file)._tag !== "Same"),
     follow: attemptSync("append to", path, follow),
     append,
     rotate: (keep, canDrop) => attemptSync("rotate", path, () => rotate(keep, canDrop)),

@@ -14,12 +14,9 @@ const pause = Duration.millis(5)
 export const verifyAtStart = Effect.fn("verifyAtStart")(
   function* (auditPath: string, beside: AuditNeighbours) {
     const audit = yield* AuditLog
-    const { generation } = yield* audit.position
     const { findings, recorded } = yield* verifyAuditLog(auditPath, { beside, pause })
-    if (findings.length === 0) return
-    // A log that was moved or cut meanwhile is recorded as that.
-    yield* audit.reopen
-    if ((yield* audit.position).generation !== generation) return
+    // A log that was moved or changed since the start is recorded as that.
+    if (yield* audit.isDisturbed) return
     yield* audit.report(
       findings.map(({ message }) => message),
       recorded

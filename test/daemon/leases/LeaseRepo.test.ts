@@ -303,7 +303,7 @@ describe("LeaseRepo in files, across restarts", () => {
         colour: "of another program"
       }
       const odd = [null, 7, { ...good, id: "bad", expires_at: "soon" }, { ...good, id: "revoked", revoked: true }]
-      fs.writeFileSync(path.join(directory, "audit.log"), predecessorStart.replace("2026-02-22", "1970-01-01"))
+      fs.writeFileSync(path.join(directory, "audit.log"), predecessorStart)
       fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
       assert.deepStrictEqual(yield* session(directory, activeIds), ["good"])
       fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([...odd, good]))
@@ -323,7 +323,7 @@ describe("LeaseRepo in files, across restarts", () => {
         expires_at: "1970-01-01T01:00:00Z",
         revoked: false
       }
-      fs.writeFileSync(path.join(directory, "audit.log"), predecessorStart.replace("2026-02-22", "1970-01-01"))
+      fs.writeFileSync(path.join(directory, "audit.log"), predecessorStart)
       fs.writeFileSync(path.join(directory, "leases.json"), JSON.stringify([row, { ...row, client_id: "other" }]))
       yield* session(
         directory,

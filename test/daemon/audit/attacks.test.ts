@@ -1,0 +1,308 @@
+/**
+ * What somebody can do to the files while no daemon runs: each attack is a finding of the
+ * verification, is reported by the next start, and stays a finding after it. What a crash or
+ * the predecessor leaves is none.
+ */
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { TestClock } from "effect/testing"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
+import { chainFacts, decodeChainedEntry, sha256 } from "../../../src/domain/AuditChain.ts"
+import { acquireFact } from "../../../src/domain/AuditEntry.ts"
+import { hour } from "../../../src/domain/GoDuration.ts"
+import { fromMillis } from "../../../src/domain/Timestamp.ts"
+import { lease } from "../leases/LeaseRepoSuite.ts"
+import { add, copyOf, type Place, placeOf, reported, session, take, verified } from "../../support/auditDirectory.ts"
+import { predecessorAcquire, predecessorStart } from "../../support/predecessor.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+/** Several runs, and copies of the files after an earlier one; made once, because each run encrypts and flushes. */
+const template = { directory: "", older: new Map<string, Buffer>() }
+
+beforeAll(async () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-"))
+  template.directory = directory
+  await Effect.gen(function* () {
+    yield* session(directory, Effect.andThen(add("db"), take("a")))
+    yield* session(directory, Effect.andThen(add("mail"), take("b")))
+    template.older = copyOf(directory)
+    yield* session(directory, Effect.all([add("web"), take("c"), take("d")]))
+    yield* session(directory, Effect.all([take("e"), take("f")]))
+  }).pipe(Effect.provide(TestClock.layer()), Effect.runPromise)
+})
+afterAll(() => fs.rmSync(template.directory, { recursive: true, force: true }))
+
+/** A copy of it. */
+const used = Effect.map(temporaryDirectory, (directory) => {
+  fs.cpSync(template.directory, directory, { recursive: true })
+  return placeOf({ directory, older: template.older })
+})
+
+const row = (id: string) => ({
+  id,
+  secret_name: "db",
+  client_id: id,
+  created_at: "1970-01-01T00:00:00Z",
+  expires_at: "1970-01-01T20:00:00Z",
+  revoked: false
+})
+const forgedLeases = (place: Place, ...ids: ReadonlyArray<string>) =>
+  fs.writeFileSync(place.file("leases.json"), JSON.stringify(ids.map(row), undefined, 2))
+const unchained = '{"timestamp":"2026-02-22T00:00:00Z","action":"lease_revoke","lease_id":"a","success":true}\n'
+const logs = (place: Place) => [...copyOf(place.directory).keys()].filter((name) => name.startsWith("audit.log"))
+
+/** A line that continues the chain as ours do, by somebody who computes the hash. */
+const chained = (place: Place) => {
+  const last = place.lines().at(-1) ?? ""
+  const seq = Option.getOrThrow(decodeChainedEntry(last.trimEnd())).seq
+  return chainFacts([acquireFact(lease("forged", { client: "forged" }), hour)], fromMillis(0), {
+    seq,
+    hash: sha256(last)
+  }).text
+}
+
+const attacks: Readonly<Record<string, readonly [kind: string, attack: (place: Place) => void]>> = {
+  "a line without a hash is appended": ["added", (place) => place.write([...place.lines(), unchained])],
+  "a line of the predecessor is appended, but not its start": [
+    "added",
+    (place) => place.write([...place.lines(), predecessorAcquire("db", "forged")])
+  ],
+  "a line is appended, and leases.json is forged": [
+    "added",
+    (place) => {
+      place.write([...place.lines(), unchained])
+      forgedLeases(place, "forged")
+    }
+  ],
+  "an entry with the right hash is appended": ["added", (place) => place.write([...place.lines(), chained(place)])],
+  "an entry with a wrong hash is appended": [
+    "edited",
+    (place) => place.write([...place.lines(), chained(place).replace('"prev":"', '"prev":"0')])
+  ],
+  "a line is inserted": ["edited", (place) => place.write(place.lines().toSpliced(-2, 0, unchained))],
+  "the last entries are cut": ["truncated", (place) => place.write(place.lines().slice(0, -2))],
+  "the last entries are cut, and the head is deleted": [
+    "truncated",
+    (place) => {
+      place.write(place.lines().slice(0, -2))
+      place.remove("audit.head.json")
+    }
+  ],
+  "the last entries are cut, and the head and the checkpoint are deleted": [
+    "truncated",
+    (place) => {
+      place.write(place.lines().slice(0, -2))
+      place.remove("audit.head.json", "leases.checkpoint.json")
+    }
+  ],
+  "the last entries are cut, and all that names them is deleted": [
+    "head",
+    (place) => {
+      place.write(place.lines().slice(0, -2))
+      place.remove("audit.head.json", "leases.checkpoint.json", "runs.json")
+    }
+  ],
+  "the head is deleted": ["head", (place) => place.remove("audit.head.json")],
+  "the head is emptied": ["head", (place) => fs.writeFileSync(place.file("audit.head.json"), "")],
+  "the head is replaced by an older one": ["added", (place) => place.rollBack("audit.head.json")],
+  "the log and the head are replaced by older ones": [
+    "truncated",
+    (place) => {
+      place.remove(...logs(place))
+      place.rollBack(...[...place.older.keys()].filter((name) => name.startsWith("audit.")))
+    }
+  ],
+  "everything but runs.json and the store is replaced by older files": [
+    "truncated",
+    (place) => {
+      place.remove(...logs(place))
+      place.rollBack(...[...place.older.keys()].filter((name) => /^(audit|leases)\./.test(name)))
+    }
+  ],
+  "everything but the store is replaced by older files": [
+    "store",
+    (place) => {
+      place.remove(...logs(place))
+      place.rollBack(...[...place.older.keys()].filter((name) => /^(audit|leases|runs)\./.test(name)))
+    }
+  ],
+  "the store is replaced by an older one": ["store", (place) => place.rollBack("secrets.age")],
+  "the store is replaced by its backup": [
+    "store",
+    (place) => fs.copyFileSync(place.file("secrets.age.bak"), place.file("secrets.age"))
+  ],
+  "an archive is planted": ["added", (place) => fs.writeFileSync(place.file("audit.log.99"), unchained)],
+  "an archive in the predecessor's format is planted": [
+    "added",
+    (place) => fs.writeFileSync(place.file("audit.log.99"), predecessorStart + predecessorAcquire("db"))
+  ],
+  "an archive is copied": ["edited", (place) => fs.copyFileSync(place.file("audit.log.1"), place.file("audit.log.99"))],
+  "two archives are swapped": [
+    "edited",
+    (place) => {
+      fs.renameSync(place.file("audit.log.1"), place.file("x"))
+      fs.renameSync(place.file("audit.log.2"), place.file("audit.log.1"))
+      fs.renameSync(place.file("x"), place.file("audit.log.2"))
+    }
+  ],
+  "an archive in the middle is deleted": ["gap", (place) => place.remove("audit.log.1")],
+  "the oldest archive is deleted": ["gap", (place) => place.remove("audit.log.2", "audit.log.3", "audit.log.4")],
+  "the log and the head are removed": ["truncated", (place) => place.remove("audit.log", "audit.head.json")],
+  "the log, its archives and the head are removed": [
+    "truncated",
+    (place) => place.remove(...logs(place), "audit.head.json")
+  ],
+  "the log, its archives, the head and the checkpoint are removed": [
+    "truncated",
+    (place) => place.remove(...logs(place), "audit.head.json", "leases.checkpoint.json")
+  ],
+  "the log is replaced by one of the predecessor, and leases.json is forged": [
+    "truncated",
+    (place) => {
+      place.remove(...logs(place), "audit.head.json")
+      place.write([predecessorStart])
+      forgedLeases(place, "forged")
+    }
+  ],
+  "leases.json is forged, and bound to the log": [
+    "leases",
+    (place) => {
+      forgedLeases(place, "a", "b", "forged")
+      const side = JSON.parse(fs.readFileSync(place.file("leases.checkpoint.json"), "utf8"))
+      side.checkpoints = [{ ...side.checkpoints.at(-1), leases: sha256(fs.readFileSync(place.file("leases.json"))) }]
+      fs.writeFileSync(place.file("leases.checkpoint.json"), JSON.stringify(side))
+    }
+  ]
+}
+
+describe("while no daemon runs", () => {
+  it.effect.each(Object.keys(attacks))("it is found if %s", (name) =>
+    Effect.gen(function* () {
+      const [kind, attack] = attacks[name] ?? ["", () => undefined]
+      const place = yield* used
+      attack(place)
+      assert.include(yield* verified(place.directory), kind)
+      const { findings, leases } = yield* reported(place.directory)
+      assert.isNotEmpty(findings)
+      if (kind !== "leases") assert.notInclude(leases, "forged")
+      assert.isNotEmpty(yield* verified(place.directory))
+      const log = logs(place).map((file) => fs.readFileSync(place.file(file), "utf8"))
+      assert.match(log.join(""), /"action":"audit_(damaged|finding)"/)
+    })
+  )
+
+  const all = ["a", "b", "c", "d", "e", "f"]
+  const isIntact = Effect.fnUntraced(function* (place: Place, leases: ReadonlyArray<string> = all) {
+    assert.deepStrictEqual(yield* verified(place.directory), [])
+    const start = yield* reported(place.directory)
+    assert.deepStrictEqual([start.findings, start.leases], [[], leases])
+    assert.deepStrictEqual(yield* verified(place.directory), [])
+    return start.adopted
+  })
+
+  it.effect("nothing is found if nothing happens", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      assert.deepStrictEqual(yield* isIntact(place), [])
+    })
+  )
+
+  it.effect("a part of the predecessor is adopted and reported, with the leases that it issued or kept", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      place.write([...place.lines(), predecessorStart, predecessorAcquire("db", "go")])
+      forgedLeases(place, "a", "f")
+      const rows = JSON.parse(fs.readFileSync(place.file("leases.json"), "utf8"))
+      const theirs = { ...row("go"), client_id: "worker", created_at: "1970-01-01T00:00:01Z" }
+      fs.writeFileSync(place.file("leases.json"), JSON.stringify([...rows, theirs], undefined, 2))
+      // It changes the store without an entry.
+      place.rollBack("secrets.age")
+      const adopted = yield* isIntact(place, ["a", "f", "go"])
+      assert.match(
+        adopted.join("\n"),
+        /^2 lines of the predecessor after entry \d+; SHA-256 \w{64}\n3 leases of leases\.json/
+      )
+      assert.deepStrictEqual(yield* isIntact(place, ["a", "f", "go"]), [])
+    })
+  )
+
+  it.effect("a lease that no entry issued is ignored and reported, although the predecessor ran", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      place.write([...place.lines(), predecessorStart])
+      forgedLeases(place, "a", "forged")
+      const { adopted, findings, leases } = yield* reported(place.directory)
+      assert.deepStrictEqual(leases, ["a"])
+      assert.deepStrictEqual(findings, ["1 leases of leases.json are in no entry of the log; they are ignored"])
+      assert.lengthOf(adopted, 2)
+      assert.deepStrictEqual(yield* verified(place.directory), ["reported"])
+    })
+  )
+
+  it.effect("the first start on a directory of the predecessor has no finding, also with rotated logs", () =>
+    Effect.gen(function* () {
+      const place = placeOf({ directory: yield* temporaryDirectory, older: new Map() })
+      fs.writeFileSync(place.file("audit.log.1"), predecessorStart + predecessorAcquire("x"))
+      place.write([predecessorAcquire("db")])
+      forgedLeases(place, "a", "b")
+      assert.lengthOf(yield* isIntact(place, ["a", "b"]), 2)
+      const [oldest = ""] = logs(place).toSorted().toReversed()
+      fs.appendFileSync(place.file(oldest), predecessorAcquire("later"))
+      assert.deepStrictEqual(yield* verified(place.directory), ["added"])
+    })
+  )
+
+  it.effect("a change of the store that was recorded and not written is none", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      const before = fs.readFileSync(place.file("secrets.age"))
+      const head = fs.readFileSync(place.file("audit.head.json"), "utf8")
+      yield* session(place.directory, add("lost"))
+      // As kill -9 leaves it: no orderly stop, and the store before the change.
+      place.write(place.lines().slice(0, -1))
+      const { store } = JSON.parse(head)
+      const {
+        hash,
+        prev: _,
+        ...rest
+      } = { ...JSON.parse(fs.readFileSync(place.file("audit.head.json"), "utf8")), store, open: true }
+      const last = place.lines().at(-1) ?? ""
+      const known = { ...rest, seq: rest.seq - 1, hash: sha256(last), store }
+      assert.notStrictEqual(hash, known.hash)
+      fs.writeFileSync(place.file("audit.head.json"), JSON.stringify(known))
+      place.remove("runs.json")
+      fs.writeFileSync(place.file("secrets.age"), before)
+      yield* isIntact(place)
+    })
+  )
+
+  it.effect("a head and a log without the newer members are none", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      const { first, hash, seq } = JSON.parse(fs.readFileSync(place.file("audit.head.json"), "utf8"))
+      fs.writeFileSync(place.file("audit.head.json"), JSON.stringify({ seq, hash, first }))
+      place.remove("runs.json")
+      yield* isIntact(place)
+    })
+  )
+
+  it.effect.each(["renamed", "copied and emptied"])("a log that logrotate %s is none", (way) =>
+    Effect.gen(function* () {
+      const place = yield* used
+      const archives = logs(place)
+        .filter((name) => name !== "audit.log")
+        .toSorted()
+        .toReversed()
+      for (const name of archives) {
+        fs.renameSync(place.file(name), place.file(`audit.log.${Number(name.slice("audit.log.".length)) + 1}`))
+      }
+      fs.copyFileSync(place.file("audit.log"), place.file("audit.log.1"))
+      if (way === "renamed") place.remove("audit.log")
+      else place.write([])
+      yield* isIntact(place)
+    })
+  )
+})
