@@ -87,7 +87,7 @@ export const refusals = {
   SecretExists: refused("Give it another value with: secrets update NAME"),
   StoreFull: refused("Delete secrets that are not needed: secrets list"),
   SecretStoreError: refused(disk),
-  StoreReplaced: refused("Restart the daemon to use that file, or move it away to keep the daemon's own"),
+  StoreReplaced: refused("See what to do about it: secrets status"),
   LeaseNotFound: notFound("See the active leases: secrets leases"),
   TooManyLeases: refused("End some: secrets revoke --all, or raise max_active_leases in config.json"),
   LeasesRemain: refused("Remove the cause that secrets status shows, then delete it again"),

@@ -29,7 +29,7 @@ export const checkHealth = Effect.gen(function* () {
   const failure = yield* store.failure
   const faults: Array<DaemonFault> = []
   if (failure !== undefined) {
-    faults.push({ type: "store_rejects_changes", message: `The store rejects changes: ${failure}` })
+    faults.push({ type: "store_rejects_changes", message: "The store rejects changes; secrets status shows why" })
   }
   if (findings.length > 0) {
     faults.push({ type: "audit_findings", message: `The audit log has findings: ${findings.join("; ")}` })

@@ -127,6 +127,7 @@ export class SecretStore extends Context.Service<
         origin: "initialized",
         restoreMissing: Effect.succeed([]),
         derive: (purpose) => createHmac("sha256", "in memory").update(purpose).digest(),
+        canOpen: Effect.succeed(true),
         prepare: (next) => Effect.succeed({ hash: undefined, write: Effect.sync(() => void (document = next)) })
       })
     })
@@ -288,7 +289,8 @@ const watchFiles = (files: StoreFiles, audit: AuditLog["Service"]) => {
     return Effect.andThen(Effect.logWarning(details), Effect.ignore(audit.append([written])))
   }
   const failed = Effect.fnUntraced(function* (error: FileError | AgeError | StoreReplaced) {
-    const problem = error._tag === "StoreReplaced" ? `${error.problem}. ${replacedFix}` : error.message
+    const problem =
+      error._tag === "StoreReplaced" ? `${error.problem}. ${replacedFix(yield* files.canOpen)}` : error.message
     const isNew = yield* note(problem)
     if (isNew && error._tag === "StoreReplaced") yield* Effect.ignore(audit.append([storeReplacedFact(error.problem)]))
     return yield* toStoreError(error)
@@ -303,6 +305,8 @@ const watchFiles = (files: StoreFiles, audit: AuditLog["Service"]) => {
   return { check, failure: () => failure }
 }
 
-/** How a person decides between the two versions. */
-const replacedFix =
-  "Restart the daemon to use what is there, or move it away and the daemon will write its own version again"
+/** What a person can do about files of another program; a start would reject those that it cannot open. */
+const replacedFix = (canOpen: boolean): string => {
+  const keep = "Move it away, and the daemon will write its own version again"
+  return canOpen ? `${keep}; or restart the daemon to use what is there` : keep
+}

@@ -90,7 +90,8 @@ export const settleReplacement = Effect.fn("settleReplacement")(function* (ident
   }
 })
 
-const keyThatOpens = (identity: Uint8Array, store: Uint8Array) =>
+/** Returns the key if it opens the store; undefined otherwise. */
+export const keyThatOpens = (identity: Uint8Array, store: Uint8Array) =>
   readIdentity(identity).pipe(
     Effect.tap((key) => key.decrypt(store)),
     Effect.orElseSucceed(() => undefined)

@@ -18,6 +18,7 @@ import * as ageFile from "./ageFile.ts"
 import {
   attemptSync,
   type FileError,
+  readIfPresent,
   readStamped,
   removeDurably,
   replaceFile,
@@ -25,7 +26,14 @@ import {
 } from "../files/durableFile.ts"
 import { pinFile } from "../files/pinFile.ts"
 import { KnownFile, StoreReplaced } from "./KnownFile.ts"
-import { besideLink, finishReplacement, identityBytes, replacePair, settleReplacement } from "./replaceKey.ts"
+import {
+  besideLink,
+  finishReplacement,
+  identityBytes,
+  keyThatOpens,
+  replacePair,
+  settleReplacement
+} from "./replaceKey.ts"
 import { decodeStore, emptyStore, encodeStore, type StoreDocument } from "./storeDocument.ts"
 
 export interface StorePaths {
@@ -73,6 +81,8 @@ export interface StoreFiles {
   readonly restoreMissing: Effect.Effect<ReadonlyArray<string>, StoreReplaced | FileError | AgeError>
   /** Derives 32 bytes from the key of the store, which they do not reveal: the same ones for the same purpose. */
   readonly derive: (purpose: string) => Buffer
+  /** Returns whether the two files that are there now, of whatever program, are a store that a start can open. */
+  readonly canOpen: Effect.Effect<boolean>
   readonly prepare: (next: StoreDocument, change: StoreChange) => Effect.Effect<PreparedStore, AgeError>
 }
 
@@ -121,6 +131,11 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
     return restored
   })
 
+  const canOpen = Effect.gen(function* () {
+    const [key, store] = yield* Effect.forEach(files, ({ pinned }) => readIfPresent(pinned.name))
+    return key !== undefined && store !== undefined && (yield* keyThatOpens(key, store)) !== undefined
+  }).pipe(Effect.orElseSucceed(() => false))
+
   const prepare = Effect.fn("openStore.prepare")(function* (next: StoreDocument, change: StoreChange) {
     const nextKey = change === "wipe" ? yield* ageFile.generateKey : key
     const file = yield* encryptChecked(nextKey, next)
@@ -141,6 +156,7 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
       const identity = ageFile.keysIn(Buffer.from(Redacted.value(key.file))).join("\n")
       return createHmac("sha256", identity).update(purpose).digest()
     },
+    canOpen,
     prepare
   } satisfies StoreFiles
 })
@@ -228,7 +244,9 @@ const unreadable = (paths: StorePaths, reason: string) =>
   new StoreUnreadable({
     path: paths.secrets,
     reason,
-    fix: `Restore a good copy. ${paths.secrets}.bak is the store before the last change`
+    fix: fs.existsSync(`${paths.secrets}.bak`)
+      ? `Restore a good copy. ${paths.secrets}.bak is the store before the last change`
+      : "Restore a good copy, with the identity.age that belongs to it"
   })
 
 const fileMissing = (paths: StorePaths, identityIsMissing: boolean) => {

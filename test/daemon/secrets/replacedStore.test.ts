@@ -143,7 +143,10 @@ describe("a file that another program has changed or replaced", () => {
           yield* checkFiles
           yield* checkFiles
           const found = yield* failure
-          assert.include(found, "another program has changed or replaced it. Restart the daemon to use what is there")
+          assert.include(
+            found,
+            "another program has changed or replaced it. Move it away, and the daemon will write its own version again"
+          )
           assert.lengthOf(yield* lastEntries("store_replaced"), 1)
           yield* Effect.flip(addSecret("b"))
           assert.deepStrictEqual(
