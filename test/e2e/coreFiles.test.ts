@@ -122,7 +122,7 @@ describe.runIf(isScript && hasProc)("the launcher of a checkout", () => {
       const home = yield* temporaryDirectory
       const socket = path.join(home, "socket")
       const { requested } = yield* serveAt(socket)
-      const through = `shift 2; ulimit -c unlimited 2>/dev/null; exec '${launcher}' "$@"`
+      const through = `shift 2; PATH='${path.dirname(process.execPath)}':$PATH; ulimit -c unlimited 2>/dev/null; exec '${launcher}' "$@"`
       const started = start(["lease", "db", "--socket", socket], { home, through })
       yield* Effect.promise(() => requested)
       assert.match(fs.readFileSync(`/proc/${started.child.pid}/limits`, "utf8"), /^Max core file size +0 /m)

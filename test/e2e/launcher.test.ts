@@ -14,6 +14,9 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const launcher = path.resolve(import.meta.dirname, "../../bin/secrets")
 
+/** The Node of the tests, where npm installed none. */
+const nodeFirst = `${path.dirname(process.execPath)}:/usr/bin:/bin`
+
 describe.runIf(isScript)("the launcher of a checkout", () => {
   it.live("runs the program through any chain of links, from any directory", () =>
     Effect.gen(function* () {
@@ -32,7 +35,7 @@ describe.runIf(isScript)("the launcher of a checkout", () => {
       ] as const) {
         const ended = spawnSync(command, ["--version"], {
           cwd,
-          env: { HOME: home, PATH: `${home}:/usr/bin:/bin` },
+          env: { HOME: home, PATH: `${home}:${nodeFirst}` },
           encoding: "utf8"
         })
         assert.deepStrictEqual([ended.status, ended.stderr], [0, ""], command)
@@ -70,7 +73,11 @@ describe.runIf(isScript)("the launcher of a checkout", () => {
   it.live.runIf(hasProc)("gives Node the options of a service", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const { pid } = yield* startDaemon({ home, through: `shift 2; exec '${launcher}' "$@"` })
+      const { pid } = yield* startDaemon({
+        home,
+        env: { PATH: nodeFirst },
+        through: `shift 2; exec '${launcher}' "$@"`
+      })
       const words = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0")
       assert.deepStrictEqual(words.slice(1, 1 + nodeOptions.length), nodeOptions)
       assert.deepStrictEqual(words.slice(-2), ["serve", ""])

@@ -13,6 +13,15 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const root = path.resolve(import.meta.dirname, "../..")
 
+/** Every file below a directory that the program consists of. */
+const contentsOf = (directory: string): ReadonlyArray<readonly [name: string, text: string]> =>
+  fs
+    .readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.join(entry.parentPath, entry.name))
+    .toSorted()
+    .map((file) => [path.relative(directory, file), fs.readFileSync(file, "latin1")])
+
 describe.runIf(isScript)("the npm package", () => {
   it.live("holds the program and its documents, installs without a network, and runs", () =>
     Effect.gen(function* () {
@@ -41,6 +50,7 @@ describe.runIf(isScript)("the npm package", () => {
       }
       assert.match((yield* run(["--version"], options)).stdout, /^\d+\.\d+\.\d+\n$/)
       assert.include((yield* run(["--help"], options)).stdout, "secrets COMMAND")
+      const before = contentsOf(prefix)
       yield* startDaemon(options)
       for (const [args, stdin, stdout] of [
         [["add", "db"], "value of db", 'added "db"\n'],
@@ -49,6 +59,13 @@ describe.runIf(isScript)("the npm package", () => {
         const ended = yield* run(args, { ...options, ...(stdin === undefined ? {} : { stdin }) })
         assert.deepStrictEqual([ended.status, ended.stdout, ended.stderr], [0, stdout, ""])
       }
+      // No compiled copy of the program, which nothing would compare with it.
+      assert.deepStrictEqual(contentsOf(prefix), before)
+      assert.deepStrictEqual(
+        fs.readdirSync(home).toSorted(),
+        [".agent-secrets", "cache", filename, path.basename(prefix)].toSorted()
+      )
+      for (const [name, text] of before) assert.notMatch(text, /compileCache|cachedData/, name)
     })
   )
 })

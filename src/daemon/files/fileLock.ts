@@ -39,6 +39,14 @@ const busyTimeoutMillis = 250
 /** Holds the lock until the scope closes. */
 export const holdLock = Effect.fn("holdLock")(function* (path: string) {
   const { O_CREAT, O_NONBLOCK } = fs.constants
+  // Through a link, another file would be locked, and created.
+  if (yield* attemptSync("stat", path, () => fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink())) {
+    return yield* new StartError({
+      reason: `the lock file ${path} is a symbolic link`,
+      fix: `Run: rm ${path}`,
+      exitStatus: exitStatus.cannotCreate
+    })
+  }
   yield* attemptSync("create", path, () => fs.closeSync(fs.openSync(path, O_CREAT | O_NONBLOCK, 0o600)))
   const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
   const lockDatabase = () => {

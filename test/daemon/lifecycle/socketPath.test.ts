@@ -51,6 +51,19 @@ describe("the socket path", () => {
     })
   )
 
+  it.live("is not claimed through a lock file that is a link", () =>
+    Effect.gen(function* () {
+      const socket = yield* place
+      fs.symlinkSync(`${socket}.elsewhere`, `${socket}.lock`)
+      const { exitStatus, fix, reason } = yield* refusal(socket)
+      assert.deepStrictEqual(
+        [reason, fix, exitStatus],
+        [`the lock file ${socket}.lock is a symbolic link`, `Run: rm ${socket}.lock`, 73]
+      )
+      assert.isFalse(fs.existsSync(`${socket}.elsewhere`))
+    })
+  )
+
   it.live("is left to its listener, named by pid if the system reports it", () =>
     Effect.gen(function* () {
       const socket = yield* place

@@ -6,7 +6,6 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import * as os from "node:os"
 import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
 import { type VercelProject, projectFileName } from "../../../domain/ProjectFile.ts"
@@ -17,6 +16,7 @@ import { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
 import type { Project } from "./findProject.ts"
 import { readRegularFile } from "./foreignFile.ts"
+import { makePrivateDirectory } from "./privateDirectory.ts"
 import { printWarning } from "./requestedSecrets.ts"
 import type { VercelLink } from "./vercelLink.ts"
 
@@ -52,9 +52,9 @@ export const pullVercel = Effect.fnUntraced(function* (
   return pulled.filter(({ name }) => variableProblem(name) === undefined)
 })
 
-/** Makes the directory and the empty file; in XDG_RUNTIME_DIR, which is in memory, if possible. */
+/** Makes the directory and the empty file. */
 const makeTemporary = (): string => {
-  const directory = fs.mkdtempSync(path.join(process.env["XDG_RUNTIME_DIR"] || os.tmpdir(), "secrets-vercel-"))
+  const directory = makePrivateDirectory("secrets-vercel-")
   fs.writeFileSync(path.join(directory, pulledName), "", { mode: 0o600, flag: "wx" })
   return directory
 }

@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
-import { constants, tmpdir } from "node:os"
+import { constants } from "node:os"
 import * as path from "node:path"
 import type { Readable } from "node:stream"
 import { isatty } from "node:tty"
@@ -18,6 +18,7 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { childEnvironment } from "../../../domain/childEnvironment.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
+import { makePrivateDirectory } from "./privateDirectory.ts"
 import { restoreCoreFiles } from "../../../process/coreFiles.ts"
 
 export interface ChildOptions {
@@ -177,7 +178,7 @@ const makePipes: Effect.Effect<readonly [Pipe, Pipe] | undefined> = Effect.suspe
     ? Effect.succeed(undefined)
     : Effect.acquireUseRelease(
         // Only this user can enter the directory.
-        Effect.try(() => fs.mkdtempSync(path.join(process.env["XDG_RUNTIME_DIR"] || tmpdir(), "secrets-exec-"))),
+        Effect.try(() => makePrivateDirectory("secrets-exec-")),
         makeNamedPipes,
         (directory) => Effect.sync(() => fs.rmSync(directory, { recursive: true, force: true }))
       ).pipe(Effect.orElseSucceed(() => undefined))
