@@ -38,7 +38,8 @@ export const bundleOptions = {
 const onDemand = {
   program: "src/cli/main.ts",
   statusSession: "src/cli/commands/status/statusSession.ts",
-  ownership: "src/cli/command/ownership.ts"
+  ownership: "src/cli/command/ownership.ts",
+  pathOwners: "src/process/pathOwners.ts"
 }
 
 export const fastPathOptions = {

@@ -4,7 +4,7 @@
  * As sshd does, it wants each of these, and each link on the way, to belong to root or to this
  * user, and to be writable by no one else. In a sticky directory like /tmp, only the owner of a
  * name can replace it. Nobody else can make it hold or undo it, so one look beside a use is enough.
- * It loads no library: the fast path uses it.
+ * It loads no library: the fast path imports it unless `isOwnPath`.
  */
 import { lstatSync, readFileSync, readlinkSync } from "node:fs"
 import { dirname } from "node:path"

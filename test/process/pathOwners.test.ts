@@ -2,7 +2,12 @@
  * Which paths another user could replace, on a made-up file system.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { isOwnPath } from "../../src/process/isOwnPath.ts"
 import { type PathContext, unsafePath, unsafeSocket } from "../../src/process/pathOwners.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
 
 const [me, nobody, service] = [1000, 65534, 990]
 
@@ -144,4 +149,25 @@ describe("a path of the daemon", () => {
       fix: "Run: chmod g-w /home/me/config.json"
     })
   })
+})
+
+describe("isOwnPath", () => {
+  it.live("holds below directories of this user alone, and for no link and no place of others", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const [socket, link] = [path.join(directory, "sock"), path.join(directory, "link")]
+      fs.writeFileSync(socket, "", { mode: 0o660 })
+      fs.symlinkSync(directory, link)
+      assert.deepStrictEqual([isOwnPath(socket), unsafeSocket(socket)], [true, undefined])
+      assert.deepStrictEqual(
+        [isOwnPath(path.join(link, "sock")), unsafeSocket(path.join(link, "sock"))],
+        [false, undefined]
+      )
+      assert.isFalse(isOwnPath(path.join(directory, "none")))
+      fs.chmodSync(directory, 0o720)
+      assert.isFalse(isOwnPath(socket))
+      fs.chmodSync(directory, 0o1777)
+      assert.isTrue(isOwnPath(socket))
+    })
+  )
 })

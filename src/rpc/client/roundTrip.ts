@@ -5,7 +5,8 @@
  * that. It uses Node alone: the fast path loads it.
  */
 import { connect } from "node:net"
-import { type UnsafePath, unsafeSocket } from "../../process/pathOwners.ts"
+import { isOwnPath } from "../../process/isOwnPath.ts"
+import type { UnsafePath } from "../../process/pathOwners.ts"
 
 export type RoundTrip =
   | { readonly _tag: "Replies"; readonly lines: ReadonlyArray<string> }
@@ -50,12 +51,18 @@ export const roundTrip = (
   const onread = { buffer: Buffer.allocUnsafeSlow(readLength), callback: receive }
   const socket = connect({ path: socketPath, onread }, () => {
     // After the connection: a path that is safe now was so before.
-    const unsafe = check ? unsafeSocket(socketPath) : undefined
-    if (unsafe === "missing") return end({ _tag: "Unreachable", code: "ENOENT" })
-    if (unsafe !== undefined) return end({ _tag: "UnsafeSocket", unsafe })
+    if (!check || isOwnPath(socketPath)) return send()
+    void import("../../process/pathOwners.ts").then(({ unsafeSocket }) => {
+      const unsafe = unsafeSocket(socketPath)
+      if (unsafe === "missing") return end({ _tag: "Unreachable", code: "ENOENT" })
+      return unsafe === undefined ? send() : end({ _tag: "UnsafeSocket", unsafe })
+    })
+  })
+  const send = () => {
+    if (settled) return
     connected = true
     socket.write(lines.map((line) => `${line}\n`).join(""))
-  })
+  }
   const end = (outcome: RoundTrip) => {
     // `settle` may end the process, so closing the connection comes second.
     if (!settled) {
