@@ -12,6 +12,7 @@ import {
   quantile,
   renderFrame
 } from "../../src/cli/commands/status/statusFrame.ts"
+import { displayWidth, truncate } from "../../src/cli/terminal/displayWidth.ts"
 import { table } from "../../src/cli/terminal/table.ts"
 
 const [second, minute, hour, day] = [1000, 60_000, 3_600_000, 86_400_000]
@@ -55,6 +56,30 @@ describe("a table", () => {
   it("keeps a minimum column width on a narrow terminal", () => {
     const [, row] = table(["A", "B", "ID"], rows, { width: 5, whole: ["ID"] })
     assert.strictEqual(row, "aaaaaaa…  bbbbbbb…  0123456789")
+  })
+})
+
+describe("wide and hostile cells", () => {
+  const names = ["plain", "日本語", "e\u0301", "한글", "🔑", "ｆｕｌｌ", "\u001b[2J", "a\u200bb", "line\nfeed", "\\x1b"]
+
+  it("keep the columns aligned", () => {
+    const [, ...rows] = table(
+      ["NAME", "NEXT"],
+      names.map((name) => [name, "|"])
+    )
+    assert.lengthOf(rows, names.length)
+    for (const row of rows) assert.strictEqual(displayWidth(row.slice(0, row.indexOf("|"))), "line\\nfeed  ".length)
+  })
+
+  it("have the width that a terminal gives them", () => {
+    assert.deepStrictEqual(names.slice(0, 6).map(displayWidth), [5, 6, 1, 4, 2, 8])
+  })
+
+  it("are truncated between characters", () => {
+    assert.deepStrictEqual(
+      [0, 1, 2, 3, 5, 6].map((width) => truncate("日本語", width)),
+      ["…", "…", "…", "日…", "日本…", "日本語"]
+    )
   })
 })
 
@@ -164,6 +189,21 @@ describe("the frame of status --watch", () => {
           assert.notMatch(line, /\p{Cc}/u)
         }
       }
+    }
+  })
+
+  it("escapes whatever a peer sends", () => {
+    const hostile = "\u001b[2J\u009b\u202e\n$&"
+    const spoiled = JSON.parse(
+      JSON.stringify(frame, (_key, value: unknown) => (typeof value === "string" ? `${hostile}${value}` : value))
+    )
+    const refusing = { ...spoiled.snapshot.diagnostics, audit: { failure: hostile } }
+    for (const diagnostics of [spoiled.snapshot.diagnostics, refusing]) {
+      const lines = renderFrame(
+        { ...spoiled, snapshot: { ...spoiled.snapshot, diagnostics } },
+        { ...plain, colour: true }
+      )
+      for (const line of lines) assert.notMatch(line.replaceAll(/\u001b\[\d*m/g, ""), /[\p{C}\p{Zl}]/u)
     }
   })
 

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { runTool } from "../../src/process/runTool.ts"
+import { followTool, runTool } from "../../src/process/runTool.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 describe("runTool", () => {
@@ -24,6 +24,31 @@ describe("runTool", () => {
       assert.strictEqual(none.stdout.toString(), "none\n")
       const absolute = yield* runTool(["tool"], { cwd, env: { PATH: path.join(cwd, "bin") } })
       assert.strictEqual(absolute.status, 0)
+    })
+  )
+})
+
+describe("followTool", () => {
+  it.live("passes on each line while the tool runs, and returns its status", () =>
+    Effect.gen(function* () {
+      const cwd = yield* temporaryDirectory
+      const lines: Array<string> = []
+      // The tool waits until its first line has been passed on.
+      const script =
+        "echo one; while [ ! -e seen ]; do sleep 0.01; done; printf 'two\\377\\nthree' ; echo err >&2; exit 4"
+      const status = yield* followTool(
+        ["sh", "-c", script],
+        { cwd, env: { PATH: "/usr/bin:/bin" } },
+        {
+          stdout: (line) => {
+            lines.push(line)
+            fs.writeFileSync(path.join(cwd, "seen"), "")
+          },
+          stderr: (line) => lines.push(`stderr: ${line}`)
+        }
+      )
+      assert.strictEqual(status, 4)
+      assert.deepStrictEqual(lines.toSorted(), ["one", "stderr: err", "three", "two\ufffd"])
     })
   )
 })

@@ -8,6 +8,7 @@
 import { readFileSync, statSync } from "node:fs"
 import { userInfo } from "node:os"
 import { resolve } from "node:path"
+import { escapeValue } from "../../domain/escape.ts"
 import { below, pathIn } from "../../domain/paths.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { globalFlags, Args } from "./Command.ts"
@@ -111,7 +112,7 @@ const ownerSocketIn = (settings: Partial<Record<string, unknown>>, home: string)
 }
 
 const unreadable = (file: string, code: string): Problem => ({
-  ...configError(`cannot read ${file}: ${code}`, "Name a readable config.json with --config"),
+  ...configError(`cannot read ${escapeValue(file)}: ${code}`, "Name a readable config.json with --config"),
   ...(code === "EACCES" ? { denied: file } : {})
 })
 

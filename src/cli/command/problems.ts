@@ -1,6 +1,7 @@
 /**
  * Converts failures of requests to problems: message, cause, hint and exit status.
  */
+import { escapeValue } from "../../domain/escape.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { SendFailure } from "../../rpc/client/sendRequests.ts"
 import type { ErrorTag } from "../../rpc/protocol/errorTags.ts"
@@ -21,7 +22,7 @@ export const connectProblem = ({ code, socketPath }: { readonly code: string; re
     : {
         message: "the daemon is not running",
         // Callers tell this failure from others by "connect" before "daemon".
-        why: `cannot connect to the daemon: nothing listens on ${socketPath} (${code})`,
+        why: `cannot connect to the daemon: nothing listens on ${escapeValue(socketPath)} (${code})`,
         code: "daemon_unavailable",
         fix: "Start it with: secrets serve",
         exitStatus: exitStatus.unavailable

@@ -7,6 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { escapeValue } from "../../../domain/escape.ts"
 import { quote } from "../../../domain/goText.ts"
 import { type ClientError, type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
@@ -37,12 +38,15 @@ export const addMany = Effect.fnUntraced(function* (daemon: DaemonAddress, { fil
   const parsed = parseDotenv(yield* readText(file))
   if (Result.isFailure(parsed)) {
     const { line, reason } = parsed.failure
-    return yield* failUsage(`${file}, line ${line}: ${reason}`, "Correct the file and try again. Nothing was added")
+    return yield* failUsage(
+      `${escapeValue(file)}, line ${line}: ${reason}`,
+      "Correct the file and try again. Nothing was added"
+    )
   }
   const empty = parsed.success.filter(({ value }) => value === "").map(({ name }) => name)
   if (empty.length > 0) {
     return yield* failUsage(
-      `${file}: no value for ${empty.join(", ")}`,
+      `${escapeValue(file)}: no value for ${empty.join(", ")}`,
       "Remove these variables, or give them values. Nothing was added"
     )
   }

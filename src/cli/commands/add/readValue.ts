@@ -72,7 +72,8 @@ const readFileValue = (file: string): Effect.Effect<string, CommandError> => Eff
 export const readText = (file: string): Effect.Effect<string, CommandError> =>
   Effect.tryPromise({
     try: () => readFile(file),
-    catch: (error) => unusable(`cannot read ${file}: ${reasonOf(error)}`, "Name a readable file. Nothing was changed")
+    catch: (error) =>
+      unusable(`cannot read ${escapeValue(file)}: ${reasonOf(error)}`, "Name a readable file. Nothing was changed")
   }).pipe(Effect.flatMap(decode))
 
 /** Reads one line without echo. Ctrl-C and end of input cancel. */

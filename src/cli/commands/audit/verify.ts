@@ -40,7 +40,7 @@ export const auditVerifyReport = Effect.fnUntraced(function* (config: Config, ex
 
 export const noAuditLog = (auditPath: string) =>
   new CommandError({
-    message: `there is no audit log at ${auditPath}`,
+    message: `there is no audit log at ${escapeValue(auditPath)}`,
     code: "io_error",
     fix: "Start the daemon, which creates it, or name its settings with --config",
     exitStatus: exitStatus.failed

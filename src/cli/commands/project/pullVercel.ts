@@ -41,9 +41,9 @@ export const pullVercel = Effect.fnUntraced(function* (
   const missing = (project.required_vars ?? []).filter((name) => !pulled.some((variable) => variable.name === name))
   if (missing.length > 0) {
     return yield* failure(
-      `Vercel has no ${missing.join(", ")} in ${project.scope}`,
+      `Vercel has no ${missing.map(escapeValue).join(", ")} in ${escapeValue(project.scope)}`,
       `${projectFileName} requires it`,
-      `Add it there: vercel env add ${missing[0]} ${project.scope}`
+      `Add it there: vercel env add ${escapeValue(missing[0] ?? "")} ${escapeValue(project.scope)}`
     )
   }
   const unfit = pulled.filter(({ name }) => variableProblem(name) !== undefined).map(({ name }) => escapeValue(name))
@@ -73,7 +73,11 @@ const checkLink = (
   // Older links contain only the id, which cannot be compared with a name.
   if (known.length < 2 && !project.project.startsWith("prj_")) return Effect.void
   const file = path.join(directory, ".vercel", "project.json")
-  return failure(`this directory is not linked to the project ${project.project}`, file, "Link it: vercel link")
+  return failure(
+    `this directory is not linked to the project ${escapeValue(project.project)}`,
+    escapeValue(file),
+    "Link it: vercel link"
+  )
 }
 
 /** Has Vercel's program use the link that was read, unless the user chose another in the environment. */
