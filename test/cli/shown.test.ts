@@ -203,7 +203,11 @@ describe("the frame of status --watch", () => {
         { ...spoiled, snapshot: { ...spoiled.snapshot, diagnostics } },
         { ...plain, colour: true }
       )
-      for (const line of lines) assert.notMatch(line.replaceAll(/\u001b\[\d*m/g, ""), /[\p{C}\p{Zl}]/u)
+      for (const line of lines)
+        assert.notMatch(
+          line.replace("\u001b[32m", "").replace("\u001b[31m", "").replace("\u001b[0m", ""),
+          /[\p{C}\p{Zl}]/u
+        )
     }
   })
 

@@ -76,7 +76,8 @@ const lineOf = (isDry: boolean, file: string, summary: string): string =>
 const allowBelow = Effect.fnUntraced(function* (daemon: DaemonAddress, named: string, isDry: boolean) {
   const { failed, files } = yield* Effect.try({
     try: () => projectFilesBelow(fs.realpathSync.native(named)),
-    catch: (cause) => failUsage(`cannot read ${named} (${reasonOf(cause)})`, "Name a directory: secrets allow -r DIR")
+    catch: (cause) =>
+      failUsage(`cannot read ${escapeValue(named)} (${reasonOf(cause)})`, "Name a directory: secrets allow -r DIR")
   })
   const trusted: Array<Pick<TrustedProject, "hash" | "path">> = []
   const lines: Array<string> = []

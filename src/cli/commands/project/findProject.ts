@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { escapeValue } from "../../../domain/escape.ts"
 import { sha256 } from "../../../domain/AuditChain.ts"
 import { type ProjectFile, projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
 import { projectHash } from "../../../domain/ProjectTrust.ts"
@@ -43,7 +44,7 @@ export const findProject = Effect.fnUntraced(function* (from: string, named: str
   const found = named === undefined ? search(from) : fileIn(path.resolve(named))
   if (found === undefined) {
     return yield* failUsage(
-      `no ${projectFileName} in ${from} or above it`,
+      `no ${projectFileName} in ${escapeValue(from)} or above it`,
       "Create one, or name a secret: --secret NAME"
     )
   }
@@ -58,7 +59,7 @@ export const rejectForeign = (
   isForeign && named === undefined
     ? Effect.fail(
         untrusted(
-          `${file} belongs to or is writable by another user`,
+          `${escapeValue(file)} belongs to or is writable by another user`,
           "Check it, then trust it as it is and name it: secrets allow PATH, and --project PATH"
         )
       )
@@ -74,13 +75,16 @@ export const readProject = Effect.fnUntraced(function* (found: string) {
     try: () => read(found),
     catch: (cause) =>
       new CommandError(
-        configError(`cannot read ${found} (${reasonOf(cause)})`, "Give the path of a project file with --project")
+        configError(
+          `cannot read ${escapeValue(found)} (${reasonOf(cause)})`,
+          "Give the path of a project file with --project"
+        )
       )
   })
   const content = readProjectFile(new TextDecoder().decode(bytes))
   if (Result.isFailure(content)) {
     return yield* new CommandError({
-      ...configError(`${file} cannot be used`, `Correct ${file}`),
+      ...configError(`${escapeValue(file)} cannot be used`, `Correct ${escapeValue(file)}`),
       why: content.failure
     })
   }

@@ -7,6 +7,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { escapeValue } from "../../../domain/escape.ts"
 import { type EnvVariable, githubLines, parseEnvHeader } from "../../../domain/envFile.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
@@ -34,16 +35,16 @@ export const checkEnvFileTarget = ({ file, force, within }: EnvFileTarget): Effe
     })
     if (stat === undefined) return
     if (!stat.isFile() && !stat.isSymbolicLink())
-      return yield* reject(`${file} is not a regular file`, "Name another with --file")
+      return yield* reject(`${escapeValue(file)} is not a regular file`, "Name another with --file")
     if (force) return
     if (stat.isSymbolicLink())
       return yield* reject(
-        `${file} is a symbolic link, which is not followed`,
+        `${escapeValue(file)} is a symbolic link, which is not followed`,
         "Name another with --file, or replace the link with --force"
       )
     if (parseEnvHeader((yield* attempt(file, () => readHead(file)?.text)) ?? "") === undefined)
       return yield* reject(
-        `${file} exists and was not written by secrets`,
+        `${escapeValue(file)} exists and was not written by secrets`,
         "Move it away, name another with --file, or replace it with --force"
       )
   })
@@ -54,13 +55,13 @@ const whyOutside = (file: string, within: string): string | undefined => {
   const directories = steps.map((_, at) => path.join(within, ...steps.slice(0, at + 1)))
   for (const directory of [within, ...directories]) {
     const stat = fs.lstatSync(directory)
-    if (!stat.isDirectory()) return `${directory} is a symbolic link or no directory`
-    if (isOthers(stat)) return `${directory} belongs to or is writable by another user`
+    if (!stat.isDirectory()) return `${escapeValue(directory)} is a symbolic link or no directory`
+    if (isOthers(stat)) return `${escapeValue(directory)} belongs to or is writable by another user`
   }
   const stat = fs.lstatSync(file, { throwIfNoEntry: false })
-  if (stat?.isSymbolicLink() === true) return `${file} is a symbolic link, which is not followed`
+  if (stat?.isSymbolicLink() === true) return `${escapeValue(file)} is a symbolic link, which is not followed`
   return stat !== undefined && stat.uid !== (process.getuid?.() ?? stat.uid)
-    ? `${file} belongs to another user`
+    ? `${escapeValue(file)} belongs to another user`
     : undefined
 }
 
@@ -108,9 +109,12 @@ export const warnIfTracked = Effect.fnUntraced(function* (file: string) {
       (result) => result?.status
     )
   if ((yield* statusOf("--literal-pathspecs", "ls-files", "--error-unmatch")) === 0)
-    return yield* printWarning("env", `git tracks ${file}, so its values will be committed; run git rm --cached`)
+    return yield* printWarning(
+      "env",
+      `git tracks ${escapeValue(file)}, so its values will be committed; run git rm --cached`
+    )
   if ((yield* statusOf("check-ignore", "--quiet")) === 1)
-    yield* printWarning("env", `git does not ignore ${file}; add it to .gitignore`)
+    yield* printWarning("env", `git does not ignore ${escapeValue(file)}; add it to .gitignore`)
 })
 
 const isInRepository = (directory: string): boolean =>
@@ -153,7 +157,7 @@ const attempt = <A>(file: string, work: () => A): Effect.Effect<A, CommandError>
     try: work,
     catch: (cause) =>
       new CommandError({
-        message: `cannot write ${file} (${reasonOf(cause)})`,
+        message: `cannot write ${escapeValue(file)} (${reasonOf(cause)})`,
         code: "io_error",
         fix: "Nothing was written. Name another file with --file",
         exitStatus: exitStatus.failed
