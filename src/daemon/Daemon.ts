@@ -110,7 +110,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     watchStoreFiles,
     sampleGaugesForever,
     heartbeat.watch,
-    verifyAtStart(config.auditPath, auditNeighbours(config)),
+    verifyAtStart,
     sendWitnesses(config.auditWitness, yield* makeWitness(config.auditWitness, options.environment["PATH"])),
     reopenOnHangup(options.onHangup),
     notifySupervisor(notifications, `serving on ${config.socketPath}`)

@@ -186,6 +186,11 @@ export const auditDamagedFact = failedWith("audit_damaged")
 export const auditFindingFact = failedWith("audit_finding")
 /** Records that lines of the predecessor, which have no place in the chain, became part of the log. */
 export const auditAdoptFact = doneWith("audit_adopt")
+/** Records that a person accepted findings; `ids` are the hashes of their texts. */
+export const auditAcceptFact = (ids: ReadonlyArray<string>) =>
+  done("audit_accept", {
+    details: `${ids.length === 1 ? "a finding is" : `${ids.length} findings are`} accepted: ${ids.join(" ")}`
+  })
 /** Records how many events were lost since the last such entry. */
 export const sinkDroppedFact = (count: number) =>
   failed("sink_dropped", { details: count === 1 ? "an event was lost" : `${count} events were lost` })

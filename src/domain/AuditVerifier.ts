@@ -81,6 +81,8 @@ export interface AuditVerdict {
   readonly hash: string
   readonly adopted: ReadonlyArray<AdoptedPart>
   readonly findings: ReadonlyArray<AuditFinding>
+  /** The number of findings that a person has accepted since. */
+  readonly accepted: number
   /** The messages that audit entries already record. */
   readonly recorded: ReadonlySet<string>
 }
@@ -90,8 +92,9 @@ export class AuditVerifier {
   private readonly witnesses: ReadonlyArray<AuditWitness>
   private readonly expected: string | undefined
   private isExpectedFound = false
-  private readonly findings: Array<AuditFinding> = []
-  private readonly reported: Array<AuditFinding> = []
+  private findings: Array<AuditFinding> = []
+  private reported: Array<AuditFinding> = []
+  private readonly accepted = new Set<string>()
   private readonly recorded = new Set<string>()
   private readonly adopted: Array<AdoptedPart> = []
   private readonly store = new StoreTrace()
@@ -143,6 +146,7 @@ export class AuditVerifier {
     else this.follow(entry, before)
     this.endPart(entry.seq)
     if (entry.action === "audit_finding" || entry.action === "audit_damaged") this.note(entry)
+    if (entry.action === "audit_accept") this.accept(entry.details)
     const replaced = this.store.add(entry)
     if (replaced !== undefined) this.find("store", replaced)
     this.pending = createHash("sha256").update(bytes)
@@ -197,7 +201,7 @@ export class AuditVerifier {
     const messages = new Set(this.findings.map(({ message }) => message))
     const findings = [...this.findings, ...this.reported.filter(({ message }) => !messages.has(message))]
     const { adopted, entries, first, hash, last, recorded, unchained } = this
-    return { entries, unchained, first, last, hash, adopted, findings, recorded }
+    return { entries, unchained, first, last, hash, adopted, findings, accepted: this.accepted.size, recorded }
   }
 
   private addUnchained(bytes: Uint8Array, text: string): void {
@@ -271,6 +275,18 @@ export class AuditVerifier {
       this.reported.push({ kind: "reported", file, line, message: details })
   }
 
+  /** Accepts those findings before this entry that it names. */
+  private accept(details = ""): void {
+    const ids = new Set(details.split(" "))
+    const isOpen = ({ message }: AuditFinding): boolean => {
+      const isAccepted = ids.has(findingId(message))
+      if (isAccepted) this.accepted.add(message)
+      return !isAccepted
+    }
+    this.findings = this.findings.filter(isOpen)
+    this.reported = this.reported.filter(isOpen)
+  }
+
   private find(kind: AuditFinding["kind"], message: string, { file, line } = this.here): void {
     this.findings.push({ kind, file, line, message })
   }
@@ -279,6 +295,9 @@ export class AuditVerifier {
 const headName = "audit.head.json"
 /** Enough to recognize the predecessor's log, which may have a gigabyte. */
 const examinedLines = 100
+
+/** Names a finding in the entry that accepts it. */
+export const findingId = (message: string): string => sha256(message).slice(0, 32)
 
 /** Texts of findings that a start records too. */
 export const headMissing = (last: number): string =>

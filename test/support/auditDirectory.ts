@@ -98,7 +98,7 @@ export const reported = (directory: string) =>
   session(
     directory,
     Effect.gen(function* () {
-      yield* TestClock.withLive(verifyAtStart(path.join(directory, "audit.log"), auditNeighbours(pathsIn(directory))))
+      yield* TestClock.withLive(verifyAtStart)
       const { adopted, findings } = yield* Effect.flatMap(AuditLog, (audit) => audit.diagnostics)
       const active = yield* Effect.flatMap(LeaseRepo, (leases) => leases.active)
       return { adopted, findings, leases: active.map(({ id }) => id).toSorted() }

@@ -36,6 +36,8 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
     predecessor: undefined,
     isTrusted: () => true,
     report: () => Effect.void,
+    verify: () => Effect.die("a log in memory cannot be verified"),
+    forget: () => Effect.void,
     reportAdoption: () => Effect.void,
     lastEntryTime: undefined,
     diagnostics: Effect.sync(() => ({

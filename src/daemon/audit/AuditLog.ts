@@ -8,6 +8,7 @@
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -33,6 +34,7 @@ import type { AuditNeighbours } from "./auditEvidence.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained, type Predecessor } from "./auditStart.ts"
 import { CurrentCaller } from "./CurrentCaller.ts"
+import { type AuditReport, verifyAuditLog } from "./verifyAuditLog.ts"
 import * as LogFile from "./LogFile.ts"
 import type { FileChange, TornTail } from "./LogFile.ts"
 
@@ -95,6 +97,10 @@ export class AuditLog extends Context.Service<
     readonly isTrusted: (entry: AuditEntry) => boolean
     /** Logs what is wrong with the log, the store or leases.json, and records those that are not `recorded` yet. */
     readonly report: (findings: ReadonlyArray<string>, recorded?: ReadonlySet<string>) => Effect.Effect<void>
+    /** Verifies all files of the log and what is beside it; pauses after each chunk if asked to. */
+    readonly verify: (pause?: Duration.Input) => Effect.Effect<AuditReport, FileError>
+    /** Removes findings from the diagnostics, because they are accepted. */
+    readonly forget: (findings: ReadonlyArray<string>) => Effect.Effect<void>
     /** Logs what was adopted of the predecessor. */
     readonly reportAdoption: (details: string) => Effect.Effect<void>
     /** The time of the last entry that the start found; undefined if there was none. */
@@ -275,6 +281,8 @@ export class AuditLog extends Context.Service<
               ? entry.seq <= start.trusted || entry.seq > start.head.seq
               : start.predecessor !== undefined,
           report,
+          verify: (pause) => verifyAuditLog(path, { beside, ...(pause === undefined ? {} : { pause }) }),
+          forget: (messages) => Effect.sync(() => messages.forEach((message) => findings.delete(message))),
           reportAdoption,
           lastEntryTime: start.lastEntryTime,
           diagnostics: Effect.sync(() => ({

@@ -57,6 +57,7 @@ export const methods = {
   "secrets.killswitch": { queue: "immediate", retry: "idempotent", roles: operators, ownerParams: ["wipe_store"] },
   "secrets.handedOut": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.audit": { queue: "scan", retry: "idempotent", roles: operators },
+  "secrets.acceptFindings": { queue: "scan", retry: "idempotent", roles: ownerOnly },
   "daemon.status": { queue: "scan", retry: "idempotent", roles: everyone },
   "daemon.metrics": { queue: "scan", retry: "idempotent", roles: operators },
   "daemon.restart": { queue: "immediate", retry: "once", roles: operators }

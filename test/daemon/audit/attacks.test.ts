@@ -10,6 +10,7 @@ import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { acceptFindings } from "../../../src/daemon/operations/acceptFindings.ts"
 import { chainFacts, decodeChainedEntry, sha256 } from "../../../src/domain/AuditChain.ts"
 import { acquireFact } from "../../../src/domain/AuditEntry.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
@@ -239,6 +240,24 @@ describe("while no daemon runs", () => {
       assert.deepStrictEqual(findings, ["1 leases of leases.json are in no entry of the log; they are ignored"])
       assert.lengthOf(adopted, 2)
       assert.deepStrictEqual(yield* verified(place.directory), ["reported"])
+    })
+  )
+
+  it.effect("a finding that is accepted fails no later verification, and others do", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      place.rollBack("secrets.age")
+      place.write(place.lines().toSpliced(-2, 0, unchained))
+      place.remove("audit.head.json")
+      const accepted = yield* session(place.directory, acceptFindings)
+      assert.lengthOf(accepted, 3)
+      const start = yield* reported(place.directory)
+      assert.deepStrictEqual([start.findings, yield* verified(place.directory)], [[], []])
+      assert.deepStrictEqual(yield* session(place.directory, acceptFindings), [])
+      place.rollBack("secrets.age")
+      assert.deepStrictEqual(yield* verified(place.directory), [])
+      fs.writeFileSync(place.file("secrets.age"), "another")
+      assert.deepStrictEqual(yield* verified(place.directory), ["store"])
     })
   )
 

@@ -43,6 +43,7 @@ export const auditCommand = defineCommand({
     since: { type: "string", value: "TIME", summary: "only since a time, or a duration ago: 2026-02-22T08:00:00Z, 2h" },
     follow: { type: "boolean", short: "f", summary: "keep printing new entries until Ctrl-C" },
     verify: { type: "boolean", summary: "check whether entries, secrets.age or leases.json were changed" },
+    accept: { type: "boolean", summary: "accept what --verify finds now, with an entry in the log" },
     head: { type: "boolean", summary: "print number, hash and time of the last entry; with --verify HASH must be one" }
   },
   examples: [
@@ -57,6 +58,10 @@ export const auditCommand = defineCommand({
   run: Effect.fnUntraced(function* (args) {
     if (args.positionals.length > 0 && !(args.flag("verify") && args.flag("head"))) {
       return yield* failUsage("HASH requires --verify --head", "For example: secrets audit --verify --head HASH")
+    }
+    if (args.flag("accept")) {
+      const { auditAccept } = yield* Effect.promise(() => import("./accept.ts"))
+      return yield* auditAccept(yield* loadDaemon(args))
     }
     if (args.flag("verify")) {
       const [{ auditVerifyReport }, { parseHead }] = yield* Effect.promise(() =>

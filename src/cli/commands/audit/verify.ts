@@ -18,7 +18,7 @@ export const auditVerifyReport = Effect.fnUntraced(function* (config: Config, ex
   const { auditPath } = config
   const options = { beside: auditNeighbours(config), expected }
   const report = yield* Effect.mapError(verifyAuditLog(auditPath, options), unreadableLog)
-  const { adopted, files, findings, first, hash, isEndKnown, last, recorded: _, ...counts } = report
+  const { accepted, adopted, files, findings, first, hash, isEndKnown, last, recorded: _, ...counts } = report
   if (files.length === 0 && findings.length === 0 && !isEndKnown) return yield* noAuditLog(auditPath)
   const output: Output = {
     lines: describe(report),
@@ -27,6 +27,7 @@ export const auditVerifyReport = Effect.fnUntraced(function* (config: Config, ex
       files,
       ...counts,
       adopted,
+      accepted,
       endIsKnown: isEndKnown,
       first,
       last,
@@ -47,12 +48,13 @@ export const noAuditLog = (auditPath: string) =>
   })
 
 const describe = (report: AuditReport): ReadonlyArray<string> => {
-  const { adopted, entries, files, findings, first, hash, last, unchained } = report
+  const { accepted, adopted, entries, files, findings, first, hash, last, unchained } = report
   return [
     `${entries} chained entries in ${files.map(escapeValue).join(", ")}`,
     ...(entries === 0 ? [] : [`entries ${first} to ${last}; the last hash is ${hash}`]),
     ...(unchained === 0 ? [] : [`${unchained} lines without a hash, written by another program`]),
     ...adopted.map(describePart),
+    ...(accepted === 0 ? [] : [`${accepted} findings were accepted, see: secrets audit --action audit_accept`]),
     ...(findings.length === 0 ? ["the log is intact"] : ["", ...findingsTable(findings)])
   ]
 }
@@ -80,8 +82,8 @@ const damaged = ({ findings }: AuditReport): Problem => {
     message: `the audit log is damaged: ${kinds.join(", ")}`,
     code: "data_error",
     fix: isStoreOnly
-      ? "Put the right secrets.age back. If you restored this one yourself, start the daemon, which records it"
-      : "Compare it with a backup. Missing entries cannot be restored; the daemon continues after them",
+      ? "Put the right secrets.age back. If you restored this one, start the daemon, then run: secrets audit --accept"
+      : "Compare it with a backup. If you know the cause, start the daemon, then run: secrets audit --accept",
     exitStatus: exitStatus.failed
   }
 }

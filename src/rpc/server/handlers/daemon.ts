@@ -10,6 +10,7 @@ import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../../daemon/audit/CurrentCaller.ts"
 import { Restart } from "../../../daemon/lifecycle/Restart.ts"
 import { sampleGauges } from "../../../daemon/lifecycle/watches.ts"
+import { acceptFindings } from "../../../daemon/operations/acceptFindings.ts"
 import { searchAudit } from "../../../daemon/operations/searchAudit.ts"
 import { daemonStatus, diagnostics } from "../../../daemon/operations/status.ts"
 import type { AuditEntry } from "../../../domain/AuditEntry.ts"
@@ -72,6 +73,11 @@ export const daemonHandlers = {
       length: maxReplyText
     })
     return { entries: entries.map((entry) => ({ ...entryResult(entry), seq: entry.seq })), last_seq: seq, complete }
+  }),
+
+  /** Beyond the predecessor. */
+  "secrets.acceptFindings": Effect.fnUntraced(function* () {
+    return { accepted: yield* acceptFindings }
   }),
 
   /** Beyond the predecessor's status, whose members stay as they are. A caller with limits gets what is about itself. */
