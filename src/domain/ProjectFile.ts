@@ -38,11 +38,18 @@ const Wanted = Schema.Struct({
   ttl: Schema.optionalKey(ttl("how long this secret is leased; takes precedence over the ttl of the file"))
 })
 
+const maxClientId = 256
+
 /** A project whose secrets are in the store. */
 export const StoreProject = Schema.Struct({
   $schema: here,
   secrets: Schema.Array(Wanted).annotate({ description: "the secrets that the project needs" }),
-  client_id: Schema.optionalKey(named("a part of the client id of the leases, which begins with the host name")),
+  // A longer one would push what the user is asked about off the screen.
+  client_id: Schema.optionalKey(
+    named("a part of the client id of the leases, which begins with the host name").check(
+      Schema.isMaxLength(maxClientId, { message: `must have at most ${maxClientId} characters` })
+    )
+  ),
   ttl: Schema.optionalKey(ttl("how long secrets are leased; by default the default of the daemon"))
 }).annotate({ description: "secrets leased from the store" })
 export type StoreProject = typeof StoreProject.Type

@@ -44,6 +44,11 @@ describe("a project file", () => {
       ["secrets[0].tll: unknown key; did you mean ttl?"]
     ],
     ["a secret without a name", { secrets: [{ env_var: "A" }] }, ["secrets[0].name: is missing"]],
+    [
+      "a client id that fills the screen",
+      { secrets: [], client_id: "x".repeat(257) },
+      ["client_id: must have at most 256 characters"]
+    ],
     ["an empty name", { secrets: [{ name: "", env_var: "A" }] }, ["secrets[0].name: must not be empty"]],
     [
       "an invalid variable name",

@@ -20,7 +20,7 @@ import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import { unsafePath } from "../../../process/pathOwners.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
 import { askOnTerminal } from "./askOnTerminal.ts"
-import { type Project, rejectForeign, untrusted } from "./findProject.ts"
+import { type Project, rejectForeign, shellWord, untrusted } from "./findProject.ts"
 import { recordTrust } from "./recordTrust.ts"
 import { loadTrustList } from "./trustList.ts"
 
@@ -108,7 +108,3 @@ const notAllowed = ({ project }: ConsentRequest, state: string, problem: string 
     problem
   )
 }
-
-/** Quotes a path for a shell, if it needs that. */
-const shellWord = (file: string): string =>
-  /^[\w/.@%+=:,-]+$/.test(file) ? file : `'${escapeValue(file).replaceAll("'", String.raw`'\''`)}'`

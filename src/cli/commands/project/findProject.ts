@@ -60,10 +60,14 @@ export const rejectForeign = (
     ? Effect.fail(
         untrusted(
           `${escapeValue(file)} belongs to or is writable by another user`,
-          "Check it, then trust it as it is and name it: secrets allow PATH, and --project PATH"
+          `Check it, then trust it as it is and name it: secrets allow ${shellWord(file)}, and --project`
         )
       )
     : Effect.void
+
+/** Quotes a path for a shell, if it needs that. */
+export const shellWord = (file: string): string =>
+  /^[\w/.@%+=:,-]+$/.test(file) ? file : `'${escapeValue(file).replaceAll("'", String.raw`'\''`)}'`
 
 /** A refusal to use a project file. */
 export const untrusted = (message: string, fix: string, why?: string): CommandError =>
