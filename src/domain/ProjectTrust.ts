@@ -5,14 +5,14 @@
  * entry holds a hash of the places of the file and of everything that decides what is leased.
  * This file does no I/O.
  */
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import { sha256 } from "./AuditChain.ts"
+import { hash } from "node:crypto"
 
 /** What the user decided about a project file. */
 export const trustDecisions = ["allow", "disallow", "accept", "refuse"] as const
 export type TrustDecision = (typeof trustDecisions)[number]
-export const isTrustDecision = Schema.is(Schema.Literals(trustDecisions))
+export const isTrustDecision = (text: string): text is TrustDecision => trustDecisions.some((one) => one === text)
 
 /** The length of a path on Linux, in bytes. */
 export const pathLimit = 4096
@@ -20,23 +20,34 @@ export const pathLimit = 4096
 const hashPattern = /^[0-9a-f]{64}$/
 export const isProjectHash = (text: string): boolean => hashPattern.test(text)
 
-/** Hashes texts, so that no two different lists have one hash. */
-export const projectHash = (parts: ReadonlyArray<string>): string => sha256(JSON.stringify(parts))
+/** Hashes texts and contents of files, so that no two different lists have one hash. */
+export const projectHash = (parts: ReadonlyArray<string | Uint8Array>): string =>
+  digest(JSON.stringify(parts.map((part) => (typeof part === "string" ? part : [digest(part)]))))
 
-const TrustedProject = Schema.Struct({
+/** Not that of `AuditChain`, whose schemas would delay each `exec`. */
+const digest = (data: string | Uint8Array): string => hash("sha256", data, "hex")
+
+export interface TrustedProject {
   /** Where the project file was found: the real path of its directory, and its name. */
-  path: Schema.String,
-  hash: Schema.String.check(Schema.isPattern(hashPattern)),
-  allowed_at: Schema.String
-})
-export type TrustedProject = typeof TrustedProject.Type
+  readonly path: string
+  readonly hash: string
+  readonly allowed_at: string
+}
 
-const TrustList = Schema.fromJsonString(Schema.Struct({ trusted: Schema.Array(TrustedProject) }))
-const decodeList = Schema.decodeUnknownResult(TrustList)
+/** Decodes the list; undefined if the text is not one. By hand: building a schema would delay each `exec`. */
+export const readTrustList = (text: string): ReadonlyArray<TrustedProject> | undefined => {
+  const parsed = Result.try((): unknown => JSON.parse(text))
+  if (Result.isFailure(parsed) || !Predicate.isReadonlyObject(parsed.success)) return undefined
+  const { trusted } = parsed.success
+  return Array.isArray(trusted) && trusted.every(isTrustedProject) ? trusted : undefined
+}
 
-/** Decodes the list; undefined if the text is not one. */
-export const readTrustList = (text: string): ReadonlyArray<TrustedProject> | undefined =>
-  Result.getOrUndefined(Result.map(decodeList(text), ({ trusted }) => trusted))
+const isTrustedProject = (value: unknown): value is TrustedProject =>
+  Predicate.isReadonlyObject(value) &&
+  typeof value["path"] === "string" &&
+  typeof value["hash"] === "string" &&
+  isProjectHash(value["hash"]) &&
+  typeof value["allowed_at"] === "string"
 
 /** Encodes the list, sorted, one entry per path. */
 export const renderTrustList = (list: ReadonlyArray<TrustedProject>): string =>

@@ -7,7 +7,7 @@
  * are not on the list.
  */
 
-/** By what they steer. A name with a star is a prefix. */
+/** By what they steer. A star stands for any text. */
 const names = [
   // The loader and the C library.
   "LD_* LDR_* DYLD_* _RLD* LIBPATH SHLIB_PATH GLIBC_TUNABLES GCONV_PATH GETCONF_DIR MALLOC_* LOCPATH NLSPATH PATH_LOCALE",
@@ -87,14 +87,12 @@ const names = [
   "LESS_* LOCATE_PATH PARALLEL_HOME GDK_* GST_* LIBGL_* VK_* OCL_ICD_* FONTCONFIG_* MAGICK_*"
 ].flatMap((line) => line.split(" "))
 
-const exact: ReadonlySet<string> = new Set(names.filter((name) => !name.includes("*")))
-const patterns = new RegExp(
-  `^(?:${names
-    .filter((name) => name.includes("*"))
-    .map((name) => name.replaceAll("*", "\\w*"))
-    .join("|")})$`,
-  "u"
-)
+const exact: ReadonlySet<string> = new Set(names)
+/** What is before and after the star. */
+const patterns = names.flatMap((name) => {
+  const [prefix = "", suffix] = name.split("*")
+  return suffix === undefined ? [] : [{ prefix, suffix }]
+})
 
 /** A credential of a tool by its name, as RSYNC_PASSWORD. The loader, git and npm take any name after these prefixes. */
 const credential = /^(?!LD_|DYLD_|_RLD|BASH_FUNC_|GIT_CONFIG|NPM_CONFIG_).*_(?:TOKEN|PASSWORD)$/
@@ -102,5 +100,8 @@ const credential = /^(?!LD_|DYLD_|_RLD|BASH_FUNC_|GIT_CONFIG|NPM_CONFIG_).*_(?:T
 /** Returns whether the variable steers programs, in any letter case: some read `http_proxy`. */
 export const isSteering = (name: string): boolean => {
   const upper = name.toUpperCase()
-  return exact.has(upper) || (patterns.test(upper) && !credential.test(upper))
+  return exact.has(upper) || (isInFamily(upper) && !credential.test(upper))
 }
+
+const isInFamily = (name: string): boolean =>
+  patterns.some(({ prefix, suffix }) => name.startsWith(prefix) && name.endsWith(suffix))

@@ -31,7 +31,7 @@ export interface ConsentRequest {
   /** The value of --project. */
   readonly named: string | undefined
   /** What it would get, for the question. */
-  readonly plan: () => ReadonlyArray<string>
+  readonly plan: Effect.Effect<ReadonlyArray<string>>
   /** Whether a path in the settings is not enough, because its owner may not expect this. */
   readonly mustBeSeen: boolean
 }
@@ -80,7 +80,7 @@ const ask = Effect.fnUntraced(function* (request: ConsentRequest, state: string,
   printNotice(`secrets ${command}: ${escapeValue(project.file)} ${state}`)
   if (problem !== undefined) printNotice(problem)
   if (project.isForeign) printNotice("it belongs to or is writable by another user")
-  for (const line of request.plan()) printNotice(line)
+  for (const line of yield* request.plan) printNotice(line)
   const answer = askOnTerminal("Use it? y: this time, a: until it changes [y/a/N] ").toLowerCase()
   const daemon = yield* loadDaemon(request.args)
   if (["y", "yes"].includes(answer)) return yield* recordTrust(daemon, "accept", entryOf(project))

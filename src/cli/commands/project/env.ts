@@ -136,16 +136,14 @@ const consentTo = Effect.fnUntraced(function* (
   project: Project,
   target: Target
 ) {
-  const [{ requireConsent }, { planLines }] = yield* Effect.promise(() =>
-    Promise.all([import("./consent.ts"), import("./plan.ts")])
-  )
+  const { requireConsent } = yield* Effect.promise(() => import("./consent.ts"))
   const isChosen = target.kind === "file" && target.within !== undefined
   return yield* requireConsent({
     command: "env",
     args,
     project,
     named: args.option("project"),
-    plan: () => planLines(requested, clientIdOfFile(requested, target), ["write", whereOf(target)]),
+    plan: planOf(requested, target),
     mustBeSeen: isChosen && requested.source === "vercel" && !hasEnvFileName(envFileOf(requested.vercel))
   })
 })
@@ -229,11 +227,16 @@ const checkValues = (
 
 const whereOf = (target: Target): string => (target.kind === "print" ? "standard output" : target.file)
 
+const planOf = (requested: RequestedSecrets, target: Target) =>
+  Effect.map(
+    Effect.promise(() => import("./plan.ts")),
+    ({ planLines }) => planLines(requested, clientIdOfFile(requested, target), ["write", whereOf(target)])
+  )
+
 const describePlan = Effect.fnUntraced(function* (requested: RequestedSecrets, target: Target) {
   const where = whereOf(target)
   const clientId = clientIdOfFile(requested, target)
-  const { planLines } = yield* Effect.promise(() => import("./plan.ts"))
-  const lines = planLines(requested, clientId, ["write", where])
+  const lines = yield* planOf(requested, target)
   if (requested.source === "vercel") {
     const { project, required_vars: required, scope } = requested.vercel
     return {

@@ -89,10 +89,11 @@ const consentTo = Effect.fnUntraced(function* (
   project: Project,
   command: string
 ) {
-  const [{ requireConsent }, { planLines }] = yield* Effect.promise(() =>
-    Promise.all([import("./consent.ts"), import("./plan.ts")])
+  const { requireConsent } = yield* Effect.promise(() => import("./consent.ts"))
+  const plan = Effect.map(
+    Effect.promise(() => import("./plan.ts")),
+    ({ planLines }) => planLines(requested, clientIdOfRun(requested, command), ["pass", command])
   )
-  const plan = () => planLines(requested, clientIdOfRun(requested, command), ["pass", command])
   return yield* requireConsent({
     command: "exec",
     args,

@@ -10,7 +10,6 @@ import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
-import { sha256 } from "../../../domain/AuditChain.ts"
 import { type ProjectFile, projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
 import { projectHash } from "../../../domain/ProjectTrust.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
@@ -94,7 +93,7 @@ export const readProject = Effect.fnUntraced(function* (found: string) {
   }
   const directory = path.dirname(file)
   const link = "source" in content.success ? readVercelLink(directory) : undefined
-  const hash = projectHash([file, realPath, sha256(bytes), link?.identity ?? ""])
+  const hash = projectHash([file, realPath, bytes, link?.identity ?? ""])
   const project: Project = { file, directory, realPath, hash, isForeign, content: content.success, link }
   return project
 })

@@ -3,7 +3,6 @@
  * `.vercel/repo.json` above. Vercel's program pulls that one, whatever the project file names.
  */
 import * as path from "node:path"
-import { sha256 } from "../../../domain/AuditChain.ts"
 import { readRegularFile } from "./foreignFile.ts"
 
 export interface VercelLink {
@@ -12,7 +11,7 @@ export interface VercelLink {
   readonly project: string | undefined
   readonly projectName: string | undefined
   /** Differs for every other link. */
-  readonly identity: string
+  readonly identity: string | Uint8Array
 }
 
 /** In MiB; the files have some hundred bytes. */
@@ -30,9 +29,7 @@ export const readVercelLink = (directory: string): VercelLink | undefined => {
   const [organisation, project, projectName] = [text("orgId"), text("projectId"), text("projectName")]
   // Vercel's program writes settings of the build into the file, too.
   const identity =
-    organisation === undefined || project === undefined
-      ? sha256(bytes)
-      : JSON.stringify([organisation, project, projectName])
+    organisation === undefined || project === undefined ? bytes : JSON.stringify([organisation, project, projectName])
   return { organisation, project, projectName, identity }
 }
 
@@ -44,7 +41,7 @@ const linkOfRepository = (directory: string): VercelLink | undefined => {
         organisation: undefined,
         project: undefined,
         projectName: undefined,
-        identity: `${at} ${sha256(bytes)}`
+        identity: bytes
       }
     if (at === path.dirname(at)) return undefined
   }

@@ -64,7 +64,9 @@ const allow = Effect.fnUntraced(function* (directory: string, named?: string) {
 /** Returns "used", or why it was refused. */
 const use = (directory: string, named?: string, mustBeSeen = false) =>
   findProject(directory, named).pipe(
-    Effect.flatMap((project) => requireConsent({ command: "exec", args, project, named, plan: () => [], mustBeSeen })),
+    Effect.flatMap((project) =>
+      requireConsent({ command: "exec", args, project, named, plan: Effect.succeed([]), mustBeSeen })
+    ),
     Effect.match({
       onSuccess: () => "used",
       onFailure: ({ exitStatus, message }) => `${exitStatus} ${message.replace(/^.*\.secrets\.json /, "")}`
