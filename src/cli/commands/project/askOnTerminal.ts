@@ -3,6 +3,7 @@
  * next has the same standard input.
  */
 import * as fs from "node:fs"
+import { escapeLine } from "../../../domain/escape.ts"
 import { reasonOf } from "../../command/Output.ts"
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const
@@ -11,7 +12,7 @@ const lineBytes = 4096
 
 /** Returns the line without blanks around it; empty at the end of input. Ctrl-C ends the process. */
 export const askOnTerminal = (question: string): string => {
-  fs.writeSync(2, question)
+  fs.writeSync(2, escapeLine(question))
   // A handler would have to wait for the line, since the read blocks. Nothing needs cleaning up yet.
   const handlers = signals.map((name) => [name, process.rawListeners(name)] as const)
   for (const name of signals) process.removeAllListeners(name)
