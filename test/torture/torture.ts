@@ -15,6 +15,7 @@ const names = [
   "audit",
   "poison",
   "scan",
+  "boundary",
   "disk",
   "crash",
   "owner",
