@@ -83,7 +83,8 @@ const backUp = (file: string, backup: string): Effect.Effect<void, FileError> =>
   attempt("back up", file, async () => {
     for (let number = 0; ; number += 1) {
       try {
-        return await fs.promises.link(file, number === 0 ? backup : `${backup}.${number}`)
+        const target = number === 0 ? backup : `${backup}.${number}`
+        return await fs.promises.copyFile(file, target, fs.constants.COPYFILE_EXCL)
       } catch (cause) {
         if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause
       }

@@ -51,7 +51,7 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string) {
   if (found.uid !== process.getuid?.()) {
     return yield* refuse(
       `${socketPath} is a socket of another user (uid ${found.uid}), so it is not replaced`,
-      "Choose another path with --socket",
+      "Stop the daemon of that user and remove the socket, or choose another path with --socket",
       exitStatus.cannotCreate
     )
   }
