@@ -61,7 +61,7 @@ const heartbeat = section({
     section({
       revoke_all: setting(Setting.flag, "revoke all leases", false),
       rotate_all: setting(Setting.flag, "rotate all secrets that have a rotation command", false),
-      wipe_store: setting(Setting.flag, "remove every secret and the backup of the store", false)
+      wipe_store: setting(Setting.flag, "remove every secret, the backup of the store and its key", false)
     }),
     "the steps that run when the switch fires",
     {}

@@ -18,7 +18,7 @@ export const revokeCommand = defineQuery({
     secret: { type: "string", value: "NAME", summary: "revoke every lease of this secret", completes: "secret" },
     all: { type: "boolean", summary: "the killswitch: revoke every active lease" },
     rotate: { type: "boolean", summary: "with --all: also rotate every secret that has a rotation command" },
-    wipe: { type: "boolean", summary: "with --all: also delete every secret and the backup of the store" },
+    wipe: { type: "boolean", summary: "with --all: also delete every secret, the backup of the store and its key" },
     yes: { type: "boolean", short: "y", summary: "with --wipe: do not ask; without a terminal nothing is asked" }
   },
   examples: [
