@@ -60,10 +60,13 @@ export const recoverLeases = Effect.fnUntraced(function* ({
     return yield* adopt(audit.predecessor, inFile, hash, bindings)
   }
   const position = yield* audit.position
-  if (position.seq === 0 && bindings.length === 0 && (inFile ?? []).length === 0) {
+  const hasNoEntry = position.seq === 0 || audit.predecessor === "whole log"
+  if (hasNoEntry && bindings.length === 0 && (inFile ?? []).length === 0) {
     return { leases: [], binding: bindingOf(hash, position), isStale: false }
   }
   const entries = yield* keptEntries(audit)
+  if (inFile !== undefined)
+    yield* Effect.logWarning("leases.json is not the last checkpoint; the log is replayed instead")
   // Rotation may have dropped the entries that issued the oldest leases, and leases.json may be the last one we wrote.
   const base = bindings.length > 0 ? [] : (inFile ?? []).filter(isOlderThan(entries))
   if (base.length > 0) yield* audit.reportAdoption(`${base.length} leases of leases.json that are older than the log`)
