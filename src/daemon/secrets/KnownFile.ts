@@ -46,6 +46,13 @@ export class KnownFile {
     this.next = undefined
   }
 
+  /** Notes what was written in place of a missing file, which is still ours if somebody puts it back. */
+  setRestored(contents: Uint8Array, stamp: FileStamp): void {
+    const before = this.digest
+    this.set(contents, stamp)
+    this.next = before
+  }
+
   /** Notes what will be written. A write that fails late leaves either version, and both are ours. */
   expect(contents: Uint8Array): void {
     this.next = this.digestOf(contents)

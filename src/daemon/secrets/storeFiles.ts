@@ -125,7 +125,7 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
       }
       if ((yield* statusOf(file)) !== "missing") continue
       const contents = file === identity ? identityBytes(key) : yield* encryptChecked(key, document)
-      file.set(contents, yield* replaceFile(path, [contents]))
+      file.setRestored(contents, yield* replaceFile(path, [contents]))
       restored.push(path)
     }
     return restored

@@ -185,6 +185,26 @@ describe("a file that another program has changed or replaced", () => {
     )
   }
 
+  it.effect("does not count as such if it was moved away and back, even if it was written again meanwhile", () =>
+    after(
+      () => undefined,
+      ({ identity, other, secrets }) =>
+        Effect.gen(function* () {
+          for (const file of [identity, secrets]) {
+            const away = path.join(other, path.basename(file))
+            fs.renameSync(file, away)
+            yield* checkFiles
+            assert.isTrue(fs.existsSync(file))
+            fs.renameSync(away, file)
+            yield* addSecret(`after ${path.basename(file)}`, "2")
+          }
+        })
+    ).pipe(
+      Effect.flatMap((place) => openSession(place.directory, storedValues)),
+      Effect.map((values) => assert.deepStrictEqual(values, ["a=1", "after identity.age=2", "after secrets.age=2"]))
+    )
+  )
+
   it.effect("does not count as such if a write of ours failed after its rename", () =>
     after(
       () => undefined,
