@@ -20,6 +20,8 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
       (await import("./commands/revoke/revoke.ts")).revokeCommand,
       (await import("./commands/revoke/killswitch.ts")).pullKillswitch
     ),
+  lock: () => import("./commands/lock/lock.ts").then((file) => file.lockCommand),
+  unlock: () => import("./commands/lock/unlock.ts").then((file) => file.unlockCommand),
   leases: () => import("./commands/leases.ts").then((file) => file.leasesCommand),
   list: async () => fullCommand((await import("./commands/list.ts")).listCommand),
   env: () => import("./commands/project/env.ts").then((file) => file.envCommand),

@@ -127,6 +127,10 @@ export const initFact = doneWith("store_init")
 /** Records that every secret and the backup were removed. */
 export const wipeFact = (count: number) => done("store_wipe", { details: `wiped ${count} secrets` })
 
+/** Records that no lease and no change is possible from here on. */
+export const lockFact = done("store_lock")
+export const unlockFact = done("store_unlock")
+
 /** Records that a request was refused. `reason` holds no value. */
 export const refusedFact = (requested: AuditFact, reason: string): AuditFact => ({
   ...requested,

@@ -75,6 +75,13 @@ export class StoreFull extends Schema.TaggedError<StoreFull>()("StoreFull", {}) 
   }
 }
 
+/** Nothing is given and nothing is changed until a person unlocks the store. */
+export class StoreLocked extends Schema.TaggedError<StoreLocked>()("StoreLocked", {}) {
+  override get message() {
+    return "the store is locked: no lease and no change"
+  }
+}
+
 /** The maximum length of the name of a secret or a client, in bytes of UTF-8. */
 export const nameLimit = 16 * 1024
 

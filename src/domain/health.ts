@@ -21,7 +21,7 @@ const day = 24 * hour
 
 /** What the predecessor does not report: the store or the audit log needs attention. */
 export type DaemonFault = Pick<HealthWarning, "message"> & {
-  readonly type: "store_rejects_changes" | "audit_findings"
+  readonly type: "store_rejects_changes" | "store_locked" | "audit_findings"
 }
 
 /** `lastAccess` is when each recently leased secret was leased; `now` is in milliseconds. */

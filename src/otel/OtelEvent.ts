@@ -135,6 +135,13 @@ export const events = {
     failures: count("steps that failed"),
     durationMs: duration
   }),
+  storeLocked: define("store.locked", "secret", "warn", "the store is locked", {
+    activeLeases: count("leases that remain active"),
+    secretCount: count("secrets in the store")
+  }),
+  storeUnlocked: define("store.unlocked", "secret", "warn", "the store is unlocked", {
+    lockedSince: text("when it was locked, RFC 3339")
+  }),
   secretRotated: define("secret.rotated", "secret", "info", "a rotation command has run", {
     secretName: text("name of the secret"),
     newValue: flag("whether the store has a new value"),
@@ -173,6 +180,8 @@ export const daemonStopped = make(events.daemonStopped)
 export const daemonCrashRecovered = make(events.daemonCrashRecovered)
 export const daemonCrashLooping = make(events.daemonCrashLooping)
 export const killswitchActivated = make(events.killswitchActivated)
+export const storeLocked = make(events.storeLocked)
+export const storeUnlocked = make(events.storeUnlocked)
 export const secretRotated = make(events.secretRotated)
 export const auditWriteFailed = (reason: string) => make(events.auditWriteFailed)({}, reason)
 export const auditWitnessed = make(events.auditWitnessed)

@@ -137,7 +137,14 @@ describe("the frame of status --watch", () => {
   const frame: StatusFrame = {
     socketPath: "/somewhere/agent-secrets.sock",
     snapshot: {
-      status: { running: true, started_at: "", secrets_count: 2, active_leases: 7, store_state: undefined },
+      status: {
+        running: true,
+        started_at: "",
+        secrets_count: 2,
+        active_leases: 7,
+        store_state: undefined,
+        locked_since: undefined
+      },
       diagnostics: {
         pid: 1,
         version: "1.0.0",

@@ -1,10 +1,10 @@
 /**
- * An emergency: what a person is asked before something is lost for good, and which values
- * are outside after everything was revoked.
+ * An emergency: what a person is asked before something is lost for good, which values are
+ * outside after everything was revoked, and a store that is locked.
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { startDaemon } from "../harness/daemon.ts"
+import { auditOf, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { runInTerminal } from "../harness/terminal.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -76,6 +76,70 @@ describe("on a terminal", () => {
     Effect.gen(function* () {
       const { typed } = yield* setup
       assert.strictEqual((yield* typed("revoke --all")).shown, "revoked 0 leases\r\n")
+    })
+  )
+})
+
+describe("a lock", () => {
+  it.live("stops leases and changes, survives kill -9, and ends at a person's yes", () =>
+    Effect.gen(function* () {
+      const { daemon, home, secrets, typed } = yield* setup
+      yield* secrets("lease db")
+      const locked = yield* secrets("lock")
+      assert.match(
+        locked.stdout,
+        /^locked: no lease and no change until secrets unlock\nactive leases: 1; .*still work/
+      )
+      const isRefused = Effect.gen(function* () {
+        for (const line of [
+          "lease db",
+          "list",
+          "add more --value x",
+          "update db --value x",
+          "delete db",
+          "exec --secret db -- true"
+        ]) {
+          const { status, stderr, stdout } = yield* secrets(line)
+          assert.deepStrictEqual([status, stdout], [5, ""], line)
+          assert.match(
+            stderr,
+            /the store is locked: no lease and no change\n(.*\n)? {2}Unlock it in a terminal: secrets unlock\n$/
+          )
+        }
+        const status = yield* secrets("status")
+        assert.strictEqual(status.status, 5)
+        assert.match(status.stdout, /\nsecrets {7}1\n[^]*\nlocked {8}since \S+\n/)
+      })
+      yield* isRefused
+      const script = yield* secrets("unlock")
+      assert.deepStrictEqual([script.status, script.stdout], [2, ""])
+      yield* daemon.stop("SIGKILL")
+      const next = yield* startDaemon({ home })
+      assert.include(next.stderr(), "the store is locked since ")
+      assert.strictEqual((yield* secrets("lease db")).status, 5)
+      assert.include((yield* typed("unlock", "n\r")).shown, "cancelled: the store is still locked")
+      assert.strictEqual((yield* secrets("lease db")).status, 5)
+      assert.include((yield* typed("unlock", "y\r")).shown, "unlocked: 1 secrets can be leased again")
+      assert.strictEqual((yield* secrets("lease db")).stdout, "made-up-value")
+      assert.include((yield* typed("unlock")).shown, "the store is not locked")
+      const actions = auditOf(next.directory).map(({ action }) => action)
+      assert.deepStrictEqual(
+        actions.filter((action) => action.endsWith("lock")),
+        ["store_lock", "store_unlock"]
+      )
+    })
+  )
+
+  it.live("without a daemon makes the next one start locked", () =>
+    Effect.gen(function* () {
+      const { daemon, home, secrets } = yield* setup
+      yield* daemon.stop()
+      assert.match((yield* secrets("lock")).stdout, /^locked: no daemon is running, and the next one starts locked\n/)
+      assert.strictEqual((yield* secrets("init")).status, 5)
+      yield* startDaemon({ home })
+      assert.strictEqual((yield* secrets("lease db")).status, 5)
+      const { result } = JSON.parse((yield* secrets("lock --json")).stdout)
+      assert.deepInclude(result, { locked: true, already: true, rotating: false, active_leases: 0 })
     })
   )
 })

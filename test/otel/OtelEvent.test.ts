@@ -10,6 +10,7 @@ import * as fs from "node:fs"
 import { document, renewed } from "../../scripts/eventsTable.ts"
 import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
 import { killswitch } from "../../src/daemon/operations/killswitch.ts"
+import { lockStore, unlockStore } from "../../src/daemon/operations/lock.ts"
 import { revokeAllLeases, revokeLease } from "../../src/daemon/operations/revoke.ts"
 import { rotateSecret } from "../../src/daemon/operations/rotate.ts"
 import { sweepExpired } from "../../src/daemon/operations/sweep.ts"
@@ -36,6 +37,8 @@ const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "
     yield* acquireLease("db", "worker")
     yield* deleteSecret("db")
     yield* addSecret("db", value, "the command")
+    yield* lockStore()
+    yield* unlockStore()
     yield* killswitch({ revokeAll: true, rotateAll: true, wipeStore: true })
     events.push(
       OtelEvent.daemonStarted({

@@ -15,11 +15,11 @@ export const failUsage = (message: string, fix: string): CommandError =>
   new CommandError(Output.usageError(message, fix))
 
 /** The person answered no, or not at all. */
-export const failDeclined = (outcome: string): CommandError =>
+export const failDeclined = (outcome: string, fix = "Answer y to go on, or pass --yes"): CommandError =>
   new CommandError({
     message: `cancelled: ${outcome}`,
     code: "cancelled",
-    fix: "Answer y to go on, or pass --yes",
+    fix,
     exitStatus: exitStatus.failed
   })
 

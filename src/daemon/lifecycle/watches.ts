@@ -60,7 +60,8 @@ export const sampleGauges = Effect.gen(function* () {
   const secrets = yield* SecretStore
   const sink = yield* OtelSink
   const bySecret: Array<readonly [string, number]> = []
-  for (const { name } of yield* secrets.list) bySecret.push([name, yield* leases.activeCountOfSecret(name)])
+  const listed = yield* Effect.orElseSucceed(secrets.list, () => [])
+  for (const { name } of listed) bySecret.push([name, yield* leases.activeCountOfSecret(name)])
   yield* setActiveLeases(bySecret, yield* leases.activeCount)
   for (const { kind, queued } of yield* sink.state) yield* setEventsQueued(kind, queued)
   yield* setEventsDropped(yield* sink.dropped)

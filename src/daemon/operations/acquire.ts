@@ -33,7 +33,7 @@ import {
   type TtlPolicy,
   type TtlTooLong
 } from "../../domain/Lease.ts"
-import type { SecretNotFound } from "../../domain/Secret.ts"
+import type { SecretNotFound, StoreLocked } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
@@ -41,6 +41,7 @@ import { inSpan } from "../../otel/span.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { lockedReason } from "../secrets/lockableStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 export interface AcquireRequest {
@@ -58,7 +59,7 @@ export interface AcquireResult {
 }
 
 /** Why a request is rejected. */
-export type AcquireError = AccessDenied | SecretNotFound | TtlTooLong | TooManyLeases
+export type AcquireError = AccessDenied | SecretNotFound | StoreLocked | TtlTooLong | TooManyLeases
 
 export const acquire = Effect.fnUntraced(
   function* (
@@ -81,7 +82,9 @@ export const acquire = Effect.fnUntraced(
       const forbidden = leaseForbidden(caller, secretName)
       if (forbidden !== undefined) return refuse(new AccessDenied(), forbidden)
       const secret = secrets.get(secretName)
-      if (Result.isFailure(secret)) return refuse(secret.failure, "secret not found")
+      if (Result.isFailure(secret)) {
+        return refuse(secret.failure, secret.failure._tag === "StoreLocked" ? lockedReason : "secret not found")
+      }
       const granted = grantedTtl(request.ttl, policy)
       if (Result.isFailure(granted)) return refuse(granted.failure, ttlTooLongDetails(granted.failure))
 

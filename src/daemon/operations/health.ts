@@ -19,22 +19,26 @@ const maxEntries = 1000
 
 export const checkHealth = Effect.gen(function* () {
   const store = yield* SecretStore
-  const secrets = yield* store.list
+  const secrets = yield* Effect.orElseSucceed(store.list, () => [])
   const leases = yield* LeaseRepo
   const accesses = yield* lastAccesses(secrets.map(({ name }) => name)).pipe(
     Effect.orElseSucceed(() => new Map<string, Timestamp>())
   )
   const now = yield* Clock.currentTimeMillis
   const { findings } = yield* Effect.flatMap(AuditLog, (audit) => audit.diagnostics)
-  const failure = yield* store.failure
+  const [failure, lockedSince] = [yield* store.failure, store.lockedSince()]
   const faults: Array<DaemonFault> = []
+  if (lockedSince !== undefined) {
+    faults.push({ type: "store_locked", message: `The store is locked since ${lockedSince}: no lease and no change` })
+  }
   if (failure !== undefined) {
     faults.push({ type: "store_rejects_changes", message: "The store rejects changes; secrets status shows why" })
   }
   if (findings.length > 0) {
     faults.push({ type: "audit_findings", message: `The audit log has findings: ${findings.join("; ")}` })
   }
-  return healthReport(secrets, yield* leases.active, accesses, now, faults)
+  const report = healthReport(secrets, yield* leases.active, accesses, now, faults)
+  return { ...report, total_secrets: yield* store.count }
 })
 
 /** Finds the last acquire of each secret among the newest entries. */

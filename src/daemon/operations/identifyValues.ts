@@ -19,12 +19,12 @@ import { SecretStore } from "../secrets/SecretStore.ts"
 const maxFingerprints = 100_000
 
 export const listFingerprints = Effect.fn("listFingerprints")(function* (clientId: string) {
-  yield* limited("scans", 1, (reason) => refusedFact(scanFact(clientId, 0, 0), reason))
   // The same for all scans of a day: with another one, each scan would reveal further bits of each value.
   const day = yield* today
   const multiplier = yield* SecretStore.use(({ derive }) =>
-    Effect.sync(() => multiplierFrom(derive(`fingerprints of ${day}`).readUInt32LE()))
+    Effect.map(Effect.fromResult(derive(`fingerprints of ${day}`)), (bytes) => multiplierFrom(bytes.readUInt32LE()))
   )
+  yield* limited("scans", 1, (reason) => refusedFact(scanFact(clientId, 0, 0), reason))
   const all: Array<Fingerprint> = []
   /** The names of secrets whose values are too short for a search. */
   const tooShort: Array<string> = []
@@ -78,9 +78,10 @@ const names = Effect.flatMap(SecretStore, ({ list }) => Effect.map(list, (all) =
 /** Applies a function to a value; undefined if the secret was deleted meanwhile. */
 const valueOf = <A>(name: string, use: (value: string) => A) =>
   SecretStore.use((secrets) =>
-    Effect.sync(() => {
+    Effect.suspend(() => {
       const found = secrets.get(name)
-      return Result.isSuccess(found) ? use(Redacted.value(found.success.value)) : undefined
+      if (Result.isSuccess(found)) return Effect.succeed(use(Redacted.value(found.success.value)))
+      return found.failure._tag === "StoreLocked" ? Effect.fail(found.failure) : Effect.succeed(undefined)
     })
   )
 

@@ -51,7 +51,7 @@ const runSteps = Effect.fnUntraced(function* (options: KillswitchOptions) {
   let leasesRevoked = options.revokeAll || options.wipeStore ? yield* revokeNow : undefined
   const rotated: Array<string> = []
   if (options.rotateAll) {
-    for (const { name, rotateVia } of yield* secrets.list) {
+    for (const { name, rotateVia } of (yield* attempt("rotating the secrets", secrets.list)) ?? []) {
       if (rotateVia === "") continue
       if ((yield* attempt(`rotating ${JSON.stringify(name)}`, rotateSecret(name))) !== undefined) rotated.push(name)
     }

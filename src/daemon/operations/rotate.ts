@@ -11,28 +11,35 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { isUtf8 } from "node:buffer"
 import { rotateRefusedFact } from "../../domain/AuditEntry.ts"
-import { NoRotationHook, RotationFailed, valueLimit } from "../../domain/Secret.ts"
+import { NoRotationHook, RotationFailed, type SecretInfo, valueLimit } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { type HookResult, RotationHook } from "../secrets/RotationHook.ts"
+import { lockedReason } from "../secrets/lockableStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 export const rotateSecret = Effect.fn("rotate")(function* (name: string) {
   const secrets = yield* SecretStore
-  const leases = yield* LeaseRepo
-  const hook = yield* RotationHook
-  const sink = yield* OtelSink
-  const { rotateStdout, rotateVia } = yield* Effect.tapError(Effect.fromResult(secrets.get(name)), () =>
-    record(name, "secret not found")
+  const found = yield* Effect.tapError(Effect.fromResult(secrets.get(name)), ({ _tag }) =>
+    record(name, _tag === "StoreLocked" ? lockedReason : "secret not found")
   )
-  if (rotateVia === "") {
+  if (found.rotateVia === "") {
     yield* record(name, "no rotation hook configured")
     return yield* new NoRotationHook({ name })
   }
+  return yield* secrets.whileOpen(runCommand(found))
+})
 
-  const [duration, result] = yield* Effect.timed(hook.run(rotateVia, name))
+/** Runs the command, and records its result even if the store is locked meanwhile: the new value exists nowhere else. */
+const runCommand = Effect.fnUntraced(function* ({ name, rotateStdout, rotateVia }: SecretInfo) {
+  const secrets = yield* SecretStore
+  const leases = yield* LeaseRepo
+  const hook = yield* RotationHook
+  const sink = yield* OtelSink
+  const running = hook.run(rotateVia, name, secrets.whileOpen(Effect.void))
+  const [duration, result] = yield* Effect.timed(Effect.tapError(running, () => record(name, lockedReason)))
   const emit = (newValue: boolean, leasesOfOldValue: number, error?: string) =>
     sink.emit(
       OtelEvent.secretRotated(
@@ -49,7 +56,9 @@ export const rotateSecret = Effect.fn("rotate")(function* (name: string) {
   const at = yield* secrets.recordRotation(name, result.outcome, value.value)
   const leasesOfOldValue = rotateStdout ? yield* leases.activeCountOfSecret(name) : 0
   yield* emit(rotateStdout, leasesOfOldValue)
-  return { at, output: rotateStdout ? "" : joinOutput(result), leasesOfOldValue }
+  // The output of a command may be a value.
+  const output = rotateStdout || secrets.lockedSince() !== undefined ? "" : joinOutput(result)
+  return { at, output, leasesOfOldValue }
 })
 
 /** Records that no command was run; a failure to record it is ignored. */

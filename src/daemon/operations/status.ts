@@ -22,7 +22,10 @@ export const daemonStatus = Effect.gen(function* () {
   const caller = yield* CurrentCaller
   const isLimited = caller.scope !== undefined
   return {
-    secretCount: isLimited ? (yield* visibleSecrets).length : yield* secrets.count,
+    secretCount: isLimited
+      ? yield* Effect.match(visibleSecrets, { onSuccess: (found) => found.length, onFailure: () => 0 })
+      : yield* secrets.count,
+    lockedSince: secrets.lockedSince(),
     activeLeases: isLimited ? (yield* ownLeases).length : yield* leases.activeCount,
     storeState: secrets.origin
   }
@@ -45,6 +48,7 @@ export const diagnostics = Effect.gen(function* () {
     )?.createdAt,
     audit: yield* audit.diagnostics,
     storeFailure: yield* secrets.failure,
+    lockedSince: secrets.lockedSince(),
     sinks: yield* sink.state
   }
 })

@@ -30,8 +30,12 @@ export interface HookResult {
 export class RotationHook extends Context.Service<
   RotationHook,
   {
-    /** Runs one command at a time; others wait. */
-    readonly run: (command: string, secretName: string) => Effect.Effect<HookResult>
+    /** Runs one command at a time; others wait. `admit` runs right before the command, and prevents it by failing. */
+    readonly run: <E = never>(
+      command: string,
+      secretName: string,
+      admit?: Effect.Effect<void, E>
+    ) => Effect.Effect<HookResult, E>
   }
 >()("agent-secrets/RotationHook") {
   /** Runs commands with `/bin/sh -c`; `timeout` is the deadline of each. */
@@ -42,7 +46,8 @@ export class RotationHook extends Context.Service<
     Layer.effect(
       RotationHook,
       Effect.map(Semaphore.make(1), (lock) => ({
-        run: (command: string, secretName: string) => Semaphore.withPermit(lock, runHook(command, secretName, options))
+        run: <E = never>(command: string, secretName: string, admit: Effect.Effect<void, E> = Effect.void) =>
+          Semaphore.withPermit(lock, Effect.andThen(admit, runHook(command, secretName, options)))
       }))
     )
 }

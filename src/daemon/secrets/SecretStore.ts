@@ -44,8 +44,19 @@ import { AgeError } from "./ageFile.ts"
 import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
 import { FileError } from "../files/durableFile.ts"
 import { StoreReplaced } from "./KnownFile.ts"
+import { type LockableStore, makeLockable } from "./lockableStore.ts"
+import { memoryLockFile, openLockFile } from "./lockFile.ts"
 import { byName, emptyStore, type StoredSecret } from "./storeDocument.ts"
-import { openStore, type StoreChange, type StoreFiles, type StoreMemory, type StorePaths } from "./storeFiles.ts"
+import {
+  hashOfStore,
+  missingStore,
+  openStore,
+  unreadable,
+  type StoreChange,
+  type StoreFiles,
+  type StoreMemory,
+  type StorePaths
+} from "./storeFiles.ts"
 
 /** Writing the store failed; nothing was changed. */
 export class SecretStoreError extends Schema.TaggedError<SecretStoreError>()("SecretStoreError", {
@@ -70,58 +81,64 @@ export interface SecretChange {
   readonly rotateStdout?: boolean
 }
 
-type ChangeError = SecretStoreError | StoreReplaced | AuditLogError
+export type ChangeError = SecretStoreError | StoreReplaced | AuditLogError
 
-export class SecretStore extends Context.Service<
-  SecretStore,
-  {
-    readonly get: (name: string) => Result.Result<Secret, SecretNotFound>
-    /** Lists all secrets, in byte order of their names. */
-    readonly list: Effect.Effect<ReadonlyArray<SecretInfo>>
-    readonly count: Effect.Effect<number>
-    readonly add: (secret: NewSecret) => Effect.Effect<void, SecretExists | StoreFull | ChangeError>
-    readonly update: (
-      name: string,
-      change: SecretChange
-    ) => Effect.Effect<void, SecretNotFound | StoreFull | ChangeError>
-    /** Records a rotation, with the new value if there is one; returns its time. */
-    readonly recordRotation: (
-      name: string,
-      outcome: string,
-      value: Redacted.Redacted | undefined
-    ) => Effect.Effect<Timestamp, SecretNotFound | StoreFull | ChangeError>
-    readonly remove: (name: string) => Effect.Effect<void, SecretNotFound | ChangeError>
-    /** Removes every secret, the backup and the key, and makes a new key; returns the number of secrets. */
-    readonly wipe: Effect.Effect<number, ChangeError>
-    /** Compares the files with memory, writes again what is missing, and reports what another program has replaced. */
-    readonly checkFiles: Effect.Effect<void>
-    /** Why the next change would be rejected, as the last check of the files found; undefined if it would not. */
-    readonly failure: Effect.Effect<string | undefined>
-    /** Whether this start found a store or created one. */
-    readonly origin: "loaded" | "initialized"
-    /** Derives 32 bytes from the key of the store: the same ones for the same purpose. */
-    readonly derive: (purpose: string) => Buffer
-    /** The SHA-256 of secrets.age; undefined for a store in memory only. */
-    readonly hash: Effect.Effect<string | undefined>
-  }
->()("agent-secrets/SecretStore") {
+/** The store while it is in memory; `lockableStore` adds the lock. */
+export interface OpenedStore {
+  readonly get: (name: string) => Result.Result<Secret, SecretNotFound>
+  /** Lists all secrets, in byte order of their names. */
+  readonly list: Effect.Effect<ReadonlyArray<SecretInfo>>
+  readonly count: Effect.Effect<number>
+  readonly add: (secret: NewSecret) => Effect.Effect<void, SecretExists | StoreFull | ChangeError>
+  readonly update: (name: string, change: SecretChange) => Effect.Effect<void, SecretNotFound | StoreFull | ChangeError>
+  /** Records a rotation, with the new value if there is one; returns its time. */
+  readonly recordRotation: (
+    name: string,
+    outcome: string,
+    value: Redacted.Redacted | undefined
+  ) => Effect.Effect<Timestamp, SecretNotFound | StoreFull | ChangeError>
+  readonly remove: (name: string) => Effect.Effect<void, SecretNotFound | ChangeError>
+  /** Removes every secret, the backup and the key, and makes a new key; returns the number of secrets. */
+  readonly wipe: Effect.Effect<number, ChangeError>
+  /** Compares the files with memory, writes again what is missing, and reports what another program has replaced. */
+  readonly checkFiles: Effect.Effect<void>
+  /** Why the next change would be rejected, as the last check of the files found; undefined if it would not. */
+  readonly failure: Effect.Effect<string | undefined>
+  /** Whether this start found a store or created one. */
+  readonly origin: "loaded" | "initialized"
+  /** Derives 32 bytes from the key of the store: the same ones for the same purpose. */
+  readonly derive: (purpose: string) => Buffer
+  /** The SHA-256 of secrets.age; undefined for a store in memory only. */
+  readonly hash: Effect.Effect<string | undefined>
+}
+
+export class SecretStore extends Context.Service<SecretStore, LockableStore>()("agent-secrets/SecretStore") {
   /** The store in identity.age and secrets.age. `memory` outlives the layer, for a process that reopens the store. */
   static readonly layer = (paths: StorePaths, memory: StoreMemory = { last: undefined }) =>
     Layer.effect(
       SecretStore,
       Effect.gen(function* () {
-        const files = yield* openStore(paths, memory)
-        yield* recordOrigin(files, paths)
-        return yield* make(files)
+        const lockFile = yield* openLockFile(paths.secrets)
+        const audit = yield* AuditLog
+        const open = Effect.gen(function* () {
+          const files = yield* openStore(paths, memory)
+          yield* recordOrigin(files, paths)
+          return yield* make(files)
+        }).pipe(
+          Effect.catchTag("AgeError", ({ reason }) => Effect.fail(unreadable(paths, reason))),
+          Effect.provideService(AuditLog, audit)
+        )
+        const hashOnDisk = hashOfStore(paths)
+        return yield* makeLockable({ lockFile, open, missing: () => missingStore(paths), hashOnDisk, memory })
       })
     )
 
   /** The store in memory only, for tests. */
   static readonly layerMemory = Layer.effect(
     SecretStore,
-    Effect.suspend(() => {
+    Effect.gen(function* () {
       let document = emptyStore
-      return make({
+      const opened = yield* make({
         document: () => document,
         hash: () => undefined,
         origin: "initialized",
@@ -129,6 +146,13 @@ export class SecretStore extends Context.Service<
         derive: (purpose) => createHmac("sha256", "in memory").update(purpose).digest(),
         canOpen: Effect.succeed(true),
         prepare: (next) => Effect.succeed({ hash: undefined, write: Effect.sync(() => void (document = next)) })
+      })
+      return yield* makeLockable({
+        lockFile: memoryLockFile(),
+        open: Effect.succeed(opened),
+        missing: () => undefined,
+        hashOnDisk: Effect.succeed(undefined),
+        memory: { last: undefined }
       })
     })
   )
@@ -255,7 +279,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     yield* change(deleteFact(name), "delete", (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(writeLock))
 
-  return SecretStore.of({
+  const store: OpenedStore = {
     get: find,
     list: Effect.sync(() => [...document().secrets.values()].toSorted(byName)),
     count: Effect.sync(() => document().secrets.size),
@@ -269,7 +293,8 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     origin: files.origin === "restored" ? "loaded" : files.origin,
     derive: files.derive,
     hash: Effect.sync(files.hash)
-  })
+  }
+  return store
 })
 
 /** Checks the files of the store, and records each finding once. */

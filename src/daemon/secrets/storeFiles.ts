@@ -26,6 +26,7 @@ import {
 } from "../files/durableFile.ts"
 import { pinFile } from "../files/pinFile.ts"
 import { KnownFile, StoreReplaced } from "./KnownFile.ts"
+import type { LockState } from "./lockFile.ts"
 import {
   besideLink,
   finishReplacement,
@@ -56,6 +57,8 @@ export class StoreUnreadable extends Data.TaggedError("StoreUnreadable")<{
 /** The last state of the store in this process, to write it again if its files are gone. */
 export interface StoreMemory {
   last: { readonly key: AgeKey; readonly document: StoreDocument; readonly devices: ReadonlyArray<number> } | undefined
+  /** Whether the store is locked, wherever its directory is then. */
+  locked?: LockState | undefined
 }
 
 /**
@@ -240,7 +243,7 @@ const tighten = (path: string) =>
     Effect.catch((error) => Effect.logWarning(`${error.message}; other users can access it`))
   )
 
-const unreadable = (paths: StorePaths, reason: string) =>
+export const unreadable = (paths: StorePaths, reason: string) =>
   new StoreUnreadable({
     path: paths.secrets,
     reason,
@@ -248,6 +251,19 @@ const unreadable = (paths: StorePaths, reason: string) =>
       ? `Restore a good copy. ${paths.secrets}.bak is the store before the last change`
       : "Restore a good copy, with the identity.age that belongs to it"
   })
+
+/** Returns what is missing if there is no store at all, so that opening it would create one. */
+export const missingStore = ({ identity, secrets }: StorePaths): StoreUnreadable | undefined =>
+  fs.existsSync(identity) || fs.existsSync(secrets)
+    ? undefined
+    : new StoreUnreadable({ path: secrets, reason: "it is missing", fix: "Restore it, then unlock the store" })
+
+/** Returns the SHA-256 of a store that is not opened; undefined if it cannot be read. */
+export const hashOfStore = ({ secrets }: StorePaths): Effect.Effect<string | undefined> =>
+  readStamped(secrets).pipe(
+    Effect.map((found) => (found === undefined ? undefined : sha256(found.contents))),
+    Effect.orElseSucceed(() => undefined)
+  )
 
 const fileMissing = (paths: StorePaths, identityIsMissing: boolean) => {
   const [path, other] = identityIsMissing ? [paths.identity, paths.secrets] : [paths.secrets, paths.identity]

@@ -55,6 +55,8 @@ export const methods = {
   "secrets.revokeMatching": { queue: "scan", retry: "idempotent", roles: workers },
   "secrets.revokeAll": { queue: "immediate", retry: "idempotent", roles: operators },
   "secrets.killswitch": { queue: "immediate", retry: "idempotent", roles: operators, ownerParams: ["wipe_store"] },
+  "secrets.lock": { queue: "immediate", retry: "idempotent", roles: operators },
+  "secrets.unlock": { queue: "immediate", retry: "idempotent", roles: ownerOnly },
   "secrets.handedOut": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.audit": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.acceptFindings": { queue: "scan", retry: "idempotent", roles: ownerOnly },

@@ -8,10 +8,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { AuditLog } from "../../daemon/audit/AuditLog.ts"
+import { lockedReason } from "../../daemon/secrets/lockableStore.ts"
+import { SecretStore } from "../../daemon/secrets/SecretStore.ts"
 import { AccessDenied, type Caller, withClientPrefix } from "../../domain/Caller.ts"
 import { requestRefusedFact } from "../../domain/AuditEntry.ts"
 import { quote } from "../../domain/goText.ts"
-import { nameLimit } from "../../domain/Secret.ts"
+import { nameLimit, StoreLocked } from "../../domain/Secret.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { Frame } from "../protocol/framing.ts"
 import { forbiddenTo, isMethodName, type MethodName } from "../protocol/methods.ts"
@@ -46,12 +48,24 @@ export const makeDispatch =
       const handled = Effect.matchCauseEffect(
         Effect.suspend(() => handlers[method](scoped)),
         {
-          onSuccess: (result) => forReply(result, () => encodeResult(id, result)),
+          onSuccess: (result) => {
+            const reply = forReply(result, () => encodeResult(id, result))
+            return method === "secrets.lease" ? Effect.flatMap(reply, unlessLocked(id, method)) : reply
+          },
           onFailure: (cause) => failed(id, method, cause)
         }
       )
       return forMethod(method, handled, (reason) => (reason === "stopping" ? encodeError(id, stoppingError) : ""))
     })
+
+/** Withholds a value that is ready when the store is locked: no value is sent after the reply to the lock. */
+const unlessLocked = (id: string, method: MethodName) => (reply: string) =>
+  SecretStore.use(({ lockedSince }) => {
+    if (lockedSince() === undefined) return Effect.succeed(reply)
+    const { _tag: tag, message } = new StoreLocked()
+    const recorded = Effect.andThen(metrics.countRefusal(tag), auditRefusal(method, lockedReason))
+    return Effect.as(recorded, encodeError(id, { tag, message }))
+  })
 
 const decodeFrame = (frame: Frame) => {
   if ("tooLong" in frame) return Result.fail(lineTooLong)

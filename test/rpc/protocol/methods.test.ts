@@ -44,7 +44,7 @@ describe("a role", () => {
     assert.deepStrictEqual(allowed("owner"), all)
     assert.sameMembers(
       all.filter((method) => !allowed("operator").includes(method)),
-      ["secrets.fingerprints", "secrets.identify", "secrets.acceptFindings"]
+      ["secrets.fingerprints", "secrets.identify", "secrets.acceptFindings", "secrets.unlock"]
     )
     const worker: Array<MethodName> = [
       "secrets.status",

@@ -11,8 +11,10 @@ import * as Queue from "effect/Queue"
 import * as Socket from "effect/socket/Socket"
 import * as SocketServer from "effect/socket/SocketServer"
 import * as TestClock from "effect/testing/TestClock"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { DaemonInfo } from "../../../src/daemon/lifecycle/DaemonInfo.ts"
 import { Restart } from "../../../src/daemon/lifecycle/Restart.ts"
+import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
 import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
@@ -165,6 +167,23 @@ describe("a client", () => {
       }
       assert.isAtMost(most, 16)
       assert.isAbove(turns, (100 / 16) * 8)
+    }).pipe(Effect.provide(services))
+  )
+})
+
+describe("a value that is ready when the store is locked", () => {
+  it.effect("is not sent, because its encoding had to wait", () =>
+    Effect.gen(function* () {
+      const { send, text } = yield* clientOf()
+      yield* addSecret("big", "made-up-".repeat(100_000))
+      yield* send('{"method":"secrets.lease","params":{"secret_name":"big","client_id":"c"},"id":1}\n')
+      assert.strictEqual(text(), "")
+      yield* lockStore()
+      yield* TestClock.adjust("1 second")
+      assert.match(text(), /^{"jsonrpc":"2.0","error":{"code":-32603,"message":"the store is locked.*"StoreLocked"/)
+      assert.notInclude(text(), "made-up")
+      const [last] = yield* AuditLog.use((audit) => audit.tail(1))
+      assert.deepInclude(last, { action: "request_refused", details: "secrets.lease: the store is locked" })
     }).pipe(Effect.provide(services))
   )
 })

@@ -6,7 +6,10 @@
  */
 import * as Effect from "effect/Effect"
 import { escapeValue } from "../../../domain/escape.ts"
+import { StoreLocked } from "../../../domain/Secret.ts"
 import { defineCommand } from "../../command/Command.ts"
+import { CommandError } from "../../command/CommandError.ts"
+import { refusalProblem } from "../../command/problems.ts"
 import { loadConfig } from "../../command/settings.ts"
 
 export const initCommand = defineCommand({
@@ -19,6 +22,9 @@ export const initCommand = defineCommand({
     const config = yield* loadConfig(args)
     const { createStore } = yield* Effect.promise(() => import("./createStore.ts"))
     const { origin, count } = yield* createStore(config)
+    if (origin === "locked") {
+      return yield* new CommandError(refusalProblem({ tag: "StoreLocked", message: new StoreLocked().message }))
+    }
     return {
       lines:
         origin === "initialized"

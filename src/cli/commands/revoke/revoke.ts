@@ -26,11 +26,9 @@ export const revokeCommand = defineQuery({
     "secrets revoke --client deploy --secret github_token",
     "secrets revoke --all"
   ],
-  about: [
-    "With --client and --secret, revokes leases that match both. Matching none is not an error.",
-    "No revocation takes a value back: it works until it is changed at its provider. --all lists those that were handed " +
-      "out since they last changed. To stop new leases too: secrets lock"
-  ].join("\n\n"),
+  about:
+    "With --client and --secret, revokes leases that match both. Matching none is not an error.\n\n" +
+    "A value works until its provider changes it. --all lists those to rotate; secrets lock stops new leases.",
   requests: (args) => {
     const [id] = args.positionals
     const [client, secret] = [args.option("client"), args.option("secret")]

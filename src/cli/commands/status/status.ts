@@ -6,6 +6,7 @@
 import { escapeValue, escapeMetrics } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type Shaped, matchesShape, optional } from "../../../rpc/protocol/shape.ts"
+import { refusalProblem } from "../../command/problems.ts"
 import { type Problem, usageError } from "../../command/Output.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
@@ -15,7 +16,8 @@ export const statusExample = {
   started_at: "",
   secrets_count: 0,
   active_leases: 0,
-  store_state: optional("")
+  store_state: optional(""),
+  locked_since: optional("")
 }
 
 /** The result of daemon.status, which the predecessor does not have. */
@@ -100,10 +102,11 @@ export const statusCommand = defineQuery({
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
         ...socketLines(socketPath, status),
+        ...(found.locked_since === undefined ? [] : [`locked        since ${found.locked_since}`]),
         ...(diagnostics === undefined ? [] : details(diagnostics))
       ],
       result: { ...found, socket: socketPath, ...(diagnostics ?? status) },
-      problem: found.running ? refusing(diagnostics?.audit.failure) : stopping
+      problem: found.running ? (refusing(diagnostics?.audit.failure) ?? locked(found.locked_since)) : stopping
     }
   }
 })
@@ -133,6 +136,9 @@ const refusing = (why: string | undefined): Problem | undefined =>
         fix: "Fix the cause; the daemon then continues by itself",
         exitStatus: exitStatus.failed
       }
+
+const locked = (since: string | undefined): Problem | undefined =>
+  since === undefined ? undefined : refusalProblem({ message: "the store is locked", tag: "StoreLocked" })
 
 /** The version alone does not identify the build. */
 const buildOf = ({ build }: Diagnostics): string => (build === undefined ? "" : ` (build ${build})`)

@@ -88,6 +88,7 @@ const stateOf = ({ silentMillis, snapshot }: StatusFrame): readonly [state: stri
   if (failure !== undefined) return [escapeLine(`refusing: ${failure}`), "31"]
   const storeFailure = snapshot.diagnostics?.store?.failure
   if (storeFailure !== undefined) return [escapeLine(`rejecting changes: ${storeFailure}`), "33"]
+  if (snapshot.status.locked_since !== undefined) return ["locked", "31"]
   return snapshot.status.running ? ["serving", "32"] : ["stopping", "33"]
 }
 

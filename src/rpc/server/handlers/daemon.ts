@@ -41,7 +41,8 @@ export const daemonHandlers = {
       secrets_count: now.secretCount,
       active_leases: now.activeLeases,
       heartbeat: scope === undefined ? yield* daemon.heartbeat : undefined,
-      store_state: now.storeState
+      store_state: now.storeState,
+      locked_since: now.lockedSince
     }
   }),
 
@@ -93,7 +94,7 @@ export const daemonHandlers = {
       role
     }
     if (scope !== undefined) return own
-    const { activeLeases, audit, expiredLeases, oldestLease, sinks, storeFailure, unreadableLeases } =
+    const { activeLeases, audit, expiredLeases, lockedSince, oldestLease, sinks, storeFailure, unreadableLeases } =
       yield* diagnostics
     return {
       ...own,
@@ -113,7 +114,7 @@ export const daemonHandlers = {
         findings: audit.findings,
         adopted: audit.adopted
       },
-      store: { failure: storeFailure },
+      store: { failure: storeFailure, locked_since: lockedSince },
       sinks: sinks.map(({ dropped, kind, lastFailure, queued, sent, target }) => ({
         kind,
         target,

@@ -10,12 +10,13 @@ import { deleteSecret } from "../../../daemon/operations/deleteSecret.ts"
 import { checkHealth } from "../../../daemon/operations/health.ts"
 import { identifyValues, listFingerprints } from "../../../daemon/operations/identifyValues.ts"
 import { ownLeases } from "../../../daemon/operations/listLeases.ts"
+import { lockStore, unlockStore } from "../../../daemon/operations/lock.ts"
 import { rotateSecret } from "../../../daemon/operations/rotate.ts"
 import { visibleSecrets } from "../../../daemon/operations/status.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import { getFact, initFact, refusedFact } from "../../../domain/AuditEntry.ts"
 import { quote } from "../../../domain/goText.ts"
-import { DirectAccess, nameLimit, valueLimit } from "../../../domain/Secret.ts"
+import { DirectAccess, nameLimit, StoreLocked, valueLimit } from "../../../domain/Secret.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
 import { atMost, readParams, required, succeeded } from "../params.ts"
 
@@ -35,6 +36,8 @@ export const secretHandlers = {
   /** The store exists since the start, so this only records the request; it never empties the store. */
   "secrets.init": Effect.fnUntraced(function* () {
     const audit = yield* AuditLog
+    const secrets = yield* SecretStore
+    if (secrets.lockedSince() !== undefined) return yield* storeLocked
     yield* audit.append([initFact("there is a store already; nothing was changed")])
     return succeeded("store initialized successfully")
   }),
@@ -43,7 +46,7 @@ export const secretHandlers = {
     const { scope } = yield* CurrentCaller
     const countOf = scope === undefined ? (yield* LeaseRepo).activeCountOfSecret : yield* ownCounts
     return {
-      secrets: yield* Effect.forEach(yield* visibleSecrets, (secret) =>
+      secrets: yield* Effect.forEach(yield* whileUnlocked(visibleSecrets), (secret) =>
         Effect.map(countOf(secret.name), (activeLeases) => ({
           name: secret.name,
           created_at: secret.createdAt.text,
@@ -109,11 +112,23 @@ export const secretHandlers = {
 
   "secrets.health": () => checkHealth,
 
+  /** Beyond the predecessor, like `unlock`. */
+  "secrets.lock": Effect.fnUntraced(function* () {
+    const { activeLeases, already, rotating, since } = yield* lockStore()
+    return { locked: true, locked_since: since, already, rotating, active_leases: activeLeases }
+  }),
+
+  "secrets.unlock": Effect.fnUntraced(function* () {
+    const lockedSince = yield* unlockStore()
+    const secrets = yield* SecretStore
+    return { locked: false, locked_since: lockedSince, secrets_count: yield* secrets.count }
+  }),
+
   /** Beyond the predecessor: what `secrets.identify` can be asked about. */
   "secrets.fingerprints": Effect.fnUntraced(function* (raw: unknown) {
     const { client_id } = yield* fingerprintParams(raw)
     yield* required(client_id, "client_id")
-    const { fingerprints, multiplier, omitted, tooShort, values } = yield* listFingerprints(client_id)
+    const { fingerprints, multiplier, omitted, tooShort, values } = yield* whileUnlocked(listFingerprints(client_id))
     return {
       multiplier,
       fingerprints: fingerprints.map(({ end, length, middle }) => [length, middle, end]),
@@ -132,10 +147,8 @@ export const secretHandlers = {
     if (given.length > maxTexts) {
       return yield* new RpcError({ tag: "InvalidParams", message: `more than ${maxTexts} texts were given` })
     }
-    const names = yield* identifyValues(
-      client_id,
-      given.map((text) => Buffer.from(text, "base64"))
-    )
+    const decoded = given.map((text) => Buffer.from(text, "base64"))
+    const names = yield* whileUnlocked(identifyValues(client_id, decoded))
     return { names }
   })
 }
@@ -145,6 +158,17 @@ const ownCounts = Effect.map(ownLeases, (leases) => {
   const bySecret = Map.groupBy(leases, ({ secretName }) => secretName)
   return (name: string) => Effect.succeed(bySecret.get(name)?.length ?? 0)
 })
+
+const { message } = new StoreLocked()
+/** Audited by the dispatcher: the operations record the rejections of leases and changes, with their names. */
+const storeLocked = Effect.fail(new RpcError({ tag: "StoreLocked", message }))
+
+const whileUnlocked = <A, E, R>(read: Effect.Effect<A, E | StoreLocked, R>) =>
+  Effect.catchIf(
+    read,
+    (error): error is StoreLocked => error instanceof StoreLocked,
+    () => storeLocked
+  )
 
 const checkSecret = Effect.fnUntraced(function* (params: {
   readonly name: string

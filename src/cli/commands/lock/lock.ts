@@ -1,0 +1,72 @@
+/**
+ * secrets lock: no lease and no change until a person unlocks the store.
+ *
+ * In an emergency the daemon may be down; then the next one starts locked.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { call } from "../../../rpc/client/client.ts"
+import { literal } from "../../../rpc/protocol/shape.ts"
+import { defineCommand } from "../../command/Command.ts"
+import { fromClient } from "../../command/CommandError.ts"
+import { loadConfig, loadDaemon } from "../../command/settings.ts"
+
+const lockedExample = {
+  locked: literal(true),
+  locked_since: "",
+  already: true,
+  rotating: true,
+  active_leases: 0
+}
+
+/** A daemon that is not running is not worth a wait: the store can be locked without it. */
+const graceForDaemon = Duration.seconds(1)
+
+export const lockCommand = defineCommand({
+  name: "lock",
+  summary: "Stop everything: no lease and no change until it is unlocked",
+  arity: [0, 0],
+  flags: {},
+  examples: ["secrets lock"],
+  about: [
+    "The daemon forgets the key and the values, also over a restart. Without a daemon, the next one starts locked.",
+    "A lock ends no lease and takes no value back: values that were handed out still work. `secrets revoke --all` ends " +
+      "the leases and lists what to rotate; it works while the store is locked, and so does --wipe."
+  ].join("\n\n"),
+  run: Effect.fnUntraced(function* (args) {
+    const address = yield* loadDaemon(args)
+    const daemon = args.option("timeout") === undefined ? { ...address, timeout: graceForDaemon } : address
+    const asked = call(daemon, "secrets.lock", {}, lockedExample)
+    // Another socket may be that of another store than the one in config.json.
+    const mayLockHere = args.option("socket") === undefined
+    const locked = yield* asked.pipe(
+      Effect.catchTag("DaemonUnavailable", (fault) =>
+        mayLockHere && fault.code !== "EACCES" && fault.code !== "EPERM"
+          ? Effect.succeed(undefined)
+          : Effect.fail(fault)
+      ),
+      Effect.mapError(fromClient)
+    )
+    if (locked !== undefined) {
+      const { active_leases: active, already, locked_since: since, rotating } = locked
+      return {
+        lines: [
+          `locked${already ? ` since ${since}` : ""}: no lease and no change until secrets unlock`,
+          `active leases: ${active}; values that were handed out still work. End them and see what to rotate: secrets revoke --all`,
+          ...(rotating ? ["A rotation command is running; the key leaves the memory when it has ended"] : [])
+        ],
+        result: locked
+      }
+    }
+    const config = yield* loadConfig(args)
+    const { lockWithoutDaemon } = yield* Effect.promise(() => import("./lockWithoutDaemon.ts"))
+    const { already, since } = yield* lockWithoutDaemon(config)
+    return {
+      lines: [
+        `locked${already ? ` since ${since}` : ""}: no daemon is running, and the next one starts locked`,
+        "Values that were handed out still work"
+      ],
+      result: { locked: true, locked_since: since, already }
+    }
+  })
+})
