@@ -4,7 +4,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import * as Schedule from "effect/Schedule"
 import { once } from "node:events"
 import * as fs from "node:fs"
 import * as net from "node:net"
@@ -13,6 +12,7 @@ import { isScript, type Started, start } from "../harness/program.ts"
 import { hasProc } from "../support/inside.ts"
 import { formsIn } from "../support/leaks.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { until } from "../support/waiting.ts"
 
 const value = "a made-up value that is in no other file"
 
@@ -98,10 +98,7 @@ describe.runIf(hasProc).concurrent("the core file of a command has none of its m
         home,
         through: `echo 0x21 > /proc/self/coredump_filter; ${unlimited(home)}`
       })
-      yield* Effect.sync(() => fs.existsSync(told)).pipe(
-        Effect.repeat({ until: (is) => is, schedule: Schedule.spaced("10 millis") }),
-        Effect.timeout("20 seconds")
-      )
+      yield* until(() => fs.existsSync(told))
       const [pid, limit] = fs.readFileSync(told, "utf8").split("\n")
       assert.notStrictEqual(limit, "0")
       if (writesCores) assert.match(fs.readdirSync(path.join(home, "program")).join(), /^core/)

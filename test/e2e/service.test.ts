@@ -10,7 +10,7 @@ import * as path from "node:path"
 import { auditOf, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { type Ended, installProgram, invocation, isScript, run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { eventually } from "../support/waiting.ts"
+import { eventually, until } from "../support/waiting.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")
 
@@ -76,10 +76,7 @@ describe.runIf(isScript)("the service of a user", () => {
       assert.strictEqual(state, "running")
       assert.notStrictEqual(pid, installed.pid)
       process.kill(pid, "SIGKILL")
-      yield* Effect.repeat(
-        Effect.sync(() => fs.existsSync(path.join(home, "stand-in/pid"))),
-        { until: (there) => !there }
-      )
+      yield* until(() => !fs.existsSync(path.join(home, "stand-in/pid")))
       assert.deepStrictEqual(short(yield* daemon("status")), [
         1,
         "failing: the daemon exited (killed by SIGKILL), and systemd does not restart it"

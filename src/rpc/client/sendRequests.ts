@@ -113,8 +113,8 @@ export const sendRequests = (
       lastCode === "" ? { _tag: "RequestTimedOut", seconds } : { _tag: "DaemonUnavailable", socketPath, code: lastCode }
     )
   }
-  // What has arrived counts: a process that did not run for some time sees its timers before its sockets.
-  const cancelDeadline = after(seconds * 1000, () => void setImmediate(expire))
+  // What has arrived counts: a process that did not run for some time sees its timers before its two sockets.
+  const cancelDeadline = after(seconds * 1000, () => void setImmediate(setImmediate, expire))
   attempt()
   return () => {
     cancelDeadline()

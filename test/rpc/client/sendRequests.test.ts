@@ -48,11 +48,11 @@ const makeTimers = () => {
   }
 }
 
-const start = (socketPath: string, requests: ReadonlyArray<ClientRequest>) => {
+const start = (socketPath: string, requests: ReadonlyArray<ClientRequest>, ownerSocket?: string) => {
   const timers = makeTimers()
   const outcomes: Array<SendOutcome> = []
   const done = new Promise<SendOutcome>((resolve) => {
-    sendRequests({ socketPath, seconds: 5, after: timers.after }, requests, (outcome) => {
+    sendRequests({ socketPath, ownerSocket, seconds: 5, after: timers.after }, requests, (outcome) => {
       outcomes.push(outcome)
       resolve(outcome)
     })
@@ -129,9 +129,11 @@ describe("requests to a daemon that is away", () => {
   it.live("are reported as such, also if the deadline passed before the system could say so", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
-      const { endDeadline, outcome } = start(socketPath, [lease])
-      yield* endDeadline
-      assert.deepStrictEqual(yield* outcome, { _tag: "DaemonUnavailable", socketPath, code: "ENOENT" })
+      for (const ownerSocket of [undefined, `${socketPath}.owner`]) {
+        const { endDeadline, outcome } = start(socketPath, [lease], ownerSocket)
+        yield* endDeadline
+        assert.deepStrictEqual(yield* outcome, { _tag: "DaemonUnavailable", socketPath, code: "ENOENT" })
+      }
     })
   )
 
