@@ -221,7 +221,7 @@ export const decodeConfig = (
   })
 
 /** Names two settings that would use the same path, or the names that the daemon makes beside a socket. */
-const samePaths = (config: Config): string | undefined => {
+export const samePaths = (config: Config): string | undefined => {
   const own = ownSocket(config)
   const sockets = [
     ["socket_path", config.socketPath],

@@ -19,7 +19,7 @@ export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?
   const settings = readSettings(args, homeOf)
   if ("exitStatus" in settings) return yield* failExplained(settings)
   const { file, home, text } = settings
-  const { decodeConfig } = yield* Effect.promise(() => import("../../domain/Config.ts"))
+  const { decodeConfig, samePaths } = yield* Effect.promise(() => import("../../domain/Config.ts"))
   const decoded = decodeConfig(text, home, process.env)
   if (Result.isFailure(decoded)) {
     return yield* new CommandError(configError(`${decoded.failure.message} (${file})`, `Correct ${file}`))
@@ -30,7 +30,13 @@ export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?
     yield* Effect.provide(Effect.logWarning(`config: ${warnings.join("; ")} (${file})`), stderrLogger)
   }
   const socket = args.option("socket")
-  return socket === undefined ? config : { ...config, socketPath: path.resolve(socket) }
+  if (socket === undefined) return config
+  const changed = { ...config, socketPath: path.resolve(socket) }
+  const reason = samePaths(changed)
+  if (reason !== undefined) {
+    return yield* new CommandError(configError(`--socket: ${reason}`, "Choose another path with --socket"))
+  }
+  return changed
 })
 
 /** Returns the daemon to call. */

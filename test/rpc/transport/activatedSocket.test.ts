@@ -48,6 +48,34 @@ describe("a socket passed by the supervisor", () => {
     })
   )
 
+  it.live("is one of several, each recognized by its path and with its own mode, and none twice", () =>
+    Effect.gen(function* () {
+      if (!isLinux) return
+      const directory = yield* temporaryDirectory
+      const places = [
+        { path: path.join(directory, "owner"), access: { mode: 0o600 } },
+        { path: path.join(directory, "group"), access: { mode: 0o660, group: "g" } }
+      ] as const
+      const [own, group] = [yield* listening(places[0].path), yield* listening(places[1].path, 0o660)]
+      const passed = [descriptorOf(group), descriptorOf(own)]
+      const adopted = yield* adoptActivatedSockets(passed, places)
+      assert.deepStrictEqual(
+        places.map((place) => adopted.get(place.path)?.descriptor),
+        [descriptorOf(own), descriptorOf(group)]
+      )
+      const refused = (descriptors: ReadonlyArray<number>) =>
+        Effect.map(Effect.flip(adoptActivatedSockets(descriptors, places)), ({ reason }) => reason)
+      assert.include(yield* refused([...passed, descriptorOf(own)]), "every socket of the settings was passed already")
+      const elsewhere = yield* listening(path.join(directory, "else"))
+      assert.include(
+        yield* refused([descriptorOf(elsewhere)]),
+        `it listens at ${directory}/else and not at ${directory}/owner or ${directory}/group`
+      )
+      fs.chmodSync(places[0].path, 0o660)
+      assert.include(yield* refused(passed), "its mode is 660, which lets in more than 600")
+    })
+  )
+
   it.live("is adopted with a mode that lets no other user connect", () =>
     Effect.gen(function* () {
       const at = path.join(yield* temporaryDirectory, "s")
