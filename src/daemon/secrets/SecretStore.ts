@@ -187,7 +187,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   const audit = yield* AuditLog
   const writeLock = yield* Semaphore.make(1)
   const watched = watchFiles(files, audit)
-  yield* audit.recordStore(files.hash())
+  yield* watched.recordHash
 
   const find = (name: string): Result.Result<StoredSecret, SecretNotFound> => {
     const found = document().secrets.get(name)
@@ -227,7 +227,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     yield* audit.append([withStore(fact, prepared.hash)])
     yield* prepared.write.pipe(
       Effect.mapError(toStoreError),
-      Effect.onExit(() => audit.recordStore(files.hash())),
+      Effect.onExit(() => watched.recordHash),
       Effect.tapError(() => failed)
     )
   }, Effect.uninterruptible)
@@ -308,11 +308,22 @@ const watchFiles = (files: StoreFiles, audit: AuditLog["Service"]) => {
     if (found === undefined && wasFailing) yield* Effect.logInfo("the store accepts changes again")
     return isNew
   })
-  const restored = (file: string) => {
-    const details = `${file} was missing and has been written again from memory`
-    const written = withStore(fileRepairedFact(details), files.hash())
-    return Effect.andThen(Effect.logWarning(details), Effect.ignore(audit.append([written])))
-  }
+  let recorded: string | undefined
+  const recordHash = Effect.suspend(() => {
+    recorded = files.hash()
+    return audit.recordStore(recorded)
+  })
+  const report = (details: string) =>
+    Effect.andThen(
+      Effect.logWarning(details),
+      Effect.ignore(audit.append([withStore(fileRepairedFact(details), files.hash())]))
+    )
+  const reportRestored = Effect.fnUntraced(function* (restored: ReadonlyArray<string>) {
+    for (const file of restored) yield* report(`${file} was missing and has been written again from memory`)
+    if (files.hash() === recorded) return
+    if (restored.length === 0) yield* report("secrets.age is another version that this daemon has written")
+    yield* recordHash
+  })
   const failed = Effect.fnUntraced(function* (error: FileError | AgeError | StoreReplaced) {
     const problem =
       error._tag === "StoreReplaced" ? `${error.problem}. ${replacedFix(yield* files.canOpen)}` : error.message
@@ -321,13 +332,12 @@ const watchFiles = (files: StoreFiles, audit: AuditLog["Service"]) => {
     return yield* toStoreError(error)
   })
   const check = files.restoreMissing.pipe(
-    Effect.tap((names) => Effect.forEach(names, restored)),
-    Effect.tap((names) => (names.length === 0 ? Effect.void : audit.recordStore(files.hash()))),
+    Effect.tap(reportRestored),
     Effect.andThen(note(undefined)),
     Effect.catch(failed),
     Effect.asVoid
   )
-  return { check, failure: () => failure }
+  return { check, failure: () => failure, recordHash }
 }
 
 /** What a person can do about files of another program; a start would reject those that it cannot open. */

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { sha256 } from "../../../src/domain/AuditChain.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { addSecret } from "../../support/testLayer.ts"
 import { decryptFile, openSession, storeDirectories, storedValues } from "../../support/storeSetup.ts"
@@ -196,6 +197,10 @@ describe("a file that another program has changed or replaced", () => {
             yield* checkFiles
             assert.isTrue(fs.existsSync(file))
             fs.renameSync(away, file)
+            yield* checkFiles
+            const [entry] = yield* AuditLog.use((audit) => audit.tail(1))
+            assert.strictEqual(entry?.action, "file_mended")
+            if (file === secrets) assert.strictEqual(entry?.store, sha256(fs.readFileSync(secrets)))
             yield* addSecret(`after ${path.basename(file)}`, "2")
           }
         })
