@@ -4,8 +4,9 @@
  */
 
 /**
- * Signals that would end or stop the process by default. SIGILL, SIGBUS, SIGFPE and SIGSEGV are missing because a
- * process that catches its own fault neither ends nor responds. `abort` still works with SIGABRT caught.
+ * Signals that would end or stop the process by default. SIGILL, SIGBUS, SIGFPE, SIGSEGV and SIGTRAP are missing because
+ * a process that catches its own fault neither ends nor responds; on arm64, a fatal error of V8 or of the system's
+ * libraries is a SIGTRAP. `abort` still works with SIGABRT caught.
  */
 export const ignoredSignals: ReadonlyArray<NodeJS.Signals> = [
   "SIGUSR1",
@@ -20,7 +21,6 @@ export const ignoredSignals: ReadonlyArray<NodeJS.Signals> = [
   "SIGIO",
   "SIGPWR",
   "SIGSTKFLT",
-  "SIGTRAP",
   "SIGTSTP",
   "SIGTTIN",
   "SIGTTOU",
