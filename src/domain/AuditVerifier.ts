@@ -57,6 +57,8 @@ export interface AdoptedPart {
   readonly to: string
   /** The number of the entry after it; undefined until the next start. */
   readonly before: number | undefined
+  /** Whether it ends the log, and secrets.age is not the one of the last entry: the predecessor records no changes. */
+  readonly isOtherStore: boolean
 }
 
 /** What was found beside the log. */
@@ -191,10 +193,9 @@ export class AuditVerifier {
     if (!isOpen && acknowledged?.open === false && this.last > acknowledged.seq) {
       this.find("added", addedAfterStop(acknowledged.seq + 1, this.last))
     }
-    if (this.first > 0) this.endPart(undefined)
-    // The predecessor records no change of the store.
-    const replaced = part.lines > 0 && part.isPlausible ? undefined : this.store.end(store, acknowledged?.store)
-    if (replaced !== undefined) this.find("store", replaced, this.place)
+    const replaced = this.store.end(store, acknowledged?.store)
+    if (replaced !== undefined && !part.isPlausible) this.find("store", replaced, this.place)
+    if (this.first > 0) this.endPart(undefined, replaced !== undefined)
     // A damaged log is no measure for the leases.
     if (leases !== undefined && this.findings.length === 0)
       this.find("leases", leases, { file: "leases.json", line: 0 })
@@ -250,12 +251,12 @@ export class AuditVerifier {
   }
 
   /** Accepts or reports the lines before the entry `next`; undefined at the end of the log. */
-  private endPart(next: number | undefined): void {
+  private endPart(next: number | undefined, isOtherStore = false): void {
     const { part, partStart } = this
     if (part.lines > 0 && this.entries > 0) {
       const { from, isPlausible, lines, to } = part
       if (isPlausible) {
-        this.adopted.push({ lines, from, to, before: next })
+        this.adopted.push({ lines, from, to, before: next, isOtherStore })
         this.store.forget()
       } else if (this.findings.length === partStart.findings) {
         this.find("added", addedLines(lines, this.last), partStart)

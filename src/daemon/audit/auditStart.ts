@@ -95,7 +95,9 @@ export const auditStart = Effect.fn("auditStart")(function* (
 
   const facts: Array<AuditFact> = []
   if (foreign > 0 && (found === undefined || predecessor !== undefined)) {
-    facts.push(withStore(auditAdoptFact(adoptionDetails(foreign, found?.entry.seq, seal)), store))
+    const isOther = stored?.store !== undefined && store !== undefined && store !== stored.store
+    const details = `${adoptionDetails(foreign, found?.entry.seq, seal)}${isOther ? "; secrets.age is another one since" : ""}`
+    facts.push(withStore(auditAdoptFact(details), store))
   } else if (foreign > 0) facts.push(auditDamagedFact(addedLines(foreign, found?.entry.seq ?? 0)))
   if (damage !== undefined) facts.push(auditDamagedFact(damage.details))
   if (found !== undefined && stored === undefined) facts.push(auditFindingFact(headMissing(found.entry.seq)))

@@ -224,7 +224,7 @@ describe("while no daemon runs", () => {
       const adopted = yield* isIntact(place, ["a", "f", "go"])
       assert.match(
         adopted.join("\n"),
-        /^2 lines of the predecessor after entry \d+; SHA-256 \w{64}\n3 leases of leases\.json/
+        /^2 lines of the predecessor after entry \d+; SHA-256 \w{64}; secrets\.age is another one since\n3 leases of leases\.json/
       )
       assert.deepStrictEqual(yield* isIntact(place, ["a", "f", "go"]), [])
     })

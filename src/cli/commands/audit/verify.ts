@@ -52,17 +52,20 @@ const describe = (report: AuditReport): ReadonlyArray<string> => {
   return [
     `${entries} chained entries in ${files.map(escapeValue).join(", ")}`,
     ...(entries === 0 ? [] : [`entries ${first} to ${last}; the last hash is ${hash}`]),
-    ...(unchained === 0 ? [] : [`${unchained} lines without a hash, written by another program`]),
+    ...(unchained === 0 ? [] : [`${counted(unchained, "line")} without a hash, written by another program`]),
     ...adopted.map(describePart),
-    ...(accepted === 0 ? [] : [`${accepted} findings were accepted, see: secrets audit --action audit_accept`]),
+    ...(accepted === 0 ? [] : [`accepted: ${counted(accepted, "finding")}; see: secrets audit --action audit_accept`]),
     ...(findings.length === 0 ? ["the log is intact"] : ["", ...findingsTable(findings)])
   ]
 }
 
-const describePart = ({ before, from, lines, to }: AdoptedPart): string => {
+const describePart = ({ before, from, isOtherStore, lines, to }: AdoptedPart): string => {
   const where = before === undefined ? "which the next start adopts" : `adopted before entry ${before}`
-  return `${lines} of them are a part of the predecessor from ${from} to ${to}, ${where}`
+  const store = isOtherStore ? "; secrets.age is another one since" : ""
+  return `a part of the predecessor, ${counted(lines, "line")} from ${from} to ${to}, ${where}${store}`
 }
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 
 const findingsTable = (findings: AuditReport["findings"]): ReadonlyArray<string> =>
   table(
