@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { randomFrom } from "../support/random.ts"
 import { auditRounds } from "../torture/audit.ts"
 import { changesIn, crashRounds } from "../torture/crash.ts"
+import { replacedStore } from "../torture/boundary/store.ts"
 import { poisonRounds } from "../torture/poison.ts"
 import { diskRounds } from "../torture/disk.ts"
 
@@ -49,7 +50,7 @@ describe.concurrent("an acknowledged change", () => {
 
   it("is available whatever the other files contain, and a store that cannot be read is not changed", async () => {
     const options = few(12)
-    const rows = await poisonRounds(options)
+    const rows = [...(await poisonRounds(options)), ...(await replacedStore(options))]
     assert.deepStrictEqual(
       rows.filter(({ failed }) => failed > 0),
       [],

@@ -26,3 +26,9 @@ export const randomFrom = (seed: number): Random => {
   }
   return { next, below, pick }
 }
+
+/** Changes one bit of some bytes. */
+export const flipBit = (bytes: Buffer, random: Random): void => {
+  const at = random.below(bytes.length)
+  bytes.writeUInt8(bytes.readUInt8(at) ^ (1 << random.below(8)), at)
+}

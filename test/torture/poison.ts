@@ -1,7 +1,6 @@
 /**
  * Corrupted files: flipped bits, wrong types, huge numbers, no content. A corrupted file never
- * prevents a start. A store that cannot be read does, with an error, and is not changed. Under a
- * running daemon, a lost file of the store is written again, and another one is not overwritten.
+ * prevents a start. A store that cannot be read does, with an error, and is not changed.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -76,10 +75,8 @@ const used = async (): Promise<string> => {
   return home
 }
 
-export const poisonRounds = async (options: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
-  const { random, rounds, log } = options
+export const poisonRounds = async ({ random, rounds, log }: ScenarioOptions): Promise<ReadonlyArray<Row>> => {
   const template = await used()
-  let replaced: ReadonlyArray<Row> = []
   const counts = { files: 0, refused: 0, stores: 0, touched: 0, slowest: 0 }
   try {
     for (let round = 0; round < rounds; round += 1) {
@@ -123,108 +120,14 @@ export const poisonRounds = async (options: ScenarioOptions): Promise<ReadonlyAr
       await target.end("SIGTERM")
       fs.rmSync(home, { recursive: true, force: true })
     }
-    // Each of these takes two starts.
-    replaced = await replacedRounds({ ...options, rounds: Math.ceil(rounds / 2) }, template)
   } finally {
     fs.rmSync(template, { recursive: true, force: true })
   }
   const slowest = `slowest start and five answers ${Math.round(counts.slowest)} ms`
   return [
     { what: "starts on a corrupted file", tried: counts.files, failed: counts.refused, stats: slowest },
-    { what: "unreadable stores left unchanged", tried: counts.stores, failed: counts.touched },
-    ...replaced
+    { what: "unreadable stores left unchanged", tried: counts.stores, failed: counts.touched }
   ]
-}
-
-/** What happens to the files of the store of a running daemon; `bak` is the version before the last change. */
-const losses: Record<string, (file: string) => void> = {
-  removed: (file) => fs.rmSync(file),
-  "moved away": (file) => fs.renameSync(file, `${file}.moved`)
-}
-const replacements: Record<string, (file: string, random: Random) => void> = {
-  "truncated to nothing": (file) => fs.truncateSync(file),
-  "cut short": (file, random) => fs.truncateSync(file, random.below(fs.statSync(file).size)),
-  "written in place": (file, random) => fs.writeFileSync(file, bytesOf(random, fs.statSync(file).size)),
-  "replaced by another": (file, random) => {
-    fs.writeFileSync(`${file}.other`, bytesOf(random, 1 + random.below(900)))
-    fs.renameSync(`${file}.other`, file)
-  },
-  "a directory": (file) => {
-    fs.rmSync(file)
-    fs.mkdirSync(file)
-  },
-  "a link to a copy": (file) => {
-    fs.copyFileSync(file, `${file}.copy`)
-    fs.rmSync(file)
-    fs.symlinkSync(`${file}.copy`, file)
-  }
-}
-const harmless: Record<string, (file: string) => void> = {
-  touched: (file) => fs.utimesSync(file, 1, 1),
-  "copied back": (file) => {
-    fs.copyFileSync(file, `${file}.copy`)
-    fs.renameSync(`${file}.copy`, file)
-  },
-  nothing: () => undefined
-}
-
-const bytesOf = (random: Random, length: number) => Buffer.from(Array.from({ length }, () => random.below(256)))
-
-const look = (file: string): string => {
-  const found = fs.lstatSync(file)
-  return found.isFile() ? fs.readFileSync(file, "hex") : `${found.mode} ${found.ino}`
-}
-
-/** Does something to a file of the store of a running daemon, and changes the store; kills the daemon and starts another. */
-const replacedRounds = async ({ random, rounds, log }: ScenarioOptions, template: string) => {
-  const counts = { changes: 0, lost: 0, replaced: 0, overwritten: 0 }
-  for (let round = 0; round < rounds; round += 1) {
-    const home = temporaryHome()
-    fs.cpSync(template, home, { recursive: true, filter: (file) => !file.endsWith(".sock") })
-    const target = await untilReady(launch({ home }))
-    const client = new Client(target.socket)
-    const values = new Map([["db", "made up for db"]])
-    const change = async (name: string) => {
-      const value = `made up ${round} ${name}`
-      const answer = await client.ask(values.has(name) ? "update" : "add", { name, value })
-      if (answer?.result === undefined) return false
-      values.set(name, value)
-      counts.changes += 1
-      return true
-    }
-    await change("before")
-    const file = path.join(target.directory, random.pick(store))
-    const kinds = random.pick([losses, replacements, replacements, harmless])
-    const kind = random.pick(Object.keys(kinds))
-    kinds[kind]?.(file, random)
-    const found = kinds === losses ? "" : look(file)
-    const accepted = await change(random.pick(["db", "after"]))
-    const faults: Array<string> = []
-    if (kinds === replacements) {
-      counts.replaced += 1
-      if (accepted || look(file) !== found) counts.overwritten += 1
-      if (accepted) faults.push("the change was accepted")
-      fs.renameSync(file, `${file}.kept`)
-      if (!(await change("again"))) faults.push("no change is accepted after it was moved away")
-    } else if (!accepted) faults.push("the change was rejected")
-    client.close()
-    await target.end("SIGKILL")
-    const next = await untilReady(launch({ home }))
-    const reader = new Client(next.socket)
-    for (const [name, value] of values) {
-      const lease = await reader.ask("lease", { secret_name: name, client_id: "reader" })
-      if (lease?.result?.value !== value) faults.push(`${name} is lost`)
-    }
-    reader.close()
-    await next.end("SIGTERM")
-    fs.rmSync(home, { recursive: true, force: true })
-    counts.lost += faults.length
-    for (const fault of faults) log(`round ${round}: ${path.basename(file)} ${kind}: ${fault}`)
-  }
-  return [
-    { what: "changes around a lost or replaced file", tried: counts.changes, failed: counts.lost },
-    { what: "files of another program left unchanged", tried: counts.replaced, failed: counts.overwritten }
-  ] satisfies ReadonlyArray<Row>
 }
 
 export const scenario: Scenario = {
