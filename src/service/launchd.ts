@@ -1,6 +1,6 @@
 /**
  * launchd, through launchctl. Relied on: `bootout` returns before the job is gone; 113 means
- * "not registered"; a disabled label stays disabled until `enable`. The output of `print` is
+ * "not registered", and 37 from `kickstart` "already running"; a disabled label stays disabled until `enable`. The output of `print` is
  * no stable interface: what it does not match is a job that is not running.
  */
 import * as Effect from "effect/Effect"
@@ -81,7 +81,8 @@ const steps = (
         enable,
         // 5, 17, 37: already loaded or being loaded. If 5 means another error, kickstart fails too.
         { command: ["launchctl", "bootstrap", domain, file], acceptedStatuses: [5, 17, 37] },
-        { command: ["launchctl", "kickstart", target] }
+        // 37: already running, usually by RunAtLoad. Whether the daemon serves is checked afterwards.
+        { command: ["launchctl", "kickstart", target], acceptedStatuses: [37] }
       ]
     case "restart":
       return [{ command: ["launchctl", "kickstart", "-k", target] }]

@@ -146,6 +146,9 @@ describe.runIf(isScript)("the service of a user on macOS", () => {
       )
       assert.isFalse(alive(pid))
       assert.match((yield* daemon("logs", "-n", "1")).stdout, / serves /)
+      assert.match((yield* daemon("start")).stdout, /^running as process \d+\n$/)
+      assert.strictEqual((yield* daemon("stop")).status, 0)
+      assert.match((yield* daemon("start")).stdout, /^running as process \d+\n$/)
       assert.strictEqual((yield* daemon("uninstall")).status, 0)
       assert.isFalse(fs.existsSync(file))
       const target = "gui/501/dev.agent-secrets.daemon"
@@ -153,7 +156,10 @@ describe.runIf(isScript)("the service of a user on macOS", () => {
         .readFileSync(path.join(standIn, "calls"), "utf8")
         .split("\n")
         .filter((call) => !/^(?:print.*)?$/.test(call))
-      assert.deepStrictEqual(calls, [`enable ${target}`, `bootstrap gui/501 ${file}`, `bootout ${target}`])
+      const load = [`enable ${target}`, `bootstrap gui/501 ${file}`]
+      const start = [...load, `kickstart ${target}`]
+      const stop = `bootout ${target}`
+      assert.deepStrictEqual(calls, [...load, ...start, stop, ...start, stop])
     }).pipe(Effect.scoped)
   )
 })

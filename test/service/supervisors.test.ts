@@ -65,7 +65,7 @@ describe("launchd", () => {
       assert.strictEqual(yield* install(world, "one\n"), "installed")
       assert.deepInclude(yield* world.supervisor.state, { phase: "running", pid: 4242, restarts: 0, enabled: true })
       assert.strictEqual(yield* install(world, "one\n"), "unchanged")
-      // Without the wait, launchctl would refuse this bootstrap with 37.
+      // Without the wait, launchctl would refuse this bootstrap with 5.
       assert.strictEqual(yield* install(world, "two\n"), "installed")
       const file = world.supervisor.paths[0]
       assert.deepStrictEqual(commandsOf(world), [

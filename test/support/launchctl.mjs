@@ -13,10 +13,18 @@ const keeper = path.join(directory, "keeper")
 const loaded = fs.existsSync(keeper)
 
 fs.appendFileSync(path.join(directory, "calls"), `${[verb, ...rest].join(" ")}\n`)
-if (verb === "print" && !loaded) {
-  process.stderr.write("Could not find service\n")
-  process.exit(113)
+
+const fail = (status, message) => {
+  process.stderr.write(message)
+  process.exit(status)
 }
+
+if (!loaded && (verb === "print" || verb === "kickstart")) {
+  fail(113, 'Bad request.\nCould not find service "dev.agent-secrets.daemon" in domain for user gui: 501\n')
+}
+if (!loaded && verb === "bootout") fail(3, "Boot-out failed: 3: No such process\n")
+if (loaded && verb === "bootstrap") fail(5, "Bootstrap failed: 5: Input/output error\n")
+if (verb === "kickstart" && rest[0] !== "-k") process.exit(37)
 if (verb === "print") process.stdout.write(`${rest[0]} = {\n\tstate = running\n\truns = 1\n}\n`)
 if (verb === "bootstrap") {
   const job = plist.parse(fs.readFileSync(rest[1], "utf8"))
