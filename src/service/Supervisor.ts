@@ -4,6 +4,7 @@
  * It is controlled through its own command-line tools. A step is data, so that a dry run
  * prints exactly what would run. Nothing here writes a file.
  */
+import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,6 +20,11 @@ export interface SupervisorStep {
   readonly command: CommandLine
   /** Exit statuses that count as success besides 0, such as "no such job". */
   readonly acceptedStatuses?: ReadonlyArray<number>
+  /**
+   * Exit statuses of a tool that either is too early or has nothing to do: success if the supervisor knows the job,
+   * otherwise the step is repeated.
+   */
+  readonly retriedStatuses?: ReadonlyArray<number>
   /** The tool returns before the job is gone, and the next step would be refused until then. */
   readonly waitUntilGone?: boolean
 }
@@ -102,31 +108,39 @@ export const toolOptions = (environment: Environment): ToolOptions => ({
   }
 })
 
-/** Above the shutdown timeout of the service, after which the supervisor kills the daemon. */
-const goneTimeout = Duration.seconds(15)
+/** Above the shutdown timeout of the service, after which the supervisor kills the daemon and cleans up. */
+const settleTimeout = Duration.seconds(15)
+const retryInterval = Duration.millis(250)
 
 export interface StepOptions {
-  readonly environment: Environment
+  readonly run: (command: CommandLine) => Effect.Effect<ToolResult, ToolFailed>
   /** Hints by the tool's error message. */
   readonly hints: ReadonlyArray<readonly [pattern: RegExp, fix: string]>
   readonly isGone: Effect.Effect<boolean, ToolFailed>
 }
 
-export const runStep = Effect.fnUntraced(function* (step: SupervisorStep, { environment, hints, isGone }: StepOptions) {
-  const { acceptedStatuses = [], command, waitUntilGone = false } = step
-  const result = yield* runSupervisorTool(command, environment)
-  if (result.status !== 0 && !acceptedStatuses.includes(result.status)) {
-    const reason = toolMessage(result)
-    return yield* toolFailed(command, reason, hintFor(hints, reason))
+export const runStep = Effect.fnUntraced(function* (step: SupervisorStep, { hints, isGone, run }: StepOptions) {
+  const { acceptedStatuses = [], command, retriedStatuses = [], waitUntilGone = false } = step
+  const deadline = (yield* Clock.currentTimeMillis) + Duration.toMillis(settleTimeout)
+  for (;;) {
+    const result = yield* run(command)
+    if (result.status === 0 || acceptedStatuses.includes(result.status)) break
+    const isRetried = retriedStatuses.includes(result.status)
+    if (isRetried && !(yield* isGone)) break
+    if (!isRetried || (yield* Clock.currentTimeMillis) >= deadline) {
+      const reason = toolMessage(result)
+      return yield* toolFailed(command, reason, hintFor(hints, reason))
+    }
+    yield* Effect.sleep(retryInterval)
   }
   if (!waitUntilGone) return
   yield* isGone.pipe(
     Effect.repeat({ until: (gone) => gone, schedule: Schedule.spaced("100 millis") }),
     Effect.timeoutOrElse({
-      duration: goneTimeout,
+      duration: settleTimeout,
       orElse: () =>
         Effect.fail(
-          toolFailed(command, `the job did not stop within ${Duration.toSeconds(goneTimeout)} s`, "Try again")
+          toolFailed(command, `the job did not stop within ${Duration.toSeconds(settleTimeout)} s`, "Try again")
         )
     })
   )

@@ -1,6 +1,7 @@
 /**
- * launchd, through launchctl. Relied on: `bootout` returns before the job is gone; 113 means
- * "not registered", and 37 from `kickstart` "already running"; a disabled label stays disabled until `enable`. The output of `print` is
+ * launchd, through launchctl. Relied on: `bootout` returns before the job is gone, and for some
+ * seconds `bootstrap` then exits with 5; 113 means "not registered", and 37 from `kickstart`
+ * "already running"; a disabled label stays disabled until `enable`. The output of `print` is
  * no stable interface: what it does not match is a job that is not running.
  */
 import * as Effect from "effect/Effect"
@@ -17,17 +18,20 @@ export interface LaunchdOptions {
   /** The directory of the property list. */
   readonly directory: string
   readonly environment: Environment
+  /** How launchctl is run; the default starts the real one. */
+  readonly run?: StepOptions["run"]
 }
 
 const notRegistered = 113
 
-export const launchdSupervisor = ({ directory, environment, uid }: LaunchdOptions): Supervisor => {
+export const launchdSupervisor = (options: LaunchdOptions): Supervisor => {
+  const { directory, environment, run = (command) => runSupervisorTool(command, environment), uid } = options
   const domain = uid === undefined ? "system" : `gui/${uid}`
   const target = `${domain}/${launchdLabel}`
   const file = `${directory}/${launchdLabel}.plist`
   const state = Effect.gen(function* () {
     const command: CommandLine = ["launchctl", "print", target]
-    const result = yield* runSupervisorTool(command, environment)
+    const result = yield* run(command)
     if (result.status === 0) return parsePrint(result.stdout.toString())
     if (result.status === notRegistered || /could not find service/i.test(result.stderr)) return unloadedJob
     return yield* toolFailed(command, toolMessage(result), hintFor(hints, toolMessage(result)))
@@ -49,11 +53,11 @@ export const launchdSupervisor = ({ directory, environment, uid }: LaunchdOption
     logs: ({ follow, lines }, log) => ["tail", "-n", String(lines), ...(follow ? ["-F"] : []), log],
     homeOf: Effect.fnUntraced(function* (user) {
       const command: CommandLine = ["dscacheutil", "-q", "user", "-a", "name", user]
-      const { stdout } = yield* runSupervisorTool(command, environment)
+      const { stdout } = yield* run(command)
       const [, home] = /^dir: (\/.*)$/m.exec(stdout.toString()) ?? []
       return home ?? (yield* toolFailed(command, `there is no user ${user}`, "Create the account first"))
     }),
-    run: (step) => runStep(step, { environment, hints, isGone })
+    run: (step) => runStep(step, { run, hints, isGone })
   }
 }
 
@@ -69,9 +73,14 @@ const steps = (
     acceptedStatuses: [3, 36, notRegistered],
     waitUntilGone: true
   }
+  // 5 (on older systems 17 or 37): loaded already, or the job that was booted out is not cleaned up yet.
+  const bootstrap: SupervisorStep = {
+    command: ["launchctl", "bootstrap", domain, file],
+    retriedStatuses: [5, 17, 37]
+  }
   switch (verb) {
     case "load":
-      return [enable, { command: ["launchctl", "bootstrap", domain, file] }]
+      return [enable, bootstrap]
     case "unload":
     case "stop":
       // KeepAlive restarts a job that is only killed.
@@ -79,8 +88,7 @@ const steps = (
     case "start":
       return [
         enable,
-        // 5, 17, 37: already loaded or being loaded. If 5 means another error, kickstart fails too.
-        { command: ["launchctl", "bootstrap", domain, file], acceptedStatuses: [5, 17, 37] },
+        bootstrap,
         // 37: already running, usually by RunAtLoad. Whether the daemon serves is checked afterwards.
         { command: ["launchctl", "kickstart", target], acceptedStatuses: [37] }
       ]
@@ -128,7 +136,7 @@ const hints: StepOptions["hints"] = [
   [/\b125\b|domain does not support|could not find domain/i, "Log in on the screen of this Mac first, or use --system"],
   [/not permitted|\b1\b.*privilege/i, "Run it as root: sudo secrets daemon … --system"],
   [
-    /input\/output error/i,
+    /input\/output error|service is disabled/i,
     "Check that it is enabled in System Settings, General, Login Items, and that you own the property list"
   ]
 ]

@@ -59,7 +59,12 @@ export const systemdSupervisor = ({ directory, user, ...options }: SystemdOption
         ? home
         : yield* toolFailed(command, `there is no user ${name}`, "Create the account first")
     }),
-    run: (step) => runStep(step, { environment, hints: [[/connect to bus|no medium/i, noManager]], isGone })
+    run: (step) =>
+      runStep(step, {
+        run: (command) => runSupervisorTool(command, environment),
+        hints: [[/connect to bus|no medium/i, noManager]],
+        isGone
+      })
   }
 }
 

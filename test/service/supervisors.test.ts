@@ -121,7 +121,7 @@ describe("launchd", () => {
       )
       fs.writeFileSync(path.join(world.directory, "refuse"), "")
       const error = yield* Effect.flip(install(world, "two\n"))
-      assert.include(error.message, "Bootstrap failed: 5: Input/output error")
+      assert.include(error.message, "Bootstrap failed: 119: Service is disabled")
       assert.include(error.message, "all changes were undone")
       assert.include("fix" in error ? error.fix : "", "Login Items")
       assert.strictEqual(fs.readFileSync(file, "utf8"), before)

@@ -46,7 +46,8 @@ case "$1" in
     fi
     cat "$DIR/print" 2>/dev/null || printf '%s = {\\n\\tactive count = 1\\n\\tstate = running\\n\\tpid = 4242\\n\\truns = 1\\n\\tlast exit code = (never exited)\\n}\\n' "$2" ;;
   bootstrap)
-    if [ -e "$DIR/refuse" ] || [ -e "$DIR/loaded" ]; then
+    if [ -e "$DIR/refuse" ]; then echo "Bootstrap failed: 119: Service is disabled" >&2; exit 119; fi
+    if [ -e "$DIR/loaded" ]; then
       echo "Bootstrap failed: 5: Input/output error" >&2
       echo "Try re-running the command as root for richer errors." >&2; exit 5
     fi
