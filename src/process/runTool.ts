@@ -122,9 +122,14 @@ export const followTool = (
 export const toolFailed = (command: CommandLine, reason: string, fix: string): ToolFailed =>
   new ToolFailed({ kind: "failed", command, reason, fix })
 
-/** Returns the first line of the program's output, standard error first, with the exit status. */
+/**
+ * Returns the first line of the program's output, standard error first, with the exit status. launchctl puts the
+ * line "Bad request." before its reason.
+ */
 export const toolMessage = ({ status, stderr, stdout }: ToolResult): string => {
-  const line = `${stderr}\n${stdout.toString("utf8", 0, 4096)}`.split("\n").find((one) => one.trim() !== "")
+  const line = `${stderr}\n${stdout.toString("utf8", 0, 4096)}`
+    .split("\n")
+    .find((one) => !/^\s*(bad request\.)?\s*$/i.test(one))
   return line === undefined ? `exit status ${status}` : `${line.trim().slice(0, 300)} (exit status ${status})`
 }
 

@@ -47,6 +47,8 @@ export interface JobState {
   readonly lastExit: LastExit | undefined
   /** Whether the file changed after the supervisor read it. */
   readonly needsReload: boolean
+  /** What a person has to do before the supervisor can load it. */
+  readonly fix?: string
 }
 
 export const unloadedJob: JobState = {
@@ -114,7 +116,7 @@ const retryInterval = Duration.millis(250)
 
 export interface StepOptions {
   readonly run: (command: CommandLine) => Effect.Effect<ToolResult, ToolFailed>
-  /** Hints by the tool's error message. */
+  /** Hints by what the tool wrote to standard error, with the exit status. */
   readonly hints: ReadonlyArray<readonly [pattern: RegExp, fix: string]>
   readonly isGone: Effect.Effect<boolean, ToolFailed>
 }
@@ -128,8 +130,7 @@ export const runStep = Effect.fnUntraced(function* (step: SupervisorStep, { hint
     const isRetried = retriedStatuses.includes(result.status)
     if (isRetried && !(yield* isGone)) break
     if (!isRetried || (yield* Clock.currentTimeMillis) >= deadline) {
-      const reason = toolMessage(result)
-      return yield* toolFailed(command, reason, hintFor(hints, reason))
+      return yield* toolFailed(command, toolMessage(result), hintFor(hints, result))
     }
     yield* Effect.sleep(retryInterval)
   }
@@ -146,8 +147,8 @@ export const runStep = Effect.fnUntraced(function* (step: SupervisorStep, { hint
   )
 })
 
-export const hintFor = (hints: StepOptions["hints"], reason: string): string =>
-  hints.find(([pattern]) => pattern.test(reason))?.[1] ?? ""
+export const hintFor = (hints: StepOptions["hints"], { status, stderr }: ToolResult): string =>
+  hints.find(([pattern]) => pattern.test(`${stderr}\n(exit status ${status})`))?.[1] ?? ""
 
 export const describeExit = (exit: LastExit): string => {
   if ("signal" in exit) return `killed by ${exit.signal}`

@@ -76,7 +76,7 @@ const assessJob = ({ answer, job, supervisor }: Observation): Assessment => {
       return assessment(
         "not_loaded",
         `installed, but ${supervisor} has not loaded it`,
-        "Start it: secrets daemon start"
+        job.fix ?? "Start it: secrets daemon start"
       )
     case "stopped":
       return assessment("stopped", "installed, but stopped", "Start it: secrets daemon start")

@@ -23,6 +23,9 @@ export interface LaunchdOptions {
 }
 
 const notRegistered = 113
+/** The user has no session on the screen, and so no domain for agents: 112 of `print`, 125 of the others. */
+const noDomain = [112, 125]
+const noDomainFix = "Log in on the screen of this Mac first, or use --system"
 
 export const launchdSupervisor = (options: LaunchdOptions): Supervisor => {
   const { directory, environment, run = (command) => runSupervisorTool(command, environment), uid } = options
@@ -34,7 +37,8 @@ export const launchdSupervisor = (options: LaunchdOptions): Supervisor => {
     const result = yield* run(command)
     if (result.status === 0) return parsePrint(result.stdout.toString())
     if (result.status === notRegistered || /could not find service/i.test(result.stderr)) return unloadedJob
-    return yield* toolFailed(command, toolMessage(result), hintFor(hints, toolMessage(result)))
+    if (noDomain.includes(result.status)) return { ...unloadedJob, fix: noDomainFix }
+    return yield* toolFailed(command, toolMessage(result), hintFor(hints, result))
   })
   const isGone = Effect.map(state, ({ phase }) => phase === "unloaded")
   return {
@@ -70,7 +74,7 @@ const steps = (
   // 3: no such process. 36: operation in progress.
   const bootout: SupervisorStep = {
     command: ["launchctl", "bootout", target],
-    acceptedStatuses: [3, 36, notRegistered],
+    acceptedStatuses: [3, 36, notRegistered, ...noDomain],
     waitUntilGone: true
   }
   // 5 (on older systems 17 or 37): loaded already, or the job that was booted out is not cleaned up yet.
@@ -133,10 +137,10 @@ const wholeNumber = (text: string | undefined): number | undefined => {
 }
 
 const hints: StepOptions["hints"] = [
-  [/\b125\b|domain does not support|could not find domain/i, "Log in on the screen of this Mac first, or use --system"],
+  [/\(exit status 1(12|25)\)|domain does not support|could not find domain/i, noDomainFix],
   [/not permitted|\b1\b.*privilege/i, "Run it as root: sudo secrets daemon … --system"],
   [
-    /input\/output error|service is disabled/i,
+    /input\/output error|service is disabled|\(exit status (5|119)\)/i,
     "Check that it is enabled in System Settings, General, Login Items, and that you own the property list"
   ]
 ]

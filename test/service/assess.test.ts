@@ -50,6 +50,13 @@ describe("the state of a service", () => {
     )
   })
 
+  it("is not loaded, with what has to be done first", () => {
+    assert.deepInclude(assess(observe({ job: { ...unloadedJob, fix: "Log in" }, answer: undefined })), {
+      state: "not_loaded",
+      fix: "Log in"
+    })
+  })
+
   it("is failing with the exit status and a hint", () => {
     for (const [lastExit, why, what] of [
       [{ status: 65 }, "the store cannot be read", "Run secrets serve"],

@@ -16,6 +16,7 @@ import { NotServing, runSupervisorTool, type SupervisorVerb } from "../../src/se
 import { parseShow, systemdSupervisor } from "../../src/service/systemd.ts"
 import { launchctl, systemctl, tools } from "../support/tools.ts"
 
+const logIn = "Log in on the screen of this Mac first, or use --system"
 const label = "gui/501/dev.agent-secrets.daemon"
 
 const onLaunchd = Effect.fnUntraced(function* (more: Readonly<Record<string, string>> = {}) {
@@ -169,6 +170,57 @@ describe("launchd", () => {
       assert.strictEqual(yield* supervisor.homeOf("joel"), "/Users/joel")
       assert.include((yield* Effect.flip(supervisor.homeOf("nobody-here"))).message, "there is no user nobody-here")
     }).pipe(Effect.scoped)
+  )
+
+  const noDomain = "Bad request.\nCould not find domain for user gui: 501\n"
+  const refused = "Bootstrap failed: 125: Domain does not support specified action\n"
+  const answering = (answers: Readonly<Record<string, readonly [status: number, stderr: string]>>) =>
+    launchdSupervisor({
+      uid: 501,
+      directory: "/x",
+      environment: {},
+      run: ([, verb = ""]) => {
+        const [status, stderr] = answers[verb] ?? [0, ""]
+        return Effect.succeed({ status, stderr, stdout: Buffer.from("") })
+      }
+    })
+
+  it.effect("is not loaded, and cannot be, without a session on the screen", () =>
+    Effect.gen(function* () {
+      for (const status of [112, 125]) {
+        const supervisor = answering({
+          print: [status, noDomain],
+          bootout: [status, noDomain],
+          bootstrap: [status, status === 112 ? noDomain : refused]
+        })
+        assert.deepInclude(yield* supervisor.state, { phase: "unloaded", fix: logIn })
+        yield* Effect.forEach(supervisor.steps("unload", false), supervisor.run)
+        const [, bootstrap] = supervisor.steps("load", false)
+        assert.isDefined(bootstrap)
+        if (bootstrap === undefined) return
+        const { fix, reason } = yield* Effect.flip(supervisor.run(bootstrap))
+        assert.match(reason, /^(Could not find domain|Bootstrap failed: 125).*\(exit status 1(12|25)\)$/)
+        assert.strictEqual(fix, logIn)
+      }
+    })
+  )
+
+  it.effect("is refused with a hint, whatever line of the error has the reason", () =>
+    Effect.gen(function* () {
+      for (const [status, stderr, hint] of [
+        [119, "Bootstrap failed: 119: Service is disabled\n", "Login Items"],
+        [119, "", "Login Items"],
+        [134, "\nBad request.\n\nThe service is disabled\n", "Login Items"],
+        [125, "", "Log in on the screen"],
+        [1, "Bad request.\nNot privileged.\nOperation not permitted\n", "sudo"]
+      ] as const) {
+        const supervisor = answering({ bootstrap: [status, stderr], print: [113, ""] })
+        const [, bootstrap] = supervisor.steps("load", false)
+        const { fix, reason } = yield* Effect.flip(supervisor.run(bootstrap ?? { command: ["none"] }))
+        assert.include(fix, hint)
+        assert.notInclude(reason, "Bad request")
+      }
+    })
   )
 
   it.live("fails with a hint if launchctl is missing", () =>
