@@ -9,6 +9,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, connect, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { predecessorStart, predecessorStop } from "../support/predecessor.ts"
+import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A home directory with a copy of a state directory of the predecessor, its times moved to the present. */
@@ -154,6 +155,36 @@ describe("our files", () => {
         "seq",
         "prev"
       ])
+    })
+  )
+})
+
+describe("a store that is restored while the daemon runs", () => {
+  it.live("is not overwritten, is reported with what to do, and is taken by a restart", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const first = yield* startDaemon({ home })
+      const store = path.join(first.directory, "secrets.age")
+      yield* rpc(first.socket, "add", { name: "older", value: "made up" })
+      const backup = fs.readFileSync(store)
+      yield* rpc(first.socket, "add", { name: "newer", value: "made up" })
+      fs.writeFileSync(store, backup)
+      const refused = yield* run(["add", "third"], { home, stdin: "made up" })
+      assert.strictEqual(refused.status, 5, refused.stderr)
+      assert.include(refused.stderr, `nothing was changed, because ${store} is no longer the file of this daemon`)
+      assert.deepStrictEqual(fs.readFileSync(store), backup)
+      const advice = "Move it away, and the daemon will write its own version again; or restart the daemon"
+      assert.include((yield* run(["status"], { home })).stdout, advice)
+      assert.include((yield* run(["health"], { home })).stdout, "The store rejects changes")
+      assert.include(first.stderr(), advice)
+      assert.isDefined((yield* rpc(first.socket, "lease", { secret_name: "newer", client_id: "c" })).result)
+      yield* first.stop()
+      const second = yield* startDaemon({ home })
+      const { result } = yield* rpc(second.socket, "list")
+      assert.deepStrictEqual(
+        result.secrets.map(({ name }: { readonly name: string }) => name),
+        ["older"]
+      )
     })
   )
 })
