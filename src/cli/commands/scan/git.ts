@@ -3,6 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
+import { realpathSync } from "node:fs"
+import { isWithin } from "../../../domain/ProjectTrust.ts"
 import { gitCommand, gitMessage, gitOptions, runGit } from "../../../process/git.ts"
 import { type ToolResult, spawnTool } from "../../../process/runTool.ts"
 import { splitList } from "./files.ts"
@@ -13,6 +15,11 @@ import { splitList } from "./files.ts"
  */
 export const listGitFiles = Effect.fnUntraced(function* (directory: string) {
   const options = { cwd: directory, inHook: false }
+  const top = yield* runGit(["rev-parse", "--show-toplevel"], options)
+  // core.worktree leads elsewhere: git would list the files of that place.
+  if (top?.status === 0 && !contains(top.stdout.toString().replace(/\n$/, ""), directory)) {
+    return [`its repository has another work tree: ${top.stdout.toString().trimEnd()}`] as const
+  }
   const ignored = yield* runGit(["-c", "core.excludesFile=/dev/null", "check-ignore", "--quiet", "."], options)
   // For a directory that is itself ignored, git would list nothing.
   if (ignored?.status === 0) return undefined
@@ -22,6 +29,14 @@ export const listGitFiles = Effect.fnUntraced(function* (directory: string) {
   if (listed === undefined) return undefined
   return listed.status === 0 ? listed.stdout : gitMessage(listed)
 })
+
+const contains = (top: string, directory: string): boolean => {
+  try {
+    return isWithin(realpathSync.native(directory), top)
+  } catch {
+    return false
+  }
+}
 
 const isNoRepository = ({ stderr }: ToolResult): boolean =>
   /^fatal: (?:not a git repository \(|this operation must be run in a work tree)/.test(stderr)

@@ -205,6 +205,21 @@ describe("git", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("lists no files of another place that core.worktree names", () =>
+    Effect.gen(function* () {
+      const { git, home, root, tree } = yield* setup
+      for (const elsewhere of [home, path.join(tree, "sub")]) {
+        git("config", "core.worktree", elsewhere)
+        assert.deepStrictEqual(yield* filesOf(tree), [`its repository has another work tree: ${elsewhere}`])
+      }
+      // One that has the directory in it lists all of it.
+      for (const around of [tree, root]) {
+        git("config", "core.worktree", around)
+        assert.includeMembers([...(yield* filesOf(tree))], ["SUB.LOG", "sub/untracked.txt"])
+      }
+    }).pipe(Effect.scoped)
+  )
+
   it.live("reads what will be committed, and no replacement of it", () =>
     Effect.gen(function* () {
       const { git, tree, write } = yield* setup
