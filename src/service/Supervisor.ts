@@ -60,7 +60,14 @@ export const unloadedJob: JobState = {
   needsReload: false
 }
 
-export type LastExit = { readonly status: number } | { readonly signal: string }
+/**
+ * `by`: the supervisor could not even start the program, and the status is its own. `reason`: why macOS ended it, such
+ * as OS_REASON_CODESIGNING.
+ */
+export type LastExit =
+  | { readonly status: number; readonly by?: "supervisor" }
+  | { readonly signal: string }
+  | { readonly reason: string }
 
 export interface Supervisor {
   readonly name: "launchd" | "systemd"
@@ -70,6 +77,8 @@ export interface Supervisor {
   readonly environment: Environment
   /** Every file that a service may have; the first one always exists. */
   readonly paths: readonly [string, ...ReadonlyArray<string>]
+  /** The files and directories without which the installed first file cannot be run. */
+  readonly requiredPaths: (text: string) => ReadonlyArray<string>
   readonly render: (options: ServiceOptions) => ReadonlyArray<ServiceFile>
   /** `withSocket`: whether the supervisor keeps the socket. */
   readonly steps: (verb: SupervisorVerb, withSocket: boolean) => ReadonlyArray<SupervisorStep>
@@ -152,13 +161,24 @@ export const hintFor = (hints: StepOptions["hints"], { status, stderr }: ToolRes
 
 export const describeExit = (exit: LastExit): string => {
   if ("signal" in exit) return `killed by ${exit.signal}`
+  if ("reason" in exit) return `ended by the system, ${exit.reason}`
+  if (exit.by !== undefined)
+    return "it could not be started: its program, its Node or the directory of its log is missing"
   const meaning = meanings.get(exit.status)?.[0]
   return `exit status ${exit.status}${meaning === undefined ? "" : `, ${meaning}`}`
 }
 
 /** Returns a hint if the exit has a lasting cause, which no restart removes. */
-export const exitHint = (exit: LastExit | undefined): string | undefined =>
-  exit === undefined || "signal" in exit ? undefined : meanings.get(exit.status)?.[1]
+export const exitHint = (exit: LastExit | undefined): string | undefined => {
+  if (exit === undefined || "signal" in exit) return undefined
+  if ("reason" in exit) return /CODESIGN/.test(exit.reason) ? invalidSignature : undefined
+  return exit.by === undefined ? meanings.get(exit.status)?.[1] : reinstall
+}
+
+export const reinstall = "Install it again: secrets daemon install"
+
+const invalidSignature =
+  "Its signature is invalid. Put the binary there anew with install or mv, not cp, and check it: codesign --verify"
 
 const meanings: ReadonlyMap<number, readonly [meaning: string, fix: string]> = new Map([
   [

@@ -4,10 +4,11 @@
  * The supervisor is not enough: it reports a daemon as running even if it hangs or exits a
  * moment later.
  */
+import { exitStatus } from "../domain/exitStatus.ts"
 import type { InstalledFile, ServiceFile } from "./ServiceFile.ts"
 import { readStamp } from "./ServiceFile.ts"
 import type { JobState } from "./Supervisor.ts"
-import { describeExit, exitHint } from "./Supervisor.ts"
+import { describeExit, exitHint, reinstall } from "./Supervisor.ts"
 
 export interface Observation {
   readonly installed: readonly [InstalledFile, ...ReadonlyArray<InstalledFile>]
@@ -16,7 +17,7 @@ export interface Observation {
   readonly job: JobState
   /** The daemon that answers on the socket, if one does. The predecessor does not report its `pid`. */
   readonly answer: { readonly pid: number | undefined } | undefined
-  /** Files that the service runs and that do not exist. */
+  /** Files and directories that the service needs to start and that do not exist. */
   readonly missing: ReadonlyArray<string>
   /** For the messages: "launchd" or "systemd". */
   readonly supervisor: string
@@ -70,7 +71,7 @@ const assessWithoutService = ({ answer, supervisor }: Observation): Assessment =
 
 const process = (pid: number | undefined): string => (pid === undefined ? "a daemon" : `process ${pid}`)
 
-const assessJob = ({ answer, job, supervisor }: Observation): Assessment => {
+const assessJob = ({ answer, job, missing, supervisor }: Observation): Assessment => {
   switch (job.phase) {
     case "unloaded":
       return assessment(
@@ -84,6 +85,11 @@ const assessJob = ({ answer, job, supervisor }: Observation): Assessment => {
       return assessment("starting", `${supervisor} is starting it`, "Try again: secrets daemon status")
     case "failing":
     case "failed": {
+      const exit = job.lastExit
+      // launchd's status for what it cannot start is also the daemon's for a setting.
+      const isMissing =
+        missing.length > 0 && exit !== undefined && "status" in exit && exit.status === exitStatus.badConfig
+      if (isMissing) return assessment("failing", `${supervisor} could not start it: ${lacking(missing)}`, reinstall)
       const how = job.lastExit === undefined ? "" : ` (${describeExit(job.lastExit)})`
       const then = job.phase === "failed" ? "does not restart it" : "is about to restart it"
       const fix = exitHint(job.lastExit) ?? "See the log: secrets daemon logs"
@@ -98,10 +104,11 @@ const assessJob = ({ answer, job, supervisor }: Observation): Assessment => {
   }
 }
 
+const lacking = (missing: ReadonlyArray<string>): string => `its program is missing: ${missing.join(", ")}`
+
 /** Returns how the installed service differs from what would be installed now. */
 const staleness = ({ expected, installed, job, missing }: Observation) => {
-  const reinstall = "Install it again: secrets daemon install"
-  if (missing.length > 0) return { reason: `its program is missing: ${missing.join(", ")}`, fix: reinstall }
+  if (missing.length > 0) return { reason: lacking(missing), fix: reinstall }
   const stamped = readStamp(installed[0].text ?? "")
   const differs = installed.some(({ path, text }) => text !== expected.find((file) => file.path === path)?.text)
   if (stamped !== undefined && !stamped.edited && differs) {

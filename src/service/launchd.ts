@@ -5,9 +5,10 @@
  * no stable interface: what it does not match is a job that is not running.
  */
 import * as Effect from "effect/Effect"
+import { exitStatus } from "../domain/exitStatus.ts"
 import type { CommandLine, Environment } from "../process/runTool.ts"
 import { toolFailed, toolMessage } from "../process/runTool.ts"
-import { launchdPlist } from "./launchdPlist.ts"
+import { launchdPlist, plistRequiredPaths } from "./launchdPlist.ts"
 import { launchdLabel } from "./ServiceOptions.ts"
 import type { JobState, LastExit, StepOptions, Supervisor, SupervisorStep, SupervisorVerb } from "./Supervisor.ts"
 import { hintFor, runStep, runSupervisorTool, unloadedJob } from "./Supervisor.ts"
@@ -47,6 +48,7 @@ export const launchdSupervisor = (options: LaunchdOptions): Supervisor => {
     restartsGracefully: false,
     environment,
     paths: [file],
+    requiredPaths: plistRequiredPaths,
     render: (service) => [{ path: file, text: launchdPlist(service) }],
     steps: (verb) => steps(verb, { domain, target, file }),
     reload: [],
@@ -82,22 +84,22 @@ const steps = (
     command: ["launchctl", "bootstrap", domain, file],
     retriedStatuses: [5, 17, 37]
   }
+  // 37: already running, usually by RunAtLoad. 5: now and then on macOS 26. Whether the daemon serves is checked afterwards.
+  const kickstart = (...flags: ReadonlyArray<string>): SupervisorStep => ({
+    command: ["launchctl", "kickstart", ...flags, target],
+    acceptedStatuses: [5, 37]
+  })
   switch (verb) {
     case "load":
-      return [enable, bootstrap]
+    case "start":
+      // Soon after a bootout, RunAtLoad alone may leave the job waiting for minutes.
+      return [enable, bootstrap, kickstart()]
     case "unload":
     case "stop":
       // KeepAlive restarts a job that is only killed.
       return [bootout]
-    case "start":
-      return [
-        enable,
-        bootstrap,
-        // 37: already running, usually by RunAtLoad. Whether the daemon serves is checked afterwards.
-        { command: ["launchctl", "kickstart", target], acceptedStatuses: [37] }
-      ]
     case "restart":
-      return [{ command: ["launchctl", "kickstart", "-k", target] }]
+      return [kickstart("-k")]
   }
 }
 
@@ -112,9 +114,8 @@ export const parsePrint = (text: string): JobState => {
   const runs = wholeNumber(properties.get("runs"))
   const pid = wholeNumber(properties.get("pid"))
   const lastExit = lastExitIn(properties)
-  const idle = lastExit === undefined ? "starting" : "failing"
   return {
-    phase: properties.get("state") === "running" ? "running" : idle,
+    phase: phaseOf(properties.get("state"), lastExit, runs),
     enabled: true,
     pid,
     restarts: runs === undefined ? undefined : Math.max(0, runs - 1),
@@ -123,11 +124,25 @@ export const parsePrint = (text: string): JobState => {
   }
 }
 
-/** `last exit code = 78: EX_CONFIG`, `last exit code = (never exited)`, `last terminating signal = Killed: 9`. */
+const phaseOf = (state: string | undefined, lastExit: LastExit | undefined, runs = 0): JobState["phase"] => {
+  if (state === "running") return "running"
+  // launchd's own helper is about to become the program.
+  if (state === "xpcproxy" || state === "spawning") return "starting"
+  return lastExit === undefined && runs < 3 ? "starting" : "failing"
+}
+
+/**
+ * `last exit code = 78: EX_CONFIG`, `last exit code = (never exited)`, `last terminating signal = Killed: 9`,
+ * `last exit reason = OS_REASON_CODESIGNING`; with `job state = spawn failed`, the 78 is launchd's own.
+ */
 const lastExitIn = (properties: ReadonlyMap<string, string>): LastExit | undefined => {
+  const status = wholeNumber(properties.get("last exit code"))
+  if (properties.get("job state") === "spawn failed")
+    return { status: status ?? exitStatus.badConfig, by: "supervisor" }
+  const [reason] = /^[A-Z][\w |:,-]*/.exec(properties.get("last exit reason") ?? "") ?? []
+  if (reason !== undefined) return { reason }
   const signal = properties.get("last terminating signal")
   if (signal !== undefined) return { signal }
-  const status = wholeNumber(properties.get("last exit code"))
   return status === undefined ? undefined : { status }
 }
 

@@ -4,6 +4,7 @@
  * Pure: the same options give the same bytes. launchd expands neither ~ nor $HOME, so
  * every path is absolute.
  */
+import * as path from "node:path"
 import type { ServiceOptions } from "./ServiceOptions.ts"
 import { commandLine, launchdLabel, searchPath } from "./ServiceOptions.ts"
 
@@ -46,6 +47,17 @@ export const launchdPlist = (options: ServiceOptions): string => {
     `</plist>`,
     ``
   ].join("\n")
+}
+
+/** Returns the program of an installed property list and the directories of its logs; launchd starts no job without them. */
+export const plistRequiredPaths = (plist: string): ReadonlyArray<string> => {
+  const stringAfter = (key: string) => {
+    const [, value] = new RegExp(`<key>${key}</key>\\s*(?:<array>\\s*)?<string>([^<]*)</string>`).exec(plist) ?? []
+    return value?.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&")
+  }
+  const logs = [stringAfter("StandardOutPath"), stringAfter("StandardErrorPath")]
+  const directories = logs.map((log) => (log === undefined ? undefined : path.dirname(log)))
+  return [...new Set([stringAfter("ProgramArguments"), ...directories])].filter((found) => found !== undefined)
 }
 
 const entry = (key: string, value: string): ReadonlyArray<string> => [`  <key>${key}</key>`, `  ${value}`]

@@ -39,6 +39,7 @@ export const systemdSupervisor = ({ directory, user, ...options }: SystemdOption
     restartsGracefully: true,
     environment,
     paths: [files.service, files.socket],
+    requiredPaths: (text) => /^ExecStart=:"?([\w./@+-]+)"?(?:\s|$)/m.exec(text)?.slice(1) ?? [],
     render: (service) => [
       { path: files.service, text: systemdService(service) },
       ...(service.socket === undefined ? [] : [{ path: files.socket, text: systemdSocket(service, service.socket) }])

@@ -156,10 +156,9 @@ describe.runIf(isScript)("the service of a user on macOS", () => {
         .readFileSync(path.join(standIn, "calls"), "utf8")
         .split("\n")
         .filter((call) => !/^(?:print.*)?$/.test(call))
-      const load = [`enable ${target}`, `bootstrap gui/501 ${file}`]
-      const start = [...load, `kickstart ${target}`]
+      const start = [`enable ${target}`, `bootstrap gui/501 ${file}`, `kickstart ${target}`]
       const stop = `bootout ${target}`
-      assert.deepStrictEqual(calls, [...load, ...start, stop, ...start, stop])
+      assert.deepStrictEqual(calls, [...start, ...start, stop, ...start, stop])
     }).pipe(Effect.scoped)
   )
 })

@@ -59,6 +59,9 @@ describe("the state of a service", () => {
 
   it("is failing with the exit status and a hint", () => {
     for (const [lastExit, why, what] of [
+      [{ status: 78, by: "supervisor" }, "it could not be started", "Install it again"],
+      [{ reason: "OS_REASON_CODESIGNING" }, "ended by the system, OS_REASON_CODESIGNING", "not cp"],
+      [{ reason: "JETSAM" }, "ended by the system, JETSAM", "secrets daemon logs"],
       [{ status: 65 }, "the store cannot be read", "Run secrets serve"],
       [{ status: 78 }, "a setting is invalid", "secrets daemon logs names"],
       [{ status: 75 }, "another daemon is running", "Stop the other daemon"],
@@ -90,6 +93,18 @@ describe("the state of a service", () => {
       assess(observe({ installed: [file(), { ...socket, text: undefined }], expected: [file(), socket] })).state,
       "stale"
     )
+  })
+
+  it("is failing for what is missing, not for a setting, if its Node is gone", () => {
+    for (const lastExit of [{ status: 78 }, { status: 78, by: "supervisor" }] as const) {
+      const job: JobState = { ...running, phase: "failing", lastExit }
+      const status = assess(observe({ missing: ["/Cellar/node"], job, answer: undefined, supervisor: "launchd" }))
+      assert.deepInclude(status, {
+        state: "failing",
+        reason: "launchd could not start it: its program is missing: /Cellar/node",
+        fix: "Install it again: secrets daemon install"
+      })
+    }
   })
 
   it("is failing with a note if it is also stale", () => {

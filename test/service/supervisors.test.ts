@@ -72,9 +72,11 @@ describe("launchd", () => {
       assert.deepStrictEqual(commandsOf(world), [
         `launchctl enable ${label}`,
         `launchctl bootstrap gui/501 ${file}`,
+        `launchctl kickstart ${label}`,
         `launchctl bootout ${label}`,
         `launchctl enable ${label}`,
-        `launchctl bootstrap gui/501 ${file}`
+        `launchctl bootstrap gui/501 ${file}`,
+        `launchctl kickstart ${label}`
       ])
       assert.strictEqual(fs.statSync(file).mode & 0o777, 0o644)
     }).pipe(Effect.scoped)
@@ -91,7 +93,7 @@ describe("launchd", () => {
       yield* runVerb(world, "restart")
       assert.deepStrictEqual(
         commandsOf(world)
-          .slice(2)
+          .slice(3)
           .map((call) => call.split(" ").slice(1, 3).join(" ")),
         [
           `bootout ${label}`,
@@ -155,6 +157,24 @@ describe("launchd", () => {
     assert.deepInclude(print(["state = not running", "runs = 0", "last exit code = (never exited)"]), {
       phase: "starting"
     })
+    const scheduled = ["state = spawn scheduled", "runs = 4", "last exit code = 78: EX_CONFIG"]
+    assert.deepInclude(print(scheduled), { phase: "failing", lastExit: { status: 78 } })
+    assert.deepInclude(print([...scheduled, "job state = spawn failed"]), {
+      phase: "failing",
+      lastExit: { status: 78, by: "supervisor" }
+    })
+    for (const reason of ["OS_REASON_CODESIGNING", "JETSAM_REASON_MEMORY_PERPROCESSLIMIT"]) {
+      assert.deepInclude(print(["state = spawn scheduled", "runs = 2380", `last exit reason = ${reason}`]), {
+        phase: "failing",
+        restarts: 2379,
+        lastExit: { reason }
+      })
+    }
+    for (const state of ["xpcproxy", "spawning"]) {
+      assert.deepInclude(print([`state = ${state}`, "runs = 9", "last exit code = 1"]), { phase: "starting" })
+    }
+    assert.deepInclude(print(["state = spawn scheduled", "runs = 3"]), { phase: "failing" })
+    assert.deepInclude(print(["state = spawn scheduled", "runs = 2"]), { phase: "starting" })
     assert.deepInclude(parsePrint("something else entirely"), {
       phase: "starting",
       pid: undefined,
@@ -171,6 +191,15 @@ describe("launchd", () => {
       assert.include((yield* Effect.flip(supervisor.homeOf("nobody-here"))).message, "there is no user nobody-here")
     }).pipe(Effect.scoped)
   )
+
+  it("needs the program of its property list and the directories of its logs", () => {
+    const { requiredPaths } = launchdSupervisor({ uid: 501, directory: "/x", environment: {} })
+    const list = (...words: ReadonlyArray<string>) => words.map((word) => `<string>${word}</string>`).join("\n ")
+    const text = `<key>ProgramArguments</key>\n<array>\n  ${list("/a &amp; b/node", "--x", "/p")}\n</array>
+      <key>StandardOutPath</key> ${list("/logs/one.log")} <key>StandardErrorPath</key>${list("/logs/two.log")}`
+    assert.deepStrictEqual(requiredPaths(text), ["/a & b/node", "/logs"])
+    assert.deepStrictEqual(requiredPaths("not a property list"), [])
+  })
 
   const noDomain = "Bad request.\nCould not find domain for user gui: 501\n"
   const refused = "Bootstrap failed: 125: Domain does not support specified action\n"
@@ -320,6 +349,14 @@ describe("systemd", () => {
       }
       assert.strictEqual(fs.readFileSync(`${file}.bak`, "utf8"), "mine\n")
       assert.strictEqual(fs.readFileSync(`${file}.bak.1`, "utf8"), "mine too\n")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("needs the program of its unit", () =>
+    Effect.gen(function* () {
+      const { requiredPaths } = (yield* onSystemd()).supervisor
+      assert.deepStrictEqual(requiredPaths("[Service]\nExecStart=:/usr/bin/node --x /p serve\n"), ["/usr/bin/node"])
+      assert.deepStrictEqual(requiredPaths(""), [])
     }).pipe(Effect.scoped)
   )
 

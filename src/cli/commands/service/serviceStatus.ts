@@ -37,7 +37,8 @@ export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs) {
     ],
     { concurrency: "unbounded" }
   )
-  const missing = choices === undefined || fs.existsSync(choices.program) ? [] : [choices.program]
+  const required = [...(choices === undefined ? [] : [choices.program]), ...supervisor.requiredPaths(main.text ?? "")]
+  const missing = [...new Set(required)].filter((file) => !fs.existsSync(file)).map(escapeValue)
   const status = assess({ installed: [main, ...others], expected, job, answer, missing, supervisor: supervisor.name })
   return {
     lines: [
