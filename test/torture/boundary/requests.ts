@@ -19,7 +19,7 @@ const group = 31_300
 const isRoot = process.getuid?.() === 0
 
 /** Requests that are sent before their replies are read. */
-const batch = 50
+const batch = 200
 
 /** Opens a connection as another user of the sockets' group. */
 const connectAs = (socket: string): Connection => {
@@ -34,8 +34,11 @@ const connectAs = (socket: string): Connection => {
   }
 }
 
-const names = ["prod_key", "ci_token", "mine", "ci_new", "CI_TOKEN", "", "no_such", "../ci_token", "ci_token\0"]
+const stored = ["prod_key", "ci_token", "mine"]
+const names = [...stored, ...stored, ...stored, "ci_new", "CI_TOKEN", "", "no_such", "../ci_token", "ci_token\0"]
 const clients = ["owner-app", "ci/worker", "agent/worker", "ci/", "", "\ud800", "ci/../owner-app", "x".repeat(9_000)]
+
+const harmful = ["lease", "add", "update", "rotate", "revoke", "killswitch"].map((name) => `secrets.${name}`)
 
 /** Parameters with values that a request may expect, and such as it does not. */
 const paramsFrom = (random: Random, sentinel: string, leaseIds: ReadonlyArray<string>): ReadonlyArray<Member> => {
@@ -69,10 +72,10 @@ const paramsFrom = (random: Random, sentinel: string, leaseIds: ReadonlyArray<st
     ["role", "owner"],
     ["socket", "owner.sock"]
   ]
-  const likely = random.next()
+  const likely = random.pick([random.next(), 0.95])
   return usual
     .filter(() => random.next() < likely)
-    .map(([name, value]) => [oddCase(name, random), random.next() < 0.1 ? random.pick(odd) : value] as const)
+    .map(([name, value]) => [oddCase(name, random), random.next() < 0.05 ? random.pick(odd) : value] as const)
     .toSorted(() => random.next() - 0.5)
 }
 
@@ -92,7 +95,8 @@ const jsonOf = (members: ReadonlyArray<readonly [name: string, json: string]>): 
 const requestFrom = (random: Random, sentinel: string, leaseIds: ReadonlyArray<string>): string => {
   const object = () =>
     jsonOf(paramsFrom(random, sentinel, leaseIds).map(([name, value]) => [name, JSON.stringify(value)] as const))
-  const method = random.pick([...Object.keys(methods), "secrets.wipe", "__proto__", "constructor", "secrets.ADD", ""])
+  const odd = ["secrets.wipe", "__proto__", "constructor", "secrets.ADD", ""]
+  const method = random.pick(random.next() < 0.4 ? harmful : [...Object.keys(methods), ...odd])
   const members: Array<readonly [string, string]> = [
     ["jsonrpc", '"2.0"'],
     [oddCase("method", random), JSON.stringify(method)],
@@ -110,7 +114,7 @@ const ownerValue = (name: string) => `made up by the owner for ${name}`
 
 /** What the role must not be sent: the values outside of its globs. */
 const forbiddenIn = (role: (typeof others)[number]): ReadonlyArray<string> => {
-  const all = ["prod_key", "ci_token", "mine"].map(ownerValue)
+  const all = stored.map(ownerValue)
   if (role === "operator") return []
   return role === "lease" ? all.filter((value) => !value.includes("ci_")) : all
 }
@@ -139,7 +143,7 @@ export const randomRequests = async ({ random, rounds, log }: ScenarioOptions): 
     for (let round = 0; round < rounds; round += 1) {
       const role = others[round % others.length] ?? "operator"
       await owner.ask("unlock", {})
-      for (const name of isFresh ? [] : ["prod_key", "ci_token", "mine"]) {
+      for (const name of isFresh ? [] : stored) {
         await owner.ask("add", { name, value: ownerValue(name), rotate_via: name === "mine" ? "true" : "" })
       }
       const foreign = await Promise.all(
