@@ -50,7 +50,7 @@ describe.concurrent("an acknowledged change", () => {
 
   it("is available whatever the other files contain, and a store that cannot be read is not changed", async () => {
     const options = few(12)
-    const rows = [...(await poisonRounds(options)), ...(await replacedStore(options))]
+    const rows = [...(await poisonRounds(options)), ...(await replacedStore({ ...options, rounds: 6 }))]
     assert.deepStrictEqual(
       rows.filter(({ failed }) => failed > 0),
       [],
