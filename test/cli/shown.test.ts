@@ -48,6 +48,11 @@ describe("a table", () => {
     assert.strictEqual(row, rows[0]?.join("  "))
   })
 
+  it("is not truncated on a terminal that was given no size", () => {
+    const [, row] = table(["A", "B", "ID"], rows, { width: 0 })
+    assert.strictEqual(row, rows[0]?.join("  "))
+  })
+
   it("truncates the widest columns to fit a terminal, but not ids", () => {
     const [, row] = table(["A", "B", "ID"], rows, { width: 50, whole: ["ID"] })
     assert.strictEqual(row, `${"a".repeat(17)}…  ${"b".repeat(18)}  0123456789`.replace(/b+/, `${"b".repeat(17)}…`))

@@ -31,7 +31,9 @@ export const table = (
   const wanted = head.map((_, column) =>
     shown.reduce((most, row) => Math.max(most, displayWidth(row[column] ?? "")), 0)
   )
-  const widths = width === undefined ? wanted : fitting(wanted, width, (column) => whole.includes(head[column] ?? ""))
+  // A terminal that was given no size says 0.
+  const widths =
+    width === undefined || width === 0 ? wanted : fitting(wanted, width, (column) => whole.includes(head[column] ?? ""))
   return shown.map((row) =>
     row
       .map((cell, column) => padEnd(truncate(cell, widths[column] ?? 0), widths[column] ?? 0))
