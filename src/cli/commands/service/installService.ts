@@ -11,6 +11,7 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { makeDirectory } from "../../../daemon/files/pinDirectory.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { applyPlan } from "../../../service/applyPlan.ts"
+import { runtimeRemark } from "../../../service/lastingRuntime.ts"
 import { readServiceFiles } from "../../../service/ServiceFile.ts"
 import { type FileConflict, type ServicePlan, planInstall, planUninstall } from "../../../service/servicePlan.ts"
 import { type JobState, type Supervisor, unloadedJob } from "../../../service/Supervisor.ts"
@@ -33,7 +34,8 @@ export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
   if (supervisor.name === "launchd") yield* Effect.mapError(makeDirectory(path.dirname(options.log)), fileError)
   const healthCheck = Effect.asVoid(waitUntilReady(config.socketPath, supervisor))
   yield* Effect.mapError(applyPlan(plan, { ...input, healthCheck }), ioError)
-  const notes = yield* supervisor.notes
+  const remark = runtimeRemark(options.runtime)
+  const notes = [...(yield* supervisor.notes), ...(remark === undefined ? [] : [remark])]
   const pid = (yield* probeDaemon(config.socketPath))?.pid
   const running = pid === undefined ? "" : `, running as process ${pid}`
   return {

@@ -8,6 +8,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Config } from "../../../domain/Config.ts"
 import { socketsOf } from "../../../domain/ListenSocket.ts"
+import { lastingRuntime } from "../../../service/lastingRuntime.ts"
 import { type ServiceChoices, hasSocket, readServiceFiles, readStamp, stamp } from "../../../service/ServiceFile.ts"
 import type { ServiceOptions } from "../../../service/ServiceOptions.ts"
 import type { Supervisor } from "../../../service/Supervisor.ts"
@@ -16,19 +17,12 @@ import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import type { DaemonArgs } from "./daemon.ts"
 import { currentUser, fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
-/**
- * Package managers remove the directory of process.execPath with its version, and keep a symbolic link to the newest
- * version at one of these.
- */
-const stableNodes = ["/opt/homebrew/bin/node", "/usr/local/bin/node", "/usr/bin/node"]
-
 /** The absolute paths by which a supervisor can run this program; `runtime` is undefined for the binary. */
 export const thisProgram = Effect.sync((): Pick<ServiceOptions, "runtime" | "program"> => {
   // In the binary, process.argv[1] is a path inside Bun's virtual file system.
   if (process.versions["bun"] !== undefined) return { runtime: undefined, program: process.execPath }
-  const real = realPath(process.execPath)
   return {
-    runtime: stableNodes.find((link) => realPath(link) === real) ?? process.execPath,
+    runtime: lastingRuntime(process.execPath, realPath),
     program: path.resolve(process.argv[1] ?? "")
   }
 })
