@@ -89,6 +89,5 @@ const limits = [
   `  </dict>`,
   ...entry("SoftResourceLimits", `<dict>`),
   ...indented(entry("Core", number(0))),
-  ...indented(entry("NumberOfFiles", number(16_384))),
   `  </dict>`
 ]

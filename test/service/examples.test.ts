@@ -68,6 +68,8 @@ describe("the LaunchAgent", () => {
   it("writes no core dump and no world-readable file, and logs below the home directory", () => {
     assert.strictEqual(job.HardResourceLimits.Core, 0)
     assert.strictEqual(job.SoftResourceLimits.Core, 0)
+    // In a LaunchDaemon, a number of files would set the limit of the whole Mac; the runtime raises its own.
+    assert.notProperty(job.SoftResourceLimits, "NumberOfFiles")
     assert.strictEqual(job.Umask, 0o077)
     assert.strictEqual(job.StandardErrorPath, "/Users/YOU/Library/Logs/agent-secrets.log")
     assert.strictEqual(job.StandardOutPath, "/Users/YOU/Library/Logs/agent-secrets.log")
