@@ -24,7 +24,6 @@ import {
   refusedFact,
   rotateFact,
   changeRefusedFact,
-  storeReplacedFact,
   updateFact,
   wipeFailedFact,
   wipeFact,
@@ -46,6 +45,7 @@ import { FileError } from "../files/durableFile.ts"
 import { StoreReplaced } from "./KnownFile.ts"
 import { type LockableStore, makeLockable } from "./lockableStore.ts"
 import { memoryLockFile, openLockFile } from "./lockFile.ts"
+import { watchStore } from "./watchStore.ts"
 import { byName, emptyStore, type StoredSecret } from "./storeDocument.ts"
 import {
   hashOfStore,
@@ -186,7 +186,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   const { document } = files
   const audit = yield* AuditLog
   const writeLock = yield* Semaphore.make(1)
-  const watched = watchFiles(files, audit)
+  const watched = watchStore(files, audit)
   yield* watched.recordHash
 
   const find = (name: string): Result.Result<StoredSecret, SecretNotFound> => {
@@ -209,7 +209,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     kind: StoreChange,
     edit: (secrets: Map<string, StoredSecret>) => void
   ) {
-    yield* Effect.tapError(watched.check, ({ _tag }) =>
+    yield* Effect.tapError(Effect.mapError(watched.check, toStoreError), ({ _tag }) =>
       Effect.ignore(audit.append([_tag === "StoreReplaced" ? changeRefusedFact(fact) : changeFailedFact(fact)]))
     )
     const secrets = new Map(document().secrets)
@@ -296,52 +296,3 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   }
   return store
 })
-
-/** Checks the files of the store, and records each finding once. */
-const watchFiles = (files: StoreFiles, audit: AuditLog["Service"]) => {
-  let failure: string | undefined
-  const note = Effect.fnUntraced(function* (found: string | undefined) {
-    const isNew = found !== failure
-    const wasFailing = failure !== undefined
-    failure = found
-    if (isNew && found !== undefined) yield* Effect.logError(`the store rejects changes: ${found}`)
-    if (found === undefined && wasFailing) yield* Effect.logInfo("the store accepts changes again")
-    return isNew
-  })
-  let recorded: string | undefined
-  const recordHash = Effect.suspend(() => {
-    recorded = files.hash()
-    return audit.recordStore(recorded)
-  })
-  const report = (details: string) =>
-    Effect.andThen(
-      Effect.logWarning(details),
-      Effect.ignore(audit.append([withStore(fileRepairedFact(details), files.hash())]))
-    )
-  const reportRestored = Effect.fnUntraced(function* (restored: ReadonlyArray<string>) {
-    for (const file of restored) yield* report(`${file} was missing and has been written again from memory`)
-    if (files.hash() === recorded) return
-    if (restored.length === 0) yield* report("secrets.age is another version that this daemon has written")
-    yield* recordHash
-  })
-  const failed = Effect.fnUntraced(function* (error: FileError | AgeError | StoreReplaced) {
-    const problem =
-      error._tag === "StoreReplaced" ? `${error.problem}. ${replacedFix(yield* files.canOpen)}` : error.message
-    const isNew = yield* note(problem)
-    if (isNew && error._tag === "StoreReplaced") yield* Effect.ignore(audit.append([storeReplacedFact(error.problem)]))
-    return yield* toStoreError(error)
-  })
-  const check = files.restoreMissing.pipe(
-    Effect.tap(reportRestored),
-    Effect.andThen(note(undefined)),
-    Effect.catch(failed),
-    Effect.asVoid
-  )
-  return { check, failure: () => failure, recordHash }
-}
-
-/** What a person can do about files of another program; a start would reject those that it cannot open. */
-const replacedFix = (canOpen: boolean): string => {
-  const keep = "Move it away, and the daemon will write its own version again"
-  return canOpen ? `${keep}; or restart the daemon to use what is there` : keep
-}
