@@ -31,6 +31,8 @@ export interface PathContext {
   readonly readlink: (path: string) => string
   /** The text of /etc/group. */
   readonly groupFile: () => string
+  /** The text of /proc/self/uid_map. */
+  readonly uidMap: () => string
   readonly uid: number
   readonly groups: () => ReadonlyArray<number>
   /** The user who called sudo. */
@@ -46,6 +48,7 @@ const thisProcess = (): PathContext => {
     lstat: lstatSync,
     readlink: (path) => readlinkSync(path),
     groupFile: () => readFileSync("/etc/group", "utf8"),
+    uidMap: () => readFileSync("/proc/self/uid_map", "utf8"),
     uid,
     groups: () => [process.getegid?.() ?? 0, ...(process.getgroups?.() ?? [])],
     caller: uid === 0 && caller !== undefined && caller !== "" ? Number(caller) : undefined,
@@ -84,8 +87,25 @@ export const unsafeSocket = (socketPath: string, context = thisProcess()): Unsaf
 }
 
 /** Root, also in a user namespace that does not map its number; this user; and the one who called sudo. */
-const trustedIn = ([root]: ReadonlyArray<Place>, { caller, uid }: PathContext): ReadonlySet<number> =>
-  new Set([0, uid, root?.uid ?? 0, caller ?? uid])
+const trustedIn = ([root]: ReadonlyArray<Place>, context: PathContext): ReadonlySet<number> =>
+  new Set([0, context.uid, root?.uid ?? 0, context.caller ?? context.uid, unmappedRoot(context)])
+
+/**
+ * The number that root has in a user namespace without it, where / may be of a sandbox like bubblewrap. /proc/sys is always
+ * root's; the number counts only if no user of the namespace can have it.
+ */
+const unmappedRoot = ({ lstat, uidMap }: PathContext): number => {
+  try {
+    const { uid } = lstat("/proc/sys")
+    const ranges = uidMap()
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/).map(Number))
+    return ranges.some(([first = 0, , count = 0]) => uid >= first && uid < first + count) ? 0 : uid
+  } catch {
+    return 0
+  }
+}
 
 const firstUnsafe = (
   places: ReadonlyArray<Place>,

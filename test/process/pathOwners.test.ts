@@ -38,6 +38,7 @@ const context = (files: Files, more: Partial<PathContext> = {}): PathContext => 
       return { uid: Number(uid), gid: Number(gid), mode: bits | Number.parseInt(mode, 8) }
     },
     readlink: (path) => read(path).split("-> ")[1] ?? "",
+    uidMap: () => "         0          0 4294967295\n",
     groupFile: () => `root:x:0:\nme:x:${me}:\nteam:x:2000:me,nobody\n`,
     uid: me,
     groups: () => [me],
@@ -53,6 +54,12 @@ const socketIn = (more: Files, changes: Partial<PathContext> = {}, at = "/home/m
 const reasonOf = (unsafe: ReturnType<typeof unsafeSocket>): string =>
   typeof unsafe === "object" ? unsafe.reason : `${unsafe}`
 
+it("does not take a user who has the number of an unmapped root for root", () => {
+  const files = { "/home": `${nobody}:0 0755`, "/proc/sys": `${nobody}:0 0555` }
+  const unsafe = socketIn(files, { uidMap: () => "0 100000 65536\n" })
+  assert.include(reasonOf(unsafe), "/home belongs to uid")
+})
+
 describe("a socket is safe", () => {
   for (const [what, more, changes = {}] of [
     ["below directories of root and of this user", {}],
@@ -65,7 +72,12 @@ describe("a socket is safe", () => {
     ],
     ["for root by sudo, if it is the caller's", {}, { uid: 0, caller: me }],
     ["for root, if its directory is the daemon's and the rest is root's", { "/home/me": "0:0 0755" }, { uid: 0 }],
-    ["where root is not mapped", { "/": `${nobody}:0 0755`, "/home": `${nobody}:0 0755` }]
+    ["where root is not mapped", { "/": `${nobody}:0 0755`, "/home": `${nobody}:0 0755` }],
+    [
+      "where root is not mapped, and / is of the sandbox",
+      { "/": `${me}:0 0755`, "/home": `${nobody}:0 0755`, "/proc/sys": `${nobody}:0 0555` },
+      { uidMap: () => `  ${me}  ${me}  1\n` }
+    ]
   ] as ReadonlyArray<readonly [string, Files, Partial<PathContext>?]>) {
     it(what, () => assert.isUndefined(socketIn(more, changes)))
   }
