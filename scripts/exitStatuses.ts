@@ -9,7 +9,7 @@ const meanings: Readonly<Record<keyof typeof exitStatus, string>> = {
   usage: "usage error",
   unavailable: "the daemon is not running",
   notFound: "no such secret or lease; daemon: the service is not installed",
-  refused: "refused by the daemon; env, exec: the project file is not trusted",
+  rejected: "refused by the daemon; env, exec: the project file is not trusted",
   timeout: "no reply in time",
   permission: "no permission to use the socket, or it may be another user's",
   stale: "daemon status: the running service differs from what would be installed",

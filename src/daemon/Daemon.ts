@@ -85,7 +85,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     pid: instance.pid,
     startedAt: instance.startedAt,
     ttlPolicy: config.ttl,
-    leaseCapacity: config.maxActiveLeases,
+    maxActiveLeases: config.maxActiveLeases,
     sockets: sockets.map(({ access, path, role }) => ({
       path,
       role,

@@ -112,7 +112,7 @@ export const killswitchFailedFact = failedWith("killswitch")
 export const addFact = secretDone("secret_add")
 export const deleteFact = secretDone("secret_delete")
 export const updateFact = secretDone("secret_update")
-/** Records a request for a value without a lease, which is always refused. */
+/** Records a request for a value without a lease, which is always rejected. */
 export const getFact = secretDone("secret_get")
 /** `outcome` states how the command ended and how much it printed, never what it printed. */
 export const rotateFact = (name: string, outcome: string) =>
@@ -122,7 +122,7 @@ export const rotateRefusedFact = (name: string, outcome: string) => refusedFact(
 export const withStore = (fact: AuditFact, store: string | undefined): AuditFact =>
   store === undefined ? fact : { ...fact, store }
 
-/** Records that `init` created a key and an empty store, or was refused because there is a store. */
+/** Records that `init` created a key and an empty store, or was rejected because there is a store. */
 export const initFact = doneWith("store_init")
 /** Records that every secret and the backup were removed. */
 export const wipeFact = (count: number) => done("store_wipe", { details: `wiped ${count} secrets` })
@@ -131,7 +131,7 @@ export const wipeFact = (count: number) => done("store_wipe", { details: `wiped 
 export const lockFact = done("store_lock")
 export const unlockFact = done("store_unlock")
 
-/** Records that a request was refused. `reason` holds no value. */
+/** Records that a request was rejected. `reason` holds no value. */
 export const refusedFact = (requested: AuditFact, reason: string): AuditFact => ({
   ...requested,
   details: reason,

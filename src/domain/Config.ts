@@ -10,7 +10,7 @@ import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
 import { hour, minute, second } from "./GoDuration.ts"
 import { type Role, roles } from "./Caller.ts"
-import { defaultMaxLeases, defaultTtlPolicy } from "./Lease.ts"
+import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
 import { type ListenSocket, type SocketAccess, ownSocket, privateSocketName } from "./ListenSocket.ts"
 import * as Setting from "./Setting.ts"
@@ -143,7 +143,7 @@ export const ConfigFile = section({
     "the maximum TTL of a lease; not below default_lease_ttl",
     defaultTtlPolicy.maximum
   ),
-  max_active_leases: setting(Setting.count, "the maximum number of active leases", defaultMaxLeases),
+  max_active_leases: setting(Setting.count, "the maximum number of active leases", defaultMaxActiveLeases),
   audit_max_size: setting(
     Setting.size(minAuditSize),
     "the size at which audit.log is rotated: bytes, or a string with kB, MB or GB",

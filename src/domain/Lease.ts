@@ -81,12 +81,14 @@ export const grantedTtl = (requested: GoDuration, policy: TtlPolicy): Result.Res
 export const isExpired = (lease: Lease, now: number): boolean => now > lease.expiresAt.millis
 
 /** The default of max_active_leases, the maximum number of active leases. */
-export const defaultMaxLeases = 300_000
+export const defaultMaxActiveLeases = 300_000
 
 /** The limit of active leases is reached. */
-export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyLeases", { capacity: Schema.Int }) {
+export class TooManyLeases extends Schema.TaggedError<TooManyLeases>()("TooManyLeases", {
+  maxActiveLeases: Schema.Int
+}) {
   override get message() {
-    return `there are too many active leases; at most ${this.capacity} are kept (max_active_leases)`
+    return `there are too many active leases; at most ${this.maxActiveLeases} are kept (max_active_leases)`
   }
 }
 

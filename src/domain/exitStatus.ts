@@ -13,8 +13,8 @@ export const exitStatus = {
   unavailable: 3,
   /** There is no such secret or lease, or the service is not installed. */
   notFound: 4,
-  /** The daemon refused the request, or the project file is not trusted. */
-  refused: 5,
+  /** The daemon rejected the request, or the project file is not trusted. */
+  rejected: 5,
   /** The daemon did not reply in time. */
   timeout: 6,
   /** This user may not use the socket, or another user could have put it there. */

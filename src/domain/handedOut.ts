@@ -2,7 +2,7 @@
  * Which values are outside: those that were leased since they last changed. It is found in
  * the audit log alone, so the answer is the same after a wipe and while the store is locked.
  *
- * A value that was handed out works until it is changed where it is used, whatever became
+ * A value that was handed out works until it is changed where it is used, regardless of what became
  * of its lease, and of the secret in this store.
  */
 import type { AuditEntry } from "./AuditEntry.ts"

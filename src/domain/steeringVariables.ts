@@ -1,6 +1,6 @@
 /**
  * Variables that steer common programs: they run code, load a file, or talk to another host
- * because of them. None may hold a secret, whoever chooses the name: a project file, Vercel, or
+ * because of them. None may hold a secret, from any source of the name: a project file, Vercel, or
  * a mistyped command line.
  *
  * Variables of an application, such as DATABASE_URL, and plain credentials, such as NPM_TOKEN,

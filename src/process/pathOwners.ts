@@ -1,9 +1,9 @@
 /**
- * Who could put another file at a path: whoever may write to a directory above it.
+ * Who could put another file at a path: every user who may write to a directory above it.
  *
  * As sshd does, it wants each of these, and each link on the way, to belong to root or to this
  * user, and to be writable by no one else. In a sticky directory like /tmp, only the owner of a
- * name can replace it. Nobody else can make it hold or undo it, so one look beside a use is enough.
+ * name can replace it. No other user can make it hold or undo it, so one look beside a use is enough.
  * It loads no library: the fast path imports it unless `isOwnPath`.
  */
 import { lstatSync, readFileSync, readlinkSync } from "node:fs"

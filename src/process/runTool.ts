@@ -74,7 +74,7 @@ export const spawnTool = (
     return yield* spawner.spawn(ChildProcess.make(name, args, { ...child, stdin: "ignore", ...stdio }))
   }).pipe(Effect.provide(spawnerLayer))
 
-/** Returns the exit status, whatever it is, and the output. Fails if there is no exit status. */
+/** Returns any exit status, and the output. Fails if there is no exit status. */
 export const runTool = (command: CommandLine, options: ToolOptions): Effect.Effect<ToolResult, ToolFailed> => {
   const { maxOutput = defaultMaxOutput, timeout = Duration.infinity } = options
   return Effect.gen(function* () {

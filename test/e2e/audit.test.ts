@@ -218,7 +218,7 @@ describe("the audit log", () => {
       assert.include(refusal.stderr, "nothing was changed, because the audit log is not writable: cannot append to")
       const refusing = yield* run(["status"], { home })
       assert.strictEqual(refusing.status, 1)
-      assert.include(refusing.stderr, "the daemon is up but refuses leases and changes\n  cannot append to")
+      assert.include(refusing.stderr, "the daemon is up but rejects leases and changes\n  cannot append to")
       fs.rmdirSync(file)
       assert.strictEqual((yield* run(["lease", "db"], { home })).stdout, "made up")
       const { result } = JSON.parse((yield* run(["status", "--json"], { home })).stdout)

@@ -197,7 +197,7 @@ describe.concurrent("the commands", () => {
       assert.strictEqual(serving.status, 0)
       assert.match(
         serving.stdout,
-        /^running since \S+ \(up \d+s\)\nprocess {7}\d+, version \S+ \(build \S+\)\nsecrets {7}0\nactive leases 0\nsocket {8}\S+\nevents {8}joelclaw is not installed, 0 sent\n$/
+        /^running since \S+ \(up \d+s\)\nprocess {7}\d+, version \S+ \(build \S+\)\nsecrets {7}0\nactive leases 0\nsocket {8}\S+, your role: owner\nevents {8}joelclaw is not installed, 0 sent\n$/
       )
       yield* daemon.stop()
       const gone = yield* secrets(["status", "--timeout", "0.2"])
@@ -230,7 +230,7 @@ describe.concurrent("the commands", () => {
       const { status, stderr, stdout } = yield* secrets(["status", "--timeout", "0.3"])
       daemon.signal("SIGCONT")
       assert.deepStrictEqual([status, stdout], [6, ""])
-      assert.include(stderr, "did not answer within 0.3 s")
+      assert.include(stderr, "did not reply within 0.3 s")
     })
   )
 
@@ -263,6 +263,21 @@ describe.concurrent("the commands", () => {
       yield* startDaemon({ home })
       const beside = yield* run(["init"], { home })
       assert.strictEqual(beside.status, 75)
+    })
+  )
+
+  it.live("print a warning for a misspelled setting, which serve logs", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const config = path.join(home, "config.json")
+      fs.writeFileSync(config, JSON.stringify({ directory: path.join(home, "state"), socket_pth: "hush" }))
+      const { status, stderr } = yield* run(["init", "--config", config], { home })
+      assert.strictEqual(status, 0)
+      assert.include(
+        stderr,
+        `secrets: warning: config: socket_pth is not a setting: did you mean socket_path? (${config})\n`
+      )
+      assert.notInclude(stderr, "hush")
     })
   )
 

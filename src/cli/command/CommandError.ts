@@ -24,4 +24,4 @@ export const failDeclined = (outcome: string, fix = "Answer y to go on, or pass 
   })
 
 export const fromClient = (error: ClientError): CommandError =>
-  new CommandError(error._tag === "RequestRefused" ? refusalProblem(error) : explainAccess(clientProblem(error)))
+  new CommandError(error._tag === "RequestRejected" ? refusalProblem(error) : explainAccess(clientProblem(error)))

@@ -33,7 +33,7 @@ export const clientProblem = (failure: SendFailure): Problem => {
   switch (failure._tag) {
     case "DaemonUnavailable":
       return connectProblem(failure)
-    case "InvalidResponse":
+    case "InvalidReply":
       return protocolProblem(failure.reason)
     case "UnsafeSocket":
       return {
@@ -45,7 +45,7 @@ export const clientProblem = (failure: SendFailure): Problem => {
       }
     case "RequestTimedOut":
       return {
-        message: `the daemon did not answer within ${failure.seconds} s`,
+        message: `the daemon did not reply within ${failure.seconds} s`,
         code: "timeout",
         fix: "Check whether it hangs: secrets status",
         exitStatus: exitStatus.timeout
@@ -53,9 +53,9 @@ export const clientProblem = (failure: SendFailure): Problem => {
   }
 }
 
-/** Returns the problem of a response that the daemon cannot have sent. */
+/** Returns the problem of a reply that the daemon cannot have sent. */
 export const protocolProblem = (reason: string): Problem => ({
-  message: `invalid response of the daemon: ${reason}`,
+  message: `invalid reply of the daemon: ${reason}`,
   code: "protocol_error",
   fix: "Check what listens on the socket: secrets status",
   exitStatus: exitStatus.failed
@@ -67,7 +67,7 @@ interface Refusal {
   readonly fix: string
 }
 
-const refused = (fix: string): Refusal => ({ exitStatus: exitStatus.refused, fix })
+const rejected = (fix: string): Refusal => ({ exitStatus: exitStatus.rejected, fix })
 const notFound = (fix: string): Refusal => ({ exitStatus: exitStatus.notFound, fix })
 
 const differs = "Restart the daemon, which may be older than this command: secrets daemon restart"
@@ -75,44 +75,44 @@ const disk = "Free disk space or correct the permissions there, then try again"
 
 /** The exit status and the hint for each error of the daemon. */
 export const refusals = {
-  ParseError: refused(differs),
-  MethodNotFound: refused(differs),
-  InvalidParams: refused("Correct the value named in the message"),
-  MissingSecretName: refused("List the names: secrets list"),
-  MissingClientId: refused("Name the client with --client-id, or leave the flag out"),
-  MissingParameter: refused("Give it a value"),
-  TooLong: refused("Shorten it: a name or --client-id may have 16 KiB, a value 1 MiB"),
-  InvalidTtl: refused("Give the duration units: --ttl 90s, 15m, 24h or 1h30m"),
-  TtlTooLong: refused("Ask for less: see max_lease_ttl in config.json (24h by default)"),
+  ParseError: rejected(differs),
+  MethodNotFound: rejected(differs),
+  InvalidParams: rejected("Correct the value named in the message"),
+  MissingSecretName: rejected("List the names: secrets list"),
+  MissingClientId: rejected("Name the client with --client-id, or leave the flag out"),
+  MissingParameter: rejected("Give it a value"),
+  TooLong: rejected("Shorten it: a name or --client-id may have 16 KiB, a value 1 MiB"),
+  InvalidTtl: rejected("Give the duration units: --ttl 90s, 15m, 24h or 1h30m"),
+  TtlTooLong: rejected("Ask for less: see max_lease_ttl in config.json (24h by default)"),
   SecretNotFound: notFound("See the names with: secrets list"),
-  SecretExists: refused("Give it another value with: secrets update NAME"),
-  StoreFull: refused("Delete secrets that are not needed: secrets list"),
-  SecretStoreError: refused(disk),
-  StoreReplaced: refused("See what to do about it: secrets status"),
-  StoreLocked: refused("Unlock it in a terminal: secrets unlock"),
-  LockNotKept: refused(disk),
-  StoreUnreadable: refused("Restore that file, then unlock the store"),
+  SecretExists: rejected("Give it another value with: secrets update NAME"),
+  StoreFull: rejected("Delete secrets that are not needed: secrets list"),
+  SecretStoreError: rejected(disk),
+  StoreReplaced: rejected("See what to do about it: secrets status"),
+  StoreLocked: rejected("Unlock it in a terminal: secrets unlock"),
+  LockNotKept: rejected(disk),
+  StoreUnreadable: rejected("Restore that file, then unlock the store"),
   LeaseNotFound: notFound("See the active leases: secrets leases"),
-  TooManyLeases: refused("End some: secrets revoke --all, or raise max_active_leases in config.json"),
-  LeasesRemain: refused("Remove the cause that secrets status shows, then delete it again"),
-  PartlyRevoked: refused("Remove the cause that secrets status shows, then revoke them again"),
-  NoRotationHook: refused("Give it one with: secrets update NAME --rotate-via COMMAND"),
-  RotationFailed: refused("See what happened with: secrets audit"),
-  DirectAccess: refused("Lease it: secrets lease NAME"),
-  ScanLimit: refused("Try again tomorrow, or compare one secret by leasing it: secrets lease NAME"),
-  AccessDenied: refused("Use a socket whose role permits it: secrets status lists them"),
-  RestartRefused: refused("Wait and try again, or restart it as the user whose daemon it is"),
-  AuditLogError: refused("Remove the cause that secrets status shows: the daemon then continues by itself"),
-  FileError: refused(disk),
-  Stopping: refused("Wait for the next daemon: secrets status --wait 30s"),
-  TooManyConnections: refused("Close connections that are not used, then try again"),
-  MemoryExceeded: refused("Try again later"),
-  InternalError: refused("Read what the daemon logged on standard error")
+  TooManyLeases: rejected("End some: secrets revoke --all, or raise max_active_leases in config.json"),
+  LeasesRemain: rejected("Remove the cause that secrets status shows, then delete it again"),
+  PartlyRevoked: rejected("Remove the cause that secrets status shows, then revoke them again"),
+  NoRotationHook: rejected("Give it one with: secrets update NAME --rotate-via COMMAND"),
+  RotationFailed: rejected("See what happened with: secrets audit"),
+  DirectAccess: rejected("Lease it: secrets lease NAME"),
+  ScanLimit: rejected("Try again tomorrow, or compare one secret by leasing it: secrets lease NAME"),
+  AccessDenied: rejected("Use a socket whose role permits it: secrets status lists them"),
+  RestartRefused: rejected("Wait and try again, or restart it as the user whose daemon it is"),
+  AuditLogError: rejected("Remove the cause that secrets status shows: the daemon then continues by itself"),
+  FileError: rejected(disk),
+  Stopping: rejected("Wait for the next daemon: secrets status --wait 30s"),
+  TooManyConnections: rejected("Close connections that are not used, then try again"),
+  MemoryExceeded: rejected("Try again later"),
+  InternalError: rejected("Read what the daemon logged on standard error")
 } as const satisfies Readonly<Record<ErrorTag, Refusal>>
 
 /** Returns the problem of a request that the daemon rejected, by the tag of its error. */
 export const refusalProblem = ({ message, tag }: Omit<ReplyError, "code">): Problem => ({
   message,
   code: tag ?? "generic_error",
-  ...(tag === undefined ? refused("") : refusals[tag])
+  ...(tag === undefined ? rejected("") : refusals[tag])
 })

@@ -12,10 +12,17 @@ import { exitStatus } from "../../domain/exitStatus.ts"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
 import { type GlobalArgs, configError, daemonAddress, readSettings } from "./daemonAddress.ts"
 import { CommandError } from "./CommandError.ts"
-import type { Problem } from "./Output.ts"
+import { type Problem, printNotice } from "./Output.ts"
+
+/** Prints a warning about config.json. The daemon logs it instead. */
+const printWarning = (text: string): Effect.Effect<void> => Effect.sync(() => printNotice(`secrets: warning: ${text}`))
 
 /** Returns all settings, for commands that work with the files; `homeOf` is the home directory of another user. */
-export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?: string) {
+export const loadConfig = Effect.fnUntraced(function* (
+  args: GlobalArgs,
+  homeOf?: string,
+  warn: (text: string) => Effect.Effect<void> = printWarning
+) {
   const settings = readSettings(args, homeOf)
   if ("exitStatus" in settings) return yield* failExplained(settings)
   const { file, home, text } = settings
@@ -25,10 +32,7 @@ export const loadConfig = Effect.fnUntraced(function* (args: GlobalArgs, homeOf?
     return yield* new CommandError(configError(`${decoded.failure.message} (${file})`, `Correct ${file}`))
   }
   const { config, warnings } = decoded.success
-  if (warnings.length > 0) {
-    const { stderrLogger } = yield* Effect.promise(() => import("./stderrLogger.ts"))
-    yield* Effect.provide(Effect.logWarning(`config: ${warnings.join("; ")} (${file})`), stderrLogger)
-  }
+  if (warnings.length > 0) yield* warn(`config: ${warnings.join("; ")} (${file})`)
   const socket = args.option("socket")
   if (socket === undefined) return config
   const changed = { ...config, socketPath: path.resolve(socket) }

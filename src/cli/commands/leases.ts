@@ -26,7 +26,7 @@ const listedExample = {
 }
 
 /** The daemon's limit for one reply. */
-const maxLeases = 10_000
+const maxRows = 10_000
 
 export const leasesCommand = defineCommand({
   name: "leases",
@@ -35,13 +35,13 @@ export const leasesCommand = defineCommand({
   flags: {
     client: { type: "string", value: "ID", summary: "only leases of this client", completes: "client" },
     secret: { type: "string", value: "NAME", summary: "only leases of this secret", completes: "secret" },
-    limit: { type: "string", value: "N", summary: `show at most N leases (default and maximum: ${maxLeases})` }
+    limit: { type: "string", value: "N", summary: `show at most N leases (default and maximum: ${maxRows})` }
   },
   examples: ["secrets leases", "secrets leases --client deploy", "secrets leases --secret github_token --json"],
   run: Effect.fnUntraced(function* (args) {
-    const limit = Number(args.option("limit") ?? maxLeases)
-    if (!Number.isInteger(limit) || limit < 1 || limit > maxLeases) {
-      return yield* failUsage(`--limit must be a whole number from 1 to ${maxLeases}`, "For example: --limit 20")
+    const limit = Number(args.option("limit") ?? maxRows)
+    if (!Number.isInteger(limit) || limit < 1 || limit > maxRows) {
+      return yield* failUsage(`--limit must be a whole number from 1 to ${maxRows}`, "For example: --limit 20")
     }
     const daemon = yield* loadDaemon(args)
     const params = { client_id: args.option("client"), secret_name: args.option("secret"), limit }

@@ -60,7 +60,7 @@ export const rotateCommand = defineCommand({
         message: `rotated ${rotated.length} of ${results.length} secrets: ${failures.join("; ")}`,
         code: "generic_error",
         fix: "See the audit log: secrets audit",
-        exitStatus: exitStatus.refused
+        exitStatus: exitStatus.rejected
       })
     }
     return { lines: [`rotated ${rotated.length} secrets`], result: { rotated } }
@@ -70,7 +70,7 @@ export const rotateCommand = defineCommand({
 /** Asks for the status first, so that only a daemon that is there gets the time of a rotation. */
 const rotateOne = (daemon: DaemonAddress, timeout: Duration.Duration, name: string) =>
   Effect.andThen(
-    Effect.catchTag(request(daemon, "secrets.status", {}), "RequestRefused", () => Effect.void),
+    Effect.catchTag(request(daemon, "secrets.status", {}), "RequestRejected", () => Effect.void),
     call({ ...daemon, timeout }, "secrets.rotate", { secret_name: name }, rotatedExample)
   )
 

@@ -1,6 +1,6 @@
 /**
  * What other files know of the audit log: leases.checkpoint.json and runs.json name entries of it, and
- * secrets.age is named by it. Whoever changes the log has to change all of them too.
+ * secrets.age is named by it. A change of the log has to change all of them too.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -2,7 +2,7 @@
  * Files that a start can do without: one that cannot be read is renamed, not removed.
  *
  * Most often it belongs to another user, because the daemon ran as root once. In a directory of
- * ours it can be renamed all the same, and then written anew.
+ * ours it can be renamed all the same, and then written again.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

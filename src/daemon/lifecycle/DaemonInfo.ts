@@ -23,7 +23,7 @@ export class DaemonInfo extends Context.Service<
     readonly pid: number
     readonly startedAt: Timestamp
     readonly ttlPolicy: TtlPolicy
-    readonly leaseCapacity: number
+    readonly maxActiveLeases: number
     readonly sockets: ReadonlyArray<SocketInfo>
     /** Undefined if no heartbeat is configured. */
     readonly heartbeat: Effect.Effect<object | undefined>

@@ -2,7 +2,7 @@
  * A restart on request: the daemon stops in order, and its supervisor starts a new one.
  *
  * Further requests are rejected during a cool-down. Its start is kept on disk, so that
- * it survives the restart. Where nobody would start the daemon again, only its owner may.
+ * it survives the restart. Where nothing would start the daemon again, only its owner may.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -52,17 +52,17 @@ export class Restart extends Context.Service<
         const requested = Deferred.makeUnsafe<void>()
         const lock = yield* Semaphore.make(1)
 
-        const refuse = (reason: string) =>
+        const reject = (reason: string) =>
           Effect.andThen(
             Effect.ignore(audit.append([refusedFact(restartFact, reason)])),
             Effect.fail(new RestartRefused({ reason }))
           )
 
         const request = Effect.gen(function* () {
-          if (Deferred.isDoneUnsafe(requested)) return yield* refuse("daemon restart is already pending")
+          if (Deferred.isDoneUnsafe(requested)) return yield* reject("daemon restart is already pending")
           const { role } = yield* CurrentCaller
           if (role !== "owner" && !supervised()) {
-            return yield* refuse("no supervisor would start the daemon again, so only its owner may restart it")
+            return yield* reject("no supervisor would start the daemon again, so only its owner may restart it")
           }
           const now = yield* Clock.currentTimeMillis
           const { contents: file } = yield* readOrSetAside(coolDownPath)
@@ -73,7 +73,7 @@ export class Restart extends Context.Service<
             onSome: ({ millis }) => coolDown - BigInt(now - millis) * millisecond
           })
           if (left > 0n && left <= coolDown) {
-            return yield* refuse(`daemon restart is cooling down; retry after ${formatGoDuration(left)}`)
+            return yield* reject(`daemon restart is cooling down; retry after ${formatGoDuration(left)}`)
           }
           yield* audit.append([restartFact])
           const contents = `${JSON.stringify({ requested_at: fromMillis(now).text })}\n`

@@ -1,9 +1,9 @@
 /**
- * Whether somebody starts the daemon again when it ends, as far as that can be known.
+ * Whether a supervisor starts the daemon again when it ends, as far as that can be known.
  *
  * systemd and launchd say so in the environment. Any other supervisor is the parent: one that is
  * known by its name, or a shell that waits in a loop for the daemon alone. Without such
- * evidence the answer is no: it decides whether others than the owner may end the daemon.
+ * evidence it returns false: it decides whether others than the owner may end the daemon.
  */
 import * as fs from "node:fs"
 import type { Supervision } from "../../domain/supervision.ts"

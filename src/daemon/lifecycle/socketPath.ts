@@ -22,7 +22,7 @@ import { makeDirectory } from "../files/pinDirectory.ts"
 export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string, activated = false) {
   const length = Buffer.byteLength(socketPath)
   if (length > maxSocketPath) {
-    return yield* refuse(
+    return yield* reject(
       `the socket path ${socketPath} has ${length} bytes; a socket address holds at most ${maxSocketPath}`,
       "Choose a shorter path with --socket or socket_path",
       exitStatus.badConfig
@@ -42,14 +42,14 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string) {
   const found = yield* attemptSync("stat", socketPath, () => fs.lstatSync(socketPath, { throwIfNoEntry: false }))
   if (found === undefined) return false
   if (!found.isSocket()) {
-    return yield* refuse(
+    return yield* reject(
       `${socketPath} is not a socket but ${kindOf(found)}, so it is not replaced`,
       "Move it away, or choose another path with --socket",
       exitStatus.cannotCreate
     )
   }
   if (found.uid !== process.getuid?.()) {
-    return yield* refuse(
+    return yield* reject(
       `${socketPath} is a socket of another user (uid ${found.uid}), so it is not replaced`,
       "Stop the daemon of that user and remove the socket, or choose another path with --socket",
       exitStatus.cannotCreate
@@ -60,7 +60,7 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string) {
   // Its owner has just removed it.
   if (result === "ENOENT") return false
   if (result === "connected") return yield* alreadyListening(socketPath, yield* findListener(socketPath))
-  return yield* refuse(
+  return yield* reject(
     `${socketPath} belongs to ${named(yield* findListener(socketPath))}, and connecting to it fails (${result})`,
     "Stop it first, or choose another path with --socket",
     exitStatus.alreadyRunning
@@ -68,7 +68,7 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string) {
 })
 
 const alreadyListening = (socketPath: string, owner: number | undefined) =>
-  refuse(
+  reject(
     `another daemon is listening on ${socketPath}: ${named(owner)}`,
     "Stop it first, or choose another path with --socket",
     exitStatus.alreadyRunning
@@ -88,7 +88,7 @@ const checkDirectory = Effect.fn("checkDirectory")(function* (directory: string)
   yield* makeDirectory(directory)
   const { mode } = yield* attemptSync("stat", directory, () => fs.statSync(directory))
   if ((mode & 0o022) !== 0) {
-    return yield* refuse(
+    return yield* reject(
       `the directory of the socket, ${directory}, is writable by other users`,
       `Run chmod go-w ${directory}, or choose another path with --socket.`,
       exitStatus.cannotCreate
@@ -105,5 +105,5 @@ const connect = (socketPath: string): Effect.Effect<string> =>
     return Effect.sync(() => socket.destroy())
   }).pipe(Effect.timeoutOrElse({ duration: "2 seconds", orElse: () => Effect.succeed("ETIMEDOUT") }))
 
-const refuse = (reason: string, fix: string, status: number) =>
+const reject = (reason: string, fix: string, status: number) =>
   Effect.fail(new StartError({ reason, fix, exitStatus: status }))

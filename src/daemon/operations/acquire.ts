@@ -25,7 +25,7 @@ import { acquireFact, acquireRefusedFact, replaceFact, ttlTooLongDetails } from 
 import { AccessDenied, leaseForbidden } from "../../domain/Caller.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import {
-  defaultMaxLeases,
+  defaultMaxActiveLeases,
   grantedTtl,
   type Lease,
   makeLease,
@@ -65,7 +65,7 @@ export const acquire = Effect.fnUntraced(
   function* (
     request: AcquireRequest,
     policy: TtlPolicy,
-    maxLeases = defaultMaxLeases
+    maxActiveLeases = defaultMaxActiveLeases
   ): Effect.fn.Return<AcquireResult, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
     const { secretName, clientId } = request
     const secrets = yield* SecretStore
@@ -75,26 +75,26 @@ export const acquire = Effect.fnUntraced(
     const id = randomUUID()
 
     const issueLease = leases.transaction((tx): Result.Result<AcquireResult & { ttl: GoDuration }, AcquireError> => {
-      const refuse = (error: AcquireError, reason: string) => {
+      const reject = (error: AcquireError, reason: string) => {
         tx.record(acquireRefusedFact(secretName, clientId, reason))
         return Result.fail(error)
       }
       const forbidden = leaseForbidden(caller, secretName)
-      if (forbidden !== undefined) return refuse(new AccessDenied(), forbidden)
+      if (forbidden !== undefined) return reject(new AccessDenied(), forbidden)
       const secret = secrets.get(secretName)
       if (Result.isFailure(secret)) {
-        return refuse(secret.failure, secret.failure._tag === "StoreLocked" ? lockedReason : "secret not found")
+        return reject(secret.failure, secret.failure._tag === "StoreLocked" ? lockedReason : "secret not found")
       }
       const granted = grantedTtl(request.ttl, policy)
-      if (Result.isFailure(granted)) return refuse(granted.failure, ttlTooLongDetails(granted.failure))
+      if (Result.isFailure(granted)) return reject(granted.failure, ttlTooLongDetails(granted.failure))
 
       // The name object of the store is shared by all its leases, which saves memory.
       const { name, value } = secret.success
       const ttl = granted.success
       const lease = makeLease({ id, secretName: name, clientId, ttl, now: tx.now })
       const replaced = tx.ofPair(name, clientId)
-      if (tx.weight() >= maxLeases && replaced.length === 0) {
-        return refuse(new TooManyLeases({ capacity: maxLeases }), "too many active leases")
+      if (tx.weight() >= maxActiveLeases && replaced.length === 0) {
+        return reject(new TooManyLeases({ maxActiveLeases }), "too many active leases")
       }
       for (const old of replaced) tx.end(old, replaceFact(old, lease, ttl))
       tx.issue(lease, acquireFact(lease, ttl))

@@ -48,7 +48,7 @@ export const listFingerprints = Effect.fn("listFingerprints")(function* (clientI
   return { multiplier, fingerprints, values, tooShort, omitted }
 })
 
-/** Returns for each text the names of the secrets of which it is an encoded value. */
+/** Returns for each text the names of the secrets whose encoded value it is. */
 export const identifyValues = Effect.fn("identifyValues")(function* (clientId: string, texts: ReadonlyArray<Buffer>) {
   const indexes = Map.groupBy(texts.keys(), (index) => keyOf(texts[index] ?? Buffer.alloc(0)))
   const found = texts.map((): Array<string> => [])
@@ -66,10 +66,10 @@ export const identifyValues = Effect.fn("identifyValues")(function* (clientId: s
 })
 
 /** Spends some of the day's budget, or records and reports that it is used up. */
-const limited = (what: ScanLimit["what"], count: number, refused: (reason: string) => AuditFact) =>
+const limited = (what: ScanLimit["what"], count: number, rejected: (reason: string) => AuditFact) =>
   ScanBudget.use((budget) =>
     Effect.tapError(budget.spend(what, count), ({ message }) =>
-      AuditLog.use((audit) => Effect.ignore(audit.append([refused(message)])))
+      AuditLog.use((audit) => Effect.ignore(audit.append([rejected(message)])))
     )
   )
 

@@ -51,7 +51,7 @@ const runCommand = Effect.fnUntraced(function* ({ name, rotateStdout, rotateVia 
   if (Option.isNone(value)) {
     const reason = result.status === "done" ? "gave no usable value" : result.status
     yield* emit(false, 0, `rotation hook ${reason}`)
-    return yield* refuse(name, result.outcome, `rotation hook ${reason}`)
+    return yield* reject(name, result.outcome, `rotation hook ${reason}`)
   }
   const at = yield* secrets.recordRotation(name, result.outcome, value.value)
   const leasesOfOldValue = rotateStdout ? yield* leases.activeCountOfSecret(name) : 0
@@ -65,7 +65,7 @@ const runCommand = Effect.fnUntraced(function* ({ name, rotateStdout, rotateVia 
 const record = (name: string, reason: string) =>
   AuditLog.use((audit) => Effect.ignore(audit.append([rotateRefusedFact(name, reason)])))
 
-const refuse = Effect.fnUntraced(function* (name: string, outcome: string, reason: string) {
+const reject = Effect.fnUntraced(function* (name: string, outcome: string, reason: string) {
   const audit = yield* AuditLog
   yield* audit.append([rotateRefusedFact(name, outcome)])
   return yield* new RotationFailed({ name, reason })

@@ -201,7 +201,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
       document()
         .secrets.values()
         .reduce((sum, secret) => sum + secretSize(secret), grows)
-    return grows > 0 && size() > storeLimit ? refuse(fact, new StoreFull()) : Effect.void
+    return grows > 0 && size() > storeLimit ? reject(fact, new StoreFull()) : Effect.void
   }
 
   const change = Effect.fn("SecretStore.change")(function* (
@@ -233,12 +233,12 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   }, Effect.uninterruptible)
 
   /** Records a rejected change, if possible, and fails with the reason. */
-  const refuse = <E extends SecretExists | SecretNotFound | StoreFull>(fact: AuditFact, reason: E) =>
+  const reject = <E extends SecretExists | SecretNotFound | StoreFull>(fact: AuditFact, reason: E) =>
     Effect.andThen(Effect.ignore(audit.append([refusedFact(fact, refusalReasons[reason._tag])])), Effect.fail(reason))
 
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
     const { name } = secret
-    if (document().secrets.has(name)) return yield* refuse(addFact(name), new SecretExists({ name }))
+    if (document().secrets.has(name)) return yield* reject(addFact(name), new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zeroTimestamp, foreign: {} }
     yield* checkSize(addFact(name), undefined, added)
@@ -246,7 +246,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   }, Semaphore.withPermit(writeLock))
 
   const edit = Effect.fn("SecretStore.edit")(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
-    const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(fact, reason)))
+    const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject(fact, reason)))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }
     yield* checkSize(fact, found, next)
@@ -275,7 +275,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   }).pipe(Semaphore.withPermit(writeLock))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
-    yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => refuse(deleteFact(name), reason)))
+    yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject(deleteFact(name), reason)))
     yield* change(deleteFact(name), "delete", (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(writeLock))
 

@@ -2,7 +2,7 @@
  * The file that keeps the store locked over restarts: secrets.age.locked, beside the store.
  *
  * That it exists is what counts, not what it holds. Whatever has its name, and a directory
- * in which nobody can look, means locked.
+ * that cannot be searched, means locked.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -168,11 +168,11 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
     if (locked === undefined) return undefined
     const { since } = locked
     const failed = Effect.ignore(audit.append([refusedFact(unlockFact, "the store could not be opened")]))
-    const refuse = Effect.andThen(failed, dropIfUnused)
+    const reject = Effect.andThen(failed, dropIfUnused)
     const missing = options.missing()
-    if (missing !== undefined) return yield* Effect.andThen(refuse, missing)
-    opened ??= yield* Effect.tapError(open, () => refuse)
-    yield* Effect.tapError(Effect.andThen(audit.append([unlockFact]), lockFile.remove), () => refuse)
+    if (missing !== undefined) return yield* Effect.andThen(reject, missing)
+    opened ??= yield* Effect.tapError(open, () => reject)
+    yield* Effect.tapError(Effect.andThen(audit.append([unlockFact]), lockFile.remove), () => reject)
     setLocked(undefined)
     return since
   }).pipe(gate, Effect.uninterruptible)

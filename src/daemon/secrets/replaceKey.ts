@@ -1,5 +1,5 @@
 /**
- * Writes a new key and the store that it opens: two files, and one step for whoever sees them.
+ * Writes a new key and the store that it opens: two files, and one step for every reader.
  *
  * The key waits as identity.age.new until secrets.age is written, and is renamed last. After a
  * crash, the next start renames it if it opens secrets.age and removes it otherwise. So there is

@@ -19,18 +19,18 @@ export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
 }> {}
 
 /** The daemon replied with an error. */
-export class RequestRefused extends Data.TaggedError("RequestRefused")<ReplyError> {}
+export class RequestRejected extends Data.TaggedError("RequestRejected")<ReplyError> {}
 
 /** The daemon accepted the connection and did not reply in time. */
 export class RequestTimedOut extends Data.TaggedError("RequestTimedOut")<{ readonly seconds: number }> {}
 
-/** The response is not one of the daemon. */
-export class InvalidResponse extends Data.TaggedError("InvalidResponse")<{ readonly reason: string }> {}
+/** The reply is not one of the daemon. */
+export class InvalidReply extends Data.TaggedError("InvalidReply")<{ readonly reason: string }> {}
 
-/** Somebody else could stand behind the socket; nothing was sent. */
+/** Another user could own the socket; nothing was sent. */
 export class UnsafeSocket extends Data.TaggedError("UnsafeSocket")<{ readonly reason: string; readonly fix: string }> {}
 
-export type ClientError = DaemonUnavailable | RequestRefused | RequestTimedOut | InvalidResponse | UnsafeSocket
+export type ClientError = DaemonUnavailable | RequestRejected | RequestTimedOut | InvalidReply | UnsafeSocket
 
 export interface DaemonAddress {
   readonly socketPath: string
@@ -50,7 +50,7 @@ export const call = <const T extends Shape>(
   Effect.flatMap(request(daemon, method, params), (result) =>
     matchesShape(result, example)
       ? Effect.succeed(result)
-      : Effect.fail(new InvalidResponse({ reason: `${method} has an unexpected result` }))
+      : Effect.fail(new InvalidReply({ reason: `${method} has an unexpected result` }))
   )
 
 /** Calls a method; returns its result as it came. */
@@ -67,12 +67,12 @@ export const request = (
         return Effect.fail(new RequestTimedOut(outcome))
       case "UnsafeSocket":
         return Effect.fail(new UnsafeSocket(outcome))
-      case "InvalidResponse":
-        return Effect.fail(new InvalidResponse(outcome))
+      case "InvalidReply":
+        return Effect.fail(new InvalidReply(outcome))
       case "Replies": {
         const [reply] = outcome.replies
-        if (reply === undefined) return Effect.fail(new InvalidResponse({ reason: notAReply }))
-        return reply.error === undefined ? Effect.succeed(reply.result) : Effect.fail(new RequestRefused(reply.error))
+        if (reply === undefined) return Effect.fail(new InvalidReply({ reason: notAReply }))
+        return reply.error === undefined ? Effect.succeed(reply.result) : Effect.fail(new RequestRejected(reply.error))
       }
     }
   })
@@ -100,7 +100,7 @@ const afterIn =
  */
 export const livenessProbe = (socketPath: string, within: Duration.Duration): Effect.Effect<void, string> =>
   request({ socketPath, timeout: within }, "secrets.status", {}).pipe(
-    Effect.catchTag("RequestRefused", () => Effect.void),
+    Effect.catchTag("RequestRejected", () => Effect.void),
     Effect.catchTag("DaemonUnavailable", (fault) =>
       fault.code === "ENOENT" ? Effect.void : Effect.fail(fault.message)
     ),

@@ -12,15 +12,15 @@ export type RoundTrip =
   | { readonly _tag: "Replies"; readonly lines: ReadonlyArray<string> }
   /** There was no connection: `code` is the system's reason, such as ENOENT or EACCES. */
   | { readonly _tag: "Unreachable"; readonly code: string }
-  /** Somebody else could stand behind the socket; nothing was sent. */
+  /** Another user could own the socket; nothing was sent. */
   | { readonly _tag: "UnsafeSocket"; readonly unsafe: UnsafePath }
   /** The connection ended before the last reply; the daemon may have handled the requests. */
   | { readonly _tag: "ConnectionLost" }
   /** The reply is longer than any that the daemon sends. */
-  | { readonly _tag: "ResponseTooLarge" }
+  | { readonly _tag: "ReplyTooLarge" }
 
 /** Twice what the daemon buffers for all clients together: an endless reply must not fill the memory. */
-const maxResponseBytes = 128 * 1024 * 1024
+const maxReplyBytes = 128 * 1024 * 1024
 
 /** As many bytes as Node reads at once. */
 const readLength = 64 * 1024
@@ -44,7 +44,7 @@ export const roundTrip = (
     bytes += length
     for (let at = chunk.indexOf(lineFeed); at >= 0; at = chunk.indexOf(lineFeed, at + 1)) missing -= 1
     if (missing <= 0) end({ _tag: "Replies", lines: Buffer.concat(chunks).toString("utf8").split("\n") })
-    else if (bytes > maxResponseBytes) end({ _tag: "ResponseTooLarge" })
+    else if (bytes > maxReplyBytes) end({ _tag: "ReplyTooLarge" })
     return true
   }
   // Without a stream's queue and events, which take longer to set up than the daemon to reply.

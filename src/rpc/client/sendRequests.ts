@@ -33,7 +33,7 @@ export type SendFailure =
   | { readonly _tag: "DaemonUnavailable"; readonly socketPath: string; readonly code: string }
   | { readonly _tag: "RequestTimedOut"; readonly seconds: number }
   | { readonly _tag: "UnsafeSocket"; readonly reason: string; readonly fix: string }
-  | { readonly _tag: "InvalidResponse"; readonly reason: string }
+  | { readonly _tag: "InvalidReply"; readonly reason: string }
 
 /** One reply for each request; undefined where the line is no reply. */
 export type SendOutcome =
@@ -75,10 +75,10 @@ export const sendRequests = (
             _tag: "Replies",
             replies: requests.map(({ method }, index) => replyTo(method, trip.lines[index], connectionLost))
           })
-        case "ResponseTooLarge":
-          return finish({ _tag: "InvalidResponse", reason: "it is too large" })
+        case "ReplyTooLarge":
+          return finish({ _tag: "InvalidReply", reason: "it is too large" })
         case "ConnectionLost":
-          if (!mayRepeat) return finish({ _tag: "InvalidResponse", reason: possiblyDone })
+          if (!mayRepeat) return finish({ _tag: "InvalidReply", reason: possiblyDone })
           connectionLost = true
           return attemptAgain()
         case "Unreachable":

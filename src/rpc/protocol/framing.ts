@@ -1,5 +1,5 @@
 /**
- * Splits bytes into lines, in whatever chunks they arrive.
+ * Splits bytes into lines, in any chunks.
  *
  * A line feed ends a line; one carriage return before it is dropped. A line beyond the
  * limit is reported once and its bytes are discarded up to its line feed. A line that is

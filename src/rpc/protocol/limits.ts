@@ -27,7 +27,7 @@ export const maxValues = 1_000
 export const maxTokens = 50_000
 /** Deeper JSON is not parsed, as by the predecessor. */
 export const maxParsedDepth = 10_000
-/** Deeper ids and parameters are refused: more than any request has, and safe to walk through. */
+/** Deeper ids and parameters are rejected: more than any request has, and safe to walk through. */
 export const maxMemberDepth = 1_000
 
 /** Requests up to this size start at once. */

@@ -1,7 +1,7 @@
 /**
  * Turns a request line into its reply line.
  *
- * It uses no socket. Whatever goes wrong in a handler becomes an error reply.
+ * It uses no socket. Every failure of a handler becomes an error reply.
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -30,7 +30,7 @@ import {
 import type { Admission } from "./admission.ts"
 import { handlers, type MethodError } from "./handlers.ts"
 
-/** Answers every frame of a caller with one line, or with none if the client has left. */
+/** Replies to every frame of a caller with one line, or with none if the client has left. */
 export const makeDispatch =
   ({ forMethod, forReply }: Admission) =>
   // Every request passes here, so there is no generator on its way.
@@ -43,7 +43,7 @@ export const makeDispatch =
       const { id, method, params } = request.success
       if (!isMethodName(method)) return unknownMethod(id, method)
       const forbidden = forbiddenTo(role, method, params)
-      if (forbidden !== undefined) return refuse(id, method, forbidden)
+      if (forbidden !== undefined) return reject(id, method, forbidden)
       const scoped = scope === undefined ? params : withClientPrefix(params, scope)
       const handled = Effect.matchCauseEffect(
         Effect.suspend(() => handlers[method](scoped)),
@@ -72,7 +72,7 @@ const decodeFrame = (frame: Frame) => {
   return "notUtf8" in frame ? Result.fail(notUtf8) : decodeRequest(frame.line)
 }
 
-const refuse = Effect.fnUntraced(function* (id: string, method: MethodName, recorded: string) {
+const reject = Effect.fnUntraced(function* (id: string, method: MethodName, recorded: string) {
   const { _tag: tag, message } = new AccessDenied()
   yield* metrics.countRefusal(tag)
   yield* auditRefusal(method, recorded)

@@ -48,7 +48,7 @@ export function readParams(type: string, fields: Fields) {
   }
 }
 
-/** Refuses an empty string, and one of more than `limit` bytes. */
+/** Rejects an empty string, and one of more than `limit` bytes. */
 export const required = (given: string, what: string, limit = nameLimit): Effect.Effect<void, RpcError | TooLong> =>
   given === ""
     ? Effect.fail(new RpcError({ tag: missing.get(what) ?? "MissingParameter", message: `${what} is required` }))
@@ -61,7 +61,7 @@ const missing: ReadonlyMap<string, ErrorTag> = new Map([
   ["client_id", "MissingClientId"]
 ])
 
-/** Refuses a string of more than `limit` bytes. */
+/** Rejects a string of more than `limit` bytes. */
 export const atMost = (limit: number, given: string, what: string): Effect.Effect<void, TooLong> =>
   Buffer.byteLength(given) > limit ? Effect.fail(new TooLong({ what, limit })) : Effect.void
 

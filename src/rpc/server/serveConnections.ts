@@ -4,7 +4,7 @@
  *
  * A client may pipeline requests, and shut down its side before the replies. A connection
  * whose replies are not read, or whose line does not end, is closed after a timeout. At a
- * stop, requests in progress are answered, and idle connections end at once.
+ * stop, requests in progress get their replies, and idle connections end at once.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -89,7 +89,7 @@ const beforeDeadline = <A, E>(pull: Effect.Effect<A, E>, begun: bigint) =>
     })
   })
 
-/** Writes a reply in chunks, each of which the client must read in time. */
+/** Writes a reply in chunks; the client must read each one in time. */
 const replyWriter = (out: Socket.Writer, state: ConnectionState) => {
   const gone = Effect.fail(new Socket.SocketError({ reason: new Socket.SocketCloseError({ code: notReading }) }))
   const cutOff = Effect.andThen(out.write(new Socket.CloseEvent(notReading)), gone)

@@ -17,7 +17,7 @@ import { connectionLimit, spareFiles } from "../protocol/limits.ts"
 export interface ConnectionState {
   /** Who is at the other end, by the socket that accepted it. */
   readonly caller: Caller
-  /** Records that a request of it was answered. */
+  /** Records that a request of it has its reply. */
   readonly markServed: () => void
   /** Sets the bytes it holds besides Node's own buffers. */
   readonly setBuffered: (bytes: number) => void

@@ -87,7 +87,7 @@ describe.concurrent("the client", () => {
         const { received } = yield* listen(socketPath, ["cut", done])
         const failure = yield* Effect.flip(request(daemonAt(socketPath), method, {}))
         assert.deepInclude(failure, {
-          _tag: "InvalidResponse",
+          _tag: "InvalidReply",
           reason: "the connection ended before it; the request may have been carried out"
         })
         assert.deepStrictEqual(received, [method])
@@ -112,7 +112,7 @@ describe.concurrent("the client", () => {
         const socketPath = yield* place
         const { received } = yield* listen(socketPath, [gone])
         const failure = yield* Effect.flip(request(daemonAt(socketPath), method, {}))
-        assert.deepInclude(failure, { _tag: "RequestRefused", code: gone.error.code })
+        assert.deepInclude(failure, { _tag: "RequestRejected", code: gone.error.code })
         assert.lengthOf(received, 1)
       })
     )
@@ -123,7 +123,7 @@ describe.concurrent("the client", () => {
       const socketPath = yield* place
       const { received } = yield* listen(socketPath, [noSecret, done])
       const failure = yield* Effect.flip(request(daemonAt(socketPath), "secrets.lease", {}))
-      assert.deepInclude(failure, { _tag: "RequestRefused", message: "secret not found" })
+      assert.deepInclude(failure, { _tag: "RequestRejected", message: "secret not found" })
       assert.lengthOf(received, 1)
     })
   )

@@ -34,7 +34,7 @@ describe.concurrent("a round trip", () => {
         if (!socket.destroyed) socket.write(piece, () => flood(socket))
       }
       const outcome = yield* ask(flood)
-      assert.deepStrictEqual(outcome, { _tag: "ResponseTooLarge" })
+      assert.deepStrictEqual(outcome, { _tag: "ReplyTooLarge" })
     })
   )
 

@@ -200,7 +200,7 @@ describe("requests whose connection ends before the reply", () => {
         cut(socket)
       })
       const { outcome, started } = start(socketPath, [{ method: "secrets.add", params: {} }])
-      assert.strictEqual((yield* outcome)._tag, "InvalidResponse")
+      assert.strictEqual((yield* outcome)._tag, "InvalidReply")
       assert.deepStrictEqual(started, [5000])
     })
   )

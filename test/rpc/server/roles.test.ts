@@ -40,7 +40,7 @@ const info = Layer.succeed(DaemonInfo, {
   pid: 1,
   startedAt: fromMillis(0),
   ttlPolicy: defaultTtlPolicy,
-  leaseCapacity: 100,
+  maxActiveLeases: 100,
   sockets: [],
   heartbeat: Effect.succeed({ url: "https://example.org" }),
   uncleanStarts: Effect.succeed(undefined)

@@ -57,7 +57,7 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
       pid: 1,
       startedAt: fromMillis(0),
       ttlPolicy: defaultTtlPolicy,
-      leaseCapacity: 100,
+      maxActiveLeases: 100,
       sockets: [],
       heartbeat: Effect.succeed(undefined),
       uncleanStarts: Effect.succeed(undefined)

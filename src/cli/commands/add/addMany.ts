@@ -59,7 +59,7 @@ export const addMany = Effect.fnUntraced(function* (daemon: DaemonAddress, { fil
     }
     const error = outcome.failure
     // Without a daemon each of the others would only time out.
-    if (error._tag !== "RequestRefused")
+    if (error._tag !== "RequestRejected")
       return yield* interrupted(fromClient(error), results.length, parsed.success.length)
     const became = exists(error) ? "exists" : "failed"
     results.push({ name: `${prefix}${name}`, became, reason: error.message })
@@ -76,7 +76,7 @@ const put = (daemon: DaemonAddress, name: string, value: string, update: boolean
     )
   )
 
-const exists = (error: ClientError): boolean => error._tag === "RequestRefused" && error.tag === "SecretExists"
+const exists = (error: ClientError): boolean => error._tag === "RequestRejected" && error.tag === "SecretExists"
 
 const interrupted = (failure: CommandError, done: number, all: number): CommandError =>
   new CommandError({
@@ -97,7 +97,7 @@ const reportOf = (results: ReadonlyArray<Imported>) => {
             why: left.map(({ reason }) => reason ?? "").join("; "),
             fix: "To update secrets that already exist, add --update",
             code: "generic_error",
-            exitStatus: exitStatus.refused
+            exitStatus: exitStatus.rejected
           }
   }
   return output

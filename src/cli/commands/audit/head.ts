@@ -1,6 +1,6 @@
 /**
  * secrets audit --head: prints the last entry of the audit log as one line, its number, hash
- * and time. Kept elsewhere, it is the witness against whoever can write all the files.
+ * and time. Kept elsewhere, it is evidence against a user who can write all the files.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

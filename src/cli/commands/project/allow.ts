@@ -40,7 +40,7 @@ export const allowCommand = defineCommand({
   examples: ["secrets allow", "secrets allow ~/work/site", "secrets allow -r ~/work --dry-run", "secrets allow --list"],
   about: [
     "PATH is a .secrets.json or its directory; without it, the nearest file from the working directory upwards.",
-    "Trusted is exactly what is there now: after a change, or in another place, exec and env ask again, and refuse it",
+    "Trusted is exactly what is there now: after a change, or in another place, exec and env ask again, or reject it",
     "without a terminal. The list is yours alone, in ~/.agent-secrets/trusted.json. The daemon records each decision.",
     "With --recursive, node_modules, .git and links are skipped, and files that belong to others are not trusted.",
     "",

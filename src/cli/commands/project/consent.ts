@@ -4,7 +4,7 @@
  * to its content.
  *
  * Consent is an entry of `secrets allow` for exactly these paths and this content, a path in
- * `trusted_projects`, or an answer on the terminal. Without a terminal the file is refused. Each
+ * `trusted_projects`, or an answer on the terminal. Without a terminal the file is rejected. Each
  * decision is recorded by the daemon before it takes effect.
  */
 import * as Duration from "effect/Duration"
@@ -54,7 +54,7 @@ export const requireConsent = Effect.fnUntraced(function* (request: ConsentReque
 
 /**
  * Returns whether a path in `trusted_projects` covers the file, by whole components of real paths; or why that does not
- * count. Somebody else who can change the settings or the project cannot give consent.
+ * count. Another user who can change the settings or the project cannot give consent.
  */
 const isInSettings = Effect.fnUntraced(function* ({ args, mustBeSeen, project }: ConsentRequest) {
   if (mustBeSeen || project.isForeign) return false
@@ -74,7 +74,7 @@ const covers = (named: string, { file, realPath }: Project): boolean => {
   }
 }
 
-/** Shows the plan and asks. Without an answer, or after any other one, the file is refused. */
+/** Shows the plan and asks. Without an answer, or after any other one, the file is rejected. */
 const ask = Effect.fnUntraced(function* (request: ConsentRequest, state: string, problem: string | undefined) {
   const { command, project } = request
   printNotice(`secrets ${command}: ${escapeValue(project.file)} ${state}`)

@@ -1,7 +1,7 @@
 /**
  * secrets env: leases the secrets of a project, and writes them to a file or prints them.
  *
- * All or nothing: if a lease is refused, nothing is written and the granted leases are
+ * All or nothing: if a lease is rejected, nothing is written and the granted leases are
  * revoked. The leases stay active as long as the file is useful; the next run replaces both.
  */
 import * as Clock from "effect/Clock"

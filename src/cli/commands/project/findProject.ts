@@ -70,7 +70,7 @@ export const shellWord = (file: string): string =>
 
 /** A refusal to use a project file. */
 export const untrusted = (message: string, fix: string, why?: string): CommandError =>
-  new CommandError({ message, why, fix, code: "untrusted_project", exitStatus: exitStatus.refused })
+  new CommandError({ message, why, fix, code: "untrusted_project", exitStatus: exitStatus.rejected })
 
 /** Reads the project file of this path. */
 export const readProject = Effect.fnUntraced(function* (found: string) {

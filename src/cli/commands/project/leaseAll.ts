@@ -85,7 +85,7 @@ const leaseOne = (
     })),
     Effect.mapError((error) => {
       const failure = fromClient(error)
-      return error._tag === "RequestRefused"
+      return error._tag === "RequestRejected"
         ? new CommandError({
             ...problemOf(failure),
             why: [...[failure.why ?? []].flat(), `for the variable ${requested.variable}`].join("; ")
@@ -108,7 +108,7 @@ export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<Leased
         revokedExample
       ).pipe(
         Effect.as(0),
-        Effect.catchTag("RequestRefused", ({ tag }) => Effect.succeed(tag === "LeaseNotFound" ? 0 : 1)),
+        Effect.catchTag("RequestRejected", ({ tag }) => Effect.succeed(tag === "LeaseNotFound" ? 0 : 1)),
         Effect.orElseSucceed(() => 1)
       ),
     { concurrency: revokeConcurrency }

@@ -62,7 +62,7 @@ const makeTemporary = (): string => {
 const temporaryError = (cause: unknown): CommandError =>
   failure(`cannot make a temporary file (${reasonOf(cause)})`, undefined, "Check XDG_RUNTIME_DIR and TMPDIR")
 
-/** Vercel pulls the project that the directory is linked to, whatever the project file names. */
+/** Rejects a link to another project than that of the project file: Vercel pulls the linked one. */
 const checkLink = (
   project: VercelProject,
   directory: string,

@@ -1,6 +1,6 @@
 /**
  * The Vercel project that a directory is linked to: `.vercel/project.json`, or else the nearest
- * `.vercel/repo.json` above. Vercel's program pulls that one, whatever the project file names.
+ * `.vercel/repo.json` above. Vercel's program pulls that one, and not the one of the project file.
  */
 import * as path from "node:path"
 import { readRegularFile } from "./foreignFile.ts"

@@ -11,7 +11,7 @@ import { type ScanFinding, isBinary, matchPatterns } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
 import { type Window, Windows, windowSize } from "./Windows.ts"
 
-/** Nobody reads more of them, and a program scans again after it removed these. */
+/** A person reads no more of them, and a program scans again after it removed these. */
 const maxFindings = 10_000
 
 /** Copies bytes into a buffer and returns their number, 0 at the end of the file. */

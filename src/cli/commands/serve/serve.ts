@@ -39,7 +39,7 @@ export const serveCommand = defineCommand({
     yield* disableCoreDumps
     const supervision = yield* takeSupervision(args.option("listen-fd"))
     yield* checkConfigFile(args.option("config"))
-    const config = yield* loadConfig(args)
+    const config = yield* loadConfig(args, undefined, Effect.logWarning)
     yield* closeDebugger
     yield* checkOwner(config.directory, "secrets serve")
     const { runDaemon } = yield* Effect.promise(() => import("../../../daemon/Daemon.ts"))
@@ -56,23 +56,23 @@ const takeSupervision = Effect.fnUntraced(function* (listenFd: string | undefine
   const supervision = readSupervision(process.env, process.pid, listenFd)
   for (const name of supervisionVariables) delete process.env[name]
   if (Result.isSuccess(supervision)) return supervision.success
-  return yield* refused(supervision.failure, "Pass the sockets of config.json, as the units of this project do")
+  return yield* rejected(supervision.failure, "Pass the sockets of config.json, as the units of this project do")
 })
 
 /** The file that --config names; the one of the state directory is checked with that. */
 const checkConfigFile = (file: string | undefined) =>
   Effect.suspend(() => {
     const unsafe = file === undefined ? undefined : unsafePath(path.resolve(file))
-    return unsafe === undefined ? Effect.void : refused(`the settings are not safe: ${unsafe.reason}`, unsafe.fix)
+    return unsafe === undefined ? Effect.void : rejected(`the settings are not safe: ${unsafe.reason}`, unsafe.fix)
   })
 
 const checkRuntimeOptions = Effect.suspend(() => {
   const { refusal, suspicious } = unsafeRuntimeOptions({ execArgv: process.execArgv, environment: process.env })
-  if (refusal !== undefined) return Effect.fail(refused(refusal.reason, refusal.fix))
+  if (refusal !== undefined) return Effect.fail(rejected(refusal.reason, refusal.fix))
   if (suspicious.length === 0) return Effect.void
   const verb = suspicious.length === 1 ? "is" : "are"
   return Effect.logWarning(`${suspicious.join(", ")} ${verb} set: other code may be loaded into the daemon`)
 })
 
-const refused = (message: string, fix: string) =>
+const rejected = (message: string, fix: string) =>
   new CommandError({ message, code: "data_error", fix, exitStatus: exitStatus.badConfig })

@@ -2,7 +2,7 @@
  * Detects options and environment variables that make Node or Bun open a debugger, load
  * other code or write memory to disk before the program runs.
  *
- * A pure check; `serve` refuses to start if it finds any. It prevents accidents, such as an
+ * A pure check; `serve` does not start if it finds any. It prevents accidents, such as an
  * editor that attaches a debugger to every Node process. It is no defence against an
  * attacker who controls the environment: code loaded before ours can hide itself.
  */

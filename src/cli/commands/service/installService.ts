@@ -90,7 +90,7 @@ const conflictError = ({ message }: FileConflict) =>
       message,
       fix: "Keep your changes in a drop-in (systemctl edit) or move the file; --force replaces it and keeps it as .bak"
     },
-    exitStatus.refused
+    exitStatus.rejected
   )
 
 const printPlan = ({ after, before, changes }: ServicePlan) => {

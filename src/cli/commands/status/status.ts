@@ -1,6 +1,6 @@
 /**
  * secrets status: exit status 0 means that the daemon is serving now. A daemon that
- * runs but refuses changes, because it cannot write its audit log, is not serving.
+ * runs but rejects changes, because it cannot write its audit log, is not serving.
  * `--wait` and `--watch` continue in statusSession.ts.
  */
 import { escapeValue, escapeMetrics } from "../../../domain/escape.ts"
@@ -106,7 +106,7 @@ export const statusCommand = defineQuery({
         ...(diagnostics === undefined ? [] : details(diagnostics))
       ],
       result: { ...found, socket: socketPath, ...(diagnostics ?? status) },
-      problem: found.running ? (refusing(diagnostics?.audit.failure) ?? locked(found.locked_since)) : stopping
+      problem: found.running ? (rejecting(diagnostics?.audit.failure) ?? locked(found.locked_since)) : stopping
     }
   }
 })
@@ -126,11 +126,11 @@ const stopping: Problem = {
   exitStatus: exitStatus.unavailable
 }
 
-const refusing = (why: string | undefined): Problem | undefined =>
+const rejecting = (why: string | undefined): Problem | undefined =>
   why === undefined
     ? undefined
     : {
-        message: "the daemon is up but refuses leases and changes",
+        message: "the daemon is up but rejects leases and changes",
         why,
         code: "io_error",
         fix: "Fix the cause; the daemon then continues by itself",

@@ -103,7 +103,7 @@ export const daemonHandlers = {
         active: activeLeases,
         expired: expiredLeases,
         unreadable: unreadableLeases,
-        capacity: daemon.leaseCapacity,
+        capacity: daemon.maxActiveLeases,
         oldest: oldestLease?.text
       },
       audit: {

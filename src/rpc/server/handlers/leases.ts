@@ -49,9 +49,9 @@ export const leaseHandlers = {
         recorded: `invalid ttl duration: ${ttl.failure.split(' "')[0]}`
       })
     }
-    const { leaseCapacity, ttlPolicy } = yield* DaemonInfo
+    const { maxActiveLeases, ttlPolicy } = yield* DaemonInfo
     const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success }
-    const { lease, value } = yield* acquire(request, ttlPolicy, leaseCapacity)
+    const { lease, value } = yield* acquire(request, ttlPolicy, maxActiveLeases)
     return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
   }),
 
