@@ -38,6 +38,7 @@ export const bundleOptions = {
 const onDemand = {
   program: "src/cli/main.ts",
   statusSession: "src/cli/commands/status/statusSession.ts",
+  absence: "src/cli/command/absence.ts",
   ownership: "src/cli/command/ownership.ts",
   pathOwners: "src/process/pathOwners.ts"
 }

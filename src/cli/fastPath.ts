@@ -4,11 +4,10 @@
  */
 import { type After, type SendFailure, sendRequests } from "../rpc/client/sendRequests.ts"
 import { notAReply, type RpcReply } from "../rpc/protocol/reply.ts"
-import { exitStatus } from "../domain/exitStatus.ts"
 import { emptyCoreFiles } from "../process/coreFiles.ts"
 import { version } from "../version.ts"
 import { findCommand, type Flags, parseArguments } from "./command/Command.ts"
-import { daemonAddress } from "./command/daemonAddress.ts"
+import { daemonAddress, type GlobalArgs } from "./command/daemonAddress.ts"
 import { exitWith, printLines, printOutput, printProblem, type Problem } from "./command/Output.ts"
 import { clientProblem, protocolProblem, refusalProblem } from "./command/problems.ts"
 import { isProblem, type QueryCommand } from "./command/QueryCommand.ts"
@@ -70,8 +69,9 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
   if ("exitStatus" in address) return fail(address)
 
   emptyCoreFiles()
-  sendRequests({ ...address, after }, requests, (outcome) => {
-    if (outcome._tag !== "Replies") return void failedProblem(command, args, outcome).then(fail)
+  const returnsSoon = command.reportsAbsence ? () => Promise.resolve(false) : address.returnsSoon
+  sendRequests({ ...address, returnsSoon, after }, requests, (outcome) => {
+    if (outcome._tag !== "Replies") return void failedProblem(args, outcome, command.reportsAbsence).then(fail)
     const { replies } = outcome
     const error = replies.map(errorIn).find((problem, n) => problem !== undefined && requests[n]?.optional !== true)
     if (error !== undefined) return fail(error)
@@ -94,13 +94,9 @@ const errorIn = (reply: RpcReply | undefined): Problem | undefined => {
   return reply.error === undefined ? undefined : refusalProblem(reply.error)
 }
 
-const failedProblem = async <F extends Flags>(
-  command: QueryCommand<F>,
-  args: Parameters<QueryCommand<F>["requests"]>[0],
-  failure: SendFailure
-): Promise<Problem> => {
+const failedProblem = async (args: GlobalArgs, failure: SendFailure, describeRun?: boolean): Promise<Problem> => {
   const problem = clientProblem(failure)
-  if (problem.exitStatus !== exitStatus.unavailable) return problem
-  const known = await command.whyUnavailable?.(args)
-  return known === undefined ? problem : { ...problem, why: `${problem.why}; ${known}` }
+  return failure._tag === "DaemonUnavailable" && problem.denied === undefined
+    ? (await import("./command/absence.ts")).explainAbsence(args, failure, problem, describeRun)
+    : problem
 }

@@ -150,16 +150,13 @@ interface LayerOptions {
 const layers = (
   config: Config,
   { environment, supervision }: DaemonOptions,
-  { isRestart, activated, memory }: LayerOptions
+  { isRestart, activated, memory }: LayerOptions,
+  supervised = () => isSupervised({ environment, supervision, pid: process.pid, parent: process.ppid })
 ) =>
   UnixSocketServer.layerUnixSockets(socketOptions(config, activated)).pipe(
     Layer.provideMerge(ScanBudget.layer),
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
-    Layer.provideMerge(
-      Restart.layer(path.join(config.directory, "restart-cooldown.json"), () =>
-        isSupervised({ environment, supervision, pid: process.pid, parent: process.ppid })
-      )
-    ),
+    Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"), supervised)),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(
@@ -167,7 +164,13 @@ const layers = (
     ),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config))),
-    Layer.provideMerge(Instance.layer(instancePaths(config), { isRestart, activated: new Set(activated.keys()) }))
+    Layer.provideMerge(
+      Instance.layer(instancePaths(config), {
+        isRestart,
+        activated: new Set(activated.keys()),
+        isSupervised: supervised
+      })
+    )
   )
 
 const socketOptions = (config: Config, activated: ActivatedSockets) =>

@@ -13,6 +13,8 @@ export const runsFileName = "runs.json"
 const Run = Schema.Struct({
   pid: Schema.Int,
   started_at: Schema.String,
+  /** Whether somebody starts it again when it ends. */
+  supervised: Schema.optionalKey(Schema.Boolean),
   /** Both absent while it runs, and for good if it was killed. */
   ended_at: Schema.optionalKey(Schema.String),
   ended_because: Schema.optionalKey(Schema.String),
@@ -50,12 +52,18 @@ const [maxStarts, maxReasonLength] = [20, 500]
 const reportedMillis = 24 * 60 * 60_000
 
 /** Adds a run. `crash` means that the run before it left files behind. */
-export const beginRun = (history: RunHistory, pid: number, at: Timestamp, crash: boolean): RunHistory => {
+export const beginRun = (
+  history: RunHistory,
+  pid: number,
+  at: Timestamp,
+  crash: boolean,
+  supervised = false
+): RunHistory => {
   const { last, loop_told, unclean_starts } = history
   const isUnclean = crash || (last !== undefined && !isOrderly(last))
   const starts = isUnclean ? [...unclean_starts, { at: at.text, because: becauseOf(last) }] : unclean_starts
   const next: RunHistory = {
-    last: { pid, started_at: at.text },
+    last: { pid, started_at: at.text, ...(supervised ? { supervised } : {}) },
     ...(history.audit === undefined ? {} : { audit: history.audit }),
     unclean_starts: starts.slice(-maxStarts)
   }
@@ -104,6 +112,16 @@ export const lastRunInWords = ({ last }: RunHistory): string | undefined => {
   return `not running since ${last.ended_at}, last exit: ${last.failed === true ? "a fault: " : ""}${last.ended_because ?? "?"}`
 }
 
+/** Longer than a supervisor pauses before a start. */
+const recentMillis = 30_000
+
+/** Whether a daemon is expected after this run: it has a supervisor, or ended a moment ago. `lastWrite` is when it wrote last. */
+export const promisesReturn = ({ last }: RunHistory, lastWrite: number, now: number): boolean => {
+  if (last === undefined) return false
+  const ended = last.ended_at === undefined ? lastWrite : millisOf({ at: last.ended_at })
+  return last.supervised === true || Math.abs(now - ended) < recentMillis
+}
+
 const isOrderly = (run: Run): boolean => run.ended_at !== undefined && run.failed !== true
 
 const becauseOf = (run: Run | undefined): string => {
@@ -118,4 +136,5 @@ const isLooping = (history: RunHistory, now: number): boolean =>
 const startsSince = ({ unclean_starts }: RunHistory, since: number): ReadonlyArray<UncleanStart> =>
   unclean_starts.filter((start) => millisOf(start) >= since)
 
-const millisOf = ({ at }: UncleanStart): number => Option.getOrUndefined(parseTimestamp(at))?.millis ?? -Infinity
+const millisOf = ({ at }: Pick<UncleanStart, "at">): number =>
+  Option.getOrUndefined(parseTimestamp(at))?.millis ?? -Infinity

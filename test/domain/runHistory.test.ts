@@ -96,6 +96,23 @@ describe("the history of runs", () => {
     }
   })
 
+  it("promises a return under a supervisor, and for half a minute after an end", () => {
+    const begin = (supervised: boolean) => RunHistory.beginRun(RunHistory.noRuns, 7, fromMillis(0), false, supervised)
+    const end = (history: RunHistory.RunHistory) => RunHistory.endRun(history, fromMillis(epoch), "SIGTERM", false)
+    const recent = 30_000
+    for (const [history, lastWrite, now, expected] of [
+      [RunHistory.noRuns, epoch, epoch, false],
+      [begin(false), epoch, epoch + recent - 1, true],
+      [begin(false), epoch, epoch + recent, false],
+      [end(begin(false)), epoch + recent, epoch + recent - 1, true],
+      [end(begin(false)), epoch + recent, epoch + recent, false],
+      [end(begin(true)), epoch, epoch + 10 * recent, true]
+    ] as const) {
+      assert.strictEqual(RunHistory.promisesReturn(history, lastWrite, now), expected)
+    }
+    assert.strictEqual(begin(true).last?.supervised, true)
+  })
+
   it("describes how the last run ended", () => {
     const begun = RunHistory.beginRun(RunHistory.noRuns, 7, fromMillis(epoch), false)
     const wordsOf = (history: RunHistory.RunHistory) => RunHistory.lastRunInWords(history) ?? ""

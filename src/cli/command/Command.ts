@@ -89,7 +89,7 @@ export const globalFlags = {
   json: { type: "boolean", summary: "print the result or the error as a JSON envelope" },
   socket: { type: "string", value: "PATH", summary: "the daemon's socket", completes: "file" },
   config: { type: "string", value: "PATH", summary: "the settings file, instead of config.json", completes: "file" },
-  timeout: { type: "string", value: "SECONDS", summary: "how long to wait for the daemon (5)" },
+  timeout: { type: "string", value: "SECONDS", summary: "how long to wait for the daemon (3.5)" },
   help: { type: "boolean", short: "h", summary: "show this help" },
   "no-update-check": { type: "boolean" },
   human: { type: "boolean" },

@@ -21,23 +21,42 @@ export interface Address {
   /** The socket of the daemon's owner, where the other one is a group's. */
   readonly ownerSocket?: string | undefined
   readonly seconds: number
+  /** Undefined with --timeout, which says how long to wait. */
+  readonly returnsSoon: (() => Promise<boolean>) | undefined
 }
+
+/**
+ * Seconds from the start of the process until a command has given up: callers end it at 5. A slow start, or a question
+ * before the request, takes at most one of them.
+ */
+const patience = 3.7
 
 /** Returns the address, or what is wrong with the settings. */
 export const daemonAddress = (args: GlobalArgs): Address | Problem => {
-  const seconds = Number(args.option("timeout")?.replace(/s$/, "") ?? 5)
+  const given = args.option("timeout")
+  const seconds = Number(given?.replace(/s$/, "") ?? (patience - Math.min(process.uptime(), 1)).toFixed(1))
   if (!(seconds > 0 && seconds <= 3600)) {
     return usageError("--timeout must be a number of seconds above 0", "For example: --timeout 2")
   }
   const socket = args.option("socket")
-  if (socket !== undefined) return { socketPath: absolute(socket), seconds }
+  const found = socket === undefined ? configuredSockets(args) : { socketPath: absolute(socket) }
+  if ("exitStatus" in found) return found
+  const { socketPath } = found
+  const returnsSoon =
+    given === undefined
+      ? () => import("./absence.ts").then((absence) => absence.returnsSoon(args, socketPath))
+      : undefined
+  return { ...found, seconds, returnsSoon }
+}
+
+type Sockets = Omit<Address, "seconds" | "returnsSoon">
+
+const configuredSockets = (args: GlobalArgs): Sockets | Problem => {
   const settings = readSettings(args)
   if ("exitStatus" in settings) return settings
   const { file, home, text } = settings
   const configured = socketIn(text, home)
-  return "reason" in configured
-    ? configError(`config: ${configured.reason} (${file})`, `Correct ${file}`)
-    : { ...configured, seconds }
+  return "reason" in configured ? configError(`config: ${configured.reason} (${file})`, `Correct ${file}`) : configured
 }
 
 /** Returns the home directory. Ignores an empty HOME, which would mean the current directory. */
@@ -86,7 +105,7 @@ export const readSettings = (
 }
 
 /** Returns the sockets that config.json names, or why it names none. */
-const socketIn = (text: string, home: string): Omit<Address, "seconds"> | { readonly reason: string } => {
+const socketIn = (text: string, home: string): Sockets | { readonly reason: string } => {
   let settings: unknown
   try {
     settings = JSON.parse(text)

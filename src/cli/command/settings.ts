@@ -47,8 +47,8 @@ export const loadConfig = Effect.fnUntraced(function* (
 export const loadDaemon = Effect.fnUntraced(function* (args: GlobalArgs) {
   const address = daemonAddress(args)
   if ("exitStatus" in address) return yield* failExplained(address)
-  const { seconds, ...sockets } = address
-  const daemon: DaemonAddress = { ...sockets, timeout: Duration.seconds(seconds) }
+  const { seconds, ...rest } = address
+  const daemon: DaemonAddress = { ...rest, timeout: Duration.seconds(seconds) }
   return daemon
 })
 

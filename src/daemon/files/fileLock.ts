@@ -84,6 +84,29 @@ const failLock = Effect.fn("failLock")(function* (path: string, cause: unknown) 
   })
 })
 
+/**
+ * Finds the process that holds the lock, for messages and waits of a command; "unknown" if its pid is. Elsewhere than on
+ * Linux the lock is tried, shared and for a moment, which only delays a start at that moment.
+ */
+export const findHolder = (file: string): Effect.Effect<number | "unknown" | undefined> =>
+  process.platform === "linux"
+    ? findLockOwner(file)
+    : Effect.promise(async () => {
+        if (!fs.existsSync(file)) return undefined
+        const { DatabaseSync } = await import("node:sqlite")
+        try {
+          const database = new DatabaseSync(file, { readOnly: true })
+          try {
+            database.exec("PRAGMA schema_version")
+          } finally {
+            database.close()
+          }
+        } catch (cause) {
+          return cause instanceof Error && cause.message.includes("locked") ? "unknown" : undefined
+        }
+        return undefined
+      })
+
 /** Finds the process that holds a write lock on a file. */
 export const findLockOwner = (file: string): Effect.Effect<number | undefined> =>
   orUndefined(async () => {

@@ -62,6 +62,8 @@ export interface InstanceOptions {
   readonly isRestart: boolean
   /** The paths of the listening sockets that the supervisor passed to this process. */
   readonly activated: ReadonlySet<string>
+  /** Whether somebody starts the daemon again when it ends. */
+  readonly isSupervised: () => boolean
 }
 
 export class Instance extends Context.Service<
@@ -85,7 +87,7 @@ export class Instance extends Context.Service<
   }
 >()("agent-secrets/Instance") {
   /** Locks the state directory and claims the socket path. */
-  static readonly layer = (paths: InstancePaths, { isRestart, activated }: InstanceOptions) =>
+  static readonly layer = (paths: InstancePaths, { isRestart, activated, isSupervised }: InstanceOptions) =>
     Layer.effect(
       Instance,
       Effect.gen(function* () {
@@ -96,7 +98,7 @@ export class Instance extends Context.Service<
         const own = yield* pinDirectory(paths.directory)
         const { exists, last } = yield* readRunFile(paths)
         const startedAt = fromMillis(yield* Clock.currentTimeMillis)
-        const runs = yield* recordRun(paths.runs, own, startedAt, exists)
+        const runs = yield* recordRun(paths.runs, own, startedAt, exists, isSupervised())
         const claimed = yield* Effect.forEach(paths.sockets, (socket) => claim(socket, activated.has(socket.path)))
         const wasStale = claimed.some((socket) => socket.wasStale)
 

@@ -44,9 +44,10 @@ export const recordRun = Effect.fn("recordRun")(function* (
   file: string,
   own: PinnedDirectory,
   startedAt: Timestamp,
-  crash: boolean
+  crash: boolean,
+  supervised: boolean
 ) {
-  let history = RunHistory.beginRun(yield* readRuns(file, own), process.pid, startedAt, crash)
+  let history = RunHistory.beginRun(yield* readRuns(file, own), process.pid, startedAt, crash, supervised)
   let exitReason = "it was stopped while it started"
   const change = (next: RunHistory.RunHistory) =>
     Effect.andThen(

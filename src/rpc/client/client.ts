@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import type { MethodName } from "../protocol/methods.ts"
 import { notAReply, type ReplyError } from "../protocol/reply.ts"
 import { matchesShape, type Shape, type Shaped } from "../protocol/shape.ts"
-import { type After, type ClientRequest, type SendOutcome, sendRequests } from "./sendRequests.ts"
+import { type After, type ClientRequest, type ReturnsSoon, type SendOutcome, sendRequests } from "./sendRequests.ts"
 
 /** No daemon listens: `code` is the system's reason, such as ENOENT or EACCES. */
 export class DaemonUnavailable extends Data.TaggedError("DaemonUnavailable")<{
@@ -38,6 +38,7 @@ export interface DaemonAddress {
   readonly ownerSocket?: string | undefined
   /** For everything together: waiting for the daemon, the request, its reply. */
   readonly timeout: Duration.Duration
+  readonly returnsSoon?: ReturnsSoon | undefined
 }
 
 /** Calls a method; its result must have the shape of the example. */
@@ -77,10 +78,16 @@ export const request = (
     }
   })
 
-const send = ({ ownerSocket, socketPath, timeout }: DaemonAddress, asked: ClientRequest) =>
+const send = ({ ownerSocket, returnsSoon, socketPath, timeout }: DaemonAddress, asked: ClientRequest) =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.callback<SendOutcome>((resume) => {
-      const options = { socketPath, ownerSocket, seconds: Duration.toSeconds(timeout), after: afterIn(context) }
+      const options = {
+        socketPath,
+        ownerSocket,
+        returnsSoon,
+        seconds: Duration.toSeconds(timeout),
+        after: afterIn(context)
+      }
       const abort = sendRequests(options, [asked], (outcome) => resume(Effect.succeed(outcome)))
       return Effect.sync(abort)
     })

@@ -1,8 +1,8 @@
 /**
  * Sends requests to the daemon over one connection, and again where that is safe.
  *
- * A restart is not an error: a daemon that is away is tried again until the timeout. A request
- * that may run only once is never sent again once the daemon may have received it. It uses
+ * A restart is not an error: a daemon that is away is tried again until the timeout, or not at
+ * all where nothing promises its return. A request that may run only once is never sent again once the daemon may have received it. It uses
  * Node alone, and its timers are passed in.
  */
 import { setImmediate } from "node:timers"
@@ -21,8 +21,13 @@ export interface SendOptions {
   readonly ownerSocket?: string | undefined
   /** For everything together: waiting for the daemon, the request, its reply. */
   readonly seconds: number
+  /** Asked once when nothing listens. Without it, the daemon is waited for in any case. */
+  readonly returnsSoon?: ReturnsSoon | undefined
   readonly after: After
 }
+
+/** Whether a daemon is likely to listen soon. */
+export type ReturnsSoon = () => Promise<boolean>
 
 /** Runs a function after so many milliseconds; returns a function that cancels that. */
 export type After = (millis: number, run: () => void) => () => void
@@ -42,15 +47,19 @@ export type SendOutcome =
 
 /** The system's reasons that may be gone a moment later. */
 const transientCodes: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN", "ECONNRESET", "EPIPE"])
+/** Those of a daemon that does not listen. */
+const isAbsent = (code: string): boolean => code === "ENOENT" || code === "ECONNREFUSED"
 
 /** In milliseconds. Short enough to reach a daemon that runs for a moment between two crashes. */
 const firstPause = 10
 const maxPause = 100
 const pauseGrowth = 1.6
+/** For a daemon that is expected, also where its reply may take longer. */
+const maxAbsence = 3500
 
 /** Calls `settle` once with the outcome. Returns a function that aborts it. */
 export const sendRequests = (
-  { after, ownerSocket, seconds, socketPath }: SendOptions,
+  { after, ownerSocket, returnsSoon, seconds, socketPath }: SendOptions,
   requests: ReadonlyArray<ClientRequest>,
   settle: (outcome: SendOutcome) => void
 ): (() => void) => {
@@ -60,13 +69,14 @@ export const sendRequests = (
   let [connectionLost, lastCode, pause] = [false, "", firstPause]
   let [abortTrip, cancelPause] = [nothing, nothing]
   let path = ownerSocket ?? socketPath
-  let isSettled = false
+  let [isSettled, waited] = [false, 0]
 
   const finish = (outcome: SendOutcome) => {
     isSettled = true
     cancelDeadline()
     settle(outcome)
   }
+  const giveUp = () => finish({ _tag: "DaemonUnavailable", socketPath, code: lastCode })
   const attempt = () => {
     const settleTrip = (trip: RoundTrip) => {
       switch (trip._tag) {
@@ -88,9 +98,12 @@ export const sendRequests = (
           }
           path = ownerSocket ?? socketPath
           lastCode = trip.code
-          return transientCodes.has(trip.code)
-            ? attemptAgain()
-            : finish({ _tag: "DaemonUnavailable", socketPath, code: trip.code })
+          if (!transientCodes.has(trip.code)) return giveUp()
+          if (returnsSoon === undefined || !isAbsent(trip.code) || (waited > 0 && waited < maxAbsence)) {
+            return attemptAgain()
+          }
+          if (waited > 0) return giveUp()
+          return void returnsSoon().then((expected) => isSettled || (expected ? attemptAgain() : giveUp()))
         case "UnsafeSocket":
           return finish({ _tag: "UnsafeSocket", ...trip.unsafe })
       }
@@ -99,6 +112,7 @@ export const sendRequests = (
   }
   const attemptAgain = () => {
     cancelPause = after(pause, attempt)
+    waited += pause
     pause = Math.min(pause * pauseGrowth, maxPause)
   }
   const abort = () => {

@@ -9,6 +9,26 @@ import * as path from "node:path"
 import { daemonAddress, readSettings } from "../../../src/cli/command/daemonAddress.ts"
 import { decodeConfig } from "../../../src/domain/Config.ts"
 
+/** The sockets that a command line names. */
+const socketsIn = (args: Record<string, string>) => {
+  const found = daemonAddress({ option: (flag: string) => args[flag] })
+  if ("exitStatus" in found) return found
+  const { returnsSoon: _, seconds: __, ...sockets } = found
+  return sockets
+}
+
+describe("the wait for a daemon", () => {
+  it("ends within four seconds of the start, unless --timeout names another time", () => {
+    const usual = daemonAddress({ option: () => undefined })
+    if ("exitStatus" in usual) return assert.fail(usual.message)
+    assert.isAtMost(usual.seconds + Math.min(1, process.uptime()), 3.8)
+    assert.isAtLeast(usual.seconds, 2.7)
+    assert.isDefined(usual.returnsSoon)
+    const given = daemonAddress({ option: (flag: string) => (flag === "timeout" ? "30" : undefined) })
+    assert.deepInclude(given, { seconds: 30, returnsSoon: undefined })
+  })
+})
+
 describe("the settings", () => {
   afterEach(() => void vi.unstubAllEnvs())
 
@@ -62,10 +82,11 @@ describe("the settings", () => {
     try {
       const config = path.join(directory, "config.json")
       fs.writeFileSync(config, JSON.stringify({ directory: "/d", ...settings }))
-      const found = daemonAddress({ option: (flag: string) => (flag === "config" ? config : undefined) })
-      assert.deepStrictEqual(found, { socketPath, ...(ownerSocket === undefined ? {} : { ownerSocket }), seconds: 5 })
-      const named = daemonAddress({ option: (flag: string) => ({ config, socket: "/s" })[flag] })
-      assert.deepStrictEqual(named, { socketPath: "/s", seconds: 5 })
+      assert.deepStrictEqual(socketsIn({ config }), {
+        socketPath,
+        ...(ownerSocket === undefined ? {} : { ownerSocket })
+      })
+      assert.deepStrictEqual(socketsIn({ config, socket: "/s" }), { socketPath: "/s" })
     } finally {
       fs.rmSync(directory, { recursive: true })
     }
@@ -77,7 +98,7 @@ describe("the settings", () => {
       const config = path.join(directory, "config.json")
       fs.writeFileSync(config, '\uFEFF{"socket_path":"/srv/s.sock"}')
       const line = { option: (flag: string) => (flag === "config" ? config : undefined) }
-      assert.deepStrictEqual(daemonAddress(line), { socketPath: "/srv/s.sock", seconds: 5 })
+      assert.deepStrictEqual(socketsIn({ config }), { socketPath: "/srv/s.sock" })
       const settings = readSettings(line)
       assert.strictEqual("text" in settings && settings.text, '{"socket_path":"/srv/s.sock"}')
     } finally {

@@ -9,6 +9,7 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { type After, type ClientRequest, sendRequests, type SendOutcome } from "../../../src/rpc/client/sendRequests.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
+import { eventually } from "../../support/waiting.ts"
 
 /** Timers that the test fires; `pauses` are those that began, the deadline first. */
 const makeTimers = () => {
@@ -48,11 +49,16 @@ const makeTimers = () => {
   }
 }
 
-const start = (socketPath: string, requests: ReadonlyArray<ClientRequest>, ownerSocket?: string) => {
+const start = (
+  socketPath: string,
+  requests: ReadonlyArray<ClientRequest>,
+  ownerSocket?: string,
+  returnsSoon?: () => Promise<boolean>
+) => {
   const timers = makeTimers()
   const outcomes: Array<SendOutcome> = []
   const done = new Promise<SendOutcome>((resolve) => {
-    sendRequests({ socketPath, ownerSocket, seconds: 5, after: timers.after }, requests, (outcome) => {
+    sendRequests({ socketPath, ownerSocket, returnsSoon, seconds: 5, after: timers.after }, requests, (outcome) => {
       outcomes.push(outcome)
       resolve(outcome)
     })
@@ -146,6 +152,52 @@ describe("requests to a daemon that is away", () => {
       yield* endPause
       assert.deepStrictEqual(yield* outcome, { _tag: "Replies", replies: [{ error: undefined, result: 1 }] })
       assert.strictEqual(waiting.size, 0)
+    })
+  )
+
+  it.live("are not repeated where it is not expected back", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      const { outcome, started, waiting } = start(socketPath, [lease], undefined, () => Promise.resolve(false))
+      assert.deepStrictEqual(yield* outcome, { _tag: "DaemonUnavailable", socketPath, code: "ENOENT" })
+      assert.deepStrictEqual([started, waiting.size], [[5000], 0])
+    })
+  )
+
+  it.live("are repeated for three and a half seconds where it is expected back, after one question", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      let questions = 0
+      const { endPause, outcomes, started } = start(socketPath, [lease], undefined, async () => {
+        questions += 1
+        return true
+      })
+      const waited = () => started.slice(1).reduce((sum, millis) => sum + millis, 0)
+      do yield* endPause
+      while (waited() < 3500)
+      yield* eventually(
+        Effect.sync(() => outcomes),
+        (found) => found.length > 0
+      )
+      assert.deepStrictEqual(outcomes, [{ _tag: "DaemonUnavailable", socketPath, code: "ENOENT" }])
+      assert.isBelow(waited(), 3700)
+      assert.strictEqual(questions, 1)
+    })
+  )
+
+  it.live("are repeated without a question if it has just been there", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      const server = yield* listen(socketPath, (socket) => {
+        server.close()
+        cut(socket)
+      })
+      const asked = () => Promise.reject(new Error("a question"))
+      const { endDeadline, endPause, outcome } = start(socketPath, [lease], undefined, asked)
+      yield* endPause
+      yield* endPause
+      yield* endDeadline
+      assert.deepStrictEqual(yield* outcome, { _tag: "DaemonUnavailable", socketPath, code: "ENOENT" })
     })
   )
 

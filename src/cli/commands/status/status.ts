@@ -85,7 +85,7 @@ export const statusCommand = defineQuery({
       { method: "daemon.status", params: {}, optional: true }
     ]
   },
-  whyUnavailable: (args) => import("./statusSession.ts").then(({ describeLastRun }) => describeLastRun(args)),
+  reportsAbsence: true,
   render: ([found, more], { args, socketPath }) => {
     if (args.flag("metrics"))
       return matchesShape(found, { text: "" }) ? { verbatim: escapeMetrics(found.text), result: found } : undefined

@@ -1,45 +1,28 @@
 /**
- * The parts of `secrets status` that need more than one query: `--wait`, `--watch`,
- * and how the last run ended when no daemon responds.
+ * The parts of `secrets status` that need more than one query: `--wait` and `--watch`.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { readFile } from "node:fs/promises"
-import * as path from "node:path"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import * as GoDuration from "../../../domain/GoDuration.ts"
-import { decodeRunHistory, lastRunInWords, runsFileName } from "../../../domain/runHistory.ts"
 import { type DaemonAddress, request } from "../../../rpc/client/client.ts"
 import type { MethodName } from "../../../rpc/protocol/methods.ts"
 import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
-import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { protocolProblem } from "../../command/problems.ts"
-import { loadConfig, loadDaemon } from "../../command/settings.ts"
+import { loadDaemon } from "../../command/settings.ts"
 import { statusCommand } from "./status.ts"
 import type { StatusArgs } from "./watchStatus.ts"
 import { watchStatus } from "./watchStatus.ts"
 
 export const runStatusSession = (args: StatusArgs) => (args.flag("watch") ? watchStatus(args) : waitUntilServing(args))
 
-/** Returns how the last run ended, in words, if the daemon recorded it. */
-export const describeLastRun = (args: GlobalArgs): Promise<string | undefined> =>
-  Effect.gen(function* () {
-    const { directory } = yield* loadConfig(args)
-    const text = yield* Effect.tryPromise(() => readFile(path.join(directory, runsFileName), "utf8"))
-    return Option.getOrUndefined(Option.map(decodeRunHistory(text), lastRunInWords))
-  }).pipe(
-    Effect.orElseSucceed(() => undefined),
-    Effect.runPromise
-  )
-
 const pollInterval = Duration.millis(200)
 
 const waitUntilServing = Effect.fnUntraced(function* (args: StatusArgs) {
   const timeout = yield* parseWait(args.option("wait") ?? "")
-  const daemon = yield* loadDaemon(args)
+  const daemon = { ...(yield* loadDaemon(args)), returnsSoon: undefined }
   const start = yield* Clock.currentTimeMillis
   const left = Effect.map(Clock.currentTimeMillis, (now) => timeout - (now - start))
   while (true) {

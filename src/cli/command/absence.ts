@@ -1,0 +1,98 @@
+/**
+ * A daemon that does not listen: whether it is expected back soon, and what is known about it.
+ *
+ * It only reads: the lock of the state directory, daemon.json, and runs.json with the end of
+ * the last run. Where nothing is known, no daemon is expected.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { decodeConfig } from "../../domain/Config.ts"
+import { escapeValue } from "../../domain/escape.ts"
+import { socketsOf } from "../../domain/ListenSocket.ts"
+import { decodeRunHistory, lastRunInWords, promisesReturn, runsFileName } from "../../domain/runHistory.ts"
+import { hasCode } from "../../daemon/files/durableFile.ts"
+import { findHolder } from "../../daemon/files/fileLock.ts"
+import { type GlobalArgs, readSettings } from "./daemonAddress.ts"
+import type { Problem } from "./Output.ts"
+
+/** Whether one starts or stops now, has a supervisor, or ended a moment ago. */
+export const returnsSoon = (args: GlobalArgs, socketPath: string): Promise<boolean> =>
+  Effect.gen(function* () {
+    const directory = stateDirectory(args, socketPath)
+    if (directory === undefined) return false
+    if ((yield* findHolder(lockIn(directory))) !== undefined) return true
+    const now = yield* Clock.currentTimeMillis
+    try {
+      const history = decodeRunHistory(fs.readFileSync(path.join(directory, runsFileName), "utf8"))
+      return Option.isSome(history) && promisesReturn(history.value, lastWrite(directory), now)
+    } catch (cause) {
+      // A daemon of another account.
+      return hasCode(cause, "EACCES")
+    }
+  }).pipe(Effect.runPromise)
+
+/** Adds to the problem what is known: a process that runs without its socket, or how the last one ended. */
+export const explainAbsence = (
+  args: GlobalArgs,
+  { code, socketPath }: { readonly code: string; readonly socketPath: string },
+  problem: Problem,
+  describeRun = false
+): Promise<Problem> =>
+  Effect.gen(function* () {
+    const directory = stateDirectory(args, socketPath)
+    if (directory === undefined) return problem
+    const holder = yield* findHolder(lockIn(directory))
+    if (holder !== undefined) {
+      const who = holder === "unknown" ? "a daemon" : `process ${holder}`
+      const [state, fix] =
+        code === "ENOENT"
+          ? ["gone", "Wait a few seconds: it makes its socket again"]
+          : ["replaced", `Wait a few seconds; if that does not help, remove ${escapeValue(socketPath)}`]
+      return { ...problem, message: `${who} runs, but its socket is ${state}`, fix }
+    }
+    const known = describeRun ? describeLastRun(directory) : undefined
+    return known === undefined ? problem : { ...problem, why: [problem.why ?? [], known].flat().join("; ") }
+  }).pipe(Effect.runPromise)
+
+const lockIn = (directory: string): string => path.join(directory, "daemon.lock")
+
+const describeLastRun = (directory: string): string | undefined => {
+  try {
+    const text = fs.readFileSync(path.join(directory, runsFileName), "utf8")
+    return Option.getOrUndefined(Option.map(decodeRunHistory(text), lastRunInWords))
+  } catch {
+    return undefined
+  }
+}
+
+/** Returns the directory of the daemon that the socket is of; undefined if it is of none that is known. */
+const stateDirectory = (args: GlobalArgs, socketPath: string): string | undefined => {
+  const settings = readSettings(args)
+  const decoded = "exitStatus" in settings ? undefined : decodeConfig(settings.text, settings.home, process.env)
+  if (decoded !== undefined && Result.isSuccess(decoded)) {
+    const { config } = decoded.success
+    const isListed = socketsOf(config).some((socket) => socket.path === socketPath)
+    if (args.option("socket") === undefined || isListed) return config.directory
+  }
+  const directory = path.dirname(socketPath)
+  try {
+    const run: unknown = JSON.parse(fs.readFileSync(path.join(directory, "daemon.json"), "utf8"))
+    const isOther = typeof run === "object" && run !== null && "socket" in run && run.socket !== socketPath
+    return isOther ? undefined : directory
+  } catch {
+    return directory
+  }
+}
+
+/** Returns when a file of the directory was last written. */
+const lastWrite = (directory: string): number =>
+  Math.max(
+    0,
+    ...fs
+      .readdirSync(directory)
+      .map((name) => fs.lstatSync(path.join(directory, name), { throwIfNoEntry: false })?.mtimeMs ?? 0)
+  )
