@@ -6,6 +6,7 @@
  */
 import { hostname } from "node:os"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
+import { usageError } from "../command/Output.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
 
 export const leaseCommand = defineQuery({
@@ -25,12 +26,17 @@ export const leaseCommand = defineQuery({
     raw: { type: "boolean" }
   },
   examples: ["secrets lease github_token", "secrets lease github_token --ttl 15m --client-id deploy"],
-  requests: (args) => [
-    {
-      method: "secrets.lease",
-      params: { secret_name: args.positionals[0], client_id: clientIdOf(args), ttl: args.option("ttl") ?? "" }
-    }
-  ],
+  requests: (args) => {
+    const ttl = args.option("ttl") ?? ""
+    // The daemon takes both for the default, as the predecessor did.
+    if (/^-|^(?=.*0)[^1-9]*$/.test(ttl)) return usageError("--ttl must be a duration above 0", "For example: --ttl 30m")
+    return [
+      {
+        method: "secrets.lease",
+        params: { secret_name: args.positionals[0], client_id: clientIdOf(args), ttl }
+      }
+    ]
+  },
   render: ([leased], { args }) =>
     matchesShape(leased, { lease_id: "", value: "", expires_at: "" })
       ? {
