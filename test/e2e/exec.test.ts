@@ -211,6 +211,19 @@ describe.concurrent("secrets exec --mask", () => {
     })
   )
 
+  it.live("says why output was lost, and fails where the program succeeded", () =>
+    Effect.gen(function* () {
+      for (const [script, expected] of [
+        ["echo hi", 1],
+        ["echo hi; exit 7", 7]
+      ] as const) {
+        const ended = yield* exec(line("--mask", "--", "sh", "-c", script), { through: 'exec "$@" >/dev/full' })
+        assert.strictEqual(ended.status, expected)
+        assert.strictEqual(ended.stderr, "secrets exec: warning: cannot write the program's output: ENOSPC\n")
+      }
+    })
+  )
+
   it.live("does not wait for background processes that hold the output open", () =>
     Effect.gen(function* () {
       const started = yield* begin(...line("--mask", "--", "sh", "-c", 'sleep 30 & echo "$! $TOKEN"; exit 4'))

@@ -1,12 +1,14 @@
 /**
- * Forwards the output of a program with the values masked, and with backpressure. A reader
- * that closes our output closes the program's output too. After the program's exit, output of
+ * Forwards the output of a program with the values masked, and with backpressure. An output
+ * that takes no more closes the program's output too; the reason is printed, except for a closed pipe. After the program's exit, output of
  * processes that still hold its pipes is forwarded while it keeps coming.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { Readable, Writable } from "node:stream"
 import type { Masker } from "../../../domain/Masker.ts"
+import { reasonOf } from "../../command/Output.ts"
+import { printWarning } from "./requestedSecrets.ts"
 import type { RunningChild } from "./runChild.ts"
 
 /** A prompt may be late by this much; writes that belong together come closer. */
@@ -16,28 +18,51 @@ const drainTimeout = Duration.millis(200)
 
 export const maskOutput =
   (makeMasker: () => Masker) =>
-  ({ exited, outputs: [out = null, err = null], stopRequested }: RunningChild): Effect.Effect<void> => {
+  ({ exited, outputs: [out = null, err = null], stopRequested }: RunningChild): Effect.Effect<boolean> => {
     // After the exit, each further chunk has to come within the drain timeout.
     const over = Effect.raceFirst(Effect.andThen(exited, Effect.sleep(drainTimeout)), stopRequested)
     const forward = (from: Readable | null, to: Writable) => forwardMasked(from, to, makeMasker(), over)
-    return Effect.all([forward(out, process.stdout), forward(err, process.stderr)], { concurrency: 2, discard: true })
+    return Effect.gen(function* () {
+      const outcomes = yield* Effect.all([forward(out, process.stdout), forward(err, process.stderr)], {
+        concurrency: 2
+      })
+      const reason = outcomes.find((outcome) => outcome !== undefined)
+      if (reason !== undefined) yield* printWarning("exec", `cannot write the program's output: ${reason}`)
+      return reason === undefined
+    })
   }
 
 type ReadEvent = { readonly kind: "bytes"; readonly bytes: Buffer } | { readonly kind: "end" | "late" | "over" }
 
-/** Forwards one stream to its end, or until `over`, which runs again for each chunk. */
+/**
+ * Forwards one stream to its end, or until `over`, which runs again for each chunk. Returns why output was lost;
+ * undefined if none was, or nobody reads it.
+ */
 export const forwardMasked = Effect.fnUntraced(function* (
   from: Readable | null,
   to: Writable,
   masker: Masker,
   over: Effect.Effect<void>
 ) {
-  if (from === null) return
-  const reader = { isOpen: true }
-  to.on("error", () => {
+  if (from === null) return undefined
+  const reader: { isOpen: boolean; failure?: string } = { isOpen: true }
+  const close = (error: NodeJS.ErrnoException) => {
     reader.isOpen = false
+    if (error.code !== "EPIPE") reader.failure ??= reasonOf(error)
     from.destroy()
-  })
+  }
+  to.on("error", close)
+  const write = (bytes: Buffer): Effect.Effect<void> =>
+    bytes.length === 0 || to.destroyed
+      ? Effect.void
+      : Effect.callback<void>(
+          (resume) =>
+            void to.write(bytes, (error) => {
+              // The event may come after the end.
+              if (error) close(error)
+              resume(Effect.void)
+            })
+        )
   const chunks: AsyncIterator<unknown> = from[Symbol.asyncIterator]()
   const read = async (): Promise<ReadEvent> => {
     try {
@@ -57,19 +82,15 @@ export const forwardMasked = Effect.fnUntraced(function* (
     )
     const event: ReadEvent = yield* masker.mayRelease() ? Effect.raceFirst(next, late) : next
     if (event.kind === "late") {
-      yield* write(to, masker.release())
+      yield* write(masker.release())
     } else if (event.kind === "bytes") {
-      yield* write(to, masker.push(event.bytes))
+      yield* write(masker.push(event.bytes))
       reading = read()
     } else {
       break
     }
   }
-  yield* write(to, masker.end())
+  yield* write(masker.end())
   from.destroy()
+  return reader.failure
 })
-
-const write = (to: Writable, bytes: Buffer): Effect.Effect<void> =>
-  bytes.length === 0 || to.destroyed
-    ? Effect.void
-    : Effect.callback<void>((resume) => void to.write(bytes, () => resume(Effect.void)))

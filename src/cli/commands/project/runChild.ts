@@ -25,8 +25,8 @@ export interface ChildOptions {
   readonly command: string
   readonly args: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string | undefined>>
-  /** Forwards the program's output from pipes. Without it, the program inherits ours. */
-  readonly pipeOutput?: ((running: RunningChild) => Effect.Effect<void>) | undefined
+  /** Forwards the program's output from pipes; false if some was lost. Without it, the program inherits ours. */
+  readonly pipeOutput?: ((running: RunningChild) => Effect.Effect<boolean>) | undefined
   /** Runs beside the program, and may signal it. */
   readonly monitor?: ((running: RunningChild) => Effect.Effect<void>) | undefined
 }
@@ -44,6 +44,8 @@ export interface RunningChild {
 /** The exit statuses of shells. */
 const notFound = 127
 const notExecutable = 126
+/** Of a program that succeeded, in place of 0. */
+const outputLost = 1
 
 /** Signals that are forwarded without a terminal, besides SIGTSTP. */
 const forwarded = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const
@@ -86,11 +88,13 @@ export const runChild = (options: ChildOptions): Effect.Effect<number, CommandEr
       exited: Effect.asVoid(Effect.ignore(Deferred.await(status))),
       stopRequested: Deferred.await(stopRequested)
     }
-    const end = Effect.all([Deferred.await(status), options.pipeOutput?.(running) ?? Effect.void], { concurrency: 2 })
-    const [code] = yield* options.monitor === undefined
+    const end = Effect.all([Deferred.await(status), options.pipeOutput?.(running) ?? Effect.succeed(true)], {
+      concurrency: 2
+    })
+    const [code, isComplete] = yield* options.monitor === undefined
       ? end
       : Effect.raceFirst(end, Effect.andThen(options.monitor(running), Effect.never))
-    return code
+    return code === 0 && !isComplete ? outputLost : code
   })
 
 const launch = (

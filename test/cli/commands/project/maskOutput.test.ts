@@ -35,7 +35,22 @@ const testOutput = Effect.gen(function* () {
   return { from, to, exited, fiber, next, settle, shown: () => shown }
 })
 
+/** Forwards to an output that takes no byte, for this reason. */
+const forwardTo = (code: string) => {
+  const from = new PassThrough()
+  from.end("hi\n")
+  const to = new Writable({ write: (_piece, _encoding, done) => done(Object.assign(new Error(code), { code })) })
+  return forwardMasked(from, to, makeMaskers(encodedVariants("hunter22"))(), Effect.never)
+}
+
 describe("masked output", () => {
+  it.effect("returns why it was lost, except where nobody reads it", () =>
+    Effect.gen(function* () {
+      assert.match((yield* forwardTo("ENOSPC")) ?? "", /ENOSPC|space/)
+      assert.strictEqual(yield* forwardTo("EPIPE"), undefined)
+    })
+  )
+
   it.effect("releases a prompt that ends in the first letters of a value after 50 ms, and not before", () =>
     Effect.gen(function* () {
       const { from, next, settle, shown } = yield* testOutput
