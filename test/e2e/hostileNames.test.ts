@@ -89,6 +89,8 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
   { args: ["scan", "--staged"] },
   { args: ["cleanup", "--dry-run"] },
   { args: ["daemon", "status"] },
+  { args: ["lock", hostile] },
+  { args: ["unlock", hostile] },
   { args: ["completions", "--names", "secret"] },
   { args: ["version"] },
   { args: [hostile], json: true },
