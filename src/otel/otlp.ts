@@ -59,7 +59,8 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
     emit: (event: OtelEvent): Effect.Effect<void> =>
       Effect.withFiber((fiber) => {
         const length = () => Object.values(event.metadata).join("").length
-        if (events?.budget.admit(eventsPerSecond, shareOf(event), now(), length) === true) {
+        const time = fiber.getRef(Clock.Clock).currentTimeMillisUnsafe()
+        if (events?.budget.admit(eventsPerSecond, shareOf(event), time, length) === true) {
           events.exporter.push(logRecord(event, clock, exportedSpan(fiber)))
         }
         return Effect.void
