@@ -13,7 +13,7 @@ export const runsFileName = "runs.json"
 const Run = Schema.Struct({
   pid: Schema.Int,
   started_at: Schema.String,
-  /** Whether somebody starts it again when it ends. */
+  /** Whether a supervisor starts it again when it ends. */
   supervised: Schema.optionalKey(Schema.Boolean),
   /** Both absent while it runs, and for good if it was killed. */
   ended_at: Schema.optionalKey(Schema.String),

@@ -178,7 +178,7 @@ export const exitHint = (exit: LastExit | undefined): string | undefined => {
 export const reinstall = "Install it again: secrets daemon install"
 
 const invalidSignature =
-  "Its signature is invalid. Put the binary there anew with install or mv, not cp, and check it: codesign --verify"
+  "Its signature is invalid. Put the binary there again with install or mv, not cp, and check it: codesign --verify"
 
 const meanings: ReadonlyMap<number, readonly [meaning: string, fix: string]> = new Map([
   [

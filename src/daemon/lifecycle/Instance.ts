@@ -62,7 +62,7 @@ export interface InstanceOptions {
   readonly isRestart: boolean
   /** The paths of the listening sockets that the supervisor passed to this process. */
   readonly activated: ReadonlySet<string>
-  /** Whether somebody starts the daemon again when it ends. */
+  /** Whether a supervisor starts the daemon again when it ends. */
   readonly isSupervised: () => boolean
 }
 

@@ -1,5 +1,5 @@
 /**
- * Sends the last entry of the audit log elsewhere, where whoever can write the state directory
+ * Sends the last entry of the audit log elsewhere, where a program that can write the state directory
  * cannot change it: to syslog, or as an event. At the start, at an interval and at the stop.
  *
  * It never blocks and never fails a request; what cannot be sent is logged once.

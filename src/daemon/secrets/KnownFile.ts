@@ -46,7 +46,7 @@ export class KnownFile {
     this.next = undefined
   }
 
-  /** Notes what was written in place of a missing file, which is still ours if somebody puts it back. */
+  /** Notes what was written in place of a missing file, which is still ours if it is put back. */
   setRestored(contents: Uint8Array, stamp: FileStamp): void {
     const before = this.digest
     this.set(contents, stamp)

@@ -84,7 +84,7 @@ export interface StoreFiles {
   readonly restoreMissing: Effect.Effect<ReadonlyArray<string>, StoreReplaced | FileError | AgeError>
   /** Derives 32 bytes from the key of the store, which they do not reveal: the same ones for the same purpose. */
   readonly derive: (purpose: string) => Buffer
-  /** Returns whether the two files that are there now, of whatever program, are a store that a start can open. */
+  /** Returns whether the two files that are there now, of any program, are a store that a start can open. */
   readonly canOpen: Effect.Effect<boolean>
   readonly prepare: (next: StoreDocument, change: StoreChange) => Effect.Effect<PreparedStore, AgeError>
 }

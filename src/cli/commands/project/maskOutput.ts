@@ -36,7 +36,7 @@ type ReadEvent = { readonly kind: "bytes"; readonly bytes: Buffer } | { readonly
 
 /**
  * Forwards one stream to its end, or until `over`, which runs again for each chunk. Returns why output was lost;
- * undefined if none was, or nobody reads it.
+ * undefined if none was, or it is not read.
  */
 export const forwardMasked = Effect.fnUntraced(function* (
   from: Readable | null,
