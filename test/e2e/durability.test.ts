@@ -39,7 +39,7 @@ describe.concurrent("an acknowledged change", () => {
   })
 
   it("is in the log once while the log is moved away and rotated, and changes to the log are detected", async () => {
-    const options = few(6)
+    const options = few(4)
     const rows = await auditRounds(options, 3e6)
     assert.deepStrictEqual(
       rows.filter(({ failed }) => failed > 0),
@@ -49,8 +49,8 @@ describe.concurrent("an acknowledged change", () => {
   })
 
   it("is available whatever the other files contain, and a store that cannot be read is not changed", async () => {
-    const options = few(12)
-    const rows = [...(await poisonRounds(options)), ...(await replacedStore({ ...options, rounds: 6 }))]
+    const options = few(8)
+    const rows = [...(await poisonRounds(options)), ...(await replacedStore({ ...options, rounds: 4 }))]
     assert.deepStrictEqual(
       rows.filter(({ failed }) => failed > 0),
       [],

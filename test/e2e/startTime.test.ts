@@ -15,7 +15,7 @@ import { median } from "../harness/quantile.ts"
 import { binaryBudget, scriptBudget } from "../harness/startBudget.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const rounds = 7
+const rounds = 3
 const margin = 2
 const budget = isScript ? scriptBudget : binaryBudget
 
