@@ -37,7 +37,12 @@ export const allowCommand = defineCommand({
   arity: [0, 1],
   completes: "file",
   flags,
-  examples: ["secrets allow", "secrets allow ~/work/site", "secrets allow -r ~/work --dry-run", "secrets allow --list"],
+  examples: [
+    "secrets allow",
+    "secrets allow ~/projects/site",
+    "secrets allow -r ~/projects --dry-run",
+    "secrets allow --list"
+  ],
   about: [
     "PATH is a .secrets.json or its directory; without it, the nearest file from the working directory upwards.",
     "Trusted is exactly what is there now: after a change, or in another place, exec and env ask again, or reject it",

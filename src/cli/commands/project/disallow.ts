@@ -23,7 +23,7 @@ export const disallowCommand = defineCommand({
   arity: [0, 1],
   completes: "file",
   flags: {},
-  examples: ["secrets disallow", "secrets disallow ~/work/site"],
+  examples: ["secrets disallow", "secrets disallow ~/projects/site"],
   about: "PATH is a .secrets.json or its directory, also one that was removed; without it, the nearest trusted one.",
   run: Effect.fnUntraced(function* (args) {
     const [named] = args.positionals
