@@ -148,7 +148,7 @@ describe("hostile names", () => {
     })
   )
 
-  it.live("are escaped in the replies of whatever listens on the socket", () =>
+  it.live("are escaped in the replies of any program that listens on the socket", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const socket = path.join(home, "fake.sock")

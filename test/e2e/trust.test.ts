@@ -84,7 +84,7 @@ describe.concurrent("a project file", () => {
     })
   )
 
-  it.live("ends no lease of another client, whatever its client_id is", () =>
+  it.live("ends no lease of another client by any client_id", () =>
     Effect.gen(function* () {
       const host = os.hostname()
       const victims = ["deploy-bot", host, `${host}/deploy-bot`, `${host}/`, "/"]

@@ -1,6 +1,6 @@
 /**
  * Verifies the audit log and its archives, from the oldest entry to the last, and what else
- * the log tells of: secrets.age and leases.json.
+ * the log describes: secrets.age and leases.json.
  *
  * It only reads, and works with or without a running daemon. All files are opened
  * before the first is read, so that a rotation does not change what is read. A line
