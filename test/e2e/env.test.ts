@@ -13,7 +13,7 @@ import { auditOf, modeOf } from "../harness/daemon.ts"
 import { pause, run, start } from "../harness/program.ts"
 import { isIdle } from "../support/inside.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { sharedDaemon, trustingTemporary } from "../support/sharedDaemon.ts"
+import { sharedDaemon, trustingTemporary } from "../harness/sharedDaemon.ts"
 
 const key = "-----BEGIN KEY-----\nmade up & long\n-----END KEY-----\n"
 const awkward = "it's $5\r\n"

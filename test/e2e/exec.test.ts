@@ -10,7 +10,7 @@ import * as path from "node:path"
 import { auditOf } from "../harness/daemon.ts"
 import { isScript, run, start, type Started } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { sharedDaemon, trustingTemporary } from "../support/sharedDaemon.ts"
+import { sharedDaemon, trustingTemporary } from "../harness/sharedDaemon.ts"
 import { randomFrom } from "../support/random.ts"
 import { execRounds, value as token } from "../torture/exec.ts"
 

@@ -9,7 +9,7 @@ import * as path from "node:path"
 import { auditOf, rpc } from "../harness/daemon.ts"
 import { type Ended, run } from "../harness/program.ts"
 import { runInTerminal } from "../harness/terminal.ts"
-import { sharedDaemon } from "../support/sharedDaemon.ts"
+import { sharedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const daemon = sharedDaemon({ db: "made-up-value", key: "another-value" })
