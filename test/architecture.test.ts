@@ -99,6 +99,19 @@ describe("the architecture", () => {
     )
   })
 
+  it("begins the doc comment of every function with a verb in the third person", () => {
+    const documented =
+      /\/\*\*[\s*]*(\S+)(?:(?!\*\/)[^])*\*\/\n(?:export )?(?:async )?(?:const (\w+)(?:: [^=\n]*(?:=>[^=\n]*)?)? = (?:async )?(?:\(|<\w|Effect\.(?:fn|gen|sync|suspend|promise|callback))|function)/g
+    const found = files.flatMap((file) => [
+      ...fs.readFileSync(path.join(root, "src", file), "utf8").matchAll(documented)
+    ])
+    assert.isAbove(found.length, 500)
+    assert.deepStrictEqual(
+      found.flatMap(([, verb = "", name]) => (/^[A-Z][a-z]+s,?$/.test(verb) ? [] : [`${name}: ${verb}`])),
+      []
+    )
+  })
+
   it("has no two files in a folder whose names differ only in letter case", () => {
     const lower = files.map((file) => file.toLowerCase())
     assert.deepStrictEqual(

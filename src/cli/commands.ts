@@ -56,7 +56,7 @@ type CommandSpecs = ReadonlyArray<CommandSpec<Flags>>
 /** Defined by scripts/build.ts. */
 declare const SPECS: CommandSpecs | undefined
 
-/** The sources load every command for its spec; the built program has the specs as data, so that help loads none. */
+/** Returns every spec. The built program has them as data, so that help loads no command. */
 export const allSpecs = async (): Promise<CommandSpecs> => (typeof SPECS === "undefined" ? loadSpecs() : SPECS)
 
 const loadSpecs = async (): Promise<CommandSpecs> => {

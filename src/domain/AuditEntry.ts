@@ -114,7 +114,7 @@ export const deleteFact = secretDone("secret_delete")
 export const updateFact = secretDone("secret_update")
 /** Records a request for a value without a lease, which is always rejected. */
 export const getFact = secretDone("secret_get")
-/** `outcome` states how the command ended and how much it printed, never what it printed. */
+/** Records a rotation; `outcome` states how the command ended and how much it printed, never what it printed. */
 export const rotateFact = (name: string, outcome: string) =>
   done("secret_rotate", { secret_name: name, details: outcome })
 export const rotateRefusedFact = (name: string, outcome: string) => refusedFact(rotateFact(name, outcome), outcome)

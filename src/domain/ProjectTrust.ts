@@ -24,7 +24,7 @@ export const isProjectHash = (text: string): boolean => hashPattern.test(text)
 export const projectHash = (parts: ReadonlyArray<string | Uint8Array>): string =>
   digest(JSON.stringify(parts.map((part) => (typeof part === "string" ? part : [digest(part)]))))
 
-/** Not that of `AuditChain`, whose schemas would delay each `exec`. */
+/** Hashes as `AuditChain` does, whose schemas would delay each `exec`. */
 const digest = (data: string | Uint8Array): string => hash("sha256", data, "hex")
 
 export interface TrustedProject {

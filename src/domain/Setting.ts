@@ -92,7 +92,7 @@ export const readWith = <A, E, B>(schema: Schema.Codec<A, E>, to: Schema.Codec<B
 export const text = (pattern: RegExp, expected: string, description?: string) =>
   Schema.String.check(Schema.isPattern(pattern, description === undefined ? { expected } : { expected, description }))
 
-/** A path; with a description it is a setting that is required. */
+/** Accepts a path. With a description it is a setting that is required. */
 export const pathText = (description?: string) => text(/^~?\//u, "an absolute path, or begin with ~/", description)
 export const filePath = pathText()
 

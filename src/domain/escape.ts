@@ -9,7 +9,7 @@
 const unsafe = String.raw`[^\p{L}\p{M}\p{N}\p{P}\p{S} ]|\p{DI}`
 const longForms = "x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}"
 
-/** Compiled on first use: it takes milliseconds, and most calls need none of them. */
+/** Compiles on first use: it takes milliseconds, and most calls need no pattern. */
 const compiled = (source: string): (() => RegExp) => {
   let pattern: RegExp | undefined
   return () => (pattern ??= new RegExp(source, "gu"))

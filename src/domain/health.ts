@@ -24,7 +24,7 @@ export type DaemonFault = Pick<HealthWarning, "message"> & {
   readonly type: "store_rejects_changes" | "store_locked" | "audit_findings"
 }
 
-/** `lastAccess` is when each recently leased secret was leased; `now` is in milliseconds. */
+/** Returns what needs attention. `lastAccess` is when each recently leased secret was leased, `now` in milliseconds. */
 export const healthReport = (
   secrets: ReadonlyArray<SecretInfo>,
   leases: ReadonlyArray<Lease>,

@@ -115,7 +115,7 @@ export const lastRunInWords = ({ last }: RunHistory): string | undefined => {
 /** Longer than a supervisor pauses before a start. */
 const recentMillis = 30_000
 
-/** Whether a daemon is expected after this run: it has a supervisor, or ended a moment ago. `lastWrite` is when it wrote last. */
+/** Returns whether a daemon is expected after this run: it has a supervisor, or wrote or ended a moment ago. */
 export const promisesReturn = ({ last }: RunHistory, lastWrite: number, now: number): boolean => {
   if (last === undefined) return false
   const ended = last.ended_at === undefined ? lastWrite : millisOf({ at: last.ended_at })

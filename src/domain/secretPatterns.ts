@@ -129,12 +129,12 @@ const findAssignments = (text: string): ReadonlyArray<SecretMatch> =>
     return [{ ...kind, start: end - value.length, end }]
   })
 
-/** `identity.token_purpose` is an identifier; words joined by hyphens may be a passphrase. */
+/** Returns whether it is an identifier, as `identity.token_purpose`. Words joined by hyphens may be a passphrase. */
 const isName = (value: string): boolean => /^[a-z]+(?:[._][a-z]+)+$|^[A-Z]+(?:[._][A-Z]+)+$/.test(value)
 
-/** `xxxxxxxxxxxx` and `************` are placeholders. */
+/** Returns false for placeholders such as `xxxxxxxxxxxx` and `************`. */
 const isVaried = (value: string): boolean => new Set(value).size > 3
 
-/** An unquoted value may be code: calls, indexing, member access and words without a digit are no secrets. */
+/** Returns false for what may be code in place of a value: calls, indexing, member access, words without a digit. */
 const isValue = (value: string, next: string): boolean =>
   /\d/.test(value) && !/[([{$<]/.test(next) && !/^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$/.test(value)

@@ -72,7 +72,7 @@ const reasonOf = (cause: Cause.Cause<EmitFailed | Cause.TimeoutError | PlatformE
   return error?._tag === "TimeoutError" ? "timeout" : "cannot be run"
 }
 
-/** launchd's PATH lacks these. */
+/** Returns the directories that launchd's PATH lacks. */
 const usualDirectories = (home: string): ReadonlyArray<string> => [
   path.join(home, ".bun/bin"),
   path.join(home, ".local/bin"),
@@ -94,7 +94,7 @@ export const findJoelclaw = Effect.fnUntraced(function* (environment: JoelclawOp
   return candidates.find((_, index) => executable[index])
 })
 
-/** Asynchronous, because a directory may be on a server that does not respond. */
+/** Checks asynchronously, because a directory may be on a server that does not respond. */
 const isExecutable = (file: string): Effect.Effect<boolean> =>
   Effect.callback((resume) =>
     fs.access(file, fs.constants.X_OK, (error) => {
@@ -131,7 +131,7 @@ export const runJoelclaw = Effect.fnUntraced(function* (
 const emitVariables =
   /^((JOELCLAW|SLOG)_.*|OTEL_EMIT_(URL|TOKEN)|INNGEST_WORKER_URL|PI_SESSION_HANDLE|GATEWAY_ROLE|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS)$/i
 
-/** On macOS, joelclaw runs plutil from /usr/bin. */
+/** Returns the variables of joelclaw. Its PATH has /usr/bin, from where it runs plutil on macOS. */
 const environmentOf = (environment: JoelclawOptions["environment"], command: string): Record<string, string> => {
   const { PATH = "", ...inherited } = childEnvironment(environment, (name) => emitVariables.test(name))
   const directories = new Set([...PATH.split(":"), path.dirname(command), "/usr/bin", "/bin"])

@@ -116,7 +116,7 @@ export const countAcquire = (took: Duration.Duration, replaced: number) =>
 export const countExpiries = (count: number) => Effect.sync(() => expiries.updateUnsafe(count, context))
 export const countRevocations = (count: number) => Effect.sync(() => revocations.updateUnsafe(count, context))
 
-/** The error type is the name of a class, so its cardinality is low. */
+/** Counts by error type. That is the name of a class, so its cardinality is low. */
 export const countRefusal = (errorType: string) => Effect.sync(() => refusals(errorType).updateUnsafe(1, context))
 
 export const recordFlush = (entries: number, took: Duration.Duration) =>
@@ -164,7 +164,7 @@ export const startMetrics = (startedAtMillis: number) =>
     processStart.updateUnsafe(startedAtMillis / 1000, context)
   })
 
-/** All metrics in the Prometheus text format. */
+/** Returns all metrics in the Prometheus text format. */
 export const prometheusText: Effect.Effect<string> = Effect.suspend(() =>
   PrometheusMetrics.format({ metricNameMapper: prometheusName })
 )

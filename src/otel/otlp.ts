@@ -81,7 +81,7 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
 const shareOf = ({ component, level }: OtelEvent): number =>
   component === "daemon" ? Number.POSITIVE_INFINITY : level === "debug" ? 0.5 : 1
 
-/** Configured attributes take precedence over those that are detected. */
+/** Returns the attributes, of which configured ones take precedence over those that are detected. */
 const resourceOf = ({ attributes, serviceName }: OtlpSettings) => ({
   serviceName,
   serviceVersion: attributes["service.version"] ?? version,

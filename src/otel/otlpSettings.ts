@@ -126,7 +126,7 @@ const pairs = (variables: Variables, variable: string, warnings: Set<string>): R
 const decode = (text: string): string | undefined =>
   Option.getOrUndefined(Option.liftThrowable(decodeURIComponent)(text.trim()))
 
-/** Each span is a root, so a sampler that is based on the parent does what it does for roots. */
+/** Returns the ratio for roots, for each span is one: so a sampler based on the parent does what it does for roots. */
 const spanRatio = (variables: Variables, warnings: Set<string>): number => {
   const sampler = (variables["OTEL_TRACES_SAMPLER"] ?? "always_on").toLowerCase().replace(/^parentbased_/, "")
   const given = Number(variables["OTEL_TRACES_SAMPLER_ARG"] ?? 1)

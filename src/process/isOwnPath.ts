@@ -3,7 +3,7 @@
  */
 import { lstatSync } from "node:fs"
 
-/** Whether every directory above a socket, and the socket, is root's or this user's, and no one else's to write. */
+/** Returns whether the socket and every directory above it is root's or this user's, and no one else's to write. */
 export const isOwnPath = (socketPath: string): boolean => {
   try {
     for (let end = 0; end >= 0; end = socketPath.indexOf("/", end + 1))
@@ -14,7 +14,7 @@ export const isOwnPath = (socketPath: string): boolean => {
   }
 }
 
-/** A link has all permissions, so it is none of the usual. */
+/** Returns false for a link as well, which has all permissions. */
 const isOwn = (directory: string): boolean => {
   const { mode, uid } = lstatSync(directory)
   return isOwner(uid) && ((mode & 0o022) === 0 || (mode & 0o041000) === 0o041000)

@@ -86,13 +86,13 @@ export const unsafeSocket = (socketPath: string, context = thisProcess()): Unsaf
   return firstUnsafe(above, trusted, context)
 }
 
-/** Root, also in a user namespace that does not map its number; this user; and the one who called sudo. */
+/** Returns root, also in a user namespace that does not map its number; this user; and the one who called sudo. */
 const trustedIn = ([root]: ReadonlyArray<Place>, context: PathContext): ReadonlySet<number> =>
   new Set([0, context.uid, root?.uid ?? 0, context.caller ?? context.uid, unmappedRoot(context)])
 
 /**
- * The number that root has in a user namespace without it, where / may be of a sandbox like bubblewrap. /proc/sys is always
- * root's; the number counts only if no user of the namespace can have it.
+ * Returns the number of root in a user namespace without it, where / may be of a sandbox like bubblewrap. /proc/sys is
+ * always root's; the number counts only if no user of the namespace can have it.
  */
 const unmappedRoot = ({ lstat, uidMap }: PathContext): number => {
   try {
@@ -137,11 +137,11 @@ const firstUnsafe = (
 
 const sticky = 0o1000
 const [directory, file, link] = [0o040000, 0o100000, 0o120000]
-/** The mode of a link means nothing, and that of a socket who may connect. */
+/** Returns whether the mode states who may write. That of a link means nothing, that of a socket who may connect. */
 const isChecked = (kind: number): boolean => kind === directory || kind === file
 const kindOf = (mode: number): number => mode & 0o170000
 
-/** Whether the group has no member but the owner, as the one that many systems make for each user, or administrators alone. */
+/** Returns whether the group has no member but the owner, as the one that many systems make, or administrators. */
 const isPrivate = ({ gid, uid }: Place, { admins, groupFile }: PathContext): boolean => {
   if (gid === admins) return true
   if (gid !== uid) return false

@@ -67,5 +67,5 @@ const pattern = /^(?:#|<!--) rendered by agent-secrets from (\{.*\}), sha256 ([0
 
 const decodeChoices = Schema.decodeUnknownOption(Schema.fromJsonString(ServiceChoices))
 
-/** node:crypto is slow to load, and without a service there is nothing to hash. */
+/** Loads node:crypto on use. It is slow, and without a service there is nothing to hash. */
 const hash = (text: string): string => process.getBuiltinModule("node:crypto").hash("sha256", text)

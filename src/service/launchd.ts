@@ -132,7 +132,7 @@ const phaseOf = (state: string | undefined, lastExit: LastExit | undefined, runs
 }
 
 /**
- * `last exit code = 78: EX_CONFIG`, `last exit code = (never exited)`, `last terminating signal = Killed: 9`,
+ * Reads `last exit code = 78: EX_CONFIG` or `(never exited)`, `last terminating signal = Killed: 9`,
  * `last exit reason = OS_REASON_CODESIGNING`; with `job state = spawn failed`, the 78 is launchd's own.
  */
 const lastExitIn = (properties: ReadonlyMap<string, string>): LastExit | undefined => {

@@ -146,7 +146,7 @@ const phaseOf = (values: ReadonlyMap<string, string>, restarts: number): JobStat
   }
 }
 
-/** ExecMainCode is CLD_EXITED, CLD_KILLED or CLD_DUMPED of siginfo.h; 0 before the first exit. */
+/** Reads ExecMainCode: CLD_EXITED, CLD_KILLED or CLD_DUMPED of siginfo.h, and 0 before the first exit. */
 const lastExitIn = (values: ReadonlyMap<string, string>): LastExit | undefined => {
   const status = Number(values.get("ExecMainStatus") ?? 0)
   switch (values.get("ExecMainCode")) {
@@ -162,7 +162,7 @@ const lastExitIn = (values: ReadonlyMap<string, string>): LastExit | undefined =
   }
 }
 
-/** systemctl needs XDG_RUNTIME_DIR to find the user manager; `sudo -iu` and cron do not set it. */
+/** Adds XDG_RUNTIME_DIR, by which systemctl finds the user manager. `sudo -iu` and cron do not set it. */
 const withRuntimeDirectory = (environment: Environment, uid: number): Environment => {
   const defaultDirectory = `/run/user/${uid}`
   return (environment["XDG_RUNTIME_DIR"] ?? "") !== "" || !fs.existsSync(defaultDirectory)

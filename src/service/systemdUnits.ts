@@ -148,7 +148,7 @@ const listedPath = (value: string): string =>
         .map((piece) => `"${piece}"`)
         .join(`'"'`)
 
-/** For a path that is the whole value, neither quotes nor backslashes are special. */
+/** Escapes a path that is the whole value. Neither quotes nor backslashes are special there. */
 const escapePercent = (value: string): string => value.replaceAll("%", "%%")
 
 const plain = /^[\w./:=@+,-]+$/

@@ -14,7 +14,7 @@ export class CommandError extends Data.TaggedError("CommandError")<Output.Proble
 export const failUsage = (message: string, fix: string): CommandError =>
   new CommandError(Output.usageError(message, fix))
 
-/** The person answered no, or not at all. */
+/** Returns the error of a person who answered no, or not at all. */
 export const failDeclined = (outcome: string, fix = "Answer y to go on, or pass --yes"): CommandError =>
   new CommandError({
     message: `cancelled: ${outcome}`,

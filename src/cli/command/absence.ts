@@ -19,7 +19,7 @@ import { findHolder } from "../../daemon/files/fileLock.ts"
 import { type GlobalArgs, readSettings } from "./daemonAddress.ts"
 import type { Problem } from "./Output.ts"
 
-/** Whether one starts or stops now, has a supervisor, or ended a moment ago. */
+/** Returns whether a daemon starts or stops now, has a supervisor, or ended a moment ago. */
 export const returnsSoon = (args: GlobalArgs, socketPath: string): Promise<boolean> =>
   Effect.gen(function* () {
     const directory = stateDirectory(args, socketPath)

@@ -121,7 +121,7 @@ const socketIn = (text: string, home: string): Sockets | { readonly reason: stri
   return mode === "0660" ? { socketPath, ownerSocket: ownerSocketIn(settings, home) } : { socketPath }
 }
 
-/** As `socketsOf` chooses it. */
+/** Returns the path that `socketsOf` chooses for the owner's socket. */
 const ownerSocketIn = (settings: Partial<Record<string, unknown>>, home: string): string | undefined => {
   const { directory, sockets } = settings
   const listed: unknown = Array.isArray(sockets) ? sockets.find((one) => one?.role === "owner")?.path : undefined

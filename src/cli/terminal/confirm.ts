@@ -13,7 +13,7 @@ export interface Dialogue {
 
 const terminal = (): Dialogue => ({ input: process.stdin, output: process.stderr })
 
-/** Asks. Call it only where `isInteractive`. */
+/** Returns whether the answer is a yes. Call it only where `isInteractive`. */
 export const confirm = (question: string, dialogue = terminal()): Effect.Effect<boolean> =>
   Effect.callback<boolean>((resume) => {
     const { input, output } = dialogue

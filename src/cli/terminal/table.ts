@@ -42,7 +42,7 @@ export const table = (
   )
 }
 
-/** Node creates a stream on the first use of process.stdout, which is slow; only a terminal needs it. */
+/** Reads the width of a terminal alone: on the first use of process.stdout, Node creates a stream, which is slow. */
 const terminalWidth = () => (fstatSync(1).isCharacterDevice() ? process.stdout.columns : undefined)
 
 const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column: number) => boolean) => {

@@ -59,7 +59,7 @@ export const statIfPresent = (path: string): fs.Stats | undefined => {
 /** Creates a directory and its parents with mode 0700; an existing one is left as it is. */
 export const makeDirectory = (directory: string) => attemptSync("create", directory, () => make(directory))
 
-/** Node's recursive mkdir loops forever if a file system, such as /proc, reports ENOENT for a parent that exists. */
+/** Creates it with its parents. Node's recursive mkdir never ends if an existing parent, as /proc, reports ENOENT. */
 const make = (directory: string): void => {
   try {
     makeOne(directory)

@@ -29,6 +29,6 @@ export const setFileAside = Effect.fn("setFileAside")(function* (file: string, e
   return damage
 })
 
-/** The name under which a damaged file is kept. */
+/** Returns the name under which a damaged file is kept. */
 export const damagedName = (file: string): Effect.Effect<string> =>
   Effect.map(Clock.currentTimeMillis, (now) => `${file}.damaged-${now}`)

@@ -15,6 +15,6 @@ export const checkOwners = Effect.fn("checkOwners")(function* (paths: ReadonlyAr
   }
 })
 
-/** Only logs it: the directories of a socket for a group may belong to a member of that group. */
+/** Logs what `checkOwners` rejects: the directories of a socket for a group may belong to a member of that group. */
 export const warnOfOwners = (path: string): Effect.Effect<void> =>
   Effect.catchTag(checkOwners([path]), "StartError", ({ fix, reason }) => Effect.logWarning(`${reason}. ${fix}`))

@@ -47,7 +47,7 @@ const read = (pid: number, file: string): string => fs.readFileSync(`/proc/${pid
 const nameOf = (pid: number): string => read(pid, "comm")
 const childrenOf = (pid: number): string => read(pid, `task/${pid}/children`)
 
-/** The fields after the name, which may hold anything: the state and the parent. */
+/** Returns the parent. It follows the name, which may hold anything, and the state. */
 const parentOf = (pid: number): number => Number(/.*\) \S (\d+)/s.exec(read(pid, "stat"))?.[1])
 
 /** Returns what a shell runs: the text of its option -c, or its script. It is empty for an interactive one. */

@@ -8,7 +8,7 @@ import { HandedOutSearch } from "../../domain/handedOut.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { maxReadBytes } from "./searchAudit.ts"
 
-/** `complete` is false if the log has older entries that were not read. */
+/** Returns the values that were handed out; `complete` is false if the log has older entries that were not read. */
 export const findHandedOut = Effect.fn("findHandedOut")(function* (limits: {
   readonly count: number
   readonly length: number

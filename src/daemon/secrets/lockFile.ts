@@ -67,7 +67,7 @@ const contentsOf = (file: string): Partial<LockState> => {
   }
 }
 
-/** The same in memory only, for tests. */
+/** Keeps the state in memory only, for tests. */
 export const memoryLockFile = (): LockFile => {
   let state: LockState | undefined
   return {

@@ -19,7 +19,7 @@ import {
 import type { PinnedFile } from "../files/pinFile.ts"
 import type { KnownFile } from "./KnownFile.ts"
 
-/** The bytes of identity.age. */
+/** Returns the bytes of identity.age. */
 export const identityBytes = (key: AgeKey): Uint8Array => Buffer.from(Redacted.value(key.file), "utf8")
 
 const waitingKey = (identity: KnownFile): string => `${identity.pinned.path}.new`

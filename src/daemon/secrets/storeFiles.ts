@@ -307,7 +307,7 @@ const createOrRestore = Effect.fn("createOrRestore")(function* (
   return { key, document, origin: last === undefined ? ("initialized" as const) : ("restored" as const) }
 })
 
-/** Encrypts, and decrypts the result again to check it. */
+/** Encrypts and decrypts again, to check the result. */
 const encryptChecked = Effect.fn("encryptChecked")(function* (key: AgeKey, document: StoreDocument) {
   const contents = Buffer.from(encodeStore(document), "utf8")
   const file = yield* key.encrypt(contents)

@@ -55,7 +55,7 @@ export const watchStore = (files: StoreFiles, audit: AuditLog["Service"]) => {
   return { check, failure: () => failure, recordHash }
 }
 
-/** What a person can do about files of another program; a start would reject those that it cannot open. */
+/** Returns what a person can do about files of another program. A start would reject those that it cannot open. */
 const replacedFix = (canOpen: boolean): string => {
   const keep = "Move it away, and the daemon will write its own version again"
   return canOpen ? `${keep}; or restart the daemon to use what is there` : keep

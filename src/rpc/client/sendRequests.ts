@@ -47,7 +47,7 @@ export type SendOutcome =
 
 /** The system's reasons that may be gone a moment later. */
 const transientCodes: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "EAGAIN", "ECONNRESET", "EPIPE"])
-/** Those of a daemon that does not listen. */
+/** Returns whether it is a code of a daemon that does not listen. */
 const isAbsent = (code: string): boolean => code === "ENOENT" || code === "ECONNREFUSED"
 
 /** In milliseconds. Short enough to reach a daemon that runs for a moment between two crashes. */

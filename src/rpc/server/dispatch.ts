@@ -90,7 +90,7 @@ const failed = Effect.fnUntraced(function* (id: string, method: string, cause: C
   return encodeError(id, reply)
 })
 
-/** A method whose error has no code in `errorCodes` does not compile. A defect's text may hold a value, so none is sent. */
+/** Returns the reply to a failure, without the text of a defect: it may hold a value. Every tag needs a code. */
 const errorReply = (cause: Cause.Cause<MethodError>): TaggedMessage => {
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
   return failure === undefined || Cause.hasDies(cause)

@@ -71,7 +71,7 @@ export const resultCount = (asked: unknown): number =>
     ? defaultReplyCount
     : Math.min(asked, maxReplyCount)
 
-/** The result of a method that has nothing to return but that it is done. */
+/** Returns the result of a method that has nothing to return but that it is done. */
 export const succeeded = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)

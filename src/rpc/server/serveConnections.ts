@@ -110,7 +110,7 @@ const replyWriter = (out: Socket.Writer, state: ConnectionState) => {
   }
 }
 
-/** A UTF-16 code unit has at most three bytes in UTF-8. */
+/** Returns three bytes for each UTF-16 code unit, which is the most in UTF-8. */
 const maxUtf8Bytes = (bytes: string | Uint8Array): number => (typeof bytes === "string" ? 3 : 1) * bytes.length
 
 /** Any code but that of an orderly end, after which the rest of the input would be answered. */

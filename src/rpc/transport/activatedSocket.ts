@@ -122,7 +122,7 @@ const placeOf = (descriptor: number, places: ReadonlyArray<Place>): Place | Prob
 /** Write permission is what connect(2) needs. */
 const mayConnect = 0o222
 
-/** With systemd's default SocketMode of 0666 anyone on the machine could lease. `watchActivatedSocket` reports a missing file. */
+/** Reports a mode as systemd's default, 0666: anyone could lease. `watchActivatedSocket` reports a missing file. */
 const tooOpen = (at: string, access: SocketAccess): Problem | undefined => {
   const mode = (fs.lstatSync(at, { throwIfNoEntry: false })?.mode ?? 0) & 0o777
   return (mode & mayConnect & ~access.mode) === 0
@@ -157,7 +157,7 @@ const unixSockets = (): ReadonlyMap<string, UnixSocket> | undefined => {
   }
 }
 
-/** The directory of a path can have several names. */
+/** Compares real paths, because the directory of a path can have several names. */
 const samePlace = (one: string, other: string): boolean => realPlace(one) === realPlace(other)
 
 const realPlace = (at: string): string => {

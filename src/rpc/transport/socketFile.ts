@@ -72,12 +72,12 @@ export const unlinkSocket = (at: string, { server, dev, ino }: SocketFile): void
   if (found !== undefined && found.dev === dev && found.ino === ino) fs.rmSync(at, { force: true })
 }
 
-/** Anyone who can write to the directory could put a socket of their own there. */
+/** Rejects a directory that others can write to, who could put a socket of their own there. */
 const checkDirectory = (directory: string): void => {
   if ((fs.statSync(directory).mode & 0o022) !== 0) throw new Error(`${directory} can be written by others`)
 }
 
-/** A process that died before the rename left its socket behind. */
+/** Removes the socket that a process left behind if it died before the rename. */
 const removeSocket = (name: string): void => {
   if (fs.lstatSync(name, { throwIfNoEntry: false })?.isSocket() === true) fs.rmSync(name, { force: true })
 }
@@ -100,7 +100,7 @@ const listen = (server: net.Server, name: string, at: string) =>
     }
   })
 
-/** Node cannot look up a group by its name; chgrp can. */
+/** Runs chgrp, because Node cannot look up a group by its name. */
 const openToGroup = (name: string, at: string, group: string) =>
   Effect.tryPromise({
     try: async () => {

@@ -65,5 +65,5 @@ export const addCommand = defineCommand({
 
 const singleSecretFlags = ["value", "file", "rotate-via"] as const
 
-/** The daemon accepts such names for existing callers; a person rarely means them. */
+/** Returns whether a person rarely means this name. The daemon accepts it for existing callers. */
 const isHardToType = (name: string): boolean => /^-|\p{Cc}/u.test(name)

@@ -117,7 +117,7 @@ export const followAudit = Effect.fnUntraced(function* (daemon: DaemonAddress, q
 
 const temporary: ReadonlySet<number> = new Set([exitStatus.unavailable, exitStatus.timeout, exitStatus.failed])
 
-/** An entry added while the daemon reads the log has a higher number than `last`. */
+/** Returns the highest number. An entry added while the daemon reads the log has a higher one than `last`. */
 const lastSeq = (entries: ReadonlyArray<WireEntry>, last = 0): number =>
   entries.reduce((max, { seq }) => Math.max(max, seq ?? 0), last)
 

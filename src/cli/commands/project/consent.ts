@@ -94,7 +94,7 @@ const ask = Effect.fnUntraced(function* (request: ConsentRequest, state: string,
 
 const entryOf = ({ file, hash }: Project): Pick<TrustedProject, "path" | "hash"> => ({ path: file, hash })
 
-/** The refusal stands if it cannot be recorded, and does not wait long for a daemon. */
+/** Records a refusal, which stands if that fails, and does not wait long for a daemon. */
 const recordRefusal = Effect.fnUntraced(function* ({ args, project }: ConsentRequest) {
   const daemon = yield* loadDaemon(args)
   const timeout = Duration.min(daemon.timeout, Duration.seconds(1))

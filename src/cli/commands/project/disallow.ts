@@ -44,7 +44,7 @@ export const disallowCommand = defineCommand({
   })
 })
 
-/** The paths of the list that an argument may mean; without one, those from the working directory upwards. */
+/** Returns the paths of the list that an argument may mean; without one, those from the working directory upwards. */
 const pathsOf = (named: string | undefined, directory: string): ReadonlyArray<string> => {
   if (named !== undefined) {
     const whole = path.resolve(named)

@@ -148,7 +148,7 @@ const consentTo = Effect.fnUntraced(function* (
   })
 })
 
-/** One client id per file, so that writing it again replaces its leases. */
+/** Returns one client id per file, so that writing it again replaces its leases. */
 const clientIdOfFile = (requested: RequestedSecrets, target: Target): string =>
   requested.source === "vercel"
     ? ""

@@ -104,7 +104,7 @@ const consentTo = Effect.fnUntraced(function* (
   })
 })
 
-/** A client has one lease of a secret, so concurrent runs need different client ids. */
+/** Returns a client id of this run alone: a client has one lease of a secret, and runs may be concurrent. */
 const clientIdOfRun = (requested: RequestedSecrets, command: string): string =>
   requested.source === "vercel"
     ? ""

@@ -68,7 +68,7 @@ export const rejectForeign = (
 export const shellWord = (file: string): string =>
   /^[\w/.@%+=:,-]+$/.test(file) ? file : `'${escapeValue(file).replaceAll("'", String.raw`'\''`)}'`
 
-/** A refusal to use a project file. */
+/** Returns a refusal to use a project file. */
 export const untrusted = (message: string, fix: string, why?: string): CommandError =>
   new CommandError({ message, why, fix, code: "untrusted_project", exitStatus: exitStatus.rejected })
 

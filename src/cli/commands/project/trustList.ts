@@ -50,7 +50,7 @@ export const readTrusted = (directory: string, file: string): TrustList => {
   return list
 }
 
-/** Stricter than for a project: neither root nor a group may have written it. */
+/** Returns whether no one else may have written it. Stricter than for a project: neither root nor a group. */
 const isOnlyOurs = ({ mode, uid }: fs.Stats): boolean => uid === (process.getuid?.() ?? uid) && (mode & 0o022) === 0
 
 export const unusableList = (file: string, reason: string): CommandError =>

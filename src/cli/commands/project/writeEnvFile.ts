@@ -121,7 +121,7 @@ const isInRepository = (directory: string): boolean =>
   fs.existsSync(path.join(directory, ".git")) ||
   (directory !== path.dirname(directory) && isInRepository(path.dirname(directory)))
 
-/** The file that passes variables to later steps of a GitHub job. Checked before anything is leased. */
+/** Returns the file that passes variables to later steps of a GitHub job. Runs before anything is leased. */
 export const githubFile = Effect.suspend(() => {
   const file = process.env["GITHUB_ENV"] ?? ""
   return file !== "" && fs.existsSync(file)

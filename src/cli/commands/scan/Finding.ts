@@ -56,7 +56,7 @@ export const matchPatterns = (file: string, window: Window): ReadonlyArray<ScanF
     }))
 }
 
-/** node:crypto is slow to load, and most scans find nothing. */
+/** Loads node:crypto, which is slow, only for a finding. */
 const fingerprintOf = ({ bytes }: Window, { end, hardToGuess, start }: SecretMatch): string | undefined =>
   hardToGuess
     ? process.getBuiltinModule("node:crypto").hash("sha256", bytes.subarray(start, end), "hex").slice(0, 12)

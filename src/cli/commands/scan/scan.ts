@@ -112,7 +112,7 @@ const ownOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>) {
   return { own: undefined, notCompared: failure.message }
 })
 
-/** Printed before the findings. With --json the result contains it. */
+/** Prints why, before the findings. With --json the result contains it. */
 const warnNotCompared = (
   args: ArgsOf<typeof flags>,
   what: "not compared" | "not all compared",

@@ -23,7 +23,7 @@ export interface ScanOptions {
   readonly useGit: boolean
 }
 
-/** What runs git is slow to load, and a scan of files that are named needs none of it. */
+/** Loads what runs git. It is slow to load, and a scan of files that are named needs none of it. */
 const loadGit = Effect.promise(() => import("./git.ts"))
 
 /** Runs after each file: shows the progress, and yields to other fibers. */

@@ -59,7 +59,7 @@ const takeSupervision = Effect.fnUntraced(function* (listenFd: string | undefine
   return yield* rejected(supervision.failure, "Pass the sockets of config.json, as the units of this project do")
 })
 
-/** The file that --config names; the one of the state directory is checked with that. */
+/** Rejects an unsafe file that --config names. The one of the state directory is checked with that. */
 const checkConfigFile = (file: string | undefined) =>
   Effect.suspend(() => {
     const unsafe = file === undefined ? undefined : unsafePath(path.resolve(file))

@@ -102,7 +102,7 @@ export const restartService = Effect.fnUntraced(function* (args: DaemonArgs) {
   return yield* waitForNewDaemon(daemon, before?.started_at, "See why: secrets daemon status")
 })
 
-/** A supervisor that may kill the daemon is used only if the daemon does not answer. */
+/** Restarts by a request. A supervisor that may kill the daemon is used only if the daemon does not answer. */
 const restart = Effect.fnUntraced(function* (service: InstalledService) {
   if (!service.supervisor.restartsGracefully) {
     const accepted = yield* Effect.result(call(service.daemon, "daemon.restart", {}, acceptedExample))

@@ -17,7 +17,7 @@ import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import type { DaemonArgs } from "./daemon.ts"
 import { currentUser, fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
-/** The absolute paths by which a supervisor can run this program; `runtime` is undefined for the binary. */
+/** Returns the absolute paths by which a supervisor can run this program; `runtime` is undefined for the binary. */
 export const thisProgram = Effect.sync((): Pick<ServiceOptions, "runtime" | "program"> => {
   // In the binary, process.argv[1] is a path inside Bun's virtual file system.
   if (process.versions["bun"] !== undefined) return { runtime: undefined, program: process.execPath }

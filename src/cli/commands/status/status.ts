@@ -140,7 +140,7 @@ const rejecting = (why: string | undefined): Problem | undefined =>
 const locked = (since: string | undefined): Problem | undefined =>
   since === undefined ? undefined : refusalProblem({ message: "the store is locked", tag: "StoreLocked" })
 
-/** The version alone does not identify the build. */
+/** Returns what identifies the build, which the version alone does not. */
 const buildOf = ({ build }: Diagnostics): string => (build === undefined ? "" : ` (build ${build})`)
 
 /** Lists the event sinks and what needs attention. */
