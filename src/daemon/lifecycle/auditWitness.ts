@@ -11,6 +11,7 @@ import { toMillis } from "../../domain/GoDuration.ts"
 import { absoluteEntries } from "../../domain/paths.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
+import { sleepFor } from "../../process/sleepUntil.ts"
 import { AuditLog, type AuditPosition } from "../audit/AuditLog.ts"
 
 /** The daemon has two seconds to stop. */
@@ -59,5 +60,5 @@ export const makeWitness = Effect.fnUntraced(function* (settings: Config["auditW
 /** Sends at the start and at the interval, forever. */
 export const sendWitnesses = Effect.fnUntraced(function* (settings: Config["auditWitness"], send: Effect.Effect<void>) {
   if (settings === undefined) return yield* Effect.never
-  return yield* Effect.forever(Effect.andThen(send, Effect.sleep(Duration.millis(toMillis(settings.interval)))))
+  return yield* Effect.forever(Effect.andThen(send, sleepFor(Duration.millis(toMillis(settings.interval)))))
 })

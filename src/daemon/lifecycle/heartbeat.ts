@@ -7,12 +7,13 @@
  * failure soon after the machine slept, say nothing about the endpoint and do not count.
  */
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
-import * as Schedule from "effect/Schedule"
 import { heartbeatFact } from "../../domain/AuditEntry.ts"
 import type { HeartbeatSettings } from "../../domain/Config.ts"
 import { toMillis } from "../../domain/GoDuration.ts"
+import { longestNap, sleepUntil } from "../../process/sleepUntil.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { killswitch, type KillswitchOptions } from "../operations/killswitch.ts"
 
@@ -60,47 +61,63 @@ export const startHeartbeat = Effect.fn("startHeartbeat")(function* (settings: H
   }
 })
 
-/** Checks forever. */
+/** Checks forever, at the interval. */
 export const watchHeartbeat = Effect.fnUntraced(function* (
   settings: HeartbeatSettings,
   state: Ref.Ref<HeartbeatState>,
   probe: Probe
 ) {
   const interval = toMillis(settings.interval)
-  const mayCount = yield* gapDetector(interval + toMillis(settings.timeout))
+  const gaps = yield* gapDetector
   let logged = ""
   /** Logs what does not count, once until it changes. */
   const ignoreFailure = (text: string) =>
     Effect.suspend(() => (text === logged ? Effect.void : Effect.logWarning((logged = text))))
+  const mayCount = Effect.andThen(gaps.look(toMillis(settings.timeout)), gaps.mayCount)
   const check = checkEndpoint(settings, state, probe, { mayCount, ignoreFailure })
-  return yield* Effect.andThen(Effect.sleep(interval), Effect.repeat(check, Schedule.fixed(interval)))
+  const afterNap = gaps.look(Duration.toMillis(longestNap))
+  let due = (yield* Clock.currentTimeMillis) + interval
+  while (true) {
+    // The killswitch may have taken long.
+    yield* gaps.look(Infinity)
+    yield* sleepUntil(due, afterNap)
+    due = (yield* Clock.currentTimeMillis) + interval
+    yield* check
+  }
 })
 
-/** A check that ends so much later than planned, or a wall clock that went so much further, is a gap. */
+/** What ends so much later than planned, or a wall clock that went so much further, is a gap: the machine slept. */
 const tolerance = 10_000
 /** After a gap the network needs some time. */
 const settling = 60_000
 
 interface Counting {
-  /** Runs after each check; returns whether its failure may count. */
+  /** Runs after each check; returns whether its failure may count, or that there was a gap since the last one. */
   readonly mayCount: Effect.Effect<boolean | "gap">
   readonly ignoreFailure: (text: string) => Effect.Effect<void>
 }
 
-const gapDetector = Effect.fnUntraced(function* (longestCheck: number) {
+const gapDetector = Effect.gen(function* () {
   const clocks = Effect.all([
     Clock.currentTimeMillis,
     Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1e6)
   ])
   let [lastWall, last] = yield* clocks
-  let settled = last
-  return Effect.map(clocks, ([wall, now]) => {
-    const elapsed = now - last
-    const gap = elapsed > longestCheck + tolerance || Math.abs(wall - lastWall - elapsed) > tolerance
-    ;[lastWall, last] = [wall, now]
-    if (gap) settled = now + settling
-    return gap ? ("gap" as const) : now >= settled
+  let [settled, isNew] = [last, false]
+  /** Looks for a gap since the last look; without one, what came between took at most `longest`. */
+  const look = (longest: number) =>
+    Effect.map(clocks, ([wall, now]) => {
+      const elapsed = now - last
+      const isGap = elapsed > longest + tolerance || Math.abs(wall - lastWall - elapsed) > tolerance
+      ;[lastWall, last] = [wall, now]
+      if (isGap) [settled, isNew] = [now + settling, true]
+    })
+  const mayCount = Effect.sync(() => {
+    const wasNew = isNew
+    isNew = false
+    return wasNew ? ("gap" as const) : last >= settled
   })
+  return { look, mayCount }
 })
 
 const checkEndpoint = Effect.fn("checkEndpoint")(function* (

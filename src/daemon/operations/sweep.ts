@@ -9,12 +9,12 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import { expireFact } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
+import { longestNap, sleepFor } from "../../process/sleepUntil.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 
 /** The longest delay between an expiry and its audit entry. */
@@ -48,15 +48,14 @@ export const sweepExpired = Effect.fn("sweep")(function* () {
 /** Sweeps at the interval. A failed sweep is retried by the next one. */
 const sweeps = sweepExpired().pipe(
   Effect.catchTag("AuditLogError", (error) => Effect.logWarning(`cannot record expired leases: ${error.message}`)),
-  Effect.repeat(Schedule.spaced(sweepInterval))
+  Effect.andThen(sleepFor(sweepInterval)),
+  Effect.forever
 )
 
 /** Leases to deactivate before other requests run. */
 const deactivateBatch = 500
 /** Leases can expire as fast as they are issued, so this bounds the number between two checks. */
 const minDeactivateInterval = Duration.millis(50)
-/** A new lease may expire before all others. */
-const maxDeactivateInterval = Duration.seconds(5)
 
 /** Deactivates leases as they expire, so that no request has to deactivate many at once. */
 const deactivateForever = Effect.gen(function* () {
@@ -64,9 +63,10 @@ const deactivateForever = Effect.gen(function* () {
   while (true) {
     const next = yield* leases.deactivateExpired(deactivateBatch)
     const now = yield* Clock.currentTimeMillis
-    const wait = next === undefined ? maxDeactivateInterval : Duration.millis(Math.max(0, next - now))
+    const wait = next === undefined ? longestNap : Duration.millis(Math.max(0, next - now))
     if (next !== undefined && next < now) yield* Effect.yieldNow
-    else yield* Effect.sleep(Duration.clamp(wait, { minimum: minDeactivateInterval, maximum: maxDeactivateInterval }))
+    // A new lease may expire before all others.
+    else yield* Effect.sleep(Duration.clamp(wait, { minimum: minDeactivateInterval, maximum: longestNap }))
   }
 })
 

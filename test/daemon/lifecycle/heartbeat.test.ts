@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -39,10 +40,13 @@ const down: Probe = Effect.fail(["no answer", "HTTP 503"])
 const endpoint = { state: responds }
 const probe: Probe = Effect.suspend(() => endpoint.state)
 
-/** Starts the watch with a lease of one secret; `ahead` is how far the wall clock is ahead of the other one. */
+/**
+ * Starts the watch with a lease of one secret. `ahead` is how far the wall clock is ahead of the other one, `late` by how
+ * many milliseconds short sleeps end late, which both clocks count.
+ */
 const start = Effect.fnUntraced(function* (given: typeof settings = settings, first = responds) {
   const state = yield* Ref.make(unarmedHeartbeat)
-  const skew = { ahead: 0 }
+  const skew = { ahead: 0, late: 0 }
   const clock = yield* Clock.clockWith(Effect.succeed)
   yield* addSecret("db")
   yield* acquireLease("db", "c")
@@ -50,7 +54,8 @@ const start = Effect.fnUntraced(function* (given: typeof settings = settings, fi
   const watching = yield* watchHeartbeat(given, state, probe).pipe(
     Effect.provideService(Clock.Clock, {
       ...clock,
-      currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + skew.ahead)
+      currentTimeMillis: Effect.map(clock.currentTimeMillis, (millis) => millis + skew.ahead),
+      sleep: (duration) => clock.sleep(Duration.sum(duration, Duration.millis(skew.late)))
     }),
     Effect.forkChild
   )
@@ -205,11 +210,11 @@ describe("a heartbeat after the machine slept", () => {
       yield* TestClock.adjust("20 seconds")
       assert.strictEqual((yield* Ref.get(state)).consecutiveFailures, 2)
       skew.ahead = 3_600_000
-      yield* TestClock.adjust("69 seconds")
+      yield* TestClock.adjust("64 seconds")
       assert.deepStrictEqual(yield* Ref.get(state), armedHeartbeat)
       yield* TestClock.adjust("20 seconds")
       assert.deepStrictEqual([(yield* Ref.get(state)).consecutiveFailures, yield* secretCount], [2, 1])
-      yield* TestClock.adjust("10 seconds")
+      yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* secretCount, 0)
       yield* stop
     })
@@ -227,6 +232,22 @@ describe("a heartbeat after the machine slept", () => {
       assert.deepStrictEqual(yield* Ref.get(state), armedHeartbeat)
       assert.strictEqual(yield* activeCount, 1)
       yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Ref.get(state)).consecutiveFailures, 1)
+      yield* stop
+    })
+  )
+
+  heartbeat(
+    "counts no failure if the sleep ended before the check, which came in time",
+    Effect.gen(function* () {
+      const { skew, state, stop } = yield* startArmed()
+      yield* TestClock.adjust("20 seconds")
+      skew.late = 20_000
+      yield* TestClock.adjust("5 seconds")
+      skew.late = 0
+      yield* TestClock.adjust("35 seconds")
+      assert.deepStrictEqual(yield* Ref.get(state), armedHeartbeat)
+      yield* minutes(1)
       assert.strictEqual((yield* Ref.get(state)).consecutiveFailures, 1)
       yield* stop
     })

@@ -17,6 +17,7 @@ import { managedFiles, removeIfSame, fileReplaced } from "./managedFiles.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { type Problem, streamLines, printNotice } from "../../command/Output.ts"
+import { sleepFor } from "../../../process/sleepUntil.ts"
 
 const defaultInterval = "1m"
 
@@ -116,7 +117,7 @@ const watch = Effect.fnUntraced(function* (
         printNotice(line)
     }
     reported = failures.join("\n")
-    yield* Effect.sleep(pause)
+    yield* sleepFor(pause)
   }
 })
 

@@ -26,6 +26,7 @@ import {
   requestedSecrets
 } from "./requestedSecrets.ts"
 import { loadDaemon } from "../../command/settings.ts"
+import { sleepUntil } from "../../../process/sleepUntil.ts"
 
 /** Between SIGTERM and SIGKILL for a program that is stopped at the expiry of its leases. */
 const killTimeout = "5 seconds"
@@ -158,7 +159,7 @@ const stopAt =
   (expiry: number) =>
   ({ signal }: RunningChild): Effect.Effect<void> =>
     Effect.gen(function* () {
-      yield* Effect.sleep(Math.max(0, expiry - (yield* Clock.currentTimeMillis)))
+      yield* sleepUntil(expiry)
       yield* printWarning("exec", "a lease expired; stopping the program")
       signal("SIGTERM")
       yield* Effect.sleep(killTimeout)
