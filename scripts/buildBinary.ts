@@ -6,6 +6,8 @@
  * script alone, by a lockfile with checksums, and none of its scripts is run. The binary
  * is for this system and this processor.
  *
+ * The signature that macOS requires is made and checked by `signingPlan`.
+ *
  * A compiled program would read .env and bunfig.toml of the directory it is started
  * in, and load code that those name: that is switched off.
  */
@@ -15,6 +17,7 @@ import * as os from "node:os"
 import * as path from "node:path"
 import { build } from "rolldown"
 import { bundleOptions } from "./bundleOptions.ts"
+import { signingPlan } from "./signingPlan.ts"
 
 const output = "dist/secrets"
 const folder = path.join(import.meta.dirname, "bun")
@@ -60,4 +63,12 @@ try {
   execFileSync(compiler(), ["build", entry, ...options], { stdio: ["ignore", "ignore", "inherit"] })
 } finally {
   fs.rmSync(chunks, { recursive: true, force: true })
+}
+for (const { command, mayFail } of signingPlan(process.platform, path.resolve(output))) {
+  const [name, ...args] = command
+  try {
+    execFileSync(name, args, { stdio: ["ignore", "ignore", mayFail === true ? "ignore" : "inherit"] })
+  } catch (cause) {
+    if (mayFail !== true) throw new Error(`the binary is not usable: ${command.join(" ")} failed`, { cause })
+  }
 }

@@ -14,6 +14,7 @@ import * as path from "node:path"
 import { fileRepairedFact, stopFact } from "../domain/AuditEntry.ts"
 import type { Config } from "../domain/Config.ts"
 import { callerOf, type ListenSocket, socketsOf } from "../domain/ListenSocket.ts"
+import { launchdLogs } from "../domain/paths.ts"
 import { runsFileName, uncleanStarts } from "../domain/runHistory.ts"
 import type { Supervision } from "../domain/supervision.ts"
 import { startMetrics } from "../otel/metrics.ts"
@@ -33,6 +34,7 @@ import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
 import { isSupervised } from "./lifecycle/isSupervised.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
+import { limitOwnLog, ownLog } from "./lifecycle/ownLog.ts"
 import { Restart } from "./lifecycle/Restart.ts"
 import { verifyAtStart } from "./lifecycle/verifyAtStart.ts"
 import { restartOnReplacedDirectory } from "./lifecycle/watchDirectories.ts"
@@ -113,6 +115,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     verifyAtStart,
     sendWitnesses(config.auditWitness, yield* makeWitness(config.auditWitness, options.environment["PATH"])),
     reopenOnHangup(options.onHangup),
+    limitOwnLog(ownLog(Object.values(launchdLogs(options.environment["HOME"] ?? "/", config.directory)))),
     notifySupervisor(notifications, `serving on ${config.socketPath}`)
   ]
   const replaced = Effect.tap(instance.directoryReplaced, (reason) =>

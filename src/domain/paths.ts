@@ -1,6 +1,6 @@
 /**
- * Paths for the commands that start without a library: those of config.json, and joined
- * ones.
+ * Settings for the commands that start without a library: paths of config.json, joined ones,
+ * and the rule for a client id.
  */
 import { isAbsolute, join } from "node:path"
 
@@ -24,3 +24,13 @@ export const absoluteEntries = (searchPath = ""): string =>
     .split(":")
     .filter((entry) => isAbsolute(entry))
     .join(":") || "/usr/local/bin:/usr/bin:/bin"
+
+/** Where the daemon logs under launchd: as an agent of a user, and as a daemon of the system. */
+export const launchdLogs = (home: string, directory: string) => ({
+  agent: below(home, "Library/Logs/agent-secrets.log"),
+  daemon: below(directory, "daemon.log")
+})
+
+/** Longer ones, and ones with control characters, would make a mess of tables and of the audit log. */
+export const clientIdPattern = /^[^\p{Cc}]{1,256}$/u
+export const clientIdExpected = "a text of 1 to 256 characters without control characters"

@@ -86,7 +86,7 @@ export interface Supervisor {
   readonly reload: ReadonlyArray<SupervisorStep>
   readonly state: Effect.Effect<JobState, ToolFailed>
   /** Notes for a person after an installation. */
-  readonly notes: Effect.Effect<ReadonlyArray<string>>
+  readonly notes: (service: ServiceOptions) => ReadonlyArray<string>
   /** The command that prints the daemon's log. */
   readonly logs: (request: { readonly lines: number; readonly follow: boolean }, log: string) => CommandLine
   readonly homeOf: (user: string) => Effect.Effect<string, ToolFailed>

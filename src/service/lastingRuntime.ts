@@ -1,6 +1,6 @@
 /**
- * The path of Node that a service file names. process.execPath is a real path, and package
- * managers remove its directory with its version; most of them keep a link to the newest one.
+ * The paths of Node and of the program that a service file names. Both are real paths, and package
+ * managers remove their directories with a version; most of them keep a link to the newest one.
  */
 
 /** Links that package managers keep. */
@@ -9,10 +9,17 @@ const stableNodes = ["/opt/homebrew/bin/node", "/usr/local/bin/node", "/usr/bin/
 /** Returns a lasting link to the same file, or the path itself. `realPath` returns its argument if there is no such file. */
 export const lastingRuntime = (execPath: string, realPath: (file: string) => string): string => {
   const real = realPath(execPath)
-  // Homebrew, also on Linux: a formula of one major version, such as node@24, has no link but this one.
-  const [, prefix, formula] = /^(.*)\/Cellar\/([^/]+)\/[^/]+\/bin\/node$/.exec(real) ?? []
-  const opt = prefix === undefined ? [] : [`${prefix}/opt/${formula}/bin/node`]
-  return [...opt, ...stableNodes].find((link) => realPath(link) === real) ?? execPath
+  return [...homebrewLink(real), ...stableNodes].find((link) => realPath(link) === real) ?? execPath
+}
+
+/** Returns a lasting link to the program, or the path itself. */
+export const lastingProgram = (program: string, realPath: (file: string) => string): string =>
+  homebrewLink(realPath(program)).find((link) => realPath(link) === realPath(program)) ?? program
+
+/** Homebrew, also on Linux: a formula of one major version, such as node@24, has no link but this one. */
+const homebrewLink = (real: string): ReadonlyArray<string> => {
+  const [, prefix, formula, rest] = /^(.*)\/Cellar\/([^/]+)\/[^/]+\/(.*)$/.exec(real) ?? []
+  return prefix === undefined ? [] : [`${prefix}/opt/${formula}/${rest}`]
 }
 
 const versionManagers: ReadonlyArray<readonly [name: string, pattern: RegExp]> = [

@@ -5,6 +5,8 @@
  * no stable interface: what it does not match is a job that is not running.
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as path from "node:path"
 import { exitStatus } from "../domain/exitStatus.ts"
 import type { CommandLine, Environment } from "../process/runTool.ts"
 import { toolFailed, toolMessage } from "../process/runTool.ts"
@@ -41,6 +43,14 @@ export const launchdSupervisor = (options: LaunchdOptions): Supervisor => {
     if (noDomain.includes(result.status)) return { ...unloadedJob, fix: noDomainFix }
     return yield* toolFailed(command, toolMessage(result), hintFor(hints, result))
   })
+  /** What launchctl lists about the label; macOS has a switch of its own besides, in Login Items. */
+  const disabledLine = Effect.map(
+    Effect.option(run(["launchctl", "print-disabled", domain])),
+    Option.match({
+      onNone: () => undefined,
+      onSome: ({ stdout }) => listedIn(stdout.toString())
+    })
+  )
   const isGone = Effect.map(state, ({ phase }) => phase === "unloaded")
   return {
     name: "launchd",
@@ -53,9 +63,12 @@ export const launchdSupervisor = (options: LaunchdOptions): Supervisor => {
     steps: (verb) => steps(verb, { domain, target, file }),
     reload: [],
     state,
-    notes: Effect.succeed(
-      uid === undefined ? [] : ["The daemon runs while you are logged in. To start it at boot, install with --system"]
-    ),
+    notes: ({ program, runtime }) => [
+      `macOS may report a background item "${path.basename(runtime ?? program)}": it is this service`,
+      ...(uid === undefined
+        ? []
+        : ["The daemon runs while you are logged in. To start it at boot, install with --system"])
+    ],
     logs: ({ follow, lines }, log) => ["tail", "-n", String(lines), ...(follow ? ["-F"] : []), log],
     homeOf: Effect.fnUntraced(function* (user) {
       const command: CommandLine = ["dscacheutil", "-q", "user", "-a", "name", user]
@@ -63,7 +76,15 @@ export const launchdSupervisor = (options: LaunchdOptions): Supervisor => {
       const [, home] = /^dir: (\/.*)$/m.exec(stdout.toString()) ?? []
       return home ?? (yield* toolFailed(command, `there is no user ${user}`, "Create the account first"))
     }),
-    run: (step) => runStep(step, { run, hints, isGone })
+    run: (step) =>
+      Effect.catchIf(
+        runStep(step, { run, hints, isGone }),
+        () => step.command[1] === "bootstrap",
+        (error) =>
+          Effect.flatMap(disabledLine, (line) =>
+            toolFailed(error.command, line === undefined ? error.reason : `${error.reason}; ${line}`, error.fix)
+          )
+      )
   }
 }
 
@@ -101,6 +122,12 @@ const steps = (
     case "restart":
       return [kickstart("-k")]
   }
+}
+
+/** Finds our label in the output of `launchctl print-disabled`: `"LABEL" => disabled`, or `true` on older systems. */
+const listedIn = (text: string): string | undefined => {
+  const [, value] = new RegExp(`"${launchdLabel.replaceAll(".", "\\.")}" => (\\w+)`).exec(text) ?? []
+  return value === undefined ? undefined : `launchctl print-disabled: ${value}`
 }
 
 /** Parses `launchctl print`. Only the properties of the job itself are indented by one tab. */

@@ -47,7 +47,7 @@ export const systemdSupervisor = ({ directory, user, ...options }: SystemdOption
     steps: (verb, withSocket) => steps(verb, scope, withSocket),
     reload: [{ command: ["systemctl", ...scope, "daemon-reload"] }],
     state,
-    notes: Effect.sync(() => (user === undefined || lingers(user.name) ? [] : [lingerNote])),
+    notes: () => (user === undefined || lingers(user.name) ? [] : [lingerNote]),
     logs: ({ follow, lines }) => {
       const format = ["--no-pager", "--output=short-iso", `--lines=${lines}`, ...(follow ? ["--follow"] : [])]
       return ["journalctl", ...scope, `--unit=${serviceUnit}`, ...format]

@@ -2,7 +2,7 @@
  * The path of Node in a service file: it outlives an upgrade where a package manager keeps a link.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { lastingRuntime, runtimeRemark } from "../../src/service/lastingRuntime.ts"
+import { lastingProgram, lastingRuntime, runtimeRemark } from "../../src/service/lastingRuntime.ts"
 
 const links = (found: Readonly<Record<string, string>>) => (file: string) => found[file] ?? file
 
@@ -25,6 +25,16 @@ describe("lastingRuntime", () => {
     assert.strictEqual(lastingRuntime(real, links({ "/opt/homebrew/bin/node": real })), "/opt/homebrew/bin/node")
     assert.strictEqual(lastingRuntime("/usr/bin/node", links({})), "/usr/bin/node")
     assert.strictEqual(lastingRuntime("/mine/bin/node", links({})), "/mine/bin/node")
+  })
+})
+
+describe("lastingProgram", () => {
+  it("is the link of a Homebrew formula that points to the same file, or the path itself", () => {
+    const real = "/opt/homebrew/Cellar/agent-secrets/1.0.0/libexec/dist/secrets.mjs"
+    const link = "/opt/homebrew/opt/agent-secrets/libexec/dist/secrets.mjs"
+    assert.strictEqual(lastingProgram(real, links({ [link]: real })), link)
+    assert.strictEqual(lastingProgram(real, links({})), real)
+    assert.strictEqual(lastingProgram("/mine/dist/secrets.mjs", links({})), "/mine/dist/secrets.mjs")
   })
 })
 

@@ -252,6 +252,33 @@ describe("launchd", () => {
     })
   )
 
+  it.effect("shows what launchctl lists about the label where it refuses to load it", () =>
+    Effect.gen(function* () {
+      const listed = (line: string) => `disabled services = {\n\t\t"com.apple.x" => enabled\n${line}\t}\n`
+      for (const [line, shown] of [
+        [`\t\t"dev.agent-secrets.daemon" => disabled\n`, "; launchctl print-disabled: disabled"],
+        [`\t\t"dev.agent-secrets.daemon" => true\n`, "; launchctl print-disabled: true"],
+        ["", ""]
+      ] as const) {
+        const supervisor = launchdSupervisor({
+          uid: 501,
+          directory: "/x",
+          environment: {},
+          run: ([, verb = ""]) =>
+            Effect.succeed({
+              status: verb === "bootstrap" ? 119 : verb === "print" ? 113 : 0,
+              stderr: verb === "bootstrap" ? "Bootstrap failed: 119: Service is disabled\n" : "",
+              stdout: Buffer.from(verb === "print-disabled" ? listed(line) : "")
+            })
+        })
+        const [, bootstrap] = supervisor.steps("load", false)
+        const { fix, reason } = yield* Effect.flip(supervisor.run(bootstrap ?? { command: ["none"] }))
+        assert.strictEqual(reason, `Bootstrap failed: 119: Service is disabled (exit status 119)${shown}`)
+        assert.include(fix, "Login Items")
+      }
+    })
+  )
+
   it.live("fails with a hint if launchctl is missing", () =>
     Effect.gen(function* () {
       const { environment } = yield* tools({})

@@ -30,15 +30,19 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
   }
   yield* checkDirectory(path.dirname(socketPath))
   // Checked before the lock too, so that a rejected start leaves no lock file.
-  if (!activated) yield* isStale(socketPath)
+  if (!activated) yield* isStale(socketPath, 1)
   yield* Effect.catchTag(holdLock(`${socketPath}.lock`), "LockHeld", ({ owner }) => alreadyListening(socketPath, owner))
-  const wasStale = !activated && (yield* isStale(socketPath))
+  const wasStale = !activated && (yield* isStale(socketPath, refusalsOfStale))
   if (wasStale) yield* attemptSync("remove", socketPath, () => fs.rmSync(socketPath))
   return { wasStale }
 })
 
-/** Returns true for a dead daemon's socket and false for a free path. Anything else fails. */
-const isStale = Effect.fn("isStale")(function* (socketPath: string) {
+/** macOS refuses a connection also where too many wait, so one refusal does not mean that nobody listens. */
+const refusalsOfStale = 3
+const refusalInterval = "100 millis"
+
+/** Returns true for a dead daemon's socket, which refuses that many connections, and false for a free path. Anything else fails. */
+const isStale = Effect.fn("isStale")(function* (socketPath: string, refusals: number) {
   const found = yield* attemptSync("stat", socketPath, () => fs.lstatSync(socketPath, { throwIfNoEntry: false }))
   if (found === undefined) return false
   if (!found.isSocket()) {
@@ -55,7 +59,11 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string) {
       exitStatus.cannotCreate
     )
   }
-  const result = yield* connect(socketPath)
+  let result = yield* connect(socketPath)
+  for (let count = 1; result === "ECONNREFUSED" && count < refusals; count += 1) {
+    yield* Effect.sleep(refusalInterval)
+    result = yield* connect(socketPath)
+  }
   if (result === "ECONNREFUSED") return true
   // Its owner has just removed it.
   if (result === "ENOENT") return false

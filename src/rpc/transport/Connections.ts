@@ -163,16 +163,20 @@ export const maxConnections = (): number => {
 }
 
 /** Returns undefined if there is no limit. Node's report has the limit as well, but takes longer to make. */
-const maxFiles = (): number | undefined => {
+export const maxFiles = (limits = readLimits): number | undefined => {
   try {
-    const [, soft] = /^Max open files +(\d+) /m.exec(fs.readFileSync("/proc/self/limits", "latin1")) ?? []
+    const [, soft] = /^Max open files +(\d+) /m.exec(limits()) ?? []
     return soft === undefined ? undefined : Number(soft)
   } catch {
+    // Otherwise Node lists the network interfaces, and looks up the host names of connections. Its types lack it.
+    Object.assign(process.report, { excludeNetwork: true })
     const report = decodeReport(process.report.getReport())
     const files = Option.isSome(report) ? report.value.userLimits.open_files.soft : undefined
     return typeof files === "number" ? files : undefined
   }
 }
+
+const readLimits = (): string => fs.readFileSync("/proc/self/limits", "latin1")
 
 const openFiles = (): number => {
   try {

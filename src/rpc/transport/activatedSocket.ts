@@ -1,6 +1,5 @@
 /**
- * The socket of socket activation: a listening socket from systemd, or from launchd
- * (`inetdCompatibility`).
+ * The socket of socket activation: a listening socket from systemd.
  *
  * The supervisor keeps it open, so clients wait for the next daemon while none runs. Its file
  * is never unlinked or restored here. The socket is checked first and accepts last, so that

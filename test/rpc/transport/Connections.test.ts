@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as net from "node:net"
-import { Connections, PendingConnections } from "../../../src/rpc/transport/Connections.ts"
+import { Connections, maxFiles, PendingConnections } from "../../../src/rpc/transport/Connections.ts"
 
 const joined = (connections: Connections) => {
   const connection = new net.Socket()
@@ -95,5 +95,23 @@ describe("a connection", () => {
       all.map(({ destroyed }) => destroyed),
       all.map((_, at) => at === 1024)
     )
+  })
+})
+
+describe("the limit of open files", () => {
+  it.runIf(process.platform === "linux")(
+    "is the same where only the report of Node has it, which asks no network",
+    () => {
+      const limit = maxFiles()
+      const noProc = () => {
+        throw new Error("ENOENT")
+      }
+      assert.strictEqual(maxFiles(noProc), limit)
+      assert.strictEqual(Reflect.get(process.report, "excludeNetwork"), true)
+    }
+  )
+
+  it("is none if the system has none", () => {
+    assert.isUndefined(maxFiles(() => "Max open files            unlimited            unlimited            files\n"))
   })
 })

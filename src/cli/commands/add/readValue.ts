@@ -8,12 +8,12 @@ import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
 import * as readline from "node:readline"
 import { Writable } from "node:stream"
-import { buffer } from "node:stream/consumers"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Args, Flags } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
+import { readToEnd } from "../../../process/standardInput.ts"
 
 export const secretFlags = {
   value: { type: "string", value: "VALUE", summary: "the value; other users can see it in the process list" },
@@ -53,10 +53,13 @@ export const readValue = (name: string, stdio: ValueInput = processStdio()): Eff
   Effect.suspend(() => (stdio.input.isTTY === true ? promptFor(name, stdio) : readAll(stdio)))
 
 const readAll = ({ input }: ValueInput): Effect.Effect<string, CommandError> =>
-  Effect.tryPromise({
-    try: () => buffer(input),
-    catch: (error) => unusable(`cannot read standard input: ${reasonOf(error)}`, "Redirect it: secrets add NAME < FILE")
-  }).pipe(Effect.flatMap(decode), Effect.map(withoutLineFeed))
+  readToEnd(input).pipe(
+    Effect.mapError((error) =>
+      unusable(`cannot read standard input: ${reasonOf(error)}`, "Redirect it: secrets add NAME < FILE")
+    ),
+    Effect.flatMap(decode),
+    Effect.map(withoutLineFeed)
+  )
 
 const decode = (bytes: Uint8Array): Effect.Effect<string, CommandError> =>
   Effect.try({

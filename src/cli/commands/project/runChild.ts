@@ -174,11 +174,11 @@ const pipeTimeout = "5 seconds"
  * Makes two pipes as a shell does: named pipes, unlinked at once.
  *
  * The pipes of Node are socket pairs: a program cannot open them as /dev/stdout, and gets
- * ECONNRESET in place of SIGPIPE. Returns undefined if there can be none, and for Bun,
- * which cannot read from such a pipe; Node's own are used then.
+ * ECONNRESET in place of SIGPIPE. Returns undefined if there can be none, for Bun, which
+ * cannot read from such a pipe, and on macOS, which has neither fault and reports no end of one.
  */
 const makePipes: Effect.Effect<readonly [Pipe, Pipe] | undefined> = Effect.suspend(() =>
-  process.versions["bun"] !== undefined
+  process.versions["bun"] !== undefined || process.platform === "darwin"
     ? Effect.succeed(undefined)
     : Effect.acquireUseRelease(
         // Only this user can enter the directory.

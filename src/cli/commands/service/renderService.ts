@@ -8,7 +8,8 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { Config } from "../../../domain/Config.ts"
 import { socketsOf } from "../../../domain/ListenSocket.ts"
-import { lastingRuntime } from "../../../service/lastingRuntime.ts"
+import { launchdLogs } from "../../../domain/paths.ts"
+import { lastingProgram, lastingRuntime } from "../../../service/lastingRuntime.ts"
 import { type ServiceChoices, hasSocket, readServiceFiles, readStamp, stamp } from "../../../service/ServiceFile.ts"
 import type { ServiceOptions } from "../../../service/ServiceOptions.ts"
 import type { Supervisor } from "../../../service/Supervisor.ts"
@@ -20,18 +21,21 @@ import { currentUser, fileError, ioError, supervisorOf } from "./supervisorOf.ts
 /** Returns the absolute paths by which a supervisor can run this program; `runtime` is undefined for the binary. */
 export const thisProgram = Effect.sync((): Pick<ServiceOptions, "runtime" | "program"> => {
   // In the binary, process.argv[1] is a path inside Bun's virtual file system.
-  if (process.versions["bun"] !== undefined) return { runtime: undefined, program: process.execPath }
+  if (process.versions["bun"] !== undefined)
+    return { runtime: undefined, program: lastingProgram(process.execPath, resolvedPath) }
   return {
-    runtime: lastingRuntime(process.execPath, realPath),
-    program: path.resolve(process.argv[1] ?? "")
+    runtime: lastingRuntime(process.execPath, resolvedPath),
+    program: lastingProgram(path.resolve(process.argv[1] ?? ""), resolvedPath)
   }
 })
 
-const realPath = (file: string): string => {
+/** Resolves the links of a path as far as it exists. */
+export const resolvedPath = (file: string): string => {
   try {
     return fs.realpathSync(file)
   } catch {
-    return file
+    const parent = path.dirname(file)
+    return parent === file ? file : path.join(resolvedPath(parent), path.basename(file))
   }
 }
 
@@ -72,10 +76,7 @@ export const renderService = Effect.fnUntraced(function* (choices: ServiceChoice
       ...(socket === undefined ? [] : ["--socket", socket])
     ],
     home,
-    log:
-      user === undefined
-        ? path.join(home, "Library/Logs/agent-secrets.log")
-        : path.join(config.directory, "daemon.log"),
+    log: launchdLogs(home, config.directory)[user === undefined ? "agent" : "daemon"],
     account: user === undefined ? undefined : { user, group },
     writable: writableDirectories(config),
     socket: choices.socketActivation === true ? { path: config.socketPath, group: socketGroup(config) } : undefined

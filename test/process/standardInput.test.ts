@@ -1,0 +1,56 @@
+/**
+ * Standard input that is a named pipe, which another program reads on macOS.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import { execFileSync, spawn } from "node:child_process"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { text } from "node:stream/consumers"
+import { temporaryDirectory } from "../support/temporary.ts"
+
+const source = path.resolve(import.meta.dirname, "../../src/process/standardInput.ts")
+const effect = import.meta.resolve("effect/Effect")
+/** Prints what it read, and by which child process. */
+const program = `
+  import { syncBuiltinESMExports } from "node:module"
+  import childProcess from "node:child_process"
+  const { spawn } = childProcess
+  childProcess.spawn = (name, options) => (console.log(name), spawn(name, options))
+  syncBuiltinESMExports()
+  const [{ readToEnd }, Effect] = await Promise.all([import(${JSON.stringify(source)}), import(${JSON.stringify(effect)})])
+  console.log(String(await Effect.runPromise(readToEnd(process.stdin, "darwin"))))
+`
+
+const read = (stdin: number | "pipe") => {
+  const child = spawn(process.execPath, ["--input-type=module", "-e", program], { stdio: [stdin, "pipe", "inherit"] })
+  return { child, output: text(child.stdout ?? process.stdin) }
+}
+
+describe("standard input on macOS", () => {
+  it.live("is read to its end from a named pipe, by cat", () =>
+    Effect.gen(function* () {
+      const fifo = path.join(yield* temporaryDirectory, "fifo")
+      execFileSync("mkfifo", [fifo])
+      // Open for both, so that neither end waits for the other one.
+      const both = fs.openSync(fifo, "r+")
+      const reader = fs.openSync(fifo, "r")
+      const { output } = read(reader)
+      fs.writeSync(both, "the value")
+      fs.closeSync(both)
+      fs.closeSync(reader)
+      assert.strictEqual(yield* Effect.promise(() => output), "/bin/cat\nthe value\n")
+    })
+  )
+
+  it.live("is read by the program itself from a file", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, "file")
+      fs.writeFileSync(file, "the value")
+      const descriptor = fs.openSync(file, "r")
+      const { output } = read(descriptor)
+      fs.closeSync(descriptor)
+      assert.strictEqual(yield* Effect.promise(() => output), "the value\n")
+    })
+  )
+})
