@@ -12,6 +12,7 @@ import { hour, minute, second } from "./GoDuration.ts"
 import { type Role, roles } from "./Caller.ts"
 import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
+import { clientIdExpected, clientIdPattern } from "./paths.ts"
 import { type ListenSocket, type SocketAccess, ownSocket, privateSocketName } from "./ListenSocket.ts"
 import * as Setting from "./Setting.ts"
 import { addressProblem } from "./webAddress.ts"
@@ -153,6 +154,10 @@ export const ConfigFile = section({
     Setting.count,
     "the number of rotated files of the audit log that are kept",
     defaultAuditRotation.maxFiles
+  ),
+  client_id: optionalSetting(
+    Setting.text(clientIdPattern, clientIdExpected),
+    "the client id of commands that have none on their command line; the host name if not set"
   ),
   audit_witness: optionalSetting(auditWitness, "where the last audit entry is sent, to prove later what the log was"),
   rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),

@@ -46,7 +46,7 @@ export const StoreProject = Schema.Struct({
   secrets: Schema.Array(Wanted).annotate({ description: "the secrets that the project needs" }),
   // A longer one would push what the user is asked about off the screen.
   client_id: Schema.optionalKey(
-    named("a part of the client id of the leases, which begins with the host name").check(
+    named("a part of the client id of the leases, which begins with that of the user").check(
       Schema.isMaxLength(maxClientId, { message: `must have at most ${maxClientId} characters` })
     )
   ),

@@ -109,7 +109,7 @@ describe.concurrent("files of root in the state directory of a user", () => {
 })
 
 describe.runIf(isRoot)("root", () => {
-  it.live("is sent to the owner of a state directory, and of a home without one", () =>
+  it.live("is sent to the owner of HOME, with a state directory or without one", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       fs.chownSync(home, user, user)
@@ -117,10 +117,14 @@ describe.runIf(isRoot)("root", () => {
         prepare()
         const directory = path.join(home, ".agent-secrets")
         if (fs.existsSync(directory)) fs.chownSync(directory, user, user)
-        for (const command of ["serve", "init"]) {
+        for (const command of ["serve", "init", "lock"]) {
           const { status, stderr } = yield* run([command], { home })
-          assert.strictEqual(status, 73, stderr)
-          assert.match(stderr, /belongs to .*uid 65534\)?, and this is root\n.*: sudo -u \S+ secrets (serve|init)\n/)
+          assert.strictEqual(status, 78, stderr)
+          assert.include(stderr, `HOME is ${home}, which belongs to`)
+          assert.match(
+            stderr,
+            /uid 65534\)?, and this is root \(uid 0\)\n.*: sudo -H -u \S+ secrets (serve|init|lock)\n/
+          )
         }
         assert.deepStrictEqual(fs.readdirSync(home).length, fs.existsSync(directory) ? 1 : 0)
         if (fs.existsSync(directory)) assert.deepStrictEqual(fs.readdirSync(directory), [])

@@ -1,15 +1,15 @@
 /**
- * The socket of the daemon and the timeout of a command: from the flags, config.json, or
- * the default in ~/.agent-secrets.
+ * The socket of the daemon, the timeout and the client id of a command: from the flags,
+ * config.json, or the default in ~/.agent-secrets.
  *
  * It reads nothing else of config.json and reports no other mistake in it. It loads no
  * library: the fast path uses it.
  */
 import { readFileSync, statSync } from "node:fs"
-import { userInfo } from "node:os"
+import { hostname, userInfo } from "node:os"
 import { resolve } from "node:path"
 import { escapeValue } from "../../domain/escape.ts"
-import { below, pathIn } from "../../domain/paths.ts"
+import { below, clientIdExpected, clientIdPattern, pathIn } from "../../domain/paths.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { globalFlags, Args } from "./Command.ts"
 import { type Problem, usageError, reasonOf } from "./Output.ts"
@@ -52,12 +52,24 @@ export const daemonAddress = (args: GlobalArgs): Address | Problem => {
 type Sockets = Omit<Address, "seconds" | "returnsSoon">
 
 const configuredSockets = (args: GlobalArgs): Sockets | Problem => {
-  const settings = readSettings(args)
-  if ("exitStatus" in settings) return settings
-  const { file, home, text } = settings
-  const configured = socketIn(text, home)
-  return "reason" in configured ? configError(`config: ${configured.reason} (${file})`, `Correct ${file}`) : configured
+  const parsed = parsedSettings(args)
+  return "exitStatus" in parsed ? parsed : socketIn(parsed)
 }
+
+/**
+ * Returns the client id of a command without --client-id: that of config.json, or the host name, which a Mac may take from
+ * the network. With --socket, a command needs no config.json.
+ */
+export const defaultClientId = (args: GlobalArgs): string | Problem => {
+  const parsed = parsedSettings(args)
+  if ("exitStatus" in parsed) return args.option("socket") === undefined ? parsed : hostName()
+  const given = parsed.settings["client_id"] ?? undefined
+  if (given === undefined) return hostName()
+  if (typeof given === "string" && clientIdPattern.test(given)) return given
+  return invalid(parsed.file, `client_id must be ${clientIdExpected}`)
+}
+
+const hostName = (): string => hostname() || "unknown"
 
 /** Returns the home directory. Ignores an empty HOME, which would mean the current directory. */
 export const homeDirectory = (): string | undefined => {
@@ -104,19 +116,34 @@ export const readSettings = (
   }
 }
 
-/** Returns the sockets that config.json names, or why it names none. */
-const socketIn = (text: string, home: string): Sockets | { readonly reason: string } => {
+interface ParsedSettings {
+  readonly settings: Partial<Record<string, unknown>>
+  readonly home: string
+  readonly file: string
+}
+
+const parsedSettings = (args: GlobalArgs): ParsedSettings | Problem => {
+  const read = readSettings(args)
+  if ("exitStatus" in read) return read
+  const { file, home, text } = read
   let settings: unknown
   try {
     settings = JSON.parse(text)
   } catch {
-    return { reason: "the file is not JSON" }
+    return invalid(file, "the file is not JSON")
   }
-  if (typeof settings !== "object" || settings === null) return { reason: "the file must be a JSON object" }
-  const { directory, socket_mode: mode, socket_path: socket }: Partial<Record<string, unknown>> = settings
+  if (typeof settings !== "object" || settings === null) return invalid(file, "the file must be a JSON object")
+  return { settings, home, file }
+}
+
+const invalid = (file: string, reason: string): Problem => configError(`config: ${reason} (${file})`, `Correct ${file}`)
+
+/** Returns the sockets that config.json names, or what is wrong with it. */
+const socketIn = ({ file, home, settings }: ParsedSettings): Sockets | Problem => {
+  const { directory, socket_mode: mode, socket_path: socket } = settings
   const [key, value] = (socket ?? undefined) === undefined ? ["directory", directory] : ["socket_path", socket]
   const found = pathIn(value ?? below(home, ".agent-secrets"), home)
-  if (found === undefined) return { reason: `${key} must be an absolute path, or begin with ~/` }
+  if (found === undefined) return invalid(file, `${key} must be an absolute path, or begin with ~/`)
   const socketPath = key === "directory" ? below(found, "agent-secrets.sock") : found
   return mode === "0660" ? { socketPath, ownerSocket: ownerSocketIn(settings, home) } : { socketPath }
 }

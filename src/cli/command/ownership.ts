@@ -5,6 +5,7 @@
  */
 import { readFileSync, statSync } from "node:fs"
 import { dirname } from "node:path"
+import { exitStatus } from "../../domain/exitStatus.ts"
 import type { Problem } from "./Output.ts"
 
 /** Adds whose a file is to the problem that this user may not use it; returns any other problem unchanged. */
@@ -51,17 +52,35 @@ export const accessHint = (file: string): Pick<Problem, "why" | "fix"> | undefin
 }
 
 /**
- * Returns why root must not use a directory of another user: its files would become root's, and that user's daemon could
- * not use them. A directory that does not exist yet counts as that of its parent's owner.
+ * Returns why this user must not create files in the state directory: they could not be used by the user it belongs to. A
+ * directory that does not exist yet counts as that of its parent's owner. `home` is HOME if the directory is the default
+ * one in it; macOS's sudo keeps the caller's. Otherwise only root is refused: others are let in by permissions on purpose.
  */
-export const foreignDirectory = (directory: string, command: string): Pick<Problem, "message" | "fix"> | undefined => {
-  if (process.getuid?.() !== 0) return undefined
+export const foreignDirectory = (
+  directory: string,
+  command: string,
+  home: string | undefined,
+  user = process.geteuid?.()
+): Pick<Problem, "message" | "fix" | "exitStatus"> | undefined => {
   const place = firstVisible(directory)
-  if (place === undefined || place.stat.uid === 0) return undefined
+  if (user === undefined || place === undefined) return undefined
   const { path, stat } = place
+  const isOfHome = home !== undefined && firstVisible(home)?.stat.uid === stat.uid
+  // Below a directory of root, other users own what they create, as in /tmp or on a mounted volume.
+  if (stat.uid === user || (user !== 0 && (stat.uid === 0 || !isOfHome))) return undefined
+  const [owner, self] = [userName(stat.uid), userName(user)]
+  const as = (uid: number) => `sudo -H -u ${quoted(account(uid, "#"))} ${command}`
+  if (!isOfHome) {
+    return {
+      message: `${path} belongs to ${owner}, and this is ${self}`,
+      fix: `Run it as that user: ${as(stat.uid)}`,
+      exitStatus: exitStatus.cannotCreate
+    }
+  }
   return {
-    message: `${path} belongs to ${userName(stat.uid)}, and this is root`,
-    fix: `Run it as that user: sudo -u ${quoted(account(stat.uid, "#"))} ${command}`
+    message: `HOME is ${home}, which belongs to ${owner}, and this is ${self}`,
+    fix: user === 0 ? `Run it as that user: ${as(stat.uid)}` : `Use the home directory of this user: ${as(user)}`,
+    exitStatus: exitStatus.badConfig
   }
 }
 

@@ -8,9 +8,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as path from "node:path"
-import { exitStatus } from "../../domain/exitStatus.ts"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
-import { type GlobalArgs, configError, daemonAddress, readSettings } from "./daemonAddress.ts"
+import {
+  type GlobalArgs,
+  configError,
+  daemonAddress,
+  defaultClientId,
+  homeDirectory,
+  readSettings
+} from "./daemonAddress.ts"
 import { CommandError } from "./CommandError.ts"
 import { type Problem, printNotice } from "./Output.ts"
 
@@ -52,12 +58,19 @@ export const loadDaemon = Effect.fnUntraced(function* (args: GlobalArgs) {
   return daemon
 })
 
-/** Rejects the state directory of another user if root runs `command`: what root creates, that user could not use. */
+/** Returns the client id that a command sends if no flag names one. */
+export const loadClientId = Effect.fnUntraced(function* (args: GlobalArgs) {
+  const clientId = defaultClientId(args)
+  return typeof clientId === "string" ? clientId : yield* failExplained(clientId)
+})
+
+/** Rejects the state directory of another user, and a HOME of one: what `command` creates there, that user could not use. */
 export const checkOwner = Effect.fnUntraced(function* (directory: string, command: string) {
   const { foreignDirectory } = yield* Effect.promise(() => import("./ownership.ts"))
-  const refusal = foreignDirectory(directory, command)
-  if (refusal === undefined) return
-  return yield* new CommandError({ ...refusal, code: "io_error", exitStatus: exitStatus.cannotCreate })
+  const home = homeDirectory()
+  const isDefault = home !== undefined && path.resolve(directory) === path.resolve(home, ".agent-secrets")
+  const refusal = foreignDirectory(directory, command, isDefault ? home : undefined)
+  if (refusal !== undefined) return yield* new CommandError({ ...refusal, code: "io_error" })
 })
 
 const failExplained = Effect.fnUntraced(function* (problem: Problem) {

@@ -4,8 +4,8 @@
  * Callers use standard output as the credential, often without checking the exit
  * status, so a failure prints nothing there.
  */
-import { hostname } from "node:os"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
+import { type GlobalArgs, defaultClientId } from "../command/daemonAddress.ts"
 import { usageError } from "../command/Output.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
 
@@ -20,7 +20,7 @@ export const leaseCommand = defineQuery({
     "client-id": {
       type: "string",
       value: "ID",
-      summary: "name of the client, which holds one lease per secret (host name)",
+      summary: "name of the client, which holds one lease per secret (client_id of config.json, or the host name)",
       completes: "client"
     },
     raw: { type: "boolean" }
@@ -30,12 +30,9 @@ export const leaseCommand = defineQuery({
     const ttl = args.option("ttl") ?? ""
     // The daemon takes both for the default, as the predecessor did.
     if (/^-|^(?=.*0)[^1-9]*$/.test(ttl)) return usageError("--ttl must be a duration above 0", "For example: --ttl 30m")
-    return [
-      {
-        method: "secrets.lease",
-        params: { secret_name: args.positionals[0], client_id: clientIdOf(args), ttl }
-      }
-    ]
+    const clientId = clientIdOf(args)
+    if (typeof clientId !== "string") return clientId
+    return [{ method: "secrets.lease", params: { secret_name: args.positionals[0], client_id: clientId, ttl } }]
   },
   render: ([leased], { args }) =>
     matchesShape(leased, { lease_id: "", value: "", expires_at: "" })
@@ -52,8 +49,5 @@ export const leaseCommand = defineQuery({
       : undefined
 })
 
-/** Returns --client-id, or the host name. */
-export const clientIdOf = (args: { readonly option: (flag: "client-id") => string | undefined }): string =>
-  args.option("client-id") ?? hostName()
-
-export const hostName = (): string => hostname() || "unknown"
+const clientIdOf = (args: GlobalArgs & { readonly option: (flag: "client-id") => string | undefined }) =>
+  args.option("client-id") ?? defaultClientId(args)

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
-import { daemonAddress, readSettings } from "../../../src/cli/command/daemonAddress.ts"
+import { daemonAddress, defaultClientId, readSettings } from "../../../src/cli/command/daemonAddress.ts"
 import { decodeConfig } from "../../../src/domain/Config.ts"
 
 /** The sockets that a command line names. */
@@ -104,5 +104,47 @@ describe("the settings", () => {
     } finally {
       fs.rmSync(directory, { recursive: true })
     }
+  })
+})
+
+describe("the client id without --client-id", () => {
+  const inFile = (text: string, more: Record<string, string> = {}) => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), "config-"))
+    try {
+      const config = path.join(directory, "config.json")
+      fs.writeFileSync(config, text)
+      const args: Record<string, string> = { config, ...more }
+      return { config, found: defaultClientId({ option: (flag: string) => args[flag] }) }
+    } finally {
+      fs.rmSync(directory, { recursive: true })
+    }
+  }
+  const host = os.hostname()
+
+  it.each([
+    ['{"client_id":"my-mac"}', "my-mac"],
+    ['{"client_id":"Jöels Mac 🍎"}', "Jöels Mac 🍎"],
+    ['{"client_id":null}', host],
+    ["{}", host]
+  ])("is that of config.json, or the host name: %s", (text, expected) => {
+    assert.strictEqual(inFile(text).found, expected)
+    assert.strictEqual(inFile(text, { socket: "/s" }).found, expected)
+  })
+
+  it.each(["", "a\nb", "x".repeat(257), 5, ["a"], false])("is rejected as `serve` rejects it: %j", (given) => {
+    const text = JSON.stringify({ client_id: given })
+    const { config, found } = inFile(text)
+    const reason = "client_id must be a text of 1 to 256 characters without control characters"
+    assert.deepInclude(found, { message: `config: ${reason} (${config})`, exitStatus: 78 })
+    const decoded = decodeConfig(text, "/home")
+    assert.strictEqual(Result.isFailure(decoded) && decoded.failure.message, `config: ${reason}`)
+  })
+
+  it("needs no readable config.json with --socket", () => {
+    assert.deepInclude(inFile("{").found, { exitStatus: 78 })
+    assert.strictEqual(inFile("{", { socket: "/s" }).found, host)
+    const missing = (args: Record<string, string>) => defaultClientId({ option: (flag: string) => args[flag] })
+    assert.deepInclude(missing({ config: "/no/such/file" }), { exitStatus: 78 })
+    assert.strictEqual(missing({ config: "/no/such/file", socket: "/s" }), host)
   })
 })

@@ -2,6 +2,9 @@
  * What `secrets lease` sends, and which durations it rejects itself.
  */
 import { assert, describe, it } from "@effect/vitest"
+import * as fs from "node:fs"
+import * as os from "node:os"
+import * as path from "node:path"
 import { isProblem } from "../../../src/cli/command/QueryCommand.ts"
 import { parseArguments } from "../../../src/cli/command/Command.ts"
 import { leaseCommand } from "../../../src/cli/commands/lease.ts"
@@ -22,5 +25,29 @@ describe("secrets lease --ttl", () => {
     assert.deepStrictEqual(requestsFor(`--ttl=${ttl}`), [
       { method: "secrets.lease", params: { secret_name: "db", client_id: "c", ttl } }
     ])
+  })
+})
+
+describe("the client id of secrets lease", () => {
+  it("is that of --client-id, of config.json, or the host name", () => {
+    const directory = fs.mkdtempSync(path.join(os.tmpdir(), "config-"))
+    try {
+      const config = path.join(directory, "config.json")
+      fs.writeFileSync(config, '{"client_id":"mine"}')
+      const clientIdIn = (...words: ReadonlyArray<string>) => {
+        const parsed = parseArguments(leaseCommand, ["db", ...words])
+        const requests = parsed.kind === "run" ? leaseCommand.requests(parsed.args) : undefined
+        if (requests === undefined || isProblem(requests)) return requests
+        return requests.map(({ params }) => ("client_id" in params ? params.client_id : undefined))
+      }
+      assert.deepStrictEqual(clientIdIn("--config", config, "--client-id", "c"), ["c"])
+      assert.deepStrictEqual(clientIdIn("--config", config), ["mine"])
+      fs.writeFileSync(config, "{}")
+      assert.deepStrictEqual(clientIdIn("--config", config), [os.hostname()])
+      fs.writeFileSync(config, '{"client_id":7}')
+      assert.deepInclude(clientIdIn("--config", config), { exitStatus: 78 })
+    } finally {
+      fs.rmSync(directory, { recursive: true })
+    }
   })
 })

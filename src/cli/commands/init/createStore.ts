@@ -10,13 +10,11 @@ import { holdDirectory } from "../../../daemon/lifecycle/Instance.ts"
 import { makeDirectory } from "../../../daemon/files/pinDirectory.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import type { Config } from "../../../domain/Config.ts"
-import { checkOwner } from "../../command/settings.ts"
 import { stderrLogger } from "../../command/stderrLogger.ts"
 import { startFailure } from "../serve/startFailure.ts"
 
 export const createStore = Effect.fnUntraced(function* (config: Config) {
   yield* Effect.sync(() => process.umask(0o077))
-  yield* checkOwner(config.directory, "secrets init")
   const store = SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }).pipe(
     Layer.provide(AuditLog.layer(config.auditPath)),
     Layer.provide(

@@ -10,7 +10,7 @@ import { StoreLocked } from "../../../domain/Secret.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { refusalProblem } from "../../command/problems.ts"
-import { loadConfig } from "../../command/settings.ts"
+import { checkOwner, loadConfig } from "../../command/settings.ts"
 
 export const initCommand = defineCommand({
   name: "init",
@@ -20,6 +20,7 @@ export const initCommand = defineCommand({
   examples: ["secrets init"],
   run: Effect.fnUntraced(function* (args) {
     const config = yield* loadConfig(args)
+    yield* checkOwner(config.directory, "secrets init")
     const { createStore } = yield* Effect.promise(() => import("./createStore.ts"))
     const { origin, count } = yield* createStore(config)
     if (origin === "locked") {

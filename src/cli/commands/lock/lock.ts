@@ -9,7 +9,7 @@ import { call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { fromClient } from "../../command/CommandError.ts"
-import { loadConfig, loadDaemon } from "../../command/settings.ts"
+import { checkOwner, loadConfig, loadDaemon } from "../../command/settings.ts"
 
 const lockedExample = {
   locked: literal(true),
@@ -59,6 +59,7 @@ export const lockCommand = defineCommand({
       }
     }
     const config = yield* loadConfig(args)
+    yield* checkOwner(config.directory, "secrets lock")
     const { lockWithoutDaemon } = yield* Effect.promise(() => import("./lockWithoutDaemon.ts"))
     const { already, since } = yield* lockWithoutDaemon(config)
     return {

@@ -11,16 +11,16 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { projectFileName } from "../../../domain/ProjectFile.ts"
 import type { TrustedProject } from "../../../domain/ProjectTrust.ts"
-import type { DaemonAddress } from "../../../rpc/client/client.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { type Problem, reasonOf } from "../../command/Output.ts"
-import { loadConfig, loadDaemon } from "../../command/settings.ts"
+import { loadConfig } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
 import { skippedDirectories } from "../cleanup/managedFiles.ts"
 import { allowProject } from "./allowProject.ts"
 import { findProject, readProject, rejectForeign } from "./findProject.ts"
 import { summaryOf } from "./plan.ts"
+import { type Recorder, recorderFor } from "./recordTrust.ts"
 import { workingDirectory } from "./requestedSecrets.ts"
 import { loadTrustList } from "./trustList.ts"
 
@@ -57,20 +57,20 @@ export const allowCommand = defineCommand({
         return yield* failUsage("--list takes no PATH and no other flag", "Use: secrets allow --list")
       return yield* listTrusted(args)
     }
-    const daemon = yield* loadDaemon(args)
+    const recorder = yield* recorderFor(args)
     const isDry = args.flag("dry-run")
     const [named] = args.positionals
     if (!args.flag("recursive")) {
       const project = yield* findProject(yield* workingDirectory, named)
       yield* rejectForeign(project, named)
-      if (!isDry) yield* allowProject(daemon, project)
+      if (!isDry) yield* allowProject(recorder, project)
       const { file, hash } = project
       return {
-        lines: [lineOf(isDry, file, summaryOf(project))],
+        lines: [lineOf(isDry, file, summaryOf(project, recorder.clientId))],
         result: { dry_run: isDry, trusted: [{ path: file, hash }], failed: [] }
       }
     }
-    return yield* allowBelow(daemon, named ?? ".", isDry)
+    return yield* allowBelow(recorder, named ?? ".", isDry)
   })
 })
 
@@ -78,7 +78,7 @@ const lineOf = (isDry: boolean, file: string, summary: string): string =>
   `${isDry ? "would trust" : "trusted"} ${escapeValue(file)}: ${summary}`
 
 /** Trusts every project file below a directory. A daemon that cannot record one ends it. */
-const allowBelow = Effect.fnUntraced(function* (daemon: DaemonAddress, named: string, isDry: boolean) {
+const allowBelow = Effect.fnUntraced(function* (recorder: Recorder, named: string, isDry: boolean) {
   const { failed, files } = yield* Effect.try({
     try: () => projectFilesBelow(fs.realpathSync.native(named)),
     catch: (cause) =>
@@ -93,10 +93,10 @@ const allowBelow = Effect.fnUntraced(function* (daemon: DaemonAddress, named: st
       failed.push({ path: found, reason: reason.join("; ") })
       continue
     }
-    if (!isDry) yield* allowProject(daemon, read.success)
+    if (!isDry) yield* allowProject(recorder, read.success)
     const { file, hash } = read.success
     trusted.push({ path: file, hash })
-    lines.push(lineOf(isDry, file, summaryOf(read.success)))
+    lines.push(lineOf(isDry, file, summaryOf(read.success, recorder.clientId)))
   }
   if (files.length === 0) lines.push(`no ${projectFileName} below ${escapeValue(named)}`)
   return { lines, result: { dry_run: isDry, trusted, failed }, problem: problemOf(failed) }

@@ -16,12 +16,12 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { isWithin, type TrustedProject } from "../../../domain/ProjectTrust.ts"
 import { type GlobalArgs, readSettings } from "../../command/daemonAddress.ts"
 import { printNotice } from "../../command/Output.ts"
-import { loadConfig, loadDaemon } from "../../command/settings.ts"
+import { loadConfig } from "../../command/settings.ts"
 import { unsafePath } from "../../../process/pathOwners.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
 import { askOnTerminal } from "./askOnTerminal.ts"
 import { type Project, rejectForeign, shellWord, untrusted } from "./findProject.ts"
-import { recordTrust } from "./recordTrust.ts"
+import { recorderFor, recordTrust } from "./recordTrust.ts"
 import { loadTrustList } from "./trustList.ts"
 
 export interface ConsentRequest {
@@ -82,23 +82,23 @@ const ask = Effect.fnUntraced(function* (request: ConsentRequest, state: string,
   if (project.isForeign) printNotice("it belongs to or is writable by another user")
   for (const line of yield* request.plan) printNotice(line)
   const answer = askOnTerminal("Use it? y: this time, a: until it changes [y/a/N] ").toLowerCase()
-  const daemon = yield* loadDaemon(request.args)
-  if (["y", "yes"].includes(answer)) return yield* recordTrust(daemon, "accept", entryOf(project))
+  const recorder = yield* recorderFor(request.args)
+  if (["y", "yes"].includes(answer)) return yield* recordTrust(recorder, "accept", entryOf(project))
   if (!["a", "always"].includes(answer)) {
     yield* Effect.ignore(recordRefusal(request))
     return yield* notAllowed(request, "was not allowed", problem)
   }
   const { allowProject } = yield* Effect.promise(() => import("./allowProject.ts"))
-  return yield* allowProject(daemon, project)
+  return yield* allowProject(recorder, project)
 })
 
 const entryOf = ({ file, hash }: Project): Pick<TrustedProject, "path" | "hash"> => ({ path: file, hash })
 
 /** Records a refusal, which stands if that fails, and does not wait long for a daemon. */
 const recordRefusal = Effect.fnUntraced(function* ({ args, project }: ConsentRequest) {
-  const daemon = yield* loadDaemon(args)
+  const { clientId, daemon } = yield* recorderFor(args)
   const timeout = Duration.min(daemon.timeout, Duration.seconds(1))
-  yield* recordTrust({ ...daemon, timeout }, "refuse", entryOf(project))
+  yield* recordTrust({ clientId, daemon: { ...daemon, timeout } }, "refuse", entryOf(project))
 })
 
 const notAllowed = ({ project }: ConsentRequest, state: string, problem: string | undefined) => {

@@ -10,9 +10,8 @@ import { projectFileName } from "../../../domain/ProjectFile.ts"
 import { withoutPath } from "../../../domain/ProjectTrust.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { loadDaemon } from "../../command/settings.ts"
 import { changeTrustList } from "./changeTrustList.ts"
-import { recordTrust } from "./recordTrust.ts"
+import { recorderFor, recordTrust } from "./recordTrust.ts"
 import { workingDirectory } from "./requestedSecrets.ts"
 import { loadTrustList } from "./trustList.ts"
 
@@ -38,7 +37,7 @@ export const disallowCommand = defineCommand({
         exitStatus: exitStatus.notFound
       })
     }
-    yield* recordTrust(yield* loadDaemon(args), "disallow", entry)
+    yield* recordTrust(yield* recorderFor(args), "disallow", entry)
     yield* changeTrustList((current) => withoutPath(current, entry.path))
     return { lines: [`no longer trusted: ${escapeValue(entry.path)}`], result: { path: entry.path } }
   })

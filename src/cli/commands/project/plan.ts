@@ -6,7 +6,6 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { defaultVercelFile } from "../../../domain/envFile.ts"
 import { projectClientId } from "../../../domain/ProjectTrust.ts"
 import { table } from "../../terminal/table.ts"
-import { hostName } from "../lease.ts"
 import type { Project } from "./findProject.ts"
 import type { RequestedSecrets } from "./requestedSecrets.ts"
 
@@ -40,12 +39,12 @@ export const planLines = (
 /** A table that may have scrolled out of sight. */
 const longTable = 10
 
-/** Describes a project file in one line. */
-export const summaryOf = ({ content }: Project): string => {
+/** Describes a project file in one line; `own` is the client id of the user. */
+export const summaryOf = ({ content }: Project, own: string): string => {
   if ("source" in content) {
     const { env_file: file = defaultVercelFile, project, scope } = content
     return `${scope} of ${escapeValue(project)} from Vercel, written to ${escapeValue(file)}`
   }
   const all = content.secrets.map(({ env_var: variable, name }) => `${escapeValue(name)} as ${variable}`).join(", ")
-  return `${all || "no secrets"}, leased by ${escapeValue(projectClientId(hostName(), content.client_id))}`
+  return `${all || "no secrets"}, leased by ${escapeValue(projectClientId(own, content.client_id))}`
 }

@@ -6,14 +6,26 @@ import type { TrustDecision, TrustedProject } from "../../../domain/ProjectTrust
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { type CommandError, fromClient } from "../../command/CommandError.ts"
-import { hostName } from "../lease.ts"
+import type { GlobalArgs } from "../../command/daemonAddress.ts"
+import { loadClientId, loadDaemon } from "../../command/settings.ts"
+
+/** The daemon that records it, and as whose decision. */
+export interface Recorder {
+  readonly daemon: DaemonAddress
+  readonly clientId: string
+}
+
+export const recorderFor = Effect.fnUntraced(function* (args: GlobalArgs) {
+  const recorder: Recorder = { daemon: yield* loadDaemon(args), clientId: yield* loadClientId(args) }
+  return recorder
+})
 
 export const recordTrust = (
-  daemon: DaemonAddress,
+  { clientId, daemon }: Recorder,
   decision: TrustDecision,
   { hash, path }: Pick<TrustedProject, "hash" | "path">
 ): Effect.Effect<void, CommandError> =>
-  call(daemon, "secrets.recordTrust", { client_id: hostName(), decision, path, hash }, { success: literal(true) }).pipe(
+  call(daemon, "secrets.recordTrust", { client_id: clientId, decision, path, hash }, { success: literal(true) }).pipe(
     Effect.mapError(fromClient),
     Effect.asVoid
   )

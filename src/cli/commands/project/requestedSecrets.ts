@@ -11,7 +11,7 @@ import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
 import { type CommandError, failUsage } from "../../command/CommandError.ts"
-import { hostName } from "../lease.ts"
+import { loadClientId } from "../../command/settings.ts"
 import type { Project } from "./findProject.ts"
 
 export const projectFlags = {
@@ -82,7 +82,7 @@ export const requestedSecrets = Effect.fnUntraced(function* (
         `two secrets for the variable ${duplicate.variable}`,
         "Give each its own variable: NAME=VAR"
       )
-    return { source: "store", secrets, clientId, ownClientId: hostName(), directory, project: undefined }
+    return { source: "store", secrets, clientId, ownClientId: yield* loadClientId(args), directory, project: undefined }
   }
   const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
   const project = yield* findProject(directory, args.option("project"))
@@ -105,7 +105,7 @@ export const requestedSecrets = Effect.fnUntraced(function* (
       ttl: ttl ?? one.ttl ?? content.ttl ?? ""
     })),
     clientId,
-    ownClientId: projectClientId(hostName(), content.client_id),
+    ownClientId: projectClientId(yield* loadClientId(args), content.client_id),
     directory: project.directory,
     project
   }

@@ -10,13 +10,12 @@ import * as Result from "effect/Result"
 import { printNotice } from "../../command/Output.ts"
 import { type ArgsOf, defineCommand, unlimited } from "../../command/Command.ts"
 import { type CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
-import { clientIdOf } from "../lease.ts"
 import { scanReport } from "./report.ts"
 import { ownValues } from "./ownValues.ts"
 import { showProgressLine } from "../../terminal/screen.ts"
 import { Scanner } from "./Scanner.ts"
 import { scanPaths, scanStaged } from "./targets.ts"
-import { loadDaemon } from "../../command/settings.ts"
+import { loadClientId, loadDaemon } from "../../command/settings.ts"
 
 /** Short, because a scan is useful without a daemon; --timeout overrides it. */
 const connectTimeout = Duration.millis(500)
@@ -36,7 +35,11 @@ const flags = {
   "no-ignore": { type: "boolean", summary: "also scan what git ignores and what is skipped by default" },
   "own-only": { type: "boolean", summary: "search only for the values of the store" },
   "no-own": { type: "boolean", summary: "do not search for the values of the store" },
-  "client-id": { type: "string", value: "ID", summary: "client id for the audit log (host name)" }
+  "client-id": {
+    type: "string",
+    value: "ID",
+    summary: "client id for the audit log (client_id of config.json, or the host name)"
+  }
 } as const
 
 export const scanCommand = defineCommand({
@@ -104,7 +107,8 @@ const ownOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>) {
   const address = yield* loadDaemon(args)
   const hasTimeout = args.option("timeout") !== undefined
   const daemon = hasTimeout ? address : { ...address, timeout: requestTimeout }
-  const own = yield* Effect.result(ownValues(daemon, clientIdOf(args), hasTimeout ? address.timeout : connectTimeout))
+  const clientId = args.option("client-id") ?? (yield* loadClientId(args))
+  const own = yield* Effect.result(ownValues(daemon, clientId, hasTimeout ? address.timeout : connectTimeout))
   if (Result.isSuccess(own)) return { own: own.success, notCompared: undefined }
   const failure: CommandError = fromClient(own.failure)
   if (args.flag("own-only")) return yield* failure

@@ -12,17 +12,21 @@ import { makeDirectory } from "../../../daemon/files/pinDirectory.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { applyPlan } from "../../../service/applyPlan.ts"
 import { runtimeRemark } from "../../../service/lastingRuntime.ts"
+import { protectedFolder } from "../../../service/protectedFolder.ts"
 import { readServiceFiles } from "../../../service/ServiceFile.ts"
 import { type FileConflict, type ServicePlan, planInstall, planUninstall } from "../../../service/servicePlan.ts"
 import { type JobState, type Supervisor, unloadedJob } from "../../../service/Supervisor.ts"
+import { checkOwner } from "../../command/settings.ts"
 import type { DaemonArgs } from "./daemon.ts"
 import { probeDaemon, waitUntilReady } from "./probeDaemon.ts"
-import { type RenderedService, choicesFromArgs, renderService } from "./renderService.ts"
+import { type RenderedService, choicesFromArgs, resolvedPath, renderService } from "./renderService.ts"
 import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
 export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const supervisor = yield* supervisorOf(args, "change")
   const rendered = yield* renderService(yield* choicesFromArgs(args, supervisor), supervisor)
+  if (supervisor.name === "launchd") yield* checkFolders(rendered)
+  if (supervisor.scope === "user") yield* checkOwner(rendered.config.directory, "secrets daemon install")
   const input = yield* readInput(args, supervisor)
   const plan = yield* Effect.mapError(Effect.fromResult(planInstall(input, rendered.files)), conflictError)
   const file = supervisor.paths[0]
@@ -35,7 +39,7 @@ export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const healthCheck = Effect.asVoid(waitUntilReady(config.socketPath, supervisor))
   yield* Effect.mapError(applyPlan(plan, { ...input, healthCheck }), ioError)
   const remark = runtimeRemark(options.runtime)
-  const notes = [...(yield* supervisor.notes), ...(remark === undefined ? [] : [remark])]
+  const notes = [...supervisor.notes(options), ...(remark === undefined ? [] : [remark])]
   const pid = (yield* probeDaemon(config.socketPath))?.pid
   const running = pid === undefined ? "" : `, running as process ${pid}`
   return {
@@ -80,8 +84,23 @@ const checkPreconditions = Effect.fnUntraced(function* ({ config, options }: Ren
   if (options.account === undefined || fs.existsSync(config.directory)) return
   return yield* ioError({
     message: `${config.directory} does not exist`,
-    fix: `Create it as its owner: sudo -u ${options.account.user} secrets init`
+    fix: `Create it as its owner: sudo -H -u ${options.account.user} secrets init`
   })
+})
+
+/** Rejects places that macOS keeps from the jobs of launchd. Their daemon would end with EPERM at each start. */
+const checkFolders = Effect.fnUntraced(function* ({ options }: RenderedService) {
+  const { arguments: given, home, program, runtime, writable } = options
+  const files = [program, ...(runtime === undefined ? [] : [runtime]), ...given.filter(path.isAbsolute), ...writable]
+  for (const file of files) {
+    const folder = protectedFolder(resolvedPath(file), resolvedPath(home))
+    if (folder === undefined) continue
+    const error = {
+      message: `${escapeValue(file)} is in ${folder}, which macOS keeps from the jobs of launchd`,
+      fix: "Move it out of Desktop, Documents, Downloads, cloud folders and /Volumes, and install again"
+    }
+    return yield* ioError(error, exitStatus.badConfig)
+  }
 })
 
 const conflictError = ({ message }: FileConflict) =>

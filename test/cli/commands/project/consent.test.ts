@@ -11,7 +11,7 @@ import { allowProject } from "../../../../src/cli/commands/project/allowProject.
 import { requireConsent } from "../../../../src/cli/commands/project/consent.ts"
 import { findProject } from "../../../../src/cli/commands/project/findProject.ts"
 import { loadTrustList } from "../../../../src/cli/commands/project/trustList.ts"
-import { loadDaemon } from "../../../../src/cli/command/settings.ts"
+import { recorderFor } from "../../../../src/cli/commands/project/recordTrust.ts"
 import { modeOf } from "../../../harness/daemon.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
@@ -58,7 +58,7 @@ const makeProject = (directory: string, text = store): string => {
 }
 
 const allow = Effect.fnUntraced(function* (directory: string, named?: string) {
-  yield* allowProject(yield* loadDaemon(args), yield* findProject(directory, named))
+  yield* allowProject(yield* recorderFor(args), yield* findProject(directory, named))
 })
 
 /** Returns "used", or why it was refused. */
