@@ -10,7 +10,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
-import { attemptSync, fsyncDirectorySync, readIfPresent } from "../files/durableFile.ts"
+import { attemptSync, fsyncDirectorySync, flushesRenames, readIfPresent } from "../files/durableFile.ts"
 import { maxEntryNumber } from "../../domain/AuditChain.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
 import { resolveLink } from "../files/pinFile.ts"
@@ -74,7 +74,7 @@ export const openAuditHead = Effect.fnUntraced(function* (auditPath: string) {
       fs.writeSync(file.fd, `${JSON.stringify(head).padEnd(length - 1)}\n`, 0)
       if (!isFlushed) return
       fs.fdatasyncSync(file.fd)
-      fsyncDirectorySync(directory.path)
+      if (!flushesRenames()) fsyncDirectorySync(directory.path)
     } catch {
       // The head may lag behind the log.
     }

@@ -87,7 +87,8 @@ export const openCheckpoint = Effect.fn("LeaseCheckpoint.open")(function* (
           next = [bindingOf(digest.digest("hex"), position)]
           return writeBindings(leasesPath, [...current, ...next], file.checkSync)
         })
-        yield* replaceFile(leasesPath, encodeRows(leases, digest), { before: bind, check: file.checkSync })
+        const options = { before: bind, check: file.checkSync, isRebuilt: true }
+        yield* replaceFile(leasesPath, encodeRows(leases, digest), options)
         current = next
         written = sequence
         yield* audit.release(position.seq)

@@ -146,7 +146,7 @@ export const readBindings = (leasesPath: string): Effect.Effect<ReadonlyArray<Ch
   )
 
 export const writeBindings = (leasesPath: string, checkpoints: ReadonlyArray<CheckpointBinding>, check: () => void) =>
-  replaceFile(bindingsPath(leasesPath), [Buffer.from(encodeBindings(checkpoints), "utf8")], { check })
+  replaceFile(bindingsPath(leasesPath), [Buffer.from(encodeBindings(checkpoints), "utf8")], { check, isRebuilt: true })
 
 export const bindingOf = (leases: string, { at, line, seq }: AuditPosition): CheckpointBinding => ({
   leases,
