@@ -8,7 +8,8 @@ import { createRequire } from "node:module"
 
 const version = process.versions.node.split(".").map(Number)
 if (version[0] < 22 || (version[0] === 22 && version[1] < 19)) {
-  process.stderr.write("secrets needs Node 22.19 or newer, and this is Node " + process.versions.node + ".\n")
+  process.stderr.write("secrets: Node " + process.versions.node + " is too old: 22.19 or newer is needed\n")
+  process.stderr.write("  Put a newer Node first on the PATH, or install the binary, which needs none\n")
   process.exit(1)
 }
 try {

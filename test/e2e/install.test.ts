@@ -11,9 +11,12 @@ import { installProgram, invocation, isScript, program, run } from "../harness/p
 import { temporaryDirectory } from "../support/temporary.ts"
 
 /** A shell command that runs the copy in place of the program, with only these variables. */
-const instead = (copy: string, home: string) =>
+const instead = (copy: string, home: string, node = invocation.slice(0, -1)) =>
   `shift ${invocation.length}; exec env -i PATH=/usr/bin:/bin HOME='${home}' ` +
-  `${[...invocation.slice(0, -1), copy].map((word) => `'${word}'`).join(" ")} "$@"`
+  `${[...node, copy].map((word) => `'${word}'`).join(" ")} "$@"`
+
+/** The Node of the tests, and those that NODE_PROGRAMS names, separated by colons. */
+const nodes = isScript ? [process.execPath, ...(process.env["NODE_PROGRAMS"]?.split(":") ?? [])] : [undefined]
 
 describe("an installed program", () => {
   for (const type of [undefined, "commonjs", "module"]) {
@@ -37,31 +40,36 @@ describe("an installed program", () => {
     )
   }
 
-  it.live("serves and answers, and reads nothing from its working directory", () =>
-    Effect.gen(function* () {
-      const home = yield* temporaryDirectory
-      const copy = installProgram(home)
-      fs.writeFileSync(path.join(home, "loaded.js"), "process.exit(9)")
-      fs.writeFileSync(path.join(home, "bunfig.toml"), 'preload = ["./loaded.js"]\n')
-      fs.writeFileSync(path.join(home, ".env"), "AGENT_SECRETS_EVENTS_MIN_LEVEL=nothing\nBUN_INSPECT=127.0.0.1:0\n")
-      const through = `cd '${home}'; ${instead(copy, home)}`
-      const daemon = yield* startDaemon({ home, through })
-      if (hasProc) {
-        const line = fs.readFileSync(`/proc/${daemon.pid}/cmdline`, "utf8").split("\0")
-        assert.deepStrictEqual(line.slice(-3), [copy, "serve", ""])
-      }
-      for (const [args, stdin, stdout] of [
-        [["add", "db"], "value of db", 'added "db"\n'],
-        [["lease", "db"], undefined, "value of db"]
-      ] as const) {
-        const ended = yield* run(args, { home, through, ...(stdin === undefined ? {} : { stdin }) })
-        assert.deepStrictEqual([ended.status, ended.stdout, ended.stderr], [0, stdout, ""])
-      }
-      const stopped = yield* daemon.stop()
-      assert.strictEqual(stopped.status, 0)
-      assert.notInclude(stopped.stderr, "Warning")
-    })
-  )
+  for (const node of nodes) {
+    it.live(`works without a warning on ${node ?? "no Node"}, and reads nothing from its working directory`, () =>
+      Effect.gen(function* () {
+        const home = yield* temporaryDirectory
+        const copy = installProgram(home)
+        fs.writeFileSync(path.join(home, "loaded.js"), "process.exit(9)")
+        fs.writeFileSync(path.join(home, "bunfig.toml"), 'preload = ["./loaded.js"]\n')
+        fs.writeFileSync(path.join(home, ".env"), "AGENT_SECRETS_EVENTS_MIN_LEVEL=nothing\nBUN_INSPECT=127.0.0.1:0\n")
+        const through = `cd '${home}'; ${instead(copy, home, node === undefined ? [] : [node])}`
+        const daemon = yield* startDaemon({ home, through })
+        if (hasProc) {
+          const line = fs.readFileSync(`/proc/${daemon.pid}/cmdline`, "utf8").split("\0")
+          assert.deepStrictEqual(line.slice(-3), [copy, "serve", ""])
+        }
+        for (const [args, stdin, stdout] of [
+          [["add", "db"], "value of db", /^added "db"\n$/],
+          [["lease", "db"], undefined, /^value of db$/],
+          [["exec", "--secret", "db=DB", "--", "printenv", "DB"], undefined, /^value of db\n$/],
+          [["env", "--secret", "db=DB", "--file", "-"], undefined, /^DB=.*value of db.*$/m]
+        ] as const) {
+          const ended = yield* run(args, { home, through, ...(stdin === undefined ? {} : { stdin }) })
+          assert.deepStrictEqual([ended.status, ended.stderr], [0, ""])
+          assert.match(ended.stdout, stdout)
+        }
+        const stopped = yield* daemon.stop()
+        assert.strictEqual(stopped.status, 0)
+        assert.notMatch(stopped.stderr, /warning/i)
+      })
+    )
+  }
 
   it.live.runIf(isScript)("keeps serving while its files are replaced by another build", () =>
     Effect.gen(function* () {
@@ -119,7 +127,7 @@ describe("an installed program", () => {
     })
   )
 
-  it.live.runIf(isScript)("reports in one line that this Node is too old", () =>
+  it.live.runIf(isScript)("reports that this Node is too old, and the ways out", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const pretend = path.join(home, "pretend.cjs")
@@ -129,7 +137,11 @@ describe("an installed program", () => {
       )
       const ended = yield* run(["status"], { home, env: { NODE_OPTIONS: `--require ${pretend}` } })
       assert.deepStrictEqual([ended.status, ended.stdout], [1, ""])
-      assert.strictEqual(ended.stderr, "secrets needs Node 22.19 or newer, and this is Node 20.20.2.\n")
+      assert.strictEqual(
+        ended.stderr,
+        "secrets: Node 20.20.2 is too old: 22.19 or newer is needed\n" +
+          "  Put a newer Node first on the PATH, or install the binary, which needs none\n"
+      )
     })
   )
 })

@@ -59,7 +59,8 @@ describe.runIf(isScript)("the launcher of a checkout", () => {
         })
         return [status, stderr, stdout.split("\n")[0]]
       }
-      const wrong = [1, `secrets: ${node} is not Node 22.19 or newer\n  Install it, or put it first on the PATH\n`, ""]
+      const ways = "Put a newer Node first on the PATH, or install the binary, which needs none"
+      const wrong = [1, `secrets: ${node} is not Node 22.19 or newer\n  ${ways}\n`, ""]
       for (const version of ["v20.20.2", "v22.18.0", "v9.0.0", "nonsense"]) {
         assert.deepStrictEqual(runWith(`echo ${version}`), wrong, version)
       }

@@ -12,6 +12,7 @@ import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { attemptSync } from "./durableFile.ts"
 import { statIfPresent } from "./pinDirectory.ts"
+import { loadSqlite } from "./sqlite.ts"
 
 /** Another process holds the lock; `owner` is its pid, if the system reports one. */
 export class LockHeld extends Data.TaggedError("LockHeld")<{ readonly owner: number | undefined }> {}
@@ -48,7 +49,7 @@ export const holdLock = Effect.fn("holdLock")(function* (path: string) {
     })
   }
   yield* attemptSync("create", path, () => fs.closeSync(fs.openSync(path, O_CREAT | O_NONBLOCK, 0o600)))
-  const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
+  const { DatabaseSync } = loadSqlite()
   const lockDatabase = () => {
     const database = new DatabaseSync(path)
     try {
@@ -91,9 +92,9 @@ const failLock = Effect.fn("failLock")(function* (path: string, cause: unknown) 
 export const findHolder = (file: string): Effect.Effect<number | "unknown" | undefined> =>
   process.platform === "linux"
     ? findLockOwner(file)
-    : Effect.promise(async () => {
+    : Effect.sync(() => {
         if (!fs.existsSync(file)) return undefined
-        const { DatabaseSync } = await import("node:sqlite")
+        const { DatabaseSync } = loadSqlite()
         try {
           const database = new DatabaseSync(file, { readOnly: true })
           try {
