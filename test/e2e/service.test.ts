@@ -9,13 +9,11 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { type Ended, installProgram, invocation, isScript, run } from "../harness/program.ts"
+import { asFakeUser, fakeMac } from "../support/fakeMac.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { eventually, until } from "../support/waiting.ts"
 
 const support = path.resolve(import.meta.dirname, "../support")
-
-const asFakeUser = (uid: number, platform = "linux") =>
-  `node=$1; shift; exec "$node" '${support}/runAsFakeUser.mjs' ${platform} ${uid} "$@"`
 
 /** A home directory, and a fake systemctl first on the PATH; launchd is tested with a fake elsewhere. */
 const withSystemd = Effect.gen(function* () {
@@ -126,17 +124,8 @@ describe.runIf(isScript)("the service of a user on macOS", () => {
   it.live("is installed, restarts when the daemon requests it, and is removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const standIn = path.join(home, "stand-in")
-      fs.mkdirSync(standIn)
-      const script = `#!/bin/sh\nSTAND_IN='${standIn}' exec '${process.execPath}' '${support}/launchctl.mjs' "$@"\n`
-      fs.writeFileSync(path.join(standIn, "launchctl"), script, { mode: 0o755 })
-      const keeper = path.join(standIn, "keeper")
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => fs.existsSync(keeper) && process.kill(-Number(fs.readFileSync(keeper, "utf8")), "SIGKILL"))
-      )
-      const env = { PATH: `${standIn}:/usr/bin:/bin` }
-      const daemon = (...words: ReadonlyArray<string>) =>
-        run(["daemon", ...words], { home, env, through: asFakeUser(501, "darwin") })
+      const { calls, daemon, end } = fakeMac(home)
+      yield* Effect.addFinalizer(() => Effect.sync(end))
       const { file, pid } = resultOf(yield* daemon("install", "--json"))
       assert.strictEqual(file, path.join(home, "Library/LaunchAgents/dev.agent-secrets.daemon.plist"))
       assert.strictEqual((yield* daemon("restart")).status, 0)
@@ -152,13 +141,9 @@ describe.runIf(isScript)("the service of a user on macOS", () => {
       assert.strictEqual((yield* daemon("uninstall")).status, 0)
       assert.isFalse(fs.existsSync(file))
       const target = "gui/501/dev.agent-secrets.daemon"
-      const calls = fs
-        .readFileSync(path.join(standIn, "calls"), "utf8")
-        .split("\n")
-        .filter((call) => !/^(?:print.*)?$/.test(call))
       const start = [`enable ${target}`, `bootstrap gui/501 ${file}`, `kickstart ${target}`]
       const stop = `bootout ${target}`
-      assert.deepStrictEqual(calls, [...start, ...start, stop, ...start, stop])
+      assert.deepStrictEqual(calls(), [...start, ...start, stop, ...start, stop])
     }).pipe(Effect.scoped)
   )
 })

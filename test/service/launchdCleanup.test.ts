@@ -18,7 +18,7 @@ import { launchdModel } from "../support/launchdModel.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const onModel = Effect.fnUntraced(function* (cleanup: Duration.Input) {
-  const model = launchdModel(cleanup)
+  const model = launchdModel({ cleanup: Duration.toMillis(cleanup) })
   const directory = path.join(yield* temporaryDirectory, "LaunchAgents")
   const supervisor = launchdSupervisor({ uid: 501, directory, environment: {}, run: model.run })
   const verb = (name: SupervisorVerb) =>
@@ -53,8 +53,8 @@ describe("a job that launchd has not cleaned up", () => {
         const { file, install, model } = yield* onModel(cleanup)
         yield* install("one\n")
         yield* inVirtualTime(install("two\n"))
-        assert.strictEqual(model.loaded(), fs.readFileSync(file, "utf8"))
-        assert.match(model.loaded() ?? "", /^two$/m)
+        assert.strictEqual(model.state.loaded, fs.readFileSync(file, "utf8"))
+        assert.match(model.state.loaded ?? "", /^two$/m)
       }).pipe(Effect.scoped)
     )
   }
@@ -63,11 +63,11 @@ describe("a job that launchd has not cleaned up", () => {
     Effect.gen(function* () {
       const { file, install, model } = yield* onModel("20 seconds")
       yield* install("one\n")
-      const before = model.loaded()
+      const before = model.state.loaded
       const error = yield* Effect.flip(inVirtualTime(install("two\n")))
       assert.match(error.message, /Bootstrap failed: 5: Input\/output error.*; all changes were undone$/)
       assert.include("fix" in error ? error.fix : "", "Login Items")
-      assert.deepStrictEqual([model.loaded(), fs.readFileSync(file, "utf8")], [before, before])
+      assert.deepStrictEqual([model.state.loaded, fs.readFileSync(file, "utf8")], [before, before])
     }).pipe(Effect.scoped)
   )
 
@@ -75,11 +75,11 @@ describe("a job that launchd has not cleaned up", () => {
     Effect.gen(function* () {
       const { install, model } = yield* onModel("6 seconds")
       yield* install("one\n")
-      const before = model.loaded()
+      const before = model.state.loaded
       const unhealthy = Effect.fail(new NotServing({ message: "nobody answers", fix: "" }))
       const error = yield* Effect.flip(inVirtualTime(install("two\n", unhealthy)))
       assert.strictEqual(error.message, "nobody answers; all changes were undone")
-      assert.strictEqual(model.loaded(), before)
+      assert.strictEqual(model.state.loaded, before)
     }).pipe(Effect.scoped)
   )
 
@@ -88,13 +88,13 @@ describe("a job that launchd has not cleaned up", () => {
       const { install, model, verb } = yield* onModel("15 seconds")
       yield* install("one\n")
       yield* verb("stop")
-      assert.isUndefined(model.loaded())
+      assert.isUndefined(model.state.loaded)
       const fiber = yield* Effect.forkChild(verb("start"))
       yield* TestClock.adjust("14999 millis")
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       yield* Fiber.join(fiber)
-      assert.isDefined(model.loaded())
+      assert.isDefined(model.state.loaded)
     }).pipe(Effect.scoped)
   )
 

@@ -12,18 +12,27 @@ import { launchdSupervisor, parsePrint } from "../../src/service/launchd.ts"
 import type { ServiceFile } from "../../src/service/ServiceFile.ts"
 import { readServiceFiles, stamp } from "../../src/service/ServiceFile.ts"
 import { planInstall, planUninstall } from "../../src/service/servicePlan.ts"
-import { NotServing, runSupervisorTool, type SupervisorVerb } from "../../src/service/Supervisor.ts"
+import {
+  NotServing,
+  runSupervisorTool,
+  type Supervisor,
+  type SupervisorStep,
+  type SupervisorVerb
+} from "../../src/service/Supervisor.ts"
 import { parseShow, systemdSupervisor } from "../../src/service/systemd.ts"
-import { launchctl, systemctl, tools } from "../support/tools.ts"
+import type { LaunchdState } from "../support/launchctlAnswers.ts"
+import { launchdModel } from "../support/launchdModel.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { systemctl, tools } from "../support/tools.ts"
 
 const logIn = "Log in on the screen of this Mac first, or use --system"
 const label = "gui/501/dev.agent-secrets.daemon"
 
-const onLaunchd = Effect.fnUntraced(function* (more: Readonly<Record<string, string>> = {}) {
-  const standIns = yield* tools({ launchctl, ...more })
-  const { environment } = standIns
-  const directory = path.join(standIns.directory, "LaunchAgents")
-  return { ...standIns, supervisor: launchdSupervisor({ uid: 501, directory, environment }) }
+const onLaunchd = Effect.fnUntraced(function* (initial: Partial<LaunchdState> = {}) {
+  const model = launchdModel(initial)
+  const directory = path.join(yield* temporaryDirectory, "LaunchAgents")
+  const supervisor = launchdSupervisor({ uid: 501, directory, environment: {}, run: model.run })
+  return { ...model, supervisor }
 })
 
 const onSystemd = Effect.fnUntraced(function* (more: Readonly<Record<string, string>> = {}) {
@@ -34,10 +43,12 @@ const onSystemd = Effect.fnUntraced(function* (more: Readonly<Record<string, str
   return { ...standIns, supervisor: systemdSupervisor({ user, directory, environment }) }
 })
 
-type TestSupervisor = Effect.Success<ReturnType<typeof onLaunchd>>
+interface TestSupervisor {
+  readonly supervisor: Supervisor
+  readonly calls: () => ReadonlyArray<string>
+}
 
-const commandsOf = ({ calls }: TestSupervisor) =>
-  calls().filter((call) => !/launchctl print|systemctl (?:--user )?show/.test(call))
+const commandsOf = ({ calls }: TestSupervisor) => calls().filter((call) => !/systemctl (?:--user )?show/.test(call))
 
 const runVerb = (world: TestSupervisor, verb: SupervisorVerb, withSocket = false) =>
   Effect.forEach(world.supervisor.steps(verb, withSocket), world.supervisor.run, { discard: true })
@@ -61,7 +72,7 @@ const install = Effect.fnUntraced(function* (
 describe("launchd", () => {
   it.live("loads a job, and waits for the old one to stop", () =>
     Effect.gen(function* () {
-      const world = yield* onLaunchd()
+      const world = yield* onLaunchd({ lingers: 1 })
       assert.strictEqual((yield* world.supervisor.state).phase, "unloaded")
       assert.strictEqual(yield* install(world, "one\n"), "installed")
       assert.deepInclude(yield* world.supervisor.state, { phase: "running", pid: 4242, restarts: 0, enabled: true })
@@ -70,13 +81,13 @@ describe("launchd", () => {
       assert.strictEqual(yield* install(world, "two\n"), "installed")
       const file = world.supervisor.paths[0]
       assert.deepStrictEqual(commandsOf(world), [
-        `launchctl enable ${label}`,
-        `launchctl bootstrap gui/501 ${file}`,
-        `launchctl kickstart ${label}`,
-        `launchctl bootout ${label}`,
-        `launchctl enable ${label}`,
-        `launchctl bootstrap gui/501 ${file}`,
-        `launchctl kickstart ${label}`
+        `enable ${label}`,
+        `bootstrap gui/501 ${file}`,
+        `kickstart ${label}`,
+        `bootout ${label}`,
+        `enable ${label}`,
+        `bootstrap gui/501 ${file}`,
+        `kickstart ${label}`
       ])
       assert.strictEqual(fs.statSync(file).mode & 0o777, 0o644)
     }).pipe(Effect.scoped)
@@ -94,7 +105,7 @@ describe("launchd", () => {
       assert.deepStrictEqual(
         commandsOf(world)
           .slice(3)
-          .map((call) => call.split(" ").slice(1, 3).join(" ")),
+          .map((call) => call.split(" ").slice(0, 2).join(" ")),
         [
           `bootout ${label}`,
           `bootout ${label}`,
@@ -116,19 +127,16 @@ describe("launchd", () => {
       yield* install(world, "one\n")
       const file = world.supervisor.paths[0]
       const before = fs.readFileSync(file, "utf8")
+      world.state.disabled = "Login Items"
       // It refuses the second file only, and not the first one when that is restored.
-      const script = path.join(world.directory, "launchctl")
-      fs.writeFileSync(
-        script,
-        fs.readFileSync(script, "utf8").replace(`-e "$DIR/refuse"`, `-e "$DIR/refuse" ] && rm "$DIR/refuse"; [ $? = 0`)
-      )
-      fs.writeFileSync(path.join(world.directory, "refuse"), "")
-      const error = yield* Effect.flip(install(world, "two\n"))
+      const run = (step: SupervisorStep) =>
+        Effect.tapError(world.supervisor.run(step), () => Effect.sync(() => (world.state.disabled = false)))
+      const error = yield* Effect.flip(install({ ...world, supervisor: { ...world.supervisor, run } }, "two\n"))
       assert.include(error.message, "Bootstrap failed: 119: Service is disabled")
       assert.include(error.message, "all changes were undone")
       assert.include("fix" in error ? error.fix : "", "Login Items")
       assert.strictEqual(fs.readFileSync(file, "utf8"), before)
-      assert.strictEqual(fs.readFileSync(path.join(world.directory, "loaded"), "utf8"), before)
+      assert.strictEqual(world.state.loaded, before)
     }).pipe(Effect.scoped)
   )
 
@@ -184,9 +192,10 @@ describe("launchd", () => {
 
   it.live("returns the home directory of a user", () =>
     Effect.gen(function* () {
-      const { supervisor } = yield* onLaunchd({
+      const { environment } = yield* tools({
         dscacheutil: `[ "$5" = joel ] && printf 'name: joel\\npassword: *\\ndir: /Users/joel\\n'; true`
       })
+      const supervisor = launchdSupervisor({ uid: 501, directory: "/x", environment })
       assert.strictEqual(yield* supervisor.homeOf("joel"), "/Users/joel")
       assert.include((yield* Effect.flip(supervisor.homeOf("nobody-here"))).message, "there is no user nobody-here")
     }).pipe(Effect.scoped)

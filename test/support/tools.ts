@@ -33,33 +33,6 @@ export const tools = Effect.fnUntraced(function* (scripts: Readonly<Record<strin
   return made
 })
 
-/**
- * A fake launchctl with a loaded service. It answers as recorded on Macs: it may still report the service once after a
- * bootout, and a kickstart of a running job exits with 37 and no message.
- */
-export const launchctl = `
-case "$1" in
-  print)
-    if [ -e "$DIR/leaving" ]; then rm "$DIR/leaving" "$DIR/loaded"; elif [ ! -e "$DIR/loaded" ]; then
-      echo "Bad request." >&2
-      echo "Could not find service \\"dev.agent-secrets.daemon\\" in domain for user gui: 501" >&2; exit 113
-    fi
-    cat "$DIR/print" 2>/dev/null || printf '%s = {\\n\\tactive count = 1\\n\\tstate = running\\n\\tpid = 4242\\n\\truns = 1\\n\\tlast exit code = (never exited)\\n}\\n' "$2" ;;
-  bootstrap)
-    if [ -e "$DIR/refuse" ]; then echo "Bootstrap failed: 119: Service is disabled" >&2; exit 119; fi
-    if [ -e "$DIR/loaded" ]; then
-      echo "Bootstrap failed: 5: Input/output error" >&2
-      echo "Try re-running the command as root for richer errors." >&2; exit 5
-    fi
-    cp "$3" "$DIR/loaded" ;;
-  bootout)
-    if [ ! -e "$DIR/loaded" ]; then echo "Boot-out failed: 3: No such process" >&2; exit 3; fi
-    touch "$DIR/leaving" ;;
-  kickstart)
-    if [ ! -e "$DIR/loaded" ]; then echo "Could not find service" >&2; exit 113; fi
-    [ "$2" = -k ] || exit 37 ;;
-esac`
-
 /** A fake systemctl that stores what is enabled and started. */
 export const systemctl = `
 [ "$1" = --user ] && shift
