@@ -7,6 +7,7 @@ const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   growth: () => import("./growth.ts"),
   held: () => import("./held.ts"),
   idle: () => import("./idle.ts"),
+  mac: () => import("./mac.ts"),
   million: () => import("./million.ts"),
   sink: () => import("./sink.ts"),
   start: () => import("./start.ts")

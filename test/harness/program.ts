@@ -7,6 +7,7 @@ import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { ignoredSignals } from "../../src/cli/commands/serve/ignoredSignals.ts"
+import { givenMacVariables } from "./macShim.ts"
 
 /** The program under test; AGENT_SECRETS_PROGRAM names another build, such as the binary dist/secrets. */
 export const program = path.resolve(
@@ -77,7 +78,7 @@ export const start = (args: ReadonlyArray<string>, options: RunOptions): Started
   const [command = "", ...rest] =
     options.through === undefined ? line : ["/bin/sh", "-c", options.through, "sh", ...line]
   const child = spawn(command, rest, {
-    env: { HOME: options.home, PATH: "/usr/bin:/bin", ...options.env },
+    env: { HOME: options.home, PATH: "/usr/bin:/bin", ...givenMacVariables, ...options.env },
     stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]
   })
   const pieces = { stdout: "", stderr: "" }

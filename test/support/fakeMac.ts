@@ -51,7 +51,9 @@ export const fakeMac = (home: string): FakeMac => {
     state,
     change: (changes) => fs.writeFileSync(at("state.json"), JSON.stringify({ ...state(), ...changes })),
     end: () => {
-      if (read("keeper") !== "") process.kill(-Number(read("keeper")), "SIGKILL")
+      if (read("keeper") === "") return
+      process.kill(-Number(read("keeper")), "SIGKILL")
+      fs.rmSync(at("keeper"))
     }
   }
 }

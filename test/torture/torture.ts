@@ -27,7 +27,8 @@ const names = [
   "activation",
   "exec",
   "mask",
-  "restarts"
+  "restarts",
+  "mac"
 ]
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
