@@ -28,7 +28,7 @@ export const renderEnvHeader = ({ source, until }: EnvFileHeader): string =>
  * managed, or is marked ambiguously.
  */
 export const parseEnvHeader = (text: string): { readonly until: ReadonlyArray<string> } | undefined => {
-  const lines = text.split("\n")
+  const lines = text.replace(/^\ufeff/, "").split("\n")
   const end = lines.findIndex((line) => line.trim() !== "" && !line.startsWith("#"))
   const comments = (end === -1 ? lines : lines.slice(0, end)).map((line) => /^#\s*([\w-]+):\s*(.*?)\s*$/.exec(line))
   const valuesOf = (name: string) => comments.flatMap((match) => (match?.[1] === name ? [match[2] ?? ""] : []))
@@ -65,11 +65,22 @@ export const dotenvLines = (variables: ReadonlyArray<EnvVariable>): string =>
 /** Returns whether all readers read the value alike without quotes. zsh expands `=name` to the path of a program. */
 const needsNoQuotes = (value: string): boolean => /^[A-Za-z0-9_./:@%+,=-]*$/.test(value) && !/(^|:)=/.test(value)
 
-/** Formats lines for `eval` and `.` of any POSIX shell. */
+/** Formats lines for `eval` and `.` of any POSIX shell, and for `source` of fish. */
 export const shellLines = (variables: ReadonlyArray<EnvVariable>): string =>
-  variables.map(({ name, value }) => `export ${name}=${shellQuoted(value)}\n`).join("")
+  variables
+    .map(({ name, value }) => {
+      const quoted = shellQuoted(value)
+      if (!value.includes("\n")) return `export ${name}=${quoted}\n`
+      return `${inPosix} && export ${name}=${quoted}\n${inPosix} || set -gx ${name} ${quoted} || true\n`
+    })
+    .join("")
 
-const shellQuoted = (value: string): string => `'${value.replaceAll("'", "'\\''")}'`
+/** True in a POSIX shell; in fish, whose `export` takes only values of one line, `\n` is a line feed. */
+const inPosix = String.raw`test \n = n`
+
+/** Quotes a value. Backslashes stand outside of the quotes, since fish has escapes within them. */
+const shellQuoted = (value: string): string =>
+  value.replaceAll(/[^\\']+|[\\']/g, (part) => (/[\\']/.test(part) ? `\\${part}` : `'${part}'`)) || "''"
 
 /** Formats lines for $GITHUB_ENV. The delimiter must be unguessable, or a value could end itself and set other variables. */
 export const githubLines = (variables: ReadonlyArray<EnvVariable>, delimiter: string): string =>

@@ -22,9 +22,33 @@ import {
 import { fromMillis } from "../../src/domain/Timestamp.ts"
 import { type Random, randomFrom } from "../support/random.ts"
 
-const letters = [..."aZ09 '\"`$\\#=!&|;()<>*?~{}[]%^\n\t€é\u2028\u00a0-_./:@+,\u001b"]
+const controls = Array.from({ length: 31 }, (_, at) => String.fromCharCode(at + 1)).filter((one) => one !== "\r")
+const letters = [..."aZ09 '\"`$\\#=!&|;()<>*?~{}[]%^\n\t€é\u2028\u00a0-_./:@+,\u001b", ...controls, "\u007f"]
 const valueFrom = (random: Random): string =>
   Array.from({ length: random.below(14) }, () => random.pick(letters)).join("")
+
+/** The shells of this machine, of those that many people use. */
+const shells = ["sh", "bash", "dash", "zsh", "ksh", "fish"].filter(
+  (shell) => spawnSync(shell, ["-c", "true"]).status === 0
+)
+
+/** Returns the environment that a shell exports after it has read the text. */
+const environmentIn = (shell: string, text: string): Readonly<Record<string, string>> => {
+  const source = shell === "fish" ? "cat | source" : 'eval "$(cat)"'
+  // fish writes its settings there.
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), "agent-secrets-"))
+  const { status, stderr, stdout } = spawnSync(shell, ["-c", `${source}\nexec env -0`], {
+    input: text,
+    env: { PATH: process.env["PATH"] ?? "", HOME: home }
+  })
+  fs.rmSync(home, { recursive: true })
+  assert.deepStrictEqual([status, String(stderr)], [0, ""], shell)
+  return Object.fromEntries(
+    String(stdout)
+      .split("\0")
+      .map((entry) => [entry.slice(0, entry.indexOf("=")), entry.slice(entry.indexOf("=") + 1)])
+  )
+}
 
 const variablesFrom = (random: Random, isFit: (value: string) => boolean): ReadonlyArray<EnvVariable> =>
   Array.from({ length: 400 }, () => valueFrom(random))
@@ -103,15 +127,42 @@ describe("the name of an env file", () => {
 })
 
 describe("lines for a shell", () => {
-  it.each([1, 2])("are read unchanged (seed %d)", (seed) => {
-    const variables = variablesFrom(randomFrom(seed), () => true)
+  const awkward = [
+    "C:\\data\\",
+    "; touch pwned #",
+    "\\",
+    "\\\\",
+    "'",
+    "''\\'",
+    "a\\\nb",
+    "line\n",
+    "\n\nx\r\n",
+    "(id)",
+    "$(id)`id`",
+    "\\x41\\u00e9",
+    "%self",
+    "",
+    " ",
+    "\r",
+    ...controls,
+    "\u007f"
+  ]
+  const variables = [
+    ...awkward.map((value, at) => ({ name: `A${at}`, value })),
+    ...variablesFrom(randomFrom(1), () => true)
+  ]
+  const expected = Object.fromEntries(variables.map(({ name, value }) => [name, value]))
+
+  it.each(shells)("are read unchanged by %s", (shell) => {
+    const environment = environmentIn(shell, top + shellLines(variables))
     assert.deepStrictEqual(
-      inShell(
-        top + shellLines(variables),
-        variables.map(({ name }) => name)
-      ),
-      variables.map(({ value }) => value)
+      variables.map(({ name }) => [name, environment[name]]),
+      Object.entries(expected)
     )
+  })
+
+  it("are plain where a value is", () => {
+    assert.strictEqual(shellLines([{ name: "A", value: "it's" }]), "export A='it'\\''s'\n")
   })
 })
 
