@@ -2,8 +2,8 @@
  * rotate: runs the rotation command of a secret and records the result.
  *
  * Usually the command changes something outside, and the value stays. With
- * `rotateStdout` its standard output, without one final line feed, becomes the new
- * value, and the client gets none of it. The audit log never contains output.
+ * `rotateStdout` its standard output becomes the new value, as one from a pipe, and the
+ * client gets none of it. The audit log never contains output.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { isUtf8 } from "node:buffer"
 import { rotateRefusedFact } from "../../domain/AuditEntry.ts"
+import { pipedValue } from "../../domain/pipedValue.ts"
 import { NoRotationHook, RotationFailed, type SecretInfo, valueLimit } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
@@ -78,7 +79,8 @@ const joinOutput = ({ stderr, stdout }: HookResult): string => {
 }
 
 const newValue = ({ stdout }: HookResult): Option.Option<Redacted.Redacted> => {
-  const bytes = stdout.at(-1) === 0x0a ? stdout.subarray(0, -1) : stdout
-  if (bytes.length === 0 || bytes.length > valueLimit || !isUtf8(bytes)) return Option.none()
-  return Option.some(Redacted.make(Buffer.from(bytes).toString("utf8")))
+  if (!isUtf8(stdout)) return Option.none()
+  const value = pipedValue(Buffer.from(stdout).toString("utf8"))
+  if (value === "" || Buffer.byteLength(value) > valueLimit) return Option.none()
+  return Option.some(Redacted.make(value))
 }

@@ -67,11 +67,21 @@ describe("rotate", () => {
       yield* acquireLease("db", "two")
       const rotated = yield* rotateSecret("db")
       assert.deepStrictEqual([rotated.output, rotated.leasesOfOldValue], ["", 2])
-      assert.strictEqual(yield* valueOf("db"), " new\nvalue ")
+      assert.strictEqual(yield* valueOf("db"), " new\nvalue \n")
       const log = JSON.stringify(yield* AuditLog.use((audit) => audit.tail(100)))
       assert.notInclude(log, "value")
     }).pipe(Effect.provide(withHook(printing(" new\nvalue \n"))))
   )
+
+  for (const output of ["new", "new\n", "new\r\n"]) {
+    it.effect(`stores a single line without its end: ${JSON.stringify(output)}`, () =>
+      Effect.gen(function* () {
+        yield* add("db", true)
+        yield* rotateSecret("db")
+        assert.strictEqual(yield* valueOf("db"), "new")
+      }).pipe(Effect.provide(withHook(printing(output))))
+    )
+  }
 
   for (const [what, result] of [
     ["prints nothing", printing("\n")],

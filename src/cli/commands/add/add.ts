@@ -12,7 +12,7 @@ import { defineCommand } from "../../command/Command.ts"
 import { failUsage, fromClient } from "../../command/CommandError.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { addMany } from "./addMany.ts"
-import { checkRotationFlags, secretFlags, valueFromArgs } from "./readValue.ts"
+import { aboutValues, checkRotationFlags, secretFlags, valueFromArgs } from "./readValue.ts"
 
 const addedExample = { success: literal(true) }
 const exampleHint = "For example: secrets add github_token"
@@ -30,7 +30,7 @@ export const addCommand = defineCommand({
     force: { type: "boolean", summary: "accept a NAME that begins with a dash or has control characters" }
   },
   examples: ["secrets add github_token", "secrets add tls_key --file key.pem", "secrets add --from-env .env --update"],
-  about: "Reads the value from a pipe, or asks for it without echo. One trailing line feed is removed.",
+  about: aboutValues,
   run: Effect.fnUntraced(function* (args) {
     const [name] = args.positionals
     const file = args.option("from-env")

@@ -1,8 +1,8 @@
 /**
  * The value that `add` and `update` take: from --value, --file, a pipe or a prompt.
  *
- * A pipe or a file gives its whole content without one trailing line feed; a terminal
- * gives one line, which is not echoed. The prompt goes to standard error.
+ * A file is kept byte for byte, a pipe as `pipedValue` describes; a terminal gives one line,
+ * which is not echoed. The prompt goes to standard error, and so does a warning of white space.
  */
 import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
@@ -10,9 +10,10 @@ import * as readline from "node:readline"
 import { Writable } from "node:stream"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import { pipedValue } from "../../../domain/pipedValue.ts"
 import type { Args, Flags } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
-import { reasonOf } from "../../command/Output.ts"
+import { printNotice, reasonOf } from "../../command/Output.ts"
 import { readToEnd } from "../../../process/standardInput.ts"
 
 export const secretFlags = {
@@ -21,6 +22,12 @@ export const secretFlags = {
   "rotate-via": { type: "string", value: "COMMAND", summary: "set the command that rotates the secret" },
   "rotate-stdout": { type: "boolean", summary: "store the rotation command's output as the new value" }
 } as const satisfies Flags
+
+/** The paragraph of the help about values. */
+export const aboutValues = [
+  "Reads the value from a pipe, or asks for it without echo. From a pipe a single line is stored without its line end,",
+  "and several lines are stored whole, as a key needs it. --file stores a file byte for byte."
+].join("\n")
 
 type SecretArgs = Pick<Args<typeof secretFlags>, "option" | "flag">
 
@@ -36,10 +43,34 @@ export const valueFromArgs = Effect.fnUntraced(function* (args: SecretArgs, name
   if (given !== undefined && file !== undefined) {
     return yield* failUsage("--value and --file exclude each other", "Use one of them")
   }
-  const value = given ?? (yield* file === undefined ? readValue(name) : readFileValue(file))
+  const value = given ?? (yield* file === undefined ? readValue(name) : readText(file))
   if (value === "") return yield* failUsage("the value of a secret cannot be empty", "Pass it on standard input")
+  const edges = describeEdges(value)
+  if (edges !== undefined) printNotice(`secrets: warning: the value ${edges}, which is a part of it`)
   return value
 })
+
+/** Describes white space at the ends of a value, which most often is a mistake; undefined without any. */
+export const describeEdges = (value: string): string | undefined => {
+  // A text of several lines usually ends with a line feed.
+  const end = value.slice(0, -1).includes("\n") ? value.replace(/\r?\n$/, "") : value
+  const first = /^\s/.exec(value)?.[0]
+  const last = /\s$/.exec(end)?.[0]
+  const edges = [
+    first === undefined ? [] : [`begins with ${nameOf(first)}`],
+    last === undefined ? [] : [`ends with ${nameOf(last)}`]
+  ].flat()
+  return edges.length === 0 ? undefined : edges.join(" and ")
+}
+
+const nameOf = (character: string): string => spaceNames.get(character) ?? "white space"
+const spaceNames: ReadonlyMap<string, string> = new Map([
+  [" ", "a space"],
+  ["\t", "a tab"],
+  ["\n", "a line feed"],
+  ["\r", "a carriage return"],
+  ["\ufeff", "a byte order mark"]
+])
 
 /** Where the value is read from and where the prompt is written. */
 export interface ValueInput {
@@ -58,7 +89,7 @@ const readAll = ({ input }: ValueInput): Effect.Effect<string, CommandError> =>
       unusable(`cannot read standard input: ${reasonOf(error)}`, "Redirect it: secrets add NAME < FILE")
     ),
     Effect.flatMap(decode),
-    Effect.map(withoutLineFeed)
+    Effect.map(pipedValue)
   )
 
 const decode = (bytes: Uint8Array): Effect.Effect<string, CommandError> =>
@@ -66,10 +97,6 @@ const decode = (bytes: Uint8Array): Effect.Effect<string, CommandError> =>
     try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
     catch: () => unusable("the value is not UTF-8 text", "Encode binary values: base64 < FILE | secrets add NAME")
   })
-
-const withoutLineFeed = (text: string): string => (text.endsWith("\n") ? text.slice(0, -1) : text)
-
-const readFileValue = (file: string): Effect.Effect<string, CommandError> => Effect.map(readText(file), withoutLineFeed)
 
 /** Reads a whole file. `-` is a file name; standard input is read when no file is named. */
 export const readText = (file: string): Effect.Effect<string, CommandError> =>

@@ -9,7 +9,7 @@ import { literal } from "../../../rpc/protocol/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { fromClient } from "../../command/CommandError.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { checkRotationFlags, secretFlags, valueFromArgs } from "./readValue.ts"
+import { aboutValues, checkRotationFlags, secretFlags, valueFromArgs } from "./readValue.ts"
 
 const updatedExample = { success: literal(true) }
 
@@ -24,6 +24,7 @@ export const updateCommand = defineCommand({
     "rotate-via": { type: "string", value: "COMMAND", summary: "set the command that rotates it; '' removes it" }
   },
   examples: ["secrets update github_token", "generate-token | secrets update github_token"],
+  about: aboutValues,
   run: Effect.fnUntraced(function* (args) {
     const [name = ""] = args.positionals
     yield* checkRotationFlags(args)

@@ -3,8 +3,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
+import * as path from "node:path"
 import { PassThrough } from "node:stream"
-import { readValue } from "../../../../src/cli/commands/add/readValue.ts"
+import { describeEdges, readValue, valueFromArgs } from "../../../../src/cli/commands/add/readValue.ts"
+import { temporaryDirectory } from "../../../support/temporary.ts"
 
 const terminal = (keys: string) => {
   const input = Object.assign(new PassThrough(), { isTTY: true })
@@ -65,15 +68,58 @@ describe("readValue from a pipe", () => {
     return readValue("db", { input, prompt: new PassThrough() })
   }
 
-  it.live("returns everything except one trailing line feed", () =>
-    Effect.gen(function* () {
-      assert.strictEqual(yield* piped("a\n b \r\n\n"), "a\n b \r\n")
-    })
-  )
+  for (const [text, value] of [
+    ["token", "token"],
+    ["token\n", "token"],
+    ["token\r\n", "token"],
+    [" a \n", " a "],
+    ["a\rb\n", "a\rb"],
+    ["a\n b \r\n\n", "a\n b \r\n\n"],
+    ["-----BEGIN X-----\nx\n-----END X-----\n", "-----BEGIN X-----\nx\n-----END X-----\n"],
+    ["a\r\nb\r\n", "a\r\nb\r\n"],
+    ["a\n\n", "a\n\n"]
+  ] as const) {
+    it.live(`returns one line without its end, and several lines whole: ${JSON.stringify(text)}`, () =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* piped(text), value)
+      })
+    )
+  }
 
   it.live("rejects bytes that are not UTF-8", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(piped(Uint8Array.of(0xff)))).message, "the value is not UTF-8 text")
     })
   )
+})
+
+describe("a value from a file", () => {
+  it.live("is kept byte for byte", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, "key")
+      for (const text of ["-----BEGIN X-----\nx\n-----END X-----\n", "a\r\nb\r\n", "token"]) {
+        fs.writeFileSync(file, text)
+        const args = { option: (flag: string) => (flag === "file" ? file : undefined), flag: () => false }
+        assert.strictEqual(yield* valueFromArgs(args, "key"), text)
+      }
+    })
+  )
+})
+
+describe("white space at the ends of a value", () => {
+  for (const [value, description] of [
+    ["token", undefined],
+    ["a b", undefined],
+    ["-----BEGIN X-----\nx\n-----END X-----\n", undefined],
+    ["a\r\nb\r\n", undefined],
+    [" token", "begins with a space"],
+    ["token\r", "ends with a carriage return"],
+    ["token\n", "ends with a line feed"],
+    ["token\r\n", "ends with a line feed"],
+    ["a\nb\n\n", "ends with a line feed"],
+    ["\ufefftoken\t", "begins with a byte order mark and ends with a tab"],
+    ["\u00a0token", "begins with white space"]
+  ] as const) {
+    it(`is described: ${JSON.stringify(value)}`, () => assert.strictEqual(describeEdges(value), description))
+  }
 })
