@@ -9,6 +9,7 @@ import type { ClientError } from "../../../rpc/client/client.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { type ScanFinding, isBinary, matchPatterns } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
+import { readAsUtf8, wideEncodingOf } from "./wideText.ts"
 import { type Window, Windows, windowSize } from "./Windows.ts"
 
 /** A person reads no more of them, and a program scans again after it removed these. */
@@ -54,8 +55,9 @@ export class Scanner {
   /** Scans a file. `read` may throw system errors. */
   readonly scanFile: (file: string, read: ReadBytes) => Effect.Effect<void> = Effect.fnUntraced(
     { self: this },
-    function* (this: Scanner, file: string, read: ReadBytes) {
-      const windows = new Windows(this.buffer)
+    function* (this: Scanner, file: string, readRaw: ReadBytes) {
+      let windows = new Windows(this.buffer)
+      let read = readRaw
       let isText = true
       while (isText) {
         const count = yield* readInto(read, windows.room)
@@ -67,7 +69,15 @@ export class Scanner {
         this.bytes += count
         const isLast = count === 0
         if (!isLast && !windows.isFull) continue
-        isText = this.scanWindow(file, windows.window(isLast))
+        const window = windows.window(isLast)
+        const encoding = window.isFirst && read === readRaw ? wideEncodingOf(window.bytes) : undefined
+        if (encoding !== undefined) {
+          read = readAsUtf8(encoding, Buffer.from(window.bytes), readRaw)
+          this.bytes -= window.bytes.length
+          windows = new Windows(this.buffer)
+          continue
+        }
+        isText = this.scanWindow(file, window)
         if (this.own?.isFull() === true) yield* this.resolveOwn()
         if (isLast) break
         windows.slide()

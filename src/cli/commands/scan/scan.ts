@@ -60,6 +60,7 @@ export const scanCommand = defineCommand({
     "or encoded (base64, hex, URL, JSON). The command receives fingerprints, not values; the daemon confirms each match.",
     "Values shorter than 8 bytes are not searched for. In a git repository, tracked files and those that no .gitignore ignores are",
     `scanned; elsewhere all except ${defaultExcludes.join(", ")}. Binary files and symbolic links are skipped.`,
+    "UTF-16 and UTF-32 text is decoded.",
     "A line that contains secrets-scan:allow is not reported. No secret is printed; tokens have a fingerprint.",
     "",
     "Exit status: 0 nothing found, 1 secrets found, 9 nothing found but some files could not be read."

@@ -30,6 +30,28 @@ const reader = (bytes: Buffer, chunk: () => number) => {
   }
 }
 
+/** The text in each encoding that Windows programs write. */
+const encoded = (text: string): Readonly<Record<string, Buffer>> => {
+  const utf16 = (marked: string) => Buffer.from(marked, "utf16le")
+  const utf32 = (marked: string) => {
+    const bytes = Buffer.alloc(Array.from(marked).length * 4)
+    Array.from(marked).forEach((character, at) => bytes.writeUInt32LE(character.codePointAt(0) ?? 0, at * 4))
+    return bytes
+  }
+  const marked = `\ufeff${text}`
+  return {
+    "UTF-8 with a mark": Buffer.from(marked),
+    "UTF-16": utf16(marked),
+    "UTF-16 without a mark": utf16(text),
+    "UTF-16, the high byte first": utf16(marked).swap16(),
+    "UTF-16 without a mark, the high byte first": utf16(text).swap16(),
+    "UTF-32": utf32(marked),
+    "UTF-32 without a mark": utf32(text),
+    "UTF-32, the high byte first": utf32(marked).swap32(),
+    "UTF-32 without a mark, the high byte first": utf32(text).swap32()
+  }
+}
+
 const scanned = (text: string | Buffer) =>
   Effect.gen(function* () {
     const scan = new Scanner(patterns)
@@ -93,6 +115,52 @@ describe("a file", () => {
     Effect.gen(function* () {
       const scan = yield* scanned(`\0\u0001 ${token}`)
       assert.deepStrictEqual([scan.findings.length, scan.binary, scan.files], [0, 1, 0])
+    })
+  )
+
+  for (const [name, bytes] of Object.entries(encoded(`первая строка\r\n\u001b[31m€ = ${token}\r\n🔑\r\n`))) {
+    it.effect(`is decoded if it is ${name}`, () =>
+      Effect.gen(function* () {
+        const scan = new Scanner(patterns)
+        // Odd lengths cut characters and pairs.
+        yield* scan.scanFile(
+          "f",
+          reader(bytes, () => 7)
+        )
+        assert.deepStrictEqual(
+          scan.findings.map(({ column, line, what }) => ({ column, line, what })),
+          [{ line: 2, column: 12, what: "GitHub token" }]
+        )
+        assert.deepStrictEqual([scan.binary, scan.files], [0, 1])
+      })
+    )
+  }
+
+  it.effect("is decoded at any size, with pairs at the edges of what is read at once", () =>
+    Effect.gen(function* () {
+      const lines = Array.from({ length: 9000 }, (_, at) => `${"🔑".repeat(at % 50)}${at % 1000 === 0 ? token : "x"}\n`)
+      const scan = new Scanner(patterns)
+      yield* scan.scanFile(
+        "f",
+        reader(Buffer.from(`\ufeff${lines.join("")}`, "utf16le"), () => 65_537)
+      )
+      assert.deepStrictEqual(
+        scan.findings.map(({ column, line }) => [line, column]),
+        Array.from({ length: 9 }, (_, n) => [n * 1000 + 1, 1])
+      )
+    })
+  )
+
+  it.effect("is not taken for text in another encoding if it is a program, an image or a list", () =>
+    Effect.gen(function* () {
+      const random = randomFrom(1)
+      const noise = Buffer.from(Array.from({ length: 9000 }, () => random.below(256)))
+      const list = Buffer.from(Array.from({ length: 500 }, (_, at) => `src/some/file${at}.ts\0`).join(""))
+      const table = Buffer.from(Array.from({ length: 4000 }, (_, at) => (at % 4 === 0 ? at % 256 : 0)))
+      for (const bytes of [noise, list, table]) {
+        const scan = yield* scanned(bytes)
+        assert.deepStrictEqual([scan.binary, scan.files], [1, 0])
+      }
     })
   )
 
