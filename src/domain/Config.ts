@@ -12,6 +12,7 @@ import { hour, minute, second } from "./GoDuration.ts"
 import { type Role, roles } from "./Caller.ts"
 import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
+import { parseJsonFile } from "./jsonFile.ts"
 import { clientIdExpected, clientIdPattern } from "./paths.ts"
 import { type ListenSocket, type SocketAccess, ownSocket, privateSocketName } from "./ListenSocket.ts"
 import * as Setting from "./Setting.ts"
@@ -212,10 +213,9 @@ export const decodeConfig = (
   environment: Readonly<Record<string, string | undefined>> = {}
 ) =>
   Result.gen(function* () {
-    const given = yield* Result.try({
-      try: (): unknown => JSON.parse(text),
-      catch: () => new ConfigError({ reason: "the file is not JSON" })
-    })
+    const parsed = parseJsonFile(text)
+    if ("reason" in parsed) return yield* Result.fail(new ConfigError(parsed))
+    const given = parsed.value
     const file = yield* decodeFile(given)
     // An empty variable counts as unset.
     const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))

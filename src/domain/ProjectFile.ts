@@ -6,14 +6,15 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { isTtl } from "./GoDuration.ts"
+import { isTtl, spelledPattern } from "./GoDuration.ts"
 import { closestMatch } from "./closestMatch.ts"
+import { parseJsonFile } from "./jsonFile.ts"
 import { envFilePattern, variablePattern, variableProblem } from "./envFile.ts"
 
 export const projectFileName = ".secrets.json"
 
-/** Matches a duration, for editors; `isTtl` checks that it is positive. */
-const ttlPattern = /^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$/u
+/** For editors; `isTtl` checks the range. */
+const ttlPattern = new RegExp(spelledPattern, "u")
 const ttlMessage = 'must be a positive duration, such as "30m" or "1h30m"'
 
 const named = (description: string) =>
@@ -85,11 +86,11 @@ const decodeStore = Schema.decodeUnknownResult(StoreProject, options)
 const decodeVercel = Schema.decodeUnknownResult(VercelProject, options)
 const explain = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** Decodes the text of a project file. Each failure is a path and what is expected there. */
-export const readProjectFile = (text: string): Result.Result<ProjectFile, ReadonlyArray<string>> => {
-  const parsed = Result.try({ try: (): unknown => JSON.parse(text), catch: () => ["the file is not JSON"] })
-  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
-  const value = parsed.success
+/** Decodes a project file. Each failure is a path and what is expected there. */
+export const readProjectFile = (file: Uint8Array | string): Result.Result<ProjectFile, ReadonlyArray<string>> => {
+  const parsed = parseJsonFile(file)
+  if ("reason" in parsed) return Result.fail([parsed.reason])
+  const { value } = parsed
   if (!isObject(value)) return Result.fail(["the file must be a JSON object"])
   const isVercel = Object.hasOwn(value, "source")
   const decoded: Result.Result<ProjectFile, Schema.SchemaError> = isVercel ? decodeVercel(value) : decodeStore(value)

@@ -32,6 +32,14 @@ describe("a project file", () => {
     }
   })
 
+  it("may have a byte order mark and other line ends, and be named in another encoding", () => {
+    const text = '\ufeff{\r\n "secrets": [],\r\n "ttl": "1d"}\r\n'
+    assert.deepStrictEqual(readProjectFile(Buffer.from(text)), Result.succeed({ secrets: [], ttl: "1d" }))
+    const failure = Result.fail(["the file is UTF-16 or UTF-32, not UTF-8"])
+    for (const other of [text, text.slice(1)])
+      assert.deepStrictEqual(readProjectFile(Buffer.from(other, "utf16le")), failure)
+  })
+
   const one = { name: "a", env_var: "A" }
   for (const [title, content, expected] of [
     ["no JSON", "{", ["the file is not JSON"]],

@@ -9,6 +9,7 @@ import { readFileSync, statSync } from "node:fs"
 import { hostname, userInfo } from "node:os"
 import { resolve } from "node:path"
 import { escapeValue } from "../../domain/escape.ts"
+import { parseJsonFile } from "../../domain/jsonFile.ts"
 import { below, clientIdExpected, clientIdPattern, pathIn } from "../../domain/paths.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { globalFlags, Args } from "./Command.ts"
@@ -126,12 +127,9 @@ const parsedSettings = (args: GlobalArgs): ParsedSettings | Problem => {
   const read = readSettings(args)
   if ("exitStatus" in read) return read
   const { file, home, text } = read
-  let settings: unknown
-  try {
-    settings = JSON.parse(text)
-  } catch {
-    return invalid(file, "the file is not JSON")
-  }
+  const parsed = parseJsonFile(text)
+  if ("reason" in parsed) return invalid(file, parsed.reason)
+  const settings = parsed.value
   if (typeof settings !== "object" || settings === null) return invalid(file, "the file must be a JSON object")
   return { settings, home, file }
 }

@@ -2,12 +2,14 @@
  * The address at which a command finds the daemon.
  */
 import { afterEach, assert, describe, it, vi } from "@effect/vitest"
+import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
 import { daemonAddress, defaultClientId, readSettings } from "../../../src/cli/command/daemonAddress.ts"
 import { decodeConfig } from "../../../src/domain/Config.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** The sockets that a command line names. */
 const socketsIn = (args: Record<string, string>) => {
@@ -40,6 +42,7 @@ describe("the settings", () => {
 
   for (const [text, reason] of [
     ["{", "the file is not JSON"],
+    ["{\0}\0", "the file is UTF-16 or UTF-32, not UTF-8"],
     ["5", "the file must be a JSON object"],
     ["null", "the file must be a JSON object"],
     ['{"socket_path":5}', "socket_path must be an absolute path, or begin with ~/"],
@@ -59,6 +62,19 @@ describe("the settings", () => {
       }
     })
   }
+
+  it.effect("are read from a file with a byte order mark and with other line ends", () =>
+    Effect.gen(function* () {
+      const config = path.join(yield* temporaryDirectory, "config.json")
+      const text = '{\r\n  "socket_path": "/run/s"\r\n}\r\n'
+      fs.writeFileSync(config, `\ufeff${text}`)
+      assert.deepInclude(socketsIn({ config }), { socketPath: "/run/s" })
+      fs.writeFileSync(config, `\ufeff${text}`, "utf16le")
+      assert.deepInclude(socketsIn({ config }), {
+        message: `config: the file is UTF-16 or UTF-32, not UTF-8 (${config})`
+      })
+    })
+  )
 
   it.each([
     [{}, "/d/agent-secrets.sock", undefined],

@@ -10,6 +10,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { envFilePattern, parseEnvHeader } from "../../../domain/envFile.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
+import { parseJsonFile } from "../../../domain/jsonFile.ts"
 import { encodePath } from "../../../domain/pathText.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { type DirectoryEntry, readDirectory, realPath } from "../readDirectory.ts"
@@ -76,12 +77,13 @@ function* candidates(directory: string): Generator<Candidate> {
 /** Yields the env_file of a .secrets.json. Other errors in it are reported by `env` and `exec`. */
 function* envFileOf(project: string): Generator<Candidate> {
   try {
-    const settings: unknown = JSON.parse(fs.readFileSync(encodePath(project), "utf8"))
+    const parsed = parseJsonFile(fs.readFileSync(encodePath(project)))
+    const settings = "value" in parsed ? parsed.value : undefined
     if (typeof settings !== "object" || settings === null || !("env_file" in settings)) return
     const { env_file: name } = settings
     if (typeof name === "string" && envFilePattern.test(name)) yield { file: path.resolve(path.dirname(project), name) }
   } catch (error) {
-    if (!(error instanceof SyntaxError)) yield { file: project, reason: reasonOf(error) }
+    yield { file: project, reason: reasonOf(error) }
   }
 }
 

@@ -84,7 +84,7 @@ export const readProject = Effect.fnUntraced(function* (found: string) {
         )
       )
   })
-  const content = readProjectFile(new TextDecoder().decode(bytes))
+  const content = readProjectFile(bytes)
   if (Result.isFailure(content)) {
     return yield* new CommandError({
       ...configError(`${escapeValue(file)} cannot be used`, `Correct ${escapeValue(file)}`),

@@ -3,6 +3,7 @@
  * `.vercel/repo.json` above. Vercel's program pulls that one, and not the one of the project file.
  */
 import * as path from "node:path"
+import { parseJsonFile } from "../../../domain/jsonFile.ts"
 import { readRegularFile } from "./foreignFile.ts"
 
 export interface VercelLink {
@@ -56,10 +57,8 @@ const readLink = (file: string): Buffer | undefined => {
 }
 
 const membersOf = (bytes: Buffer): ReadonlyMap<string, unknown> => {
-  try {
-    const link: unknown = JSON.parse(bytes.toString("utf8"))
-    return typeof link === "object" && link !== null ? new Map(Object.entries(link)) : new Map()
-  } catch {
-    return new Map()
-  }
+  const link = parseJsonFile(bytes)
+  return "value" in link && typeof link.value === "object" && link.value !== null
+    ? new Map(Object.entries(link.value))
+    : new Map()
 }
