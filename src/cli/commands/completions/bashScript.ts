@@ -3,7 +3,8 @@
  *
  * The script splits the command line itself, because bash splits words at colons and
  * equals signs and keeps quotes. It quotes each reply and removes the part that bash
- * treats as a word of its own.
+ * treats as a word of its own. The command line of a program is left to the completion of
+ * that program.
  */
 import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
 import { globalFlags, allFlags } from "../../command/Command.ts"
@@ -36,6 +37,10 @@ export const bashScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
     "  esac",
     "}",
     "",
+    `_secrets_programs='${specs
+      .filter(({ runsProgram }) => runsProgram)
+      .map(({ name }) => name)
+      .join(" ")}'`,
     `_secrets_commands='${[...specs.map(({ name }) => name), "help"].join(" ")}'`,
     "",
     functions
@@ -59,11 +64,11 @@ const kindOf = (completes: Completion | undefined): string => {
 /** `@{` stands for `${`, which TypeScript would interpolate. */
 const functions =
   String.raw`# Splits a command line as a shell does. Sets _secrets_words to the words without quotes; the last one is being
-# completed. Sets _secrets_raw to the last word as typed, _secrets_quote to an open quote in it, and _secrets_before to
-# the text before that quote.
+# completed. Sets _secrets_starts to where each begins, _secrets_raw to the last word as typed, _secrets_quote to an open
+# quote in it, and _secrets_before to the text before that quote.
 _secrets_split() {
   local line=$1 tick=$'\140' at=0 char word= quote= start=0 inside=
-  _secrets_words=() _secrets_quote= _secrets_before=
+  _secrets_words=() _secrets_starts=() _secrets_quote= _secrets_before=
   while [ "$at" -lt "@{#line}" ]; do
     char=@{line:at:1}
     if [ -n "$quote" ]; then
@@ -73,7 +78,7 @@ _secrets_split() {
     else
       case $char in
         [[:space:]])
-          if [ -n "$inside" ]; then _secrets_words+=("$word"); fi
+          if [ -n "$inside" ]; then _secrets_words+=("$word") _secrets_starts+=("$start"); fi
           word= inside= start=$((at + 1)) ;;
         \'|\") quote=$char inside=1 _secrets_before=$word ;;
         \\) at=$((at + 1)); word+=@{line:at:1}; inside=1 ;;
@@ -82,7 +87,7 @@ _secrets_split() {
     fi
     at=$((at + 1))
   done
-  _secrets_words+=("$word")
+  _secrets_words+=("$word") _secrets_starts+=("$start")
   _secrets_raw=@{line:start}
   _secrets_quote=$quote
 }
@@ -117,6 +122,11 @@ _secrets_complete() {
       compopt -o default 2>/dev/null && return
       while IFS= read -r candidate; do _secrets_reply "$prefix$candidate"; done < <(compgen -f -- "@{current#"$prefix"}") ;;
     @nothing) ;;
+    @program)
+      case $current in
+        */* | "~"*) _secrets_complete @file "" "$current" ;;
+        *) while IFS= read -r candidate; do _secrets_reply "$candidate"; done < <(compgen -c -- "$current" | sort -u) ;;
+      esac ;;
     @*)
       while IFS= read -r candidate; do
         [[ $prefix$candidate == "$current"* ]] && _secrets_reply "$prefix$candidate"
@@ -128,9 +138,32 @@ _secrets_complete() {
   esac
 }
 
+# Completes the line of a program that begins at this word, as the completion of that program does.
+_secrets_program_line() {
+  local begin=@{_secrets_starts[$1]} place=0 offset=0 loader spec
+  while [ "$offset" -lt "@{#COMP_WORDS[@]}" ]; do
+    while [[ @{COMP_LINE:place:1} == [[:space:]] ]]; do place=$((place + 1)); done
+    [ "$place" -ge "$begin" ] && break
+    place=$((place + @{#COMP_WORDS[offset]}))
+    offset=$((offset + 1))
+  done
+  for loader in _comp_command_offset _command_offset; do
+    if declare -F "$loader" >/dev/null; then "$loader" "$offset"; return; fi
+  done
+  COMP_WORDS=("@{COMP_WORDS[@]:offset}") COMP_CWORD=$((COMP_CWORD - offset))
+  COMP_LINE=@{COMP_LINE:begin} COMP_POINT=$((COMP_POINT - begin))
+  spec=$(complete -p "@{COMP_WORDS[0]}" 2>/dev/null)
+  if [ "$COMP_CWORD" = 0 ]; then _secrets_complete @program "" "$current"
+  elif [[ $spec == *" -F "* ]]; then
+    spec=@{spec##* -F }
+    "@{spec%% *}" "@{COMP_WORDS[0]}" "@{COMP_WORDS[COMP_CWORD]}" "@{COMP_WORDS[COMP_CWORD - 1]}"
+  else _secrets_complete @file "" "$current"
+  fi
+}
+
 _secrets() {
-  local _secrets_program=$1 _secrets_words _secrets_raw _secrets_quote _secrets_before
-  local _secrets_daemon=(--no-update-check) command= at=1 word last current flag kind
+  local _secrets_program=$1 _secrets_words _secrets_starts _secrets_raw _secrets_quote _secrets_before
+  local _secrets_daemon=(--no-update-check) command= at=1 word last current flag kind runs=
   COMPREPLY=()
   case $_secrets_program in "~/"*) _secrets_program=$HOME/@{_secrets_program#"~/"} ;; esac
   _secrets_split "@{COMP_LINE:0:COMP_POINT}"
@@ -142,10 +175,14 @@ _secrets() {
     if [ -n "$flag" ]; then
       case $flag in --socket|--config) _secrets_daemon+=("$flag" "$word") ;; esac
       flag=
+    elif [ -n "$runs" ] && [ "$word" = -- ]; then _secrets_program_line $((at + 1)); return
+    elif [ -n "$runs" ] && [[ $word != -* ]]; then _secrets_program_line "$at"; return
     elif [[ $word == --*=* ]]; then
       case $word in --socket=*|--config=*) _secrets_daemon+=("$word") ;; esac
     elif [[ $word == --* ]]; then [ -n "$(_secrets_value "$command" "$word")" ] && flag=$word
-    elif [[ $word != -* ]] && [ -z "$command" ]; then command=$word
+    elif [[ $word != -* ]] && [ -z "$command" ]; then
+      command=$word
+      case " $_secrets_programs " in *" $command "*) runs=1 ;; esac
     fi
     at=$((at + 1))
   done
@@ -154,6 +191,7 @@ _secrets() {
   elif [[ $current == --*=* ]]; then _secrets_complete "$(_secrets_value "$command" "@{current%%=*}")" "@{current%%=*}=" "$current"
   elif [[ $current == -* ]]; then _secrets_complete "$(_secrets_flags "$command" | tr '\n' ' ')" "" "$current"
   elif [ -z "$command" ]; then _secrets_complete "$_secrets_commands" "" "$current"
+  elif [ -n "$runs" ]; then _secrets_program_line "$last"
   else kind=$(_secrets_argument "$command"); _secrets_complete "@{kind:-@nothing}" "" "$current"
   fi
 }

@@ -26,6 +26,11 @@ export const zshScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
     "  _describe command commands",
     "}",
     "",
+    "_secrets_program() {",
+    "  if [[ $words[1] == -- ]]; then shift words; (( CURRENT-- )); fi",
+    "  _normal",
+    "}",
+    "",
     "_secrets() {",
     '  local program=$words[1] state line curcontext="$curcontext"',
     "  local -a daemon",
@@ -34,21 +39,35 @@ export const zshScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
     "  for (( at = 2; at < CURRENT; at++ )); do",
     "    [[ $words[at] == --(socket|config) ]] && daemon+=($words[at] ${(Q)words[at+1]})",
     "  done",
-    `  _arguments -C ${specsOf(globalFlags).join(" ")} '1: :_secrets_commands' '*:: :->rest' && return`,
+    `  _arguments -C -A '-*' ${specsOf(globalFlags).join(" ")} '1: :_secrets_commands' '*:: :->rest' && return`,
     "  [[ $state == rest ]] || return",
     "  case $words[1] in",
     "    help) _arguments '1: :_secrets_commands' ;;",
     ...specs.map(
       (spec) =>
-        `    ${namesOf(spec)}) _arguments ${specsOf({ ...spec.flags, ...globalFlags }).join(" ")}${argumentsOf(spec)} ;;`
+        `    ${namesOf(spec)}) _arguments ${spec.runsProgram ? programOptions : ""}${specsOf({ ...spec.flags, ...globalFlags }).join(" ")}${argumentsOf(spec)} ;;`
     ),
     "  esac",
     "}",
     "",
-    // compinit loads the file as the body of _secrets; evaluated in a startup file it must register itself.
-    'if [[ $funcstack[1] == _secrets ]]; then _secrets "$@"; else compdef _secrets secrets; fi',
+    registration,
     ""
   ].join("\n")
+
+/**
+ * compinit loads the file as the body of _secrets. Evaluated in a startup file it must register itself, after that file
+ * has run compinit, or instead of it: before the first prompt.
+ */
+const registration = `_secrets_register() {
+  precmd_functions=(\${precmd_functions:#_secrets_register})
+  (( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+  compdef _secrets secrets
+}
+
+if [[ $funcstack[1] == _secrets ]]; then _secrets "$@"
+elif (( $+functions[compdef] )); then compdef _secrets secrets
+else precmd_functions+=(_secrets_register)
+fi`
 
 const namesOf = ({ name }: CommandSpec<Flags>): string => (name === "delete" ? "delete|rm" : name)
 
@@ -62,8 +81,15 @@ const specsOf = (flags: Flags): ReadonlyArray<string> =>
 const valueOf = ({ completes, type, value }: Flag): string =>
   type === "string" ? `:${escaped(value ?? "value")}:${actionOf(completes)}` : ""
 
-const argumentsOf = ({ completes, positionals }: CommandSpec<Flags>): string =>
-  completes === undefined ? "" : ` ${quoted(`*:${escaped(positionals ?? "")}:${actionOf(completes)}`)}`
+/** No flag of ours is completed after the program or a `--`. */
+const programOptions = "-S -A '-*' "
+
+const argumentsOf = ({ completes, positionals, runsProgram }: CommandSpec<Flags>): string =>
+  runsProgram
+    ? " '(-)1: :_command_names -e' '*:: :_secrets_program'"
+    : completes === undefined
+      ? ""
+      : ` ${quoted(`*:${escaped(positionals ?? "")}:${actionOf(completes)}`)}`
 
 const actionOf = (completes: Completion | undefined): string => {
   if (completes === undefined) return " "
