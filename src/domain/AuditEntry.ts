@@ -9,6 +9,7 @@
  */
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { AuditAction } from "./auditActions.ts"
 import { formatGoDuration, type GoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
 import type { Lease, TtlTooLong } from "./Lease.ts"
@@ -66,8 +67,8 @@ export const decodeEntry: (line: string) => Option.Option<AuditEntry> = Schema.d
 const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text)
 
 type Members = Omit<AuditFact, "action" | "success">
-const done = (action: string, members?: Members): AuditFact => ({ action, ...members, success: true })
-const failed = (action: string, members?: Members): AuditFact => ({ action, ...members, success: false })
+const done = (action: AuditAction, members?: Members): AuditFact => ({ action, ...members, success: true })
+const failed = (action: AuditAction, members?: Members): AuditFact => ({ action, ...members, success: false })
 
 /** Constructors of the facts that hold a lease, the name of a secret, or only details. */
 const ofLease = ({ clientId, id, secretName }: Lease) => ({
@@ -75,10 +76,10 @@ const ofLease = ({ clientId, id, secretName }: Lease) => ({
   client_id: clientId,
   lease_id: id
 })
-const leaseDone = (action: string) => (lease: Lease) => done(action, ofLease(lease))
-const secretDone = (action: string) => (name: string) => done(action, { secret_name: name })
-const doneWith = (action: string) => (details: string) => done(action, { details })
-const failedWith = (action: string) => (details: string) => failed(action, { details })
+const leaseDone = (action: AuditAction) => (lease: Lease) => done(action, ofLease(lease))
+const secretDone = (action: AuditAction) => (name: string) => done(action, { secret_name: name })
+const doneWith = (action: AuditAction) => (details: string) => done(action, { details })
+const failedWith = (action: AuditAction) => (details: string) => failed(action, { details })
 
 export const acquireFact = (lease: Lease, ttl: GoDuration) =>
   done("lease_acquire", {
@@ -168,7 +169,7 @@ export const guessRefusedFact = (clientId: string, reason: string) =>
 
 /** Records what a user decided about a project file. `refuse` is also the answer without a terminal to ask on. */
 export const trustFact = (decision: TrustDecision, path: string, hash: string, clientId: string): AuditFact => ({
-  action: `project_${decision}`,
+  action: `project_${decision}` satisfies AuditAction,
   client_id: clientId,
   details: `sha256:${hash} ${path}`,
   success: decision !== "refuse"

@@ -6,6 +6,7 @@
  */
 import * as Result from "effect/Result"
 import { memoize } from "./memoize.ts"
+import { inGoUnits } from "./spelledDuration.ts"
 
 /** Nanoseconds; may be negative. */
 export type GoDuration = bigint
@@ -26,8 +27,12 @@ const units: ReadonlyMap<string, bigint> = new Map([
   ["h", hour]
 ])
 
-/** Matches positive durations, for JSON Schema. Only `parseDuration` checks the range. */
-export const durationPattern = String.raw`^\+?(?=.*[1-9])(([0-9]+\.?[0-9]*|\.[0-9]+)(${[...units.keys()].join("|")}))+$`
+const patternOf = (names: ReadonlyArray<string>): string =>
+  String.raw`^\+?(?=.*[1-9])(([0-9]+\.?[0-9]*|\.[0-9]+)(${names.join("|")}))+$`
+/** Matches positive durations of config.json, for JSON Schema. Only the parser checks the range. */
+export const durationPattern = patternOf([...units.keys()])
+/** Matches those of files that the predecessor does not read. */
+export const spelledPattern = patternOf([...units.keys(), "d", "w"])
 
 const limit = 2n ** 63n
 /** The digits of the limit. Longer numbers exceed it, so they are rejected without being parsed. */
@@ -64,8 +69,11 @@ export const parseDuration = memoize(memoizedDurations, (text: string): Result.R
   return Result.succeed(negative ? -total : total)
 })
 
+/** Parses a duration of a flag or a file, where days and weeks are understood too. */
+export const parseSpelledDuration = (text: string): Result.Result<GoDuration, string> => parseDuration(inGoUnits(text))
+
 /** Returns whether a text is a positive duration. */
-export const isTtl = (text: string): boolean => Result.getOrElse(parseDuration(text), () => 0n) > 0n
+export const isTtl = (text: string): boolean => Result.getOrElse(parseSpelledDuration(text), () => 0n) > 0n
 
 /**
  * Computes a fraction of a unit through a double, as Go does: `0.333333333333333333333h` is exactly 20 minutes. Digits

@@ -26,7 +26,7 @@ export const fromMillis = (millis: number): Timestamp => fromNanos(BigInt(millis
 export const fromNanos = memoize(16, (nanos: bigint): Timestamp => {
   const ofSecond = ((nanos % second) + second) % second
   const millis = Number((nanos - (ofSecond % millisecond)) / millisecond)
-  const offset = offsetOf(Math.floor(millis / quarterHour))
+  const offset = offsetAt(millis)
   return {
     millis,
     text:
@@ -35,6 +35,10 @@ export const fromNanos = memoize(16, (nanos: bigint): Timestamp => {
       formatOffset(offset)
   }
 })
+
+/** Returns the moment of a local date and time, `2026-11-22T00:30:37`; none if it does not exist. */
+export const fromLocal = (text: string): Option.Option<Timestamp> =>
+  Option.map(secondOf(`${text}Z`), (asUtc) => fromMillis(asUtc - offsetAt(asUtc - offsetAt(asUtc))))
 
 const memoizedSeconds = 100
 const secondLength = "2026-11-22T00:30:37".length
@@ -74,6 +78,8 @@ const pattern = /^(\d{4}-\d\d-\d\d)T(\d{1,2})(:\d\d:\d\d)(?:[.,](\d+))?(Z|[+-]\d
 
 /** Zones change their offset only at quarter hours, so one look-up serves a whole quarter. */
 const quarterHour = 15 * 60_000
+
+const offsetAt = (millis: number): number => offsetOf(Math.floor(millis / quarterHour))
 
 const offsetOf = memoize(200, (quarter: number): number => {
   // DateTime uses Intl, whose first call delays the start of the daemon.

@@ -4,6 +4,7 @@
  * Callers use standard output as the credential, often without checking the exit
  * status, so a failure prints nothing there.
  */
+import { inGoUnits } from "../../domain/spelledDuration.ts"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
 import { type GlobalArgs, defaultClientId } from "../command/daemonAddress.ts"
 import { usageError } from "../command/Output.ts"
@@ -16,7 +17,7 @@ export const leaseCommand = defineQuery({
   arity: [1, 1],
   completes: "secret",
   flags: {
-    ttl: { type: "string", value: "DURATION", summary: "duration of the lease, such as 30m or 24h (1h)" },
+    ttl: { type: "string", value: "DURATION", summary: "duration of the lease, such as 30m, 24h or 1d (1h)" },
     "client-id": {
       type: "string",
       value: "ID",
@@ -27,7 +28,7 @@ export const leaseCommand = defineQuery({
   },
   examples: ["secrets lease github_token", "secrets lease github_token --ttl 15m --client-id deploy"],
   requests: (args) => {
-    const ttl = args.option("ttl") ?? ""
+    const ttl = inGoUnits(args.option("ttl") ?? "")
     // The daemon takes both for the default, as the predecessor did.
     if (/^-|^(?=.*0)[^1-9]*$/.test(ttl)) return usageError("--ttl must be a duration above 0", "For example: --ttl 30m")
     const clientId = clientIdOf(args)

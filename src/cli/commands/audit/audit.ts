@@ -5,30 +5,24 @@
  * themselves and need no daemon.
  */
 import * as Effect from "effect/Effect"
+import { auditActions } from "../../../domain/auditActions.ts"
+import { closestMatch } from "../../../domain/closestMatch.ts"
+import { quote } from "../../../domain/goText.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
-import { auditRow, fetchEntries, followAudit, maxEntries, parseSince } from "./auditEntries.ts"
+import { auditRow, fetchEntries, followAudit, maxEntries } from "./auditEntries.ts"
+import { parseSince } from "./since.ts"
+
+/** Short enough for any terminal. */
+const actionsPerRow = 4
+const actionRows = auditActions.flatMap((_, at) =>
+  at % actionsPerRow === 0 ? [`  ${auditActions.slice(at, at + actionsPerRow).join(" ")}`] : []
+)
 
 /** The predecessor's default. */
 const defaultTail = "50"
-
-/** The usual actions, for shell completion. */
-const actions = [
-  "lease_acquire",
-  "lease_replace",
-  "lease_revoke",
-  "lease_expire",
-  "secret_add",
-  "secret_update",
-  "secret_delete",
-  "secret_rotate",
-  "killswitch",
-  "daemon_start",
-  "daemon_stop",
-  "request_refused"
-] as const
 
 export const auditCommand = defineCommand({
   name: "audit",
@@ -39,8 +33,17 @@ export const auditCommand = defineCommand({
     tail: { type: "string", value: "N", summary: `the last N entries (${defaultTail}); 0 shows up to ${maxEntries}` },
     secret: { type: "string", value: "NAME", summary: "only entries of this secret", completes: "secret" },
     client: { type: "string", value: "ID", summary: "only entries of this client", completes: "client" },
-    action: { type: "string", value: "ACTION", summary: "only this action, such as lease_acquire", completes: actions },
-    since: { type: "string", value: "TIME", summary: "only since a time, or a duration ago: 2026-02-22T08:00:00Z, 2h" },
+    action: {
+      type: "string",
+      value: "ACTION",
+      summary: "only this action, such as lease_acquire",
+      completes: auditActions
+    },
+    since: {
+      type: "string",
+      value: "TIME",
+      summary: "only since a time or a duration ago: 2h, 7d, yesterday, 2026-02-22"
+    },
     follow: { type: "boolean", short: "f", summary: "keep printing new entries until Ctrl-C" },
     verify: { type: "boolean", summary: "check whether entries, secrets.age or leases.json were changed" },
     accept: { type: "boolean", summary: "accept what --verify finds now, with an entry in the log" },
@@ -55,6 +58,7 @@ export const auditCommand = defineCommand({
     'secrets audit --verify --head "$(cat /mnt/elsewhere/audit.head)"',
     "secrets audit --json"
   ],
+  about: ["The actions:", ...actionRows].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     if (args.positionals.length > 0 && !(args.flag("verify") && args.flag("head"))) {
       return yield* failUsage("HASH requires --verify --head", "For example: secrets audit --verify --head HASH")
@@ -79,12 +83,14 @@ export const auditCommand = defineCommand({
       return yield* failUsage("--tail must be a whole number", "For example: --tail 20, or --tail 0 for all")
     }
     const since = yield* parseSince(args.option("since"))
+    const action = args.option("action")
+    if (action !== undefined && !auditActions.some((one) => one === action)) return yield* failUnknownAction(action)
     const daemon = yield* loadDaemon(args)
     const query = {
       tail: tail === 0 ? maxEntries : tail,
       secret_name: args.option("secret"),
       client_id: args.option("client"),
-      action: args.option("action"),
+      action,
       since
     }
     if (args.flag("follow")) return yield* followAudit(daemon, query, args.flag("json"))
@@ -109,3 +115,12 @@ export const auditCommand = defineCommand({
     }
   })
 })
+
+const failUnknownAction = (given: string) => {
+  const word = given.toLowerCase().replaceAll(/[^a-z]+/g, "_")
+  const closest = closestMatch(word, auditActions)
+  const similar = word.length < 3 ? [] : auditActions.filter((action) => action.includes(word))
+  const meant = closest === undefined ? similar : [closest]
+  const fix = meant.length === 0 ? "See the actions: secrets audit --help" : `Did you mean: ${meant.join(", ")}`
+  return failUsage(`unknown action ${quote(given)}`, fix)
+}

@@ -2,19 +2,14 @@
  * Reads audit entries from the daemon, which also filters them: once, or continuously
  * for `secrets audit --follow`.
  */
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Result from "effect/Result"
 import { padEnd } from "../../terminal/displayWidth.ts"
 import { escapeValue, escapeLine, escapeJson } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import * as GoDuration from "../../../domain/GoDuration.ts"
-import { fromMillis, parseTimestamp } from "../../../domain/Timestamp.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { type Shaped, optional } from "../../../rpc/protocol/shape.ts"
-import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
+import { CommandError, fromClient } from "../../command/CommandError.ts"
 import { printNotice, printLines } from "../../command/Output.ts"
 
 /** The daemon's limit for one reply. */
@@ -65,21 +60,6 @@ const tooOld = new CommandError({
   code: "protocol_error",
   fix: "Restart it: secrets daemon restart",
   exitStatus: exitStatus.failed
-})
-
-/** Parses --since: a time, or a duration before now. Returns it as a timestamp. */
-export const parseSince = Effect.fnUntraced(function* (given: string | undefined) {
-  if (given === undefined) return undefined
-  const time = parseTimestamp(given)
-  if (Option.isSome(time)) return time.value.text
-  const ago = GoDuration.parseDuration(given)
-  if (Result.isFailure(ago) || ago.success < 0n) {
-    return yield* failUsage(
-      "--since must be a duration or a time",
-      "For example: --since 2h, or --since 2026-02-22T08:00:00Z"
-    )
-  }
-  return fromMillis((yield* Clock.currentTimeMillis) - GoDuration.toMillis(ago.success)).text
 })
 
 const pollInterval = Duration.seconds(1)

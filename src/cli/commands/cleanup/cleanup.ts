@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import { escapeValue, escapeJson } from "../../../domain/escape.ts"
-import { parseDuration, second } from "../../../domain/GoDuration.ts"
+import { parseSpelledDuration, second } from "../../../domain/GoDuration.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { managedFiles, removeIfSame, fileReplaced } from "./managedFiles.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
@@ -51,7 +51,7 @@ export const cleanupCommand = defineCommand({
     if (args.flag("watch") && args.flag("dry-run")) {
       return yield* failUsage("--watch and --dry-run exclude each other", "Use one of them")
     }
-    const interval = parseDuration(args.option("interval") ?? defaultInterval)
+    const interval = parseSpelledDuration(args.option("interval") ?? defaultInterval)
     if (Result.isFailure(interval) || interval.success < second) {
       return yield* failUsage("--interval must be a duration of at least 1s", "For example: --interval 5m")
     }

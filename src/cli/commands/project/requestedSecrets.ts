@@ -4,9 +4,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { inGoUnits } from "../../../domain/spelledDuration.ts"
 import { printNotice } from "../../command/Output.ts"
 import { quote } from "../../../domain/goText.ts"
-import { isTtl, parseDuration, toMillis } from "../../../domain/GoDuration.ts"
+import { isTtl, parseSpelledDuration, toMillis } from "../../../domain/GoDuration.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
@@ -34,7 +35,7 @@ export const projectFlags = {
 export interface RequestedSecret {
   readonly secret: string
   readonly variable: string
-  /** Empty for the default TTL. */
+  /** In Go's units; empty for the default TTL. */
   readonly ttl: string
 }
 
@@ -75,7 +76,7 @@ export const requestedSecrets = Effect.fnUntraced(function* (
   const directory = yield* workingDirectory
   const named = args.options("secret")
   if (named.length > 0) {
-    const secrets = yield* Effect.forEach(named, (word) => secretOf(word, ttl ?? ""))
+    const secrets = yield* Effect.forEach(named, (word) => secretOf(word, inGoUnits(ttl ?? "")))
     const duplicate = secrets.find(({ variable }, at) => secrets.findIndex((other) => other.variable === variable) < at)
     if (duplicate !== undefined)
       return yield* failUsage(
@@ -102,7 +103,7 @@ export const requestedSecrets = Effect.fnUntraced(function* (
     secrets: content.secrets.map((one) => ({
       secret: one.name,
       variable: one.env_var,
-      ttl: ttl ?? one.ttl ?? content.ttl ?? ""
+      ttl: inGoUnits(ttl ?? one.ttl ?? content.ttl ?? "")
     })),
     clientId,
     ownClientId: projectClientId(yield* loadClientId(args), content.client_id),
@@ -126,7 +127,7 @@ const secretOf = (word: string, ttl: string) => {
 
 /** Returns 0 for an invalid duration. */
 const millisOf = (ttl: string): number => {
-  const duration = parseDuration(ttl)
+  const duration = parseSpelledDuration(ttl)
   return Result.isSuccess(duration) ? toMillis(duration.success) : 0
 }
 

@@ -46,7 +46,7 @@ const waitUntilServing = Effect.fnUntraced(function* (args: StatusArgs) {
 
 /** Returns milliseconds. A number without a unit means seconds. */
 const parseWait = Effect.fnUntraced(function* (given: string) {
-  const parsed = GoDuration.parseDuration(/^[\d.]+$/.test(given) ? `${given}s` : given)
+  const parsed = GoDuration.parseSpelledDuration(/^[\d.]+$/.test(given) ? `${given}s` : given)
   if (Result.isFailure(parsed) || parsed.success <= 0n) {
     return yield* failUsage("--wait must be a duration above 0", "For example: secrets status --wait 30s")
   }

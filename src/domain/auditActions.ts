@@ -1,0 +1,45 @@
+/**
+ * The actions that audit entries have: ours, which include all of the predecessor's. The log
+ * may hold others, of other programs.
+ */
+export const auditActions = [
+  "lease_acquire",
+  "lease_replace",
+  "lease_revoke",
+  "lease_expire",
+  "lease_adopt",
+  "leases_adopt",
+  "leases_adopted",
+  "secret_add",
+  "secret_update",
+  "secret_delete",
+  "secret_rotate",
+  "secret_get",
+  "killswitch",
+  "store_init",
+  "store_lock",
+  "store_unlock",
+  "store_wipe",
+  "store_replaced",
+  "project_allow",
+  "project_disallow",
+  "project_accept",
+  "project_refuse",
+  "scan_begin",
+  "scan_match",
+  "request_refused",
+  "daemon_start",
+  "daemon_stop",
+  "daemon_restart",
+  "daemon_crash_recovered",
+  "crash_loop",
+  "heartbeat_fail",
+  "clock_step",
+  "file_mended",
+  "sink_dropped",
+  "audit_adopt",
+  "audit_damaged",
+  "audit_finding",
+  "audit_accept"
+] as const
+export type AuditAction = (typeof auditActions)[number]
