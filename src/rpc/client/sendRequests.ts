@@ -50,6 +50,9 @@ const transientCodes: ReadonlySet<string> = new Set(["ENOENT", "ECONNREFUSED", "
 /** Returns whether it is a code of a daemon that does not listen. */
 const isAbsent = (code: string): boolean => code === "ENOENT" || code === "ECONNREFUSED"
 
+/** macOS refuses a connection also where too many wait. */
+const refusalsOfAbsent = 3
+
 /** In milliseconds. Short enough to reach a daemon that runs for a moment between two crashes. */
 const firstPause = 10
 const maxPause = 100
@@ -69,7 +72,7 @@ export const sendRequests = (
   let [connectionLost, lastCode, pause] = [false, "", firstPause]
   let [abortTrip, cancelPause] = [nothing, nothing]
   let path = ownerSocket ?? socketPath
-  let [isSettled, waited] = [false, 0]
+  let [isSettled, isExpected, refusals, waited] = [false, false, 0, 0]
 
   const finish = (outcome: SendOutcome) => {
     isSettled = true
@@ -90,6 +93,7 @@ export const sendRequests = (
         case "ConnectionLost":
           if (!mayRepeat) return finish({ _tag: "InvalidReply", reason: possiblyDone })
           connectionLost = true
+          isExpected = true
           return attemptAgain()
         case "Unreachable":
           if (path !== socketPath) {
@@ -99,11 +103,16 @@ export const sendRequests = (
           path = ownerSocket ?? socketPath
           lastCode = trip.code
           if (!transientCodes.has(trip.code)) return giveUp()
-          if (returnsSoon === undefined || !isAbsent(trip.code) || (waited > 0 && waited < maxAbsence)) {
+          if (!isAbsent(trip.code)) isExpected = true
+          if (returnsSoon === undefined || !isAbsent(trip.code) || (isExpected && waited < maxAbsence)) {
             return attemptAgain()
           }
-          if (waited > 0) return giveUp()
-          return void returnsSoon().then((expected) => isSettled || (expected ? attemptAgain() : giveUp()))
+          if (isExpected) return giveUp()
+          if (trip.code === "ECONNREFUSED" && (refusals += 1) < refusalsOfAbsent) return attemptAgain()
+          return void returnsSoon().then((expected) => {
+            isExpected = expected
+            return isSettled || (expected ? attemptAgain() : giveUp())
+          })
         case "UnsafeSocket":
           return finish({ _tag: "UnsafeSocket", ...trip.unsafe })
       }

@@ -164,6 +164,23 @@ describe("requests to a daemon that is away", () => {
     })
   )
 
+  it.live("are refused three times before it counts as away, as macOS refuses them in a crowd", () =>
+    Effect.gen(function* () {
+      const socketPath = yield* place
+      const dead = yield* listen(`${socketPath}.first`)
+      fs.linkSync(`${socketPath}.first`, socketPath)
+      yield* Effect.promise(() => new Promise((resolve) => dead.close(resolve)))
+      let asked = 0
+      const returnsSoon = () => Promise.resolve((asked += 1) < 0)
+      const { endPause, outcome, started } = start(socketPath, [lease], undefined, returnsSoon)
+      yield* endPause
+      assert.strictEqual(asked, 0)
+      yield* endPause
+      assert.deepStrictEqual(yield* outcome, { _tag: "DaemonUnavailable", socketPath, code: "ECONNREFUSED" })
+      assert.deepStrictEqual([asked, started.length], [1, 3])
+    })
+  )
+
   it.live("are repeated for three and a half seconds where it is expected back, after one question", () =>
     Effect.gen(function* () {
       const socketPath = yield* place
