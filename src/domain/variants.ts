@@ -1,20 +1,24 @@
 /**
  * The variants of a value in files and logs: as it is, line by line, and in common
- * encodings. `exec --mask` masks `encodedVariants`; `scan` searches for `searchVariants`.
+ * encodings. `exec --mask` masks `encodedVariants` of a value and of the strings in it, if
+ * it is JSON; `scan` searches for `searchVariants`.
  * They are as secret as the value. They catch what is printed by accident, and cannot stop a
  * program that means to print the value, in another encoding or letter by letter.
  */
 import { minMaskedLength } from "./Masker.ts"
 
-/** Shorter lines of a value may be words of other texts. */
-const minLineLength = 8
+/** Shorter parts of a value, its lines and the strings in it, may be words of other texts. */
+const minPartLength = 8
+/** Of further strings in JSON values, only the plain text is masked. */
+const maxEncodedTexts = 1_000
 
 /**
- * Returns the variants of all values, the likeliest of each value first. If there are too many to mask, rare encodings
- * are dropped before any plain value.
+ * Returns the variants of all values and of the strings in them, the likeliest of each first. If there are too many to
+ * mask, rare encodings are dropped before any plain text.
  */
 export const encodedVariantsOfAll = (values: ReadonlyArray<string>): ReadonlyArray<Buffer> => {
-  const all = values.map(encodedVariants)
+  const texts = [...new Set([...values, ...values.flatMap(jsonStrings)])]
+  const all = texts.map((text, at) => (at < maxEncodedTexts ? encodedVariants(text) : [Buffer.from(text)]))
   const maxCount = all.reduce((longest, { length }) => Math.max(longest, length), 0)
   return Array.from({ length: maxCount }, (_, rank) => all.flatMap((variants) => variants.slice(rank, rank + 1))).flat()
 }
@@ -25,7 +29,7 @@ export const encodedVariants = (value: string): ReadonlyArray<Buffer> => {
   const bytes = Buffer.from(text, "utf8")
   if (bytes.length < minMaskedLength) return []
   const lines = text.split(/\r\n|\r|\n/)
-  const longLines = lines.length === 1 ? [] : lines.filter((line) => Buffer.byteLength(line) >= minLineLength)
+  const longLines = lines.length === 1 ? [] : lines.filter(isLongPart)
   const variants = new Set([
     text,
     ...longLines,
@@ -39,6 +43,24 @@ export const encodedVariants = (value: string): ReadonlyArray<Buffer> => {
   return [...variants]
     .map((variant) => Buffer.from(variant, "utf8"))
     .filter((variant) => variant.length >= minMaskedLength)
+}
+
+const isLongPart = (part: string): boolean => Buffer.byteLength(part) >= minPartLength
+
+/** Returns the long strings in JSON, at any depth and in strings that are JSON themselves. Names of members are none. */
+export const jsonStrings = (value: string): ReadonlyArray<string> => {
+  if (!/^\s*[[{"]/.test(value)) return []
+  const found: Array<string> = []
+  const collect = (_name: string, part: unknown): unknown => {
+    if (typeof part === "string" && isLongPart(part)) found.push(part, ...jsonStrings(part))
+    return undefined
+  }
+  try {
+    JSON.parse(value, collect)
+    return found
+  } catch {
+    return []
+  }
 }
 
 /** Escapes a value as a shell prints it with `-x`. */

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
 import { countMaskable, maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
-import { encodedVariants, encodedVariantsOfAll } from "../../src/domain/variants.ts"
+import { encodedVariants, encodedVariantsOfAll, jsonStrings } from "../../src/domain/variants.ts"
 import { cpuMillis } from "../support/cpuTime.ts"
 import { randomFrom } from "../support/random.ts"
 import { maskRounds } from "../torture/mask.ts"
@@ -136,6 +136,40 @@ describe("masking", () => {
       masker.push(Buffer.from(`${values.join(" ")}.`)).toString(),
       `${values.map(() => "***").join(" ")}.`
     )
+  })
+
+  it("masks the long strings in a JSON value, at any depth, and none of the names", () => {
+    const key = "-----BEGIN KEY-----\nbGluZSBvZiBhIGtleQ\n-----END KEY-----\n"
+    const value = JSON.stringify(
+      { client_id: "short", credentials: [{ client_secret: 'a "quoted" secret', private_key: key }], port: 12345678 },
+      null,
+      2
+    )
+    const maskerOfAll = (...values: ReadonlyArray<string>) => makeMaskers(encodedVariantsOfAll(values))()
+    const output = `a "quoted" secret, ${Buffer.from('a "quoted" secret').toString("base64")}, bGluZSBvZiBhIGtleQ`
+    for (const form of [value, `  ${value}`, JSON.stringify({ nested: value }), JSON.stringify(value)]) {
+      assert.strictEqual(
+        maskerOfAll(form)
+          .push(Buffer.from(`${output}.`))
+          .toString(),
+        "***, ***, ***."
+      )
+      const plain = "client_id client_secret private_key short 12345678."
+      assert.strictEqual(maskerOfAll(form).push(Buffer.from(plain)).toString(), plain)
+    }
+    for (const other of ["{not JSON", "[".repeat(100_000), `"${"x".repeat(7)}"`]) {
+      assert.deepStrictEqual(jsonStrings(other), [])
+    }
+  })
+
+  it("masks thousands of strings in one value by their plain text", () => {
+    const strings = Array.from({ length: 5_000 }, (_, at) => `string ${at}`)
+    const forms = encodedVariantsOfAll([JSON.stringify(strings)])
+    assert.include(
+      forms.map((form) => form.toString()),
+      "string 4999"
+    )
+    assert.isBelow(forms.length, 40_000)
   })
 
   it("counts the variants it can mask", () => {
