@@ -2,13 +2,15 @@
  * secrets lease: prints the value of a secret on standard output and nothing else.
  *
  * Callers use standard output as the credential, often without checking the exit
- * status, so a failure prints nothing there.
+ * status, so a failure prints nothing there. On a terminal a line feed follows, which keeps
+ * the next prompt apart.
  */
 import { inGoUnits } from "../../domain/spelledDuration.ts"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
 import { type GlobalArgs, defaultClientId } from "../command/daemonAddress.ts"
 import { usageError } from "../command/Output.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
+import { printsToTerminal } from "../terminal/isInteractive.ts"
 
 export const leaseCommand = defineQuery({
   name: "lease",
@@ -38,7 +40,7 @@ export const leaseCommand = defineQuery({
   render: ([leased], { args }) =>
     matchesShape(leased, { lease_id: "", value: "", expires_at: "" })
       ? {
-          verbatim: leased.value,
+          verbatim: leased.value + (printsToTerminal() && !leased.value.endsWith("\n") ? "\n" : ""),
           result: {
             value: leased.value,
             lease_id: leased.lease_id,
