@@ -2,12 +2,12 @@
  * A full-screen view on the terminal's alternate screen.
  *
  * The terminal is restored however the command ends: normally, by a signal or by a
- * crash. Input is not echoed; `q`, Ctrl-C and Ctrl-D quit.
+ * crash. Input is not echoed; `q`, Ctrl-C and Ctrl-D quit, and ^Z stops it until `fg`.
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import { constants } from "node:os"
 import { escapeLine } from "../../domain/escape.ts"
+import { handleTerminalSignals } from "./terminalSignals.ts"
 
 export interface Screen {
   readonly draw: (lines: ReadonlyArray<string>) => void
@@ -24,16 +24,14 @@ const home = "\u001b[H"
 const clearLine = "\u001b[K"
 const clearBelow = "\u001b[J"
 
-/** In raw mode, Ctrl-C arrives as a character instead of SIGINT. */
+/** In raw mode, Ctrl-C and ^Z arrive as characters instead of signals. */
 const keys: ReadonlyMap<string, Effect.Effect<void>> = new Map([
   ["q", Effect.void],
   ["Q", Effect.void],
   ["\u0004", Effect.void],
   ["\u0003", Effect.interrupt]
 ])
-
-/** Their default action would skip the cleanup; `runMain` already handles SIGINT and SIGTERM. */
-const fatalSignals = ["SIGHUP", "SIGQUIT", "SIGABRT"] as const
+const suspendKey = "\u001a"
 
 /** Replaces the line that shows the progress; does nothing without a terminal. */
 export const showProgressLine = (text: string): void => {
@@ -47,38 +45,40 @@ export const openScreen = Effect.gen(function* () {
   const { stdin, stdout } = process
   const onKey = (chunk: Buffer | string) => {
     for (const key of chunk.toString()) {
+      if (key === suspendKey) signals.suspend()
       const action = keys.get(key)
       if (action !== undefined) Queue.offerUnsafe(quits, action)
     }
   }
   const onResize = () => void Queue.offerUnsafe(resizes, undefined)
   let isOpen = false
+  const enter = () => {
+    isOpen = true
+    if (stdin.isTTY) stdin.setRawMode(true)
+    stdout.write(enterScreen)
+    onResize()
+  }
   const restore = () => {
     if (!isOpen) return
     isOpen = false
     if (stdin.isTTY) stdin.setRawMode(false)
     stdout.write(leaveScreen)
   }
-  const onFatalSignal = (signal: NodeJS.Signals) => {
-    restore()
-    process.exit(128 + constants.signals[signal])
-  }
+  const signals = handleTerminalSignals({ enter, leave: restore })
   yield* Effect.acquireRelease(
     Effect.sync(() => {
-      isOpen = true
       process.once("exit", restore)
-      for (const signal of fatalSignals) process.once(signal, onFatalSignal)
       stdout.on("resize", onResize)
       // The terminal was closed.
       stdout.on("error", () => process.exit(0))
-      if (stdin.isTTY) stdin.setRawMode(true).on("data", onKey)
-      stdout.write(enterScreen)
+      if (stdin.isTTY) stdin.on("data", onKey)
+      enter()
     }),
     () =>
       Effect.sync(() => {
         restore()
+        signals.release()
         process.off("exit", restore)
-        for (const signal of fatalSignals) process.off(signal, onFatalSignal)
         stdout.off("resize", onResize)
         stdin.off("data", onKey).pause()
       })

@@ -6,8 +6,6 @@
  */
 import * as Effect from "effect/Effect"
 import { readFile } from "node:fs/promises"
-import * as readline from "node:readline"
-import { Writable } from "node:stream"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { pipedValue } from "../../../domain/pipedValue.ts"
@@ -15,6 +13,7 @@ import type { Args, Flags } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { printNotice, reasonOf } from "../../command/Output.ts"
 import { readToEnd } from "../../../process/standardInput.ts"
+import { type Dialogue, promptLine } from "../../terminal/promptLine.ts"
 
 export const secretFlags = {
   value: { type: "string", value: "VALUE", summary: "the value; other users can see it in the process list" },
@@ -74,7 +73,7 @@ const spaceNames: ReadonlyMap<string, string> = new Map([
 
 /** Where the value is read from and where the prompt is written. */
 export interface ValueInput {
-  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean }
+  readonly input: Dialogue["input"] & { readonly isTTY?: boolean }
   readonly prompt: NodeJS.WritableStream
 }
 
@@ -107,28 +106,14 @@ export const readText = (file: string): Effect.Effect<string, CommandError> =>
   }).pipe(Effect.flatMap(decode))
 
 /** Reads one line without echo. Ctrl-C and end of input cancel. */
-const promptFor = (name: string, { input: terminal, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
-  Effect.callback<string, CommandError>((resume) => {
-    const noEcho = new Writable({ write: (_chunk, _encoding, done) => done() })
-    const input = readline.createInterface({ input: terminal, output: noEcho, terminal: true })
-    const finish = (answer: Effect.Effect<string, CommandError>) => {
-      input.removeAllListeners()
-      input.close()
-      prompt.write("\n")
-      resume(answer)
+const promptFor = (name: string, { input, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
+  Effect.flatMap(
+    promptLine(`Value of '${escapeValue(name)}' (not shown): `, { input, output: prompt }, false),
+    ([line, ...more]) => {
+      if (line === undefined) return cancelled
+      return more.length === 0 ? Effect.succeed(line) : severalLines
     }
-    prompt.write(`Value of '${escapeValue(name)}' (not shown): `)
-    const lines: Array<string> = []
-    input.on("line", (line) => {
-      // All lines of a paste arrive in one chunk, before the microtask runs.
-      if (lines.push(line) === 1) {
-        queueMicrotask(() =>
-          finish(lines.length + input.line.length > 1 ? Effect.fail(severalLines) : Effect.succeed(line))
-        )
-      }
-    })
-    for (const event of ["SIGINT", "close"]) input.once(event, () => finish(Effect.fail(cancelled)))
-  })
+  )
 
 const cancelled = new CommandError({
   message: "cancelled: no value was entered",
