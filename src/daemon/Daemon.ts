@@ -32,7 +32,7 @@ import { makeWitness, sendWitnesses } from "./lifecycle/auditWitness.ts"
 import { DaemonInfo } from "./lifecycle/DaemonInfo.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
-import { isSupervised } from "./lifecycle/isSupervised.ts"
+import { isSupervised, startedBy, type SupervisionEvidence } from "./lifecycle/isSupervised.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
 import { limitOwnLog, ownLog } from "./lifecycle/ownLog.ts"
 import { Restart } from "./lifecycle/Restart.ts"
@@ -86,6 +86,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
   const info = DaemonInfo.of({
     pid: instance.pid,
     startedAt: instance.startedAt,
+    startedBy: startedBy(evidenceOf(options)),
     ttlPolicy: config.ttl,
     maxActiveLeases: config.maxActiveLeases,
     sockets: sockets.map(({ access, path, role }) => ({
@@ -150,11 +151,19 @@ interface LayerOptions {
   readonly activated: ActivatedSockets
 }
 
+const evidenceOf = ({ environment, supervision }: DaemonOptions): SupervisionEvidence => ({
+  environment,
+  supervision,
+  pid: process.pid,
+  parent: process.ppid
+})
+
 const layers = (
   config: Config,
-  { environment, supervision }: DaemonOptions,
+  options: DaemonOptions,
   { isRestart, activated, memory }: LayerOptions,
-  supervised = () => isSupervised({ environment, supervision, pid: process.pid, parent: process.ppid })
+  environment = options.environment,
+  supervised = () => isSupervised(evidenceOf(options))
 ) =>
   UnixSocketServer.layerUnixSockets(socketOptions(config, activated)).pipe(
     Layer.provideMerge(ScanBudget.layer),

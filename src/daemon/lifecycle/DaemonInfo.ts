@@ -7,6 +7,7 @@ import type * as Effect from "effect/Effect"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import type { Role } from "../../domain/Caller.ts"
 import type { TtlPolicy } from "../../domain/Lease.ts"
+import type { StartedBy } from "./isSupervised.ts"
 
 /** A socket as the status shows it. */
 export interface SocketInfo {
@@ -22,6 +23,7 @@ export class DaemonInfo extends Context.Service<
   {
     readonly pid: number
     readonly startedAt: Timestamp
+    readonly startedBy: StartedBy
     readonly ttlPolicy: TtlPolicy
     readonly maxActiveLeases: number
     readonly sockets: ReadonlyArray<SocketInfo>

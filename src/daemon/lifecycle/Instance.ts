@@ -151,7 +151,7 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
       Effect.fail(
         new StartError({
           reason: `another daemon, ${pid === undefined ? "with an unknown pid" : `process ${pid}`}, is serving ${paths.directory}`,
-          fix: 'Stop it first, or set another "directory" in config.json',
+          fix: 'Stop it first: secrets daemon stop. Or set another "directory" in config.json',
           exitStatus: exitStatus.alreadyRunning
         })
       )

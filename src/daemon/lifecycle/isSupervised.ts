@@ -7,12 +7,21 @@
  */
 import * as fs from "node:fs"
 import type { Supervision } from "../../domain/supervision.ts"
+import { hasControllingTerminal } from "../../process/controllingTerminal.ts"
 
 export interface SupervisionEvidence {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly supervision: Supervision
   readonly pid: number
   readonly parent: number
+}
+
+export type StartedBy = "supervisor" | "hand" | "unknown"
+
+/** Returns who started the daemon. A person has a terminal, or a shell that does not start it again. */
+export const startedBy = (evidence: SupervisionEvidence): StartedBy => {
+  if (isSupervised(evidence)) return "supervisor"
+  return hasControllingTerminal() || hasPlainShell(evidence) ? "hand" : "unknown"
 }
 
 export const isSupervised = (evidence: SupervisionEvidence): boolean => {
@@ -31,10 +40,25 @@ const wrappers = /^(su|sudo|runuser|setpriv|env|nice|timeout)$/
 const shells = /^(ba|da|a|k|mk|z)?sh$/
 const loop = /(^|[\s;&(])(while|until|for)\s/
 
-const hasSupervisingParent = (pid: number, parent: number): boolean => {
+/** Returns the process that started the daemon through any wrappers, and the child that it sees. */
+const starterOf = (pid: number, parent: number): readonly [child: number, at: number] => {
   let [child, at] = [pid, parent]
+  while (wrappers.test(nameOf(at))) [child, at] = [at, parentOf(at)]
+  return [child, at]
+}
+
+const hasPlainShell = ({ parent, pid }: SupervisionEvidence): boolean => {
   try {
-    while (wrappers.test(nameOf(at))) [child, at] = [at, parentOf(at)]
+    const [, at] = starterOf(pid, parent)
+    return shells.test(nameOf(at)) && !loop.test(scriptOf(at))
+  } catch {
+    return false
+  }
+}
+
+const hasSupervisingParent = (pid: number, parent: number): boolean => {
+  try {
+    const [child, at] = starterOf(pid, parent)
     const name = nameOf(at)
     return supervisors.test(name) || (shells.test(name) && childrenOf(at) === `${child}` && loop.test(scriptOf(at)))
   } catch {

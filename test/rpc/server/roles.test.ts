@@ -39,6 +39,7 @@ const callers = new Map(socketsOf(config).map((socket) => [socket.role, callerOf
 const info = Layer.succeed(DaemonInfo, {
   pid: 1,
   startedAt: fromMillis(0),
+  startedBy: "unknown",
   ttlPolicy: defaultTtlPolicy,
   maxActiveLeases: 100,
   sockets: [],

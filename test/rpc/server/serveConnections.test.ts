@@ -56,6 +56,7 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
     const info = DaemonInfo.of({
       pid: 1,
       startedAt: fromMillis(0),
+      startedBy: "unknown",
       ttlPolicy: defaultTtlPolicy,
       maxActiveLeases: 100,
       sockets: [],

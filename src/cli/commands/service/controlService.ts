@@ -1,7 +1,8 @@
 /**
  * secrets daemon start, stop, restart, logs. A restart is done when a daemon answers that
  * started later than the previous one. An installed service is restarted by its supervisor;
- * any other daemon is asked to exit, and its unknown supervisor starts the next one.
+ * any other daemon is asked to exit, and its unknown supervisor starts the next one. A daemon
+ * that was started by hand is stopped by its process, and not restarted.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -32,7 +33,13 @@ export const startService = Effect.fnUntraced(function* (args: DaemonArgs) {
 })
 
 export const stopService = Effect.fnUntraced(function* (args: DaemonArgs) {
-  const service = yield* requireService(args)
+  const chosen = yield* chosenService(args)
+  if (chosen === undefined || chosen.job.phase === "unloaded" || chosen.job.phase === "stopped") {
+    const { stopUnmanaged } = yield* Effect.promise(() => import("./stopUnmanaged.ts"))
+    const stopped = yield* stopUnmanaged(chosen?.daemon ?? (yield* loadDaemon(args)))
+    if (stopped !== undefined) return stopped
+  }
+  const service = chosen ?? (yield* requireService(args))
   yield* runVerb("stop", service)
   const until = service.supervisor.scope === "user" ? "login" : "boot"
   return { lines: [`stopped until the next ${until}; start it with: secrets daemon start`], result: {} }
@@ -87,19 +94,36 @@ const startedExample = { running: true, started_at: "" }
 const restartTimeout = Duration.seconds(15)
 
 export const restartService = Effect.fnUntraced(function* (args: DaemonArgs) {
-  // --socket and --config name a daemon that may not be the service.
-  const isNamed = (args.option("socket") ?? args.option("config")) !== undefined
-  const service = isNamed ? undefined : yield* installedService(args)
+  const service = yield* chosenService(args)
   const daemon = service?.daemon ?? (yield* loadDaemon(args))
   const status = call(daemon, "secrets.status", {}, startedExample)
   if (service === undefined || service.job.phase === "unloaded") {
     const before = yield* Effect.mapError(status, fromClient)
+    yield* rejectStartedByHand(daemon)
     yield* Effect.mapError(call(daemon, "daemon.restart", {}, acceptedExample), fromClient)
     return yield* waitForNewDaemon(daemon, before.started_at, "No supervisor restarted it. Start it: secrets serve")
   }
   const before = Option.getOrUndefined(yield* Effect.option(status))
   yield* restart(service)
   return yield* waitForNewDaemon(daemon, before?.started_at, "See why: secrets daemon status")
+})
+
+/** Returns the installed service, unless --socket or --config names a daemon, which may be another one. */
+const chosenService = Effect.fnUntraced(function* (args: DaemonArgs) {
+  const isNamed = (args.option("socket") ?? args.option("config")) !== undefined
+  return isNamed ? undefined : yield* installedService(args)
+})
+
+/** Nothing would start such a daemon again. */
+const rejectStartedByHand = Effect.fnUntraced(function* (daemon: DaemonAddress) {
+  const found = yield* Effect.option(call(daemon, "daemon.status", {}, { pid: 0, started_by: literal("hand") }))
+  if (Option.isNone(found)) return
+  return yield* new CommandError({
+    message: `process ${found.value.pid} was started by hand: nothing would start it again`,
+    code: "RestartRefused",
+    fix: "End it with secrets daemon stop, and start it again where it ran",
+    exitStatus: exitStatus.rejected
+  })
 })
 
 /** Restarts by a request. A supervisor that may kill the daemon is used only if the daemon does not answer. */

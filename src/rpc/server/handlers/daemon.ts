@@ -98,6 +98,7 @@ export const daemonHandlers = {
       yield* diagnostics
     return {
       ...own,
+      started_by: daemon.startedBy,
       sockets: daemon.sockets,
       leases: {
         active: activeLeases,
