@@ -37,10 +37,17 @@ const runCommand = Effect.fnUntraced(function* (name: string, args: ReadonlyArra
   const parsed = command.parse(args)
   if (parsed.kind === "help") return printLines(parsed.lines)
   if (parsed.kind === "usage-error") return printProblem(command.spec.name, parsed.json, parsed.problem)
-  const exit = yield* Effect.result(parsed.run())
+  const exit = yield* Effect.result(Effect.catchDefect(parsed.run(), dieUnlessRemoved))
   return Result.isFailure(exit)
     ? printProblem(command.spec.name, parsed.json, exit.failure)
     : printOutput(command.spec.name, parsed.json, exit.success)
+})
+
+/** Node resolves a relative path by the current directory, and throws if that was removed. */
+const dieUnlessRemoved = Effect.fnUntraced(function* (defect: unknown) {
+  const { workingDirectory } = yield* Effect.promise(() => import("./command/CommandError.ts"))
+  yield* workingDirectory
+  return yield* Effect.die(defect)
 })
 
 const report = (cause: Cause.Cause<unknown>) =>

@@ -9,10 +9,9 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { projectFileName } from "../../../domain/ProjectFile.ts"
 import { withoutPath } from "../../../domain/ProjectTrust.ts"
 import { defineCommand } from "../../command/Command.ts"
-import { CommandError } from "../../command/CommandError.ts"
+import { CommandError, workingDirectory } from "../../command/CommandError.ts"
 import { changeTrustList } from "./changeTrustList.ts"
 import { recorderFor, recordTrust } from "./recordTrust.ts"
-import { workingDirectory } from "./requestedSecrets.ts"
 import { loadTrustList } from "./trustList.ts"
 
 export const disallowCommand = defineCommand({

@@ -25,7 +25,7 @@ import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { fromMillis } from "../../../domain/Timestamp.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError, failUsage } from "../../command/CommandError.ts"
+import { CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
 import { type LeasedSecret, firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import {
   type RequestedSecrets,
@@ -78,6 +78,7 @@ export const envCommand = defineCommand({
     const format = formats.find((one) => one === (args.option("format") ?? "dotenv"))
     if (format === undefined)
       return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For example: --format shell")
+    yield* workingDirectory
     const requested = yield* requestedSecrets(args)
     const target = yield* targetOf(args, format, requested)
     if (args.flag("dry-run")) return yield* describePlan(requested, target)

@@ -11,7 +11,7 @@ import { isTtl, parseSpelledDuration, toMillis } from "../../../domain/GoDuratio
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
-import { type CommandError, failUsage } from "../../command/CommandError.ts"
+import { type CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
 import { loadClientId } from "../../command/settings.ts"
 import type { Project } from "./findProject.ts"
 
@@ -60,11 +60,6 @@ export type RequestedSecrets =
       readonly project: Project
     }
 
-export const workingDirectory = Effect.try({
-  try: () => process.cwd(),
-  catch: () => failUsage("the current directory was removed", "Change to another directory")
-})
-
 export const requestedSecrets = Effect.fnUntraced(function* (
   args: ArgsOf<typeof projectFlags>
 ): Effect.fn.Return<RequestedSecrets, CommandError> {
@@ -73,8 +68,12 @@ export const requestedSecrets = Effect.fnUntraced(function* (
     return yield* failUsage("--ttl must be a duration above 0", "For example: --ttl 30m")
   const clientId = args.option("client-id")
   if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
-  const directory = yield* workingDirectory
   const named = args.options("secret")
+  const projectPath = args.option("project")
+  // Only a search, and a file of `env`, need it.
+  const directory = yield* named.length > 0 || projectPath !== undefined
+    ? Effect.orElseSucceed(workingDirectory, () => "/")
+    : workingDirectory
   if (named.length > 0) {
     const secrets = yield* Effect.forEach(named, (word) => secretOf(word, inGoUnits(ttl ?? "")))
     const duplicate = secrets.find(({ variable }, at) => secrets.findIndex((other) => other.variable === variable) < at)
@@ -86,7 +85,7 @@ export const requestedSecrets = Effect.fnUntraced(function* (
     return { source: "store", secrets, clientId, ownClientId: yield* loadClientId(args), directory, project: undefined }
   }
   const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
-  const project = yield* findProject(directory, args.option("project"))
+  const project = yield* findProject(directory, projectPath)
   const { content } = project
   if ("source" in content) {
     return {

@@ -6,9 +6,10 @@
  */
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
 import type { GitMessage } from "../../../process/git.ts"
-import { CommandError, failUsage } from "../../command/CommandError.ts"
+import { CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
 import { reasonOf, usageError } from "../../command/Output.ts"
 import { realPath } from "../readDirectory.ts"
 import { type ListedFile, listed, openForScan, walk } from "./files.ts"
@@ -36,6 +37,8 @@ export const scanPaths = Effect.fnUntraced(function* (
   step: Step
 ) {
   for (const named of paths) {
+    // In a removed directory there is nothing to find.
+    if (!path.isAbsolute(named)) yield* workingDirectory
     const kind = kindOf(named)
     if (kind === undefined)
       return yield* failUsage(`${escapeValue(named)} is neither a file nor a directory`, "Name files or directories")
@@ -93,6 +96,7 @@ export const scanStaged = Effect.fnUntraced(function* (
   excluded: ReadonlySet<string>,
   step: Step
 ) {
+  yield* workingDirectory
   const { listStagedFiles, openBlobs } = yield* loadGit
   const found = yield* listStagedFiles(".", paths)
   if (!("staged" in found)) return yield* cannotListStaged(found)
