@@ -49,7 +49,8 @@ const writers = new Map([
   ["cli/commands/project/maskOutput.ts", "the output of the program that exec runs"],
   ["cli/commands/project/runChild.ts", "the program that exec runs inherits them"],
   ["cli/commands/serve/signals.ts", "listens for errors only"],
-  ["cli/commands/serve/earlySignals.ts", "a constant"]
+  ["cli/commands/serve/earlySignals.ts", "a constant"],
+  ["process/controllingTerminal.ts", "opens it and writes nothing"]
 ])
 const writes =
   /process\.std(?:out|err)(?!\.(?:isTTY|columns)\b)|\bstd(?:out|err)\b[^;\n]*\} = process\b|writeSync\([12]\b|\bconsole\.|"inherit"|\/dev\/(?:tty|std)/

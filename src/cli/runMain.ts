@@ -43,7 +43,7 @@ const runCommand = Effect.fnUntraced(function* (name: string, args: ReadonlyArra
     : printOutput(command.spec.name, parsed.json, exit.success)
 })
 
-/** Node resolves a relative path by the current directory, and throws if that was removed. */
+/** Fails plainly if the current directory was removed: Node then throws where it resolves a relative path. */
 const dieUnlessRemoved = Effect.fnUntraced(function* (defect: unknown) {
   const { workingDirectory } = yield* Effect.promise(() => import("./command/CommandError.ts"))
   yield* workingDirectory

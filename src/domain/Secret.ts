@@ -82,6 +82,16 @@ export class StoreLocked extends Schema.TaggedError<StoreLocked>()("StoreLocked"
   }
 }
 
+/** The client cannot use a value that long: it has to fit into an environment, for instance. */
+export class ValueTooLong extends Schema.TaggedError<ValueTooLong>()("ValueTooLong", {
+  name: Schema.String,
+  limit: Schema.Int
+}) {
+  override get message() {
+    return `the value of secret ${quote(this.name)} is longer than ${this.limit} bytes`
+  }
+}
+
 /** The maximum length of the name of a secret or a client, in bytes of UTF-8. */
 export const nameLimit = 16 * 1024
 

@@ -11,10 +11,14 @@ import { auditOf } from "../harness/daemon.ts"
 import { isScript, run, start, type Started } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { sharedDaemon, trustingTemporary } from "../harness/sharedDaemon.ts"
+import { hasProc } from "../support/inside.ts"
 import { randomFrom } from "../support/random.ts"
 import { execRounds, value as token } from "../torture/exec.ts"
 
-const daemon = sharedDaemon({ token, tiny: "abc", "with nul": "a\0secret" }, trustingTemporary)
+const daemon = sharedDaemon(
+  { token, tiny: "abc", "with nul": "a\0secret", long: "x".repeat(140_000) },
+  trustingTemporary
+)
 
 /** `secrets exec` with the token in TOKEN. */
 const line = (...rest: ReadonlyArray<string>) => ["exec", "--secret", "token", ...rest]
@@ -96,6 +100,13 @@ describe.concurrent("secrets exec", () => {
       assert.notInclude(unfit.stderr, "a\\")
       const steering = yield* exec(["exec", "--secret", "token=LD_PRELOAD", "--", "echo", "ran"])
       assert.deepStrictEqual([steering.status, steering.stdout], [2, ""])
+      const long = yield* exec(["exec", "--client-id", "long", "--secret", "long=LONG", "--", "echo", "ran"])
+      if (process.platform === "linux") {
+        assert.deepStrictEqual([long.status, long.stdout], [5, ""])
+        assert.include(long.stderr, "for the variable LONG\n")
+        assert.deepStrictEqual(happened("long"), ["lease_acquire"])
+        assert.isFalse(auditOf(daemon().directory).find((entry) => entry["client_id"] === "long")?.["success"])
+      }
     })
   )
 
@@ -148,6 +159,55 @@ describe.concurrent("secrets exec", () => {
       assert.isNull(started.child.exitCode)
       process.kill(-Number(started.stdout()), "SIGKILL")
       assert.strictEqual((yield* endOf(started)).status, 137)
+    })
+  )
+
+  it.live("hands on open descriptors, and none of its own", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const through = `exec "$@" 3>'${directory}/three' 4<'${directory}/three' 7>&3`
+      const script = `echo "$TOKEN" >&3; cat <&4; ${hasProc ? "echo /proc/self/fd/*" : "echo"}`
+      const { status, stdout } = yield* exec(line("--", "bash", "-c", script), { through })
+      const [written, open = ""] = stdout.split("\n")
+      assert.deepStrictEqual([status, written], [0, token])
+      if (hasProc) {
+        // The shell lists a directory, and has some of its own from the caller.
+        const numbers = open.split(" ").map((name) => Number(path.basename(name)))
+        assert.deepStrictEqual(numbers.filter((fd) => fd < 10).toSorted(), [0, 1, 2, 3, 4, 5, 7])
+      }
+    })
+  )
+
+  it.live.runIf(isScript)("gives the program SIGUSR1 by the launcher too, and leaves ignored signals ignored", () =>
+    Effect.gen(function* () {
+      const launcher = path.resolve(import.meta.dirname, "../../bin/secrets")
+      const script = 'kill -HUP $$; trap "echo usr1; exit 4" USR1; echo ready; while :; do sleep 0.02; done'
+      const started = yield* Effect.acquireRelease(
+        Effect.sync(() =>
+          start(line("--", "sh", "-c", script), {
+            home: daemon().home,
+            env: { PATH: `${path.dirname(process.execPath)}:/usr/bin:/bin` },
+            through: `shift 2; trap "" HUP; exec '${launcher}' "$@"`
+          })
+        ),
+        ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+      )
+      yield* shows(started, "ready")
+      started.child.kill("SIGUSR1")
+      const { status, stdout } = yield* endOf(started)
+      assert.deepStrictEqual([status, stdout], [4, "ready\nusr1\n"])
+    })
+  )
+
+  it.live("runs where the working directory was removed", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const through = `mkdir '${directory}/gone' && cd '${directory}/gone' && rmdir ../gone && exec "$@"`
+      const ran = yield* exec(line("--", "echo", "ran"), { through })
+      assert.deepStrictEqual([ran.status, ran.stdout, ran.stderr], [0, "ran\n", ""])
+      const { status, stderr } = yield* exec(["cleanup"], { through })
+      assert.strictEqual(stderr, "secrets cleanup: the current directory was removed\n  Change to another directory\n")
+      assert.strictEqual(status, 2)
     })
   )
 

@@ -9,7 +9,7 @@ import * as path from "node:path"
 import { rpc } from "../harness/daemon.ts"
 import { run, shellWords } from "../harness/program.ts"
 import { openTerminal, runInTerminal } from "../harness/terminal.ts"
-import { sharedDaemon } from "../support/sharedDaemon.ts"
+import { sharedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { until } from "../support/waiting.ts"
 

@@ -79,7 +79,9 @@ export const start = (args: ReadonlyArray<string>, options: RunOptions): Started
     options.through === undefined ? line : ["/bin/sh", "-c", options.through, "sh", ...line]
   const child = spawn(command, rest, {
     env: { HOME: options.home, PATH: "/usr/bin:/bin", ...givenMacVariables, ...options.env },
-    stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"]
+    stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
+    // Without the terminal of the person who runs the tests.
+    detached: true
   })
   const pieces = { stdout: "", stderr: "" }
   child.stdout?.on("data", (piece) => (pieces.stdout += piece))

@@ -94,6 +94,7 @@ export const refusals = {
   StoreUnreadable: rejected("Restore that file, then unlock the store"),
   LeaseNotFound: notFound("See the active leases: secrets leases"),
   TooManyLeases: rejected("End some: secrets revoke --all, or raise max_active_leases in config.json"),
+  ValueTooLong: rejected("Write it to a file, and name that in the variable: secrets lease NAME > FILE"),
   LeasesRemain: rejected("Remove the cause that secrets status shows, then delete it again"),
   PartlyRevoked: rejected("Remove the cause that secrets status shows, then revoke them again"),
   NoRotationHook: rejected("Give it one with: secrets update NAME --rotate-via COMMAND"),

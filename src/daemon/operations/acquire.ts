@@ -3,7 +3,7 @@
  *
  * This is the product in one function. One transaction, in this order:
  *
- *   1. look up the secret and the TTL to grant     or fail: AccessDenied, SecretNotFound, TtlTooLong
+ *   1. look up the secret and the TTL to grant     or fail: AccessDenied, SecretNotFound, ValueTooLong, TtlTooLong
  *   2. find the client's older leases of it        or fail: TooManyLeases, if there are none
  *   3. replace: end the older leases
  *   4. issue the new lease
@@ -18,7 +18,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import { acquireFact, acquireRefusedFact, replaceFact, ttlTooLongDetails } from "../../domain/AuditEntry.ts"
@@ -33,7 +33,7 @@ import {
   type TtlPolicy,
   type TtlTooLong
 } from "../../domain/Lease.ts"
-import type { SecretNotFound, StoreLocked } from "../../domain/Secret.ts"
+import { type SecretNotFound, type StoreLocked, ValueTooLong } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
@@ -49,6 +49,8 @@ export interface AcquireRequest {
   readonly clientId: string
   /** Nanoseconds; zero or less requests the default TTL. */
   readonly ttl: GoDuration
+  /** The longest value that the client can use, in bytes of UTF-8. */
+  readonly maxBytes?: number | undefined
 }
 
 export interface AcquireResult {
@@ -59,7 +61,7 @@ export interface AcquireResult {
 }
 
 /** Why a request is rejected. */
-export type AcquireError = AccessDenied | SecretNotFound | StoreLocked | TtlTooLong | TooManyLeases
+export type AcquireError = AccessDenied | SecretNotFound | StoreLocked | ValueTooLong | TtlTooLong | TooManyLeases
 
 export const acquire = Effect.fnUntraced(
   function* (
@@ -67,7 +69,7 @@ export const acquire = Effect.fnUntraced(
     policy: TtlPolicy,
     maxActiveLeases = defaultMaxActiveLeases
   ): Effect.fn.Return<AcquireResult, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
-    const { secretName, clientId } = request
+    const { secretName, clientId, maxBytes = Infinity } = request
     const secrets = yield* SecretStore
     const leases = yield* LeaseRepo
     const sink = yield* OtelSink
@@ -84,6 +86,9 @@ export const acquire = Effect.fnUntraced(
       const secret = secrets.get(secretName)
       if (Result.isFailure(secret)) {
         return reject(secret.failure, secret.failure._tag === "StoreLocked" ? lockedReason : "secret not found")
+      }
+      if (maxBytes < Infinity && Buffer.byteLength(Redacted.value(secret.success.value)) > maxBytes) {
+        return reject(new ValueTooLong({ name: secretName, limit: maxBytes }), "the value is too long for the client")
       }
       const granted = grantedTtl(request.ttl, policy)
       if (Result.isFailure(granted)) return reject(granted.failure, ttlTooLongDetails(granted.failure))

@@ -29,6 +29,7 @@ export const errorCodes = {
   StoreUnreadable: internal,
   LeaseNotFound: -32001,
   TooManyLeases: internal,
+  ValueTooLong: internal,
   LeasesRemain: internal,
   PartlyRevoked: internal,
   NoRotationHook: internal,

@@ -122,6 +122,25 @@ describe("acquire", () => {
     )
   }
 
+  it.effect("grants a value that the client can use, and rejects a longer one without ending the older lease", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db", "€uros")
+      const ask = (maxBytes: number) =>
+        acquire({ secretName: "db", clientId: "worker", ttl: 0n, maxBytes }, defaultTtlPolicy)
+      const { lease } = yield* ask(7)
+      const refusal = yield* Effect.flip(ask(6))
+      assert.strictEqual(refusal.message, 'the value of secret "db" is longer than 6 bytes')
+      assert.strictEqual(yield* activeCount, 1)
+      const [, refused] = yield* leaseEntries
+      assert.deepInclude(refused, {
+        action: "lease_acquire",
+        success: false,
+        details: "the value is too long for the client"
+      })
+      assert.notStrictEqual(lease.id, "")
+    }).pipe(Effect.provide(testLayerNoTelemetry))
+  )
+
   it.effect("grants exactly the maximum, and rejects a nanosecond more without ending the older lease", () =>
     Effect.gen(function* () {
       yield* addSecret("db")

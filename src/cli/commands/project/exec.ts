@@ -16,8 +16,9 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import type { Project } from "./findProject.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
+import { takeIgnoredSignals } from "./forwardSignals.ts"
 import { maskOutput } from "./maskOutput.ts"
-import { type RunningChild, runChild } from "./runChild.ts"
+import { type ChildOptions, type RunningChild, runChild } from "./runChild.ts"
 import {
   type RequestedSecrets,
   installGracefulShutdown,
@@ -26,6 +27,7 @@ import {
   requestedSecrets
 } from "./requestedSecrets.ts"
 import { loadDaemon } from "../../command/settings.ts"
+import { hasOpenSocket, inheritedDescriptors } from "../../../process/inheritedDescriptors.ts"
 import { sleepUntil } from "../../../process/sleepUntil.ts"
 
 /** Between SIGTERM and SIGKILL for a program that is stopped at the expiry of its leases. */
@@ -51,11 +53,15 @@ export const execCommand = defineCommand({
     "The secrets come from .secrets.json, in the working directory or above it, or from --secret.",
     "A project file must be trusted: it asks on a terminal, and otherwise needs secrets allow.",
     "The exit status is the program's: 128 plus the signal number if a signal ended it, 127 if it was not found.",
-    "With --mask the program writes to pipes, not to a terminal."
+    "It gets our terminal, signals and open descriptors.",
+    "With --mask it writes to pipes, not to a terminal. What it leaves running can write to them for 0.2 s after its exit."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
+    yield* closeDebugger
+    const inherited = yield* Effect.sync(takeInherited)
     const [command = "", ...programArgs] = args.positionals
+    const program = { command, args: programArgs, ...inherited }
     const requested = yield* requestedSecrets(args)
     const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
     if (requested.project !== undefined) yield* consentTo(args, requested, requested.project, command)
@@ -63,14 +69,14 @@ export const execCommand = defineCommand({
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
       const variables = yield* pullVercel("exec", requested.vercel, requested.project)
       const expiry = stops ? (yield* Clock.currentTimeMillis) + requested.millis : undefined
-      return exited(yield* runWith(command, programArgs, variables, masked, expiry))
+      return exited(yield* runWith(program, variables, masked, expiry))
     }
     const daemon = yield* loadDaemon(args)
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets),
+      leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets, maxValueBytes),
       (leased) => {
         const expiry = stops ? firstExpiry(leased)?.millis : undefined
-        return Effect.map(runWith(command, programArgs, variablesOf(leased), masked, expiry), exited)
+        return Effect.map(runWith(program, variablesOf(leased), masked, expiry), exited)
       },
       (leased) =>
         Effect.flatMap(revokeLeases(daemon, leased), (left) =>
@@ -111,9 +117,31 @@ const clientIdOfRun = (requested: RequestedSecrets, command: string): string =>
     ? ""
     : (requested.clientId ?? `${requested.ownClientId}/${escapeValue(path.basename(command))}[${process.pid}]`)
 
+/** Closes a debugger that SIGUSR1 opened before our handler: the program gets this signal, so the launcher leaves it on. */
+const closeDebugger = Effect.gen(function* () {
+  // Loading the inspector takes long, and an open one has a socket.
+  if (!hasOpenSocket()) return
+  const inspector = yield* Effect.promise(() => import("node:inspector"))
+  if (inspector.url() === undefined) return
+  inspector.close()
+  yield* printWarning("exec", "closed a debugger that was open at startup")
+})
+
+/** Returns what we were started with and Node does not hand on by itself. */
+const takeInherited = (): Pick<ChildOptions, "descriptors" | "ignoredSignals"> => ({
+  descriptors: inheritedDescriptors(),
+  ignoredSignals: takeIgnoredSignals()
+})
+
+/** Linux takes no longer variable, with the byte that ends it. */
+const maxVariableBytes = 131_072
+
+/** Returns how long the value of a variable may be; undefined where only all of them together are limited. */
+const maxValueBytes = (variable: string): number | undefined =>
+  process.platform === "linux" ? maxVariableBytes - Buffer.byteLength(`${variable}=`) - 1 : undefined
+
 const runWith = Effect.fnUntraced(function* (
-  command: string,
-  args: ReadonlyArray<string>,
+  program: Pick<ChildOptions, "command" | "args" | "descriptors" | "ignoredSignals">,
   variables: ReadonlyArray<EnvVariable>,
   masked: boolean,
   expiry: number | undefined
@@ -128,8 +156,7 @@ const runWith = Effect.fnUntraced(function* (
     })
   }
   return yield* runChild({
-    command,
-    args,
+    ...program,
     env: { ...process.env, ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
     pipeOutput: masked ? maskOutput(yield* maskersFor(variables)) : undefined,
     monitor: expiry === undefined ? undefined : stopAt(expiry)

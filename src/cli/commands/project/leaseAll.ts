@@ -35,13 +35,15 @@ export interface LeasedSecret extends RequestedSecret {
 export const leaseAll = (
   daemon: DaemonAddress,
   clientId: string,
-  secrets: ReadonlyArray<RequestedSecret>
+  secrets: ReadonlyArray<RequestedSecret>,
+  /** Returns the longest value that can be used for a variable. A longer one is not leased. */
+  maxBytes: (variable: string) => number | undefined = () => undefined
 ): Effect.Effect<ReadonlyArray<LeasedSecret>, CommandError> =>
   Effect.gen(function* () {
     let failed = false
     const leaseUnlessFailed = Effect.fnUntraced(function* (requested: RequestedSecret) {
       if (failed) return undefined
-      const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested))
+      const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, maxBytes(requested.variable)))
       failed ||= Result.isFailure(outcome)
       return outcome
     })
@@ -69,12 +71,13 @@ export const firstExpiry = (leased: ReadonlyArray<LeasedSecret>): Timestamp | un
 const leaseOne = (
   daemon: DaemonAddress,
   clientId: string,
-  requested: RequestedSecret
+  requested: RequestedSecret,
+  maxBytes: number | undefined
 ): Effect.Effect<LeasedSecret, CommandError> =>
   call(
     daemon,
     "secrets.lease",
-    { secret_name: requested.secret, client_id: clientId, ttl: requested.ttl },
+    { secret_name: requested.secret, client_id: clientId, ttl: requested.ttl, max_bytes: maxBytes },
     grantedExample
   ).pipe(
     Effect.map((granted) => ({

@@ -1,8 +1,8 @@
 /**
  * Runs a program with our terminal, standard input and signals, and returns its exit status.
  *
- * On a terminal, it stays in our process group: the kernel sends ^C, ^\ and ^Z to both.
- * Otherwise it leads its own group, which gets our signals. Node's `spawn` is used because
+ * Where there is a terminal, it stays in our process group: the kernel sends ^C, ^\ and ^Z to
+ * both. Otherwise it leads its own session, whose group gets our signals. Node's `spawn` is used because
  * `effect/process` kills the group of a child that fails.
  */
 import * as Deferred from "effect/Deferred"
@@ -13,11 +13,11 @@ import * as net from "node:net"
 import { constants } from "node:os"
 import * as path from "node:path"
 import type { Readable } from "node:stream"
-import { isatty } from "node:tty"
-import { escapeValue } from "../../../domain/escape.ts"
 import { childEnvironment } from "../../../domain/childEnvironment.ts"
-import { CommandError } from "../../command/CommandError.ts"
+import type { CommandError } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
+import { hasControllingTerminal } from "../../../process/controllingTerminal.ts"
+import { forwardSignals, ignoring } from "./forwardSignals.ts"
 import { makePrivateDirectory } from "./privateDirectory.ts"
 import { restoreCoreFiles } from "../../../process/coreFiles.ts"
 
@@ -25,6 +25,10 @@ export interface ChildOptions {
   readonly command: string
   readonly args: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Open descriptors that it gets beside standard input, output and error. */
+  readonly descriptors?: ReadonlyArray<number>
+  /** Signals that stay ignored for it. */
+  readonly ignoredSignals?: ReadonlyArray<NodeJS.Signals>
   /** Forwards the program's output from pipes; false if some was lost. Without it, the program inherits ours. */
   readonly pipeOutput?: ((running: RunningChild) => Effect.Effect<boolean>) | undefined
   /** Runs beside the program, and may signal it. */
@@ -41,26 +45,16 @@ export interface RunningChild {
   readonly stopRequested: Effect.Effect<void>
 }
 
-/** The exit statuses of shells. */
-const notFound = 127
-const notExecutable = 126
 /** Of a program that succeeded, in place of 0. */
 const outputLost = 1
-
-/** Signals that are forwarded without a terminal, besides SIGTSTP. */
-const forwarded = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH"] as const
-/** On a terminal, only what the terminal does not send to the whole group is forwarded. */
-const forwardedOnTerminal: ReadonlySet<string> = new Set(["SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"])
-/** Sent by the terminal to both; they must not end us before the program. */
-const ignoredOnTerminal: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT"])
 
 /** Returns the exit status: 128 plus the signal number if a signal ended the program. */
 export const runChild = (options: ChildOptions): Effect.Effect<number, CommandError> =>
   Effect.gen(function* () {
     const status = yield* Deferred.make<number, CommandError>()
     const stopRequested = yield* Deferred.make<void>()
-    const started = yield* Deferred.make<ChildProcess, CommandError>()
-    const onTerminal = [0, 1, 2].some((fd) => isatty(fd))
+    const started = yield* Deferred.make<void, unknown>()
+    const onTerminal = hasControllingTerminal()
     // Before the handlers: until then, a signal interrupts us.
     const pipes = options.pipeOutput === undefined ? undefined : yield* makePipes
     const life: { child?: ChildProcess; isOver: boolean } = { isOver: false }
@@ -69,19 +63,19 @@ export const runChild = (options: ChildOptions): Effect.Effect<number, CommandEr
       else if (life.child !== undefined) send(life.child, onTerminal, name)
     }
     // Before the start: the program may be signalled before this fiber continues.
-    handleSignals(onTerminal, signal)
+    forwardSignals(onTerminal, signal)
     const launched = launch(options, pipes, onTerminal)
-    if ("_tag" in launched) return yield* launched
+    if ("failure" in launched) return yield* cannotStart(options, launched.failure)
     const { child, outputs } = launched
     life.child = child
-    child.once("spawn", () => Deferred.doneUnsafe(started, Effect.succeed(child)))
-    child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(cannotStart(options.command, error))))
+    child.once("spawn", () => Deferred.doneUnsafe(started, Effect.void))
+    child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(error)))
     child.once("exit", (code, signal) => {
       life.isOver = true
       Deferred.doneUnsafe(status, Effect.succeed(code ?? statusOf(signal)))
     })
 
-    yield* Deferred.await(started)
+    yield* Deferred.await(started).pipe(Effect.catch((error) => cannotStart(options, error)))
     const running: RunningChild = {
       outputs,
       signal,
@@ -98,41 +92,25 @@ export const runChild = (options: ChildOptions): Effect.Effect<number, CommandEr
   })
 
 const launch = (
-  { args, command, env, pipeOutput }: ChildOptions,
+  { args, command, descriptors = [], env, ignoredSignals = [], pipeOutput }: ChildOptions,
   pipes: readonly [Pipe, Pipe] | undefined,
   onTerminal: boolean
 ) => {
   const [out, err] = pipes?.map(({ writer }) => writer) ?? []
-  const piped = ["inherit", out ?? "pipe", err ?? "pipe"] satisfies StdioOptions
+  const stdio: StdioOptions =
+    pipeOutput === undefined ? ["inherit", "inherit", "inherit"] : ["inherit", out ?? "pipe", err ?? "pipe"]
+  for (const fd of descriptors) stdio[fd] = fd
   try {
-    const stdio = pipeOutput === undefined ? "inherit" : piped
-    const child = spawn(command, args, { env, stdio, detached: !onTerminal })
+    const [file, ...words] = ignoring(ignoredSignals, [command, ...args])
+    const child = spawn(file, words, { env, stdio: Array.from(stdio, (one) => one ?? "ignore"), detached: !onTerminal })
     restoreCoreFiles(child.pid)
     return { child, outputs: pipes?.map(({ reader }) => reader) ?? [child.stdout, child.stderr] }
   } catch (error) {
     // E2BIG, for instance. Node's own errors about a variable would quote its value.
-    return cannotStart(command, error)
+    return { failure: error }
   } finally {
     for (const { writer } of pipes ?? []) fs.closeSync(writer)
   }
-}
-
-/** Replaces the handlers of all signals, for the rest of our life. */
-const handleSignals = (onTerminal: boolean, signal: (name: NodeJS.Signals) => void): void => {
-  for (const name of forwarded) {
-    if (onTerminal && !forwardedOnTerminal.has(name) && !ignoredOnTerminal.has(name)) continue
-    process.removeAllListeners(name)
-    process.on(name, () => {
-      if (!onTerminal || forwardedOnTerminal.has(name)) signal(name)
-    })
-  }
-  process.removeAllListeners("SIGTSTP")
-  if (onTerminal) return
-  // SIGTSTP does nothing in an orphaned process group, so SIGSTOP is sent instead.
-  process.on("SIGTSTP", () => {
-    signal("SIGSTOP")
-    process.kill(process.pid, "SIGSTOP")
-  })
 }
 
 const send = (child: ChildProcess, onTerminal: boolean, name: NodeJS.Signals): void => {
@@ -146,20 +124,10 @@ const send = (child: ChildProcess, onTerminal: boolean, name: NodeJS.Signals): v
 
 const statusOf = (signal: NodeJS.Signals | null): number => 128 + (signal === null ? 0 : constants.signals[signal])
 
-const cannotStart = (command: string, error: unknown): CommandError => {
-  const reason = reasonOf(error)
-  const missing = reason === "ENOENT"
-  return new CommandError({
-    message: `cannot run ${escapeValue(command)}: ${missing ? "no such program" : reason}`,
-    code: "io_error",
-    fix: missing
-      ? "Check the PATH. Shell syntax needs a shell: secrets exec -- sh -c '…'"
-      : reason === "E2BIG"
-        ? "Shorten the arguments and variables: together they exceed the system's limit"
-        : "Check that it is executable: ls -l",
-    exitStatus: missing ? notFound : notExecutable
-  })
-}
+const cannotStart = Effect.fnUntraced(function* (options: ChildOptions, error: unknown) {
+  const { explainStart } = yield* Effect.promise(() => import("./explainStart.ts"))
+  return yield* explainStart(options, reasonOf(error))
+})
 
 interface Pipe {
   readonly reader: Readable

@@ -114,7 +114,7 @@ const chosenService = Effect.fnUntraced(function* (args: DaemonArgs) {
   return isNamed ? undefined : yield* installedService(args)
 })
 
-/** Nothing would start such a daemon again. */
+/** Rejects a restart after which nothing would start the daemon again. */
 const rejectStartedByHand = Effect.fnUntraced(function* (daemon: DaemonAddress) {
   const found = yield* Effect.option(call(daemon, "daemon.status", {}, { pid: 0, started_by: literal("hand") }))
   if (Option.isNone(found)) return

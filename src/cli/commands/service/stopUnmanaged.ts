@@ -61,7 +61,7 @@ export const stopUnmanaged = Effect.fnUntraced(function* (daemon: DaemonAddress)
   return { lines: [`stopped process ${pid}`], result: { pid } }
 })
 
-/** What nobody knows as a supervisor may be one. */
+/** Rejects what came back: a parent that is not known as a supervisor may be one. */
 const rejectReturned = Effect.fnUntraced(function* (daemon: DaemonAddress, stopped: number) {
   const next = yield* Effect.option(call({ ...daemon, timeout: returnTimeout }, "daemon.status", {}, processExample))
   if (next._tag === "None" || next.value.pid === stopped) return

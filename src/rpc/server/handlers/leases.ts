@@ -23,7 +23,13 @@ const durationLimit = 256
 /** How many clients and secrets `leases` counts at most. */
 const maxTop = 100
 
-const leaseParams = readParams("LeaseParams", { secret_name: "string", client_id: "string", ttl: "string" })
+/** Beyond the predecessor: max_bytes. */
+const leaseParams = readParams("LeaseParams", {
+  secret_name: "string",
+  client_id: "string",
+  ttl: "string",
+  max_bytes: "number"
+})
 const leasesParams = readParams("LeasesParams", {
   client_id: "string",
   secret_name: "string",
@@ -50,7 +56,8 @@ export const leaseHandlers = {
       })
     }
     const { maxActiveLeases, ttlPolicy } = yield* DaemonInfo
-    const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success }
+    const maxBytes = params.max_bytes > 0 ? Math.trunc(params.max_bytes) : undefined
+    const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success, maxBytes }
     const { lease, value } = yield* acquire(request, ttlPolicy, maxActiveLeases)
     return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
   }),
