@@ -15,6 +15,7 @@ import { OtlpSerialization } from "effect/observability/OtlpSerialization"
 import * as OtlpTracer from "effect/observability/OtlpTracer"
 import { randomUUID } from "node:crypto"
 import * as os from "node:os"
+import { fromMillis } from "../domain/Timestamp.ts"
 import { version } from "../version.ts"
 import type { SinkState } from "./delivery.ts"
 import { type OtelEvent, sinkDropped } from "./OtelEvent.ts"
@@ -33,6 +34,8 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
   const clock = yield* Clock.Clock
   const now = () => clock.currentTimeMillisUnsafe()
   const resource = resourceOf(settings)
+  const invalid =
+    settings.warnings.length === 0 ? undefined : { at: fromMillis(now()).text, reason: settings.warnings.join("; ") }
   // Closed in parallel, so that all signals together take no longer than one.
   const scope = yield* Scope.make("parallel")
   yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))
@@ -67,8 +70,8 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
       }),
     state: Effect.sync((): SinkState => {
       const { dropped, queued, sent } = events?.budget ?? new ExportBudget()
-      const lastFailure = (events ?? spans ?? series)?.lastFailure()
-      return { kind: "otlp", target: describeTargets(settings), sent, dropped, queued, lastFailure }
+      const lastFailure = latestOf([events?.lastFailure(), spans?.lastFailure(), series?.lastFailure(), invalid])
+      return { kind: "otlp", target: describeTargets(settings) || undefined, sent, dropped, queued, lastFailure }
     }),
     spans: spans && {
       tracer: spans.exporter,
@@ -76,6 +79,12 @@ export const startOtlp = Effect.fnUntraced(function* (settings: OtlpSettings) {
     }
   }
 })
+
+const latestOf = (failures: ReadonlyArray<SinkState["lastFailure"]>): SinkState["lastFailure"] =>
+  failures
+    .filter((failure) => failure !== undefined)
+    .toSorted((a, b) => (a.at < b.at ? 1 : -1))
+    .at(0)
 
 /** Returns the share of the budget: routine gets half of it, and the few events of the daemon itself are always admitted. */
 const shareOf = ({ component, level }: OtelEvent): number =>

@@ -1,20 +1,22 @@
 /**
  * Exports one signal through Effect's OTLP exporter: one request at a time, within a budget,
  * with a count of what was sent and dropped. Effect's exporter retries a request three
- * times, then pauses for a minute and drops what it holds and is given. Its own interval and
- * final flush are not used, because they do not report whether an export succeeded. A
- * request ends in time, a response is read up to a limit, and no redirect sends the
- * credentials to another endpoint.
+ * times, then pauses for a minute and drops what it holds and is given. No collector can make
+ * that pause longer. Effect's own interval and final flush are not used, because they do not
+ * report whether an export succeeded. A request ends in time, a response is read up to a
+ * limit, and no redirect sends the credentials to another endpoint.
  */
 import * as Clock from "effect/Clock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as OtlpExporter from "effect/observability/OtlpExporter"
@@ -22,6 +24,7 @@ import { layerJson, layerProtobuf, type OtlpSerialization } from "effect/observa
 import { fromMillis } from "../domain/Timestamp.ts"
 import type { SinkState } from "./delivery.ts"
 import type { SignalSettings } from "./otlpSettings.ts"
+import { type Rejection, rejectionIn } from "./partialSuccess.ts"
 
 /** The default of OTEL_BLRP_MAX_QUEUE_SIZE. */
 const maxQueued = 2048
@@ -88,7 +91,22 @@ const exporterOptions = ({ compression, headers, url }: SignalSettings) => ({
 export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptions<A>) {
   const { interval, protocol, signal, timeout } = options.settings
   const budget = new ExportBudget()
-  const state: GuardState = { isClosing: false, outcome: undefined }
+  const loggers = yield* Logger.CurrentLoggers
+  let isFailing = false
+  let lastFailure: SinkState["lastFailure"]
+  /** Logs the first failure after a success. */
+  const recordFailure = Effect.fnUntraced(
+    function* (reason: string) {
+      const where = signal === "logs" ? "" : `${signal}: `
+      lastFailure = { at: fromMillis(yield* Clock.currentTimeMillis).text, reason: `${where}${reason}` }
+      if (isFailing) return
+      isFailing = true
+      yield* Effect.logWarning(`events: OTLP export of ${signal} fails (${reason}); dropping them`)
+    },
+    Effect.provideService(Logger.CurrentLoggers, loggers)
+  )
+
+  const state: GuardState = { isClosing: false, outcome: undefined, onWait: recordFailure }
   const client = guardHttpClient(yield* HttpClient.HttpClient, timeout, state)
   const [exporter, { flush }] = yield* Effect.all([
     options.make(exporterOptions(options.settings)),
@@ -103,8 +121,6 @@ export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptio
   )
 
   let reported = 0
-  let isFailing = false
-  let lastFailure: SinkState["lastFailure"]
   const exportBatch = Effect.gen(function* () {
     const unreported = budget.dropped - reported
     if (unreported > 0) options.reportDropped?.(exporter, unreported)
@@ -116,18 +132,18 @@ export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptio
     if (outcome === undefined) {
       // Nothing was queued, or the exporter pauses and has dropped it.
       budget.dropped += batch
-    } else if (outcome.failure === undefined) {
-      budget.sent += batch + Number(unreported > 0)
-      reported += unreported
-      if (isFailing) yield* Effect.logInfo(`events: OTLP export of ${signal} works again`)
-      isFailing = false
-    } else {
+    } else if (outcome.failure !== undefined) {
       // The exporter has also dropped what was queued during its retries.
       budget.dropped += batch + budget.take()
-      lastFailure = { at: fromMillis(yield* Clock.currentTimeMillis).text, reason: outcome.failure }
-      if (!isFailing)
-        yield* Effect.logWarning(`events: OTLP export of ${signal} fails (${outcome.failure}); dropping them`)
-      isFailing = true
+      yield* recordFailure(outcome.failure)
+    } else {
+      const rejected = Math.min(outcome.rejection?.count ?? 0, batch)
+      budget.sent += batch - rejected + Number(unreported > 0)
+      budget.dropped += rejected
+      reported += unreported
+      if (outcome.rejection !== undefined) return yield* recordFailure(rejectedText(outcome.rejection))
+      if (isFailing) yield* Effect.logInfo(`events: OTLP export of ${signal} works again`)
+      isFailing = false
     }
   }).pipe((yield* Semaphore.make(1)).withPermits(1))
 
@@ -143,43 +159,98 @@ export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptio
   return { exporter, budget, lastFailure: () => lastFailure }
 })
 
+interface Outcome {
+  readonly failure: string | undefined
+  /** What a collector that accepted the request has left out of it. */
+  readonly rejection?: Rejection | undefined
+}
+
 interface GuardState {
   /** Prevents retries. */
   isClosing: boolean
   /** Of the last request; undefined if there was none since this was reset. */
-  outcome: { readonly failure: string | undefined } | undefined
+  outcome: Outcome | undefined
+  /** Records a failure at once, because the collector asks to wait before the next attempt. */
+  readonly onWait: (reason: string) => Effect.Effect<void>
 }
 
-const maxResponseBytes = 64 * 1024
+const rejectedText = ({ count, reason }: Rejection): string => `${count} rejected${reason === "" ? "" : `: ${reason}`}`
 
-/** Replaces each response and each error by an empty response. Effect retries after status 503, and not after 400. */
+const maxResponseBytes = 64 * 1024
+/** A year: more does not fit into a time that can be printed. */
+const maxAsked = 365 * 24 * 60 * 60_000
+/** The longest wait before a retry. Who asks for more gets the next request after the exporter's own pause. */
+const maxWaitMillis = 60_000
+/** A status after which Effect does not retry. */
+const final = { status: 400, headers: {} }
+
+/** Replaces each response and each error by an empty response. Effect retries after status 503. */
 const guardHttpClient = (client: HttpClient.HttpClient, timeoutMillis: number, state: GuardState) =>
   HttpClient.transform(client, (send, request) =>
     Effect.gen(function* () {
-      const { failure, ...response } = yield* Effect.flatMap(send, readResponse).pipe(
+      const { asksToWait, outcome, ...response } = yield* Effect.flatMap(send, readResponse).pipe(
         Effect.timeoutOrElse({ duration: timeoutMillis, orElse: () => Effect.succeed(failed("timeout")) }),
         Effect.catch((error) => Effect.succeed(failed(errorCode(error)))),
         Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" })
       )
-      state.outcome = { failure }
-      return failure !== undefined && state.isClosing ? { status: 400 } : response
+      state.outcome = outcome
+      if (asksToWait && outcome.failure !== undefined) yield* state.onWait(outcome.failure)
+      return outcome.failure !== undefined && state.isClosing ? final : response
     }).pipe(Effect.map((response) => HttpClientResponse.fromWeb(request, new Response(null, response))))
   )
 
-const readResponse = Effect.fnUntraced(function* ({ headers, status, stream }: HttpClientResponse.HttpClientResponse) {
-  let bytes = 0
-  const read = Stream.runForEachWhile(stream, (chunk) => Effect.sync(() => (bytes += chunk.length) < maxResponseBytes))
-  yield* Effect.ignore(read)
-  const retryAfter = headers["retry-after"] ?? ""
-  return {
-    status,
-    failure: status >= 200 && status < 300 ? undefined : `HTTP status ${status}`,
-    // A longer delay would stop the loop.
-    headers: /^\d\d?$/.test(retryAfter) ? { "retry-after": retryAfter } : {}
+interface GuardedResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly outcome: Outcome
+  readonly asksToWait: boolean
+}
+
+const readResponse = Effect.fnUntraced(function* (
+  response: HttpClientResponse.HttpClientResponse
+): Effect.fn.Return<GuardedResponse> {
+  const { headers, status } = response
+  const body = yield* readBody(response.stream)
+  const type = headers["content-type"] ?? ""
+  if (status >= 200 && status < 300) {
+    // A page of a proxy or a login.
+    if (type.includes("text/html")) return failed(`HTTP status ${status} with a web page`)
+    return {
+      status,
+      headers: {},
+      outcome: { failure: undefined, rejection: rejectionIn(type, body) },
+      asksToWait: false
+    }
   }
+  const failure = `HTTP status ${status}`
+  const asked = status === 429 ? Headers.parseRetryAfter(headers["retry-after"] ?? "") : Result.fail(undefined)
+  if (Result.isFailure(asked)) return { ...failed(failure), status }
+  const now = yield* Clock.currentTimeMillis
+  const wait = Duration.toMillis(Headers.retryAfterDelay(asked.success, now))
+  const outcome = { failure: `${failure}, it asks to wait until ${fromMillis(now + Math.min(wait, maxAsked)).text}` }
+  if (wait > maxWaitMillis) return { ...final, outcome, asksToWait: true }
+  return { status, headers: { "retry-after": String(Math.ceil(wait / 1000)) }, outcome, asksToWait: true }
 })
 
-const failed = (failure: string) => ({ status: 503, failure, headers: {} })
+/** Reads at most `maxResponseBytes`, or as much as there is of a response that breaks off. */
+const readBody = Effect.fnUntraced(function* (stream: HttpClientResponse.HttpClientResponse["stream"]) {
+  const chunks: Array<Uint8Array> = []
+  let bytes = 0
+  const add = (chunk: Uint8Array) => {
+    chunks.push(chunk)
+    return (bytes += chunk.length) < maxResponseBytes
+  }
+  yield* Effect.ignore(Stream.runForEachWhile(stream, (chunk) => Effect.sync(() => add(chunk))))
+  return Buffer.concat(chunks).subarray(0, maxResponseBytes)
+})
+
+/** Effect retries after this. */
+const failed = (failure: string): GuardedResponse => ({
+  status: 503,
+  headers: {},
+  outcome: { failure },
+  asksToWait: false
+})
 
 /** Returns the system's error code, such as ECONNREFUSED, and not the message, which may contain the URL. */
 const errorCode = (error: unknown): string => {

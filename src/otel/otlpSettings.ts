@@ -28,19 +28,25 @@ export const otlpSettings = (environment: Variables, config?: OtlpConfig) => {
   if (!hasEndpoint && config === undefined) return undefined
   // The credentials of config.json are not for an endpoint of the environment.
   const variables = hasEndpoint || config === undefined ? given : { ...asVariables(config), ...given }
-  if (variables["OTEL_SDK_DISABLED"]?.toLowerCase() === "true") return undefined
+  const isDisabled = variables["OTEL_SDK_DISABLED"]?.toLowerCase() ?? "false"
+  if (isDisabled === "true") return undefined
 
   const warnings = new Set<string>()
+  if (isDisabled !== "false") warnings.add("OTEL_SDK_DISABLED must be true or false; it counts as false")
   const found: { [Name in Signal]?: SignalSettings } = {}
   for (const signal of signals) {
     const settings = signalSettings(variables, signal, warnings)
     if (settings !== undefined) found[signal] = settings
   }
   const { "service.name": name, ...attributes } = pairs(variables, "OTEL_RESOURCE_ATTRIBUTES", warnings)
-  const temporality = variables["OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE"]?.toLowerCase()
   return {
     signals: found,
-    temporality: temporality === "delta" ? ("delta" as const) : ("cumulative" as const),
+    temporality: oneOf(
+      variables,
+      "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+      ["cumulative", "delta"],
+      warnings
+    ),
     spanRatio: spanRatio(variables, warnings),
     serviceName: variables["OTEL_SERVICE_NAME"] ?? name ?? "agent-secrets",
     attributes,
@@ -76,8 +82,16 @@ const signalSettings = (variables: Variables, signal: Signal, warnings: Set<stri
   const nameOf = (what: string) => variableOf(variables, signal, what)
   const lookUp = (what: string) => variables[nameOf(what)]?.toLowerCase()
   const endpoint = variables[nameOf("ENDPOINT")]
-  const exporters = variables[`OTEL_${signal.toUpperCase()}_EXPORTER`] ?? "otlp"
-  if (endpoint === undefined || !/(^|,)\s*otlp\s*(,|$)/i.test(exporters)) return undefined
+  const exporterName = `OTEL_${signal.toUpperCase()}_EXPORTER`
+  const exporters = (variables[exporterName] ?? "otlp").toLowerCase().split(/\s*,\s*/)
+  if (endpoint === undefined || exporters.join() === "none") return undefined
+  if (!exporters.includes("otlp")) {
+    warnings.add(`${exporterName} must be otlp or none; ${signal} are not exported`)
+    return undefined
+  }
+  for (const what of ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"]) {
+    if (variables[nameOf(what)] !== undefined) warnings.add(unsupported(nameOf(what)))
+  }
   const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined
   if (url?.protocol !== "http:" && url?.protocol !== "https:") {
     warnings.add(`${nameOf("ENDPOINT")} must be an http or https URL; ${signal} are not exported`)
@@ -97,19 +111,40 @@ const signalSettings = (variables: Variables, signal: Signal, warnings: Set<stri
     url.pathname = `${url.pathname.replace(/\/$/, "")}/v1/${signal}`
   }
   const [interval, defaultInterval] = intervals[signal]
+  const inMillis = (name: string, min: number, defaultMillis: number): number => {
+    const given = Number(variables[name] ?? defaultMillis)
+    if (given > 0 && Number.isFinite(given)) return Math.min(Math.max(given, min), maxMillis)
+    warnings.add(`${name} must be a number of milliseconds above 0; ${defaultMillis} is used`)
+    return defaultMillis
+  }
   return {
     signal,
     url: url.href,
     protocol,
     headers: credentials === ":" ? headers : { authorization, ...headers },
-    compression: lookUp("COMPRESSION") === "gzip" ? ("gzip" as const) : ("none" as const),
-    timeout: millis(lookUp("TIMEOUT"), 1, defaultTimeoutMillis),
-    interval: millis(variables[interval], minIntervalMillis, defaultInterval)
+    compression: oneOf(variables, nameOf("COMPRESSION"), ["none", "gzip"], warnings),
+    timeout: inMillis(nameOf("TIMEOUT"), 1, defaultTimeoutMillis),
+    interval: inMillis(interval, minIntervalMillis, defaultInterval)
   }
 }
 
-const millis = (text: string | undefined, min: number, defaultMillis: number): number =>
-  Number(text) > 0 && Number.isFinite(Number(text)) ? Math.min(Math.max(Number(text), min), maxMillis) : defaultMillis
+/** Returns the value that the variable has, or the first one. */
+const oneOf = <const Value extends string>(
+  variables: Variables,
+  name: string,
+  values: readonly [Value, ...ReadonlyArray<Value>],
+  warnings: Set<string>
+): Value => {
+  const given = variables[name]?.toLowerCase() ?? values[0]
+  const found = values.find((value) => value === given)
+  if (found === undefined) warnings.add(`${name} must be ${values.join(" or ")}; ${values[0]} is used`)
+  return found ?? values[0]
+}
+
+const unsupported = (name: string): string =>
+  name.endsWith("CERTIFICATE") && !name.endsWith("CLIENT_CERTIFICATE")
+    ? `${name} is not supported; name the certificates in NODE_EXTRA_CA_CERTS`
+    : `${name} is not supported; it is ignored`
 
 /** Reads `name=value,name=value`, percent-encoded. */
 const pairs = (variables: Variables, variable: string, warnings: Set<string>): Readonly<Record<string, string>> => {

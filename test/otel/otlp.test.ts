@@ -5,70 +5,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
-import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
-import { startOtlp } from "../../src/otel/otlp.ts"
-import { otlpSettings } from "../../src/otel/otlpSettings.ts"
 import { CurrentSpanExporter, inSpan, type SpanExporter } from "../../src/otel/span.ts"
 import { event } from "../support/event.ts"
-
-interface Export {
-  readonly path: string
-  readonly type: string
-  readonly text: string
-}
-
-/** A collector that responds with `state.status`, or never if that is 0. */
-const fakeCollector = () => {
-  const requests: Array<Export> = []
-  const state = { status: 200 }
-  const client = HttpClient.make((request, url) =>
-    Effect.suspend(() => {
-      const body = request.body._tag === "Uint8Array" ? Buffer.from(request.body.body).toString("utf8") : ""
-      const type = request.body._tag === "Uint8Array" ? request.body.contentType : ""
-      requests.push({ path: url.pathname, type, text: body })
-      return state.status === 0
-        ? Effect.never
-        : Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}", { status: state.status })))
-    })
-  )
-  const records = () =>
-    requests
-      .filter(({ path }) => path === "/v1/logs")
-      .map(({ text }) => JSON.parse(text).resourceLogs[0].scopeLogs[0].logRecords)
-  const spans = () =>
-    requests
-      .filter(({ path }) => path === "/v1/traces")
-      .map(({ text }) => JSON.parse(text).resourceSpans[0].scopeSpans[0].spans)
-  return { client, requests, state, records, spans }
-}
-
-/** Starts the export in its own scope, so that a test can close it. */
-const startExport = Effect.fnUntraced(function* (
-  { client }: ReturnType<typeof fakeCollector>,
-  environment: Record<string, string> = { OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: "http://collector/v1/logs" }
-) {
-  const settings = otlpSettings(environment)
-  if (settings === undefined) return yield* Effect.die(new Error("no endpoint is configured"))
-  const scope = yield* Scope.make()
-  const otlp = yield* startOtlp(settings).pipe(
-    Effect.provideService(HttpClient.HttpClient, client),
-    Scope.provide(scope)
-  )
-  return {
-    ...otlp,
-    sent: Effect.map(otlp.state, ({ sent }) => sent),
-    dropped: Effect.map(otlp.state, ({ dropped }) => dropped),
-    shutdown: Scope.close(scope, Exit.void)
-  }
-})
+import { fakeCollector, startExport } from "../support/otlpExport.ts"
 
 const allSignals = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector" }
 

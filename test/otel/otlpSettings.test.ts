@@ -91,8 +91,30 @@ describe("the OTEL_* variables", () => {
     })
     assert.deepStrictEqual(Object.keys(settings.signals), ["metrics"])
     assert.deepInclude(settings.signals.metrics, { headers: { fine: "2" }, timeout: 10_000, interval: 100 })
-    assert.lengthOf(settings.warnings, 3)
+    assert.lengthOf(settings.warnings, 4)
     assert.notInclude(settings.warnings.join(), "token")
+  })
+
+  it("are reported if they are passed over", () => {
+    for (const [name, value, warning] of [
+      ["OTEL_EXPORTER_OTLP_TIMEOUT", "abc", "must be a number of milliseconds above 0; 10000 is used"],
+      ["OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "-1", "must be a number of milliseconds above 0; 10000 is used"],
+      ["OTEL_BLRP_SCHEDULE_DELAY", "1s", "must be a number of milliseconds above 0; 1000 is used"],
+      ["OTEL_BSP_SCHEDULE_DELAY", "0", "must be a number of milliseconds above 0; 5000 is used"],
+      ["OTEL_METRIC_EXPORT_INTERVAL", "Infinity", "must be a number of milliseconds above 0; 60000 is used"],
+      ["OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", "must be none or gzip; none is used"],
+      [
+        "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+        "lowmemory",
+        "must be cumulative or delta; cumulative is used"
+      ],
+      ["OTEL_SDK_DISABLED", "yes", "must be true or false; it counts as false"],
+      ["OTEL_LOGS_EXPORTER", "oltp", "must be otlp or none; logs are not exported"],
+      ["OTEL_EXPORTER_OTLP_CERTIFICATE", "/x", "is not supported; name the certificates in NODE_EXTRA_CA_CERTS"],
+      ["OTEL_EXPORTER_OTLP_CLIENT_KEY", "/x", "is not supported; it is ignored"]
+    ] as const) {
+      assert.deepStrictEqual(settingsOf({ ...endpoint, [name]: value }).warnings, [`${name} ${warning}`])
+    }
   })
 
   it("set the ratio of spans", () => {
