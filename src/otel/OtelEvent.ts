@@ -74,6 +74,9 @@ export const events = {
     reason: text("reason, such as SIGTERM"),
     uptimeMs: millis("uptime"),
     activeLeases: count("leases that remain active"),
+    eventsNotSent: optional(
+      count("events that joelclaw did not get: dropped since the start, or still queued; absent if none")
+    ),
     ...auditHead
   }),
   daemonCrashRecovered: define(

@@ -2,8 +2,9 @@
  * Delivers events one at a time, from a bounded queue, to a receiver that may be slow,
  * failing or absent. `emit` never waits for it. An event that fails is dropped, except for
  * `daemon.started`, which is retried for a minute. Consecutive failures cause pauses with
- * exponential backoff, logged when they begin and when they end. After the next success,
- * `sink.dropped` reports the count. On shutdown, the remaining events get a limited time.
+ * exponential backoff, logged when they begin and when they end. `sink.dropped` reports the
+ * count, before what is queued. On shutdown, the remaining events get a limited time, and
+ * `daemon.stopped` is sent beside them at once.
  */
 import * as Clock from "effect/Clock"
 import * as Data from "effect/Data"
@@ -39,13 +40,17 @@ export interface DeliveryOptions {
   readonly target: () => string | undefined
   /** Completes when there is a target. */
   readonly ready: Effect.Effect<void>
-  /** The time for the remaining events. The daemon has two seconds to stop. */
+  /** The time for the remaining events. */
   readonly shutdownTimeout?: Duration.Input | undefined
 }
 
 const maxQueued = 256
 /** Events sent without a delay, and the interval after that. Each costs a process, so a flood would occupy a processor. */
 const [burst, refillMillis] = [30, 2000]
+/** Between two reports of dropped events, which would otherwise take the place of every other event. */
+const reportMillis = Duration.toMillis(Duration.minutes(1))
+/** The time for `daemon.stopped`: for a receiver that works more than the slowest that is known needs. */
+const [farewellMillis, untriedFarewellMillis] = [2500, 1500]
 /** Time for a receiver that starts with the machine. */
 const startedRetryMillis = Duration.toMillis(Duration.minutes(1))
 const failuresBeforeBackoff = 3
@@ -62,6 +67,8 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   const queue = new EventQueue<Envelope>(maxQueued)
   const stopping = yield* Deferred.make<void>()
   let [sent, failed, reported, consecutiveFailures] = [0, 0, 0, 0]
+  let reportedAt = Number.NEGATIVE_INFINITY
+  let farewell: Fiber.Fiber<unknown> | undefined
   let lastFailure: SinkState["lastFailure"]
   let isSending = false
 
@@ -70,11 +77,6 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     sent += 1
     if (consecutiveFailures >= failuresBeforeBackoff) yield* Effect.logInfo(`events: ${kind} works again`)
     consecutiveFailures = 0
-    // In a full queue, the report would drop another event, which on shutdown is daemon.stopped.
-    if (dropped() === reported || queue.size >= maxQueued) return
-    const unreported = dropped() - reported
-    reported = dropped()
-    queue.offer(envelopeOf(sinkDropped(unreported), yield* Clock.currentTimeMillis))
   })
 
   const onFailure = Effect.fnUntraced(function* (event: Envelope, reason: string) {
@@ -93,6 +95,21 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     yield* pause(pauseAfter(consecutiveFailures))
   })
 
+  const report = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const count = dropped() - reported
+    reported += count
+    reportedAt = now
+    return envelopeOf(sinkDropped(count), now)
+  })
+
+  /** Takes the report of what was dropped, else the oldest event. After a failure an event is tried first. */
+  const takeNext = Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    const isDue = queue.size === 0 || now - reportedAt >= reportMillis
+    return yield* dropped() > reported && consecutiveFailures === 0 && isDue ? report : queue.take
+  })
+
   const pause = (duration: Duration.Input) => Effect.raceFirst(Effect.sleep(duration), Deferred.await(stopping))
 
   // A token bucket.
@@ -104,7 +121,7 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
     if (tokens < 1) yield* pause((1 - tokens) * refillMillis)
   })
 
-  const deliverNext = Effect.andThen(options.ready, Effect.andThen(awaitToken, queue.take)).pipe(
+  const deliverNext = Effect.andThen(options.ready, Effect.andThen(awaitToken, takeNext)).pipe(
     Effect.flatMap((event) => {
       tokens -= 1
       isSending = true
@@ -118,28 +135,37 @@ export const startDelivery = Effect.fnUntraced(function* (options: DeliveryOptio
   const isDrained = () => Deferred.isDoneUnsafe(stopping) && queue.size === 0
   const fiber = yield* Effect.forkDetach(Effect.repeat(deliverNext, { until: isDrained }))
 
-  yield* Effect.addFinalizer(() =>
-    Effect.gen(function* () {
-      // A failing receiver gets one more attempt, with the most important event.
-      queue.keepOnly(({ action, level }) =>
-        consecutiveFailures >= failuresBeforeBackoff ? action === events.daemonStopped.action : level !== "debug"
-      )
-      // The event that is being sent is not in the queue; as a rule it is daemon.stopped.
-      const isDone = queue.size === 0 && !isSending
-      if (isDone || target() === undefined) return yield* Fiber.interrupt(fiber)
-      yield* Deferred.succeed(stopping, undefined)
-      yield* Fiber.await(fiber).pipe(withTimeout(options.shutdownTimeout ?? Duration.seconds(1)))
-      yield* Fiber.interrupt(fiber).pipe(withTimeout(Duration.millis(100)))
-    }).pipe(Effect.ignore)
-  )
+  /** Does not wait for the event that is being sent. */
+  const sendFarewell = Effect.fnUntraced(function* (event: Envelope) {
+    const eventsNotSent = dropped() + queue.size
+    const metadata = eventsNotSent === 0 ? event.metadata : { ...event.metadata, eventsNotSent }
+    const isKnown = sent > 0 && consecutiveFailures === 0
+    farewell = yield* deliver({ ...event, metadata }).pipe(
+      withTimeout(isKnown ? farewellMillis : untriedFarewellMillis),
+      Effect.forkDetach({ startImmediately: true })
+    )
+  })
+
+  const deliverRemaining = Effect.gen(function* () {
+    const isFailing = consecutiveFailures >= failuresBeforeBackoff
+    queue.keepOnly(({ level }) => level !== "debug" && !isFailing)
+    if (dropped() > reported && !isFailing) queue.offerFirst(yield* report)
+    // The event that is being sent is not in the queue.
+    const isDone = queue.size === 0 && !isSending
+    if (isDone || target() === undefined) return yield* Fiber.interrupt(fiber)
+    yield* Deferred.succeed(stopping, undefined)
+    yield* Fiber.await(fiber).pipe(withTimeout(options.shutdownTimeout ?? Duration.seconds(1)))
+    yield* Fiber.interrupt(fiber).pipe(withTimeout(Duration.millis(100)))
+  })
+  const awaitFarewell = Effect.suspend(() => (farewell === undefined ? Effect.void : Fiber.await(farewell)))
+  yield* Effect.addFinalizer(() => Effect.andThen(deliverRemaining, awaitFarewell))
 
   const emit = (event: OtelEvent): Effect.Effect<void> =>
     Effect.withFiber((fiber) => {
       if (target() === undefined && event.component !== "daemon") return Effect.void
       const next = envelopeOf(event, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
-      // On shutdown there may be no time for the events before it.
-      if (event.action === events.daemonStopped.action) queue.offerFirst(next)
-      else queue.offer(next)
+      if (event.action === events.daemonStopped.action && target() !== undefined) return sendFarewell(next)
+      queue.offer(next)
       return Effect.void
     })
 
@@ -162,5 +188,7 @@ const envelopeOf = (event: OtelEvent, timestamp: number): Envelope => ({
 })
 
 /** Finalizers are uninterruptible, so a timeout in one needs `interruptible`. */
-const withTimeout = (duration: Duration.Input) => (self: Effect.Effect<unknown>) =>
-  Effect.timeoutOption(Effect.interruptible(self), duration)
+const withTimeout =
+  (duration: Duration.Input) =>
+  <E>(self: Effect.Effect<unknown, E>) =>
+    Effect.ignore(Effect.timeoutOption(Effect.interruptible(self), duration))

@@ -74,7 +74,7 @@ const lifecycle = [
   ...entry("KeepAlive", `<true/>`),
   `  <!-- At most one start in this many seconds, so that a failing start does not become a busy loop. -->`,
   ...entry("ThrottleInterval", number(10)),
-  `  <!-- The daemon ends within two seconds, its drain timeout included; a shutdown that hangs is ended after four. -->`,
+  `  <!-- The daemon ends within three seconds, its drain timeout included; a shutdown that hangs is ended after four. -->`,
   ...entry("ExitTimeOut", number(5)),
   `  <!-- Other programs wait for its replies. -->`,
   ...entry("ProcessType", text("Interactive"))

@@ -73,7 +73,7 @@ const lifecycle = [
   `# The default, SIGABRT, does not end the daemon.`,
   `WatchdogSignal=SIGKILL`,
   `TimeoutStartSec=30`,
-  `# The daemon ends within two seconds, its drain timeout included; a shutdown that hangs is ended after four.`,
+  `# The daemon ends within three seconds, its drain timeout included; a shutdown that hangs is ended after four.`,
   `TimeoutStopSec=5`,
   `Restart=always`,
   `# At most one start a second; from systemd 254 on, the delay grows to five seconds. It is`,

@@ -99,8 +99,8 @@ describe("delivery", () => {
       assert.deepInclude(yield* state, { sent: 0, dropped: 11, queued: 9 })
       control.works = true
       yield* TestClock.adjust("5 minutes")
-      assert.deepStrictEqual(actions().slice(-1), ["sink.dropped"])
-      assert.deepStrictEqual([received.length, received.at(-1)?.metadata["count"]], [10, 11])
+      assert.strictEqual(actions().indexOf("sink.dropped"), 1)
+      assert.deepStrictEqual([received.length, received.at(1)?.metadata["count"]], [10, 11])
       assert.deepStrictEqual(lines.slice(1), ["events: joelclaw works again"])
       yield* emit(event(99))
       yield* TestClock.adjust(0)
@@ -153,57 +153,105 @@ describe("delivery", () => {
     })
   )
 
-  it.effect("sends daemon.stopped before all queued events", () =>
-    Effect.gen(function* () {
-      const arrived: Array<string> = []
-      const scope = yield* Scope.make()
-      const { emit, state } = yield* startDelivery({
-        kind: "joelclaw",
-        deliver: ({ action }) =>
+  /** A receiver that takes as long as `takes` says, and the scope to close. */
+  const slowReceiver = Effect.fnUntraced(function* (takes: () => number) {
+    const arrived: Array<Envelope> = []
+    const scope = yield* Scope.make()
+    const { emit, state } = yield* startDelivery({
+      kind: "joelclaw",
+      deliver: (event) =>
+        Effect.suspend(() =>
           Effect.delay(
-            Effect.sync(() => void arrived.push(action)),
-            "400 millis"
-          ),
-        target: () => "somewhere",
-        ready: Effect.void
-      }).pipe(Scope.provide(scope))
+            Effect.sync(() => void arrived.push(event)),
+            takes()
+          )
+        ),
+      target: () => "somewhere",
+      ready: Effect.void
+    }).pipe(Scope.provide(scope))
+    const close = Effect.forkChild(Scope.close(scope, Exit.void))
+    return { actions: () => arrived.map(({ action }) => action), arrived, close, emit, state }
+  })
+
+  it.effect("on shutdown sends daemon.stopped at once, then how many were dropped, then what is queued", () =>
+    Effect.gen(function* () {
+      const { actions, arrived, close, emit, state } = yield* slowReceiver(() => 400)
       yield* emit(event(0))
       yield* TestClock.adjust(0)
       for (let n = 1; n <= 300; n += 1) yield* emit(event(n))
       yield* emit(stopped)
-      assert.deepInclude(yield* state, { queued: 257, dropped: 44 })
-      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      assert.deepInclude(yield* state, { queued: 256, dropped: 44 })
+      const closing = yield* close
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(closing)
-      assert.deepStrictEqual(arrived, ["lease.replaced", "daemon.stopped"])
+      assert.deepStrictEqual(actions(), ["lease.replaced", "daemon.stopped", "sink.dropped"])
+      assert.deepStrictEqual(arrived.at(1)?.metadata, { n: 0, eventsNotSent: 300 })
+      assert.deepStrictEqual(arrived.at(2)?.metadata, { count: 44 })
     })
   )
+
+  it.effect("reports what a flood has dropped before the events that wait, at most once a minute", () =>
+    Effect.gen(function* () {
+      const { arrived, emit, state } = yield* slowReceiver(() => 500)
+      for (let n = 0; n < 2576; n += 1) {
+        yield* emit(event(n))
+        if (n % 43 === 42) yield* TestClock.adjust("1 second")
+      }
+      yield* TestClock.adjust("12 seconds")
+      const reports = arrived.filter(({ action }) => action === "sink.dropped")
+      const reported = reports.reduce((sum, { metadata }) => sum + Number(metadata["count"]), 0)
+      assert.lengthOf(reports, 2)
+      assert.isAbove(reports[0]?.timestamp ?? 0, 0)
+      assert.isAtLeast((reports[1]?.timestamp ?? 0) - (reports[0]?.timestamp ?? 0), 60_000)
+      assert.strictEqual(reported, (yield* state).dropped)
+    })
+  )
+
+  for (const [what, first, limit] of [
+    ["works", 500, 2500],
+    ["was never tried", undefined, 1500]
+  ] as const) {
+    it.effect(`on shutdown gives daemon.stopped ${limit} ms if the receiver ${what}`, () =>
+      Effect.gen(function* () {
+        for (const [takes, arrives] of [
+          [limit - 1, ["daemon.stopped"]],
+          [limit + 1, []]
+        ] as const) {
+          let millis: number = first ?? takes
+          const { arrived, close, emit } = yield* slowReceiver(() => millis)
+          if (first !== undefined) yield* emit(event(0))
+          yield* TestClock.adjust("1 second")
+          arrived.length = 0
+          millis = takes
+          // Another event is being sent, which takes as long.
+          yield* emit(event(1))
+          yield* TestClock.adjust(1)
+          yield* emit(stopped)
+          const closing = yield* close
+          yield* TestClock.adjust(limit)
+          yield* Fiber.join(closing)
+          assert.deepStrictEqual(
+            arrived.map(({ action }) => action).filter((action) => action === "daemon.stopped"),
+            [...arrives]
+          )
+        }
+      })
+    )
+  }
 
   it.effect("waits on shutdown for the event that is being sent, at most a second", () =>
     Effect.gen(function* () {
       for (const [takes, arrives] of [
-        [999, ["daemon.stopped"]],
+        [999, ["lease.replaced"]],
         [1001, []]
       ] as const) {
-        const arrived: Array<string> = []
-        const deliver = (event: Envelope) =>
-          Effect.delay(
-            Effect.sync(() => void arrived.push(event.action)),
-            takes
-          )
-        const scope = yield* Scope.make()
-        const { emit } = yield* startDelivery({
-          kind: "joelclaw",
-          deliver,
-          target: () => "somewhere",
-          ready: Effect.void
-        }).pipe(Scope.provide(scope))
-        yield* emit(stopped)
+        const { actions, close, emit } = yield* slowReceiver(() => takes)
+        yield* emit(event(1))
         yield* TestClock.adjust(0)
-        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+        const closing = yield* close
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(closing)
-        assert.deepStrictEqual(arrived, [...arrives])
+        assert.deepStrictEqual(actions(), [...arrives])
       }
     })
   )
