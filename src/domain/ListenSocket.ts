@@ -7,6 +7,7 @@
 import * as path from "node:path"
 import type { Caller, Role } from "./Caller.ts"
 import { globMatcher } from "./glob.ts"
+import { socketPathProblem } from "./paths.ts"
 
 /** Who may use a socket: its owner, or a group as well. */
 export type SocketAccess = { readonly mode: 0o600 } | { readonly mode: 0o660; readonly group: string }
@@ -20,9 +21,6 @@ export interface ListenSocket {
   /** What the client ids of those roles begin with. */
   readonly clientPrefix: string
 }
-
-/** sun_path has 104 bytes on macOS, with the terminating zero. */
-export const maxSocketPath = 103
 
 /** The name of the owner's socket in the state directory, where the main socket is a group's. */
 export const ownerSocketName = "owner.sock"
@@ -49,7 +47,7 @@ const givenSockets = ({
 /** Returns the owner's socket in the state directory; undefined if a setting has one, or if its path would be too long. */
 export const ownSocket = (settings: SocketSettings): ListenSocket | undefined => {
   const at = path.join(settings.directory, ownerSocketName)
-  return givenSockets(settings).some(({ role }) => role === "owner") || Buffer.byteLength(at) > maxSocketPath
+  return givenSockets(settings).some(({ role }) => role === "owner") || socketPathProblem(at) !== undefined
     ? undefined
     : { path: at, access: { mode: 0o600 }, role: "owner", ...unlimited }
 }

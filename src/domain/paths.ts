@@ -4,6 +4,17 @@
  */
 import { isAbsolute, join } from "node:path"
 
+/** The bytes that sun_path has, without the terminating zero: 108 on Linux, 104 on macOS. */
+export const maxSocketPath = process.platform === "linux" ? 107 : 103
+
+/** Returns why a socket cannot have this path; undefined if it can. */
+export const socketPathProblem = (socketPath: string): string | undefined => {
+  const length = Buffer.byteLength(socketPath)
+  return length <= maxSocketPath
+    ? undefined
+    : `the socket path ${socketPath} has ${length} bytes; a socket address holds at most ${maxSocketPath}`
+}
+
 /** Resolves `~/`; undefined if the result is not an absolute path. */
 export const pathIn = (value: unknown, home: string): string | undefined => {
   if (typeof value !== "string") return undefined

@@ -126,6 +126,7 @@ describe.runIf(canBeOthers).concurrent("a service account whose socket a group m
       const restart = yield* secrets("daemon restart")
       assert.deepStrictEqual([restart.status, restart.stdout], [5, ""])
       assert.include(restart.stderr, "no supervisor would start the daemon again, so only its owner may restart it")
+      assert.match(restart.stderr, /\n {2}Restart it as its owner: sudo -H -u \S+ secrets daemon restart\n$/)
 
       const ci = clientOf("worker", worker, workerSocket)
       isDone(yield* own("add ci_token --value t"))

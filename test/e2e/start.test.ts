@@ -10,6 +10,7 @@ import * as path from "node:path"
 import { auditOf, connect, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { promptly } from "../harness/prompt.ts"
 import { run } from "../harness/program.ts"
+import { maxSocketPath } from "../../src/domain/paths.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { randomFrom } from "../support/random.ts"
 import { readyRounds } from "../torture/ready.ts"
@@ -159,7 +160,7 @@ describe("a refused start", () => {
       const home = yield* temporaryDirectory
       const ended = yield* serve(home, ["--socket", path.join(home, "x".repeat(104))])
       assert.strictEqual(ended.status, 78)
-      assert.include(ended.stderr, "a socket address holds at most 103")
+      assert.include(ended.stderr, `a socket address holds at most ${maxSocketPath}`)
     })
   )
 

@@ -12,6 +12,8 @@ import { systemErrorCode, systemErrorText } from "../../domain/systemError.ts"
 
 export interface Output {
   readonly result: unknown
+  /** Members of the envelope beside `result`, for callers that look there; never `message`, which they take for a failure. */
+  readonly beside?: Readonly<Record<string, string>>
   /** What people read: one line each, without a line feed. */
   readonly lines?: ReadonlyArray<string>
   /** Printed before them and as it is: values, scripts and metrics. */
@@ -49,12 +51,13 @@ export const usageError = (message: string, fix: string): Problem => ({
 export const printOutput = (
   name: string,
   json: boolean,
-  { lines = [], problem, ranProgram, result, verbatim = "" }: Output
+  { beside, lines = [], problem, ranProgram, result, verbatim = "" }: Output
 ): number => {
   if (ranProgram !== undefined) return ranProgram
   if (!json) printVerbatim(verbatim + escapedLines(lines))
   if (problem !== undefined) return printProblem(name, json, problem, result)
-  return json ? printJson({ ok: true, success: true, command: commandLine(name), result }, 2) : exitStatus.done
+  const envelope = { ok: true, success: true, command: commandLine(name), result, ...beside }
+  return json ? printJson(envelope, 2) : exitStatus.done
 }
 
 /** Prints the problem; returns the exit status. */

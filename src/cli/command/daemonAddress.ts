@@ -7,7 +7,7 @@
  */
 import { readFileSync, statSync } from "node:fs"
 import { hostname, userInfo } from "node:os"
-import { resolve } from "node:path"
+import { isAbsolute, resolve } from "node:path"
 import { escapeValue } from "../../domain/escape.ts"
 import { parseJsonFile } from "../../domain/jsonFile.ts"
 import { below, clientIdExpected, clientIdPattern, pathIn } from "../../domain/paths.ts"
@@ -72,21 +72,22 @@ export const defaultClientId = (args: GlobalArgs): string | Problem => {
 
 const hostName = (): string => hostname() || "unknown"
 
-/** Returns the home directory. Ignores an empty HOME, which would mean the current directory. */
-export const homeDirectory = (): string | undefined => {
-  try {
-    return process.env["HOME"] || userInfo().homedir
-  } catch {
-    return undefined
-  }
-}
-
-export const noHome: Problem = {
+const noHome: Problem = {
   message: "there is no home directory",
   why: "HOME is not set, and the system does not know this user",
   fix: "Set HOME to the home directory of the user who owns the secrets",
   code: "data_error",
   exitStatus: exitStatus.badConfig
+}
+
+/** Returns the home directory, or why there is none. An empty HOME counts as unset: it would mean the current directory. */
+export const homeDirectory = (): string | Problem => {
+  try {
+    const home = process.env["HOME"] || userInfo().homedir
+    return isAbsolute(home) ? home : { ...noHome, why: "HOME is not an absolute path" }
+  } catch {
+    return noHome
+  }
 }
 
 /** Resolves a path; returns it unchanged if the current directory was removed. */
@@ -101,9 +102,9 @@ const absolute = (file: string): string => {
 /** Returns the text of config.json, an empty object if there is none, and the home directory. */
 export const readSettings = (
   args: GlobalArgs,
-  home: string | undefined = homeDirectory()
+  home: string | Problem = homeDirectory()
 ): { text: string; home: string; file: string } | Problem => {
-  if (home === undefined) return noHome
+  if (typeof home !== "string") return home
   const named = args.option("config")
   const file = named ?? below(below(home, ".agent-secrets"), "config.json")
   try {

@@ -69,7 +69,7 @@ export const foreignDirectory = (
   // Below a directory of root, other users own what they create, as in /tmp or on a mounted volume.
   if (stat.uid === user || (user !== 0 && (stat.uid === 0 || !isOfHome))) return undefined
   const [owner, self] = [userName(stat.uid), userName(user)]
-  const as = (uid: number) => `sudo -H -u ${quoted(account(uid, "#"))} ${command}`
+  const as = (uid: number) => asUser(uid, command)
   if (!isOfHome) {
     return {
       message: `${path} belongs to ${owner}, and this is ${self}`,
@@ -83,6 +83,17 @@ export const foreignDirectory = (
     exitStatus: exitStatus.badConfig
   }
 }
+
+/** Returns the command of a socket's owner; the command alone if the owner cannot be seen. */
+export const asOwnerOf = (socketPath: string, command: string): string => {
+  try {
+    return asUser(statSync(socketPath).uid, command)
+  } catch {
+    return command
+  }
+}
+
+const asUser = (uid: number, command: string): string => `sudo -H -u ${quoted(account(uid, "#"))} ${command}`
 
 /** Finds the file, or the first directory above it that can be seen. */
 const firstVisible = (file: string) => {

@@ -3,14 +3,27 @@
  */
 import { escapeValue } from "../../domain/escape.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
+import { socketPathProblem } from "../../domain/paths.ts"
 import type { SendFailure } from "../../rpc/client/sendRequests.ts"
 import type { ErrorTag } from "../../rpc/protocol/errorTags.ts"
 import type { ReplyError } from "../../rpc/protocol/reply.ts"
 import type { Problem } from "./Output.ts"
 
 /** Returns the problem of a failed connection; `code` is the system's reason. */
-export const connectProblem = ({ code, socketPath }: { readonly code: string; readonly socketPath: string }): Problem =>
-  code === "EACCES" || code === "EPERM"
+export const connectProblem = ({
+  code,
+  socketPath
+}: {
+  readonly code: string
+  readonly socketPath: string
+}): Problem => {
+  const tooLong = socketPathProblem(socketPath)
+  if (tooLong !== undefined) {
+    const fix = "Choose a shorter path with --socket or socket_path"
+    const message = `cannot connect to the daemon: ${escapeValue(tooLong)}`
+    return { message, code: "data_error", fix, exitStatus: exitStatus.badConfig }
+  }
+  return code === "EACCES" || code === "EPERM"
     ? {
         message: "no permission to use the daemon's socket",
         why: socketPath,
@@ -27,6 +40,7 @@ export const connectProblem = ({ code, socketPath }: { readonly code: string; re
         fix: "Start it with: secrets serve",
         exitStatus: exitStatus.unavailable
       }
+}
 
 /** Returns the problem of a request without a usable reply. */
 export const clientProblem = (failure: SendFailure): Problem => {
@@ -102,7 +116,8 @@ export const refusals = {
   DirectAccess: rejected("Lease it: secrets lease NAME"),
   ScanLimit: rejected("Try again tomorrow, or compare one secret by leasing it: secrets lease NAME"),
   AccessDenied: rejected("Use a socket whose role permits it: secrets status lists them"),
-  RestartRefused: rejected("Wait and try again, or restart it as the user whose daemon it is"),
+  RestartRefused: rejected("Wait and try again"),
+  RestartNotAllowed: rejected("Restart it as the user whose daemon it is"),
   AuditLogError: rejected("Remove the cause that secrets status shows: the daemon then continues by itself"),
   FileError: rejected(disk),
   Stopping: rejected("Wait for the next daemon: secrets status --wait 30s"),

@@ -37,19 +37,16 @@ export const leaseCommand = defineQuery({
     if (typeof clientId !== "string") return clientId
     return [{ method: "secrets.lease", params: { secret_name: args.positionals[0], client_id: clientId, ttl } }]
   },
-  render: ([leased], { args }) =>
-    matchesShape(leased, { lease_id: "", value: "", expires_at: "" })
-      ? {
-          verbatim: leased.value + (printsToTerminal() && !leased.value.endsWith("\n") ? "\n" : ""),
-          result: {
-            value: leased.value,
-            lease_id: leased.lease_id,
-            expires_at: leased.expires_at,
-            secret_name: args.positionals[0],
-            client_id: clientIdOf(args)
-          }
-        }
-      : undefined
+  render: ([leased], { args }) => {
+    if (!matchesShape(leased, { lease_id: "", value: "", expires_at: "" })) return undefined
+    const { expires_at, lease_id, value } = leased
+    return {
+      verbatim: value + (printsToTerminal() && !value.endsWith("\n") ? "\n" : ""),
+      result: { value, lease_id, expires_at, secret_name: args.positionals[0], client_id: clientIdOf(args) },
+      // joelclaw reads them there.
+      beside: { lease_id, expires_at }
+    }
+  }
 })
 
 const clientIdOf = (args: GlobalArgs & { readonly option: (flag: "client-id") => string | undefined }) =>

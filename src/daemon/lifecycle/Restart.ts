@@ -32,6 +32,15 @@ export class RestartRefused extends Schema.TaggedError<RestartRefused>()("Restar
   }
 }
 
+/** Nothing would start the daemon again, and the caller is not its owner. */
+export class RestartNotAllowed extends Schema.TaggedError<RestartNotAllowed>()("RestartNotAllowed", {
+  reason: Schema.String
+}) {
+  override get message() {
+    return this.reason
+  }
+}
+
 const CoolDownFile = Schema.Struct({ requested_at: Schema.String })
 const decodeCoolDown = Schema.decodeUnknownOption(Schema.fromJsonString(CoolDownFile))
 
@@ -39,7 +48,7 @@ export class Restart extends Context.Service<
   Restart,
   {
     /** Requests a restart, which begins after the reply to the client. */
-    readonly request: Effect.Effect<void, RestartRefused | AuditLogError | FileError>
+    readonly request: Effect.Effect<void, RestartRefused | RestartNotAllowed | AuditLogError | FileError>
     /** Waits until a restart is requested. */
     readonly requested: Effect.Effect<void>
   }
@@ -52,17 +61,16 @@ export class Restart extends Context.Service<
         const requested = Deferred.makeUnsafe<void>()
         const lock = yield* Semaphore.make(1)
 
-        const reject = (reason: string) =>
-          Effect.andThen(
-            Effect.ignore(audit.append([refusedFact(restartFact, reason)])),
-            Effect.fail(new RestartRefused({ reason }))
-          )
+        const reject = <E extends RestartRefused | RestartNotAllowed>(error: E) =>
+          Effect.andThen(Effect.ignore(audit.append([refusedFact(restartFact, error.reason)])), Effect.fail(error))
+        const rejectNow = (reason: string) => reject(new RestartRefused({ reason }))
 
         const request = Effect.gen(function* () {
-          if (Deferred.isDoneUnsafe(requested)) return yield* reject("daemon restart is already pending")
+          if (Deferred.isDoneUnsafe(requested)) return yield* rejectNow("daemon restart is already pending")
           const { role } = yield* CurrentCaller
           if (role !== "owner" && !supervised()) {
-            return yield* reject("no supervisor would start the daemon again, so only its owner may restart it")
+            const reason = "no supervisor would start the daemon again, so only its owner may restart it"
+            return yield* reject(new RestartNotAllowed({ reason }))
           }
           const now = yield* Clock.currentTimeMillis
           const { contents: file } = yield* readOrSetAside(coolDownPath)
@@ -73,7 +81,7 @@ export class Restart extends Context.Service<
             onSome: ({ millis }) => coolDown - BigInt(now - millis) * millisecond
           })
           if (left > 0n && left <= coolDown) {
-            return yield* reject(`daemon restart is cooling down; retry after ${formatGoDuration(left)}`)
+            return yield* rejectNow(`daemon restart is cooling down; retry after ${formatGoDuration(left)}`)
           }
           yield* audit.append([restartFact])
           const contents = `${JSON.stringify({ requested_at: fromMillis(now).text })}\n`

@@ -10,7 +10,7 @@ import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
 import { exitStatus } from "../../domain/exitStatus.ts"
-import { maxSocketPath } from "../../domain/ListenSocket.ts"
+import { socketPathProblem } from "../../domain/paths.ts"
 import { attemptSync } from "../files/durableFile.ts"
 import { findListener, holdLock, StartError } from "../files/fileLock.ts"
 import { makeDirectory } from "../files/pinDirectory.ts"
@@ -20,13 +20,9 @@ import { makeDirectory } from "../files/pinDirectory.ts"
  * was `activated` belongs to the supervisor and is not checked.
  */
 export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPath: string, activated = false) {
-  const length = Buffer.byteLength(socketPath)
-  if (length > maxSocketPath) {
-    return yield* reject(
-      `the socket path ${socketPath} has ${length} bytes; a socket address holds at most ${maxSocketPath}`,
-      "Choose a shorter path with --socket or socket_path",
-      exitStatus.badConfig
-    )
+  const problem = socketPathProblem(socketPath)
+  if (problem !== undefined) {
+    return yield* reject(problem, "Choose a shorter path with --socket or socket_path", exitStatus.badConfig)
   }
   yield* checkDirectory(path.dirname(socketPath))
   // Checked before the lock too, so that a rejected start leaves no lock file.
@@ -77,7 +73,7 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string, refusals: nu
 
 const alreadyListening = (socketPath: string, owner: number | undefined) =>
   reject(
-    `another daemon is listening on ${socketPath}: ${named(owner)}`,
+    `another daemon is listening on ${socketPath}: ${named(owner)}${owner === undefined ? ", or its file system cannot lock files" : ""}`,
     "Stop it first, or choose another path with --socket",
     exitStatus.alreadyRunning
   )

@@ -38,6 +38,7 @@ export const errorCodes = {
   AccessDenied: -32006,
   ScanLimit: internal,
   RestartRefused: internal,
+  RestartNotAllowed: internal,
   AuditLogError: internal,
   FileError: internal,
   Stopping: internal,

@@ -40,6 +40,16 @@ describe("the settings", () => {
     if ("file" in settings) assert.isTrue(path.isAbsolute(settings.file), settings.file)
   })
 
+  for (const home of ["rel", "./rel", "~", " /home"]) {
+    it(`are not looked for below a HOME that is no absolute path: ${home}`, () => {
+      vi.stubEnv("HOME", home)
+      const why = "HOME is not an absolute path"
+      assert.deepInclude(readSettings({ option: () => undefined }), { why, exitStatus: 78 })
+      assert.deepInclude(daemonAddress({ option: () => undefined }), { why, exitStatus: 78 })
+      assert.deepStrictEqual(socketsIn({ socket: "/run/s.sock" }), { socketPath: "/run/s.sock" })
+    })
+  }
+
   for (const [text, reason] of [
     ["{", "the file is not JSON"],
     ["{\0}\0", "the file is UTF-16 or UTF-32, not UTF-8"],

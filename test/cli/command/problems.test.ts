@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { explainAccess } from "../../../src/cli/command/ownership.ts"
+import { maxSocketPath } from "../../../src/domain/paths.ts"
 import { connectProblem, refusalProblem, refusals } from "../../../src/cli/command/problems.ts"
 import { readReply } from "../../../src/rpc/protocol/reply.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
@@ -58,6 +59,17 @@ describe("a connection problem", () => {
       const { message, why = "" } = connectProblem({ code, socketPath: "/s" })
       assert.match(`${message}\n  ${why}`, recognized)
     }
+  })
+
+  it("names a path that no socket can have, whatever the system's reason", () => {
+    const longest = `/${"x".repeat(maxSocketPath - 1)}`
+    for (const code of ["EINVAL", "ENAMETOOLONG", "ENOENT", "EACCES"]) {
+      const { exitStatus, message } = connectProblem({ code, socketPath: `${longest}x` })
+      assert.match(message, /^cannot connect to the daemon: the socket path .* has \d+ bytes; a socket address holds/)
+      assert.match(message, recognized)
+      assert.strictEqual(exitStatus, 78)
+    }
+    assert.strictEqual(connectProblem({ code: "ENOENT", socketPath: longest }).exitStatus, 3)
   })
 })
 

@@ -12,6 +12,7 @@ import * as path from "node:path"
 import { setImmediate } from "node:timers/promises"
 import { findListener, type StartError } from "../../../src/daemon/files/fileLock.ts"
 import { claimSocketPath } from "../../../src/daemon/lifecycle/socketPath.ts"
+import { maxSocketPath } from "../../../src/domain/paths.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const listen = (at: string) =>
@@ -172,10 +173,10 @@ describe("the socket path", () => {
   it.live("is rejected if it has more bytes than a socket address holds", () =>
     Effect.gen(function* () {
       const directory = yield* temporaryDirectory
-      const fill = 103 - Buffer.byteLength(`${directory}/`)
+      const fill = maxSocketPath - Buffer.byteLength(`${directory}/`)
       const tooLong = path.join(directory, `ä${"x".repeat(fill - 1)}`)
       const { exitStatus, reason } = yield* refusal(tooLong)
-      assert.include(reason, "has 104 bytes; a socket address holds at most 103")
+      assert.include(reason, `has ${maxSocketPath + 1} bytes; a socket address holds at most ${maxSocketPath}`)
       assert.strictEqual(exitStatus, 78)
       yield* claimSocketPath(path.join(directory, "x".repeat(fill)))
     })

@@ -11,7 +11,7 @@ import { readTrustList, type TrustedProject } from "../../../domain/ProjectTrust
 import { below } from "../../../domain/paths.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { homeDirectory, noHome } from "../../command/daemonAddress.ts"
+import { homeDirectory } from "../../command/daemonAddress.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { unsafePath } from "../../../process/pathOwners.ts"
 import { readRegularFile } from "./foreignFile.ts"
@@ -32,7 +32,7 @@ export const loadTrustList = Effect.gen(function* () {
 
 export const trustListLocation = Effect.suspend(() => {
   const home = homeDirectory()
-  if (home === undefined) return Effect.fail(new CommandError(noHome))
+  if (typeof home !== "string") return Effect.fail(new CommandError(home))
   const directory = below(home, ".agent-secrets")
   return Effect.succeed({ directory, file: below(directory, "trusted.json") })
 })

@@ -12,10 +12,11 @@ import * as Schedule from "effect/Schedule"
 import { printNotice, printLines } from "../../command/Output.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { followTool, runTool, toolFailed, toolMessage } from "../../../process/runTool.ts"
-import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
+import { type ClientError, type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { type SupervisorVerb, toolOptions } from "../../../service/Supervisor.ts"
 import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
+import { asOwnerOf } from "../../command/ownership.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import type { DaemonArgs } from "./daemon.ts"
 import { waitUntilReady } from "./probeDaemon.ts"
@@ -100,7 +101,7 @@ export const restartService = Effect.fnUntraced(function* (args: DaemonArgs) {
   if (service === undefined || service.job.phase === "unloaded") {
     const before = yield* Effect.mapError(status, fromClient)
     yield* rejectStartedByHand(daemon)
-    yield* Effect.mapError(call(daemon, "daemon.restart", {}, acceptedExample), fromClient)
+    yield* Effect.mapError(call(daemon, "daemon.restart", {}, acceptedExample), restartProblem(daemon))
     return yield* waitForNewDaemon(daemon, before.started_at, "No supervisor restarted it. Start it: secrets serve")
   }
   const before = Option.getOrUndefined(yield* Effect.option(status))
@@ -125,6 +126,16 @@ const rejectStartedByHand = Effect.fnUntraced(function* (daemon: DaemonAddress) 
     exitStatus: exitStatus.rejected
   })
 })
+
+/** Names the owner of the daemon where only that user may restart it. */
+const restartProblem =
+  ({ socketPath }: DaemonAddress) =>
+  (error: ClientError) => {
+    const problem = fromClient(error)
+    if (problem.code !== "RestartNotAllowed") return problem
+    const fix = `Restart it as its owner: ${asOwnerOf(socketPath, "secrets daemon restart")}`
+    return new CommandError({ ...problem, fix })
+  }
 
 /** Restarts by a request. A supervisor that may kill the daemon is used only if the daemon does not answer. */
 const restart = Effect.fnUntraced(function* (service: InstalledService) {
