@@ -29,6 +29,8 @@ import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
 import { makeWitness, sendWitnesses } from "./lifecycle/auditWitness.ts"
+import { checkOutput } from "./lifecycle/checkOutput.ts"
+import { childrenFileName, childRecordLayer } from "./lifecycle/childrenFile.ts"
 import { DaemonInfo } from "./lifecycle/DaemonInfo.ts"
 import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
@@ -64,6 +66,7 @@ export interface DaemonOptions {
 
 /** Serves until it is interrupted; everything is saved when it returns. */
 export const runDaemon = Effect.fn("runDaemon")(function* (config: Config, options: DaemonOptions) {
+  yield* checkOutput([config.auditPath, config.leasesPath, config.identityPath, config.secretsPath])
   const activated = yield* adoptActivatedSockets(options.supervision.listeners, mainFirst(config))
   const memory: StoreMemory = { last: undefined }
   return yield* restartOnReplacedDirectory(instancePaths(config).directories, (isRestart) =>
@@ -176,6 +179,7 @@ const layers = (
     ),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config))),
+    Layer.provideMerge(childRecordLayer(path.join(config.directory, childrenFileName))),
     Layer.provideMerge(
       Instance.layer(instancePaths(config), {
         isRestart,

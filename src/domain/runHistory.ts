@@ -1,6 +1,7 @@
 /**
  * The history of the daemon's runs: the last run, and the unclean starts, which follow a run
- * that did not shut down cleanly. Three unclean starts within a minute are a crash loop. A
+ * that did not shut down cleanly. A start that was refused, as for a wrong setting, is none of
+ * these. Three unclean starts within a minute are a crash loop. A
  * loop is reported once. It never prevents a start. Pure; `runsFile` stores the history.
  */
 import * as Option from "effect/Option"
@@ -18,8 +19,10 @@ const Run = Schema.Struct({
   /** Both absent while it runs, and for good if it was killed. */
   ended_at: Schema.optionalKey(Schema.String),
   ended_because: Schema.optionalKey(Schema.String),
-  /** Whether it failed, such as a start that could not succeed. */
-  failed: Schema.optionalKey(Schema.Boolean)
+  /** Whether it failed, such as a start with an unreadable store. */
+  failed: Schema.optionalKey(Schema.Boolean),
+  /** Whether it did not start, because of a setting or of what it found at a path. */
+  refused: Schema.optionalKey(Schema.Boolean)
 })
 type Run = typeof Run.Type
 
@@ -60,7 +63,8 @@ export const beginRun = (
   supervised = false
 ): RunHistory => {
   const { last, loop_told, unclean_starts } = history
-  const isUnclean = crash || (last !== undefined && !isOrderly(last))
+  // A refused start leaves the files of a crash before it, which it has counted.
+  const isUnclean = last?.refused !== true && (crash || (last !== undefined && !isOrderly(last)))
   const starts = isUnclean ? [...unclean_starts, { at: at.text, because: becauseOf(last) }] : unclean_starts
   const next: RunHistory = {
     last: { pid, started_at: at.text, ...(supervised ? { supervised } : {}) },
@@ -70,12 +74,12 @@ export const beginRun = (
   return loop_told === true && isLooping(next, at.millis) ? { ...next, loop_told } : next
 }
 
-/** Records the end of the last run. */
-export const endRun = (history: RunHistory, at: Timestamp, because: string, failed: boolean): RunHistory => {
+/** Records the end of the last run; `how` is undefined for an orderly one. */
+export const endRun = (history: RunHistory, at: Timestamp, because: string, how?: "failed" | "refused"): RunHistory => {
   const { last } = history
   if (last === undefined) return history
   const ended = { ended_at: at.text, ended_because: because.slice(0, maxReasonLength) }
-  return { ...history, last: { ...last, ...ended, ...(failed ? { failed } : {}) } }
+  return { ...history, last: { ...last, ...ended, ...(how === undefined ? {} : { [how]: true }) } }
 }
 
 export const withAuditEnd = (history: RunHistory, audit: NonNullable<RunHistory["audit"]>): RunHistory => ({
@@ -109,7 +113,8 @@ export const lastRunInWords = ({ last }: RunHistory): string | undefined => {
   if (last.ended_at === undefined) {
     return `the last one, process ${last.pid}, started ${last.started_at}, did not end in order`
   }
-  return `not running since ${last.ended_at}, last exit: ${last.failed === true ? "a fault: " : ""}${last.ended_because ?? "?"}`
+  const kind = last.failed === true ? "a fault: " : last.refused === true ? "it did not start: " : ""
+  return `not running since ${last.ended_at}, last exit: ${kind}${last.ended_because ?? "?"}`
 }
 
 /** Longer than a supervisor pauses before a start. */

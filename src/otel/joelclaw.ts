@@ -17,7 +17,7 @@ import * as Stream from "effect/Stream"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { childEnvironment } from "../domain/childEnvironment.ts"
-import { spawnTool } from "../process/runTool.ts"
+import { spawnTool, type ToolOptions } from "../process/runTool.ts"
 import { EmitFailed, type Envelope, startDelivery } from "./delivery.ts"
 
 export interface JoelclawOptions {
@@ -38,9 +38,13 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
   let { command } = options
   const found = yield* Deferred.make<void>()
 
+  const timeout = options.emitTimeout ?? Duration.seconds(5)
   const deliver = (event: Envelope) =>
-    (command === undefined ? new EmitFailed({ reason: "not found" }) : runJoelclaw(command, environment, event)).pipe(
-      Effect.timeout(options.emitTimeout ?? Duration.seconds(5)),
+    (command === undefined
+      ? new EmitFailed({ reason: "not found" })
+      : runJoelclaw(command, { env: environmentOf(environment, command), timeout }, event)
+    ).pipe(
+      Effect.timeout(timeout),
       Effect.catchCause((cause) => Effect.fail(new EmitFailed({ reason: reasonOf(cause) })))
     )
 
@@ -87,9 +91,9 @@ export const findJoelclaw = Effect.fnUntraced(function* (environment: JoelclawOp
     return (yield* isExecutable(configured)) ? path.resolve(configured) : undefined
   }
   const onPath = (environment["PATH"] ?? "").split(path.delimiter).filter((directory) => path.isAbsolute(directory))
-  const candidates = [...onPath, ...usualDirectories(environment["HOME"] ?? "/nonexistent")].map((directory) =>
-    path.join(directory, "joelclaw")
-  )
+  const home = environment["HOME"] ?? ""
+  const directories = [...onPath, ...usualDirectories(path.isAbsolute(home) ? home : "/nonexistent")]
+  const candidates = directories.map((directory) => path.join(directory, "joelclaw"))
   const executable = yield* Effect.forEach(candidates, isExecutable, { concurrency: "unbounded" })
   return candidates.find((_, index) => executable[index])
 })
@@ -106,16 +110,11 @@ const isExecutable = (file: string): Effect.Effect<boolean> =>
 const maxOutputLength = 64 * 1024
 
 /** Runs one `joelclaw otel emit`, which sends one event. Fails unless joelclaw reports success. Interruption kills its process group. */
-export const runJoelclaw = Effect.fnUntraced(function* (
-  command: string,
-  environment: JoelclawOptions["environment"],
-  event: Envelope
-) {
-  const tool = yield* spawnTool(
-    [command, "otel", "emit"],
-    { env: environmentOf(environment, command) },
-    { stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")), stderr: "ignore" }
-  )
+const runJoelclaw = Effect.fnUntraced(function* (command: string, options: ToolOptions, event: Envelope) {
+  const tool = yield* spawnTool([command, "otel", "emit"], options, {
+    stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")),
+    stderr: "ignore"
+  })
   const output = yield* Stream.runFold(
     tool.stdout,
     () => "",

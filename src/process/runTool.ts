@@ -16,6 +16,7 @@ import * as Stream from "effect/Stream"
 import * as ChildProcess from "effect/process/ChildProcess"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import { absoluteEntries } from "../domain/paths.ts"
+import { recordChild } from "./childRecord.ts"
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -57,10 +58,13 @@ const spawnerLayer = Layer.provide(NodeChildProcessSpawner.layer, [
 
 const defaultMaxOutput = 4 * 1024 * 1024
 
-/** Starts a program, found on the absolute entries of PATH, in the caller's scope, which kills its process group when it closes. */
+/**
+ * Starts a program, found on the absolute entries of PATH, in the caller's scope, which kills its process group when it
+ * closes. The timeout is only recorded.
+ */
 export const spawnTool = (
   [name, ...args]: CommandLine,
-  { cwd = "/", env }: ToolOptions,
+  { cwd = "/", env, timeout = Duration.infinity }: ToolOptions,
   stdio: Pick<ChildProcess.CommandOptions, "stdin" | "stdout" | "stderr"> = {}
 ) =>
   Effect.gen(function* () {
@@ -71,7 +75,9 @@ export const spawnTool = (
       extendEnv: false,
       killSignal: "SIGKILL"
     } as const
-    return yield* spawner.spawn(ChildProcess.make(name, args, { ...child, stdin: "ignore", ...stdio }))
+    const tool = yield* spawner.spawn(ChildProcess.make(name, args, { ...child, stdin: "ignore", ...stdio }))
+    yield* recordChild(tool.pid, Duration.toMillis(timeout))
+    return tool
   }).pipe(Effect.provide(spawnerLayer))
 
 /** Returns any exit status, and the output. Fails if there is no exit status. */

@@ -22,20 +22,41 @@ const isTold = (history: RunHistory.RunHistory, at: number) =>
 describe("a start", () => {
   it("is clean without a run before it, or after a clean shutdown", () => {
     const first = RunHistory.beginRun(RunHistory.noRuns, 1, fromMillis(epoch), false)
-    const ended = RunHistory.endRun(first, fromMillis(epoch + 1), "SIGTERM", false)
+    const ended = RunHistory.endRun(first, fromMillis(epoch + 1), "SIGTERM")
     const second = RunHistory.beginRun(ended, 2, fromMillis(epoch + 2), false)
     for (const history of [first, second]) assert.strictEqual(RunHistory.uncleanStarts(history, epoch + 3), undefined)
   })
 
   it("is unclean after a run that was killed, that failed or that left files behind", () => {
     const first = RunHistory.beginRun(RunHistory.noRuns, 1, fromMillis(epoch), false)
-    const failed = RunHistory.endRun(first, fromMillis(epoch), "the store cannot be read", true)
+    const failed = RunHistory.endRun(first, fromMillis(epoch), "the store cannot be read", "failed")
     const reasonAfter = (history: RunHistory.RunHistory, crash = false) =>
       RunHistory.uncleanStarts(RunHistory.beginRun(history, 2, fromMillis(epoch + 1), crash), epoch + 1)?.last_reason ??
       ""
     assert.match(reasonAfter(first), /^process 1, started .*, was killed or crashed$/)
     assert.match(reasonAfter(failed), /^process 1, started .*, ended by a fault: the store cannot be read$/)
     assert.match(reasonAfter(RunHistory.noRuns, true), /did not stop in order/)
+  })
+
+  it("that was refused is no unclean end, and counts a crash before it once", () => {
+    const refusedAt = (history: RunHistory.RunHistory, at: number, crash: boolean) =>
+      RunHistory.endRun(
+        RunHistory.beginRun(history, at, fromMillis(epoch + at), crash),
+        fromMillis(epoch + at),
+        "the socket path is too long",
+        "refused"
+      )
+    const fine = RunHistory.endRun(killedAndStartedAt(), fromMillis(epoch), "SIGTERM")
+    const refused = [1, 2, 3, 4].reduce((history, at) => refusedAt(history, at, false), fine)
+    assert.isUndefined(
+      RunHistory.uncleanStarts(RunHistory.beginRun(refused, 9, fromMillis(epoch + 5), false), epoch + 5)
+    )
+    // The run that was killed has left daemon.json, and no refused start removes it.
+    const killed = [1, 2, 3, 4].reduce((history, at) => refusedAt(history, at, true), killedAndStartedAt())
+    const served = RunHistory.beginRun(killed, 9, fromMillis(epoch + 5), true)
+    assert.deepInclude(RunHistory.uncleanStarts(served, epoch + 5), { count: 1, crash_loop: false })
+    const next = RunHistory.beginRun(served, 10, fromMillis(epoch + 6), true)
+    assert.strictEqual(RunHistory.uncleanStarts(next, epoch + 6)?.count, 2)
   })
 
   it("is counted for a day, and the last twenty are kept", () => {
@@ -81,7 +102,7 @@ describe("a crash loop", () => {
 describe("the history of runs", () => {
   it("survives encoding and decoding, and no other text is decoded", () => {
     const history = RunHistory.markCrashLoopReported(
-      RunHistory.endRun(killedAndStartedAt(0, 1), fromMillis(epoch), "SIGTERM", false)
+      RunHistory.endRun(killedAndStartedAt(0, 1), fromMillis(epoch), "SIGTERM")
     )
     assert.deepStrictEqual(RunHistory.decodeRunHistory(RunHistory.encodeRunHistory(history)), Option.some(history))
     for (const text of [
@@ -98,7 +119,7 @@ describe("the history of runs", () => {
 
   it("promises a return under a supervisor, and for half a minute after an end", () => {
     const begin = (supervised: boolean) => RunHistory.beginRun(RunHistory.noRuns, 7, fromMillis(0), false, supervised)
-    const end = (history: RunHistory.RunHistory) => RunHistory.endRun(history, fromMillis(epoch), "SIGTERM", false)
+    const end = (history: RunHistory.RunHistory) => RunHistory.endRun(history, fromMillis(epoch), "SIGTERM")
     const recent = 30_000
     for (const [history, lastWrite, now, expected] of [
       [RunHistory.noRuns, epoch, epoch, false],
@@ -119,12 +140,16 @@ describe("the history of runs", () => {
     assert.strictEqual(wordsOf(RunHistory.noRuns), "")
     assert.match(wordsOf(begun), /process 7, started 2027-.*, did not end in order/)
     assert.match(
-      wordsOf(RunHistory.endRun(begun, fromMillis(epoch), "SIGTERM", false)),
+      wordsOf(RunHistory.endRun(begun, fromMillis(epoch), "SIGTERM")),
       /^not running since 2027-.*, last exit: SIGTERM$/
     )
     assert.match(
-      wordsOf(RunHistory.endRun(begun, fromMillis(epoch), "no space", true)),
+      wordsOf(RunHistory.endRun(begun, fromMillis(epoch), "no space", "failed")),
       /last exit: a fault: no space$/
+    )
+    assert.match(
+      wordsOf(RunHistory.endRun(begun, fromMillis(epoch), "the path is too long", "refused")),
+      /last exit: it did not start: the path is too long$/
     )
   })
 })

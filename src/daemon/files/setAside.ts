@@ -6,6 +6,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as fs from "node:fs"
 import { type FileError, readIfPresent, renameDurably } from "./durableFile.ts"
 
 /**
@@ -20,14 +21,23 @@ export const readOrSetAside = Effect.fn("readOrSetAside")(function* (file: strin
 
 /** Renames a file that this error keeps from being used; returns what happened, which is logged. */
 export const setFileAside = Effect.fn("setFileAside")(function* (file: string, error: FileError) {
-  // The file is sound if this process lacks descriptors or memory.
-  if (["EMFILE", "ENFILE", "ENOMEM"].includes(error.code)) return yield* error
+  // The file is sound if this process lacks descriptors or memory. A device, such as /dev/null, is not ours.
+  if (["EMFILE", "ENFILE", "ENOMEM"].includes(error.code) || isDevice(file)) return yield* error
   const aside = yield* damagedName(file)
   yield* Effect.mapError(renameDurably(file, aside), () => error)
   const damage = `${error.message}; it was renamed to ${aside}`
   yield* Effect.logWarning(damage)
   return damage
 })
+
+const isDevice = (file: string): boolean => {
+  try {
+    const stat = fs.lstatSync(file)
+    return stat.isCharacterDevice() || stat.isBlockDevice()
+  } catch {
+    return false
+  }
+}
 
 /** Returns the name under which a damaged file is kept. */
 export const damagedName = (file: string): Effect.Effect<string> =>

@@ -150,8 +150,11 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
     Effect.flatMap(owner === undefined ? ownerInRunFile(paths) : Effect.succeed(owner), (pid) =>
       Effect.fail(
         new StartError({
-          reason: `another daemon, ${pid === undefined ? "with an unknown pid" : `process ${pid}`}, is serving ${paths.directory}`,
-          fix: 'Stop it first: secrets daemon stop. Or set another "directory" in config.json',
+          reason:
+            pid === undefined
+              ? `another daemon, with an unknown pid, is serving ${paths.directory}, or its file system cannot lock files`
+              : `another daemon, process ${pid}, is serving ${paths.directory}`,
+          fix: `Stop it first: secrets daemon stop. Or set another "directory"${pid === undefined ? ", on a local disk," : ""} in config.json`,
           exitStatus: exitStatus.alreadyRunning
         })
       )

@@ -9,6 +9,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as fs from "node:fs"
 import * as RunHistory from "../../domain/runHistory.ts"
 import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
 import { renameDurably, replaceFileSync } from "../files/durableFile.ts"
@@ -33,11 +35,42 @@ export const readRuns = Effect.fn("readRuns")(
   Effect.catchTag("FileError", (error) => Effect.as(Effect.logWarning(error.message), RunHistory.noRuns))
 )
 
-/** Replaces the file; a failure is only logged. */
-export const writeRuns = (file: string, own: PinnedDirectory, history: RunHistory.RunHistory): Effect.Effect<void> =>
-  Effect.andThen(own.check, replaceFileSync(file, RunHistory.encodeRunHistory(history))).pipe(
-    Effect.catchTag("FileError", (error) => Effect.logWarning(error.message))
+/**
+ * Replaces the file; a failure is only logged. On a full disk the file is overwritten, as far as its blocks reach:
+ * otherwise an orderly end would look like a crash.
+ */
+export const writeRuns = (file: string, own: PinnedDirectory, history: RunHistory.RunHistory): Effect.Effect<void> => {
+  const text = RunHistory.encodeRunHistory(history)
+  return Effect.andThen(own.check, replaceFileSync(file, text)).pipe(
+    Effect.catchTag("FileError", (error) =>
+      overwritten(file, own, text) ? Effect.void : Effect.logWarning(error.message)
+    )
   )
+}
+
+/** Overwrites a file without a new inode or block; returns whether it did. */
+const overwritten = (file: string, own: PinnedDirectory, text: string): boolean => {
+  if (own.status() !== "same") return false
+  try {
+    const descriptor = fs.openSync(file, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK)
+    try {
+      const { blocks } = fs.fstatSync(descriptor)
+      const bytes = Buffer.from(text, "utf8")
+      if (bytes.length > blocks * blockSize) return false
+      fs.writeSync(descriptor, bytes, 0, bytes.length, 0)
+      fs.ftruncateSync(descriptor, bytes.length)
+      fs.fsyncSync(descriptor)
+      return true
+    } finally {
+      fs.closeSync(descriptor)
+    }
+  } catch {
+    return false
+  }
+}
+
+/** The unit of `blocks` in stat(2). */
+const blockSize = 512
 
 /** Records the start of a run, and its end when the scope closes; a failed start is an end too. */
 export const recordRun = Effect.fn("recordRun")(function* (
@@ -57,8 +90,9 @@ export const recordRun = Effect.fn("recordRun")(function* (
   yield* change(history)
   yield* Effect.addFinalizer((exit) =>
     Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
-      return change(RunHistory.endRun(history, fromMillis(now), failed ? messageOf(exit.cause) : exitReason, failed))
+      const hasFailed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+      const [because, how] = hasFailed ? ([messageOf(exit.cause), kindOf(exit.cause)] as const) : [exitReason]
+      return change(RunHistory.endRun(history, fromMillis(now), because, how))
     })
   )
   return {
@@ -69,6 +103,13 @@ export const recordRun = Effect.fn("recordRun")(function* (
     setExitReason: (reason: string) => Effect.sync(() => void (exitReason = reason))
   }
 })
+
+/** A start that fails by an expected error is refused: only an unreadable store or a defect is a fault. */
+const kindOf = (cause: Cause.Cause<unknown>): "failed" | "refused" =>
+  Option.match(Cause.findErrorOption(cause), {
+    onNone: () => "failed",
+    onSome: (error) => (Predicate.isTagged(error, "StoreUnreadable") ? "failed" : "refused")
+  })
 
 const messageOf = (cause: Cause.Cause<unknown>): string => {
   const error = Cause.squash(cause)

@@ -16,8 +16,10 @@ import * as Semaphore from "effect/Semaphore"
 import { type ChildProcess, type ChildProcessByStdio, spawn } from "node:child_process"
 import type { Readable } from "node:stream"
 import { childEnvironment } from "../../domain/childEnvironment.ts"
+import { counted } from "../../domain/counted.ts"
 import { formatGoDuration, type GoDuration, toMillis } from "../../domain/GoDuration.ts"
 import { valueLimit } from "../../domain/Secret.ts"
+import { recordChild } from "../../process/childRecord.ts"
 
 export interface HookResult {
   readonly stdout: Uint8Array
@@ -58,29 +60,34 @@ const maxOutput = 2 * valueLimit
 /** How long the output may stay open after the command ends: a background process may never close it. */
 const outputGrace = "500 millis"
 
-const runHook = Effect.fn("runHook")(function* (
-  command: string,
-  secretName: string,
-  options: { readonly timeout: GoDuration; readonly environment: Readonly<Record<string, string | undefined>> }
-) {
-  const child = yield* Effect.result(
-    Effect.try(() =>
-      spawn("/bin/sh", ["-c", command], {
-        cwd: "/",
-        detached: true,
-        env: { ...childEnvironment(options.environment), SECRET_NAME: secretName.replaceAll("\u0000", "") },
-        stdio: ["ignore", "pipe", "pipe"]
-      })
+const runHook = Effect.fn("runHook")(
+  function* (
+    command: string,
+    secretName: string,
+    options: { readonly timeout: GoDuration; readonly environment: Readonly<Record<string, string | undefined>> }
+  ) {
+    const child = yield* Effect.result(
+      Effect.try(() =>
+        spawn("/bin/sh", ["-c", command], {
+          cwd: "/",
+          detached: true,
+          env: { ...childEnvironment(options.environment), SECRET_NAME: secretName.replaceAll("\u0000", "") },
+          stdio: ["ignore", "pipe", "pipe"]
+        })
+      )
     )
-  )
-  // Node throws if the command contains a NUL, and returns no pipes if there are no descriptors left.
-  if (Result.isFailure(child)) return notStarted
-  if (!Predicate.isObject(child.success.stdout) || !Predicate.isObject(child.success.stderr)) {
-    child.success.once("error", () => undefined)
-    return notStarted
-  }
-  return yield* awaitEnd(child.success, options.timeout)
-}, Effect.uninterruptible)
+    // Node throws if the command contains a NUL, and returns no pipes if there are no descriptors left.
+    if (Result.isFailure(child)) return notStarted
+    if (!Predicate.isObject(child.success.stdout) || !Predicate.isObject(child.success.stderr)) {
+      child.success.once("error", () => undefined)
+      return notStarted
+    }
+    if (child.success.pid !== undefined) yield* recordChild(child.success.pid, toMillis(options.timeout))
+    return yield* awaitEnd(child.success, options.timeout)
+  },
+  Effect.scoped,
+  Effect.uninterruptible
+)
 
 const notStarted: HookResult = {
   stdout: new Uint8Array(),
@@ -104,7 +111,7 @@ const awaitEnd = Effect.fn("awaitEnd")(function* (
     child.stderr.destroy()
   })
   const output = { stdout: stdout(), stderr: stderr() }
-  const describe = (end: string) => `${end}, ${output.stdout.length + output.stderr.length} bytes of output`
+  const describe = (end: string) => `${end}, ${counted(output.stdout.length + output.stderr.length, "byte")} of output`
   if (Exit.isFailure(waited)) return { ...output, status: "failed", outcome: describe("killed, the daemon stops") }
   if (exit === undefined) {
     return { ...output, status: "timed out", outcome: describe(`timed out after ${formatGoDuration(timeout)}`) }

@@ -9,7 +9,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { readRuns, writeRuns } from "../../../src/daemon/lifecycle/runsFile.ts"
 import { pinDirectory } from "../../../src/daemon/files/pinDirectory.ts"
-import { beginRun, noRuns } from "../../../src/domain/runHistory.ts"
+import { beginRun, endRun, noRuns } from "../../../src/domain/runHistory.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
@@ -69,6 +69,20 @@ describe("runs.json", () => {
       yield* quietly(writeRuns(file, own, history))
       assert.deepStrictEqual(yield* readRuns(file, own), history)
       assert.isDefined(fs.readdirSync(directory).find((name) => name.startsWith("runs.json.damaged-")))
+    })
+  )
+
+  it.live("is overwritten where no new file can be created, so that an orderly end is recorded", () =>
+    Effect.gen(function* () {
+      const { file, log, own, quietly } = yield* place
+      yield* writeRuns(file, own, history)
+      // As with a full inode table or disk, the temporary file cannot be made.
+      fs.mkdirSync(path.join(`${file}.tmp`, "in the way"), { recursive: true })
+      const ended = endRun(history, fromMillis(1_800_000_000_001), "SIGTERM")
+      yield* quietly(writeRuns(file, own, ended))
+      assert.deepStrictEqual([yield* readRuns(file, own), log], [ended, []])
+      yield* quietly(writeRuns(file, own, history))
+      assert.deepStrictEqual(yield* readRuns(file, own), history)
     })
   )
 

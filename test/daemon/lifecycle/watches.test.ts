@@ -34,7 +34,7 @@ describe("reportDroppedEvents", () => {
       assert.strictEqual((yield* recorded).length, 1)
       lost = 4
       yield* Fiber.interrupt(watching)
-      assert.deepStrictEqual((yield* recorded).slice(1), ["sink_dropped false: an event was lost"])
+      assert.deepStrictEqual((yield* recorded).slice(1), ["sink_dropped false: 1 event was lost"])
     }).pipe(Effect.provide(Layer.merge(memoryAuditLog, losing)))
   })
 })

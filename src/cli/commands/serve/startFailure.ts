@@ -37,10 +37,17 @@ export const startFailure = (
   }
 }
 
+/** Errors of what is at a path; our own, such as a pipe in place of a file, have no code. */
+const wrongPaths: ReadonlySet<string> = new Set(["", "EISDIR", "ENOTDIR", "ELOOP", "ENAMETOOLONG"])
+
 /** Names the owner of a file that this user may not use, and how to become its owner. */
 const fileFailure = (message: string, cause: FileError | AgeError): CommandError => {
-  const problem = failure(message, "Check the permissions and the free space there", exitStatus.cannotCreate)
-  const isDenied = cause._tag === "FileError" && ["EACCES", "EPERM"].includes(cause.code) && isAbsolute(cause.path)
+  const code = cause._tag === "FileError" ? cause.code : "other"
+  const hint = wrongPaths.has(code)
+    ? "Move that away, or name another path in config.json"
+    : "Check the permissions and the free space there"
+  const problem = failure(message, hint, exitStatus.cannotCreate)
+  const isDenied = cause._tag === "FileError" && ["EACCES", "EPERM"].includes(code) && isAbsolute(cause.path)
   return isDenied ? new CommandError(explainAccess({ ...problem, denied: cause.path })) : problem
 }
 
