@@ -10,6 +10,7 @@
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { AuditAction } from "./auditActions.ts"
+import { counted } from "./counted.ts"
 import { formatGoDuration, type GoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
 import type { Lease, TtlTooLong } from "./Lease.ts"
@@ -126,7 +127,7 @@ export const withStore = (fact: AuditFact, store: string | undefined): AuditFact
 /** Records that `init` created a key and an empty store, or was rejected because there is a store. */
 export const initFact = doneWith("store_init")
 /** Records that every secret and the backup were removed. */
-export const wipeFact = (count: number) => done("store_wipe", { details: `wiped ${count} secrets` })
+export const wipeFact = (count: number) => done("store_wipe", { details: `wiped ${counted(count, "secret")}` })
 
 /** Records that no lease and no change is possible from here on. */
 export const lockFact = done("store_lock")
@@ -157,7 +158,7 @@ export const requestRefusedFact = (method: string, reason: string) =>
 export const scanFact = (clientId: string, values: number, tooShort: number) =>
   done("scan_begin", {
     client_id: clientId,
-    details: `fingerprints of ${values} values were returned, ${tooShort} values are too short to search for`
+    details: `fingerprints of ${counted(values, "value")} were returned, ${counted(tooShort, "value", "is")} too short to search for`
   })
 /** Records that a client sent a text which matches the value of this secret. */
 export const identifyFact = (name: string, clientId: string) =>
@@ -194,17 +195,17 @@ export const auditAdoptFact = doneWith("audit_adopt")
 /** Records that a person accepted findings; `ids` are the hashes of their texts. */
 export const auditAcceptFact = (ids: ReadonlyArray<string>) =>
   done("audit_accept", {
-    details: `${ids.length === 1 ? "a finding is" : `${ids.length} findings are`} accepted: ${ids.join(" ")}`
+    details: `${counted(ids.length, "finding", "is")} accepted: ${ids.join(" ")}`
   })
 /** Records how many events were lost since the last such entry. */
 export const sinkDroppedFact = (count: number) =>
-  failed("sink_dropped", { details: count === 1 ? "an event was lost" : `${count} events were lost` })
+  failed("sink_dropped", { details: `${counted(count, "event", "was")} lost` })
 
 /** Records that the wall clock was set or the machine slept. Setting it back moves the expiry of the leases by as much. */
 export const clockStepFact = (millis: number, leases: number) => {
   const by = formatGoDuration(BigInt(Math.abs(millis)) * millisecond)
   if (millis >= 0) return done("clock_step", { details: `the clock went forward by ${by}, or the machine slept` })
-  const details = `the clock was set back by ${by}; the expiry of ${leases} leases was moved back by as much`
+  const details = `the clock was set back by ${by}; the expiry of ${counted(leases, "lease")} was moved back by as much`
   return done("clock_step", { details, shift_ms: millis })
 }
 
@@ -213,7 +214,7 @@ export const clockStepFact = (millis: number, leases: number) => {
  * with the last of these entries.
  */
 export const adoptFacts = (leases: ReadonlyArray<Lease>): ReadonlyArray<AuditFact> => {
-  const details = `leases.json was written by another program; its ${leases.length} leases replace those of the log`
+  const details = `leases.json was written by another program; its leases, ${leases.length} in all, replace those of the log`
   return [
     done("leases_adopt", { details }),
     ...leases.map((lease) => done("lease_adopt", { ...ofLease(lease), expires_at: lease.expiresAt.text })),

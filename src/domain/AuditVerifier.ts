@@ -5,6 +5,7 @@
  */
 import * as Option from "effect/Option"
 import { createHash, type Hash } from "node:crypto"
+import { counted } from "./counted.ts"
 import { type ChainedEntry, decodeChainedEntry, genesis, sha256 } from "./AuditChain.ts"
 import { decodeEntry } from "./AuditEntry.ts"
 import { decodePredecessorEntry, PredecessorPart } from "./PredecessorPart.ts"
@@ -181,7 +182,7 @@ export class AuditVerifier {
     const isTorn = this.torn > 0 && missing === 1
     if (this.torn > 0) {
       const whole = isTorn ? `; it was entry ${to}, which had been acknowledged` : ""
-      this.find("torn", `the last line is cut off after ${this.torn} bytes${whole}`)
+      this.find("torn", `the last line is cut off after ${counted(this.torn, "byte")}${whole}`)
     }
     if (missing > 0 && !isTorn) {
       const source = latest.from === headName ? "" : `; ${latest.from} names entry ${to}`
@@ -306,7 +307,7 @@ export const headMissing = (last: number): string =>
 export const addedAfterStop = (from: number, to: number): string =>
   `${these(from, to)} not of the daemon, which had stopped before`
 export const addedLines = (lines: number, last: number): string =>
-  `${lines === 1 ? "a line" : `${lines} lines`} after entry ${last} ${lines === 1 ? "is" : "are"} not of the daemon`
+  `${counted(lines, "line")} after entry ${last} ${lines === 1 ? "is" : "are"} not of the daemon`
 
 const hashNotFound = (first: number): string =>
   `no entry has the given hash${first > 1 ? `; the log begins with entry ${first}, older ones were dropped` : ""}`

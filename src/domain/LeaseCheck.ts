@@ -3,6 +3,7 @@
  * file binds to an entry must have the leases that were active after that entry; one that is
  * bound to none has no effect on a start.
  */
+import { counted } from "./counted.ts"
 import { type ChainedEntry, sha256 } from "./AuditChain.ts"
 import { isAdoptionEntry } from "./AuditEntry.ts"
 import type { Lease } from "./Lease.ts"
@@ -47,8 +48,8 @@ export class LeaseCheck {
   /** Returns what is wrong with leases.json; undefined if nothing is. */
   end(): string | undefined {
     const wrong = [
-      this.unknown === 0 ? "" : `${this.unknown} leases that the log does not have`,
-      this.missing === 0 ? "" : `not ${this.missing} leases that the log has`
+      this.unknown === 0 ? "" : `${counted(this.unknown, "lease")} that the log does not have`,
+      this.missing === 0 ? "" : `not ${counted(this.missing, "lease")} that the log has`
     ].filter((part) => part !== "")
     return wrong.length === 0 ? undefined : `leases.json has ${wrong.join(" and ")}`
   }

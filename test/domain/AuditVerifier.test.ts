@@ -76,7 +76,7 @@ describe("an unchanged log", () => {
     const before = written(2)
     const seal = { seq: 2, hash: sha256([before.lines.at(-1), ...part].join("")) }
     const { head, text } = chainFacts([addFact("c")], now, seal)
-    const count = part.length === 1 ? "a line after entry 2 is" : "2 lines after entry 2 are"
+    const count = part.length === 1 ? "1 line after entry 2 is" : "2 lines after entry 2 are"
     const expected = [`added 3: ${count} not of the daemon`]
     assert.deepStrictEqual(findingsOf([...before.lines, ...part], before.acknowledged), expected)
     assert.deepStrictEqual(findingsOf([...before.lines, ...part, text], { ...head, first: 1 }), expected)

@@ -130,7 +130,7 @@ describe("the audit log", () => {
       assert.strictEqual((yield* run(["audit", "--verify"], { home })).status, 1)
 
       const next = yield* startDaemon({ home })
-      const added = `a line after entry ${lines.length} is not of the daemon`
+      const added = `1 line after entry ${lines.length} is not of the daemon`
       const edited = "entry 2 is not as written"
       const status = run(["status", "--json"], { home })
       const findings = Effect.map(status, ({ stdout }) => JSON.parse(stdout).result.audit.findings)

@@ -181,7 +181,7 @@ describe.concurrent("the commands", () => {
       yield* secrets(["lease", "db"])
       assert.match(
         (yield* secrets(["revoke", "--all"])).stdout,
-        /^revoked 1 leases\nValues that were handed out still work/
+        /^revoked 1 lease\nValues that were handed out still work/
       )
       assert.deepStrictEqual(
         Object.entries(envelope((yield* secrets(["revoke", "--all", "--json"])).stdout).result)[0],

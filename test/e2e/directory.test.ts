@@ -117,7 +117,7 @@ describe.concurrent("a state directory", () => {
       assert.strictEqual((yield* rpc(daemon.socket, "lease", lease())).result.value, "value of ours")
       assert.deepStrictEqual(contents(daemon.directory, "identity.age"), key)
       const mended = auditOf(daemon.directory).filter(({ action }) => action === "file_mended")
-      assert.match(mended[0]?.["details"], /restored 1 secrets to .* from memory, with the same key/)
+      assert.match(mended[0]?.["details"], /restored 1 secret to .* from memory, with the same key/)
       yield* daemon.stop("SIGKILL")
       const next = yield* startDaemon({ home: daemon.home })
       assert.strictEqual((yield* rpc(next.socket, "lease", lease())).result.value, "value of ours")

@@ -121,7 +121,7 @@ describe("rotate", () => {
       yield* secrets(["add", "db", "--value", "old", "--rotate-via", command, "--rotate-stdout"])
       yield* secrets(["lease", "db"])
       const rotated = yield* secrets(["rotate", "db"])
-      assert.deepStrictEqual([rotated.status, rotated.stdout], [0, 'rotated "db"; 1 leases still hold the old value\n'])
+      assert.deepStrictEqual([rotated.status, rotated.stdout], [0, 'rotated "db"; 1 lease still holds the old value\n'])
       assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "value db")
       yield* daemon.stop()
       yield* startDaemon({ home })
@@ -136,7 +136,7 @@ describe("rotate", () => {
       const { secrets } = yield* setup()
       yield* secrets(["add", "plain", "--value", "x"])
       yield* secrets(["add", "good", "--value", "x", "--rotate-via", "true"])
-      assert.deepStrictEqual((yield* secrets(["rotate", "--all"])).stdout, "rotated 1 secrets\n")
+      assert.deepStrictEqual((yield* secrets(["rotate", "--all"])).stdout, "rotated 1 secret\n")
       yield* secrets(["add", "bad", "--value", "x", "--rotate-via", "exit 3"])
       const ended = yield* secrets(["rotate", "--all"])
       assert.deepStrictEqual([ended.status, ended.stdout], [5, ""])
@@ -205,7 +205,7 @@ describe("revoke --all", () => {
       yield* secrets(["add", "mail", "--value", "x", "--rotate-via", "true"])
       yield* secrets(["lease", "db"])
       const ended = yield* secrets(["revoke", "--all", "--rotate", "--wipe"])
-      assert.strictEqual(ended.stdout.split("\n")[0], "revoked 1 leases; rotated 1 secrets; wiped 2 secrets")
+      assert.strictEqual(ended.stdout.split("\n")[0], "revoked 1 lease; rotated 1 secret; wiped 2 secrets")
       assert.isFalse(fs.existsSync(path.join(directory, "secrets.age.bak")))
       assert.include((yield* secrets(["list"])).stdout, "no secrets; add one with")
       assert.strictEqual((yield* secrets(["add", "db", "--value", "y"])).status, 0)
@@ -249,7 +249,7 @@ describe("health", () => {
       assert.strictEqual(shown.status, 0)
       assert.match(
         shown.stdout,
-        /^1 secrets, 1 active leases\n\n +SECRET {2}WHAT .*\nwarning {2}db {6}Lease expires in 30m {9}\S{36}\n/
+        /^1 secret, 1 active lease\n\n +SECRET {2}WHAT .*\nwarning {2}db {6}Lease expires in 30m {9}\S{36}\n/
       )
     })
   )

@@ -5,6 +5,7 @@
 import { matchesShape, optional } from "../../rpc/protocol/shape.ts"
 import { table } from "../terminal/table.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
+import { counted } from "../../domain/counted.ts"
 
 const reportExample = {
   total_secrets: 0,
@@ -30,7 +31,7 @@ export const healthCommand = defineQuery({
       warning.message,
       warning.lease_id ?? ""
     ])
-    const counts = `${report.total_secrets} secrets, ${report.active_leases} active leases`
+    const counts = `${counted(report.total_secrets, "secret")}, ${counted(report.active_leases, "active lease")}`
     return {
       lines:
         rows.length === 0

@@ -4,6 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { counted } from "../../domain/counted.ts"
 import { quote } from "../../domain/goText.ts"
 import { type DaemonAddress, call, request } from "../../rpc/client/client.ts"
 import { optional, literal } from "../../rpc/protocol/shape.ts"
@@ -57,13 +58,13 @@ export const rotateCommand = defineCommand({
     const failures = results.flatMap(({ result }) => (Result.isFailure(result) ? [result.failure.message] : []))
     if (failures.length > 0) {
       return yield* new CommandError({
-        message: `rotated ${rotated.length} of ${results.length} secrets: ${failures.join("; ")}`,
+        message: `rotated ${rotated.length} of ${counted(results.length, "secret")}: ${failures.join("; ")}`,
         code: "generic_error",
         fix: "See the audit log: secrets audit",
         exitStatus: exitStatus.rejected
       })
     }
-    return { lines: [`rotated ${rotated.length} secrets`], result: { rotated } }
+    return { lines: [`rotated ${counted(rotated.length, "secret")}`], result: { rotated } }
   })
 })
 
@@ -75,4 +76,4 @@ const rotateOne = (daemon: DaemonAddress, timeout: Duration.Duration, name: stri
   )
 
 const leasesOfOldValue = (count: number | undefined): string =>
-  count === undefined ? "" : `; ${count} leases still hold the old value`
+  count === undefined ? "" : `; ${counted(count, "lease")} still ${count === 1 ? "holds" : "hold"} the old value`

@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import { counted } from "../../domain/counted.ts"
 import { chainFacts, genesis, isChained, sha256 } from "../../domain/AuditChain.ts"
 import {
   auditDamagedFact,
@@ -326,7 +327,7 @@ const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> => {
   if (torn === undefined) return []
   const cutOff = torn.savedAs === undefined ? "cut off, and not saved" : `cut off, and saved as ${torn.savedAs}`
   const repair = torn.repair === "completed" ? "its missing line feed was added" : cutOff
-  return [fileRepairedFact(`the last line of the audit log was torn after ${torn.bytes} bytes: ${repair}`)]
+  return [fileRepairedFact(`the last line of the audit log was torn after ${counted(torn.bytes, "byte")}: ${repair}`)]
 }
 
 /** Logs what another process did to the file, and returns it as facts for the audit log. */
@@ -334,8 +335,9 @@ const reportFileChange = Effect.fnUntraced(function* (change: FileChange) {
   const damage = {
     Same: () => undefined,
     Moved: () => "another process moved or removed the log while the daemon ran; it continues in a new file",
-    Shorter: (bytes: number) => `another process cut off the last ${bytes} bytes of the log while the daemon ran`,
-    Longer: (bytes: number) => `another process wrote ${bytes} bytes into the log while the daemon ran`
+    Shorter: (bytes: number) =>
+      `another process cut off the last ${counted(bytes, "byte")} of the log while the daemon ran`,
+    Longer: (bytes: number) => `another process wrote ${counted(bytes, "byte")} into the log while the daemon ran`
   }[change._tag]("bytes" in change ? change.bytes : 0)
   if (damage === undefined) return []
   yield* Effect.logWarning(`audit log: ${damage}`)

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import { createHash } from "node:crypto"
 import * as fs from "node:fs"
 import { basename } from "node:path"
+import { counted } from "../../domain/counted.ts"
 import { type ChainedEntry, type ChainHead, decodeChainedEntry, genesis, sha256 } from "../../domain/AuditChain.ts"
 import {
   auditAdoptFact,
@@ -194,7 +195,7 @@ const findDamage = (
   const seq = last?.seq ?? 0
   if (latest !== undefined && latest.seq > seq) {
     const source = latest.from === "" ? "" : `, as ${latest.from} shows`
-    const details = `${latest.seq - seq} acknowledged entries are missing at the end of the log, from number ${seq + 1} on${source}`
+    const details = `${counted(latest.seq - seq, "acknowledged entry", "is")} missing at the end of the log, from number ${seq + 1} on${source}`
     return { details, head: { seq: latest.seq, hash: latest.hash } }
   }
   const other = witnesses.find((witness) => witness.seq === last?.seq && witness.hash !== last.line)
@@ -230,7 +231,7 @@ const adoptionDetails = (foreign: number, after: number | undefined, { hashes, l
   const count = after === undefined ? lines : foreign
   const where = after === undefined ? "before the first entry" : `after entry ${after}`
   const sums = hashes.map(([name, hash]) => `${name === "" ? "" : `${name} `}${hash}`)
-  return `${count === 1 ? "a line" : `${count} lines`} of the predecessor ${where}; SHA-256 ${sums.join(", ")}`
+  return `${counted(count, "line")} of the predecessor ${where}; SHA-256 ${sums.join(", ")}`
 }
 
 /** Finds the first chained entry in files, oldest first; usually it is their first line. */

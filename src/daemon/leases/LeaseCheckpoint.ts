@@ -12,6 +12,7 @@ import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHash, type Hash } from "node:crypto"
+import { counted } from "../../domain/counted.ts"
 import { sha256 } from "../../domain/AuditChain.ts"
 import { fileRepairedFact } from "../../domain/AuditEntry.ts"
 import { stringify } from "../../domain/goText.ts"
@@ -109,7 +110,11 @@ const readLeases = Effect.fnUntraced(function* (leasesPath: string, contents: Bu
   const decoded = Option.getOrUndefined(decodeLeases(contents.toString("utf8")))
   if (decoded === undefined) yield* setAside(leasesPath, "leases.json was unreadable", contents)
   else if (decoded.unreadable > 0)
-    yield* setAside(leasesPath, `${decoded.unreadable} leases in leases.json were unreadable`, contents)
+    yield* setAside(
+      leasesPath,
+      `${counted(decoded.unreadable, "lease")} in leases.json ${decoded.unreadable === 1 ? "was" : "were"} unreadable`,
+      contents
+    )
   return decoded ?? { leases: undefined, unreadable: 1 }
 })
 

@@ -8,6 +8,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { counted } from "../../domain/counted.ts"
 import { isChained } from "../../domain/AuditChain.ts"
 import { adoptFacts, type AuditEntry, isAdoptionEntry, isStartEntry } from "../../domain/AuditEntry.ts"
 import type { Lease } from "../../domain/Lease.ts"
@@ -69,7 +70,8 @@ export const recoverLeases = Effect.fnUntraced(function* ({
     yield* Effect.logWarning("leases.json is not the last checkpoint; the log is replayed instead")
   // Rotation may have dropped the entries that issued the oldest leases, and leases.json may be the last one we wrote.
   const base = bindings.length > 0 ? [] : (inFile ?? []).filter(isOlderThan(entries))
-  if (base.length > 0) yield* audit.reportAdoption(`${base.length} leases of leases.json that are older than the log`)
+  if (base.length > 0)
+    yield* audit.reportAdoption(`${counted(base.length, "lease")} of leases.json from before the log`)
   return { leases: replay(base, entries), binding: undefined, isStale: true }
 })
 
@@ -95,10 +97,9 @@ const adopt = Effect.fnUntraced(function* (
   const leases = [...replay(ours, entries), ...theirs]
   const before = bindingOf(hash, yield* audit.position)
   const copied = yield* Effect.exit(audit.append(adoptFacts(leases)))
-  yield* audit.reportAdoption(`${leases.length} leases of leases.json, which the predecessor wrote`)
+  yield* audit.reportAdoption(`${counted(leases.length, "lease")} of leases.json, which the predecessor wrote`)
   const ignored = inFile.length - issued.length
-  if (ignored > 0)
-    yield* audit.report([`${ignored} leases of leases.json are in no entry of the log; they are ignored`])
+  if (ignored > 0) yield* audit.report([`leases.json has ${counted(ignored, "lease")} in no entry of the log; ignored`])
   return { leases, binding: Exit.isSuccess(copied) ? before : undefined, isStale: true }
 })
 

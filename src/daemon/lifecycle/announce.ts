@@ -5,6 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { counted } from "../../domain/counted.ts"
 import { crashLoopFact, crashRecoveredFact, startFact, withStore } from "../../domain/AuditEntry.ts"
 import type { ListenSocket } from "../../domain/ListenSocket.ts"
 import { unreportedCrashLoop } from "../../domain/runHistory.ts"
@@ -53,7 +54,7 @@ export const announceStart = Effect.fn("announceStart")(function* (
   yield* sink.emit(
     OtelEvent.daemonStarted({ pid, version, socketPath, activeLeases, secretCount, auditSeq, auditHash })
   )
-  yield* Effect.logInfo(`agent-secrets ${version} serves ${secretCount} secrets on ${socketPath}`)
+  yield* Effect.logInfo(`agent-secrets ${version} serves ${counted(secretCount, "secret")} on ${socketPath}`)
 })
 
 export const announceStop = Effect.fn("announceStop")(function* (reason: string) {

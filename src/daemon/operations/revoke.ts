@@ -9,6 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { counted } from "../../domain/counted.ts"
 import { revokeAllFacts, revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
 import { ownsLease } from "../../domain/Caller.ts"
 import { type Lease, type LeaseFilter, LeaseNotFound, matchesFilter } from "../../domain/Lease.ts"
@@ -69,7 +70,7 @@ export class PartlyRevoked extends Schema.TaggedError<PartlyRevoked>()("PartlyRe
   cause: AuditLogError
 }) {
   override get message() {
-    return `${this.revoked} leases are revoked and ${this.remaining} are not (${this.cause.cause.message}); repeat the request to revoke them`
+    return `${counted(this.revoked, "lease", "is")} revoked and ${counted(this.remaining, "lease", "is")} not (${this.cause.cause.message}); repeat the request to revoke them`
   }
 }
 

@@ -14,6 +14,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { createHmac } from "node:crypto"
+import { counted } from "../../domain/counted.ts"
 import {
   addFact,
   type AuditFact,
@@ -174,7 +175,7 @@ const recordOrigin = Effect.fn("SecretStore.recordOrigin")(function* (
   if (origin === "initialized") {
     return yield* Effect.ignore(audit.append([withStore(initFact("created a new key and an empty store"), hash())]))
   }
-  const details = `the store files were missing; restored ${document().secrets.size} secrets to ${paths.secrets} from memory, with the same key`
+  const details = `the store files were missing; restored ${counted(document().secrets.size, "secret")} to ${paths.secrets} from memory, with the same key`
   yield* Effect.logWarning(details)
   yield* Effect.ignore(audit.append([withStore(fileRepairedFact(details), hash())]))
 })

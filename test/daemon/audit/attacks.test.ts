@@ -237,7 +237,7 @@ describe("while no daemon runs", () => {
       forgedLeases(place, "a", "forged")
       const { adopted, findings, leases } = yield* reported(place.directory)
       assert.deepStrictEqual(leases, ["a"])
-      assert.deepStrictEqual(findings, ["1 leases of leases.json are in no entry of the log; they are ignored"])
+      assert.deepStrictEqual(findings, ["leases.json has 1 lease in no entry of the log; ignored"])
       assert.lengthOf(adopted, 2)
       assert.deepStrictEqual(yield* verified(place.directory), ["reported"])
     })

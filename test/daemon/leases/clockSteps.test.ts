@@ -82,7 +82,7 @@ describe("a clock that is set back", () => {
       yield* setBack(50 * 3_600_000)
       yield* acquireLease("db", "later", hour)
       assert.deepStrictEqual(yield* noted, [
-        "the clock was set back by 50h30m0s; the expiry of 1 leases was moved back by as much (-181800000)"
+        "the clock was set back by 50h30m0s; the expiry of 1 lease was moved back by as much (-181800000)"
       ])
       assert.strictEqual(yield* activeCount, 2)
       yield* TestClock.adjust("30 minutes")
@@ -104,7 +104,7 @@ describe("a clock that is set back", () => {
       yield* setBack(100 * 3_600_000 + 10_000)
       yield* TestClock.adjust("20 seconds")
       assert.deepStrictEqual(yield* noted, [
-        "the clock was set back by 10s; the expiry of 1 leases was moved back by as much (-10000)"
+        "the clock was set back by 10s; the expiry of 1 lease was moved back by as much (-10000)"
       ])
       yield* TestClock.adjust("35 seconds")
       const ends = (yield* AuditLog.use((audit) => audit.tail(100))).filter(({ action }) => action === "lease_expire")

@@ -3,6 +3,7 @@
  * finds. The exit status is 0 only if the log is intact.
  */
 import * as Effect from "effect/Effect"
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { auditNeighbours } from "../../../daemon/audit/auditEvidence.ts"
 import { type AuditReport, verifyAuditLog } from "../../../daemon/audit/verifyAuditLog.ts"
@@ -64,8 +65,6 @@ const describePart = ({ before, from, isOtherStore, lines, to }: AdoptedPart): s
   const store = isOtherStore ? "; secrets.age is another one since" : ""
   return `a part of the predecessor, ${counted(lines, "line")} from ${from} to ${to}, ${where}${store}`
 }
-
-const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 
 const findingsTable = (findings: AuditReport["findings"]): ReadonlyArray<string> =>
   table(

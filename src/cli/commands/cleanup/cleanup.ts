@@ -10,6 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue, escapeJson } from "../../../domain/escape.ts"
 import { parseSpelledDuration, second } from "../../../domain/GoDuration.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
@@ -133,7 +134,7 @@ const problemOf = ({ failed }: Done): Problem | undefined =>
   failed.length === 0
     ? undefined
     : {
-        message: failed.length === 1 ? "1 file was not removed" : `${failed.length} files were not removed`,
+        message: `${counted(failed.length, "file", "was")} not removed`,
         why: failed.map(reasonOfFailure),
         fix: "Remove them by hand, or replace them with: secrets env --force",
         code: "io_error",

@@ -5,6 +5,7 @@
  * unchanged.
  */
 import * as Effect from "effect/Effect"
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { StoreLocked } from "../../../domain/Secret.ts"
 import { defineCommand } from "../../command/Command.ts"
@@ -30,7 +31,9 @@ export const initCommand = defineCommand({
       lines:
         origin === "initialized"
           ? [`created an empty store in ${escapeValue(config.directory)}`, "Start the daemon with: secrets serve"]
-          : [`${escapeValue(config.directory)} already has a store with ${count} secrets; nothing was changed`],
+          : [
+              `${escapeValue(config.directory)} already has a store with ${counted(count, "secret")}; nothing was changed`
+            ],
       result: { path: config.directory, store_state: origin }
     }
   })

@@ -12,6 +12,7 @@ import { failDeclined, failUsage, fromClient } from "../../command/CommandError.
 import { loadDaemon } from "../../command/settings.ts"
 import { confirm } from "../../terminal/confirm.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
+import { counted } from "../../../domain/counted.ts"
 
 const statusExample = { locked_since: optional(""), active_leases: 0 }
 const unlockedExample = { locked: literal(false), secrets_count: 0 }
@@ -37,6 +38,6 @@ export const unlockCommand = defineCommand({
     const isSure = yield* confirm(`The store is locked since ${since}, active leases: ${active}. Unlock it?`)
     if (!isSure) return yield* failDeclined("the store is still locked", "Answer y to go on")
     const unlocked = yield* Effect.mapError(call(daemon, "secrets.unlock", {}, unlockedExample), fromClient)
-    return { lines: [`unlocked: ${unlocked.secrets_count} secrets can be leased again`], result: unlocked }
+    return { lines: [`unlocked: ${counted(unlocked.secrets_count, "secret")} can be leased again`], result: unlocked }
   })
 })

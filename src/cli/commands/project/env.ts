@@ -8,6 +8,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as path from "node:path"
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue, escapeJson } from "../../../domain/escape.ts"
 import type { EnvFileHeader, EnvVariable } from "../../../domain/envFile.ts"
 import {
@@ -182,7 +183,7 @@ const deliver = Effect.fnUntraced(function* (
   }
   yield* writeEnvFile(target, renderEnvHeader(header) + body)
   yield* warnIfTracked(target.file)
-  const count = `${variables.length} variable${variables.length === 1 ? "" : "s"}`
+  const count = counted(variables.length, "variable")
   const left = Math.round((header.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
   const duration = formatGoDuration(BigInt(left) * second)
   return { lines: [`wrote ${count} to ${escapeValue(target.file)}, valid for ${duration}`], result }

@@ -7,6 +7,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
@@ -82,7 +83,7 @@ export const execCommand = defineCommand({
         Effect.flatMap(revokeLeases(daemon, leased), (left) =>
           left === 0
             ? Effect.void
-            : printWarning("exec", `${left} leases could not be revoked; they expire by themselves`)
+            : printWarning("exec", `${counted(left, "lease")} could not be revoked and will expire`)
         )
     )
   })

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import { call, type DaemonAddress } from "../../../rpc/client/client.ts"
 import { optional, type Shaped } from "../../../rpc/protocol/shape.ts"
 import type { ArgsOf } from "../../command/Command.ts"
+import { counted } from "../../../domain/counted.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failDeclined, fromClient } from "../../command/CommandError.ts"
 import type { revokeCommand } from "./revoke.ts"
@@ -42,9 +43,9 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof r
   const params = { rotate_all: rotate, wipe_store: wipe }
   const report = yield* Effect.mapError(call(daemon, "secrets.killswitch", params, reportExample), fromClient)
   const done = [
-    report.leases_revoked === undefined ? [] : [`revoked ${report.leases_revoked} leases`],
-    rotate ? [`rotated ${report.rotated.length} secrets`] : [],
-    report.secrets_wiped === undefined ? [] : [`wiped ${report.secrets_wiped} secrets`]
+    report.leases_revoked === undefined ? [] : [`revoked ${counted(report.leases_revoked, "lease")}`],
+    rotate ? [`rotated ${counted(report.rotated.length, "secret")}`] : [],
+    report.secrets_wiped === undefined ? [] : [`wiped ${counted(report.secrets_wiped, "secret")}`]
   ].flat()
   if (!report.success) {
     return yield* new CommandError({
@@ -70,7 +71,7 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof r
 const askBeforeWipe = Effect.fnUntraced(function* (address: DaemonAddress) {
   const { secrets_count } = yield* Effect.mapError(call(address, "secrets.status", {}, statusExample), fromClient)
   const isSure = yield* confirm(
-    `Wipe all ${secrets_count} secrets? There is no way back: the store and its backup are removed`
+    `Wipe all secrets (${secrets_count})? There is no way back: the store and its backup are removed`
   )
   if (!isSure) return yield* failDeclined("nothing was revoked or wiped")
 })

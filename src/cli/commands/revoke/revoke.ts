@@ -2,6 +2,7 @@
  * secrets revoke: revokes one lease, or those of a client or a secret. `--all`
  * is the killswitch.
  */
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { matchesShape, literal } from "../../../rpc/protocol/shape.ts"
 import { usageError } from "../../command/Output.ts"
@@ -52,7 +53,10 @@ export const revokeCommand = defineQuery({
   render: ([revoked], { args }) => {
     if (args.positionals.length === 0) {
       return matchesShape(revoked, { success: literal(true), leases_revoked: 0 })
-        ? { lines: [`revoked ${revoked.leases_revoked} leases`], result: { leases_revoked: revoked.leases_revoked } }
+        ? {
+            lines: [`revoked ${counted(revoked.leases_revoked, "lease")}`],
+            result: { leases_revoked: revoked.leases_revoked }
+          }
         : undefined
     }
     return matchesShape(revoked, { success: literal(true) })

@@ -1,6 +1,7 @@
 /**
  * The report of a scan: a table for people, JSON for programs, and the exit status.
  */
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Output, Problem } from "../../command/Output.ts"
@@ -64,7 +65,7 @@ const linesOf = (
       : table(["FILE:LINE", "SEVERITY", "WHAT", "FINGERPRINT"], rows, { sentences: ["WHAT"] })),
     ...(scan.omitted === 0 ? [] : [`and ${scan.omitted} more`]),
     ...(tooShort.length === 0 ? [] : [`too short to search for: ${tooShort.map(escapeValue).join(", ")}`]),
-    ...(omitted === 0 ? [] : [`${omitted} values were not searched for: too many values`]),
+    ...(omitted === 0 ? [] : [`${counted(omitted, "value", "was")} not searched for: too many values`]),
     ...scan.unlisted.map(
       ({ file, reason }) => `git did not list ${escapeValue(file)}, so all of it was scanned: ${reason}`
     ),
@@ -73,19 +74,17 @@ const linesOf = (
 }
 
 const describeScope = ({ binary, bytes, files }: Scanner): string => {
-  const size = bytes < 100_000 ? `${bytes} bytes` : `${(bytes / 1e6).toFixed(1)} MB`
-  return `${count(files, "file")}, ${size}${binary === 0 ? "" : `; ${count(binary, "binary file")} skipped`}`
+  const size = bytes < 100_000 ? counted(bytes, "byte") : `${(bytes / 1e6).toFixed(1)} MB`
+  return `${counted(files, "file")}, ${size}${binary === 0 ? "" : `; ${counted(binary, "binary file")} skipped`}`
 }
-
-const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`
 
 const problemOf = (scan: Scanner, findings: ReadonlyArray<ScanFinding>): Problem | undefined => {
   if (findings.length > 0) {
     const files = new Set(findings.map(({ file }) => file)).size
     const all = findings.length + scan.omitted
     return {
-      message: `${count(all, "possible secret")} in ${count(files, "file")}, of ${describeScope(scan)}`,
-      why: scan.unreadable.length === 0 ? undefined : `${count(scan.unreadable.length, "file")} could not be read`,
+      message: `${counted(all, "possible secret")} in ${counted(files, "file")}, of ${describeScope(scan)}`,
+      why: scan.unreadable.length === 0 ? undefined : `${counted(scan.unreadable.length, "file")} could not be read`,
       fix: `Remove them, and rotate what others may have seen. For a false positive, add ${allowMarker} to its line`,
       code: "data_error",
       exitStatus: exitStatus.failed
@@ -93,7 +92,7 @@ const problemOf = (scan: Scanner, findings: ReadonlyArray<ScanFinding>): Problem
   }
   if (scan.unreadable.length > 0) {
     return {
-      message: `nothing found, but ${count(scan.unreadable.length, "file")} could not be read`,
+      message: `nothing found, but ${counted(scan.unreadable.length, "file")} could not be read`,
       fix: "Run it as a user who may read them, or skip them with --exclude",
       code: "io_error",
       exitStatus: exitStatus.incomplete

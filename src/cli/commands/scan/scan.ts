@@ -15,6 +15,7 @@ import { ownValues } from "./ownValues.ts"
 import { showProgressLine } from "../../terminal/screen.ts"
 import { Scanner } from "./Scanner.ts"
 import { scanPaths, scanStaged } from "./targets.ts"
+import { counted } from "../../../domain/counted.ts"
 import { loadClientId, loadDaemon } from "../../command/settings.ts"
 
 /** Short, because a scan is useful without a daemon; --timeout overrides it. */
@@ -140,7 +141,7 @@ const showProgress = Effect.fnUntraced(function* (scan: Scanner) {
   const step = Effect.flatMap(Clock.currentTimeMillis, (now) => {
     if (now - last < progressInterval) return Effect.void
     last = now
-    show(`${scan.files} files, ${(scan.bytes / 1e6).toFixed(0)} MB`)
+    show(`${counted(scan.files, "file")}, ${(scan.bytes / 1e6).toFixed(0)} MB`)
     return Effect.yieldNow
   })
   return { step, done: Effect.sync(() => (isShown ? show("") : undefined)) }

@@ -3,6 +3,7 @@
  * runs but rejects changes, because it cannot write its audit log, is not serving.
  * `--wait` and `--watch` continue in statusSession.ts.
  */
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue, escapeMetrics } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type Shaped, matchesShape, optional } from "../../../rpc/protocol/shape.ts"
@@ -143,24 +144,27 @@ const locked = (since: string | undefined): Problem | undefined =>
 /** Returns what identifies the build, which the version alone does not. */
 const buildOf = ({ build }: Diagnostics): string => (build === undefined ? "" : ` (build ${build})`)
 
+/** Returns why a sink has no target: no variable or setting of the collector is usable, or joelclaw was not found. */
+export const absentSink = (kind: string): string => (kind === "otlp" ? "exports nothing" : "is not installed")
+
 /** Lists the event sinks and what needs attention. */
 const details = ({ audit, leases, sinks, store, unclean_starts: unclean }: Diagnostics): ReadonlyArray<string> =>
   [
     store?.failure === undefined ? "" : `store         rejects changes: ${store.failure}`,
     ...sinks.map(({ dropped, kind, last_failure: failure, sent, target }) =>
       [
-        `events        ${kind}${target === undefined ? " is not installed" : ` through ${target}`}, ${sent} sent`,
+        `events        ${kind}${target === undefined ? ` ${absentSink(kind)}` : ` through ${target}`}, ${sent} sent`,
         dropped === 0 ? "" : `, ${dropped} lost`,
         failure === undefined ? "" : `, last failure ${failure.at}: ${failure.reason}`
       ].join("")
     ),
     unclean === undefined
       ? ""
-      : `crashes       ${unclean.crash_loop ? "crash loop; " : ""}${unclean.count} unclean starts within a day, the last at ${unclean.times.at(-1)}: ${unclean.last_reason}`,
+      : `crashes       ${unclean.crash_loop ? "crash loop; " : ""}${counted(unclean.count, "unclean start")} within a day, the last at ${unclean.times.at(-1)}: ${unclean.last_reason}`,
     ...(audit.adopted ?? []).map((adopted) => `adopted       ${adopted}`),
     ...(audit.findings ?? []).map((finding) => `audit         ${finding}; see: secrets audit --verify`),
-    leases.expired === 0 ? "" : `expired       ${leases.expired} leases are not yet recorded as expired`,
+    leases.expired === 0 ? "" : `expired       ${counted(leases.expired, "lease", "is")} not yet recorded as expired`,
     leases.unreadable === 0
       ? ""
-      : `unreadable    ${leases.unreadable} leases were set aside at the start; see: secrets audit`
+      : `unreadable    ${counted(leases.unreadable, "lease", "was")} set aside at the start; see: secrets audit`
   ].filter((line) => line !== "")

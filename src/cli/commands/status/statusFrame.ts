@@ -5,7 +5,7 @@
 import { padEnd, truncate } from "../../terminal/displayWidth.ts"
 import { escapeLine, escapeValue } from "../../../domain/escape.ts"
 import { type Shaped, optional } from "../../../rpc/protocol/shape.ts"
-import { diagnosticsExample, statusExample } from "./status.ts"
+import { absentSink, diagnosticsExample, statusExample } from "./status.ts"
 import { table } from "../../terminal/table.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
 
@@ -104,7 +104,7 @@ const summaryOf = ({ recent, rate }: StatusFrame, { diagnostics, status }: Statu
     `acquires ${rate === undefined ? "–" : rate.toFixed(1)}/s  ·  p50 ${within(0.5)}  ·  p99 ${within(0.99)}`,
     ...(diagnostics?.sinks ?? []).map(
       ({ dropped, kind, queued, sent, target }) =>
-        `events to ${kind}${target === undefined ? " (not installed)" : ""}: ${sent} sent, ${queued} queued, ${dropped} lost`
+        `events to ${kind}${target === undefined ? ` (${absentSink(kind).replace(/^is /, "")})` : ""}: ${sent} sent, ${queued} queued, ${dropped} lost`
     )
   ]
 }
