@@ -244,7 +244,7 @@ const readBody = Effect.fnUntraced(function* (stream: HttpClientResponse.HttpCli
   return Buffer.concat(chunks).subarray(0, maxResponseBytes)
 })
 
-/** Effect retries after this. */
+/** Returns a response after which Effect retries. */
 const failed = (failure: string): GuardedResponse => ({
   status: 503,
   headers: {},

@@ -44,7 +44,7 @@ const inJson = (body: Uint8Array) => {
   return { count: rejectedLogRecords ?? rejectedSpans ?? rejectedDataPoints ?? 0, reason: errorMessage }
 }
 
-/** The response has the partial success in its field 1, which has the count in field 1 and the reason in field 2. */
+/** Reads the partial success from field 1 of the response, and of that the count from field 1 and the reason from field 2. */
 const inProtobuf = (body: Uint8Array) => {
   const partial = fieldsIn(body).get(1)
   const fields = typeof partial === "object" ? fieldsIn(partial) : new Map<number, Field>()

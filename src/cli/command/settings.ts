@@ -68,7 +68,7 @@ export const loadClientId = Effect.fnUntraced(function* (args: GlobalArgs) {
 export const checkOwner = Effect.fnUntraced(function* (directory: string, command: string) {
   const { foreignDirectory } = yield* Effect.promise(() => import("./ownership.ts"))
   const home = homeDirectory()
-  const isDefault = home !== undefined && path.resolve(directory) === path.resolve(home, ".agent-secrets")
+  const isDefault = typeof home === "string" && path.resolve(directory) === path.resolve(home, ".agent-secrets")
   const refusal = foreignDirectory(directory, command, isDefault ? home : undefined)
   if (refusal !== undefined) return yield* new CommandError({ ...refusal, code: "io_error" })
 })

@@ -8,8 +8,11 @@ import { exitStatus } from "../../domain/exitStatus.ts"
 import { StartError } from "../files/fileLock.ts"
 import { statIfPresent } from "../files/pinDirectory.ts"
 
-/** `outputs` are the descriptors of the output. */
-export const checkOutput = Effect.fn("checkOutput")(function* (files: ReadonlyArray<string>, outputs = [1, 2]) {
+/** Fails if one of the files is open as one of these descriptors, by default those of the output. */
+export const checkOutput = Effect.fn("checkOutput")(function* (
+  files: ReadonlyArray<string>,
+  outputs: ReadonlyArray<number> = [1, 2]
+) {
   const mixed = files.find((file) => outputs.some((descriptor) => isSameFile(file, descriptor)))
   if (mixed === undefined) return
   return yield* new StartError({

@@ -79,7 +79,7 @@ const readChildren = (file: string): ReadonlyArray<Child> => {
   }
 }
 
-/** Without children there is no file. A failure, as on a full disk, has no effect until the daemon is killed. */
+/** Writes the file, or removes it without children. A failure, as on a full disk, has no effect until the daemon is killed. */
 const writeChildren = (file: string, children: ReadonlyArray<Child>): void => {
   try {
     if (children.length === 0) return fs.rmSync(file, { force: true })

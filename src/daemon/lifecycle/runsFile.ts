@@ -104,7 +104,7 @@ export const recordRun = Effect.fn("recordRun")(function* (
   }
 })
 
-/** A start that fails by an expected error is refused: only an unreadable store or a defect is a fault. */
+/** Returns how a start ended that failed. An expected error is a refusal; only an unreadable store or a defect is a fault. */
 const kindOf = (cause: Cause.Cause<unknown>): "failed" | "refused" =>
   Option.match(Cause.findErrorOption(cause), {
     onNone: () => "failed",
