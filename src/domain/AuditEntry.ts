@@ -133,6 +133,11 @@ export const wipeFact = (count: number) => done("store_wipe", { details: `wiped 
 export const lockFact = done("store_lock")
 export const unlockFact = done("store_unlock")
 
+/** Returns whether an entry locks the store or opens it. A new store has a new key, so nothing in it was locked. */
+export const isLockEntry = ({ action, success }: Pick<AuditEntry, "action" | "success">): boolean =>
+  success && lockActions.has(action)
+const lockActions: ReadonlySet<string> = new Set(["store_lock", "store_unlock", "store_init"])
+
 /** Records that a request was rejected. `reason` holds no value. */
 export const refusedFact = (requested: AuditFact, reason: string): AuditFact => ({
   ...requested,

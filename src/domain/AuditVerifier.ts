@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import { createHash, type Hash } from "node:crypto"
 import { counted } from "./counted.ts"
 import { type ChainedEntry, decodeChainedEntry, genesis, sha256 } from "./AuditChain.ts"
-import { decodeEntry } from "./AuditEntry.ts"
+import { decodeEntry, isLockEntry } from "./AuditEntry.ts"
 import { decodePredecessorEntry, PredecessorPart } from "./PredecessorPart.ts"
 import { StoreTrace } from "./StoreTrace.ts"
 
@@ -23,6 +23,7 @@ export interface AuditFinding {
     | "head"
     | "store"
     | "leases"
+    | "lock"
     /** The daemon found it at a start; the files no longer show it. */
     | "reported"
   /** Where it was detected. */
@@ -68,6 +69,8 @@ export interface AuditSurroundings {
   readonly store?: string | undefined
   /** What is wrong with leases.json; undefined if nothing is. */
   readonly leases?: string | undefined
+  /** Whether the store is locked; undefined if that does not matter. */
+  readonly isLocked?: boolean | undefined
   /** Whether a daemon has begun to append while the log was read. */
   readonly isOpen?: boolean
 }
@@ -101,6 +104,8 @@ export class AuditVerifier {
   private readonly recorded = new Set<string>()
   private readonly adopted: Array<AdoptedPart> = []
   private readonly store = new StoreTrace()
+  /** The entry that locks the store; undefined if none does. */
+  private lockedBy: number | undefined
   private readonly here = { file: "", line: 0 }
   /** The files before the first chained entry. */
   private readonly earlier: Array<{ name: string; lines: number; digest: Hash; isLike: boolean }> = []
@@ -150,6 +155,7 @@ export class AuditVerifier {
     this.endPart(entry.seq)
     if (entry.action === "audit_finding" || entry.action === "audit_damaged") this.note(entry)
     if (entry.action === "audit_accept") this.accept(entry.details)
+    if (isLockEntry(entry)) this.lockedBy = entry.action === "store_lock" ? (this.lockedBy ?? entry.seq) : undefined
     const replaced = this.store.add(entry)
     if (replaced !== undefined) this.find("store", replaced)
     this.pending = createHash("sha256").update(bytes)
@@ -174,7 +180,7 @@ export class AuditVerifier {
     if (bytes > 0) this.here.line += 1
   }
 
-  end({ isOpen = false, leases, store }: AuditSurroundings = {}): AuditVerdict {
+  end({ isLocked, isOpen = false, leases, store }: AuditSurroundings = {}): AuditVerdict {
     const { acknowledged, part } = this
     const latest = this.witnesses.toSorted((a, b) => b.seq - a.seq)[0] ?? { seq: 0, from: headName }
     const [from, to] = [this.last + 1, latest.seq]
@@ -200,6 +206,12 @@ export class AuditVerifier {
     // A damaged log is no measure for the leases.
     if (leases !== undefined && this.findings.length === 0)
       this.find("leases", leases, { file: "leases.json", line: 0 })
+    if (isLocked === false && this.lockedBy !== undefined) {
+      this.find("lock", `entry ${this.lockedBy} locks the store, and its lock file is missing`, {
+        file: "secrets.age.locked",
+        line: 0
+      })
+    }
     const messages = new Set(this.findings.map(({ message }) => message))
     const findings = [...this.findings, ...this.reported.filter(({ message }) => !messages.has(message))]
     const { adopted, entries, first, hash, last, recorded, unchained } = this

@@ -12,6 +12,14 @@ import * as Option from "effect/Option"
 import { LeaseReplay } from "./replay.ts"
 import { parseTimestamp } from "./Timestamp.ts"
 
+/** What a daemon that took its leases from the file has to change. */
+export interface LeaseCorrections {
+  /** The ids of leases that the log does not have. */
+  readonly unknown: ReadonlyArray<string>
+  /** Leases that the log has, and the file had not, or had otherwise. */
+  readonly known: ReadonlyArray<Lease>
+}
+
 export class LeaseCheck {
   private readonly inFile: ReadonlyMap<string, Lease>
   private readonly bound: CheckpointBinding | undefined
@@ -20,8 +28,8 @@ export class LeaseCheck {
   /** The time of the first entry that is kept, if older ones were dropped. */
   private since = Number.NEGATIVE_INFINITY
   private isFirst = true
-  private unknown = 0
-  private missing = 0
+  private readonly unknown = new Set<string>()
+  private readonly missing = new Set<string>()
 
   /** `now` is in milliseconds. */
   constructor(contents: Uint8Array | undefined, bindings: ReadonlyArray<CheckpointBinding>, now: number) {
@@ -39,8 +47,10 @@ export class LeaseCheck {
     if (this.isFirst && entry.seq > 1) this.since = timeOf(entry)
     this.isFirst = false
     // A file of the predecessor is bound to the entry before its leases are copied into the log.
-    if (entry.seq === bound.seq + 1 && isAdoptionEntry(entry)) this.unknown = this.missing = 0
-    if (entry.seq > bound.seq) return
+    if (entry.seq === bound.seq + 1 && isAdoptionEntry(entry)) {
+      this.unknown.clear()
+      this.missing.clear()
+    }
     this.replayed.add(entry)
     if (entry.seq === bound.seq) this.compare()
   }
@@ -48,25 +58,35 @@ export class LeaseCheck {
   /** Returns what is wrong with leases.json; undefined if nothing is. */
   end(): string | undefined {
     const wrong = [
-      this.unknown === 0 ? "" : `${counted(this.unknown, "lease")} that the log does not have`,
-      this.missing === 0 ? "" : `not ${counted(this.missing, "lease")} that the log has`
+      this.unknown.size === 0 ? "" : `${counted(this.unknown.size, "lease")} that the log does not have`,
+      this.missing.size === 0 ? "" : `not ${counted(this.missing.size, "lease")} that the log has`
     ].filter((part) => part !== "")
     return wrong.length === 0 ? undefined : `leases.json has ${wrong.join(" and ")}`
+  }
+
+  /** Returns how the leases are by the whole log. */
+  corrections(): LeaseCorrections {
+    const active = new Map(this.replayed.leases().map((lease) => [lease.id, lease]))
+    const wrong = [...this.unknown, ...this.missing]
+    return { unknown: wrong.filter((id) => !active.has(id)), known: wrong.flatMap((id) => active.get(id) ?? []) }
   }
 
   private compare(): void {
     const active = new Map(this.replayed.leases().map((lease) => [lease.id, lease]))
     for (const lease of this.inFile.values()) {
       const known = active.get(lease.id)
-      if (known === undefined ? lease.createdAt.millis > this.since : !isSame(known, lease)) this.unknown += 1
+      if (known === undefined ? lease.createdAt.millis > this.since : !isSameGrant(known, lease)) {
+        this.unknown.add(lease.id)
+      }
     }
     for (const { expiresAt, id } of active.values()) {
-      if (expiresAt.millis > this.now && !this.inFile.has(id)) this.missing += 1
+      if (expiresAt.millis > this.now && !this.inFile.has(id)) this.missing.add(id)
     }
   }
 }
 
-const isSame = (a: Lease, b: Lease): boolean =>
+/** Returns whether two leases with the same id are for the same secret, client and time. */
+export const isSameGrant = (a: Lease, b: Lease): boolean =>
   a.secretName === b.secretName && a.clientId === b.clientId && a.expiresAt.millis === b.expiresAt.millis
 
 const timeOf = ({ timestamp }: ChainedEntry): number =>

@@ -75,6 +75,9 @@ export class StoreFull extends Schema.TaggedError<StoreFull>()("StoreFull", {}) 
   }
 }
 
+/** Returns the path of the file that keeps a store locked over restarts. */
+export const lockFilePath = (secretsPath: string): string => `${secretsPath}.locked`
+
 /** Nothing is given and nothing is changed until a person unlocks the store. */
 export class StoreLocked extends Schema.TaggedError<StoreLocked>()("StoreLocked", {}) {
   override get message() {

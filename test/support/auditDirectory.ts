@@ -17,12 +17,13 @@ import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { verifyAtStart } from "../../src/daemon/lifecycle/verifyAtStart.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
+import { OtelSink } from "../../src/otel/OtelSink.ts"
 import { acquireFact, startFact, stopFact, withStore } from "../../src/domain/AuditEntry.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import { encodeRunHistory, noRuns, withAuditEnd } from "../../src/domain/runHistory.ts"
 import { lease } from "../daemon/leases/LeaseRepoSuite.ts"
 
-type Services = AuditLog | LeaseRepo | SecretStore
+type Services = AuditLog | LeaseRepo | OtelSink | SecretStore
 
 const pathsIn = (directory: string) => ({
   directory,
@@ -39,6 +40,7 @@ const daemonIn = (directory: string) => {
     auditNeighbours({ directory, leasesPath, secretsPath })
   )
   return Layer.mergeAll(
+    OtelSink.layerMemory(),
     LeaseRepo.layer(leasesPath),
     SecretStore.layer({ identity: path.join(directory, "identity.age"), secrets: secretsPath })
   ).pipe(Layer.provideMerge(log))

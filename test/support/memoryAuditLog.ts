@@ -39,6 +39,7 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
     verify: () => Effect.die("a log in memory cannot be verified"),
     forget: () => Effect.void,
     reportAdoption: () => Effect.void,
+    lockedSince: undefined,
     lastEntryTime: undefined,
     diagnostics: Effect.sync(() => ({
       seq: lines.length,

@@ -24,7 +24,8 @@ import {
   type AuditFact,
   auditFindingFact,
   decodeEntry,
-  fileRepairedFact
+  fileRepairedFact,
+  isLockEntry
 } from "../../domain/AuditEntry.ts"
 import { factsOf } from "../../domain/Caller.ts"
 import { defaultAuditRotation } from "../../domain/Config.ts"
@@ -104,6 +105,8 @@ export class AuditLog extends Context.Service<
     readonly forget: (findings: ReadonlyArray<string>) => Effect.Effect<void>
     /** Logs what was adopted of the predecessor. */
     readonly reportAdoption: (details: string) => Effect.Effect<void>
+    /** Since when the store is locked by the log that the start found; undefined if it is not. */
+    readonly lockedSince: string | undefined
     /** The time of the last entry that the start found; undefined if there was none. */
     readonly lastEntryTime: Timestamp | undefined
     readonly diagnostics: Effect.Effect<AuditDiagnostics>
@@ -132,6 +135,7 @@ export class AuditLog extends Context.Service<
         const writeLock = yield* Semaphore.make(1)
         let { first, head } = start
         let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zeroTimestamp.text }
+        let { locked } = start
         let released = 0
         let store = Option.getOrUndefined(storedHead)?.store
         const findings = new Set<string>()
@@ -145,7 +149,11 @@ export class AuditLog extends Context.Service<
 
         const headWith = (open: boolean) => {
           const head = { seq: last.seq, hash: last.line, first, open }
-          return store === undefined ? head : { ...head, store }
+          return {
+            ...head,
+            ...(store === undefined ? {} : { store }),
+            ...(locked === undefined ? {} : { locked })
+          }
         }
         /** Where the file is missing or ahead of the log, that is recorded before it is written. */
         let isHeadRight = start.isHeadRight
@@ -191,6 +199,8 @@ export class AuditLog extends Context.Service<
           pendingFindings = []
           head = next
           last = { seq: next.seq, line: next.hash, timestamp: at.text }
+          const lock = facts.findLast(isLockEntry)
+          if (lock !== undefined) locked = lock.action === "store_lock" ? (locked ?? at.text) : undefined
           isHeadRight = true
           saveHead(true)
         })
@@ -285,6 +295,7 @@ export class AuditLog extends Context.Service<
           verify: (pause) => verifyAuditLog(path, { beside, ...(pause === undefined ? {} : { pause }) }),
           forget: (messages) => Effect.sync(() => messages.forEach((message) => findings.delete(message))),
           reportAdoption,
+          lockedSince: start.locked,
           lastEntryTime: start.lastEntryTime,
           diagnostics: Effect.sync(() => ({
             seq: last.seq,

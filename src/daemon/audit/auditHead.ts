@@ -25,6 +25,8 @@ const AuditHead = Schema.Struct({
   first: Schema.Int,
   /** The SHA-256 of secrets.age as it was last written; absent if unknown. */
   store: Schema.optionalKey(Schema.String),
+  /** Since when the store is locked, by the log; absent if it is not. */
+  locked: Schema.optionalKey(Schema.String),
   /** Whether a daemon appends to the log, so that it may have later entries; absent if unknown. */
   open: Schema.optionalKey(Schema.Boolean)
 })

@@ -20,6 +20,7 @@ import {
   auditFindingFact,
   decodeEntry,
   isAdoptionEntry,
+  isLockEntry,
   isStartEntry,
   withStore
 } from "../../domain/AuditEntry.ts"
@@ -45,6 +46,8 @@ export interface AuditStart {
   readonly trusted: number
   /** The time of the last entry of any program; undefined if there is none. */
   readonly lastEntryTime: Timestamp | undefined
+  /** Since when the store is locked; undefined if it is not. */
+  readonly locked: string | undefined
   /** The number of the oldest known entry. */
   readonly first: number
   /** Whether audit.head.json may be written before anything is recorded: it is there, and not ahead of the log. */
@@ -116,7 +119,9 @@ export const auditStart = Effect.fn("auditStart")(function* (
   // After damage, the chain continues from the entry as it was written, so that the damage stays visible.
   const head = damage === undefined ? seal.head : damage.head
   const isHeadRight = damage === undefined && (stored !== undefined || found === undefined)
-  return { head, last, isHeadRight, predecessor, trusted, lastEntryTime, first, facts } satisfies AuditStart
+  // Another program may have removed both files to open the store.
+  const locked = stored === undefined && found !== undefined ? yield* lockedIn(log) : stored?.locked
+  return { head, last, isHeadRight, predecessor, trusted, lastEntryTime, locked, first, facts } satisfies AuditStart
 })
 
 const notContinued = (seq: number): string => `what follows entry ${seq} does not continue it`
@@ -175,6 +180,17 @@ const findPredecessor = Effect.fnUntraced(function* (log: LogFile, end: LogEnd, 
   })
   if (isWhole) return "whole log" as const
   return part.isPlausible ? part : undefined
+})
+
+/** Finds out since when the store is locked, from the last entry about that. */
+const lockedIn = Effect.fnUntraced(function* (log: LogFile) {
+  let last: ChainedEntry | undefined
+  yield* log.readBackwards((line) => {
+    const entry = line.includes('"action":"store_') ? Option.getOrUndefined(decodeChainedEntry(line)) : undefined
+    if (entry !== undefined && isLockEntry(entry)) last = entry
+    return last === undefined
+  })
+  return last?.action === "store_lock" ? last.timestamp : undefined
 })
 
 /** Finds the store that the last entry with one names. */

@@ -14,8 +14,9 @@ import * as fs from "node:fs"
 import { basename } from "node:path"
 import { decodeChainedEntry, sha256 } from "../../domain/AuditChain.ts"
 import { type AuditVerdict, AuditVerifier } from "../../domain/AuditVerifier.ts"
-import { LeaseCheck } from "../../domain/LeaseCheck.ts"
+import { LeaseCheck, type LeaseCorrections } from "../../domain/LeaseCheck.ts"
 import { bindingsPath, decodeBindings } from "../../domain/leaseFiles.ts"
+import { lockFilePath } from "../../domain/Secret.ts"
 import { type AuditNeighbours, readStoreHash, readWitnesses } from "./auditEvidence.ts"
 import { readAuditHead } from "./auditHead.ts"
 import { attempt, attemptSync, type FileError, orIfMissing, readIfPresent } from "../files/durableFile.ts"
@@ -26,6 +27,8 @@ import { readFileBackwards } from "./logReader.ts"
 export interface AuditReport extends AuditVerdict {
   /** The files that were read, oldest first. */
   readonly files: ReadonlyArray<string>
+  /** How the leases are by the log, where leases.json has others. */
+  readonly corrections: LeaseCorrections
   /** Whether audit.head.json named the last entry; without it, a truncated log is not detected. */
   readonly isEndKnown: boolean
 }
@@ -64,6 +67,7 @@ const verifyOnce = (
       const head = yield* readAuditHead(auditPath)
       const witnesses = yield* readWitnesses(beside)
       const leases = yield* openLeaseCheck(beside)
+      const wasLocked = isStoreLocked(beside)
       const files = yield* openAll(auditPath)
       // A rotation before the files were opened shows in the current head.
       const first = Option.map(yield* readAuditHead(auditPath), (current) => current.first)
@@ -84,10 +88,22 @@ const verifyOnce = (
         onNone: () => true,
         onSome: ({ open }) => open !== false
       })
-      const verdict = verifier.end({ store, isOpen, leases: leases.end() })
-      return { ...verdict, files: files.map(({ name }) => name), isEndKnown: Option.isSome(head) }
+      // Locking and unlocking write the file and the entry one after the other.
+      const isLocked = store === undefined ? undefined : wasLocked || isStoreLocked(beside)
+      const verdict = verifier.end({ store, isOpen, isLocked, leases: leases.end() })
+      const corrections = leases.corrections()
+      return { ...verdict, corrections, files: files.map(({ name }) => name), isEndKnown: Option.isSome(head) }
     })
   )
+
+/** Returns whether the lock file is there, or cannot be looked for. */
+const isStoreLocked = ({ secrets }: AuditNeighbours): boolean => {
+  try {
+    return secrets !== undefined && fs.lstatSync(lockFilePath(secrets), { throwIfNoEntry: false }) !== undefined
+  } catch {
+    return true
+  }
+}
 
 const openLeaseCheck = Effect.fnUntraced(function* ({ leases }: AuditNeighbours) {
   const now = yield* Clock.currentTimeMillis

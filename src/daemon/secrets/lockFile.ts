@@ -2,12 +2,14 @@
  * The file that keeps the store locked over restarts: secrets.age.locked, beside the store.
  *
  * That it exists is what counts, not what it holds. Whatever has its name, and a directory
- * that cannot be searched, means locked.
+ * that cannot be searched, means locked. If it was removed, the audit log says that the store
+ * is locked.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
+import { lockFilePath } from "../../domain/Secret.ts"
 import { fromMillis, parseTimestamp } from "../../domain/Timestamp.ts"
 import { type FileError, hasCode, removeDurably, replaceFile } from "../files/durableFile.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
@@ -40,8 +42,6 @@ export const openLockFile = Effect.fn("openLockFile")(function* (secretsPath: st
   }
   return lockFile
 })
-
-export const lockFilePath = (secretsPath: string): string => `${secretsPath}.locked`
 
 const readLockFile = (file: string): LockState | undefined => {
   try {

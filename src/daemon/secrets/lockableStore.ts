@@ -93,7 +93,10 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
     return { store, close: Scope.close(scope, Exit.void) }
   })
 
-  let locked: LockState | undefined = lockFile.read() ?? memory.locked
+  const stored = lockFile.read() ?? memory.locked
+  // Another program has removed the file. Where the store is missing too, there is nothing to keep locked.
+  const sinceByLog = stored === undefined && options.missing() === undefined ? audit.lockedSince : undefined
+  let locked: LockState | undefined = sinceByLog === undefined ? stored : { since: sinceByLog, secretCount: 0 }
   let opened: Effect.Success<typeof open> | undefined
   let lastHash: string | undefined
   let commands = 0
@@ -115,6 +118,7 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
   else {
     setLocked(locked)
     yield* drop
+    if (sinceByLog !== undefined) yield* audit.report([lockFileRemoved])
     if (lockFile.read() === undefined) {
       const written = lockFile.write(locked)
       yield* Effect.catchTag(written, "FileError", (cause) => Effect.logError(new LockNotKept({ cause }).message))
@@ -240,6 +244,7 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
 })
 
 export const lockedReason = "the store is locked"
+const lockFileRemoved = "secrets.age.locked was removed while no daemon ran; the store stays locked"
 
 /** The store is locked, and a restart would forget it or the audit log does not have it. */
 export class LockNotKept extends Schema.TaggedError<LockNotKept>()("LockNotKept", {

@@ -10,7 +10,11 @@ import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as os from "node:os"
 import * as path from "node:path"
+import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { verifyAtStart } from "../../../src/daemon/lifecycle/verifyAtStart.ts"
 import { acceptFindings } from "../../../src/daemon/operations/acceptFindings.ts"
+import { lockStore, unlockStore } from "../../../src/daemon/operations/lock.ts"
+import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { chainFacts, decodeChainedEntry, sha256 } from "../../../src/domain/AuditChain.ts"
 import { acquireFact } from "../../../src/domain/AuditEntry.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
@@ -52,6 +56,12 @@ const row = (id: string) => ({
 })
 const forgedLeases = (place: Place, ...ids: ReadonlyArray<string>) =>
   fs.writeFileSync(place.file("leases.json"), JSON.stringify(ids.map(row), undefined, 2))
+/** Binds the leases.json that is there now to the last entry of the log. */
+const bindLeases = (place: Place) => {
+  const side = JSON.parse(fs.readFileSync(place.file("leases.checkpoint.json"), "utf8"))
+  side.checkpoints = [{ ...side.checkpoints.at(-1), leases: sha256(fs.readFileSync(place.file("leases.json"))) }]
+  fs.writeFileSync(place.file("leases.checkpoint.json"), JSON.stringify(side))
+}
 const unchained = '{"timestamp":"2026-02-22T00:00:00Z","action":"lease_revoke","lease_id":"a","success":true}\n'
 const logs = (place: Place) => [...copyOf(place.directory).keys()].filter((name) => name.startsWith("audit.log"))
 
@@ -172,9 +182,7 @@ const attacks: Readonly<Record<string, readonly [kind: string, attack: (place: P
     "leases",
     (place) => {
       forgedLeases(place, "a", "b", "forged")
-      const side = JSON.parse(fs.readFileSync(place.file("leases.checkpoint.json"), "utf8"))
-      side.checkpoints = [{ ...side.checkpoints.at(-1), leases: sha256(fs.readFileSync(place.file("leases.json"))) }]
-      fs.writeFileSync(place.file("leases.checkpoint.json"), JSON.stringify(side))
+      bindLeases(place)
     }
   ]
 }
@@ -188,7 +196,7 @@ describe("while no daemon runs", () => {
       assert.include(yield* verified(place.directory), kind)
       const { findings, leases } = yield* reported(place.directory)
       assert.isNotEmpty(findings)
-      if (kind !== "leases") assert.notInclude(leases, "forged")
+      assert.notInclude(leases, "forged")
       assert.isNotEmpty(yield* verified(place.directory))
       const log = logs(place).map((file) => fs.readFileSync(place.file(file), "utf8"))
       assert.match(log.join(""), /"action":"audit_(damaged|finding)"/)
@@ -208,6 +216,86 @@ describe("while no daemon runs", () => {
     Effect.gen(function* () {
       const place = yield* used
       assert.deepStrictEqual(yield* isIntact(place), [])
+    })
+  )
+
+  it.effect("a lease whose expiry is forged in leases.json, which is bound to the log, expires as the log says", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      const rows = JSON.parse(fs.readFileSync(place.file("leases.json"), "utf8"))
+      rows[0].expires_at = "1970-01-09T00:00:00Z"
+      fs.writeFileSync(place.file("leases.json"), JSON.stringify(rows, undefined, 2))
+      bindLeases(place)
+      const expiries = yield* session(
+        place.directory,
+        Effect.andThen(
+          TestClock.withLive(verifyAtStart),
+          LeaseRepo.use((leases) => Effect.map(leases.active, (active) => active.map((one) => one.expiresAt.text)))
+        )
+      )
+      assert.lengthOf(expiries, all.length)
+      assert.notInclude(expiries.join(), "1970-01-09")
+    })
+  )
+
+  const lockedAfterStart = (place: Place) =>
+    session(
+      place.directory,
+      Effect.gen(function* () {
+        yield* TestClock.withLive(verifyAtStart)
+        const store = yield* SecretStore
+        return store.lockedSince() !== undefined
+      })
+    )
+
+  it.effect.each([
+    ["the lock file", ["secrets.age.locked"]],
+    ["the lock file and the head", ["secrets.age.locked", "audit.head.json"]]
+  ] as const)("a store stays locked if %s is removed, which is reported", ([, names]) =>
+    Effect.gen(function* () {
+      const place = yield* used
+      yield* session(place.directory, lockStore())
+      place.remove(...names)
+      assert.include(yield* verified(place.directory), "lock")
+      const { findings } = yield* reported(place.directory)
+      assert.include(findings.join(), "secrets.age.locked was removed while no daemon ran; the store stays locked")
+      assert.isTrue(fs.existsSync(place.file("secrets.age.locked")))
+      assert.isTrue(yield* lockedAfterStart(place))
+      assert.notInclude(yield* verified(place.directory), "lock")
+    })
+  )
+
+  it.effect("a store is locked again if the lock file is removed and the head is changed", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      yield* session(place.directory, lockStore())
+      place.remove("secrets.age.locked")
+      const { locked: _, ...head } = JSON.parse(fs.readFileSync(place.file("audit.head.json"), "utf8"))
+      fs.writeFileSync(place.file("audit.head.json"), JSON.stringify(head))
+      assert.isTrue(yield* lockedAfterStart(place))
+      assert.isTrue(fs.existsSync(place.file("secrets.age.locked")))
+    })
+  )
+
+  it.effect("a store that was locked, and after it the predecessor ran, stays locked", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      yield* session(place.directory, lockStore())
+      place.write([...place.lines(), predecessorStart, predecessorAcquire("db")])
+      place.remove("secrets.age.locked")
+      assert.isTrue(yield* lockedAfterStart(place))
+    })
+  )
+
+  it.effect("a store that was unlocked, or made anew, is not locked", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      yield* session(place.directory, Effect.andThen(lockStore(), unlockStore()))
+      assert.isFalse(yield* lockedAfterStart(place))
+      yield* session(place.directory, lockStore())
+      place.remove("secrets.age.locked", "secrets.age", "secrets.age.bak", "identity.age")
+      assert.isFalse(yield* lockedAfterStart(place))
+      assert.isFalse(yield* lockedAfterStart(place))
     })
   )
 

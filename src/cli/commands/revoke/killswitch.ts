@@ -71,7 +71,7 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof r
 const askBeforeWipe = Effect.fnUntraced(function* (address: DaemonAddress) {
   const { secrets_count } = yield* Effect.mapError(call(address, "secrets.status", {}, statusExample), fromClient)
   const isSure = yield* confirm(
-    `Wipe all secrets (${secrets_count})? There is no way back: the store and its backup are removed`
+    `Wipe all ${counted(secrets_count, "secret")}? There is no way back: the store and its backup are removed`
   )
   if (!isSure) return yield* failDeclined("nothing was revoked or wiped")
 })

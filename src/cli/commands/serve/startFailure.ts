@@ -46,9 +46,9 @@ const fileFailure = (message: string, cause: FileError | AgeError): CommandError
   const hint = wrongPaths.has(code)
     ? "Move that away, or name another path in config.json"
     : "Check the permissions and the free space there"
-  const problem = failure(message, hint, exitStatus.cannotCreate)
+  const problem = { message, code: "io_error", fix: hint, exitStatus: exitStatus.cannotCreate }
   const isDenied = cause._tag === "FileError" && ["EACCES", "EPERM"].includes(code) && isAbsolute(cause.path)
-  return isDenied ? new CommandError(explainAccess({ ...problem, denied: cause.path })) : problem
+  return new CommandError(isDenied ? explainAccess({ ...problem, denied: cause.path }) : problem)
 }
 
 const failure = (message: string, fix: string, status: number): CommandError =>

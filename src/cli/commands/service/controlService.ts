@@ -132,9 +132,10 @@ const restartProblem =
   ({ socketPath }: DaemonAddress) =>
   (error: ClientError) => {
     const problem = fromClient(error)
-    if (problem.code !== "RestartNotAllowed") return problem
+    const { code, exitStatus: status, message } = problem
+    if (code !== "RestartNotAllowed") return problem
     const fix = `Restart it as its owner: ${asOwnerOf(socketPath, "secrets daemon restart")}`
-    return new CommandError({ ...problem, fix })
+    return new CommandError({ message, code, exitStatus: status, fix })
   }
 
 /** Restarts by a request. A supervisor that may kill the daemon is used only if the daemon does not answer. */

@@ -23,6 +23,10 @@ describe("a start that fails at a file", () => {
       }
       const cause = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", errno: -28 })
       const full = startFailure(new FileError({ operation: "write", path: "/x", cause }))
+      assert.strictEqual(full.message, "cannot write /x: ENOSPC: no space left on device")
+      const denied = Object.assign(new Error("EACCES: permission denied, open"), { code: "EACCES", errno: -13 })
+      const mine = startFailure(new FileError({ operation: "read", path: "/x", cause: denied }))
+      assert.strictEqual(mine.message, "cannot read /x: EACCES: permission denied")
       assert.strictEqual(full.fix, "Check the permissions and the free space there")
     })
   )
