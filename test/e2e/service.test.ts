@@ -126,7 +126,17 @@ describe.runIf(isScript)("the service of a user on macOS", () => {
       const home = yield* temporaryDirectory
       const { calls, daemon, end } = fakeMac(home)
       yield* Effect.addFinalizer(() => Effect.sync(end))
-      const { file, pid } = resultOf(yield* daemon("install", "--json"))
+      const documents = path.join(home, "Documents")
+      fs.mkdirSync(documents)
+      fs.symlinkSync(documents, path.join(home, "link"))
+      fs.writeFileSync(path.join(documents, "config.json"), "{}")
+      const refused = yield* daemon("install", "--config", path.join(home, "link/config.json"))
+      assert.deepStrictEqual(short(refused), [
+        78,
+        `secrets daemon: ${home}/link/config.json is in Documents, which macOS keeps from the jobs of launchd`
+      ])
+      const { file, pid, remarks } = resultOf(yield* daemon("install", "--json"))
+      assert.include(remarks.join(), "macOS may report a background item")
       assert.strictEqual(file, path.join(home, "Library/LaunchAgents/dev.agent-secrets.daemon.plist"))
       assert.strictEqual((yield* daemon("restart")).status, 0)
       assert.include(
