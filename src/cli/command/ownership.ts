@@ -34,8 +34,7 @@ const socketHint = (socketPath: string): Pick<Problem, "fix"> | undefined => {
 }
 
 /** Returns whose the file is, or the directory that hides it, and what to do; undefined if permissions are not the cause. */
-export const accessHint = (file: string): Pick<Problem, "why" | "fix"> | undefined => {
-  const user = process.getuid?.()
+export const accessHint = (file: string, user = process.geteuid?.()): Pick<Problem, "why" | "fix"> | undefined => {
   const place = firstVisible(file)
   if (user === undefined || user === 0 || place === undefined) return undefined
   const { path, stat } = place
@@ -46,8 +45,12 @@ export const accessHint = (file: string): Pick<Problem, "why" | "fix"> | undefin
     return { why: `${path} denies its owner access`, fix: `Run chmod u+rw${isDirectory ? "x" : ""} ${quoted(path)}` }
   }
   const why = `${path} belongs to ${userName(stat.uid)}, and this is ${userName(user)}`
-  // A directory further up is not this user's to own, such as the home directory of another user.
-  if (path !== file && path !== dirname(file)) return { why, fix: "Set HOME to the home directory of this user" }
+  // A directory further up is not this user's to own, and neither is one in the home directory of another user.
+  const isFurtherUp = path !== file && path !== dirname(file)
+  const above = firstVisible(dirname(dirname(file)))
+  if (isFurtherUp || (stat.uid !== 0 && above?.stat.uid === stat.uid)) {
+    return { why, fix: "Set HOME to the home directory of this user; with sudo, add -H" }
+  }
   return { why, fix: `Give it to this user: sudo chown ${isDirectory ? "-R " : ""}${account(user)}: ${quoted(path)}` }
 }
 

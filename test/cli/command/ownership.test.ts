@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { foreignDirectory } from "../../../src/cli/command/ownership.ts"
+import { accessHint, foreignDirectory } from "../../../src/cli/command/ownership.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const self = process.getuid?.() ?? 0
@@ -74,6 +74,29 @@ describe("a state directory", () => {
       const { exitStatus, message } = foreignDirectory(inside(home), "secrets init", home, 0) ?? {}
       assert.include(message, `${inside(home)} belongs to uid ${other}`)
       assert.strictEqual(exitStatus, 73)
+    })
+  )
+})
+
+describe("a file that this user may not use", () => {
+  it.live("is not to be taken from the user of HOME", () =>
+    Effect.gen(function* () {
+      const home = yield* homeOfOwner
+      fs.mkdirSync(inside(home))
+      if (self === 0) fs.chownSync(inside(home), owner, owner)
+      const { fix, why } = accessHint(path.join(inside(home), "config.json"), other) ?? {}
+      assert.match(`${[why].flat().join()}`, new RegExp(`belongs to .*${owner}\\)?, and this is uid ${other}$`))
+      assert.strictEqual(fix, "Set HOME to the home directory of this user; with sudo, add -H")
+    })
+  )
+
+  it.live.runIf(self === 0)("may be taken back where it is in the home directory of this user", () =>
+    Effect.gen(function* () {
+      const home = yield* homeOfOwner
+      fs.mkdirSync(inside(home))
+      fs.chownSync(inside(home), other, other)
+      const { fix } = accessHint(path.join(inside(home), "config.json"), owner) ?? {}
+      assert.match(fix ?? "", /^Give it to this user: sudo chown -R /)
     })
   )
 })
