@@ -13,7 +13,13 @@ const terminal = (keys: string) => {
   const input = Object.assign(new PassThrough(), { isTTY: true })
   const prompt = new PassThrough()
   input.write(keys)
-  return { input, prompt, shown: () => String(prompt.read() ?? "") }
+  const shown = () => {
+    let text = ""
+    // From Node 26 on, one call returns one chunk.
+    for (let piece = prompt.read(); piece !== null; piece = prompt.read()) text += String(piece)
+    return text
+  }
+  return { input, prompt, shown }
 }
 
 describe("readValue at a terminal", () => {
