@@ -1,5 +1,27 @@
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { defineConfig } from "vitest/config"
+
+/** Returns whether a directory has two gibibytes of space and lets programs run that are in it. */
+const isUsable = (directory: string): boolean => {
+  try {
+    const { bavail, bsize } = statfsSync(directory)
+    const made = mkdtempSync(`${directory}/agent-secrets-`)
+    try {
+      writeFileSync(`${made}/program`, "#!/bin/sh\n", { mode: 0o755 })
+      execFileSync(`${made}/program`)
+      return bavail * bsize > 2 ** 31
+    } finally {
+      rmSync(made, { recursive: true })
+    }
+  } catch {
+    return false
+  }
+}
+
+// Everything that is tested flushes its files. Memory takes no time for that, and a crash of the machine is not tested.
+if (isUsable("/dev/shm")) process.env["TMPDIR"] ??= "/dev/shm"
 
 /** Unit tests run on virtual time and temporary files; e2e tests start the built program. */
 export default defineConfig({

@@ -228,7 +228,8 @@ describe("the chain", () => {
         Effect.tap(verdict(file), ({ findings }) => Effect.sync(() => assert.deepStrictEqual(findings, []))),
         { times: 40 }
       )
-      yield* session(file, Effect.andThen(write("first"), Effect.raceFirst(busy, looking)), 1)
+      // With fewer entries to a file, a writer on a fast disk would rotate more often than files can be opened.
+      yield* session(file, Effect.andThen(write("first"), Effect.raceFirst(busy, looking)), 1, 5_000)
     })
   )
 

@@ -2,7 +2,7 @@
  * What git is asked has one answer, whatever the settings of a repository, a person or the
  * environment are; and asking runs no program, writes nothing and fetches nothing.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
@@ -11,35 +11,18 @@ import { splitList } from "../../../../src/cli/commands/scan/files.ts"
 import { listGitFiles, listStagedFiles, openBlobs } from "../../../../src/cli/commands/scan/git.ts"
 import { decodePath } from "../../../../src/domain/pathText.ts"
 import { choices, configLine, settings } from "../../../support/gitSettings.ts"
-import { temporaryDirectory } from "../../../support/temporary.ts"
+import { temporaryDirectory, temporaryHome } from "../../../support/temporary.ts"
 
-/** A repository with something to list, to ignore and to commit, and a program that leaves a mark when it runs. */
-const setup = Effect.gen(function* () {
-  const root = yield* temporaryDirectory
-  const home = path.join(root, "home")
-  const tree = path.join(root, "tree")
-  const mark = path.join(root, "mark")
-  const program = path.join(root, "program")
-  fs.writeFileSync(program, `#!/bin/sh\necho "$0 $*" >>'${mark}'\nexit 1\n`, { mode: 0o755 })
-  for (const directory of [home, tree]) fs.mkdirSync(directory)
-  const before = { ...process.env }
-  yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      for (const name of Object.keys(process.env)) if (name.startsWith("GIT_")) delete process.env[name]
-      process.env["HOME"] = home
-      process.env["GIT_CONFIG_NOSYSTEM"] = "1"
-    }),
-    () =>
-      Effect.sync(() => {
-        for (const name of Object.keys(process.env)) delete process.env[name]
-        Object.assign(process.env, before)
-      })
-  )
-  const git = (...args: ReadonlyArray<string>) => gitIn(tree, ...args)
-  const write = (name: string, text: string) => {
-    fs.mkdirSync(path.dirname(path.join(tree, name)), { recursive: true })
-    fs.writeFileSync(path.join(tree, name), text)
-  }
+/** The repository of every test, made once, because git takes its time. */
+const template = { home: "", tree: "" }
+
+beforeAll(() => {
+  const root = temporaryHome()
+  template.home = path.join(root, "home")
+  template.tree = path.join(root, "tree")
+  for (const directory of [template.home, template.tree]) fs.mkdirSync(directory)
+  const before = isolateGit(template.home)
+  const [git, write] = [gitFor(template.tree), writeFor(template.tree)]
   git("init", "-q", "-b", "main")
   write("old.txt", "one\ntwo\nthree\nfour\n")
   write("changed.txt", "before\n")
@@ -55,8 +38,46 @@ const setup = Effect.gen(function* () {
   write("sub/ignored", "ignored\n")
   write("sub/untracked.txt", "untracked\n")
   write("SUB.LOG", "not ignored\n")
-  return { root, home, tree, mark, program, git, write }
+  restore(before)
 })
+afterAll(() => fs.rmSync(path.dirname(template.tree), { recursive: true }))
+
+/** Sets the environment of git: a home, and no settings of the machine. Returns the one before. */
+const isolateGit = (home: string): NodeJS.ProcessEnv => {
+  const before = { ...process.env }
+  for (const name of Object.keys(process.env)) if (name.startsWith("GIT_")) delete process.env[name]
+  Object.assign(process.env, { HOME: home, GIT_CONFIG_NOSYSTEM: "1" })
+  return before
+}
+
+const restore = (environment: NodeJS.ProcessEnv): void => {
+  for (const name of Object.keys(process.env)) delete process.env[name]
+  Object.assign(process.env, environment)
+}
+
+/** A repository with something to list, to ignore and to commit, and a program that leaves a mark when it runs. */
+const setup = Effect.gen(function* () {
+  const root = yield* temporaryDirectory
+  const [home, tree] = [path.join(root, "home"), path.join(root, "tree")]
+  const [mark, program] = [path.join(root, "mark"), path.join(root, "program")]
+  fs.cpSync(path.dirname(template.tree), root, { recursive: true })
+  fs.writeFileSync(program, `#!/bin/sh\necho "$0 $*" >>'${mark}'\nexit 1\n`, { mode: 0o755 })
+  yield* Effect.acquireRelease(
+    Effect.sync(() => isolateGit(home)),
+    (before) => Effect.sync(() => restore(before))
+  )
+  return { root, home, tree, mark, program, git: gitFor(tree), write: writeFor(tree) }
+})
+
+const writeFor = (tree: string) => (name: string, text: string) => {
+  fs.mkdirSync(path.dirname(path.join(tree, name)), { recursive: true })
+  fs.writeFileSync(path.join(tree, name), text)
+}
+
+const gitFor =
+  (tree: string) =>
+  (...args: ReadonlyArray<string>) =>
+    gitIn(tree, ...args)
 
 const gitIn = (cwd: string, ...args: ReadonlyArray<string>) => {
   const identity = ["-c", "user.name=x", "-c", "user.email=x@example.com", "-c", "protocol.file.allow=always"]
