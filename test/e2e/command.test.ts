@@ -11,24 +11,16 @@ import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
 import { allSpecs } from "../../src/cli/commands.ts"
 import { helpLines, helpTree } from "../../src/cli/command/help.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
-import { auditOf, startDaemon } from "../harness/daemon.ts"
+import { startDaemon } from "../harness/daemon.ts"
 import { isScript, run } from "../harness/program.ts"
+import { emptiedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const setup = Effect.gen(function* () {
-  const home = yield* temporaryDirectory
-  const daemon = yield* startDaemon({ home })
-  return {
-    home,
-    daemon,
-    secrets: (args: ReadonlyArray<string>, stdin?: string | Uint8Array) =>
-      run(args, { home, ...(stdin === undefined ? {} : { stdin }) })
-  }
-})
+const setup = emptiedDaemon()
 
 const envelope = (text: string) => JSON.parse(text)
 
-describe.concurrent("secrets lease", () => {
+describe("secrets lease", () => {
   it.live("prints exactly the bytes of the value", () =>
     Effect.gen(function* () {
       const { secrets } = yield* setup
@@ -99,7 +91,7 @@ describe.concurrent("secrets lease", () => {
 
   it.live("keeps one lease for each client; all callers without --client-id are one client", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* setup
+      const { audit, secrets } = yield* setup
       yield* secrets(["add", "db", "--value", "x"])
       for (const line of [
         ["lease", "db"],
@@ -109,12 +101,12 @@ describe.concurrent("secrets lease", () => {
         yield* secrets(line)
       const { result } = envelope((yield* secrets(["status", "--json"])).stdout)
       assert.strictEqual(result.active_leases, 2)
-      assert.strictEqual(auditOf(daemon.directory).filter(({ action }) => action === "lease_replace").length, 1)
+      assert.strictEqual(audit().filter(({ action }) => action === "lease_replace").length, 1)
     })
   )
 })
 
-describe.concurrent("secrets add", () => {
+describe("secrets add", () => {
   it.live("reads all of a pipe, without one final line feed", () =>
     Effect.gen(function* () {
       const { secrets } = yield* setup
@@ -143,7 +135,7 @@ describe.concurrent("secrets add", () => {
 
   it.live("rejects an invalid value without printing it", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* setup
+      const { directory, secrets, stderr } = yield* setup
       yield* secrets(["add", "db", "--value", "hush-hush"])
       const table: ReadonlyArray<readonly [ReadonlyArray<string>, string | Uint8Array, number, RegExp]> = [
         [["add", "db"], "hush-hush", 5, /secret "db": secret already exists/],
@@ -159,17 +151,14 @@ describe.concurrent("secrets add", () => {
         assert.match(ended.stderr, message)
         assert.notInclude(ended.stderr, "hush-hush")
       }
-      const files = fs
-        .readdirSync(daemon.directory)
-        .filter((name) => fs.statSync(path.join(daemon.directory, name)).isFile())
-      for (const file of files)
-        assert.notInclude(fs.readFileSync(path.join(daemon.directory, file), "latin1"), "hush-hush")
-      assert.notInclude(daemon.stderr(), "hush-hush")
+      const files = fs.readdirSync(directory).filter((name) => fs.statSync(path.join(directory, name)).isFile())
+      for (const file of files) assert.notInclude(fs.readFileSync(path.join(directory, file), "latin1"), "hush-hush")
+      assert.notInclude(stderr(), "hush-hush")
     })
   )
 })
 
-describe.concurrent("the commands", () => {
+describe("the commands", () => {
   it.live("revoke one lease, or all", () =>
     Effect.gen(function* () {
       const { secrets } = yield* setup
@@ -192,7 +181,9 @@ describe.concurrent("the commands", () => {
 
   it.live("report by the exit status of `status` whether a daemon serves", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* setup
+      const home = yield* temporaryDirectory
+      const daemon = yield* startDaemon({ home })
+      const secrets = (args: ReadonlyArray<string>) => run(args, { home })
       const serving = yield* secrets(["status"])
       assert.strictEqual(serving.status, 0)
       assert.match(
@@ -225,10 +216,10 @@ describe.concurrent("the commands", () => {
 
   it.live("time out when the daemon does not answer", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* setup
-      daemon.signal("SIGSTOP")
+      const { secrets, signal } = yield* setup
+      signal("SIGSTOP")
       const { status, stderr, stdout } = yield* secrets(["status", "--timeout", "0.3"])
-      daemon.signal("SIGCONT")
+      signal("SIGCONT")
       assert.deepStrictEqual([status, stdout], [6, ""])
       assert.include(stderr, "did not reply within 0.3 s")
     })

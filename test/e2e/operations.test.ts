@@ -12,9 +12,13 @@ import * as path from "node:path"
 import { auditOf, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { promptly } from "../harness/prompt.ts"
 import { run, shellWords } from "../harness/program.ts"
+import { emptiedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { eventually, until, untilTrue } from "../support/waiting.ts"
 
+const shared = emptiedDaemon()
+
+/** A daemon of its own, for a test that stops or configures it. */
 const setup = Effect.fnUntraced(function* (config: object = {}) {
   const home = yield* temporaryDirectory
   const file = path.join(home, "config.json")
@@ -35,7 +39,7 @@ const setup = Effect.fnUntraced(function* (config: object = {}) {
 describe("update and delete", () => {
   it.live("change the value, and the rotation command only if one is given", () =>
     Effect.gen(function* () {
-      const { call, secrets } = yield* setup()
+      const { call, secrets } = yield* shared
       yield* secrets(["add", "db", "--value", "old", "--rotate-via", "a command"])
       assert.strictEqual((yield* secrets(["update", "db"], "new\n")).stdout, 'updated "db"\n')
       assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "new")
@@ -54,7 +58,7 @@ describe("update and delete", () => {
 
   it.live("remove a secret with its leases, with or without --force, by either name", () =>
     Effect.gen(function* () {
-      const { call, secrets } = yield* setup()
+      const { call, secrets } = yield* shared
       for (const line of [
         ["delete", "db", "--force"],
         ["--no-update-check", "rm", "db"]
@@ -70,7 +74,7 @@ describe("update and delete", () => {
 
   it.live("accept a name that is hard to type only with --force", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup()
+      const { secrets } = yield* shared
       for (const name of ["-x", "a\tb"]) {
         const refused = yield* secrets(["add", "--value", "v", "--", name])
         assert.deepStrictEqual([refused.status, refused.stdout], [2, ""])
@@ -82,7 +86,7 @@ describe("update and delete", () => {
 
   it.live("reject names and values over the limit, and keep the longest within it", () =>
     Effect.gen(function* () {
-      const { call } = yield* setup()
+      const { call } = yield* shared
       const mebibyte = 1024 * 1024
       const refused = yield* call("add", { name: "big", value: "é".repeat(mebibyte / 2) + "x" })
       assert.deepStrictEqual(refused.error, {
@@ -100,7 +104,7 @@ describe("update and delete", () => {
 describe("rotate", () => {
   it.live("runs the command as the predecessor did, and keeps its output out of the log", () =>
     Effect.gen(function* () {
-      const { call, directory, secrets } = yield* setup()
+      const { audit, call, directory, secrets } = yield* shared
       yield* call("add", { name: "aws", value: "old", rotate_via: "echo hush; echo err >&2" })
       const { result } = yield* call("rotate", { secret_name: "aws" })
       assert.deepStrictEqual(
@@ -108,7 +112,7 @@ describe("rotate", () => {
         { success: true, output: "hush\n\nerr\n", executed_at: "" }
       )
       assert.strictEqual((yield* secrets(["lease", "aws"])).stdout, "old")
-      const entry = auditOf(directory).find(({ action }) => action === "secret_rotate")
+      const entry = audit().find(({ action }) => action === "secret_rotate")
       assert.strictEqual(entry?.["details"], "exit status 0, 9 bytes of output")
       assert.notInclude(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), "hush\\n")
     })
@@ -133,7 +137,7 @@ describe("rotate", () => {
 
   it.live("rotates all secrets it can, and lists the others", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup()
+      const { secrets } = yield* shared
       yield* secrets(["add", "plain", "--value", "x"])
       yield* secrets(["add", "good", "--value", "x", "--rotate-via", "true"])
       assert.deepStrictEqual((yield* secrets(["rotate", "--all"])).stdout, "rotated 1 secret\n")
@@ -170,7 +174,7 @@ describe("rotate", () => {
 
   it.live("rejects a command that cannot run, without printing it", () =>
     Effect.gen(function* () {
-      const { call, daemon, directory } = yield* setup()
+      const { audit, call, stderr } = yield* shared
       yield* call("add", { name: "odd", value: "x", rotate_via: "echo hush-hush\u0000" })
       const reply = yield* call("rotate", { secret_name: "odd" })
       assert.deepStrictEqual(reply.error, {
@@ -178,8 +182,8 @@ describe("rotate", () => {
         message: 'rotation of secret "odd" failed: rotation hook failed',
         data: { tag: "RotationFailed" }
       })
-      assert.strictEqual(auditOf(directory).at(-1)?.["details"], "could not be run")
-      assert.notInclude(daemon.stderr(), "hush-hush")
+      assert.strictEqual(audit().at(-1)?.["details"], "could not be run")
+      assert.notInclude(stderr(), "hush-hush")
     })
   )
 
@@ -200,7 +204,7 @@ describe("rotate", () => {
 describe("revoke --all", () => {
   it.live("wipes the store and its backup on request, and the daemon keeps running", () =>
     Effect.gen(function* () {
-      const { directory, secrets } = yield* setup()
+      const { directory, secrets } = yield* shared
       yield* secrets(["add", "db", "--value", "x"])
       yield* secrets(["add", "mail", "--value", "x", "--rotate-via", "true"])
       yield* secrets(["lease", "db"])
@@ -217,7 +221,7 @@ describe("revoke --all", () => {
 describe("health", () => {
   it.live("lists what is expiring and what cannot be rotated", () =>
     Effect.gen(function* () {
-      const { call, secrets } = yield* setup()
+      const { call, secrets } = yield* shared
       yield* secrets(["add", "db", "--value", "x"])
       const { lease_id, expires_at } = (yield* call("lease", { secret_name: "db", client_id: "c", ttl: "30m" })).result
       const { result } = yield* call("health")
