@@ -4,24 +4,36 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { auditOf, startDaemon } from "../harness/daemon.ts"
+import { auditOf, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
+import { emptiedDaemon } from "../harness/sharedDaemon.ts"
 import { runInTerminal } from "../harness/terminal.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
-const setup = Effect.gen(function* () {
-  const home = yield* temporaryDirectory
-  const daemon = yield* startDaemon({ home })
-  const secrets = (line: string) => run(line.split(" "), { home })
-  const typed = (line: string, answer?: string) => Effect.promise(() => runInTerminal(line, home, answer))
-  yield* secrets("add db --value made-up-value")
-  return { home, daemon, secrets, typed }
+const emptied = emptiedDaemon()
+
+/** A daemon with one secret, and commands in a home directory, on no terminal or on one. */
+const withSecret = Effect.fnUntraced(function* (daemon: RunningDaemon) {
+  const { home, socket } = daemon
+  yield* rpc(socket, "add", { name: "db", value: "made-up-value" })
+  return {
+    home,
+    daemon,
+    secrets: (line: string) => run(line.split(" "), { home }),
+    typed: (line: string, answer?: string) => Effect.promise(() => runInTerminal(line, home, answer))
+  }
 })
 
-describe.concurrent("revoke --all", () => {
+const shared = Effect.flatMap(emptied, withSecret)
+const ownDaemon = temporaryDirectory.pipe(
+  Effect.flatMap((home) => startDaemon({ home })),
+  Effect.flatMap(withSecret)
+)
+
+describe("revoke --all", () => {
   it.live("lists the values that were handed out and not changed since", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup
+      const { secrets } = yield* shared
       assert.strictEqual((yield* secrets("revoke --all")).stdout, "revoked 0 leases\n")
       yield* secrets("add mail --value made-up-value")
       for (const line of ["lease db", "lease mail", "lease db --client-id other"]) yield* secrets(line)
@@ -42,10 +54,10 @@ describe.concurrent("revoke --all", () => {
   )
 })
 
-describe.concurrent("on a terminal", () => {
+describe("on a terminal", () => {
   it.live("delete asks, and deletes only after a yes", () =>
     Effect.gen(function* () {
-      const { secrets, typed } = yield* setup
+      const { secrets, typed } = yield* shared
       for (const answer of ["n\r", "\u0003"]) {
         const { shown, status } = yield* typed("delete db", answer)
         assert.match(shown, /Delete "db"\? There is no way back.*\[y\/N\]/)
@@ -60,7 +72,7 @@ describe.concurrent("on a terminal", () => {
 
   it.live("a wipe asks; without one, or with --yes or --force, nothing is asked", () =>
     Effect.gen(function* () {
-      const { secrets, typed } = yield* setup
+      const { secrets, typed } = yield* shared
       yield* secrets("add mail --value made-up-value")
       assert.strictEqual((yield* typed("revoke --all")).shown, "revoked 0 leases\r\n")
       const { shown, status } = yield* typed("revoke --all --wipe", "no\r")
@@ -77,7 +89,7 @@ describe.concurrent("on a terminal", () => {
 describe.concurrent("a lock", () => {
   it.live("stops leases and changes, survives kill -9, and ends at a person's yes", () =>
     Effect.gen(function* () {
-      const { daemon, home, secrets, typed } = yield* setup
+      const { daemon, home, secrets, typed } = yield* ownDaemon
       yield* secrets("lease db")
       const locked = yield* secrets("lock")
       assert.match(
@@ -119,7 +131,7 @@ describe.concurrent("a lock", () => {
 
   it.live("without a daemon makes the next one start locked", () =>
     Effect.gen(function* () {
-      const { daemon, home, secrets } = yield* setup
+      const { daemon, home, secrets } = yield* ownDaemon
       yield* daemon.stop()
       assert.match((yield* secrets("lock")).stdout, /^locked: no daemon is running, and the next one starts locked\n/)
       assert.strictEqual((yield* secrets("init")).status, 5)

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { rpc, startDaemon } from "../harness/daemon.ts"
+import { leaseOften, rpc, startDaemon } from "../harness/daemon.ts"
 import { promptly } from "../harness/prompt.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { until } from "../support/waiting.ts"
@@ -109,8 +109,7 @@ for (const [behavior, script] of [
         const { env } = yield* fakeJoelclaw(script)
         const daemon = yield* startDaemon({ home, env })
         yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
-        const lease = (n: number) => rpc(daemon.socket, "lease", { secret_name: "db", client_id: `c${n % 7}` })
-        const all = yield* Effect.forEach(Array.from({ length: 300 }).keys(), lease, { concurrency: 8 })
+        const all = yield* leaseOften(daemon.socket, 300)
         for (const { result } of all) assert.strictEqual(result.value, "x")
         assert.strictEqual((yield* rpc(daemon.socket, "status")).result.active_leases, 7)
         const ended = yield* promptly(2_000, daemon.stop())

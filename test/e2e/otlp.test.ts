@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { instruments, prometheusName } from "../../src/otel/metrics.ts"
 import { attributesOf, collector, type Behavior } from "../support/collector.ts"
-import { rpc, startDaemon } from "../harness/daemon.ts"
+import { leaseOften, rpc, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { promptly } from "../harness/prompt.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -192,8 +192,7 @@ for (const behavior of ["absent", "fails", "hangs", "hangs in its answer", "rese
         const env = { ...shortIntervals, OTEL_EXPORTER_OTLP_ENDPOINT: to?.url ?? "http://127.0.0.1:9" }
         const daemon = yield* startDaemon({ home, env })
         yield* rpc(daemon.socket, "add", { name: "db", value: "x" })
-        const lease = (n: number) => rpc(daemon.socket, "lease", { secret_name: "db", client_id: `c${n % 7}` })
-        const all = yield* Effect.forEach(Array.from({ length: 200 }).keys(), lease, { concurrency: 8 })
+        const all = yield* leaseOften(daemon.socket, 200)
         for (const { result } of all) assert.strictEqual(result.value, "x")
         if (to !== undefined) yield* until(() => to.requests.length >= 3)
         const ended = yield* promptly(2_000, daemon.stop())

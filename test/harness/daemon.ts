@@ -114,6 +114,23 @@ export const rpc = (socketPath: string, method: string, params: object = {}): Ef
     })
   )
 
+/** Leases the secret db so many times for seven clients, on eight connections; returns the replies. */
+export const leaseOften = (socketPath: string, count: number): Effect.Effect<ReadonlyArray<any>> =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const connections = yield* Effect.all(Array.from({ length: 8 }, () => connect(socketPath)))
+      const replies: Array<any> = []
+      const askFrom = async (connection: Connection, first: number) => {
+        for (let n = first; n < count; n += connections.length) {
+          const line = await connection.ask(requestLine("lease", { secret_name: "db", client_id: `c${n % 7}` }))
+          replies.push(JSON.parse(line ?? "null"))
+        }
+      }
+      yield* Effect.promise(() => Promise.all(connections.map(askFrom)))
+      return replies
+    })
+  )
+
 /** The entries of audit.log, oldest first. */
 export const auditOf = (directory: string): ReadonlyArray<Record<string, any>> =>
   fs
