@@ -23,9 +23,16 @@ export const promptLine = (
   echo: boolean
 ): Effect.Effect<ReadonlyArray<string>> =>
   Effect.callback<ReadonlyArray<string>>((resume) => {
-    let reading = false
+    let isAsking = false
+    let reader: readline.Interface | undefined
+    const shown = new Writable({
+      write: (chunk, _encoding, done) => {
+        if (echo && isAsking) output.write(chunk)
+        done()
+      }
+    })
     const finish = (entered: ReadonlyArray<string>) => {
-      if (!reading) return
+      if (!isAsking) return
       stop()
       if (!echo || entered.length === 0) output.write("\n")
       resume(Effect.succeed(entered))
@@ -34,21 +41,18 @@ export const promptLine = (
       if (ctrl === true && name === "z") signals.suspend()
     }
     const enter = () => {
-      reading = true
+      isAsking = true
       input.on("keypress", onKey)
-      reader = openReader(input, echo ? output : undefined, finish)
-      reader.setPrompt(echo ? question : "")
+      reader = openReader(input, shown, (lines, isCut) => finish(isCut && !echo ? [] : lines))
+      reader.setPrompt(question)
       reader.prompt()
       if (!echo) output.write(question)
     }
     const leave = () => {
-      reading = false
+      isAsking = false
       input.off("keypress", onKey)
-      reader?.removeAllListeners()
-      // The terminal may be gone.
-      reader?.on("error", () => undefined).close()
+      reader?.close()
     }
-    let reader: readline.Interface | undefined
     const signals = handleTerminalSignals({ enter, leave })
     const stop = () => {
       leave()
@@ -58,21 +62,23 @@ export const promptLine = (
     return Effect.sync(stop)
   })
 
-/** Opens a reader, which sets the mode of the terminal. `finish` gets the lines. */
+/** Opens a reader, which sets the mode of the terminal. `finish` gets the lines, and whether the end of input cut them off. */
 const openReader = (
   input: NodeJS.ReadableStream,
-  echoTo: NodeJS.WritableStream | undefined,
-  finish: (entered: ReadonlyArray<string>) => void
+  output: NodeJS.WritableStream,
+  finish: (lines: ReadonlyArray<string>, isCut: boolean) => void
 ): readline.Interface => {
-  const noEcho = new Writable({ write: (_chunk, _encoding, done) => done() })
-  const reader = readline.createInterface({ input, output: echoTo ?? noEcho, terminal: true })
+  const reader = readline.createInterface({ input, output, terminal: true })
   const lines: Array<string> = []
   reader.on("line", (line) => {
     // All lines of a paste arrive in one chunk, before the microtask runs.
-    if (lines.push(line) === 1) queueMicrotask(() => finish(reader.line === "" ? lines : [...lines, reader.line]))
+    if (lines.push(line) === 1)
+      queueMicrotask(() => finish(reader.line === "" ? lines : [...lines, reader.line], false))
   })
-  for (const event of ["SIGINT", "error"]) reader.once(event, () => finish([]))
-  reader.once("close", () => finish(echoTo === undefined ? [] : lines))
+  reader.on("SIGINT", () => finish([], true))
+  // The terminal is gone.
+  reader.on("error", () => finish([], true))
+  reader.on("close", () => finish(lines, true))
   // Without a listener it would stop the process by itself.
   reader.on("SIGTSTP", () => undefined)
   return reader

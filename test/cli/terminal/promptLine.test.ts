@@ -30,7 +30,10 @@ describe("promptLine", () => {
         input.write("whole\r")
         assert.deepStrictEqual(yield* Fiber.join(asked), ["whole"])
         assert.deepStrictEqual(modes, [true, false, true, false])
-        assert.isAbove(shown().split("Which? ").length, 2)
+        const all = shown()
+        assert.isAbove(all.split("Which? ").length, 2)
+        // No reader of the first question is left.
+        assert.strictEqual(all.split("w").length - 1, echo ? 1 : 0)
       }
     })
   )
