@@ -56,20 +56,22 @@ const handle = (name: NodeJS.Signals, handler: SignalHandler): void => {
 }
 
 /**
- * Returns whether the keys of the terminal reach us; a background job gets only what was sent to it. Without /proc it is
- * assumed, as a second ^C could make a program give up its cleanup.
+ * Returns whether the keys of the terminal reach us. Without /proc it is assumed: a second ^C could make a program give
+ * up its cleanup.
  */
 const isInForeground = (): boolean => {
   try {
-    // The fields after the name, which may hold anything: state, parent, group, session, terminal, its foreground group.
-    const [, , group, , , foreground] = fs
-      .readFileSync("/proc/self/stat", "utf8")
-      .replace(/^.*\) /s, "")
-      .split(" ")
-    return group === foreground
+    return isForegroundGroup(fs.readFileSync("/proc/self/stat", "utf8"))
   } catch {
     return true
   }
+}
+
+/** Returns whether a process, by its line of proc_pid_stat(5), is in the foreground group of its terminal. */
+export const isForegroundGroup = (stat: string): boolean => {
+  // The fields after the name, which may hold anything: state, parent, group, session, terminal, its foreground group.
+  const [, , group, , , foreground] = stat.replace(/^.*\) /s, "").split(" ")
+  return group === foreground
 }
 
 /** Set by `bin/secrets`. Node resets the ignored signals of its start, and so does its `spawn`. */
