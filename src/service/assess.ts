@@ -16,7 +16,7 @@ export interface Observation {
   readonly expected: ReadonlyArray<ServiceFile>
   readonly job: JobState
   /** The daemon that answers on the socket, if one does. The predecessor does not report its `pid`. */
-  readonly answer: { readonly pid: number | undefined } | undefined
+  readonly answer: { readonly pid: number | undefined; readonly startedBy?: string | undefined } | undefined
   /** Files and directories that the service needs to start and that do not exist. */
   readonly missing: ReadonlyArray<string>
   /** For the messages: "launchd" or "systemd". */
@@ -67,7 +67,12 @@ const assessment = (state: ServiceStatus["state"], reason: string, fix = ""): As
 const assessWithoutService = ({ answer, supervisor }: Observation): Assessment =>
   answer === undefined
     ? assessment("not_installed", `${supervisor} has no such service`, "Install it: secrets daemon install")
-    : assessment("running_unmanaged", `${process(answer.pid)} answers, started by hand or by another supervisor`)
+    : assessment("running_unmanaged", `${process(answer.pid)} answers, started ${starterOf(answer.startedBy)}`)
+
+const starterOf = (startedBy: string | undefined): string => {
+  if (startedBy === "hand") return "by hand"
+  return startedBy === "supervisor" ? "by another supervisor" : "by hand or by another supervisor"
+}
 
 const process = (pid: number | undefined): string => (pid === undefined ? "a daemon" : `process ${pid}`)
 

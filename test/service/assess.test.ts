@@ -35,6 +35,13 @@ describe("the state of a service", () => {
     const status = assess(observe({ installed: noFile, job: unloadedJob, answer: { pid: 9 } }))
     assert.deepInclude(status, { state: "running_unmanaged", fix: "" })
     assert.include(status.reason, "process 9 answers, started by hand or by another supervisor")
+    for (const [startedBy, reason] of [
+      ["hand", "process 9 answers, started by hand"],
+      ["supervisor", "process 9 answers, started by another supervisor"]
+    ] as const) {
+      const answer = { pid: 9, startedBy }
+      assert.strictEqual(assess(observe({ installed: noFile, job: unloadedJob, answer })).reason, reason)
+    }
   })
 
   it("is not answering if its process hangs", () => {

@@ -50,7 +50,8 @@ const starterOf = (pid: number, parent: number): readonly [child: number, at: nu
 const hasPlainShell = ({ parent, pid }: SupervisionEvidence): boolean => {
   try {
     const [, at] = starterOf(pid, parent)
-    return shells.test(nameOf(at)) && !loop.test(scriptOf(at))
+    // The first process of a container ends with its program, and may be started again.
+    return at !== 1 && shells.test(nameOf(at)) && !loop.test(scriptOf(at))
   } catch {
     return false
   }

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { isSupervised } from "../../../src/daemon/lifecycle/isSupervised.ts"
+import { isSupervised, startedBy } from "../../../src/daemon/lifecycle/isSupervised.ts"
+import { hasControllingTerminal } from "../../../src/process/controllingTerminal.ts"
 import { hasProc } from "../../support/inside.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
@@ -45,6 +46,17 @@ describe("supervision", () => {
     })
 
   const program = `sh -c 'echo $$; exec cat'`
+
+  it.live("is missing where a shell runs the daemon once, as for a person", () =>
+    Effect.gen(function* () {
+      if (!hasProc) return
+      assert.strictEqual(startedBy(yield* childOf(["-c", `${program}; true`])), "hand")
+      assert.strictEqual(startedBy(yield* childOf(["-c", `while :; do ${program}; sleep 1; done`])), "supervisor")
+      // Several children in a loop: nothing is known, unless these tests have a terminal.
+      const unknown = startedBy(yield* childOf(["-c", `sleep 60 & while :; do ${program}; done`]))
+      assert.strictEqual(unknown, hasControllingTerminal() ? "hand" : "unknown")
+    })
+  )
 
   it.live("is that of a shell in a loop that waits for this process alone", () =>
     Effect.gen(function* () {

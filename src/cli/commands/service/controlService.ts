@@ -100,7 +100,7 @@ export const restartService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const status = call(daemon, "secrets.status", {}, startedExample)
   if (service === undefined || service.job.phase === "unloaded") {
     const before = yield* Effect.mapError(status, fromClient)
-    yield* rejectStartedByHand(daemon)
+    if (!args.flag("force")) yield* rejectStartedByHand(daemon)
     yield* Effect.mapError(call(daemon, "daemon.restart", {}, acceptedExample), restartProblem(daemon))
     return yield* waitForNewDaemon(daemon, before.started_at, "No supervisor restarted it. Start it: secrets serve")
   }
@@ -122,7 +122,7 @@ const rejectStartedByHand = Effect.fnUntraced(function* (daemon: DaemonAddress) 
   return yield* new CommandError({
     message: `process ${found.value.pid} was started by hand: nothing would start it again`,
     code: "RestartRefused",
-    fix: "End it with secrets daemon stop, and start it again where it ran",
+    fix: "End it with secrets daemon stop, or add --force if something starts it again",
     exitStatus: exitStatus.rejected
   })
 })

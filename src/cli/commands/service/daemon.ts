@@ -15,7 +15,10 @@ const daemonFlags = {
     summary: "install: let systemd open the socket (socket activation), so no connection is refused"
   },
   "dry-run": { type: "boolean", summary: "install, uninstall: print what would be done, and do nothing" },
-  force: { type: "boolean", summary: "install, uninstall: replace edited files; they are kept as .bak" },
+  force: {
+    type: "boolean",
+    summary: "install, uninstall: replace edited files, kept as .bak; restart: also what was started by hand"
+  },
   follow: { type: "boolean", short: "f", summary: "logs: print new lines as they come" },
   lines: { type: "string", short: "n", value: "N", summary: "logs: the number of lines (100)" }
 } as const

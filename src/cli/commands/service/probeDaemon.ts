@@ -5,11 +5,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
 import { call } from "../../../rpc/client/client.ts"
-import { literal } from "../../../rpc/protocol/shape.ts"
+import { literal, optional } from "../../../rpc/protocol/shape.ts"
+import type { Observation } from "../../../service/assess.ts"
 import { type Supervisor, describeExit, exitHint, NotServing } from "../../../service/Supervisor.ts"
 
 const servingExample = { running: literal(true) }
-const processExample = { pid: 0 }
+const processExample = { pid: 0, started_by: optional("") }
 
 /** Longer than a busy daemon takes to reply; a timeout is the only sign that it hangs. */
 const probeTimeout = Duration.seconds(2)
@@ -17,12 +18,12 @@ const probeTimeout = Duration.seconds(2)
 const readyTimeout = Duration.seconds(20)
 
 /** Returns undefined if none answers. The predecessor does not report its `pid`. */
-export const probeDaemon = (socketPath: string): Effect.Effect<{ readonly pid: number | undefined } | undefined> =>
+export const probeDaemon = (socketPath: string): Effect.Effect<Observation["answer"]> =>
   Effect.gen(function* () {
     const address = { socketPath, timeout: probeTimeout }
     yield* call(address, "secrets.status", {}, servingExample)
-    const pid = yield* Effect.option(call(address, "daemon.status", {}, processExample))
-    return { pid: pid._tag === "Some" ? pid.value.pid : undefined }
+    const own = yield* Effect.option(call(address, "daemon.status", {}, processExample))
+    return own._tag === "Some" ? { pid: own.value.pid, startedBy: own.value.started_by } : { pid: undefined }
   }).pipe(Effect.orElseSucceed(() => undefined))
 
 /** Waits until the started service answers. Fails early if the supervisor does not restart it, or a restart cannot help. */
