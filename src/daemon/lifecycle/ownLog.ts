@@ -42,6 +42,7 @@ export const cutLog = Effect.fnUntraced(function* ({ descriptor, maxBytes, place
   const file = before.isFile() && before.uid === process.geteuid?.() ? places.find(isAt(before)) : undefined
   if (file === undefined) return "no log"
   if (before.size <= maxBytes) return "short"
+  if (!mayAppend(descriptor)) return "not appended to"
   const { check } = yield* pinDirectory(path.dirname(file))
   const end = yield* attemptSync("read", file, () => readEnd(file, before.size - maxBytes))
   yield* check
@@ -51,6 +52,17 @@ export const cutLog = Effect.fnUntraced(function* ({ descriptor, maxBytes, place
   const after = yield* attemptSync("stat", file, () => fs.fstatSync(descriptor))
   return after.size < before.size ? "cut" : "not appended to"
 })
+
+/** Returns whether the descriptor is open for appending, as far as the system says so; the next line shows it elsewhere. */
+const mayAppend = (descriptor: number): boolean => {
+  try {
+    const [, flags = "0"] =
+      /^flags:\s*([0-7]+)$/m.exec(fs.readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8")) ?? []
+    return (Number.parseInt(flags, 8) & fs.constants.O_APPEND) !== 0
+  } catch {
+    return true
+  }
+}
 
 const isAt =
   ({ dev, ino }: fs.Stats) =>

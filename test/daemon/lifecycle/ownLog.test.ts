@@ -60,11 +60,11 @@ describe("the log file of the daemon", () => {
     })
   )
 
-  it.live("is reported where the next line does not go to its end", () =>
+  it.live("is reported where the next line would not go to its end, and not cut if the system says so before", () =>
     Effect.gen(function* () {
       const { cut, file } = yield* openLog(long, "w")
       assert.strictEqual(yield* cut(), "not appended to")
-      assert.strictEqual(fs.readFileSync(`${file}.old`, "utf8"), long.slice(-maxBytes))
+      if (process.platform === "linux") assert.strictEqual(fs.readFileSync(file, "utf8"), long)
     })
   )
 })
