@@ -215,7 +215,7 @@ describe.concurrent("a user at a terminal", () => {
     Effect.gen(function* () {
       const { home, secrets } = yield* setup
       const [key, env, bad] = ["key.pem", ".env", "bad.env"].map((name) => path.join(home, name))
-      fs.writeFileSync(key ?? "", `${pem}\n`)
+      fs.writeFileSync(key ?? "", pem)
       fs.writeFileSync(env ?? "", `export A='q"#'\nB="two\\nlines" # a comment\n`)
       fs.writeFileSync(bad ?? "", "C=1\nD=`hush`\n")
       isExactly(["add"], yield* secrets(["add", "key", "--file", key ?? ""]), 'added "key"\n')
@@ -230,6 +230,15 @@ describe.concurrent("a user at a terminal", () => {
         /^secrets add: 2 of 2 secrets were not added\n {2}secret "app\/A": secret already exists/
       )
       isExactly(fromEnv, yield* secrets([...fromEnv, "--update"]), 'updated "app/A"\nupdated "app/B"\n')
+      const other = ["add", "--from-env", env ?? "", "--prefix", "b/", "--only", "A", "--project", home]
+      const project = path.join(home, ".secrets.json")
+      isExactly(other, yield* secrets([...other, "--dry-run"]), `"b/A" would be added\n${project} would be written\n`)
+      isExactly(other, yield* secrets(other), `added "b/A"\nwrote ${project}; to use it: secrets allow\n`)
+      assert.strictEqual(
+        JSON.stringify(JSON.parse(fs.readFileSync(project, "utf8"))),
+        '{"secrets":[{"name":"b/A","env_var":"A"}]}'
+      )
+      fs.rmSync(project)
       const wrong = yield* secrets(["add", "--from-env", bad ?? ""])
       assert.deepStrictEqual([wrong.status, wrong.stdout], [2, ""])
       assert.match(

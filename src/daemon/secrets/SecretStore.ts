@@ -47,7 +47,7 @@ import { StoreReplaced } from "./KnownFile.ts"
 import { type LockableStore, makeLockable } from "./lockableStore.ts"
 import { memoryLockFile, openLockFile } from "./lockFile.ts"
 import { watchStore } from "./watchStore.ts"
-import { byName, emptyStore, type StoredSecret } from "./storeDocument.ts"
+import { byName, emptyStore, type StoredSecret, textOf } from "./storeDocument.ts"
 import {
   hashOfStore,
   missingStore,
@@ -89,8 +89,14 @@ export interface OpenedStore {
   readonly get: (name: string) => Result.Result<Secret, SecretNotFound>
   /** Lists all secrets, in byte order of their names. */
   readonly list: Effect.Effect<ReadonlyArray<SecretInfo>>
+  readonly names: Effect.Effect<ReadonlyArray<string>>
   readonly count: Effect.Effect<number>
   readonly add: (secret: NewSecret) => Effect.Effect<void, SecretExists | StoreFull | ChangeError>
+  /** Adds all of them with one write, and updates those that exist or leaves them; returns their names. */
+  readonly addMany: (
+    secrets: ReadonlyArray<NewSecret>,
+    mayUpdate: boolean
+  ) => Effect.Effect<ReadonlyArray<string>, StoreFull | ChangeError>
   readonly update: (name: string, change: SecretChange) => Effect.Effect<void, SecretNotFound | StoreFull | ChangeError>
   /** Records a rotation, with the new value if there is one; returns its time. */
   readonly recordRotation: (
@@ -180,6 +186,24 @@ const recordOrigin = Effect.fn("SecretStore.recordOrigin")(function* (
   yield* Effect.ignore(audit.append([withStore(fileRepairedFact(details), hash())]))
 })
 
+/**
+ * Names the store in the last fact of a change alone: an entry before it would name a store that a crash may leave
+ * unwritten.
+ */
+const lastWithStore = (facts: ReadonlyArray<AuditFact>, store: string | undefined): ReadonlyArray<AuditFact> =>
+  facts.map((fact, at) => (at === facts.length - 1 ? withStore(fact, store) : fact))
+
+/** How many secrets are encoded before other requests get a turn. */
+const encodedPerStep = 200
+
+/** Encodes many secrets ahead of a change, which cannot be interrupted. */
+const encodeInSteps = Effect.fnUntraced(function* (secrets: ReadonlyArray<StoredSecret>) {
+  for (let at = 0; at < secrets.length; at += encodedPerStep) {
+    for (const secret of secrets.slice(at, at + encodedPerStep)) textOf(secret)
+    yield* Effect.yieldNow
+  }
+})
+
 const toStoreError = (error: FileError | AgeError | StoreReplaced): SecretStoreError | StoreReplaced =>
   error._tag === "StoreReplaced" ? error : new SecretStoreError({ cause: error })
 
@@ -196,36 +220,40 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   }
 
   /** Rejects a change that makes the store too large; a change that shrinks it always passes. */
-  const checkSize = (fact: AuditFact, before: StoredSecret | undefined, after: StoredSecret) => {
-    const grows = secretSize(after) - (before === undefined ? 0 : secretSize(before))
-    const size = () =>
-      document()
-        .secrets.values()
-        .reduce((sum, secret) => sum + secretSize(secret), grows)
-    return grows > 0 && size() > storeLimit ? reject(fact, new StoreFull()) : Effect.void
+  const checkSize = (facts: ReadonlyArray<AuditFact>, next: ReadonlyArray<StoredSecret>) => {
+    const { secrets } = document()
+    const sizeBefore = (name: string) => {
+      const before = secrets.get(name)
+      return before === undefined ? 0 : secretSize(before)
+    }
+    const grows = next.reduce((sum, after) => sum + secretSize(after) - sizeBefore(after.name), 0)
+    const size = () => secrets.values().reduce((sum, secret) => sum + secretSize(secret), grows)
+    return grows > 0 && size() > storeLimit ? reject(facts, new StoreFull()) : Effect.void
   }
 
+  /** Writes a change, with an entry for each fact; `refused` are entries of the same request that change nothing. */
   const change = Effect.fn("SecretStore.change")(function* (
-    fact: AuditFact,
+    facts: ReadonlyArray<AuditFact>,
     kind: StoreChange,
-    edit: (secrets: Map<string, StoredSecret>) => void
+    edit: (secrets: Map<string, StoredSecret>) => void,
+    refused: ReadonlyArray<AuditFact> = []
   ) {
     yield* Effect.tapError(Effect.mapError(watched.check, toStoreError), ({ _tag }) =>
-      Effect.ignore(audit.append([_tag === "StoreReplaced" ? changeRefusedFact(fact) : changeFailedFact(fact)]))
+      Effect.ignore(audit.append(facts.map(_tag === "StoreReplaced" ? changeRefusedFact : changeFailedFact)))
     )
     const secrets = new Map(document().secrets)
     edit(secrets)
     const next = { ...document(), secrets }
     const failed = Effect.suspend(() => {
-      const failure = document() === next ? wipeFailedFact(fact) : changeFailedFact(fact)
-      return Effect.ignore(audit.append([withStore(failure, files.hash())]))
+      const failures = facts.map(document() === next ? wipeFailedFact : changeFailedFact)
+      return Effect.ignore(audit.append(lastWithStore(failures, files.hash())))
     })
     // Encrypted before it is recorded, because the entry names the store by its hash.
     const prepared = yield* files.prepare(next, kind).pipe(
       Effect.mapError(toStoreError),
       Effect.tapError(() => failed)
     )
-    yield* audit.append([withStore(fact, prepared.hash)])
+    yield* audit.append([...refused, ...lastWithStore(facts, prepared.hash)])
     yield* prepared.write.pipe(
       Effect.mapError(toStoreError),
       Effect.onExit(() => watched.recordHash),
@@ -233,25 +261,49 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     )
   }, Effect.uninterruptible)
 
-  /** Records a rejected change, if possible, and fails with the reason. */
-  const reject = <E extends SecretExists | SecretNotFound | StoreFull>(fact: AuditFact, reason: E) =>
-    Effect.andThen(Effect.ignore(audit.append([refusedFact(fact, refusalReasons[reason._tag])])), Effect.fail(reason))
+  /** Records rejected changes, if possible, and fails with the reason. */
+  const reject = <E extends SecretExists | SecretNotFound | StoreFull>(facts: ReadonlyArray<AuditFact>, reason: E) => {
+    const refused = facts.map((fact) => refusedFact(fact, refusalReasons[reason._tag]))
+    return Effect.andThen(Effect.ignore(audit.append(refused)), Effect.fail(reason))
+  }
 
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
     const { name } = secret
-    if (document().secrets.has(name)) return yield* reject(addFact(name), new SecretExists({ name }))
+    if (document().secrets.has(name)) return yield* reject([addFact(name)], new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zeroTimestamp, foreign: {} }
-    yield* checkSize(addFact(name), undefined, added)
-    yield* change(addFact(name), "update", (secrets) => secrets.set(name, added))
+    yield* checkSize([addFact(name)], [added])
+    yield* change([addFact(name)], "update", (secrets) => secrets.set(name, added))
+  }, Semaphore.withPermit(writeLock))
+
+  const addMany = Effect.fn("SecretStore.addMany")(function* (given: ReadonlyArray<NewSecret>, mayUpdate: boolean) {
+    const before = document().secrets
+    const now = fromMillis(yield* Clock.currentTimeMillis)
+    const existing = given.filter(({ name }) => before.has(name)).map(({ name }) => name)
+    const written = mayUpdate ? given : given.filter(({ name }) => !before.has(name))
+    const next = written.map((secret): StoredSecret => {
+      const found = before.get(secret.name)
+      if (found !== undefined) return { ...found, value: secret.value, updatedAt: now }
+      return { ...secret, createdAt: now, updatedAt: now, lastRotated: zeroTimestamp, foreign: {} }
+    })
+    const facts = next.map(({ name }) => (before.has(name) ? updateFact(name) : addFact(name)))
+    const refused = mayUpdate ? [] : existing.map((name) => refusedFact(addFact(name), refusalReasons.SecretExists))
+    if (next.length === 0) {
+      yield* Effect.ignore(audit.append(refused))
+      return existing
+    }
+    yield* checkSize(facts, next)
+    yield* encodeInSteps(next)
+    yield* change(facts, "update", (secrets) => next.forEach((secret) => secrets.set(secret.name, secret)), refused)
+    return existing
   }, Semaphore.withPermit(writeLock))
 
   const edit = Effect.fn("SecretStore.edit")(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
-    const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject(fact, reason)))
+    const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject([fact], reason)))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const next = { ...found, updatedAt: now, ...changes }
-    yield* checkSize(fact, found, next)
-    yield* change(fact, "update", (secrets) => secrets.set(name, next))
+    yield* checkSize([fact], [next])
+    yield* change([fact], "update", (secrets) => secrets.set(name, next))
     return now
   })
 
@@ -271,20 +323,22 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
 
   const wipe = Effect.gen(function* () {
     const count = document().secrets.size
-    yield* change(wipeFact(count), "wipe", (secrets) => secrets.clear())
+    yield* change([wipeFact(count)], "wipe", (secrets) => secrets.clear())
     return count
   }).pipe(Semaphore.withPermit(writeLock))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
-    yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject(deleteFact(name), reason)))
-    yield* change(deleteFact(name), "delete", (secrets) => secrets.delete(name))
+    yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject([deleteFact(name)], reason)))
+    yield* change([deleteFact(name)], "delete", (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(writeLock))
 
   const store: OpenedStore = {
     get: find,
     list: Effect.sync(() => [...document().secrets.values()].toSorted(byName)),
+    names: Effect.sync(() => [...document().secrets.keys()]),
     count: Effect.sync(() => document().secrets.size),
     add,
+    addMany,
     update,
     recordRotation,
     remove,

@@ -47,7 +47,13 @@ export interface LockableStore extends Pick<OpenedStore, "count" | "checkFiles" 
   readonly get: (name: string) => Result.Result<Secret, SecretNotFound | StoreLocked>
   /** Lists all secrets, in byte order of their names. */
   readonly list: Effect.Effect<ReadonlyArray<SecretInfo>, StoreLocked>
+  /** The names of all secrets in no order; none of a locked store. */
+  readonly names: Effect.Effect<ReadonlyArray<string>>
   readonly add: (secret: NewSecret) => Effect.Effect<void, Failure<"add">>
+  /** Adds all of them with one write, and updates those that exist or leaves them; returns their names. */
+  readonly addMany: (
+    ...given: Parameters<OpenedStore["addMany"]>
+  ) => Effect.Effect<ReadonlyArray<string>, Failure<"addMany">>
   readonly update: (name: string, change: SecretChange) => Effect.Effect<void, Failure<"update">>
   readonly recordRotation: (
     ...given: Parameters<OpenedStore["recordRotation"]>
@@ -131,7 +137,7 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
   const available = () => (locked === undefined ? opened?.store : undefined)
 
   const change = <A, E2>(
-    refused: AuditFact,
+    refused: AuditFact | ReadonlyArray<AuditFact>,
     use: (store: OpenedStore) => Effect.Effect<A, E2>,
     store: () => OpenedStore | undefined = available
   ): Effect.Effect<A, E2 | StoreLocked> =>
@@ -139,8 +145,8 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
       Effect.suspend((): Effect.Effect<A, E2 | StoreLocked> => {
         const found = store()
         if (found !== undefined) return use(found)
-        const fact = refusedFact(refused, lockedReason)
-        return Effect.andThen(Effect.ignore(audit.append([fact])), Effect.fail(new StoreLocked()))
+        const facts = [refused].flat().map((fact) => refusedFact(fact, lockedReason))
+        return Effect.andThen(Effect.ignore(audit.append(facts)), Effect.fail(new StoreLocked()))
       })
     )
 
@@ -201,8 +207,14 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
   const store: LockableStore = {
     get: (name) => available()?.get(name) ?? Result.fail(new StoreLocked()),
     list: Effect.suspend(() => available()?.list ?? Effect.fail(new StoreLocked())),
+    names: Effect.suspend(() => available()?.names ?? Effect.succeed([])),
     count: Effect.suspend(() => available()?.count ?? Effect.succeed(locked?.secretCount ?? 0)),
     add: (secret) => change(addFact(secret.name), (found) => found.add(secret)),
+    addMany: (given, mayUpdate) =>
+      change(
+        given.map(({ name }) => addFact(name)),
+        (found) => found.addMany(given, mayUpdate)
+      ),
     update: (name, changes) => change(updateFact(name), (found) => found.update(name, changes)),
     remove: (name) => change(deleteFact(name), (found) => found.remove(name)),
     recordRotation: (name, outcome, value) =>

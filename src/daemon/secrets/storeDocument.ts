@@ -92,7 +92,8 @@ export const encodeStore = (document: StoreDocument): string => {
 }
 
 /** Encodes a secret once: a change always makes a new object. */
-const textOf = (secret: StoredSecret): string => {
+/** Returns the text of a secret in the store, which is made once. */
+export const textOf = (secret: StoredSecret): string => {
   const text = texts.get(secret) ?? member(4, secret.name, encodeSecret(secret))
   texts.set(secret, text)
   return text

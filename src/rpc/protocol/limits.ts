@@ -30,6 +30,9 @@ export const maxParsedDepth = 10_000
 /** Deeper ids and parameters are rejected: more than any request has, and safe to walk through. */
 export const maxMemberDepth = 1_000
 
+/** Secrets in one import: many times as many as anybody has, and written in a moment. */
+export const maxImported = 20_000
+
 /** Requests up to this size start at once. */
 export const smallRequestBytes = 4 * kibibyte
 /** All larger requests at work together: decoding one takes a multiple of its size. */

@@ -41,6 +41,7 @@ export const methods = {
   "secrets.init": { queue: "immediate", retry: "idempotent", roles: operators },
   "secrets.list": { queue: "scan", retry: "idempotent", roles: workers },
   "secrets.add": { queue: "write", retry: "once", roles: operators, ownerParams: rotation, hasValue: true },
+  "secrets.import": { queue: "write", retry: "once", roles: operators, hasValue: true },
   "secrets.update": { queue: "write", retry: "idempotent", roles: operators, ownerParams: rotation, hasValue: true },
   "secrets.get": { queue: "immediate", retry: "idempotent", roles: operators },
   "secrets.delete": { queue: "write", retry: { doneIf: "SecretNotFound" }, roles: operators },

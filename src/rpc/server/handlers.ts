@@ -7,11 +7,12 @@
 import type * as Effect from "effect/Effect"
 import type { MethodName } from "../protocol/methods.ts"
 import { daemonHandlers } from "./handlers/daemon.ts"
+import { importHandlers } from "./handlers/imports.ts"
 import { leaseHandlers } from "./handlers/leases.ts"
 import { projectHandlers } from "./handlers/projects.ts"
 import { secretHandlers } from "./handlers/secrets.ts"
 
-const all = { ...secretHandlers, ...leaseHandlers, ...projectHandlers, ...daemonHandlers }
+const all = { ...secretHandlers, ...importHandlers, ...leaseHandlers, ...projectHandlers, ...daemonHandlers }
 
 type Handled = ReturnType<(typeof all)[MethodName]>
 

@@ -22,7 +22,7 @@ describe("the table of methods", () => {
     const queued = Object.entries<MethodSpec>(methods).filter(([, { queue }]) => queue === "write")
     assert.sameMembers(
       queued.map(([name]) => name),
-      ["secrets.add", "secrets.update", "secrets.delete"]
+      ["secrets.add", "secrets.import", "secrets.update", "secrets.delete"]
     )
     assert.strictEqual(methods["secrets.lease"].queue, "immediate")
   })
@@ -31,7 +31,7 @@ describe("the table of methods", () => {
     const once = Object.entries<MethodSpec>(methods).filter(([, { retry }]) => retry === "once")
     assert.sameMembers(
       once.map(([name]) => name),
-      ["secrets.add", "secrets.rotate", "daemon.restart"]
+      ["secrets.add", "secrets.import", "secrets.rotate", "daemon.restart"]
     )
   })
 })

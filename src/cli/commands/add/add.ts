@@ -7,14 +7,14 @@
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
 import { call } from "../../../rpc/client/client.ts"
-import { literal } from "../../../rpc/protocol/shape.ts"
+import { literal, optional } from "../../../rpc/protocol/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { failUsage, fromClient } from "../../command/CommandError.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { addMany } from "./addMany.ts"
 import { aboutValues, checkRotationFlags, secretFlags, valueFromArgs } from "./readValue.ts"
+import { warnOfLookalikes } from "./warnOfLookalikes.ts"
 
-const addedExample = { success: literal(true) }
+const addedExample = { success: literal(true), looks_like: optional([["", ""] as const]) }
 const exampleHint = "For example: secrets add github_token"
 
 export const addCommand = defineCommand({
@@ -27,9 +27,24 @@ export const addCommand = defineCommand({
     "from-env": { type: "string", value: "PATH", summary: "add each variable of a dotenv file", completes: "file" },
     prefix: { type: "string", value: "TEXT", summary: "with --from-env: put this before each name" },
     update: { type: "boolean", summary: "with --from-env: update secrets that already exist" },
+    only: { type: "string", value: "NAME,…", summary: "with --from-env: add only these variables; * is any text" },
+    except: { type: "string", value: "NAME,…", summary: "with --from-env: leave these variables out" },
+    "skip-empty": { type: "boolean", summary: "with --from-env: leave out variables without a value" },
+    "dry-run": { type: "boolean", summary: "with --from-env: print what would be added, and add nothing" },
+    project: {
+      type: "string",
+      value: "PATH",
+      summary: "with --from-env: write the .secrets.json that goes with it, into this directory",
+      completes: "file"
+    },
     force: { type: "boolean", summary: "accept a NAME that begins with a dash or has control characters" }
   },
-  examples: ["secrets add github_token", "secrets add tls_key --file key.pem", "secrets add --from-env .env --update"],
+  examples: [
+    "secrets add github_token",
+    "secrets add tls_key --file key.pem",
+    "secrets add --from-env .env --update",
+    "secrets add --from-env .env --only 'DB_*,API_KEY' --prefix shop/ --project ."
+  ],
   about: aboutValues,
   run: Effect.fnUntraced(function* (args) {
     const [name] = args.positionals
@@ -38,13 +53,25 @@ export const addCommand = defineCommand({
       if (name !== undefined || singleSecretFlags.some((flag) => args.option(flag) !== undefined)) {
         return yield* failUsage("--from-env excludes NAME and flags of one secret", "secrets add --from-env PATH")
       }
-      const batch = { file, prefix: args.option("prefix") ?? "", update: args.flag("update") || args.flag("force") }
-      return yield* addMany(yield* loadDaemon(args), batch)
+      const { addMany } = yield* Effect.promise(() => import("./addMany.ts"))
+      return yield* addMany(yield* loadDaemon(args), {
+        file,
+        prefix: args.option("prefix") ?? "",
+        only: wordsIn(args.option("only")),
+        except: wordsIn(args.option("except")) ?? [],
+        skipEmpty: args.flag("skip-empty"),
+        update: args.flag("update") || args.flag("force"),
+        dryRun: args.flag("dry-run"),
+        project: args.option("project"),
+        isTimeoutGiven: args.option("timeout") !== undefined
+      })
     }
     if (name === undefined) return yield* failUsage("NAME is missing", exampleHint)
-    if (args.flag("update") || args.option("prefix") !== undefined) {
-      return yield* failUsage("--update and --prefix require --from-env", "To change a secret: secrets update NAME")
-    }
+    if (args.flag("update"))
+      return yield* failUsage("--update requires --from-env", "To change a secret: secrets update NAME")
+    const stray =
+      importFlags.find((flag) => args.option(flag) !== undefined) ?? importSwitches.find((flag) => args.flag(flag))
+    if (stray !== undefined) return yield* failUsage(`--${stray} requires --from-env`, "secrets add --from-env PATH")
     if (name === "") return yield* failUsage("the name of a secret cannot be empty", exampleHint)
     if (isHardToType(name) && !args.flag("force")) {
       return yield* failUsage(
@@ -58,12 +85,18 @@ export const addCommand = defineCommand({
     const rotateVia = args.option("rotate-via") ?? ""
     const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: args.flag("rotate-stdout") }
     const params = { name, value, ...hook }
-    yield* Effect.mapError(call(daemon, "secrets.add", params, addedExample), fromClient)
+    const added = yield* Effect.mapError(call(daemon, "secrets.add", params, addedExample), fromClient)
+    warnOfLookalikes(added.looks_like ?? [])
     return { lines: [`added ${quote(name)}`], result: { name, rotate_via: rotateVia } }
   })
 })
 
 const singleSecretFlags = ["value", "file", "rotate-via"] as const
+const importFlags = ["prefix", "only", "except", "project"] as const
+const importSwitches = ["skip-empty", "dry-run"] as const
+
+const wordsIn = (list: string | undefined): ReadonlyArray<string> | undefined =>
+  list?.split(",").filter((word) => word !== "")
 
 /** Returns whether a person rarely means this name. The daemon accepts it for existing callers. */
 const isHardToType = (name: string): boolean => /^-|\p{Cc}/u.test(name)

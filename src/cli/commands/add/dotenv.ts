@@ -1,13 +1,11 @@
 /**
- * A strict parser for dotenv files: it returns each value whole, or rejects the file.
+ * A strict parser for dotenv files: it returns each value whole, or an error for its line.
  *
  * Node's own parser skips invalid lines and cuts a value at `#`, which
  * would store a truncated credential. Single quotes keep everything; double quotes
  * support the escapes `\n \r \t \" \\ \$`; both may span lines. A `#` after a blank begins
  * a comment. `$NAME` is not expanded. Errors never quote a line.
  */
-import * as Result from "effect/Result"
-
 export interface DotenvEntry {
   readonly name: string
   readonly value: string
@@ -15,15 +13,29 @@ export interface DotenvEntry {
 
 export interface DotenvError {
   readonly line: number
+  /** Undefined for a line without one. */
+  readonly name?: string
   readonly reason: string
 }
 
-/** Returns the entries in file order. */
-export const parseDotenv = (text: string): Result.Result<ReadonlyArray<DotenvEntry>, DotenvError> => {
+export interface DotenvFile {
+  /** In file order. */
+  readonly entries: ReadonlyArray<DotenvEntry>
+  readonly errors: ReadonlyArray<DotenvError>
+}
+
+/** Returns every entry and every error; after an error it continues with the next line. */
+export const parseDotenv = (text: string): DotenvFile => {
   const entries = new Map<string, string>()
+  const errors: Array<DotenvError> = []
   const whole = text.replaceAll("\r\n", "\n").replace(/^\uFEFF/, "")
-  let at = 0
-  const invalid = (reason: string) => Result.fail({ line: whole.slice(0, at).split("\n").length, reason })
+  let [at, counted, line] = [0, 0, 1]
+  const fail = (error: Omit<DotenvError, "line">, resumeAt = nextLine(whole, at)) => {
+    line += whole.slice(counted, at).split("\n").length - 1
+    counted = at
+    errors.push({ line, ...error })
+    at = resumeAt
+  }
   while (at < whole.length) {
     const nothing = match(/[ \t]*(#[^\n]*)?(\n|$)/y, whole, at)
     if (nothing !== undefined) {
@@ -32,14 +44,24 @@ export const parseDotenv = (text: string): Result.Result<ReadonlyArray<DotenvEnt
     }
     const [beginning, name = ""] =
       match(/[ \t]*(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*/y, whole, at) ?? []
-    if (beginning === undefined) return invalid("expected NAME=VALUE")
-    if (entries.has(name)) return invalid(`${name} is defined twice`)
+    if (beginning === undefined) {
+      fail({ reason: "expected NAME=VALUE" })
+      continue
+    }
     const value = valueAt(whole, at + beginning.length)
-    if ("reason" in value) return invalid(`the value of ${name} ${value.reason}`)
-    entries.set(name, value.text)
-    at = value.end
+    if ("reason" in value) fail({ name, reason: `the value of ${name} ${value.reason}` })
+    else if (entries.has(name)) fail({ name, reason: `${name} is defined twice` }, value.end)
+    else {
+      entries.set(name, value.text)
+      at = value.end
+    }
   }
-  return Result.succeed([...entries].map(([name, value]) => ({ name, value })))
+  return { entries: [...entries].map(([name, value]) => ({ name, value })), errors }
+}
+
+const nextLine = (whole: string, at: number): number => {
+  const end = whole.indexOf("\n", at)
+  return end < 0 ? whole.length : end + 1
 }
 
 /** Reads the value at an offset; `end` is the start of the next line. */

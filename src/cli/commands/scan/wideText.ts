@@ -56,7 +56,7 @@ const leastAscii = 1 / 8
 /** Begins a colour in the output of a program. */
 const escape = "\u001b"
 
-/** Rejects the bytes of a program, which have unassigned characters. A pair may be cut at the end of the sample. */
+/** Returns whether a text has assigned characters alone, unlike the bytes of a program. A pair may be cut at its end. */
 const isText = (text: string): boolean =>
   !/[^\P{C}\p{Cf}\p{Co}\t\n\f\r]/u.test(text.replaceAll(escape, "").replace(/[\ud800-\udbff]$/, ""))
 

@@ -6,6 +6,7 @@ import * as Redacted from "effect/Redacted"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../../daemon/audit/CurrentCaller.ts"
 import { LeaseRepo } from "../../../daemon/leases/LeaseRepo.ts"
+import { addSecret } from "../../../daemon/operations/addSecrets.ts"
 import { deleteSecret } from "../../../daemon/operations/deleteSecret.ts"
 import { checkHealth } from "../../../daemon/operations/health.ts"
 import { identifyValues, listFingerprints } from "../../../daemon/operations/identifyValues.ts"
@@ -63,14 +64,14 @@ export const secretHandlers = {
   "secrets.add": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* addParams(raw)
     yield* checkSecret(params)
-    const secrets = yield* SecretStore
-    yield* secrets.add({
+    const { looksLike } = yield* addSecret({
       name: params.name,
       value: Redacted.make(params.value),
       rotateVia: params.rotate_via,
       rotateStdout: params.rotate_stdout
     })
-    return succeeded(`secret ${quote(params.name)} added successfully`)
+    const more = looksLike.length === 0 ? {} : { looks_like: looksLike }
+    return succeeded(`secret ${quote(params.name)} added successfully`, more)
   }),
 
   "secrets.update": Effect.fnUntraced(function* (raw: unknown) {

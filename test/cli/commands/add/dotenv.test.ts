@@ -2,11 +2,14 @@
  * The dotenv parser returns whole values or an error that quotes none.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Result from "effect/Result"
 import { parseDotenv } from "../../../../src/cli/commands/add/dotenv.ts"
 
-const read = (text: string) =>
-  Result.map(parseDotenv(text), (entries) => Object.fromEntries(entries.map(({ name, value }) => [name, value])))
+/** The values of a text without an error. */
+const read = (text: string): Readonly<Record<string, string>> => {
+  const { entries, errors } = parseDotenv(text)
+  assert.deepStrictEqual(errors, [])
+  return Object.fromEntries(entries.map(({ name, value }) => [name, value]))
+}
 
 describe("the dotenv parser", () => {
   for (const [title, text, expected] of [
@@ -35,7 +38,7 @@ describe("the dotenv parser", () => {
       JSON.parse('{"__proto__":"1","constructor":"2"}')
     ]
   ] as const) {
-    it(title, () => assert.deepStrictEqual(read(text), Result.succeed(expected)))
+    it(title, () => assert.deepStrictEqual(read(text), expected))
   }
 
   for (const [title, text, line, reason] of [
@@ -52,7 +55,9 @@ describe("the dotenv parser", () => {
     ["a duplicate name", "A=hush\nA=hush", 2, "A is defined twice"]
   ] as const) {
     it(`rejects ${title}, with the line number and without its text`, () => {
-      const wrong = Result.getOrThrow(Result.flip(read(text)))
+      const [wrong, ...others] = parseDotenv(text).errors
+      assert.deepStrictEqual(others, [])
+      if (wrong === undefined) return assert.fail("it is accepted")
       assert.strictEqual(wrong.line, line)
       if (typeof reason === "string") assert.strictEqual(wrong.reason, reason)
       else assert.match(wrong.reason, reason)
@@ -60,9 +65,29 @@ describe("the dotenv parser", () => {
     })
   }
 
+  it("returns every error, and the entries between them", () => {
+    const text = "A=$x\n\nB='\n'\n1=x\nC=1\nD=\"open\nE='a'b\nF=2\n\nC=`\n"
+    const { entries, errors } = parseDotenv(text)
+    assert.deepStrictEqual(entries, [
+      { name: "B", value: "\n" },
+      { name: "C", value: "1" },
+      { name: "F", value: "2" }
+    ])
+    assert.deepStrictEqual(
+      errors.map(({ line, name }) => [line, name]),
+      [
+        [1, "A"],
+        [5, undefined],
+        [7, "D"],
+        [8, "E"],
+        [11, "C"]
+      ]
+    )
+  })
+
   it("reads a value of 1 MiB", () => {
     for (const value of ["x".repeat(1024 * 1024), "\\n".repeat(512 * 1024)]) {
-      assert.strictEqual(read(`A="${value}"`).pipe(Result.getOrThrow)["A"], value.replaceAll("\\n", "\n"))
+      assert.strictEqual(read(`A="${value}"`)["A"], value.replaceAll("\\n", "\n"))
     }
   })
 })
