@@ -43,5 +43,5 @@ export const prepareProject = Effect.fnUntraced(function* (named: string, variab
   return { file, write }
 })
 
-/** A dotenv file may have names with dots and dashes. */
+/** Returns the name of a variable; a dotenv file may have others, with dots and dashes. */
 const variableName = (name: string): string => (variableProblem(name) === undefined ? name : variableFor(name))
