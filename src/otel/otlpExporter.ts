@@ -11,6 +11,7 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
+import * as References from "effect/References"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -103,7 +104,9 @@ export const exportSignal = Effect.fnUntraced(function* <A>(options: SignalOptio
       isFailing = true
       yield* Effect.logWarning(`events: OTLP export of ${signal} fails (${reason}); dropping them`)
     },
-    Effect.provideService(Logger.CurrentLoggers, loggers)
+    Effect.provideService(Logger.CurrentLoggers, loggers),
+    // Effect's exporter annotates what is logged while it runs.
+    Effect.provideService(References.CurrentLogAnnotations, {})
   )
 
   const state: GuardState = { isClosing: false, outcome: undefined, onWait: recordFailure }

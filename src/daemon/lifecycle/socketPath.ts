@@ -27,7 +27,10 @@ export const claimSocketPath = Effect.fn("claimSocketPath")(function* (socketPat
   yield* checkDirectory(path.dirname(socketPath))
   // Checked before the lock too, so that a rejected start leaves no lock file.
   if (!activated) yield* isStale(socketPath, 1)
-  yield* Effect.catchTag(holdLock(`${socketPath}.lock`), "LockHeld", ({ owner }) => alreadyListening(socketPath, owner))
+  const lock = `${socketPath}.lock`
+  yield* Effect.catchTag(holdLock(lock), "LockHeld", ({ owner }) =>
+    alreadyListening(socketPath, owner, owner === undefined ? `, or the file system of ${lock} cannot lock files` : "")
+  )
   const wasStale = !activated && (yield* isStale(socketPath, refusalsOfStale))
   if (wasStale) yield* attemptSync("remove", socketPath, () => fs.rmSync(socketPath))
   return { wasStale }
@@ -71,9 +74,9 @@ const isStale = Effect.fn("isStale")(function* (socketPath: string, refusals: nu
   )
 })
 
-const alreadyListening = (socketPath: string, owner: number | undefined) =>
+const alreadyListening = (socketPath: string, owner: number | undefined, otherCause = "") =>
   reject(
-    `another daemon is listening on ${socketPath}: ${named(owner)}${owner === undefined ? ", or its file system cannot lock files" : ""}`,
+    `another daemon is listening on ${socketPath}: ${named(owner)}${otherCause}`,
     "Stop it first, or choose another path with --socket",
     exitStatus.alreadyRunning
   )

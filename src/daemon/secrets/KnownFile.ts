@@ -7,6 +7,7 @@
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { sha256 } from "../../domain/AuditChain.ts"
+import { systemErrorText } from "../../domain/systemError.ts"
 import { type FileStamp, hasCode, readStampedSync, stampOf } from "../files/durableFile.ts"
 import { type PinnedFile, resolveLink } from "../files/pinFile.ts"
 
@@ -103,7 +104,7 @@ export class KnownFile {
     try {
       return run()
     } catch (cause) {
-      throw this.replaced(cause instanceof Error ? cause.message : String(cause))
+      throw this.replaced(cause instanceof Error ? systemErrorText(cause) : String(cause))
     }
   }
 

@@ -11,6 +11,7 @@ import type { AgeError } from "../../../daemon/secrets/ageFile.ts"
 import type { StoreUnreadable } from "../../../daemon/secrets/storeFiles.ts"
 import type { StartError } from "../../../daemon/files/fileLock.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import { systemErrorText } from "../../../domain/systemError.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { explainAccess } from "../../command/ownership.ts"
 
@@ -24,7 +25,7 @@ export const startFailure = (
       return failure(`${error.message}. Nothing was changed`, error.fix, exitStatus.unreadableStore)
     case "SocketServerError":
       return failure(
-        `cannot listen on the socket: ${error.reason.cause instanceof Error ? error.reason.cause.message : ""}`,
+        `cannot listen on the socket: ${error.reason.cause instanceof Error ? systemErrorText(error.reason.cause) : ""}`,
         "Choose another path with --socket",
         exitStatus.cannotCreate
       )
