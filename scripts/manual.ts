@@ -25,9 +25,10 @@ const environment: ReadonlyArray<readonly [string, string]> = [
   ["NO_COLOR", "if set to any value, disables colours"]
 ]
 
-/** Escapes roff requests, escapes and characters outside ASCII, which old formatters do not know. */
+/** Escapes roff requests, escapes and characters outside ASCII, which old formatters do not know; no device has the ellipsis. */
 const plain = (text: string): string =>
   text
+    .replaceAll("…", "...")
     .replaceAll("\\", "\\e")
     .replace(/^([.'])/, "\\&$1")
     .replace(/[^\p{ASCII}]/gu, (letter) => `\\[u${letter.codePointAt(0)?.toString(16).toUpperCase().padStart(4, "0")}]`)

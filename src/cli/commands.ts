@@ -38,6 +38,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
       (await import("./commands/status/status.ts")).statusCommand,
       (await import("./commands/status/statusSession.ts")).runStatusSession
     ),
+  doctor: () => import("./commands/doctor/doctor.ts").then((file) => file.doctorCommand),
   audit: () => import("./commands/audit/audit.ts").then((file) => file.auditCommand),
   completions: async () =>
     fullCommand(

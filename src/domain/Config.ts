@@ -292,18 +292,31 @@ const problemsIn = (issue: SchemaIssue.Issue, name = ""): ReadonlyArray<string> 
 const nameBelow = (name: string, key: PropertyKey): string =>
   typeof key === "number" ? `${name}[${key}]` : [name, String(key)].filter(Boolean).join(".")
 
-const misspeltKeys = (given: unknown, above = ""): ReadonlyArray<string> => {
-  if (Array.isArray(given)) return given.flatMap((item: unknown) => misspeltKeys(item, `${above.slice(0, -1)}[].`))
+/** A key that is no setting, such as `events.min_levl`. */
+export interface UnknownKey {
+  readonly key: string
+  /** The setting that it may be meant for. */
+  readonly meant: string | undefined
+}
+
+/** Lists the keys that are no settings, also deeper ones. */
+export const unknownKeys = (given: unknown, above = ""): ReadonlyArray<UnknownKey> => {
+  if (Array.isArray(given)) return given.flatMap((item: unknown) => unknownKeys(item, `${above.slice(0, -1)}[].`))
   if (typeof given !== "object" || given === null || Object.keys(given).length === 0) return []
   const names = settings().flatMap(({ name }) => (name.startsWith(above) ? [name.slice(above.length)] : []))
   const keys = names.filter((name) => !name.includes("."))
   if (keys.length === 0) return []
   return Object.entries(given).flatMap(([key, value]) => {
-    if (keys.includes(key)) return misspeltKeys(value, `${above}${key}.`)
+    if (keys.includes(key)) return unknownKeys(value, `${above}${key}.`)
     const meant = closestMatch(key, keys)
-    return meant === undefined ? [] : [`${above}${key} is not a setting: did you mean ${above}${meant}?`]
+    return [{ key: `${above}${key}`, meant: meant === undefined ? undefined : `${above}${meant}` }]
   })
 }
+
+const misspeltKeys = (given: unknown): ReadonlyArray<string> =>
+  unknownKeys(given).flatMap(({ key, meant }) =>
+    meant === undefined ? [] : [`${key} is not a setting: did you mean ${meant}?`]
+  )
 
 export type Config = ReturnType<typeof configFrom>
 export type HeartbeatSettings = NonNullable<Config["heartbeat"]>

@@ -87,8 +87,8 @@ export interface Supervisor {
   readonly state: Effect.Effect<JobState, ToolFailed>
   /** Notes for a person after an installation. */
   readonly notes: (service: ServiceOptions) => ReadonlyArray<string>
-  /** The command that prints the daemon's log. */
-  readonly logs: (request: { readonly lines: number; readonly follow: boolean }, log: string) => CommandLine
+  /** The command that prints the daemon's log, which the installed first file may name. */
+  readonly logs: (request: { readonly lines: number; readonly follow: boolean }, text: string) => CommandLine
   readonly homeOf: (user: string) => Effect.Effect<string, ToolFailed>
   readonly run: (step: SupervisorStep) => Effect.Effect<void, ToolFailed>
 }

@@ -10,7 +10,7 @@ import * as path from "node:path"
 import { exitStatus } from "../domain/exitStatus.ts"
 import type { CommandLine, Environment } from "../process/runTool.ts"
 import { toolFailed, toolMessage } from "../process/runTool.ts"
-import { launchdPlist, plistRequiredPaths } from "./launchdPlist.ts"
+import { launchdPlist, plistLog, plistRequiredPaths } from "./launchdPlist.ts"
 import { launchdLabel } from "./ServiceOptions.ts"
 import type { JobState, LastExit, StepOptions, Supervisor, SupervisorStep, SupervisorVerb } from "./Supervisor.ts"
 import { hintFor, runStep, runSupervisorTool, unloadedJob } from "./Supervisor.ts"
@@ -69,7 +69,7 @@ export const launchdSupervisor = (options: LaunchdOptions): Supervisor => {
         ? []
         : ["The daemon runs while you are logged in. To start it at boot, install with --system"])
     ],
-    logs: ({ follow, lines }, log) => ["tail", "-n", String(lines), ...(follow ? ["-F"] : []), log],
+    logs: ({ follow, lines }, text) => ["tail", "-n", String(lines), ...(follow ? ["-F"] : []), plistLog(text)],
     homeOf: Effect.fnUntraced(function* (user) {
       const command: CommandLine = ["dscacheutil", "-q", "user", "-a", "name", user]
       const { stdout } = yield* run(command)

@@ -51,13 +51,17 @@ export const launchdPlist = (options: ServiceOptions): string => {
 
 /** Returns the program of an installed property list and the directories of its logs; launchd starts no job without them. */
 export const plistRequiredPaths = (plist: string): ReadonlyArray<string> => {
-  const stringAfter = (key: string) => {
-    const [, value] = new RegExp(`<key>${key}</key>\\s*(?:<array>\\s*)?<string>([^<]*)</string>`).exec(plist) ?? []
-    return value?.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&")
-  }
-  const logs = [stringAfter("StandardOutPath"), stringAfter("StandardErrorPath")]
+  const logs = [stringAfter(plist, "StandardOutPath"), stringAfter(plist, "StandardErrorPath")]
   const directories = logs.map((log) => (log === undefined ? undefined : path.dirname(log)))
-  return [...new Set([stringAfter("ProgramArguments"), ...directories])].filter((found) => found !== undefined)
+  return [...new Set([stringAfter(plist, "ProgramArguments"), ...directories])].filter((found) => found !== undefined)
+}
+
+/** Returns the log that an installed property list names; empty if it names none. */
+export const plistLog = (plist: string): string => stringAfter(plist, "StandardErrorPath") ?? ""
+
+const stringAfter = (plist: string, key: string): string | undefined => {
+  const [, value] = new RegExp(`<key>${key}</key>\\s*(?:<array>\\s*)?<string>([^<]*)</string>`).exec(plist) ?? []
+  return value?.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&")
 }
 
 const entry = (key: string, value: string): ReadonlyArray<string> => [`  <key>${key}</key>`, `  ${value}`]

@@ -47,7 +47,7 @@ export const systemdSupervisor = ({ directory, user, ...options }: SystemdOption
     steps: (verb, withSocket) => steps(verb, scope, withSocket),
     reload: [{ command: ["systemctl", ...scope, "daemon-reload"] }],
     state,
-    notes: () => (user === undefined || lingers(user.name) ? [] : [lingerNote]),
+    notes: () => (user === undefined ? [] : lingerNotes(user.name)),
     logs: ({ follow, lines }) => {
       const format = ["--no-pager", "--output=short-iso", `--lines=${lines}`, ...(follow ? ["--follow"] : [])]
       return ["journalctl", ...scope, `--unit=${serviceUnit}`, ...format]
@@ -170,9 +170,10 @@ const withRuntimeDirectory = (environment: Environment, uid: number): Environmen
     : { ...environment, XDG_RUNTIME_DIR: defaultDirectory }
 }
 
-const lingers = (name: string): boolean => fs.existsSync(`/var/lib/systemd/linger/${name}`)
-
-const lingerNote =
-  "The daemon stops when your last session ends. To start it at boot and keep it: loginctl enable-linger"
+/** Returns what ends the daemon of a user together with the last session, and how to keep it. */
+export const lingerNotes = (user: string): ReadonlyArray<string> =>
+  fs.existsSync(`/var/lib/systemd/linger/${user}`)
+    ? []
+    : ["The daemon stops when your last session ends. To start it at boot and keep it: loginctl enable-linger"]
 
 const noManager = "Log in directly instead of by su or sudo. Without systemd, run the daemon yourself: secrets serve"

@@ -146,4 +146,26 @@ describe("the completion scripts", () => {
       })
     )
   }
+
+  for (const [when, before, after] of [
+    ["without compinit", "", ""],
+    ["before compinit", "", "autoload -Uz compinit; compinit -D -i;"],
+    ["after compinit", "autoload -Uz compinit; compinit -D -i;", ""]
+  ] as const) {
+    it.effect(`register themselves in zsh ${when}, if it is installed`, () =>
+      Effect.gen(function* () {
+        const directory = yield* temporaryDirectory
+        const file = path.join(directory, "script")
+        fs.writeFileSync(file, zshScript(specs))
+        // What zsh does before its first prompt.
+        const prompt = "for function in $precmd_functions; do $function; done; print $_comps[secrets]"
+        const { error, status, stderr, stdout } = spawnSync(
+          "zsh",
+          ["-f", "-c", `${before} eval "$(<'${file}')"; ${after} ${prompt}`],
+          { encoding: "utf8", env: { HOME: directory, PATH: "/usr/bin:/bin" } }
+        )
+        if (error === undefined) assert.deepStrictEqual([status, stdout, stderr], [0, "_secrets\n", ""])
+      })
+    )
+  }
 })

@@ -92,6 +92,7 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
   { args: ["lock", hostile] },
   { args: ["unlock", hostile] },
   { args: ["completions", "--names", "secret"] },
+  { args: ["doctor"], json: true },
   { args: ["version"] },
   { args: [hostile], json: true },
   { args: ["list", `--${hostile}`] },

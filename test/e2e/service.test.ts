@@ -58,7 +58,7 @@ describe.runIf(isScript)("the service of a user", () => {
       const dry = yield* daemon("install", "--dry-run")
       assert.match(
         dry.stdout,
-        /^write .*\.service\n {4}# rendered by agent-secrets[\s\S]*\nrun systemctl --user daemon-reload\n/
+        /^write .*\.service\n {4}# rendered by agent-secrets[\s\S]*\nrun systemctl --user daemon-reload\n[\s\S]*\n.* loginctl enable-linger\n$/
       )
       assert.isFalse(fs.existsSync(path.join(home, ".config")))
       const installed = resultOf(yield* daemon("install", "--json"))
@@ -82,6 +82,10 @@ describe.runIf(isScript)("the service of a user", () => {
       assert.match((yield* daemon("start")).stdout, /^running as process \d+\n$/)
       const logs = yield* daemon("logs", "-n", "3")
       assert.match(logs.stdout, /^--user --unit=dev\.agent-secrets\.service .*--lines=3\n[\s\S]* serves /)
+      const settings = path.join(home, ".agent-secrets/config.json")
+      fs.writeFileSync(settings, "{ not JSON")
+      assert.strictEqual((yield* daemon("logs", "-n", "3")).stdout, logs.stdout)
+      fs.rmSync(settings)
       assert.strictEqual((yield* daemon("stop")).status, 0)
       fs.appendFileSync(unit, "# mine\n")
       assert.deepStrictEqual(short(yield* daemon("uninstall")), [
@@ -167,13 +171,13 @@ describe.runIf(isScript)("the service of the system", () => {
       })
       const env = { PATH: `${home}:/usr/bin:/bin` }
       const daemon = (uid: number, ...words: ReadonlyArray<string>) =>
-        run(["daemon", "install", ...words, "--dry-run"], { home, env, through: asFakeUser(uid) })
+        run(["daemon", "install", ...words], { home, env, through: asFakeUser(uid) })
       const [mine, notRoot, nobody, system] = yield* Effect.all(
         [
-          daemon(0),
-          daemon(1000, "--system"),
-          daemon(0, "--system"),
-          daemon(0, "--system", "--user", "agent", "--group", "people")
+          daemon(0, "--dry-run"),
+          daemon(1000, "--system", "--user", "agent"),
+          daemon(0, "--system", "--dry-run"),
+          daemon(1000, "--system", "--user", "agent", "--group", "people", "--dry-run")
         ],
         { concurrency: "unbounded" }
       )

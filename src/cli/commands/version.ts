@@ -12,16 +12,19 @@ export const versionCommand = defineCommand({
   flags: {},
   examples: ["secrets version", "secrets version --json"],
   run: () =>
-    Effect.sync(() => {
-      const { arch, platform, version: node, versions } = process
-      // Bun, which runs the binary, also reports a Node version.
-      const { bun } = versions
-      const runtime = bun === undefined ? { node } : { bun }
-      return {
-        lines: [
-          `agent-secrets ${version} (build ${build}), ${bun === undefined ? `Node ${node}` : `Bun ${bun}`}, ${platform}-${arch}`
-        ],
-        result: { version, build, ...runtime, os: platform, arch }
-      }
-    })
+    Effect.sync(() => ({ lines: [describeProgram()], result: { version, build, ...runtime(), os: platform, arch } }))
 })
+
+const { arch, platform } = process
+
+/** Returns the runtime. Bun, which runs the binary, also reports a Node version. */
+const runtime = (): { readonly node: string } | { readonly bun: string } => {
+  const { version: node, versions } = process
+  return versions["bun"] === undefined ? { node } : { bun: versions["bun"] }
+}
+
+/** Returns version, build, runtime and system in one line. */
+export const describeProgram = (): string => {
+  const [[name = "", number = ""] = []] = Object.entries(runtime())
+  return `agent-secrets ${version} (build ${build}), ${name === "node" ? "Node" : "Bun"} ${number}, ${platform}-${arch}`
+}

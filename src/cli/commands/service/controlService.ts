@@ -14,14 +14,15 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { followTool, runTool, toolFailed, toolMessage } from "../../../process/runTool.ts"
 import { type ClientError, type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
+import { readServiceFiles } from "../../../service/ServiceFile.ts"
 import { type SupervisorVerb, toolOptions } from "../../../service/Supervisor.ts"
 import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
 import { asOwnerOf } from "../../command/ownership.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import type { DaemonArgs } from "./daemon.ts"
 import { waitUntilReady } from "./probeDaemon.ts"
-import { type InstalledService, installedService, renderService } from "./renderService.ts"
-import { ioError } from "./supervisorOf.ts"
+import { type InstalledService, installedService } from "./renderService.ts"
+import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
 export const startService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const service = yield* requireService(args)
@@ -50,9 +51,11 @@ export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
   const lines = Number(args.option("lines") ?? 100)
   if (!Number.isSafeInteger(lines) || lines < 0 || lines > 100_000)
     return yield* failUsage("--lines must be a whole number up to 100000", "For example: secrets daemon logs -n 20")
-  const { choices, supervisor } = yield* requireService(args)
-  const { options } = yield* renderService(choices ?? { program: "" }, supervisor)
-  const command = supervisor.logs({ lines, follow: args.flag("follow") }, options.log)
+  // Not `requireService`: a config.json that cannot be used is what the log explains.
+  const supervisor = yield* supervisorOf(args, "read")
+  const [main] = yield* Effect.mapError(readServiceFiles(supervisor.paths), fileError)
+  if (main?.text === undefined) return yield* notInstalled
+  const command = supervisor.logs({ lines, follow: args.flag("follow") }, main.text)
   const tool = toolOptions(supervisor.environment)
   if (args.flag("follow")) {
     const status = yield* Effect.mapError(
@@ -72,13 +75,18 @@ export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
 const requireService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const service = yield* installedService(args)
   if (service !== undefined) return service
-  return yield* new CommandError({
-    message: "the service is not installed",
-    code: "generic_error",
-    fix: "Install it: secrets daemon install. Without a service: secrets serve",
-    exitStatus: exitStatus.notFound
-  })
+  return yield* notInstalled
 })
+
+const notInstalled = Effect.suspend(
+  () =>
+    new CommandError({
+      message: "the service is not installed",
+      code: "generic_error",
+      fix: "Install it: secrets daemon install. Without a service: secrets serve",
+      exitStatus: exitStatus.notFound
+    })
+)
 
 const runVerb = (verb: SupervisorVerb, { supervisor, withSocket }: InstalledService) =>
   Effect.forEach(supervisor.steps(verb, withSocket), (step) => Effect.mapError(supervisor.run(step), ioError), {

@@ -30,16 +30,18 @@ export const installService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const input = yield* readInput(args, supervisor)
   const plan = yield* Effect.mapError(Effect.fromResult(planInstall(input, rendered.files)), conflictError)
   const file = supervisor.paths[0]
-  if (plan === undefined)
-    return { lines: [`already installed, unchanged: ${escapeValue(file)}`], result: { changed: false, file } }
-  if (args.flag("dry-run")) return printPlan(plan)
+  const remark = runtimeRemark(rendered.options.runtime)
+  const notes = [...supervisor.notes(rendered.options), ...(remark === undefined ? [] : [remark])]
+  if (plan === undefined) {
+    const lines = [`already installed, unchanged: ${escapeValue(file)}`, ...notes]
+    return { lines, result: { changed: false, file, remarks: notes } }
+  }
+  if (args.flag("dry-run")) return printPlan(plan, notes)
   yield* checkPreconditions(rendered, input.job)
   const { config, options } = rendered
   if (supervisor.name === "launchd") yield* Effect.mapError(makeDirectory(path.dirname(options.log)), fileError)
   const healthCheck = Effect.asVoid(waitUntilReady(config.socketPath, supervisor))
   yield* Effect.mapError(applyPlan(plan, { ...input, healthCheck }), ioError)
-  const remark = runtimeRemark(options.runtime)
-  const notes = [...supervisor.notes(options), ...(remark === undefined ? [] : [remark])]
   const pid = (yield* probeDaemon(config.socketPath))?.pid
   const running = pid === undefined ? "" : `, running as process ${pid}`
   return {
@@ -112,7 +114,7 @@ const conflictError = ({ message }: FileConflict) =>
     exitStatus.rejected
   )
 
-const printPlan = ({ after, before, changes }: ServicePlan) => {
+const printPlan = ({ after, before, changes }: ServicePlan, notes: ReadonlyArray<string> = []) => {
   const [first, last] = [before, after].map((steps) => steps.map(({ command }) => command.map(quoted).join(" ")))
   const lines = [
     ...(first ?? []).map((command) => `run ${command}`),
@@ -120,9 +122,10 @@ const printPlan = ({ after, before, changes }: ServicePlan) => {
       ...(change.backup === undefined ? [] : [`keep ${change.path} as ${change.backup}`]),
       ...(change.kind === "remove" ? [`remove ${change.path}`] : [`write ${change.path}`, ...indented(change.text)])
     ]),
-    ...(last ?? []).map((command) => `run ${command}`)
+    ...(last ?? []).map((command) => `run ${command}`),
+    ...notes
   ]
-  return { lines, result: { changed: false, would: { before: first, changes, after: last } } }
+  return { lines, result: { changed: false, would: { before: first, changes, after: last }, remarks: notes } }
 }
 
 const indented = (text: string): ReadonlyArray<string> =>

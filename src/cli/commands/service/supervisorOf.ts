@@ -45,7 +45,7 @@ const lookUpUser = () => {
   }
 }
 
-/** Returns the supervisor that the flags select. Rejects a user who may not `change` files, and invalid flags. */
+/** Returns the supervisor that the flags select. Rejects a user who may not `change` files, unless in a dry run, and invalid flags. */
 export const supervisorOf = Effect.fnUntraced(function* (args: DaemonArgs, purpose: "change" | "read") {
   const user = yield* currentUser
   const { home, uid } = user
@@ -58,7 +58,7 @@ export const supervisorOf = Effect.fnUntraced(function* (args: DaemonArgs, purpo
       "Run it as yourself without sudo, or for the system: secrets daemon install --system --user NAME"
     )
   }
-  if (system && uid !== 0 && purpose === "change")
+  if (system && uid !== 0 && purpose === "change" && !args.flag("dry-run"))
     return yield* failUsage("changing a system service requires root", "Run it with sudo, or omit --system")
   const environment = process.env
   switch (process.platform) {

@@ -3,6 +3,7 @@
  * runs but rejects changes, because it cannot write its audit log, is not serving.
  * `--wait` and `--watch` continue in statusSession.ts.
  */
+import { build, version } from "../../../version.ts"
 import { counted } from "../../../domain/counted.ts"
 import { escapeValue, escapeMetrics } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
@@ -100,6 +101,7 @@ export const statusCommand = defineQuery({
         ...(diagnostics === undefined
           ? []
           : [`process       ${diagnostics.pid}, version ${diagnostics.version}${buildOf(diagnostics)}`]),
+        ...otherVersion(diagnostics ?? (status === undefined ? undefined : {})),
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
         ...socketLines(socketPath, status),
@@ -140,6 +142,13 @@ const rejecting = (why: string | undefined): Problem | undefined =>
 
 const locked = (since: string | undefined): Problem | undefined =>
   since === undefined ? undefined : refusalProblem({ message: "the store is locked", tag: "StoreLocked" })
+
+/** Returns a line if the daemon is of another version than this command; the predecessor does not report its own. */
+const otherVersion = (daemon: { readonly version?: string; readonly build?: string | undefined } | undefined) => {
+  if (daemon !== undefined && (daemon.version ?? version) === version && (daemon.build ?? build) === build) return []
+  const older = daemon === undefined ? "; the daemon is older" : ""
+  return [`command       version ${version} (build ${build})${older}; to serve with it: secrets daemon restart`]
+}
 
 /** Returns what identifies the build, which the version alone does not. */
 const buildOf = ({ build }: Diagnostics): string => (build === undefined ? "" : ` (build ${build})`)

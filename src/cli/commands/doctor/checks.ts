@@ -1,0 +1,52 @@
+/**
+ * All checks of `secrets doctor`, in the order in which they are printed.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import { type Check, wrong } from "./Check.ts"
+import { checkDaemon, checkLock, checkProgram, checkSocket, checkVersion } from "./daemonChecks.ts"
+import type { Examined } from "./examine.ts"
+import {
+  checkAudit,
+  checkBackups,
+  checkClock,
+  checkDirectory,
+  checkDisk,
+  checkFiles,
+  checkSettings,
+  checkStore
+} from "./fileChecks.ts"
+import { checkCollector, checkJoelclaw, checkService } from "./serviceChecks.ts"
+
+const checks: ReadonlyArray<Check> = [
+  { name: "program", run: checkProgram },
+  { name: "settings", run: checkSettings },
+  { name: "directory", run: checkDirectory },
+  { name: "files", run: checkFiles },
+  { name: "store", run: checkStore },
+  { name: "backups", run: checkBackups },
+  { name: "audit log", run: checkAudit },
+  { name: "disk", run: checkDisk },
+  { name: "clock", run: checkClock },
+  { name: "lock", run: checkLock },
+  { name: "socket", run: checkSocket },
+  { name: "daemon", run: checkDaemon },
+  { name: "version", run: checkVersion },
+  { name: "service", run: checkService },
+  { name: "joelclaw", run: checkJoelclaw },
+  { name: "collector", run: checkCollector }
+]
+
+/** Runs every check. One that cannot be carried out is a finding, not the end of the others. */
+export const runChecks = (examined: Examined) =>
+  Effect.forEach(
+    checks,
+    ({ name, run }) =>
+      Effect.suspend(() => run(examined)).pipe(
+        Effect.catchCause((cause) =>
+          Effect.succeed([wrong("it could not be checked", Cause.pretty(cause).split("\n")[0])])
+        ),
+        Effect.map((findings) => findings.map((finding) => ({ check: name, ...finding })))
+      ),
+    { concurrency: "unbounded" }
+  ).pipe(Effect.map((found) => found.flat()))
