@@ -86,12 +86,6 @@ const shellQuoted = (value: string): string =>
 export const githubLines = (variables: ReadonlyArray<EnvVariable>, delimiter: string): string =>
   variables.map(({ name, value }) => `${name}<<${delimiter}\n${value}\n${delimiter}\n`).join("")
 
-/** Formats the workflow commands that mask the values in the log of a GitHub job, line by line. */
-export const githubMasks = (variables: ReadonlyArray<EnvVariable>): string => {
-  const lines = new Set(variables.flatMap(({ value }) => value.split(/\r\n|\r|\n/)).filter((line) => line !== ""))
-  return [...lines].map((line) => `::add-mask::${line.replaceAll("%", "%25")}\n`).join("")
-}
-
 /** Names that POSIX shells accept. */
 export const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/u
 

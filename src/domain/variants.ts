@@ -45,7 +45,8 @@ export const encodedVariants = (value: string): ReadonlyArray<Buffer> => {
     .filter((variant) => variant.length >= minMaskedLength)
 }
 
-const isLongPart = (part: string): boolean => Buffer.byteLength(part) >= minPartLength
+/** Returns whether a part of a value is unlikely to be a word of another text. */
+export const isLongPart = (part: string): boolean => Buffer.byteLength(part) >= minPartLength
 
 /** Returns the long strings in JSON, at any depth and in strings that are JSON themselves. Names of members are none. */
 export const jsonStrings = (value: string): ReadonlyArray<string> => {

@@ -11,7 +11,6 @@ import type { EnvVariable } from "../../src/domain/envFile.ts"
 import {
   dotenvLines,
   githubLines,
-  githubMasks,
   hasEnvFileName,
   renderEnvHeader,
   parseEnvHeader,
@@ -171,9 +170,5 @@ describe("$GITHUB_ENV", () => {
 
   it("has each value between two delimiters", () => {
     assert.strictEqual(githubLines(variables, "END_1"), "KEY<<END_1\nline 100%\r\nEND\n\nlast\nEND_1\n")
-  })
-
-  it("has its values masked line by line", () => {
-    assert.strictEqual(githubMasks(variables), "::add-mask::line 100%25\n::add-mask::END\n::add-mask::last\n")
   })
 })

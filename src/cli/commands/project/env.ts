@@ -14,13 +14,13 @@ import type { EnvFileHeader, EnvVariable } from "../../../domain/envFile.ts"
 import {
   defaultVercelFile,
   dotenvLines,
-  githubMasks,
   hasEnvFileName,
   renderEnvHeader,
   mayBeExpanded,
   shellLines,
   unsafeForDotenv
 } from "../../../domain/envFile.ts"
+import { githubMasks } from "../../../domain/githubMasks.ts"
 import { formatGoDuration, second } from "../../../domain/GoDuration.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { fromMillis } from "../../../domain/Timestamp.ts"
@@ -165,7 +165,7 @@ const deliver = Effect.fnUntraced(function* (
 ) {
   if (format === "dotenv") yield* checkValues(variables, unsafeForDotenv)
   else if (format !== "json") yield* checkValues(variables, rejectNul)
-  const body = { dotenv: dotenvLines, shell: shellLines, json: asJson, github: githubMasks }[format](variables)
+  const body = { dotenv: dotenvLines, shell: shellLines, json: asJson, github: maskCommands }[format](variables)
   const result = {
     format,
     source: header.source,
@@ -178,6 +178,7 @@ const deliver = Effect.fnUntraced(function* (
   if (format === "dotenv") yield* warnAboutExpansion(variables)
   if (target.kind === "print") return { verbatim: format === "json" ? body : renderEnvHeader(header) + body, result }
   if (target.kind === "github") {
+    yield* warnOfShort(variables)
     yield* appendGithub(target.file, variables)
     return { verbatim: body, result }
   }
@@ -194,6 +195,15 @@ const warnAboutExpansion = (variables: ReadonlyArray<EnvVariable>): Effect.Effec
   return names.length === 0
     ? Effect.void
     : printWarning("env", `Next.js, Vite and python-dotenv expand a $, which changes: ${names.join(", ")}`)
+}
+
+const maskCommands = (variables: ReadonlyArray<EnvVariable>): string => githubMasks(variables).commands
+
+const warnOfShort = (variables: ReadonlyArray<EnvVariable>): Effect.Effect<void> => {
+  const { unmasked } = githubMasks(variables)
+  return unmasked.length === 0
+    ? Effect.void
+    : printWarning("env", `too short to be masked in the log of the job: ${unmasked.join(", ")}`)
 }
 
 const leaseOf = (leased: ReadonlyArray<LeasedSecret>, name: string): object => {
