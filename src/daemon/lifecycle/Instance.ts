@@ -146,20 +146,21 @@ export const holdDirectory = Effect.fn("holdDirectory")(function* (paths: Instan
   if (yield* tightenMode(paths.directory, 0o700)) {
     yield* Effect.logWarning(`${paths.directory} was accessible to other users; its mode is now 0700`)
   }
-  return yield* Effect.catchTag(holdLock(paths.lock), "LockHeld", ({ owner }) =>
-    Effect.flatMap(owner === undefined ? ownerInRunFile(paths) : Effect.succeed(owner), (pid) =>
-      Effect.fail(
-        new StartError({
-          reason:
-            pid === undefined
-              ? `another daemon, with an unknown pid, is serving ${paths.directory}, or its file system cannot lock files`
-              : `another daemon, process ${pid}, is serving ${paths.directory}`,
-          fix: `Stop it first: secrets daemon stop. Or set another "directory"${pid === undefined ? ", on a local disk," : ""} in config.json`,
-          exitStatus: exitStatus.alreadyRunning
-        })
-      )
-    )
-  )
+  return yield* Effect.catchTag(holdLock(paths.lock), "LockHeld", ({ owner }) => rejectServed(paths, owner))
+})
+
+/** Rejects a directory whose lock is held. A file system without locks refuses them as if another process had them. */
+export const rejectServed = Effect.fn("rejectServed")(function* (paths: InstancePaths, owner: number | undefined) {
+  const pid = owner ?? (yield* ownerInRunFile(paths))
+  const [who, otherCause, place] =
+    pid === undefined
+      ? ["with an unknown pid", ", or its file system cannot lock files", ", on a local disk,"]
+      : [`process ${pid}`, "", ""]
+  return yield* new StartError({
+    reason: `another daemon, ${who}, is serving ${paths.directory}${otherCause}`,
+    fix: `Stop it first: secrets daemon stop. Or set another "directory"${place} in config.json`,
+    exitStatus: exitStatus.alreadyRunning
+  })
 })
 
 /** Reads the run file; `last` is undefined if it is missing, unreadable or invalid. */
