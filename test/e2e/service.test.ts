@@ -259,7 +259,7 @@ describe("the installer of a service account", () => {
       assert.notStrictEqual(second, first)
       assert.include(
         (yield* secrets("daemon", "status")).stdout,
-        `process ${second} answers, started by hand or by another`
+        `process ${second} answers, started by another supervisor`
       )
       // A crash leaves a socket without a listener; the next daemon replaces it.
       process.kill(second, "SIGKILL")

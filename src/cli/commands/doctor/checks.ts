@@ -3,7 +3,8 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { type Check, wrong } from "./Check.ts"
+import { reasonOf } from "../../command/Output.ts"
+import { type Check, warning } from "./Check.ts"
 import { checkDaemon, checkLock, checkProgram, checkSocket, checkVersion } from "./daemonChecks.ts"
 import type { Examined } from "./examine.ts"
 import {
@@ -44,7 +45,7 @@ export const runChecks = (examined: Examined) =>
     ({ name, run }) =>
       Effect.suspend(() => run(examined)).pipe(
         Effect.catchCause((cause) =>
-          Effect.succeed([wrong("it could not be checked", Cause.pretty(cause).split("\n")[0])])
+          Effect.succeed([warning("it could not be checked", reasonOf(Cause.squash(cause)))])
         ),
         Effect.map((findings) => findings.map((finding) => ({ check: name, ...finding })))
       ),

@@ -169,7 +169,7 @@ const gitTimeout = "2 seconds"
 
 /** Checks whether a copy of the store comes with its key. */
 export const checkBackups = Effect.fnUntraced(function* ({ config: { identityPath, secretsPath } }: Examined) {
-  if (!fs.existsSync(identityPath)) return [ok("there is no key yet")]
+  if (fs.lstatSync(identityPath, { throwIfNoEntry: false }) === undefined) return [ok("there is no key yet")]
   const [key, store] = [path.dirname(identityPath), path.dirname(secretsPath)]
   const findings: Array<Finding> = []
   if (synced.test(`${key}/`))
@@ -209,13 +209,8 @@ const filesOf = (config: Config): ReadonlyArray<string> => {
   return [...new Set([...inDirectory, ...configured])].filter((file) => !sockets.includes(file))
 }
 
-const namesIn = (directory: string): ReadonlyArray<string> => {
-  try {
-    return fs.readdirSync(directory)
-  } catch {
-    return []
-  }
-}
+const namesIn = (directory: string): ReadonlyArray<string> =>
+  statOf(directory)?.isDirectory() === true ? fs.readdirSync(directory) : []
 
 const statOf = (file: string): fs.Stats | undefined => {
   try {

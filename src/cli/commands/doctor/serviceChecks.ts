@@ -61,7 +61,10 @@ export const checkService = Effect.fnUntraced(function* ({ args }: Examined) {
   ]
 })
 
-const install = "To have it started at login and after a crash: secrets daemon install"
+const install =
+  process.getuid?.() === 0
+    ? "To have it started at boot and after a crash: secrets daemon install --system --user NAME"
+    : "To have it started at login and after a crash: secrets daemon install"
 
 const answerTimeout = "2 seconds"
 
