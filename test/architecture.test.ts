@@ -45,7 +45,6 @@ const writers = new Map([
   ["cli/commands/project/askOnTerminal.ts", "a question, escaped; it reads from /dev/tty"],
   ["cli/terminal/screen.ts", "the frame of status --watch, escaped, and the progress of a scan"],
   ["cli/commands/add/readValue.ts", "the prompt for a value, escaped"],
-  ["cli/commands/project/askOnTerminal.ts", "a question that is a constant"],
   ["cli/commands/project/maskOutput.ts", "the output of the program that exec runs"],
   ["cli/commands/project/runChild.ts", "the program that exec runs inherits them"],
   ["cli/commands/serve/signals.ts", "listens for errors only"],

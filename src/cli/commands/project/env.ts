@@ -30,12 +30,12 @@ import { CommandError, failUsage, workingDirectory } from "../../command/Command
 import { type LeasedSecret, firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import {
   type RequestedSecrets,
+  consentToProject,
   installGracefulShutdown,
   printWarning,
   projectFlags,
   requestedSecrets
 } from "./requestedSecrets.ts"
-import type { Project } from "./findProject.ts"
 import {
   appendGithub,
   checkEnvFileTarget,
@@ -83,7 +83,8 @@ export const envCommand = defineCommand({
     const requested = yield* requestedSecrets(args)
     const target = yield* targetOf(args, format, requested)
     if (args.flag("dry-run")) return yield* describePlan(requested, target)
-    if (requested.project !== undefined) yield* consentTo(args, requested, requested.project, target)
+    const plan = planOf(requested, target)
+    yield* consentToProject(args, requested, { command: "env", plan, mustBeSeen: isSurprising(requested, target) })
     if (target.kind === "file") yield* checkEnvFileTarget(target)
     if (requested.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
@@ -132,23 +133,12 @@ const targetOf = Effect.fnUntraced(function* (
 
 const envFileOf = ({ env_file: file = defaultVercelFile }: VercelProject): string => file
 
-const consentTo = Effect.fnUntraced(function* (
-  args: ArgsOf<typeof flags>,
-  requested: RequestedSecrets,
-  project: Project,
-  target: Target
-) {
-  const { requireConsent } = yield* Effect.promise(() => import("./consent.ts"))
-  const isChosen = target.kind === "file" && target.within !== undefined
-  return yield* requireConsent({
-    command: "env",
-    args,
-    project,
-    named: args.option("project"),
-    plan: planOf(requested, target),
-    mustBeSeen: isChosen && requested.source === "vercel" && !hasEnvFileName(envFileOf(requested.vercel))
-  })
-})
+/** Returns whether a project file alone chooses an output file whose name is none of an env file. */
+const isSurprising = (requested: RequestedSecrets, target: Target): boolean =>
+  target.kind === "file" &&
+  target.within !== undefined &&
+  requested.source === "vercel" &&
+  !hasEnvFileName(envFileOf(requested.vercel))
 
 /** Returns one client id per file, so that writing it again replaces its leases. */
 const clientIdOfFile = (requested: RequestedSecrets, target: Target): string =>

@@ -12,16 +12,16 @@ import { escapeValue } from "../../../domain/escape.ts"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
 import { encodedVariantsOfAll } from "../../../domain/variants.ts"
-import { type ArgsOf, defineCommand, unlimited } from "../../command/Command.ts"
+import { defineCommand, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import type { Project } from "./findProject.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import { takeIgnoredSignals } from "./forwardSignals.ts"
 import { maskOutput } from "./maskOutput.ts"
 import { type ChildOptions, type RunningChild, runChild } from "./runChild.ts"
 import {
   type RequestedSecrets,
+  consentToProject,
   installGracefulShutdown,
   printWarning,
   projectFlags,
@@ -65,7 +65,8 @@ export const execCommand = defineCommand({
     const program = { command, args: programArgs, ...inherited }
     const requested = yield* requestedSecrets(args)
     const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
-    if (requested.project !== undefined) yield* consentTo(args, requested, requested.project, command)
+    const plan = planOf(requested, command)
+    yield* consentToProject(args, requested, { command: "exec", plan, mustBeSeen: false })
     if (requested.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
       const variables = yield* pullVercel("exec", requested.vercel, requested.project)
@@ -91,26 +92,12 @@ export const execCommand = defineCommand({
 
 const exited = (status: number) => ({ result: undefined, ranProgram: status })
 
-const consentTo = Effect.fnUntraced(function* (
-  args: ArgsOf<typeof projectFlags>,
-  requested: RequestedSecrets,
-  project: Project,
-  command: string
-) {
-  const { requireConsent } = yield* Effect.promise(() => import("./consent.ts"))
-  const plan = Effect.map(
+/** Returns what a project file would give the program, for the question. */
+const planOf = (requested: RequestedSecrets, command: string) =>
+  Effect.map(
     Effect.promise(() => import("./plan.ts")),
     ({ planLines }) => planLines(requested, clientIdOfRun(requested, command), ["pass", command])
   )
-  return yield* requireConsent({
-    command: "exec",
-    args,
-    project,
-    named: args.option("project"),
-    plan,
-    mustBeSeen: false
-  })
-})
 
 /** Returns a client id of this run alone: a client has one lease of a secret, and runs may be concurrent. */
 const clientIdOfRun = (requested: RequestedSecrets, command: string): string =>

@@ -13,6 +13,7 @@ import { variableFor, variablePattern, variableProblem } from "../../../domain/e
 import type { ArgsOf, Flags } from "../../command/Command.ts"
 import { type CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
 import { loadClientId } from "../../command/settings.ts"
+import type { ConsentRequest } from "./consent.ts"
 import type { Project } from "./findProject.ts"
 
 export const projectFlags = {
@@ -109,6 +110,17 @@ export const requestedSecrets = Effect.fnUntraced(function* (
     directory: project.directory,
     project
   }
+})
+
+/** Fails unless the user consents to the project file, where the secrets come from one. */
+export const consentToProject = Effect.fnUntraced(function* (
+  args: ArgsOf<typeof projectFlags>,
+  { project }: RequestedSecrets,
+  request: Pick<ConsentRequest, "command" | "plan" | "mustBeSeen">
+) {
+  if (project === undefined) return
+  const { requireConsent } = yield* Effect.promise(() => import("./consent.ts"))
+  yield* requireConsent({ ...request, args, project, named: args.option("project") })
 })
 
 /** Splits at the last equals sign: a name may contain one, a variable cannot. */
