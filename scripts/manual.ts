@@ -22,6 +22,9 @@ const files: ReadonlyArray<readonly [string, string]> = [
 
 const environment: ReadonlyArray<readonly [string, string]> = [
   ["HOME", "the parent directory of .agent-secrets"],
+  ["AGENT_SECRETS_SOCKET", "the daemon's socket, unless --socket names one"],
+  ["AGENT_SECRETS_CONFIG", "the settings file, unless --config names one"],
+  ["AGENT_SECRETS_CLIENT_ID", "the client id, unless --client-id names one"],
   ["NO_COLOR", "if set to any value, disables colours"]
 ]
 

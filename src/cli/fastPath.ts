@@ -7,15 +7,14 @@ import { notAReply, type RpcReply } from "../rpc/protocol/reply.ts"
 import { emptyCoreFiles } from "../process/coreFiles.ts"
 import { version } from "../version.ts"
 import { findCommand, type Flags, parseArguments } from "./command/Command.ts"
-import { daemonAddress, type GlobalArgs } from "./command/daemonAddress.ts"
+import { type Address, daemonAddress, type GlobalArgs } from "./command/daemonAddress.ts"
 import { exitWith, printLines, printOutput, printProblem, type Problem } from "./command/Output.ts"
 import { clientProblem, protocolProblem, refusalProblem } from "./command/problems.ts"
 import { isProblem, type QueryCommand } from "./command/QueryCommand.ts"
+import { withSuggestion } from "./command/suggestName.ts"
 import { completionsCommand } from "./commands/completions/completions.ts"
 import { deleteCommand } from "./commands/delete/delete.ts"
-import { healthCommand } from "./commands/health.ts"
 import { leaseCommand } from "./commands/lease.ts"
-import { listCommand } from "./commands/list.ts"
 import { revokeCommand } from "./commands/revoke/revoke.ts"
 import { statusCommand } from "./commands/status/status.ts"
 
@@ -29,10 +28,6 @@ export const fastPath = (args: ReadonlyArray<string>): boolean => {
       return runQuery(statusCommand, rest)
     case "revoke":
       return runQuery(revokeCommand, rest)
-    case "list":
-      return runQuery(listCommand, rest)
-    case "health":
-      return runQuery(healthCommand, rest)
     case "delete":
       return runQuery(deleteCommand, rest)
     case "completions":
@@ -50,7 +45,9 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
   const parsed = parseArguments(command, words)
   if (parsed.kind !== "run") {
     exitWith(
-      parsed.kind === "help" ? printLines(parsed.lines) : printProblem(command.name, parsed.json, parsed.problem)
+      parsed.kind === "help"
+        ? printOutput(command.name, parsed.json, parsed.output)
+        : printProblem(command.name, parsed.json, parsed.problem)
     )
     return true
   }
@@ -74,6 +71,9 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
     if (outcome._tag !== "Replies") return void failedProblem(args, outcome, command.reportsAbsence).then(fail)
     const { replies } = outcome
     const error = replies.map(errorIn).find((problem, n) => problem !== undefined && requests[n]?.optional !== true)
+    if (error?.code === "SecretNotFound" && command.completes === "secret") {
+      return suggestName(address, args.positionals[0] ?? "", error, fail)
+    }
     if (error !== undefined) return fail(error)
     const results = replies.map((reply) => (reply?.error === undefined ? reply?.result : undefined))
     const output = command.render(results, { args, socketPath: address.socketPath })
@@ -81,6 +81,14 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
     return exitWith(printOutput(command.name, json, output))
   })
   return true
+}
+
+/** Asks for the names, and adds one that may be meant. */
+const suggestName = (address: Address, name: string, problem: Problem, fail: (problem: Problem) => void): void => {
+  sendRequests({ ...address, after }, [{ method: "secrets.list", params: {} }], (outcome) => {
+    const [listed] = outcome._tag === "Replies" ? outcome.replies : []
+    fail(withSuggestion(problem, name, listed?.error === undefined ? listed?.result : undefined))
+  })
 }
 
 const after: After = (millis, run) => {

@@ -10,7 +10,7 @@ import * as Result from "effect/Result"
 import type * as Runtime from "effect/Runtime"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { type Command, findCommand } from "./command/Command.ts"
-import { printLines, printOutput, printProblem } from "./command/Output.ts"
+import { printOutput, printProblem } from "./command/Output.ts"
 import { loaderOf } from "./commands.ts"
 
 export const runMain = (args: ReadonlyArray<string>): void => {
@@ -35,7 +35,7 @@ const runCommand = Effect.fnUntraced(function* (name: string, args: ReadonlyArra
   if (load === undefined) return yield* Effect.die(`there is no command ${JSON.stringify(name)}`)
   const command: Command<never> = yield* Effect.promise(load)
   const parsed = command.parse(args)
-  if (parsed.kind === "help") return printLines(parsed.lines)
+  if (parsed.kind === "help") return printOutput(command.spec.name, parsed.json, parsed.output)
   if (parsed.kind === "usage-error") return printProblem(command.spec.name, parsed.json, parsed.problem)
   const exit = yield* Effect.result(Effect.catchDefect(parsed.run(), dieUnlessRemoved))
   return Result.isFailure(exit)

@@ -97,8 +97,8 @@ export const ttlTooLongDetails = ({ maximum, requested }: TtlTooLong): string =>
 
 export const expireFact = leaseDone("lease_expire")
 export const revokeFact = leaseDone("lease_revoke")
-export const revokeRefusedFact = (leaseId: string) =>
-  failed("lease_revoke", { lease_id: leaseId, details: "lease not found" })
+export const revokeRefusedFact = (leaseId: string, reason = "lease not found") =>
+  failed("lease_revoke", { lease_id: leaseId, details: reason })
 /** Records that all leases of a secret ended, even if there were none. */
 export const revokeSecretFact = (secretName: string, count: number) =>
   done("lease_revoke", { secret_name: secretName, details: `revoked ${count} leases` })
@@ -113,7 +113,9 @@ export const killswitchFailedFact = failedWith("killswitch")
 
 export const addFact = secretDone("secret_add")
 export const deleteFact = secretDone("secret_delete")
-export const updateFact = secretDone("secret_update")
+/** Records a change of the value, or of the rotation command and the description alone. */
+export const updateFact = (name: string, keepsValue = false) =>
+  done(keepsValue ? "secret_edit" : "secret_update", { secret_name: name })
 /** Records a request for a value without a lease, which is always rejected. */
 export const getFact = secretDone("secret_get")
 /** Records a rotation; `outcome` states how the command ended and how much it printed, never what it printed. */
@@ -128,6 +130,12 @@ export const withStore = (fact: AuditFact, store: string | undefined): AuditFact
 export const initFact = doneWith("store_init")
 /** Records that every secret and the backup were removed. */
 export const wipeFact = (count: number) => done("store_wipe", { details: `wiped ${counted(count, "secret")}` })
+
+/** Records that the owner got the text of the store, with all values. */
+export const backupFact = (count: number) => done("store_backup", { details: counted(count, "secret") })
+/** Records that secrets were taken from a backup; each has an entry of its own before this one. */
+export const restoreFact = ({ added, newer, updated }: Readonly<Record<"added" | "newer" | "updated", number>>) =>
+  done("store_restore", { details: `added: ${added}, updated: ${updated}, newer: ${newer}` })
 
 /** Records that no lease and no change is possible from here on. */
 export const lockFact = done("store_lock")

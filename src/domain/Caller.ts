@@ -41,8 +41,10 @@ export class AccessDenied extends Schema.TaggedError<AccessDenied>()("AccessDeni
 export const permitsSecret = ({ scope }: Caller, secretName: string): boolean => scope?.permits(secretName) ?? true
 
 /** Returns whether a caller may see and end a lease. */
-export const ownsLease = ({ scope }: Caller, { clientId, secretName }: Lease): boolean =>
-  scope === undefined || (clientId.startsWith(scope.clientPrefix) && scope.permits(secretName))
+export const ownsLease = (
+  { scope }: Caller,
+  { clientId, secretName }: Pick<Lease, "clientId" | "secretName">
+): boolean => scope === undefined || (clientId.startsWith(scope.clientPrefix) && scope.permits(secretName))
 
 /** Returns why a caller gets no lease of a secret, for the audit log; undefined if it gets one. */
 export const leaseForbidden = (caller: Caller, secretName: string): string | undefined => {

@@ -30,6 +30,18 @@ export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNot
   }
 }
 
+/** The beginning of an id belongs to several active leases. */
+export class AmbiguousLease extends Schema.TaggedError<AmbiguousLease>()("AmbiguousLease", {
+  ids: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `several leases begin like that: ${this.ids.join(", ")}`
+  }
+}
+
+/** A shorter beginning of an id is more likely a mistake than a choice. */
+export const minIdPrefix = 4
+
 /** Makes a lease that begins at `now` (milliseconds, wall clock) and lasts `ttl`. */
 export const makeLease = (grant: {
   readonly id: string

@@ -17,6 +17,8 @@ export interface SecretInfo {
   readonly rotateStdout: boolean
   /** `zero` if never. */
   readonly lastRotated: Timestamp
+  /** What it is for, in a person's words; empty if there is none. Everyone who may list the secret sees it. */
+  readonly description: string
 }
 
 export interface Secret extends SecretInfo {
@@ -66,8 +68,11 @@ export const valueLimit = 1024 * 1024
 export const storeLimit = 8 * 1024 * 1024
 
 /** Returns how much a secret counts towards `storeLimit`. */
-export const secretSize = ({ name, rotateVia, value }: Pick<Secret, "name" | "rotateVia" | "value">): number =>
-  Buffer.byteLength(name) + Buffer.byteLength(rotateVia) + Buffer.byteLength(Redacted.value(value))
+export const secretSize = (secret: Pick<Secret, "name" | "rotateVia" | "description" | "value">): number =>
+  [secret.name, secret.rotateVia, secret.description, Redacted.value(secret.value)].reduce(
+    (sum, text) => sum + Buffer.byteLength(text),
+    0
+  )
 
 export class StoreFull extends Schema.TaggedError<StoreFull>()("StoreFull", {}) {
   override get message() {
@@ -97,6 +102,9 @@ export class ValueTooLong extends Schema.TaggedError<ValueTooLong>()("ValueTooLo
 
 /** The maximum length of the name of a secret or a client, in bytes of UTF-8. */
 export const nameLimit = 16 * 1024
+
+/** The maximum length of a description, in bytes of UTF-8. */
+export const descriptionLimit = 1024
 
 export class TooLong extends Schema.TaggedError<TooLong>()("TooLong", { what: Schema.String, limit: Schema.Int }) {
   override get message() {

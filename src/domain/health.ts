@@ -13,6 +13,8 @@ export interface HealthWarning {
   readonly message: string
   readonly severity: "warning" | "info"
   readonly timestamp: string
+  /** A lease that was asked for longer than the default: its end may come as a surprise. */
+  readonly beyond_default?: true
 }
 
 const minute = 60_000
@@ -30,7 +32,8 @@ export const healthReport = (
   leases: ReadonlyArray<Lease>,
   lastAccess: ReadonlyMap<string, Timestamp>,
   now: number,
-  faults: ReadonlyArray<DaemonFault> = []
+  faults: ReadonlyArray<DaemonFault> = [],
+  defaultTtl = hour
 ) => {
   const failing = faults.map((fault): HealthWarning => ({
     ...fault,
@@ -45,7 +48,8 @@ export const healthReport = (
       lease_id: lease.id,
       message: `Lease expires in ${formatRemaining(lease.expiresAt.millis - now)}`,
       severity: "warning",
-      timestamp: lease.expiresAt.text
+      timestamp: lease.expiresAt.text,
+      ...(lease.expiresAt.millis - lease.createdAt.millis > defaultTtl ? { beyond_default: true } : {})
     }))
   const ofSecrets = secrets.flatMap((secret) => warningsOf(secret, lastAccess.get(secret.name), now))
   const count = (...types: ReadonlyArray<HealthWarning["type"]>) =>

@@ -67,6 +67,10 @@ const tokens = [
 
 const tokenExpression = new RegExp(tokens.map(({ expression }) => `(${expression})`).join("|"), "g")
 
+/** Names the issuer of a text that is a token and nothing else; undefined for any other text. */
+export const tokenOf = (text: string): string | undefined =>
+  tokens.find(({ expression }) => new RegExp(`^(?:${expression})$`).test(text))?.kind.what
+
 /** Matches upper and lower case; faster than the flag `i`. */
 const anyCase = (word: string) => word.replace(/[a-z]/g, (letter) => `[${letter}${letter.toUpperCase()}]`)
 

@@ -54,7 +54,7 @@ describe("every command", () => {
     it(`has a help that lists every flag: ${spec.name}`, async () => {
       const help = await parse(["--help"])
       assert.strictEqual(help?.kind, "help")
-      const text = help?.kind === "help" ? help.lines.join("\n") : ""
+      const text = help?.kind === "help" ? help.output.lines?.join("\n") : ""
       assert.include(text, `Usage: secrets ${spec.name}`)
       for (const [name] of allFlags(spec)) assert.include(text, `--${name}`)
       assert.deepStrictEqual(await parse(["-h"]), help)

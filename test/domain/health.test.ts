@@ -15,7 +15,8 @@ const secret = (name: string, createdAt: number, rotateVia = "a command") => ({
   updatedAt: zeroTimestamp,
   rotateVia,
   rotateStdout: false,
-  lastRotated: zeroTimestamp
+  lastRotated: zeroTimestamp,
+  description: ""
 })
 const lease = (id: string, ttl: bigint) => makeLease({ id, secretName: "db", clientId: "c", now, ttl })
 const at = (millis: number) => new Map([["db", fromMillis(millis)]])

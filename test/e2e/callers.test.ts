@@ -73,7 +73,7 @@ const calls: ReadonlyArray<readonly [line: string, expected: string | RegExp]> =
   ["status --json", /"running": true[^]*"active_leases": \d+/],
   ["--timeout 2 status", /^running since /],
   ["--no-update-check status", /^running since /],
-  ["--no-update-check list", /^NAME +LEASES +ROTATES\n[^]*^token /m],
+  ["--no-update-check list", /^NAME +LEASES +ROTATES .*\n[^]*^token /m],
   ["--no-update-check audit --tail 1", /^TIME [^\n]*\n[^\n]+\n$/],
   ["audit --tail 50", /^TIME /],
   ["health", /^\d+ secrets, \d+ active leases\n/],
@@ -331,7 +331,7 @@ describe.concurrent("a user at a terminal", () => {
         ["secrets lease pem --client-id=my", "my\\ agent"],
         ["secrets lease pem --tt", "--ttl"],
         ["secrets --socket /nowhere lease t", ""],
-        ["secrets audit --action lease_a", "lease_acquire"],
+        ["secrets audit --action lease_ac", "lease_acquire"],
         ["secrets daemon rest", "restart"]
       ] as const
       const tries = expected.map(([line]) => `try ${JSON.stringify(line).replaceAll("$", "\\$")}`)

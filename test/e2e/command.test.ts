@@ -129,7 +129,10 @@ describe("secrets add", () => {
       const { secrets } = yield* setup
       assert.strictEqual((yield* secrets(["add", "db", "--value", "--not-a-flag", "--rotate-via", "true"])).status, 0)
       assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "--not-a-flag")
-      assert.match((yield* secrets(["list"])).stdout, /^NAME {2}LEASES {2}ROTATES\ndb {4}1 {7}yes\n$/)
+      assert.match(
+        (yield* secrets(["list"])).stdout,
+        /^NAME {2}LEASES {2}ROTATES {2}AGE {2}LAST USED\ndb {4}1 {7}yes +\d+s +\d+s\n$/
+      )
     })
   )
 
@@ -289,7 +292,7 @@ describe("the commands", () => {
         const help = parseArguments(spec, ["--help"])
         assert.strictEqual(
           yield* printed([spec.name, "--help"]),
-          help.kind === "help" ? `${help.lines.join("\n")}\n` : ""
+          help.kind === "help" ? `${help.output.lines?.join("\n")}\n` : ""
         )
       }
       for (const [shell, make] of [

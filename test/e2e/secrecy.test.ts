@@ -136,7 +136,10 @@ const ordinaryLife = Effect.fnUntraced(function* ({ hooks, home, secrets }: Setu
   for (const line of ["rotate left", "rotate failing", "rotate --all", "rotate --all --json", "rotate taken --json"]) {
     yield* secrets(line)
   }
-  const looks = ["list", "status", "health", "audit --tail 200"].flatMap((line) => [line, `${line} --json`])
+  const looks = ["list", "show plain", "show lines", "status", "health", "audit --tail 200"].flatMap((line) => [
+    line,
+    `${line} --json`
+  ])
   yield* Effect.forEach(
     looks,
     (line) => Effect.map(secrets(line), ({ status }) => assert.strictEqual(status, 0, line)),

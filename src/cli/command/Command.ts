@@ -8,6 +8,7 @@
  */
 import type * as Effect from "effect/Effect"
 import { closestMatch } from "../../domain/closestMatch.ts"
+import { aliasesOf, resolveAlias } from "./aliases.ts"
 import type { CommandError } from "./CommandError.ts"
 import { type Output, type Problem, usageError } from "./Output.ts"
 
@@ -15,6 +16,10 @@ export interface Flag {
   readonly type: "string" | "boolean"
   /** One letter, for use after a single dash. */
   readonly short?: string
+  /** Another spelling that is still taken. */
+  readonly formerly?: string
+  /** The environment variable that stands for the flag if it is not given. */
+  readonly variable?: string
   /** The text for the help; a flag without it is hidden. */
   readonly summary?: string
   /** The placeholder of the value in the help. */
@@ -74,7 +79,7 @@ export interface Command<R> {
 }
 
 type NotRun =
-  | { readonly kind: "help"; readonly lines: ReadonlyArray<string> }
+  | { readonly kind: "help"; readonly json: boolean; readonly output: Output }
   | { readonly kind: "usage-error"; readonly json: boolean; readonly problem: Problem }
 
 export type Parsed<R> =
@@ -87,8 +92,20 @@ export type ParsedArgs<F extends Flags> =
 
 export const globalFlags = {
   json: { type: "boolean", summary: "print the result or the error as a JSON envelope" },
-  socket: { type: "string", value: "PATH", summary: "the daemon's socket", completes: "file" },
-  config: { type: "string", value: "PATH", summary: "the settings file, instead of config.json", completes: "file" },
+  socket: {
+    type: "string",
+    value: "PATH",
+    summary: "the daemon's socket (AGENT_SECRETS_SOCKET)",
+    completes: "file",
+    variable: "AGENT_SECRETS_SOCKET"
+  },
+  config: {
+    type: "string",
+    value: "PATH",
+    summary: "the settings file, instead of config.json (AGENT_SECRETS_CONFIG)",
+    completes: "file",
+    variable: "AGENT_SECRETS_CONFIG"
+  },
   timeout: { type: "string", value: "SECONDS", summary: "how long to wait for the daemon (3.5)" },
   help: { type: "boolean", short: "h", summary: "show this help" },
   "no-update-check": { type: "boolean" },
@@ -106,14 +123,15 @@ export const defineCommand = <const F extends Flags, R>(definition: CommandDefin
 
 /** Parses the arguments after the command's name. */
 export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: ReadonlyArray<string>): ParsedArgs<F> => {
-  const { error, positionals, values } = readFlags(args, { ...globalFlags, ...spec.flags }, spec.runsProgram)
+  const flags: Flags = { ...globalFlags, ...spec.flags }
+  const { error, positionals, values } = readFlags(args, flags, spec.runsProgram)
   const json = values.has("json") || (error !== undefined && args.includes("--json"))
   const usage = (message: string, fix: string) =>
     ({ kind: "usage-error", json, problem: usageError(message, fix) }) as const
   if (error !== undefined) {
     return usage(error.message, error.fix ?? `See: ${["secrets", spec.name, "--help"].filter(Boolean).join(" ")}`)
   }
-  if (values.has("help")) return { kind: "help", lines: helpOf(spec) }
+  if (values.has("help")) return { kind: "help", json, output: { lines: helpOf(spec), result: specTree(spec) } }
   const [min, max] = spec.arity
   const count = positionals.length
   if (count < min || count > max) {
@@ -125,12 +143,16 @@ export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: Read
   const options = (name: string) => values.get(name) ?? []
   const parsed = {
     positionals,
-    option: (name: string) => options(name).at(-1),
+    option: (name: string) => options(name).at(-1) ?? variableOf(flags[name]),
     options,
     flag: (name: string) => values.has(name)
   }
   return { kind: "run", json, args: parsed }
 }
+
+/** Returns the value of a variable; an empty one counts as unset. */
+const variableOf = (flag: Flag | undefined): string | undefined =>
+  flag?.variable === undefined ? undefined : process.env[flag.variable] || undefined
 
 /** Finds the command, whose alias is resolved, and the words before and after its name. */
 export const findCommand = (
@@ -138,24 +160,28 @@ export const findCommand = (
 ): { readonly name: string | undefined; readonly rest: ReadonlyArray<string> } => {
   const at = commandIndex(args)
   const given = args[at]
-  const rest = given === undefined ? args : [...args.slice(0, at), ...args.slice(at + 1)]
-  return { name: given === undefined ? undefined : resolveAlias(given), rest }
+  if (given === undefined) return { name: undefined, rest: args }
+  const [name, ...flags] = resolveAlias(given)
+  return { name, rest: [...args.slice(0, at), ...flags, ...args.slice(at + 1)] }
 }
-
-const resolveAlias = (given: string): string => (given === "rm" ? "delete" : given)
 
 /** Returns the index of the command's name: the first word that is neither a flag nor the value of one. */
 const commandIndex = (args: ReadonlyArray<string>): number => {
   for (let at = 0; at < args.length; at += 1) {
     const word = args[at] ?? ""
     if (!word.startsWith("-")) return at
-    if (flagNamed(globalFlags, word.slice(2))?.type === "string") at += 1
+    const name = word.slice(2)
+    if (flagOf(globalFlags, name)?.type === "string") at += 1
   }
   return -1
 }
 
-const flagNamed = (flags: Flags, name: string): Flag | undefined =>
-  Object.hasOwn(flags, name) ? flags[name] : undefined
+const flagOf = (flags: Flags, name: string | undefined): Flag | undefined =>
+  name !== undefined && Object.hasOwn(flags, name) ? flags[name] : undefined
+
+/** Returns the name of the flag that a word names, by its present or former spelling. */
+const flagNamed = (flags: Flags, given: string): string | undefined =>
+  Object.hasOwn(flags, given) ? given : Object.keys(flags).find((name) => flags[name]?.formerly === given)
 
 interface FlagReading {
   /** The values of each flag that is given; none for a boolean flag. */
@@ -183,8 +209,8 @@ const readFlags = (words: ReadonlyArray<string>, flags: Flags, runsProgram = fal
       continue
     }
     const [, long = word.slice(0, 2), inline] = /^(--[^=]*)(?:=([^]*))?$/.exec(word) ?? []
-    const name = long.startsWith("--") ? long.slice(2) : shortNamed(flags, long.slice(1))
-    const flag = name === undefined ? undefined : flagNamed(flags, name)
+    const name = long.startsWith("--") ? flagNamed(flags, long.slice(2)) : shortNamed(flags, long.slice(1))
+    const flag = flagOf(flags, name)
     if (name === undefined || flag === undefined) {
       const closest = closestMatch(
         long,
@@ -228,7 +254,23 @@ export const allFlags = (spec: CommandSpec<Flags>): ReadonlyArray<readonly [name
 const wordOf = (name: string, { short, value }: Flag): string =>
   `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`
 
+/** Describes a command as `--help --json` prints it. */
+export const specTree = (spec: CommandSpec<Flags>) => ({
+  name: spec.name,
+  aliases: aliasesOf(spec.name),
+  summary: spec.summary,
+  usage: usageOf(spec),
+  flags: allFlags(spec).map(([name, { summary, value, variable }]) => ({
+    name: `--${name}`,
+    value,
+    summary,
+    variable
+  })),
+  examples: spec.examples
+})
+
 const helpOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
+  const also = aliasesOf(spec.name).map((alias) => `secrets ${alias}`)
   const rows = allFlags(spec).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
   const width = Math.max(...rows.map(([left]) => left.length))
   return [
@@ -236,6 +278,7 @@ const helpOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
     "",
     ...(spec.about === undefined ? [] : [...spec.about.split("\n"), ""]),
     `Usage: ${usageOf(spec)}`,
+    ...(also.length === 0 ? [] : [`Also:  ${also.join(", ")}`]),
     "",
     ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
     "",

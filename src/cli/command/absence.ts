@@ -16,7 +16,9 @@ import { socketsOf } from "../../domain/ListenSocket.ts"
 import { decodeRunHistory, lastRunInWords, promisesReturn, runsFileName } from "../../domain/runHistory.ts"
 import { hasCode } from "../../daemon/files/durableFile.ts"
 import { findHolder } from "../../daemon/files/fileLock.ts"
-import { type GlobalArgs, readSettings } from "./daemonAddress.ts"
+import { readStamp } from "../../service/ServiceFile.ts"
+import { serviceFile } from "../../service/serviceDirectory.ts"
+import { type GlobalArgs, homeDirectory, readSettings } from "./daemonAddress.ts"
 import type { Problem } from "./Output.ts"
 
 /** Returns whether a daemon starts or stops now, has a supervisor, or ended a moment ago. */
@@ -55,8 +57,32 @@ export const explainAbsence = (
       return { ...problem, message: `${who} runs, but its socket is ${state}`, fix }
     }
     const known = describeRun ? describeLastRun(directory) : undefined
-    return known === undefined ? problem : { ...problem, why: [problem.why ?? [], known].flat().join("; ") }
+    const why = known === undefined ? problem.why : [problem.why ?? [], known].flat().join("; ")
+    return { ...problem, why, fix: startHint(args) ?? problem.fix }
   }).pipe(Effect.runPromise)
+
+/** Returns how to start the service if one is installed for this daemon. */
+const startHint = (args: GlobalArgs): string | undefined => {
+  const home = homeDirectory()
+  if (typeof home !== "string") return undefined
+  if (isServiceOf(args, serviceFile("user", home))) return "Start it with: secrets daemon start"
+  return isServiceOf(args, serviceFile("system", home))
+    ? "Start it with: sudo secrets daemon start --system"
+    : undefined
+}
+
+/** Returns whether the file is there and its service has the socket and the settings that the command line names. */
+const isServiceOf = (args: GlobalArgs, file: string): boolean => {
+  try {
+    const choices = readStamp(fs.readFileSync(file, "utf8"))?.choices
+    return (["socket", "config"] as const).every((flag) => {
+      const given = args.option(flag)
+      return (given === undefined ? undefined : path.resolve(given)) === choices?.[flag]
+    })
+  } catch {
+    return false
+  }
+}
 
 const lockIn = (directory: string): string => path.join(directory, "daemon.lock")
 

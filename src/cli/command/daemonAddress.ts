@@ -1,6 +1,6 @@
 /**
- * The socket of the daemon, the timeout and the client id of a command: from the flags,
- * config.json, or the default in ~/.agent-secrets.
+ * The socket of the daemon, the timeout and the client id of a command: from the flags, the
+ * variables that stand for them, config.json, or the default in ~/.agent-secrets.
  *
  * It reads nothing else of config.json and reports no other mistake in it. It loads no
  * library: the fast path uses it.
@@ -13,7 +13,7 @@ import { parseJsonFile } from "../../domain/jsonFile.ts"
 import { below, clientIdExpected, clientIdPattern, pathIn } from "../../domain/paths.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import type { globalFlags, Args } from "./Command.ts"
-import { type Problem, usageError, reasonOf } from "./Output.ts"
+import { type Problem, printNotice, usageError, reasonOf } from "./Output.ts"
 
 export type GlobalArgs = Pick<Args<typeof globalFlags>, "option">
 
@@ -24,6 +24,7 @@ export interface Address {
   readonly seconds: number
   /** Undefined with --timeout, which says how long to wait. */
   readonly returnsSoon: (() => Promise<boolean>) | undefined
+  readonly onWait: () => void
 }
 
 /**
@@ -47,10 +48,15 @@ export const daemonAddress = (args: GlobalArgs): Address | Problem => {
     given === undefined
       ? () => import("./absence.ts").then((absence) => absence.returnsSoon(args, socketPath))
       : undefined
-  return { ...found, seconds, returnsSoon }
+  return { ...found, seconds, returnsSoon, onWait: tellWaiting }
 }
 
-type Sockets = Omit<Address, "seconds" | "returnsSoon">
+/** Tells a person; a log or a pipe gets the outcome alone. */
+const tellWaiting = (): void => {
+  if (process.getBuiltinModule("node:tty").isatty(2)) printNotice("waiting for the daemon …")
+}
+
+type Sockets = Pick<Address, "socketPath" | "ownerSocket">
 
 const configuredSockets = (args: GlobalArgs): Sockets | Problem => {
   const parsed = parsedSettings(args)
@@ -58,10 +64,18 @@ const configuredSockets = (args: GlobalArgs): Sockets | Problem => {
 }
 
 /**
- * Returns the client id of a command without --client-id: that of config.json, or the host name, which a Mac may take from
- * the network. With --socket, a command needs no config.json.
+ * Returns the client id of a command without --client-id: that of the variable, of config.json, or the host name, which a
+ * Mac may take from the network. With --socket, a command needs no config.json.
  */
 export const defaultClientId = (args: GlobalArgs): string | Problem => {
+  // An empty variable counts as unset.
+  const variable = process.env[clientIdVariable] || undefined
+  if (variable !== undefined) {
+    const fix = "Correct the variable, or unset it"
+    return clientIdPattern.test(variable)
+      ? variable
+      : usageError(`${clientIdVariable} must be ${clientIdExpected}`, fix)
+  }
   const parsed = parsedSettings(args)
   if ("exitStatus" in parsed) return args.option("socket") === undefined ? parsed : hostName()
   const given = parsed.settings["client_id"] ?? undefined
@@ -69,6 +83,8 @@ export const defaultClientId = (args: GlobalArgs): string | Problem => {
   if (typeof given === "string" && clientIdPattern.test(given)) return given
   return invalid(parsed.file, `client_id must be ${clientIdExpected}`)
 }
+
+const clientIdVariable = "AGENT_SECRETS_CLIENT_ID"
 
 const hostName = (): string => hostname() || "unknown"
 

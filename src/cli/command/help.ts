@@ -1,7 +1,7 @@
 /**
  * The overview of all commands: as text, and with --json as a tree.
  */
-import { type Flags, type CommandSpec, allFlags, usageOf } from "./Command.ts"
+import { type Flags, type CommandSpec, specTree } from "./Command.ts"
 
 export const helpLines = (specs: ReadonlyArray<CommandSpec<Flags>>): ReadonlyArray<string> => {
   const width = Math.max(...specs.map(({ name }) => name.length))
@@ -17,11 +17,5 @@ export const helpLines = (specs: ReadonlyArray<CommandSpec<Flags>>): ReadonlyArr
 }
 
 export const helpTree = (specs: ReadonlyArray<CommandSpec<Flags>>) => ({
-  commands: specs.map((spec) => ({
-    name: spec.name,
-    summary: spec.summary,
-    usage: usageOf(spec),
-    flags: allFlags(spec).map(([name, { summary, value }]) => ({ name: `--${name}`, value, summary })),
-    examples: spec.examples
-  }))
+  commands: specs.map(specTree)
 })

@@ -106,6 +106,7 @@ export const refusals = {
   StoreLocked: rejected("Unlock it in a terminal: secrets unlock"),
   LockNotKept: rejected(disk),
   StoreUnreadable: rejected("Restore that file, then unlock the store"),
+  AmbiguousLease: rejected("Give more of the id: secrets leases --json has all of it"),
   LeaseNotFound: notFound("See the active leases: secrets leases"),
   TooManyLeases: rejected("End some: secrets revoke --all, or raise max_active_leases in config.json"),
   ValueTooLong: rejected("Write it to a file, and name that in the variable: secrets lease NAME > FILE"),

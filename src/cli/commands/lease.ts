@@ -23,7 +23,8 @@ export const leaseCommand = defineQuery({
     "client-id": {
       type: "string",
       value: "ID",
-      summary: "name of the client, which holds one lease per secret (client_id of config.json, or the host name)",
+      summary:
+        "name of the client, which holds one lease per secret (AGENT_SECRETS_CLIENT_ID, client_id of config.json, or the host name)",
       completes: "client"
     },
     raw: { type: "boolean" }

@@ -3,14 +3,13 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import { parseTimestamp } from "../../domain/Timestamp.ts"
 import { call } from "../../rpc/client/client.ts"
 import { defineCommand } from "../command/Command.ts"
 import { fromClient, failUsage } from "../command/CommandError.ts"
 import { loadDaemon } from "../command/settings.ts"
 import { table } from "../terminal/table.ts"
-import { formatDuration } from "../terminal/formatDuration.ts"
+import { printsToTerminal } from "../terminal/isInteractive.ts"
+import { ageOf, shortId, timeUntil } from "../terminal/times.ts"
 
 const listedExample = {
   leases: [
@@ -33,26 +32,32 @@ export const leasesCommand = defineCommand({
   summary: "Show the active leases, newest first",
   arity: [0, 0],
   flags: {
-    client: { type: "string", value: "ID", summary: "only leases of this client", completes: "client" },
+    "client-id": {
+      type: "string",
+      value: "ID",
+      summary: "only leases of this client",
+      completes: "client",
+      formerly: "client"
+    },
     secret: { type: "string", value: "NAME", summary: "only leases of this secret", completes: "secret" },
     limit: { type: "string", value: "N", summary: `show at most N leases (default and maximum: ${maxRows})` }
   },
-  examples: ["secrets leases", "secrets leases --client deploy", "secrets leases --secret github_token --json"],
+  examples: ["secrets leases", "secrets leases --client-id deploy", "secrets leases --secret github_token --json"],
   run: Effect.fnUntraced(function* (args) {
     const limit = Number(args.option("limit") ?? maxRows)
     if (!Number.isInteger(limit) || limit < 1 || limit > maxRows) {
       return yield* failUsage(`--limit must be a whole number from 1 to ${maxRows}`, "For example: --limit 20")
     }
     const daemon = yield* loadDaemon(args)
-    const params = { client_id: args.option("client"), secret_name: args.option("secret"), limit }
+    const params = { client_id: args.option("client-id"), secret_name: args.option("secret"), limit }
     const found = yield* Effect.mapError(call(daemon, "secrets.leases", params, listedExample), fromClient)
     const now = yield* Clock.currentTimeMillis
     const rows = found.leases.map((lease) => [
       lease.client_id,
       lease.secret_name,
-      sinceOrUntil(lease.created_at, (at) => now - at),
-      sinceOrUntil(lease.expires_at, (at) => at - now),
-      lease.lease_id
+      ageOf(lease.created_at, now),
+      timeUntil(lease.expires_at, now),
+      printsToTerminal() ? shortId(lease.lease_id) : lease.lease_id
     ])
     const left = found.total - found.leases.length
     return {
@@ -67,6 +72,3 @@ export const leasesCommand = defineCommand({
     }
   })
 })
-
-const sinceOrUntil = (time: string, length: (at: number) => number): string =>
-  Option.match(parseTimestamp(time), { onNone: () => "?", onSome: ({ millis }) => formatDuration(length(millis)) })

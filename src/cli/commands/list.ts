@@ -1,40 +1,74 @@
 /**
- * secrets list: prints the names in the store, never the values.
+ * secrets list: prints the names in the store and what is known about each, never a value.
  */
-import { matchesShape, optional } from "../../rpc/protocol/shape.ts"
-import { defineQuery } from "../command/QueryCommand.ts"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { call } from "../../rpc/client/client.ts"
+import { optional, type Shaped } from "../../rpc/protocol/shape.ts"
+import { defineCommand } from "../command/Command.ts"
+import { fromClient } from "../command/CommandError.ts"
+import { loadDaemon } from "../command/settings.ts"
 import { table } from "../terminal/table.ts"
+import { ageOf } from "../terminal/times.ts"
 
-const listedExample = { secrets: [{ name: "", rotate_via: optional(""), active_leases: optional(0) }] }
+const secretExample = {
+  name: "",
+  created_at: "",
+  updated_at: "",
+  last_rotated: "",
+  rotate_via: optional(""),
+  active_leases: optional(0),
+  description: optional(""),
+  last_leased_at: optional("")
+}
+type ListedSecret = Shaped<typeof secretExample>
 
-export const listCommand = defineQuery({
+/** The predecessor searches no log, so it has no `searched_all`. */
+const listedExample = { secrets: [secretExample], searched_all: optional(true) }
+
+export const listCommand = defineCommand({
   name: "list",
-  summary: "Show the names of all secrets and their active leases",
+  summary: "Show the names of all secrets, their age, last use and leases",
   arity: [0, 0],
   flags: {},
   examples: ["secrets list", "secrets list --json"],
-  requests: () => [{ method: "secrets.list", params: {} }],
-  render: ([listed]) => {
-    if (!matchesShape(listed, listedExample)) return undefined
-    const { secrets } = listed
-    const rows = secrets.map((secret) => [
-      secret.name,
-      `${secret.active_leases ?? 0}`,
-      secret.rotate_via === undefined ? "" : "yes"
-    ])
+  about: "AGE is how long ago the value was set, LAST USED how long ago it was leased.",
+  run: Effect.fnUntraced(function* (args) {
+    const daemon = yield* loadDaemon(args)
+    const params = { last_leases: true }
+    const listed = yield* Effect.mapError(call(daemon, "secrets.list", params, listedExample), fromClient)
+    const { searched_all: isComplete = false, secrets } = listed
+    const now = yield* Clock.currentTimeMillis
     return {
-      lines:
-        rows.length === 0
-          ? ["no secrets; add one with: secrets add NAME"]
-          : table(["NAME", "LEASES", "ROTATES"], rows, { whole: ["NAME"] }),
+      lines: secrets.length === 0 ? ["no secrets; add one with: secrets add NAME"] : rowsOf(secrets, isComplete, now),
       result: {
         secrets: secrets.map((secret) => ({
           name: secret.name,
           has_rotation: secret.rotate_via !== undefined,
-          active_leases: secret.active_leases ?? 0
+          active_leases: secret.active_leases ?? 0,
+          created_at: secret.created_at,
+          updated_at: secret.updated_at,
+          last_rotated: secret.last_rotated,
+          last_leased_at: secret.last_leased_at,
+          description: secret.description
         })),
-        count: secrets.length
+        count: secrets.length,
+        searched_all: isComplete
       }
     }
-  }
+  })
 })
+
+const rowsOf = (secrets: ReadonlyArray<ListedSecret>, isComplete: boolean, now: number): ReadonlyArray<string> => {
+  const isDescribed = secrets.some(({ description }) => description !== undefined)
+  const rows = secrets.map((secret) => [
+    secret.name,
+    `${secret.active_leases ?? 0}`,
+    secret.rotate_via === undefined ? "" : "yes",
+    ageOf(secret.updated_at, now),
+    secret.last_leased_at === undefined ? (isComplete ? "never" : "") : ageOf(secret.last_leased_at, now),
+    ...(isDescribed ? [secret.description ?? ""] : [])
+  ])
+  const head = ["NAME", "LEASES", "ROTATES", "AGE", "LAST USED", ...(isDescribed ? ["DESCRIPTION"] : [])]
+  return table(head, rows, { whole: ["LEASES", "ROTATES", "AGE", "LAST USED"] })
+}

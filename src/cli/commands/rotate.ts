@@ -8,6 +8,7 @@ import { counted } from "../../domain/counted.ts"
 import { quote } from "../../domain/goText.ts"
 import { type DaemonAddress, call, request } from "../../rpc/client/client.ts"
 import { optional, literal } from "../../rpc/protocol/shape.ts"
+import { callForSecret } from "../command/callForSecret.ts"
 import { defineCommand } from "../command/Command.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { CommandError, fromClient, failUsage } from "../command/CommandError.ts"
@@ -42,7 +43,9 @@ export const rotateCommand = defineCommand({
     const address = yield* loadDaemon(args)
     const timeout = args.option("timeout") === undefined ? rotationTimeout : address.timeout
     if (name !== undefined) {
-      const rotated = yield* Effect.mapError(rotateOne(address, timeout, name), fromClient)
+      yield* Effect.mapError(isThere(address), fromClient)
+      const params = { secret_name: name }
+      const rotated = yield* callForSecret({ ...address, timeout }, "secrets.rotate", name, params, rotatedExample)
       return {
         lines: [`rotated ${quote(name)}${leasesOfOldValue(rotated.leases_of_old_value)}`],
         result: { name, ...rotated }
@@ -51,8 +54,10 @@ export const rotateCommand = defineCommand({
     const { secrets } = yield* Effect.mapError(call(address, "secrets.list", {}, namesExample), fromClient)
     const results = yield* Effect.forEach(
       secrets.filter(({ rotate_via }) => rotate_via !== undefined),
-      (secret) =>
-        Effect.map(Effect.result(rotateOne(address, timeout, secret.name)), (result) => ({ name: secret.name, result }))
+      ({ name: each }) => {
+        const rotating = call({ ...address, timeout }, "secrets.rotate", { secret_name: each }, rotatedExample)
+        return Effect.map(Effect.result(rotating), (result) => ({ name: each, result }))
+      }
     )
     const rotated = results.filter(({ result }) => Result.isSuccess(result)).map((one) => one.name)
     const failures = results.flatMap(({ result }) => (Result.isFailure(result) ? [result.failure.message] : []))
@@ -69,11 +74,8 @@ export const rotateCommand = defineCommand({
 })
 
 /** Asks for the status first, so that only a daemon that is there gets the time of a rotation. */
-const rotateOne = (daemon: DaemonAddress, timeout: Duration.Duration, name: string) =>
-  Effect.andThen(
-    Effect.catchTag(request(daemon, "secrets.status", {}), "RequestRejected", () => Effect.void),
-    call({ ...daemon, timeout }, "secrets.rotate", { secret_name: name }, rotatedExample)
-  )
+const isThere = (daemon: DaemonAddress) =>
+  Effect.catchTag(request(daemon, "secrets.status", {}), "RequestRejected", () => Effect.void)
 
 const leasesOfOldValue = (count: number | undefined): string =>
   count === undefined ? "" : `; ${counted(count, "lease")} still ${count === 1 ? "holds" : "hold"} the old value`

@@ -19,7 +19,8 @@ export interface TableOptions {
 }
 
 const minColumnWidth = 8
-const gap = 2
+/** Blanks between two columns. */
+export const gap = 2
 
 export const table = (
   head: ReadonlyArray<string>,
@@ -34,13 +35,30 @@ export const table = (
   // A terminal that was given no size says 0.
   const widths =
     width === undefined || width === 0 ? wanted : fitting(wanted, width, (column) => whole.includes(head[column] ?? ""))
-  return shown.map((row) =>
-    row
-      .map((cell, column) => padEnd(truncate(cell, widths[column] ?? 0), widths[column] ?? 0))
-      .join(" ".repeat(gap))
-      .trimEnd()
-  )
+  return shown.map((row) => joinCells(row, widths, true))
 }
+
+/** Formats a row whose columns have these widths; with `cut`, longer cells are truncated. */
+export const formatRow = (
+  cells: ReadonlyArray<string>,
+  widths: ReadonlyArray<number>,
+  escapes: ReadonlyArray<(text: string) => string>,
+  cut = false
+): string =>
+  joinCells(
+    cells.map((cell, column) => (escapes[column] ?? escapeValue)(cell)),
+    widths,
+    cut
+  )
+
+const joinCells = (cells: ReadonlyArray<string>, widths: ReadonlyArray<number>, cut: boolean): string =>
+  cells
+    .map((cell, column) => {
+      const width = widths[column] ?? 0
+      return padEnd(cut ? truncate(cell, width) : cell, width)
+    })
+    .join(" ".repeat(gap))
+    .trimEnd()
 
 /** Reads the width of a terminal alone: on the first use of process.stdout, Node creates a stream, which is slow. */
 const terminalWidth = () => (fstatSync(1).isCharacterDevice() ? process.stdout.columns : undefined)

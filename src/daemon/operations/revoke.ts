@@ -12,7 +12,14 @@ import * as Schema from "effect/Schema"
 import { counted } from "../../domain/counted.ts"
 import { revokeAllFacts, revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
 import { ownsLease } from "../../domain/Caller.ts"
-import { type Lease, type LeaseFilter, LeaseNotFound, matchesFilter } from "../../domain/Lease.ts"
+import {
+  AmbiguousLease,
+  type Lease,
+  type LeaseFilter,
+  LeaseNotFound,
+  matchesFilter,
+  minIdPrefix
+} from "../../domain/Lease.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLogError } from "../audit/AuditLog.ts"
@@ -20,13 +27,22 @@ import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
 
-/** Revokes one lease and returns it. One that is not the caller's does not exist for it. */
-export const revokeLease = Effect.fnUntraced(function* (leaseId: string) {
+/**
+ * Revokes one lease and returns it. One that is not the caller's does not exist for it. With `byPrefix`, the beginning of
+ * the id of one active lease is enough.
+ */
+export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefix = false) {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const caller = yield* CurrentCaller
-  const revoking = leases.transaction((tx) => {
-    const lease = tx.find(leaseId)
+  const revoking = leases.transaction((tx): Result.Result<Lease, LeaseNotFound | AmbiguousLease> => {
+    const isMeant = byPrefix && leaseId.length >= minIdPrefix && tx.find(leaseId) === undefined
+    const meant = isMeant ? tx.active().filter((one) => one.id.startsWith(leaseId) && ownsLease(caller, one)) : []
+    if (meant.length > 1) {
+      tx.record(revokeRefusedFact(leaseId, "several leases begin with this id"))
+      return Result.fail(new AmbiguousLease({ ids: meant.slice(0, maxCandidates).map(({ id }) => id) }))
+    }
+    const lease = meant[0] ?? tx.find(leaseId)
     if (lease !== undefined && ownsLease(caller, lease)) {
       tx.revoke(lease, revokeFact(lease))
       return Result.succeed(lease)
@@ -43,6 +59,9 @@ export const revokeLease = Effect.fnUntraced(function* (leaseId: string) {
   yield* sink.emit(OtelEvent.leasesRevoked([lease], Duration.toMillis(duration), lease.secretName))
   return lease
 })
+
+/** Candidates that an error names. */
+const maxCandidates = 5
 
 /** Revokes every active lease and returns their number. */
 export const revokeAllLeases = Effect.fn("revokeAll")(function* () {

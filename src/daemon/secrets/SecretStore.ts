@@ -23,6 +23,7 @@ import {
   fileRepairedFact,
   initFact,
   refusedFact,
+  restoreFact,
   rotateFact,
   changeRefusedFact,
   updateFact,
@@ -47,7 +48,8 @@ import { StoreReplaced } from "./KnownFile.ts"
 import { type LockableStore, makeLockable } from "./lockableStore.ts"
 import { memoryLockFile, openLockFile } from "./lockFile.ts"
 import { watchStore } from "./watchStore.ts"
-import { byName, emptyStore, type StoredSecret, textOf } from "./storeDocument.ts"
+import { type MergeOptions, type MergeReport, planMerge } from "./mergeStore.ts"
+import { byName, emptyStore, encodeStore, type StoreDocument, type StoredSecret, textOf } from "./storeDocument.ts"
 import {
   hashOfStore,
   missingStore,
@@ -73,13 +75,15 @@ export interface NewSecret {
   readonly value: Redacted.Redacted
   readonly rotateVia: string
   readonly rotateStdout: boolean
+  readonly description?: string
 }
 
-/** The members of a secret to change; the others stay. */
+/** The members of a secret to change; the others stay. Without a value, its age stays too. */
 export interface SecretChange {
   readonly value?: Redacted.Redacted
   readonly rotateVia?: string
   readonly rotateStdout?: boolean
+  readonly description?: string
 }
 
 export type ChangeError = SecretStoreError | StoreReplaced | AuditLogError
@@ -105,6 +109,10 @@ export interface OpenedStore {
     value: Redacted.Redacted | undefined
   ) => Effect.Effect<Timestamp, SecretNotFound | StoreFull | ChangeError>
   readonly remove: (name: string) => Effect.Effect<void, SecretNotFound | ChangeError>
+  /** The text of the store, with all values. */
+  readonly text: Effect.Effect<string>
+  /** Takes the secrets of a backup; changes nothing if some were changed after it, unless the options permit that. */
+  readonly merge: (backup: StoreDocument, options: MergeOptions) => Effect.Effect<MergeReport, StoreFull | ChangeError>
   /** Removes every secret, the backup and the key, and makes a new key; returns the number of secrets. */
   readonly wipe: Effect.Effect<number, ChangeError>
   /** Compares the files with memory, writes again what is missing, and reports what another program has replaced. */
@@ -193,6 +201,15 @@ const recordOrigin = Effect.fn("SecretStore.recordOrigin")(function* (
 const lastWithStore = (facts: ReadonlyArray<AuditFact>, store: string | undefined): ReadonlyArray<AuditFact> =>
   facts.map((fact, at) => (at === facts.length - 1 ? withStore(fact, store) : fact))
 
+const newSecret = (secret: NewSecret, now: Timestamp): StoredSecret => ({
+  description: "",
+  ...secret,
+  createdAt: now,
+  updatedAt: now,
+  lastRotated: zeroTimestamp,
+  foreign: {}
+})
+
 /** How many secrets are encoded before other requests get a turn. */
 const encodedPerStep = 200
 
@@ -271,7 +288,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     const { name } = secret
     if (document().secrets.has(name)) return yield* reject([addFact(name)], new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
-    const added = { ...secret, createdAt: now, updatedAt: now, lastRotated: zeroTimestamp, foreign: {} }
+    const added = newSecret(secret, now)
     yield* checkSize([addFact(name)], [added])
     yield* change([addFact(name)], "update", (secrets) => secrets.set(name, added))
   }, Semaphore.withPermit(writeLock))
@@ -284,7 +301,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     const next = written.map((secret): StoredSecret => {
       const found = before.get(secret.name)
       if (found !== undefined) return { ...found, value: secret.value, updatedAt: now }
-      return { ...secret, createdAt: now, updatedAt: now, lastRotated: zeroTimestamp, foreign: {} }
+      return newSecret(secret, now)
     })
     const facts = next.map(({ name }) => (before.has(name) ? updateFact(name) : addFact(name)))
     const refused = mayUpdate ? [] : existing.map((name) => refusedFact(addFact(name), refusalReasons.SecretExists))
@@ -300,15 +317,15 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
 
   const edit = Effect.fn("SecretStore.edit")(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
     const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject([fact], reason)))
-    const now = fromMillis(yield* Clock.currentTimeMillis)
-    const next = { ...found, updatedAt: now, ...changes }
+    const next = { ...found, ...changes }
     yield* checkSize([fact], [next])
     yield* change([fact], "update", (secrets) => secrets.set(name, next))
-    return now
   })
 
   const update = Effect.fn("SecretStore.update")(function* (name: string, changes: SecretChange) {
-    yield* edit(name, updateFact(name), changes)
+    const keepsValue = changes.value === undefined
+    const age = keepsValue ? {} : { updatedAt: fromMillis(yield* Clock.currentTimeMillis) }
+    yield* edit(name, updateFact(name, keepsValue), { ...age, ...changes })
   }, Semaphore.withPermit(writeLock))
 
   const recordRotation = Effect.fn("SecretStore.recordRotation")(function* (
@@ -318,7 +335,8 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   ) {
     const lastRotated = fromMillis(yield* Clock.currentTimeMillis)
     const changes = { lastRotated, updatedAt: lastRotated, ...(value === undefined ? {} : { value }) }
-    return yield* edit(name, rotateFact(name, outcome), changes)
+    yield* edit(name, rotateFact(name, outcome), changes)
+    return lastRotated
   }, Semaphore.withPermit(writeLock))
 
   const wipe = Effect.gen(function* () {
@@ -326,6 +344,23 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     yield* change([wipeFact(count)], "wipe", (secrets) => secrets.clear())
     return count
   }).pipe(Semaphore.withPermit(writeLock))
+
+  const merge = Effect.fn("SecretStore.merge")(function* (backup: StoreDocument, options: MergeOptions) {
+    const { writes, ...report } = planMerge(document(), backup, options)
+    const [added, updated, newer] = [report.added.length, report.updated.length, report.newer.length]
+    const fact = restoreFact({ added, updated, newer })
+    if (options.dryRun) return report
+    if (!report.restored) {
+      yield* Effect.ignore(audit.append([refusedFact(fact, "some secrets were changed after the backup")]))
+      return report
+    }
+    if (writes.length === 0) return report
+    const facts = [...report.added.map(addFact), ...report.updated.map((name) => updateFact(name)), fact]
+    yield* checkSize(facts, writes)
+    yield* encodeInSteps(writes)
+    yield* change(facts, "update", (secrets) => writes.forEach((secret) => secrets.set(secret.name, secret)))
+    return report
+  }, Semaphore.withPermit(writeLock))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
     yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject([deleteFact(name)], reason)))
@@ -342,6 +377,8 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     update,
     recordRotation,
     remove,
+    text: Effect.sync(() => encodeStore(document())),
+    merge,
     wipe,
     checkFiles: Effect.ignore(Semaphore.withPermit(writeLock)(watched.check)),
     failure: Effect.sync(watched.failure),

@@ -17,6 +17,7 @@ import {
   type AuditFact,
   deleteFact,
   refusedFact,
+  restoreFact,
   rotateFact,
   unlockFact,
   updateFact
@@ -27,6 +28,7 @@ import { AuditLog, AuditLogError } from "../audit/AuditLog.ts"
 import { FileError } from "../files/durableFile.ts"
 import type { LockFile, LockState } from "./lockFile.ts"
 import type { ChangeError, NewSecret, OpenedStore, SecretChange } from "./SecretStore.ts"
+import type { MergeReport } from "./mergeStore.ts"
 import { type StoreMemory, StoreUnreadable } from "./storeFiles.ts"
 
 type Failure<Name extends keyof OpenedStore> = OpenedStore[Name] extends (
@@ -59,6 +61,8 @@ export interface LockableStore extends Pick<OpenedStore, "count" | "checkFiles" 
     ...given: Parameters<OpenedStore["recordRotation"]>
   ) => Effect.Effect<Timestamp, Failure<"recordRotation">>
   readonly remove: (name: string) => Effect.Effect<void, Failure<"remove">>
+  readonly text: Effect.Effect<string, StoreLocked>
+  readonly merge: (...given: Parameters<OpenedStore["merge"]>) => Effect.Effect<MergeReport, Failure<"merge">>
   /** Removes every secret, the backup and the key, and makes a new key. A locked store is wiped too, and stays locked. */
   readonly wipe: Effect.Effect<number, ChangeError | OpenError>
   /** Derives 32 bytes from the key of the store: the same ones for the same purpose. */
@@ -215,7 +219,8 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
         given.map(({ name }) => addFact(name)),
         (found) => found.addMany(given, mayUpdate)
       ),
-    update: (name, changes) => change(updateFact(name), (found) => found.update(name, changes)),
+    update: (name, changes) =>
+      change(updateFact(name, changes.value === undefined), (found) => found.update(name, changes)),
     remove: (name) => change(deleteFact(name), (found) => found.remove(name)),
     recordRotation: (name, outcome, value) =>
       change(
@@ -223,6 +228,9 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
         (found) => found.recordRotation(name, outcome, value),
         () => opened?.store
       ),
+    text: Effect.suspend(() => available()?.text ?? Effect.fail(new StoreLocked())),
+    merge: (backup, options) =>
+      change(restoreFact({ added: 0, updated: 0, newer: 0 }), (found) => found.merge(backup, options)),
     wipe,
     checkFiles: Effect.suspend(() => available()?.checkFiles ?? Effect.void),
     failure: Effect.suspend(() => available()?.failure ?? Effect.succeed(undefined)),

@@ -52,7 +52,7 @@ export const decodeStore = (text: string): Result.Result<StoreDocument, string> 
 const decodeSecret = (key: string, entry: unknown): Result.Result<StoredSecret, string> => {
   const invalid = (what: string) => Result.fail(`the secret ${JSON.stringify(key)} ${what}`)
   if (!Predicate.isReadonlyObject(entry)) return invalid("is not an object")
-  const { name: _, value, created_at, updated_at, rotate_via, rotate_stdout, last_rotated, ...foreign } = entry
+  const { name: _, value, created_at, updated_at, rotate_via, rotate_stdout, last_rotated, ...others } = entry
   const rotateVia = rotate_via ?? ""
   if (typeof value !== "string") return invalid("has no value")
   if (typeof rotateVia !== "string") return invalid("has a rotate_via that is not text")
@@ -70,8 +70,14 @@ const decodeSecret = (key: string, entry: unknown): Result.Result<StoredSecret, 
     rotateVia,
     rotateStdout: rotate_stdout === true,
     lastRotated,
-    foreign
+    ...withDescription(others)
   })
+}
+
+/** Takes the description out of the unknown members. One that is no text is another program's. */
+const withDescription = (others: Readonly<Record<string, unknown>>) => {
+  const { description, ...foreign } = others
+  return typeof description === "string" ? { description, foreign } : { description: "", foreign: others }
 }
 
 const decodeTime = (value: unknown): Timestamp | undefined => {
@@ -109,7 +115,8 @@ const encodeSecret = (secret: StoredSecret) => ({
   last_rotated: secret.lastRotated.text,
   value: Redacted.value(secret.value),
   rotate_stdout: secret.rotateStdout ? true : undefined,
-  ...secret.foreign
+  ...secret.foreign,
+  ...(secret.description === "" ? {} : { description: secret.description })
 })
 
 const member = (indent: number, name: string, value: unknown): string => {

@@ -39,6 +39,7 @@ export interface DaemonAddress {
   /** For everything together: waiting for the daemon, the request, its reply. */
   readonly timeout: Duration.Duration
   readonly returnsSoon?: ReturnsSoon | undefined
+  readonly onWait?: (() => void) | undefined
 }
 
 /** Calls a method; its result must have the shape of the example. */
@@ -78,16 +79,10 @@ export const request = (
     }
   })
 
-const send = ({ ownerSocket, returnsSoon, socketPath, timeout }: DaemonAddress, asked: ClientRequest) =>
+const send = ({ timeout, ...address }: DaemonAddress, asked: ClientRequest) =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.callback<SendOutcome>((resume) => {
-      const options = {
-        socketPath,
-        ownerSocket,
-        returnsSoon,
-        seconds: Duration.toSeconds(timeout),
-        after: afterIn(context)
-      }
+      const options = { ...address, seconds: Duration.toSeconds(timeout), after: afterIn(context) }
       const abort = sendRequests(options, [asked], (outcome) => resume(Effect.succeed(outcome)))
       return Effect.sync(abort)
     })

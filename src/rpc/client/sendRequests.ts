@@ -23,6 +23,8 @@ export interface SendOptions {
   readonly seconds: number
   /** Asked once when nothing listens. Without it, the daemon is waited for in any case. */
   readonly returnsSoon?: ReturnsSoon | undefined
+  /** Called once when nothing has listened for a moment and the request is tried again. */
+  readonly onWait?: (() => void) | undefined
   readonly after: After
 }
 
@@ -60,9 +62,12 @@ const pauseGrowth = 1.6
 /** For a daemon that is expected, also where its reply may take longer. */
 const maxAbsence = 3500
 
+/** A restart is over before a person notices this. */
+const noticedAbsence = 200
+
 /** Calls `settle` once with the outcome. Returns a function that aborts it. */
 export const sendRequests = (
-  { after, ownerSocket, returnsSoon, seconds, socketPath }: SendOptions,
+  { after, onWait, ownerSocket, returnsSoon, seconds, socketPath }: SendOptions,
   requests: ReadonlyArray<ClientRequest>,
   settle: (outcome: SendOutcome) => void
 ): (() => void) => {
@@ -121,6 +126,7 @@ export const sendRequests = (
   }
   const attemptAgain = () => {
     cancelPause = after(pause, attempt)
+    if (waited < noticedAbsence && waited + pause >= noticedAbsence && lastCode !== "") onWait?.()
     waited += pause
     pause = Math.min(pause * pauseGrowth, maxPause)
   }

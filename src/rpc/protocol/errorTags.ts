@@ -28,6 +28,7 @@ export const errorCodes = {
   LockNotKept: internal,
   StoreUnreadable: internal,
   LeaseNotFound: -32001,
+  AmbiguousLease: internal,
   TooManyLeases: internal,
   ValueTooLong: internal,
   LeasesRemain: internal,

@@ -1,8 +1,8 @@
 /**
  * The argument parser: the forms of a flag, and the errors.
  */
-import { assert, describe, it } from "@effect/vitest"
-import { parseArguments, unlimited } from "../../../src/cli/command/Command.ts"
+import { afterEach, assert, describe, it, vi } from "@effect/vitest"
+import { findCommand, parseArguments, unlimited } from "../../../src/cli/command/Command.ts"
 
 const flags = {
   name: { type: "string", summary: "a name" },
@@ -88,4 +88,47 @@ describe("the argument parser", () => {
       assert.strictEqual(parsed.kind === "usage-error" && `${parsed.problem.message}; ${parsed.problem.fix}`, expected)
     })
   }
+})
+
+describe("a flag with a former spelling and one with a variable", () => {
+  afterEach(() => void vi.unstubAllEnvs())
+
+  const own = { "client-id": { type: "string", summary: "", formerly: "client" } } as const
+  const clientIn = (...words: ReadonlyArray<string>) => {
+    const parsed = parseArguments({ ...spec, flags: own }, words)
+    return parsed.kind === "run" ? parsed.args.option("client-id") : parsed.kind
+  }
+
+  it("is read by both spellings", () => {
+    assert.strictEqual(clientIn("--client", "a"), "a")
+    assert.strictEqual(clientIn("--client=a", "--client-id", "b"), "b")
+    assert.strictEqual(clientIn("--clien", "a"), "usage-error")
+  })
+
+  it("has the value of the variable if it is not given, and none if that is empty", () => {
+    const socketIn = (...words: ReadonlyArray<string>) => {
+      const parsed = parseArguments(spec, words)
+      return parsed.kind === "run" ? parsed.args.option("socket") : parsed.kind
+    }
+    assert.isUndefined(socketIn())
+    vi.stubEnv("AGENT_SECRETS_SOCKET", "/run/s")
+    assert.deepStrictEqual([socketIn(), socketIn("--socket", "/other")], ["/run/s", "/other"])
+    vi.stubEnv("AGENT_SECRETS_SOCKET", "")
+    assert.isUndefined(socketIn())
+  })
+})
+
+describe("the name of a command", () => {
+  it("may be another one that people try, before or after flags", () => {
+    for (const [words, name, rest] of [
+      [["ls"], "list", []],
+      [["--json", "rm", "x"], "delete", ["--json", "x"]],
+      [["run", "--", "npm", "start"], "exec", ["--", "npm", "start"]],
+      [["set", "x"], "add", ["--update", "x"]],
+      [["--timeout", "2", "info", "x"], "show", ["--timeout", "2", "x"]],
+      [["constructor"], "constructor", []]
+    ] as const) {
+      assert.deepStrictEqual(findCommand(words), { name, rest: [...rest] })
+    }
+  })
 })

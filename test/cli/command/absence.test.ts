@@ -1,13 +1,15 @@
 /**
  * What a command finds out about a daemon that does not listen, from the files of its directory.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { explainAbsence, returnsSoon } from "../../../src/cli/command/absence.ts"
 import { connectProblem } from "../../../src/cli/command/problems.ts"
 import { holdLock } from "../../../src/daemon/files/fileLock.ts"
+import { serviceFile } from "../../../src/service/serviceDirectory.ts"
+import { stamp } from "../../../src/service/ServiceFile.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 const makeState = Effect.map(temporaryDirectory, (directory) => {
@@ -91,5 +93,22 @@ describe("a daemon that does not listen", () => {
       assert.match(String((yield* explain("ENOENT", true)).why), /^cannot connect .*; not running since .*: SIGTERM$/)
       assert.notInclude(String((yield* explain("ENOENT")).why), "not running since")
     })
+  )
+
+  it.live("is started through its service if one is installed for the same settings", () =>
+    Effect.gen(function* () {
+      const { directory, explain } = yield* makeState
+      const home = path.join(directory, "home")
+      vi.stubEnv("HOME", home)
+      vi.stubEnv("XDG_CONFIG_HOME", "")
+      assert.strictEqual((yield* explain("ENOENT")).fix, "Start it with: secrets serve")
+      const file = serviceFile("user", home)
+      fs.mkdirSync(path.dirname(file), { recursive: true })
+      const install = (config: string | undefined) => fs.writeFileSync(file, stamp("text\n", { program: "/p", config }))
+      install(path.join(directory, "config.json"))
+      assert.strictEqual((yield* explain("ENOENT")).fix, "Start it with: secrets daemon start")
+      install(undefined)
+      assert.strictEqual((yield* explain("ENOENT")).fix, "Start it with: secrets serve")
+    }).pipe(Effect.ensuring(Effect.sync(() => vi.unstubAllEnvs())))
   )
 })

@@ -15,7 +15,7 @@ import { temporaryDirectory } from "../../support/temporary.ts"
 const socketsIn = (args: Record<string, string>) => {
   const found = daemonAddress({ option: (flag: string) => args[flag] })
   if ("exitStatus" in found) return found
-  const { returnsSoon: _, seconds: __, ...sockets } = found
+  const { onWait: _, returnsSoon: __, seconds: ___, ...sockets } = found
   return sockets
 }
 

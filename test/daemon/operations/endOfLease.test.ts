@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import { deleteSecret } from "../../../src/daemon/operations/deleteSecret.ts"
 import { revokeAllLeases, revokeLease } from "../../../src/daemon/operations/revoke.ts"
@@ -44,6 +45,32 @@ describe("revoke", () => {
           [lease.id, true]
         ]
       )
+    }).pipe(Effect.provide(testLayerNoTelemetry))
+  )
+
+  it.effect("takes the beginning of the id of one active lease if that is asked for, and names several", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      const { lease } = yield* acquireLease("db", "worker")
+      const beginning = lease.id.slice(0, 8)
+      for (const id of [beginning, lease.id.slice(0, 3), ""]) {
+        yield* Effect.flip(revokeLease(id, id !== beginning))
+      }
+      const twin = { ...lease, id: `${beginning}-another`, clientId: "other" }
+      yield* LeaseRepo.use((leases) =>
+        leases.transaction((tx) => {
+          tx.issue(twin)
+          return Result.succeed(undefined)
+        })
+      )
+      const several = yield* Effect.flip(revokeLease(beginning, true))
+      assert.strictEqual(several._tag, "AmbiguousLease")
+      assert.include(several.message, twin.id)
+      assert.include(several.message, lease.id)
+      assert.deepStrictEqual(yield* lastEntries(1), [["lease_revoke", "several leases begin with this id", false]])
+      assert.strictEqual((yield* revokeLease(lease.id, true)).id, lease.id)
+      assert.strictEqual((yield* revokeLease(beginning, true)).id, twin.id)
+      assert.strictEqual(yield* activeCount, 0)
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 

@@ -9,7 +9,7 @@ import { checkHealth } from "../../../src/daemon/operations/health.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { addSecret, testLayerNoTelemetry, acquireLease } from "../../support/testLayer.ts"
 
-const warnings = Effect.map(checkHealth, (report) =>
+const warnings = Effect.map(checkHealth(hour), (report) =>
   report.warnings
     .filter(({ type }) => type === "stale_secret" || type === "never_accessed")
     .map(({ message, secret_name: name }) => `${name}: ${message}`)

@@ -11,6 +11,7 @@ import * as Redacted from "effect/Redacted"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { deleteSecret } from "../../../src/daemon/operations/deleteSecret.ts"
 import { checkHealth } from "../../../src/daemon/operations/health.ts"
+import { hour } from "../../../src/domain/GoDuration.ts"
 import { identifyValues, listFingerprints } from "../../../src/daemon/operations/identifyValues.ts"
 import { killswitch } from "../../../src/daemon/operations/killswitch.ts"
 import { lockStore, unlockStore } from "../../../src/daemon/operations/lock.ts"
@@ -105,7 +106,7 @@ describe("a locked store", () => {
       const status = yield* daemonStatus
       assert.deepInclude(status, { secretCount: 2, storeState: "locked" })
       assert.isDefined(status.lockedSince)
-      const { total_secrets, warnings } = yield* checkHealth
+      const { total_secrets, warnings } = yield* checkHealth(hour)
       assert.deepStrictEqual([total_secrets, warnings.map(({ type }) => type)], [2, ["store_locked"]])
     }).pipe(Effect.provide(testLayer))
   )

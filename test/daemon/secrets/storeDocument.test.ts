@@ -49,6 +49,7 @@ const secret = (name: string, more: Partial<StoredSecret> = {}): StoredSecret =>
   rotateVia: "",
   rotateStdout: false,
   lastRotated: zeroTimestamp,
+  description: "",
   foreign: {},
   ...more
 })
@@ -97,6 +98,15 @@ describe("encode", () => {
     assert.strictEqual(encodeStore(read(added)), added)
   })
 
+  it("writes a description last, and leaves one that is no text to the program that wrote it", () => {
+    const described = text.replace(`c"\n    },`, `c",\n      "tags": [],\n      "description": "for\\nbackups"\n    },`)
+    assert.strictEqual(read(described).secrets.get("aws")?.description, "for\nbackups")
+    assert.strictEqual(encodeStore(read(described)), described)
+    const foreign = described.replace(`"for\\nbackups"`, `{}`)
+    assert.strictEqual(read(foreign).secrets.get("aws")?.description, "")
+    assert.strictEqual(encodeStore(read(foreign)), foreign)
+  })
+
   // JSON.parse of Node 24 may read a name of one escaped character as "\\" once it has seen an object with that name.
   const Name = Schema.String.check(Schema.makeFilter((name) => name !== "\\"))
   const Foreign = Schema.Record(
@@ -106,7 +116,7 @@ describe("encode", () => {
   const Nanos = Schema.BigInt.check(Schema.isBetweenBigInt({ minimum: 0n, maximum: 4_000_000_000_000_000_000n }))
   const Secret = Schema.Struct({ name: Name, value: Name, rotateVia: Name, at: Nanos, foreign: Foreign })
   const known = new Set(
-    "version secrets name value created_at updated_at rotate_via rotate_stdout last_rotated".split(" ")
+    "version secrets name value created_at updated_at rotate_via rotate_stdout last_rotated description".split(" ")
   )
   /** Members that survive JSON (which has no -0), without those of the store. */
   const asForeign = (members: object): Record<string, unknown> =>

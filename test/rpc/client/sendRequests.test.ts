@@ -57,13 +57,16 @@ const start = (
 ) => {
   const timers = makeTimers()
   const outcomes: Array<SendOutcome> = []
+  const waits: Array<number> = []
+  const onWait = () => void waits.push(timers.started.length)
   const done = new Promise<SendOutcome>((resolve) => {
-    sendRequests({ socketPath, ownerSocket, returnsSoon, seconds: 5, after: timers.after }, requests, (outcome) => {
+    const options = { socketPath, ownerSocket, returnsSoon, onWait, seconds: 5, after: timers.after }
+    sendRequests(options, requests, (outcome) => {
       outcomes.push(outcome)
       resolve(outcome)
     })
   })
-  return { ...timers, outcomes, outcome: Effect.promise(() => done) }
+  return { ...timers, outcomes, waits, outcome: Effect.promise(() => done) }
 }
 
 const lease: ClientRequest = { method: "secrets.lease", params: {} }
@@ -315,6 +318,22 @@ describe("requests to a daemon that does not finish its reply", () => {
       yield* listen(socketPath, (socket) => void socket.write("SSH-2.0\n"))
       const { outcome } = start(socketPath, [lease])
       assert.deepStrictEqual(yield* outcome, { _tag: "Replies", replies: [undefined] })
+    })
+  )
+})
+
+describe("the wait for a daemon", () => {
+  it.live("is told once, after a moment", () =>
+    Effect.gen(function* () {
+      const { endDeadline, endPause, outcome, started, waits } = start(yield* place, [lease])
+      for (let n = 0; n < 4; n += 1) yield* endPause
+      assert.deepStrictEqual(waits, [])
+      for (let n = 0; n < 6; n += 1) yield* endPause
+      assert.lengthOf(waits, 1)
+      const told = started.slice(1, waits[0]).reduce((sum, pause) => sum + pause, 0)
+      assert.isTrue(told >= 200 && told < 350, String(told))
+      yield* endDeadline
+      yield* outcome
     })
   )
 })

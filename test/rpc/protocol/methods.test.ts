@@ -22,7 +22,7 @@ describe("the table of methods", () => {
     const queued = Object.entries<MethodSpec>(methods).filter(([, { queue }]) => queue === "write")
     assert.sameMembers(
       queued.map(([name]) => name),
-      ["secrets.add", "secrets.import", "secrets.update", "secrets.delete"]
+      ["secrets.add", "secrets.import", "secrets.update", "secrets.delete", "secrets.restore"]
     )
     assert.strictEqual(methods["secrets.lease"].queue, "immediate")
   })
@@ -44,12 +44,20 @@ describe("a role", () => {
     assert.deepStrictEqual(allowed("owner"), all)
     assert.sameMembers(
       all.filter((method) => !allowed("operator").includes(method)),
-      ["secrets.fingerprints", "secrets.identify", "secrets.acceptFindings", "secrets.unlock"]
+      [
+        "secrets.fingerprints",
+        "secrets.identify",
+        "secrets.acceptFindings",
+        "secrets.unlock",
+        "secrets.backup",
+        "secrets.restore"
+      ]
     )
     const worker: Array<MethodName> = [
       "secrets.status",
       "daemon.status",
       "secrets.list",
+      "secrets.show",
       "secrets.recordTrust",
       "secrets.lease",
       "secrets.leases",

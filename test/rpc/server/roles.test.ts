@@ -230,6 +230,32 @@ describe("a worker with the role lease", () => {
     )
   )
 
+  it.effect("is shown a secret of its globs without its rotation command, and no other, whether it exists or not", () =>
+    inServices(
+      Effect.gen(function* () {
+        yield* addSecret("ci_a", "made-up value", "renew --token hush")
+        yield* addSecret("prod")
+        yield* send("owner", "secrets.lease", { secret_name: "ci_a", client_id: "elsewhere" })
+        const { result } = yield* send("lease", "secrets.show", { name: "ci_a" })
+        assert.deepInclude(result, { name: "ci_a", kind: "text", length: 13, active_leases: 0, leases: [] })
+        assert.match(result.fingerprint, /^[0-9a-f]{12}$/)
+        assert.deepStrictEqual([result.rotate_via, result.last_lease], [undefined, undefined])
+        assert.notInclude(JSON.stringify(result), "made-up")
+        for (const name of ["prod", "missing"]) {
+          assert.deepStrictEqual((yield* send("lease", "secrets.show", { name })).error, refusal)
+          assert.include(yield* lastEntry, {
+            action: "request_refused",
+            details: "secrets.show: this socket is not for that secret",
+            socket: "/run/ci"
+          })
+        }
+        assert.strictEqual((yield* send("lease", "secrets.show", { name: "ci_gone" })).error.data.tag, "SecretNotFound")
+        const { result: shown } = yield* send("use", "secrets.show", { name: "ci_a" })
+        assert.deepStrictEqual([shown.kind, shown.length, shown.fingerprint], ["text", undefined, undefined])
+      })
+    )
+  )
+
   it.effect("gets nothing else, and never learns why", () =>
     inServices(
       Effect.gen(function* () {
@@ -246,6 +272,8 @@ describe("a worker with the role lease", () => {
           "secrets.killswitch",
           "secrets.fingerprints",
           "secrets.identify",
+          "secrets.backup",
+          "secrets.restore",
           "daemon.metrics",
           "daemon.restart",
           "secrets.init"
@@ -273,6 +301,63 @@ describe("an agent with the role use", () => {
           (yield* send("use", "secrets.list")).result.secrets.map((one: any) => one.name),
           ["a"]
         )
+      })
+    )
+  )
+})
+
+describe("an update", () => {
+  it.effect("without a value is rejected as by the predecessor, unless it says that the value stays", () =>
+    inServices(
+      Effect.gen(function* () {
+        yield* addSecret("a", "old")
+        const update = (params: object) => send("owner", "secrets.update", { name: "a", ...params })
+        const { error } = yield* update({ rotate_via: "x", rotate_via_set: true })
+        assert.strictEqual(error.message, "secret value is required")
+        const kept = yield* update({ keep_value: true, description: "what it is", description_set: true })
+        assert.isTrue(kept.result.success)
+        const { result } = yield* send("owner", "secrets.show", { name: "a" })
+        assert.deepInclude(result, { description: "what it is", length: 3 })
+        assert.isTrue((yield* update({ value: "new" })).result.success)
+        assert.strictEqual((yield* send("owner", "secrets.list")).result.secrets[0].description, "what it is")
+        const { error: tooLong } = yield* update({
+          keep_value: true,
+          description: "x".repeat(1025),
+          description_set: true
+        })
+        assert.strictEqual(tooLong.data.tag, "TooLong")
+      })
+    )
+  )
+
+  it.effect("names the clients that still have the old value", () =>
+    inServices(
+      Effect.gen(function* () {
+        yield* addSecret("a", "old")
+        for (const client_id of ["c1", "c2"]) yield* send("owner", "secrets.lease", { secret_name: "a", client_id })
+        const { result } = yield* send("owner", "secrets.update", { name: "a", value: "new" })
+        assert.deepInclude(result, { leases_of_old_value: 2, clients_of_old_value: ["c1", "c2"] })
+      })
+    )
+  )
+})
+
+describe("a list", () => {
+  it.effect("has the last lease of each secret if it is asked for, and for a worker its own alone", () =>
+    inServices(
+      Effect.gen(function* () {
+        yield* addSecret("ci_a")
+        yield* send("owner", "secrets.lease", { secret_name: "ci_a", client_id: "x" })
+        const last = (role: Name, params?: object) =>
+          Effect.map(send(role, "secrets.list", params), ({ result }) => [
+            typeof result.secrets[0].last_leased_at,
+            result.searched_all
+          ])
+        assert.deepStrictEqual(yield* last("owner"), ["undefined", undefined])
+        assert.deepStrictEqual(yield* last("owner", { last_leases: true }), ["string", true])
+        assert.deepStrictEqual(yield* last("lease", { last_leases: true }), ["undefined", true])
+        yield* send("lease", "secrets.lease", { secret_name: "ci_a", client_id: "w" })
+        assert.deepStrictEqual(yield* last("lease", { last_leases: true }), ["string", true])
       })
     )
   )

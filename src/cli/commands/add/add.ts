@@ -10,8 +10,9 @@ import { call } from "../../../rpc/client/client.ts"
 import { literal, optional } from "../../../rpc/protocol/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { failUsage, fromClient } from "../../command/CommandError.ts"
+import { lookBeforeAsking } from "../../command/lookBeforeAsking.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { aboutValues, checkRotationFlags, secretFlags, valueFromArgs } from "./readValue.ts"
+import { aboutValues, asksForValue, checkRotationFlags, secretFlags, valueFromArgs } from "./readValue.ts"
 import { warnOfLookalikes } from "./warnOfLookalikes.ts"
 
 const addedExample = { success: literal(true), looks_like: optional([["", ""] as const]) }
@@ -26,7 +27,7 @@ export const addCommand = defineCommand({
     ...secretFlags,
     "from-env": { type: "string", value: "PATH", summary: "add each variable of a dotenv file", completes: "file" },
     prefix: { type: "string", value: "TEXT", summary: "with --from-env: put this before each name" },
-    update: { type: "boolean", summary: "with --from-env: update secrets that already exist" },
+    update: { type: "boolean", summary: "update secrets that already exist" },
     only: { type: "string", value: "NAME,…", summary: "with --from-env: add only these variables; * is any text" },
     except: { type: "string", value: "NAME,…", summary: "with --from-env: leave these variables out" },
     "skip-empty": { type: "boolean", summary: "with --from-env: leave out variables without a value" },
@@ -67,8 +68,6 @@ export const addCommand = defineCommand({
       })
     }
     if (name === undefined) return yield* failUsage("NAME is missing", exampleHint)
-    if (args.flag("update"))
-      return yield* failUsage("--update requires --from-env", "To change a secret: secrets update NAME")
     const stray =
       importFlags.find((flag) => args.option(flag) !== undefined) ?? importSwitches.find((flag) => args.flag(flag))
     if (stray !== undefined) return yield* failUsage(`--${stray} requires --from-env`, "secrets add --from-env PATH")
@@ -81,17 +80,30 @@ export const addCommand = defineCommand({
     }
     yield* checkRotationFlags(args)
     const daemon = yield* loadDaemon(args)
+    const mayUpdate = args.flag("update")
+    if (!mayUpdate && asksForValue(args)) yield* lookBeforeAsking(daemon, name, "absent")
     const value = yield* valueFromArgs(args, name)
     const rotateVia = args.option("rotate-via") ?? ""
     const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: args.flag("rotate-stdout") }
-    const params = { name, value, ...hook }
-    const added = yield* Effect.mapError(call(daemon, "secrets.add", params, addedExample), fromClient)
-    warnOfLookalikes(added.looks_like ?? [])
-    return { lines: [`added ${quote(name)}`], result: { name, rotate_via: rotateVia } }
+    const description = args.option("description")
+    const params = { name, value, ...hook, description }
+    const adding = call(daemon, "secrets.add", params, addedExample)
+    const given = { rotate_via_set: rotateVia !== "", description_set: description !== undefined }
+    const updating = call(daemon, "secrets.update", { ...params, ...given }, { success: literal(true) })
+    const added = yield* adding.pipe(
+      Effect.catchIf(
+        (error) => mayUpdate && error._tag === "RequestRejected" && error.tag === "SecretExists",
+        () => Effect.as(updating, undefined)
+      ),
+      Effect.mapError(fromClient)
+    )
+    warnOfLookalikes(added?.looks_like ?? [])
+    const became = added === undefined ? "updated" : "added"
+    return { lines: [`${became} ${quote(name)}`], result: { name, rotate_via: rotateVia, became } }
   })
 })
 
-const singleSecretFlags = ["value", "file", "rotate-via"] as const
+const singleSecretFlags = ["value", "file", "rotate-via", "description"] as const
 const importFlags = ["prefix", "only", "except", "project"] as const
 const importSwitches = ["skip-empty", "dry-run"] as const
 

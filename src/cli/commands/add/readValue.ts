@@ -19,7 +19,8 @@ export const secretFlags = {
   value: { type: "string", value: "VALUE", summary: "the value; other users can see it in the process list" },
   file: { type: "string", value: "PATH", summary: "read the value from this file", completes: "file" },
   "rotate-via": { type: "string", value: "COMMAND", summary: "set the command that rotates the secret" },
-  "rotate-stdout": { type: "boolean", summary: "store the rotation command's output as the new value" }
+  "rotate-stdout": { type: "boolean", summary: "store the rotation command's output as the new value" },
+  description: { type: "string", value: "TEXT", summary: "what it is for; everyone who may list it sees this" }
 } as const satisfies Flags
 
 /** The paragraph of the help about values. */
@@ -44,9 +45,28 @@ export const valueFromArgs = Effect.fnUntraced(function* (args: SecretArgs, name
   }
   const value = given ?? (yield* file === undefined ? readValue(name) : readText(file))
   if (value === "") return yield* failUsage("the value of a secret cannot be empty", "Pass it on standard input")
+  warnOfEdges(value)
+  return value
+})
+
+const warnOfEdges = (value: string): void => {
   const edges = describeEdges(value)
   if (edges !== undefined) printNotice(`secrets: warning: the value ${edges}, which is a part of it`)
-  return value
+}
+
+/** Returns whether `valueFromArgs` asks a person. */
+export const asksForValue = (args: SecretArgs): boolean =>
+  args.option("value") === undefined && args.option("file") === undefined && process.stdin.isTTY
+
+/** Returns the value if one is given or arrives in a pipe; undefined if it stays. It asks for none. */
+export const newValueFromArgs = Effect.fnUntraced(function* (args: SecretArgs, name: string) {
+  const isGiven = args.option("value") !== undefined || args.option("file") !== undefined
+  if (isGiven) return yield* valueFromArgs(args, name)
+  const stdio = processStdio()
+  const piped = stdio.input.isTTY === true ? "" : yield* readAll(stdio)
+  if (piped === "") return undefined
+  warnOfEdges(piped)
+  return piped
 })
 
 /** Describes white space at the ends of a value, which most often is a mistake; undefined without any. */
@@ -80,7 +100,9 @@ export interface ValueInput {
 const processStdio = (): ValueInput => ({ input: process.stdin, prompt: process.stderr })
 
 export const readValue = (name: string, stdio: ValueInput = processStdio()): Effect.Effect<string, CommandError> =>
-  Effect.suspend(() => (stdio.input.isTTY === true ? promptFor(name, stdio) : readAll(stdio)))
+  Effect.suspend(() =>
+    stdio.input.isTTY === true ? promptFor(`Value of '${escapeValue(name)}'`, stdio) : readAll(stdio)
+  )
 
 const readAll = ({ input }: ValueInput): Effect.Effect<string, CommandError> =>
   readToEnd(input).pipe(
@@ -105,15 +127,15 @@ export const readText = (file: string): Effect.Effect<string, CommandError> =>
       unusable(`cannot read ${escapeValue(file)}: ${reasonOf(error)}`, "Name a readable file. Nothing was changed")
   }).pipe(Effect.flatMap(decode))
 
+/** Asks on the terminal for a text that is not shown. */
+export const promptHidden = (label: string): Effect.Effect<string, CommandError> => promptFor(label, processStdio())
+
 /** Reads one line without echo. Ctrl-C and end of input cancel. */
-const promptFor = (name: string, { input, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
-  Effect.flatMap(
-    promptLine(`Value of '${escapeValue(name)}' (not shown): `, { input, output: prompt }, false),
-    ([line, ...more]) => {
-      if (line === undefined) return cancelled
-      return more.length === 0 ? Effect.succeed(line) : severalLines
-    }
-  )
+const promptFor = (label: string, { input, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
+  Effect.flatMap(promptLine(`${label} (not shown): `, { input, output: prompt }, false), ([line, ...more]) => {
+    if (line === undefined) return cancelled
+    return more.length === 0 ? Effect.succeed(line) : severalLines
+  })
 
 const cancelled = new CommandError({
   message: "cancelled: no value was entered",

@@ -4,6 +4,7 @@
  * The daemon provides and filters the entries. `--verify` and `--head` read the files
  * themselves and need no daemon.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { auditActions } from "../../../domain/auditActions.ts"
 import { closestMatch } from "../../../domain/closestMatch.ts"
@@ -12,6 +13,7 @@ import { defineCommand } from "../../command/Command.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
+import { printsToTerminal } from "../../terminal/isInteractive.ts"
 import { auditRow, fetchEntries, followAudit, maxEntries } from "./auditEntries.ts"
 import { parseSince } from "./since.ts"
 
@@ -32,7 +34,13 @@ export const auditCommand = defineCommand({
   flags: {
     tail: { type: "string", value: "N", summary: `the last N entries (${defaultTail}); 0 shows up to ${maxEntries}` },
     secret: { type: "string", value: "NAME", summary: "only entries of this secret", completes: "secret" },
-    client: { type: "string", value: "ID", summary: "only entries of this client", completes: "client" },
+    "client-id": {
+      type: "string",
+      value: "ID",
+      summary: "only entries of this client",
+      completes: "client",
+      formerly: "client"
+    },
     action: {
       type: "string",
       value: "ACTION",
@@ -51,7 +59,7 @@ export const auditCommand = defineCommand({
   },
   examples: [
     "secrets audit --tail 20",
-    "secrets audit --client deploy --since 2h",
+    "secrets audit --client-id deploy --since 2h",
     "secrets audit --follow --action lease_revoke",
     "secrets audit --verify",
     "secrets audit --head > /mnt/elsewhere/audit.head",
@@ -89,7 +97,7 @@ export const auditCommand = defineCommand({
     const query = {
       tail: tail === 0 ? maxEntries : tail,
       secret_name: args.option("secret"),
-      client_id: args.option("client"),
+      client_id: args.option("client-id"),
       action,
       since
     }
@@ -97,11 +105,13 @@ export const auditCommand = defineCommand({
     const { complete, entries } = yield* fetchEntries(daemon, query)
     // Fewer entries than asked for, although the daemon did not read the whole log.
     const isCut = complete === false && entries.length < query.tail
+    const now = printsToTerminal() ? yield* Clock.currentTimeMillis : undefined
+    const cells = entries.map((entry) => auditRow(entry, now))
     const rows =
       entries.length === 0
         ? ["no matching audit entries"]
-        : table(["TIME", "", "ACTION", "SECRET", "CLIENT", "LEASE", "DETAILS"], entries.map(auditRow), {
-            whole: ["TIME", "ACTION"],
+        : table(["TIME", "", "ACTION", "SECRET", "CLIENT", "LEASE", "DETAILS"], cells, {
+            whole: ["TIME", "LEASE"],
             sentences: ["DETAILS"]
           })
     return {

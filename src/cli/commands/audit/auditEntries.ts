@@ -2,9 +2,12 @@
  * Reads audit entries from the daemon, which also filters them: once, or continuously
  * for `secrets audit --follow`.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { padEnd } from "../../terminal/displayWidth.ts"
+import { formatRow, gap } from "../../terminal/table.ts"
+import { printsToTerminal } from "../../terminal/isInteractive.ts"
+import { shortId, shortIdLength, shortTime } from "../../terminal/times.ts"
 import { escapeValue, escapeLine, escapeJson } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
@@ -70,7 +73,7 @@ const pollInterval = Duration.seconds(1)
  */
 export const followAudit = Effect.fnUntraced(function* (daemon: DaemonAddress, query: AuditQuery, json: boolean) {
   const first = yield* fetchEntries(daemon, { ...query, after: 0 })
-  printEntries(first.entries, json)
+  yield* printEntries(first.entries, json)
   let after = lastSeq(first.entries, first.last_seq)
   let isAway = false
   const poll = Effect.gen(function* () {
@@ -80,7 +83,7 @@ export const followAudit = Effect.fnUntraced(function* (daemon: DaemonAddress, q
     isAway = false
     if ((found.last_seq ?? 0) < after) note("the audit log was replaced by a new one")
     if (found.complete === false) note("some entries are not shown: too many were added at once")
-    printEntries(found.entries, json)
+    yield* printEntries(found.entries, json)
     after = lastSeq(found.entries, found.last_seq)
   }).pipe(
     Effect.catchIf(
@@ -103,32 +106,44 @@ const lastSeq = (entries: ReadonlyArray<WireEntry>, last = 0): number =>
 
 const note = (text: string) => printNotice(`secrets audit: ${text}`)
 
-const printEntries = (entries: ReadonlyArray<WireEntry>, json: boolean): void => {
-  if (entries.length > 0) printLines(entries.map((entry) => (json ? escapeJson(JSON.stringify(entry)) : lineOf(entry))))
-}
+const printEntries = (entries: ReadonlyArray<WireEntry>, json: boolean) =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    if (entries.length === 0) return
+    printLines(entries.map((entry) => (json ? escapeJson(JSON.stringify(entry)) : lineOf(entry, now))))
+  })
 
 /** Usual widths; those of later entries are unknown. */
-/** The column of the details, a sentence in which names are escaped already. */
-const detailsColumn = 6
-
 const columnWidths = [29, 6, 14, 16, 16, 36]
 
-const lineOf = (entry: WireEntry): string =>
-  auditRow(entry)
-    .map((cell, column) =>
-      padEnd((column === detailsColumn ? escapeLine : escapeValue)(cell), columnWidths[column] ?? 0)
-    )
-    .join("  ")
-    .trimEnd()
+/** Returns the widths on a terminal: the secret, the client and the details share what the others leave. */
+const terminalWidths = (columns: number): ReadonlyArray<number> => {
+  const others = [11, 6, 14, shortIdLength]
+  const shared = columns - others.reduce((sum, width) => sum + width, 0) - gap * 6
+  const each = Math.max(8, Math.floor(shared / 3))
+  return [11, 6, 14, each, each, shortIdLength, Math.max(8, shared - 2 * each)]
+}
 
-export const auditRow = (entry: WireEntry): ReadonlyArray<string> => [
-  entry.timestamp,
-  entry.success ? "ok" : "FAILED",
-  entry.action,
-  entry.secret_name ?? "",
-  entry.client_id ?? "",
-  entry.lease_id ?? "",
-  [entry.details, entry.socket === undefined ? undefined : `(through ${escapeValue(entry.socket)})`]
+const lineOf = (entry: WireEntry, now: number): string => {
+  if (!printsToTerminal()) return formatRow(auditRow(entry), columnWidths, auditEscapes)
+  return formatRow(auditRow(entry, now), terminalWidths(process.stdout.columns || 80), auditEscapes, true)
+}
+
+/** How to escape each column: the details are a sentence, in which names are escaped already. */
+const auditEscapes = [...Array.from({ length: 6 }, () => escapeValue), escapeLine]
+
+/** Returns the cells of an entry; with `now`, short ones for a terminal. */
+export const auditRow = (entry: WireEntry, now?: number): ReadonlyArray<string> => {
+  const details = [entry.details, entry.socket === undefined ? undefined : `(through ${escapeValue(entry.socket)})`]
     .filter((text) => text !== undefined)
     .join(" ")
-]
+  const id = entry.lease_id ?? ""
+  return [
+    now === undefined ? entry.timestamp : shortTime(entry.timestamp, now),
+    entry.success ? "ok" : "FAILED",
+    entry.action,
+    entry.secret_name ?? "",
+    entry.client_id ?? "",
+    now === undefined ? id : shortId(id),
+    now === undefined ? details : details.replace(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, shortId)
+  ]
+}

@@ -7,6 +7,7 @@
  * that program.
  */
 import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
+import { aliasesOf } from "../../command/aliases.ts"
 import { globalFlags, allFlags } from "../../command/Command.ts"
 
 export const bashScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
@@ -23,7 +24,10 @@ export const bashScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
     "_secrets_value() {",
     '  case "$1 $2" in',
     ...[...specs, noCommand].flatMap((spec) =>
-      valueFlags(spec).map(([name, flag]) => `    '${spec.name} --${name}') echo '${kindOf(flag.completes)}' ;;`)
+      valueFlags(spec).map(([name, flag]) => {
+        const words = [name, ...(flag.formerly === undefined ? [] : [flag.formerly])]
+        return `    ${words.map((word) => `'${spec.name} --${word}'`).join("|")}) echo '${kindOf(flag.completes)}' ;;`
+      })
     ),
     "  esac",
     "}",
@@ -34,6 +38,17 @@ export const bashScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
     ...specs.flatMap(({ completes, name }) =>
       completes === undefined ? [] : [`    '${name}') echo '${kindOf(completes)}' ;;`]
     ),
+    "  esac",
+    "}",
+    "",
+    "# Prints the command that an alias stands for.",
+    "_secrets_named() {",
+    "  case $1 in",
+    ...specs.flatMap(({ name }) => {
+      const aliases = aliasesOf(name)
+      return aliases.length === 0 ? [] : [`    ${aliases.join("|")}) echo ${name} ;;`]
+    }),
+    '    *) echo "$1" ;;',
     "  esac",
     "}",
     "",
@@ -186,7 +201,7 @@ _secrets() {
     fi
     at=$((at + 1))
   done
-  [ "$command" = rm ] && command=delete
+  command=$(_secrets_named "$command")
   if [ -n "$flag" ]; then _secrets_complete "$(_secrets_value "$command" "$flag")" "" "$current"
   elif [[ $current == --*=* ]]; then _secrets_complete "$(_secrets_value "$command" "@{current%%=*}")" "@{current%%=*}=" "$current"
   elif [[ $current == -* ]]; then _secrets_complete "$(_secrets_flags "$command" | tr '\n' ' ')" "" "$current"

@@ -3,6 +3,7 @@
  * command line of a program: fish completes that one as if it stood alone.
  */
 import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
+import { aliasesOf } from "../../command/aliases.ts"
 import { globalFlags, visibleFlags } from "../../command/Command.ts"
 
 export const fishScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string => {
@@ -100,7 +101,7 @@ const valueWords = (flags: Flags): string =>
 
 const linesOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
   const { completes, flags, name } = spec
-  const condition = `-n '__secrets_in ${name}${name === "delete" ? " rm" : ""}'`
+  const condition = `-n '__secrets_in ${[name, ...aliasesOf(name)].join(" ")}'`
   return [
     ...(completes === undefined ? [] : [`complete -c secrets ${condition} ${argumentsOf(completes)}`]),
     ...visibleFlags(flags).map((flag) => flagLine(condition, flag))

@@ -3,6 +3,7 @@
  * a startup file.
  */
 import type { Completion, Flag, Flags, CommandSpec } from "../../command/Command.ts"
+import { aliasesOf } from "../../command/aliases.ts"
 import { globalFlags, visibleFlags } from "../../command/Command.ts"
 
 export const zshScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
@@ -69,7 +70,7 @@ elif (( $+functions[compdef] )); then compdef _secrets secrets
 else precmd_functions+=(_secrets_register)
 fi`
 
-const namesOf = ({ name }: CommandSpec<Flags>): string => (name === "delete" ? "delete|rm" : name)
+const namesOf = ({ name }: CommandSpec<Flags>): string => [name, ...aliasesOf(name)].join("|")
 
 const specsOf = (flags: Flags): ReadonlyArray<string> =>
   visibleFlags(flags).flatMap(([name, flag]) =>

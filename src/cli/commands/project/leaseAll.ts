@@ -13,7 +13,9 @@ import type { EnvVariable } from "../../../domain/envFile.ts"
 import { type Timestamp, parseTimestamp } from "../../../domain/Timestamp.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
-import { CommandError, fromClient } from "../../command/CommandError.ts"
+import { isErrorTag } from "../../../rpc/protocol/errorTags.ts"
+import { callForSecret } from "../../command/callForSecret.ts"
+import { CommandError } from "../../command/CommandError.ts"
 import type { RequestedSecret } from "./requestedSecrets.ts"
 
 /** Below the connection limit of the daemon, for the sake of other clients. */
@@ -74,9 +76,10 @@ const leaseOne = (
   requested: RequestedSecret,
   maxBytes: number | undefined
 ): Effect.Effect<LeasedSecret, CommandError> =>
-  call(
+  callForSecret(
     daemon,
     "secrets.lease",
+    requested.secret,
     { secret_name: requested.secret, client_id: clientId, ttl: requested.ttl, max_bytes: maxBytes },
     grantedExample
   ).pipe(
@@ -86,15 +89,14 @@ const leaseOne = (
       leaseId: granted.lease_id,
       expiresAt: granted.expires_at
     })),
-    Effect.mapError((error) => {
-      const failure = fromClient(error)
-      return error._tag === "RequestRejected"
+    Effect.mapError((failure) =>
+      isErrorTag(failure.code)
         ? new CommandError({
             ...problemOf(failure),
             why: [...[failure.why ?? []].flat(), `for the variable ${requested.variable}`].join("; ")
           })
         : failure
-    })
+    )
   )
 
 const problemOf = ({ code, exitStatus, fix, message, why }: CommandError) => ({ code, exitStatus, fix, message, why })

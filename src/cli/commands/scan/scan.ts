@@ -39,7 +39,7 @@ const flags = {
   "client-id": {
     type: "string",
     value: "ID",
-    summary: "client id for the audit log (client_id of config.json, or the host name)"
+    summary: "client id for the audit log (AGENT_SECRETS_CLIENT_ID, client_id of config.json, or the host name)"
   }
 } as const
 

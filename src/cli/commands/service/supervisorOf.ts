@@ -10,6 +10,7 @@ import * as path from "node:path"
 import type { FileError } from "../../../daemon/files/durableFile.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { launchdSupervisor } from "../../../service/launchd.ts"
+import { serviceDirectory } from "../../../service/serviceDirectory.ts"
 import { systemdSupervisor } from "../../../service/systemd.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import type { DaemonArgs } from "./daemon.ts"
@@ -61,15 +62,16 @@ export const supervisorOf = Effect.fnUntraced(function* (args: DaemonArgs, purpo
   if (system && uid !== 0 && purpose === "change" && !args.flag("dry-run"))
     return yield* failUsage("changing a system service requires root", "Run it with sudo, or omit --system")
   const environment = process.env
+  const directory = serviceDirectory(system ? "system" : "user", home)
   switch (process.platform) {
     case "darwin":
       return system
-        ? launchdSupervisor({ uid: undefined, directory: "/Library/LaunchDaemons", environment })
-        : launchdSupervisor({ uid, directory: path.join(home, "Library/LaunchAgents"), environment })
+        ? launchdSupervisor({ uid: undefined, directory, environment })
+        : launchdSupervisor({ uid, directory, environment })
     case "linux":
       return system
-        ? systemdSupervisor({ user: undefined, directory: "/etc/systemd/system", environment })
-        : systemdSupervisor({ user, directory: path.join(configHome(home), "systemd/user"), environment })
+        ? systemdSupervisor({ user: undefined, directory, environment })
+        : systemdSupervisor({ user, directory, environment })
     default:
       return yield* ioError({
         message: `no service for ${process.platform}: only launchd of macOS and systemd of Linux are supported`,
@@ -77,8 +79,3 @@ export const supervisorOf = Effect.fnUntraced(function* (args: DaemonArgs, purpo
       })
   }
 })
-
-const configHome = (home: string): string => {
-  const xdg = process.env["XDG_CONFIG_HOME"] ?? ""
-  return path.isAbsolute(xdg) ? xdg : path.join(home, ".config")
-}

@@ -36,7 +36,7 @@ const leasesParams = readParams("LeasesParams", {
   limit: "number",
   top: "number"
 })
-const revokeParams = readParams("RevokeParams", { lease_id: "string" })
+const revokeParams = readParams("RevokeParams", { lease_id: "string", prefix: "bool" })
 const matchingParams = readParams("RevokeMatchingParams", { client_id: "string", secret_name: "string" })
 const killswitchParams = readParams("KillswitchParams", { rotate_all: "bool", wipe_store: "bool" })
 
@@ -88,10 +88,11 @@ export const leaseHandlers = {
   }),
 
   "secrets.revoke": Effect.fnUntraced(function* (raw: unknown) {
-    const { lease_id } = yield* revokeParams(raw)
+    const { lease_id, prefix } = yield* revokeParams(raw)
     yield* required(lease_id, "lease_id")
-    yield* revokeLease(lease_id)
-    return succeeded(`lease ${quote(lease_id)} revoked successfully`)
+    // Beyond the predecessor: with `prefix`, the beginning of an id is enough.
+    const { id } = yield* revokeLease(lease_id, prefix)
+    return succeeded(`lease ${quote(id)} revoked successfully`, prefix ? { lease_id: id } : {})
   }),
 
   /** Beyond the predecessor. It requires a filter: `revokeAll` revokes all leases. */

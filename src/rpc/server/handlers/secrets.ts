@@ -6,18 +6,23 @@ import * as Redacted from "effect/Redacted"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../../daemon/audit/CurrentCaller.ts"
 import { LeaseRepo } from "../../../daemon/leases/LeaseRepo.ts"
+import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
 import { addSecret } from "../../../daemon/operations/addSecrets.ts"
+import { backupStore, restoreStore } from "../../../daemon/operations/backup.ts"
 import { deleteSecret } from "../../../daemon/operations/deleteSecret.ts"
+import { describeSecret } from "../../../daemon/operations/describeSecret.ts"
 import { checkHealth } from "../../../daemon/operations/health.ts"
 import { identifyValues, listFingerprints } from "../../../daemon/operations/identifyValues.ts"
+import { type LastLease, lastLeases } from "../../../daemon/operations/lastLeases.ts"
 import { ownLeases } from "../../../daemon/operations/listLeases.ts"
 import { lockStore, unlockStore } from "../../../daemon/operations/lock.ts"
 import { rotateSecret } from "../../../daemon/operations/rotate.ts"
 import { visibleSecrets } from "../../../daemon/operations/status.ts"
+import { lockedReason } from "../../../daemon/secrets/lockableStore.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import { getFact, initFact, refusedFact } from "../../../domain/AuditEntry.ts"
 import { quote } from "../../../domain/goText.ts"
-import { DirectAccess, nameLimit, StoreLocked, valueLimit } from "../../../domain/Secret.ts"
+import { descriptionLimit, DirectAccess, nameLimit, StoreLocked, valueLimit } from "../../../domain/Secret.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
 import { atMost, readParams, required, succeeded } from "../params.ts"
 
@@ -25,9 +30,27 @@ import { atMost, readParams, required, succeeded } from "../params.ts"
 const textsLimit = 256 * 1024
 const maxTexts = 1000
 
-const secretFields = { name: "string", value: "string", rotate_via: "string", rotate_stdout: "bool" } as const
+const secretFields = {
+  name: "string",
+  value: "string",
+  rotate_via: "string",
+  rotate_stdout: "bool",
+  description: "string"
+} as const
 const addParams = readParams("AddParams", secretFields)
-const updateParams = readParams("UpdateParams", { ...secretFields, rotate_via_set: "bool" })
+const updateParams = readParams("UpdateParams", {
+  ...secretFields,
+  rotate_via_set: "bool",
+  description_set: "bool",
+  keep_value: "bool"
+})
+const restoreParams = readParams("RestoreParams", {
+  document: "string",
+  overwrite: "bool",
+  keep_newer: "bool",
+  dry_run: "bool"
+})
+const listParams = readParams("ListParams", { last_leases: "bool" })
 const nameParams = readParams("DeleteParams", { name: "string" })
 const rotateParams = readParams("RotateParams", { secret_name: "string" })
 const fingerprintParams = readParams("FingerprintsParams", { client_id: "string" })
@@ -43,11 +66,16 @@ export const secretHandlers = {
     return succeeded("store initialized successfully")
   }),
 
-  "secrets.list": Effect.fnUntraced(function* () {
+  /** The predecessor has no parameters: with `last_leases` the log is searched for the last lease of each secret. */
+  "secrets.list": Effect.fnUntraced(function* (raw: unknown) {
     const { scope } = yield* CurrentCaller
+    const params = yield* Effect.orElseSucceed(listParams(raw ?? {}), () => ({ last_leases: false }))
     const countOf = scope === undefined ? (yield* LeaseRepo).activeCountOfSecret : yield* ownCounts
+    const secrets = yield* whileUnlocked(visibleSecrets)
+    const searched = params.last_leases ? secrets.map(({ name }) => name) : []
+    const last = yield* Effect.orElseSucceed(lastLeases(searched, listReading), () => unread)
     return {
-      secrets: yield* Effect.forEach(yield* whileUnlocked(visibleSecrets), (secret) =>
+      secrets: yield* Effect.forEach(secrets, (secret) =>
         Effect.map(countOf(secret.name), (activeLeases) => ({
           name: secret.name,
           created_at: secret.createdAt.text,
@@ -55,9 +83,49 @@ export const secretHandlers = {
           // A command may say more than a worker needs to know.
           rotate_via: secret.rotateVia === "" || scope !== undefined ? undefined : secret.rotateVia,
           last_rotated: secret.lastRotated.text,
-          active_leases: activeLeases
+          active_leases: activeLeases,
+          description: secret.description || undefined,
+          last_leased_at: last.leases.get(secret.name)?.at.text
         }))
-      )
+      ),
+      searched_all: params.last_leases ? last.complete : undefined
+    }
+  }),
+
+  /** Beyond the predecessor. */
+  "secrets.show": Effect.fnUntraced(function* (raw: unknown) {
+    const { name } = yield* nameParams(raw)
+    yield* required(name, "secret name")
+    const { scope } = yield* CurrentCaller
+    const found = yield* Effect.mapError(
+      describeSecret(name),
+      ({ _tag: tag, message }) => new RpcError({ tag, message, recorded: refusedReasons[tag] })
+    )
+    const { active, form, info, lastLease, measured } = found
+    return {
+      name,
+      description: info.description || undefined,
+      kind: form.kind,
+      form: form.what,
+      valid_until: form.validUntil?.text,
+      length: measured?.length,
+      lines: measured?.lines,
+      ending: measured?.ending,
+      fingerprint: measured?.fingerprint,
+      created_at: info.createdAt.text,
+      updated_at: info.updatedAt.text,
+      last_rotated: info.lastRotated.text,
+      rotate_via: info.rotateVia === "" || scope !== undefined ? undefined : info.rotateVia,
+      rotate_stdout: info.rotateStdout || undefined,
+      active_leases: active.length,
+      leases: active.slice(-shownLeases).map((lease) => ({
+        lease_id: lease.id,
+        client_id: lease.clientId,
+        created_at: lease.createdAt.text,
+        expires_at: lease.expiresAt.text
+      })),
+      last_lease: lastLease === undefined ? undefined : { client_id: lastLease.clientId, leased_at: lastLease.at.text },
+      searched_all: found.complete
     }
   }),
 
@@ -68,7 +136,8 @@ export const secretHandlers = {
       name: params.name,
       value: Redacted.make(params.value),
       rotateVia: params.rotate_via,
-      rotateStdout: params.rotate_stdout
+      rotateStdout: params.rotate_stdout,
+      description: params.description
     })
     const more = looksLike.length === 0 ? {} : { looks_like: looksLike }
     return succeeded(`secret ${quote(params.name)} added successfully`, more)
@@ -76,11 +145,16 @@ export const secretHandlers = {
 
   "secrets.update": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* updateParams(raw)
-    yield* checkSecret(params)
+    // Only `keep_value` leaves the value out: the predecessor rejects a request without one.
+    const keepsValue = params.keep_value && params.value === ""
+    yield* checkSecret(keepsValue ? { ...params, value: "kept" } : params)
     const secrets = yield* SecretStore
+    const value = keepsValue ? {} : { value: Redacted.make(params.value) }
     const hook = params.rotate_via_set ? { rotateVia: params.rotate_via, rotateStdout: params.rotate_stdout } : {}
-    yield* secrets.update(params.name, { value: Redacted.make(params.value), ...hook })
-    return succeeded(`secret ${quote(params.name)} updated successfully`)
+    const description = params.description_set ? { description: params.description } : {}
+    yield* secrets.update(params.name, { ...value, ...hook, ...description })
+    const holders = keepsValue ? {} : yield* oldValueHolders(params.name)
+    return succeeded(`secret ${quote(params.name)} updated successfully`, holders)
   }),
 
   "secrets.get": Effect.fnUntraced(function* (raw: unknown) {
@@ -111,7 +185,23 @@ export const secretHandlers = {
     }
   }),
 
-  "secrets.health": () => checkHealth,
+  "secrets.health": () => Effect.flatMap(DaemonInfo, ({ ttlPolicy }) => checkHealth(ttlPolicy.default)),
+
+  /** Beyond the predecessor, like `restore`: the text of the store, for the owner alone. */
+  "secrets.backup": Effect.fnUntraced(function* () {
+    const { count, text } = yield* whileUnlocked(backupStore)
+    return { document: text, count }
+  }),
+
+  "secrets.restore": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* restoreParams(raw)
+    const options = { overwrite: params.overwrite, keepNewer: params.keep_newer, dryRun: params.dry_run }
+    const restored = restoreStore(params.document, options)
+    return yield* Effect.catchTag(restored, "NoStore", ({ message }) =>
+      // Without the reason, which names secrets.
+      Effect.fail(new RpcError({ tag: "InvalidParams", message, recorded: "this is no backup of a store" }))
+    )
+  }),
 
   /** Beyond the predecessor, like `unlock`. */
   "secrets.lock": Effect.fnUntraced(function* () {
@@ -154,6 +244,26 @@ export const secretHandlers = {
   })
 }
 
+/** How many active leases of a secret are shown. */
+const shownLeases = 100
+
+/** How much of the log a list may read: of a larger one the newest part. */
+const listReading = { lines: Infinity, length: 16 * 1024 * 1024 }
+const unread = { leases: new Map<string, LastLease>(), complete: false }
+
+const refusedReasons = {
+  AccessDenied: "this socket is not for that secret",
+  SecretNotFound: "secret not found",
+  StoreLocked: lockedReason
+} as const
+
+/** Returns who still has the value from before a change: the leases that are active right after it. */
+const oldValueHolders = Effect.fnUntraced(function* (name: string) {
+  const leases = (yield* ownLeases).filter(({ secretName }) => secretName === name)
+  const clients = [...new Set(leases.map(({ clientId }) => clientId))].slice(0, shownLeases)
+  return leases.length === 0 ? {} : { leases_of_old_value: leases.length, clients_of_old_value: clients }
+})
+
 /** Returns how many of the caller's own leases a secret has. */
 const ownCounts = Effect.map(ownLeases, (leases) => {
   const bySecret = Map.groupBy(leases, ({ secretName }) => secretName)
@@ -175,8 +285,10 @@ const checkSecret = Effect.fnUntraced(function* (params: {
   readonly name: string
   readonly value: string
   readonly rotate_via: string
+  readonly description: string
 }) {
   yield* required(params.name, "secret name")
   yield* required(params.value, "secret value", valueLimit)
   yield* atMost(nameLimit, params.rotate_via, "rotate_via")
+  yield* atMost(descriptionLimit, params.description, "description")
 })

@@ -1,0 +1,17 @@
+/**
+ * Suggests the secret that a mistyped name may mean, among those that the caller may list.
+ */
+import { closestMatch } from "../../domain/closestMatch.ts"
+import { quote } from "../../domain/goText.ts"
+import { matchesShape } from "../../rpc/protocol/shape.ts"
+import type { Problem } from "./Output.ts"
+
+/** Adds the suggestion to the problem; `listed` is the result of secrets.list, if there is one. */
+export const withSuggestion = (problem: Problem, name: string, listed: unknown): Problem => {
+  if (!matchesShape(listed, { secrets: [{ name: "" }] })) return problem
+  const meant = closestMatch(
+    name,
+    listed.secrets.map((one) => one.name)
+  )
+  return meant === undefined ? problem : { ...problem, fix: `Did you mean ${quote(meant)}? All names: secrets list` }
+}
