@@ -36,7 +36,7 @@ export const absoluteEntries = (searchPath = ""): string =>
     .filter((entry) => isAbsolute(entry))
     .join(":") || "/usr/local/bin:/usr/bin:/bin"
 
-/** Where the daemon logs under launchd: as an agent of a user, and as a daemon of the system. */
+/** Returns where the daemon logs under launchd: as an agent of a user, and as a daemon of the system. */
 export const launchdLogs = (home: string, directory: string) => ({
   agent: below(home, "Library/Logs/agent-secrets.log"),
   daemon: below(directory, "daemon.log")

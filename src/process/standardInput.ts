@@ -18,7 +18,7 @@ export const readToEnd = (
     ? readWithCat
     : Effect.tryPromise({ try: () => buffer(input), catch: (cause) => cause })
 
-/** The pipes of a shell have no device on macOS. */
+/** Returns false for the pipes of a shell, which have no device on macOS. */
 const isNamedPipe = (descriptor: number): boolean => {
   const stat = fstatSync(descriptor)
   return stat.isFIFO() && stat.dev !== 0

@@ -16,7 +16,7 @@ export const lastingRuntime = (execPath: string, realPath: (file: string) => str
 export const lastingProgram = (program: string, realPath: (file: string) => string): string =>
   homebrewLink(realPath(program)).find((link) => realPath(link) === realPath(program)) ?? program
 
-/** Homebrew, also on Linux: a formula of one major version, such as node@24, has no link but this one. */
+/** Returns the link of Homebrew, also on Linux. A formula of one major version, such as node@24, has no other. */
 const homebrewLink = (real: string): ReadonlyArray<string> => {
   const [, prefix, formula, rest] = /^(.*)\/Cellar\/([^/]+)\/[^/]+\/(.*)$/.exec(real) ?? []
   return prefix === undefined ? [] : [`${prefix}/opt/${formula}/${rest}`]

@@ -18,7 +18,7 @@ export interface OwnLog {
   readonly maxBytes: number
 }
 
-/** The log that the logger writes to. */
+/** Returns the log that the logger writes to. */
 export const ownLog = (places: ReadonlyArray<string>): OwnLog => ({ places, descriptor: 2, maxBytes: 8 * 1024 * 1024 })
 
 const checkInterval = "1 hour"

@@ -4,9 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
+import { setImmediate } from "node:timers/promises"
 import { findListener, type StartError } from "../../../src/daemon/files/fileLock.ts"
 import { claimSocketPath } from "../../../src/daemon/lifecycle/socketPath.ts"
 import { maxSocketPath } from "../../../src/domain/paths.ts"
@@ -49,6 +52,26 @@ describe("the socket path", () => {
       yield* leaveDeadSocket(socket)
       assert.deepStrictEqual(yield* claimSocketPath(socket), { wasStale: true })
       assert.isFalse(fs.existsSync(socket))
+    })
+  )
+
+  it.effect("is not taken from a listener that refuses now and then, as macOS does for many connections", () =>
+    Effect.gen(function* () {
+      const socket = yield* place
+      yield* leaveDeadSocket(socket)
+      const claim = yield* Effect.forkChild(Effect.exit(refusal(socket)))
+      yield* Effect.promise(async () => {
+        while (!fs.existsSync(`${socket}.lock`)) await setImmediate()
+      })
+      fs.renameSync(socket, `${socket}.refusing`)
+      yield* listen(socket)
+      while (claim.pollUnsafe() === undefined) {
+        yield* TestClock.adjust("100 millis")
+        yield* Effect.promise(() => setImmediate())
+      }
+      const { exitStatus } = yield* Effect.flatMap(Fiber.join(claim), (exit) => exit)
+      assert.strictEqual(exitStatus, 75)
+      assert.isTrue(fs.lstatSync(socket).isSocket())
     })
   )
 
