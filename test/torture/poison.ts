@@ -17,7 +17,8 @@ const bookkeeping = [
   "audit.head.json",
   "audit.log",
   "daemon.json",
-  "runs.json"
+  "runs.json",
+  "children.json"
 ] as const
 const store = ["secrets.age", "identity.age"] as const
 

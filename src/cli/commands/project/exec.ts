@@ -54,7 +54,7 @@ export const execCommand = defineCommand({
     "The secrets come from .secrets.json, in the working directory or above it, or from --secret.",
     "A project file must be trusted: it asks on a terminal, and otherwise needs secrets allow.",
     "The exit status is the program's: 128 plus the signal number if a signal ended it, 127 if it was not found.",
-    "It gets our terminal, signals and open descriptors.",
+    "It gets our terminal, signals and open descriptors. After a SIGKILL of exec it goes on, and its leases last until they expire.",
     "With --mask it writes to pipes, not to a terminal. What it leaves running can write to them for 0.2 s after its exit."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
