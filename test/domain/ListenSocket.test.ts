@@ -9,6 +9,7 @@ import { decodeConfig } from "../../src/domain/Config.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import { makeLease } from "../../src/domain/Lease.ts"
 import { callerOf, socketsOf } from "../../src/domain/ListenSocket.ts"
+import { maxSocketPath } from "../../src/domain/paths.ts"
 
 const decode = (file: object) => decodeConfig(JSON.stringify({ directory: "/d", ...file }), "/home/x")
 const sockets = (file: object) => socketsOf(Result.getOrThrow(decode(file)).config)
@@ -36,7 +37,7 @@ describe("the sockets of a daemon", () => {
   })
 
   it("leave out one for the owner whose path would be too long, as the daemon started before", () => {
-    const directory = `/${"d".repeat(95)}`
+    const directory = `/${"d".repeat(maxSocketPath - 11)}`
     assert.lengthOf(sockets({ ...group, directory, socket_path: "/run/s" }), 1)
   })
 

@@ -89,7 +89,7 @@ export class PartlyRevoked extends Schema.TaggedError<PartlyRevoked>()("PartlyRe
   cause: AuditLogError
 }) {
   override get message() {
-    return `${counted(this.revoked, "lease", "is")} revoked and ${counted(this.remaining, "lease", "is")} not (${this.cause.cause.message}); repeat the request to revoke them`
+    return `${counted(this.revoked, "lease", "is")} revoked and ${this.remaining} ${this.remaining === 1 ? "is" : "are"} not (${this.cause.cause.message}); repeat the request to revoke them`
   }
 }
 
