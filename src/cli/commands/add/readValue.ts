@@ -109,14 +109,17 @@ const readAll = ({ input }: ValueInput): Effect.Effect<string, CommandError> =>
     Effect.mapError((error) =>
       unusable(`cannot read standard input: ${reasonOf(error)}`, "Redirect it: secrets add NAME < FILE")
     ),
-    Effect.flatMap(decode),
+    Effect.flatMap((bytes) => decode(bytes, "the value")),
     Effect.map(pipedValue)
   )
 
-const decode = (bytes: Uint8Array): Effect.Effect<string, CommandError> =>
+const decode = (bytes: Uint8Array, what: string): Effect.Effect<string, CommandError> =>
   Effect.try({
     try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
-    catch: () => unusable("the value is not UTF-8 text", "Encode binary values: base64 < FILE | secrets add NAME")
+    catch: () =>
+      bytes.includes(0) && /^(?:\xff\xfe|\xfe\xff)/.test(Buffer.from(bytes.subarray(0, 2)).toString("latin1"))
+        ? unusable(`${what} is UTF-16 or UTF-32, not UTF-8`, "Convert it first: iconv -f UTF-16 -t UTF-8 FILE")
+        : unusable(`${what} is not UTF-8 text`, "Encode binary values: base64 < FILE | secrets add NAME")
   })
 
 /** Reads a whole file. `-` is a file name; standard input is read when no file is named. */
@@ -125,7 +128,7 @@ export const readText = (file: string): Effect.Effect<string, CommandError> =>
     try: () => readFile(file),
     catch: (error) =>
       unusable(`cannot read ${escapeValue(file)}: ${reasonOf(error)}`, "Name a readable file. Nothing was changed")
-  }).pipe(Effect.flatMap(decode))
+  }).pipe(Effect.flatMap((bytes) => decode(bytes, escapeValue(file))))
 
 /** Asks on the terminal for a text that is not shown. */
 export const promptHidden = (label: string): Effect.Effect<string, CommandError> => promptFor(label, processStdio())

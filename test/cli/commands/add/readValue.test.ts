@@ -95,6 +95,8 @@ describe("readValue from a pipe", () => {
   it.live("rejects bytes that are not UTF-8", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.flip(piped(Uint8Array.of(0xff)))).message, "the value is not UTF-8 text")
+      const wide = yield* Effect.flip(piped(Buffer.from("\ufeffab", "utf16le")))
+      assert.strictEqual(wide.message, "the value is UTF-16 or UTF-32, not UTF-8")
     })
   )
 })
