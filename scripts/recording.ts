@@ -18,13 +18,13 @@ export const picture = fileURLToPath(new URL("../docs/session.svg", import.meta.
 const session: ReadonlyArray<{ readonly line: string; readonly answer?: string }> = [
   { line: "secrets add github_token", answer: "not-a-real-token" },
   {
-    line: `secrets exec --mask --client-id my-agent --secret github_token=GH_TOKEN -- sh -c 'echo "I hold $GH_TOKEN"'`
+    line: `secrets exec --mask --client-id my-agent --secret github_token=TOKEN -- \\\n  sh -c 'echo "I hold $TOKEN"'`
   },
   { line: "secrets list" },
   { line: "secrets audit --tail 3" }
 ]
 
-const columns = 100
+const columns = 80
 
 /** Returns the lines that the terminal shows, with the daemon of a home directory. */
 export const record = async (home: string): Promise<ReadonlyArray<string>> => {
@@ -32,7 +32,9 @@ export const record = async (home: string): Promise<ReadonlyArray<string>> => {
   fs.mkdirSync(bin)
   fs.writeFileSync(path.join(bin, "secrets"), `#!/bin/sh\nexec ${shellWords} "$@"\n`, { mode: 0o755 })
   const shown: Array<string> = []
-  for (const { answer, line } of session) shown.push(`$ ${line}`, ...(await inTerminal(line, { home, bin, answer })))
+  for (const { answer, line } of session) {
+    shown.push(...`$ ${line}`.replace("\n", "\n> ").split("\n"), ...(await inTerminal(line, { home, bin, answer })))
+  }
   return shown
 }
 
@@ -88,7 +90,7 @@ export const draw = (lines: ReadonlyArray<string>): string => {
     (colour, n) => `<circle cx="${margin + 6 + n * 20}" cy="16" r="6" fill="${colour}"/>`
   )
   const texts = lines.map((line, n) => {
-    const kind = line.startsWith("$ ") ? ' class="typed"' : ""
+    const kind = /^[$>] /.test(line) ? ' class="typed"' : ""
     return `<text x="${margin}" y="${titleHeight + (n + 1) * lineHeight - 6}"${kind}>${escaped(line)}</text>`
   })
   return [
