@@ -6,7 +6,6 @@
  * file survives the process and need not survive the machine, so it is not flushed.
  */
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -15,6 +14,7 @@ import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { type ChildRecord, CurrentChildRecord } from "../../process/childRecord.ts"
 import { runTool } from "../../process/runTool.ts"
+import { sleepUntil } from "../../process/sleepUntil.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
 
 export const childrenFileName = "children.json"
@@ -45,7 +45,7 @@ export const childRecordLayer = (file: string) =>
         }
       }
       const end = Effect.fnUntraced(function* (child: Child) {
-        yield* Effect.sleep(Duration.millis(child.until - (yield* Clock.currentTimeMillis)))
+        yield* sleepUntil(child.until)
         if (yield* endChild(child)) {
           yield* Effect.logWarning(`ended process group ${child.pid}, which a daemon that was killed had started`)
         }
