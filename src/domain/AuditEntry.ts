@@ -99,7 +99,7 @@ export const expireFact = leaseDone("lease_expire")
 export const revokeFact = leaseDone("lease_revoke")
 export const revokeRefusedFact = (leaseId: string, reason = "lease not found") =>
   failed("lease_revoke", { lease_id: leaseId, details: reason })
-/** Records that all leases of a secret ended, even if there were none. */
+/** Records that all leases of a secret ended, even if there were none. The predecessor's text has no singular. */
 export const revokeSecretFact = (secretName: string, count: number) =>
   done("lease_revoke", { secret_name: secretName, details: `revoked ${count} leases` })
 /** Records that all leases ended. */

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { counted } from "../../domain/counted.ts"
 import { systemErrorCode, systemErrorText } from "../../domain/systemError.ts"
 
 /** A file operation failed. The message names the operation, the path and the reason. */
@@ -193,7 +194,7 @@ const createFlags = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.
 
 /** Rejects a short write, as on a full disk, before the rename. */
 const checkLength = (size: number, length: number): void => {
-  if (size !== length) throw new Error(`wrote ${size} of ${length} bytes`)
+  if (size !== length) throw new Error(`wrote ${size} of ${counted(length, "byte")}`)
 }
 
 /**

@@ -8,6 +8,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { quote } from "../../../domain/goText.ts"
@@ -86,7 +87,7 @@ const importAll = Effect.fnUntraced(function* (
       "Add them in parts, with --only"
     )
   }
-  showProgressLine(`adding ${variables.length} secrets`)
+  showProgressLine(`adding ${counted(variables.length, "secret")}`)
   const outcome = yield* call(daemon, "secrets.import", params, importedExample).pipe(
     Effect.ensuring(Effect.sync(() => showProgressLine(""))),
     Effect.onInterrupt(() =>
@@ -121,7 +122,7 @@ const oneByOne = Effect.fnUntraced(function* (
   update: boolean
 ) {
   const results: Array<Imported> = []
-  const count = () => `${results.length} of ${variables.length} secrets`
+  const count = () => `${results.length} of ${counted(variables.length, "secret")}`
   const addEach = Effect.gen(function* () {
     for (const { secret: name, value } of variables) {
       showProgressLine(`${count()}`)
@@ -195,7 +196,7 @@ const reportOf = (results: ReadonlyArray<Imported>, projectFile?: string): Outpu
       left.length === 0
         ? undefined
         : {
-            message: `${left.length} of ${results.length} secrets were not added`,
+            message: `${left.length} of ${counted(results.length, "secret", "was")} not added`,
             why: firstLines(reasons),
             fix: "To update secrets that already exist, add --update",
             code: "generic_error",
