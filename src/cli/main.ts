@@ -5,13 +5,16 @@
  * command and its libraries are loaded.
  */
 import { emptyCoreFiles } from "../process/coreFiles.ts"
+import { keepIgnoredSignals } from "../process/keepIgnoredSignals.ts"
 import { findCommand } from "./command/Command.ts"
 import { exitWith } from "./command/Output.ts"
 import { loaderOf } from "./commands.ts"
 
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   emptyCoreFiles()
-  const load = loaderOf(findCommand(args).name ?? "")
+  const { name = "" } = findCommand(args)
+  if (name === "exec") keepIgnoredSignals()
+  const load = loaderOf(name)
   if (load === undefined || args.includes("--help") || args.includes("-h")) {
     const { usage } = await import("./usage.ts")
     const status = await usage(args)

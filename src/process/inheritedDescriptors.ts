@@ -17,6 +17,8 @@ interface OpenDescriptor {
 }
 
 const closeOnExec = 0o2000000
+/** Node marks the descriptors up to this one; Bun marks none, and closes some of them itself. */
+const lastMarked = 15
 const accessMode = fs.constants.O_RDONLY | fs.constants.O_WRONLY | fs.constants.O_RDWR
 const ownKinds = /^anon_inode:\[?(eventpoll|eventfd|io_uring|timerfd|signalfd)/
 
@@ -42,25 +44,16 @@ export const chooseInherited = (open: ReadonlyArray<OpenDescriptor>, makeFlags =
     open.some((other) => other.target === target && (other.flags & accessMode) !== (flags & accessMode))
   return open
     .filter(
-      (one) =>
-        (one.flags & closeOnExec) !== 0 && !ownKinds.test(one.target) && (jobs.includes(one.fd) || !isOwnPipe(one))
+      (one) => ((one.flags & closeOnExec) !== 0 || one.fd <= lastMarked) && (jobs.includes(one.fd) || !isOwnPipe(one))
     )
     .map(({ fd }) => fd)
-}
-
-/** Returns whether there is an open socket beside standard input, output and error. */
-export const hasOpenSocket = (): boolean => {
-  try {
-    return listed("/dev/fd").some((fd) => fs.fstatSync(fd).isSocket())
-  } catch {
-    return false
-  }
 }
 
 const openDescriptors = (): ReadonlyArray<OpenDescriptor> =>
   listed("/proc/self/fd").flatMap((fd) => {
     try {
       const target = fs.readlinkSync(`/proc/self/fd/${fd}`)
+      if (ownKinds.test(target)) return []
       const flags = Number.parseInt(
         /^flags:\s*(\d+)/m.exec(fs.readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1] ?? "",
         8

@@ -10,13 +10,7 @@ const closeOnExec = 0o2000000
 const [read, write] = [fs.constants.O_RDONLY, fs.constants.O_WRONLY]
 const open = (fd: number, target: string, mode = read, flags = closeOnExec) => ({ fd, target, flags: mode | flags })
 
-const ofRuntime = [
-  open(6, "anon_inode:[eventpoll]"),
-  open(7, "pipe:[70]"),
-  open(8, "pipe:[70]", write),
-  open(9, "anon_inode:[eventfd]", fs.constants.O_RDWR),
-  open(10, "anon_inode:[io_uring]")
-]
+const ofRuntime = [open(7, "pipe:[70]"), open(8, "pipe:[70]", write)]
 
 describe("inherited descriptors", () => {
   it("are files, sockets and one end of a pipe, and none of the runtime's", () => {
@@ -42,7 +36,8 @@ describe("inherited descriptors", () => {
   })
 
   it("are not those that a program gets anyway", () => {
-    assert.deepStrictEqual(chooseInherited([open(3, "/x", read, 0)]), [])
+    assert.deepStrictEqual(chooseInherited([open(16, "/x", read, 0), open(255, "/x", read, 0)]), [])
+    assert.deepStrictEqual(chooseInherited([open(3, "/x", read, 0)]), [3])
   })
 
   it("are found among the descriptors of this process", () => {

@@ -16,7 +16,6 @@ import { defineCommand, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
-import { takeIgnoredSignals } from "./forwardSignals.ts"
 import { maskOutput } from "./maskOutput.ts"
 import { type ChildOptions, type RunningChild, runChild } from "./runChild.ts"
 import {
@@ -27,8 +26,8 @@ import {
   projectFlags,
   requestedSecrets
 } from "./requestedSecrets.ts"
+import { takeInherited } from "./takeInherited.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { hasOpenSocket, inheritedDescriptors } from "../../../process/inheritedDescriptors.ts"
 import { sleepUntil } from "../../../process/sleepUntil.ts"
 
 /** Between SIGTERM and SIGKILL for a program that is stopped at the expiry of its leases. */
@@ -59,8 +58,7 @@ export const execCommand = defineCommand({
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
-    yield* closeDebugger
-    const inherited = yield* Effect.sync(takeInherited)
+    const inherited = yield* takeInherited
     const [command = "", ...programArgs] = args.positionals
     const program = { command, args: programArgs, ...inherited }
     const requested = yield* requestedSecrets(args)
@@ -104,22 +102,6 @@ const clientIdOfRun = (requested: RequestedSecrets, command: string): string =>
   requested.source === "vercel"
     ? ""
     : (requested.clientId ?? `${requested.ownClientId}/${escapeValue(path.basename(command))}[${process.pid}]`)
-
-/** Closes a debugger that SIGUSR1 opened before our handler: the program gets this signal, so the launcher leaves it on. */
-const closeDebugger = Effect.gen(function* () {
-  // Loading the inspector takes long, and an open one has a socket.
-  if (!hasOpenSocket()) return
-  const inspector = yield* Effect.promise(() => import("node:inspector"))
-  if (inspector.url() === undefined) return
-  inspector.close()
-  yield* printWarning("exec", "closed a debugger that was open at startup")
-})
-
-/** Returns what we were started with and Node does not hand on by itself. */
-const takeInherited = (): Pick<ChildOptions, "descriptors" | "ignoredSignals"> => ({
-  descriptors: inheritedDescriptors(),
-  ignoredSignals: takeIgnoredSignals()
-})
 
 /** Linux takes no longer variable, with the byte that ends it. */
 const maxVariableBytes = 131_072

@@ -7,6 +7,7 @@
  */
 import * as fs from "node:fs"
 import { constants } from "node:os"
+import { ignoredVariable } from "../../../process/keepIgnoredSignals.ts"
 
 type SignalHandler = (name: NodeJS.Signals) => void
 
@@ -74,10 +75,7 @@ export const isForegroundGroup = (stat: string): boolean => {
   return group === foreground
 }
 
-/** Set by `bin/secrets`. Node resets the ignored signals of its start, and so does its `spawn`. */
-const ignoredVariable = "AGENT_SECRETS_IGNORED_SIGNALS"
-
-/** Returns the signals that we were started to ignore, as far as the launcher found out, and ignores them. */
+/** Returns the signals that we were started to ignore, as far as that is known, and ignores them. */
 export const takeIgnoredSignals = (): ReadonlyArray<NodeJS.Signals> => {
   const words = process.env[ignoredVariable]?.split(" ") ?? []
   delete process.env[ignoredVariable]
@@ -88,7 +86,7 @@ export const takeIgnoredSignals = (): ReadonlyArray<NodeJS.Signals> => {
 
 const isSignal = (name: string): name is NodeJS.Signals => Object.hasOwn(constants.signals, name)
 
-/** Returns a command line that ignores these signals and becomes the program. */
+/** Returns a command line that ignores these signals and becomes the program: `spawn` resets them. */
 export const ignoring = (
   signals: ReadonlyArray<NodeJS.Signals>,
   line: readonly [command: string, ...args: ReadonlyArray<string>]

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { spawnSync } from "node:child_process"
 import { ignoring, isForegroundGroup, takeIgnoredSignals } from "../../../../src/cli/commands/project/forwardSignals.ts"
+import { ignoredIn } from "../../../../src/process/keepIgnoredSignals.ts"
 
 describe("a signal of the terminal", () => {
   it("reaches the foreground group alone", () => {
@@ -25,6 +26,15 @@ describe("an ignored signal", () => {
       process.removeAllListeners("SIGALRM")
       for (const listener of before) process.on("SIGALRM", listener)
     }
+  })
+
+  it("is seen in the status of a process, unless the runtime ignores it itself", () => {
+    assert.deepStrictEqual(ignoredIn("SigBlk:\t00\nSigIgn:\t0000000001001007\nSigCgt:\t0000000108026e27\n"), [
+      "HUP",
+      "INT",
+      "QUIT"
+    ])
+    assert.deepStrictEqual(ignoredIn("Name:\tx\n"), [])
   })
 
   it("stays ignored for the program, whose arguments and status are kept", () => {
