@@ -94,9 +94,9 @@ export const draw = (lines: ReadonlyArray<string>): string => {
     return `<text x="${margin}" y="${titleHeight + (n + 1) * lineHeight - 6}"${kind}>${escaped(line)}</text>`
   })
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" xml:space="preserve">`,
     `<title>A session in a terminal: a secret is added, a program uses it, and the audit log shows it</title>`,
-    `<style>text { font: 14px ui-monospace, "SF Mono", Menlo, Consolas, monospace; fill: #c9d1d9; white-space: pre } .typed { fill: #7ee787 }</style>`,
+    `<style>text { font: 14px ui-monospace, "SF Mono", Menlo, Consolas, monospace; fill: #c9d1d9 } .typed { fill: #7ee787 }</style>`,
     `<rect width="${width}" height="${height}" rx="8" fill="#0d1117"/>`,
     ...dots,
     ...texts,
