@@ -66,7 +66,8 @@ export const envCommand = defineCommand({
     "secrets env",
     "secrets env --dry-run",
     "secrets env --secret github_token=GH_TOKEN --file -",
-    'eval "$(secrets env --format shell)"'
+    'eval "$(secrets env --format shell)"',
+    "secrets env --format shell | source   # in fish"
   ],
   about: [
     "The secrets come from .secrets.json, in the working directory or above it:",
