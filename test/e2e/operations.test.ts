@@ -2,6 +2,7 @@
  * Operations on a running daemon: change, rotate, kill, restart, watch, share.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { generateX25519Identity, identityToRecipient } from "age-encryption"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { spawn } from "node:child_process"
@@ -214,6 +215,50 @@ describe("revoke --all", () => {
       assert.include((yield* secrets(["list"])).stdout, "no secrets; add one with")
       assert.strictEqual((yield* secrets(["add", "db", "--value", "y"])).status, 0)
       assert.strictEqual((yield* secrets(["revoke", "--wipe"])).status, 2)
+    })
+  )
+})
+
+describe("a backup", () => {
+  it.live("moves everything to another home, where no daemon runs, and back into the first one", () =>
+    Effect.gen(function* () {
+      const { call, home, secrets } = yield* shared
+      const other = yield* temporaryDirectory
+      const [file, key] = [path.join(other, "backup"), path.join(other, "key")]
+      const identity = yield* Effect.promise(() => generateX25519Identity())
+      fs.writeFileSync(key, `# made up\n${identity}\n`)
+      const recipient = yield* Effect.promise(() => identityToRecipient(identity))
+      yield* call("add", { name: "db", value: "one", description: "of the shop" })
+      const done = yield* secrets(["backup", file, "--recipient", recipient])
+      assert.deepStrictEqual([done.status, modeOf(file)], [0, "600"], done.stderr)
+      const again = yield* secrets(["backup", file, "--recipient", recipient])
+      assert.deepStrictEqual([again.status, again.stdout], [2, ""])
+
+      const elsewhere = (args: ReadonlyArray<string>) => run(args, { home: other })
+      const restore = ["restore", file, "--identity", key]
+      const planned = yield* elsewhere([...restore, "--dry-run"])
+      assert.deepStrictEqual(
+        [planned.stdout, fs.existsSync(path.join(other, ".agent-secrets"))],
+        ["would restore: 1 added, 0 updated, 0 unchanged\n", false]
+      )
+      const restored = yield* elsewhere(restore)
+      assert.deepStrictEqual([restored.stdout, restored.stderr], ["restored: 1 added, 0 updated, 0 unchanged\n", ""])
+      assert.strictEqual(auditOf(path.join(other, ".agent-secrets")).at(-1)?.["action"], "store_restore")
+
+      yield* call("update", { name: "db", value: "two" })
+      const refused = yield* secrets(restore)
+      assert.deepStrictEqual([refused.status, refused.stdout], [5, ""])
+      assert.include(refused.stderr, "changed after the backup")
+      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "two")
+      assert.strictEqual((yield* secrets([...restore, "--overwrite"])).status, 0)
+      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "one")
+      const old = [
+        path.join(other, ".agent-secrets/secrets.age"),
+        "--identity",
+        path.join(other, ".agent-secrets/identity.age")
+      ]
+      assert.match((yield* secrets(["restore", ...old])).stdout, /0 added, 0 updated, 1 unchanged/)
+      assert.isFalse(fs.existsSync(path.join(home, "backup.tmp")))
     })
   )
 })

@@ -30,6 +30,8 @@ export const runPages: Readonly<
   "docs/agents.md": { secrets: ["github_token"] },
   "docs/ci.md": {},
   "docs/cron.md": { secrets: ["backup_key"] },
+  "docs/show.md": {},
+  "docs/backup.md": { secrets: ["github_token"] },
   "skills/agent-secrets/SKILL.md": { secrets: ["github_token", "registry_password"], files: ["key.pem"] }
 }
 
