@@ -9,6 +9,7 @@ import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { importSecrets } from "../../../src/daemon/operations/addSecrets.ts"
 import { storeLimit } from "../../../src/domain/Secret.ts"
 import { handlers } from "../../../src/rpc/server/handlers.ts"
+import { ConnectionState } from "../../../src/rpc/transport/Connections.ts"
 import { maxImported } from "../../../src/rpc/protocol/limits.ts"
 import { openSession, storeDirectories, storedValues } from "../../support/storeSetup.ts"
 import { addSecret, testLayerNoTelemetry, testLayerWithAudit } from "../../support/testLayer.ts"
@@ -125,6 +126,17 @@ describe("secrets.import", () => {
         const reply = yield* call({ entries: encoded("a,b", "x\ny,", "é", "\u0000\u2028") })
         assert.deepInclude(reply, { success: true, existing: [], looks_like: [] })
         assert.deepStrictEqual(yield* storedValues, ["a,b=x\ny,", "é=\u0000\u2028"])
+      })
+    )
+  )
+
+  it.effect("adds nothing for a client that has left", () =>
+    inServices(
+      Effect.gen(function* () {
+        const state = { ...(yield* ConnectionState), closed: Effect.void }
+        const left = Effect.provideService(call({ entries: encoded("a", "x") }), ConnectionState, state)
+        assert.strictEqual((yield* Effect.flip(left)).message, "the client left before anything was added")
+        assert.deepStrictEqual(yield* storedValues, [])
       })
     )
   )

@@ -10,6 +10,7 @@ import type { NewSecret } from "../../../daemon/secrets/SecretStore.ts"
 import { valueLimit } from "../../../domain/Secret.ts"
 import { maxImported, maxLineBytes } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
+import { ConnectionState } from "../../transport/Connections.ts"
 import { readParams, required, succeeded } from "../params.ts"
 
 const importParams = readParams("ImportParams", { entries: "string", update: "bool" })
@@ -22,10 +23,17 @@ export const importHandlers = {
     const { entries, update } = yield* importParams(raw)
     yield* required(entries, "entries", maxLineBytes)
     const secrets = yield* decodeEntries(entries)
-    const { existing, looksLike } = yield* importSecrets(secrets, update)
+    const { closed } = yield* ConnectionState
+    const { existing, looksLike } = yield* Effect.raceFirst(
+      Effect.interruptible(importSecrets(secrets, update)),
+      // A person who presses Ctrl-C wants none of it. Once the write has begun, it is completed.
+      Effect.andThen(Effect.interruptible(closed), Effect.fail(clientLeft))
+    )
     return succeeded("secrets imported successfully", { existing, looks_like: looksLike.slice(0, maxLookalikes) })
   })
 }
+
+const clientLeft = new RpcError({ tag: "InvalidParams", message: "the client left before anything was added" })
 
 /** Decodes names and values in turn, each in base64, separated by commas. */
 const decodeEntries = Effect.fnUntraced(function* (entries: string) {
