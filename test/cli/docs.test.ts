@@ -49,6 +49,15 @@ describe("the docs", () => {
     assert.deepStrictEqual(unknown, [])
   })
 
+  it("are all in the index", () => {
+    const index = fs.readFileSync(path.join(root, "docs/README.md"), "utf8")
+    const names = pages.flatMap((page) => (page.startsWith("docs/") ? [page.slice("docs/".length)] : []))
+    assert.deepStrictEqual(
+      names.filter((name) => name !== "README.md" && !index.includes(`](${name})`)),
+      []
+    )
+  })
+
   it("link to files that exist", () => {
     for (const page of pages) {
       const text = fs.readFileSync(path.join(root, page), "utf8")
