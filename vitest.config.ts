@@ -28,8 +28,8 @@ export default defineConfig({
   test: {
     // Much of the time of e2e tests is waiting for processes and disks.
     maxWorkers: availableParallelism() + 1,
+    // One load of the modules serves many files: loading takes longer than testing.
     projects: [
-      // One load of the modules serves many files: loading takes longer than testing.
       {
         test: {
           name: "unit",
@@ -40,7 +40,15 @@ export default defineConfig({
         }
       },
       // Only a hang reaches these limits, even on a machine that is ten times slower.
-      { test: { name: "e2e", include: ["test/e2e/**/*.test.ts"], testTimeout: 180_000, hookTimeout: 180_000 } }
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          isolate: false,
+          testTimeout: 180_000,
+          hookTimeout: 180_000
+        }
+      }
     ]
   }
 })
