@@ -39,8 +39,8 @@ describe("secrets lease", () => {
 
   it.live("prints nothing on standard output when it fails, and an error with a hint on standard error", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup
-      yield* secrets(["add", "db", "--value", "x"])
+      const { call, secrets } = yield* setup
+      yield* call("add", { name: "db", value: "x" })
       const table: ReadonlyArray<readonly [ReadonlyArray<string>, number, RegExp]> = [
         [
           ["lease", "nope"],
@@ -71,8 +71,8 @@ describe("secrets lease", () => {
 
   it.live("prints a JSON envelope with --json, also when it fails", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup
-      yield* secrets(["add", "db", "--value", "x"])
+      const { call, secrets } = yield* setup
+      yield* call("add", { name: "db", value: "x" })
       const good = envelope((yield* secrets(["lease", "db", "--json", "--client-id", "c"])).stdout)
       assert.deepInclude(good, { ok: true, success: true, command: "secrets lease" })
       assert.deepInclude(good.result, { value: "x", secret_name: "db", client_id: "c" })
@@ -91,8 +91,8 @@ describe("secrets lease", () => {
 
   it.live("keeps one lease for each client; all callers without --client-id are one client", () =>
     Effect.gen(function* () {
-      const { audit, secrets } = yield* setup
-      yield* secrets(["add", "db", "--value", "x"])
+      const { audit, call, secrets } = yield* setup
+      yield* call("add", { name: "db", value: "x" })
       for (const line of [
         ["lease", "db"],
         ["lease", "db"],
@@ -139,8 +139,8 @@ describe("secrets add", () => {
 
   it.live("rejects an invalid value without printing it", () =>
     Effect.gen(function* () {
-      const { directory, secrets, stderr } = yield* setup
-      yield* secrets(["add", "db", "--value", "hush-hush"])
+      const { call, directory, secrets, stderr } = yield* setup
+      yield* call("add", { name: "db", value: "hush-hush" })
       const table: ReadonlyArray<readonly [ReadonlyArray<string>, string | Uint8Array, number, RegExp]> = [
         [["add", "db"], "hush-hush", 5, /secret "db": secret already exists/],
         [["add", "e"], "", 2, /the value of a secret cannot be empty/],
@@ -165,8 +165,8 @@ describe("secrets add", () => {
 describe("the commands", () => {
   it.live("revoke one lease, or all", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup
-      yield* secrets(["add", "db", "--value", "x"])
+      const { call, secrets } = yield* setup
+      yield* call("add", { name: "db", value: "x" })
       const { lease_id } = envelope((yield* secrets(["lease", "db", "--json"])).stdout).result
       assert.strictEqual((yield* secrets(["revoke", lease_id])).stdout, `revoked ${lease_id}\n`)
       assert.strictEqual((yield* secrets(["revoke", "nope"])).status, 4)
@@ -231,8 +231,8 @@ describe("the commands", () => {
 
   it.live("print the audit log without terminal control characters", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup
-      yield* secrets(["add", "db", "--value", "x"])
+      const { call, secrets } = yield* setup
+      yield* call("add", { name: "db", value: "x" })
       yield* secrets(["lease", "db", "--client-id", "\u001b[31mred\nline"])
       const { stdout } = yield* secrets(["audit", "--tail", "1"])
       assert.match(
@@ -324,8 +324,8 @@ describe("the commands", () => {
 
   it.live("report an output that cannot be written, but not one without a reader", () =>
     Effect.gen(function* () {
-      const { home, secrets } = yield* setup
-      yield* secrets(["add", "db", "--value", "x"])
+      const { call, home } = yield* setup
+      yield* call("add", { name: "db", value: "x" })
       for (const line of [["lease", "db"], ["leases"]]) {
         const { status, stderr } = yield* run(line, { home, through: '"$@" 1</dev/null' })
         assert.strictEqual(status, 1)

@@ -64,7 +64,7 @@ describe("update and delete", () => {
         ["delete", "db", "--force"],
         ["--no-update-check", "rm", "db"]
       ]) {
-        yield* secrets(["add", "db", "--value", "x"])
+        yield* call("add", { name: "db", value: "x" })
         yield* secrets(["lease", "db"])
         assert.strictEqual((yield* secrets(line)).stdout, 'deleted "db"\n')
         assert.strictEqual((yield* call("status")).result.active_leases, 0)
@@ -138,8 +138,8 @@ describe("rotate", () => {
 
   it.live("rotates all secrets it can, and lists the others", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* shared
-      yield* secrets(["add", "plain", "--value", "x"])
+      const { call, secrets } = yield* shared
+      yield* call("add", { name: "plain", value: "x" })
       yield* secrets(["add", "good", "--value", "x", "--rotate-via", "true"])
       assert.deepStrictEqual((yield* secrets(["rotate", "--all"])).stdout, "rotated 1 secret\n")
       yield* secrets(["add", "bad", "--value", "x", "--rotate-via", "exit 3"])
@@ -205,8 +205,8 @@ describe("rotate", () => {
 describe("revoke --all", () => {
   it.live("wipes the store and its backup on request, and the daemon keeps running", () =>
     Effect.gen(function* () {
-      const { directory, secrets } = yield* shared
-      yield* secrets(["add", "db", "--value", "x"])
+      const { call, directory, secrets } = yield* shared
+      yield* call("add", { name: "db", value: "x" })
       yield* secrets(["add", "mail", "--value", "x", "--rotate-via", "true"])
       yield* secrets(["lease", "db"])
       const ended = yield* secrets(["revoke", "--all", "--rotate", "--wipe"])
@@ -267,7 +267,7 @@ describe("health", () => {
   it.live("lists what is expiring and what cannot be rotated", () =>
     Effect.gen(function* () {
       const { call, secrets } = yield* shared
-      yield* secrets(["add", "db", "--value", "x"])
+      yield* call("add", { name: "db", value: "x" })
       const { lease_id, expires_at } = (yield* call("lease", { secret_name: "db", client_id: "c", ttl: "30m" })).result
       const { result } = yield* call("health")
       assert.deepStrictEqual(result, {
