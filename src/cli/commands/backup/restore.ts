@@ -12,7 +12,8 @@ import { restoreStore } from "../../../daemon/operations/backup.ts"
 import { quote } from "../../../domain/goText.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { call } from "../../../rpc/client/client.ts"
+import { call, type ClientError } from "../../../rpc/client/client.ts"
+import { maxLineBytes } from "../../../rpc/protocol/limits.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { failUsage, fromClient } from "../../command/CommandError.ts"
 import type { Output } from "../../command/Output.ts"
@@ -21,6 +22,9 @@ import { absentDaemon } from "./absentDaemon.ts"
 import { failedHere } from "./backup.ts"
 import { dataError, decryptBackup, needsPassphrase, readBackup, readIdentities } from "./backupFile.ts"
 import { readPassphrase } from "./passphrase.ts"
+
+/** More bytes than a request has beside its parameters. */
+const requestFrame = 1024
 
 const reportExample = { added: [""], updated: [""], newer: [""], unchanged: 0, restored: true }
 
@@ -68,8 +72,17 @@ export const restoreCommand = defineCommand({
     const options = { overwrite: args.flag("overwrite"), keepNewer: args.flag("keep-newer"), dryRun: isDry }
     const daemon = yield* loadDaemon(args)
     const params = { document, overwrite: options.overwrite, keep_newer: options.keepNewer, dry_run: isDry }
-    const asked = call(daemon, "secrets.restore", params, reportExample)
+    const isTooLarge = Buffer.byteLength(JSON.stringify(params)) > maxLineBytes - requestFrame
+    const asked: Effect.Effect<MergeReport | "too large", ClientError> = isTooLarge
+      ? Effect.as(call(daemon, "secrets.status", {}, {}), "too large" as const)
+      : call(daemon, "secrets.restore", params, reportExample)
     const found = yield* asked.pipe(absentDaemon(args), Effect.mapError(fromClient))
+    if (found === "too large") {
+      return yield* dataError(
+        "this backup is too large for one request to the daemon",
+        "Stop the daemon, then run it again"
+      )
+    }
     if (found !== undefined) return outputOf(found, isDry)
     const { withoutDaemon } = yield* Effect.promise(() => import("./withoutDaemon.ts"))
     const restoring = Effect.mapError(restoreStore(document, options), (error) =>
