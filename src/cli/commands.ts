@@ -31,6 +31,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   exec: () => import("./commands/project/exec.ts").then((file) => file.execCommand),
   allow: () => import("./commands/project/allow.ts").then((file) => file.allowCommand),
   disallow: () => import("./commands/project/disallow.ts").then((file) => file.disallowCommand),
+  policy: () => import("./commands/policy/policy.ts").then((file) => file.policyCommand),
   rotate: () => import("./commands/rotate.ts").then((file) => file.rotateCommand),
   health: () => import("./commands/health.ts").then((file) => file.healthCommand),
   scan: () => import("./commands/scan/scan.ts").then((file) => file.scanCommand),

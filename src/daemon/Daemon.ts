@@ -36,6 +36,7 @@ import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
 import { isSupervised, startedBy, type SupervisionEvidence } from "./lifecycle/isSupervised.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
+import { recordPolicy, reloadPolicy } from "./lifecycle/reloadPolicy.ts"
 import { limitOwnLog, ownLog } from "./lifecycle/ownLog.ts"
 import { Restart } from "./lifecycle/Restart.ts"
 import { verifyAtStart } from "./lifecycle/verifyAtStart.ts"
@@ -47,6 +48,7 @@ import {
   sampleGaugesForever,
   watchStoreFiles
 } from "./lifecycle/watches.ts"
+import { CurrentPolicy, replaceablePolicy } from "./operations/CurrentPolicy.ts"
 import { ScanBudget } from "./operations/ScanBudget.ts"
 import { sweepForever } from "./operations/sweep.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
@@ -60,6 +62,8 @@ export interface DaemonOptions {
   readonly stopReason: () => string
   /** Sets the handler for SIGHUP. */
   readonly onHangup: (run: () => void) => void
+  /** Reads the rules of config.json again; undefined if there is no policy. */
+  readonly readPolicy: Effect.Effect<Config["policy"], { readonly message: string }>
   /** What the supervisor passed at the start. */
   readonly supervision: Supervision
 }
@@ -69,21 +73,27 @@ export const runDaemon = Effect.fn("runDaemon")(function* (config: Config, optio
   yield* checkOutput([config.auditPath, config.leasesPath, config.identityPath, config.secretsPath])
   const activated = yield* adoptActivatedSockets(options.supervision.listeners, mainFirst(config))
   const memory: StoreMemory = { last: undefined }
+  const policy = replaceablePolicy(config.policy)
   return yield* restartOnReplacedDirectory(instancePaths(config).directories, (isRestart) =>
-    Effect.provide(serveOnce(config, options, activated), layers(config, options, { memory, isRestart, activated }))
-  )
+    Effect.provide(
+      serveOnce(config, options, activated, policy),
+      layers(config, options, { memory, isRestart, activated })
+    )
+  ).pipe(Effect.provideService(CurrentPolicy, policy))
 })
 
 /** Serves until a restart is requested or the state directory is replaced. */
 const serveOnce = Effect.fn("serveOnce")(function* (
   config: Config,
   options: DaemonOptions,
-  activated: ActivatedSockets
+  activated: ActivatedSockets,
+  policy: ReturnType<typeof replaceablePolicy>
 ) {
   const sockets = socketsOf(config)
   const instance = yield* Instance
   yield* startMetrics(instance.startedAt.millis)
   yield* announceStart(config.socketPath, sockets)
+  if (policy.rules() !== undefined) yield* recordPolicy(policy.rules())
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
   const info = DaemonInfo.of({
@@ -118,7 +128,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     heartbeat.watch,
     verifyAtStart,
     sendWitnesses(config.auditWitness, yield* makeWitness(config.auditWitness, options.environment["PATH"])),
-    reopenOnHangup(options.onHangup),
+    reopenOnHangup(options.onHangup, reloadPolicy(policy, options.readPolicy)),
     limitOwnLog(ownLog(Object.values(launchdLogs(options.environment["HOME"] ?? "/", config.directory)))),
     notifySupervisor(notifications, `serving on ${config.socketPath}`)
   ]

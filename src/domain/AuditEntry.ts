@@ -2,13 +2,15 @@
  * An entry of audit.log, and one constructor for each kind. An entry never holds a value.
  *
  * The members and their order are the predecessor's (protocol specification, 9.4), followed
- * by six of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
+ * by ten of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
  * `store` names the store by the hash of its encrypted file, which tells nothing of a value;
  * `socket` is the one that the request came through, if the daemon has more than its owner's;
+ * `via`, `program`, `session` and `reason` are what a client said about a lease, if it did;
  * `seq` and `prev` chain the entries (`AuditChain`).
  */
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import * as path from "node:path"
 import type { AuditAction } from "./auditActions.ts"
 import { counted } from "./counted.ts"
 import { formatGoDuration, type GoDuration, millisecond } from "./GoDuration.ts"
@@ -30,6 +32,10 @@ export const AuditEntry = Schema.Struct({
   shift_ms: Schema.optionalKey(Schema.Int),
   store: Schema.optionalKey(Schema.String),
   socket: Schema.optionalKey(Schema.String),
+  via: Schema.optionalKey(Schema.String),
+  program: Schema.optionalKey(Schema.String),
+  session: Schema.optionalKey(Schema.String),
+  reason: Schema.optionalKey(Schema.String),
   seq: Schema.optionalKey(Schema.Int),
   prev: Schema.optionalKey(Schema.String)
 })
@@ -56,6 +62,10 @@ export const encodeEntry = (
     shift_ms: fact.shift_ms,
     store: fact.store,
     socket: fact.socket,
+    via: fact.via,
+    program: fact.program,
+    session: fact.session,
+    reason: fact.reason,
     seq: place?.seq,
     prev: place?.prev
   })}\n`
@@ -82,16 +92,23 @@ const secretDone = (action: AuditAction) => (name: string) => done(action, { sec
 const doneWith = (action: AuditAction) => (details: string) => done(action, { details })
 const failedWith = (action: AuditAction) => (details: string) => failed(action, { details })
 
-export const acquireFact = (lease: Lease, ttl: GoDuration) =>
+/** What a client said about the use of a lease; only what it said is recorded, of `program` the last part. */
+export type LeaseOrigin = Pick<AuditFact, "via" | "program" | "session" | "reason">
+
+const ofOrigin = (origin: LeaseOrigin): LeaseOrigin =>
+  origin.program === undefined ? origin : { ...origin, program: path.basename(origin.program) }
+
+export const acquireFact = (lease: Lease, ttl: GoDuration, origin: LeaseOrigin = {}) =>
   done("lease_acquire", {
     ...ofLease(lease),
+    ...ofOrigin(origin),
     details: `TTL: ${formatGoDuration(ttl)}`,
     expires_at: lease.expiresAt.text
   })
 export const replaceFact = (old: Lease, next: Lease, ttl: GoDuration) =>
   done("lease_replace", { ...ofLease(old), details: `replaced by ${next.id}, TTL: ${formatGoDuration(ttl)}` })
-export const acquireRefusedFact = (secretName: string, clientId: string, reason: string) =>
-  failed("lease_acquire", { secret_name: secretName, client_id: clientId, details: reason })
+export const acquireRefusedFact = (secretName: string, clientId: string, details: string, origin: LeaseOrigin = {}) =>
+  failed("lease_acquire", { secret_name: secretName, client_id: clientId, ...ofOrigin(origin), details })
 export const ttlTooLongDetails = ({ maximum, requested }: TtlTooLong): string =>
   `TTL ${requested} exceeds max ${maximum}`
 
@@ -188,6 +205,10 @@ export const trustFact = (decision: TrustDecision, path: string, hash: string, c
   details: `sha256:${hash} ${path}`,
   success: decision !== "refuse"
 })
+
+/** Records the policy that applies from here on, by its hash; none permits everything. */
+export const policyFact = (rules: number | undefined, hash: string) =>
+  done("policy_load", { details: rules === undefined ? "there is no policy" : `rules: ${rules}, sha256:${hash}` })
 
 export const startFact = (socketPath: string) => done("daemon_start", { details: `listening on ${socketPath}` })
 export const stopFact = done("daemon_stop", { details: "daemon stopped gracefully" })

@@ -14,6 +14,7 @@ import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
 import { parseJsonFile } from "./jsonFile.ts"
 import { clientIdExpected, clientIdPattern } from "./paths.ts"
+import type { PolicyRule } from "./Policy.ts"
 import { type ListenSocket, type SocketAccess, ownSocket, privateSocketName } from "./ListenSocket.ts"
 import * as Setting from "./Setting.ts"
 import { addressProblem } from "./webAddress.ts"
@@ -119,6 +120,30 @@ const socket = section({
     groupRule
   )
 
+const globs = Schema.Array(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(256)))
+  .check(Schema.isMaxLength(100))
+  .annotate({ expected: "a list of at most 100 globs, each of 1 to 256 characters" })
+
+/** Every lease may have to be compared with all of them. */
+const maxPolicyRules = 1000
+
+const policyRule = section({
+  secrets: globs
+    .check(Schema.isMinLength(1))
+    .annotate({ expected: "a list of 1 to 100 globs", description: "globs of the secrets that it is for; required" }),
+  clients: optionalSetting(
+    globs.check(Schema.isMinLength(1)).annotate({ expected: "a list of 1 to 100 globs" }),
+    "globs of the client ids that it is for; every client if not set"
+  ),
+  via: optionalSetting(
+    globs,
+    "the ways that a value may take: lease, exec, env, mcp, helper:NAME, helper:*; every way if not set, none if empty"
+  ),
+  max_ttl: optionalSetting(Setting.duration(), "the maximum TTL, and the default if that is longer"),
+  commands: optionalSetting(globs, "globs of the programs that exec and mcp may run, by name, or by path with a slash"),
+  reason: setting(Setting.flag, "whether a request must give a reason", false)
+})
+
 /** config.json as it is written; its JSON Schema and the table of settings are generated from this. */
 export const ConfigFile = section({
   $schema: optionalSetting(Schema.Unknown, "for editors: the location of the schema of this file"),
@@ -161,6 +186,12 @@ export const ConfigFile = section({
     "the client id of commands that have none on their command line; the host name if not set"
   ),
   audit_witness: optionalSetting(auditWitness, "where the last audit entry is sent, to prove later what the log was"),
+  policy: optionalSetting(
+    Schema.Array(policyRule)
+      .check(Schema.isMaxLength(maxPolicyRules))
+      .annotate({ expected: `a list of at most ${maxPolicyRules} rules, each a JSON object` }),
+    "who may lease which secret, and through what; the first rule that matches decides"
+  ),
   rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
   events: Setting.subsection(eventsSection, "which events are sent", {}),
   otlp: optionalSetting(
@@ -220,10 +251,26 @@ export const decodeConfig = (
     // An empty variable counts as unset.
     const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))
     const config = configFrom(file, yield* decodeVariables(set), home)
-    const reason = samePaths(config) ?? overlappingClients(config.otherSockets)
+    const reason = unknownRuleKey(given) ?? samePaths(config) ?? overlappingClients(config.otherSockets)
     if (reason !== undefined) return yield* Result.fail(new ConfigError({ reason }))
     return { config, warnings: misspeltKeys(given) }
   })
+
+/** Names a key of a policy rule that is not one: without the key that was meant, the rule would permit more. */
+const unknownRuleKey = (given: unknown): string | undefined => {
+  const rules: unknown = Reflect.get(Object(given), "policy")
+  if (!Array.isArray(rules)) return undefined
+  const keys = Object.keys(policyRule.fields)
+  return rules
+    .flatMap((rule: object, index) => {
+      const unknown = Object.keys(rule).find((key) => !keys.includes(key))
+      if (unknown === undefined) return []
+      const meant = closestMatch(unknown, keys)
+      const hint = meant === undefined ? `it has ${keys.join(", ")}` : `did you mean ${meant}?`
+      return [`policy[${index}].${unknown} is not a key of a rule: ${hint}`]
+    })
+    .at(0)
+}
 
 /** Names two settings that would use the same path, or the names that the daemon makes beside a socket. */
 export const samePaths = (config: Config): string | undefined => {
@@ -347,6 +394,14 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
       clientPrefix: one.client_prefix ?? ""
     })),
     auditWitness: file.audit_witness,
+    policy: file.policy?.map((rule): PolicyRule => ({
+      secrets: rule.secrets,
+      clients: rule.clients,
+      via: rule.via,
+      maxTtl: rule.max_ttl,
+      commands: rule.commands,
+      reason: rule.reason
+    })),
     rotationTimeout: file.rotation_timeout,
     sampling: {
       minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,

@@ -30,6 +30,7 @@ export const auditActions = [
   "project_refuse",
   "scan_begin",
   "scan_match",
+  "policy_load",
   "request_refused",
   "daemon_start",
   "daemon_stop",

@@ -121,6 +121,12 @@ export const events = {
       durationMs: duration
     }
   ),
+  leaseRefused: define("lease.refused", "lease", "info", "a request for a lease is rejected", {
+    secretName: text("name of the secret, as the client sent it"),
+    clientId: text("self-declared id of the client"),
+    via: text("what would take the value, as the client said"),
+    reason: text("tag of the error")
+  }),
   leaseExpired: define("lease.expired", "lease", "debug", "a sweep removes expired leases", {
     ...ofLeases,
     secretNames: names("names of their secrets"),
@@ -208,6 +214,10 @@ export const leaseAcquired = (lease: Lease, ttl: GoDuration, durationMs: number)
 
 export const leaseReplaced = (old: Lease, lease: Lease, ttl: GoDuration, durationMs: number) =>
   make(events.leaseReplaced)({ ...grant(lease, ttl, durationMs), replacedLeaseId: old.id })
+
+/** Makes an event of a rejected request; a name is cut, because it may be as long as a client likes. */
+export const leaseRefused = (secretName: string, clientId: string, via: string, reason: string) =>
+  make(events.leaseRefused)({ secretName: secretName.slice(0, 256), clientId: clientId.slice(0, 256), via, reason })
 
 /** Makes one event for each sweep that finds any. */
 export const leasesExpired = (leases: ReadonlyArray<Lease>, durationMs: number) =>

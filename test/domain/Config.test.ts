@@ -41,6 +41,7 @@ describe("the defaults", () => {
       socketAccess: { mode: 0o600 },
       otherSockets: [],
       auditWitness: undefined,
+      policy: undefined,
       rotationTimeout: 30n * second,
       heartbeat: undefined,
       trustedProjects: []

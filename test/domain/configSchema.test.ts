@@ -26,6 +26,7 @@ const fileWith = (name: string, value: unknown): object => {
   const needed = name.startsWith("otlp.") ? { endpoint } : {}
   if (name.startsWith("sockets[]."))
     return { sockets: [{ path: "/run/s", role: "lease", secrets: ["a"], client_prefix: "a/", [key]: value }] }
+  if (name.startsWith("policy[].")) return { policy: [{ secrets: ["a"], [key]: value }] }
   return sections.reduce((inner, section): object => ({ [section]: { ...needed, ...inner } }), {
     ...beside[name],
     [key]: value
@@ -49,6 +50,8 @@ describe("the schema of config.json", () => {
     { sockets: null },
     { sockets: [{ path: "~/s", role: "approve", mode: "0660", group: "staff", theirs: 1 }] },
     { sockets: [{ path: "/s", role: "lease", secrets: ["ci_*"], client_prefix: "ci/" }] },
+    { policy: [] },
+    { policy: [{ secrets: ["*"] }, { secrets: ["a"], clients: ["c/*"], via: [], max_ttl: "5m", reason: true }] },
     { default_lease_ttl: "1h30m", max_lease_ttl: 31_536_000_000_000_000, rotation_timeout: "+1.5s" },
     { audit_max_size: "1 gb", audit_max_files: 1, max_active_leases: 1 },
     { events: { min_level: "debug", debug_per_minute: 0 } },
@@ -79,6 +82,12 @@ describe("the schema of config.json", () => {
     { sockets: [{ path: "/s", role: "root" }] },
     { sockets: [{ path: "/s", role: "operator", mode: "0660" }] },
     { sockets: [{ path: "/s", role: "lease", secrets: [""], client_prefix: "ci/" }] },
+    { policy: [{ clients: ["c"] }] },
+    { policy: [{ secrets: [] }] },
+    { policy: [{ secrets: [""] }] },
+    { policy: [{ secrets: ["a"], clients: [] }] },
+    { policy: Array.from({ length: 1001 }, () => ({ secrets: ["a"] })) },
+    { policy: [{ secrets: Array.from({ length: 101 }, () => "a") }] },
     { default_lease_ttl: "1d" },
     { max_lease_ttl: "-1h" },
     { rotation_timeout: "0s" },
@@ -102,6 +111,7 @@ describe("the schema of config.json", () => {
 
   it.each([
     { max_lease_ttl: "59m" },
+    { policy: [{ secrets: ["a"], client: ["c"] }] },
     { audit_path: "/srv/a", leases_path: "/srv/a" },
     { default_lease_ttl: "0.1ns" },
     { rotation_timeout: "3000000h" },

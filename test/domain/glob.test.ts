@@ -2,7 +2,7 @@
  * Globs: what each character matches, and that no glob takes long.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { globMatcher } from "../../src/domain/glob.ts"
+import { globCovers, globMatcher } from "../../src/domain/glob.ts"
 
 describe("a glob", () => {
   it.each([
@@ -26,5 +26,24 @@ describe("a glob", () => {
   it("with many stars needs no more steps than its length times that of the name", () => {
     assert.isFalse(globMatcher("*a".repeat(100))("a".repeat(16 * 1024 - 1).concat("b")))
     assert.isTrue(globMatcher("*a".repeat(100))("a".repeat(16 * 1024)))
+  })
+})
+
+describe("globCovers", () => {
+  it.each([
+    ["*", "a*b?[x]", true],
+    ["a*", "ab*", true],
+    ["a*", "a", true],
+    ["a?", "a*", false],
+    ["?*", "*", false],
+    ["[a-c]", "b", true],
+    ["[a-c]", "[a-c]", true],
+    ["[a-c]", "[a-b]", false],
+    ["?", "[a-b]", true],
+    ["a*c", "a*b*c", true],
+    ["a*b*c", "a*c", false],
+    ["a", "b", false]
+  ] as const)("%j covers %j: %s", (wider, narrower, expected) => {
+    assert.strictEqual(globCovers(wider, narrower), expected)
   })
 })

@@ -87,6 +87,7 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
   { args: ["env"] },
   { args: ["allow", "-r"] },
   { args: ["disallow", hostile] },
+  { args: ["policy", "explain", hostile, "--command", inPath], json: true },
   { args: ["exec", "--secret", "b", "--", `./${inPath}`] },
   { args: ["scan"], json: true },
   { args: ["scan", "--staged"] },

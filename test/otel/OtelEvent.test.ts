@@ -27,6 +27,7 @@ const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "
     const { lease } = yield* acquireLease("db", "worker")
     yield* acquireLease("db", "worker")
     yield* acquireLease("db", "short", second)
+    yield* Effect.ignore(acquireLease("no such secret", "worker"))
     yield* TestClock.adjust("2 seconds")
     yield* sweepExpired()
     yield* Effect.ignore(revokeLease(lease.id))

@@ -28,8 +28,10 @@ const keywords: Readonly<Record<string, (expected: Json, value: Json, schema: Js
   maximum: numeric((value, bound) => value <= bound),
   exclusiveMaximum: numeric((value, bound) => value < bound),
   minLength: (least, value) => typeof value !== "string" || [...value].length >= least,
+  maxLength: (most, value) => typeof value !== "string" || [...value].length <= most,
   pattern: (pattern, value) => typeof value !== "string" || new RegExp(pattern, "u").test(value),
   minItems: (least, value) => !Array.isArray(value) || value.length >= least,
+  maxItems: (most, value) => !Array.isArray(value) || value.length <= most,
   items: (items, value) => !Array.isArray(value) || value.every((item) => fits(items, item)),
   required: (keys, value) => typeOf(value) !== "object" || keys.every((key: string) => Object.hasOwn(value, key)),
   properties: (properties, value) =>

@@ -117,6 +117,7 @@ export const refusals = {
   DirectAccess: rejected("Lease it: secrets lease NAME"),
   ScanLimit: rejected("Try again tomorrow, or compare one secret by leasing it: secrets lease NAME"),
   AccessDenied: rejected("Use a socket whose role permits it: secrets status lists them"),
+  PolicyDenied: rejected("See what the policy permits: secrets policy explain NAME"),
   RestartRefused: rejected("Wait and try again"),
   RestartNotAllowed: rejected("Restart it as the user whose daemon it is"),
   AuditLogError: rejected("Remove the cause that secrets status shows: the daemon then continues by itself"),

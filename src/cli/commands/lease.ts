@@ -8,6 +8,7 @@
 import { inGoUnits } from "../../domain/spelledDuration.ts"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
 import { type GlobalArgs, defaultClientId } from "../command/daemonAddress.ts"
+import { originOf, reasonFlag } from "../command/leaseOrigin.ts"
 import { usageError } from "../command/Output.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
 import { printsToTerminal } from "../terminal/isInteractive.ts"
@@ -27,6 +28,7 @@ export const leaseCommand = defineQuery({
         "name of the client, which holds one lease per secret (AGENT_SECRETS_CLIENT_ID, client_id of config.json, or the host name)",
       completes: "client"
     },
+    reason: reasonFlag,
     raw: { type: "boolean" }
   },
   examples: ["secrets lease github_token", "secrets lease github_token --ttl 15m --client-id deploy"],
@@ -36,7 +38,12 @@ export const leaseCommand = defineQuery({
     if (/^-|^(?=.*0)[^1-9]*$/.test(ttl)) return usageError("--ttl must be a duration above 0", "For example: --ttl 30m")
     const clientId = clientIdOf(args)
     if (typeof clientId !== "string") return clientId
-    return [{ method: "secrets.lease", params: { secret_name: args.positionals[0], client_id: clientId, ttl } }]
+    return [
+      {
+        method: "secrets.lease",
+        params: { secret_name: args.positionals[0], client_id: clientId, ttl, ...originOf({}, args.option("reason")) }
+      }
+    ]
   },
   render: ([leased], { args }) => {
     if (!matchesShape(leased, { lease_id: "", value: "", expires_at: "" })) return undefined

@@ -7,7 +7,7 @@ import { call } from "../../rpc/client/client.ts"
 import { optional, type Shaped } from "../../rpc/protocol/shape.ts"
 import { defineCommand } from "../command/Command.ts"
 import { fromClient } from "../command/CommandError.ts"
-import { loadDaemon } from "../command/settings.ts"
+import { loadClientId, loadDaemon } from "../command/settings.ts"
 import { table } from "../terminal/table.ts"
 import { ageOf } from "../terminal/times.ts"
 
@@ -35,7 +35,7 @@ export const listCommand = defineCommand({
   about: "AGE is how long ago the value was set, LAST USED how long ago it was leased.",
   run: Effect.fnUntraced(function* (args) {
     const daemon = yield* loadDaemon(args)
-    const params = { last_leases: true }
+    const params = { last_leases: true, client_id: yield* loadClientId(args) }
     const listed = yield* Effect.mapError(call(daemon, "secrets.list", params, listedExample), fromClient)
     const { searched_all: isComplete = false, secrets } = listed
     const now = yield* Clock.currentTimeMillis

@@ -8,7 +8,7 @@ import { escapeValue } from "../../domain/escape.ts"
 import { optional, type Shaped } from "../../rpc/protocol/shape.ts"
 import { callForSecret } from "../command/callForSecret.ts"
 import { defineCommand } from "../command/Command.ts"
-import { loadDaemon } from "../command/settings.ts"
+import { loadClientId, loadDaemon } from "../command/settings.ts"
 import { ageOf, shownTime, timeUntil } from "../terminal/times.ts"
 
 const shownExample = {
@@ -48,7 +48,13 @@ export const showCommand = defineCommand({
   run: Effect.fnUntraced(function* (args) {
     const [name = ""] = args.positionals
     const daemon = yield* loadDaemon(args)
-    const shown = yield* callForSecret(daemon, "secrets.show", name, { name }, shownExample)
+    const shown = yield* callForSecret(
+      daemon,
+      "secrets.show",
+      name,
+      { name, client_id: yield* loadClientId(args) },
+      shownExample
+    )
     return { lines: linesOfSecret(shown, yield* Clock.currentTimeMillis), result: shown }
   })
 })

@@ -75,8 +75,14 @@ export const sampleGaugesForever = Effect.gen(function* () {
   return yield* Effect.repeat(sampleGauges, Schedule.spaced(sampleInterval))
 })
 
-/** Reopens the audit log at SIGHUP, for log rotators. Each append follows the file anyway; this covers a quiet log. */
-export const reopenOnHangup = Effect.fn("reopenOnHangup")(function* (onHangup: (run: () => void) => void) {
+/**
+ * Reopens the audit log at SIGHUP, for log rotators, and then reloads what else is read again. Each append follows the
+ * file anyway; this covers a quiet log.
+ */
+export const reopenOnHangup = Effect.fn("reopenOnHangup")(function* <R>(
+  onHangup: (run: () => void) => void,
+  reload: Effect.Effect<void, never, R>
+) {
   const audit = yield* AuditLog
   const hangups = yield* Queue.sliding<void>(1)
   yield* Effect.sync(() => onHangup(() => void Queue.offerUnsafe(hangups, undefined)))
@@ -86,5 +92,5 @@ export const reopenOnHangup = Effect.fn("reopenOnHangup")(function* (onHangup: (
       onSuccess: () => Effect.logInfo("SIGHUP: reopened the audit log")
     })
   )
-  return yield* Effect.forever(Effect.andThen(Queue.take(hangups), reopen))
+  return yield* Effect.forever(Effect.andThen(Queue.take(hangups), Effect.andThen(reopen, reload)))
 })

@@ -3,7 +3,8 @@
  *
  * This is the product in one function. One transaction, in this order:
  *
- *   1. look up the secret and the TTL to grant     or fail: AccessDenied, SecretNotFound, ValueTooLong, TtlTooLong
+ *   1. may the client have it, and how long        or fail: AccessDenied, PolicyDenied, SecretNotFound,
+ *                                                           ValueTooLong, TtlTooLong
  *   2. find the client's older leases of it        or fail: TooManyLeases, if there are none
  *   3. replace: end the older leases
  *   4. issue the new lease
@@ -21,8 +22,14 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
-import { acquireFact, acquireRefusedFact, replaceFact, ttlTooLongDetails } from "../../domain/AuditEntry.ts"
-import { AccessDenied, leaseForbidden } from "../../domain/Caller.ts"
+import {
+  acquireFact,
+  acquireRefusedFact,
+  type LeaseOrigin,
+  replaceFact,
+  ttlTooLongDetails
+} from "../../domain/AuditEntry.ts"
+import { AccessDenied, type Caller, leaseForbidden } from "../../domain/Caller.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import {
   defaultMaxActiveLeases,
@@ -33,7 +40,8 @@ import {
   type TtlPolicy,
   type TtlTooLong
 } from "../../domain/Lease.ts"
-import { type SecretNotFound, type StoreLocked, ValueTooLong } from "../../domain/Secret.ts"
+import { type Policy, type PolicyDenied, policyRefusal, ttlWithin } from "../../domain/Policy.ts"
+import { type Secret, type SecretNotFound, type StoreLocked, ValueTooLong } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
@@ -41,6 +49,7 @@ import { inSpan } from "../../otel/span.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { CurrentPolicy } from "./CurrentPolicy.ts"
 import { lockedReason } from "../secrets/lockableStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
@@ -51,6 +60,8 @@ export interface AcquireRequest {
   readonly ttl: GoDuration
   /** The longest value that the client can use, in bytes of UTF-8. */
   readonly maxBytes?: number | undefined
+  /** What the client says about the use of the value; nothing means that it is printed. */
+  readonly origin?: LeaseOrigin
 }
 
 export interface AcquireResult {
@@ -61,52 +72,55 @@ export interface AcquireResult {
 }
 
 /** Why a request is rejected. */
-export type AcquireError = AccessDenied | SecretNotFound | StoreLocked | ValueTooLong | TtlTooLong | TooManyLeases
+export type AcquireError =
+  | AccessDenied
+  | PolicyDenied
+  | SecretNotFound
+  | StoreLocked
+  | ValueTooLong
+  | TtlTooLong
+  | TooManyLeases
 
 export const acquire = Effect.fnUntraced(
   function* (
     request: AcquireRequest,
-    policy: TtlPolicy,
+    limits: TtlPolicy,
     maxActiveLeases = defaultMaxActiveLeases
   ): Effect.fn.Return<AcquireResult, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
-    const { secretName, clientId, maxBytes = Infinity } = request
+    const { secretName, clientId, origin = {} } = request
     const secrets = yield* SecretStore
     const leases = yield* LeaseRepo
     const sink = yield* OtelSink
     const caller = yield* CurrentCaller
+    const policy = (yield* CurrentPolicy).get()
     const id = randomUUID()
 
     const issueLease = leases.transaction((tx): Result.Result<AcquireResult & { ttl: GoDuration }, AcquireError> => {
-      const reject = (error: AcquireError, reason: string) => {
-        tx.record(acquireRefusedFact(secretName, clientId, reason))
+      const reject = ({ details, error }: Rejection) => {
+        tx.record(acquireRefusedFact(secretName, clientId, details, origin))
         return Result.fail(error)
       }
-      const forbidden = leaseForbidden(caller, secretName)
-      if (forbidden !== undefined) return reject(new AccessDenied(), forbidden)
-      const secret = secrets.get(secretName)
-      if (Result.isFailure(secret)) {
-        return reject(secret.failure, secret.failure._tag === "StoreLocked" ? lockedReason : "secret not found")
-      }
-      if (maxBytes < Infinity && Buffer.byteLength(Redacted.value(secret.success.value)) > maxBytes) {
-        return reject(new ValueTooLong({ name: secretName, limit: maxBytes }), "the value is too long for the client")
-      }
-      const granted = grantedTtl(request.ttl, policy)
-      if (Result.isFailure(granted)) return reject(granted.failure, ttlTooLongDetails(granted.failure))
+      const permitted = permit(request, secrets.get(secretName), { caller, policy, limits })
+      if (Result.isFailure(permitted)) return reject(permitted.failure)
 
       // The name object of the store is shared by all its leases, which saves memory.
-      const { name, value } = secret.success
-      const ttl = granted.success
+      const { secret, ttl } = permitted.success
+      const { name, value } = secret
       const lease = makeLease({ id, secretName: name, clientId, ttl, now: tx.now })
       const replaced = tx.ofPair(name, clientId)
       if (tx.weight() >= maxActiveLeases && replaced.length === 0) {
-        return reject(new TooManyLeases({ maxActiveLeases }), "too many active leases")
+        return reject({ error: new TooManyLeases({ maxActiveLeases }), details: "too many active leases" })
       }
       for (const old of replaced) tx.end(old, replaceFact(old, lease, ttl))
-      tx.issue(lease, acquireFact(lease, ttl))
+      tx.issue(lease, acquireFact(lease, ttl, origin))
       return Result.succeed({ lease, value, replaced, ttl })
     })
 
-    const [duration, { lease, value, replaced, ttl }] = yield* Effect.timed(issueLease)
+    const [duration, { lease, value, replaced, ttl }] = yield* Effect.timed(
+      Effect.tapError(issueLease, ({ _tag }) =>
+        sink.emit(OtelEvent.leaseRefused(secretName, clientId, origin.via ?? "lease", _tag))
+      )
+    )
     yield* metrics.countAcquire(duration, replaced.length)
     const durationMs = Duration.toMillis(duration)
     for (const old of replaced) yield* sink.emit(OtelEvent.leaseReplaced(old, lease, ttl, durationMs))
@@ -115,6 +129,38 @@ export const acquire = Effect.fnUntraced(
   },
   inSpan("acquire", spanAttributes)
 )
+
+const rejected = (error: AcquireError, details: string) => Result.fail<Rejection>({ error, details })
+
+interface Rejection {
+  readonly error: AcquireError
+  /** The text that the audit log has of it. */
+  readonly details: string
+}
+
+/** Returns the secret and the TTL of a lease that the caller's socket, the policy and the limits permit. */
+const permit = (
+  { clientId, maxBytes = Infinity, origin, secretName, ttl }: AcquireRequest,
+  found: Result.Result<Secret, SecretNotFound | StoreLocked>,
+  by: { readonly caller: Caller; readonly policy: Policy; readonly limits: TtlPolicy }
+): Result.Result<{ readonly secret: Secret; readonly ttl: GoDuration }, Rejection> => {
+  const forbidden = leaseForbidden(by.caller, secretName)
+  if (forbidden !== undefined) return rejected(new AccessDenied(), forbidden)
+  if (Result.isFailure(found) && found.failure._tag === "StoreLocked") return rejected(found.failure, lockedReason)
+  // Before it matters whether the secret exists.
+  const verdict = by.policy.decide({ secretName, clientId, ...origin })
+  const refusal = policyRefusal(verdict, secretName)
+  if (refusal !== undefined) return Result.fail(refusal)
+  if (Result.isFailure(found)) return rejected(found.failure, "secret not found")
+  const secret = found.success
+  if (maxBytes < Infinity && Buffer.byteLength(Redacted.value(secret.value)) > maxBytes) {
+    return rejected(new ValueTooLong({ name: secretName, limit: maxBytes }), "the value is too long for the client")
+  }
+  const granted = grantedTtl(ttl, ttlWithin(by.limits, verdict))
+  return Result.isFailure(granted)
+    ? rejected(granted.failure, ttlTooLongDetails(granted.failure))
+    : Result.succeed({ secret, ttl: granted.success })
+}
 
 function spanAttributes(exit: Exit.Exit<AcquireResult, AcquireError | AuditLogError>, request: AcquireRequest) {
   const attributes = { "secret.name": request.secretName, "client.id": request.clientId }

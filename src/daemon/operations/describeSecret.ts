@@ -9,9 +9,12 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHmac } from "node:crypto"
 import { AccessDenied, permitsSecret } from "../../domain/Caller.ts"
+import { isHidden } from "../../domain/Policy.ts"
+import { SecretNotFound } from "../../domain/Secret.ts"
 import { formOf } from "../../domain/valueForm.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
+import { CurrentPolicy } from "./CurrentPolicy.ts"
 import { lastLeases } from "./lastLeases.ts"
 import { ownLeases } from "./listLeases.ts"
 import { maxReadBytes } from "./searchAudit.ts"
@@ -19,11 +22,12 @@ import { maxReadBytes } from "./searchAudit.ts"
 /** Enough to tell values apart; the rest would only be longer to read. */
 const fingerprintLength = 12
 
-export const describeSecret = Effect.fn("describeSecret")(function* (name: string) {
+export const describeSecret = Effect.fn("describeSecret")(function* (name: string, clientId = "") {
   const store = yield* SecretStore
   const caller = yield* CurrentCaller
   if (!permitsSecret(caller, name)) return yield* new AccessDenied()
   const { value, ...info } = yield* Effect.fromResult(store.get(name))
+  if (isHidden((yield* CurrentPolicy).get(), name, clientId)) return yield* new SecretNotFound({ name })
   const key = yield* Effect.fromResult(store.derive("fingerprints of values"))
   const { kind, validUntil, what, ...outside } = formOf(Redacted.value(value))
   const fingerprint = createHmac("sha256", key).update(Redacted.value(value)).digest("hex").slice(0, fingerprintLength)

@@ -1,19 +1,22 @@
 /** status: the counts of what exists for the caller, and the diagnostics for a person who looks for a fault. */
 import * as Effect from "effect/Effect"
 import { permitsSecret } from "../../domain/Caller.ts"
+import { isHidden } from "../../domain/Policy.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { CurrentPolicy } from "./CurrentPolicy.ts"
 import { ownLeases } from "./listLeases.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
-/** Lists the secrets that exist for the caller. */
-export const visibleSecrets = Effect.gen(function* () {
+/** Lists the secrets that exist for the caller, and that the policy does not hide from the client. */
+export const visibleSecrets = Effect.fnUntraced(function* (clientId: string) {
   const secrets = yield* SecretStore
   const caller = yield* CurrentCaller
+  const policy = (yield* CurrentPolicy).get()
   const all = yield* secrets.list
-  return caller.scope === undefined ? all : all.filter(({ name }) => permitsSecret(caller, name))
+  return all.filter(({ name }) => permitsSecret(caller, name) && !isHidden(policy, name, clientId))
 })
 
 export const daemonStatus = Effect.gen(function* () {
@@ -23,7 +26,7 @@ export const daemonStatus = Effect.gen(function* () {
   const isLimited = caller.scope !== undefined
   return {
     secretCount: isLimited
-      ? yield* Effect.match(visibleSecrets, { onSuccess: (found) => found.length, onFailure: () => 0 })
+      ? yield* Effect.match(visibleSecrets(""), { onSuccess: (found) => found.length, onFailure: () => 0 })
       : yield* secrets.count,
     lockedSince: secrets.lockedSince(),
     activeLeases: isLimited ? (yield* ownLeases).length : yield* leases.activeCount,

@@ -37,6 +37,7 @@ export const errorCodes = {
   RotationFailed: -32003,
   DirectAccess: -32006,
   AccessDenied: -32006,
+  PolicyDenied: -32006,
   ScanLimit: internal,
   RestartRefused: internal,
   RestartNotAllowed: internal,

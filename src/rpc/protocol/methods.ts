@@ -64,6 +64,7 @@ export const methods = {
   "secrets.handedOut": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.audit": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.acceptFindings": { queue: "scan", retry: "idempotent", roles: ownerOnly },
+  "secrets.explainPolicy": { queue: "immediate", retry: "idempotent", roles: operators },
   "daemon.status": { queue: "scan", retry: "idempotent", roles: everyone },
   "daemon.metrics": { queue: "scan", retry: "idempotent", roles: operators },
   "daemon.restart": { queue: "immediate", retry: "once", roles: operators }

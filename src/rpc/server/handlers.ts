@@ -9,10 +9,18 @@ import type { MethodName } from "../protocol/methods.ts"
 import { daemonHandlers } from "./handlers/daemon.ts"
 import { importHandlers } from "./handlers/imports.ts"
 import { leaseHandlers } from "./handlers/leases.ts"
+import { policyHandlers } from "./handlers/policy.ts"
 import { projectHandlers } from "./handlers/projects.ts"
 import { secretHandlers } from "./handlers/secrets.ts"
 
-const all = { ...secretHandlers, ...importHandlers, ...leaseHandlers, ...projectHandlers, ...daemonHandlers }
+const all = {
+  ...secretHandlers,
+  ...importHandlers,
+  ...leaseHandlers,
+  ...policyHandlers,
+  ...projectHandlers,
+  ...daemonHandlers
+}
 
 type Handled = ReturnType<(typeof all)[MethodName]>
 

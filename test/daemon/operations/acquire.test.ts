@@ -7,8 +7,12 @@ import * as Result from "effect/Result"
 import * as Redacted from "effect/Redacted"
 import { TestClock } from "effect/testing"
 import { acquire } from "../../../src/daemon/operations/acquire.ts"
+import { CurrentPolicy } from "../../../src/daemon/operations/CurrentPolicy.ts"
+import { lockStore } from "../../../src/daemon/operations/lock.ts"
+import { visibleSecrets } from "../../../src/daemon/operations/status.ts"
+import { makePolicy } from "../../../src/domain/Policy.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
-import { hour, millisecond } from "../../../src/domain/GoDuration.ts"
+import { hour, millisecond, minute } from "../../../src/domain/GoDuration.ts"
 import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
 import {
@@ -223,4 +227,68 @@ describe("acquire", () => {
       assert.notInclude(JSON.stringify(events), "open sesame")
     }).pipe(Effect.provide(testLayer(events)))
   })
+})
+
+describe("acquire under a policy", () => {
+  const policy = makePolicy([
+    {
+      secrets: ["db"],
+      clients: ["ci"],
+      via: ["exec"],
+      maxTtl: 15n * minute,
+      commands: ["npm"],
+      reason: true
+    }
+  ])
+  const said = { via: "exec", program: "/usr/bin/npm", session: "s-1", reason: "release 12" }
+  const ask = (clientId: string, origin = {}, ttl = 0n, secretName = "db") =>
+    Effect.result(acquire({ secretName, clientId, ttl, origin }, defaultTtlPolicy))
+  const tagOf = (result: Result.Result<unknown, { readonly _tag: string }>) =>
+    Result.isFailure(result) ? result.failure._tag : "leased"
+
+  it.effect("leases as the rule says, and records what the client said", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      assert.strictEqual(tagOf(yield* ask("ci", said)), "leased")
+      assert.strictEqual(tagOf(yield* ask("ci", said, hour)), "TtlTooLong")
+      assert.strictEqual(tagOf(yield* ask("ci")), "PolicyDenied")
+      assert.strictEqual(tagOf(yield* ask("ci", { ...said, program: "sh" })), "PolicyDenied")
+      assert.strictEqual(tagOf(yield* ask("ci", { via: "exec", program: "npm" })), "PolicyDenied")
+      assert.strictEqual(yield* activeCount, 1)
+      const recorded = (yield* leaseEntries).map(({ details, success, via, program, session, reason }) => [
+        success,
+        details,
+        ...[via, program, session, reason].filter((one) => one !== undefined)
+      ])
+      assert.deepStrictEqual(recorded, [
+        [true, "TTL: 15m0s", "exec", "npm", "s-1", "release 12"],
+        [false, "TTL 1h0m0s exceeds max 15m0s", "exec", "npm", "s-1", "release 12"],
+        [false, "policy rule 1: via"],
+        [false, "policy rule 1: commands", "exec", "sh", "s-1", "release 12"],
+        [false, "policy rule 1: reason", "exec", "npm"]
+      ])
+    }).pipe(Effect.provideService(CurrentPolicy, { get: () => policy }), Effect.provide(testLayerNoTelemetry))
+  )
+
+  it.effect("answers for a hidden secret as for one that does not exist", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      const [hidden, missing] = [yield* ask("other", said), yield* ask("other", said, 0n, "nothing")]
+      const messageOf = (result: typeof hidden) => (Result.isFailure(result) ? result.failure.message : "leased")
+      assert.strictEqual(messageOf(hidden), messageOf(missing).replace("nothing", "db"))
+      assert.strictEqual(messageOf(hidden), 'secret "db": secret not found')
+      const names = (clientId: string) => Effect.map(visibleSecrets(clientId), (all) => all.map(({ name }) => name))
+      assert.deepStrictEqual(yield* names("other"), [])
+      assert.deepStrictEqual(yield* names("ci"), ["db"])
+    }).pipe(Effect.provideService(CurrentPolicy, { get: () => policy }), Effect.provide(testLayerNoTelemetry))
+  )
+
+  it.effect("says that the store is locked, of hidden secrets as well", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* lockStore()
+      for (const name of ["db", "nothing"])
+        assert.strictEqual(tagOf(yield* ask("other", said, 0n, name)), "StoreLocked")
+    }).pipe(Effect.provideService(CurrentPolicy, { get: () => policy }), Effect.provide(testLayerNoTelemetry))
+  )
 })

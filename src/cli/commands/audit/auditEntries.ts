@@ -39,6 +39,10 @@ const entryExample = {
   expires_at: optional(""),
   shift_ms: optional(0),
   socket: optional(""),
+  via: optional(""),
+  program: optional(""),
+  session: optional(""),
+  reason: optional(""),
   seq: optional(0),
   prev: optional("")
 }
@@ -131,9 +135,21 @@ const lineOf = (entry: WireEntry, now: number): string => {
 /** How to escape each column: the details are a sentence, in which names are escaped already. */
 const auditEscapes = [...Array.from({ length: 6 }, () => escapeValue), escapeLine]
 
+/** What the entries of few requests have; it stands after the details. */
+const said = [
+  ["via", "via"],
+  ["program", "for"],
+  ["session", "session"],
+  ["reason", "reason:"],
+  ["socket", "through"]
+] as const
+
 /** Returns the cells of an entry; with `now`, short ones for a terminal. */
 export const auditRow = (entry: WireEntry, now?: number): ReadonlyArray<string> => {
-  const details = [entry.details, entry.socket === undefined ? undefined : `(through ${escapeValue(entry.socket)})`]
+  const details = [
+    entry.details,
+    ...said.map(([name, word]) => (entry[name] === undefined ? undefined : `(${word} ${escapeValue(entry[name])})`))
+  ]
     .filter((text) => text !== undefined)
     .join(" ")
   const id = entry.lease_id ?? ""

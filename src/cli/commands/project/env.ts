@@ -44,6 +44,7 @@ import {
   warnIfTracked,
   writeEnvFile
 } from "./writeEnvFile.ts"
+import { originOf } from "../../command/leaseOrigin.ts"
 import { loadDaemon } from "../../command/settings.ts"
 
 const formats = ["dotenv", "shell", "json", "github"] as const
@@ -94,8 +95,9 @@ export const envCommand = defineCommand({
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])
     }
     const daemon = yield* loadDaemon(args)
+    const origin = originOf({ via: "env" }, args.option("reason"))
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientIdOfFile(requested, target), requested.secrets),
+      leaseAll(daemon, clientIdOfFile(requested, target), requested.secrets, origin),
       Effect.fnUntraced(function* (leased) {
         const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
         return yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)

@@ -17,6 +17,7 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
+import { programPath } from "./programPath.ts"
 import { type ChildOptions, type RunningChild, runChild } from "./runChild.ts"
 import {
   type RequestedSecrets,
@@ -26,6 +27,7 @@ import {
   projectFlags,
   requestedSecrets
 } from "./requestedSecrets.ts"
+import { originOf } from "../../command/leaseOrigin.ts"
 import { takeInherited } from "./takeInherited.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { sleepUntil } from "../../../process/sleepUntil.ts"
@@ -72,8 +74,9 @@ export const execCommand = defineCommand({
       return exited(yield* runWith(program, variables, masked, expiry))
     }
     const daemon = yield* loadDaemon(args)
+    const origin = originOf({ via: "exec", program: programPath(command) }, args.option("reason"))
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets, maxValueBytes),
+      leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets, origin, maxValueBytes),
       (leased) => {
         const expiry = stops ? firstExpiry(leased)?.millis : undefined
         return Effect.map(runWith(program, variablesOf(leased), masked, expiry), exited)

@@ -16,6 +16,7 @@ import { literal } from "../../../rpc/protocol/shape.ts"
 import { isErrorTag } from "../../../rpc/protocol/errorTags.ts"
 import { callForSecret } from "../../command/callForSecret.ts"
 import { CommandError } from "../../command/CommandError.ts"
+import type { LeaseOriginParams } from "../../command/leaseOrigin.ts"
 import type { RequestedSecret } from "./requestedSecrets.ts"
 
 /** Below the connection limit of the daemon, for the sake of other clients. */
@@ -38,6 +39,7 @@ export const leaseAll = (
   daemon: DaemonAddress,
   clientId: string,
   secrets: ReadonlyArray<RequestedSecret>,
+  origin: LeaseOriginParams,
   /** Returns the longest value that can be used for a variable. A longer one is not leased. */
   maxBytes: (variable: string) => number | undefined = () => undefined
 ): Effect.Effect<ReadonlyArray<LeasedSecret>, CommandError> =>
@@ -45,7 +47,8 @@ export const leaseAll = (
     let failed = false
     const leaseUnlessFailed = Effect.fnUntraced(function* (requested: RequestedSecret) {
       if (failed) return undefined
-      const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, maxBytes(requested.variable)))
+      const said = { ...origin, max_bytes: maxBytes(requested.variable) }
+      const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, said))
       failed ||= Result.isFailure(outcome)
       return outcome
     })
@@ -74,13 +77,13 @@ const leaseOne = (
   daemon: DaemonAddress,
   clientId: string,
   requested: RequestedSecret,
-  maxBytes: number | undefined
+  said: LeaseOriginParams & { readonly max_bytes: number | undefined }
 ): Effect.Effect<LeasedSecret, CommandError> =>
   callForSecret(
     daemon,
     "secrets.lease",
     requested.secret,
-    { secret_name: requested.secret, client_id: clientId, ttl: requested.ttl, max_bytes: maxBytes },
+    { secret_name: requested.secret, client_id: clientId, ttl: requested.ttl, ...said },
     grantedExample
   ).pipe(
     Effect.map((granted) => ({

@@ -12,6 +12,7 @@ import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
 import { type CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
+import { reasonFlag } from "../../command/leaseOrigin.ts"
 import { loadClientId } from "../../command/settings.ts"
 import type { ConsentRequest } from "./consent.ts"
 import type { Project } from "./findProject.ts"
@@ -30,7 +31,8 @@ export const projectFlags = {
     completes: "file"
   },
   ttl: { type: "string", value: "DURATION", summary: "TTL of the leases; takes precedence over the project file" },
-  "client-id": { type: "string", value: "ID", summary: "client id of the leases" }
+  "client-id": { type: "string", value: "ID", summary: "client id of the leases" },
+  reason: reasonFlag
 } as const satisfies Flags
 
 export interface RequestedSecret {

@@ -10,7 +10,9 @@ import * as path from "node:path"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { readSupervision, supervisionVariables } from "../../../domain/supervision.ts"
 import { unsafePath } from "../../../process/pathOwners.ts"
+import type { Config } from "../../../domain/Config.ts"
 import { defineCommand } from "../../command/Command.ts"
+import { type GlobalArgs, readSettings } from "../../command/daemonAddress.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { checkOwner, loadConfig } from "../../command/settings.ts"
 import { stderrLogger } from "../../command/stderrLogger.ts"
@@ -40,13 +42,19 @@ export const serveCommand = defineCommand({
     const supervision = yield* takeSupervision(args.option("listen-fd"))
     yield* checkConfigFile(args.option("config"))
     const config = yield* loadConfig(args, undefined, Effect.logWarning)
+    yield* checkPolicyFile(args, config)
     yield* closeDebugger
     yield* checkOwner(config.directory, "secrets serve")
     const { runDaemon } = yield* Effect.promise(() => import("../../../daemon/Daemon.ts"))
     yield* closeDebugger
     // Node rejects a SIGPROF listener while a debugger is open.
     const signals = yield* Effect.sync(watchSignals)
-    yield* Effect.mapError(runDaemon(config, { environment: process.env, supervision, ...signals }), startFailure)
+    const readPolicy = loadConfig(args, undefined, Effect.logWarning).pipe(
+      Effect.tap((again) => checkPolicyFile(args, again)),
+      Effect.map(({ policy }) => policy)
+    )
+    const options = { environment: process.env, supervision, readPolicy, ...signals }
+    yield* Effect.mapError(runDaemon(config, options), startFailure)
     return { result: {} }
   }, Effect.provide(stderrLogger))
 })
@@ -65,6 +73,12 @@ const checkConfigFile = (file: string | undefined) =>
     const unsafe = file === undefined ? undefined : unsafePath(path.resolve(file))
     return unsafe === undefined ? Effect.void : rejected(`the settings are not safe: ${unsafe.reason}`, unsafe.fix)
   })
+
+/** Rejects a policy that another user could change. */
+const checkPolicyFile = (args: GlobalArgs, { policy }: Config) => {
+  const settings = readSettings(args)
+  return policy === undefined || !("file" in settings) ? Effect.void : checkConfigFile(settings.file)
+}
 
 const checkRuntimeOptions = Effect.suspend(() => {
   const { refusal, suspicious } = unsafeRuntimeOptions({ execArgv: process.execArgv, environment: process.env })

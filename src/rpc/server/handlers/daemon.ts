@@ -152,7 +152,11 @@ const entryResult = ({
   lease_id,
   details,
   success,
-  socket
+  socket,
+  via,
+  program,
+  session,
+  reason
 }: AuditEntry) => ({
   timestamp,
   action,
@@ -161,5 +165,9 @@ const entryResult = ({
   lease_id,
   details,
   success,
-  socket
+  socket,
+  via,
+  program,
+  session,
+  reason
 })

@@ -15,6 +15,7 @@ import { quote } from "../../../domain/goText.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
 import { maxReplyCount, maxReplyText } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
+import { isSilent, originFields, readOrigin } from "../leaseOrigin.ts"
 import { atMost, readParams, required, resultCount, succeeded } from "../params.ts"
 
 /** No useful duration is longer. */
@@ -23,12 +24,13 @@ const durationLimit = 256
 /** How many clients and secrets `leases` counts at most. */
 const maxTop = 100
 
-/** Beyond the predecessor: max_bytes. */
+/** Beyond the predecessor: max_bytes, and what the client says about the use. */
 const leaseParams = readParams("LeaseParams", {
   secret_name: "string",
   client_id: "string",
   ttl: "string",
-  max_bytes: "number"
+  max_bytes: "number",
+  ...originFields
 })
 const leasesParams = readParams("LeasesParams", {
   client_id: "string",
@@ -56,8 +58,14 @@ export const leaseHandlers = {
       })
     }
     const { maxActiveLeases, ttlPolicy } = yield* DaemonInfo
-    const maxBytes = params.max_bytes > 0 ? Math.trunc(params.max_bytes) : undefined
-    const request = { secretName: params.secret_name, clientId: params.client_id, ttl: ttl.success, maxBytes }
+    const request = {
+      secretName: params.secret_name,
+      clientId: params.client_id,
+      ttl: ttl.success,
+      maxBytes: params.max_bytes > 0 ? Math.trunc(params.max_bytes) : undefined,
+      // Most requests say nothing.
+      origin: isSilent(params) ? {} : yield* readOrigin(params)
+    }
     const { lease, value } = yield* acquire(request, ttlPolicy, maxActiveLeases)
     return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
   }),

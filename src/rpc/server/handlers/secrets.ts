@@ -50,7 +50,8 @@ const restoreParams = readParams("RestoreParams", {
   keep_newer: "bool",
   dry_run: "bool"
 })
-const listParams = readParams("ListParams", { last_leases: "bool" })
+const listParams = readParams("ListParams", { client_id: "string", last_leases: "bool" })
+const showParams = readParams("ShowParams", { name: "string", client_id: "string" })
 const nameParams = readParams("DeleteParams", { name: "string" })
 const rotateParams = readParams("RotateParams", { secret_name: "string" })
 const fingerprintParams = readParams("FingerprintsParams", { client_id: "string" })
@@ -66,12 +67,15 @@ export const secretHandlers = {
     return succeeded("store initialized successfully")
   }),
 
-  /** The predecessor has no parameters: with `last_leases` the log is searched for the last lease of each secret. */
+  /**
+   * The predecessor has no parameters: without `client_id` it lists what every client may find, and with `last_leases` the
+   * log is searched for the last lease of each secret.
+   */
   "secrets.list": Effect.fnUntraced(function* (raw: unknown) {
     const { scope } = yield* CurrentCaller
-    const params = yield* Effect.orElseSucceed(listParams(raw ?? {}), () => ({ last_leases: false }))
+    const params = yield* Effect.orElseSucceed(listParams(raw ?? {}), () => ({ client_id: "", last_leases: false }))
     const countOf = scope === undefined ? (yield* LeaseRepo).activeCountOfSecret : yield* ownCounts
-    const secrets = yield* whileUnlocked(visibleSecrets)
+    const secrets = yield* whileUnlocked(visibleSecrets(params.client_id))
     const searched = params.last_leases ? secrets.map(({ name }) => name) : []
     const last = yield* Effect.orElseSucceed(lastLeases(searched, listReading), () => unread)
     return {
@@ -94,11 +98,11 @@ export const secretHandlers = {
 
   /** Beyond the predecessor. */
   "secrets.show": Effect.fnUntraced(function* (raw: unknown) {
-    const { name } = yield* nameParams(raw)
+    const { client_id, name } = yield* showParams(raw)
     yield* required(name, "secret name")
     const { scope } = yield* CurrentCaller
     const found = yield* Effect.mapError(
-      describeSecret(name),
+      describeSecret(name, client_id),
       ({ _tag: tag, message }) => new RpcError({ tag, message, recorded: refusedReasons[tag] })
     )
     const { active, form, info, lastLease, measured } = found

@@ -1,0 +1,37 @@
+/**
+ * What a command says about its leases: through what it takes the value, for which program,
+ * in whose session, and why. The daemon records it, and a policy may ask for it.
+ */
+import type { Flag } from "./Command.ts"
+
+export interface LeaseOriginParams {
+  readonly via?: string
+  readonly program?: string
+  readonly session?: string
+  readonly reason?: string
+}
+
+export const reasonFlag = {
+  type: "string",
+  value: "TEXT",
+  summary: "why, for the audit log; a policy may require it"
+} as const satisfies Flag
+
+/** Variables in which agents name their session to the programs that they start. */
+const sessionVariables = ["AGENT_SECRETS_SESSION", "CLAUDE_CODE_SESSION_ID"] as const
+
+/** The longest name of a session, in bytes. */
+const sessionLimit = 64
+
+/** Returns the parameters to send: only what there is to say. */
+export const originOf = (
+  said: Omit<LeaseOriginParams, "session" | "reason">,
+  reason: string | undefined
+): LeaseOriginParams => {
+  const session = sessionVariables.map((name) => process.env[name]).find(Boolean)
+  return {
+    ...said,
+    ...(session !== undefined && Buffer.byteLength(session) <= sessionLimit && { session }),
+    ...(reason !== undefined && { reason })
+  }
+}

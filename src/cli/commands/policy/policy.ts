@@ -1,0 +1,107 @@
+/**
+ * secrets policy: asks the daemon what its policy says about a use, and finds rules of
+ * config.json that can never apply.
+ */
+import * as Effect from "effect/Effect"
+import { escapeValue } from "../../../domain/escape.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
+import { unreachableRules } from "../../../domain/Policy.ts"
+import { call } from "../../../rpc/client/client.ts"
+import { optional } from "../../../rpc/protocol/shape.ts"
+import { type ArgsOf, defineCommand } from "../../command/Command.ts"
+import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
+import { reasonFlag } from "../../command/leaseOrigin.ts"
+import type { Output } from "../../command/Output.ts"
+import { loadClientId, loadConfig, loadDaemon } from "../../command/settings.ts"
+import { programPath } from "../project/programPath.ts"
+
+const flags = {
+  "client-id": { type: "string", value: "ID", summary: "explain: the client that asks", completes: "client" },
+  via: { type: "string", value: "WAY", summary: "explain: lease, exec, env, mcp or helper:NAME (lease)" },
+  command: {
+    type: "string",
+    value: "PROGRAM",
+    summary: "explain: the program that gets the value; implies --via exec"
+  },
+  reason: reasonFlag
+} as const
+
+type PolicyArgs = ArgsOf<typeof flags>
+
+const verdictExample = {
+  verdict: "",
+  rule: optional(0),
+  rules: 0,
+  why: optional(""),
+  max_ttl: optional("")
+}
+
+const explain = Effect.fnUntraced(function* (args: PolicyArgs, name: string | undefined) {
+  if (name === undefined) return yield* failUsage("explain has no secret", "For example: secrets policy explain NAME")
+  const program = args.option("command")
+  const asked = {
+    secret_name: name,
+    client_id: args.option("client-id") ?? (yield* loadClientId(args)),
+    via: args.option("via") ?? (program === undefined ? "lease" : "exec"),
+    program: program === undefined ? "" : programPath(program),
+    reason: args.option("reason") ?? ""
+  }
+  const daemon = yield* loadDaemon(args)
+  const said = yield* Effect.mapError(call(daemon, "secrets.explainPolicy", asked, verdictExample), fromClient)
+  const place = said.rule === undefined ? "" : ` (rule ${said.rule} of ${said.rules})`
+  const line =
+    said.rules === 0 && said.verdict === "permitted"
+      ? "permitted: the daemon has no policy"
+      : said.verdict === "permitted"
+        ? `permitted for at most ${said.max_ttl}${place}`
+        : said.verdict === "hidden"
+          ? `not found: ${said.why}`
+          : `refused: ${said.why}`
+  const caution = "client id, way and program are what a caller says: on one account this guides, and is no wall"
+  return {
+    lines: [`${escapeValue(name)} for ${escapeValue(asked.client_id)} via ${escapeValue(asked.via)}`, line, caution],
+    result: { ...said, ...asked }
+  } satisfies Output
+})
+
+const check = Effect.fnUntraced(function* (args: PolicyArgs, more: string | undefined) {
+  if (more !== undefined) return yield* failUsage("check takes no name", "See: secrets policy --help")
+  const { policy } = yield* loadConfig(args)
+  if (policy === undefined)
+    return { lines: ["config.json has no policy: every client may lease every secret"], result: { rules: 0 } }
+  const unreachable = unreachableRules(policy)
+  if (unreachable.length > 0) {
+    return yield* new CommandError({
+      message: `rules that can never apply: ${unreachable.map(({ rule }) => rule).join(", ")}`,
+      why: unreachable.map(({ coveredBy, rule }) => `rule ${rule} is covered by ${coveredBy.join(", ")}`).join("; "),
+      code: "data_error",
+      fix: "Move them before the rules that cover them, or remove them",
+      exitStatus: exitStatus.failed
+    })
+  }
+  return { lines: [`rules: ${policy.length}; each can apply`], result: { rules: policy.length } }
+})
+
+export const policyCommand = defineCommand({
+  name: "policy",
+  summary: "Explain what the policy says about a use, or check its rules",
+  positionals: "explain NAME | check",
+  arity: [1, 2],
+  completes: ["explain", "check"],
+  flags,
+  examples: [
+    "secrets policy check",
+    "secrets policy explain github_token --client-id codex",
+    "secrets policy explain github_token --command git"
+  ],
+  about: [
+    "The policy is the list `policy` of config.json: the first rule whose secrets and clients match decides alone.",
+    "The daemon reads it at its start and at SIGHUP."
+  ].join("\n"),
+  run: Effect.fnUntraced(function* (args) {
+    const [subcommand = "", name] = args.positionals
+    if (subcommand === "explain") return yield* explain(args, name)
+    if (subcommand === "check") return yield* check(args, name)
+    return yield* failUsage(`unknown subcommand ${JSON.stringify(subcommand)}`, "See: secrets policy --help")
+  })
+})

@@ -1,0 +1,35 @@
+/**
+ * Records the policy of a start, and reads it again at SIGHUP: as a whole, or not at all.
+ *
+ * The other settings of config.json need a restart.
+ */
+import * as Effect from "effect/Effect"
+import { sha256 } from "../../domain/AuditChain.ts"
+import { policyFact } from "../../domain/AuditEntry.ts"
+import type { PolicyRule } from "../../domain/Policy.ts"
+import { AuditLog } from "../audit/AuditLog.ts"
+import type { replaceablePolicy } from "../operations/CurrentPolicy.ts"
+
+type Rules = ReadonlyArray<PolicyRule> | undefined
+
+/** Records that these rules apply from here on. */
+export const recordPolicy = (rules: Rules) =>
+  AuditLog.use((audit) => Effect.ignore(audit.append([policyFact(rules?.length, textOf(rules))])))
+
+/** Reads the rules again; wrong ones change nothing, and the reason is logged. */
+export const reloadPolicy = (
+  policy: ReturnType<typeof replaceablePolicy>,
+  read: Effect.Effect<Rules, { readonly message: string }>
+) =>
+  Effect.matchEffect(read, {
+    onFailure: ({ message }) => Effect.logError(`SIGHUP: the policy stays as it is: ${message}`),
+    onSuccess: Effect.fnUntraced(function* (rules) {
+      if (textOf(rules) === textOf(policy.rules())) return
+      policy.replace(rules)
+      yield* recordPolicy(rules)
+      yield* Effect.logInfo(`SIGHUP: ${rules === undefined ? "there is no policy now" : "the policy is another one"}`)
+    })
+  })
+
+const textOf = (rules: Rules): string =>
+  sha256(JSON.stringify(rules ?? null, (_, member: unknown) => (typeof member === "bigint" ? `${member}` : member)))

@@ -1,0 +1,33 @@
+/**
+ * The method about the policy: what it says about a use, without a lease.
+ */
+import * as Effect from "effect/Effect"
+import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
+import { CurrentPolicy } from "../../../daemon/operations/CurrentPolicy.ts"
+import { formatGoDuration } from "../../../domain/GoDuration.ts"
+import { policyRefusal, ttlWithin } from "../../../domain/Policy.ts"
+import { originFields, readOrigin } from "../leaseOrigin.ts"
+import { readParams, required } from "../params.ts"
+
+const explainParams = readParams("ExplainPolicyParams", { secret_name: "string", client_id: "string", ...originFields })
+
+export const policyHandlers = {
+  /** Beyond the predecessor. It says the same whether the secret exists or not. */
+  "secrets.explainPolicy": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* explainParams(raw)
+    yield* required(params.secret_name, "secret_name")
+    yield* required(params.client_id, "client_id")
+    const origin = yield* readOrigin(params)
+    const policy = (yield* CurrentPolicy).get()
+    const { ttlPolicy } = yield* DaemonInfo
+    const verdict = policy.decide({ secretName: params.secret_name, clientId: params.client_id, ...origin })
+    const refusal = policyRefusal(verdict, params.secret_name)
+    return {
+      verdict: verdict._tag.toLowerCase(),
+      rule: verdict.rule,
+      rules: policy.rules.length,
+      why: refusal === undefined ? undefined : verdict._tag === "Refused" ? verdict.why : refusal.details,
+      max_ttl: refusal === undefined ? formatGoDuration(ttlWithin(ttlPolicy, verdict).maximum) : undefined
+    }
+  })
+}
