@@ -18,6 +18,10 @@ const entry = {
   expires_at: undefined,
   shift_ms: undefined,
   socket: undefined,
+  via: undefined,
+  program: undefined,
+  session: undefined,
+  reason: undefined,
   seq: 1,
   prev: undefined
 }
