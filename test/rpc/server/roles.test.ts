@@ -335,7 +335,10 @@ describe("an update", () => {
       Effect.gen(function* () {
         yield* addSecret("a", "old")
         for (const client_id of ["c1", "c2"]) yield* send("owner", "secrets.lease", { secret_name: "a", client_id })
-        const { result } = yield* send("owner", "secrets.update", { name: "a", value: "new" })
+        const plain = yield* send("owner", "secrets.update", { name: "a", value: "new" })
+        assert.deepStrictEqual(Object.keys(plain.result), ["success", "message"])
+        const params = { name: "a", value: "newer", report_holders: true }
+        const { result } = yield* send("owner", "secrets.update", params)
         assert.deepInclude(result, { leases_of_old_value: 2, clients_of_old_value: ["c1", "c2"] })
       })
     )

@@ -57,7 +57,7 @@ export const updateCommand = defineCommand({
     const value = yield* mayKeep ? newValueFromArgs(args, name) : valueFromArgs(args, name)
     const params = {
       name,
-      ...(value === undefined ? { keep_value: true } : { value }),
+      ...(value === undefined ? { keep_value: true } : { value, report_holders: true }),
       ...(description === undefined ? {} : { description, description_set: true }),
       ...(rotateVia === undefined
         ? {}

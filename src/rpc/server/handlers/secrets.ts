@@ -42,7 +42,8 @@ const updateParams = readParams("UpdateParams", {
   ...secretFields,
   rotate_via_set: "bool",
   description_set: "bool",
-  keep_value: "bool"
+  keep_value: "bool",
+  report_holders: "bool"
 })
 const restoreParams = readParams("RestoreParams", {
   document: "string",
@@ -157,7 +158,8 @@ export const secretHandlers = {
     const hook = params.rotate_via_set ? { rotateVia: params.rotate_via, rotateStdout: params.rotate_stdout } : {}
     const description = params.description_set ? { description: params.description } : {}
     yield* secrets.update(params.name, { ...value, ...hook, ...description })
-    const holders = keepsValue ? {} : yield* oldValueHolders(params.name)
+    // The predecessor's reply has nothing more.
+    const holders = keepsValue || !params.report_holders ? {} : yield* oldValueHolders(params.name)
     return succeeded(`secret ${quote(params.name)} updated successfully`, holders)
   }),
 
