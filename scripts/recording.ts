@@ -24,7 +24,7 @@ const session: ReadonlyArray<{ readonly line: string; readonly answer?: string }
   { line: "secrets audit --tail 3" }
 ]
 
-const columns = 92
+const columns = 100
 
 /** Returns the lines that the terminal shows, with the daemon of a home directory. */
 export const record = async (home: string): Promise<ReadonlyArray<string>> => {
