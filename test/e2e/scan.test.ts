@@ -53,12 +53,11 @@ const inRemovedDirectory = (home: string, ...args: ReadonlyArray<string>) =>
   })
 
 describe("in a directory that was removed", () => {
-  it.live("scan finds nothing, and env and exec report that the directory was removed", () =>
+  it.live("scan, env and exec report that the directory was removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
-      const scan = yield* inRemovedDirectory(home, "scan", "--no-own")
-      assert.deepStrictEqual([scan.status, scan.stdout], [0, "nothing found in 0 files, 0 bytes\n"])
       for (const args of [
+        ["scan", "--no-own"],
         ["env", "--dry-run"],
         ["exec", "--", "true"]
       ]) {

@@ -73,6 +73,8 @@ const used = async (): Promise<string> => {
   // leases.json is written after the answers.
   while (!fs.existsSync(path.join(target.directory, "leases.json"))) await pause(5)
   await target.end("SIGKILL")
+  // Written at the first program that the daemon runs.
+  fs.writeFileSync(path.join(target.directory, "children.json"), "[]", { mode: 0o600 })
   return home
 }
 
