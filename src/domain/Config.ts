@@ -9,13 +9,13 @@ import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
 import { hour, minute, second } from "./GoDuration.ts"
-import { type Role, roles } from "./Caller.ts"
 import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
 import { parseJsonFile } from "./jsonFile.ts"
 import { clientIdExpected, clientIdPattern } from "./paths.ts"
-import type { PolicyRule } from "./Policy.ts"
-import { type ListenSocket, type SocketAccess, ownSocket, privateSocketName } from "./ListenSocket.ts"
+import { policySection, ruleFrom, unknownRuleKey } from "./PolicyConfig.ts"
+import { accessFrom, overlappingClients, socketFrom, socketGroup, socketMode, socketSection } from "./SocketConfig.ts"
+import { ownSocket, privateSocketName } from "./ListenSocket.ts"
 import * as Setting from "./Setting.ts"
 import { addressProblem } from "./webAddress.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
@@ -83,67 +83,6 @@ const auditWitness = section({
   interval: setting(Setting.duration(), "the interval between two; also at the start and at the stop", hour)
 })
 
-const socketMode = Setting.oneOf(["0600", "0660"], "0600 or 0660")
-const socketGroup = Schema.String.annotate({ expected: "the name of a group" })
-
-/** The roles that are limited to some secrets and to client ids of their own. */
-const limitedRoles: ReadonlyArray<Role> = ["lease", "use"]
-
-const wrong = (key: string, issue: string) => ({ path: [key], issue })
-
-const groupRule = Setting.requires("mode", "0660", "group", "is required when mode is 0660")
-
-const socket = section({
-  path: Setting.pathText("its path; required"),
-  role: Setting.oneOf(roles, undefined, "what it is for; required"),
-  mode: setting(socketMode, "who may use it: its owner, or with 0660 a group as well", "0600"),
-  group: setting(socketGroup, "the name of that group; required with 0660", ""),
-  secrets: optionalSetting(
-    Schema.Array(Schema.String.check(Schema.isMinLength(1))).annotate({ expected: "a list of globs" }),
-    "globs of the secrets that the roles lease and use are limited to; required for them"
-  ),
-  client_prefix: optionalSetting(
-    Schema.String.annotate({ expected: "a text" }),
-    "what the daemon puts before each client id of the roles lease and use; required for them"
-  )
-})
-  .annotate({ allOf: groupRule.annotations?.["allOf"] })
-  .check(
-    Schema.makeFilter(({ client_prefix = "", mode, role, secrets = [] }) => {
-      const isLimited = limitedRoles.includes(role)
-      if (role === "owner" && mode !== "0600") return wrong("mode", "must be 0600 for the role owner")
-      if (isLimited && secrets.length === 0) return wrong("secrets", `is required for the role ${role}`)
-      if (isLimited && client_prefix === "") return wrong("client_prefix", `is required for the role ${role}`)
-      if (!isLimited && secrets.length > 0) return wrong("secrets", `does not apply to the role ${role}`)
-      return isLimited || client_prefix === "" || wrong("client_prefix", `does not apply to the role ${role}`)
-    }),
-    groupRule
-  )
-
-const globs = Schema.Array(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(256)))
-  .check(Schema.isMaxLength(100))
-  .annotate({ expected: "a list of at most 100 globs, each of 1 to 256 characters" })
-
-/** Every lease may have to be compared with all of them. */
-const maxPolicyRules = 1000
-
-const policyRule = section({
-  secrets: globs
-    .check(Schema.isMinLength(1))
-    .annotate({ expected: "a list of 1 to 100 globs", description: "globs of the secrets that it is for; required" }),
-  clients: optionalSetting(
-    globs.check(Schema.isMinLength(1)).annotate({ expected: "a list of 1 to 100 globs" }),
-    "globs of the client ids that it is for; every client if not set"
-  ),
-  via: optionalSetting(
-    globs,
-    "the ways that a value may take: lease, exec, env, mcp, helper:NAME, helper:*; every way if not set, none if empty"
-  ),
-  max_ttl: optionalSetting(Setting.duration(), "the maximum TTL, and the default if that is longer"),
-  commands: optionalSetting(globs, "globs of the programs that exec and mcp may run, by name, or by path with a slash"),
-  reason: setting(Setting.flag, "whether a request must give a reason", false)
-})
-
 /** config.json as it is written; its JSON Schema and the table of settings are generated from this. */
 export const ConfigFile = section({
   $schema: optionalSetting(Schema.Unknown, "for editors: the location of the schema of this file"),
@@ -156,7 +95,7 @@ export const ConfigFile = section({
   ),
   socket_group: setting(socketGroup, "the name of that group; required with 0660", ""),
   sockets: setting(
-    Schema.Array(socket).annotate({ expected: "a list of sockets, each a JSON object" }),
+    Schema.Array(socketSection).annotate({ expected: "a list of sockets, each a JSON object" }),
     "further sockets, each with a role",
     []
   ),
@@ -187,9 +126,7 @@ export const ConfigFile = section({
   ),
   audit_witness: optionalSetting(auditWitness, "where the last audit entry is sent, to prove later what the log was"),
   policy: optionalSetting(
-    Schema.Array(policyRule)
-      .check(Schema.isMaxLength(maxPolicyRules))
-      .annotate({ expected: `a list of at most ${maxPolicyRules} rules, each a JSON object` }),
+    policySection,
     "who may lease which secret, and through what; the first rule that matches decides"
   ),
   rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
@@ -256,22 +193,6 @@ export const decodeConfig = (
     return { config, warnings: misspeltKeys(given) }
   })
 
-/** Names a key of a policy rule that is not one: without the key that was meant, the rule would permit more. */
-const unknownRuleKey = (given: unknown): string | undefined => {
-  const rules: unknown = Reflect.get(Object(given), "policy")
-  if (!Array.isArray(rules)) return undefined
-  const keys = Object.keys(policyRule.fields)
-  return rules
-    .flatMap((rule: object, index) => {
-      const unknown = Object.keys(rule).find((key) => !keys.includes(key))
-      if (unknown === undefined) return []
-      const meant = closestMatch(unknown, keys)
-      const hint = meant === undefined ? `it has ${keys.join(", ")}` : `did you mean ${meant}?`
-      return [`policy[${index}].${unknown} is not a key of a rule: ${hint}`]
-    })
-    .at(0)
-}
-
 /** Names two settings that would use the same path, or the names that the daemon makes beside a socket. */
 export const samePaths = (config: Config): string | undefined => {
   const own = ownSocket(config)
@@ -301,20 +222,6 @@ export const samePaths = (config: Config): string | undefined => {
   for (const [key = "", at = ""] of sockets) {
     const found = problem(key, `${path.normalize(at)}.lock`) ?? problem(key, privateSocketName(path.normalize(at)))
     if (found !== undefined) return found
-  }
-  return undefined
-}
-
-/** Names two sockets whose clients could use the same ids, and so end each other's leases. */
-const overlappingClients = (sockets: ReadonlyArray<ListenSocket>): string | undefined => {
-  const limited = sockets.flatMap(({ clientPrefix }, index) => (clientPrefix === "" ? [] : [{ clientPrefix, index }]))
-  for (const one of limited) {
-    const other = limited.find(
-      ({ clientPrefix, index }) => index !== one.index && clientPrefix.startsWith(one.clientPrefix)
-    )
-    if (other !== undefined) {
-      return `sockets[${other.index}].client_prefix must not begin with that of sockets[${one.index}]`
-    }
   }
   return undefined
 }
@@ -368,9 +275,6 @@ const misspeltKeys = (given: unknown): ReadonlyArray<string> =>
 export type Config = ReturnType<typeof configFrom>
 export type HeartbeatSettings = NonNullable<Config["heartbeat"]>
 
-const access = (mode: "0600" | "0660", group: string): SocketAccess =>
-  mode === "0600" ? { mode: 0o600 } : { mode: 0o660, group }
-
 const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Type, home: string) => {
   const inHome = (written: string) => (written.startsWith("~/") ? path.join(home, written.slice(2)) : written)
   const directory = inHome(file.directory)
@@ -385,23 +289,10 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     auditRotation: { maxSize: file.audit_max_size, maxFiles: file.audit_max_files },
     ttl: { default: file.default_lease_ttl, maximum: file.max_lease_ttl },
     maxActiveLeases: file.max_active_leases,
-    socketAccess: access(file.socket_mode, file.socket_group),
-    otherSockets: file.sockets.map((one): ListenSocket => ({
-      path: inHome(one.path),
-      access: access(one.mode, one.group),
-      role: one.role,
-      secrets: one.secrets ?? [],
-      clientPrefix: one.client_prefix ?? ""
-    })),
+    socketAccess: accessFrom(file.socket_mode, file.socket_group),
+    otherSockets: file.sockets.map((one) => socketFrom(one, inHome(one.path))),
     auditWitness: file.audit_witness,
-    policy: file.policy?.map((rule): PolicyRule => ({
-      secrets: rule.secrets,
-      clients: rule.clients,
-      via: rule.via,
-      maxTtl: rule.max_ttl,
-      commands: rule.commands,
-      reason: rule.reason
-    })),
+    policy: file.policy?.map(ruleFrom),
     rotationTimeout: file.rotation_timeout,
     sampling: {
       minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,

@@ -1,0 +1,64 @@
+/**
+ * The section `policy` of config.json: its rules as they are written. Policy.ts says what
+ * they mean.
+ */
+import * as Schema from "effect/Schema"
+import { closestMatch } from "./closestMatch.ts"
+import type { PolicyRule } from "./Policy.ts"
+import * as Setting from "./Setting.ts"
+import { optionalSetting, section, setting } from "./Setting.ts"
+
+const globs = Schema.Array(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(256)))
+  .check(Schema.isMaxLength(100))
+  .annotate({ expected: "a list of at most 100 globs, each of 1 to 256 characters" })
+
+/** Every lease may have to be compared with all of them. */
+const maxPolicyRules = 1000
+
+const policyRule = section({
+  secrets: globs
+    .check(Schema.isMinLength(1))
+    .annotate({ expected: "a list of 1 to 100 globs", description: "globs of the secrets that it is for; required" }),
+  clients: optionalSetting(
+    globs.check(Schema.isMinLength(1)).annotate({ expected: "a list of 1 to 100 globs" }),
+    "globs of the client ids that it is for; every client if not set"
+  ),
+  via: optionalSetting(
+    globs,
+    "the ways that a value may take: lease, exec, env, mcp, helper:NAME, helper:*; every way if not set, none if empty"
+  ),
+  max_ttl: optionalSetting(Setting.duration(), "the maximum TTL, and the default if that is longer"),
+  commands: optionalSetting(globs, "globs of the programs that exec and mcp may run, by name, or by path with a slash"),
+  reason: setting(Setting.flag, "whether a request must give a reason", false)
+})
+
+/** The list of rules. */
+export const policySection = Schema.Array(policyRule)
+  .check(Schema.isMaxLength(maxPolicyRules))
+  .annotate({ expected: `a list of at most ${maxPolicyRules} rules, each a JSON object` })
+
+/** Returns a rule as the policy uses it. */
+export const ruleFrom = (rule: typeof policyRule.Type): PolicyRule => ({
+  secrets: rule.secrets,
+  clients: rule.clients,
+  via: rule.via,
+  maxTtl: rule.max_ttl,
+  commands: rule.commands,
+  reason: rule.reason
+})
+
+/** Names a key of a policy rule that is not one: without the key that was meant, the rule would permit more. */
+export const unknownRuleKey = (given: unknown): string | undefined => {
+  const rules: unknown = Reflect.get(Object(given), "policy")
+  if (!Array.isArray(rules)) return undefined
+  const keys = Object.keys(policyRule.fields)
+  return rules
+    .flatMap((rule: object, index) => {
+      const unknown = Object.keys(rule).find((key) => !keys.includes(key))
+      if (unknown === undefined) return []
+      const meant = closestMatch(unknown, keys)
+      const hint = meant === undefined ? `it has ${keys.join(", ")}` : `did you mean ${meant}?`
+      return [`policy[${index}].${unknown} is not a key of a rule: ${hint}`]
+    })
+    .at(0)
+}
