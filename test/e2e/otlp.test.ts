@@ -53,6 +53,7 @@ describe("with a collector", () => {
           ["lease.acquired", 5, "DEBUG"],
           ["lease.replaced", 9, "INFO"],
           ["lease.acquired", 5, "DEBUG"],
+          ["lease.refused", 9, "INFO"],
           ["lease.revoked", 9, "INFO"],
           ["daemon.stopped", 9, "INFO"]
         ]

@@ -99,7 +99,7 @@ for (const [protocol, compression] of [
         }
 
         const records = recordsOf(logs)
-        const leaseEvents = ["acquired", "acquired", "replaced", "acquired", "acquired", "revoked"].map(
+        const leaseEvents = ["acquired", "acquired", "replaced", "acquired", "acquired", "refused", "revoked"].map(
           (what) => `lease.${what}`
         )
         const names = ["daemon.started", ...leaseEvents, "secret.rotated", "killswitch.activated", "daemon.stopped"]
