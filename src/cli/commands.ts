@@ -56,15 +56,11 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
 export const loaderOf = (name: string): (() => Promise<Command<never>>) | undefined =>
   Object.hasOwn(commands, name) ? commands[name] : undefined
 
-type CommandSpecs = ReadonlyArray<CommandSpec<Flags>>
+/** Returns every spec, in the order of the help. */
+export const allSpecs = async (): Promise<ReadonlyArray<CommandSpec<Flags>>> =>
+  (await import("./builtSpecs.ts")).builtSpecs ?? loadSpecs()
 
-/** Defined by scripts/build.ts. */
-declare const SPECS: CommandSpecs | undefined
-
-/** Returns every spec. The built program has them as data, so that help loads no command. */
-export const allSpecs = async (): Promise<CommandSpecs> => (typeof SPECS === "undefined" ? loadSpecs() : SPECS)
-
-const loadSpecs = async (): Promise<CommandSpecs> => {
+const loadSpecs = async () => {
   const all: ReadonlyArray<Command<never>> = await Promise.all(Object.values(commands).map((load) => load()))
   return all.map(({ spec }) => spec)
 }
