@@ -155,8 +155,12 @@ const tampered = async (rounds: number, random: Random, log: (line: string) => v
       fs.writeFileSync(file, change(whole.split(/(?<=\n)/), random))
       const { status, stdout } = await start(["audit", "--verify", "--json"], { home }).ended
       const kinds = JSON.parse(stdout).result.findings.map((one: { readonly kind: string }) => one.kind)
-      // An edited sequence number also looks like a gap; any finding will do.
-      const isFound = kind === "edited" ? kinds.length > 0 : kinds.length === 1 && kinds[0] === kind
+      // An edited sequence number also looks like a gap; any finding will do. With the entry of the last change of the
+      // store removed, the store is one that the log does not know, which is a finding of its own.
+      const isFound =
+        kind === "edited"
+          ? kinds.length > 0
+          : kinds.includes(kind) && kinds.every((one: string) => one === kind || one === "store")
       const count = counts.get(kind)
       if (count === undefined) continue
       count.tried += 1
