@@ -62,7 +62,7 @@ const life: ReadonlyArray<MacStep> = [
     works
   ),
   step("bootout --wait", 'launchctl bootout --wait "$TARGET"'),
-  step("start, whatever the last step did", "secrets daemon start", works),
+  step("start, after any other step", "secrets daemon start", works),
   step("start, running", "secrets daemon start", works),
   step("kickstart, running", 'launchctl kickstart "$TARGET"', { status: [37] }),
   step("bootstrap, loaded", 'launchctl bootstrap "$DOMAIN" "$PLIST"', { status: [5, 17, 37] }),

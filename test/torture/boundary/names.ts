@@ -74,10 +74,13 @@ const round = async (random: Random): Promise<ReadonlyArray<string>> => {
     if (raw.test(stdout + stderr))
       faults.push(`${args.join(" ")} printed ${JSON.stringify(raw.exec(stdout + stderr)?.[0])}`)
     if (args.join() === "list") {
-      // The last columns are numbers.
-      const shown = stdout.split("\n").map((line) => line.replace(/ +\d+$/, ""))
-      for (const name of given)
-        if (!shown.includes(escapeValue(name).trimEnd())) faults.push(`list did not show ${JSON.stringify(name)}`)
+      const lines = stdout.split("\n")
+      for (const name of given) {
+        const shown = escapeValue(name)
+        // The number of leases follows the name.
+        if (!lines.some((line) => line.startsWith(shown) && /^ +\d+ /.test(line.slice(shown.length))))
+          faults.push(`list did not show ${JSON.stringify(name)}`)
+      }
     }
     if (args.join() === "list,--json") {
       const { secrets } = JSON.parse(stdout).result
