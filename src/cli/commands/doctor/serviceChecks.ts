@@ -97,6 +97,8 @@ const askCollector = Effect.fnUntraced(function* ({ headers, protocol, signal, u
       method: "POST",
       headers: { ...headers, "content-type": isJson ? "application/json" : "application/x-protobuf" },
       body: isJson ? "{}" : new Uint8Array(),
+      // The headers, which may hold a key, stay with the endpoint that the settings name.
+      redirect: "manual",
       signal: abort
     })
     await response.body?.cancel()

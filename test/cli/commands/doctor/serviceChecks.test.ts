@@ -22,14 +22,16 @@ const withSink = (examined: Examined, kind: string): Examined => {
 }
 
 /** A collector that answers every request with this status. */
-const collector = (status: number) =>
+const collector = (status: number, location?: string) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.promise(
         () =>
           new Promise<http.Server>((resolve) => {
             const server = http.createServer((request, response) =>
-              request.resume().on("end", () => response.writeHead(status).end())
+              request
+                .resume()
+                .on("end", () => response.writeHead(status, location === undefined ? {} : { location }).end())
             )
             server.listen(0, "127.0.0.1", () => resolve(server))
           })
@@ -72,6 +74,11 @@ describe("secrets doctor", () => {
       ])
       assert.deepStrictEqual(yield* found(checkCollector, withEndpoint(unauthorized)), [
         "warning: logs: it answers with status 401"
+      ])
+      // It follows no redirect, since that would send the headers to another place.
+      const redirecting = yield* collector(307, well)
+      assert.deepStrictEqual(yield* found(checkCollector, withEndpoint(redirecting)), [
+        "warning: logs: it answers with status 307"
       ])
       // Nothing can listen on port 0.
       assert.deepStrictEqual(yield* found(checkCollector, withEndpoint("http://127.0.0.1:0")), [
