@@ -14,7 +14,7 @@ import { hour, minute } from "../../../src/domain/GoDuration.ts"
 import { toRow } from "../../../src/domain/Lease.ts"
 import { LeaseCheck } from "../../../src/domain/LeaseCheck.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
-import { testLayerNoTelemetry } from "../../support/testLayer.ts"
+import { addSecret, testLayerNoTelemetry } from "../../support/testLayer.ts"
 import { issue, lease } from "../leases/LeaseRepoSuite.ts"
 
 const active = LeaseRepo.use((leases) =>
@@ -31,6 +31,7 @@ describe("leases that are not those of the log", () => {
         ReturnType<typeof lease>,
         ReturnType<typeof lease>
       ]
+      yield* addSecret("db")
       yield* issue(lease("a", { client: "a", ttl: 24n * hour }), forged, revoked)
       yield* revokeLease("revoked")
       const corrections = { unknown: ["forged", "gone"], known: [a, c, revoked, lease("over", { ttl: -minute })] }
@@ -44,6 +45,15 @@ describe("leases that are not those of the log", () => {
       const before = yield* entryCount
       yield* correctLeases(corrections)
       assert.strictEqual(yield* entryCount, before)
+    }).pipe(Effect.provide(testLayerNoTelemetry))
+  )
+
+  it.effect("are not restored if their pair got another lease, or their secret was deleted", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* issue(lease("new"))
+      yield* correctLeases({ unknown: [], known: [lease("old"), lease("deleted", { secret: "deleted" })] })
+      assert.deepStrictEqual(yield* active, ["new 1970-01-01T01:00:00Z"])
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 })
