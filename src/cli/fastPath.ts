@@ -11,7 +11,7 @@ import { type Address, daemonAddress, type GlobalArgs } from "./command/daemonAd
 import { exitWith, printLines, printOutput, printProblem, type Problem } from "./command/Output.ts"
 import { clientProblem, protocolProblem, refusalProblem } from "./command/problems.ts"
 import { isProblem, type QueryCommand } from "./command/QueryCommand.ts"
-import { withSuggestion } from "./command/suggestName.ts"
+import { namesFor, withSuggestion } from "./command/suggestName.ts"
 import { completionsCommand } from "./commands/completions/completions.ts"
 import { deleteCommand } from "./commands/delete/delete.ts"
 import { leaseCommand } from "./commands/lease.ts"
@@ -72,7 +72,7 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
     const { replies } = outcome
     const error = replies.map(errorIn).find((problem, n) => problem !== undefined && requests[n]?.optional !== true)
     if (error?.code === "SecretNotFound" && command.completes === "secret") {
-      return suggestName(address, args.positionals[0] ?? "", error, fail)
+      return suggestName(address, args.positionals[0] ?? "", error, namesFor(requests[0]?.params), fail)
     }
     if (error !== undefined) return fail(error)
     const results = replies.map((reply) => (reply?.error === undefined ? reply?.result : undefined))
@@ -84,8 +84,14 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
 }
 
 /** Asks for the names, and adds one that may be meant. */
-const suggestName = (address: Address, name: string, problem: Problem, fail: (problem: Problem) => void): void => {
-  sendRequests({ ...address, after }, [{ method: "secrets.list", params: {} }], (outcome) => {
+const suggestName = (
+  address: Address,
+  name: string,
+  problem: Problem,
+  params: object,
+  fail: (problem: Problem) => void
+): void => {
+  sendRequests({ ...address, after }, [{ method: "secrets.list", params }], (outcome) => {
     const [listed] = outcome._tag === "Replies" ? outcome.replies : []
     fail(withSuggestion(problem, name, listed?.error === undefined ? listed?.result : undefined))
   })

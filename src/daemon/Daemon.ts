@@ -93,7 +93,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
   const instance = yield* Instance
   yield* startMetrics(instance.startedAt.millis)
   yield* announceStart(config.socketPath, sockets)
-  if (policy.rules() !== undefined) yield* recordPolicy(policy.rules())
+  if (policy.rules() !== undefined) yield* Effect.ignore(recordPolicy(policy.rules()))
   const heartbeat = yield* startHeartbeat(config.heartbeat)
   const restart = yield* Restart
   const info = DaemonInfo.of({

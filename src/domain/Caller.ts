@@ -62,6 +62,10 @@ export const withClientPrefix = (params: unknown, { clientPrefix }: CallerScope)
     : { ...params, client_id: `${clientPrefix}${given}` }
 }
 
+/** Returns the client id that rules are asked about: a limited socket has its prefix, also if the client names no id. */
+export const attestedClient = ({ scope }: Caller, clientId: string): string =>
+  clientId === "" && scope !== undefined ? scope.clientPrefix : clientId
+
 /** Names the socket in the facts of a request. */
 export const factsOf = ({ socket }: Caller, facts: ReadonlyArray<AuditFact>): ReadonlyArray<AuditFact> =>
   socket === undefined ? facts : facts.map((fact) => ({ ...fact, socket }))

@@ -188,7 +188,8 @@ export const decodeConfig = (
     // An empty variable counts as unset.
     const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))
     const config = configFrom(file, yield* decodeVariables(set), home)
-    const reason = unknownRuleKey(given) ?? samePaths(config) ?? overlappingClients(config.otherSockets)
+    const reason =
+      misspeltLimit(given) ?? unknownRuleKey(given) ?? samePaths(config) ?? overlappingClients(config.otherSockets)
     if (reason !== undefined) return yield* Result.fail(new ConfigError({ reason }))
     return { config, warnings: misspeltKeys(given) }
   })
@@ -266,6 +267,10 @@ export const unknownKeys = (given: unknown, above = ""): ReadonlyArray<UnknownKe
     return [{ key: `${above}${key}`, meant: meant === undefined ? undefined : `${above}${meant}` }]
   })
 }
+
+/** Names a key that looks like a misspelt setting without which the daemon would permit more. */
+const misspeltLimit = (given: unknown): string | undefined =>
+  misspeltKeys(given).find((warning) => /did you mean (policy|sockets)\?$/.test(warning))
 
 const misspeltKeys = (given: unknown): ReadonlyArray<string> =>
   unknownKeys(given).flatMap(({ key, meant }) =>

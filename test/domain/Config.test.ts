@@ -50,6 +50,14 @@ describe("the defaults", () => {
 })
 
 describe("decodeConfig", () => {
+  it.each([
+    [{ polices: [{ secrets: ["a"] }] }, "polices is not a setting: did you mean policy?"],
+    [{ sockts: [] }, "sockts is not a setting: did you mean sockets?"],
+    [{ policy: [{ secrets: ["a"], client: ["c"] }] }, "policy[0].client is not a key of a rule: did you mean clients?"]
+  ])("rejects %j, which would permit more than was meant", (settings, reason) => {
+    assert.strictEqual(refusal(JSON.stringify(settings)), `config: ${reason}`)
+  })
+
   it.each(keys)("changes only the path that %s names", (key) => {
     assert.deepStrictEqual(read({ [key]: "/srv/elsewhere" }), { ...defaults, [paths[key]]: "/srv/elsewhere" })
   })

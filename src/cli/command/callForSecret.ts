@@ -7,7 +7,7 @@ import type { MethodName } from "../../rpc/protocol/methods.ts"
 import type { Shape, Shaped } from "../../rpc/protocol/shape.ts"
 import { CommandError, fromClient } from "./CommandError.ts"
 import { refusalProblem } from "./problems.ts"
-import { withSuggestion } from "./suggestName.ts"
+import { namesFor, withSuggestion } from "./suggestName.ts"
 
 export const callForSecret = <const T extends Shape>(
   daemon: DaemonAddress,
@@ -20,7 +20,7 @@ export const callForSecret = <const T extends Shape>(
     Effect.catch((error) =>
       error._tag === "RequestRejected" && error.tag === "SecretNotFound"
         ? Effect.flatMap(
-            Effect.orElseSucceed(request(daemon, "secrets.list", {}), () => undefined),
+            Effect.orElseSucceed(request(daemon, "secrets.list", namesFor(params)), () => undefined),
             (listed) => Effect.fail(new CommandError(withSuggestion(refusalProblem(error), name, listed)))
           )
         : Effect.fail(fromClient(error))

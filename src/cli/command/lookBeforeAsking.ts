@@ -16,7 +16,7 @@ export const lookBeforeAsking = Effect.fnUntraced(function* (
   name: string,
   expected: "present" | "absent"
 ) {
-  const listed = yield* Effect.mapError(request(daemon, "secrets.list", {}), fromClient)
+  const listed = yield* Effect.mapError(request(daemon, "secrets.list", { every: true }), fromClient)
   if (!matchesShape(listed, { secrets: [{ name: "" }] })) return
   const isPresent = listed.secrets.some((secret) => secret.name === name)
   if (isPresent === (expected === "present")) return

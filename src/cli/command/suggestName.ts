@@ -15,3 +15,9 @@ export const withSuggestion = (problem: Problem, name: string, listed: unknown):
   )
   return meant === undefined ? problem : { ...problem, fix: `Did you mean ${quote(meant)}? All names: secrets list` }
 }
+
+/** Returns the parameters of the list to choose from: what the client of the request may find, or what can be changed. */
+export const namesFor = (params: unknown): object => {
+  const clientId: unknown = Reflect.get(Object(params), "client_id")
+  return clientId === undefined ? { every: true } : { client_id: clientId }
+}

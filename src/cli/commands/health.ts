@@ -52,7 +52,9 @@ export const healthCommand = defineCommand({
     const daemon = yield* loadDaemon(args)
     const report = yield* Effect.mapError(call(daemon, "secrets.health", {}, reportExample), fromClient)
     // While the store is locked there is no list.
-    const listed = yield* Effect.orElseSucceed(call(daemon, "secrets.list", {}, listedExample), () => ({ secrets: [] }))
+    const listed = yield* Effect.orElseSucceed(call(daemon, "secrets.list", { every: true }, listedExample), () => ({
+      secrets: []
+    }))
     return {
       lines: healthLines(report, listed.secrets, yield* Clock.currentTimeMillis),
       result: { ...report, warnings_count: report.warnings.length }

@@ -51,7 +51,7 @@ export const rotateCommand = defineCommand({
         result: { name, ...rotated }
       }
     }
-    const { secrets } = yield* Effect.mapError(call(address, "secrets.list", {}, namesExample), fromClient)
+    const { secrets } = yield* Effect.mapError(call(address, "secrets.list", { every: true }, namesExample), fromClient)
     const results = yield* Effect.forEach(
       secrets.filter(({ rotate_via }) => rotate_via !== undefined),
       ({ name: each }) => {

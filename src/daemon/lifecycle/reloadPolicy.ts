@@ -14,22 +14,25 @@ type Rules = ReadonlyArray<PolicyRule> | undefined
 
 /** Records that these rules apply from here on. */
 export const recordPolicy = (rules: Rules) =>
-  AuditLog.use((audit) => Effect.ignore(audit.append([policyFact(rules?.length, textOf(rules))])))
+  AuditLog.use((audit) => audit.append([policyFact(rules?.length, textOf(rules))]))
 
-/** Reads the rules again; wrong ones change nothing, and the reason is logged. */
+/** Reads the rules again. They apply once they are recorded; if that or the reading fails, the reason is logged. */
 export const reloadPolicy = (
   policy: ReturnType<typeof replaceablePolicy>,
   read: Effect.Effect<Rules, { readonly message: string }>
 ) =>
-  Effect.matchEffect(read, {
-    onFailure: ({ message }) => Effect.logError(`SIGHUP: the policy stays as it is: ${message}`),
-    onSuccess: Effect.fnUntraced(function* (rules) {
-      if (textOf(rules) === textOf(policy.rules())) return
-      policy.replace(rules)
-      yield* recordPolicy(rules)
-      yield* Effect.logInfo(`SIGHUP: ${rules === undefined ? "there is no policy now" : "the policy is another one"}`)
-    })
-  })
+  Effect.gen(function* () {
+    const rules = yield* read
+    if (textOf(rules) === textOf(policy.rules())) return
+    yield* recordPolicy(rules)
+    policy.replace(rules)
+    yield* Effect.logInfo(`SIGHUP: ${rules === undefined ? "there is no policy now" : "the policy is another one"}`)
+  }).pipe(
+    // Without a policy there is nothing to keep: most hangups are those of a log rotator.
+    Effect.catch(({ message }) =>
+      policy.rules() === undefined ? Effect.void : Effect.logError(`SIGHUP: the policy stays as it is: ${message}`)
+    )
+  )
 
 const textOf = (rules: Rules): string =>
   sha256(JSON.stringify(rules ?? null, (_, member: unknown) => (typeof member === "bigint" ? `${member}` : member)))

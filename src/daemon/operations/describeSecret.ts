@@ -2,13 +2,13 @@
  * describeSecret: what is known about a secret, without its value.
  *
  * The fingerprint is the same for the same value and the same key of the store. Without that
- * key nothing can be compared with it, so it is no help to a client that guesses values. Only
- * roles that may lease the value get what is computed from it.
+ * key nothing can be compared with it, so it is no help to a client that guesses values. A
+ * role that may not lease the value gets its kind alone, and neither length nor fingerprint.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHmac } from "node:crypto"
-import { AccessDenied, permitsSecret } from "../../domain/Caller.ts"
+import { AccessDenied, attestedClient, permitsSecret } from "../../domain/Caller.ts"
 import { isHidden } from "../../domain/Policy.ts"
 import { SecretNotFound } from "../../domain/Secret.ts"
 import { formOf } from "../../domain/valueForm.ts"
@@ -27,7 +27,8 @@ export const describeSecret = Effect.fn("describeSecret")(function* (name: strin
   const caller = yield* CurrentCaller
   if (!permitsSecret(caller, name)) return yield* new AccessDenied()
   const { value, ...info } = yield* Effect.fromResult(store.get(name))
-  if (isHidden((yield* CurrentPolicy).get(), name, clientId)) return yield* new SecretNotFound({ name })
+  if (isHidden((yield* CurrentPolicy).get(), name, attestedClient(caller, clientId)))
+    return yield* new SecretNotFound({ name })
   const key = yield* Effect.fromResult(store.derive("fingerprints of values"))
   const { kind, validUntil, what, ...outside } = formOf(Redacted.value(value))
   const fingerprint = createHmac("sha256", key).update(Redacted.value(value)).digest("hex").slice(0, fingerprintLength)

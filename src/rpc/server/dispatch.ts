@@ -16,7 +16,7 @@ import { quote } from "../../domain/goText.ts"
 import { nameLimit, StoreLocked } from "../../domain/Secret.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { Frame } from "../protocol/framing.ts"
-import { forbiddenTo, isMethodName, type MethodName } from "../protocol/methods.ts"
+import { forbiddenTo, isMethodName, type MethodName, methods, type MethodSpec } from "../protocol/methods.ts"
 import {
   decodeRequest,
   encodeError,
@@ -50,13 +50,18 @@ export const makeDispatch =
         {
           onSuccess: (result) => {
             const reply = forReply(result, () => encodeResult(id, result))
-            return method === "secrets.lease" ? Effect.flatMap(reply, unlessLocked(id, method)) : reply
+            return givesValue(method) ? Effect.flatMap(reply, unlessLocked(id, method)) : reply
           },
           onFailure: (cause) => failed(id, method, cause)
         }
       )
       return forMethod(method, handled, (reason) => (reason === "stopping" ? encodeError(id, stoppingError) : ""))
     })
+
+const givesValue = (method: MethodName): boolean => {
+  const spec: MethodSpec = methods[method]
+  return spec.givesValue === true
+}
 
 /** Withholds a value that is ready when the store is locked: no value is sent after the reply to the lock. */
 const unlessLocked = (id: string, method: MethodName) => (reply: string) =>

@@ -7,6 +7,7 @@ import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { reloadPolicy } from "../../../src/daemon/lifecycle/reloadPolicy.ts"
 import { replaceablePolicy } from "../../../src/daemon/operations/CurrentPolicy.ts"
 import { minute } from "../../../src/domain/GoDuration.ts"
+import { testLayerWithAudit } from "../../support/testLayer.ts"
 import { memoryAuditLog } from "../../support/memoryAuditLog.ts"
 
 const rule = {
@@ -37,5 +38,17 @@ describe("reloadPolicy", () => {
       assert.strictEqual(verdict(), "Permitted")
       assert.deepStrictEqual(yield* recorded, ["policy_load: rules: 1, sha256:HASH", "policy_load: there is no policy"])
     }).pipe(Effect.provide(memoryAuditLog))
+  })
+
+  it.effect("keeps the rules that apply if the new ones cannot be recorded", () => {
+    const policy = replaceablePolicy([rule])
+    const broken = { now: true }
+    return Effect.gen(function* () {
+      yield* reloadPolicy(policy, Effect.succeed(undefined))
+      assert.deepStrictEqual(policy.rules(), [rule])
+      broken.now = false
+      yield* reloadPolicy(policy, Effect.succeed(undefined))
+      assert.strictEqual(policy.rules(), undefined)
+    }).pipe(Effect.provide(testLayerWithAudit(broken)))
   })
 })

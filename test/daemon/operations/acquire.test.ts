@@ -7,6 +7,8 @@ import * as Result from "effect/Result"
 import * as Redacted from "effect/Redacted"
 import { TestClock } from "effect/testing"
 import { acquire } from "../../../src/daemon/operations/acquire.ts"
+import { CurrentCaller } from "../../../src/daemon/audit/CurrentCaller.ts"
+import { describeSecret } from "../../../src/daemon/operations/describeSecret.ts"
 import { CurrentPolicy } from "../../../src/daemon/operations/CurrentPolicy.ts"
 import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import { visibleSecrets } from "../../../src/daemon/operations/status.ts"
@@ -230,6 +232,14 @@ describe("acquire", () => {
 })
 
 describe("acquire under a policy", () => {
+  const rule = {
+    secrets: ["*"],
+    clients: undefined,
+    via: undefined,
+    maxTtl: undefined,
+    commands: undefined,
+    reason: false
+  }
   const policy = makePolicy([
     {
       secrets: ["db"],
@@ -280,7 +290,32 @@ describe("acquire under a policy", () => {
       const names = (clientId: string) => Effect.map(visibleSecrets(clientId), (all) => all.map(({ name }) => name))
       assert.deepStrictEqual(yield* names("other"), [])
       assert.deepStrictEqual(yield* names("ci"), ["db"])
+      const every = yield* visibleSecrets("other", true)
+      assert.deepStrictEqual(
+        every.map(({ name }) => name),
+        ["db"]
+      )
     }).pipe(Effect.provideService(CurrentPolicy, { get: () => policy }), Effect.provide(testLayerNoTelemetry))
+  )
+
+  it.effect("asks for a limited socket by its prefix if the client names no id", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      const names = (clientId: string, every: boolean) =>
+        Effect.map(visibleSecrets(clientId, every), (all) => all.length)
+      assert.deepStrictEqual([yield* names("", false), yield* names("", true)], [0, 0])
+      assert.strictEqual((yield* Effect.flip(describeSecret("db", "")))._tag, "SecretNotFound")
+    }).pipe(
+      Effect.provideService(CurrentCaller, {
+        role: "lease",
+        socket: "w",
+        scope: { permits: () => true, clientPrefix: "agents/" }
+      }),
+      Effect.provideService(CurrentPolicy, {
+        get: () => makePolicy([{ ...rule, clients: ["agents/*"], via: [] }, rule])
+      }),
+      Effect.provide(testLayerNoTelemetry)
+    )
   )
 
   it.effect("says that the store is locked, of hidden secrets as well", () =>

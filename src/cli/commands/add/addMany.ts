@@ -166,7 +166,7 @@ const plan = Effect.fnUntraced(function* (
   update: boolean,
   projectFile: string | undefined
 ) {
-  const { secrets } = yield* Effect.mapError(call(daemon, "secrets.list", {}, listExample), fromClient)
+  const { secrets } = yield* Effect.mapError(call(daemon, "secrets.list", { every: true }, listExample), fromClient)
   const known = new Set(secrets.map(({ name }) => name))
   const planned = variables.map(({ secret: name }) => ({
     name,

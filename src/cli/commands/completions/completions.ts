@@ -27,7 +27,7 @@ export const completionsCommand = defineQuery({
       case undefined:
         return undefined
       case "secret":
-        return [{ method: "secrets.list", params: {} }]
+        return [{ method: "secrets.list", params: { every: true } }]
       case "client":
         return [{ method: "secrets.leases", params: { limit: 1, top: 100 } }]
       case "lease":

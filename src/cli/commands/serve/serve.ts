@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import * as fs from "node:fs"
 import * as path from "node:path"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { readSupervision, supervisionVariables } from "../../../domain/supervision.ts"
@@ -51,6 +52,8 @@ export const serveCommand = defineCommand({
     const signals = yield* Effect.sync(watchSignals)
     const readPolicy = loadConfig(args, undefined, Effect.logWarning).pipe(
       Effect.tap((again) => checkPolicyFile(args, again)),
+      // An editor may be about to replace the file.
+      Effect.tap(() => (hasSettings(args) ? Effect.void : Effect.fail({ message: "config.json is not there" }))),
       Effect.map(({ policy }) => policy)
     )
     const options = { environment: process.env, supervision, readPolicy, ...signals }
@@ -78,6 +81,11 @@ const checkConfigFile = (file: string | undefined) =>
 const checkPolicyFile = (args: GlobalArgs, { policy }: Config) => {
   const settings = readSettings(args)
   return policy === undefined || !("file" in settings) ? Effect.void : checkConfigFile(settings.file)
+}
+
+const hasSettings = (args: GlobalArgs): boolean => {
+  const settings = readSettings(args)
+  return "file" in settings && fs.existsSync(settings.file)
 }
 
 const checkRuntimeOptions = Effect.suspend(() => {

@@ -1,5 +1,5 @@
 /**
- * The methods about secrets. None returns a value; only a lease does.
+ * The methods about secrets. Of these only `backup` returns values, to the owner alone.
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -51,7 +51,7 @@ const restoreParams = readParams("RestoreParams", {
   keep_newer: "bool",
   dry_run: "bool"
 })
-const listParams = readParams("ListParams", { client_id: "string", last_leases: "bool" })
+const listParams = readParams("ListParams", { client_id: "string", every: "bool", last_leases: "bool" })
 const showParams = readParams("ShowParams", { name: "string", client_id: "string" })
 const nameParams = readParams("DeleteParams", { name: "string" })
 const rotateParams = readParams("RotateParams", { secret_name: "string" })
@@ -69,14 +69,18 @@ export const secretHandlers = {
   }),
 
   /**
-   * The predecessor has no parameters: without `client_id` it lists what every client may find, and with `last_leases` the
-   * log is searched for the last lease of each secret.
+   * The predecessor has no parameters: without `client_id` it lists what every client may find. `every` lists what can be
+   * changed, for a role that may change it. With `last_leases` the log is searched for the last lease of each secret.
    */
   "secrets.list": Effect.fnUntraced(function* (raw: unknown) {
     const { scope } = yield* CurrentCaller
-    const params = yield* Effect.orElseSucceed(listParams(raw ?? {}), () => ({ client_id: "", last_leases: false }))
+    const params = yield* Effect.orElseSucceed(listParams(raw ?? {}), () => ({
+      client_id: "",
+      every: false,
+      last_leases: false
+    }))
     const countOf = scope === undefined ? (yield* LeaseRepo).activeCountOfSecret : yield* ownCounts
-    const secrets = yield* whileUnlocked(visibleSecrets(params.client_id))
+    const secrets = yield* whileUnlocked(visibleSecrets(params.client_id, params.every))
     const searched = params.last_leases ? secrets.map(({ name }) => name) : []
     const last = yield* Effect.orElseSucceed(lastLeases(searched, listReading), () => unread)
     return {
