@@ -84,6 +84,12 @@ const isServiceOf = (args: GlobalArgs, file: string): boolean => {
   }
 }
 
+/** Returns the lock file of the daemon that the socket is of. */
+export const lockFileOf = (args: GlobalArgs, socketPath: string): string | undefined => {
+  const directory = stateDirectory(args, socketPath)
+  return directory === undefined ? undefined : lockIn(directory)
+}
+
 const lockIn = (directory: string): string => path.join(directory, "daemon.lock")
 
 const describeLastRun = (directory: string): string | undefined => {

@@ -38,7 +38,7 @@ export const stopService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const chosen = yield* chosenService(args)
   if (chosen === undefined || chosen.job.phase === "unloaded" || chosen.job.phase === "stopped") {
     const { stopUnmanaged } = yield* Effect.promise(() => import("./stopUnmanaged.ts"))
-    const stopped = yield* stopUnmanaged(chosen?.daemon ?? (yield* loadDaemon(args)))
+    const stopped = yield* stopUnmanaged(args, chosen?.daemon ?? (yield* loadDaemon(args)))
     if (stopped !== undefined) return stopped
   }
   const service = chosen ?? (yield* requireService(args))

@@ -1,18 +1,21 @@
 /**
  * Stops a daemon that is not the service: by SIGTERM to its process, as a person would.
  *
- * The daemon names its process. It may run in a container, whose numbers mean other processes
- * here, so the process is looked at first.
+ * The daemon names its process. That may be another one here, as of a daemon in a container or of
+ * another program on the socket, so only the process that holds the daemon's lock is stopped.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
+import { findHolder } from "../../../daemon/files/fileLock.ts"
 import { childEnvironment } from "../../../domain/childEnvironment.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { runTool } from "../../../process/runTool.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { optional } from "../../../rpc/protocol/shape.ts"
+import { lockFileOf } from "../../command/absence.ts"
+import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { ioError } from "./supervisorOf.ts"
 
@@ -24,7 +27,7 @@ const stopTimeout = Duration.seconds(6)
 const returnTimeout = Duration.seconds(1)
 
 /** Returns undefined if no daemon answers, or one that does not name its process. */
-export const stopUnmanaged = Effect.fnUntraced(function* (daemon: DaemonAddress) {
+export const stopUnmanaged = Effect.fnUntraced(function* (args: GlobalArgs, daemon: DaemonAddress) {
   const ask = call(daemon, "daemon.status", {}, processExample)
   const found = yield* Effect.result(ask)
   if (Result.isFailure(found)) return undefined
@@ -35,10 +38,10 @@ export const stopUnmanaged = Effect.fnUntraced(function* (daemon: DaemonAddress)
       "Stop it there, such as with systemctl or launchctl"
     )
   }
-  if (!(yield* isDaemonHere(pid))) {
+  if (!(yield* holdsLock(pid, lockFileOf(args, daemon.socketPath)))) {
     return yield* rejected(
-      `the daemon says that it is process ${pid}, and here that is another one`,
-      "Stop it in its container"
+      `the daemon says that it is process ${pid}, and that process does not hold its lock`,
+      `Stop it in its container, name its settings with --config, or look at that process and run: kill ${pid}`
     )
   }
   yield* Effect.try({
@@ -69,12 +72,17 @@ const rejectReturned = Effect.fnUntraced(function* (daemon: DaemonAddress, stopp
   return yield* rejected(message, "Stop it in its supervisor")
 })
 
-const isDaemonHere = (pid: number) =>
-  runTool(["ps", "-o", "args=", "-p", String(pid)], { env: childEnvironment(process.env), timeout: "2 seconds" }).pipe(
-    Effect.map(({ stdout }) => / serve( |$)/m.test(stdout.toString("utf8").trimEnd())),
-    // Without ps, as in a small container, its number has to do.
-    Effect.orElseSucceed(() => true)
+/** Asks the system, not the daemon. Elsewhere than on Linux, lsof finds the process; without it there is no proof. */
+const holdsLock = Effect.fnUntraced(function* (pid: number, lockFile: string | undefined) {
+  const holder = lockFile === undefined ? undefined : yield* findHolder(lockFile)
+  if (lockFile === undefined || holder !== "unknown") return holder === pid
+  const env = childEnvironment(process.env)
+  const found = runTool(["lsof", "-a", "-t", "-p", String(pid), "--", lockFile], { env, timeout: "2 seconds" })
+  return yield* found.pipe(
+    Effect.map(({ stdout }) => stdout.toString("utf8").trim() === String(pid)),
+    Effect.orElseSucceed(() => false)
   )
+})
 
 const isAlive = (pid: number): boolean => {
   try {
