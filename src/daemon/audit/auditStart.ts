@@ -119,8 +119,9 @@ export const auditStart = Effect.fn("auditStart")(function* (
   // After damage, the chain continues from the entry as it was written, so that the damage stays visible.
   const head = damage === undefined ? seal.head : damage.head
   const isHeadRight = damage === undefined && (stored !== undefined || found === undefined)
-  // Another program may have removed both files to open the store.
-  const locked = stored === undefined && found !== undefined ? yield* lockedIn(log) : stored?.locked
+  // The log is the truth: audit.head.json may be removed, or older than the last entries after a crash.
+  const lock = found === undefined ? undefined : yield* lastLockAfter(log, stored?.seq ?? 0, trusted)
+  const locked = lock === undefined ? stored?.locked : lock.action === "store_lock" ? lock.timestamp : undefined
   return { head, last, isHeadRight, predecessor, trusted, lastEntryTime, locked, first, facts } satisfies AuditStart
 })
 
@@ -182,15 +183,19 @@ const findPredecessor = Effect.fnUntraced(function* (log: LogFile, end: LogEnd, 
   return part.isPlausible ? part : undefined
 })
 
-/** Finds out since when the store is locked, from the last entry about that. */
-const lockedIn = Effect.fnUntraced(function* (log: LogFile) {
+/** Finds the last entry after a number that locks the store or opens it; one that is not trusted opens nothing. */
+const lastLockAfter = Effect.fnUntraced(function* (log: LogFile, seq: number, trusted: number) {
   let last: ChainedEntry | undefined
   yield* log.readBackwards((line) => {
-    const entry = line.includes('"action":"store_') ? Option.getOrUndefined(decodeChainedEntry(line)) : undefined
-    if (entry !== undefined && isLockEntry(entry)) last = entry
-    return last === undefined
+    // The whole log is read only where there is no head; decoding each line would take long.
+    if (seq === 0 && !line.includes('"action":"store_')) return true
+    const entry = Option.getOrUndefined(decodeChainedEntry(line))
+    if (entry === undefined) return true
+    const counts = isLockEntry(entry) && (entry.action === "store_lock" || entry.seq <= trusted)
+    if (counts && entry.seq > seq) last = entry
+    return last === undefined && entry.seq > seq
   })
-  return last?.action === "store_lock" ? last.timestamp : undefined
+  return last
 })
 
 /** Finds the store that the last entry with one names. */

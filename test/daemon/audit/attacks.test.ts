@@ -16,7 +16,7 @@ import { acceptFindings } from "../../../src/daemon/operations/acceptFindings.ts
 import { lockStore, unlockStore } from "../../../src/daemon/operations/lock.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { chainFacts, decodeChainedEntry, sha256 } from "../../../src/domain/AuditChain.ts"
-import { acquireFact } from "../../../src/domain/AuditEntry.ts"
+import { acquireFact, unlockFact } from "../../../src/domain/AuditEntry.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { lease } from "../leases/LeaseRepoSuite.ts"
@@ -283,6 +283,37 @@ describe("while no daemon runs", () => {
       yield* session(place.directory, lockStore())
       place.write([...place.lines(), predecessorStart, predecessorAcquire("db")])
       place.remove("secrets.age.locked")
+      assert.isTrue(yield* lockedAfterStart(place))
+    })
+  )
+
+  it.effect("a store is locked or not by the entries after a head that a crash left behind the log", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      let head = Buffer.alloc(0)
+      const keepHead = Effect.sync(() => (head = fs.readFileSync(place.file("audit.head.json"))))
+      const crash = Effect.sync(() => fs.writeFileSync(place.file("audit.head.json"), head))
+      yield* session(place.directory, Effect.all([lockStore(), keepHead, unlockStore()]))
+      yield* crash
+      assert.notInclude((yield* reported(place.directory)).findings.join(), "locked")
+      assert.isFalse(yield* lockedAfterStart(place))
+      yield* session(place.directory, Effect.andThen(keepHead, lockStore()))
+      yield* crash
+      place.remove("secrets.age.locked")
+      const { findings } = yield* reported(place.directory)
+      assert.include(findings.join(), "the store stays locked")
+    })
+  )
+
+  it.effect("a store stays locked if an entry that opens it was added after the stop", () =>
+    Effect.gen(function* () {
+      const place = yield* used
+      yield* session(place.directory, lockStore())
+      const line = place.lines().at(-1) ?? ""
+      const { seq } = Option.getOrThrow(decodeChainedEntry(line.trimEnd()))
+      const { text } = chainFacts([unlockFact], fromMillis(0), { seq, hash: sha256(line) })
+      place.write([...place.lines(), text])
+      place.remove("secrets.age.locked", "runs.json")
       assert.isTrue(yield* lockedAfterStart(place))
     })
   )
