@@ -115,6 +115,26 @@ describe("a backup", () => {
         const { _tag } = yield* Effect.flip(restoreStore(text, plain))
         assert.strictEqual(_tag, "NoStore")
       }
+      for (const [name, entry, reason] of [
+        ["", { value: "x" }, "one of its secrets has no name"],
+        ["n".repeat(20_000), { value: "x" }, "the name of one of its secrets is longer than 16384 bytes"],
+        ["b", { value: "" }, 'the value of the secret "b" is empty'],
+        ["b", { value: "x".repeat(2 ** 21) }, 'the value of the secret "b" is longer than 1048576 bytes'],
+        [
+          "b",
+          { value: "x", rotate_via: "x".repeat(20_000) },
+          'the rotate_via of the secret "b" is longer than 16384 bytes'
+        ],
+        [
+          "b",
+          { value: "x", description: "x".repeat(1025) },
+          'the description of the secret "b" is longer than 1024 bytes'
+        ]
+      ] as const) {
+        const text = JSON.stringify({ secrets: { good: { value: "x" }, [name]: entry } })
+        const { message } = yield* Effect.flip(restoreStore(text, plain))
+        assert.strictEqual(message, `this is no backup of a store: ${reason}`)
+      }
       const secrets = Object.fromEntries([...Array(9).keys()].map((n) => [n, { value: "x".repeat(1024 * 1024) }]))
       const { _tag } = yield* Effect.flip(restoreStore(JSON.stringify({ secrets }), plain))
       assert.strictEqual(_tag, "StoreFull")

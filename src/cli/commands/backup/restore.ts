@@ -6,9 +6,9 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type MergeReport, planMerge } from "../../../daemon/secrets/mergeStore.ts"
-import { decodeStore, emptyStore } from "../../../daemon/secrets/storeDocument.ts"
+import { emptyStore } from "../../../daemon/secrets/storeDocument.ts"
 import { missingStore } from "../../../daemon/secrets/storeFiles.ts"
-import { restoreStore } from "../../../daemon/operations/backup.ts"
+import { decodeBackup, restoreStore } from "../../../daemon/operations/backup.ts"
 import { quote } from "../../../domain/goText.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
@@ -90,7 +90,7 @@ export const restoreCommand = defineCommand({
     )
     const config = yield* loadConfig(args)
     if (isDry && missingStore({ identity: config.identityPath, secrets: config.secretsPath }) !== undefined) {
-      const backup = Result.mapError(decodeStore(document), (reason) => noBackup(file, reason))
+      const backup = Result.mapError(decodeBackup(document), (reason) => noBackup(file, reason))
       return outputOf(planMerge(emptyStore, yield* Effect.fromResult(backup), options), isDry)
     }
     const where = { command: "secrets restore FILE", create: !isDry }
