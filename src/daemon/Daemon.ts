@@ -23,7 +23,6 @@ import { livenessProbe } from "../rpc/client/client.ts"
 import { serveConnections } from "../rpc/server/serveConnections.ts"
 import { type ActivatedSocket, adoptActivatedSockets } from "../rpc/transport/activatedSocket.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
-import { auditNeighbours } from "./audit/auditEvidence.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
 import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
@@ -188,7 +187,7 @@ const layers = (
       Layer.provideMerge(lastEntry(config.auditWitness, environment["PATH"]), Layer.effectDiscard(reportCrashLoop))
     ),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
-    Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config))),
+    Layer.provideMerge(AuditLog.layerOf(config)),
     Layer.provideMerge(childRecordLayer(path.join(config.directory, childrenFileName))),
     Layer.provideMerge(
       Instance.layer(instancePaths(config), {

@@ -28,11 +28,11 @@ import {
   isLockEntry
 } from "../../domain/AuditEntry.ts"
 import { factsOf } from "../../domain/Caller.ts"
-import { defaultAuditRotation } from "../../domain/Config.ts"
+import { type Config, defaultAuditRotation } from "../../domain/Config.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { FileError } from "../files/durableFile.ts"
-import type { AuditNeighbours } from "./auditEvidence.ts"
+import { type AuditNeighbours, auditNeighbours } from "./auditEvidence.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained, type Predecessor } from "./auditStart.ts"
 import { CurrentCaller } from "./CurrentCaller.ts"
@@ -122,6 +122,11 @@ export class AuditLog extends Context.Service<
     readonly reopen: Effect.Effect<void, AuditLogError>
   }
 >()("agent-secrets/AuditLog") {
+  /** The log of a state directory, checked against the files beside it. */
+  static readonly layerOf = (
+    config: Pick<Config, "auditPath" | "auditRotation"> & Parameters<typeof auditNeighbours>[0]
+  ) => AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config))
+
   /** The log in a file. A torn last line is repaired; repairs and detected damage are the first new entries. */
   static readonly layer = (path: string, rotation = defaultAuditRotation, beside: AuditNeighbours = {}) =>
     Layer.effect(

@@ -44,10 +44,7 @@ export const withoutDaemon = <A, E>(
     const held = Layer.effectDiscard(
       Effect.andThen(create ? makeDirectory(config.directory) : Effect.void, holdDirectory(instancePaths(config)))
     )
-    const store = SecretStore.layer(paths).pipe(
-      Layer.provideMerge(AuditLog.layer(config.auditPath, config.auditRotation)),
-      Layer.provide(held)
-    )
+    const store = SecretStore.layer(paths).pipe(Layer.provideMerge(AuditLog.layerOf(config)), Layer.provide(held))
     const context = yield* Effect.mapError(Layer.build(store), startFailure)
     return yield* Effect.provide(operation, context)
   }).pipe(Effect.scoped, Effect.provide(stderrLogger))

@@ -16,7 +16,7 @@ import { startFailure } from "../serve/startFailure.ts"
 export const createStore = Effect.fnUntraced(function* (config: Config) {
   yield* Effect.sync(() => process.umask(0o077))
   const store = SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }).pipe(
-    Layer.provide(AuditLog.layer(config.auditPath)),
+    Layer.provide(AuditLog.layerOf(config)),
     Layer.provide(
       Layer.effectDiscard(Effect.andThen(makeDirectory(config.directory), holdDirectory(instancePaths(config))))
     )

@@ -34,7 +34,7 @@ export const lockWithoutDaemon = Effect.fnUntraced(function* (config: Config) {
   })
   return yield* locking.pipe(
     Effect.scoped,
-    Effect.provide(Layer.provide(AuditLog.layer(config.auditPath, config.auditRotation), held)),
+    Effect.provide(Layer.provide(AuditLog.layerOf(config), held)),
     Effect.mapError(startFailure)
   )
 }, Effect.provide(stderrLogger))
