@@ -149,6 +149,9 @@ describe("secrets.import", () => {
     [encoded("", "a"), "secret name is required"],
     [encoded("a", "x".repeat(1024 * 1024 + 1)), "secret value is longer than 1048576 bytes"],
     ["/w==,YQ==", "invalid parameters: a name or value is not UTF-8 text"],
+    ["YQ==,eA=!=", "invalid parameters: a name or value is not base64"],
+    ["YQ==,eA==eA==", "invalid parameters: a name or value is not base64"],
+    ["YR==,eA==", "invalid parameters: a name or value is not base64"],
     ["YQ==,YQ==,".repeat(maxImported + 1), `invalid parameters: more than ${maxImported} secrets were given`]
   ] as const) {
     it.effect(`rejects ${entriesGiven.slice(0, 20)} and adds nothing: ${message}`, () =>

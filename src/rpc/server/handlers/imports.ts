@@ -40,6 +40,9 @@ const decodeEntries = Effect.fnUntraced(function* (entries: string) {
   const fields = entries.split(",", 2 * maxImported + 1)
   if (fields.length > 2 * maxImported) return yield* invalid(`more than ${maxImported} secrets were given`)
   if (fields.length % 2 !== 0) return yield* invalid("a name has no value")
+  // Buffer.from passes over what it cannot decode, which would change the value.
+  if (!fields.every((field) => Buffer.from(field, "base64").toString("base64") === field))
+    return yield* invalid("a name or value is not base64")
   const secrets = new Map<string, NewSecret>()
   for (let at = 0; at < fields.length; at += 2) {
     const [name, value] = [textOf(fields[at]), textOf(fields[at + 1])]
