@@ -150,9 +150,12 @@ export const wipeFact = (count: number) => done("store_wipe", { details: `wiped 
 
 /** Records that the owner got the text of the store, with all values. */
 export const backupFact = (count: number) => done("store_backup", { details: counted(count, "secret") })
-/** Records that secrets were taken from a backup; each has an entry of its own before this one. */
-export const restoreFact = ({ added, newer, updated }: Readonly<Record<"added" | "newer" | "updated", number>>) =>
-  done("store_restore", { details: `added: ${added}, updated: ${updated}, newer: ${newer}` })
+/** Records that secrets were taken from a backup, each with an entry before this one, or compared with it in a dry run. */
+export const restoreFact = (
+  { added, newer, updated }: Readonly<Record<"added" | "newer" | "updated", number>>,
+  isDry: boolean
+) =>
+  done("store_restore", { details: `${isDry ? "dry run, " : ""}added: ${added}, updated: ${updated}, newer: ${newer}` })
 
 /** Records that no lease and no change is possible from here on. */
 export const lockFact = done("store_lock")

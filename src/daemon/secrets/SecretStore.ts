@@ -348,13 +348,16 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   const merge = Effect.fn("SecretStore.merge")(function* (backup: StoreDocument, options: MergeOptions) {
     const { writes, ...report } = planMerge(document(), backup, options)
     const [added, updated, newer] = [report.added.length, report.updated.length, report.newer.length]
-    const fact = restoreFact({ added, updated, newer })
-    if (options.dryRun) return report
+    const fact = restoreFact({ added, updated, newer }, options.dryRun)
+    // The report tells which values of the backup are those of the store, so it is recorded before.
+    if (options.dryRun || (report.restored && writes.length === 0)) {
+      yield* audit.append([fact])
+      return report
+    }
     if (!report.restored) {
       yield* Effect.ignore(audit.append([refusedFact(fact, "some secrets were changed after the backup")]))
       return report
     }
-    if (writes.length === 0) return report
     const facts = [...report.added.map(addFact), ...report.updated.map((name) => updateFact(name)), fact]
     yield* checkSize(facts, writes)
     yield* encodeInSteps(writes)

@@ -230,7 +230,7 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
       ),
     text: Effect.suspend(() => available()?.text ?? Effect.fail(new StoreLocked())),
     merge: (backup, options) =>
-      change(restoreFact({ added: 0, updated: 0, newer: 0 }), (found) => found.merge(backup, options)),
+      change(restoreFact({ added: 0, updated: 0, newer: 0 }, options.dryRun), (found) => found.merge(backup, options)),
     wipe,
     checkFiles: Effect.suspend(() => available()?.checkFiles ?? Effect.void),
     failure: Effect.suspend(() => available()?.failure ?? Effect.succeed(undefined)),

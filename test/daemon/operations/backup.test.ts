@@ -77,14 +77,19 @@ describe("a backup", () => {
       const entries = (yield* actions).length
       yield* restoreStore(text, { ...plain, overwrite: true, dryRun: true })
       assert.deepStrictEqual(yield* storedValues, changed)
-      assert.strictEqual((yield* actions).length, entries)
+      // It tells whether a value is right, so it is recorded.
+      const planned = "dry run, added: 1, updated: 1, newer: 0"
+      assert.deepStrictEqual((yield* actions).slice(entries), [["store_restore", undefined, true, planned]])
       assert.deepStrictEqual(yield* restoreStore(text, { ...plain, keepNewer: true }), { ...report, restored: true })
       assert.deepStrictEqual(yield* storedValues, ["a=new a", "b=old b", "c=old c", "d=new d"])
       const { updated } = yield* restoreStore(text, { ...plain, overwrite: true })
       assert.deepStrictEqual(updated, ["a"])
       assert.deepStrictEqual(yield* storedValues, ["a=old a", "b=old b", "c=old c", "d=new d"])
+      const before = (yield* actions).length
       const again = yield* restoreStore(text, plain)
       assert.deepStrictEqual([again.unchanged, again.restored], [3, true])
+      const nothing = "added: 0, updated: 0, newer: 0"
+      assert.deepStrictEqual((yield* actions).slice(before), [["store_restore", undefined, true, nothing]])
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 
