@@ -1,12 +1,15 @@
 /**
- * Standard input to its end, as bytes.
+ * Standard input, or a file, to its end, as bytes.
  *
- * macOS never reports the end of a named pipe to a process that waits for it as Node does. There,
- * `cat` reads it. A blocking read of our own would keep the process from ending on Ctrl-C.
+ * `cat` reads a named pipe: opening one waits for its writer, and a wait of our own would keep the
+ * process from ending on Ctrl-C. On macOS it reads standard input too, because Node is never told
+ * of the end of a named pipe there.
  */
 import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
-import { fstatSync } from "node:fs"
+import { fstatSync, statSync } from "node:fs"
+import { readFile } from "node:fs/promises"
+import * as path from "node:path"
 import { buffer } from "node:stream/consumers"
 
 /** Reads `input`, which is standard input except in tests. */
@@ -15,7 +18,7 @@ export const readToEnd = (
   platform: string = process.platform
 ): Effect.Effect<Buffer, unknown> =>
   platform === "darwin" && input === process.stdin && isNamedPipe(0)
-    ? readWithCat
+    ? readWithCat()
     : Effect.tryPromise({ try: () => buffer(input), catch: (cause) => cause })
 
 /** Returns false for the pipes of a shell, which have no device on macOS. */
@@ -24,18 +27,27 @@ const isNamedPipe = (descriptor: number): boolean => {
   return stat.isFIFO() && stat.dev !== 0
 }
 
-const readWithCat = Effect.callback<Buffer, unknown>((resume) => {
-  const child = spawn("/bin/cat", { cwd: "/", env: {}, stdio: [0, "pipe", "ignore"] })
-  const chunks: Array<Buffer> = []
-  child.stdout?.on("data", (chunk: Buffer) => chunks.push(chunk))
-  child.once("error", (error) => resume(Effect.fail(error)))
-  // Ctrl-C ends it too: what it has read by then is not the value.
-  child.once("close", (status, signal) =>
-    resume(
-      status === 0
-        ? Effect.succeed(Buffer.concat(chunks))
-        : Effect.fail(new Error(`cat ended with ${signal ?? status}`))
-    )
+/** Reads a file to its end. */
+export const readPath = (file: string): Effect.Effect<Buffer, unknown> =>
+  Effect.flatMap(Effect.try({ try: () => statSync(file).isFIFO(), catch: (cause) => cause }), (isPipe) =>
+    isPipe ? readWithCat(path.resolve(file)) : Effect.tryPromise({ try: () => readFile(file), catch: (cause) => cause })
   )
-  return Effect.sync(() => child.kill())
-})
+
+/** Reads a named pipe, or standard input. */
+const readWithCat = (file?: string) =>
+  Effect.callback<Buffer, unknown>((resume) => {
+    const [args, input] = file === undefined ? [[], 0 as const] : [["--", file], "ignore" as const]
+    const child = spawn("/bin/cat", args, { cwd: "/", env: {}, stdio: [input, "pipe", "ignore"] })
+    const chunks: Array<Buffer> = []
+    child.stdout?.on("data", (chunk: Buffer) => chunks.push(chunk))
+    child.once("error", (error) => resume(Effect.fail(error)))
+    // Ctrl-C ends it too: what it has read by then is not the value.
+    child.once("close", (status, signal) =>
+      resume(
+        status === 0
+          ? Effect.succeed(Buffer.concat(chunks))
+          : Effect.fail(new Error(`cat ended with ${signal ?? status}`))
+      )
+    )
+    return Effect.sync(() => child.kill())
+  })

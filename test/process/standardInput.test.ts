@@ -3,10 +3,13 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { execFileSync, spawn } from "node:child_process"
 import * as fs from "node:fs"
+import { writeFile } from "node:fs/promises"
 import * as path from "node:path"
 import { text } from "node:stream/consumers"
+import { readPath } from "../../src/process/standardInput.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const source = path.resolve(import.meta.dirname, "../../src/process/standardInput.ts")
@@ -16,7 +19,7 @@ const program = `
   import { syncBuiltinESMExports } from "node:module"
   import childProcess from "node:child_process"
   const { spawn } = childProcess
-  childProcess.spawn = (name, options) => (console.log(name), spawn(name, options))
+  childProcess.spawn = (name, ...rest) => (console.log(name), spawn(name, ...rest))
   syncBuiltinESMExports()
   const [{ readToEnd }, Effect] = await Promise.all([import(${JSON.stringify(source)}), import(${JSON.stringify(effect)})])
   console.log(String(await Effect.runPromise(readToEnd(process.stdin, "darwin"))))
@@ -51,6 +54,20 @@ describe("standard input on macOS", () => {
       const { output } = read(descriptor)
       fs.closeSync(descriptor)
       assert.strictEqual(yield* Effect.promise(() => output), "the value\n")
+    })
+  )
+})
+
+describe("a file that is a named pipe", () => {
+  it.live("is read to its end, and given up when interrupted if it has no writer", () =>
+    Effect.gen(function* () {
+      const fifo = path.join(yield* temporaryDirectory, "fifo")
+      execFileSync("mkfifo", [fifo])
+      const waiting = yield* Effect.forkChild(readPath(fifo), { startImmediately: true })
+      yield* Fiber.interrupt(waiting)
+      const reading = yield* Effect.forkChild(readPath(fifo), { startImmediately: true })
+      yield* Effect.promise(() => writeFile(fifo, "two\nlines\n"))
+      assert.strictEqual(String(yield* Fiber.join(reading)), "two\nlines\n")
     })
   )
 })

@@ -61,7 +61,7 @@ export const clientProblem = (failure: SendFailure): Problem => {
       return {
         message: `the daemon did not reply within ${failure.seconds} s`,
         code: "timeout",
-        fix: "Check whether it hangs: secrets status",
+        fix: "Check whether it hangs: secrets doctor",
         exitStatus: exitStatus.timeout
       }
   }

@@ -61,6 +61,13 @@ describe("a connection problem", () => {
     }
   })
 
+  it("says that a full queue is a daemon that hangs, not one that is missing", () => {
+    const { exitStatus, fix, why = "" } = connectProblem({ code: "EAGAIN", socketPath: "/s" })
+    assert.strictEqual(exitStatus, 6)
+    assert.match(String(why), recognized)
+    assert.notInclude(fix, "secrets serve")
+  })
+
   it("names a path that no socket can have, whatever the system's reason", () => {
     const longest = `/${"x".repeat(maxSocketPath - 1)}`
     for (const code of ["EINVAL", "ENAMETOOLONG", "ENOENT", "EACCES"]) {

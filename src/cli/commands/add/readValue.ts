@@ -5,14 +5,13 @@
  * which is not echoed. The prompt goes to standard error, and so does a warning of white space.
  */
 import * as Effect from "effect/Effect"
-import { readFile } from "node:fs/promises"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { pipedValue } from "../../../domain/pipedValue.ts"
 import type { Args, Flags } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { printNotice, reasonOf } from "../../command/Output.ts"
-import { readToEnd } from "../../../process/standardInput.ts"
+import { readPath, readToEnd } from "../../../process/standardInput.ts"
 import { type Dialogue, promptLine } from "../../terminal/promptLine.ts"
 
 export const secretFlags = {
@@ -124,11 +123,12 @@ const decode = (bytes: Uint8Array, what: string): Effect.Effect<string, CommandE
 
 /** Reads a whole file. `-` is a file name; standard input is read when no file is named. */
 export const readText = (file: string): Effect.Effect<string, CommandError> =>
-  Effect.tryPromise({
-    try: () => readFile(file),
-    catch: (error) =>
+  readPath(file).pipe(
+    Effect.mapError((error) =>
       unusable(`cannot read ${escapeValue(file)}: ${reasonOf(error)}`, "Name a readable file. Nothing was changed")
-  }).pipe(Effect.flatMap((bytes) => decode(bytes, escapeValue(file))))
+    ),
+    Effect.flatMap((bytes) => decode(bytes, escapeValue(file)))
+  )
 
 /** Asks on the terminal for a text that is not shown. */
 export const promptHidden = (label: string): Effect.Effect<string, CommandError> => promptFor(label, processStdio())
@@ -137,6 +137,8 @@ export const promptHidden = (label: string): Effect.Effect<string, CommandError>
 const promptFor = (label: string, { input, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
   Effect.flatMap(promptLine(`${label} (not shown): `, { input, output: prompt }, false), ([line, ...more]) => {
     if (line === undefined) return cancelled
+    // The terminal's decoder puts this in place of bytes that are not UTF-8.
+    if (line.includes("\uFFFD")) return notUtf8
     return more.length === 0 ? Effect.succeed(line) : severalLines
   })
 
@@ -145,6 +147,13 @@ const cancelled = new CommandError({
   code: "misuse",
   fix: "Run it again. Nothing was changed",
   exitStatus: exitStatus.interrupted
+})
+
+const notUtf8 = new CommandError({
+  message: "what was typed is not UTF-8 text",
+  code: "data_error",
+  fix: "Set the terminal to UTF-8. Nothing was changed",
+  exitStatus: exitStatus.failed
 })
 
 const severalLines = new CommandError({

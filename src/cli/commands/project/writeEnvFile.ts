@@ -124,9 +124,13 @@ const isInRepository = (directory: string): boolean =>
 /** Returns the file that passes variables to later steps of a GitHub job. Runs before anything is leased. */
 export const githubFile = Effect.suspend(() => {
   const file = process.env["GITHUB_ENV"] ?? ""
-  return file !== "" && fs.existsSync(file)
+  // Nobody may read a pipe, and what is written to it would be lost.
+  return fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true
     ? Effect.succeed(file)
-    : failUsage("GITHUB_ENV names no file", "--format github works only in a step of a GitHub job; try shell or json")
+    : failUsage(
+        "GITHUB_ENV names no regular file",
+        "--format github works only in a step of a GitHub job; try shell or json"
+      )
 })
 
 /** Appends to the file, and never replaces it. */
