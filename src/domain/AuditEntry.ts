@@ -184,8 +184,8 @@ export const wipeFailedFact = (announced: AuditFact) =>
 /** Records that another program changed or replaced a file of the store, so that changes are rejected. */
 export const storeReplacedFact = failedWith("store_replaced")
 /** Records a request with an unknown method or invalid parameters. `reason` quotes no parameter. */
-export const requestRefusedFact = (method: string, reason: string) =>
-  failed("request_refused", { details: `${method}: ${reason}` })
+export const requestRefusedFact = (method: string, reason: string, secretName = "") =>
+  failed("request_refused", { secret_name: secretName, details: `${method}: ${reason}` })
 
 /** Records that fingerprints of the values, not the values, were returned for a scan. */
 export const scanFact = (clientId: string, values: number, tooShort: number) =>

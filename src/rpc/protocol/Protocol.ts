@@ -19,6 +19,8 @@ export class RpcError extends Data.TaggedError("RpcError")<{
   readonly message: string
   /** What the audit log records instead of a message that quotes the request. */
   readonly recorded?: string
+  /** The secret that the audit log names. */
+  readonly secretName?: string
 }> {}
 
 export interface RpcRequest {

@@ -89,7 +89,7 @@ const failed = Effect.fnUntraced(function* (id: string, method: string, cause: C
   yield* metrics.countRefusal(reply.tag)
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
   // The daemon's own refusals are in its audit log already.
-  if (failure?._tag === "RpcError") yield* auditRefusal(method, failure.recorded ?? failure.message)
+  if (failure?._tag === "RpcError") yield* auditRefusal(method, failure.recorded ?? failure.message, failure.secretName)
   if (failure?._tag === "TooLong") yield* auditRefusal(method, failure.message)
   if (Cause.hasDies(cause)) yield* Effect.logError(`unexpected error in ${method}`, Cause.pretty(cause))
   return encodeError(id, reply)
@@ -111,10 +111,10 @@ const unknownMethod = Effect.fnUntraced(function* (id: string, method: string) {
 })
 
 /** Records a request that no program of the daemon got; the refusal stands if that fails. */
-const auditRefusal = (method: string, reason: string) =>
-  AuditLog.use((audit) =>
-    Effect.ignore(audit.append([requestRefusedFact(methodName.test(method) ? method : "(no method)", reason)]))
-  )
+const auditRefusal = (method: string, reason: string, secretName?: string) => {
+  const fact = requestRefusedFact(methodName.test(method) ? method : "(no method)", reason, secretName)
+  return AuditLog.use((audit) => Effect.ignore(audit.append([fact])))
+}
 
 /** Any other text in place of a method may be a value, which the log must not hold. */
 const methodName = /^(secrets|daemon)\.[a-zA-Z]{1,30}$/

@@ -245,6 +245,7 @@ describe("a worker with the role lease", () => {
           assert.deepStrictEqual((yield* send("lease", "secrets.show", { name })).error, refusal)
           assert.include(yield* lastEntry, {
             action: "request_refused",
+            secret_name: name,
             details: "secrets.show: this socket is not for that secret",
             socket: "/run/ci"
           })

@@ -108,7 +108,7 @@ export const secretHandlers = {
     const { scope } = yield* CurrentCaller
     const found = yield* Effect.mapError(
       describeSecret(name, client_id),
-      ({ _tag: tag, message }) => new RpcError({ tag, message, recorded: refusedReasons[tag] })
+      ({ _tag: tag, message }) => new RpcError({ tag, message, recorded: refusedReasons[tag], secretName: name })
     )
     const { active, form, info, lastLease, measured } = found
     return {
