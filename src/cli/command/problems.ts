@@ -23,6 +23,15 @@ export const connectProblem = ({
     const message = `cannot connect to the daemon: ${escapeValue(tooLong)}`
     return { message, code: "data_error", fix, exitStatus: exitStatus.badConfig }
   }
+  if (code === "EAGAIN") {
+    return {
+      message: "the daemon does not accept the connection",
+      why: `cannot connect to the daemon: its queue of connections is full on ${escapeValue(socketPath)}`,
+      code: "timeout",
+      fix: "Check whether it hangs: secrets doctor",
+      exitStatus: exitStatus.timeout
+    }
+  }
   return code === "EACCES" || code === "EPERM"
     ? {
         message: "no permission to use the daemon's socket",
