@@ -7,7 +7,7 @@
  */
 import * as Schema from "effect/Schema"
 import * as path from "node:path"
-import type { GoDuration } from "./GoDuration.ts"
+import { formatGoDuration, type GoDuration } from "./GoDuration.ts"
 import { globCovers, globMatcher } from "./glob.ts"
 import { quote } from "./goText.ts"
 import type { TtlPolicy } from "./Lease.ts"
@@ -95,10 +95,8 @@ export const makePolicy = (rules: ReadonlyArray<PolicyRule>): Policy => {
       })
       if (!isWay(via)) return refused("via", `may not be ${wayText(via)}, only used by ${rule.via?.join(", ")}`)
       if (runsProgram(via) && !isCommand(program)) {
-        return refused(
-          "commands",
-          `may not be given to ${program === "" ? "no program" : quote(path.basename(program))}`
-        )
+        if (program === "") return refused("commands", "is only for programs, and none is named")
+        return refused("commands", `may not be given to ${quote(path.basename(program))}`)
       }
       if (rule.reason && reason === "") return refused("reason", "needs a reason")
       return { _tag: "Permitted", rule: number, maxTtl: rule.maxTtl }
@@ -119,6 +117,18 @@ export const policyRefusal = (verdict: PolicyVerdict, secretName: string) => {
 /** Returns whether a secret does not exist for a client. */
 export const isHidden = (policy: Policy, secretName: string, clientId: string): boolean =>
   policy.decide({ secretName, clientId })._tag === "Hidden"
+
+/** Returns the error of a TTL that the rule of a verdict forbids and the daemon would permit; undefined for others. */
+export const ttlRefusal = (verdict: PolicyVerdict, secretName: string, requested: GoDuration, limits: TtlPolicy) => {
+  if (verdict._tag !== "Permitted" || verdict.maxTtl === undefined || requested > limits.maximum) return undefined
+  const most = formatGoDuration(verdict.maxTtl)
+  return {
+    error: new PolicyDenied({
+      reason: `${quote(secretName)} may be leased for at most ${most} (policy rule ${verdict.rule})`
+    }),
+    details: `policy rule ${verdict.rule}: max_ttl`
+  }
+}
 
 /** Returns the limits of the TTL under a verdict. */
 export const ttlWithin = (limits: TtlPolicy, verdict: PolicyVerdict): TtlPolicy => {

@@ -12,6 +12,13 @@ const globs = Schema.Array(Schema.String.check(Schema.isMinLength(1), Schema.isM
   .check(Schema.isMaxLength(100))
   .annotate({ expected: "a list of at most 100 globs, each of 1 to 256 characters" })
 
+/** A way that no command has would forbid more than was meant. */
+const ways = Schema.Array(
+  Setting.text(/^(?:lease|exec|env|mcp|helper:.{1,64}|.{0,64}[*?[].{0,64})$/u, "a way or a glob of ways")
+)
+  .check(Schema.isMaxLength(100))
+  .annotate({ expected: "a list of ways: lease, exec, env, mcp, helper:NAME, or globs of these" })
+
 /** Every lease may have to be compared with all of them. */
 const maxPolicyRules = 1000
 
@@ -24,7 +31,7 @@ const policyRule = section({
     "globs of the client ids that it is for; every client if not set"
   ),
   via: optionalSetting(
-    globs,
+    ways,
     "the ways that a value may take: lease, exec, env, mcp, helper:NAME, helper:*; every way if not set, none if empty"
   ),
   max_ttl: optionalSetting(Setting.duration(), "the maximum TTL, and the default if that is longer"),

@@ -86,6 +86,7 @@ describe("the schema of config.json", () => {
     { policy: [{ secrets: [] }] },
     { policy: [{ secrets: [""] }] },
     { policy: [{ secrets: ["a"], clients: [] }] },
+    { policy: [{ secrets: ["a"], via: ["exce"] }] },
     { policy: Array.from({ length: 1001 }, () => ({ secrets: ["a"] })) },
     { policy: [{ secrets: Array.from({ length: 101 }, () => "a") }] },
     { default_lease_ttl: "1d" },

@@ -40,7 +40,7 @@ import {
   type TtlPolicy,
   type TtlTooLong
 } from "../../domain/Lease.ts"
-import { type Policy, type PolicyDenied, policyRefusal, ttlWithin } from "../../domain/Policy.ts"
+import { type Policy, type PolicyDenied, policyRefusal, ttlRefusal, ttlWithin } from "../../domain/Policy.ts"
 import { type Secret, type SecretNotFound, type StoreLocked, ValueTooLong } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
@@ -157,9 +157,9 @@ const permit = (
     return rejected(new ValueTooLong({ name: secretName, limit: maxBytes }), "the value is too long for the client")
   }
   const granted = grantedTtl(ttl, ttlWithin(by.limits, verdict))
-  return Result.isFailure(granted)
-    ? rejected(granted.failure, ttlTooLongDetails(granted.failure))
-    : Result.succeed({ secret, ttl: granted.success })
+  if (Result.isSuccess(granted)) return Result.succeed({ secret, ttl: granted.success })
+  const byRule = ttlRefusal(verdict, secretName, ttl, by.limits)
+  return byRule === undefined ? rejected(granted.failure, ttlTooLongDetails(granted.failure)) : Result.fail(byRule)
 }
 
 function spanAttributes(exit: Exit.Exit<AcquireResult, AcquireError | AuditLogError>, request: AcquireRequest) {

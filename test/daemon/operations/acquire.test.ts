@@ -260,7 +260,8 @@ describe("acquire under a policy", () => {
     Effect.gen(function* () {
       yield* addSecret("db")
       assert.strictEqual(tagOf(yield* ask("ci", said)), "leased")
-      assert.strictEqual(tagOf(yield* ask("ci", said, hour)), "TtlTooLong")
+      assert.strictEqual(tagOf(yield* ask("ci", said, hour)), "PolicyDenied")
+      assert.strictEqual(tagOf(yield* ask("ci", said, 25n * hour)), "TtlTooLong")
       assert.strictEqual(tagOf(yield* ask("ci")), "PolicyDenied")
       assert.strictEqual(tagOf(yield* ask("ci", { ...said, program: "sh" })), "PolicyDenied")
       assert.strictEqual(tagOf(yield* ask("ci", { via: "exec", program: "npm" })), "PolicyDenied")
@@ -272,7 +273,8 @@ describe("acquire under a policy", () => {
       ])
       assert.deepStrictEqual(recorded, [
         [true, "TTL: 15m0s", "exec", "npm", "s-1", "release 12"],
-        [false, "TTL 1h0m0s exceeds max 15m0s", "exec", "npm", "s-1", "release 12"],
+        [false, "policy rule 1: max_ttl", "exec", "npm", "s-1", "release 12"],
+        [false, "TTL 25h0m0s exceeds max 15m0s", "exec", "npm", "s-1", "release 12"],
         [false, "policy rule 1: via"],
         [false, "policy rule 1: commands", "exec", "sh", "s-1", "release 12"],
         [false, "policy rule 1: reason", "exec", "npm"]

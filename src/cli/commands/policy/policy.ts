@@ -69,6 +69,14 @@ const check = Effect.fnUntraced(function* (args: PolicyArgs, more: string | unde
   const { policy } = yield* loadConfig(args)
   if (policy === undefined)
     return { lines: ["config.json has no policy: every client may lease every secret"], result: { rules: 0 } }
+  if (policy.length === 0) {
+    return yield* new CommandError({
+      message: "the policy has no rule: no client may lease anything",
+      code: "data_error",
+      fix: 'Add rules, or remove "policy" to permit everything',
+      exitStatus: exitStatus.failed
+    })
+  }
   const unreachable = unreachableRules(policy)
   if (unreachable.length > 0) {
     return yield* new CommandError({
@@ -79,7 +87,11 @@ const check = Effect.fnUntraced(function* (args: PolicyArgs, more: string | unde
       exitStatus: exitStatus.failed
     })
   }
-  return { lines: [`rules: ${policy.length}; each can apply`], result: { rules: policy.length } }
+  const open = policy.flatMap(({ commands, via }, index) =>
+    commands !== undefined && via === undefined ? [index + 1] : []
+  )
+  const warnings = open.map((rule) => `rule ${rule} has commands and no via: lease and env still give the value`)
+  return { lines: [`rules: ${policy.length}; each can apply`, ...warnings], result: { rules: policy.length, open } }
 })
 
 export const policyCommand = defineCommand({
