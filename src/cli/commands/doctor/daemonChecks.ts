@@ -10,6 +10,7 @@ import { findHolder } from "../../../daemon/files/fileLock.ts"
 import { counted } from "../../../domain/counted.ts"
 import { maxSocketPath } from "../../../domain/paths.ts"
 import { unsafePath, unsafeSocket } from "../../../process/pathOwners.ts"
+import { isExecutableFile } from "../../../process/programPath.ts"
 import { build, version } from "../../../version.ts"
 import { explainAbsence } from "../../command/absence.ts"
 import { explainAccess } from "../../command/ownership.ts"
@@ -28,7 +29,7 @@ export const checkProgram = ({ environment }: Examined): Findings =>
       .split(path.delimiter)
       .filter((directory) => path.isAbsolute(directory))
       .map((directory) => path.join(directory, "secrets"))
-      .find((file) => isExecutable(file))
+      .find(isExecutableFile)
     const own = process.versions["bun"] === undefined ? (process.argv[1] ?? "") : process.execPath
     const what = describeProgram()
     if (onPath === undefined) return [note(`${what}, not on the PATH`, own, "Install it there: docs/install.md")]
@@ -40,15 +41,6 @@ export const checkProgram = ({ environment }: Examined): Findings =>
       ? [ok(what)]
       : [warning(`${what}; the PATH has another one first`, onPath, "Remove it, or call this one by its path")]
   })
-
-const isExecutable = (file: string): boolean => {
-  try {
-    fs.accessSync(file, fs.constants.X_OK)
-    return fs.statSync(file).isFile()
-  } catch {
-    return false
-  }
-}
 
 export const checkSocket = ({ socketPath }: Examined): Findings =>
   Effect.sync(() => {

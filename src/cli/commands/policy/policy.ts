@@ -13,7 +13,7 @@ import { CommandError, failUsage, fromClient } from "../../command/CommandError.
 import { reasonFlag } from "../../command/leaseOrigin.ts"
 import type { Output } from "../../command/Output.ts"
 import { loadClientId, loadConfig, loadDaemon } from "../../command/settings.ts"
-import { programPath } from "../project/programPath.ts"
+import { programPath } from "../../../process/programPath.ts"
 
 const flags = {
   "client-id": { type: "string", value: "ID", summary: "explain: the client that asks", completes: "client" },

@@ -17,7 +17,7 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
-import { programPath } from "./programPath.ts"
+import { programPath } from "../../../process/programPath.ts"
 import { type ChildOptions, type RunningChild, runChild } from "./runChild.ts"
 import {
   type RequestedSecrets,

@@ -10,10 +10,11 @@ export const programPath = (command: string, searchPath = process.env["PATH"] ??
   const candidates = searchPath
     .split(":")
     .flatMap((directory) => (directory === "" ? [] : [path.resolve(directory, command)]))
-  return candidates.find(isExecutable) ?? command
+  return candidates.find(isExecutableFile) ?? command
 }
 
-const isExecutable = (file: string): boolean => {
+/** Returns whether this user can run a file. */
+export const isExecutableFile = (file: string): boolean => {
   try {
     fs.accessSync(file, fs.constants.X_OK)
     return fs.statSync(file).isFile()
