@@ -46,7 +46,8 @@ describe("secrets doctor", () => {
       const { directory, examined, file } = yield* doctorSetup
       fs.chmodSync(directory, 0o755)
       fs.chmodSync(file("identity.age"), 0o640)
-      fs.writeFileSync(file("jane.txt"), "", { mode: 0o644 })
+      fs.writeFileSync(file("jane.txt"), "")
+      fs.chmodSync(file("jane.txt"), 0o644)
       assert.deepStrictEqual(yield* found(checks.checkDirectory, examined()), [
         "warning: others may look into it (mode 755)"
       ])
