@@ -2,7 +2,7 @@
  * A command that writes the audit log without a daemon looks at the files beside it, as a start
  * does: it records that the store was rolled back, so a later verification still reports it.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as fs from "node:fs"
@@ -15,6 +15,10 @@ import { encodeStore, emptyStore } from "../../../../src/daemon/secrets/storeDoc
 import { type Config, decodeConfig } from "../../../../src/domain/Config.ts"
 import { add, session, verified } from "../../../support/auditDirectory.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
+
+// Each command sets the umask of its process, which is that of other test files here.
+const umask = process.umask()
+afterAll(() => void process.umask(umask))
 
 const where = { command: "secrets", create: false }
 const merging = { overwrite: false, keepNewer: false, dryRun: false }
