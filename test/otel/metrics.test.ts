@@ -9,6 +9,7 @@ import * as TestClock from "effect/testing/TestClock"
 import { revokeAllLeases, revokeLease } from "../../src/daemon/operations/revoke.ts"
 import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
+import { everything } from "../../src/daemon/leases/LeaseScope.ts"
 import type { LeaseTransaction } from "../../src/daemon/leases/LeaseTransaction.ts"
 import { revokeRefusedFact } from "../../src/domain/AuditEntry.ts"
 import { sampleGauges } from "../../src/daemon/lifecycle/watches.ts"
@@ -98,7 +99,7 @@ describe("metrics", () => {
         leases.record(revokeRefusedFact(held.id))
         return Result.fail("changed its mind")
       }
-      yield* Effect.flip(LeaseRepo.use((leases) => leases.transaction(program)))
+      yield* Effect.flip(LeaseRepo.use((leases) => leases.transaction(everything, program)))
       assert.strictEqual((yield* readMetrics).get(lease("revocations")), 0)
     }).pipe(Effect.provide(testLayer()), withFreshMetrics)
   )

@@ -15,6 +15,7 @@ import { auditNeighbours } from "../../src/daemon/audit/auditEvidence.ts"
 import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
 import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
+import { everything } from "../../src/daemon/leases/LeaseScope.ts"
 import { verifyAtStart } from "../../src/daemon/lifecycle/verifyAtStart.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
@@ -83,7 +84,7 @@ export const add = (name: string) =>
   SecretStore.use((store) => store.add({ name, value: Redacted.make("made up"), rotateVia: "", rotateStdout: false }))
 export const take = (id: string) =>
   LeaseRepo.use((leases) =>
-    leases.transaction((tx) => {
+    leases.transaction(everything, (tx) => {
       const one = lease(id, { client: id })
       return Result.succeed(tx.issue(one, acquireFact(one, hour)))
     })

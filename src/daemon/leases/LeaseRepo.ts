@@ -22,14 +22,20 @@ import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/Audit
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { type ClockStep, ClockStepDetector, clockStepSince } from "./clockSteps.ts"
 import * as LeaseCheckpoint from "./LeaseCheckpoint.ts"
+import type { LeaseScope } from "./LeaseScope.ts"
 import { LeaseTable } from "./LeaseTable.ts"
 import { LeaseTransaction } from "./LeaseTransaction.ts"
+import { ScopedTransaction } from "./ScopedTransaction.ts"
 
 export class LeaseRepo extends Context.Service<
   LeaseRepo,
   {
-    /** Runs a synchronous program as one atomic, durable step. A program that fails changes no lease. */
+    /**
+     * Runs a synchronous program as one atomic, durable step. A program that fails changes no lease. The scope states
+     * which leases it may look at.
+     */
     readonly transaction: <A, E>(
+      scope: LeaseScope,
       program: (leases: LeaseTransaction) => Result.Result<A, E>
     ) => Effect.Effect<A, E | AuditLogError>
     readonly active: Effect.Effect<ReadonlyArray<Lease>>
@@ -55,7 +61,10 @@ export class LeaseRepo extends Context.Service<
           newLog
             ? Effect.ignore(checkpoint.write(snapshot()))
             : Effect.sync(() => void Queue.offerUnsafe(changes, undefined))
-        const { repo, snapshot, stop } = yield* start(checkpoint.leases, onChange, checkpoint.unreadable)
+        const { repo, snapshot, stop } = yield* start(checkpoint.leases, onChange, {
+          open: (table, now) => new LeaseTransaction(table, now),
+          unreadableCount: checkpoint.unreadable
+        })
         if (checkpoint.isStale) Queue.offerUnsafe(changes, undefined)
         const saveAtStop = Effect.andThen(Effect.flatMap(stop, checkpoint.write), checkpoint.confirm).pipe(
           Effect.catch((error) => Effect.logWarning(`${error.message}; no lease is lost, the audit log has them`))
@@ -66,11 +75,14 @@ export class LeaseRepo extends Context.Service<
       })
     )
 
-  /** The leases in memory only, for tests. */
+  /** The leases in memory only, for tests: it holds every program to its scope. */
   static readonly layerMemory = Layer.effect(
     LeaseRepo,
     Effect.gen(function* () {
-      const { repo, stop } = yield* start([], () => Effect.void)
+      const { repo, stop } = yield* start([], () => Effect.void, {
+        open: (table, now, scope) => new ScopedTransaction(table, now, scope),
+        unreadableCount: 0
+      })
       yield* Effect.addFinalizer(() => stop)
       return repo
     })
@@ -123,7 +135,13 @@ const followClockAtStart = Effect.fnUntraced(function* (audit: AuditLog["Service
 const start = Effect.fnUntraced(function* (
   leases: Iterable<Lease>,
   onChange: (snapshot: () => LeaseCheckpoint.LeaseSnapshot, newLog: boolean) => Effect.Effect<void>,
-  unreadableCount = 0
+  {
+    open,
+    unreadableCount
+  }: {
+    readonly open: (table: LeaseTable, now: number, scope: LeaseScope) => LeaseTransaction
+    readonly unreadableCount: number
+  }
 ) {
   const audit = yield* AuditLog
   const table = new LeaseTable()
@@ -189,9 +207,9 @@ const start = Effect.fnUntraced(function* (
     )
 
   const repo = LeaseRepo.of({
-    transaction: <A, E>(program: (leases: LeaseTransaction) => Result.Result<A, E>) =>
+    transaction: <A, E>(scope: LeaseScope, program: (leases: LeaseTransaction) => Result.Result<A, E>) =>
       enqueue<A, E | AuditLogError>((reply, caller) => (leases, now) => {
-        const { exit, facts, revoked, undo } = new LeaseTransaction(leases, now).run(program)
+        const { exit, facts, revoked, undo } = open(leases, now, scope).run(program)
         return {
           facts: factsOf(caller, facts),
           revoked,

@@ -42,6 +42,11 @@ export class LeaseTransaction {
     return this.table.ofSecret(secretName, this.now)
   }
 
+  /** Returns the active leases whose ids begin like this. */
+  withPrefix(prefix: string): ReadonlyArray<Lease> {
+    return this.table.active(this.now).filter(({ id }) => id.startsWith(prefix))
+  }
+
   active(): ReadonlyArray<Lease> {
     return this.table.active(this.now)
   }
@@ -81,11 +86,21 @@ export class LeaseTransaction {
 
   /** Removes a lease and keeps it for a while as revoked. */
   revoke(lease: Lease, ...facts: ReadonlyArray<AuditFact>): void {
-    if (this.table.revoke(lease)) {
-      this.undos.push(() => this.table.insert(lease))
-      this.revoked += 1
-    }
+    this.revokeInTable(lease)
     this.facts.push(...facts)
+  }
+
+  /** Revokes every active lease, and returns their number. */
+  revokeActive(): number {
+    const active = this.table.active(this.now)
+    for (const lease of active) this.revokeInTable(lease)
+    return active.length
+  }
+
+  private revokeInTable(lease: Lease): void {
+    if (!this.table.revoke(lease)) return
+    this.undos.push(() => this.table.insert(lease))
+    this.revoked += 1
   }
 
   /** Records facts even if the program fails: a refusal is a fact. */

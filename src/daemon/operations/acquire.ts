@@ -49,6 +49,7 @@ import { inSpan } from "../../otel/span.ts"
 import type { AuditLogError } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import type { LeaseScope } from "../leases/LeaseScope.ts"
 import { CurrentPolicy } from "./CurrentPolicy.ts"
 import { lockedReason } from "../secrets/lockableStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
@@ -69,6 +70,10 @@ export interface AcquireResult {
   readonly value: Redacted.Redacted
   /** The leases that this one replaced. */
   readonly replaced: ReadonlyArray<Lease>
+}
+
+interface Issued extends AcquireResult {
+  readonly ttl: GoDuration
 }
 
 /** Why a request is rejected. */
@@ -95,7 +100,8 @@ export const acquire = Effect.fnUntraced(
     const policy = (yield* CurrentPolicy).get()
     const id = randomUUID()
 
-    const issueLease = leases.transaction((tx): Result.Result<AcquireResult & { ttl: GoDuration }, AcquireError> => {
+    const pair: LeaseScope = { _tag: "Pair", secretName, clientId }
+    const issueLease = leases.transaction(pair, (tx): Result.Result<Issued, AcquireError> => {
       const reject = ({ details, error }: Rejection) => {
         tx.record(acquireRefusedFact(secretName, clientId, details, origin))
         return Result.fail(error)

@@ -12,13 +12,14 @@ import { fileRepairedFact } from "../../domain/AuditEntry.ts"
 import { counted } from "../../domain/counted.ts"
 import { isSameGrant, type LeaseCorrections } from "../../domain/LeaseCheck.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { everything } from "../leases/LeaseScope.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 export const correctLeases = Effect.fn("correctLeases")(function* ({ known, unknown }: LeaseCorrections) {
   const leases = yield* LeaseRepo
   const secrets = yield* SecretStore
   const has = (name: string) => secrets.lockedSince() !== undefined || Result.isSuccess(secrets.get(name))
-  const details = yield* leases.transaction((tx) => {
+  const details = yield* leases.transaction(everything, (tx) => {
     const dropped = unknown.flatMap((id) => tx.find(id) ?? [])
     for (const lease of dropped) tx.end(lease)
     const restored = known.filter((lease) => {

@@ -20,7 +20,7 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
-  const revoking = leases.transaction((tx) => {
+  const revoking = leases.transaction({ _tag: "Secret", secretName: name }, (tx) => {
     const ended = tx.ofSecret(name)
     for (const lease of ended) tx.revoke(lease)
     tx.record(revokeSecretFact(name, ended.length))

@@ -16,7 +16,7 @@ export const lockStore = Effect.fn("lock")(function* () {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
-  const record = leases.transaction((tx) => {
+  const record = leases.transaction({ _tag: "Leases", ids: [] }, (tx) => {
     tx.record(lockFact)
     return Result.succeed(undefined)
   })

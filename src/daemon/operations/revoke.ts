@@ -25,6 +25,7 @@ import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLogError } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { everything, type LeaseScope } from "../leases/LeaseScope.ts"
 import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
 
 /**
@@ -35,9 +36,11 @@ export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefi
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const caller = yield* CurrentCaller
-  const revoking = leases.transaction((tx): Result.Result<Lease, LeaseNotFound | AmbiguousLease> => {
-    const isMeant = byPrefix && leaseId.length >= minIdPrefix && tx.find(leaseId) === undefined
-    const meant = isMeant ? tx.active().filter((one) => one.id.startsWith(leaseId) && ownsLease(caller, one)) : []
+  const mayBePrefix = byPrefix && leaseId.length >= minIdPrefix
+  const scope: LeaseScope = mayBePrefix ? { _tag: "Prefix", prefix: leaseId } : { _tag: "Leases", ids: [leaseId] }
+  const revoking = leases.transaction(scope, (tx): Result.Result<Lease, LeaseNotFound | AmbiguousLease> => {
+    const isPrefix = mayBePrefix && tx.find(leaseId) === undefined
+    const meant = isPrefix ? tx.withPrefix(leaseId).filter((one) => ownsLease(caller, one)) : []
     if (meant.length > 1) {
       tx.record(revokeRefusedFact(leaseId, "several leases begin with this id"))
       return Result.fail(new AmbiguousLease({ ids: meant.slice(0, maxCandidates).map(({ id }) => id) }))
@@ -74,11 +77,10 @@ export const revokeAllLeases = Effect.fn("revokeAll")(function* () {
 
 /** Revokes every active lease without an event, as a step of a larger operation. */
 export const endAllLeases = Effect.flatMap(LeaseRepo, (leases) =>
-  leases.transaction((tx) => {
-    const active = tx.active()
-    for (const lease of active) tx.revoke(lease)
-    tx.record(...revokeAllFacts(active.length))
-    return Result.succeed(active.length)
+  leases.transaction({ _tag: "All" }, (tx) => {
+    const revoked = tx.revokeActive()
+    tx.record(...revokeAllFacts(revoked))
+    return Result.succeed(revoked)
   })
 )
 
@@ -116,15 +118,17 @@ const maxPerTransaction = 500
 const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
   const leases = yield* LeaseRepo
   const caller = yield* CurrentCaller
-  const { matching, revoked } = yield* leases.transaction((tx) => {
-    const { secretName } = filter
+  const { secretName } = filter
+  const scope: LeaseScope = secretName === undefined ? everything : { _tag: "Secret", secretName }
+  const { matching, revoked } = yield* leases.transaction(scope, (tx) => {
     const candidates = secretName === undefined ? tx.active() : tx.ofSecret(secretName)
     const found = candidates.filter((lease) => matchesFilter(filter, lease) && ownsLease(caller, lease))
     return Result.succeed({ matching: found, revoked: [...revokeEach(tx, found.slice(0, maxPerTransaction))] })
   })
   for (let start = maxPerTransaction; start < matching.length; start += maxPerTransaction) {
     const batch = matching.slice(start, start + maxPerTransaction)
-    const revoking = leases.transaction((tx) => {
+    const ids = batch.map(({ id }) => id)
+    const revoking = leases.transaction({ _tag: "Leases", ids }, (tx) => {
       // Some may have ended since the first transaction.
       const remaining = batch.filter(({ id }) => tx.find(id) !== undefined)
       return Result.succeed(revokeEach(tx, remaining))

@@ -27,7 +27,7 @@ export const sweepExpired = Effect.fn("sweep")(function* () {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const ended: Array<Lease> = []
-  const batch = leases.transaction((tx) => {
+  const batch = leases.transaction({ _tag: "Due", most: maxPerTransaction }, (tx) => {
     const expired = tx.expired(maxPerTransaction)
     for (const lease of expired) tx.end(lease, expireFact(lease))
     return Result.succeed(expired)

@@ -16,6 +16,7 @@ import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { verifyAuditLog } from "../../../src/daemon/audit/verifyAuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { everything } from "../../../src/daemon/leases/LeaseScope.ts"
 import type { LeaseTransaction } from "../../../src/daemon/leases/LeaseTransaction.ts"
 import { acquireFact, replaceFact, revokeFact } from "../../../src/domain/AuditEntry.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
@@ -74,7 +75,7 @@ describe("LeaseRepo in files, across restarts", () => {
   }
 
   const take = (id: string) =>
-    LeaseRepo.use((leases) => leases.transaction((tx) => Result.succeed(issueWithEnd(tx, id))))
+    LeaseRepo.use((leases) => leases.transaction(everything, (tx) => Result.succeed(issueWithEnd(tx, id))))
 
   it.effect("recovers the leases after an orderly stop, and leases.json lists them", () =>
     Effect.gen(function* () {
@@ -101,7 +102,7 @@ describe("LeaseRepo in files, across restarts", () => {
       yield* crash(
         directory,
         LeaseRepo.use((leases) =>
-          leases.transaction((tx) => {
+          leases.transaction(everything, (tx) => {
             tx.end(a, replaceFact(a, c, hour))
             tx.issue(c, {
               action: "lease_acquire",
@@ -134,7 +135,9 @@ describe("LeaseRepo in files, across restarts", () => {
       const directory = yield* temporaryDirectory
       const a = lease("a")
       yield* session(directory, issue(a))
-      const revokeA = LeaseRepo.use((leases) => leases.transaction((tx) => Result.succeed(tx.revoke(a, revokeFact(a)))))
+      const revokeA = LeaseRepo.use((leases) =>
+        leases.transaction(everything, (tx) => Result.succeed(tx.revoke(a, revokeFact(a))))
+      )
       yield* crash(directory, revokeA)
       assert.deepStrictEqual(yield* session(directory, activeIds), [])
     })
@@ -165,7 +168,7 @@ describe("LeaseRepo in files, across restarts", () => {
         yield* session(
           directory,
           LeaseRepo.use((leases) =>
-            leases.transaction((tx) => {
+            leases.transaction(everything, (tx) => {
               const a = tx.find("a")
               if (a !== undefined) tx.revoke(a, revokeFact(a))
               return Result.void
@@ -230,7 +233,9 @@ describe("LeaseRepo in files, across restarts", () => {
         Effect.gen(function* () {
           const directory = yield* temporaryDirectory
           const issueOne = LeaseRepo.use((leases) =>
-            leases.transaction((tx) => Result.succeed(tx.issue(lease("kept"), acquireFact(lease("kept"), hour))))
+            leases.transaction(everything, (tx) =>
+              Result.succeed(tx.issue(lease("kept"), acquireFact(lease("kept"), hour)))
+            )
           )
           yield* session(directory, issueOne)
           const file = path.join(directory, name)
@@ -255,7 +260,9 @@ describe("LeaseRepo in files, across restarts", () => {
       for (const made of [directory, disk]) fs.mkdirSync(made)
       for (const name of ["audit.log", "leases.json"]) fs.symlinkSync(`../disk/${name}`, path.join(directory, name))
       const issueOne = LeaseRepo.use((leases) =>
-        leases.transaction((tx) => Result.succeed(tx.issue(lease("kept"), acquireFact(lease("kept"), hour))))
+        leases.transaction(everything, (tx) =>
+          Result.succeed(tx.issue(lease("kept"), acquireFact(lease("kept"), hour)))
+        )
       )
       const small = AuditLog.layer(path.join(directory, "audit.log"), { maxSize: 1, maxFiles: 9 })
       const layer = LeaseRepo.layer(path.join(directory, "leases.json")).pipe(Layer.provideMerge(small))
@@ -328,7 +335,7 @@ describe("LeaseRepo in files, across restarts", () => {
       yield* session(
         directory,
         LeaseRepo.use((leases) =>
-          leases.transaction((tx) => {
+          leases.transaction(everything, (tx) => {
             assert.strictEqual(tx.ofSecret("db").length, 1)
             for (const one of tx.active()) tx.end(one)
             assert.deepStrictEqual(tx.ofSecret("db"), [])
@@ -388,7 +395,7 @@ describe("LeaseRepo in files, across restarts", () => {
       const directory = yield* temporaryDirectory
       const log = path.join(directory, "audit.log")
       const inTransaction = (change: (tx: LeaseTransaction) => void) =>
-        LeaseRepo.use((leases) => leases.transaction((tx) => Result.succeed(change(tx))))
+        LeaseRepo.use((leases) => leases.transaction(everything, (tx) => Result.succeed(change(tx))))
       yield* crash(
         directory,
         Effect.gen(function* () {
@@ -482,7 +489,7 @@ describe("LeaseRepo in files, across restarts", () => {
       yield* session(directory, Effect.andThen(take("a"), take("b")))
       yield* TestClock.adjust("500 millis")
       const revokeA = LeaseRepo.use((leases) =>
-        leases.transaction((tx) => {
+        leases.transaction(everything, (tx) => {
           const a = tx.find("a")
           if (a !== undefined) tx.revoke(a, revokeFact(a))
           return Result.void
@@ -506,7 +513,7 @@ describe("LeaseRepo in files, across restarts", () => {
       yield* session(directory, Effect.andThen(take("a"), take("b")))
       const older = fs.readFileSync(file)
       const revokeA = LeaseRepo.use((leases) =>
-        leases.transaction((tx) => {
+        leases.transaction(everything, (tx) => {
           const a = tx.find("a")
           if (a !== undefined) tx.revoke(a, revokeFact(a))
           return Result.void

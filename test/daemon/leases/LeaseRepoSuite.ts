@@ -9,7 +9,14 @@ import type * as Layer from "effect/Layer"
 import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
-import { acquireFact, expireFact, revokeFact, revokeRefusedFact } from "../../../src/domain/AuditEntry.ts"
+import { everything } from "../../../src/daemon/leases/LeaseScope.ts"
+import {
+  acquireFact,
+  expireFact,
+  revokeAllFacts,
+  revokeFact,
+  revokeRefusedFact
+} from "../../../src/domain/AuditEntry.ts"
 import { hour, second } from "../../../src/domain/GoDuration.ts"
 import { makeLease } from "../../../src/domain/Lease.ts"
 
@@ -24,14 +31,14 @@ export const lease = (id: string, pair: { secret?: string; client?: string; ttl?
 
 export const issue = (...issued: ReadonlyArray<ReturnType<typeof lease>>) =>
   LeaseRepo.use((leases) =>
-    leases.transaction((tx) => {
+    leases.transaction(everything, (tx) => {
       for (const one of issued) tx.issue(one, acquireFact(one, hour))
       return Result.void
     })
   )
 
 export const activeIds = LeaseRepo.use((leases) =>
-  leases.transaction((tx) =>
+  leases.transaction(everything, (tx) =>
     Result.succeed(
       tx
         .active()
@@ -53,11 +60,13 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         const [a, b, c] = [lease("a"), lease("b", { client: "other" }), lease("c", { secret: "mail" })]
         yield* issue(a, b, c)
         const leases = yield* LeaseRepo
-        yield* leases.transaction((tx) => {
+        yield* leases.transaction(everything, (tx) => {
           assert.deepStrictEqual(tx.ofPair("db", "worker"), [a])
           assert.deepStrictEqual(tx.ofSecret("db"), [a, b])
-          assert.strictEqual(tx.find("c"), c)
+          assert.deepStrictEqual(tx.find("c"), c)
           assert.isUndefined(tx.find("d"))
+          assert.deepStrictEqual(tx.withPrefix("b"), [b])
+          assert.deepStrictEqual(tx.withPrefix("d"), [])
           return Result.void
         })
         assert.strictEqual(yield* leases.activeCount, 3)
@@ -71,7 +80,7 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         yield* issue(a)
         const leases = yield* LeaseRepo
         const failure = yield* Effect.flip(
-          leases.transaction((tx) => {
+          leases.transaction(everything, (tx) => {
             tx.end(a, revokeFact(a))
             tx.issue(b, acquireFact(b, hour))
             tx.record(revokeRefusedFact("x"))
@@ -88,7 +97,7 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
       Effect.gen(function* () {
         const leases = yield* LeaseRepo
         const exit = yield* Effect.exit(
-          leases.transaction((tx) => {
+          leases.transaction(everything, (tx) => {
             tx.issue(lease("a"))
             throw new Error("a bug")
           })
@@ -103,7 +112,7 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
       Effect.gen(function* () {
         const leases = yield* LeaseRepo
         const order: Array<number> = []
-        const program = (n: number) => leases.transaction(() => Result.succeed(order.push(n)))
+        const program = (n: number) => leases.transaction(everything, () => Result.succeed(order.push(n)))
         const fibers = yield* Effect.forEach([0, 1, 2], (n) => Effect.forkChild(program(n), { startImmediately: true }))
         assert.deepStrictEqual(order, [])
         yield* Effect.forEach(fibers, Fiber.join)
@@ -114,20 +123,53 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
     it.effect("does not count expired leases, and frees them when their expiry is recorded", () =>
       Effect.gen(function* () {
         const short = lease("short", { ttl: second })
-        yield* issue(short, lease("long"))
+        yield* issue(short, lease("long", { client: "other" }))
         yield* TestClock.adjust("1001 millis")
         const leases = yield* LeaseRepo
         assert.strictEqual(yield* leases.activeCount, 1)
         assert.strictEqual(yield* leases.activeCountOfSecret("db"), 1)
-        const due = yield* leases.transaction((tx) => {
+        const due = yield* leases.transaction(everything, (tx) => {
           const found = tx.expired(10)
           for (const one of found) tx.end(one, expireFact(one))
           return Result.succeed(found)
         })
         assert.deepStrictEqual(due, [short])
-        yield* leases.transaction((tx) => {
+        yield* leases.transaction(everything, (tx) => {
           assert.isUndefined(tx.find("short"))
           assert.deepStrictEqual(tx.expired(10), [])
+          return Result.void
+        })
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("gives a pair a new lease when its old one has expired, swept or not", () =>
+      Effect.gen(function* () {
+        yield* issue(lease("a", { ttl: second }))
+        yield* TestClock.adjust("1001 millis")
+        const leases = yield* LeaseRepo
+        yield* leases.transaction({ _tag: "Pair", secretName: "db", clientId: "worker" }, (tx) => {
+          assert.deepStrictEqual(tx.ofPair("db", "worker"), [])
+          return Result.succeed(tx.issue(lease("b", { now: tx.now }), acquireFact(lease("b"), hour)))
+        })
+        assert.deepStrictEqual(yield* activeIds, ["b"])
+        assert.strictEqual(yield* leases.activeCount, 1)
+      }).pipe(Effect.provide(layer))
+    )
+
+    it.effect("revokes every active lease, and returns their number", () =>
+      Effect.gen(function* () {
+        yield* issue(lease("a"), lease("b", { client: "other" }), lease("c", { secret: "mail", ttl: second }))
+        yield* TestClock.adjust("1001 millis")
+        const leases = yield* LeaseRepo
+        const revoked = yield* leases.transaction({ _tag: "All" }, (tx) => {
+          const count = tx.revokeActive()
+          tx.record(...revokeAllFacts(count))
+          return Result.succeed(count)
+        })
+        assert.strictEqual(revoked, 2)
+        assert.deepStrictEqual(yield* activeIds, [])
+        yield* leases.transaction(everything, (tx) => {
+          assert.deepStrictEqual(tx.findRevoked("a"), lease("a"))
           return Result.void
         })
       }).pipe(Effect.provide(layer))
@@ -138,13 +180,13 @@ export const leaseRepoSuite = <E>(name: string, layer: Layer.Layer<LeaseRepo | A
         const [a, b] = [lease("a"), lease("b", { client: "other" })]
         yield* issue(a, b)
         const leases = yield* LeaseRepo
-        yield* leases.transaction((tx) => {
+        yield* leases.transaction(everything, (tx) => {
           tx.revoke(a, revokeFact(a))
           tx.end(b, revokeFact(b))
           return Result.void
         })
-        yield* leases.transaction((tx) => {
-          assert.strictEqual(tx.findRevoked("a"), a)
+        yield* leases.transaction(everything, (tx) => {
+          assert.deepStrictEqual(tx.findRevoked("a"), a)
           assert.isUndefined(tx.findRevoked("b"))
           return Result.void
         })

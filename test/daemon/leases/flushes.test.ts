@@ -14,6 +14,7 @@ import { syncBuiltinESMExports } from "node:module"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { everything } from "../../../src/daemon/leases/LeaseScope.ts"
 import { acquireFact } from "../../../src/domain/AuditEntry.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
@@ -77,7 +78,7 @@ const flushesOf = Effect.fnUntraced(function* (platform: string) {
   const start = taken()
   const one = lease("one")
   const issue = LeaseRepo.use((leases) =>
-    leases.transaction((tx) => Result.succeed(tx.issue(one, acquireFact(one, hour))))
+    leases.transaction(everything, (tx) => Result.succeed(tx.issue(one, acquireFact(one, hour))))
   )
   yield* Effect.provide(issue, context)
   const leased = taken()

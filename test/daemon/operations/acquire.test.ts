@@ -14,6 +14,7 @@ import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import { visibleSecrets } from "../../../src/daemon/operations/status.ts"
 import { makePolicy } from "../../../src/domain/Policy.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { everything } from "../../../src/daemon/leases/LeaseScope.ts"
 import { hour, millisecond, minute } from "../../../src/domain/GoDuration.ts"
 import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
@@ -82,7 +83,7 @@ describe("acquire", () => {
       const replaced = recorded.filter(({ action }) => action === "lease_replace").map(({ lease_id }) => lease_id)
       assert.deepStrictEqual(new Set(acquired), new Set(taken.map(({ lease }) => lease.id)))
       assert.deepStrictEqual(replaced, acquired.slice(0, -1))
-      const last = yield* LeaseRepo.use((leases) => leases.transaction((tx) => Result.succeed(tx.active())))
+      const last = yield* LeaseRepo.use((leases) => leases.transaction(everything, (tx) => Result.succeed(tx.active())))
       assert.deepStrictEqual(
         last.map(({ id }) => id),
         acquired.slice(-1)
@@ -159,7 +160,9 @@ describe("acquire", () => {
         [last?.action, last?.success, last?.details],
         ["lease_acquire", false, "TTL 24h0m0.000000001s exceeds max 24h0m0s"]
       )
-      const held = yield* LeaseRepo.use((leases) => leases.transaction((all) => Result.succeed(all.active())))
+      const held = yield* LeaseRepo.use((leases) =>
+        leases.transaction(everything, (all) => Result.succeed(all.active()))
+      )
       assert.deepStrictEqual(held, [lease])
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
@@ -199,7 +202,9 @@ describe("acquire", () => {
       const refusal = yield* Effect.flip(acquireLease("db", "worker"))
       assert.strictEqual(refusal._tag, "AuditLogError")
       broken.now = false
-      const held = yield* LeaseRepo.use((leases) => leases.transaction((all) => Result.succeed(all.active())))
+      const held = yield* LeaseRepo.use((leases) =>
+        leases.transaction(everything, (all) => Result.succeed(all.active()))
+      )
       assert.deepStrictEqual(held, [lease])
     }).pipe(Effect.provide(testLayerWithAudit(broken)))
   })

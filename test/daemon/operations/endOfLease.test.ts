@@ -9,6 +9,7 @@ import { TestClock } from "effect/testing"
 import { deleteSecret } from "../../../src/daemon/operations/deleteSecret.ts"
 import { revokeAllLeases, revokeLease } from "../../../src/daemon/operations/revoke.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { everything } from "../../../src/daemon/leases/LeaseScope.ts"
 import { sweepExpired, sweepForever } from "../../../src/daemon/operations/sweep.ts"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { minute, second } from "../../../src/domain/GoDuration.ts"
@@ -58,7 +59,7 @@ describe("revoke", () => {
       }
       const twin = { ...lease, id: `${beginning}-another`, clientId: "other" }
       yield* LeaseRepo.use((leases) =>
-        leases.transaction((tx) => {
+        leases.transaction(everything, (tx) => {
           tx.issue(twin)
           return Result.succeed(undefined)
         })

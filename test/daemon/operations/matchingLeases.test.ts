@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
+import { everything } from "../../../src/daemon/leases/LeaseScope.ts"
 import { listLeases } from "../../../src/daemon/operations/listLeases.ts"
 import { revokeMatchingLeases } from "../../../src/daemon/operations/revoke.ts"
 import { second } from "../../../src/domain/GoDuration.ts"
@@ -39,7 +40,7 @@ const someLeases = Effect.gen(function* () {
 /** Adds many leases at once. */
 const manyLeases = (count: number, clientId: string) =>
   LeaseRepo.use((leases) =>
-    leases.transaction((tx) => {
+    leases.transaction(everything, (tx) => {
       for (let n = 0; n < count; n += 1) {
         tx.issue(makeLease({ id: `${clientId}-${n}`, secretName: "db", clientId, now: tx.now, ttl: 60n * second }))
       }
@@ -67,7 +68,7 @@ describe("listLeases", () => {
   it.effect("sorts the leases in any order of the table, up to the limit", () =>
     Effect.gen(function* () {
       yield* LeaseRepo.use((leases) =>
-        leases.transaction((tx) => {
+        leases.transaction(everything, (tx) => {
           for (const n of [3, 1, 5, 2, 4, 2]) {
             const now = tx.now + n
             tx.issue(makeLease({ id: `${Math.random()}`, secretName: "db", clientId: `c${n}`, now, ttl: 60n * second }))
@@ -189,11 +190,11 @@ describe("revokeMatching", () => {
       let steps = 0
       const breaking = LeaseRepo.of({
         ...leases,
-        transaction: (program) =>
+        transaction: (scope, program) =>
           Effect.suspend(() => {
             steps += 1
             broken.now = steps > 1
-            return leases.transaction(program)
+            return leases.transaction(scope, program)
           })
       })
       const filter = { clientId: "a", secretName: undefined }
