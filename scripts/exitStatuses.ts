@@ -14,12 +14,14 @@ const meanings: Readonly<Record<keyof typeof exitStatus, string>> = {
   permission: "no permission to use the socket, or it may be another user's",
   stale: "daemon status: the running service differs from what would be installed",
   incomplete: "done, but some files could not be read or removed",
+  notCompared: "scan: nothing found, but not all values of the store were searched for",
   unreadableStore: "serve: the store cannot be read",
   shutdownTimedOut: "serve: the shutdown timed out",
   cannotCreate: "serve: a directory, file or socket cannot be created",
   alreadyRunning: "serve: another daemon is already running",
   badConfig: "a setting is wrong",
-  interrupted: "interrupted by Ctrl-C or SIGTERM"
+  interrupted: "interrupted by Ctrl-C",
+  terminated: "ended by SIGTERM"
 }
 
 /** Sorted by number. */

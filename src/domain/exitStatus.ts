@@ -23,6 +23,8 @@ export const exitStatus = {
   stale: 8,
   /** The work is done except for what could not be read. */
   incomplete: 9,
+  /** `scan` found nothing, but did not search for all values of the store. */
+  notCompared: 10,
   /** The store cannot be read. */
   unreadableStore: 65,
   /** The shutdown of the daemon timed out. */
@@ -33,5 +35,7 @@ export const exitStatus = {
   alreadyRunning: 75,
   /** A setting is wrong. */
   badConfig: 78,
-  interrupted: 130
+  interrupted: 130,
+  /** Ended by SIGTERM. */
+  terminated: 143
 } as const

@@ -16,8 +16,8 @@ export interface ReportOptions {
   readonly recursive: boolean
   readonly excludes: ReadonlyArray<string>
   readonly own: OwnValues | undefined
-  /** Why the values of the store were not compared. */
-  readonly notCompared: string | undefined
+  /** Why values of the store were not compared; "unwanted" with --no-own. */
+  readonly notCompared: Problem | "unwanted" | undefined
 }
 
 export const scanReport = (scan: Scanner, options: ReportOptions): Output => {
@@ -40,10 +40,10 @@ export const scanReport = (scan: Scanner, options: ReportOptions): Output => {
         compared: options.own?.values ?? 0,
         too_short: options.own?.tooShort ?? [],
         left_out: options.own?.omitted ?? 0,
-        not_compared_because: options.notCompared
+        not_compared_because: options.notCompared === "unwanted" ? "--no-own was given" : notComparedReason(options)
       }
     },
-    problem: problemOf(scan, findings)
+    problem: problemOf(scan, findings, options)
   }
 }
 
@@ -78,32 +78,49 @@ const describeScope = ({ binary, bytes, files }: Scanner): string => {
   return `${counted(files, "file")}, ${size}${binary === 0 ? "" : `; ${counted(binary, "binary file")} skipped`}`
 }
 
-const problemOf = (scan: Scanner, findings: ReadonlyArray<ScanFinding>): Problem | undefined => {
+/** Returns why values of the store were not compared; undefined if all were, or none was wanted. */
+const notComparedReason = ({ notCompared, own }: ReportOptions): string | undefined => {
+  if (typeof notCompared === "object") return notCompared.message
+  return own === undefined || own.omitted === 0 ? undefined : "there are too many"
+}
+
+const problemOf = (
+  scan: Scanner,
+  findings: ReadonlyArray<ScanFinding>,
+  options: ReportOptions
+): Problem | undefined => {
+  const reason = notComparedReason(options)
+  const unread = `${counted(scan.unreadable.length, "file")} could not be read`
+  const uncompared = `${options.own === undefined ? "the" : "some"} values of the store were not compared: ${reason}`
+  const missed = [...(scan.unreadable.length === 0 ? [] : [unread]), ...(reason === undefined ? [] : [uncompared])]
   if (findings.length > 0) {
     const files = new Set(findings.map(({ file }) => file)).size
     const all = findings.length + scan.omitted
     return {
       message: `${counted(all, "possible secret")} in ${counted(files, "file")}, of ${describeScope(scan)}`,
-      why: scan.unreadable.length === 0 ? undefined : `${counted(scan.unreadable.length, "file")} could not be read`,
+      why: missed,
       fix: `Remove them, and rotate what others may have seen. For a false positive, add ${allowMarker} to its line`,
       code: "data_error",
       exitStatus: exitStatus.failed
     }
   }
-  if (scan.unreadable.length > 0) {
-    return {
-      message: `nothing found, but ${counted(scan.unreadable.length, "file")} could not be read`,
-      fix: "Run it as a user who may read them, or skip them with --exclude",
-      code: "io_error",
-      exitStatus: exitStatus.incomplete
-    }
-  }
-  return scan.ownError === undefined
-    ? undefined
-    : {
-        message: "nothing found, but not all values of the store were compared",
-        fix: "Scan again when the daemon runs: secrets status",
-        code: "daemon_unavailable",
+  const [first, ...others] = missed
+  if (first === undefined) return undefined
+  const cause = typeof options.notCompared === "object" ? options.notCompared : undefined
+  const message = `nothing found, but ${first}`
+  return scan.unreadable.length > 0
+    ? {
+        message,
+        why: others,
+        fix: "Run it as a user who may read them, or skip them with --exclude",
+        code: "io_error",
         exitStatus: exitStatus.incomplete
+      }
+    : {
+        message,
+        why: cause?.why,
+        fix: [cause?.fix ?? [], "To search for patterns alone, add --no-own"].flat().join(". "),
+        code: cause?.code ?? "data_error",
+        exitStatus: exitStatus.notCompared
       }
 }

@@ -1,15 +1,15 @@
 /**
  * secrets scan: searches files, or what is staged, for patterns of secrets and for the values
  * of the store. It prints places and types, never a secret. The values stay in the daemon;
- * without one, only patterns are searched for. Unreadable files change the exit status.
+ * without one, patterns are searched for all the same. What could not be read or compared changes the
+ * exit status, so that a hook does not pass by mistake.
  */
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { printNotice } from "../../command/Output.ts"
 import { type ArgsOf, defineCommand, unlimited } from "../../command/Command.ts"
-import { type CommandError, fromClient, failUsage } from "../../command/CommandError.ts"
+import { fromClient, failUsage } from "../../command/CommandError.ts"
 import { scanReport } from "./report.ts"
 import { ownValues } from "./ownValues.ts"
 import { showProgressLine } from "../../terminal/screen.ts"
@@ -64,7 +64,8 @@ export const scanCommand = defineCommand({
     "UTF-16 and UTF-32 text is decoded.",
     "A line that contains secrets-scan:allow is not reported. No secret is printed; tokens have a fingerprint.",
     "",
-    "Exit status: 0 nothing found, 1 secrets found, 9 nothing found but some files could not be read."
+    "Exit status: 0 nothing found, 1 secrets found, 9 nothing found but some files could not be read, 10 nothing found but not",
+    "all values of the store were searched for. --no-own does not search for them, and needs no daemon."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
     if (args.flag("own-only") && args.flag("no-own")) {
@@ -89,43 +90,31 @@ export const scanCommand = defineCommand({
       ? scanStaged(scan, paths, options.alwaysExcluded, progress.step)
       : scanPaths(scan, paths.length === 0 ? ["."] : paths, options, progress.step)
     yield* Effect.ensuring(Effect.andThen(work, scan.resolveOwn()), progress.done)
-    const failure = scan.ownError === undefined ? undefined : fromClient(scan.ownError)
-    if (failure !== undefined && args.flag("own-only")) return yield* failure
-    if (failure !== undefined) warnNotCompared(args, "not all compared", failure)
+    if (scan.ownError !== undefined && args.flag("own-only")) return yield* fromClient(scan.ownError)
     return scanReport(scan, {
       paths: paths.length === 0 ? ["."] : paths,
       staged: args.flag("staged"),
       recursive: options.recursive,
       excludes: [...(isAll ? options.alwaysExcluded : options.excluded)],
       own,
-      notCompared: notCompared ?? failure?.message
+      notCompared: scan.ownError === undefined ? notCompared : fromClient(scan.ownError)
     })
   })
 })
 
 /** Returns the engine that finds values of the store, or why there is none. */
 const ownOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>) {
-  if (args.flag("no-own")) return { own: undefined, notCompared: "--no-own was given" }
+  if (args.flag("no-own")) return { own: undefined, notCompared: "unwanted" as const }
   const address = yield* loadDaemon(args)
   const hasTimeout = args.option("timeout") !== undefined
   const daemon = hasTimeout ? address : { ...address, timeout: requestTimeout }
   const clientId = args.option("client-id") ?? (yield* loadClientId(args))
   const own = yield* Effect.result(ownValues(daemon, clientId, hasTimeout ? address.timeout : connectTimeout))
   if (Result.isSuccess(own)) return { own: own.success, notCompared: undefined }
-  const failure: CommandError = fromClient(own.failure)
+  const failure = fromClient(own.failure)
   if (args.flag("own-only")) return yield* failure
-  warnNotCompared(args, "not compared", failure)
-  return { own: undefined, notCompared: failure.message }
+  return { own: undefined, notCompared: failure }
 })
-
-/** Prints why, before the findings. With --json the result contains it. */
-const warnNotCompared = (
-  args: ArgsOf<typeof flags>,
-  what: "not compared" | "not all compared",
-  { message }: CommandError
-): void => {
-  if (!args.flag("json")) printNotice(`secrets scan: the values of the store were ${what}: ${message}`)
-}
 
 /** In milliseconds: rare enough to cost nothing, and often enough for Ctrl-C to act at once. */
 const progressInterval = 100

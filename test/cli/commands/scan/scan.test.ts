@@ -12,6 +12,7 @@ import { scanReport } from "../../../../src/cli/commands/scan/report.ts"
 import { Scanner } from "../../../../src/cli/commands/scan/Scanner.ts"
 import { Windows, windowSize } from "../../../../src/cli/commands/scan/Windows.ts"
 import { DaemonUnavailable } from "../../../../src/rpc/client/client.ts"
+import { fromClient } from "../../../../src/cli/command/CommandError.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 import { randomFrom } from "../../../support/random.ts"
 
@@ -249,9 +250,24 @@ describe("a file", () => {
           reader(Buffer.from(text), () => 1000)
         )
       yield* look("nothing")
-      assert.strictEqual(scanReport(scan, { ...options, own }).problem?.exitStatus, 9)
+      assert.strictEqual(scan.ownError?._tag, "DaemonUnavailable")
+      const problemOf = (more: object = {}) => scanReport(scan, { ...options, own, ...more }).problem
+      const stopped = fromClient(new DaemonUnavailable({ socketPath: "/s", code: "ENOENT" }))
+      assert.deepInclude(problemOf({ notCompared: stopped }), {
+        message: "nothing found, but some values of the store were not compared: the daemon is not running",
+        fix: "Start it with: secrets serve. To search for patterns alone, add --no-own",
+        exitStatus: 10
+      })
+      assert.include(
+        problemOf({ notCompared: stopped, own: undefined })?.message,
+        "but the values of the store were not"
+      )
+      assert.deepInclude(problemOf({ own: { ...own, omitted: 1 } }), { exitStatus: 10 })
+      assert.isUndefined(problemOf({ notCompared: "unwanted", own: undefined }))
+      scan.unreadable.push({ file: "g", reason: "EACCES" })
+      assert.strictEqual(problemOf({ notCompared: stopped })?.exitStatus, 9)
       yield* look(token)
-      assert.strictEqual(scanReport(scan, { ...options, own }).problem?.exitStatus, 1)
+      assert.strictEqual(problemOf({ notCompared: stopped })?.exitStatus, 1)
     })
   )
 
