@@ -49,9 +49,12 @@ interface Imported {
 /** Long enough to write a full store on a slow disk. */
 const importTimeout = Duration.seconds(30)
 
+const convert = "Convert it first, such as with: iconv -f LATIN1 -t UTF-8 FILE"
+
 export const addMany = Effect.fnUntraced(function* (address: DaemonAddress, batch: Batch) {
   const daemon = batch.isTimeoutGiven ? address : { ...address, timeout: importTimeout }
-  const variables = yield* selectVariables(yield* readText(batch.file), batch)
+  const { skipped, variables } = yield* selectVariables(yield* readText(batch.file, convert), batch)
+  if (skipped.length > 0) printNotice(`secrets add: left out, because they have no value: ${skipped.join(", ")}`)
   const project =
     batch.project === undefined
       ? undefined

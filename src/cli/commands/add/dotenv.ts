@@ -28,7 +28,9 @@ export interface DotenvFile {
 export const parseDotenv = (text: string): DotenvFile => {
   const entries = new Map<string, string>()
   const errors: Array<DotenvError> = []
-  const whole = text.replaceAll("\r\n", "\n").replace(/^\uFEFF/, "")
+  const whole = text.replaceAll(/\r\n|\r$/g, "\n").replace(/^\uFEFF/, "")
+  const lone = whole.indexOf("\r")
+  if (lone >= 0) return { entries: [], errors: [{ line: whole.slice(0, lone).split("\n").length, reason: loneReturn }] }
   let [at, counted, line] = [0, 0, 1]
   const fail = (error: Omit<DotenvError, "line">, resumeAt = nextLine(whole, at)) => {
     line += whole.slice(counted, at).split("\n").length - 1
@@ -59,6 +61,9 @@ export const parseDotenv = (text: string): DotenvFile => {
   return { entries: [...entries].map(([name, value]) => ({ name, value })), errors }
 }
 
+/** In a file of an old editor it would end a line, and in a value it is most often a mistake. */
+const loneReturn = String.raw`a carriage return without a line feed; in double quotes it is written \r`
+
 const nextLine = (whole: string, at: number): number => {
   const end = whole.indexOf("\n", at)
   return end < 0 ? whole.length : end + 1
@@ -69,6 +74,9 @@ const valueAt = (whole: string, at: number): { text: string; end: number } | { r
   const quoted = match(/'([^']*)'|"((?:[^"\\]|\\[^])*)"/y, whole, at)
   if (quoted === undefined) {
     const [bare = ""] = match(/[^\n]*/y, whole, at) ?? []
+    // A comment for some readers, and a value for others. With a blank after it, all who write it mean a comment.
+    if (/^#\S/.test(bare) && whole[at - 1] === "=")
+      return { reason: "begins with #; put it in single quotes, or a blank before a comment" }
     if (/^["'`]/.test(bare)) return { reason: bare.startsWith("`") ? "has backquotes" : "has an unterminated quote" }
     const text = bare.replace(/(^|[ \t])#.*$/, "").trim()
     if (/["'`\\]|\$[({A-Za-z_]/.test(text))

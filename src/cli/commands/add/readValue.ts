@@ -43,10 +43,18 @@ export const valueFromArgs = Effect.fnUntraced(function* (args: SecretArgs, name
     return yield* failUsage("--value and --file exclude each other", "Use one of them")
   }
   const value = given ?? (yield* file === undefined ? readValue(name) : readText(file))
-  if (value === "") return yield* failUsage("the value of a secret cannot be empty", "Pass it on standard input")
+  if (value === "") return yield* failUsage("the value of a secret cannot be empty", whereEmpty(args))
   warnOfEdges(value)
   return value
 })
+
+const whereEmpty = (args: SecretArgs): string => {
+  if (args.option("value") !== undefined) return "Leave --value out: the value is then asked for"
+  if (args.option("file") !== undefined) return "Name a file that is not empty"
+  return asksForValue(args)
+    ? "Run it again and type the value"
+    : "Check what writes to standard input: it wrote nothing"
+}
 
 const warnOfEdges = (value: string): void => {
   const edges = describeEdges(value)
@@ -108,34 +116,41 @@ const readAll = ({ input }: ValueInput): Effect.Effect<string, CommandError> =>
     Effect.mapError((error) =>
       unusable(`cannot read standard input: ${reasonOf(error)}`, "Redirect it: secrets add NAME < FILE")
     ),
-    Effect.flatMap((bytes) => decode(bytes, "the value")),
+    Effect.flatMap((bytes) => decode(bytes, "the value", encodeBinary)),
     Effect.map(pipedValue)
   )
 
-const decode = (bytes: Uint8Array, what: string): Effect.Effect<string, CommandError> =>
+const encodeBinary = "Encode binary values: base64 < FILE | secrets add NAME"
+
+const decode = (bytes: Uint8Array, what: string, fix: string): Effect.Effect<string, CommandError> =>
   Effect.try({
     try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
     catch: () =>
       bytes.includes(0) && /^(?:\xff\xfe|\xfe\xff)/.test(Buffer.from(bytes.subarray(0, 2)).toString("latin1"))
         ? unusable(`${what} is UTF-16 or UTF-32, not UTF-8`, "Convert it first: iconv -f UTF-16 -t UTF-8 FILE")
-        : unusable(`${what} is not UTF-8 text`, "Encode binary values: base64 < FILE | secrets add NAME")
+        : unusable(`${what} is not UTF-8 text`, fix)
   })
 
-/** Reads a whole file. `-` is a file name; standard input is read when no file is named. */
-export const readText = (file: string): Effect.Effect<string, CommandError> =>
+/** Reads a whole file; `fix` is the hint for one that is not UTF-8. `-` is a file name; standard input is read when no file is named. */
+export const readText = (file: string, fix = encodeBinary): Effect.Effect<string, CommandError> =>
   readPath(file).pipe(
     Effect.mapError((error) =>
-      unusable(`cannot read ${escapeValue(file)}: ${reasonOf(error)}`, "Name a readable file. Nothing was changed")
+      unusable(`cannot read ${escapeValue(file)}: ${reasonOf(error)}`, unreadableHint(file, reasonOf(error)))
     ),
-    Effect.flatMap((bytes) => decode(bytes, escapeValue(file)))
+    Effect.flatMap((bytes) => decode(bytes, escapeValue(file), fix))
   )
+
+const unreadableHint = (file: string, code: string): string =>
+  file === "-"
+    ? "For standard input name /dev/stdin. Nothing was changed"
+    : `${code === "EISDIR" ? "It is a directory: name a file" : "Name a readable file"}. Nothing was changed`
 
 /** Asks on the terminal for a text that is not shown. */
 export const promptHidden = (label: string): Effect.Effect<string, CommandError> => promptFor(label, processStdio())
 
 /** Reads one line without echo. Ctrl-C and end of input cancel. */
 const promptFor = (label: string, { input, prompt }: ValueInput): Effect.Effect<string, CommandError> =>
-  Effect.flatMap(promptLine(`${label} (not shown): `, { input, output: prompt }, false), ([line, ...more]) => {
+  Effect.flatMap(promptLine(`${label} (not shown): `, { input, output: prompt }), ([line, ...more]) => {
     if (line === undefined) return cancelled
     // The terminal's decoder puts this in place of bytes that are not UTF-8.
     if (line.includes("\uFFFD")) return notUtf8

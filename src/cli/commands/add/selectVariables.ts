@@ -35,7 +35,8 @@ export const selectVariables = Effect.fnUntraced(function* (text: string, select
   const names = [...entries, ...errors].flatMap(({ name }) => name ?? [])
   const isSelected = selectorOf(selection)
   const wrong = errors.filter(({ name }) => name === undefined || isSelected(name))
-  const selected = entries.filter(({ name, value }) => isSelected(name) && (value !== "" || !skipEmpty))
+  const wanted = entries.filter(({ name }) => isSelected(name))
+  const selected = wanted.filter(({ value }) => value !== "" || !skipEmpty)
   const problems = [
     ...unknownNames(selection, names),
     ...wrong.map(({ line, reason }) => `line ${line}: ${reason}`),
@@ -56,9 +57,14 @@ export const selectVariables = Effect.fnUntraced(function* (text: string, select
     return yield* rejected(`${escapeValue(file)}${first.startsWith("line ") ? ", " : ": "}${first}`, fix)
   if (all.length > 1) return yield* rejected(`${escapeValue(file)} has ${all.length} errors`, fix, all)
   if (selected.length === 0) {
-    return yield* rejected(`${escapeValue(file)} has no variable to add`, "Select others with --only and --except")
+    const none = names.length === 0 ? "Name a file with lines of NAME=VALUE" : "Select others with --only and --except"
+    return yield* rejected(`${escapeValue(file)} has no variable to add`, none)
   }
-  return selected.map(({ name, value }): Variable => ({ variable: name, secret: `${prefix}${name}`, value }))
+  return {
+    variables: selected.map(({ name, value }): Variable => ({ variable: name, secret: `${prefix}${name}`, value })),
+    /** The variables that `skipEmpty` leaves out. */
+    skipped: skipEmpty ? wanted.flatMap(({ name, value }) => (value === "" ? [name] : [])) : []
+  }
 })
 
 const selectorOf = ({ except, only }: Selection): ((name: string) => boolean) => {

@@ -31,6 +31,8 @@ describe("the dotenv parser", () => {
     ],
     ["skips a comment after a closing quote", "A=\"a\" # b\nB='c'", { A: "a", B: "c" }],
     ["reads CRLF line endings and a byte order mark", '\uFEFFA=1\r\nB="2\r\n3"\r\n', { A: "1", B: "2\n3" }],
+    ["reads a last line that was cut in its CRLF", "A=1\r\nB='2'\r", { A: "1", B: "2" }],
+    ["reads a comment after a blank", "A= #hush\nB=\t#\nC='#hush'", { A: "", B: "", C: "#hush" }],
     ["reads values with = and spaces", "A=a=b==\nB=two words", { A: "a=b==", B: "two words" }],
     [
       "reads names that objects inherit",
@@ -52,6 +54,15 @@ describe("the dotenv parser", () => {
     ["a command", "A=$(hush)", 1, /^the value of A has characters that a shell would expand/],
     ["a backslash", "A=hu\\sh", 1, /^the value of A has characters that a shell would expand/],
     ["backquotes", "A=`hush`", 1, "the value of A has backquotes"],
+    [
+      "a value that some read as a comment",
+      "A=1\nB=#hush",
+      2,
+      /^the value of B begins with #; put it in single quotes/
+    ],
+    ["carriage returns alone", "A=1\r\nB=hush\rC=hush\r", 2, /^a carriage return without a line feed/],
+    ["a carriage return in a comment", "# hush\rA=hush\n", 1, /^a carriage return without a line feed/],
+    ["a carriage return in a value", "A='hu\rsh'\n", 1, /^a carriage return without a line feed/],
     ["a duplicate name", "A=hush\nA=hush", 2, "A is defined twice"]
   ] as const) {
     it(`rejects ${title}, with the line number and without its text`, () => {

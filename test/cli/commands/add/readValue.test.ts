@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { PassThrough } from "node:stream"
-import { describeEdges, readValue, valueFromArgs } from "../../../../src/cli/commands/add/readValue.ts"
+import { describeEdges, readText, readValue, valueFromArgs } from "../../../../src/cli/commands/add/readValue.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
 const terminal = (keys: string) => {
@@ -110,6 +110,35 @@ describe("a value from a file", () => {
         const args = { option: (flag: string) => (flag === "file" ? file : undefined), flag: () => false }
         assert.strictEqual(yield* valueFromArgs(args, "key"), text)
       }
+    })
+  )
+})
+
+describe("a value that is missing or not text", () => {
+  const argsOf = (given: Readonly<Record<string, string>>) => ({
+    option: (flag: string) => given[flag],
+    flag: () => false
+  })
+
+  it.live("is explained by where it was to come from", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const file = path.join(directory, "empty")
+      fs.writeFileSync(file, "")
+      const hintFor = (given: Readonly<Record<string, string>>) =>
+        Effect.map(Effect.flip(valueFromArgs(argsOf(given), "key")), ({ fix }) => fix)
+      assert.strictEqual(yield* hintFor({ value: "" }), "Leave --value out: the value is then asked for")
+      assert.strictEqual(yield* hintFor({ file }), "Name a file that is not empty")
+      assert.strictEqual(yield* hintFor({ file: directory }), "It is a directory: name a file. Nothing was changed")
+      assert.strictEqual(yield* hintFor({ file: "-" }), "For standard input name /dev/stdin. Nothing was changed")
+    })
+  )
+
+  it.live("has a hint for text in another encoding", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, ".env")
+      fs.writeFileSync(file, Buffer.from("A=caf\xe9\n", "latin1"))
+      assert.strictEqual((yield* Effect.flip(readText(file, "Convert it"))).fix, "Convert it")
     })
   )
 })

@@ -14,7 +14,7 @@ const text = "DB_HOST=h\nDB_PASS=p\nAPI_KEY='k'\nEMPTY=\n"
 
 const select = (selection: Partial<Selection>, given = text) => selectVariables(given, { ...all, ...selection })
 const names = (selection: Partial<Selection>, given = text) =>
-  Effect.map(select(selection, given), (found) => found.map(({ secret }) => secret))
+  Effect.map(select(selection, given), ({ variables }) => variables.map(({ secret }) => secret))
 
 describe("the variables of a dotenv file", () => {
   it.effect("are selected by names and globs, and named with the prefix", () =>
@@ -23,6 +23,26 @@ describe("the variables of a dotenv file", () => {
       assert.deepStrictEqual(yield* names({ except: ["DB_*", "EMPTY"] }), ["API_KEY"])
       assert.deepStrictEqual(yield* names({ only: ["DB_*"], except: ["DB_HOST"], prefix: "a/" }), ["a/DB_PASS"])
       assert.deepStrictEqual(yield* names({ skipEmpty: true }), ["DB_HOST", "DB_PASS", "API_KEY"])
+    })
+  )
+
+  it.effect("are named if they are left out because they are empty", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual((yield* select({ skipEmpty: true, except: ["API_KEY"] }, `${text}NONE=''\n`)).skipped, [
+        "EMPTY",
+        "NONE"
+      ])
+      assert.deepStrictEqual((yield* select({ except: ["EMPTY"] })).skipped, [])
+    })
+  )
+
+  it.effect("are missing in a file without any", () =>
+    Effect.gen(function* () {
+      const failure = yield* Effect.flip(select({}, "# nothing\n"))
+      assert.deepStrictEqual(
+        [failure.message, failure.fix],
+        [".env has no variable to add", "Name a file with lines of NAME=VALUE"]
+      )
     })
   )
 
