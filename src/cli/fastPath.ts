@@ -43,12 +43,9 @@ export const fastPath = (args: ReadonlyArray<string>): boolean => {
 
 const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArray<string>): boolean => {
   const parsed = parseArguments(command, words)
-  if (parsed.kind !== "run") {
-    exitWith(
-      parsed.kind === "help"
-        ? printOutput(command.name, parsed.json, parsed.output)
-        : printProblem(command.name, parsed.json, parsed.problem)
-    )
+  if (parsed.kind === "help") return false
+  if (parsed.kind === "usage-error") {
+    exitWith(printProblem(command.name, parsed.json, parsed.problem))
     return true
   }
   const { args, json } = parsed
@@ -78,7 +75,9 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
     const results = replies.map((reply) => (reply?.error === undefined ? reply?.result : undefined))
     const output = command.render(results, { args, socketPath: address.socketPath })
     if (output === undefined) return fail(protocolProblem(`${requests[0]?.method} has an unexpected result`))
-    return exitWith(printOutput(command.name, json, output))
+    const back = command.undo?.(results)
+    const undo = back && (() => new Promise((done) => void sendRequests({ ...address, after }, [back], done)))
+    return exitWith(printOutput(command.name, json, undo === undefined ? output : { ...output, undo }))
   })
   return true
 }

@@ -10,13 +10,15 @@ import * as Result from "effect/Result"
 import type * as Runtime from "effect/Runtime"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { type Command, findCommand } from "./command/Command.ts"
-import { printOutput, printProblem } from "./command/Output.ts"
+import { commandHelp } from "./command/help.ts"
+import { isUndoing, printOutput, printProblem } from "./command/Output.ts"
 import { loaderOf } from "./commands.ts"
 
 export const runMain = (args: ReadonlyArray<string>): void => {
   const { name, rest } = findCommand(args)
-  const interrupted = name === "serve" ? exitStatus.done : exitStatus.interrupted
   /** `serve` ends by a signal alone, so that is its success. */
+  let interrupted: number = name === "serve" ? exitStatus.done : exitStatus.interrupted
+  if (name !== "serve") process.once("SIGTERM", () => void (interrupted = exitStatus.terminated))
   const teardown: Runtime.Teardown = (exit, onExit) => {
     if (Exit.isSuccess(exit)) onExit(typeof exit.value === "number" ? exit.value : exitStatus.done)
     else onExit(Cause.hasInterruptsOnly(exit.cause) ? interrupted : exitStatus.failed)
@@ -35,12 +37,13 @@ const runCommand = Effect.fnUntraced(function* (name: string, args: ReadonlyArra
   if (load === undefined) return yield* Effect.die(`there is no command ${JSON.stringify(name)}`)
   const command: Command<never> = yield* Effect.promise(load)
   const parsed = command.parse(args)
-  if (parsed.kind === "help") return printOutput(command.spec.name, parsed.json, parsed.output)
+  if (parsed.kind === "help") return printOutput(command.spec.name, parsed.json, commandHelp(command.spec))
   if (parsed.kind === "usage-error") return printProblem(command.spec.name, parsed.json, parsed.problem)
   const exit = yield* Effect.result(Effect.catchDefect(parsed.run(), dieUnlessRemoved))
-  return Result.isFailure(exit)
+  const status = Result.isFailure(exit)
     ? printProblem(command.spec.name, parsed.json, exit.failure)
     : printOutput(command.spec.name, parsed.json, exit.success)
+  return isUndoing() ? yield* Effect.never : status
 })
 
 /** Fails plainly if the current directory was removed: Node then throws where it resolves a relative path. */

@@ -7,7 +7,7 @@ import { version } from "../version.ts"
 import { type CommandSpec, findCommand, type Flags, parseArguments } from "./command/Command.ts"
 import { allSpecs } from "./commands.ts"
 import { type Problem, usageError, printOutput, printProblem } from "./command/Output.ts"
-import { helpLines, helpTree } from "./command/help.ts"
+import { commandHelp, helpLines, helpTree } from "./command/help.ts"
 
 /** Returns the exit status; undefined if the arguments are right and the command has to run. */
 export const usage = async (args: ReadonlyArray<string>): Promise<number | undefined> => {
@@ -30,7 +30,7 @@ const withCommand = async (name: string, args: ReadonlyArray<string>) => {
     return printProblem(name, args.includes("--json"), unknownCommand(name, specs))
   }
   const reading = parseArguments(spec, args)
-  if (reading.kind === "help") return printOutput(name, reading.json, reading.output)
+  if (reading.kind === "help") return printOutput(name, reading.json, commandHelp(spec))
   return reading.kind === "usage-error" ? printProblem(name, reading.json, reading.problem) : undefined
 }
 

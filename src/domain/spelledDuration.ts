@@ -5,6 +5,13 @@
 const spelledUnits =
   /(\d+(?:\.\d*)?|\.\d+)[ ]?(?:(w|weeks?)|(d|days?)|(h|hrs?|hours?)|(m|mins?|minutes?)|(?:s|secs?|seconds?))(?![a-z])[ ]?/g
 
+/** Returns what is wrong with a --ttl that the daemon would misread or explain in words of its own; undefined for others. */
+export const ttlProblem = (text: string): string | undefined => {
+  // The daemon takes 0 and negative ones for the default, as the predecessor did.
+  if (/^-|^(?=.*0)[^1-9]*$/.test(inGoUnits(text))) return "--ttl must be a duration above 0"
+  return /^[+.\d]+$/.test(text) ? "--ttl has no unit" : undefined
+}
+
 /** Replaces spelled units by Go's; leaves everything else to the parser. */
 export const inGoUnits = (text: string): string =>
   text.replace(spelledUnits, (_, number: string, weeks?: string, days?: string, hours?: string, minutes?: string) => {

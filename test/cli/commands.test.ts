@@ -11,6 +11,8 @@ import { readme, reference, referenceText, renewed } from "../../scripts/command
 import { manualPage, manualText } from "../../scripts/manual.ts"
 import { bashScript } from "../../src/cli/commands/completions/bashScript.ts"
 import { allFlags, unlimited } from "../../src/cli/command/Command.ts"
+import { commandHelp } from "../../src/cli/command/help.ts"
+import { displayWidth } from "../../src/cli/terminal/displayWidth.ts"
 import { allSpecs, commands } from "../../src/cli/commands.ts"
 import { exitStatus } from "../../src/domain/exitStatus.ts"
 import { fishScript } from "../../src/cli/commands/completions/fishScript.ts"
@@ -54,8 +56,12 @@ describe("every command", () => {
     it(`has a help that lists every flag: ${spec.name}`, async () => {
       const help = await parse(["--help"])
       assert.strictEqual(help?.kind, "help")
-      const text = help?.kind === "help" ? help.output.lines?.join("\n") : ""
+      const { lines = [] } = commandHelp(spec)
+      const text = lines.join("\n")
       assert.include(text, `Usage: secrets ${spec.name}`)
+      // Examples and a usage are lines to copy.
+      const wide = lines.filter((line) => displayWidth(line) > 80 && !/^Usage: |^ {2}\S.* |^ {2,}[{"]/.test(line))
+      assert.deepStrictEqual(wide, [])
       for (const [name] of allFlags(spec)) assert.include(text, `--${name}`)
       assert.deepStrictEqual(await parse(["-h"]), help)
     })

@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { auditOf, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { methods } from "../../src/rpc/protocol/methods.ts"
 import { run } from "../harness/program.ts"
 import { emptiedDaemon } from "../harness/sharedDaemon.ts"
 import { runInTerminal } from "../harness/terminal.ts"
@@ -23,6 +24,11 @@ const withSecret = Effect.fnUntraced(function* (daemon: RunningDaemon) {
     typed: (line: string, answer?: string) => Effect.promise(() => runInTerminal(line, home, answer))
   }
 })
+
+/** The methods that a locked store rejects, in the order of the table of methods. */
+const needStore = "init list show add import update get delete rotate fingerprints identify backup restore lease".split(
+  " "
+)
 
 const shared = Effect.flatMap(emptied, withSecret)
 const ownDaemon = temporaryDirectory.pipe(
@@ -58,12 +64,12 @@ describe("on a terminal", () => {
   it.live("delete asks, and deletes only after a yes", () =>
     Effect.gen(function* () {
       const { secrets, typed } = yield* shared
-      for (const answer of ["n\r", "\u0003"]) {
-        const { shown, status } = yield* typed("delete db", answer)
-        assert.match(shown, /Delete "db"\? There is no way back.*\[y\/N\]/)
-        assert.include(shown, "secrets delete: cancelled: nothing was deleted")
-        assert.strictEqual(status, 1)
-      }
+      const { shown, status } = yield* typed("delete db", "n\r")
+      assert.match(shown, /Delete "db"\? There is no way back.*\[y\/N\]/)
+      assert.include(shown, "secrets delete: cancelled: nothing was deleted")
+      assert.strictEqual(status, 1)
+      const interrupted = yield* typed("delete db", "\u0003")
+      assert.deepStrictEqual([interrupted.status, interrupted.shown.includes("deleted")], [130, false])
       assert.strictEqual((yield* secrets("lease db")).status, 0)
       assert.include((yield* typed("delete db", "y\r")).shown, 'deleted "db"')
       assert.strictEqual((yield* secrets("lease db")).status, 4)
@@ -110,6 +116,26 @@ describe.concurrent("a lock", () => {
         assert.match(status.stdout, /\nsecrets {7}1\n[^]*\nlocked {8}since \S+\n/)
       })
       yield* isRefused
+      // As docs/emergency.md says.
+      const params = {
+        name: "db",
+        secret_name: "db",
+        client_id: "c",
+        value: "x",
+        entries: "ZGI=,eA==",
+        texts: "eA==",
+        document: "{}"
+      }
+      const rejected: Array<string> = []
+      for (const method of Object.keys(methods).filter((name) => name.startsWith("secrets."))) {
+        if (method === "secrets.unlock") continue
+        const reply = yield* rpc(daemon.socket, method.slice("secrets.".length), params)
+        if (reply.error?.data?.tag === "StoreLocked") rejected.push(method)
+      }
+      assert.deepStrictEqual(
+        rejected,
+        needStore.map((name) => `secrets.${name}`)
+      )
       const script = yield* secrets("unlock")
       assert.deepStrictEqual([script.status, script.stdout], [2, ""])
       yield* daemon.stop("SIGKILL")

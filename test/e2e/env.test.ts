@@ -167,8 +167,37 @@ describe.concurrent("secrets env", () => {
       yield* Effect.promise(() => leasing)
       for (const signal of ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const) started.child.kill(signal)
       const { status, stderr } = yield* Effect.promise(() => started.ended)
-      assert.deepStrictEqual([status, stderr, asked], [130, "", ["secrets.lease", "secrets.revoke"]])
+      assert.deepStrictEqual([status, stderr, asked], [143, "", ["secrets.lease", "secrets.revoke"]])
       assert.isFalse(fs.existsSync(file))
+    })
+  )
+
+  it.live("and lease revoke what they cannot print whole", () =>
+    Effect.gen(function* () {
+      if (process.platform !== "linux") return
+      const { home, directory: state } = daemon()
+      const own = ["--client-id", "unprinted"]
+      for (const words of [
+        ["lease", "hash", ...own],
+        ["lease", "hash", "--json", ...own],
+        ["env", "--secret", "hash", "--secret", "key", "--file", "-", "--format", "json", ...own]
+      ]) {
+        const { status, stderr } = yield* run(words, { home, through: 'exec "$@" > /dev/full' })
+        assert.strictEqual(status, 1)
+        assert.match(stderr, /^secrets: cannot write to standard output: ENOSPC\n/)
+      }
+      const actions = auditOf(state)
+        .filter((entry) => entry["client_id"] === "unprinted")
+        .map((entry) => entry["action"])
+      assert.deepStrictEqual(actions.toSorted(), [...Array(4).fill("lease_acquire"), ...Array(4).fill("lease_revoke")])
+    })
+  )
+
+  it.live("names every variable that was refused", () =>
+    Effect.gen(function* () {
+      const { home } = daemon()
+      const { status, stderr } = yield* run(["env", "--secret", "no=A", "--secret", "no=B", "--file", "-"], { home })
+      assert.deepStrictEqual([status, stderr.split("\n")[1]], [4, "  for the variables A, B"])
     })
   )
 

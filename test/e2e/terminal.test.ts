@@ -40,6 +40,26 @@ describe.concurrent("on a terminal", () => {
     })
   )
 
+  it.live("a prompt ends as the signal says, and names what to do about an empty answer", () =>
+    Effect.gen(function* () {
+      const ended = Effect.promise(async () => {
+        const line = `sh -c 'echo "pid $$"; exec "$@"' sh ${shellWords} add prompted`
+        const terminal = openTerminal(line, daemon().home)
+        const shown = await terminal.shows("(not shown): ")
+        process.kill(Number(/pid (\d+)/.exec(shown)?.[1]), "SIGTERM")
+        return await terminal.ended
+      })
+      assert.strictEqual((yield* ended).status, 143)
+      const empty = Effect.promise(async () => {
+        const terminal = openTerminal(`${shellWords} add prompted`, daemon().home)
+        await terminal.shows("(not shown): ")
+        terminal.type("\r")
+        return await terminal.ended
+      })
+      assert.include((yield* empty).shown, "the value of a secret cannot be empty\r\n  Run it again and type the value")
+    })
+  )
+
   it.live("a prompt that was stopped by ^Z asks again, shows nothing typed, and takes the value", () =>
     Effect.gen(function* () {
       const terminal = yield* opened("bash --norc -i", daemon().home)

@@ -117,8 +117,8 @@ const faults = (home: string, play: Play, { signal, status, stdout }: Ended): Re
     exits: [play.status],
     "signals itself": [bySignal],
     // The signal may come before the trap is set, or before the program starts.
-    "handles the signal": [answer, bySignal, 130],
-    "ignores the signal": [play.status, bySignal, 130, 128 + constants.signals.SIGUSR2]
+    "handles the signal": [answer, bySignal, 130, 143],
+    "ignores the signal": [play.status, bySignal, 130, 143, 128 + constants.signals.SIGUSR2]
   }[play.kind]
   return [
     leased === ended ? [] : [`${leased} leases, ${ended} revoked`],

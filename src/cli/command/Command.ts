@@ -8,7 +8,7 @@
  */
 import type * as Effect from "effect/Effect"
 import { closestMatch } from "../../domain/closestMatch.ts"
-import { aliasesOf, resolveAlias } from "./aliases.ts"
+import { resolveAlias } from "./aliases.ts"
 import type { CommandError } from "./CommandError.ts"
 import { type Output, type Problem, usageError } from "./Output.ts"
 
@@ -61,6 +61,8 @@ export interface CommandSpec<F extends Flags> {
   readonly arity: readonly [min: number, max: number]
   /** What the shell completes positional arguments with. */
   readonly completes?: Completion
+  /** What it completes those after the first one with, where `completes` has the words of the first. */
+  readonly completesNext?: Completion
   readonly flags: F
   readonly examples: ReadonlyArray<string>
   /** The positional arguments are a program's command line: flags after the first of them are the program's. */
@@ -79,7 +81,7 @@ export interface Command<R> {
 }
 
 type NotRun =
-  | { readonly kind: "help"; readonly json: boolean; readonly output: Output }
+  | { readonly kind: "help"; readonly json: boolean }
   | { readonly kind: "usage-error"; readonly json: boolean; readonly problem: Problem }
 
 export type Parsed<R> =
@@ -131,7 +133,7 @@ export const parseArguments = <F extends Flags>(spec: CommandSpec<F>, args: Read
   if (error !== undefined) {
     return usage(error.message, error.fix ?? `See: ${["secrets", spec.name, "--help"].filter(Boolean).join(" ")}`)
   }
-  if (values.has("help")) return { kind: "help", json, output: { lines: helpOf(spec), result: specTree(spec) } }
+  if (values.has("help")) return { kind: "help", json }
   const [min, max] = spec.arity
   const count = positionals.length
   if (count < min || count > max) {
@@ -249,40 +251,3 @@ export const allFlags = (spec: CommandSpec<Flags>): ReadonlyArray<readonly [name
   ...visibleFlags(spec.flags),
   ...visibleFlags(globalFlags)
 ]
-
-/** Formats a flag for the help, with the long names aligned. */
-const wordOf = (name: string, { short, value }: Flag): string =>
-  `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`
-
-/** Describes a command as `--help --json` prints it. */
-export const specTree = (spec: CommandSpec<Flags>) => ({
-  name: spec.name,
-  aliases: aliasesOf(spec.name),
-  summary: spec.summary,
-  usage: usageOf(spec),
-  flags: allFlags(spec).map(([name, { summary, value, variable }]) => ({
-    name: `--${name}`,
-    value,
-    summary,
-    variable
-  })),
-  examples: spec.examples
-})
-
-const helpOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
-  const also = aliasesOf(spec.name).map((alias) => `secrets ${alias}`)
-  const rows = allFlags(spec).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
-  const width = Math.max(...rows.map(([left]) => left.length))
-  return [
-    `${spec.summary}.`,
-    "",
-    ...(spec.about === undefined ? [] : [...spec.about.split("\n"), ""]),
-    `Usage: ${usageOf(spec)}`,
-    ...(also.length === 0 ? [] : [`Also:  ${also.join(", ")}`]),
-    "",
-    ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
-    "",
-    "Examples:",
-    ...spec.examples.map((example) => `  ${example}`)
-  ]
-}

@@ -22,6 +22,8 @@ export interface Output {
   readonly problem?: Problem | undefined
   /** The exit status of the program that the command ran; nothing else is printed. */
   readonly ranProgram?: number
+  /** Takes back what this hands out, such as a lease, if it cannot be printed. */
+  readonly undo?: () => Promise<unknown>
 }
 
 /** Why a command failed. Its texts never hold a value. */
@@ -51,9 +53,10 @@ export const usageError = (message: string, fix: string): Problem => ({
 export const printOutput = (
   name: string,
   json: boolean,
-  { beside, lines = [], problem, ranProgram, result, verbatim = "" }: Output
+  { beside, lines = [], problem, ranProgram, result, undo, verbatim = "" }: Output
 ): number => {
   if (ranProgram !== undefined) return ranProgram
+  undoPrinted = undo
   if (!json) printVerbatim(verbatim + escapedLines(lines))
   if (problem !== undefined) return printProblem(name, json, problem, result)
   const envelope = { ok: true, success: true, command: commandLine(name), result, ...beside }
@@ -128,15 +131,30 @@ const streamVerbatim = (text: string | Buffer): void => {
   process.stdout.write(text)
 }
 
+/** What takes back that which is printed now. */
+let undoPrinted: Output["undo"]
+let isUndone = false
+
+/** Returns whether the process is about to end by itself, when that is done. */
+export const isUndoing = (): boolean => isUndone
+
 /** Ends the process because the output is incomplete; silently if the reader closed the pipe. */
-const cannotPrint = (error: unknown): never => {
+const cannotPrint = (error: unknown): number => {
+  if (isUndone) return exitStatus.failed
   const code = reasonOf(error)
   if (code !== "EPIPE") {
     const fix = "Free disk space, or redirect it elsewhere. The output so far is incomplete"
     process.stderr.write(`secrets: cannot write to standard output: ${code}\n  ${fix}\n`)
   }
-  return process.exit(exitStatus.failed)
+  if (undoPrinted === undefined) return failNow()
+  isUndone = isStreaming = true
+  endAfter(undoPrinted())
+  return exitStatus.failed
 }
+
+const endAfter = (work: Promise<unknown>): void => void work.then(failNow, failNow)
+
+const failNow = (): never => process.exit(exitStatus.failed)
 
 /** Ends the process with this status when everything is written. */
 export const exitWith = (status: number): void => {

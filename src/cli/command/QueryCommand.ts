@@ -19,6 +19,8 @@ export interface QueryCommand<F extends Flags> extends CommandSpec<F> {
   readonly requests: (args: ArgsOf<F>) => ReadonlyArray<QueryRequest> | Problem | undefined
   /** Renders the results in the order of the requests; returns undefined if they have an unexpected shape. */
   readonly render: (results: ReadonlyArray<unknown>, asked: QueryContext<F>) => Output | undefined
+  /** The request that takes back what the results hand out, if they cannot be printed. */
+  readonly undo?: (results: ReadonlyArray<unknown>) => ClientRequest | undefined
   /** It reports on the daemon: it does not wait for one, and describes the last run. */
   readonly reportsAbsence?: boolean
 }

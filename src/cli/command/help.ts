@@ -1,7 +1,11 @@
 /**
- * The overview of all commands: as text, and with --json as a tree.
+ * The help: of a command, and the overview of all of them; as text, and with --json as a tree.
  */
-import { type Flags, type CommandSpec, specTree } from "./Command.ts"
+import { aliasesOf } from "./aliases.ts"
+import { allFlags, type CommandSpec, type Flag, type Flags, usageOf } from "./Command.ts"
+import type { Output } from "./Output.ts"
+
+export const commandHelp = (spec: CommandSpec<Flags>): Output => ({ lines: helpOf(spec), result: specTree(spec) })
 
 export const helpLines = (specs: ReadonlyArray<CommandSpec<Flags>>): ReadonlyArray<string> => {
   const width = Math.max(...specs.map(({ name }) => name.length))
@@ -19,3 +23,56 @@ export const helpLines = (specs: ReadonlyArray<CommandSpec<Flags>>): ReadonlyArr
 export const helpTree = (specs: ReadonlyArray<CommandSpec<Flags>>) => ({
   commands: specs.map(specTree)
 })
+
+/** Formats a flag for the help, with the long names aligned. */
+const wordOf = (name: string, { short, value }: Flag): string =>
+  `${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`
+
+/** Describes a command as `--help --json` prints it. */
+const specTree = (spec: CommandSpec<Flags>) => ({
+  name: spec.name,
+  aliases: aliasesOf(spec.name),
+  summary: spec.summary,
+  usage: usageOf(spec),
+  flags: allFlags(spec).map(([name, { summary, value, variable }]) => ({
+    name: `--${name}`,
+    value,
+    summary,
+    variable
+  })),
+  examples: spec.examples
+})
+
+/** The width of the help. */
+const columns = 80
+
+/** Breaks a text at blanks; a longer word has a line of its own. */
+const wrap = (text: string, width: number): ReadonlyArray<string> =>
+  text.match(new RegExp(String.raw`.{1,${width}}(?=\s|$)|\S+`, "gu"))?.map((line) => line.trimStart()) ?? []
+
+/** Breaks paragraphs, but no line that begins with a blank: an example. */
+const paragraphsOf = (about: string): ReadonlyArray<string> =>
+  about
+    .replaceAll(/(^[^ \n].*)\n(?=[^ \n])/gm, "$1 ")
+    .split("\n")
+    .flatMap((line) => (/^( |$)/.test(line) ? [line] : wrap(line, columns)))
+
+const helpOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
+  const also = aliasesOf(spec.name).map((alias) => `secrets ${alias}`)
+  const rows = allFlags(spec).map(([name, flag]) => [wordOf(name, flag), flag.summary ?? ""] as const)
+  const width = Math.max(...rows.map(([left]) => left.length))
+  return [
+    `${spec.summary}.`,
+    "",
+    ...(spec.about === undefined ? [] : [...paragraphsOf(spec.about), ""]),
+    `Usage: ${usageOf(spec)}`,
+    ...(also.length === 0 ? [] : [`Also:  ${also.join(", ")}`]),
+    "",
+    ...rows.flatMap(([left, right]) =>
+      wrap(right, columns - width - 4).map((text, at) => `  ${(at === 0 ? left : "").padEnd(width)}  ${text}`)
+    ),
+    "",
+    "Examples:",
+    ...spec.examples.map((example) => `  ${example}`)
+  ]
+}

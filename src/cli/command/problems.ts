@@ -122,7 +122,7 @@ export const refusals = {
   LeasesRemain: rejected("Remove the cause that secrets status shows, then delete it again"),
   PartlyRevoked: rejected("Remove the cause that secrets status shows, then revoke them again"),
   NoRotationHook: rejected("Give it one with: secrets update NAME --rotate-via COMMAND"),
-  RotationFailed: rejected("See what happened with: secrets audit"),
+  RotationFailed: rejected("See how its command ended: secrets audit --action secret_rotate"),
   DirectAccess: rejected("Lease it: secrets lease NAME"),
   ScanLimit: rejected("Try again tomorrow, or compare one secret by leasing it: secrets lease NAME"),
   AccessDenied: rejected("Use a socket whose role permits it: secrets status lists them"),

@@ -5,13 +5,15 @@
  * status, so a failure prints nothing there. On a terminal a line feed follows, which keeps
  * the next prompt apart.
  */
-import { inGoUnits } from "../../domain/spelledDuration.ts"
+import { inGoUnits, ttlProblem } from "../../domain/spelledDuration.ts"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
 import { type GlobalArgs, defaultClientId } from "../command/daemonAddress.ts"
 import { originOf, reasonFlag } from "../command/leaseOrigin.ts"
 import { usageError } from "../command/Output.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
 import { printsToTerminal } from "../terminal/isInteractive.ts"
+
+const leasedExample = { lease_id: "", value: "", expires_at: "" }
 
 export const leaseCommand = defineQuery({
   name: "lease",
@@ -34,8 +36,8 @@ export const leaseCommand = defineQuery({
   examples: ["secrets lease github_token", "secrets lease github_token --ttl 15m --client-id deploy"],
   requests: (args) => {
     const ttl = inGoUnits(args.option("ttl") ?? "")
-    // The daemon takes both for the default, as the predecessor did.
-    if (/^-|^(?=.*0)[^1-9]*$/.test(ttl)) return usageError("--ttl must be a duration above 0", "For example: --ttl 30m")
+    const wrong = ttlProblem(ttl)
+    if (wrong !== undefined) return usageError(wrong, "For example: --ttl 30m")
     const clientId = clientIdOf(args)
     if (typeof clientId !== "string") return clientId
     return [
@@ -45,8 +47,12 @@ export const leaseCommand = defineQuery({
       }
     ]
   },
+  undo: ([leased]) =>
+    matchesShape(leased, leasedExample)
+      ? { method: "secrets.revoke", params: { lease_id: leased.lease_id } }
+      : undefined,
   render: ([leased], { args }) => {
-    if (!matchesShape(leased, { lease_id: "", value: "", expires_at: "" })) return undefined
+    if (!matchesShape(leased, leasedExample)) return undefined
     const { expires_at, lease_id, value } = leased
     return {
       verbatim: value + (printsToTerminal() && !value.endsWith("\n") ? "\n" : ""),

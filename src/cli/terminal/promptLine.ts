@@ -1,5 +1,5 @@
 /**
- * Asks for one line on a terminal. The question is asked again after a stop, such as ^Z and
+ * Asks for one line on a terminal, which does not show what is typed. The question is asked again after a stop, such as ^Z and
  * `fg`; what was typed before is dropped, as a terminal does. The terminal is restored however
  * the question ends.
  */
@@ -15,26 +15,16 @@ export interface Dialogue {
 
 /**
  * Returns the lines that were entered: several if more were pasted, none if it was cancelled by Ctrl-C or the end of
- * input. `echo` shows what is typed; without it, a line that the end of input cuts off is not taken.
+ * input. A line that the end of input cuts off is not taken.
  */
-export const promptLine = (
-  question: string,
-  { input, output }: Dialogue,
-  echo: boolean
-): Effect.Effect<ReadonlyArray<string>> =>
+export const promptLine = (question: string, { input, output }: Dialogue): Effect.Effect<ReadonlyArray<string>> =>
   Effect.callback<ReadonlyArray<string>>((resume) => {
     let isAsking = false
     let reader: readline.Interface | undefined
-    const shown = new Writable({
-      write: (chunk, _encoding, done) => {
-        if (echo && isAsking) output.write(chunk)
-        done()
-      }
-    })
     const finish = (entered: ReadonlyArray<string>) => {
       if (!isAsking) return
       stop()
-      if (!echo || entered.length === 0) output.write("\n")
+      output.write("\n")
       resume(Effect.succeed(entered))
     }
     const onKey = (_text: string | undefined, { ctrl, name }: readline.Key) => {
@@ -43,10 +33,8 @@ export const promptLine = (
     const enter = () => {
       isAsking = true
       input.on("keypress", onKey)
-      reader = openReader(input, shown, (lines, isCut) => finish(isCut && !echo ? [] : lines))
-      reader.setPrompt(question)
-      reader.prompt()
-      if (!echo) output.write(question)
+      reader = openReader(input, finish)
+      output.write(question)
     }
     const leave = () => {
       isAsking = false
@@ -62,23 +50,22 @@ export const promptLine = (
     return Effect.sync(stop)
   })
 
-/** Opens a reader, which sets the mode of the terminal. `finish` gets the lines, and whether the end of input cut them off. */
+/** Opens a reader, which sets the mode of the terminal. */
 const openReader = (
   input: NodeJS.ReadableStream,
-  output: NodeJS.WritableStream,
-  finish: (lines: ReadonlyArray<string>, isCut: boolean) => void
+  finish: (lines: ReadonlyArray<string>) => void
 ): readline.Interface => {
+  const output = new Writable({ write: (_chunk, _encoding, done) => done() })
   const reader = readline.createInterface({ input, output, terminal: true })
   const lines: Array<string> = []
   reader.on("line", (line) => {
     // All lines of a paste arrive in one chunk, before the microtask runs.
-    if (lines.push(line) === 1)
-      queueMicrotask(() => finish(reader.line === "" ? lines : [...lines, reader.line], false))
+    if (lines.push(line) === 1) queueMicrotask(() => finish(reader.line === "" ? lines : [...lines, reader.line]))
   })
-  reader.on("SIGINT", () => finish([], true))
+  reader.on("SIGINT", () => finish([]))
   // The terminal is gone.
-  reader.on("error", () => finish([], true))
-  reader.on("close", () => finish(lines, true))
+  reader.on("error", () => finish([]))
+  reader.on("close", () => finish([]))
   // Without a listener it would stop the process by itself.
   reader.on("SIGTSTP", () => undefined)
   return reader

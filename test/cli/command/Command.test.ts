@@ -2,6 +2,7 @@
  * The argument parser: the forms of a flag, and the errors.
  */
 import { afterEach, assert, describe, it, vi } from "@effect/vitest"
+import { commandHelp } from "../../../src/cli/command/help.ts"
 import { findCommand, parseArguments, unlimited } from "../../../src/cli/command/Command.ts"
 
 const flags = {
@@ -130,5 +131,22 @@ describe("the name of a command", () => {
     ] as const) {
       assert.deepStrictEqual(findCommand(words), { name, rest: [...rest] })
     }
+  })
+})
+
+describe("the help of a command", () => {
+  it("has 80 columns, and examples as they are", () => {
+    const long = "word ".repeat(40).trim()
+    const example = `  {"secrets": [${"1".repeat(90)}]}`
+    const about = `${long}\n${long}\n${example}\n\nEnd.`
+    const { lines = [] } = commandHelp({ ...spec, about, flags: { name: { type: "string", summary: long } } })
+    assert.deepStrictEqual(
+      lines.filter((line) => line.length > 80),
+      [example]
+    )
+    assert.strictEqual(lines.join(" ").split("word").length - 1, 120)
+    assert.isTrue(lines.includes("End."))
+    // The summary of a flag goes on below itself.
+    assert.match(lines.join("\n"), /\n {2} {4}--name {2,}word[^\n]*\n {20,}word/)
   })
 })

@@ -7,7 +7,7 @@ import { CommandError, failDeclined } from "../../command/CommandError.ts"
 import { lookBeforeAsking } from "../../command/lookBeforeAsking.ts"
 import { protocolProblem } from "../../command/problems.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { confirm } from "../../terminal/confirm.ts"
+import { confirm } from "../../terminal/askOnTerminal.ts"
 import { deleteCommand } from "./delete.ts"
 
 export const askAndDelete = Effect.fnUntraced(function* (args: ArgsOf<typeof deleteCommand.flags>) {

@@ -10,7 +10,7 @@ import { literal, optional } from "../../../rpc/protocol/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { failDeclined, failUsage, fromClient } from "../../command/CommandError.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { confirm } from "../../terminal/confirm.ts"
+import { confirm } from "../../terminal/askOnTerminal.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
 import { counted } from "../../../domain/counted.ts"
 

@@ -100,7 +100,10 @@ export const envCommand = defineCommand({
       leaseAll(daemon, clientIdOfFile(requested, target), requested.secrets, origin),
       Effect.fnUntraced(function* (leased) {
         const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
-        return yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)
+        const output = yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)
+        return target.kind === "file"
+          ? output
+          : { ...output, undo: () => Effect.runPromise(revokeLeases(daemon, leased)) }
       }),
       (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(revokeLeases(daemon, leased)))
     )

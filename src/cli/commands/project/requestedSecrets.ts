@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { inGoUnits } from "../../../domain/spelledDuration.ts"
+import { inGoUnits, ttlProblem } from "../../../domain/spelledDuration.ts"
 import { printNotice } from "../../command/Output.ts"
 import { quote } from "../../../domain/goText.ts"
 import { isTtl, parseSpelledDuration, toMillis } from "../../../domain/GoDuration.ts"
@@ -67,8 +67,8 @@ export const requestedSecrets = Effect.fnUntraced(function* (
   args: ArgsOf<typeof projectFlags>
 ): Effect.fn.Return<RequestedSecrets, CommandError> {
   const ttl = args.option("ttl")
-  if (ttl !== undefined && !isTtl(ttl))
-    return yield* failUsage("--ttl must be a duration above 0", "For example: --ttl 30m")
+  const wrongTtl = ttl === undefined || isTtl(ttl) ? undefined : (ttlProblem(ttl) ?? "--ttl must be a duration")
+  if (wrongTtl !== undefined) return yield* failUsage(wrongTtl, "For example: --ttl 30m")
   const clientId = args.option("client-id")
   if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
   const named = args.options("secret")

@@ -13,7 +13,7 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failDeclined, fromClient } from "../../command/CommandError.ts"
 import type { revokeCommand } from "./revoke.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { confirm } from "../../terminal/confirm.ts"
+import { confirm } from "../../terminal/askOnTerminal.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
 import { table } from "../../terminal/table.ts"
 
@@ -81,7 +81,7 @@ const maxRows = 40
 
 const describe = (outside: HandedOutReply | undefined): ReadonlyArray<string> => {
   const holders = "in programs that hold them, in what secrets exec started, in .env files"
-  const warning = `Values that were handed out still work: ${holders}.`
+  const warning = `Values that were handed out still work: ${holders} (secrets cleanup --all removes those).`
   if (outside === undefined) return [`${warning} Which ones: secrets audit --action lease_acquire`]
   const { complete, secrets, total } = outside
   const older = complete ? [] : ["The audit log has older entries, which were not read."]

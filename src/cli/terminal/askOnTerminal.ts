@@ -1,16 +1,23 @@
 /**
- * Asks one question on the terminal and reads one line, not a byte more: the program that runs
- * next has the same standard input.
+ * Asks a question on the terminal and reads one line, not a byte more: the program that runs next
+ * has the same standard input. Call it only where `isInteractive`.
  */
+import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import { escapeLine } from "../../../domain/escape.ts"
-import { reasonOf } from "../../command/Output.ts"
+import { escapeLine } from "../../domain/escape.ts"
+import { systemErrorCode } from "../../domain/systemError.ts"
 
 const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"] as const
 /** The longest line of a terminal. */
 const lineBytes = 4096
 
-/** Returns the line without blanks around it; empty at the end of input. Ctrl-C ends the process. */
+/** Returns whether the answer is a yes. Anything else is a no, also an empty line and the end of input. */
+export const confirm = (question: string): Effect.Effect<boolean> =>
+  Effect.sync(() => isYes(askOnTerminal(`${question} [y/N] `)))
+
+export const isYes = (line: string): boolean => /^\s*y(es)?\s*$/i.test(line)
+
+/** Returns the line without blanks around it; empty at the end of input. A signal such as that of Ctrl-C ends the process. */
 export const askOnTerminal = (question: string): string => {
   fs.writeSync(2, escapeLine(question))
   // A handler would have to wait for the line, since the read blocks. Nothing needs cleaning up yet.
@@ -32,7 +39,7 @@ const readLine = (): string => {
   try {
     return bytes.toString("utf8", 0, fs.readSync(0, bytes))
   } catch (error) {
-    if (reasonOf(error) !== "EAGAIN") return ""
+    if (!(error instanceof Error) || systemErrorCode(error) !== "EAGAIN") return ""
     // Another program left our standard input without blocking.
     const terminal = fs.openSync("/dev/tty", fs.constants.O_RDONLY)
     try {
