@@ -79,14 +79,22 @@ describe.concurrent("secrets exec", () => {
       for (const [at, [command, status]] of [
         [["sh", "-c", "exit 3"], 3],
         [["sh", "-c", "kill -TERM $$"], 143],
-        [["no-such-program"], 127],
-        [["/etc/passwd"], 126]
+        [["true"], 0]
       ].entries() as unknown as Iterable<[number, [ReadonlyArray<string>, number]]>) {
         const client = `end-${at}`
         const ended = yield* exec(line("--client-id", client, "--", ...command))
-        assert.deepStrictEqual([ended.status, ended.stdout], [status, ""], command.join(" "))
+        assert.deepStrictEqual([ended.status, ended.stderr], [status, ""], command.join(" "))
         assert.deepStrictEqual(happened(client), ["lease_acquire", "lease_revoke"])
       }
+      // What cannot be started gets no lease.
+      for (const [command, status] of [
+        ["no-such-program", 127],
+        ["/etc/passwd", 126]
+      ] as const) {
+        const ended = yield* exec(line("--client-id", "none", "--", command))
+        assert.deepStrictEqual([ended.status, ended.stdout], [status, ""], command)
+      }
+      assert.deepStrictEqual(happened("none"), [])
     })
   )
 

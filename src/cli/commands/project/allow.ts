@@ -18,7 +18,7 @@ import { loadConfig } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
 import { skippedDirectories } from "../cleanup/managedFiles.ts"
 import { allowProject } from "./allowProject.ts"
-import { findProject, readProject, rejectForeign } from "./findProject.ts"
+import { findProject, readProject, rejectForeign, shellWord, useForeign } from "./findProject.ts"
 import { summaryOf } from "./plan.ts"
 import { type Recorder, recorderFor } from "./recordTrust.ts"
 import { loadTrustList } from "./trustList.ts"
@@ -64,8 +64,13 @@ export const allowCommand = defineCommand({
       yield* rejectForeign(project, named)
       if (!isDry) yield* allowProject(recorder, project)
       const { file, hash } = project
+      const onlyNamed = `exec and env take it only if it is named, because it belongs to or is writable by another user`
       return {
-        lines: [lineOf(isDry, file, summaryOf(project, recorder.clientId))],
+        lines: [
+          lineOf(isDry, file, summaryOf(project, recorder.clientId)),
+          ...(project.isForeign ? [`${onlyNamed}: --project ${shellWord(file)}`] : []),
+          ...(project.isOpen ? [useForeign(project)] : [])
+        ],
         result: { dry_run: isDry, trusted: [{ path: file, hash }], failed: [] }
       }
     }

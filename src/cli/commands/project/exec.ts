@@ -17,7 +17,7 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
-import { programPath } from "../../../process/programPath.ts"
+import { isExecutableFile, programPath } from "../../../process/programPath.ts"
 import { type ChildOptions, type RunningChild, runChild } from "./runChild.ts"
 import {
   type RequestedSecrets,
@@ -65,6 +65,7 @@ export const execCommand = defineCommand({
     const program = { command, args: programArgs, ...inherited }
     const requested = yield* requestedSecrets(args)
     const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
+    yield* checkProgram(program)
     const plan = planOf(requested, command)
     yield* consentToProject(args, requested, { command: "exec", plan, mustBeSeen: false })
     if (requested.source === "vercel") {
@@ -89,6 +90,14 @@ export const execCommand = defineCommand({
         )
     )
   })
+})
+
+/** Fails where the program cannot be started, before a person is asked or anything is leased. */
+const checkProgram = Effect.fnUntraced(function* (program: Pick<ChildOptions, "command" | "args">) {
+  if (isExecutableFile(programPath(program.command))) return
+  const { explainUnstartable } = yield* Effect.promise(() => import("./explainStart.ts"))
+  const problem = explainUnstartable({ ...program, env: process.env })
+  if (problem !== undefined) return yield* problem
 })
 
 const exited = (status: number) => ({ result: undefined, ranProgram: status })

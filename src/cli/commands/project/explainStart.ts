@@ -7,6 +7,7 @@
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
+import { isExecutableFile } from "../../../process/programPath.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import type { ChildOptions } from "./runChild.ts"
 
@@ -40,12 +41,22 @@ export const explainStart = (options: Pick<ChildOptions, "command" | "args" | "e
   })
 }
 
+/** Returns the problem of a program that cannot be started; undefined if the system has to try. */
+export const explainUnstartable = (
+  options: Pick<ChildOptions, "command" | "args" | "env">
+): CommandError | undefined => {
+  const file = findProgram(options.command, options.env["PATH"] ?? "/bin:/usr/bin")
+  if (file === undefined) return explainStart(options, "ENOENT")
+  return isExecutableFile(file) ? undefined : explainStart(options, "EACCES")
+}
+
 /** Returns the file that execvp(3) finds. */
-const findProgram = (command: string, searchPath: string): string | undefined =>
-  (command.includes("/")
+const findProgram = (command: string, searchPath: string): string | undefined => {
+  const candidates = command.includes("/")
     ? [command]
     : searchPath.split(":").map((directory) => path.join(directory || ".", command))
-  ).find((file) => fs.existsSync(file))
+  return candidates.find(isExecutableFile) ?? candidates.find((file) => fs.existsSync(file))
+}
 
 /** Returns what is wrong with a program that exists; undefined if nothing is seen. `depth` limits scripts that interpret scripts. */
 const brokenFile = (file: string, depth = 0): Explanation | undefined => {

@@ -33,6 +33,8 @@ export interface Project {
   readonly hash: string
   /** Whether another user owns it or a link to it, or everybody can write to it. */
   readonly isForeign: boolean
+  /** Whether everybody can write to it. */
+  readonly isOpen: boolean
   readonly content: ProjectFile
   /** Of a Vercel project. */
   readonly link: VercelLink | undefined
@@ -51,18 +53,18 @@ export const findProject = Effect.fnUntraced(function* (from: string, named: str
 })
 
 /** Rejects a file of another user that was not named. */
-export const rejectForeign = (
-  { file, isForeign }: Project,
-  named: string | undefined
-): Effect.Effect<void, CommandError> =>
-  isForeign && named === undefined
+export const rejectForeign = (project: Project, named: string | undefined): Effect.Effect<void, CommandError> =>
+  project.isForeign && named === undefined
     ? Effect.fail(
-        untrusted(
-          `${escapeValue(file)} belongs to or is writable by another user`,
-          `Check it, then trust it as it is and name it: secrets allow ${shellWord(file)}, and --project`
-        )
+        untrusted(`${escapeValue(project.file)} belongs to or is writable by another user`, useForeign(project))
       )
     : Effect.void
+
+/** Returns what to do so that a file of another user is used. */
+export const useForeign = ({ file, isOpen }: Pick<Project, "file" | "isOpen">): string =>
+  isOpen
+    ? `Let no one else write to it: chmod o-w ${shellWord(file)}`
+    : `Look at it, run secrets allow ${shellWord(file)}, then name it with --project ${shellWord(file)}`
 
 /** Quotes a path for a shell, if it needs that. */
 export const shellWord = (file: string): string =>
@@ -74,15 +76,18 @@ export const untrusted = (message: string, fix: string, why?: string): CommandEr
 
 /** Reads the project file of this path. */
 export const readProject = Effect.fnUntraced(function* (found: string) {
-  const { bytes, isForeign, realPath, file } = yield* Effect.try({
+  const { bytes, file, isForeign, isOpen, realPath } = yield* Effect.try({
     try: () => read(found),
-    catch: (cause) =>
-      new CommandError(
-        configError(
-          `cannot read ${escapeValue(found)} (${reasonOf(cause)})`,
-          "Give the path of a project file with --project"
-        )
-      )
+    catch: (cause) => {
+      const reason = reasonOf(cause)
+      const [message, fix] = [
+        `cannot read ${escapeValue(found)} (${reason})`,
+        `Name a ${projectFileName} or its directory`
+      ]
+      return ["ENOENT", "ENOTDIR"].includes(reason)
+        ? failUsage(message, fix)
+        : new CommandError(configError(message, fix))
+    }
   })
   const content = readProjectFile(bytes)
   if (Result.isFailure(content)) {
@@ -94,7 +99,7 @@ export const readProject = Effect.fnUntraced(function* (found: string) {
   const directory = path.dirname(file)
   const link = "source" in content.success ? readVercelLink(directory) : undefined
   const hash = projectHash([file, realPath, bytes, link?.identity ?? ""])
-  const project: Project = { file, directory, realPath, hash, isForeign, content: content.success, link }
+  const project: Project = { file, directory, realPath, hash, isForeign, isOpen, content: content.success, link }
   return project
 })
 
@@ -118,5 +123,6 @@ const read = (found: string) => {
   const named = fs.statSync(realPath)
   if (named.dev !== stat.dev || named.ino !== stat.ino) throw new Error("it was replaced while it was read")
   // The owner of a symbolic link chooses among our files.
-  return { bytes, file, realPath, isForeign: isOthers(stat) || isOthers(fs.lstatSync(file)) }
+  const isForeign = isOthers(stat) || isOthers(fs.lstatSync(file))
+  return { bytes, file, realPath, isForeign, isOpen: (stat.mode & 0o002) !== 0 }
 }

@@ -50,19 +50,39 @@ export const leaseAll = (
       const said = { ...origin, max_bytes: maxBytes(requested.variable) }
       const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, said))
       failed ||= Result.isFailure(outcome)
-      return outcome
+      return Result.mapError(outcome, (failure) => ({ failure, variable: requested.variable }))
     })
     const outcomes = yield* Effect.forEach(secrets, leaseUnlessFailed, { concurrency })
     const all = outcomes.filter((outcome) => outcome !== undefined)
     const leased = all.filter(Result.isSuccess).map(({ success }) => success)
-    const [failure, ...others] = all.filter(Result.isFailure).map((outcome) => outcome.failure)
-    if (failure === undefined) return leased
+    const refused = all.filter(Result.isFailure).map((outcome) => outcome.failure)
+    if (refused.length === 0) return leased
     yield* revokeLeases(daemon, leased)
-    const more = others.map(({ message }) => message).filter((message) => message !== failure.message)
-    return yield* more.length === 0
-      ? failure
-      : new CommandError({ ...problemOf(failure), message: [failure.message, ...new Set(more)].join("; ") })
+    return yield* joinRefusals(refused)
   }).pipe(Effect.uninterruptible)
+
+interface RefusedVariable {
+  readonly failure: CommandError
+  readonly variable: string
+}
+
+/** Joins refusals to one error: each reason once, and the variables that the daemon refused. The hint is that of the first. */
+const joinRefusals = (refused: ReadonlyArray<RefusedVariable>): Effect.Effect<never, CommandError> => {
+  const [first] = refused.map(({ failure }) => failure)
+  if (first === undefined) return Effect.never
+  const { code, exitStatus, fix, why } = first
+  const variables = refused.flatMap(({ failure, variable }) => (isErrorTag(failure.code) ? [variable] : []))
+  const named = `for the ${variables.length === 1 ? "variable" : "variables"} ${variables.join(", ")}`
+  return Effect.fail(
+    new CommandError({
+      code,
+      exitStatus,
+      fix,
+      message: [...new Set(refused.map(({ failure }) => failure.message))].join("; "),
+      why: [why ?? [], variables.length === 0 ? [] : named].flat().join("; ")
+    })
+  )
+}
 
 export const variablesOf = (leased: ReadonlyArray<LeasedSecret>): ReadonlyArray<EnvVariable> =>
   leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
@@ -91,18 +111,8 @@ const leaseOne = (
       value: Redacted.make(granted.value),
       leaseId: granted.lease_id,
       expiresAt: granted.expires_at
-    })),
-    Effect.mapError((failure) =>
-      isErrorTag(failure.code)
-        ? new CommandError({
-            ...problemOf(failure),
-            why: [...[failure.why ?? []].flat(), `for the variable ${requested.variable}`].join("; ")
-          })
-        : failure
-    )
+    }))
   )
-
-const problemOf = ({ code, exitStatus, fix, message, why }: CommandError) => ({ code, exitStatus, fix, message, why })
 
 /** Revokes leases, and returns the number of failures. A lease that has already ended is no failure. */
 export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<LeasedSecret>): Effect.Effect<number> =>

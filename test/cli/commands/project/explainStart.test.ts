@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { explainStart } from "../../../../src/cli/commands/project/explainStart.ts"
+import { explainStart, explainUnstartable } from "../../../../src/cli/commands/project/explainStart.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
 const explain = (
@@ -25,6 +25,30 @@ describe("a program that cannot be started", () => {
       assert.deepStrictEqual([exitStatus, message], [127, `cannot run ${command}: no such program`])
     }
   })
+
+  it.effect("is known before a start only if the system could not find it either", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const [plain, program] = [path.join(directory, "plain"), path.join(directory, "program")]
+      fs.writeFileSync(plain, "text")
+      fs.writeFileSync(program, "#!/bin/sh\n", { mode: 0o755 })
+      const statusOf = (command: string, env: Record<string, string>) =>
+        explainUnstartable({ command, args: [], env })?.exitStatus
+      assert.deepStrictEqual(
+        [
+          statusOf("no-such-program", { PATH: "/usr/bin" }),
+          statusOf(plain, {}),
+          statusOf("plain", { PATH: directory }),
+          statusOf(directory, {}),
+          statusOf(program, {}),
+          statusOf("program", { PATH: `/none:${directory}` }),
+          statusOf("sh", {}),
+          statusOf("program", { PATH: path.relative(process.cwd(), directory) })
+        ],
+        [127, 126, 126, 126, undefined, undefined, undefined, undefined]
+      )
+    })
+  )
 
   it.effect("is a script whose interpreter is missing, by its path or on the PATH", () =>
     Effect.gen(function* () {
