@@ -56,7 +56,11 @@ export const assess = (observation: Observation): ServiceStatus => {
   const status = assessJob(observation)
   const stale = staleness(observation)
   if (stale === undefined) return { ...status, notes }
-  if (status.state !== "running") return { ...status, notes: [...notes, stale.reason] }
+  if (status.state !== "running") {
+    // Nothing else helps without the program.
+    const fix = observation.missing.length > 0 ? stale.fix : status.fix
+    return { ...status, fix, notes: [...notes, stale.reason] }
+  }
   return { state: "stale", reason: `${status.reason}, but ${stale.reason}`, fix: stale.fix, notes }
 }
 

@@ -44,7 +44,7 @@ describe("secrets doctor", () => {
       fs.writeFileSync(path.join(directory, "secrets.age"), "janes store", { mode: 0o600 })
       const text = yield* run(["doctor"], { home })
       assert.strictEqual(text.status, 1)
-      assert.match(text.stderr, /^secrets doctor: something is wrong: files, store, daemon\n/)
+      assert.match(text.stderr, /^secrets doctor: something is wrong: store, daemon\n/)
       assert.match(text.stdout, /^warning {2}settings {3}config\.json has 1 key .*\n {20}janes_setting\n/m)
       assert.match(text.stdout, /^wrong {4}store {6}its key is missing\n {20}\/.*identity\.age\n {20}Restore /m)
       assert.match(text.stdout, /^wrong {4}daemon {5}the daemon is not running\n.*\n {20}Start it with: /m)

@@ -102,6 +102,14 @@ describe("the state of a service", () => {
     )
   })
 
+  it("is mended by an installation alone if its program is missing, whatever its job does", () => {
+    for (const phase of ["running", "stopped", "unloaded", "starting", "failed"] as const) {
+      const job: JobState = { ...running, phase }
+      const { fix } = assess(observe({ missing: ["/x/secrets"], job, answer: undefined }))
+      assert.include(fix, "secrets daemon install", phase)
+    }
+  })
+
   it("is failing for what is missing, not for a setting, if its Node is gone", () => {
     for (const lastExit of [{ status: 78 }, { status: 78, by: "supervisor" }] as const) {
       const job: JobState = { ...running, phase: "failing", lastExit }

@@ -10,7 +10,7 @@ import { defineCommand } from "../../command/Command.ts"
 import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
 import { refusalProblem } from "../../command/problems.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
-import { type BackupKey, exists, writeBackup } from "./backupFile.ts"
+import { type BackupKey, exists, recipientProblem, writeBackup } from "./backupFile.ts"
 import { readPassphrase } from "./passphrase.ts"
 import { absentDaemon } from "./absentDaemon.ts"
 
@@ -48,8 +48,15 @@ export const backupCommand = defineCommand({
     if (recipients.length > 0 && passphraseFile !== undefined) {
       return yield* failUsage("--recipient and --passphrase-file exclude each other", "Use one of them")
     }
-    if (recipients.some((one) => !/^age1[0-9a-z]+$/.test(one))) {
-      return yield* failUsage("--recipient takes a key that begins with age1", "Make one: age-keygen -o key.txt")
+    for (const recipient of recipients) {
+      const wrong = recipientProblem(recipient)
+      if (wrong !== undefined) return yield* failUsage(...wrong)
+    }
+    if (file === "-") {
+      return yield* failUsage(
+        "a backup is written to a file, which is read again",
+        "Name a file; ./- for one of that name"
+      )
     }
     if (exists(file) && !args.flag("force")) {
       return yield* failUsage(`${escapeValue(file)} exists already`, "Name another file, or add --force to replace it")

@@ -29,8 +29,23 @@ export const encryptBackup = (text: string, key: BackupKey, workFactor?: number)
       if (workFactor !== undefined) encrypter.setScryptWorkFactor(workFactor)
       return encrypter.encrypt(text)
     },
-    catch: () => dataError("the backup could not be encrypted", "Name recipients that begin with age1")
+    catch: () => dataError("the backup could not be encrypted", "Name other recipients")
   })
+
+/** Returns what is wrong with a recipient, and what to do; undefined if it can be encrypted to. */
+export const recipientProblem = (recipient: string): readonly [message: string, fix: string] | undefined => {
+  if (/^AGE-SECRET-KEY-/i.test(recipient))
+    return ["--recipient takes the public key, and this is a secret one", "Print the public one: age-keygen -y KEYFILE"]
+  if (!recipient.startsWith("age1"))
+    return ["--recipient takes a key that begins with age1", "Make one: age-keygen -o key.txt"]
+  try {
+    new Encrypter().addRecipient(recipient)
+    return undefined
+  } catch {
+    const message = "--recipient is no key of age: a part of it is missing, mistyped, or for a plugin"
+    return [message, "Copy it again, as age-keygen -y KEYFILE prints it"]
+  }
+}
 
 /** Returns the text of the store in a backup; fails if the file is damaged, incomplete or for another key. */
 export const decryptBackup = (bytes: Uint8Array, opener: BackupOpener, named: string) =>

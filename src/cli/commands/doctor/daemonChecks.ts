@@ -60,7 +60,7 @@ export const checkLock = Effect.fnUntraced(function* ({ config: { directory }, d
   if (fs.lstatSync(file, { throwIfNoEntry: false })?.isSymbolicLink() === true)
     return [wrong("the lock file is a symbolic link", file, `Run: rm ${file}`)]
   const holder = yield* findHolder(file)
-  const answering = Result.isSuccess(daemon) ? daemon.success.diagnostics?.pid : undefined
+  const answering = Result.isSuccess(daemon) ? daemon.success.process?.pid : undefined
   if (holder === undefined) return [ok("free")]
   if (answering !== undefined && holder !== "unknown" && holder !== answering) {
     const what = `process ${holder} holds the directory, and process ${answering} answers on the socket`
@@ -82,13 +82,14 @@ export const checkDaemon = Effect.fnUntraced(function* ({ args, daemon }: Examin
     const what = failure._tag === "InvalidReply" ? "another program answers on the socket" : message
     return [wrong(what, [why ?? []].flat().join("; "), fix)]
   }
-  const { diagnostics, status } = daemon.success
-  if (diagnostics === undefined) return [ok("it answers")]
-  const { audit, leases, pid, store, unclean_starts: unclean, uptime_ms: uptime } = diagnostics
+  const { diagnostics, process: running, status } = daemon.success
+  const state = status.running
+    ? ok(running === undefined ? "it answers" : `process ${running.pid}, up ${formatDuration(running.uptime_ms)}`)
+    : warning("it is stopping", undefined, "Wait for the next one: secrets status --wait 30s")
+  if (diagnostics === undefined) return [state]
+  const { audit, leases, store, unclean_starts: unclean } = diagnostics
   const findings: ReadonlyArray<Finding | undefined> = [
-    status.running
-      ? ok(`process ${pid}, up ${formatDuration(uptime)}`)
-      : warning("it is stopping", undefined, "Wait for the next one: secrets status --wait 30s"),
+    state,
     audit.failure === undefined
       ? undefined
       : wrong("it rejects leases and changes", audit.failure, "Remove the cause; it then continues by itself"),
@@ -100,7 +101,7 @@ export const checkDaemon = Effect.fnUntraced(function* ({ args, daemon }: Examin
       : warning(
           `${unclean.crash_loop ? "crash loop: " : ""}${counted(unclean.count, "unclean start")} within a day`,
           unclean.last_reason,
-          "See its log: secrets daemon logs"
+          running?.started_by === "hand" ? "Read what secrets serve printed" : "See its log: secrets daemon logs"
         ),
     leases.unreadable === 0
       ? undefined
@@ -112,13 +113,13 @@ export const checkDaemon = Effect.fnUntraced(function* ({ args, daemon }: Examin
 export const checkVersion = ({ daemon }: Examined): Findings =>
   Effect.sync(() => {
     if (Result.isFailure(daemon)) return []
-    const { diagnostics } = daemon.success
+    const { process: running } = daemon.success
     const fix = "Restart it with this version: secrets daemon restart"
-    if (diagnostics === undefined)
+    if (running === undefined)
       return [warning(`the daemon does not report its version; this command is ${version}`, undefined, fix)]
-    if (diagnostics.version !== version)
-      return [warning(`the daemon is ${diagnostics.version}, and this command ${version}`, undefined, fix)]
-    return (diagnostics.build ?? build) === build
+    if (running.version !== version)
+      return [warning(`the daemon is ${running.version}, and this command ${version}`, undefined, fix)]
+    return (running.build ?? build) === build
       ? [ok(`daemon and command are ${version}`)]
       : [warning(`daemon and command are two builds of ${version}`, undefined, fix)]
   })

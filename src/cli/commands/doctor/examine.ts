@@ -6,11 +6,10 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { type Config, decodeConfig, type UnknownKey, unknownKeys } from "../../../domain/Config.ts"
-import { type ClientError, call, type DaemonAddress } from "../../../rpc/client/client.ts"
-import type { Shaped } from "../../../rpc/protocol/shape.ts"
+import { type ClientError, call, type DaemonAddress, request } from "../../../rpc/client/client.ts"
+import { matchesShape, optional, type Shaped } from "../../../rpc/protocol/shape.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import {
   configError,
@@ -36,8 +35,18 @@ export interface Examined {
 
 export interface RunningDaemon {
   readonly status: Shaped<typeof statusExample>
-  /** The predecessor has none. */
+  /** What each socket tells; the predecessor has none. */
+  readonly process: Shaped<typeof processExample> | undefined
+  /** What a socket without limits tells. */
   readonly diagnostics: Shaped<typeof diagnosticsExample> | undefined
+}
+
+const processExample = {
+  pid: 0,
+  version: "",
+  build: optional(""),
+  uptime_ms: 0,
+  started_by: optional("")
 }
 
 /** After this long a daemon counts as one that hangs. */
@@ -78,13 +87,17 @@ const settingsIn = (args: GlobalArgs, home: string): Pick<Examined, "config" | "
 }
 
 const askDaemon = Effect.fnUntraced(function* (address: DaemonAddress) {
-  const [status, diagnostics] = yield* Effect.all(
+  const [status, told] = yield* Effect.all(
     [
       call(address, "secrets.status", {}, statusExample),
-      Effect.option(call(address, "daemon.status", {}, diagnosticsExample))
+      Effect.orElseSucceed(request(address, "daemon.status", {}), () => undefined)
     ],
     { concurrency: "unbounded" }
   )
-  const daemon: RunningDaemon = { status, diagnostics: Option.getOrUndefined(diagnostics) }
+  const daemon: RunningDaemon = {
+    status,
+    process: matchesShape(told, processExample) ? told : undefined,
+    diagnostics: matchesShape(told, diagnosticsExample) ? told : undefined
+  }
   return daemon
 })

@@ -63,21 +63,15 @@ export const checkFiles = ({ config }: Examined): Findings =>
       return stat?.isFile() === true ? [{ file, stat }] : []
     })
     const open = files.filter(({ stat }) => (stat.mode & 0o077) !== 0).map(({ file }) => file)
+    const [kept, others] = [open.filter(isKept(config)), open.filter((file) => !isKept(config)(file))]
     const foreign = files.filter(({ stat }) => foreignOwner(stat) !== undefined).map(({ file }) => file)
     const unsafe = files.flatMap(({ file }) => {
       const found = unsafePath(file)
       return found === undefined || open.includes(file) || foreign.includes(file) ? [] : [found]
     })
     const findings = [
-      ...(open.length === 0
-        ? []
-        : [
-            wrong(
-              `others may read ${counted(open.length, "file")}`,
-              open.join(", "),
-              `Run: chmod 600 ${open.join(" ")}`
-            )
-          ]),
+      ...readableFindings(wrong, kept),
+      ...readableFindings(warning, others),
       ...(foreign.length === 0
         ? []
         : [
@@ -91,6 +85,26 @@ export const checkFiles = ({ config }: Examined): Findings =>
     ]
     return findings.length > 0 ? findings : [ok(`${counted(files.length, "file")}, readable by you alone`)]
   })
+
+const readableFindings = (verdict: typeof wrong, files: ReadonlyArray<string>): ReadonlyArray<Finding> =>
+  files.length === 0
+    ? []
+    : [
+        verdict(
+          `others may read ${counted(files.length, "file")}`,
+          files.join(", "),
+          `Run: chmod go= ${files.join(" ")}`
+        )
+      ]
+
+/**
+ * Returns whether the daemon keeps values, keys or names in the file, or in one that it makes beside it. What a person
+ * puts into the directory, such as config.json or a rotation command, has none.
+ */
+const isKept =
+  ({ auditPath, identityPath, leasesPath, secretsPath }: Config) =>
+  (file: string): boolean =>
+    [auditPath, identityPath, leasesPath, secretsPath].some((kept) => file.startsWith(kept.replace(/\.[^./]*$/, "")))
 
 export const checkStore = Effect.fnUntraced(function* ({ config: { identityPath, secretsPath } }: Examined) {
   const both = yield* Effect.result(Effect.all([readIfPresent(identityPath), readIfPresent(secretsPath)]))

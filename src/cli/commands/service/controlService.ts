@@ -54,7 +54,7 @@ export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
   // Not `requireService`: a config.json that cannot be used is what the log explains.
   const supervisor = yield* supervisorOf(args, "read")
   const [main] = yield* Effect.mapError(readServiceFiles(supervisor.paths), fileError)
-  if (main?.text === undefined) return yield* notInstalled
+  if (main?.text === undefined) return yield* notInstalled("Read what secrets serve printed: only a service has a log")
   const command = supervisor.logs({ lines, follow: args.flag("follow") }, main.text)
   const tool = toolOptions(supervisor.environment)
   if (args.flag("follow")) {
@@ -75,18 +75,16 @@ export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
 const requireService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const service = yield* installedService(args)
   if (service !== undefined) return service
-  return yield* notInstalled
+  return yield* notInstalled("Install it: secrets daemon install. Without a service: secrets serve")
 })
 
-const notInstalled = Effect.suspend(
-  () =>
-    new CommandError({
-      message: "the service is not installed",
-      code: "generic_error",
-      fix: "Install it: secrets daemon install. Without a service: secrets serve",
-      exitStatus: exitStatus.notFound
-    })
-)
+const notInstalled = (fix: string) =>
+  new CommandError({
+    message: "the service is not installed",
+    code: "generic_error",
+    fix,
+    exitStatus: exitStatus.notFound
+  })
 
 const runVerb = (verb: SupervisorVerb, { supervisor, withSocket }: InstalledService) =>
   Effect.forEach(supervisor.steps(verb, withSocket), (step) => Effect.mapError(supervisor.run(step), ioError), {

@@ -11,6 +11,7 @@ import {
   decryptBackup,
   encryptBackup,
   needsPassphrase,
+  recipientProblem,
   readIdentities,
   writeBackup
 } from "../../../../src/cli/commands/backup/backupFile.ts"
@@ -71,6 +72,26 @@ describe("a backup file", () => {
       assert.match(message, /^cannot write /)
       yield* Effect.flip(writeBackup(file, text, { recipients: ["age1nonsense"] }))
       assert.deepStrictEqual([fs.readFileSync(file), fs.readdirSync(directory).toSorted()], [before, ["b", "keys"]])
+    })
+  )
+
+  it.effect("is encrypted to a recipient that age accepts; for any other text the problem is named", () =>
+    Effect.gen(function* () {
+      const identity = yield* Effect.promise(() => generateX25519Identity())
+      const recipient = yield* Effect.promise(() => identityToRecipient(identity))
+      assert.isUndefined(recipientProblem(recipient))
+      const last = recipient.endsWith("q") ? "p" : "q"
+      for (const [given, message] of [
+        [recipient.slice(0, -1) + last, /mistyped/],
+        [recipient.slice(0, -1), /mistyped/],
+        ["age1", /mistyped/],
+        ["ssh-ed25519 AAAA", /begins with age1/],
+        [identity, /this is a secret one/]
+      ] as const) {
+        const [text = "", fix = ""] = recipientProblem(given) ?? []
+        assert.match(text, message)
+        assert.notInclude(text + fix, given)
+      }
     })
   )
 })

@@ -51,7 +51,12 @@ describe("secrets doctor", () => {
       assert.deepStrictEqual(yield* found(checks.checkDirectory, examined()), [
         "warning: others may look into it (mode 755)"
       ])
-      assert.deepStrictEqual(yield* found(checks.checkFiles, examined()), ["wrong: others may read 2 files"])
+      fs.chmodSync(file("secrets.age"), 0o604)
+      // What the daemon did not put there holds no value.
+      assert.deepStrictEqual(yield* found(checks.checkFiles, examined()), [
+        "wrong: others may read 2 files",
+        "warning: others may read 1 file"
+      ])
     })
   )
 
