@@ -125,7 +125,7 @@ export const ConfigFile = section({
     "the client id of commands that have none on their command line; the host name if not set"
   ),
   audit_witness: optionalSetting(auditWitness, "where the last audit entry is sent, to prove later what the log was"),
-  policy: optionalSetting(
+  policy: Setting.limit(
     policySection,
     "who may lease which secret, and through what; the first rule that matches decides"
   ),

@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import { closestMatch } from "./closestMatch.ts"
 import type { PolicyRule } from "./Policy.ts"
 import * as Setting from "./Setting.ts"
-import { optionalSetting, section, setting } from "./Setting.ts"
+import { limit, section } from "./Setting.ts"
 
 const globs = Schema.Array(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(256)))
   .check(Schema.isMaxLength(100))
@@ -26,17 +26,17 @@ const policyRule = section({
   secrets: globs
     .check(Schema.isMinLength(1))
     .annotate({ expected: "a list of 1 to 100 globs", description: "globs of the secrets that it is for; required" }),
-  clients: optionalSetting(
+  clients: limit(
     globs.check(Schema.isMinLength(1)).annotate({ expected: "a list of 1 to 100 globs" }),
     "globs of the client ids that it is for; every client if not set"
   ),
-  via: optionalSetting(
+  via: limit(
     ways,
     "the ways that a value may take: lease, exec, env, mcp, helper:NAME, helper:*; every way if not set, none if empty"
   ),
-  max_ttl: optionalSetting(Setting.duration(), "the maximum TTL, and the default if that is longer"),
-  commands: optionalSetting(globs, "globs of the programs that exec and mcp may run, by name, or by path with a slash"),
-  reason: setting(Setting.flag, "whether a request must give a reason", false)
+  max_ttl: limit(Setting.duration(), "the maximum TTL, and the default if that is longer"),
+  commands: limit(globs, "globs of the programs that exec and mcp may run, by name, or by path with a slash"),
+  reason: limit(Setting.flag, "whether a request must give a reason; false if not set")
 })
 
 /** The list of rules. */
@@ -51,7 +51,7 @@ export const ruleFrom = (rule: typeof policyRule.Type): PolicyRule => ({
   via: rule.via,
   maxTtl: rule.max_ttl,
   commands: rule.commands,
-  reason: rule.reason
+  reason: rule.reason ?? false
 })
 
 /** Names a key of a policy rule that is not one: without the key that was meant, the rule would permit more. */

@@ -39,6 +39,13 @@ export const optionalSetting = <T, E>(schema: Schema.Codec<T, E>, description: s
   return keyOf(schema, undefined, { allOf, expected, description })
 }
 
+/** Makes a setting without a default that limits something. It may be absent and not null: a null that a template left would permit more. */
+export const limit = <T, E>(schema: Schema.Codec<T, E>, description: string) =>
+  // As a union, it has the annotations on its encoded side too.
+  Schema.optionalKey(
+    Schema.Union([schema]).annotate({ expected: Schema.resolveAnnotations(schema)?.["expected"], description })
+  )
+
 /** Makes a section whose settings have their defaults if it is absent. */
 export const subsection = <T, E>(schema: Schema.Codec<T, E>, description: string, empty: NoInfer<E>) =>
   Schema.optionalKey(

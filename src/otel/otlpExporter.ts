@@ -184,6 +184,8 @@ const maxResponseBytes = 64 * 1024
 const maxAsked = 365 * 24 * 60 * 60_000
 /** The longest wait before a retry. Who asks for more gets the next request after the exporter's own pause. */
 const maxWaitMillis = 60_000
+/** Each may come with a Retry-After, by the OTLP specification and by RFC 9110. */
+const retried: ReadonlySet<number> = new Set([429, 502, 503, 504])
 /** A status after which Effect does not retry. */
 const final = { status: 400, headers: {} }
 
@@ -226,13 +228,14 @@ const readResponse = Effect.fnUntraced(function* (
     }
   }
   const failure = `HTTP status ${status}`
-  const asked = status === 429 ? Headers.parseRetryAfter(headers["retry-after"] ?? "") : Result.fail(undefined)
+  const asked = retried.has(status) ? Headers.parseRetryAfter(headers["retry-after"] ?? "") : Result.fail(undefined)
   if (Result.isFailure(asked)) return { ...failed(failure), status }
   const now = yield* Clock.currentTimeMillis
   const wait = Duration.toMillis(Headers.retryAfterDelay(asked.success, now))
   const outcome = { failure: `${failure}, it asks to wait until ${fromMillis(now + Math.min(wait, maxAsked)).text}` }
   if (wait > maxWaitMillis) return { ...final, outcome, asksToWait: true }
-  return { status, headers: { "retry-after": String(Math.ceil(wait / 1000)) }, outcome, asksToWait: true }
+  // Effect reads the header of this status alone.
+  return { status: 429, headers: { "retry-after": String(Math.ceil(wait / 1000)) }, outcome, asksToWait: true }
 })
 
 /** Reads at most `maxResponseBytes`, or as much as there is of a response that breaks off. */

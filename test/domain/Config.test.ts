@@ -76,6 +76,18 @@ describe("decodeConfig", () => {
     assert.strictEqual(read({ directory: "~/vault" }).secretsPath, "/home/somebody/vault/secrets.age")
   })
 
+  it("rejects a policy that is null, and limits of it that are: absent, they would permit more", () => {
+    const rule = { secrets: ["*"] }
+    for (const [given, key] of [
+      [{ policy: null }, "policy"],
+      ...["clients", "via", "max_ttl", "commands", "reason"].map(
+        (name) => [{ policy: [{ ...rule, [name]: null }] }, `policy[0].${name}`] as const
+      )
+    ] as const) {
+      assert.include(refusal(JSON.stringify(given)), key)
+    }
+  })
+
   it("treats null as absent", () => {
     const settings = Object.fromEntries([...keys, "directory", "max_lease_ttl"].map((key) => [key, null]))
     assert.deepStrictEqual(read(settings), defaults)

@@ -72,6 +72,27 @@ describe("a collector that answers 429", () => {
     })
   )
 
+  it.effect("or another status of a server that is busy for a while is asked again when it says", () =>
+    Effect.gen(function* () {
+      for (const status of [502, 503, 504]) {
+        const collector = fakeCollector()
+        const { emit, sent, state } = yield* startExport(collector)
+        Object.assign(collector.state, { status, headers: { "retry-after": "50" } })
+        yield* emit(event(1))
+        yield* TestClock.adjust("1 second")
+        assert.match(
+          (yield* state).lastFailure?.reason ?? "",
+          new RegExp(`^HTTP status ${status}, it asks to wait until `)
+        )
+        collector.state.status = 200
+        yield* TestClock.adjust("49 seconds")
+        assert.deepStrictEqual([collector.requests.length, yield* sent], [1, 0])
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual([collector.requests.length, yield* sent], [2, 1])
+      }
+    })
+  )
+
   for (const retryAfter of ["soon", "", "-1"]) {
     it.effect(`with Retry-After: ${retryAfter || "nothing"} is asked again after Effect's own pause`, () =>
       Effect.gen(function* () {

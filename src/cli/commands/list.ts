@@ -32,7 +32,8 @@ export const listCommand = defineCommand({
   arity: [0, 0],
   flags: {},
   examples: ["secrets list", "secrets list --json"],
-  about: "AGE is how long ago the value was set, LAST USED how long ago it was leased.",
+  about:
+    "AGE is how long ago the value was set, LAST USED how long ago it was leased. A socket for some clients shows their leases alone.",
   run: Effect.fnUntraced(function* (args) {
     const daemon = yield* loadDaemon(args)
     const params = { last_leases: true, client_id: yield* loadClientId(args) }

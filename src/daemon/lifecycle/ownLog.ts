@@ -1,13 +1,14 @@
 /**
  * Cuts the daemon's own log file under launchd, which keeps it open and rotates nothing. The end of
- * what is cut stays beside it, as `.old`.
+ * what is cut stays beside it, as `.old`; a file of that name which another program made is kept.
  *
  * Only a file of this user at a place where the service logs is cut. systemd's journal has limits.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { attemptSync, replaceFileSync } from "../files/durableFile.ts"
+import { attemptSync, renameDurably, replaceFileSync } from "../files/durableFile.ts"
 import { pinDirectory, statIfPresent } from "../files/pinDirectory.ts"
 
 export interface OwnLog {
@@ -44,13 +45,28 @@ export const cutLog = Effect.fnUntraced(function* ({ descriptor, maxBytes, place
   if (before.size <= maxBytes) return "short"
   if (!mayAppend(descriptor)) return "not appended to"
   const { check } = yield* pinDirectory(path.dirname(file))
-  const end = yield* attemptSync("read", file, () => readEnd(file, before.size - maxBytes))
+  const end = yield* attemptSync("read", file, () => readFrom(file, before.size - maxBytes, 2 * maxBytes))
   yield* check
-  yield* replaceFileSync(`${file}.old`, end)
+  const old = `${file}.old`
+  yield* keepForeign(old)
+  yield* replaceFileSync(old, `${cutMark}${end}`)
   yield* attemptSync("truncate", file, () => fs.ftruncateSync(descriptor, 0))
-  yield* Effect.logInfo(`the log was cut; ${file}.old has the end of what was there`)
+  yield* Effect.logInfo(`the log was cut; ${old} has the end of what was there`)
   const after = yield* attemptSync("stat", file, () => fs.fstatSync(descriptor))
   return after.size < before.size ? "cut" : "not appended to"
+})
+
+/** The first line of a file that this program has cut. */
+const cutMark = "[agent-secrets cut the lines before]\n"
+
+/** Renames a file that another program rotated to this name. */
+const keepForeign = Effect.fnUntraced(function* (old: string) {
+  if (statIfPresent(old) === undefined) return
+  const start = yield* attemptSync("read", old, () => readFrom(old, 0, Buffer.byteLength(cutMark)))
+  if (start === cutMark) return
+  const kept = `${old}.${yield* Clock.currentTimeMillis}`
+  yield* renameDurably(old, kept)
+  yield* Effect.logWarning(`${old} is of another program; it was renamed to ${kept}`)
 })
 
 /** Returns whether the descriptor is open for appending, as far as the system says so; the next line shows it elsewhere. */
@@ -71,10 +87,10 @@ const isAt =
     return found?.dev === dev && found.ino === ino
   }
 
-const readEnd = (file: string, from: number): string => {
+const readFrom = (file: string, from: number, atMost: number): string => {
   const descriptor = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK)
   try {
-    const bytes = Buffer.alloc(Math.max(0, fs.fstatSync(descriptor).size - from))
+    const bytes = Buffer.alloc(Math.min(atMost, Math.max(0, fs.fstatSync(descriptor).size - from)))
     return bytes.toString("utf8", 0, fs.readSync(descriptor, bytes, 0, bytes.length, from))
   } finally {
     fs.closeSync(descriptor)

@@ -8,10 +8,12 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { type DaemonFault, healthReport } from "../../domain/health.ts"
 import { type GoDuration, toMillis } from "../../domain/GoDuration.ts"
+import { quote } from "../../domain/goText.ts"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
+import { failedRotations } from "./failedRotations.ts"
 import { lastLeases } from "./lastLeases.ts"
 
 /** Entries to search for accesses, as in the predecessor. */
@@ -28,6 +30,8 @@ export const checkHealth = Effect.fn("checkHealth")(function* (defaultTtl: GoDur
     Effect.orElseSucceed(() => new Map<string, Timestamp>())
   )
   const now = yield* Clock.currentTimeMillis
+  const rotating = secrets.filter(({ rotateVia }) => rotateVia !== "").map(({ name }) => name)
+  const failed = yield* Effect.orElseSucceed(failedRotations(rotating), () => new Map<string, string>())
   const { findings } = yield* Effect.flatMap(AuditLog, (audit) => audit.diagnostics)
   const [failure, lockedSince] = [yield* store.failure, store.lockedSince()]
   const faults: Array<DaemonFault> = []
@@ -39,6 +43,10 @@ export const checkHealth = Effect.fn("checkHealth")(function* (defaultTtl: GoDur
   }
   if (findings.length > 0) {
     faults.push({ type: "audit_findings", message: `The audit log has findings: ${findings.join("; ")}` })
+  }
+  for (const [name, outcome] of failed) {
+    const message = `The last rotation of ${quote(name)} failed: ${outcome}`
+    faults.push({ type: "rotation_failed", secret_name: name, message })
   }
   const report = healthReport(secrets, yield* leases.active, accesses, now, faults, toMillis(defaultTtl))
   return { ...report, total_secrets: yield* store.count }

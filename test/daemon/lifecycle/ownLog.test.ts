@@ -13,6 +13,7 @@ import { temporaryDirectory } from "../../support/temporary.ts"
 const maxBytes = 1000
 const line = "0123456789\n"
 const long = line.repeat(100)
+const mark = "[agent-secrets cut the lines before]\n"
 
 /** A log that is open as a supervisor opens it, with the daemon's logger at its end. */
 const openLog = Effect.fnUntraced(function* (contents: string, flags = "a") {
@@ -33,13 +34,25 @@ describe("the log file of the daemon", () => {
     Effect.gen(function* () {
       const { cut, directory, file } = yield* openLog(long)
       assert.strictEqual(yield* cut(), "cut")
-      assert.strictEqual(fs.readFileSync(`${file}.old`, "utf8"), long.slice(-maxBytes))
+      assert.strictEqual(fs.readFileSync(`${file}.old`, "utf8"), `${mark}${long.slice(-maxBytes)}`)
       assert.strictEqual(fs.statSync(`${file}.old`).mode & 0o777, 0o600)
       assert.strictEqual(fs.readFileSync(file, "utf8"), `the log was cut; ${file}.old has the end of what was there\n`)
       assert.strictEqual(yield* cut(), "short")
       fs.appendFileSync(file, long.toUpperCase())
       assert.strictEqual(yield* cut(), "cut")
       assert.deepStrictEqual(fs.readdirSync(directory).toSorted(), ["daemon.log", "daemon.log.old"])
+    })
+  )
+
+  it.live("replaces no file that another program rotated to the name beside it", () =>
+    Effect.gen(function* () {
+      const { cut, directory, file } = yield* openLog(long)
+      fs.writeFileSync(`${file}.old`, "the only copy\n")
+      assert.strictEqual(yield* cut(), "cut")
+      const names = fs.readdirSync(directory).toSorted()
+      assert.lengthOf(names, 3)
+      assert.match(names[2] ?? "", /^daemon\.log\.old\.\d+$/)
+      assert.strictEqual(fs.readFileSync(path.join(directory, names[2] ?? ""), "utf8"), "the only copy\n")
     })
   )
 
