@@ -24,6 +24,7 @@ const defaultInterval = "1m"
 
 const flags = {
   path: { type: "string", value: "PATH", summary: "the same as the PATH argument", completes: "file" },
+  all: { type: "boolean", summary: "also those whose secrets have not expired, as after secrets revoke --all" },
   "dry-run": { type: "boolean", summary: "print what would be removed, and remove nothing" },
   watch: { type: "boolean", summary: "repeat until Ctrl-C" },
   interval: { type: "string", value: "DURATION", summary: `with --watch: time between runs (${defaultInterval})` }
@@ -36,10 +37,16 @@ export const cleanupCommand = defineCommand({
   arity: [0, 1],
   completes: "file",
   flags,
-  examples: ["secrets cleanup", "secrets cleanup ~/projects --dry-run", "secrets cleanup --watch --interval 5m"],
+  examples: [
+    "secrets cleanup",
+    "secrets cleanup ~/projects --dry-run",
+    "secrets cleanup ~/projects --all",
+    "secrets cleanup --watch --interval 5m"
+  ],
   about: [
     "Removes files below PATH whose name begins with .env, or that a .secrets.json names as env_file, if the comments",
     "at the top contain `secrets-managed: true` and a `secrets-ttl:` in the past. Skips node_modules and .git.",
+    "A revoked lease does not shorten that time; --all removes what secrets env wrote, whatever its time.",
     "The file is unlinked, not overwritten: disk blocks and backups may still hold the values.",
     "",
     "Exit status: 0 done, 9 some files could not be read or removed, 130 after Ctrl-C."
@@ -56,11 +63,14 @@ export const cleanupCommand = defineCommand({
     if (Result.isFailure(interval) || interval.success < second) {
       return yield* failUsage("--interval must be a duration of at least 1s", "For example: --interval 5m")
     }
-    const round = Effect.suspend(() => clean(root, args.flag("dry-run")))
+    if (args.flag("watch") && args.flag("all")) {
+      return yield* failUsage("--watch and --all exclude each other", "Use one of them")
+    }
+    const round = Effect.suspend(() => clean(root, args.flag("dry-run"), args.flag("all")))
     if (args.flag("watch")) yield* watch(round, args, Duration.nanos(interval.success))
     const done = yield* round
     return {
-      lines: linesOrNone(done),
+      lines: linesOrNone(done, args.flag("all")),
       result: {
         path: root,
         dry_run: done.dryRun,
@@ -84,14 +94,14 @@ interface Done {
   readonly failed: ReadonlyArray<FailedFile>
 }
 
-/** Removes the files that have expired by now. */
-const clean = Effect.fnUntraced(function* (root: string, dryRun: boolean) {
+/** Removes the files that have expired by now, or all of them. */
+const clean = Effect.fnUntraced(function* (root: string, dryRun: boolean, all: boolean) {
   const now = yield* Clock.currentTimeMillis
   const removed: Array<string> = []
   const failed: Array<FailedFile> = []
   for (const seen of managedFiles(root)) {
     if (seen.is === "unclear") failed.push({ file: seen.file, reason: seen.reason })
-    if (seen.is === "unclear" || seen.expiresAt > now) continue
+    if (seen.is === "unclear" || (!all && seen.expiresAt > now)) continue
     const reason = dryRun ? undefined : removeIfSame(seen.file, seen.same)
     if (reason === undefined) removed.push(seen.file)
     else if (reason !== fileReplaced) failed.push({ file: seen.file, reason })
@@ -125,8 +135,8 @@ const watch = Effect.fnUntraced(function* (
 const linesOf = ({ dryRun, removed }: Done): ReadonlyArray<string> =>
   removed.map((file) => `${dryRun ? "would remove" : "removed"} ${escapeValue(file)}`)
 
-const linesOrNone = (done: Done): ReadonlyArray<string> =>
-  done.removed.length === 0 ? ["no expired env files"] : linesOf(done)
+const linesOrNone = (done: Done, all: boolean): ReadonlyArray<string> =>
+  done.removed.length === 0 ? [all ? "no env files of secrets env" : "no expired env files"] : linesOf(done)
 
 const reasonOfFailure = ({ file, reason }: FailedFile): string => `${escapeValue(file)}: ${reason}`
 

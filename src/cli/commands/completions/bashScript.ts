@@ -32,12 +32,14 @@ export const bashScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
     "  esac",
     "}",
     "",
+    "# Prints what completes an argument of a command, which has so many before it.",
     "_secrets_argument() {",
-    "  case $1 in",
-    `    help) echo '${kindOf(specs.map(({ name }) => name))}' ;;`,
-    ...specs.flatMap(({ completes, name }) =>
-      completes === undefined ? [] : [`    '${name}') echo '${kindOf(completes)}' ;;`]
-    ),
+    '  case "$1 $2" in',
+    `    'help '*) echo '${kindOf(specs.map(({ name }) => name))}' ;;`,
+    ...specs.flatMap(({ completes, completesNext, name }) => [
+      ...(completesNext === undefined ? [] : [`    '${name} '[!0]*) echo '${kindOf(completesNext)}' ;;`]),
+      ...(completes === undefined ? [] : [`    '${name} '*) echo '${kindOf(completes)}' ;;`])
+    ]),
     "  esac",
     "}",
     "",
@@ -178,7 +180,7 @@ _secrets_program_line() {
 
 _secrets() {
   local _secrets_program=$1 _secrets_words _secrets_starts _secrets_raw _secrets_quote _secrets_before
-  local _secrets_daemon=(--no-update-check) command= at=1 word last current flag kind runs=
+  local _secrets_daemon=(--no-update-check) command= at=1 word last current flag kind runs= arguments=0
   COMPREPLY=()
   case $_secrets_program in "~/"*) _secrets_program=$HOME/@{_secrets_program#"~/"} ;; esac
   _secrets_split "@{COMP_LINE:0:COMP_POINT}"
@@ -198,6 +200,7 @@ _secrets() {
     elif [[ $word != -* ]] && [ -z "$command" ]; then
       command=$word
       case " $_secrets_programs " in *" $command "*) runs=1 ;; esac
+    elif [[ $word != -* ]]; then arguments=$((arguments + 1))
     fi
     at=$((at + 1))
   done
@@ -207,7 +210,7 @@ _secrets() {
   elif [[ $current == -* ]]; then _secrets_complete "$(_secrets_flags "$command" | tr '\n' ' ')" "" "$current"
   elif [ -z "$command" ]; then _secrets_complete "$_secrets_commands" "" "$current"
   elif [ -n "$runs" ]; then _secrets_program_line "$last"
-  else kind=$(_secrets_argument "$command"); _secrets_complete "@{kind:-@nothing}" "" "$current"
+  else kind=$(_secrets_argument "$command" "$arguments"); _secrets_complete "@{kind:-@nothing}" "" "$current"
   fi
 }
 

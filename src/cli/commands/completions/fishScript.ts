@@ -100,10 +100,16 @@ const valueWords = (flags: Flags): string =>
     .join(" ")
 
 const linesOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
-  const { completes, flags, name } = spec
-  const condition = `-n '__secrets_in ${[name, ...aliasesOf(name)].join(" ")}'`
+  const { completes, completesNext, flags, name } = spec
+  const isIn = `__secrets_in ${[name, ...aliasesOf(name)].join(" ")}`
+  const condition = `-n '${isIn}'`
+  const seen = `__fish_seen_subcommand_from ${[completes ?? []].flat().join(" ")}`
+  const first = completesNext === undefined ? condition : `-n '${isIn}; and not ${seen}'`
   return [
-    ...(completes === undefined ? [] : [`complete -c secrets ${condition} ${argumentsOf(completes)}`]),
+    ...(completes === undefined ? [] : [`complete -c secrets ${first} ${argumentsOf(completes)}`]),
+    ...(completesNext === undefined
+      ? []
+      : [`complete -c secrets -n '${isIn}; and ${seen}' ${argumentsOf(completesNext)}`]),
     ...visibleFlags(flags).map((flag) => flagLine(condition, flag))
   ]
 }

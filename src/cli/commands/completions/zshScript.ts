@@ -85,12 +85,12 @@ const valueOf = ({ completes, type, value }: Flag): string =>
 /** No flag of ours is completed after the program or a `--`. */
 const programOptions = "-S -A '-*' "
 
-const argumentsOf = ({ completes, positionals, runsProgram }: CommandSpec<Flags>): string =>
-  runsProgram
-    ? " '(-)1: :_command_names -e' '*:: :_secrets_program'"
-    : completes === undefined
-      ? ""
-      : ` ${quoted(`*:${escaped(positionals ?? "")}:${actionOf(completes)}`)}`
+const argumentsOf = ({ completes, completesNext, positionals = "", runsProgram }: CommandSpec<Flags>): string => {
+  if (runsProgram) return " '(-)1: :_command_names -e' '*:: :_secrets_program'"
+  if (completes === undefined) return ""
+  const of = (place: string, kind: Completion) => ` ${quoted(`${place}:${escaped(positionals)}:${actionOf(kind)}`)}`
+  return completesNext === undefined ? of("*", completes) : of("1", completes) + of("*", completesNext)
+}
 
 const actionOf = (completes: Completion | undefined): string => {
   if (completes === undefined) return " "

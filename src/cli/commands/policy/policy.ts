@@ -17,7 +17,12 @@ import { programPath } from "../../../process/programPath.ts"
 
 const flags = {
   "client-id": { type: "string", value: "ID", summary: "explain: the client that asks", completes: "client" },
-  via: { type: "string", value: "WAY", summary: "explain: lease, exec, env, mcp or helper:NAME (lease)" },
+  via: {
+    type: "string",
+    value: "WAY",
+    summary: "explain: lease, exec, env, mcp or helper:NAME (lease)",
+    completes: ["lease", "exec", "env", "mcp"]
+  },
   command: {
     type: "string",
     value: "PROGRAM",
@@ -100,6 +105,7 @@ export const policyCommand = defineCommand({
   positionals: "explain NAME | check",
   arity: [1, 2],
   completes: ["explain", "check"],
+  completesNext: "secret",
   flags,
   examples: [
     "secrets policy check",

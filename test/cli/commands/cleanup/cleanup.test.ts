@@ -51,6 +51,17 @@ const output = Effect.acquireRelease(
 )
 
 describe("secrets cleanup", () => {
+  it.effect("removes all files that env wrote where that is asked for, and no other", () =>
+    Effect.gen(function* () {
+      const root = yield* tree({ ".env": over, "deep/.env.local": over, ".env.mine": "TOKEN='x'\n" })
+      yield* TestClock.setTime(moment - 1)
+      assert.lengthOf((yield* run(root, "--all", "--dry-run")).lines ?? [], 2)
+      yield* run(root, "--all")
+      assert.deepStrictEqual(left(root), [".env.mine"])
+      assert.deepStrictEqual((yield* run(root, "--all")).lines, ["no env files of secrets env"])
+    })
+  )
+
   it.effect("removes a file at its expiry and not a millisecond before", () =>
     Effect.gen(function* () {
       const root = yield* tree({ ".env": over })

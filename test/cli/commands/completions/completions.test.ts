@@ -22,6 +22,7 @@ const runIn = (shell: string, options: ReadonlyArray<string>, script: string) =>
     const directory = yield* temporaryDirectory
     fs.writeFileSync(path.join(directory, "note.txt"), "")
     fs.writeFileSync(path.join(directory, "frobnicate"), "#!/bin/sh\n", { mode: 0o755 })
+    fs.writeFileSync(path.join(directory, "secrets"), "#!/bin/sh\necho github_token\n", { mode: 0o755 })
     const { status, stderr, stdout } = spawnSync(shell, [...options, "-c", script], {
       cwd: directory,
       env: { HOME: directory, PATH: `${directory}:/usr/local/bin:/usr/bin:/bin` },
@@ -44,7 +45,11 @@ const lines: ReadonlyArray<readonly [line: string, words: ReadonlyArray<string>]
   ["secrets exec -- demo on", ["one", "only"]],
   ["secrets exec --secret exec demo x --mas", ["--master"]],
   ["secrets exec --mas", ["--mask"]],
-  ["secrets audit --action lease_a", ["lease_acquire", "lease_adopt"]]
+  ["secrets audit --action lease_a", ["lease_acquire", "lease_adopt"]],
+  ["secrets policy ch", ["check"]],
+  ["secrets policy explain gith", ["github_token"]],
+  ["secrets policy --via mcp explain gith", ["github_token"]],
+  ["secrets policy explain db --via exe", ["exec"]]
 ]
 
 describe("a completion script", () => {
