@@ -24,6 +24,8 @@ export interface ConnectionState {
   /** Completes when the connection is closed. */
   readonly closed: Effect.Effect<void>
   readonly isClosed: () => boolean
+  /** Completes when the client has shut down its side, is gone or sends more: a request that waits is over then. */
+  readonly left: Effect.Effect<void>
   /** Whether so many bytes can be written without waiting for the client to read. */
   readonly hasRoom: (bytes: number) => boolean
   /** Completes when the daemon stops; nothing new begins after that. */
@@ -38,6 +40,7 @@ export const ConnectionState = Context.Reference<ConnectionState>("agent-secrets
     setBuffered: () => undefined,
     closed: Effect.never,
     isClosed: () => false,
+    left: Effect.never,
     hasRoom: () => false,
     stopping: Effect.never
   })
@@ -47,6 +50,8 @@ interface Entry {
   readonly connection: net.Socket
   buffered: number
   counted: number
+  /** Whether Node has read the end of the input, which nobody else has read yet. */
+  hasEnded: boolean
 }
 
 export class Connections {
@@ -73,11 +78,14 @@ export class Connections {
 
   /** Counts the connection until `remove`. */
   add(connection: net.Socket, caller: Caller = owner): ConnectionState {
-    const entry = { connection, buffered: 0, counted: 0 }
+    const entry = { connection, buffered: 0, counted: 0, hasEnded: false }
     this.entries.set(connection, entry)
     this.unserved.add(connection)
     // Node reads ahead while a request is at work.
-    connection.on("readable", () => this.count(entry))
+    connection.on("readable", () => {
+      entry.hasEnded = connection.readableLength === 0
+      this.count(entry)
+    })
     return {
       caller,
       markServed: () => this.serve(connection),
@@ -87,6 +95,7 @@ export class Connections {
       },
       closed: closing(connection),
       isClosed: () => connection.destroyed,
+      left: leaving(entry),
       hasRoom: (bytes) => connection.writableLength + bytes < connection.writableHighWaterMark,
       stopping: this.stopping
     }
@@ -153,6 +162,21 @@ const closing = (connection: net.Socket) =>
     connection.once("close", done)
     return Effect.sync(() => void connection.off("close", done))
   })
+
+/**
+ * Waits for the end of a connection or more input. Nobody reads from it while its request is at work, so "close" does not
+ * come. But Node reads ahead, and reports that it has read something, or nothing at the end.
+ */
+const leaving = (entry: Entry) =>
+  Effect.callback<void>((resume) => {
+    const { connection } = entry
+    const done = () => resume(Effect.void)
+    if (entry.hasEnded || connection.readableEnded || connection.readableLength > 0 || connection.destroyed)
+      return done()
+    for (const event of leavingEvents) connection.once(event, done)
+    return Effect.sync(() => leavingEvents.forEach((event) => connection.off(event, done)))
+  })
+const leavingEvents = ["readable", "end", "close"]
 
 /** Returns what the limit of open files leaves. Call it when the daemon has opened everything but connections. */
 export const maxConnections = (): number => {

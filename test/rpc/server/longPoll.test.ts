@@ -1,0 +1,107 @@
+/**
+ * A request that waits: what ends it, and that it keeps neither a connection nor a stop waiting.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as NodeSocket from "@effect/platform-node/NodeSocket"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Socket from "effect/socket/Socket"
+import * as TestClock from "effect/testing/TestClock"
+import * as net from "node:net"
+import * as path from "node:path"
+import { longPoll } from "../../../src/rpc/server/longPoll.ts"
+import { Connections, ConnectionState, serverOptions } from "../../../src/rpc/transport/Connections.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
+
+/** Connections whose first request waits; `ended` is why each wait ended, or that it did. */
+const waiting = Effect.fnUntraced(function* (count: number, first = "a request\n") {
+  const at = path.join(yield* temporaryDirectory, "s")
+  const stopping = yield* Deferred.make<void>()
+  const connections = new Connections(1_000_000, "", Deferred.await(stopping))
+  const waits: Array<Deferred.Deferred<unknown>> = []
+  const context = yield* Effect.context<never>()
+  const serve = (connection: net.Socket) => {
+    const done = Deferred.makeUnsafe<unknown>()
+    waits.push(done)
+    connection.on("error", () => undefined)
+    const state = connections.add(connection)
+    const handle = Effect.gen(function* () {
+      const socket = yield* NodeSocket.fromDuplex(Effect.succeed(connection))
+      const pull = yield* Socket.readerBytes(socket)
+      yield* pull
+      const waited = yield* longPoll(Effect.never, "50 seconds").pipe(Effect.uninterruptible)
+      yield* Deferred.succeed(done, waited)
+    }).pipe(Effect.scoped, Effect.ignore, Effect.provideService(ConnectionState, state))
+    Effect.runForkWith(context)(handle)
+  }
+  yield* Effect.acquireRelease(
+    Effect.callback<net.Server>((resume) => {
+      const server = net.createServer(serverOptions, serve)
+      server.listen(at, () => resume(Effect.succeed(server)))
+    }),
+    (server) => Effect.sync(() => server.close())
+  )
+  const clients = Array.from({ length: count }, () => net.connect(at))
+  for (const client of clients) {
+    client.on("error", () => undefined)
+    client.write(first)
+  }
+  // Each waits as soon as it counts as served.
+  yield* connections.allServed
+  yield* Effect.promise(async () => {
+    while (waits.length < count) await new Promise((resolve) => setImmediate(resolve))
+  })
+  yield* connections.allServed
+  const ended = Effect.forEach(waits, Deferred.await, { concurrency: "unbounded" })
+  return { clients, connections, ended, stop: Deferred.succeed(stopping, undefined) }
+})
+
+const all = (count: number, how: string) => Array.from({ length: count }, () => how)
+
+describe("a request that waits", () => {
+  it.live("ends for each of 200 clients that go away, or shut down their side", () =>
+    Effect.gen(function* () {
+      const { clients, ended } = yield* waiting(200)
+      for (const [at, client] of clients.entries()) {
+        if (at % 2 === 0) client.destroy()
+        else client.end()
+      }
+      assert.deepStrictEqual(yield* ended, all(200, "client left"))
+      for (const client of clients) client.destroy()
+    })
+  )
+
+  it.live("ends for a client that sends more, which is answered next", () =>
+    Effect.gen(function* () {
+      const { clients, ended } = yield* waiting(1)
+      clients[0]?.write("another\n")
+      assert.deepStrictEqual(yield* ended, ["client left"])
+      clients[0]?.destroy()
+    })
+  )
+
+  it.live("ends at once if the daemon stops, and does not keep the stop waiting before", () =>
+    Effect.gen(function* () {
+      const { clients, connections, ended, stop } = yield* waiting(3)
+      yield* connections.allServed
+      yield* stop
+      assert.deepStrictEqual(yield* ended, all(3, "stopping"))
+      for (const client of clients) client.destroy()
+    })
+  )
+
+  it.effect("ends at its timeout, or as soon as what it waits for is there", () =>
+    Effect.gen(function* () {
+      const ready = yield* Deferred.make<number>()
+      const long = yield* Effect.forkChild(longPoll(Deferred.await(ready), "50 seconds"))
+      const short = yield* Effect.forkChild(longPoll(Deferred.await(ready), "10 seconds"))
+      yield* TestClock.adjust("9999 millis")
+      assert.isUndefined(short.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* Fiber.join(short), "time is over")
+      yield* Deferred.succeed(ready, 7)
+      assert.deepStrictEqual(yield* Fiber.join(long), { ready: 7 })
+    })
+  )
+})
