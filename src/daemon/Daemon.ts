@@ -50,6 +50,7 @@ import {
 import { CurrentPolicy, replaceablePolicy } from "./operations/CurrentPolicy.ts"
 import { ScanBudget } from "./operations/ScanBudget.ts"
 import { sweepForever } from "./operations/sweep.ts"
+import { Runs } from "./runs/Runs.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
 import { SecretStore } from "./secrets/SecretStore.ts"
 import type { StoreMemory } from "./secrets/storeFiles.ts"
@@ -181,6 +182,7 @@ const layers = (
     Layer.provideMerge(ScanBudget.layer),
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"), supervised)),
+    Layer.provideMerge(Runs.layer),
     Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
     Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
     Layer.provideMerge(

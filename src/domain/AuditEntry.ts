@@ -2,10 +2,11 @@
  * An entry of audit.log, and one constructor for each kind. An entry never holds a value.
  *
  * The members and their order are the predecessor's (protocol specification, 9.4), followed
- * by ten of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
+ * by eleven of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
  * `store` names the store by the hash of its encrypted file, which tells nothing of a value;
  * `socket` is the one that the request came through, if the daemon has more than its owner's;
  * `via`, `program`, `session` and `reason` are what a client said about a lease, if it did;
+ * `run_id` names the run that an entry is about, or with which a lease ended;
  * `seq` and `prev` chain the entries (`AuditChain`).
  */
 import type * as Option from "effect/Option"
@@ -15,7 +16,7 @@ import type { AuditAction } from "./auditActions.ts"
 import { counted } from "./counted.ts"
 import { formatGoDuration, type GoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
-import type { Lease, TtlTooLong } from "./Lease.ts"
+import type { Lease, LeaseName, TtlTooLong } from "./Lease.ts"
 import type { TrustDecision } from "./ProjectTrust.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
@@ -36,6 +37,7 @@ export const AuditEntry = Schema.Struct({
   program: Schema.optionalKey(Schema.String),
   session: Schema.optionalKey(Schema.String),
   reason: Schema.optionalKey(Schema.String),
+  run_id: Schema.optionalKey(Schema.String),
   seq: Schema.optionalKey(Schema.Int),
   prev: Schema.optionalKey(Schema.String)
 })
@@ -66,6 +68,7 @@ export const encodeEntry = (
     program: fact.program,
     session: fact.session,
     reason: fact.reason,
+    run_id: fact.run_id,
     seq: place?.seq,
     prev: place?.prev
   })}\n`
@@ -82,12 +85,12 @@ const done = (action: AuditAction, members?: Members): AuditFact => ({ action, .
 const failed = (action: AuditAction, members?: Members): AuditFact => ({ action, ...members, success: false })
 
 /** Constructors of the facts that hold a lease, the name of a secret, or only details. */
-const ofLease = ({ clientId, id, secretName }: Lease) => ({
+const ofLease = ({ clientId, id, secretName }: LeaseName) => ({
   secret_name: secretName,
   client_id: clientId,
   lease_id: id
 })
-const leaseDone = (action: AuditAction) => (lease: Lease) => done(action, ofLease(lease))
+const leaseDone = (action: AuditAction) => (lease: LeaseName) => done(action, ofLease(lease))
 const secretDone = (action: AuditAction) => (name: string) => done(action, { secret_name: name })
 const doneWith = (action: AuditAction) => (details: string) => done(action, { details })
 const failedWith = (action: AuditAction) => (details: string) => failed(action, { details })
@@ -114,6 +117,9 @@ export const ttlTooLongDetails = ({ maximum, requested }: TtlTooLong): string =>
 
 export const expireFact = leaseDone("lease_expire")
 export const revokeFact = leaseDone("lease_revoke")
+/** Records that a lease ended with the run that it was for. */
+export const releaseFact = (lease: LeaseName, runId: string) =>
+  done("lease_revoke", { ...ofLease(lease), run_id: runId })
 export const revokeRefusedFact = (leaseId: string, reason = "lease not found") =>
   failed("lease_revoke", { lease_id: leaseId, details: reason })
 /** Records that all leases of a secret ended, even if there were none. The predecessor's text has no singular. */
@@ -128,6 +134,37 @@ export const revokeAllFacts = (count: number) =>
 /** Records that the killswitch did not complete. */
 export const killswitchFailedFact = failedWith("killswitch")
 
+/** What the entries about a run hold of it. */
+export interface RunFacts {
+  readonly id: string
+  readonly clientId: string
+  /** The lease of each secret. */
+  readonly leases: ReadonlyMap<string, string>
+  readonly origin: LeaseOrigin
+}
+
+const ofRun = ({ clientId, id, origin }: RunFacts) => ({
+  client_id: clientId,
+  ...(origin.program === undefined ? {} : { program: path.basename(origin.program) }),
+  run_id: id
+})
+/** Records that a program was given values; `after` is the entry after which an earlier daemon had its run. */
+export const runBeginFact = (run: RunFacts, after?: number) => {
+  const [only, ...others] = run.leases
+  const details = [
+    ...(after === undefined ? [] : [`taken up after entry ${after}`]),
+    ...(others.length === 0 ? [] : [`${run.leases.size} leases: ${[...run.leases.values()].join(" ")}`])
+  ].join("; ")
+  const members = others.length === 0 && only !== undefined ? { secret_name: only[0], lease_id: only[1] } : {}
+  return done("run_begin", { ...members, ...ofOrigin(run.origin), ...ofRun(run), details })
+}
+export const runRefusedFact = (clientId: string, details: string) =>
+  failed("run_begin", { client_id: clientId, details })
+/** Records that the starter of a program is notified. */
+export const runToldFact = (run: RunFacts, kind: string, secretName: string | undefined) =>
+  done("run_told", { ...(secretName === undefined ? {} : { secret_name: secretName }), ...ofRun(run), details: kind })
+export const runEndFact = (run: RunFacts, details: string) => done("run_end", { ...ofRun(run), details })
+
 export const addFact = secretDone("secret_add")
 export const deleteFact = secretDone("secret_delete")
 /** Records a change of the value, or of the rotation command and the description alone. */
@@ -136,8 +173,10 @@ export const updateFact = (name: string, keepsValue = false) =>
 /** Records a request for a value without a lease, which is always rejected. */
 export const getFact = secretDone("secret_get")
 /** Records a rotation; `outcome` states how the command ended and how much it printed, never what it printed. */
-export const rotateFact = (name: string, outcome: string) =>
-  done("secret_rotate", { secret_name: name, details: outcome })
+export const rotateFact = (name: string, outcome: string, hasNewValue = false) =>
+  done("secret_rotate", { secret_name: name, details: hasNewValue ? `${outcome}${newValueMark}` : outcome })
+/** Ends the details of a rotation that gave the store a new value; without it, the value stayed. */
+export const newValueMark = "; its output was stored"
 export const rotateRefusedFact = (name: string, outcome: string) => refusedFact(rotateFact(name, outcome), outcome)
 /** Adds the SHA-256 of secrets.age as it is after the recorded change; undefined adds nothing. */
 export const withStore = (fact: AuditFact, store: string | undefined): AuditFact =>

@@ -23,6 +23,9 @@ export interface Lease {
   readonly expiresAt: Timestamp
 }
 
+/** What names a lease, also one that is over. */
+export type LeaseName = Pick<Lease, "id" | "clientId" | "secretName">
+
 /** No active lease has this id. */
 export class LeaseNotFound extends Schema.TaggedError<LeaseNotFound>()("LeaseNotFound", { leaseId: Schema.String }) {
   override get message() {
@@ -119,7 +122,7 @@ export interface LeaseFilter {
   readonly secretName: string | undefined
 }
 
-export const matchesFilter = ({ clientId, secretName }: LeaseFilter, lease: Lease): boolean =>
+export const matchesFilter = ({ clientId, secretName }: LeaseFilter, lease: Omit<LeaseName, "id">): boolean =>
   (clientId === undefined || lease.clientId === clientId) &&
   (secretName === undefined || lease.secretName === secretName)
 

@@ -6,12 +6,14 @@
  */
 import * as Schema from "effect/Schema"
 import { type GoDuration, toMillis } from "../domain/GoDuration.ts"
-import type { Lease } from "../domain/Lease.ts"
+import type { RunFacts } from "../domain/AuditEntry.ts"
+import type { Lease, LeaseName } from "../domain/Lease.ts"
+import type { Notice } from "../domain/Run.ts"
 import type { Level } from "../domain/TelemetryConfig.ts"
 
 export interface OtelEvent {
   readonly action: string
-  readonly component: "daemon" | "lease" | "secret" | "audit" | "sink"
+  readonly component: "daemon" | "lease" | "run" | "secret" | "audit" | "sink"
   readonly level: Level
   readonly success: boolean
   /** The reason, if `success` is false. */
@@ -44,6 +46,11 @@ const ofLease = {
   leaseId: text("id of the lease"),
   secretName: text("name of the secret"),
   clientId: text("self-declared id of the client")
+}
+const ofRun = {
+  runId: text("id of the run"),
+  clientId: text("self-declared id of the client"),
+  program: optional(text("its program, as its starter says"))
 }
 const ttlSeconds = Schema.Finite.annotate({ description: "duration of the lease, in seconds" })
 const ofLeases = { count: count("number of leases"), leaseIds: names(`ids of the first ${maxListedLeases}`) }
@@ -137,6 +144,19 @@ export const events = {
     secretName: optional(text("name of their secret, if all have the same")),
     durationMs: duration
   }),
+  runBegun: define("run.begun", "run", "debug", "a program is started with values", {
+    ...ofRun,
+    secretCount: count("secrets that it was given")
+  }),
+  runNotified: define("run.notified", "run", "info", "the starter of a program gets a notice, such as of a revoke", {
+    ...ofRun,
+    reason: text("kind of the notice"),
+    secretName: optional(text("name of the secret; absent if it is about all of them"))
+  }),
+  runEnded: define("run.ended", "run", "info", "a program that was given values ended, or its starter is gone", {
+    ...ofRun,
+    outcome: text("its exit status and why it was ended, or that the connection was lost")
+  }),
   killswitchActivated: define("killswitch.activated", "daemon", "warn", "the killswitch is activated", {
     leasesRevoked: optional(count("leases that were revoked; absent if that failed")),
     secretsRotated: count("secrets that were rotated"),
@@ -203,7 +223,7 @@ const grant = (lease: Lease, ttl: GoDuration, durationMs: number) => ({
   ttlSeconds: toMillis(ttl) / 1000,
   durationMs
 })
-const listed = (leases: ReadonlyArray<Lease>, durationMs: number) => ({
+const listed = (leases: ReadonlyArray<LeaseName>, durationMs: number) => ({
   count: leases.length,
   leaseIds: leases.slice(0, maxListedLeases).map(({ id }) => id),
   durationMs
@@ -214,6 +234,20 @@ export const leaseAcquired = (lease: Lease, ttl: GoDuration, durationMs: number)
 
 export const leaseReplaced = (old: Lease, lease: Lease, ttl: GoDuration, durationMs: number) =>
   make(events.leaseReplaced)({ ...grant(lease, ttl, durationMs), replacedLeaseId: old.id })
+
+const ofRunNamed = ({ clientId, id, origin: { program } }: RunFacts) => ({
+  runId: id,
+  clientId: clientId.slice(0, 256),
+  ...(program === undefined ? {} : { program: program.slice(0, 256) })
+})
+export const runBegun = (run: RunFacts) => make(events.runBegun)({ ...ofRunNamed(run), secretCount: run.leases.size })
+export const runNotified = (run: RunFacts, { kind, secretName }: Notice) =>
+  make(events.runNotified)({
+    ...ofRunNamed(run),
+    reason: kind,
+    ...(secretName === undefined ? {} : { secretName: secretName.slice(0, 256) })
+  })
+export const runEnded = (run: RunFacts, outcome: string) => make(events.runEnded)({ ...ofRunNamed(run), outcome })
 
 /** Makes an event of a rejected request; a name is cut, because it may be as long as a client likes. */
 export const leaseRefused = (secretName: string, clientId: string, via: string, reason: string) =>
@@ -227,5 +261,5 @@ export const leasesExpired = (leases: ReadonlyArray<Lease>, durationMs: number) 
   })
 
 /** Makes one event for each request that revokes any, with `secretName` if all have the same. */
-export const leasesRevoked = (leases: ReadonlyArray<Lease>, durationMs: number, secretName?: string) =>
+export const leasesRevoked = (leases: ReadonlyArray<LeaseName>, durationMs: number, secretName?: string) =>
   make(events.leaseRevoked)({ ...listed(leases, durationMs), ...(secretName === undefined ? {} : { secretName }) })

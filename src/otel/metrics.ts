@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as PrometheusMetrics from "effect/observability/PrometheusMetrics"
 import * as Metric from "effect/Metric"
 import { memoize } from "../domain/memoize.ts"
+import type { NoticeKind } from "../domain/Run.ts"
 
 /** One metric, as docs/events.md lists it. */
 export interface Instrument {
@@ -72,6 +73,12 @@ const revocations = counter(
   "{lease}",
   "Leases revoked, also with their secret or by the killswitch"
 )
+const runs = makeGauge(
+  "agent_secrets.run.active",
+  register("gauge", "agent_secrets.run.active", "{run}", "Programs that run with values")
+)
+const runNotices = counterBy("run.notices", "kind", "{notice}", "Notices that starters of programs got, by kind")
+const runEnds = counter("run.ends", "{run}", "Programs that were given values and ended, or lost their connection")
 const acquireDuration = histogram(
   "lease.acquire.duration",
   "s",
@@ -116,6 +123,10 @@ export const countAcquire = (took: Duration.Duration, replaced: number) =>
 export const countExpiries = (count: number) => Effect.sync(() => expiries.updateUnsafe(count, context))
 export const countRevocations = (count: number) => Effect.sync(() => revocations.updateUnsafe(count, context))
 
+export const countRunEnd = Effect.sync(() => runEnds.updateUnsafe(1, context))
+export const countNotice = (kind: NoticeKind) => Effect.sync(() => runNotices(kind).updateUnsafe(1, context))
+export const setRuns = (count: number) => Effect.sync(() => runs.updateUnsafe(count, context))
+
 /** Counts by error type. That is the name of a class, so its cardinality is low. */
 export const countRefusal = (errorType: string) => Effect.sync(() => refusals(errorType).updateUnsafe(1, context))
 
@@ -158,9 +169,10 @@ export const setActiveLeases = (bySecret: ReadonlyArray<readonly [name: string, 
 /** Creates each metric without attributes, so that it is exported before its first update. */
 export const startMetrics = (startedAtMillis: number) =>
   Effect.sync(() => {
-    const all = [acquires, replacements, expiries, revocations, flushFailures, sinkDropped]
+    const all = [acquires, replacements, expiries, revocations, runEnds, flushFailures, sinkDropped]
     for (const one of all) one.updateUnsafe(0, context)
     for (const one of [acquireDuration, flushDuration, flushSize]) one.valueUnsafe(context)
+    runs.updateUnsafe(0, context)
     processStart.updateUnsafe(startedAtMillis / 1000, context)
   })
 

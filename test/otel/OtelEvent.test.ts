@@ -16,6 +16,7 @@ import { rotateSecret } from "../../src/daemon/operations/rotate.ts"
 import { sweepExpired } from "../../src/daemon/operations/sweep.ts"
 import { second } from "../../src/domain/GoDuration.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
+import { runHandlers } from "../../src/rpc/server/handlers/runs.ts"
 import { addSecret, acquireLease, testLayer, rotationHook } from "../support/testLayer.ts"
 
 const value = "a value that no event contains"
@@ -38,7 +39,12 @@ const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "
     yield* acquireLease("db", "worker")
     yield* deleteSecret("db")
     yield* addSecret("db", value, "the command")
+    const run = yield* acquireLease("db", "worker")
+    const begun = { client_id: "worker", lease_ids: run.lease.id, program: "npm", via: "exec" }
+    const { run_id } = yield* runHandlers["runs.begin"](begun)
     yield* lockStore()
+    yield* runHandlers["runs.watch"]({ run_id })
+    yield* runHandlers["runs.end"]({ run_id, status: 0 })
     yield* unlockStore()
     yield* killswitch({ revokeAll: true, rotateAll: true, wipeStore: true })
     events.push(

@@ -17,6 +17,7 @@ import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { everything } from "../../src/daemon/leases/LeaseScope.ts"
 import { verifyAtStart } from "../../src/daemon/lifecycle/verifyAtStart.ts"
+import { Runs } from "../../src/daemon/runs/Runs.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 import { acquireFact, startFact, stopFact, withStore } from "../../src/domain/AuditEntry.ts"
@@ -24,7 +25,7 @@ import { hour } from "../../src/domain/GoDuration.ts"
 import { encodeRunHistory, noRuns, withAuditEnd } from "../../src/domain/runHistory.ts"
 import { lease } from "../daemon/leases/LeaseRepoSuite.ts"
 
-type Services = AuditLog | LeaseRepo | OtelSink | SecretStore
+type Services = AuditLog | LeaseRepo | OtelSink | Runs | SecretStore
 
 const pathsIn = (directory: string) => ({
   directory,
@@ -41,10 +42,10 @@ const daemonIn = (directory: string) => {
     auditNeighbours({ directory, leasesPath, secretsPath })
   )
   return Layer.mergeAll(
-    OtelSink.layerMemory(),
+    Runs.layer,
     LeaseRepo.layer(leasesPath),
     SecretStore.layer({ identity: path.join(directory, "identity.age"), secrets: secretsPath })
-  ).pipe(Layer.provideMerge(log))
+  ).pipe(Layer.provideMerge(log), Layer.provideMerge(OtelSink.layerMemory()))
 }
 
 const append = (fact: Parameters<AuditLog["Service"]["append"]>[0][number]) =>

@@ -5,7 +5,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
+import { AuditLog, type AuditObserver, observeWith } from "../../src/daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../src/daemon/audit/CurrentCaller.ts"
 import { sha256 } from "../../src/domain/AuditChain.ts"
 import { decodeEntry, encodeEntry } from "../../src/domain/AuditEntry.ts"
@@ -14,6 +14,7 @@ import { fromMillis, zeroTimestamp } from "../../src/domain/Timestamp.ts"
 
 export const memoryAuditLog = Layer.sync(AuditLog, () => {
   const lines: Array<string> = []
+  const observers = new Set<AuditObserver>()
   const lineAt = (seq: number) => sha256(lines[seq - 1] ?? "")
   const position = Effect.sync(() => ({
     seq: lines.length,
@@ -25,7 +26,9 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
   return AuditLog.of({
     append: (facts) =>
       Effect.flatMap(Effect.all([Clock.currentTimeMillis, CurrentCaller]), ([now, caller]) => {
-        for (const fact of factsOf(caller, facts)) lines.push(encodeEntry(fact, fromMillis(now)))
+        const [first, at, named] = [lines.length + 1, fromMillis(now), factsOf(caller, facts)]
+        for (const fact of named) lines.push(encodeEntry(fact, at))
+        for (const { written } of observers) written(named, first, at.text)
         return position
       }),
     tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),
@@ -50,7 +53,8 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
       adopted: []
     })),
     nextFailure: Effect.never,
-    recordStore: () => Effect.void,
+    recordStore: (hash) => Effect.sync(() => observers.forEach(({ stored }) => stored(hash))),
+    observe: (observer) => observeWith(observers, observer),
     release: () => Effect.void,
     isDisturbed: Effect.succeed(false),
     reopen: Effect.void

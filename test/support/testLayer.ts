@@ -10,6 +10,7 @@ import { ScanBudget } from "../../src/daemon/operations/ScanBudget.ts"
 import { FileError } from "../../src/daemon/files/durableFile.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { type HookResult, RotationHook } from "../../src/daemon/secrets/RotationHook.ts"
+import { Runs } from "../../src/daemon/runs/Runs.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import { defaultTtlPolicy } from "../../src/domain/Lease.ts"
@@ -19,7 +20,7 @@ import { memoryAuditLog } from "./memoryAuditLog.ts"
 
 /** All services in memory; events are pushed to the array. */
 export const testLayer = (events: Array<OtelEvent> = []) =>
-  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, ScanBudget.layer).pipe(
+  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, ScanBudget.layer, Runs.layer).pipe(
     Layer.provideMerge(memoryAuditLog),
     Layer.provideMerge(OtelSink.layerMemory(events))
   )
@@ -28,7 +29,8 @@ export const testLayer = (events: Array<OtelEvent> = []) =>
 export const testLayerNoTelemetry = Layer.mergeAll(
   LeaseRepo.layerMemory,
   SecretStore.layerMemory,
-  ScanBudget.layer
+  ScanBudget.layer,
+  Runs.layer
 ).pipe(Layer.provideMerge(memoryAuditLog), Layer.provideMerge(OtelSink.layerMemory()))
 
 export const addSecret = (name: string, value = `value of ${name}`, rotateVia = "") =>
@@ -48,7 +50,7 @@ export const leaseEntries = Effect.map(
 
 /** Like `testLayerNoTelemetry`, with an audit log that fails while `broken.now` is true. */
 export const testLayerWithAudit = (broken: { now: boolean }) =>
-  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, ScanBudget.layer).pipe(
+  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, ScanBudget.layer, Runs.layer).pipe(
     Layer.provideMerge(breakable(broken)),
     Layer.provideMerge(OtelSink.layerMemory())
   )

@@ -118,6 +118,8 @@ export const refusals = {
   AmbiguousLease: rejected("Give more of the id: secrets leases --json has all of it"),
   LeaseNotFound: notFound("See the active leases: secrets leases"),
   TooManyLeases: rejected("End some: secrets revoke --all, or raise max_active_leases in config.json"),
+  RunNotFound: notFound("See what runs: secrets runs"),
+  TooManyRuns: rejected("Wait until some programs have ended: secrets runs"),
   ValueTooLong: rejected("Write it to a file, and name that in the variable: secrets lease NAME > FILE"),
   LeasesRemain: rejected("Remove the cause that secrets status shows, then delete it again"),
   PartlyRevoked: rejected("Remove the cause that secrets status shows, then revoke them again"),

@@ -15,6 +15,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { counted } from "../../domain/counted.ts"
 import { chainFacts, genesis, isChained, sha256 } from "../../domain/AuditChain.ts"
@@ -78,6 +79,14 @@ export interface AuditDiagnostics {
   readonly adopted: ReadonlyArray<string>
 }
 
+/** Follows what is written, at once and before any reply. It must not fail. */
+export interface AuditObserver {
+  /** Takes the entries of one write; `first` is the number of the first. */
+  readonly written: (facts: ReadonlyArray<AuditFact>, first: number, at: string) => void
+  /** Takes the hash of secrets.age after it was written, or could not be. */
+  readonly stored: (hash: string | undefined) => void
+}
+
 export class AuditLog extends Context.Service<
   AuditLog,
   {
@@ -114,6 +123,8 @@ export class AuditLog extends Context.Service<
     readonly nextFailure: Effect.Effect<string>
     /** Remembers the hash of secrets.age after it was written, beside the log, so that a replaced store is detected. */
     readonly recordStore: (hash: string | undefined) => Effect.Effect<void>
+    /** Calls the observer from here on, as long as the scope lasts. */
+    readonly observe: (observer: AuditObserver) => Effect.Effect<void, never, Scope.Scope>
     /** Allows rotation to drop the entries up to this number: no start needs them to recover the leases. */
     readonly release: (seq: number) => Effect.Effect<void>
     /** Whether another process has moved, truncated or extended the file since the start. */
@@ -149,6 +160,7 @@ export class AuditLog extends Context.Service<
         /** Findings about the file that are not written yet. */
         let pendingFindings: ReadonlyArray<AuditFact> = []
         const waiting: Array<PendingAppend> = []
+        const observers = new Set<AuditObserver>()
         let failure: string | undefined
         const newFailures = yield* Queue.sliding<string>(1)
 
@@ -202,12 +214,14 @@ export class AuditLog extends Context.Service<
           const [duration] = yield* Effect.timed(Effect.tapError(log.append(text), () => metrics.countFlushFailure))
           yield* metrics.recordFlush(facts.length, duration)
           pendingFindings = []
+          const first = head.seq + 1
           head = next
           last = { seq: next.seq, line: next.hash, timestamp: at.text }
           const lock = facts.findLast(isLockEntry)
           if (lock !== undefined) locked = lock.action === "store_lock" ? (locked ?? at.text) : undefined
           isHeadRight = true
           saveHead(true)
+          for (const { written } of observers) written(facts, first, at.text)
         })
 
         /** Writes all waiting appends as one group and stores the result in each. */
@@ -315,7 +329,9 @@ export class AuditLog extends Context.Service<
             Effect.sync(() => {
               store = hash
               saveHead(true)
+              for (const { stored } of observers) stored(hash)
             }),
+          observe: (observer) => observeWith(observers, observer),
           release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
           isDisturbed: Effect.sync(log.isDisturbed),
           reopen: Effect.asVoid(append([]))
@@ -323,6 +339,12 @@ export class AuditLog extends Context.Service<
       })
     )
 }
+
+export const observeWith = (observers: Set<AuditObserver>, observer: AuditObserver) =>
+  Effect.acquireRelease(
+    Effect.sync(() => void observers.add(observer)),
+    () => Effect.sync(() => void observers.delete(observer))
+  )
 
 /** An append that waits for its group to be written, and its result. */
 interface PendingAppend {

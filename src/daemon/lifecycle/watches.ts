@@ -7,11 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import { sinkDroppedFact } from "../../domain/AuditEntry.ts"
-import { setActiveLeases, setEventsDropped, setEventsQueued } from "../../otel/metrics.ts"
+import { setActiveLeases, setEventsDropped, setEventsQueued, setRuns } from "../../otel/metrics.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { Runs } from "../runs/Runs.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 /** A failing sink loses many events, so one entry covers those of an interval. */
@@ -65,6 +66,7 @@ export const sampleGauges = Effect.gen(function* () {
   yield* setActiveLeases(bySecret, yield* leases.activeCount)
   for (const { kind, queued } of yield* sink.state) yield* setEventsQueued(kind, queued)
   yield* setEventsDropped(yield* sink.dropped)
+  yield* setRuns((yield* Runs).table.size)
 })
 
 /** Samples only if there is a collector: a metrics request samples by itself. */

@@ -1,5 +1,5 @@
 /**
- * deleteSecret: removes a secret and revokes its leases.
+ * deleteSecret: removes a secret and revokes its leases; returns the runs whose starters get a notice.
  *
  * The secret is removed first: a lease acquired before that is revoked here, and a
  * later acquire finds no secret. The leases are revoked even if the secret is already
@@ -14,12 +14,15 @@ import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLogError } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { Runs } from "../runs/Runs.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
+  const { table } = yield* Runs
+  const runIds = table.ofSecret(name).map(({ id }) => id)
   const revoking = leases.transaction({ _tag: "Secret", secretName: name }, (tx) => {
     const ended = tx.ofSecret(name)
     for (const lease of ended) tx.revoke(lease)
@@ -33,6 +36,7 @@ export const deleteSecret = Effect.fn("deleteSecret")(function* (name: string) {
     .remove(name)
     .pipe(Effect.catchTag("SecretNotFound", (notFound) => Effect.andThen(revokeLeases, Effect.fail(notFound))))
   yield* Effect.mapError(revokeLeases, (cause) => new LeasesRemain({ name, cause }))
+  return runIds
 })
 
 /** The secret was deleted; revoking its leases could not be recorded, so they are still active. */

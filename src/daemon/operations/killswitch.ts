@@ -48,7 +48,9 @@ const runSteps = Effect.fnUntraced(function* (options: KillswitchOptions) {
 
   const revokeNow = attempt("revoking the leases", endAllLeases)
   // Wiping makes all leases useless, so it revokes them too.
-  let leasesRevoked = options.revokeAll || options.wipeStore ? yield* revokeNow : undefined
+  const first = options.revokeAll || options.wipeStore ? yield* revokeNow : undefined
+  let leasesRevoked = first?.leasesRevoked
+  const runIds = new Set(first?.runIds)
   const rotated: Array<string> = []
   if (options.rotateAll) {
     for (const { name, rotateVia } of (yield* attempt("rotating the secrets", secrets.list)) ?? []) {
@@ -60,10 +62,11 @@ const runSteps = Effect.fnUntraced(function* (options: KillswitchOptions) {
   // Clients may acquire leases during a slow rotation.
   if (leasesRevoked !== undefined && (yield* leases.activeCount) > 0) {
     const late = yield* revokeNow
-    leasesRevoked = late === undefined ? undefined : leasesRevoked + late
+    leasesRevoked = late === undefined ? undefined : leasesRevoked + late.leasesRevoked
+    for (const id of late?.runIds ?? []) runIds.add(id)
   }
 
   if (failures.length > 0) yield* Effect.ignore(audit.append([killswitchFailedFact(failures.join("; "))]))
   // A count is undefined if its step was not requested or failed.
-  return { leasesRevoked, rotated, secretsWiped, failures }
+  return { leasesRevoked, rotated, secretsWiped, failures, runIds: [...runIds] }
 })

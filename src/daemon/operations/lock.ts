@@ -10,12 +10,15 @@ import { lockFact } from "../../domain/AuditEntry.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { Runs } from "../runs/Runs.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 export const lockStore = Effect.fn("lock")(function* () {
   const secrets = yield* SecretStore
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
+  const { table } = yield* Runs
+  const runIds = [...table.all()].map(({ id }) => id)
   const record = leases.transaction({ _tag: "Leases", ids: [] }, (tx) => {
     tx.record(lockFact)
     return Result.succeed(undefined)
@@ -24,7 +27,7 @@ export const lockStore = Effect.fn("lock")(function* () {
   const done = yield* Effect.tapError(secrets.lock(record), ({ message }) => Effect.logError(message))
   if (!done.already) yield* Effect.logWarning("the store is locked: no lease and no change until secrets unlock")
   yield* sink.emit(OtelEvent.storeLocked({ activeLeases, secretCount: yield* secrets.count }))
-  return { ...done, activeLeases }
+  return { ...done, activeLeases, runIds }
 })
 
 /** Returns since when the store was locked; undefined if it was not. */

@@ -3,7 +3,8 @@
  *
  * Revoking is durable when it returns. It changes no secret and cannot take back a
  * value. A recently revoked lease can be revoked again, as with the predecessor; a
- * replaced one is not found.
+ * replaced or expired one only while the program runs that was given its value. Each
+ * returns the runs whose starters get a notice.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -16,10 +17,12 @@ import {
   AmbiguousLease,
   type Lease,
   type LeaseFilter,
+  type LeaseName,
   LeaseNotFound,
   matchesFilter,
   minIdPrefix
 } from "../../domain/Lease.ts"
+import type { Notice } from "../../domain/Run.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLogError } from "../audit/AuditLog.ts"
@@ -27,20 +30,25 @@ import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { everything, type LeaseScope } from "../leases/LeaseScope.ts"
 import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
+import { idsReached, Runs } from "../runs/Runs.ts"
 
 /**
  * Revokes one lease and returns it. One that is not the caller's does not exist for it. With `byPrefix`, the beginning of
- * the id of one active lease is enough.
+ * the id of one lease is enough, if it is active or its program runs.
  */
 export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefix = false) {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const caller = yield* CurrentCaller
+  const { table } = yield* Runs
+  const done = (lease: LeaseName) => Result.succeed({ lease, runIds: idsReached(table, [noticeOf(lease)]) })
   const mayBePrefix = byPrefix && leaseId.length >= minIdPrefix
   const scope: LeaseScope = mayBePrefix ? { _tag: "Prefix", prefix: leaseId } : { _tag: "Leases", ids: [leaseId] }
-  const revoking = leases.transaction(scope, (tx): Result.Result<Lease, LeaseNotFound | AmbiguousLease> => {
+  const revoking = leases.transaction(scope, (tx): Result.Result<Revoked, LeaseNotFound | AmbiguousLease> => {
     const isPrefix = mayBePrefix && tx.find(leaseId) === undefined
-    const meant = isPrefix ? tx.withPrefix(leaseId).filter((one) => ownsLease(caller, one)) : []
+    const isSought = (one: LeaseName) =>
+      (isPrefix ? one.id.startsWith(leaseId) : one.id === leaseId) && ownsLease(caller, one)
+    const meant = isPrefix ? tx.withPrefix(leaseId).filter(isSought) : []
     if (meant.length > 1) {
       tx.record(revokeRefusedFact(leaseId, "several leases begin with this id"))
       return Result.fail(new AmbiguousLease({ ids: meant.slice(0, maxCandidates).map(({ id }) => id) }))
@@ -48,19 +56,33 @@ export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefi
     const lease = meant[0] ?? tx.find(leaseId)
     if (lease !== undefined && ownsLease(caller, lease)) {
       tx.revoke(lease, revokeFact(lease))
-      return Result.succeed(lease)
+      return done(lease)
     }
-    const revoked = tx.findRevoked(leaseId)
-    if (revoked !== undefined && ownsLease(caller, revoked)) {
-      tx.record(revokeFact(revoked))
-      return Result.succeed(revoked)
+    const over = [tx.findRevoked(leaseId) ?? [], ...table.leases()].flat().find(isSought)
+    if (over !== undefined) {
+      tx.record(revokeFact(over))
+      return done(over)
     }
     tx.record(revokeRefusedFact(leaseId))
     return Result.fail(new LeaseNotFound({ leaseId }))
   })
-  const [duration, lease] = yield* Effect.timed(revoking)
+  const [duration, revoked] = yield* Effect.timed(revoking)
+  const { lease } = revoked
   yield* sink.emit(OtelEvent.leasesRevoked([lease], Duration.toMillis(duration), lease.secretName))
-  return lease
+  return revoked
+})
+
+interface Revoked {
+  readonly lease: LeaseName
+  /** The runs whose starters get a notice. */
+  readonly runIds: ReadonlyArray<string>
+}
+
+const noticeOf = ({ clientId, id, secretName }: LeaseName): Notice => ({
+  kind: "revoked",
+  clientId,
+  secretName,
+  leaseId: id
 })
 
 /** Candidates that an error names. */
@@ -69,20 +91,22 @@ const maxCandidates = 5
 /** Revokes every active lease and returns their number. */
 export const revokeAllLeases = Effect.fn("revokeAll")(function* () {
   const sink = yield* OtelSink
-  const [duration, leasesRevoked] = yield* Effect.timed(endAllLeases)
+  const [duration, { leasesRevoked }] = yield* Effect.timed(endAllLeases)
   const durationMs = Duration.toMillis(duration)
   yield* sink.emit(OtelEvent.killswitchActivated({ leasesRevoked, secretsRotated: 0, failures: 0, durationMs }))
   return leasesRevoked
 })
 
 /** Revokes every active lease without an event, as a step of a larger operation. */
-export const endAllLeases = Effect.flatMap(LeaseRepo, (leases) =>
-  leases.transaction({ _tag: "All" }, (tx) => {
-    const revoked = tx.revokeActive()
-    tx.record(...revokeAllFacts(revoked))
-    return Result.succeed(revoked)
+export const endAllLeases = Effect.gen(function* () {
+  const leases = yield* LeaseRepo
+  const { table } = yield* Runs
+  return yield* leases.transaction({ _tag: "All" }, (tx) => {
+    const leasesRevoked = tx.revokeActive()
+    tx.record(...revokeAllFacts(leasesRevoked))
+    return Result.succeed({ leasesRevoked, runIds: [...table.all()].map(({ id }) => id) })
   })
-)
+})
 
 /** Some leases were revoked; revoking the others could not be recorded, so they are still active. */
 export class PartlyRevoked extends Schema.TaggedError<PartlyRevoked>()("PartlyRevoked", {
@@ -101,7 +125,7 @@ export class PartlyRevoked extends Schema.TaggedError<PartlyRevoked>()("PartlyRe
  */
 export const revokeMatchingLeases = Effect.fn("revokeMatching")(function* (filter: LeaseFilter) {
   const sink = yield* OtelSink
-  const [duration, { error, revoked }] = yield* Effect.timed(endMatching(filter))
+  const [duration, { error, revoked, runIds }] = yield* Effect.timed(endMatching(filter))
   const [first] = revoked
   if (first !== undefined) {
     const isOneSecret = revoked.every(({ secretName }) => secretName === first.secretName)
@@ -109,7 +133,7 @@ export const revokeMatchingLeases = Effect.fn("revokeMatching")(function* (filte
     yield* sink.emit(OtelEvent.leasesRevoked(revoked, Duration.toMillis(duration), secretName))
   }
   if (error !== undefined) return yield* error
-  return revoked
+  return { revoked, runIds }
 })
 
 /** Leases per transaction: chaining their entries delays other requests only briefly. */
@@ -118,12 +142,22 @@ const maxPerTransaction = 500
 const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
   const leases = yield* LeaseRepo
   const caller = yield* CurrentCaller
+  const { table } = yield* Runs
   const { secretName } = filter
   const scope: LeaseScope = secretName === undefined ? everything : { _tag: "Secret", secretName }
-  const { matching, revoked } = yield* leases.transaction(scope, (tx) => {
-    const candidates = secretName === undefined ? tx.active() : tx.ofSecret(secretName)
-    const found = candidates.filter((lease) => matchesFilter(filter, lease) && ownsLease(caller, lease))
-    return Result.succeed({ matching: found, revoked: [...revokeEach(tx, found.slice(0, maxPerTransaction))] })
+  const matches = (lease: LeaseName) => matchesFilter(filter, lease) && ownsLease(caller, lease)
+  const { matching, revoked, runIds } = yield* leases.transaction(scope, (tx) => {
+    const found = (secretName === undefined ? tx.active() : tx.ofSecret(secretName)).filter(matches)
+    // Programs outlive their leases: such a lease is over, but its program must be reached.
+    const over = [...table.leases()].filter(
+      (lease) => matches(lease) && tx.ofPair(lease.secretName, lease.clientId).length === 0
+    )
+    tx.record(...over.map(revokeFact))
+    return Result.succeed({
+      matching: found,
+      revoked: [...revokeEach(tx, found.slice(0, maxPerTransaction))],
+      runIds: idsReached(table, [...found, ...over].map(noticeOf))
+    })
   })
   for (let start = maxPerTransaction; start < matching.length; start += maxPerTransaction) {
     const batch = matching.slice(start, start + maxPerTransaction)
@@ -137,9 +171,9 @@ const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
       onSuccess: (ended) => void revoked.push(...ended),
       onFailure: (cause) => new PartlyRevoked({ revoked: revoked.length, remaining: matching.length - start, cause })
     })
-    if (error !== undefined) return { revoked, error }
+    if (error !== undefined) return { revoked, runIds, error }
   }
-  return { revoked, error: undefined }
+  return { revoked, runIds, error: undefined }
 })
 
 const revokeEach = (tx: LeaseTransaction, leases: ReadonlyArray<Lease>): ReadonlyArray<Lease> => {

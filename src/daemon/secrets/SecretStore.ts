@@ -335,7 +335,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   ) {
     const lastRotated = fromMillis(yield* Clock.currentTimeMillis)
     const changes = { lastRotated, updatedAt: lastRotated, ...(value === undefined ? {} : { value }) }
-    yield* edit(name, rotateFact(name, outcome), changes)
+    yield* edit(name, rotateFact(name, outcome, value !== undefined), changes)
     return lastRotated
   }, Semaphore.withPermit(writeLock))
 

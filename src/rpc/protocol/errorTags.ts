@@ -30,6 +30,8 @@ export const errorCodes = {
   LeaseNotFound: -32001,
   AmbiguousLease: internal,
   TooManyLeases: internal,
+  RunNotFound: internal,
+  TooManyRuns: internal,
   ValueTooLong: internal,
   LeasesRemain: internal,
   PartlyRevoked: internal,

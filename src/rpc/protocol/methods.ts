@@ -67,6 +67,10 @@ export const methods = {
   "secrets.audit": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.acceptFindings": { queue: "scan", retry: "idempotent", roles: ownerOnly },
   "secrets.explainPolicy": { queue: "immediate", retry: "idempotent", roles: operators },
+  "runs.begin": { queue: "immediate", retry: "once", roles: workers },
+  "runs.watch": { queue: "immediate", retry: "idempotent", roles: workers },
+  "runs.end": { queue: "immediate", retry: { doneIf: "RunNotFound" }, roles: workers },
+  "runs.list": { queue: "scan", retry: "idempotent", roles: workers },
   "daemon.status": { queue: "scan", retry: "idempotent", roles: everyone },
   "daemon.metrics": { queue: "scan", retry: "idempotent", roles: operators },
   "daemon.restart": { queue: "immediate", retry: "once", roles: operators }

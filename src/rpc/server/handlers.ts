@@ -11,6 +11,7 @@ import { importHandlers } from "./handlers/imports.ts"
 import { leaseHandlers } from "./handlers/leases.ts"
 import { policyHandlers } from "./handlers/policy.ts"
 import { projectHandlers } from "./handlers/projects.ts"
+import { runHandlers } from "./handlers/runs.ts"
 import { secretHandlers } from "./handlers/secrets.ts"
 
 const all = {
@@ -19,6 +20,7 @@ const all = {
   ...leaseHandlers,
   ...policyHandlers,
   ...projectHandlers,
+  ...runHandlers,
   ...daemonHandlers
 }
 

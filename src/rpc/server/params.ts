@@ -74,6 +74,10 @@ export const resultCount = (asked: unknown): number =>
 /** Returns the result of a method that has nothing to return but that it is done. */
 export const succeeded = (message: string, more: object = {}) => ({ success: true, ...more, message })
 
+/** Returns what a reply says about the runs whose starters get a notice, if the client asks for it. */
+export const reached = (isAsked: boolean, runIds: ReadonlyArray<string>) =>
+  isAsked ? { runs_told: runIds.length, run_ids: runIds } : {}
+
 const unreadable = (what: string) => invalid(`failed to unmarshal params: json: cannot unmarshal ${what}`)
 
 const invalid = (reason: string) =>

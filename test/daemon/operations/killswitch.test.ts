@@ -36,7 +36,7 @@ describe("killswitch", () => {
       yield* addSecret("plain")
       yield* acquireLease("db", "c")
       const report = yield* killswitch(everything)
-      assert.deepStrictEqual(report, { leasesRevoked: 1, rotated: ["db"], secretsWiped: 2, failures: [] })
+      assert.deepStrictEqual(report, { leasesRevoked: 1, rotated: ["db"], secretsWiped: 2, failures: [], runIds: [] })
       assert.strictEqual(yield* activeCount, 0)
       assert.strictEqual(yield* SecretStore.use((secrets) => secrets.count), 0)
     }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
@@ -58,7 +58,7 @@ describe("killswitch", () => {
             }).pipe(Effect.provideContext(context))
         })
       )
-      assert.deepStrictEqual(report, { leasesRevoked: 2, rotated: ["db"], secretsWiped: 1, failures: [] })
+      assert.deepStrictEqual(report, { leasesRevoked: 2, rotated: ["db"], secretsWiped: 1, failures: [], runIds: [] })
       assert.strictEqual(yield* activeCount, 0)
     }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))
   )
@@ -72,7 +72,8 @@ describe("killswitch", () => {
         leasesRevoked: undefined,
         rotated: ["db"],
         secretsWiped: undefined,
-        failures: []
+        failures: [],
+        runIds: []
       })
       assert.strictEqual(yield* activeCount, 1)
     }).pipe(Effect.provide(Layer.provideMerge(testLayerNoTelemetry, hook)))

@@ -124,7 +124,7 @@ describe("revokeMatching", () => {
     Effect.gen(function* () {
       yield* someLeases
       events.length = 0
-      const revoked = yield* revokeMatchingLeases({ clientId: "a", secretName: undefined })
+      const { revoked } = yield* revokeMatchingLeases({ clientId: "a", secretName: undefined })
       assert.deepStrictEqual(pairs(revoked), ["a db", "a mail"])
       assert.deepStrictEqual(pairs((yield* listLeases(usual)).leases), ["b mail", "b db"])
       const entries = (yield* leaseEntries).filter(({ action }) => action === "lease_revoke")
@@ -142,11 +142,13 @@ describe("revokeMatching", () => {
   it.effect("revokes the leases of a secret or of a pair", () =>
     Effect.gen(function* () {
       yield* someLeases
-      assert.deepStrictEqual(pairs(yield* revokeMatchingLeases({ clientId: "b", secretName: "db" })), ["b db"])
-      assert.deepStrictEqual(pairs(yield* revokeMatchingLeases({ clientId: undefined, secretName: "mail" })), [
-        "a mail",
-        "b mail"
+      assert.deepStrictEqual(pairs((yield* revokeMatchingLeases({ clientId: "b", secretName: "db" })).revoked), [
+        "b db"
       ])
+      assert.deepStrictEqual(
+        pairs((yield* revokeMatchingLeases({ clientId: undefined, secretName: "mail" })).revoked),
+        ["a mail", "b mail"]
+      )
       assert.deepStrictEqual(pairs((yield* listLeases(usual)).leases), ["a db"])
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
@@ -156,7 +158,7 @@ describe("revokeMatching", () => {
       yield* someLeases
       events.length = 0
       const before = (yield* leaseEntries).length
-      assert.lengthOf(yield* revokeMatchingLeases({ clientId: "nobody", secretName: undefined }), 0)
+      assert.lengthOf((yield* revokeMatchingLeases({ clientId: "nobody", secretName: undefined })).revoked, 0)
       assert.deepStrictEqual([(yield* leaseEntries).length, events.length], [before, 0])
     }).pipe(Effect.provide(testLayer(events)))
   )
@@ -165,7 +167,7 @@ describe("revokeMatching", () => {
     Effect.gen(function* () {
       yield* manyLeases(2500, "many")
       yield* manyLeases(10, "few")
-      assert.lengthOf(yield* revokeMatchingLeases({ clientId: "many", secretName: undefined }), 2500)
+      assert.lengthOf((yield* revokeMatchingLeases({ clientId: "many", secretName: undefined })).revoked, 2500)
       assert.strictEqual(yield* activeCount, 10)
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
@@ -205,7 +207,7 @@ describe("revokeMatching", () => {
       )
       broken.now = false
       assert.strictEqual(yield* activeCount, 2000)
-      assert.lengthOf(yield* revokeMatchingLeases(filter), 2000)
+      assert.lengthOf((yield* revokeMatchingLeases(filter)).revoked, 2000)
       assert.lengthOf(yield* audit.tail(10_000), 2500)
     }).pipe(Effect.ensuring(Effect.sync(() => (broken.now = false))), Effect.provide(testLayerWithAudit(broken)))
   )

@@ -31,7 +31,7 @@ describe("the table of methods", () => {
     const once = Object.entries<MethodSpec>(methods).filter(([, { retry }]) => retry === "once")
     assert.sameMembers(
       once.map(([name]) => name),
-      ["secrets.add", "secrets.import", "secrets.rotate", "daemon.restart"]
+      ["secrets.add", "secrets.import", "secrets.rotate", "runs.begin", "daemon.restart"]
     )
   })
 })
@@ -62,7 +62,11 @@ describe("a role", () => {
       "secrets.lease",
       "secrets.leases",
       "secrets.revoke",
-      "secrets.revokeMatching"
+      "secrets.revokeMatching",
+      "runs.begin",
+      "runs.watch",
+      "runs.end",
+      "runs.list"
     ]
     assert.sameMembers(allowed("lease"), worker)
     assert.sameMembers(allowed("use"), worker)

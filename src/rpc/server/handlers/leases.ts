@@ -16,7 +16,7 @@ import { nameLimit } from "../../../domain/Secret.ts"
 import { maxReplyCount, maxReplyText } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
 import { isSilent, originFields, readOrigin } from "../leaseOrigin.ts"
-import { atMost, readParams, required, resultCount, succeeded } from "../params.ts"
+import { atMost, reached, readParams, required, resultCount, succeeded } from "../params.ts"
 
 /** No useful duration is longer. */
 const durationLimit = 256
@@ -38,9 +38,17 @@ const leasesParams = readParams("LeasesParams", {
   limit: "number",
   top: "number"
 })
-const revokeParams = readParams("RevokeParams", { lease_id: "string", prefix: "bool" })
-const matchingParams = readParams("RevokeMatchingParams", { client_id: "string", secret_name: "string" })
-const killswitchParams = readParams("KillswitchParams", { rotate_all: "bool", wipe_store: "bool" })
+const revokeParams = readParams("RevokeParams", { lease_id: "string", prefix: "bool", report_runs: "bool" })
+const matchingParams = readParams("RevokeMatchingParams", {
+  client_id: "string",
+  secret_name: "string",
+  report_runs: "bool"
+})
+const killswitchParams = readParams("KillswitchParams", {
+  rotate_all: "bool",
+  wipe_store: "bool",
+  report_runs: "bool"
+})
 
 export const leaseHandlers = {
   "secrets.lease": Effect.fnUntraced(function* (raw: unknown) {
@@ -96,23 +104,28 @@ export const leaseHandlers = {
   }),
 
   "secrets.revoke": Effect.fnUntraced(function* (raw: unknown) {
-    const { lease_id, prefix } = yield* revokeParams(raw)
+    const { lease_id, prefix, report_runs } = yield* revokeParams(raw)
     yield* required(lease_id, "lease_id")
     // Beyond the predecessor: with `prefix`, the beginning of an id is enough.
-    const { id } = yield* revokeLease(lease_id, prefix)
-    return succeeded(`lease ${quote(id)} revoked successfully`, prefix ? { lease_id: id } : {})
+    const {
+      lease: { id },
+      runIds
+    } = yield* revokeLease(lease_id, prefix)
+    const more = { ...(prefix ? { lease_id: id } : {}), ...reached(report_runs, runIds) }
+    return succeeded(`lease ${quote(id)} revoked successfully`, more)
   }),
 
   /** Beyond the predecessor. It requires a filter: `revokeAll` revokes all leases. */
   "secrets.revokeMatching": Effect.fnUntraced(function* (raw: unknown) {
-    const { client_id, secret_name } = yield* matchingParams(raw)
+    const { client_id, report_runs, secret_name } = yield* matchingParams(raw)
     yield* required(client_id === "" ? secret_name : client_id, "client_id or secret_name")
     yield* atMost(nameLimit, secret_name, "secret_name")
-    const revoked = yield* revokeMatchingLeases({
+    const { revoked, runIds } = yield* revokeMatchingLeases({
       clientId: client_id || undefined,
       secretName: secret_name || undefined
     })
-    return succeeded(`${revoked.length} active leases revoked`, { leases_revoked: revoked.length })
+    const more = { leases_revoked: revoked.length, ...reached(report_runs, runIds) }
+    return succeeded(`${revoked.length} active leases revoked`, more)
   }),
 
   "secrets.revokeAll": Effect.fnUntraced(function* () {
@@ -122,14 +135,15 @@ export const leaseHandlers = {
 
   /** Beyond the predecessor's `revokeAll`. A step that failed is part of the result. */
   "secrets.killswitch": Effect.fnUntraced(function* (raw: unknown) {
-    const { rotate_all, wipe_store } = yield* killswitchParams(raw ?? {})
+    const { report_runs, rotate_all, wipe_store } = yield* killswitchParams(raw ?? {})
     const report = yield* killswitch({ revokeAll: true, rotateAll: rotate_all, wipeStore: wipe_store })
     return {
       success: report.failures.length === 0,
       leases_revoked: report.leasesRevoked,
       rotated: report.rotated,
       secrets_wiped: report.secretsWiped,
-      failures: report.failures
+      failures: report.failures,
+      ...reached(report_runs, report.runIds)
     }
   }),
 

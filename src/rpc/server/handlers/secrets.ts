@@ -24,7 +24,7 @@ import { getFact, initFact, refusedFact } from "../../../domain/AuditEntry.ts"
 import { quote } from "../../../domain/goText.ts"
 import { descriptionLimit, DirectAccess, nameLimit, StoreLocked, valueLimit } from "../../../domain/Secret.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
-import { atMost, readParams, required, succeeded } from "../params.ts"
+import { atMost, reached, readParams, required, succeeded } from "../params.ts"
 
 /** All texts of one `identify` together: base64, separated by commas. */
 const textsLimit = 256 * 1024
@@ -53,7 +53,8 @@ const restoreParams = readParams("RestoreParams", {
 })
 const listParams = readParams("ListParams", { client_id: "string", every: "bool", last_leases: "bool" })
 const showParams = readParams("ShowParams", { name: "string", client_id: "string" })
-const nameParams = readParams("DeleteParams", { name: "string" })
+const nameParams = readParams("DeleteParams", { name: "string", report_runs: "bool" })
+const lockParams = readParams("LockParams", { report_runs: "bool" })
 const rotateParams = readParams("RotateParams", { secret_name: "string" })
 const fingerprintParams = readParams("FingerprintsParams", { client_id: "string" })
 const identifyParams = readParams("IdentifyParams", { client_id: "string", texts: "string" })
@@ -177,10 +178,10 @@ export const secretHandlers = {
   }),
 
   "secrets.delete": Effect.fnUntraced(function* (raw: unknown) {
-    const { name } = yield* nameParams(raw)
+    const { name, report_runs } = yield* nameParams(raw)
     yield* required(name, "secret name")
-    yield* deleteSecret(name)
-    return succeeded(`secret ${quote(name)} deleted successfully`)
+    const runIds = yield* deleteSecret(name)
+    return succeeded(`secret ${quote(name)} deleted successfully`, reached(report_runs, runIds))
   }),
 
   "secrets.rotate": Effect.fnUntraced(function* (raw: unknown) {
@@ -214,9 +215,12 @@ export const secretHandlers = {
   }),
 
   /** Beyond the predecessor, like `unlock`. */
-  "secrets.lock": Effect.fnUntraced(function* () {
-    const { activeLeases, already, rotating, since } = yield* lockStore()
-    return { locked: true, locked_since: since, already, rotating, active_leases: activeLeases }
+  "secrets.lock": Effect.fnUntraced(function* (raw: unknown) {
+    // Nothing in a request may prevent a lock.
+    const { report_runs } = yield* Effect.orElseSucceed(lockParams(raw ?? {}), () => ({ report_runs: false }))
+    const { activeLeases, already, rotating, runIds, since } = yield* lockStore()
+    const state = { locked: true, locked_since: since, already, rotating, active_leases: activeLeases }
+    return { ...state, ...reached(report_runs, runIds) }
   }),
 
   "secrets.unlock": Effect.fnUntraced(function* () {

@@ -1,0 +1,123 @@
+/**
+ * The programs that run with values. Whoever started one waits here for what ends its leases.
+ *
+ * Notices come from the audit log alone: as soon as an entry is on the disk, and before any
+ * reply, the runs that it concerns have theirs. The daemon signals no program. A run whose
+ * connection is gone is over after five seconds; its leases stay as they are.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { type AuditFact, runEndFact } from "../../domain/AuditEntry.ts"
+import { type Notice, NoticeReader, type PlacedNotice } from "../../domain/Run.ts"
+import * as OtelEvent from "../../otel/OtelEvent.ts"
+import * as metrics from "../../otel/metrics.ts"
+import { OtelSink } from "../../otel/OtelSink.ts"
+import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
+import { makeMissedNotices, type MissedNotices } from "./missedNotices.ts"
+import { type Run, type RunConnection, RunTable } from "./RunTable.ts"
+
+/** How long a run lasts without its connection. */
+export const reconnectTime = Duration.seconds(5)
+
+export class Runs extends Context.Service<
+  Runs,
+  {
+    readonly table: RunTable
+    /** The number of the audit entry up to which the runs have every notice. */
+    readonly cursor: () => number
+    /** Makes a run belong to a connection, with which it ends. */
+    readonly attach: (run: Run, connection: RunConnection) => Effect.Effect<void>
+    /** Removes a run whose end is recorded. */
+    readonly finish: (run: Run, because: string) => Effect.Effect<void>
+    /** Reads from the log what happened since an entry. */
+    readonly missedSince: (after: number) => Effect.Effect<MissedNotices, AuditLogError>
+    /** Completes when a run has a notice to read, or is over. */
+    readonly nextNotice: (run: Run) => Effect.Effect<void>
+    /** Records something that no reply waits for. */
+    readonly recordLater: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<void>
+  }
+>()("agent-secrets/Runs") {
+  static readonly layer = Layer.effect(
+    Runs,
+    Effect.gen(function* () {
+      const audit = yield* AuditLog
+      const sink = yield* OtelSink
+      const scope = yield* Effect.scope
+      const table = new RunTable()
+      const reader = new NoticeReader((yield* audit.position).seq)
+      const missed = makeMissedNotices(audit)
+      const notify = (notices: ReadonlyArray<PlacedNotice>) => {
+        for (const notice of notices) {
+          missed.add(notice)
+          table.notify(notice)
+        }
+      }
+      yield* audit.observe({
+        written: (facts, first, at) => {
+          for (const [index, fact] of facts.entries()) {
+            notify(reader.next(fact, first + index, at))
+            if (fact.action === "run_begin" && fact.run_id !== undefined) table.begin(fact.run_id, first + index, at)
+          }
+        },
+        stored: (hash) => notify(reader.stored(hash))
+      })
+
+      const byConnection = new Map<RunConnection, Set<Run>>()
+      const remove = (run: Run): void => {
+        table.remove(run)
+        byConnection.get(run.connection)?.delete(run)
+      }
+      const finish = Effect.fnUntraced(function* (run: Run, because: string) {
+        if (table.find(run.id) !== run) return
+        remove(run)
+        yield* metrics.countRunEnd
+        yield* sink.emit(OtelEvent.runEnded(run, because))
+      })
+      const lose = (run: Run) =>
+        Effect.andThen(Effect.ignore(audit.append([runEndFact(run, connectionLost)])), finish(run, connectionLost))
+      const attach = (run: Run, connection: RunConnection) =>
+        Effect.suspend(() => {
+          byConnection.get(run.connection)?.delete(run)
+          run.connection = connection
+          const others = byConnection.get(connection)
+          if (others !== undefined) return Effect.sync(() => void others.add(run))
+          const runs = new Set([run])
+          byConnection.set(connection, runs)
+          return Effect.andThen(connection.closed, Effect.sleep(reconnectTime)).pipe(
+            Effect.andThen(Effect.suspend(() => Effect.forEach(runs, lose, { discard: true }))),
+            Effect.ensuring(Effect.sync(() => byConnection.delete(connection))),
+            Effect.interruptible,
+            Effect.forkIn(scope),
+            Effect.asVoid
+          )
+        })
+
+      return Runs.of({
+        table,
+        cursor: () => reader.settled,
+        attach,
+        finish,
+        missedSince: missed.since,
+        nextNotice: (run) =>
+          Effect.callback((resume) => {
+            if (run.unread.length > 0 || table.find(run.id) !== run) return resume(Effect.void)
+            const wake = () => resume(Effect.void)
+            run.wake = [...run.wake, wake]
+            return Effect.sync(() => {
+              run.wake = run.wake.filter((other) => other !== wake)
+            })
+          }),
+        recordLater: (facts) => Effect.asVoid(Effect.forkIn(Effect.ignore(audit.append(facts)), scope))
+      })
+    })
+  )
+}
+
+const connectionLost = "connection lost"
+
+/** Returns the ids of the runs that these notices are for. */
+export const idsReached = (table: RunTable, notices: ReadonlyArray<Notice>): ReadonlyArray<string> => [
+  ...new Set(notices.flatMap((notice) => table.reached(notice).map(({ id }) => id)))
+]
