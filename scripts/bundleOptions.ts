@@ -38,6 +38,8 @@ export const bundleOptions = {
 const onDemand = {
   program: "src/cli/main.ts",
   statusSession: "src/cli/commands/status/statusSession.ts",
+  queryFailure: "src/cli/queryFailure.ts",
+  awaitAnswer: "src/cli/commands/requests/awaitAnswer.ts",
   absence: "src/cli/command/absence.ts",
   ownership: "src/cli/command/ownership.ts",
   pathOwners: "src/process/pathOwners.ts"

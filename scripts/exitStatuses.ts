@@ -15,6 +15,7 @@ const meanings: Readonly<Record<keyof typeof exitStatus, string>> = {
   stale: "daemon status: the running service differs from what would be installed",
   incomplete: "done, but some files could not be read or removed",
   notCompared: "scan: nothing found, but not all values of the store were searched for",
+  approvalPending: "a person has to approve it, and has not yet",
   unreadableStore: "serve: the store cannot be read",
   shutdownTimedOut: "serve: the shutdown timed out",
   cannotCreate: "serve: a directory, file or socket cannot be created",

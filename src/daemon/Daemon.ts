@@ -48,6 +48,8 @@ import {
   watchStoreFiles
 } from "./lifecycle/watches.ts"
 import { CurrentPolicy, replaceablePolicy } from "./operations/CurrentPolicy.ts"
+import { watchRequests } from "./operations/requests.ts"
+import { requestsLayer } from "./operations/RequestTable.ts"
 import { ScanBudget } from "./operations/ScanBudget.ts"
 import { sweepForever } from "./operations/sweep.ts"
 import { Runs } from "./runs/Runs.ts"
@@ -125,6 +127,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     reportAuditFailures,
     watchStoreFiles,
     sampleGaugesForever,
+    watchRequests,
     heartbeat.watch,
     verifyAtStart,
     sendWitnesses(config.auditWitness, yield* makeWitness(config.auditWitness, options.environment["PATH"])),
@@ -180,6 +183,7 @@ const layers = (
 ) =>
   UnixSocketServer.layerUnixSockets(socketOptions(config, activated)).pipe(
     Layer.provideMerge(ScanBudget.layer),
+    Layer.provideMerge(requestsLayer(config.approval.open)),
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"), supervised)),
     Layer.provideMerge(Runs.layer),

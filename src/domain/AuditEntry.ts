@@ -17,6 +17,7 @@ import { counted } from "./counted.ts"
 import { formatGoDuration, type GoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
 import type { Lease, LeaseName, TtlTooLong } from "./Lease.ts"
+import { type Answer, type OpenRequest, spanText, withWhy } from "./OpenRequest.ts"
 import type { TrustDecision } from "./ProjectTrust.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
@@ -247,6 +248,38 @@ export const trustFact = (decision: TrustDecision, path: string, hash: string, c
   details: `sha256:${hash} ${path}`,
   success: decision !== "refuse"
 })
+
+/** Records that a client waits for a person. */
+export const requestOpenFact = (request: OpenRequest) =>
+  done("request_open", { ...ofRequest(request), details: `${request.id}: ${waitsFor[request.kind]}` })
+const waitsFor = { approval: "a lease waits for an approval", missing: "a secret is missing" } as const
+const ofRequest = ({ clientId, program, reason, secretName, session, via }: OpenRequest): Members => ({
+  secret_name: secretName,
+  client_id: clientId,
+  ...ofOrigin({
+    ...(via !== undefined && { via }),
+    ...(program !== undefined && { program }),
+    ...(session !== undefined && { session }),
+    ...(reason !== undefined && { reason })
+  })
+})
+
+/** Records what a person answered; `by` is what asked one, if it was not a command. */
+export const requestAnswerFact = (request: OpenRequest, answer: Answer, by: string): AuditFact => {
+  const text = answer._tag === "Approve" ? `approved ${spanText(answer.span)}` : withWhy("denied", answer.why)
+  const details = `${request.id}: ${text}${by === "" ? "" : ` (${by})`}`
+  return { ...done("request_answer", { ...ofRequest(request), details }), success: answer._tag === "Approve" }
+}
+
+/** Records that a request ended without an answer. */
+export const requestEndFact = (request: OpenRequest, how: "stored" | "nobody answered"): AuditFact => ({
+  ...done("request_answer", { ...ofRequest(request), details: `${request.id}: ${how}` }),
+  success: how === "stored"
+})
+
+/** Records that approvals of a client group for a secret were taken back. */
+export const approvalRevokedFact = (secretName: string, client: string) =>
+  done("approval_revoke", { secret_name: secretName, client_id: client })
 
 /** Records the policy that applies from here on, by its hash; none permits everything. */
 export const policyFact = (rules: number | undefined, hash: string) =>

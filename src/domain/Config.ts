@@ -8,6 +8,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
+import { approvalSection } from "./ApprovalConfig.ts"
 import { hour, minute, second } from "./GoDuration.ts"
 import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
@@ -129,6 +130,7 @@ export const ConfigFile = section({
     policySection,
     "who may lease which secret, and through what; the first rule that matches decides"
   ),
+  approval: Setting.subsection(approvalSection, "how a person is asked where a rule of the policy has approval", {}),
   rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
   events: Setting.subsection(eventsSection, "which events are sent", {}),
   otlp: optionalSetting(
@@ -298,6 +300,7 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     otherSockets: file.sockets.map((one) => socketFrom(one, inHome(one.path))),
     auditWitness: file.audit_witness,
     policy: file.policy?.map(ruleFrom),
+    approval: file.approval,
     rotationTimeout: file.rotation_timeout,
     sampling: {
       minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,

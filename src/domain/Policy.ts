@@ -11,6 +11,7 @@ import { formatGoDuration, type GoDuration } from "./GoDuration.ts"
 import { globCovers, globMatcher } from "./glob.ts"
 import { quote } from "./goText.ts"
 import type { TtlPolicy } from "./Lease.ts"
+import type { Approval } from "./OpenRequest.ts"
 import { SecretNotFound } from "./Secret.ts"
 
 /** A rule of `policy` in config.json. An absent list does not limit. */
@@ -24,6 +25,8 @@ export interface PolicyRule {
   readonly maxTtl: GoDuration | undefined
   /** Globs on the programs of `exec` and `mcp`: on the path if they have a slash, else on its last part. */
   readonly commands: ReadonlyArray<string> | undefined
+  /** Whether a person has to approve a lease, and how long a yes holds. */
+  readonly approval: Approval | undefined
   /** Whether a request must give a reason. */
   readonly reason: boolean
 }
@@ -44,7 +47,13 @@ export interface LeaseUse {
 
 /** What the policy says. Rules are counted from 1; none decided where there is no policy or no rule matches. */
 export type PolicyVerdict =
-  | { readonly _tag: "Permitted"; readonly rule: number | undefined; readonly maxTtl: GoDuration | undefined }
+  | {
+      readonly _tag: "Permitted"
+      readonly rule: number | undefined
+      readonly maxTtl: GoDuration | undefined
+      /** What a person has to approve before. */
+      readonly approval: Approval | undefined
+    }
   | { readonly _tag: "Hidden"; readonly rule: number | undefined }
   | {
       readonly _tag: "Refused"
@@ -65,7 +74,7 @@ export class PolicyDenied extends Schema.TaggedError<PolicyDenied>()("PolicyDeni
   }
 }
 
-const permitted: PolicyVerdict = { _tag: "Permitted", rule: undefined, maxTtl: undefined }
+const permitted: PolicyVerdict = { _tag: "Permitted", rule: undefined, maxTtl: undefined, approval: undefined }
 
 /** Decides everything where there is no policy. */
 export const noPolicy: Policy = { rules: [], decide: () => permitted }
@@ -99,7 +108,7 @@ export const makePolicy = (rules: ReadonlyArray<PolicyRule>): Policy => {
         return refused("commands", `may not be given to ${quote(path.basename(program))}`)
       }
       if (rule.reason && reason === "") return refused("reason", "needs a reason")
-      return { _tag: "Permitted", rule: number, maxTtl: rule.maxTtl }
+      return { _tag: "Permitted", rule: number, maxTtl: rule.maxTtl, approval: rule.approval }
     }
   }
 }

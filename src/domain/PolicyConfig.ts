@@ -4,6 +4,8 @@
  */
 import * as Schema from "effect/Schema"
 import { closestMatch } from "./closestMatch.ts"
+import { second } from "./GoDuration.ts"
+import { maxApprovalTime } from "./OpenRequest.ts"
 import type { PolicyRule } from "./Policy.ts"
 import * as Setting from "./Setting.ts"
 import { limit, section } from "./Setting.ts"
@@ -18,6 +20,13 @@ const ways = Schema.Array(
 )
   .check(Schema.isMaxLength(100))
   .annotate({ expected: "a list of ways: lease, exec, env, mcp, helper:NAME, or globs of these" })
+
+const approval = Schema.Union([
+  Schema.Literal("always"),
+  Setting.duration({ minimum: second, maximum: maxApprovalTime })
+]).annotate({
+  expected: "always, or a duration from 1s to 8h"
+})
 
 /** Every lease may have to be compared with all of them. */
 const maxPolicyRules = 1000
@@ -35,6 +44,10 @@ const policyRule = section({
     "the ways that a value may take: lease, exec, env, mcp, helper:NAME, helper:*; every way if not set, none if empty"
   ),
   max_ttl: limit(Setting.duration(), "the maximum TTL, and the default if that is longer"),
+  approval: limit(
+    approval,
+    "a person has to approve it: always each lease, or a duration that one yes holds; 8h at most"
+  ),
   commands: limit(globs, "globs of the programs that exec and mcp may run, by name, or by path with a slash"),
   reason: limit(Setting.flag, "whether a request must give a reason; false if not set")
 })
@@ -50,6 +63,7 @@ export const ruleFrom = (rule: typeof policyRule.Type): PolicyRule => ({
   clients: rule.clients,
   via: rule.via,
   maxTtl: rule.max_ttl,
+  approval: rule.approval,
   commands: rule.commands,
   reason: rule.reason ?? false
 })

@@ -23,8 +23,10 @@ export const exitStatus = {
   stale: 8,
   /** The work is done except for what could not be read. */
   incomplete: 9,
+  /** A person has to approve it, and has not yet. */
+  approvalPending: 10,
   /** `scan` found nothing, but did not search for all values of the store. */
-  notCompared: 10,
+  notCompared: 11,
   /** The store cannot be read. */
   unreadableStore: 65,
   /** The shutdown of the daemon timed out. */

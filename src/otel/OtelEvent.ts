@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import { type GoDuration, toMillis } from "../domain/GoDuration.ts"
 import type { RunFacts } from "../domain/AuditEntry.ts"
 import type { Lease, LeaseName } from "../domain/Lease.ts"
+import type { OpenRequest } from "../domain/OpenRequest.ts"
 import type { Notice } from "../domain/Run.ts"
 import type { Level } from "../domain/TelemetryConfig.ts"
 
@@ -51,6 +52,12 @@ const ofRun = {
   runId: text("id of the run"),
   clientId: text("self-declared id of the client"),
   program: optional(text("its program, as its starter says"))
+}
+const ofRequest = {
+  requestId: text("id of the request: four letters"),
+  secretName: text("name of the secret"),
+  clientId: text("self-declared id of the client"),
+  via: text("what would take the value, as the client said")
 }
 const ttlSeconds = Schema.Finite.annotate({ description: "duration of the lease, in seconds" })
 const ofLeases = { count: count("number of leases"), leaseIds: names(`ids of the first ${maxListedLeases}`) }
@@ -134,6 +141,13 @@ export const events = {
     via: text("what would take the value, as the client said"),
     reason: text("tag of the error")
   }),
+  requestOpened: define("request.opened", "lease", "info", "a client waits for a person", {
+    ...ofRequest,
+    kind: text("approval of a lease, or missing: a secret to be stored")
+  }),
+  approvalGranted: define("approval.granted", "lease", "info", "a person approved a request", ofRequest),
+  approvalDenied: define("approval.denied", "lease", "info", "a person denied a request", ofRequest),
+  approvalExpired: define("approval.expired", "lease", "warn", "nobody answered a request", ofRequest),
   leaseExpired: define("lease.expired", "lease", "debug", "a sweep removes expired leases", {
     ...ofLeases,
     secretNames: names("names of their secrets"),
@@ -237,21 +251,46 @@ export const leaseReplaced = (old: Lease, lease: Lease, ttl: GoDuration, duratio
 
 const ofRunNamed = ({ clientId, id, origin: { program } }: RunFacts) => ({
   runId: id,
-  clientId: clientId.slice(0, 256),
-  ...(program === undefined ? {} : { program: program.slice(0, 256) })
+  clientId: clientId.slice(0, maxName),
+  ...(program === undefined ? {} : { program: program.slice(0, maxName) })
 })
 export const runBegun = (run: RunFacts) => make(events.runBegun)({ ...ofRunNamed(run), secretCount: run.leases.size })
 export const runNotified = (run: RunFacts, { kind, secretName }: Notice) =>
   make(events.runNotified)({
     ...ofRunNamed(run),
     reason: kind,
-    ...(secretName === undefined ? {} : { secretName: secretName.slice(0, 256) })
+    ...(secretName === undefined ? {} : { secretName: secretName.slice(0, maxName) })
   })
 export const runEnded = (run: RunFacts, outcome: string) => make(events.runEnded)({ ...ofRunNamed(run), outcome })
 
-/** Makes an event of a rejected request; a name is cut, because it may be as long as a client likes. */
+/** Makes an event of a rejected request. */
 export const leaseRefused = (secretName: string, clientId: string, via: string, reason: string) =>
-  make(events.leaseRefused)({ secretName: secretName.slice(0, 256), clientId: clientId.slice(0, 256), via, reason })
+  make(events.leaseRefused)({
+    secretName: secretName.slice(0, maxName),
+    clientId: clientId.slice(0, maxName),
+    via,
+    reason
+  })
+
+/** A name is cut, because it may be as long as a client likes. */
+const maxName = 256
+
+const describeRequest = ({ clientId, id, secretName, via }: OpenRequest) => ({
+  requestId: id,
+  secretName: secretName.slice(0, maxName),
+  clientId: clientId.slice(0, maxName),
+  via: via ?? "lease"
+})
+
+export const requestOpened = (request: OpenRequest) =>
+  make(events.requestOpened)({ ...describeRequest(request), kind: request.kind })
+
+/** The events of how an approval ended. */
+export const approvalEnded = {
+  approved: (request: OpenRequest) => make(events.approvalGranted)(describeRequest(request)),
+  denied: (request: OpenRequest) => make(events.approvalDenied)(describeRequest(request)),
+  expired: (request: OpenRequest) => make(events.approvalExpired)(describeRequest(request))
+}
 
 /** Makes one event for each sweep that finds any. */
 export const leasesExpired = (leases: ReadonlyArray<Lease>, durationMs: number) =>

@@ -86,6 +86,12 @@ const acquireDuration = histogram(
   "Time from a request to its flushed audit entry, for leases issued"
 )
 const refusals = counterBy("request.refusals", "error.type", "{request}", "Requests that failed, by error type")
+const requests = counterBy(
+  "open_request.changes",
+  "state",
+  "{request}",
+  "Requests for a person that were opened, and how they ended"
+)
 const flushDuration = histogram(
   "audit.flush.duration",
   "s",
@@ -129,6 +135,10 @@ export const setRuns = (count: number) => Effect.sync(() => runs.updateUnsafe(co
 
 /** Counts by error type. That is the name of a class, so its cardinality is low. */
 export const countRefusal = (errorType: string) => Effect.sync(() => refusals(errorType).updateUnsafe(1, context))
+
+/** Counts a request for a person that was opened, or ended. */
+export const countRequest = (state: "opened" | "approved" | "denied" | "stored" | "expired") =>
+  Effect.sync(() => requests(state).updateUnsafe(1, context))
 
 export const recordFlush = (entries: number, took: Duration.Duration) =>
   Effect.sync(() => {

@@ -42,6 +42,7 @@ describe("the defaults", () => {
       otherSockets: [],
       auditWitness: undefined,
       policy: undefined,
+      approval: { command: undefined, notify: undefined, open: 10n * minute, timeout: minute },
       rotationTimeout: 30n * second,
       heartbeat: undefined,
       trustedProjects: []

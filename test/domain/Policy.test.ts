@@ -20,6 +20,7 @@ const rule = (given: Partial<PolicyRule>): PolicyRule => ({
   via: undefined,
   maxTtl: undefined,
   commands: undefined,
+  approval: undefined,
   reason: false,
   ...given
 })

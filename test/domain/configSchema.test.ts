@@ -150,6 +150,8 @@ describe("the schema of config.json", () => {
         "sockets[].client_prefix null",
         'audit_max_size "5"',
         'audit_max_size "0600"',
+        'policy[].approval "1\u00b5s"',
+        'approval.open "1\u00b5s"',
         'otlp.timeout "90m"',
         'otlp.timeout "1\u00b5s"'
       ]

@@ -169,7 +169,7 @@ describe("secrets scan", () => {
         ],
         { concurrency: "unbounded" }
       )
-      assert.deepStrictEqual([clean.status, clean.stdout], [10, "nothing found in 1 file, 5 bytes\n"])
+      assert.deepStrictEqual([clean.status, clean.stdout], [11, "nothing found in 1 file, 5 bytes\n"])
       assert.deepStrictEqual([own.status, own.stdout], [3, ""])
       assert.deepStrictEqual([nowhere.status, nowhere.stdout], [2, ""])
     })

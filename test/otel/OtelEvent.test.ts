@@ -3,18 +3,23 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { TestClock } from "effect/testing"
 import * as fs from "node:fs"
 import { document, renewed } from "../../scripts/eventsTable.ts"
+import { CurrentPolicy } from "../../src/daemon/operations/CurrentPolicy.ts"
 import { deleteSecret } from "../../src/daemon/operations/deleteSecret.ts"
 import { killswitch } from "../../src/daemon/operations/killswitch.ts"
 import { lockStore, unlockStore } from "../../src/daemon/operations/lock.ts"
+import { answerRequest, listRequests, watchRequests } from "../../src/daemon/operations/requests.ts"
+import { requestsLayer } from "../../src/daemon/operations/RequestTable.ts"
 import { revokeAllLeases, revokeLease } from "../../src/daemon/operations/revoke.ts"
 import { rotateSecret } from "../../src/daemon/operations/rotate.ts"
 import { sweepExpired } from "../../src/daemon/operations/sweep.ts"
 import { second } from "../../src/domain/GoDuration.ts"
+import { makePolicy } from "../../src/domain/Policy.ts"
 import * as OtelEvent from "../../src/otel/OtelEvent.ts"
 import { runHandlers } from "../../src/rpc/server/handlers/runs.ts"
 import { addSecret, acquireLease, testLayer, rotationHook } from "../support/testLayer.ts"
@@ -46,6 +51,7 @@ const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "
     yield* runHandlers["runs.watch"]({ run_id })
     yield* runHandlers["runs.end"]({ run_id, status: 0 })
     yield* unlockStore()
+    yield* askPerson
     yield* killswitch({ revokeAll: true, rotateAll: true, wipeStore: true })
     events.push(
       OtelEvent.daemonStarted({
@@ -82,6 +88,29 @@ const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "
       )
     )
   )
+
+/** Has three requests for an approval: approved, denied, and not answered in time. */
+const askPerson = Effect.gen(function* () {
+  const watch = yield* Effect.forkChild(watchRequests)
+  yield* TestClock.adjust(0)
+  for (const client of ["yes", "no", "late"]) yield* Effect.ignore(acquireLease("db", client))
+  const [yes, no] = yield* listRequests
+  yield* answerRequest(yes?.id ?? "", { _tag: "Approve", span: "once" })
+  yield* answerRequest(no?.id ?? "", { _tag: "Deny", why: "" })
+  yield* TestClock.adjust("10 minutes")
+  yield* Fiber.interrupt(watch)
+}).pipe(Effect.provideService(CurrentPolicy, { get: () => approvalPolicy }), Effect.provide(requestsLayer()))
+const approvalPolicy = makePolicy([
+  {
+    secrets: ["*"],
+    clients: undefined,
+    via: undefined,
+    maxTtl: undefined,
+    commands: undefined,
+    approval: "always",
+    reason: false
+  }
+])
 
 describe("events", () => {
   it.effect("are all emitted, match their definitions, and contain no value", () => {

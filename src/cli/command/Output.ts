@@ -39,6 +39,8 @@ export interface Problem {
   readonly exitStatus: number
   /** The file that this user may not use; `explainAccess` adds whose it is. */
   readonly denied?: string
+  /** The request that waits for a person, for programs. */
+  readonly request?: { readonly request_id: string; readonly expires_at: string }
 }
 
 /** Returns a problem of the command line, which must not quote what may be a value. */
@@ -71,7 +73,8 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
     const error = {
       message: [message, causes.join("; ")].filter(Boolean).join(": "),
       code,
-      exit_status: problem.exitStatus
+      exit_status: problem.exitStatus,
+      ...problem.request
     }
     printJson({ ok: false, success: false, command: commandLine(name), result, error, fix }, 2)
   } else {

@@ -21,6 +21,8 @@ export interface QueryCommand<F extends Flags> extends CommandSpec<F> {
   readonly render: (results: ReadonlyArray<unknown>, asked: QueryContext<F>) => Output | undefined
   /** The request that takes back what the results hand out, if they cannot be printed. */
   readonly undo?: (results: ReadonlyArray<unknown>) => ClientRequest | undefined
+  /** Returns the flag that says how long to wait for a person. */
+  readonly approvalWait?: (args: ArgsOf<F>) => string | undefined
   /** It reports on the daemon: it does not wait for one, and describes the last run. */
   readonly reportsAbsence?: boolean
 }

@@ -3,6 +3,7 @@
  * in whose session, and why. The daemon records it, and a policy may ask for it.
  */
 import type { Flag } from "./Command.ts"
+import { type Problem, usageError } from "./Output.ts"
 
 export interface LeaseOriginParams {
   readonly via?: string
@@ -16,6 +17,18 @@ export const reasonFlag = {
   value: "TEXT",
   summary: "why, for the audit log; a policy may require it"
 } as const satisfies Flag
+
+export const approvalWaitFlag = {
+  type: "string",
+  value: "DURATION",
+  summary: "how long to wait for a person to approve a lease, if the policy asks for it (10m on a terminal, else 0)"
+} as const satisfies Flag
+
+/** Returns the usage error of --approval-wait; undefined if it is a duration. This file loads no parser. */
+export const approvalWaitError = (given: string | undefined): Problem | undefined =>
+  given === undefined || /^(?:0+|(?:[0-9]+(?:\.[0-9]+)?(?:[wdhms]|ms))+)$/.test(given)
+    ? undefined
+    : usageError("--approval-wait must be a duration", "For example: --approval-wait 10m, or 0")
 
 /** Variables in which agents name their session to the programs that they start. */
 const sessionVariables = ["AGENT_SECRETS_SESSION", "CLAUDE_CODE_SESSION_ID"] as const

@@ -7,6 +7,7 @@ import { socketPathProblem } from "../../domain/paths.ts"
 import type { SendFailure } from "../../rpc/client/sendRequests.ts"
 import type { ErrorTag } from "../../rpc/protocol/errorTags.ts"
 import type { ReplyError } from "../../rpc/protocol/reply.ts"
+import { lockedRefusal } from "./lockedRefusal.ts"
 import type { Problem } from "./Output.ts"
 
 /** Returns the problem of a failed connection; `code` is the system's reason. */
@@ -91,6 +92,7 @@ interface Refusal {
 }
 
 const rejected = (fix: string): Refusal => ({ exitStatus: exitStatus.rejected, fix })
+const unanswered = (fix: string): Refusal => ({ exitStatus: exitStatus.approvalPending, fix })
 const notFound = (fix: string): Refusal => ({ exitStatus: exitStatus.notFound, fix })
 
 const differs = "Restart the daemon, which may be older than this command: secrets daemon restart"
@@ -112,7 +114,7 @@ export const refusals = {
   StoreFull: rejected("Delete secrets that are not needed: secrets list"),
   SecretStoreError: rejected(disk),
   StoreReplaced: rejected("See what to do about it: secrets status"),
-  StoreLocked: rejected("Unlock it in a terminal: secrets unlock"),
+  StoreLocked: lockedRefusal,
   LockNotKept: rejected(disk),
   StoreUnreadable: rejected("Restore that file, then unlock the store"),
   AmbiguousLease: rejected("Give more of the id: secrets leases --json has all of it"),
@@ -129,6 +131,11 @@ export const refusals = {
   ScanLimit: rejected("Try again tomorrow, or compare one secret by leasing it: secrets lease NAME"),
   AccessDenied: rejected("Use a socket whose role permits it: secrets status lists them"),
   PolicyDenied: rejected("See what the policy permits: secrets policy explain NAME"),
+  ApprovalPending: unanswered("Go on with other work, and ask again when a person has run: secrets approve ID"),
+  ApprovalDenied: rejected("Do not ask again; the person can still change that: secrets approve ID"),
+  ApprovalExpired: unanswered("Ask again when a person can answer; they see what waits with: secrets requests"),
+  RequestNotFound: notFound("See the open requests: secrets requests"),
+  TooManyRequests: rejected("Answer some, or wait until they are over: secrets requests"),
   RestartRefused: rejected("Wait and try again"),
   RestartNotAllowed: rejected("Restart it as the user whose daemon it is"),
   AuditLogError: rejected("Remove the cause that secrets status shows: the daemon then continues by itself"),
@@ -140,8 +147,9 @@ export const refusals = {
 } as const satisfies Readonly<Record<ErrorTag, Refusal>>
 
 /** Returns the problem of a request that the daemon rejected, by the tag of its error. */
-export const refusalProblem = ({ message, tag }: Omit<ReplyError, "code">): Problem => ({
+export const refusalProblem = ({ message, request, tag }: Omit<ReplyError, "code">): Problem => ({
   message,
   code: tag ?? "generic_error",
+  ...(request && { request: { request_id: request.request_id, expires_at: request.expires_at } }),
   ...(tag === undefined ? rejected("") : refusals[tag])
 })

@@ -8,7 +8,7 @@
 import { inGoUnits, ttlProblem } from "../../domain/spelledDuration.ts"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
 import { type GlobalArgs, defaultClientId } from "../command/daemonAddress.ts"
-import { originOf, reasonFlag } from "../command/leaseOrigin.ts"
+import { approvalWaitError, approvalWaitFlag, originOf, reasonFlag } from "../command/leaseOrigin.ts"
 import { usageError } from "../command/Output.ts"
 import { defineQuery } from "../command/QueryCommand.ts"
 import { printsToTerminal } from "../terminal/isInteractive.ts"
@@ -31,6 +31,7 @@ export const leaseCommand = defineQuery({
       completes: "client"
     },
     reason: reasonFlag,
+    "approval-wait": approvalWaitFlag,
     raw: { type: "boolean" }
   },
   examples: ["secrets lease github_token", "secrets lease github_token --ttl 15m --client-id deploy"],
@@ -38,6 +39,8 @@ export const leaseCommand = defineQuery({
     const ttl = inGoUnits(args.option("ttl") ?? "")
     const wrong = ttlProblem(ttl)
     if (wrong !== undefined) return usageError(wrong, "For example: --ttl 30m")
+    const wrongWait = approvalWaitError(args.option("approval-wait"))
+    if (wrongWait !== undefined) return wrongWait
     const clientId = clientIdOf(args)
     if (typeof clientId !== "string") return clientId
     return [
@@ -51,6 +54,7 @@ export const leaseCommand = defineQuery({
     matchesShape(leased, leasedExample)
       ? { method: "secrets.revoke", params: { lease_id: leased.lease_id } }
       : undefined,
+  approvalWait: (args) => args.option("approval-wait"),
   render: ([leased], { args }) => {
     if (!matchesShape(leased, leasedExample)) return undefined
     const { expires_at, lease_id, value } = leased

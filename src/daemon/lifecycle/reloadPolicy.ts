@@ -9,6 +9,7 @@ import { policyFact } from "../../domain/AuditEntry.ts"
 import type { PolicyRule } from "../../domain/Policy.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import type { replaceablePolicy } from "../operations/CurrentPolicy.ts"
+import { forgetApprovals } from "../operations/requests.ts"
 
 type Rules = ReadonlyArray<PolicyRule> | undefined
 
@@ -26,6 +27,8 @@ export const reloadPolicy = (
     if (textOf(rules) === textOf(policy.rules())) return
     yield* recordPolicy(rules)
     policy.replace(rules)
+    // They were given under the other rules.
+    yield* forgetApprovals
     yield* Effect.logInfo(`SIGHUP: ${rules === undefined ? "there is no policy now" : "the policy is another one"}`)
   }).pipe(
     // Without a policy there is nothing to keep: most hangups are those of a log rotator.

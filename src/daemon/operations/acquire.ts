@@ -6,12 +6,14 @@
  *   1. may the client have it, and how long        or fail: AccessDenied, PolicyDenied, SecretNotFound,
  *                                                           ValueTooLong, TtlTooLong
  *   2. find the client's older leases of it        or fail: TooManyLeases, if there are none
- *   3. replace: end the older leases
- *   4. issue the new lease
- *   5. audit: flush the entries of all steps       or fail: AuditLogError
+ *   3. if the policy asks for it: is it approved   or fail: ApprovalPending, ApprovalDenied, ApprovalExpired,
+ *                                                           TooManyRequests
+ *   4. replace: end the older leases
+ *   5. issue the new lease
+ *   6. audit: flush the entries of all steps       or fail: AuditLogError
  *
- * The value is returned only after step 5. A pair of client and secret never has two
- * active leases. A failed request changes no lease; a rejection in step 1 or 2 is
+ * The value is returned only after step 6. A pair of client and secret never has two
+ * active leases. A failed request changes no lease; a rejection in step 1 to 3 is
  * audited like a change.
  */
 import * as Cause from "effect/Cause"
@@ -40,6 +42,13 @@ import {
   type TtlPolicy,
   type TtlTooLong
 } from "../../domain/Lease.ts"
+import type {
+  Approval,
+  ApprovalDenied,
+  ApprovalExpired,
+  ApprovalPending,
+  TooManyRequests
+} from "../../domain/OpenRequest.ts"
 import { type Policy, type PolicyDenied, policyRefusal, ttlRefusal, ttlWithin } from "../../domain/Policy.ts"
 import { type Secret, type SecretNotFound, type StoreLocked, ValueTooLong } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
@@ -50,7 +59,9 @@ import type { AuditLogError } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import type { LeaseScope } from "../leases/LeaseScope.ts"
+import { ApprovalGate } from "./approvalGate.ts"
 import { CurrentPolicy } from "./CurrentPolicy.ts"
+import { OpenRequests } from "./RequestTable.ts"
 import { lockedReason } from "../secrets/lockableStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
@@ -85,6 +96,10 @@ export type AcquireError =
   | ValueTooLong
   | TtlTooLong
   | TooManyLeases
+  | ApprovalPending
+  | ApprovalDenied
+  | ApprovalExpired
+  | TooManyRequests
 
 export const acquire = Effect.fnUntraced(
   function* (
@@ -98,6 +113,7 @@ export const acquire = Effect.fnUntraced(
     const sink = yield* OtelSink
     const caller = yield* CurrentCaller
     const policy = (yield* CurrentPolicy).get()
+    const gate = new ApprovalGate(yield* OpenRequests, caller)
     const id = randomUUID()
 
     const pair: LeaseScope = { _tag: "Pair", secretName, clientId }
@@ -110,12 +126,16 @@ export const acquire = Effect.fnUntraced(
       if (Result.isFailure(permitted)) return reject(permitted.failure)
 
       // The name object of the store is shared by all its leases, which saves memory.
-      const { secret, ttl } = permitted.success
+      const { approval, secret, ttl } = permitted.success
       const { name, value } = secret
       const lease = makeLease({ id, secretName: name, clientId, ttl, now: tx.now })
       const replaced = tx.ofPair(name, clientId)
       if (tx.weight() >= maxActiveLeases && replaced.length === 0) {
         return reject({ error: new TooManyLeases({ maxActiveLeases }), details: "too many active leases" })
+      }
+      if (approval !== undefined) {
+        const passed = gate.pass(tx, { secretName: name, clientId, ...origin }, ttl, approval)
+        if (Result.isFailure(passed)) return reject(passed.failure)
       }
       for (const old of replaced) tx.end(old, replaceFact(old, lease, ttl))
       tx.issue(lease, acquireFact(lease, ttl, origin))
@@ -123,8 +143,11 @@ export const acquire = Effect.fnUntraced(
     })
 
     const [duration, { lease, value, replaced, ttl }] = yield* Effect.timed(
-      Effect.tapError(issueLease, ({ _tag }) =>
-        sink.emit(OtelEvent.leaseRefused(secretName, clientId, origin.via ?? "lease", _tag))
+      Effect.tapError(issueLease, (error) =>
+        Effect.andThen(
+          gate.afterFailure(error),
+          sink.emit(OtelEvent.leaseRefused(secretName, clientId, origin.via ?? "lease", error._tag))
+        )
       )
     )
     yield* metrics.countAcquire(duration, replaced.length)
@@ -144,12 +167,19 @@ interface Rejection {
   readonly details: string
 }
 
+interface Permitted {
+  readonly secret: Secret
+  readonly ttl: GoDuration
+  /** What a person has to approve first. */
+  readonly approval: Approval | undefined
+}
+
 /** Returns the secret and the TTL of a lease that the caller's socket, the policy and the limits permit. */
 const permit = (
   { clientId, maxBytes = Infinity, origin, secretName, ttl }: AcquireRequest,
   found: Result.Result<Secret, SecretNotFound | StoreLocked>,
   by: { readonly caller: Caller; readonly policy: Policy; readonly limits: TtlPolicy }
-): Result.Result<{ readonly secret: Secret; readonly ttl: GoDuration }, Rejection> => {
+): Result.Result<Permitted, Rejection> => {
   const forbidden = leaseForbidden(by.caller, secretName)
   if (forbidden !== undefined) return rejected(new AccessDenied(), forbidden)
   if (Result.isFailure(found) && found.failure._tag === "StoreLocked") return rejected(found.failure, lockedReason)
@@ -163,7 +193,10 @@ const permit = (
     return rejected(new ValueTooLong({ name: secretName, limit: maxBytes }), "the value is too long for the client")
   }
   const granted = grantedTtl(ttl, ttlWithin(by.limits, verdict))
-  if (Result.isSuccess(granted)) return Result.succeed({ secret, ttl: granted.success })
+  if (Result.isSuccess(granted)) {
+    const approval = verdict._tag === "Permitted" ? verdict.approval : undefined
+    return Result.succeed({ secret, ttl: granted.success, approval })
+  }
   const byRule = ttlRefusal(verdict, secretName, ttl, by.limits)
   return byRule === undefined ? rejected(granted.failure, ttlTooLongDetails(granted.failure)) : Result.fail(byRule)
 }

@@ -5,11 +5,13 @@
 import * as Effect from "effect/Effect"
 import { lookalikes } from "../../domain/lookalike.ts"
 import { type NewSecret, SecretStore } from "../secrets/SecretStore.ts"
+import { endStored } from "./requests.ts"
 
 export const addSecret = Effect.fnUntraced(function* (secret: NewSecret) {
   const secrets = yield* SecretStore
   const existing = yield* secrets.names
   yield* secrets.add(secret)
+  yield* endStored([secret.name])
   return { looksLike: lookalikes([secret.name], existing) }
 })
 
@@ -18,5 +20,6 @@ export const importSecrets = Effect.fnUntraced(function* (given: ReadonlyArray<N
   const before = yield* secrets.names
   const existing = yield* secrets.addMany(given, mayUpdate)
   const names = given.map(({ name }) => name)
+  yield* endStored(names)
   return { existing, looksLike: lookalikes(names, [...new Set([...before, ...names])]) }
 })

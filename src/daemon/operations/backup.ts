@@ -14,6 +14,7 @@ import { descriptionLimit, nameLimit, valueLimit } from "../../domain/Secret.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import type { MergeOptions } from "../secrets/mergeStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
+import { endStored } from "./requests.ts"
 import { decodeStore, type StoreDocument, type StoredSecret } from "../secrets/storeDocument.ts"
 
 /** The text is not that of a store. */
@@ -61,5 +62,7 @@ export const restoreStore = Effect.fn("restoreStore")(function* (text: string, o
   const backup = decodeBackup(text)
   if (Result.isFailure(backup)) return yield* new NoStore({ reason: backup.failure })
   const secrets = yield* SecretStore
-  return yield* secrets.merge(backup.success, options)
+  const merged = yield* secrets.merge(backup.success, options)
+  if (!options.dryRun) yield* endStored([...backup.success.secrets.keys()])
+  return merged
 })

@@ -12,6 +12,7 @@ import { OtelSink } from "../../otel/OtelSink.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { Runs } from "../runs/Runs.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
+import { forgetApprovals } from "./requests.ts"
 
 export const lockStore = Effect.fn("lock")(function* () {
   const secrets = yield* SecretStore
@@ -25,6 +26,7 @@ export const lockStore = Effect.fn("lock")(function* () {
   })
   const activeLeases = yield* leases.activeCount
   const done = yield* Effect.tapError(secrets.lock(record), ({ message }) => Effect.logError(message))
+  yield* forgetApprovals
   if (!done.already) yield* Effect.logWarning("the store is locked: no lease and no change until secrets unlock")
   yield* sink.emit(OtelEvent.storeLocked({ activeLeases, secretCount: yield* secrets.count }))
   return { ...done, activeLeases, runIds }

@@ -29,6 +29,7 @@ import { AuditLogError } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { everything, type LeaseScope } from "../leases/LeaseScope.ts"
+import { forgetApprovals } from "./requests.ts"
 import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
 import { idsReached, Runs } from "../runs/Runs.ts"
 
@@ -97,10 +98,11 @@ export const revokeAllLeases = Effect.fn("revokeAll")(function* () {
   return leasesRevoked
 })
 
-/** Revokes every active lease without an event, as a step of a larger operation. */
+/** Revokes every active lease without an event, as a step of a larger operation. No approval outlives them. */
 export const endAllLeases = Effect.gen(function* () {
   const leases = yield* LeaseRepo
   const { table } = yield* Runs
+  yield* forgetApprovals
   return yield* leases.transaction({ _tag: "All" }, (tx) => {
     const leasesRevoked = tx.revokeActive()
     tx.record(...revokeAllFacts(leasesRevoked))

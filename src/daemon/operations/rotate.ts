@@ -18,6 +18,7 @@ import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { type HookResult, RotationHook } from "../secrets/RotationHook.ts"
+import { endStored } from "./requests.ts"
 import { lockedReason } from "../secrets/lockableStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
@@ -55,6 +56,7 @@ const runCommand = Effect.fnUntraced(function* ({ name, rotateStdout, rotateVia 
     return yield* reject(name, result.outcome, `rotation hook ${reason}`)
   }
   const at = yield* secrets.recordRotation(name, result.outcome, value.value)
+  if (rotateStdout) yield* endStored([name])
   const leasesOfOldValue = rotateStdout ? yield* leases.activeCountOfSecret(name) : 0
   yield* emit(rotateStdout, leasesOfOldValue)
   // The output of a command may be a value.

@@ -103,13 +103,15 @@ export const encodeResult = (id: string, result: unknown): string =>
   `{"jsonrpc":"2.0","result":${stringify(result)},"id":${id}}\n`
 
 /** Returns the reply line of an error, with its line feed. */
-export const encodeError = (id: string, { tag, message }: TaggedMessage): string =>
-  `{"jsonrpc":"2.0","error":${stringify({ code: errorCodes[tag], message, data: { tag } })},"id":${id}}\n`
+export const encodeError = (id: string, { data, message, tag }: TaggedMessage): string =>
+  `{"jsonrpc":"2.0","error":${stringify({ code: errorCodes[tag], message, data: { tag, ...data } })},"id":${id}}\n`
 
 /** What a reply holds of an error. */
 export interface TaggedMessage {
   readonly tag: ErrorTag
   readonly message: string
+  /** Further members of `data`. */
+  readonly data?: Readonly<Record<string, string>>
 }
 
 /** Returns Go's name for the type of a JSON value. */

@@ -33,6 +33,7 @@ export interface MethodSpec {
 const ownerOnly = [] as const
 const operators = ["operator"] as const
 const workers = ["operator", "lease", "use"] as const
+const approvers = ["approve"] as const
 const everyone = ["operator", "lease", "use", "approve"] as const
 
 /** Running a command and replacing a value by its output. */
@@ -71,6 +72,12 @@ export const methods = {
   "runs.watch": { queue: "immediate", retry: "idempotent", roles: workers },
   "runs.end": { queue: "immediate", retry: { doneIf: "RunNotFound" }, roles: workers },
   "runs.list": { queue: "scan", retry: "idempotent", roles: workers },
+  "secrets.request": { queue: "immediate", retry: "idempotent", roles: workers },
+  "requests.list": { queue: "immediate", retry: "idempotent", roles: everyone },
+  "requests.wait": { queue: "immediate", retry: "idempotent", roles: everyone },
+  "approvals.wait": { queue: "immediate", retry: "idempotent", roles: everyone },
+  "approvals.answer": { queue: "immediate", retry: "once", roles: approvers },
+  "approvals.revoke": { queue: "immediate", retry: "idempotent", roles: approvers },
   "daemon.status": { queue: "scan", retry: "idempotent", roles: everyone },
   "daemon.metrics": { queue: "scan", retry: "idempotent", roles: operators },
   "daemon.restart": { queue: "immediate", retry: "once", roles: operators }

@@ -12,6 +12,8 @@ export interface ReplyError {
   readonly message: string
   /** Undefined where neither the tag nor the code is one that this program has a name for. */
   readonly tag: ErrorTag | undefined
+  /** The request that waits for a person. */
+  readonly request?: { readonly request_id: string; readonly expires_at: string }
 }
 
 /** Returns undefined if the line is no reply. */
@@ -22,7 +24,8 @@ export const readReply = (line: string | undefined): RpcReply | undefined => {
   const { code, message } = reply.error
   const data: unknown = Reflect.get(reply.error, "data")
   const tag = matchesShape(data, { tag: "" }) && isErrorTag(data.tag) ? data.tag : tagOfCode(code)
-  return { error: { code, message, tag } }
+  const request = matchesShape(data, { request_id: "", expires_at: "" }) ? data : undefined
+  return { error: { code, message, tag, ...(request && { request }) } }
 }
 
 export const notAReply = "it is not a JSON-RPC reply"

@@ -98,9 +98,9 @@ const failed = Effect.fnUntraced(function* (id: string, method: string, cause: C
 /** Returns the reply to a failure, without the text of a defect: it may hold a value. Every tag needs a code. */
 const errorReply = (cause: Cause.Cause<MethodError>): TaggedMessage => {
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-  return failure === undefined || Cause.hasDies(cause)
-    ? { tag: "InternalError", message: "internal error" }
-    : { tag: failure._tag === "RpcError" ? failure.tag : failure._tag, message: failure.message }
+  if (failure === undefined || Cause.hasDies(cause)) return { tag: "InternalError", message: "internal error" }
+  const tag = failure._tag === "RpcError" ? failure.tag : failure._tag
+  return { tag, message: failure.message, ...("data" in failure && { data: failure.data }) }
 }
 
 const unknownMethod = Effect.fnUntraced(function* (id: string, method: string) {
@@ -117,4 +117,4 @@ const auditRefusal = (method: string, reason: string, secretName?: string) => {
 }
 
 /** Any other text in place of a method may be a value, which the log must not hold. */
-const methodName = /^(secrets|daemon|runs)\.[a-zA-Z]{1,30}$/
+const methodName = /^(secrets|daemon|runs|requests|approvals)\.[a-zA-Z]{1,30}$/

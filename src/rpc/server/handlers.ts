@@ -11,6 +11,7 @@ import { importHandlers } from "./handlers/imports.ts"
 import { leaseHandlers } from "./handlers/leases.ts"
 import { policyHandlers } from "./handlers/policy.ts"
 import { projectHandlers } from "./handlers/projects.ts"
+import { requestHandlers } from "./handlers/requests.ts"
 import { runHandlers } from "./handlers/runs.ts"
 import { secretHandlers } from "./handlers/secrets.ts"
 
@@ -21,6 +22,7 @@ const all = {
   ...policyHandlers,
   ...projectHandlers,
   ...runHandlers,
+  ...requestHandlers,
   ...daemonHandlers
 }
 

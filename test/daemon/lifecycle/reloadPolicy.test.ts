@@ -16,6 +16,7 @@ const rule = {
   via: undefined,
   maxTtl: minute,
   commands: undefined,
+  approval: undefined,
   reason: false
 }
 const recorded = Effect.map(

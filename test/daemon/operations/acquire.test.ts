@@ -243,6 +243,7 @@ describe("acquire under a policy", () => {
     via: undefined,
     maxTtl: undefined,
     commands: undefined,
+    approval: undefined,
     reason: false
   }
   const policy = makePolicy([
@@ -252,6 +253,7 @@ describe("acquire under a policy", () => {
       via: ["exec"],
       maxTtl: 15n * minute,
       commands: ["npm"],
+      approval: undefined,
       reason: true
     }
   ])

@@ -31,7 +31,7 @@ describe("the table of methods", () => {
     const once = Object.entries<MethodSpec>(methods).filter(([, { retry }]) => retry === "once")
     assert.sameMembers(
       once.map(([name]) => name),
-      ["secrets.add", "secrets.import", "secrets.rotate", "runs.begin", "daemon.restart"]
+      ["secrets.add", "secrets.import", "secrets.rotate", "runs.begin", "approvals.answer", "daemon.restart"]
     )
   })
 })
@@ -50,9 +50,12 @@ describe("a role", () => {
         "secrets.acceptFindings",
         "secrets.unlock",
         "secrets.backup",
-        "secrets.restore"
+        "secrets.restore",
+        "approvals.answer",
+        "approvals.revoke"
       ]
     )
+    const waiting: Array<MethodName> = ["requests.list", "requests.wait", "approvals.wait"]
     const worker: Array<MethodName> = [
       "secrets.status",
       "daemon.status",
@@ -66,11 +69,19 @@ describe("a role", () => {
       "runs.begin",
       "runs.watch",
       "runs.end",
-      "runs.list"
+      "runs.list",
+      "secrets.request",
+      ...waiting
     ]
     assert.sameMembers(allowed("lease"), worker)
     assert.sameMembers(allowed("use"), worker)
-    assert.sameMembers(allowed("approve"), ["secrets.status", "daemon.status"])
+    assert.sameMembers(allowed("approve"), [
+      "secrets.status",
+      "daemon.status",
+      ...waiting,
+      "approvals.answer",
+      "approvals.revoke"
+    ])
   })
 
   it("other than the owner sets no rotation and wipes no store, whatever the type of the parameter", () => {

@@ -44,6 +44,7 @@ import {
   warnIfTracked,
   writeEnvFile
 } from "./writeEnvFile.ts"
+import { endOfWait } from "../requests/awaitAnswer.ts"
 import { originOf } from "../../command/leaseOrigin.ts"
 import { loadDaemon } from "../../command/settings.ts"
 
@@ -95,9 +96,10 @@ export const envCommand = defineCommand({
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])
     }
     const daemon = yield* loadDaemon(args)
+    const wait = yield* endOfWait(args.option("approval-wait"))
     const origin = originOf({ via: "env" }, args.option("reason"))
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientIdOfFile(requested, target), requested.secrets, origin),
+      leaseAll(daemon, clientIdOfFile(requested, target), requested.secrets, origin, wait),
       Effect.fnUntraced(function* (leased) {
         const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
         const output = yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)

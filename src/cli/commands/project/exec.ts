@@ -27,6 +27,7 @@ import {
   projectFlags,
   requestedSecrets
 } from "./requestedSecrets.ts"
+import { endOfWait } from "../requests/awaitAnswer.ts"
 import { originOf } from "../../command/leaseOrigin.ts"
 import { takeInherited } from "./takeInherited.ts"
 import { loadDaemon } from "../../command/settings.ts"
@@ -75,9 +76,10 @@ export const execCommand = defineCommand({
       return exited(yield* runWith(program, variables, masked, expiry))
     }
     const daemon = yield* loadDaemon(args)
+    const wait = yield* endOfWait(args.option("approval-wait"))
     const origin = originOf({ via: "exec", program: programPath(command) }, args.option("reason"))
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets, origin, maxValueBytes),
+      leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets, origin, wait, maxValueBytes),
       (leased) => {
         const expiry = stops ? firstExpiry(leased)?.millis : undefined
         return Effect.map(runWith(program, variablesOf(leased), masked, expiry), exited)

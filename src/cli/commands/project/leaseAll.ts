@@ -17,6 +17,7 @@ import { isErrorTag } from "../../../rpc/protocol/errorTags.ts"
 import { callForSecret } from "../../command/callForSecret.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import type { LeaseOriginParams } from "../../command/leaseOrigin.ts"
+import { awaitAnswer } from "../requests/awaitAnswer.ts"
 import type { RequestedSecret } from "./requestedSecrets.ts"
 
 /** Below the connection limit of the daemon, for the sake of other clients. */
@@ -40,25 +41,43 @@ export const leaseAll = (
   clientId: string,
   secrets: ReadonlyArray<RequestedSecret>,
   origin: LeaseOriginParams,
+  /** Until when to wait for a person (`endOfWait`). */
+  waitUntil: number,
   /** Returns the longest value that can be used for a variable. A longer one is not leased. */
   maxBytes: (variable: string) => number | undefined = () => undefined
 ): Effect.Effect<ReadonlyArray<LeasedSecret>, CommandError> =>
   Effect.gen(function* () {
-    let failed = false
-    const leaseUnlessFailed = Effect.fnUntraced(function* (requested: RequestedSecret) {
-      if (failed) return undefined
-      const said = { ...origin, max_bytes: maxBytes(requested.variable) }
-      const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, said))
-      failed ||= Result.isFailure(outcome)
-      return Result.mapError(outcome, (failure) => ({ failure, variable: requested.variable }))
+    const leased = new Map<RequestedSecret, LeasedSecret>()
+    /** Leases what is not leased yet; returns the refusals. Only one that no person can change stops the rest. */
+    const leaseRest = Effect.gen(function* () {
+      const refused: Array<RefusedVariable> = []
+      const leaseUnlessFailed = Effect.fnUntraced(function* (requested: RequestedSecret) {
+        if (!refused.every(isPending)) return
+        const said = { ...origin, max_bytes: maxBytes(requested.variable) }
+        const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, said))
+        if (Result.isSuccess(outcome)) leased.set(requested, outcome.success)
+        else refused.push({ failure: outcome.failure, variable: requested.variable })
+      })
+      const rest = secrets.filter((one) => !leased.has(one))
+      yield* Effect.forEach(rest, leaseUnlessFailed, { concurrency, discard: true })
+      return refused
     })
-    const outcomes = yield* Effect.forEach(secrets, leaseUnlessFailed, { concurrency })
-    const all = outcomes.filter((outcome) => outcome !== undefined)
-    const leased = all.filter(Result.isSuccess).map(({ success }) => success)
-    const refused = all.filter(Result.isFailure).map((outcome) => outcome.failure)
-    if (refused.length === 0) return leased
-    yield* revokeLeases(daemon, leased)
-    return yield* joinRefusals(refused)
+    const giveUp = Effect.suspend(() => revokeLeases(daemon, [...leased.values()]))
+    while (true) {
+      const refused = yield* leaseRest
+      if (refused.length === 0) return secrets.flatMap((one) => leased.get(one) ?? [])
+      const ids = refused.flatMap(({ failure: { request } }) => request?.request_id ?? [])
+      const isAnswered =
+        refused.every(isPending) &&
+        (yield* awaitAnswer(daemon, ids, waitUntil).pipe(
+          Effect.interruptible,
+          Effect.onError(() => giveUp)
+        ))
+      if (isAnswered) continue
+      yield* giveUp
+      // A refusal that a person cannot change comes first.
+      return yield* joinRefusals(refused.toSorted((a, b) => Number(isPending(a)) - Number(isPending(b))))
+    }
   }).pipe(Effect.uninterruptible)
 
 interface RefusedVariable {
@@ -66,11 +85,13 @@ interface RefusedVariable {
   readonly variable: string
 }
 
+const isPending = ({ failure: { request } }: RefusedVariable): boolean => request !== undefined
+
 /** Joins refusals to one error: each reason once, and the variables that the daemon refused. The hint is that of the first. */
 const joinRefusals = (refused: ReadonlyArray<RefusedVariable>): Effect.Effect<never, CommandError> => {
   const [first] = refused.map(({ failure }) => failure)
   if (first === undefined) return Effect.never
-  const { code, exitStatus, fix, why } = first
+  const { code, exitStatus, fix, request, why } = first
   const variables = refused.flatMap(({ failure, variable }) => (isErrorTag(failure.code) ? [variable] : []))
   const named = `for the ${variables.length === 1 ? "variable" : "variables"} ${variables.join(", ")}`
   return Effect.fail(
@@ -78,6 +99,7 @@ const joinRefusals = (refused: ReadonlyArray<RefusedVariable>): Effect.Effect<ne
       code,
       exitStatus,
       fix,
+      ...(request && { request }),
       message: [...new Set(refused.map(({ failure }) => failure.message))].join("; "),
       why: [why ?? [], variables.length === 0 ? [] : named].flat().join("; ")
     })

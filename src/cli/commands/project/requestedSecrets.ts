@@ -11,8 +11,8 @@ import { isTtl, parseSpelledDuration, toMillis } from "../../../domain/GoDuratio
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
-import { type CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
-import { reasonFlag } from "../../command/leaseOrigin.ts"
+import { CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
+import { approvalWaitError, approvalWaitFlag, reasonFlag } from "../../command/leaseOrigin.ts"
 import { loadClientId } from "../../command/settings.ts"
 import type { ConsentRequest } from "./consent.ts"
 import type { Project } from "./findProject.ts"
@@ -32,7 +32,8 @@ export const projectFlags = {
   },
   ttl: { type: "string", value: "DURATION", summary: "TTL of the leases; takes precedence over the project file" },
   "client-id": { type: "string", value: "ID", summary: "client id of the leases" },
-  reason: reasonFlag
+  reason: reasonFlag,
+  "approval-wait": approvalWaitFlag
 } as const satisfies Flags
 
 export interface RequestedSecret {
@@ -69,6 +70,8 @@ export const requestedSecrets = Effect.fnUntraced(function* (
   const ttl = args.option("ttl")
   const wrongTtl = ttl === undefined || isTtl(ttl) ? undefined : (ttlProblem(ttl) ?? "--ttl must be a duration")
   if (wrongTtl !== undefined) return yield* failUsage(wrongTtl, "For example: --ttl 30m")
+  const wrongWait = approvalWaitError(args.option("approval-wait"))
+  if (wrongWait !== undefined) return yield* new CommandError(wrongWait)
   const clientId = args.option("client-id")
   if (clientId === "") return yield* failUsage("--client-id cannot be empty", "Omit it, or name a client")
   const named = args.options("secret")

@@ -8,7 +8,7 @@ import { counted } from "../../../domain/counted.ts"
 import { escapeValue, escapeMetrics } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type Shaped, matchesShape, optional } from "../../../rpc/protocol/shape.ts"
-import { refusalProblem } from "../../command/problems.ts"
+import { lockedRefusal } from "../../command/lockedRefusal.ts"
 import { type Problem, usageError } from "../../command/Output.ts"
 import { defineQuery } from "../../command/QueryCommand.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
@@ -141,7 +141,7 @@ const rejecting = (why: string | undefined): Problem | undefined =>
       }
 
 const locked = (since: string | undefined): Problem | undefined =>
-  since === undefined ? undefined : refusalProblem({ message: "the store is locked", tag: "StoreLocked" })
+  since === undefined ? undefined : { message: "the store is locked", code: "StoreLocked", ...lockedRefusal }
 
 /** Returns a line if the daemon is of another version than this command; the predecessor does not report its own. */
 const otherVersion = (daemon: { readonly version?: string; readonly build?: string | undefined } | undefined) => {

@@ -16,6 +16,7 @@ import { identifyValues, listFingerprints } from "../../../daemon/operations/ide
 import { type LastLease, lastLeases } from "../../../daemon/operations/lastLeases.ts"
 import { ownLeases } from "../../../daemon/operations/listLeases.ts"
 import { lockStore, unlockStore } from "../../../daemon/operations/lock.ts"
+import { endStored } from "../../../daemon/operations/requests.ts"
 import { rotateSecret } from "../../../daemon/operations/rotate.ts"
 import { visibleSecrets } from "../../../daemon/operations/status.ts"
 import { lockedReason } from "../../../daemon/secrets/lockableStore.ts"
@@ -163,6 +164,7 @@ export const secretHandlers = {
     const hook = params.rotate_via_set ? { rotateVia: params.rotate_via, rotateStdout: params.rotate_stdout } : {}
     const description = params.description_set ? { description: params.description } : {}
     yield* secrets.update(params.name, { ...value, ...hook, ...description })
+    if (!keepsValue) yield* endStored([params.name])
     // The predecessor's reply has nothing more.
     const holders = keepsValue || !params.report_holders ? {} : yield* oldValueHolders(params.name)
     return succeeded(`secret ${quote(params.name)} updated successfully`, holders)

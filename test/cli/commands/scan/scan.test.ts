@@ -256,13 +256,13 @@ describe("a file", () => {
       assert.deepInclude(problemOf({ notCompared: stopped }), {
         message: "nothing found, but some values of the store were not compared: the daemon is not running",
         fix: "Start it with: secrets serve. To search for patterns alone, add --no-own",
-        exitStatus: 10
+        exitStatus: 11
       })
       assert.include(
         problemOf({ notCompared: stopped, own: undefined })?.message,
         "but the values of the store were not"
       )
-      assert.deepInclude(problemOf({ own: { ...own, omitted: 1 } }), { exitStatus: 10 })
+      assert.deepInclude(problemOf({ own: { ...own, omitted: 1 } }), { exitStatus: 11 })
       assert.isUndefined(problemOf({ notCompared: "unwanted", own: undefined }))
       scan.unreadable.push({ file: "g", reason: "EACCES" })
       assert.strictEqual(problemOf({ notCompared: stopped })?.exitStatus, 9)
