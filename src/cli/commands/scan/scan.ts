@@ -64,7 +64,7 @@ export const scanCommand = defineCommand({
     "UTF-16 and UTF-32 text is decoded.",
     "A line that contains secrets-scan:allow is not reported. No secret is printed; tokens have a fingerprint.",
     "",
-    "Exit status: 0 nothing found, 1 secrets found, 9 nothing found but some files could not be read, 10 nothing found but not",
+    "Exit status: 0 nothing found, 1 secrets found, 9 nothing found but some files could not be read, 11 nothing found but not",
     "all values of the store were searched for. --no-own does not search for them, and needs no daemon."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
