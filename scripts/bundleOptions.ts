@@ -1,6 +1,6 @@
 /**
  * The options of the bundler, with code splitting. The fast path is one CommonJS file,
- * main.cjs, which Node loads faster than ES modules. The rest is ES modules that are loaded
+ * main.cjs, which Node loads faster than ES modules; the helpers are another. The rest is ES modules that are loaded
  * on demand, because a busy daemon runs those faster: they share no objects with getters.
  */
 import * as path from "node:path"
@@ -42,7 +42,8 @@ const onDemand = {
   awaitAnswer: "src/cli/commands/requests/awaitAnswer.ts",
   absence: "src/cli/command/absence.ts",
   ownership: "src/cli/command/ownership.ts",
-  pathOwners: "src/process/pathOwners.ts"
+  pathOwners: "src/process/pathOwners.ts",
+  helperTargets: "src/cli/commands/helper/helperTargets.ts"
 }
 
 export const fastPathOptions = {
@@ -56,7 +57,7 @@ export const fastPathOptions = {
       }
     }
   ],
-  output: { ...bundleOptions.output, format: "cjs", entryFileNames: "[name].cjs" }
+  output: { ...bundleOptions.output, format: "cjs", entryFileNames: "[name].cjs", chunkFileNames: "[name]-[hash].cjs" }
 } satisfies BuildOptions
 
 export const programOptions = {

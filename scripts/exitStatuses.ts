@@ -17,6 +17,7 @@ const meanings: Readonly<Record<keyof typeof exitStatus, string>> = {
   notCompared: "scan: nothing found, but not all values of the store were searched for",
   approvalPending: "a person has to approve it, and has not yet",
   unreadableStore: "serve: the store cannot be read",
+  unfit: "helper: the value or the request does not fit the protocol",
   shutdownTimedOut: "serve: the shutdown timed out",
   cannotCreate: "serve: a directory, file or socket cannot be created",
   alreadyRunning: "serve: another daemon is already running",

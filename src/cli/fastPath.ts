@@ -2,7 +2,8 @@
  * Runs a query command without loading anything for it: one connection to the daemon,
  * and the reply printed. Most calls of `secrets` end here, and `--version` does.
  */
-import { type After, type SendOutcome, sendRequests } from "../rpc/client/sendRequests.ts"
+import { after } from "../rpc/client/after.ts"
+import { type SendOutcome, sendRequests } from "../rpc/client/sendRequests.ts"
 import { emptyCoreFiles } from "../process/coreFiles.ts"
 import { version } from "../version.ts"
 import { findCommand, type Flags, parseArguments } from "./command/Command.ts"
@@ -29,6 +30,11 @@ export const fastPath = (args: ReadonlyArray<string>): boolean => {
       return runQuery(deleteCommand, rest)
     case "completions":
       return runQuery(completionsCommand, rest)
+    case "helper":
+      void import("./commands/helper/runHelper.ts").then(
+        async ({ runHelper }) => (await runHelper(rest)) || (await import("./main.ts")).main(args)
+      )
+      return true
     case undefined:
       if (args.join(" ") !== "--version") return false
       exitWith(printLines([version]))
@@ -86,10 +92,4 @@ const runQuery = <F extends Flags>(command: QueryCommand<F>, words: ReadonlyArra
     sendRequests({ ...address, returnsSoon, after }, requests, (outcome) => settle(outcome, waitUntil))
   send()
   return true
-}
-
-const after: After = (millis, run) => {
-  // oxlint-disable-next-line no-restricted-globals -- the clock of the fast path; sendRequests is tested with another
-  const timer = setTimeout(run, millis)
-  return () => clearTimeout(timer)
 }

@@ -227,6 +227,10 @@ export const storeReplacedFact = failedWith("store_replaced")
 export const requestRefusedFact = (method: string, reason: string, secretName = "") =>
   failed("request_refused", { secret_name: secretName, details: `${method}: ${reason}` })
 
+/** Records that a target rejected the value of this secret: the client id names the target. */
+export const credentialRejectedFact = (secretName: string, clientId: string, origin: LeaseOrigin) =>
+  failed("credential_rejected", { secret_name: secretName, client_id: clientId, ...ofOrigin(origin) })
+
 /** Records that fingerprints of the values, not the values, were returned for a scan. */
 export const scanFact = (clientId: string, values: number, tooShort: number) =>
   done("scan_begin", {

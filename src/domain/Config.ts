@@ -12,6 +12,7 @@ import { approvalSection } from "./ApprovalConfig.ts"
 import { hour, minute, second } from "./GoDuration.ts"
 import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
+import { helpersSection } from "./HelperConfig.ts"
 import { parseJsonFile } from "./jsonFile.ts"
 import { clientIdExpected, clientIdPattern } from "./paths.ts"
 import { policySection, ruleFrom, unknownRuleKey } from "./PolicyConfig.ts"
@@ -131,6 +132,7 @@ export const ConfigFile = section({
     "who may lease which secret, and through what; the first rule that matches decides"
   ),
   approval: Setting.subsection(approvalSection, "how a person is asked where a rule of the policy has approval", {}),
+  helpers: optionalSetting(helpersSection, "which secret `secrets helper` gives to which target"),
   rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
   events: Setting.subsection(eventsSection, "which events are sent", {}),
   otlp: optionalSetting(
@@ -163,7 +165,8 @@ const Variables = section({
 })
 
 /** Lists every setting of config.json. Only errors, warnings and the docs need it, so that a start does not wait for it. */
-export const settings = () => Setting.settingsIn(Schema.toEncoded(ConfigFile).ast)
+export const settings = () => (listed ??= Setting.settingsIn(Schema.toEncoded(ConfigFile).ast))
+let listed: ReadonlyArray<Setting.Setting> | undefined
 
 const decodeWith = <T, E>(schema: Schema.Codec<T, E>) => {
   const decode = Schema.decodeUnknownResult(schema, { errors: "all" })
@@ -191,7 +194,11 @@ export const decodeConfig = (
     const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))
     const config = configFrom(file, yield* decodeVariables(set), home)
     const reason =
-      misspeltLimit(given) ?? unknownRuleKey(given) ?? samePaths(config) ?? overlappingClients(config.otherSockets)
+      misspeltLimit(given) ??
+      unknownRuleKey(given) ??
+      unknownHelperKey(given) ??
+      samePaths(config) ??
+      overlappingClients(config.otherSockets)
     if (reason !== undefined) return yield* Result.fail(new ConfigError({ reason }))
     return { config, warnings: misspeltKeys(given) }
   })
@@ -230,24 +237,40 @@ export const samePaths = (config: Config): string | undefined => {
 }
 
 /** Names what is wrong, by the annotations of the schema and never by the value. */
-const problemsIn = (issue: SchemaIssue.Issue, name = ""): ReadonlyArray<string> => {
-  if (issue._tag === "Pointer") return problemsIn(issue.issue, issue.path.reduce(nameBelow, name))
-  if ("issues" in issue && issue.issues.length > 0) return issue.issues.flatMap((one) => problemsIn(one, name))
-  if ("issue" in issue) return problemsIn(issue.issue, name)
+const problemsIn = (issue: SchemaIssue.Issue, place: Place = { name: "", setting: "" }): ReadonlyArray<string> => {
+  if (issue._tag === "Pointer") return problemsIn(issue.issue, issue.path.reduce(placeBelow, place))
+  if ("issues" in issue && issue.issues.length > 0) return issue.issues.flatMap((one) => problemsIn(one, place))
+  if ("issue" in issue) return problemsIn(issue.issue, place)
+  const { name } = place
   const { message } = ("ast" in issue ? issue.ast.annotations : issue.annotations) ?? {}
   if (typeof message === "string") return [`${name} ${message}`]
   if (name === "") return ["the file must be a JSON object"]
-  const known = [...settings(), ...Setting.settingsIn(Schema.toEncoded(Variables).ast)]
-  const expectedOf = (setting: string) =>
-    known.find((one) => one.name === setting.replaceAll(/\[[0-9]+\]/g, "[]"))?.expected
-  // An item of a list that is no section has no name of its own.
-  const setting = expectedOf(name) === undefined ? name.replace(/\[[0-9]+\]$/, "") : name
-  // A name that is no setting is that of a header in otlp.headers.
-  return [`${setting} must be ${expectedOf(setting) ?? "a text of one line"}`]
+  const expected = expectedOf(place.setting)
+  if (expected !== undefined) return [`${name} must be ${expected}`]
+  // An item of a list that is no section has no name of its own. A name that is no setting is that of a header in otlp.headers.
+  const ofList = expectedOf(place.setting.replace(/\[\]$/, "")) ?? "a text of one line"
+  return [`${name.replace(/\[[0-9]+\]$/, "")} must be ${ofList}`]
 }
 
-const nameBelow = (name: string, key: PropertyKey): string =>
-  typeof key === "number" ? `${name}[${key}]` : [name, String(key)].filter(Boolean).join(".")
+const below = (above: string, key: PropertyKey): string => [above, String(key)].filter(Boolean).join(".")
+
+const expectedOf = (setting: string): string | undefined =>
+  knownSettings().find((one) => one.name === setting)?.expected
+
+/** A place in the file. */
+interface Place {
+  readonly name: string
+  /** The name of its setting, with `[]` for an index and `*` for a name of the user. */
+  readonly setting: string
+}
+
+const placeBelow = ({ name, setting }: Place, key: PropertyKey): Place => {
+  if (typeof key === "number") return { name: `${name}[${key}]`, setting: `${setting}[]` }
+  const isNamed = knownSettings().some((one) => one.name === below(setting, "*"))
+  return { name: below(name, key), setting: below(setting, isNamed ? "*" : key) }
+}
+
+const knownSettings = () => [...settings(), ...Setting.settingsIn(Schema.toEncoded(Variables).ast)]
 
 /** A key that is no setting, such as `events.min_levl`. */
 export interface UnknownKey {
@@ -257,17 +280,25 @@ export interface UnknownKey {
 }
 
 /** Lists the keys that are no settings, also deeper ones. */
-export const unknownKeys = (given: unknown, above = ""): ReadonlyArray<UnknownKey> => {
+export const unknownKeys = (given: unknown, above = "", shown = above): ReadonlyArray<UnknownKey> => {
   if (Array.isArray(given)) return given.flatMap((item: unknown) => unknownKeys(item, `${above.slice(0, -1)}[].`))
   if (typeof given !== "object" || given === null || Object.keys(given).length === 0) return []
   const names = settings().flatMap(({ name }) => (name.startsWith(above) ? [name.slice(above.length)] : []))
   const keys = names.filter((name) => !name.includes("."))
   if (keys.length === 0) return []
   return Object.entries(given).flatMap(([key, value]) => {
-    if (keys.includes(key)) return unknownKeys(value, `${above}${key}.`)
+    if (keys.includes("*")) return unknownKeys(value, `${above}*.`, `${shown}${key}.`)
+    if (keys.includes(key)) return unknownKeys(value, `${above}${key}.`, `${shown}${key}.`)
     const meant = closestMatch(key, keys)
-    return [{ key: `${above}${key}`, meant: meant === undefined ? undefined : `${above}${meant}` }]
+    return [{ key: `${shown}${key}`, meant: meant === undefined ? undefined : `${shown}${meant}` }]
   })
+}
+
+/** Names a key in `helpers` that is none: what was meant by it would not apply. */
+const unknownHelperKey = (given: unknown): string | undefined => {
+  const unknown = unknownKeys(given).find(({ key }) => key.startsWith("helpers."))
+  const hint = unknown?.meant === undefined ? "see docs/helpers.md" : `did you mean ${unknown.meant}?`
+  return unknown === undefined ? undefined : `${unknown.key} is not a setting: ${hint}`
 }
 
 /** Names a key that looks like a misspelt setting without which the daemon would permit more. */
@@ -301,6 +332,7 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     auditWitness: file.audit_witness,
     policy: file.policy?.map(ruleFrom),
     approval: file.approval,
+    helpers: file.helpers,
     rotationTimeout: file.rotation_timeout,
     sampling: {
       minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,

@@ -175,21 +175,24 @@ export interface Setting {
 }
 
 /**
- * Lists the settings of a section by the syntax tree of its encoded side; a section stands before what is in it, and the
- * settings of a list of sections after `[]`.
+ * Lists the settings of a section by the syntax tree of its encoded side; a section stands before what is in it. The
+ * settings of a list of sections stand after `[]`, those of sections with names of the user after `*`.
  */
 export const settingsIn = (tree: SchemaAST.AST, above = ""): ReadonlyArray<Setting> =>
   SchemaAST.isArrays(tree)
     ? tree.rest.flatMap((item) => settingsIn(item, `${above.slice(0, -1)}[].`))
     : !SchemaAST.isObjects(tree)
       ? []
-      : tree.propertySignatures.flatMap(({ name, type }) => {
+      : [...tree.propertySignatures, ...namedSections(tree)].flatMap(({ name, type }) => {
           const {
             default: byDefault,
             description = "",
             expected = ""
           }: Partial<Setting> = SchemaAST.resolve(type) ?? {}
           const setting = { name: `${above}${String(name)}`, description, expected, default: byDefault }
-          const members = SchemaAST.isUnion(type) ? type.types : []
+          const members = SchemaAST.isUnion(type) ? type.types : SchemaAST.isObjects(type) ? [type] : []
           return [setting, ...members.flatMap((member) => settingsIn(member, `${setting.name}.`))]
         })
+
+const namedSections = ({ indexSignatures }: SchemaAST.Objects) =>
+  indexSignatures.flatMap(({ type }) => (SchemaAST.isObjects(type) ? [{ name: "*", type }] : []))

@@ -31,6 +31,7 @@ export const auditActions = [
   "project_disallow",
   "project_accept",
   "project_refuse",
+  "credential_rejected",
   "scan_begin",
   "scan_match",
   "policy_load",

@@ -29,6 +29,8 @@ export const exitStatus = {
   notCompared: 11,
   /** The store cannot be read. */
   unreadableStore: 65,
+  /** The value or the request does not fit the protocol of the helper. */
+  unfit: 65,
   /** The shutdown of the daemon timed out. */
   shutdownTimedOut: 70,
   /** A directory, file or socket cannot be created. */

@@ -17,7 +17,7 @@ export interface HandedOut {
 
 const gives = new Set(["lease_acquire", "lease_adopt"])
 /** A secret that is added again has another value. */
-const changes = new Set(["secret_add", "secret_update", "secret_rotate"])
+export const valueChanges: ReadonlySet<string> = new Set(["secret_add", "secret_update", "secret_rotate"])
 
 /** Takes the entries from the newest to the oldest. */
 export class HandedOutSearch {
@@ -27,7 +27,7 @@ export class HandedOutSearch {
 
   visit({ action, secret_name: secretName, success, timestamp }: AuditEntry): void {
     if (!success || secretName === undefined || this.done.has(secretName)) return
-    if (changes.has(action)) this.done.add(secretName)
+    if (valueChanges.has(action)) this.done.add(secretName)
     if (!gives.has(action)) return
     const { lastAt = timestamp, leases = 0 } = this.found.get(secretName) ?? {}
     this.found.set(secretName, { secretName, leases: leases + 1, lastAt })

@@ -21,9 +21,9 @@ const minute = 60_000
 const hour = 60 * minute
 const day = 24 * hour
 
-/** What the predecessor does not report: the store, the audit log or a rotation needs attention. */
+/** What the predecessor does not report: the store, the audit log, a rotation or a value needs attention. */
 export type DaemonFault = Pick<HealthWarning, "message" | "secret_name"> & {
-  readonly type: "store_rejects_changes" | "store_locked" | "audit_findings" | "rotation_failed"
+  readonly type: "store_rejects_changes" | "store_locked" | "audit_findings" | "rotation_failed" | "credential_rejected"
 }
 
 /** Returns what needs attention. `lastAccess` is when each recently leased secret was leased, `now` in milliseconds. */

@@ -28,7 +28,7 @@ describe("a query command", () => {
       assert.deepStrictEqual(
         files.filter(
           (file) =>
-            !/^src\/(bin|version|cli\/[\w/]+|rpc\/(client\/(roundTrip|sendRequests)|protocol\/(shape|reply|errorTags|methods))|domain\/(closestMatch|counted|escape|jsonFile|paths|exitStatus|goText|spelledDuration|systemError)|process\/(coreFiles|isOwnPath))\.ts$/.test(
+            !/^src\/(bin|version|cli\/[\w/]+|rpc\/(client\/(after|roundTrip|sendRequests)|protocol\/(shape|reply|errorTags|methods))|domain\/(closestMatch|counted|escape|jsonFile|paths|exitStatus|goText|spelledDuration|systemError)|process\/(coreFiles|isOwnPath))\.ts$/.test(
               file
             )
         ),

@@ -43,6 +43,7 @@ describe("the defaults", () => {
       auditWitness: undefined,
       policy: undefined,
       approval: { command: undefined, notify: undefined, open: 10n * minute, timeout: minute },
+      helpers: undefined,
       rotationTimeout: 30n * second,
       heartbeat: undefined,
       trustedProjects: []
@@ -51,6 +52,65 @@ describe("the defaults", () => {
 })
 
 describe("decodeConfig", () => {
+  it.each([
+    [
+      { git: { "https://github.com": { secret: 5 } } },
+      "helpers.git.https://github.com.secret must be the name of a secret"
+    ],
+    [{ git: { "https://github.com": {} } }, "helpers.git.https://github.com.secret must be the name of a secret"],
+    [{ git: { "https://github.com": 5 } }, "helpers.git.https://github.com must be a JSON object"],
+    [
+      { git: { "https://me:pw@github.com": { secret: "x" } } },
+      "helpers.git has a target (number 1) that is not named by an https address"
+    ],
+    [
+      { git: { "http://github.com": { secret: "x" } } },
+      "helpers.git has a target (number 1) that is not named by an https address"
+    ],
+    [
+      { git: { "https://github.com/../x": { secret: "x" } } },
+      "helpers.git has a target (number 1) that is not named by an https address"
+    ],
+    [
+      { git: { "https://github.com": { secrt: "x", secret: "y" } } },
+      "helpers.git.https://github.com.secrt is not a setting: did you mean helpers.git.https://github.com.secret?"
+    ],
+    [{ docker: { "ghcr.io": { secret: "x" } } }, "helpers.docker.ghcr.io.username must be a text of one line"],
+    [
+      { docker: { "a b": { secret: "x", username: "y" } } },
+      "helpers.docker has a target (number 1) that is not named by a registry"
+    ],
+    [{ aws: { deploy: {} } }, "helpers.aws.deploy.access_key_id or secret is required"],
+    [
+      { aws: { deploy: { access_key_id: "x" } } },
+      "helpers.aws.deploy.secret_access_key is required with access_key_id"
+    ],
+    [{ aws: { deploy: { secret: "x", session_token: "y" } } }, "helpers.aws.deploy.secret excludes the other secrets"],
+    [
+      { aws: { deploy: { secret: "x", ttl: "10m" } } },
+      'helpers.aws.deploy.ttl must be a duration from 20m to 8760h like "10s", or a number of nanoseconds'
+    ],
+    [{ kubernetes: { prod: { client_key: "x" } } }, "helpers.kubernetes.prod.secret is required"],
+    [
+      { kubernetes: { prod: { client_certificate: "x" } } },
+      "helpers.kubernetes.prod.client_key is required with the other one"
+    ],
+    [
+      { terraform: { "https://app.terraform.io": { secret: "x" } } },
+      "helpers.terraform has a target (number 1) that is not named by a host"
+    ],
+    [
+      { cargo: { local: { secret: "x" } } },
+      "helpers.cargo has a target (number 1) that is not named by the URL of an index"
+    ],
+    [{ gti: {} }, "helpers.gti is not a setting: did you mean helpers.git?"],
+    [{ ttl: "1d" }, 'helpers.ttl must be a positive duration like "1h30m", or a number of nanoseconds']
+  ])("rejects the helpers %j, and names the place", (helpers, reason) => {
+    const said = refusal(JSON.stringify({ helpers }))
+    assert.strictEqual(said, `config: ${reason}`)
+    assert.notInclude(said, "pw@")
+  })
+
   it.each([
     [{ polices: [{ secrets: ["a"] }] }, "polices is not a setting: did you mean policy?"],
     [{ sockts: [] }, "sockts is not a setting: did you mean sockets?"],

@@ -20,12 +20,35 @@ const beside: Readonly<Record<string, object>> = {
   max_lease_ttl: { default_lease_ttl: 1 }
 }
 
+/** A target of each helper that has targets, with what it needs. */
+const targets: Readonly<Record<string, readonly [key: string, needed: object]>> = {
+  git: ["https://a.example", { secret: "a" }],
+  docker: ["a.example", { secret: "a", username: "b" }],
+  aws: ["a", { access_key_id: "a", secret_access_key: "b" }],
+  kubernetes: ["a", { secret: "a", client_certificate: "b", client_key: "c" }],
+  openclaw: ["*", {}],
+  askpass: ["*", { secret: "a" }],
+  terraform: ["a.example", { secret: "a" }],
+  cargo: ["https://a.example", { secret: "a" }],
+  pip: ["https://a.example", { secret: "a" }]
+}
+
+const helperWith = (protocol: string, key: string | undefined, value: unknown): object => {
+  const [target, needed] = targets[protocol] ?? ["", {}]
+  const isWhole = protocol === "aws" && key === "secret"
+  return {
+    helpers: { [protocol]: { [target]: key === undefined ? value : { ...(isWhole ? {} : needed), [key]: value } } }
+  }
+}
+
 /** Makes a file with one setting. */
 const fileWith = (name: string, value: unknown): object => {
   const [key = "", ...sections] = name.split(".").toReversed()
   const needed = name.startsWith("otlp.") ? { endpoint } : {}
   if (name.startsWith("sockets[]."))
     return { sockets: [{ path: "/run/s", role: "lease", secrets: ["a"], client_prefix: "a/", [key]: value }] }
+  const [, protocol, member] = /^helpers\.(\w+)\.\*(?:\.(\w+))?$/.exec(name) ?? []
+  if (protocol !== undefined) return helperWith(protocol, member, value)
   if (name.startsWith("policy[].")) return { policy: [{ secrets: ["a"], [key]: value }] }
   return sections.reduce((inner, section): object => ({ [section]: { ...needed, ...inner } }), {
     ...beside[name],
@@ -142,7 +165,7 @@ describe("the schema of config.json", () => {
     }
     assert.deepStrictEqual(differing, {
       onlyDaemon: [],
-      // A pattern cannot check the range of a number in text, and a rule about two keys is not in the schema.
+      // A pattern cannot check the range of a number in text, and a rule about two keys or about unknown ones is not in the schema.
       onlySchema: [
         "sockets[].secrets null",
         "sockets[].secrets []",
@@ -152,6 +175,26 @@ describe("the schema of config.json", () => {
         'audit_max_size "0600"',
         'policy[].approval "1\u00b5s"',
         'approval.open "1\u00b5s"',
+        'helpers {"x-a":"b"}',
+        'helpers {"x a":"b"}',
+        'helpers {"a":5}',
+        "helpers.aws.* {}",
+        'helpers.aws.* {"x-a":"b"}',
+        'helpers.aws.* {"x a":"b"}',
+        'helpers.aws.* {"a":5}',
+        "helpers.aws.*.access_key_id null",
+        "helpers.aws.*.secret_access_key null",
+        "helpers.aws.*.secret null",
+        'helpers.aws.*.ttl "1\u00b5s"',
+        "helpers.kubernetes.* {}",
+        'helpers.kubernetes.* {"x-a":"b"}',
+        'helpers.kubernetes.* {"x a":"b"}',
+        'helpers.kubernetes.* {"a":5}',
+        "helpers.kubernetes.*.client_certificate null",
+        "helpers.kubernetes.*.client_key null",
+        'helpers.openclaw.* {"x-a":"b"}',
+        'helpers.openclaw.* {"x a":"b"}',
+        'helpers.openclaw.* {"a":5}',
         'otlp.timeout "90m"',
         'otlp.timeout "1\u00b5s"'
       ]

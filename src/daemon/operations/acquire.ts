@@ -70,6 +70,8 @@ export interface AcquireRequest {
   readonly clientId: string
   /** Nanoseconds; zero or less requests the default TTL. */
   readonly ttl: GoDuration
+  /** Whether a TTL above the maximum is shortened to it, and not rejected. */
+  readonly shorten?: boolean
   /** The longest value that the client can use, in bytes of UTF-8. */
   readonly maxBytes?: number | undefined
   /** What the client says about the use of the value; nothing means that it is printed. */
@@ -176,7 +178,7 @@ interface Permitted {
 
 /** Returns the secret and the TTL of a lease that the caller's socket, the policy and the limits permit. */
 const permit = (
-  { clientId, maxBytes = Infinity, origin, secretName, ttl }: AcquireRequest,
+  { clientId, maxBytes = Infinity, origin, secretName, shorten = false, ttl }: AcquireRequest,
   found: Result.Result<Secret, SecretNotFound | StoreLocked>,
   by: { readonly caller: Caller; readonly policy: Policy; readonly limits: TtlPolicy }
 ): Result.Result<Permitted, Rejection> => {
@@ -192,7 +194,8 @@ const permit = (
   if (maxBytes < Infinity && Buffer.byteLength(Redacted.value(secret.value)) > maxBytes) {
     return rejected(new ValueTooLong({ name: secretName, limit: maxBytes }), "the value is too long for the client")
   }
-  const granted = grantedTtl(ttl, ttlWithin(by.limits, verdict))
+  const limits = ttlWithin(by.limits, verdict)
+  const granted = grantedTtl(shorten && ttl > limits.maximum ? limits.maximum : ttl, limits)
   if (Result.isSuccess(granted)) {
     const approval = verdict._tag === "Permitted" ? verdict.approval : undefined
     return Result.succeed({ secret, ttl: granted.success, approval })

@@ -15,6 +15,7 @@ import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 import { failedRotations } from "./failedRotations.ts"
 import { lastLeases } from "./lastLeases.ts"
+import { findRejections } from "./rejections.ts"
 
 /** Entries to search for accesses, as in the predecessor. */
 const maxEntries = 1000
@@ -47,6 +48,12 @@ export const checkHealth = Effect.fn("checkHealth")(function* (defaultTtl: GoDur
   for (const [name, outcome] of failed) {
     const message = `The last rotation of ${quote(name)} failed: ${outcome}`
     faults.push({ type: "rotation_failed", secret_name: name, message })
+  }
+  const rejected = yield* Effect.orElseSucceed(findRejections(names), () => [])
+  for (const { clientId, secretName, times } of rejected) {
+    const often = times === 1 ? "" : `, ${times} times`
+    const message = `${quote(secretName)} was rejected by its target: ${quote(clientId)}${often}`
+    faults.push({ type: "credential_rejected", secret_name: secretName, message })
   }
   const report = healthReport(secrets, yield* leases.active, accesses, now, faults, toMillis(defaultTtl))
   return { ...report, total_secrets: yield* store.count }

@@ -57,6 +57,7 @@ export const methods = {
   "secrets.restore": { queue: "write", retry: "idempotent", roles: ownerOnly, hasValue: true },
   "secrets.recordTrust": { queue: "immediate", retry: "idempotent", roles: workers },
   "secrets.lease": { queue: "immediate", retry: "idempotent", roles: workers, hasValue: true, givesValue: true },
+  "secrets.reportRejection": { queue: "immediate", retry: "idempotent", roles: workers },
   "secrets.leases": { queue: "scan", retry: "idempotent", roles: workers },
   "secrets.revoke": { queue: "immediate", retry: { doneIf: "LeaseNotFound" }, roles: workers },
   "secrets.revokeMatching": { queue: "scan", retry: "idempotent", roles: workers },

@@ -263,6 +263,21 @@ describe("acquire under a policy", () => {
   const tagOf = (result: Result.Result<unknown, { readonly _tag: string }>) =>
     Result.isFailure(result) ? result.failure._tag : "leased"
 
+  it.effect("shortens a TTL that the client does not insist on", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      const request = { secretName: "db", clientId: "ci", origin: said, shorten: true }
+      for (const [ttl, granted] of [
+        [hour, 15n * minute],
+        [25n * hour, 15n * minute],
+        [minute, minute]
+      ] as const) {
+        const { lease } = yield* acquire({ ...request, ttl }, defaultTtlPolicy)
+        assert.strictEqual(lease.expiresAt.millis - lease.createdAt.millis, Number(granted / 1_000_000n))
+      }
+    }).pipe(Effect.provideService(CurrentPolicy, { get: () => policy }), Effect.provide(testLayerNoTelemetry))
+  )
+
   it.effect("leases as the rule says, and records what the client said", () =>
     Effect.gen(function* () {
       yield* addSecret("db")

@@ -9,6 +9,7 @@ import { acquire } from "../../../daemon/operations/acquire.ts"
 import { findHandedOut } from "../../../daemon/operations/findHandedOut.ts"
 import { killswitch } from "../../../daemon/operations/killswitch.ts"
 import { listLeases } from "../../../daemon/operations/listLeases.ts"
+import { reportRejection } from "../../../daemon/operations/rejections.ts"
 import { revokeAllLeases, revokeLease, revokeMatchingLeases } from "../../../daemon/operations/revoke.ts"
 import * as GoDuration from "../../../domain/GoDuration.ts"
 import { quote } from "../../../domain/goText.ts"
@@ -24,12 +25,18 @@ const durationLimit = 256
 /** How many clients and secrets `leases` counts at most. */
 const maxTop = 100
 
-/** Beyond the predecessor: max_bytes, and what the client says about the use. */
+/** Beyond the predecessor: max_bytes, shorten, and what the client says about the use. */
 const leaseParams = readParams("LeaseParams", {
   secret_name: "string",
   client_id: "string",
   ttl: "string",
   max_bytes: "number",
+  shorten: "bool",
+  ...originFields
+})
+const rejectionParams = readParams("ReportRejectionParams", {
+  secret_name: "string",
+  client_id: "string",
   ...originFields
 })
 const leasesParams = readParams("LeasesParams", {
@@ -70,12 +77,22 @@ export const leaseHandlers = {
       secretName: params.secret_name,
       clientId: params.client_id,
       ttl: ttl.success,
+      shorten: params.shorten,
       maxBytes: params.max_bytes > 0 ? Math.trunc(params.max_bytes) : undefined,
       // Most requests say nothing.
       origin: isSilent(params) ? {} : yield* readOrigin(params)
     }
     const { lease, value } = yield* acquire(request, ttlPolicy, maxActiveLeases)
     return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
+  }),
+
+  /** Beyond the predecessor: a target rejected the value that a helper gave to it. */
+  "secrets.reportRejection": Effect.fnUntraced(function* (raw: unknown) {
+    const params = yield* rejectionParams(raw)
+    yield* required(params.secret_name, "secret_name")
+    yield* required(params.client_id, "client_id")
+    yield* reportRejection(params.secret_name, params.client_id, yield* readOrigin(params))
+    return succeeded("recorded")
   }),
 
   /** Beyond the predecessor. With `top` it also returns the clients and the secrets that have the most leases. */

@@ -1,0 +1,149 @@
+/**
+ * Turns leases into the answer of a helper protocol. The rules are the same for all of them:
+ *
+ * - The client id has the target and no pid, so a further call replaces the lease of the last one.
+ * - The lease is not revoked: the other program has the value. It ends with the expiry in the answer.
+ * - Four seconds after its start the program has an answer or a reason, whatever the daemon does.
+ */
+import { inGoUnits } from "../../../domain/spelledDuration.ts"
+import { parentProgram } from "../../../process/parentProgram.ts"
+import { after } from "../../../rpc/client/after.ts"
+import { type ClientRequest, type SendOutcome, sendRequests } from "../../../rpc/client/sendRequests.ts"
+import { notAReply, type RpcReply } from "../../../rpc/protocol/reply.ts"
+import { matchesShape } from "../../../rpc/protocol/shape.ts"
+import { daemonAddress, defaultClientId } from "../../command/daemonAddress.ts"
+import { explainDenied, failedProblem } from "../../command/failedProblem.ts"
+import { originOf } from "../../command/leaseOrigin.ts"
+import { type Problem, usageError } from "../../command/Output.ts"
+import { protocolProblem, refusalProblem } from "../../command/problems.ts"
+import type { HelperArgs } from "./helperSpec.ts"
+import type { HelperAnswer, HelperCall, HelperLease, HelperLeases } from "./Protocol.ts"
+import { type ProtocolName, protocols } from "./protocols.ts"
+
+/** Seconds from the start of the process: the strictest callers wait five. */
+const patience = 3.8
+/** However late the request is. */
+const minSeconds = 0.2
+
+const defaultTtl = "15m"
+
+/** The longest part of a client id that a target gets, in characters. */
+const maxTarget = 80
+
+/** What goes to standard output, and the problem for standard error. */
+export type Outcome = HelperAnswer & { readonly problem?: Problem }
+
+/** Answers one request. */
+export const answerCall = async (
+  name: ProtocolName,
+  args: HelperArgs,
+  call: HelperCall,
+  ttl: string | undefined
+): Promise<Outcome> => {
+  const { failure, plan } = handlersOf(name)
+  const fail = (problem: Problem): Outcome => ({
+    stdout: "",
+    status: problem.exitStatus,
+    ...failure?.(problem),
+    problem
+  })
+  const planned = plan(call)
+  if (planned.kind === "answer") return planned.answer
+  if (planned.kind === "problem") return fail(planned.problem)
+  const clientId = clientIdFor(name, args, planned.target)
+  if (typeof clientId !== "string") return fail(clientId)
+  const use = { client_id: clientId, ...originOf({ via: `helper:${name}`, ...calledBy() }, args.option("reason")) }
+  if (planned.kind === "rejected") {
+    await send(args, [{ method: "secrets.reportRejection", params: { secret_name: planned.secret, ...use } }])
+    return { stdout: "", status: 0 }
+  }
+  const leased = await leaseSecrets(args, planned, { ...use, ...ttlOfCall(name, args, planned, ttl) })
+  if ("exitStatus" in leased) return fail(leased)
+  const problem = planned.mayMiss ? undefined : planned.secrets.map(leased.problemOf).find((one) => one !== undefined)
+  if (problem !== undefined) return fail(problem)
+  const rendered = planned.render(leased)
+  return "exitStatus" in rendered ? fail(rendered) : rendered
+}
+
+const handlersOf = (name: ProtocolName): Pick<(typeof protocols)["git"], "plan" | "failure"> => protocols[name]
+
+/** Returns the parameters for the TTL: one that nobody asked for may be shortened to what is permitted. */
+const ttlOfCall = (name: ProtocolName, args: HelperArgs, lease: HelperLease, ttl: string | undefined) => {
+  const asked = args.option("ttl")
+  if (asked !== undefined) return { ttl: inGoUnits(asked) }
+  const { ttl: own }: { readonly ttl?: string } = protocols[name]
+  return { ttl: lease.ttl ?? own ?? ttl ?? defaultTtl, shorten: true }
+}
+
+const calledBy = (): { readonly program?: string } => {
+  const program = parentProgram()
+  return program === undefined ? {} : { program }
+}
+
+/** Returns the client id, which has the target unless the user gave an id. */
+const clientIdFor = (name: ProtocolName, args: HelperArgs, target: string): string | Problem => {
+  const given = args.option("client-id")
+  if (given === "") return usageError("--client-id cannot be empty", "Omit it, or name a client")
+  if (given !== undefined) return given
+  const own = defaultClientId(args)
+  // oxlint-disable-next-line no-control-regex -- a client id has none
+  const shown = [...target.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, "?")].slice(0, maxTarget).join("")
+  return typeof own === "string" ? `${own}/${name}:${shown}` : own
+}
+
+/** Leases the secrets of a plan on one connection. */
+const leaseSecrets = async (
+  args: HelperArgs,
+  { secrets }: HelperLease,
+  params: object
+): Promise<HelperLeases | Problem> => {
+  const names = [...new Set(secrets)]
+  const outcome = await send(
+    args,
+    names.map((secret_name) => ({ method: "secrets.lease", params: { secret_name, ...params } }))
+  )
+  if ("exitStatus" in outcome) return outcome
+  const leased = new Map(names.map((secret, at) => [secret, leaseIn(outcome[at])]))
+  const valueOf = (secret: string) => {
+    const found = leased.get(secret)
+    return found === undefined || "exitStatus" in found ? "" : found.value
+  }
+  const problemOf = (secret: string) => {
+    const found = leased.get(secret)
+    return found !== undefined && "exitStatus" in found ? found : undefined
+  }
+  const expiry = Math.min(...[...leased.values()].flatMap((one) => ("exitStatus" in one ? [] : [one.expiry])))
+  return { valueOf, problemOf, expiry, expiresAt: inUtc(expiry) }
+}
+
+/** Reads the reply to one request. */
+const leaseIn = (reply: RpcReply | undefined): { readonly value: string; readonly expiry: number } | Problem => {
+  if (reply === undefined) return protocolProblem(notAReply)
+  if (reply.error !== undefined) return refusalProblem(reply.error)
+  const { result } = reply
+  if (!matchesShape(result, { value: "", expires_at: "" }))
+    return protocolProblem("secrets.lease has an unexpected result")
+  // oxlint-disable-next-line no-restricted-globals -- it only reads a time, and loads no library
+  const expiry = Date.parse(result.expires_at)
+  return Number.isNaN(expiry) ? protocolProblem("the expiry is no time") : { value: result.value, expiry }
+}
+
+const inUtc = (millis: number): string =>
+  // oxlint-disable-next-line no-restricted-globals -- it only writes a time, and loads no library
+  Number.isFinite(millis) ? new Date(millis).toISOString().replace(/\.\d+Z$/, "Z") : ""
+
+/** Sends the requests, if there are any. */
+const send = async (
+  args: HelperArgs,
+  requests: ReadonlyArray<ClientRequest>
+): Promise<ReadonlyArray<RpcReply | undefined> | Problem> => {
+  if (requests.length === 0) return []
+  const address = daemonAddress(args)
+  if ("exitStatus" in address) return explainDenied(address)
+  const left = Math.max(patience - process.uptime(), minSeconds)
+  const seconds = args.option("timeout") === undefined ? Number(left.toFixed(1)) : address.seconds
+  const outcome = await new Promise<SendOutcome>((resolve) => {
+    sendRequests({ ...address, seconds, after, onWait: undefined }, requests, resolve)
+  })
+  return outcome._tag === "Replies" ? outcome.replies : explainDenied(await failedProblem(args, outcome))
+}
