@@ -71,6 +71,15 @@ describe.runIf(isScript)("the launcher of a checkout", () => {
     })
   )
 
+  it.live("fails where standard output is closed, instead of losing what it prints", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const env = { HOME: home, PATH: nodeFirst }
+      const statusOf = (line: string) => spawnSync("/bin/sh", ["-c", line, "sh", launcher], { env }).status
+      assert.deepStrictEqual([statusOf('"$1" --version'), statusOf('"$1" --version >&-')], [0, 1])
+    })
+  )
+
   it.live.runIf(hasProc)("gives Node the options of a service", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory

@@ -1,6 +1,5 @@
 /**
- * Logs as logfmt on standard error, for the commands that do the daemon's work and for
- * crashes. It is a file of its own because loading it is slow.
+ * Logs as logfmt on standard error, for `serve` and for crashes. It is a file of its own because loading it is slow.
  */
 import * as Logger from "effect/Logger"
 import { escapeJson } from "../../domain/escape.ts"

@@ -29,7 +29,7 @@ export const announceStart = Effect.fn("announceStart")(function* (
   const expired = yield* sweepExpired().pipe(Effect.orElseSucceed(() => []))
   const { activeLeases, secretCount } = yield* daemonStatus
 
-  const { hash } = yield* SecretStore
+  const { hash, lockedSince } = yield* SecretStore
   const listening = sockets.map(({ path, role }) => (sockets.length === 1 ? path : `${path} (${role})`)).join(", ")
   const facts = [withStore(startFact(listening), yield* hash)]
   if (crash !== undefined) {
@@ -54,6 +54,10 @@ export const announceStart = Effect.fn("announceStart")(function* (
   yield* sink.emit(
     OtelEvent.daemonStarted({ pid, version, socketPath, activeLeases, secretCount, auditSeq, auditHash })
   )
+  const since = lockedSince()
+  if (since !== undefined) {
+    yield* Effect.logWarning(`the store is locked since ${since}: no lease and no change until secrets unlock`)
+  }
   yield* Effect.logInfo(`agent-secrets ${version} serves ${counted(secretCount, "secret")} on ${socketPath}`)
 })
 

@@ -135,7 +135,6 @@ export const makeLockable = Effect.fn("makeLockable")(function* <E extends OpenE
     }
     lastHash = yield* options.hashOnDisk
     yield* audit.recordStore(lastHash)
-    yield* Effect.logWarning(`the store is locked since ${locked.since}: no lease and no change until secrets unlock`)
   }
 
   const available = () => (locked === undefined ? opened?.store : undefined)

@@ -14,7 +14,7 @@ import type { Config } from "../../../domain/Config.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { checkOwner } from "../../command/settings.ts"
-import { stderrLogger } from "../../command/stderrLogger.ts"
+import { noticeLogger } from "../../command/noticeLogger.ts"
 import { startFailure } from "../serve/startFailure.ts"
 
 interface Options {
@@ -47,4 +47,4 @@ export const withoutDaemon = <A, E>(
     const store = SecretStore.layer(paths).pipe(Layer.provideMerge(AuditLog.layerOf(config)), Layer.provide(held))
     const context = yield* Effect.mapError(Layer.build(store), startFailure)
     return yield* Effect.provide(operation, context)
-  }).pipe(Effect.scoped, Effect.provide(stderrLogger))
+  }).pipe(Effect.scoped, Effect.provide(noticeLogger))

@@ -10,7 +10,7 @@ import { holdDirectory } from "../../../daemon/lifecycle/Instance.ts"
 import { makeDirectory } from "../../../daemon/files/pinDirectory.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import type { Config } from "../../../domain/Config.ts"
-import { stderrLogger } from "../../command/stderrLogger.ts"
+import { noticeLogger } from "../../command/noticeLogger.ts"
 import { startFailure } from "../serve/startFailure.ts"
 
 export const createStore = Effect.fnUntraced(function* (config: Config) {
@@ -25,4 +25,4 @@ export const createStore = Effect.fnUntraced(function* (config: Config) {
     const secrets = yield* SecretStore
     return { origin: secrets.origin, count: yield* secrets.count }
   }).pipe(Effect.provide(store), Effect.mapError(startFailure))
-}, Effect.provide(stderrLogger))
+}, Effect.provide(noticeLogger))

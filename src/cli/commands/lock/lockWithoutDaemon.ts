@@ -15,7 +15,7 @@ import type { Config } from "../../../domain/Config.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { fromMillis } from "../../../domain/Timestamp.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { stderrLogger } from "../../command/stderrLogger.ts"
+import { noticeLogger } from "../../command/noticeLogger.ts"
 import { startFailure } from "../serve/startFailure.ts"
 
 export const lockWithoutDaemon = Effect.fnUntraced(function* (config: Config) {
@@ -37,7 +37,7 @@ export const lockWithoutDaemon = Effect.fnUntraced(function* (config: Config) {
     Effect.provide(Layer.provide(AuditLog.layerOf(config), held)),
     Effect.mapError(startFailure)
   )
-}, Effect.provide(stderrLogger))
+}, Effect.provide(noticeLogger))
 
 const nothingToLock = (path: string) =>
   new CommandError({
