@@ -18,10 +18,11 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   revoke: async () =>
     fullCommand(
       (await import("./commands/revoke/revoke.ts")).revokeCommand,
-      (await import("./commands/revoke/killswitch.ts")).pullKillswitch
+      (await import("./commands/revoke/revokeSession.ts")).runRevokeSession
     ),
   lock: () => import("./commands/lock/lock.ts").then((file) => file.lockCommand),
   unlock: () => import("./commands/lock/unlock.ts").then((file) => file.unlockCommand),
+  runs: () => import("./commands/runs.ts").then((file) => file.runsCommand),
   leases: () => import("./commands/leases.ts").then((file) => file.leasesCommand),
   list: () => import("./commands/list.ts").then((file) => file.listCommand),
   show: () => import("./commands/show.ts").then((file) => file.showCommand),

@@ -71,6 +71,7 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
   { args: ["lease", `${hostile}?`], json: true },
   { args: ["revoke", hostile] },
   { args: ["leases"] },
+  { args: ["runs"], json: true },
   { args: ["list"], json: true },
   { args: ["show", hostile], json: true },
   { args: ["backup", `x${inPath}/y`, "--recipient", "age1x"] },

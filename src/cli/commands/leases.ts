@@ -4,6 +4,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { call } from "../../rpc/client/client.ts"
+import { optional, type Shaped } from "../../rpc/protocol/shape.ts"
 import { defineCommand } from "../command/Command.ts"
 import { fromClient, failUsage } from "../command/CommandError.ts"
 import { loadDaemon } from "../command/settings.ts"
@@ -18,7 +19,8 @@ const listedExample = {
       secret_name: "",
       client_id: "",
       created_at: "",
-      expires_at: ""
+      expires_at: "",
+      runs: optional([{ program: optional(""), pid: optional(0) }])
     }
   ],
   total: 0
@@ -57,6 +59,7 @@ export const leasesCommand = defineCommand({
       lease.secret_name,
       ageOf(lease.created_at, now),
       timeUntil(lease.expires_at, now),
+      runningOf(lease.runs),
       printsToTerminal() ? shortId(lease.lease_id) : lease.lease_id
     ])
     const left = found.total - found.leases.length
@@ -65,10 +68,19 @@ export const leasesCommand = defineCommand({
         rows.length === 0
           ? ["no active leases"]
           : [
-              ...table(["CLIENT", "SECRET", "AGE", "EXPIRES IN", "ID"], rows, { whole: ["AGE", "EXPIRES IN", "ID"] }),
+              ...table(["CLIENT", "SECRET", "AGE", "EXPIRES IN", "RUNNING", "ID"], rows, {
+                whole: ["AGE", "EXPIRES IN", "ID"]
+              }),
               ...(left === 0 ? [] : [`${left} older leases are not shown`])
             ],
       result: { leases: found.leases, count: found.leases.length, total: found.total }
     }
   })
 })
+
+/** Names the programs that run with the value of a lease. */
+const runningOf = ([first, ...others]: Shaped<typeof listedExample>["leases"][number]["runs"] = []): string => {
+  if (first === undefined) return "-"
+  const { pid, program = "?" } = first
+  return `${program}${pid === undefined ? "" : ` (${pid})`}${others.length === 0 ? "" : ` +${others.length}`}`
+}

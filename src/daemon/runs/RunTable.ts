@@ -103,7 +103,7 @@ export class RunTable {
       else clients?.delete(run.clientId)
       if (clients?.size === 0) this.bySecret.delete(name)
     }
-    wakeAll(run)
+    wakeWaiting(run)
   }
 
   /** Returns the leases of all runs, whether they are over or not. */
@@ -118,13 +118,14 @@ export class RunTable {
     return secretName === undefined ? [...this.runs.values()] : this.ofSecret(secretName, clientId)
   }
 
-  /** Adds a notice to each run that it is for, and wakes those who wait for one. */
-  notify(notice: PlacedNotice): void {
-    for (const run of this.reached(notice)) {
+  /** Adds a notice to each run that it is for, and returns those runs. */
+  notify(notice: PlacedNotice): ReadonlyArray<Run> {
+    const runs = this.reached(notice)
+    for (const run of runs) {
       if (isNew(run, notice)) run.unread = [...run.unread, notice]
       run.told = { kind: notice.kind, at: notice.at }
-      wakeAll(run)
     }
+    return runs
   }
 }
 
@@ -145,7 +146,8 @@ export const addEarlier = (run: Run, notices: ReadonlyArray<PlacedNotice>): void
 const isNew = (run: Run, { kind, secretName }: Notice): boolean =>
   !run.unread.some((waiting) => waiting.kind === kind && waiting.secretName === secretName)
 
-const wakeAll = (run: Run): void => {
+/** Wakes those who wait for a notice of a run. */
+export const wakeWaiting = (run: Run): void => {
   const { wake } = run
   run.wake = []
   for (const one of wake) one()

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import { type AuditFact, runEndFact } from "../../domain/AuditEntry.ts"
 import { type Notice, NoticeReader, type PlacedNotice } from "../../domain/Run.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
@@ -16,7 +17,10 @@ import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
 import { makeMissedNotices, type MissedNotices } from "./missedNotices.ts"
-import { type Run, type RunConnection, RunTable } from "./RunTable.ts"
+import { type Run, type RunConnection, RunTable, wakeWaiting } from "./RunTable.ts"
+
+/** Waiting starters that get their reply before other requests have a turn. */
+const wokenPerTurn = 64
 
 /** How long a run lasts without its connection. */
 export const reconnectTime = Duration.seconds(5)
@@ -48,12 +52,27 @@ export class Runs extends Context.Service<
       const table = new RunTable()
       const reader = new NoticeReader((yield* audit.position).seq)
       const missed = makeMissedNotices(audit)
+      const toWake = new Set<Run>()
+      const wakes = yield* Queue.sliding<void>(1)
       const notify = (notices: ReadonlyArray<PlacedNotice>) => {
         for (const notice of notices) {
           missed.add(notice)
-          table.notify(notice)
+          for (const run of table.notify(notice)) toWake.add(run)
         }
+        if (toWake.size > 0) Queue.offerUnsafe(wakes, undefined)
       }
+      const wakeSome = Effect.sync(() => {
+        for (const run of toWake.values().take(wokenPerTurn)) {
+          toWake.delete(run)
+          wakeWaiting(run)
+        }
+      })
+      const wakeThem = Effect.whileLoop({
+        while: () => toWake.size > 0,
+        body: () => Effect.andThen(wakeSome, Effect.yieldNow),
+        step: () => undefined
+      })
+      yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(wakes), wakeThem)))
       yield* audit.observe({
         written: (facts, first, at) => {
           for (const [index, fact] of facts.entries()) {

@@ -6,12 +6,15 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { call, type DaemonAddress } from "../../../rpc/client/client.ts"
-import { optional, type Shaped } from "../../../rpc/protocol/shape.ts"
-import type { ArgsOf } from "../../command/Command.ts"
+import type { MethodName } from "../../../rpc/protocol/methods.ts"
+import { optional, type Shape, type Shaped } from "../../../rpc/protocol/shape.ts"
+import { escapeValue } from "../../../domain/escape.ts"
 import { counted } from "../../../domain/counted.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failDeclined, fromClient } from "../../command/CommandError.ts"
-import type { revokeCommand } from "./revoke.ts"
+import { runsExample } from "../runs.ts"
+import { awaitRuns, describeRuns, runsResult, stillRunning } from "./awaitRuns.ts"
+import { type RevokeArgs, runsReached } from "./revoke.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { confirm } from "../../terminal/askOnTerminal.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
@@ -22,7 +25,8 @@ const reportExample = {
   leases_revoked: optional(0),
   rotated: [""],
   secrets_wiped: optional(0),
-  failures: [""]
+  failures: [""],
+  ...runsReached
 }
 const statusExample = { secrets_count: 0 }
 const handedOutExample = {
@@ -35,12 +39,12 @@ type HandedOutReply = Shaped<typeof handedOutExample>
 /** Rotating everything may take as long as all rotation commands together. */
 const rotationTimeout = Duration.minutes(30)
 
-export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof revokeCommand.flags>) {
+export const pullKillswitch = Effect.fnUntraced(function* (args: RevokeArgs, wait: number) {
   const address = yield* loadDaemon(args)
   const [rotate, wipe] = [args.flag("rotate"), args.flag("wipe")]
   if (wipe && !args.flag("yes") && isInteractive()) yield* askBeforeWipe(address)
   const daemon = rotate ? { ...address, timeout: rotationTimeout } : address
-  const params = { rotate_all: rotate, wipe_store: wipe }
+  const params = { rotate_all: rotate, wipe_store: wipe, report_runs: true }
   const report = yield* Effect.mapError(call(daemon, "secrets.killswitch", params, reportExample), fromClient)
   const done = [
     report.leases_revoked === undefined ? [] : [`revoked ${counted(report.leases_revoked, "lease")}`],
@@ -56,17 +60,64 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: ArgsOf<typeof r
     })
   }
   // The leases are revoked already, so a failure here must not look like one of theirs.
-  const outside = yield* Effect.orElseSucceed(call(address, "secrets.handedOut", {}, handedOutExample), () => undefined)
+  const outside = yield* handedOut(address)
+  const runs = yield* awaitRuns(address, report.run_ids ?? [], wait)
   return {
-    lines: [done.join("; "), ...describe(outside)],
+    lines: [done.join("; "), ...describeRuns(runs), ...describe(outside)],
+    problem: stillRunning(runs),
     result: {
       leases_revoked: report.leases_revoked,
       ...(rotate ? { rotated: report.rotated } : {}),
       ...(wipe ? { secrets_wiped: report.secrets_wiped } : {}),
-      ...(outside === undefined ? {} : { handed_out: outside.secrets, handed_out_complete: outside.complete })
+      ...(outside === undefined ? {} : { handed_out: outside.secrets, handed_out_complete: outside.complete }),
+      ...(runs.notified === 0 ? {} : runsResult(runs))
     }
   }
 })
+
+const handedOut = (daemon: DaemonAddress) =>
+  Effect.orElseSucceed(call(daemon, "secrets.handedOut", {}, handedOutExample), () => undefined)
+
+const leasesExample = { total: 0, by_client: optional([{ client_id: "", count: 0 }]) }
+const secretsExample = { secrets: [{ name: "", rotate_via: optional("") }] }
+
+/** Returns what the killswitch would do now. */
+export const drillKillswitch = Effect.fnUntraced(function* (args: RevokeArgs) {
+  const daemon = yield* loadDaemon(args)
+  const ask = <const T extends Shape>(method: MethodName, params: object, example: T) =>
+    Effect.mapError(call(daemon, method, params, example), fromClient)
+  const leases = yield* ask("secrets.leases", { limit: 1, top: 100 }, leasesExample)
+  const { runs, total } = yield* ask("runs.list", {}, runsExample)
+  const { secrets } = yield* ask("secrets.list", { every: true }, secretsExample)
+  const clients = (leases.by_client ?? []).map(({ client_id }) => client_id)
+  const rotated = args.flag("rotate")
+    ? secrets.filter((one) => one.rotate_via !== undefined).map(({ name }) => name)
+    : []
+  const wiped = args.flag("wipe") ? secrets.map(({ name }) => name) : []
+  const programs = runs.map(({ client_id, program = "a program" }) => `${program} of ${client_id}`)
+  const outside = yield* handedOut(daemon)
+  return {
+    lines: [
+      "this is a drill: nothing is changed",
+      ...would("revoke", leases.total, "lease", clients),
+      ...would("notify", total, "program", programs),
+      ...would("rotate", rotated.length, "secret", rotated),
+      ...would("wipe", wiped.length, "secret", wiped),
+      ...describe(outside)
+    ],
+    result: { drill: true, leases: leases.total, clients, programs: runs, rotated, wiped, handed_out: outside?.secrets }
+  }
+})
+
+/** Names in one line. */
+const maxNames = 10
+
+const would = (what: string, count: number, unit: string, names: ReadonlyArray<string>): ReadonlyArray<string> => {
+  if (count === 0) return [`it would ${what} no ${unit}`]
+  const shown = names.slice(0, maxNames).map(escapeValue)
+  const more = names.length > shown.length ? [`and ${names.length - shown.length} more`] : []
+  return [`it would ${what} ${counted(count, unit)}: ${[...shown, ...more].join(", ")}`]
+}
 
 const askBeforeWipe = Effect.fnUntraced(function* (address: DaemonAddress) {
   const { secrets_count } = yield* Effect.mapError(call(address, "secrets.status", {}, statusExample), fromClient)

@@ -6,12 +6,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import * as GoDuration from "../../../domain/GoDuration.ts"
 import { type DaemonAddress, request } from "../../../rpc/client/client.ts"
 import type { MethodName } from "../../../rpc/protocol/methods.ts"
-import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
+import { CommandError, fromClient } from "../../command/CommandError.ts"
 import { protocolProblem } from "../../command/problems.ts"
 import { loadDaemon } from "../../command/settings.ts"
+import { parseWait } from "../../command/waitDuration.ts"
 import { statusCommand } from "./status.ts"
 import type { StatusArgs } from "./watchStatus.ts"
 import { watchStatus } from "./watchStatus.ts"
@@ -21,7 +21,7 @@ export const runStatusSession = (args: StatusArgs) => (args.flag("watch") ? watc
 const pollInterval = Duration.millis(200)
 
 const waitUntilServing = Effect.fnUntraced(function* (args: StatusArgs) {
-  const timeout = yield* parseWait(args.option("wait") ?? "")
+  const timeout = yield* parseWait(args.option("wait") ?? "", "secrets status --wait 30s")
   const daemon = { ...(yield* loadDaemon(args)), returnsSoon: undefined }
   const start = yield* Clock.currentTimeMillis
   const left = Effect.map(Clock.currentTimeMillis, (now) => timeout - (now - start))
@@ -42,15 +42,6 @@ const waitUntilServing = Effect.fnUntraced(function* (args: StatusArgs) {
     }
     yield* Effect.sleep(pollInterval)
   }
-})
-
-/** Returns milliseconds. A number without a unit means seconds. */
-const parseWait = Effect.fnUntraced(function* (given: string) {
-  const parsed = GoDuration.parseSpelledDuration(/^[\d.]+$/.test(given) ? `${given}s` : given)
-  if (Result.isFailure(parsed) || parsed.success <= 0n) {
-    return yield* failUsage("--wait must be a duration above 0", "For example: secrets status --wait 30s")
-  }
-  return GoDuration.toMillis(parsed.success)
 })
 
 const queryStatus = Effect.fnUntraced(function* (daemon: DaemonAddress, args: StatusArgs) {

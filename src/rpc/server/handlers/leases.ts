@@ -11,6 +11,8 @@ import { killswitch } from "../../../daemon/operations/killswitch.ts"
 import { listLeases } from "../../../daemon/operations/listLeases.ts"
 import { reportRejection } from "../../../daemon/operations/rejections.ts"
 import { revokeAllLeases, revokeLease, revokeMatchingLeases } from "../../../daemon/operations/revoke.ts"
+import { Runs } from "../../../daemon/runs/Runs.ts"
+import type { Run } from "../../../daemon/runs/RunTable.ts"
 import * as GoDuration from "../../../domain/GoDuration.ts"
 import { quote } from "../../../domain/goText.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
@@ -56,6 +58,10 @@ const killswitchParams = readParams("KillswitchParams", {
   wipe_store: "bool",
   report_runs: "bool"
 })
+
+/** Returns what a lease says about the programs that run with its value. */
+const running = (runs: ReadonlyArray<Run>) =>
+  runs.length === 0 ? {} : { runs: runs.map(({ id, origin, pid }) => ({ run_id: id, program: origin.program, pid })) }
 
 export const leaseHandlers = {
   "secrets.lease": Effect.fnUntraced(function* (raw: unknown) {
@@ -106,13 +112,15 @@ export const leaseHandlers = {
       length: maxReplyText,
       top: Number.isSafeInteger(top) ? Math.min(Math.max(top, 0), maxTop) : 0
     })
+    const { table } = yield* Runs
     return {
       leases: leases.map((lease) => ({
         lease_id: lease.id,
         secret_name: lease.secretName,
         client_id: lease.clientId,
         created_at: lease.createdAt.text,
-        expires_at: lease.expiresAt.text
+        expires_at: lease.expiresAt.text,
+        ...running(table.ofSecret(lease.secretName, lease.clientId))
       })),
       total,
       by_client: top > 0 ? byClient.map(([client, count]) => ({ client_id: client, count })) : undefined,

@@ -1,0 +1,83 @@
+/**
+ * What became of the programs whose starters got a notice: which ended, and which still run.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { counted } from "../../../domain/counted.ts"
+import { escapeValue } from "../../../domain/escape.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
+import { call, type DaemonAddress } from "../../../rpc/client/client.ts"
+import type { Problem } from "../../command/Output.ts"
+import { type ListedRun, runsExample } from "../runs.ts"
+
+/** Between two looks, in milliseconds. */
+const interval = 200
+
+export interface RunsReport {
+  readonly notified: number
+  readonly ended: number
+  /** Those that still run; undefined if the daemon did not say. */
+  readonly running: ReadonlyArray<ListedRun> | undefined
+}
+
+/** Waits until the programs have ended, at most so many milliseconds. */
+export const awaitRuns = Effect.fnUntraced(function* (
+  daemon: DaemonAddress,
+  runIds: ReadonlyArray<string>,
+  millis: number
+) {
+  const notified = runIds.length
+  if (notified === 0) return { notified, ended: 0, running: [] } satisfies RunsReport
+  const ids = new Set(runIds)
+  const look = Effect.map(call(daemon, "runs.list", { told: true }, runsExample), ({ runs }) =>
+    runs.filter(({ run_id }) => ids.has(run_id))
+  ).pipe(Effect.orElseSucceed(() => undefined))
+  const start = yield* Clock.currentTimeMillis
+  while (true) {
+    const running = yield* look
+    const left = start + millis - (yield* Clock.currentTimeMillis)
+    if (running?.length === 0 || left <= 0) {
+      return { notified, ended: notified - (running?.length ?? notified), running } satisfies RunsReport
+    }
+    yield* Effect.sleep(Math.min(interval, left))
+  }
+})
+
+/** Programs that a line names. */
+const maxNamed = 10
+
+/** Describes them in a line; returns none without a program. */
+export const describeRuns = ({ ended, notified, running }: RunsReport): ReadonlyArray<string> => {
+  if (notified === 0) return []
+  const outcome = `${counted(notified, "program")} notified, ${ended} ended`
+  if (running === undefined) return [`${outcome}; the daemon does not list the others`]
+  if (running.length === 0) return [outcome]
+  const named = running
+    .slice(0, maxNamed)
+    .map(
+      ({ client_id, pid, program = "a program" }) =>
+        `${escapeValue(program)} (${pid === undefined ? "" : `pid ${pid}, `}client ${escapeValue(client_id)})`
+    )
+  const more = running.length > maxNamed ? [`and ${running.length - maxNamed} more`] : []
+  return [`${outcome}, ${running.length} still running: ${[...named, ...more].join(", ")}`]
+}
+
+/** Returns what `--json` has of them. */
+export const runsResult = ({ ended, notified, running = [] }: RunsReport) => ({
+  runs: {
+    notified,
+    ended,
+    running: running.map(({ client_id, pid, program, run_id }) => ({ run_id, client_id, program, pid }))
+  }
+})
+
+/** Returns the problem of programs that still run. */
+export const stillRunning = ({ ended, notified, running }: RunsReport): Problem | undefined =>
+  running?.length === 0
+    ? undefined
+    : {
+        message: `${counted(notified - ended, "program")} did not end`,
+        code: "still_running",
+        fix: "Look at them: secrets runs; end them with kill PID, or wait longer with --wait",
+        exitStatus: exitStatus.incomplete
+      }
