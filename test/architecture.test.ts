@@ -45,6 +45,7 @@ const writers = new Map([
   ["cli/terminal/screen.ts", "the frame of status --watch, escaped, and the progress of a scan"],
   ["cli/commands/add/readValue.ts", "the prompt for a value, escaped"],
   ["cli/commands/project/maskOutput.ts", "the output of the program that exec runs"],
+  ["cli/commands/mcp/mcpStdio.ts", "the lines of the protocol, escaped"],
   ["cli/commands/project/runChild.ts", "the program that exec runs inherits them"],
   ["cli/commands/serve/signals.ts", "listens for errors only"],
   ["cli/commands/serve/earlySignals.ts", "a constant"],

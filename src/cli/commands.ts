@@ -34,6 +34,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   allow: () => import("./commands/project/allow.ts").then((file) => file.allowCommand),
   disallow: () => import("./commands/project/disallow.ts").then((file) => file.disallowCommand),
   policy: () => import("./commands/policy/policy.ts").then((file) => file.policyCommand),
+  mcp: () => import("./commands/mcp/mcp.ts").then((file) => file.mcpCommand),
   rotate: () => import("./commands/rotate.ts").then((file) => file.rotateCommand),
   health: () => import("./commands/health.ts").then((file) => file.healthCommand),
   scan: () => import("./commands/scan/scan.ts").then((file) => file.scanCommand),

@@ -14,6 +14,7 @@ import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
 import { helpersSection } from "./HelperConfig.ts"
 import { parseJsonFile } from "./jsonFile.ts"
+import { mcpSection } from "./McpConfig.ts"
 import { clientIdExpected, clientIdPattern } from "./paths.ts"
 import { policySection, ruleFrom, unknownRuleKey } from "./PolicyConfig.ts"
 import { accessFrom, overlappingClients, socketFrom, socketGroup, socketMode, socketSection } from "./SocketConfig.ts"
@@ -133,6 +134,7 @@ export const ConfigFile = section({
   ),
   approval: Setting.subsection(approvalSection, "how a person is asked where a rule of the policy has approval", {}),
   helpers: optionalSetting(helpersSection, "which secret `secrets helper` gives to which target"),
+  mcp: Setting.subsection(mcpSection, "what `secrets mcp` offers to agents", {}),
   rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
   events: Setting.subsection(eventsSection, "which events are sent", {}),
   otlp: optionalSetting(
@@ -196,7 +198,8 @@ export const decodeConfig = (
     const reason =
       misspeltLimit(given) ??
       unknownRuleKey(given) ??
-      unknownHelperKey(given) ??
+      unknownKeyIn(given, "helpers") ??
+      unknownKeyIn(given, "mcp") ??
       samePaths(config) ??
       overlappingClients(config.otherSockets)
     if (reason !== undefined) return yield* Result.fail(new ConfigError({ reason }))
@@ -294,16 +297,16 @@ export const unknownKeys = (given: unknown, above = "", shown = above): Readonly
   })
 }
 
-/** Names a key in `helpers` that is none: what was meant by it would not apply. */
-const unknownHelperKey = (given: unknown): string | undefined => {
-  const unknown = unknownKeys(given).find(({ key }) => key.startsWith("helpers."))
-  const hint = unknown?.meant === undefined ? "see docs/helpers.md" : `did you mean ${unknown.meant}?`
+/** Names a key in a section that is none: what was meant by it would not apply. */
+const unknownKeyIn = (given: unknown, section: "helpers" | "mcp"): string | undefined => {
+  const unknown = unknownKeys(given).find(({ key }) => key.startsWith(`${section}.`))
+  const hint = unknown?.meant === undefined ? "see docs/settings.md" : `did you mean ${unknown.meant}?`
   return unknown === undefined ? undefined : `${unknown.key} is not a setting: ${hint}`
 }
 
 /** Names a key that looks like a misspelt setting without which the daemon would permit more. */
 const misspeltLimit = (given: unknown): string | undefined =>
-  misspeltKeys(given).find((warning) => /did you mean (policy|sockets)\?$/.test(warning))
+  misspeltKeys(given).find((warning) => /did you mean (policy|sockets|mcp)\?$/.test(warning))
 
 const misspeltKeys = (given: unknown): ReadonlyArray<string> =>
   unknownKeys(given).flatMap(({ key, meant }) =>
@@ -333,6 +336,7 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     policy: file.policy?.map(ruleFrom),
     approval: file.approval,
     helpers: file.helpers,
+    mcp: file.mcp,
     rotationTimeout: file.rotation_timeout,
     sampling: {
       minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,

@@ -116,14 +116,20 @@ export const shiftExpiry = (lease: Lease, millis: number): Lease => ({
   expiresAt: fromMillis(lease.expiresAt.millis + millis)
 })
 
+/** Returns whether an id is that of the client, or with `below` one of its runs. */
+export const isOfClient = (id: string, clientId: string, below = false): boolean =>
+  id === clientId || (below && id.startsWith(`${clientId}/`))
+
 /** Selects leases by client and secret; undefined selects all. */
 export interface LeaseFilter {
   readonly clientId: string | undefined
   readonly secretName: string | undefined
+  /** Whether the ids below that of the client count too: `ci/npm[4711]` for `ci`. */
+  readonly below?: boolean
 }
 
-export const matchesFilter = ({ clientId, secretName }: LeaseFilter, lease: Omit<LeaseName, "id">): boolean =>
-  (clientId === undefined || lease.clientId === clientId) &&
+export const matchesFilter = ({ below, clientId, secretName }: LeaseFilter, lease: Omit<LeaseName, "id">): boolean =>
+  (clientId === undefined || isOfClient(lease.clientId, clientId, below)) &&
   (secretName === undefined || lease.secretName === secretName)
 
 /** One element of leases.json. Unknown members are ignored. */

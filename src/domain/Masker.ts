@@ -118,6 +118,8 @@ const link = (next: Int32Array, ends: Uint8Array, classes: number): void => {
 type MaskRange = [from: number, to: number]
 
 export class Masker {
+  /** How many masks were passed on. */
+  count = 0
   private readonly automaton: Automaton
   /** The state of the automaton, as an element of its table. */
   private step = 0
@@ -209,7 +211,10 @@ export class Masker {
       if (from >= to) break
       copy(from)
       if (until <= at) continue
-      if (!this.inMask) pieces.push(mask)
+      if (!this.inMask) {
+        pieces.push(mask)
+        this.count += 1
+      }
       this.inMask = true
       at = Math.min(until, to)
     }

@@ -162,7 +162,7 @@ export const size = (minimum: number) =>
     }
   ).annotate({
     expected: `a size like "10MB", or a number of bytes, of at least ${minimum}`,
-    written: (bytes: number) => `${bytes / 1e6}MB`
+    written: (bytes: number) => (bytes % 1e6 === 0 ? `${bytes / 1e6}MB` : `${bytes / 1000}kB`)
   })
 
 /** A setting by its full name: "heartbeat.interval" is the key `interval` in the section `heartbeat`. */

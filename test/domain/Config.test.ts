@@ -44,6 +44,15 @@ describe("the defaults", () => {
       policy: undefined,
       approval: { command: undefined, notify: undefined, open: 10n * minute, timeout: minute },
       helpers: undefined,
+      mcp: {
+        tools: ["list_secrets", "run_with_secrets", "request_secret", "list_leases", "revoke_leases"],
+        commands: ["*"],
+        timeout: 50n * second,
+        max_timeout: 10n * minute,
+        max_output: 16_000,
+        audit: "own",
+        clients: {}
+      },
       rotationTimeout: 30n * second,
       heartbeat: undefined,
       trustedProjects: []
@@ -114,7 +123,12 @@ describe("decodeConfig", () => {
   it.each([
     [{ polices: [{ secrets: ["a"] }] }, "polices is not a setting: did you mean policy?"],
     [{ sockts: [] }, "sockts is not a setting: did you mean sockets?"],
-    [{ policy: [{ secrets: ["a"], client: ["c"] }] }, "policy[0].client is not a key of a rule: did you mean clients?"]
+    [{ policy: [{ secrets: ["a"], client: ["c"] }] }, "policy[0].client is not a key of a rule: did you mean clients?"],
+    [{ mcp: { tool: [] } }, "mcp.tool is not a setting: did you mean mcp.tools?"],
+    [
+      { mcp: { clients: { "codex*": { comands: [] } } } },
+      "mcp.clients.codex*.comands is not a setting: did you mean mcp.clients.codex*.commands?"
+    ]
   ])("rejects %j, which would permit more than was meant", (settings, reason) => {
     assert.strictEqual(refusal(JSON.stringify(settings)), `config: ${reason}`)
   })

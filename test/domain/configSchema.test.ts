@@ -136,6 +136,7 @@ describe("the schema of config.json", () => {
   it.each([
     { max_lease_ttl: "59m" },
     { policy: [{ secrets: ["a"], client: ["c"] }] },
+    { mcp: { clients: { codex: { comands: [] } } } },
     { audit_path: "/srv/a", leases_path: "/srv/a" },
     { default_lease_ttl: "0.1ns" },
     { rotation_timeout: "3000000h" },
@@ -166,6 +167,7 @@ describe("the schema of config.json", () => {
     assert.deepStrictEqual(differing, {
       onlyDaemon: [],
       // A pattern cannot check the range of a number in text, and a rule about two keys or about unknown ones is not in the schema.
+      // A pattern cannot check the range of a number in text; unknown keys and rules about two keys are not in the schema.
       onlySchema: [
         "sockets[].secrets null",
         "sockets[].secrets []",
@@ -195,6 +197,18 @@ describe("the schema of config.json", () => {
         'helpers.openclaw.* {"x-a":"b"}',
         'helpers.openclaw.* {"x a":"b"}',
         'helpers.openclaw.* {"a":5}',
+        'mcp {"x-a":"b"}',
+        'mcp {"x a":"b"}',
+        'mcp {"a":5}',
+        'mcp.timeout "90m"',
+        'mcp.timeout "1\u00b5s"',
+        'mcp.max_timeout "90m"',
+        'mcp.max_timeout "1\u00b5s"',
+        'mcp.max_output "5"',
+        'mcp.max_output "0600"',
+        'mcp.clients.* {"x-a":"b"}',
+        'mcp.clients.* {"x a":"b"}',
+        'mcp.clients.* {"a":5}',
         'otlp.timeout "90m"',
         'otlp.timeout "1\u00b5s"'
       ]

@@ -10,6 +10,8 @@ export interface LeaseOriginParams {
   readonly program?: string
   readonly session?: string
   readonly reason?: string
+  /** Whether a TTL above the maximum is shortened to it. */
+  readonly shorten?: boolean
 }
 
 export const reasonFlag = {

@@ -119,6 +119,12 @@ export class RequestTable {
     return this.grants.has(questionOf(asked)) || this.byIdentity.get(identityOf(asked))?.state === "approved"
   }
 
+  /** Returns whether a yes for a while holds for leases like this one. */
+  isApproved(asked: Parameters<typeof questionOf>[0]): boolean {
+    this.endOverdue()
+    return this.grants.has(questionOf(asked))
+  }
+
   /** Returns the open requests, the oldest first. */
   pending(): ReadonlyArray<OpenRequest> {
     this.endOverdue()

@@ -9,12 +9,15 @@ import * as Option from "effect/Option"
 import { isChained } from "../../domain/AuditChain.ts"
 import { type AuditEntry, decodeEntry } from "../../domain/AuditEntry.ts"
 import { stringify } from "../../domain/goText.ts"
+import { isOfClient } from "../../domain/Lease.ts"
 import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 
 export interface AuditSearch {
   readonly secretName: string | undefined
   readonly clientId: string | undefined
+  /** Whether the runs of the client count too. */
+  readonly below?: boolean
   readonly action: string | undefined
   /** Only entries of this time or later. */
   readonly since: Timestamp | undefined
@@ -55,14 +58,15 @@ export const searchAudit = Effect.fn("searchAudit")(function* (search: AuditSear
 })
 
 /** Searches a line for the encoded names, so that most lines need no decoding. */
-const prefilter = ({ action, clientId, secretName }: AuditSearch) => {
-  const needles = [action, clientId, secretName].filter((text) => text !== undefined).map((text) => stringify(text))
+const prefilter = ({ action, below, clientId, secretName }: AuditSearch) => {
+  const texts = [action, below ? undefined : clientId, secretName].filter((text) => text !== undefined)
+  const needles = texts.map((text) => stringify(text))
   return (line: string) => needles.every((needle) => line.includes(needle))
 }
 
-const matches = ({ action, clientId, secretName }: AuditSearch, entry: AuditEntry): boolean =>
+const matches = ({ action, below, clientId, secretName }: AuditSearch, entry: AuditEntry): boolean =>
   (action === undefined || entry.action === action) &&
-  (clientId === undefined || entry.client_id === clientId) &&
+  (clientId === undefined || isOfClient(entry.client_id ?? "", clientId, below)) &&
   (secretName === undefined || entry.secret_name === secretName)
 
 const isBefore = ({ after, since }: AuditSearch, entry: AuditEntry): boolean => {

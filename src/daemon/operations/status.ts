@@ -8,6 +8,7 @@ import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { CurrentPolicy } from "./CurrentPolicy.ts"
 import { ownLeases } from "./listLeases.ts"
+import { OpenRequests } from "./RequestTable.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
 /**
@@ -22,6 +23,28 @@ export const visibleSecrets = Effect.fnUntraced(function* (clientId: string, eve
   if (every && caller.scope === undefined) return all
   const client = attestedClient(caller, clientId)
   return all.filter(({ name }) => permitsSecret(caller, name) && !isHidden(policy, name, client))
+})
+
+/**
+ * Lists the visible secrets that the client may use in this way, each with the rule that decides about it and whether
+ * a person has to approve it, and counts the others that exist for the caller.
+ */
+export const usableSecrets = Effect.fnUntraced(function* (clientId: string, via: string) {
+  const secrets = yield* SecretStore
+  const caller = yield* CurrentCaller
+  const policy = (yield* CurrentPolicy).get()
+  const client = attestedClient(caller, clientId)
+  const table = yield* OpenRequests
+  const existing = (yield* secrets.list).filter(({ name }) => permitsSecret(caller, name))
+  const usable = existing.flatMap((secret) => {
+    const verdict = policy.decide({ secretName: secret.name, clientId: client, via })
+    const isUsable = verdict._tag === "Permitted" || (verdict._tag === "Refused" && verdict.key !== "via")
+    const rule = policy.rules[(verdict.rule ?? 0) - 1]
+    const isApproved = table.isApproved({ kind: "approval", secretName: secret.name, clientId: client, via })
+    const approval = rule?.approval === undefined ? "none" : isApproved ? "granted" : "needed"
+    return isUsable ? [{ secret, rule, approval }] : []
+  })
+  return { usable, hidden: existing.length - usable.length }
 })
 
 export const daemonStatus = Effect.gen(function* () {

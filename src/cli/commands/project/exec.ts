@@ -18,6 +18,7 @@ import { CommandError } from "../../command/CommandError.ts"
 import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
 import { isExecutableFile, programPath } from "../../../process/programPath.ts"
+import type { ParentChannel } from "./parentChannel.ts"
 import { type ChildOptions, type RunningChild, runChild } from "./runChild.ts"
 import {
   type RequestedSecrets,
@@ -45,7 +46,9 @@ export const execCommand = defineCommand({
   flags: {
     ...projectFlags,
     mask: { type: "boolean", summary: "replace values by *** in its output" },
-    "stop-at-expiry": { type: "boolean", summary: "stop it when its first lease expires" }
+    "stop-at-expiry": { type: "boolean", summary: "stop it when its first lease expires" },
+    // The way of the values that a process of ours takes, as `mcp`. It is at the other end of a channel.
+    parent: { type: "string" }
   },
   examples: [
     "secrets exec -- npm start",
@@ -63,7 +66,10 @@ export const execCommand = defineCommand({
     yield* installGracefulShutdown
     const inherited = yield* takeInherited
     const [command = "", ...programArgs] = args.positionals
-    const program = { command, args: programArgs, ...inherited }
+    const via = args.option("parent")
+    const parent = via === undefined ? undefined : yield* loadParent
+    const descriptors = inherited.descriptors.filter((fd) => parent?.mayInherit(fd) ?? true)
+    const program = { command, args: programArgs, ...inherited, descriptors, parent }
     const requested = yield* requestedSecrets(args)
     const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
     yield* checkProgram(program)
@@ -77,7 +83,10 @@ export const execCommand = defineCommand({
     }
     const daemon = yield* loadDaemon(args)
     const wait = yield* endOfWait(args.option("approval-wait"))
-    const origin = originOf({ via: "exec", program: programPath(command) }, args.option("reason"))
+    const origin = originOf(
+      { via: via ?? "exec", program: programPath(command), ...(via !== undefined && { shorten: true }) },
+      args.option("reason")
+    )
     return yield* Effect.acquireUseRelease(
       leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets, origin, wait, maxValueBytes),
       (leased) => {
@@ -101,6 +110,10 @@ const checkProgram = Effect.fnUntraced(function* (program: Pick<ChildOptions, "c
   const problem = explainUnstartable({ ...program, env: process.env })
   if (problem !== undefined) return yield* problem
 })
+const loadParent = Effect.flatMap(
+  Effect.promise(() => import("./parentChannel.ts")),
+  ({ joinParent }) => joinParent
+)
 
 const exited = (status: number) => ({ result: undefined, ranProgram: status })
 
@@ -124,8 +137,12 @@ const maxVariableBytes = 131_072
 const maxValueBytes = (variable: string): number | undefined =>
   process.platform === "linux" ? maxVariableBytes - Buffer.byteLength(`${variable}=`) - 1 : undefined
 
+interface ProgramToRun extends Pick<ChildOptions, "command" | "args" | "descriptors" | "ignoredSignals"> {
+  readonly parent: ParentChannel | undefined
+}
+
 const runWith = Effect.fnUntraced(function* (
-  program: Pick<ChildOptions, "command" | "args" | "descriptors" | "ignoredSignals">,
+  { parent, ...program }: ProgramToRun,
   variables: ReadonlyArray<EnvVariable>,
   masked: boolean,
   expiry: number | undefined
@@ -141,30 +158,42 @@ const runWith = Effect.fnUntraced(function* (
   }
   return yield* runChild({
     ...program,
-    env: { ...process.env, ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
-    pipeOutput: masked ? maskOutput(yield* maskersFor(variables)) : undefined,
+    env: { ...(parent?.env ?? process.env), ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
+    pipeOutput: masked ? maskOutput(yield* maskersFor(variables, parent)) : undefined,
+    onStart: parent?.onStart,
+    onExit: parent?.onExit,
     monitor: expiry === undefined ? undefined : stopAt(expiry)
   })
 })
 
-const maskersFor = Effect.fnUntraced(function* (variables: ReadonlyArray<EnvVariable>) {
+const maskersFor = Effect.fnUntraced(function* (
+  variables: ReadonlyArray<EnvVariable>,
+  parent: ParentChannel | undefined
+) {
   const short = variables.filter(({ value }) => value !== "" && Buffer.byteLength(value) < minMaskedLength)
-  if (short.length > 0) {
-    yield* printWarning(
-      "exec",
-      `values shorter than ${minMaskedLength} bytes are not masked: ${short.map(({ name }) => name).join(", ")}`
-    )
-  }
   const variants = encodedVariantsOfAll(variables.map(({ value }) => value))
   const maskable = countMaskable(variants)
-  if (maskable < variants.length) {
-    yield* printWarning(
-      "exec",
+  const unmasked = [
+    short.length > 0 &&
+      `values shorter than ${minMaskedLength} bytes are not masked: ${short.map(({ name }) => name).join(", ")}`,
+    maskable < variants.length &&
       `too many or too long values: ${variants.length - maskable} of their encodings and lines are not masked`
-    )
-  }
-  return makeMaskers(variants.slice(0, maskable))
+  ].filter((text) => text !== false)
+  // The parent shows the output to an agent.
+  const [first] = parent === undefined ? [] : unmasked
+  if (first !== undefined) return yield* refuseToRun(first)
+  for (const text of unmasked) yield* printWarning("exec", text)
+  const makeMasker = makeMaskers(variants.slice(0, maskable))
+  return parent === undefined ? makeMasker : parent.counting(makeMasker)
 })
+
+const refuseToRun = (message: string) =>
+  new CommandError({
+    message,
+    code: "too_short_to_mask",
+    fix: "Store a longer value",
+    exitStatus: exitStatus.rejected
+  })
 
 const stopAt =
   (expiry: number) =>

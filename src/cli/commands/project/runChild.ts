@@ -33,6 +33,9 @@ export interface ChildOptions {
   readonly pipeOutput?: ((running: RunningChild) => Effect.Effect<boolean>) | undefined
   /** Runs beside the program, and may signal it. */
   readonly monitor?: ((running: RunningChild) => Effect.Effect<void>) | undefined
+  /** Called back at its start and at its exit, with the status or the signal that ended it. */
+  readonly onStart?: ((pid: number) => void) | undefined
+  readonly onExit?: ((code: number | null, signal: NodeJS.Signals | null) => void) | undefined
 }
 
 export interface RunningChild {
@@ -72,10 +75,12 @@ export const runChild = (options: ChildOptions): Effect.Effect<number, CommandEr
     child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(error)))
     child.once("exit", (code, signal) => {
       life.isOver = true
+      options.onExit?.(code, signal)
       Deferred.doneUnsafe(status, Effect.succeed(code ?? statusOf(signal)))
     })
 
     yield* Deferred.await(started).pipe(Effect.catch((error) => cannotStart(options, error)))
+    options.onStart?.(child.pid ?? 0)
     const running: RunningChild = {
       outputs,
       signal,

@@ -25,6 +25,7 @@ import { atMost, readParams, resultCount } from "../params.ts"
 const searchParams = readParams("AuditParams", {
   secret_name: "string",
   client_id: "string",
+  below: "bool",
   action: "string",
   since: "string",
   after: "number"
@@ -67,6 +68,7 @@ export const daemonHandlers = {
     const { complete, entries } = yield* searchAudit({
       secretName: params.secret_name || undefined,
       clientId: params.client_id || undefined,
+      below: params.below,
       action: params.action || undefined,
       since,
       after: params.after,

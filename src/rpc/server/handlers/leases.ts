@@ -44,6 +44,7 @@ const rejectionParams = readParams("ReportRejectionParams", {
 const leasesParams = readParams("LeasesParams", {
   client_id: "string",
   secret_name: "string",
+  below: "bool",
   limit: "number",
   top: "number"
 })
@@ -102,12 +103,13 @@ export const leaseHandlers = {
   }),
 
   /** Beyond the predecessor. With `top` it also returns the clients and the secrets that have the most leases. */
+  /** Beyond the predecessor. With `below` the runs of a client count too. With `top` it also returns the clients and the secrets that have the most leases. */
   "secrets.leases": Effect.fnUntraced(function* (raw: unknown) {
-    const { client_id, limit, secret_name, top } = yield* leasesParams(raw ?? {})
+    const { below, client_id, limit, secret_name, top } = yield* leasesParams(raw ?? {})
     yield* atMost(nameLimit, client_id, "client_id")
     yield* atMost(nameLimit, secret_name, "secret_name")
     const { byClient, bySecret, leases, total } = yield* listLeases({
-      filter: { clientId: client_id || undefined, secretName: secret_name || undefined },
+      filter: { clientId: client_id || undefined, secretName: secret_name || undefined, below },
       limit: resultCount(limit),
       length: maxReplyText,
       top: Number.isSafeInteger(top) ? Math.min(Math.max(top, 0), maxTop) : 0

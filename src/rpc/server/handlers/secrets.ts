@@ -18,7 +18,7 @@ import { ownLeases } from "../../../daemon/operations/listLeases.ts"
 import { lockStore, unlockStore } from "../../../daemon/operations/lock.ts"
 import { endStored } from "../../../daemon/operations/requests.ts"
 import { rotateSecret } from "../../../daemon/operations/rotate.ts"
-import { visibleSecrets } from "../../../daemon/operations/status.ts"
+import { usableSecrets, visibleSecrets } from "../../../daemon/operations/status.ts"
 import { lockedReason } from "../../../daemon/secrets/lockableStore.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import { getFact, initFact, refusedFact } from "../../../domain/AuditEntry.ts"
@@ -52,7 +52,12 @@ const restoreParams = readParams("RestoreParams", {
   keep_newer: "bool",
   dry_run: "bool"
 })
-const listParams = readParams("ListParams", { client_id: "string", every: "bool", last_leases: "bool" })
+const listParams = readParams("ListParams", {
+  client_id: "string",
+  every: "bool",
+  last_leases: "bool",
+  via: "string"
+})
 const showParams = readParams("ShowParams", { name: "string", client_id: "string" })
 const nameParams = readParams("DeleteParams", { name: "string", report_runs: "bool" })
 const lockParams = readParams("LockParams", { report_runs: "bool" })
@@ -72,15 +77,18 @@ export const secretHandlers = {
 
   /**
    * The predecessor has no parameters: without `client_id` it lists what every client may find. `every` lists what can be
-   * changed, for a role that may change it. With `last_leases` the log is searched for the last lease of each secret.
+   * changed, for a role that may change it. With `last_leases` the log is searched for the last lease of each secret. With
+   * `via` it lists what the client may use in this way.
    */
   "secrets.list": Effect.fnUntraced(function* (raw: unknown) {
     const { scope } = yield* CurrentCaller
     const params = yield* Effect.orElseSucceed(listParams(raw ?? {}), () => ({
       client_id: "",
       every: false,
-      last_leases: false
+      last_leases: false,
+      via: ""
     }))
+    if (params.via !== "") return yield* listUsable(params)
     const countOf = scope === undefined ? (yield* LeaseRepo).activeCountOfSecret : yield* ownCounts
     const secrets = yield* whileUnlocked(visibleSecrets(params.client_id, params.every))
     const searched = params.last_leases ? secrets.map(({ name }) => name) : []
@@ -259,6 +267,24 @@ export const secretHandlers = {
     return { names }
   })
 }
+
+/** Returns what a client needs to know for the use of its secrets, and how many others there are. */
+const listUsable = Effect.fnUntraced(function* ({ client_id, via }: Readonly<Record<"client_id" | "via", string>>) {
+  const { hidden, usable } = yield* whileUnlocked(usableSecrets(client_id, via))
+  return {
+    secrets: usable.map(({ approval, rule, secret }) => ({
+      name: secret.name,
+      created_at: secret.createdAt.text,
+      updated_at: secret.updatedAt.text,
+      last_rotated: secret.lastRotated.text,
+      description: secret.description || undefined,
+      commands: rule?.commands,
+      needs_reason: rule?.reason === true ? true : undefined,
+      approval
+    })),
+    hidden
+  }
+})
 
 /** How many active leases of a secret are shown. */
 const shownLeases = 100
