@@ -7,14 +7,16 @@ import * as Effect from "effect/Effect"
 import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as http from "node:http"
+import * as https from "node:https"
 import type { AddressInfo } from "node:net"
+import * as path from "node:path"
 import { programPath } from "../../src/process/programPath.ts"
 import type { Ended } from "./program.ts"
 
 /** Where the program is; undefined if it is not installed. */
 export const installed = (name: string): string | undefined => {
   const found = programPath(name, `${process.env["PATH"] ?? ""}:/usr/bin:/bin:/usr/sbin:/usr/lib/git-core`)
-  return found.includes("/") ? fs.realpathSync(found) : undefined
+  return found.includes("/") ? found : undefined
 }
 
 /** A test that needs programs; it gets their paths. */
@@ -61,29 +63,38 @@ export interface Stub {
   readonly seen: ReadonlyArray<readonly [path: string, authorization: string]>
 }
 
-/** A server on loopback. */
-export const stubServer = (answer: (request: http.IncomingMessage, response: http.ServerResponse) => void) =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.promise(
-        () =>
-          new Promise<{ server: http.Server; seen: Array<readonly [string, string]> }>((resolve) => {
-            const seen: Array<readonly [string, string]> = []
-            const server = http.createServer((request, response) => {
-              seen.push([request.url ?? "", request.headers.authorization ?? ""])
-              answer(request, response)
-            })
-            server.listen(0, "127.0.0.1", () => resolve({ server, seen }))
-          })
-      ),
-      ({ server }) =>
+/** A server on loopback, with TLS if there is a certificate. */
+export const stubServer = (
+  answer: (request: http.IncomingMessage, response: http.ServerResponse) => void,
+  certificate?: { readonly key: Buffer; readonly cert: Buffer }
+) =>
+  Effect.gen(function* () {
+    const seen: Array<readonly [string, string]> = []
+    const listener = (request: http.IncomingMessage, response: http.ServerResponse) => {
+      seen.push([request.url ?? "", request.headers.authorization ?? ""])
+      answer(request, response)
+    }
+    const server = certificate === undefined ? http.createServer(listener) : https.createServer(certificate, listener)
+    yield* Effect.acquireRelease(
+      Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
+      () =>
         Effect.sync(() => {
           server.closeAllConnections()
           server.close()
         })
-    ),
-    ({ seen, server }): Stub => ({ port: (server.address() as AddressInfo).port, seen })
-  )
+    )
+    const stub: Stub = { port: (server.address() as AddressInfo).port, seen }
+    return stub
+  })
+
+/** A certificate for 127.0.0.1 that signs itself, made now; `file` is its path. */
+export const selfSigned = Effect.fnUntraced(function* (openssl: string, directory: string) {
+  const [key, file] = [path.join(directory, "key.pem"), path.join(directory, "cert.pem")]
+  const kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+  yield* runProgram(openssl, [...kind, ...names, "-keyout", key, "-out", file], { env: {}, cwd: directory })
+  return { key: fs.readFileSync(key), cert: fs.readFileSync(file), file }
+})
 
 /** Returns the header of HTTP's Basic authentication. */
 export const basic = (user: string, password: string): string =>

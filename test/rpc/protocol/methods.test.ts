@@ -63,6 +63,7 @@ describe("a role", () => {
       "secrets.show",
       "secrets.recordTrust",
       "secrets.lease",
+      "secrets.reportRejection",
       "secrets.leases",
       "secrets.revoke",
       "secrets.revokeMatching",

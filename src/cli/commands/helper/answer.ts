@@ -24,6 +24,8 @@ import { type ProtocolName, protocols } from "./protocols.ts"
 const patience = 3.8
 /** However late the request is. */
 const minSeconds = 0.2
+/** What is left for the lease after waiting for a person. */
+const reserve = 0.5
 
 const defaultTtl = "15m"
 
@@ -57,9 +59,9 @@ export const answerCall = async (
     await send(args, [{ method: "secrets.reportRejection", params: { secret_name: planned.secret, ...use } }])
     return { stdout: "", status: 0 }
   }
-  const leased = await leaseSecrets(args, planned, { ...use, ...ttlOfCall(name, args, planned, ttl) })
+  const leased = await leaseApproved(args, planned, { ...use, ...ttlOfCall(name, args, planned, ttl) })
   if ("exitStatus" in leased) return fail(leased)
-  const problem = planned.mayMiss ? undefined : planned.secrets.map(leased.problemOf).find((one) => one !== undefined)
+  const problem = planned.mayMiss ? undefined : problemsOf(planned, leased)[0]
   if (problem !== undefined) return fail(problem)
   const rendered = planned.render(leased)
   return "exitStatus" in rendered ? fail(rendered) : rendered
@@ -89,6 +91,28 @@ const clientIdFor = (name: ProtocolName, args: HelperArgs, target: string): stri
   // oxlint-disable-next-line no-control-regex -- a client id has none
   const shown = [...target.replaceAll(/[\x00-\x1f\x7f-\x9f]/g, "?")].slice(0, maxTarget).join("")
   return typeof own === "string" ? `${own}/${name}:${shown}` : own
+}
+
+const problemsOf = ({ secrets }: HelperLease, { problemOf }: HelperLeases): ReadonlyArray<Problem> =>
+  secrets.flatMap((secret) => problemOf(secret) ?? [])
+
+/** Leases the secrets of a plan; where a person has to approve it first, again after an answer in time. */
+const leaseApproved = async (args: HelperArgs, plan: HelperLease, params: object): Promise<HelperLeases | Problem> => {
+  const leased = await leaseSecrets(args, plan, params)
+  const pending = "exitStatus" in leased ? undefined : problemsOf(plan, leased).find(({ request }) => request)
+  const address = daemonAddress(args)
+  const seconds = secondsLeft(args) - reserve
+  if (pending === undefined || "exitStatus" in address || seconds <= 0) return leased
+  const { awaitOnFastPath } = await import("../requests/awaitAnswer.ts")
+  const until = Number(process.hrtime.bigint() / 1_000_000n) + seconds * 1000
+  const ended = await awaitOnFastPath({ ...address, seconds }, pending, undefined, until)
+  return typeof ended === "number" ? leaseApproved(args, plan, params) : leased
+}
+
+/** Returns how long a request may take; --timeout counts from the start as well. */
+const secondsLeft = (args: HelperArgs): number => {
+  const given = Number(args.option("timeout")?.replace(/s$/, "") ?? patience)
+  return given - process.uptime()
 }
 
 /** Leases the secrets of a plan on one connection. */
@@ -140,8 +164,7 @@ const send = async (
   if (requests.length === 0) return []
   const address = daemonAddress(args)
   if ("exitStatus" in address) return explainDenied(address)
-  const left = Math.max(patience - process.uptime(), minSeconds)
-  const seconds = args.option("timeout") === undefined ? Number(left.toFixed(1)) : address.seconds
+  const seconds = Number(Math.max(secondsLeft(args), minSeconds).toFixed(1))
   const outcome = await new Promise<SendOutcome>((resolve) => {
     sendRequests({ ...address, seconds, after, onWait: undefined }, requests, resolve)
   })

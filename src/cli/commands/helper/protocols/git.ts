@@ -4,6 +4,7 @@
  *
  * A refusal by the daemon's policy or a person makes git stop: an agent must not meet a prompt.
  */
+import type { ErrorTag } from "../../../../rpc/protocol/errorTags.ts"
 import { findTargetUrl, targetUrl } from "../../../../domain/targetUrl.ts"
 import { answer, type HelperCall, type HelperPlan, type HelperProtocol, leaseOne } from "../Protocol.ts"
 
@@ -11,6 +12,8 @@ import { answer, type HelperCall, type HelperPlan, type HelperProtocol, leaseOne
 const anyUser = "x-access-token"
 
 const nothing = answer("")
+
+const refusals: ReadonlySet<string> = new Set<ErrorTag>(["PolicyDenied", "AccessDenied", "ApprovalDenied"])
 
 export const git: HelperProtocol = {
   isComplete: (input) => /(^|\n)\n/.test(input),
@@ -33,7 +36,7 @@ export const git: HelperProtocol = {
       return `${first}username=${username}\npassword=${password}\n${expires}${last}\n`
     })
   },
-  failure: ({ code }) => (code === "PolicyDenied" || code === "AccessDenied" ? { stdout: "quit=1\n\n" } : {})
+  failure: ({ code }) => (refusals.has(code) ? { stdout: "quit=1\n\n" } : {})
 }
 
 /** Returns the attributes by name; of a list, a name with each value. */
