@@ -27,6 +27,7 @@ import { AuditLog } from "./audit/AuditLog.ts"
 import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
+import { askPerson } from "./lifecycle/askPerson.ts"
 import { makeWitness, sendWitnesses } from "./lifecycle/auditWitness.ts"
 import { checkOutput } from "./lifecycle/checkOutput.ts"
 import { childrenFileName, childRecordLayer } from "./lifecycle/childrenFile.ts"
@@ -128,6 +129,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     watchStoreFiles,
     sampleGaugesForever,
     watchRequests,
+    askPerson(config.approval, options.environment),
     heartbeat.watch,
     verifyAtStart,
     sendWitnesses(config.auditWitness, yield* makeWitness(config.auditWitness, options.environment["PATH"])),

@@ -118,3 +118,7 @@ const quote = (text: string): string => {
   }
   return `"${out}"`
 }
+
+/** Formats a duration without zero units: "1h", not "1h0m0s". */
+export const durationText = (duration: GoDuration): string =>
+  formatGoDuration(duration).replaceAll(/(?<=[hm])0[ms]/g, "")

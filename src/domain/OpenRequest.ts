@@ -6,7 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 import { clientGroup } from "./clientGroup.ts"
-import { formatGoDuration, type GoDuration, hour, minute } from "./GoDuration.ts"
+import { durationText, type GoDuration, hour, minute } from "./GoDuration.ts"
 import { quote } from "./goText.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
@@ -75,12 +75,11 @@ export const questionOf = ({
 export const identityOf = (asked: Asked): string =>
   JSON.stringify([questionOf(asked), asked.program, asked.ttl === undefined ? undefined : String(asked.ttl)])
 
-/** Returns what a plain yes to the request means. */
-export const plainSpan = ({ approval }: Asked): "once" | GoDuration =>
+/** Returns what a plain yes means under a rule. */
+export const spanOf = (approval: Approval | undefined): "once" | GoDuration =>
   approval === undefined || approval === "always" ? "once" : approval
 
-export const spanText = (span: "once" | GoDuration): string =>
-  span === "once" ? "once" : `for ${formatGoDuration(span)}`
+export const spanText = (span: "once" | GoDuration): string => (span === "once" ? "once" : `for ${durationText(span)}`)
 
 /** A lease waits for a person. The text is what programs match. */
 export class ApprovalPending extends Schema.TaggedError<ApprovalPending>()("ApprovalPending", {
@@ -120,12 +119,16 @@ export class ApprovalExpired extends Schema.TaggedError<ApprovalExpired>()("Appr
   }
 }
 
-/** No such request is known, or it is not the caller's. */
+/** No such request is open, or it is not the caller's. */
 export class RequestNotFound extends Schema.TaggedError<RequestNotFound>()("RequestNotFound", {
-  requestId: Schema.String
+  requestId: Schema.String,
+  /** How it ended, if it is known. */
+  state: Schema.optionalKey(Schema.String)
 }) {
   override get message() {
-    return `no such request: ${quote(this.requestId)}`
+    const id = quote(this.requestId)
+    if (this.state === undefined) return `no such request: ${id}`
+    return `request ${id} is not open any more: ${this.state === "expired" ? "nobody answered in time" : this.state}`
   }
 }
 

@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
-import { durationPattern, formatGoDuration, type GoDuration, parseDuration } from "./GoDuration.ts"
+import { durationPattern, durationText, type GoDuration, parseDuration } from "./GoDuration.ts"
 
 const onlyDecoded = SchemaGetter.forbidden<never, unknown>(() => "config.json is only read")
 
@@ -120,9 +120,6 @@ export const amount = readWith(
   Schema.Number,
   Number
 ).annotate({ expected: "a whole number" })
-
-/** Formats a duration without zero units: "1h", not "1h0m0s". */
-export const durationText = (length: GoDuration): string => formatGoDuration(length).replaceAll(/(?<=[hm])0[ms]/g, "")
 
 /** Accepts a duration as a string, or as a number of nanoseconds; without bounds any above 0. */
 export const duration = (bounds?: { readonly minimum: GoDuration; readonly maximum: GoDuration }) => {

@@ -55,6 +55,7 @@ const setup = Effect.gen(function* () {
   yield* call("secrets.add", { name: hostile, value: `raw ${hostile}`, rotate_via: "printf '\\033[2Jx' >&2; exit 3" })
   yield* call("secrets.add", { name: "b", value: "plain" })
   yield* call("secrets.lease", { secret_name: hostile, client_id: hostile })
+  yield* call("secrets.request", { name: `missing${hostile}`, client_id: hostile, why: hostile })
   const secrets = (...args: ReadonlyArray<string>) =>
     run(args, { home, env: { PROJECT: project }, through: 'cd "$PROJECT" && exec "$@"' })
   return { daemon, home, project, secrets }
@@ -88,6 +89,10 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
   { args: ["env"] },
   { args: ["allow", "-r"] },
   { args: ["disallow", hostile] },
+  { args: ["requests"], json: true },
+  { args: ["approve", hostile], json: true },
+  { args: ["approve", "--revoke", hostile, hostile] },
+  { args: ["deny", hostile, "--why", hostile] },
   { args: ["policy", "explain", hostile, "--command", inPath], json: true },
   { args: ["helper", "print", `${hostile}?`] },
   { args: ["helper", "config", "git", `https://x/${hostile}`], json: true },

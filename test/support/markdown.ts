@@ -26,6 +26,7 @@ export const runPages: Readonly<
   Record<string, { readonly secrets?: ReadonlyArray<string>; readonly files?: ReadonlyArray<string> }>
 > = {
   "README.md": {},
+  "docs/approval.md": {},
   "docs/first-project.md": { files: ["key.pem", ".env"] },
   "docs/agents.md": { secrets: ["github_token"] },
   "docs/ci.md": {},

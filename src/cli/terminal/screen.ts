@@ -14,6 +14,8 @@ export interface Screen {
   readonly size: () => { readonly columns: number; readonly rows: number }
   /** Waits for a key that quits. Ctrl-C interrupts, like SIGINT. */
   readonly ended: Effect.Effect<void>
+  /** Waits for any other key. */
+  readonly pressed: Effect.Effect<string>
   /** Waits for the terminal to be resized. */
   readonly resized: Effect.Effect<void>
 }
@@ -42,12 +44,14 @@ export const showProgressLine = (text: string): void => {
 export const openScreen = Effect.gen(function* () {
   const quits = yield* Queue.sliding<Effect.Effect<void>>(1)
   const resizes = yield* Queue.sliding<void>(1)
+  const pressed = yield* Queue.sliding<string>(16)
   const { stdin, stdout } = process
   const onKey = (chunk: Buffer | string) => {
     for (const key of chunk.toString()) {
       if (key === suspendKey) signals.suspend()
       const action = keys.get(key)
-      if (action !== undefined) Queue.offerUnsafe(quits, action)
+      if (action === undefined) Queue.offerUnsafe(pressed, key)
+      else Queue.offerUnsafe(quits, action)
     }
   }
   const onResize = () => void Queue.offerUnsafe(resizes, undefined)
@@ -90,6 +94,7 @@ export const openScreen = Effect.gen(function* () {
     },
     size: () => ({ columns: stdout.columns, rows: stdout.rows }),
     ended: Effect.flatten(Queue.take(quits)),
+    pressed: Queue.take(pressed),
     resized: Queue.take(resizes)
   }
   return screen

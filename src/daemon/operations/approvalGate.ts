@@ -11,9 +11,8 @@ import { requestOpenFact } from "../../domain/AuditEntry.ts"
 import type { Caller } from "../../domain/Caller.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import type { Approval, OpenRequest } from "../../domain/OpenRequest.ts"
-import type { LeaseUse } from "../../domain/Policy.ts"
 import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
-import { announceOpened, countedAs } from "./requests.ts"
+import { announceOpened, leaseQuestion, type RecordedUse } from "./requests.ts"
 import type { RequestTable } from "./RequestTable.ts"
 
 export class ApprovalGate {
@@ -28,11 +27,8 @@ export class ApprovalGate {
   }
 
   /** Decides about a lease; returns why not, as the client and the audit log get it. */
-  pass(tx: LeaseTransaction, use: LeaseUse & { readonly session?: string }, ttl: GoDuration, approval: Approval) {
-    const { clientId, program, reason, secretName, session, via = "lease" } = use
-    const countedFor = countedAs(this.caller, clientId)
-    const said = { secretName, clientId, countedAs: countedFor, via, program, ttl, reason, session, approval }
-    const admitted = this.table.admit({ kind: "approval", ...said })
+  pass(tx: LeaseTransaction, use: RecordedUse, ttl: GoDuration, approval: Approval) {
+    const admitted = this.table.admit(leaseQuestion(use, ttl, approval, this.caller))
     if (Result.isSuccess(admitted)) {
       this.undo = admitted.success.undo
       return Result.succeed(undefined)

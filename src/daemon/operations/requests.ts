@@ -9,7 +9,9 @@ import * as Queue from "effect/Queue"
 import { approvalRevokedFact, requestAnswerFact, requestEndFact, requestOpenFact } from "../../domain/AuditEntry.ts"
 import { type Caller, ownsLease } from "../../domain/Caller.ts"
 import { clientGroup } from "../../domain/clientGroup.ts"
-import { type Answer, type Asked, type OpenRequest, RequestNotFound } from "../../domain/OpenRequest.ts"
+import type { GoDuration } from "../../domain/GoDuration.ts"
+import type { LeaseUse } from "../../domain/Policy.ts"
+import { type Answer, type Approval, type Asked, type OpenRequest, RequestNotFound } from "../../domain/OpenRequest.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
@@ -20,6 +22,29 @@ import { isApprovalOf, OpenRequests } from "./RequestTable.ts"
 
 /** Returns who a request counts for: the client group, or all clients of a limited socket together. */
 export const countedAs = ({ scope }: Caller, clientId: string): string => scope?.clientPrefix ?? clientGroup(clientId)
+
+/** What a client says about a lease, with its session. */
+export type RecordedUse = LeaseUse & { readonly session?: string }
+
+/** Returns what a person is asked about a lease. */
+export const leaseQuestion = (use: RecordedUse, ttl: GoDuration, approval: Approval, caller: Caller): Asked => ({
+  kind: "approval",
+  secretName: use.secretName,
+  clientId: use.clientId,
+  countedAs: countedAs(caller, use.clientId),
+  via: use.via ?? "lease",
+  program: use.program,
+  ttl,
+  reason: use.reason,
+  session: use.session,
+  approval
+})
+
+/** Returns whether a lease would be issued without a question now. */
+export const isApproved = Effect.fnUntraced(function* (use: RecordedUse, ttl: GoDuration, approval: Approval) {
+  const table = yield* OpenRequests
+  return table.isGranted(leaseQuestion(use, ttl, approval, yield* CurrentCaller))
+})
 
 /** Passes on that a request was opened: to the sink, and to what asks a person. */
 export const announceOpened = Effect.fnUntraced(function* (request: OpenRequest) {
@@ -68,9 +93,10 @@ export const answerRequest = Effect.fnUntraced(function* (id: string, answer: An
   const audit = yield* AuditLog
   const found = yield* findRequest(id)
   const { request } = found
-  if (!table.isAnswerable(request.id)) return yield* new RequestNotFound({ requestId: id })
+  const notOpen = Effect.suspend(() => Effect.fail(new RequestNotFound({ requestId: request.id, state: found.state })))
+  if (!table.isAnswerable(request.id)) return yield* notOpen
   yield* audit.append([requestAnswerFact(request, answer, by)])
-  if (!table.answer(request.id, answer)) return yield* new RequestNotFound({ requestId: id })
+  if (!table.answer(request.id, answer)) return yield* notOpen
   yield* reportEnd(request, answer._tag === "Approve" ? "approved" : "denied")
   return found
 })

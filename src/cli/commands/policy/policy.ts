@@ -38,7 +38,9 @@ const verdictExample = {
   rule: optional(0),
   rules: 0,
   why: optional(""),
-  max_ttl: optional("")
+  max_ttl: optional(""),
+  approval: optional(""),
+  approval_state: optional("")
 }
 
 const explain = Effect.fnUntraced(function* (args: PolicyArgs, name: string | undefined) {
@@ -58,7 +60,7 @@ const explain = Effect.fnUntraced(function* (args: PolicyArgs, name: string | un
     said.rules === 0 && said.verdict === "permitted"
       ? "permitted: the daemon has no policy"
       : said.verdict === "permitted"
-        ? `permitted for at most ${said.max_ttl}${place}`
+        ? `permitted for at most ${said.max_ttl}${place}${approvalText(said)}`
         : said.verdict === "hidden"
           ? `not found: ${said.why}`
           : `refused: ${said.why}`
@@ -68,6 +70,16 @@ const explain = Effect.fnUntraced(function* (args: PolicyArgs, name: string | un
     result: { ...said, ...asked }
   } satisfies Output
 })
+
+/** Says that a person has to approve it, and whether one has. */
+const approvalText = ({
+  approval,
+  approval_state: state
+}: {
+  approval: string | undefined
+  approval_state: string | undefined
+}) =>
+  approval === undefined ? "" : `, if a person approves it ${approval}${state === "granted" ? ", as one has" : ""}`
 
 const check = Effect.fnUntraced(function* (args: PolicyArgs, more: string | undefined) {
   if (more !== undefined) return yield* failUsage("check takes no name", "See: secrets policy --help")

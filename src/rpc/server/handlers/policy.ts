@@ -3,8 +3,10 @@
  */
 import * as Effect from "effect/Effect"
 import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
+import { isApproved } from "../../../daemon/operations/requests.ts"
 import { CurrentPolicy } from "../../../daemon/operations/CurrentPolicy.ts"
 import { formatGoDuration } from "../../../domain/GoDuration.ts"
+import { spanOf, spanText } from "../../../domain/OpenRequest.ts"
 import { policyRefusal, ttlWithin } from "../../../domain/Policy.ts"
 import { originFields, readOrigin } from "../leaseOrigin.ts"
 import { readParams, required } from "../params.ts"
@@ -22,12 +24,18 @@ export const policyHandlers = {
     const { ttlPolicy } = yield* DaemonInfo
     const verdict = policy.decide({ secretName: params.secret_name, clientId: params.client_id, ...origin })
     const refusal = policyRefusal(verdict, params.secret_name)
+    const limits = ttlWithin(ttlPolicy, verdict)
+    const approval = verdict._tag === "Permitted" ? verdict.approval : undefined
+    const asked = { secretName: params.secret_name, clientId: params.client_id, ...origin }
     return {
       verdict: verdict._tag.toLowerCase(),
       rule: verdict.rule,
       rules: policy.rules.length,
       why: refusal === undefined ? undefined : verdict._tag === "Refused" ? verdict.why : refusal.details,
-      max_ttl: refusal === undefined ? formatGoDuration(ttlWithin(ttlPolicy, verdict).maximum) : undefined
+      max_ttl: refusal === undefined ? formatGoDuration(limits.maximum) : undefined,
+      approval: approval === undefined ? undefined : spanText(spanOf(approval)),
+      approval_state:
+        approval === undefined ? "none" : (yield* isApproved(asked, limits.default, approval)) ? "granted" : "needed"
     }
   })
 }

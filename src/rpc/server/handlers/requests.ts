@@ -17,14 +17,14 @@ import {
 import { OpenRequests } from "../../../daemon/operations/RequestTable.ts"
 import { lockedReason } from "../../../daemon/secrets/lockableStore.ts"
 import { AccessDenied, permitsSecret } from "../../../domain/Caller.ts"
-import { formatGoDuration, parseDuration } from "../../../domain/GoDuration.ts"
+import { durationText, parseDuration } from "../../../domain/GoDuration.ts"
 import { quote } from "../../../domain/goText.ts"
 import {
   type Answer,
   type Asked,
   maxApprovalTime,
   type OpenRequest,
-  plainSpan,
+  spanOf,
   spanText
 } from "../../../domain/OpenRequest.ts"
 import type { ErrorTag } from "../../protocol/errorTags.ts"
@@ -138,11 +138,11 @@ const readAnswer = Effect.fnUntraced(function* (
       `request ${request.id} waits for a secret: store it with secrets add ${quote(request.secretName)}`
     )
   }
-  if (params.for === "") return { _tag: "Approve", span: plainSpan(request) }
+  if (params.for === "") return { _tag: "Approve", span: spanOf(request.approval) }
   if (params.for === "once") return { _tag: "Approve", span: "once" }
   const span = Result.getOrElse(parseDuration(params.for), () => 0n)
   if (span > 0n && span <= maxApprovalTime) return { _tag: "Approve", span }
-  return yield* invalid(`for must be once, or a duration up to ${formatGoDuration(maxApprovalTime)}`)
+  return yield* invalid(`for must be once, or a duration up to ${durationText(maxApprovalTime)}`)
 })
 
 /** Makes an error of ours one that the dispatcher records, with a text that quotes nothing of the request. */
@@ -163,10 +163,10 @@ const describe = (request: OpenRequest) => ({
   client_id: request.clientId,
   via: request.via,
   program: request.program,
-  ttl: request.ttl === undefined ? undefined : formatGoDuration(request.ttl),
+  ttl: request.ttl === undefined ? undefined : durationText(request.ttl),
   reason: request.reason,
   session: request.session,
-  approval: request.approval === undefined ? undefined : spanText(plainSpan(request)),
+  approval: request.approval === undefined ? undefined : spanText(spanOf(request.approval)),
   opened_at: request.openedAt.text,
   expires_at: request.expiresAt.text
 })
