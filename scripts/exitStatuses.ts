@@ -21,6 +21,7 @@ const meanings: Readonly<Record<keyof typeof exitStatus, string>> = {
   shutdownTimedOut: "serve: the shutdown timed out",
   cannotCreate: "serve: a directory, file or socket cannot be created",
   alreadyRunning: "serve: another daemon is already running",
+  tooManyRestarts: "exec: the program was restarted too often within a minute",
   badConfig: "a setting is wrong",
   interrupted: "interrupted by Ctrl-C",
   terminated: "ended by SIGTERM"

@@ -21,7 +21,7 @@ const session: ReadonlyArray<{ readonly line: string; readonly answer?: string }
     line: `secrets exec --mask --client-id my-agent --secret github_token=TOKEN -- \\\n  sh -c 'echo "I hold $TOKEN"'`
   },
   { line: "secrets list" },
-  { line: "secrets audit --tail 3" }
+  { line: "secrets audit --tail 5" }
 ]
 
 const columns = 100

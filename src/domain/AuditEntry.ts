@@ -121,6 +121,10 @@ export const revokeFact = leaseDone("lease_revoke")
 /** Records that a lease ended with the run that it was for. */
 export const releaseFact = (lease: LeaseName, runId: string) =>
   done("lease_revoke", { ...ofLease(lease), run_id: runId })
+/** The details of a lease that its holder gave back before it was used. */
+export const returnedMark = "returned"
+/** Records that the holder of a lease gave it back: it concerns no program. */
+export const returnFact = (lease: LeaseName) => done("lease_revoke", { ...ofLease(lease), details: returnedMark })
 export const revokeRefusedFact = (leaseId: string, reason = "lease not found") =>
   failed("lease_revoke", { lease_id: leaseId, details: reason })
 /** Records that all leases of a secret ended, even if there were none. The predecessor's text has no singular. */

@@ -6,7 +6,7 @@
  * the same in what it writes and, after a restart, in what was written before.
  */
 import * as Schema from "effect/Schema"
-import { type AuditEntry, newValueMark } from "./AuditEntry.ts"
+import { type AuditEntry, newValueMark, returnedMark } from "./AuditEntry.ts"
 import type { AuditAction } from "./auditActions.ts"
 
 /** Why a run is notified. A lease that was replaced is no reason. */
@@ -70,13 +70,14 @@ type NoticeEntry = Pick<
   "action" | "success" | "secret_name" | "client_id" | "lease_id" | "run_id" | "details" | "store"
 >
 
-/** Returns what runs are notified of by an entry. A lease that ended with its own run concerns no other. */
+/** Returns what runs are notified of by an entry. A lease that ended with its own run, or was given back, concerns no other. */
 export const noticeIn = (entry: NoticeEntry): Notice | undefined => {
   const { action, client_id: clientId, lease_id: leaseId, secret_name: secretName } = entry
   const kind = kinds.get(action)
   if (kind === undefined || !entry.success || entry.run_id !== undefined) return undefined
   if (aboutAll.has(action)) return { kind }
   if (secretName === undefined) return undefined
+  if (action === "lease_revoke" && entry.details === returnedMark) return undefined
   if (action === "secret_rotate" && entry.details?.endsWith(newValueMark) !== true) return undefined
   // All leases of a secret end without a lease id each, when it is deleted.
   if (action === "lease_revoke" && leaseId === undefined) return { kind: "deleted", secretName }

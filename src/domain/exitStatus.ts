@@ -37,6 +37,8 @@ export const exitStatus = {
   cannotCreate: 73,
   /** Another daemon uses this directory. */
   alreadyRunning: 75,
+  /** `exec` has restarted its program too often within a minute. */
+  tooManyRestarts: 75,
   /** A setting is wrong. */
   badConfig: 78,
   interrupted: 130,

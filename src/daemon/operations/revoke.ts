@@ -11,7 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { counted } from "../../domain/counted.ts"
-import { revokeAllFacts, revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
+import { revokeAllFacts, returnFact, revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
 import { ownsLease } from "../../domain/Caller.ts"
 import {
   AmbiguousLease,
@@ -35,14 +35,17 @@ import { idsReached, Runs } from "../runs/Runs.ts"
 
 /**
  * Revokes one lease and returns it. One that is not the caller's does not exist for it. With `byPrefix`, the beginning of
- * the id of one lease is enough, if it is active or its program runs.
+ * the id of one lease is enough, if it is active or its program runs. With `isReturned`, its holder gives it back and no
+ * run is notified: others of the same client have leases of their own.
  */
-export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefix = false) {
+export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefix = false, isReturned = false) {
   const leases = yield* LeaseRepo
   const sink = yield* OtelSink
   const caller = yield* CurrentCaller
   const { table } = yield* Runs
-  const done = (lease: LeaseName) => Result.succeed({ lease, runIds: idsReached(table, [noticeOf(lease)]) })
+  const fact = isReturned ? returnFact : revokeFact
+  const done = (lease: LeaseName) =>
+    Result.succeed({ lease, runIds: isReturned ? [] : idsReached(table, [noticeOf(lease)]) })
   const mayBePrefix = byPrefix && leaseId.length >= minIdPrefix
   const scope: LeaseScope = mayBePrefix ? { _tag: "Prefix", prefix: leaseId } : { _tag: "Leases", ids: [leaseId] }
   const revoking = leases.transaction(scope, (tx): Result.Result<Revoked, LeaseNotFound | AmbiguousLease> => {
@@ -56,12 +59,12 @@ export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefi
     }
     const lease = meant[0] ?? tx.find(leaseId)
     if (lease !== undefined && ownsLease(caller, lease)) {
-      tx.revoke(lease, revokeFact(lease))
+      tx.revoke(lease, fact(lease))
       return done(lease)
     }
     const over = [tx.findRevoked(leaseId) ?? [], ...table.leases()].flat().find(isSought)
     if (over !== undefined) {
-      tx.record(revokeFact(over))
+      tx.record(fact(over))
       return done(over)
     }
     tx.record(revokeRefusedFact(leaseId))

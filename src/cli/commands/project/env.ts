@@ -96,10 +96,15 @@ export const envCommand = defineCommand({
       return yield* deliver(variables, { source: "vercel", until }, target, format, [])
     }
     const daemon = yield* loadDaemon(args)
-    const wait = yield* endOfWait(args.option("approval-wait"))
-    const origin = originOf({ via: "env" }, args.option("reason"))
+    const request = {
+      daemon,
+      clientId: clientIdOfFile(requested, target),
+      secrets: requested.secrets,
+      origin: originOf({ via: "env" }, args.option("reason")),
+      waitUntil: yield* endOfWait(args.option("approval-wait"))
+    }
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientIdOfFile(requested, target), requested.secrets, origin, wait),
+      leaseAll(request),
       Effect.fnUntraced(function* (leased) {
         const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
         const output = yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)

@@ -1,8 +1,9 @@
 /**
  * secrets exec: runs a program with secrets in its environment.
  *
- * Nothing is written to disk. The leases are revoked when the program exits, and its exit
- * status is returned. If this process is killed, the leases expire.
+ * Nothing is written to disk. The daemon knows of the program while it runs, and this process
+ * ends it when a secret of it is revoked. The leases end with the program, and its exit status is returned.
+ * If this process is killed, the leases expire.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -15,11 +16,11 @@ import { encodedVariantsOfAll } from "../../../domain/variants.ts"
 import { defineCommand, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { firstExpiry, leaseAll, revokeLeases, variablesOf } from "./leaseAll.ts"
+import { checkVariables, firstExpiry, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
 import { isExecutableFile, programPath } from "../../../process/programPath.ts"
 import type { ParentChannel } from "./parentChannel.ts"
-import { type ChildOptions, type RunningChild, runChild } from "./runChild.ts"
+import { type ChildOptions, runChild } from "./runChild.ts"
 import {
   type RequestedSecrets,
   consentToProject,
@@ -30,12 +31,11 @@ import {
 } from "./requestedSecrets.ts"
 import { endOfWait } from "../requests/awaitAnswer.ts"
 import { originOf } from "../../command/leaseOrigin.ts"
+import { reactionFlags, readRules, rejectUnwatched, watchingFlags } from "./run/reactions.ts"
+import { startRun, finishRun, type LeasedRun, type RunEnd } from "./run/registerRun.ts"
+import { runSupervised, type StartProgram } from "./run/runSupervised.ts"
 import { takeInherited } from "./takeInherited.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import { sleepUntil } from "../../../process/sleepUntil.ts"
-
-/** Between SIGTERM and SIGKILL for a program that is stopped at the expiry of its leases. */
-const killTimeout = "5 seconds"
 
 export const execCommand = defineCommand({
   name: "exec",
@@ -46,20 +46,22 @@ export const execCommand = defineCommand({
   flags: {
     ...projectFlags,
     mask: { type: "boolean", summary: "replace values by *** in its output" },
-    "stop-at-expiry": { type: "boolean", summary: "stop it when its first lease expires" },
+    ...reactionFlags,
     // The way of the values that a process of ours takes, as `mcp`. It is at the other end of a channel.
     parent: { type: "string" }
   },
   examples: [
     "secrets exec -- npm start",
     "secrets exec --secret github_token=GH_TOKEN --ttl 10m -- gh pr list",
-    "secrets exec --mask -- terraform plan"
+    "secrets exec --mask -- terraform plan",
+    "secrets exec --watch --kill-timeout 30s -- ./server"
   ],
   about: [
     "The secrets come from .secrets.json, in the working directory or above it, or from --secret.",
     "A project file must be trusted: it asks on a terminal, and otherwise needs secrets allow.",
     "The exit status is the program's: 128 plus the signal number if a signal ended it, 127 if it was not found.",
     "It gets our terminal, signals and open descriptors. After a SIGKILL of exec it goes on, and its leases last until they expire.",
+    "A revoke, the killswitch, a lock or a delete of one of its secrets ends it: --on-revoke says how.",
     "With --mask it writes to pipes, not to a terminal. What it leaves running can write to them for 0.2 s after its exit."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
@@ -70,31 +72,41 @@ export const execCommand = defineCommand({
     const parent = via === undefined ? undefined : yield* loadParent
     const descriptors = inherited.descriptors.filter((fd) => parent?.mayInherit(fd) ?? true)
     const program = { command, args: programArgs, ...inherited, descriptors, parent }
+    const rules = yield* readRules(args)
     const requested = yield* requestedSecrets(args)
-    const [masked, stops] = [args.flag("mask"), args.flag("stop-at-expiry")]
+    const masked = args.flag("mask")
     yield* checkProgram(program)
+    yield* rejectUnwatched(args, rules, requested.source === "vercel")
     const plan = planOf(requested, command)
     yield* consentToProject(args, requested, { command: "exec", plan, mustBeSeen: false })
+    const supervised = { rules, json: args.flag("json") }
+    const start: StartProgram = (variables, options) => startProgram({ ...program, ...options }, variables, masked)
     if (requested.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
       const variables = yield* pullVercel("exec", requested.vercel, requested.project)
-      const expiry = stops ? (yield* Clock.currentTimeMillis) + requested.millis : undefined
-      return exited(yield* runWith(program, variables, masked, expiry))
+      const expiry = (yield* Clock.currentTimeMillis) + requested.millis
+      const values = { ...supervised, leased: undefined, firstExpiry: () => expiry }
+      return exited(yield* runSupervised(start, variables, values))
     }
-    const daemon = yield* loadDaemon(args)
-    const wait = yield* endOfWait(args.option("approval-wait"))
-    const origin = originOf(
-      { via: via ?? "exec", program: programPath(command), ...(via !== undefined && { shorten: true }) },
-      args.option("reason")
-    )
+    const request = {
+      daemon: yield* loadDaemon(args),
+      clientId: clientIdOfRun(requested, command),
+      secrets: requested.secrets,
+      origin: originOf(
+        { via: via ?? "exec", program: programPath(command), ...(via !== undefined && { shorten: true }) },
+        args.option("reason")
+      ),
+      maxBytes: maxValueBytes,
+      waitUntil: yield* endOfWait(args.option("approval-wait"))
+    }
     return yield* Effect.acquireUseRelease(
-      leaseAll(daemon, clientIdOfRun(requested, command), requested.secrets, origin, wait, maxValueBytes),
+      startRun(request, !args.flag("no-register"), watchingFlags(args).length === 0),
       (leased) => {
-        const expiry = stops ? firstExpiry(leased)?.millis : undefined
-        return Effect.map(runWith(program, variablesOf(leased), masked, expiry), exited)
+        const values = { ...supervised, leased, firstExpiry: () => firstExpiry(leased.held)?.millis }
+        return Effect.map(recordEnd(leased, runSupervised(start, variablesOf(leased.held), values)), exited)
       },
       (leased) =>
-        Effect.flatMap(revokeLeases(daemon, leased), (left) =>
+        Effect.flatMap(finishRun(leased), (left) =>
           left === 0
             ? Effect.void
             : printWarning("exec", `${counted(left, "lease")} could not be revoked and will expire`)
@@ -110,12 +122,20 @@ const checkProgram = Effect.fnUntraced(function* (program: Pick<ChildOptions, "c
   const problem = explainUnstartable({ ...program, env: process.env })
   if (problem !== undefined) return yield* problem
 })
+
 const loadParent = Effect.flatMap(
   Effect.promise(() => import("./parentChannel.ts")),
   ({ joinParent }) => joinParent
 )
 
-const exited = (status: number) => ({ result: undefined, ranProgram: status })
+const exited = ({ status }: RunEnd) => ({ result: undefined, ranProgram: status })
+
+/** Keeps how the program ended, for the daemon. */
+const recordEnd = (leased: LeasedRun, run: Effect.Effect<RunEnd, CommandError>) =>
+  run.pipe(
+    Effect.tap((end) => Effect.sync(() => void (leased.end = end))),
+    Effect.tapError(({ exitStatus: status }) => Effect.sync(() => void (leased.end = { status })))
+  )
 
 /** Returns what a project file would give the program, for the question. */
 const planOf = (requested: RequestedSecrets, command: string) =>
@@ -137,32 +157,23 @@ const maxVariableBytes = 131_072
 const maxValueBytes = (variable: string): number | undefined =>
   process.platform === "linux" ? maxVariableBytes - Buffer.byteLength(`${variable}=`) - 1 : undefined
 
-interface ProgramToRun extends Pick<ChildOptions, "command" | "args" | "descriptors" | "ignoredSignals"> {
-  readonly parent: ParentChannel | undefined
-}
-
-const runWith = Effect.fnUntraced(function* (
-  { parent, ...program }: ProgramToRun,
+const startProgram = Effect.fnUntraced(function* <Watched>(
+  {
+    parent,
+    ...program
+  }: Omit<ChildOptions<Watched>, "env" | "pipeOutput"> & {
+    readonly parent: ParentChannel | undefined
+  },
   variables: ReadonlyArray<EnvVariable>,
-  masked: boolean,
-  expiry: number | undefined
+  masked: boolean
 ) {
-  const unfit = variables.filter(({ value }) => value.includes("\0")).map(({ name }) => name)
-  if (unfit.length > 0) {
-    return yield* new CommandError({
-      message: `a value contains a NUL byte and cannot be in the environment: ${unfit.join(", ")}`,
-      code: "data_error",
-      fix: "Store it encoded, for instance in base64",
-      exitStatus: exitStatus.failed
-    })
-  }
+  yield* checkVariables(variables)
   return yield* runChild({
     ...program,
     env: { ...(parent?.env ?? process.env), ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
     pipeOutput: masked ? maskOutput(yield* maskersFor(variables, parent)) : undefined,
     onStart: parent?.onStart,
-    onExit: parent?.onExit,
-    monitor: expiry === undefined ? undefined : stopAt(expiry)
+    onExit: parent?.onExit
   })
 })
 
@@ -194,14 +205,3 @@ const refuseToRun = (message: string) =>
     fix: "Store a longer value",
     exitStatus: exitStatus.rejected
   })
-
-const stopAt =
-  (expiry: number) =>
-  ({ signal }: RunningChild): Effect.Effect<void> =>
-    Effect.gen(function* () {
-      yield* sleepUntil(expiry)
-      yield* printWarning("exec", "a lease expired; stopping the program")
-      signal("SIGTERM")
-      yield* Effect.sleep(killTimeout)
-      signal("SIGKILL")
-    })

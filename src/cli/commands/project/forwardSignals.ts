@@ -9,7 +9,8 @@ import * as fs from "node:fs"
 import { constants } from "node:os"
 import { ignoredVariable } from "../../../process/keepIgnoredSignals.ts"
 
-type SignalHandler = (name: NodeJS.Signals) => void
+/** `isSent`: the terminal has sent it to the program too. */
+type SignalHandler = (name: NodeJS.Signals, isSent: boolean) => void
 
 /** Forwarded with a terminal too. */
 const always = [
@@ -34,20 +35,19 @@ const withoutTerminal = ["SIGCONT", "SIGWINCH", "SIGINFO"] as const
 
 /** Replaces the handlers of all signals, for the rest of our life. */
 export const forwardSignals = (onTerminal: boolean, forward: SignalHandler): void => {
-  for (const name of always) handle(name, forward)
-  for (const name of interrupts)
-    handle(name, (signal) => (onTerminal && isInForeground() ? undefined : forward(signal)))
+  for (const name of always) handle(name, (signal) => forward(signal, false))
+  for (const name of interrupts) handle(name, (signal) => forward(signal, onTerminal && isInForeground()))
   process.removeAllListeners("SIGTSTP")
   if (onTerminal) return
-  for (const name of withoutTerminal) handle(name, forward)
+  for (const name of withoutTerminal) handle(name, (signal) => forward(signal, false))
   // SIGTSTP does nothing in an orphaned process group, so SIGSTOP is sent instead.
   process.on("SIGTSTP", () => {
-    forward("SIGSTOP")
+    forward("SIGSTOP", false)
     process.kill(process.pid, "SIGSTOP")
   })
 }
 
-const handle = (name: NodeJS.Signals, handler: SignalHandler): void => {
+const handle = (name: NodeJS.Signals, handler: (name: NodeJS.Signals) => void): void => {
   process.removeAllListeners(name)
   try {
     process.on(name, handler)

@@ -10,6 +10,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { EnvVariable } from "../../../domain/envFile.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { type Timestamp, parseTimestamp } from "../../../domain/Timestamp.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
@@ -25,7 +26,7 @@ const concurrency = 8
 /** Higher, because each request may wait for a daemon that does not answer. */
 const revokeConcurrency = 32
 /** Limits how long a daemon that does not answer delays the exit. */
-const revokeTimeout = Duration.seconds(2)
+export const revokeTimeout = Duration.seconds(2)
 
 const grantedExample = { lease_id: "", value: "", expires_at: "" }
 const revokedExample = { success: literal(true) }
@@ -36,37 +37,28 @@ export interface LeasedSecret extends RequestedSecret {
   readonly expiresAt: string
 }
 
-export const leaseAll = (
-  daemon: DaemonAddress,
-  clientId: string,
-  secrets: ReadonlyArray<RequestedSecret>,
-  origin: LeaseOriginParams,
+/** What is leased, for whom and from where. */
+export interface LeaseRequest {
+  readonly daemon: DaemonAddress
+  readonly clientId: string
+  readonly secrets: ReadonlyArray<RequestedSecret>
+  readonly origin: LeaseOriginParams
   /** Until when to wait for a person (`endOfWait`). */
-  waitUntil: number,
+  readonly waitUntil: number
   /** Returns the longest value that can be used for a variable. A longer one is not leased. */
-  maxBytes: (variable: string) => number | undefined = () => undefined
-): Effect.Effect<ReadonlyArray<LeasedSecret>, CommandError> =>
+  readonly maxBytes?: (variable: string) => number | undefined
+}
+
+export const leaseAll = (request: LeaseRequest): Effect.Effect<ReadonlyArray<LeasedSecret>, CommandError> =>
   Effect.gen(function* () {
+    const { daemon, secrets, waitUntil } = request
     const leased = new Map<RequestedSecret, LeasedSecret>()
-    /** Leases what is not leased yet; returns the refusals. Only one that no person can change stops the rest. */
-    const leaseRest = Effect.gen(function* () {
-      const refused: Array<RefusedVariable> = []
-      const leaseUnlessFailed = Effect.fnUntraced(function* (requested: RequestedSecret) {
-        if (!refused.every(isPending)) return
-        const said = { ...origin, max_bytes: maxBytes(requested.variable) }
-        const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, said))
-        if (Result.isSuccess(outcome)) leased.set(requested, outcome.success)
-        else refused.push({ failure: outcome.failure, variable: requested.variable })
-      })
-      const rest = secrets.filter((one) => !leased.has(one))
-      yield* Effect.forEach(rest, leaseUnlessFailed, { concurrency, discard: true })
-      return refused
-    })
     const giveUp = Effect.suspend(() => revokeLeases(daemon, [...leased.values()]))
     while (true) {
-      const refused = yield* leaseRest
+      const { granted, refused } = yield* leaseEach(request, (one) => !leased.has(one))
+      for (const [requested, one] of granted) leased.set(requested, one)
       if (refused.length === 0) return secrets.flatMap((one) => leased.get(one) ?? [])
-      const ids = refused.flatMap(({ failure: { request } }) => request?.request_id ?? [])
+      const ids = refused.flatMap(({ failure }) => failure.request?.request_id ?? [])
       const isAnswered =
         refused.every(isPending) &&
         (yield* awaitAnswer(daemon, ids, waitUntil).pipe(
@@ -75,10 +67,34 @@ export const leaseAll = (
         ))
       if (isAnswered) continue
       yield* giveUp
-      // A refusal that a person cannot change comes first.
-      return yield* joinRefusals(refused.toSorted((a, b) => Number(isPending(a)) - Number(isPending(b))))
+      return yield* joinRefusals(refused)
     }
   }).pipe(Effect.uninterruptible)
+
+/** Leases all secrets once more, and waits for nobody. Returns what is granted, which is kept, and why the rest is not. */
+export const leaseAgain = (request: LeaseRequest) =>
+  Effect.map(leaseEach(request), ({ granted, refused }) => ({
+    granted: [...granted.values()],
+    failure: refused.length === 0 ? undefined : joinRefusals(refused)
+  })).pipe(Effect.uninterruptible)
+
+/** Leases secrets until one is refused; only a refusal that no person can change stops the rest. */
+const leaseEach = Effect.fnUntraced(function* (
+  { clientId, daemon, maxBytes, origin, secrets }: LeaseRequest,
+  isMissing: (one: RequestedSecret) => boolean = () => true
+) {
+  const granted = new Map<RequestedSecret, LeasedSecret>()
+  const refused: Array<RefusedVariable> = []
+  const leaseUnlessFailed = Effect.fnUntraced(function* (requested: RequestedSecret) {
+    if (!refused.every(isPending)) return
+    const said = { ...origin, max_bytes: maxBytes?.(requested.variable) }
+    const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, said))
+    if (Result.isSuccess(outcome)) granted.set(requested, outcome.success)
+    else refused.push({ failure: outcome.failure, variable: requested.variable })
+  })
+  yield* Effect.forEach(secrets.filter(isMissing), leaseUnlessFailed, { concurrency, discard: true })
+  return { granted, refused }
+})
 
 interface RefusedVariable {
   readonly failure: CommandError
@@ -87,8 +103,12 @@ interface RefusedVariable {
 
 const isPending = ({ failure: { request } }: RefusedVariable): boolean => request !== undefined
 
-/** Joins refusals to one error: each reason once, and the variables that the daemon refused. The hint is that of the first. */
-const joinRefusals = (refused: ReadonlyArray<RefusedVariable>): Effect.Effect<never, CommandError> => {
+/**
+ * Joins refusals to one error: each reason once, and the variables that the daemon refused. The hint is that of the first; a
+ * refusal that a person cannot change comes before the others.
+ */
+const joinRefusals = (all: ReadonlyArray<RefusedVariable>): Effect.Effect<never, CommandError> => {
+  const refused = all.toSorted((a, b) => Number(isPending(a)) - Number(isPending(b)))
   const [first] = refused.map(({ failure }) => failure)
   if (first === undefined) return Effect.never
   const { code, exitStatus, fix, request, why } = first
@@ -108,6 +128,21 @@ const joinRefusals = (refused: ReadonlyArray<RefusedVariable>): Effect.Effect<ne
 
 export const variablesOf = (leased: ReadonlyArray<LeasedSecret>): ReadonlyArray<EnvVariable> =>
   leased.map(({ value, variable }) => ({ name: variable, value: Redacted.value(value) }))
+
+/** Rejects values that no environment can hold. */
+export const checkVariables = (variables: ReadonlyArray<EnvVariable>): Effect.Effect<void, CommandError> => {
+  const unfit = variables.filter(({ value }) => value.includes("\0")).map(({ name }) => name)
+  return unfit.length === 0
+    ? Effect.void
+    : Effect.fail(
+        new CommandError({
+          message: `a value contains a NUL byte and cannot be in the environment: ${unfit.join(", ")}`,
+          code: "data_error",
+          fix: "Store it encoded, for instance in base64",
+          exitStatus: exitStatus.failed
+        })
+      )
+}
 
 /** Returns undefined if there are no leases. */
 export const firstExpiry = (leased: ReadonlyArray<LeasedSecret>): Timestamp | undefined =>
@@ -144,7 +179,8 @@ export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<Leased
       call(
         { ...daemon, timeout: Duration.min(daemon.timeout, revokeTimeout) },
         "secrets.revoke",
-        { lease_id: leaseId },
+        // Given back by its holder: it ends no other program.
+        { lease_id: leaseId, returned: true },
         revokedExample
       ).pipe(
         Effect.as(0),

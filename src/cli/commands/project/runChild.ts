@@ -21,7 +21,7 @@ import { forwardSignals, ignoring } from "./forwardSignals.ts"
 import { makePrivateDirectory } from "./privateDirectory.ts"
 import { restoreCoreFiles } from "../../../process/coreFiles.ts"
 
-export interface ChildOptions {
+export interface ChildOptions<Watched = never> {
   readonly command: string
   readonly args: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string | undefined>>
@@ -29,10 +29,12 @@ export interface ChildOptions {
   readonly descriptors?: ReadonlyArray<number>
   /** Signals that stay ignored for it. */
   readonly ignoredSignals?: ReadonlyArray<NodeJS.Signals>
+  /** Its standard input is empty instead of ours. */
+  readonly withoutInput?: boolean
   /** Forwards the program's output from pipes; false if some was lost. Without it, the program inherits ours. */
   readonly pipeOutput?: ((running: RunningChild) => Effect.Effect<boolean>) | undefined
-  /** Runs beside the program, and may signal it. */
-  readonly monitor?: ((running: RunningChild) => Effect.Effect<void>) | undefined
+  /** Runs beside the program until it has ended, and may signal it. */
+  readonly monitor?: ((running: RunningChild) => Effect.Effect<Watched>) | undefined
   /** Called back at its start and at its exit, with the status or the signal that ended it. */
   readonly onStart?: ((pid: number) => void) | undefined
   readonly onExit?: ((code: number | null, signal: NodeJS.Signals | null) => void) | undefined
@@ -42,31 +44,48 @@ export interface RunningChild {
   /** Its standard output and error, if they are pipes. */
   readonly outputs: ReadonlyArray<Readable | null>
   readonly signal: (name: NodeJS.Signals) => void
+  readonly pid: number
+  /** Returns whether a process is left in its group, where that is not ours. */
+  readonly hasGroup: () => boolean
+  /** Calls back for each signal that it gets from us, or with us from the terminal. */
+  readonly onSignal: (listener: (name: NodeJS.Signals) => void) => void
   /** Completes at the program's exit. Other processes may still hold its output. */
   readonly exited: Effect.Effect<void>
   /** Completes when we are signalled after that. */
   readonly stopRequested: Effect.Effect<void>
 }
 
+export interface ChildEnd<Watched> {
+  /** 128 plus the signal number if a signal ended the program. */
+  readonly status: number
+  readonly signal: NodeJS.Signals | undefined
+  /** The result of the monitor. */
+  readonly watched: Watched | undefined
+}
+
 /** Of a program that succeeded, in place of 0. */
 const outputLost = 1
 
-/** Returns the exit status: 128 plus the signal number if a signal ended the program. */
-export const runChild = (options: ChildOptions): Effect.Effect<number, CommandError> =>
+/** Runs a program until its exit. */
+export const runChild = <Watched = never>(
+  options: ChildOptions<Watched>
+): Effect.Effect<ChildEnd<Watched>, CommandError> =>
   Effect.gen(function* () {
-    const status = yield* Deferred.make<number, CommandError>()
+    const exit = yield* Deferred.make<Omit<ChildEnd<Watched>, "watched">>()
     const stopRequested = yield* Deferred.make<void>()
     const started = yield* Deferred.make<void, unknown>()
     const onTerminal = hasControllingTerminal()
     // Before the handlers: until then, a signal interrupts us.
     const pipes = options.pipeOutput === undefined ? undefined : yield* makePipes
     const life: { child?: ChildProcess; isOver: boolean } = { isOver: false }
-    const signal = (name: NodeJS.Signals) => {
-      if (life.isOver) Deferred.doneUnsafe(stopRequested, Effect.void)
-      else if (life.child !== undefined) send(life.child, onTerminal, name)
-    }
+    const listeners: Array<(name: NodeJS.Signals) => void> = []
     // Before the start: the program may be signalled before this fiber continues.
-    forwardSignals(onTerminal, signal)
+    forwardSignals(onTerminal, (name, isSent) => {
+      for (const listener of listeners) listener(name)
+      if (isSent || life.child === undefined) return
+      if (life.isOver) Deferred.doneUnsafe(stopRequested, Effect.void)
+      else send(life.child, onTerminal, name)
+    })
     const launched = launch(options, pipes, onTerminal)
     if ("failure" in launched) return yield* cannotStart(options, launched.failure)
     const { child, outputs } = launched
@@ -76,34 +95,42 @@ export const runChild = (options: ChildOptions): Effect.Effect<number, CommandEr
     child.once("exit", (code, signal) => {
       life.isOver = true
       options.onExit?.(code, signal)
-      Deferred.doneUnsafe(status, Effect.succeed(code ?? statusOf(signal)))
+      const status = code ?? 128 + (signal === null ? 0 : constants.signals[signal])
+      Deferred.doneUnsafe(exit, Effect.succeed({ status, signal: signal ?? undefined }))
     })
 
     yield* Deferred.await(started).pipe(Effect.catch((error) => cannotStart(options, error)))
     options.onStart?.(child.pid ?? 0)
     const running: RunningChild = {
       outputs,
-      signal,
-      exited: Effect.asVoid(Effect.ignore(Deferred.await(status))),
+      // Its group may outlive it.
+      signal: (name) => (life.isOver && onTerminal ? undefined : send(child, onTerminal, name)),
+      pid: child.pid ?? 0,
+      hasGroup: () => !onTerminal && isAlive(-(child.pid ?? 0)),
+      onSignal: (listener) => void listeners.push(listener),
+      exited: Effect.asVoid(Deferred.await(exit)),
       stopRequested: Deferred.await(stopRequested)
     }
-    const end = Effect.all([Deferred.await(status), options.pipeOutput?.(running) ?? Effect.succeed(true)], {
-      concurrency: 2
-    })
-    const [code, isComplete] = yield* options.monitor === undefined
-      ? end
-      : Effect.raceFirst(end, Effect.andThen(options.monitor(running), Effect.never))
-    return code === 0 && !isComplete ? outputLost : code
+    const [ended, isComplete, watched] = yield* Effect.all(
+      [
+        Deferred.await(exit),
+        options.pipeOutput?.(running) ?? Effect.succeed(true),
+        options.monitor?.(running) ?? Effect.undefined
+      ],
+      { concurrency: 3 }
+    )
+    return { ...ended, status: ended.status === 0 && !isComplete ? outputLost : ended.status, watched }
   })
 
 const launch = (
-  { args, command, descriptors = [], env, ignoredSignals = [], pipeOutput }: ChildOptions,
+  { args, command, descriptors = [], env, ignoredSignals = [], pipeOutput, withoutInput }: ChildOptions<unknown>,
   pipes: readonly [Pipe, Pipe] | undefined,
   onTerminal: boolean
 ) => {
   const [out, err] = pipes?.map(({ writer }) => writer) ?? []
+  const input = withoutInput === true ? "ignore" : "inherit"
   const stdio: StdioOptions =
-    pipeOutput === undefined ? ["inherit", "inherit", "inherit"] : ["inherit", out ?? "pipe", err ?? "pipe"]
+    pipeOutput === undefined ? [input, "inherit", "inherit"] : [input, out ?? "pipe", err ?? "pipe"]
   for (const fd of descriptors) stdio[fd] = fd
   try {
     const [file, ...words] = ignoring(ignoredSignals, [command, ...args])
@@ -127,9 +154,16 @@ const send = (child: ChildProcess, onTerminal: boolean, name: NodeJS.Signals): v
   }
 }
 
-const statusOf = (signal: NodeJS.Signals | null): number => 128 + (signal === null ? 0 : constants.signals[signal])
+/** Returns whether there is a process, or with a negative id a group, that we may signal. */
+const isAlive = (pid: number): boolean => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
 
-const cannotStart = Effect.fnUntraced(function* (options: ChildOptions, error: unknown) {
+const cannotStart = Effect.fnUntraced(function* (options: ChildOptions<unknown>, error: unknown) {
   const { explainStart } = yield* Effect.promise(() => import("./explainStart.ts"))
   return yield* explainStart(options, reasonOf(error))
 })

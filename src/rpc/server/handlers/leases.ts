@@ -48,7 +48,12 @@ const leasesParams = readParams("LeasesParams", {
   limit: "number",
   top: "number"
 })
-const revokeParams = readParams("RevokeParams", { lease_id: "string", prefix: "bool", report_runs: "bool" })
+const revokeParams = readParams("RevokeParams", {
+  lease_id: "string",
+  prefix: "bool",
+  returned: "bool",
+  report_runs: "bool"
+})
 const matchingParams = readParams("RevokeMatchingParams", {
   client_id: "string",
   secret_name: "string",
@@ -131,13 +136,13 @@ export const leaseHandlers = {
   }),
 
   "secrets.revoke": Effect.fnUntraced(function* (raw: unknown) {
-    const { lease_id, prefix, report_runs } = yield* revokeParams(raw)
+    const { lease_id, prefix, report_runs, returned } = yield* revokeParams(raw)
     yield* required(lease_id, "lease_id")
     // Beyond the predecessor: with `prefix`, the beginning of an id is enough.
     const {
       lease: { id },
       runIds
-    } = yield* revokeLease(lease_id, prefix)
+    } = yield* revokeLease(lease_id, prefix, returned)
     const more = { ...(prefix ? { lease_id: id } : {}), ...reached(report_runs, runIds) }
     return succeeded(`lease ${quote(id)} revoked successfully`, more)
   }),

@@ -1,0 +1,117 @@
+/**
+ * The leases of a program and its run: the daemon knows of it from before its start until its end,
+ * so a revoke always finds a lease or a run.
+ *
+ * A daemon without runs, or a socket whose role may not begin one, serves it as before.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { call } from "../../../../rpc/client/client.ts"
+import { exitStatus } from "../../../../domain/exitStatus.ts"
+import { CommandError, fromClient } from "../../../command/CommandError.ts"
+import { leaseAgain, leaseAll, type LeasedSecret, type LeaseRequest, revokeLeases, revokeTimeout } from "../leaseAll.ts"
+
+/** A run as the daemon knows it. It changes with each reply. */
+export interface KnownRun {
+  /** Undefined until the daemon has accepted it. */
+  runId: string | undefined
+  /** The last audit entry that is known. */
+  cursor: number
+}
+
+/** A program with its leases. */
+export interface LeasedRun {
+  readonly request: LeaseRequest
+  /** The last leases; they change with a restart and a renewal. */
+  held: ReadonlyArray<LeasedSecret>
+  /** Undefined if the daemon does not watch it. */
+  readonly run: KnownRun | undefined
+  /** How the program ended. */
+  end: RunEnd
+}
+
+export interface RunEnd {
+  readonly status: number
+  readonly signal?: NodeJS.Signals | undefined
+  readonly because?: string | undefined
+}
+
+export const begunExample = { run_id: "", cursor: 0 }
+
+/** Leases all secrets, or none, and registers the run. */
+export const startRun = Effect.fnUntraced(function* (request: LeaseRequest, isRegistered: boolean, mayFail: boolean) {
+  const held = yield* leaseAll(request)
+  const run = isRegistered && held.length > 0 ? yield* register(request, held, mayFail) : undefined
+  const begun: LeasedRun = { request, held, run, end: { status: 0 } }
+  return begun
+}, Effect.uninterruptible)
+
+const register = (request: LeaseRequest, held: ReadonlyArray<LeasedSecret>, mayFail: boolean) => {
+  const daemon = { ...request.daemon, timeout: Duration.min(request.daemon.timeout, revokeTimeout) }
+  return call(daemon, "runs.begin", beginParams(request, held), begunExample).pipe(
+    Effect.map((begun): KnownRun => ({ runId: begun.run_id, cursor: begun.cursor })),
+    Effect.catch((error) => {
+      // It is registered as soon as there is a daemon.
+      if (error._tag !== "RequestRejected") return Effect.succeed<KnownRun>({ runId: undefined, cursor: 0 })
+      const isUnknown = error.tag === "MethodNotFound" || error.tag === "AccessDenied"
+      if (isUnknown && mayFail) return Effect.succeed(undefined)
+      const problem = error.tag === "LeaseNotFound" ? revokedBefore : fromClient(error)
+      return Effect.andThen(revokeLeases(request.daemon, held), Effect.fail(problem))
+    })
+  )
+}
+
+const revokedBefore = new CommandError({
+  message: "a lease was revoked before the program was started",
+  code: "LeaseNotFound",
+  fix: "See who did it: secrets audit --tail 5",
+  exitStatus: exitStatus.rejected
+})
+
+/** Returns the parameters of `runs.begin`. */
+export const beginParams = ({ clientId, origin }: LeaseRequest, held: ReadonlyArray<LeasedSecret>) => ({
+  client_id: clientId,
+  lease_ids: idsOf(held),
+  ...origin
+})
+
+/** Returns those with which a daemon takes up a run that it does not know. */
+export const takeUpParams = ({ held, request, run }: LeasedRun) => ({
+  ...beginParams(request, held),
+  run_id: run?.runId ?? "",
+  cursor: run?.cursor ?? 0,
+  // A name may hold a comma.
+  secret_names: held.map(({ secret }) => Buffer.from(secret).toString("base64")).join(",")
+})
+
+const idsOf = (held: ReadonlyArray<LeasedSecret>): string => held.map(({ leaseId }) => leaseId).join(",")
+
+/** Leases all secrets again. What is leased is held, even if the rest is refused. */
+export const leaseRunAgain = Effect.fnUntraced(function* (leased: LeasedRun) {
+  const { failure, granted } = yield* leaseAgain(leased.request)
+  leased.held = leased.held.map((one) => granted.find(({ variable }) => variable === one.variable) ?? one)
+  if (failure !== undefined) return yield* failure
+  return leased.held
+}, Effect.uninterruptible)
+
+/** Ends the run with its leases; returns how many leases could not be ended. */
+export const finishRun = Effect.fnUntraced(function* ({ end, held, request, run }: LeasedRun) {
+  const { daemon } = request
+  if (run?.runId === undefined) return yield* revokeLeases(daemon, held)
+  const { because, signal, status } = end
+  const params = { run_id: run.runId, status, signal, because, lease_ids: idsOf(held) }
+  const ending = call(
+    { ...daemon, timeout: Duration.min(daemon.timeout, revokeTimeout) },
+    "runs.end",
+    params,
+    endedExample
+  )
+  return yield* ending.pipe(
+    Effect.as(0),
+    // The daemon has forgotten the run, not its leases.
+    Effect.catchTag("RequestRejected", () => revokeLeases(daemon, held)),
+    Effect.orElseSucceed(() => held.length)
+  )
+}, Effect.uninterruptible)
+
+const endedExample = { success: true }
