@@ -80,8 +80,8 @@ export const newValueFromArgs = Effect.fnUntraced(function* (args: SecretArgs, n
 export const describeEdges = (value: string): string | undefined => {
   // A text of several lines usually ends with a line feed.
   const end = value.slice(0, -1).includes("\n") ? value.replace(/\r?\n$/, "") : value
-  const first = /^\s/.exec(value)?.[0]
-  const last = /\s$/.exec(end)?.[0]
+  const first = new RegExp(`^${unseen}`).exec(value)?.[0]
+  const last = new RegExp(`${unseen}$`).exec(end)?.[0]
   const edges = [
     first === undefined ? [] : [`begins with ${nameOf(first)}`],
     last === undefined ? [] : [`ends with ${nameOf(last)}`]
@@ -89,7 +89,11 @@ export const describeEdges = (value: string): string | undefined => {
   return edges.length === 0 ? undefined : edges.join(" and ")
 }
 
-const nameOf = (character: string): string => spaceNames.get(character) ?? "white space"
+/** White space, or what comes along from a web page and is not seen. */
+const unseen = String.raw`[\s\u00ad\u200b-\u200f\u2060]`
+
+const nameOf = (character: string): string =>
+  spaceNames.get(character) ?? (/\s/.test(character) ? "white space" : "an invisible character")
 const spaceNames: ReadonlyMap<string, string> = new Map([
   [" ", "a space"],
   ["\t", "a tab"],

@@ -11,7 +11,9 @@ import { keysIn } from "../../../daemon/secrets/ageFile.ts"
 import { decodeStore } from "../../../daemon/secrets/storeDocument.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import { readPath } from "../../../process/standardInput.ts"
 import { CommandError } from "../../command/CommandError.ts"
+import { reasonOf } from "../../command/Output.ts"
 
 /** Who can open a backup. */
 export type BackupKey = { readonly passphrase: string } | { readonly recipients: ReadonlyArray<string> }
@@ -104,11 +106,13 @@ export const readIdentities = Effect.fnUntraced(function* (file: string) {
   return yield* dataError(`${escapeValue(file)} holds no age identity`, "Name the file with --identity PATH")
 })
 
-/** Reads a file that must exist. */
-export const readBackup = Effect.fnUntraced(function* (file: string) {
-  const contents = yield* Effect.mapError(readIfPresent(file), ({ message }) => ioError(message, "Name another file"))
-  return contents ?? (yield* ioError(`cannot read ${escapeValue(file)}: there is no such file`, "Name another file"))
-})
+/** Reads a file that must exist, or a pipe: a passphrase often comes from another program. */
+export const readBackup = (file: string) =>
+  Effect.mapError(readPath(file), (cause) => {
+    const reason = reasonOf(cause)
+    const text = reason === "ENOENT" ? "there is no such file" : reason === "EISDIR" ? "it is a directory" : reason
+    return ioError(`cannot read ${escapeValue(file)}: ${text}`, "Name another file")
+  })
 
 export const exists = (file: string): boolean => fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined
 

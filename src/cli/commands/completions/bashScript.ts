@@ -56,7 +56,7 @@ export const bashScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
     "",
     `_secrets_programs='${specs
       .filter(({ runsProgram }) => runsProgram)
-      .map(({ name }) => name)
+      .flatMap(({ name }) => [name, ...aliasesOf(name)])
       .join(" ")}'`,
     `_secrets_commands='${[...specs.map(({ name }) => name), "help"].join(" ")}'`,
     "",

@@ -32,7 +32,7 @@ export const fishScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string => 
     "# Prints the words of the program that the command runs, without the last one; fails before it.",
     "function __secrets_program",
     "  set -l command (__secrets_command)",
-    `  contains -- "$command" ${programs.map(({ name }) => name).join(" ")}; or return`,
+    `  contains -- "$command" ${programs.flatMap(({ name }) => [name, ...aliasesOf(name)]).join(" ")}; or return`,
     "  set -l rest (commandline -opc)",
     "  set rest $rest[(math (contains -i -- $command $rest) + 1)..-1]",
     "  while set -q rest[1]",

@@ -151,6 +151,8 @@ describe("white space at the ends of a value", () => {
     ["a\r\nb\r\n", undefined],
     [" token", "begins with a space"],
     ["token\r", "ends with a carriage return"],
+    ["token\u200b", "ends with an invisible character"],
+    ["\u00a0token", "begins with white space"],
     ["token\n", "ends with a line feed"],
     ["token\r\n", "ends with a line feed"],
     ["a\nb\n\n", "ends with a line feed"],

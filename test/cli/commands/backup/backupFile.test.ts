@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { armor, generateX25519Identity, identityToRecipient } from "age-encryption"
 import * as Effect from "effect/Effect"
+import { execFileSync, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import {
@@ -15,6 +16,7 @@ import {
   readIdentities,
   writeBackup
 } from "../../../../src/cli/commands/backup/backupFile.ts"
+import { readPassphrase } from "../../../../src/cli/commands/backup/passphrase.ts"
 import { encodeStore, emptyStore } from "../../../../src/daemon/secrets/storeDocument.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
@@ -72,6 +74,18 @@ describe("a backup file", () => {
       assert.match(message, /^cannot write /)
       yield* Effect.flip(writeBackup(file, text, { recipients: ["age1nonsense"] }))
       assert.deepStrictEqual([fs.readFileSync(file), fs.readdirSync(directory).toSorted()], [before, ["b", "keys"]])
+    })
+  )
+
+  it.live("is opened by a passphrase from a pipe too, and a directory holds none", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const pipe = path.join(directory, "pipe")
+      execFileSync("mkfifo", [pipe])
+      spawn("/bin/sh", ["-c", 'printf "correct horse\\n" > "$1"', "sh", pipe])
+      assert.strictEqual(yield* readPassphrase(pipe, true), "correct horse")
+      const { message } = yield* Effect.flip(readPassphrase(directory, false))
+      assert.strictEqual(message, `cannot read ${directory}: it is a directory`)
     })
   )
 

@@ -45,6 +45,8 @@ const lines: ReadonlyArray<readonly [line: string, words: ReadonlyArray<string>]
   ["secrets exec -- demo on", ["one", "only"]],
   ["secrets exec --secret exec demo x --mas", ["--master"]],
   ["secrets exec --mas", ["--mask"]],
+  ["secrets run -- frobn", ["frobnicate"]],
+  ["secrets run --mask cat not", ["note.txt"]],
   ["secrets audit --action lease_a", ["lease_acquire", "lease_adopt"]],
   ["secrets policy ch", ["check"]],
   ["secrets policy explain gith", ["github_token"]],
