@@ -66,6 +66,7 @@ describe("secrets mcp", () => {
         [
           ["list_secrets", true, false, true, false],
           ["run_with_secrets", false, true, false, true],
+          ["request_secret", false, false, true, false],
           ["list_leases", true, false, true, false],
           ["revoke_leases", false, true, true, false]
         ]

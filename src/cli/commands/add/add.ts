@@ -9,6 +9,7 @@ import { quote } from "../../../domain/goText.ts"
 import { call } from "../../../rpc/client/client.ts"
 import { literal, optional } from "../../../rpc/protocol/shape.ts"
 import { defineCommand } from "../../command/Command.ts"
+import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { failUsage, fromClient } from "../../command/CommandError.ts"
 import { lookBeforeAsking } from "../../command/lookBeforeAsking.ts"
 import { loadDaemon } from "../../command/settings.ts"
@@ -48,10 +49,10 @@ export const addCommand = defineCommand({
   ],
   about: aboutValues,
   run: Effect.fnUntraced(function* (args) {
-    const [name] = args.positionals
+    const [named] = args.positionals
     const file = args.option("from-env")
     if (file !== undefined) {
-      if (name !== undefined || singleSecretFlags.some((flag) => args.option(flag) !== undefined)) {
+      if (named !== undefined || singleSecretFlags.some((flag) => args.option(flag) !== undefined)) {
         return yield* failUsage("--from-env excludes NAME and flags of one secret", "secrets add --from-env PATH")
       }
       const { addMany } = yield* Effect.promise(() => import("./addMany.ts"))
@@ -67,6 +68,8 @@ export const addCommand = defineCommand({
         isTimeoutGiven: args.option("timeout") !== undefined
       })
     }
+    const requested = named === undefined && asksForValue(args) ? yield* requestedName(args) : undefined
+    const name = named ?? requested
     if (name === undefined) return yield* failUsage("NAME is missing", exampleHint)
     const stray =
       importFlags.find((flag) => args.option(flag) !== undefined) ?? importSwitches.find((flag) => args.flag(flag))
@@ -80,7 +83,7 @@ export const addCommand = defineCommand({
     }
     yield* checkRotationFlags(args)
     const daemon = yield* loadDaemon(args)
-    const mayUpdate = args.flag("update")
+    const mayUpdate = args.flag("update") || requested !== undefined
     if (!mayUpdate && asksForValue(args)) yield* lookBeforeAsking(daemon, name, "absent")
     const value = yield* valueFromArgs(args, name)
     const rotateVia = args.option("rotate-via") ?? ""
@@ -101,6 +104,12 @@ export const addCommand = defineCommand({
     const became = added === undefined ? "updated" : "added"
     return { lines: [`${became} ${quote(name)}`], result: { name, rotate_via: rotateVia, became } }
   })
+})
+
+/** Asks which of the secrets that clients wait for is meant. */
+const requestedName = Effect.fnUntraced(function* (args: GlobalArgs) {
+  const { offerRequested } = yield* Effect.promise(() => import("./offerRequested.ts"))
+  return yield* offerRequested(yield* loadDaemon(args))
 })
 
 const singleSecretFlags = ["value", "file", "rotate-via", "description"] as const

@@ -23,6 +23,8 @@ export interface ToolCall {
   readonly context: McpSchema.McpRequestContext["Service"]
   /** Reports how long the call has taken, in seconds, if the client asked for that. */
   readonly progress: ((seconds: number, message: string) => Effect.Effect<void>) | undefined
+  /** Reports that what the person was asked to open is done. */
+  readonly completed: (elicitationId: string) => Effect.Effect<void>
 }
 
 /** What a client asks a person by: what is destructive or open to the world, it confirms. */
@@ -162,7 +164,9 @@ export const registerTool = Effect.fnUntraced(function* ({ call, descriptor, nam
       Effect.flatMap(McpSchema.McpRequestContext, (context) => {
         const clientId = clientIdOf(session, context.clientInfo?.name)
         const allowance = allowanceIn(session, clientId)
-        return call(given, { session, clientId, allowance, context, progress: progressOf(server, context) })
+        const completed = (elicitationId: string) =>
+          server.notifyElicitationComplete({ clientId: context.clientId, elicitationId })
+        return call(given, { session, clientId, allowance, context, completed, progress: progressOf(server, context) })
       })
   })
 })

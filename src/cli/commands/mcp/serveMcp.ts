@@ -20,11 +20,18 @@ import { listSecretsTool } from "./listSecrets.ts"
 import { openStdio } from "./mcpStdio.ts"
 import { listLeasesTool, revokeLeasesTool } from "./ownLeases.ts"
 import { runningPrograms } from "./programRun.ts"
+import { requestSecretTool } from "./requestSecret.ts"
 import { runWithSecretsTool } from "./runWithSecrets.ts"
 import type { McpSession } from "./session.ts"
 import { type McpTool, registerTool } from "./Tool.ts"
 
-const tools: ReadonlyArray<McpTool> = [listSecretsTool, runWithSecretsTool, listLeasesTool, revokeLeasesTool]
+const tools: ReadonlyArray<McpTool> = [
+  listSecretsTool,
+  runWithSecretsTool,
+  requestSecretTool,
+  listLeasesTool,
+  revokeLeasesTool
+]
 
 const instructions =
   "Secrets of this machine, for programs. Run a program with run_with_secrets: it gets the values in its environment, " +
