@@ -7,7 +7,7 @@
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
+import { type StdioOptions, spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import { constants } from "node:os"
@@ -19,6 +19,7 @@ import { reasonOf } from "../../command/Output.ts"
 import { hasControllingTerminal } from "../../../process/controllingTerminal.ts"
 import { forwardSignals, ignoring } from "./forwardSignals.ts"
 import { makePrivateDirectory } from "./privateDirectory.ts"
+import { ProgramProcesses } from "../../../process/ProgramProcesses.ts"
 import { restoreCoreFiles } from "../../../process/coreFiles.ts"
 
 export interface ChildOptions<Watched = never> {
@@ -43,10 +44,8 @@ export interface ChildOptions<Watched = never> {
 export interface RunningChild {
   /** Its standard output and error, if they are pipes. */
   readonly outputs: ReadonlyArray<Readable | null>
-  readonly signal: (name: NodeJS.Signals) => void
-  readonly pid: number
-  /** Returns whether a process is left in its group, where that is not ours. */
-  readonly hasGroup: () => boolean
+  /** It, its group where that is not ours, and what it has started. */
+  readonly processes: ProgramProcesses
   /** Calls back for each signal that it gets from us, or with us from the terminal. */
   readonly onSignal: (listener: (name: NodeJS.Signals) => void) => void
   /** Completes at the program's exit. Other processes may still hold its output. */
@@ -77,19 +76,21 @@ export const runChild = <Watched = never>(
     const onTerminal = hasControllingTerminal()
     // Before the handlers: until then, a signal interrupts us.
     const pipes = options.pipeOutput === undefined ? undefined : yield* makePipes
-    const life: { child?: ChildProcess; isOver: boolean } = { isOver: false }
+    const life: { processes?: ProgramProcesses; isOver: boolean } = { isOver: false }
     const listeners: Array<(name: NodeJS.Signals) => void> = []
     // Before the start: the program may be signalled before this fiber continues.
     forwardSignals(onTerminal, (name, isSent) => {
       for (const listener of listeners) listener(name)
-      if (isSent || life.child === undefined) return
+      if (isSent) return
       if (life.isOver) Deferred.doneUnsafe(stopRequested, Effect.void)
-      else send(life.child, onTerminal, name)
+      else life.processes?.signal(name)
     })
     const launched = launch(options, pipes, onTerminal)
     if ("failure" in launched) return yield* cannotStart(options, launched.failure)
     const { child, outputs } = launched
-    life.child = child
+    // Without a number it has not started.
+    const processes = new ProgramProcesses(child.pid, !onTerminal, () => life.isOver)
+    life.processes = processes
     child.once("spawn", () => Deferred.doneUnsafe(started, Effect.void))
     child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(error)))
     child.once("exit", (code, signal) => {
@@ -103,10 +104,7 @@ export const runChild = <Watched = never>(
     options.onStart?.(child.pid ?? 0)
     const running: RunningChild = {
       outputs,
-      // Its group may outlive it.
-      signal: (name) => (life.isOver && onTerminal ? undefined : send(child, onTerminal, name)),
-      pid: child.pid ?? 0,
-      hasGroup: () => !onTerminal && isAlive(-(child.pid ?? 0)),
+      processes,
       onSignal: (listener) => void listeners.push(listener),
       exited: Effect.asVoid(Deferred.await(exit)),
       stopRequested: Deferred.await(stopRequested)
@@ -142,24 +140,6 @@ const launch = (
     return { failure: error }
   } finally {
     for (const { writer } of pipes ?? []) fs.closeSync(writer)
-  }
-}
-
-const send = (child: ChildProcess, onTerminal: boolean, name: NodeJS.Signals): void => {
-  if (child.pid === undefined) return
-  try {
-    process.kill(onTerminal ? child.pid : -child.pid, name)
-  } catch {
-    // It has just exited.
-  }
-}
-
-/** Returns whether there is a process, or with a negative id a group, that we may signal. */
-const isAlive = (pid: number): boolean => {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
   }
 }
 

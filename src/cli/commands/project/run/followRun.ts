@@ -12,7 +12,7 @@ import type { MethodName } from "../../../../rpc/protocol/methods.ts"
 import type { ReplyError, RpcReply } from "../../../../rpc/protocol/reply.ts"
 import { matchesShape, optional } from "../../../../rpc/protocol/shape.ts"
 import { begunExample, type KnownRun } from "./registerRun.ts"
-import type { News } from "./superviseProgram.ts"
+import type { News } from "./programStates.ts"
 
 export interface FollowedRun {
   readonly run: KnownRun

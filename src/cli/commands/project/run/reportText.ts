@@ -2,7 +2,7 @@
  * What `exec` says on standard error about its program, in one line: why, and what was done.
  */
 import { quote } from "../../../../domain/goText.ts"
-import type { News, Report } from "./superviseProgram.ts"
+import type { News, Report } from "./programStates.ts"
 
 /** Returns the line for people. `isOver`: the program is gone already. */
 export const reportText = (report: Report, isOver: boolean): string =>

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { spawn } from "node:child_process"
-import type { News } from "./superviseProgram.ts"
+import type { News } from "./programStates.ts"
 
 /** Returns whether it succeeded within the time, in milliseconds. */
 export const runReaction = (command: string, news: News, pid: number, limit: number): Effect.Effect<boolean> =>

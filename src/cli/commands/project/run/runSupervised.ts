@@ -10,7 +10,7 @@ import { variablesOf } from "../leaseAll.ts"
 import type { ChildEnd, ChildOptions, RunningChild } from "../runChild.ts"
 import type { RunEnd } from "./registerRun.ts"
 import type { Supervised } from "./supervisor.ts"
-import type { ProgramOutcome } from "./superviseProgram.ts"
+import type { ProgramOutcome } from "./programStates.ts"
 
 type Leased = Parameters<typeof variablesOf>[0]
 

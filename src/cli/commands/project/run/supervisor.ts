@@ -20,7 +20,8 @@ import type { Rules } from "./reactions.ts"
 import { beginParams, type KnownRun, type LeasedRun, leaseRunAgain, takeUpParams } from "./registerRun.ts"
 import { reportJson, reportText } from "./reportText.ts"
 import { runReaction } from "./runReaction.ts"
-import { type Input, type News, type Report, supervise, type World } from "./superviseProgram.ts"
+import type { Input, News, Report } from "./programStates.ts"
+import { supervise, type World } from "./superviseProgram.ts"
 import { followRun } from "./followRun.ts"
 
 type Leased = ReadonlyArray<LeasedSecret>
@@ -56,7 +57,7 @@ export const makeSupervisor = Effect.fnUntraced(function* (supervised: Supervise
       rules,
       inputs,
       leaseAgain: Effect.mapError(leasing, ({ message }) => message),
-      runCommand: (command, news) => runReaction(command, news, running.pid, rules.killTimeout),
+      runCommand: (command, news) => runReaction(command, news, running.processes.pid ?? 0, rules.killTimeout),
       report,
       reportsAtEnd: process.getBuiltinModule("node:tty").isatty(2),
       restarts
@@ -64,7 +65,7 @@ export const makeSupervisor = Effect.fnUntraced(function* (supervised: Supervise
     return Effect.gen(function* () {
       yield* Effect.forkScoped(watchExpiry(supervised, leasing, offer))
       if (leased?.run !== undefined) {
-        yield* Effect.forkScoped(watchLeased(leased.run, { ...supervised, leased }, running.pid, offer))
+        yield* Effect.forkScoped(watchLeased(leased.run, { ...supervised, leased }, running.processes.pid ?? 0, offer))
       }
       return yield* supervise(running, world)
     }).pipe(Effect.scoped)

@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { TestClock } from "effect/testing"
 import { type Ask, followRun } from "../../../../../src/cli/commands/project/run/followRun.ts"
-import type { News } from "../../../../../src/cli/commands/project/run/superviseProgram.ts"
+import type { News } from "../../../../../src/cli/commands/project/run/programStates.ts"
 import type { ErrorTag } from "../../../../../src/rpc/protocol/errorTags.ts"
 
 type Reply = object | ErrorTag | "none" | "hangs"

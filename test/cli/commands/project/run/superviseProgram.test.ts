@@ -8,13 +8,8 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import { TestClock } from "effect/testing"
 import type { Rules } from "../../../../../src/cli/commands/project/run/reactions.ts"
-import {
-  type Input,
-  type News,
-  type ProgramOutcome,
-  type Report,
-  supervise
-} from "../../../../../src/cli/commands/project/run/superviseProgram.ts"
+import type { Input, News, ProgramOutcome, Report } from "../../../../../src/cli/commands/project/run/programStates.ts"
+import { supervise } from "../../../../../src/cli/commands/project/run/superviseProgram.ts"
 
 const term = { kind: "stop", signal: "SIGTERM" } as const
 const usual: Rules = {
@@ -47,8 +42,7 @@ const makeProgram = Effect.fnUntraced(function* (endsBy: ReadonlyArray<NodeJS.Si
     end,
     program: {
       exited: Deferred.await(exit),
-      signal,
-      hasGroup: () => polls-- > 0,
+      processes: { signal, stop: signal, isLeft: () => polls-- > 0 },
       onSignal: (listener: (name: NodeJS.Signals) => void) => void listeners.push(listener)
     },
     /** A signal from outside. */
@@ -60,7 +54,7 @@ const makeProgram = Effect.fnUntraced(function* (endsBy: ReadonlyArray<NodeJS.Si
 })
 
 /** Lets all fibers run until they wait. */
-const settle = Effect.repeat(TestClock.adjust(0), { times: 9 })
+const settle = Effect.repeat(TestClock.adjust(0), { times: 4 })
 
 const pass = (time: Duration.Input) => Effect.andThen(TestClock.adjust(time), settle)
 
