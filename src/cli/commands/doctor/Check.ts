@@ -20,6 +20,8 @@ export interface Finding {
 
 export interface Check {
   readonly name: string
+  /** It looks into the state directory, which may be that of another account. */
+  readonly needsDirectory?: true
   readonly run: (examined: Examined) => Effect.Effect<ReadonlyArray<Finding>>
 }
 

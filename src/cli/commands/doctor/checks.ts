@@ -15,7 +15,8 @@ import {
   checkDisk,
   checkFiles,
   checkSettings,
-  checkStore
+  checkStore,
+  isOfDaemonAlone
 } from "./fileChecks.ts"
 import { checkCollector, checkJoelclaw, checkService } from "./serviceChecks.ts"
 
@@ -23,13 +24,13 @@ const checks: ReadonlyArray<Check> = [
   { name: "program", run: checkProgram },
   { name: "settings", run: checkSettings },
   { name: "directory", run: checkDirectory },
-  { name: "files", run: checkFiles },
-  { name: "store", run: checkStore },
-  { name: "backups", run: checkBackups },
-  { name: "audit log", run: checkAudit },
+  { name: "files", run: checkFiles, needsDirectory: true },
+  { name: "store", run: checkStore, needsDirectory: true },
+  { name: "backups", run: checkBackups, needsDirectory: true },
+  { name: "audit log", run: checkAudit, needsDirectory: true },
   { name: "disk", run: checkDisk },
-  { name: "clock", run: checkClock },
-  { name: "lock", run: checkLock },
+  { name: "clock", run: checkClock, needsDirectory: true },
+  { name: "lock", run: checkLock, needsDirectory: true },
   { name: "socket", run: checkSocket },
   { name: "daemon", run: checkDaemon },
   { name: "version", run: checkVersion },
@@ -41,7 +42,7 @@ const checks: ReadonlyArray<Check> = [
 /** Runs every check. One that cannot be carried out is a finding, not the end of the others. */
 export const runChecks = (examined: Examined) =>
   Effect.forEach(
-    checks,
+    checks.filter(({ needsDirectory }) => needsDirectory !== true || !isOfDaemonAlone(examined)),
     ({ name, run }) =>
       Effect.suspend(() => run(examined)).pipe(
         Effect.catchCause((cause) =>

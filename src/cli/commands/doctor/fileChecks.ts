@@ -19,6 +19,7 @@ import { lockFilePath } from "../../../domain/Secret.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { runGit } from "../../../process/git.ts"
 import { unsafePath } from "../../../process/pathOwners.ts"
+import { reasonOf } from "../../command/Output.ts"
 import { accessHint } from "../../command/ownership.ts"
 import { type Finding, note, ok, warning, wrong } from "./Check.ts"
 import type { Examined } from "./examine.ts"
@@ -39,8 +40,29 @@ export const checkSettings = ({ settingsProblem, unknownKeys }: Examined): Findi
     return [warning(what, names.join(", "), "Correct or remove them: docs/settings.md has all settings")]
   })
 
-export const checkDirectory = ({ config: { directory } }: Examined): Findings =>
+/** Returns whether the files are those of another account, whose daemon answers this user: they are none of its business. */
+export const isOfDaemonAlone = ({ config: { directory }, daemon }: Examined): boolean =>
+  Result.isSuccess(daemon) && (isHidden(directory) || isForeign(directory))
+
+const isForeign = (file: string): boolean => {
+  const found = statOf(file)
+  return found !== undefined && foreignOwner(found) !== undefined
+}
+
+const isHidden = (file: string): boolean => {
+  try {
+    fs.statSync(file)
+    return false
+  } catch (error) {
+    return reasonOf(error) === "EACCES"
+  }
+}
+
+export const checkDirectory = (examined: Examined): Findings =>
   look(() => {
+    const { directory } = examined.config
+    if (isOfDaemonAlone(examined))
+      return [note("it is of the account that the daemon runs as, as are its files", directory)]
     const found = statOf(directory)
     if (found === undefined)
       return [note("there is no state directory yet", directory, "Start the daemon, which creates it: secrets serve")]

@@ -4,9 +4,12 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { vi } from "vitest"
+import type { Examined } from "../../../../src/cli/commands/doctor/examine.ts"
 import * as checks from "../../../../src/cli/commands/doctor/fileChecks.ts"
 import { doctorSetup, found } from "../../../support/doctorSetup.ts"
 
@@ -109,6 +112,31 @@ describe("secrets doctor", () => {
       fs.writeFileSync(file("audit.head.json"), JSON.stringify({ seq: 3, hash: "0".repeat(64), first: 1 }))
       const [finding = ""] = yield* found(checks.checkAudit, examined())
       assert.match(finding, /^wrong: \d+ findings?: [a-z, ]+$/)
+    })
+  )
+
+  it.effect("leaves the files of another account alone while its daemon answers", () =>
+    Effect.gen(function* () {
+      const { examined } = yield* doctorSetup
+      const counts = { secrets_count: 0, active_leases: 0, store_state: undefined, locked_since: undefined }
+      const status = { running: true, started_at: "", ...counts }
+      const answering: Examined = {
+        ...examined(),
+        daemon: Result.succeed({ status, process: undefined, diagnostics: undefined })
+      }
+      assert.isFalse(checks.isOfDaemonAlone(answering))
+      // Root looks after the files of others.
+      const owner = process.getuid?.() ?? 0
+      yield* Effect.acquireRelease(
+        Effect.sync(() => vi.spyOn(process, "getuid").mockReturnValue(owner + 61_234)),
+        (spy) => Effect.sync(() => spy.mockRestore())
+      )
+      assert.isTrue(checks.isOfDaemonAlone(answering))
+      assert.deepStrictEqual(yield* found(checks.checkDirectory, answering), [
+        "note: it is of the account that the daemon runs as, as are its files"
+      ])
+      assert.isFalse(checks.isOfDaemonAlone(examined()))
+      assert.deepStrictEqual(yield* found(checks.checkDirectory, examined()), ["wrong: it belongs to another user"])
     })
   )
 })
