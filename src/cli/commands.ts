@@ -38,6 +38,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   deny: () => import("./commands/requests/deny.ts").then((file) => file.denyCommand),
   policy: () => import("./commands/policy/policy.ts").then((file) => file.policyCommand),
   mcp: () => import("./commands/mcp/mcp.ts").then((file) => file.mcpCommand),
+  exposure: () => import("./commands/exposure/exposure.ts").then((file) => file.exposureCommand),
   rotate: () => import("./commands/rotate.ts").then((file) => file.rotateCommand),
   health: () => import("./commands/health.ts").then((file) => file.healthCommand),
   scan: () => import("./commands/scan/scan.ts").then((file) => file.scanCommand),

@@ -24,6 +24,7 @@ import { serveConnections } from "../rpc/server/serveConnections.ts"
 import { type ActivatedSocket, adoptActivatedSockets } from "../rpc/transport/activatedSocket.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
 import { AuditLog } from "./audit/AuditLog.ts"
+import { ExposureLedger } from "./audit/ExposureLedger.ts"
 import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
@@ -194,6 +195,7 @@ const layers = (
     Layer.provideMerge(
       Layer.provideMerge(lastEntry(config.auditWitness, environment["PATH"]), Layer.effectDiscard(reportCrashLoop))
     ),
+    Layer.provideMerge(ExposureLedger.layer(config.directory)),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
     Layer.provideMerge(AuditLog.layerOf(config)),
     Layer.provideMerge(childRecordLayer(path.join(config.directory, childrenFileName))),
@@ -246,11 +248,11 @@ const witnessTimeout = Duration.millis(700)
 const lastEntry = (settings: Config["auditWitness"], searchPath: string | undefined) =>
   Layer.effectDiscard(
     Effect.gen(function* () {
-      const audit = yield* AuditLog
+      const { appendLast } = yield* ExposureLedger
       const { setAuditEnd } = yield* Instance
       const sendWitness = yield* makeWitness(settings, searchPath)
       const stop = Effect.gen(function* () {
-        const { line, seq } = yield* audit.append([stopFact])
+        const { line, seq } = yield* appendLast(stopFact)
         yield* setAuditEnd({ seq, hash: line })
         // Interruptible only below the timeout: this fiber may be interrupted already.
         yield* Effect.timeoutOption(Effect.interruptible(sendWitness), witnessTimeout)

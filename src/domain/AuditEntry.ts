@@ -2,8 +2,9 @@
  * An entry of audit.log, and one constructor for each kind. An entry never holds a value.
  *
  * The members and their order are the predecessor's (protocol specification, 9.4), followed
- * by eleven of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
+ * by twelve of ours. `expires_at` and `shift_ms` make the log sufficient to restore the leases;
  * `store` names the store by the hash of its encrypted file, which tells nothing of a value;
+ * `exposure` names exposure.json in the same way;
  * `socket` is the one that the request came through, if the daemon has more than its owner's;
  * `via`, `program`, `session` and `reason` are what a client said about a lease, if it did;
  * `run_id` names the run that an entry is about, or with which a lease ended;
@@ -33,6 +34,7 @@ export const AuditEntry = Schema.Struct({
   expires_at: Schema.optionalKey(Schema.String),
   shift_ms: Schema.optionalKey(Schema.Int),
   store: Schema.optionalKey(Schema.String),
+  exposure: Schema.optionalKey(Schema.String),
   socket: Schema.optionalKey(Schema.String),
   via: Schema.optionalKey(Schema.String),
   program: Schema.optionalKey(Schema.String),
@@ -64,6 +66,7 @@ export const encodeEntry = (
     expires_at: fact.expires_at,
     shift_ms: fact.shift_ms,
     store: fact.store,
+    exposure: fact.exposure,
     socket: fact.socket,
     via: fact.via,
     program: fact.program,
@@ -175,14 +178,34 @@ export const deleteFact = secretDone("secret_delete")
 /** Records a change of the value, or of the rotation command and the description alone. */
 export const updateFact = (name: string, keepsValue = false) =>
   done(keepsValue ? "secret_edit" : "secret_update", { secret_name: name })
+/** Records a value that was set and is the same as before. */
+export const unchangedFact = (name: string) => done("secret_update", { secret_name: name, details: unchangedDetails })
+const unchangedDetails = "unchanged"
 /** Records a request for a value without a lease, which is always rejected. */
 export const getFact = secretDone("secret_get")
-/** Records a rotation; `outcome` states how the command ended and how much it printed, never what it printed. */
-export const rotateFact = (name: string, outcome: string, hasNewValue = false) =>
-  done("secret_rotate", { secret_name: name, details: hasNewValue ? `${outcome}${newValueMark}` : outcome })
+/**
+ * Records a rotation; `outcome` states how the command ended and how much it printed, never what it printed. `stored` tells
+ * whether its output was stored, or was the value already.
+ */
+export const rotateFact = (name: string, outcome: string, stored: boolean | "unchanged" = false) =>
+  done("secret_rotate", {
+    secret_name: name,
+    details: `${outcome}${stored === "unchanged" ? "; unchanged" : stored ? newValueMark : ""}`
+  })
 /** Ends the details of a rotation that gave the store a new value; without it, the value stayed. */
 export const newValueMark = "; its output was stored"
+/** Returns whether a change left the value as it was. The predecessor's entries hold what its command printed. */
+export const keepsValue = ({ action, details = "" }: Pick<AuditEntry, "action" | "details">): boolean =>
+  action === "secret_update"
+    ? details === unchangedDetails
+    : action === "secret_rotate" && /^exit status 0, \d+ bytes? of output(; unchanged)?$/.test(details)
 export const rotateRefusedFact = (name: string, outcome: string) => refusedFact(rotateFact(name, outcome), outcome)
+/** Records that exposure.json is written next. */
+export const exposureSaveFact = (rows: number) => done("exposure_save", { details: counted(rows, "row") })
+/** Names the exposure.json that is written next, by its SHA-256; undefined adds nothing. */
+export const withExposure = (fact: AuditFact, exposure: string | undefined): AuditFact =>
+  exposure === undefined ? fact : { ...fact, exposure }
+
 /** Adds the SHA-256 of secrets.age as it is after the recorded change; undefined adds nothing. */
 export const withStore = (fact: AuditFact, store: string | undefined): AuditFact =>
   store === undefined ? fact : { ...fact, store }
@@ -217,8 +240,14 @@ export const refusedFact = (requested: AuditFact, reason: string): AuditFact => 
   success: false
 })
 /** Records that a change, which the log already has, was not written to the store. */
-export const changeFailedFact = (announced: AuditFact) =>
-  refusedFact(announced, "the store could not be written; nothing was changed")
+export const changeFailedFact = (announced: AuditFact) => refusedFact(announced, notWritten)
+const notWritten = "the store could not be written; nothing was changed"
+/** Returns whether an entry takes back the one before it of the same action and secret. */
+export const isChangeFailed = ({ details, success }: Pick<AuditEntry, "details" | "success">): boolean =>
+  !success && details === notWritten
+/** Records a change that the log does not have yet, and that could not be made. */
+export const changeUnpreparedFact = (requested: AuditFact) =>
+  refusedFact(requested, "the store could not be encrypted; nothing was changed")
 /** Records a change that was rejected because the files of the store are not those of the daemon. */
 export const changeRefusedFact = (requested: AuditFact) =>
   refusedFact(requested, "another program has changed or replaced the store; nothing was changed")

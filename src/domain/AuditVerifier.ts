@@ -8,6 +8,7 @@ import { createHash, type Hash } from "node:crypto"
 import { counted } from "./counted.ts"
 import { type ChainedEntry, decodeChainedEntry, genesis, sha256 } from "./AuditChain.ts"
 import { decodeEntry, isLockEntry } from "./AuditEntry.ts"
+import { exposureFileName, ExposureNames } from "./exposureFile.ts"
 import { decodePredecessorEntry, PredecessorPart } from "./PredecessorPart.ts"
 import { StoreTrace } from "./StoreTrace.ts"
 
@@ -24,6 +25,7 @@ export interface AuditFinding {
     | "store"
     | "leases"
     | "lock"
+    | "exposure"
     /** The daemon found it at a start; the files no longer show it. */
     | "reported"
   /** Where it was detected. */
@@ -69,6 +71,8 @@ export interface AuditSurroundings {
   readonly store?: string | undefined
   /** What is wrong with leases.json; undefined if nothing is. */
   readonly leases?: string | undefined
+  /** The SHA-256 of exposure.json, "absent" if there is none; undefined if that does not matter. */
+  readonly exposure?: string | undefined
   /** Whether the store is locked; undefined if that does not matter. */
   readonly isLocked?: boolean | undefined
   /** Whether a daemon has begun to append while the log was read. */
@@ -104,6 +108,7 @@ export class AuditVerifier {
   private readonly recorded = new Set<string>()
   private readonly adopted: Array<AdoptedPart> = []
   private readonly store = new StoreTrace()
+  private readonly exposures = new ExposureNames()
   /** The entry that locks the store; undefined if none does. */
   private lockedBy: number | undefined
   private readonly here = { file: "", line: 0 }
@@ -156,6 +161,7 @@ export class AuditVerifier {
     if (entry.action === "audit_finding" || entry.action === "audit_damaged") this.note(entry)
     if (entry.action === "audit_accept") this.accept(entry.details)
     if (isLockEntry(entry)) this.lockedBy = entry.action === "store_lock" ? (this.lockedBy ?? entry.seq) : undefined
+    this.exposures.add(entry, entry.seq)
     const replaced = this.store.add(entry)
     if (replaced !== undefined) this.find("store", replaced)
     this.pending = createHash("sha256").update(bytes)
@@ -180,7 +186,7 @@ export class AuditVerifier {
     if (bytes > 0) this.here.line += 1
   }
 
-  end({ isLocked, isOpen = false, leases, store }: AuditSurroundings = {}): AuditVerdict {
+  end({ exposure, isLocked, isOpen = false, leases, store }: AuditSurroundings = {}): AuditVerdict {
     const { acknowledged, part } = this
     const latest = this.witnesses.toSorted((a, b) => b.seq - a.seq)[0] ?? { seq: 0, from: headName }
     const [from, to] = [this.last + 1, latest.seq]
@@ -206,6 +212,10 @@ export class AuditVerifier {
     // A damaged log is no measure for the leases.
     if (leases !== undefined && this.findings.length === 0)
       this.find("leases", leases, { file: "leases.json", line: 0 })
+    const ofExposure = exposure === "absent" ? undefined : exposure
+    const forged =
+      exposure === undefined || this.findings.length > 0 ? undefined : this.exposures.problemOf(ofExposure, this.first)
+    if (forged !== undefined) this.find("exposure", forged, { file: exposureFileName, line: 0 })
     if (isLocked === false && this.lockedBy !== undefined) {
       this.find("lock", `entry ${this.lockedBy} locks the store, and its lock file is missing`, {
         file: "secrets.age.locked",

@@ -6,7 +6,7 @@
  * the same in what it writes and, after a restart, in what was written before.
  */
 import * as Schema from "effect/Schema"
-import { type AuditEntry, newValueMark, returnedMark } from "./AuditEntry.ts"
+import { type AuditEntry, keepsValue, newValueMark, returnedMark } from "./AuditEntry.ts"
 import type { AuditAction } from "./auditActions.ts"
 
 /** Why a run is notified. A lease that was replaced is no reason. */
@@ -76,7 +76,7 @@ export const noticeIn = (entry: NoticeEntry): Notice | undefined => {
   const kind = kinds.get(action)
   if (kind === undefined || !entry.success || entry.run_id !== undefined) return undefined
   if (aboutAll.has(action)) return { kind }
-  if (secretName === undefined) return undefined
+  if (secretName === undefined || keepsValue(entry)) return undefined
   if (action === "lease_revoke" && entry.details === returnedMark) return undefined
   if (action === "secret_rotate" && entry.details?.endsWith(newValueMark) !== true) return undefined
   // All leases of a secret end without a lease id each, when it is deleted.

@@ -32,6 +32,7 @@ export const auditActions = [
   "project_accept",
   "project_refuse",
   "credential_rejected",
+  "exposure_save",
   "scan_begin",
   "scan_match",
   "policy_load",

@@ -3,7 +3,7 @@
  * since. It is found in the audit log alone.
  */
 import type { AuditEntry } from "./AuditEntry.ts"
-import { valueChanges } from "./handedOut.ts"
+import { valueChanges } from "./Exposure.ts"
 
 export interface RejectedCredential {
   readonly secretName: string

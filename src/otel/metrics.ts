@@ -113,6 +113,13 @@ const activeLeases = gaugeBy(
   "Active leases by secret; _OTHER is the sum of all secrets beyond the hundred with the most"
 )
 
+const exposedClients = gaugeBy(
+  "exposure.clients",
+  "secret.name",
+  "{client}",
+  "Clients that were given the current value, by secret; _OTHER is the sum of all secrets beyond the hundred with the most"
+)
+
 /** Always the registry of the process. To look it up in the fiber at each update measurably slows an acquire. */
 const context = Context.empty()
 
@@ -158,8 +165,22 @@ export const setEventsQueued = (sink: "joelclaw" | "otlp", count: number) =>
 /** Bounds the cardinality to what a dashboard can show. */
 const maxNamedSecrets = 100
 
+type SecretCounts = ReadonlyArray<readonly [name: string, count: number]>
+
 /** Replaces the counts of all secrets. What `total` has beyond them is counted as _OTHER. */
-export const setActiveLeases = (bySecret: ReadonlyArray<readonly [name: string, count: number]>, total: number) =>
+export const setActiveLeases = (bySecret: SecretCounts, total: number) =>
+  setBySecret("lease.active", activeLeases, bySecret, total)
+
+/** Replaces how many clients were given the value of each secret. */
+export const setExposedClients = (bySecret: SecretCounts) =>
+  setBySecret(
+    "exposure.clients",
+    exposedClients,
+    bySecret,
+    bySecret.reduce((sum, [, count]) => sum + count, 0)
+  )
+
+const setBySecret = (what: string, gauge: typeof activeLeases, bySecret: SecretCounts, total: number) =>
   Effect.sync(() => {
     const named = new Map(
       bySecret
@@ -171,9 +192,9 @@ export const setActiveLeases = (bySecret: ReadonlyArray<readonly [name: string, 
     if (others > 0 || named.size === 0) named.set("_OTHER", others)
     const registry = Context.get(context, Metric.MetricRegistry)
     for (const [key, { attributes, id }] of registry) {
-      if (id === "agent_secrets.lease.active" && !named.has(attributes?.["secret.name"] ?? "")) registry.delete(key)
+      if (id === `agent_secrets.${what}` && !named.has(attributes?.["secret.name"] ?? "")) registry.delete(key)
     }
-    for (const [name, count] of named) activeLeases(name).updateUnsafe(count, context)
+    for (const [name, count] of named) gauge(name).updateUnsafe(count, context)
   })
 
 /** Creates each metric without attributes, so that it is exported before its first update. */

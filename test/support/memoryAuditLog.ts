@@ -28,9 +28,12 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
       Effect.flatMap(Effect.all([Clock.currentTimeMillis, CurrentCaller]), ([now, caller]) => {
         const [first, at, named] = [lines.length + 1, fromMillis(now), factsOf(caller, facts)]
         for (const fact of named) lines.push(encodeEntry(fact, at))
-        for (const { written } of observers) written(named, first, at.text)
+        for (const { written } of observers) written(named, first, at)
         return position
       }),
+    readForwards: (visit) => Effect.sync(() => lines.forEach((line) => visit(line.trimEnd()))),
+    nextFile: Effect.never,
+    storeAtStart: undefined,
     tail: (count) => Effect.sync(() => (count > 0 ? read(-count) : [])),
     readBackwards: (visit) => Effect.sync(() => void lines.toReversed().every((line) => visit(line.trimEnd()))),
     since: ({ line, seq }) =>
@@ -54,7 +57,7 @@ export const memoryAuditLog = Layer.sync(AuditLog, () => {
     })),
     nextFailure: Effect.never,
     recordStore: (hash) => Effect.sync(() => observers.forEach(({ stored }) => stored(hash))),
-    observe: (observer) => observeWith(observers, observer),
+    observe: (observer) => Effect.andThen(observeWith(observers, observer), position),
     release: () => Effect.void,
     isDisturbed: Effect.succeed(false),
     reopen: Effect.void

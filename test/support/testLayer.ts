@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import { AuditLog, AuditLogError } from "../../src/daemon/audit/AuditLog.ts"
+import { ExposureLedger } from "../../src/daemon/audit/ExposureLedger.ts"
 import { acquire } from "../../src/daemon/operations/acquire.ts"
 import { ScanBudget } from "../../src/daemon/operations/ScanBudget.ts"
 import { FileError } from "../../src/daemon/files/durableFile.ts"
@@ -20,17 +21,21 @@ import { memoryAuditLog } from "./memoryAuditLog.ts"
 
 /** All services in memory; events are pushed to the array. */
 export const testLayer = (events: Array<OtelEvent> = []) =>
-  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, ScanBudget.layer, Runs.layer).pipe(
-    Layer.provideMerge(memoryAuditLog),
-    Layer.provideMerge(OtelSink.layerMemory(events))
-  )
+  Layer.mergeAll(
+    LeaseRepo.layerMemory,
+    SecretStore.layerMemory,
+    ScanBudget.layer,
+    Runs.layer,
+    ExposureLedger.layerMemory
+  ).pipe(Layer.provideMerge(memoryAuditLog), Layer.provideMerge(OtelSink.layerMemory(events)))
 
 /** All services in memory, without events. */
 export const testLayerNoTelemetry = Layer.mergeAll(
   LeaseRepo.layerMemory,
   SecretStore.layerMemory,
   ScanBudget.layer,
-  Runs.layer
+  Runs.layer,
+  ExposureLedger.layerMemory
 ).pipe(Layer.provideMerge(memoryAuditLog), Layer.provideMerge(OtelSink.layerMemory()))
 
 export const addSecret = (name: string, value = `value of ${name}`, rotateVia = "") =>
@@ -50,10 +55,13 @@ export const leaseEntries = Effect.map(
 
 /** Like `testLayerNoTelemetry`, with an audit log that fails while `broken.now` is true. */
 export const testLayerWithAudit = (broken: { now: boolean }) =>
-  Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, ScanBudget.layer, Runs.layer).pipe(
-    Layer.provideMerge(breakable(broken)),
-    Layer.provideMerge(OtelSink.layerMemory())
-  )
+  Layer.mergeAll(
+    LeaseRepo.layerMemory,
+    SecretStore.layerMemory,
+    ScanBudget.layer,
+    Runs.layer,
+    ExposureLedger.layerMemory
+  ).pipe(Layer.provideMerge(breakable(broken)), Layer.provideMerge(OtelSink.layerMemory()))
 
 const breakable = (broken: { now: boolean }) =>
   Layer.effect(

@@ -22,6 +22,7 @@ const reportExample = {
   expiring_soon: 0,
   never_rotated: 0,
   stale_secrets: 0,
+  open_and_unchanged: optional([""]),
   warnings: [
     {
       type: "",
@@ -50,7 +51,7 @@ export const healthCommand = defineCommand({
     "Leases that expire within an hour are shown if they were asked for longer than the default. --json has every warning of the daemon.",
   run: Effect.fnUntraced(function* (args) {
     const daemon = yield* loadDaemon(args)
-    const report = yield* Effect.mapError(call(daemon, "secrets.health", {}, reportExample), fromClient)
+    const report = yield* Effect.mapError(call(daemon, "secrets.health", { exposure: true }, reportExample), fromClient)
     // While the store is locked there is no list.
     const listed = yield* Effect.orElseSucceed(call(daemon, "secrets.list", { every: true }, listedExample), () => ({
       secrets: []
@@ -89,6 +90,7 @@ export const healthLines = (report: Report, secrets: ReadonlyArray<Aged>, now: n
       "Leases that end within an hour:",
       rowsOf(expiring, ({ timestamp }) => `in ${timeUntil(timestamp, now)}`)
     ),
+    namesOf("Handed out in the open and never changed", report.open_and_unchanged ?? [], report.total_secrets),
     withoutRotation(of("no_rotation_hook"), report.total_secrets)
   ].filter((lines) => lines.length > 0)
   const counts = `${counted(report.total_secrets, "secret")}, ${counted(report.active_leases, "active lease")}`
@@ -129,9 +131,16 @@ const oldValues = (secrets: ReadonlyArray<Aged>, now: number): ReadonlyArray<str
 const millisOf = (time: string): number =>
   Option.match(parseTimestamp(time), { onNone: () => Infinity, onSome: ({ millis }) => millis })
 
-const withoutRotation = (warnings: ReadonlyArray<Warning>, total: number): ReadonlyArray<string> => {
-  if (warnings.length === 0) return []
-  const names = warnings.slice(0, maxNames).map(({ secret_name = "" }) => quote(secret_name))
-  const more = warnings.length > maxNames ? ", …" : ""
-  return [`Without a rotation command: ${warnings.length} of ${total}: ${names.join(", ")}${more}`]
+const withoutRotation = (warnings: ReadonlyArray<Warning>, total: number): ReadonlyArray<string> =>
+  namesOf(
+    "Without a rotation command",
+    warnings.map(({ secret_name = "" }) => secret_name),
+    total
+  )
+
+/** Returns how many secrets it is about, with the first names; nothing if it is about none. */
+const namesOf = (title: string, names: ReadonlyArray<string>, total: number): ReadonlyArray<string> => {
+  if (names.length === 0) return []
+  const first = names.slice(0, maxNames).map((name) => quote(name))
+  return [`${title}: ${names.length} of ${total}: ${first.join(", ")}${names.length > maxNames ? ", …" : ""}`]
 }

@@ -37,7 +37,7 @@ import { type AuditNeighbours, auditNeighbours } from "./auditEvidence.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained, type Predecessor } from "./auditStart.ts"
 import { CurrentCaller } from "./CurrentCaller.ts"
-import { type AuditReport, verifyAuditLog } from "./verifyAuditLog.ts"
+import { type AuditReport, readForwards, verifyAuditLog } from "./verifyAuditLog.ts"
 import * as LogFile from "./LogFile.ts"
 import type { FileChange, TornTail } from "./LogFile.ts"
 
@@ -82,10 +82,13 @@ export interface AuditDiagnostics {
 /** Follows what is written, at once and before any reply. It must not fail. */
 export interface AuditObserver {
   /** Takes the entries of one write; `first` is the number of the first. */
-  readonly written: (facts: ReadonlyArray<AuditFact>, first: number, at: string) => void
+  readonly written: (facts: ReadonlyArray<AuditFact>, first: number, at: Timestamp) => void
   /** Takes the hash of secrets.age after it was written, or could not be. */
   readonly stored: (hash: string | undefined) => void
 }
+
+/** What a start rebuilds from the log. Rotation keeps the entries that one of them still needs. */
+type LogReader = "leases" | "exposure"
 
 export class AuditLog extends Context.Service<
   AuditLog,
@@ -94,6 +97,13 @@ export class AuditLog extends Context.Service<
     readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
     /** Returns the last `count` entries, or those in about `length` characters, oldest first. Skips invalid lines. */
     readonly tail: (count: number, length?: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
+    /** Passes all lines of all files to `visit`, oldest first; `pause` runs after each chunk. */
+    readonly readForwards: (
+      visit: (line: string) => void,
+      pause: Effect.Effect<void>
+    ) => Effect.Effect<void, AuditLogError>
+    /** Waits until the log continues in another file: by rotation, or because another process moved or cut the file. */
+    readonly nextFile: Effect.Effect<void>
     /** Passes all lines to `visit`, from the last one backwards, until it returns false. */
     readonly readBackwards: (visit: (line: string) => boolean) => Effect.Effect<void, AuditLogError>
     /** Returns the entries after a position, of any program, oldest first; none if the position is not in this log. */
@@ -123,10 +133,12 @@ export class AuditLog extends Context.Service<
     readonly nextFailure: Effect.Effect<string>
     /** Remembers the hash of secrets.age after it was written, beside the log, so that a replaced store is detected. */
     readonly recordStore: (hash: string | undefined) => Effect.Effect<void>
-    /** Calls the observer from here on, as long as the scope lasts. */
-    readonly observe: (observer: AuditObserver) => Effect.Effect<void, never, Scope.Scope>
-    /** Allows rotation to drop the entries up to this number: no start needs them to recover the leases. */
-    readonly release: (seq: number) => Effect.Effect<void>
+    /** Calls the observer from here on, as long as the scope lasts; returns the position before. */
+    readonly observe: (observer: AuditObserver) => Effect.Effect<AuditPosition, never, Scope.Scope>
+    /** Allows rotation to drop the entries up to this number, as far as `reader` is concerned: no start needs them for it. */
+    readonly release: (seq: number, reader?: LogReader) => Effect.Effect<void>
+    /** The SHA-256 of secrets.age as the start found it. */
+    readonly storeAtStart: string | undefined
     /** Whether another process has moved, truncated or extended the file since the start. */
     readonly isDisturbed: Effect.Effect<boolean>
     /** Opens the file that the path names now. */
@@ -152,7 +164,9 @@ export class AuditLog extends Context.Service<
         let { first, head } = start
         let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zeroTimestamp.text }
         let { locked } = start
-        let released = 0
+        const released = new Map<LogReader, number>([["leases", 0]])
+        const newFiles = yield* Queue.sliding<void>(1)
+        let isNewFile = false
         let store = Option.getOrUndefined(storedHead)?.store
         const findings = new Set<string>()
         const adopted: Array<string> = []
@@ -186,7 +200,7 @@ export class AuditLog extends Context.Service<
         /** Returns whether no start needs the oldest archive, given the remaining files. */
         const canDrop = (remaining: ReadonlyArray<string>): boolean => {
           const oldest = firstChained(remaining)?.seq ?? head.seq + 1
-          if (oldest - 1 > released || !isHeadRight) return false
+          if (oldest - 1 > Math.min(...released.values()) || !isHeadRight) return false
           first = Math.max(first, oldest)
           // Written before the file is removed; otherwise a crash in between would look like a missing archive.
           saveHead(true)
@@ -202,10 +216,13 @@ export class AuditLog extends Context.Service<
           if (error !== undefined && canRotate)
             yield* Effect.logWarning(`${error.message}; the audit log grows beyond its limit`)
           canRotate = error === undefined
+          isNewFile ||= canRotate
         })
 
         const write = Effect.fnUntraced(function* (appended: ReadonlyArray<AuditFact>) {
-          pendingFindings = [...pendingFindings, ...(yield* reportFileChange(yield* log.follow))]
+          const change = yield* log.follow
+          isNewFile ||= change._tag === "Moved" || change._tag === "Shorter"
+          pendingFindings = [...pendingFindings, ...(yield* reportFileChange(change))]
           const facts = [...pendingFindings, ...appended]
           if (facts.length === 0) return
           const at = fromMillis(yield* Clock.currentTimeMillis)
@@ -221,7 +238,11 @@ export class AuditLog extends Context.Service<
           if (lock !== undefined) locked = lock.action === "store_lock" ? (locked ?? at.text) : undefined
           isHeadRight = true
           saveHead(true)
-          for (const { written } of observers) written(facts, first, at.text)
+          for (const { written } of observers) written(facts, first, at)
+          // A file that only was reopened gets no entry about that.
+          if (!isNewFile || appended.length === 0) return
+          isNewFile = false
+          Queue.offerUnsafe(newFiles, undefined)
         })
 
         /** Writes all waiting appends as one group and stores the result in each. */
@@ -331,8 +352,16 @@ export class AuditLog extends Context.Service<
               saveHead(true)
               for (const { stored } of observers) stored(hash)
             }),
-          observe: (observer) => observeWith(observers, observer),
-          release: (seq) => Effect.sync(() => void (released = Math.max(released, seq))),
+          release: (seq, reader = "leases") =>
+            Effect.sync(() => void released.set(reader, Math.max(released.get(reader) ?? 0, seq))),
+          observe: (observer) => Effect.map(observeWith(observers, observer), positionNow),
+          readForwards: (visit, pause) =>
+            Effect.mapError(
+              readForwards(path, (line) => visit(line.toString("utf8", 0, line.length - 1)), pause),
+              readFailed
+            ),
+          nextFile: Queue.take(newFiles),
+          storeAtStart: start.store,
           isDisturbed: Effect.sync(log.isDisturbed),
           reopen: Effect.asVoid(append([]))
         })

@@ -10,6 +10,7 @@ import type { AuditWitness } from "../../domain/AuditVerifier.ts"
 import type { Config } from "../../domain/Config.ts"
 import { bindingsPath, decodeBindings } from "../../domain/leaseFiles.ts"
 import { decodeRunHistory, runsFileName } from "../../domain/runHistory.ts"
+import { exposureFileName } from "../../domain/exposureFile.ts"
 import { readIfPresent } from "../files/durableFile.ts"
 import { resolveLink } from "../files/pinFile.ts"
 
@@ -18,13 +19,15 @@ export interface AuditNeighbours {
   readonly leases?: string
   readonly secrets?: string
   readonly runs?: string
+  readonly exposure?: string
 }
 
 export const auditNeighbours = (config: Pick<Config, "directory" | "leasesPath" | "secretsPath">): AuditNeighbours => ({
   // Its side file lies beside the real file.
   leases: resolveLink(config.leasesPath),
   secrets: config.secretsPath,
-  runs: join(config.directory, runsFileName)
+  runs: join(config.directory, runsFileName),
+  exposure: join(config.directory, exposureFileName)
 })
 
 /** Reads the entries that other files name; a file that is missing or unreadable names none. */
@@ -38,10 +41,16 @@ export const readWitnesses = Effect.fnUntraced(function* ({ leases, runs }: Audi
 })
 
 /** Hashes secrets.age; undefined if it cannot be read. */
-export const readStoreHash = ({ secrets }: AuditNeighbours): Effect.Effect<string | undefined> =>
-  secrets === undefined
+export const readStoreHash = ({ secrets }: AuditNeighbours): Effect.Effect<string | undefined> => hashOf(secrets)
+
+/** Hashes exposure.json; "absent" if there is none, undefined if that does not matter. */
+export const readExposureHash = ({ exposure }: AuditNeighbours): Effect.Effect<string | undefined> =>
+  exposure === undefined ? Effect.succeed(undefined) : Effect.map(hashOf(exposure), (hash) => hash ?? "absent")
+
+const hashOf = (file: string | undefined): Effect.Effect<string | undefined> =>
+  file === undefined
     ? Effect.succeed(undefined)
-    : readIfPresent(secrets).pipe(
+    : readIfPresent(file).pipe(
         Effect.map((contents) => (contents === undefined ? undefined : sha256(contents))),
         Effect.orElseSucceed(() => undefined)
       )

@@ -48,6 +48,8 @@ export interface AuditStart {
   readonly lastEntryTime: Timestamp | undefined
   /** Since when the store is locked; undefined if it is not. */
   readonly locked: string | undefined
+  /** The SHA-256 of secrets.age; undefined if it is unknown. */
+  readonly store: string | undefined
   /** The number of the oldest known entry. */
   readonly first: number
   /** Whether audit.head.json may be written before anything is recorded: it is there, and not ahead of the log. */
@@ -122,7 +124,18 @@ export const auditStart = Effect.fn("auditStart")(function* (
   // The log is the truth: audit.head.json may be removed, or older than the last entries after a crash.
   const lock = found === undefined ? undefined : yield* lastLockAfter(log, stored?.seq ?? 0, trusted)
   const locked = lock === undefined ? stored?.locked : lock.action === "store_lock" ? lock.timestamp : undefined
-  return { head, last, isHeadRight, predecessor, trusted, lastEntryTime, locked, first, facts } satisfies AuditStart
+  return {
+    head,
+    last,
+    isHeadRight,
+    predecessor,
+    trusted,
+    lastEntryTime,
+    locked,
+    store,
+    first,
+    facts
+  } satisfies AuditStart
 })
 
 const notContinued = (seq: number): string => `what follows entry ${seq} does not continue it`

@@ -17,7 +17,7 @@ import { type AuditVerdict, AuditVerifier } from "../../domain/AuditVerifier.ts"
 import { LeaseCheck, type LeaseCorrections } from "../../domain/LeaseCheck.ts"
 import { bindingsPath, decodeBindings } from "../../domain/leaseFiles.ts"
 import { lockFilePath } from "../../domain/Secret.ts"
-import { type AuditNeighbours, readStoreHash, readWitnesses } from "./auditEvidence.ts"
+import { type AuditNeighbours, readExposureHash, readStoreHash, readWitnesses } from "./auditEvidence.ts"
 import { readAuditHead } from "./auditHead.ts"
 import { attempt, attemptSync, type FileError, orIfMissing, readIfPresent } from "../files/durableFile.ts"
 import { resolveLink } from "../files/pinFile.ts"
@@ -46,20 +46,24 @@ export const verifyAuditLog = (auditPath: string, options: VerifyOptions = {}): 
   Effect.gen(function* () {
     const { beside = {} } = options
     for (let tries = 0; tries < maxStoreTries; tries += 1) {
-      const before = yield* readStoreHash(beside)
+      const before = yield* readHashes(beside)
       const report = yield* verifyOnce(auditPath, options, before)
-      if (before === (yield* readStoreHash(beside))) return report
+      const after = yield* readHashes(beside)
+      if (before.store === after.store && before.exposure === after.exposure) return report
     }
-    // A store that changes all the time cannot be compared.
-    return yield* verifyOnce(auditPath, options, undefined)
+    // Files that change all the time cannot be compared.
+    return yield* verifyOnce(auditPath, options, { store: undefined, exposure: undefined })
   })
 
 const maxStoreTries = 5
 
+const readHashes = (beside: AuditNeighbours) =>
+  Effect.all({ store: readStoreHash(beside), exposure: readExposureHash(beside) })
+
 const verifyOnce = (
   configuredPath: string,
   { beside = {}, expected, pause }: VerifyOptions,
-  store: string | undefined
+  { exposure, store }: Effect.Success<ReturnType<typeof readHashes>>
 ) =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -81,7 +85,7 @@ const verifyOnce = (
           const entry = verifier.add(line)
           if (entry !== undefined) leases.add(entry)
         }
-        rest = yield* readLines(handle, name, add, pause)
+        rest = yield* readLines(handle, name, add, pause === undefined ? undefined : Effect.sleep(pause))
       }
       verifier.tear(rest)
       // A daemon that started meanwhile appends to a log that was closed before.
@@ -91,7 +95,7 @@ const verifyOnce = (
       })
       // Locking and unlocking write the file and the entry one after the other.
       const isLocked = store === undefined ? undefined : wasLocked || isStoreLocked(beside)
-      const verdict = verifier.end({ store, isOpen, isLocked, leases: leases.end() })
+      const verdict = verifier.end({ store, exposure, isOpen, isLocked, leases: leases.end() })
       const corrections = leases.corrections()
       return { ...verdict, corrections, files: files.map(({ name }) => name), isEndKnown: Option.isSome(head) }
     })
@@ -161,6 +165,15 @@ const openAll = Effect.fnUntraced(function* (auditPath: string) {
   }
 })
 
+/** Passes on every complete line of the archives and the log, oldest first, with its line feed; `pause` runs after each chunk. */
+export const readForwards = (configuredPath: string, visit: (line: Buffer) => void, pause: Effect.Effect<void>) =>
+  Effect.scoped(
+    Effect.gen(function* () {
+      const auditPath = yield* attemptSync("resolve", configuredPath, () => resolveLink(configuredPath))
+      for (const { handle, name } of yield* openAll(auditPath)) yield* readLines(handle, name, visit, pause)
+    })
+  )
+
 /** More rotations than a daemon can do while files are opened. */
 const maxTries = 100
 
@@ -195,8 +208,8 @@ const completionTimeout = "100 millis"
 const readLines = Effect.fnUntraced(function* (
   handle: fs.promises.FileHandle,
   name: string,
-  add: (line: Uint8Array) => void,
-  pause: Duration.Input | undefined
+  add: (line: Buffer) => void,
+  pause: Effect.Effect<void> | undefined
 ) {
   const length = pause === undefined ? chunkLength : smallChunkLength
   let rest: Array<Buffer> = []
@@ -221,6 +234,6 @@ const readLines = Effect.fnUntraced(function* (
       from = at + 1
     }
     if (from < chunk.length) rest.push(chunk.subarray(from))
-    if (pause !== undefined) yield* Effect.sleep(pause)
+    if (pause !== undefined) yield* pause
   }
 })

@@ -7,10 +7,11 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import { sinkDroppedFact } from "../../domain/AuditEntry.ts"
-import { setActiveLeases, setEventsDropped, setEventsQueued, setRuns } from "../../otel/metrics.ts"
+import { setActiveLeases, setEventsDropped, setEventsQueued, setExposedClients, setRuns } from "../../otel/metrics.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
+import { ExposureLedger } from "../audit/ExposureLedger.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { Runs } from "../runs/Runs.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
@@ -64,6 +65,8 @@ export const sampleGauges = Effect.gen(function* () {
   const listed = yield* Effect.orElseSucceed(secrets.list, () => [])
   for (const { name } of listed) bySecret.push([name, yield* leases.activeCountOfSecret(name)])
   yield* setActiveLeases(bySecret, yield* leases.activeCount)
+  const exposure = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.knownNow)
+  if (exposure !== undefined) yield* setExposedClients(exposure.exposure.clientCounts())
   for (const { kind, queued } of yield* sink.state) yield* setEventsQueued(kind, queued)
   yield* setEventsDropped(yield* sink.dropped)
   yield* setRuns((yield* Runs).table.size)

@@ -19,6 +19,7 @@ import {
   addFact,
   type AuditFact,
   changeFailedFact,
+  changeUnpreparedFact,
   deleteFact,
   fileRepairedFact,
   initFact,
@@ -26,6 +27,7 @@ import {
   restoreFact,
   rotateFact,
   changeRefusedFact,
+  unchangedFact,
   updateFact,
   wipeFailedFact,
   wipeFact,
@@ -201,6 +203,13 @@ const recordOrigin = Effect.fn("SecretStore.recordOrigin")(function* (
 const lastWithStore = (facts: ReadonlyArray<AuditFact>, store: string | undefined): ReadonlyArray<AuditFact> =>
   facts.map((fact, at) => (at === facts.length - 1 ? withStore(fact, store) : fact))
 
+const hasSameValue = (one: StoredSecret, other: StoredSecret): boolean =>
+  Redacted.value(one.value) === Redacted.value(other.value)
+
+/** Returns the fact of a secret that is added or gets a value. */
+const changeFact = (next: StoredSecret, before: StoredSecret | undefined): AuditFact =>
+  before === undefined ? addFact(next.name) : (hasSameValue(before, next) ? unchangedFact : updateFact)(next.name)
+
 const newSecret = (secret: NewSecret, now: Timestamp): StoredSecret => ({
   description: "",
   ...secret,
@@ -261,14 +270,13 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     const secrets = new Map(document().secrets)
     edit(secrets)
     const next = { ...document(), secrets }
-    const failed = Effect.suspend(() => {
-      const failures = facts.map(document() === next ? wipeFailedFact : changeFailedFact)
-      return Effect.ignore(audit.append(lastWithStore(failures, files.hash())))
-    })
+    const recordFailures = (failure: (fact: AuditFact) => AuditFact) =>
+      Effect.ignore(audit.append(lastWithStore(facts.map(failure), files.hash())))
+    const failed = Effect.suspend(() => recordFailures(document() === next ? wipeFailedFact : changeFailedFact))
     // Encrypted before it is recorded, because the entry names the store by its hash.
     const prepared = yield* files.prepare(next, kind).pipe(
       Effect.mapError(toStoreError),
-      Effect.tapError(() => failed)
+      Effect.tapError(() => recordFailures(changeUnpreparedFact))
     )
     yield* audit.append([...refused, ...lastWithStore(facts, prepared.hash)])
     yield* prepared.write.pipe(
@@ -303,7 +311,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
       if (found !== undefined) return { ...found, value: secret.value, updatedAt: now }
       return newSecret(secret, now)
     })
-    const facts = next.map(({ name }) => (before.has(name) ? updateFact(name) : addFact(name)))
+    const facts = next.map((secret) => changeFact(secret, before.get(secret.name)))
     const refused = mayUpdate ? [] : existing.map((name) => refusedFact(addFact(name), refusalReasons.SecretExists))
     if (next.length === 0) {
       yield* Effect.ignore(audit.append(refused))
@@ -315,9 +323,15 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     return existing
   }, Semaphore.withPermit(writeLock))
 
-  const edit = Effect.fn("SecretStore.edit")(function* (name: string, fact: AuditFact, changes: Partial<StoredSecret>) {
-    const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject([fact], reason)))
+  /** `factOf` gets whether the value stays as it is. */
+  const edit = Effect.fn("SecretStore.edit")(function* (
+    name: string,
+    factOf: (isSame: boolean) => AuditFact,
+    changes: Partial<StoredSecret>
+  ) {
+    const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject([factOf(false)], reason)))
     const next = { ...found, ...changes }
+    const fact = factOf(hasSameValue(found, next))
     yield* checkSize([fact], [next])
     yield* change([fact], "update", (secrets) => secrets.set(name, next))
   })
@@ -325,7 +339,8 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   const update = Effect.fn("SecretStore.update")(function* (name: string, changes: SecretChange) {
     const keepsValue = changes.value === undefined
     const age = keepsValue ? {} : { updatedAt: fromMillis(yield* Clock.currentTimeMillis) }
-    yield* edit(name, updateFact(name, keepsValue), { ...age, ...changes })
+    const factOf = (isSame: boolean) => (isSame && !keepsValue ? unchangedFact(name) : updateFact(name, keepsValue))
+    yield* edit(name, factOf, { ...age, ...changes })
   }, Semaphore.withPermit(writeLock))
 
   const recordRotation = Effect.fn("SecretStore.recordRotation")(function* (
@@ -335,7 +350,9 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   ) {
     const lastRotated = fromMillis(yield* Clock.currentTimeMillis)
     const changes = { lastRotated, updatedAt: lastRotated, ...(value === undefined ? {} : { value }) }
-    yield* edit(name, rotateFact(name, outcome, value !== undefined), changes)
+    const factOf = (isSame: boolean) =>
+      rotateFact(name, outcome, value === undefined ? false : isSame ? "unchanged" : true)
+    yield* edit(name, factOf, changes)
     return lastRotated
   }, Semaphore.withPermit(writeLock))
 
@@ -358,7 +375,10 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
       yield* Effect.ignore(audit.append([refusedFact(fact, "some secrets were changed after the backup")]))
       return report
     }
-    const facts = [...report.added.map(addFact), ...report.updated.map((name) => updateFact(name)), fact]
+    const before = document().secrets
+    const isAdded = (secret: StoredSecret) => !before.has(secret.name)
+    const ordered = [...writes.filter(isAdded), ...writes.filter((secret) => !isAdded(secret))]
+    const facts = [...ordered.map((secret) => changeFact(secret, before.get(secret.name))), fact]
     yield* checkSize(facts, writes)
     yield* encodeInSteps(writes)
     yield* change(facts, "update", (secrets) => writes.forEach((secret) => secrets.set(secret.name, secret)))

@@ -66,6 +66,7 @@ export const methods = {
   "secrets.lock": { queue: "immediate", retry: "idempotent", roles: operators },
   "secrets.unlock": { queue: "immediate", retry: "idempotent", roles: ownerOnly },
   "secrets.handedOut": { queue: "scan", retry: "idempotent", roles: operators },
+  "secrets.exposure": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.audit": { queue: "scan", retry: "idempotent", roles: operators },
   "secrets.acceptFindings": { queue: "scan", retry: "idempotent", roles: ownerOnly },
   "secrets.explainPolicy": { queue: "immediate", retry: "idempotent", roles: operators },

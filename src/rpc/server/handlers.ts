@@ -7,6 +7,7 @@
 import type * as Effect from "effect/Effect"
 import type { MethodName } from "../protocol/methods.ts"
 import { daemonHandlers } from "./handlers/daemon.ts"
+import { exposureHandlers } from "./handlers/exposure.ts"
 import { importHandlers } from "./handlers/imports.ts"
 import { leaseHandlers } from "./handlers/leases.ts"
 import { policyHandlers } from "./handlers/policy.ts"
@@ -19,6 +20,7 @@ const all = {
   ...secretHandlers,
   ...importHandlers,
   ...leaseHandlers,
+  ...exposureHandlers,
   ...policyHandlers,
   ...projectHandlers,
   ...runHandlers,

@@ -12,6 +12,7 @@ const report = {
   expiring_soon: 0,
   never_rotated: 0,
   stale_secrets: 0,
+  open_and_unchanged: undefined,
   warnings: []
 }
 const warning = (

@@ -11,6 +11,7 @@ import { addSecret } from "../../../daemon/operations/addSecrets.ts"
 import { backupStore, restoreStore } from "../../../daemon/operations/backup.ts"
 import { deleteSecret } from "../../../daemon/operations/deleteSecret.ts"
 import { describeSecret } from "../../../daemon/operations/describeSecret.ts"
+import { openAndUnchanged } from "../../../daemon/operations/exposure.ts"
 import { checkHealth } from "../../../daemon/operations/health.ts"
 import { identifyValues, listFingerprints } from "../../../daemon/operations/identifyValues.ts"
 import { type LastLease, lastLeases } from "../../../daemon/operations/lastLeases.ts"
@@ -52,6 +53,7 @@ const restoreParams = readParams("RestoreParams", {
   keep_newer: "bool",
   dry_run: "bool"
 })
+const healthParams = readParams("HealthParams", { exposure: "bool" })
 const listParams = readParams("ListParams", {
   client_id: "string",
   every: "bool",
@@ -206,7 +208,13 @@ export const secretHandlers = {
     }
   }),
 
-  "secrets.health": () => Effect.flatMap(DaemonInfo, ({ ttlPolicy }) => checkHealth(ttlPolicy.default)),
+  /** With `exposure`, beyond the predecessor, it names the values that are in the open and were never changed. */
+  "secrets.health": Effect.fnUntraced(function* (raw: unknown) {
+    const { exposure } = yield* Effect.orElseSucceed(healthParams(raw ?? {}), () => ({ exposure: false }))
+    const { ttlPolicy } = yield* DaemonInfo
+    const report = yield* checkHealth(ttlPolicy.default)
+    return exposure ? { ...report, open_and_unchanged: yield* openAndUnchanged } : report
+  }),
 
   /** Beyond the predecessor, like `restore`: the text of the store, for the owner alone. */
   "secrets.backup": Effect.fnUntraced(function* () {

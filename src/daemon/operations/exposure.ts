@@ -1,0 +1,235 @@
+/**
+ * exposure: who was given a value, and which values a client was given.
+ *
+ * It answers from the ledger, which reads the audit log alone: also while the store is locked, and
+ * for secrets that are deleted. It says what it cannot know. A policy hides nothing here.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { type AuditEntry, decodeEntry } from "../../domain/AuditEntry.ts"
+import { clientGroup } from "../../domain/clientGroup.ts"
+import { type ExposedValue, Exposure, type Handout, isOpenWay, maxHandouts } from "../../domain/Exposure.ts"
+import { globMatcher } from "../../domain/glob.ts"
+import type { Lease } from "../../domain/Lease.ts"
+import type { Secret, SecretInfo, SecretNotFound, StoreLocked } from "../../domain/Secret.ts"
+import { stringify } from "../../domain/goText.ts"
+import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"
+import { AuditLog } from "../audit/AuditLog.ts"
+import { ExposureLedger, type KnownExposure } from "../audit/ExposureLedger.ts"
+import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { SecretStore } from "../secrets/SecretStore.ts"
+import { maxReadBytes } from "./searchAudit.ts"
+
+/** What a client was given, and the leases of it that are active. */
+export interface ExposedClient extends Handout {
+  readonly leases: ReadonlyArray<Lease>
+}
+
+const noValue: ExposedValue = { set: undefined, rotated: undefined, handouts: [], unnamed: 0 }
+
+export interface ExposureView {
+  /** Describes the value before the last change. */
+  readonly before: boolean
+  /** Lists every client id, as far as the log reaches, instead of groups. */
+  readonly each: boolean
+}
+
+/** Describes the exposure of the current value of a secret, or of the one before it. */
+export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: string, { before, each }: ExposureView) {
+  const known = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.known)
+  const store = yield* SecretStore
+  const found = store.get(name)
+  const values = known.exposure.valuesOf(name)
+  if (values.length === 0 && Result.isFailure(found)) return yield* Effect.fail(found.failure)
+  const info = Result.getOrUndefined(found)
+  const current = values.at(-1) ?? noValue
+  const older = values.slice(0, -1)
+  const active = yield* Effect.flatMap(LeaseRepo, (leases) => leases.active)
+  const ofSecret = active.filter(({ secretName }) => secretName === name)
+  const isOlder = ({ createdAt, id }: Lease) =>
+    older.some(({ handouts }) => handouts.some(({ leaseId }) => leaseId === id)) ||
+    (current.set !== undefined &&
+      createdAt.millis < current.set.at.millis &&
+      !current.handouts.some(({ leaseId }) => leaseId === id))
+  const value = before ? (older.at(-1) ?? noValue) : current
+  const leases = ofSecret.filter((lease) => isOlder(lease) === before)
+  const listed = each ? yield* eachClient(name, value, before ? current.set?.seq : undefined) : value.handouts
+  const reasons = yield* doubtsOf(known, isCovered(known.exposure, value, before ? undefined : info), [value])
+  return {
+    set: value.set,
+    /** When the value was set, if no entry tells: the store has that of the current one. */
+    setAt: value.set?.at ?? (before ? undefined : info?.updatedAt),
+    endedBy: before ? current.set : undefined,
+    rotated: value.rotated,
+    hasHook: info !== undefined && info.rotateVia !== "",
+    isStored: isStored(found),
+    hasEarlier: older.length > 0,
+    clients: withLeases(listed, leases),
+    unnamed: value.unnamed,
+    open: value.handouts.filter(({ via }) => isOpenWay(via)).length,
+    olderLeases: ofSecret.filter(isOlder).length,
+    backup: isAfter(known.exposure.backup?.seq, value.set?.seq) ? known.exposure.backup?.at : undefined,
+    from: known.exposure.from,
+    reasons
+  }
+})
+
+/** Finds every client id that was given a value, in the entries between its change and the next. */
+const eachClient = Effect.fnUntraced(function* (name: string, { set }: ExposedValue, until = Number.POSITIVE_INFINITY) {
+  const audit = yield* AuditLog
+  const needle = stringify(name)
+  const entries: Array<AuditEntry & { readonly at: Timestamp }> = []
+  let read = 0
+  yield* audit.readBackwards((line) => {
+    read += line.length
+    const entry = line.includes(needle) ? Option.getOrUndefined(decodeEntry(line)) : undefined
+    const at = entry === undefined ? Option.none() : parseTimestamp(entry.timestamp)
+    if (entry === undefined || Option.isNone(at)) return read < maxReadBytes
+    const { seq = 0 } = entry
+    if (entry.action === "lease_acquire" && entry.secret_name === name && seq < until)
+      entries.push({ ...entry, at: at.value })
+    return (set === undefined || seq > set.seq) && read < maxReadBytes
+  })
+  const exposure = new Exposure(maxHandouts, (clientId) => clientId)
+  for (const entry of entries.toReversed()) exposure.add(entry, entry.at, entry.seq ?? 0)
+  return exposure.valuesOf(name).at(-1)?.handouts ?? []
+})
+
+/** Returns whether the store has the secret; undefined while it is locked. */
+const isStored = (found: Result.Result<Secret, SecretNotFound | StoreLocked>): boolean | undefined =>
+  Result.isSuccess(found) ? true : found.failure._tag === "SecretNotFound" ? false : undefined
+
+const isAfter = (seq: number | undefined, other = 0): boolean => seq !== undefined && seq > other
+
+/** Gives each active lease to the row that issued it, or to the one of its client that was used last. The last one first. */
+const withLeases = (handouts: ReadonlyArray<Handout>, leases: ReadonlyArray<Lease>): ReadonlyArray<ExposedClient> => {
+  const sorted = handouts.toSorted((a, b) => b.last.millis - a.last.millis)
+  const given = new Map<Handout | undefined, Array<Lease>>()
+  for (const lease of leases) {
+    const row =
+      sorted.find(({ leaseId }) => leaseId === lease.id) ??
+      sorted.find(({ client }) => client === clientGroup(lease.clientId)) ??
+      sorted.find(({ client }) => client === "")
+    given.set(row, [...(given.get(row) ?? []), lease])
+  }
+  return sorted.map((row) => ({ ...row, leases: given.get(row) ?? [] }))
+}
+
+/** Returns whether nothing is missing of a value since it was set. The store has the time of the current one. */
+const isCovered = ({ from }: Exposure, { set }: Pick<ExposedValue, "set">, info: SecretInfo | undefined): boolean =>
+  from !== undefined &&
+  (set === undefined ? info !== undefined && from.at.millis <= info.updatedAt.millis : from.seq <= set.seq)
+
+/** Returns why more clients may have had these values than are known; nothing if the answer is complete. */
+const doubtsOf = Effect.fnUntraced(function* (
+  { doubt, exposure }: KnownExposure,
+  areCovered: boolean,
+  values: ReadonlyArray<ExposedValue>
+) {
+  const { findings } = yield* Effect.flatMap(AuditLog, (audit) => audit.diagnostics)
+  const { from } = exposure
+  const unnamed = values.reduce((sum, value) => sum + value.unnamed, 0)
+  return [
+    ...(areCovered
+      ? []
+      : [from === undefined ? "the log has no entry" : `the log begins at ${from.at.text}, after a value was set`]),
+    ...(unnamed > 0 ? [`${unnamed} more are not named, because there are too many`] : []),
+    ...(exposure.forgotten > 0 ? [`${exposure.forgotten} secrets are not listed, because there are too many`] : []),
+    ...(doubt === undefined ? [] : [doubt]),
+    ...(findings.some((finding) => finding !== doubt) ? ["the audit log has findings: secrets audit --verify"] : [])
+  ]
+})
+
+export interface ExposureQuestion {
+  /** A glob on the client. */
+  readonly client: string | undefined
+  readonly since: Timestamp | undefined
+}
+
+/** A secret of which matching clients were given a value. */
+export interface ExposedSecret {
+  readonly name: string
+  readonly last: Timestamp
+  readonly clients: number
+  readonly leases: number
+  /** Whether they have no value that is current. */
+  readonly isChanged: boolean
+  /** Whether its rotation command has run since and has left the stored value as it was. */
+  readonly isRotated: boolean
+  readonly isOpen: boolean
+  readonly hasHook: boolean
+  readonly isStored: boolean | undefined
+}
+
+const isDone = ({ isChanged, isRotated }: ExposedSecret): boolean => isChanged || isRotated
+
+/** Lists the secrets that the question is about: those to change first, then by the last lease. */
+export const exposedSecrets = Effect.fn("exposedSecrets")(function* ({ client, since }: ExposureQuestion) {
+  const known = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.known)
+  const store = yield* SecretStore
+  const isClient = client === undefined ? () => true : globMatcher(clientGroup(client))
+  const matches = (row: Handout) =>
+    (row.client === "" || isClient(row.client)) && (since === undefined || row.last.millis >= since.millis)
+  const secrets = known.exposure.names().flatMap((name): ReadonlyArray<ExposedSecret> => {
+    const values = known.exposure.valuesOf(name)
+    const current = values.at(-1)
+    const ofCurrent = current?.handouts.filter(matches) ?? []
+    const shown = ofCurrent.length > 0 ? ofCurrent : values.flatMap(({ handouts }) => handouts.filter(matches))
+    const [latest] = shown.toSorted((a, b) => b.last.millis - a.last.millis)
+    if (latest === undefined) return []
+    const found = store.get(name)
+    const rotated = current?.rotated?.seq ?? 0
+    return [
+      {
+        name,
+        last: latest.last,
+        clients: new Set(shown.map(({ client: one }) => one)).size,
+        leases: shown.reduce((sum, { times }) => sum + times, 0),
+        isChanged: ofCurrent.length === 0,
+        isRotated: ofCurrent.length > 0 && ofCurrent.every(({ seq }) => seq < rotated),
+        isOpen: shown.some(({ via }) => isOpenWay(via)),
+        hasHook: Result.isSuccess(found) && found.success.rotateVia !== "",
+        isStored: isStored(found)
+      }
+    ]
+  })
+  const stored = new Map((yield* Effect.orElseSucceed(store.list, () => [])).map((info) => [info.name, info]))
+  const { from } = known.exposure
+  const current = [...new Set([...stored.keys(), ...known.exposure.names()])].map((name) => {
+    return { name, value: known.exposure.valuesOf(name).at(-1) ?? noValue }
+  })
+  const areCovered =
+    (since !== undefined && from !== undefined && from.at.millis <= since.millis) ||
+    current.every(({ name, value }) => isCovered(known.exposure, value, stored.get(name)))
+  const reasons = yield* doubtsOf(
+    known,
+    areCovered,
+    current.map(({ value }) => value)
+  )
+  return {
+    secrets: secrets.toSorted((a, b) => Number(isDone(a)) - Number(isDone(b)) || b.last.millis - a.last.millis),
+    /** Whether any client that is known matches. */
+    isClientKnown: secrets.length > 0 || knowsClient(known, isClient),
+    from,
+    reasons
+  }
+})
+
+const knowsClient = ({ exposure }: KnownExposure, isClient: (client: string) => boolean): boolean =>
+  exposure
+    .names()
+    .some((name) => exposure.valuesOf(name).some(({ handouts }) => handouts.some((row) => isClient(row.client))))
+
+/** Names the secrets that were printed or written to a file, and whose value is the first that they had. */
+export const openAndUnchanged = Effect.gen(function* () {
+  const { exposure } = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.known)
+  const secrets = yield* SecretStore.use(({ list }) => Effect.orElseSucceed(list, () => []))
+  return secrets.flatMap(({ createdAt, name, updatedAt }) => {
+    const [value, ...later] = exposure.valuesOf(name)
+    const isFirst = value?.set === undefined ? createdAt.millis === updatedAt.millis : value.set.by === "secret_add"
+    return value !== undefined && later.length === 0 && isFirst && value.handouts.some(({ via }) => isOpenWay(via))
+      ? [name]
+      : []
+  })
+})

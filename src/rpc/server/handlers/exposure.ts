@@ -1,0 +1,110 @@
+/**
+ * The method about exposure, beyond the predecessor: who was given a value, or which values clients were given.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { type ExposedClient, exposedSecrets, exposureOfSecret } from "../../../daemon/operations/exposure.ts"
+import { isOpenWay } from "../../../domain/Exposure.ts"
+import { nameLimit } from "../../../domain/Secret.ts"
+import { parseTimestamp } from "../../../domain/Timestamp.ts"
+import { maxReplyCount, maxReplyText } from "../../protocol/limits.ts"
+import { RpcError } from "../../protocol/Protocol.ts"
+import { atMost, readParams } from "../params.ts"
+
+const exposureParams = readParams("ExposureParams", {
+  secret_name: "string",
+  client: "string",
+  since: "string",
+  before_change: "bool",
+  each: "bool"
+})
+
+export const exposureHandlers = {
+  "secrets.exposure": Effect.fnUntraced(function* (raw: unknown) {
+    const { before_change, client, each, secret_name, since } = yield* exposureParams(raw)
+    yield* atMost(nameLimit, secret_name, "secret_name")
+    yield* atMost(nameLimit, client, "client")
+    if (secret_name !== "") return yield* ofSecret(secret_name, { before: before_change, each })
+    const from = Option.getOrUndefined(parseTimestamp(since))
+    if (since !== "" && from === undefined) {
+      return yield* new RpcError({ tag: "InvalidParams", message: "since is not a time as RFC 3339 writes it" })
+    }
+    const found = yield* exposedSecrets({ client: client || undefined, since: from })
+    const shown = withinReply(found.secrets, ({ name }) => name.length)
+    return {
+      secrets: shown.map((secret) => ({
+        secret: secret.name,
+        clients: secret.clients,
+        leases: secret.leases,
+        last: secret.last.text,
+        changed_since: secret.isChanged,
+        rotated_since: secret.isRotated,
+        rotate_via: secret.hasHook,
+        open: secret.isOpen,
+        stored: secret.isStored
+      })),
+      total: found.secrets.length,
+      client_known: found.isClientKnown,
+      complete: found.reasons.length === 0,
+      incomplete_because: found.reasons,
+      log_from_seq: found.from?.seq,
+      log_from_at: found.from?.at.text
+    }
+  })
+}
+
+const ofSecret = Effect.fnUntraced(function* (
+  name: string,
+  view: { readonly before: boolean; readonly each: boolean }
+) {
+  const found = yield* exposureOfSecret(name, view)
+  return {
+    secret: name,
+    value_set_at: found.setAt?.text,
+    value_set_by: found.set?.by,
+    value_seq: found.set?.seq,
+    changed_at: found.endedBy?.at.text,
+    changed_by: found.endedBy?.by,
+    rotated_at: found.rotated?.at.text,
+    rotate_via: found.hasHook,
+    stored: found.isStored,
+    earlier_values: found.hasEarlier,
+    complete: found.reasons.length === 0,
+    incomplete_because: found.reasons,
+    log_from_seq: found.from?.seq,
+    log_from_at: found.from?.at.text,
+    clients: withinReply(found.clients, ({ client, program }) => client.length + program.length).map(clientResult),
+    total: found.clients.length,
+    unnamed_clients: found.unnamed,
+    runs_with_older_value: [],
+    leases_of_older_value: found.olderLeases,
+    open_handouts: found.open,
+    last_backup_at: found.backup?.text
+  }
+})
+
+const clientResult = ({ client, first, grouped, last, leases, program, times, via }: ExposedClient) => ({
+  client_id: client,
+  grouped,
+  via,
+  program: program || undefined,
+  open: isOpenWay(via),
+  first: first.text,
+  last: last.text,
+  times,
+  lease_ids: leases.map(({ id }) => id).slice(0, maxLeaseIds),
+  active_leases: leases.length,
+  active_until: leases.toSorted((a, b) => b.expiresAt.millis - a.expiresAt.millis)[0]?.expiresAt.text ?? null
+})
+
+/** Ids that one row names. */
+const maxLeaseIds = 100
+
+/** The members of a row beside its names. */
+const fixedLength = 300
+
+/** Cuts a list to what a reply may hold. */
+const withinReply = <A>(all: ReadonlyArray<A>, lengthOf: (one: A) => number): ReadonlyArray<A> => {
+  let length = 0
+  return all.slice(0, maxReplyCount).filter((one) => (length += lengthOf(one) + fixedLength) < maxReplyText)
+}
