@@ -30,6 +30,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   restore: () => import("./commands/backup/restore.ts").then((file) => file.restoreCommand),
   env: () => import("./commands/project/env.ts").then((file) => file.envCommand),
   exec: () => import("./commands/project/exec.ts").then((file) => file.execCommand),
+  inject: () => import("./commands/inject/inject.ts").then((file) => file.injectCommand),
   helper: () => import("./commands/helper/helper.ts").then((file) => file.helperCommand),
   allow: () => import("./commands/project/allow.ts").then((file) => file.allowCommand),
   disallow: () => import("./commands/project/disallow.ts").then((file) => file.disallowCommand),

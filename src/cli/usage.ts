@@ -64,7 +64,6 @@ const insteadOf: ReadonlyMap<string, Instead> = new Map<string, Instead>([
   ["killswitch", { fix: "Use: secrets revoke --all. To stop new leases as well: secrets lock" }],
   ["import", { fix: "Use: secrets add --from-env FILE" }],
   ["export", { fix: "Use: secrets env --file FILE. Without a file: secrets exec -- PROGRAM" }],
-  ["inject", { fix: "Use: secrets exec --secret NAME -- PROGRAM" }],
   ["edit", { fix: "Use: secrets update NAME" }],
   ["ps", { fix: "Use: secrets leases" }],
   ["log", { fix: "Use: secrets audit" }],

@@ -36,6 +36,10 @@ export const parseEnvHeader = (text: string): { readonly until: ReadonlyArray<st
   return marks.length > 0 && marks.every((mark) => mark === "true") ? { until: valuesOf("secrets-ttl") } : undefined
 }
 
+/** Returns whether the format of a file, by its name, has comments that begin with `#`, so that the header can be in it. */
+export const hasHashComments = (name: string): boolean =>
+  /^\.env(?:[._-].*)?$|^\..*rc$|\.(?:env|ya?ml|toml|conf|cfg|ini|properties|sh|tf|tfvars|hcl)$/.test(name)
+
 /** Returns why a value cannot be in a `.env` file; undefined if it can. */
 export const unsafeForDotenv = (value: string): string | undefined => {
   if (value.includes("\0")) return "it holds a NUL byte"

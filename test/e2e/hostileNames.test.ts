@@ -97,6 +97,8 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
   { args: ["approve", "--revoke", hostile, hostile] },
   { args: ["deny", hostile, "--why", hostile] },
   { args: ["policy", "explain", hostile, "--command", inPath], json: true },
+  { args: ["inject", "-i", `found${inPath}.txt`, "-o", `x${inPath}/y`], json: true },
+  { args: ["inject", "-i", `missing${inPath}`, "-o", "y"] },
   { args: ["helper", "print", `${hostile}?`] },
   { args: ["helper", "config", "git", `https://x/${hostile}`], json: true },
   { args: ["helper", "shim", "print", hostile], json: true },

@@ -44,7 +44,7 @@ export const cleanupCommand = defineCommand({
     "secrets cleanup --watch --interval 5m"
   ],
   about: [
-    "Removes files below PATH whose name begins with .env, or that a .secrets.json names as env_file, if the comments",
+    "Removes files below PATH whose name begins with .env, that a .secrets.json names as env_file, or that secrets inject wrote, if the comments",
     "at the top contain `secrets-managed: true` and a `secrets-ttl:` in the past. Skips node_modules and .git.",
     "A revoked lease does not shorten that time; --all removes what secrets env wrote, whatever its time.",
     "The file is unlinked, not overwritten: disk blocks and backups may still hold the values.",

@@ -1,14 +1,14 @@
 /**
- * Finds the env files that `secrets env` wrote, and reads the expiry of their secrets.
+ * Finds the files that `secrets env` and `secrets inject` wrote, and reads the expiry of their secrets.
  *
  * A file is managed only if the comments at its top say so. Candidates are files whose
- * name begins with `.env`, and those that a .secrets.json in the tree names as its
- * env_file. Links are not followed; node_modules and .git are skipped.
+ * name begins with `.env`, those that a .secrets.json in the tree names as its env_file, and
+ * private ones of other formats with comments. Links are not followed; node_modules and .git are skipped.
  */
 import * as Option from "effect/Option"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { envFilePattern, parseEnvHeader } from "../../../domain/envFile.ts"
+import { envFilePattern, hasHashComments, parseEnvHeader } from "../../../domain/envFile.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { parseJsonFile } from "../../../domain/jsonFile.ts"
 import { encodePath } from "../../../domain/pathText.ts"
@@ -69,9 +69,15 @@ function* candidates(directory: string): Generator<Candidate> {
     const file = path.join(directory, entry.name)
     if (entry.isDirectory && !skippedDirectories.has(entry.name)) yield* candidates(file)
     if (!entry.isFile) continue
-    if (entry.name.startsWith(".env")) yield { file }
+    if (entry.name.startsWith(".env") || (hasHashComments(entry.name) && isPrivate(file))) yield { file }
     if (entry.name === ".secrets.json") yield* envFileOf(file)
   }
+}
+
+/** Returns whether a file is as `inject` writes it: readable by its owner alone, who is this user. */
+const isPrivate = (file: string): boolean => {
+  const stat = fs.lstatSync(encodePath(file), { throwIfNoEntry: false })
+  return stat !== undefined && stat.uid === process.getuid?.() && (stat.mode & 0o777) === 0o600
 }
 
 /** Yields the env_file of a .secrets.json. Other errors in it are reported by `env` and `exec`. */

@@ -137,15 +137,3 @@ export const targetNamed = <Target>(
   targets: Readonly<Record<string, Target>> | undefined,
   key: string
 ): Target | undefined => (targets !== undefined && Object.hasOwn(targets, key) ? targets[key] : undefined)
-
-/** Returns a member of a value that is JSON, as text; undefined if there is none. */
-export const memberOf = (value: string, member: string): string | undefined => {
-  try {
-    const parsed: unknown = JSON.parse(value)
-    if (typeof parsed !== "object" || parsed === null || !Object.hasOwn(parsed, member)) return undefined
-    const found: unknown = Reflect.get(parsed, member)
-    return typeof found === "string" ? found : typeof found === "number" ? String(found) : undefined
-  } catch {
-    return undefined
-  }
-}

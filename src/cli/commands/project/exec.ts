@@ -12,8 +12,9 @@ import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import type { EnvVariable } from "../../../domain/envFile.ts"
 import { countMaskable, makeMaskers, minMaskedLength } from "../../../domain/Masker.ts"
+import { inGoUnits } from "../../../domain/spelledDuration.ts"
 import { encodedVariantsOfAll } from "../../../domain/variants.ts"
-import { defineCommand, unlimited } from "../../command/Command.ts"
+import { type ArgsOf, defineCommand, type Flags, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { checkVariables, firstExpiry, variablesOf } from "./leaseAll.ts"
@@ -37,19 +38,27 @@ import { runSupervised, type StartProgram } from "./run/runSupervised.ts"
 import { takeInherited } from "./takeInherited.ts"
 import { loadDaemon } from "../../command/settings.ts"
 
+const flags = {
+  ...projectFlags,
+  "env-file": {
+    type: "string",
+    value: "PATH",
+    summary: "a dotenv file whose values may be secret://NAME, instead of the project file; may be repeated",
+    completes: "file"
+  },
+  mask: { type: "boolean", summary: "replace values by *** in its output" },
+  ...reactionFlags,
+  // The way of the values that a process of ours takes, as `mcp`. It is at the other end of a channel.
+  parent: { type: "string" }
+} as const satisfies Flags
+
 export const execCommand = defineCommand({
   name: "exec",
   summary: "Run a program with secrets in its environment",
   positionals: "[--] COMMAND [ARGS]",
   arity: [1, unlimited],
   runsProgram: true,
-  flags: {
-    ...projectFlags,
-    mask: { type: "boolean", summary: "replace values by *** in its output" },
-    ...reactionFlags,
-    // The way of the values that a process of ours takes, as `mcp`. It is at the other end of a channel.
-    parent: { type: "string" }
-  },
+  flags,
   examples: [
     "secrets exec -- npm start",
     "secrets exec --secret github_token=GH_TOKEN --ttl 10m -- gh pr list",
@@ -57,7 +66,8 @@ export const execCommand = defineCommand({
     "secrets exec --watch --kill-timeout 30s -- ./server"
   ],
   about: [
-    "The secrets come from .secrets.json, in the working directory or above it, or from --secret.",
+    "The secrets come from .secrets.json, in the working directory or above it, or from --secret and --env-file.",
+    "A line of an env file is VAR=secret://NAME, or VAR=secret://NAME#member for a member of a value that is JSON.",
     "A project file must be trusted: it asks on a terminal, and otherwise needs secrets allow.",
     "The exit status is the program's: 128 plus the signal number if a signal ended it, 127 if it was not found.",
     "It gets our terminal, signals and open descriptors. After a SIGKILL of exec it goes on, and its leases last until they expire.",
@@ -71,9 +81,10 @@ export const execCommand = defineCommand({
     const via = args.option("parent")
     const parent = via === undefined ? undefined : yield* loadParent
     const descriptors = inherited.descriptors.filter((fd) => parent?.mayInherit(fd) ?? true)
-    const program = { command, args: programArgs, ...inherited, descriptors, parent }
+    const files = yield* envFilesOf(args)
+    const program = { command, args: programArgs, ...inherited, descriptors, parent, plain: files?.plain ?? [] }
     const rules = yield* readRules(args)
-    const requested = yield* requestedSecrets(args)
+    const requested = yield* requestedSecrets(args, files?.secrets)
     const masked = args.flag("mask")
     yield* checkProgram(program)
     yield* rejectUnwatched(args, rules, requested.source === "vercel")
@@ -123,6 +134,14 @@ const checkProgram = Effect.fnUntraced(function* (program: Pick<ChildOptions, "c
   if (problem !== undefined) return yield* problem
 })
 
+/** Reads the env files of the command line; undefined if there are none. */
+const envFilesOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>) {
+  const files = args.options("env-file")
+  if (files.length === 0) return undefined
+  const { readEnvFiles } = yield* Effect.promise(() => import("./envFileReferences.ts"))
+  return yield* readEnvFiles(files, inGoUnits(args.option("ttl") ?? ""))
+})
+
 const loadParent = Effect.flatMap(
   Effect.promise(() => import("./parentChannel.ts")),
   ({ joinParent }) => joinParent
@@ -160,9 +179,12 @@ const maxValueBytes = (variable: string): number | undefined =>
 const startProgram = Effect.fnUntraced(function* <Watched>(
   {
     parent,
+    plain,
     ...program
   }: Omit<ChildOptions<Watched>, "env" | "pipeOutput"> & {
     readonly parent: ParentChannel | undefined
+    /** Variables that are no secrets. */
+    readonly plain: ReadonlyArray<EnvVariable>
   },
   variables: ReadonlyArray<EnvVariable>,
   masked: boolean
@@ -170,7 +192,10 @@ const startProgram = Effect.fnUntraced(function* <Watched>(
   yield* checkVariables(variables)
   return yield* runChild({
     ...program,
-    env: { ...(parent?.env ?? process.env), ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
+    env: {
+      ...(parent?.env ?? process.env),
+      ...Object.fromEntries([...plain, ...variables].map(({ name, value }) => [name, value]))
+    },
     pipeOutput: masked ? maskOutput(yield* maskersFor(variables, parent)) : undefined,
     onStart: parent?.onStart,
     onExit: parent?.onExit

@@ -10,7 +10,9 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import type { EnvVariable } from "../../../domain/envFile.ts"
+import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import { referenceText, referredValue } from "../../../domain/reference.ts"
 import { type Timestamp, parseTimestamp } from "../../../domain/Timestamp.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
@@ -85,14 +87,17 @@ const leaseEach = Effect.fnUntraced(function* (
 ) {
   const granted = new Map<RequestedSecret, LeasedSecret>()
   const refused: Array<RefusedVariable> = []
-  const leaseUnlessFailed = Effect.fnUntraced(function* (requested: RequestedSecret) {
+  const leaseUnlessFailed = Effect.fnUntraced(function* (alike: ReadonlyArray<RequestedSecret>) {
+    const [{ variable } = { variable: "" }] = alike
     if (!refused.every(isPending)) return
-    const said = { ...origin, max_bytes: maxBytes?.(requested.variable) }
-    const outcome = yield* Effect.result(leaseOne(daemon, clientId, requested, said))
-    if (Result.isSuccess(outcome)) granted.set(requested, outcome.success)
-    else refused.push({ failure: outcome.failure, variable: requested.variable })
+    const said = { ...origin, max_bytes: maxBytes?.(variable) }
+    const outcome = yield* Effect.result(leaseOne(daemon, clientId, alike, said))
+    if (Result.isFailure(outcome)) refused.push({ failure: outcome.failure, variable })
+    else for (const [at, one] of outcome.success.entries()) granted.set(alike[at] ?? one, one)
   })
-  yield* Effect.forEach(secrets.filter(isMissing), leaseUnlessFailed, { concurrency, discard: true })
+  const missing = secrets.filter(isMissing)
+  const alike = [...Map.groupBy(missing, ({ secret, ttl }) => JSON.stringify([secret, ttl])).values()]
+  yield* Effect.forEach(alike, leaseUnlessFailed, { concurrency, discard: true })
   return { granted, refused }
 })
 
@@ -150,26 +155,41 @@ export const firstExpiry = (leased: ReadonlyArray<LeasedSecret>): Timestamp | un
     .flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)))
     .toSorted((a, b) => a.millis - b.millis)[0]
 
+/** Leases the secret of variables that are alike: a client has one lease of it, also for several members of its value. */
 const leaseOne = (
   daemon: DaemonAddress,
   clientId: string,
-  requested: RequestedSecret,
+  alike: ReadonlyArray<RequestedSecret>,
   said: LeaseOriginParams & { readonly max_bytes: number | undefined }
-): Effect.Effect<LeasedSecret, CommandError> =>
-  callForSecret(
+): Effect.Effect<ReadonlyArray<LeasedSecret>, CommandError> => {
+  const [{ secret, ttl } = { secret: "", ttl: "" }] = alike
+  return callForSecret(
     daemon,
     "secrets.lease",
-    requested.secret,
-    { secret_name: requested.secret, client_id: clientId, ttl: requested.ttl, ...said },
+    secret,
+    { secret_name: secret, client_id: clientId, ttl, ...said },
     grantedExample
   ).pipe(
-    Effect.map((granted) => ({
-      ...requested,
-      value: Redacted.make(granted.value),
-      leaseId: granted.lease_id,
-      expiresAt: granted.expires_at
-    }))
+    Effect.flatMap(({ expires_at: expiresAt, lease_id: leaseId, value }) => {
+      const leased = alike.map((one) => {
+        const found = referredValue(one, value)
+        return { ...one, leaseId, expiresAt, value: Redacted.make(found ?? ""), isMissing: found === undefined }
+      })
+      const wrong = leased.filter(({ isMissing }) => isMissing)
+      return wrong.length === 0
+        ? Effect.succeed(leased)
+        : Effect.andThen(revokeLeases(daemon, wrong.slice(0, 1)), Effect.fail(noMember(wrong[0])))
+    })
   )
+}
+
+const noMember = (reference: RequestedSecret | undefined): CommandError =>
+  new CommandError({
+    message: `${escapeValue(reference === undefined ? "" : referenceText(reference))}: the value is no JSON object with that member`,
+    fix: "Correct the reference, or the value with: secrets update NAME",
+    code: "data_error",
+    exitStatus: exitStatus.failed
+  })
 
 /** Revokes leases, and returns the number of failures. A lease that has already ended is no failure. */
 export const revokeLeases = (daemon: DaemonAddress, leases: ReadonlyArray<LeasedSecret>): Effect.Effect<number> =>

@@ -41,6 +41,8 @@ export interface RequestedSecret {
   readonly variable: string
   /** In Go's units; empty for the default TTL. */
   readonly ttl: string
+  /** The member of the value, which is JSON; the whole value if undefined. */
+  readonly member?: string | undefined
 }
 
 export type RequestedSecrets =
@@ -65,7 +67,9 @@ export type RequestedSecrets =
     }
 
 export const requestedSecrets = Effect.fnUntraced(function* (
-  args: ArgsOf<typeof projectFlags>
+  args: ArgsOf<typeof projectFlags>,
+  /** Of env files; they replace the project file, as --secret does. */
+  more?: ReadonlyArray<RequestedSecret>
 ): Effect.fn.Return<RequestedSecrets, CommandError> {
   const ttl = args.option("ttl")
   const wrongTtl = ttl === undefined || isTtl(ttl) ? undefined : (ttlProblem(ttl) ?? "--ttl must be a duration")
@@ -77,11 +81,13 @@ export const requestedSecrets = Effect.fnUntraced(function* (
   const named = args.options("secret")
   const projectPath = args.option("project")
   // Only a search, and a file of `env`, need it.
-  const directory = yield* named.length > 0 || projectPath !== undefined
+  const isNamed = named.length > 0 || more !== undefined
+  const directory = yield* isNamed || projectPath !== undefined
     ? Effect.orElseSucceed(workingDirectory, () => "/")
     : workingDirectory
-  if (named.length > 0) {
-    const secrets = yield* Effect.forEach(named, (word) => secretOf(word, inGoUnits(ttl ?? "")))
+  if (isNamed) {
+    const own = yield* Effect.forEach(named, (word) => secretOf(word, inGoUnits(ttl ?? "")))
+    const secrets = [...own, ...(more ?? [])]
     const duplicate = secrets.find(({ variable }, at) => secrets.findIndex((other) => other.variable === variable) < at)
     if (duplicate !== undefined)
       return yield* failUsage(

@@ -2,12 +2,12 @@
  * aws: a `credential_process` of the AWS SDKs, version 1. The SDK comes back before the expiration,
  * ten to fifteen minutes early, so a shorter lease would be asked for again and again.
  */
+import { memberOf } from "../../../../domain/reference.ts"
 import {
   answered,
   type HelperLeases,
   type HelperPlan,
   type HelperProtocol,
-  memberOf,
   noTarget,
   targetNamed,
   ttlOf,

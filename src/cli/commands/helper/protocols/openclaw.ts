@@ -2,18 +2,11 @@
  * openclaw: an exec provider of SecretRefs, protocol version 1. One request has many ids, and each of
  * them has a value or an error in the answer.
  */
+import { memberOf } from "../../../../domain/reference.ts"
 import { globMatcher } from "../../../../domain/glob.ts"
 import { exitStatus } from "../../../../domain/exitStatus.ts"
 import { matchesShape } from "../../../../rpc/protocol/shape.ts"
-import {
-  answered,
-  type HelperCall,
-  type HelperPlan,
-  type HelperProtocol,
-  memberOf,
-  targetNamed,
-  unfit
-} from "../Protocol.ts"
+import { answered, type HelperCall, type HelperPlan, type HelperProtocol, targetNamed, unfit } from "../Protocol.ts"
 
 const maxIds = 512
 const idPattern = /^(?!(?:.*\/)?\.{1,2}(?:\/|#|$))[A-Za-z0-9][A-Za-z0-9._:/#-]{0,255}$/

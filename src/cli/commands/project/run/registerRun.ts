@@ -84,7 +84,7 @@ export const takeUpParams = ({ held, request, run }: LeasedRun) => ({
   secret_names: held.map(({ secret }) => Buffer.from(secret).toString("base64")).join(",")
 })
 
-const idsOf = (held: ReadonlyArray<LeasedSecret>): string => held.map(({ leaseId }) => leaseId).join(",")
+const idsOf = (held: ReadonlyArray<LeasedSecret>): string => [...new Set(held.map(({ leaseId }) => leaseId))].join(",")
 
 /** Leases all secrets again. What is leased is held, even if the rest is refused. */
 export const leaseRunAgain = Effect.fnUntraced(function* (leased: LeasedRun) {

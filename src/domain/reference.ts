@@ -1,0 +1,65 @@
+/**
+ * References to secrets in texts: `secret://NAME`, or `secret://NAME#member` for a member of a value
+ * that is JSON. In a template they stand in braces: `{{ secret://NAME }}`. Everything else in it stays,
+ * also the references of other programs.
+ */
+
+export interface SecretReference {
+  readonly secret: string
+  readonly member?: string | undefined
+}
+
+const pattern = String.raw`secret://([^\s{}#]+)(?:#([^\s{}#]+))?`
+
+/** Reads a text that is a reference and nothing else. */
+export const parseReference = (text: string): SecretReference | undefined => {
+  const [, secret, member] = new RegExp(`^${pattern}$`, "u").exec(text) ?? []
+  return secret === undefined ? undefined : { secret, member }
+}
+
+/** A template in parts: text, and references. */
+export interface SecretTemplate {
+  readonly parts: ReadonlyArray<string | SecretReference>
+  /** The lines of what begins like a reference and is none. */
+  readonly malformed: ReadonlyArray<number>
+}
+
+export const parseTemplate = (text: string): SecretTemplate => {
+  const parts: Array<string | SecretReference> = []
+  const malformed: Array<number> = []
+  let [at, line, counted] = [0, 1, 0]
+  for (const { index } of text.matchAll(/\{\{[ \t]*secret:\/\//gu)) {
+    const whole = new RegExp(String.raw`\{\{[ \t]*${pattern}[ \t]*\}\}`, "uy")
+    whole.lastIndex = index
+    const [all, secret, member] = whole.exec(text) ?? []
+    if (all === undefined || secret === undefined) {
+      line += text.slice(counted, index).split("\n").length - 1
+      counted = index
+      malformed.push(line)
+      continue
+    }
+    parts.push(text.slice(at, index), { secret, member })
+    at = index + all.length
+  }
+  return { parts: [...parts, text.slice(at)].filter((part) => part !== ""), malformed }
+}
+
+/** Formats a reference as it is written. */
+export const referenceText = ({ member, secret }: SecretReference): string =>
+  `secret://${secret}${member === undefined ? "" : `#${member}`}`
+
+/** Returns a member of a value that is JSON, as text; undefined if there is none. */
+export const memberOf = (value: string, member: string): string | undefined => {
+  try {
+    const parsed: unknown = JSON.parse(value)
+    if (typeof parsed !== "object" || parsed === null || !Object.hasOwn(parsed, member)) return undefined
+    const found: unknown = Reflect.get(parsed, member)
+    return typeof found === "string" ? found : typeof found === "number" ? String(found) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Returns what a reference stands for; undefined if the value has no such member. */
+export const referredValue = ({ member }: Pick<SecretReference, "member">, value: string): string | undefined =>
+  member === undefined ? value : memberOf(value, member)

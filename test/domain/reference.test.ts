@@ -1,0 +1,57 @@
+/**
+ * References to secrets: alone, and in a template.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { parseReference, parseTemplate, referredValue } from "../../src/domain/reference.ts"
+
+describe("a reference", () => {
+  it.each([
+    ["secret://db", { secret: "db", member: undefined }],
+    ["secret://team/db.main#password", { secret: "team/db.main", member: "password" }]
+  ])("is read: %s", (text, expected) => assert.deepStrictEqual(parseReference(text), expected))
+
+  it.each([
+    "secret://",
+    "secret://#x",
+    "secret://a#",
+    "secret://a b",
+    " secret://a",
+    "op://a/b/c",
+    "secret:/a",
+    "secret://a#b#c"
+  ])("is none: %j", (text) => assert.isUndefined(parseReference(text)))
+
+  it("to a member is that member as text, and nothing of another value", () => {
+    const value = JSON.stringify({ user: "me", port: 5432, nested: {} })
+    const member = (name: string) => referredValue({ member: name }, value)
+    assert.deepStrictEqual(["user", "port", "nested", "toString"].map(member), ["me", "5432", undefined, undefined])
+    assert.isUndefined(referredValue({ member: "user" }, "no JSON"))
+    assert.strictEqual(referredValue({ member: undefined }, "no JSON"), "no JSON")
+  })
+})
+
+describe("a template", () => {
+  it("has text and references, in order", () => {
+    const { malformed, parts } = parseTemplate(
+      "a: {{ secret://db }}\nb: {{secret://j#k}}{{ op://x/y }} {{ other }} secret://c\n"
+    )
+    assert.deepStrictEqual(malformed, [])
+    assert.deepStrictEqual(parts, [
+      "a: ",
+      { secret: "db", member: undefined },
+      "\nb: ",
+      { secret: "j", member: "k" },
+      "{{ op://x/y }} {{ other }} secret://c\n"
+    ])
+  })
+
+  it("names the lines of what only begins like a reference", () => {
+    const text = "{{ secret://a b }}\n{{ secret://a\n}}\n{{ secret://a }\n{{ secret://ok }}\n{{ secret:// }}"
+    assert.deepStrictEqual(parseTemplate(text).malformed, [1, 2, 4, 6])
+  })
+
+  it("takes time in proportion to its length", () => {
+    const { parts } = parseTemplate("{{ secret://".repeat(20_000))
+    assert.strictEqual(parts.length, 1)
+  })
+})
