@@ -40,6 +40,7 @@ const marker = "@typed "
 
 const scriptOf = ({ language, text }: Block): string => {
   if (language === "yaml") return stepsIn(text)
+  if (language === "json" && text.includes('"helpers"')) return `cat > ~/.agent-secrets/config.json <<'END'\n${text}END`
   if (language !== "console") return /^(sh|bash)$/.test(language) ? text : ""
   return text
     .split("\n")
@@ -60,7 +61,7 @@ const runPage = (script: string, cwd: string, home: string, bin: string) =>
   Effect.promise(
     () =>
       new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) => {
-        const env = { HOME: home, PATH: `${bin}:/usr/bin:/bin`, GIT_CONFIG_GLOBAL: "/dev/null" }
+        const env = { HOME: home, PATH: `${bin}:/usr/bin:/bin`, GIT_CONFIG_GLOBAL: path.join(cwd, ".gitconfig") }
         const child = spawn("bash", ["-euo", "pipefail", "-c", script], { cwd, env, stdio: ["ignore", "pipe", "pipe"] })
         const out = { stdout: "", stderr: "" }
         child.stdout.on("data", (piece) => (out.stdout += piece))
@@ -85,7 +86,7 @@ describe("the commands of", () => {
         for (const name of secrets) yield* call("add", { name, value: "a-made-up-value" })
 
         const blocks = blocksOf(page).filter(({ notRun }) => notRun === undefined)
-        const script = ["git init -q", ...blocks.map(scriptOf)].join("\n")
+        const script = ["git init -q", "mkdir -p ~/.aws", ...blocks.map(scriptOf)].join("\n")
         const { status, stderr, stdout } = yield* runPage(script, project, home, bin)
         assert.strictEqual(status, 0, `${stdout}\n${stderr}`)
         const expected = blocks.filter(({ language }) => language === "console").flatMap(shownIn)

@@ -29,6 +29,7 @@ export const runPages: Readonly<
   "docs/approval.md": {},
   "docs/first-project.md": { files: ["key.pem", ".env"] },
   "docs/agents.md": { secrets: ["github_token"] },
+  "docs/helpers.md": { secrets: ["ghcr_token", "aws_key_id", "aws_key", "k8s_token", "ssh_passphrase"] },
   "docs/ci.md": {},
   "docs/cron.md": { secrets: ["backup_key"] },
   "docs/show.md": {},
