@@ -9,11 +9,11 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import * as fs from "node:fs"
 import { counted } from "../../../domain/counted.ts"
 import { escapeValue, escapeJson } from "../../../domain/escape.ts"
 import { parseSpelledDuration, second } from "../../../domain/GoDuration.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
+import { givenPath, statPath } from "../readDirectory.ts"
 import { managedFiles, removeIfSame, fileReplaced } from "./managedFiles.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { failUsage } from "../../command/CommandError.ts"
@@ -52,7 +52,7 @@ export const cleanupCommand = defineCommand({
     "Exit status: 0 done, 9 some files could not be read or removed, 130 after Ctrl-C."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
-    const root = args.positionals[0] ?? args.option("path") ?? "."
+    const root = givenPath(args.positionals[0] ?? args.option("path") ?? ".")
     if (!isDirectory(root)) {
       return yield* failUsage(`not a directory: ${escapeValue(root)}`, "Name one: secrets cleanup PATH")
     }
@@ -153,7 +153,7 @@ const problemOf = ({ failed }: Done): Problem | undefined =>
 
 const isDirectory = (named: string): boolean => {
   try {
-    return fs.statSync(named).isDirectory()
+    return statPath(named).isDirectory()
   } catch {
     return false
   }

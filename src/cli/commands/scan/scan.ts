@@ -10,6 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type ArgsOf, defineCommand, unlimited } from "../../command/Command.ts"
 import { fromClient, failUsage } from "../../command/CommandError.ts"
+import { givenPath } from "../readDirectory.ts"
 import { scanReport } from "./report.ts"
 import { ownValues } from "./ownValues.ts"
 import { showProgressLine } from "../../terminal/screen.ts"
@@ -72,16 +73,17 @@ export const scanCommand = defineCommand({
       return yield* failUsage("--own-only and --no-own exclude each other", "Omit one of them")
     }
     const { notCompared, own } = yield* ownOf(args)
-    const paths = [...args.positionals, ...[args.option("path")].filter((path) => path !== undefined)]
-    const named = args
+    const named = [...args.positionals, args.option("path") ?? []].flat()
+    const paths = named.map((path) => givenPath(path))
+    const excludes = args
       .option("exclude")
       ?.split(",")
       .filter((name) => name !== "")
     const isAll = args.flag("no-ignore")
     const options = {
       recursive: !args.flag("no-recursive"),
-      excluded: new Set([...repositories, ...(named ?? (isAll ? [] : defaultExcludes))]),
-      alwaysExcluded: new Set([...repositories, ...(named ?? [])]),
+      excluded: new Set([...repositories, ...(excludes ?? (isAll ? [] : defaultExcludes))]),
+      alwaysExcluded: new Set([...repositories, ...(excludes ?? [])]),
       useGit: !isAll
     }
     const scan = new Scanner({ patterns: !args.flag("own-only"), own })

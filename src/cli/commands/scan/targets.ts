@@ -5,13 +5,12 @@
  * of them. A file that is named itself is always scanned.
  */
 import * as Effect from "effect/Effect"
-import * as fs from "node:fs"
 import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
 import type { GitMessage } from "../../../process/git.ts"
 import { CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
 import { reasonOf, usageError } from "../../command/Output.ts"
-import { realPath } from "../readDirectory.ts"
+import { realPath, statPath } from "../readDirectory.ts"
 import { type ListedFile, listed, openForScan, walk } from "./files.ts"
 import type { Scanner } from "./Scanner.ts"
 
@@ -49,7 +48,7 @@ export const scanPaths = Effect.fnUntraced(function* (
 
 const kindOf = (named: string): "file" | "directory" | undefined => {
   try {
-    const stat = fs.statSync(named)
+    const stat = statPath(named)
     return stat.isDirectory() ? "directory" : stat.isFile() ? "file" : undefined
   } catch {
     return undefined
