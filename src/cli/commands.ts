@@ -44,6 +44,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   health: () => import("./commands/health.ts").then((file) => file.healthCommand),
   scan: () => import("./commands/scan/scan.ts").then((file) => file.scanCommand),
   cleanup: () => import("./commands/cleanup/cleanup.ts").then((file) => file.cleanupCommand),
+  team: () => import("./commands/team/team.ts").then((file) => file.teamCommand),
   daemon: () => import("./commands/service/daemon.ts").then((file) => file.daemonCommand),
   status: async () =>
     fullCommand(

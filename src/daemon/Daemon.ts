@@ -23,8 +23,10 @@ import { livenessProbe } from "../rpc/client/client.ts"
 import { serveConnections } from "../rpc/server/serveConnections.ts"
 import { type ActivatedSocket, adoptActivatedSockets } from "../rpc/transport/activatedSocket.ts"
 import * as UnixSocketServer from "../rpc/transport/UnixSocketServer.ts"
-import { AuditLog } from "./audit/AuditLog.ts"
+import { AuditLog, type AuditLogError } from "./audit/AuditLog.ts"
 import { ExposureLedger } from "./audit/ExposureLedger.ts"
+import type { FileError } from "./files/durableFile.ts"
+import type { StartError } from "./files/fileLock.ts"
 import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
@@ -57,7 +59,7 @@ import { sweepForever } from "./operations/sweep.ts"
 import { Runs } from "./runs/Runs.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
 import { SecretStore } from "./secrets/SecretStore.ts"
-import type { StoreMemory } from "./secrets/storeFiles.ts"
+import type { StoreMemory, StoreUnreadable } from "./secrets/storeFiles.ts"
 
 /** The daemon's environment, apart from its configuration. */
 export interface DaemonOptions {
@@ -77,11 +79,12 @@ export const runDaemon = Effect.fn("runDaemon")(function* (config: Config, optio
   yield* checkOutput([config.auditPath, config.leasesPath, config.identityPath, config.secretsPath])
   const activated = yield* adoptActivatedSockets(options.supervision.listeners, mainFirst(config))
   const memory: StoreMemory = { last: undefined }
+  const faces = yield* facesOf(config, memory)
   const policy = replaceablePolicy(config.policy)
   return yield* restartOnReplacedDirectory(instancePaths(config).directories, (isRestart) =>
     Effect.provide(
       serveOnce(config, options, activated, policy),
-      layers(config, options, { memory, isRestart, activated })
+      layers(config, options, { faces, isRestart, activated })
     )
   ).pipe(Effect.provideService(CurrentPolicy, policy))
 })
@@ -112,6 +115,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
       mode: `0${access.mode.toString(8)}`,
       group: access.mode === 0o660 ? access.group : undefined
     })),
+    team: config.team?.name,
     heartbeat: heartbeat.status,
     uncleanStarts: Effect.map(Effect.all([instance.runs, Clock.currentTimeMillis]), ([runs, now]) =>
       uncleanStarts(runs, now)
@@ -165,7 +169,7 @@ const mainFirst = (config: Config): ReadonlyArray<ListenSocket> =>
   socketsOf(config).toSorted((a, b) => Number(b.path === config.socketPath) - Number(a.path === config.socketPath))
 
 interface LayerOptions {
-  readonly memory: StoreMemory
+  readonly faces: Faces
   readonly isRestart: boolean
   readonly activated: ActivatedSockets
 }
@@ -177,10 +181,33 @@ const evidenceOf = ({ environment, supervision }: DaemonOptions): SupervisionEvi
   parent: process.ppid
 })
 
+/** What is in files, or in the database of a team. */
+interface Faces {
+  readonly leases: Layer.Layer<LeaseRepo, AuditLogError | FileError | StartError, AuditLog>
+  readonly secrets: Layer.Layer<SecretStore, StoreUnreadable | FileError | StartError, AuditLog>
+  readonly audit: Layer.Layer<AuditLog, FileError | StartError>
+}
+
+/** Chooses between the two. Only a team loads the code of a team. */
+const facesOf = (config: Config, memory: StoreMemory): Effect.Effect<Faces> => {
+  const { team } = config
+  if (team !== undefined) {
+    return Effect.map(
+      Effect.promise(() => import("./team/teamFaces.ts")),
+      ({ teamFaces }) => teamFaces(config, team, memory)
+    )
+  }
+  return Effect.succeed({
+    leases: LeaseRepo.layer(config.leasesPath),
+    secrets: SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory),
+    audit: AuditLog.layerOf(config)
+  })
+}
+
 const layers = (
   config: Config,
   options: DaemonOptions,
-  { isRestart, activated, memory }: LayerOptions,
+  { isRestart, activated, faces }: LayerOptions,
   environment = options.environment,
   supervised = () => isSupervised(evidenceOf(options))
 ) =>
@@ -190,14 +217,14 @@ const layers = (
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"), supervised)),
     Layer.provideMerge(Runs.layer),
-    Layer.provideMerge(LeaseRepo.layer(config.leasesPath)),
-    Layer.provideMerge(SecretStore.layer({ identity: config.identityPath, secrets: config.secretsPath }, memory)),
+    Layer.provideMerge(faces.leases),
+    Layer.provideMerge(faces.secrets),
     Layer.provideMerge(
       Layer.provideMerge(lastEntry(config.auditWitness, environment["PATH"]), Layer.effectDiscard(reportCrashLoop))
     ),
     Layer.provideMerge(ExposureLedger.layer(config.directory)),
     Layer.provideMerge(sinkLayer({ environment, sampling: config.sampling, otlp: config.otlp })),
-    Layer.provideMerge(AuditLog.layerOf(config)),
+    Layer.provideMerge(faces.audit),
     Layer.provideMerge(childRecordLayer(path.join(config.directory, childrenFileName))),
     Layer.provideMerge(
       Instance.layer(instancePaths(config), {

@@ -343,6 +343,14 @@ export const auditAcceptFact = (ids: ReadonlyArray<string>) =>
   done("audit_accept", {
     details: `${counted(ids.length, "finding", "is")} accepted: ${ids.join(" ")}`
   })
+export const teamJoinFact = doneWith("team_join")
+export const teamLeaveFact = doneWith("team_leave")
+/** Records that a team's database had lost entries of this machine, which are there again. */
+export const auditRestoredFact = (there: number, here: number) =>
+  done("audit_restored", { details: `the team's database ended at ${there}, and has the entries up to ${here} again` })
+/** Records that a secret of a team is not used, because it is not what a machine of the team has written. */
+export const valueRefusedFact = (secretName: string, reason: string) =>
+  failed("value_refused", { secret_name: secretName, details: reason })
 /** Records how many events were lost since the last such entry. */
 export const sinkDroppedFact = (count: number) =>
   failed("sink_dropped", { details: `${counted(count, "event", "was")} lost` })

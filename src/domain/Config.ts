@@ -22,6 +22,7 @@ import { ownSocket, privateSocketName } from "./ListenSocket.ts"
 import * as Setting from "./Setting.ts"
 import { addressProblem } from "./webAddress.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
+import { type TeamSettings, teamProblem, teamSection } from "./TeamConfig.ts"
 import { eventsSection, levels, otlpSection } from "./TelemetryConfig.ts"
 
 /** The size at which a file of the audit log is rotated, in bytes, and the number of rotated files that are kept. */
@@ -142,6 +143,7 @@ export const ConfigFile = section({
     "an OpenTelemetry collector; the environment variables of OpenTelemetry take precedence"
   ),
   heartbeat: optionalSetting(heartbeat, "the dead man's switch"),
+  team: optionalSetting(teamSection, "a database that several machines share"),
   trusted_projects: setting(
     Schema.Array(
       Schema.String.check(Schema.isPattern(/^~?\//u, { message: "must be an absolute path, or begin with ~/" }))
@@ -200,6 +202,7 @@ export const decodeConfig = (
       unknownRuleKey(given) ??
       unknownKeyIn(given, "helpers") ??
       unknownKeyIn(given, "mcp") ??
+      teamProblem(file.team, given) ??
       samePaths(config) ??
       overlappingClients(config.otherSockets)
     if (reason !== undefined) return yield* Result.fail(new ConfigError({ reason }))
@@ -344,8 +347,15 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     },
     otlp: file.otlp,
     heartbeat: file.heartbeat?.enabled === true ? heartbeatFrom(file.heartbeat) : undefined,
+    team: file.team && teamFrom(file.team, inHome),
     trustedProjects: file.trusted_projects.map(inHome)
   }
+}
+
+const teamFrom = (team: TeamSettings, inHome: (written: string) => string): TeamSettings => {
+  const file = (written: string | undefined) => (written === undefined ? undefined : inHome(written))
+  const { ca, cert, key, password_file } = team
+  return { ...team, ca: file(ca), cert: file(cert), key: file(key), password_file: file(password_file) }
 }
 
 const heartbeatFrom = ({ fail_action: action, ...given }: typeof heartbeat.Type) => ({

@@ -6,7 +6,7 @@
 import type { AuditEntry } from "./AuditEntry.ts"
 
 /** Their successful entries name the store after the change; all others name the store that is there. */
-const changes = /^(secret_|store_|audit_adopt$|file_mended$)/
+const changes = /^(secret_|store_|team_leave$|audit_adopt$|file_mended$)/
 
 export class StoreTrace {
   private current: string | undefined

@@ -52,6 +52,10 @@ export const auditActions = [
   "audit_adopt",
   "audit_damaged",
   "audit_finding",
-  "audit_accept"
+  "audit_accept",
+  "audit_restored",
+  "team_join",
+  "team_leave",
+  "value_refused"
 ] as const
 export type AuditAction = (typeof auditActions)[number]

@@ -154,6 +154,7 @@ describe("the frame of status --watch", () => {
         pid: 1,
         version: "1.0.0",
         uptime_ms: hour,
+        team: undefined,
         build: undefined,
         leases: { expired: 0, unreadable: 0, capacity: 0, oldest: undefined },
         audit: { entries: 0, size: 0, archives: 0, failure: undefined, findings: undefined, adopted: undefined },

@@ -55,6 +55,7 @@ describe("the defaults", () => {
       },
       rotationTimeout: 30n * second,
       heartbeat: undefined,
+      team: undefined,
       trustedProjects: []
     })
   })

@@ -14,10 +14,15 @@ const isAccepted = (file: unknown): boolean => Result.isSuccess(decodeConfig(JSO
 const endpoint = "http://127.0.0.1:4318"
 const url = "https://example.org/alive"
 
+const team = { name: "m1", url: "postgres://as_m1@localhost/secrets" }
+const machine = { name: "m1", recipient: `age1${"q".repeat(58)}`, key: `${"A".repeat(43)}=` }
+
 /** Settings that another one requires, so that only that one can be wrong. */
 const beside: Readonly<Record<string, object>> = {
   default_lease_ttl: { max_lease_ttl: 2 ** 62 },
-  max_lease_ttl: { default_lease_ttl: 1 }
+  max_lease_ttl: { default_lease_ttl: 1 },
+  "team.cert": { key: "/k" },
+  "team.key": { cert: "/c" }
 }
 
 /** A target of each helper that has targets, with what it needs. */
@@ -44,11 +49,12 @@ const helperWith = (protocol: string, key: string | undefined, value: unknown): 
 /** Makes a file with one setting. */
 const fileWith = (name: string, value: unknown): object => {
   const [key = "", ...sections] = name.split(".").toReversed()
-  const needed = name.startsWith("otlp.") ? { endpoint } : {}
+  const needed = name.startsWith("otlp.") ? { endpoint } : name.startsWith("team.") ? team : {}
   if (name.startsWith("sockets[]."))
     return { sockets: [{ path: "/run/s", role: "lease", secrets: ["a"], client_prefix: "a/", [key]: value }] }
   const [, protocol, member] = /^helpers\.(\w+)\.\*(?:\.(\w+))?$/.exec(name) ?? []
   if (protocol !== undefined) return helperWith(protocol, member, value)
+  if (name.startsWith("team.machines[].")) return { team: { ...team, machines: [{ ...machine, [key]: value }] } }
   if (name.startsWith("policy[].")) return { policy: [{ secrets: ["a"], [key]: value }] }
   return sections.reduce((inner, section): object => ({ [section]: { ...needed, ...inner } }), {
     ...beside[name],
@@ -124,6 +130,9 @@ describe("the schema of config.json", () => {
     { otlp: { endpoint, headers: { a: "b\nc" } } },
     { otlp: { endpoint, signals: [] } },
     { otlp: { endpoint, timeout: 3_600_000_000_001 } },
+    { team: { name: "m1" } },
+    { team: { ...team, offline: "repeat" } },
+    { team: { ...team, machines: [{ name: "m1" }] } },
     { heartbeat: { enabled: true } },
     { heartbeat: { enabled: true, url: null } },
     { heartbeat: { enabled: true, url: "example.org" } },
@@ -210,7 +219,13 @@ describe("the schema of config.json", () => {
         'mcp.clients.* {"x a":"b"}',
         'mcp.clients.* {"a":5}',
         'otlp.timeout "90m"',
-        'otlp.timeout "1\u00b5s"'
+        'otlp.timeout "1\u00b5s"',
+        "team.cert null",
+        "team.key null",
+        'team.timeout "90m"',
+        'team.timeout "1\u00b5s"',
+        'team.beat "90m"',
+        'team.beat "1\u00b5s"'
       ]
     })
   })

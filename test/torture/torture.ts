@@ -28,6 +28,7 @@ const names = [
   "exec",
   "mask",
   "restarts",
+  "team",
   "mac"
 ]
 

@@ -139,6 +139,7 @@ export const refusals = {
   RestartRefused: rejected("Wait and try again"),
   RestartNotAllowed: rejected("Restart it as the user whose daemon it is"),
   AuditLogError: rejected("Remove the cause that secrets status shows: the daemon then continues by itself"),
+  TeamAway: rejected("See why, and whether it is back: secrets team status"),
   FileError: rejected(disk),
   Stopping: rejected("Wait for the next daemon: secrets status --wait 30s"),
   TooManyConnections: rejected("Close connections that are not used, then try again"),

@@ -32,6 +32,9 @@ import { factsOf } from "../../domain/Caller.ts"
 import { type Config, defaultAuditRotation } from "../../domain/Config.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
+import type { AuditCommit, CommitChange } from "./AuditCommit.ts"
+import { commitWithCopy } from "./commitWithCopy.ts"
+import { TeamAway, TeamChanged } from "../../domain/Team.ts"
 import { FileError } from "../files/durableFile.ts"
 import { type AuditNeighbours, auditNeighbours } from "./auditEvidence.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
@@ -44,14 +47,17 @@ import type { FileChange, TornTail } from "./LogFile.ts"
 /** Reading or writing the log failed. */
 export class AuditLogError extends Schema.TaggedError<AuditLogError>()("AuditLogError", {
   operation: Schema.Literals(["append", "read"]),
-  cause: FileError
+  cause: Schema.Union([FileError, TeamAway, TeamChanged])
 }) {
   override get message() {
+    if (this.cause._tag !== "FileError") return this.cause.message
     return this.operation === "append"
       ? `nothing was changed, because the audit log is not writable: ${this.cause.message}`
       : `failed to read audit log: ${this.cause.message}`
   }
 }
+
+const inTeam = new Error("this machine is in a team, whose daemon alone writes entries")
 
 /** A place between two entries. */
 export interface AuditPosition {
@@ -93,8 +99,14 @@ type LogReader = "leases" | "exposure"
 export class AuditLog extends Context.Service<
   AuditLog,
   {
-    /** Writes the facts with the current time and the caller's socket, and returns the position after them; cannot be interrupted. */
-    readonly append: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<AuditPosition, AuditLogError>
+    /**
+     * Writes the facts with the current time and the caller's socket, and returns the position after them; cannot be
+     * interrupted. A change is committed with them, where the log has an `AuditCommit`.
+     */
+    readonly append: (
+      facts: ReadonlyArray<AuditFact>,
+      change?: CommitChange
+    ) => Effect.Effect<AuditPosition, AuditLogError>
     /** Returns the last `count` entries, or those in about `length` characters, oldest first. Skips invalid lines. */
     readonly tail: (count: number, length?: number) => Effect.Effect<ReadonlyArray<AuditEntry>, AuditLogError>
     /** Passes all lines of all files to `visit`, oldest first; `pause` runs after each chunk. */
@@ -147,11 +159,23 @@ export class AuditLog extends Context.Service<
 >()("agent-secrets/AuditLog") {
   /** The log of a state directory, checked against the files beside it. */
   static readonly layerOf = (
-    config: Pick<Config, "auditPath" | "auditRotation"> & Parameters<typeof auditNeighbours>[0]
-  ) => AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config))
+    config: Pick<Config, "auditPath" | "auditRotation" | "team"> & Parameters<typeof auditNeighbours>[0]
+  ) =>
+    config.team === undefined
+      ? AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config))
+      : // An entry here alone would be another history than the one in the database.
+        Layer.effect(
+          AuditLog,
+          Effect.fail(new FileError({ operation: "append to", path: config.auditPath, cause: inTeam }))
+        )
 
   /** The log in a file. A torn last line is repaired; repairs and detected damage are the first new entries. */
-  static readonly layer = (path: string, rotation = defaultAuditRotation, beside: AuditNeighbours = {}) =>
+  static readonly layer = (
+    path: string,
+    rotation = defaultAuditRotation,
+    beside: AuditNeighbours = {},
+    commit?: AuditCommit
+  ) =>
     Layer.effect(
       AuditLog,
       Effect.gen(function* () {
@@ -219,16 +243,30 @@ export class AuditLog extends Context.Service<
           isNewFile ||= canRotate
         })
 
-        const write = Effect.fnUntraced(function* (appended: ReadonlyArray<AuditFact>) {
-          const change = yield* log.follow
-          isNewFile ||= change._tag === "Moved" || change._tag === "Shorter"
-          pendingFindings = [...pendingFindings, ...(yield* reportFileChange(change))]
+        const commits = commit && (yield* commitWithCopy(commit, log, () => saveHead(true)))
+        /** Saves the head of what is flushed: it must not be ahead of a copy, which is flushed later. */
+        const saveFlushedHead = () => commits === undefined && saveHead(true)
+
+        const write = Effect.fnUntraced(function* (appended: ReadonlyArray<AuditFact>, change?: CommitChange) {
+          const fileChange = yield* log.follow
+          isNewFile ||= fileChange._tag === "Moved" || fileChange._tag === "Shorter"
+          pendingFindings = [...pendingFindings, ...(yield* reportFileChange(fileChange))]
+          if (commits !== undefined) {
+            const entered = yield* commits.enter(head)
+            pendingFindings = [...pendingFindings, ...entered.facts]
+            if (entered.last !== undefined) {
+              head = entered.last
+              last = { seq: head.seq, line: head.hash, timestamp: entered.last.timestamp }
+            }
+          }
           const facts = [...pendingFindings, ...appended]
-          if (facts.length === 0) return
-          const at = fromMillis(yield* Clock.currentTimeMillis)
+          if (facts.length === 0 && change === undefined) return
+          const at = fromMillis(yield* commit?.now ?? Clock.currentTimeMillis)
           const { head: next, text } = chainFacts(facts, at, head)
           yield* rotateIfFull(text.length)
-          const [duration] = yield* Effect.timed(Effect.tapError(log.append(text), () => metrics.countFlushFailure))
+          const writing: Effect.Effect<void, AuditLogError["cause"]> =
+            commits === undefined ? log.append(text) : commits.put({ text, before: head, after: next }, change)
+          const [duration] = yield* Effect.timed(Effect.tapError(writing, () => metrics.countFlushFailure))
           yield* metrics.recordFlush(facts.length, duration)
           pendingFindings = []
           const first = head.seq + 1
@@ -237,7 +275,7 @@ export class AuditLog extends Context.Service<
           const lock = facts.findLast(isLockEntry)
           if (lock !== undefined) locked = lock.action === "store_lock" ? (locked ?? at.text) : undefined
           isHeadRight = true
-          saveHead(true)
+          saveFlushedHead()
           for (const { written } of observers) written(facts, first, at)
           // A file that only was reopened gets no entry about that.
           if (!isNewFile || appended.length === 0) return
@@ -247,17 +285,24 @@ export class AuditLog extends Context.Service<
 
         /** Writes all waiting appends as one group and stores the result in each. */
         const writeWaiting = Effect.gen(function* () {
-          const group = waiting.splice(0)
-          const exit = yield* Effect.exit(Effect.mapError(write(group.flatMap(({ facts }) => facts)), appendFailed))
+          // One with a change is alone: it may be rejected where the others are not.
+          const changing = waiting.findIndex(({ change }) => change !== undefined)
+          const group = waiting.splice(0, changing < 0 ? waiting.length : Math.max(changing, 1))
+          const written = write(
+            group.flatMap(({ facts }) => facts),
+            group[0]?.change
+          )
+          const exit = yield* Effect.exit(Effect.mapError(written, appendFailed))
           const previous = failure
           failure = Exit.match(exit, { onFailure: (cause) => messageOf(cause), onSuccess: () => undefined })
           if (previous === undefined && failure !== undefined) Queue.offerUnsafe(newFailures, failure)
           for (const member of group) member.written = Exit.map(exit, positionNow)
         })
 
-        const append = (facts: ReadonlyArray<AuditFact>) =>
+        const append = (facts: ReadonlyArray<AuditFact>, change?: CommitChange) =>
           Effect.withFiber((fiber) => {
-            const pending: PendingAppend = { facts: factsOf(fiber.getRef(CurrentCaller), facts), written: undefined }
+            const all = factsOf(fiber.getRef(CurrentCaller), facts)
+            const pending: PendingAppend = { facts: all, change, written: undefined }
             waiting.push(pending)
             // The first append to get the lock writes for all that wait.
             const writeOnce = Effect.suspend(() => (pending.written === undefined ? writeWaiting : Effect.void))
@@ -349,7 +394,7 @@ export class AuditLog extends Context.Service<
           recordStore: (hash) =>
             Effect.sync(() => {
               store = hash
-              saveHead(true)
+              saveFlushedHead()
               for (const { stored } of observers) stored(hash)
             }),
           release: (seq, reader = "leases") =>
@@ -378,6 +423,7 @@ export const observeWith = (observers: Set<AuditObserver>, observer: AuditObserv
 /** An append that waits for its group to be written, and its result. */
 interface PendingAppend {
   readonly facts: ReadonlyArray<AuditFact>
+  readonly change: CommitChange | undefined
   written: Exit.Exit<AuditPosition, AuditLogError> | undefined
 }
 
@@ -387,7 +433,7 @@ const messageOf = (cause: Cause.Cause<AuditLogError>): string =>
     onSome: (error) => error.cause.message
   })
 
-const appendFailed = (cause: FileError) => new AuditLogError({ operation: "append", cause })
+const appendFailed = (cause: AuditLogError["cause"]) => new AuditLogError({ operation: "append", cause })
 const readFailed = (cause: FileError) => new AuditLogError({ operation: "read", cause })
 
 const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> => {

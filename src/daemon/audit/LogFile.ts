@@ -33,7 +33,9 @@ export interface LogFile {
   /** Opens the file that the path names now, and reports what happened to it. */
   readonly follow: Effect.Effect<FileChange, FileError>
   /** Appends complete lines with one write and one fdatasync. A failure truncates the file to its old length. */
-  readonly append: (text: string) => Effect.Effect<void, FileError>
+  readonly append: (text: string, isFlushed?: boolean) => Effect.Effect<void, FileError>
+  /** Flushes what was appended without. */
+  readonly flush: Effect.Effect<void, FileError>
   /** Archives the file, continues in an empty one, and removes archives beyond `keep` if `canDrop` agrees. */
   readonly rotate: (keep: number, canDrop: CanDrop) => Effect.Effect<void, FileError>
   /** Returns the archives, oldest first, and then the file itself. */
@@ -164,10 +166,10 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
     })
   })
 
-  const append = (text: string) => {
+  const append = (text: string, isFlushed = true) => {
     const bytes = Buffer.from(text, "utf8")
     return attemptSync("append to", path, () => write(bytes)).pipe(
-      Effect.andThen(flush),
+      Effect.andThen(isFlushed ? flush : Effect.void),
       Effect.tap(() =>
         Effect.sync(() => {
           holder.file.size += bytes.length
@@ -203,6 +205,7 @@ const make = (path: string, holder: { file: OpenLog }, archives: LogArchives, pi
     isDisturbed: () => wasChanged || (!dirty && detectChange(path, holder.file)._tag !== "Same"),
     follow: attemptSync("append to", path, follow),
     append,
+    flush,
     rotate: (keep, canDrop) => attemptSync("rotate", path, () => rotate(keep, canDrop)),
     readBackwards
   }

@@ -22,10 +22,13 @@ export interface AuditNeighbours {
   readonly exposure?: string
 }
 
-export const auditNeighbours = (config: Pick<Config, "directory" | "leasesPath" | "secretsPath">): AuditNeighbours => ({
+type NeighbourConfig = Pick<Config, "directory" | "leasesPath" | "secretsPath"> & Partial<Pick<Config, "team">>
+
+export const auditNeighbours = (config: NeighbourConfig): AuditNeighbours => ({
   // Its side file lies beside the real file.
   leases: resolveLink(config.leasesPath),
-  secrets: config.secretsPath,
+  // In a team it is a cache, which no entry names.
+  ...(config.team === undefined ? { secrets: config.secretsPath } : {}),
   runs: join(config.directory, runsFileName),
   exposure: join(config.directory, exposureFileName)
 })

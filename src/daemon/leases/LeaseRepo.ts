@@ -5,21 +5,19 @@
  * flush; then it replies to each. If that fails, the whole batch is undone and fails: no audit
  * entry, no change. Reads outside a transaction may be ahead of the disk by a batch.
  */
-import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Result from "effect/Result"
 import { type AuditFact, clockStepFact } from "../../domain/AuditEntry.ts"
-import { type Caller, factsOf } from "../../domain/Caller.ts"
+import { factsOf } from "../../domain/Caller.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { AuditLog, type AuditLogError, type AuditPosition } from "../audit/AuditLog.ts"
-import { CurrentCaller } from "../audit/CurrentCaller.ts"
+import { startBatchWriter } from "./batchWriter.ts"
 import { type ClockStep, ClockStepDetector, clockStepSince } from "./clockSteps.ts"
 import * as LeaseCheckpoint from "./LeaseCheckpoint.ts"
 import type { LeaseScope } from "./LeaseScope.ts"
@@ -38,7 +36,7 @@ export class LeaseRepo extends Context.Service<
       scope: LeaseScope,
       program: (leases: LeaseTransaction) => Result.Result<A, E>
     ) => Effect.Effect<A, E | AuditLogError>
-    readonly active: Effect.Effect<ReadonlyArray<Lease>>
+    readonly active: Effect.Effect<ReadonlyArray<Lease>, AuditLogError>
     readonly activeCount: Effect.Effect<number>
     /** The number of expired leases whose expiry is not recorded yet. */
     readonly expiredCount: Effect.Effect<number>
@@ -89,15 +87,8 @@ export class LeaseRepo extends Context.Service<
   )
 }
 
-/** Transactions per flush: enough that the flush does not limit throughput, few enough for a short pause. */
-const maxBatch = 256
-
 /** A transaction that waits for the writer: it runs, becomes durable with its batch, and gets its reply. */
-interface PendingTransaction {
-  readonly run: (table: LeaseTable, now: number) => Completed
-  /** Fails the transaction, because its batch died. */
-  readonly abandon: (cause: Cause.Cause<never>) => void
-}
+type PendingTransaction = (table: LeaseTable, now: number) => Completed
 
 interface Completed {
   readonly facts: ReadonlyArray<AuditFact>
@@ -149,8 +140,6 @@ const start = Effect.fnUntraced(function* (
   yield* followClockAtStart(audit, table)
   let position = yield* audit.position
   let sequence = 0
-  // Every request waits for its reply, so the queue is bounded by the requests in progress.
-  const queue = yield* Queue.unbounded<PendingTransaction, Cause.Done>()
 
   const clock = new ClockStepDetector(yield* Clock.currentTimeMillis, yield* monotonicMillis)
 
@@ -164,7 +153,7 @@ const start = Effect.fnUntraced(function* (
   const commit = Effect.fnUntraced(function* (batch: ReadonlyArray<PendingTransaction>) {
     const completed: Array<Completed> = yield* followClock
     const now = yield* Clock.currentTimeMillis
-    for (const pending of batch) completed.push(pending.run(table, now))
+    for (const pending of batch) completed.push(pending(table, now))
     const facts = completed.flatMap(({ facts }) => facts)
     const written = facts.length === 0 ? Exit.succeed(position) : yield* Effect.exit(audit.append(facts))
     if (Exit.isFailure(written)) {
@@ -179,36 +168,11 @@ const start = Effect.fnUntraced(function* (
     for (const { reply } of completed) reply(written)
   })
 
-  const commitOrAbandon = (batch: ReadonlyArray<PendingTransaction>) =>
-    Effect.catchCause(commit(batch), (cause) => {
-      for (const pending of batch) pending.abandon(cause)
-      return Effect.logFatal("the lease table failed", cause)
-    })
-
-  const writer = yield* Queue.takeBetween(queue, 1, maxBatch).pipe(
-    Effect.flatMap(commitOrAbandon),
-    Effect.forever,
-    Effect.ignore,
-    Effect.uninterruptible,
-    Effect.forkDetach
-  )
-
-  const enqueue = <A, E>(
-    run: (reply: (exit: Exit.Exit<A, E>) => void, caller: Caller) => PendingTransaction["run"]
-  ): Effect.Effect<A, E> =>
-    Effect.withFiber((fiber) =>
-      Effect.callback((reply) => {
-        const pending = {
-          run: run(reply, fiber.getRef(CurrentCaller)),
-          abandon: (cause: Cause.Cause<never>) => reply(Exit.failCause(cause))
-        }
-        if (!Queue.offerUnsafe(queue, pending)) reply(Effect.interrupt)
-      })
-    )
+  const writer = yield* startBatchWriter(commit)
 
   const repo = LeaseRepo.of({
     transaction: <A, E>(scope: LeaseScope, program: (leases: LeaseTransaction) => Result.Result<A, E>) =>
-      enqueue<A, E | AuditLogError>((reply, caller) => (leases, now) => {
+      writer.enqueue<A, E | AuditLogError>((reply, caller) => (leases, now) => {
         const { exit, facts, revoked, undo } = open(leases, now, scope).run(program)
         return {
           facts: factsOf(caller, facts),
@@ -230,15 +194,14 @@ const start = Effect.fnUntraced(function* (
   })
 
   /** Returns the leases between two batches, with their position in the log. */
-  const snapshot = enqueue<LeaseCheckpoint.LeaseSnapshot, never>((reply) => (leases, now) => ({
+  const snapshot = writer.enqueue<LeaseCheckpoint.LeaseSnapshot, never>((reply) => (leases, now) => ({
     facts: [],
     undo: () => undefined,
     reply: () => reply(Exit.succeed({ leases: leases.active(now), position, sequence }))
   }))
 
   /** Ends the writer after all waiting transactions; returns the final leases. */
-  const stop = Queue.end(queue).pipe(
-    Effect.andThen(Fiber.await(writer)),
+  const stop = writer.stop.pipe(
     Effect.andThen(Clock.currentTimeMillis),
     Effect.map((now): LeaseCheckpoint.LeaseSnapshot => ({ leases: table.active(now), position, sequence }))
   )

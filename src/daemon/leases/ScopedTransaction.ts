@@ -82,7 +82,7 @@ export class ScopedTransaction extends LeaseTransaction {
     return super.revokeActive()
   }
 
-  private check(look: LeaseScope): void {
+  protected check(look: LeaseScope): void {
     if (!covers(this.scope, look)) throw new OutOfScope({ scope: this.scope, look: look._tag })
   }
 

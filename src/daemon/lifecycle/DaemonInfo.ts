@@ -27,6 +27,8 @@ export class DaemonInfo extends Context.Service<
     readonly ttlPolicy: TtlPolicy
     readonly maxActiveLeases: number
     readonly sockets: ReadonlyArray<SocketInfo>
+    /** The name of this machine in its team; undefined if it is in none. */
+    readonly team?: string | undefined
     /** Undefined if no heartbeat is configured. */
     readonly heartbeat: Effect.Effect<object | undefined>
     /** The recent starts after a crash; undefined if there were none. */

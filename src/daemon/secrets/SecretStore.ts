@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import { createHmac } from "node:crypto"
 import { counted } from "../../domain/counted.ts"
@@ -90,6 +91,11 @@ export interface SecretChange {
 
 export type ChangeError = SecretStoreError | StoreReplaced | AuditLogError
 
+/** Opens the files of the store: `openStore`, or what puts others in their place. */
+type OpenFiles = (
+  ...given: Parameters<typeof openStore>
+) => Effect.Effect<StoreFiles, Effect.Error<ReturnType<typeof openStore>>, AuditLog | Scope.Scope>
+
 /** The store while it is in memory; `lockableStore` adds the lock. */
 export interface OpenedStore {
   readonly get: (name: string) => Result.Result<Secret, SecretNotFound>
@@ -131,14 +137,18 @@ export interface OpenedStore {
 
 export class SecretStore extends Context.Service<SecretStore, LockableStore>()("agent-secrets/SecretStore") {
   /** The store in identity.age and secrets.age. `memory` outlives the layer, for a process that reopens the store. */
-  static readonly layer = (paths: StorePaths, memory: StoreMemory = { last: undefined }) =>
+  static readonly layer = (
+    paths: StorePaths,
+    memory: StoreMemory = { last: undefined },
+    openFiles: OpenFiles = openStore
+  ) =>
     Layer.effect(
       SecretStore,
       Effect.gen(function* () {
         const lockFile = yield* openLockFile(paths.secrets)
         const audit = yield* AuditLog
         const open = Effect.gen(function* () {
-          const files = yield* openStore(paths, memory)
+          const files = yield* openFiles(paths, memory)
           yield* recordOrigin(files, paths)
           return yield* make(files)
         }).pipe(
@@ -160,6 +170,7 @@ export class SecretStore extends Context.Service<SecretStore, LockableStore>()("
         hash: () => undefined,
         origin: "initialized",
         restoreMissing: Effect.succeed([]),
+        decrypt: () => Effect.fail(new AgeError({ reason: "a store in memory has no key" })),
         derive: (purpose) => createHmac("sha256", "in memory").update(purpose).digest(),
         canOpen: Effect.succeed(true),
         prepare: (next) => Effect.succeed({ hash: undefined, write: Effect.sync(() => void (document = next)) })

@@ -20,6 +20,8 @@ export class AgeError extends Schema.TaggedError<AgeError>()("AgeError", { reaso
 export interface AgeKey {
   /** All of identity.age: `AGE-SECRET-KEY-1…`, and what else was in the file that was read. */
   readonly file: Redacted.Redacted
+  /** Who can decrypt what is encrypted to it: `age1…`. */
+  readonly recipient: string
   readonly encrypt: (contents: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
   /** Fails if the file is damaged, truncated or for another key. */
   readonly decrypt: (file: Uint8Array) => Effect.Effect<Uint8Array, AgeError>
@@ -50,13 +52,17 @@ export const keysIn = (file: Uint8Array): ReadonlyArray<string> =>
 
 const fromIdentity = (identity: string, file = identity): Effect.Effect<AgeKey, AgeError> =>
   Effect.map(
-    attempt("it does not hold an age X25519 key", async () => decrypterFor(identity)),
-    (decrypter) => ({
+    attempt(
+      "it does not hold an age X25519 key",
+      async () => [decrypterFor(identity), await identityToRecipient(identity)] as const
+    ),
+    ([decrypter, recipient]) => ({
       file: Redacted.make(file),
+      recipient,
       encrypt: (contents) =>
         attempt("the store could not be encrypted", async () => {
           const encrypter = new Encrypter()
-          encrypter.addRecipient(await identityToRecipient(identity))
+          encrypter.addRecipient(recipient)
           return await collect(await encrypter.encrypt(toChunks(contents)))
         }),
       decrypt: (file) =>

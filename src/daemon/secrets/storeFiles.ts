@@ -84,6 +84,8 @@ export interface StoreFiles {
   readonly restoreMissing: Effect.Effect<ReadonlyArray<string>, StoreReplaced | FileError | AgeError>
   /** Derives 32 bytes from the key of the store, which they do not reveal: the same ones for the same purpose. */
   readonly derive: (purpose: string) => Buffer
+  /** Decrypts a file that another program encrypted to the key of the store. */
+  readonly decrypt: AgeKey["decrypt"]
   /** Returns whether the two files that are there now, of any program, are a store that a start can open. */
   readonly canOpen: Effect.Effect<boolean>
   readonly prepare: (next: StoreDocument, change: StoreChange) => Effect.Effect<PreparedStore, AgeError>
@@ -159,6 +161,7 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
       const identity = ageFile.keysIn(Buffer.from(Redacted.value(key.file))).join("\n")
       return createHmac("sha256", identity).update(purpose).digest()
     },
+    decrypt: (file) => key.decrypt(file),
     canOpen,
     prepare
   } satisfies StoreFiles

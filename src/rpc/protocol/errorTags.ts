@@ -49,6 +49,7 @@ export const errorCodes = {
   RestartRefused: internal,
   RestartNotAllowed: internal,
   AuditLogError: internal,
+  TeamAway: internal,
   FileError: internal,
   Stopping: internal,
   TooManyConnections: internal,

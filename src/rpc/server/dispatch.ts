@@ -99,8 +99,12 @@ const failed = Effect.fnUntraced(function* (id: string, method: string, cause: C
 const errorReply = (cause: Cause.Cause<MethodError>): TaggedMessage => {
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (failure === undefined || Cause.hasDies(cause)) return { tag: "InternalError", message: "internal error" }
-  const tag = failure._tag === "RpcError" ? failure.tag : failure._tag
-  return { tag, message: failure.message, ...("data" in failure && { data: failure.data }) }
+  return { tag: tagOf(failure), message: failure.message, ...("data" in failure && { data: failure.data }) }
+}
+
+const tagOf = (failure: MethodError) => {
+  if (failure._tag === "RpcError") return failure.tag
+  return failure._tag === "AuditLogError" && failure.cause._tag === "TeamAway" ? "TeamAway" : failure._tag
 }
 
 const unknownMethod = Effect.fnUntraced(function* (id: string, method: string) {

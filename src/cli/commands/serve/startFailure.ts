@@ -42,7 +42,7 @@ export const startFailure = (
 const wrongPaths: ReadonlySet<string> = new Set(["", "EISDIR", "ENOTDIR", "ELOOP", "ENAMETOOLONG"])
 
 /** Names the owner of a file that this user may not use, and how to become its owner. */
-const fileFailure = (message: string, cause: FileError | AgeError): CommandError => {
+const fileFailure = (message: string, cause: AgeError | AuditLogError["cause"]): CommandError => {
   const code = cause._tag === "FileError" ? cause.code : "other"
   const hint = wrongPaths.has(code)
     ? "Move that away, or name another path in config.json"

@@ -27,6 +27,7 @@ export const diagnosticsExample = {
   pid: 0,
   version: "",
   build: optional(""),
+  team: optional(""),
   uptime_ms: 0,
   leases: { expired: 0, unreadable: 0, capacity: 0, oldest: optional("") },
   audit: {
@@ -104,6 +105,7 @@ export const statusCommand = defineQuery({
         ...otherVersion(diagnostics ?? (status === undefined ? undefined : {})),
         `secrets       ${found.secrets_count}`,
         `active leases ${found.active_leases}`,
+        ...(diagnostics?.team === undefined ? [] : [`team          ${escapeValue(diagnostics.team)}`]),
         ...socketLines(socketPath, status),
         ...(found.locked_since === undefined ? [] : [`locked        since ${found.locked_since}`]),
         ...(diagnostics === undefined ? [] : details(diagnostics))

@@ -102,6 +102,7 @@ export const daemonHandlers = {
       ...own,
       started_by: daemon.startedBy,
       sockets: daemon.sockets,
+      team: daemon.team,
       leases: {
         active: activeLeases,
         expired: expiredLeases,

@@ -304,7 +304,8 @@ const unread = { leases: new Map<string, LastLease>(), complete: false }
 const refusedReasons = {
   AccessDenied: "this socket is not for that secret",
   SecretNotFound: "secret not found",
-  StoreLocked: lockedReason
+  StoreLocked: lockedReason,
+  AuditLogError: "the leases could not be read"
 } as const
 
 /** Returns who still has the value from before a change: the leases that are active right after it. */

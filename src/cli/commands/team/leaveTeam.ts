@@ -1,0 +1,58 @@
+/**
+ * secrets team leave: ends the leases and the membership of this machine, and goes back to files.
+ *
+ * The database is told first. Then the local log ends all leases, so that a start replays none,
+ * and the store keeps the secrets of the team or loses them.
+ */
+import * as Effect from "effect/Effect"
+import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
+import { instancePaths } from "../../../daemon/Daemon.ts"
+import { holdDirectory } from "../../../daemon/lifecycle/Instance.ts"
+import { openStore } from "../../../daemon/secrets/storeFiles.ts"
+import { endMembership } from "../../../daemon/team/endMembership.ts"
+import { removeMarks } from "../../../daemon/team/teamStore.ts"
+import { revokeAllFacts, teamLeaveFact, withStore } from "../../../domain/AuditEntry.ts"
+import type { Config } from "../../../domain/Config.ts"
+import { counted } from "../../../domain/counted.ts"
+import { checkOwner } from "../../command/settings.ts"
+import { stderrLogger } from "../../command/stderrLogger.ts"
+import { startFailure } from "../serve/startFailure.ts"
+import type { TeamArgs } from "./team.ts"
+import { databaseFailed, loadTeam } from "./teamProblems.ts"
+
+export const leaveTeam = Effect.fnUntraced(
+  function* (args: TeamArgs) {
+    const { config, team } = yield* loadTeam(args)
+    yield* checkOwner(config.directory, "team")
+    yield* Effect.sync(() => process.umask(0o077))
+    yield* Effect.mapError(holdDirectory(instancePaths(config)), startFailure)
+    const failed = databaseFailed("this machine cannot leave the team")
+    const ended = yield* Effect.mapError(Effect.scoped(endMembership(config, team)), failed)
+    const keep = args.flag("keep-secrets")
+    const kept = yield* Effect.mapError(Effect.scoped(goBackToFiles(config, keep)), failed)
+    return {
+      lines: [
+        `this machine has left the team; ${counted(ended, "lease", "is")} revoked, ${counted(kept, "secret")} kept`,
+        "Remove team from config.json, and start the daemon"
+      ],
+      result: { revoked: ended, kept }
+    }
+  },
+  Effect.scoped,
+  Effect.provide(stderrLogger)
+)
+
+const goBackToFiles = Effect.fnUntraced(function* (config: Config, keep: boolean) {
+  const log = AuditLog.layerOf({ ...config, team: undefined })
+  return yield* Effect.gen(function* () {
+    const audit = yield* AuditLog
+    const files = yield* openStore({ identity: config.identityPath, secrets: config.secretsPath }, { last: undefined })
+    const next = removeMarks(files.document(), keep)
+    const { hash, write } = yield* files.prepare(next, keep ? "update" : "delete")
+    const fact = teamLeaveFact(`back to files, with ${counted(next.secrets.size, "secret")}`)
+    yield* audit.append([...revokeAllFacts(0), withStore(fact, hash)])
+    yield* write
+    yield* audit.recordStore(files.hash())
+    return next.secrets.size
+  }).pipe(Effect.provide(log))
+})

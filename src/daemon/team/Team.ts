@@ -1,0 +1,344 @@
+/**
+ * The team of this machine: its place in the database, and what it last saw of it.
+ *
+ * A machine enters with the head of its audit log. From then on each commit moves that head in
+ * the database by comparing it, so another process of the machine, a lost answer and an older
+ * database are all found by the same comparison. While the database is away, everything that
+ * needs it is refused at once, and one loop tries to come back.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import { type ChainHead, decodeChainedEntry, sha256 } from "../../domain/AuditChain.ts"
+import { type AuditFact, auditRestoredFact } from "../../domain/AuditEntry.ts"
+import { TeamAway, TeamChanged } from "../../domain/Team.ts"
+import { version } from "../../version.ts"
+import type { AuditCommit, ChainedLines, CommitChange } from "../audit/AuditCommit.ts"
+import { sqlState } from "./schema.ts"
+import { type TeamCall, type TeamWire, WireError } from "./TeamWire.ts"
+
+/** A lease as the database returns it; times are microseconds since 1970, and names are escaped as in JSON. */
+export const LeaseRecord = Schema.Struct({
+  id: Schema.String,
+  secret: Schema.String,
+  client: Schema.String,
+  machine: Schema.Int,
+  created: Schema.Number,
+  expires: Schema.Number
+})
+export type LeaseRecord = typeof LeaseRecord.Type
+
+/** A secret that has changed; without `sealed` it was deleted. */
+const SecretRecord = Schema.Struct({
+  name: Schema.String,
+  version: Schema.Int,
+  changed: Schema.Number,
+  sealed: Schema.NullOr(Schema.String)
+})
+export type SecretRecord = typeof SecretRecord.Type
+
+const Entered = Schema.Struct({
+  verdict: Schema.Literals(["same", "behind", "older"]),
+  machine: Schema.Int,
+  epoch: Schema.Int,
+  seq: Schema.Number,
+  hash: Schema.String,
+  now: Schema.Number,
+  revision: Schema.Number,
+  incarnation: Schema.Number
+})
+const Looked = Schema.Struct({
+  now: Schema.Number,
+  revision: Schema.Number,
+  active: Schema.NullOr(Schema.Number),
+  leases: Schema.Array(LeaseRecord),
+  revoked: Schema.Array(LeaseRecord),
+  secrets: Schema.Array(SecretRecord)
+})
+export type Looked = typeof Looked.Type
+const Committed = Schema.Struct({ now: Schema.Number, revision: Schema.Number })
+const Lines = Schema.Array(Schema.String)
+
+/** Which rows a look brings. */
+export interface LookRequest {
+  readonly pairs: ReadonlyArray<string>
+  readonly ids: ReadonlyArray<string>
+  readonly prefixes: ReadonlyArray<string>
+  readonly secrets: ReadonlyArray<string>
+  /** At most so many of the leases that have expired. */
+  readonly due: number
+  readonly all: boolean
+  /** Whether the active leases are counted. */
+  readonly count: boolean
+}
+export const lookAtNothing: LookRequest = {
+  pairs: [],
+  ids: [],
+  prefixes: [],
+  secrets: [],
+  due: 0,
+  all: false,
+  count: false
+}
+
+/** What must not be forgotten over a restart. */
+export interface TeamMemory {
+  readonly read: () => number | undefined
+  readonly write: (incarnation: number) => Effect.Effect<void, { readonly message: string }>
+}
+
+export type TeamState =
+  | { readonly _tag: "Away"; readonly reason: string }
+  /** The database answers, and whether its head is ours is not known. */
+  | { readonly _tag: "Unsure" }
+  | { readonly _tag: "Entered"; readonly machine: number; readonly epoch: number }
+  /** A person has to look: nothing more is tried. */
+  | { readonly _tag: "Stopped"; readonly reason: string }
+
+export class Team extends Context.Service<
+  Team,
+  {
+    readonly name: string
+    readonly commit: AuditCommit
+    /** Brings rows, and passes on the secrets that changed since the last look. */
+    readonly look: (request: LookRequest) => Effect.Effect<Looked, TeamAway>
+    /** Reads a list. */
+    readonly read: <A>(what: string, schema: Schema.Codec<A, unknown>) => Effect.Effect<A, TeamAway>
+    /** The server's time, in milliseconds, as known here. */
+    readonly now: Effect.Effect<number>
+    /** The revision that the last look brought. */
+    readonly revision: () => number
+    readonly machine: () => number
+    readonly state: () => TeamState
+    /** Ends the membership of this machine. */
+    readonly leave: Effect.Effect<void, TeamAway>
+    /** Sets what takes the secrets that changed. */
+    readonly onSecrets: (take: (changed: ReadonlyArray<SecretRecord>) => Effect.Effect<void>) => void
+    /** Asks at the interval, and comes back when the database does; `enter` commits something. */
+    readonly keepUp: (enter: Effect.Effect<unknown, unknown>) => Effect.Effect<never>
+  }
+>()("agent-secrets/Team") {}
+
+interface TeamOptions {
+  readonly name: string
+  readonly timeout: Duration.Duration
+  readonly beat: Duration.Duration
+  readonly memory: TeamMemory
+}
+
+const monotonicMillis = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos / 1_000_000n))
+
+export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: TeamOptions) {
+  const { memory, name } = options
+  const timeout = Duration.toMillis(options.timeout)
+  let state: TeamState = { _tag: "Unsure" }
+  let known = 0
+  let take: ((changed: ReadonlyArray<SecretRecord>) => Effect.Effect<void>) | undefined
+  /** The server's clock minus our monotonic one. */
+  let ahead = (yield* Clock.currentTimeMillis) - (yield* monotonicMillis)
+  const oneLook = Semaphore.withPermit(yield* Semaphore.make(1))
+
+  const now = Effect.map(monotonicMillis, (monotonic) => Math.floor(monotonic + ahead))
+  const setClock = (server: number) => Effect.map(monotonicMillis, (monotonic) => void (ahead = server - monotonic))
+
+  const setState = (next: TeamState) =>
+    Effect.suspend(() => {
+      const before = state
+      state = next
+      if (next._tag === "Stopped") return Effect.logError(`the team rejects this machine: ${next.reason}`)
+      if (next._tag === "Away" && before._tag !== "Away") {
+        return Effect.logWarning(`the team's database is away: ${next.reason}; nothing is issued`)
+      }
+      return next._tag === "Entered" && before._tag !== "Entered"
+        ? Effect.logInfo("the team's database takes entries of this machine")
+        : Effect.void
+    })
+
+  /** Remembers why a call failed, and fails with it. */
+  const lost = Effect.fnUntraced(function* ({ code, reason }: WireError) {
+    const isFinal = code === sqlState.fenced || code === sqlState.forked
+    yield* setState(isFinal ? { _tag: "Stopped", reason } : { _tag: "Away", reason })
+    yield* wire.drop
+    return yield* new TeamAway({ reason })
+  })
+
+  const call = <A>(call: TeamCall, input: object, schema: Schema.Codec<A, unknown>) =>
+    Effect.flatMap(wire.call(call, { machine: name, ...input }), (answer) =>
+      Effect.orDie(Schema.decodeUnknownEffect(schema)(answer))
+    )
+
+  /** Calls, and remembers why if that fails. */
+  const ask = <A>(name: TeamCall, input: object, schema: Schema.Codec<A, unknown>) =>
+    call(name, input, schema).pipe(Effect.catch(lost))
+
+  const refusal = Effect.suspend(() =>
+    state._tag === "Away" || state._tag === "Stopped"
+      ? Effect.fail(new TeamAway({ reason: state.reason }))
+      : Effect.void
+  )
+
+  /** Reads the lines of our chain in the database that follow a head. */
+  const linesFrom = Effect.fnUntraced(function* (head: ChainHead, end: number) {
+    let text = ""
+    let at = head
+    while (at.seq < end) {
+      const page = yield* ask("read_1", { what: "lines", after: at.seq }, Lines)
+      for (const line of page) {
+        const entry = Option.getOrUndefined(decodeChainedEntry(line))
+        if (entry?.seq !== at.seq + 1 || entry.prev !== at.hash) return undefined
+        at = { seq: entry.seq, hash: sha256(`${line}\n`) }
+        text += `${line}\n`
+      }
+      if (page.length === 0) return undefined
+    }
+    return text
+  })
+
+  /** Puts back the lines that the database has lost; their chain is ours, so they fit. */
+  const putBack = Effect.fnUntraced(function* (
+    { epoch, hash, machine, seq }: typeof Entered.Type,
+    lines: ReadonlyArray<string>
+  ) {
+    let before: ChainHead = { seq, hash }
+    for (let from = 0; from < lines.length; from += 1000) {
+      const page = lines.slice(from, from + 1000)
+      const after = { seq: before.seq + page.length, hash: sha256(`${page.at(-1)}\n`) }
+      yield* ask("put_1", putInput({ machine, epoch }, { before, after, lines: page }, {}), Committed)
+      before = after
+    }
+  })
+
+  const enter: AuditCommit["enter"] = Effect.fnUntraced(function* (head, linesAfter) {
+    yield* refusal
+    if (state._tag === "Entered") return { missed: "", facts: [] }
+    const input = { ...head, program: version, incarnation: memory.read() }
+    const entered = yield* ask("enter_1", input, Entered)
+    yield* setClock(entered.now)
+    const facts: Array<AuditFact> = []
+    let missed: string | undefined = ""
+    if (entered.verdict === "behind") missed = yield* linesFrom(head, entered.seq)
+    if (entered.verdict === "older") {
+      const lines = yield* linesAfter(entered.seq)
+      const [first] = lines.map((line) => Option.getOrUndefined(decodeChainedEntry(line)))
+      if (first?.prev !== entered.hash || first.seq !== entered.seq + 1) missed = undefined
+      else {
+        yield* putBack(entered, lines)
+        facts.push(auditRestoredFact(entered.seq, head.seq))
+        yield* Effect.logWarning(`the team's database had lost ${lines.length} entries of this machine; they are back`)
+      }
+    }
+    if (missed === undefined) {
+      return yield* lost(new WireError({ code: sqlState.forked, reason: "audit.log is not a copy of the chain there" }))
+    }
+    yield* Effect.mapError(memory.write(entered.incarnation), ({ message }) => new TeamAway({ reason: message }))
+    yield* setState({ _tag: "Entered", machine: entered.machine, epoch: entered.epoch })
+    return { missed, facts }
+  })
+
+  const put: AuditCommit["put"] = Effect.fnUntraced(function* (lines, change) {
+    if (state._tag !== "Entered") return yield* new TeamAway({ reason: "it is not entered yet" })
+    const sent = [yield* monotonicMillis, yield* Clock.currentTimeMillis] as const
+    const split = { ...lines, lines: lines.text === "" ? [] : lines.text.trimEnd().split("\n") }
+    const committed = yield* call("put_1", putInput(state, split, change ?? {}), Committed).pipe(
+      Effect.catch((error): Effect.Effect<never, TeamAway | TeamChanged> =>
+        isStale(error.code) ? Effect.fail(new TeamChanged()) : lost(error)
+      )
+    )
+    const passed = [(yield* monotonicMillis) - sent[0], (yield* Clock.currentTimeMillis) - sent[1]]
+    // The process was frozen, or the machine slept: what it holds may be another's by now.
+    if (passed.some((millis) => millis > timeout)) {
+      yield* setState({ _tag: "Unsure" })
+      return yield* new TeamAway({ reason: "the answer came too late" })
+    }
+    yield* setClock(committed.now)
+  })
+
+  const look = Effect.fnUntraced(function* (request: LookRequest) {
+    yield* refusal
+    const looked = yield* ask("look_1", { ...request, revision: known }, Looked)
+    yield* setClock(looked.now)
+    if (looked.secrets.length > 0 && take !== undefined) yield* take(looked.secrets)
+    known = looked.revision
+    return looked
+  }, oneLook)
+
+  const beat = Effect.gen(function* () {
+    if (state._tag !== "Entered") return
+    const { now: server, revision } = yield* ask("beat_1", { epoch: state.epoch }, Committed)
+    yield* setClock(server)
+    if (revision !== known) yield* look(lookAtNothing)
+  }).pipe(Effect.ignore)
+
+  /** Tries to enter, at first soon and then every second; until the server answers, requests are refused at once. */
+  const comeBack = Effect.fnUntraced(function* (enter: Effect.Effect<unknown, unknown>) {
+    for (let wait = 50; ; wait = Math.min(2 * wait, 1000)) {
+      if (state._tag === "Away") {
+        const probe = wire.call("look_1", { ...lookAtNothing, machine: name, revision: maxRevision })
+        const answer = yield* Effect.result(probe)
+        if (Result.isSuccess(answer)) yield* setState({ _tag: "Unsure" })
+        else yield* Effect.ignore(lost(answer.failure))
+      }
+      // Also while it is away, so that the log reports it.
+      yield* Effect.ignore(enter)
+      if (state._tag === "Entered" || state._tag === "Stopped") return
+      // A little more or less, so that many machines do not come back at once.
+      yield* Effect.sleep(Duration.millis(wait * (0.75 + (yield* Random.next) / 2)))
+    }
+  })
+
+  return Team.of({
+    name,
+    commit: { enter, put, now },
+    look,
+    read: (what, schema) => Effect.andThen(refusal, ask("read_1", { what }, schema)),
+    now,
+    revision: () => known,
+    machine: () => (state._tag === "Entered" ? state.machine : 0),
+    state: () => state,
+    leave: Effect.asVoid(ask("leave_1", {}, Schema.Unknown)),
+    onSecrets: (next) => void (take = next),
+    keepUp: (enter) =>
+      Effect.suspend(() => (state._tag === "Stopped" ? Effect.never : comeBack(enter))).pipe(
+        Effect.andThen(Effect.sleep(options.beat)),
+        Effect.andThen(beat),
+        Effect.forever
+      )
+  })
+})
+
+/** Larger than any, for a look that brings no secret. */
+const maxRevision = Number.MAX_SAFE_INTEGER
+
+/** What is tried again with a look: foreign rows, a clock, and the conflicts that PostgreSQL finds. */
+const staleCodes: ReadonlySet<string> = new Set([sqlState.stale, sqlState.clock, "40001", "40P01", "23505", "23503"])
+const isStale = (code: string | undefined): boolean => code !== undefined && staleCodes.has(code)
+
+interface SplitLines extends Omit<ChainedLines, "text"> {
+  readonly lines: ReadonlyArray<string>
+}
+
+const putInput = (
+  { epoch, machine }: { readonly machine: number; readonly epoch: number },
+  { after, before, lines }: SplitLines,
+  change: CommitChange
+) => ({
+  exclusive: false,
+  shift: 0,
+  secrets: [],
+  ended: [],
+  revoked: [],
+  issued: [],
+  ...change,
+  machine,
+  epoch,
+  seq: before.seq,
+  hash: before.hash,
+  new_hash: after.hash,
+  lines
+})

@@ -1,0 +1,96 @@
+/**
+ * The five calls that a machine makes to the database of its team, each one statement.
+ *
+ * A statement is never interrupted: past its time the connection is dropped, because a late
+ * cancellation could meet the next statement. Two connections: changes wait for no list.
+ */
+import * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { type SqlError } from "effect/sql/SqlError"
+import { teamFunctions } from "./schema.ts"
+
+/** A call failed. */
+export class WireError extends Data.TaggedError("WireError")<{
+  readonly reason: string
+  /** The SQLSTATE if the server answered; undefined if it did not, so that the call may have had an effect. */
+  readonly code: string | undefined
+}> {
+  override get message() {
+    return this.reason
+  }
+}
+
+export type TeamCall = (typeof teamFunctions)[number]
+
+export interface TeamWire {
+  readonly call: (name: TeamCall, input: object) => Effect.Effect<unknown, WireError>
+  /** Drops the connections; the next call opens them again. */
+  readonly drop: Effect.Effect<void>
+}
+
+/** The calls that change something, or whose answers changes are made from. */
+const writers: ReadonlySet<TeamCall> = new Set(["enter_1", "look_1", "put_1"])
+
+export const makeTeamWire = Effect.fnUntraced(function* (options: PgConnection.Config, timeout: Duration.Duration) {
+  const [writer, reader] = [yield* makeSession(options, timeout), yield* makeSession(options, timeout)]
+  const wire: TeamWire = {
+    call: (name, input) => (writers.has(name) ? writer : reader).ask(`select team.${name}($1) as answer`, input),
+    drop: Effect.andThen(writer.drop, reader.drop)
+  }
+  return wire
+})
+
+/** Makes a connection that is opened by its first use and after each failure. */
+const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, timeout: Duration.Duration) {
+  let open: { readonly connection: PgConnection.PgConnection; readonly scope: Scope.Closeable } | undefined
+  const drop = Effect.suspend(() => {
+    const dropped = open
+    open = undefined
+    // A server that does not answer would hold up its own farewell.
+    return dropped === undefined ? Effect.void : Effect.asVoid(Effect.forkDetach(Scope.close(dropped.scope, Exit.void)))
+  })
+  yield* Effect.addFinalizer(() => drop)
+
+  const connect = Effect.gen(function* () {
+    if (open !== undefined) return open.connection
+    const scope = yield* Scope.make()
+    const connection = yield* Scope.provide(PgConnection.make(options), scope).pipe(
+      Effect.onError(() => Scope.close(scope, Exit.void))
+    )
+    open = { connection, scope }
+    return connection
+  })
+
+  const ask = Effect.fnUntraced(function* (sql: string, input: object) {
+    const asking = Effect.flatMap(connect, (connection) => connection.query(sql, [JSON.stringify(input)]))
+    const running = yield* Effect.forkDetach(asking, { startImmediately: true })
+    const exit = Option.getOrUndefined(yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(running)), timeout))
+    if (exit === undefined) {
+      yield* drop
+      return yield* new WireError({ reason: `no answer within ${Duration.toSeconds(timeout)} s`, code: undefined })
+    }
+    const result = yield* Effect.mapError(exit, wireError).pipe(
+      Effect.tapError(({ code }) => (code === undefined || code.startsWith("57") ? drop : Effect.void))
+    )
+    const answer = result.rows[0]?.["answer"]
+    return typeof answer === "string" ? (JSON.parse(answer) satisfies unknown) : undefined
+  }, Effect.uninterruptible)
+  return { ask, drop }
+})
+
+/** Takes the code of the server out of an error; other codes, such as ECONNRESET, are of the connection. */
+export const wireError = (error: SqlError): WireError => {
+  const { cause } = error.reason
+  const given: unknown = typeof cause === "object" && cause !== null ? Reflect.get(cause, "code") : undefined
+  const text: unknown = typeof cause === "object" && cause !== null ? Reflect.get(cause, "message") : undefined
+  return new WireError({
+    reason: typeof text === "string" ? text : error.message,
+    code: typeof given === "string" && /^[0-9A-Z]{5}$/.test(given) ? given : undefined
+  })
+}

@@ -1,0 +1,70 @@
+/**
+ * The three faces of a team: leases, secrets and audit log over one database, in place of the
+ * layers over files. Everything above them is the same.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as path from "node:path"
+import type { Config } from "../../domain/Config.ts"
+import { toMillis } from "../../domain/GoDuration.ts"
+import type { TeamSettings } from "../../domain/TeamConfig.ts"
+import { AuditLog } from "../audit/AuditLog.ts"
+import { auditNeighbours } from "../audit/auditEvidence.ts"
+import { SecretStore } from "../secrets/SecretStore.ts"
+import type { StoreMemory } from "../secrets/storeFiles.ts"
+import { connectionOptions } from "./connect.ts"
+import { makeTeam, Team } from "./Team.ts"
+import { teamLeasesLayer } from "./teamLeases.ts"
+import { openTeamMemory, teamMemoryName } from "./teamMemory.ts"
+import { openTeamStore } from "./teamStore.ts"
+import { makeTeamWire } from "./TeamWire.ts"
+
+export const teamFaces = (config: Config, settings: TeamSettings, memory: StoreMemory) => {
+  // One layer, so that the faces share what it makes.
+  const team = teamOf(config, settings)
+  const paths = { identity: config.identityPath, secrets: config.secretsPath }
+  const secrets = Effect.map(Team, (found) =>
+    SecretStore.layer(paths, memory, (...given) =>
+      Effect.provideService(openTeamStore(...given, settings), Team, found)
+    )
+  )
+  return {
+    leases: Layer.provide(teamLeasesLayer, team),
+    secrets: Layer.provide(Layer.unwrap(secrets), team),
+    audit: Layer.provide(Layer.provideMerge(keepUp, auditOf(config)), team)
+  }
+}
+
+/** Makes the leases and the log without a store, for a command that runs in place of the daemon. */
+export const teamLayers = (config: Config, settings: TeamSettings) =>
+  teamLeasesLayer.pipe(Layer.provideMerge(auditOf(config)), Layer.provideMerge(teamOf(config, settings)))
+
+const duration = (nanos: bigint) => Duration.millis(toMillis(nanos))
+
+const teamOf = ({ directory }: Config, settings: TeamSettings) =>
+  Layer.effect(
+    Team,
+    Effect.gen(function* () {
+      const timeout = duration(settings.timeout)
+      const wire = yield* makeTeamWire(yield* connectionOptions(settings), timeout)
+      const memory = yield* openTeamMemory(path.join(directory, teamMemoryName))
+      return yield* makeTeam(wire, { name: settings.name, timeout, beat: duration(settings.beat), memory })
+    })
+  )
+
+/** Makes the audit log, whose file is the copy of this machine's chain. */
+const auditOf = (config: Config) =>
+  Layer.unwrap(
+    Effect.map(Team, ({ commit }) =>
+      AuditLog.layer(config.auditPath, config.auditRotation, auditNeighbours(config), commit)
+    )
+  )
+
+const keepUp = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const team = yield* Team
+    const audit = yield* AuditLog
+    yield* Effect.forkScoped(team.keepUp(audit.append([])))
+  })
+)

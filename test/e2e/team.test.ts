@@ -1,0 +1,293 @@
+/**
+ * Several machines over one PostgreSQL server: the suite of every layer of leases, and short
+ * forms of the attacks of `npm run torture -- team`.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import { TestClock } from "effect/testing"
+import { randomUUID } from "node:crypto"
+import * as fs from "node:fs"
+import * as path from "node:path"
+import { AuditLog } from "../../src/daemon/audit/AuditLog.ts"
+import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
+import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
+import { Team } from "../../src/daemon/team/Team.ts"
+import { sha256 } from "../../src/domain/AuditChain.ts"
+import { acquireFact, replaceFact } from "../../src/domain/AuditEntry.ts"
+import { hour } from "../../src/domain/GoDuration.ts"
+import { makeLease } from "../../src/domain/Lease.ts"
+import { auditOf, startDaemon } from "../harness/daemon.ts"
+import { run } from "../harness/program.ts"
+import { formsIn } from "../support/leaks.ts"
+import { postgresPrograms } from "../support/postgres.ts"
+import { machineIn, sharedTeam } from "../support/team.ts"
+import { temporaryDirectory } from "../support/temporary.ts"
+import { leaseRepoSuite } from "../daemon/leases/LeaseRepoSuite.ts"
+
+/** Turns a name into a UUID. */
+const idOf = (name: string): string => sha256(name).replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12}).*/, "$1-$2-4$3-8$4-$5")
+
+/** Acquires as the operation does: replaces the lease of the pair. */
+const take = (secretName: string, clientId: string) =>
+  LeaseRepo.use((leases) =>
+    leases.transaction({ _tag: "Pair", secretName, clientId }, (tx) => {
+      const lease = makeLease({ id: randomUUID(), secretName, clientId, ttl: hour, now: tx.now })
+      for (const old of tx.ofPair(secretName, clientId)) tx.end(old, replaceFact(old, lease, hour))
+      tx.issue(lease, acquireFact(lease, hour))
+      return Result.succeed(lease)
+    })
+  )
+
+const activeCount = LeaseRepo.use(({ active }) => Effect.map(active, (all) => all.length))
+
+describe.runIf(postgresPrograms !== undefined)("a team", () => {
+  const team = sharedTeam(3)
+  /** The services of a machine, as a new process has them. */
+  const machine = (directory: string, name = "m1") =>
+    Layer.build(Layer.fresh(machineIn(directory, team.settings(name))))
+
+  /** Runs a program as one process of a machine. */
+  const once = <A, E>(directory: string, program: Effect.Effect<A, E, LeaseRepo>) =>
+    Effect.scoped(Effect.flatMap(machine(directory), (context) => Effect.provide(program, context)))
+
+  leaseRepoSuite(
+    "in PostgreSQL",
+    Layer.unwrap(
+      Effect.map(temporaryDirectory, (directory) => {
+        // The tests begin at 1970, as their clock does.
+        team.reset("to_timestamp(0) - clock_timestamp()")
+        return machineIn(directory, team.settings())
+      })
+    ),
+    {
+      idOf,
+      adjust: (millis) =>
+        Effect.andThen(
+          TestClock.adjust(millis),
+          Effect.sync(() => team.sql(`update team.state set clock_offset = clock_offset + interval '${millis} ms'`))
+        )
+    }
+  )
+
+  it.live("has one lease of a pair, whichever machine is asked, and every chain is whole", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const directories = yield* Effect.all([temporaryDirectory, temporaryDirectory, temporaryDirectory])
+      const taken = yield* Effect.scoped(
+        Effect.gen(function* () {
+          const machines = yield* Effect.forEach(directories, (directory, at) => machine(directory, `m${at + 1}`))
+          const clients = machines.flatMap((context) => ["a", "b", "c"].map((client) => ({ client, context })))
+          const work = ({ client, context }: (typeof clients)[number]) =>
+            Effect.provide(Effect.replicateEffect(Effect.exit(take("db", client)), 10), context)
+          return (yield* Effect.forEach(clients, work, { concurrency: "unbounded" })).flat().filter(Exit.isSuccess)
+        })
+      )
+      assert.isAbove(taken.length, 60)
+      const entries = directories.flatMap(auditOf)
+      const acquired = entries.filter(({ action }) => action === "lease_acquire").map(({ lease_id }) => lease_id)
+      const ended = entries.filter(({ action }) => action === "lease_replace").map(({ lease_id }) => lease_id)
+      for (const { value } of taken) assert.include(acquired, value.id)
+      assert.strictEqual(new Set(ended).size, ended.length)
+      const rows = team.sql("select id from team.leases").split("\n")
+      assert.deepStrictEqual(rows.toSorted(), acquired.filter((id) => !ended.includes(id)).toSorted())
+      assert.strictEqual(rows.length, 3)
+      for (const directory of directories) {
+        assert.deepStrictEqual((yield* verifyAuditLog(path.join(directory, "audit.log"), {})).findings, [])
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("issues nothing while the server is away, and again when it is back", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const context = yield* machine(yield* temporaryDirectory)
+      const { commits, settled } = yield* Effect.provide(
+        Effect.gen(function* () {
+          const audit = yield* AuditLog
+          yield* Effect.forkScoped((yield* Team).keepUp(audit.append([])))
+          return { commits: take("db", "w"), settled: Effect.map(Effect.exit(take("db", "w")), Exit.isSuccess) }
+        }),
+        context
+      )
+      yield* Effect.provide(commits, context)
+      yield* Effect.acquireUseRelease(
+        Effect.sync(() => team.cluster().stop("immediate")),
+        () =>
+          Effect.gen(function* () {
+            const refused = yield* Effect.flip(Effect.provide(commits, context))
+            assert.strictEqual(refused.cause._tag, "TeamAway")
+            assert.match(refused.message, /^nothing was issued or changed, because the team's database is away: /)
+          }),
+        () => Effect.sync(() => team.cluster().start())
+      )
+      yield* Effect.repeat(Effect.andThen(Effect.sleep("20 millis"), Effect.provide(settled, context)), {
+        until: (done) => done
+      })
+      assert.strictEqual(yield* Effect.provide(activeCount, context), 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("never commits a statement that was given up", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const directory = yield* temporaryDirectory
+      const layer = machineIn(directory, { ...team.settings(), timeout: 60_000_000_000n }, Duration.millis(200))
+      const context = yield* Layer.build(layer)
+      const exits = yield* Effect.provide(
+        Effect.gen(function* () {
+          const audit = yield* AuditLog
+          const first = yield* Effect.exit(take("db", "w"))
+          // Holds up the statement for longer than the machine waits.
+          team.sql(
+            "create function team.hold() returns trigger language plpgsql as 'begin perform pg_sleep(0.5); return new; end'"
+          )
+          team.sql("create trigger hold before insert on team.leases for each row execute function team.hold()")
+          const second = yield* Effect.exit(take("db", "w"))
+          team.sql("drop function team.hold cascade")
+          yield* Effect.forkScoped((yield* Team).keepUp(audit.append([])))
+          const third = Effect.exit(take("db", "w"))
+          return [first, second, yield* Effect.repeat(third, { until: Exit.isSuccess })]
+        }),
+        context
+      )
+      assert.deepStrictEqual(exits.map(Exit.isSuccess), [true, false, true])
+      const chain = team.sql("select line from team.audit where machine = 1 order by seq")
+      assert.strictEqual(`${chain}\n`, fs.readFileSync(path.join(directory, "audit.log"), "utf8"))
+      assert.strictEqual(team.sql("select count(*) from team.leases"), "1")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("refuses a process of a machine after a newer one of it has started", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const directory = yield* temporaryDirectory
+      const older = yield* machine(directory)
+      yield* Effect.provide(take("db", "w"), older)
+      const copy = yield* temporaryDirectory
+      fs.cpSync(directory, copy, { recursive: true })
+      const newer = yield* machine(copy)
+      yield* Effect.provide(take("db", "w"), newer)
+      const refused = yield* Effect.flip(Effect.provide(take("db", "w"), older))
+      assert.match(refused.message, /another process writes as this machine/)
+      yield* Effect.provide(take("db", "w"), newer)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("ends every lease if the database has lost entries, and puts them back", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const directory = yield* temporaryDirectory
+      yield* once(directory, take("db", "before"))
+      const backup = team.sql("select audit_seq || ' ' || audit_hash from team.machines where name = 'm1'").split(" ")
+      const lease = yield* once(directory, take("mail", "after"))
+      // The database as it was before the last lease.
+      team.sql(`delete from team.leases where id = '${lease.id}'; delete from team.audit where seq > ${backup[0]};
+        update team.machines set audit_seq = ${backup[0]}, audit_hash = '${backup[1]}' where name = 'm1'`)
+      const context = yield* machine(directory)
+      assert.strictEqual(yield* Effect.provide(activeCount, context), 0)
+      yield* Effect.provide(take("db", "again"), context)
+      const entries = auditOf(directory)
+      assert.deepStrictEqual(
+        entries.map(({ action }) => action),
+        ["lease_acquire", "lease_acquire", "audit_restored", "lease_acquire"]
+      )
+      assert.strictEqual(team.sql("select count(*) from team.audit"), String(entries.length))
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("recovers what a killed process had committed and not copied", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const directory = yield* temporaryDirectory
+      yield* once(directory, take("db", "w"))
+      const log = path.join(directory, "audit.log")
+      const whole = fs.readFileSync(log, "utf8")
+      fs.writeFileSync(log, "")
+      fs.rmSync(path.join(directory, "audit.head.json"), { force: true })
+      const context = yield* machine(directory)
+      yield* Effect.provide(take("db", "w"), context)
+      assert.isTrue(fs.readFileSync(log, "utf8").startsWith(whole))
+      assert.deepStrictEqual((yield* verifyAuditLog(log, {})).findings, [])
+    }).pipe(Effect.scoped)
+  )
+
+  it("lets a machine call its functions, and change no table", () => {
+    team.reset()
+    const refused = (text: string) => `
+      begin execute $statement$${text}$statement$; raise exception 'it was permitted: %', $statement$${text}$statement$;
+      exception when insufficient_privilege or sqlstate 'AS001' then null; end;`
+    const tables = ["state", "machines", "secrets", "leases", "revoked", "audit", "audit_default"]
+    const columns: Readonly<Record<string, string>> = {
+      state: "revision",
+      machines: "epoch",
+      secrets: "version",
+      audit: "seq",
+      audit_default: "seq"
+    }
+    const onTables = tables.flatMap((table) => [
+      `select * from team.${table}`,
+      `delete from team.${table}`,
+      `truncate team.${table}`,
+      `update team.${table} set ${columns[table] ?? "id"} = null`,
+      `insert into team.${table} default values`,
+      `drop table team.${table}`
+    ])
+    const asOther = { machine: 1, epoch: 0, seq: 0, hash: sha256(""), new_hash: sha256(""), lines: [] }
+    const calls = [`select team.put_1('${JSON.stringify(asOther)}')`, `select team.look_1('{"machine":"m1"}')`]
+    const body = [...onTables, ...calls].map(refused).join("")
+    team.sql(`set session authorization as_m2; do $all$ begin ${body} end $all$`)
+  })
+
+  it.live("is joined, used and left with the commands, and the server never has a value", () =>
+    Effect.gen(function* () {
+      const value = "made-up-value-of-a-team-5Rw"
+      const home = yield* temporaryDirectory
+      const config = path.join(home, ".agent-secrets", "config.json")
+      const secrets = (args: ReadonlyArray<string>, stdin?: string) =>
+        run(args, { home, ...(stdin === undefined ? {} : { stdin }) })
+      team.cluster().sql("create database joined")
+      const url = team.cluster().url("postgres", "joined")
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* startDaemon({ home })
+          yield* secrets(["add", "db"], value)
+        })
+      )
+      const joined = yield* secrets(["team", "init", "--admin-url", url, "--name", "m9", "--json"])
+      assert.strictEqual(joined.status, 0, joined.stdout)
+      fs.writeFileSync(config, JSON.stringify({ team: JSON.parse(joined.stdout).result.team }))
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* startDaemon({ home })
+          assert.strictEqual((yield* secrets(["lease", "db", "--client-id", "w"])).stdout, value)
+          assert.match((yield* secrets(["team", "status"])).stdout, /^m9 \(this machine\) +active/m)
+          team.cluster().sql("checkpoint")
+        })
+      )
+      for (const entry of fs.readdirSync(team.cluster().directory, { recursive: true, withFileTypes: true })) {
+        if (!entry.isFile()) continue
+        const file = path.join(entry.parentPath, entry.name)
+        assert.deepStrictEqual(formsIn(fs.readFileSync(file), value), [], file)
+      }
+      const left = yield* secrets(["team", "leave", "--keep-secrets"])
+      assert.strictEqual(left.status, 0, left.stderr)
+      assert.include(left.stdout, "1 lease is revoked, 1 secret kept")
+      fs.writeFileSync(config, "{}")
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* startDaemon({ home })
+          assert.include((yield* secrets(["leases"])).stdout, "no active leases")
+          assert.strictEqual((yield* secrets(["lease", "db"])).stdout, value)
+        })
+      )
+      assert.strictEqual((yield* secrets(["audit", "--verify"])).status, 0)
+    }).pipe(Effect.scoped)
+  )
+})
+
+if (postgresPrograms === undefined)
+  it("a team is not tested, because there is no PostgreSQL server here", () => undefined)
