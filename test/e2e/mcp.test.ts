@@ -4,6 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf } from "../harness/daemon.ts"
@@ -12,13 +13,18 @@ import { isScript, program } from "../harness/program.ts"
 import { sharedDaemon } from "../harness/sharedDaemon.ts"
 import { formsIn } from "../support/leaks.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { until } from "../support/waiting.ts"
+import { eventually, until } from "../support/waiting.ts"
 
 const value = 'made-up "value" / with+signs & ünicode 7Qw'
 const daemon = sharedDaemon(
   { tok: value, tiny: "abc", other: "another-made-up-value" },
   {
-    mcp: { clients: { "narrow*": { tools: ["list_secrets", "run_with_secrets"], commands: ["echo", "/bin/cat"] } } },
+    mcp: {
+      clients: {
+        extra: { tools: ["write_env_file", "search_audit"] },
+        "narrow*": { tools: ["list_secrets", "run_with_secrets"], commands: ["echo", "/bin/cat"] }
+      }
+    },
     policy: [{ secrets: ["other"], via: ["exec"] }, { secrets: ["*"] }]
   }
 )
@@ -176,6 +182,35 @@ describe("secrets mcp", () => {
     })
   )
 
+  it.live(
+    "writes an env file that git ignores and shows its own audit entries, where config.json lists these tools",
+    () =>
+      Effect.gen(function* () {
+        const project = yield* temporaryDirectory
+        const client = yield* opened({ name: "extra", cwd: project })
+        const write = (file: string, name = "tok") =>
+          Effect.promise(() => client.call("write_env_file", { file, secrets: [{ name }], ttl: "5m" }))
+        assert.strictEqual((yield* write(".env")).error, "not_ignored")
+        spawnSync("git", ["init", "-q"], { cwd: project })
+        assert.strictEqual((yield* write(".env")).error, "not_ignored")
+        fs.writeFileSync(path.join(project, ".gitignore"), ".env\n")
+        assert.strictEqual((yield* write("../.env")).error, "outside_project")
+        assert.strictEqual((yield* write(".env", "other")).error, "not_allowed")
+        assert.deepStrictEqual(yield* write(".env"), { file: ".env", variables: ["TOK"] })
+        assert.include(fs.readFileSync(path.join(project, ".env"), "utf8"), "TOK=")
+        const { entries } = yield* Effect.promise(() => client.call("search_audit", { secret: "tok", since: "1h" }))
+        assert.deepStrictEqual(
+          entries.map(({ action, client, via }: any) => [action, client, via]),
+          [["lease_acquire", "extra", "env"]]
+        )
+        assert.strictEqual(
+          (yield* Effect.promise(() => client.call("search_audit", { since: "x" }))).error,
+          "invalid_arguments"
+        )
+        assert.deepStrictEqual(formsIn(Buffer.from(client.lines.join("\n")), value), [])
+      })
+  )
+
   it.live("answers a hundred calls at once, whatever lines come between them", () =>
     Effect.gen(function* () {
       const client = yield* opened()
@@ -239,8 +274,8 @@ describe("secrets mcp", () => {
       }
       yield* until(() => {
         const held = new Set<string>()
-        for (const { action, client_id, lease_id, success } of auditOf(daemon().directory)) {
-          if (action === "lease_acquire" && success && client_id !== "somebody") held.add(lease_id)
+        for (const { action, lease_id, success, via } of auditOf(daemon().directory)) {
+          if (action === "lease_acquire" && success && via === "mcp") held.add(lease_id)
           if (action === "lease_revoke") held.delete(lease_id)
         }
         return held.size === 0
@@ -333,7 +368,8 @@ describe.concurrent("a program of secrets mcp", () => {
       assert.deepInclude(held.leases[0], { secret: "tok", program: "sh", running: true })
       client.send({ method: "notifications/cancelled", params: { requestId: 77, reason: "a test" } })
       yield* until(() => !isAlive(pid))
-      assert.deepStrictEqual(yield* Effect.promise(() => client.call("list_leases")), { leases: [] })
+      const leases = Effect.promise(() => client.call("list_leases"))
+      yield* eventually(leases, (found) => found.leases.length === 0)
       assert.notInclude(client.lines.join("\n"), '"id":77')
     })
   )
@@ -351,7 +387,7 @@ describe.concurrent("a program of secrets mcp", () => {
       assert.deepStrictEqual(yield* Effect.promise(() => client.call("revoke_leases", { secret: "tok" })), {
         revoked: 1
       })
-      assert.deepInclude(yield* Effect.promise(() => running), { status: "signalled", signal: "SIGTERM" })
+      assert.deepInclude(yield* Effect.promise(() => running), { signal: "SIGTERM" })
     })
   )
 })

@@ -11,7 +11,7 @@ import { spawn } from "node:child_process"
 import type { Readable } from "node:stream"
 import { literal, matchesShape } from "../../../rpc/protocol/shape.ts"
 import { type Problem, reasonOf } from "../../command/Output.ts"
-import type { EndReport, ParentStart } from "../project/parentChannel.ts"
+import type { EndReport, ParentStart, RunReport } from "../project/parentChannel.ts"
 import { CutOutput } from "./cutOutput.ts"
 import { ownProgram } from "./ownProgram.ts"
 
@@ -31,6 +31,8 @@ export interface ProgramRequest {
 export interface ProgramEnd {
   /** Undefined if the program did not start, or its end is not known. */
   readonly report: EndReport | undefined
+  /** What the daemon knows of it, and why it was stopped, if it was. */
+  readonly run: Partial<RunReport>
   /** Why it did not start; undefined if it did, or was ended before. */
   readonly problem: Pick<Problem, "code" | "message" | "fix" | "exitStatus"> | undefined
   readonly stdout: CutOutput
@@ -66,16 +68,17 @@ export const startProgram = (request: ProgramRequest): RunningProgram => {
   })
   const ended = Deferred.makeUnsafe<ProgramEnd>()
   const [stdout, stderr] = [new CutOutput(request.maxOutput), new CutOutput(request.maxOutput)]
-  const life: { pid?: number; report?: EndReport } = {}
+  const life: { pid?: number; report?: EndReport; run: Partial<RunReport> } = { run: {} }
   const finish = (problem: ProgramEnd["problem"]) => {
     runningPrograms.delete(request.client)
-    Deferred.doneUnsafe(ended, Effect.succeed({ report: life.report, problem, stdout, stderr }))
+    Deferred.doneUnsafe(ended, Effect.succeed({ report: life.report, run: life.run, problem, stdout, stderr }))
   }
   collect(child.stdout, stdout)
   collect(child.stderr, stderr)
   child.on("message", (message: unknown) => {
     if (matchesShape(message, startExample)) life.pid = message.pid
     else if (isEndReport(message)) life.report = message
+    else if (isRunReport(message)) life.run = message
   })
   child.once("error", (error) => finish({ code: "io_error", message: reasonOf(error), fix: "", exitStatus: 1 }))
   child.once("close", () => finish(life.pid === undefined ? problemIn(stdout.text()) : undefined))
@@ -126,10 +129,12 @@ const startExample = { kind: literal("started"), pid: 0 }
 const isEndReport = (message: unknown): message is EndReport =>
   matchesShape(message, { kind: literal("ended"), masked: 0 })
 
+const isRunReport = (message: unknown): message is RunReport => matchesShape(message, { kind: literal("run") })
+
 const problemExample = { error: { message: "", code: "", exit_status: 0 }, fix: "" }
 
 /** Returns the problem that a command printed with --json. */
-const problemIn = (text: string): ProgramEnd["problem"] => {
+export const problemIn = (text: string): ProgramEnd["problem"] => {
   try {
     const printed: unknown = JSON.parse(text)
     if (!matchesShape(printed, problemExample)) return undefined

@@ -146,7 +146,7 @@ const reportProgress = (running: RunningProgram, progress: NonNullable<ToolCall[
   })
 
 const resultOf = Effect.fnUntraced(function* (
-  { problem, report, stderr, stdout }: ProgramEnd,
+  { problem, report, run, stderr, stdout }: ProgramEnd,
   isOver: boolean,
   millis: number
 ) {
@@ -161,7 +161,15 @@ const resultOf = Effect.fnUntraced(function* (
   if (report === undefined) return { status: isOver ? ("stopped" as const) : ("timed_out" as const), ...outputs }
   const { code, masked, signal } = report
   const ended = signal === null ? ("exited" as const) : ("signalled" as const)
-  return { status: isOver ? ended : ("timed_out" as const), exit_code: code, signal, ...outputs, masked }
+  const status = !isOver ? ("timed_out" as const) : run.because === undefined ? ended : ("stopped" as const)
+  return {
+    status,
+    exit_code: code,
+    signal,
+    ...outputs,
+    masked,
+    ...(run.runId !== undefined && { run_id: run.runId })
+  }
 })
 
 /** The statuses of a program that cannot be started. */

@@ -22,15 +22,19 @@ import { listLeasesTool, revokeLeasesTool } from "./ownLeases.ts"
 import { runningPrograms } from "./programRun.ts"
 import { requestSecretTool } from "./requestSecret.ts"
 import { runWithSecretsTool } from "./runWithSecrets.ts"
+import { searchAuditTool } from "./searchAuditTool.ts"
 import type { McpSession } from "./session.ts"
 import { type McpTool, registerTool } from "./Tool.ts"
+import { writeEnvFileTool } from "./writeEnvFileTool.ts"
 
 const tools: ReadonlyArray<McpTool> = [
   listSecretsTool,
   runWithSecretsTool,
   requestSecretTool,
   listLeasesTool,
-  revokeLeasesTool
+  revokeLeasesTool,
+  writeEnvFileTool,
+  searchAuditTool
 ]
 
 const instructions =

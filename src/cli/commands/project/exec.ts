@@ -114,7 +114,7 @@ export const execCommand = defineCommand({
       startRun(request, !args.flag("no-register"), watchingFlags(args).length === 0),
       (leased) => {
         const values = { ...supervised, leased, firstExpiry: () => firstExpiry(leased.held)?.millis }
-        return Effect.map(recordEnd(leased, runSupervised(start, variablesOf(leased.held), values)), exited)
+        return Effect.map(recordEnd(leased, parent, runSupervised(start, variablesOf(leased.held), values)), exited)
       },
       (leased) =>
         Effect.flatMap(finishRun(leased), (left) =>
@@ -149,10 +149,15 @@ const loadParent = Effect.flatMap(
 
 const exited = ({ status }: RunEnd) => ({ result: undefined, ranProgram: status })
 
-/** Keeps how the program ended, for the daemon. */
-const recordEnd = (leased: LeasedRun, run: Effect.Effect<RunEnd, CommandError>) =>
+/** Keeps how the program ended, for the daemon and the parent. */
+const recordEnd = (leased: LeasedRun, parent: ParentChannel | undefined, run: Effect.Effect<RunEnd, CommandError>) =>
   run.pipe(
-    Effect.tap((end) => Effect.sync(() => void (leased.end = end))),
+    Effect.tap((end) =>
+      Effect.sync(() => {
+        leased.end = end
+        parent?.onEnd({ runId: leased.run?.runId, because: end.because })
+      })
+    ),
     Effect.tapError(({ exitStatus: status }) => Effect.sync(() => void (leased.end = { status })))
   )
 

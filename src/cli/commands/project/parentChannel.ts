@@ -24,6 +24,14 @@ export interface EndReport {
   readonly masked: number
 }
 
+/** Comes after the end, with what the daemon knows of it. */
+export interface RunReport {
+  readonly kind: "run"
+  readonly runId: string | undefined
+  /** Why the program was stopped, such as `revoked`; undefined if it ended by itself. */
+  readonly because: string | undefined
+}
+
 export interface ParentChannel {
   /** The environment of the program without the secrets: ours without the variables for `secrets`. */
   readonly env: NodeJS.ProcessEnv
@@ -33,6 +41,7 @@ export interface ParentChannel {
   readonly counting: (makeMasker: () => Masker) => () => Masker
   readonly onStart: (pid: number) => void
   readonly onExit: (code: number | null, signal: NodeJS.Signals | null) => void
+  readonly onEnd: (run: Omit<RunReport, "kind">) => void
 }
 
 /** The descriptor of the channel: the first after standard error. */
@@ -72,11 +81,12 @@ export const joinParent: Effect.Effect<ParentChannel | undefined> = Effect.gen(f
     onExit: (code, signal) => {
       pid = undefined
       report({ kind: "ended", code, signal, masked: maskers.reduce((sum, { count }) => sum + count, 0) })
-    }
+    },
+    onEnd: (run) => report({ kind: "run", ...run })
   }
 })
 
-const report = (said: StartReport | EndReport): void => {
+const report = (said: StartReport | EndReport | RunReport): void => {
   if (process.connected) process.send?.(said, () => {})
 }
 
