@@ -57,7 +57,7 @@ interface Case {
 const plain = (name: string, ...line: ReadonlyArray<string>): Case => ({ name, line: async () => line })
 
 const lines =
-  "lease db, status, list, health, --version, audit --tail 3, rotate db, leases, status --wait 1s, env --file -, exec true, scan ., daemon status, --help, help, lease --help, completions bash, leese db"
+  "lease db, helper print db, status, list, health, --version, audit --tail 3, rotate db, leases, status --wait 1s, env --file -, exec true, scan ., daemon status, --help, help, lease --help, completions bash, leese db"
 
 /** Adds the V8 options that the service passes to Node. */
 const withOptions = ([runtime = "", ...rest]: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -140,6 +140,7 @@ const budgetOf = (name: string): number | string => {
   if (!name.startsWith("binary ") && !name.startsWith("secrets.mjs ")) return "-"
   if (name.includes(" serve,")) return budget.ready
   if (name.endsWith(" lease db")) return budget.lease
+  if (name.endsWith(" helper print db")) return budget.print
   return budget === scriptBudget || name.endsWith(" exec true") ? budget.exec : "-"
 }
 

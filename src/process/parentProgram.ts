@@ -2,7 +2,6 @@
  * The program that started this one, by name. It is a hint for the audit log: programs choose their
  * names. A shell that only runs a command line is passed over.
  */
-import { spawnSync } from "node:child_process"
 import { readFileSync } from "node:fs"
 
 /** Returns undefined if the system does not say. */
@@ -21,5 +20,9 @@ const nameOnLinux = (pid: number): string => {
   return flag === "-c" && /^(ba|da|z|k|)sh$/.test(name) && Number(parent) > 1 ? nameOnLinux(Number(parent)) : name
 }
 
+/** Loads what starts programs only here: it takes as long as a request. */
 const nameFromPs = (pid: number): string =>
-  spawnSync("/bin/ps", ["-o", "comm=", "-p", String(pid)], { encoding: "utf8", timeout: 500 }).stdout.trim()
+  process
+    .getBuiltinModule("node:child_process")
+    .spawnSync("/bin/ps", ["-o", "comm=", "-p", String(pid)], { encoding: "utf8", timeout: 500 })
+    .stdout.trim()
