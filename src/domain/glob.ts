@@ -1,5 +1,5 @@
 /**
- * Globs on names, in linear time: `*` is any text, `?` one character, `[a-z]` one of a set and
+ * Globs on names, in no more steps than the length of the glob times that of the name: `*` is any text, `?` one character, `[a-z]` one of a set and
  * `[!a-z]` one that is not in it. No character is special beyond that, so `*` matches `/` too.
  */
 
@@ -11,19 +11,85 @@ interface Token {
   readonly accepts: (character: string) => boolean
 }
 
-/** Makes a matcher of whole names. */
+/**
+ * Makes a matcher of whole names. What stands between two stars has a fixed length, so the engine searches for each piece
+ * in turn, at the first place that is left, and never goes back.
+ */
 export const globMatcher = (glob: string): ((name: string) => boolean) => {
   const tokens = tokensOf(glob)
-  const [first] = tokens
-  // The usual globs need no search: a name, its beginning and a star, or a star alone.
-  if (tokens.every(({ kind }) => kind === "literal")) return (name) => name === glob
-  if (tokens.length === 1 && first?.kind === "any text") return () => true
-  const beginning = glob.replace(/\*+$/u, "")
-  if (tokens.slice(0, -1).every(({ kind }) => kind === "literal") && tokens.at(-1)?.kind === "any text") {
-    return (name) => name.startsWith(beginning)
+  const pieces = splitAtStars(tokens).map(pieceFinder)
+  const [first, ...others] = pieces
+  const last = others.pop()
+  if (first === undefined || last === undefined) return (name) => first?.isAll(name) === true
+  return (name) => {
+    let at = first.atBeginning(name)
+    for (const piece of others) {
+      if (at < 0) return false
+      at = piece.after(name, at)
+    }
+    return at >= 0 && last.isAtEnd(name, at)
   }
-  return (name) => matchesTokens(tokens, Array.from(name), (token, character) => token.accepts(character))
 }
+
+/** The part of a glob between two stars. Positions are those after a match; -1 is none. */
+interface PieceFinder {
+  readonly isAll: (name: string) => boolean
+  readonly atBeginning: (name: string) => number
+  readonly after: (name: string, from: number) => number
+  readonly isAtEnd: (name: string, from: number) => boolean
+}
+
+const splitAtStars = (tokens: ReadonlyArray<Token>): ReadonlyArray<ReadonlyArray<Token>> => {
+  const pieces: Array<Array<Token>> = [[]]
+  for (const token of tokens) {
+    if (token.kind === "any text") pieces.push([])
+    else pieces.at(-1)?.push(token)
+  }
+  return pieces
+}
+
+const pieceFinder = (tokens: ReadonlyArray<Token>): PieceFinder => {
+  const text = tokens.map((token) => token.text).join("")
+  if (tokens.every(({ kind }) => kind === "literal")) {
+    return {
+      isAll: (name) => name === text,
+      atBeginning: (name) => (name.startsWith(text) ? text.length : -1),
+      after: (name, from) => {
+        const found = name.indexOf(text, from)
+        return found < 0 ? -1 : found + text.length
+      },
+      isAtEnd: (name, from) => name.length - text.length >= from && name.endsWith(text)
+    }
+  }
+  const source = tokens.map(sourceOf).join("")
+  const [here, anywhere, end] = [new RegExp(source, "uy"), new RegExp(source, "ug"), new RegExp(`${source}$`, "ug")]
+  return {
+    isAll: (name) => find(here, name, 0) === name.length,
+    atBeginning: (name) => find(here, name, 0),
+    after: (name, from) => find(anywhere, name, from),
+    isAtEnd: (name, from) => find(end, name, from) >= 0
+  }
+}
+
+/** Returns where a match ends, of a pattern that has a position; -1 if there is none. */
+const find = (pattern: RegExp, name: string, from: number): number => {
+  pattern.lastIndex = from
+  return pattern.test(name) ? pattern.lastIndex : -1
+}
+
+/** Returns the regular expression of one character. */
+const sourceOf = ({ kind, text }: Token): string => {
+  if (kind === "any character") return "[^]"
+  if (kind === "literal") return escaped(text)
+  const [, not = "", set = ""] = /^\[(!?)([^]+)\]$/u.exec(text) ?? []
+  const members = rangesOf(set).flatMap(([from, to]) =>
+    compare(from, to) <= 0 ? [`${escaped(from)}-${escaped(to)}`] : []
+  )
+  return `[${not === "" ? "" : "^"}${members.join("")}]`
+}
+
+const escaped = (text: string): string =>
+  Array.from(text, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`).join("")
 
 /** Returns whether one glob matches every name that the other matches; false where that is not plain to see. */
 export const globCovers = (wider: string, narrower: string): boolean =>
@@ -47,8 +113,11 @@ const tokensOf = (glob: string): ReadonlyArray<Token> =>
     return { kind: "set", text, accepts: not === "!" ? (character) => !isIn(character) : isIn }
   })
 
+const rangesOf = (set: string): ReadonlyArray<readonly [from: string, to: string]> =>
+  [...set.matchAll(/(.)-(.)|./gsu)].map(([one, from = one, to = from]) => [from, to] as const)
+
 const setMatcher = (set: string): ((character: string) => boolean) => {
-  const ranges = [...set.matchAll(/(.)-(.)|./gsu)].map(([one, from = one, to = from]) => [from, to] as const)
+  const ranges = rangesOf(set)
   return (character) => ranges.some(([from, to]) => compare(from, character) <= 0 && compare(character, to) <= 0)
 }
 

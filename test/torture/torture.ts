@@ -15,6 +15,8 @@ const names = [
   "audit",
   "poison",
   "scan",
+  "policy",
+  "approval",
   "boundary",
   "disk",
   "crash",

@@ -94,7 +94,7 @@ const ask = Effect.fnUntraced(function* (
     )
     const listening = yield* Effect.forkScoped(listen)
     const status = yield* tool.exitCode
-    if (status === 1) yield* Effect.timeoutOption(Fiber.await(listening), noiseGrace)
+    if (refusals.has(status)) yield* Effect.timeoutOption(Fiber.await(listening), noiseGrace)
     return answerOf(status, noise, request)
   })
   return yield* run.pipe(
@@ -111,6 +111,9 @@ const ask = Effect.fnUntraced(function* (
   )
 })
 
+/** The statuses of a no; gnome-ssh-askpass exits with -1. */
+const refusals: ReadonlySet<number> = new Set([1, 255])
+
 /** An askpass program without a desktop exits like one whose user said no. */
 const noDesktop = /display|unable to init server/i
 
@@ -118,7 +121,7 @@ const noDesktop = /display|unable to init server/i
 const answerOf = (status: number, noise: string, request: OpenRequest): Answer | undefined => {
   if (status === 0) return { _tag: "Approve", span: "once" }
   if (status === 3) return { _tag: "Approve", span: spanOf(request.approval) }
-  return status === 1 && !noDesktop.test(noise) ? { _tag: "Deny", why: "" } : undefined
+  return refusals.has(status) && !noDesktop.test(noise) ? { _tag: "Deny", why: "" } : undefined
 }
 
 /** How many notifications there are in a window. */

@@ -72,13 +72,14 @@ describe("a program that asks a person", () => {
     () =>
       asking(
         `case "$*" in
-        *yes*) exit 0;; *long*) exit 3;; *no*) exit 1;; *crash*) kill -SEGV $$;;
+        *yes*) exit 0;; *long*) exit 3;; *no*) exit 1;; *gnome*) exit 255;; *crash*) kill -SEGV $$;;
         *blind*) echo "Can't open display" >&2; exit 1;; *) exit 7;;
       esac`,
         () =>
           Effect.gen(function* () {
             const asked = new Map<string, Effect.Success<ReturnType<typeof open>>>()
-            for (const name of ["crash", "blind", "else", "no", "yes", "long"]) asked.set(name, yield* open(name))
+            for (const name of ["crash", "blind", "else", "no", "gnome", "yes", "long"])
+              asked.set(name, yield* open(name))
             yield* until(() => asked.get("long")?.state() === "approved")
             assert.deepStrictEqual(
               [...asked].map(([name, { state }]) => [name, state()]),
@@ -87,6 +88,7 @@ describe("a program that asks a person", () => {
                 ["blind", "pending"],
                 ["else", "pending"],
                 ["no", "denied"],
+                ["gnome", "denied"],
                 ["yes", "approved"],
                 ["long", "approved"]
               ]
