@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import * as path from "node:path"
 import { type AuditEntry, decodeEntry } from "../../domain/AuditEntry.ts"
 import { clientGroup } from "../../domain/clientGroup.ts"
 import { type ExposedValue, Exposure, type Handout, isOpenWay, maxHandouts } from "../../domain/Exposure.ts"
@@ -18,12 +19,15 @@ import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { ExposureLedger, type KnownExposure } from "../audit/ExposureLedger.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
+import { Runs } from "../runs/Runs.ts"
+import type { Run } from "../runs/RunTable.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 import { maxReadBytes } from "./searchAudit.ts"
 
-/** What a client was given, and the leases of it that are active. */
+/** What a client was given, and what it has of it now. */
 export interface ExposedClient extends Handout {
   readonly leases: ReadonlyArray<Lease>
+  readonly runs: ReadonlyArray<Run>
 }
 
 const noValue: ExposedValue = { set: undefined, rotated: undefined, handouts: [], unnamed: 0 }
@@ -41,19 +45,17 @@ export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: s
   const store = yield* SecretStore
   const found = store.get(name)
   const values = known.exposure.valuesOf(name)
+  const runs = (yield* Runs).table.ofSecret(name)
   if (values.length === 0 && Result.isFailure(found)) return yield* Effect.fail(found.failure)
   const info = Result.getOrUndefined(found)
-  const current = values.at(-1) ?? noValue
-  const older = values.slice(0, -1)
+  const [current, previous] = [values.at(-1) ?? noValue, values.at(-2)]
   const active = yield* Effect.flatMap(LeaseRepo, (leases) => leases.active)
-  const ofSecret = active.filter(({ secretName }) => secretName === name)
-  const isOlder = ({ createdAt, id }: Lease) =>
-    older.some(({ handouts }) => handouts.some(({ leaseId }) => leaseId === id)) ||
-    (current.set !== undefined &&
-      createdAt.millis < current.set.at.millis &&
-      !current.handouts.some(({ leaseId }) => leaseId === id))
-  const value = before ? (older.at(-1) ?? noValue) : current
-  const leases = ofSecret.filter((lease) => isOlder(lease) === before)
+  const held: ReadonlyArray<Held> = [
+    ...active.filter(({ secretName }) => secretName === name).map((lease) => ({ id: lease.id, lease })),
+    ...runs.map((run) => ({ id: run.leases.get(name) ?? "", run }))
+  ]
+  const ofOlder = yield* findOlder(held, current, values.slice(0, -1))
+  const value = before ? (previous ?? noValue) : current
   const listed = each ? yield* eachClient(name, value, before ? current.set?.seq : undefined) : value.handouts
   const reasons = yield* doubtsOf(known, isCovered(known.exposure, value, before ? undefined : info), [value])
   return {
@@ -64,15 +66,56 @@ export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: s
     rotated: value.rotated,
     hasHook: info !== undefined && info.rotateVia !== "",
     isStored: isStored(found),
-    hasEarlier: older.length > 0,
-    clients: withLeases(listed, leases),
+    hasEarlier: previous !== undefined,
+    clients: withHeld(
+      listed,
+      held.filter((one) => ofOlder.has(one) === before)
+    ),
     unnamed: value.unnamed,
     open: value.handouts.filter(({ via }) => isOpenWay(via)).length,
-    olderLeases: ofSecret.filter(isOlder).length,
+    olderLeases: [...ofOlder].filter(({ lease }) => lease !== undefined).length,
+    olderRuns: [...ofOlder].flatMap(({ run }) => run ?? []),
     backup: isAfter(known.exposure.backup?.seq, value.set?.seq) ? known.exposure.backup?.at : undefined,
     from: known.exposure.from,
     reasons
   }
+})
+
+/** An active lease of the secret, or a program that runs with it, and the id of the lease. */
+interface Held {
+  readonly id: string
+  readonly lease?: Lease
+  readonly run?: Run
+}
+
+/**
+ * Finds those that have a value before the current one: their leases were issued before its change. The log tells, or where
+ * it has dropped that, the last leases of each row and the clock.
+ */
+const findOlder = Effect.fnUntraced(function* (
+  held: ReadonlyArray<Held>,
+  { handouts, set }: ExposedValue,
+  older: ReadonlyArray<ExposedValue>
+) {
+  if (set === undefined || older.length === 0 || held.length === 0) return new Set<Held>()
+  const ids = new Set(held.map(({ id }) => id))
+  const issued = new Set(handouts.map(({ leaseId }) => leaseId))
+  const before = new Set(older.flatMap((value) => value.handouts.map(({ leaseId }) => leaseId)))
+  const audit = yield* AuditLog
+  let [read, isReached] = [0, false]
+  yield* audit.readBackwards((line) => {
+    read += line.length
+    const entry = Option.getOrUndefined(decodeEntry(line))
+    if (entry?.action === "lease_acquire" && ids.has(entry.lease_id ?? "")) issued.add(entry.lease_id ?? "")
+    isReached = entry?.seq !== undefined && entry.seq <= set.seq
+    return !isReached && read < maxReadBytes
+  })
+  const isOlder = ({ id, lease, run }: Held): boolean => {
+    if (issued.has(id)) return false
+    if (isReached || before.has(id)) return true
+    return lease === undefined ? (run?.begunSeq ?? 0) < set.seq : lease.createdAt.millis < set.at.millis
+  }
+  return new Set(held.filter(isOlder))
 })
 
 /** Finds every client id that was given a value, in the entries between its change and the next. */
@@ -102,18 +145,25 @@ const isStored = (found: Result.Result<Secret, SecretNotFound | StoreLocked>): b
 
 const isAfter = (seq: number | undefined, other = 0): boolean => seq !== undefined && seq > other
 
-/** Gives each active lease to the row that issued it, or to the one of its client that was used last. The last one first. */
-const withLeases = (handouts: ReadonlyArray<Handout>, leases: ReadonlyArray<Lease>): ReadonlyArray<ExposedClient> => {
-  const sorted = handouts.toSorted((a, b) => b.last.millis - a.last.millis)
-  const given = new Map<Handout | undefined, Array<Lease>>()
-  for (const lease of leases) {
+/** Gives what is held to the row that issued it, or to the one of its client that was used last. The last one first. */
+const withHeld = (handouts: ReadonlyArray<Handout>, held: ReadonlyArray<Held>): ReadonlyArray<ExposedClient> => {
+  const sorted = handouts.toSorted((a, b) => b.seq - a.seq)
+  const given = new Map<Handout | undefined, Array<Held>>()
+  for (const one of held) {
+    const client = clientGroup(one.lease?.clientId ?? one.run?.clientId ?? "")
+    const program = one.run?.origin.program
+    const isProgram = (row: Handout) => program !== undefined && row.program === path.basename(program)
     const row =
-      sorted.find(({ leaseId }) => leaseId === lease.id) ??
-      sorted.find(({ client }) => client === clientGroup(lease.clientId)) ??
-      sorted.find(({ client }) => client === "")
-    given.set(row, [...(given.get(row) ?? []), lease])
+      sorted.find(({ leaseId }) => leaseId === one.id) ??
+      sorted.find((candidate) => candidate.client === client && isProgram(candidate)) ??
+      sorted.find((candidate) => clientGroup(candidate.client) === client) ??
+      sorted.find((candidate) => candidate.client === "")
+    given.set(row, [...(given.get(row) ?? []), one])
   }
-  return sorted.map((row) => ({ ...row, leases: given.get(row) ?? [] }))
+  return sorted.map((row) => {
+    const of = given.get(row) ?? []
+    return { ...row, leases: of.flatMap(({ lease }) => lease ?? []), runs: of.flatMap(({ run }) => run ?? []) }
+  })
 }
 
 /** Returns whether nothing is missing of a value since it was set. The store has the time of the current one. */

@@ -18,7 +18,9 @@ const clientExample = {
   last: "",
   times: 0,
   lease_ids: [""],
-  active_leases: 0
+  active_leases: 0,
+  run: optional({ run_id: "", pid: optional(0) }),
+  runs: 0
 }
 
 export const secretExample = {
@@ -38,6 +40,7 @@ export const secretExample = {
   total: 0,
   unnamed_clients: 0,
   leases_of_older_value: 0,
+  runs_with_older_value: [{ run_id: "", client_id: "", program: optional(""), pid: optional(0), since: "" }],
   open_handouts: 0,
   last_backup_at: optional("")
 }
@@ -92,20 +95,28 @@ const titleOf = (found: SecretExposure, before: boolean, now: number): string =>
   if (before && found.changed_at === undefined) return `${name}   no earlier value is known`
   const set = `value set ${time(found.value_set_at, found.value_set_by)}`
   const until = before ? `, changed ${time(found.changed_at, found.changed_by)}` : ""
-  return `${name}   ${set}${until}   exposed to ${count}`
+  const running = found.clients.reduce((sum, { runs }) => sum + runs, 0)
+  return `${name}   ${set}${until}   exposed to ${count}${running === 0 ? "" : `, ${counted(running, "program")} running`}`
 }
 
 const nowOf = (row: Client, now: number): string => {
-  const { active_leases: active, active_until: until } = row
-  if (active === 0 || typeof until !== "string") return "-"
-  return `${active === 1 ? "lease" : counted(active, "lease")} until ${shownTime(until, now)}`
+  const { active_leases: active, active_until: until, run, runs } = row
+  const pid = run?.pid === undefined ? "" : ` (pid ${run.pid})`
+  const lease =
+    active === 0 || typeof until !== "string"
+      ? []
+      : [`${active === 1 ? "lease" : counted(active, "lease")} until ${shownTime(until, now)}`]
+  const running = runs === 0 ? [] : [runs === 1 ? `runs${pid}` : `${runs} run`]
+  return [...running, ...lease].join(", ") || "-"
 }
 
 /** Returns what the rows cannot show. */
 const cautionsOf = (found: SecretExposure, now: number): ReadonlyArray<string> => {
   const older = `secrets exposure ${typedName(found.secret)} --before-change`
   const { last_backup_at: backup, leases_of_older_value: leases, rotated_at: rotated, value_set_by: by } = found
+  const runs = found.runs_with_older_value.length
   return [
+    runs === 0 ? "" : `${counted(runs, "program")} still ${runs === 1 ? "runs" : "run"} with an older value: ${older}`,
     leases === 0 ? "" : `${counted(leases, "lease")} of an older value ${leases === 1 ? "is" : "are"} active: ${older}`,
     rotated === undefined
       ? ""

@@ -135,7 +135,7 @@ const describe = (outside: HandedOutReply | undefined): ReadonlyArray<string> =>
   const warning = `Values that were handed out still work: ${holders} (secrets cleanup --all removes those).`
   if (outside === undefined) return [`${warning} Which ones: secrets audit --action lease_acquire`]
   const { complete, secrets, total } = outside
-  const older = complete ? [] : ["The audit log has older entries, which were not read."]
+  const older = complete ? [] : ["There may be others: secrets exposure --client '*' says why."]
   if (secrets.length === 0) return older
   const rows = secrets
     .slice(0, maxRows)

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type ExposedClient, exposedSecrets, exposureOfSecret } from "../../../daemon/operations/exposure.ts"
+import type { Run } from "../../../daemon/runs/RunTable.ts"
 import { isOpenWay } from "../../../domain/Exposure.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
@@ -76,14 +77,18 @@ const ofSecret = Effect.fnUntraced(function* (
     clients: withinReply(found.clients, ({ client, program }) => client.length + program.length).map(clientResult),
     total: found.clients.length,
     unnamed_clients: found.unnamed,
-    runs_with_older_value: [],
+    runs_with_older_value: withinReply(found.olderRuns, ({ clientId }) => clientId.length).map((run) => ({
+      ...runResult(run),
+      client_id: run.clientId,
+      since: run.begunAt
+    })),
     leases_of_older_value: found.olderLeases,
     open_handouts: found.open,
     last_backup_at: found.backup?.text
   }
 })
 
-const clientResult = ({ client, first, grouped, last, leases, program, times, via }: ExposedClient) => ({
+const clientResult = ({ client, first, grouped, last, leases, program, runs, times, via }: ExposedClient) => ({
   client_id: client,
   grouped,
   via,
@@ -94,8 +99,13 @@ const clientResult = ({ client, first, grouped, last, leases, program, times, vi
   times,
   lease_ids: leases.map(({ id }) => id).slice(0, maxLeaseIds),
   active_leases: leases.length,
+  /** The program that was started last. */
+  run: runs.slice(-1).map(runResult)[0],
+  runs: runs.length,
   active_until: leases.toSorted((a, b) => b.expiresAt.millis - a.expiresAt.millis)[0]?.expiresAt.text ?? null
 })
+
+const runResult = ({ id, origin, pid }: Run) => ({ run_id: id, program: origin.program, pid })
 
 /** Ids that one row names. */
 const maxLeaseIds = 100
