@@ -17,7 +17,7 @@ import type { AuditAction } from "./auditActions.ts"
 import { counted } from "./counted.ts"
 import { formatGoDuration, type GoDuration, millisecond } from "./GoDuration.ts"
 import { stringify } from "./goText.ts"
-import type { Lease, LeaseName, TtlTooLong } from "./Lease.ts"
+import type { Lease, LeaseFilter, LeaseName, TtlTooLong } from "./Lease.ts"
 import { type Answer, type OpenRequest, spanText, withWhy } from "./OpenRequest.ts"
 import type { TrustDecision } from "./ProjectTrust.ts"
 import type { Timestamp } from "./Timestamp.ts"
@@ -133,6 +133,13 @@ export const revokeRefusedFact = (leaseId: string, reason = "lease not found") =
 /** Records that all leases of a secret ended, even if there were none. The predecessor's text has no singular. */
 export const revokeSecretFact = (secretName: string, count: number) =>
   done("lease_revoke", { secret_name: secretName, details: `revoked ${count} leases` })
+/** Records a request to end the leases of a client, a secret or both, before the entry of each that was active. */
+export const revokeMatchingFact = ({ clientId, secretName }: LeaseFilter, count: number) =>
+  done("leases_revoke", {
+    ...(secretName === undefined ? {} : { secret_name: secretName }),
+    ...(clientId === undefined ? {} : { client_id: clientId }),
+    details: `revoked ${counted(count, "lease")}`
+  })
 /** Records that all leases ended. */
 export const revokeAllFacts = (count: number) =>
   [

@@ -13,7 +13,7 @@ import type { AuditAction } from "./auditActions.ts"
 export const noticeKinds = ["revoked", "killswitch", "deleted", "changed", "expired", "locked"] as const
 export type NoticeKind = (typeof noticeKinds)[number]
 
-/** What runs are notified of: those that were given this secret as this client, or all where there is none. */
+/** What runs are notified of: those of this client that were given this secret; where one is not named, all of them. */
 export interface Notice {
   readonly kind: NoticeKind
   readonly secretName?: string | undefined
@@ -44,6 +44,7 @@ export class TooManyRuns extends Schema.TaggedError<TooManyRuns>()("TooManyRuns"
 
 const kinds: ReadonlyMap<string, NoticeKind> = new Map<AuditAction, NoticeKind>([
   ["lease_revoke", "revoked"],
+  ["leases_revoke", "revoked"],
   ["lease_expire", "expired"],
   ["killswitch", "killswitch"],
   ["store_lock", "locked"],
@@ -52,6 +53,9 @@ const kinds: ReadonlyMap<string, NoticeKind> = new Map<AuditAction, NoticeKind>(
   ["secret_update", "changed"],
   ["secret_rotate", "changed"]
 ])
+/** The actions of entries that may hold a notice. */
+export const noticeActions: ReadonlyArray<string> = [...kinds.keys()]
+
 /** Changes of the store, which are recorded before it is written. */
 const changes: ReadonlySet<string> = new Set<AuditAction>([
   "secret_add",
@@ -76,8 +80,8 @@ export const noticeIn = (entry: NoticeEntry): Notice | undefined => {
   const kind = kinds.get(action)
   if (kind === undefined || !entry.success || entry.run_id !== undefined) return undefined
   if (aboutAll.has(action)) return { kind }
-  if (secretName === undefined || keepsValue(entry)) return undefined
-  if (action === "lease_revoke" && entry.details === returnedMark) return undefined
+  if (secretName === undefined && (action !== "leases_revoke" || clientId === undefined)) return undefined
+  if (keepsValue(entry) || (action === "lease_revoke" && entry.details === returnedMark)) return undefined
   if (action === "secret_rotate" && entry.details?.endsWith(newValueMark) !== true) return undefined
   // All leases of a secret end without a lease id each, when it is deleted.
   if (action === "lease_revoke" && leaseId === undefined) return { kind: "deleted", secretName }

@@ -7,6 +7,7 @@ export const auditActions = [
   "lease_replace",
   "lease_revoke",
   "lease_expire",
+  "leases_revoke",
   "lease_adopt",
   "leases_adopt",
   "leases_adopted",

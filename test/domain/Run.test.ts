@@ -12,6 +12,7 @@ import {
   releaseFact,
   revokeAllFacts,
   revokeFact,
+  revokeMatchingFact,
   revokeSecretFact,
   rotateFact,
   startFact,
@@ -29,6 +30,8 @@ describe("noticeIn", () => {
     const pair = { clientId: "c", secretName: "db", leaseId: "1" }
     assert.deepStrictEqual(noticeIn(revokeFact(lease)), { kind: "revoked", ...pair })
     assert.deepStrictEqual(noticeIn(expireFact(lease)), { kind: "expired", ...pair })
+    const asked = { clientId: "c", secretName: undefined }
+    assert.deepInclude(noticeIn(revokeMatchingFact(asked, 0)), { kind: "revoked", clientId: "c" })
     assert.deepStrictEqual(noticeIn(revokeSecretFact("db", 3)), { kind: "deleted", secretName: "db" })
     assert.deepInclude(noticeIn(deleteFact("db")), { kind: "deleted", secretName: "db" })
     assert.deepInclude(noticeIn(updateFact("db")), { kind: "changed", secretName: "db" })

@@ -31,6 +31,7 @@ const names = [
   "mask",
   "restarts",
   "team",
+  "runs",
   "mac"
 ]
 

@@ -11,7 +11,13 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { counted } from "../../domain/counted.ts"
-import { revokeAllFacts, returnFact, revokeFact, revokeRefusedFact } from "../../domain/AuditEntry.ts"
+import {
+  returnFact,
+  revokeAllFacts,
+  revokeFact,
+  revokeMatchingFact,
+  revokeRefusedFact
+} from "../../domain/AuditEntry.ts"
 import { ownsLease } from "../../domain/Caller.ts"
 import {
   AmbiguousLease,
@@ -148,20 +154,28 @@ const endMatching = Effect.fnUntraced(function* (filter: LeaseFilter) {
   const leases = yield* LeaseRepo
   const caller = yield* CurrentCaller
   const { table } = yield* Runs
-  const { secretName } = filter
+  const { clientId, secretName } = filter
   const scope: LeaseScope = secretName === undefined ? everything : { _tag: "Secret", secretName }
   const matches = (lease: LeaseName) => matchesFilter(filter, lease) && ownsLease(caller, lease)
   const { matching, revoked, runIds } = yield* leases.transaction(scope, (tx) => {
     const found = (secretName === undefined ? tx.active() : tx.ofSecret(secretName)).filter(matches)
-    // Programs outlive their leases: such a lease is over, but its program must be reached.
-    const over = [...table.leases()].filter(
-      (lease) => matches(lease) && tx.ofPair(lease.secretName, lease.clientId).length === 0
-    )
-    tx.record(...over.map(revokeFact))
+    // It reaches programs whose leases are over, also those that no one has registered again since a restart.
+    const asked =
+      clientId !== undefined || caller.scope === undefined
+        ? [filter]
+        : [...new Set([...found, ...table.leases().filter(matches)].map((lease) => lease.clientId))].map((one) => ({
+            clientId: one,
+            secretName
+          }))
+    const ended = found.slice(0, maxPerTransaction)
+    tx.record(...asked.map((one) => revokeMatchingFact(one, found.filter((lease) => matchesFilter(one, lease)).length)))
     return Result.succeed({
       matching: found,
-      revoked: [...revokeEach(tx, found.slice(0, maxPerTransaction))],
-      runIds: idsReached(table, [...found, ...over].map(noticeOf))
+      revoked: [...revokeEach(tx, ended)],
+      runIds: idsReached(
+        table,
+        asked.map((one) => ({ kind: "revoked", ...one }))
+      )
     })
   })
   for (let start = maxPerTransaction; start < matching.length; start += maxPerTransaction) {

@@ -115,31 +115,39 @@ export class RunTable {
 
   /** Returns the runs that a notice is for. */
   reached({ clientId, secretName }: Notice): ReadonlyArray<Run> {
-    return secretName === undefined ? [...this.runs.values()] : this.ofSecret(secretName, clientId)
+    return secretName === undefined
+      ? [...this.runs.values()].filter((run) => clientId === undefined || run.clientId === clientId)
+      : this.ofSecret(secretName, clientId)
   }
 
   /** Adds a notice to each run that it is for, and returns those runs. */
   notify(notice: PlacedNotice): ReadonlyArray<Run> {
     const runs = this.reached(notice)
-    for (const run of runs) {
-      if (isNew(run, notice)) run.unread = [...run.unread, notice]
-      run.told = { kind: notice.kind, at: notice.at }
-    }
+    for (const run of runs) addNotice(run, notice)
     return runs
   }
 }
 
 /** Adds what happened before a run was taken up. */
 export const addEarlier = (run: Run, notices: ReadonlyArray<PlacedNotice>): void => {
-  const mine = notices.filter(
-    ({ clientId, secretName }) =>
-      secretName === undefined || (run.leases.has(secretName) && (clientId ?? run.clientId) === run.clientId)
-  )
   const later = run.unread
   run.unread = []
-  for (const notice of [...mine, ...later]) if (isNew(run, notice)) run.unread = [...run.unread, notice]
-  const last = run.unread.at(-1)
-  if (last !== undefined) run.told = { kind: last.kind, at: last.at }
+  for (const notice of notices) {
+    const { clientId = run.clientId, secretName } = notice
+    if (clientId === run.clientId && (secretName === undefined || run.leases.has(secretName))) addNotice(run, notice)
+  }
+  for (const notice of later) addNotice(run, notice)
+}
+
+/** Adds a notice. A revoke of all leases of a client is one of each secret. */
+const addNotice = (run: Run, notice: PlacedNotice): void => {
+  const each =
+    notice.kind === "revoked" && notice.secretName === undefined
+      ? [...run.leases.keys()].map((secretName) => ({ ...notice, secretName }))
+      : [notice]
+  const added = each.filter((one) => isNew(run, one))
+  if (added.length > 0) run.unread = [...run.unread, ...added]
+  run.told = { kind: notice.kind, at: notice.at }
 }
 
 /** Returns whether no notice waits that says the same, so that few wait of a run that reads none. */

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Semaphore from "effect/Semaphore"
 import { type AuditEntry, decodeEntry } from "../../domain/AuditEntry.ts"
-import { NoticeReader, type PlacedNotice } from "../../domain/Run.ts"
+import { noticeActions, NoticeReader, type PlacedNotice } from "../../domain/Run.ts"
 import type { AuditLog } from "../audit/AuditLog.ts"
 
 export interface MissedNotices {
@@ -85,5 +85,4 @@ const seqOf = (line: string): number | undefined => {
 /** Returns whether an entry may hold a notice, or name the store. Decoding every line would take much longer. */
 const mayMatter = (line: string): boolean => line.includes(',"store":"') || action.test(line)
 
-const action =
-  /"action":"(?:lease_revoke|lease_expire|killswitch|store_lock|store_wipe|secret_delete|secret_update|secret_rotate)"/
+const action = new RegExp(`"action":"(?:${noticeActions.join("|")})"`)

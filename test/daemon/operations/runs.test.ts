@@ -9,20 +9,25 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as TestClock from "effect/testing/TestClock"
+import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
+import { CurrentCaller } from "../../../src/daemon/audit/CurrentCaller.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { deleteSecret } from "../../../src/daemon/operations/deleteSecret.ts"
 import { killswitch } from "../../../src/daemon/operations/killswitch.ts"
 import { lockStore } from "../../../src/daemon/operations/lock.ts"
-import { revokeLease, revokeMatchingLeases } from "../../../src/daemon/operations/revoke.ts"
+import { revokeAllLeases, revokeLease, revokeMatchingLeases } from "../../../src/daemon/operations/revoke.ts"
 import { rotateSecret } from "../../../src/daemon/operations/rotate.ts"
 import { sweepExpired } from "../../../src/daemon/operations/sweep.ts"
 import { Runs } from "../../../src/daemon/runs/Runs.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
+import type { Caller } from "../../../src/domain/Caller.ts"
 import { minute } from "../../../src/domain/GoDuration.ts"
+import { OtelSink } from "../../../src/otel/OtelSink.ts"
 import { runHandlers } from "../../../src/rpc/server/handlers/runs.ts"
 import { ConnectionState } from "../../../src/rpc/transport/Connections.ts"
 import { acquireLease, addSecret, rotationHook, testLayerNoTelemetry } from "../../support/testLayer.ts"
+import { temporaryDirectory } from "../../support/temporary.ts"
 
 /** A connection that can be closed. */
 const connect = Effect.map(Effect.all([Deferred.make<void>(), ConnectionState]), ([closed, state]) => ({
@@ -271,6 +276,16 @@ describe("a run whose connection is gone", () => {
   )
 })
 
+/** The same with a log in a file, whose entries have numbers. */
+const onDisk = Layer.unwrap(
+  Effect.map(temporaryDirectory, (directory) =>
+    Layer.mergeAll(LeaseRepo.layerMemory, SecretStore.layerMemory, Runs.layer).pipe(
+      Layer.provideMerge(AuditLog.layer(path.join(directory, "audit.log"))),
+      Layer.provideMerge(OtelSink.layerMemory())
+    )
+  )
+)
+
 /** Runs a program as the next daemon on the same log and store. */
 const nextDaemon = <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.provide(program, Layer.fresh(Runs.layer))
 
@@ -284,7 +299,7 @@ const takeUp = Effect.fnUntraced(function* (
   const known = { run_id, cursor: cursor(), lease_ids: leaseIds.join(","), secret_names }
   const begun = yield* on(connection, runHandlers["runs.begin"]({ client_id, program: "npm", via: "exec", ...known }))
   assert.deepStrictEqual(begun, { run_id, cursor: cursor() })
-  return Effect.map(
+  return yield* Effect.map(
     on(connection, runHandlers["runs.watch"]({ run_id, after: begun.cursor, timeout: 0 })),
     ({ events }) => events.map(({ kind, secret_name }) => `${kind} ${secret_name ?? "all"}`)
   )
@@ -292,10 +307,14 @@ const takeUp = Effect.fnUntraced(function* (
 
 describe("a run that is taken up by the next daemon", () => {
   const cases: ReadonlyArray<
-    readonly [what: string, Effect.Effect<unknown, unknown, Layer.Success<typeof services>>, string]
+    readonly [
+      what: string,
+      Effect.Effect<unknown, unknown, AuditLog | LeaseRepo | OtelSink | Runs | SecretStore>,
+      string
+    ]
   > = [
     ["a revoke", revokeMatchingLeases({ clientId: "ci", secretName: undefined }), "revoked db"],
-    ["the killswitch", killswitch(killAll), "killswitch all"],
+    ["the killswitch", revokeAllLeases(), "killswitch all"],
     ["a lock", lockStore(), "locked all"],
     ["a deletion", deleteSecret("db"), "deleted db"],
     ["a change", update("db"), "changed db"],
@@ -310,9 +329,87 @@ describe("a run that is taken up by the next daemon", () => {
         yield* acquireLease("db", "you")
         const run = yield* start("ci", "db")
         yield* happens
-        const watch = yield* nextDaemon(takeUp(run, "ci", "db"))
-        assert.deepStrictEqual(yield* watch, expected === "" ? [] : [expected])
-      }).pipe(Effect.provide(services))
+        assert.deepStrictEqual(yield* nextDaemon(takeUp(run, "ci", "db")), expected === "" ? [] : [expected])
+      }).pipe(Effect.provide(onDisk))
     )
   }
+
+  it.effect("gets a revoke from before it was taken up, also if its lease was over by then", () =>
+    Effect.gen(function* () {
+      yield* twoSecrets
+      const run = yield* start("ci", "db", "api")
+      const other = yield* start("you", "api")
+      yield* TestClock.adjust("2 hours")
+      yield* sweepExpired()
+      yield* run.watch()
+      yield* other.watch()
+      yield* nextDaemon(
+        Effect.gen(function* () {
+          assert.deepStrictEqual((yield* revokeMatchingLeases({ clientId: "ci", secretName: undefined })).runIds, [])
+          assert.deepStrictEqual(yield* takeUp(run, "ci", "db", "api"), ["revoked db", "revoked api"])
+          assert.deepStrictEqual(yield* takeUp(other, "you", "api"), [])
+        })
+      )
+    }).pipe(Effect.provide(onDisk))
+  )
+
+  it.effect("gets a revoke for each lease that is over, if the log does not reach back", () =>
+    Effect.gen(function* () {
+      yield* twoSecrets
+      const run = yield* start("ci", "db", "api")
+      yield* acquireLease("db", "ci")
+      const noticed = yield* nextDaemon(takeUp({ ...run, cursor: () => 1000 }, "ci", "db", "api"))
+      assert.deepStrictEqual(noticed, ["revoked db"])
+    }).pipe(Effect.provide(onDisk))
+  )
+
+  it.effect("is another client's, or of no such id: it is not taken up", () =>
+    Effect.gen(function* () {
+      yield* twoSecrets
+      const { cursor, leaseIds, run_id } = yield* start("ci", "db")
+      const known = { lease_ids: leaseIds.join(), program: "p", via: "exec", run_id, cursor: cursor() }
+      const refused = (more: object) =>
+        Effect.map(
+          Effect.flip(runHandlers["runs.begin"]({ client_id: "ci", secret_names: "ZGI=", ...known, ...more })),
+          ({ _tag }) => _tag
+        )
+      assert.strictEqual(yield* refused({ client_id: "you" }), "RunNotFound")
+      for (const wrong of [
+        { run_id: "x" },
+        { cursor: -1 },
+        { cursor: 0.5 },
+        { secret_names: "" },
+        { secret_names: "ZGI=,ZGI=" },
+        { secret_names: "no base64" }
+      ]) {
+        assert.strictEqual(yield* refused(wrong), "RpcError", JSON.stringify(wrong))
+      }
+    }).pipe(Effect.provide(onDisk))
+  )
+})
+
+describe("the runs of a limited socket", () => {
+  it.effect("are its own: it sees, watches, ends and reaches no other", () =>
+    Effect.gen(function* () {
+      yield* twoSecrets
+      const other = yield* start("ci", "db")
+      const limited: Caller = {
+        role: "lease",
+        socket: "s",
+        scope: { permits: (name) => name === "db", clientPrefix: "w/" }
+      }
+      const asWorker = Effect.provideService(CurrentCaller, limited)
+      const own = yield* asWorker(start("w/1", "db"))
+      assert.deepStrictEqual(
+        (yield* asWorker(listed())).map(({ run_id }) => run_id),
+        [own.run_id]
+      )
+      const { run_id } = other
+      assert.strictEqual((yield* Effect.flip(asWorker(runHandlers["runs.watch"]({ run_id }))))._tag, "RunNotFound")
+      assert.strictEqual((yield* Effect.flip(asWorker(runHandlers["runs.end"]({ run_id }))))._tag, "RunNotFound")
+      const { runIds } = yield* asWorker(revokeMatchingLeases({ clientId: undefined, secretName: "db" }))
+      assert.deepStrictEqual(runIds, [own.run_id])
+      assert.deepStrictEqual([yield* other.watch(), yield* own.watch()], [[], ["revoked db"]])
+    }).pipe(Effect.provide(services))
+  )
 })
