@@ -264,6 +264,19 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
         Effect.gen(function* () {
           yield* startDaemon({ home })
           assert.strictEqual((yield* secrets(["lease", "db", "--client-id", "w"])).stdout, value)
+          yield* secrets(["add", "gone"], "made-up-and-deleted")
+          assert.strictEqual((yield* secrets(["delete", "gone", "--yes"])).status, 0)
+          // As the owner of the database: the ciphertext of another secret in place of this one.
+          yield* secrets(["add", "swapped"], "made-up-and-swapped")
+          team.cluster().sql(
+            `update team.state set revision = revision + 1;
+             update team.secrets set version = 2, changed = (select revision from team.state),
+               sealed = (select sealed from team.secrets where name = 'db') where name = 'swapped'`,
+            "joined"
+          )
+          assert.strictEqual((yield* secrets(["lease", "swapped"])).status, 4)
+          const refused = auditOf(path.join(home, ".agent-secrets")).find(({ action }) => action === "value_refused")
+          assert.include(refused, { secret_name: "swapped", details: "it is another version than the database states" })
           assert.match((yield* secrets(["team", "status"])).stdout, /^m9 \(this machine\) +active/m)
           team.cluster().sql("checkpoint")
         })
@@ -273,6 +286,10 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
         const file = path.join(entry.parentPath, entry.name)
         assert.deepStrictEqual(formsIn(fs.readFileSync(file), value), [], file)
       }
+      const [store, backup] = ["secrets.age", "secrets.age.bak"].map((name) =>
+        fs.readFileSync(path.join(home, ".agent-secrets", name))
+      )
+      assert.deepStrictEqual(backup, store, "the backup may have what was deleted")
       const left = yield* secrets(["team", "leave", "--keep-secrets"])
       assert.strictEqual(left.status, 0, left.stderr)
       assert.include(left.stdout, "1 lease is revoked, 1 secret kept")

@@ -77,7 +77,7 @@ export const machineIn = (directory: string, settings: TeamSettings, timeout = D
     Effect.gen(function* () {
       const wire = yield* makeTeamWire(yield* connectionOptions(settings), timeout)
       const memory = yield* openTeamMemory(path.join(directory, "team.json"))
-      return yield* makeTeam(wire, { name: settings.name, timeout, beat: Duration.seconds(1), memory })
+      return yield* makeTeam(wire, { name: settings.name, timeout, beat: Duration.seconds(30), memory })
     })
   )
   const log = path.join(directory, "audit.log")

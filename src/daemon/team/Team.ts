@@ -11,6 +11,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -147,10 +148,14 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   const now = Effect.map(monotonicMillis, (monotonic) => Math.floor(monotonic + ahead))
   const setClock = (server: number) => Effect.map(monotonicMillis, (monotonic) => void (ahead = server - monotonic))
 
+  /** Wakes what comes back, as soon as the place in the database is not ours for certain. */
+  const left = yield* Queue.sliding<void>(1)
+
   const setState = (next: TeamState) =>
     Effect.suspend(() => {
       const before = state
       state = next
+      if (before._tag === "Entered") Queue.offerUnsafe(left, undefined)
       if (next._tag === "Stopped") return Effect.logError(`the team rejects this machine: ${next.reason}`)
       if (next._tag === "Away" && before._tag !== "Away") {
         return Effect.logWarning(`the team's database is away: ${next.reason}; nothing is issued`)
@@ -305,7 +310,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     onSecrets: (next) => void (take = next),
     keepUp: (enter) =>
       Effect.suspend(() => (state._tag === "Stopped" ? Effect.never : comeBack(enter))).pipe(
-        Effect.andThen(Effect.sleep(options.beat)),
+        Effect.andThen(Effect.raceFirst(Effect.sleep(options.beat), Queue.take(left))),
         Effect.andThen(beat),
         Effect.forever
       )
@@ -329,7 +334,6 @@ const putInput = (
   change: CommitChange
 ) => ({
   exclusive: false,
-  shift: 0,
   secrets: [],
   ended: [],
   revoked: [],

@@ -214,9 +214,6 @@ begin
     select count(*) into n from gone;
     if n <> (r->>'count')::bigint then ${raise("stale", "the number of leases has changed")}; end if;
   end if;
-  if (r->>'shift')::bigint <> 0 then
-    update leases set expires_at = expires_at + (r->>'shift')::bigint * interval '1 millisecond';
-  end if;
   with gone as (delete from leases where id in (select i::uuid from jsonb_array_elements_text(r->'ended') i) returning *), kept as (
     insert into revoked select id, secret, client, machine, created_at, expires_at, t from gone
       where id in (select i::uuid from jsonb_array_elements_text(r->'revoked') i)

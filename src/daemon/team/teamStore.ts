@@ -64,11 +64,11 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
     document = { ...document, secrets: next }
   }
 
-  /** Writes the cache. The database has what a full disk does not. */
+  /** Writes the cache, and no backup of what was removed. The database has what a full disk does not. */
   const cache = oneChange(
     Effect.suspend(() => {
       const next = { ...files.document(), secrets: new Map([...own, ...secrets]) }
-      return Effect.flatMap(files.prepare(next, "update"), ({ write }) => write)
+      return Effect.flatMap(files.prepare(next, "delete"), ({ write }) => write)
     }).pipe(
       Effect.andThen(Effect.suspend(() => audit.recordStore(files.hash()))),
       Effect.catch((error) => Effect.logWarning(`secrets.age is behind the team's database: ${error.message}`))
