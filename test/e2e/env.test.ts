@@ -172,14 +172,17 @@ describe.concurrent("secrets env", () => {
     })
   )
 
-  it.live("and lease revoke what they cannot print whole", () =>
+  it.live("and lease and inject revoke what they cannot print whole", () =>
     Effect.gen(function* () {
       if (process.platform !== "linux") return
       const { home, directory: state } = daemon()
       const own = ["--client-id", "unprinted"]
+      const template = path.join(yield* temporaryDirectory, "template")
+      fs.writeFileSync(template, "{{ secret://hash }}\n")
       for (const words of [
         ["lease", "hash", ...own],
         ["lease", "hash", "--json", ...own],
+        ["inject", "-i", template, ...own],
         ["env", "--secret", "hash", "--secret", "key", "--file", "-", "--format", "json", ...own]
       ]) {
         const { status, stderr } = yield* run(words, { home, through: 'exec "$@" > /dev/full' })
@@ -189,7 +192,7 @@ describe.concurrent("secrets env", () => {
       const actions = auditOf(state)
         .filter((entry) => entry["client_id"] === "unprinted")
         .map((entry) => entry["action"])
-      assert.deepStrictEqual(actions.toSorted(), [...Array(4).fill("lease_acquire"), ...Array(4).fill("lease_revoke")])
+      assert.deepStrictEqual(actions.toSorted(), [...Array(5).fill("lease_acquire"), ...Array(5).fill("lease_revoke")])
     })
   )
 

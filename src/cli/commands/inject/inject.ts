@@ -97,7 +97,8 @@ export const injectCommand = defineCommand({
       leaseAll(request),
       Effect.fnUntraced(function* (leased) {
         const text = filled(parts, leased)
-        if (target === undefined) return { verbatim: text, result: { text } }
+        const undo = () => Effect.runPromise(revokeLeases(daemon, leased))
+        if (target === undefined) return { verbatim: text, result: { text }, undo }
         return yield* writeResult(target, text, leased)
       }),
       (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(revokeLeases(daemon, leased)))

@@ -92,8 +92,9 @@ const leaseEach = Effect.fnUntraced(function* (
     if (!refused.every(isPending)) return
     const said = { ...origin, max_bytes: maxBytes?.(variable) }
     const outcome = yield* Effect.result(leaseOne(daemon, clientId, alike, said))
-    if (Result.isFailure(outcome)) refused.push({ failure: outcome.failure, variable })
-    else for (const [at, one] of outcome.success.entries()) granted.set(alike[at] ?? one, one)
+    if (Result.isFailure(outcome)) {
+      for (const one of alike) refused.push({ failure: outcome.failure, variable: one.variable })
+    } else for (const [at, one] of outcome.success.entries()) granted.set(alike[at] ?? one, one)
   })
   const missing = secrets.filter(isMissing)
   const alike = [...Map.groupBy(missing, ({ secret, ttl }) => JSON.stringify([secret, ttl])).values()]
