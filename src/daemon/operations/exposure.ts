@@ -132,7 +132,7 @@ const eachClient = Effect.fnUntraced(function* (name: string, { set }: ExposedVa
     const { seq = 0 } = entry
     if (entry.action === "lease_acquire" && entry.secret_name === name && seq < until)
       entries.push({ ...entry, at: at.value })
-    return (set === undefined || seq > set.seq) && read < maxReadBytes
+    return (set === undefined || entry.seq === undefined || seq > set.seq) && read < maxReadBytes
   })
   const exposure = new Exposure(maxHandouts, (clientId) => clientId)
   for (const entry of entries.toReversed()) exposure.add(entry, entry.at, entry.seq ?? 0)
@@ -145,20 +145,30 @@ const isStored = (found: Result.Result<Secret, SecretNotFound | StoreLocked>): b
 
 const isAfter = (seq: number | undefined, other = 0): boolean => seq !== undefined && seq > other
 
+const keyOf = (client: string, program: string): string => `${client.length} ${client}${program}`
+
 /** Gives what is held to the row that issued it, or to the one of its client that was used last. The last one first. */
 const withHeld = (handouts: ReadonlyArray<Handout>, held: ReadonlyArray<Held>): ReadonlyArray<ExposedClient> => {
   const sorted = handouts.toSorted((a, b) => b.seq - a.seq)
+  const [byLease, byProgram, byClient] = [
+    new Map<string, Handout>(),
+    new Map<string, Handout>(),
+    new Map<string, Handout>()
+  ]
+  for (const row of sorted.toReversed()) {
+    const client = clientGroup(row.client)
+    byLease.set(row.leaseId, row)
+    byProgram.set(keyOf(client, row.program), row)
+    byClient.set(client, row)
+  }
   const given = new Map<Handout | undefined, Array<Held>>()
   for (const one of held) {
     const client = clientGroup(one.lease?.clientId ?? one.run?.clientId ?? "")
-    const program = one.run?.origin.program
-    const isProgram = (row: Handout) => program !== undefined && row.program === path.basename(program)
-    const row =
-      sorted.find(({ leaseId }) => leaseId === one.id) ??
-      sorted.find((candidate) => candidate.client === client && isProgram(candidate)) ??
-      sorted.find((candidate) => clientGroup(candidate.client) === client) ??
-      sorted.find((candidate) => candidate.client === "")
-    given.set(row, [...(given.get(row) ?? []), one])
+    const program = path.basename(one.run?.origin.program ?? "")
+    const row = byLease.get(one.id) ?? byProgram.get(keyOf(client, program)) ?? byClient.get(client) ?? byClient.get("")
+    const others = given.get(row)
+    if (others === undefined) given.set(row, [one])
+    else others.push(one)
   }
   return sorted.map((row) => {
     const of = given.get(row) ?? []
