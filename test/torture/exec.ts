@@ -11,6 +11,7 @@ import * as path from "node:path"
 import { auditOf, untilReady } from "../harness/daemon.ts"
 import { type Ended, start } from "../harness/program.ts"
 import { temporaryHome } from "../support/temporary.ts"
+import { revokedRounds } from "./revokedPrograms.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import type { Random } from "../support/random.ts"
 
@@ -19,18 +20,19 @@ const atATime = 4
 export const value = "hunter22/made+up"
 
 export const scenario: Scenario = {
-  promise: "a program's exit status is passed on, and its leases end with it, however it ends",
+  promise:
+    "a program's exit status is passed on, its leases end with it, and a revoke ends it with what it has started",
   rounds: 60,
   run: async (options) => {
-    const home = temporaryHome()
+    const [home, other] = [temporaryHome(), temporaryHome()]
     const daemon = start(["serve"], { home })
     try {
       await untilReady(daemon)
       await start(["add", "token"], { home, stdin: value }).ended
-      return [await execRounds(home, options)]
+      return [await execRounds(home, options), await revokedRounds(other, options)]
     } finally {
       daemon.child.kill("SIGKILL")
-      fs.rmSync(home, { recursive: true, force: true })
+      for (const one of [home, other]) fs.rmSync(one, { recursive: true, force: true })
     }
   }
 }

@@ -72,7 +72,7 @@ export const methods = {
   "secrets.explainPolicy": { queue: "immediate", retry: "idempotent", roles: operators },
   "runs.begin": { queue: "immediate", retry: "once", roles: workers },
   "runs.watch": { queue: "immediate", retry: "idempotent", roles: workers },
-  "runs.end": { queue: "immediate", retry: { doneIf: "RunNotFound" }, roles: workers },
+  "runs.end": { queue: "immediate", retry: "idempotent", roles: workers },
   "runs.list": { queue: "scan", retry: "idempotent", roles: workers },
   "secrets.request": { queue: "immediate", retry: "idempotent", roles: workers },
   "requests.list": { queue: "immediate", retry: "idempotent", roles: everyone },

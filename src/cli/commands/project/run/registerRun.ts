@@ -95,21 +95,21 @@ export const leaseRunAgain = Effect.fnUntraced(function* (leased: LeasedRun) {
 }, Effect.uninterruptible)
 
 /** Ends the run with its leases; returns how many leases could not be ended. */
-export const finishRun = Effect.fnUntraced(function* ({ end, held, request, run }: LeasedRun) {
-  const { daemon } = request
-  if (run?.runId === undefined) return yield* revokeLeases(daemon, held)
-  const { because, signal, status } = end
-  const params = { run_id: run.runId, status, signal, because, lease_ids: idsOf(held) }
-  const ending = call(
-    { ...daemon, timeout: Duration.min(daemon.timeout, revokeTimeout) },
-    "runs.end",
-    params,
-    endedExample
-  )
+export const finishRun = Effect.fnUntraced(function* (leased: LeasedRun) {
+  const { end, held, request, run } = leased
+  if (run?.runId === undefined) return yield* revokeLeases(request.daemon, held)
+  const daemon = { ...request.daemon, timeout: Duration.min(request.daemon.timeout, revokeTimeout) }
+  const params = { run_id: run.runId, ...end, lease_ids: idsOf(held) }
+  const ending = call(daemon, "runs.end", params, endedExample)
   return yield* ending.pipe(
+    // A daemon that has restarted takes the run up, so that its log has the end of it.
+    Effect.catchTag("RequestRejected", ({ tag }) =>
+      tag === "RunNotFound"
+        ? Effect.andThen(call(daemon, "runs.begin", takeUpParams(leased), begunExample), ending)
+        : ending
+    ),
     Effect.as(0),
-    // The daemon has forgotten the run, not its leases.
-    Effect.catchTag("RequestRejected", () => revokeLeases(daemon, held)),
+    Effect.catchTag("RequestRejected", () => revokeLeases(request.daemon, held)),
     Effect.orElseSucceed(() => held.length)
   )
 }, Effect.uninterruptible)
