@@ -8,6 +8,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
+import { runProgram } from "../harness/clients.ts"
 import { auditOf } from "../harness/daemon.ts"
 import { invocation, pause, run, start } from "../harness/program.ts"
 import { sharedDaemon } from "../harness/sharedDaemon.ts"
@@ -170,6 +171,28 @@ describe("secrets helper", () => {
       assert.match(openclaw, /"token":"made-up-token"/)
       assert.match(docker, /"Secret":"made-up-token"/)
       assert.strictEqual(silent, "")
+    })
+  )
+
+  it.live("answers Claude Code by a shell and Codex without one, as their settings say", () =>
+    Effect.gen(function* () {
+      const { home, secrets } = daemon()
+      const { stdout } = yield* secrets(["helper", "config", "print", "token"])
+      const { apiKeyHelper } = JSON.parse(/^\{[^]*?^\}/m.exec(stdout)?.[0] ?? "")
+      const [, command = "", args = ""] = /^command = (".*")\nargs = (.*)$/m.exec(stdout) ?? []
+      const claude = {
+        HOME: home,
+        PATH: "/usr/bin:/bin",
+        CLAUDECODE: "1",
+        AI_AGENT: "claude-code",
+        CLAUDE_CODE_SESSION_ID: "s"
+      }
+      const codex = { HOME: home, PATH: "/usr/bin:/bin", PWD: home, TERM: "dumb" }
+      const asked = yield* Effect.all([
+        runProgram("/bin/sh", ["-c", apiKeyHelper], { env: claude, cwd: home }),
+        runProgram(JSON.parse(command), JSON.parse(args), { env: codex, cwd: home })
+      ])
+      for (const ended of asked) assert.deepInclude(ended, { status: 0, stdout: "made-up-token\n", stderr: "" })
     })
   )
 

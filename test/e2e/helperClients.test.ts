@@ -8,13 +8,16 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import type * as http from "node:http"
 import * as path from "node:path"
-import { basic, itWith, runProgram, selfSigned, stubServer } from "../harness/clients.ts"
-import { auditOf } from "../harness/daemon.ts"
+import { basic, itWith, leaveOut, runProgram, selfSigned, stubServer } from "../harness/clients.ts"
+import { auditOf, rpc, startDaemon } from "../harness/daemon.ts"
+import { run } from "../harness/program.ts"
 import { sharedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { canBeOthers, openPlace, type User } from "../support/users.ts"
 
 const token = "made-up-token"
 const passphrase = "made-up passphrase"
+const nobody: User = { uid: 65_534, groups: [65_534] }
 const daemon = sharedDaemon({ token, key_id: "AKIAMADEUP", passphrase, rejected: "made-up-old" })
 
 /** Writes the targets, which helpers read at each call, and returns what clients run with. */
@@ -183,6 +186,10 @@ describe("secrets helper", () => {
   itWith(["kubectl", "openssl"], "lets kubectl authenticate", (kubectl = "", openssl = "") =>
     Effect.scoped(
       Effect.gen(function* () {
+        const known = yield* runProgram(kubectl, ["version", "--client"], { env: { PATH: "/usr/bin:/bin" }, cwd: "/" })
+        const minor = Number(/v?1\.(\d+)\.|Minor:"(\d+)/.exec(known.stdout)?.slice(1).find(Boolean) ?? 99)
+        // Before 1.22 it knows only beta versions of the protocol.
+        const version = minor < 22 ? "k8s.io/v1beta1" : "k8s.io/v1"
         const certificate = yield* selfSigned(openssl, yield* temporaryDirectory)
         const server = yield* stubServer((_, response) => reply(response, "made up"), certificate)
         const cluster = `https://127.0.0.1:${server.port}`
@@ -193,7 +200,7 @@ describe("secrets helper", () => {
           }
         })
         const use = Effect.fnUntraced(function* (user: string) {
-          const users = yield* secrets("helper", "config", "kubernetes", user)
+          const users = (yield* secrets("helper", "config", "kubernetes", user)).replace("k8s.io/v1", version)
           const rest = [
             "apiVersion: v1",
             "kind: Config",
@@ -254,9 +261,39 @@ describe("secrets helper", () => {
     )
   )
 
+  itWith(["sudo", "setpriv"], "answers the prompt of sudo", (sudo = "", setpriv = "") =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        // Root is not asked, and only root can become a user who is.
+        if (!canBeOthers) return leaveOut("root", "answers the prompt of sudo")
+        const { as, directory } = yield* openPlace
+        const home = directory("home", nobody)
+        const state = directory("home/.agent-secrets", nobody)
+        const helpers = { askpass: { "[[]sudo] password for *": { secret: "password" } } }
+        fs.writeFileSync(path.join(state, "config.json"), JSON.stringify({ helpers }), { mode: 0o644 })
+        const { socket } = yield* startDaemon(as(nobody, home))
+        yield* rpc(socket, "add", { name: "password", value: passphrase })
+        const { stderr, stdout } = yield* run(["helper", "shim", "askpass"], as(nobody, home))
+        const shim = /^wrote (.*)$/m.exec(stdout)?.[1] ?? assert.fail(stderr)
+        // It answers once: sudo waits two seconds after each wrong password.
+        const askpass = path.join(home, "once")
+        fs.writeFileSync(askpass, `#!/bin/sh\nmkdir '${home}/asked' && exec '${shim}' "$@"\n`, { mode: 0o755 })
+        const words = ["--reuid", "65534", "--regid", "65534", "--clear-groups", "--", sudo, "-A", "-k", "true"]
+        const env = { HOME: home, PATH: "/usr/bin:/bin", SUDO_ASKPASS: askpass, LC_ALL: "C" }
+        const refused = yield* runProgram(setpriv, words, { env, cwd: "/" })
+        // The user has no password, so none is right.
+        assert.strictEqual(refused.status, 1)
+        const given = auditOf(state).findLast((entry) => entry["action"] === "lease_acquire")
+        assert.deepInclude(given, { via: "helper:askpass", program: "sudo", success: true })
+      })
+    )
+  )
+
   itWith(["pip3"], "lets pip read an index", (pip = "") =>
     Effect.scoped(
       Effect.gen(function* () {
+        const known = yield* runProgram(pip, ["download", "--help"], { env: { PATH: "/usr/bin:/bin" }, cwd: "/" })
+        if (!known.stdout.includes("--keyring-provider")) return leaveOut("pip 23.1", "lets pip read an index")
         const server = yield* stubServer((request, response) =>
           request.headers.authorization === basic("me", token)
             ? reply(response, "<html></html>", { "Content-Type": "text/html" })

@@ -19,6 +19,10 @@ export const installed = (name: string): string | undefined => {
   return found.includes("/") ? found : undefined
 }
 
+/** Prints what a test leaves out, and for want of what. */
+export const leaveOut = (what: string, name: string): void =>
+  void process.stderr.write(`left out for want of ${what}: ${name}\n`)
+
 /** A test that needs programs; it gets their paths. */
 export const itWith = <E>(
   programs: ReadonlyArray<string>,
@@ -30,9 +34,7 @@ export const itWith = <E>(
       const paths = programs.map(installed)
       const missing = programs.filter((_, at) => paths[at] === undefined)
       if (missing.length === 0) return run(...paths.map((path) => path ?? ""))
-      return Effect.sync(() =>
-        process.stderr.write(`left out, because ${missing.join(", ")} is not installed: ${name}\n`)
-      )
+      return Effect.sync(() => leaveOut(missing.join(", "), name))
     })
   )
 

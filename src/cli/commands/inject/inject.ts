@@ -153,6 +153,12 @@ const filled = (parts: ReadonlyArray<string | SecretReference>, leased: Readonly
   return parts.map((part) => (typeof part === "string" ? part : (values.get(referenceText(part)) ?? ""))).join("")
 }
 
+/** Puts the header first, or below the line that names an interpreter. */
+const withHeader = (text: string, header: string): string => {
+  const [first = ""] = /^#!.*\n/.exec(text) ?? []
+  return first + header + text.slice(first.length)
+}
+
 const writeResult = Effect.fnUntraced(function* (
   target: EnvFileTarget,
   text: string,
@@ -160,7 +166,7 @@ const writeResult = Effect.fnUntraced(function* (
 ) {
   const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
   const isManaged = hasHashComments(path.basename(target.file)) && leased.length > 0
-  yield* writeEnvFile(target, (isManaged ? renderEnvHeader({ source: "store", until }) : "") + text)
+  yield* writeEnvFile(target, isManaged ? withHeader(text, renderEnvHeader({ source: "store", until })) : text)
   yield* warnIfTracked(target.file)
   const leases = [...new Map(leased.map((one) => [one.leaseId, one])).values()].map(
     ({ expiresAt, leaseId, secret }) => ({ secret_name: secret, lease_id: leaseId, expires_at: expiresAt })
