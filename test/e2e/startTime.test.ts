@@ -9,6 +9,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { promisify } from "node:util"
 import { nodeOptions } from "../../src/service/ServiceOptions.ts"
+import { openMcp } from "../harness/mcpClient.ts"
 import { becomesReady, launch, rpc, startDaemon } from "../harness/daemon.ts"
 import { isScript, run, start } from "../harness/program.ts"
 import { median } from "../harness/quantile.ts"
@@ -26,7 +27,7 @@ const millisOf = async (run: () => Promise<unknown>): Promise<number> => {
 }
 
 it.live(
-  "a lease, a helper, an exec and a daemon start within twice their budgets",
+  "a lease, a helper, an exec, a daemon and a server for agents start within twice their budgets",
   () =>
     Effect.gen(function* () {
       const [home, other] = [yield* temporaryDirectory, yield* temporaryDirectory]
@@ -45,6 +46,11 @@ it.live(
         await daemon.end("SIGTERM")
         return millis
       }
+      const answered = async (home: string) => {
+        const { child, ended } = await openMcp({ home })
+        child.stdin?.end()
+        void ended
+      }
       /** Of each round, the times of an empty Node. */
       const round = async () => {
         const floor = await millisOf(() => promisify(execFile)(process.execPath, ["-e", "0"]))
@@ -52,7 +58,8 @@ it.live(
           lease: (await millisOf(() => secrets("lease", "db"))) / floor,
           print: (await millisOf(() => secrets("helper", "print", "db"))) / floor,
           exec: (await millisOf(() => secrets("exec", "--", "true"))) / floor,
-          ready: (await ready()) / floor
+          ready: (await ready()) / floor,
+          mcp: (await millisOf(() => answered(home))) / floor
         }
       }
       // The first round reads files from the disk, and its daemon makes its key.
@@ -62,7 +69,7 @@ it.live(
         for (let n = 0; n < rounds; n += 1) all.push(await round())
         return all
       })
-      for (const what of ["lease", "print", "exec", "ready"] as const) {
+      for (const what of ["lease", "print", "exec", "ready", "mcp"] as const) {
         assert.isBelow(median(times.map((one) => one[what])), margin * budget[what], what)
       }
     }),

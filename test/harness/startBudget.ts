@@ -10,7 +10,9 @@ export interface StartBudget {
   readonly exec: number
   /** `serve`, until it accepts requests. */
   readonly ready: number
+  /** `mcp`, until it has answered `initialize`. */
+  readonly mcp: number
 }
 
-export const scriptBudget: StartBudget = { lease: 1.6, print: 1.7, exec: 4, ready: 7 }
-export const binaryBudget: StartBudget = { lease: 0.8, print: 0.9, exec: 1.3, ready: 3 }
+export const scriptBudget: StartBudget = { lease: 1.6, print: 1.7, exec: 4, ready: 7, mcp: 6 }
+export const binaryBudget: StartBudget = { lease: 0.8, print: 0.9, exec: 1.3, ready: 3, mcp: 6 }

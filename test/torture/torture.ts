@@ -32,6 +32,7 @@ const names = [
   "restarts",
   "team",
   "runs",
+  "mcp",
   "mac"
 ]
 

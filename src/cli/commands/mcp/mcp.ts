@@ -45,8 +45,8 @@ export const mcpCommand = defineCommand({
     }
     if (args.option("wrap") !== undefined)
       return yield* failUsage("--wrap requires config", "secrets mcp config CLIENT")
-    const session = yield* sessionOf(args)
-    const { serveMcp } = yield* Effect.promise(() => import("./serveMcp.ts"))
+    const loading = Effect.promise(() => import("./serveMcp.ts"))
+    const [session, { serveMcp }] = yield* Effect.all([sessionOf(args), loading], { concurrency: 2 })
     return yield* serveMcp(session)
   })
 })
