@@ -28,6 +28,7 @@ export const runPages: Readonly<
   "README.md": {},
   "docs/approval.md": {},
   "docs/exposure.md": {},
+  "docs/runs.md": {},
   "docs/first-project.md": { files: ["key.pem", ".env"] },
   "docs/agents.md": { secrets: ["github_token"] },
   "docs/helpers.md": { secrets: ["ghcr_token", "aws_key_id", "aws_key", "k8s_token", "ssh_passphrase"] },

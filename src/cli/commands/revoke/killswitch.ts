@@ -101,8 +101,8 @@ export const drillKillswitch = Effect.fnUntraced(function* (args: RevokeArgs) {
       "this is a drill: nothing is changed",
       ...would("revoke", leases.total, "lease", clients),
       ...would("notify", total, "program", programs),
-      ...would("rotate", rotated.length, "secret", rotated),
-      ...would("wipe", wiped.length, "secret", wiped),
+      ...(args.flag("rotate") ? would("rotate", rotated.length, "secret", rotated) : []),
+      ...(args.flag("wipe") ? would("wipe", wiped.length, "secret", wiped) : []),
       ...describe(outside)
     ],
     result: { drill: true, leases: leases.total, clients, programs: runs, rotated, wiped, handed_out: outside?.secrets }
