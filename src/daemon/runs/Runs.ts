@@ -20,7 +20,7 @@ import { makeMissedNotices, type MissedNotices } from "./missedNotices.ts"
 import { type Run, type RunConnection, RunTable, wakeWaiting } from "./RunTable.ts"
 
 /** Waiting starters that get their reply before other requests have a turn. */
-const wokenPerTurn = 64
+const wokenPerTurn = 1024
 
 /** How long a run lasts without its connection. */
 export const reconnectTime = Duration.seconds(5)
