@@ -182,7 +182,7 @@ describe.concurrent("a user at a terminal", () => {
       isLike(
         ["leases"],
         yield* secrets(["leases", "--client", "b"]),
-        /^CLIENT {2}SECRET {2}AGE {2}EXPIRES IN {2}ID\nb {7}other {3}\ds {3}59m {9}\S{36}\nb {7}first {3}\ds {3}59m {9}\S{36}\n$/
+        /^CLIENT {2}SECRET {2}AGE {2}EXPIRES IN {2}RUNNING {2}ID\nb {7}other {3}\ds {3}59m {9}- {8}\S{36}\nb {7}first {3}\ds {3}59m {9}- {8}\S{36}\n$/
       )
       isExactly(["revoke"], yield* secrets(["revoke", "--client", "a", "--secret", "other"]), "revoked 1 lease\n")
       isExactly(["revoke"], yield* secrets(["revoke", "--client", "nobody"]), "revoked 0 leases\n")
@@ -203,7 +203,7 @@ describe.concurrent("a user at a terminal", () => {
       const shown = JSON.parse((yield* secrets(["audit", "--client", "a", "--since", "1h", "--json"])).stdout).result
       assert.deepStrictEqual(
         shown.entries.map(({ action }: { action: string }) => action),
-        ["lease_acquire", "lease_acquire", "lease_revoke", "lease_revoke"]
+        ["lease_acquire", "lease_acquire", "leases_revoke", "lease_revoke", "lease_revoke"]
       )
       const written = auditOf(daemon.directory).length
       const all = JSON.parse((yield* secrets(["audit", "--tail", "0", "--json"])).stdout).result

@@ -131,7 +131,7 @@ const askBeforeWipe = Effect.fnUntraced(function* (address: DaemonAddress) {
 const maxRows = 40
 
 const describe = (outside: HandedOutReply | undefined): ReadonlyArray<string> => {
-  const holders = "in programs that hold them, in what secrets exec started, in .env files"
+  const holders = "in programs that hold them, in .env files"
   const warning = `Values that were handed out still work: ${holders} (secrets cleanup --all removes those).`
   if (outside === undefined) return [`${warning} Which ones: secrets audit --action lease_acquire`]
   const { complete, secrets, total } = outside
