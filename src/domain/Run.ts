@@ -1,6 +1,6 @@
 /**
- * A run: one program that was given values, from its start to its end, whatever becomes of its
- * leases. Whoever started it is notified of what ends them or changes the values.
+ * A run: one program that was given values, from its start to its end, also after its
+ * leases ended. Its starter is notified of what ends them or changes the values.
  *
  * All of that is in the audit log. `noticeIn` reads it from one entry, so that a daemon finds
  * the same in what it writes and, after a restart, in what was written before.

@@ -1,5 +1,5 @@
 /**
- * secrets runs: the programs that run with values now, whatever became of their leases.
+ * secrets runs: the programs that run with values now, also after their leases ended.
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"

@@ -1,7 +1,7 @@
 /**
  * One fiber that takes what waits, in the order of its arrival, a batch at a time.
  *
- * Whoever adds to the queue waits for the reply, so the queue is bounded by the requests in
+ * Each writer to the queue waits for the reply, so the queue is bounded by the requests in
  * progress. A batch that dies fails each of its members, and the next one runs.
  */
 import type * as Cause from "effect/Cause"

@@ -59,7 +59,7 @@ interface Grant {
 
 type RefusedApproval = ApprovalPending | ApprovalDenied | ApprovalExpired | TooManyRequests
 
-/** What a lease is told. `undo` takes a change of the table back that could not be recorded. */
+/** The answer to a lease. `undo` takes a change of the table back that could not be recorded. */
 type Admission = Result.Result<
   { readonly undo: () => void },
   { readonly error: RefusedApproval; readonly undo: () => void; readonly opened: OpenRequest | undefined }

@@ -1,5 +1,5 @@
 /**
- * The programs that run with values. Whoever started one waits here for what ends its leases.
+ * The programs that run with values. The starter of one waits here for what ends its leases.
  *
  * Notices come from the audit log alone: as soon as an entry is on the disk, and before any
  * reply, the runs that it concerns have theirs. The daemon signals no program. A run whose

@@ -3,7 +3,7 @@
  *
  * - The client id has the target and no pid, so a further call replaces the lease of the last one.
  * - The lease is not revoked: the other program has the value. It ends with the expiry in the answer.
- * - Four seconds after its start the program has an answer or a reason, whatever the daemon does.
+ * - Four seconds after its start the program has an answer or a reason, also if the daemon hangs.
  */
 import { inGoUnits } from "../../../domain/spelledDuration.ts"
 import { parentProgram } from "../../../process/parentProgram.ts"

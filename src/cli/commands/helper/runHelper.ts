@@ -69,7 +69,7 @@ const secondsIn = (ttl: string): number =>
 
 const answerOnce = async (name: ProtocolName, args: HelperArgs, words: ReadonlyArray<string>): Promise<void> => {
   const { isComplete } = protocolOf(name)
-  // Whatever the answer will be: the other program writes before it reads.
+  // Before the answer is known: the other program writes before it reads.
   const input =
     isComplete === undefined
       ? { text: "" }

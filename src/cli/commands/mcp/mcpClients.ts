@@ -3,7 +3,7 @@
  * how they are written.
  */
 
-/** How a client is told about a server: a command of its own, or a part of a file. */
+/** How a client is configured to use a server: a command of its own, or a part of a file. */
 type Form = "claude" | "openclaw" | "code" | "codex" | "mcpServers"
 
 export interface McpClient {

@@ -1,6 +1,6 @@
 /**
  * write_env_file, off unless config.json lists it: writes secrets to a file of the project that git
- * ignores, by `secrets env` as a child. Whoever reads the file sees the values.
+ * ignores, by `secrets env` as a child. A reader of the file sees the values.
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

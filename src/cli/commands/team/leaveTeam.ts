@@ -1,7 +1,7 @@
 /**
  * secrets team leave: ends the leases and the membership of this machine, and goes back to files.
  *
- * The database is told first. Then the local log ends all leases, so that a start replays none,
+ * The database ends the membership first. Then the local log ends all leases, so that a start replays none,
  * and the store keeps the secrets of the team or loses them.
  */
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * Sends one request to the daemon without trying it again: whoever watches a run has pauses of its own.
+ * Sends one request to the daemon without a retry: the watch of a run has its own back-off.
  */
 import * as Effect from "effect/Effect"
 import type { DaemonAddress } from "../../../../rpc/client/client.ts"

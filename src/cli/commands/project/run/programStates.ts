@@ -54,7 +54,7 @@ export interface ProgramOutcome<Leased> {
   readonly hasGivenUp?: boolean
 }
 
-/** What a person is told. */
+/** The line that a person reads. */
 export interface Report {
   readonly news: News
   readonly done: "stop" | "restart" | "signal" | "command" | "command failed" | "keep" | "give up"
@@ -218,7 +218,7 @@ const onRefusal = <Leased>(
   return [next, report({ news, done: "keep", reason }), ...actions]
 }
 
-/** Does not start a program again that somebody ends. */
+/** Does not restart a program that a person ends. */
 const onSignal = <Leased>(state: State<Leased>, signal: NodeJS.Signals): Step<Leased> => {
   if (state.phase === "over" || !ending.has(signal)) return [state]
   if (state.phase === "stopping") return [{ ...state, again: undefined, later: undefined }]
