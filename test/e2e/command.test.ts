@@ -11,7 +11,7 @@ import { allSpecs } from "../../src/cli/commands.ts"
 import { commandHelp, helpLines, helpTree } from "../../src/cli/command/help.ts"
 import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { startDaemon } from "../harness/daemon.ts"
-import { isScript, run } from "../harness/program.ts"
+import { type Ended, isScript, run } from "../harness/program.ts"
 import { emptiedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -19,18 +19,41 @@ const setup = emptiedDaemon()
 
 const envelope = (text: string) => JSON.parse(text)
 
+/** Runs lines that do not depend on each other, and pairs each with its end. */
+const sideBySide = <A>(table: ReadonlyArray<A>, secrets: (row: A) => Effect.Effect<Ended>) =>
+  Effect.forEach(table, (row) => Effect.map(secrets(row), (ended) => [ended, row] as const), { concurrency: 3 })
+
+/** Prints the help of each command through the entry of the built program, in one process: a start costs more than the help. */
+const printHelps = `
+const lines = JSON.parse(process.argv[2])
+const entry = require("node:path").join(process.argv[1], "../main.cjs")
+process.setMaxListeners(0)
+const printNext = () => {
+  const line = lines.shift()
+  if (line === undefined) return
+  process.argv.splice(2, Infinity, ...line)
+  delete require.cache[entry]
+  require(entry)
+}
+process.exit = (status) => {
+  require("node:fs").writeSync(1, status + "\\0")
+  setImmediate(printNext)
+}
+printNext()
+`
+
 describe("secrets lease", () => {
   it.live("prints exactly the bytes of the value", () =>
     Effect.gen(function* () {
       const { secrets } = yield* setup
-      const pem = "-----BEGIN X-----\nmade up\n-----END X-----\n"
+      const pem = "-----BEGIN X-----\nmade up: ünï ☃ 𝄞\u0000\n-----END X-----\n"
       assert.strictEqual((yield* secrets(["add", "pem"], pem)).status, 0)
-      for (const line of [
+      const lines = [
         ["lease", "pem"],
         ["lease", "pem", "--raw", "--ttl", "24h", "--client-id", "deploy"],
         ["--no-update-check", "lease", "pem", "--ttl=5m", "--human", "--output", "raw"]
-      ]) {
-        const { status, stderr, stdout } = yield* secrets(line)
+      ]
+      for (const [{ status, stderr, stdout }, line] of yield* sideBySide(lines, secrets)) {
         assert.deepStrictEqual([status, stdout, stderr], [0, pem, ""], line.join(" "))
       }
     })
@@ -60,8 +83,8 @@ describe("secrets lease", () => {
         [["\u001b[31mred"], 2, /^secrets \\x1b\[31mred: unknown command/],
         [["lease", "db", "--socket", "/\u001b[31m", "--timeout", "0.2"], 3, /nothing listens on \/\\x1b\[31m /]
       ]
-      for (const [line, expected, message] of table) {
-        const { status, stderr, stdout } = yield* secrets(line)
+      for (const [{ status, stderr, stdout }, row] of yield* sideBySide(table, ([line]) => secrets(line))) {
+        const [line, expected, message] = row
         assert.deepStrictEqual([stdout, status], ["", expected], line.join(" "))
         assert.match(stderr, message)
       }
@@ -75,6 +98,7 @@ describe("secrets lease", () => {
       const good = envelope((yield* secrets(["lease", "db", "--json", "--client-id", "c"])).stdout)
       assert.deepInclude(good, { ok: true, success: true, command: "secrets lease" })
       assert.deepInclude(good.result, { value: "x", secret_name: "db", client_id: "c" })
+      assert.isString(good.result.lease_id)
       assert.notProperty(good, "message")
       const bad = yield* secrets(["lease", "nope", "--json"])
       assert.deepStrictEqual([bad.status, bad.stderr], [4, ""])
@@ -92,13 +116,13 @@ describe("secrets lease", () => {
     Effect.gen(function* () {
       const { audit, call, secrets } = yield* setup
       yield* call("add", { name: "db", value: "x" })
-      for (const line of [
+      const lines = [
         ["lease", "db"],
         ["lease", "db"],
         ["lease", "db", "--client-id", "other"]
-      ])
-        yield* secrets(line)
-      const { result } = envelope((yield* secrets(["status", "--json"])).stdout)
+      ]
+      for (const [{ stdout }] of yield* sideBySide(lines, secrets)) assert.strictEqual(stdout, "x")
+      const { result } = yield* call("status")
       assert.strictEqual(result.active_leases, 2)
       assert.strictEqual(audit().filter(({ action }) => action === "lease_replace").length, 1)
     })
@@ -108,7 +132,7 @@ describe("secrets lease", () => {
 describe("secrets add", () => {
   it.live("reads all of a pipe, a single line without its end", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup
+      const { call, secrets } = yield* setup
       const table: ReadonlyArray<readonly [string, string]> = [
         ["one\n", "one"],
         ["one\r\n", "one"],
@@ -117,18 +141,19 @@ describe("secrets add", () => {
         ['{ "type": "x",\r\n"y": 1 }\r\n', '{ "type": "x",\r\n"y": 1 }\r\n'],
         ["ünï ☃ 𝄞\u0000", "ünï ☃ 𝄞\u0000"]
       ]
-      for (const [n, [given, kept]] of table.entries()) {
-        assert.strictEqual((yield* secrets(["add", `s${n}`], given)).stdout, `added "s${n}"\n`)
-        assert.strictEqual((yield* secrets(["lease", `s${n}`])).stdout, kept)
+      const rows = table.map(([given, kept], n) => [["add", `s${n}`], given, kept] as const)
+      for (const [{ stdout }, [[, name], , kept]] of yield* sideBySide(rows, ([line, stdin]) => secrets(line, stdin))) {
+        assert.strictEqual(stdout, `added "${name}"\n`)
+        assert.strictEqual((yield* call("lease", { secret_name: name, client_id: "c" })).result.value, kept)
       }
     })
   )
 
   it.live("accepts a value as an argument, also one that begins with dashes", () =>
     Effect.gen(function* () {
-      const { secrets } = yield* setup
+      const { call, secrets } = yield* setup
       assert.strictEqual((yield* secrets(["add", "db", "--value", "--not-a-flag", "--rotate-via", "true"])).status, 0)
-      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "--not-a-flag")
+      assert.strictEqual((yield* call("lease", { secret_name: "db", client_id: "c" })).result.value, "--not-a-flag")
       assert.match(
         (yield* secrets(["list"])).stdout,
         /^NAME {2}LEASES {2}ROTATES {2}AGE {2}LAST USED\ndb {4}1 {7}yes +\d+s +\d+s\n$/
@@ -148,8 +173,7 @@ describe("secrets add", () => {
         [["add", ""], "hush-hush", 2, /the name of a secret cannot be empty/],
         [["add", "e", "hush-hush"], "x", 2, /expected at most 1 argument, got 2/]
       ]
-      for (const [line, stdin, status, message] of table) {
-        const ended = yield* secrets(line, stdin)
+      for (const [ended, [, , status, message]] of yield* sideBySide(table, ([line, stdin]) => secrets(line, stdin))) {
         assert.deepStrictEqual([ended.status, ended.stdout], [status, ""])
         assert.match(ended.stderr, message)
         assert.notInclude(ended.stderr, "hush-hush")
@@ -166,11 +190,12 @@ describe("the commands", () => {
     Effect.gen(function* () {
       const { call, secrets } = yield* setup
       yield* call("add", { name: "db", value: "x" })
-      const { lease_id } = envelope((yield* secrets(["lease", "db", "--json"])).stdout).result
+      const lease = Effect.map(call("lease", { secret_name: "db", client_id: "c" }), ({ result }) => result)
+      const { lease_id } = yield* lease
       assert.strictEqual((yield* secrets(["revoke", lease_id])).stdout, `revoked ${lease_id}\n`)
       assert.strictEqual((yield* secrets(["revoke", "nope"])).status, 4)
       assert.strictEqual((yield* secrets(["revoke"])).status, 2)
-      yield* secrets(["lease", "db"])
+      yield* lease
       assert.match(
         (yield* secrets(["revoke", "--all"])).stdout,
         /^revoked 1 lease\nValues that were handed out still work/
@@ -194,12 +219,20 @@ describe("the commands", () => {
         /^running since \S+ \(up \d+s\)\nprocess {7}\d+, version \S+ \(build \S+\)\nsecrets {7}0\nactive leases 0\nsocket {8}\S+, your role: owner\nevents {8}joelclaw is not installed, 0 sent\n$/
       )
       yield* daemon.stop()
-      const gone = yield* secrets(["status", "--timeout", "0.2"])
-      assert.deepStrictEqual([gone.status, gone.stdout], [3, ""])
-      const ended = yield* secrets(["status", "--json", "--timeout", "0.2"])
-      assert.deepStrictEqual([ended.status, envelope(ended.stdout).error.code], [3, "daemon_unavailable"])
-      for (const line of [["revoke", "--all"], ["list"], ["audit"], ["add", "x", "--value", "y"]]) {
-        assert.strictEqual((yield* secrets([...line, "--timeout", "0.2"])).status, 3, line.join(" "))
+      const lines = [
+        ["status"],
+        ["status", "--json"],
+        ["revoke", "--all"],
+        ["list"],
+        ["audit"],
+        ["add", "x", "--value", "y"]
+      ]
+      for (const [{ status, stdout }, line] of yield* sideBySide(lines, (line) =>
+        secrets([...line, "--timeout", "0.2"])
+      )) {
+        assert.strictEqual(status, 3, line.join(" "))
+        if (line.includes("--json")) assert.strictEqual(envelope(stdout).error.code, "daemon_unavailable")
+        else assert.strictEqual(stdout, "", line.join(" "))
       }
     })
   )
@@ -232,7 +265,7 @@ describe("the commands", () => {
     Effect.gen(function* () {
       const { call, secrets } = yield* setup
       yield* call("add", { name: "db", value: "x" })
-      yield* secrets(["lease", "db", "--client-id", "\u001b[31mred\nline"])
+      yield* call("lease", { secret_name: "db", client_id: "\u001b[31mred\nline" })
       const { stdout } = yield* secrets(["audit", "--tail", "1"])
       assert.match(
         stdout,
@@ -284,12 +317,22 @@ describe("the commands", () => {
           assert.deepStrictEqual([status, stderr], [0, ""], args.join(" "))
           return stdout
         })
-      for (const line of [["--help"], ["help"], []])
-        assert.strictEqual(yield* printed(line), `${helpLines(specs).join("\n")}\n`)
+      for (const text of yield* Effect.forEach([["--help"], ["help"], []], printed, { concurrency: 3 }))
+        assert.strictEqual(text, `${helpLines(specs).join("\n")}\n`)
       const tree = envelope(yield* printed(["help", "--json"])).result
       assert.deepStrictEqual(tree, JSON.parse(JSON.stringify(helpTree(specs))))
-      for (const spec of specs)
-        assert.strictEqual(yield* printed([spec.name, "--help"]), `${commandHelp(spec).lines?.join("\n")}\n`)
+      const helps = specs.map((spec) => [spec.name, `${commandHelp(spec).lines?.join("\n")}\n`] as const)
+      // Only Node can run the entry again in one process; two commands have one of their own.
+      if (isScript) {
+        const lines = JSON.stringify(specs.map(({ name }) => [name, "--help"]))
+        const together = yield* run([lines], { home, nodeOptions: ["-e", printHelps] })
+        assert.deepStrictEqual([together.status, together.stderr], [0, ""])
+        assert.deepStrictEqual(together.stdout.split("\0"), [...helps.map(([, help]) => `${help}0`), ""])
+      }
+      const alone = helps.filter(([name]) => !isScript || name === "exec" || name === "lease")
+      const check = ([name, help]: readonly [string, string]) =>
+        Effect.map(printed([name, "--help"]), (text) => assert.strictEqual(text, help))
+      yield* Effect.forEach(alone, check, { concurrency: 3 })
       for (const [shell, make] of [
         ["bash", bashScript],
         ["zsh", zshScript],

@@ -12,7 +12,7 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const findingsOf = ({ stdout }: Ended): ReadonlyArray<any> => JSON.parse(stdout).result.findings
 
-describe("secrets doctor", () => {
+describe.concurrent("secrets doctor", () => {
   it.live("says of each check that it is well", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
@@ -42,13 +42,19 @@ describe("secrets doctor", () => {
       fs.mkdirSync(directory, { recursive: true, mode: 0o755 })
       fs.writeFileSync(path.join(directory, "config.json"), '{ "janes_setting": "janes-value" }', { mode: 0o644 })
       fs.writeFileSync(path.join(directory, "secrets.age"), "janes store", { mode: 0o600 })
-      const text = yield* run(["doctor"], { home })
+      const other = yield* temporaryDirectory
+      fs.mkdirSync(path.join(other, ".agent-secrets"), { mode: 0o755 })
+      fs.writeFileSync(path.join(other, ".agent-secrets/config.json"), "{ not JSON", { mode: 0o644 })
+      // Each waits seconds for a daemon.
+      const [text, report, broken] = yield* Effect.all(
+        [run(["doctor"], { home }), run(["doctor", "--report"], { home }), run(["doctor", "--json"], { home: other })],
+        { concurrency: "unbounded" }
+      )
       assert.strictEqual(text.status, 1)
       assert.match(text.stderr, /^secrets doctor: something is wrong: store, daemon\n/)
       assert.match(text.stdout, /^warning {2}settings {3}config\.json has 1 key .*\n {20}janes_setting\n/m)
       assert.match(text.stdout, /^wrong {4}store {6}its key is missing\n {20}\/.*identity\.age\n {20}Restore /m)
       assert.match(text.stdout, /^wrong {4}daemon {5}the daemon is not running\n.*\n {20}Start it with: /m)
-      const report = yield* run(["doctor", "--report"], { home })
       assert.strictEqual(report.status, 1)
       // The same findings, and nothing of whom.
       const findings = ({ stdout }: Ended) =>
@@ -58,8 +64,6 @@ describe("secrets doctor", () => {
           .filter((line) => /^(ok|note|warning|wrong) /.test(line))
       assert.deepStrictEqual(findings(report), findings(text))
       assert.notMatch(report.stdout + report.stderr, /jane|\/tmp|agent-secrets\//)
-      fs.writeFileSync(path.join(directory, "config.json"), "{ not JSON")
-      const broken = yield* run(["doctor", "--json"], { home })
       assert.deepInclude(
         findingsOf(broken).find(({ check }) => check === "settings"),
         { verdict: "wrong", what: "config.json cannot be used" }

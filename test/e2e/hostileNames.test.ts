@@ -2,13 +2,15 @@
  * Names, paths, files and replies that would write to the terminal: no command prints one raw,
  * to a terminal, a pipe or as JSON. Only values are passed on.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Scope from "effect/Scope"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { allSpecs } from "../../src/cli/commands.ts"
+import { commands } from "../../src/cli/commands.ts"
 import { rpc, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -124,9 +126,26 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
 ]
 
 describe("hostile names", () => {
+  const scope = Effect.runSync(Scope.make())
+  let shared: Effect.Success<typeof setup>
+  beforeAll(async () => void (shared = await Effect.runPromise(Scope.provide(setup, scope))))
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+
+  it.live("reach nobody but the reader of a value, which is printed as it is", () =>
+    Effect.gen(function* () {
+      const { secrets } = shared
+      const [leased, { stdout }] = yield* Effect.all(
+        [secrets("lease", hostile), secrets("env", "--secret", `${hostile}=A`, "--format", "json")],
+        { concurrency: "unbounded" }
+      )
+      assert.strictEqual(leased.stdout, `raw ${hostile}`)
+      assert.deepStrictEqual([JSON.parse(stdout), raw.test(stdout)], [{ A: `raw ${hostile}` }, false])
+    })
+  )
+
   it.live("are escaped by every command, as text and as JSON", () =>
     Effect.gen(function* () {
-      const { daemon, secrets } = yield* setup
+      const { daemon, secrets } = shared
       const all = lines.flatMap(({ args, json }) => (json ? [args, [...args, "--json"]] : [args]))
       const printed = yield* Effect.forEach(
         all,
@@ -155,22 +174,13 @@ describe("hostile names", () => {
     })
   )
 
-  it("are tried on every command", async () => {
+  it("are tried on every command", () => {
     const tried = new Set(lines.map(({ args }) => args[0]))
     assert.deepStrictEqual(
-      (await allSpecs()).map(({ name }) => name).filter((name) => !tried.has(name)),
+      Object.keys(commands).filter((name) => !tried.has(name)),
       []
     )
   })
-
-  it.live("reach nobody but the reader of a value, which is printed as it is", () =>
-    Effect.gen(function* () {
-      const { secrets } = yield* setup
-      assert.strictEqual((yield* secrets("lease", hostile)).stdout, `raw ${hostile}`)
-      const { stdout } = yield* secrets("env", "--secret", `${hostile}=A`, "--format", "json")
-      assert.deepStrictEqual([JSON.parse(stdout), raw.test(stdout)], [{ A: `raw ${hostile}` }, false])
-    })
-  )
 
   it.live("are escaped in the replies of any program that listens on the socket", () =>
     Effect.gen(function* () {
@@ -200,12 +210,9 @@ describe("hostile names", () => {
         assert.isNotEmpty(stdout + stderr)
         assert.notMatch(stdout + stderr, raw, args.join(" "))
       })
-      yield* tried("status")
-      yield* tried("status", "--json")
-      yield* tried("status", "--metrics")
+      yield* Effect.all([tried("status"), tried("status", "--json"), tried("status", "--metrics")], { concurrency: 3 })
       message = { error: { code: -32000, message: hostile, data: { tag: "SecretNotFound" } } }
-      yield* tried("lease", "x")
-      yield* tried("lease", "x", "--json")
+      yield* Effect.all([tried("lease", "x"), tried("lease", "x", "--json")], { concurrency: 2 })
     })
   )
 })

@@ -15,9 +15,13 @@ import { promptly } from "../harness/prompt.ts"
 import { run, shellWords } from "../harness/program.ts"
 import { emptiedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { eventually, until, untilTrue } from "../support/waiting.ts"
+import { until, untilTrue } from "../support/waiting.ts"
 
 const shared = emptiedDaemon()
+
+/** Leases the secret db as a client that is no command. */
+const leaseOf = (call: (method: string, params: object) => Effect.Effect<any>, name = "db") =>
+  Effect.map(call("lease", { secret_name: name, client_id: "c" }), ({ result }): string => result.value)
 
 /** A daemon of its own, for a test that stops or configures it. */
 const setup = Effect.fnUntraced(function* (config: object = {}) {
@@ -41,9 +45,9 @@ describe("update and delete", () => {
   it.live("change the value, and the rotation command only if one is given", () =>
     Effect.gen(function* () {
       const { call, secrets } = yield* shared
-      yield* secrets(["add", "db", "--value", "old", "--rotate-via", "a command"])
+      yield* call("add", { name: "db", value: "old", rotate_via: "a command" })
       assert.strictEqual((yield* secrets(["update", "db"], "new\n")).stdout, 'updated "db"\n')
-      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "new")
+      assert.strictEqual(yield* leaseOf(call), "new")
       const hook = Effect.map(call("list"), ({ result }) => result.secrets[0].rotate_via)
       assert.strictEqual(yield* hook, "a command")
       yield* secrets(["update", "db", "--value", "x", "--rotate-via", "another"])
@@ -65,7 +69,7 @@ describe("update and delete", () => {
         ["--no-update-check", "rm", "db"]
       ]) {
         yield* call("add", { name: "db", value: "x" })
-        yield* secrets(["lease", "db"])
+        yield* leaseOf(call)
         assert.strictEqual((yield* secrets(line)).stdout, 'deleted "db"\n')
         assert.strictEqual((yield* call("status")).result.active_leases, 0)
       }
@@ -76,12 +80,13 @@ describe("update and delete", () => {
   it.live("accept a name that is hard to type only with --force", () =>
     Effect.gen(function* () {
       const { secrets } = yield* shared
-      for (const name of ["-x", "a\tb"]) {
+      const check = Effect.fnUntraced(function* (name: string) {
         const refused = yield* secrets(["add", "--value", "v", "--", name])
         assert.deepStrictEqual([refused.status, refused.stdout], [2, ""])
         assert.strictEqual((yield* secrets(["add", "--force", "--value", "v", "--", name])).status, 0)
         assert.strictEqual((yield* secrets(["lease", "--", name])).stdout, "v")
-      }
+      })
+      yield* Effect.forEach(["-x", "a\tb"], check, { concurrency: "unbounded" })
     })
   )
 
@@ -105,14 +110,14 @@ describe("update and delete", () => {
 describe("rotate", () => {
   it.live("runs the command as the predecessor did, and keeps its output out of the log", () =>
     Effect.gen(function* () {
-      const { audit, call, directory, secrets } = yield* shared
+      const { audit, call, directory } = yield* shared
       yield* call("add", { name: "aws", value: "old", rotate_via: "echo hush; echo err >&2" })
       const { result } = yield* call("rotate", { secret_name: "aws" })
       assert.deepStrictEqual(
         { ...result, executed_at: "" },
         { success: true, output: "hush\n\nerr\n", executed_at: "" }
       )
-      assert.strictEqual((yield* secrets(["lease", "aws"])).stdout, "old")
+      assert.strictEqual(yield* leaseOf(call, "aws"), "old")
       const entry = audit().find(({ action }) => action === "secret_rotate")
       assert.strictEqual(entry?.["details"], "exit status 0, 9 bytes of output")
       assert.notInclude(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), "hush\\n")
@@ -121,17 +126,17 @@ describe("rotate", () => {
 
   it.live("takes the new value from the output of a command, also after a restart", () =>
     Effect.gen(function* () {
-      const { daemon, directory, home, secrets } = yield* setup()
+      const { call, daemon, directory, home, secrets } = yield* setup()
       const command = `printf 'value %s\\n' "$SECRET_NAME"`
       yield* secrets(["add", "db", "--value", "old", "--rotate-via", command, "--rotate-stdout"])
-      yield* secrets(["lease", "db"])
+      yield* leaseOf(call)
       const rotated = yield* secrets(["rotate", "db"])
       assert.deepStrictEqual([rotated.status, rotated.stdout], [0, 'rotated "db"; 1 lease still holds the old value\n'])
-      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "value db")
+      assert.strictEqual(yield* leaseOf(call), "value db")
       yield* daemon.stop()
       yield* startDaemon({ home })
-      assert.strictEqual((yield* secrets(["rotate", "db"])).status, 0)
-      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "value db")
+      assert.isTrue((yield* call("rotate", { secret_name: "db" })).result.success)
+      assert.strictEqual(yield* leaseOf(call), "value db")
       assert.notInclude(fs.readFileSync(path.join(directory, "audit.log"), "utf8"), "value db")
     })
   )
@@ -140,13 +145,18 @@ describe("rotate", () => {
     Effect.gen(function* () {
       const { call, secrets } = yield* shared
       yield* call("add", { name: "plain", value: "x" })
-      yield* secrets(["add", "good", "--value", "x", "--rotate-via", "true"])
+      yield* call("add", { name: "good", value: "x", rotate_via: "true" })
       assert.deepStrictEqual((yield* secrets(["rotate", "--all"])).stdout, "rotated 1 secret\n")
-      yield* secrets(["add", "bad", "--value", "x", "--rotate-via", "exit 3"])
-      const ended = yield* secrets(["rotate", "--all"])
+      yield* call("add", { name: "bad", value: "x", rotate_via: "exit 3" })
+      const lines = [
+        ["rotate", "--all"],
+        ["rotate", "plain"]
+      ]
+      const [ended, alone] = yield* Effect.forEach(lines, (line) => secrets(line), { concurrency: "unbounded" })
+      if (ended === undefined) return assert.fail()
       assert.deepStrictEqual([ended.status, ended.stdout], [5, ""])
       assert.include(ended.stderr, 'rotated 1 of 2 secrets: rotation of secret "bad" failed: rotation hook failed')
-      assert.strictEqual((yield* secrets(["rotate", "plain"])).status, 5)
+      assert.strictEqual(alone?.status, 5)
     })
   )
 
@@ -207,13 +217,13 @@ describe("revoke --all", () => {
     Effect.gen(function* () {
       const { call, directory, secrets } = yield* shared
       yield* call("add", { name: "db", value: "x" })
-      yield* secrets(["add", "mail", "--value", "x", "--rotate-via", "true"])
-      yield* secrets(["lease", "db"])
+      yield* call("add", { name: "mail", value: "x", rotate_via: "true" })
+      yield* leaseOf(call)
       const ended = yield* secrets(["revoke", "--all", "--rotate", "--wipe"])
       assert.strictEqual(ended.stdout.split("\n")[0], "revoked 1 lease; rotated 1 secret; wiped 2 secrets")
       assert.isFalse(fs.existsSync(path.join(directory, "secrets.age.bak")))
       assert.include((yield* secrets(["list"])).stdout, "no secrets; add one with")
-      assert.strictEqual((yield* secrets(["add", "db", "--value", "y"])).status, 0)
+      assert.isDefined((yield* call("add", { name: "db", value: "y" })).result)
       assert.strictEqual((yield* secrets(["revoke", "--wipe"])).status, 2)
     })
   )
@@ -249,9 +259,9 @@ describe("a backup", () => {
       const refused = yield* secrets(restore)
       assert.deepStrictEqual([refused.status, refused.stdout], [5, ""])
       assert.include(refused.stderr, "changed after the backup")
-      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "two")
+      assert.strictEqual(yield* leaseOf(call), "two")
       assert.strictEqual((yield* secrets([...restore, "--overwrite"])).status, 0)
-      assert.strictEqual((yield* secrets(["lease", "db"])).stdout, "one")
+      assert.strictEqual(yield* leaseOf(call), "one")
       const old = [
         path.join(other, ".agent-secrets/secrets.age"),
         "--identity",
@@ -361,13 +371,14 @@ describe("daemon restart", () => {
         Effect.sync(() => spawn("/bin/sh", ["-c", loop], { env, stdio: "ignore", detached: true })),
         (supervisor) => Effect.sync(() => process.kill(-(supervisor.pid ?? 0), "SIGKILL"))
       )
-      yield* eventually(run(["status"], { home }), ({ status }) => status === 0)
-      yield* run(["add", "db", "--value", "x"], { home })
-      yield* run(["lease", "db"], { home })
+      const socket = path.join(home, ".agent-secrets/agent-secrets.sock")
+      assert.strictEqual((yield* run(["status", "--wait", "2m"], { home })).status, 0)
+      yield* rpc(socket, "add", { name: "db", value: "x" })
+      yield* rpc(socket, "lease", { secret_name: "db", client_id: "c" })
       assert.strictEqual((yield* run(["daemon", "restart", "--help"], { home })).status, 0)
       const restarted = yield* run(["--no-update-check", "daemon", "restart"], { home })
       assert.deepStrictEqual([restarted.status, restarted.stdout.slice(0, 10)], [0, "restarted;"])
-      const { result } = JSON.parse((yield* run(["status", "--json"], { home })).stdout)
+      const { result } = yield* rpc(socket, "status")
       assert.strictEqual(result.active_leases, 1)
       const again = yield* run(["daemon", "restart"], { home })
       assert.strictEqual(again.status, 5)
