@@ -13,7 +13,7 @@ import { sharedDaemon } from "../harness/sharedDaemon.ts"
 import { openTerminal } from "../harness/terminal.ts"
 import { shellWords } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
-import { until } from "../support/waiting.ts"
+import { until, untilTrue } from "../support/waiting.ts"
 
 const daemon = sharedDaemon({ token: "first", gone: "x", other: "y" })
 
@@ -32,6 +32,10 @@ const happened = (directory: string, client: string) =>
   auditOf(directory)
     .filter((entry) => entry["client_id"] === client && String(entry["action"]).startsWith("run_"))
     .map(({ action, details }) => [action, details].filter((one) => one !== undefined && one !== "").join(": "))
+
+/** Returns whether each program that runs has the current value. */
+const isHeldNow = ({ result }: { readonly result?: any }) =>
+  result?.runs_with_older_value.length === 0 && result.clients.some((row: any) => row.runs === 1)
 
 const loop = "n=0; while [ $n -lt 3000 ]; do n=$((n+1)); sleep 0.02; done"
 const forever = `echo ready; ${loop}`
@@ -153,6 +157,8 @@ describe.concurrent("the program of exec", () => {
       yield* shows(started, "value y input\n")
       yield* daemon().call("update", { name: "other", value: "z" })
       yield* shows(started, "value z\n")
+      const exposure = () => daemon().call("secrets.exposure", { secret_name: "other" })
+      yield* untilTrue(Effect.map(exposure(), isHeldNow))
       started.child.kill("SIGTERM")
       const { status, stderr } = yield* endOf(started)
       assert.deepStrictEqual(

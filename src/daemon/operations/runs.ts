@@ -166,10 +166,14 @@ export const watchRun = Effect.fnUntraced(function* (watch: {
   readonly runId: string
   readonly after: number
   readonly pid: number | undefined
+  /** The new leases of a program that was started again. */
+  readonly given: Pairs
   readonly connection: RunConnection
 }) {
   const runs = yield* Runs
   const run = yield* findRun(watch.runId)
+  const given = watch.given.filter(([secretName]) => run.leases.has(secretName))
+  if (given.length > 0) run.leases = new Map([...run.leases, ...given])
   acknowledge(run, watch.after, run.connection === watch.connection)
   if (run.connection !== watch.connection) yield* runs.attach(run, watch.connection)
   run.pid = watch.pid ?? run.pid

@@ -16,6 +16,8 @@ export interface RunConnection {
 }
 
 export interface Run extends RunFacts {
+  /** The lease of each secret whose value the program has; a program that is started again has others. */
+  leases: ReadonlyMap<string, string>
   /** The process id, as its starter says. */
   pid: number | undefined
   /** When it began, RFC 3339; for one that was taken up, when that was. */

@@ -38,7 +38,9 @@ const watchParams = readParams("RunsWatchParams", {
   run_id: "string",
   after: "number",
   timeout: "number",
-  pid: "number"
+  pid: "number",
+  lease_ids: "string",
+  secret_names: "string"
 })
 const endParams = readParams("RunsEndParams", {
   run_id: "string",
@@ -79,7 +81,11 @@ export const runHandlers = {
     yield* required(params.run_id, "run_id")
     const { nextNotice } = yield* Runs
     const connection = yield* ConnectionState
-    const run = yield* watchRun({ runId: params.run_id, after: params.after, pid: pidOf(params.pid), connection })
+    const leaseIds = params.lease_ids === "" ? [] : yield* readIds(params.lease_ids)
+    const names = leaseIds.length === 0 ? [] : yield* readNames(params.secret_names, leaseIds.length)
+    const given = leaseIds.map((id, at) => [names[at] ?? "", id] as const)
+    const pid = pidOf(params.pid)
+    const run = yield* watchRun({ runId: params.run_id, after: params.after, pid, given, connection })
     const seconds = Math.min(Math.max(params.timeout, 0), longestPoll)
     const waited = run.unread.length > 0 ? undefined : yield* longPoll(nextNotice(run), Duration.seconds(seconds))
     if (waited === "client left") return { events: [], cursor: params.after }

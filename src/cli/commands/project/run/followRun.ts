@@ -21,6 +21,8 @@ export interface FollowedRun {
   readonly beginParams: () => object
   /** The same to take the run up. */
   readonly takeUpParams: () => object
+  /** The leases of a program that was started again, until the daemon knows them. */
+  given?: object | undefined
   readonly offer: (news: News) => void
   /** In milliseconds: without a reply for so long, the daemon is lost. */
   readonly requireDaemon: number | undefined
@@ -79,7 +81,7 @@ const untilAnswered = Effect.fnUntraced(function* (poll: Effect.Effect<Polled>) 
 const poll = Effect.fnUntraced(function* (ask: Ask, watch: FollowedRun, seconds: number): Effect.fn.Return<Polled> {
   const { beginParams, offer, pid, run, takeUpParams } = watch
   if (run.runId === undefined) return yield* begin(ask, watch, beginParams())
-  const asked = { run_id: run.runId, after: run.cursor, timeout: String(seconds), pid }
+  const asked = { run_id: run.runId, after: run.cursor, timeout: String(seconds), pid, ...watch.given }
   const limit = Duration.sum(Duration.seconds(seconds), replyTimeout)
   const reply = Option.getOrUndefined(yield* Effect.timeoutOption(ask("runs.watch", asked), limit))
   if (reply?.error?.tag === "RunNotFound") return yield* begin(ask, watch, takeUpParams())
@@ -89,6 +91,7 @@ const poll = Effect.fnUntraced(function* (ask: Ask, watch: FollowedRun, seconds:
   // In one step: an interruption neither loses news nor gives it twice.
   for (const { kind, secret_name: secretName } of events) if (isKnown(kind)) offer({ because: kind, secretName })
   run.cursor = cursor
+  watch.given = undefined
   return stopping === true ? "away" : "answered"
 })
 

@@ -80,9 +80,18 @@ export const takeUpParams = ({ held, request, run }: LeasedRun) => ({
   ...beginParams(request, held),
   run_id: run?.runId ?? "",
   cursor: run?.cursor ?? 0,
-  // A name may hold a comma.
-  secret_names: held.map(({ secret }) => Buffer.from(secret).toString("base64")).join(",")
+  ...givenParams(held)
 })
+
+/** Returns the leases with their secrets. */
+export const givenParams = (held: ReadonlyArray<LeasedSecret>) => {
+  const secrets = new Map(held.map(({ leaseId, secret }) => [leaseId, secret]))
+  return {
+    lease_ids: [...secrets.keys()].join(","),
+    // A name may hold a comma.
+    secret_names: [...secrets.values()].map((secret) => Buffer.from(secret).toString("base64")).join(",")
+  }
+}
 
 const idsOf = (held: ReadonlyArray<LeasedSecret>): string => [...new Set(held.map(({ leaseId }) => leaseId))].join(",")
 

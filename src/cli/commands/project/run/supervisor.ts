@@ -17,7 +17,7 @@ import { printWarning } from "../requestedSecrets.ts"
 import type { RunningChild } from "../runChild.ts"
 import { askOnce } from "./askOnce.ts"
 import type { Rules } from "./reactions.ts"
-import { beginParams, type KnownRun, type LeasedRun, leaseRunAgain, takeUpParams } from "./registerRun.ts"
+import { beginParams, givenParams, type KnownRun, type LeasedRun, leaseRunAgain, takeUpParams } from "./registerRun.ts"
 import { reportJson, reportText } from "./reportText.ts"
 import { runReaction } from "./runReaction.ts"
 import type { Input, News, Report } from "./programStates.ts"
@@ -52,7 +52,10 @@ export const makeSupervisor = Effect.fnUntraced(function* (supervised: Supervise
   const report = (told: Report, isOver: boolean) =>
     json ? Effect.sync(() => printNotice(reportJson(told))) : printWarning("exec", reportText(told, isOver))
   const restarts: Array<number> = []
+  let isAgain = false
   return (running: RunningChild) => {
+    const given = isAgain && leased !== undefined ? givenParams(leased.held) : undefined
+    isAgain = true
     const world: World<Leased> = {
       rules,
       inputs,
@@ -65,7 +68,9 @@ export const makeSupervisor = Effect.fnUntraced(function* (supervised: Supervise
     return Effect.gen(function* () {
       yield* Effect.forkScoped(watchExpiry(supervised, leasing, offer))
       if (leased?.run !== undefined) {
-        yield* Effect.forkScoped(watchLeased(leased.run, { ...supervised, leased }, running.processes.pid ?? 0, offer))
+        yield* Effect.forkScoped(
+          watchLeased(leased.run, { ...supervised, leased, given }, running.processes.pid ?? 0, offer)
+        )
       }
       return yield* supervise(running, world)
     }).pipe(Effect.scoped)
@@ -74,7 +79,12 @@ export const makeSupervisor = Effect.fnUntraced(function* (supervised: Supervise
 
 const watchLeased = (
   run: KnownRun,
-  { firstExpiry, leased, rules }: Supervised & { readonly leased: LeasedRun },
+  {
+    firstExpiry,
+    given,
+    leased,
+    rules
+  }: Supervised & { readonly leased: LeasedRun; readonly given: object | undefined },
   pid: number,
   offer: (news: News) => void
 ) =>
@@ -83,6 +93,7 @@ const watchLeased = (
     pid,
     beginParams: () => beginParams(leased.request, leased.held),
     takeUpParams: () => takeUpParams(leased),
+    given,
     offer,
     requireDaemon: rules.requireDaemon,
     onRefusal: Effect.fnUntraced(function* ({ message, tag }) {
