@@ -70,7 +70,7 @@ describe("secrets helper", () => {
   it.live("prints nothing but the answer or the reason", () =>
     Effect.gen(function* () {
       const { secrets } = daemon()
-      for (const [args, stdin, status, stdout, stderr] of [
+      const cases = [
         [["print", "nothing"], "", 4, "", /^secrets helper: secret "nothing": secret not found\n/],
         [["print", "lines"], "", 65, "", /^secrets helper: the value has several lines\n/],
         [["print", "token", "--json"], "", 2, "", /--json does not apply/],
@@ -80,11 +80,13 @@ describe("secrets helper", () => {
         [["git", "get"], "protocol=https\nhost=denied.example\n\n", 5, "quit=1\n\n", /access denied: "printed_only"/],
         [["docker", "get"], "other.example", 1, "credentials not found in native keychain\n", /^$/],
         [["git", "get"], "x".repeat(1024 * 1024 + 1), 65, "", /longer than 1 MiB/]
-      ] as const) {
+      ] as const
+      const check = Effect.fnUntraced(function* ([args, stdin, status, stdout, stderr]: (typeof cases)[number]) {
         const ended = yield* secrets(["helper", ...args], stdin)
         assert.deepStrictEqual([ended.status, ended.stdout], [status, stdout], args.join(" "))
         assert.match(ended.stderr, stderr)
-      }
+      })
+      yield* Effect.forEach(cases, check, { concurrency: 3 })
     })
   )
 
@@ -103,7 +105,10 @@ describe("secrets helper", () => {
       assert.notMatch((yield* secrets(["health"])).stdout, /was rejected/)
     })
   )
+})
 
+// Much of their time is waiting, and none of them looks at the entries or the leases of another.
+describe("secrets helper, called by many programs at once", { concurrent: true }, () => {
   it.live("needs no HOME, no PATH, no standard input and no directory that it may read", () =>
     Effect.gen(function* () {
       const { home } = daemon()
@@ -188,10 +193,13 @@ describe("secrets helper", () => {
         CLAUDE_CODE_SESSION_ID: "s"
       }
       const codex = { HOME: home, PATH: "/usr/bin:/bin", PWD: home, TERM: "dumb" }
-      const asked = yield* Effect.all([
-        runProgram("/bin/sh", ["-c", apiKeyHelper], { env: claude, cwd: home }),
-        runProgram(JSON.parse(command), JSON.parse(args), { env: codex, cwd: home })
-      ])
+      const asked = yield* Effect.all(
+        [
+          runProgram("/bin/sh", ["-c", apiKeyHelper], { env: claude, cwd: home }),
+          runProgram(JSON.parse(command), JSON.parse(args), { env: codex, cwd: home })
+        ],
+        { concurrency: 2 }
+      )
       for (const ended of asked) assert.deepInclude(ended, { status: 0, stdout: "made-up-token\n", stderr: "" })
     })
   )
@@ -222,7 +230,7 @@ describe("secrets helper", () => {
   )
 })
 
-describe("without a daemon that answers", () => {
+describe("without a daemon that answers", { concurrent: true }, () => {
   it.live("there is a reason within four seconds, and no answer", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
@@ -253,11 +261,12 @@ describe("without a daemon that answers", () => {
       const home = yield* temporaryDirectory
       const config = path.join(home, "config.json")
       fs.writeFileSync(config, JSON.stringify({ helpers: { git: { "https://github.com": { secret: 5 } } } }))
-      for (const args of [["helper", "git", "get"], ["serve"]]) {
+      const check = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
         const { status, stderr, stdout } = yield* run([...args, "--config", config], { home, stdin: github })
         assert.deepStrictEqual([status, stdout], [78, ""], args.join(" "))
         assert.include(stderr, "helpers.git.https://github.com.secret must be the name of a secret")
-      }
+      })
+      yield* Effect.forEach([["helper", "git", "get"], ["serve"]], check, { concurrency: 2 })
     })
   )
 })

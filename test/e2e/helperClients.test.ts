@@ -80,7 +80,8 @@ const passToGit = (git: string, root: string, request: http.IncomingMessage, res
   })
 }
 
-describe("secrets helper", () => {
+// Each test has servers, targets and a protocol of its own, and its client waits more than it computes.
+describe("secrets helper", { concurrent: true }, () => {
   itWith(["git"], "lets git clone, fetch and push, and records what a server rejects", (git = "") =>
     Effect.scoped(
       Effect.gen(function* () {
@@ -292,8 +293,6 @@ describe("secrets helper", () => {
   itWith(["pip3"], "lets pip read an index", (pip = "") =>
     Effect.scoped(
       Effect.gen(function* () {
-        const known = yield* runProgram(pip, ["download", "--help"], { env: { PATH: "/usr/bin:/bin" }, cwd: "/" })
-        if (!known.stdout.includes("--keyring-provider")) return leaveOut("pip 23.1", "lets pip read an index")
         const server = yield* stubServer((request, response) =>
           request.headers.authorization === basic("me", token)
             ? reply(response, "<html></html>", { "Content-Type": "text/html" })
@@ -318,7 +317,8 @@ describe("secrets helper", () => {
           index.replace("//", "//me@"),
           "made-up"
         ]
-        yield* runProgram(pip, words, { env: own, cwd })
+        const { stderr } = yield* runProgram(pip, words, { env: own, cwd })
+        if (/no such option: --keyring-provider/.test(stderr)) return leaveOut("pip 23.1", "lets pip read an index")
         assert.include(
           server.seen.map(([, sent]) => sent),
           basic("me", token)

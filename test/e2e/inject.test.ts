@@ -30,7 +30,7 @@ const setup = Effect.gen(function* () {
   return { state, directory, file, write, secrets, ofClient }
 })
 
-describe("secrets inject", () => {
+describe("secrets inject", { concurrent: true }, () => {
   it.live("writes a file of its owner alone, with our header, and keeps the leases", () =>
     Effect.gen(function* () {
       const { directory, file, ofClient, secrets, state, write } = yield* setup
@@ -54,7 +54,10 @@ describe("secrets inject", () => {
       assert.include(text, "user: made-up-user\nother: {{ op://a/b/c }}\n")
       assert.strictEqual(modeOf(file("out.yaml")), "600")
       assert.strictEqual((yield* ofClient(file("out.yaml"))).length, 2)
-      assert.strictEqual(auditOf(state).findLast(({ action }) => action === "lease_acquire")?.["via"], "env")
+      const entry = auditOf(state).findLast(
+        ({ action, client_id: id }) => action === "lease_acquire" && id.includes(directory)
+      )
+      assert.strictEqual(entry?.["via"], "env")
       const found = yield* secrets(["cleanup", "--all", "--dry-run", directory])
       assert.include(found.stdout + found.stderr, "out.yaml")
       // Its own file is replaced, and so are the leases; another one is not.
@@ -68,8 +71,8 @@ describe("secrets inject", () => {
 
   it.live("writes nothing and holds no lease where a reference has no value", () =>
     Effect.gen(function* () {
-      const { file, ofClient, secrets, write } = yield* setup
-      for (const [text, status, said] of [
+      const { directory, file, ofClient, secrets, write } = yield* setup
+      const cases = [
         ["{{ secret://token }} {{ secret://nothing }}", 4, 'secret "nothing": secret not found'],
         [
           "{{ secret://token }} {{ secret://token#member }}",
@@ -77,13 +80,16 @@ describe("secrets inject", () => {
           "secret://token#member: the value is no JSON object with that member"
         ],
         ["{{ secret://token }}\n{{ secret://a b }}", 1, "no reference in line 2"]
-      ] as const) {
-        const ended = yield* secrets(["inject", "-i", write("t", text), "-o", file("out")])
+      ] as const
+      const check = Effect.fnUntraced(function* ([text, status, said]: (typeof cases)[number], at: number) {
+        const out = file(`out${at}`)
+        const ended = yield* secrets(["inject", "-i", write(`t${at}`, text), "-o", out])
         assert.deepStrictEqual([ended.status, ended.stdout], [status, ""])
         assert.include(ended.stderr, said)
-        assert.isFalse(fs.existsSync(file("out")))
-      }
-      assert.deepStrictEqual(yield* ofClient(file("out")), [])
+        assert.isFalse(fs.existsSync(out))
+      })
+      yield* Effect.forEach(cases, check, { concurrency: 3 })
+      assert.deepStrictEqual(yield* ofClient(directory), [])
     })
   )
 
@@ -104,7 +110,7 @@ describe("secrets inject", () => {
   )
 })
 
-describe("secrets exec --env-file", () => {
+describe("secrets exec --env-file", { concurrent: true }, () => {
   it.live("gives a program what its files refer to, and the rest as it stands", () =>
     Effect.gen(function* () {
       const { ofClient, secrets, write } = yield* setup
@@ -124,16 +130,18 @@ describe("secrets exec --env-file", () => {
   it.live("starts nothing where a line is wrong", () =>
     Effect.gen(function* () {
       const { secrets, write } = yield* setup
-      for (const [text, status, said] of [
+      const cases = [
         ["A=secret://nothing\n", 4, 'secret "nothing": secret not found'],
         ["A=secret://token#x\n", 1, "secret://token#x: the value is no JSON object with that member"],
         ["A=secret://\n", 1, "the value of A is no reference"],
         ["LD_PRELOAD=/tmp/x.so\n", 1, "LD_PRELOAD controls which programs run"]
-      ] as const) {
-        const ended = yield* secrets(["exec", "--env-file", write("x.env", text), "--", "echo", "started"])
+      ] as const
+      const check = Effect.fnUntraced(function* ([text, status, said]: (typeof cases)[number], at: number) {
+        const ended = yield* secrets(["exec", "--env-file", write(`${at}.env`, text), "--", "echo", "started"])
         assert.deepStrictEqual([ended.status, ended.stdout], [status, ""])
         assert.include(ended.stderr, said)
-      }
+      })
+      yield* Effect.forEach(cases, check, { concurrency: 3 })
     })
   )
 })
