@@ -2,12 +2,12 @@
  * A secret that is missing: a client asks for it, and the person stores it in a terminal or on the
  * page, in a real browser where there is one. The value comes into no line of the client.
  */
-import { assert, describe, it } from "@effect/vitest"
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as http from "node:http"
 import { chromium, openBrowser } from "../harness/browser.ts"
 import { auditOf } from "../harness/daemon.ts"
-import { type McpClientUnderTest, scopedMcp } from "../harness/mcpClient.ts"
+import { type McpClientUnderTest, openMcp, scopedMcp } from "../harness/mcpClient.ts"
 import { shellWords } from "../harness/program.ts"
 import { sharedDaemon } from "../harness/sharedDaemon.ts"
 import { openTerminal } from "../harness/terminal.ts"
@@ -19,7 +19,15 @@ const daemon = sharedDaemon({ there: "made-up-already" })
 const value = "made-up value of a person / 9Zt"
 const urls = { elicitation: { form: {}, url: {} } }
 
-const opened = (capabilities: object = {}) => Effect.suspend(() => scopedMcp({ home: daemon().home, capabilities }))
+/** One client that opens addresses: a start costs far more than a request. */
+let client: McpClientUnderTest
+beforeAll(async () => {
+  client = await openMcp({ home: daemon().home, capabilities: urls, protocolVersion: "2025-06-18" })
+})
+afterAll(() => {
+  client.child.kill("SIGKILL")
+  return client.ended
+})
 
 const request = (client: McpClientUnderTest, name: string, more: object = {}) =>
   client.call("request_secret", { name, why: "for a test", ...more })
@@ -37,14 +45,21 @@ const askedToOpen = (client: McpClientUnderTest, name: string, more: object = {}
   )
 }
 
+const valueOf = (name: string) =>
+  Effect.map(daemon().call("secrets.lease", { secret_name: name, client_id: "test" }), ({ result }) => result.value)
+
 const noLineHasIt = (client: McpClientUnderTest) =>
   assert.deepStrictEqual(formsIn(Buffer.from([...client.lines, client.stderr()].join("\n")), value), [])
 
 describe("a missing secret", () => {
+  it("is asked for in the newer protocol, also of a client that names the older one and can open an address", () => {
+    assert.strictEqual(JSON.parse(client.lines[0] ?? "").result.protocolVersion, "2025-11-25")
+  })
+
   it.live("is stored in a terminal, which offers what clients wait for", () =>
     Effect.gen(function* () {
       const { home } = daemon()
-      const client = yield* opened()
+      const client = yield* scopedMcp({ home })
       assert.deepInclude(yield* Effect.promise(() => request(client, "there")), { status: "exists" })
       const first = yield* Effect.promise(() => request(client, "deploy_token"))
       assert.deepInclude(first, {
@@ -73,7 +88,6 @@ describe("a missing secret", () => {
 
   it.live("is stored on the page that a client opens, and one that does not work is replaced", () =>
     Effect.gen(function* () {
-      const client = yield* opened(urls)
       const { answer, elicitationId, message, url } = yield* askedToOpen(client, "there", { replace: true })
       const completed = client.received("notifications/elicitation/complete")
       const page = yield* Effect.promise(() => fetch(url).then((response) => response.text()))
@@ -84,15 +98,13 @@ describe("a missing secret", () => {
       assert.strictEqual(status, 200)
       assert.deepInclude(yield* Effect.promise(() => answer), { status: "stored" })
       assert.strictEqual((yield* Effect.promise(() => completed)).params.elicitationId, elicitationId)
-      const { stdout } = yield* daemon().secrets(["lease", "there"])
-      assert.strictEqual(stdout, value)
+      assert.strictEqual(yield* valueOf("there"), value)
       noLineHasIt(client)
     })
   )
 
   it.live("is declined by the person, also without a handshake", () =>
     Effect.gen(function* () {
-      const client = yield* opened(urls)
       const question = client.received("elicitation/create")
       const answer = request(client, "unwanted")
       const { id } = yield* Effect.promise(() => question)
@@ -123,7 +135,6 @@ describe("a missing secret", () => {
     "is typed into the page in a real browser, and no other site can post to it",
     () =>
       Effect.gen(function* () {
-        const client = yield* opened(urls)
         const profile = yield* temporaryDirectory
         const browser = yield* Effect.acquireRelease(
           Effect.promise(() => openBrowser(chromium ?? "", profile)),
@@ -161,7 +172,7 @@ describe("a missing secret", () => {
           )
         )
         assert.deepInclude(yield* Effect.promise(() => answer), { status: "stored" })
-        assert.strictEqual((yield* daemon().secrets(["lease", "typed_token"])).stdout, value)
+        assert.strictEqual(yield* valueOf("typed_token"), value)
         // A second use.
         yield* Effect.promise(() => browser.open(url))
         assert.notInclude(String(yield* Effect.promise(() => browser.run("document.body.innerText"))), "typed_token")

@@ -26,6 +26,7 @@ import { formsIn } from "../support/leaks.ts"
 import { postgresPrograms } from "../support/postgres.ts"
 import { machineIn, sharedTeam } from "../support/team.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
+import { until } from "../support/waiting.ts"
 import { leaseRepoSuite } from "../daemon/leases/LeaseRepoSuite.ts"
 
 /** Turns a name into a UUID. */
@@ -41,6 +42,9 @@ const take = (secretName: string, clientId: string) =>
       return Result.succeed(lease)
     })
   )
+
+const storeIn = (directory: string) => sha256(fs.readFileSync(path.join(directory, "secrets.age")))
+const headOf = (directory: string) => JSON.parse(fs.readFileSync(path.join(directory, "audit.head.json"), "utf8"))
 
 const activeCount = LeaseRepo.use(({ active }) => Effect.map(active, (all) => all.length))
 
@@ -249,6 +253,8 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       const config = path.join(home, ".agent-secrets", "config.json")
       const secrets = (args: ReadonlyArray<string>, stdin?: string) =>
         run(args, { home, ...(stdin === undefined ? {} : { stdin }) })
+      const files = path.dirname(config)
+      const begun = Date.now()
       team.cluster().sql("create database joined")
       const url = team.cluster().url("postgres", "joined")
       yield* Effect.scoped(
@@ -278,14 +284,23 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
           const refused = auditOf(path.join(home, ".agent-secrets")).find(({ action }) => action === "value_refused")
           assert.include(refused, { secret_name: "swapped", details: "it is another version than the database states" })
           assert.match((yield* secrets(["team", "status"])).stdout, /^m9 \(this machine\) +active/m)
-          team.cluster().sql("checkpoint")
+          // The end of the scope kills the daemon. One that is killed between the two files leaves a finding.
+          yield* until(() => storeIn(files) === headOf(files).store)
         })
       )
+      // Writes everything to its files, none of which vanishes while it is read.
+      team.cluster().stop()
+      let haveTheName = 0
       for (const entry of fs.readdirSync(team.cluster().directory, { recursive: true, withFileTypes: true })) {
-        if (!entry.isFile()) continue
         const file = path.join(entry.parentPath, entry.name)
-        assert.deepStrictEqual(formsIn(fs.readFileSync(file), value), [], file)
+        // What is older than the value has it not.
+        if (!entry.isFile() || fs.statSync(file).mtimeMs < begun) continue
+        const bytes = fs.readFileSync(file)
+        assert.deepStrictEqual(formsIn(bytes, value), [], file)
+        if (bytes.includes("swapped")) haveTheName += 1
       }
+      assert.isAtLeast(haveTheName, 2, "the table and its log are among the files")
+      team.cluster().start()
       const [store, backup] = ["secrets.age", "secrets.age.bak"].map((name) =>
         fs.readFileSync(path.join(home, ".agent-secrets", name))
       )

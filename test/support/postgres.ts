@@ -67,7 +67,8 @@ export const startCluster = (durable = false): Cluster => {
         )
       : String(execFileSync(file, [...args], options))
   }
-  run("initdb", ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"])
+  const smallLog = durable ? [] : ["--wal-segsize=1"]
+  run("initdb", ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync", ...smallLog])
   const settings = [
     `unix_socket_directories = '${directory}'`,
     "listen_addresses = ''",
