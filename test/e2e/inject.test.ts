@@ -79,7 +79,8 @@ describe("secrets inject", { concurrent: true }, () => {
           1,
           "secret://token#member: the value is no JSON object with that member"
         ],
-        ["{{ secret://token }}\n{{ secret://a b }}", 1, "no reference in line 2"]
+        ["{{ secret://token }}\n{{ secret://a b }}", 1, "no reference in line 2\n"],
+        ["{{ secret://a b }} {{ secret:// }}\n{{ secret://a b }}", 1, "no reference in line 1, 2\n"]
       ] as const
       const check = Effect.fnUntraced(function* ([text, status, said]: (typeof cases)[number], at: number) {
         const out = file(`out${at}`)

@@ -75,7 +75,7 @@ export const injectCommand = defineCommand({
     const { malformed, parts } = parseTemplate(yield* readTemplate(source))
     if (malformed.length > 0) {
       return yield* new CommandError({
-        message: `${escapeValue(source)}: no reference in line ${malformed.join(", ")}`,
+        message: `${escapeValue(source)}: no reference in line ${[...new Set(malformed)].join(", ")}`,
         fix: "Write it as {{ secret://NAME }} or {{ secret://NAME#member }}",
         code: "data_error",
         exitStatus: exitStatus.failed
