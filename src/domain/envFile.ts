@@ -96,7 +96,7 @@ export const variablePattern = /^[A-Za-z_][A-Za-z0-9_]*$/u
 /** Returns why a name cannot be used; undefined if it can. */
 export const variableProblem = (name: string): string | undefined => {
   if (!variablePattern.test(name)) return "must be letters, digits and _, and not begin with a digit"
-  return isSteering(name) ? "controls which programs run or what they load, so it may not hold a secret" : undefined
+  return isSteering(name) ? "controls which programs run or what they load, so it may not be set" : undefined
 }
 
 /** Returns the default variable for a secret: GITHUB_TOKEN for `github-token`. */

@@ -117,6 +117,31 @@ describe("secrets mcp", () => {
     })
   )
 
+  it.live("counts what is masked in the last output before the exit", () =>
+    Effect.gen(function* () {
+      const client = yield* opened()
+      for (let round = 0; round < 4; round++) {
+        const { masked, stdout } = yield* run(client, ["cat"], { stdin: `it is ${value}` })
+        assert.deepStrictEqual([stdout, masked], ["it is ***", 1])
+      }
+    })
+  )
+
+  it.live("names what to do in the words of the tool, not in those of the command line", () =>
+    Effect.gen(function* () {
+      const client = yield* opened()
+      const missing = yield* run(client, ["no-such-program"])
+      assert.strictEqual(missing.error, "no_such_program")
+      const unnamed = yield* Effect.promise(() => client.call("run_with_secrets", { command: ["true"] }))
+      assert.strictEqual(unnamed.error, "invalid_arguments")
+      assert.include(unnamed.message, "no .secrets.json in")
+      const steering = yield* run(client, ["true"], { env: { LD_PRELOAD: "x" } })
+      assert.strictEqual(steering.error, "bad_variable")
+      for (const { fix, message } of [missing, unnamed, steering])
+        assert.notMatch(`${message} ${fix}`, /secrets exec|--secret|hold a secret/)
+    })
+  )
+
   it.live("gives the program its input, its directory and its variables, and none of its own", () =>
     Effect.gen(function* () {
       const { home } = daemon()

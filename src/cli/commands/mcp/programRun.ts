@@ -129,7 +129,8 @@ const startExample = { kind: literal("started"), pid: 0 }
 const isEndReport = (message: unknown): message is EndReport =>
   matchesShape(message, { kind: literal("ended"), masked: 0 })
 
-const isRunReport = (message: unknown): message is RunReport => matchesShape(message, { kind: literal("run") })
+const isRunReport = (message: unknown): message is RunReport =>
+  matchesShape(message, { kind: literal("run"), masked: 0 })
 
 const problemExample = { error: { message: "", code: "", exit_status: 0 }, fix: "" }
 

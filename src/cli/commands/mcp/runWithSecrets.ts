@@ -167,7 +167,8 @@ const resultOf = Effect.fnUntraced(function* (
     exit_code: code,
     signal,
     ...outputs,
-    masked,
+    // The end is reported at the exit, before the last output is masked.
+    masked: run.masked ?? masked,
     ...(run.runId !== undefined && { run_id: run.runId })
   }
 })

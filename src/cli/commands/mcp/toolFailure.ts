@@ -53,6 +53,7 @@ const codesOfProblems: ReadonlyMap<string, FailureCode> = new Map<string, Failur
   ["daemon_unavailable", "daemon_down"],
   ["unsafe_socket", "daemon_down"],
   ["timeout", "no_answer"],
+  ["misuse", "invalid_arguments"],
   ["untrusted_project", "untrusted_project"],
   ["too_short_to_mask", "too_short_to_mask"]
 ])

@@ -26,7 +26,7 @@ export const explainStart = (options: Pick<ChildOptions, "command" | "args" | "e
   const file = findProgram(command, env["PATH"] ?? "/bin:/usr/bin")
   const isMissing = code === "ENOENT" && file === undefined
   const { cause, fix } = isMissing
-    ? { cause: "no such program", fix: "Check the PATH. Shell syntax needs a shell: secrets exec -- sh -c '…'" }
+    ? { cause: "no such program", fix: "Check the PATH. Shell syntax needs a shell: sh -c '…'" }
     : code === "E2BIG"
       ? tooLong(options)
       : ((file === undefined ? undefined : brokenFile(file)) ?? {

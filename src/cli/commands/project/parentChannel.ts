@@ -24,9 +24,11 @@ export interface EndReport {
   readonly masked: number
 }
 
-/** Comes after the end, with what the daemon knows of it. */
+/** Comes when the output is written, with what the daemon knows of the program. */
 export interface RunReport {
   readonly kind: "run"
+  /** How often a value was masked in the whole output. */
+  readonly masked: number
   readonly runId: string | undefined
   /** Why the program was stopped, such as `revoked`; undefined if it ended by itself. */
   readonly because: string | undefined
@@ -41,7 +43,7 @@ export interface ParentChannel {
   readonly counting: (makeMasker: () => Masker) => () => Masker
   readonly onStart: (pid: number) => void
   readonly onExit: (code: number | null, signal: NodeJS.Signals | null) => void
-  readonly onEnd: (run: Omit<RunReport, "kind">) => void
+  readonly onEnd: (run: Omit<RunReport, "kind" | "masked">) => void
 }
 
 /** The descriptor of the channel: the first after standard error. */
@@ -57,6 +59,7 @@ export const joinParent: Effect.Effect<ParentChannel | undefined> = Effect.gen(f
   // From now on it keeps no process alive.
   process.channel?.unref()
   const maskers: Array<Masker> = []
+  const masked = () => maskers.reduce((sum, { count }) => sum + count, 0)
   let pid: number | undefined
   yield* Effect.forkDetach(
     Effect.gen(function* () {
@@ -80,9 +83,9 @@ export const joinParent: Effect.Effect<ParentChannel | undefined> = Effect.gen(f
     },
     onExit: (code, signal) => {
       pid = undefined
-      report({ kind: "ended", code, signal, masked: maskers.reduce((sum, { count }) => sum + count, 0) })
+      report({ kind: "ended", code, signal, masked: masked() })
     },
-    onEnd: (run) => report({ kind: "run", ...run })
+    onEnd: (run) => report({ kind: "run", masked: masked(), ...run })
   }
 })
 
