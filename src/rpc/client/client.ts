@@ -42,6 +42,9 @@ export interface DaemonAddress {
   readonly onWait?: (() => void) | undefined
 }
 
+/** Makes a request fail at once if nothing listens: for a command that reports what it finds. */
+export const returnsNever: ReturnsSoon = () => Promise.resolve(false)
+
 /** Calls a method; its result must have the shape of the example. */
 export const call = <const T extends Shape>(
   daemon: DaemonAddress,

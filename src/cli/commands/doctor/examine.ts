@@ -8,7 +8,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type Config, decodeConfig, type UnknownKey, unknownKeys } from "../../../domain/Config.ts"
-import { type ClientError, call, type DaemonAddress, request } from "../../../rpc/client/client.ts"
+import { type ClientError, call, type DaemonAddress, request, returnsNever } from "../../../rpc/client/client.ts"
 import { matchesShape, optional, type Shaped } from "../../../rpc/protocol/shape.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import {
@@ -66,7 +66,7 @@ export const examine = Effect.fnUntraced(function* (args: GlobalArgs) {
     environment: process.env,
     ...settings,
     socketPath: daemon.socketPath,
-    daemon: yield* Effect.result(askDaemon({ ...daemon, timeout: probeTimeout }))
+    daemon: yield* Effect.result(askDaemon({ ...daemon, timeout: probeTimeout, returnsSoon: returnsNever }))
   }
   return examined
 })

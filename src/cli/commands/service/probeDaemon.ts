@@ -4,7 +4,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
-import { call } from "../../../rpc/client/client.ts"
+import { call, returnsNever } from "../../../rpc/client/client.ts"
 import { literal, optional } from "../../../rpc/protocol/shape.ts"
 import type { Observation } from "../../../service/assess.ts"
 import { type Supervisor, describeExit, exitHint, NotServing } from "../../../service/Supervisor.ts"
@@ -20,7 +20,7 @@ const readyTimeout = Duration.seconds(20)
 /** Returns undefined if none answers. The predecessor does not report its `pid`. */
 export const probeDaemon = (socketPath: string): Effect.Effect<Observation["answer"]> =>
   Effect.gen(function* () {
-    const address = { socketPath, timeout: probeTimeout }
+    const address = { socketPath, timeout: probeTimeout, returnsSoon: returnsNever }
     yield* call(address, "secrets.status", {}, servingExample)
     const own = yield* Effect.option(call(address, "daemon.status", {}, processExample))
     return own._tag === "Some" ? { pid: own.value.pid, startedBy: own.value.started_by } : { pid: undefined }
