@@ -97,7 +97,7 @@ const check = Effect.fnUntraced(function* (args: PolicyArgs, more: string | unde
   const unreachable = unreachableRules(policy)
   if (unreachable.length > 0) {
     return yield* new CommandError({
-      message: `rules that can never apply: ${unreachable.map(({ rule }) => rule).join(", ")}`,
+      message: `${unreachable.map(({ rule }) => `rule ${rule}`).join(", ")} can never apply`,
       why: unreachable.map(({ coveredBy, rule }) => `rule ${rule} is covered by ${coveredBy.join(", ")}`).join("; "),
       code: "data_error",
       fix: "Move them before the rules that cover them, or remove them",
