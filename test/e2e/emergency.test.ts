@@ -44,7 +44,7 @@ describe("revoke --all", () => {
       const { stderr, stdout } = yield* secrets("revoke --all")
       assert.match(
         stdout,
-        /^revoked 3 leases\nValues that were handed out still work: .*secrets exec.*\.env.*\nRotate these .*:\n\nSECRET {2}LEASES {2}LAST\ndb {6}2 {7}\S+\nmail {4}1 {7}\S+\n$/
+        /^revoked 3 leases\nValues that were handed out still work: in programs.*\.env.*\nRotate these .*:\n\nSECRET {2}LEASES {2}LAST\ndb {6}2 {7}\S+\nmail {4}1 {7}\S+\n$/
       )
       assert.strictEqual(stderr, "")
       yield* secrets("update mail --value made-up-too")

@@ -9,7 +9,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { decodeChainedEntry, sha256 } from "../../domain/AuditChain.ts"
-import { type AuditFact, changeFailedFact, decodeEntry, withStore } from "../../domain/AuditEntry.ts"
+import { type AuditFact, changeFailedFact, decodeEntry } from "../../domain/AuditEntry.ts"
 import { Exposure, type LogPlace } from "../../domain/Exposure.ts"
 import { decodeExposure, exposureChanged, ExposureNames, exposureUnnamed } from "../../domain/exposureFile.ts"
 import { fromMillis, parseTimestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
@@ -52,12 +52,10 @@ export const loadExposure = Effect.fn("loadExposure")(function* (
       : undefined)
   if (stored.doubtful !== undefined) exposure.addDoubtful(stored.doubtful)
   if (problem !== undefined) yield* audit.report([problem])
-  const store = audit.storeAtStart
+  // They name no store: another change may be recorded before them.
   const corrections = log.unwritten
-    .end(store)
-    .map(({ action, secret_name = "" }, at, { length }) =>
-      withStore(changeFailedFact({ action, secret_name, success: true }), at === length - 1 ? store : undefined)
-    )
+    .end(audit.storeAtStart)
+    .map(({ action, secret_name = "" }) => changeFailedFact({ action, secret_name, success: true }))
   return { exposure, doubt: problem, saved: stored.saved, corrections }
 })
 
