@@ -245,7 +245,7 @@ export class AuditLog extends Context.Service<
 
         const commits = commit && (yield* commitWithCopy(commit, log, () => saveHead(true)))
         /** Saves the head of what is flushed: it must not be ahead of a copy, which is flushed later. */
-        const saveFlushedHead = () => commits === undefined && saveHead(true)
+        const saveFlushedHead = Effect.suspend(() => commits?.flushLater ?? Effect.sync(() => saveHead(true)))
 
         const write = Effect.fnUntraced(function* (appended: ReadonlyArray<AuditFact>, change?: CommitChange) {
           const fileChange = yield* log.follow
@@ -275,7 +275,7 @@ export class AuditLog extends Context.Service<
           const lock = facts.findLast(isLockEntry)
           if (lock !== undefined) locked = lock.action === "store_lock" ? (locked ?? at.text) : undefined
           isHeadRight = true
-          saveFlushedHead()
+          yield* saveFlushedHead
           for (const { written } of observers) written(facts, first, at)
           // A file that only was reopened gets no entry about that.
           if (!isNewFile || appended.length === 0) return
@@ -392,10 +392,10 @@ export class AuditLog extends Context.Service<
           })),
           nextFailure: Queue.take(newFailures),
           recordStore: (hash) =>
-            Effect.sync(() => {
+            Effect.suspend(() => {
               store = hash
-              saveFlushedHead()
               for (const { stored } of observers) stored(hash)
+              return saveFlushedHead
             }),
           release: (seq, reader = "leases") =>
             Effect.sync(() => void released.set(reader, Math.max(released.get(reader) ?? 0, seq))),

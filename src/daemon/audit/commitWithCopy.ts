@@ -64,6 +64,8 @@ export const commitWithCopy = Effect.fnUntraced(function* (
   })
 
   return {
+    /** Has `flushed` run after the next interval, also if no line is added. */
+    flushLater: Effect.sync(() => void (isFlushed = false)),
     /** Makes the file and what is committed the same; returns the last entry that the file lacked, and what to record. */
     enter: Effect.fnUntraced(function* (head: ChainHead) {
       const { facts, missed } = yield* commit.enter(head, linesAfter)
