@@ -215,6 +215,21 @@ describe("SIGTERM", () => {
   )
 })
 
+describe("SIGTERM to a busy daemon", () => {
+  it.live("answers the clients that wait to be accepted", () =>
+    Effect.gen(function* () {
+      const daemon = yield* start()
+      daemon.signal("SIGSTOP")
+      const waiting = yield* many(daemon.socket, 60)
+      for (const connection of waiting) connection.send(`${status}\n`)
+      daemon.signal("SIGTERM")
+      daemon.signal("SIGCONT")
+      for (const connection of waiting) assert.include(yield* line(connection), '"running":true')
+      assert.strictEqual((yield* daemon.ended).status, 0)
+    })
+  )
+})
+
 describe("SIGTERM while changes are queued", () => {
   const count = 60
 

@@ -229,9 +229,12 @@ const maxPending = 1024
 export class PendingConnections {
   private waiting: Array<net.Socket> = []
   private handle: ((connection: net.Socket) => void) | undefined
+  /** How many were accepted in all. */
+  accepted = 0
 
   /** Listens to the `connection` event of the server. */
   readonly accept = (connection: net.Socket): void => {
+    this.accepted += 1
     connection.on("error", () => undefined)
     if (this.handle !== undefined) return this.handle(connection)
     if (this.waiting.length < maxPending) this.waiting.push(connection)

@@ -2,8 +2,8 @@
  * The server of the Unix sockets: of our own, and of those that the supervisor passes. What
  * a connection may do is decided by the socket that accepted it.
  *
- * Connections that arrive before `run` wait for it. When `run` is interrupted, no more are
- * accepted; new clients and requests at work get a moment for their reply. Effect's own
+ * Connections that arrive before `run` wait for it. When `run` is interrupted, those that wait are accepted and no
+ * more; new clients and requests at work get a moment for their reply. Effect's own
  * server has no mode and loses the reply to a half-closed client.
  */
 import * as NodeSocket from "@effect/platform-node/NodeSocket"
@@ -22,7 +22,7 @@ import * as SocketServer from "effect/socket/SocketServer"
 import * as net from "node:net"
 import type { Caller } from "../../domain/Caller.ts"
 import type { SocketAccess } from "../../domain/ListenSocket.ts"
-import { maxBufferedBytes, writeTimeout } from "../protocol/limits.ts"
+import { maxBufferedBytes, writeTimeout, yieldsPerTurn } from "../protocol/limits.ts"
 import { encodeError, memoryExceeded, noId, tooManyConnections } from "../protocol/Protocol.ts"
 import type { ActivatedSocket } from "./activatedSocket.ts"
 import { Connections, ConnectionState, maxConnections, PendingConnections, serverOptions } from "./Connections.ts"
@@ -31,7 +31,7 @@ import { bindSocket, unlinkSocket, watchActivatedSocket, watchSocket } from "./s
 /** The time limit for requests in progress at a shutdown. The whole shutdown has two seconds. */
 const drainTimeout = Duration.millis(500)
 
-/** The time limit for the first request of an accepted client at a shutdown. */
+/** The time limits at a shutdown: for accepting clients that have connected, and for their first requests. */
 const firstRequestGrace = Duration.millis(250)
 
 interface Listener {
@@ -106,6 +106,7 @@ export const layerUnixSockets = <E, R>(sockets: ReadonlyArray<SocketOptions<E, R
             }),
           (scope) =>
             Effect.gen(function* () {
+              yield* Effect.timeoutOption(Effect.interruptible(acceptBacklog(listeners)), firstRequestGrace)
               for (const { close, pending } of listeners) {
                 close()
                 pending.pause()
@@ -126,6 +127,16 @@ export const layerUnixSockets = <E, R>(sockets: ReadonlyArray<SocketOptions<E, R
       return SocketServer.SocketServer.of({ address: NetAddress.unixPathAddress(sockets[0]?.path ?? ""), run })
     })
   )
+
+/** Accepts the clients that connected before the shutdown. Node accepts one in a turn of its event loop. */
+const acceptBacklog = Effect.fnUntraced(function* (listeners: ReadonlyArray<Listener>) {
+  const accepted = () => listeners.reduce((sum, { pending }) => sum + pending.accepted, 0)
+  let before: number
+  do {
+    before = accepted()
+    yield* Effect.repeat(Effect.yieldNow, { times: yieldsPerTurn })
+  } while (accepted() > before)
+})
 
 const listenOnOwn = Effect.fnUntraced(function* <E, R>(
   { access, caller, onRestored, path }: SocketOptions<E, R>,
