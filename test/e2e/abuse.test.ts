@@ -220,7 +220,7 @@ describe("SIGTERM to a busy daemon", () => {
     Effect.gen(function* () {
       const daemon = yield* start()
       daemon.signal("SIGSTOP")
-      const waiting = yield* many(daemon.socket, 60)
+      const waiting = yield* many(daemon.socket, 20)
       for (const connection of waiting) connection.send(`${status}\n`)
       daemon.signal("SIGTERM")
       daemon.signal("SIGCONT")

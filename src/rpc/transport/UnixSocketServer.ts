@@ -31,7 +31,10 @@ import { bindSocket, unlinkSocket, watchActivatedSocket, watchSocket } from "./s
 /** The time limit for requests in progress at a shutdown. The whole shutdown has two seconds. */
 const drainTimeout = Duration.millis(500)
 
-/** The time limits at a shutdown: for accepting clients that have connected, and for their first requests. */
+/** The time limit for accepting the clients that have connected before a shutdown. */
+const acceptTimeout = Duration.millis(500)
+
+/** The time limit for their first requests. */
 const firstRequestGrace = Duration.millis(250)
 
 interface Listener {
@@ -106,7 +109,7 @@ export const layerUnixSockets = <E, R>(sockets: ReadonlyArray<SocketOptions<E, R
             }),
           (scope) =>
             Effect.gen(function* () {
-              yield* Effect.timeoutOption(Effect.interruptible(acceptBacklog(listeners)), firstRequestGrace)
+              yield* Effect.timeoutOption(Effect.interruptible(acceptBacklog(listeners)), acceptTimeout)
               for (const { close, pending } of listeners) {
                 close()
                 pending.pause()
