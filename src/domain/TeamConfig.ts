@@ -3,6 +3,7 @@
  * that may read its secrets. The list of machines is kept by hand on each machine, because the
  * database must not decide who reads a value.
  */
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { hour, millisecond, second } from "./GoDuration.ts"
 import { duration, filePath, flag, oneOf, optionalSetting, section, setting, text } from "./Setting.ts"
@@ -21,17 +22,37 @@ const maxMachines = 64
 
 const passwordlessHosts = new Set(["localhost", "127.0.0.1", "[::1]"])
 
-/** Returns why a daemon must not connect to an address like that; undefined if it may. */
-export const databaseProblem = (given: string): string | undefined => {
+const passwordElsewhere = "use team.password_file or a client certificate"
+
+/** Returns why nothing must connect to an address like that; undefined if it may. */
+export const databaseProblem = (given: string, elsewhere = passwordElsewhere): string | undefined => {
   if (!URL.canParse(given)) return "must be the URL of a database"
   const url = new URL(given)
-  if (url.password !== "") return "must not hold a password: use team.password_file or a client certificate"
+  if (url.password !== "") return `must not hold a password: ${elsewhere}`
   if (url.username === "" || url.pathname.length < 2) return "must name the role and the database"
-  const unknown = [...url.searchParams.keys()].find((key) => key !== "sslmode" && key !== "host")
+  if (url.hostname.includes(",")) return "must name one server"
+  if (!isDecodable(url.username + url.pathname)) return "must have valid escapes in the role and the database"
+  const names = [...url.searchParams.keys()]
+  const unknown = names.find((key) => key !== "sslmode" && key !== "host")
   if (unknown !== undefined) return `must not have the parameter ${unknown}`
-  const mode = url.searchParams.get("sslmode")
-  if (isLocalDatabase(url)) return mode === null || mode === "verify-full" ? undefined : "must not weaken sslmode"
-  return mode === "verify-full" ? undefined : "must have sslmode=verify-full, because the server is not on this machine"
+  const twice = names.find((key, at) => names.indexOf(key) !== at)
+  if (twice !== undefined) return `must have the parameter ${twice} once`
+  const [mode, directory] = [url.searchParams.get("sslmode"), url.searchParams.get("host")]
+  if (!isLocalDatabase(url)) {
+    if (mode !== "verify-full") return "must have sslmode=verify-full, because the server is not on this machine"
+    return directory === null
+      ? undefined
+      : "must have a directory as the parameter host: name a server before the slash"
+  }
+  if (mode === null) return undefined
+  if (mode !== "verify-full") return "must not weaken sslmode"
+  return directory === null ? undefined : "must not have sslmode for a Unix socket, which has no TLS"
+}
+
+/** Returns whether the escapes of an address are those of a text without NUL, which would end a field early. */
+const isDecodable = (text: string): boolean => {
+  const decoded = Result.try(() => decodeURIComponent(text))
+  return Result.isSuccess(decoded) && !decoded.success.includes("\0")
 }
 
 /** Returns whether the server is on this machine: on the loopback interface or a Unix socket. */
@@ -39,6 +60,9 @@ export const isLocalDatabase = (url: URL): boolean => {
   const directory = url.searchParams.get("host")
   return directory === null ? passwordlessHosts.has(url.hostname) : directory.startsWith("/")
 }
+
+/** Returns whether the connection has TLS: always, unless the server is on this machine. */
+export const hasTls = (url: URL): boolean => !isLocalDatabase(url) || url.searchParams.has("sslmode")
 
 export const teamSection = section({
   name: machineName.annotate({ description: "the name of this machine; required" }),
@@ -89,7 +113,12 @@ export const teamProblem = (team: typeof teamSection.Type | undefined, given: un
   const twice = names.find((name, at) => names.indexOf(name) !== at)
   if (twice !== undefined) return `team.machines must not name ${twice} twice`
   if ((team.cert === undefined) !== (team.key === undefined)) return "team.cert and team.key are required together"
-  return undefined
+  const url = new URL(team.url)
+  const unused = (["ca", "cert"] as const).find((key) => team[key] !== undefined && !hasTls(url))
+  if (unused !== undefined) return `team.${unused} has no effect without sslmode=verify-full in team.url`
+  return isLocalDatabase(url) || team.cert !== undefined || team.password_file !== undefined
+    ? undefined
+    : "team.password_file, or team.cert and team.key, are required, because the server is not on this machine"
 }
 
 export type TeamSettings = typeof teamSection.Type

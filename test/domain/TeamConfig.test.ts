@@ -11,7 +11,12 @@ const refusal = (team: object) =>
 
 describe("the section team", () => {
   it("has paths below the home directory, and defaults", () => {
-    const read = decodeConfig(JSON.stringify({ team: { ...base, password_file: "~/p", ca: "/etc/ca" } }), "/home/a")
+    const read = decodeConfig(
+      JSON.stringify({
+        team: { ...base, url: `${base.url}?sslmode=verify-full`, password_file: "~/p", ca: "/etc/ca" }
+      }),
+      "/home/a"
+    )
     const { team } = Result.getOrThrow(read).config
     assert.deepInclude(team, {
       name: "m1",
@@ -35,7 +40,26 @@ describe("the section team", () => {
     ["postgres://as_m1:made-up@localhost/secrets", /must not hold a password/],
     ["postgres://as_m1@localhost/secrets?sslrootcert=/ca", /must not have the parameter sslrootcert/],
     ["postgres://localhost/secrets", /must name the role and the database/],
-    ["postgres://as_m1@localhost", /must name the role and the database/]
+    ["postgres://as_m1@localhost", /must name the role and the database/],
+    ["postgres://as_m1@db.example.org/secrets?sslmode=Verify-Full", /must have sslmode=verify-full/],
+    ["postgres://as_m1@db.example.org/secrets?sslmode=verify-ca", /must have sslmode=verify-full/],
+    ["postgres://as_m1@db.example.org/secrets?SSLMODE=verify-full", /must not have the parameter SSLMODE/],
+    ["postgres://as_m1@db.example.org/secrets?ssl=true", /must not have the parameter ssl$/],
+    ["postgres://as_m1@db.example.org/secrets?sslmode=verify-full&sslmode=disable", /the parameter sslmode once/],
+    ["postgres://as_m1@db.example.org/s?sslmode=verify-full&password=made-up", /must not have the parameter password$/],
+    [
+      "postgres://as_m1@localhost/s?host=db.example.org&sslmode=verify-full",
+      /must have a directory as the parameter host/
+    ],
+    ["postgres://as_m1@localhost/s?host=&sslmode=verify-full", /must have a directory as the parameter host/],
+    ["postgres://as_m1@localhost/s?host=/run&host=db.example.org", /the parameter host once/],
+    ["postgres://as_m1@localhost/s?host=/run&sslmode=verify-full", /must not have sslmode for a Unix socket/],
+    ["postgres://as_m1@localhost@db.example.org/s", /must have sslmode=verify-full/],
+    ["postgres://as_m1@LOCALHOST.example.org/s", /must have sslmode=verify-full/],
+    ["postgres://as_m1@0.0.0.0/s", /must have sslmode=verify-full/],
+    ["postgres://as_m1@a,b/s?sslmode=verify-full", /must name one server/],
+    ["postgres://as_m1%zz@localhost/s", /must have valid escapes/],
+    ["postgres://as_m1%00database%00x@localhost/s", /must have valid escapes/]
   ])("judges the address %s", (url, problem) => {
     if (problem === undefined) assert.isUndefined(databaseProblem(url))
     else assert.match(databaseProblem(url) ?? "", problem)
@@ -48,7 +72,13 @@ describe("the section team", () => {
     [{ accept_loss: true }, "config: team.accept_loss is not supported by this version"],
     [{ offline: "repeat" }, "config: team.offline must be refuse"],
     [{ machines: [machine("a"), machine("a")] }, "config: team.machines must not name a twice"],
-    [{ cert: "/c" }, "config: team.cert and team.key are required together"]
+    [{ cert: "/c" }, "config: team.cert and team.key are required together"],
+    [{ ca: "/c" }, "config: team.ca has no effect without sslmode=verify-full in team.url"],
+    [{ cert: "/c", key: "/k" }, "config: team.cert has no effect without sslmode=verify-full in team.url"],
+    [
+      { url: "postgres://as_m1@db.example.org/s?sslmode=verify-full" },
+      "config: team.password_file, or team.cert and team.key, are required, because the server is not on this machine"
+    ]
   ])("rejects %j", (given, reason) => {
     assert.include(refusal(given), reason)
   })

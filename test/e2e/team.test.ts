@@ -177,8 +177,39 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       yield* Effect.provide(take("db", "w"), newer)
       const refused = yield* Effect.flip(Effect.provide(take("db", "w"), older))
       assert.match(refused.message, /another process writes as this machine/)
+      // It tries to come back, as after a freeze, and does not take the place of the newer one.
+      const state = yield* Effect.provide(
+        Effect.gen(function* () {
+          const [audit, own] = [yield* AuditLog, yield* Team]
+          yield* Effect.forkScoped(own.keepUp(audit.append([])))
+          yield* until(() => own.state()._tag === "Stopped")
+          return own.state()
+        }),
+        older
+      )
+      assert.include(state, { _tag: "Stopped", reason: "another process writes as this machine" })
       yield* Effect.provide(take("db", "w"), newer)
     }).pipe(Effect.scoped)
+  )
+
+  it.live("states which side is older where the functions of the database are others", () =>
+    Effect.gen(function* () {
+      team.reset()
+      const refusal = Effect.scoped(
+        Effect.gen(function* () {
+          const context = yield* machine(yield* temporaryDirectory)
+          return (yield* Effect.flip(Effect.provide(take("db", "w"), context))).message
+        })
+      )
+      const rename = (from: string, to: string) => team.sql(`alter function team.${from}(text) rename to ${to}`)
+      rename("look_1", "look_2")
+      const newer = yield* refusal
+      rename("look_2", "look_0")
+      const older = yield* refusal
+      rename("look_0", "look_1")
+      assert.match(newer, /the functions of the database are newer than this program: update it$/)
+      assert.match(older, /are older than this program, or missing: secrets team migrate$/)
+    })
   )
 
   it.live("ends every lease if the database has lost entries, and puts them back", () =>
@@ -263,9 +294,16 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
           yield* secrets(["add", "db"], value)
         })
       )
-      const joined = yield* secrets(["team", "init", "--admin-url", url, "--name", "m9", "--json"])
+      const plain = secrets(["team", "init", "--admin-url", "postgres://postgres@192.0.2.1/joined", "--name", "m9"])
+      const init = secrets(["team", "init", "--admin-url", url, "--name", "m9", "--json"])
+      const [refused, joined] = [yield* plain, yield* init]
+      assert.strictEqual(refused.status, 78)
+      assert.include(refused.stderr, "--admin-url must have sslmode=verify-full")
       assert.strictEqual(joined.status, 0, joined.stdout)
       fs.writeFileSync(config, JSON.stringify({ team: JSON.parse(joined.stdout).result.team }))
+      const inherited = yield* run(["serve"], { home, env: { PGPASSWORD: "made-up" } })
+      assert.strictEqual(inherited.status, 78)
+      assert.include(inherited.stderr, "PGPASSWORD is set")
       yield* Effect.scoped(
         Effect.gen(function* () {
           yield* startDaemon({ home })

@@ -16,6 +16,7 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import { randomUUID } from "node:crypto"
 import { type ChainHead, decodeChainedEntry, sha256 } from "../../domain/AuditChain.ts"
 import { type AuditFact, auditRestoredFact } from "../../domain/AuditEntry.ts"
 import { TeamAway, TeamChanged } from "../../domain/Team.ts"
@@ -139,6 +140,9 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   const { memory, name } = options
   const timeout = Duration.toMillis(options.timeout)
   let state: TeamState = { _tag: "Unsure" }
+  /** With them a process resumes, and cannot if another one of this machine has entered meanwhile. */
+  const processId = randomUUID()
+  let lastEpoch: number | undefined
   let known = 0
   let take: ((changed: ReadonlyArray<SecretRecord>) => Effect.Effect<void>) | undefined
   /** The server's clock minus our monotonic one. */
@@ -165,9 +169,9 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
         : Effect.void
     })
 
-  /** Remembers why a call failed, and fails with it. */
-  const lost = Effect.fnUntraced(function* ({ code, reason }: WireError) {
-    const isFinal = code === sqlState.fenced || code === sqlState.forked
+  /** Remembers why a call failed, and fails with it. Only what finds out our place decides that it is not ours any more. */
+  const lost = Effect.fnUntraced(function* ({ code, reason }: WireError, isDecided = false) {
+    const isFinal = isDecided && (code === sqlState.fenced || code === sqlState.forked)
     yield* setState(isFinal ? { _tag: "Stopped", reason } : { _tag: "Away", reason })
     yield* wire.drop
     return yield* new TeamAway({ reason })
@@ -180,7 +184,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
 
   /** Calls, and remembers why if that fails. */
   const ask = <A>(name: TeamCall, input: object, schema: Schema.Codec<A, unknown>) =>
-    call(name, input, schema).pipe(Effect.catch(lost))
+    call(name, input, schema).pipe(Effect.catch((error) => lost(error, name !== "put_1" && name !== "beat_1")))
 
   const refusal = Effect.suspend(() =>
     state._tag === "Away" || state._tag === "Stopped"
@@ -222,7 +226,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   const enter: AuditCommit["enter"] = Effect.fnUntraced(function* (head, linesAfter) {
     yield* refusal
     if (state._tag === "Entered") return { missed: "", facts: [] }
-    const input = { ...head, program: version, incarnation: memory.read() }
+    const input = { ...head, program: version, incarnation: memory.read(), process: processId, epoch: lastEpoch }
     const entered = yield* ask("enter_1", input, Entered)
     yield* setClock(entered.now)
     const facts: Array<AuditFact> = []
@@ -239,9 +243,11 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
       }
     }
     if (missed === undefined) {
-      return yield* lost(new WireError({ code: sqlState.forked, reason: "audit.log is not a copy of the chain there" }))
+      const reason = "audit.log is not a copy of the chain there"
+      return yield* lost(new WireError({ code: sqlState.forked, reason }), true)
     }
     yield* Effect.mapError(memory.write(entered.incarnation), ({ message }) => new TeamAway({ reason: message }))
+    lastEpoch = entered.epoch
     yield* setState({ _tag: "Entered", machine: entered.machine, epoch: entered.epoch })
     return { missed, facts }
   })
@@ -280,20 +286,33 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     if (revision !== known) yield* look(lookAtNothing)
   }).pipe(Effect.ignore)
 
-  /** Tries to enter, at first soon and then every second; until the server answers, requests are refused at once. */
+  /** Wakes what comes back, because a probe was answered. */
+  const answered = yield* Queue.sliding<void>(1)
+
+  /** Asks on a connection of its own. Only while it is away does the answer count: a newer one may have come first. */
+  const probe = Effect.gen(function* () {
+    const answer = yield* Effect.result(
+      wire.probe("look_1", { ...lookAtNothing, machine: name, revision: maxRevision })
+    )
+    if (state._tag !== "Away") return
+    if (Result.isFailure(answer)) return yield* Effect.ignore(lost(answer.failure, true))
+    yield* setState({ _tag: "Unsure" })
+    Queue.offerUnsafe(answered, undefined)
+  })
+
+  /**
+   * Tries to enter, at first soon and then twice a second; until the server answers, requests are refused at once. No
+   * probe waits for the one before, which may hang in a line that is healed by now.
+   */
   const comeBack = Effect.fnUntraced(function* (enter: Effect.Effect<unknown, unknown>) {
-    for (let wait = 50; ; wait = Math.min(2 * wait, 1000)) {
-      if (state._tag === "Away") {
-        const probe = wire.call("look_1", { ...lookAtNothing, machine: name, revision: maxRevision })
-        const answer = yield* Effect.result(probe)
-        if (Result.isSuccess(answer)) yield* setState({ _tag: "Unsure" })
-        else yield* Effect.ignore(lost(answer.failure))
-      }
+    for (let wait = 50; ; wait = Math.min(2 * wait, 500)) {
+      if (state._tag === "Away") yield* Effect.forkChild(probe)
       // Also while it is away, so that the log reports it.
       yield* Effect.ignore(enter)
       if (state._tag === "Entered" || state._tag === "Stopped") return
       // A little more or less, so that many machines do not come back at once.
-      yield* Effect.sleep(Duration.millis(wait * (0.75 + (yield* Random.next) / 2)))
+      const nap = Effect.sleep(Duration.millis(wait * (0.75 + (yield* Random.next) / 2)))
+      yield* Effect.raceFirst(nap, Queue.take(answered))
     }
   })
 

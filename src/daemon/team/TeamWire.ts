@@ -13,7 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type SqlError } from "effect/sql/SqlError"
-import { teamFunctions } from "./schema.ts"
+import { functionsQuestion, newerFunctions, type teamFunctions } from "./schema.ts"
 
 /** A call failed. */
 export class WireError extends Data.TaggedError("WireError")<{
@@ -30,6 +30,8 @@ export type TeamCall = (typeof teamFunctions)[number]
 
 export interface TeamWire {
   readonly call: (name: TeamCall, input: object) => Effect.Effect<unknown, WireError>
+  /** The same on a connection of its own, which waits for no other one. */
+  readonly probe: (name: TeamCall, input: object) => Effect.Effect<unknown, WireError>
   /** Drops the connections; the next call opens them again. */
   readonly drop: Effect.Effect<void>
 }
@@ -39,8 +41,12 @@ const writers: ReadonlySet<TeamCall> = new Set(["enter_1", "look_1", "put_1"])
 
 export const makeTeamWire = Effect.fnUntraced(function* (options: PgConnection.Config, timeout: Duration.Duration) {
   const [writer, reader] = [yield* makeSession(options, timeout), yield* makeSession(options, timeout)]
+  const ask = (session: typeof writer, name: TeamCall, input: object) =>
+    session.ask(`select team.${name}($1) as answer`, input)
   const wire: TeamWire = {
-    call: (name, input) => (writers.has(name) ? writer : reader).ask(`select team.${name}($1) as answer`, input),
+    call: (name, input) => ask(writers.has(name) ? writer : reader, name, input),
+    probe: (name, input) =>
+      Effect.scoped(Effect.flatMap(makeSession(options, timeout), (session) => ask(session, name, input))),
     drop: Effect.andThen(writer.drop, reader.drop)
   }
   return wire
@@ -68,21 +74,36 @@ const makeSession = Effect.fnUntraced(function* (options: PgConnection.Config, t
   })
 
   const ask = Effect.fnUntraced(function* (sql: string, input: object) {
-    const asking = Effect.flatMap(connect, (connection) => connection.query(sql, [JSON.stringify(input)]))
+    const asking = Effect.gen(function* () {
+      const connection = yield* Effect.mapError(connect, wireError)
+      const { rows } = yield* Effect.mapError(connection.query(sql, [JSON.stringify(input)]), wireError).pipe(
+        Effect.catchIf(({ code }) => code !== undefined && missing.has(code), explainMissing(connection))
+      )
+      return rows[0]?.["answer"]
+    })
     const running = yield* Effect.forkDetach(asking, { startImmediately: true })
     const exit = Option.getOrUndefined(yield* Effect.timeoutOption(Effect.interruptible(Fiber.await(running)), timeout))
     if (exit === undefined) {
       yield* drop
       return yield* new WireError({ reason: `no answer within ${Duration.toSeconds(timeout)} s`, code: undefined })
     }
-    const result = yield* Effect.mapError(exit, wireError).pipe(
+    const answer = yield* exit.pipe(
       Effect.tapError(({ code }) => (code === undefined || code.startsWith("57") ? drop : Effect.void))
     )
-    const answer = result.rows[0]?.["answer"]
     return typeof answer === "string" ? (JSON.parse(answer) satisfies unknown) : undefined
   }, Effect.uninterruptible)
   return { ask, drop }
 })
+
+/** What a server answers that has no such function, or no schema of a team. */
+const missing: ReadonlySet<string> = new Set(["42883", "3F000"])
+
+/** Fails with which side is older, if the server lacks what was called. */
+const explainMissing = (connection: PgConnection.PgConnection) => (error: WireError) =>
+  Effect.flatMap(Effect.mapError(connection.query(functionsQuestion, []), wireError), ({ rows }) => {
+    const older = "the functions of the database are older than this program, or missing: secrets team migrate"
+    return new WireError({ reason: newerFunctions(rows[0]?.["answer"]) ?? older, code: error.code })
+  })
 
 /** Takes the code of the server out of an error; other codes, such as ECONNRESET, are of the connection. */
 export const wireError = (error: SqlError): WireError => {

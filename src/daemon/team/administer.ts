@@ -8,8 +8,9 @@ import * as PgConnection from "@effect/sql-pg/PgConnection"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto"
-import { createStatements, migrateStatements } from "./schema.ts"
-import { wireError } from "./TeamWire.ts"
+import { addressOptions } from "./connect.ts"
+import { createStatements, functionsQuestion, migrateStatements, newerFunctions } from "./schema.ts"
+import { WireError, wireError } from "./TeamWire.ts"
 
 export interface NewMachine {
   readonly name: string
@@ -26,13 +27,23 @@ export interface NewSealed {
   readonly sealed: string
 }
 
-export const openAdmin = Effect.fn("openAdmin")(function* (url: string, password: string | undefined) {
+export interface AdminAddress {
+  /** A URL in which `databaseProblem` finds nothing. */
+  readonly url: URL
+  /** The certificates that the server's must descend from. */
+  readonly ca: string | undefined
+  readonly password: string | undefined
+}
+
+export const openAdmin = Effect.fn("openAdmin")(function* ({ ca, password, url }: AdminAddress) {
+  const options = yield* addressOptions({ ca }, url)
   const connection = yield* PgConnection.make({
-    url: Redacted.make(url),
+    ...options,
     ...(password === undefined || password === "" ? {} : { password: Redacted.make(password) }),
     applicationName: "agent-secrets"
-  })
-  const run = (sql: string, given: ReadonlyArray<unknown> = []) => connection.query(sql, given, false)
+  }).pipe(Effect.mapError(wireError))
+  const run = (sql: string, given: ReadonlyArray<unknown> = []) =>
+    Effect.mapError(connection.query(sql, given, false), wireError)
   const runAll = (statements: ReadonlyArray<string>) => Effect.forEach(statements, (sql) => run(sql), { discard: true })
   return {
     /** Creates the schema; returns whether it was missing. */
@@ -42,7 +53,13 @@ export const openAdmin = Effect.fn("openAdmin")(function* (url: string, password
       yield* runAll(createStatements)
       return true
     }),
-    migrate: runAll(migrateStatements),
+    /** Brings the functions up to date, unless a newer version has put in its own. */
+    migrate: Effect.gen(function* () {
+      const { rows } = yield* run(functionsQuestion)
+      const reason = newerFunctions(rows[0]?.["answer"])
+      if (reason !== undefined) return yield* new WireError({ reason, code: undefined })
+      yield* runAll(migrateStatements)
+    }),
     /** Adds a machine with its role; fails if the team has one of that name. */
     addMachine: Effect.fnUntraced(function* ({ hash, name, password, role, seq }: NewMachine) {
       const verifier = scramVerifier(Redacted.value(password))
@@ -50,6 +67,9 @@ export const openAdmin = Effect.fn("openAdmin")(function* (url: string, password
         if exists (select from pg_roles where rolname = '${role}') then alter role ${role} login password '${verifier}';
         else create role ${role} login password '${verifier}'; end if;
         grant agent_secrets_daemon to ${role};
+        -- What a pooler does not pass on from the daemon.
+        alter role ${role} set synchronous_commit = on;
+        alter role ${role} set idle_in_transaction_session_timeout = '2s';
       end $role$`)
       yield* run(
         `insert into team.machines (name, db_role, audit_seq, audit_hash, base_seq, base_hash) values ($1, $2, $3::int8, $4, $3::int8, $4)`,
@@ -68,7 +88,7 @@ export const openAdmin = Effect.fn("openAdmin")(function* (url: string, password
       return rows.flatMap(({ name }) => (typeof name === "string" ? [name] : []))
     })
   }
-}, Effect.mapError(wireError))
+})
 
 /** Returns what the server keeps in place of a password. */
 const scramVerifier = (password: string): string => {

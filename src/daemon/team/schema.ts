@@ -6,6 +6,9 @@
  * of its parameters in its name; a later release adds functions and keeps these.
  */
 
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+
 /** What a function raises to reject a call; the codes are SQLSTATEs. */
 export const sqlState = {
   /** Another process writes as this machine, or the machine was removed. */
@@ -44,6 +47,8 @@ create table team.machines (
   status     text not null default 'active' check (status in ('active', 'removed')),
   -- + 1 at each start and after each lost answer, so that an older process can write no more.
   epoch      int not null default 0,
+  -- The process that entered last. No other one of the machine can resume.
+  process    text not null default '',
   -- The head of the machine's chain, and where the database's part of it begins.
   audit_seq  bigint not null,
   audit_hash text not null,
@@ -127,8 +132,11 @@ declare
   there text;
 begin
   if pg_is_in_recovery() then ${raise("standby", "this server is a standby")}; end if;
-  update machines set epoch = epoch + 1, program = r->>'program', heard_at = clock_timestamp()
-    where id = (select team.id_of(r->>'machine')) returning * into m;
+  -- A smaller epoch than the caller's: this database is an older one.
+  update machines set epoch = epoch + 1, process = r->>'process', program = r->>'program', heard_at = clock_timestamp()
+    where id = (select team.id_of(r->>'machine')) and (r->>'epoch' is null or process = r->>'process' or epoch < (r->>'epoch')::int)
+    returning * into m;
+  if not found then ${raise("fenced", "another process writes as this machine")}; end if;
   if known <= m.audit_seq then
     there := case
       when known = m.audit_seq then m.audit_hash
@@ -161,6 +169,7 @@ declare
   t constant timestamptz := team.now();
   found json; ended json; changed json; active bigint;
 begin
+  if pg_is_in_recovery() then ${raise("standby", "this server is a standby")}; end if;
   select json_agg(${leaseJson("l")}) into found from (
       select * from leases where pair in (select decode(p, 'hex') from jsonb_array_elements_text(r->'pairs') p)
     union select * from leases where id in (select i::uuid from jsonb_array_elements_text(r->'ids') i)
@@ -209,9 +218,9 @@ begin
     on conflict (name) do update set version = excluded.version, changed = excluded.changed, sealed = excluded.sealed;
 
   if r ? 'count' then
-    with gone as (delete from leases where expires_at >= t returning *), kept as (
-      insert into revoked select id, secret, client, machine, created_at, expires_at, t from gone limit 1000)
-    select count(*) into n from gone;
+    insert into revoked select id, secret, client, machine, created_at, expires_at, t from leases where expires_at >= t limit 1000;
+    delete from leases where expires_at >= t;
+    get diagnostics n = row_count;
     if n <> (r->>'count')::bigint then ${raise("stale", "the number of leases has changed")}; end if;
   end if;
   with gone as (delete from leases where id in (select i::uuid from jsonb_array_elements_text(r->'ended') i) returning *), kept as (
@@ -269,6 +278,22 @@ end $$;
 
 /** The functions that a machine calls. */
 export const teamFunctions = ["enter_1", "look_1", "put_1", "beat_1", "read_1", "leave_1"] as const
+
+/** Asks for the names of the functions that a database has; anyone may. */
+export const functionsQuestion =
+  "select coalesce(json_agg(proname), '[]')::text as answer from pg_proc where pronamespace = to_regnamespace('team')"
+const decodeNames = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Array(Schema.String)))
+
+/** Returns what is wrong if the database has a newer version of a function; `answer` is that of `functionsQuestion`. */
+export const newerFunctions = (answer: unknown): string | undefined => {
+  const names = Option.getOrElse(decodeNames(answer), (): ReadonlyArray<string> => [])
+  const newer = teamFunctions.some((own) =>
+    names.some((name) => stemOf(name) === stemOf(own) && versionOf(name) > versionOf(own))
+  )
+  return newer ? "the functions of the database are newer than this program: update it" : undefined
+}
+const stemOf = (name: string): string => name.replace(/_[0-9]+$/, "")
+const versionOf = (name: string): number => Number(/_([0-9]+)$/.exec(name)?.[1] ?? 0)
 
 const grants = `
 revoke all on all functions in schema team from public;

@@ -7,10 +7,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as path from "node:path"
 import type { Config } from "../../domain/Config.ts"
+import { exitStatus } from "../../domain/exitStatus.ts"
 import { toMillis } from "../../domain/GoDuration.ts"
 import type { TeamSettings } from "../../domain/TeamConfig.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { auditNeighbours } from "../audit/auditEvidence.ts"
+import { StartError } from "../files/fileLock.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 import type { StoreMemory } from "../secrets/storeFiles.ts"
 import { connectionOptions } from "./connect.ts"
@@ -22,7 +24,7 @@ import { makeTeamWire } from "./TeamWire.ts"
 
 export const teamFaces = (config: Config, settings: TeamSettings, memory: StoreMemory) => {
   // One layer, so that the faces share what it makes.
-  const team = teamOf(config, settings)
+  const team = Layer.unwrap(Effect.as(rejectPasswordVariable, teamOf(config, settings)))
   const paths = { identity: config.identityPath, secrets: config.secretsPath }
   const secrets = Effect.map(Team, (found) =>
     SecretStore.layer(paths, memory, (...given) =>
@@ -39,6 +41,17 @@ export const teamFaces = (config: Config, settings: TeamSettings, memory: StoreM
 /** Makes the leases and the log without a store, for a command that runs in place of the daemon. */
 export const teamLayers = (config: Config, settings: TeamSettings) =>
   teamLeasesLayer.pipe(Layer.provideMerge(auditOf(config)), Layer.provideMerge(teamOf(config, settings)))
+
+/** Rejects a password in the environment: the daemon does not read it, and what it starts would inherit it. */
+const rejectPasswordVariable = Effect.suspend(() =>
+  process.env["PGPASSWORD"] === undefined
+    ? Effect.void
+    : new StartError({
+        reason: "the variable PGPASSWORD is set: the password of a machine comes from team.password_file",
+        fix: "Unset PGPASSWORD",
+        exitStatus: exitStatus.badConfig
+      })
+)
 
 const duration = (nanos: bigint) => Duration.millis(toMillis(nanos))
 

@@ -17,6 +17,7 @@ const question = `select
   pg_is_in_recovery() as standby,
   (select rolsuper or rolcreaterole or rolbypassrls from pg_roles where rolname = current_user) as powerful,
   has_table_privilege('team.audit', 'insert, update, delete, truncate') or has_table_privilege('team.leases', 'insert, update, delete') as writes,
+  exists (select from pg_stat_replication) and current_setting('synchronous_standby_names') = '' as asynchronous,
   version() as version`
 
 export const checkTeam = Effect.fnUntraced(function* (args: TeamArgs) {
@@ -36,6 +37,9 @@ export const checkTeam = Effect.fnUntraced(function* (args: TeamArgs) {
       settings[name] === value ? [] : [`${name} is ${settings[name] ?? "unknown"}, and should be ${value}`]
     ),
     ...(found["standby"] === true ? ["the server is a standby: name the primary in team.url"] : []),
+    ...(found["asynchronous"] === true
+      ? ["no standby is synchronous, so a failover can lose commits: set synchronous_standby_names"]
+      : []),
     ...(found["powerful"] === true ? ["the role may do more than a machine needs"] : []),
     ...(found["writes"] === true ? ["the role may change tables without the functions"] : [])
   ]

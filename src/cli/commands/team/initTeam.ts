@@ -12,19 +12,18 @@ import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { replaceFile } from "../../../daemon/files/durableFile.ts"
 import { readIdentity } from "../../../daemon/secrets/ageFile.ts"
 import { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
-import { openAdmin } from "../../../daemon/team/administer.ts"
+import { type AdminAddress, openAdmin } from "../../../daemon/team/administer.ts"
 import { escapeText, unescapeText } from "../../../daemon/team/escapeText.ts"
 import { publicKeyOf, seal, signingKey, signingPurpose } from "../../../daemon/team/sealedSecret.ts"
 import { teamJoinFact } from "../../../domain/AuditEntry.ts"
 import type { Config } from "../../../domain/Config.ts"
 import { counted } from "../../../domain/counted.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { isLocalDatabase } from "../../../domain/TeamConfig.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { loadConfig } from "../../command/settings.ts"
 import { withoutDaemon } from "../backup/withoutDaemon.ts"
 import type { TeamArgs } from "./team.ts"
-import { databaseFailed, requiredOption, teamError } from "./teamProblems.ts"
+import { adminAddress, databaseFailed, teamError } from "./teamProblems.ts"
 
 const machineName = Effect.fnUntraced(function* (args: TeamArgs) {
   const given = args.option("name") ?? os.hostname().split(".")[0]?.toLowerCase() ?? ""
@@ -61,19 +60,19 @@ export const initTeam = Effect.fnUntraced(function* (args: TeamArgs) {
       exitStatus.cannotCreate
     )
   }
-  const url = yield* requiredOption(args, "admin-url")
+  const address = yield* adminAddress(args)
   const name = yield* machineName(args)
-  const initialize = Effect.scoped(join(config, name, url))
+  const initialize = Effect.scoped(join(config, name, address))
   return yield* withoutDaemon(config, { command: "team", create: true }, initialize).pipe(Effect.mapError(storeFailed))
 })
 
-const join = Effect.fnUntraced(function* (config: Config, name: string, adminUrl: string) {
+const join = Effect.fnUntraced(function* (config: Config, name: string, address: AdminAddress) {
   const audit = yield* AuditLog
   const { key, machine } = yield* identityOf(config, name)
   const failed = databaseFailed("cannot make this machine a member of the team")
-  const admin = yield* Effect.mapError(openAdmin(adminUrl, process.env["PGPASSWORD"]), failed)
+  const admin = yield* Effect.mapError(openAdmin(address), failed)
   const isNew = yield* Effect.mapError(admin.create, failed)
-  const url = machineUrl(adminUrl, name)
+  const url = machineUrl(address.url, name)
   const position = yield* audit.append([teamJoinFact(`this machine is ${name} in the team`)])
   const password = Redacted.make(randomBytes(24).toString("base64url"))
   const added = admin.addMachine({ name, role: url.username, password, seq: position.seq, hash: position.line })
@@ -93,14 +92,12 @@ const join = Effect.fnUntraced(function* (config: Config, name: string, adminUrl
   )
   const imported = (yield* Effect.mapError(admin.addSecrets(sealed), failed)).map(unescapeText)
   const left = names.filter((one) => !imported.includes(one))
-  const team = { name, url: url.href, password_file: passwordFile, machines: [machine] }
+  const ca = address.ca === undefined ? {} : { ca: address.ca }
+  const team = { name, url: url.href, ...ca, password_file: passwordFile, machines: [machine] }
   return {
     lines: [
       `${isNew ? "created the team, and added" : "added"} this machine as ${name}; ${counted(imported.length, "secret")} put in`,
       ...(left.length === 0 ? [] : [`not put in, because the team has others of these names: ${left.join(", ")}`]),
-      ...(isLocalDatabase(url)
-        ? []
-        : ["Name the certificate of the server's authority as team.ca, unless a public one signed it."]),
       "Add this to config.json, with the entries of the other machines in machines, and start the daemon:",
       ...`"team": ${JSON.stringify(team, null, 2)}`.split("\n")
     ],
@@ -109,14 +106,9 @@ const join = Effect.fnUntraced(function* (config: Config, name: string, adminUrl
 })
 
 /** Returns the URL of the machine: the server and the database of the given one, with the role of the machine. */
-const machineUrl = (adminUrl: string, name: string): URL => {
+const machineUrl = (adminUrl: URL, name: string): URL => {
   const url = new URL(adminUrl)
-  url.port = url.searchParams.get("port") ?? url.port
   url.username = `as_${name.replaceAll("-", "_")}`
-  url.password = ""
-  const directory = url.searchParams.get("host")
-  url.search = directory === null ? "" : `?host=${directory}`
-  if (!isLocalDatabase(url)) url.searchParams.set("sslmode", "verify-full")
   return url
 }
 
@@ -126,9 +118,9 @@ const storeFailed = (error: { readonly message: string }) =>
     : teamError("cannot use the store of this machine", error.message, "See what it needs: secrets doctor")
 
 export const migrateTeam = Effect.fnUntraced(function* (args: TeamArgs) {
-  const url = yield* requiredOption(args, "admin-url")
+  const address = yield* adminAddress(args)
   const failed = databaseFailed("cannot bring the team's database up to date")
-  const admin = yield* Effect.mapError(openAdmin(url, process.env["PGPASSWORD"]), failed)
+  const admin = yield* Effect.mapError(openAdmin(address), failed)
   yield* Effect.mapError(admin.migrate, failed)
   return { lines: ["the functions of the database are those of this version"], result: { migrated: true } }
 }, Effect.scoped)

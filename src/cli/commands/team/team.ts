@@ -16,6 +16,11 @@ const flags = {
     value: "URL",
     summary: "init, migrate: the database, with a role that may create roles; its password is PGPASSWORD"
   },
+  ca: {
+    type: "string",
+    value: "FILE",
+    summary: "init, migrate: the certificates that the server's must descend from, in PEM"
+  },
   name: {
     type: "string",
     value: "NAME",

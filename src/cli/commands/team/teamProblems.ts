@@ -1,7 +1,9 @@
 /** The problems of `secrets team`. */
 import * as Effect from "effect/Effect"
+import * as path from "node:path"
+import type { AdminAddress } from "../../../daemon/team/administer.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import type { TeamSettings } from "../../../domain/TeamConfig.ts"
+import { databaseProblem, type TeamSettings } from "../../../domain/TeamConfig.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { loadConfig } from "../../command/settings.ts"
 import type { TeamArgs } from "./team.ts"
@@ -33,10 +35,22 @@ export const loadTeam = Effect.fnUntraced(function* (args: TeamArgs) {
   return { config, team }
 })
 
-/** Returns a flag that the subcommand needs. */
-export const requiredOption = (args: TeamArgs, name: "admin-url") => {
-  const found = args.option(name)
-  return found === undefined
-    ? Effect.fail(failUsage(`--${name} is missing`, "For example: --admin-url postgres://postgres@localhost/secrets"))
-    : Effect.succeed(found)
-}
+/** Returns the address of the database for its administrator, which is as safe as that of a machine. */
+export const adminAddress = Effect.fnUntraced(function* (args: TeamArgs) {
+  const given = args.option("admin-url")
+  if (given === undefined) {
+    return yield* failUsage("--admin-url is missing", "For example: --admin-url postgres://postgres@localhost/secrets")
+  }
+  const problem = databaseProblem(given, "use PGPASSWORD")
+  if (problem !== undefined) {
+    const fix = "Correct the address, for example: postgres://postgres@db.example.org/secrets?sslmode=verify-full"
+    return yield* teamError("the database cannot be used", `--admin-url ${problem}`, fix, exitStatus.badConfig)
+  }
+  const ca = args.option("ca")
+  const address: AdminAddress = {
+    url: new URL(given),
+    ca: ca === undefined ? undefined : path.resolve(ca),
+    password: process.env["PGPASSWORD"]
+  }
+  return address
+})
