@@ -63,6 +63,13 @@ describe("secrets inject", { concurrent: true }, () => {
       // Its own file is replaced, and so are the leases; another one is not.
       assert.strictEqual((yield* secrets(["inject", "-i", template, "-o", file("out.yaml")])).status, 0)
       assert.strictEqual((yield* ofClient(file("out.yaml"))).length, 2)
+      // So is one of a format without comments.
+      const json = write("t.json", '{"token":"{{ secret://token }}"}')
+      for (const _ of [1, 2])
+        assert.deepInclude(yield* secrets(["inject", "-i", json, "-o", file("out.json")]), { status: 0, stderr: "" })
+      assert.strictEqual(fs.readFileSync(file("out.json"), "utf8"), '{"token":"made-up-token"}')
+      const marked = yield* secrets(["cleanup", "--all", "--json", directory])
+      assert.deepStrictEqual(JSON.parse(marked.stdout).result.removed, [file("out.yaml"), file("out.json")])
       write("theirs.json", "{}")
       assert.strictEqual((yield* secrets(["inject", "-i", template, "-o", file("theirs.json")])).status, 1)
       assert.strictEqual(fs.readFileSync(file("theirs.json"), "utf8"), "{}")
@@ -74,6 +81,7 @@ describe("secrets inject", { concurrent: true }, () => {
       const { directory, file, ofClient, secrets, write } = yield* setup
       const cases = [
         ["{{ secret://token }} {{ secret://nothing }}", 4, 'secret "nothing": secret not found'],
+        [`{{ secret://${"x".repeat(9000)} }}`, 4, "x … 8"],
         [
           "{{ secret://token }} {{ secret://token#member }}",
           1,
@@ -87,6 +95,8 @@ describe("secrets inject", { concurrent: true }, () => {
         const ended = yield* secrets(["inject", "-i", write(`t${at}`, text), "-o", out])
         assert.deepStrictEqual([ended.status, ended.stdout], [status, ""])
         assert.include(ended.stderr, said)
+        assert.notInclude(ended.stderr, "variable")
+        assert.isBelow(ended.stderr.length, 1300)
         assert.isFalse(fs.existsSync(out))
       })
       yield* Effect.forEach(cases, check, { concurrency: 3 })

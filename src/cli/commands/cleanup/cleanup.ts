@@ -44,9 +44,10 @@ export const cleanupCommand = defineCommand({
     "secrets cleanup --watch --interval 5m"
   ],
   about: [
-    "Removes files below PATH whose name begins with .env, that a .secrets.json names as env_file, or that secrets inject wrote, if the comments",
-    "at the top contain `secrets-managed: true` and a `secrets-ttl:` in the past. Skips node_modules and .git.",
-    "A revoked lease does not shorten that time; --all removes what secrets env wrote, whatever its time.",
+    "Removes files below PATH that secrets env or secrets inject wrote, when their secrets have expired. The comments at the top",
+    "say so: `secrets-managed: true`, and a `secrets-ttl:`. Of a format without comments, the state directory has a record, until",
+    "the file is changed. Skips node_modules and .git.",
+    "A revoked lease does not shorten that time; --all removes these files whatever their time.",
     "The file is unlinked, not overwritten: disk blocks and backups may still hold the values.",
     "",
     "Exit status: 0 done, 9 some files could not be read or removed, 130 after Ctrl-C."

@@ -1,7 +1,7 @@
 /**
  * Finds the files that `secrets env` and `secrets inject` wrote, and reads the expiry of their secrets.
  *
- * A file is managed only if the comments at its top say so. Candidates are files whose
+ * A file is managed only if the comments at its top say so, or a record of `writtenFiles`. Candidates are files whose
  * name begins with `.env`, those that a .secrets.json in the tree names as its env_file, and
  * private ones of other formats with comments. Links are not followed; node_modules and .git are skipped.
  */
@@ -13,18 +13,13 @@ import { parseTimestamp } from "../../../domain/Timestamp.ts"
 import { parseJsonFile } from "../../../domain/jsonFile.ts"
 import { encodePath } from "../../../domain/pathText.ts"
 import { reasonOf } from "../../command/Output.ts"
+import { readHead } from "../project/foreignFile.ts"
 import { type DirectoryEntry, readDirectory, realPath } from "../readDirectory.ts"
+import { type FileIdentity, fileIdentityOf, isSameFile, writtenFiles } from "./writtenFiles.ts"
 
 export type ManagedFile =
   | { readonly is: "managed"; readonly file: string; readonly expiresAt: number; readonly same: FileIdentity }
   | { readonly is: "unclear"; readonly file: string; readonly reason: string }
-
-/** Identifies the file that was read and its state: another may have its name by now. */
-export interface FileIdentity {
-  readonly device: number
-  readonly inode: number
-  readonly changed: number
-}
 
 /** Directories with the files of other programs. */
 export const skippedDirectories: ReadonlySet<string> = new Set(["node_modules", ".git", ".hg", ".svn"])
@@ -39,6 +34,10 @@ export function* managedFiles(root: string): Generator<ManagedFile> {
     visited.add(inner)
     const seen = reason === undefined ? inspect(file) : { is: "unclear" as const, file, reason }
     if (seen !== undefined) yield seen
+  }
+  for (const written of writtenFiles()) {
+    const inner = realPathBelow(written.file, real)
+    if (inner !== undefined && !visited.has(inner)) yield managedUntil(written.file, [written.until], written.same)
   }
 }
 
@@ -98,17 +97,19 @@ const inspect = (file: string): ManagedFile | undefined => {
     const head = readHead(file)
     const header = head === undefined ? undefined : parseEnvHeader(head.text)
     if (head === undefined || header === undefined) return undefined
-    if (header.until.length === 0) return { is: "unclear", file, reason: "the secrets-ttl line is missing" }
-    const times = header.until.flatMap((time) => Option.toArray(parseTimestamp(time)).map(({ millis }) => millis))
-    return times.length < header.until.length
-      ? { is: "unclear", file, reason: "the secrets-ttl is not a time" }
-      : { is: "managed", file, expiresAt: Math.max(...times), same: identityOf(head.stat) }
+    return managedUntil(file, header.until, fileIdentityOf(head.stat))
   } catch (error) {
     return reasonOf(error) === "ENOENT" ? undefined : { is: "unclear", file, reason: reasonOf(error) }
   }
 }
 
-const identityOf = ({ dev, ino, mtimeMs }: fs.Stats): FileIdentity => ({ device: dev, inode: ino, changed: mtimeMs })
+const managedUntil = (file: string, until: ReadonlyArray<string>, same: FileIdentity): ManagedFile => {
+  if (until.length === 0) return { is: "unclear", file, reason: "the secrets-ttl line is missing" }
+  const times = until.flatMap((time) => Option.toArray(parseTimestamp(time)).map(({ millis }) => millis))
+  return times.length < until.length
+    ? { is: "unclear", file, reason: "the secrets-ttl is not a time" }
+    : { is: "managed", file, expiresAt: Math.max(...times), same }
+}
 
 /**
  * Removes the file if it is still the one that was read. Returns undefined on success, `fileReplaced` if another has
@@ -116,8 +117,7 @@ const identityOf = ({ dev, ino, mtimeMs }: fs.Stats): FileIdentity => ({ device:
  */
 export const removeIfSame = (file: string, same: FileIdentity): string | undefined => {
   try {
-    const now = identityOf(fs.lstatSync(encodePath(file)))
-    if (now.device !== same.device || now.inode !== same.inode || now.changed !== same.changed) return fileReplaced
+    if (!isSameFile(fileIdentityOf(fs.lstatSync(encodePath(file))), same)) return fileReplaced
     fs.unlinkSync(encodePath(file))
     return undefined
   } catch (error) {
@@ -126,24 +126,3 @@ export const removeIfSame = (file: string, same: FileIdentity): string | undefin
 }
 
 export const fileReplaced = "replaced"
-
-/** The header is a few lines long. */
-const headBytes = 4096
-
-/**
- * Reads the beginning of a regular file. Returns undefined for anything else: a symbolic link is not followed, a pipe
- * not opened. Throws the system's error.
- */
-export const readHead = (file: string): { readonly text: string; readonly stat: fs.Stats } | undefined => {
-  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants
-  if (!fs.lstatSync(encodePath(file)).isFile()) return undefined
-  const descriptor = fs.openSync(encodePath(file), O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
-  try {
-    const stat = fs.fstatSync(descriptor)
-    if (!stat.isFile()) return undefined
-    const bytes = Buffer.alloc(headBytes)
-    return { text: bytes.toString("utf8", 0, fs.readSync(descriptor, bytes, 0, headBytes, 0)), stat }
-  } finally {
-    fs.closeSync(descriptor)
-  }
-}

@@ -27,7 +27,7 @@ import { reasonOf } from "../../command/Output.ts"
 import { loadClientId, loadDaemon } from "../../command/settings.ts"
 import { printsToTerminal } from "../../terminal/isInteractive.ts"
 import { firstExpiry, leaseAll, type LeasedSecret, revokeLeases } from "../project/leaseAll.ts"
-import { installGracefulShutdown } from "../project/requestedSecrets.ts"
+import { installGracefulShutdown, printWarning } from "../project/requestedSecrets.ts"
 import { checkEnvFileTarget, type EnvFileTarget, warnIfTracked, writeEnvFile } from "../project/writeEnvFile.ts"
 import { endOfWait } from "../requests/awaitAnswer.ts"
 
@@ -61,7 +61,8 @@ export const injectCommand = defineCommand({
   examples: ["secrets inject -i config.tpl.yaml -o config.yaml", "secrets inject -i mcp.tpl.json -o mcp.json --force"],
   about: [
     "A reference is {{ secret://NAME }}, or {{ secret://NAME#member }} for a member of a value that is JSON.",
-    "Only the owner can read the file. It begins with a comment that it is managed, where its format has comments with #.",
+    "Only the owner can read the file. It begins with a comment that it is managed, where its format has comments with #; of",
+    "others, the state directory has a record.",
     "Nothing is written if a reference has no value. Without -o the result is printed, but not on a terminal or for an agent.",
     "For variables of a program, use secrets exec --env-file."
   ].join("\n"),
@@ -120,7 +121,8 @@ const checkFlags = Effect.fnUntraced(function* (args: InjectArgs) {
 const targetOf = Effect.fnUntraced(function* (args: InjectArgs) {
   const file = args.option("file")
   if (file !== undefined && file !== "-") {
-    const target: EnvFileTarget = { file: path.resolve(file), force: args.flag("force"), within: undefined }
+    const source = args.option("template")
+    const target: EnvFileTarget = { file: path.resolve(file), force: args.flag("force"), within: undefined, source }
     return target
   }
   const agent = agentVariable(process.env)
@@ -165,9 +167,15 @@ const writeResult = Effect.fnUntraced(function* (
   leased: ReadonlyArray<LeasedSecret>
 ) {
   const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
-  const isManaged = hasHashComments(path.basename(target.file)) && leased.length > 0
-  yield* writeEnvFile(target, isManaged ? withHeader(text, renderEnvHeader({ source: "store", until })) : text)
-  yield* warnIfTracked(target.file)
+  const isManaged = leased.length > 0
+  const hasHeader = isManaged && hasHashComments(path.basename(target.file))
+  yield* writeEnvFile(target, hasHeader ? withHeader(text, renderEnvHeader({ source: "store", until })) : text)
+  if (isManaged && !hasHeader) {
+    const { recordWritten } = yield* Effect.promise(() => import("../cleanup/writtenFiles.ts"))
+    const problem = yield* recordWritten(target.file, until.text)
+    if (problem !== undefined) yield* printWarning("inject", `secrets cleanup will not find the file: ${problem}`)
+  }
+  yield* warnIfTracked("inject", target.file)
   const leases = [...new Map(leased.map((one) => [one.leaseId, one])).values()].map(
     ({ expiresAt, leaseId, secret }) => ({ secret_name: secret, lease_id: leaseId, expires_at: expiresAt })
   )

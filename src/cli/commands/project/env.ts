@@ -137,7 +137,7 @@ const targetOf = Effect.fnUntraced(function* (
   if (file === "-") return { kind: "print" }
   if (file !== undefined) {
     if (format === "json") return yield* failUsage("--format json is only printed", "Redirect it: > FILE")
-    return { kind: "file", file: path.resolve(file), force, within: undefined }
+    return { kind: "file", file: path.resolve(file), force, within: undefined, source: requested.project?.file }
   }
   if (format !== "dotenv") return { kind: "print" }
   const name = requested.source === "vercel" ? envFileOf(requested.vercel) : ".env"
@@ -186,7 +186,7 @@ const deliver = Effect.fnUntraced(function* (
     return { verbatim: body, result }
   }
   yield* writeEnvFile(target, renderEnvHeader(header) + body)
-  yield* warnIfTracked(target.file)
+  yield* warnIfTracked("env", target.file)
   const count = counted(variables.length, "variable")
   const left = Math.round((header.until.millis - (yield* Clock.currentTimeMillis)) / 1_000)
   const duration = formatGoDuration(BigInt(left) * second)

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import type { EnvVariable } from "../../../domain/envFile.ts"
+import { type EnvVariable, variablePattern } from "../../../domain/envFile.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { referenceText, referredValue } from "../../../domain/reference.ts"
@@ -118,7 +118,10 @@ const joinRefusals = (all: ReadonlyArray<RefusedVariable>): Effect.Effect<never,
   const [first] = refused.map(({ failure }) => failure)
   if (first === undefined) return Effect.never
   const { code, exitStatus, fix, request, why } = first
-  const variables = refused.flatMap(({ failure, variable }) => (isErrorTag(failure.code) ? [variable] : []))
+  // A reference in a template has no variable.
+  const variables = refused.flatMap(({ failure, variable }) =>
+    isErrorTag(failure.code) && variablePattern.test(variable) ? [variable] : []
+  )
   const named = `for the ${variables.length === 1 ? "variable" : "variables"} ${variables.join(", ")}`
   return Effect.fail(
     new CommandError({

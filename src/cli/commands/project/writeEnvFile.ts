@@ -12,8 +12,7 @@ import { type EnvVariable, githubLines, parseEnvHeader } from "../../../domain/e
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
-import { readHead } from "../cleanup/managedFiles.ts"
-import { isOthers } from "./foreignFile.ts"
+import { isOthers, readHead } from "./foreignFile.ts"
 import { printWarning } from "./requestedSecrets.ts"
 
 export interface EnvFileTarget {
@@ -22,11 +21,15 @@ export interface EnvFileTarget {
   readonly force: boolean
   /** The real directory that the file must stay in, if the user did not name the file. */
   readonly within: string | undefined
+  /** What the command reads: the output must not replace it. */
+  readonly source?: string | undefined
 }
 
 /** Rejects a file that must not be replaced. Runs before anything is leased. */
-export const checkEnvFileTarget = ({ file, force, within }: EnvFileTarget): Effect.Effect<void, CommandError> =>
+export const checkEnvFileTarget = ({ file, force, source, within }: EnvFileTarget): Effect.Effect<void, CommandError> =>
   Effect.gen(function* () {
+    if (isStandardStream(file))
+      return yield* reject(`${escapeValue(file)} is no file to write to`, "Print with --file -, or name another")
     const outside = within === undefined ? undefined : yield* attempt(file, () => whyOutside(file, within))
     if (outside !== undefined) return yield* reject(outside, "Remove the cause, or name another with --file")
     const stat = yield* attempt(file, () => {
@@ -36,18 +39,46 @@ export const checkEnvFileTarget = ({ file, force, within }: EnvFileTarget): Effe
     if (stat === undefined) return
     if (!stat.isFile() && !stat.isSymbolicLink())
       return yield* reject(`${escapeValue(file)} is not a regular file`, "Name another with --file")
+    if (source !== undefined && isFileOf(source, stat))
+      return yield* reject(
+        `${escapeValue(file)} is what the command reads, and would be lost`,
+        "Name another with --file"
+      )
     if (force) return
     if (stat.isSymbolicLink())
       return yield* reject(
         `${escapeValue(file)} is a symbolic link, which is not followed`,
         "Name another with --file, or replace the link with --force"
       )
-    if (parseEnvHeader((yield* attempt(file, () => readHead(file)?.text)) ?? "") === undefined)
+    if (parseEnvHeader((yield* attempt(file, () => readHead(file)?.text)) ?? "") !== undefined) return
+    const { isWritten } = yield* Effect.promise(() => import("../cleanup/writtenFiles.ts"))
+    if (!isWritten(file))
       return yield* reject(
         `${escapeValue(file)} exists and was not written by secrets`,
         "Move it away, name another with --file, or replace it with --force"
       )
   })
+
+/** Returns whether a path is a device or an open descriptor, such as /dev/stdout, also where that is a link to a file. */
+const isStandardStream = (file: string): boolean => /^\/(?:dev\/(?:fd\/)?|proc\/.*)$/.test(realDirectoryOf(file))
+
+const realDirectoryOf = (file: string): string => {
+  try {
+    return `${fs.realpathSync(path.dirname(file))}/`
+  } catch {
+    return file
+  }
+}
+
+/** Returns whether a path leads to this file; `-` is standard input. */
+const isFileOf = (source: string, { dev, ino }: fs.Stats): boolean => {
+  try {
+    const stats = source === "-" ? [fs.fstatSync(0)] : [fs.statSync(source), fs.lstatSync(source)]
+    return stats.some((one) => one.dev === dev && one.ino === ino)
+  } catch {
+    return false
+  }
+}
 
 /** Returns why a file is not one of ours in a directory of ours: no link may lead there, and no other user. */
 const whyOutside = (file: string, within: string): string | undefined => {
@@ -95,7 +126,7 @@ export const writeEnvFile = (target: EnvFileTarget, text: string): Effect.Effect
 const gitTimeout = Duration.seconds(2)
 
 /** Warns if git tracks the file, or does not ignore it. */
-export const warnIfTracked = Effect.fnUntraced(function* (file: string) {
+export const warnIfTracked = Effect.fnUntraced(function* (command: string, file: string) {
   const directory = path.dirname(file)
   if (!isInRepository(directory)) return
   const { runGit } = yield* Effect.promise(() => import("../../../process/git.ts"))
@@ -110,11 +141,11 @@ export const warnIfTracked = Effect.fnUntraced(function* (file: string) {
     )
   if ((yield* statusOf("--literal-pathspecs", "ls-files", "--error-unmatch")) === 0)
     return yield* printWarning(
-      "env",
+      command,
       `git tracks ${escapeValue(file)}, so its values will be committed; run git rm --cached`
     )
   if ((yield* statusOf("check-ignore", "--quiet")) === 1)
-    yield* printWarning("env", `git does not ignore ${escapeValue(file)}; add it to .gitignore`)
+    yield* printWarning(command, `git does not ignore ${escapeValue(file)}; add it to .gitignore`)
 })
 
 const isInRepository = (directory: string): boolean =>

@@ -9,6 +9,7 @@ import * as path from "node:path"
 import { vi } from "vitest"
 import { cleanupCommand } from "../../../../src/cli/commands/cleanup/cleanup.ts"
 import { managedFiles, removeIfSame, fileReplaced } from "../../../../src/cli/commands/cleanup/managedFiles.ts"
+import { isWritten, recordWritten } from "../../../../src/cli/commands/cleanup/writtenFiles.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
 const header = (ttl: string) => `# secrets-managed: true\n# secrets-ttl: ${ttl}\n# secrets-source: store\nTOKEN='x'\n`
@@ -59,6 +60,38 @@ describe("secrets cleanup", () => {
       yield* run(root, "--all")
       assert.deepStrictEqual(left(root), [".env.mine"])
       assert.deepStrictEqual((yield* run(root, "--all")).lines, ["no env files of secrets env"])
+    })
+  )
+
+  it.effect("removes a file without comments by its record, until it is changed", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      yield* Effect.acquireRelease(
+        Effect.sync(() => vi.stubEnv("HOME", home)),
+        () => Effect.sync(() => vi.unstubAllEnvs())
+      )
+      const root = fs.realpathSync(
+        yield* tree({ "a.json": "{}", "b/c.json": "{}", "edited.json": "{}", "other.json": "{}" })
+      )
+      const until = "2026-11-22T09:36:19Z"
+      for (const name of ["a.json", "b/c.json", "edited.json"])
+        assert.isUndefined(yield* recordWritten(path.join(root, name), until))
+      fs.writeFileSync(path.join(root, "edited.json"), "[]")
+      fs.utimesSync(path.join(root, "edited.json"), 1, 1)
+      assert.isTrue(isWritten(path.join(root, "a.json")))
+      assert.isFalse(isWritten(path.join(root, "edited.json")))
+      yield* TestClock.setTime(moment - 1)
+      assert.deepInclude((yield* run(root)).result, { count: 0 })
+      yield* TestClock.setTime(moment)
+      assert.deepInclude((yield* run(path.join(root, "b"))).result, { removed: [path.join(root, "b/c.json")] })
+      assert.deepInclude((yield* run(root)).result, { removed: [path.join(root, "a.json")] })
+      assert.deepStrictEqual(left(root), ["edited.json", "other.json"])
+      // Another user could have written these.
+      fs.writeFileSync(path.join(root, "a.json"), "{}")
+      yield* recordWritten(path.join(root, "a.json"), until)
+      fs.chmodSync(path.join(home, ".agent-secrets/written"), 0o777)
+      assert.deepInclude((yield* run(root)).result, { count: 0 })
+      assert.lengthOf(fs.readdirSync(path.join(home, ".agent-secrets/written")), 1)
     })
   )
 

@@ -77,4 +77,32 @@ describe("an env file", () => {
       assert.include(fs.readFileSync(path.join(outside, "other"), "utf8"), "old")
     })
   )
+
+  it.live("is never what the command reads, nor a device", () =>
+    Effect.gen(function* () {
+      const directory = fs.realpathSync(yield* temporaryDirectory)
+      const inside = (name: string) => path.join(directory, name)
+      fs.writeFileSync(inside("template"), "T")
+      fs.linkSync(inside("template"), inside("hard"))
+      fs.symlinkSync("template", inside("link"))
+      fs.mkdirSync(inside("below"))
+      const refused = (file: string, source: string) =>
+        Effect.map(
+          Effect.flip(writeEnvFile({ file, force: true, within: undefined, source }, text)),
+          ({ message }) => message
+        )
+      for (const [file, source] of [
+        [inside("template"), inside("template")],
+        [inside("template"), inside("below/../template")],
+        [inside("template"), inside("link")],
+        [inside("link"), inside("link")],
+        [inside("hard"), inside("template")]
+      ] as const)
+        assert.include(yield* refused(file, source), "is what the command reads")
+      for (const file of ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "/dev/null"])
+        assert.include(yield* refused(file, inside("template")), "is no file to write to")
+      assert.strictEqual(fs.readFileSync(inside("template"), "utf8"), "T")
+      assert.isTrue(fs.lstatSync(inside("link")).isSymbolicLink())
+    })
+  )
 })
