@@ -3,6 +3,8 @@
  * predecessor; one that is absent says nothing.
  */
 import * as Effect from "effect/Effect"
+import { withoutValues } from "../../daemon/operations/withoutValues.ts"
+import type { SecretStore } from "../../daemon/secrets/SecretStore.ts"
 import type { LeaseOrigin } from "../../domain/AuditEntry.ts"
 import type { TooLong } from "../../domain/Secret.ts"
 import { RpcError } from "../protocol/Protocol.ts"
@@ -21,13 +23,13 @@ type Given = Readonly<Record<keyof typeof originFields, string>>
 export const isSilent = ({ program, reason, session, via }: Given): boolean =>
   via === "" && program === "" && session === "" && reason === ""
 
-/** Reads what the client said. */
+/** Reads what the client said, without values in the reason. */
 export const readOrigin = Effect.fnUntraced(function* ({
   program,
   reason,
   session,
   via
-}: Given): Effect.fn.Return<LeaseOrigin, RpcError | TooLong> {
+}: Given): Effect.fn.Return<LeaseOrigin, RpcError | TooLong, SecretStore> {
   yield* atMost(limits.via, via, "via")
   yield* atMost(limits.program, program, "program")
   yield* atMost(limits.session, session, "session")
@@ -40,6 +42,6 @@ export const readOrigin = Effect.fnUntraced(function* ({
     ...(via !== "" && { via }),
     ...(program !== "" && { program }),
     ...(session !== "" && { session }),
-    ...(reason !== "" && { reason })
+    ...(reason !== "" && { reason: yield* withoutValues(reason) })
   }
 })

@@ -15,7 +15,9 @@ import {
   revokeApprovals
 } from "../../../daemon/operations/requests.ts"
 import { OpenRequests } from "../../../daemon/operations/RequestTable.ts"
+import { withoutValues } from "../../../daemon/operations/withoutValues.ts"
 import { lockedReason } from "../../../daemon/secrets/lockableStore.ts"
+import type { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import { AccessDenied, permitsSecret } from "../../../domain/Caller.ts"
 import { durationText, parseDuration } from "../../../domain/GoDuration.ts"
 import { quote } from "../../../domain/goText.ts"
@@ -88,7 +90,7 @@ export const requestHandlers = {
       via: undefined,
       program: undefined,
       ttl: undefined,
-      reason: why,
+      reason: yield* withoutValues(why),
       session: undefined,
       approval: undefined
     }
@@ -130,8 +132,8 @@ export const requestHandlers = {
 const readAnswer = Effect.fnUntraced(function* (
   params: { readonly answer: string; readonly for: string; readonly why: string },
   request: OpenRequest
-): Effect.fn.Return<Answer, RpcError> {
-  if (params.answer === "deny") return { _tag: "Deny", why: params.why }
+): Effect.fn.Return<Answer, RpcError, SecretStore> {
+  if (params.answer === "deny") return { _tag: "Deny", why: yield* withoutValues(params.why) }
   if (params.answer !== "approve") return yield* invalid('answer must be "approve" or "deny"')
   if (request.kind === "missing") {
     return yield* invalid(
