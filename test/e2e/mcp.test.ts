@@ -244,7 +244,10 @@ describe("a program of secrets mcp", () => {
       yield* pidIn(file)
       const { result } = yield* daemon().call("secrets.lease", { secret_name: "tok", client_id: "somebody" })
       const foreign = yield* Effect.promise(() => client.call("revoke_leases", { lease_ids: [result.lease_id] }))
-      assert.deepStrictEqual(foreign, { revoked: 0 })
+      assert.deepStrictEqual(foreign, {
+        revoked: 0,
+        note: "no active lease of this client is one of these. See the active ones with list_leases"
+      })
       assert.strictEqual((yield* Effect.promise(() => client.call("revoke_leases"))).error, "invalid_arguments")
       assert.deepStrictEqual(yield* Effect.promise(() => client.call("revoke_leases", { secret: "tok" })), {
         revoked: 1

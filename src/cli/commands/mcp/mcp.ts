@@ -2,10 +2,12 @@
  * secrets mcp: serves tools to an agent over standard input and output, as the Model Context
  * Protocol has it. No tool can return a value.
  *
- * The server is loaded on demand: its libraries are larger than the rest of the program.
+ * The server is loaded when the client speaks, and after the handshake has its answer: its libraries are larger than the
+ * rest of the program.
  */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { clientIdExpected, clientIdPattern } from "../../../domain/paths.ts"
 import { mcpTools, type McpToolName } from "../../../domain/McpConfig.ts"
 import { quote } from "../../../domain/goText.ts"
@@ -45,11 +47,20 @@ export const mcpCommand = defineCommand({
     }
     if (args.option("wrap") !== undefined)
       return yield* failUsage("--wrap requires config", "secrets mcp config CLIENT")
-    const loading = Effect.promise(() => import("./serveMcp.ts"))
-    const [session, { serveMcp }] = yield* Effect.all([sessionOf(args), loading], { concurrency: 2 })
-    return yield* serveMcp(session)
+    const session = yield* sessionOf(args)
+    const { openStdio } = yield* Effect.promise(() => import("./mcpStdio.ts"))
+    const stdio = yield* openStdio
+    const loading = Effect.andThen(
+      stdio.begun,
+      Effect.promise(() => import("./serveMcp.ts"))
+    )
+    const loaded = yield* Effect.raceFirst(loading, Effect.as(stdio.left, undefined))
+    return yield* loaded === undefined ? exitNow : loaded.serveMcp(session, stdio)
   })
 })
+
+/** Exits without releasing anything, since nothing was acquired. */
+const exitNow = Effect.sync(() => process.exit(exitStatus.done))
 
 const sessionOf = Effect.fnUntraced(function* (args: McpArgs) {
   const clientId = args.option("client-id")

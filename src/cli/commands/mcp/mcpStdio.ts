@@ -1,51 +1,65 @@
 /**
  * Standard input and output of `secrets mcp`. Input is read always, so that its end is noticed at
  * once; the server gets the next line when the client has read what was written. Standard output is the protocol's alone.
+ *
+ * The first line is answered at once where the gate has an answer, which is the handshake: the server is
+ * loaded after it.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
-import * as Sink from "effect/Sink"
-import * as Stdio from "effect/Stdio"
-import * as Stream from "effect/Stream"
 import { StringDecoder } from "node:string_decoder"
 import { escapeJson } from "../../../domain/escape.ts"
 import { printNotice } from "../../command/Output.ts"
-import { makeLineSplitter, readMcpLine } from "./mcpLines.ts"
+import { makeMcpGate, type ReadLine } from "./mcpGate.ts"
+import { makeLineSplitter } from "./mcpLines.ts"
 
 export interface McpStdio {
-  readonly layer: Layer.Layer<Stdio.Stdio>
+  /** Completes when the client has sent something. */
+  readonly begun: Effect.Effect<void>
   /** Completes at the end of input, or when nobody reads the output any more. */
   readonly closed: Effect.Effect<void>
+  /** Completes then, if no request waits for an answer. */
+  readonly left: Effect.Effect<void>
+  /** Takes the next message of the client, with its line feed; fails at the end of input. */
+  readonly take: Effect.Effect<string, Cause.Done>
+  /** Writes a line of the server. */
+  readonly write: (line: string) => Effect.Effect<void>
 }
 
 /** How much input may wait for a client that does not read. */
 const maxWaiting = 64 * 1024 * 1024
 
 export const openStdio = Effect.gen(function* () {
-  const lines = yield* Queue.unbounded<string, Cause.Done>()
-  const closed = yield* Deferred.make<void>()
-  const close = () => Deferred.doneUnsafe(closed, Effect.void)
+  const lines = yield* Queue.unbounded<ReadLine, Cause.Done>()
+  const [begun, closed, left] = yield* Effect.all([Deferred.make<void>(), Deferred.make<void>(), Deferred.make<void>()])
+  const close = () => {
+    Deferred.doneUnsafe(closed, Effect.void)
+    if (gate.waiting() === 0) Deferred.doneUnsafe(left, Effect.void)
+  }
   let [waiting, writing] = [0, Deferred.makeUnsafe<void>()]
   Deferred.doneUnsafe(writing, Effect.void)
 
   const decoder = new StringDecoder("utf8")
   const split = makeLineSplitter()
+  const gate = makeMcpGate()
   const receive = (text: string) => {
     for (const line of split(text)) {
-      const message = readMcpLine(line)
-      if (message !== undefined) {
-        waiting += message.length
-        Queue.offerUnsafe(lines, `${message}\n`)
-      } else if (line.trim() !== "") printNotice("secrets mcp: a line of the client is no message")
+      const { answer, message } = gate.read(line)
+      const isFirst = Deferred.doneUnsafe(begun, Effect.void)
+      if (isFirst && answer !== undefined) process.stdout.write(escapeJson(`${answer}\n`))
+      queue(isFirst ? { message } : { answer, message })
     }
     if (waiting > maxWaiting) {
       printNotice("secrets mcp: the client sends and does not read")
       process.stdin.destroy()
       close()
     }
+  }
+  const queue = (read: ReadLine) => {
+    waiting += sizeOf(read)
+    if (sizeOf(read) > 0) Queue.offerUnsafe(lines, read)
   }
   process.stdin.on("data", (bytes: Buffer) => receive(decoder.write(bytes)))
   process.stdin.once("end", () => {
@@ -56,36 +70,36 @@ export const openStdio = Effect.gen(function* () {
   process.stdin.once("close", close)
   process.stdout.on("error", close)
 
-  const write = (chunk: string | Uint8Array) =>
+  const print = (text: string) =>
     Effect.callback<void>((resume) => {
       const done = Deferred.makeUnsafe<void>()
       writing = done
-      process.stdout.write(typeof chunk === "string" ? escapeJson(chunk) : chunk, () => {
+      process.stdout.write(escapeJson(text), () => {
         Deferred.doneUnsafe(done, Effect.void)
         resume(Effect.void)
       })
     })
-  const whenRead = (line: string) =>
-    Effect.suspend(() => {
-      waiting -= line.length - 1
-      return Effect.as(Deferred.await(writing), line)
-    })
+  const take: McpStdio["take"] = Effect.gen(function* () {
+    while (true) {
+      const { answer = "", message } = yield* Queue.take(lines)
+      waiting -= answer.length + (message ?? "").length
+      yield* Deferred.await(writing)
+      if (answer !== "") yield* print(`${answer}\n`)
+      if (message !== undefined) return `${message}\n`
+    }
+  })
   const stdio: McpStdio = {
+    begun: Deferred.await(begun),
     closed: Deferred.await(closed),
-    layer: Layer.succeed(
-      Stdio.Stdio,
-      Stdio.make({
-        args: Effect.succeed([]),
-        stdinIsTerminal: Effect.succeed(false),
-        stdoutIsTerminal: Effect.succeed(false),
-        stderrIsTerminal: Effect.succeed(false),
-        stdin: Stream.mapEffect(Stream.fromQueue(lines), (line) =>
-          Effect.map(whenRead(line), (text) => new TextEncoder().encode(text))
-        ),
-        stdout: () => Sink.forEach(write),
-        stderr: () => Sink.drain
+    left: Deferred.await(left),
+    take,
+    write: (line) =>
+      Effect.suspend(() => {
+        const text = gate.written(line)
+        return text === "" ? Effect.void : print(text)
       })
-    )
   }
   return stdio
 })
+
+const sizeOf = ({ answer = "", message = "" }: ReadLine): number => answer.length + message.length

@@ -61,6 +61,8 @@ const programIn = (clientId: string): { readonly program?: string } => {
   return program === undefined ? {} : { program }
 }
 
+const nothingRevoked = "no active lease of this client is one of these. See the active ones with list_leases"
+
 export const revokeLeasesTool = defineTool({
   name: "revoke_leases",
   title: "Revoke your leases",
@@ -72,7 +74,7 @@ export const revokeLeasesTool = defineTool({
     lease_ids: Schema.optionalKey(Schema.Array(Schema.String).annotate({ description: "ids of list_leases" })),
     secret: Schema.optionalKey(Schema.String.annotate({ description: "all leases of this secret" }))
   }),
-  output: Schema.Struct({ revoked: Schema.Int }),
+  output: Schema.Struct({ revoked: Schema.Int, note: Schema.optionalKey(Schema.String) }),
   run: Effect.fnUntraced(function* ({ lease_ids, secret }, { clientId, session }) {
     if ((lease_ids === undefined) === (secret === undefined)) {
       return yield* toolFailure("invalid_arguments", "either lease_ids or secret is needed")
@@ -95,6 +97,6 @@ export const revokeLeasesTool = defineTool({
     )
     const programs = meant.flatMap(({ client_id }) => runningPrograms.get(client_id) ?? [])
     yield* Effect.forEach(new Set(programs), (program) => program.stop(killTimeout), { concurrency: "unbounded" })
-    return { revoked: meant.length }
+    return { revoked: meant.length, ...(meant.length === 0 && { note: nothingRevoked }) }
   })
 })

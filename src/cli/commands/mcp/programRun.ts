@@ -7,6 +7,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { spawn } from "node:child_process"
 import type { Readable } from "node:stream"
 import { literal, matchesShape } from "../../../rpc/protocol/shape.ts"
@@ -55,6 +56,19 @@ export const runningPrograms: Map<string, RunningProgram> = new Map()
 
 /** Variables with which Node prints what it does, the environment of a child included. */
 const debugVariables = ["NODE_DEBUG", "NODE_DEBUG_NATIVE", "NODE_CHANNEL_FD"]
+
+/** Between the end of input and SIGKILL for programs that ignore SIGTERM, and until the exit. */
+const untilKill = "40 millis"
+const untilExit = "40 millis"
+
+/** Ends the programs, while the server answers what it can still answer. It does not wait for those that take longer. */
+export const endPrograms = Effect.fnUntraced(function* (served: Effect.Effect<unknown>) {
+  const stopping = [...runningPrograms.values()].map((program) => program.stop(untilKill))
+  const all = yield* Effect.forkDetach(Effect.all([...stopping, served], { concurrency: "unbounded" }), {
+    startImmediately: true
+  })
+  yield* Effect.raceFirst(Fiber.await(all), Effect.andThen(Effect.sleep(untilKill), Effect.sleep(untilExit)))
+})
 
 export const startProgram = (request: ProgramRequest): RunningProgram => {
   const [command, ...own] = ownProgram()

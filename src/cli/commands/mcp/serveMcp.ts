@@ -12,14 +12,17 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as Sink from "effect/Sink"
+import * as Stdio from "effect/Stdio"
+import * as Stream from "effect/Stream"
 import { constants } from "node:os"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { version } from "../../../version.ts"
 import { printNotice } from "../../command/Output.ts"
 import { listSecretsTool } from "./listSecrets.ts"
-import { openStdio } from "./mcpStdio.ts"
+import { instructions, serverInfo } from "./mcpIdentity.ts"
+import type { McpStdio } from "./mcpStdio.ts"
 import { listLeasesTool, revokeLeasesTool } from "./ownLeases.ts"
-import { runningPrograms } from "./programRun.ts"
+import { endPrograms } from "./programRun.ts"
 import { requestSecretTool } from "./requestSecret.ts"
 import { runWithSecretsTool } from "./runWithSecrets.ts"
 import { searchAuditTool } from "./searchAuditTool.ts"
@@ -36,12 +39,6 @@ const tools: ReadonlyArray<McpTool> = [
   writeEnvFileTool,
   searchAuditTool
 ]
-
-const instructions =
-  "Secrets of this machine, for programs. Run a program with run_with_secrets: it gets the values in its environment, " +
-  "and its output comes back with *** in their place. Values are never shown. Do not ask for a value in the conversation, " +
-  "and do not look for one in files. list_secrets has the names. If one is missing or does not work, use request_secret: " +
-  "the person then stores it outside of the conversation."
 
 /** All versions that there are; the one that most clients speak is the first. */
 const protocols = [
@@ -61,22 +58,35 @@ const silentLogger = Logger.layer([
 export const registrationsOf = (session: McpSession) =>
   Layer.effectDiscard(Effect.forEach(tools, (tool) => registerTool(tool, session), { discard: true }))
 
+/** Returns the standard input and output of Effect's server. */
+const layerOf = ({ take, write }: McpStdio): Layer.Layer<Stdio.Stdio> =>
+  Layer.succeed(
+    Stdio.Stdio,
+    Stdio.make({
+      args: Effect.succeed([]),
+      stdinIsTerminal: Effect.succeed(false),
+      stdoutIsTerminal: Effect.succeed(false),
+      stderrIsTerminal: Effect.succeed(false),
+      stdin: Stream.fromPull(Effect.succeed(Effect.map(take, (line) => [new TextEncoder().encode(line)] as const))),
+      stdout: () => Sink.forEach((line) => write(typeof line === "string" ? line : new TextDecoder().decode(line))),
+      stderr: () => Sink.drain
+    })
+  )
+
 /** Serves until the end, and exits. */
-export const serveMcp = Effect.fnUntraced(function* (session: McpSession) {
-  const stdio = yield* openStdio
+export const serveMcp = Effect.fnUntraced(function* (session: McpSession, stdio: McpStdio) {
   const ending = yield* Deferred.make<number>()
   yield* watchSignals(ending)
   yield* Effect.forkChild(watchParent(ending))
   yield* Effect.forkChild(Effect.andThen(stdio.closed, Deferred.succeed(ending, exitStatus.done)))
   const server = McpServer.layerStdio({
-    name: "agent-secrets",
-    version,
+    ...serverInfo,
     instructions,
     protocols,
     registrations: registrationsOf(session)
   })
   const serving = yield* server.pipe(
-    Layer.provide(stdio.layer),
+    Layer.provide(layerOf(stdio)),
     Layer.provide(silentLogger),
     Layer.launch,
     Effect.forkChild
@@ -85,19 +95,6 @@ export const serveMcp = Effect.fnUntraced(function* (session: McpSession) {
   yield* endPrograms(Fiber.await(serving))
   return yield* Effect.sync(() => process.exit(status))
 }, Effect.uninterruptible)
-
-/** Between the end of input and SIGKILL for programs that ignore SIGTERM, and until the exit. */
-const untilKill = "50 millis"
-const untilExit = "40 millis"
-
-/** Ends the programs, while the server answers what it can still answer. */
-const endPrograms = Effect.fnUntraced(function* (served: Effect.Effect<unknown>) {
-  const stopping = Effect.forEach([...runningPrograms.values()], (program) => program.stop(untilKill), {
-    concurrency: "unbounded"
-  })
-  const all = Effect.all([stopping, served], { concurrency: "unbounded" })
-  yield* Effect.raceFirst(all, Effect.andThen(Effect.sleep(untilKill), Effect.sleep(untilExit)))
-})
 
 const watchSignals = (ending: Deferred.Deferred<number>) =>
   Effect.sync(() => {

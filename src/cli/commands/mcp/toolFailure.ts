@@ -5,7 +5,7 @@
 import * as Data from "effect/Data"
 import type { ErrorTag } from "../../../rpc/protocol/errorTags.ts"
 import { isErrorTag } from "../../../rpc/protocol/errorTags.ts"
-import type { Problem } from "../../command/Output.ts"
+import { cutLine, type Problem } from "../../command/Output.ts"
 
 /** What to do about each kind of failure. */
 const fixes = {
@@ -46,7 +46,7 @@ export const toolFailure = (
   message: string,
   fix: string = fixes[code],
   requestId?: string
-): ToolFailure => new ToolFailure({ code, message, fix, requestId })
+): ToolFailure => new ToolFailure({ code, message: cutLine(message), fix: cutLine(fix), requestId })
 
 /** The codes of the command's own problems. */
 const codesOfProblems: ReadonlyMap<string, FailureCode> = new Map<string, FailureCode>([
