@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import { hour, minute } from "./GoDuration.ts"
 import * as Setting from "./Setting.ts"
 import { optionalSetting, section } from "./Setting.ts"
-import { parseTargetUrl, registryName } from "./targetUrl.ts"
+import { targetKeys } from "./targetUrl.ts"
 
 const name = (description: string) => Setting.text(/^[^\0]+$/u, "the name of a secret", description)
 const secret = name("the secret; required")
@@ -17,7 +17,7 @@ const username = optionalSetting(line, "the user name that goes with it")
 const ttl = optionalSetting(Setting.duration(), "the TTL of its leases, instead of helpers.ttl")
 
 /** Makes the targets of one protocol; `isTarget` decides which keys name one. A key that is none may hold a credential. */
-const targets = <T, E>(target: Schema.Codec<T, E>, expected: string, isTarget: (key: string) => boolean = isNamed) =>
+const targets = <T, E>(target: Schema.Codec<T, E>, expected: string, isTarget: (key: string) => boolean) =>
   Schema.Record(Schema.String, target)
     .check(
       Schema.makeFilter((given) => {
@@ -26,11 +26,6 @@ const targets = <T, E>(target: Schema.Codec<T, E>, expected: string, isTarget: (
       })
     )
     .annotate({ expected: "a JSON object" })
-
-const isNamed = (key: string): boolean => /^[^\p{Cc}]+$/u.test(key)
-const isUrl = (key: string): boolean => parseTargetUrl(key) !== undefined
-const isIndexUrl = (key: string): boolean => isUrl(key.replace(/^sparse\+/, ""))
-const isHost = (key: string): boolean => parseTargetUrl(`https://${key}`)?.path.length === 0
 
 const target = <Fields extends Schema.Struct.Fields>(description: string, fields: Fields) =>
   section({ ...fields, ttl }).annotate({ expected: "a JSON object", description })
@@ -76,34 +71,38 @@ const kubernetes = target("a user of a kubeconfig", {
 
 export const helpersSection = section({
   ttl: optionalSetting(Setting.duration(), "the TTL of their leases, 15m if not set; aws has 1h"),
-  git: optionalSetting(targets(withUser("an address"), "an https address", isUrl), "by address"),
+  git: optionalSetting(targets(withUser("an address"), "an https address", targetKeys.git), "by address"),
   docker: optionalSetting(
     targets(
       target("a registry", { secret, username: Setting.text(/^[^\p{Cc}]+$/u, "a text of one line", "required") }),
       "a registry",
-      (key) => registryName(key) !== undefined
+      targetKeys.docker
     ),
     "by registry"
   ),
-  aws: optionalSetting(targets(aws, "a profile"), "by profile"),
-  kubernetes: optionalSetting(targets(kubernetes, "a name"), "by a name of yours"),
+  aws: optionalSetting(targets(aws, "a profile", targetKeys.aws), "by profile"),
+  kubernetes: optionalSetting(targets(kubernetes, "a name", targetKeys.kubernetes), "by a name of yours"),
   openclaw: optionalSetting(
     targets(
       target("a glob of ids", {
         secret: optionalName("the secret, instead of the id"),
         prefix: optionalSetting(line, "what the name of the secret has before the id")
       }),
-      "a glob of ids"
+      "a glob of ids",
+      targetKeys.openclaw
     ),
     "by globs of the ids; the most exact one decides"
   ),
-  askpass: optionalSetting(targets(withUser("a glob of prompts"), "a glob of prompts"), "by globs of the prompt"),
-  terraform: optionalSetting(targets(target("a host", { secret }), "a host", isHost), "by host"),
+  askpass: optionalSetting(
+    targets(withUser("a glob of prompts"), "a glob of prompts", targetKeys.askpass),
+    "by globs of the prompt"
+  ),
+  terraform: optionalSetting(targets(target("a host", { secret }), "a host", targetKeys.terraform), "by host"),
   cargo: optionalSetting(
-    targets(target("an index", { secret }), "the URL of an index", isIndexUrl),
+    targets(target("an index", { secret }), "the URL of an index", targetKeys.cargo),
     "by the URL of the index"
   ),
-  pip: optionalSetting(targets(withUser("an index"), "an https address", isUrl), "by the address of the index")
+  pip: optionalSetting(targets(withUser("an index"), "an https address", targetKeys.pip), "by the address of the index")
 })
 
 /** The targets of every protocol, by its name. */

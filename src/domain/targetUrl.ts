@@ -69,3 +69,19 @@ export const registryName = (text: string): string | undefined => {
   const path = url.path.length === 1 && /^v[12]$/.test(url.path[0] ?? "") ? [] : url.path
   return [host, ...path].join("/")
 }
+
+const isNamed = (key: string): boolean => /^[^\p{Cc}]+$/u.test(key)
+const isUrl = (key: string): boolean => parseTargetUrl(key) !== undefined
+
+/** Whether a key of config.json names a target of a protocol. */
+export const targetKeys = {
+  git: isUrl,
+  docker: (key: string): boolean => registryName(key) !== undefined,
+  aws: isNamed,
+  kubernetes: isNamed,
+  openclaw: isNamed,
+  askpass: isNamed,
+  terraform: (key: string): boolean => parseTargetUrl(`https://${key}`)?.path.length === 0,
+  cargo: (key: string): boolean => isUrl(key.replace(/^sparse\+/, "")),
+  pip: isUrl
+}

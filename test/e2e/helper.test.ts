@@ -90,6 +90,56 @@ describe("secrets helper", () => {
     })
   )
 
+  it.live("ends a lease whose value nobody got", () =>
+    Effect.gen(function* () {
+      const { call, home, secrets } = daemon()
+      const [command = "", ...script] = invocation
+      const held = (part: string) =>
+        Effect.map(call("secrets.leases"), ({ result }) =>
+          result.leases.filter((one: any) => one.client_id.endsWith(part))
+        )
+      // The reader of the pipe is gone before the answer.
+      const child = spawn(command, [...script, "helper", "print", "id"], {
+        env: { HOME: home, PATH: "/usr/bin:/bin" },
+        stdio: ["ignore", "pipe", "ignore"]
+      })
+      child.stdout.destroy()
+      const status = yield* Effect.promise(() => new Promise((resolve) => child.once("exit", resolve)))
+      assert.strictEqual(status, 1)
+      assert.deepStrictEqual(yield* held("/print:id"), [])
+      assert.strictEqual((yield* secrets(["helper", "print", "lines"])).status, 65)
+      assert.deepStrictEqual(yield* held("/print:lines"), [])
+    })
+  )
+
+  it.live("prints what another program needs, and names what is missing for it", () =>
+    Effect.gen(function* () {
+      const { home, secrets } = daemon()
+      const missing = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+        const { stderr, stdout } = yield* secrets(["helper", "config", ...args])
+        return { stdout, missing: stderr.split("\n").filter((line) => line !== "") }
+      })
+      assert.deepStrictEqual((yield* missing("git", "https://github.com")).missing, [])
+      const other = yield* missing("git", "https://git.example")
+      assert.deepStrictEqual(other.missing, [
+        `secrets helper: missing target in ${home}/.agent-secrets/config.json, where NAME is a secret: {"helpers":{"git":{"https://git.example":{"secret":"NAME"}}}}`
+      ])
+      assert.deepStrictEqual((yield* missing("print", "nothing")).missing, [
+        "secrets helper: missing secret: secrets add nothing"
+      ])
+      const shim = path.join(home, "shims/openclaw")
+      const before = yield* missing("openclaw", "--dir", path.dirname(shim))
+      assert.deepStrictEqual(before.missing, [
+        `secrets helper: missing program: secrets helper shim openclaw --dir ${path.dirname(shim)}`
+      ])
+      const written = yield* secrets(["helper", "shim", "openclaw", "--dir", path.dirname(shim)])
+      assert.include(written.stdout, `next: secrets helper config openclaw --dir ${path.dirname(shim)}\n`)
+      const after = yield* missing("openclaw", "--dir", path.dirname(shim))
+      assert.deepStrictEqual(after.missing, [])
+      assert.include(after.stdout, `"command": "${shim}"`)
+    })
+  )
+
   it.live("records a rejected credential, which health shows until the value changes", () =>
     Effect.gen(function* () {
       const { call, directory, secrets } = daemon()

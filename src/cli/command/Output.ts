@@ -67,8 +67,9 @@ export const printOutput = (
 
 /** Prints the problem; returns the exit status. */
 export const printProblem = (name: string, json: boolean, problem: Problem, result?: unknown): number => {
-  const { code, fix, message, why = [] } = problem
-  const causes = [why].flat().filter((line) => line !== "")
+  const { code, why = [] } = problem
+  const [message, fix] = [cutLine(problem.message), cutLine(problem.fix)]
+  const causes = [why].flat().flatMap((line) => (line === "" ? [] : cutLine(line)))
   if (json) {
     const error = {
       message: [message, causes.join("; ")].filter(Boolean).join(": "),
@@ -84,6 +85,16 @@ export const printProblem = (name: string, json: boolean, problem: Problem, resu
   }
   return problem.exitStatus
 }
+
+/** The most characters of a line of a problem, and what is left of a longer one: a name may have 16 KiB. */
+const maxLine = 1000
+const [lineHead, lineTail] = [600, 300]
+
+/** Leaves out the middle of a long line. */
+export const cutLine = (line: string): string =>
+  line.length <= maxLine
+    ? line
+    : `${line.slice(0, lineHead)} … ${line.length - lineHead - lineTail} characters left out … ${line.slice(-lineTail)}`
 
 const commandLine = (name: string): string => `secrets ${name}`.trimEnd()
 
@@ -137,6 +148,9 @@ const streamVerbatim = (text: string | Buffer): void => {
 /** What takes back that which is printed now. */
 let undoPrinted: Output["undo"]
 let isUndone = false
+
+/** Sets what takes back that which is printed from now on, if it cannot be printed. */
+export const undoUnlessPrinted = (undo: Output["undo"]): void => void (undoPrinted = undo)
 
 /** Returns whether the process is about to end by itself, when that is done. */
 export const isUndoing = (): boolean => isUndone

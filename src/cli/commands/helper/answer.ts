@@ -2,7 +2,8 @@
  * Turns leases into the answer of a helper protocol. The rules are the same for all of them:
  *
  * - The client id has the target and no pid, so a further call replaces the lease of the last one.
- * - The lease is not revoked: the other program has the value. It ends with the expiry in the answer.
+ * - The lease is not revoked: the other program has the value. It ends with the expiry in the answer. One whose value
+ *   nobody got is revoked.
  * - Four seconds after its start the program has an answer or a reason, also if the daemon hangs.
  */
 import { inGoUnits } from "../../../domain/spelledDuration.ts"
@@ -32,8 +33,8 @@ const defaultTtl = "15m"
 /** The longest part of a client id that a target gets, in characters. */
 const maxTarget = 80
 
-/** What goes to standard output, and the problem for standard error. */
-export type Outcome = HelperAnswer & { readonly problem?: Problem }
+/** What goes to standard output, the problem for standard error, and what ends the leases if the answer is not printed. */
+export type Outcome = HelperAnswer & { readonly problem?: Problem; readonly undo?: () => Promise<unknown> }
 
 /** Answers one request. */
 export const answerCall = async (
@@ -62,10 +63,18 @@ export const answerCall = async (
   const leased = await leaseApproved(args, planned, { ...use, ...ttlOfCall(name, args, planned, ttl) })
   if ("exitStatus" in leased) return fail(leased)
   const problem = planned.mayMiss ? undefined : problemsOf(planned, leased)[0]
-  if (problem !== undefined) return fail(problem)
-  const rendered = planned.render(leased)
-  return "exitStatus" in rendered ? fail(rendered) : rendered
+  const rendered = problem ?? planned.render(leased)
+  const undo = () => send(args, leased.ids.map(returnLease))
+  if (!("exitStatus" in rendered)) return { ...rendered, undo }
+  await undo()
+  return fail(rendered)
 }
+
+/** Ends a lease as its holder, which ends no program. */
+const returnLease = (lease_id: string): ClientRequest => ({
+  method: "secrets.revoke",
+  params: { lease_id, returned: true }
+})
 
 const handlersOf = (name: ProtocolName): Pick<(typeof protocols)["git"], "plan" | "failure"> => protocols[name]
 
@@ -93,11 +102,14 @@ const clientIdFor = (name: ProtocolName, args: HelperArgs, target: string): stri
   return typeof own === "string" ? `${own}/${name}:${shown}` : own
 }
 
+/** What was leased, with the ids of the leases. */
+type Leased = HelperLeases & { readonly ids: ReadonlyArray<string> }
+
 const problemsOf = ({ secrets }: HelperLease, { problemOf }: HelperLeases): ReadonlyArray<Problem> =>
   secrets.flatMap((secret) => problemOf(secret) ?? [])
 
 /** Leases the secrets of a plan; where a person has to approve it first, again after an answer in time. */
-const leaseApproved = async (args: HelperArgs, plan: HelperLease, params: object): Promise<HelperLeases | Problem> => {
+const leaseApproved = async (args: HelperArgs, plan: HelperLease, params: object): Promise<Leased | Problem> => {
   const leased = await leaseSecrets(args, plan, params)
   const pending = "exitStatus" in leased ? undefined : problemsOf(plan, leased).find(({ request }) => request)
   const address = daemonAddress(args)
@@ -116,11 +128,7 @@ const secondsLeft = (args: HelperArgs): number => {
 }
 
 /** Leases the secrets of a plan on one connection. */
-const leaseSecrets = async (
-  args: HelperArgs,
-  { secrets }: HelperLease,
-  params: object
-): Promise<HelperLeases | Problem> => {
+const leaseSecrets = async (args: HelperArgs, { secrets }: HelperLease, params: object): Promise<Leased | Problem> => {
   const names = [...new Set(secrets)]
   const outcome = await send(
     args,
@@ -136,20 +144,28 @@ const leaseSecrets = async (
     const found = leased.get(secret)
     return found !== undefined && "exitStatus" in found ? found : undefined
   }
-  const expiry = Math.min(...[...leased.values()].flatMap((one) => ("exitStatus" in one ? [] : [one.expiry])))
-  return { valueOf, problemOf, expiry, expiresAt: inUtc(expiry) }
+  const granted = [...leased.values()].flatMap((one) => ("exitStatus" in one ? [] : [one]))
+  const expiry = Math.min(...granted.map((one) => one.expiry))
+  return { valueOf, problemOf, expiry, expiresAt: inUtc(expiry), ids: granted.map(({ id }) => id) }
+}
+
+interface GrantedLease {
+  readonly id: string
+  readonly value: string
+  readonly expiry: number
 }
 
 /** Reads the reply to one request. */
-const leaseIn = (reply: RpcReply | undefined): { readonly value: string; readonly expiry: number } | Problem => {
+const leaseIn = (reply: RpcReply | undefined): GrantedLease | Problem => {
   if (reply === undefined) return protocolProblem(notAReply)
   if (reply.error !== undefined) return refusalProblem(reply.error)
   const { result } = reply
-  if (!matchesShape(result, { value: "", expires_at: "" }))
+  if (!matchesShape(result, { lease_id: "", value: "", expires_at: "" }))
     return protocolProblem("secrets.lease has an unexpected result")
   // oxlint-disable-next-line no-restricted-globals -- it only reads a time, and loads no library
   const expiry = Date.parse(result.expires_at)
-  return Number.isNaN(expiry) ? protocolProblem("the expiry is no time") : { value: result.value, expiry }
+  if (Number.isNaN(expiry)) return protocolProblem("the expiry is no time")
+  return { id: result.lease_id, value: result.value, expiry }
 }
 
 const inUtc = (millis: number): string =>

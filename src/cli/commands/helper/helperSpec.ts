@@ -23,7 +23,12 @@ const flags = {
   },
   reason: reasonFlag,
   raw: { type: "boolean", summary: "print: the value as it is, also of several lines" },
-  dir: { type: "string", value: "DIR", summary: "shim: the directory (~/.local/lib/agent-secrets)", completes: "file" },
+  dir: {
+    type: "string",
+    value: "DIR",
+    summary: "shim, config: the directory (~/.local/lib/agent-secrets)",
+    completes: "file"
+  },
   "cargo-plugin": { type: "boolean" }
 } as const satisfies Flags
 

@@ -2,7 +2,7 @@
  * secrets helper PROTOCOL: one call of another program, from its arguments to its answer.
  *
  * Standard output has the answer of the protocol or nothing, in one write. It loads no library,
- * unless there are targets to decode. `config` and `shim` are `helper.ts`.
+ * unless there are targets that are not written plainly. `config` and `shim` are `helper.ts`.
  */
 import { parseJsonFile } from "../../../domain/jsonFile.ts"
 import type { HelperTargets } from "../../../domain/HelperConfig.ts"
@@ -12,9 +12,17 @@ import { emptyCoreFiles } from "../../../process/coreFiles.ts"
 import { parseArguments } from "../../command/Command.ts"
 import { readSettings } from "../../command/daemonAddress.ts"
 import { explainDenied } from "../../command/failedProblem.ts"
-import { exitWith, printProblem, printVerbatim, type Problem, usageError } from "../../command/Output.ts"
+import {
+  exitWith,
+  printProblem,
+  printVerbatim,
+  type Problem,
+  undoUnlessPrinted,
+  usageError
+} from "../../command/Output.ts"
 import { answerCall, type Outcome } from "./answer.ts"
 import { type HelperArgs, helperSpec } from "./helperSpec.ts"
+import { plainTargets } from "./plainTargets.ts"
 import { type HelperProtocol, unfit } from "./Protocol.ts"
 import { isProtocolName, type ProtocolName, protocols } from "./protocols.ts"
 import { inputReader } from "./readInput.ts"
@@ -94,7 +102,8 @@ const tooLong = unfit("standard input is longer than 1 MiB", "Ask for less at on
 const outcomeOf = (problem: Problem): Outcome => ({ stdout: "", status: problem.exitStatus, problem })
 
 /** Prints the answer, and the problem beside it; returns the exit status. */
-const printOutcome = ({ problem, status, stdout }: Outcome): number => {
+const printOutcome = ({ problem, status, stdout, undo }: Outcome): number => {
+  undoUnlessPrinted(undo)
   if (stdout !== "") printVerbatim(stdout)
   if (problem !== undefined) printProblem("helper", false, problem)
   return status
@@ -122,7 +131,7 @@ interface HelperSettings {
 
 const plainTtl = /^([0-9]+[hms])+$/
 
-/** Reads what config.json says; with a plain TTL, only targets need the schema of the file. */
+/** Reads what config.json says; only what is not written plainly needs the schema of the file. */
 const settingsOf = async (args: HelperArgs, needsTargets: boolean): Promise<HelperSettings | Problem> => {
   const read = readSettings(args)
   if ("exitStatus" in read) return explainDenied(read)
@@ -130,8 +139,9 @@ const settingsOf = async (args: HelperArgs, needsTargets: boolean): Promise<Help
   const helpers: unknown = "value" in parsed ? (Reflect.get(Object(parsed.value), "helpers") ?? undefined) : undefined
   const ttl: unknown = Reflect.get(Object(helpers), "ttl") ?? undefined
   const isPlain = ttl === undefined || (typeof ttl === "string" && plainTtl.test(ttl))
-  if ("value" in parsed && (helpers === undefined || (!needsTargets && isPlain)))
-    return { targets: undefined, ttl: typeof ttl === "string" ? ttl : undefined }
+  const targets = isPlain && needsTargets ? plainTargets(helpers) : undefined
+  if ("value" in parsed && (helpers === undefined || (isPlain && (!needsTargets || targets !== undefined))))
+    return { targets, ttl: typeof ttl === "string" ? ttl : undefined }
   const { decodeTargets } = await import("./helperTargets.ts")
   const decoded = decodeTargets(read)
   if ("exitStatus" in decoded) return decoded

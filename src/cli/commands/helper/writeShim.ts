@@ -13,6 +13,7 @@ import { homeDirectory } from "../../command/daemonAddress.ts"
 import { reasonOf } from "../../command/Output.ts"
 import type { HelperArgs } from "./helperSpec.ts"
 import { type ProtocolName, protocols } from "./protocols.ts"
+import { ownPlace } from "./snippets.ts"
 
 /** The names by which other programs look for theirs. */
 const fileNames: Partial<Record<ProtocolName, string>> = {
@@ -39,10 +40,7 @@ export const writeShim = Effect.fnUntraced(function* (
       `${protocol} takes the name of one secret`,
       `For example: secrets helper shim ${protocol} api_key`
     )
-  const home = homeDirectory()
-  if (typeof home !== "string") return yield* new CommandError(home)
-  const directory = path.resolve(args.option("dir") ?? path.join(home, ".local/lib/agent-secrets"))
-  const file = path.join(directory, fileNameOf(protocol, [...words, ...args.options("name")]))
+  const { file, home } = yield* shimOf(args, protocol, [...words, ...args.options("name")])
   const line = [...command, "helper", protocol, ...flagsOf(args), ...words].map(quoteWord).join(" ")
   const text = [
     "#!/bin/sh",
@@ -53,10 +51,32 @@ export const writeShim = Effect.fnUntraced(function* (
   ].join("\n")
   const problem = yield* Effect.sync(() => replace(file, text))
   if (problem !== undefined) return yield* new CommandError(problem)
+  const directory = args.option("dir")
+  const next = [
+    "secrets",
+    "helper",
+    "config",
+    protocol,
+    ...(takesName ? [...words, ...args.options("name")] : []),
+    ...(directory === undefined ? [] : ["--dir", path.resolve(directory)])
+  ]
   return {
-    lines: [`wrote ${escapeValue(file)}`, `next: secrets helper config ${protocol}`],
+    lines: [`wrote ${escapeValue(file)}`, `next: ${next.map(quoteWord).join(" ")}`],
     result: { protocol, file }
   }
+})
+
+/** Returns where the program of a protocol is, and the home directory; without --dir, it is in a place below that. */
+export const shimOf = Effect.fnUntraced(function* (
+  args: HelperArgs,
+  protocol: ProtocolName,
+  words: ReadonlyArray<string>,
+  place: string = ownPlace
+) {
+  const home = homeDirectory()
+  if (typeof home !== "string") return yield* new CommandError(home)
+  const directory = path.resolve(args.option("dir") ?? path.join(home, place))
+  return { file: path.join(directory, fileNameOf(protocol, words)), home }
 })
 
 /** Returns the name that the protocol prescribes, or one of the protocol and what it is for. */
