@@ -19,22 +19,26 @@ export interface Timestamp {
 /** Go's zero time, which the predecessor writes for "never". */
 export const zeroTimestamp: Timestamp = { millis: -62_135_596_800_000, text: "0001-01-01T00:00:00Z" }
 
-/** Formats milliseconds since 1970 in the local zone. */
-export const fromMillis = (millis: number): Timestamp => fromNanos(BigInt(millis) * millisecond)
+/** Formats milliseconds since 1970 in the local zone. Memoized: leases made at once share their timestamps. */
+export const fromMillis = memoize(16, (millis: number): Timestamp => {
+  const ofSecond = ((millis % 1000) + 1000) % 1000
+  return withFraction(millis, String(ofSecond).padStart(3, "0"))
+})
 
-/** Formats nanoseconds since 1970 in the local zone. Memoized: leases made at once share their timestamps. */
-export const fromNanos = memoize(16, (nanos: bigint): Timestamp => {
+/** Formats nanoseconds since 1970 in the local zone. */
+export const fromNanos = (nanos: bigint): Timestamp => {
+  if (nanos % millisecond === 0n) return fromMillis(Number(nanos / millisecond))
   const ofSecond = ((nanos % second) + second) % second
   const millis = Number((nanos - (ofSecond % millisecond)) / millisecond)
+  return withFraction(millis, String(ofSecond).padStart(9, "0"))
+}
+
+/** Returns the timestamp of these milliseconds, with the digits of its fraction of a second. */
+const withFraction = (millis: number, fraction: string): Timestamp => {
   const offset = offsetAt(millis)
-  return {
-    millis,
-    text:
-      textOfSecond(Math.floor((millis + offset) / 1000)) +
-      shortFraction(String(ofSecond).padStart(9, "0")) +
-      formatOffset(offset)
-  }
-})
+  const seconds = textOfSecond(Math.floor((millis + offset) / 1000))
+  return { millis, text: seconds + shortFraction(fraction) + formatOffset(offset) }
+}
 
 /** Returns the moment of a local date and time, `2026-11-22T00:30:37`; none if it does not exist. */
 export const fromLocal = (text: string): Option.Option<Timestamp> =>

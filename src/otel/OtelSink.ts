@@ -58,15 +58,14 @@ export const sinkLayer = ({ environment, otlp: config, sampling }: SinkOptions) 
     const otlp = settings && (yield* Scope.provide(loadOtlp(settings), yield* Scope.fork(scope)))
 
     const sample = makeEventSampler(sampling)
-    const receivers = otlp === undefined ? [joelclaw] : [joelclaw, otlp]
-    const state = Effect.all(receivers.map((receiver) => receiver.state))
+    const send = (event: OtelEvent) =>
+      otlp === undefined ? joelclaw.emit(event) : Effect.andThen(joelclaw.emit(event), otlp.emit(event))
+    const state = Effect.all(otlp === undefined ? [joelclaw.state] : [joelclaw.state, otlp.state])
     const sink = OtelSink.of({
       emit: (event) =>
         Effect.withFiber((fiber) => {
           const sampled = sample(event, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
-          return sampled === undefined
-            ? Effect.void
-            : Effect.forEach(receivers, ({ emit }) => emit(sampled), { discard: true })
+          return sampled === undefined ? Effect.void : send(sampled)
         }),
       dropped: Effect.map(state, (all) => all.reduce((sum, { dropped }) => sum + dropped, 0)),
       state

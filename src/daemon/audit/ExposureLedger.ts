@@ -55,8 +55,10 @@ export class ExposureLedger extends Context.Service<
         yield* audit.release(0, "exposure")
         const start = yield* audit.observe({
           written: (facts, first, at) => {
-            for (const [index, fact] of facts.entries()) live.add(fact, at, first + index)
-            isDirty ||= facts.some(({ action }) => counts.has(action))
+            facts.forEach((fact, index) => {
+              live.add(fact, at, first + index)
+              isDirty ||= counts.has(fact.action)
+            })
           },
           stored: () => undefined
         })

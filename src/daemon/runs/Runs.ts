@@ -75,10 +75,10 @@ export class Runs extends Context.Service<
       yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(wakes), wakeThem)))
       yield* audit.observe({
         written: (facts, first, { text: at }) => {
-          for (const [index, fact] of facts.entries()) {
+          facts.forEach((fact, index) => {
             notify(reader.next(fact, first + index, at))
             if (fact.action === "run_begin" && fact.run_id !== undefined) table.begin(fact.run_id, first + index, at)
-          }
+          })
         },
         stored: (hash) => notify(reader.stored(hash))
       })
