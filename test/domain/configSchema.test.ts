@@ -14,7 +14,7 @@ const isAccepted = (file: unknown): boolean => Result.isSuccess(decodeConfig(JSO
 const endpoint = "http://127.0.0.1:4318"
 const url = "https://example.org/alive"
 
-const team = { name: "m1", url: "postgres://as_m1@localhost/secrets" }
+const team = { name: "m1", url: "postgres://as_m1@localhost/secrets?sslmode=verify-full" }
 const machine = { name: "m1", recipient: `age1${"q".repeat(58)}`, key: `${"A".repeat(43)}=` }
 
 /** Settings that another one requires, so that only that one can be wrong. */
