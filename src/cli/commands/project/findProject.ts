@@ -42,6 +42,12 @@ export interface Project {
 
 /** Finds and reads the project file: `named`, which may be its directory, or else the nearest one from `from` upwards. */
 export const findProject = Effect.fnUntraced(function* (from: string, named: string | undefined) {
+  if (named === undefined && isNotUtf8(from)) {
+    return yield* failUsage(
+      `the path of this directory is not UTF-8 text, so no ${projectFileName} can be used in it`,
+      "Rename the directory, or name a secret: --secret NAME"
+    )
+  }
   const found = named === undefined ? search(from) : fileIn(path.resolve(named))
   if (found === undefined) {
     return yield* failUsage(
@@ -102,6 +108,9 @@ export const readProject = Effect.fnUntraced(function* (found: string) {
   const project: Project = { file, directory, realPath, hash, isForeign, isOpen, content: content.success, link }
   return project
 })
+
+/** Returns whether Node replaced bytes of this path, which leads nowhere then. */
+const isNotUtf8 = (directory: string): boolean => directory.includes("\ufffd") && !fs.existsSync(directory)
 
 const search = (from: string): string | undefined => {
   for (let directory = from; ; directory = path.dirname(directory)) {

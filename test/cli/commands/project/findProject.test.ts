@@ -42,4 +42,14 @@ describe("a project file", () => {
       assert.strictEqual((yield* usable(directory, undefined)).file, link)
     })
   )
+
+  it.live("is not looked for above a directory whose path Node cannot read", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      fs.writeFileSync(path.join(directory, ".secrets.json"), '{"secrets":[]}')
+      // What Node returns for a name in Latin-1.
+      const { message } = yield* Effect.flip(findProject(path.join(directory, "caf\ufffd"), undefined))
+      assert.match(message, /^the path of this directory is not UTF-8 text/)
+    })
+  )
 })
