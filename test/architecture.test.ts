@@ -41,6 +41,7 @@ const exportsOf = (file: string): ReadonlySet<string> => {
 /** What writes to standard output or error, besides Output.ts, which escapes. */
 const writers = new Map([
   ["cli/command/Output.ts", "escapes all but values, scripts and metrics"],
+  ["daemon/proxy/WorkerProcess.ts", "the worker inherits standard error"],
   ["cli/terminal/askOnTerminal.ts", "a question, escaped; it reads from /dev/tty"],
   ["cli/terminal/screen.ts", "the frame of status --watch, escaped, and the progress of a scan"],
   ["cli/commands/add/readValue.ts", "the prompt for a value, escaped"],

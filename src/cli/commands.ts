@@ -39,6 +39,7 @@ export const commands: Readonly<Record<string, () => Promise<Command<never>>>> =
   deny: () => import("./commands/requests/deny.ts").then((file) => file.denyCommand),
   policy: () => import("./commands/policy/policy.ts").then((file) => file.policyCommand),
   mcp: () => import("./commands/mcp/mcp.ts").then((file) => file.mcpCommand),
+  proxy: () => import("./commands/proxy/proxy.ts").then((file) => file.proxyCommand),
   exposure: () => import("./commands/exposure/exposure.ts").then((file) => file.exposureCommand),
   rotate: () => import("./commands/rotate.ts").then((file) => file.rotateCommand),
   health: () => import("./commands/health.ts").then((file) => file.healthCommand),

@@ -52,10 +52,12 @@ import {
   watchStoreFiles
 } from "./lifecycle/watches.ts"
 import { CurrentPolicy, replaceablePolicy } from "./operations/CurrentPolicy.ts"
+import { CurrentRoutes } from "./operations/CurrentRoutes.ts"
 import { watchRequests } from "./operations/requests.ts"
 import { requestsLayer } from "./operations/RequestTable.ts"
 import { ScanBudget } from "./operations/ScanBudget.ts"
 import { sweepForever } from "./operations/sweep.ts"
+import { Proxy } from "./proxy/Proxy.ts"
 import { Runs } from "./runs/Runs.ts"
 import { RotationHook } from "./secrets/RotationHook.ts"
 import { SecretStore } from "./secrets/SecretStore.ts"
@@ -86,7 +88,7 @@ export const runDaemon = Effect.fn("runDaemon")(function* (config: Config, optio
       serveOnce(config, options, activated, policy),
       layers(config, options, { faces, isRestart, activated })
     )
-  ).pipe(Effect.provideService(CurrentPolicy, policy))
+  ).pipe(Effect.provideService(CurrentPolicy, policy), Effect.provideService(CurrentRoutes, config.proxyRoutes))
 })
 
 /** Serves until a restart is requested or the state directory is replaced. */
@@ -216,6 +218,7 @@ const layers = (
     Layer.provideMerge(requestsLayer(config.approval.open)),
     Layer.provideMerge(RotationHook.layer({ timeout: config.rotationTimeout, environment })),
     Layer.provideMerge(Restart.layer(path.join(config.directory, "restart-cooldown.json"), supervised)),
+    Layer.provideMerge(Proxy.layer(() => proxyOptions(config))),
     Layer.provideMerge(Runs.layer),
     Layer.provideMerge(faces.leases),
     Layer.provideMerge(faces.secrets),
@@ -243,6 +246,12 @@ const socketOptions = (config: Config, activated: ActivatedSockets) =>
     onRestored: recordRestored(socket.path),
     activated: activated.get(socket.path)
   }))
+
+const proxyOptions = (config: Config) =>
+  Effect.map(
+    Effect.promise(() => import("./proxy/proxySockets.ts")),
+    ({ proxySocketsOf }) => ({ sockets: proxySocketsOf(socketsOf(config), config.socketPath, config.directory) })
+  )
 
 const recordRestored = (socketPath: string) =>
   Effect.flatMap(AuditLog, (audit) =>

@@ -47,9 +47,8 @@ export const ownsLease = (
 ): boolean => scope === undefined || (clientId.startsWith(scope.clientPrefix) && scope.permits(secretName))
 
 /** Returns why a caller gets no lease of a secret, for the audit log; undefined if it gets one. */
-export const leaseForbidden = (caller: Caller, secretName: string): string | undefined => {
-  // Later, an answer that only a program gets will be permitted here.
-  if (caller.role === "use") return "the role use may not lease a bare value"
+export const leaseForbidden = (caller: Caller, secretName: string, isForProxy = false): string | undefined => {
+  if (caller.role === "use" && !isForProxy) return "the role use may not lease a bare value"
   return permitsSecret(caller, secretName) ? undefined : "this socket is not for that secret"
 }
 

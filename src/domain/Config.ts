@@ -17,8 +17,9 @@ import { parseJsonFile } from "./jsonFile.ts"
 import { mcpSection } from "./McpConfig.ts"
 import { clientIdExpected, clientIdPattern } from "./paths.ts"
 import { policySection, ruleFrom, unknownRuleKey } from "./PolicyConfig.ts"
+import { proxySection, routesFrom } from "./ProxyConfig.ts"
 import { accessFrom, overlappingClients, socketFrom, socketGroup, socketMode, socketSection } from "./SocketConfig.ts"
-import { ownSocket, privateSocketName } from "./ListenSocket.ts"
+import { ownSocket, privateSocketName, proxySocketName } from "./ListenSocket.ts"
 import * as Setting from "./Setting.ts"
 import { addressProblem } from "./webAddress.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
@@ -136,6 +137,7 @@ export const ConfigFile = section({
   approval: Setting.subsection(approvalSection, "how a person is asked where a rule of the policy has approval", {}),
   helpers: optionalSetting(helpersSection, "which secret `secrets helper` gives to which target"),
   mcp: Setting.subsection(mcpSection, "what `secrets mcp` offers to agents", {}),
+  proxy: optionalSetting(proxySection, "where `secrets exec --proxy` may use which secret"),
   rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
   events: Setting.subsection(eventsSection, "which events are sent", {}),
   otlp: optionalSetting(
@@ -202,6 +204,7 @@ export const decodeConfig = (
       unknownRuleKey(given) ??
       unknownKeyIn(given, "helpers") ??
       unknownKeyIn(given, "mcp") ??
+      unknownKeyIn(given, "proxy") ??
       teamProblem(file.team, given) ??
       samePaths(config) ??
       overlappingClients(config.otherSockets)
@@ -215,7 +218,10 @@ export const samePaths = (config: Config): string | undefined => {
   const sockets = [
     ["socket_path", config.socketPath],
     ...config.otherSockets.map((one, index) => [`sockets[${index}].path`, one.path]),
-    ...(own === undefined ? [] : [["the owner's socket", own.path]])
+    ...(own === undefined ? [] : [["the owner's socket", own.path]]),
+    ...(config.proxyRoutes.length === 0
+      ? []
+      : [["the socket of the proxy", path.join(path.dirname(config.socketPath), proxySocketName)]])
   ] as const
   const files = [
     ["identity_path", config.identityPath],
@@ -301,7 +307,7 @@ export const unknownKeys = (given: unknown, above = "", shown = above): Readonly
 }
 
 /** Names a key in a section that is none: what was meant by it would not apply. */
-const unknownKeyIn = (given: unknown, section: "helpers" | "mcp"): string | undefined => {
+const unknownKeyIn = (given: unknown, section: "helpers" | "mcp" | "proxy"): string | undefined => {
   const unknown = unknownKeys(given).find(({ key }) => key.startsWith(`${section}.`))
   const hint = unknown?.meant === undefined ? "see docs/settings.md" : `did you mean ${unknown.meant}?`
   return unknown === undefined ? undefined : `${unknown.key} is not a setting: ${hint}`
@@ -340,6 +346,7 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     approval: file.approval,
     helpers: file.helpers,
     mcp: file.mcp,
+    proxyRoutes: proxyRoutesFrom(file.proxy, inHome),
     rotationTimeout: file.rotation_timeout,
     sampling: {
       minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,
@@ -351,6 +358,12 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     trustedProjects: file.trusted_projects.map(inHome)
   }
 }
+
+const proxyRoutesFrom = (proxy: typeof proxySection.Type | undefined, inHome: (written: string) => string) =>
+  routesFrom(proxy?.routes ?? {}).map((route) => ({
+    ...route,
+    ca: route.ca === undefined ? undefined : inHome(route.ca)
+  }))
 
 const teamFrom = (team: TeamSettings, inHome: (written: string) => string): TeamSettings => {
   const file = (written: string | undefined) => (written === undefined ? undefined : inHome(written))

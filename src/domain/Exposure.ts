@@ -9,6 +9,7 @@
 import type { AuditEntry } from "./AuditEntry.ts"
 import { isChangeFailed, keepsValue } from "./AuditEntry.ts"
 import { clientGroup } from "./clientGroup.ts"
+import { proxyWay } from "./ProxyRoute.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
 /** A place in the log: an entry, and its time. */
@@ -118,7 +119,8 @@ export class Exposure {
     if (name === undefined) return
     switch (action) {
       case "lease_acquire":
-        if (success) this.handOut(name, fact, { seq, at })
+        // What the proxy uses stays with the daemon.
+        if (success && fact.via !== proxyWay) this.handOut(name, fact, { seq, at })
         return
       case "lease_adopt":
         // The predecessor's own entry, which the log has as well, may be counted already.

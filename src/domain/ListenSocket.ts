@@ -25,6 +25,9 @@ export interface ListenSocket {
 /** The name of the owner's socket in the state directory, where the main socket is a group's. */
 export const ownerSocketName = "owner.sock"
 
+/** The name of the socket of the proxy, beside the main socket. */
+export const proxySocketName = "proxy.sock"
+
 export interface SocketSettings {
   readonly directory: string
   readonly socketPath: string

@@ -38,7 +38,7 @@ const printed = "lease"
 export interface LeaseUse {
   readonly secretName: string
   readonly clientId: string
-  /** The command or protocol that takes the value: "exec", "env", "mcp" or "helper:git"; "lease" if absent. */
+  /** The command or protocol that takes the value: "exec", "env", "mcp", "proxy" or "helper:git"; "lease" if absent. */
   readonly via?: string
   /** The path or the name of the program that gets the value. */
   readonly program?: string
@@ -171,7 +171,7 @@ export const unreachableRules = (rules: ReadonlyArray<PolicyRule>): ReadonlyArra
 const covers = (globs: ReadonlyArray<string>, glob: string): boolean => globs.some((wider) => globCovers(wider, glob))
 
 /** Returns whether the policy asks which program gets the value. Others only say which one called them. */
-const runsProgram = (via: string): boolean => via === "exec" || via === "mcp"
+const runsProgram = (via: string): boolean => via === "exec" || via === "mcp" || via === "proxy"
 
 const wayText = (via: string): string =>
   via === printed ? "printed" : via === "env" ? "written to a file" : `used by ${via}`

@@ -16,10 +16,10 @@ const globs = Schema.Array(Schema.String.check(Schema.isMinLength(1), Schema.isM
 
 /** A way that no command has would forbid more than was meant. */
 const ways = Schema.Array(
-  Setting.text(/^(?:lease|exec|env|mcp|helper:.{1,64}|.{0,64}[*?[].{0,64})$/u, "a way or a glob of ways")
+  Setting.text(/^(?:lease|exec|env|mcp|proxy|helper:.{1,64}|.{0,64}[*?[].{0,64})$/u, "a way or a glob of ways")
 )
   .check(Schema.isMaxLength(100))
-  .annotate({ expected: "a list of ways: lease, exec, env, mcp, helper:NAME, or globs of these" })
+  .annotate({ expected: "a list of ways: lease, exec, env, mcp, proxy, helper:NAME, or globs of these" })
 
 const approval = Schema.Union([
   Schema.Literal("always"),
@@ -41,14 +41,14 @@ const policyRule = section({
   ),
   via: limit(
     ways,
-    "the ways that a value may take: lease, exec, env, mcp, helper:NAME, helper:*; every way if not set, none if empty"
+    "the ways that a value may take: lease, exec, env, mcp, proxy, helper:NAME, helper:*; every way if not set, none if empty"
   ),
   max_ttl: limit(Setting.duration(), "the maximum TTL, and the default if that is longer"),
   approval: limit(
     approval,
     "a person has to approve it: always each lease, or a duration that one yes holds; 8h at most"
   ),
-  commands: limit(globs, "globs of the programs that exec and mcp may run, by name, or by path with a slash"),
+  commands: limit(globs, "globs of the programs that exec, mcp and proxy may run, by name, or by path with a slash"),
   reason: limit(Setting.flag, "whether a request must give a reason; false if not set")
 })
 

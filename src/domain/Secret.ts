@@ -19,6 +19,8 @@ export interface SecretInfo {
   readonly lastRotated: Timestamp
   /** What it is for, in a person's words; empty if there is none. Everyone who may list the secret sees it. */
   readonly description: string
+  /** Whether only the proxy may use it, so that nobody gets the value. */
+  readonly proxyOnly?: boolean
 }
 
 export interface Secret extends SecretInfo {
@@ -42,6 +44,19 @@ export class SecretExists extends Schema.TaggedError<SecretExists>()("SecretExis
 export class DirectAccess extends Schema.TaggedError<DirectAccess>()("DirectAccess", {}) {
   override get message() {
     return "direct secret access not allowed; use secrets.lease instead"
+  }
+}
+
+/** The proxy alone may use the secret: nobody gets its value. */
+export class ProxyOnly extends Schema.TaggedError<ProxyOnly>()("ProxyOnly", {
+  name: Schema.String,
+  /** A route that has it; empty if none does. */
+  route: Schema.String
+}) {
+  override get message() {
+    const name = /^[\w./-]+$/.test(this.name) ? this.name : quote(this.name)
+    const use = this.route === "" ? "no route of config.json has it" : `secrets exec --proxy ${this.route} -- …`
+    return `${name} is for the proxy only; ${use}`
   }
 }
 

@@ -187,9 +187,12 @@ export const settingsIn = (tree: SchemaAST.AST, above = ""): ReadonlyArray<Setti
             expected = ""
           }: Partial<Setting> = SchemaAST.resolve(type) ?? {}
           const setting = { name: `${above}${String(name)}`, description, expected, default: byDefault }
-          const members = SchemaAST.isUnion(type) ? type.types : SchemaAST.isObjects(type) ? [type] : []
-          return [setting, ...members.flatMap((member) => settingsIn(member, `${setting.name}.`))]
+          return [setting, ...membersOf(type).flatMap((member) => settingsIn(member, `${setting.name}.`))]
         })
+
+/** Returns the types that a setting may have, without the unions that they are in. */
+const membersOf = (type: SchemaAST.AST): ReadonlyArray<SchemaAST.AST> =>
+  SchemaAST.isUnion(type) ? type.types.flatMap(membersOf) : [type]
 
 const namedSections = ({ indexSignatures }: SchemaAST.Objects) =>
   indexSignatures.flatMap(({ type }) => (SchemaAST.isObjects(type) ? [{ name: "*", type }] : []))

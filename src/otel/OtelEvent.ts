@@ -14,7 +14,7 @@ import type { Level } from "../domain/TelemetryConfig.ts"
 
 export interface OtelEvent {
   readonly action: string
-  readonly component: "daemon" | "lease" | "run" | "secret" | "audit" | "sink"
+  readonly component: "daemon" | "lease" | "run" | "proxy" | "secret" | "audit" | "sink"
   readonly level: Level
   readonly success: boolean
   /** The reason, if `success` is false. */
@@ -171,6 +171,26 @@ export const events = {
     ...ofRun,
     outcome: text("its exit status and why it was ended, or that the connection was lost")
   }),
+  proxyOpened: define("proxy.opened", "proxy", "info", "a program may use routes of the proxy", {
+    ...ofRun,
+    routes: names("names of the routes")
+  }),
+  proxyClosed: define("proxy.closed", "proxy", "info", "a program may use its routes no more", {
+    ...ofRun,
+    reason: text("why"),
+    requests: count("requests that were passed on"),
+    refused: count("requests that were refused")
+  }),
+  proxyRefused: define("proxy.refused", "proxy", "warn", "requests are refused; at most one a minute for each reason", {
+    runId: optional(text("id of the run; absent if the request names none")),
+    route: optional(text("name of the route")),
+    reason: text("code of the refusal"),
+    count: count("requests since the last event")
+  }),
+  proxyMasked: define("proxy.masked", "proxy", "warn", "an upstream echoed a value for the first time in a run", {
+    ...ofRun,
+    route: text("name of the route")
+  }),
   killswitchActivated: define("killswitch.activated", "daemon", "warn", "the killswitch is activated", {
     leasesRevoked: optional(count("leases that were revoked; absent if that failed")),
     secretsRotated: count("secrets that were rotated"),
@@ -262,6 +282,15 @@ export const runNotified = (run: RunFacts, { kind, secretName }: Notice) =>
     ...(secretName === undefined ? {} : { secretName: secretName.slice(0, maxName) })
   })
 export const runEnded = (run: RunFacts, outcome: string) => make(events.runEnded)({ ...ofRunNamed(run), outcome })
+
+export const proxyOpened = (run: RunFacts, routes: ReadonlyArray<string>) =>
+  make(events.proxyOpened)({ ...ofRunNamed(run), routes })
+export const proxyClosed = (
+  run: RunFacts,
+  counts: { readonly reason: string; readonly requests: number; readonly refused: number }
+) => make(events.proxyClosed)({ ...ofRunNamed(run), ...counts })
+export const proxyRefused = make(events.proxyRefused)
+export const proxyMasked = (run: RunFacts, route: string) => make(events.proxyMasked)({ ...ofRunNamed(run), route })
 
 /** Makes an event of a rejected request. */
 export const leaseRefused = (secretName: string, clientId: string, via: string, reason: string) =>

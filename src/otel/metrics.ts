@@ -79,6 +79,19 @@ const runs = makeGauge(
 )
 const runNotices = counterBy("run.notices", "kind", "{notice}", "Notices that starters of programs got, by kind")
 const runEnds = counter("run.ends", "{run}", "Programs that were given values and ended, or lost their connection")
+const proxyRuns = makeGauge(
+  "agent_secrets.proxy.run.active",
+  register("gauge", "agent_secrets.proxy.run.active", "{run}", "Programs that use the proxy")
+)
+const proxyInFlight = makeGauge(
+  "agent_secrets.proxy.request.active",
+  register("gauge", "agent_secrets.proxy.request.active", "{request}", "Requests of the proxy under way")
+)
+const proxyRequests = counterBy("proxy.requests", "route", "{request}", "Requests that the proxy passed on, by route")
+const proxyAnswers = counterBy("proxy.answers", "http.response.status_class", "{request}", "Their answers, by class")
+const proxyRefusals = counterBy("proxy.refusals", "error.type", "{request}", "Requests that the proxy refused, by code")
+const proxyBytes = counterBy("proxy.bytes", "direction", "By", "Bytes of bodies, from programs and to them")
+const proxyFirstByte = counter("proxy.first_byte.time", "s", "Sum of the times to the first byte of an answer")
 const acquireDuration = histogram(
   "lease.acquire.duration",
   "s",
@@ -139,6 +152,31 @@ export const countRevocations = (count: number) => Effect.sync(() => revocations
 export const countRunEnd = Effect.sync(() => runEnds.updateUnsafe(1, context))
 export const countNotice = (kind: NoticeKind) => Effect.sync(() => runNotices(kind).updateUnsafe(1, context))
 export const setRuns = (count: number) => Effect.sync(() => runs.updateUnsafe(count, context))
+
+/** What the proxy carried since it was counted before. Routes are the user's and few. */
+export interface ProxyCounts {
+  readonly route: string
+  readonly requests: number
+  readonly bytesIn: number
+  readonly bytesOut: number
+  readonly firstByteSeconds: number
+  readonly statuses: ReadonlyArray<readonly [statusClass: string, count: number]>
+  readonly refusals: ReadonlyArray<readonly [code: string, count: number]>
+}
+
+export const countProxy = ({ route, requests: count, ...counts }: ProxyCounts): void => {
+  proxyRequests(route).updateUnsafe(count, context)
+  for (const [status, more] of counts.statuses) proxyAnswers(status).updateUnsafe(more, context)
+  for (const [code, more] of counts.refusals) proxyRefusals(code).updateUnsafe(more, context)
+  proxyBytes("in").updateUnsafe(counts.bytesIn, context)
+  proxyBytes("out").updateUnsafe(counts.bytesOut, context)
+  proxyFirstByte.updateUnsafe(counts.firstByteSeconds, context)
+}
+
+export const setProxy = (runCount: number, inFlight: number): void => {
+  proxyRuns.updateUnsafe(runCount, context)
+  proxyInFlight.updateUnsafe(inFlight, context)
+}
 
 /** Counts by error type. That is the name of a class, so its cardinality is low. */
 export const countRefusal = (errorType: string) => Effect.sync(() => refusals(errorType).updateUnsafe(1, context))

@@ -154,6 +154,7 @@ describe("the frame of status --watch", () => {
         pid: 1,
         version: "1.0.0",
         uptime_ms: hour,
+        proxy: undefined,
         team: undefined,
         build: undefined,
         leases: { expired: 0, unreadable: 0, capacity: 0, oldest: undefined },

@@ -53,6 +53,7 @@ describe("the defaults", () => {
         audit: "own",
         clients: {}
       },
+      proxyRoutes: [],
       rotationTimeout: 30n * second,
       heartbeat: undefined,
       team: undefined,

@@ -54,6 +54,13 @@ const fileWith = (name: string, value: unknown): object => {
     return { sockets: [{ path: "/run/s", role: "lease", secrets: ["a"], client_prefix: "a/", [key]: value }] }
   const [, protocol, member] = /^helpers\.(\w+)\.\*(?:\.(\w+))?$/.exec(name) ?? []
   if (protocol !== undefined) return helperWith(protocol, member, value)
+  const [, inRoute] = /^proxy\.routes\.\*(?:\.(.+))?$/.exec(name) ?? []
+  if (inRoute !== undefined) {
+    const [member = "", inner] = inRoute.split(".")
+    const given = inner === undefined ? value : { ...(inner === "format" && { header: "x-a" }), [inner]: value }
+    return { proxy: { routes: { a: { secret: "a", upstream: "https://a.example", [member]: given } } } }
+  }
+  if (name === "proxy.routes.*") return { proxy: { routes: { a: value } } }
   if (name.startsWith("team.machines[].")) return { team: { ...team, machines: [{ ...machine, [key]: value }] } }
   if (name.startsWith("policy[].")) return { policy: [{ secrets: ["a"], [key]: value }] }
   return sections.reduce((inner, section): object => ({ [section]: { ...needed, ...inner } }), {
@@ -218,6 +225,21 @@ describe("the schema of config.json", () => {
         'mcp.clients.* {"x-a":"b"}',
         'mcp.clients.* {"x a":"b"}',
         'mcp.clients.* {"a":5}',
+        'proxy {"x-a":"b"}',
+        'proxy {"x a":"b"}',
+        'proxy {"a":5}',
+        'proxy.routes.*.upstream "http://a"',
+        "proxy.routes.*.upstream null",
+        "proxy.routes.*.inject {}",
+        'proxy.routes.*.inject {"x-a":"b"}',
+        'proxy.routes.*.inject {"x a":"b"}',
+        'proxy.routes.*.inject {"a":5}',
+        "proxy.routes.*.inject.basic null",
+        "proxy.routes.*.inject.header null",
+        "proxy.routes.*.inject.query null",
+        'proxy.routes.*.limits {"x-a":"b"}',
+        'proxy.routes.*.limits {"x a":"b"}',
+        'proxy.routes.*.limits {"a":5}',
         'otlp.timeout "90m"',
         'otlp.timeout "1\u00b5s"',
         "team.cert null",

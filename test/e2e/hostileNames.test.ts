@@ -98,6 +98,8 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
   { args: ["approve", hostile], json: true },
   { args: ["approve", "--revoke", hostile, hostile] },
   { args: ["deny", hostile, "--why", hostile] },
+  { args: ["proxy"], json: true },
+  { args: ["proxy", "check", hostile, "GET", hostile], json: true },
   { args: ["policy", "explain", hostile, "--command", inPath], json: true },
   { args: ["inject", "-i", `found${inPath}.txt`, "-o", `x${inPath}/y`], json: true },
   { args: ["inject", "-i", `missing${inPath}`, "-o", "y"] },

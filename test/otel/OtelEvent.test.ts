@@ -26,6 +26,8 @@ import { addSecret, acquireLease, testLayer, rotationHook } from "../support/tes
 
 const value = "a value that no event contains"
 
+const proxyRun = { id: "1", clientId: "laptop/agent[1]", leases: new Map(), origin: { program: "agent" } }
+
 /** Runs each operation that emits events. */
 const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "timed out" = "done") =>
   Effect.gen(function* () {
@@ -73,6 +75,10 @@ const runEachOperation = (events: Array<OtelEvent.OtelEvent>, status: "done" | "
       OtelEvent.daemonCrashLooping({ uncleanStarts: 3, firstStartAt: "2026-11-22T00:00:00Z" }, "it was killed"),
       OtelEvent.auditWriteFailed("the disk is full"),
       OtelEvent.auditWitnessed({ auditSeq: 1, auditHash: "x" }),
+      OtelEvent.proxyOpened(proxyRun, ["github"]),
+      OtelEvent.proxyClosed(proxyRun, { reason: "revoked", requests: 3, refused: 1 }),
+      OtelEvent.proxyRefused({ runId: "1", route: "github", reason: "path", count: 2 }),
+      OtelEvent.proxyMasked(proxyRun, "github"),
       OtelEvent.sinkDropped(3)
     )
   }).pipe(

@@ -8,6 +8,7 @@ import { AuditLog, AuditLogError } from "../../src/daemon/audit/AuditLog.ts"
 import { ExposureLedger } from "../../src/daemon/audit/ExposureLedger.ts"
 import { acquire } from "../../src/daemon/operations/acquire.ts"
 import { ScanBudget } from "../../src/daemon/operations/ScanBudget.ts"
+import { Proxy } from "../../src/daemon/proxy/Proxy.ts"
 import { FileError } from "../../src/daemon/files/durableFile.ts"
 import { LeaseRepo } from "../../src/daemon/leases/LeaseRepo.ts"
 import { type HookResult, RotationHook } from "../../src/daemon/secrets/RotationHook.ts"
@@ -19,24 +20,28 @@ import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 import { memoryAuditLog } from "./memoryAuditLog.ts"
 
+/** Without the audit log and the sink. */
+const inMemory = Proxy.layer(() => Effect.succeed({ sockets: [] })).pipe(
+  Layer.provideMerge(
+    Layer.mergeAll(
+      LeaseRepo.layerMemory,
+      SecretStore.layerMemory,
+      ScanBudget.layer,
+      Runs.layer,
+      ExposureLedger.layerMemory
+    )
+  )
+)
+
 /** All services in memory; events are pushed to the array. */
 export const testLayer = (events: Array<OtelEvent> = []) =>
-  Layer.mergeAll(
-    LeaseRepo.layerMemory,
-    SecretStore.layerMemory,
-    ScanBudget.layer,
-    Runs.layer,
-    ExposureLedger.layerMemory
-  ).pipe(Layer.provideMerge(memoryAuditLog), Layer.provideMerge(OtelSink.layerMemory(events)))
+  inMemory.pipe(Layer.provideMerge(memoryAuditLog), Layer.provideMerge(OtelSink.layerMemory(events)))
 
 /** All services in memory, without events. */
-export const testLayerNoTelemetry = Layer.mergeAll(
-  LeaseRepo.layerMemory,
-  SecretStore.layerMemory,
-  ScanBudget.layer,
-  Runs.layer,
-  ExposureLedger.layerMemory
-).pipe(Layer.provideMerge(memoryAuditLog), Layer.provideMerge(OtelSink.layerMemory()))
+export const testLayerNoTelemetry = inMemory.pipe(
+  Layer.provideMerge(memoryAuditLog),
+  Layer.provideMerge(OtelSink.layerMemory())
+)
 
 export const addSecret = (name: string, value = `value of ${name}`, rotateVia = "") =>
   SecretStore.use((secrets) => secrets.add({ name, value: Redacted.make(value), rotateVia, rotateStdout: false }))
@@ -55,13 +60,7 @@ export const leaseEntries = Effect.map(
 
 /** Like `testLayerNoTelemetry`, with an audit log that fails while `broken.now` is true. */
 export const testLayerWithAudit = (broken: { now: boolean }) =>
-  Layer.mergeAll(
-    LeaseRepo.layerMemory,
-    SecretStore.layerMemory,
-    ScanBudget.layer,
-    Runs.layer,
-    ExposureLedger.layerMemory
-  ).pipe(Layer.provideMerge(breakable(broken)), Layer.provideMerge(OtelSink.layerMemory()))
+  inMemory.pipe(Layer.provideMerge(breakable(broken)), Layer.provideMerge(OtelSink.layerMemory()))
 
 const breakable = (broken: { now: boolean }) =>
   Layer.effect(

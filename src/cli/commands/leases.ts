@@ -7,6 +7,7 @@ import { call } from "../../rpc/client/client.ts"
 import { optional, type Shaped } from "../../rpc/protocol/shape.ts"
 import { defineCommand } from "../command/Command.ts"
 import { fromClient, failUsage } from "../command/CommandError.ts"
+import { counted } from "../../domain/counted.ts"
 import { loadDaemon } from "../command/settings.ts"
 import { table } from "../terminal/table.ts"
 import { printsToTerminal } from "../terminal/isInteractive.ts"
@@ -20,7 +21,7 @@ const listedExample = {
       client_id: "",
       created_at: "",
       expires_at: "",
-      runs: optional([{ program: optional(""), pid: optional(0) }])
+      runs: optional([{ program: optional(""), pid: optional(0), via: optional(""), requests: optional(0) }])
     }
   ],
   total: 0
@@ -81,6 +82,7 @@ export const leasesCommand = defineCommand({
 /** Names the programs that run with the value of a lease. */
 const runningOf = ([first, ...others]: Shaped<typeof listedExample>["leases"][number]["runs"] = []): string => {
   if (first === undefined) return "-"
-  const { pid, program = "?" } = first
-  return `${program}${pid === undefined ? "" : ` (${pid})`}${others.length === 0 ? "" : ` +${others.length}`}`
+  const { pid, program = "?", requests = 0, via } = first
+  const through = via === "proxy" ? `, proxy: ${counted(requests, "request")}` : ""
+  return `${program}${pid === undefined ? "" : ` (${pid})`}${through}${others.length === 0 ? "" : ` +${others.length}`}`
 }

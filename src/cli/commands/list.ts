@@ -19,6 +19,7 @@ const secretExample = {
   rotate_via: optional(""),
   active_leases: optional(0),
   description: optional(""),
+  proxy_only: optional(true),
   last_leased_at: optional("")
 }
 type ListedSecret = Shaped<typeof secretExample>
@@ -51,7 +52,8 @@ export const listCommand = defineCommand({
           updated_at: secret.updated_at,
           last_rotated: secret.last_rotated,
           last_leased_at: secret.last_leased_at,
-          description: secret.description
+          description: secret.description,
+          proxy_only: secret.proxy_only
         })),
         count: secrets.length,
         searched_all: isComplete

@@ -26,6 +26,7 @@ const shownExample = {
   last_rotated: "",
   rotate_via: optional(""),
   rotate_stdout: optional(true),
+  proxy_only: optional(true),
   active_leases: 0,
   leases: [{ lease_id: "", client_id: "", created_at: "", expires_at: "" }],
   last_lease: optional({ client_id: "", leased_at: "" }),
@@ -67,6 +68,7 @@ export const linesOfSecret = (secret: ShownSecret, now: number): ReadonlyArray<s
   const { description, fingerprint, last_lease: last, leases, rotate_via: command } = secret
   const rows: ReadonlyArray<readonly [label: string, text: string | undefined]> = [
     ["description", description === undefined ? undefined : escapeValue(description)],
+    ["for", secret.proxy_only === true ? "the proxy only: nobody gets the value" : undefined],
     ["kind", `${secret.kind === "text" ? "" : `${secret.kind}: `}${secret.form}${validity(secret, now)}`],
     ["length", lengthOf(secret)],
     ["fingerprint", fingerprint?.match(/.{1,4}/g)?.join(" ")],

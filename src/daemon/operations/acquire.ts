@@ -4,7 +4,7 @@
  * This is the product in one function. One transaction, in this order:
  *
  *   1. may the client have it, and how long        or fail: AccessDenied, PolicyDenied, SecretNotFound,
- *                                                           ValueTooLong, TtlTooLong
+ *                                                           ProxyOnly, ValueTooLong, TtlTooLong
  *   2. find the client's older leases of it        or fail: TooManyLeases, if there are none
  *   3. if the policy asks for it: is it approved   or fail: ApprovalPending, ApprovalDenied, ApprovalExpired,
  *                                                           TooManyRequests
@@ -49,8 +49,9 @@ import type {
   ApprovalPending,
   TooManyRequests
 } from "../../domain/OpenRequest.ts"
+import type { ProxyRoute } from "../../domain/ProxyRoute.ts"
 import { type Policy, type PolicyDenied, policyRefusal, ttlRefusal, ttlWithin } from "../../domain/Policy.ts"
-import { type Secret, type SecretNotFound, type StoreLocked, ValueTooLong } from "../../domain/Secret.ts"
+import { ProxyOnly, type Secret, type SecretNotFound, type StoreLocked, ValueTooLong } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
@@ -61,6 +62,7 @@ import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import type { LeaseScope } from "../leases/LeaseScope.ts"
 import { ApprovalGate } from "./approvalGate.ts"
 import { CurrentPolicy } from "./CurrentPolicy.ts"
+import { CurrentRoutes } from "./CurrentRoutes.ts"
 import { OpenRequests } from "./RequestTable.ts"
 import { lockedReason } from "../secrets/lockableStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
@@ -76,6 +78,8 @@ export interface AcquireRequest {
   readonly maxBytes?: number | undefined
   /** What the client says about the use of the value; nothing means that it is printed. */
   readonly origin?: LeaseOrigin
+  /** Whether the proxy uses the value, and the client does not get it. */
+  readonly isForProxy?: boolean
 }
 
 export interface AcquireResult {
@@ -94,6 +98,7 @@ export type AcquireError =
   | AccessDenied
   | PolicyDenied
   | SecretNotFound
+  | ProxyOnly
   | StoreLocked
   | ValueTooLong
   | TtlTooLong
@@ -115,6 +120,7 @@ export const acquire = Effect.fnUntraced(
     const sink = yield* OtelSink
     const caller = yield* CurrentCaller
     const policy = (yield* CurrentPolicy).get()
+    const routes = yield* CurrentRoutes
     const gate = new ApprovalGate(yield* OpenRequests, caller)
     const id = randomUUID()
 
@@ -124,7 +130,7 @@ export const acquire = Effect.fnUntraced(
         tx.record(acquireRefusedFact(secretName, clientId, details, origin))
         return Result.fail(error)
       }
-      const permitted = permit(request, secrets.get(secretName), { caller, policy, limits })
+      const permitted = permit(request, secrets.get(secretName), { caller, policy, routes, limits })
       if (Result.isFailure(permitted)) return reject(permitted.failure)
 
       // The name object of the store is shared by all its leases, which saves memory.
@@ -178,11 +184,16 @@ interface Permitted {
 
 /** Returns the secret and the TTL of a lease that the caller's socket, the policy and the limits permit. */
 const permit = (
-  { clientId, maxBytes = Infinity, origin, secretName, shorten = false, ttl }: AcquireRequest,
+  { clientId, isForProxy = false, maxBytes = Infinity, origin, secretName, shorten = false, ttl }: AcquireRequest,
   found: Result.Result<Secret, SecretNotFound | StoreLocked>,
-  by: { readonly caller: Caller; readonly policy: Policy; readonly limits: TtlPolicy }
+  by: {
+    readonly caller: Caller
+    readonly policy: Policy
+    readonly routes: ReadonlyArray<ProxyRoute>
+    readonly limits: TtlPolicy
+  }
 ): Result.Result<Permitted, Rejection> => {
-  const forbidden = leaseForbidden(by.caller, secretName)
+  const forbidden = leaseForbidden(by.caller, secretName, isForProxy)
   if (forbidden !== undefined) return rejected(new AccessDenied(), forbidden)
   if (Result.isFailure(found) && found.failure._tag === "StoreLocked") return rejected(found.failure, lockedReason)
   // Before it matters whether the secret exists.
@@ -191,6 +202,10 @@ const permit = (
   if (refusal !== undefined) return Result.fail(refusal)
   if (Result.isFailure(found)) return rejected(found.failure, "secret not found")
   const secret = found.success
+  if (secret.proxyOnly === true && !isForProxy) {
+    const route = by.routes.find((one) => one.secret === secretName)?.name ?? ""
+    return rejected(new ProxyOnly({ name: secretName, route }), "for the proxy only")
+  }
   if (maxBytes < Infinity && Buffer.byteLength(Redacted.value(secret.value)) > maxBytes) {
     return rejected(new ValueTooLong({ name: secretName, limit: maxBytes }), "the value is too long for the client")
   }

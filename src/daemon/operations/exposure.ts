@@ -13,6 +13,7 @@ import { clientGroup } from "../../domain/clientGroup.ts"
 import { type ExposedValue, Exposure, type Handout, isOpenWay, maxHandouts } from "../../domain/Exposure.ts"
 import { globMatcher } from "../../domain/glob.ts"
 import type { Lease } from "../../domain/Lease.ts"
+import { proxyWay } from "../../domain/ProxyRoute.ts"
 import type { Secret, SecretInfo, SecretNotFound, StoreLocked } from "../../domain/Secret.ts"
 import { stringify } from "../../domain/goText.ts"
 import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"
@@ -45,13 +46,18 @@ export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: s
   const store = yield* SecretStore
   const found = store.get(name)
   const values = known.exposure.valuesOf(name)
-  const runs = (yield* Runs).table.ofSecret(name)
+  const all = (yield* Runs).table.ofSecret(name)
+  // What the proxy uses stays with the daemon.
+  const [proxied, runs] = [new Set<string>(), all.filter(({ origin }) => origin.via !== proxyWay)]
+  for (const { leases, origin } of all) if (origin.via === proxyWay) proxied.add(leases.get(name) ?? "")
   if (values.length === 0 && Result.isFailure(found)) return yield* Effect.fail(found.failure)
   const info = Result.getOrUndefined(found)
   const [current, previous] = [values.at(-1) ?? noValue, values.at(-2)]
   const active = yield* Effect.flatMap(LeaseRepo, (leases) => leases.active)
   const held: ReadonlyArray<Held> = [
-    ...active.filter(({ secretName }) => secretName === name).map((lease) => ({ id: lease.id, lease })),
+    ...active
+      .filter(({ id, secretName }) => secretName === name && !proxied.has(id))
+      .map((lease) => ({ id: lease.id, lease })),
     ...runs.map((run) => ({ id: run.leases.get(name) ?? "", run }))
   ]
   const ofOlder = yield* findOlder(held, current, values.slice(0, -1))

@@ -63,7 +63,7 @@ export const registerRun = Effect.fn("registerRun")(function* (request: RunReque
       ? Result.succeed(leases.flatMap(([id, lease]) => (lease === undefined ? [] : [[lease.secretName, id] as const])))
       : Result.fail(new LeaseNotFound({ leaseId: over[0] }))
   })
-  return { runId: run.id, cursor: run.begunSeq }
+  return { run, runId: run.id, cursor: run.begunSeq }
 })
 
 /** Takes up a run; its next watch returns what happened after the entry that its starter knows. */
@@ -142,6 +142,7 @@ const addRun = Effect.fnUntraced(function* (
 
 const newRun = (given: Pick<Run, "id" | "clientId" | "leases" | "origin" | "pid" | "connection">): Run => ({
   ...given,
+  carrier: undefined,
   begunAt: "",
   begunSeq: 0,
   told: undefined,
@@ -205,6 +206,7 @@ export const concludeRun = Effect.fn("concludeRun")(function* (end: {
   const runs = yield* Runs
   const sink = yield* OtelSink
   const run = yield* findRun(end.runId)
+  yield* run.carrier?.end(end.details) ?? Effect.void
   const ids = [...new Set([...run.leases.values(), ...end.leaseIds])]
   const ended = yield* leases.transaction({ _tag: "Leases", ids }, (tx) => {
     const own = ids.flatMap((id) => tx.find(id) ?? []).filter(({ clientId }) => clientId === run.clientId)

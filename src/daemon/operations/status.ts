@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import { attestedClient, permitsSecret } from "../../domain/Caller.ts"
 import { isHidden } from "../../domain/Policy.ts"
+import { proxyWay } from "../../domain/ProxyRoute.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
@@ -38,11 +39,12 @@ export const usableSecrets = Effect.fnUntraced(function* (clientId: string, via:
   const existing = (yield* secrets.list).filter(({ name }) => permitsSecret(caller, name))
   const usable = existing.flatMap((secret) => {
     const verdict = policy.decide({ secretName: secret.name, clientId: client, via })
-    const isUsable = verdict._tag === "Permitted" || (verdict._tag === "Refused" && verdict.key !== "via")
+    const isReachable = secret.proxyOnly !== true || via === proxyWay
+    const isPermitted = verdict._tag === "Permitted" || (verdict._tag === "Refused" && verdict.key !== "via")
     const rule = policy.rules[(verdict.rule ?? 0) - 1]
     const isApproved = table.isApproved({ kind: "approval", secretName: secret.name, clientId: client, via })
     const approval = rule?.approval === undefined ? "none" : isApproved ? "granted" : "needed"
-    return isUsable ? [{ secret, rule, approval }] : []
+    return isPermitted && isReachable ? [{ secret, rule, approval }] : []
   })
   return { usable, hidden: existing.length - usable.length }
 })

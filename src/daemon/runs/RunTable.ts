@@ -9,6 +9,13 @@ import type { RunFacts } from "../../domain/AuditEntry.ts"
 import type { LeaseName } from "../../domain/Lease.ts"
 import type { Notice, NoticeKind, PlacedNotice } from "../../domain/Run.ts"
 
+/** What carries requests for a run, and is cut before the run ends. */
+export interface RunCarrier {
+  /** Takes a notice as soon as its entry is on the disk, before any reply. */
+  readonly notified: (notice: PlacedNotice) => void
+  readonly end: (because: string) => Effect.Effect<void>
+}
+
 /** The connection of the one who started the program; the run ends some time after it. */
 export interface RunConnection {
   /** Completes when it is closed. */
@@ -25,6 +32,8 @@ export interface Run extends RunFacts {
   /** The number of its first audit entry. */
   begunSeq: number
   connection: RunConnection
+  /** Undefined for a run whose program has the values itself. */
+  carrier: RunCarrier | undefined
   /** The last notice, and when it was. */
   told: { readonly kind: NoticeKind; readonly at: string } | undefined
   /** Notices that were not read yet. */
@@ -148,6 +157,7 @@ const addNotice = (run: Run, notice: PlacedNotice): void => {
       ? [...run.leases.keys()].map((secretName) => ({ ...notice, secretName }))
       : [notice]
   const added = each.filter((one) => isNew(run, one))
+  run.carrier?.notified(notice)
   if (added.length > 0) run.unread = [...run.unread, ...added]
   run.told = { kind: notice.kind, at: notice.at }
 }

@@ -94,8 +94,11 @@ export class Runs extends Context.Service<
         yield* metrics.countRunEnd
         yield* sink.emit(OtelEvent.runEnded(run, because))
       })
-      const lose = (run: Run) =>
-        Effect.andThen(Effect.ignore(audit.append([runEndFact(run, connectionLost)])), finish(run, connectionLost))
+      const lose = Effect.fnUntraced(function* (run: Run) {
+        yield* run.carrier?.end(connectionLost) ?? Effect.void
+        yield* Effect.ignore(audit.append([runEndFact(run, connectionLost)]))
+        yield* finish(run, connectionLost)
+      })
       const attach = (run: Run, connection: RunConnection) =>
         Effect.suspend(() => {
           byConnection.get(run.connection)?.delete(run)

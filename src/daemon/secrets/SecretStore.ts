@@ -79,6 +79,7 @@ export interface NewSecret {
   readonly rotateVia: string
   readonly rotateStdout: boolean
   readonly description?: string
+  readonly proxyOnly?: boolean
 }
 
 /** The members of a secret to change; the others stay. Without a value, its age stays too. */
@@ -87,6 +88,8 @@ export interface SecretChange {
   readonly rotateVia?: string
   readonly rotateStdout?: boolean
   readonly description?: string
+  /** Nothing takes it back: that would need the value again. */
+  readonly proxyOnly?: true
 }
 
 export type ChangeError = SecretStoreError | StoreReplaced | AuditLogError

@@ -44,7 +44,8 @@ export const planMerge = (current: StoreDocument, backup: StoreDocument, options
       newer.push(secret.name)
       continue
     }
-    writes.push(secret)
+    // A backup from before does not hand out the value again.
+    writes.push(known?.proxyOnly === true ? { ...secret, proxyOnly: true } : secret)
   }
   return { added, updated, newer, unchanged, writes, restored: newer.length === 0 || options.keepNewer }
 }

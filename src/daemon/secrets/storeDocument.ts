@@ -70,15 +70,20 @@ const decodeSecret = (key: string, entry: unknown): Result.Result<StoredSecret, 
     rotateVia,
     rotateStdout: rotate_stdout === true,
     lastRotated,
-    ...withDescription(others)
+    ...withOwnMembers(others)
   })
 }
 
-/** Takes the description out of the unknown members. One that is no text is another program's. */
-const withDescription = (others: Readonly<Record<string, unknown>>) => {
-  const { description, ...foreign } = others
-  return typeof description === "string" ? { description, foreign } : { description: "", foreign: others }
-}
+/** Takes ours out of the unknown members. One of another type is another program's. */
+const withOwnMembers = ({ description, proxy_only, ...others }: Readonly<Record<string, unknown>>) => ({
+  description: typeof description === "string" ? description : "",
+  ...(proxy_only === true && { proxyOnly: true }),
+  foreign: {
+    ...others,
+    ...(description !== undefined && typeof description !== "string" && { description }),
+    ...(proxy_only !== undefined && proxy_only !== true && { proxy_only })
+  }
+})
 
 const decodeTime = (value: unknown): Timestamp | undefined => {
   if (value === undefined || value === null) return zeroTimestamp
@@ -116,7 +121,8 @@ const encodeSecret = (secret: StoredSecret) => ({
   value: Redacted.value(secret.value),
   rotate_stdout: secret.rotateStdout ? true : undefined,
   ...secret.foreign,
-  ...(secret.description === "" ? {} : { description: secret.description })
+  ...(secret.description === "" ? {} : { description: secret.description }),
+  ...(secret.proxyOnly === true && { proxy_only: true })
 })
 
 const member = (indent: number, name: string, value: unknown): string => {

@@ -121,4 +121,4 @@ const auditRefusal = (method: string, reason: string, secretName?: string) => {
 }
 
 /** Any other text in place of a method may be a value, which the log must not hold. */
-const methodName = /^(secrets|daemon|runs|requests|approvals)\.[a-zA-Z]{1,30}$/
+const methodName = /^(secrets|daemon|runs|proxy|requests|approvals)\.[a-zA-Z]{1,30}$/

@@ -12,6 +12,7 @@ import { importHandlers } from "./handlers/imports.ts"
 import { leaseHandlers } from "./handlers/leases.ts"
 import { policyHandlers } from "./handlers/policy.ts"
 import { projectHandlers } from "./handlers/projects.ts"
+import { proxyHandlers } from "./handlers/proxy.ts"
 import { requestHandlers } from "./handlers/requests.ts"
 import { runHandlers } from "./handlers/runs.ts"
 import { secretHandlers } from "./handlers/secrets.ts"
@@ -24,6 +25,7 @@ const all = {
   ...policyHandlers,
   ...projectHandlers,
   ...runHandlers,
+  ...proxyHandlers,
   ...requestHandlers,
   ...daemonHandlers
 }

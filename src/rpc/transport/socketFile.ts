@@ -25,11 +25,15 @@ export class SocketFileError extends Data.TaggedError("SocketFileError")<{
   }
 }
 
-/** A socket in its place, and the identity of its file. */
-export interface SocketFile {
-  readonly server: net.Server
+/** What a socket's file is known by. */
+export interface SocketIdentity {
   readonly dev: number
   readonly ino: number
+}
+
+/** A socket in its place, and the identity of its file. */
+export interface SocketFile extends SocketIdentity {
+  readonly server: net.Server
 }
 
 /** Connections that wait while the daemon is busy. */
@@ -37,23 +41,37 @@ export const backlog = 1024
 
 /** Listens at the path. The socket is its owner's alone until `access` opens it to a group. */
 export const bindSocket = Effect.fnUntraced(function* (server: net.Server, at: string, access: SocketAccess) {
-  const name = privateSocketName(at)
-  yield* step(at, () => checkDirectory(path.dirname(at)))
-  yield* step(at, () => removeSocket(name))
+  const name = yield* clearPrivateName(at)
   yield* listen(server, name, at)
-  return yield* Effect.gen(function* () {
-    if (access.mode === 0o660) yield* openToGroup(name, at, access.group)
-    return yield* step(at, (): SocketFile => {
-      const { dev, ino } = fs.lstatSync(name)
-      if (fs.lstatSync(at, { throwIfNoEntry: false }) !== undefined) throw new Error("another file is there")
-      fs.renameSync(name, at)
-      return { server, dev, ino }
-    })
-  }).pipe(Effect.tapError(() => Effect.sync(() => void server.close())))
+  const identity = yield* placeSocketFile(at, access).pipe(
+    Effect.tapError(() => Effect.sync(() => void server.close()))
+  )
+  return { server, ...identity } satisfies SocketFile
+})
+
+/** Returns the name under which a socket listens before it is in its place. Nothing has it. */
+export const clearPrivateName = (at: string) =>
+  step(at, () => {
+    const name = privateSocketName(at)
+    checkDirectory(path.dirname(at))
+    removeSocket(name)
+    return name
+  })
+
+/** Gives a socket that listens under its private name its access and its place. */
+export const placeSocketFile = Effect.fnUntraced(function* (at: string, access: SocketAccess) {
+  const name = privateSocketName(at)
+  if (access.mode === 0o660) yield* openToGroup(name, at, access.group)
+  return yield* step(at, (): SocketIdentity => {
+    const { dev, ino } = fs.lstatSync(name)
+    if (fs.lstatSync(at, { throwIfNoEntry: false }) !== undefined) throw new Error("another file is there")
+    fs.renameSync(name, at)
+    return { dev, ino }
+  })
 })
 
 /** Returns what is at the path: this socket, nothing, or another file. */
-export const inspectSocket = (at: string, { dev, ino }: SocketFile) =>
+export const inspectSocket = (at: string, { dev, ino }: SocketIdentity) =>
   // Synchronously: the thread pool would take ten times as long, and this runs all day.
   Effect.try({
     try: () => fs.lstatSync(at),
@@ -66,8 +84,13 @@ export const inspectSocket = (at: string, { dev, ino }: SocketFile) =>
   )
 
 /** Stops accepting and removes the file if it is this socket's. */
-export const unlinkSocket = (at: string, { server, dev, ino }: SocketFile): void => {
-  server.close()
+export const unlinkSocket = (at: string, socket: SocketFile): void => {
+  socket.server.close()
+  removeSocketFile(at, socket)
+}
+
+/** Removes the file of a socket if it is still that file. */
+export const removeSocketFile = (at: string, { dev, ino }: SocketIdentity): void => {
   const found = fs.lstatSync(at, { throwIfNoEntry: false })
   if (found !== undefined && found.dev === dev && found.ino === ino) fs.rmSync(at, { force: true })
 }

@@ -20,6 +20,7 @@ const secret: ShownSecret = {
   last_rotated: "0001-01-01T00:00:00Z",
   rotate_via: undefined,
   rotate_stdout: undefined,
+  proxy_only: undefined,
   active_leases: 0,
   leases: [],
   last_lease: undefined,

@@ -31,7 +31,15 @@ describe("the table of methods", () => {
     const once = Object.entries<MethodSpec>(methods).filter(([, { retry }]) => retry === "once")
     assert.sameMembers(
       once.map(([name]) => name),
-      ["secrets.add", "secrets.import", "secrets.rotate", "runs.begin", "approvals.answer", "daemon.restart"]
+      [
+        "secrets.add",
+        "secrets.import",
+        "secrets.rotate",
+        "runs.begin",
+        "proxy.open",
+        "approvals.answer",
+        "daemon.restart"
+      ]
     )
   })
 })
@@ -71,6 +79,9 @@ describe("a role", () => {
       "runs.watch",
       "runs.end",
       "runs.list",
+      "proxy.open",
+      "proxy.status",
+      "proxy.check",
       "secrets.request",
       ...waiting
     ]

@@ -52,7 +52,11 @@ export const addCommand = defineCommand({
     const [named] = args.positionals
     const file = args.option("from-env")
     if (file !== undefined) {
-      if (named !== undefined || singleSecretFlags.some((flag) => args.option(flag) !== undefined)) {
+      if (
+        named !== undefined ||
+        singleSecretFlags.some((flag) => args.option(flag) !== undefined) ||
+        args.flag("proxy-only")
+      ) {
         return yield* failUsage("--from-env excludes NAME and flags of one secret", "secrets add --from-env PATH")
       }
       const { addMany } = yield* Effect.promise(() => import("./addMany.ts"))
@@ -89,7 +93,7 @@ export const addCommand = defineCommand({
     const rotateVia = args.option("rotate-via") ?? ""
     const hook = rotateVia === "" ? {} : { rotate_via: rotateVia, rotate_stdout: args.flag("rotate-stdout") }
     const description = args.option("description")
-    const params = { name, value, ...hook, description }
+    const params = { name, value, ...hook, description, ...(args.flag("proxy-only") && { proxy_only: true }) }
     const adding = call(daemon, "secrets.add", params, addedExample)
     const given = { rotate_via_set: rotateVia !== "", description_set: description !== undefined }
     const updating = call(daemon, "secrets.update", { ...params, ...given }, { success: literal(true) })

@@ -19,7 +19,11 @@ export const secretFlags = {
   file: { type: "string", value: "PATH", summary: "read the value from this file", completes: "file" },
   "rotate-via": { type: "string", value: "COMMAND", summary: "set the command that rotates the secret" },
   "rotate-stdout": { type: "boolean", summary: "store the rotation command's output as the new value" },
-  description: { type: "string", value: "TEXT", summary: "what it is for; everyone who may list it sees this" }
+  description: { type: "string", value: "TEXT", summary: "what it is for; everyone who may list it sees this" },
+  "proxy-only": {
+    type: "boolean",
+    summary: "nobody gets the value: only the proxy may use it, and nothing undoes that"
+  }
 } as const satisfies Flags
 
 /** The paragraph of the help about values. */

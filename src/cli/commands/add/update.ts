@@ -1,6 +1,6 @@
 /**
  * secrets update: replaces the value of an existing secret, and its rotation command or its
- * description if they are given; with one of those alone, the value stays. Active leases keep
+ * description if they are given, or that only the proxy may use it; with one of those alone, the value stays. Active leases keep
  * the value they were granted for.
  */
 import * as Effect from "effect/Effect"
@@ -45,20 +45,22 @@ export const updateCommand = defineCommand({
   ],
   about:
     `${aboutValues} ` +
-    "With --rotate-via or --description the value stays, unless --value, --file or a pipe brings a new one. " +
+    "With --rotate-via, --description or --proxy-only the value stays, unless --value, --file or a pipe brings a new one. " +
     "Programs that lease the secret keep the value they got; the command prints who they are.",
   run: Effect.fnUntraced(function* (args) {
     const [name = ""] = args.positionals
     yield* checkRotationFlags(args)
     const daemon = yield* loadDaemon(args)
     const [rotateVia, description] = [args.option("rotate-via"), args.option("description")]
-    const mayKeep = rotateVia !== undefined || description !== undefined
+    const proxyOnly = args.flag("proxy-only")
+    const mayKeep = rotateVia !== undefined || description !== undefined || proxyOnly
     if (!mayKeep && asksForValue(args)) yield* lookBeforeAsking(daemon, name, "present")
     const value = yield* mayKeep ? newValueFromArgs(args, name) : valueFromArgs(args, name)
     const params = {
       name,
       ...(value === undefined ? { keep_value: true } : { value, report_holders: true }),
       ...(description === undefined ? {} : { description, description_set: true }),
+      ...(proxyOnly && { proxy_only: true }),
       ...(rotateVia === undefined
         ? {}
         : { rotate_via: rotateVia, rotate_via_set: true, rotate_stdout: args.flag("rotate-stdout") })
@@ -67,7 +69,8 @@ export const updateCommand = defineCommand({
     const changed = [
       value === undefined ? [] : ["value"],
       rotateVia === undefined ? [] : ["rotation command"],
-      description === undefined ? [] : ["description"]
+      description === undefined ? [] : ["description"],
+      proxyOnly ? ["for the proxy only"] : []
     ].flat()
     const what = value !== undefined && changed.length === 1 ? "" : ` (${changed.join(", ")})`
     return {

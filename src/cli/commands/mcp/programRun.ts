@@ -14,7 +14,7 @@ import { literal, matchesShape } from "../../../rpc/protocol/shape.ts"
 import { type Problem, reasonOf } from "../../command/Output.ts"
 import type { EndReport, ParentStart, RunReport } from "../project/parentChannel.ts"
 import { CutOutput } from "./cutOutput.ts"
-import { ownProgram } from "./ownProgram.ts"
+import { ownProgram } from "../../../process/ownProgram.ts"
 
 export interface ProgramRequest {
   /** The client id of its leases: no other run has it. */

@@ -62,6 +62,7 @@ const codesOfProblems: ReadonlyMap<string, FailureCode> = new Map<string, Failur
 const codesOfTags: Partial<Record<ErrorTag, FailureCode>> = {
   SecretNotFound: "no_such_secret",
   PolicyDenied: "not_allowed",
+  ProxyOnly: "not_allowed",
   AccessDenied: "not_allowed",
   TtlTooLong: "not_allowed",
   ApprovalPending: "approval_pending",

@@ -20,8 +20,8 @@ const flags = {
   via: {
     type: "string",
     value: "WAY",
-    summary: "explain: lease, exec, env, mcp or helper:NAME (lease)",
-    completes: ["lease", "exec", "env", "mcp"]
+    summary: "explain: lease, exec, env, mcp, proxy or helper:NAME (lease)",
+    completes: ["lease", "exec", "env", "mcp", "proxy"]
   },
   command: {
     type: "string",

@@ -28,6 +28,7 @@ export const diagnosticsExample = {
   version: "",
   build: optional(""),
   team: optional(""),
+  proxy: optional({ routes: 0, runs: 0, worker_pid: optional(0) }),
   uptime_ms: 0,
   leases: { expired: 0, unreadable: 0, capacity: 0, oldest: optional("") },
   audit: {
@@ -107,6 +108,7 @@ export const statusCommand = defineQuery({
         `active leases ${found.active_leases}`,
         ...(diagnostics?.team === undefined ? [] : [`team          ${escapeValue(diagnostics.team)}`]),
         ...socketLines(socketPath, status),
+        ...proxyLine(diagnostics?.proxy),
         ...(found.locked_since === undefined ? [] : [`locked        since ${found.locked_since}`]),
         ...(diagnostics === undefined ? [] : details(diagnostics))
       ],
@@ -115,6 +117,14 @@ export const statusCommand = defineQuery({
     }
   }
 })
+
+const proxyLine = (proxy: Diagnostics["proxy"]): ReadonlyArray<string> =>
+  proxy === undefined
+    ? []
+    : [
+        `proxy         ${counted(proxy.routes, "route")}, ${counted(proxy.runs, "run")}` +
+          (proxy.worker_pid === undefined ? "" : `, worker ${proxy.worker_pid}`)
+      ]
 
 /** Names the socket that was used, with its role, and lists all if there are several. */
 const socketLines = (socketPath: string, { role, sockets = [] }: Partial<RoleStatus> = {}): ReadonlyArray<string> => [

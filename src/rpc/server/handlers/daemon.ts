@@ -10,9 +10,11 @@ import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../../daemon/audit/CurrentCaller.ts"
 import { Restart } from "../../../daemon/lifecycle/Restart.ts"
 import { sampleGauges } from "../../../daemon/lifecycle/watches.ts"
+import { CurrentRoutes } from "../../../daemon/operations/CurrentRoutes.ts"
 import { acceptFindings } from "../../../daemon/operations/acceptFindings.ts"
 import { searchAudit } from "../../../daemon/operations/searchAudit.ts"
 import { daemonStatus, diagnostics } from "../../../daemon/operations/status.ts"
+import { loadedProxy } from "../../../daemon/proxy/Proxy.ts"
 import type { AuditEntry } from "../../../domain/AuditEntry.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
 import { parseTimestamp } from "../../../domain/Timestamp.ts"
@@ -103,6 +105,7 @@ export const daemonHandlers = {
       started_by: daemon.startedBy,
       sockets: daemon.sockets,
       team: daemon.team,
+      proxy: yield* proxyState,
       leases: {
         active: activeLeases,
         expired: expiredLeases,
@@ -143,6 +146,14 @@ export const daemonHandlers = {
     return { accepted: true, message: "restart accepted; the supervisor will start a fresh daemon" }
   })
 }
+
+/** Returns undefined where config.json has no routes. */
+const proxyState = Effect.gen(function* () {
+  const routes = yield* CurrentRoutes
+  const loaded = yield* loadedProxy
+  if (routes.length === 0) return undefined
+  return { routes: routes.length, runs: loaded?.all().length ?? 0, worker_pid: loaded?.worker()?.pid }
+})
 
 /** Any of these asks for a search; without them the last entries are returned. */
 const searchMembers = ["secret_name", "client_id", "action", "since", "after"]

@@ -11,11 +11,15 @@ import { killswitch } from "../../../daemon/operations/killswitch.ts"
 import { listLeases } from "../../../daemon/operations/listLeases.ts"
 import { reportRejection } from "../../../daemon/operations/rejections.ts"
 import { revokeAllLeases, revokeLease, revokeMatchingLeases } from "../../../daemon/operations/revoke.ts"
+import { loadedProxy } from "../../../daemon/proxy/Proxy.ts"
+import type { ProxyRuns, ProxyUse } from "../../../daemon/proxy/ProxyRuns.ts"
 import { Runs } from "../../../daemon/runs/Runs.ts"
 import type { Run } from "../../../daemon/runs/RunTable.ts"
 import * as GoDuration from "../../../domain/GoDuration.ts"
 import { quote } from "../../../domain/goText.ts"
+import { proxyWay } from "../../../domain/ProxyRoute.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
+import { fromMillis } from "../../../domain/Timestamp.ts"
 import { maxReplyCount, maxReplyText } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
 import { isSilent, originFields, readOrigin } from "../leaseOrigin.ts"
@@ -65,9 +69,23 @@ const killswitchParams = readParams("KillswitchParams", {
   report_runs: "bool"
 })
 
-/** Returns what a lease says about the programs that run with its value. */
-const running = (runs: ReadonlyArray<Run>) =>
-  runs.length === 0 ? {} : { runs: runs.map(({ id, origin, pid }) => ({ run_id: id, program: origin.program, pid })) }
+/** Returns what a lease says about the programs that run with its value, or use it through the proxy. */
+const running = (runs: ReadonlyArray<Run>, secretName: string, proxy: ProxyRuns | undefined) =>
+  runs.length === 0
+    ? {}
+    : {
+        runs: runs.map(({ id, origin, pid }) => ({
+          run_id: id,
+          program: origin.program,
+          pid,
+          via: origin.via,
+          ...(origin.via === proxyWay ? useOf(proxy?.uses(id, secretName)) : {})
+        }))
+      }
+const useOf = ({ lastUsed, requests }: ProxyUse = { requests: 0, lastUsed: undefined }) => ({
+  requests,
+  last_used: lastUsed === undefined ? undefined : fromMillis(lastUsed).text
+})
 
 export const leaseHandlers = {
   "secrets.lease": Effect.fnUntraced(function* (raw: unknown) {
@@ -82,6 +100,13 @@ export const leaseHandlers = {
         message: `invalid ttl duration: ${ttl.failure}`,
         // Without the duration, which is quoted and may be anything.
         recorded: `invalid ttl duration: ${ttl.failure.split(' "')[0]}`
+      })
+    }
+    // It would record a value that is handed out as one that is not.
+    if (params.via === proxyWay) {
+      return yield* new RpcError({
+        tag: "InvalidParams",
+        message: "invalid parameters: via is not proxy: use proxy.open"
       })
     }
     const { maxActiveLeases, ttlPolicy } = yield* DaemonInfo
@@ -120,6 +145,7 @@ export const leaseHandlers = {
       top: Number.isSafeInteger(top) ? Math.min(Math.max(top, 0), maxTop) : 0
     })
     const { table } = yield* Runs
+    const proxy = yield* loadedProxy
     return {
       leases: leases.map((lease) => ({
         lease_id: lease.id,
@@ -127,7 +153,7 @@ export const leaseHandlers = {
         client_id: lease.clientId,
         created_at: lease.createdAt.text,
         expires_at: lease.expiresAt.text,
-        ...running(table.ofSecret(lease.secretName, lease.clientId))
+        ...running(table.ofSecret(lease.secretName, lease.clientId), lease.secretName, proxy)
       })),
       total,
       by_client: top > 0 ? byClient.map(([client, count]) => ({ client_id: client, count })) : undefined,

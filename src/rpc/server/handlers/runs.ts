@@ -12,6 +12,7 @@ import {
   takeUpRun,
   watchRun
 } from "../../../daemon/operations/runs.ts"
+import { proxyWay } from "../../../domain/ProxyRoute.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
 import { maxReplyCount } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
@@ -61,7 +62,7 @@ export const runHandlers = {
     const request = {
       clientId: params.client_id,
       leaseIds,
-      origin: yield* readOrigin(params),
+      origin: yield* readProgramOrigin(params),
       pid: pidOf(params.pid),
       connection: yield* ConnectionState
     }
@@ -140,6 +141,10 @@ export const runHandlers = {
     }
   })
 }
+
+/** Rejects a run of the proxy, which `proxy.open` opens: its program has no values. */
+const readProgramOrigin = (params: Parameters<typeof readOrigin>[0]) =>
+  params.via === proxyWay ? invalid("via is not proxy: use proxy.open") : readOrigin(params)
 
 const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** What the audit log takes from a client as a reason. */

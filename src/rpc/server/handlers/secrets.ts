@@ -37,7 +37,8 @@ const secretFields = {
   value: "string",
   rotate_via: "string",
   rotate_stdout: "bool",
-  description: "string"
+  description: "string",
+  proxy_only: "bool"
 } as const
 const addParams = readParams("AddParams", secretFields)
 const updateParams = readParams("UpdateParams", {
@@ -106,6 +107,7 @@ export const secretHandlers = {
           last_rotated: secret.lastRotated.text,
           active_leases: activeLeases,
           description: secret.description || undefined,
+          proxy_only: secret.proxyOnly,
           last_leased_at: last.leases.get(secret.name)?.at.text
         }))
       ),
@@ -126,6 +128,7 @@ export const secretHandlers = {
     return {
       name,
       description: info.description || undefined,
+      proxy_only: info.proxyOnly,
       kind: form.kind,
       form: form.what,
       valid_until: form.validUntil?.text,
@@ -158,7 +161,8 @@ export const secretHandlers = {
       value: Redacted.make(params.value),
       rotateVia: params.rotate_via,
       rotateStdout: params.rotate_stdout,
-      description: params.description
+      description: params.description,
+      ...(params.proxy_only && { proxyOnly: true })
     })
     const more = looksLike.length === 0 ? {} : { looks_like: looksLike }
     return succeeded(`secret ${quote(params.name)} added successfully`, more)
@@ -173,7 +177,9 @@ export const secretHandlers = {
     const value = keepsValue ? {} : { value: Redacted.make(params.value) }
     const hook = params.rotate_via_set ? { rotateVia: params.rotate_via, rotateStdout: params.rotate_stdout } : {}
     const description = params.description_set ? { description: params.description } : {}
-    yield* secrets.update(params.name, { ...value, ...hook, ...description })
+    // It is never taken back: who does not know the value could not add it again.
+    const proxyOnly = params.proxy_only ? { proxyOnly: true as const } : {}
+    yield* secrets.update(params.name, { ...value, ...hook, ...description, ...proxyOnly })
     if (!keepsValue) yield* endStored([params.name])
     // The predecessor's reply has nothing more.
     const holders = keepsValue || !params.report_holders ? {} : yield* oldValueHolders(params.name)

@@ -13,7 +13,7 @@ const anyUser = "x-access-token"
 
 const nothing = answer("")
 
-const refusals: ReadonlySet<string> = new Set<ErrorTag>(["PolicyDenied", "AccessDenied", "ApprovalDenied"])
+const refusals: ReadonlySet<string> = new Set<ErrorTag>(["PolicyDenied", "ProxyOnly", "AccessDenied", "ApprovalDenied"])
 
 export const git: HelperProtocol = {
   isComplete: (input) => /(^|\n)\n/.test(input),
