@@ -11,12 +11,12 @@ import { minMaskedLength } from "../../domain/Masker.ts"
 import { jsonStrings } from "../../domain/variants.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
-const mask = "***"
+export const valueMask = "***"
 
 export const withoutValues = Effect.fnUntraced(function* (text: string) {
   if (text.length < minMaskedLength) return text
   const secrets = yield* SecretStore
-  if (secrets.lockedSince() !== undefined) return mask
+  if (secrets.lockedSince() !== undefined) return valueMask
   const words = [...(text.match(/[A-Za-z0-9+/_=-]{4,}/g) ?? []), ...(text.match(/\S*%\S*/g) ?? [])].map((word) => ({
     word,
     forms: decoded(word)
@@ -33,7 +33,9 @@ export const withoutValues = Effect.fnUntraced(function* (text: string) {
     }
   }
   // The longest first: another one may be a part of it.
-  return [...wrong].toSorted((a, b) => b.length - a.length).reduce((rest, part) => rest.replaceAll(part, mask), text)
+  return [...wrong]
+    .toSorted((a, b) => b.length - a.length)
+    .reduce((rest, part) => rest.replaceAll(part, valueMask), text)
 })
 
 /** Returns what a word may be an encoding of. */

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as TestClock from "effect/testing/TestClock"
+import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../../src/daemon/audit/CurrentCaller.ts"
 import { DaemonInfo } from "../../../src/daemon/lifecycle/DaemonInfo.ts"
 import { Restart } from "../../../src/daemon/lifecycle/Restart.ts"
@@ -176,6 +177,26 @@ describe("requests on the wire", () => {
         yield* send("secrets.add", { name: "new", value: "v" })
         const waited = yield* send("requests.wait", { request_id: result.request_id, timeout: 50 })
         assert.deepStrictEqual(waited.result, { state: "stored" })
+      })
+    )
+  )
+
+  it.effect("show and record no value that a client wrote into a text", () =>
+    inDaemon(
+      Effect.gen(function* () {
+        yield* send("secrets.request", { client_id: "ci", name: "new", why: "it is open sesame" })
+        yield* send("secrets.lease", { client_id: "ci", secret_name: "db", reason: "with open sesame" })
+        const { requests } = (yield* send("requests.list", {})).result
+        assert.deepStrictEqual(
+          requests.map(({ reason }: any) => reason),
+          ["it is ***", "with ***"]
+        )
+        yield* send("approvals.answer", { request_id: requests[1].request_id, answer: "deny", why: "not open sesame" })
+        const named = yield* send("secrets.request", { client_id: "ci", name: "open sesame", why: "x" })
+        assert.match(named.error.message, /the name is the value of a secret/)
+        const entries = yield* AuditLog.use((audit) => audit.tail(100))
+        assert.isAbove(entries.length, 3)
+        assert.notInclude(JSON.stringify(entries), "open sesame")
       })
     )
   )

@@ -134,10 +134,19 @@ export const makeMcpGate = (): McpGate => {
     if (line.trim() === "") return {}
     const json = parsed(line)
     if (json === undefined) return inLine({ answer: errorOf(parseError, "the line is no JSON") })
+    if (isDeeper(json.value, maxDepth)) return inLine(invalid("the line is nested too deeply"))
     return Array.isArray(json.value) ? readBatch(json.value) : inLine(readOne(json.value))
   }
   return { read, written, waiting: () => open.size - handshakes.size }
 }
+
+/** Far above what a tool takes, and far below what ends a recursion of the server. */
+const maxDepth = 64
+
+const isDeeper = (value: unknown, levels: number): boolean =>
+  typeof value === "object" &&
+  value !== null &&
+  (levels === 0 || Object.values(value).some((inner) => isDeeper(inner, levels - 1)))
 
 /** A shorter line of the server has no long text of the client in it. */
 const longLine = 1000

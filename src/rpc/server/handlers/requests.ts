@@ -15,7 +15,7 @@ import {
   revokeApprovals
 } from "../../../daemon/operations/requests.ts"
 import { OpenRequests } from "../../../daemon/operations/RequestTable.ts"
-import { withoutValues } from "../../../daemon/operations/withoutValues.ts"
+import { valueMask, withoutValues } from "../../../daemon/operations/withoutValues.ts"
 import { lockedReason } from "../../../daemon/secrets/lockableStore.ts"
 import type { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import { AccessDenied, permitsSecret } from "../../../domain/Caller.ts"
@@ -82,6 +82,7 @@ export const requestHandlers = {
       return yield* refusal("this socket is not for that secret", name)(new AccessDenied())
     const visible = yield* Effect.mapError(visibleSecrets(client_id), refusal(lockedReason, name))
     if (!replace && visible.some((secret) => secret.name === name)) return { state: "exists" }
+    if ((yield* withoutValues(name)) === valueMask) return yield* invalid("the name is the value of a secret")
     const asked: Asked = {
       kind: "missing",
       secretName: name,

@@ -51,10 +51,11 @@ describe("a line of a client", () => {
     [request({ id: true }), -32600, null],
     [request({ params: "x" }), -32600, 7],
     [request({ params: [] }), -32600, 7],
+    [`{"jsonrpc":"2.0","id":7,"method":"ping","params":${'{"a":'.repeat(50_000)}1${"}".repeat(50_000)}}`, -32600, null],
     ["[]", -32600, null],
     ["[1]", -32600, null],
     [`[${request({})}]`, -32600, null]
-  ])("%j is answered with %d and the id %j", (line, code, id) => {
+  ])("%.60j is answered with %d and the id %j", (line, code, id) => {
     const { answer, passes } = answerTo(line)
     assert.isFalse(passes)
     assert.deepStrictEqual(codesIn(answer), [[code, id]])
