@@ -9,6 +9,7 @@ const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   idle: () => import("./idle.ts"),
   mac: () => import("./mac.ts"),
   million: () => import("./million.ts"),
+  proxy: () => import("./proxy.ts"),
   sink: () => import("./sink.ts"),
   start: () => import("./start.ts")
 }

@@ -102,7 +102,7 @@ describe("the architecture", () => {
 
   it("begins the doc comment of every function with a verb in the third person", () => {
     const documented =
-      /\/\*\*[\s*]*(\S+)(?:(?!\*\/)[^])*\*\/\n(?:export )?(?:async )?(?:const (\w+)(?:: [^=\n]*(?:=>[^=\n]*)?)? = (?:async )?(?:\(|<\w|Effect\.(?:fn|gen|sync|suspend|promise|callback))|function)/g
+      /^ *\/\*\*[\s*]*(\S+)(?:(?!\*\/)[^])*\*\/\n(?:export )?(?:async )?(?:const (\w+)(?:: [^=\n]*(?:=>[^=\n]*)?)? = (?:async )?(?:\(|<\w|Effect\.(?:fn|gen|sync|suspend|promise|callback))|function)/gm
     const found = files.flatMap((file) => [
       ...fs.readFileSync(path.join(root, "src", file), "utf8").matchAll(documented)
     ])

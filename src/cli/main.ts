@@ -13,6 +13,9 @@ import { loaderOf } from "./commands.ts"
 export const main = async (args: ReadonlyArray<string>): Promise<void> => {
   emptyCoreFiles()
   const { name = "" } = findCommand(args)
+  if (args[0] === "proxy-worker" && process.send !== undefined) {
+    return (await import("../proxy/proxyWorkerMain.ts")).runProxyWorker()
+  }
   if (name === "exec") keepIgnoredSignals()
   const load = loaderOf(name)
   if (load === undefined || args.includes("--help") || args.includes("-h")) {

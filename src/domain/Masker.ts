@@ -1,5 +1,5 @@
 /**
- * Replaces values in a stream of bytes by `***`, wherever the stream is split. An
+ * Replaces values in a stream of bytes by `***`, or by as many stars as they have bytes, wherever the stream is split. An
  * Aho-Corasick automaton reads each byte once. Only bytes that may begin a value are held
  * back, at most `maskPrefixLength`. A longer variant is recognized by that prefix and
  * masked as long as it continues, so memory does not grow with the values. Every byte of any variant is masked, and adjacent matches become one mask. Except
@@ -14,6 +14,12 @@ export const maskPrefixLength = 64
 const maxStates = 200_000
 
 const mask = Buffer.from("***")
+const star = "*"
+
+export interface MaskerOptions {
+  /** Masks each byte by one, so that lengths and positions stay. */
+  readonly sameLength?: boolean
+}
 
 interface Automaton {
   /** By state (a multiple of `classes`) and byte class: twice the next state, plus one if a variant ends there. */
@@ -34,9 +40,9 @@ interface LongVariant {
 }
 
 /** Returns a factory of maskers for these variants. Each stream needs its own masker. */
-export const makeMaskers = (variants: ReadonlyArray<Buffer>): (() => Masker) => {
+export const makeMaskers = (variants: ReadonlyArray<Buffer>, options: MaskerOptions = {}): (() => Masker) => {
   const automaton = build(variants)
-  return () => new Masker(automaton)
+  return () => new Masker(automaton, options)
 }
 
 /** Returns how many of the variants can be masked. */
@@ -121,6 +127,7 @@ export class Masker {
   /** How many masks were passed on. */
   count = 0
   private readonly automaton: Automaton
+  private readonly sameLength: boolean
   /** The state of the automaton, as an element of its table. */
   private step = 0
   /** The bytes held back, and the ranges of them to mask. */
@@ -133,8 +140,9 @@ export class Masker {
   /** The long variants being matched beyond their prefix, and how many bytes of each were seen. */
   private followed: Array<{ readonly variant: LongVariant; seen: number }> = []
 
-  constructor(automaton: Automaton) {
+  constructor(automaton: Automaton, { sameLength = false }: MaskerOptions) {
     this.automaton = automaton
+    this.sameLength = sameLength
   }
 
   /** Adds bytes, and returns what can be passed on. */
@@ -211,12 +219,12 @@ export class Masker {
       if (from >= to) break
       copy(from)
       if (until <= at) continue
-      if (!this.inMask) {
-        pieces.push(mask)
-        this.count += 1
-      }
+      const end = Math.min(until, to)
+      if (this.sameLength) pieces.push(Buffer.alloc(end - at, star))
+      else if (!this.inMask) pieces.push(mask)
+      if (!this.inMask) this.count += 1
       this.inMask = true
-      at = Math.min(until, to)
+      at = end
     }
     copy(to)
     this.masked = this.masked

@@ -24,8 +24,9 @@ export const maskRounds = (rounds: number, random: Random, log: (line: string) =
     const forms = values.flatMap(encodedVariants)
     const output = outputFrom(forms, random)
     bytes += output.length
-    const expected = plainly(forms, output)
-    const makeMasker = makeMaskers(forms)
+    const isSameLength = random.below(2) === 0
+    const expected = plainly(forms, output, isSameLength)
+    const makeMasker = makeMaskers(forms, { sameLength: isSameLength })
     for (const pieces of [[output], split(output, random), [...output].map((byte) => Buffer.from([byte]))]) {
       const masker = makeMasker()
       const given = Buffer.concat([...pieces.map((piece) => masker.push(piece)), masker.end()])
@@ -77,7 +78,7 @@ const split = (output: Buffer, random: Random): ReadonlyArray<Buffer> => {
 }
 
 /** Masks by searching for every encoded value from every position. */
-const plainly = (forms: ReadonlyArray<Buffer>, output: Buffer): Buffer => {
+const plainly = (forms: ReadonlyArray<Buffer>, output: Buffer, isSameLength: boolean): Buffer => {
   const isMasked = new Uint8Array(output.length)
   for (const form of forms) {
     const prefix = form.subarray(0, maskPrefixLength)
@@ -90,6 +91,7 @@ const plainly = (forms: ReadonlyArray<Buffer>, output: Buffer): Buffer => {
   const pieces: Array<number> = []
   for (const [at, byte] of output.entries()) {
     if (isMasked[at] === 0) pieces.push(byte)
+    else if (isSameLength) pieces.push("*".charCodeAt(0))
     else if (at === 0 || isMasked[at - 1] === 0) pieces.push(...Buffer.from("***"))
   }
   return Buffer.from(pieces)

@@ -33,6 +33,7 @@ const names = [
   "team",
   "runs",
   "mcp",
+  "proxy",
   "mac"
 ]
 

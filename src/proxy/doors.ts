@@ -1,0 +1,139 @@
+/**
+ * The servers that clients reach: the plain door, and one for each intercepted host of a run. Both lead every
+ * request through the same steps.
+ */
+import * as http from "node:http"
+import * as https from "node:https"
+import type { Duplex } from "node:stream"
+import { TLSSocket } from "node:tls"
+import type { ProxyRequest, Door } from "./admit.ts"
+import type { Leaf } from "./certificateAuthority.ts"
+import { Refusal, refusalText } from "./refusals.ts"
+
+/** An upgrade that a client asks for. */
+export interface Upgrade {
+  readonly protocol: string
+  readonly socket: Duplex
+  readonly head: Buffer
+}
+
+export interface DoorRequest {
+  readonly facts: ProxyRequest
+  readonly request: http.IncomingMessage
+  readonly response: http.ServerResponse
+  readonly upgrade: Upgrade | undefined
+  /** Whether the client waits for a word before it sends the body. */
+  readonly waits: boolean
+}
+
+export interface DoorHandlers {
+  readonly onRequest: (request: DoorRequest) => void
+  readonly onConnect: (request: http.IncomingMessage, socket: Duplex, head: Buffer) => void
+  /** Called for bytes that are no request. */
+  readonly onMalformed: (door: Door) => void
+}
+
+const options = {
+  insecureHTTPParser: false,
+  requireHostHeader: false,
+  maxHeaderSize: 64 * 1024,
+  headersTimeout: 60_000,
+  // A body of any size takes its time.
+  requestTimeout: 0,
+  keepAliveTimeout: 60_000,
+  noDelay: true
+} as const
+
+/** Makes the server of base URLs and of the sockets. Connections are given to it. */
+export const plainDoor = (handlers: DoorHandlers): http.Server =>
+  withHandlers(http.createServer(options), { kind: "plain" }, handlers)
+
+/** Makes the server of an intercepted host. */
+export const interceptedDoor = (
+  door: Extract<Door, { kind: "intercepted" }>,
+  leaf: Leaf,
+  handlers: DoorHandlers,
+  onUnknownCa: () => void
+): https.Server => {
+  const server = https.createServer({ ...options, ...leaf, ALPNProtocols: ["http/1.1"], minVersion: "TLSv1.2" })
+  const note = (error: Error) => {
+    if ("code" in error && unknownCa.test(String(error.code))) onUnknownCa()
+  }
+  server.on("tlsClientError", note)
+  // In TLS 1.3 a client rejects the certificate after the handshake is done for us.
+  server.on("secureConnection", (socket) => socket.on("error", note))
+  return withHandlers(server, door, handlers)
+}
+
+/** The alerts of a client that rejects the certificate. */
+const unknownCa = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)/
+
+const withHandlers = <S extends http.Server | https.Server>(server: S, door: Door, handlers: DoorHandlers): S => {
+  const facts = (request: http.IncomingMessage): ProxyRequest => ({
+    door,
+    method: request.method ?? "",
+    target: request.url ?? "",
+    version: request.httpVersion,
+    headers: request.rawHeaders,
+    upgrade: undefined,
+    serverName: serverNameOf(request.socket)
+  })
+  const answer = (waits: boolean) => (request: http.IncomingMessage, response: http.ServerResponse) =>
+    handlers.onRequest({ facts: facts(request), request, response, upgrade: undefined, waits })
+  server.on("request", answer(false))
+  server.on("checkContinue", answer(true))
+  server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => socket.destroy())
+    if (isAnswering(socket)) return void socket.destroy()
+    const protocol = request.headers.upgrade ?? ""
+    const response = responseOn(request, socket)
+    handlers.onRequest({
+      facts: { ...facts(request), upgrade: protocol },
+      request,
+      response,
+      upgrade: { protocol, socket, head },
+      waits: false
+    })
+  })
+  server.on("connect", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
+    socket.on("error", () => socket.destroy())
+    if (isAnswering(socket)) return void socket.destroy()
+    if (door.kind === "plain") handlers.onConnect(request, socket, head)
+    else socket.end(refusalText(new Refusal("connect", "a tunnel leads to no other one")))
+  })
+  server.on("clientError", (error: Error, socket: Duplex) => {
+    handlers.onMalformed(door)
+    const code = "code" in error ? error.code : ""
+    const [status, text] =
+      code === "HPE_HEADER_OVERFLOW"
+        ? [431, "the headers have more than 64 KiB"]
+        : code === "ERR_HTTP_REQUEST_TIMEOUT"
+          ? [408, "the request did not come in time"]
+          : [400, "the request is not well-formed"]
+    if (!socket.writable || hasAnswered(socket)) socket.destroy()
+    else socket.end(refusalText(new Refusal("request", text, status)), () => socket.destroy())
+  })
+  return server
+}
+
+/** Returns whether an answer is on its way: another one would stand in the middle of it. */
+const isAnswering = (socket: Duplex): boolean => "_httpMessage" in socket && socket._httpMessage !== null
+
+/** Returns whether an answer has begun, of which the client would take another one for a part. */
+const hasAnswered = (socket: Duplex): boolean =>
+  "_httpMessage" in socket && socket._httpMessage instanceof http.ServerResponse && socket._httpMessage.headersSent
+
+/** Returns the name that a client asked for in its handshake. */
+const serverNameOf = (socket: unknown): string | undefined =>
+  socket instanceof TLSSocket && "servername" in socket && typeof socket.servername === "string"
+    ? socket.servername
+    : undefined
+
+/** Makes an answer on a connection that asks for an upgrade. */
+const responseOn = (request: http.IncomingMessage, socket: Duplex): http.ServerResponse => {
+  const response = new http.ServerResponse(request)
+  response.shouldKeepAlive = false
+  response.assignSocket(request.socket)
+  response.on("finish", () => socket.end())
+  return response
+}

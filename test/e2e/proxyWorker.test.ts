@@ -1,0 +1,84 @@
+/**
+ * The worker of the proxy as a process: it lives as long as its daemon, and nothing else loads its code.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import * as fs from "node:fs"
+import * as http from "node:http"
+import * as path from "node:path"
+import { invocation, isScript, program } from "../harness/program.ts"
+import { memoryOf, WorkerProcess } from "../harness/proxyWorker.ts"
+import { newToken, routeTo, startStub, type Stub } from "../support/proxy.ts"
+
+const host = "localhost"
+const open = async (worker: WorkerProcess, { ca, port }: Stub) => {
+  await worker.ready()
+  const token = newToken()
+  const { run } = await worker.open([routeTo({ ca, port }, token, { upstream: { host, port, path: "" } })])
+  return { token, run }
+}
+
+/** Begins a stream, and returns whether it will have ended as a whole. */
+const begin = async (socketPath: string, token: string) => {
+  const headers = { host, authorization: `Bearer ${token}` }
+  const request = http.get({ socketPath, headers, agent: false })
+  request.on("error", () => undefined)
+  const response = await new Promise<http.IncomingMessage>((done) => void request.on("response", done))
+  response.on("error", () => undefined).resume()
+  return { whole: new Promise<boolean>((done) => void response.on("close", () => done(response.complete))) }
+}
+
+describe("the worker of the proxy", () => {
+  it("cuts what is in flight when it is killed, and when its daemon is gone", async () => {
+    const stub = await startStub((_request, response) => void response.write("begun"), host)
+    const workers = [new WorkerProcess(), new WorkerProcess()]
+    const ends = await Promise.all(
+      workers.map(async (worker, at) => {
+        const { token } = await open(worker, stub)
+        const { whole } = await begin(worker.socket, token)
+        if (at === 0) worker.child.kill("SIGKILL")
+        else {
+          // A terminal signals the whole group: the daemon decides.
+          worker.child.kill("SIGINT")
+          worker.child.disconnect()
+        }
+        return [await whole, await worker.ended]
+      })
+    )
+    assert.deepStrictEqual(ends, [
+      [false, "SIGKILL"],
+      [false, "0"]
+    ])
+    await Promise.all(workers.map((worker) => worker.end()))
+    stub.close()
+  })
+
+  it.skipIf(process.platform !== "linux")("is small at rest", async () => {
+    const worker = new WorkerProcess(isScript ? ["--max-semi-space-size=1", "--max-old-space-size=96"] : [])
+    await worker.ready()
+    assert.isBelow(memoryOf(worker.pid, "VmRSS") / 1024 / 1024, isScript ? 80 : 120)
+    await worker.end()
+  })
+
+  it("is no command of a person", async () => {
+    const [command = "", ...args] = invocation
+    const status = await new Promise((done) => {
+      execFile(command, [...args, "proxy-worker"], (error) => done(error?.code))
+    })
+    assert.notStrictEqual(status, undefined)
+  })
+
+  it.skipIf(!isScript)("is in files that nothing else loads", () => {
+    const folder = path.dirname(program)
+    const text = (file: string) => fs.readFileSync(path.join(folder, file), "utf8")
+    const files = fs.readdirSync(folder).filter((file) => /\.[cm]js$/.test(file))
+    const ofUndici = files.filter((file) => text(file).includes("undici.error.UND_ERR"))
+    assert.isNotEmpty(ofUndici)
+    const loaders = files.filter(
+      (file) =>
+        !ofUndici.includes(file) &&
+        ofUndici.some((one) => new RegExp(`(?:from|import|require\\()\\s*"\\./${one}"`).test(text(file)))
+    )
+    assert.deepStrictEqual(loaders, [])
+  })
+})
