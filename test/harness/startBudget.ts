@@ -1,6 +1,6 @@
 /**
  * How long the program may take to start, in times of an empty Node (`node -e 0`) that runs
- * in the same rounds. `npm run bench -- start` compares; a test allows twice as much.
+ * in the same rounds. `npm run bench -- start` compares.
  */
 export interface StartBudget {
   readonly lease: number
