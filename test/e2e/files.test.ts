@@ -195,7 +195,7 @@ describe("kill -9 under load", () => {
       const home = yield* temporaryDirectory
       let daemon = yield* startDaemon({ home })
       for (let n = 0; n < 8; n += 1) yield* rpc(daemon.socket, "add", { name: `s${n}`, value: `v${n}` })
-      for (let round = 0; round < 5; round += 1) {
+      for (let round = 0; round < 3; round += 1) {
         const answered = yield* loadUntilKilled(daemon, 20 + round * 37)
         daemon = yield* startDaemon({ home })
         const active = (yield* rpc(daemon.socket, "status")).result.active_leases

@@ -11,7 +11,7 @@ describe("a restart of the daemon", () => {
     Effect.gen(function* () {
       const rows = yield* Effect.promise(() =>
         restartRounds(
-          { rounds: 4, random: randomFrom(1), log: (line) => assert.fail(line) },
+          { rounds: 2, random: randomFrom(1), log: (line) => assert.fail(line) },
           { least: 0.1, most: 0.3 },
           // On a busy machine, a start alone may take as long as a command waits by default.
           120
