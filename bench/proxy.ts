@@ -23,6 +23,7 @@ const read = (pool: Dispatcher, target: string, token: string, onPiece: (piece: 
     pool.dispatch(
       { path: target, method: "GET", headers: { host: "127.0.0.1", authorization: `Bearer ${token}` } },
       {
+        onRequestStart: () => undefined,
         onResponseStart: (controller, status) => {
           if (status !== 200) controller.abort(new Error(`status ${status}`))
         },

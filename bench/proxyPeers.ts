@@ -82,6 +82,7 @@ const serveBare = (socket: string, port: string, ca: string): void => {
     pool.dispatch(
       { path: request.url ?? "/", method: "GET", headers: { authorization } },
       {
+        onRequestStart: () => undefined,
         onResponseStart: (_controller, status, headers) => void response.writeHead(status, headers),
         onResponseData: (controller, piece) => {
           if (response.write(piece)) return

@@ -73,7 +73,10 @@ const attackRounds = async ({ log, random, rounds }: ScenarioOptions): Promise<R
     for (const { bytes, statuses, what } of table) {
       const isBehind = random.below(2) === 0
       const whole = isBehind ? Buffer.concat([Buffer.from(good), bytes]) : bytes
-      const answer = await send(worker.socket, cut(whole, random, random.pick([3, 40, 100_000])))
+      const answer = await send(
+        worker.socket,
+        cut(whole, random, Math.max(random.pick([3, 40, 100_000]), whole.length / 100))
+      )
       const found = [...answer.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status))
       tried += 1
       // An attack behind a request that is not answered yet breaks the connection.
