@@ -21,7 +21,7 @@ const send = (socketPath: string, pieces: ReadonlyArray<Buffer>): Promise<string
   new Promise((done) => {
     const socket = net.connect(socketPath)
     let text = ""
-    const timer = setTimeout(() => socket.destroy(), 3000)
+    const timer = setTimeout(() => socket.destroy(), 60_000)
     socket.on("data", (piece) => void (text += piece.toString("latin1")))
     socket.on("error", () => undefined)
     socket.on("close", () => {
