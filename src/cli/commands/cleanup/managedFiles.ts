@@ -37,7 +37,8 @@ export function* managedFiles(root: string): Generator<ManagedFile> {
   }
   for (const written of writtenFiles()) {
     const inner = realPathBelow(written.file, real)
-    if (inner !== undefined && !visited.has(inner)) yield managedUntil(written.file, [written.until], written.same)
+    if (inner === undefined || visited.has(inner)) continue
+    yield managedUntil(path.join(root, path.relative(real, inner)), [written.until], written.same)
   }
 }
 
