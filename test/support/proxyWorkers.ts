@@ -18,8 +18,11 @@ export interface StubWorker {
   readonly totals: Map<string, ReadonlyArray<RouteTotals>>
 }
 
+/** Where workers die, one after the other; "lives" is none. */
+export type WorkerFate = "lives" | "before it is ready" | "at an open" | "at a close"
+
 /** Returns how to start such workers, and all that were started. */
-export const stubWorkers = (ca?: string) => {
+export const stubWorkers = (ca?: string, fates: Array<WorkerFate> = []) => {
   const workers: Array<StubWorker> = []
   const launch: LaunchWorker = (say) =>
     Effect.gen(function* () {
@@ -27,11 +30,13 @@ export const stubWorkers = (ca?: string) => {
       const die = (how: string) => void Deferred.doneUnsafe(ended, Effect.succeed(how))
       const worker: StubWorker = { told: [], say, die, confirms: true, isKilled: false, totals: new Map() }
       workers.push(worker)
-      queueMicrotask(() => say({ type: "ready" }))
+      const fate = fates.shift() ?? "lives"
+      queueMicrotask(() => (fate === "before it is ready" ? die("exit status 1") : say({ type: "ready" })))
       return {
         pid: 40_000 + workers.length,
         send: (message) => {
           worker.told.push(message)
+          if (fate === `at an ${message.type}` || fate === `at a ${message.type}`) return die("SIGKILL")
           const answer = answerOf(worker, message, ca)
           if (answer !== undefined && !worker.isKilled) say(answer)
         },

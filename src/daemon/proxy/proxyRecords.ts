@@ -3,6 +3,7 @@
  * an entry of its own. The worker waits for the entry, not for its success: a full disk stops
  * no run that is open, and the entry is written later.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
@@ -79,6 +80,8 @@ export const makeProxyRecords = Effect.fnUntraced(function* (options: {
 
   const recordNext = Effect.gen(function* () {
     const reports = yield* Queue.takeAll(waiting)
+    const now = yield* Clock.currentTimeMillis
+    for (const { run = "", route = "", type } of reports) if (type === "used") find(run)?.totals.markUsed(route, now)
     yield* record(reports.flatMap((report) => factOf(report) ?? []))
     for (const report of reports) {
       answer(report.id)

@@ -37,9 +37,19 @@ export class ProxyTotals {
       const counted = this.routes.get(given.route)
       if (counted === undefined) continue
       const next = sum(counted.before, given)
+      if (next.requests < counted.now.requests) continue
       count(counted.now, next)
       counted.now = next
     }
+  }
+
+  /** Counts the first request of a route before the worker has: it may be killed before it reports. */
+  markUsed(route: string, time: number): void {
+    const counted = this.routes.get(route)
+    if (counted === undefined || counted.now.requests > 0) return
+    const next = { ...counted.now, requests: 1, firstUsed: time, lastUsed: time }
+    count(counted.now, next)
+    counted.now = next
   }
 
   /** Begins to count those of a new worker. */

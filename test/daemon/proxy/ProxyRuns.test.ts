@@ -29,7 +29,7 @@ import { leaseHandlers } from "../../../src/rpc/server/handlers/leases.ts"
 import { proxyHandlers } from "../../../src/rpc/server/handlers/proxy.ts"
 import { runHandlers } from "../../../src/rpc/server/handlers/runs.ts"
 import { ConnectionState } from "../../../src/rpc/transport/Connections.ts"
-import { stubWorkers } from "../../support/proxyWorkers.ts"
+import { stubWorkers, type WorkerFate } from "../../support/proxyWorkers.ts"
 import {
   acquireLease,
   activeCount,
@@ -64,8 +64,8 @@ const info = DaemonInfo.of({
   uncleanStarts: Effect.succeed(undefined)
 })
 
-const setup = (services = testLayerNoTelemetry, ca?: string) => {
-  const { launch, workers } = stubWorkers(ca)
+const setup = (services = testLayerNoTelemetry, fates: Array<WorkerFate> = []) => {
+  const { launch, workers } = stubWorkers(undefined, fates)
   const layer = services.pipe(
     Layer.provideMerge(Layer.succeed(DaemonInfo, info)),
     Layer.provideMerge(Layer.succeed(CurrentRoutes, routes)),
@@ -358,6 +358,7 @@ describe("the worker", () => {
       const other = yield* open("b", ["openai"])
       const [worker] = workers
       if (worker !== undefined) worker.confirms = false
+      worker?.say({ type: "used", id: 1, run: hanging.run_id, route: "github" })
       worker?.say({ type: "totals", run: other.run_id, totals: [{ ...noTotals("openai"), requests: 5 }] })
       yield* revokeMatchingLeases({ clientId: "a", secretName: undefined })
       yield* TestClock.adjust("49 millis")
@@ -370,10 +371,9 @@ describe("the worker", () => {
         opened.map(({ routes: given, run }) => [run, given[0]?.value]),
         [[other.run_id, "value of openai_key"]]
       )
-      assert.deepStrictEqual(yield* detailsOf("proxy_close"), ["revoked; github: never used"])
+      assert.include((yield* detailsOf("proxy_close"))[0], "revoked; github: 1 request, ")
       workers[1]?.totals.set(other.run_id, [{ ...noTotals("openai"), requests: 2 }])
       assert.deepInclude((yield* status()).runs[0]?.routes[0], { requests: 7 })
-      assert.notStrictEqual(hanging.run_id, other.run_id)
     }))
 
   test("that dies is started again for its runs; those with a CA of it are over", (workers) =>
@@ -392,6 +392,48 @@ describe("the worker", () => {
       const watched = yield* Effect.flip(runHandlers["runs.watch"]({ run_id: intercepting.run_id, after: 0 }))
       assert.strictEqual(watched._tag, "RunNotFound")
     }))
+
+  it.effect("that dies before it is ready opens no run and leaves no lease; the next one does", () => {
+    const { layer, workers } = setup(testLayerNoTelemetry, ["before it is ready"])
+    return Effect.gen(function* () {
+      yield* threeSecrets
+      const refused = yield* Effect.flip(open("a", ["github"]))
+      assert.strictEqual(refused.message, "the proxy is not available: its worker ended (exit status 1)")
+      assert.strictEqual(yield* activeCount, 0)
+      yield* open("a", ["github"])
+      assert.lengthOf(workers, 2)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that dies while it opens a run has a successor that opens it", () => {
+    const { layer, workers } = setup(testLayerNoTelemetry, ["at an open"])
+    return Effect.gen(function* () {
+      yield* threeSecrets
+      const run = yield* open("a", ["github"])
+      assert.deepStrictEqual(
+        workers.map(({ told }) => told.filter(({ type }) => type === "open").length),
+        [1, 1]
+      )
+      assert.strictEqual((yield* status()).runs[0]?.run_id, run.run_id)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("that dies while it closes a run has confirmed that, and keeps the others", () => {
+    const { layer, workers } = setup(testLayerNoTelemetry, ["at a close"])
+    return Effect.gen(function* () {
+      yield* threeSecrets
+      const run = yield* open("a", ["github"])
+      const other = yield* open("b", ["openai"])
+      yield* runHandlers["runs.end"]({ run_id: run.run_id, status: 0 })
+      yield* settle
+      assert.deepStrictEqual(yield* detailsOf("proxy_close"), ["status 0; github: never used"])
+      assert.deepStrictEqual(
+        (yield* status()).runs.map(({ run_id }) => run_id),
+        [other.run_id]
+      )
+      assert.lengthOf(workers, 2)
+    }).pipe(Effect.provide(layer))
+  })
 
   test("is gone at once after a lock and the killswitch, with the values that it had", (workers) =>
     Effect.gen(function* () {
