@@ -229,8 +229,9 @@ describe("secrets helper", { concurrent: true }, () => {
         const server = yield* stubServer((_, response) => void response.writeHead(404).end(), certificate)
         const host = `localhost:${server.port}`
         const { audited, cwd, env, secrets, write } = yield* setup({ terraform: { [host]: { secret: "token" } } })
-        yield* secrets("helper", "shim", "terraform", "--dir", path.join(cwd, ".terraform.d/plugins"))
-        write(".terraformrc", yield* secrets("helper", "config", "terraform", host))
+        const plugins = ["--dir", path.join(cwd, ".terraform.d/plugins")]
+        yield* secrets("helper", "shim", "terraform", ...plugins)
+        write(".terraformrc", yield* secrets("helper", "config", "terraform", host, ...plugins))
         const remote = `hostname = "${host}"\n organization = "a"\n workspaces { name = "b" }`
         write("main.tf", `terraform {\n backend "remote" {\n ${remote}\n }\n}\n`)
         const own = { ...env, SSL_CERT_FILE: certificate.file, CHECKPOINT_DISABLE: "1" }

@@ -175,9 +175,9 @@ describe("without a collector", () => {
       const lines = printed.stdout.split("\n")
       assert.include(lines, "agent_secrets_lease_acquires_total 1")
       assert.include(lines, 'agent_secrets_lease_active{secret_name="db"} 1')
-      // A counter with attributes has no value before its first count.
-      const uncounted = ["agent_secrets.run.notices", "agent_secrets.open_request.changes"]
-      for (const { kind, name } of instruments.filter((one) => !uncounted.includes(one.name))) {
+      // A counter with attributes has no value before its first count, and the proxy none before its first run.
+      const uncounted = /^agent_secrets\.(run\.notices|open_request\.changes|proxy\..*)$/
+      for (const { kind, name } of instruments.filter((one) => !uncounted.test(one.name))) {
         assert.include(lines, `# TYPE ${prometheusName(name).replaceAll(".", "_")} ${kind}`)
       }
       assert.isTrue(lines.some((line) => /^process_start_time_seconds 1[0-9]{9}/.test(line)))
