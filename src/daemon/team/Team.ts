@@ -289,11 +289,14 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   /** Wakes what comes back, because a probe was answered. */
   const answered = yield* Queue.sliding<void>(1)
 
+  let probes = 0
   /** Asks on a connection of its own. Only while it is away does the answer count: a newer one may have come first. */
   const probe = Effect.gen(function* () {
+    probes += 1
     const answer = yield* Effect.result(
       wire.probe("look_1", { ...lookAtNothing, machine: name, revision: maxRevision })
     )
+    probes -= 1
     if (state._tag !== "Away") return
     if (Result.isFailure(answer)) return yield* Effect.ignore(lost(answer.failure, true))
     yield* setState({ _tag: "Unsure" })
@@ -306,7 +309,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
    */
   const comeBack = Effect.fnUntraced(function* (enter: Effect.Effect<unknown, unknown>) {
     for (let wait = 50; ; wait = Math.min(2 * wait, 500)) {
-      if (state._tag === "Away") yield* Effect.forkChild(probe)
+      if (state._tag === "Away" && probes < maxProbes) yield* Effect.forkChild(probe)
       // Also while it is away, so that the log reports it.
       yield* Effect.ignore(enter)
       if (state._tag === "Entered" || state._tag === "Stopped") return
@@ -335,6 +338,9 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
       )
   })
 })
+
+/** Probes that may wait at once: a server that is only slow gets no more of them. */
+const maxProbes = 3
 
 /** Larger than any, for a look that brings no secret. */
 const maxRevision = Number.MAX_SAFE_INTEGER
