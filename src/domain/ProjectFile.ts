@@ -39,12 +39,28 @@ const Wanted = Schema.Struct({
   ttl: Schema.optionalKey(ttl("how long this secret is leased; takes precedence over the ttl of the file"))
 })
 
+const texts = (description: string) =>
+  Schema.Array(Schema.String.check(Schema.isMinLength(1, { message: "must not be empty" }))).annotate({ description })
+
+/** A route of config.json with limits of the project's own. It cannot say where a credential goes. */
+const NarrowedRoute = Schema.Struct({
+  route: named("the name of a route in the config.json of the user"),
+  methods: Schema.optionalKey(texts("the only methods that the program may use")),
+  paths: Schema.optionalKey(texts("globs of the only paths that it may use")),
+  deny: Schema.optionalKey(texts("globs of paths that it may not use"))
+})
+
+const Route = Schema.Union([named("the name of a route in the config.json of the user"), NarrowedRoute])
+
 const maxClientId = 256
 
 /** A project whose secrets are in the store. */
 export const StoreProject = Schema.Struct({
   $schema: here,
-  secrets: Schema.Array(Wanted).annotate({ description: "the secrets that the project needs" }),
+  secrets: Schema.optionalKey(Schema.Array(Wanted).annotate({ description: "the secrets that the project needs" })),
+  proxy: Schema.optionalKey(
+    Schema.Array(Route).annotate({ description: "the routes that its programs use under `secrets exec`" })
+  ),
   // A longer one would push what the user is asked about off the screen.
   client_id: Schema.optionalKey(
     named("a part of the client id of the leases, which begins with that of the user").check(
@@ -54,6 +70,22 @@ export const StoreProject = Schema.Struct({
   ttl: Schema.optionalKey(ttl("how long secrets are leased; by default the default of the daemon"))
 }).annotate({ description: "secrets leased from the store" })
 export type StoreProject = typeof StoreProject.Type
+
+/** A route of config.json that a program wants to use, within narrower limits. */
+export interface RouteRequest {
+  readonly name: string
+  readonly methods?: ReadonlyArray<string>
+  readonly paths?: ReadonlyArray<string>
+  readonly deny?: ReadonlyArray<string>
+}
+
+/** Returns the routes that a project names. */
+export const routesOf = ({ proxy = [] }: StoreProject): ReadonlyArray<RouteRequest> =>
+  proxy.map((one) => {
+    if (typeof one === "string") return { name: one }
+    const { route: name, ...limits } = one
+    return { name, ...limits }
+  })
 
 /** A project whose variables Vercel's own program pulls. */
 export const VercelProject = Schema.Struct({
@@ -108,15 +140,20 @@ const isObject = (value: unknown): value is object =>
 
 const unknownKeys = (value: object, isVercel: boolean): ReadonlyArray<string> => {
   const members = new Map<string, unknown>(Object.entries(value))
-  const secrets = members.get("secrets")
-  const inSecrets =
-    !isVercel && Array.isArray(secrets)
-      ? secrets.flatMap((one: unknown, at) =>
-          isObject(one) ? unknownIn(one, Object.keys(Wanted.fields), `secrets[${at}].`) : []
+  const inItems = (list: string, known: object) => {
+    const items = isVercel ? undefined : members.get(list)
+    return Array.isArray(items)
+      ? items.flatMap((one: unknown, at) =>
+          isObject(one) ? unknownIn(one, Object.keys(known), `${list}[${at}].`) : []
         )
       : []
+  }
   const known = Object.keys(isVercel ? VercelProject.fields : StoreProject.fields)
-  return [...unknownIn(value, known, ""), ...inSecrets]
+  return [
+    ...unknownIn(value, known, ""),
+    ...inItems("secrets", Wanted.fields),
+    ...inItems("proxy", NarrowedRoute.fields)
+  ]
 }
 
 const unknownIn = (value: object, known: ReadonlyArray<string>, prefix: string): ReadonlyArray<string> =>
@@ -128,11 +165,23 @@ const unknownIn = (value: object, known: ReadonlyArray<string>, prefix: string):
       return `${prefix}${shown}: unknown key${meant === undefined ? "" : `; did you mean ${meant}?`}`
     })
 
-/** Finds what the schema cannot express: forbidden variables, and two secrets for one variable. */
+/** Finds what the schema cannot express: forbidden variables, and what is there twice. */
 const wrongNames = (project: ProjectFile): ReadonlyArray<string> => {
   if ("source" in project) return []
+  const { proxy, secrets } = project
+  if (secrets === undefined && proxy === undefined) return ["secrets: is missing"]
+  return [...wrongVariables(secrets ?? []), ...repeatedRoutes(routesOf(project))]
+}
+
+const repeatedRoutes = (routes: ReadonlyArray<RouteRequest>): ReadonlyArray<string> =>
+  routes.flatMap(({ name }, at) => {
+    const earlier = routes.findIndex((other) => other.name === name)
+    return earlier < at ? [`proxy[${at}]: ${name} is named by proxy[${earlier}] already`] : []
+  })
+
+const wrongVariables = (secrets: ReadonlyArray<typeof Wanted.Type>): ReadonlyArray<string> => {
   const first = new Map<string, number>()
-  return project.secrets.flatMap(({ env_var: name }, at) => {
+  return secrets.flatMap(({ env_var: name }, at) => {
     const wrong = variableProblem(name)
     if (wrong !== undefined) return [`secrets[${at}].env_var: ${name} ${wrong}`]
     const earlier = first.get(name)

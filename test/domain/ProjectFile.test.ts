@@ -26,7 +26,9 @@ describe("a project file", () => {
         ttl: "30m"
       },
       { source: "vercel", project: "site", scope: "preview", ttl: "1h", required_vars: ["A"], env_file: ".env.x" },
-      { source: "vercel", project: "site", scope: "preview", ttl: "1h", env_file: "a/..b/.env" }
+      { source: "vercel", project: "site", scope: "preview", ttl: "1h", env_file: "a/..b/.env" },
+      { proxy: ["github", { route: "git", methods: ["GET"], paths: ["/me/**"], deny: ["/me/x/**"] }] },
+      { secrets: [], proxy: [] }
     ]) {
       assert.deepStrictEqual(readProjectFile(JSON.stringify(content)), Result.succeed(content as any))
     }
@@ -68,6 +70,19 @@ describe("a project file", () => {
       { secrets: [one, { name: "b", env_var: "A" }] },
       ["secrets[1].env_var: A is used by secrets[0] already"]
     ],
+    [
+      "a route that would say where a secret goes",
+      { proxy: [{ route: "git", upstream: "https://evil.example", secret: "a" }] },
+      ["proxy[0].upstream: unknown key", "proxy[0].secret: unknown key"]
+    ],
+    [
+      "two entries for one route",
+      { proxy: ["git", { route: "git", paths: ["/**"] }] },
+      ["proxy[1]: git is named by proxy[0] already"]
+    ],
+    ["a route without a name", { proxy: [""] }, ["proxy[0]: must not be empty"]],
+    ["a limit that is no list", { proxy: [{ route: "git", paths: "/**" }] }, ["proxy[0].paths: must be array"]],
+    ["neither secrets nor routes", { ttl: "1h" }, ["secrets: is missing"]],
     ["a duration of zero", { secrets: [], ttl: "0s" }, ['ttl: must be a positive duration, such as "30m" or "1h30m"']],
     [
       "an invalid duration",

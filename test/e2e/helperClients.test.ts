@@ -4,11 +4,10 @@
  */
 import { assert, describe } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import type * as http from "node:http"
 import * as path from "node:path"
-import { basic, itWith, leaveOut, runProgram, selfSigned, stubServer } from "../harness/clients.ts"
+import { basic, itWith, leaveOut, passToGit, runProgram, selfSigned, stubServer } from "../harness/clients.ts"
 import { auditOf, rpc, startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
 import { sharedDaemon } from "../harness/sharedDaemon.ts"
@@ -50,35 +49,6 @@ const setup = Effect.fnUntraced(function* (helpers: object) {
 const refuse = (response: http.ServerResponse) => void response.writeHead(401, { "WWW-Authenticate": "Basic" }).end()
 const reply = (response: http.ServerResponse, body: unknown, headers: http.OutgoingHttpHeaders = {}) =>
   void response.writeHead(200, headers).end(typeof body === "string" ? body : JSON.stringify(body))
-
-/** Passes a request to git's own server. */
-const passToGit = (git: string, root: string, request: http.IncomingMessage, response: http.ServerResponse) => {
-  const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost")
-  const env = {
-    PATH: "/usr/bin:/bin",
-    GIT_PROJECT_ROOT: root,
-    GIT_HTTP_EXPORT_ALL: "1",
-    REMOTE_USER: "me",
-    REQUEST_METHOD: request.method,
-    PATH_INFO: pathname,
-    QUERY_STRING: searchParams.toString(),
-    CONTENT_TYPE: request.headers["content-type"] ?? "",
-    HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? ""
-  }
-  const child = spawn(git, ["http-backend"], { env })
-  request.pipe(child.stdin)
-  const chunks: Array<Buffer> = []
-  child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk))
-  child.once("close", () => {
-    const whole = Buffer.concat(chunks)
-    const at = whole.indexOf("\r\n\r\n")
-    const headers = whole.subarray(0, at).toString().split("\r\n")
-    const named = new Map(headers.map((line) => [line.split(": ")[0] ?? "", line.split(": ")[1] ?? ""]))
-    const status = Number.parseInt(named.get("Status") ?? "200", 10)
-    named.delete("Status")
-    response.writeHead(status, Object.fromEntries(named)).end(whole.subarray(at + 4))
-  })
-}
 
 // Each test has servers, targets and a protocol of its own, and its client waits more than it computes.
 describe("secrets helper", { concurrent: true }, () => {

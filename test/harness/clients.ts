@@ -68,7 +68,8 @@ export interface Stub {
 /** A server on loopback, with TLS if there is a certificate. */
 export const stubServer = (
   answer: (request: http.IncomingMessage, response: http.ServerResponse) => void,
-  certificate?: { readonly key: Buffer; readonly cert: Buffer }
+  certificate?: { readonly key: Buffer; readonly cert: Buffer },
+  address = "127.0.0.1"
 ) =>
   Effect.gen(function* () {
     const seen: Array<readonly [string, string]> = []
@@ -78,7 +79,7 @@ export const stubServer = (
     }
     const server = certificate === undefined ? http.createServer(listener) : https.createServer(certificate, listener)
     yield* Effect.acquireRelease(
-      Effect.promise(() => new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve))),
+      Effect.promise(() => new Promise<void>((resolve) => server.listen(0, address, resolve))),
       () =>
         Effect.sync(() => {
           server.closeAllConnections()
@@ -89,11 +90,16 @@ export const stubServer = (
     return stub
   })
 
-/** A certificate for 127.0.0.1 that signs itself, made now; `file` is its path. */
-export const selfSigned = Effect.fnUntraced(function* (openssl: string, directory: string) {
+/** A certificate for 127.0.0.1 that signs itself, made now; `file` is its path. `more` are further names. */
+export const selfSigned = Effect.fnUntraced(function* (
+  openssl: string,
+  directory: string,
+  more: ReadonlyArray<string> = []
+) {
   const [key, file] = [path.join(directory, "key.pem"), path.join(directory, "cert.pem")]
   const kind = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+  const all = ["IP:127.0.0.1", "DNS:localhost", ...more.map((name) => `DNS:${name}`)].join(",")
+  const names = ["-subj", "/CN=localhost", "-addext", `subjectAltName=${all}`]
   yield* runProgram(openssl, [...kind, ...names, "-keyout", key, "-out", file], { env: {}, cwd: directory })
   return { key: fs.readFileSync(key), cert: fs.readFileSync(file), file }
 })
@@ -101,3 +107,37 @@ export const selfSigned = Effect.fnUntraced(function* (openssl: string, director
 /** Returns the header of HTTP's Basic authentication. */
 export const basic = (user: string, password: string): string =>
   `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`
+
+/** Passes a request to git's own server. */
+export const passToGit = (
+  git: string,
+  root: string,
+  request: http.IncomingMessage,
+  response: http.ServerResponse
+): void => {
+  const { pathname, searchParams } = new URL(request.url ?? "", "http://localhost")
+  const env = {
+    PATH: "/usr/bin:/bin",
+    GIT_PROJECT_ROOT: root,
+    GIT_HTTP_EXPORT_ALL: "1",
+    REMOTE_USER: "me",
+    REQUEST_METHOD: request.method,
+    PATH_INFO: pathname,
+    QUERY_STRING: searchParams.toString(),
+    CONTENT_TYPE: request.headers["content-type"] ?? "",
+    HTTP_CONTENT_ENCODING: request.headers["content-encoding"] ?? ""
+  }
+  const child = spawn(git, ["http-backend"], { env })
+  request.pipe(child.stdin)
+  const chunks: Array<Buffer> = []
+  child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk))
+  child.once("close", () => {
+    const whole = Buffer.concat(chunks)
+    const at = whole.indexOf("\r\n\r\n")
+    const headers = whole.subarray(0, at).toString().split("\r\n")
+    const named = new Map(headers.map((line) => [line.split(": ")[0] ?? "", line.split(": ")[1] ?? ""]))
+    const status = Number.parseInt(named.get("Status") ?? "200", 10)
+    named.delete("Status")
+    response.writeHead(status, Object.fromEntries(named)).end(whole.subarray(at + 4))
+  })
+}

@@ -39,6 +39,9 @@ export const runPages: Readonly<
   "skills/agent-secrets/SKILL.md": { secrets: ["github_token", "registry_password"], files: ["key.pem"] }
 }
 
+/** The pages whose blocks another test runs, with what it sets up for them. */
+export const runElsewhere: ReadonlyArray<string> = ["docs/proxy.md"]
+
 export interface Block {
   readonly language: string
   readonly text: string

@@ -33,6 +33,8 @@ import { ProxyUnavailable } from "./WorkerProcess.ts"
 
 /** Within this time a worker confirms that everything of a run is cut. */
 export const closeTimeout = Duration.millis(50)
+/** The same after the end of a program, which is against no one's will: a kill would cut the requests of all others. */
+const endTimeout = Duration.seconds(5)
 /** Within this time it answers that a run is open, or reports. */
 const answerTimeout = Duration.seconds(5)
 /** How often it is looked whether a run has expired, or an entry is due. */
@@ -193,7 +195,7 @@ export const makeProxyRuns = Effect.fnUntraced(function* ({ sockets }: ProxyRuns
     const { closed, ended, opened, run, totals } = proxyRun
     Deferred.doneUnsafe(opened, Effect.fail(new ProxyUnavailable({ reason: `the run ended: ${why}` })))
     yield* Effect.timeoutOrElse(Deferred.await(closed), {
-      duration: closeTimeout,
+      duration: keepsLeases ? endTimeout : closeTimeout,
       orElse: () => Effect.sync(() => life.kill())
     })
     runs.delete(run.id)

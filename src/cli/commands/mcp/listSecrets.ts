@@ -95,6 +95,6 @@ const projectVariables = (session: McpSession) =>
   Effect.gen(function* () {
     const { findProject } = yield* Effect.promise(() => import("../project/findProject.ts"))
     const { content } = yield* findProject(session.project, undefined)
-    const secrets = "source" in content ? [] : content.secrets
+    const secrets = "source" in content ? [] : (content.secrets ?? [])
     return new Map(secrets.map(({ env_var, name }) => [name, env_var] as const))
   }).pipe(Effect.orElseSucceed(() => new Map<string, string>()))

@@ -84,6 +84,8 @@ export const envCommand = defineCommand({
       return yield* failUsage(`--format must be one of ${formats.join(", ")}`, "For example: --format shell")
     yield* workingDirectory
     const requested = yield* requestedSecrets(args)
+    if (requested.source === "store" && requested.routes.length > 0)
+      yield* printWarning("env", "the routes under proxy are for secrets exec, and no file can hold what they need")
     const target = yield* targetOf(args, format, requested)
     if (args.flag("dry-run")) return yield* describePlan(requested, target)
     const plan = planOf(requested, target)

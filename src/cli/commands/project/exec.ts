@@ -16,7 +16,7 @@ import { inGoUnits } from "../../../domain/spelledDuration.ts"
 import { encodedVariantsOfAll } from "../../../domain/variants.ts"
 import { type ArgsOf, defineCommand, type Flags, unlimited } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { CommandError } from "../../command/CommandError.ts"
+import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { checkVariables, firstExpiry, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
 import { isExecutableFile, programPath } from "../../../process/programPath.ts"
@@ -30,6 +30,7 @@ import {
   projectFlags,
   requestedSecrets
 } from "./requestedSecrets.ts"
+import type { StartedProxy } from "./proxy/startProxy.ts"
 import { endOfWait } from "../requests/awaitAnswer.ts"
 import { originOf } from "../../command/leaseOrigin.ts"
 import { reactionFlags, readRules, rejectUnwatched, watchingFlags } from "./run/reactions.ts"
@@ -45,6 +46,11 @@ const flags = {
     value: "PATH",
     summary: "a dotenv file whose values may be secret://NAME, instead of the project file; may be repeated",
     completes: "file"
+  },
+  proxy: {
+    type: "string",
+    value: "ROUTES",
+    summary: "routes of config.json, with commas: it uses their secrets and does not get them; may be repeated"
   },
   mask: { type: "boolean", summary: "replace values by *** in its output" },
   ...reactionFlags,
@@ -62,16 +68,18 @@ export const execCommand = defineCommand({
   examples: [
     "secrets exec -- npm start",
     "secrets exec --secret github_token=GH_TOKEN --ttl 10m -- gh pr list",
+    "secrets exec --proxy github,openai -- agent",
     "secrets exec --mask -- terraform plan",
     "secrets exec --watch --kill-timeout 30s -- ./server"
   ],
   about: [
-    "The secrets come from .secrets.json, in the working directory or above it, or from --secret and --env-file.",
+    "The secrets come from .secrets.json, in the working directory or above it, or from --secret, --env-file and --proxy.",
     "A line of an env file is VAR=secret://NAME, or VAR=secret://NAME#member for a member of a value that is JSON.",
     "A project file must be trusted: it asks on a terminal, and otherwise needs secrets allow.",
     "The exit status is the program's: 128 plus the signal number if a signal ended it, 127 if it was not found.",
     "It gets our terminal, signals and open descriptors. After a SIGKILL of exec it goes on, and its leases last until they expire.",
     "A revoke, the killswitch, a lock or a delete of one of its secrets ends it: --on-revoke says how.",
+    "With --proxy a worker of the daemon adds the secret to its requests. docs/proxy.md says how each client is set up.",
     "With --mask it writes to pipes, not to a terminal. What it leaves running can write to them for 0.2 s after its exit."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
@@ -84,20 +92,26 @@ export const execCommand = defineCommand({
     const files = yield* envFilesOf(args)
     const program = { command, args: programArgs, ...inherited, descriptors, parent, plain: files?.plain ?? [] }
     const rules = yield* readRules(args)
-    const requested = yield* requestedSecrets(args, files?.secrets)
+    const requested = yield* requestedSecrets(args, { secrets: files?.secrets, routes: yield* routesOfFlag(args) })
     const masked = args.flag("mask")
     yield* checkProgram(program)
     yield* rejectUnwatched(args, rules, requested.source === "vercel")
+    const isProxied = requested.source === "store" && requested.routes.length > 0
+    if (isProxied && args.flag("no-register"))
+      return yield* failUsage("--no-register excludes the routes of a proxy", "Leave one of them out")
     const plan = planOf(requested, command)
     yield* consentToProject(args, requested, { command: "exec", plan, mustBeSeen: false })
     const supervised = { rules, json: args.flag("json") }
-    const start: StartProgram = (variables, options) => startProgram({ ...program, ...options }, variables, masked)
+    const startWith =
+      (proxy?: StartedProxy): StartProgram =>
+      (variables, options) =>
+        startProgram({ ...program, ...options, proxy }, variables, masked)
     if (requested.source === "vercel") {
       const { pullVercel } = yield* Effect.promise(() => import("./pullVercel.ts"))
       const variables = yield* pullVercel("exec", requested.vercel, requested.project)
       const expiry = (yield* Clock.currentTimeMillis) + requested.millis
       const values = { ...supervised, leased: undefined, firstExpiry: () => expiry }
-      return exited(yield* runSupervised(start, variables, values))
+      return exited(yield* runSupervised(startWith(), variables, values))
     }
     const request = {
       daemon: yield* loadDaemon(args),
@@ -110,19 +124,28 @@ export const execCommand = defineCommand({
       maxBytes: maxValueBytes,
       waitUntil: yield* endOfWait(args.option("approval-wait"))
     }
-    return yield* Effect.acquireUseRelease(
-      startRun(request, !args.flag("no-register"), watchingFlags(args).length === 0),
-      (leased) => {
-        const values = { ...supervised, leased, firstExpiry: () => firstExpiry(leased.held)?.millis }
-        return Effect.map(recordEnd(leased, parent, runSupervised(start, variablesOf(leased.held), values)), exited)
-      },
-      (leased) =>
-        Effect.flatMap(finishRun(leased), (left) =>
-          left === 0
-            ? Effect.void
-            : printWarning("exec", `${counted(left, "lease")} could not be revoked and will expire`)
-        )
-    )
+    const runLeased = (proxy?: StartedProxy) =>
+      Effect.acquireUseRelease(
+        startRun(request, !args.flag("no-register"), watchingFlags(args).length === 0),
+        (leased) => {
+          const firstEnd = () => firstExpiry(leased.held)?.millis
+          const values = { ...supervised, leased, firstExpiry: firstEnd, proxyNews: proxy?.run.news }
+          return recordEnd(leased, parent, runSupervised(startWith(proxy), variablesOf(leased.held), values))
+        },
+        (leased) => {
+          if (proxy !== undefined) proxy.end = leased.end
+          return Effect.flatMap(finishRun(leased), (left) =>
+            left === 0
+              ? Effect.void
+              : printWarning("exec", `${counted(left, "lease")} could not be revoked and will expire`)
+          )
+        }
+      )
+    if (!isProxied) return exited(yield* runLeased())
+    const { startProxy } = yield* Effect.promise(() => import("./proxy/startProxy.ts"))
+    const ttl = inGoUnits(args.option("ttl") ?? "")
+    const proxied = startProxy({ ...request, routes: requested.routes, ttl, requireDaemon: rules.requireDaemon })
+    return exited(yield* Effect.scoped(Effect.flatMap(proxied, runLeased)))
   })
 })
 
@@ -140,6 +163,14 @@ const envFilesOf = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>) {
   if (files.length === 0) return undefined
   const { readEnvFiles } = yield* Effect.promise(() => import("./envFileReferences.ts"))
   return yield* readEnvFiles(files, inGoUnits(args.option("ttl") ?? ""))
+})
+
+/** Reads the routes of the command line; undefined if there are none. */
+const routesOfFlag = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>) {
+  const given = args.options("proxy")
+  if (given.length === 0) return undefined
+  const { readRoutes } = yield* Effect.promise(() => import("./proxy/routeRequests.ts"))
+  return yield* readRoutes(given)
 })
 
 const loadParent = Effect.flatMap(
@@ -185,24 +216,34 @@ const startProgram = Effect.fnUntraced(function* <Watched>(
   {
     parent,
     plain,
+    proxy,
     ...program
   }: Omit<ChildOptions<Watched>, "env" | "pipeOutput"> & {
     readonly parent: ParentChannel | undefined
     /** Variables that are no secrets. */
     readonly plain: ReadonlyArray<EnvVariable>
+    readonly proxy: StartedProxy | undefined
   },
   variables: ReadonlyArray<EnvVariable>,
   masked: boolean
 ) {
   yield* checkVariables(variables)
+  const twice = variables.find(({ name }) => proxy?.variables[name] !== undefined)
+  if (twice !== undefined)
+    return yield* failUsage(`the variable ${twice.name} is one of --proxy`, "Give the secret another: NAME=VAR")
   return yield* runChild({
     ...program,
     env: {
       ...(parent?.env ?? process.env),
-      ...Object.fromEntries([...plain, ...variables].map(({ name, value }) => [name, value]))
+      ...Object.fromEntries(plain.map(({ name, value }) => [name, value])),
+      ...proxy?.variables,
+      ...Object.fromEntries(variables.map(({ name, value }) => [name, value]))
     },
     pipeOutput: masked ? maskOutput(yield* maskersFor(variables, parent)) : undefined,
-    onStart: parent?.onStart,
+    onStart: (pid) => {
+      if (proxy !== undefined) proxy.run.pid = pid
+      parent?.onStart(pid)
+    },
     onExit: parent?.onExit
   })
 })

@@ -4,6 +4,7 @@
  */
 import { escapeValue } from "../../../domain/escape.ts"
 import { defaultVercelFile } from "../../../domain/envFile.ts"
+import { type RouteRequest, routesOf } from "../../../domain/ProjectFile.ts"
 import { projectClientId } from "../../../domain/ProjectTrust.ts"
 import { table } from "../../terminal/table.ts"
 import type { Project } from "./findProject.ts"
@@ -30,11 +31,18 @@ export const planLines = (
   const rows = requested.secrets.map(({ secret, ttl, variable }) => [variable, secret, ttl || "default"])
   const { length } = rows
   return [
-    ...table(head, rows, { whole: head }),
+    ...(length === 0 && requested.routes.length > 0 ? [] : table(head, rows, { whole: head })),
+    ...(how === "pass" ? requested.routes.map(routeLine) : []),
     `would be leased by ${escapeValue(clientId ?? "")} and ${passive} to ${escapeValue(to)}`,
     ...(length > longTable ? [`${length} secrets in all`] : [])
   ]
 }
+
+const routeLine = ({ name, ...limits }: RouteRequest): string =>
+  [
+    `the route ${escapeValue(name)}, without its value`,
+    ...Object.entries(limits).map(([limit, values]) => `${limit}: ${values.map(escapeValue).join(", ")}`)
+  ].join("; ")
 
 /** A table that may have scrolled out of sight. */
 const longTable = 10
@@ -45,6 +53,9 @@ export const summaryOf = ({ content }: Project, own: string): string => {
     const { env_file: file = defaultVercelFile, project, scope } = content
     return `${scope} of ${escapeValue(project)} from Vercel, written to ${escapeValue(file)}`
   }
-  const all = content.secrets.map(({ env_var: variable, name }) => `${escapeValue(name)} as ${variable}`).join(", ")
+  const all = [
+    ...(content.secrets ?? []).map(({ env_var: variable, name }) => `${escapeValue(name)} as ${variable}`),
+    ...routesOf(content).map(routeLine)
+  ].join(", ")
   return `${all || "no secrets"}, leased by ${escapeValue(projectClientId(own, content.client_id))}`
 }

@@ -8,7 +8,7 @@ import { inGoUnits, ttlProblem } from "../../../domain/spelledDuration.ts"
 import { printNotice } from "../../command/Output.ts"
 import { quote } from "../../../domain/goText.ts"
 import { isTtl, parseSpelledDuration, toMillis } from "../../../domain/GoDuration.ts"
-import type { VercelProject } from "../../../domain/ProjectFile.ts"
+import type { RouteRequest, VercelProject } from "../../../domain/ProjectFile.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
 import { CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
@@ -49,6 +49,8 @@ export type RequestedSecrets =
   | {
       readonly source: "store"
       readonly secrets: ReadonlyArray<RequestedSecret>
+      /** What the program uses and does not get. */
+      readonly routes: ReadonlyArray<RouteRequest>
       /** Of --client-id. */
       readonly clientId: string | undefined
       /** What other client ids begin with: the user's own, with that of the project file as a part of it. */
@@ -68,8 +70,11 @@ export type RequestedSecrets =
 
 export const requestedSecrets = Effect.fnUntraced(function* (
   args: ArgsOf<typeof projectFlags>,
-  /** Of env files; they replace the project file, as --secret does. */
-  more?: ReadonlyArray<RequestedSecret>
+  /** Of env files and of --proxy; they replace the project file, as --secret does. */
+  more: {
+    readonly secrets?: ReadonlyArray<RequestedSecret> | undefined
+    readonly routes?: ReadonlyArray<RouteRequest> | undefined
+  } = {}
 ): Effect.fn.Return<RequestedSecrets, CommandError> {
   const ttl = args.option("ttl")
   const wrongTtl = ttl === undefined || isTtl(ttl) ? undefined : (ttlProblem(ttl) ?? "--ttl must be a duration")
@@ -81,20 +86,22 @@ export const requestedSecrets = Effect.fnUntraced(function* (
   const named = args.options("secret")
   const projectPath = args.option("project")
   // Only a search, and a file of `env`, need it.
-  const isNamed = named.length > 0 || more !== undefined
+  const { routes = [] } = more
+  const isNamed = named.length > 0 || more.secrets !== undefined || routes.length > 0
   const directory = yield* isNamed || projectPath !== undefined
     ? Effect.orElseSucceed(workingDirectory, () => "/")
     : workingDirectory
   if (isNamed) {
     const own = yield* Effect.forEach(named, (word) => secretOf(word, inGoUnits(ttl ?? "")))
-    const secrets = [...own, ...(more ?? [])]
+    const secrets = [...own, ...(more.secrets ?? [])]
     const duplicate = secrets.find(({ variable }, at) => secrets.findIndex((other) => other.variable === variable) < at)
     if (duplicate !== undefined)
       return yield* failUsage(
         `two secrets for the variable ${duplicate.variable}`,
         "Give each its own variable: NAME=VAR"
       )
-    return { source: "store", secrets, clientId, ownClientId: yield* loadClientId(args), directory, project: undefined }
+    const ownClientId = yield* loadClientId(args)
+    return { source: "store", secrets, routes, clientId, ownClientId, directory, project: undefined }
   }
   const { findProject } = yield* Effect.promise(() => import("./findProject.ts"))
   const project = yield* findProject(directory, projectPath)
@@ -109,13 +116,15 @@ export const requestedSecrets = Effect.fnUntraced(function* (
     }
   }
   const { projectClientId } = yield* Effect.promise(() => import("../../../domain/ProjectTrust.ts"))
+  const { routesOf } = yield* Effect.promise(() => import("../../../domain/ProjectFile.ts"))
   return {
     source: "store",
-    secrets: content.secrets.map((one) => ({
+    secrets: (content.secrets ?? []).map((one) => ({
       secret: one.name,
       variable: one.env_var,
       ttl: inGoUnits(ttl ?? one.ttl ?? content.ttl ?? "")
     })),
+    routes: routesOf(content),
     clientId,
     ownClientId: projectClientId(yield* loadClientId(args), content.client_id),
     directory: project.directory,

@@ -29,7 +29,10 @@ export const runSupervised = Effect.fnUntraced(function* (
   first: ReadonlyArray<EnvVariable>,
   supervised: Supervised
 ): Effect.fn.Return<RunEnd, CommandError> {
-  const isSupervised = supervised.leased?.run !== undefined || supervised.rules.onExpiry.kind !== "ignore"
+  const isSupervised =
+    supervised.leased?.run !== undefined ||
+    supervised.proxyNews !== undefined ||
+    supervised.rules.onExpiry.kind !== "ignore"
   const load = yield* Effect.cached(
     Effect.promise(() => import("./supervisor.ts")).pipe(
       Effect.flatMap(({ makeSupervisor }) => makeSupervisor(supervised)),

@@ -34,6 +34,8 @@ export interface Supervised {
   readonly leased: LeasedRun | undefined
   /** Returns when the first value expires, in milliseconds since the epoch. */
   readonly firstExpiry: () => number | undefined
+  /** What happened to the secrets that the program uses through a proxy. */
+  readonly proxyNews?: Queue.Dequeue<News> | undefined
 }
 
 /** Returns a function that supervises one program after the other, each until it is over. */
@@ -67,6 +69,8 @@ export const makeSupervisor = Effect.fnUntraced(function* (supervised: Supervise
     }
     return Effect.gen(function* () {
       yield* Effect.forkScoped(watchExpiry(supervised, leasing, offer))
+      const { proxyNews } = supervised
+      if (proxyNews !== undefined) yield* Effect.forkScoped(Effect.forever(Effect.map(Queue.take(proxyNews), offer)))
       if (leased?.run !== undefined) {
         yield* Effect.forkScoped(
           watchLeased(leased.run, { ...supervised, leased, given }, running.processes.pid ?? 0, offer)
