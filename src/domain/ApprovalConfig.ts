@@ -10,12 +10,15 @@ import { optionalSetting, section, setting } from "./Setting.ts"
 
 const word = Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(4096))
 
-/** A program and its first arguments. */
+/** A program and its first arguments. A text is the program alone: no shell splits it. */
 const commandLine = Setting.readWith(
-  Schema.Union([word, Schema.Array(word).check(Schema.isMinLength(1), Schema.isMaxLength(32))]),
+  Schema.Union([
+    word.check(Schema.isPattern(/^\S+$/u)),
+    Schema.Array(word).check(Schema.isMinLength(1), Schema.isMaxLength(32))
+  ]),
   Schema.Array(Schema.String),
   (given) => (typeof given === "string" ? [given] : given)
-).annotate({ expected: "a program, or a list of a program and its arguments" })
+).annotate({ expected: "a program without spaces, or a list of a program and its arguments" })
 
 export const approvalSection = section({
   command: optionalSetting(

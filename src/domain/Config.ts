@@ -158,6 +158,10 @@ export const ConfigFile = section({
     ({ default_lease_ttl, max_lease_ttl }) =>
       max_lease_ttl >= default_lease_ttl || { path: ["max_lease_ttl"], issue: "must be >= default_lease_ttl" }
   ),
+  Schema.makeFilter(({ max_lease_ttl, policy = [] }) => {
+    const index = policy.findIndex(({ max_ttl = 0n }) => max_ttl > max_lease_ttl)
+    return index < 0 || { path: ["policy", index, "max_ttl"], issue: "must be <= max_lease_ttl" }
+  }),
   Setting.requires("socket_mode", "0660", "socket_group", "is required when socket_mode is 0660")
 )
 

@@ -28,7 +28,7 @@ const oneOfTools = `a list of some of ${mcpTools.join(", ")}`
 const toolList = Schema.Array(Schema.Literals(mcpTools)).annotate({ expected: oneOfTools })
 
 const listOfGlobs = "a list of at most 100 globs, each of 1 to 256 characters"
-const commandGlobs = Schema.Array(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(256)))
+const commandGlobs = Schema.Array(Setting.glob.check(Schema.isMaxLength(256)))
   .check(Schema.isMaxLength(100))
   .annotate({ expected: listOfGlobs })
 

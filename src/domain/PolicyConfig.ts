@@ -10,13 +10,17 @@ import type { PolicyRule } from "./Policy.ts"
 import * as Setting from "./Setting.ts"
 import { limit, section } from "./Setting.ts"
 
-const globs = Schema.Array(Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(256)))
+const globs = Schema.Array(Setting.glob.check(Schema.isMaxLength(256)))
   .check(Schema.isMaxLength(100))
   .annotate({ expected: "a list of at most 100 globs, each of 1 to 256 characters" })
 
 /** A way that no command has would forbid more than was meant. */
 const ways = Schema.Array(
-  Setting.text(/^(?:lease|exec|env|mcp|proxy|helper:.{1,64}|.{0,64}[*?[].{0,64})$/u, "a way or a glob of ways")
+  Setting.glob.check(
+    Schema.isPattern(/^(?:lease|exec|env|mcp|proxy|helper:.{1,64}|.{0,64}[*?[].{0,64})$/u, {
+      expected: "a way or a glob of ways"
+    })
+  )
 )
   .check(Schema.isMaxLength(100))
   .annotate({ expected: "a list of ways: lease, exec, env, mcp, proxy, helper:NAME, or globs of these" })

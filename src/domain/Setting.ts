@@ -11,6 +11,7 @@ import * as SchemaAST from "effect/SchemaAST"
 import * as SchemaGetter from "effect/SchemaGetter"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { durationPattern, durationText, type GoDuration, parseDuration } from "./GoDuration.ts"
+import { globMistake } from "./glob.ts"
 
 const onlyDecoded = SchemaGetter.forbidden<never, unknown>(() => "config.json is only read")
 
@@ -98,6 +99,15 @@ export const readWith = <A, E, B>(schema: Schema.Codec<A, E>, to: Schema.Codec<B
 /** Accepts strings that match. JSON Schema has patterns only of expressions with the flag `u`. */
 export const text = (pattern: RegExp, expected: string, description?: string) =>
   Schema.String.check(Schema.isPattern(pattern, description === undefined ? { expected } : { expected, description }))
+
+/** A glob on names. */
+export const glob = Schema.String.check(
+  Schema.isMinLength(1),
+  Schema.makeFilter((given) => {
+    const issue = globMistake(given)
+    return issue === undefined || { path: [], issue }
+  })
+)
 
 /** Accepts a path. With a description it is a setting that is required. */
 export const pathText = (description?: string) => text(/^~?\//u, "an absolute path, or begin with ~/", description)

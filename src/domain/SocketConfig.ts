@@ -25,7 +25,7 @@ export const socketSection = section({
   mode: setting(socketMode, "who may use it: its owner, or with 0660 a group as well", "0600"),
   group: setting(socketGroup, "the name of that group; required with 0660", ""),
   secrets: optionalSetting(
-    Schema.Array(Schema.String.check(Schema.isMinLength(1))).annotate({ expected: "a list of globs" }),
+    Schema.Array(Setting.glob).annotate({ expected: "a list of globs" }),
     "globs of the secrets that the roles lease and use are limited to; required for them"
   ),
   client_prefix: optionalSetting(

@@ -104,6 +104,17 @@ export const globCovers = (wider: string, narrower: string): boolean =>
           : inner.kind === "set" && token.kind === "set" && token.text === inner.text))
   )
 
+/** Returns what is wrong with a glob that cannot match what it says; undefined if nothing is. */
+export const globMistake = (glob: string): string | undefined => {
+  const tokens = tokensOf(glob)
+  if (tokens.some(({ kind, text }) => kind === "literal" && text === "["))
+    return "has a [ without a ] that closes a set"
+  const isBackwards = tokens.some(
+    ({ kind, text }) => kind === "set" && rangesOf(text.slice(1, -1)).some(([from, to]) => compare(from, to) > 0)
+  )
+  return isBackwards ? "has a range in [ ] that goes backwards" : undefined
+}
+
 const tokensOf = (glob: string): ReadonlyArray<Token> =>
   [...glob.matchAll(/\*+|\?|\[(!?)([^\]]+)\]|./gsu)].map(([text, not, set]) => {
     if (text.startsWith("*")) return { kind: "any text", text, accepts: () => true }

@@ -165,6 +165,40 @@ describe("decodeConfig", () => {
     }
   })
 
+  it.each([
+    [
+      { policy: [{ secrets: ["*"] }, { secrets: ["*"], max_ttl: "25h" }] },
+      "policy[1].max_ttl must be <= max_lease_ttl"
+    ],
+    [{ policy: [{ secrets: ["a", "[a-"] }] }, "policy[0].secrets[1] has a [ without a ] that closes a set"],
+    [
+      { policy: [{ secrets: ["*"], clients: ["ci/[]"] }] },
+      "policy[0].clients[0] has a [ without a ] that closes a set"
+    ],
+    [
+      { policy: [{ secrets: ["*"], commands: ["[z-a]"] }] },
+      "policy[0].commands[0] has a range in [ ] that goes backwards"
+    ],
+    [{ policy: [{ secrets: ["*"], via: ["helper:[g"] }] }, "policy[0].via[0] has a [ without a ] that closes a set"],
+    [{ mcp: { commands: ["[a-"] } }, "mcp.commands[0] has a [ without a ] that closes a set"],
+    [
+      { approval: { command: "zenity --question" } },
+      "approval.command must be a program without spaces, or a list of a program and its arguments"
+    ],
+    [
+      { approval: { notify: "" } },
+      "approval.notify must be a program without spaces, or a list of a program and its arguments"
+    ]
+  ])("rejects what can never apply as it is written: %j", (given, expected) => {
+    assert.include(refusal(JSON.stringify(given)), expected)
+  })
+
+  it("accepts a limit of a rule up to the maximum, and sets that are closed", () => {
+    const rule = { secrets: ["[a-z]*", "a]", "[!x]"], max_ttl: "48h" }
+    assert.strictEqual(read({ max_lease_ttl: "48h", policy: [rule] }).policy?.[0]?.maxTtl, 48n * hour)
+    assert.deepStrictEqual(read({ approval: { command: "ssh-askpass" } }).approval.command, ["ssh-askpass"])
+  })
+
   it("treats null as absent", () => {
     const settings = Object.fromEntries([...keys, "directory", "max_lease_ttl"].map((key) => [key, null]))
     assert.deepStrictEqual(read(settings), defaults)

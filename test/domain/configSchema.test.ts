@@ -191,6 +191,7 @@ describe("the schema of config.json", () => {
         "sockets[].client_prefix null",
         'audit_max_size "5"',
         'audit_max_size "0600"',
+        "policy[].max_ttl 4611686018427388000",
         'policy[].approval "1\u00b5s"',
         'approval.open "1\u00b5s"',
         'helpers {"x-a":"b"}',
