@@ -7,7 +7,7 @@
  * `exposure` names exposure.json in the same way;
  * `socket` is the one that the request came through, if the daemon has more than its owner's;
  * `via`, `program`, `session` and `reason` are what a client said about a lease, if it did;
- * `run_id` names the run that an entry is about, or with which a lease ended;
+ * `run_id` names the run that an entry is about, that a lease was for, or with which it ended;
  * `seq` and `prev` chain the entries (`AuditChain`).
  */
 import type * as Option from "effect/Option"
@@ -100,7 +100,7 @@ const doneWith = (action: AuditAction) => (details: string) => done(action, { de
 const failedWith = (action: AuditAction) => (details: string) => failed(action, { details })
 
 /** What a client said about the use of a lease; only what it said is recorded, of `program` the last part. */
-export type LeaseOrigin = Pick<AuditFact, "via" | "program" | "session" | "reason">
+export type LeaseOrigin = Pick<AuditFact, "via" | "program" | "session" | "reason" | "run_id">
 
 const ofOrigin = (origin: LeaseOrigin): LeaseOrigin =>
   origin.program === undefined ? origin : { ...origin, program: path.basename(origin.program) }
@@ -128,8 +128,11 @@ export const releaseFact = (lease: LeaseName, runId: string) =>
 export const returnedMark = "returned"
 /** Records that the holder of a lease gave it back: it concerns no program. */
 export const returnFact = (lease: LeaseName) => done("lease_revoke", { ...ofLease(lease), details: returnedMark })
-export const revokeRefusedFact = (leaseId: string, reason = "lease not found") =>
+export const revokeRefusedFact = (leaseId: string, reason = leaseUnknown) =>
   failed("lease_revoke", { lease_id: leaseId, details: reason })
+/** Records that the holder of a lease gave it back, and that it was over already. */
+export const returnRefusedFact = (leaseId: string) => revokeRefusedFact(leaseId, `${returnedMark}: ${leaseUnknown}`)
+const leaseUnknown = "lease not found"
 /** Records that all leases of a secret ended, even if there were none. The predecessor's text has no singular. */
 export const revokeSecretFact = (secretName: string, count: number) =>
   done("lease_revoke", { secret_name: secretName, details: `revoked ${count} leases` })
@@ -173,12 +176,17 @@ export const runBeginFact = (run: RunFacts, after?: number) => {
   const members = others.length === 0 && only !== undefined ? { secret_name: only[0], lease_id: only[1] } : {}
   return done("run_begin", { ...members, ...ofOrigin(run.origin), ...ofRun(run), details })
 }
+/** Returns the ids of the leases with which a run began. */
+export const leaseIdsOf = ({ details = "", lease_id: only }: Pick<AuditEntry, "lease_id" | "details">) =>
+  only === undefined ? (/ leases: ([-0-9a-f ]+)$/.exec(details)?.[1]?.split(" ") ?? []) : [only]
 export const runRefusedFact = (clientId: string, details: string) =>
   failed("run_begin", { client_id: clientId, details })
 /** Records that the starter of a program is notified. */
 export const runToldFact = (run: RunFacts, kind: string, secretName: string | undefined) =>
   done("run_told", { ...(secretName === undefined ? {} : { secret_name: secretName }), ...ofRun(run), details: kind })
 export const runEndFact = (run: RunFacts, details: string) => done("run_end", { ...ofRun(run), details })
+/** How a run ends whose starter is gone. Its program may run on. */
+export const connectionLost = "connection lost"
 
 export const addFact = secretDone("secret_add")
 export const deleteFact = secretDone("secret_delete")
@@ -201,6 +209,19 @@ export const rotateFact = (name: string, outcome: string, stored: boolean | "unc
   })
 /** Ends the details of a rotation that gave the store a new value; without it, the value stayed. */
 export const newValueMark = "; its output was stored"
+/** Adds to a change that gives a secret a value that it is one which the secret had before. */
+export const formerFact = (fact: AuditFact): AuditFact => {
+  const { action, details = "" } = fact
+  if (keepsValue(fact)) return fact
+  if (action === "secret_add" || action === "secret_update") return { ...fact, details: formerValue }
+  return action === "secret_rotate" && details.endsWith(newValueMark)
+    ? { ...fact, details: `${details.slice(0, -newValueMark.length)}; ${formerValue}${newValueMark}` }
+    : fact
+}
+/** Returns whether a change has set a value of before. */
+export const isFormerValue = ({ details = "" }: Pick<AuditEntry, "details">): boolean =>
+  details === formerValue || details.endsWith(`; ${formerValue}${newValueMark}`)
+const formerValue = "a value of before"
 /** Returns whether a change left the value as it was. The predecessor's entries hold what its command printed. */
 export const keepsValue = ({ action, details = "" }: Pick<AuditEntry, "action" | "details">): boolean =>
   action === "secret_update"
@@ -316,7 +337,7 @@ export const requestAnswerFact = (request: OpenRequest, answer: Answer, by: stri
 }
 
 /** Records that a request ended without an answer. */
-export const requestEndFact = (request: OpenRequest, how: "stored" | "nobody answered"): AuditFact => ({
+export const requestEndFact = (request: OpenRequest, how: "stored" | "nobody answered" | "taken back"): AuditFact => ({
   ...done("request_answer", { ...ofRequest(request), details: `${request.id}: ${how}` }),
   success: how === "stored"
 })

@@ -7,9 +7,10 @@
  * without programs, then without old values, then without the names of the clients that came last.
  */
 import type { AuditEntry } from "./AuditEntry.ts"
-import { isChangeFailed, keepsValue } from "./AuditEntry.ts"
+import { isChangeFailed, isFormerValue, keepsValue } from "./AuditEntry.ts"
 import { clientGroup } from "./clientGroup.ts"
 import { proxyWay } from "./ProxyRoute.ts"
+import { StartedPrograms } from "./StartedPrograms.ts"
 import type { Timestamp } from "./Timestamp.ts"
 
 /** A place in the log: an entry, and its time. */
@@ -22,6 +23,8 @@ export interface LogPlace {
 export interface ValueChange extends LogPlace {
   /** Its action; `store_restore` if the value came from a backup. */
   readonly by: string
+  /** Whether it is known that the secret had this value before. */
+  readonly former?: boolean | undefined
 }
 
 /** What one client was given of a value, in one way and for one program. */
@@ -65,7 +68,7 @@ interface Value {
 /** What the fold reads of an entry. */
 export type ExposureFact = Pick<
   AuditEntry,
-  "action" | "success" | "secret_name" | "client_id" | "lease_id" | "via" | "program" | "details"
+  "action" | "success" | "secret_name" | "client_id" | "lease_id" | "via" | "program" | "details" | "run_id"
 >
 
 /** The actions that give a secret a value. */
@@ -78,6 +81,16 @@ const printed = "lease"
 
 /** Returns whether nothing tells where a value went from there: it was printed or written to a file. */
 export const isOpenWay = (via: string): boolean => via !== "exec" && via !== "mcp" && !via.startsWith("helper:")
+
+/**
+ * Returns those of the values of a secret that may be the same as the current one: a value of before, or one that was added
+ * again or came from a backup, may be any of those before.
+ */
+export const maybeCurrent = (values: ReadonlyArray<ExposedValue>): ReadonlyArray<ExposedValue> => {
+  const set = values.at(-1)?.set
+  const isMaybe = set?.by === "secret_add" || set?.by === "store_restore" || set?.former === true
+  return isMaybe ? values : values.slice(-1)
+}
 
 const newValue = (set: ValueChange | undefined): Value => ({ set, rotated: undefined, unnamed: 0, rows: new Map() })
 
@@ -98,6 +111,8 @@ export class Exposure {
   from: LogPlace | undefined
   /** The last backup, which holds every value of its time. */
   backup: LogPlace | undefined
+  /** The programs that were given values and may still run. */
+  programs = new StartedPrograms()
 
   constructor(limit = maxHandouts, groupOf = clientGroup) {
     this.limit = limit
@@ -108,6 +123,7 @@ export class Exposure {
   add(fact: ExposureFact, at: Timestamp, seq: number, isTrusted = true): void {
     const { action, secret_name: name, success } = fact
     const isChange = valueChanges.has(action)
+    if (isTrusted || action === "lease_acquire") this.programs.add(fact, seq)
     if (name === undefined) {
       if (action === "store_backup" && success) this.backup = { seq, at }
       // The entries before it are those of the secrets that were taken from the backup.
@@ -135,7 +151,7 @@ export class Exposure {
     }
   }
 
-  /** Adds what is newer than all of this. */
+  /** Adds what is newer than all of this, except for `programs`: the end of one is in the entries alone. */
   absorb(newer: Exposure): void {
     for (const [name, [first, ...rest]] of newer.secrets) {
       if (first === undefined) continue
@@ -157,6 +173,9 @@ export class Exposure {
         const known = rows.get(key)
         rows.set(key, known === undefined || known.times < row.times ? row : known)
       }
+    }
+    for (const started of other.programs.all()) {
+      if (started.seq < (this.from?.seq ?? 0)) this.programs.restore(started)
     }
     if (this.weigh() > this.limit) this.shrink()
   }
@@ -200,6 +219,7 @@ export class Exposure {
     copied.from = this.from
     copied.backup = this.backup
     copied.forgotten = this.forgotten
+    copied.programs = this.programs.copy()
     copied.weight = this.weight
     return copied
   }
@@ -241,7 +261,7 @@ export class Exposure {
       if (fact.action === "secret_rotate") this.current(name).rotated = place
       return
     }
-    const value = newValue({ ...place, by: fact.action })
+    const value = newValue({ ...place, by: fact.action, ...(isFormerValue(fact) && { former: true }) })
     this.push(name, value)
     this.batch.push(value)
     if (this.weight > this.limit) this.shrink()

@@ -1,6 +1,6 @@
 /**
  * The contents of exposure.json: the exposure at a position of the audit log. A JSON array with an
- * element on each line: what it is, then each value, followed by who was given it.
+ * element on each line: what it is, then each value, followed by who was given it, then the programs that may still run.
  */
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
@@ -24,11 +24,14 @@ const Head = Schema.Struct({
   line: Schema.String,
   from: Schema.optionalKey(Place),
   backup: Schema.optionalKey(Place),
-  forgotten: Schema.Int
+  forgotten: Schema.Int,
+  programs_forgotten: Schema.optionalKey(Schema.Int)
 })
 const ValueLine = Schema.Struct({
   secret: Schema.String,
-  set: Schema.optionalKey(Schema.Struct({ ...Place.fields, by: Schema.String })),
+  set: Schema.optionalKey(
+    Schema.Struct({ ...Place.fields, by: Schema.String, former: Schema.optionalKey(Schema.Boolean) })
+  ),
   rotated: Schema.optionalKey(Place),
   unnamed: Schema.Int
 })
@@ -44,16 +47,29 @@ const HandoutLine = Schema.Struct({
   lease: Schema.String
 })
 
+const ProgramLine = Schema.Struct({
+  started: Schema.String,
+  secret: Schema.String,
+  client: Schema.String,
+  via: Schema.String,
+  program: Schema.String,
+  seq: Schema.Int,
+  run: Schema.String
+})
+
 const decodeHead = Schema.decodeUnknownOption(Schema.fromJsonString(Head))
 const decodeValue = Schema.decodeUnknownOption(Schema.fromJsonString(ValueLine))
 const decodeHandout = Schema.decodeUnknownOption(Schema.fromJsonString(HandoutLine))
+
+const decodeProgram = Schema.decodeUnknownOption(Schema.fromJsonString(ProgramLine))
 
 const placeOut = (place: LogPlace | undefined) => place && { ...place, at: place.at.text }
 
 /** Yields the text, in chunks of some lines. */
 export function* encodeExposure(exposure: Exposure, { line, seq }: ExposureBinding): Generator<string> {
-  const { backup, forgotten, from } = exposure
-  let chunk = `[\n${JSON.stringify({ version: 1, seq, line, from: placeOut(from), backup: placeOut(backup), forgotten })}`
+  const { backup, forgotten, from, programs } = exposure
+  const head = { version: 1, seq, line, from: placeOut(from), backup: placeOut(backup), forgotten }
+  let chunk = `[\n${JSON.stringify({ ...head, programs_forgotten: programs.forgotten })}`
   let lines = 0
   const add = (element: object) => {
     chunk += `,\n${JSON.stringify(element)}`
@@ -71,6 +87,7 @@ export function* encodeExposure(exposure: Exposure, { line, seq }: ExposureBindi
       }
     }
   }
+  for (const { leaseId: started, ...program } of programs.all()) add({ started, ...program })
   yield `${chunk}\n]\n`
 }
 
@@ -87,10 +104,19 @@ export function* decodeExposure(text: string): Generator<void, (ExposureBinding 
   exposure.from = placeIn(head.from)
   exposure.backup = placeIn(head.backup)
   exposure.forgotten = head.forgotten
+  exposure.programs.forgotten = head.programs_forgotten ?? 0
   let value: { name: string; of: Omit<ExposedValue, "handouts">; handouts: Array<Handout> } | undefined
   const end = () => value !== undefined && exposure.restore(value.name, { ...value.of, handouts: value.handouts })
   for (let at = 2; at < lines.length - 2; at += 1) {
     const line = element(at)
+    if (at % linesPerChunk === 0) yield
+    if (line.startsWith('{"started":')) {
+      const program = Option.getOrUndefined(decodeProgram(line))
+      if (program === undefined) return undefined
+      const { started: leaseId, ...rest } = program
+      exposure.programs.restore({ leaseId, ...rest })
+      continue
+    }
     const row = line.startsWith('{"secret":') ? undefined : Option.getOrUndefined(decodeHandout(line))
     if (row === undefined) {
       const read = Option.getOrUndefined(decodeValue(line))
@@ -103,7 +129,6 @@ export function* decodeExposure(text: string): Generator<void, (ExposureBinding 
       const { first, last, lease: leaseId, ...rest } = row
       value?.handouts.push({ ...rest, first: timeIn(first), last: timeIn(last), leaseId })
     }
-    if (at % linesPerChunk === 0) yield
   }
   end()
   return { seq: head.seq, line: head.line, exposure }

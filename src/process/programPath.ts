@@ -13,6 +13,23 @@ export const programPath = (command: string, searchPath = process.env["PATH"] ??
   return candidates.find(isExecutableFile) ?? command
 }
 
+/** Returns whether the interpreter of a script exists; true for a file that is no script. */
+export const hasInterpreter = (file: string): boolean => {
+  const head = Buffer.alloc(256)
+  try {
+    const fd = fs.openSync(file, fs.constants.O_RDONLY | fs.constants.O_NONBLOCK)
+    try {
+      fs.readSync(fd, head)
+    } finally {
+      fs.closeSync(fd)
+    }
+  } catch {
+    return true
+  }
+  const [, interpreter] = /^#![ \t]*([^ \t\n\0]+)[ \t\n]/.exec(head.toString("latin1")) ?? []
+  return interpreter === undefined || fs.existsSync(interpreter)
+}
+
 /** Returns whether this user can run a file. */
 export const isExecutableFile = (file: string): boolean => {
   try {

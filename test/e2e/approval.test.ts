@@ -14,11 +14,11 @@ import { canBeOthers, openPlace, type User } from "../support/users.ts"
 
 const value = "a-made-up-value"
 const daemon = sharedDaemon(
-  { once: value, held: value, asked: value },
+  { once: value, held: value, asked: value, screen: value },
   {
     policy: [
       { secrets: ["asked"], approval: "always" },
-      { secrets: ["once"], approval: "always" },
+      { secrets: ["once", "screen"], approval: "always" },
       { secrets: ["held"], approval: "15m" }
     ],
     approval: { command: ["/bin/sh", "-c", 'case "$1" in *asked*) exit 0;; *) exit 9;; esac', "asker"] }
@@ -54,9 +54,15 @@ describe.concurrent("an approval", () => {
       const listed = (yield* secrets(["requests"])).stdout
       assert.match(listed, new RegExp(`^\\S+ +${error.request_id} +agent +held +exec +\\S*printenv +1h$`, "m"))
       assert.strictEqual((yield* secrets(["deny", error.request_id, "--why", "not now"])).status, 0)
+      assert.match(listed, /^Answer: secrets approve ([A-Z]{4}), or secrets deny \1$/m)
+      const twice = yield* secrets(["deny", error.request_id])
+      assert.deepStrictEqual([twice.status, twice.stdout], [4, ""])
+      assert.include(twice.stderr, `request "${error.request_id}" is not open any more: denied`)
       const denied = yield* secrets(exec)
       assert.strictEqual(denied.status, 5)
-      assert.include(JSON.parse(denied.stdout).error.message, "not now")
+      const refusal = JSON.parse(denied.stdout)
+      assert.include(refusal.error.message, "not now")
+      assert.match(refusal.fix, new RegExp(`: secrets approve ${error.request_id}$`))
       // A no that was a mistake.
       yield* Effect.promise(() => runInTerminal(`approve ${error.request_id} --for 10m`, home))
       for (let times = 0; times < 2; times += 1) assert.strictEqual((yield* secrets(exec)).stdout, `${value}\n`)
@@ -64,6 +70,9 @@ describe.concurrent("an approval", () => {
       const { result } = yield* call("secrets.explainPolicy", use)
       assert.deepInclude(result, { approval: "for 15m", approval_state: "granted" })
       assert.match((yield* secrets(["approve", "--revoke", "agent", "held"])).stdout, /^approvals ended: 1\n$/)
+      const nothing = yield* secrets(["approve", "--revoke", "agent", "held"])
+      assert.strictEqual(nothing.status, 4)
+      assert.include(nothing.stderr, 'no approval of "agent" for "held" holds')
       assert.strictEqual((yield* secrets(exec)).status, 10)
     })
   )
@@ -83,6 +92,40 @@ describe.concurrent("an approval", () => {
       const { secrets } = daemon()
       const leased = yield* secrets(["lease", "asked", "--approval-wait", "30s"])
       assert.deepStrictEqual([leased.status, leased.stdout], [0, value], leased.stderr)
+    })
+  )
+})
+
+describe("the screen of requests --watch", () => {
+  it.live("answers the request that a digit has selected, and no other", () =>
+    Effect.gen(function* () {
+      const { call, home } = daemon()
+      const ask = (client_id: string) => call("lease", { secret_name: "screen", client_id })
+      for (const client of ["first", "second"]) yield* ask(client)
+      const { result } = yield* call("requests.list", { secret_name: "screen" })
+      const [first, second] = result.requests.map((one: any) => one.request_id)
+      const screen = openTerminal(`TERM=xterm ${shellWords} requests --watch`, home)
+      const shows = (text: string | RegExp) => Effect.promise(() => screen.shows(text))
+      const select = Effect.fnUntraced(function* (id: string) {
+        const shown = yield* shows(new RegExp(`[1-9] +\\S+ +${id} `))
+        const [, digit = ""] = new RegExp(`([1-9]) +\\S+ +${id} `).exec(shown) ?? []
+        screen.type(digit)
+        yield* shows(new RegExp(`>${digit} +\\S+ +${id} `))
+      })
+      yield* shows("q: quit")
+      screen.type("y")
+      yield* shows("select one first")
+      yield* select(second)
+      screen.type("y")
+      yield* shows("approved: screen for second")
+      yield* select(first)
+      screen.type("n")
+      yield* shows("denied: screen for first")
+      screen.type("q")
+      const { status } = yield* Effect.promise(() => screen.ended)
+      assert.strictEqual(status, 0)
+      assert.strictEqual((yield* ask("second")).result.value, value)
+      assert.strictEqual((yield* ask("first")).error.code, -32011)
     })
   )
 })

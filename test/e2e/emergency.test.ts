@@ -78,7 +78,8 @@ describe("on a terminal", () => {
     Effect.gen(function* () {
       const { secrets, typed } = yield* shared
       yield* secrets("add mail --value made-up-value")
-      assert.strictEqual((yield* typed("revoke --all")).shown, "revoked 0 leases\r\n")
+      // The value of db was leased, and then removed and added again: it may be the same.
+      assert.strictEqual((yield* typed("revoke --all")).shown.split("\r\n")[0], "revoked 0 leases")
       const { shown, status } = yield* typed("revoke --all --wipe", "no\r")
       assert.match(shown, /Wipe all 2 secrets\? There is no way back.*\[y\/N\]/)
       assert.include(shown, "nothing was revoked or wiped")

@@ -33,6 +33,10 @@ describe("fifty agents and the killswitch", () => {
       const held = yield* json("exposure", "orders_db")
       assert.deepStrictEqual([held.total, held.complete, held.open_handouts], [25, true, 0])
       assert.deepStrictEqual([held.clients[0].program, held.clients[0].active_until], ["psql", null])
+      // Nobody has registered their programs: whether they have ended is not known.
+      assert.deepStrictEqual([held.clients[0].unwatched, (yield* json("runs")).unwatched], [1, 50])
+      const killed = yield* secrets(["revoke", "--all"])
+      assert.include(killed.stdout, "50 programs are not known to have ended, and cannot be reached")
       const list = yield* json("exposure", "--client", "agent-*")
       assert.strictEqual(list.status, 1)
       assert.deepStrictEqual(list.secrets.map(({ clients, secret }: any) => [secret, clients]).toSorted(), [

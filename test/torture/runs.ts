@@ -156,12 +156,19 @@ const memoryOf = (pid: number): number =>
 
 const begin = async (socket: string, count: number): Promise<ReadonlyArray<RunWatcher>> => {
   const all = Array.from({ length: count }, (_, n) => new RunWatcher(socket, `c${n}`, ["a"]))
-  for (let at = 0; at < count; at += 64) await Promise.all(all.slice(at, at + 64).map((run) => run.begin()))
+  for (let at = 0; at < count; at += 64) {
+    const begun = await Promise.all(all.slice(at, at + 64).map((run) => run.begin()))
+    const refused = begun.find((reply) => reply?.result === undefined)
+    if (refused !== undefined) throw new Error(`a run was not begun: ${JSON.stringify(refused)}`)
+  }
   for (const run of all) void run.watch()
   // Until the daemon has each of them waiting.
   await call(socket, "runs.list")
   return all
 }
+
+/** No program is waited for longer, in milliseconds. */
+const reachLimit = 30_000
 
 /** Pulls the killswitch with so many programs, and measures when each is reached. */
 const reach = (count: number, most: number): Promise<Row> =>
@@ -172,7 +179,7 @@ const reach = (count: number, most: number): Promise<Row> =>
     await pause(500)
     await call(socket, "revokeAll")
     const acknowledged = performance.now()
-    await Promise.all(runs.map((run) => run.until(1)))
+    await Promise.race([Promise.all(runs.map((run) => run.until(1))), pause(reachLimit)])
     const delays = runs.map(({ notices }) => Math.max(0, (notices[0]?.at ?? Infinity) - acknowledged))
     for (const run of runs) run.vanish()
     const [middle, last] = [median(delays), Math.max(...delays)]

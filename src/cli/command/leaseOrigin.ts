@@ -12,6 +12,8 @@ export interface LeaseOriginParams {
   readonly reason?: string
   /** Whether a TTL above the maximum is shortened to it. */
   readonly shorten?: boolean
+  /** The run that the lease is for, if it has begun. */
+  readonly run_id?: string | undefined
 }
 
 export const reasonFlag = {

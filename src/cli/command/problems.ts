@@ -155,5 +155,11 @@ export const refusalProblem = ({ message, request, tag }: Omit<ReplyError, "code
   message,
   code: tag ?? "generic_error",
   ...(request && { request: { request_id: request.request_id, expires_at: request.expires_at } }),
-  ...(tag === undefined ? rejected("") : refusals[tag])
+  ...(tag === undefined ? rejected("") : withRequestId(refusals[tag], message))
 })
+
+/** Names the request that an error is about, where its hint has a placeholder. */
+const withRequestId = (refusal: Refusal, message: string): Refusal => {
+  const [, id] = refusal.fix.endsWith(" ID") ? (/\b(?:pending:|request) ([A-Z]{4})\b/.exec(message) ?? []) : []
+  return id === undefined ? refusal : { ...refusal, fix: refusal.fix.replace(/ID$/, id) }
+}

@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { counted } from "../../domain/counted.ts"
 import { call, type DaemonAddress } from "../../rpc/client/client.ts"
 import { optional, type Shaped } from "../../rpc/protocol/shape.ts"
 import { type ArgsOf, defineCommand } from "../command/Command.ts"
@@ -30,7 +31,8 @@ export const runsExample = {
       told_at: optional("")
     }
   ],
-  total: 0
+  total: 0,
+  unwatched: optional(0)
 }
 export type ListedRun = Shaped<typeof runsExample>["runs"][number]
 
@@ -54,10 +56,22 @@ export const runsCommand = defineCommand({
   run: Effect.fnUntraced(function* (args) {
     const daemon = yield* loadDaemon(args)
     if (args.flag("watch")) return yield* watchRuns(args, daemon)
-    const { runs, total } = yield* query(args, daemon)
-    return { lines: yield* describe(runs, total), result: { runs, count: runs.length, total } }
+    const { unwatched = 0, ...found } = yield* query(args, daemon)
+    const { runs, total } = found
+    return {
+      lines: [...(yield* describe(runs, total)), ...unwatchedLine(unwatched)],
+      result: { runs, count: runs.length, total, unwatched }
+    }
   })
 })
+
+/** Names the programs that no run is of: they were hidden, or their starter was killed. */
+export const unwatchedLine = (count: number): ReadonlyArray<string> =>
+  count === 0
+    ? []
+    : [
+        `${counted(count, "program", "is")} not known to have ended, and cannot be reached: secrets exposure --client '*'`
+      ]
 
 const query = (args: ArgsOf<typeof flags>, daemon: DaemonAddress) =>
   Effect.mapError(
@@ -98,7 +112,8 @@ const watchRuns = Effect.fnUntraced(function* (args: ArgsOf<typeof flags>, daemo
   const draw = Effect.sync(() => screen.draw([...lines.slice(0, screen.size().rows - 2), "", "q quits"]))
   const read = Effect.matchEffect(query(args, daemon), {
     onFailure: ({ message }) => Effect.succeed([message]),
-    onSuccess: ({ runs, total }) => describe(runs, total)
+    onSuccess: ({ runs, total, unwatched = 0 }) =>
+      Effect.map(describe(runs, total), (shown) => [...shown, ...unwatchedLine(unwatched)])
   })
   const refresh = Effect.gen(function* () {
     lines = yield* read

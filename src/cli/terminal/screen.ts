@@ -87,12 +87,14 @@ export const openScreen = Effect.gen(function* () {
         stdin.off("data", onKey).pause()
       })
   )
+  /** A terminal whose size is not known reports 0. */
+  const size = () => ({ columns: stdout.columns || 80, rows: stdout.rows || 24 })
   const screen: Screen = {
     draw: (lines) => {
-      const text = lines.slice(0, Math.max(1, stdout.rows)).map((line) => `${line}${clearLine}`)
+      const text = lines.slice(0, size().rows).map((line) => `${line}${clearLine}`)
       stdout.write(`${home}${text.join("\r\n")}${clearBelow}`)
     },
-    size: () => ({ columns: stdout.columns, rows: stdout.rows }),
+    size,
     ended: Effect.flatten(Queue.take(quits)),
     pressed: Queue.take(pressed),
     resized: Queue.take(resizes)

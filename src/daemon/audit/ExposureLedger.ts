@@ -15,7 +15,8 @@ import * as Schedule from "effect/Schedule"
 import { join } from "node:path"
 import { sha256 } from "../../domain/AuditChain.ts"
 import { type AuditFact, exposureSaveFact, withExposure } from "../../domain/AuditEntry.ts"
-import { Exposure, valueChanges } from "../../domain/Exposure.ts"
+import { Exposure, type ExposureFact, valueChanges } from "../../domain/Exposure.ts"
+import { programActions } from "../../domain/StartedPrograms.ts"
 import { encodeExposure, exposureFileName } from "../../domain/exposureFile.ts"
 import { replaceFile } from "../files/durableFile.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
@@ -50,6 +51,8 @@ export class ExposureLedger extends Context.Service<
         let live = new Exposure()
         let doubt: string | undefined
         let isLoaded = false
+        /** What was recorded of programs before that. */
+        const early: Array<readonly [fact: ExposureFact, seq: number]> = []
         /** Whether anything was counted since exposure.json was written. */
         let isDirty = false
         yield* audit.release(0, "exposure")
@@ -57,6 +60,7 @@ export class ExposureLedger extends Context.Service<
           written: (facts, first, at) => {
             facts.forEach((fact, index) => {
               live.add(fact, at, first + index)
+              if (!isLoaded && programActions.has(fact.action)) early.push([fact, first + index])
               isDirty ||= counts.has(fact.action)
             })
           },
@@ -69,6 +73,7 @@ export class ExposureLedger extends Context.Service<
           const loaded = yield* loadExposure(path, { start, pause, check: own.check })
           loaded.exposure.absorb(live)
           live = loaded.exposure
+          for (const [fact, seq] of early.splice(0)) live.programs.add(fact, seq)
           doubt = loaded.doubt
           isLoaded = true
           yield* audit.release(loaded.saved, "exposure")
@@ -155,7 +160,7 @@ export class ExposureLedger extends Context.Service<
 
 /** Entries that are worth a write at the stop. */
 const counts: ReadonlySet<string> = new Set([
-  "lease_acquire",
+  ...programActions,
   "lease_adopt",
   "store_backup",
   "store_restore",

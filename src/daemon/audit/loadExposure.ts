@@ -100,7 +100,7 @@ const findName = Effect.fnUntraced(function* (hash: string) {
 })
 
 /** Only these lines can matter; decoding all of a long log would take much longer. */
-const mayMatter = /"(?:action":"(?:lease_a|secret_|store_)|store":|exposure":)/
+const mayMatter = /"(?:action":"(?:lease_[ar]|run_|secret_|store_)|store":|exposure":)/
 const placeInChain = /"seq":(\d+),"prev":"[0-9a-f]{64}"\}$/
 
 /** Adds the entries after the number `saved`, up to the start. */

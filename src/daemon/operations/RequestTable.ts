@@ -137,16 +137,16 @@ export class RequestTable {
     return this.byId.get(id.toUpperCase())
   }
 
-  /** Returns whether a request is open, or was denied, which may have been a mistake. */
-  isAnswerable(id: string): boolean {
+  /** Returns whether a request is open, or the answer takes a no back, which may have been a mistake. */
+  isAnswerable(id: string, { _tag }: Answer): boolean {
     const state = this.find(id)?.state
-    return state === "pending" || state === "denied" || state === "declined"
+    return state === "pending" || (state === "denied" && _tag === "Approve")
   }
 
   /** Answers a request that `isAnswerable`; returns whether it still is. */
   answer(id: string, answer: Answer): boolean {
     const entry = this.byId.get(id)
-    if (entry === undefined || !this.isAnswerable(id)) return false
+    if (entry === undefined || !this.isAnswerable(id, answer)) return false
     const question = questionOf(entry.request)
     this.denials.delete(question)
     this.detach(entry)
@@ -185,6 +185,14 @@ export class RequestTable {
     return before - this.grants.size - this.byIdentity.size
   }
 
+  /** Takes every answer and every question about a lease back, so that each asks again; returns those that were open. */
+  forget(): ReadonlyArray<OpenRequest> {
+    const open = this.pending().filter(({ kind }) => kind === "approval")
+    this.grants.clear()
+    for (const entry of this.byId.values()) if (entry.request.kind === "approval") this.remove(entry)
+    return open
+  }
+
   /** Returns the requests that expired since the last call. */
   takeExpired(): ReadonlyArray<OpenRequest> {
     this.endOverdue()
@@ -202,12 +210,20 @@ export class RequestTable {
   /** Completes when a request that is open ends; at once if it has ended. */
   ended(id: string): Effect.Effect<void> {
     return Effect.callback((resume) => {
-      const entry = this.byId.get(id)
-      if (entry?.state !== "pending") return resume(Effect.void)
-      const done = () => resume(Effect.void)
-      entry.waiting.add(done)
-      return Effect.sync(() => void entry.waiting.delete(done))
+      const cancel = this.onEnded(id, () => resume(Effect.void))
+      return Effect.sync(cancel)
     })
+  }
+
+  /** Calls back when a request that is open ends; at once if it has ended. Returns what ends that. */
+  onEnded(id: string, done: () => void): () => void {
+    const entry = this.byId.get(id)
+    if (entry?.state !== "pending") {
+      done()
+      return nothing
+    }
+    entry.waiting.add(done)
+    return () => void entry.waiting.delete(done)
   }
 
   /** Passes on that a request was opened, and recorded. */

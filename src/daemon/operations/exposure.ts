@@ -1,5 +1,5 @@
 /**
- * exposure: who was given a value, and which values a client was given.
+ * exposure: who was given a value of a secret, and what they have of it now.
  *
  * It answers from the ledger, which reads the audit log alone: also while the store is locked, and
  * for secrets that are deleted. It says what it cannot know. A policy hides nothing here.
@@ -10,18 +10,26 @@ import * as Result from "effect/Result"
 import * as path from "node:path"
 import { type AuditEntry, decodeEntry } from "../../domain/AuditEntry.ts"
 import { clientGroup } from "../../domain/clientGroup.ts"
-import { type ExposedValue, Exposure, type Handout, isOpenWay, maxHandouts } from "../../domain/Exposure.ts"
-import { globMatcher } from "../../domain/glob.ts"
+import {
+  type ExposedValue,
+  Exposure,
+  type Handout,
+  isOpenWay,
+  maxHandouts,
+  maybeCurrent
+} from "../../domain/Exposure.ts"
 import type { Lease } from "../../domain/Lease.ts"
 import { proxyWay } from "../../domain/ProxyRoute.ts"
+import type { StartedProgram } from "../../domain/StartedPrograms.ts"
 import type { Secret, SecretInfo, SecretNotFound, StoreLocked } from "../../domain/Secret.ts"
 import { stringify } from "../../domain/goText.ts"
 import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
+import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { ExposureLedger, type KnownExposure } from "../audit/ExposureLedger.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { Runs } from "../runs/Runs.ts"
-import type { Run } from "../runs/RunTable.ts"
+import type { Run, RunTable } from "../runs/RunTable.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 import { maxReadBytes } from "./searchAudit.ts"
 
@@ -29,9 +37,11 @@ import { maxReadBytes } from "./searchAudit.ts"
 export interface ExposedClient extends Handout {
   readonly leases: ReadonlyArray<Lease>
   readonly runs: ReadonlyArray<Run>
+  /** Programs that no run is of, and whose end is not known. */
+  readonly unwatched: number
 }
 
-const noValue: ExposedValue = { set: undefined, rotated: undefined, handouts: [], unnamed: 0 }
+export const noValue: ExposedValue = { set: undefined, rotated: undefined, handouts: [], unnamed: 0 }
 
 export interface ExposureView {
   /** Describes the value before the last change. */
@@ -46,7 +56,8 @@ export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: s
   const store = yield* SecretStore
   const found = store.get(name)
   const values = known.exposure.valuesOf(name)
-  const all = (yield* Runs).table.ofSecret(name)
+  const { table } = yield* Runs
+  const all = table.ofSecret(name)
   // What the proxy uses stays with the daemon.
   const [proxied, runs] = [new Set<string>(), all.filter(({ origin }) => origin.via !== proxyWay)]
   for (const { leases, origin } of all) if (origin.via === proxyWay) proxied.add(leases.get(name) ?? "")
@@ -58,21 +69,27 @@ export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: s
     ...active
       .filter(({ id, secretName }) => secretName === name && !proxied.has(id))
       .map((lease) => ({ id: lease.id, lease })),
-    ...runs.map((run) => ({ id: run.leases.get(name) ?? "", run }))
+    ...runs.map((run) => ({ id: run.leases.get(name) ?? "", run })),
+    ...unwatchedPrograms(known, table, name).map((started) => ({ id: started.leaseId, started }))
   ]
-  const ofOlder = yield* findOlder(held, current, values.slice(0, -1))
+  const ofOlder = yield* findOlder(held, current, values.slice(0, -1), known.exposure)
   const value = before ? (previous ?? noValue) : current
   const listed = each ? yield* eachClient(name, value, before ? current.set?.seq : undefined) : value.handouts
-  const reasons = yield* doubtsOf(known, isCovered(known.exposure, value, before ? undefined : info), [value])
+  const hasNoEarlier = before && previous === undefined
+  const areCovered = hasNoEarlier
+    ? current.set?.by === "secret_add" && isCovered(known.exposure, current, undefined)
+    : isCovered(known.exposure, value, before ? undefined : info)
+  const reasons = yield* doubtsOf(known, areCovered, [value])
   return {
     set: value.set,
     /** When the value was set, if no entry tells: the store has that of the current one. */
     setAt: value.set?.at ?? (before ? undefined : info?.updatedAt),
-    endedBy: before ? current.set : undefined,
+    endedBy: before && !hasNoEarlier ? current.set : undefined,
     rotated: value.rotated,
     hasHook: info !== undefined && info.rotateVia !== "",
     isStored: isStored(found),
     hasEarlier: previous !== undefined,
+    mayBeEarlier: !before && values.length > 1 && maybeCurrent(values).length > 1,
     clients: withHeld(
       listed,
       held.filter((one) => ofOlder.has(one) === before)
@@ -81,17 +98,39 @@ export const exposureOfSecret = Effect.fn("exposureOfSecret")(function* (name: s
     open: value.handouts.filter(({ via }) => isOpenWay(via)).length,
     olderLeases: [...ofOlder].filter(({ lease }) => lease !== undefined).length,
     olderRuns: [...ofOlder].flatMap(({ run }) => run ?? []),
+    olderUnwatched: [...ofOlder].filter(({ started }) => started !== undefined).length,
     backup: isAfter(known.exposure.backup?.seq, value.set?.seq) ? known.exposure.backup?.at : undefined,
     from: known.exposure.from,
     reasons
   }
 })
 
-/** An active lease of the secret, or a program that runs with it, and the id of the lease. */
+/** Returns the programs that were given a value and are not known to have ended, without those that are registered. */
+export const unwatchedPrograms = (
+  { exposure }: KnownExposure,
+  table: RunTable,
+  name?: string
+): ReadonlyArray<StartedProgram> =>
+  [...exposure.programs.all()].filter(
+    ({ run, secret }) => (name === undefined || secret === name) && table.find(run) === undefined
+  )
+
+/** Counts those of a client and a secret. A limited socket is not told of others. */
+export const countUnwatched = Effect.fnUntraced(function* (
+  isMeant: (started: StartedProgram) => boolean
+): Effect.fn.Return<number, never, ExposureLedger | Runs> {
+  const known = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.knownNow)
+  const { scope } = yield* CurrentCaller
+  if (known === undefined || scope !== undefined) return 0
+  return unwatchedPrograms(known, (yield* Runs).table).filter(isMeant).length
+})
+
+/** An active lease of the secret, or a program that has it, and the id of the lease. */
 interface Held {
   readonly id: string
   readonly lease?: Lease
   readonly run?: Run
+  readonly started?: StartedProgram
 }
 
 /**
@@ -101,7 +140,8 @@ interface Held {
 const findOlder = Effect.fnUntraced(function* (
   held: ReadonlyArray<Held>,
   { handouts, set }: ExposedValue,
-  older: ReadonlyArray<ExposedValue>
+  older: ReadonlyArray<ExposedValue>,
+  { programs }: Exposure
 ) {
   if (set === undefined || older.length === 0 || held.length === 0) return new Set<Held>()
   const ids = new Set(held.map(({ id }) => id))
@@ -117,6 +157,8 @@ const findOlder = Effect.fnUntraced(function* (
     return !isReached && read < maxReadBytes
   })
   const isOlder = ({ id, lease, run }: Held): boolean => {
+    const seq = programs.find(id)?.seq
+    if (seq !== undefined) return seq < set.seq
     if (issued.has(id)) return false
     if (isReached || before.has(id)) return true
     return lease === undefined ? (run?.begunSeq ?? 0) < set.seq : lease.createdAt.millis < set.at.millis
@@ -146,7 +188,7 @@ const eachClient = Effect.fnUntraced(function* (name: string, { set }: ExposedVa
 })
 
 /** Returns whether the store has the secret; undefined while it is locked. */
-const isStored = (found: Result.Result<Secret, SecretNotFound | StoreLocked>): boolean | undefined =>
+export const isStored = (found: Result.Result<Secret, SecretNotFound | StoreLocked>): boolean | undefined =>
   Result.isSuccess(found) ? true : found.failure._tag === "SecretNotFound" ? false : undefined
 
 const isAfter = (seq: number | undefined, other = 0): boolean => seq !== undefined && seq > other
@@ -169,8 +211,9 @@ const withHeld = (handouts: ReadonlyArray<Handout>, held: ReadonlyArray<Held>): 
   }
   const given = new Map<Handout | undefined, Array<Held>>()
   for (const one of held) {
-    const client = clientGroup(one.lease?.clientId ?? one.run?.clientId ?? "")
-    const program = path.basename(one.run?.origin.program ?? "")
+    const { lease, run, started } = one
+    const client = clientGroup(lease?.clientId ?? run?.clientId ?? started?.client ?? "")
+    const program = path.basename(run?.origin.program ?? started?.program ?? "")
     const row = byLease.get(one.id) ?? byProgram.get(keyOf(client, program)) ?? byClient.get(client) ?? byClient.get("")
     const others = given.get(row)
     if (others === undefined) given.set(row, [one])
@@ -178,17 +221,22 @@ const withHeld = (handouts: ReadonlyArray<Handout>, held: ReadonlyArray<Held>): 
   }
   return sorted.map((row) => {
     const of = given.get(row) ?? []
-    return { ...row, leases: of.flatMap(({ lease }) => lease ?? []), runs: of.flatMap(({ run }) => run ?? []) }
+    const [leases, runs] = [of.flatMap(({ lease }) => lease ?? []), of.flatMap(({ run }) => run ?? [])]
+    return { ...row, leases, runs, unwatched: of.filter(({ started }) => started !== undefined).length }
   })
 }
 
 /** Returns whether nothing is missing of a value since it was set. The store has the time of the current one. */
-const isCovered = ({ from }: Exposure, { set }: Pick<ExposedValue, "set">, info: SecretInfo | undefined): boolean =>
+export const isCovered = (
+  { from }: Exposure,
+  { set }: Pick<ExposedValue, "set">,
+  info: SecretInfo | undefined
+): boolean =>
   from !== undefined &&
   (set === undefined ? info !== undefined && from.at.millis <= info.updatedAt.millis : from.seq <= set.seq)
 
 /** Returns why more clients may have had these values than are known; nothing if the answer is complete. */
-const doubtsOf = Effect.fnUntraced(function* (
+export const doubtsOf = Effect.fnUntraced(function* (
   { doubt, exposure }: KnownExposure,
   areCovered: boolean,
   values: ReadonlyArray<ExposedValue>
@@ -201,101 +249,11 @@ const doubtsOf = Effect.fnUntraced(function* (
       ? []
       : [from === undefined ? "the log has no entry" : `the log begins at ${from.at.text}, after a value was set`]),
     ...(unnamed > 0 ? [`${unnamed} more are not named, because there are too many`] : []),
+    ...(exposure.programs.forgotten > 0
+      ? [`${exposure.programs.forgotten} programs whose end is not known are not listed, because there are too many`]
+      : []),
     ...(exposure.forgotten > 0 ? [`${exposure.forgotten} secrets are not listed, because there are too many`] : []),
     ...(doubt === undefined ? [] : [doubt]),
     ...(findings.some((finding) => finding !== doubt) ? ["the audit log has findings: secrets audit --verify"] : [])
   ]
-})
-
-export interface ExposureQuestion {
-  /** A glob on the client. */
-  readonly client: string | undefined
-  readonly since: Timestamp | undefined
-}
-
-/** A secret of which matching clients were given a value. */
-export interface ExposedSecret {
-  readonly name: string
-  readonly last: Timestamp
-  readonly clients: number
-  readonly leases: number
-  /** Whether they have no value that is current. */
-  readonly isChanged: boolean
-  /** Whether its rotation command has run since and has left the stored value as it was. */
-  readonly isRotated: boolean
-  readonly isOpen: boolean
-  readonly hasHook: boolean
-  readonly isStored: boolean | undefined
-}
-
-const isDone = ({ isChanged, isRotated }: ExposedSecret): boolean => isChanged || isRotated
-
-/** Lists the secrets that the question is about: those to change first, then by the last lease. */
-export const exposedSecrets = Effect.fn("exposedSecrets")(function* ({ client, since }: ExposureQuestion) {
-  const known = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.known)
-  const store = yield* SecretStore
-  const isClient = client === undefined ? () => true : globMatcher(clientGroup(client))
-  const matches = (row: Handout) =>
-    (row.client === "" || isClient(row.client)) && (since === undefined || row.last.millis >= since.millis)
-  const secrets = known.exposure.names().flatMap((name): ReadonlyArray<ExposedSecret> => {
-    const values = known.exposure.valuesOf(name)
-    const current = values.at(-1)
-    const ofCurrent = current?.handouts.filter(matches) ?? []
-    const shown = ofCurrent.length > 0 ? ofCurrent : values.flatMap(({ handouts }) => handouts.filter(matches))
-    const [latest] = shown.toSorted((a, b) => b.last.millis - a.last.millis)
-    if (latest === undefined) return []
-    const found = store.get(name)
-    const rotated = current?.rotated?.seq ?? 0
-    return [
-      {
-        name,
-        last: latest.last,
-        clients: new Set(shown.map(({ client: one }) => one)).size,
-        leases: shown.reduce((sum, { times }) => sum + times, 0),
-        isChanged: ofCurrent.length === 0,
-        isRotated: ofCurrent.length > 0 && ofCurrent.every(({ seq }) => seq < rotated),
-        isOpen: shown.some(({ via }) => isOpenWay(via)),
-        hasHook: Result.isSuccess(found) && found.success.rotateVia !== "",
-        isStored: isStored(found)
-      }
-    ]
-  })
-  const stored = new Map((yield* Effect.orElseSucceed(store.list, () => [])).map((info) => [info.name, info]))
-  const { from } = known.exposure
-  const current = [...new Set([...stored.keys(), ...known.exposure.names()])].map((name) => {
-    return { name, value: known.exposure.valuesOf(name).at(-1) ?? noValue }
-  })
-  const areCovered =
-    (since !== undefined && from !== undefined && from.at.millis <= since.millis) ||
-    current.every(({ name, value }) => isCovered(known.exposure, value, stored.get(name)))
-  const reasons = yield* doubtsOf(
-    known,
-    areCovered,
-    current.map(({ value }) => value)
-  )
-  return {
-    secrets: secrets.toSorted((a, b) => Number(isDone(a)) - Number(isDone(b)) || b.last.millis - a.last.millis),
-    /** Whether any client that is known matches. */
-    isClientKnown: secrets.length > 0 || knowsClient(known, isClient),
-    from,
-    reasons
-  }
-})
-
-const knowsClient = ({ exposure }: KnownExposure, isClient: (client: string) => boolean): boolean =>
-  exposure
-    .names()
-    .some((name) => exposure.valuesOf(name).some(({ handouts }) => handouts.some((row) => isClient(row.client))))
-
-/** Names the secrets that were printed or written to a file, and whose value is the first that they had. */
-export const openAndUnchanged = Effect.gen(function* () {
-  const { exposure } = yield* Effect.flatMap(ExposureLedger, (ledger) => ledger.known)
-  const secrets = yield* SecretStore.use(({ list }) => Effect.orElseSucceed(list, () => []))
-  return secrets.flatMap(({ createdAt, name, updatedAt }) => {
-    const [value, ...later] = exposure.valuesOf(name)
-    const isFirst = value?.set === undefined ? createdAt.millis === updatedAt.millis : value.set.by === "secret_add"
-    return value !== undefined && later.length === 0 && isFirst && value.handouts.some(({ via }) => isOpenWay(via))
-      ? [name]
-      : []
-  })
 })

@@ -3,7 +3,7 @@
  * and while the store is locked.
  */
 import * as Effect from "effect/Effect"
-import { exposedSecrets } from "./exposure.ts"
+import { exposedSecrets } from "./exposedSecrets.ts"
 
 /** Returns the values that were handed out, the last one first; `complete` is false if there may be others. */
 export const findHandedOut = Effect.fn("findHandedOut")(function* (limits: {

@@ -94,7 +94,7 @@ export const answerRequest = Effect.fnUntraced(function* (id: string, answer: An
   const found = yield* findRequest(id)
   const { request } = found
   const notOpen = Effect.suspend(() => Effect.fail(new RequestNotFound({ requestId: request.id, state: found.state })))
-  if (!table.isAnswerable(request.id)) return yield* notOpen
+  if (!table.isAnswerable(request.id, answer)) return yield* notOpen
   yield* audit.append([requestAnswerFact(request, answer, by)])
   if (!table.answer(request.id, answer)) return yield* notOpen
   yield* reportEnd(request, answer._tag === "Approve" ? "approved" : "denied")
@@ -120,11 +120,17 @@ export const revokeApprovals = Effect.fnUntraced(function* (clientId: string, se
   return table.revoke(isApprovalOf(clientId, secretName))
 })
 
-/** Takes back every approval: after the killswitch or a lock, each lease asks again. */
+/** Takes back every approval, and what waits for one: after a lock or with another policy, each lease asks again. */
 export const forgetApprovals = Effect.gen(function* () {
   const table = yield* OpenRequests
-  table.revoke(() => true)
+  const audit = yield* AuditLog
+  const facts = takenBackFacts(table.forget())
+  if (facts.length > 0) yield* Effect.ignore(audit.append(facts))
 })
+
+/** Records the requests that ended because every lease asks again. */
+export const takenBackFacts = (open: ReadonlyArray<OpenRequest>) =>
+  open.map((request) => requestEndFact(request, "taken back"))
 
 const reportEnd = Effect.fnUntraced(function* (request: OpenRequest, how: keyof typeof OtelEvent.approvalEnded) {
   const sink = yield* OtelSink

@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import { counted } from "../../domain/counted.ts"
 import {
   returnFact,
+  returnRefusedFact,
   revokeAllFacts,
   revokeFact,
   revokeMatchingFact,
@@ -35,9 +36,10 @@ import { AuditLogError } from "../audit/AuditLog.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { everything, type LeaseScope } from "../leases/LeaseScope.ts"
-import { forgetApprovals } from "./requests.ts"
 import type { LeaseTransaction } from "../leases/LeaseTransaction.ts"
 import { idsReached, Runs } from "../runs/Runs.ts"
+import { takenBackFacts } from "./requests.ts"
+import { OpenRequests } from "./RequestTable.ts"
 
 /**
  * Revokes one lease and returns it. One that is not the caller's does not exist for it. With `byPrefix`, the beginning of
@@ -50,8 +52,8 @@ export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefi
   const caller = yield* CurrentCaller
   const { table } = yield* Runs
   const fact = isReturned ? returnFact : revokeFact
-  const done = (lease: LeaseName) =>
-    Result.succeed({ lease, runIds: isReturned ? [] : idsReached(table, [noticeOf(lease)]) })
+  const done = (lease: LeaseName, wasOver: boolean) =>
+    Result.succeed({ lease, wasOver, runIds: isReturned ? [] : idsReached(table, [noticeOf(lease)]) })
   const mayBePrefix = byPrefix && leaseId.length >= minIdPrefix
   const scope: LeaseScope = mayBePrefix ? { _tag: "Prefix", prefix: leaseId } : { _tag: "Leases", ids: [leaseId] }
   const revoking = leases.transaction(scope, (tx): Result.Result<Revoked, LeaseNotFound | AmbiguousLease> => {
@@ -66,14 +68,14 @@ export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefi
     const lease = meant[0] ?? tx.find(leaseId)
     if (lease !== undefined && ownsLease(caller, lease)) {
       tx.revoke(lease, fact(lease))
-      return done(lease)
+      return done(lease, false)
     }
     const over = [tx.findRevoked(leaseId) ?? [], ...table.leases()].flat().find(isSought)
     if (over !== undefined) {
       tx.record(fact(over))
-      return done(over)
+      return done(over, true)
     }
-    tx.record(revokeRefusedFact(leaseId))
+    tx.record(isReturned ? returnRefusedFact(leaseId) : revokeRefusedFact(leaseId))
     return Result.fail(new LeaseNotFound({ leaseId }))
   })
   const [duration, revoked] = yield* Effect.timed(revoking)
@@ -84,6 +86,8 @@ export const revokeLease = Effect.fnUntraced(function* (leaseId: string, byPrefi
 
 interface Revoked {
   readonly lease: LeaseName
+  /** Whether it had ended before. */
+  readonly wasOver: boolean
   /** The runs whose starters get a notice. */
   readonly runIds: ReadonlyArray<string>
 }
@@ -107,14 +111,14 @@ export const revokeAllLeases = Effect.fn("revokeAll")(function* () {
   return leasesRevoked
 })
 
-/** Revokes every active lease without an event, as a step of a larger operation. No approval outlives them. */
+/** Revokes every active lease without an event, as a step of a larger operation. No approval outlives them, nor a request for one. */
 export const endAllLeases = Effect.gen(function* () {
   const leases = yield* LeaseRepo
   const { table } = yield* Runs
-  yield* forgetApprovals
+  const requests = yield* OpenRequests
   return yield* leases.transaction({ _tag: "All" }, (tx) => {
     const leasesRevoked = tx.revokeActive()
-    tx.record(...revokeAllFacts(leasesRevoked))
+    tx.record(...revokeAllFacts(leasesRevoked), ...takenBackFacts(requests.forget()))
     return Result.succeed({ leasesRevoked, runIds: [...table.all()].map(({ id }) => id) })
   })
 })

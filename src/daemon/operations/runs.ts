@@ -9,19 +9,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import * as path from "node:path"
-import {
-  type LeaseOrigin,
-  releaseFact,
-  runBeginFact,
-  runEndFact,
-  runRefusedFact,
-  runToldFact
-} from "../../domain/AuditEntry.ts"
+import { type LeaseOrigin, releaseFact, runBeginFact, runEndFact, runRefusedFact } from "../../domain/AuditEntry.ts"
 import { type Caller, ownsLease } from "../../domain/Caller.ts"
 import { isExpired, type Lease, LeaseNotFound } from "../../domain/Lease.ts"
 import { type PlacedNotice, RunNotFound, TooManyRuns } from "../../domain/Run.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
-import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
@@ -184,15 +176,8 @@ export const watchRun = Effect.fnUntraced(function* (watch: {
 /** Returns the notices of a run, and records that its starter gets them. That is no condition for a signal to be sent. */
 export const readNotices = Effect.fnUntraced(function* (run: Run) {
   const runs = yield* Runs
-  const sink = yield* OtelSink
   const notices = takeUnread(run)
-  if (notices.length > 0) {
-    yield* runs.recordLater(notices.map(({ kind, secretName }) => runToldFact(run, kind, secretName)))
-    for (const notice of notices) {
-      yield* metrics.countNotice(notice.kind)
-      yield* sink.emit(OtelEvent.runNotified(run, notice))
-    }
-  }
+  if (notices.length > 0) yield* runs.recordTold(run, notices)
   return { notices, cursor: Math.max(runs.cursor(), ...notices.map(({ seq }) => seq)) }
 })
 
@@ -208,6 +193,7 @@ export const concludeRun = Effect.fn("concludeRun")(function* (end: {
   const run = yield* findRun(end.runId)
   yield* run.carrier?.end(end.details) ?? Effect.void
   const ids = [...new Set([...run.leases.values(), ...end.leaseIds])]
+  yield* runs.flushTold
   const ended = yield* leases.transaction({ _tag: "Leases", ids }, (tx) => {
     const own = ids.flatMap((id) => tx.find(id) ?? []).filter(({ clientId }) => clientId === run.clientId)
     for (const lease of own) tx.revoke(lease, releaseFact(lease, run.id))

@@ -10,12 +10,14 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
-import { type AuditFact, runEndFact } from "../../domain/AuditEntry.ts"
+import { connectionLost, runEndFact, runToldFact } from "../../domain/AuditEntry.ts"
+import type { Caller } from "../../domain/Caller.ts"
 import { type Notice, NoticeReader, type PlacedNotice } from "../../domain/Run.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
+import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { makeMissedNotices, type MissedNotices } from "./missedNotices.ts"
 import { type Run, type RunConnection, RunTable, wakeWaiting } from "./RunTable.ts"
 
@@ -37,10 +39,12 @@ export class Runs extends Context.Service<
     readonly finish: (run: Run, because: string) => Effect.Effect<void>
     /** Reads from the log what happened since an entry. */
     readonly missedSince: (after: number) => Effect.Effect<MissedNotices, AuditLogError>
-    /** Completes when a run has a notice to read, or is over. */
-    readonly nextNotice: (run: Run) => Effect.Effect<void>
-    /** Records something that no reply waits for. */
-    readonly recordLater: (facts: ReadonlyArray<AuditFact>) => Effect.Effect<void>
+    /** Calls back when a run has a notice to read, or is over; returns what ends that. */
+    readonly onNotice: (run: Run, done: () => void) => () => void
+    /** Records that the starter of a run gets these notices, after the replies that do not wait for it. */
+    readonly recordTold: (run: Run, notices: ReadonlyArray<PlacedNotice>) => Effect.Effect<void>
+    /** Records what of that is not recorded yet, before the end of a run is. */
+    readonly flushTold: Effect.Effect<void>
   }
 >()("agent-secrets/Runs") {
   static readonly layer = Layer.effect(
@@ -83,6 +87,28 @@ export class Runs extends Context.Service<
         stored: (hash) => notify(reader.stored(hash))
       })
 
+      const told: Array<Told> = []
+      const toRecord = yield* Queue.sliding<void>(1)
+      /** One write for many, instead of one for each. */
+      const flushTold = Effect.gen(function* () {
+        const taken = told.splice(0)
+        for (const [caller, of] of Map.groupBy(taken, (one) => one.caller)) {
+          const facts = of.flatMap(({ notices, run }) =>
+            notices.map(({ kind, secretName }) => runToldFact(run, kind, secretName))
+          )
+          yield* Effect.ignore(Effect.provideService(audit.append(facts), CurrentCaller, caller))
+        }
+        for (const { notices, run } of taken) {
+          for (const notice of notices) {
+            yield* metrics.countNotice(notice.kind)
+            yield* sink.emit(OtelEvent.runNotified(run, notice))
+          }
+        }
+      }).pipe(Effect.uninterruptible)
+      yield* Effect.addFinalizer(() => flushTold)
+      const flushNext = Effect.andThen(Effect.andThen(Queue.take(toRecord), Effect.yieldNow), flushTold)
+      yield* Effect.forkScoped(Effect.forever(flushNext))
+
       const byConnection = new Map<RunConnection, Set<Run>>()
       const remove = (run: Run): void => {
         table.remove(run)
@@ -96,6 +122,7 @@ export class Runs extends Context.Service<
       })
       const lose = Effect.fnUntraced(function* (run: Run) {
         yield* run.carrier?.end(connectionLost) ?? Effect.void
+        yield* flushTold
         yield* Effect.ignore(audit.append([runEndFact(run, connectionLost)]))
         yield* finish(run, connectionLost)
       })
@@ -122,22 +149,31 @@ export class Runs extends Context.Service<
         attach,
         finish,
         missedSince: missed.since,
-        nextNotice: (run) =>
-          Effect.callback((resume) => {
-            if (run.unread.length > 0 || table.find(run.id) !== run) return resume(Effect.void)
-            const wake = () => resume(Effect.void)
-            run.wake = [...run.wake, wake]
-            return Effect.sync(() => {
-              run.wake = run.wake.filter((other) => other !== wake)
-            })
+        onNotice: (run, done) => {
+          if (run.unread.length > 0 || table.find(run.id) !== run) done()
+          else run.wake = [...run.wake, done]
+          return () => {
+            run.wake = run.wake.filter((other) => other !== done)
+          }
+        },
+        recordTold: (run, notices) =>
+          Effect.withFiber((fiber) => {
+            told.push({ run, notices, caller: fiber.getRef(CurrentCaller) })
+            Queue.offerUnsafe(toRecord, undefined)
+            return Effect.void
           }),
-        recordLater: (facts) => Effect.asVoid(Effect.forkIn(Effect.ignore(audit.append(facts)), scope))
+        flushTold
       })
     })
   )
 }
 
-const connectionLost = "connection lost"
+/** Notices that the starter of a run gets, through this socket. */
+interface Told {
+  readonly run: Run
+  readonly notices: ReadonlyArray<PlacedNotice>
+  readonly caller: Caller
+}
 
 /** Returns the ids of the runs that these notices are for. */
 export const idsReached = (table: RunTable, notices: ReadonlyArray<Notice>): ReadonlyArray<string> => [

@@ -44,6 +44,7 @@ import {
   storeLimit
 } from "../../domain/Secret.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
+import { FormerValues } from "./FormerValues.ts"
 import { AgeError } from "./ageFile.ts"
 import { AuditLog, type AuditLogError } from "../audit/AuditLog.ts"
 import { FileError } from "../files/durableFile.ts"
@@ -252,6 +253,7 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   const audit = yield* AuditLog
   const writeLock = yield* Semaphore.make(1)
   const watched = watchStore(files, audit)
+  const former = new FormerValues()
   yield* watched.recordHash
 
   const find = (name: string): Result.Result<StoredSecret, SecretNotFound> => {
@@ -281,8 +283,10 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     yield* Effect.tapError(Effect.mapError(watched.check, toStoreError), ({ _tag }) =>
       Effect.ignore(audit.append(facts.map(_tag === "StoreReplaced" ? changeRefusedFact : changeFailedFact)))
     )
-    const secrets = new Map(document().secrets)
+    const before = document().secrets
+    const secrets = new Map(before)
     edit(secrets)
+    const marked = facts.map((fact) => former.mark(fact, secrets.get(fact.secret_name ?? "")?.value))
     const next = { ...document(), secrets }
     const recordFailures = (failure: (fact: AuditFact) => AuditFact) =>
       Effect.ignore(audit.append(lastWithStore(facts.map(failure), files.hash())))
@@ -292,12 +296,16 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
       Effect.mapError(toStoreError),
       Effect.tapError(() => recordFailures(changeUnpreparedFact))
     )
-    yield* audit.append([...refused, ...lastWithStore(facts, prepared.hash)])
+    yield* audit.append([...refused, ...lastWithStore(marked, prepared.hash)])
     yield* prepared.write.pipe(
       Effect.mapError(toStoreError),
       Effect.onExit(() => watched.recordHash),
       Effect.tapError(() => failed)
     )
+    for (const name of kind === "wipe" ? before.keys() : facts.flatMap(({ secret_name }) => secret_name ?? [])) {
+      const [old, now] = [before.get(name), secrets.get(name)]
+      if (old !== undefined && (now === undefined || !hasSameValue(old, now))) former.add(name, old.value)
+    }
   }, Effect.uninterruptible)
 
   /** Records rejected changes, if possible, and fails with the reason. */

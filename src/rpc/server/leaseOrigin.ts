@@ -23,6 +23,9 @@ type Given = Readonly<Record<keyof typeof originFields, string>>
 export const isSilent = ({ program, reason, session, via }: Given): boolean =>
   via === "" && program === "" && session === "" && reason === ""
 
+/** Returns whether a text may be the id of a run. */
+export const isRunId = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
+
 /** Reads what the client said, without values in the reason. */
 export const readOrigin = Effect.fnUntraced(function* ({
   program,

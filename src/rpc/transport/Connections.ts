@@ -24,13 +24,19 @@ export interface ConnectionState {
   /** Completes when the connection is closed. */
   readonly closed: Effect.Effect<void>
   readonly isClosed: () => boolean
-  /** Completes when the client has shut down its side, is gone or sends more: a request that waits is over then. */
-  readonly left: Effect.Effect<void>
+  /**
+   * Calls back when a request that waits is over: the client has shut down its side, is gone or sends more, or the daemon
+   * stops. One request of a connection waits at a time. Returns what ends that.
+   */
+  readonly onWaitEnd: (done: (how: WaitEnd) => void) => () => void
   /** Whether so many bytes can be written without waiting for the client to read. */
   readonly hasRoom: (bytes: number) => boolean
   /** Completes when the daemon stops; nothing new begins after that. */
   readonly stopping: Effect.Effect<void>
 }
+
+/** What ends a wait before its time. */
+export type WaitEnd = "client left" | "stopping"
 
 /** The state of the connection being served; the default, for sockets of tests, counts nothing. */
 export const ConnectionState = Context.Reference<ConnectionState>("agent-secrets/rpc/ConnectionState", {
@@ -40,7 +46,7 @@ export const ConnectionState = Context.Reference<ConnectionState>("agent-secrets
     setBuffered: () => undefined,
     closed: Effect.never,
     isClosed: () => false,
-    left: Effect.never,
+    onWaitEnd: () => () => undefined,
     hasRoom: () => false,
     stopping: Effect.never
   })
@@ -52,6 +58,8 @@ interface Entry {
   counted: number
   /** Whether Node has read the end of the input, which nobody else has read yet. */
   hasEnded: boolean
+  /** Ends the request that waits; undefined if none does. */
+  endWait: ((how: WaitEnd) => void) | undefined
 }
 
 export class Connections {
@@ -64,6 +72,7 @@ export class Connections {
   private readonly lastReply: string
 
   private readonly stopping: Effect.Effect<void>
+  private isStopping = false
 
   /** `limit` is in bytes. A connection that is closed for it is sent `lastReply` if nothing is queued before that. */
   constructor(limit: number, lastReply: string, stopping: Effect.Effect<void> = Effect.never) {
@@ -78,14 +87,19 @@ export class Connections {
 
   /** Counts the connection until `remove`. */
   add(connection: net.Socket, caller: Caller = owner): ConnectionState {
-    const entry = { connection, buffered: 0, counted: 0, hasEnded: false }
+    const entry: Entry = { connection, buffered: 0, counted: 0, hasEnded: false, endWait: undefined }
     this.entries.set(connection, entry)
     this.unserved.add(connection)
     // Node reads ahead while a request is at work.
     connection.on("readable", () => {
       entry.hasEnded = connection.readableLength === 0
       this.count(entry)
+      leave()
     })
+    // Nobody reads from it while its request is at work, so "close" may not come. But Node has read ahead then.
+    const leave = () => entry.endWait?.("client left")
+    connection.once("end", leave)
+    connection.once("close", leave)
     return {
       caller,
       markServed: () => this.serve(connection),
@@ -95,7 +109,12 @@ export class Connections {
       },
       closed: closing(connection),
       isClosed: () => connection.destroyed,
-      left: leaving(entry),
+      onWaitEnd: (done) => {
+        if (this.isStopping) done("stopping")
+        else if (hasLeft(entry)) done("client left")
+        else entry.endWait = done
+        return () => void (entry.endWait = undefined)
+      },
       hasRoom: (bytes) => connection.writableLength + bytes < connection.writableHighWaterMark,
       stopping: this.stopping
     }
@@ -113,6 +132,12 @@ export class Connections {
     if (!this.unserved.delete(connection) || this.unserved.size > 0) return
     for (const done of this.allServedWaiters) done()
     this.allServedWaiters.clear()
+  }
+
+  /** Ends all requests that wait, now and later. */
+  endWaits(): void {
+    this.isStopping = true
+    for (const { endWait } of this.entries.values()) endWait?.("stopping")
   }
 
   remove(connection: net.Socket): void {
@@ -163,20 +188,9 @@ const closing = (connection: net.Socket) =>
     return Effect.sync(() => void connection.off("close", done))
   })
 
-/**
- * Waits for the end of a connection or more input. Nobody reads from it while its request is at work, so "close" does not
- * come. But Node reads ahead, and reports that it has read something, or nothing at the end.
- */
-const leaving = (entry: Entry) =>
-  Effect.callback<void>((resume) => {
-    const { connection } = entry
-    const done = () => resume(Effect.void)
-    if (entry.hasEnded || connection.readableEnded || connection.readableLength > 0 || connection.destroyed)
-      return done()
-    for (const event of leavingEvents) connection.once(event, done)
-    return Effect.sync(() => leavingEvents.forEach((event) => connection.off(event, done)))
-  })
-const leavingEvents = ["readable", "end", "close"]
+/** Returns whether a connection has ended, or has more input. */
+const hasLeft = ({ connection, hasEnded }: Entry): boolean =>
+  hasEnded || connection.readableEnded || connection.readableLength > 0 || connection.destroyed
 
 /** Returns what the limit of open files leaves. Call it when the daemon has opened everything but connections. */
 export const maxConnections = (): number => {

@@ -116,6 +116,7 @@ export const layerUnixSockets = <E, R>(sockets: ReadonlyArray<SocketOptions<E, R
               }
               yield* Effect.timeoutOption(Effect.interruptible(connections.allServed), firstRequestGrace)
               yield* Deferred.succeed(stopping, undefined)
+              connections.endWaits()
               const destroyAll = yield* Effect.forkDetach(
                 Effect.andThen(
                   Effect.sleep(drainTimeout),

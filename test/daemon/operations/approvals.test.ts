@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
@@ -16,6 +17,7 @@ import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import {
   answerRequest,
   findRequest,
+  forgetApprovals,
   listRequests,
   requestSecret,
   revokeApprovals,
@@ -289,6 +291,55 @@ const missing: Asked = {
   session: undefined,
   approval: undefined
 }
+
+describe("an open request", () => {
+  for (const [name, act] of [
+    ["a lock", lockStore()],
+    ["the killswitch", revokeAllLeases()],
+    ["another policy", forgetApprovals]
+  ] as const) {
+    it.effect(`ends with ${name}, so that each lease asks again`, () =>
+      under(
+        15n * minute,
+        Effect.gen(function* () {
+          yield* ask("open")
+          yield* ask("denied")
+          const [open = "", denied = ""] = yield* openIds
+          yield* answerRequest(denied, deny)
+          const waiting = yield* OpenRequests.pipe(
+            Effect.flatMap((table) => table.ended(open)),
+            Effect.forkChild({ startImmediately: true })
+          )
+          yield* act
+          yield* Fiber.join(waiting)
+          assert.deepStrictEqual(yield* openIds, [])
+          for (const id of [open, denied]) {
+            assert.strictEqual((yield* Effect.flip(answerRequest(id, approve)))._tag, "RequestNotFound")
+          }
+          const entries = yield* AuditLog.use((audit) => audit.tail(100))
+          assert.include(entries.map(({ details }) => details).join("\n"), `${open}: taken back`)
+          if (name === "a lock") return
+          assert.strictEqual(yield* ask("open"), "ApprovalPending")
+          assert.strictEqual(yield* ask("denied"), "ApprovalPending")
+        })
+      )
+    )
+  }
+
+  it.effect("is denied once", () =>
+    under(
+      "always",
+      Effect.gen(function* () {
+        yield* ask("ci")
+        const [id = ""] = yield* openIds
+        yield* answerRequest(id, deny)
+        const again = yield* Effect.flip(answerRequest(id, deny))
+        assert.strictEqual(again.message, `request "${id}" is not open any more: denied`)
+        yield* answerRequest(id, approve)
+      })
+    )
+  )
+})
 
 describe("clocks and approvals", () => {
   for (const [name, wall, steady, isHeld] of [

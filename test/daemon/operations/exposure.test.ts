@@ -10,12 +10,19 @@ import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { ExposureLedger } from "../../../src/daemon/audit/ExposureLedger.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
-import { exposedSecrets, exposureOfSecret, openAndUnchanged } from "../../../src/daemon/operations/exposure.ts"
+import { exposedSecrets, openAndUnchanged } from "../../../src/daemon/operations/exposedSecrets.ts"
+import { exposureOfSecret } from "../../../src/daemon/operations/exposure.ts"
+import { acquire } from "../../../src/daemon/operations/acquire.ts"
+import { backupStore, restoreStore } from "../../../src/daemon/operations/backup.ts"
 import { findHandedOut } from "../../../src/daemon/operations/findHandedOut.ts"
 import { lockStore } from "../../../src/daemon/operations/lock.ts"
+import { revokeAllLeases, revokeLease } from "../../../src/daemon/operations/revoke.ts"
+import { registerRun } from "../../../src/daemon/operations/runs.ts"
 import { rotateSecret } from "../../../src/daemon/operations/rotate.ts"
 import { Runs } from "../../../src/daemon/runs/Runs.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
+import { hour } from "../../../src/domain/GoDuration.ts"
+import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import { OtelSink } from "../../../src/otel/OtelSink.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 import { acquireLease, addSecret, rotationHook, testLayerNoTelemetry } from "../../support/testLayer.ts"
@@ -122,6 +129,76 @@ describe("exposure", () => {
       yield* lockStore()
       assert.deepStrictEqual(yield* clientsOf("e\u0301"), ["y: 1"])
       assert.strictEqual((yield* Effect.flip(exposureOfSecret("none", now)))._tag, "StoreLocked")
+    }).pipe(Effect.provide(testLayerNoTelemetry))
+  )
+
+  it.effect("does not take a value that was added again or restored for a changed one", () =>
+    Effect.gen(function* () {
+      const store = yield* SecretStore
+      const state = Effect.map(exposedSecrets(question), ({ secrets }) =>
+        secrets.map(({ isChanged, isUnsure }) => (isChanged ? "changed" : isUnsure ? "unsure" : "not changed"))
+      )
+      const listed = Effect.map(findHandedOut({ count: 9, length: 999 }), ({ total }) => total)
+      yield* addSecret("db", "same")
+      yield* acquireLease("db", "x")
+      const { text } = yield* backupStore
+      yield* store.remove("db")
+      yield* addSecret("db", "same")
+      assert.deepStrictEqual([yield* state, yield* listed], [["unsure"], 1])
+      yield* acquireLease("db", "y")
+      assert.deepStrictEqual(yield* state, ["not changed"])
+      yield* update("db", "another")
+      assert.deepStrictEqual([yield* state, yield* listed], [["changed"], 0])
+      yield* restoreStore(text, { overwrite: true, keepNewer: false, dryRun: false })
+      assert.deepStrictEqual([yield* state, yield* listed], [["unsure"], 1])
+      assert.isTrue((yield* exposureOfSecret("db", now)).mayBeEarlier)
+      yield* update("db", "the last")
+      assert.deepStrictEqual(yield* state, ["changed"])
+      yield* update("db", "another")
+      assert.deepStrictEqual([yield* state, yield* lastDetails], [["unsure"], "secret_update: a value of before"])
+    }).pipe(Effect.provide(testLayerNoTelemetry))
+  )
+
+  it.effect("knows no value before the first, and says whether that is sure", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      yield* acquireLease("db", "x")
+      const before = exposureOfSecret("db", { before: true, each: false })
+      const first = yield* before
+      assert.deepStrictEqual(
+        [first.hasEarlier, first.endedBy, first.clients, first.reasons],
+        [false, undefined, [], []]
+      )
+      yield* update("db", "another")
+      assert.deepStrictEqual([(yield* before).hasEarlier, (yield* before).endedBy?.by], [true, "secret_update"])
+    }).pipe(Effect.provide(testLayerNoTelemetry))
+  )
+
+  it.effect("names the programs that no run is of, of this value and of an older one", () =>
+    Effect.gen(function* () {
+      yield* addSecret("db")
+      const lease = (clientId: string, via: string) =>
+        acquire({ secretName: "db", clientId, ttl: hour, origin: { via, program: "npm" } }, defaultTtlPolicy)
+      const { lease: watched } = yield* lease("watched/npm[1]", "exec")
+      const connection = { closed: Effect.never }
+      const run = { clientId: "watched/npm[1]", leaseIds: [watched.id], origin: {}, pid: 1, connection }
+      yield* registerRun(run)
+      yield* lease("hidden/npm[2]", "exec")
+      const { lease: returned } = yield* lease("ended/npm[3]", "exec")
+      yield* revokeLease(returned.id, false, true)
+      yield* lease("open", "lease")
+      const unwatched = (before = false) =>
+        Effect.map(exposureOfSecret("db", { before, each: false }), ({ clients, olderUnwatched }) => [
+          clients.flatMap((one) => (one.unwatched === 0 ? [] : [`${one.client} ${one.unwatched}`])).join(),
+          olderUnwatched
+        ])
+      assert.deepStrictEqual(yield* unwatched(), ["hidden/npm 1", 0])
+      const [row] = (yield* exposedSecrets({ client: "*", since: undefined })).secrets
+      assert.strictEqual(row?.unwatched, 1)
+      yield* revokeAllLeases()
+      yield* update("db", "another")
+      assert.deepStrictEqual(yield* unwatched(), ["", 1])
+      assert.deepStrictEqual(yield* unwatched(true), ["hidden/npm 1", 1])
     }).pipe(Effect.provide(testLayerNoTelemetry))
   )
 

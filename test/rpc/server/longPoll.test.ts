@@ -17,8 +17,7 @@ import { temporaryDirectory } from "../../support/temporary.ts"
 /** Connections whose first request waits; `ended` is why each wait ended, or that it did. */
 const waiting = Effect.fnUntraced(function* (count: number, first = "a request\n") {
   const at = path.join(yield* temporaryDirectory, "s")
-  const stopping = yield* Deferred.make<void>()
-  const connections = new Connections(1_000_000, "", Deferred.await(stopping))
+  const connections = new Connections(1_000_000, "")
   const waits: Array<Deferred.Deferred<unknown>> = []
   const context = yield* Effect.context<never>()
   const serve = (connection: net.Socket) => {
@@ -30,7 +29,7 @@ const waiting = Effect.fnUntraced(function* (count: number, first = "a request\n
       const socket = yield* NodeSocket.fromDuplex(Effect.succeed(connection))
       const pull = yield* Socket.readerBytes(socket)
       yield* pull
-      const waited = yield* longPoll(Effect.never, "50 seconds").pipe(Effect.uninterruptible)
+      const waited = yield* longPoll(() => () => undefined, "50 seconds").pipe(Effect.uninterruptible)
       yield* Deferred.succeed(done, waited)
     }).pipe(Effect.scoped, Effect.ignore, Effect.provideService(ConnectionState, state))
     Effect.runForkWith(context)(handle)
@@ -54,7 +53,7 @@ const waiting = Effect.fnUntraced(function* (count: number, first = "a request\n
   })
   yield* connections.allServed
   const ended = Effect.forEach(waits, Deferred.await, { concurrency: "unbounded" })
-  return { clients, connections, ended, stop: Deferred.succeed(stopping, undefined) }
+  return { clients, connections, ended, stop: Effect.sync(() => connections.endWaits()) }
 })
 
 const all = (count: number, how: string) => Array.from({ length: count }, () => how)
@@ -93,15 +92,39 @@ describe("a request that waits", () => {
 
   it.effect("ends at its timeout, or as soon as what it waits for is there", () =>
     Effect.gen(function* () {
-      const ready = yield* Deferred.make<number>()
-      const long = yield* Effect.forkChild(longPoll(Deferred.await(ready), "50 seconds"))
-      const short = yield* Effect.forkChild(longPoll(Deferred.await(ready), "10 seconds"))
+      const waiters = new Set<() => void>()
+      const onReady = (done: () => void) => {
+        waiters.add(done)
+        return () => void waiters.delete(done)
+      }
+      const long = yield* Effect.forkChild(longPoll(onReady, "50 seconds"))
+      const short = yield* Effect.forkChild(longPoll(onReady, "10 seconds"))
       yield* TestClock.adjust("9999 millis")
       assert.isUndefined(short.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* Fiber.join(short), "time is over")
-      yield* Deferred.succeed(ready, 7)
-      assert.deepStrictEqual(yield* Fiber.join(long), { ready: 7 })
+      assert.strictEqual(waiters.size, 1)
+      for (const done of waiters) done()
+      assert.strictEqual(yield* Fiber.join(long), "ready")
+      assert.strictEqual(waiters.size, 0)
+    })
+  )
+
+  it.effect("ends at once where that has happened before, and once", () =>
+    Effect.gen(function* () {
+      let cancelled = 0
+      const onReady = (done: () => void) => {
+        done()
+        done()
+        return () => void (cancelled += 1)
+      }
+      assert.strictEqual(yield* longPoll(onReady, "50 seconds"), "ready")
+      assert.strictEqual(cancelled, 1)
+      const connections = new Connections(1_000_000, "")
+      const state = connections.add(new net.Socket())
+      connections.endWaits()
+      const waited = longPoll(() => () => undefined, "50 seconds")
+      assert.strictEqual(yield* Effect.provideService(waited, ConnectionState, state), "stopping")
     })
   )
 })

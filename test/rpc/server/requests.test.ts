@@ -2,7 +2,6 @@
  * Requests on the wire: the error of a lease that waits, the long poll, and who may answer.
  */
 import { assert, describe, it } from "@effect/vitest"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
@@ -20,7 +19,7 @@ import { makePolicy } from "../../../src/domain/Policy.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { makeAdmission } from "../../../src/rpc/server/admission.ts"
 import { makeDispatch } from "../../../src/rpc/server/dispatch.ts"
-import { ConnectionState } from "../../../src/rpc/transport/Connections.ts"
+import { ConnectionState, type WaitEnd } from "../../../src/rpc/transport/Connections.ts"
 import { addSecret, testLayerNoTelemetry } from "../../support/testLayer.ts"
 
 const info = Layer.succeed(DaemonInfo, {
@@ -107,14 +106,18 @@ describe("requests on the wire", () => {
         assert.deepStrictEqual((yield* Fiber.join(waiting)).result, { state: "pending" })
         assert.deepStrictEqual((yield* wait(0)).result, { state: "pending" })
         for (const [end, expected] of [
-          ["left", { state: "pending" }],
+          ["client left", { state: "pending" }],
           ["stopping", { state: "pending", stopping: true }]
         ] as const) {
-          const happens = yield* Deferred.make<void>()
-          const state = { ...(yield* ConnectionState), [end]: Deferred.await(happens) }
+          const waits: Array<(how: WaitEnd) => void> = []
+          const onWaitEnd = (done: (how: WaitEnd) => void) => {
+            waits.push(done)
+            return () => undefined
+          }
+          const state = { ...(yield* ConnectionState), onWaitEnd }
           const one = yield* Effect.forkChild(Effect.provideService(wait(50), ConnectionState, state))
           yield* TestClock.adjust(0)
-          yield* Deferred.succeed(happens, undefined)
+          for (const done of waits) done(end)
           assert.deepStrictEqual((yield* Fiber.join(one)).result, expected)
         }
         const last = yield* Effect.forkChild(wait(50))
@@ -173,7 +176,7 @@ describe("requests on the wire", () => {
         assert.deepStrictEqual((yield* ask({ name: "new" })).result, result)
         assert.match((yield* ask({ name: "new", why: "" })).error.message, /why is required/)
         const approved = yield* send("approvals.answer", { request_id: result.request_id, answer: "approve" })
-        assert.match(approved.error.message, /store it with secrets add "new"/)
+        assert.match(approved.error.message, /store it with secrets add new$/)
         yield* send("secrets.add", { name: "new", value: "v" })
         const waited = yield* send("requests.wait", { request_id: result.request_id, timeout: 50 })
         assert.deepStrictEqual(waited.result, { state: "stored" })

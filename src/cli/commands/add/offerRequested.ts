@@ -23,6 +23,9 @@ export const offerRequested = Effect.fnUntraced(function* (daemon: DaemonAddress
   const answer = askOnTerminal(`Which one (1-${requests.length}): `)
   const chosen = requests[Number(answer) - 1]
   return chosen === undefined
-    ? yield* failUsage("no request was chosen", "Name the secret: secrets add NAME. To refuse one: secrets deny ID")
+    ? yield* failUsage(
+        "no request was chosen",
+        `Name the secret: secrets add NAME. To refuse one: secrets deny ${requests[0]?.request_id}`
+      )
     : chosen.secret_name
 })

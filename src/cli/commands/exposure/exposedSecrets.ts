@@ -2,12 +2,14 @@
  * The secrets that clients were given, as lines: those to change first.
  */
 import { counted } from "../../../domain/counted.ts"
+import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { optional, type Shaped } from "../../../rpc/protocol/shape.ts"
 import type { Problem } from "../../command/Output.ts"
 import { table } from "../../terminal/table.ts"
 import { shownTime } from "../../terminal/times.ts"
-import { typedName } from "./secretExposure.ts"
+import { programs } from "./secretExposure.ts"
+import { nameWord } from "../../../domain/shellWord.ts"
 
 export const exposedExample = {
   secrets: [
@@ -17,10 +19,12 @@ export const exposedExample = {
       leases: 0,
       last: "",
       changed_since: true,
+      maybe_unchanged: optional(true),
       rotated_since: true,
       rotate_via: true,
       open: true,
-      stored: optional(true)
+      stored: optional(true),
+      unwatched: optional(0)
     }
   ],
   total: 0,
@@ -31,14 +35,14 @@ export const exposedExample = {
 export type ExposedReply = Shaped<typeof exposedExample>
 export type ExposedRow = ExposedReply["secrets"][number]
 
-/** Returns the secrets whose values are the same as when they were handed out. */
+/** Returns the secrets whose values are, or may be, the same as when they were handed out. */
 export const unchangedIn = ({ secrets }: ExposedReply): ReadonlyArray<ExposedRow> =>
   secrets.filter(({ changed_since, rotated_since }) => !changed_since && !rotated_since)
 
 /** Returns what to do to change a value. */
 export const wayToChange = ({ rotate_via: hasHook, secret, stored }: ExposedRow): string => {
   if (stored === false) return "deleted here: change it at its provider"
-  const name = typedName(secret)
+  const name = nameWord(secret)
   return hasHook ? `secrets rotate ${name}` : `change it at its provider, then: secrets update ${name}`
 }
 
@@ -47,7 +51,7 @@ export const listLines = (found: ExposedReply, now: number): ReadonlyArray<strin
     row.secret,
     `${row.clients}`,
     shownTime(row.last, now),
-    row.changed_since ? "yes" : row.rotated_since ? "rotated" : "no",
+    row.changed_since ? "yes" : row.rotated_since ? "rotated" : row.maybe_unchanged === true ? "unknown" : "no",
     row.changed_since || row.rotated_since ? "-" : wayToChange(row)
   ])
   const head = ["SECRET", "CLIENTS", "LAST", "CHANGED SINCE", "TO CHANGE IT"]
@@ -62,6 +66,18 @@ export const listLines = (found: ExposedReply, now: number): ReadonlyArray<strin
           "rotated: its command ran since and kept the stored value; only the provider knows whether the old one still works"
         ]
       : []),
+    ...(unchangedIn(found).some((row) => row.maybe_unchanged === true)
+      ? [
+          "unknown: a value of before was set again, or may have been by an add or a restore; another one by update or rotate ends that"
+        ]
+      : []),
+    ...found.secrets.flatMap(({ secret, unwatched = 0 }) =>
+      unwatched === 0
+        ? []
+        : [
+            `${escapeValue(secret)}: ${programs(unwatched)} not known to have ended: secrets exposure ${nameWord(secret)}`
+          ]
+    ),
     ...(found.complete ? [] : [`There may be others: ${found.incomplete_because.join("; ")}.`])
   ]
 }

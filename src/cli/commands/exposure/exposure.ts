@@ -61,7 +61,7 @@ export const exposureCommand = defineCommand({
   ],
   about: [
     "A value counts as handed out when its lease is in the audit log. Clients that differ in a process id alone are one, such as ci/npm[42].",
-    "--client and --since end with 1 if a value is not changed since, with 9 if older leases are not known, else with 0."
+    "--client and --since end with 1 if a value is not changed since or may be the same again, with 9 if older leases are not known, else with 0."
   ].join("\n\n"),
   run: Effect.fnUntraced(function* (args) {
     const mistake = mistakeIn(args)

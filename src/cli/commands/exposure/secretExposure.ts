@@ -5,6 +5,7 @@ import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { quote } from "../../../domain/goText.ts"
 import { optional, type Shaped } from "../../../rpc/protocol/shape.ts"
+import { nameWord } from "../../../domain/shellWord.ts"
 import { table } from "../../terminal/table.ts"
 import { shownTime } from "../../terminal/times.ts"
 
@@ -20,7 +21,8 @@ const clientExample = {
   lease_ids: [""],
   active_leases: 0,
   run: optional({ run_id: "", pid: optional(0) }),
-  runs: 0
+  runs: 0,
+  unwatched: optional(0)
 }
 
 export const secretExample = {
@@ -34,15 +36,18 @@ export const secretExample = {
   rotate_via: true,
   stored: optional(true),
   earlier_values: true,
+  maybe_earlier_value: optional(true),
   complete: true,
   incomplete_because: [""],
   clients: [clientExample],
   total: 0,
   unnamed_clients: 0,
   leases_of_older_value: 0,
+  unwatched_with_older_value: optional(0),
   runs_with_older_value: [{ run_id: "", client_id: "", program: optional(""), pid: optional(0), since: "" }],
   open_handouts: 0,
-  last_backup_at: optional("")
+  last_backup_at: optional(""),
+  log_from_seq: optional(0)
 }
 type SecretExposure = Shaped<typeof secretExample>
 type Client = Shaped<typeof clientExample> & { readonly active_until?: unknown }
@@ -54,11 +59,12 @@ const verbs: Readonly<Record<string, string>> = {
   store_restore: "restored"
 }
 
-/** Returns a name as it is typed, or a placeholder where a shell would read it differently. */
-export const typedName = (name: string): string => (/^[\w./][\w./-]*$/.test(name) ? name : "NAME")
+/** Returns a number of programs, with its verb. */
+export const programs = (count: number): string => counted(count, "program", "is")
 
 export const secretLines = (found: SecretExposure, before: boolean, now: number): ReadonlyArray<string> => {
   const { clients, total } = found
+  if (before && !found.earlier_values) return noEarlierLines(found)
   const rows = clients.map((row: Client) => [
     row.client_id === "" ? `(${found.unnamed_clients} not named)` : `${row.client_id}${row.grouped ? "[…]" : ""}`,
     row.via || "-",
@@ -86,13 +92,20 @@ export const secretLines = (found: SecretExposure, before: boolean, now: number)
   ]
 }
 
+const noEarlierLines = ({ complete, incomplete_because, log_from_seq, secret }: SecretExposure) =>
+  complete && log_from_seq === 1
+    ? [`${escapeValue(secret)}   has had one value only`]
+    : [
+        `${escapeValue(secret)}   no earlier value is known`,
+        ...(complete ? [] : [`There may have been one: ${incomplete_because.join("; ")}.`])
+      ]
+
 const titleOf = (found: SecretExposure, before: boolean, now: number): string => {
   const time = (at: string | undefined, by: string | undefined) =>
     at === undefined ? "at an unknown time" : `${shownTime(at, now)}${by === undefined ? "" : ` (${verbs[by] ?? by})`}`
   const names = new Set(found.clients.map(({ client_id: id }) => id).filter((id) => id !== ""))
   const count = counted(names.size + found.unnamed_clients, "client")
   const name = escapeValue(found.secret)
-  if (before && found.changed_at === undefined) return `${name}   no earlier value is known`
   const set = `value set ${time(found.value_set_at, found.value_set_by)}`
   const until = before ? `, changed ${time(found.changed_at, found.changed_by)}` : ""
   const running = found.clients.reduce((sum, { runs }) => sum + runs, 0)
@@ -100,35 +113,50 @@ const titleOf = (found: SecretExposure, before: boolean, now: number): string =>
 }
 
 const nowOf = (row: Client, now: number): string => {
-  const { active_leases: active, active_until: until, run, runs } = row
+  const { active_leases: active, active_until: until, run, runs, unwatched = 0 } = row
   const pid = run?.pid === undefined ? "" : ` (pid ${run.pid})`
   const lease =
     active === 0 || typeof until !== "string"
       ? []
       : [`${active === 1 ? "lease" : counted(active, "lease")} until ${shownTime(until, now)}`]
   const running = runs === 0 ? [] : [runs === 1 ? `runs${pid}` : `${runs} run`]
-  return [...running, ...lease].join(", ") || "-"
+  const left = unwatched === 0 ? [] : [`${programs(unwatched)} not known to have ended`]
+  return [...running, ...lease, ...left].join(", ") || "-"
 }
+
+const originOf = (by: string | undefined): string =>
+  by === "store_restore"
+    ? "The value is from a backup"
+    : by === "secret_add"
+      ? "It was added again"
+      : "A value of before was set again"
 
 /** Returns what the rows cannot show. */
 const cautionsOf = (found: SecretExposure, now: number): ReadonlyArray<string> => {
-  const older = `secrets exposure ${typedName(found.secret)} --before-change`
-  const { last_backup_at: backup, leases_of_older_value: leases, rotated_at: rotated, value_set_by: by } = found
+  const older = `secrets exposure ${nameWord(found.secret)} --before-change`
+  const { last_backup_at: backup, leases_of_older_value: leases, rotated_at: rotated } = found
+  const { maybe_earlier_value: isMaybe = false, unwatched_with_older_value: unwatched = 0, value_set_by: by } = found
   const runs = found.runs_with_older_value.length
   return [
     runs === 0 ? "" : `${counted(runs, "program")} still ${runs === 1 ? "runs" : "run"} with an older value: ${older}`,
     leases === 0 ? "" : `${counted(leases, "lease")} of an older value ${leases === 1 ? "is" : "are"} active: ${older}`,
+    unwatched === 0 ? "" : `${programs(unwatched)} not known to have ended, with an older value: ${older}`,
+    found.clients.some((row) => (row.unwatched ?? 0) > 0)
+      ? "Not known to have ended: the program was started with --no-register, or its secrets exec was killed."
+      : "",
+    found.clients.some(({ via }) => via.startsWith("helper:"))
+      ? "A program that asked a helper keeps the value until it ends, and nothing tells when that is."
+      : "",
     rotated === undefined
       ? ""
       : `Its command ran ${shownTime(rotated, now)} and kept the stored value: only the provider knows whether these still work.`,
-    by === "store_restore" ? `The value is from a backup: who had it before then is in: ${older}` : "",
-    by === "secret_add" && found.earlier_values ? `It was added again. If that is the value of before: ${older}` : "",
+    isMaybe ? `${originOf(by)}, and may be one of before. Who had the last one: ${older}` : "",
     backup === undefined ? "" : `A backup of ${shownTime(backup, now)} holds the value.`
   ].filter((line) => line !== "")
 }
 
 const endOf = ({ rotate_via: hasHook, secret, stored }: SecretExposure): string => {
-  const name = typedName(secret)
+  const name = nameWord(secret)
   if (stored === false) return `${quote(secret)} is deleted here. To end it: change it at its provider`
   return hasHook
     ? `To end it: secrets rotate ${name}   (then: secrets exposure ${name} --before-change)`

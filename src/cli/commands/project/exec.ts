@@ -19,7 +19,7 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { checkVariables, firstExpiry, variablesOf } from "./leaseAll.ts"
 import { maskOutput } from "./maskOutput.ts"
-import { isExecutableFile, programPath } from "../../../process/programPath.ts"
+import { hasInterpreter, isExecutableFile, programPath } from "../../../process/programPath.ts"
 import type { ParentChannel } from "./parentChannel.ts"
 import { type ChildOptions, runChild } from "./runChild.ts"
 import {
@@ -151,7 +151,8 @@ export const execCommand = defineCommand({
 
 /** Fails where the program cannot be started, before a person is asked or anything is leased. */
 const checkProgram = Effect.fnUntraced(function* (program: Pick<ChildOptions, "command" | "args">) {
-  if (isExecutableFile(programPath(program.command))) return
+  const file = programPath(program.command)
+  if (isExecutableFile(file) && hasInterpreter(file)) return
   const { explainUnstartable } = yield* Effect.promise(() => import("./explainStart.ts"))
   const problem = explainUnstartable({ ...program, env: process.env })
   if (problem !== undefined) return yield* problem

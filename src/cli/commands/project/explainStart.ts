@@ -47,7 +47,8 @@ export const explainUnstartable = (
 ): CommandError | undefined => {
   const file = findProgram(options.command, options.env["PATH"] ?? "/bin:/usr/bin")
   if (file === undefined) return explainStart(options, "ENOENT")
-  return isExecutableFile(file) ? undefined : explainStart(options, "EACCES")
+  if (!isExecutableFile(file)) return explainStart(options, "EACCES")
+  return brokenFile(file) === undefined ? undefined : explainStart(options, "ENOENT")
 }
 
 /** Returns the file that execvp(3) finds. */

@@ -5,10 +5,13 @@
  */
 import * as Effect from "effect/Effect"
 import { escapeValue } from "../../../domain/escape.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
+import { quote } from "../../../domain/goText.ts"
 import { inGoUnits } from "../../../domain/spelledDuration.ts"
 import { call } from "../../../rpc/client/client.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { failUsage, fromClient } from "../../command/CommandError.ts"
+import type { Problem } from "../../command/Output.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { requestExample, type ShownRequest } from "./openRequests.ts"
 import { requirePerson } from "./person.ts"
@@ -21,6 +24,13 @@ export const describeRequest = ({ client_id, program, secret_name, ttl, via }: S
     program === undefined ? "" : ` (${escapeValue(program)})`,
     ttl === undefined ? "" : `, TTL ${ttl}`
   ].join("")
+
+const nothingHolds = (client: string, secret: string): Problem => ({
+  message: `no approval of ${quote(client)} for ${quote(secret)} holds`,
+  code: "not_found",
+  fix: "See what was approved: secrets audit --action request_answer",
+  exitStatus: exitStatus.notFound
+})
 
 export const approveCommand = defineCommand({
   name: "approve",
@@ -48,7 +58,10 @@ export const approveCommand = defineCommand({
         return yield* failUsage("--revoke needs a client and a secret", "See: secrets approve --help")
       const asked = { client_id: first, secret_name: secret }
       const { revoked } = yield* Effect.mapError(call(daemon, "approvals.revoke", asked, { revoked: 0 }), fromClient)
-      return { lines: [`approvals ended: ${revoked}`], result: { ...asked, revoked } }
+      const result = { ...asked, revoked }
+      return revoked > 0
+        ? { lines: [`approvals ended: ${revoked}`], result }
+        : { result, problem: nothingHolds(first, secret) }
     }
     if (secret !== undefined) return yield* failUsage("approve takes one id", "For example: secrets approve KQTR")
     yield* requirePerson("approve")

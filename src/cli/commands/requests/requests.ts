@@ -3,6 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { nameWord } from "../../../domain/shellWord.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { fetchRequests, requestRows } from "./openRequests.ts"
@@ -27,10 +28,11 @@ export const requestsCommand = defineCommand({
     }
     const found = yield* fetchRequests(daemon)
     const lines = requestRows(found.requests, yield* Clock.currentTimeMillis)
+    const first = (kind: string) => found.requests.filter((request) => request.kind === kind).slice(0, 1)
     const hints = [
-      found.requests.some(({ kind }) => kind === "approval") ? "Answer: secrets approve ID, or secrets deny ID" : "",
-      found.requests.some(({ kind }) => kind === "missing") ? "Store what is missing: secrets add SECRET" : ""
-    ].filter(Boolean)
+      ...first("approval").map(({ request_id: id }) => `Answer: secrets approve ${id}, or secrets deny ${id}`),
+      ...first("missing").map(({ secret_name }) => `Store what is missing: secrets add ${nameWord(secret_name)}`)
+    ]
     return { lines: found.total === 0 ? ["no open requests"] : [...lines, "", ...hints], result: found }
   })
 })

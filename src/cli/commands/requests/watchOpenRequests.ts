@@ -25,11 +25,12 @@ export const watchOpenRequests = Effect.fnUntraced(function* (daemon: DaemonAddr
   const mayAnswer = process.stdin.isTTY && agentVariable(process.env) === undefined
   const screen = yield* openScreen
   let [shown, total, selected, notice]: [ReadonlyArray<ShownRequest>, number, string, string] = [[], 0, "", ""]
+  let isRead = false
 
   const draw = Effect.map(Clock.currentTimeMillis, (now) => {
     const marks = shown.map(({ request_id }, index) => `${request_id === selected ? ">" : " "}${index + 1}`)
     screen.draw([
-      total === 0 ? "no open requests" : `open requests: ${total}`,
+      !isRead ? "" : total === 0 ? "no open requests" : `open requests: ${total}`,
       "",
       ...(total === 0 ? [] : requestRows(shown, now, marks)),
       "",
@@ -40,6 +41,7 @@ export const watchOpenRequests = Effect.fnUntraced(function* (daemon: DaemonAddr
 
   const refresh = Effect.gen(function* () {
     const found = yield* Effect.result(fetchRequests(daemon))
+    isRead = Result.isSuccess(found)
     if (Result.isFailure(found)) {
       ;[shown, total, notice] = [[], 0, found.failure.message]
     } else {

@@ -71,13 +71,15 @@ export const runsResult = ({ ended, notified, running = [] }: RunsReport) => ({
   }
 })
 
-/** Returns the problem of programs that still run. */
-export const stillRunning = ({ ended, notified, running }: RunsReport): Problem | undefined =>
-  running?.length === 0
-    ? undefined
-    : {
-        message: `${counted(notified - ended, "program")} did not end`,
-        code: "still_running",
-        fix: "Look at them: secrets runs; end them with kill PID, or wait longer with --wait",
-        exitStatus: exitStatus.incomplete
-      }
+/** Returns the problem of programs that still run: they ignore TERM, or wait for its timeout. */
+export const stillRunning = ({ ended, notified, running = [] }: RunsReport): Problem | undefined => {
+  if (notified === ended) return undefined
+  const pids = running.flatMap(({ pid }) => pid ?? []).slice(0, maxNamed)
+  const end = pids.length === 0 ? "" : ` End them: kill -9 ${pids.join(" ")}`
+  return {
+    message: `${counted(notified - ended, "program")} did not end`,
+    code: "still_running",
+    fix: `Look at them: secrets runs; or wait longer with --wait.${end}`,
+    exitStatus: exitStatus.incomplete
+  }
+}

@@ -12,7 +12,7 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { counted } from "../../../domain/counted.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failDeclined, fromClient } from "../../command/CommandError.ts"
-import { runsExample } from "../runs.ts"
+import { runsExample, unwatchedLine } from "../runs.ts"
 import { awaitRuns, describeRuns, runsResult, stillRunning } from "./awaitRuns.ts"
 import { type RevokeArgs, runsReached } from "./revoke.ts"
 import { loadDaemon } from "../../command/settings.ts"
@@ -32,7 +32,8 @@ const statusExample = { secrets_count: 0 }
 const handedOutExample = {
   secrets: [{ secret_name: "", leases: 0, last_leased_at: "" }],
   total: 0,
-  complete: true
+  complete: true,
+  unwatched: optional(0)
 }
 type HandedOutReply = Shaped<typeof handedOutExample>
 
@@ -63,13 +64,15 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: RevokeArgs, wai
   const outside = yield* handedOut(address)
   const runs = yield* awaitRuns(address, report.run_ids ?? [], wait)
   return {
-    lines: [done.join("; "), ...describeRuns(runs), ...describe(outside)],
+    lines: [done.join("; "), ...describeRuns(runs), ...unwatchedLine(outside?.unwatched ?? 0), ...describe(outside)],
     problem: stillRunning(runs),
     result: {
       leases_revoked: report.leases_revoked,
       ...(rotate ? { rotated: report.rotated } : {}),
       ...(wipe ? { secrets_wiped: report.secrets_wiped } : {}),
-      ...(outside === undefined ? {} : { handed_out: outside.secrets, handed_out_complete: outside.complete }),
+      ...(outside === undefined
+        ? {}
+        : { handed_out: outside.secrets, handed_out_complete: outside.complete, unwatched: outside.unwatched }),
       ...(runs.notified === 0 ? {} : runsResult(runs))
     }
   }

@@ -103,7 +103,9 @@ export const renderRevoked = (revoked: unknown, args: RevokeArgs): Output | unde
         }
       : undefined
   }
-  if (!matchesShape(revoked, { lease_id: optional("") })) return undefined
+  if (!matchesShape(revoked, { lease_id: optional(""), was_over: optional(true) })) return undefined
   const id = revoked.lease_id ?? args.positionals[0] ?? ""
-  return { lines: [`revoked ${escapeValue(id)}`, ...more], result: { lease_id: id, ...runs } }
+  const wasOver = revoked.was_over === true
+  const done = wasOver ? `${escapeValue(id)} was over already` : `revoked ${escapeValue(id)}`
+  return { lines: [done, ...more], result: { lease_id: id, ...(wasOver && { was_over: true }), ...runs } }
 }

@@ -3,7 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { type ExposedClient, exposedSecrets, exposureOfSecret } from "../../../daemon/operations/exposure.ts"
+import { exposedSecrets } from "../../../daemon/operations/exposedSecrets.ts"
+import { type ExposedClient, exposureOfSecret } from "../../../daemon/operations/exposure.ts"
 import type { Run } from "../../../daemon/runs/RunTable.ts"
 import { isOpenWay } from "../../../domain/Exposure.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
@@ -42,10 +43,12 @@ export const exposureHandlers = {
         leases: secret.leases,
         last: secret.last.text,
         changed_since: secret.isChanged,
+        maybe_unchanged: secret.isUnsure,
         rotated_since: secret.isRotated,
         rotate_via: secret.hasHook,
         open: secret.isOpen,
-        stored: secret.isStored
+        stored: secret.isStored,
+        unwatched: secret.unwatched
       })),
       total: found.secrets.length,
       client_known: found.isClientKnown,
@@ -73,6 +76,7 @@ const ofSecret = Effect.fnUntraced(function* (
     rotate_via: found.hasHook,
     stored: found.isStored,
     earlier_values: found.hasEarlier,
+    maybe_earlier_value: found.mayBeEarlier,
     complete: found.reasons.length === 0,
     incomplete_because: found.reasons,
     log_from_seq: found.from?.seq,
@@ -86,25 +90,28 @@ const ofSecret = Effect.fnUntraced(function* (
       since: run.begunAt
     })),
     leases_of_older_value: found.olderLeases,
+    unwatched_with_older_value: found.olderUnwatched,
     open_handouts: found.open,
     last_backup_at: found.backup?.text
   }
 })
 
-const clientResult = ({ client, first, grouped, last, leases, program, runs, times, via }: ExposedClient) => ({
+const clientResult = ({ client, first, grouped, last, leases, program, ...row }: ExposedClient) => ({
   client_id: client,
   grouped,
-  via,
+  via: row.via,
   program: program || undefined,
-  open: isOpenWay(via),
+  open: isOpenWay(row.via),
   first: first.text,
   last: last.text,
-  times,
+  times: row.times,
   lease_ids: leases.slice(0, maxLeaseIds).map(({ id }) => id),
   active_leases: leases.length,
   /** The program that was started last. */
-  run: runs.slice(-1).map(runResult)[0],
-  runs: runs.length,
+  run: row.runs.slice(-1).map(runResult)[0],
+  runs: row.runs.length,
+  /** Programs that are not registered and not known to have ended. */
+  unwatched: row.unwatched,
   active_until: leases.toSorted((a, b) => b.expiresAt.millis - a.expiresAt.millis)[0]?.expiresAt.text ?? null
 })
 

@@ -6,6 +6,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
 import { acquire } from "../../../daemon/operations/acquire.ts"
+import { countUnwatched } from "../../../daemon/operations/exposure.ts"
 import { findHandedOut } from "../../../daemon/operations/findHandedOut.ts"
 import { killswitch } from "../../../daemon/operations/killswitch.ts"
 import { listLeases } from "../../../daemon/operations/listLeases.ts"
@@ -22,7 +23,7 @@ import { nameLimit } from "../../../domain/Secret.ts"
 import { fromMillis } from "../../../domain/Timestamp.ts"
 import { maxReplyCount, maxReplyText } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
-import { isSilent, originFields, readOrigin } from "../leaseOrigin.ts"
+import { isRunId, isSilent, originFields, readOrigin } from "../leaseOrigin.ts"
 import { atMost, reached, readParams, required, resultCount, succeeded } from "../params.ts"
 
 /** No useful duration is longer. */
@@ -31,13 +32,14 @@ const durationLimit = 256
 /** How many clients and secrets `leases` counts at most. */
 const maxTop = 100
 
-/** Beyond the predecessor: max_bytes, shorten, and what the client says about the use. */
+/** Beyond the predecessor: max_bytes, shorten, what the client says about the use, and the run that the lease is for. */
 const leaseParams = readParams("LeaseParams", {
   secret_name: "string",
   client_id: "string",
   ttl: "string",
   max_bytes: "number",
   shorten: "bool",
+  run_id: "string",
   ...originFields
 })
 const rejectionParams = readParams("ReportRejectionParams", {
@@ -117,7 +119,9 @@ export const leaseHandlers = {
       shorten: params.shorten,
       maxBytes: params.max_bytes > 0 ? Math.trunc(params.max_bytes) : undefined,
       // Most requests say nothing.
-      origin: isSilent(params) ? {} : yield* readOrigin(params)
+      origin: isSilent(params)
+        ? {}
+        : { ...(yield* readOrigin(params)), ...(isRunId(params.run_id) && { run_id: params.run_id }) }
     }
     const { lease, value } = yield* acquire(request, ttlPolicy, maxActiveLeases)
     return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
@@ -167,9 +171,10 @@ export const leaseHandlers = {
     // Beyond the predecessor: with `prefix`, the beginning of an id is enough.
     const {
       lease: { id },
-      runIds
+      runIds,
+      wasOver
     } = yield* revokeLease(lease_id, prefix, returned)
-    const more = { ...(prefix ? { lease_id: id } : {}), ...reached(report_runs, runIds) }
+    const more = { ...(prefix ? { lease_id: id, was_over: wasOver } : {}), ...reached(report_runs, runIds) }
     return succeeded(`lease ${quote(id)} revoked successfully`, more)
   }),
 
@@ -215,7 +220,8 @@ export const leaseHandlers = {
         last_leased_at: lastAt
       })),
       total,
-      complete
+      complete,
+      unwatched: yield* countUnwatched(() => true)
     }
   })
 }

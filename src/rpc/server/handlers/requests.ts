@@ -20,7 +20,6 @@ import { lockedReason } from "../../../daemon/secrets/lockableStore.ts"
 import type { SecretStore } from "../../../daemon/secrets/SecretStore.ts"
 import { AccessDenied, permitsSecret } from "../../../domain/Caller.ts"
 import { durationText, parseDuration } from "../../../domain/GoDuration.ts"
-import { quote } from "../../../domain/goText.ts"
 import {
   type Answer,
   type Asked,
@@ -29,6 +28,7 @@ import {
   spanOf,
   spanText
 } from "../../../domain/OpenRequest.ts"
+import { nameWord } from "../../../domain/shellWord.ts"
 import type { ErrorTag } from "../../protocol/errorTags.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
 import { longestPoll, longPoll } from "../longPoll.ts"
@@ -61,7 +61,10 @@ const wait = Effect.fnUntraced(function* (raw: unknown) {
   const { request, state } = yield* findRequest(request_id)
   const table = yield* OpenRequests
   const seconds = timeout > 0 ? Math.min(timeout, longestPoll) : 0
-  const end = state === "pending" ? yield* longPoll(table.ended(request.id), Duration.seconds(seconds)) : undefined
+  const end =
+    state === "pending"
+      ? yield* longPoll((done) => table.onEnded(request.id, done), Duration.seconds(seconds))
+      : undefined
   const found = yield* findRequest(request_id)
   return {
     state: found.state,
@@ -138,7 +141,7 @@ const readAnswer = Effect.fnUntraced(function* (
   if (params.answer !== "approve") return yield* invalid('answer must be "approve" or "deny"')
   if (request.kind === "missing") {
     return yield* invalid(
-      `request ${request.id} waits for a secret: store it with secrets add ${quote(request.secretName)}`
+      `request ${request.id} waits for a secret: store it with secrets add ${nameWord(request.secretName)}`
     )
   }
   if (params.for === "") return { _tag: "Approve", span: spanOf(request.approval) }

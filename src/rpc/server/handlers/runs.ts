@@ -13,11 +13,12 @@ import {
   watchRun
 } from "../../../daemon/operations/runs.ts"
 import { proxyWay } from "../../../domain/ProxyRoute.ts"
+import { countUnwatched } from "../../../daemon/operations/exposure.ts"
 import { nameLimit } from "../../../domain/Secret.ts"
 import { maxReplyCount } from "../../protocol/limits.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
 import { ConnectionState } from "../../transport/Connections.ts"
-import { originFields, readOrigin } from "../leaseOrigin.ts"
+import { isRunId, originFields, readOrigin } from "../leaseOrigin.ts"
 import { longestPoll, longPoll } from "../longPoll.ts"
 import { atMost, readParams, required } from "../params.ts"
 
@@ -70,7 +71,7 @@ export const runHandlers = {
       const { cursor, runId } = yield* registerRun(request)
       return { run_id: runId, cursor }
     }
-    if (!isUuid.test(params.run_id)) return yield* invalid("run_id is not the id of a run")
+    if (!isRunId(params.run_id)) return yield* invalid("run_id is not the id of a run")
     if (!Number.isSafeInteger(params.cursor) || params.cursor < 0) return yield* invalid("cursor is not a whole number")
     const secretNames = yield* readNames(params.secret_names, leaseIds.length)
     const { cursor, runId } = yield* takeUpRun({ ...request, runId: params.run_id, secretNames, after: params.cursor })
@@ -80,7 +81,7 @@ export const runHandlers = {
   "runs.watch": Effect.fnUntraced(function* (raw: unknown) {
     const params = yield* watchParams(withNumericTimeout(raw))
     yield* required(params.run_id, "run_id")
-    const { nextNotice } = yield* Runs
+    const { onNotice } = yield* Runs
     const connection = yield* ConnectionState
     const leaseIds = params.lease_ids === "" ? [] : yield* readIds(params.lease_ids)
     const names = leaseIds.length === 0 ? [] : yield* readNames(params.secret_names, leaseIds.length)
@@ -88,7 +89,8 @@ export const runHandlers = {
     const pid = pidOf(params.pid)
     const run = yield* watchRun({ runId: params.run_id, after: params.after, pid, given, connection })
     const seconds = Math.min(Math.max(params.timeout, 0), longestPoll)
-    const waited = run.unread.length > 0 ? undefined : yield* longPoll(nextNotice(run), Duration.seconds(seconds))
+    const waited =
+      run.unread.length > 0 ? undefined : yield* longPoll((done) => onNotice(run, done), Duration.seconds(seconds))
     if (waited === "client left") return { events: [], cursor: params.after }
     const { cursor, notices } = yield* readNotices(run)
     return {
@@ -122,6 +124,10 @@ export const runHandlers = {
     yield* atMost(nameLimit, secret_name, "secret_name")
     const filter = { clientId: client_id || undefined, secretName: secret_name || undefined, told }
     const { runs, total } = yield* listRuns(filter, maxReplyCount)
+    const unwatched = yield* countUnwatched(
+      ({ client, secret }) =>
+        (client_id === "" || client === client_id) && (secret_name === "" || secret === secret_name)
+    )
     return {
       runs: runs.map(({ active, run }) => ({
         run_id: run.id,
@@ -137,7 +143,8 @@ export const runHandlers = {
         told: run.told?.kind,
         told_at: run.told?.at
       })),
-      total
+      total,
+      unwatched
     }
   })
 }
@@ -145,8 +152,6 @@ export const runHandlers = {
 /** Rejects a run of the proxy, which `proxy.open` opens: its program has no values. */
 const readProgramOrigin = (params: Parameters<typeof readOrigin>[0]) =>
   params.via === proxyWay ? invalid("via is not proxy: use proxy.open") : readOrigin(params)
-
-const isUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 /** What the audit log takes from a client as a reason. */
 const isWord = /^[A-Za-z][a-zA-Z0-9 _+-]{0,63}$/
 
@@ -161,7 +166,7 @@ const withNumericTimeout = (raw: unknown): unknown =>
 const readIds = (text: string) => {
   const ids = text.split(",", maxLeases + 1)
   if (ids.length > maxLeases) return invalid(`more than ${maxLeases} leases were given`)
-  return ids.every((id) => isUuid.test(id)) ? Effect.succeed(ids) : invalid("lease_ids are not ids with commas between")
+  return ids.every(isRunId) ? Effect.succeed(ids) : invalid("lease_ids are not ids with commas between")
 }
 
 /** Decodes the names of the secrets: in base64, because a name may hold a comma. */

@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { call } from "../../../../rpc/client/client.ts"
 import { exitStatus } from "../../../../domain/exitStatus.ts"
 import { CommandError, fromClient } from "../../../command/CommandError.ts"
@@ -24,6 +25,8 @@ export interface LeasedRun {
   readonly request: LeaseRequest
   /** The last leases; they change with a restart and a renewal. */
   held: ReadonlyArray<LeasedSecret>
+  /** The leases whose values the program has: a renewal may get a value that it has not. */
+  given: ReadonlyArray<LeasedSecret>
   /** Undefined if the daemon does not watch it. */
   readonly run: KnownRun | undefined
   /** How the program ended. */
@@ -42,7 +45,7 @@ export const begunExample = { run_id: "", cursor: 0 }
 export const startRun = Effect.fnUntraced(function* (request: LeaseRequest, isRegistered: boolean, mayFail: boolean) {
   const held = yield* leaseAll(request)
   const run = isRegistered && held.length > 0 ? yield* register(request, held, mayFail) : undefined
-  const begun: LeasedRun = { request, held, run, end: { status: 0 } }
+  const begun: LeasedRun = { request, held, given: held, run, end: { status: 0 } }
   return begun
 }, Effect.uninterruptible)
 
@@ -76,11 +79,11 @@ export const beginParams = ({ clientId, origin }: LeaseRequest, held: ReadonlyAr
 })
 
 /** Returns those with which a daemon takes up a run that it does not know. */
-export const takeUpParams = ({ held, request, run }: LeasedRun) => ({
-  ...beginParams(request, held),
+export const takeUpParams = ({ given, request, run }: LeasedRun) => ({
+  ...beginParams(request, given),
   run_id: run?.runId ?? "",
   cursor: run?.cursor ?? 0,
-  ...givenParams(held)
+  ...givenParams(given)
 })
 
 /** Returns the leases with their secrets. */
@@ -97,8 +100,14 @@ const idsOf = (held: ReadonlyArray<LeasedSecret>): string => [...new Set(held.ma
 
 /** Leases all secrets again. What is leased is held, even if the rest is refused. */
 export const leaseRunAgain = Effect.fnUntraced(function* (leased: LeasedRun) {
-  const { failure, granted } = yield* leaseAgain(leased.request)
-  leased.held = leased.held.map((one) => granted.find(({ variable }) => variable === one.variable) ?? one)
+  const { request, run } = leased
+  const { failure, granted } = yield* leaseAgain({ ...request, origin: { ...request.origin, run_id: run?.runId } })
+  const again = new Map(granted.map((one) => [one.variable, one]))
+  leased.held = leased.held.map((one) => again.get(one.variable) ?? one)
+  leased.given = leased.given.map((one) => {
+    const same = again.get(one.variable)
+    return same !== undefined && Redacted.value(same.value) === Redacted.value(one.value) ? same : one
+  })
   if (failure !== undefined) return yield* failure
   return leased.held
 }, Effect.uninterruptible)

@@ -53,6 +53,7 @@ export const runSupervised = Effect.fnUntraced(function* (
     if (watched?.hasGivenUp === true) return { status: exitStatus.tooManyRestarts, because: watched.because }
     if (watched?.again === undefined) return { status, signal, because: watched?.because }
     variables = variablesOf(watched.again)
+    if (supervised.leased !== undefined) supervised.leased.given = watched.again
     // What the program before it has read is gone.
     withoutInput = !process.getBuiltinModule("node:tty").isatty(0)
   }

@@ -56,7 +56,7 @@ export const makeSupervisor = Effect.fnUntraced(function* (supervised: Supervise
   const restarts: Array<number> = []
   let isAgain = false
   return (running: RunningChild) => {
-    const given = isAgain && leased !== undefined ? givenParams(leased.held) : undefined
+    const given = isAgain && leased !== undefined ? givenParams(leased.given) : undefined
     isAgain = true
     const world: World<Leased> = {
       rules,
