@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process"
 import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs"
-import { availableParallelism } from "node:os"
+import { availableParallelism, tmpdir } from "node:os"
+import * as path from "node:path"
 import { defineConfig } from "vitest/config"
 
 /** Returns whether a directory has two gibibytes of space and lets programs run that are in it. */
@@ -22,6 +23,11 @@ const isUsable = (directory: string): boolean => {
 
 // Everything that is tested flushes its files. Memory takes no time for that, and a crash of the machine is not tested.
 if (isUsable("/dev/shm")) process.env["TMPDIR"] ??= "/dev/shm"
+
+// The commands of the tests share the compiled program; the daemon refuses that (harness/program.ts).
+const compiled = mkdtempSync(path.join(tmpdir(), "agent-secrets-compiled-"))
+process.env["NODE_COMPILE_CACHE"] = compiled
+process.once("exit", () => rmSync(compiled, { recursive: true, force: true }))
 
 /** Unit tests run on virtual time and temporary files; e2e tests start the built program. */
 export default defineConfig({

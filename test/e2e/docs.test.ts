@@ -8,7 +8,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { linesOf, picture, record, withoutChance } from "../../scripts/recording.ts"
-import { shellWords } from "../harness/program.ts"
+import { commandVariables, shellWords } from "../harness/program.ts"
 import { type Block, blocksOf, runPages } from "../support/markdown.ts"
 import { emptiedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -61,7 +61,12 @@ const runPage = (script: string, cwd: string, home: string, bin: string) =>
   Effect.promise(
     () =>
       new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) => {
-        const env = { HOME: home, PATH: `${bin}:/usr/bin:/bin`, GIT_CONFIG_GLOBAL: path.join(cwd, ".gitconfig") }
+        const env = {
+          HOME: home,
+          PATH: `${bin}:/usr/bin:/bin`,
+          GIT_CONFIG_GLOBAL: path.join(cwd, ".gitconfig"),
+          ...commandVariables([])
+        }
         const child = spawn("bash", ["-euo", "pipefail", "-c", script], { cwd, env, stdio: ["ignore", "pipe", "pipe"] })
         const out = { stdout: "", stderr: "" }
         child.stdout.on("data", (piece) => (out.stdout += piece))

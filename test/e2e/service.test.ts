@@ -8,7 +8,7 @@ import { spawn } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, modeOf, rpc, startDaemon } from "../harness/daemon.ts"
-import { type Ended, installProgram, invocation, isScript, run } from "../harness/program.ts"
+import { type Ended, installProgram, invocation, isScript, run, shellVariables } from "../harness/program.ts"
 import { asFakeUser, fakeMac } from "../support/fakeMac.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { eventually, until } from "../support/waiting.ts"
@@ -20,7 +20,7 @@ const withSystemd = Effect.gen(function* () {
   const home = yield* temporaryDirectory
   const standIn = path.join(home, "stand-in")
   fs.mkdirSync(standIn)
-  const script = `#!/bin/sh\nSTAND_IN='${standIn}' exec '${process.execPath}' '${support}/systemctl.mjs' "$@"\n`
+  const script = `#!/bin/sh\nSTAND_IN='${standIn}' ${shellVariables} exec '${process.execPath}' '${support}/systemctl.mjs' "$@"\n`
   fs.writeFileSync(path.join(standIn, "systemctl"), script, { mode: 0o755 })
   fs.writeFileSync(path.join(standIn, "journalctl"), `#!/bin/sh\necho "$*"; cat '${standIn}/log'\n`, { mode: 0o755 })
   const env = { PATH: `${standIn}:/usr/bin:/bin` }

@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { createInterface } from "node:readline"
-import { invocation } from "./program.ts"
+import { commandVariables, invocation } from "./program.ts"
 
 export interface McpClientOptions {
   readonly home: string
@@ -58,7 +58,7 @@ export const startMcp = ({ args = [], cwd, env = {}, home }: McpClientOptions): 
   const [command = "", ...words] = [...invocation, "mcp", ...args]
   const child = spawn(command, words, {
     cwd: cwd ?? home,
-    env: { HOME: home, PATH: "/usr/bin:/bin", ...env },
+    env: { HOME: home, PATH: "/usr/bin:/bin", ...commandVariables(["mcp"]), ...env },
     stdio: "pipe"
   })
   const lines: Array<string> = []

@@ -45,6 +45,20 @@ export const invocation: ReadonlyArray<string> = isScript ? [process.execPath, p
 /** The same, quoted for a shell. */
 export const shellWords = invocation.map((word) => `"${word}"`).join(" ")
 
+/**
+ * What the tests add to the environment of a command: where Node keeps the compiled program, so that it is compiled
+ * once for all of them. The daemon refuses that variable.
+ */
+export const commandVariables = (args: ReadonlyArray<string>): Readonly<Record<string, string>> => {
+  const compiled = process.env["NODE_COMPILE_CACHE"]
+  return compiled === undefined || args.includes("serve") ? {} : { NODE_COMPILE_CACHE: compiled }
+}
+
+/** The same for the stand-ins of tests, as assignments in a line of shell. */
+export const shellVariables = Object.entries(commandVariables([]))
+  .map(([name, value]) => `${name}='${value}'`)
+  .join(" ")
+
 export interface Ended {
   readonly status: number | null
   readonly signal: NodeJS.Signals | null
@@ -78,7 +92,7 @@ export const start = (args: ReadonlyArray<string>, options: RunOptions): Started
   const [command = "", ...rest] =
     options.through === undefined ? line : ["/bin/sh", "-c", options.through, "sh", ...line]
   const child = spawn(command, rest, {
-    env: { HOME: options.home, PATH: "/usr/bin:/bin", ...givenMacVariables, ...options.env },
+    env: { HOME: options.home, PATH: "/usr/bin:/bin", ...givenMacVariables, ...commandVariables(args), ...options.env },
     stdio: [options.stdin === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     // Without the terminal of the person who runs the tests.
     detached: true

@@ -2,7 +2,7 @@
  * Runs programs in a pseudo-terminal, as a person does, with script(1).
  */
 import { spawn } from "node:child_process"
-import { shellWords } from "./program.ts"
+import { commandVariables, shellWords } from "./program.ts"
 
 export interface TerminalEnd {
   readonly status: number | null
@@ -22,7 +22,13 @@ export interface OpenTerminal {
 /** Opens a terminal that runs a line of a shell. */
 export const openTerminal = (line: string, home: string, cwd = home): OpenTerminal => {
   const args = process.platform === "darwin" ? ["-q", "/dev/null", "sh", "-c", line] : ["-qec", line, "/dev/null"]
-  const env = { HOME: home, PATH: "/usr/bin:/bin", TERM: "dumb", PS1: "ready> " }
+  const env = {
+    HOME: home,
+    PATH: "/usr/bin:/bin",
+    TERM: "dumb",
+    PS1: "ready> ",
+    ...commandVariables(line.split(/\W+/))
+  }
   const child = spawn("script", args, { cwd, env })
   let shown = ""
   const waiting = new Set<() => void>()

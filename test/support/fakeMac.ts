@@ -5,7 +5,7 @@
 import type * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { type Ended, run, type RunOptions } from "../harness/program.ts"
+import { type Ended, run, type RunOptions, shellVariables } from "../harness/program.ts"
 import type { LaunchdState } from "./launchctlAnswers.ts"
 
 export interface FakeMac {
@@ -33,7 +33,11 @@ export const fakeMac = (home: string): FakeMac => {
   const read = (name: string) => (fs.existsSync(at(name)) ? fs.readFileSync(at(name), "utf8") : "")
   fs.mkdirSync(directory)
   const script = path.join(import.meta.dirname, "launchctl.ts")
-  const lines = [`#!/bin/sh`, `STAND_IN='${directory}' exec '${process.execPath}' --no-warnings '${script}' "$@"`, ""]
+  const lines = [
+    `#!/bin/sh`,
+    `STAND_IN='${directory}' ${shellVariables} exec '${process.execPath}' --no-warnings '${script}' "$@"`,
+    ""
+  ]
   fs.writeFileSync(at("launchctl"), lines.join("\n"), { mode: 0o755 })
   const state = (): Partial<LaunchdState> => JSON.parse(read("state.json") || "{}")
   const options: RunOptions = {
