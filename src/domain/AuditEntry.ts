@@ -373,9 +373,15 @@ export const auditAcceptFact = (ids: ReadonlyArray<string>) =>
   })
 export const teamJoinFact = doneWith("team_join")
 export const teamLeaveFact = doneWith("team_leave")
+/** Record what this machine has signed about the machines of its team. */
+export const machineAddFact = doneWith("machine_add")
+export const machineRemoveFact = doneWith("machine_remove")
+export const teamGroupFact = doneWith("team_group")
 /** Records that a team's database had lost entries of this machine, which are there again. */
 export const auditRestoredFact = (there: number, here: number) =>
   done("audit_restored", { details: `the team's database ended at ${there}, and has the entries up to ${here} again` })
+/** Records which entries of the other machines this one has seen. */
+export const auditAnchorFact = doneWith("audit_anchor")
 /** Records that a secret of a team is not used, because it is not what a machine of the team has written. */
 export const valueRefusedFact = (secretName: string, reason: string) =>
   failed("value_refused", { secret_name: secretName, details: reason })

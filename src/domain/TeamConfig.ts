@@ -1,24 +1,14 @@
 /**
- * The section `team` of config.json: the database that several machines share, and the machines
- * that may read its secrets. The list of machines is kept by hand on each machine, because the
- * database must not decide who reads a value.
+ * The section `team` of config.json: the database that several machines share, and how this one
+ * connects to it. Which machines there are is signed, and pinned in team.json.
  */
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { hour, millisecond, second } from "./GoDuration.ts"
 import { duration, filePath, flag, oneOf, optionalSetting, section, setting, text } from "./Setting.ts"
 
-const machineName = text(/^[a-z0-9][a-z0-9-]{0,39}$/u, "a name of a-z, 0-9 and -")
-
-/** One element of `team.machines`, as `secrets team identity` prints it. */
-const machineSection = section({
-  name: text(/^[a-z0-9][a-z0-9-]{0,39}$/u, "a name of a-z, 0-9 and -", "the name of a machine; required"),
-  recipient: text(/^age1[0-9a-z]{58}$/u, "an age recipient", "its age recipient; required"),
-  key: text(/^[A-Za-z0-9+/]{43}=$/u, "a public key in base64", "its public key for signatures; required")
-})
-
-/** The most machines whose stanzas one age file has. */
-const maxMachines = 64
+export const machineNamePattern = /^[a-z0-9][a-z0-9-]{0,39}$/u
+const machineName = text(machineNamePattern, "a name of a-z, 0-9 and -")
 
 const passwordlessHosts = new Set(["localhost", "127.0.0.1", "[::1]"])
 
@@ -72,15 +62,6 @@ export const teamSection = section({
       description: "the database, with the role of this machine; required"
     })
   ),
-  machines: setting(
-    Schema.Array(machineSection)
-      .check(Schema.isMaxLength(maxMachines))
-      .annotate({
-        expected: `a list of at most ${maxMachines} machines, each a JSON object`
-      }),
-    "the machines that may read the secrets, the same list on each of them",
-    []
-  ),
   ca: optionalSetting(filePath, "the certificates that the server's must descend from, in PEM"),
   cert: optionalSetting(filePath, "the client certificate of this machine, in PEM"),
   key: optionalSetting(filePath, "the key of that certificate, in PEM"),
@@ -96,22 +77,21 @@ export const teamSection = section({
     5n * second
   ),
   prepare: setting(flag, "whether statements are prepared; false for a pooler that does not support it", true),
+  accept_loss: setting(flag, "whether secrets team check accepts that a failover may lose commits", false),
   offline: setting(oneOf(["refuse"], "refuse"), "what the daemon does while the database is away", "refuse")
 })
 
 /** Settings of a later version. Without them a daemon would promise less than its configuration says. */
-export const laterSettings = ["cutoff", "offline_grace", "listen", "accept_loss"] as const
+export const laterSettings = ["cutoff", "offline_grace", "listen"] as const
 
-/** Names a setting of the team that this version does not have, or what is wrong with its machines. */
+/** Names a setting of the team that this version does not have, or two that need each other. */
 export const teamProblem = (team: typeof teamSection.Type | undefined, given: unknown): string | undefined => {
   if (team === undefined) return undefined
   const section: unknown = typeof given === "object" && given !== null ? Reflect.get(given, "team") : undefined
   const keys = typeof section === "object" && section !== null ? Object.keys(section) : []
   const later = laterSettings.find((key) => keys.includes(key))
   if (later !== undefined) return `team.${later} is not supported by this version`
-  const names = team.machines.map(({ name }) => name)
-  const twice = names.find((name, at) => names.indexOf(name) !== at)
-  if (twice !== undefined) return `team.machines must not name ${twice} twice`
+  if (keys.includes("machines")) return "team.machines is no setting: machines are added with secrets team add"
   if ((team.cert === undefined) !== (team.key === undefined)) return "team.cert and team.key are required together"
   const url = new URL(team.url)
   const unused = (["ca", "cert"] as const).find((key) => team[key] !== undefined && !hasTls(url))

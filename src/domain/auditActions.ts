@@ -59,8 +59,12 @@ export const auditActions = [
   "audit_finding",
   "audit_accept",
   "audit_restored",
+  "audit_anchor",
   "team_join",
   "team_leave",
+  "machine_add",
+  "machine_remove",
+  "team_group",
   "value_refused"
 ] as const
 export type AuditAction = (typeof auditActions)[number]

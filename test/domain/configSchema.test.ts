@@ -15,7 +15,6 @@ const endpoint = "http://127.0.0.1:4318"
 const url = "https://example.org/alive"
 
 const team = { name: "m1", url: "postgres://as_m1@localhost/secrets?sslmode=verify-full" }
-const machine = { name: "m1", recipient: `age1${"q".repeat(58)}`, key: `${"A".repeat(43)}=` }
 
 /** Settings that another one requires, so that only that one can be wrong. */
 const beside: Readonly<Record<string, object>> = {
@@ -61,7 +60,6 @@ const fileWith = (name: string, value: unknown): object => {
     return { proxy: { routes: { a: { secret: "a", upstream: "https://a.example", [member]: given } } } }
   }
   if (name === "proxy.routes.*") return { proxy: { routes: { a: value } } }
-  if (name.startsWith("team.machines[].")) return { team: { ...team, machines: [{ ...machine, [key]: value }] } }
   if (name.startsWith("policy[].")) return { policy: [{ secrets: ["a"], [key]: value }] }
   return sections.reduce((inner, section): object => ({ [section]: { ...needed, ...inner } }), {
     ...beside[name],
@@ -139,7 +137,6 @@ describe("the schema of config.json", () => {
     { otlp: { endpoint, timeout: 3_600_000_000_001 } },
     { team: { name: "m1" } },
     { team: { ...team, offline: "repeat" } },
-    { team: { ...team, machines: [{ name: "m1" }] } },
     { heartbeat: { enabled: true } },
     { heartbeat: { enabled: true, url: null } },
     { heartbeat: { enabled: true, url: "example.org" } },

@@ -119,6 +119,8 @@ const lines: ReadonlyArray<{ readonly args: ReadonlyArray<string>; readonly json
   { args: ["completions", "--names", "secret"] },
   { args: ["team", "init", "--admin-url", hostile, "--name", "m1"], json: true },
   { args: ["team", hostile], json: true },
+  { args: ["team", "add", hostile], json: true },
+  { args: ["team", "join", hostile], json: true },
   { args: ["doctor"], json: true },
   { args: ["version"] },
   { args: [hostile], json: true },

@@ -46,6 +46,8 @@ const take = (secretName: string, clientId: string) =>
 const storeIn = (directory: string) => sha256(fs.readFileSync(path.join(directory, "secrets.age")))
 const headOf = (directory: string) => JSON.parse(fs.readFileSync(path.join(directory, "audit.head.json"), "utf8"))
 
+const teamOf = (printed: any): object => printed.result.team
+
 const activeCount = LeaseRepo.use(({ active }) => Effect.map(active, (all) => all.length))
 
 describe.runIf(postgresPrograms !== undefined)("a team", () => {
@@ -254,10 +256,11 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
     team.reset()
     const refused = (text: string) => `
       begin execute $statement$${text}$statement$; raise exception 'it was permitted: %', $statement$${text}$statement$;
-      exception when insufficient_privilege or sqlstate 'AS001' then null; end;`
-    const tables = ["state", "machines", "secrets", "leases", "revoked", "audit", "audit_default"]
+      exception when insufficient_privilege or sqlstate 'AS001' or sqlstate 'AS007' then null; end;`
+    const tables = ["state", "members", "machines", "secrets", "leases", "revoked", "audit", "audit_default"]
     const columns: Readonly<Record<string, string>> = {
       state: "revision",
+      members: "seq",
       machines: "epoch",
       secrets: "version",
       audit: "seq",
@@ -272,7 +275,9 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       `drop table team.${table}`
     ])
     const asOther = { machine: 1, epoch: 0, seq: 0, hash: sha256(""), new_hash: sha256(""), lines: [] }
-    const calls = [`select team.put_1('${JSON.stringify(asOther)}')`, `select team.look_1('{"machine":"m1"}')`]
+    const statement = JSON.stringify({ seq: 1, prev: "", do: "add", machine: "m4", by: "m2" })
+    const add = `select team.member_1('${JSON.stringify({ machine: "m2", statement, sig: "" })}')`
+    const calls = [`select team.put_1('${JSON.stringify(asOther)}')`, `select team.look_1('{"machine":"m1"}')`, add]
     const body = [...onTables, ...calls].map(refused).join("")
     team.sql(`set session authorization as_m2; do $all$ begin ${body} end $all$`)
   })
@@ -356,6 +361,76 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       )
       const verified = yield* secrets(["audit", "--verify"])
       assert.strictEqual(verified.status, 0, verified.stdout)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("takes a machine in and out with the commands, and verifies the logs of both", () =>
+    Effect.gen(function* () {
+      const value = "made-up-value-of-two-machines"
+      team.cluster().sql("create database two")
+      const admin = ["--admin-url", team.cluster().url("postgres", "two")]
+      const [one, two] = [yield* temporaryDirectory, yield* temporaryDirectory]
+      const secrets = (home: string, args: ReadonlyArray<string>, stdin?: string) =>
+        run(args, { home, ...(stdin === undefined ? {} : { stdin }) })
+      /** Runs a command that ends with this status, and returns its result. */
+      const done = (home: string, args: ReadonlyArray<string>, status = 0) =>
+        Effect.map(secrets(home, [...args, "--json"]), (ended) => {
+          assert.strictEqual(ended.status, status, ended.stdout + ended.stderr)
+          return JSON.parse(ended.stdout)
+        })
+      const configure = (home: string, section: object) =>
+        fs.writeFileSync(
+          path.join(home, ".agent-secrets", "config.json"),
+          JSON.stringify({ team: { ...section, beat: "100ms" } })
+        )
+      const [request, invitation] = [path.join(two, "request"), path.join(two, "invitation")]
+
+      const both = { concurrency: 2 }
+      const founding = done(one, ["team", "init", ...admin, "--name", "m8"])
+      const asking = secrets(two, ["team", "request", "--name", "m7"])
+      const [founded, asked] = yield* Effect.all([founding, asking], both)
+      configure(one, teamOf(founded))
+      const [, words = ""] = /the words of m7: (.*)/.exec(asked.stderr) ?? []
+      fs.writeFileSync(request, asked.stdout)
+      yield* startDaemon({ home: one })
+      yield* secrets(one, ["add", "db"], value)
+      const added = yield* secrets(one, ["team", "add", request, ...admin, "--out", invitation, "--yes"])
+      assert.strictEqual(added.status, 0, added.stderr)
+      assert.include(added.stderr, words)
+      assert.include(added.stdout, "m7 is in the team; values: 1/1 sealed for the machines of the list")
+      // Broken off and repeated, it gives another password and another invitation.
+      const again = done(one, ["team", "add", request, ...admin, "--out", invitation, "--yes"])
+      const joinTwice = done(one, ["team", "join", invitation], 73)
+      yield* Effect.all([again, joinTwice], both)
+      configure(two, teamOf(yield* done(two, ["team", "join", invitation])))
+      yield* startDaemon({ home: two })
+      assert.strictEqual((yield* secrets(two, ["lease", "db", "--client-id", "w"])).stdout, value)
+      const verified = yield* done(one, ["audit", "--verify", "--team"])
+      assert.deepStrictEqual(verified.result.findings, [])
+
+      const removed = yield* done(one, ["team", "remove", "m7", ...admin, "--yes"], 1)
+      assert.deepStrictEqual(
+        removed.result.exposed.map(({ handed, secret }: any) => [secret, handed !== undefined]),
+        [["db", true]]
+      )
+      yield* done(two, ["lease", "db"], 5)
+      yield* secrets(one, ["update", "db"], `${value}, changed`)
+      assert.deepStrictEqual((yield* done(one, ["team", "exposure", "m7"])).result.exposed, [])
+      // The database loses its last entry, and says that it did not.
+      team
+        .cluster()
+        .sql(
+          "delete from team.audit where seq = (select max(seq) from team.audit where machine = 1) and machine = 1",
+          "two"
+        )
+      const cut = yield* done(one, ["audit", "--verify", "--team"], 1)
+      assert.deepStrictEqual(
+        cut.result.findings.map(({ kind, machine }: any) => [machine, kind]),
+        [
+          ["m8", "BEHIND"],
+          ["m8", "TRUNCATED"]
+        ]
+      )
     }).pipe(Effect.scoped)
   )
 })

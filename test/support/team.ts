@@ -59,7 +59,6 @@ const makeDatabase = (cluster: Cluster, database: string, machines: number): voi
 const settingsOf = (cluster: Cluster, database: string, name: string): TeamSettings => ({
   name,
   url: cluster.url(`as_${name}`, database),
-  machines: [],
   ca: undefined,
   cert: undefined,
   key: undefined,
@@ -67,6 +66,7 @@ const settingsOf = (cluster: Cluster, database: string, name: string): TeamSetti
   timeout: second,
   beat: second,
   prepare: true,
+  accept_loss: false,
   offline: "refuse"
 })
 

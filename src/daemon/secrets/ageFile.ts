@@ -8,6 +8,7 @@ import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } fro
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { createHmac } from "node:crypto"
 import { setImmediate } from "node:timers/promises"
 
 /** A file is not a valid age file, or not for this key. Contains neither contents nor key. */
@@ -41,6 +42,12 @@ export const readIdentity = (file: Uint8Array): Effect.Effect<AgeKey, AgeError> 
   }
   return fromIdentity(identity, Buffer.from(file).toString("utf8"))
 }
+
+/** Derives 32 bytes from a key, which they do not reveal: the same ones for the same purpose. */
+export const deriveFrom = (key: AgeKey, purpose: string): Buffer =>
+  createHmac("sha256", keysIn(Buffer.from(Redacted.value(key.file))).join("\n"))
+    .update(purpose)
+    .digest()
 
 /** Returns the lines of identity.age that are no comments. */
 export const keysIn = (file: Uint8Array): ReadonlyArray<string> =>

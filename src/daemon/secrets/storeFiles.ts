@@ -7,10 +7,8 @@
  */
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { isUtf8 } from "node:buffer"
-import { createHmac } from "node:crypto"
 import * as fs from "node:fs"
 import { sha256 } from "../../domain/AuditChain.ts"
 import type { AgeError, AgeKey } from "./ageFile.ts"
@@ -157,10 +155,7 @@ export const openStore = Effect.fn("openStore")(function* (paths: StorePaths, me
     hash: () => secrets.digest,
     origin: opened.origin,
     restoreMissing,
-    derive: (purpose) => {
-      const identity = ageFile.keysIn(Buffer.from(Redacted.value(key.file))).join("\n")
-      return createHmac("sha256", identity).update(purpose).digest()
-    },
+    derive: (purpose) => ageFile.deriveFrom(key, purpose),
     decrypt: (file) => key.decrypt(file),
     canOpen,
     prepare

@@ -22,78 +22,12 @@ import { type AuditFact, auditRestoredFact } from "../../domain/AuditEntry.ts"
 import { TeamAway, TeamChanged } from "../../domain/Team.ts"
 import { version } from "../../version.ts"
 import type { AuditCommit, ChainedLines, CommitChange } from "../audit/AuditCommit.ts"
+import type { MemberList, SignedStatement } from "./members.ts"
+import { pinMembers } from "./pinnedMembers.ts"
 import { sqlState } from "./schema.ts"
+import type { TeamMemory } from "./teamMemory.ts"
+import { Committed, Entered, Lines, lookAtNothing, Looked, type LookRequest, type SecretRecord } from "./teamRows.ts"
 import { type TeamCall, type TeamWire, WireError } from "./TeamWire.ts"
-
-/** A lease as the database returns it; times are microseconds since 1970, and names are escaped as in JSON. */
-export const LeaseRecord = Schema.Struct({
-  id: Schema.String,
-  secret: Schema.String,
-  client: Schema.String,
-  machine: Schema.Int,
-  created: Schema.Number,
-  expires: Schema.Number
-})
-export type LeaseRecord = typeof LeaseRecord.Type
-
-/** A secret that has changed; without `sealed` it was deleted. */
-const SecretRecord = Schema.Struct({
-  name: Schema.String,
-  version: Schema.Int,
-  changed: Schema.Number,
-  sealed: Schema.NullOr(Schema.String)
-})
-export type SecretRecord = typeof SecretRecord.Type
-
-const Entered = Schema.Struct({
-  verdict: Schema.Literals(["same", "behind", "older"]),
-  machine: Schema.Int,
-  epoch: Schema.Int,
-  seq: Schema.Number,
-  hash: Schema.String,
-  now: Schema.Number,
-  revision: Schema.Number,
-  incarnation: Schema.Number
-})
-const Looked = Schema.Struct({
-  now: Schema.Number,
-  revision: Schema.Number,
-  active: Schema.NullOr(Schema.Number),
-  leases: Schema.Array(LeaseRecord),
-  revoked: Schema.Array(LeaseRecord),
-  secrets: Schema.Array(SecretRecord)
-})
-export type Looked = typeof Looked.Type
-const Committed = Schema.Struct({ now: Schema.Number, revision: Schema.Number })
-const Lines = Schema.Array(Schema.String)
-
-/** Which rows a look brings. */
-export interface LookRequest {
-  readonly pairs: ReadonlyArray<string>
-  readonly ids: ReadonlyArray<string>
-  readonly prefixes: ReadonlyArray<string>
-  readonly secrets: ReadonlyArray<string>
-  /** At most so many of the leases that have expired. */
-  readonly due: number
-  readonly all: boolean
-  /** Whether the active leases are counted. */
-  readonly count: boolean
-}
-export const lookAtNothing: LookRequest = {
-  pairs: [],
-  ids: [],
-  prefixes: [],
-  secrets: [],
-  due: 0,
-  all: false,
-  count: false
-}
-
-/** What must not be forgotten over a restart. */
-export interface TeamMemory {
-  readonly read: () => number | undefined
-  readonly write: (incarnation: number) => Effect.Effect<void, { readonly message: string }>
-}
 
 export type TeamState =
   | { readonly _tag: "Away"; readonly reason: string }
@@ -118,8 +52,13 @@ export class Team extends Context.Service<
     readonly revision: () => number
     readonly machine: () => number
     readonly state: () => TeamState
-    /** Ends the membership of this machine. */
-    readonly leave: Effect.Effect<void, TeamAway>
+    /** The signed list of machines, as verified and pinned here. */
+    readonly members: () => MemberList
+    /** Adds a signed statement to the list in the database. */
+    readonly declare: (signed: SignedStatement) => Effect.Effect<void, TeamAway>
+    /** Waits until the list gets longer, or the database is found to be older. */
+    readonly nextMembers: Effect.Effect<void>
+    readonly memory: TeamMemory
     /** Sets what takes the secrets that changed. */
     readonly onSecrets: (take: (changed: ReadonlyArray<SecretRecord>) => Effect.Effect<void>) => void
     /** Asks at the interval, and comes back when the database does; `enter` commits something. */
@@ -158,6 +97,8 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   const setState = (next: TeamState) =>
     Effect.suspend(() => {
       const before = state
+      // Only a person ends that.
+      if (before._tag === "Stopped") return Effect.void
       state = next
       if (before._tag === "Entered") Queue.offerUnsafe(left, undefined)
       if (next._tag === "Stopped") return Effect.logError(`the team rejects this machine: ${next.reason}`)
@@ -191,6 +132,17 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
       ? Effect.fail(new TeamAway({ reason: state.reason }))
       : Effect.void
   )
+
+  const remember = (changes: Parameters<TeamMemory["write"]>[0]) =>
+    Effect.mapError(memory.write(changes), ({ message }) => new TeamAway({ reason: message }))
+
+  const members = yield* pinMembers({
+    name,
+    memory,
+    ask,
+    stop: (reason) => lost(new WireError({ code: sqlState.forked, reason }), true)
+  })
+  if (members.problem !== undefined) state = { _tag: "Stopped", reason: `team.json: ${members.problem}` }
 
   /** Reads the lines of our chain in the database that follow a head. */
   const linesFrom = Effect.fnUntraced(function* (head: ChainHead, end: number) {
@@ -226,7 +178,8 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   const enter: AuditCommit["enter"] = Effect.fnUntraced(function* (head, linesAfter) {
     yield* refusal
     if (state._tag === "Entered") return { missed: "", facts: [] }
-    const input = { ...head, program: version, incarnation: memory.read(), process: processId, epoch: lastEpoch }
+    const { incarnation, restoring = false } = memory.read()
+    const input = { ...head, program: version, incarnation, process: processId, epoch: lastEpoch }
     const entered = yield* ask("enter_1", input, Entered)
     yield* setClock(entered.now)
     const facts: Array<AuditFact> = []
@@ -246,7 +199,15 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
       const reason = "audit.log is not a copy of the chain there"
       return yield* lost(new WireError({ code: sqlState.forked, reason }), true)
     }
-    yield* Effect.mapError(memory.write(entered.incarnation), ({ message }) => new TeamAway({ reason: message }))
+    if (entered.incarnation !== incarnation) {
+      // Another machine may have found that the database is older, and this one only sees its number.
+      const isOlder = entered.verdict === "older" || (incarnation !== undefined && entered.incarnation > incarnation)
+      yield* remember({ incarnation: entered.incarnation, restoring: restoring || isOlder })
+      if (isOlder) {
+        known = 0
+        members.wake()
+      }
+    }
     lastEpoch = entered.epoch
     yield* setState({ _tag: "Entered", machine: entered.machine, epoch: entered.epoch })
     return { missed, facts }
@@ -274,6 +235,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     yield* refusal
     const looked = yield* ask("look_1", { ...request, revision: known }, Looked)
     yield* setClock(looked.now)
+    yield* members.follow(looked.members)
     if (looked.secrets.length > 0 && take !== undefined) yield* take(looked.secrets)
     known = looked.revision
     return looked
@@ -328,7 +290,10 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     revision: () => known,
     machine: () => (state._tag === "Entered" ? state.machine : 0),
     state: () => state,
-    leave: Effect.asVoid(ask("leave_1", {}, Schema.Unknown)),
+    members: members.list,
+    declare: members.declare,
+    nextMembers: members.next,
+    memory,
     onSecrets: (next) => void (take = next),
     keepUp: (enter) =>
       Effect.suspend(() => (state._tag === "Stopped" ? Effect.never : comeBack(enter))).pipe(

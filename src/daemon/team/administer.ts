@@ -1,5 +1,5 @@
 /**
- * What the owner of the database does for a team: create it, add a machine, bring it up to date.
+ * What the owner of the database does for a team: create it, make the roles of machines, bring it up to date.
  *
  * The connection is that of a person, for one command. The password of a machine reaches the
  * server only as a SCRAM verifier, so that no log of the server has it.
@@ -9,22 +9,13 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto"
 import { addressOptions } from "./connect.ts"
+import type { SignedStatement } from "./members.ts"
 import { createStatements, functionsQuestion, migrateStatements, newerFunctions } from "./schema.ts"
 import { WireError, wireError } from "./TeamWire.ts"
 
-export interface NewMachine {
+export interface FirstMachine extends SignedStatement {
   readonly name: string
   readonly role: string
-  readonly password: Redacted.Redacted
-  /** The head of its audit log. */
-  readonly seq: number
-  readonly hash: string
-}
-
-/** A secret that is put in by the machine that begins. */
-export interface NewSealed {
-  readonly name: string
-  readonly sealed: string
 }
 
 export interface AdminAddress {
@@ -46,12 +37,11 @@ export const openAdmin = Effect.fn("openAdmin")(function* ({ ca, password, url }
     Effect.mapError(connection.query(sql, given, false), wireError)
   const runAll = (statements: ReadonlyArray<string>) => Effect.forEach(statements, (sql) => run(sql), { discard: true })
   return {
-    /** Creates the schema; returns whether it was missing. */
+    runAll,
+    /** Creates the schema where it is missing. */
     create: Effect.gen(function* () {
       const { rows } = yield* run("select to_regnamespace('team') is null as missing")
-      if (rows[0]?.["missing"] !== true) return false
-      yield* runAll(createStatements)
-      return true
+      if (rows[0]?.["missing"] === true) yield* runAll(createStatements)
     }),
     /** Brings the functions up to date, unless a newer version has put in its own. */
     migrate: Effect.gen(function* () {
@@ -60,35 +50,37 @@ export const openAdmin = Effect.fn("openAdmin")(function* ({ ca, password, url }
       if (reason !== undefined) return yield* new WireError({ reason, code: undefined })
       yield* runAll(migrateStatements)
     }),
-    /** Adds a machine with its role; fails if the team has one of that name. */
-    addMachine: Effect.fnUntraced(function* ({ hash, name, password, role, seq }: NewMachine) {
-      const verifier = scramVerifier(Redacted.value(password))
-      yield* run(`do $role$ begin
-        if exists (select from pg_roles where rolname = '${role}') then alter role ${role} login password '${verifier}';
-        else create role ${role} login password '${verifier}'; end if;
-        grant agent_secrets_daemon to ${role};
-        -- What a pooler does not pass on from the daemon.
-        alter role ${role} set synchronous_commit = on;
-        alter role ${role} set idle_in_transaction_session_timeout = '2s';
-      end $role$`)
-      yield* run(
-        `insert into team.machines (name, db_role, audit_seq, audit_hash, base_seq, base_hash) values ($1, $2, $3::int8, $4, $3::int8, $4)`,
-        [name, role, String(seq), hash]
+    /** Whether the team was founded. */
+    hasMembers: Effect.map(run("select 1 from team.members limit 1"), ({ rows }) => rows.length > 0),
+    /** Adds the founding statement, and the machine that signed it; fails if there is one already. */
+    found: ({ name, role, sig, statement }: FirstMachine) =>
+      run(
+        `with first as (insert into team.members (seq, statement, sig) values (1, $1, $2))
+         insert into team.machines (name, db_role, admin, audit_seq, audit_hash, base_seq, base_hash)
+         values ($3, $4, true, 0, '', 0, '')`,
+        [statement, sig, name, role]
       )
-    }),
-    /** Puts in secrets whose names the team does not have; returns the names of those. */
-    addSecrets: Effect.fnUntraced(function* (secrets: ReadonlyArray<NewSealed>) {
-      const { rows } = yield* run(
-        `with moved as (update team.state set revision = revision + 1 returning revision)
-         insert into team.secrets (name, version, changed, sealed)
-         select s->>'name', 1, moved.revision, decode(s->>'sealed', 'base64') from moved, jsonb_array_elements($1::text::jsonb) s
-         on conflict (name) do nothing returning name`,
-        [JSON.stringify(secrets)]
-      )
-      return rows.flatMap(({ name }) => (typeof name === "string" ? [name] : []))
-    })
   }
 })
+
+/** Returns the statements that create the role of a machine, or give it another password. */
+export const roleStatements = (role: string, password: Redacted.Redacted): ReadonlyArray<string> => {
+  const verifier = scramVerifier(Redacted.value(password))
+  return [
+    `do $role$ begin if not exists (select from pg_roles where rolname = '${role}') then create role ${role}; end if; end $role$`,
+    `alter role ${role} login password '${verifier}'`,
+    // What a pooler does not pass on from the daemon.
+    `alter role ${role} set synchronous_commit = on`,
+    `alter role ${role} set idle_in_transaction_session_timeout = '2s'`,
+    `grant agent_secrets_daemon to ${role}`
+  ]
+}
+
+/** Returns the statements that end what a removed machine does with the server. */
+export const dropStatements = (role: string): ReadonlyArray<string> => [
+  `alter role ${role} nologin`,
+  `select pg_terminate_backend(pid) from pg_stat_activity where usename = '${role}'`
+]
 
 /** Returns what the server keeps in place of a password. */
 const scramVerifier = (password: string): string => {

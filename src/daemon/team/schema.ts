@@ -5,9 +5,9 @@
  * function that changes a lease or a secret: one statement, all or nothing. A function carries the version
  * of its parameters in its name; a later release adds functions and keeps these.
  */
-
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { sha256 } from "../../domain/AuditChain.ts"
 
 /** What a function raises to reject a call; the codes are SQLSTATEs. */
 export const sqlState = {
@@ -22,8 +22,13 @@ export const sqlState = {
   /** The server is a standby, whose rows may be old. */
   standby: "AS005",
   /** The chain of the machine and the database differ at the same number. */
-  forked: "AS006"
+  forked: "AS006",
+  /** The machine may not change the list of members. */
+  denied: "AS007"
 } as const
+
+/** SHA-256 of nothing, where a chain begins. */
+const emptyHash = sha256("")
 
 /** The key of the advisory lock: shared by changes of some rows, exclusive for changes of all rows. */
 const lock = 728_190_114
@@ -96,6 +101,19 @@ create unique index on team.audit_default (machine, seq);
 create index on team.audit using brin (at);
 `
 
+/** What came after the first tables. A database that lacks it gets it by `secrets team migrate`. */
+const additions = `
+-- Signed statements about machines, which the machines verify: who may read what. member_1 alone adds to them.
+create table if not exists team.members (
+  seq int primary key, statement text not null, sig text not null, at timestamptz not null default clock_timestamp()
+);
+-- Whether it may add statements; the machines check that against the statements themselves.
+alter table team.machines add column if not exists admin boolean not null default false;
+-- The hash of its recipients, and when its value changed: for people, no machine relies on them.
+alter table team.secrets add column if not exists sealed_for text not null default '';
+alter table team.secrets add column if not exists value_at timestamptz;
+`
+
 /** Returns the expression of a lease as the functions return it. */
 const leaseJson = (row: string) =>
   `json_build_object('id', ${row}.id, 'secret', ${row}.secret, 'client', ${row}.client, 'machine', ${row}.machine,
@@ -137,6 +155,11 @@ begin
     where id = (select team.id_of(r->>'machine')) and (r->>'epoch' is null or process = r->>'process' or epoch < (r->>'epoch')::int)
     returning * into m;
   if not found then ${raise("fenced", "another process writes as this machine")}; end if;
+  -- A machine that enters for the first time: its chain begins here.
+  if m.epoch = 1 and m.audit_seq = m.base_seq then
+    update machines set audit_seq = known, audit_hash = r->>'hash', base_seq = known, base_hash = r->>'hash'
+      where id = m.id returning * into m;
+  end if;
   if known <= m.audit_seq then
     there := case
       when known = m.audit_seq then m.audit_hash
@@ -185,7 +208,8 @@ begin
     from secrets s where s.changed > (r->>'revision')::bigint;
   if (r->>'count')::boolean then select count(*) into active from leases where expires_at >= t; end if;
   return json_build_object('now', team.millis(), 'revision', (select revision from state), 'active', active,
-    'leases', coalesce(found, '[]'), 'revoked', coalesce(ended, '[]'), 'secrets', coalesce(changed, '[]'));
+    'members', (select count(*) from members), 'leases', coalesce(found, '[]'), 'revoked', coalesce(ended, '[]'),
+    'secrets', coalesce(changed, '[]'));
 end $$;
 
 -- Commits a batch: all of it, or nothing.
@@ -213,9 +237,12 @@ begin
   if s.revision <> (r->>'revision')::bigint then ${raise("stale", "the team has changed")}; end if;
   if exclusive then update state set revision = revision + 1 returning * into s; end if;
 
-  insert into secrets (name, version, changed, sealed)
-    select c->>'name', (c->>'version')::int, s.revision, decode(c->>'sealed', 'base64') from jsonb_array_elements(r->'secrets') c
-    on conflict (name) do update set version = excluded.version, changed = excluded.changed, sealed = excluded.sealed;
+  insert into secrets (name, version, changed, sealed, sealed_for, value_at)
+    select c->>'name', (c->>'version')::int, s.revision, decode(c->>'sealed', 'base64'), coalesce(c->>'for', ''),
+      case when (c->>'same')::boolean then null else t end
+    from jsonb_array_elements(r->'secrets') c
+    on conflict (name) do update set version = excluded.version, changed = excluded.changed, sealed = excluded.sealed,
+      sealed_for = excluded.sealed_for, value_at = coalesce(excluded.value_at, secrets.value_at);
 
   if r ? 'count' then
     insert into revoked select id, secret, client, machine, created_at, expires_at, t from leases where expires_at >= t limit 1000;
@@ -251,10 +278,33 @@ begin
   return json_build_object('now', team.millis(), 'revision', (select revision from state));
 end $$;
 
--- Ends the membership of the machine that calls.
-create or replace function team.leave_1(input text) returns text ${header} as $$
+-- Adds a signed statement to the list of members, and does what it says. The machines verify the signature.
+create or replace function team.member_1(input text) returns text ${header} as $$
+declare
+  r constant jsonb := input::jsonb;
+  me constant int := team.id_of(r->>'machine');
+  st constant jsonb := (r->>'statement')::jsonb;
+  about constant text := st->>'machine';
+  last members%rowtype;
 begin
-  update machines set status = 'removed', epoch = epoch + 1 where id = (select team.id_of(input::jsonb->>'machine'));
+  perform pg_advisory_xact_lock(${lock});
+  if not (select admin from machines where id = me) and not (st->>'do' = 'remove' and about = r->>'machine') then
+    ${raise("denied", "this machine may not change the list of machines")};
+  end if;
+  select * into last from members order by seq desc limit 1;
+  if (st->>'seq')::int is distinct from last.seq + 1
+      or st->>'prev' is distinct from encode(sha256(convert_to(last.statement, 'UTF8')), 'hex') then
+    ${raise("stale", "another machine has changed the list")};
+  end if;
+  insert into members (seq, statement, sig) values (last.seq + 1, r->>'statement', r->>'sig');
+  if st->>'do' = 'add' then
+    insert into machines (name, db_role, admin, audit_seq, audit_hash, base_seq, base_hash)
+      values (about, r->>'role', (st->>'admin')::boolean, 0, '${emptyHash}', 0, '${emptyHash}');
+  elsif st->>'do' = 'remove' then
+    update machines set status = 'removed', epoch = epoch + 1 where name = about;
+    delete from leases where machine = (select id from machines where name = about);
+  end if;
+  update state set revision = revision + 1;
   return '{}';
 end $$;
 
@@ -268,8 +318,25 @@ begin
     when 'leases' then (select coalesce(json_agg(${leaseJson("l")}), '[]') from leases l where expires_at >= team.now())
     when 'counts' then (select coalesce(json_object_agg(secret, n), '{}') from
       (select secret, count(*) n from leases where expires_at >= team.now() group by secret) c)
+    when 'all_leases' then (select coalesce(json_agg(id), '[]') from leases)
+    when 'heads' then (select json_agg(json_build_object('name', name, 'seq', audit_seq, 'hash', audit_hash,
+        'base_seq', base_seq, 'base_hash', base_hash,
+        'last', (select line from audit where machine = m.id and seq = m.audit_seq)) order by id)
+      from machines m where epoch > 0)
     when 'lines' then (select coalesce(json_agg(line order by seq), '[]') from
-      (select seq, line from audit where machine = me and seq > (r->>'after')::bigint order by seq limit 5000) p)
+      (select seq, line from audit where machine = coalesce((select id from machines where name = r->>'of'), me) and seq > (r->>'after')::bigint order by seq limit 5000) p)
+    when 'members' then (select coalesce(json_agg(json_build_object('statement', statement, 'sig', sig) order by seq), '[]')
+      from members where seq > (r->>'after')::int)
+    when 'versions' then (select coalesce(json_object_agg(name, version), '{}') from secrets)
+    when 'secrets' then (select coalesce(json_agg(json_build_object('name', name, 'for', sealed_for,
+        'changed', floor(extract(epoch from value_at) * 1000)::bigint) order by name), '[]')
+      from secrets where sealed is not null)
+    when 'removals' then (select coalesce(json_object_agg(statement::jsonb->>'machine', floor(extract(epoch from at) * 1000)::bigint), '{}')
+      from members where statement::jsonb->>'do' = 'remove')
+    when 'handed' then (select coalesce(json_object_agg(secret, at), '{}') from (
+      select substring(line from '"secret_name":"((?:[^"\\\\]|\\\\.)*)"') as secret, max(floor(extract(epoch from at) * 1000)::bigint) as at
+        from audit where machine = (select id from machines where name = r->>'of') and line like '%"action":"lease_acquire"%'
+        group by 1) h where secret is not null)
     when 'machines' then (select json_agg(json_build_object('name', name, 'status', status, 'program', program, 'epoch', epoch,
       'entries', audit_seq - base_seq, 'silent', round(extract(epoch from clock_timestamp() - heard_at))) order by id) from machines)
   end;
@@ -277,7 +344,7 @@ end $$;
 `
 
 /** The functions that a machine calls. */
-export const teamFunctions = ["enter_1", "look_1", "put_1", "beat_1", "read_1", "leave_1"] as const
+export const teamFunctions = ["enter_1", "look_1", "put_1", "beat_1", "read_1", "member_1"] as const
 
 /** Asks for the names of the functions that a database has; anyone may. */
 export const functionsQuestion =
@@ -317,6 +384,6 @@ const asOne = (text: string, role: string) =>
 const asOwner = "set local role agent_secrets_owner;"
 
 /** Statements that create everything in an empty database. */
-export const createStatements = [asOne(roles, ""), asOne(`${tables}${functions}${grants}`, asOwner)]
+export const createStatements = [asOne(roles, ""), asOne(`${tables}${additions}${functions}${grants}`, asOwner)]
 /** Statements that bring the functions of an existing database up to date; tables change by adding only. */
-export const migrateStatements = ["set lock_timeout = '5s'", asOne(`${functions}${grants}`, asOwner)]
+export const migrateStatements = ["set lock_timeout = '5s'", asOne(`${additions}${functions}${grants}`, asOwner)]

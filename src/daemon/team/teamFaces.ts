@@ -5,6 +5,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as path from "node:path"
 import type { Config } from "../../domain/Config.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
@@ -15,7 +16,9 @@ import { auditNeighbours } from "../audit/auditEvidence.ts"
 import { StartError } from "../files/fileLock.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 import type { StoreMemory } from "../secrets/storeFiles.ts"
+import { writeAnchors } from "./anchors.ts"
 import { connectionOptions } from "./connect.ts"
+import { readSigner } from "./signer.ts"
 import { makeTeam, Team } from "./Team.ts"
 import { teamLeasesLayer } from "./teamLeases.ts"
 import { openTeamMemory, teamMemoryName } from "./teamMemory.ts"
@@ -34,7 +37,7 @@ export const teamFaces = (config: Config, settings: TeamSettings, memory: StoreM
   return {
     leases: Layer.provide(teamLeasesLayer, team),
     secrets: Layer.provide(Layer.unwrap(secrets), team),
-    audit: Layer.provide(Layer.provideMerge(keepUp, auditOf(config)), team)
+    audit: Layer.provide(Layer.provideMerge(keepUp(config), auditOf(config)), team)
   }
 }
 
@@ -74,10 +77,14 @@ const auditOf = (config: Config) =>
     )
   )
 
-const keepUp = Layer.effectDiscard(
-  Effect.gen(function* () {
-    const team = yield* Team
-    const audit = yield* AuditLog
-    yield* Effect.forkScoped(team.keepUp(audit.append([])))
-  })
-)
+const keepUp = (config: Config) =>
+  Layer.effectDiscard(
+    Effect.gen(function* () {
+      const team = yield* Team
+      const audit = yield* AuditLog
+      yield* Effect.forkScoped(team.keepUp(audit.append([])))
+      // Where the store is locked, its key is not there, and nothing is anchored until the next start.
+      const signer = yield* Effect.option(readSigner(config, team.name))
+      if (Option.isSome(signer)) yield* Effect.forkScoped(writeAnchors(signer.value.key))
+    })
+  )

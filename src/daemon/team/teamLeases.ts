@@ -28,7 +28,8 @@ import { LeaseTable } from "../leases/LeaseTable.ts"
 import type { LeaseTransaction, TransactionOutcome } from "../leases/LeaseTransaction.ts"
 import { ScopedTransaction } from "../leases/ScopedTransaction.ts"
 import { escapeText, unescapeText } from "./escapeText.ts"
-import { LeaseRecord, type LookRequest, Team } from "./Team.ts"
+import { Team } from "./Team.ts"
+import { LeaseRecord, type LookRequest } from "./teamRows.ts"
 
 /** How often a batch is run again because other machines changed its rows. */
 const maxTries = 20

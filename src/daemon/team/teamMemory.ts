@@ -1,29 +1,53 @@
 /**
- * team.json: how often the team's database is known to have lost entries. A database that was
- * restored from a backup has a smaller number, and the machine notices.
+ * team.json: what a machine must not forget of its team, because the database could then show it something older.
+ *
+ * It pins the signed list of machines, and remembers the newest version of each secret and how often the database is
+ * known to have lost entries.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { replaceFile } from "../files/durableFile.ts"
+import * as Semaphore from "effect/Semaphore"
+import { type FileError, replaceFile } from "../files/durableFile.ts"
 import { readOrSetAside } from "../files/setAside.ts"
-import type { TeamMemory } from "./Team.ts"
+import { SignedStatement } from "./members.ts"
 
 export const teamMemoryName = "team.json"
 
-const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ incarnation: Schema.Int })))
+/** The newest version of a secret that this machine has seen. */
+const Seen = Schema.Struct({
+  version: Schema.Int,
+  /** The number of statements that its writer knew. */
+  list: Schema.Int,
+  isDeleted: Schema.Boolean
+})
+export type Seen = typeof Seen.Type
+
+const Remembered = Schema.Struct({
+  incarnation: Schema.optionalKey(Schema.Int),
+  /** Whether the database is older than what is remembered here, so that this machine puts values back. */
+  restoring: Schema.optionalKey(Schema.Boolean),
+  members: Schema.optionalKey(Schema.Array(SignedStatement)),
+  seen: Schema.optionalKey(Schema.Record(Schema.String, Seen))
+})
+export type Remembered = typeof Remembered.Type
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Remembered))
+
+export interface TeamMemory {
+  readonly read: () => Remembered
+  /** Changes some of it; it is on disk before this returns. */
+  readonly write: (changes: Remembered) => Effect.Effect<void, FileError>
+}
 
 export const openTeamMemory = Effect.fnUntraced(function* (file: string) {
   const { contents } = yield* readOrSetAside(file)
-  let known = Option.getOrUndefined(decode(contents?.toString("utf8") ?? ""))?.incarnation
-  const memory: TeamMemory = {
-    read: () => known,
-    write: (incarnation) =>
-      Effect.suspend(() => {
-        if (incarnation === known) return Effect.void
-        known = incarnation
-        return Effect.asVoid(replaceFile(file, [Buffer.from(`${JSON.stringify({ incarnation })}\n`, "utf8")]))
-      })
-  }
+  let known: Remembered = Option.getOrElse(decode(contents?.toString("utf8") ?? ""), () => ({}))
+  const oneWrite = Semaphore.withPermit(yield* Semaphore.make(1))
+  const write = Effect.fnUntraced(function* (changes: Remembered) {
+    const next = { ...known, ...changes }
+    yield* replaceFile(file, [Buffer.from(`${JSON.stringify(next)}\n`, "utf8")])
+    known = next
+  }, oneWrite)
+  const memory: TeamMemory = { read: () => known, write }
   return memory
 })

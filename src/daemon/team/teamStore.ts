@@ -4,9 +4,11 @@
  * It has the shape of the files of a store, so that `SecretStore` is the same over both: a
  * change is recorded, put, and then visible. secrets.age keeps each secret with the version
  * that was seen, encrypted to this machine alone. What it had before the team stays in it.
+ * `keepSealed` seals again what was sealed for other machines, and puts back what the database has lost.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
@@ -18,11 +20,15 @@ import { AgeError } from "../secrets/ageFile.ts"
 import type { StoreDocument, StoredSecret } from "../secrets/storeDocument.ts"
 import { openStore, type StoreFiles, type StoreMemory, type StorePaths } from "../secrets/storeFiles.ts"
 import { escapeText, unescapeText } from "./escapeText.ts"
-import { openSealed, recipientsHash, seal, signingKey, signingPurpose } from "./sealedSecret.ts"
-import { lookAtNothing, type SecretRecord, Team } from "./Team.ts"
+import { groupOfSecret, isInGroup, lastSigner, readersOf, recipientsOf, statementFact, viewOf } from "./members.ts"
+import { openSealed, recipientsHash, seal } from "./sealedSecret.ts"
+import { signingKey, signingPurpose } from "./signatures.ts"
+import { Team } from "./Team.ts"
+import type { Seen } from "./teamMemory.ts"
+import { lookAtNothing, type SecretRecord } from "./teamRows.ts"
 
 /** What secrets.age has of a secret besides: its version in the database, and for which machines it was sealed. */
-const Mark = Schema.Struct({ team: Schema.Struct({ version: Schema.Int, for: Schema.String }) })
+const Mark = Schema.Struct({ team: Schema.Struct({ version: Schema.Int, list: Schema.Int, for: Schema.String }) })
 type Mark = typeof Mark.Type.team
 const decodeMark = Schema.decodeUnknownOption(Mark)
 
@@ -45,17 +51,21 @@ export const removeMarks = (document: StoreDocument, keep: boolean): StoreDocume
 export const openTeamStore = Effect.fn("openTeamStore")(function* (
   paths: StorePaths,
   memory: StoreMemory,
-  { machines, name }: TeamSettings
+  { name }: TeamSettings
 ) {
   const team = yield* Team
   const audit = yield* AuditLog
+  const scope = yield* Effect.scope
   const files = yield* openStore(paths, memory)
   const own = partOf(files.document(), false)
   let secrets = partOf(files.document(), true)
-  /** The version of each secret that this machine has seen, deleted ones included. */
-  const versions = new Map([...secrets].map(([key, secret]) => [key, markOf(secret)?.version ?? 0]))
-  const recipients = recipientsHash(machines)
-  const sealOptions = { by: name, key: signingKey(files.derive(signingPurpose)), machines }
+  /** The newest version of each secret that this machine has seen, by its name; deleted ones included. */
+  const seen = new Map<string, Seen>(Object.entries(team.memory.read().seen ?? {}))
+  for (const [key, secret] of secrets) {
+    const mark = markOf(secret)
+    if (mark !== undefined && mark.version > (seen.get(key)?.version ?? 0)) seen.set(key, { ...mark, isDeleted: false })
+  }
+  const key = signingKey(files.derive(signingPurpose))
   const oneChange = Semaphore.withPermit(yield* Semaphore.make(1))
   let document: StoreDocument = { ...files.document(), secrets }
 
@@ -64,6 +74,10 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
     document = { ...document, secrets: next }
   }
 
+  const versionOf = (secretName: string): number => seen.get(secretName)?.version ?? 0
+  const isRestoring = () => team.memory.read().restoring === true
+  const listOf = (secretName: string): number => seen.get(secretName)?.list ?? 0
+
   /** Writes the cache, and no backup of what was removed. The database has what a full disk does not. */
   const cache = oneChange(
     Effect.suspend(() => {
@@ -71,6 +85,7 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
       return Effect.flatMap(files.prepare(next, "delete"), ({ write }) => write)
     }).pipe(
       Effect.andThen(Effect.suspend(() => audit.recordStore(files.hash()))),
+      Effect.andThen(Effect.suspend(() => team.memory.write({ seen: Object.fromEntries(seen) }))),
       Effect.catch((error) => Effect.logWarning(`secrets.age is behind the team's database: ${error.message}`))
     )
   )
@@ -78,16 +93,22 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
   /** Takes one row; returns why it is refused. */
   const takeOne = Effect.fnUntraced(function* (row: SecretRecord, next: Map<string, StoredSecret>) {
     const secretName = unescapeText(row.name)
-    const seen = versions.get(secretName) ?? 0
-    if (row.version < seen) return "it is older than the version that this machine has seen"
-    if (row.version === seen && row.sealed !== null && next.has(secretName)) return undefined
-    versions.set(secretName, row.version)
+    if (row.version < versionOf(secretName)) return "it is older than the version that this machine has seen"
+    if (row.version === versionOf(secretName) && row.sealed !== null && next.has(secretName)) return undefined
     next.delete(secretName)
+    seen.set(secretName, { version: row.version, list: listOf(secretName), isDeleted: row.sealed === null })
     if (row.sealed === null) return undefined
+    const members = team.members()
     const sealed = Buffer.from(row.sealed, "base64")
-    const opened = yield* openSealed({ name: secretName, version: row.version, sealed }, files, machines)
-    if (Result.isFailure(opened)) return opened.failure
-    next.set(secretName, marked(opened.success.secret, { version: row.version, for: opened.success.recipients }))
+    const opened = yield* openSealed({ ...row, name: secretName, escaped: row.name, sealed }, files, members)
+    if (Result.isFailure(opened)) {
+      // Of another group's secrets it has the names alone.
+      return readersOf(viewOf(members), row.name).some((reader) => reader.name === name) ? opened.failure : undefined
+    }
+    const { list, recipients, secret } = opened.success
+    if (list < listOf(secretName)) return "it is sealed for an older list of machines than the version before"
+    seen.set(secretName, { version: row.version, list, isDeleted: false })
+    next.set(secretName, marked(secret, { version: row.version, list, for: recipients }))
     return undefined
   })
 
@@ -95,76 +116,167 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
   const take = Effect.fnUntraced(function* (rows: ReadonlyArray<SecretRecord>) {
     const next = new Map(secrets)
     for (const row of rows) {
+      const secretName = unescapeText(row.name)
+      // The database has lost the version that is here, and gets it back.
+      if (isRestoring() && row.version < versionOf(secretName)) continue
       const refused = yield* takeOne(row, next)
       if (refused === undefined) continue
-      const secretName = unescapeText(row.name)
       next.delete(secretName)
       yield* Effect.logError(`the secret ${JSON.stringify(secretName)} of the team is refused: ${refused}`)
       yield* Effect.ignore(audit.append([valueRefusedFact(secretName, refused)]))
     }
     show(next)
-    yield* Effect.forkDetach(cache)
+    yield* Effect.forkIn(Effect.uninterruptible(cache), scope)
   })
   team.onSecrets(take)
 
-  const prepare = Effect.fn("openTeamStore.prepare")(function* (next: StoreDocument) {
-    const changed = [...next.secrets.values()].filter((secret) => secrets.get(secret.name) !== secret)
-    const removed = [...secrets.keys()].filter((key) => !next.secrets.has(key))
-    const rows = [
-      ...(yield* Effect.forEach(
-        changed,
-        Effect.fnUntraced(function* (secret) {
-          const key = escapeText(secret.name)
-          if (Buffer.byteLength(key) > maxName) {
-            return yield* new AgeError({ reason: `a team's database takes no name of more than ${maxName} bytes` })
-          }
-          const version = (versions.get(secret.name) ?? 0) + 1
-          const sealed = Buffer.from(yield* seal(secret, version, sealOptions)).toString("base64")
-          return { name: key, version, sealed, secret: marked(secret, { version, for: recipients }) }
-        })
-      )),
-      ...removed.map((key) => ({ name: escapeText(key), version: (versions.get(key) ?? 0) + 1, sealed: null }))
-    ]
-    const write = Effect.gen(function* () {
-      if (rows.length === 0) return
-      const change = {
-        exclusive: true,
-        revision: team.revision(),
-        secrets: rows.map(({ name, sealed, version }) => ({ name, sealed, version }))
-      }
-      yield* Effect.mapError(
-        audit.append([], change),
-        (cause) => new FileError({ operation: "write", path: "the team's database", cause })
-      )
-      const shown = new Map(secrets)
-      for (const row of rows) {
-        const key = unescapeText(row.name)
-        versions.set(key, row.version)
-        if ("secret" in row) shown.set(key, row.secret)
-        else shown.delete(key)
-      }
-      show(shown)
-      yield* cache
-      yield* Effect.ignore(team.look(lookAtNothing))
-    })
-    return { hash: undefined, write }
+  /** Seals a secret with its next version, as a row of the database. */
+  const sealNext = Effect.fnUntraced(function* (secret: StoredSecret) {
+    const escaped = escapeText(secret.name)
+    if (Buffer.byteLength(escaped) > maxName) {
+      return yield* new AgeError({ reason: `a team's database takes no name of more than ${maxName} bytes` })
+    }
+    const list = team.members()
+    const view = viewOf(list)
+    const self = view.members.get(name)
+    const group = groupOfSecret(view, escaped)
+    if (self === undefined || !(isInGroup(self, group) || self.isAdmin)) {
+      return yield* new AgeError({ reason: `this machine is not in the group ${group}, which has the secret` })
+    }
+    const version = versionOf(secret.name) + 1
+    const sealed = Buffer.from(yield* seal(secret, escaped, version, { by: name, key, list })).toString("base64")
+    const mark = { version, list: list.statements.length, for: recipientsHash(recipientsOf(list, escaped)) }
+    const row: SecretRow = { name: escaped, version, sealed, for: mark.for, secret: marked(secret, mark) }
+    return row
   })
 
-  /** Seals again what was sealed for another list of machines; once, because two machines may have two lists. */
-  const resealOutdated = Effect.gen(function* () {
-    yield* Effect.repeat(Effect.sleep("1 second"), { until: () => team.state()._tag === "Entered" })
-    const next = new Map(
-      [...secrets].map(([key, secret]) => [key, markOf(secret)?.for === recipients ? secret : { ...secret }])
+  const deletedRow = (secretName: string): SecretRow => ({
+    name: escapeText(secretName),
+    version: versionOf(secretName) + 1,
+    sealed: null,
+    for: "",
+    secret: undefined
+  })
+
+  /** Commits rows, and then shows them. The database keeps the time at which a value changed, unless this changes it. */
+  const commitRows = Effect.fnUntraced(function* (rows: ReadonlyArray<SecretRow>) {
+    if (rows.length === 0) return
+    const change = {
+      exclusive: true,
+      revision: team.revision(),
+      secrets: rows.map(({ secret, ...row }) => ({
+        ...row,
+        same: secret !== undefined && isSameValue(secret, secrets.get(secret.name))
+      }))
+    }
+    yield* Effect.mapError(
+      audit.append([], change),
+      (cause) => new FileError({ operation: "write", path: "the team's database", cause })
     )
-    const { write } = yield* prepare({ ...document, secrets: next })
-    yield* write
-  }).pipe(Effect.catch((error) => Effect.logWarning(`the secrets are not sealed again: ${error.message}`)))
+    const shown = new Map(secrets)
+    for (const row of rows) {
+      const secretName = unescapeText(row.name)
+      const list = (row.secret && markOf(row.secret)?.list) ?? listOf(secretName)
+      seen.set(secretName, { version: row.version, list, isDeleted: row.secret === undefined })
+      if (row.secret === undefined) shown.delete(secretName)
+      else shown.set(secretName, row.secret)
+    }
+    show(shown)
+    yield* cache
+    yield* Effect.ignore(team.look(lookAtNothing))
+  })
+
+  const prepare = Effect.fn("openTeamStore.prepare")(function* (next: StoreDocument) {
+    const changed = [...next.secrets.values()].filter((secret) => secrets.get(secret.name) !== secret)
+    const removed = [...secrets.keys()].filter((secretName) => !next.secrets.has(secretName))
+    const rows = [...(yield* Effect.forEach(changed, sealNext)), ...removed.map(deletedRow)]
+    return { hash: undefined, write: commitRows(rows) }
+  })
+
+  /** Returns the secrets that are sealed for other machines than those that may read them now, and that this one may seal. */
+  const outdated = (): ReadonlyArray<StoredSecret> => {
+    const list = team.members()
+    const view = viewOf(list)
+    const self = view.members.get(name)
+    return [...secrets.values()].filter((secret) => {
+      const escaped = escapeText(secret.name)
+      const mark = markOf(secret)
+      return (
+        self !== undefined &&
+        mark?.for !== recipientsHash(recipientsOf(list, escaped)) &&
+        (self.isAdmin || isInGroup(self, groupOfSecret(view, escaped)))
+      )
+    })
+  }
+
+  /** Puts back what the database has lost, and marks that as done. */
+  const putBack = Effect.gen(function* () {
+    if (!isRestoring()) return
+    const rows = yield* team.read("versions", Versions)
+    const isLost = (secretName: string) => (rows[escapeText(secretName)] ?? 0) < versionOf(secretName)
+    const values = yield* Effect.forEach(
+      [...secrets.values()].filter((one) => isLost(one.name)),
+      sealNext
+    )
+    const deleted = [...seen].filter(([secretName, { isDeleted }]) => isDeleted && isLost(secretName))
+    const present = deleted.filter(([secretName]) => rows[escapeText(secretName)] !== undefined)
+    yield* commitRows([...values, ...present.map(([secretName]) => deletedRow(secretName))])
+    yield* team.memory.write({ restoring: false })
+  })
+
+  /** Records the statements that this machine signed, by a command beside the daemon. */
+  let recorded = team.members().statements.length
+  const recordStatements = Effect.suspend(() => {
+    const added = team.members().statements.slice(recorded)
+    recorded += added.length
+    return audit.append(added.flatMap((signed) => statementFact(signed, name)))
+  })
+
+  /** Seals again in steps, each of which is whole: it goes on after a restart, and on another machine. */
+  const sealAgain = Effect.gen(function* () {
+    for (;;) {
+      yield* team.look(lookAtNothing)
+      yield* recordStatements
+      yield* putBack
+      const [...step] = outdated().slice(0, sealedAtOnce)
+      if (step.length === 0) return
+      yield* commitRows(yield* Effect.forEach(step, sealNext))
+    }
+  })
+
+  const keepSealed = Effect.gen(function* () {
+    yield* Effect.repeat(Effect.sleep("100 millis"), { until: () => team.state()._tag === "Entered" })
+    // The machine that changed the list begins; the others do what is left.
+    if (lastSigner(team.members()) !== name) yield* Effect.sleep("2 seconds")
+    const isDone = yield* sealAgain.pipe(
+      Effect.as(true),
+      Effect.catch((error) => Effect.as(Effect.logWarning(`secrets are not sealed again yet: ${error.message}`), false))
+    )
+    yield* isDone ? team.nextMembers : Effect.sleep("500 millis")
+  })
 
   // Away at the start, the cache is what is known; nothing is issued from it.
   yield* Effect.ignore(team.look(lookAtNothing))
-  yield* Effect.forkScoped(resealOutdated)
+  yield* Effect.forkScoped(Effect.forever(keepSealed))
   return { ...files, document: () => document, hash: () => undefined, prepare } satisfies StoreFiles
 })
+
+/** A secret as the database takes it, and as it is shown here then; without `secret` it is deleted. */
+interface SecretRow {
+  readonly name: string
+  readonly version: number
+  readonly sealed: string | null
+  readonly for: string
+  readonly secret: StoredSecret | undefined
+}
+
+const isSameValue = (one: StoredSecret, other: StoredSecret | undefined): boolean =>
+  other !== undefined && Redacted.value(one.value) === Redacted.value(other.value)
+
+const Versions = Schema.Record(Schema.String, Schema.Int)
+
+/** How many secrets are sealed again with one commit. */
+const sealedAtOnce = 50
 
 /** What a B-tree of PostgreSQL takes. */
 const maxName = 2000

@@ -159,22 +159,33 @@ export const withTeam = async <A>(options: TeamOptions, use: (team: Team) => Pro
   }
 }
 
+/** Founds the team with the first machine, has it add the others, and starts all daemons. */
 const found = async (cluster: Cluster, machines: ReadonlyArray<Machine>, options: TeamOptions): Promise<void> => {
-  const url = cluster.url("postgres", database)
-  const [first] = machines
-  await first?.serve()
-  await first?.run(["add", "db"], "made-up-value")
-  await first?.stop()
-  for (const machine of machines) {
-    const printed = await machine.run(["team", "init", "--admin-url", url, "--name", machine.name, "--json"])
-    machine.section = JSON.parse(printed).result.team
+  const [first, ...others] = machines
+  if (first === undefined) return
+  const admin = ["--admin-url", cluster.url("postgres", database)]
+  const become = async (machine: Machine, command: ReadonlyArray<string>) => {
+    const printed = await machine.run(["team", ...command, "--json"])
+    machine.configure({ ...JSON.parse(printed).result.team, timeout: "1s" })
   }
-  const list = machines.flatMap(({ section }) => section["machines"])
+  await first.serve()
+  await first.run(["add", "db"], "made-up-value")
+  await first.stop()
+  await become(first, ["init", ...admin, "--name", first.name])
+  await first.serve()
+  for (const machine of others) {
+    const [request, invitation] = ["request", "invitation"].map((name) => path.join(machine.home, name)) as [
+      string,
+      string
+    ]
+    fs.writeFileSync(request, await machine.run(["team", "request", "--name", machine.name]))
+    await first.run(["team", "add", request, ...admin, "--out", invitation, "--yes"])
+    await become(machine, ["join", invitation])
+  }
+  await first.stop()
   for (const machine of machines) {
-    const section = { ...machine.section, machines: list, timeout: "1s" }
-    machine.configure({ ...section, ...options.section?.(section, machine.name, cluster) })
+    machine.configure({ ...options.section?.(machine.section, machine.name, cluster) })
     await machine.serve()
-    // The first seals the secret for the others.
     await machine.untilServed()
   }
 }

@@ -54,6 +54,8 @@ export const auditCommand = defineCommand({
     },
     follow: { type: "boolean", short: "f", summary: "keep printing new entries until Ctrl-C" },
     verify: { type: "boolean", summary: "check whether entries, secrets.age or leases.json were changed" },
+    team: { type: "boolean", summary: "with --verify: check the logs of all machines of the team" },
+    repair: { type: "boolean", summary: "with --team: put back what the team's database has lost of this machine" },
     accept: { type: "boolean", summary: "accept what --verify finds now, with an entry in the log" },
     head: { type: "boolean", summary: "print number, hash and time of the last entry; with --verify HASH must be one" }
   },
@@ -62,6 +64,7 @@ export const auditCommand = defineCommand({
     "secrets audit --client-id deploy --since 2h",
     "secrets audit --follow --action lease_revoke",
     "secrets audit --verify",
+    "secrets audit --verify --team",
     "secrets audit --head > /mnt/elsewhere/audit.head",
     'secrets audit --verify --head "$(cat /mnt/elsewhere/audit.head)"',
     "secrets audit --json"
@@ -74,6 +77,16 @@ export const auditCommand = defineCommand({
     if (args.flag("accept")) {
       const { auditAccept } = yield* Effect.promise(() => import("./accept.ts"))
       return yield* auditAccept(yield* loadDaemon(args))
+    }
+    if (
+      args.flag("team") !== (args.flag("team") && args.flag("verify")) ||
+      (args.flag("repair") && !args.flag("team"))
+    ) {
+      return yield* failUsage("--team requires --verify, and --repair both", "Use: secrets audit --verify --team")
+    }
+    if (args.flag("team")) {
+      const { auditVerifyTeam } = yield* Effect.promise(() => import("./verifyTeam.ts"))
+      return yield* auditVerifyTeam(args, args.flag("repair"))
     }
     if (args.flag("verify")) {
       const [{ auditVerifyReport }, { parseHead }] = yield* Effect.promise(() =>

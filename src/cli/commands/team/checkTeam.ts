@@ -37,8 +37,10 @@ export const checkTeam = Effect.fnUntraced(function* (args: TeamArgs) {
       settings[name] === value ? [] : [`${name} is ${settings[name] ?? "unknown"}, and should be ${value}`]
     ),
     ...(found["standby"] === true ? ["the server is a standby: name the primary in team.url"] : []),
-    ...(found["asynchronous"] === true
-      ? ["no standby is synchronous, so a failover can lose commits: set synchronous_standby_names"]
+    ...(found["asynchronous"] === true && !team.accept_loss
+      ? [
+          "no standby is synchronous, so a failover can lose commits: set synchronous_standby_names, or team.accept_loss"
+        ]
       : []),
     ...(found["powerful"] === true ? ["the role may do more than a machine needs"] : []),
     ...(found["writes"] === true ? ["the role may change tables without the functions"] : [])

@@ -5,11 +5,14 @@
  * and the store keeps the secrets of the team or loses them.
  */
 import * as Effect from "effect/Effect"
+import * as path from "node:path"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { instancePaths } from "../../../daemon/Daemon.ts"
+import { removeDurably } from "../../../daemon/files/durableFile.ts"
 import { holdDirectory } from "../../../daemon/lifecycle/Instance.ts"
 import { openStore } from "../../../daemon/secrets/storeFiles.ts"
 import { endMembership } from "../../../daemon/team/endMembership.ts"
+import { teamMemoryName } from "../../../daemon/team/teamMemory.ts"
 import { removeMarks } from "../../../daemon/team/teamStore.ts"
 import { revokeAllFacts, teamLeaveFact, withStore } from "../../../domain/AuditEntry.ts"
 import type { Config } from "../../../domain/Config.ts"
@@ -32,10 +35,10 @@ export const leaveTeam = Effect.fnUntraced(
     const kept = yield* Effect.mapError(Effect.scoped(goBackToFiles(config, keep)), failed)
     return {
       lines: [
-        `this machine has left the team; ${counted(ended, "lease", "is")} revoked, ${counted(kept, "secret")} kept`,
+        `${ended === undefined ? "the team had removed this machine" : "this machine has left the team"}; ${counted(ended ?? 0, "lease", "is")} revoked, ${counted(kept, "secret")} kept`,
         "Remove team from config.json, and start the daemon"
       ],
-      result: { revoked: ended, kept }
+      result: { revoked: ended ?? 0, kept }
     }
   },
   Effect.scoped,
@@ -53,6 +56,7 @@ const goBackToFiles = Effect.fnUntraced(function* (config: Config, keep: boolean
     yield* audit.append([...revokeAllFacts(0), withStore(fact, hash)])
     yield* write
     yield* audit.recordStore(files.hash())
+    yield* removeDurably(path.join(config.directory, teamMemoryName))
     return next.secrets.size
   }).pipe(Effect.provide(log))
 })

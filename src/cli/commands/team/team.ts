@@ -1,30 +1,46 @@
 /**
- * secrets team: makes this machine a member of a team, shows the team, and leaves it.
+ * secrets team: makes this machine a member of a team, changes the team, and leaves it.
  */
 import * as Effect from "effect/Effect"
-import { type ArgsOf, defineCommand } from "../../command/Command.ts"
+import { type ArgsOf, defineCommand, unlimited } from "../../command/Command.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import type { Output } from "../../command/Output.ts"
+import { addMachine } from "./addMachine.ts"
 import { checkTeam } from "./checkTeam.ts"
-import { initTeam, migrateTeam, showIdentity } from "./initTeam.ts"
+import { initTeam, migrateTeam } from "./initTeam.ts"
+import { joinTeam } from "./joinTeam.ts"
 import { leaveTeam } from "./leaveTeam.ts"
+import { removeMachine, teamExposure } from "./removeMachine.ts"
+import { requestTeam } from "./requestTeam.ts"
+import { teamGroup } from "./teamGroup.ts"
 import { teamStatus } from "./teamStatus.ts"
 
 const flags = {
   "admin-url": {
     type: "string",
     value: "URL",
-    summary: "init, migrate: the database, with a role that may create roles; its password is PGPASSWORD"
+    summary: "init, migrate, add, remove: the database, with a role that may create roles; its password is PGPASSWORD"
   },
   ca: {
     type: "string",
     value: "FILE",
-    summary: "init, migrate: the certificates that the server's must descend from, in PEM"
+    summary: "init, migrate, add, remove: the certificates that the server's must descend from, in PEM"
   },
   name: {
     type: "string",
     value: "NAME",
-    summary: "init, identity: the name of this machine in the team (the host name)"
+    summary: "init, request: the name of this machine in the team (the host name)"
+  },
+  "no-paper": { type: "boolean", summary: "init: make no key on paper, which opens every secret" },
+  admin: { type: "boolean", summary: "add: the machine may change the list of machines too" },
+  group: { type: "string", value: "GROUP", summary: "add: a group of the machine; may be given several times" },
+  out: { type: "string", value: "FILE", summary: "add: the invitation (MACHINE.invitation)", completes: "file" },
+  yes: { type: "boolean", short: "y", summary: "add, remove: do not ask" },
+  rotate: { type: "boolean", summary: "remove: run the rotation commands of what the machine could read" },
+  import: { type: "boolean", summary: "join: put the secrets of this machine in" },
+  "keep-aside": {
+    type: "boolean",
+    summary: "join: keep the secrets of this machine in its store, unused (the default)"
   },
   "keep-secrets": { type: "boolean", summary: "leave: keep the secrets of the team in the store of this machine" }
 } as const
@@ -33,35 +49,50 @@ export type TeamArgs = ArgsOf<typeof flags>
 
 const subcommands = {
   init: initTeam,
-  identity: showIdentity,
+  request: requestTeam,
+  add: addMachine,
+  join: joinTeam,
   status: teamStatus,
   check: checkTeam,
+  group: teamGroup,
+  remove: removeMachine,
+  exposure: teamExposure,
   migrate: migrateTeam,
   leave: leaveTeam
 }
 
+/** Those that take more than their own name. */
+const withMore: ReadonlySet<string> = new Set(["add", "join", "group", "remove", "exposure"])
+
 export const teamCommand = defineCommand({
   name: "team",
   summary: "Share secrets and leases with other machines through PostgreSQL",
-  positionals: "init | identity | status | check | migrate | leave",
-  arity: [1, 1],
+  positionals:
+    "init | request | add FILE | join FILE | status | check | group | remove MACHINE | exposure MACHINE | migrate | leave",
+  arity: [1, unlimited],
   completes: Object.keys(subcommands),
   flags,
   examples: [
     "secrets team init --admin-url postgres://postgres@localhost/secrets --name m1",
+    "secrets team request --name m7 > m7.request",
+    "secrets team add m7.request --admin-url postgres://postgres@localhost/secrets",
+    "secrets team join m7.invitation",
     "secrets team status",
+    "secrets team group add prod m7",
+    "secrets team group assign prod db",
+    "secrets team remove m7 --rotate",
     "secrets team leave --keep-secrets"
   ],
   about: [
-    "init, identity and leave need the daemon stopped. init creates what the database lacks, adds this machine,",
-    "puts its secrets in, encrypted, and prints the section `team` for config.json.",
-    "Every machine lists the same machines in team.machines: only they can read the secrets. See docs/teams.md."
+    "init, join and leave need the daemon stopped. init founds a team in a database, puts the secrets of this machine in, encrypted,",
+    "and prints the section `team` for config.json. request, add and join are for each other machine, with nothing secret between them.",
+    "remove and exposure end with 1 as long as a value that the machine could read is not changed. See docs/teams.md."
   ].join("\n"),
   run: (args): Effect.Effect<Output, Effect.Error<ReturnType<(typeof subcommands)[keyof typeof subcommands]>>> => {
-    const [name = ""] = args.positionals
-    return isSubcommand(name)
-      ? subcommands[name](args)
-      : Effect.fail(failUsage(`unknown subcommand ${JSON.stringify(name)}`, "See: secrets team --help"))
+    const [name = "", ...more] = args.positionals
+    if (isSubcommand(name) && (more.length === 0 || withMore.has(name))) return subcommands[name](args)
+    const what = isSubcommand(name) ? `team ${name} takes no argument` : `unknown subcommand ${JSON.stringify(name)}`
+    return Effect.fail(failUsage(what, "See: secrets team --help"))
   }
 })
 

@@ -3,8 +3,10 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import type { AdminAddress } from "../../../daemon/team/administer.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import type { Config } from "../../../domain/Config.ts"
 import { databaseProblem, type TeamSettings } from "../../../domain/TeamConfig.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
+import type { GlobalArgs } from "../../command/daemonAddress.ts"
 import { loadConfig } from "../../command/settings.ts"
 import type { TeamArgs } from "./team.ts"
 
@@ -20,14 +22,33 @@ export const databaseFailed = (what: string) => (error: { readonly message: stri
     exitStatus.unavailable
   )
 
+/** Returns the problem of a file of this machine. */
+export const storeFailed = (error: { readonly message: string }) =>
+  error instanceof CommandError
+    ? error
+    : teamError("cannot use the store of this machine", error.message, "See what it needs: secrets doctor")
+
+/** Rejects a machine that is in a team. */
+export const refuseMember = ({ team }: Config) =>
+  team === undefined
+    ? Effect.void
+    : Effect.fail(
+        teamError(
+          "this machine is in a team",
+          "config.json has a section team",
+          "Leave it first: secrets team leave",
+          exitStatus.cannotCreate
+        )
+      )
+
 /** Returns the configuration of a machine that is in a team. */
-export const loadTeam = Effect.fnUntraced(function* (args: TeamArgs) {
+export const loadTeam = Effect.fnUntraced(function* (args: GlobalArgs) {
   const config = yield* loadConfig(args)
   if (config.team === undefined) {
     return yield* teamError(
       "this machine is in no team",
       "config.json has no section team",
-      "Make it a member: secrets team init",
+      "Found a team: secrets team init. Or join one: secrets team request",
       exitStatus.badConfig
     )
   }

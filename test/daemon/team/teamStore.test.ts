@@ -1,0 +1,218 @@
+/**
+ * The secrets of a team over a database in memory: who can read them after the list of machines changes, and what a
+ * machine refuses because the database shows something else than a machine wrote.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Encrypter } from "age-encryption"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Redacted from "effect/Redacted"
+import * as Scope from "effect/Scope"
+import type { StoredSecret } from "../../../src/daemon/secrets/storeDocument.ts"
+import { lookAtNothing } from "../../../src/daemon/team/teamRows.ts"
+import { zeroTimestamp } from "../../../src/domain/Timestamp.ts"
+import { auditOf } from "../../harness/daemon.ts"
+import { memoryTeam, type TeamTestMachine } from "../../support/memoryTeam.ts"
+import { eventually, until } from "../../support/waiting.ts"
+
+type TestTeam = Effect.Success<ReturnType<typeof memoryTeam>>
+type Daemon = Effect.Success<ReturnType<TestTeam["start"]>>
+
+const secret = (name: string, value: string): StoredSecret => ({
+  name,
+  value: Redacted.make(value),
+  createdAt: zeroTimestamp,
+  updatedAt: zeroTimestamp,
+  lastRotated: zeroTimestamp,
+  rotateVia: "",
+  rotateStdout: false,
+  description: "",
+  foreign: {}
+})
+
+/** Adds secrets, or gives them new values; undefined deletes one. */
+const change = ({ store }: Daemon, values: Readonly<Record<string, string | undefined>>) =>
+  Effect.gen(function* () {
+    const secrets = new Map(store.document().secrets)
+    for (const [name, value] of Object.entries(values)) {
+      if (value === undefined) secrets.delete(name)
+      else secrets.set(name, secret(name, value))
+    }
+    const { write } = yield* store.prepare({ ...store.document(), secrets })
+    yield* write
+  })
+
+const valuesOf = ({ store }: Daemon): Readonly<Record<string, string>> =>
+  Object.fromEntries([...store.document().secrets].map(([name, { value }]) => [name, Redacted.value(value)]))
+
+/** Runs something with the daemon of a machine, which ends then. */
+const withDaemon = <A, E, R>(
+  team: TestTeam,
+  machine: TeamTestMachine,
+  use: (daemon: Daemon) => Effect.Effect<A, E, R>
+) =>
+  Effect.gen(function* () {
+    const scope = yield* Scope.make()
+    const daemon = yield* Scope.provide(team.start(machine), scope)
+    return yield* Effect.ensuring(use(daemon), Scope.close(scope, Exit.void))
+  })
+
+const canOpen = ({ database }: TestTeam, machine: TeamTestMachine, name: string) =>
+  Effect.suspend(() =>
+    machine.signer.store.decrypt(Buffer.from(database.secrets.get(name)?.sealed ?? "", "base64"))
+  ).pipe(Effect.exit, Effect.map(Exit.isSuccess))
+
+const refusals = ({ directory }: TeamTestMachine) =>
+  auditOf(directory).flatMap(({ action, details }) => (action === "value_refused" ? [details] : []))
+
+/** Writes rows as the owner of the database could, and has the machine look. */
+const tamper = (team: TestTeam, daemon: Daemon, name: string, row: { version: number; sealed: string | null }) => {
+  team.database.revision += 1
+  team.database.secrets.set(name, { name, ...row, changed: team.database.revision })
+  return daemon.team.look(lookAtNothing)
+}
+
+describe("the secrets of a team", () => {
+  it.live("are sealed again for a machine that is added, and for none that is removed, also after a restart", () =>
+    Effect.gen(function* () {
+      const team = yield* memoryTeam()
+      const { database, declare, first } = team
+      const m2 = yield* team.newMachine("m2")
+      yield* withDaemon(team, first, (daemon) => change(daemon, { db: "made-up 1", mail: "made-up 2" }))
+      declare(first, { do: "add", ...m2.signer.keys, admin: false, groups: [] })
+      assert.isFalse(yield* canOpen(team, m2, "db"))
+      yield* withDaemon(team, first, (daemon) =>
+        Effect.gen(function* () {
+          yield* eventually(Effect.all([canOpen(team, m2, "db"), canOpen(team, m2, "mail")]), (all) =>
+            all.every(Boolean)
+          )
+          declare(first, { do: "remove", machine: "m2" })
+          yield* eventually(
+            Effect.all([canOpen(team, m2, "db"), canOpen(team, m2, "mail")]),
+            (all) => !all.some(Boolean)
+          )
+          assert.deepStrictEqual(valuesOf(daemon), { db: "made-up 1", mail: "made-up 2" })
+          assert.strictEqual(database.secrets.get("db")?.version, 3)
+        })
+      )
+      const recorded = auditOf(first.directory).map(({ action }) => action)
+      assert.deepStrictEqual(
+        recorded.filter((action) => action.startsWith("machine_")),
+        ["machine_add", "machine_remove"]
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are read by the machines of their group alone, and the others have no alarm about that", () =>
+    Effect.gen(function* () {
+      const team = yield* memoryTeam("m2")
+      const [first, m2] = team.machines
+      if (first === undefined || m2 === undefined) return
+      yield* withDaemon(team, first, (daemon) =>
+        Effect.gen(function* () {
+          yield* change(daemon, { db: "made-up 1", mail: "made-up 2" })
+          team.declare(first, { do: "groups", machine: "m1", groups: ["prod"] })
+          team.declare(first, { do: "assign", secret: "db", group: "prod" })
+          yield* eventually(canOpen(team, m2, "db"), (isOpen) => !isOpen)
+        })
+      )
+      yield* withDaemon(team, m2, (daemon) =>
+        Effect.gen(function* () {
+          assert.deepStrictEqual(valuesOf(daemon), { mail: "made-up 2" })
+          const refused = yield* Effect.flip(change(daemon, { db: "made-up and planted" }))
+          assert.include(refused.message, "this machine is not in the group prod, which has the secret")
+        })
+      )
+      assert.deepStrictEqual(refusals(m2), [])
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are refused if they are swapped, old, foreign, or sealed for a list that nobody signed", () =>
+    Effect.gen(function* () {
+      const team = yield* memoryTeam("m2")
+      const { database, first } = team
+      yield* withDaemon(team, first, (daemon) =>
+        Effect.gen(function* () {
+          yield* change(daemon, { a: "made-up a", b: "made-up b", c: "made-up c", d: "made-up d" })
+          const old = database.secrets.get("b")
+          yield* change(daemon, { b: "made-up b, changed" })
+          const sealedOf = (name: string) => database.secrets.get(name)?.sealed ?? null
+          yield* tamper(team, daemon, "a", { version: 2, sealed: sealedOf("d") })
+          yield* tamper(team, daemon, "b", { version: old?.version ?? 0, sealed: old?.sealed ?? null })
+          const encrypter = new Encrypter()
+          encrypter.addRecipient(first.signer.keys.recipient)
+          const planted = Buffer.from(yield* Effect.promise(() => encrypter.encrypt("planted"))).toString("base64")
+          yield* tamper(team, daemon, "c", { version: 2, sealed: planted })
+          assert.deepStrictEqual(valuesOf(daemon), { d: "made-up d" })
+        })
+      )
+      assert.deepStrictEqual(refusals(first), [
+        "it is another version than the database states",
+        "it is older than the version that this machine has seen",
+        "its contents are not those of a team's secret"
+      ])
+      // The old version stays refused by the next process, which has it in no memory but team.json.
+      yield* withDaemon(team, first, (daemon) =>
+        Effect.sync(() => assert.deepStrictEqual(valuesOf(daemon), { d: "made-up d" }))
+      )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are served no more once the list of machines is shorter or another one, until a person has looked", () =>
+    Effect.gen(function* () {
+      for (const [forge, reason] of [
+        [
+          (team: TestTeam) => void team.database.members.pop(),
+          "its list of machines is shorter than the one in team.json"
+        ],
+        [
+          (team: TestTeam) => void team.database.members.push({ statement: "{}", sig: "" }),
+          "its list of machines is not valid: statement 3 is not one that this version reads"
+        ]
+      ] as const) {
+        const team = yield* memoryTeam("m2")
+        yield* withDaemon(team, team.first, (daemon) =>
+          Effect.gen(function* () {
+            yield* change(daemon, { db: "made-up" })
+            forge(team)
+            team.database.revision += 1
+            const refused = yield* Effect.flip(daemon.team.look(lookAtNothing))
+            assert.include(refused.message, reason)
+            assert.strictEqual(daemon.team.state()._tag, "Stopped")
+            assert.isTrue(Exit.isFailure(yield* Effect.exit(change(daemon, { db: "made-up, changed" }))))
+          })
+        )
+        yield* withDaemon(team, team.first, (daemon) => until(() => daemon.team.state()._tag === "Stopped"))
+      }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("come back with their newest versions if the database is older, deletions included", () =>
+    Effect.gen(function* () {
+      const team = yield* memoryTeam()
+      const { database, first } = team
+      yield* withDaemon(team, first, (daemon) => change(daemon, { db: "made-up 1", gone: "made-up and deleted" }))
+      const backup = structuredClone(database)
+      yield* withDaemon(team, first, (daemon) =>
+        Effect.gen(function* () {
+          yield* daemon.audit.append([{ action: "secret_update", success: true, secret_name: "db" }])
+          yield* change(daemon, { db: "made-up 2", later: "made-up 3", gone: undefined })
+        })
+      )
+      Object.assign(database, backup)
+      yield* withDaemon(team, first, (daemon) =>
+        Effect.gen(function* () {
+          yield* until(() => database.secrets.get("later") !== undefined)
+          assert.deepStrictEqual(valuesOf(daemon), { db: "made-up 2", later: "made-up 3" })
+          assert.isNull(database.secrets.get("gone")?.sealed)
+          assert.isAbove(database.secrets.get("db")?.version ?? 0, 2)
+        })
+      )
+      assert.include(
+        auditOf(first.directory).map(({ action }) => action),
+        "audit_restored"
+      )
+      assert.deepStrictEqual(refusals(first), [])
+    }).pipe(Effect.scoped)
+  )
+})
