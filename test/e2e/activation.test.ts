@@ -46,7 +46,7 @@ describe.concurrent("a socket-activated daemon", () => {
   it.live("refuses no caller, drops none in orderly restarts, and serves again after kill -9", () =>
     Effect.gen(function* () {
       const rows = yield* Effect.promise(() =>
-        activationRounds({ rounds: 3, random: randomFrom(1), log: (line) => assert.fail(line) })
+        activationRounds({ rounds: 2, random: randomFrom(1), log: (line) => assert.fail(line) })
       )
       for (const { failed, tried, what } of rows) {
         assert.strictEqual(failed, 0, what)

@@ -29,7 +29,7 @@ describe.concurrent("an acknowledged change", () => {
   })
 
   it("has its audit entry on a full disk; one that cannot be recorded is refused", async () => {
-    const options = few(6)
+    const options = few(3)
     const rows = await diskRounds(options)
     assert.deepStrictEqual(
       rows.filter(({ failed, tried }) => failed > 0 || tried === 0),
@@ -39,7 +39,7 @@ describe.concurrent("an acknowledged change", () => {
   })
 
   it("is in the log once while the log is moved away and rotated, and changes to the log are detected", async () => {
-    const options = few(4)
+    const options = few(2)
     const rows = await auditRounds(options, 3e6)
     assert.deepStrictEqual(
       rows.filter(({ failed }) => failed > 0),
@@ -49,8 +49,8 @@ describe.concurrent("an acknowledged change", () => {
   })
 
   it("is available whatever the other files contain, and a store that cannot be read is not changed", async () => {
-    const options = few(8)
-    const rows = [...(await poisonRounds(options)), ...(await replacedStore({ ...options, rounds: 4 }))]
+    const options = few(5)
+    const rows = [...(await poisonRounds(options)), ...(await replacedStore({ ...options, rounds: 2 }))]
     assert.deepStrictEqual(
       rows.filter(({ failed }) => failed > 0),
       [],
