@@ -156,7 +156,8 @@ class Exchange implements Dispatcher.DispatchHandler {
     if (!this.leave()) return
     this.options.response.destroy()
     this.options.upgrade?.socket.destroy()
-    this.controller?.abort(new Error("cut"))
+    // undici takes ten times as long: first the clients of all exchanges of a run that ends, then the upstreams.
+    queueMicrotask(() => this.controller?.abort(cutOff))
   }
 
   /** Ends the exchange with an answer of the worker, or breaks an answer that has begun. */
@@ -214,6 +215,9 @@ class Exchange implements Dispatcher.DispatchHandler {
     this.options.onMasked()
   }
 }
+
+/** One for all: an error with a stack is slow to make. */
+const cutOff = new Error("cut")
 
 const idleController: Controller = {
   aborted: false,

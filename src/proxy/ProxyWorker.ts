@@ -8,10 +8,10 @@ import type { Duplex } from "node:stream"
 import { type FromWorker, type OpenedRun, proxyTokenHash, type ToWorker } from "../domain/proxyMessages.ts"
 import { admit } from "./admit.ts"
 import { makeCertificateAuthority } from "./certificateAuthority.ts"
-import { type DoorHandlers, type DoorRequest, interceptedDoor, plainDoor } from "./doors.ts"
+import { type DoorHandlers, type DoorRequest, endWith, interceptedDoor, plainDoor } from "./doors.ts"
 import { exchange, tooLarge } from "./Exchange.ts"
 import { WorkerRun, type WorkerRoute } from "./WorkerRun.ts"
-import { Refusal, refusalText, sendRefusal } from "./refusals.ts"
+import { Refusal, sendRefusal } from "./refusals.ts"
 import { type RefusedRequest, Reports } from "./Reports.ts"
 import { wallClock } from "./RouteCounts.ts"
 import { basicCredentials, pairsOf, tokenIn } from "./slots.ts"
@@ -177,7 +177,7 @@ export class ProxyWorker implements DoorHandlers {
     if (refusal !== undefined || door === undefined || run === undefined) {
       const code = refusal?.code ?? "connect"
       const refused: RefusedRequest = { run, one: undefined, code, method: "CONNECT", path: request.url ?? "" }
-      const answer = () => void socket.end(refusalText(refusal ?? notIntercepted))
+      const answer = () => endWith(socket, refusal ?? notIntercepted)
       const done = this.reports.refused(refused)
       if (done === undefined) return answer()
       void done.then(answer)

@@ -5,6 +5,7 @@
 import * as http from "node:http"
 import * as https from "node:https"
 import type { Duplex } from "node:stream"
+import { setTimeout } from "node:timers"
 import { TLSSocket } from "node:tls"
 import type { ProxyRequest, Door } from "./admit.ts"
 import type { Leaf } from "./certificateAuthority.ts"
@@ -99,7 +100,7 @@ const withHandlers = <S extends http.Server | https.Server>(server: S, door: Doo
     socket.on("error", () => socket.destroy())
     if (isAnswering(socket)) return void socket.destroy()
     if (door.kind === "plain") handlers.onConnect(request, socket, head)
-    else socket.end(refusalText(new Refusal("connect", "a tunnel leads to no other one")))
+    else endWith(socket, new Refusal("connect", "a tunnel leads to no other one"))
   })
   server.on("clientError", (error: Error, socket: Duplex) => {
     handlers.onMalformed(door)
@@ -111,9 +112,21 @@ const withHandlers = <S extends http.Server | https.Server>(server: S, door: Doo
           ? [408, "the request did not come in time"]
           : [400, "the request is not well-formed"]
     if (!socket.writable || hasAnswered(socket)) socket.destroy()
-    else socket.end(refusalText(new Refusal("request", text, status)), () => socket.destroy())
+    else endWith(socket, new Refusal("request", text, status))
   })
   return server
+}
+
+/** So long may a client that is refused go on sending. */
+const lingerFor = 1000
+
+/** Ends a connection with a refusal. A client that still sends would lose it if the connection broke at once. */
+export const endWith = (socket: Duplex, refusal: Refusal): void => {
+  const timer = setTimeout(() => socket.destroy(), lingerFor)
+  socket.once("close", () => clearTimeout(timer))
+  // Instead of the parser, which would find fault with each further piece.
+  socket.removeAllListeners("data").on("data", () => undefined)
+  socket.end(refusalText(refusal))
 }
 
 /** Returns whether an answer is on its way: another one would stand in the middle of it. */

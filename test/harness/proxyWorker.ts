@@ -6,6 +6,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import type { FromWorker, OpenRoute, ToWorker } from "../../src/domain/proxyMessages.ts"
 import { temporaryHome } from "../support/temporary.ts"
+import { within } from "../support/within.ts"
 import { invocation } from "./program.ts"
 
 export class WorkerProcess {
@@ -39,9 +40,9 @@ export class WorkerProcess {
   /** Waits until the worker listens, and returns the milliseconds. */
   async ready(): Promise<number> {
     const began = performance.now()
-    await this.next(({ type }) => type === "ready")
+    await this.next("ready", ({ type }) => type === "ready")
     this.send({ type: "listen", paths: [this.socket] })
-    await this.next(({ type }) => type === "listening")
+    await this.next("listening", ({ type }) => type === "listening")
     return performance.now() - began
   }
 
@@ -56,7 +57,7 @@ export class WorkerProcess {
   ): Promise<{ readonly run: string; readonly ca: string }> {
     this.runs += 1
     const run = `run-${this.runs}`
-    const opened = this.next((message) => message.type === "opened" && message.run === run)
+    const opened = this.next(`opened ${run}`, (message) => message.type === "opened" && message.run === run)
     this.send({ type: "open", run, client: "test", expires: Date.now() + 3_600_000, routes, connectHash })
     const answer = await opened
     return { run, ca: answer.type === "opened" ? (answer.ca ?? "") : "" }
@@ -64,18 +65,19 @@ export class WorkerProcess {
 
   /** Closes a run, and waits until that is done. */
   async close(run: string): Promise<FromWorker> {
-    const closed = this.next((message) => message.type === "closed" && message.run === run)
+    const closed = this.next(`closed ${run}`, (message) => message.type === "closed" && message.run === run)
     this.send({ type: "close", run, why: "test" })
     return closed
   }
 
-  next(fits: (message: FromWorker) => boolean): Promise<FromWorker> {
-    return new Promise((done) => void this.waiting.push({ fits, done }))
+  /** Waits for a message. */
+  next(what: string, fits: (message: FromWorker) => boolean): Promise<FromWorker> {
+    return within(`the worker's "${what}"`, new Promise((done) => void this.waiting.push({ fits, done })))
   }
 
   async end(signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
     this.child.kill(signal)
-    await this.ended
+    await within("the end of the worker", this.ended)
     fs.rmSync(this.directory, { recursive: true, force: true })
   }
 

@@ -4,6 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { afterAll, beforeAll } from "vitest"
 import type * as dns from "node:dns"
+import * as net from "node:net"
 import { attacks } from "../support/proxyAttacks.ts"
 import { newToken, routeTo, startStub, type Stub, stubHost, TestWorker, toLoopback } from "../support/proxy.ts"
 import { connectUpstream, type Resolve } from "../../src/proxy/upstream.ts"
@@ -34,6 +35,22 @@ describe("an attack", () => {
       assert.strictEqual(stub.requests.length, 0)
     })
   }
+
+  it("is told why while it still sends", async () => {
+    for (const bytes of ["GET / HTTP/1.1\nHost: x\n", "CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: x\r\n\r\n"]) {
+      const socket = net.connect({ path: worker.socket, allowHalfOpen: true })
+      const errors: Array<Error> = []
+      socket.on("error", (error) => errors.push(error))
+      const answered = new Promise((done) => void socket.once("data", done))
+      socket.write(bytes)
+      assert.match(String(await answered), /^HTTP\/1\.1 40[07] secrets: /)
+      for (let more = 0; more < 20; more += 1) await new Promise<unknown>((done) => void socket.write("more\r\n", done))
+      const closed = new Promise((done) => void socket.once("close", done))
+      socket.end()
+      await closed
+      assert.deepStrictEqual(errors, [])
+    }
+  })
 
   it("judges each request of a connection", async () => {
     const good = `GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n\r\n`
