@@ -2,24 +2,33 @@
  * Directories whose names need not be UTF-8: they are read as bytes and held as `pathText`.
  */
 import * as fs from "node:fs"
+import * as path from "node:path"
 import { decodePath, encodePath } from "../../domain/pathText.ts"
+import { reasonOf } from "../command/Output.ts"
 
-export interface DirectoryEntry {
-  readonly name: string
-  readonly isFile: boolean
-  readonly isDirectory: boolean
-}
+export type DirectoryEntry = { readonly name: string } & (
+  | { readonly status: fs.Stats }
+  | { /** Why there is no status. */ readonly reason: string }
+)
 
-/** Returns the entries in the order of their names. Throws system errors. */
+/**
+ * Returns the entries in the order of their names. Throws system errors of the directory itself.
+ *
+ * Not every runtime gives the kinds of entries together with names as bytes: each entry is asked for its own.
+ */
 export const readDirectory = (directory: string): ReadonlyArray<DirectoryEntry> =>
   fs
-    .readdirSync(encodePath(directory), { withFileTypes: true, encoding: "buffer" })
-    .map((entry) => ({
-      name: decodePath(entry.name),
-      isFile: entry.isFile(),
-      isDirectory: entry.isDirectory()
-    }))
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    .readdirSync(encodePath(directory), "buffer")
+    .map(decodePath)
+    .toSorted((a, b) => (a < b ? -1 : 1))
+    .flatMap((name): ReadonlyArray<DirectoryEntry> => {
+      try {
+        const status = fs.lstatSync(encodePath(path.join(directory, name)), { throwIfNoEntry: false })
+        return status === undefined ? [] : [{ name, status }]
+      } catch (error) {
+        return [{ name, reason: reasonOf(error) }]
+      }
+    })
 
 /** Returns the status of a file. Throws system errors. */
 export const statPath = (name: string): fs.Stats => fs.statSync(encodePath(name))

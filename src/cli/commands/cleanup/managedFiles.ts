@@ -67,18 +67,19 @@ function* candidates(directory: string): Generator<Candidate> {
   }
   for (const entry of entries) {
     const file = path.join(directory, entry.name)
-    if (entry.isDirectory && !skippedDirectories.has(entry.name)) yield* candidates(file)
-    if (!entry.isFile) continue
-    if (entry.name.startsWith(".env") || (hasHashComments(entry.name) && isPrivate(file))) yield { file }
+    if ("reason" in entry) {
+      yield { file, reason: entry.reason }
+      continue
+    }
+    if (entry.status.isDirectory() && !skippedDirectories.has(entry.name)) yield* candidates(file)
+    if (!entry.status.isFile()) continue
+    if (entry.name.startsWith(".env") || (hasHashComments(entry.name) && isPrivate(entry.status))) yield { file }
     if (entry.name === ".secrets.json") yield* envFileOf(file)
   }
 }
 
 /** Returns whether a file is as `inject` writes it: readable by its owner alone, who is this user. */
-const isPrivate = (file: string): boolean => {
-  const stat = fs.lstatSync(encodePath(file), { throwIfNoEntry: false })
-  return stat !== undefined && stat.uid === process.getuid?.() && (stat.mode & 0o777) === 0o600
-}
+const isPrivate = ({ uid, mode }: fs.Stats): boolean => uid === process.getuid?.() && (mode & 0o777) === 0o600
 
 /** Yields the env_file of a .secrets.json. Other errors in it are reported by `env` and `exec`. */
 function* envFileOf(project: string): Generator<Candidate> {

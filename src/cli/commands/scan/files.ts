@@ -34,8 +34,9 @@ export function* walk(directory: string, options: WalkOptions): Generator<Listed
   for (const entry of entries) {
     if (options.excluded.has(entry.name)) continue
     const at = path.join(directory, entry.name)
-    if (entry.isFile) yield { kind: "file", path: at }
-    else if (entry.isDirectory && options.recursive) yield* walk(at, options)
+    if ("reason" in entry) yield { kind: "unreadable", path: at, reason: entry.reason }
+    else if (entry.status.isFile()) yield { kind: "file", path: at }
+    else if (entry.status.isDirectory() && options.recursive) yield* walk(at, options)
   }
 }
 
