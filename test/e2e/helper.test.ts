@@ -10,7 +10,7 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { runProgram } from "../harness/clients.ts"
 import { auditOf } from "../harness/daemon.ts"
-import { invocation, pause, run, start } from "../harness/program.ts"
+import { invocation, isScript, pause, run, start } from "../harness/program.ts"
 import { sharedDaemon } from "../harness/sharedDaemon.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -178,13 +178,10 @@ describe("secrets helper, called by many programs at once", { concurrent: true }
       })
       const print = yield* run(["helper", "shim", "print", "token"], { home })
       assert.strictEqual(print.status, 0, print.stderr)
+      // The binary starts in no directory that was removed.
+      const removed = isScript ? `cd '${home}' && mkdir gone && cd gone && rmdir ../gone` : "cd /"
       const closed = yield* Effect.promise(() =>
-        bare(
-          `mkdir gone && cd gone && rmdir ../gone; env -i '${path.join(path.dirname(file), "print-token")}' <&-`.replace(
-            "mkdir gone",
-            `cd '${home}' && mkdir gone`
-          )
-        )
+        bare(`${removed}; env -i '${path.join(path.dirname(file), "print-token")}' <&-`)
       )
       assert.deepStrictEqual([closed.stdout, closed.status], ["made-up-token\n", 0])
       // A file that somebody else wrote stays.

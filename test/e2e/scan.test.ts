@@ -9,7 +9,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { formsIn } from "../support/leaks.ts"
 import { auditOf, startDaemon } from "../harness/daemon.ts"
-import { run, shellWords, start } from "../harness/program.ts"
+import { isScript, run, shellWords, start } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { randomFrom } from "../support/random.ts"
 import { scanRounds } from "../torture/scan.ts"
@@ -52,7 +52,7 @@ const inRemovedDirectory = (home: string, ...args: ReadonlyArray<string>) =>
     through: 'mkdir "$HOME/gone" && cd "$HOME/gone" && rmdir "$HOME/gone" && exec "$@"'
   })
 
-describe("in a directory that was removed", () => {
+describe.runIf(isScript)("in a directory that was removed", () => {
   it.live("scan, env and exec report that the directory was removed", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
