@@ -7,6 +7,8 @@ import { type Answer, Client } from "./connection.ts"
 export interface Noticed {
   readonly kind: string
   readonly secret_name?: string
+  /** The number of its audit entry. */
+  readonly seq: number
   /** When it arrived, in milliseconds of the monotonic clock. */
   readonly at: number
 }
@@ -93,9 +95,7 @@ export class RunWatcher {
   }): void {
     this.cursor = cursor
     if (stopping) this.stopping += 1
-    for (const { kind, secret_name } of events) {
-      this.notices.push({ kind, at: performance.now(), ...(secret_name === undefined ? {} : { secret_name }) })
-    }
+    for (const event of events) this.notices.push({ ...event, at: performance.now() })
     if (events.length === 0) return
     for (const wake of this.waiting) wake()
     this.waiting.clear()
