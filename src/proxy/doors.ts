@@ -130,7 +130,8 @@ export const endWith = (socket: Duplex, refusal: Refusal): void => {
 }
 
 /** Returns whether an answer is on its way: another one would stand in the middle of it. */
-const isAnswering = (socket: Duplex): boolean => "_httpMessage" in socket && socket._httpMessage !== null
+const isAnswering = (socket: Duplex): boolean =>
+  "_httpMessage" in socket && socket._httpMessage instanceof http.ServerResponse
 
 /** Returns whether an answer has begun, of which the client would take another one for a part. */
 const hasAnswered = (socket: Duplex): boolean =>

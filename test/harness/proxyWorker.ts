@@ -7,7 +7,7 @@ import * as path from "node:path"
 import type { FromWorker, OpenRoute, ToWorker } from "../../src/domain/proxyMessages.ts"
 import { temporaryHome } from "../support/temporary.ts"
 import { within } from "../support/within.ts"
-import { invocation } from "./program.ts"
+import { invocation, isScript } from "./program.ts"
 
 export class WorkerProcess {
   readonly child: ChildProcess
@@ -27,7 +27,8 @@ export class WorkerProcess {
     this.socket = path.join(this.directory, "p.sock")
     this.child = spawn(command, [...options, ...args, "proxy-worker"], {
       stdio: ["ignore", "ignore", "inherit", "ipc"],
-      serialization: "advanced"
+      // Node and Bun understand only the JSON of each other.
+      serialization: isScript ? "advanced" : "json"
     })
     this.child.on("message", (message: FromWorker) => this.take(message))
     this.ended = new Promise((done) => this.child.on("exit", (status, signal) => done(String(signal ?? status))))
