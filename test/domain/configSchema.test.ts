@@ -179,7 +179,6 @@ describe("the schema of config.json", () => {
     }
     assert.deepStrictEqual(differing, {
       onlyDaemon: [],
-      // A pattern cannot check the range of a number in text, and a rule about two keys or about unknown ones is not in the schema.
       // A pattern cannot check the range of a number in text; unknown keys and rules about two keys are not in the schema.
       onlySchema: [
         "sockets[].secrets null",

@@ -12,6 +12,7 @@ import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
 import { type ProjectFile, projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
 import { projectHash } from "../../../domain/ProjectTrust.ts"
+import { quoteWord } from "../../../domain/shellWord.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { configError } from "../../command/daemonAddress.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
@@ -73,8 +74,7 @@ export const useForeign = ({ file, isOpen }: Pick<Project, "file" | "isOpen">): 
     : `Look at it, run secrets allow ${shellWord(file)}, then name it with --project ${shellWord(file)}`
 
 /** Quotes a path for a shell, if it needs that. */
-export const shellWord = (file: string): string =>
-  /^[\w/.@%+=:,-]+$/.test(file) ? file : `'${escapeValue(file).replaceAll("'", String.raw`'\''`)}'`
+export const shellWord = (file: string): string => quoteWord(escapeValue(file))
 
 /** Returns a refusal to use a project file. */
 export const untrusted = (message: string, fix: string, why?: string): CommandError =>

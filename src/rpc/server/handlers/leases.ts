@@ -136,8 +136,10 @@ export const leaseHandlers = {
     return succeeded("recorded")
   }),
 
-  /** Beyond the predecessor. With `top` it also returns the clients and the secrets that have the most leases. */
-  /** Beyond the predecessor. With `below` the runs of a client count too. With `top` it also returns the clients and the secrets that have the most leases. */
+  /**
+   * Beyond the predecessor. With `below` the runs of a client count too. With `top` it also returns the clients and the
+   * secrets that have the most leases.
+   */
   "secrets.leases": Effect.fnUntraced(function* (raw: unknown) {
     const { below, client_id, limit, secret_name, top } = yield* leasesParams(raw ?? {})
     yield* atMost(nameLimit, client_id, "client_id")
