@@ -3,8 +3,8 @@
  * daemon says about them. It has the values of these runs and connects to the upstreams of their routes, and to nothing else.
  */
 import type { IncomingMessage, Server } from "node:http"
-import type { Server as TlsServer } from "node:https"
 import type { Duplex } from "node:stream"
+import type { Server as TlsServer } from "node:tls"
 import { type FromWorker, type OpenedRun, proxyTokenHash, type ToWorker } from "../domain/proxyMessages.ts"
 import { admit } from "./admit.ts"
 import { makeCertificateAuthority } from "./certificateAuthority.ts"

@@ -3,10 +3,9 @@
  * request through the same steps.
  */
 import * as http from "node:http"
-import * as https from "node:https"
 import type { Duplex } from "node:stream"
 import { setTimeout } from "node:timers"
-import { TLSSocket } from "node:tls"
+import { createServer as createTlsServer, type Server as TlsServer, TLSSocket } from "node:tls"
 import type { ProxyRequest, Door } from "./admit.ts"
 import type { Leaf } from "./certificateAuthority.ts"
 import { Refusal, refusalText } from "./refusals.ts"
@@ -55,21 +54,26 @@ export const interceptedDoor = (
   leaf: Leaf,
   handlers: DoorHandlers,
   onUnknownCa: () => void
-): https.Server => {
-  const server = https.createServer({ ...options, ...leaf, ALPNProtocols: ["http/1.1"], minVersion: "TLSv1.2" })
+): TlsServer => {
+  const inner = withHandlers(http.createServer(options), door, handlers)
+  // In Bun, an https server takes a connection that it is given for a plain one.
+  const server = createTlsServer({ ...leaf, ALPNProtocols: ["http/1.1"], minVersion: "TLSv1.2" })
   const note = (error: Error) => {
     if ("code" in error && unknownCa.test(String(error.code))) onUnknownCa()
   }
   server.on("tlsClientError", note)
   // In TLS 1.3 a client rejects the certificate after the handshake is done for us.
-  server.on("secureConnection", (socket) => socket.on("error", note))
-  return withHandlers(server, door, handlers)
+  server.on("secureConnection", (socket) => {
+    socket.on("error", note)
+    inner.emit("connection", socket)
+  })
+  return server
 }
 
 /** The alerts of a client that rejects the certificate. */
 const unknownCa = /ALERT_(UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN)/
 
-const withHandlers = <S extends http.Server | https.Server>(server: S, door: Door, handlers: DoorHandlers): S => {
+const withHandlers = (server: http.Server, door: Door, handlers: DoorHandlers): http.Server => {
   const facts = (request: http.IncomingMessage): ProxyRequest => ({
     door,
     method: request.method ?? "",
