@@ -19,11 +19,12 @@ export const isYes = (line: string): boolean => /^\s*y(es)?\s*$/i.test(line)
 
 /** Returns the line without blanks around it; empty at the end of input. A signal such as that of Ctrl-C ends the process. */
 export const askOnTerminal = (question: string): string => {
-  fs.writeSync(2, escapeLine(question))
-  // A handler would have to wait for the line, since the read blocks. Nothing needs cleaning up yet.
+  // A handler would have to wait for the line, since the read blocks. Nothing needs cleaning up yet. Before the question:
+  // a Ctrl-C in answer to it would be taken by the handler and lost with it.
   const handlers = signals.map((name) => [name, process.rawListeners(name)] as const)
   for (const name of signals) process.removeAllListeners(name)
   try {
+    fs.writeSync(2, escapeLine(question))
     const line = readLine()
     if (!line.endsWith("\n")) fs.writeSync(2, "\n")
     return line.trim()
