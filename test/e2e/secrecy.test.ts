@@ -39,10 +39,15 @@ class Evidence {
     this.pieces.push([where, Buffer.from(what)])
   }
 
+  /** A running daemon may remove a file meanwhile, such as children.json when its child ends. */
   addFilesBelow(directory: string): void {
     for (const entry of fs.readdirSync(directory, { recursive: true, withFileTypes: true })) {
       const file = path.join(entry.parentPath, entry.name)
-      if (entry.isFile()) this.add(file, fs.readFileSync(file))
+      try {
+        if (entry.isFile()) this.add(file, fs.readFileSync(file))
+      } catch (error) {
+        if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error
+      }
     }
   }
 
