@@ -1,5 +1,5 @@
 /**
- * The headers of a request and of an answer, written anew: those of one connection stay on it, and what
+ * The headers of a request and of an answer, rebuilt: those of one connection stay on it, and what
  * would name another method, another path or another place is left out or points to the proxy.
  */
 import { type Upstream, upstreamText } from "../domain/ProxyRoute.ts"

@@ -98,9 +98,10 @@ const answer = (db: MemoryDatabase, name: string, input: any): Effect.Effect<unk
   }
 }
 
-const settings = (name: string): TeamSettings => ({
+/** The settings of a machine, apart from its database the usual ones. */
+export const teamSettings = (name: string, url = `postgres://as_${name}@localhost/team`): TeamSettings => ({
   name,
-  url: `postgres://as_${name}@localhost/team`,
+  url,
   ca: undefined,
   cert: undefined,
   key: undefined,
@@ -136,7 +137,7 @@ const start = Effect.fnUntraced(function* (db: MemoryDatabase, { directory, name
     const audit = yield* AuditLog
     yield* Effect.forkScoped(team.keepUp(audit.append([])))
     yield* Effect.ignore(audit.append([]))
-    const store = yield* openTeamStore(paths, { last: undefined }, settings(name))
+    const store = yield* openTeamStore(paths, { last: undefined }, teamSettings(name))
     return { team, audit, store }
   }).pipe(Effect.provideService(Team, team), Effect.provide(context))
 })

@@ -12,8 +12,8 @@ import { teamLeasesLayer } from "../../src/daemon/team/teamLeases.ts"
 import { openTeamMemory } from "../../src/daemon/team/teamMemory.ts"
 import { makeTeamWire } from "../../src/daemon/team/TeamWire.ts"
 import { sha256 } from "../../src/domain/AuditChain.ts"
-import { second } from "../../src/domain/GoDuration.ts"
 import type { TeamSettings } from "../../src/domain/TeamConfig.ts"
+import { teamSettings } from "./memoryTeam.ts"
 import { type Cluster, startCluster } from "./postgres.ts"
 
 /** One cluster for all tests of a file, and one database, which `reset` empties. */
@@ -56,19 +56,8 @@ const makeDatabase = (cluster: Cluster, database: string, machines: number): voi
   cluster.sql([...added, ...secrets].join("\n"), database)
 }
 
-const settingsOf = (cluster: Cluster, database: string, name: string): TeamSettings => ({
-  name,
-  url: cluster.url(`as_${name}`, database),
-  ca: undefined,
-  cert: undefined,
-  key: undefined,
-  password_file: undefined,
-  timeout: second,
-  beat: second,
-  prepare: true,
-  accept_loss: false,
-  offline: "refuse"
-})
+const settingsOf = (cluster: Cluster, database: string, name: string): TeamSettings =>
+  teamSettings(name, cluster.url(`as_${name}`, database))
 
 /** The leases and the audit log of one machine, with its files in a directory. */
 export const machineIn = (directory: string, settings: TeamSettings, timeout = Duration.seconds(1)) => {

@@ -22,7 +22,7 @@ const attacks = [
 ]
 
 export const scenario: Scenario = {
-  promise: "what is refused to a role, a project file, a repository or whoever edits the files stays refused",
+  promise: "what is refused to a role, a project file, a repository or an editor of the files stays refused",
   rounds: 40,
   run: async (options) => {
     const rows: Array<Row> = []
