@@ -1,7 +1,6 @@
 /**
- * The options of the bundler, with code splitting. The fast path is one CommonJS file,
- * main.cjs, which Node loads faster than ES modules; the helpers are another. The rest is ES modules that are loaded
- * on demand, because a busy daemon runs those faster: they share no objects with getters.
+ * The options of the bundler, with code splitting. The fast path is one file, main.cjs; what
+ * it imports on demand is in others. All are CommonJS, which Node loads in less time than ES modules.
  */
 import * as path from "node:path"
 import type { BuildOptions } from "rolldown"
@@ -28,40 +27,11 @@ export const bundleOptions = {
   },
   output: {
     dir: "dist",
+    format: "cjs",
+    entryFileNames: "[name].cjs",
+    chunkFileNames: "[name]-[hash].cjs",
     // A query loads one file, with what it shares with other chunks.
     codeSplitting: { groups: [{ name: "main", test: /\/src\/bin\.ts$/ }] },
     minify: true
   }
-} satisfies BuildOptions
-
-/** What the fast path imports on demand: the entries of the ES modules. */
-const onDemand = {
-  program: "src/cli/main.ts",
-  statusSession: "src/cli/commands/status/statusSession.ts",
-  queryFailure: "src/cli/queryFailure.ts",
-  awaitAnswer: "src/cli/commands/requests/awaitAnswer.ts",
-  absence: "src/cli/command/absence.ts",
-  ownership: "src/cli/command/ownership.ts",
-  pathOwners: "src/process/pathOwners.ts",
-  helperTargets: "src/cli/commands/helper/helperTargets.ts"
-}
-
-export const fastPathOptions = {
-  ...bundleOptions,
-  plugins: [
-    {
-      name: "import-on-demand",
-      resolveId: (id: string) => {
-        const found = Object.entries(onDemand).find(([, file]) => path.basename(file) === path.basename(id))
-        return found === undefined ? null : { id: `./${found[0]}.mjs`, external: true }
-      }
-    }
-  ],
-  output: { ...bundleOptions.output, format: "cjs", entryFileNames: "[name].cjs", chunkFileNames: "[name]-[hash].cjs" }
-} satisfies BuildOptions
-
-export const programOptions = {
-  ...bundleOptions,
-  input: onDemand,
-  output: { ...bundleOptions.output, format: "esm", entryFileNames: "[name].mjs", chunkFileNames: "[name]-[hash].mjs" }
 } satisfies BuildOptions
