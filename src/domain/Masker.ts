@@ -1,10 +1,11 @@
 /**
  * Replaces values in a stream of bytes by `***`, or by as many stars as they have bytes, wherever the stream is split. An
- * Aho-Corasick automaton reads each byte once. Only bytes that may begin a value are held
- * back, at most `maskPrefixLength`. A longer variant is recognized by that prefix and
- * masked as long as it continues, so memory does not grow with the values. Every byte of any variant is masked, and adjacent matches become one mask. Except
- * for what `release` passes on, the result does not depend on the splits.
+ * Aho-Corasick automaton reads the bytes, once each, except where `windowShifts` jumps over what begins no variant. Only
+ * bytes that may begin a value are held back, at most `maskPrefixLength`. A longer variant is recognized by that prefix and
+ * masked as long as it continues, so memory does not grow with the values. Every byte of any variant is masked, and adjacent
+ * matches become one mask. Except for what `release` passes on, the result does not depend on the splits.
  */
+import { possibleStart, type WindowShifts, windowShifts } from "./windowShifts.ts"
 
 /** Shorter values are not masked: `release` may pass on fewer bytes than this. */
 export const minMaskedLength = 4
@@ -31,6 +32,8 @@ interface Automaton {
   readonly ends: Uint8Array
   /** The variants longer than their prefix, by the state that recognizes the prefix. */
   readonly longer: ReadonlyMap<number, ReadonlyArray<LongVariant>>
+  /** Undefined if a variant is too short. */
+  readonly jumps: WindowShifts | undefined
 }
 
 interface LongVariant {
@@ -83,7 +86,7 @@ const build = (variants: ReadonlyArray<Buffer>): Automaton => {
     const state = next[step] ?? 0
     next[step] = 2 * state * classes + (ends[state] === 0 ? 0 : 1)
   }
-  return { next, classOf, classes, depth, ends, longer }
+  return { next, classOf, classes, depth, ends, longer, jumps: windowShifts(heads) }
 }
 
 /** Bytes that no variant has share class 0, from which every state falls back to the start. */
@@ -147,12 +150,19 @@ export class Masker {
 
   /** Adds bytes, and returns what can be passed on. */
   push(piece: Buffer): Buffer {
-    const { classOf, classes, depth, next } = this.automaton
+    const { classOf, classes, depth, jumps, next } = this.automaton
     const begin = this.kept.length
     const bytes = begin === 0 ? piece : Buffer.concat([this.kept, piece])
     // Local variables: the loop is much faster than with fields.
     let [step, isFollowing] = [this.step, this.followed.length > 0]
+    // No jump begins before this position: no content makes this slower than the automaton alone.
+    let nextJump = begin
     for (let at = begin; at < bytes.length; at += 1) {
+      if (step === 0 && !isFollowing && at >= nextJump && jumps !== undefined) {
+        at = possibleStart(jumps, bytes, at)
+        nextJump = at + jumps.window
+        if (at === bytes.length) break
+      }
       const byte = bytes[at] ?? 0
       step = next[(step >> 1) + (classOf[byte] ?? 0)] ?? 0
       if (isFollowing) isFollowing = this.goOn(byte, at + 1)
