@@ -30,7 +30,6 @@ import type { StartError } from "./files/fileLock.ts"
 import { resolveLink } from "./files/pinFile.ts"
 import { LeaseRepo } from "./leases/LeaseRepo.ts"
 import { announceStart, announceStop, reportCrashLoop } from "./lifecycle/announce.ts"
-import { askPerson } from "./lifecycle/askPerson.ts"
 import { makeWitness, sendWitnesses } from "./lifecycle/auditWitness.ts"
 import { checkOutput } from "./lifecycle/checkOutput.ts"
 import { childrenFileName, childRecordLayer } from "./lifecycle/childrenFile.ts"
@@ -136,7 +135,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     watchStoreFiles,
     sampleGaugesForever,
     watchRequests,
-    askPerson(config.approval, options.environment),
+    askApprover(config.approval, options.environment),
     heartbeat.watch,
     verifyAtStart,
     sendWitnesses(config.auditWitness, yield* makeWitness(config.auditWitness, options.environment["PATH"])),
@@ -161,6 +160,16 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     Effect.raceFirst(Effect.as(replaced, "directory replaced" as const)),
     Effect.onExit((exit) => announceEnd(Exit.isSuccess(exit) ? exit.value : options.stopReason()))
   )
+})
+
+/** Loads what asks a person, where config.json names a program for it. */
+const askApprover = Effect.fnUntraced(function* (
+  settings: Config["approval"],
+  environment: DaemonOptions["environment"]
+) {
+  if (settings.command === undefined && settings.notify === undefined) return
+  const { askPerson } = yield* Effect.promise(() => import("./lifecycle/askPerson.ts"))
+  yield* askPerson(settings, environment)
 })
 
 /** The sockets that the supervisor passed, by their paths. */

@@ -12,13 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import * as Schedule from "effect/Schedule"
-import * as Schema from "effect/Schema"
-import * as Stream from "effect/Stream"
-import * as fs from "node:fs"
-import * as path from "node:path"
-import { childEnvironment } from "../domain/childEnvironment.ts"
-import { spawnTool, type ToolOptions } from "../process/runTool.ts"
 import { EmitFailed, type Envelope, startDelivery } from "./delivery.ts"
+import { findJoelclaw } from "./findJoelclaw.ts"
 
 export interface JoelclawOptions {
   /** The absolute path of the command; undefined if it was not found. */
@@ -39,11 +34,12 @@ export const startJoelclaw = Effect.fnUntraced(function* (options: JoelclawOptio
   const found = yield* Deferred.make<void>()
 
   const timeout = options.emitTimeout ?? Duration.seconds(5)
+  const emitOnce = Effect.fnUntraced(function* (known: string, event: Envelope) {
+    const { runJoelclaw } = yield* Effect.promise(() => import("./runJoelclaw.ts"))
+    return yield* runJoelclaw(known, { environment, timeout }, event)
+  })
   const deliver = (event: Envelope) =>
-    (command === undefined
-      ? new EmitFailed({ reason: "not found" })
-      : runJoelclaw(command, { env: environmentOf(environment, command), timeout }, event)
-    ).pipe(
+    (command === undefined ? new EmitFailed({ reason: "not found" }) : emitOnce(command, event)).pipe(
       Effect.timeout(timeout),
       Effect.catchCause((cause) => Effect.fail(new EmitFailed({ reason: reasonOf(cause) })))
     )
@@ -75,70 +71,3 @@ const reasonOf = (cause: Cause.Cause<EmitFailed | Cause.TimeoutError | PlatformE
   if (error?._tag === "EmitFailed") return error.reason
   return error?._tag === "TimeoutError" ? "timeout" : "cannot be run"
 }
-
-/** Returns the directories that launchd's PATH lacks. */
-const usualDirectories = (home: string): ReadonlyArray<string> => [
-  path.join(home, ".bun/bin"),
-  path.join(home, ".local/bin"),
-  "/opt/homebrew/bin",
-  "/usr/local/bin"
-]
-
-/** Returns the absolute path of joelclaw by JOELCLAW_BIN, else by PATH, else from the usual directories. */
-export const findJoelclaw = Effect.fnUntraced(function* (environment: JoelclawOptions["environment"]) {
-  const configured = environment["JOELCLAW_BIN"]
-  if (configured !== undefined && configured !== "") {
-    return (yield* isExecutable(configured)) ? path.resolve(configured) : undefined
-  }
-  const onPath = (environment["PATH"] ?? "").split(path.delimiter).filter((directory) => path.isAbsolute(directory))
-  const home = environment["HOME"] ?? ""
-  const directories = [...onPath, ...usualDirectories(path.isAbsolute(home) ? home : "/nonexistent")]
-  const candidates = directories.map((directory) => path.join(directory, "joelclaw"))
-  const executable = yield* Effect.forEach(candidates, isExecutable, { concurrency: "unbounded" })
-  return candidates.find((_, index) => executable[index])
-})
-
-/** Checks asynchronously, because a directory may be on a server that does not respond. */
-const isExecutable = (file: string): Effect.Effect<boolean> =>
-  Effect.callback((resume) =>
-    fs.access(file, fs.constants.X_OK, (error) => {
-      if (error !== null) return resume(Effect.succeed(false))
-      fs.stat(file, (_, stats) => resume(Effect.succeed(stats?.isFile() === true)))
-    })
-  )
-
-const maxOutputLength = 64 * 1024
-
-/** Runs one `joelclaw otel emit`, which sends one event. Fails unless joelclaw reports success. Interruption kills its process group. */
-const runJoelclaw = Effect.fnUntraced(function* (command: string, options: ToolOptions, event: Envelope) {
-  const tool = yield* spawnTool([command, "otel", "emit"], options, {
-    stdin: Stream.make(Buffer.from(JSON.stringify(event), "utf8")),
-    stderr: "ignore"
-  })
-  const output = yield* Stream.runFold(
-    tool.stdout,
-    () => "",
-    (text, chunk) => (text.length < maxOutputLength ? text + Buffer.from(chunk).toString("utf8") : text)
-  )
-  const result = decodeResult(output)
-  if (Option.isNone(result)) return yield* new EmitFailed({ reason: "invalid output" })
-  const { error, ok } = result.value
-  if (!ok) return yield* new EmitFailed({ reason: error?.code ?? "not ok" })
-}, Effect.scoped)
-
-/** What `joelclaw otel emit` reads besides: where and as whom it sends, through which proxy, with which certificates. */
-const emitVariables =
-  /^((JOELCLAW|SLOG)_.*|OTEL_EMIT_(URL|TOKEN)|INNGEST_WORKER_URL|PI_SESSION_HANDLE|GATEWAY_ROLE|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS)$/i
-
-/** Returns the variables of joelclaw. Its PATH has /usr/bin, from where it runs plutil on macOS. */
-const environmentOf = (environment: JoelclawOptions["environment"], command: string): Record<string, string> => {
-  const { PATH = "", ...inherited } = childEnvironment(environment, (name) => emitVariables.test(name))
-  const directories = new Set([...PATH.split(":"), path.dirname(command), "/usr/bin", "/bin"])
-  return { SLOG_SESSION_ID: "agent-secrets", ...inherited, PATH: [...directories].join(":") }
-}
-
-const EmitResult = Schema.Struct({
-  ok: Schema.Boolean,
-  error: Schema.optionalKey(Schema.Struct({ code: Schema.optionalKey(Schema.String) }))
-})
-const decodeResult = Schema.decodeUnknownOption(Schema.fromJsonString(EmitResult))

@@ -13,7 +13,6 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import { dirname } from "node:path"
 import { type ChildRecord, CurrentChildRecord } from "../../process/childRecord.ts"
-import { runTool } from "../../process/runTool.ts"
 import { sleepUntil } from "../../process/sleepUntil.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
 
@@ -122,7 +121,10 @@ const ageOf = (pid: number): Effect.Effect<number | undefined> =>
           return undefined
         }
       })
-    : runTool(["ps", "-o", "etime=", "-p", String(pid)], { env: { PATH: "/usr/bin:/bin" }, timeout: "5 seconds" }).pipe(
+    : Effect.promise(() => import("../../process/runTool.ts")).pipe(
+        Effect.flatMap(({ runTool }) =>
+          runTool(["ps", "-o", "etime=", "-p", String(pid)], { env: { PATH: "/usr/bin:/bin" }, timeout: "5 seconds" })
+        ),
         Effect.map(({ status, stdout }) => (status === 0 ? elapsedMillis(stdout.toString("utf8")) : undefined)),
         Effect.orElseSucceed(() => undefined)
       )
