@@ -11,6 +11,6 @@ export class TeamAway extends Schema.TaggedError<TeamAway>()("TeamAway", { reaso
 /** Another machine has changed what a batch was made from: it looks again. */
 export class TeamChanged extends Schema.TaggedError<TeamChanged>()("TeamChanged", {}) {
   override get message() {
-    return "nothing was changed, because another machine of the team changed it at the same time"
+    return "nothing was changed, because another machine of the team changed the same at the same time"
   }
 }

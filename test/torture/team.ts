@@ -5,6 +5,7 @@
 import { postgresPrograms } from "../support/postgres.ts"
 import type { Row, Scenario, ScenarioOptions } from "./Scenario.ts"
 import { access } from "./team/access.ts"
+import { changes } from "./team/changes.ts"
 import { clocks } from "./team/clocks.ts"
 import { crashes } from "./team/crashes.ts"
 import { cuts } from "./team/cuts.ts"
@@ -18,6 +19,7 @@ import { versions } from "./team/versions.ts"
 
 const attacks: Readonly<Record<string, (options: ScenarioOptions) => Promise<ReadonlyArray<Row>>>> = {
   crashes,
+  changes,
   cuts,
   frozen,
   failover,

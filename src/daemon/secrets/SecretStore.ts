@@ -273,8 +273,12 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     return grows > 0 && size() > storeLimit ? reject(facts, new StoreFull()) : Effect.void
   }
 
-  /** Writes a change, with an entry for each fact; `refused` are entries of the same request that change nothing. */
+  /**
+   * Writes a change of the document that it was made from, with an entry for each fact; `refused` are entries of the
+   * same request that change nothing.
+   */
   const change = Effect.fn("SecretStore.change")(function* (
+    from: StoreDocument,
     facts: ReadonlyArray<AuditFact>,
     kind: StoreChange,
     edit: (secrets: Map<string, StoredSecret>) => void,
@@ -283,16 +287,16 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     yield* Effect.tapError(Effect.mapError(watched.check, toStoreError), ({ _tag }) =>
       Effect.ignore(audit.append(facts.map(_tag === "StoreReplaced" ? changeRefusedFact : changeFailedFact)))
     )
-    const before = document().secrets
+    const before = from.secrets
     const secrets = new Map(before)
     edit(secrets)
     const marked = facts.map((fact) => former.mark(fact, secrets.get(fact.secret_name ?? "")?.value))
-    const next = { ...document(), secrets }
+    const next = { ...from, secrets }
     const recordFailures = (failure: (fact: AuditFact) => AuditFact) =>
       Effect.ignore(audit.append(lastWithStore(facts.map(failure), files.hash())))
     const failed = Effect.suspend(() => recordFailures(document() === next ? wipeFailedFact : changeFailedFact))
     // Encrypted before it is recorded, because the entry names the store by its hash.
-    const prepared = yield* files.prepare(next, kind).pipe(
+    const prepared = yield* files.prepare(next, kind, from).pipe(
       Effect.mapError(toStoreError),
       Effect.tapError(() => recordFailures(changeUnpreparedFact))
     )
@@ -316,15 +320,17 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
 
   const add = Effect.fn("SecretStore.add")(function* (secret: NewSecret) {
     const { name } = secret
-    if (document().secrets.has(name)) return yield* reject([addFact(name)], new SecretExists({ name }))
+    const from = document()
+    if (from.secrets.has(name)) return yield* reject([addFact(name)], new SecretExists({ name }))
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const added = newSecret(secret, now)
     yield* checkSize([addFact(name)], [added])
-    yield* change([addFact(name)], "update", (secrets) => secrets.set(name, added))
+    yield* change(from, [addFact(name)], "update", (secrets) => secrets.set(name, added))
   }, Semaphore.withPermit(writeLock))
 
   const addMany = Effect.fn("SecretStore.addMany")(function* (given: ReadonlyArray<NewSecret>, mayUpdate: boolean) {
-    const before = document().secrets
+    const from = document()
+    const before = from.secrets
     const now = fromMillis(yield* Clock.currentTimeMillis)
     const existing = given.filter(({ name }) => before.has(name)).map(({ name }) => name)
     const written = mayUpdate ? given : given.filter(({ name }) => !before.has(name))
@@ -341,7 +347,13 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     }
     yield* checkSize(facts, next)
     yield* encodeInSteps(next)
-    yield* change(facts, "update", (secrets) => next.forEach((secret) => secrets.set(secret.name, secret)), refused)
+    yield* change(
+      from,
+      facts,
+      "update",
+      (secrets) => next.forEach((secret) => secrets.set(secret.name, secret)),
+      refused
+    )
     return existing
   }, Semaphore.withPermit(writeLock))
 
@@ -351,11 +363,12 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
     factOf: (isSame: boolean) => AuditFact,
     changes: Partial<StoredSecret>
   ) {
+    const from = document()
     const found = yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject([factOf(false)], reason)))
     const next = { ...found, ...changes }
     const fact = factOf(hasSameValue(found, next))
     yield* checkSize([fact], [next])
-    yield* change([fact], "update", (secrets) => secrets.set(name, next))
+    yield* change(from, [fact], "update", (secrets) => secrets.set(name, next))
   })
 
   const update = Effect.fn("SecretStore.update")(function* (name: string, changes: SecretChange) {
@@ -379,13 +392,15 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
   }, Semaphore.withPermit(writeLock))
 
   const wipe = Effect.gen(function* () {
-    const count = document().secrets.size
-    yield* change([wipeFact(count)], "wipe", (secrets) => secrets.clear())
+    const from = document()
+    const count = from.secrets.size
+    yield* change(from, [wipeFact(count)], "wipe", (secrets) => secrets.clear())
     return count
   }).pipe(Semaphore.withPermit(writeLock))
 
   const merge = Effect.fn("SecretStore.merge")(function* (backup: StoreDocument, options: MergeOptions) {
-    const { writes, ...report } = planMerge(document(), backup, options)
+    const from = document()
+    const { writes, ...report } = planMerge(from, backup, options)
     const [added, updated, newer] = [report.added.length, report.updated.length, report.newer.length]
     const fact = restoreFact({ added, updated, newer }, options.dryRun)
     // The report tells which values of the backup are those of the store, so it is recorded before.
@@ -397,19 +412,20 @@ const make = Effect.fn("SecretStore.make")(function* (files: StoreFiles) {
       yield* Effect.ignore(audit.append([refusedFact(fact, "some secrets were changed after the backup")]))
       return report
     }
-    const before = document().secrets
+    const before = from.secrets
     const isAdded = (secret: StoredSecret) => !before.has(secret.name)
     const ordered = [...writes.filter(isAdded), ...writes.filter((secret) => !isAdded(secret))]
     const facts = [...ordered.map((secret) => changeFact(secret, before.get(secret.name))), fact]
     yield* checkSize(facts, writes)
     yield* encodeInSteps(writes)
-    yield* change(facts, "update", (secrets) => writes.forEach((secret) => secrets.set(secret.name, secret)))
+    yield* change(from, facts, "update", (secrets) => writes.forEach((secret) => secrets.set(secret.name, secret)))
     return report
   }, Semaphore.withPermit(writeLock))
 
   const remove = Effect.fn("SecretStore.remove")(function* (name: string) {
+    const from = document()
     yield* Effect.fromResult(find(name)).pipe(Effect.catch((reason) => reject([deleteFact(name)], reason)))
-    yield* change([deleteFact(name)], "delete", (secrets) => secrets.delete(name))
+    yield* change(from, [deleteFact(name)], "delete", (secrets) => secrets.delete(name))
   }, Semaphore.withPermit(writeLock))
 
   const store: OpenedStore = {

@@ -86,7 +86,12 @@ export interface StoreFiles {
   readonly decrypt: AgeKey["decrypt"]
   /** Returns whether the two files that are there now, of any program, are a store that a start can open. */
   readonly canOpen: Effect.Effect<boolean>
-  readonly prepare: (next: StoreDocument, change: StoreChange) => Effect.Effect<PreparedStore, AgeError>
+  /** Encrypts the next version. `from` is the one that it was made from, where others may change the store meanwhile. */
+  readonly prepare: (
+    next: StoreDocument,
+    change: StoreChange,
+    from: StoreDocument
+  ) => Effect.Effect<PreparedStore, AgeError>
 }
 
 /** Reads the store, or creates one. */

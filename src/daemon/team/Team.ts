@@ -304,6 +304,9 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   })
 })
 
+/** How often a change is tried because other machines changed the team first. */
+export const maxTries = 20
+
 /** Probes that may wait at once: a server that is only slow gets no more of them. */
 const maxProbes = 3
 

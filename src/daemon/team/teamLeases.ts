@@ -28,11 +28,9 @@ import { LeaseTable } from "../leases/LeaseTable.ts"
 import type { LeaseTransaction, TransactionOutcome } from "../leases/LeaseTransaction.ts"
 import { ScopedTransaction } from "../leases/ScopedTransaction.ts"
 import { escapeText, unescapeText } from "./escapeText.ts"
-import { Team } from "./Team.ts"
+import { maxTries, Team } from "./Team.ts"
 import { LeaseRecord, type LookRequest } from "./teamRows.ts"
 
-/** How often a batch is run again because other machines changed its rows. */
-const maxTries = 20
 /** Own leases that are remembered for guesses. */
 const maxGuesses = 100_000
 

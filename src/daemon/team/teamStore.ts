@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { valueRefusedFact } from "../../domain/AuditEntry.ts"
+import { TeamChanged } from "../../domain/Team.ts"
 import type { TeamSettings } from "../../domain/TeamConfig.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { FileError } from "../files/durableFile.ts"
@@ -20,10 +21,11 @@ import { AgeError } from "../secrets/ageFile.ts"
 import type { StoreDocument, StoredSecret } from "../secrets/storeDocument.ts"
 import { openStore, type StoreFiles, type StoreMemory, type StorePaths } from "../secrets/storeFiles.ts"
 import { escapeText, unescapeText } from "./escapeText.ts"
+import { type Edit, editsOf, isSameSecret, sealedAgain } from "./edits.ts"
 import { groupOfSecret, isInGroup, lastSigner, readersOf, recipientsOf, statementFact, viewOf } from "./members.ts"
 import { openSealed, recipientsHash, seal } from "./sealedSecret.ts"
 import { signingKey, signingPurpose } from "./signatures.ts"
-import { Team } from "./Team.ts"
+import { maxTries, Team } from "./Team.ts"
 import type { Seen } from "./teamMemory.ts"
 import { lookAtNothing, type SecretRecord } from "./teamRows.ts"
 
@@ -158,21 +160,39 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
     secret: undefined
   })
 
-  /** Commits rows, and then shows them. The database keeps the time at which a value changed, unless this changes it. */
-  const commitRows = Effect.fnUntraced(function* (rows: ReadonlyArray<SecretRow>) {
-    if (rows.length === 0) return
-    const change = {
-      exclusive: true,
-      revision: team.revision(),
-      secrets: rows.map(({ secret, ...row }) => ({
-        ...row,
-        same: secret !== undefined && isSameValue(secret, secrets.get(secret.name))
-      }))
-    }
-    yield* Effect.mapError(
-      audit.append([], change),
-      (cause) => new FileError({ operation: "write", path: "the team's database", cause })
+  /** Seals what is to become of secrets, as rows over the versions of a revision. */
+  const sealEdits = Effect.fnUntraced(function* (edits: ReadonlyArray<Edit>) {
+    const revision = team.revision()
+    const rows = yield* Effect.forEach(edits, ({ after, name }) =>
+      after === undefined ? Effect.sync(() => deletedRow(name)) : sealNext(after)
     )
+    return { revision, rows }
+  })
+
+  /** Commits sealed rows. The database keeps the time at which a value changed, unless this changes it. */
+  const putRows = ({ revision, rows }: SealedRows) => {
+    const sent = rows.map(({ secret, ...row }) => ({ ...row, same: isSameValue(secret, secrets) }))
+    return audit.append([], { exclusive: true, revision, secrets: sent })
+  }
+
+  /**
+   * Commits edits, and then shows them. The database takes a change of the revision that it was made from alone, so a
+   * change of any other secret makes it necessary to look and seal again; one of the same secret ends it.
+   */
+  const commitEdits = Effect.fnUntraced(function* (find: () => ReadonlyArray<Edit>, sealed?: SealedRows) {
+    let { revision, rows } = sealed ?? (yield* Effect.mapError(sealEdits(find()), cannotWrite))
+    if (rows.length === 0) return
+    for (let tries = 1; ; tries += 1) {
+      if (!find().every(({ before, name }) => isSameSecret(before, secrets.get(name)))) {
+        return yield* cannotWrite(new TeamChanged())
+      }
+      const written = yield* Effect.result(putRows({ revision, rows }))
+      if (Result.isSuccess(written)) break
+      const { cause } = written.failure
+      if (cause._tag !== "TeamChanged" || tries === maxTries) return yield* cannotWrite(cause)
+      yield* Effect.mapError(team.look(lookAtNothing), cannotWrite)
+      ;({ revision, rows } = yield* Effect.mapError(sealEdits(find()), cannotWrite))
+    }
     const shown = new Map(secrets)
     for (const row of rows) {
       const secretName = unescapeText(row.name)
@@ -186,11 +206,12 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
     yield* Effect.ignore(team.look(lookAtNothing))
   })
 
-  const prepare = Effect.fn("openTeamStore.prepare")(function* (next: StoreDocument) {
-    const changed = [...next.secrets.values()].filter((secret) => secrets.get(secret.name) !== secret)
-    const removed = [...secrets.keys()].filter((secretName) => !next.secrets.has(secretName))
-    const rows = [...(yield* Effect.forEach(changed, sealNext)), ...removed.map(deletedRow)]
-    return { hash: undefined, write: commitRows(rows) }
+  const prepare: StoreFiles["prepare"] = Effect.fn("openTeamStore.prepare")(function* (next, change, from) {
+    const edits = editsOf(from.secrets, next.secrets)
+    // A wipe removes what other machines add meanwhile, too.
+    const find = () => (change === "wipe" ? editsOf(secrets, next.secrets) : edits)
+    const sealed = yield* sealEdits(find())
+    return { hash: undefined, write: commitEdits(find, sealed) }
   })
 
   /** Returns the secrets that are sealed for other machines than those that may read them now, and that this one may seal. */
@@ -214,13 +235,14 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
     if (!isRestoring()) return
     const rows = yield* team.read("versions", Versions)
     const isLost = (secretName: string) => (rows[escapeText(secretName)] ?? 0) < versionOf(secretName)
-    const values = yield* Effect.forEach(
-      [...secrets.values()].filter((one) => isLost(one.name)),
-      sealNext
-    )
+    const values = [...secrets.values()].filter((one) => isLost(one.name))
     const deleted = [...seen].filter(([secretName, { isDeleted }]) => isDeleted && isLost(secretName))
     const present = deleted.filter(([secretName]) => rows[escapeText(secretName)] !== undefined)
-    yield* commitRows([...values, ...present.map(([secretName]) => deletedRow(secretName))])
+    const edits = [
+      ...values.map(sealedAgain),
+      ...present.map(([name]) => ({ name, before: undefined, after: undefined }))
+    ]
+    yield* commitEdits(() => edits)
     yield* team.memory.write({ restoring: false })
   })
 
@@ -240,7 +262,8 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
       yield* putBack
       const [...step] = outdated().slice(0, sealedAtOnce)
       if (step.length === 0) return
-      yield* commitRows(yield* Effect.forEach(step, sealNext))
+      const edits = step.map(sealedAgain)
+      yield* commitEdits(() => edits)
     }
   })
 
@@ -270,8 +293,17 @@ interface SecretRow {
   readonly secret: StoredSecret | undefined
 }
 
-const isSameValue = (one: StoredSecret, other: StoredSecret | undefined): boolean =>
-  other !== undefined && Redacted.value(one.value) === Redacted.value(other.value)
+interface SealedRows {
+  readonly revision: number
+  readonly rows: ReadonlyArray<SecretRow>
+}
+
+const cannotWrite = (cause: unknown) => new FileError({ operation: "write", path: "the team's database", cause })
+
+const isSameValue = (one: StoredSecret | undefined, secrets: ReadonlyMap<string, StoredSecret>): boolean => {
+  const other = one && secrets.get(one.name)
+  return one !== undefined && other !== undefined && Redacted.value(one.value) === Redacted.value(other.value)
+}
 
 const Versions = Schema.Record(Schema.String, Schema.Int)
 

@@ -30,17 +30,23 @@ const secret = (name: string, value: string): StoredSecret => ({
   foreign: {}
 })
 
-/** Adds secrets, or gives them new values; undefined deletes one. */
-const change = ({ store }: Daemon, values: Readonly<Record<string, string | undefined>>) =>
-  Effect.gen(function* () {
-    const secrets = new Map(store.document().secrets)
+/** Prepares to add secrets, or to give them new values, in what was found; undefined deletes one. */
+const prepare = (
+  { store }: Daemon,
+  values: Readonly<Record<string, string | undefined>>,
+  found = store.document(),
+  kind: "update" | "wipe" = "update"
+) =>
+  Effect.suspend(() => {
+    const secrets = new Map(found.secrets)
     for (const [name, value] of Object.entries(values)) {
       if (value === undefined) secrets.delete(name)
       else secrets.set(name, secret(name, value))
     }
-    const { write } = yield* store.prepare({ ...store.document(), secrets })
-    yield* write
+    return store.prepare({ ...found, secrets }, kind, found)
   })
+
+const change = (...given: Parameters<typeof prepare>) => Effect.flatMap(prepare(...given), ({ write }) => write)
 
 const valuesOf = ({ store }: Daemon): Readonly<Record<string, string>> =>
   Object.fromEntries([...store.document().secrets].map(([name, { value }]) => [name, Redacted.value(value)]))
@@ -184,6 +190,63 @@ describe("the secrets of a team", () => {
         )
         yield* withDaemon(team, team.first, (daemon) => until(() => daemon.team.state()._tag === "Stopped"))
       }
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("are changed by two machines at once, unless they change the same one", () =>
+    Effect.gen(function* () {
+      const team = yield* memoryTeam("m2")
+      const [first, m2] = team.machines
+      if (first === undefined || m2 === undefined) return
+      const one = yield* team.start(first)
+      const two = yield* team.start(m2)
+      yield* change(one, { a: "made-up a", b: "made-up b", c: "made-up c" })
+      yield* two.team.look(lookAtNothing)
+      const found = one.store.document()
+
+      // Another secret is changed, before or after this machine sees it.
+      const prepared = yield* prepare(one, { a: "made-up a, changed", new: "made-up new" })
+      yield* change(two, { b: "made-up b, changed", other: "made-up other" })
+      yield* prepared.write
+      yield* change(one, { c: undefined }, found)
+      const expected = {
+        a: "made-up a, changed",
+        b: "made-up b, changed",
+        new: "made-up new",
+        other: "made-up other"
+      }
+      assert.deepStrictEqual(valuesOf(one), expected)
+      yield* two.team.look(lookAtNothing)
+      assert.deepStrictEqual(valuesOf(two), expected)
+
+      // The same secret: one that was changed, deleted or added.
+      for (const [here, there] of [
+        [{ a: "made-up, too late" }, { a: "made-up and first" }],
+        [{ a: "made-up, too late" }, { a: undefined }],
+        [{ added: "made-up, too late" }, { added: "made-up and first" }]
+      ] as const) {
+        const late = yield* prepare(one, here)
+        yield* change(two, there)
+        const refused = yield* Effect.flip(late.write)
+        assert.include(refused.message, "another machine of the team changed the same at the same time")
+        assert.deepStrictEqual(valuesOf(one), valuesOf(two))
+      }
+
+      // A machine that only sealed it again changed nothing.
+      const again = yield* prepare(one, { b: "made-up b, last" })
+      yield* change(two, { b: "made-up b, changed" })
+      yield* again.write
+      const wiped = yield* prepare(
+        one,
+        { added: undefined, b: undefined, new: undefined, other: undefined },
+        undefined,
+        "wipe"
+      )
+      yield* change(two, { late: "made-up late", new: "made-up new, changed" })
+      yield* wiped.write
+      assert.deepStrictEqual(valuesOf(one), {})
+      yield* two.team.look(lookAtNothing)
+      assert.deepStrictEqual(valuesOf(two), {})
     }).pipe(Effect.scoped)
   )
 

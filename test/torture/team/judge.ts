@@ -20,7 +20,10 @@ export const judgeStory = (team: Team, log: (line: string) => void): ReadonlyArr
   const { machines } = team
   const entries = machines.flatMap((machine) => linesOf(team, machine).map((line): any => JSON.parse(line)))
   const idsOf = (...actions: ReadonlyArray<string>): ReadonlyArray<string> =>
-    entries.filter(({ action, success }) => success && actions.includes(action)).map(({ lease_id }) => lease_id)
+    entries
+      .filter(({ action, success }) => success && actions.includes(action))
+      // A deleted secret ends its leases with one more entry, for all of them.
+      .flatMap(({ lease_id }) => lease_id ?? [])
   const acquired = new Set(idsOf("lease_acquire"))
   const ended = idsOf("lease_replace", "lease_revoke", "lease_expire")
   const endedSet = new Set(ended)
