@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { counted } from "../../domain/counted.ts"
 import { quote } from "../../domain/goText.ts"
-import { type DaemonAddress, call, request } from "../../rpc/client/client.ts"
+import { call, untilAnswering } from "../../rpc/client/client.ts"
 import { optional, literal } from "../../rpc/protocol/shape.ts"
 import { callForSecret } from "../command/callForSecret.ts"
 import { defineCommand } from "../command/Command.ts"
@@ -43,7 +43,7 @@ export const rotateCommand = defineCommand({
     const address = yield* loadDaemon(args)
     const timeout = args.option("timeout") === undefined ? rotationTimeout : address.timeout
     if (name !== undefined) {
-      yield* Effect.mapError(isThere(address), fromClient)
+      yield* Effect.mapError(untilAnswering(address), fromClient)
       const params = { secret_name: name }
       const rotated = yield* callForSecret({ ...address, timeout }, "secrets.rotate", name, params, rotatedExample)
       return {
@@ -72,10 +72,6 @@ export const rotateCommand = defineCommand({
     return { lines: [`rotated ${counted(rotated.length, "secret")}`], result: { rotated } }
   })
 })
-
-/** Asks for the status first, so that only a daemon that is there gets the time of a rotation. */
-const isThere = (daemon: DaemonAddress) =>
-  Effect.catchTag(request(daemon, "secrets.status", {}), "RequestRejected", () => Effect.void)
 
 const leasesOfOldValue = (count: number | undefined): string =>
   count === undefined ? "" : `; ${counted(count, "lease")} still ${count === 1 ? "holds" : "hold"} the old value`

@@ -91,6 +91,13 @@ const send = ({ timeout, ...address }: DaemonAddress, asked: ClientRequest) =>
     })
   )
 
+/**
+ * Succeeds as soon as the daemon answers. Only a daemon that does gets the time of a request that may take long: one that
+ * hangs is reported within the usual time.
+ */
+export const untilAnswering = (daemon: DaemonAddress): Effect.Effect<void, ClientError> =>
+  Effect.asVoid(Effect.catchTag(request(daemon, "secrets.status", {}), "RequestRejected", () => Effect.void))
+
 /** Timers of the Effect clock. */
 const afterIn =
   (context: Context.Context<never>): After =>

@@ -12,7 +12,7 @@ import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { quote } from "../../../domain/goText.ts"
-import { type ClientError, type DaemonAddress, call } from "../../../rpc/client/client.ts"
+import { type ClientError, type DaemonAddress, call, untilAnswering } from "../../../rpc/client/client.ts"
 import { errorCodes } from "../../../rpc/protocol/errorTags.ts"
 import { maxLineBytes } from "../../../rpc/protocol/limits.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
@@ -62,8 +62,9 @@ export const addMany = Effect.fnUntraced(function* (address: DaemonAddress, batc
           Effect.promise(() => import("./writeProject.ts")),
           ({ prepareProject }) => prepareProject(batch.project ?? "", variables)
         )
-  if (batch.dryRun) return yield* plan(daemon, variables, batch.update, project?.file)
+  if (batch.dryRun) return yield* plan(address, variables, batch.update, project?.file)
   warnOfEdges(variables)
+  yield* Effect.mapError(untilAnswering(address), fromClient)
   const imported = yield* importAll(daemon, variables, batch.update)
   if (project === undefined) return reportOf(imported)
   yield* project.write

@@ -50,7 +50,7 @@ const processExample = {
 }
 
 /** After this long a daemon counts as one that hangs. */
-const probeTimeout = Duration.seconds(3)
+const probeTimeout = Duration.seconds(2)
 
 export const examine = Effect.fnUntraced(function* (args: GlobalArgs) {
   const home = homeDirectory()

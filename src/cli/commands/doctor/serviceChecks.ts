@@ -31,16 +31,18 @@ const states: Readonly<Record<ServiceStatus["state"], readonly [verdict: Verdict
 }
 
 /** Checks the service of this user or, without one, that of the system. */
-export const checkService = Effect.fnUntraced(function* ({ args }: Examined) {
+export const checkService = Effect.fnUntraced(function* ({ args, daemon, socketPath }: Examined) {
   const argsFor = (system: boolean): DaemonArgs => ({
     positionals: [],
     flag: (name) => name === "system" && system,
     option: (name) => (name === "socket" || name === "config" || name === "timeout" ? args.option(name) : undefined),
     options: () => []
   })
-  const own = yield* Effect.result(serviceStatus(argsFor(false)))
+  const { pid, started_by: startedBy } = (Result.isSuccess(daemon) ? daemon.success.process : undefined) ?? {}
+  const known = { socketPath, answer: Result.isSuccess(daemon) ? { pid, startedBy } : undefined }
+  const own = yield* Effect.result(serviceStatus(argsFor(false), known))
   const isNone = Result.isSuccess(own) && own.success.result.file === undefined
-  const system = isNone ? yield* Effect.result(serviceStatus(argsFor(true))) : own
+  const system = isNone ? yield* Effect.result(serviceStatus(argsFor(true), known)) : own
   const isSystem = Result.isSuccess(system) && system.success.result.file !== undefined
   const chosen = isSystem ? system : own
   if (Result.isFailure(chosen)) {
@@ -66,7 +68,8 @@ const install =
     ? "To have it started at boot and after a crash: secrets daemon install --system --user NAME"
     : "To have it started at login and after a crash: secrets daemon install"
 
-const answerTimeout = "2 seconds"
+/** With the wait for the daemon, which comes first, within the time of a command. */
+const answerTimeout = "1200 millis"
 
 export const checkJoelclaw = Effect.fnUntraced(function* (examined: Examined) {
   const sink = sinkOf(examined, "joelclaw")

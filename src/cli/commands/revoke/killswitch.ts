@@ -5,7 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { call, type DaemonAddress } from "../../../rpc/client/client.ts"
+import { call, type DaemonAddress, untilAnswering } from "../../../rpc/client/client.ts"
 import type { MethodName } from "../../../rpc/protocol/methods.ts"
 import { optional, type Shape, type Shaped } from "../../../rpc/protocol/shape.ts"
 import { escapeValue } from "../../../domain/escape.ts"
@@ -44,9 +44,16 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: RevokeArgs, wai
   const address = yield* loadDaemon(args)
   const [rotate, wipe] = [args.flag("rotate"), args.flag("wipe")]
   if (wipe && !args.flag("yes") && isInteractive()) yield* askBeforeWipe(address)
-  const daemon = rotate ? { ...address, timeout: rotationTimeout } : address
   const params = { rotate_all: rotate, wipe_store: wipe, report_runs: true }
-  const report = yield* Effect.mapError(call(daemon, "secrets.killswitch", params, reportExample), fromClient)
+  const pull = (daemon: DaemonAddress) => call(daemon, "secrets.killswitch", params, reportExample)
+  // It is sent at once, also to a daemon that hangs, which may carry it out later.
+  const pulled = rotate
+    ? Effect.raceFirst(
+        pull({ ...address, timeout: rotationTimeout }),
+        Effect.andThen(untilAnswering(address), Effect.never)
+      )
+    : pull(address)
+  const report = yield* Effect.mapError(pulled, fromClient)
   const done = [
     report.leases_revoked === undefined ? [] : [`revoked ${counted(report.leases_revoked, "lease")}`],
     rotate ? [`rotated ${counted(report.rotated.length, "secret")}`] : [],

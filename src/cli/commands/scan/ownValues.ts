@@ -4,11 +4,11 @@
  *
  * Each distinct text is sent once, and many in one request.
  */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { quote } from "../../../domain/goText.ts"
 import { matcherOf } from "../../../domain/fingerprints.ts"
-import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
+import { type DaemonAddress, call, untilAnswering } from "../../../rpc/client/client.ts"
 import { type ScanFinding, isAllowed } from "./Finding.ts"
 import type { Window } from "./Windows.ts"
 
@@ -25,6 +25,9 @@ const namesExample = { names: [[""]] }
 const maxBytes = 96 * 1024
 const maxTexts = 500
 
+/** For any answer. */
+const answerTimeout = Duration.seconds(2)
+
 /** Limits the cache of replies and the candidates of a batch. */
 const maxKnown = 10_000
 
@@ -38,7 +41,7 @@ interface Candidate {
 const identify = (daemon: DaemonAddress, clientId: string, texts: ReadonlyArray<string>) =>
   call(daemon, "secrets.identify", { client_id: clientId, texts: texts.join(",") }, namesExample)
 
-/** Waits `connectTimeout` for a daemon to answer at first; a daemon that accepts the connection gets its own timeout. */
+/** Waits `connectTimeout` for the fingerprints at first; a daemon that answers anything gets its own timeout. */
 export const ownValues = Effect.fnUntraced(function* (
   daemon: DaemonAddress,
   clientId: string,
@@ -46,7 +49,12 @@ export const ownValues = Effect.fnUntraced(function* (
 ) {
   const request = (timeout: Duration.Duration) =>
     call({ ...daemon, timeout }, "secrets.fingerprints", { client_id: clientId }, fingerprintsExample)
-  const reply = yield* Effect.catchTag(request(connectTimeout), "RequestTimedOut", () => request(daemon.timeout))
+  const reply = yield* Effect.catchTag(request(connectTimeout), "RequestTimedOut", () =>
+    Effect.andThen(
+      untilAnswering({ ...daemon, timeout: Duration.min(answerTimeout, daemon.timeout) }),
+      request(daemon.timeout)
+    )
+  )
   const find = matcherOf(
     reply.fingerprints.map(([length, middle, end]) => ({ length, middle, end })),
     reply.multiplier

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { type ServiceStatus, assess } from "../../../service/assess.ts"
+import { type Observation, type ServiceStatus, assess } from "../../../service/assess.ts"
 import { readServiceFiles, readStamp } from "../../../service/ServiceFile.ts"
 import { unloadedJob } from "../../../service/Supervisor.ts"
 import type { Problem } from "../../command/Output.ts"
@@ -15,7 +15,13 @@ import { probeDaemon } from "./probeDaemon.ts"
 import { daemonOf, renderService, thisProgram } from "./renderService.ts"
 import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
-export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs) {
+export interface KnownAnswer {
+  readonly socketPath: string
+  readonly answer: Observation["answer"]
+}
+
+/** Uses the answer of a daemon that is known already, if it is of the service's socket. */
+export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs, known?: KnownAnswer) {
   const supervisor = yield* supervisorOf(args, "read")
   const [main, ...others] = yield* Effect.mapError(readServiceFiles(supervisor.paths), fileError)
   if (main === undefined) return yield* Effect.die("a supervisor has no path for a service")
@@ -24,7 +30,8 @@ export const serviceStatus = Effect.fnUntraced(function* (args: DaemonArgs) {
     const { socketPath } = yield* daemonOf(args, choices, supervisor)
     const { runtime } = yield* thisProgram
     const expected = choices === undefined ? [] : (yield* renderService(choices, supervisor)).files
-    return { socketPath, runtime, expected, answer: yield* probeDaemon(socketPath) }
+    const answer = known?.socketPath === socketPath ? known.answer : yield* probeDaemon(socketPath)
+    return { socketPath, runtime, expected, answer }
   })
   // Concurrently: the supervisor's tool takes as long as all the rest.
   const [job, { answer, expected, runtime, socketPath }] = yield* Effect.all(

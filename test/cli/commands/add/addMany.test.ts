@@ -60,7 +60,13 @@ describe("an import", () => {
       const calls: Array<string> = []
       yield* earlierDaemon(daemon.socketPath, calls)
       const { lines, problem } = yield* addMany(daemon, batch)
-      assert.deepStrictEqual(calls, ["secrets.import", "secrets.add A", "secrets.add B", "secrets.add C"])
+      assert.deepStrictEqual(calls, [
+        "secrets.status",
+        "secrets.import",
+        "secrets.add A",
+        "secrets.add B",
+        "secrets.add C"
+      ])
       assert.deepStrictEqual(lines, ['added "A"', 'added "C"'])
       assert.deepInclude(problem, {
         message: "1 of 3 secrets were not added",
