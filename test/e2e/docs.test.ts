@@ -63,7 +63,8 @@ const runPage = (script: string, cwd: string, home: string, bin: string) =>
       new Promise<{ status: number | null; stdout: string; stderr: string }>((resolve) => {
         const env = {
           HOME: home,
-          PATH: `${bin}:/usr/bin:/bin`,
+          // The launcher of a checkout takes its own Node, or the one that runs this.
+          PATH: `${bin}:${path.dirname(process.execPath)}:/usr/bin:/bin`,
           GIT_CONFIG_GLOBAL: path.join(cwd, ".gitconfig"),
           ...commandVariables([])
         }
