@@ -93,9 +93,10 @@ const escaped = (text: string): string =>
 
 /** Returns whether one glob matches every name that the other matches; false where that is not plain to see. */
 export const globCovers = (wider: string, narrower: string): boolean =>
-  matchesTokens(
+  matchesSequence(
     tokensOf(wider),
     tokensOf(narrower),
+    ({ kind }) => kind === "any text",
     (token, inner) =>
       inner.kind !== "any text" &&
       (token.kind === "any character" ||
@@ -134,27 +135,31 @@ const setMatcher = (set: string): ((character: string) => boolean) => {
 
 const compare = (one: string, other: string): number => (one.codePointAt(0) ?? 0) - (other.codePointAt(0) ?? 0)
 
-/** Goes back to the last `*` alone, which is enough: an earlier one could only match less. */
-const matchesTokens = <Item>(
-  tokens: ReadonlyArray<Token>,
+/**
+ * Returns whether a pattern matches all items: a wildcard stands for any number of them, every other part for one that it
+ * accepts. Goes back to the last wildcard alone, which is enough: an earlier one could only match less.
+ */
+export const matchesSequence = <Part, Item>(
+  pattern: ReadonlyArray<Part>,
   items: ReadonlyArray<Item>,
-  accepts: (token: Token, item: Item) => boolean
+  isWildcard: (part: Part) => boolean,
+  accepts: (part: Part, item: Item) => boolean
 ): boolean => {
-  let [at, token, star, begun] = [0, 0, -1, 0]
+  let [at, part, star, begun] = [0, 0, -1, 0]
   while (at < items.length) {
-    const [next, item] = [tokens[token], items[at]]
-    if (next?.kind === "any text") {
-      star = token
+    const [next, item] = [pattern[part], items[at]]
+    if (next !== undefined && isWildcard(next)) {
+      star = part
       begun = at
-      token += 1
+      part += 1
     } else if (next !== undefined && item !== undefined && accepts(next, item)) {
       at += 1
-      token += 1
+      part += 1
     } else if (star >= 0) {
       begun += 1
       at = begun
-      token = star + 1
+      part = star + 1
     } else return false
   }
-  return tokens.slice(token).every(({ kind }) => kind === "any text")
+  return pattern.slice(part).every(isWildcard)
 }

@@ -3,8 +3,9 @@
  *
  * A path must be its own normal form, so that the upstream reads it as we do. A request must pass
  * under every reading of its path: as it is written, and decoded. `secrets proxy check` and the
- * worker decide with this one function. It imports nothing.
+ * worker decide with this one function.
  */
+import { matchesSequence } from "./glob.ts"
 
 /** What limits a route. An absent list limits nothing. */
 export interface RouteRules {
@@ -138,38 +139,13 @@ const segmentsOf = (path: string): ReadonlyArray<string> => (path.startsWith("/"
 /** Makes a matcher of paths: `*` is any text in a segment, and the segment `**` any number of segments, also none. */
 export const pathGlob = (glob: string): ((path: string) => boolean) => {
   const segments = segmentsOf(glob)
-  return (path) => matchesSequence(segments, segmentsOf(path), "**", matchesSegment)
+  return (path) => matchesSequence(segments, segmentsOf(path), (part) => part === "**", matchesSegment)
 }
 
-const matchesSegment = (segment: string, text: string): boolean => matchesSequence([...segment], [...text], "*", isSame)
+const matchesSegment = (segment: string, text: string): boolean =>
+  matchesSequence([...segment], [...text], (part) => part === "*", isSame)
 
 const isSame = (one: string, other: string): boolean => one === other
-
-/** Goes back to the last wildcard alone, which is enough: an earlier one could only match less. */
-const matchesSequence = (
-  pattern: ReadonlyArray<string>,
-  items: ReadonlyArray<string>,
-  wildcard: string,
-  accepts: (part: string, item: string) => boolean
-): boolean => {
-  let [at, part, star, begun] = [0, 0, -1, 0]
-  while (at < items.length) {
-    const [next, item = ""] = [pattern[part], items[at]]
-    if (next === wildcard) {
-      star = part
-      begun = at
-      part += 1
-    } else if (next !== undefined && accepts(next, item)) {
-      at += 1
-      part += 1
-    } else if (star >= 0) {
-      begun += 1
-      at = begun
-      part = star + 1
-    } else return false
-  }
-  return pattern.slice(part).every((rest) => rest === wildcard)
-}
 
 /** Returns whether a path may exist that both globs match; true where that is not plain to see. */
 export const pathGlobsOverlap = (one: string, other: string): boolean => overlap(segmentsOf(one), segmentsOf(other))
