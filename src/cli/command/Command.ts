@@ -29,7 +29,7 @@ export interface Flag {
 }
 
 /** What an argument names: something in the daemon, a file, or one of these words. */
-export type Completion = "secret" | "client" | "lease" | "file" | ReadonlyArray<string>
+export type Completion = "secret" | "client" | "lease" | "route" | "file" | ReadonlyArray<string>
 
 export type Flags = Readonly<Record<string, Flag>>
 

@@ -21,7 +21,7 @@ export const completionsCommand = defineQuery({
     "secrets completions zsh > ~/.zfunc/_secrets   # a directory of $fpath",
     "secrets completions fish > ~/.config/fish/completions/secrets.fish"
   ],
-  about: "Completes commands and flags, and names of secrets, clients and leases while the daemon is running.",
+  about: "Completes commands and flags, and names of secrets, clients, leases and routes while the daemon is running.",
   requests: (args) => {
     switch (args.option("names")) {
       case undefined:
@@ -30,10 +30,12 @@ export const completionsCommand = defineQuery({
         return [{ method: "secrets.list", params: { every: true } }]
       case "client":
         return [{ method: "secrets.leases", params: { limit: 1, top: 100 } }]
+      case "route":
+        return [{ method: "proxy.status", params: {} }]
       case "lease":
         return [{ method: "secrets.leases", params: { limit: 100 } }]
       default:
-        return usageError("unknown kind of names", "Use --names secret, --names client or --names lease")
+        return usageError("unknown kind of names", "Use --names secret, client, lease or route")
     }
   },
   render: ([found]) => {
@@ -54,5 +56,6 @@ export const completionsCommand = defineQuery({
 const namesIn = (found: unknown): ReadonlyArray<string> | undefined => {
   if (matchesShape(found, { secrets: [{ name: "" }] })) return found.secrets.map(({ name }) => name)
   if (matchesShape(found, { by_client: [{ client_id: "" }] })) return found.by_client.map(({ client_id }) => client_id)
+  if (matchesShape(found, { routes: [{ name: "" }] })) return found.routes.map(({ name }) => name)
   return matchesShape(found, { leases: [{ lease_id: "" }] }) ? found.leases.map(({ lease_id }) => lease_id) : undefined
 }

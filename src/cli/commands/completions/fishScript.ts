@@ -42,6 +42,7 @@ export const fishScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string => 
     "        return 0",
     `      case ${valueWords(Object.assign({}, globalFlags, ...programs.map(({ flags }) => flags)))}`,
     "        set rest $rest[2..-1]",
+    "        set -q rest[1]; or return 1",
     "      case '-*'",
     "      case '*'",
     "        string escape -- $rest",

@@ -50,7 +50,8 @@ const flags = {
   proxy: {
     type: "string",
     value: "ROUTES",
-    summary: "routes of config.json, with commas: it uses their secrets and does not get them; may be repeated"
+    summary: "routes of config.json, with commas: it uses their secrets and does not get them; may be repeated",
+    completes: "route"
   },
   mask: { type: "boolean", summary: "replace values by *** in its output" },
   ...reactionFlags,
@@ -99,6 +100,11 @@ export const execCommand = defineCommand({
     const isProxied = requested.source === "store" && requested.routes.length > 0
     if (isProxied && args.flag("no-register"))
       return yield* failUsage("--no-register excludes the routes of a proxy", "Leave one of them out")
+    if (isProxied && rules.onExpiry.kind === "renew")
+      return yield* failUsage(
+        "--on-expiry renew has no effect on the routes of a proxy",
+        "Leave it out, and make --ttl longer than the program runs"
+      )
     const plan = planOf(requested, command)
     yield* consentToProject(args, requested, { command: "exec", plan, mustBeSeen: false })
     const supervised = { rules, json: args.flag("json") }
@@ -128,7 +134,8 @@ export const execCommand = defineCommand({
       Effect.acquireUseRelease(
         startRun(request, !args.flag("no-register"), watchingFlags(args).length === 0),
         (leased) => {
-          const firstEnd = () => firstExpiry(leased.held)?.millis
+          const proxied = proxy === undefined ? [] : [{ expiresAt: proxy.run.opened.expires_at ?? "" }]
+          const firstEnd = () => firstExpiry([...leased.held, ...proxied])?.millis
           const values = { ...supervised, leased, firstExpiry: firstEnd, proxyNews: proxy?.run.news }
           return recordEnd(leased, parent, runSupervised(startWith(proxy), variablesOf(leased.held), values))
         },

@@ -72,6 +72,7 @@ export const proxyCommand = defineCommand({
   positionals: "[check ROUTE [METHOD PATH]]",
   arity: [0, 4],
   completes: ["check"],
+  completesNext: "route",
   flags,
   examples: [
     "secrets proxy",
@@ -81,7 +82,7 @@ export const proxyCommand = defineCommand({
   ],
   about: [
     "secrets exec --proxy ROUTE gives a program a placeholder; a worker of the daemon has the value and sends the request.",
-    "The routes are in config.json under proxy. The daemon reads them at its start.",
+    "The routes are in config.json under proxy. The daemon reads them at its start and at SIGHUP.",
     "check sends nothing. It prints what the rules say, and its exit status is 1 if the request would be refused."
   ].join("\n"),
   run: Effect.fnUntraced(function* (args) {
