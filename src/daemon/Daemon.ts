@@ -38,7 +38,7 @@ import { startHeartbeat } from "./lifecycle/heartbeat.ts"
 import { Instance, type InstancePaths } from "./lifecycle/Instance.ts"
 import { isSupervised, startedBy, type SupervisionEvidence } from "./lifecycle/isSupervised.ts"
 import { type Notifications, notifyStopping, notifySupervisor } from "./lifecycle/notifySupervisor.ts"
-import { recordPolicy, reloadPolicy } from "./lifecycle/reloadPolicy.ts"
+import { recordPolicy, reloadConfig, type ReplaceableConfig, type ReplacedConfig } from "./lifecycle/reloadConfig.ts"
 import { limitOwnLog, ownLog } from "./lifecycle/ownLog.ts"
 import { Restart } from "./lifecycle/Restart.ts"
 import { verifyAtStart } from "./lifecycle/verifyAtStart.ts"
@@ -51,7 +51,7 @@ import {
   watchStoreFiles
 } from "./lifecycle/watches.ts"
 import { CurrentPolicy, replaceablePolicy } from "./operations/CurrentPolicy.ts"
-import { CurrentRoutes } from "./operations/CurrentRoutes.ts"
+import { CurrentRoutes, replaceableRoutes } from "./operations/CurrentRoutes.ts"
 import { watchRequests } from "./operations/requests.ts"
 import { requestsLayer } from "./operations/RequestTable.ts"
 import { ScanBudget } from "./operations/ScanBudget.ts"
@@ -69,8 +69,8 @@ export interface DaemonOptions {
   readonly stopReason: () => string
   /** Sets the handler for SIGHUP. */
   readonly onHangup: (run: () => void) => void
-  /** Reads the rules of config.json again; undefined if there is no policy. */
-  readonly readPolicy: Effect.Effect<Config["policy"], { readonly message: string }>
+  /** Reads config.json again; undefined if there is none. */
+  readonly readConfig: Effect.Effect<ReplacedConfig | undefined, { readonly message: string }>
   /** What the supervisor passed at the start. */
   readonly supervision: Supervision
 }
@@ -81,13 +81,13 @@ export const runDaemon = Effect.fn("runDaemon")(function* (config: Config, optio
   const activated = yield* adoptActivatedSockets(options.supervision.listeners, mainFirst(config))
   const memory: StoreMemory = { last: undefined }
   const faces = yield* facesOf(config, memory)
-  const policy = replaceablePolicy(config.policy)
+  const current = { policy: replaceablePolicy(config.policy), routes: replaceableRoutes(config.proxyRoutes) }
   return yield* restartOnReplacedDirectory(instancePaths(config).directories, (isRestart) =>
     Effect.provide(
-      serveOnce(config, options, activated, policy),
+      serveOnce(config, options, activated, current),
       layers(config, options, { faces, isRestart, activated })
     )
-  ).pipe(Effect.provideService(CurrentPolicy, policy), Effect.provideService(CurrentRoutes, config.proxyRoutes))
+  ).pipe(Effect.provideService(CurrentPolicy, current.policy), Effect.provideService(CurrentRoutes, current.routes))
 })
 
 /** Serves until a restart is requested or the state directory is replaced. */
@@ -95,8 +95,9 @@ const serveOnce = Effect.fn("serveOnce")(function* (
   config: Config,
   options: DaemonOptions,
   activated: ActivatedSockets,
-  policy: ReturnType<typeof replaceablePolicy>
+  current: ReplaceableConfig
 ) {
+  const { policy } = current
   const sockets = socketsOf(config)
   const instance = yield* Instance
   yield* startMetrics(instance.startedAt.millis)
@@ -139,7 +140,7 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     heartbeat.watch,
     verifyAtStart,
     sendWitnesses(config.auditWitness, yield* makeWitness(config.auditWitness, options.environment["PATH"])),
-    reopenOnHangup(options.onHangup, reloadPolicy(policy, options.readPolicy)),
+    reopenOnHangup(options.onHangup, reloadConfig(current, options.readConfig)),
     limitOwnLog(ownLog(Object.values(launchdLogs(options.environment["HOME"] ?? "/", config.directory)))),
     notifySupervisor(notifications, `serving on ${config.socketPath}`)
   ]

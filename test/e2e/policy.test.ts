@@ -90,6 +90,12 @@ describe("a policy", () => {
       const check = yield* secrets(["policy", "check"])
       assert.strictEqual(check.status, 1)
       assert.include(check.stderr, "rule 2 is covered by 1")
+      const routes = { api: { secret: "open", upstream: "https://api.example" } }
+      yield* hangup(
+        { policy: [{ secrets: ["*"] }, { secrets: ["open"] }], proxy: { routes } },
+        "the proxy has other routes"
+      )
+      assert.match((yield* secrets(["proxy", "check", "api", "GET", "/x"])).stdout, /^api may be used: GET \/x/m)
       const loaded = auditOf(directory).filter(({ action }) => action === "policy_load")
       assert.deepStrictEqual(
         loaded.map(({ details = "" }) => details.replace(/[0-9a-f]{64}/, "HASH")),

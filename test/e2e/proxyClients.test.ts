@@ -422,6 +422,19 @@ describe("the proxy", { concurrent: true }, () => {
         assert.include(twice.stderr, "the variable OPENAI_API_KEY is one of --proxy")
         const hidden = yield* shell(["secrets exec --proxy openai --no-register -- true"])
         assert.include(hidden.stderr, "--no-register excludes the routes of a proxy")
+        const renewed = yield* shell(["secrets exec --proxy openai --on-expiry renew -- true"])
+        assert.include(renewed.stderr, "--on-expiry renew has no effect on the routes of a proxy")
+      })
+    )
+  )
+
+  it.live("ends the program when its routes expire, if that is wished", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const { status, stderr } = yield* shell(["secrets exec --proxy openai --ttl 1s --on-expiry term -- sleep 60"])
+        assert.strictEqual(status, 143)
+        assert.include(stderr, "secrets exec: warning: a lease expired")
+        assert.include(stderr, "secrets exec: the routes expired before the program ended")
       })
     )
   )

@@ -120,7 +120,7 @@ export const acquire = Effect.fnUntraced(
     const sink = yield* OtelSink
     const caller = yield* CurrentCaller
     const policy = (yield* CurrentPolicy).get()
-    const routes = yield* CurrentRoutes
+    const routes = (yield* CurrentRoutes).get()
     const gate = new ApprovalGate(yield* OpenRequests, caller)
     const id = randomUUID()
 

@@ -54,7 +54,7 @@ export interface OpeningLimits {
 
 /** Finds a route that the client may open. */
 export const findRoute = Effect.fnUntraced(function* (name: string, clientId: string) {
-  const route = (yield* CurrentRoutes).find((one) => one.name === name)
+  const route = (yield* CurrentRoutes).get().find((one) => one.name === name)
   const isFor = route?.clients?.some((glob) => globMatcher(glob)(clientId)) ?? true
   return route === undefined || !isFor ? yield* new RouteNotFound({ route: name }) : route
 })

@@ -134,7 +134,7 @@ export const proxyStatus = Effect.fnUntraced(function* (raw: unknown) {
     worker: worker === undefined ? undefined : { pid: worker.pid, since: fromMillis(worker.startedAt).text },
     runs: listed.map(describeRun),
     total: own.length,
-    routes: (yield* CurrentRoutes).map(({ inject, name, preset, secret, upstream }) => ({
+    routes: (yield* CurrentRoutes).get().map(({ inject, name, preset, secret, upstream }) => ({
       name,
       secret,
       upstream: upstreamText(upstream),

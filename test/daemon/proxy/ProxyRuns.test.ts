@@ -15,7 +15,7 @@ import { deleteSecret } from "../../../src/daemon/operations/deleteSecret.ts"
 import { killswitch } from "../../../src/daemon/operations/killswitch.ts"
 import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import { CurrentPolicy, replaceablePolicy } from "../../../src/daemon/operations/CurrentPolicy.ts"
-import { CurrentRoutes } from "../../../src/daemon/operations/CurrentRoutes.ts"
+import { CurrentRoutes, replaceableRoutes } from "../../../src/daemon/operations/CurrentRoutes.ts"
 import { revokeAllLeases, revokeLease, revokeMatchingLeases } from "../../../src/daemon/operations/revoke.ts"
 import { Proxy } from "../../../src/daemon/proxy/Proxy.ts"
 import { CurrentLaunch } from "../../../src/daemon/proxy/WorkerProcess.ts"
@@ -68,7 +68,7 @@ const setup = (services = testLayerNoTelemetry, fates: Array<WorkerFate> = []) =
   const { launch, workers } = stubWorkers(undefined, fates)
   const layer = services.pipe(
     Layer.provideMerge(Layer.succeed(DaemonInfo, info)),
-    Layer.provideMerge(Layer.succeed(CurrentRoutes, routes)),
+    Layer.provideMerge(Layer.succeed(CurrentRoutes, replaceableRoutes(routes))),
     Layer.provideMerge(Layer.succeed(CurrentLaunch, launch))
   )
   return { layer, workers }

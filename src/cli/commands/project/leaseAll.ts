@@ -154,7 +154,7 @@ export const checkVariables = (variables: ReadonlyArray<EnvVariable>): Effect.Ef
 }
 
 /** Returns undefined if there are no leases. */
-export const firstExpiry = (leased: ReadonlyArray<LeasedSecret>): Timestamp | undefined =>
+export const firstExpiry = (leased: ReadonlyArray<Pick<LeasedSecret, "expiresAt">>): Timestamp | undefined =>
   leased
     .flatMap(({ expiresAt }) => Option.toArray(parseTimestamp(expiresAt)))
     .toSorted((a, b) => a.millis - b.millis)[0]

@@ -43,20 +43,19 @@ export const serveCommand = defineCommand({
     const supervision = yield* takeSupervision(args.option("listen-fd"))
     yield* checkConfigFile(args.option("config"))
     const config = yield* loadConfig(args, undefined, Effect.logWarning)
-    yield* checkPolicyFile(args, config)
+    yield* checkRules(args, config)
     yield* closeDebugger
     yield* checkOwner(config.directory, "secrets serve")
     const { runDaemon } = yield* Effect.promise(() => import("../../../daemon/Daemon.ts"))
     yield* closeDebugger
     // Node rejects a SIGPROF listener while a debugger is open.
     const signals = yield* Effect.sync(watchSignals)
-    const readPolicy = loadConfig(args, undefined, Effect.logWarning).pipe(
-      Effect.tap((again) => checkPolicyFile(args, again)),
-      // An editor may be about to replace the file.
-      Effect.tap(() => (hasSettings(args) ? Effect.void : Effect.fail({ message: "config.json is not there" }))),
-      Effect.map(({ policy }) => policy)
+    const readConfig = Effect.suspend(() =>
+      hasSettings(args)
+        ? Effect.tap(loadConfig(args, undefined, Effect.logWarning), (again) => checkRules(args, again))
+        : Effect.undefined
     )
-    const options = { environment: process.env, supervision, readPolicy, ...signals }
+    const options = { environment: process.env, supervision, readConfig, ...signals }
     yield* Effect.mapError(runDaemon(config, options), startFailure)
     return { result: {} }
   }, Effect.provide(stderrLogger))
@@ -77,10 +76,12 @@ const checkConfigFile = (file: string | undefined) =>
     return unsafe === undefined ? Effect.void : rejected(`the settings are not safe: ${unsafe.reason}`, unsafe.fix)
   })
 
-/** Rejects a policy that another user could change. */
-const checkPolicyFile = (args: GlobalArgs, { policy }: Config) => {
+/** Rejects a policy or routes of the proxy that another user could change. */
+const checkRules = (args: GlobalArgs, { policy, proxyRoutes }: Config) => {
   const settings = readSettings(args)
-  return policy === undefined || !("file" in settings) ? Effect.void : checkConfigFile(settings.file)
+  return (policy === undefined && proxyRoutes.length === 0) || !("file" in settings)
+    ? Effect.void
+    : checkConfigFile(settings.file)
 }
 
 const hasSettings = (args: GlobalArgs): boolean => {

@@ -149,7 +149,7 @@ export const daemonHandlers = {
 
 /** Returns undefined where config.json has no routes. */
 const proxyState = Effect.gen(function* () {
-  const routes = yield* CurrentRoutes
+  const routes = (yield* CurrentRoutes).get()
   const loaded = yield* loadedProxy
   if (routes.length === 0) return undefined
   return { routes: routes.length, runs: loaded?.all().length ?? 0, worker_pid: loaded?.worker()?.pid }

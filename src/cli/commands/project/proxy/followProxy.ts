@@ -71,7 +71,7 @@ export const openRun = Effect.fnUntraced(function* (
   const run: ProgramProxy = {
     request,
     known: { runId: undefined, cursor: 0 },
-    opened: { run_id: "", cursor: 0, socket: "", routes: [], ca: undefined },
+    opened: { run_id: "", cursor: 0, socket: "", expires_at: undefined, routes: [], ca: undefined },
     connection: undefined,
     pid: 0,
     news: yield* Queue.unbounded<News>(),

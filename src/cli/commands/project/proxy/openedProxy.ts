@@ -18,6 +18,8 @@ export const openedExample = {
   cursor: 0,
   /** The worker's. */
   socket: "",
+  /** When its first lease expires. */
+  expires_at: optional(""),
   routes: [routeExample],
   /** The certificate of the run, if a route intercepts. */
   ca: optional("")

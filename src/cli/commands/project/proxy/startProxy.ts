@@ -2,6 +2,7 @@
  * The proxy of a program of `exec`: its run at the daemon, a loopback port for each route, and the variables that lead its
  * clients there. It ends with its scope.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -13,7 +14,7 @@ import { exitStatus } from "../../../../domain/exitStatus.ts"
 import { call } from "../../../../rpc/client/client.ts"
 import { CommandError } from "../../../command/CommandError.ts"
 import { printNotice, reasonOf } from "../../../command/Output.ts"
-import { revokeTimeout } from "../leaseAll.ts"
+import { firstExpiry, revokeTimeout } from "../leaseAll.ts"
 import { printWarning } from "../requestedSecrets.ts"
 import type { RunEnd } from "../run/registerRun.ts"
 import { clientSetup, type Variables } from "./clientVariables.ts"
@@ -23,7 +24,7 @@ import { hostOf, type ProgramRoute } from "./openedProxy.ts"
 import { endLines, notASandbox } from "./proxyReport.ts"
 import { makeToken, tokenHash } from "./proxyTokens.ts"
 import { relayServer, type RelayState } from "./relay.ts"
-import { readFileIfAny, runFolder, writeInto } from "./runFolder.ts"
+import { lifeSocket, readFileIfAny, runFolder, writeInto } from "./runFolder.ts"
 import { makeTunnel } from "./tunnel.ts"
 
 export interface StartedProxy {
@@ -60,7 +61,7 @@ export const startProxy = Effect.fnUntraced(function* (wanted: Wanted) {
   }
   const setup = clientSetup(reached, { folder, environment, read: (file) => readFileIfAny(file) ?? "" })
   writeInto(folder, setup.files)
-  for (const name of setup.sockets) yield* listen(relayServer(state), path.join(folder, name))
+  for (const name of [...setup.sockets, lifeSocket]) yield* listen(relayServer(state), path.join(folder, name))
   const intercepting = state.hosts.size === 0 ? {} : yield* intercept(run, folder, connectToken, state)
   const started: StartedProxy = {
     run,
@@ -142,6 +143,9 @@ const usedExample = { runs: [{ run_id: "", routes: [{ name: "", requests: 0, unk
 const endRun = Effect.fnUntraced(function* ({ end, run }: StartedProxy) {
   const runId = run.known.runId
   if (runId === undefined) return
+  const expiry = firstExpiry([{ expiresAt: run.opened.expires_at ?? "" }])
+  if (expiry !== undefined && expiry.millis <= (yield* Clock.currentTimeMillis))
+    printNotice("secrets exec: the routes expired before the program ended")
   const daemon = { ...run.request.daemon, timeout: Duration.min(run.request.daemon.timeout, revokeTimeout) }
   const used = yield* Effect.option(call(daemon, "proxy.status", { run_id: runId }, usedExample))
   yield* Effect.ignore(call(daemon, "runs.end", { run_id: runId, ...end, lease_ids: "" }, {}))
