@@ -5,71 +5,35 @@
  * appends share one flush, and each entry is chained to the one before (`AuditChain`). The
  * log is the source of truth for leases. A full file becomes an archive.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import * as Semaphore from "effect/Semaphore"
-import { counted } from "../../domain/counted.ts"
-import { chainFacts, genesis, isChained, sha256 } from "../../domain/AuditChain.ts"
-import {
-  auditDamagedFact,
-  type AuditEntry,
-  type AuditFact,
-  auditFindingFact,
-  decodeEntry,
-  fileRepairedFact,
-  isLockEntry
-} from "../../domain/AuditEntry.ts"
-import { factsOf } from "../../domain/Caller.ts"
+import { chainFacts, genesis, isChained } from "../../domain/AuditChain.ts"
+import { type AuditEntry, type AuditFact, decodeEntry, isLockEntry } from "../../domain/AuditEntry.ts"
 import { type Config, defaultAuditRotation } from "../../domain/Config.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { AuditCommit, CommitChange } from "./AuditCommit.ts"
 import { commitWithCopy } from "./commitWithCopy.ts"
-import { TeamAway, TeamChanged } from "../../domain/Team.ts"
 import { FileError } from "../files/durableFile.ts"
+import { auditFindings } from "./auditFindings.ts"
+import type { AuditLogError } from "./AuditLogError.ts"
+import type { AuditPosition } from "./AuditPosition.ts"
+import { auditReading } from "./auditReading.ts"
 import { type AuditNeighbours, auditNeighbours } from "./auditEvidence.ts"
 import { openAuditHead, readAuditHead } from "./auditHead.ts"
 import { auditStart, firstChained, type Predecessor } from "./auditStart.ts"
-import { CurrentCaller } from "./CurrentCaller.ts"
-import { type AuditReport, readForwards, verifyAuditLog } from "./verifyAuditLog.ts"
+import { type AuditReport, verifyAuditLog } from "./verifyAuditLog.ts"
+import { reportFileChange, tornFacts } from "./fileFacts.ts"
+import { groupAppends } from "./groupAppends.ts"
 import * as LogFile from "./LogFile.ts"
-import type { FileChange, TornTail } from "./LogFile.ts"
-
-/** Reading or writing the log failed. */
-export class AuditLogError extends Schema.TaggedError<AuditLogError>()("AuditLogError", {
-  operation: Schema.Literals(["append", "read"]),
-  cause: Schema.Union([FileError, TeamAway, TeamChanged])
-}) {
-  override get message() {
-    if (this.cause._tag !== "FileError") return this.cause.message
-    return this.operation === "append"
-      ? `nothing was changed, because the audit log is not writable: ${this.cause.message}`
-      : `failed to read audit log: ${this.cause.message}`
-  }
-}
 
 const inTeam = new Error("this machine is in a team, whose daemon alone writes entries")
-
-/** A place between two entries. */
-export interface AuditPosition {
-  /** The number of the entry before it; 0 at the beginning. */
-  readonly seq: number
-  /** SHA-256 of that entry's line with its line feed; identifies the log of this position. */
-  readonly line: string
-  /** The time of that entry. */
-  readonly at: string
-  /** Changes when another process moves or truncates the log while the daemon runs. */
-  readonly generation: number
-}
 
 export interface AuditDiagnostics {
   /** The number of the last entry. */
@@ -184,7 +148,6 @@ export class AuditLog extends Context.Service<
         const storedHead = yield* readAuditHead(path)
         const start = yield* auditStart(log, storedHead, beside)
         const writeHead = yield* openAuditHead(path)
-        const writeLock = yield* Semaphore.make(1)
         let { first, head } = start
         let last = start.last ?? { seq: 0, line: genesis.hash, timestamp: zeroTimestamp.text }
         let { locked } = start
@@ -192,15 +155,10 @@ export class AuditLog extends Context.Service<
         const newFiles = yield* Queue.sliding<void>(1)
         let isNewFile = false
         let store = Option.getOrUndefined(storedHead)?.store
-        const findings = new Set<string>()
-        const adopted: Array<string> = []
         let canRotate = true
         /** Findings about the file that are not written yet. */
         let pendingFindings: ReadonlyArray<AuditFact> = []
-        const waiting: Array<PendingAppend> = []
         const observers = new Set<AuditObserver>()
-        let failure: string | undefined
-        const newFailures = yield* Queue.sliding<string>(1)
 
         const headWith = (open: boolean) => {
           const head = { seq: last.seq, hash: last.line, first, open }
@@ -283,78 +241,8 @@ export class AuditLog extends Context.Service<
           Queue.offerUnsafe(newFiles, undefined)
         })
 
-        /** Writes all waiting appends as one group and stores the result in each. */
-        const writeWaiting = Effect.gen(function* () {
-          // One with a change is alone: it may be rejected where the others are not.
-          const changing = waiting.findIndex(({ change }) => change !== undefined)
-          const group = waiting.splice(0, changing < 0 ? waiting.length : Math.max(changing, 1))
-          const written = write(
-            group.flatMap(({ facts }) => facts),
-            group[0]?.change
-          )
-          const exit = yield* Effect.exit(Effect.mapError(written, appendFailed))
-          const previous = failure
-          failure = Exit.match(exit, { onFailure: (cause) => messageOf(cause), onSuccess: () => undefined })
-          if (previous === undefined && failure !== undefined) Queue.offerUnsafe(newFailures, failure)
-          for (const member of group) member.written = Exit.map(exit, positionNow)
-        })
-
-        const append = (facts: ReadonlyArray<AuditFact>, change?: CommitChange) =>
-          Effect.withFiber((fiber) => {
-            const all = factsOf(fiber.getRef(CurrentCaller), facts)
-            const pending: PendingAppend = { facts: all, change, written: undefined }
-            waiting.push(pending)
-            // The first append to get the lock writes for all that wait.
-            const writeOnce = Effect.suspend(() => (pending.written === undefined ? writeWaiting : Effect.void))
-            const result = Effect.suspend(() => pending.written ?? Effect.die("an append was not written"))
-            return Effect.andThen(Semaphore.withPermit(writeLock)(writeOnce), result)
-          }).pipe(Effect.uninterruptible)
-
-        const tail = Effect.fn("AuditLog.tail")(function* (count: number, length = Number.POSITIVE_INFINITY) {
-          const entries: Array<AuditEntry> = []
-          let read = 0
-          if (count > 0) {
-            yield* log.readBackwards((line) => {
-              const entry = decodeEntry(line)
-              read += line.length
-              if (Option.isSome(entry)) entries.push(entry.value)
-              return entries.length < count && read < length
-            })
-          }
-          return entries.toReversed()
-        }, Effect.mapError(readFailed))
-
-        const since = Effect.fn("AuditLog.since")(function* (position: Pick<AuditPosition, "seq" | "line">) {
-          const entries: Array<AuditEntry> = []
-          let isFound = position.seq === 0
-          yield* log.readBackwards((line) => {
-            const entry = Option.getOrUndefined(decodeEntry(line))
-            if (entry === undefined) return true
-            const isAfter = !isChained(entry) || entry.seq > position.seq
-            if (isAfter) entries.push(entry)
-            else isFound = entry.seq === position.seq && sha256(`${line}\n`) === position.line
-            return isAfter
-          })
-          return isFound ? Option.some(entries.toReversed()) : Option.none()
-        }, Effect.mapError(readFailed))
-
-        const report = Effect.fn("AuditLog.report")(function* (
-          messages: ReadonlyArray<string>,
-          recorded: ReadonlySet<string> = new Set()
-        ) {
-          for (const message of messages) {
-            if (!findings.has(message)) yield* Effect.logWarning(`audit log: ${message}`)
-            findings.add(message)
-          }
-          const unrecorded = messages.filter((message) => !recorded.has(message))
-          yield* Effect.ignore(append(unrecorded.map(auditFindingFact)))
-        })
-
-        const reportAdoption = (details: string) =>
-          Effect.suspend(() => {
-            adopted.push(details)
-            return Effect.logWarning(`audit log: adopted ${details}`)
-          })
+        const { append, failure, nextFailure } = yield* groupAppends(write, positionNow)
+        const { adopted, findings, forget, report, reportAdoption } = auditFindings(append)
 
         saveHead(true, true)
         yield* Effect.addFinalizer(() => Effect.sync(() => saveHead(false, true)))
@@ -366,10 +254,8 @@ export class AuditLog extends Context.Service<
         for (const { details } of repairs) yield* Effect.logWarning(`audit log: ${details}`)
         yield* Effect.ignore(append([...start.facts, ...repairs]))
         return AuditLog.of({
+          ...auditReading(log, path),
           append,
-          tail,
-          readBackwards: (visit) => Effect.mapError(log.readBackwards(visit), readFailed),
-          since,
           position: Effect.sync(positionNow),
           predecessor: start.predecessor,
           isTrusted: (entry) =>
@@ -378,7 +264,7 @@ export class AuditLog extends Context.Service<
               : start.predecessor !== undefined,
           report,
           verify: (pause) => verifyAuditLog(path, { beside, ...(pause === undefined ? {} : { pause }) }),
-          forget: (messages) => Effect.sync(() => messages.forEach((message) => findings.delete(message))),
+          forget,
           reportAdoption,
           lockedSince: start.locked,
           lastEntryTime: start.lastEntryTime,
@@ -386,11 +272,11 @@ export class AuditLog extends Context.Service<
             seq: last.seq,
             size: log.size(),
             archives: log.files().length - 1,
-            failure,
+            failure: failure(),
             findings: [...findings],
             adopted
           })),
-          nextFailure: Queue.take(newFailures),
+          nextFailure,
           recordStore: (hash) =>
             Effect.suspend(() => {
               store = hash
@@ -400,11 +286,6 @@ export class AuditLog extends Context.Service<
           release: (seq, reader = "leases") =>
             Effect.sync(() => void released.set(reader, Math.max(released.get(reader) ?? 0, seq))),
           observe: (observer) => Effect.map(observeWith(observers, observer), positionNow),
-          readForwards: (visit, pause) =>
-            Effect.mapError(
-              readForwards(path, (line) => visit(line.toString("utf8", 0, line.length - 1)), pause),
-              readFailed
-            ),
           nextFile: Queue.take(newFiles),
           storeAtStart: start.store,
           isDisturbed: Effect.sync(log.isDisturbed),
@@ -419,40 +300,3 @@ export const observeWith = (observers: Set<AuditObserver>, observer: AuditObserv
     Effect.sync(() => void observers.add(observer)),
     () => Effect.sync(() => void observers.delete(observer))
   )
-
-/** An append that waits for its group to be written, and its result. */
-interface PendingAppend {
-  readonly facts: ReadonlyArray<AuditFact>
-  readonly change: CommitChange | undefined
-  written: Exit.Exit<AuditPosition, AuditLogError> | undefined
-}
-
-const messageOf = (cause: Cause.Cause<AuditLogError>): string =>
-  Option.match(Cause.findErrorOption(cause), {
-    onNone: () => "internal error",
-    onSome: (error) => error.cause.message
-  })
-
-const appendFailed = (cause: AuditLogError["cause"]) => new AuditLogError({ operation: "append", cause })
-const readFailed = (cause: FileError) => new AuditLogError({ operation: "read", cause })
-
-const tornFacts = (torn: TornTail | undefined): ReadonlyArray<AuditFact> => {
-  if (torn === undefined) return []
-  const cutOff = torn.savedAs === undefined ? "cut off, and not saved" : `cut off, and saved as ${torn.savedAs}`
-  const repair = torn.repair === "completed" ? "its missing line feed was added" : cutOff
-  return [fileRepairedFact(`the last line of the audit log was torn after ${counted(torn.bytes, "byte")}: ${repair}`)]
-}
-
-/** Logs what another process did to the file, and returns it as facts for the audit log. */
-const reportFileChange = Effect.fnUntraced(function* (change: FileChange) {
-  const damage = {
-    Same: () => undefined,
-    Moved: () => "another process moved or removed the log while the daemon ran; it continues in a new file",
-    Shorter: (bytes: number) =>
-      `another process cut off the last ${counted(bytes, "byte")} of the log while the daemon ran`,
-    Longer: (bytes: number) => `another process wrote ${counted(bytes, "byte")} into the log while the daemon ran`
-  }[change._tag]("bytes" in change ? change.bytes : 0)
-  if (damage === undefined) return []
-  yield* Effect.logWarning(`audit log: ${damage}`)
-  return [auditDamagedFact(damage)]
-})

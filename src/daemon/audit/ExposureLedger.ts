@@ -20,7 +20,9 @@ import { programActions } from "../../domain/StartedPrograms.ts"
 import { encodeExposure, exposureFileName } from "../../domain/exposureFile.ts"
 import { replaceFile } from "../files/durableFile.ts"
 import { pinDirectory } from "../files/pinDirectory.ts"
-import { AuditLog, type AuditLogError, type AuditPosition } from "./AuditLog.ts"
+import { AuditLog } from "./AuditLog.ts"
+import type { AuditLogError } from "./AuditLogError.ts"
+import type { AuditPosition } from "./AuditPosition.ts"
 import { loadExposure } from "./loadExposure.ts"
 
 export interface KnownExposure {

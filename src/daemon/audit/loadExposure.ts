@@ -16,7 +16,9 @@ import { fromMillis, parseTimestamp, zeroTimestamp } from "../../domain/Timestam
 import { UnwrittenChange } from "../../domain/unwrittenChange.ts"
 import { type FileError, renameDurably } from "../files/durableFile.ts"
 import { damagedName, readOrSetAside } from "../files/setAside.ts"
-import { AuditLog, type AuditLogError, type AuditPosition } from "./AuditLog.ts"
+import { AuditLog } from "./AuditLog.ts"
+import type { AuditLogError } from "./AuditLogError.ts"
+import type { AuditPosition } from "./AuditPosition.ts"
 
 export interface LoadedExposure {
   readonly exposure: Exposure

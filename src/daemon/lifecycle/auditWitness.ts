@@ -12,7 +12,8 @@ import { absoluteEntries } from "../../domain/paths.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { sleepFor } from "../../process/sleepUntil.ts"
-import { AuditLog, type AuditPosition } from "../audit/AuditLog.ts"
+import { AuditLog } from "../audit/AuditLog.ts"
+import type { AuditPosition } from "../audit/AuditPosition.ts"
 
 /** The daemon has two seconds to stop. */
 const timeout = Duration.millis(500)

@@ -32,7 +32,7 @@ import {
 import type { Notice } from "../../domain/Run.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
-import { AuditLogError } from "../audit/AuditLog.ts"
+import { AuditLogError } from "../audit/AuditLogError.ts"
 import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { everything, type LeaseScope } from "../leases/LeaseScope.ts"

@@ -4,7 +4,7 @@
  */
 import type { SocketServerError } from "effect/socket/SocketServer"
 import { isAbsolute } from "node:path"
-import type { AuditLogError } from "../../../daemon/audit/AuditLog.ts"
+import type { AuditLogError } from "../../../daemon/audit/AuditLogError.ts"
 import type { FileError } from "../../../daemon/files/durableFile.ts"
 import type { SecretStoreError } from "../../../daemon/secrets/SecretStore.ts"
 import type { AgeError } from "../../../daemon/secrets/ageFile.ts"
