@@ -4,14 +4,20 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { PassThrough } from "node:stream"
+import { PassThrough, Writable } from "node:stream"
 import { promptLine } from "../../../src/cli/terminal/promptLine.ts"
 
 const terminal = () => {
   const modes: Array<boolean> = []
   const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (raw: boolean) => modes.push(raw) })
-  const output = new PassThrough()
-  return { input, output, modes, shown: () => String(output.read() ?? "") }
+  const pieces: Array<string> = []
+  const output = new Writable({
+    write: (piece, _encoding, done) => {
+      pieces.push(String(piece))
+      done()
+    }
+  })
+  return { input, output, modes, shown: () => pieces.join("") }
 }
 
 const watched = ["SIGCONT", "SIGHUP", "SIGQUIT"] as const
