@@ -1,8 +1,12 @@
-#!/usr/bin/env node
+#!/bin/sh
+":" //; { true 3>&1; } 2>/dev/null || exec 1</dev/null; exec node "$0" "$@"
 /**
  * The first file of the built program, copied to dist/secrets.mjs as it stands. Old versions
  * of Node can parse it, from 12.17 on, and print which version is needed. The program
  * itself is main.cjs and the files beside it.
+ *
+ * A shell reads the second line alone. Node would open /dev/null in place of a closed standard
+ * output, and what is printed would be lost in silence; writing to this one fails.
  */
 import { createRequire } from "node:module"
 

@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { nodeOptions } from "../../src/service/ServiceOptions.ts"
 import { startDaemon } from "../harness/daemon.ts"
-import { isScript } from "../harness/program.ts"
+import { isScript, program } from "../harness/program.ts"
 import { hasProc } from "../support/inside.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
@@ -75,8 +75,10 @@ describe.runIf(isScript)("the launcher of a checkout", () => {
     Effect.gen(function* () {
       const home = yield* temporaryDirectory
       const env = { HOME: home, PATH: nodeFirst }
-      const statusOf = (line: string) => spawnSync("/bin/sh", ["-c", line, "sh", launcher], { env }).status
-      assert.deepStrictEqual([statusOf('"$1" --version'), statusOf('"$1" --version >&-')], [0, 1])
+      for (const started of isScript ? [launcher, program] : [launcher]) {
+        const statusOf = (line: string) => spawnSync("/bin/sh", ["-c", line, "sh", started], { env }).status
+        assert.deepStrictEqual([statusOf('"$1" --version'), statusOf('"$1" --version >&-')], [0, 1], started)
+      }
     })
   )
 
