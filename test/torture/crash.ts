@@ -3,13 +3,16 @@
  * and update. Before the next start the files get a fault that a crash, a restored backup or
  * the predecessor may leave. Everything acknowledged must survive.
  */
+import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
+import { auditNeighbours } from "../../src/daemon/audit/auditEvidence.ts"
+import { verifyAuditLog } from "../../src/daemon/audit/verifyAuditLog.ts"
 import type { Scenario, ScenarioOptions, Row } from "./Scenario.ts"
 import { type Random, randomFrom } from "../support/random.ts"
 import { Client } from "../harness/connection.ts"
 import { launch, type Target, untilReady } from "../harness/daemon.ts"
-import { pause, start } from "../harness/program.ts"
+import { pause } from "../harness/program.ts"
 import { temporaryHome } from "../support/temporary.ts"
 
 const connections = 8
@@ -82,14 +85,29 @@ interface LeaseRow {
   readonly secret_name: string
 }
 
-const leasesOf = (directory: string): ReadonlyArray<LeaseRow> =>
-  JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
+const leasesFile = (directory: string): string => path.join(directory, "leases.json")
+
+const readIfThere = (file: string): string | undefined =>
+  fs.existsSync(file) ? fs.readFileSync(file, "utf8") : undefined
+
+/** The active leases by the daemon. */
+const leasesOf = async ({ socket }: Target): Promise<ReadonlyArray<LeaseRow>> => {
+  const client = new Client(socket)
+  const answer = await client.ask("leases", { limit: 1_000 })
+  client.close()
+  return answer?.result.leases.map(({ lease_id, ...row }: any) => ({ id: lease_id, ...row }))
+}
+
+/** The findings of a verification, while the daemon runs. */
+const findingsIn = (directory: string): Promise<ReadonlyArray<string>> => {
+  const paths = { directory, leasesPath: leasesFile(directory), secretsPath: path.join(directory, "secrets.age") }
+  return verifyAuditLog(path.join(directory, "audit.log"), { beside: auditNeighbours(paths) }).pipe(
+    Effect.map(({ findings }) => findings.map(({ message }) => message)),
+    Effect.runPromise
+  )
+}
 
 const headMissing = "the head of the log missing"
-
-interface Finding {
-  readonly message: string
-}
 
 /** Faults in the files while no daemon runs. None of them removes an entry of the log. */
 const faults: Readonly<Record<string, (directory: string, random: Random, older: string | undefined) => void>> = {
@@ -116,8 +134,8 @@ const faults: Readonly<Record<string, (directory: string, random: Random, older:
 
 /** Imitates a run of the predecessor: it read leases.json, ended some leases, and wrote entries without a chain. */
 const predecessorRan = (directory: string, memories: ReadonlyArray<Memory>, random: Random): void => {
-  const file = path.join(directory, "leases.json")
-  const rows = fs.existsSync(file) ? leasesOf(directory) : []
+  const file = leasesFile(directory)
+  const rows: ReadonlyArray<LeaseRow> = JSON.parse(readIfThere(file) ?? "null") ?? []
   const ended = rows.filter(() => random.next() < 0.3)
   fs.writeFileSync(
     file,
@@ -225,13 +243,18 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
   const kinds = [...Object.keys(faults), "the predecessor in between"]
   let older: string | undefined
   let missingHeads = 0
+  let running: Target | undefined
   try {
     for (let round = 0; round < rounds; round += 1) {
       const kind = kinds[round % kinds.length] ?? "nothing"
-      const target = launch({ home })
-      if (round % startKillEvery === startKillEvery / 2) await pause(random.below(400))
+      const isStartKilled = round % startKillEvery === startKillEvery / 2
+      if (isStartKilled) await running?.end("SIGTERM")
+      // The daemon that was compared is the next one that is killed.
+      const target = running === undefined || isStartKilled ? launch({ home }) : running
+      if (isStartKilled) await pause(random.below(400))
       else acknowledged += await killUnderLoad(await untilReady(target), memories, random)
       await target.end("SIGKILL")
+      running = undefined
 
       if (kind === "the predecessor in between") predecessorRan(target.directory, memories, random)
       else if (fs.existsSync(path.join(target.directory, "audit.log"))) faults[kind]?.(target.directory, random, older)
@@ -243,20 +266,18 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
         await untilReady(next)
         slowest.start = Math.max(slowest.start, performance.now() - began)
         const values = await valuesOf(next, memories)
-        await next.end("SIGTERM")
-        const rows = leasesOf(next.directory)
-        lost.push(...losses(rows, values, memories))
-        older = round % 3 === 0 ? fs.readFileSync(path.join(next.directory, "leases.json"), "utf8") : older
+        lost.push(...losses(await leasesOf(next), values, memories))
+        older = round % 3 === 0 ? readIfThere(leasesFile(next.directory)) : older
+        running = next
       } catch (fault) {
         refusedStarts += 1
         lost.push(fault instanceof Error ? fault.message : String(fault))
         await next.end("SIGKILL")
       }
       if (kind === headMissing) missingHeads += 1
-      const verdict = await start(["audit", "--verify", "--json"], { home }).ended
-      const findings = JSON.parse(verdict.stdout).result.findings.map(({ message }: Finding) => message)
+      const findings = await findingsIn(target.directory)
       // Each start without the head records that once, and each verification reports it.
-      const expected = findings.filter((message: string) => message.startsWith("audit.head.json was missing"))
+      const expected = findings.filter((message) => message.startsWith("audit.head.json was missing"))
       if (findings.length !== missingHeads || expected.length !== missingHeads) {
         auditFaults += 1
         lost.push(`the audit log: ${missingHeads} missing heads, ${findings.join("; ") || "nothing"} was found`)
@@ -268,6 +289,7 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
       if ((round + 1) % 20 === 0) log(`${round + 1} rounds, ${acknowledged} acknowledged changes`)
     }
   } finally {
+    await running?.end("SIGTERM")
     fs.rmSync(home, { recursive: true, force: true })
   }
   return [
