@@ -203,17 +203,19 @@ export const decodeConfig = (
     // An empty variable counts as unset.
     const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))
     const config = configFrom(file, yield* decodeVariables(set), home)
+    const unknown = unknownKeys(given)
+    const misspelt = misspeltKeys(unknown)
     const reason =
-      misspeltLimit(given) ??
+      misspeltLimit(misspelt) ??
       unknownRuleKey(given) ??
-      unknownKeyIn(given, "helpers") ??
-      unknownKeyIn(given, "mcp") ??
-      unknownKeyIn(given, "proxy") ??
+      unknownKeyIn(unknown, "helpers") ??
+      unknownKeyIn(unknown, "mcp") ??
+      unknownKeyIn(unknown, "proxy") ??
       teamProblem(file.team, given) ??
       samePaths(config) ??
       overlappingClients(config.otherSockets)
     if (reason !== undefined) return yield* Result.fail(new ConfigError({ reason }))
-    return { config, warnings: misspeltKeys(given) }
+    return { config, warnings: misspelt }
   })
 
 /** Names two settings that would use the same path, or the names that the daemon makes beside a socket. */
@@ -270,8 +272,7 @@ const problemsIn = (issue: SchemaIssue.Issue, place: Place = { name: "", setting
 
 const below = (above: string, key: PropertyKey): string => [above, String(key)].filter(Boolean).join(".")
 
-const expectedOf = (setting: string): string | undefined =>
-  knownSettings().find((one) => one.name === setting)?.expected
+const expectedOf = (setting: string): string | undefined => knownSettings().get(setting)?.expected
 
 /** A place in the file. */
 interface Place {
@@ -282,11 +283,16 @@ interface Place {
 
 const placeBelow = ({ name, setting }: Place, key: PropertyKey): Place => {
   if (typeof key === "number") return { name: `${name}[${key}]`, setting: `${setting}[]` }
-  const isNamed = knownSettings().some((one) => one.name === below(setting, "*"))
+  const isNamed = knownSettings().has(below(setting, "*"))
   return { name: below(name, key), setting: below(setting, isNamed ? "*" : key) }
 }
 
-const knownSettings = () => [...settings(), ...Setting.settingsIn(Schema.toEncoded(Variables).ast)]
+let known: ReadonlyMap<string, Setting.Setting> | undefined
+/** Returns the settings and the variables, by their names. */
+const knownSettings = () =>
+  (known ??= new Map(
+    [...settings(), ...Setting.settingsIn(Schema.toEncoded(Variables).ast)].map((one) => [one.name, one])
+  ))
 
 /** A key that is no setting, such as `events.min_levl`. */
 export interface UnknownKey {
@@ -311,20 +317,18 @@ export const unknownKeys = (given: unknown, above = "", shown = above): Readonly
 }
 
 /** Names a key in a section that is none: what was meant by it would not apply. */
-const unknownKeyIn = (given: unknown, section: "helpers" | "mcp" | "proxy"): string | undefined => {
-  const unknown = unknownKeys(given).find(({ key }) => key.startsWith(`${section}.`))
+const unknownKeyIn = (keys: ReadonlyArray<UnknownKey>, section: "helpers" | "mcp" | "proxy"): string | undefined => {
+  const unknown = keys.find(({ key }) => key.startsWith(`${section}.`))
   const hint = unknown?.meant === undefined ? "see docs/settings.md" : `did you mean ${unknown.meant}?`
   return unknown === undefined ? undefined : `${unknown.key} is not a setting: ${hint}`
 }
 
 /** Names a key that looks like a misspelt setting without which the daemon would permit more. */
-const misspeltLimit = (given: unknown): string | undefined =>
-  misspeltKeys(given).find((warning) => /did you mean (policy|sockets|mcp)\?$/.test(warning))
+const misspeltLimit = (warnings: ReadonlyArray<string>): string | undefined =>
+  warnings.find((warning) => /did you mean (policy|sockets|mcp)\?$/.test(warning))
 
-const misspeltKeys = (given: unknown): ReadonlyArray<string> =>
-  unknownKeys(given).flatMap(({ key, meant }) =>
-    meant === undefined ? [] : [`${key} is not a setting: did you mean ${meant}?`]
-  )
+const misspeltKeys = (keys: ReadonlyArray<UnknownKey>): ReadonlyArray<string> =>
+  keys.flatMap(({ key, meant }) => (meant === undefined ? [] : [`${key} is not a setting: did you mean ${meant}?`]))
 
 export type Config = ReturnType<typeof configFrom>
 export type HeartbeatSettings = NonNullable<Config["heartbeat"]>
