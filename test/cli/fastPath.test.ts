@@ -8,14 +8,18 @@ import { build } from "rolldown"
 import { bundleOptions } from "../../scripts/bundleOptions.ts"
 import { matchesShape, optional, literal } from "../../src/rpc/protocol/shape.ts"
 
+/** The chunks of the program, which are built once. */
+const chunks = build({ ...bundleOptions, write: false }).then(({ output }) =>
+  output.filter((one) => one.type === "chunk")
+)
+
 describe("a query command", () => {
   it.effect("loads no library, nothing of the daemon and less than 38 KiB", () =>
     Effect.gen(function* () {
-      const { output } = yield* Effect.promise(() => build({ ...bundleOptions, write: false }))
-      const chunks = output.filter((one) => one.type === "chunk")
+      const all = yield* Effect.promise(() => chunks)
       /** The chunk and all that it imports at once, such as Node does before it runs the first. */
-      const withImports = (name: string): ReadonlyArray<(typeof chunks)[number]> =>
-        chunks
+      const withImports = (name: string): typeof all =>
+        all
           .filter(({ fileName }) => fileName === name)
           .flatMap((chunk) => [chunk, ...chunk.imports.flatMap(withImports)])
       const loaded = withImports("main.cjs")
@@ -41,9 +45,7 @@ describe("a query command", () => {
 
   it.effect("has tree-shaken libraries: none is kept as a whole", () =>
     Effect.gen(function* () {
-      const { output } = yield* Effect.promise(() => build({ ...bundleOptions, write: false }))
-      const chunks = output.filter((one) => one.type === "chunk")
-      const kept = chunks
+      const kept = (yield* Effect.promise(() => chunks))
         .flatMap(({ modules }) => Object.entries(modules))
         .flatMap(([id, { renderedLength }]) => (renderedLength > 0 ? [id] : []))
       assert.isTrue(kept.some((id) => id.endsWith("/effect/dist/Schema.js")))
