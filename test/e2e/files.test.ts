@@ -3,11 +3,11 @@
  * their contents after a crash and on a full disk.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Decrypter } from "age-encryption"
 import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { auditOf, connect, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
+import { readStore } from "../support/readStore.ts"
 import { predecessorStart, predecessorStop } from "../support/predecessor.ts"
 import { run } from "../harness/program.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -23,13 +23,6 @@ const homeOfGo = Effect.fnUntraced(function* (fixture: string) {
   fs.writeFileSync(leases, fs.readFileSync(leases, "utf8").replaceAll(/("expires_at": )"[^"]*"/g, `$1"${tomorrow}"`))
   return { home, directory, leases }
 })
-
-const readStore = (directory: string) =>
-  Effect.promise(async () => {
-    const decrypter = new Decrypter()
-    decrypter.addIdentity(fs.readFileSync(path.join(directory, "identity.age"), "utf8"))
-    return decrypter.decrypt(fs.readFileSync(path.join(directory, "secrets.age")), "text")
-  })
 
 const leasesIn = (directory: string): ReadonlyArray<any> =>
   JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []

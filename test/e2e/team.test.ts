@@ -25,6 +25,7 @@ import { run } from "../harness/program.ts"
 import { formsIn } from "../support/leaks.ts"
 import { postgresPrograms } from "../support/postgres.ts"
 import { machineIn, sharedTeam } from "../support/team.ts"
+import { readStore } from "../support/readStore.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { until } from "../support/waiting.ts"
 import { leaseRepoSuite } from "../daemon/leases/LeaseRepoSuite.ts"
@@ -364,6 +365,28 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("gives a directory of the predecessor back as it was, with what the team adds to the log", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const directory = path.join(home, ".agent-secrets")
+      fs.cpSync(path.resolve(import.meta.dirname, "../fixtures/go-running"), directory, { recursive: true })
+      for (const file of fs.readdirSync(directory)) fs.chmodSync(path.join(directory, file), 0o600)
+      const [store, log] = [yield* readStore(directory), fs.readFileSync(path.join(directory, "audit.log"), "utf8")]
+      team.cluster().sql("create database go")
+      const init = ["team", "init", "--admin-url", team.cluster().url("postgres", "go"), "--name", "m6", "--json"]
+      const founded = yield* run(init, { home })
+      assert.strictEqual(founded.status, 0, founded.stderr)
+      const { result } = JSON.parse(founded.stdout)
+      assert.strictEqual(result.imported, Object.keys(JSON.parse(store).secrets).length)
+      fs.writeFileSync(path.join(directory, "config.json"), JSON.stringify({ team: result.team }))
+      assert.strictEqual((yield* run(["team", "leave", "--keep-secrets"], { home })).status, 0)
+      assert.strictEqual(yield* readStore(directory), store)
+      assert.isTrue(fs.readFileSync(path.join(directory, "audit.log"), "utf8").startsWith(log))
+      const leases = JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
+      assert.isTrue(leases.every(({ revoked }: any) => revoked))
+    })
+  )
+
   it.live("takes a machine in and out with the commands, and verifies the logs of both", () =>
     Effect.gen(function* () {
       const value = "made-up-value-of-two-machines"
@@ -392,7 +415,7 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       configure(one, teamOf(founded))
       const [, words = ""] = /the words of m7: (.*)/.exec(asked.stderr) ?? []
       fs.writeFileSync(request, asked.stdout)
-      yield* startDaemon({ home: one })
+      const { stop } = yield* startDaemon({ home: one })
       yield* secrets(one, ["add", "db"], value)
       const added = yield* secrets(one, ["team", "add", request, ...admin, "--out", invitation, "--yes"])
       assert.strictEqual(added.status, 0, added.stderr)
@@ -416,21 +439,33 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       yield* done(two, ["lease", "db"], 5)
       yield* secrets(one, ["update", "db"], `${value}, changed`)
       assert.deepStrictEqual((yield* done(one, ["team", "exposure", "m7"])).result.exposed, [])
-      // The database loses its last entry, and says that it did not.
-      team
-        .cluster()
-        .sql(
-          "delete from team.audit where seq = (select max(seq) from team.audit where machine = 1) and machine = 1",
-          "two"
-        )
-      const cut = yield* done(one, ["audit", "--verify", "--team"], 1)
-      assert.deepStrictEqual(
-        cut.result.findings.map(({ kind, machine }: any) => [machine, kind]),
-        [
-          ["m8", "BEHIND"],
-          ["m8", "TRUNCATED"]
-        ]
-      )
+
+      yield* stop()
+      const sql = (text: string) => team.cluster().sql(text, "two")
+      const hashOf = (seq: string) =>
+        `(select encode(sha256(convert_to(line || E'\\n', 'UTF8')), 'hex') from team.audit where machine = 1 and seq = ${seq})`
+      /** Verifies the logs; the verdicts of this machine are these, and the hint includes this. */
+      const finds = (kinds: ReadonlyArray<string>, hint: string, ...options: ReadonlyArray<string>) =>
+        Effect.map(done(one, ["audit", "--verify", "--team", ...options], 1), ({ fix, result }) => {
+          assert.deepStrictEqual(
+            result.findings.map(({ kind, machine }: any) => [machine, kind]),
+            kinds.map((kind) => ["m8", kind])
+          )
+          assert.include(fix, hint)
+        })
+      // The database loses its last entry, and says that it did not: nothing takes that back.
+      sql("delete from team.audit a using team.machines m where m.id = 1 and a.machine = 1 and a.seq = m.audit_seq")
+      yield* finds(["BEHIND", "TRUNCATED"], "Compare the database with a backup", "--repair")
+      // It is older.
+      sql(`update team.machines set audit_seq = audit_seq - 1, audit_hash = ${hashOf("audit_seq - 1")} where id = 1`)
+      yield* finds(["BEHIND"], "secrets audit --verify --team --repair")
+      const repaired = yield* done(one, ["audit", "--verify", "--team", "--repair"])
+      assert.deepStrictEqual(repaired.result.findings, [])
+      // Its owner edits the last entry.
+      sql(`update team.audit set line = replace(line, '"action":"', '"action":"x') from team.machines m
+             where m.id = 1 and machine = 1 and seq = m.audit_seq;
+           update team.machines set audit_hash = ${hashOf("audit_seq")} where id = 1`)
+      yield* finds(["FORKED"], "Compare the database with a backup", "--repair")
     }).pipe(Effect.scoped)
   )
 })

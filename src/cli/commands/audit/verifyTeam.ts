@@ -10,6 +10,7 @@ import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { readForwards } from "../../../daemon/audit/verifyAuditLog.ts"
 import { instancePaths } from "../../../daemon/Daemon.ts"
 import { holdDirectory } from "../../../daemon/lifecycle/Instance.ts"
+import { Team } from "../../../daemon/team/Team.ts"
 import { teamLayers } from "../../../daemon/team/teamFaces.ts"
 import { type TeamFinding, TeamVerifier } from "../../../daemon/team/TeamVerifier.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
@@ -73,13 +74,21 @@ const readChain = Effect.fnUntraced(function* (
   }
 })
 
-/** Does in place of the daemon what it does at a start: enters, and puts back what is missing. */
+/** Does in place of the daemon what it does at a start: enters, and puts back what is missing. A fork is left to the report. */
 const repair = Effect.fnUntraced(function* (args: GlobalArgs) {
   const { config, team } = yield* loadTeam(args)
   yield* Effect.mapError(holdDirectory(instancePaths(config)), startFailure)
   const failed = databaseFailed("the chain of this machine is not repaired")
   const context = yield* Effect.mapError(Layer.build(teamLayers(config, team)), failed)
-  yield* Effect.mapError(AuditLog.use((audit) => audit.append([])).pipe(Effect.provide(context)), failed)
+  const enter = Effect.gen(function* () {
+    const [audit, own] = [yield* AuditLog, yield* Team]
+    yield* Effect.catchIf(
+      audit.append([]),
+      () => own.state()._tag === "Stopped",
+      () => Effect.void
+    )
+  })
+  yield* Effect.mapError(Effect.provide(enter, context), failed)
 }, Effect.scoped)
 
 const reportOf = (
