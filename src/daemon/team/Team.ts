@@ -307,8 +307,11 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
 /** How often a change is tried because other machines changed the team first. */
 export const maxTries = 20
 
-/** Probes that may wait at once: a server that is only slow gets no more of them. */
-const maxProbes = 3
+/**
+ * Probes that may wait at once: a server that is only slow gets no more of them. With a usual timeout they are never so
+ * many, because one that did not begin would delay the return.
+ */
+const maxProbes = 10
 
 /** Larger than any, for a look that brings no secret. */
 const maxRevision = Number.MAX_SAFE_INTEGER
