@@ -4,7 +4,8 @@
  */
 import * as Effect from "effect/Effect"
 import { lookalikes } from "../../domain/lookalike.ts"
-import { type NewSecret, SecretStore } from "../secrets/SecretStore.ts"
+import type { NewSecret } from "../secrets/OpenedStore.ts"
+import { SecretStore } from "../secrets/SecretStore.ts"
 import { endStored } from "./requests.ts"
 
 export const addSecret = Effect.fnUntraced(function* (secret: NewSecret) {

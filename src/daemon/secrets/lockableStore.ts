@@ -28,7 +28,7 @@ import { AuditLog } from "../audit/AuditLog.ts"
 import { AuditLogError } from "../audit/AuditLogError.ts"
 import { FileError } from "../files/durableFile.ts"
 import type { LockFile, LockState } from "./lockFile.ts"
-import type { ChangeError, NewSecret, OpenedStore, SecretChange } from "./SecretStore.ts"
+import type { ChangeError, NewSecret, OpenedStore, SecretChange } from "./OpenedStore.ts"
 import type { MergeReport } from "./mergeStore.ts"
 import { type StoreMemory, StoreUnreadable } from "./storeFiles.ts"
 
