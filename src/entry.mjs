@@ -1,5 +1,5 @@
 #!/bin/sh
-":" //; { true 3>&1; } 2>/dev/null || exec 1</dev/null; exec node "$0" "$@"
+":" //; { true 3>&1; } 2>/dev/null || exec 1</dev/null; exec node -- "$0" "$@"
 /**
  * The first file of the built program, copied to dist/secrets.mjs as it stands. Old versions
  * of Node can parse it, from 12.17 on, and print which version is needed. The program
@@ -7,6 +7,8 @@
  *
  * A shell reads the second line alone. Node would open /dev/null in place of a closed standard
  * output, and what is printed would be lost in silence; writing to this one fails.
+ * Without the two hyphens, Node would take --env-file of `exec` for its own option, and run what
+ * NODE_OPTIONS in that file names.
  */
 import { createRequire } from "node:module"
 

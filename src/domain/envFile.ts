@@ -23,6 +23,12 @@ export interface EnvFileHeader {
 export const renderEnvHeader = ({ source, until }: EnvFileHeader): string =>
   `# secrets-managed: true\n# secrets-ttl: ${until.text}\n# secrets-source: ${source}\n`
 
+/** Puts the header below a byte order mark and the line that names an interpreter, which have to be first. */
+export const withEnvHeader = (text: string, header: EnvFileHeader): string => {
+  const [first = ""] = /^\ufeff?(?:#![^\n]*\n)?/.exec(text) ?? []
+  return first + renderEnvHeader(header) + text.slice(first.length)
+}
+
 /**
  * Parses the comments before the first variable: every expiry found there, or undefined if the file is not marked as
  * managed, or is marked ambiguously.

@@ -48,17 +48,21 @@ export const parseTemplate = (text: string): SecretTemplate => {
 export const referenceText = ({ member, secret }: SecretReference): string =>
   `secret://${secret}${member === undefined ? "" : `#${member}`}`
 
-/** Returns a member of a value that is JSON, as text; undefined if there is none. */
+/** Returns a member of a value that is JSON, as it is written there: a text, a number or a boolean; undefined if there is none. */
 export const memberOf = (value: string, member: string): string | undefined => {
   try {
-    const parsed: unknown = JSON.parse(value)
+    const parsed: unknown = JSON.parse(value, asWritten)
     if (typeof parsed !== "object" || parsed === null || !Object.hasOwn(parsed, member)) return undefined
     const found: unknown = Reflect.get(parsed, member)
-    return typeof found === "string" ? found : typeof found === "number" ? String(found) : undefined
+    return typeof found === "string" ? found : undefined
   } catch {
     return undefined
   }
 }
+
+/** Keeps the digits of a number: a long one, such as the id of an account, would be rounded. */
+const asWritten = (_: string, value: unknown, context?: { readonly source?: string }): unknown =>
+  typeof value === "number" || typeof value === "boolean" ? (context?.source ?? String(value)) : value
 
 /** Returns what a reference stands for; undefined if the value has no such member. */
 export const referredValue = ({ member }: Pick<SecretReference, "member">, value: string): string | undefined =>

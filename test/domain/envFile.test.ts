@@ -16,7 +16,8 @@ import {
   parseEnvHeader,
   mayBeExpanded,
   shellLines,
-  unsafeForDotenv
+  unsafeForDotenv,
+  withEnvHeader
 } from "../../src/domain/envFile.ts"
 import { fromMillis } from "../../src/domain/Timestamp.ts"
 import { type Random, randomFrom } from "../support/random.ts"
@@ -69,7 +70,19 @@ const inShell = (text: string, names: ReadonlyArray<string>): ReadonlyArray<stri
   }
 }
 
-const top = renderEnvHeader({ source: "store", until: fromMillis(0) })
+const header = { source: "store", until: fromMillis(0) } as const
+const top = renderEnvHeader(header)
+
+describe("the header", () => {
+  it.each(["", "\ufeff", "#!/bin/sh\n", "#!/bin/sh\r\n", "\ufeff#!/bin/sh\n"])(
+    "is below what has to be first: %j",
+    (first) => {
+      const text = withEnvHeader(`${first}a=1`, header)
+      assert.strictEqual(text, `${first}${top}a=1`)
+      assert.isDefined(parseEnvHeader(text))
+    }
+  )
+})
 
 describe("a .env file", () => {
   it("may have values that some readers expand", () => {

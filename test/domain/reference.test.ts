@@ -22,9 +22,20 @@ describe("a reference", () => {
   ])("is none: %j", (text) => assert.isUndefined(parseReference(text)))
 
   it("to a member is that member as text, and nothing of another value", () => {
-    const value = JSON.stringify({ user: "me", port: 5432, nested: {} })
+    const value =
+      '{"user":"me","port":5432,"id":12345678901234567890,"rate":1.50,"on":true,"nested":{"a":1},"none":null}'
     const member = (name: string) => referredValue({ member: name }, value)
-    assert.deepStrictEqual(["user", "port", "nested", "toString"].map(member), ["me", "5432", undefined, undefined])
+    assert.deepStrictEqual(["user", "port", "id", "rate", "on"].map(member), [
+      "me",
+      "5432",
+      "12345678901234567890",
+      "1.50",
+      "true"
+    ])
+    assert.deepStrictEqual(
+      ["nested", "nested.a", "none", "toString", "__proto__"].flatMap((one) => member(one) ?? []),
+      []
+    )
     assert.isUndefined(referredValue({ member: "user" }, "no JSON"))
     assert.strictEqual(referredValue({ member: undefined }, "no JSON"), "no JSON")
   })

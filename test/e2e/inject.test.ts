@@ -85,7 +85,7 @@ describe("secrets inject", { concurrent: true }, () => {
         [
           "{{ secret://token }} {{ secret://token#member }}",
           1,
-          "secret://token#member: the value is no JSON object with that member"
+          "secret://token#member: the value is no JSON object with that member as text, number or boolean"
         ],
         ["{{ secret://token }}\n{{ secret://a b }}", 1, "no reference in line 2\n"],
         ["{{ secret://a b }} {{ secret:// }}\n{{ secret://a b }}", 1, "no reference in line 1, 2\n"]

@@ -71,6 +71,26 @@ describe.runIf(isScript)("the launcher of a checkout", () => {
     })
   )
 
+  it.live("leaves --env-file to exec: Node would read it, and run what it names", () =>
+    Effect.gen(function* () {
+      const home = yield* temporaryDirectory
+      const evil = path.join(home, "evil.cjs")
+      fs.writeFileSync(evil, 'console.log("evil")')
+      fs.writeFileSync(path.join(home, "evil.env"), `NODE_OPTIONS=--require=${evil}\n`)
+      fs.symlinkSync(program, path.join(home, "linked"))
+      for (const command of [launcher, path.join(home, "linked")])
+        for (const [file, said] of [
+          ["evil.env", "evil.env NODE_OPTIONS controls which programs run"],
+          ["none.env", "none.env cannot be read: ENOENT"]
+        ] as const) {
+          const args = ["exec", "--env-file", file, "--", "true"]
+          const ended = spawnSync(command, args, { cwd: home, env: { HOME: home, PATH: nodeFirst }, encoding: "utf8" })
+          assert.deepStrictEqual([ended.status, ended.stdout], [1, ""], command)
+          assert.include(ended.stderr, said)
+        }
+    })
+  )
+
   it.live("fails where standard output is closed, instead of losing what it prints", () =>
     Effect.gen(function* () {
       const home = yield* temporaryDirectory

@@ -9,7 +9,8 @@ import * as fs from "node:fs"
 import { writeFile } from "node:fs/promises"
 import * as path from "node:path"
 import { text } from "node:stream/consumers"
-import { readPath } from "../../src/process/standardInput.ts"
+import { pipeline } from "node:stream/promises"
+import { readPath, readToEnd } from "../../src/process/standardInput.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const source = path.resolve(import.meta.dirname, "../../src/process/standardInput.ts")
@@ -22,7 +23,7 @@ const program = `
   childProcess.spawn = (name, ...rest) => (console.log(name), spawn(name, ...rest))
   syncBuiltinESMExports()
   const [{ readToEnd }, Effect] = await Promise.all([import(${JSON.stringify(source)}), import(${JSON.stringify(effect)})])
-  console.log(String(await Effect.runPromise(readToEnd(process.stdin, "darwin"))))
+  console.log(String(await Effect.runPromise(readToEnd(process.stdin, 1, "darwin"))))
 `
 
 const read = (stdin: number | "pipe") => {
@@ -68,6 +69,39 @@ describe("a file that is a named pipe", () => {
       const reading = yield* Effect.forkChild(readPath(fifo), { startImmediately: true })
       yield* Effect.promise(() => writeFile(fifo, "two\nlines\n"))
       assert.strictEqual(String(yield* Fiber.join(reading)), "two\nlines\n")
+    })
+  )
+})
+
+describe("a path of a descriptor", () => {
+  it.live("is read also where it is a pipe of this process alone", () =>
+    Effect.gen(function* () {
+      const fifo = path.join(yield* temporaryDirectory, "fifo")
+      execFileSync("mkfifo", [fifo])
+      const both = fs.openSync(fifo, "r+")
+      const reader = fs.openSync(fifo, "r")
+      fs.writeSync(both, "the value")
+      fs.closeSync(both)
+      assert.strictEqual(String(yield* readPath(`/dev/fd/${reader}`)), "the value")
+      fs.closeSync(reader)
+    })
+  )
+})
+
+describe("input without an end", () => {
+  it.live("is given up at the limit, be it a file, a stream or a named pipe", () =>
+    Effect.gen(function* () {
+      const fifo = path.join(yield* temporaryDirectory, "fifo")
+      execFileSync("mkfifo", [fifo])
+      const written = pipeline(fs.createReadStream("/dev/zero"), fs.createWriteStream(fifo)).catch(String)
+      const zeros = fs.createReadStream("/dev/zero")
+      const failures = yield* Effect.forEach(
+        [readPath("/dev/zero", 1), readToEnd(zeros, 1), readPath(fifo, 1)],
+        Effect.flip,
+        { concurrency: 3 }
+      )
+      assert.deepStrictEqual(failures.map(String), Array(3).fill("Error: it is longer than 1 MiB"))
+      assert.match(yield* Effect.promise(async () => (await written) ?? ""), /EPIPE/)
     })
   )
 })

@@ -1,6 +1,6 @@
 /**
  * Standard input of a helper: until it is complete by the protocol, for at most 1 MiB and 2 s. Some
- * programs keep it open until they have the answer, or never write to it.
+ * programs keep it open until they have the answer, never write to it, or never end.
  */
 import { after } from "../../../rpc/client/after.ts"
 
@@ -27,6 +27,8 @@ export const inputReader = (stream: NodeJS.ReadableStream) => {
   stream
     .on("data", (chunk: Buffer) => {
       buffered += decoder.decode(chunk, { stream: true })
+      // What is above the limit waits for the next request, or is never read.
+      if (buffered.length > maxLength) stream.pause()
       received()
     })
     .once("end", end)
@@ -53,5 +55,6 @@ export const inputReader = (stream: NodeJS.ReadableStream) => {
         else if (ended) take(buffered.length, true)
       }
       received()
+      if (buffered.length <= maxLength) stream.resume()
     })
 }

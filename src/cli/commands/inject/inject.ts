@@ -12,7 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as path from "node:path"
 import { agentVariable } from "../../../domain/agentVariables.ts"
 import { counted } from "../../../domain/counted.ts"
-import { hasHashComments, renderEnvHeader } from "../../../domain/envFile.ts"
+import { hasHashComments, withEnvHeader } from "../../../domain/envFile.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { isTtl } from "../../../domain/GoDuration.ts"
@@ -50,8 +50,8 @@ const flags = {
 
 type InjectArgs = ArgsOf<typeof flags>
 
-/** A template is text that a person wrote. */
-const maxTemplate = 1024 * 1024
+/** A template is text that a person wrote. In mebibytes. */
+const maxTemplate = 1
 
 export const injectCommand = defineCommand({
   name: "inject",
@@ -132,9 +132,8 @@ const targetOf = Effect.fnUntraced(function* (args: InjectArgs) {
 })
 
 const readTemplate = Effect.fnUntraced(function* (source: string) {
-  const read = source === "-" ? readToEnd(process.stdin) : readPath(source)
+  const read = source === "-" ? readToEnd(process.stdin, maxTemplate) : readPath(source, maxTemplate)
   const bytes = yield* Effect.mapError(read, (cause) => unreadable(source, reasonOf(cause)))
-  if (bytes.length > maxTemplate) return yield* unreadable(source, "it is longer than 1 MiB")
   return yield* Effect.try({
     try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
     catch: () => unreadable(source, "it is not UTF-8 text")
@@ -155,12 +154,6 @@ const filled = (parts: ReadonlyArray<string | SecretReference>, leased: Readonly
   return parts.map((part) => (typeof part === "string" ? part : (values.get(referenceText(part)) ?? ""))).join("")
 }
 
-/** Puts the header first, or below the line that names an interpreter. */
-const withHeader = (text: string, header: string): string => {
-  const [first = ""] = /^#!.*\n/.exec(text) ?? []
-  return first + header + text.slice(first.length)
-}
-
 const writeResult = Effect.fnUntraced(function* (
   target: EnvFileTarget,
   text: string,
@@ -169,7 +162,7 @@ const writeResult = Effect.fnUntraced(function* (
   const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
   const isManaged = leased.length > 0
   const hasHeader = isManaged && hasHashComments(path.basename(target.file))
-  yield* writeEnvFile(target, hasHeader ? withHeader(text, renderEnvHeader({ source: "store", until })) : text)
+  yield* writeEnvFile(target, hasHeader ? withEnvHeader(text, { source: "store", until }) : text)
   if (isManaged && !hasHeader) {
     const { recordWritten } = yield* Effect.promise(() => import("../cleanup/writtenFiles.ts"))
     const problem = yield* recordWritten(target.file, until.text)

@@ -57,9 +57,9 @@ export const runningPrograms: Map<string, RunningProgram> = new Map()
 /** Variables with which Node prints what it does, the environment of a child included. */
 const debugVariables = ["NODE_DEBUG", "NODE_DEBUG_NATIVE", "NODE_CHANNEL_FD"]
 
-/** Between the end of input and SIGKILL for programs that ignore SIGTERM, and until the exit. */
-const untilKill = "40 millis"
-const untilExit = "40 millis"
+/** Between the end of input and SIGKILL for programs that ignore SIGTERM, and until the exit. The system needs some time too. */
+const untilKill = "30 millis"
+const untilExit = "30 millis"
 
 /** Ends the programs, while the server answers what it can still answer. It does not wait for those that take longer. */
 export const endPrograms = Effect.fnUntraced(function* (served: Effect.Effect<unknown>) {

@@ -19,12 +19,15 @@ export interface EnvFileVariables {
   readonly plain: ReadonlyArray<EnvVariable>
 }
 
+/** An env file is text that a person wrote. In mebibytes. */
+const maxFile = 1
+
 /** Reads the files in order; a later one decides about a variable that is in several. */
 export const readEnvFiles = Effect.fnUntraced(function* (files: ReadonlyArray<string>, ttl: string) {
   const secrets = new Map<string, RequestedSecret>()
   const plain = new Map<string, EnvVariable>()
   for (const file of files) {
-    const bytes = yield* Effect.mapError(readPath(file), (cause) =>
+    const bytes = yield* Effect.mapError(readPath(file, maxFile), (cause) =>
       wrongFile(file, [`cannot be read: ${reasonOf(cause)}`])
     )
     const { entries, errors } = parseDotenv(bytes.toString("utf8"))

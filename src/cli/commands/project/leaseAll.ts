@@ -189,7 +189,7 @@ const leaseOne = (
 
 const noMember = (reference: RequestedSecret | undefined): CommandError =>
   new CommandError({
-    message: `${escapeValue(reference === undefined ? "" : referenceText(reference))}: the value is no JSON object with that member`,
+    message: `${escapeValue(reference === undefined ? "" : referenceText(reference))}: the value is no JSON object with that member as text, number or boolean`,
     fix: "Correct the reference, or the value with: secrets update NAME",
     code: "data_error",
     exitStatus: exitStatus.failed

@@ -21,10 +21,10 @@ const ending = (taken: Effect.Effect<unknown>) =>
   }).pipe(Effect.ensuring(Effect.sync(() => runningPrograms.clear())))
 
 describe("the end of the server", () => {
-  it.effect("waits at most 80 ms for programs that do not end", () =>
+  it.effect("waits at most 60 ms for programs that do not end", () =>
     Effect.gen(function* () {
       const fiber = yield* ending(Effect.never)
-      yield* TestClock.adjust("79 millis")
+      yield* TestClock.adjust("59 millis")
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust("1 millis")
       assert.isDefined(fiber.pollUnsafe())
