@@ -34,6 +34,7 @@ const names = [
   "runs",
   "mcp",
   "proxy",
+  "deadline",
   "mac"
 ]
 
