@@ -5,7 +5,7 @@
  */
 import * as dns from "node:dns"
 import { isIP, type LookupFunction, type Socket } from "node:net"
-import { createSecureContext, rootCertificates } from "node:tls"
+import * as tls from "node:tls"
 import { buildConnector, Pool } from "undici"
 import type { OpenRoute } from "../domain/proxyMessages.ts"
 import { memoize } from "../domain/memoize.ts"
@@ -26,20 +26,40 @@ export interface UpstreamPool {
 }
 
 /** Trusts further roots. Reading all of them takes as long as many requests. */
-const contextWith = memoize(16, (pem: string) => createSecureContext({ ca: [...rootCertificates, pem] }))
+const contextWith = memoize(16, (pem: string) => tls.createSecureContext({ ca: [...tls.rootCertificates, pem] }))
+
+/** Returns the roots of the system: of SSL_CERT_FILE, or what the system installs. Old versions of Node have none. */
+const systemRoots = (): string => (knownRoots ??= tls.getCACertificates?.("system").join("\n") ?? "")
+let knownRoots: string | undefined
+
+/** How Node reports a certificate whose issuer it does not know. */
+const unknownIssuer =
+  /^(UNABLE_TO_GET_ISSUER_CERT(_LOCALLY)?|UNABLE_TO_VERIFY_LEAF_SIGNATURE|SELF_SIGNED_CERT_IN_CHAIN|DEPTH_ZERO_SELF_SIGNED_CERT)$/
+
+const hasUnknownIssuer = (error: Error): boolean => unknownIssuer.test("code" in error ? String(error.code) : "")
 
 const connectTimeout = 10_000
 const keptFor = 30_000
 
 export const connectUpstream = (route: OpenRoute, resolve: Resolve = dns.lookup): UpstreamPool => {
   let isBreaking = false
-  const connect = buildConnector({
-    allowH2: false,
-    timeout: connectTimeout,
-    rejectUnauthorized: true,
-    lookup: checkedLookup(route.private, resolve),
-    ...(route.caPem !== undefined && { secureContext: contextWith(route.caPem) })
-  })
+  const connector = (pem: string | undefined) =>
+    buildConnector({
+      allowH2: false,
+      timeout: connectTimeout,
+      rejectUnauthorized: true,
+      lookup: checkedLookup(route.private, resolve),
+      ...(pem !== undefined && { secureContext: contextWith(pem) })
+    })
+  const connect = connector(route.caPem)
+  /** Reads the roots of the system where they are needed: that takes long. */
+  const connectAnyhow: typeof connect = (options, callback) =>
+    connect(options, (error, socket) => {
+      const roots = error !== null && hasUnknownIssuer(error) ? systemRoots() : ""
+      if (error === null) callback(null, socket)
+      else if (roots === "") callback(error, null)
+      else connector(`${route.caPem ?? ""}\n${roots}`)(options, callback)
+    })
   const watch = (socket: Socket) =>
     socket.prependListener("error", () => {
       isBreaking = true
@@ -59,7 +79,7 @@ export const connectUpstream = (route: OpenRoute, resolve: Resolve = dns.lookup)
       if (isIP(literal) !== 0 && !route.private && isPrivateAddress(literal)) {
         return callback(new AddressError("a private address"), null)
       }
-      connect(options, (error, socket) => {
+      connectAnyhow(options, (error, socket) => {
         if (error !== null) return callback(error, null)
         if (!("authorized" in socket) || socket.authorized !== true) {
           socket.destroy()

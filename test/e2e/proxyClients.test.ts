@@ -2,12 +2,13 @@
  * The clients of docs/proxy.md: the lines of each section run as they stand, against a stub upstream over
  * TLS on loopback that wants the value in its slot and no placeholder anywhere. A client that is not installed is left out, by name.
  *
- * The SDKs are no dependencies: their requests are made by fetch, as they make them.
+ * The SDKs are in a package of their own, test/clients, which most machines need not install.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
+import { spawnSync } from "node:child_process"
 import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import type * as http from "node:http"
@@ -213,53 +214,62 @@ const daemon = sharedDaemon(values, {
   }
 })
 
+const pythonLibraries = ["requests", "httpx", "aiohttp"]
+/** Where the SDKs are, if they are installed. */
+const sdks = path.join(import.meta.dirname, "../clients/node_modules")
+
 /** The programs of the page: each reads what `exec` sets, as the SDK or library does. */
 const programs: Record<string, string> = {
   "chat.mjs": `
-const { OPENAI_API_KEY: key, OPENAI_BASE_URL: base } = process.env
-const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "hello" }] })
-const headers = { authorization: "Bearer " + key, "content-type": "application/json", accept: "application/json", "x-stainless-lang": "js" }
-const response = await fetch(base + "/chat/completions", { method: "POST", headers, body })
+import OpenAI from "openai"
+const messages = [{ role: "user", content: "hello" }]
+const stream = await new OpenAI().chat.completions.create({ model: "m", stream: true, messages })
 let text = ""
-for await (const chunk of response.body.pipeThrough(new TextDecoderStream())) text += chunk
-const events = text.trim().split("\\n\\n").map((event) => event.slice("data: ".length))
-if (!response.ok || events.pop() !== "[DONE]") throw new Error(text)
-console.log(events.map((event) => JSON.parse(event).choices[0].delta.content).join(""))`,
+for await (const { choices: [choice] } of stream) text += choice.delta.content
+console.log(text)`,
   "claude.mjs": `
-const { ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: base } = process.env
-const headers = { "x-api-key": key, "anthropic-version": "2023-06-01", "content-type": "application/json" }
-const body = JSON.stringify({ model: "m", max_tokens: 9, stream: true, messages: [{ role: "user", content: "hello" }] })
-const response = await fetch(base + "/v1/messages", { method: "POST", headers, body })
-const text = await response.text()
-if (!response.ok || !text.includes("message_stop")) throw new Error(text)
-console.log(JSON.parse(/data: (.*)/.exec(text)[1]).delta.text)`,
+import Anthropic from "@anthropic-ai/sdk"
+const messages = [{ role: "user", content: "hello" }]
+const stream = await new Anthropic().messages.create({ model: "m", max_tokens: 9, stream: true, messages })
+let text = ""
+for await (const { delta } of stream) text += delta?.text ?? ""
+console.log(text)`,
   "me.mjs": `
 const { GITHUB_API_KEY: key, GITHUB_BASE_URL: base } = process.env
 const response = await fetch(base + "/user", { headers: { authorization: "token " + key } })
 console.log((await response.json()).login)`,
   "me.py": `
-import os, json, urllib.request
+import os, json, every
 base, key = os.environ["GITHUB_BASE_URL"], os.environ["GITHUB_API_KEY"]
-headers = {"Authorization": "Bearer " + key}
-found = [urllib.request.urlopen(urllib.request.Request(base + "/user", headers=headers)).read()]
-for name in ["requests", "httpx"]:
-    try:
-        library = __import__(name)
-    except ImportError:
-        continue
-    found.append(library.get(base + "/user", headers=headers).content)
-print(*{json.loads(one)["login"] for one in found})`,
+print(*{json.loads(one)["login"] for one in every.get(base + "/user", {"Authorization": "Bearer " + key})})`,
   "fetch.mjs": `console.log(await (await fetch(process.argv[2])).text())`,
   "get.py": `
-import sys, urllib.request
-found = [urllib.request.urlopen(sys.argv[1]).read().decode()]
-for name in ["requests", "httpx"]:
-    try:
-        library = __import__(name)
-    except ImportError:
-        continue
-    found.append(library.get(sys.argv[1]).text)
-print(*set(found))`
+import sys, every
+print(*{one.decode() for one in every.get(sys.argv[1], {})})`,
+  // What a URL answers to each library that is installed.
+  "every.py": `
+import asyncio, urllib.request
+def by_aiohttp(url, headers):
+    async def read():
+        async with libraries["aiohttp"].ClientSession(trust_env=True) as session:
+            async with session.get(url, headers=headers) as answer:
+                return await answer.read()
+    return asyncio.run(read())
+libraries = {}
+for name in [${pythonLibraries.map((name) => `"${name}"`).join()}]:
+    try: libraries[name] = __import__(name)
+    except ImportError: pass
+def get(url, headers):
+    yield urllib.request.urlopen(urllib.request.Request(url, headers=headers)).read()
+    for name, library in libraries.items():
+        yield by_aiohttp(url, headers) if name == "aiohttp" else library.get(url, headers=headers).content`
+}
+
+/** The libraries of Python that are missing here. */
+const missingLibraries = (): ReadonlyArray<string> => {
+  const script = "import importlib.util as u, sys; print(*[n for n in sys.argv[1:] if u.find_spec(n) is None])"
+  const { stdout } = spawnSync("/usr/bin/python3", ["-c", script, ...pythonLibraries], { encoding: "utf8" })
+  return (stdout ?? "").split(/\s+/).filter((name) => name !== "")
 }
 
 /** Returns the lines of the page below a heading, for the stub. */
@@ -324,7 +334,9 @@ const section = (
         const missing = ["openssl", ...needs].filter((name) => installed(name) === undefined)
         const isElsewhere = heading.includes("take no address") && other === undefined
         if (isElsewhere) return leaveOut("another name of loopback in /etc/hosts", heading)
+        if (heading.includes("SDKs") && !fs.existsSync(sdks)) missing.push("npm ci --prefix test/clients")
         if (missing.length > 0) return leaveOut(missing.join(", "), heading)
+        if (needs.includes("python3")) for (const name of missingLibraries()) leaveOut(`python3-${name}`, heading)
         const lines = linesBelow(heading)
         const { status, stderr, stdout } = yield* shell(
           [around.before ?? "", ...lines, around.after ?? ""].map((line) =>
@@ -357,7 +369,7 @@ describe("the proxy", { concurrent: true }, () => {
   })
   section("### gh", ["gh"], /^\{"login":"me"\}\n?7\tOPEN\tmade up\t/)
   section("### npm", ["npm"], /^me\n[^]*added 1 package/)
-  section("### The SDKs", ["node"], "made up\nmade up\n")
+  section("### The SDKs", ["node"], "made up\nmade up\n", { before: `ln -s '${sdks}' node_modules` })
   section("### Python", ["python3", "node"], "me\nme\n")
   const fetches = nodeTakesProxies ? 3 : 2
   const balances = new RegExp(`^(\\{"object":"balance"\\}\\n?){${fetches}}$`)

@@ -5,6 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as http from "node:http"
+import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { invocation, isScript, program } from "../harness/program.ts"
 import { memoryOf, WorkerProcess } from "../harness/proxyWorker.ts"
@@ -51,6 +52,35 @@ describe("the worker of the proxy", () => {
     ])
     await Promise.all(workers.map((worker) => worker.end()))
     stub.close()
+  })
+
+  it.skipIf(!isScript)("trusts the certificates of the system, which SSL_CERT_FILE names", async () => {
+    const stub = await startStub((_request, response) => void response.end("ok"), host)
+    const file = path.join(fs.mkdtempSync(path.join(tmpdir(), "roots-")), "roots.pem")
+    fs.writeFileSync(file, stub.ca)
+    const empty = path.join(path.dirname(file), "empty")
+    fs.mkdirSync(empty)
+    const statuses = await Promise.all(
+      ["/dev/null", file].map(async (name) => {
+        const worker = new WorkerProcess([], { SSL_CERT_FILE: name, SSL_CERT_DIR: empty })
+        await worker.ready()
+        const token = newToken()
+        const route = routeTo(stub, token, { upstream: { host, port: stub.port, path: "" }, caPem: undefined })
+        await worker.open([route])
+        const headers = { host, authorization: `Bearer ${token}` }
+        const status = await new Promise((done) => {
+          http.get({ socketPath: worker.socket, headers, agent: false }, (response) => {
+            response.resume()
+            done(response.statusCode)
+          })
+        })
+        await worker.end()
+        return status
+      })
+    )
+    fs.rmSync(path.dirname(file), { recursive: true })
+    stub.close()
+    assert.deepStrictEqual(statuses, [502, 200])
   })
 
   it.skipIf(process.platform !== "linux")("is small at rest", async () => {

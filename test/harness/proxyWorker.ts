@@ -22,10 +22,11 @@ export class WorkerProcess {
   }> = []
   private runs = 0
 
-  constructor(options: ReadonlyArray<string> = []) {
+  constructor(options: ReadonlyArray<string> = [], environment: Readonly<Record<string, string>> = {}) {
     const [command = "", ...args] = invocation
     this.socket = path.join(this.directory, "p.sock")
     this.child = spawn(command, [...options, ...args, "proxy-worker"], {
+      env: { ...process.env, ...environment },
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       // Node and Bun understand only the JSON of each other.
       serialization: isScript ? "advanced" : "json"
