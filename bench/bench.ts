@@ -11,11 +11,12 @@ const benchmarks: Readonly<Record<string, () => Promise<unknown>>> = {
   million: () => import("./million.ts"),
   proxy: () => import("./proxy.ts"),
   sink: () => import("./sink.ts"),
-  start: () => import("./start.ts")
+  start: () => import("./start.ts"),
+  team: () => import("./team.ts")
 }
 
-/** These take minutes, or a C compiler, so they run only when named. */
-const onlyWhenNamed = ["million", "mac"]
+/** These take minutes, a C compiler or PostgreSQL, so they run only when named. */
+const onlyWhenNamed = ["million", "mac", "team"]
 
 const named = process.argv.slice(2)
 for (const [name, run] of Object.entries(benchmarks)) {

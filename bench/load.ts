@@ -23,6 +23,8 @@ export interface Load {
   readonly pairs: number
   /** "sequence" takes the pairs in order; otherwise they are random. */
   readonly order?: "sequence"
+  /** What the names of the clients begin with. */
+  readonly clients?: string
   /** An hour by default. */
   readonly ttl?: string
   /** The pause between an answer and the next request. */
@@ -71,7 +73,7 @@ const generate = async (load: Load): Promise<Outcome> => {
   const acquire = (at: number) =>
     line("secrets.lease", {
       secret_name: secretNames[at % secretNames.length],
-      client_id: `client-${at}`,
+      client_id: `${load.clients ?? "client"}-${at}`,
       ttl: load.ttl ?? "1h"
     })
   const nextPair = () => (load.order === "sequence" ? asked++ % pairs : Math.floor(random() * pairs))
