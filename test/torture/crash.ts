@@ -98,6 +98,18 @@ const leasesOf = async ({ socket }: Target): Promise<ReadonlyArray<LeaseRow>> =>
   return answer?.result.leases.map(({ lease_id, ...row }: any) => ({ id: lease_id, ...row }))
 }
 
+/** Stops a daemon in order; returns whether leases.json then has its active leases. */
+const stopInOrder = async (target: Target): Promise<boolean> => {
+  const ids = (rows: ReadonlyArray<LeaseRow>) =>
+    rows
+      .map(({ id }) => id)
+      .toSorted()
+      .join()
+  const active = ids(await leasesOf(target))
+  await target.end("SIGTERM")
+  return ids(JSON.parse(readIfThere(leasesFile(target.directory)) ?? "[]") ?? []) === active
+}
+
 /** The findings of a verification, while the daemon runs. */
 const findingsIn = (directory: string): Promise<ReadonlyArray<string>> => {
   const paths = { directory, leasesPath: leasesFile(directory), secretsPath: path.join(directory, "secrets.age") }
@@ -238,7 +250,7 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
   const home = temporaryHome()
   const memories = Array.from({ length: connections }, (_, at) => new Memory(`c${at}`))
   const tried = new Map<string, { tried: number; failed: number }>()
-  let [acknowledged, refusedStarts, auditFaults] = [0, 0, 0]
+  let [acknowledged, refusedStarts, auditFaults, wrongFiles] = [0, 0, 0, 0]
   const slowest = { start: 0 }
   const kinds = [...Object.keys(faults), "the predecessor in between"]
   let older: string | undefined
@@ -248,7 +260,7 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
     for (let round = 0; round < rounds; round += 1) {
       const kind = kinds[round % kinds.length] ?? "nothing"
       const isStartKilled = round % startKillEvery === startKillEvery / 2
-      if (isStartKilled) await running?.end("SIGTERM")
+      if (isStartKilled && running !== undefined && !(await stopInOrder(running))) wrongFiles += 1
       // The daemon that was compared is the next one that is killed.
       const target = running === undefined || isStartKilled ? launch({ home }) : running
       if (isStartKilled) await pause(random.below(400))
@@ -288,8 +300,10 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
       for (const line of lost) log(`round ${round} (${kind}): ${line}`)
       if ((round + 1) % 20 === 0) log(`${round + 1} rounds, ${acknowledged} acknowledged changes`)
     }
+    if (running !== undefined && !(await stopInOrder(running))) wrongFiles += 1
+    if (wrongFiles > 0) log(`leases.json had other leases than the daemon after ${wrongFiles} orderly stops`)
   } finally {
-    await running?.end("SIGTERM")
+    await running?.end("SIGKILL")
     fs.rmSync(home, { recursive: true, force: true })
   }
   return [
@@ -297,7 +311,7 @@ export const crashRounds = async ({ random, rounds, log }: ScenarioOptions): Pro
     {
       what: "acknowledged changes, starts, audit chain",
       tried: acknowledged,
-      failed: refusedStarts + auditFaults,
+      failed: refusedStarts + auditFaults + wrongFiles,
       stats: `slowest start ${Math.round(slowest.start)} ms`
     }
   ]
