@@ -40,6 +40,9 @@ const client = new Client(target.socket)
 await client.ask("add", { name: "db", value: "made up" })
 fs.writeFileSync(path.join(target.home, ".secrets.json"), JSON.stringify({ secrets: [{ name: "db", env_var: "DB" }] }))
 
+const helpers = { terraform: { "host.example": { secret: "db" } } }
+fs.writeFileSync(path.join(target.home, ".agent-secrets/config.json"), JSON.stringify({ helpers }))
+
 const allowed = await startProgram(["allow", target.home], { home: target.home }).ended
 if (allowed.status !== 0) throw new Error(allowed.stderr)
 
@@ -57,7 +60,7 @@ interface Case {
 const plain = (name: string, ...line: ReadonlyArray<string>): Case => ({ name, line: async () => line })
 
 const lines =
-  "lease db, helper print db, status, list, health, --version, audit --tail 3, rotate db, leases, status --wait 1s, env --file -, exec true, scan ., daemon status, --help, help, lease --help, completions bash, leese db"
+  "lease db, helper print db, helper terraform get host.example, status, list, health, --version, audit --tail 3, rotate db, leases, status --wait 1s, env --file -, exec true, scan ., daemon status, --help, help, lease --help, completions bash, leese db"
 
 /** Adds the V8 options that the service passes to Node. */
 const withOptions = ([runtime = "", ...rest]: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -141,6 +144,7 @@ const budgetOf = (name: string): number | string => {
   if (name.includes(" serve,")) return budget.ready
   if (name.endsWith(" lease db")) return budget.lease
   if (name.endsWith(" helper print db")) return budget.print
+  if (name.includes(" helper ")) return budget.target
   return budget === scriptBudget || name.endsWith(" exec true") ? budget.exec : "-"
 }
 
