@@ -40,7 +40,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/e2e/**"],
+          exclude: ["test/e2e/**", "**/node_modules/**"],
           isolate: false,
           testTimeout: 60_000
         }
