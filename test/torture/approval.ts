@@ -76,15 +76,19 @@ const steps = async ({ log, random, rounds }: ScenarioOptions): Promise<Row> => 
         const isYes = random.next() < 0.7
         const word = isYes ? "approve" : "deny"
         const answer = await client.ask("approvals.answer", { request_id: id, answer: word })
-        if (answer?.result === undefined) log(`step ${step}: the answer to ${id} was not taken`)
+        if (answer?.result === undefined) {
+          counts.wrong += 1
+          log(`step ${step}: the answer to ${id} was not taken`)
+        }
         model.open.delete(key)
         model.answers.set(key, isYes ? (secret === "always" ? "once" : "held") : "denied")
       } else if (chance < 0.9) {
         await client.ask("approvals.revoke", { client_id: group, secret_name: secret })
         if (model.answers.get(key) !== "denied") model.answers.delete(key)
       } else if (chance < 0.93) {
+        // The killswitch takes every answer and every request back, as a restart does.
         await client.ask("revokeAll", {})
-        for (const [each, answer] of model.answers) if (answer !== "denied") model.answers.delete(each)
+        model = new Model()
       } else if (chance < 0.94) {
         counts.kills += 1
         client.close()
