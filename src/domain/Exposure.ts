@@ -7,7 +7,7 @@
  * without programs, then without old values, then without the names of the clients that came last.
  */
 import type { AuditEntry } from "./AuditEntry.ts"
-import { isChangeFailed, isFormerValue, keepsValue } from "./AuditEntry.ts"
+import { isChangeFailed, isFormerValue, keepsValue } from "./storeFacts.ts"
 import { clientGroup } from "./clientGroup.ts"
 import { proxyWay } from "./ProxyRoute.ts"
 import { StartedPrograms } from "./StartedPrograms.ts"

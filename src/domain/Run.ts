@@ -6,7 +6,9 @@
  * the same in what it writes and, after a restart, in what was written before.
  */
 import * as Schema from "effect/Schema"
-import { type AuditEntry, keepsValue, newValueMark, returnedMark } from "./AuditEntry.ts"
+import type { AuditEntry } from "./AuditEntry.ts"
+import { returnedMark } from "./leaseFacts.ts"
+import { keepsValue, newValueMark } from "./storeFacts.ts"
 import type { AuditAction } from "./auditActions.ts"
 
 /** Why a run is notified. A lease that was replaced is no reason. */

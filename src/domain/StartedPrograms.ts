@@ -4,7 +4,8 @@
  * A program ends with its run, or when its lease is given back. One that was never registered, or whose starter is gone,
  * stays here: nothing tells whether it has ended. It holds names and ids, never values.
  */
-import { type AuditFact, connectionLost, leaseIdsOf, returnedMark } from "./AuditEntry.ts"
+import type { AuditFact } from "./AuditEntry.ts"
+import { connectionLost, leaseIdsOf, returnedMark } from "./leaseFacts.ts"
 import type { AuditAction } from "./auditActions.ts"
 
 /** A lease whose value a program was given. */

@@ -3,7 +3,8 @@
  * refused, and the end. They hold counts, no entry per request: an agent makes thousands.
  */
 import * as path from "node:path"
-import type { AuditFact, RunFacts } from "./AuditEntry.ts"
+import type { AuditFact } from "./AuditEntry.ts"
+import type { RunFacts } from "./leaseFacts.ts"
 import type { AuditAction } from "./auditActions.ts"
 import { counted } from "./counted.ts"
 import type { ProxyNotable, ProxyRefusal, RouteTotals } from "./proxyMessages.ts"

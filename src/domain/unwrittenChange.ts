@@ -2,7 +2,8 @@
  * Finds a change of the store that was recorded and never written, because the daemon was killed
  * in between: then secrets.age is still the one that was named before it.
  */
-import { type AuditEntry, isChangeFailed } from "./AuditEntry.ts"
+import type { AuditEntry } from "./AuditEntry.ts"
+import { isChangeFailed } from "./storeFacts.ts"
 
 const changes: ReadonlySet<string> = new Set([
   "secret_add",

@@ -6,7 +6,7 @@
  */
 import * as Schema from "effect/Schema"
 import { type GoDuration, toMillis } from "../domain/GoDuration.ts"
-import type { RunFacts } from "../domain/AuditEntry.ts"
+import type { RunFacts } from "../domain/leaseFacts.ts"
 import type { Lease, LeaseName } from "../domain/Lease.ts"
 import type { OpenRequest } from "../domain/OpenRequest.ts"
 import type { Notice } from "../domain/Run.ts"

@@ -7,6 +7,19 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Audit from "../../src/domain/AuditEntry.ts"
+import { crashRecoveredFact, fileRepairedFact, startFact, stopFact } from "../../src/domain/daemonFacts.ts"
+import {
+  acquireFact,
+  acquireRefusedFact,
+  expireFact,
+  replaceFact,
+  revokeAllFacts,
+  revokeFact,
+  revokeRefusedFact,
+  revokeSecretFact,
+  ttlTooLongDetails
+} from "../../src/domain/leaseFacts.ts"
+import { addFact, changeFailedFact, deleteFact } from "../../src/domain/storeFacts.ts"
 import { hour, minute } from "../../src/domain/GoDuration.ts"
 import type { Lease } from "../../src/domain/Lease.ts"
 import { parseTimestamp } from "../../src/domain/Timestamp.ts"
@@ -22,74 +35,70 @@ const lease: Lease = {
   expiresAt: time("2026-11-22T01:30:37.782-08:00")
 }
 const tooLong = new TtlTooLong({ requested: "25h0m0s", maximum: "24h0m0s" })
-const [killed, all] = Audit.revokeAllFacts(2)
+const [killed, all] = revokeAllFacts(2)
 
 /** The members after the timestamp. */
 const lines: ReadonlyArray<readonly [event: string, fact: Audit.AuditFact, members: string]> = [
   [
     "an acquired lease",
-    Audit.acquireFact(lease, hour),
+    acquireFact(lease, hour),
     `"action":"lease_acquire","secret_name":"db","client_id":"worker","lease_id":"lease-1","details":"TTL: 1h0m0s",` +
       `"success":true,"expires_at":"2026-11-22T01:30:37.782-08:00"`
   ],
   [
     "a replaced lease",
-    Audit.replaceFact(lease, { ...lease, id: "lease-2" }, 30n * minute),
+    replaceFact(lease, { ...lease, id: "lease-2" }, 30n * minute),
     `"action":"lease_replace","secret_name":"db","client_id":"worker","lease_id":"lease-1",` +
       `"details":"replaced by lease-2, TTL: 30m0s","success":true`
   ],
   [
     "a refused lease",
-    Audit.acquireRefusedFact("db", "worker", Audit.ttlTooLongDetails(tooLong)),
+    acquireRefusedFact("db", "worker", ttlTooLongDetails(tooLong)),
     `"action":"lease_acquire","secret_name":"db","client_id":"worker","details":"TTL 25h0m0s exceeds max 24h0m0s",` +
       `"success":false`
   ],
   [
     "a revoked lease",
-    Audit.revokeFact(lease),
+    revokeFact(lease),
     `"action":"lease_revoke","secret_name":"db","client_id":"worker","lease_id":"lease-1","success":true`
   ],
   [
     "a refused revoke",
-    Audit.revokeRefusedFact("nope"),
+    revokeRefusedFact("nope"),
     `"action":"lease_revoke","lease_id":"nope","details":"lease not found","success":false`
   ],
   [
     "an expired lease",
-    Audit.expireFact(lease),
+    expireFact(lease),
     `"action":"lease_expire","secret_name":"db","client_id":"worker","lease_id":"lease-1","success":true`
   ],
   [
     "the revoked leases of a secret",
-    Audit.revokeSecretFact("db", 0),
+    revokeSecretFact("db", 0),
     `"action":"lease_revoke","secret_name":"db","details":"revoked 0 leases","success":true`
   ],
   ["the count of the killswitch", killed, `"action":"killswitch","details":"revoked 2 leases","success":true`],
   ["the killswitch", all, `"action":"killswitch","details":"all leases revoked","success":true`],
-  ["a secret that was added", Audit.addFact("db"), `"action":"secret_add","secret_name":"db","success":true`],
-  ["a secret that was deleted", Audit.deleteFact("db"), `"action":"secret_delete","secret_name":"db","success":true`],
+  ["a secret that was added", addFact("db"), `"action":"secret_add","secret_name":"db","success":true`],
+  ["a secret that was deleted", deleteFact("db"), `"action":"secret_delete","secret_name":"db","success":true`],
   [
     "a change that failed",
-    Audit.changeFailedFact(Audit.addFact("db")),
+    changeFailedFact(addFact("db")),
     `"action":"secret_add","secret_name":"db","details":"the store could not be written; nothing was changed",` +
       `"success":false`
   ],
   [
     "a start",
-    Audit.startFact("/run/a&b.sock"),
+    startFact("/run/a&b.sock"),
     String.raw`"action":"daemon_start","details":"listening on /run/a\u0026b.sock","success":true`
   ],
-  ["a stop", Audit.stopFact, `"action":"daemon_stop","details":"daemon stopped gracefully","success":true`],
+  ["a stop", stopFact, `"action":"daemon_stop","details":"daemon stopped gracefully","success":true`],
   [
     "a crash",
-    Audit.crashRecoveredFact("it left a socket"),
+    crashRecoveredFact("it left a socket"),
     `"action":"daemon_crash_recovered","details":"it left a socket","success":true`
   ],
-  [
-    "a repaired file",
-    Audit.fileRepairedFact("a torn line"),
-    `"action":"file_mended","details":"a torn line","success":true`
-  ]
+  ["a repaired file", fileRepairedFact("a torn line"), `"action":"file_mended","details":"a torn line","success":true`]
 ]
 
 describe("encodeEntry", () => {

@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Schema from "effect/Schema"
 import { genesis, chainFacts, sha256 } from "../../src/domain/AuditChain.ts"
-import { addFact } from "../../src/domain/AuditEntry.ts"
+import { addFact } from "../../src/domain/storeFacts.ts"
 import type { AcknowledgedHead } from "../../src/domain/AuditVerifier.ts"
 import { AuditVerifier } from "../../src/domain/AuditVerifier.ts"
 import { predecessorAcquire, predecessorStart, predecessorStop } from "../support/predecessor.ts"

@@ -3,24 +3,26 @@
  * once it is written.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { startFact } from "../../src/domain/daemonFacts.ts"
 import {
-  addFact,
-  changeFailedFact,
-  deleteFact,
   expireFact,
-  lockFact,
   releaseFact,
   revokeAllFacts,
   revokeFact,
   revokeMatchingFact,
-  revokeSecretFact,
+  revokeSecretFact
+} from "../../src/domain/leaseFacts.ts"
+import {
+  addFact,
+  changeFailedFact,
+  deleteFact,
+  lockFact,
   rotateFact,
-  startFact,
   updateFact,
   wipeFact,
   wipeFailedFact,
   withStore
-} from "../../src/domain/AuditEntry.ts"
+} from "../../src/domain/storeFacts.ts"
 import { NoticeReader, noticeIn } from "../../src/domain/Run.ts"
 
 const lease = { id: "1", clientId: "c", secretName: "db" }

@@ -6,6 +6,17 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Audit from "../../src/domain/AuditEntry.ts"
+import { startFact } from "../../src/domain/daemonFacts.ts"
+import {
+  acquireFact,
+  expireFact,
+  replaceFact,
+  revokeAllFacts,
+  revokeFact,
+  revokeRefusedFact,
+  revokeSecretFact
+} from "../../src/domain/leaseFacts.ts"
+import { addFact, deleteFact } from "../../src/domain/storeFacts.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import type { Lease } from "../../src/domain/Lease.ts"
 import { makeLease } from "../../src/domain/Lease.ts"
@@ -19,7 +30,7 @@ const lease = (id: string, secretName = "db", clientId = "worker"): Lease =>
 const entriesOf = (...facts: ReadonlyArray<Audit.AuditFact>): ReadonlyArray<Audit.AuditEntry> =>
   facts.map((fact) => Option.getOrThrow(Audit.decodeEntry(Audit.encodeEntry(fact, lease("").createdAt))))
 
-const acquired = (one: Lease) => Audit.acquireFact(one, hour)
+const acquired = (one: Lease) => acquireFact(one, hour)
 const one = lease("one")
 const two = lease("two", "mail")
 const three = lease("three", "db", "other worker")
@@ -30,31 +41,31 @@ describe("replay", () => {
   })
 
   it.each([
-    ["replaced", Audit.replaceFact(one, two, hour)],
-    ["revoked", Audit.revokeFact(one)],
-    ["expired", Audit.expireFact(one)]
+    ["replaced", replaceFact(one, two, hour)],
+    ["revoked", revokeFact(one)],
+    ["expired", expireFact(one)]
   ])("forgets a lease that was %s, and no other", (_, end) => {
     assert.deepStrictEqual(replay([one, two, three], entriesOf(end)), [two, three])
   })
 
   it("ends all leases of a secret that were revoked with it", () => {
-    assert.deepStrictEqual(replay([one, two, three], entriesOf(Audit.revokeSecretFact("db", 2))), [two])
+    assert.deepStrictEqual(replay([one, two, three], entriesOf(revokeSecretFact("db", 2))), [two])
   })
 
   it("ends all leases at the killswitch, and keeps later ones", () => {
-    assert.deepStrictEqual(replay([one, two], entriesOf(...Audit.revokeAllFacts(2), acquired(three))), [three])
+    assert.deepStrictEqual(replay([one, two], entriesOf(...revokeAllFacts(2), acquired(three))), [three])
   })
 
   it.each<readonly [string, Audit.AuditFact]>([
-    ["a refused revoke", Audit.revokeRefusedFact("one")],
+    ["a refused revoke", revokeRefusedFact("one")],
     ["a refused acquire", { ...acquired(lease("four")), success: false }],
-    ["a killswitch that failed", { ...Audit.revokeAllFacts(1)[0], success: false }],
-    ["a revoke of a secret that failed", { ...Audit.revokeSecretFact("db", 1), success: false }],
-    ["the end of a lease that is not there", Audit.expireFact(lease("four"))],
+    ["a killswitch that failed", { ...revokeAllFacts(1)[0], success: false }],
+    ["a revoke of a secret that failed", { ...revokeSecretFact("db", 1), success: false }],
+    ["the end of a lease that is not there", expireFact(lease("four"))],
     ["the end of no lease", { action: "lease_expire", success: true }],
-    ["a secret that was added", Audit.addFact("db")],
-    ["a secret that was deleted", Audit.deleteFact("db")],
-    ["a start", Audit.startFact("/run/socket")],
+    ["a secret that was added", addFact("db")],
+    ["a secret that was deleted", deleteFact("db")],
+    ["a start", startFact("/run/socket")],
     ["an action of others", { action: "daemon_restart", lease_id: "one", success: true }]
   ])("changes nothing for %s", (_, fact) => {
     assert.deepStrictEqual(replay([one, two, three], entriesOf(fact)), [one, two, three])
@@ -94,10 +105,10 @@ describe("a log", () => {
       const elsewhere = held.filter((other) => other.secretName !== one.secretName)
       held = kind === "acquire" ? [...others, one] : kind === "all" ? [] : kind === "secret" ? elsewhere : others
       if (kind === "acquire") return entriesOf(acquired(one))
-      if (kind === "replace") return entriesOf(Audit.replaceFact(one, one, hour))
-      if (kind === "revoke") return entriesOf(Audit.revokeFact(one))
-      if (kind === "expire") return entriesOf(Audit.expireFact(one))
-      return entriesOf(...(kind === "all" ? Audit.revokeAllFacts(0) : [Audit.revokeSecretFact(one.secretName, 0)]))
+      if (kind === "replace") return entriesOf(replaceFact(one, one, hour))
+      if (kind === "revoke") return entriesOf(revokeFact(one))
+      if (kind === "expire") return entriesOf(expireFact(one))
+      return entriesOf(...(kind === "all" ? revokeAllFacts(0) : [revokeSecretFact(one.secretName, 0)]))
     })
     return { held: byId(held), entries }
   }

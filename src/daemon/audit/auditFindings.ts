@@ -2,7 +2,8 @@
  * What is wrong with the log, the store or leases.json, and what a start adopted, as far as it is known.
  */
 import * as Effect from "effect/Effect"
-import { type AuditFact, auditFindingFact } from "../../domain/AuditEntry.ts"
+import type { AuditFact } from "../../domain/AuditEntry.ts"
+import { auditFindingFact } from "../../domain/daemonFacts.ts"
 import type { AuditLogError } from "./AuditLogError.ts"
 
 /** Returns the members of `AuditLog` that report. Findings are recorded by `append`. */

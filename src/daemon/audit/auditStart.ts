@@ -13,17 +13,9 @@ import * as fs from "node:fs"
 import { basename } from "node:path"
 import { counted } from "../../domain/counted.ts"
 import { type ChainedEntry, type ChainHead, decodeChainedEntry, genesis, sha256 } from "../../domain/AuditChain.ts"
-import {
-  auditAdoptFact,
-  auditDamagedFact,
-  type AuditFact,
-  auditFindingFact,
-  decodeEntry,
-  isAdoptionEntry,
-  isLockEntry,
-  isStartEntry,
-  withStore
-} from "../../domain/AuditEntry.ts"
+import { type AuditFact, decodeEntry, isAdoptionEntry, isLockEntry, isStartEntry } from "../../domain/AuditEntry.ts"
+import { auditAdoptFact, auditDamagedFact, auditFindingFact } from "../../domain/daemonFacts.ts"
+import { withStore } from "../../domain/storeFacts.ts"
 import { addedAfterStop, addedLines, type AuditWitness, headMissing } from "../../domain/AuditVerifier.ts"
 import { decodePredecessorEntry, PredecessorPart } from "../../domain/PredecessorPart.ts"
 import { parseTimestamp, type Timestamp } from "../../domain/Timestamp.ts"

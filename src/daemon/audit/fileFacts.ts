@@ -2,7 +2,8 @@
  * What happened to the file of the audit log, as facts: a torn last line, and what another process did.
  */
 import * as Effect from "effect/Effect"
-import { auditDamagedFact, type AuditFact, fileRepairedFact } from "../../domain/AuditEntry.ts"
+import type { AuditFact } from "../../domain/AuditEntry.ts"
+import { auditDamagedFact, fileRepairedFact } from "../../domain/daemonFacts.ts"
 import { counted } from "../../domain/counted.ts"
 import type { FileChange, TornTail } from "./LogFile.ts"
 

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import { sha256 } from "../../domain/AuditChain.ts"
-import { policyFact } from "../../domain/AuditEntry.ts"
+import { policyFact } from "../../domain/daemonFacts.ts"
 import type { Config } from "../../domain/Config.ts"
 import type { PolicyRule } from "../../domain/Policy.ts"
 import { AuditLog } from "../audit/AuditLog.ts"

@@ -3,7 +3,7 @@
  * keeps an entry that names each finding by a hash; later verifications do not fail for these.
  */
 import * as Effect from "effect/Effect"
-import { auditAcceptFact } from "../../domain/AuditEntry.ts"
+import { auditAcceptFact } from "../../domain/daemonFacts.ts"
 import { findingId } from "../../domain/AuditVerifier.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 

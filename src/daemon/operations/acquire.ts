@@ -24,13 +24,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
-import {
-  acquireFact,
-  acquireRefusedFact,
-  type LeaseOrigin,
-  replaceFact,
-  ttlTooLongDetails
-} from "../../domain/AuditEntry.ts"
+import type { LeaseOrigin } from "../../domain/factMakers.ts"
+import { acquireFact, acquireRefusedFact, replaceFact, ttlTooLongDetails } from "../../domain/leaseFacts.ts"
 import { AccessDenied, type Caller, leaseForbidden } from "../../domain/Caller.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import {

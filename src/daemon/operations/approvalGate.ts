@@ -7,7 +7,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { requestOpenFact } from "../../domain/AuditEntry.ts"
+import { requestOpenFact } from "../../domain/daemonFacts.ts"
 import type { Caller } from "../../domain/Caller.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import type { Approval, OpenRequest } from "../../domain/OpenRequest.ts"

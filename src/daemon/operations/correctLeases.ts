@@ -8,7 +8,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { fileRepairedFact } from "../../domain/AuditEntry.ts"
+import { fileRepairedFact } from "../../domain/daemonFacts.ts"
 import { counted } from "../../domain/counted.ts"
 import { isSameGrant, type LeaseCorrections } from "../../domain/LeaseCheck.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"

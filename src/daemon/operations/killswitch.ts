@@ -8,7 +8,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { killswitchFailedFact } from "../../domain/AuditEntry.ts"
+import { killswitchFailedFact } from "../../domain/leaseFacts.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { AuditLog } from "../audit/AuditLog.ts"

@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { lockFact } from "../../domain/AuditEntry.ts"
+import { lockFact } from "../../domain/storeFacts.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"

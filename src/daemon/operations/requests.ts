@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import { approvalRevokedFact, requestAnswerFact, requestEndFact, requestOpenFact } from "../../domain/AuditEntry.ts"
+import { approvalRevokedFact, requestAnswerFact, requestEndFact, requestOpenFact } from "../../domain/daemonFacts.ts"
 import { type Caller, ownsLease } from "../../domain/Caller.ts"
 import { clientGroup } from "../../domain/clientGroup.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"

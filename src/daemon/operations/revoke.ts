@@ -18,7 +18,7 @@ import {
   revokeFact,
   revokeMatchingFact,
   revokeRefusedFact
-} from "../../domain/AuditEntry.ts"
+} from "../../domain/leaseFacts.ts"
 import { ownsLease } from "../../domain/Caller.ts"
 import {
   AmbiguousLease,

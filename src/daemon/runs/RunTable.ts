@@ -5,7 +5,7 @@
  * after a restart. Notices wait until they were read. Nothing here is asynchronous.
  */
 import type * as Effect from "effect/Effect"
-import type { RunFacts } from "../../domain/AuditEntry.ts"
+import type { RunFacts } from "../../domain/leaseFacts.ts"
 import type { LeaseName } from "../../domain/Lease.ts"
 import type { Notice, NoticeKind, PlacedNotice } from "../../domain/Run.ts"
 

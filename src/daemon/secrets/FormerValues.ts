@@ -5,7 +5,8 @@
  */
 import * as Redacted from "effect/Redacted"
 import { createHmac, randomBytes } from "node:crypto"
-import { type AuditFact, formerFact } from "../../domain/AuditEntry.ts"
+import type { AuditFact } from "../../domain/AuditEntry.ts"
+import { formerFact } from "../../domain/storeFacts.ts"
 
 /** How many values of a secret, and of how many secrets. */
 const limits = { values: 100, secrets: 10_000 } as const

@@ -7,14 +7,14 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
+import type { AuditFact } from "../../domain/AuditEntry.ts"
+import { refusedFact } from "../../domain/factMakers.ts"
 import {
   addFact,
-  type AuditFact,
   changeFailedFact,
   changeRefusedFact,
   changeUnpreparedFact,
   deleteFact,
-  refusedFact,
   restoreFact,
   rotateFact,
   unchangedFact,
@@ -22,7 +22,7 @@ import {
   wipeFact,
   wipeFailedFact,
   withStore
-} from "../../domain/AuditEntry.ts"
+} from "../../domain/storeFacts.ts"
 import { SecretExists, SecretNotFound, secretSize, StoreFull, storeLimit } from "../../domain/Secret.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"

@@ -12,16 +12,9 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
-import {
-  addFact,
-  type AuditFact,
-  deleteFact,
-  refusedFact,
-  restoreFact,
-  rotateFact,
-  unlockFact,
-  updateFact
-} from "../../domain/AuditEntry.ts"
+import type { AuditFact } from "../../domain/AuditEntry.ts"
+import { refusedFact } from "../../domain/factMakers.ts"
+import { addFact, deleteFact, restoreFact, rotateFact, unlockFact, updateFact } from "../../domain/storeFacts.ts"
 import { type Secret, type SecretInfo, SecretNotFound, StoreLocked } from "../../domain/Secret.ts"
 import { fromMillis, type Timestamp } from "../../domain/Timestamp.ts"
 import { AuditLog } from "../audit/AuditLog.ts"

@@ -5,7 +5,8 @@
  * finding once, to the log and the audit log. The audit log keeps the hash of secrets.age.
  */
 import * as Effect from "effect/Effect"
-import { fileRepairedFact, storeReplacedFact, withStore } from "../../domain/AuditEntry.ts"
+import { fileRepairedFact } from "../../domain/daemonFacts.ts"
+import { storeReplacedFact, withStore } from "../../domain/storeFacts.ts"
 import type { AgeError } from "./ageFile.ts"
 import type { AuditLog } from "../audit/AuditLog.ts"
 import type { FileError } from "../files/durableFile.ts"

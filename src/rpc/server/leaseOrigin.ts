@@ -5,7 +5,7 @@
 import * as Effect from "effect/Effect"
 import { withoutValues } from "../../daemon/operations/withoutValues.ts"
 import type { SecretStore } from "../../daemon/secrets/SecretStore.ts"
-import type { LeaseOrigin } from "../../domain/AuditEntry.ts"
+import type { LeaseOrigin } from "../../domain/factMakers.ts"
 import type { TooLong } from "../../domain/Secret.ts"
 import { RpcError } from "../protocol/Protocol.ts"
 import { atMost } from "./params.ts"

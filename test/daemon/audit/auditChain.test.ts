@@ -11,7 +11,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { verifyAuditLog } from "../../../src/daemon/audit/verifyAuditLog.ts"
-import { addFact } from "../../../src/domain/AuditEntry.ts"
+import { addFact } from "../../../src/domain/storeFacts.ts"
 import { predecessorAcquire, predecessorStart } from "../../support/predecessor.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 

@@ -8,7 +8,7 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { verifyAuditLog } from "../../../src/daemon/audit/verifyAuditLog.ts"
-import { addFact, withStore } from "../../../src/domain/AuditEntry.ts"
+import { addFact, withStore } from "../../../src/domain/storeFacts.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 
 describe("the verification of the audit log", () => {

@@ -16,7 +16,7 @@ import {
   revokeAllFacts,
   revokeFact,
   revokeRefusedFact
-} from "../../../src/domain/AuditEntry.ts"
+} from "../../../src/domain/leaseFacts.ts"
 import { hour, second } from "../../../src/domain/GoDuration.ts"
 import { makeLease } from "../../../src/domain/Lease.ts"
 

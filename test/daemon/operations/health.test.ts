@@ -9,13 +9,8 @@ import { AuditLog } from "../../../src/daemon/audit/AuditLog.ts"
 import { checkHealth } from "../../../src/daemon/operations/health.ts"
 import { lockedReason } from "../../../src/daemon/secrets/lockableStore.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
-import {
-  type AuditFact,
-  changeRefusedFact,
-  rotateFact,
-  rotateRefusedFact,
-  updateFact
-} from "../../../src/domain/AuditEntry.ts"
+import type { AuditFact } from "../../../src/domain/AuditEntry.ts"
+import { changeRefusedFact, rotateFact, rotateRefusedFact, updateFact } from "../../../src/domain/storeFacts.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { addSecret, testLayerNoTelemetry, acquireLease } from "../../support/testLayer.ts"
 

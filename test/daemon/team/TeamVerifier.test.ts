@@ -6,13 +6,9 @@ import { extendMembers, nextStatement, noMembers } from "../../../src/daemon/tea
 import { publicKeyOf, signingKey, signText } from "../../../src/daemon/team/signatures.ts"
 import { TeamVerifier } from "../../../src/daemon/team/TeamVerifier.ts"
 import { chainFacts, type ChainHead, genesis } from "../../../src/domain/AuditChain.ts"
-import {
-  acquireFact,
-  auditAnchorFact,
-  type AuditFact,
-  replaceFact,
-  revokeFact
-} from "../../../src/domain/AuditEntry.ts"
+import type { AuditFact } from "../../../src/domain/AuditEntry.ts"
+import { auditAnchorFact } from "../../../src/domain/daemonFacts.ts"
+import { acquireFact, replaceFact, revokeFact } from "../../../src/domain/leaseFacts.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
 import { makeLease } from "../../../src/domain/Lease.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"

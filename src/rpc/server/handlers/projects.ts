@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
-import { trustFact } from "../../../domain/AuditEntry.ts"
+import { trustFact } from "../../../domain/storeFacts.ts"
 import { isProjectHash, isTrustDecision, pathLimit } from "../../../domain/ProjectTrust.ts"
 import { RpcError } from "../../protocol/Protocol.ts"
 import { readParams, required, succeeded } from "../params.ts"
