@@ -9,9 +9,8 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import { isTtl, spelledPattern } from "./GoDuration.ts"
 import { closestMatch } from "./closestMatch.ts"
 import { parseJsonFile } from "./jsonFile.ts"
+import { type RouteRequest, routesOf } from "./RouteRequest.ts"
 import { envFilePattern, variablePattern, variableProblem } from "./envFile.ts"
-
-export const projectFileName = ".secrets.json"
 
 /** For editors; `isTtl` checks the range. */
 const ttlPattern = new RegExp(spelledPattern, "u")
@@ -70,22 +69,6 @@ export const StoreProject = Schema.Struct({
   ttl: Schema.optionalKey(ttl("how long secrets are leased; by default the default of the daemon"))
 }).annotate({ description: "secrets leased from the store" })
 export type StoreProject = typeof StoreProject.Type
-
-/** A route of config.json that a program wants to use, within narrower limits. */
-export interface RouteRequest {
-  readonly name: string
-  readonly methods?: ReadonlyArray<string>
-  readonly paths?: ReadonlyArray<string>
-  readonly deny?: ReadonlyArray<string>
-}
-
-/** Returns the routes that a project names. */
-export const routesOf = ({ proxy = [] }: StoreProject): ReadonlyArray<RouteRequest> =>
-  proxy.map((one) => {
-    if (typeof one === "string") return { name: one }
-    const { route: name, ...limits } = one
-    return { name, ...limits }
-  })
 
 /** A project whose variables Vercel's own program pulls. */
 export const VercelProject = Schema.Struct({

@@ -9,6 +9,8 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { hash } from "node:crypto"
 
+export const projectFileName = ".secrets.json"
+
 /** What the user decided about a project file. */
 export const trustDecisions = ["allow", "disallow", "accept", "refuse"] as const
 export type TrustDecision = (typeof trustDecisions)[number]

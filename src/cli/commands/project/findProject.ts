@@ -10,14 +10,16 @@ import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
-import { type ProjectFile, projectFileName, readProjectFile } from "../../../domain/ProjectFile.ts"
-import { projectHash } from "../../../domain/ProjectTrust.ts"
+import { parseJsonFile } from "../../../domain/jsonFile.ts"
+import type { ProjectFile } from "../../../domain/ProjectFile.ts"
+import { projectFileName, projectHash } from "../../../domain/ProjectTrust.ts"
 import { quoteWord } from "../../../domain/shellWord.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { configError } from "../../command/daemonAddress.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { isOthers, readRegularFile } from "./foreignFile.ts"
+import { plainProject } from "./plainProject.ts"
 import { readVercelLink, type VercelLink } from "./vercelLink.ts"
 
 /** In MiB, far above any project file. */
@@ -95,7 +97,7 @@ export const readProject = Effect.fnUntraced(function* (found: string) {
         : new CommandError(configError(message, fix))
     }
   })
-  const content = readProjectFile(bytes)
+  const content = yield* decodeProject(bytes)
   if (Result.isFailure(content)) {
     return yield* new CommandError({
       ...configError(`${escapeValue(file)} cannot be used`, `Correct ${escapeValue(file)}`),
@@ -108,6 +110,17 @@ export const readProject = Effect.fnUntraced(function* (found: string) {
   const project: Project = { file, directory, realPath, hash, isForeign, isOpen, content: content.success, link }
   return project
 })
+
+/** Decodes a project file, by its schema if it is not written plainly. */
+const decodeProject = (bytes: Uint8Array) => {
+  const parsed = parseJsonFile(bytes)
+  const plain = "value" in parsed ? plainProject(parsed.value) : undefined
+  if (plain !== undefined) return Effect.succeed(Result.succeed<ProjectFile>(plain))
+  return Effect.map(
+    Effect.promise(() => import("../../../domain/ProjectFile.ts")),
+    ({ readProjectFile }) => readProjectFile(bytes)
+  )
+}
 
 /** Returns whether Node replaced bytes of this path, which leads nowhere then. */
 const isNotUtf8 = (directory: string): boolean => directory.includes("\ufffd") && !fs.existsSync(directory)

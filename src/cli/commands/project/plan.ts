@@ -4,7 +4,7 @@
  */
 import { escapeValue } from "../../../domain/escape.ts"
 import { defaultVercelFile } from "../../../domain/envFile.ts"
-import { type RouteRequest, routesOf } from "../../../domain/ProjectFile.ts"
+import { type RouteRequest, routesOf } from "../../../domain/RouteRequest.ts"
 import { projectClientId } from "../../../domain/ProjectTrust.ts"
 import { table } from "../../terminal/table.ts"
 import type { Project } from "./findProject.ts"

@@ -8,7 +8,8 @@ import { inGoUnits, ttlProblem } from "../../../domain/spelledDuration.ts"
 import { printNotice } from "../../command/Output.ts"
 import { quote } from "../../../domain/goText.ts"
 import { isTtl, parseSpelledDuration, toMillis } from "../../../domain/GoDuration.ts"
-import type { RouteRequest, VercelProject } from "../../../domain/ProjectFile.ts"
+import type { VercelProject } from "../../../domain/ProjectFile.ts"
+import { type RouteRequest, routesOf } from "../../../domain/RouteRequest.ts"
 import { variableFor, variablePattern, variableProblem } from "../../../domain/envFile.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
 import { CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
@@ -116,7 +117,6 @@ export const requestedSecrets = Effect.fnUntraced(function* (
     }
   }
   const { projectClientId } = yield* Effect.promise(() => import("../../../domain/ProjectTrust.ts"))
-  const { routesOf } = yield* Effect.promise(() => import("../../../domain/ProjectFile.ts"))
   return {
     source: "store",
     secrets: (content.secrets ?? []).map((one) => ({

@@ -3,7 +3,7 @@
  * narrow them and add nothing.
  */
 import * as Effect from "effect/Effect"
-import type { RouteRequest } from "../../../../domain/ProjectFile.ts"
+import type { RouteRequest } from "../../../../domain/RouteRequest.ts"
 import { type CommandError, failUsage } from "../../../command/CommandError.ts"
 
 /** Reads the values of --proxy: names with commas between them. */
