@@ -9,6 +9,8 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { startDaemon } from "../harness/daemon.ts"
 import { run } from "../harness/program.ts"
+import { startStub } from "../support/proxy.ts"
+import { temporaryHome } from "../support/temporary.ts"
 import { canBeOthers, openPlace, type User } from "../support/users.ts"
 
 const team = 31_100
@@ -104,7 +106,7 @@ const member: User = { uid: 31_002, groups: [31_002, team] }
 const outsider: User = { uid: 31_003, groups: [31_003] }
 
 /** The installation of docs/own-user.md: a daemon of its own user, and two people, one of them in its group. */
-const ownUser = Effect.fnUntraced(function* (above?: User) {
+const ownUser = Effect.fnUntraced(function* (above?: User, more: object = {}) {
   const { as, directory, root } = yield* openPlace
   const home = directory("service", service)
   const state = directory("service/.agent-secrets", service)
@@ -115,7 +117,7 @@ const ownUser = Effect.fnUntraced(function* (above?: User) {
   const runDirectory = directory(above === undefined ? "run" : "shared/place/run", service, 0o710)
   fs.chownSync(runDirectory, service.uid, team)
   const socket = path.join(runDirectory, "agent-secrets.sock")
-  const settings = { socket_path: socket, socket_mode: "0660", socket_group: String(team) }
+  const settings = { socket_path: socket, socket_mode: "0660", socket_group: String(team), ...more }
   fs.writeFileSync(path.join(state, "config.json"), JSON.stringify(settings))
   const daemon = yield* startDaemon(as(service, home))
   const homeOf = (name: string, user: User): string => {
@@ -189,4 +191,39 @@ describe.runIf(canBeOthers).concurrent("a daemon that runs as a user of its own"
       })
     )
   }
+
+  it.live("uses a credential for the people of its group, and no process of theirs can read it", () =>
+    Effect.gen(function* () {
+      const value = "value-of-the-token-41c2"
+      const stub = yield* Effect.acquireRelease(
+        Effect.promise(() =>
+          startStub(
+            (request, response) => response.end(String(request.headers["authorization"] === `Bearer ${value}`)),
+            "localhost"
+          )
+        ),
+        ({ close }) => Effect.sync(close)
+      )
+      const ca = path.join(temporaryHome(), "ca.pem")
+      fs.writeFileSync(ca, stub.ca)
+      fs.chmodSync(path.dirname(ca), 0o755)
+      const upstream = `https://localhost:${stub.port}`
+      const { inside, outside } = yield* ownUser(undefined, {
+        proxy: { routes: { api: { secret: "token", upstream, private: true, ca } } }
+      })
+      const added = yield* run(["add", "token", "--proxy-only"], { ...inside, stdin: value })
+      assert.deepStrictEqual([added.status, added.stderr], [0, ""])
+      const ask = 'curl -sS -H "Authorization: Bearer $API_API_KEY" "$API_BASE_URL/"'
+      const worker = `$(pgrep -u ${service.uid} -f proxy-worker | head -1)`
+      const look = `cat /proc/${worker}/environ /proc/${worker}/mem 2>&1 | grep -c denied; env; cat /proc/$PPID/environ`
+      const used = yield* run(["exec", "--proxy", "api", "--", "sh", "-c", `${ask}; echo; ${look}`], inside)
+      assert.deepStrictEqual([used.status, used.stdout.split("\n").slice(0, 2)], [0, ["true", "2"]], used.stderr)
+      assert.notInclude(used.stdout + used.stderr, value)
+      const leased = yield* run(["lease", "token"], inside)
+      assert.deepStrictEqual([leased.status, leased.stdout], [5, ""])
+      // Another user reaches neither the daemon nor the socket of the worker.
+      const refused = yield* run(["exec", "--proxy", "api", "--", "true"], outside)
+      assert.deepStrictEqual([refused.status, refused.stdout], [7, ""])
+    })
+  )
 })

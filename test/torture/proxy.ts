@@ -12,6 +12,7 @@ import { hashOf, newToken, routeTo, startStub, type Stub } from "../support/prox
 import { attacks, tunnelTargets } from "../support/proxyAttacks.ts"
 import type { Random } from "../support/random.ts"
 import { within } from "../support/within.ts"
+import { proxyDiskRounds } from "./proxyDisk.ts"
 import type { Row, Scenario, ScenarioOptions } from "./Scenario.ts"
 
 const host = "localhost"
@@ -289,6 +290,7 @@ export const scenario: Scenario = {
     await attackRounds({ ...options, rounds: Math.max(1, options.rounds / 20) }),
     await maskRounds({ ...options, rounds: options.rounds * 10 }),
     ...(await cutRounds(options)),
-    await runRounds(options.rounds * 100)
+    await runRounds(options.rounds * 100),
+    await proxyDiskRounds({ ...options, rounds: Math.max(1, options.rounds / 10) })
   ]
 }
