@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import { TestClock } from "effect/testing"
+import { spawn } from "node:child_process"
 import { randomUUID } from "node:crypto"
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -21,7 +22,7 @@ import { acquireFact, replaceFact } from "../../src/domain/leaseFacts.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
 import { makeLease } from "../../src/domain/Lease.ts"
 import { auditOf, startDaemon } from "../harness/daemon.ts"
-import { run } from "../harness/program.ts"
+import { run, shellWords } from "../harness/program.ts"
 import { formsIn } from "../support/leaks.ts"
 import { postgresPrograms } from "../support/postgres.ts"
 import { machineIn, sharedTeam } from "../support/team.ts"
@@ -78,6 +79,44 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
           Effect.sync(() => team.sql(`update team.state set clock_offset = clock_offset + interval '${millis} ms'`))
         )
     }
+  )
+
+  it.live("runs the machines of the example as its compose file starts them", () =>
+    Effect.gen(function* () {
+      const example = path.resolve(import.meta.dirname, "../../examples/team")
+      const compose = fs.readFileSync(path.join(example, "compose.yaml"), "utf8")
+      const [cluster, place] = [team.cluster(), yield* temporaryDirectory]
+      cluster.sql("create database example")
+      const [programs = "", exchange = ""] = ["bin", "exchange"].map((name) => path.join(place, name))
+      for (const directory of [programs, exchange]) fs.mkdirSync(directory)
+      fs.writeFileSync(path.join(programs, "secrets"), `#!/bin/sh\nexec ${shellWords} "$@"\n`, { mode: 0o755 })
+      const environment = {
+        PATH: `${programs}:${path.dirname(process.execPath)}:${process.env["PATH"]}`,
+        ADMIN_URL: cluster.url("postgres", "example"),
+        EXCHANGE: exchange
+      }
+      const [first = "", second = ""] = yield* Effect.forEach(["m1", "m2"], (name) => {
+        assert.include(compose, `command: [sh, /team/${name}.sh]`)
+        const home = path.join(place, name)
+        fs.mkdirSync(home)
+        const start = Effect.sync(() =>
+          spawn("sh", [path.join(example, `${name}.sh`)], {
+            env: { ...environment, HOME: home },
+            stdio: "ignore",
+            detached: true
+          })
+        )
+        return Effect.as(
+          Effect.acquireRelease(start, ({ pid = 0 }) => Effect.ignore(Effect.try(() => process.kill(-pid, "SIGKILL")))),
+          home
+        )
+      })
+      yield* until(() => fs.existsSync(path.join(second, ".agent-secrets/agent-secrets.sock")))
+      const added = yield* run(["add", "shared"], { home: first, stdin: "a-made-up-value" })
+      assert.deepStrictEqual([added.status, added.stderr], [0, ""])
+      const leased = yield* run(["lease", "shared"], { home: second })
+      assert.deepStrictEqual([leased.status, leased.stdout], [0, "a-made-up-value"], leased.stderr)
+    })
   )
 
   it.live("has one lease of a pair, whichever machine is asked, and every chain is whole", () =>
