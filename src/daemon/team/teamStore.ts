@@ -18,7 +18,7 @@ import type { TeamSettings } from "../../domain/TeamConfig.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import { FileError } from "../files/durableFile.ts"
 import { AgeError } from "../secrets/ageFile.ts"
-import type { StoreDocument, StoredSecret } from "../secrets/storeDocument.ts"
+import { decodeStore, encodeStore, type StoreDocument, type StoredSecret } from "../secrets/storeDocument.ts"
 import { openStore, type StoreFiles, type StoreMemory, type StorePaths } from "../secrets/storeFiles.ts"
 import { escapeText, unescapeText } from "./escapeText.ts"
 import { type Edit, editsOf, isSameSecret, sealedAgain } from "./edits.ts"
@@ -41,14 +41,37 @@ const marked = (secret: StoredSecret, team: Mark): StoredSecret => ({ ...secret,
 const partOf = (document: StoreDocument, isTeams: boolean): Map<string, StoredSecret> =>
   new Map([...document.secrets].filter(([, secret]) => (markOf(secret) !== undefined) === isTeams))
 
+/** The member of secrets.age with those secrets of the machine whose names the team has too. */
+const covered = "covered_by_team"
+
+/** Returns the secrets that the machine had before, also those whose names the team has. */
+const ownOf = (document: StoreDocument): Map<string, StoredSecret> => {
+  const under = decodeStore(JSON.stringify(document.foreign[covered] ?? {}))
+  return new Map([...(Result.isSuccess(under) ? under.success.secrets : []), ...partOf(document, false)])
+}
+
+/** Returns a document with the secrets of the machine and of the team, and keeps both of one name. */
+const withOwn = (
+  document: StoreDocument,
+  own: ReadonlyMap<string, StoredSecret>,
+  secrets: StoreDocument["secrets"]
+) => {
+  const { [covered]: _, ...foreign } = document.foreign
+  const both = new Map([...own].filter(([name]) => secrets.has(name)))
+  const under: unknown = JSON.parse(encodeStore({ secrets: both, foreign: {} }))
+  return {
+    foreign: both.size === 0 ? foreign : { ...foreign, [covered]: under },
+    secrets: new Map([...own, ...secrets])
+  }
+}
+
 /** Returns a document of which nothing is marked as a team's: with the secrets of the team, or without. */
-export const removeMarks = (document: StoreDocument, keep: boolean): StoreDocument => ({
-  ...document,
-  secrets: new Map([
-    ...partOf(document, false),
-    ...(keep ? [...partOf(document, true)].map(([name, secret]) => [name, { ...secret, foreign: {} }] as const) : [])
-  ])
-})
+export const removeMarks = (document: StoreDocument, keep: boolean): StoreDocument => {
+  const { [covered]: _, ...foreign } = document.foreign
+  const teams = [...partOf(document, true)].map(([name, secret]) => [name, { ...secret, foreign: {} }] as const)
+  // Of one name, that of the machine stays: the team still has the other.
+  return { foreign, secrets: new Map([...(keep ? teams : []), ...ownOf(document)]) }
+}
 
 export const openTeamStore = Effect.fn("openTeamStore")(function* (
   paths: StorePaths,
@@ -59,7 +82,7 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
   const audit = yield* AuditLog
   const scope = yield* Effect.scope
   const files = yield* openStore(paths, memory)
-  const own = partOf(files.document(), false)
+  const own = ownOf(files.document())
   let secrets = partOf(files.document(), true)
   /** The newest version of each secret that this machine has seen, by its name; deleted ones included. */
   const seen = new Map<string, Seen>(Object.entries(team.memory.read().seen ?? {}))
@@ -83,7 +106,7 @@ export const openTeamStore = Effect.fn("openTeamStore")(function* (
   /** Writes the cache, and no backup of what was removed. The database has what a full disk does not. */
   const cache = oneChange(
     Effect.suspend(() => {
-      const next = { ...files.document(), secrets: new Map([...own, ...secrets]) }
+      const next = withOwn(files.document(), own, secrets)
       return Effect.flatMap(files.prepare(next, "delete"), ({ write }) => write)
     }).pipe(
       Effect.andThen(Effect.suspend(() => audit.recordStore(files.hash()))),

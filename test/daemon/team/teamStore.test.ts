@@ -9,7 +9,9 @@ import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
 import type { StoredSecret } from "../../../src/daemon/secrets/storeDocument.ts"
+import { openStore } from "../../../src/daemon/secrets/storeFiles.ts"
 import { lookAtNothing } from "../../../src/daemon/team/teamRows.ts"
+import { removeMarks } from "../../../src/daemon/team/teamStore.ts"
 import { zeroTimestamp } from "../../../src/domain/Timestamp.ts"
 import { auditOf } from "../../harness/daemon.ts"
 import { memoryTeam, type TeamTestMachine } from "../../support/memoryTeam.ts"
@@ -106,6 +108,39 @@ describe("the secrets of a team", () => {
         recorded.filter((action) => action.startsWith("machine_")),
         ["machine_add", "machine_remove"]
       )
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("leave a secret of the machine alone that has the same name, also after a restart", () =>
+    Effect.gen(function* () {
+      const team = yield* memoryTeam("m2")
+      const [first, m2] = team.machines
+      if (first === undefined || m2 === undefined) return
+      const files = yield* openStore(m2.paths, { last: undefined })
+      const own = { ...files.document(), secrets: new Map([["db", secret("db", "of the machine")]]) }
+      yield* Effect.flatMap(files.prepare(own, "update"), ({ write }) => write)
+      yield* withDaemon(team, first, (daemon) => change(daemon, { db: "of the team", mail: "made-up" }))
+      const onDisk = Effect.map(openStore(m2.paths, { last: undefined }), (opened) => opened.document())
+      const left = (keep: boolean) =>
+        Effect.map(onDisk, (document) =>
+          Object.fromEntries(
+            [...removeMarks(document, keep).secrets].map(([name, { value }]) => [name, Redacted.value(value)])
+          )
+        )
+      for (const _ of ["first start", "second start"]) {
+        yield* withDaemon(team, m2, (daemon) =>
+          Effect.gen(function* () {
+            yield* eventually(
+              Effect.sync(() => valuesOf(daemon)),
+              ({ mail }) => mail !== undefined
+            )
+            assert.deepStrictEqual(valuesOf(daemon), { db: "of the team", mail: "made-up" })
+            yield* eventually(onDisk, ({ secrets }) => secrets.has("mail"))
+          })
+        )
+        assert.deepStrictEqual(yield* left(false), { db: "of the machine" })
+        assert.deepStrictEqual(yield* left(true), { db: "of the machine", mail: "made-up" })
+      }
     }).pipe(Effect.scoped)
   )
 
