@@ -27,7 +27,7 @@ export interface Signals {
 /** Installs the handlers for the lifetime of the process. */
 export const watchSignals = (): Signals => {
   let reason: string | undefined
-  let hangup: (() => void) | undefined
+  const { hangup, onHangup } = keepHangup()
   const stopFor = (why: string) => {
     if (reason !== undefined) return
     reason = why
@@ -36,7 +36,7 @@ export const watchSignals = (): Signals => {
   }
   const isTerminalOpen = watchTerminal()
   process.on("SIGHUP", () => {
-    hangup?.()
+    hangup()
     // oxlint-disable-next-line no-restricted-globals -- the runtime may not run yet
     setTimeout(() => {
       if (isTerminalOpen()) return
@@ -53,7 +53,24 @@ export const watchSignals = (): Signals => {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined)
   return {
     stopReason: () => reason ?? "end",
-    onHangup: (run) => void (hangup = run)
+    onHangup
+  }
+}
+
+/** Returns what a SIGHUP calls, and what sets its handler. One that came before the first handler is not lost. */
+export const keepHangup = () => {
+  let handler: (() => void) | undefined
+  let isWaiting = false
+  return {
+    hangup: (): void => {
+      if (handler === undefined) isWaiting = true
+      else handler()
+    },
+    onHangup: (run: () => void): void => {
+      handler = run
+      if (isWaiting) run()
+      isWaiting = false
+    }
   }
 }
 
