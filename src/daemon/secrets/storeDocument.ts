@@ -102,8 +102,7 @@ export const encodeStore = (document: StoreDocument): string => {
   return `{\n${members.join(",\n")}\n}`
 }
 
-/** Encodes a secret once: a change always makes a new object. */
-/** Returns the text of a secret in the store, which is made once. */
+/** Returns the text of a secret in the store, which is made once: a change always makes a new object. */
 export const textOf = (secret: StoredSecret): string => {
   const text = texts.get(secret) ?? member(4, secret.name, encodeSecret(secret))
   texts.set(secret, text)

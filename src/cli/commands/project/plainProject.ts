@@ -1,7 +1,6 @@
 /**
- * Reads a `.secrets.json` where it is written plainly, as most are: secrets alone, and texts of ASCII. Whatever
- * else there may be is decoded by the schema of the file, which takes
- * a tenth of the time of `exec` to load. It rejects nothing.
+ * Reads a `.secrets.json` where it is written plainly, as most are: secrets alone, and texts of ASCII. Any other
+ * file is decoded by its schema, which takes a tenth of the time of `exec` to load. It rejects nothing.
  */
 import { variableProblem } from "../../../domain/envFile.ts"
 import { isTtl } from "../../../domain/GoDuration.ts"

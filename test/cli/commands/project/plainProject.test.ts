@@ -41,7 +41,7 @@ describe("plainProject", () => {
     it(`leaves ${name} to the schema`, () => assert.isUndefined(plainProject(project)))
   }
 
-  it("agrees with the schema on whatever it reads", () => {
+  it("agrees with the schema on all that it reads", () => {
     const { below, pick } = randomFrom(41)
     const texts = ["a", "db", "API_KEY", "PATH", "1x", "", "é", "\n", "1h", "90m", "000s", "999h", "x".repeat(300)]
     const values: ReadonlyArray<unknown> = [...texts, 5, null, {}, ["a"], true]
