@@ -28,8 +28,8 @@ export interface Flag {
   readonly completes?: Completion
 }
 
-/** What an argument names: something in the daemon, a file, or one of these words. */
-export type Completion = "secret" | "client" | "lease" | "route" | "file" | ReadonlyArray<string>
+/** What an argument names: something in the daemon, routes with commas between them, a file, or one of these words. */
+export type Completion = "secret" | "client" | "lease" | "route" | "routes" | "file" | ReadonlyArray<string>
 
 export type Flags = Readonly<Record<string, Flag>>
 

@@ -9,6 +9,7 @@ import * as Result from "effect/Result"
 import * as fs from "node:fs"
 import type { LeaseOrigin } from "../../domain/factMakers.ts"
 import { returnFact } from "../../domain/leaseFacts.ts"
+import { closestMatch } from "../../domain/closestMatch.ts"
 import { globMatcher } from "../../domain/glob.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import { quote } from "../../domain/goText.ts"
@@ -25,9 +26,14 @@ import type { ProxyRuns, RunRoute } from "./ProxyRuns.ts"
 import { ProxyUnavailable } from "./WorkerProcess.ts"
 
 /** No route has this name, or none for this client. */
-export class RouteNotFound extends Data.TaggedError("RouteNotFound")<{ readonly route: string }> {
+export class RouteNotFound extends Data.TaggedError("RouteNotFound")<{
+  readonly route: string
+  /** A route of the client that is spelled almost so. */
+  readonly meant: string | undefined
+}> {
   override get message() {
-    return `the proxy has no route ${quote(this.route)} for this client`
+    const hint = this.meant === undefined ? "" : `; did you mean ${quote(this.meant)}?`
+    return `the proxy has no route ${quote(this.route)} for this client${hint}`
   }
 }
 
@@ -55,9 +61,12 @@ export interface OpeningLimits {
 
 /** Finds a route that the client may open. */
 export const findRoute = Effect.fnUntraced(function* (name: string, clientId: string) {
-  const route = (yield* CurrentRoutes).get().find((one) => one.name === name)
-  const isFor = route?.clients?.some((glob) => globMatcher(glob)(clientId)) ?? true
-  return route === undefined || !isFor ? yield* new RouteNotFound({ route: name }) : route
+  const routes = (yield* CurrentRoutes).get()
+  const own = routes.filter(({ clients }) => clients?.some((glob) => globMatcher(glob)(clientId)) ?? true)
+  const route = own.find((one) => one.name === name)
+  if (route !== undefined) return route
+  const names = own.map((one) => one.name)
+  return yield* new RouteNotFound({ route: name, meant: closestMatch(name, names) })
 })
 
 export const openProxyRun = Effect.fn("openProxyRun")(function* (

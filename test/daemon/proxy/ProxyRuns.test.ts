@@ -206,12 +206,14 @@ describe("a run of the proxy", () => {
       const failure = (given: ReturnType<typeof open>) => Effect.map(Effect.flip(given), ({ message }) => message)
       assert.strictEqual(
         yield* failure(open("laptop/agent[1]", ["gitlab"])),
-        'the proxy has no route "gitlab" for this client'
+        'the proxy has no route "gitlab" for this client; did you mean "github"?'
       )
       assert.strictEqual(
         yield* failure(open("laptop/agent[1]", ["stripe"])),
         'the proxy has no route "stripe" for this client'
       )
+      // That one is not for this client either.
+      assert.notInclude(yield* failure(open("laptop/agent[1]", ["stripes"])), "did you mean")
       assert.include(yield* failure(open("laptop/agent[1]", ["github", "github"])), "a route is named twice")
       assert.include(yield* failure(open("laptop/agent[1]", [])), "routes is not a list")
       assert.deepStrictEqual(yield* actions, [])

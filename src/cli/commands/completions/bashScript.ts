@@ -122,6 +122,7 @@ _secrets_reply() {
     return
   fi
   printf -v quoted %q "$candidate"
+  quoted=@{quoted//\\,/,}
   [[ $COMP_WORDBREAKS == *:* ]] && breaks+=:
   [[ $COMP_WORDBREAKS == *=* ]] && breaks+==
   if [ -n "$breaks" ] && [[ $_secrets_raw == *[$breaks]* ]]; then
@@ -139,6 +140,10 @@ _secrets_complete() {
       compopt -o default 2>/dev/null && return
       while IFS= read -r candidate; do _secrets_reply "$prefix$candidate"; done < <(compgen -f -- "@{current#"$prefix"}") ;;
     @nothing) ;;
+    @routes)
+      current=@{current#"$prefix"}
+      [[ $current == *,* ]] && prefix+=@{current%,*},
+      _secrets_complete @route "$prefix" "$3" ;;
     @program)
       case $current in
         */* | "~"*) _secrets_complete @file "" "$current" ;;

@@ -80,6 +80,11 @@ export const fishScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string => 
     "  $words[1] completions --names $argv[1] --timeout 0.3 $daemon 2>/dev/null </dev/null",
     "end",
     "",
+    "function __secrets_routes",
+    "  string replace -r '^(--[^=]*=)?' '' -- (commandline -ct) | read -l typed",
+    "  string replace -r '^' -- (string replace -r '[^,]*$' '' -- $typed | string collect --allow-empty) (__secrets_names route)",
+    "end",
+    "",
     "complete -c secrets -f",
     ...visibleFlags(globalFlags).map((flag) => flagLine("-n __secrets_own", flag)),
     ...specs.map(
@@ -130,6 +135,7 @@ const flagLine = (condition: string, [name, flag]: readonly [string, Flag]): str
 
 const argumentsOf = (completes: Completion): string => {
   if (completes === "file") return "-F"
+  if (completes === "routes") return "-a '(__secrets_routes)'"
   return `-a ${quoted(typeof completes === "string" ? `(__secrets_names ${completes})` : completes.join(" "))}`
 }
 

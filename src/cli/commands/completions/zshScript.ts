@@ -18,6 +18,11 @@ export const zshScript = (specs: ReadonlyArray<CommandSpec<Flags>>): string =>
     "  compadd -a names",
     "}",
     "",
+    "_secrets_routes() {",
+    "  compset -P '*,'",
+    "  _secrets_names route",
+    "}",
+    "",
     "_secrets_commands() {",
     "  local -a commands",
     "  commands=(",
@@ -95,6 +100,7 @@ const argumentsOf = ({ completes, completesNext, positionals = "", runsProgram }
 const actionOf = (completes: Completion | undefined): string => {
   if (completes === undefined) return " "
   if (completes === "file") return "_files"
+  if (completes === "routes") return "_secrets_routes"
   return typeof completes === "string" ? ` _secrets_names ${completes}` : `(${completes.join(" ")})`
 }
 

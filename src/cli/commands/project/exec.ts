@@ -51,7 +51,7 @@ const flags = {
     type: "string",
     value: "ROUTES",
     summary: "routes of config.json, with commas: it uses their secrets and does not get them; may be repeated",
-    completes: "route"
+    completes: "routes"
   },
   mask: { type: "boolean", summary: "replace values by *** in its output" },
   ...reactionFlags,

@@ -48,6 +48,7 @@ const lines: ReadonlyArray<readonly [line: string, words: ReadonlyArray<string>]
   ["secrets run -- frobn", ["frobnicate"]],
   ["secrets run --mask cat not", ["note.txt"]],
   ["secrets exec --proxy gith", ["github_token"]],
+  ["secrets exec --proxy github,gith", ["github,github_token"]],
   ["secrets proxy ch", ["check"]],
   ["secrets proxy check gith", ["github_token"]],
   ["secrets audit --action lease_a", ["lease_acquire", "lease_adopt"]],
