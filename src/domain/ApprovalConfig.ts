@@ -3,8 +3,9 @@
  * stay open. The rules of the policy say which leases need one.
  */
 import * as Schema from "effect/Schema"
-import { minute, second } from "./GoDuration.ts"
-import { defaultOpenTime, maxApprovalTime } from "./OpenRequest.ts"
+import { defaults } from "./defaultConfig.ts"
+import { second } from "./GoDuration.ts"
+import { maxApprovalTime } from "./OpenRequest.ts"
 import * as Setting from "./Setting.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
 
@@ -32,7 +33,7 @@ export const approvalSection = section({
   open: setting(
     Setting.duration({ minimum: second, maximum: maxApprovalTime }),
     "how long a request for an approval stays open",
-    defaultOpenTime
+    defaults.approval.open
   ),
-  timeout: setting(Setting.duration(), "how long command may take to answer", minute)
+  timeout: setting(Setting.duration(), "how long command may take to answer", defaults.approval.timeout)
 })

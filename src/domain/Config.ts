@@ -10,8 +10,8 @@ import type * as SchemaIssue from "effect/SchemaIssue"
 import * as path from "node:path"
 import { approvalSection } from "./ApprovalConfig.ts"
 import { hour, minute, second } from "./GoDuration.ts"
-import { defaultMaxActiveLeases, defaultTtlPolicy } from "./Lease.ts"
 import { closestMatch } from "./closestMatch.ts"
+import { defaults, fileNames } from "./defaultConfig.ts"
 import { helpersSection } from "./HelperConfig.ts"
 import { parseJsonFile } from "./jsonFile.ts"
 import { mcpSection } from "./McpConfig.ts"
@@ -24,10 +24,8 @@ import * as Setting from "./Setting.ts"
 import { addressProblem } from "./webAddress.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
 import { type TeamSettings, teamProblem, teamSection } from "./TeamConfig.ts"
-import { eventsSection, levels, otlpSection } from "./TelemetryConfig.ts"
-
-/** The size at which a file of the audit log is rotated, in bytes, and the number of rotated files that are kept. */
-export const defaultAuditRotation = { maxSize: 10_000_000, maxFiles: 5 }
+import { levels, samplingVariables } from "./telemetry.ts"
+import { eventsSection, otlpSection } from "./TelemetryConfig.ts"
 
 /** Names every setting that is wrong. */
 export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError", { reason: Schema.String }) {
@@ -35,15 +33,6 @@ export class ConfigError extends Schema.TaggedError<ConfigError>()("ConfigError"
     return `config: ${this.reason}`
   }
 }
-
-/** Their names in the state directory, where config.json does not put them elsewhere. */
-const fileNames = {
-  socket_path: "agent-secrets.sock",
-  identity_path: "identity.age",
-  secrets_path: "secrets.age",
-  audit_path: "audit.log",
-  leases_path: "leases.json"
-} as const
 
 const file = (key: keyof typeof fileNames, description: string) =>
   optionalSetting(Setting.filePath, `${description}; ${fileNames[key]} in the directory if not set`)
@@ -108,22 +97,22 @@ export const ConfigFile = section({
   secrets_path: file("secrets_path", "the store"),
   audit_path: file("audit_path", "the audit log"),
   leases_path: file("leases_path", "the checkpoint of the leases"),
-  default_lease_ttl: setting(Setting.duration(), "the TTL of a lease whose request has none", defaultTtlPolicy.default),
+  default_lease_ttl: setting(Setting.duration(), "the TTL of a lease whose request has none", defaults.ttl.default),
   max_lease_ttl: setting(
     Setting.duration(),
     "the maximum TTL of a lease; not below default_lease_ttl",
-    defaultTtlPolicy.maximum
+    defaults.ttl.maximum
   ),
-  max_active_leases: setting(Setting.count, "the maximum number of active leases", defaultMaxActiveLeases),
+  max_active_leases: setting(Setting.count, "the maximum number of active leases", defaults.maxActiveLeases),
   audit_max_size: setting(
     Setting.size(minAuditSize),
     "the size at which audit.log is rotated: bytes, or a string with kB, MB or GB",
-    defaultAuditRotation.maxSize
+    defaults.auditRotation.maxSize
   ),
   audit_max_files: setting(
     Setting.count,
     "the number of rotated files of the audit log that are kept",
-    defaultAuditRotation.maxFiles
+    defaults.auditRotation.maxFiles
   ),
   client_id: optionalSetting(
     Setting.text(clientIdPattern, clientIdExpected),
@@ -138,7 +127,7 @@ export const ConfigFile = section({
   helpers: optionalSetting(helpersSection, "which secret `secrets helper` gives to which target"),
   mcp: Setting.subsection(mcpSection, "what `secrets mcp` offers to agents", {}),
   proxy: optionalSetting(proxySection, "where `secrets exec --proxy` may use which secret"),
-  rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", 30n * second),
+  rotation_timeout: setting(Setting.duration(), "the time limit of a rotation command", defaults.rotationTimeout),
   events: Setting.subsection(eventsSection, "which events are sent", {}),
   otlp: optionalSetting(
     otlpSection,
@@ -167,11 +156,8 @@ export const ConfigFile = section({
 
 /** Environment variables that take precedence over the file. */
 const Variables = section({
-  AGENT_SECRETS_EVENTS_MIN_LEVEL: optionalSetting(Setting.oneOf(levels), "takes precedence over events.min_level"),
-  AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE: optionalSetting(
-    Setting.amount,
-    "takes precedence over events.debug_per_minute"
-  )
+  [samplingVariables.minLevel]: optionalSetting(Setting.oneOf(levels), "takes precedence over events.min_level"),
+  [samplingVariables.debugPerMinute]: optionalSetting(Setting.amount, "takes precedence over events.debug_per_minute")
 })
 
 /** Lists every setting of config.json. Only errors, warnings and the docs need it, so that a start does not wait for it. */
@@ -357,8 +343,8 @@ const configFrom = (file: typeof ConfigFile.Type, variables: typeof Variables.Ty
     proxyRoutes: proxyRoutesFrom(file.proxy, inHome),
     rotationTimeout: file.rotation_timeout,
     sampling: {
-      minLevel: variables.AGENT_SECRETS_EVENTS_MIN_LEVEL ?? file.events.min_level,
-      debugPerMinute: variables.AGENT_SECRETS_EVENTS_DEBUG_PER_MINUTE ?? file.events.debug_per_minute
+      minLevel: variables[samplingVariables.minLevel] ?? file.events.min_level,
+      debugPerMinute: variables[samplingVariables.debugPerMinute] ?? file.events.debug_per_minute
     },
     otlp: file.otlp,
     heartbeat: file.heartbeat?.enabled === true ? heartbeatFrom(file.heartbeat) : undefined,

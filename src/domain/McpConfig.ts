@@ -4,25 +4,11 @@
  * business of the policy.
  */
 import * as Schema from "effect/Schema"
-import { globMatcher } from "./glob.ts"
-import { hour, minute, second } from "./GoDuration.ts"
+import { defaults } from "./defaultConfig.ts"
+import { hour, second } from "./GoDuration.ts"
+import { mcpTools } from "./mcpTools.ts"
 import * as Setting from "./Setting.ts"
 import { optionalSetting, section, setting } from "./Setting.ts"
-
-/** All tools, in the order in which clients list them. */
-export const mcpTools = [
-  "list_secrets",
-  "run_with_secrets",
-  "request_secret",
-  "list_leases",
-  "revoke_leases",
-  "write_env_file",
-  "search_audit"
-] as const
-export type McpToolName = (typeof mcpTools)[number]
-
-/** All but the last two: a file holds values, and the log names other clients. */
-const defaultTools: ReadonlyArray<McpToolName> = mcpTools.slice(0, -2)
 
 const oneOfTools = `a list of some of ${mcpTools.join(", ")}`
 const toolList = Schema.Array(Schema.Literals(mcpTools)).annotate({ expected: oneOfTools })
@@ -43,41 +29,29 @@ const duration = Setting.duration({ minimum: second, maximum: hour })
 const minOutput = 1000
 
 export const mcpSection = section({
-  tools: setting(toolList, "the tools that `secrets mcp` offers", defaultTools),
+  tools: setting(toolList, "the tools that `secrets mcp` offers", defaults.mcp.tools),
   commands: setting(
     commandGlobs,
     "globs on the programs that run_with_secrets may start: on the path if a glob has a slash, else on the name",
-    ["*"]
+    defaults.mcp.commands
   ),
-  timeout: setting(duration, "within which run_with_secrets answers if a call names no time", 50n * second),
-  max_timeout: setting(duration, "the longest time that a call may name", 10n * minute),
-  max_output: setting(Setting.size(minOutput), "how much of each output of a program a client gets", 16_000),
+  timeout: setting(duration, "within which run_with_secrets answers if a call names no time", defaults.mcp.timeout),
+  max_timeout: setting(duration, "the longest time that a call may name", defaults.mcp.max_timeout),
+  max_output: setting(
+    Setting.size(minOutput),
+    "how much of each output of a program a client gets",
+    defaults.mcp.max_output
+  ),
   audit: setting(
     Setting.oneOf(["own", "all"]),
     "whose entries search_audit returns: those of the client that asks, or all",
-    "own"
+    defaults.mcp.audit
   ),
   clients: setting(
     Schema.Record(Schema.String, clientSection).annotate({ expected: "a JSON object" }),
     "by globs on the client id; the first that matches decides",
-    {}
+    defaults.mcp.clients
   )
 })
 
 export type McpSettings = typeof mcpSection.Type
-
-/** What a client may do. */
-export interface McpAllowance {
-  readonly tools: ReadonlyArray<McpToolName>
-  /** Globs on programs. */
-  readonly commands: ReadonlyArray<string>
-}
-
-/** Returns what the settings allow to a client: the general lists, or those of the first glob that matches its id. */
-export const allowanceOf = (
-  { clients, commands, tools }: Pick<McpSettings, "clients" | "commands" | "tools">,
-  clientId: string
-): McpAllowance => {
-  const own = Object.entries(clients).find(([glob]) => globMatcher(glob)(clientId))?.[1]
-  return { tools: own?.tools ?? tools, commands: own?.commands ?? commands }
-}

@@ -3,29 +3,19 @@
  * OpenTelemetry collector. OpenTelemetry's own environment variables take precedence.
  */
 import * as Schema from "effect/Schema"
+import { defaults } from "./defaultConfig.ts"
 import { hour, millisecond, second } from "./GoDuration.ts"
 import { amount, duration, oneOf, readWith, section, setting, text } from "./Setting.ts"
-
-/** By rising severity. */
-export const levels = ["debug", "info", "warn", "error"] as const
-export type Level = (typeof levels)[number]
-
-export interface SamplingPolicy {
-  /** Events below this level are not sent. */
-  readonly minLevel: Level
-  /** Debug events of one action that are sent within a minute. */
-  readonly debugPerMinute: number
-}
+import { levels, signals } from "./telemetry.ts"
 
 export const eventsSection = section({
-  min_level: setting(oneOf(levels), "events below this level are not sent", "info"),
-  // joelclaw keeps no more than these.
-  debug_per_minute: setting(amount, "the maximum number of debug events of one action in a minute", 12)
+  min_level: setting(oneOf(levels), "events below this level are not sent", defaults.sampling.minLevel),
+  debug_per_minute: setting(
+    amount,
+    "the maximum number of debug events of one action in a minute",
+    defaults.sampling.debugPerMinute
+  )
 })
-
-/** What can be sent: events, spans of acquires, metrics. */
-export const signals = ["logs", "traces", "metrics"] as const
-export type Signal = (typeof signals)[number]
 
 /** HTTP's names of headers; their values are visible characters, spaces and tabs. */
 const headerName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/u

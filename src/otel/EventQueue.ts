@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as MutableList from "effect/MutableList"
 import * as Queue from "effect/Queue"
-import type { Level } from "../domain/TelemetryConfig.ts"
+import type { Level } from "../domain/telemetry.ts"
 
 interface Numbered<Event> {
   readonly number: number

@@ -10,7 +10,7 @@ import type { RunFacts } from "../domain/leaseFacts.ts"
 import type { Lease, LeaseName } from "../domain/Lease.ts"
 import type { OpenRequest } from "../domain/OpenRequest.ts"
 import type { Notice } from "../domain/Run.ts"
-import type { Level } from "../domain/TelemetryConfig.ts"
+import type { Level } from "../domain/telemetry.ts"
 
 export interface OtelEvent {
   readonly action: string

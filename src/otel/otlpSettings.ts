@@ -7,7 +7,8 @@
  */
 import * as Option from "effect/Option"
 import { toMillis } from "../domain/GoDuration.ts"
-import { type OtlpConfig, type Signal, signals } from "../domain/TelemetryConfig.ts"
+import { type Signal, signals } from "../domain/telemetry.ts"
+import type { OtlpConfig } from "../domain/TelemetryConfig.ts"
 
 type Variables = Readonly<Record<string, string | undefined>>
 export type OtlpSettings = NonNullable<ReturnType<typeof otlpSettings>>

@@ -7,6 +7,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { decodeConfig } from "../../src/domain/Config.ts"
+import { defaultConfig } from "../../src/domain/defaultConfig.ts"
 import { formatGoDuration, hour, millisecond, minute, second } from "../../src/domain/GoDuration.ts"
 
 const home = "/home/somebody"
@@ -59,6 +60,10 @@ describe("the defaults", () => {
       team: undefined,
       trustedProjects: []
     })
+  })
+
+  it("are the same without a config.json", () => {
+    assert.deepStrictEqual(defaultConfig(home), defaults)
   })
 })
 

@@ -9,6 +9,8 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
+import { defaultConfig } from "../../domain/defaultConfig.ts"
+import { samplingVariables } from "../../domain/telemetry.ts"
 import {
   type GlobalArgs,
   configError,
@@ -32,8 +34,11 @@ export const loadConfig = Effect.fnUntraced(function* (
   const settings = readSettings(args, homeOf)
   if ("exitStatus" in settings) return yield* failExplained(settings)
   const { file, home, text } = settings
-  const { decodeConfig, samePaths } = yield* Effect.promise(() => import("../../domain/Config.ts"))
-  const decoded = decodeConfig(text, home, process.env)
+  const hasVariable = Object.values(samplingVariables).some((name) => process.env[name])
+  const decoded =
+    text === "{}" && !hasVariable
+      ? Result.succeed({ config: defaultConfig(home), warnings: [] })
+      : (yield* schema).decodeConfig(text, home, process.env)
   if (Result.isFailure(decoded)) {
     return yield* new CommandError(configError(`${decoded.failure.message} (${file})`, `Correct ${file}`))
   }
@@ -42,12 +47,15 @@ export const loadConfig = Effect.fnUntraced(function* (
   const socket = args.option("socket")
   if (socket === undefined) return config
   const changed = { ...config, socketPath: path.resolve(socket) }
-  const reason = samePaths(changed)
+  const reason = (yield* schema).samePaths(changed)
   if (reason !== undefined) {
     return yield* new CommandError(configError(`--socket: ${reason}`, "Choose another path with --socket"))
   }
   return changed
 })
+
+// Loaded for a config.json, which most people do not have.
+const schema = Effect.promise(() => import("../../domain/Config.ts"))
 
 /** Returns the daemon to call. */
 export const loadDaemon = Effect.fnUntraced(function* (args: GlobalArgs) {

@@ -15,7 +15,8 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { chainFacts, genesis, isChained } from "../../domain/AuditChain.ts"
 import { type AuditEntry, type AuditFact, decodeEntry, isLockEntry } from "../../domain/AuditEntry.ts"
-import { type Config, defaultAuditRotation } from "../../domain/Config.ts"
+import type { Config } from "../../domain/Config.ts"
+import { defaults } from "../../domain/defaultConfig.ts"
 import { fromMillis, type Timestamp, zeroTimestamp } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
 import type { AuditCommit, CommitChange } from "./AuditCommit.ts"
@@ -136,7 +137,7 @@ export class AuditLog extends Context.Service<
   /** The log in a file. A torn last line is repaired; repairs and detected damage are the first new entries. */
   static readonly layer = (
     path: string,
-    rotation = defaultAuditRotation,
+    rotation = defaults.auditRotation,
     beside: AuditNeighbours = {},
     commit?: AuditCommit
   ) =>

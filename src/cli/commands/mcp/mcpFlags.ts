@@ -1,7 +1,7 @@
 /**
  * The flags of `secrets mcp`. They only narrow what config.json allows.
  */
-import { mcpTools } from "../../../domain/McpConfig.ts"
+import { mcpTools } from "../../../domain/mcpTools.ts"
 import type { ArgsOf, Flags } from "../../command/Command.ts"
 
 export const mcpFlags = {
