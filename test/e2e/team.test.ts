@@ -322,6 +322,35 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
     team.sql(`set session authorization as_m2; do $all$ begin ${body} end $all$`)
   })
 
+  it("finds the leases that a batch looks at by their indexes", () => {
+    team.reset()
+    const id = idOf("looked at")
+    team.sql(
+      `insert into team.leases values ('${id}', decode('${sha256("db\0w")}', 'hex'), 'db', 'w', 1, now(), now() + interval '1 h')`
+    )
+    const sought = {
+      pairs: [sha256("db\0w")],
+      ids: [id],
+      prefixes: [id.slice(0, 9), "no id"],
+      secrets: ["db"],
+      due: 200
+    }
+    const request = { machine: "m1", ...sought, all: false, count: false, revision: 0 }
+    // Of a small table, the planner would read all of it.
+    const [looked = "", scans] = team
+      .sql(
+        `set session authorization as_m1; set enable_seqscan = off; begin;
+         select team.look_1('${JSON.stringify(request)}');
+         select seq_scan from pg_stat_xact_user_tables where relid = 'team.leases'::regclass; commit`
+      )
+      .split("\n")
+    assert.deepStrictEqual(
+      JSON.parse(looked).leases.map((lease: any) => lease.id),
+      [id]
+    )
+    assert.strictEqual(scans, "0")
+  })
+
   it.live("is joined, used and left with the commands, and the server never has a value", () =>
     Effect.gen(function* () {
       const value = "made-up-value-of-a-team-5Rw"

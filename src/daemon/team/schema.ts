@@ -184,24 +184,43 @@ begin
     'now', team.millis(), 'revision', s.revision, 'incarnation', s.incarnation);
 end $$;
 
--- Brings the rows that a batch looks at, and the secrets that changed. Takes no lock.
+-- Brings the rows that a batch looks at, and the secrets that changed. Takes no lock. Each kind of row has a statement of
+-- its own, which finds it by an index: one statement for all of them is planned as if it read the whole table.
 create or replace function team.look_1(input text) returns text ${header} as $$
 declare
   r constant jsonb := input::jsonb;
   me constant int := team.id_of(r->>'machine');
   t constant timestamptz := team.now();
+  rows leases[] := '{}';
   found json; ended json; changed json; active bigint;
 begin
   if pg_is_in_recovery() then ${raise("standby", "this server is a standby")}; end if;
-  select json_agg(${leaseJson("l")}) into found from (
-      select * from leases where pair in (select decode(p, 'hex') from jsonb_array_elements_text(r->'pairs') p)
-    union select * from leases where id in (select i::uuid from jsonb_array_elements_text(r->'ids') i)
-    union select * from leases where secret in (select n from jsonb_array_elements_text(r->'secrets') n)
-    union select leases.* from jsonb_array_elements_text(r->'prefixes') p, leases where starts_with(id::text, p)
-    union (select * from leases where expires_at < t and (machine = me or expires_at < t - interval '1 minute')
-           order by expires_at limit (r->>'due')::int)
-    union select * from leases where (r->>'all')::boolean
-  ) l;
+  if (r->>'all')::boolean then
+    select json_agg(${leaseJson("l")}) into found from leases l;
+  else
+    if jsonb_array_length(r->'pairs') > 0 then
+      rows := rows || array(select l from leases l where pair = any(array(
+        select decode(p, 'hex') from jsonb_array_elements_text(r->'pairs') p)));
+    end if;
+    if jsonb_array_length(r->'ids') > 0 then
+      rows := rows || array(select l from leases l where id = any(array(
+        select i::uuid from jsonb_array_elements_text(r->'ids') i)));
+    end if;
+    if jsonb_array_length(r->'secrets') > 0 then
+      rows := rows || array(select l from leases l where secret = any(array(
+        select n from jsonb_array_elements_text(r->'secrets') n)));
+    end if;
+    if jsonb_array_length(r->'prefixes') > 0 then
+      rows := rows || array(select l from (
+          select p, replace(p, '-', '') hex from jsonb_array_elements_text(r->'prefixes') p where p ~ '^[0-9a-f-]{1,36}$'
+        ) prefix, leases l where id between rpad(hex, 32, '0')::uuid and rpad(hex, 32, 'f')::uuid and starts_with(id::text, p));
+    end if;
+    if (r->>'due')::int > 0 then
+      rows := rows || array(select l from leases l where expires_at < t and (machine = me or expires_at < t - interval '1 minute')
+        order by expires_at limit (r->>'due')::int);
+    end if;
+    select json_agg(${leaseJson("l")}) into found from (select distinct * from unnest(rows)) l;
+  end if;
   select json_agg(${leaseJson("g")}) into ended
     from revoked g where id in (select i::uuid from jsonb_array_elements_text(r->'ids') i);
   select json_agg(json_build_object('name', name, 'version', version, 'changed', s.changed, 'sealed', encode(sealed, 'base64'))) into changed
