@@ -126,7 +126,7 @@ export type TeamTestMachine = Effect.Success<ReturnType<typeof newMachine>>
 /** Opens the store of a machine as its daemon does, until the scope ends. */
 const start = Effect.fnUntraced(function* (db: MemoryDatabase, { directory, name, paths }: TeamTestMachine) {
   const call: TeamWire["call"] = (name, input) => Effect.suspend(() => answer(db, name, structuredClone(input)))
-  const wire: TeamWire = { call, probe: call, drop: Effect.void }
+  const wire: TeamWire = { call, callWithin: (_, ...asked) => call(...asked), probe: call, drop: Effect.void }
   const memory = yield* openTeamMemory(path.join(directory, "team.json"))
   const options = { name, timeout: Duration.seconds(5), beat: Duration.millis(50), memory }
   const team = yield* makeTeam(wire, options)

@@ -120,9 +120,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   })
 
   const call = <A>(call: TeamCall, input: object, schema: Schema.Codec<A, unknown>) =>
-    Effect.flatMap(wire.call(call, { machine: name, ...input }), (answer) =>
-      Effect.orDie(Schema.decodeUnknownEffect(schema)(answer))
-    )
+    decode(wire.call(call, { machine: name, ...input }), schema)
 
   /** Calls, and remembers why if that fails. */
   const ask = <A>(name: TeamCall, input: object, schema: Schema.Codec<A, unknown>) =>
@@ -218,14 +216,19 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     if (state._tag !== "Entered") return yield* new TeamAway({ reason: "it is not entered yet" })
     const sent = [yield* monotonicMillis, yield* Clock.currentTimeMillis] as const
     const split = { ...lines, lines: lines.text === "" ? [] : lines.text.trimEnd().split("\n") }
-    const committed = yield* call("put_1", putInput(state, split, change ?? {}), Committed).pipe(
+    const input = putInput(state, split, change ?? {})
+    const count = typeof change?.["count"] === "number" ? change["count"] : 0
+    const limit = count > manyLeases ? timeout + Math.ceil(count * millisPerLease) : timeout
+    const answer =
+      limit === timeout ? wire.call("put_1", input) : wire.callWithin(Duration.millis(limit), "put_1", input)
+    const committed = yield* decode(answer, Committed).pipe(
       Effect.catch((error): Effect.Effect<never, TeamAway | TeamChanged> =>
         isStale(error.code) ? Effect.fail(new TeamChanged()) : lost(error)
       )
     )
     const passed = [(yield* monotonicMillis) - sent[0], (yield* Clock.currentTimeMillis) - sent[1]]
     // The process was frozen, or the machine slept: what it holds may be another's by now.
-    if (passed.some((millis) => millis > timeout)) {
+    if (passed.some((millis) => millis > limit)) {
       yield* setState({ _tag: "Unsure" })
       return yield* new TeamAway({ reason: "the answer came too late" })
     }
@@ -305,6 +308,9 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   })
 })
 
+const decode = <A>(answer: Effect.Effect<unknown, WireError>, schema: Schema.Codec<A, unknown>) =>
+  Effect.flatMap(answer, (found) => Effect.orDie(Schema.decodeUnknownEffect(schema)(found)))
+
 /** How often a change is tried because other machines changed the team first. */
 export const maxTries = 20
 
@@ -313,6 +319,10 @@ export const maxTries = 20
  * many, because one that did not begin would delay the return.
  */
 const maxProbes = 10
+
+/** A change that ends more leases than these, all of the team, gets more time for each of them than a server takes. */
+const manyLeases = 10_000
+const millisPerLease = 0.02
 
 /** Larger than any, for a look that brings no secret. */
 const maxRevision = Number.MAX_SAFE_INTEGER

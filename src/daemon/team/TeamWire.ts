@@ -13,6 +13,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { type SqlError } from "effect/sql/SqlError"
+import { startupParameters } from "./connect.ts"
 import { functionsQuestion, newerFunctions, type teamFunctions } from "./schema.ts"
 
 /** A call failed. */
@@ -30,6 +31,8 @@ export type TeamCall = (typeof teamFunctions)[number]
 
 export interface TeamWire {
   readonly call: (name: TeamCall, input: object) => Effect.Effect<unknown, WireError>
+  /** The same on a connection of its own, with more time than the settings give to an answer. */
+  readonly callWithin: (limit: Duration.Duration, name: TeamCall, input: object) => Effect.Effect<unknown, WireError>
   /** The same on a connection of its own, which waits for no other one. */
   readonly probe: (name: TeamCall, input: object) => Effect.Effect<unknown, WireError>
   /** Drops the connections; the next call opens them again. */
@@ -43,10 +46,13 @@ export const makeTeamWire = Effect.fnUntraced(function* (options: PgConnection.C
   const [writer, reader] = [yield* makeSession(options, timeout), yield* makeSession(options, timeout)]
   const ask = (session: typeof writer, name: TeamCall, input: object) =>
     session.ask(`select team.${name}($1) as answer`, input)
+  const askOnce = (given: typeof options, limit: Duration.Duration, name: TeamCall, input: object) =>
+    Effect.scoped(Effect.flatMap(makeSession(given, limit), (session) => ask(session, name, input)))
   const wire: TeamWire = {
     call: (name, input) => ask(writers.has(name) ? writer : reader, name, input),
-    probe: (name, input) =>
-      Effect.scoped(Effect.flatMap(makeSession(options, timeout), (session) => ask(session, name, input))),
+    callWithin: (limit, name, input) =>
+      askOnce({ ...options, startupParameters: startupParameters(limit) }, limit, name, input),
+    probe: (name, input) => askOnce(options, timeout, name, input),
     drop: Effect.andThen(writer.drop, reader.drop)
   }
   return wire

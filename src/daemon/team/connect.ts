@@ -5,6 +5,7 @@
  * password comes from a file that only its owner can read.
  */
 import type * as PgConnection from "@effect/sql-pg/PgConnection"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { createPrivateKey, X509Certificate } from "node:crypto"
@@ -34,16 +35,19 @@ export const connectionOptions = Effect.fn("connectionOptions")(function* (team:
     connectTimeout: timeout,
     keepAlive: "5 seconds",
     applicationName: `agent-secrets/${team.name}`,
-    startupParameters: {
-      synchronous_commit: "on",
-      statement_timeout: String(timeout),
-      lock_timeout: String(timeout),
-      idle_in_transaction_session_timeout: "2000"
-    },
+    startupParameters: startupParameters(Duration.millis(timeout)),
     prepare: team.prepare,
     maxMessageSize: 1024 * 1024 * 1024
   }
   return options
+})
+
+/** Returns what a session asks of the server, which gives up a statement when this machine does. */
+export const startupParameters = (limit: Duration.Duration) => ({
+  synchronous_commit: "on",
+  statement_timeout: String(Duration.toMillis(limit)),
+  lock_timeout: String(Duration.toMillis(limit)),
+  idle_in_transaction_session_timeout: "2000"
 })
 
 interface TlsFiles {

@@ -36,6 +36,16 @@ import { LeaseRecord, type LookRequest } from "./teamRows.ts"
 /** Own leases that are remembered for guesses. */
 const maxGuesses = 100_000
 
+/** The try that is over guesses. */
+const guessing = -1
+
+/**
+ * A killswitch records how many leases it ends, as the look counted them. After this many tries, and of more leases than
+ * this, the number may be off by those that begin or expire meanwhile: to end them comes first.
+ */
+const exactTries = 2
+const maxExact = 10_000
+
 interface Pending {
   readonly scope: LeaseScope
   readonly run: (rows: BatchRows) => Ran
@@ -189,10 +199,10 @@ const make = Effect.gen(function* () {
     active += issued.length - ended.length
   }
 
-  /** Runs a batch over rows, and commits it; undefined if the rows were no longer those of the database. */
-  const attempt = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>, rows: BatchRows, isGuess: boolean) {
+  /** Runs a batch over rows, and commits it; undefined if the rows were no longer those of the database. The first try may be over guesses. */
+  const attempt = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>, rows: BatchRows, tries: number) {
     const ran = batch.map(({ run }) => run(rows))
-    if (isGuess && ran.some(({ isRefused }) => isRefused)) return undefined
+    if (tries === guessing && ran.some(({ isRefused }) => isRefused)) return undefined
     const { ended, issued, over, revoked } = differenceOf(rows)
     const facts = [...over.map(expireFact), ...ran.flatMap((one) => one.facts)]
     const all = batch.some(({ scope }) => scope._tag === "All")
@@ -200,7 +210,7 @@ const make = Effect.gen(function* () {
       revision: team.revision(),
       now: rows.now,
       exclusive: batch.some(({ scope }) => isExclusive(scope)),
-      ...(all ? { count: rows.active } : {}),
+      ...(all ? { count: rows.active, exact: tries < exactTries && rows.active < maxExact } : {}),
       ended: idsOf(ended),
       revoked: idsOf(revoked),
       issued: issued.map(recordOf)
@@ -221,10 +231,10 @@ const make = Effect.gen(function* () {
 
   const commitOne = Effect.fnUntraced(function* (batch: ReadonlyArray<Pending>) {
     const guessed = yield* guess(batch)
-    if (guessed !== undefined && (yield* attempt(batch, guessed, true)) !== undefined) return
+    if (guessed !== undefined && (yield* attempt(batch, guessed, guessing)) !== undefined) return
     for (let tries = 0; tries < maxTries; tries += 1) {
       const rows = yield* look(batch)
-      if ((yield* attempt(batch, rows, false)) !== undefined) return
+      if ((yield* attempt(batch, rows, tries)) !== undefined) return
     }
     return yield* new TeamAway({ reason: "other machines change the same leases at the same time" })
   })

@@ -25,7 +25,7 @@ const lineUntil = (healed: number, timeout: Duration.Duration) => {
     const looked = { now, revision: 1, active: null, members: 0, leases: [], revoked: [], secrets: [] }
     return name === "enter_1" ? entered : looked
   })
-  const wire: TeamWire = { call: ask, probe: ask, drop: Effect.void }
+  const wire: TeamWire = { call: ask, callWithin: (_, name) => ask(name), probe: ask, drop: Effect.void }
   return { wire, most }
 }
 
