@@ -2,23 +2,31 @@
  * The clients of docs/proxy.md: the lines of each section run as they stand, against a stub upstream over
  * TLS on loopback that wants the value in its slot and no placeholder anywhere. A client that is not installed is left out, by name.
  *
- * The SDKs are in a package of their own, test/clients, which most machines need not install.
+ * The SDKs are in a package of their own, test/clients, which most machines need not install. `proxyLibraries` has more clients.
  */
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import { spawnSync } from "node:child_process"
-import * as crypto from "node:crypto"
 import * as fs from "node:fs"
 import type * as http from "node:http"
 import * as path from "node:path"
-import * as zlib from "node:zlib"
-import { basic, installed, leaveOut, passToGit, runProgram, selfSigned, stubServer } from "../harness/clients.ts"
+import {
+  basic,
+  installed,
+  leaveOut,
+  otherName,
+  passToGit,
+  runProgram,
+  selfSigned,
+  stubServer
+} from "../harness/clients.ts"
 import { rpc, startDaemon } from "../harness/daemon.ts"
 import { shellWords, start } from "../harness/program.ts"
 import { sharedDaemon } from "../harness/sharedDaemon.ts"
 import { blocksOf } from "../support/markdown.ts"
+import { packed, packument } from "../support/npmPackage.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 import { until } from "../support/waiting.ts"
 
@@ -60,23 +68,6 @@ const judge = (request: http.IncomingMessage): boolean => {
   return isRight
 }
 
-const tarball = (): Buffer => {
-  const text = Buffer.from(JSON.stringify({ name: "@me/private", version: "1.0.0" }))
-  const header = Buffer.alloc(512)
-  header.write("package/package.json", 0)
-  header.write("0000644\0", 100)
-  header.write("0000000\u00000000000\0", 108)
-  header.write(`${text.length.toString(8).padStart(11, "0")}\0`, 124)
-  header.write("00000000000\0", 136)
-  header.write("        0", 148)
-  header.write("ustar\u000000", 257)
-  const sum = header.reduce((total, byte) => total + byte, 0)
-  header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148)
-  const body = Buffer.concat([text, Buffer.alloc(512 - (text.length % 512))])
-  return zlib.gzipSync(Buffer.concat([header, body, Buffer.alloc(1024)]))
-}
-const packed = tarball()
-
 const json = (response: http.ServerResponse, body: unknown) =>
   void response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(body))
 
@@ -108,7 +99,7 @@ const answers: ReadonlyArray<readonly [RegExp, (response: http.ServerResponse) =
   [/^\/v1beta/, (response) => json(response, { models: ["made-up"] })],
   [/^\/v1\/balance/, (response) => json(response, { object: "balance" })],
   [/^\/-\/whoami/, (response) => json(response, { username: "me" })],
-  [/^\/@me(\/|%2f)private$/i, (response) => json(response, packument())],
+  [/^\/@me(\/|%2f)private$/i, (response) => json(response, packument("https://registry.npmjs.org"))],
   [/\.tgz$/, (response) => void response.writeHead(200).end(packed)],
   [
     /^\/v1\/chat/,
@@ -128,30 +119,6 @@ const answers: ReadonlyArray<readonly [RegExp, (response: http.ServerResponse) =
       ])
   ]
 ]
-
-const packument = () => ({
-  name: "@me/private",
-  "dist-tags": { latest: "1.0.0" },
-  versions: {
-    "1.0.0": {
-      name: "@me/private",
-      version: "1.0.0",
-      dist: {
-        // As registries write it; npm fetches it where the registry is.
-        tarball: "https://registry.npmjs.org/@me/private/-/private-1.0.0.tgz",
-        integrity: `sha512-${crypto.createHash("sha512").update(packed).digest("base64")}`
-      }
-    }
-  }
-})
-
-/** A name of loopback beside localhost, which no client sends through a proxy. */
-const otherName = (): { readonly name: string; readonly address: string } | undefined => {
-  const text = fs.readFileSync("/etc/hosts", "utf8")
-  const lines = text.split("\n").map((line) => line.replace(/#.*/, "").trim().split(/\s+/))
-  const named = lines.flatMap(([address = "", ...names]) => names.map((name) => ({ address, name })))
-  return named.find(({ address, name }) => /^127\.\d+\.\d+\.\d+$/.test(address) && !name.endsWith("localhost"))
-}
 
 const other = otherName()
 const openssl = installed("openssl")
@@ -338,16 +305,15 @@ const section = (
         if (missing.length > 0) return leaveOut(missing.join(", "), heading)
         if (needs.includes("python3")) for (const name of missingLibraries()) leaveOut(`python3-${name}`, heading)
         const lines = linesBelow(heading)
+        const all = [around.before ?? "", ...lines, around.after ?? ""]
         const { status, stderr, stdout } = yield* shell(
-          [around.before ?? "", ...lines, around.after ?? ""].map((line) =>
-            line.replaceAll("ROOT", stub.root).replaceAll("PORT", String(stub.port))
-          ),
+          all.map((line) => line.replaceAll("ROOT", stub.root).replaceAll("PORT", String(stub.port))),
           around.env
         )
         assert.strictEqual(status, 0, `${stdout}\n${stderr}`)
         if (typeof expected === "string") assert.strictEqual(stdout, expected)
         else assert.match(stdout, expected)
-        assert.deepStrictEqual(stderr, `${note}\n`.repeat(lines.length))
+        assert.deepStrictEqual(stderr, `${note}\n`.repeat(all.join("\n").split("secrets exec").length - 1))
         for (const value of Object.values(values)) assert.notInclude(stdout + stderr, value)
       })
     )
@@ -359,10 +325,13 @@ describe("the proxy", { concurrent: true }, () => {
   section("### git", ["git"], "kept\n", {
     before: [
       "git init -q --bare ROOT/me/repo; git -C ROOT/me/repo config http.receivepack true",
-      "git init -q seed; cd seed; head -c 200000 /dev/urandom > big; git add big; git commit -q -m made-up",
+      "git init -q seed; cd seed; head -c 3000000 /dev/urandom > big; git add big; git commit -q -m made-up",
       "git push -q ROOT/me/repo HEAD:refs/heads/main; git -C ROOT/me/repo symbolic-ref HEAD refs/heads/main; cd .."
     ].join("\n"),
     after: [
+      "cd repo; head -c 3000000 /dev/urandom > more; git add more; git commit -q -m more",
+      "secrets exec --proxy git -- git push -q origin HEAD:refs/heads/more; cd ..",
+      "git -C ROOT/me/repo cat-file -e more:more",
       "git -C ROOT/me/repo rev-parse -q --verify refs/heads/topic > /dev/null",
       'test "$(git -C repo config remote.origin.url)" = "https://localhost:PORT/me/repo" && echo kept'
     ].join("\n")

@@ -19,6 +19,14 @@ export const installed = (name: string): string | undefined => {
   return found.includes("/") ? found : undefined
 }
 
+/** A name of loopback beside localhost, which no client sends through a proxy. */
+export const otherName = (): { readonly name: string; readonly address: string } | undefined => {
+  const text = fs.readFileSync("/etc/hosts", "utf8")
+  const lines = text.split("\n").map((line) => line.replace(/#.*/, "").trim().split(/\s+/))
+  const named = lines.flatMap(([address = "", ...names]) => names.map((name) => ({ address, name })))
+  return named.find(({ address, name }) => /^127\.\d+\.\d+\.\d+$/.test(address) && !name.endsWith("localhost"))
+}
+
 /** Prints what a test leaves out, and for want of what. */
 export const leaveOut = (what: string, name: string): void =>
   void process.stderr.write(`left out for want of ${what}: ${name}\n`)
@@ -60,6 +68,7 @@ export const runProgram = (
   )
 
 export interface Stub {
+  readonly server: http.Server | https.Server
   readonly port: number
   /** The header Authorization of each request, by its path; empty where there was none. */
   readonly seen: ReadonlyArray<readonly [path: string, authorization: string]>
@@ -86,7 +95,7 @@ export const stubServer = (
           server.close()
         })
     )
-    const stub: Stub = { port: (server.address() as AddressInfo).port, seen }
+    const stub: Stub = { server, port: (server.address() as AddressInfo).port, seen }
     return stub
   })
 

@@ -127,7 +127,9 @@ const clients: ReadonlyArray<ClientRow> = [
         npm_config_registry: `${base ?? upstream}/`,
         NPM_CONFIG_REGISTRY: undefined,
         npm_config_globalconfig: `${folder}/npmrc`,
-        NPM_CONFIG_GLOBALCONFIG: undefined
+        NPM_CONFIG_GLOBALCONFIG: undefined,
+        // Yarn reads none of npm's, and fetches packages from the addresses that the registry names.
+        ...(base === undefined && { YARN_NPM_REGISTRY_SERVER: upstream })
       },
       // Not a variable: dash drops those whose names are no names.
       files: {

@@ -96,6 +96,8 @@ export const interceptVariables = (
 ): Variables => ({
   HTTPS_PROXY: proxy,
   https_proxy: proxy,
+  // It reads neither.
+  YARN_HTTPS_PROXY: proxy,
   NODE_USE_ENV_PROXY: "1",
   ...Object.fromEntries([
     ...[...wholeVariables, ...rareVariables.filter((name) => environment[name])].map((name) => [name, files.whole]),

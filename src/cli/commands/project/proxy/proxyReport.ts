@@ -14,6 +14,7 @@ export const notASandbox =
 export interface RouteUse {
   readonly name: string
   readonly requests: number
+  readonly refused: number
   /** Clients that refused the certificate of the run. */
   readonly unknown_ca: number
 }
@@ -25,10 +26,13 @@ export const endLines = (
   environment: Variables
 ): ReadonlyArray<string> => {
   const refused = routes.filter(({ name }) => uses.some((use) => use.name === name && use.unknown_ca > 0))
-  const unused = routes.filter(({ name }) => uses.some((use) => use.name === name && use.requests === 0))
+  const idle = uses.filter(({ requests }) => requests === 0)
+  const barred = routes.filter(({ name }) => idle.some((use) => use.name === name && use.refused > 0))
+  const unused = routes.filter(({ name }) => idle.some((use) => use.name === name && use.refused === 0))
   const plainlyUnused = unused.filter((route) => !refused.includes(route) && bypassed(route, environment) === undefined)
   return [
     ...refused.map((route) => `a client did not accept the certificate of the run for ${hostOf(route)}`),
+    ...barred.map(({ name }) => `every request to route ${name} was refused: secrets proxy check`),
     ...unused.flatMap((route) => {
       const entry = bypassed(route, environment)
       return entry === undefined

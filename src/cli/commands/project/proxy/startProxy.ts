@@ -137,7 +137,7 @@ const isOfSameUser = (socket: string): boolean => {
   return uid === 0 || fs.lstatSync(socket, { throwIfNoEntry: false })?.uid === uid
 }
 
-const usedExample = { runs: [{ run_id: "", routes: [{ name: "", requests: 0, unknown_ca: 0 }] }] }
+const usedExample = { runs: [{ run_id: "", routes: [{ name: "", requests: 0, refused: 0, unknown_ca: 0 }] }] }
 
 /** Ends the run, and says what did not go through it. */
 const endRun = Effect.fnUntraced(function* ({ end, run }: StartedProxy) {

@@ -72,6 +72,7 @@ describe("the certificates of a run", () => {
     assert.deepInclude(variables, {
       HTTPS_PROXY: "http://run:asp_c@127.0.0.1:1",
       https_proxy: "http://run:asp_c@127.0.0.1:1",
+      YARN_HTTPS_PROXY: "http://run:asp_c@127.0.0.1:1",
       NODE_USE_ENV_PROXY: "1",
       SSL_CERT_FILE: "/w",
       CURL_CA_BUNDLE: "/w",

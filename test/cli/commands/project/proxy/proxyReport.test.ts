@@ -19,7 +19,12 @@ const routes = [
   route("stripe", "https://api.stripe.com", true)
 ]
 const used = (requests: ReadonlyArray<number>, refused = 0) =>
-  routes.map(({ name }, at) => ({ name, requests: requests[at] ?? 0, unknown_ca: name === "stripe" ? refused : 0 }))
+  routes.map(({ name }, at) => ({
+    name,
+    requests: requests[at] ?? 0,
+    refused: 0,
+    unknown_ca: name === "stripe" ? refused : 0
+  }))
 
 describe("the end of a proxied run", () => {
   it("is silent where every route was used, or nothing is known", () => {
@@ -30,6 +35,13 @@ describe("the end of a proxied run", () => {
   it("names the routes that were never used", () => {
     assert.deepStrictEqual(endLines(routes, used([1, 1, 0]), {}), ["route stripe was never used"])
     assert.deepStrictEqual(endLines(routes, used([0, 1, 0]), {}), ["routes github, stripe were never used"])
+  })
+
+  it("does not call a route unused whose requests were all refused", () => {
+    const uses = [{ name: "github", requests: 0, refused: 8, unknown_ca: 0 }]
+    assert.deepStrictEqual(endLines(routes, uses, {}), [
+      "every request to route github was refused: secrets proxy check"
+    ])
   })
 
   it("says why, where NO_PROXY or a client's certificates are the cause", () => {
