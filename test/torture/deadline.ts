@@ -45,8 +45,6 @@ export const commandLines: ReadonlyArray<Line> = [
   line("revoke --all --rotate"),
   line("revoke --all --drill"),
   line("revoke --client-id other --wait 1s"),
-  line("lock"),
-  line("unlock"),
   line("runs"),
   line("leases"),
   line("list"),
@@ -103,7 +101,10 @@ export const commandLines: ReadonlyArray<Line> = [
   line("audit --accept"),
   line("completions --names secret"),
   line("completions bash"),
-  line("version")
+  line("version"),
+  // Last: a locked store refuses most of the others.
+  line("unlock"),
+  line("lock")
 ]
 
 interface Tried {
