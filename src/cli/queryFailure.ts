@@ -30,6 +30,9 @@ export const explainFailure = async <F extends Flags>(query: FailedQuery<F>): Pr
   return error.code === "SecretNotFound" && command.completes === "secret" ? suggestName(query, error) : error
 }
 
+/** For the names, where the command's time is over. */
+const leastSeconds = 0.3
+
 /** Asks for the names, and adds one that may be meant. */
 const suggestName = <F extends Flags>(
   { address, after, args, requests }: FailedQuery<F>,
@@ -37,7 +40,8 @@ const suggestName = <F extends Flags>(
 ): Promise<Problem> =>
   new Promise((resolve) => {
     const list = { method: "secrets.list", params: namesFor(requests[0]?.params) } as const
-    sendRequests({ ...address, after }, [list], (outcome) => {
+    const seconds = Math.max(leastSeconds, address.seconds - process.uptime())
+    sendRequests({ ...address, seconds, after }, [list], (outcome) => {
       const [listed] = outcome._tag === "Replies" ? outcome.replies : []
       const names = listed?.error === undefined ? listed?.result : undefined
       resolve(withSuggestion(problem, args.positionals[0] ?? "", names))

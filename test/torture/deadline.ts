@@ -21,6 +21,8 @@ interface Line {
   readonly stdin?: string
   /** It does not end by itself: its first words count. */
   readonly runsOn?: true
+  /** It waits for the end of a process: its first words count. */
+  readonly waits?: true
   /** It ends or replaces the daemon, so it has one of its own. */
   readonly alone?: true
 }
@@ -87,7 +89,7 @@ export const commandLines: ReadonlyArray<Line> = [
   line("cleanup --dry-run"),
   line("team"),
   line("daemon status"),
-  line("daemon stop", { alone: true }),
+  line("daemon stop", { alone: true, waits: true }),
   line("daemon restart", { alone: true }),
   line("daemon start", { alone: true }),
   line("daemon logs"),
@@ -113,12 +115,13 @@ interface Tried {
 }
 
 /** Runs one line in the project of a home. */
-const tryLine = async (home: string, { runsOn, stdin = "", words }: Line): Promise<Tried> => {
+const tryLine = async (home: string, { runsOn, stdin = "", waits, words }: Line): Promise<Tried> => {
   const begun = performance.now()
   const started = start(words, { home, stdin, through: 'cd "$HOME" && exec "$@"', env: { LOGNAME: "nobody" } })
   const hasEnded = { yes: false }
   const ended = started.ended.finally(() => (hasEnded.yes = true))
-  const isOver = () => hasEnded.yes || (runsOn === true && started.stderr() + started.stdout() !== "")
+  const hasSpoken = () => started.stderr() + started.stdout() !== ""
+  const isOver = () => hasEnded.yes || ((runsOn ?? waits) === true && hasSpoken())
   while (!isOver() && performance.now() - begun < hang) await pause(5)
   const took = performance.now() - begun
   if (!hasEnded.yes) started.child.kill(runsOn === true && took < hang ? "SIGTERM" : "SIGKILL")

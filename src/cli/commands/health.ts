@@ -51,11 +51,14 @@ export const healthCommand = defineCommand({
     "Leases that expire within an hour are shown if they were asked for longer than the default. --json has every warning of the daemon.",
   run: Effect.fnUntraced(function* (args) {
     const daemon = yield* loadDaemon(args)
-    const report = yield* Effect.mapError(call(daemon, "secrets.health", { exposure: true }, reportExample), fromClient)
-    // While the store is locked there is no list.
-    const listed = yield* Effect.orElseSucceed(call(daemon, "secrets.list", { every: true }, listedExample), () => ({
-      secrets: []
-    }))
+    const [report, listed] = yield* Effect.all(
+      [
+        Effect.mapError(call(daemon, "secrets.health", { exposure: true }, reportExample), fromClient),
+        // While the store is locked there is no list.
+        Effect.orElseSucceed(call(daemon, "secrets.list", { every: true }, listedExample), () => ({ secrets: [] }))
+      ],
+      { concurrency: "unbounded" }
+    )
     return {
       lines: healthLines(report, listed.secrets, yield* Clock.currentTimeMillis),
       result: { ...report, warnings_count: report.warnings.length }

@@ -6,9 +6,9 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { counted } from "../../domain/counted.ts"
 import { quote } from "../../domain/goText.ts"
-import { call, untilAnswering } from "../../rpc/client/client.ts"
+import { call, callLong } from "../../rpc/client/client.ts"
 import { optional, literal } from "../../rpc/protocol/shape.ts"
-import { callForSecret } from "../command/callForSecret.ts"
+import { orSuggestName } from "../command/callForSecret.ts"
 import { defineCommand } from "../command/Command.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { CommandError, fromClient, failUsage } from "../command/CommandError.ts"
@@ -43,9 +43,9 @@ export const rotateCommand = defineCommand({
     const address = yield* loadDaemon(args)
     const timeout = args.option("timeout") === undefined ? rotationTimeout : address.timeout
     if (name !== undefined) {
-      yield* Effect.mapError(untilAnswering(address), fromClient)
-      const params = { secret_name: name }
-      const rotated = yield* callForSecret({ ...address, timeout }, "secrets.rotate", name, params, rotatedExample)
+      const asked = { secret_name: name }
+      const rotating = callLong(address, timeout, "secrets.rotate", asked, rotatedExample)
+      const rotated = yield* orSuggestName(address, name, asked, rotating)
       return {
         lines: [`rotated ${quote(name)}${leasesOfOldValue(rotated.leases_of_old_value)}`],
         result: { name, ...rotated }

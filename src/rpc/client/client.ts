@@ -3,6 +3,7 @@
  *
  * A result is untrusted: `call` compares it with an example of its shape.
  */
+import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
@@ -91,10 +92,39 @@ const send = ({ timeout, ...address }: DaemonAddress, asked: ClientRequest) =>
     })
   )
 
+/** In milliseconds: what a request gets at least. */
+const leastRest = 300
+
 /**
- * Succeeds as soon as the daemon answers. Only a daemon that does gets the time of a request that may take long: one that
- * hangs is reported within the usual time.
+ * Starts to measure; returns an Effect of the address with what is then left of its timeout, so that several requests end
+ * within one timeout. After a much longer time, such as a wait for a person, the timeout is whole again.
  */
+export const sharedTimeout = (daemon: DaemonAddress): Effect.Effect<Effect.Effect<DaemonAddress>> =>
+  Effect.map(Clock.currentTimeMillis, (begun) =>
+    Effect.map(Clock.currentTimeMillis, (now) => {
+      const [whole, spent] = [Duration.toMillis(daemon.timeout), now - begun]
+      if (spent > 2 * whole) return daemon
+      return { ...daemon, timeout: Duration.millis(Math.min(whole, Math.max(whole - spent, leastRest))) }
+    })
+  )
+
+/**
+ * Calls a method that may take as long as `longest`. It is sent at once, also to a daemon that hangs, which may carry it out
+ * later. That is reported within the usual time, because such a daemon answers no other request either.
+ */
+export const callLong = <const T extends Shape>(
+  daemon: DaemonAddress,
+  longest: Duration.Duration,
+  method: MethodName,
+  params: object,
+  example: T
+): Effect.Effect<Shaped<T>, ClientError> =>
+  Effect.raceFirst(
+    Effect.andThen(untilAnswering({ ...daemon, onWait: undefined }), Effect.never),
+    call({ ...daemon, timeout: longest }, method, params, example)
+  )
+
+/** Succeeds as soon as the daemon answers. */
 export const untilAnswering = (daemon: DaemonAddress): Effect.Effect<void, ClientError> =>
   Effect.asVoid(Effect.catchTag(request(daemon, "secrets.status", {}), "RequestRejected", () => Effect.void))
 

@@ -6,11 +6,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as TestClock from "effect/testing/TestClock"
 import * as fs from "node:fs"
 import * as net from "node:net"
 import * as path from "node:path"
-import { livenessProbe, request } from "../../../src/rpc/client/client.ts"
+import { callLong, livenessProbe, request, sharedTimeout } from "../../../src/rpc/client/client.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
+import { until } from "../../support/waiting.ts"
 
 /** What becomes of a connection that has brought a request: a reply, or the end. */
 type Fate = "cut" | object
@@ -196,6 +198,70 @@ describe("the liveness probe", () => {
     Effect.gen(function* () {
       const at = path.join(yield* temporaryDirectory, "s")
       assert.strictEqual((yield* ask(at))._tag, "Success")
+    })
+  )
+})
+
+describe("the time of several requests", () => {
+  it.effect("is one timeout, then a little for each, and whole again long after", () =>
+    Effect.gen(function* () {
+      const rest = yield* sharedTimeout(daemonAt("/s", 3))
+      const left = Effect.map(rest, ({ timeout }) => Duration.toMillis(timeout))
+      const seen: Array<number> = []
+      for (const passed of [0, 2000, 999, 3001, 1]) {
+        yield* TestClock.adjust(Duration.millis(passed))
+        seen.push(yield* left)
+      }
+      assert.deepStrictEqual(seen, [3000, 1000, 300, 300, 3000])
+    })
+  )
+})
+
+/** A server that keeps its replies; `reply` sends those to a method. */
+const thatWaits = Effect.gen(function* () {
+  const at = path.join(yield* temporaryDirectory, "s")
+  const waiting = new Map<string, net.Socket>()
+  yield* Effect.acquireRelease(
+    Effect.callback<net.Server>((resume) => {
+      const server = net.createServer((connection) =>
+        connection.once("data", (line) => void waiting.set(JSON.parse(String(line)).method, connection))
+      )
+      server.listen(at, () => resume(Effect.succeed(server)))
+    }),
+    (server) =>
+      Effect.sync(() => {
+        for (const connection of waiting.values()) connection.destroy()
+        server.close()
+      })
+  )
+  const reply = (method: string) => waiting.get(method)?.end(`${JSON.stringify({ jsonrpc: "2.0", id: 1, ...done })}\n`)
+  return { at, waiting, reply }
+})
+
+describe("a long request", () => {
+  const longest = Duration.minutes(10)
+  const rotating = (at: string) => callLong(daemonAt(at, 3), longest, "secrets.rotate", {}, { success: true })
+
+  it.effect("may take longer than others, once the daemon has answered beside it", () =>
+    Effect.gen(function* () {
+      const { at, reply, waiting } = yield* thatWaits
+      const asking = yield* Effect.forkChild(rotating(at))
+      yield* TestClock.withLive(until(() => waiting.size === 2))
+      yield* Effect.sync(() => reply("secrets.status"))
+      yield* TestClock.withLive(until(() => waiting.get("secrets.status")?.destroyed === true))
+      yield* TestClock.adjust("9 minutes")
+      yield* Effect.sync(() => reply("secrets.rotate"))
+      assert.deepStrictEqual(yield* Fiber.join(asking), { success: true })
+    })
+  )
+
+  it.effect("fails in the usual time with a daemon that answers nothing", () =>
+    Effect.gen(function* () {
+      const { at, waiting } = yield* thatWaits
+      const asking = yield* Effect.forkChild(Effect.flip(rotating(at)))
+      yield* TestClock.withLive(until(() => waiting.size === 2))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepInclude(yield* Fiber.join(asking), { _tag: "RequestTimedOut", seconds: 3 })
     })
   )
 })

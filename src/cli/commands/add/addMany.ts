@@ -12,7 +12,7 @@ import { counted } from "../../../domain/counted.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { quote } from "../../../domain/goText.ts"
-import { type ClientError, type DaemonAddress, call, untilAnswering } from "../../../rpc/client/client.ts"
+import { type ClientError, type DaemonAddress, call, callLong } from "../../../rpc/client/client.ts"
 import { errorCodes } from "../../../rpc/protocol/errorTags.ts"
 import { maxLineBytes } from "../../../rpc/protocol/limits.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
@@ -52,7 +52,6 @@ const importTimeout = Duration.seconds(30)
 const convert = "Convert it first, such as with: iconv -f LATIN1 -t UTF-8 FILE"
 
 export const addMany = Effect.fnUntraced(function* (address: DaemonAddress, batch: Batch) {
-  const daemon = batch.isTimeoutGiven ? address : { ...address, timeout: importTimeout }
   const { skipped, variables } = yield* selectVariables(yield* readText(batch.file, convert), batch)
   if (skipped.length > 0) printNotice(`secrets add: left out, because they have no value: ${skipped.join(", ")}`)
   const project =
@@ -64,8 +63,8 @@ export const addMany = Effect.fnUntraced(function* (address: DaemonAddress, batc
         )
   if (batch.dryRun) return yield* plan(address, variables, batch.update, project?.file)
   warnOfEdges(variables)
-  yield* Effect.mapError(untilAnswering(address), fromClient)
-  const imported = yield* importAll(daemon, variables, batch.update)
+  const longest = batch.isTimeoutGiven ? address.timeout : importTimeout
+  const imported = yield* importAll(address, longest, variables, batch.update)
   if (project === undefined) return reportOf(imported)
   yield* project.write
   return reportOf(imported, project.file)
@@ -78,6 +77,7 @@ const warnOfEdges = (variables: ReadonlyArray<Variable>): void => {
 
 const importAll = Effect.fnUntraced(function* (
   daemon: DaemonAddress,
+  longest: Duration.Duration,
   variables: ReadonlyArray<Variable>,
   update: boolean
 ) {
@@ -92,7 +92,7 @@ const importAll = Effect.fnUntraced(function* (
     )
   }
   showProgressLine(`adding ${counted(variables.length, "secret")}`)
-  const outcome = yield* call(daemon, "secrets.import", params, importedExample).pipe(
+  const outcome = yield* callLong(daemon, longest, "secrets.import", params, importedExample).pipe(
     Effect.ensuring(Effect.sync(() => showProgressLine(""))),
     Effect.onInterrupt(() =>
       Effect.sync(() => printNotice("secrets add: interrupted: all secrets were added, or none; see: secrets list"))
@@ -102,7 +102,7 @@ const importAll = Effect.fnUntraced(function* (
   if (Result.isFailure(outcome)) {
     const error = outcome.failure
     if (error._tag === "RequestRejected" && error.code === errorCodes.MethodNotFound)
-      return yield* oneByOne(daemon, variables, update)
+      return yield* oneByOne({ ...daemon, timeout: longest }, variables, update)
     return yield* fromClient(error)
   }
   const { existing, looks_like: lookalikes } = outcome.success

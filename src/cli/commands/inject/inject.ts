@@ -20,6 +20,7 @@ import { parseTemplate, referenceText, type SecretReference } from "../../../dom
 import { inGoUnits } from "../../../domain/spelledDuration.ts"
 import { fromMillis } from "../../../domain/Timestamp.ts"
 import { readPath, readToEnd } from "../../../process/standardInput.ts"
+import { sharedTimeout } from "../../../rpc/client/client.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { approvalWaitError, approvalWaitFlag, originOf, reasonFlag } from "../../command/leaseOrigin.ts"
@@ -94,15 +95,17 @@ export const injectCommand = defineCommand({
       origin: originOf({ via: "env" }, args.option("reason")),
       waitUntil: yield* endOfWait(args.option("approval-wait"))
     }
+    const rest = yield* sharedTimeout(daemon)
+    const giveBack = (leased: ReadonlyArray<LeasedSecret>) => Effect.flatMap(rest, (left) => revokeLeases(left, leased))
     return yield* Effect.acquireUseRelease(
       leaseAll(request),
       Effect.fnUntraced(function* (leased) {
         const text = filled(parts, leased)
-        const undo = () => Effect.runPromise(revokeLeases(daemon, leased))
+        const undo = () => Effect.runPromise(giveBack(leased))
         if (target === undefined) return { verbatim: text, result: { text }, undo }
         return yield* writeResult(target, text, leased)
       }),
-      (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(revokeLeases(daemon, leased)))
+      (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(giveBack(leased)))
     )
   })
 })

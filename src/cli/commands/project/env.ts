@@ -24,6 +24,7 @@ import { githubMasks } from "../../../domain/githubMasks.ts"
 import { formatGoDuration, second } from "../../../domain/GoDuration.ts"
 import type { VercelProject } from "../../../domain/ProjectFile.ts"
 import { fromMillis } from "../../../domain/Timestamp.ts"
+import { sharedTimeout } from "../../../rpc/client/client.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
@@ -105,16 +106,16 @@ export const envCommand = defineCommand({
       origin: originOf({ via: "env" }, args.option("reason")),
       waitUntil: yield* endOfWait(args.option("approval-wait"))
     }
+    const rest = yield* sharedTimeout(daemon)
+    const giveBack = (leased: ReadonlyArray<LeasedSecret>) => Effect.flatMap(rest, (left) => revokeLeases(left, leased))
     return yield* Effect.acquireUseRelease(
       leaseAll(request),
       Effect.fnUntraced(function* (leased) {
         const until = firstExpiry(leased) ?? fromMillis(yield* Clock.currentTimeMillis)
         const output = yield* deliver(variablesOf(leased), { source: "store", until }, target, format, leased)
-        return target.kind === "file"
-          ? output
-          : { ...output, undo: () => Effect.runPromise(revokeLeases(daemon, leased)) }
+        return target.kind === "file" ? output : { ...output, undo: () => Effect.runPromise(giveBack(leased)) }
       }),
-      (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(revokeLeases(daemon, leased)))
+      (leased, exit) => (Exit.isSuccess(exit) ? Effect.void : Effect.asVoid(giveBack(leased)))
     )
   })
 })

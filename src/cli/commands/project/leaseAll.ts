@@ -14,7 +14,7 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { referenceText, referredValue } from "../../../domain/reference.ts"
 import { type Timestamp, parseTimestamp } from "../../../domain/Timestamp.ts"
-import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
+import { type DaemonAddress, call, sharedTimeout } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { isErrorTag } from "../../../rpc/protocol/errorTags.ts"
 import { callForSecret } from "../../command/callForSecret.ts"
@@ -55,7 +55,8 @@ export const leaseAll = (request: LeaseRequest): Effect.Effect<ReadonlyArray<Lea
   Effect.gen(function* () {
     const { daemon, secrets, waitUntil } = request
     const leased = new Map<RequestedSecret, LeasedSecret>()
-    const giveUp = Effect.suspend(() => revokeLeases(daemon, [...leased.values()]))
+    const rest = yield* sharedTimeout(daemon)
+    const giveUp = Effect.flatMap(rest, (left) => revokeLeases(left, [...leased.values()]))
     while (true) {
       const { granted, refused } = yield* leaseEach(request, (one) => !leased.has(one))
       for (const [requested, one] of granted) leased.set(requested, one)

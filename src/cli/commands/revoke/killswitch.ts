@@ -5,7 +5,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { call, type DaemonAddress, untilAnswering } from "../../../rpc/client/client.ts"
+import { call, callLong, type DaemonAddress, sharedTimeout } from "../../../rpc/client/client.ts"
 import type { MethodName } from "../../../rpc/protocol/methods.ts"
 import { optional, type Shape, type Shaped } from "../../../rpc/protocol/shape.ts"
 import { escapeValue } from "../../../domain/escape.ts"
@@ -45,14 +45,10 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: RevokeArgs, wai
   const [rotate, wipe] = [args.flag("rotate"), args.flag("wipe")]
   if (wipe && !args.flag("yes") && isInteractive()) yield* askBeforeWipe(address)
   const params = { rotate_all: rotate, wipe_store: wipe, report_runs: true }
-  const pull = (daemon: DaemonAddress) => call(daemon, "secrets.killswitch", params, reportExample)
-  // It is sent at once, also to a daemon that hangs, which may carry it out later.
+  const rest = yield* sharedTimeout(address)
   const pulled = rotate
-    ? Effect.raceFirst(
-        pull({ ...address, timeout: rotationTimeout }),
-        Effect.andThen(untilAnswering(address), Effect.never)
-      )
-    : pull(address)
+    ? callLong(address, rotationTimeout, "secrets.killswitch", params, reportExample)
+    : call(address, "secrets.killswitch", params, reportExample)
   const report = yield* Effect.mapError(pulled, fromClient)
   const done = [
     report.leases_revoked === undefined ? [] : [`revoked ${counted(report.leases_revoked, "lease")}`],
@@ -68,8 +64,8 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: RevokeArgs, wai
     })
   }
   // The leases are revoked already, so a failure here must not look like one of theirs.
-  const outside = yield* handedOut(address)
-  const runs = yield* awaitRuns(address, report.run_ids ?? [], wait)
+  const outside = yield* handedOut(yield* rest)
+  const runs = yield* awaitRuns(yield* rest, report.run_ids ?? [], wait)
   return {
     lines: [done.join("; "), ...describeRuns(runs), ...unwatchedLine(outside?.unwatched ?? 0), ...describe(outside)],
     problem: stillRunning(runs),
@@ -96,16 +92,21 @@ export const drillKillswitch = Effect.fnUntraced(function* (args: RevokeArgs) {
   const daemon = yield* loadDaemon(args)
   const ask = <const T extends Shape>(method: MethodName, params: object, example: T) =>
     Effect.mapError(call(daemon, method, params, example), fromClient)
-  const leases = yield* ask("secrets.leases", { limit: 1, top: 100 }, leasesExample)
-  const { runs, total } = yield* ask("runs.list", {}, runsExample)
-  const { secrets } = yield* ask("secrets.list", { every: true }, secretsExample)
+  const [leases, { runs, total }, { secrets }, outside] = yield* Effect.all(
+    [
+      ask("secrets.leases", { limit: 1, top: 100 }, leasesExample),
+      ask("runs.list", {}, runsExample),
+      ask("secrets.list", { every: true }, secretsExample),
+      handedOut(daemon)
+    ],
+    { concurrency: "unbounded" }
+  )
   const clients = (leases.by_client ?? []).map(({ client_id }) => client_id)
   const rotated = args.flag("rotate")
     ? secrets.filter((one) => one.rotate_via !== undefined).map(({ name }) => name)
     : []
   const wiped = args.flag("wipe") ? secrets.map(({ name }) => name) : []
   const programs = runs.map(({ client_id, program = "a program" }) => `${program} of ${client_id}`)
-  const outside = yield* handedOut(daemon)
   return {
     lines: [
       "this is a drill: nothing is changed",

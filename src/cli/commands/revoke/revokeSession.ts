@@ -2,7 +2,7 @@
  * The parts of `secrets revoke` that need more than one request: `--wait` and the killswitch.
  */
 import * as Effect from "effect/Effect"
-import { request } from "../../../rpc/client/client.ts"
+import { request, sharedTimeout } from "../../../rpc/client/client.ts"
 import { matchesShape } from "../../../rpc/protocol/shape.ts"
 import { CommandError, fromClient } from "../../command/CommandError.ts"
 import { protocolProblem } from "../../command/problems.ts"
@@ -20,12 +20,13 @@ export const runRevokeSession = Effect.fnUntraced(function* (args: RevokeArgs) {
   if (args.flag("all")) return yield* args.flag("drill") ? drillKillswitch(args) : pullKillswitch(args, wait)
   const [asked] = requestsOf(args)
   const daemon = yield* loadDaemon(args)
+  const rest = yield* sharedTimeout(daemon)
   const revoked = asked && (yield* Effect.mapError(request(daemon, asked.method, asked.params), fromClient))
   const output = renderRevoked(revoked, args)
   if (output === undefined || !matchesShape(revoked, runsReached)) {
     return yield* new CommandError(protocolProblem("the result has an unexpected shape"))
   }
-  const runs = yield* awaitRuns(daemon, revoked.run_ids ?? [], wait)
+  const runs = yield* awaitRuns(yield* rest, revoked.run_ids ?? [], wait)
   const [first = ""] = output.lines ?? []
   return {
     lines: [first, ...describeRuns(runs)],

@@ -12,7 +12,7 @@ import * as Schedule from "effect/Schedule"
 import { printNotice, printLines } from "../../command/Output.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { followTool, runTool, toolFailed, toolMessage } from "../../../process/runTool.ts"
-import { type ClientError, type DaemonAddress, call } from "../../../rpc/client/client.ts"
+import { type ClientError, type DaemonAddress, call, sharedTimeout } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { readServiceFiles } from "../../../service/ServiceFile.ts"
 import { type SupervisorVerb, toolOptions } from "../../../service/Supervisor.ts"
@@ -105,9 +105,12 @@ export const restartService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const daemon = service?.daemon ?? (yield* loadDaemon(args))
   const status = call(daemon, "secrets.status", {}, startedExample)
   if (service === undefined || service.job.phase === "unloaded") {
-    const before = yield* Effect.mapError(status, fromClient)
-    if (!args.flag("force")) yield* rejectStartedByHand(daemon)
-    yield* Effect.mapError(call(daemon, "daemon.restart", {}, acceptedExample), restartProblem(daemon))
+    const rest = yield* sharedTimeout(daemon)
+    const [before] = yield* Effect.all(
+      [Effect.mapError(status, fromClient), args.flag("force") ? Effect.void : rejectStartedByHand(daemon)],
+      { concurrency: "unbounded" }
+    )
+    yield* Effect.mapError(call(yield* rest, "daemon.restart", {}, acceptedExample), restartProblem(daemon))
     return yield* waitForNewDaemon(daemon, before.started_at, "No supervisor restarted it. Start it: secrets serve")
   }
   const before = Option.getOrUndefined(yield* Effect.option(status))

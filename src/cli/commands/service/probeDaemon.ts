@@ -21,8 +21,13 @@ const readyTimeout = Duration.seconds(20)
 export const probeDaemon = (socketPath: string): Effect.Effect<Observation["answer"]> =>
   Effect.gen(function* () {
     const address = { socketPath, timeout: probeTimeout, returnsSoon: returnsNever }
-    yield* call(address, "secrets.status", {}, servingExample)
-    const own = yield* Effect.option(call(address, "daemon.status", {}, processExample))
+    const [, own] = yield* Effect.all(
+      [
+        call(address, "secrets.status", {}, servingExample),
+        Effect.option(call(address, "daemon.status", {}, processExample))
+      ],
+      { concurrency: "unbounded" }
+    )
     return own._tag === "Some" ? { pid: own.value.pid, startedBy: own.value.started_by } : { pid: undefined }
   }).pipe(Effect.orElseSucceed(() => undefined))
 

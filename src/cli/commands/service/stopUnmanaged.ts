@@ -15,22 +15,26 @@ import { runTool } from "../../../process/runTool.ts"
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { optional } from "../../../rpc/protocol/shape.ts"
 import { lockFileOf } from "../../command/absence.ts"
+import { fromClient } from "../../command/CommandError.ts"
 import type { GlobalArgs } from "../../command/daemonAddress.ts"
-import { reasonOf } from "../../command/Output.ts"
+import { printNotice, reasonOf } from "../../command/Output.ts"
 import { ioError } from "./supervisorOf.ts"
 
 const processExample = { pid: 0, started_by: optional("") }
 
 /** Longer than a daemon takes to stop. */
 const stopTimeout = Duration.seconds(6)
+/** Callers end a command that is silent for long. */
+const noticedWait = Duration.millis(500)
 /** Another supervisor starts the next one within this. */
 const returnTimeout = Duration.seconds(1)
 
-/** Returns undefined if no daemon answers, or one that does not name its process. */
+/** Returns undefined if there is no daemon, or one that does not name its process. */
 export const stopUnmanaged = Effect.fnUntraced(function* (args: GlobalArgs, daemon: DaemonAddress) {
   const ask = call(daemon, "daemon.status", {}, processExample)
   const found = yield* Effect.result(ask)
-  if (Result.isFailure(found)) return undefined
+  if (Result.isFailure(found))
+    return found.failure._tag === "RequestTimedOut" ? yield* fromClient(found.failure) : undefined
   const { pid, started_by: starter } = found.success
   if (starter === "supervisor") {
     return yield* rejected(
@@ -52,7 +56,7 @@ export const stopUnmanaged = Effect.fnUntraced(function* (args: GlobalArgs, daem
         fix: `Stop it as its owner: sudo kill ${pid}`
       })
   })
-  yield* Effect.sync(() => isAlive(pid)).pipe(
+  const stopping = Effect.sync(() => isAlive(pid)).pipe(
     Effect.repeat({ until: (alive) => !alive, schedule: Schedule.spaced("20 millis") }),
     Effect.timeoutOrElse({
       duration: stopTimeout,
@@ -60,7 +64,12 @@ export const stopUnmanaged = Effect.fnUntraced(function* (args: GlobalArgs, daem
         ioError({ message: `process ${pid} did not stop`, fix: `Leases and secrets survive: kill -9 ${pid}` })
     })
   )
-  if (starter !== "hand") yield* rejectReturned(daemon, pid)
+  const returned = starter === "hand" ? Effect.void : rejectReturned(daemon, pid)
+  const notice = Effect.sync(() => printNotice(`secrets daemon: waiting for process ${pid} to stop`))
+  yield* Effect.raceFirst(
+    Effect.andThen(stopping, returned),
+    Effect.andThen(Effect.delay(notice, noticedWait), Effect.never)
+  )
   return { lines: [`stopped process ${pid}`], result: { pid } }
 })
 

@@ -51,4 +51,21 @@ describe("a stop without a supervisor", () => {
       assert.isNull(child.signalCode)
     })
   )
+
+  it.live("fails on a daemon that does not answer, which is not one that is not there", () =>
+    Effect.gen(function* () {
+      const socketPath = path.join(yield* temporaryDirectory, "s")
+      yield* Effect.acquireRelease(
+        Effect.callback<net.Server>((resume) => {
+          const server = net.createServer()
+          server.listen(socketPath, () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const failed = yield* Effect.flip(
+        stopUnmanaged({ option: () => undefined }, { socketPath, timeout: Duration.millis(50) })
+      )
+      assert.deepInclude(failed, { message: "the daemon did not reply within 0.05 s", exitStatus: 6 })
+    })
+  )
 })

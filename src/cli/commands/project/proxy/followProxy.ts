@@ -10,7 +10,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type { RouteRequest } from "../../../../domain/RouteRequest.ts"
-import { call, type DaemonAddress, RequestTimedOut } from "../../../../rpc/client/client.ts"
+import { call, type DaemonAddress, RequestTimedOut, sharedTimeout } from "../../../../rpc/client/client.ts"
 import { type HeldConnection, holdConnection } from "../../../../rpc/client/heldConnection.ts"
 import { matchesShape } from "../../../../rpc/protocol/shape.ts"
 import { CommandError, fromClient } from "../../../command/CommandError.ts"
@@ -64,8 +64,8 @@ export interface ProgramProxy {
 export const openRun = Effect.fnUntraced(function* (
   request: WantedProxy
 ): Effect.fn.Return<ProgramProxy, CommandError> {
-  const { timeout } = request.daemon
-  const seconds = Duration.toSeconds(timeout)
+  const rest = yield* sharedTimeout(request.daemon)
+  const seconds = Duration.toSeconds(request.daemon.timeout)
   // Waits for a daemon that comes back, and explains one that does not.
   yield* Effect.mapError(call(request.daemon, "secrets.status", {}, {}), fromClient)
   const run: ProgramProxy = {
@@ -79,6 +79,7 @@ export const openRun = Effect.fnUntraced(function* (
     isOver: false
   }
   while (true) {
+    const { timeout } = yield* rest
     const reply = yield* openOnce(run).pipe(
       Effect.timeoutOrElse({ duration: timeout, orElse: () => Effect.fail(new RequestTimedOut({ seconds })) }),
       Effect.mapError(fromClient)

@@ -11,7 +11,7 @@ import type * as net from "node:net"
 import * as path from "node:path"
 import type { RouteRequest } from "../../../../domain/RouteRequest.ts"
 import { exitStatus } from "../../../../domain/exitStatus.ts"
-import { call } from "../../../../rpc/client/client.ts"
+import { call, sharedTimeout } from "../../../../rpc/client/client.ts"
 import { CommandError } from "../../../command/CommandError.ts"
 import { printNotice, reasonOf } from "../../../command/Output.ts"
 import { firstExpiry, revokeTimeout } from "../leaseAll.ts"
@@ -147,8 +147,9 @@ const endRun = Effect.fnUntraced(function* ({ end, run }: StartedProxy) {
   if (expiry !== undefined && expiry.millis <= (yield* Clock.currentTimeMillis))
     printNotice("secrets exec: the routes expired before the program ended")
   const daemon = { ...run.request.daemon, timeout: Duration.min(run.request.daemon.timeout, revokeTimeout) }
+  const rest = yield* sharedTimeout(daemon)
   const used = yield* Effect.option(call(daemon, "proxy.status", { run_id: runId }, usedExample))
-  yield* Effect.ignore(call(daemon, "runs.end", { run_id: runId, ...end, lease_ids: "" }, {}))
+  yield* Effect.ignore(call(yield* rest, "runs.end", { run_id: runId, ...end, lease_ids: "" }, {}))
   const uses = used._tag === "Some" ? used.value.runs.flatMap((one) => (one.run_id === runId ? one.routes : [])) : []
   for (const line of endLines(run.opened.routes, uses, process.env)) printNotice(`secrets exec: ${line}`)
 })

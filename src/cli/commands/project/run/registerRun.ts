@@ -7,7 +7,7 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { call } from "../../../../rpc/client/client.ts"
+import { call, sharedTimeout } from "../../../../rpc/client/client.ts"
 import { exitStatus } from "../../../../domain/exitStatus.ts"
 import { CommandError, fromClient } from "../../../command/CommandError.ts"
 import { leaseAgain, leaseAll, type LeasedSecret, type LeaseRequest, revokeLeases, revokeTimeout } from "../leaseAll.ts"
@@ -23,6 +23,8 @@ export interface KnownRun {
 /** A program with its leases. */
 export interface LeasedRun {
   readonly request: LeaseRequest
+  /** For each request at its end: short where the daemon was slow at its begin. */
+  readonly endTimeout: Duration.Duration
   /** The last leases; they change with a restart and a renewal. */
   held: ReadonlyArray<LeasedSecret>
   /** The leases whose values the program has: a renewal may get a value that it has not. */
@@ -41,11 +43,16 @@ export interface RunEnd {
 
 export const begunExample = { run_id: "", cursor: 0 }
 
+const leastAtEnd = Duration.millis(500)
+
 /** Leases all secrets, or none, and registers the run. */
 export const startRun = Effect.fnUntraced(function* (request: LeaseRequest, isRegistered: boolean, mayFail: boolean) {
+  const rest = yield* sharedTimeout(request.daemon)
   const held = yield* leaseAll(request)
-  const run = isRegistered && held.length > 0 ? yield* register(request, held, mayFail) : undefined
-  const begun: LeasedRun = { request, held, given: held, run, end: { status: 0 } }
+  const left = { ...request, daemon: yield* rest }
+  const run = isRegistered && held.length > 0 ? yield* register(left, held, mayFail) : undefined
+  const endTimeout = Duration.clamp((yield* rest).timeout, { minimum: leastAtEnd, maximum: revokeTimeout })
+  const begun: LeasedRun = { request, endTimeout, held, given: held, run, end: { status: 0 } }
   return begun
 }, Effect.uninterruptible)
 
@@ -114,9 +121,9 @@ export const leaseRunAgain = Effect.fnUntraced(function* (leased: LeasedRun) {
 
 /** Ends the run with its leases; returns how many leases could not be ended. */
 export const finishRun = Effect.fnUntraced(function* (leased: LeasedRun) {
-  const { end, held, request, run } = leased
-  if (run?.runId === undefined) return yield* revokeLeases(request.daemon, held)
-  const daemon = { ...request.daemon, timeout: Duration.min(request.daemon.timeout, revokeTimeout) }
+  const { end, endTimeout: timeout, held, request, run } = leased
+  const daemon = { ...request.daemon, timeout }
+  if (run?.runId === undefined) return yield* revokeLeases(daemon, held)
   const params = { run_id: run.runId, ...end, lease_ids: idsOf(held) }
   const ending = call(daemon, "runs.end", params, endedExample)
   return yield* ending.pipe(
@@ -127,7 +134,7 @@ export const finishRun = Effect.fnUntraced(function* (leased: LeasedRun) {
         : ending
     ),
     Effect.as(0),
-    Effect.catchTag("RequestRejected", () => revokeLeases(request.daemon, held)),
+    Effect.catchTag("RequestRejected", () => revokeLeases(daemon, held)),
     Effect.orElseSucceed(() => held.length)
   )
 }, Effect.uninterruptible)

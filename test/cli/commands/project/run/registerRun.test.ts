@@ -46,7 +46,14 @@ describe("the leases of a program", () => {
       const held = [leased("same", "1"), leased("changed", "2")]
       const daemon = { socketPath, timeout: Duration.seconds(5) }
       const request = { daemon, clientId: "ci", secrets: held, origin: { via: "exec" }, waitUntil: 0 }
-      const run: LeasedRun = { request, held, given: held, run: { runId: "r", cursor: 7 }, end: { status: 0 } }
+      const run: LeasedRun = {
+        request,
+        endTimeout: daemon.timeout,
+        held,
+        given: held,
+        run: { runId: "r", cursor: 7 },
+        end: { status: 0 }
+      }
       yield* leaseRunAgain(run)
       assert.deepStrictEqual(got.map(({ run_id, secret_name }) => `${secret_name} ${run_id}`).toSorted(), [
         "changed r",
