@@ -6,6 +6,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as http from "node:http"
 import { chromium, openBrowser } from "../harness/browser.ts"
+import { leaveOut } from "../harness/clients.ts"
 import { auditOf } from "../harness/daemon.ts"
 import { type McpClientUnderTest, openMcp, scopedMcp } from "../harness/mcpClient.ts"
 import { shellWords } from "../harness/program.ts"
@@ -116,7 +117,8 @@ describe("a missing secret", () => {
         "io.modelcontextprotocol/clientCapabilities": urls,
         "io.modelcontextprotocol/clientInfo": { name: "modern", version: "1" }
       }
-      const params = { name: "request_secret", arguments: { name: "modern_token", why: "for a test" }, _meta }
+      const given = { name: "there", why: "for a test", replace: true }
+      const params = { name: "request_secret", arguments: given, _meta }
       const asked = yield* Effect.promise(() => client.ask("tools/call", params))
       const { inputRequests, requestState } = asked.result
       assert.strictEqual(asked.result.resultType, "input_required")
@@ -128,55 +130,65 @@ describe("a missing secret", () => {
       assert.include(forged.result.content[0].text, "invalid_arguments")
       const waited = yield* Effect.promise(() => client.ask("tools/call", { ...accepted, requestState }))
       assert.strictEqual(waited.result.structuredContent.status, "pending")
+      const elsewhere = { ...accepted, arguments: { ...given, name: "another" }, requestState }
+      assert.include(
+        JSON.stringify(yield* Effect.promise(() => client.ask("tools/call", elsewhere))),
+        "invalid_arguments"
+      )
+      const { url } = inputRequests.secret.params
+      yield* Effect.promise(() => fetch(url, { method: "POST", body: new URLSearchParams({ value }) }))
+      const done = yield* Effect.promise(() => client.ask("tools/call", { ...accepted, requestState }))
+      assert.strictEqual(done.result.structuredContent.status, "stored")
     })
   )
 
-  it.live.skipIf(chromium === undefined)(
-    "is typed into the page in a real browser, and no other site can post to it",
-    () =>
-      Effect.gen(function* () {
-        const profile = yield* temporaryDirectory
-        const browser = yield* Effect.acquireRelease(
-          Effect.promise(() => openBrowser(chromium ?? "", profile)),
-          ({ close }) => Effect.sync(close)
+  const inBrowser = "is typed into the page in a real browser, and no other site can post to it"
+  it.live(inBrowser, () =>
+    Effect.gen(function* () {
+      const browserProgram = chromium ?? ""
+      if (browserProgram === "") return leaveOut("chromium", inBrowser)
+      const profile = yield* temporaryDirectory
+      const browser = yield* Effect.acquireRelease(
+        Effect.promise(() => openBrowser(browserProgram, profile)),
+        ({ close }) => Effect.sync(close)
+      )
+      const { answer, message, url } = yield* askedToOpen(client, "typed_token")
+      // A page of another site posts to the address, which it cannot know.
+      const evil = yield* Effect.acquireRelease(
+        Effect.callback<http.Server>((resume) => {
+          const form = `<form method="post" action="${url}"><input name="value" value="evil"></form><script>document.forms[0].submit()</script>`
+          const server = http.createServer((_, response) => {
+            response.setHeader("content-type", "text/html")
+            response.end(form)
+          })
+          server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
+        }),
+        (server) => Effect.sync(() => server.close())
+      )
+      const evilPort = (evil.address() as { port: number }).port
+      yield* Effect.promise(() => browser.open(`http://localhost:${evilPort}/`))
+      const postedText = Effect.promise(() =>
+        browser.run(`location.href === ${JSON.stringify(url)} && document.body.innerText`)
+      )
+      assert.strictEqual(yield* eventually(postedText, (text) => typeof text === "string"), "Not here.")
+      // A name of another site that leads here.
+      const rebound = yield* Effect.promise(() => browser.open(url.replace("127.0.0.1", "localhost")))
+      assert.strictEqual(rebound, "Not here.")
+      const shown = yield* Effect.promise(() => browser.open(url))
+      assert.include(shown, "typed_token")
+      assert.include(shown, message.slice(-5, -1))
+      assert.strictEqual(yield* Effect.promise(() => browser.run("document.querySelector('input').type")), "password")
+      yield* Effect.promise(() =>
+        browser.run(
+          `document.querySelector("input").value = ${JSON.stringify(value)}; document.querySelector("button").click()`
         )
-        const { answer, message, url } = yield* askedToOpen(client, "typed_token")
-        // A page of another site posts to the address, which it cannot know.
-        const evil = yield* Effect.acquireRelease(
-          Effect.callback<http.Server>((resume) => {
-            const form = `<form method="post" action="${url}"><input name="value" value="evil"></form><script>document.forms[0].submit()</script>`
-            const server = http.createServer((_, response) => {
-              response.setHeader("content-type", "text/html")
-              response.end(form)
-            })
-            server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-          }),
-          (server) => Effect.sync(() => server.close())
-        )
-        const evilPort = (evil.address() as { port: number }).port
-        yield* Effect.promise(() => browser.open(`http://localhost:${evilPort}/`))
-        const postedText = Effect.promise(() =>
-          browser.run(`location.href === ${JSON.stringify(url)} && document.body.innerText`)
-        )
-        assert.strictEqual(yield* eventually(postedText, (text) => typeof text === "string"), "Not here.")
-        // A name of another site that leads here.
-        const rebound = yield* Effect.promise(() => browser.open(url.replace("127.0.0.1", "localhost")))
-        assert.strictEqual(rebound, "Not here.")
-        const shown = yield* Effect.promise(() => browser.open(url))
-        assert.include(shown, "typed_token")
-        assert.include(shown, message.slice(-5, -1))
-        assert.strictEqual(yield* Effect.promise(() => browser.run("document.querySelector('input').type")), "password")
-        yield* Effect.promise(() =>
-          browser.run(
-            `document.querySelector("input").value = ${JSON.stringify(value)}; document.querySelector("button").click()`
-          )
-        )
-        assert.deepInclude(yield* Effect.promise(() => answer), { status: "stored" })
-        assert.strictEqual(yield* valueOf("typed_token"), value)
-        // A second use.
-        yield* Effect.promise(() => browser.open(url))
-        assert.notInclude(String(yield* Effect.promise(() => browser.run("document.body.innerText"))), "typed_token")
-        noLineHasIt(client)
-      })
+      )
+      assert.deepInclude(yield* Effect.promise(() => answer), { status: "stored" })
+      assert.strictEqual(yield* valueOf("typed_token"), value)
+      // A second use.
+      yield* Effect.promise(() => browser.open(url))
+      assert.notInclude(String(yield* Effect.promise(() => browser.run("document.body.innerText"))), "typed_token")
+      noLineHasIt(client)
+    })
   )
 })

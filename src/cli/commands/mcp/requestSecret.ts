@@ -57,6 +57,7 @@ export const requestSecretTool = defineTool({
       return yield* toolFailure("not_allowed", "this server is limited to other secrets")
     }
     const daemon = yield* daemonFor(session)
+    if (context.inputResponses !== undefined) return answerOf(given, yield* afterQuestion(given, asked, daemon))
     const params = { name: given.name, client_id: clientId, why: given.why, replace: given.replace === true }
     const opened = yield* Effect.mapError(call(daemon, "secrets.request", params, openedExample), toFailure)
     if (opened.request_id === undefined || opened.state !== "pending") return answerOf(given, opened)
@@ -119,17 +120,10 @@ const questionKey = "secret"
 /** Asks the client to open the page for the person. Without an answer, the request waits all the same. */
 const askOnPage = Effect.fnUntraced(function* (
   given: SecretRequest,
-  { clientId, context }: ToolCall,
+  { clientId }: ToolCall,
   daemon: DaemonAddress,
   id: string
 ) {
-  const now = yield* Clock.currentTimeMillis
-  if (context.inputResponses !== undefined) {
-    if (!isOwnState(context.requestState ?? "", id, now)) {
-      return yield* toolFailure("invalid_arguments", "the state of the request is not one of this server")
-    }
-    return Reflect.get(Object(context.inputResponses[questionKey]), "action") === "accept" ? "accept" : "decline"
-  }
   const page = yield* pageFor(given, clientId, daemon, id)
   if (page === undefined) return "accept"
   const message = `${clientId} needs the secret ${given.name}. Store it on this page, which shows the code ${page.code}.`
@@ -137,7 +131,11 @@ const askOnPage = Effect.fnUntraced(function* (
   const client = yield* Effect.serviceOption(McpSchema.McpServerClient)
   if (Option.isNone(client)) {
     const asked = { method: "elicitation/create", params: question } as const
-    return new McpSchema.InputRequired({ inputRequests: { [questionKey]: asked }, requestState: stateOf(id, now) })
+    const now = yield* Clock.currentTimeMillis
+    return new McpSchema.InputRequired({
+      inputRequests: { [questionKey]: asked },
+      requestState: stateOf(id, given.name, now)
+    })
   }
   const params = new McpSchema.ElicitRequestURLParams({ ...question, elicitationId: id })
   const answer = yield* Effect.flatMap(client.value.getClient, (reverse) => reverse.elicit(params)).pipe(
@@ -148,6 +146,21 @@ const askOnPage = Effect.fnUntraced(function* (
   if (Option.isNone(answer) || answer.value.action === "accept") return "accept"
   page.close()
   return "decline"
+})
+
+/** Returns how the request stands whose question the client has answered: it need not be open any more. */
+const afterQuestion = Effect.fnUntraced(function* (
+  { name, wait_seconds }: SecretRequest,
+  { context: { inputResponses, requestState } }: ToolCall,
+  daemon: DaemonAddress
+) {
+  const id = idIn(requestState ?? "", name, yield* Clock.currentTimeMillis)
+  if (id === undefined)
+    return yield* toolFailure("invalid_arguments", "the state of the request is not one of this server")
+  if (Reflect.get(Object(inputResponses?.[questionKey]), "action") === "accept")
+    return { state: yield* waitFor(daemon, id, wait_seconds ?? 0), request_id: id }
+  pages.get(id)?.close()
+  return { state: "declined", request_id: id }
 })
 
 /** Returns the page of a request, which is opened if it is not; undefined if there can be none. */
@@ -172,11 +185,13 @@ const stateKey = randomBytes(32)
 /** In milliseconds, as long as the page is open. */
 const stateLifetime = 600_000
 
-const stateOf = (id: string, now: number): string => signed(`${id}.${now + stateLifetime}`)
+const stateOf = (id: string, name: string, now: number): string => signed(id, name, String(now + stateLifetime))
 
-const signed = (text: string): string => `${text}.${createHmac("sha256", stateKey).update(text).digest("base64url")}`
+const signed = (id: string, name: string, until: string): string =>
+  `${id}.${until}.${createHmac("sha256", stateKey).update(`${id}.${until}.${name}`).digest("base64url")}`
 
-const isOwnState = (state: string, id: string, now: number): boolean => {
-  const [stateId = "", until = ""] = state.split(".")
-  return state === signed(`${stateId}.${until}`) && stateId === id && Number(until) > now
+/** Returns the id of the request that a state is for; undefined if it is not one of this process for the secret. */
+const idIn = (state: string, name: string, now: number): string | undefined => {
+  const [id = "", until = ""] = state.split(".")
+  return state === signed(id, name, until) && Number(until) > now ? id : undefined
 }
