@@ -1,22 +1,21 @@
 /**
- * The clients of the official SDK, of both eras of the protocol, against `secrets mcp`: fetched
- * here, because they are a hundred packages. Then many programs at the same time, and lines that are broken.
+ * The command line of the official inspector against `secrets mcp`: fetched here, because it is 120 packages. Then many
+ * programs at the same time, and lines that are broken. The clients of the SDK are in test/e2e/mcpClients.test.ts.
  */
-import { spawnSync } from "node:child_process"
+import * as Effect from "effect/Effect"
 import * as fs from "node:fs"
-import { createRequire } from "node:module"
 import * as os from "node:os"
 import * as path from "node:path"
-import { pathToFileURL } from "node:url"
+import { runProgram } from "../harness/clients.ts"
 import { launch, untilReady } from "../harness/daemon.ts"
 import { openMcp } from "../harness/mcpClient.ts"
-import { invocation, start } from "../harness/program.ts"
+import { type Ended, invocation, start } from "../harness/program.ts"
 import { quantile } from "../harness/quantile.ts"
 import { formsIn } from "../support/leaks.ts"
 import type { Random } from "../support/random.ts"
 import type { Row, Scenario } from "./Scenario.ts"
 
-const packages = ["@modelcontextprotocol/sdk@1.32.2", "@modelcontextprotocol/client@2.4.0"]
+const inspectorVersion = "2.12.0"
 const value = 'made-up "value" / with+signs & ünicode 7Qw'
 
 /** Prints the value as programs encode it. */
@@ -32,7 +31,7 @@ export const scenario: Scenario = {
     try {
       await start(["add", "tok"], { home, stdin: value }).ended
       return [
-        ...(await sdkClients(home, log)),
+        await inspector(home, log),
         await manyPrograms(home, rounds, log),
         await brokenLines(home, rounds, random)
       ]
@@ -43,62 +42,36 @@ export const scenario: Scenario = {
   }
 }
 
-const sdkClients = async (home: string, log: (line: string) => void): Promise<ReadonlyArray<Row>> => {
-  const fetched = spawnSync("npm", ["install", "--ignore-scripts", "--no-audit", "--no-fund", ...packages], {
-    cwd: home,
-    env: { ...process.env, HOME: home }
-  })
-  if (fetched.status !== 0) return [{ what: "clients of the SDK: not fetched", tried: 0, failed: 0 }]
-  const resolve = createRequire(path.join(home, "here.js")).resolve
-  const load = (name: string): Promise<any> => import(pathToFileURL(resolve(name)).href)
-  const eras = [
-    ["2025", "@modelcontextprotocol/sdk/client/index.js", "@modelcontextprotocol/sdk/client/stdio.js"],
-    ["2026", "@modelcontextprotocol/client", "@modelcontextprotocol/client/stdio"]
-  ] as const
-  const rows: Array<Row> = []
-  for (const [era, clientModule, stdioModule] of eras) {
-    const [{ Client }, { StdioClientTransport }] = [await load(clientModule), await load(stdioModule)]
-    const [command = "", ...args] = invocation
-    const transport = new StdioClientTransport({
-      command,
-      args: [...args, "mcp"],
-      env: { HOME: home, PATH: "/usr/bin:/bin" },
-      cwd: home
-    })
-    const client = new Client({ name: `sdk-${era}`, version: "1" }, { capabilities: {} })
-    await client.connect(transport)
-    const { tools } = await client.listTools()
-    const shown = JSON.stringify(
-      await client.callTool({
-        name: "run_with_secrets",
-        arguments: { command: [process.execPath, "-e", printing], secrets: [{ name: "tok" }] }
-      })
-    )
-    const running = client.callTool({
-      name: "run_with_secrets",
-      arguments: { command: ["sleep", "77"], secrets: [{ name: "tok" }] }
-    })
-    running.catch(() => undefined)
-    await new Promise((done) => setTimeout(done, 1000))
-    const from = performance.now()
-    await client.close()
-    const millis = Math.round(performance.now() - from)
-    const checks = [
-      tools.length === 5,
-      shown.includes("***"),
-      formsIn(Buffer.from(shown), value).length === 0,
-      millis < 1500
-    ]
-    if (checks.includes(false)) log(`SDK of ${era}: ${checks.join()} ${shown.slice(0, 400)}`)
-    const stats = `closed with a program running in ${millis} ms`
-    rows.push({
-      what: `checks of the SDK's client of ${era}`,
-      tried: checks.length,
-      failed: checks.filter((one) => !one).length,
-      stats
-    })
+/** Each command of it is a session of its own, and prints what the server sent. */
+const inspector = async (home: string, log: (line: string) => void): Promise<Row> => {
+  const env = Object.fromEntries(Object.entries(process.env).map(([name, text = ""]) => [name, text]))
+  const run = (program: string, ...words: ReadonlyArray<string>) =>
+    Effect.runPromise(runProgram(program, words, { env: { ...env, HOME: home }, cwd: home }))
+  const flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=0"]
+  const fetched = await run("npm", "install", ...flags, `@modelcontextprotocol/inspector@${inspectorVersion}`)
+  const what = `commands of the inspector ${inspectorVersion}`
+  if (fetched.status !== 0) return { what: `${what}: left out, npm cannot fetch it`, tried: 0, failed: 0 }
+  const inspect = (...words: ReadonlyArray<string>) =>
+    run("./node_modules/.bin/mcp-inspector", "--cli", ...invocation, "mcp", ...words)
+  const called = (tool: string) => ["--method", "tools/call", "--tool-name", tool, "--tool-arg"]
+  const runs = (command: ReadonlyArray<string>) =>
+    inspect(...called("run_with_secrets"), `command=${JSON.stringify(command)}`, 'secrets=[{"name":"tok"}]')
+  const modern = ["--protocol-era", "modern"]
+  const all: ReadonlyArray<readonly [status: number, shown: string, ended: Ended]> = [
+    [0, "0 errors", await inspect("--method", "tools/list", "--strict")],
+    [0, '"run_with_secrets"', await inspect("--method", "tools/list", ...modern)],
+    [0, '*** *** *** *** {\\"v\\":\\"***\\"}', await runs([process.execPath, "-e", printing])],
+    [5, "no_such_program", await runs(["no-such-program"])],
+    [0, '"pending"', await inspect(...called("request_secret"), "name=missing", "why=a test")],
+    [5, "tool_not_found", await inspect(...called("get_secret"), "name=tok")]
+  ]
+  const isWrong = ([status, shown, ended]: (typeof all)[number]) => {
+    const text = ended.stdout + ended.stderr
+    const wrong = ended.status !== status || !text.includes(shown) || formsIn(Buffer.from(text), value).length > 0
+    if (wrong) log(`${ended.status} in place of ${status} with ${shown}: ${text.slice(-400)}`)
+    return wrong
   }
-  return rows
+  return { what, tried: all.length, failed: all.filter(isWrong).length }
 }
 
 const manyPrograms = async (home: string, count: number, log: (line: string) => void): Promise<Row> => {
