@@ -83,8 +83,11 @@ const withHandlers = (server: http.Server, door: Door, handlers: DoorHandlers): 
     upgrade: undefined,
     serverName: serverNameOf(request.socket)
   })
-  const answer = (waits: boolean) => (request: http.IncomingMessage, response: http.ServerResponse) =>
-    handlers.onRequest({ facts: facts(request), request, response, upgrade: undefined, waits })
+  const answer = (waits: boolean) => (request: http.IncomingMessage, response: http.ServerResponse) => {
+    const upgrade = upgradeIn(request)
+    if (upgrade !== undefined) response.shouldKeepAlive = false
+    handlers.onRequest({ facts: { ...facts(request), upgrade }, request, response, upgrade: undefined, waits })
+  }
   server.on("request", answer(false))
   server.on("checkContinue", answer(true))
   server.on("upgrade", (request: http.IncomingMessage, socket: Duplex, head: Buffer) => {
@@ -140,6 +143,10 @@ const isAnswering = (socket: Duplex): boolean =>
 /** Returns whether an answer has begun, of which the client would take another one for a part. */
 const hasAnswered = (socket: Duplex): boolean =>
   "_httpMessage" in socket && socket._httpMessage instanceof http.ServerResponse && socket._httpMessage.headersSent
+
+/** Returns the protocol of an upgrade behind another request, which Bun takes for a request. */
+const upgradeIn = ({ headers: { connection = "", upgrade } }: http.IncomingMessage): string | undefined =>
+  /(^|,)\s*upgrade\s*(,|$)/i.test(connection) ? upgrade : undefined
 
 /** Returns the name that a client asked for in its handshake. */
 const serverNameOf = (socket: unknown): string | undefined =>

@@ -5,11 +5,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { execFile } from "node:child_process"
 import * as fs from "node:fs"
 import * as http from "node:http"
+import * as net from "node:net"
 import { tmpdir } from "node:os"
 import * as path from "node:path"
 import { invocation, isScript, program } from "../harness/program.ts"
 import { memoryOf, WorkerProcess } from "../harness/proxyWorker.ts"
 import { newToken, routeTo, startStub, type Stub } from "../support/proxy.ts"
+import { within } from "../support/within.ts"
 
 const host = "localhost"
 const open = async (worker: WorkerProcess, { ca, port }: Stub) => {
@@ -51,6 +53,23 @@ describe("the worker of the proxy", () => {
       [false, "0"]
     ])
     await Promise.all(workers.map((worker) => worker.end()))
+    stub.close()
+  })
+
+  it("passes no upgrade on that stands behind another request", async () => {
+    const stub = await startStub((_request, response) => void response.end("ok"), host)
+    const worker = new WorkerProcess()
+    const { token } = await open(worker, stub)
+    const head = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${token}\r\n`
+    const upgrade = `${head("/socket")}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n`
+    const socket = net.connect(worker.socket, () => socket.write(`${head("/first")}\r\n${upgrade}`))
+    socket.resume().on("error", () => undefined)
+    await within("the end of the connection", new Promise((done) => void socket.on("close", done)))
+    assert.notInclude(
+      stub.requests.map(({ url }) => url),
+      "/socket"
+    )
+    await worker.end()
     stub.close()
   })
 
