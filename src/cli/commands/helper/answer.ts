@@ -18,8 +18,8 @@ import { originOf } from "../../command/leaseOrigin.ts"
 import { type Problem, usageError } from "../../command/Output.ts"
 import { protocolProblem, refusalProblem } from "../../command/problems.ts"
 import type { HelperArgs } from "./helperSpec.ts"
-import type { HelperAnswer, HelperCall, HelperLease, HelperLeases } from "./Protocol.ts"
-import { type ProtocolName, protocols } from "./protocols.ts"
+import type { HelperAnswer, HelperCall, HelperLease, HelperLeases, HelperProtocol } from "./Protocol.ts"
+import type { ProtocolName } from "./protocols.ts"
 
 /** Seconds from the start of the process: the strictest callers wait five. */
 const patience = 3.8
@@ -36,14 +36,18 @@ const maxTarget = 80
 /** What goes to standard output, the problem for standard error, and what ends the leases if the answer is not printed. */
 export type Outcome = HelperAnswer & { readonly problem?: Problem; readonly undo?: () => Promise<unknown> }
 
+export interface NamedProtocol extends HelperProtocol {
+  readonly name: ProtocolName
+}
+
 /** Answers one request. */
 export const answerCall = async (
-  name: ProtocolName,
+  protocol: NamedProtocol,
   args: HelperArgs,
   call: HelperCall,
   ttl: string | undefined
 ): Promise<Outcome> => {
-  const { failure, plan } = handlersOf(name)
+  const { failure, name, plan } = protocol
   const fail = (problem: Problem): Outcome => ({
     stdout: "",
     status: problem.exitStatus,
@@ -60,7 +64,7 @@ export const answerCall = async (
     await send(args, [{ method: "secrets.reportRejection", params: { secret_name: planned.secret, ...use } }])
     return { stdout: "", status: 0 }
   }
-  const leased = await leaseApproved(args, planned, { ...use, ...ttlOfCall(name, args, planned, ttl) })
+  const leased = await leaseApproved(args, planned, { ...use, ...ttlOfCall(protocol, args, planned, ttl) })
   if ("exitStatus" in leased) return fail(leased)
   const problem = planned.mayMiss ? undefined : problemsOf(planned, leased)[0]
   const rendered = problem ?? planned.render(leased)
@@ -76,14 +80,11 @@ const returnLease = (lease_id: string): ClientRequest => ({
   params: { lease_id, returned: true }
 })
 
-const handlersOf = (name: ProtocolName): Pick<(typeof protocols)["git"], "plan" | "failure"> => protocols[name]
-
 /** Returns the parameters for the TTL: one that nobody asked for may be shortened to what is permitted. */
-const ttlOfCall = (name: ProtocolName, args: HelperArgs, lease: HelperLease, ttl: string | undefined) => {
+const ttlOfCall = (protocol: HelperProtocol, args: HelperArgs, lease: HelperLease, ttl: string | undefined) => {
   const asked = args.option("ttl")
   if (asked !== undefined) return { ttl: inGoUnits(asked) }
-  const { ttl: own }: { readonly ttl?: string } = protocols[name]
-  return { ttl: lease.ttl ?? own ?? ttl ?? defaultTtl, shorten: true }
+  return { ttl: lease.ttl ?? protocol.ttl ?? ttl ?? defaultTtl, shorten: true }
 }
 
 const calledBy = (): { readonly program?: string } => {

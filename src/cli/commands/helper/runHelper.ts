@@ -20,10 +20,9 @@ import {
   undoUnlessPrinted,
   usageError
 } from "../../command/Output.ts"
-import { answerCall, type Outcome } from "./answer.ts"
+import { answerCall, type NamedProtocol, type Outcome } from "./answer.ts"
 import { type HelperArgs, helperSpec } from "./helperSpec.ts"
-import { plainTargets } from "./plainTargets.ts"
-import { type HelperProtocol, unfit } from "./Protocol.ts"
+import { unfit } from "./Protocol.ts"
 import { isProtocolName, type ProtocolName, protocols } from "./protocols.ts"
 import { inputReader } from "./readInput.ts"
 
@@ -35,28 +34,35 @@ export const runHelper = async (words: ReadonlyArray<string>): Promise<boolean> 
   const [name = "", ...rest] = args.positionals
   if (name === "config" || name === "shim") return false
   emptyCoreFiles()
-  const wrong = isProtocolName(name) ? wrongLine(name, args, json) : unknownProtocol(name)
-  if (wrong !== undefined || !isProtocolName(name)) {
-    exitWith(wrong === undefined ? exitStatus.usage : printProblem("helper", false, wrong))
-    return true
-  }
-  await (protocolOf(name).greeting === undefined ? answerOnce(name, args, rest) : answerLines(name, args, rest))
+  const problem = isProtocolName(name) ? await answerAs(name, args, rest, json) : unknownProtocol(name)
+  if (problem !== undefined) exitWith(printProblem("helper", false, problem))
   return true
 }
 
-const protocolOf = (name: ProtocolName): HelperProtocol => protocols[name]
+/** Answers in one protocol; returns what is wrong with the command line. */
+const answerAs = async (
+  name: ProtocolName,
+  args: HelperArgs,
+  words: ReadonlyArray<string>,
+  json: boolean
+): Promise<Problem | undefined> => {
+  const named = { ...(await protocols[name]()), name }
+  const wrong = wrongLine(named, args, json)
+  if (wrong !== undefined) return wrong
+  await (named.greeting === undefined ? answerOnce(named, args, words) : answerLines(named, args, words))
+  return undefined
+}
 
 const unknownProtocol = (name: string): Problem =>
   usageError(`unknown protocol ${JSON.stringify(name)}`, "See: secrets helper --help")
 
-const wrongLine = (name: ProtocolName, args: HelperArgs, json: boolean): Problem | undefined => {
+const wrongLine = ({ minTtl: least = 0, name, takesName }: NamedProtocol, args: HelperArgs, json: boolean) => {
   if (json) return usageError("--json does not apply to an answer", "Omit it: each protocol has its own form")
   const isNamed = args.option("name") !== undefined
   const count = args.positionals.length - 1
-  if (protocolOf(name).takesName && count !== (isNamed ? 0 : 1))
+  if (takesName && count !== (isNamed ? 0 : 1))
     return usageError(`${name} takes the name of one secret`, `For example: secrets helper ${name} api_key`)
   const ttl = args.option("ttl")
-  const least = protocolOf(name).minTtl ?? 0
   const seconds = ttl === undefined ? Infinity : secondsIn(inGoUnits(ttl))
   if (seconds > 0 && seconds >= least) return undefined
   return least === 0
@@ -75,24 +81,24 @@ const secondsIn = (ttl: string): number =>
       )
     : 0
 
-const answerOnce = async (name: ProtocolName, args: HelperArgs, words: ReadonlyArray<string>): Promise<void> => {
-  const { isComplete } = protocolOf(name)
+const answerOnce = async (protocol: NamedProtocol, args: HelperArgs, words: ReadonlyArray<string>): Promise<void> => {
+  const { isComplete } = protocol
   // Before the answer is known: the other program writes before it reads.
   const input =
     isComplete === undefined
       ? { text: "" }
       : await inputReader(process.stdin)((text) => (isComplete(text) ? text.length : undefined))
-  exitWith(printOutcome(input === undefined ? outcomeOf(tooLong) : await answer(name, args, words, input.text)))
+  exitWith(printOutcome(input === undefined ? outcomeOf(tooLong) : await answer(protocol, args, words, input.text)))
 }
 
 /** Answers each line until the input ends. */
-const answerLines = async (name: ProtocolName, args: HelperArgs, words: ReadonlyArray<string>): Promise<void> => {
-  printVerbatim(protocolOf(name).greeting ?? "")
+const answerLines = async (protocol: NamedProtocol, args: HelperArgs, words: ReadonlyArray<string>): Promise<void> => {
+  printVerbatim(protocol.greeting ?? "")
   const read = inputReader(process.stdin)
   for (;;) {
     const line = await read((text) => (text.includes("\n") ? text.indexOf("\n") + 1 : undefined))
     if (line === undefined) return exitWith(printOutcome(outcomeOf(tooLong)))
-    if (line.text.trim() !== "") printOutcome(await answer(name, args, words, line.text))
+    if (line.text.trim() !== "") printOutcome(await answer(protocol, args, words, line.text))
     if (line.ended) return exitWith(exitStatus.done)
   }
 }
@@ -110,17 +116,17 @@ const printOutcome = ({ problem, status, stdout, undo }: Outcome): number => {
 }
 
 const answer = async (
-  name: ProtocolName,
+  protocol: NamedProtocol,
   args: HelperArgs,
   words: ReadonlyArray<string>,
   input: string
 ): Promise<Outcome> => {
   const secret = args.option("name")
-  const settings = await settingsOf(args, secret === undefined && protocolOf(name).takesName !== true)
+  const settings = await settingsOf(args, secret === undefined && protocol.takesName !== true)
   if ("exitStatus" in settings) return outcomeOf(settings)
   const { targets, ttl } = settings
   const call = { words, input, targets, name: secret, username: args.option("username"), raw: args.flag("raw") }
-  return answerCall(name, args, { ...call, env: process.env }, ttl)
+  return answerCall(protocol, args, { ...call, env: process.env }, ttl)
 }
 
 interface HelperSettings {
@@ -139,7 +145,7 @@ const settingsOf = async (args: HelperArgs, needsTargets: boolean): Promise<Help
   const helpers: unknown = "value" in parsed ? (Reflect.get(Object(parsed.value), "helpers") ?? undefined) : undefined
   const ttl: unknown = Reflect.get(Object(helpers), "ttl") ?? undefined
   const isPlain = ttl === undefined || (typeof ttl === "string" && plainTtl.test(ttl))
-  const targets = isPlain && needsTargets ? plainTargets(helpers) : undefined
+  const targets = isPlain && needsTargets ? (await import("./plainTargets.ts")).plainTargets(helpers) : undefined
   if ("value" in parsed && (helpers === undefined || (isPlain && (!needsTargets || targets !== undefined))))
     return { targets, ttl: typeof ttl === "string" ? ttl : undefined }
   const { decodeTargets } = await import("./helperTargets.ts")

@@ -34,7 +34,7 @@ export const writeShim = Effect.fnUntraced(function* (
   words: ReadonlyArray<string>,
   command: ReadonlyArray<string>
 ) {
-  const takesName = "takesName" in protocols[protocol]
+  const { takesName } = yield* Effect.promise(protocols[protocol])
   if (takesName && words.length + args.options("name").length !== 1)
     return yield* failUsage(
       `${protocol} takes the name of one secret`,

@@ -2,8 +2,11 @@
  * Asks a protocol as another program would, with the secrets that the daemon has.
  */
 import { refusalProblem } from "../../../../src/cli/command/problems.ts"
-import type { HelperCall } from "../../../../src/cli/commands/helper/Protocol.ts"
-import { type ProtocolName, protocols } from "../../../../src/cli/commands/helper/protocols.ts"
+import type { HelperCall, HelperProtocol } from "../../../../src/cli/commands/helper/Protocol.ts"
+import { isProtocolName, type ProtocolName, protocols } from "../../../../src/cli/commands/helper/protocols.ts"
+
+const loaded = new Map<ProtocolName, HelperProtocol>()
+for (const name of Object.keys(protocols).filter(isProtocolName)) loaded.set(name, await protocols[name]())
 
 /** When every lease ends. */
 export const end = 1_780_000_000_999
@@ -35,7 +38,8 @@ export const ask = (protocol: ProtocolName, { secrets = {}, targets, ...given }:
     ...given,
     targets: targets as HelperCall["targets"]
   }
-  const plan = protocols[protocol].plan(call)
+  const plan = loaded.get(protocol)?.plan(call)
+  if (plan === undefined) throw new Error(protocol)
   if (plan.kind === "answer") return { ...plan.answer, leased: [] }
   if (plan.kind === "problem")
     return { stdout: "", status: plan.problem.exitStatus, leased: [], problem: plan.problem.message }
