@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- proxy`: what a request costs through the worker of the proxy, beside a bare proxy on node:http and
- * undici, and beside the upstream alone, in turns. The worker has the bench in the place of the daemon.
+ * undici, and beside the upstream alone, in turns. The worker has the bench in the place of the daemon. Then a daemon is measured
+ * while its own worker carries gigabytes.
  */
 import * as fs from "node:fs"
 import * as path from "node:path"
@@ -10,30 +11,14 @@ import { pause } from "../test/harness/program.ts"
 import { median, quantile } from "../test/harness/quantile.ts"
 import { newToken, routeTo } from "../test/support/proxy.ts"
 import { temporaryHome } from "../test/support/temporary.ts"
-import { peerHost, type UpstreamPeer, withPeer } from "./proxyPeers.ts"
+import { besideGigabytes } from "./proxyBeside.ts"
+import { peerHost, read, type UpstreamPeer, withPeer } from "./proxyPeers.ts"
 import { mebibytes, print, rounded } from "./stats.ts"
 import { processorMillis } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 7)
 const millis = Number(process.env["SECONDS_EACH"] ?? 1) * 1000
 const gigabyte = 1024 ** 3
-
-/** Reads a whole answer, and calls back with each piece. */
-const read = (pool: Dispatcher, target: string, token: string, onPiece: (piece: Buffer) => void = () => undefined) =>
-  new Promise<void>((done, fail) => {
-    pool.dispatch(
-      { path: target, method: "GET", headers: { host: "127.0.0.1", authorization: `Bearer ${token}` } },
-      {
-        onRequestStart: () => undefined,
-        onResponseStart: (controller, status) => {
-          if (status !== 200) controller.abort(new Error(`status ${status}`))
-        },
-        onResponseData: (_controller, piece) => onPiece(piece),
-        onResponseEnd: () => done(),
-        onResponseError: (_controller, error) => fail(error)
-      }
-    )
-  })
 
 const load = async (pool: Dispatcher, token: string, connections: number) => {
   const waits: Array<number> = []
@@ -77,7 +62,7 @@ const download = async (pool: Dispatcher, token: string, pid: number) => {
 
 type Sample = Record<string, number>
 
-const report = (samples: ReadonlyArray<Sample>, memory: Sample): void => {
+const report = (samples: ReadonlyArray<Sample>, memory: Sample, beside: ReadonlyArray<object>): void => {
   const middle = (name: string, digits = 2) => rounded(median(samples.flatMap((one) => one[name] ?? [])), digits)
   print("proxy", {
     rounds,
@@ -105,7 +90,8 @@ const report = (samples: ReadonlyArray<Sample>, memory: Sample): void => {
         "at rest MiB": mebibytes(memory["rest"] ?? 0),
         "ready after ms": rounded(memory["ready"] ?? 0, 0)
       }
-    ]
+    ],
+    "the daemon meanwhile": beside
   })
 }
 
@@ -155,9 +141,9 @@ await withPeer(["upstream"], async (printed) => {
       // V8 compiles the code in the first one.
       if (round > 0) samples.push(sample)
     }
-    report(samples, memory)
-    await Promise.all(Object.values(pools).map((pool) => pool.destroy()))
     await worker.end()
+    report(samples, memory, await besideGigabytes({ ca, port }, pools.bare, Math.min(rounds, 3)))
+    await Promise.all(Object.values(pools).map((pool) => pool.destroy()))
   })
   fs.rmSync(home, { recursive: true, force: true })
 })

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process"
 import * as http from "node:http"
 import * as https from "node:https"
 import { fileURLToPath } from "node:url"
-import { Pool } from "undici"
+import { type Dispatcher, Pool } from "undici"
 import { makeCertificateAuthority } from "../src/proxy/certificateAuthority.ts"
 
 export const peerHost = "localhost"
@@ -30,6 +30,28 @@ export const withPeer = async <A>(args: ReadonlyArray<string>, use: (printed: st
     child.kill("SIGKILL")
   }
 }
+
+/** Reads a whole answer, and calls back with each piece. */
+export const read = (
+  pool: Dispatcher,
+  target: string,
+  token: string,
+  onPiece: (piece: Buffer) => void = () => undefined
+) =>
+  new Promise<void>((done, fail) => {
+    pool.dispatch(
+      { path: target, method: "GET", headers: { host: "127.0.0.1", authorization: `Bearer ${token}` } },
+      {
+        onRequestStart: () => undefined,
+        onResponseStart: (controller, status) => {
+          if (status !== 200) controller.abort(new Error(`status ${status}`))
+        },
+        onResponseData: (_controller, piece) => onPiece(piece),
+        onResponseEnd: () => done(),
+        onResponseError: (_controller, error) => fail(error)
+      }
+    )
+  })
 
 const small = Buffer.alloc(1024, "x")
 const large = Buffer.alloc(256 * 1024, "some text that is no secret, over and over again; ")

@@ -35,8 +35,12 @@ export interface Subject {
 }
 
 /** Provides a daemon that has the secrets, and removes its directory afterwards. */
-export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>): Promise<A> => {
+export const withDaemon = async <A>(use: (daemon: Subject) => Promise<A>, settings?: object): Promise<A> => {
   const home = temporaryHome()
+  if (settings !== undefined) {
+    fs.mkdirSync(path.join(home, ".agent-secrets"), { mode: 0o700 })
+    fs.writeFileSync(path.join(home, ".agent-secrets/config.json"), JSON.stringify(settings))
+  }
   let daemon: Target = await untilReady(launch({ home, nodeOptions }))
   try {
     await addSecrets(daemon.socket)
