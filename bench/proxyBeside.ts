@@ -33,8 +33,19 @@ const acquireBeside = async (socket: string, pool: Pool | undefined, token: stri
 
 type Sample = Awaited<ReturnType<typeof acquireBeside>>
 
-const middleOf = (samples: ReadonlyArray<ReadonlyArray<Sample>>, of: (sample: ReadonlyArray<Sample>) => number) =>
-  rounded(median(samples.map(of)))
+const rowOf = (beside: string, at: number, samples: ReadonlyArray<ReadonlyArray<Sample>>) => {
+  const middle = (of: (one: Sample | undefined, sample: ReadonlyArray<Sample>) => number) =>
+    rounded(median(samples.map((sample) => of(sample[at], sample))))
+  return {
+    "a gigabyte through": beside,
+    "acquire p50 ms": middle((one) => one?.p50 ?? 0),
+    "p99 ms": middle((one) => one?.p99 ?? 0),
+    "p50, times the daemon alone": middle((one, [alone]) => (one?.p50 ?? 0) / (alone?.p50 ?? 1)),
+    "p99, times it": middle((one, [alone]) => (one?.p99 ?? 0) / (alone?.p99 ?? 1)),
+    "p50, times the bare proxy": middle((one, [, bare]) => (one?.p50 ?? 0) / (bare?.p50 ?? 1)),
+    GiB: middle((one) => one?.gigabytes ?? 0)
+  }
+}
 
 /** Measures so many rounds, and returns the rows of a table; `bare` leads to the bare proxy. */
 export const besideGigabytes = async ({ ca, port }: UpstreamPeer, bare: Pool, rounds: number) => {
@@ -63,18 +74,7 @@ export const besideGigabytes = async ({ ca, port }: UpstreamPeer, bare: Pool, ro
       }
       await worker.destroy()
       client.close()
-      return turns.map(({ beside }, at) => {
-        const middle = (of: (sample: ReadonlyArray<Sample>) => number) => middleOf(samples, of)
-        return {
-          "a gigabyte through": beside,
-          "acquire p50 ms": middle((sample) => sample[at]?.p50 ?? 0),
-          "p99 ms": middle((sample) => sample[at]?.p99 ?? 0),
-          "p50, times the daemon alone": middle((sample) => (sample[at]?.p50 ?? 0) / (sample[0]?.p50 ?? 1)),
-          "p99, times it": middle((sample) => (sample[at]?.p99 ?? 0) / (sample[0]?.p99 ?? 1)),
-          "p50, times the bare proxy": middle((sample) => (sample[at]?.p50 ?? 0) / (sample[1]?.p50 ?? 1)),
-          GiB: middle((sample) => sample[at]?.gigabytes ?? 0)
-        }
-      })
+      return turns.map(({ beside }, at) => rowOf(beside, at, samples))
     },
     { proxy: { routes: { upstream: route } } }
   )
