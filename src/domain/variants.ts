@@ -38,7 +38,8 @@ export const encodedVariants = (value: string): ReadonlyArray<Buffer> => {
     inShell(text),
     ...inWholeBase64(bytes),
     ...inBase64(bytes),
-    ...inHex(bytes)
+    ...inHex(bytes),
+    inspected(bytes)
   ])
   return [...variants]
     .map((variant) => Buffer.from(variant, "utf8"))
@@ -102,6 +103,9 @@ const inHex = (bytes: Buffer): ReadonlyArray<string> => {
   return [hex, hex.toUpperCase()]
 }
 
+/** Returns the bytes as Node prints a Buffer. */
+const inspected = (bytes: Buffer): string => bytes.toString("hex").replaceAll(/..(?!$)/g, "$& ")
+
 /**
  * Returns the base64 letters that depend on the value alone, for each of its three possible alignments in encoded
  * data. The first is also returned with the line breaks of `base64` and `openssl`.
@@ -126,12 +130,13 @@ const inLines = (text: string, length: number): string =>
 /** Adds the URL-safe alphabet (base64url). */
 const withSafe = (base64: string): ReadonlyArray<string> => [base64, base64.replaceAll("+", "-").replaceAll("/", "_")]
 
-/** Returns percent-encodings: those of paths and of forms, in upper and lower case. */
+/** Returns percent-encodings: those of parts and of whole addresses, of paths and of forms, in upper and lower case. */
 const inUrls = (text: string): ReadonlyArray<string> => {
   const usual = encodeURIComponent(text)
   const strict = usual.replaceAll(/[!'()*]/g, (letter) => `%${letter.charCodeAt(0).toString(16).toUpperCase()}`)
   const inForm = new URLSearchParams([["", text]]).toString().slice(1)
-  return [usual, strict, inForm].flatMap((form) => [
+  const [inPath, inQuery] = [strict.replaceAll("%2F", "/"), strict.replaceAll("%20", "+")]
+  return [usual, strict, inForm, inPath, inQuery, encodeURI(text)].flatMap((form) => [
     form,
     form.replaceAll(/%[0-9A-F]{2}/g, (code) => code.toLowerCase())
   ])

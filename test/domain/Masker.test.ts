@@ -3,6 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { createHash } from "node:crypto"
+import { inspect } from "node:util"
 import { countMaskable, maskPrefixLength, makeMaskers } from "../../src/domain/Masker.ts"
 import { encodedVariants, encodedVariantsOfAll, jsonStrings } from "../../src/domain/variants.ts"
 import { cpuMillis } from "../support/cpuTime.ts"
@@ -22,7 +23,9 @@ describe("masking", () => {
     assert.strictEqual(failed, 0, failures.join("\n"))
   })
 
-  const value = "s3cr&t/+ü'\"\\\nline two of it <x>"
+  const value = "s3cr&t/+ü~*'\"\\\nline two of it <x>"
+  /** As programs do that keep only letters, digits and -._~ as they are. */
+  const strictly = (text: string) => encodeURIComponent(text).replaceAll("'", "%27").replaceAll("*", "%2A")
   const bytes = Buffer.from(value)
   for (const [form, text] of [
     ["as it is", value],
@@ -34,6 +37,10 @@ describe("masking", () => {
     ["in a URL", encodeURIComponent(value)],
     ["in a URL with lower-case hex digits", encodeURIComponent(value).replaceAll(/%../g, (code) => code.toLowerCase())],
     ["in a form", new URLSearchParams({ a: value }).toString().slice(2)],
+    ["in the path of a URL", strictly(value).replaceAll("%2F", "/")],
+    ["in a whole URL", encodeURI(value)],
+    ["in a query of Go or Python", strictly(value).replaceAll("%20", "+")],
+    ["in a buffer that Node prints", inspect(bytes).slice(8, -1)],
     ["in JSON", JSON.stringify(value).slice(1, -1)],
     ["in a shell's trace", value.replaceAll("'", "'\\''")]
   ] as const) {

@@ -22,6 +22,7 @@ const formsOf = (value: string): ReadonlyMap<string, Buffer> => {
     ["JSON in ASCII", inJson.replaceAll(/[^\x20-\x7e]/g, unicodeEscape)],
     ["JSON of Go", inJson.replaceAll(/[<>&]/g, unicodeEscape)],
     ["URL", encodeURIComponent(value)],
+    ["path", encodeURIComponent(value).replaceAll("%2F", "/")],
     ["form", new URLSearchParams({ v: value }).toString().slice(2)],
     ["bytes", [...bytes].join(",")]
   ])
