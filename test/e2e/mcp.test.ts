@@ -383,6 +383,18 @@ describe.concurrent("secrets mcp beside others", () => {
     })
   )
 
+  it.live("ends a program whose parent was killed: nobody would hear of it any more", () =>
+    Effect.gen(function* () {
+      const file = path.join(yield* temporaryDirectory, "pid")
+      const running = client.call("run_with_secrets", { command: staying(file), secrets: [{ name: "tok" }] })
+      const pid = yield* pidIn(file)
+      const { stdout } = spawnSync("ps", ["-o", "ppid=", "-p", String(pid)], { encoding: "utf8" })
+      process.kill(Number(stdout), "SIGKILL")
+      assert.deepInclude(yield* Effect.promise(() => running), { status: "stopped", stdout: "" })
+      yield* until(() => !isAlive(pid))
+    })
+  )
+
   it.live("survives a client that sends and never reads, and ends with it", () =>
     Effect.gen(function* () {
       const client = startMcp({ home: daemon().home })

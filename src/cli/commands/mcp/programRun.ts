@@ -87,6 +87,10 @@ export const startProgram = (request: ProgramRequest): RunningProgram => {
     runningPrograms.delete(request.client)
     Deferred.doneUnsafe(ended, Effect.succeed({ report: life.report, run: life.run, problem, stdout, stderr }))
   }
+  /** Without a terminal, it leads a group of its own. */
+  const killProgram = () => {
+    if (life.pid !== undefined && life.report === undefined) killGroup(life.pid)
+  }
   collect(child.stdout, stdout)
   collect(child.stderr, stderr)
   child.on("message", (message: unknown) => {
@@ -95,7 +99,11 @@ export const startProgram = (request: ProgramRequest): RunningProgram => {
     else if (isRunReport(message)) life.run = message
   })
   child.once("error", (error) => finish({ code: "io_error", message: reasonOf(error), fix: "", exitStatus: 1 }))
-  child.once("close", () => finish(life.pid === undefined ? problemIn(stdout.text()) : undefined))
+  child.once("close", (_status, signal) => {
+    // Nobody would end the program any more.
+    if (signal !== null) killProgram()
+    finish(life.pid === undefined ? problemIn(stdout.text()) : undefined)
+  })
   // A program that does not read it is no failure.
   child.stdin?.on("error", () => {})
   child.stdin?.end(request.stdin)
@@ -108,8 +116,7 @@ export const startProgram = (request: ProgramRequest): RunningProgram => {
         if (Deferred.isDoneUnsafe(ended)) return
         child.kill("SIGTERM")
         if (yield* within(Deferred.await(ended), grace)) return
-        // Without a terminal, it leads a group of its own.
-        if (life.pid !== undefined && life.report === undefined) killGroup(life.pid)
+        killProgram()
         // Once more: the child waits no longer for the output of what the program left running.
         child.kill("SIGTERM")
         if (!(yield* within(Deferred.await(ended), lastGrace))) child.kill("SIGKILL")
