@@ -455,6 +455,42 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
     })
   )
 
+  it.live("takes a directory of the predecessor in, and gives it back although the database is gone", () =>
+    Effect.gen(function* () {
+      const [first, home] = [yield* temporaryDirectory, yield* temporaryDirectory]
+      const directory = path.join(home, ".agent-secrets")
+      fs.cpSync(path.resolve(import.meta.dirname, "../fixtures/go-running"), directory, { recursive: true })
+      for (const file of fs.readdirSync(directory)) fs.chmodSync(path.join(directory, file), 0o600)
+      const [store, log] = [yield* readStore(directory), fs.readFileSync(path.join(directory, "audit.log"), "utf8")]
+      const done = (at: string, ...args: ReadonlyArray<string>) =>
+        Effect.map(run(["team", ...args, "--json"], { home: at }), (ended) => {
+          assert.strictEqual(ended.status, 0, ended.stdout + ended.stderr)
+          return JSON.parse(ended.stdout).result
+        })
+      const configure = (at: string, { team: section }: any, more: object = {}) =>
+        fs.writeFileSync(path.join(at, ".agent-secrets/config.json"), JSON.stringify({ team: { ...section, ...more } }))
+      const [request, invitation] = [path.join(first, "request"), path.join(first, "invitation")]
+      team.cluster().sql("create database taken")
+      const admin = ["--admin-url", team.cluster().url("postgres", "taken")]
+      configure(first, yield* done(first, "init", ...admin, "--name", "m4"))
+      const early = yield* run(["team", "join", invitation], { home: yield* temporaryDirectory })
+      assert.include(early.stderr, "the invitation cannot be read")
+      fs.writeFileSync(request, (yield* run(["team", "request", "--name", "m5"], { home })).stdout)
+      yield* done(first, "add", request, ...admin, "--out", invitation, "--yes")
+      const joined = yield* done(home, "join", invitation, "--import")
+      assert.strictEqual(joined.imported, Object.keys(JSON.parse(store).secrets).length)
+      configure(home, joined, { url: "postgres://as_m5@localhost/taken?host=/nowhere" })
+      const away = yield* run(["team", "leave", "--keep-secrets"], { home })
+      assert.strictEqual(away.status, 3)
+      assert.match(away.stderr, /ENOENT[^]*If it will not, [^]*--without-database/)
+      yield* done(home, "leave", "--keep-secrets", "--without-database")
+      assert.strictEqual(yield* readStore(directory), store)
+      assert.isTrue(fs.readFileSync(path.join(directory, "audit.log"), "utf8").startsWith(log))
+      const leases = JSON.parse(fs.readFileSync(path.join(directory, "leases.json"), "utf8")) ?? []
+      assert.isTrue(leases.every(({ revoked }: any) => revoked))
+    }).pipe(Effect.scoped)
+  )
+
   it.live("takes a machine in and out with the commands, and verifies the logs of both", () =>
     Effect.gen(function* () {
       const value = "made-up-value-of-two-machines"
@@ -496,6 +532,10 @@ describe.runIf(postgresPrograms !== undefined)("a team", () => {
       configure(two, teamOf(yield* done(two, ["team", "join", invitation])))
       yield* startDaemon({ home: two })
       assert.strictEqual((yield* secrets(two, ["lease", "db", "--client-id", "w"])).stdout, value)
+      const group = ["team", "group", "add", "prod"]
+      const unknown = done(one, [...group, "nobody"], 4)
+      const [refused] = yield* Effect.all([done(two, [...group, "m7"], 1), unknown], both)
+      assert.include(refused.error.message, "m7 is not an admin machine")
       const verified = yield* done(one, ["audit", "--verify", "--team"])
       assert.deepStrictEqual(verified.result.findings, [])
 

@@ -47,7 +47,7 @@ export const openAdmin = Effect.fn("openAdmin")(function* ({ ca, password, url }
     migrate: Effect.gen(function* () {
       const { rows } = yield* run(functionsQuestion)
       const reason = newerFunctions(rows[0]?.["answer"])
-      if (reason !== undefined) return yield* new WireError({ reason, code: undefined })
+      if (reason !== undefined) return yield* new WireError({ reason, code: "42883" })
       yield* runAll(migrateStatements)
     }),
     /** Whether the team was founded. */

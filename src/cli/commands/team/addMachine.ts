@@ -32,7 +32,14 @@ export const addMachine = Effect.fnUntraced(function* (args: TeamArgs) {
   const forDatabase = yield* makeRole(args, keys.machine, password)
   const invitation = args.option("out") ?? `${keys.machine}.invitation`
   const contents = yield* invitationFor(beside, keys, password)
-  yield* Effect.mapError(replaceFile(invitation, [contents]), storeFailed)
+  yield* Effect.mapError(replaceFile(invitation, [contents]), ({ message }) =>
+    teamError(
+      "the invitation cannot be written; the machine is in the list",
+      message,
+      "Run the command again, with another file: --out FILE",
+      exitStatus.cannotCreate
+    )
+  )
   const sealed = yield* beside.waitForSealing(list)
   return {
     lines: [
@@ -59,8 +66,8 @@ const requestIn = Effect.fnUntraced(function* (file: string) {
   if (keys !== undefined) return keys
   return yield* teamError(
     "the request is not valid",
-    "its signature is not that of its key",
-    "Make it again there: secrets team request",
+    "it is not what secrets team request prints, or not signed with its own key",
+    `Make it again there: secrets team request > FILE`,
     exitStatus.unfit
   )
 })
@@ -98,7 +105,7 @@ const declareMachine = Effect.fnUntraced(function* (
 const makeRole = Effect.fnUntraced(function* (args: TeamArgs, machine: string, password: Redacted.Redacted) {
   const statements = roleStatements(roleOf(machine), password)
   if (args.option("admin-url") === undefined) return statements
-  const failed = databaseFailed("the role of the machine cannot be created; run the command again")
+  const failed = databaseFailed("the role of the machine cannot be created; run the command again", true)
   const admin = yield* Effect.mapError(openAdmin(yield* adminAddress(args)), failed)
   yield* Effect.mapError(admin.runAll(statements), failed)
   return []

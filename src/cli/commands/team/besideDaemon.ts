@@ -12,7 +12,8 @@ import {
   recipientsOf,
   roleOf,
   type Said,
-  SignedStatement
+  SignedStatement,
+  viewOf
 } from "../../../daemon/team/members.ts"
 import { recipientsHash } from "../../../daemon/team/sealedSecret.ts"
 import { readSigner, signStatement } from "../../../daemon/team/signer.ts"
@@ -67,6 +68,13 @@ export const openBesideDaemon = Effect.fnUntraced(function* (args: GlobalArgs) {
 
   /** Signs a statement, and adds it to the list; returns the longer list. */
   const declare = Effect.fnUntraced(function* (from: typeof list, said: Said) {
+    if (viewOf(from).members.get(team.name)?.isAdmin !== true) {
+      return yield* teamError(
+        "this machine may not change the list of machines",
+        `${team.name} is not an admin machine`,
+        "Run this on one that is: secrets team status shows which"
+      )
+    }
     const signed = signStatement(from, signer, said)
     const next = extendMembers(from, [signed])
     if (Result.isFailure(next)) {

@@ -59,7 +59,7 @@ const found = Effect.fnUntraced(function* (
   address: AdminAddress,
   paper: string | undefined
 ) {
-  const failed = databaseFailed("the team cannot be founded")
+  const failed = databaseFailed("the team cannot be founded", true)
   const signer = yield* Effect.mapError(readSigner(config, name), storeFailed)
   const admin = yield* Effect.mapError(openAdmin(address), failed)
   yield* Effect.mapError(admin.create, failed)
@@ -90,7 +90,7 @@ const machineUrl = (adminUrl: URL, name: string): URL => {
 
 export const migrateTeam = Effect.fnUntraced(function* (args: TeamArgs) {
   const address = yield* adminAddress(args)
-  const failed = databaseFailed("cannot bring the team's database up to date")
+  const failed = databaseFailed("cannot bring the team's database up to date", true)
   const admin = yield* Effect.mapError(openAdmin(address), failed)
   yield* Effect.mapError(admin.migrate, failed)
   return { lines: ["the functions of the database are those of this version"], result: { migrated: true } }

@@ -84,7 +84,6 @@ const settingsOf = Effect.fnUntraced(function* (section: TeamSection) {
 })
 
 const invitationIn = Effect.fnUntraced(function* (config: Config, file: string) {
-  const signer = yield* Effect.mapError(readSigner(config, ""), storeFailed)
   const contents = yield* Effect.try({
     try: () => fs.readFileSync(file),
     catch: (cause) =>
@@ -93,6 +92,15 @@ const invitationIn = Effect.fnUntraced(function* (config: Config, file: string) 
         "Name the file that secrets team add wrote"
       )
   })
+  if (!fs.existsSync(config.identityPath)) {
+    return yield* teamError(
+      "this machine has not asked for an invitation",
+      `${config.identityPath} does not exist, so no invitation is encrypted to it`,
+      "Make a request, and have it added on an admin machine: secrets team request > FILE",
+      exitStatus.unfit
+    )
+  }
+  const signer = yield* Effect.mapError(readSigner(config, ""), storeFailed)
   const invitation = yield* Effect.mapError(readInvitation(contents, signer.store), ({ reason }) =>
     teamError(
       "the invitation is not for this machine",

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { instancePaths } from "../../../daemon/Daemon.ts"
+import { StartError } from "../../../daemon/files/fileLock.ts"
 import { removeDurably } from "../../../daemon/files/durableFile.ts"
 import { holdDirectory } from "../../../daemon/lifecycle/Instance.ts"
 import { openStore } from "../../../daemon/secrets/storeFiles.ts"
@@ -18,12 +19,13 @@ import { teamLeaveFact } from "../../../domain/daemonFacts.ts"
 import { revokeAllFacts } from "../../../domain/leaseFacts.ts"
 import { withStore } from "../../../domain/storeFacts.ts"
 import type { Config } from "../../../domain/Config.ts"
+import { exitStatus } from "../../../domain/exitStatus.ts"
 import { counted } from "../../../domain/counted.ts"
 import { checkOwner } from "../../command/settings.ts"
 import { stderrLogger } from "../../command/stderrLogger.ts"
 import { startFailure } from "../serve/startFailure.ts"
 import type { TeamArgs } from "./team.ts"
-import { databaseFailed, loadTeam } from "./teamProblems.ts"
+import { databaseFailed, loadTeam, storeFailed, teamError } from "./teamProblems.ts"
 
 export const leaveTeam = Effect.fnUntraced(
   function* (args: TeamArgs) {
@@ -31,13 +33,15 @@ export const leaveTeam = Effect.fnUntraced(
     yield* checkOwner(config.directory, "team")
     yield* Effect.sync(() => process.umask(0o077))
     yield* Effect.mapError(holdDirectory(instancePaths(config)), startFailure)
-    const failed = databaseFailed("this machine cannot leave the team")
-    const ended = yield* Effect.mapError(Effect.scoped(endMembership(config, team)), failed)
+    const isAlone = args.flag("without-database")
+    const ended = isAlone ? undefined : yield* Effect.mapError(Effect.scoped(endMembership(config, team)), cannotLeave)
     const keep = args.flag("keep-secrets")
-    const kept = yield* Effect.mapError(Effect.scoped(goBackToFiles(config, keep)), failed)
+    const kept = yield* Effect.mapError(Effect.scoped(goBackToFiles(config, keep)), storeFailed)
+    const known = ended === undefined ? "the team had removed this machine" : "this machine has left the team"
     return {
       lines: [
-        `${ended === undefined ? "the team had removed this machine" : "this machine has left the team"}; ${counted(ended ?? 0, "lease", "is")} revoked, ${counted(kept, "secret")} kept`,
+        `${isAlone ? "this machine is in no team any more" : known}; ${counted(ended ?? 0, "lease", "is")} revoked, ${counted(kept, "secret")} kept`,
+        ...(isAlone ? [`On another machine of the team, run: secrets team remove ${team.name}`] : []),
         "Remove team from config.json, and start the daemon"
       ],
       result: { revoked: ended ?? 0, kept }
@@ -46,6 +50,13 @@ export const leaveTeam = Effect.fnUntraced(
   Effect.scoped,
   Effect.provide(stderrLogger)
 )
+
+const cannotLeave = (error: { readonly message: string }) => {
+  const what = "this machine cannot leave the team"
+  if (error instanceof StartError) return databaseFailed(what)(error)
+  const fix = "Have the database answer. If it will not, or the team has removed this machine: --without-database"
+  return teamError(what, error.message, fix, exitStatus.unavailable)
+}
 
 const goBackToFiles = Effect.fnUntraced(function* (config: Config, keep: boolean) {
   const log = AuditLog.layerOf({ ...config, team: undefined })

@@ -25,7 +25,7 @@ import { isInteractive } from "../../terminal/isInteractive.ts"
 import { table } from "../../terminal/table.ts"
 import { type BesideDaemon, openBesideDaemon, positional, readSecretRows, sealedLine } from "./besideDaemon.ts"
 import type { TeamArgs } from "./team.ts"
-import { adminAddress, databaseFailed, teamError } from "./teamProblems.ts"
+import { adminAddress, databaseFailed, unknownMachine } from "./teamProblems.ts"
 
 export const removeMachine = Effect.fnUntraced(function* (args: TeamArgs) {
   const machine = yield* positional(args, 1, "the machine")
@@ -60,9 +60,6 @@ export const teamExposure = Effect.fnUntraced(function* (args: TeamArgs) {
   return exposureOutput(machine, yield* exposedBy(beside, machine), [])
 }, Effect.scoped)
 
-const unknownMachine = (machine: string) =>
-  teamError("there is no such machine", `the list has no ${machine}`, "See: secrets team status", exitStatus.notFound)
-
 const makeSure = Effect.fnUntraced(function* (args: TeamArgs, machine: string) {
   if (args.flag("yes")) return
   if (!isInteractive())
@@ -75,7 +72,7 @@ const makeSure = Effect.fnUntraced(function* (args: TeamArgs, machine: string) {
 const endRole = Effect.fnUntraced(function* (args: TeamArgs, machine: string) {
   const statements = dropStatements(roleOf(machine))
   if (args.option("admin-url") === undefined) return statements
-  const failed = databaseFailed("the role of the machine is not ended; run the command again")
+  const failed = databaseFailed("the role of the machine is not ended; run the command again", true)
   const admin = yield* Effect.mapError(openAdmin(yield* adminAddress(args)), failed)
   yield* Effect.mapError(admin.runAll(statements), failed)
   return []

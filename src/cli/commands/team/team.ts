@@ -42,6 +42,10 @@ const flags = {
     type: "boolean",
     summary: "join: keep the secrets of this machine in its store, unused (the default)"
   },
+  "without-database": {
+    type: "boolean",
+    summary: "leave: although the database does not answer, or does not know this machine"
+  },
   "keep-secrets": { type: "boolean", summary: "leave: keep the secrets of the team in the store of this machine" }
 } as const
 

@@ -11,7 +11,7 @@ import { failUsage } from "../../command/CommandError.ts"
 import { table } from "../../terminal/table.ts"
 import { type BesideDaemon, openBesideDaemon, sealedLine } from "./besideDaemon.ts"
 import type { TeamArgs } from "./team.ts"
-import { teamError } from "./teamProblems.ts"
+import { teamError, unknownMachine } from "./teamProblems.ts"
 
 const usage = "Use: secrets team group list | add GROUP MACHINE... | drop GROUP MACHINE... | assign GROUP SECRET..."
 
@@ -36,7 +36,8 @@ const changeMachines = Effect.fnUntraced(function* (
 ) {
   let next = list
   for (const machine of machines) {
-    const before = viewOf(next).members.get(machine)?.groups ?? []
+    const before = viewOf(next).members.get(machine)?.groups
+    if (before === undefined) return yield* unknownMachine(machine)
     const groups = isAdd ? [...new Set([...before, group])] : before.filter((one) => one !== group)
     if (groups.length !== before.length) next = yield* declare(next, { do: "groups", machine, groups })
   }

@@ -1,7 +1,9 @@
 /** The problems of `secrets team`. */
 import * as Effect from "effect/Effect"
 import * as path from "node:path"
+import { StartError } from "../../../daemon/files/fileLock.ts"
 import type { AdminAddress } from "../../../daemon/team/administer.ts"
+import { sqlState } from "../../../daemon/team/schema.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Config } from "../../../domain/Config.ts"
 import { databaseProblem, type TeamSettings } from "../../../domain/TeamConfig.ts"
@@ -13,20 +15,62 @@ import type { TeamArgs } from "./team.ts"
 export const teamError = (message: string, why: string, fix: string, status: number = exitStatus.failed) =>
   new CommandError({ message, why, fix, code: "team_error", exitStatus: status })
 
+/** What a person can do about a failure of the database: with the address of a machine, and with that of an administrator. */
+const fixes = {
+  connect: [
+    "Start the server, or correct team.url in config.json",
+    "Start the server, or correct the address: --admin-url"
+  ],
+  login: [
+    "Correct team.password_file, or have the machine added again: secrets team add",
+    "Name a role of the server in --admin-url, and set PGPASSWORD to its password"
+  ],
+  database: ["Correct the name of the database in team.url", "Create the database, or correct its name in --admin-url"],
+  team: ["Correct the name of the database in team.url", "Found a team there: secrets team init"],
+  rights: [
+    "Have the machine added again: secrets team add",
+    "Name a role that may create roles and a schema in --admin-url, such as postgres"
+  ],
+  machine: ["See which machines the team has, on one of them: secrets team status"],
+  changed: ["Run the command again"],
+  server: ["Have the administrator of the database look at it"]
+} as const
+
+/** The kinds of failures, by the SQLSTATE of the server. */
+const kinds: Readonly<Record<string, keyof typeof fixes>> = {
+  "28P01": "login",
+  "28000": "login",
+  "3D000": "database",
+  "3F000": "team",
+  "42501": "rights",
+  [sqlState.fenced]: "machine",
+  [sqlState.denied]: "machine",
+  [sqlState.stale]: "changed"
+}
+
+const kindOf = ({ code, message }: { readonly message: string; readonly code?: string | undefined }) => {
+  if (code !== undefined) return kinds[code] ?? "server"
+  // The driver finds out by itself that there is no password to send.
+  return /password authentication/.test(message) ? "login" : "connect"
+}
+
 /** Returns a function that turns a failure of the database into a problem of the command. */
-export const databaseFailed = (what: string) => (error: { readonly message: string }) =>
-  teamError(
-    what,
-    error.message,
-    "Check the address, the role and the server: secrets team check",
-    exitStatus.unavailable
-  )
+export const databaseFailed =
+  (what: string, isAdmin = false) =>
+  (error: { readonly message: string; readonly code?: string | undefined }) => {
+    if (error instanceof StartError) return teamError(what, error.message, error.fix, error.exitStatus)
+    const [forMachine, forAdmin = forMachine] = fixes[kindOf(error)]
+    return teamError(what, error.message, isAdmin ? forAdmin : forMachine, exitStatus.unavailable)
+  }
 
 /** Returns the problem of a file of this machine. */
 export const storeFailed = (error: { readonly message: string }) =>
   error instanceof CommandError
     ? error
     : teamError("cannot use the store of this machine", error.message, "See what it needs: secrets doctor")
+
+export const unknownMachine = (machine: string) =>
+  teamError("there is no such machine", `the list has no ${machine}`, "See: secrets team status", exitStatus.notFound)
 
 /** Rejects a machine that is in a team. */
 export const refuseMember = ({ team }: Config) =>
