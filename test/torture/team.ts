@@ -15,6 +15,7 @@ import { frozen } from "./team/frozen.ts"
 import { pooler } from "./team/pooler.ts"
 import { restored } from "./team/restored.ts"
 import { secrecy } from "./team/secrecy.ts"
+import { values } from "./team/values.ts"
 import { versions } from "./team/versions.ts"
 
 const attacks: Readonly<Record<string, (options: ScenarioOptions) => Promise<ReadonlyArray<Row>>>> = {
@@ -28,6 +29,7 @@ const attacks: Readonly<Record<string, (options: ScenarioOptions) => Promise<Rea
   disks,
   pooler,
   versions,
+  values,
   secrecy,
   access
 }
