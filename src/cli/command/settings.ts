@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
-import { defaultConfig } from "../../domain/defaultConfig.ts"
 import { samplingVariables } from "../../domain/telemetry.ts"
 import {
   type GlobalArgs,
@@ -37,7 +36,7 @@ export const loadConfig = Effect.fnUntraced(function* (
   const hasVariable = Object.values(samplingVariables).some((name) => process.env[name])
   const decoded =
     text === "{}" && !hasVariable
-      ? Result.succeed({ config: defaultConfig(home), warnings: [] })
+      ? Result.succeed({ config: (yield* plainDefaults).defaultConfig(home), warnings: [] })
       : (yield* schema).decodeConfig(text, home, process.env)
   if (Result.isFailure(decoded)) {
     return yield* new CommandError(configError(`${decoded.failure.message} (${file})`, `Correct ${file}`))
@@ -54,7 +53,8 @@ export const loadConfig = Effect.fnUntraced(function* (
   return changed
 })
 
-// Loaded for a config.json, which most people do not have.
+// Loaded on demand: most people have no config.json, and many commands need no settings at all.
+const plainDefaults = Effect.promise(() => import("../../domain/defaultConfig.ts"))
 const schema = Effect.promise(() => import("../../domain/Config.ts"))
 
 /** Returns the daemon to call. */
