@@ -2,7 +2,8 @@
  * searchAudit: the last matching entries of the audit log, oldest first.
  *
  * It reads from the end and stops at its limits or at the first entry that is too old.
- * If it stops before it has searched everything requested, the result is incomplete.
+ * If it stops before it has searched everything requested, the result is incomplete. A search
+ * that reaches the first entry that is kept returns it, if older ones were removed.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -38,7 +39,8 @@ export const searchAudit = Effect.fn("searchAudit")(function* (search: AuditSear
   const mayMatch = prefilter(search)
   const entries: Array<AuditEntry> = []
   let [lines, read, returned, complete] = [0, 0, 0, true]
-  yield* audit.readBackwards((line) => {
+  let [oldest, isWhole] = ["", true]
+  const add = (line: string): boolean => {
     lines += 1
     read += line.length
     const candidate = mayMatch(line)
@@ -52,9 +54,15 @@ export const searchAudit = Effect.fn("searchAudit")(function* (search: AuditSear
       }
     }
     return read < maxReadBytes || (complete = false)
+  }
+  yield* audit.readBackwards((line) => {
+    oldest = line
+    return (isWhole = add(line))
   })
+  const first = isWhole ? Option.getOrUndefined(decodeEntry(oldest)) : undefined
+  const begin = first !== undefined && isChained(first) && first.seq > 1 ? first : undefined
   /** `complete` is false if older matching entries may exist that were not read or did not fit. */
-  return { entries: entries.toReversed(), complete }
+  return { entries: entries.toReversed(), complete, begin }
 })
 
 /** Searches a line for the encoded names, so that most lines need no decoding. */

@@ -31,17 +31,18 @@ const fact = (n: number): AuditFact => ({
 })
 
 /** Entries 1 to 60, one second apart, in a log of many small files. */
-const inLog = <A, E>(test: Effect.Effect<A, E, AuditLog>) =>
+const inLog = <A, E>(test: Effect.Effect<A, E, AuditLog>, maxFiles = 100) =>
   Effect.gen(function* () {
     const directory = yield* temporaryDirectory
     yield* Effect.gen(function* () {
       const audit = yield* AuditLog
+      yield* audit.release(60)
       for (let n = 1; n <= 60; n += 1) {
         yield* TestClock.adjust("1 second")
         yield* audit.append([fact(n)])
       }
       yield* test
-    }).pipe(Effect.provide(AuditLog.layer(path.join(directory, "audit.log"), { maxSize: 2_000, maxFiles: 100 })))
+    }).pipe(Effect.provide(AuditLog.layer(path.join(directory, "audit.log"), { maxSize: 2_000, maxFiles })))
   })
 
 const numbers = (search: Partial<Parameters<typeof searchAudit>[0]>) =>
@@ -108,6 +109,29 @@ describe("searchAudit", () => {
         )
       })
     )
+  )
+
+  it.effect("returns the first entry that is kept, if older ones were removed and all others were searched", () =>
+    Effect.gen(function* () {
+      const begin = (search: Partial<Parameters<typeof searchAudit>[0]>) =>
+        Effect.map(searchAudit({ ...anything, ...search }), (found) => found.begin?.seq)
+      yield* inLog(
+        Effect.gen(function* () {
+          assert.isUndefined(yield* begin({ secretName: "none" }))
+        })
+      )
+      yield* inLog(
+        Effect.gen(function* () {
+          const first = (yield* numbers({})).seqs[0] ?? 0
+          assert.isAbove(first, 1)
+          assert.strictEqual(yield* begin({ secretName: "none" }), first)
+          assert.isUndefined(yield* begin({ count: 2 }))
+          assert.isUndefined(yield* begin({ after: 59 }))
+          assert.isUndefined(yield* begin({ since: fromMillis(110_000) }))
+        }),
+        1
+      )
+    })
   )
 
   it.effect("finds the same in the log in memory", () =>

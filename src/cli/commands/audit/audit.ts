@@ -9,11 +9,13 @@ import * as Effect from "effect/Effect"
 import { auditActions } from "../../../domain/auditActions.ts"
 import { closestMatch } from "../../../domain/closestMatch.ts"
 import { quote } from "../../../domain/goText.ts"
+import { nameWord } from "../../../domain/shellWord.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
 import { table } from "../../terminal/table.ts"
 import { printsToTerminal } from "../../terminal/isInteractive.ts"
+import { shortTime } from "../../terminal/times.ts"
 import { auditRow, fetchEntries, followAudit, maxEntries } from "./auditEntries.ts"
 import { parseSince } from "./since.ts"
 
@@ -115,7 +117,7 @@ export const auditCommand = defineCommand({
       since
     }
     if (args.flag("follow")) return yield* followAudit(daemon, query, args.flag("json"))
-    const { complete, entries } = yield* fetchEntries(daemon, query)
+    const { complete, entries, log_from_at, log_from_seq } = yield* fetchEntries(daemon, query)
     // Fewer entries than asked for, although the daemon did not read the whole log.
     const isCut = complete === false && entries.length < query.tail
     const now = printsToTerminal() ? yield* Clock.currentTimeMillis : undefined
@@ -127,17 +129,33 @@ export const auditCommand = defineCommand({
             whole: ["TIME", "LEASE"],
             sentences: ["DETAILS"]
           })
+    const isShort = log_from_seq !== undefined && log_from_at !== undefined && entries.length < query.tail
+    const lead = isCut
+      ? ["older entries were not searched"]
+      : isShort
+        ? [
+            `the log begins with entry ${log_from_seq}, ${now === undefined ? log_from_at : shortTime(log_from_at, now)}: older ones were removed`,
+            `Who was given which value before is still known: ${exposureOf(query.client_id, query.secret_name)}`
+          ]
+        : []
     return {
-      lines: [...(isCut ? ["older entries were not searched"] : []), ...rows],
+      lines: [...lead, ...rows],
       result: {
         entries,
         tail_limit: tail,
         total_shown: entries.length,
-        complete: complete === undefined ? undefined : !isCut
+        complete: complete === undefined ? undefined : !isCut,
+        log_from_seq,
+        log_from_at
       }
     }
   })
 })
+
+const exposureOf = (clientId: string | undefined, secretName: string | undefined): string =>
+  secretName !== undefined
+    ? `secrets exposure ${nameWord(secretName)}`
+    : `secrets exposure --client ${clientId === undefined ? "'*'" : nameWord(clientId, "ID")}`
 
 const failUnknownAction = (given: string) => {
   const word = given.toLowerCase().replaceAll(/[^a-z]+/g, "_")

@@ -51,7 +51,9 @@ type WireEntry = Shaped<typeof entryExample>
 const entriesExample = {
   entries: [entryExample],
   last_seq: optional(0),
-  complete: optional(true)
+  complete: optional(true),
+  log_from_seq: optional(0),
+  log_from_at: optional("")
 }
 
 export const fetchEntries = Effect.fnUntraced(function* (daemon: DaemonAddress, query: AuditQuery) {

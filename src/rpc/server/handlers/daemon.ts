@@ -49,7 +49,7 @@ export const daemonHandlers = {
     }
   }),
 
-  /** The predecessor has `tail` alone. A search also returns where the log ends and whether all of it was searched. */
+  /** The predecessor has `tail` alone. A search also returns where the log ends, where it begins if entries were removed, and whether all of it was searched. */
   "secrets.audit": Effect.fnUntraced(function* (raw: unknown) {
     const audit = yield* AuditLog
     const given = Predicate.isReadonlyObject(raw) ? raw : {}
@@ -67,7 +67,7 @@ export const daemonHandlers = {
     }
     // Read before the search: a later search after this number finds what is written meanwhile.
     const { seq } = yield* audit.position
-    const { complete, entries } = yield* searchAudit({
+    const { begin, complete, entries } = yield* searchAudit({
       secretName: params.secret_name || undefined,
       clientId: params.client_id || undefined,
       below: params.below,
@@ -77,7 +77,13 @@ export const daemonHandlers = {
       count,
       length: maxReplyText
     })
-    return { entries: entries.map((entry) => ({ ...entryResult(entry), seq: entry.seq })), last_seq: seq, complete }
+    return {
+      entries: entries.map((entry) => ({ ...entryResult(entry), seq: entry.seq })),
+      last_seq: seq,
+      complete,
+      log_from_seq: begin?.seq,
+      log_from_at: begin?.timestamp
+    }
   }),
 
   /** Beyond the predecessor. */
