@@ -64,7 +64,7 @@ export class StartedPrograms {
         return
       case "run_end":
         // Only its starter has gone.
-        if (fact.details === connectionLost) return
+        if (fact.details?.startsWith(connectionLost()) === true) return
         for (const id of this.byRun.get(run) ?? []) this.remove(id)
         return
       case "lease_revoke":

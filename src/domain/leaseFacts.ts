@@ -111,8 +111,8 @@ export const runToldFact = (run: RunFacts, kind: string, secretName: string | un
 
 export const runEndFact = (run: RunFacts, details: string) => doneFact("run_end", { ...ofRun(run), details })
 
-/** How a run ends whose starter is gone. Its program may run on. */
-export const connectionLost = "connection lost"
+/** How a run ends whose starter is gone. Its program may run on, with this process id. */
+export const connectionLost = (pid?: number): string => `connection lost${pid === undefined ? "" : `, pid ${pid}`}`
 
 /**
  * Records that the leases in leases.json, which another program wrote last, replace those of the log. They take effect

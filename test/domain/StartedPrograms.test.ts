@@ -32,6 +32,7 @@ describe("programs of which no end is recorded", () => {
       ["L1 R", "L2 R"]
     ],
     ["is one whose starter is gone", [...begun, "run_end - R: connection lost"], ["L1 R"]],
+    ["is one of which the process id was known", [...begun, "run_end - R: connection lost, pid 4242"], ["L1 R"]],
     [
       "is one whose lease was revoked, replaced or over",
       [...begun, "lease_revoke L1", "lease_expire L1", "killswitch"],

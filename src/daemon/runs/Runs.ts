@@ -122,10 +122,10 @@ export class Runs extends Context.Service<
         yield* sink.emit(OtelEvent.runEnded(run, because))
       })
       const lose = Effect.fnUntraced(function* (run: Run) {
-        yield* run.carrier?.end(connectionLost) ?? Effect.void
+        yield* run.carrier?.end(connectionLost()) ?? Effect.void
         yield* flushTold
-        yield* Effect.ignore(audit.append([runEndFact(run, connectionLost)]))
-        yield* finish(run, connectionLost)
+        yield* Effect.ignore(audit.append([runEndFact(run, connectionLost(run.pid))]))
+        yield* finish(run, connectionLost())
       })
       const attach = (run: Run, connection: RunConnection) =>
         Effect.suspend(() => {

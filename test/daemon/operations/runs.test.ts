@@ -245,6 +245,7 @@ describe("a run whose connection is gone", () => {
     Effect.gen(function* () {
       yield* twoSecrets
       const run = yield* start("ci", "db")
+      yield* on(run.connection, runHandlers["runs.watch"]({ run_id: run.run_id, after: 0, timeout: 0, pid: 4242 }))
       yield* run.connection.close
       yield* TestClock.adjust("4999 millis")
       assert.lengthOf(yield* listed(), 1)
@@ -253,7 +254,7 @@ describe("a run whose connection is gone", () => {
       assert.strictEqual(yield* LeaseRepo.use((leases) => leases.activeCount), 1)
       assert.deepStrictEqual(
         (yield* entries("run_end")).map(({ details, run_id }) => [details, run_id]),
-        [["connection lost", run.run_id]]
+        [["connection lost, pid 4242", run.run_id]]
       )
     }).pipe(Effect.provide(services))
   )

@@ -142,7 +142,8 @@ const cautionsOf = (found: SecretExposure, now: number): ReadonlyArray<string> =
     leases === 0 ? "" : `${counted(leases, "lease")} of an older value ${leases === 1 ? "is" : "are"} active: ${older}`,
     unwatched === 0 ? "" : `${programs(unwatched)} not known to have ended, with an older value: ${older}`,
     found.clients.some((row) => (row.unwatched ?? 0) > 0)
-      ? "Not known to have ended: the program was started with --no-register, or its secrets exec was killed."
+      ? "Not known to have ended: the program was started with --no-register, or its secrets exec was killed or could not " +
+        "report the end. A process id, if one is known: secrets audit --action run_end"
       : "",
     found.clients.some(({ via }) => via.startsWith("helper:"))
       ? "A program that asked a helper keeps the value until it ends, and nothing tells when that is."
