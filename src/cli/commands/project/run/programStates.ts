@@ -194,7 +194,7 @@ const onTime = <Leased>(state: State<Leased>, restarts: number, rules: Rules): S
   if (state.phase === "stopping")
     return [
       { ...state, signal: "SIGKILL" },
-      { do: "signal", signal: "SIGKILL" }
+      { do: "stop", signal: "SIGKILL" }
     ]
   if (state.phase !== "waiting") return [state]
   const { news } = state

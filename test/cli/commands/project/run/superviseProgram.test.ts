@@ -25,7 +25,7 @@ const usual: Rules = {
 const revoked: News = { because: "revoked", secretName: "db" }
 const changed: News = { because: "changed", secretName: "db" }
 
-/** A program that ends by the signals of `endsBy`, and leaves its group `left` polls later. */
+/** A program that ends by the signals of `endsBy`; what it has started outside of its group ends `left` polls later. */
 const makeProgram = Effect.fnUntraced(function* (endsBy: ReadonlyArray<NodeJS.Signals>, left = 0) {
   const exit = yield* Deferred.make<void>()
   const got: Array<NodeJS.Signals> = []
@@ -34,15 +34,18 @@ const makeProgram = Effect.fnUntraced(function* (endsBy: ReadonlyArray<NodeJS.Si
   const end = () => Deferred.doneUnsafe(exit, Effect.void)
   const signal = (name: NodeJS.Signals) => {
     got.push(name)
-    if (name === "SIGKILL") polls = 0
     if (name === "SIGKILL" || endsBy.includes(name)) end()
+  }
+  const stop = (name: NodeJS.Signals) => {
+    if (name === "SIGKILL") polls = 0
+    signal(name)
   }
   return {
     got,
     end,
     program: {
       exited: Deferred.await(exit),
-      processes: { signal, stop: signal, isLeft: () => polls-- > 0 },
+      processes: { signal, stop, isLeft: () => polls-- > 0 },
       onSignal: (listener: (name: NodeJS.Signals) => void) => void listeners.push(listener)
     },
     /** A signal from outside. */
@@ -61,7 +64,7 @@ const pass = (time: Duration.Input) => Effect.andThen(TestClock.adjust(time), se
 interface Setup {
   readonly rules?: Partial<Rules>
   readonly endsBy?: ReadonlyArray<NodeJS.Signals>
-  /** Polls until its process group is gone. */
+  /** Polls until what it has started is gone. */
   readonly left?: number
   readonly lease?: Effect.Effect<string, string>
   readonly command?: Effect.Effect<boolean>
