@@ -1,11 +1,13 @@
 /**
  * The processes of a program that we have started: the program, its group where that is not ours, and
- * what they have started. A process whose parent has ended before, outside of the group, is not found.
+ * what they have started. A process outside of the group whose parent has ended, such as a daemon, is
+ * found on Linux, by a variable that no other program has.
  */
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 
 interface ProcessState {
+  readonly parent: number
   readonly group: number
   /** When it began, in the system's words: the number of a process that has ended may be another one's. */
   readonly begun: string
@@ -19,11 +21,14 @@ export class ProgramProcesses {
   readonly pid: number | undefined
   private readonly ownsGroup: boolean
   private readonly hasExited: () => boolean
+  private readonly mark: string
 
-  constructor(pid: number | undefined, ownsGroup: boolean, hasExited: () => boolean) {
+  /** `mark` is what its environment has and no other one: NAME=VALUE. */
+  constructor(pid: number | undefined, ownsGroup: boolean, hasExited: () => boolean, mark: string) {
     this.pid = pid
     this.ownsGroup = ownsGroup
     this.hasExited = hasExited
+    this.mark = mark
   }
 
   /** Signals the group of the program, or where the group is ours the program alone. */
@@ -35,12 +40,13 @@ export class ProgramProcesses {
 
   /** Signals all its processes. */
   stop(name: NodeJS.Signals): void {
+    if (this.pid === undefined) return
     // Before the signal: the children of a process that has ended have another parent.
-    for (const one of startedBy([this.pid ?? [], ...this.stopped.keys()].flat())) {
-      const state = stateOf(one)
-      if (state !== undefined && !this.stopped.has(one)) this.stopped.set(one, state.begun)
-    }
+    this.add(startedBy([this.pid, ...this.stopped.keys()]))
     this.signal(name)
+    // After it, for it takes longer.
+    const left = leftWith(this.mark).filter((one) => one !== this.pid)
+    this.add([...left, ...startedBy(left)])
     for (const one of this.stopped.keys()) {
       const isInGroup = this.ownsGroup && stateOf(one)?.group === this.pid
       if (!isInGroup && this.isSame(one)) kill(one, name)
@@ -51,6 +57,13 @@ export class ProgramProcesses {
   isLeft(): boolean {
     const hasGroup = this.ownsGroup && this.pid !== undefined && kill(-this.pid, 0)
     return hasGroup || [...this.stopped.keys()].some((one) => this.isSame(one))
+  }
+
+  private add(pids: Iterable<number>): void {
+    for (const one of pids) {
+      const state = stateOf(one)
+      if (state !== undefined && !this.stopped.has(one)) this.stopped.set(one, state.begun)
+    }
   }
 
   private isSame(pid: number): boolean {
@@ -81,6 +94,25 @@ const startedBy = (pids: ReadonlyArray<number>): ReadonlySet<number> => {
   return found
 }
 
+/** Returns those with the mark whose parent has ended: the system has made them children of one of our ancestors, or ours. */
+const leftWith = (mark: string): ReadonlyArray<number> =>
+  isLinux ? lineage().flatMap((pid) => childrenOf(pid).filter((child) => isMarked(child, mark))) : []
+
+/** Returns us and our ancestors. */
+const lineage = (): ReadonlyArray<number> => {
+  const found: Array<number> = []
+  for (let pid = process.pid; pid > 0 && !found.includes(pid); pid = stateOf(pid)?.parent ?? 0) found.push(pid)
+  return found
+}
+
+const isMarked = (pid: number, mark: string): boolean => {
+  try {
+    return fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0").includes(mark)
+  } catch {
+    return false
+  }
+}
+
 const isLinux = process.platform === "linux"
 
 const childrenOf = (pid: number): ReadonlyArray<number> => {
@@ -101,11 +133,11 @@ const stateOf = (pid: number): ProcessState | undefined => {
     const line = isLinux
       ? fs.readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "")
       : outputOf("/bin/ps", "-o", "state=,ppid=,pgid=,lstart=", "-p", String(pid))
-    const [state = "", , group, ...more] = line.trim().split(/\s+/)
+    const [state = "", parent, group, ...more] = line.trim().split(/\s+/)
     if (group === undefined) return undefined
     // On Linux, the twentieth field after the name.
     const begun = isLinux ? (more[16] ?? "") : more.join(" ")
-    return { group: Number(group), begun, isZombie: state.startsWith("Z") }
+    return { parent: Number(parent), group: Number(group), begun, isZombie: state.startsWith("Z") }
   } catch {
     return undefined
   }

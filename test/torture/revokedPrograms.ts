@@ -16,7 +16,15 @@ import type { Row, ScenarioOptions } from "./Scenario.ts"
 
 const atATime = 4
 
-const kinds = ["obeys", "ignores it", "leaves one that ignores it", "exits in that moment", "starts a session"] as const
+const kinds = [
+  "obeys",
+  "ignores it",
+  "leaves one that ignores it",
+  "exits in that moment",
+  "starts a session",
+  "starts one that ignores it",
+  ...(hasProc ? (["starts a daemon"] as const) : [])
+] as const
 type Kind = (typeof kinds)[number]
 
 const sleeping = "sleep 600"
@@ -25,7 +33,10 @@ const scripts: Readonly<Record<Kind, string>> = {
   "ignores it": `trap "" TERM; echo $$; ${sleeping} & echo $!; wait; wait`,
   "leaves one that ignores it": `sh -c 'trap "" TERM; echo $$; ${sleeping}; ${sleeping}' & echo $$; wait`,
   "exits in that moment": `echo $$; sleep 0.$RANDOM_PART`,
-  "starts a session": `$(command -v setsid) ${sleeping} & echo $! $$; wait`
+  "starts a session": `$(command -v setsid) ${sleeping} & echo $! $$; wait`,
+  "starts one that ignores it": `$(command -v setsid) sh -c 'trap "" TERM; echo $$; ${sleeping}; ${sleeping}' & echo $$; wait`,
+  // The shell between ends at once.
+  "starts a daemon": `$(command -v setsid) sh -c '${sleeping} >/dev/null 2>&1 & echo $!'; echo $$; exec ${sleeping}`
 }
 
 interface Play {

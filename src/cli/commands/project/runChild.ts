@@ -62,6 +62,9 @@ export interface ChildEnd<Watched> {
   readonly watched: Watched | undefined
 }
 
+/** The variable by which a process of the program is found whose parent has ended. */
+const markName = "AGENT_SECRETS_EXEC"
+
 /** Of a program that succeeded, in place of 0. */
 const outputLost = 1
 
@@ -85,11 +88,12 @@ export const runChild = <Watched = never>(
       if (life.isOver) Deferred.doneUnsafe(stopRequested, Effect.void)
       else life.processes?.signal(name)
     })
-    const launched = launch(options, pipes, onTerminal)
+    const mark = `${process.pid}.${process.hrtime.bigint()}`
+    const launched = launch({ ...options, env: { ...options.env, [markName]: mark } }, pipes, onTerminal)
     if ("failure" in launched) return yield* cannotStart(options, launched.failure)
     const { child, outputs } = launched
     // Without a number it has not started.
-    const processes = new ProgramProcesses(child.pid, !onTerminal, () => life.isOver)
+    const processes = new ProgramProcesses(child.pid, !onTerminal, () => life.isOver, `${markName}=${mark}`)
     life.processes = processes
     child.once("spawn", () => Deferred.doneUnsafe(started, Effect.void))
     child.once("error", (error) => Deferred.doneUnsafe(started, Effect.fail(error)))
