@@ -111,7 +111,7 @@ export const runToldFact = (run: RunFacts, kind: string, secretName: string | un
 
 export const runEndFact = (run: RunFacts, details: string) => doneFact("run_end", { ...ofRun(run), details })
 
-/** How a run ends whose starter is gone. Its program may run on, with this process id. */
+/** Describes the end of a run whose starter is gone. Its program may run on, with this process id. */
 export const connectionLost = (pid?: number): string => `connection lost${pid === undefined ? "" : `, pid ${pid}`}`
 
 /**

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { auditOf, rpc, type RunningDaemon, startDaemon } from "../harness/daemon.ts"
 import { methods } from "../../src/rpc/protocol/methods.ts"
 import { run } from "../harness/program.ts"
+import { RunWatcher } from "../harness/runWatcher.ts"
 import { emptiedDaemon } from "../harness/sharedDaemon.ts"
 import { runInTerminal } from "../harness/terminal.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
@@ -96,10 +97,13 @@ describe.concurrent("a lock", () => {
     Effect.gen(function* () {
       const { daemon, home, secrets, typed } = yield* ownDaemon
       yield* secrets("lease db")
+      const watcher = new RunWatcher(daemon.socket, "c", ["db"])
+      yield* Effect.promise(() => watcher.begin())
       const locked = yield* secrets("lock")
+      watcher.vanish()
       assert.match(
         locked.stdout,
-        /^locked: no lease and no change until secrets unlock\nactive leases: 1; .*still work/
+        /^locked: no lease and no change until secrets unlock\nactive leases: 2; .*still work.*\n1 program with values notified; see which still run: secrets runs\n/
       )
       const isRefused = Effect.gen(function* () {
         for (const line of ["lease db", "list", "add more --value x"]) {

@@ -66,6 +66,16 @@ describe("a policy", () => {
       assert.match(permitted.stdout, /^permitted for at most 5m0s \(rule 1 of 2\)$/m)
       assert.match((yield* explain("unlisted")).stdout, /^not found: no policy rule permits it$/m)
       assert.match((yield* secrets(["policy", "check"])).stdout, /^rules: 2; each can apply$/m)
+      assert.match(
+        (yield* secrets(["list"])).stdout,
+        /^the policy hides 1 secret from ".*": secrets policy explain NAME$/m
+      )
+      const settings = path.join(daemon().directory, "config.json")
+      fs.chmodSync(settings, 0o666)
+      const unsafe = yield* secrets(["policy", "check"])
+      fs.chmodSync(settings, 0o600)
+      assert.deepStrictEqual([unsafe.status, unsafe.stdout], [78, ""])
+      assert.include(unsafe.stderr, "is writable by other users")
     })
   )
 

@@ -3,6 +3,8 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import { counted } from "../../domain/counted.ts"
+import { quote } from "../../domain/goText.ts"
 import { call } from "../../rpc/client/client.ts"
 import { optional, type Shaped } from "../../rpc/protocol/shape.ts"
 import { defineCommand } from "../command/Command.ts"
@@ -25,7 +27,7 @@ const secretExample = {
 type ListedSecret = Shaped<typeof secretExample>
 
 /** The predecessor searches no log, so it has no `searched_all`. */
-const listedExample = { secrets: [secretExample], searched_all: optional(true) }
+const listedExample = { secrets: [secretExample], searched_all: optional(true), hidden: optional(0) }
 
 export const listCommand = defineCommand({
   name: "list",
@@ -39,10 +41,21 @@ export const listCommand = defineCommand({
     const daemon = yield* loadDaemon(args)
     const params = { last_leases: true, client_id: yield* loadClientId(args) }
     const listed = yield* Effect.mapError(call(daemon, "secrets.list", params, listedExample), fromClient)
-    const { searched_all: isComplete = false, secrets } = listed
+    const { hidden = 0, searched_all: isComplete = false, secrets } = listed
     const now = yield* Clock.currentTimeMillis
     return {
-      lines: secrets.length === 0 ? ["no secrets; add one with: secrets add NAME"] : rowsOf(secrets, isComplete, now),
+      lines: [
+        ...(secrets.length > 0
+          ? rowsOf(secrets, isComplete, now)
+          : hidden === 0
+            ? ["no secrets; add one with: secrets add NAME"]
+            : []),
+        ...(hidden === 0
+          ? []
+          : [
+              `the policy hides ${counted(hidden, "secret")} from ${quote(params.client_id)}: secrets policy explain NAME`
+            ])
+      ],
       result: {
         secrets: secrets.map((secret) => ({
           name: secret.name,
@@ -56,7 +69,8 @@ export const listCommand = defineCommand({
           proxy_only: secret.proxy_only
         })),
         count: secrets.length,
-        searched_all: isComplete
+        searched_all: isComplete,
+        hidden
       }
     }
   })

@@ -6,7 +6,8 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { call } from "../../../rpc/client/client.ts"
-import { literal } from "../../../rpc/protocol/shape.ts"
+import { literal, optional } from "../../../rpc/protocol/shape.ts"
+import { counted } from "../../../domain/counted.ts"
 import { defineCommand } from "../../command/Command.ts"
 import { fromClient } from "../../command/CommandError.ts"
 import { checkOwner, loadConfig, loadDaemon } from "../../command/settings.ts"
@@ -16,7 +17,8 @@ const lockedExample = {
   locked_since: "",
   already: true,
   rotating: true,
-  active_leases: 0
+  active_leases: 0,
+  run_ids: optional([""])
 }
 
 /** A daemon that is not running is not worth a wait: the store can be locked without it. */
@@ -30,13 +32,14 @@ export const lockCommand = defineCommand({
   examples: ["secrets lock"],
   about: [
     "The daemon forgets the key and the values, also over a restart. Without a daemon, the next one starts locked.",
-    "A lock ends no lease and takes no value back: values that were handed out still work. `secrets revoke --all` ends " +
-      "the leases and lists what to rotate; it works while the store is locked, and so does --wipe."
+    "It ends the programs that run under `secrets exec`, unless their --on-revoke says otherwise. It ends no other lease and " +
+      "takes no value back: values that were handed out still work. `secrets revoke --all` ends the leases and lists what to " +
+      "rotate; it works while the store is locked, and so does --wipe."
   ].join("\n\n"),
   run: Effect.fnUntraced(function* (args) {
     const address = yield* loadDaemon(args)
     const daemon = args.option("timeout") === undefined ? { ...address, timeout: graceForDaemon } : address
-    const asked = call(daemon, "secrets.lock", {}, lockedExample)
+    const asked = call(daemon, "secrets.lock", { report_runs: true }, lockedExample)
     // Another socket may be that of another store than the one in config.json.
     const mayLockHere = args.option("socket") === undefined
     const locked = yield* asked.pipe(
@@ -48,14 +51,24 @@ export const lockCommand = defineCommand({
       Effect.mapError(fromClient)
     )
     if (locked !== undefined) {
-      const { active_leases: active, already, locked_since: since, rotating } = locked
+      const { active_leases: active, already, locked_since: since, rotating, run_ids: runs = [], ...rest } = locked
       return {
         lines: [
           `locked${already ? ` since ${since}` : ""}: no lease and no change until secrets unlock`,
           `active leases: ${active}; values that were handed out still work. End them and see what to rotate: secrets revoke --all`,
+          ...(runs.length === 0
+            ? []
+            : [`${counted(runs.length, "program")} with values notified; see which still run: secrets runs`]),
           ...(rotating ? ["A rotation command is running; the key leaves the memory when it has ended"] : [])
         ],
-        result: locked
+        result: {
+          ...rest,
+          locked_since: since,
+          already,
+          rotating,
+          active_leases: active,
+          programs_notified: runs.length
+        }
       }
     }
     const config = yield* loadConfig(args)

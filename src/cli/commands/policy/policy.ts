@@ -3,6 +3,7 @@
  * config.json that can never apply.
  */
 import * as Effect from "effect/Effect"
+import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { unreachableRules } from "../../../domain/Policy.ts"
@@ -12,7 +13,9 @@ import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
 import { reasonFlag } from "../../command/leaseOrigin.ts"
 import type { Output } from "../../command/Output.ts"
+import { configError, readSettings } from "../../command/daemonAddress.ts"
 import { loadClientId, loadConfig, loadDaemon } from "../../command/settings.ts"
+import { unsafePath } from "../../../process/pathOwners.ts"
 import { programPath } from "../../../process/programPath.ts"
 
 const flags = {
@@ -86,6 +89,10 @@ const check = Effect.fnUntraced(function* (args: PolicyArgs, more: string | unde
   const { policy } = yield* loadConfig(args)
   if (policy === undefined)
     return { lines: ["config.json has no policy: every client may lease every secret"], result: { rules: 0 } }
+  const settings = readSettings(args)
+  const unsafe = "file" in settings ? unsafePath(path.resolve(settings.file)) : undefined
+  if (unsafe !== undefined)
+    return yield* new CommandError(configError(`the daemon refuses this policy: ${unsafe.reason}`, unsafe.fix))
   if (policy.length === 0) {
     return yield* new CommandError({
       message: "the policy has no rule: no client may lease anything",

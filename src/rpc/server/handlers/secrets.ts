@@ -97,6 +97,9 @@ export const secretHandlers = {
     const secrets = yield* whileUnlocked(visibleSecrets(params.client_id, params.every))
     const searched = params.last_leases ? secrets.map(({ name }) => name) : []
     const last = yield* Effect.orElseSucceed(lastLeases(searched, listReading), () => unread)
+    // Only for a command of ours, and for a caller who may change every secret.
+    const isCounted = params.last_leases && !params.every && scope === undefined
+    const hidden = isCounted ? (yield* whileUnlocked(visibleSecrets("", true))).length - secrets.length : 0
     return {
       secrets: yield* Effect.forEach(secrets, (secret) =>
         Effect.map(countOf(secret.name), (activeLeases) => ({
@@ -112,7 +115,8 @@ export const secretHandlers = {
           last_leased_at: last.leases.get(secret.name)?.at.text
         }))
       ),
-      searched_all: params.last_leases ? last.complete : undefined
+      searched_all: params.last_leases ? last.complete : undefined,
+      hidden: hidden > 0 ? hidden : undefined
     }
   }),
 
