@@ -103,7 +103,7 @@ describe("the worker of the proxy", () => {
   })
 
   it.skipIf(process.platform !== "linux")("is small at rest", async () => {
-    const worker = new WorkerProcess(isScript ? ["--max-semi-space-size=1", "--max-old-space-size=96"] : [])
+    const worker = new WorkerProcess(["--max-semi-space-size=1", "--max-old-space-size=96"])
     await worker.ready()
     assert.isBelow(memoryOf(worker.pid, "VmRSS") / 1024 / 1024, isScript ? 80 : 120)
     await worker.end()

@@ -25,7 +25,8 @@ export class WorkerProcess {
   constructor(options: ReadonlyArray<string> = [], environment: Readonly<Record<string, string>> = {}) {
     const [command = "", ...args] = invocation
     this.socket = path.join(this.directory, "p.sock")
-    this.child = spawn(command, [...options, ...args, "proxy-worker"], {
+    // The binary takes no options of Node.
+    this.child = spawn(command, [...(isScript ? options : []), ...args, "proxy-worker"], {
       env: { ...process.env, ...environment },
       stdio: ["ignore", "ignore", "inherit", "ipc"],
       // Node and Bun understand only the JSON of each other.
