@@ -21,7 +21,7 @@ interface Line {
   readonly stdin?: string
   /** It does not end by itself: its first words count. */
   readonly runsOn?: true
-  /** It waits for the end of a process: its first words count. */
+  /** It waits for a process to end: its first words count. */
   readonly waits?: true
   /** It ends or replaces the daemon, so it has one of its own. */
   readonly alone?: true
@@ -83,7 +83,7 @@ export const commandLines: ReadonlyArray<Line> = [
   line("exposure db"),
   line("exposure --since 1h"),
   line("rotate db"),
-  line("rotate --all"),
+  line("rotate --all", { waits: true }),
   line("health"),
   line("scan"),
   line("cleanup --dry-run"),

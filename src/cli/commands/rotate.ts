@@ -6,10 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { counted } from "../../domain/counted.ts"
 import { quote } from "../../domain/goText.ts"
-import { call, callLong } from "../../rpc/client/client.ts"
+import { call, callLong, sharedTimeout } from "../../rpc/client/client.ts"
 import { optional, literal } from "../../rpc/protocol/shape.ts"
 import { orSuggestName } from "../command/callForSecret.ts"
 import { defineCommand } from "../command/Command.ts"
+import { noticeWhenLate } from "../command/noticeWhenLate.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { CommandError, fromClient, failUsage } from "../command/CommandError.ts"
 import { loadDaemon } from "../command/settings.ts"
@@ -41,24 +42,25 @@ export const rotateCommand = defineCommand({
       return yield* failUsage("expected either NAME or --all", "For example: secrets rotate github_token")
     }
     const address = yield* loadDaemon(args)
+    const rest = yield* sharedTimeout(address)
     const timeout = args.option("timeout") === undefined ? rotationTimeout : address.timeout
     if (name !== undefined) {
       const asked = { secret_name: name }
       const rotating = callLong(address, timeout, "secrets.rotate", asked, rotatedExample)
-      const rotated = yield* orSuggestName(address, name, asked, rotating)
+      const rotated = yield* orSuggestName(address, name, asked, rotating).pipe(
+        noticeWhenLate(rest, `secrets rotate: rotating ${quote(name)}`)
+      )
       return {
         lines: [`rotated ${quote(name)}${leasesOfOldValue(rotated.leases_of_old_value)}`],
         result: { name, ...rotated }
       }
     }
     const { secrets } = yield* Effect.mapError(call(address, "secrets.list", { every: true }, namesExample), fromClient)
-    const results = yield* Effect.forEach(
-      secrets.filter(({ rotate_via }) => rotate_via !== undefined),
-      ({ name: each }) => {
-        const rotating = call({ ...address, timeout }, "secrets.rotate", { secret_name: each }, rotatedExample)
-        return Effect.map(Effect.result(rotating), (result) => ({ name: each, result }))
-      }
-    )
+    const rotatable = secrets.filter(({ rotate_via }) => rotate_via !== undefined)
+    const results = yield* Effect.forEach(rotatable, ({ name: each }) => {
+      const rotating = call({ ...address, timeout }, "secrets.rotate", { secret_name: each }, rotatedExample)
+      return Effect.map(Effect.result(rotating), (result) => ({ name: each, result }))
+    }).pipe(noticeWhenLate(rest, `secrets rotate: rotating ${counted(rotatable.length, "secret")}`))
     const rotated = results.filter(({ result }) => Result.isSuccess(result)).map((one) => one.name)
     const failures = results.flatMap(({ result }) => (Result.isFailure(result) ? [result.failure.message] : []))
     if (failures.length > 0) {

@@ -11,6 +11,7 @@ import { optional, type Shape, type Shaped } from "../../../rpc/protocol/shape.t
 import { escapeValue } from "../../../domain/escape.ts"
 import { counted } from "../../../domain/counted.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import { noticeWhenLate } from "../../command/noticeWhenLate.ts"
 import { CommandError, failDeclined, fromClient } from "../../command/CommandError.ts"
 import { runsExample, unwatchedLine } from "../runs.ts"
 import { awaitRuns, describeRuns, runsResult, stillRunning } from "./awaitRuns.ts"
@@ -47,7 +48,9 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: RevokeArgs, wai
   const params = { rotate_all: rotate, wipe_store: wipe, report_runs: true }
   const rest = yield* sharedTimeout(address)
   const pulled = rotate
-    ? callLong(address, rotationTimeout, "secrets.killswitch", params, reportExample)
+    ? callLong(address, rotationTimeout, "secrets.killswitch", params, reportExample).pipe(
+        noticeWhenLate(rest, "secrets revoke: rotating")
+      )
     : call(address, "secrets.killswitch", params, reportExample)
   const report = yield* Effect.mapError(pulled, fromClient)
   const done = [

@@ -12,25 +12,25 @@ import { findHolder } from "../../../daemon/files/fileLock.ts"
 import { childEnvironment } from "../../../domain/childEnvironment.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { runTool } from "../../../process/runTool.ts"
-import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
+import { type DaemonAddress, call, sharedTimeout } from "../../../rpc/client/client.ts"
 import { optional } from "../../../rpc/protocol/shape.ts"
 import { lockFileOf } from "../../command/absence.ts"
 import { fromClient } from "../../command/CommandError.ts"
 import type { GlobalArgs } from "../../command/daemonAddress.ts"
-import { printNotice, reasonOf } from "../../command/Output.ts"
+import { noticeWhenLate } from "../../command/noticeWhenLate.ts"
+import { reasonOf } from "../../command/Output.ts"
 import { ioError } from "./supervisorOf.ts"
 
 const processExample = { pid: 0, started_by: optional("") }
 
 /** Longer than a daemon takes to stop. */
 const stopTimeout = Duration.seconds(6)
-/** Callers end a command that is silent for long. */
-const noticedWait = Duration.millis(500)
 /** Another supervisor starts the next one within this. */
 const returnTimeout = Duration.seconds(1)
 
 /** Returns undefined if there is no daemon, or one that does not name its process. */
 export const stopUnmanaged = Effect.fnUntraced(function* (args: GlobalArgs, daemon: DaemonAddress) {
+  const rest = yield* sharedTimeout(daemon)
   const ask = call(daemon, "daemon.status", {}, processExample)
   const found = yield* Effect.result(ask)
   if (Result.isFailure(found))
@@ -65,10 +65,8 @@ export const stopUnmanaged = Effect.fnUntraced(function* (args: GlobalArgs, daem
     })
   )
   const returned = starter === "hand" ? Effect.void : rejectReturned(daemon, pid)
-  const notice = Effect.sync(() => printNotice(`secrets daemon: waiting for process ${pid} to stop`))
-  yield* Effect.raceFirst(
-    Effect.andThen(stopping, returned),
-    Effect.andThen(Effect.delay(notice, noticedWait), Effect.never)
+  yield* Effect.andThen(stopping, returned).pipe(
+    noticeWhenLate(rest, `secrets daemon: waiting for process ${pid} to stop`)
   )
   return { lines: [`stopped process ${pid}`], result: { pid } }
 })
