@@ -1,7 +1,8 @@
 /**
- * Generates the tables of docs/events.md from the definitions in src/otel.
+ * Generates the tables of docs/events.md from the definitions in src/otel, and from the dashboard.
  */
 import * as SchemaAST from "effect/SchemaAST"
+import { readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { instruments } from "../src/otel/metrics.ts"
 import { events } from "../src/otel/OtelEvent.ts"
@@ -58,7 +59,20 @@ export const metricsTable = (): string =>
     )
   ].join("\n")
 
+interface Panel {
+  readonly title: string
+  readonly description: string
+}
+
+const panelsTable = (): string => {
+  const file = new URL("../docs/dashboard.json", import.meta.url)
+  const { panels }: { readonly panels: ReadonlyArray<Panel> } = JSON.parse(readFileSync(file, "utf8"))
+  const rows = panels.map(({ description, title }) => `| ${title} | ${description} |`)
+  return ["| panel | shows |", "|---|---|", ...rows].join("\n")
+}
+
 const blocks = [
+  ["panels", panelsTable],
   ["events", tables],
   ["metrics", metricsTable]
 ] as const
