@@ -269,18 +269,21 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
     Queue.offerUnsafe(answered, undefined)
   })
 
+  /** The interval of the probes: short, but never so short that as many as may wait are used up within the timeout. */
+  const longest = Math.min(500, Math.max(250, timeout / (maxProbes * shortest)))
+
   /**
-   * Tries to enter, at first soon and then twice a second; until the server answers, requests are refused at once. No
+   * Tries to enter, at first soon and then some times a second; until the server answers, requests are refused at once. No
    * probe waits for the one before, which may hang in a line that is healed by now.
    */
   const comeBack = Effect.fnUntraced(function* (enter: Effect.Effect<unknown, unknown>) {
-    for (let wait = 50; ; wait = Math.min(2 * wait, 500)) {
+    for (let wait = 50; ; wait = Math.min(2 * wait, longest)) {
       if (state._tag === "Away" && probes < maxProbes) yield* Effect.forkChild(probe)
       // Also while it is away, so that the log reports it.
       yield* Effect.ignore(enter)
       if (state._tag === "Entered" || state._tag === "Stopped") return
       // A little more or less, so that many machines do not come back at once.
-      const nap = Effect.sleep(Duration.millis(wait * (0.75 + (yield* Random.next) / 2)))
+      const nap = Effect.sleep(Duration.millis(wait * (shortest + (yield* Random.next) / 2)))
       yield* Effect.raceFirst(nap, Queue.take(answered))
     }
   })
@@ -319,6 +322,9 @@ export const maxTries = 20
  * many, because one that did not begin would delay the return.
  */
 const maxProbes = 10
+
+/** The part of an interval that always passes. */
+const shortest = 0.75
 
 /** A change that ends more leases than these, all of the team, gets more time for each of them than a server takes. */
 const manyLeases = 10_000
