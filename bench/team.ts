@@ -3,8 +3,9 @@
  * on the same machine.
  *
  * Each round measures the floors first: appends with fdatasync, one insert and commit by pgbench
- * with as many clients, and a round trip. The ratios are to the floors of the same round. Then a
- * million leases are in the table, and a killswitch ends them.
+ * with as many clients, and a round trip. The ratios are to the floors of the same round. A daemon
+ * without a team shows what the rest of an acquire costs. Then a million leases are in the table, and
+ * a killswitch ends them.
  */
 import { spawn } from "node:child_process"
 import { once } from "node:events"
@@ -18,7 +19,7 @@ import { ask, database, type Machine, type Team, withTeam } from "../test/tortur
 import { rawAppends } from "./floors.ts"
 import { type Outcome, runLoad, secretNames } from "./load.ts"
 import { print, rounded } from "./stats.ts"
-import { nodeOptions } from "./subject.ts"
+import { nodeOptions, type Subject, withDaemon } from "./subject.ts"
 
 const rounds = Number(process.env["ROUNDS"] ?? 3)
 const seconds = Number(process.env["SECONDS_EACH"] ?? 1)
@@ -84,7 +85,7 @@ const record = (name: string, { p50, p99, perSecond }: Outcome): Outcome => {
   return { p50, p99, perSecond } as Outcome
 }
 
-const measureRound = async ({ cluster, machines }: Team, delayed: string): Promise<void> => {
+const measureRound = async ({ cluster, machines }: Team, delayed: string, files: Subject): Promise<void> => {
   const [first, , , , far] = machines as [Machine, Machine, Machine, Machine, Machine]
   const near = machines.slice(0, daemons)
   add("fdatasync p50", (await rawAppends(400, seconds)).p50)
@@ -92,6 +93,8 @@ const measureRound = async ({ cluster, machines }: Team, delayed: string): Promi
   for (const connections of counts) {
     const floor = pgbench(cluster, cluster.directory, "insert", insert, connections)
     const own = record(`acquire ${connections}`, await acquire(first, connections))
+    const load = { socket: files.socket, connections, seconds, warmUp: 50, kind: "acquire", pairs } as const
+    record(`files ${connections}`, await runLoad(load))
     add(`insert ${connections} per second`, floor.perSecond)
     add(`insert ${connections} mean`, floor.mean)
     add(`ratio ${connections}`, own.perSecond / floor.perSecond)
@@ -153,6 +156,7 @@ const report = (load: string): void => {
       { floor: "round trip with 1 ms each way", "per second": "", ms: middle("delayed trip", 3) }
     ],
     acquire: [
+      ...counts.map((count) => [`${count} at once, with files instead`, `files ${count}`] as const),
       ...counts.map((count) => [`${count} at once`, `acquire ${count}`] as const),
       ["1 at once, 1 ms each way", "delayed"] as const,
       ["32 at once, a hundred leases", "a hundred leases"] as const,
@@ -228,10 +232,20 @@ try {
         acquire(machine, 32, { seconds: undefined, answers: 5 * pairs, order: "sequence" })
       )
       await Promise.all(warm)
-      for (let round = 0; round < rounds; round += 1) {
-        progress(`round ${round + 1} of ${rounds}`)
-        await measureRound(team, delayed)
-      }
+      await withDaemon(async (files) => {
+        await runLoad({
+          socket: files.socket,
+          connections: 32,
+          answers: 5 * pairs,
+          kind: "acquire",
+          pairs,
+          order: "sequence"
+        })
+        for (let round = 0; round < rounds; round += 1) {
+          progress(`round ${round + 1} of ${rounds}`)
+          await measureRound(team, delayed, files)
+        }
+      })
       const load = os
         .loadavg()
         .map((one) => rounded(one))
