@@ -185,6 +185,9 @@ export const decodeConfig = (
     const parsed = parseJsonFile(text)
     if ("reason" in parsed) return yield* Result.fail(new ConfigError(parsed))
     const given = parsed.value
+    // First, for it is the cause where a key is missing.
+    const key = unknownRuleKey(given)
+    if (key !== undefined) return yield* Result.fail(new ConfigError({ reason: key }))
     const file = yield* decodeFile(given)
     // An empty variable counts as unset.
     const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value))
@@ -193,7 +196,6 @@ export const decodeConfig = (
     const misspelt = misspeltKeys(unknown)
     const reason =
       misspeltLimit(misspelt) ??
-      unknownRuleKey(given) ??
       unknownKeyIn(unknown, "helpers") ??
       unknownKeyIn(unknown, "mcp") ??
       unknownKeyIn(unknown, "proxy") ??

@@ -78,8 +78,8 @@ export const unknownRuleKey = (given: unknown): string | undefined => {
   if (!Array.isArray(rules)) return undefined
   const keys = Object.keys(policyRule.fields)
   return rules
-    .flatMap((rule: object, index) => {
-      const unknown = Object.keys(rule).find((key) => !keys.includes(key))
+    .flatMap((rule: unknown, index) => {
+      const unknown = Object.keys(Object(rule)).find((key) => !keys.includes(key))
       if (unknown === undefined) return []
       const meant = closestMatch(unknown, keys)
       const hint = meant === undefined ? `it has ${keys.join(", ")}` : `did you mean ${meant}?`

@@ -8,7 +8,10 @@ export const parseJsonFile = (file: Uint8Array | string): { readonly value: unkn
   try {
     const value: unknown = JSON.parse(text)
     return { value }
-  } catch {
-    return { reason: text.includes("\0") ? "the file is UTF-16 or UTF-32, not UTF-8" : "the file is not JSON" }
+  } catch (error) {
+    if (text.includes("\0")) return { reason: "the file is UTF-16 or UTF-32, not UTF-8" }
+    // Nothing else of the message, which quotes the file.
+    const [place] = / \(line \d+ column \d+\)$/.exec(String(error)) ?? [""]
+    return { reason: `the file is not JSON${place}` }
   }
 }

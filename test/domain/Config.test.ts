@@ -131,6 +131,7 @@ describe("decodeConfig", () => {
     [{ polices: [{ secrets: ["a"] }] }, "polices is not a setting: did you mean policy?"],
     [{ sockts: [] }, "sockts is not a setting: did you mean sockets?"],
     [{ policy: [{ secrets: ["a"], client: ["c"] }] }, "policy[0].client is not a key of a rule: did you mean clients?"],
+    [{ policy: [null, { secret: ["a"] }] }, "policy[1].secret is not a key of a rule: did you mean secrets?"],
     [{ mcp: { tool: [] } }, "mcp.tool is not a setting: did you mean mcp.tools?"],
     [
       { mcp: { clients: { "codex*": { comands: [] } } } },
@@ -303,7 +304,8 @@ describe("decodeConfig", () => {
   const notASize = `must be a size like "10MB", or a number of bytes, of at least 4096`
   const notADuration = `must be a positive duration like "1h30m", or a number of nanoseconds`
   it.each([
-    ["{", "config: the file is not JSON"],
+    ["{", "config: the file is not JSON (line 1 column 2)"],
+    ['{\n  "policy": [],\n}', "config: the file is not JSON (line 3 column 1)"],
     ["", "config: the file is not JSON"],
     ["null", "config: the file must be a JSON object"],
     ["[]", "config: the file must be a JSON object"],

@@ -44,7 +44,7 @@ describe("a project file", () => {
 
   const one = { name: "a", env_var: "A" }
   for (const [title, content, expected] of [
-    ["no JSON", "{", ["the file is not JSON"]],
+    ["no JSON", "{", ["the file is not JSON (line 1 column 2)"]],
     ["no object", "[]", ["the file must be a JSON object"]],
     ["a misspelled key", { secrets: [], clientid: "x" }, ["clientid: unknown key; did you mean client_id?"]],
     ["an unknown key", { secrets: [], colour: 1 }, ["colour: unknown key"]],

@@ -51,7 +51,7 @@ describe("the settings", () => {
   }
 
   for (const [text, reason] of [
-    ["{", "the file is not JSON"],
+    ["{", "the file is not JSON (line 1 column 2)"],
     ["{\0}\0", "the file is UTF-16 or UTF-32, not UTF-8"],
     ["5", "the file must be a JSON object"],
     ["null", "the file must be a JSON object"],
