@@ -118,15 +118,21 @@ const faultsOf = async ({ client, isMasked, kind, started }: Play): Promise<Read
     .map((fault) => `${client} (${kind}${isMasked ? ", masked" : ""}): ${fault}`)
 }
 
-/** Names the runs that have no end in the log, or several. */
+/**
+ * Names the runs whose last entry is no end, and ends of what had ended. A starter that lost the reply to its end takes the
+ * run up at the next daemon and ends it again.
+ */
 const unended = (directory: string, alone: ReadonlySet<string>): ReadonlyArray<string> => {
-  const ends = new Map<string, number>()
+  const isOver = new Map<string, boolean>()
+  const twice: Array<string> = []
   for (const { action, client_id: client, run_id: run } of auditOf(directory)) {
     if (alone.has(client)) continue
-    if (action === "run_begin") ends.set(run, ends.get(run) ?? 0)
-    if (action === "run_end") ends.set(run, (ends.get(run) ?? 0) + 1)
+    if (action === "run_begin") isOver.set(run, false)
+    if (action !== "run_end") continue
+    if (isOver.get(run) !== false) twice.push(`run ${run} ended after its end`)
+    isOver.set(run, true)
   }
-  return [...ends].filter(([, count]) => count !== 1).map(([run, count]) => `run ${run} has ${count} ends`)
+  return [...twice, ...[...isOver].flatMap(([run, ended]) => (ended ? [] : `run ${run} has no end`))]
 }
 
 /** A process that has ended may wait for its new parent to notice. */
