@@ -41,11 +41,14 @@ interface Seen {
   readonly failed: Array<string>
   longest: number
   isRunning: boolean
-  /** When the daemon ended last, and when the next one was ready: no command waits for ever. */
-  gone: number
-  back: number | undefined
+  /** When a daemon ended, and when the next one was ready: no command waits for ever. */
+  readonly outages: Array<{ readonly gone: number; back?: number }>
   late: number
 }
+
+/** Returns for how many milliseconds between two times there was no daemon. */
+const awayBetween = ({ outages }: Seen, begun: number, ended: number): number =>
+  outages.reduce((sum, { back = ended, gone }) => sum + Math.max(0, Math.min(back, ended) - Math.max(gone, begun)), 0)
 
 /** Runs the commands over and over; every caller starts with a different one. */
 const call = async (home: string, number: number, seen: Seen, seconds: number): Promise<void> => {
@@ -65,7 +68,7 @@ const call = async (home: string, number: number, seen: Seen, seconds: number): 
     seen.longest = Math.max(seen.longest, took)
     seen.tried.set(words[0] ?? "", (seen.tried.get(words[0] ?? "") ?? 0) + 1)
     if (!isGood(ended, expected)) {
-      const away = (seen.back ?? performance.now()) - seen.gone
+      const away = awayBetween(seen, begun, performance.now())
       if (words[0] === "status" && !words.includes("--wait") && reportsRestart(ended)) continue
       if (ended.status === 3 && away > (seconds === usual ? leastWait : seconds) * 1000) seen.late += 1
       else seen.failed.push(`${words.join(" ")}, in ${took} ms: ${JSON.stringify(ended)}`)
@@ -89,7 +92,7 @@ export const restartRounds = async (
   seconds = usual
 ): Promise<ReadonlyArray<Row>> => {
   const home = temporaryHome()
-  const seen: Seen = { tried: new Map(), failed: [], longest: 0, isRunning: true, gone: 0, back: 0, late: 0 }
+  const seen: Seen = { tried: new Map(), failed: [], longest: 0, isRunning: true, outages: [], late: 0 }
   const statuses: Array<number | null> = []
   const working: Array<Promise<void>> = []
   let daemon: Target | undefined
@@ -100,14 +103,14 @@ export const restartRounds = async (
     for (let round = 0; round < rounds; round += 1) {
       const enough = sum(seen.tried) + 1 + random.below(2 * callers)
       while (sum(seen.tried) < enough) await pause(5)
-      const gone = performance.now()
-      Object.assign(seen, { gone, back: undefined })
+      const outage: Seen["outages"][number] = { gone: performance.now() }
+      seen.outages.push(outage)
       const { status } = await daemon.end(round % 2 === 0 ? "SIGTERM" : "SIGKILL")
       if (round % 2 === 0) statuses.push(status)
       await pause(1000 * (downtime.least + random.next() * (downtime.most - downtime.least)))
       daemon = await untilReady(launch({ home }))
-      seen.back = performance.now()
-      longestDowntime = Math.max(longestDowntime, seen.back - gone)
+      outage.back = performance.now()
+      longestDowntime = Math.max(longestDowntime, outage.back - outage.gone)
       if ((round + 1) % 10 === 0) log(`${round + 1} restarts, ${sum(seen.tried)} commands`)
     }
   } finally {
