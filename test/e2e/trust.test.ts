@@ -154,7 +154,7 @@ describe.concurrent("secrets allow", () => {
       assert.strictEqual(preview.stdout.match(/would trust/g)?.length, 3)
       const { status, stderr, stdout } = yield* root.secrets("allow", "-r", root.directory)
       assert.deepStrictEqual([status, stdout.match(/^trusted /gm)?.length], [9, 3], stderr)
-      assert.match(stderr, /2 could not be trusted\n.*broken.*not JSON\n.*open.*writable by another user/)
+      assert.match(stderr, /2 could not be trusted\n.*broken.*not JSON.*\n.*open.*writable by another user/)
     })
   )
 

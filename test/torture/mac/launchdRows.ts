@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import { spawnSync } from "node:child_process"
 import * as fs from "node:fs"
 import * as path from "node:path"
-import { installProgram, isScript } from "../../harness/program.ts"
+import { installProgram, isScript, pause } from "../../harness/program.ts"
 import { type FakeMac, fakeMac } from "../../support/fakeMac.ts"
 import type { LaunchdState } from "../../support/launchctlAnswers.ts"
 import { temporaryHome } from "../../support/temporary.ts"
@@ -63,7 +63,12 @@ const giveUp = async (log: Log): Promise<Row> => {
     const config = path.join(home, "config.json")
     fs.writeFileSync(config, "{}")
     const { status, stderr } = await daemon(mac, "install", "--config", config)
-    const now = await daemon(mac, "status")
+    let now = await daemon(mac, "status")
+    // The service has been started again; it may not answer yet.
+    for (let tries = 0; now.status !== 0 && tries < 20; tries += 1) {
+      await pause(250)
+      now = await daemon(mac, "status")
+    }
     if (status === 1 && /all changes were undone/.test(stderr) && mac.state().loaded === before && now.status === 0)
       return
     failed = 1
