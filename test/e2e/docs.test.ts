@@ -15,7 +15,7 @@ import { temporaryDirectory } from "../support/temporary.ts"
 
 const emptied = emptiedDaemon()
 
-const strangers = ["gh", "curl", "docker", "npm", "restic"]
+const strangers = ["gh", "curl", "docker", "mysql", "npm", "restic"]
 
 /** Values come from here where a person would type them: /dev/null is a device, a pipe or a file is not. */
 const wrapper = `#!/bin/sh

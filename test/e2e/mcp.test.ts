@@ -142,18 +142,20 @@ describe("secrets mcp", () => {
     })
   )
 
-  it.live("gives the program its input, its directory and its variables, and none of its own", () =>
-    Effect.gen(function* () {
-      const { home } = daemon()
-      fs.mkdirSync(path.join(home, "below"), { recursive: true })
-      const script =
-        'cat; pwd; echo "$EXTRA $TERM $NO_COLOR $CI"; env | grep -c -e AGENT_SECRETS -e NODE_CHANNEL; ls -l /proc/self/fd 2>/dev/null | grep -c " 3 -> socket"'
-      const more = { stdin: "typed\n", cwd: "below", env: { EXTRA: "x" }, secrets: [{ name: "tok", env: "T" }] }
-      const { stdout } = yield* run(client, ["sh", "-c", script], more)
-      assert.strictEqual(stdout, `typed\n${fs.realpathSync(path.join(home, "below"))}\nx dumb 1 no\n0\n0\n`)
-      const entry = auditOf(daemon().directory).findLast(({ action }) => action === "lease_acquire")
-      assert.strictEqual(entry?.["session"], "s-1")
-    })
+  it.live(
+    "gives the program its input, its directory and its variables, and none of its own but the mark of exec",
+    () =>
+      Effect.gen(function* () {
+        const { home } = daemon()
+        fs.mkdirSync(path.join(home, "below"), { recursive: true })
+        const script =
+          'cat; pwd; echo "$EXTRA $TERM $NO_COLOR $CI"; env | grep -v ^AGENT_SECRETS_EXEC= | grep -c -e AGENT_SECRETS -e NODE_CHANNEL; ls -l /proc/self/fd 2>/dev/null | grep -c " 3 -> socket"'
+        const more = { stdin: "typed\n", cwd: "below", env: { EXTRA: "x" }, secrets: [{ name: "tok", env: "T" }] }
+        const { stdout } = yield* run(client, ["sh", "-c", script], more)
+        assert.strictEqual(stdout, `typed\n${fs.realpathSync(path.join(home, "below"))}\nx dumb 1 no\n0\n0\n`)
+        const entry = auditOf(daemon().directory).findLast(({ action }) => action === "lease_acquire")
+        assert.strictEqual(entry?.["session"], "s-1")
+      })
   )
 
   it.live("refuses what it may not do, with a code that a model can act on and no argument in the text", () =>

@@ -36,7 +36,7 @@ export const runPages: Readonly<
   "docs/cron.md": { secrets: ["backup_key"] },
   "docs/show.md": {},
   "docs/backup.md": { secrets: ["github_token"] },
-  "skills/agent-secrets/SKILL.md": { secrets: ["github_token", "registry_password"], files: ["key.pem"] }
+  "skills/agent-secrets/SKILL.md": { secrets: ["github_token", "registry_password", "db_password"], files: ["key.pem"] }
 }
 
 /** The pages whose blocks another test runs, with what it sets up for them. */
