@@ -143,6 +143,13 @@ export const LeaseRow = Schema.Struct({
 })
 export type LeaseRow = typeof LeaseRow.Type
 
+/** Returns the lease that was issued first. */
+export const oldestOf = (leases: ReadonlyArray<Lease>): Lease | undefined =>
+  leases.reduce<Lease | undefined>(
+    (oldest, lease) => (oldest === undefined || lease.createdAt.millis < oldest.createdAt.millis ? lease : oldest),
+    undefined
+  )
+
 export const toRow = (lease: Lease): LeaseRow => ({
   id: lease.id,
   secret_name: lease.secretName,

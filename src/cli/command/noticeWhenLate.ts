@@ -1,5 +1,5 @@
 /**
- * A line for whoever waits: callers end a command that is silent for long.
+ * A line about a long wait: callers end a command that is silent for long.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

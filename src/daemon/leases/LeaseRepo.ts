@@ -15,7 +15,7 @@ import type * as Result from "effect/Result"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
 import { clockStepFact } from "../../domain/daemonFacts.ts"
 import { factsOf } from "../../domain/Caller.ts"
-import type { Lease } from "../../domain/Lease.ts"
+import { type Lease, oldestOf } from "../../domain/Lease.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { AuditLog } from "../audit/AuditLog.ts"
 import type { AuditLogError } from "../audit/AuditLogError.ts"
@@ -41,6 +41,8 @@ export class LeaseRepo extends Context.Service<
     ) => Effect.Effect<A, E | AuditLogError>
     readonly active: Effect.Effect<ReadonlyArray<Lease>, AuditLogError>
     readonly activeCount: Effect.Effect<number>
+    /** The active lease that was issued first; undefined if there is none, or too many to look for it. */
+    readonly oldest: Effect.Effect<Lease | undefined, AuditLogError>
     /** The number of expired leases whose expiry is not recorded yet. */
     readonly expiredCount: Effect.Effect<number>
     /** The number of leases in leases.json that the start could not read and set aside. */
@@ -186,6 +188,7 @@ const start = Effect.fnUntraced(function* (
       }),
     active: Effect.map(Clock.currentTimeMillis, (now) => table.active(now)),
     activeCount: Effect.map(Clock.currentTimeMillis, (now) => table.count(now)),
+    oldest: Effect.map(Clock.currentTimeMillis, (now) => oldestOf(table.active(now))),
     unreadableCount,
     expiredCount: Effect.map(Clock.currentTimeMillis, (now) => table.expiredCount(now)),
     deactivateExpired: (limit) =>

@@ -64,25 +64,17 @@ export const daemonStatus = Effect.gen(function* () {
   }
 })
 
-/** With more leases than this, the oldest is not looked for: a team's database would have to send them all. */
-const mostRead = 50_000
-
 /** Reads the leases, so its cost grows with their number, unlike `daemonStatus`. It has an answer while they cannot be read. */
 export const diagnostics = Effect.gen(function* () {
   const audit = yield* AuditLog
   const leases = yield* LeaseRepo
   const secrets = yield* SecretStore
   const sink = yield* OtelSink
-  const activeLeases = yield* leases.activeCount
-  const active = activeLeases > mostRead ? [] : yield* Effect.orElseSucceed(leases.active, () => [])
   return {
-    activeLeases,
+    activeLeases: yield* leases.activeCount,
     expiredLeases: yield* leases.expiredCount,
     unreadableLeases: leases.unreadableCount,
-    oldestLease: active.reduce<(typeof active)[number] | undefined>(
-      (oldest, lease) => (oldest === undefined || lease.createdAt.millis < oldest.createdAt.millis ? lease : oldest),
-      undefined
-    )?.createdAt,
+    oldestLease: (yield* Effect.orElseSucceed(leases.oldest, () => undefined))?.createdAt,
     audit: yield* audit.diagnostics,
     storeFailure: yield* secrets.failure,
     lockedSince: secrets.lockedSince(),

@@ -273,7 +273,7 @@ export const makeTeam = Effect.fnUntraced(function* (wire: TeamWire, options: Te
   const longest = Math.min(500, Math.max(250, timeout / (maxProbes * shortest)))
 
   /**
-   * Tries to enter, at first soon and then some times a second; until the server answers, requests are refused at once. No
+   * Tries to enter, at first soon and then two to four times a second; until the server answers, requests are refused at once. No
    * probe waits for the one before, which may hang in a line that is healed by now.
    */
   const comeBack = Effect.fnUntraced(function* (enter: Effect.Effect<unknown, unknown>) {

@@ -16,7 +16,7 @@ import { sha256 } from "../../domain/AuditChain.ts"
 import type { AuditFact } from "../../domain/AuditEntry.ts"
 import { expireFact } from "../../domain/leaseFacts.ts"
 import { factsOf } from "../../domain/Caller.ts"
-import { isExpired, type Lease } from "../../domain/Lease.ts"
+import { isExpired, type Lease, oldestOf } from "../../domain/Lease.ts"
 import { TeamAway } from "../../domain/Team.ts"
 import { fromNanos } from "../../domain/Timestamp.ts"
 import * as metrics from "../../otel/metrics.ts"
@@ -292,6 +292,9 @@ const Counts = Schema.Record(Schema.String, Schema.Number)
 /** Reads every active lease of the team. */
 export const leaseRows = Effect.flatMap(Team, (team) => team.read("leases", Schema.Array(LeaseRecord)))
 
+/** With more leases than this, the database would have to send them all for the oldest one. */
+const mostRead = 50_000
+
 /** How long counts are used again: a list of secrets asks for that of each. */
 const countsAge = 1000
 
@@ -310,14 +313,19 @@ export const teamLeasesLayer = Layer.effect(
       }
       return counts
     })
+    const active = leaseRows.pipe(
+      Effect.provideService(Team, team),
+      Effect.map((rows) => rows.map(leaseOf)),
+      Effect.mapError((cause) => new AuditLogError({ operation: "read", cause }))
+    )
+    const activeCount = Effect.map(count, (all) => Object.values(all).reduce((sum, one) => sum + one, 0))
     return LeaseRepo.of({
       transaction,
-      active: leaseRows.pipe(
-        Effect.provideService(Team, team),
-        Effect.map((rows) => rows.map(leaseOf)),
-        Effect.mapError((cause) => new AuditLogError({ operation: "read", cause }))
+      active,
+      activeCount,
+      oldest: Effect.flatMap(activeCount, (most) =>
+        most > mostRead ? Effect.undefined : Effect.map(active, oldestOf)
       ),
-      activeCount: Effect.map(count, (all) => Object.values(all).reduce((sum, one) => sum + one, 0)),
       expiredCount: Effect.succeed(0),
       unreadableCount: 0,
       deactivateExpired: () => Effect.succeed(undefined),

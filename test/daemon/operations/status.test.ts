@@ -17,7 +17,7 @@ describe("the diagnostics of the daemon", () => {
       const cause = new TeamAway({ reason: "no answer" })
       const away = yield* Effect.updateService(diagnostics, LeaseRepo, (repo) => ({
         ...repo,
-        active: Effect.fail(new AuditLogError({ operation: "read", cause }))
+        oldest: Effect.fail(new AuditLogError({ operation: "read", cause }))
       }))
       assert.deepStrictEqual([away.activeLeases, away.oldestLease], [1, undefined])
     }).pipe(Effect.provide(testLayerNoTelemetry))

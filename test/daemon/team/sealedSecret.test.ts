@@ -6,7 +6,6 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { createHash } from "node:crypto"
 import { generateKey } from "../../../src/daemon/secrets/ageFile.ts"
-import type { StoredSecret } from "../../../src/daemon/secrets/storeDocument.ts"
 import {
   extendMembers,
   type MemberList,
@@ -16,19 +15,9 @@ import {
 } from "../../../src/daemon/team/members.ts"
 import { openSealed, recipientsHash, seal } from "../../../src/daemon/team/sealedSecret.ts"
 import { publicKeyOf, signingKey, signText } from "../../../src/daemon/team/signatures.ts"
-import { zeroTimestamp } from "../../../src/domain/Timestamp.ts"
+import { storedSecret } from "../../support/storedSecret.ts"
 
-const secret = (name: string): StoredSecret => ({
-  name,
-  value: Redacted.make(`made-up value of ${name}`),
-  createdAt: zeroTimestamp,
-  updatedAt: zeroTimestamp,
-  lastRotated: zeroTimestamp,
-  rotateVia: "",
-  rotateStdout: false,
-  description: "",
-  foreign: {}
-})
+const secret = (name: string) => storedSecret(name, `made-up value of ${name}`)
 
 const makeMachine = Effect.fnUntraced(function* (name: string) {
   const key = yield* generateKey

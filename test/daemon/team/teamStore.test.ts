@@ -8,29 +8,16 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Redacted from "effect/Redacted"
 import * as Scope from "effect/Scope"
-import type { StoredSecret } from "../../../src/daemon/secrets/storeDocument.ts"
 import { openStore } from "../../../src/daemon/secrets/storeFiles.ts"
 import { lookAtNothing } from "../../../src/daemon/team/teamRows.ts"
 import { removeMarks } from "../../../src/daemon/team/teamStore.ts"
-import { zeroTimestamp } from "../../../src/domain/Timestamp.ts"
 import { auditOf } from "../../harness/daemon.ts"
 import { memoryTeam, type TeamTestMachine } from "../../support/memoryTeam.ts"
 import { eventually, until } from "../../support/waiting.ts"
+import { storedSecret } from "../../support/storedSecret.ts"
 
 type TestTeam = Effect.Success<ReturnType<typeof memoryTeam>>
 type Daemon = Effect.Success<ReturnType<TestTeam["start"]>>
-
-const secret = (name: string, value: string): StoredSecret => ({
-  name,
-  value: Redacted.make(value),
-  createdAt: zeroTimestamp,
-  updatedAt: zeroTimestamp,
-  lastRotated: zeroTimestamp,
-  rotateVia: "",
-  rotateStdout: false,
-  description: "",
-  foreign: {}
-})
 
 /** Prepares to add secrets, or to give them new values, in what was found; undefined deletes one. */
 const prepare = (
@@ -43,7 +30,7 @@ const prepare = (
     const secrets = new Map(found.secrets)
     for (const [name, value] of Object.entries(values)) {
       if (value === undefined) secrets.delete(name)
-      else secrets.set(name, secret(name, value))
+      else secrets.set(name, storedSecret(name, value))
     }
     return store.prepare({ ...found, secrets }, kind, found)
   })
@@ -117,7 +104,7 @@ describe("the secrets of a team", () => {
       const [first, m2] = team.machines
       if (first === undefined || m2 === undefined) return
       const files = yield* openStore(m2.paths, { last: undefined })
-      const own = { ...files.document(), secrets: new Map([["db", secret("db", "of the machine")]]) }
+      const own = { ...files.document(), secrets: new Map([["db", storedSecret("db", "of the machine")]]) }
       yield* Effect.flatMap(files.prepare(own, "update"), ({ write }) => write)
       yield* withDaemon(team, first, (daemon) => change(daemon, { db: "of the team", mail: "made-up" }))
       const onDisk = Effect.map(openStore(m2.paths, { last: undefined }), (opened) => opened.document())

@@ -4,15 +4,14 @@
  * may hand out a value that is not the last one of that secret, and nothing may be sealed for the stranger.
  */
 import { Decrypter, Encrypter, generateX25519Identity, identityToRecipient } from "age-encryption"
-import * as Redacted from "effect/Redacted"
-import { encodeStore, type StoredSecret } from "../../../src/daemon/secrets/storeDocument.ts"
+import { encodeStore } from "../../../src/daemon/secrets/storeDocument.ts"
 import { signingKey, signText } from "../../../src/daemon/team/signatures.ts"
-import { zeroTimestamp } from "../../../src/domain/Timestamp.ts"
 import { auditOf } from "../../harness/daemon.ts"
 import { pause } from "../../harness/program.ts"
 import type { Random } from "../../support/random.ts"
 import type { Row, ScenarioOptions } from "../Scenario.ts"
 import { ask, type Machine, type Team, withTeam } from "./Machine.ts"
+import { storedSecret } from "../../support/storedSecret.ts"
 
 const names = ["a", "b", "c"]
 
@@ -39,17 +38,7 @@ const plantedFor = async (team: Team, text: string): Promise<Uint8Array> => {
 
 const planted = "made-up-and-planted"
 
-const strange = (name: string): StoredSecret => ({
-  name,
-  value: Redacted.make(planted),
-  createdAt: zeroTimestamp,
-  updatedAt: zeroTimestamp,
-  lastRotated: zeroTimestamp,
-  rotateVia: "",
-  rotateStdout: false,
-  description: "",
-  foreign: {}
-})
+const strange = (name: string) => storedSecret(name, planted)
 
 interface State {
   readonly team: Team
