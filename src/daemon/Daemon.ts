@@ -53,6 +53,7 @@ import {
 } from "./lifecycle/watches.ts"
 import { CurrentPolicy, replaceablePolicy } from "./operations/CurrentPolicy.ts"
 import { CurrentRoutes, replaceableRoutes } from "./operations/CurrentRoutes.ts"
+import { CurrentLimits } from "./operations/leaseRules.ts"
 import { watchRequests } from "./operations/requests.ts"
 import { requestsLayer } from "./operations/RequestTable.ts"
 import { ScanBudget } from "./operations/ScanBudget.ts"
@@ -110,8 +111,6 @@ const serveOnce = Effect.fn("serveOnce")(function* (
     pid: instance.pid,
     startedAt: instance.startedAt,
     startedBy: startedBy(evidenceOf(options)),
-    ttlPolicy: config.ttl,
-    maxActiveLeases: config.maxActiveLeases,
     sockets: sockets.map(({ access, path, role }) => ({
       path,
       role,
@@ -124,7 +123,10 @@ const serveOnce = Effect.fn("serveOnce")(function* (
       uncleanStarts(runs, now)
     )
   })
-  const serving = Effect.provideService(serveConnections(), DaemonInfo, info)
+  const serving = serveConnections().pipe(
+    Effect.provideService(DaemonInfo, info),
+    Effect.provideService(CurrentLimits, config)
+  )
   const notifications: Notifications = {
     supervision: options.supervision,
     searchPath: options.environment["PATH"],

@@ -16,7 +16,6 @@ import { type HookResult, RotationHook } from "../../src/daemon/secrets/Rotation
 import { Runs } from "../../src/daemon/runs/Runs.ts"
 import { SecretStore } from "../../src/daemon/secrets/SecretStore.ts"
 import { hour } from "../../src/domain/GoDuration.ts"
-import { defaultTtlPolicy } from "../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../src/otel/OtelEvent.ts"
 import { OtelSink } from "../../src/otel/OtelSink.ts"
 import { memoryAuditLog } from "./memoryAuditLog.ts"
@@ -48,8 +47,7 @@ export const addSecret = (name: string, value = `value of ${name}`, rotateVia = 
   SecretStore.use((secrets) => secrets.add({ name, value: Redacted.make(value), rotateVia, rotateStdout: false }))
 
 /** Acquires a lease, for an hour by default. */
-export const acquireLease = (secretName: string, clientId: string, ttl = hour) =>
-  acquire({ secretName, clientId, ttl }, defaultTtlPolicy)
+export const acquireLease = (secretName: string, clientId: string, ttl = hour) => acquire({ secretName, clientId, ttl })
 
 export const activeCount = LeaseRepo.use((leases) => leases.activeCount)
 

@@ -1,12 +1,10 @@
 /**
- * What this daemon is: facts that its status reports, and the limits it was started
- * with. `Daemon.ts` provides it to the requests.
+ * What this daemon is: facts that its status reports. `Daemon.ts` provides it to the requests.
  */
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { Timestamp } from "../../domain/Timestamp.ts"
 import type { Role } from "../../domain/Caller.ts"
-import type { TtlPolicy } from "../../domain/Lease.ts"
 import type { StartedBy } from "./isSupervised.ts"
 
 /** A socket as the status shows it. */
@@ -24,8 +22,6 @@ export class DaemonInfo extends Context.Service<
     readonly pid: number
     readonly startedAt: Timestamp
     readonly startedBy: StartedBy
-    readonly ttlPolicy: TtlPolicy
-    readonly maxActiveLeases: number
     readonly sockets: ReadonlyArray<SocketInfo>
     /** The name of this machine in its team; undefined if it is in none. */
     readonly team?: string | undefined

@@ -26,17 +26,9 @@ import * as Result from "effect/Result"
 import { randomUUID } from "node:crypto"
 import type { LeaseOrigin } from "../../domain/factMakers.ts"
 import { acquireFact, acquireRefusedFact, replaceFact, ttlTooLongDetails } from "../../domain/leaseFacts.ts"
-import { AccessDenied, type Caller, leaseForbidden } from "../../domain/Caller.ts"
+import { AccessDenied, leaseForbidden } from "../../domain/Caller.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
-import {
-  defaultMaxActiveLeases,
-  grantedTtl,
-  type Lease,
-  makeLease,
-  TooManyLeases,
-  type TtlPolicy,
-  type TtlTooLong
-} from "../../domain/Lease.ts"
+import { grantedTtl, type Lease, makeLease, TooManyLeases, type TtlTooLong } from "../../domain/Lease.ts"
 import type {
   Approval,
   ApprovalDenied,
@@ -44,21 +36,17 @@ import type {
   ApprovalPending,
   TooManyRequests
 } from "../../domain/OpenRequest.ts"
-import type { ProxyRoute } from "../../domain/ProxyRoute.ts"
-import { type Policy, type PolicyDenied, policyRefusal, ttlRefusal, ttlWithin } from "../../domain/Policy.ts"
+import { type PolicyDenied, policyRefusal, ttlRefusal, ttlWithin } from "../../domain/Policy.ts"
 import { ProxyOnly, type Secret, type SecretNotFound, type StoreLocked, ValueTooLong } from "../../domain/Secret.ts"
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import * as metrics from "../../otel/metrics.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { inSpan } from "../../otel/span.ts"
 import type { AuditLogError } from "../audit/AuditLogError.ts"
-import { CurrentCaller } from "../audit/CurrentCaller.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import type { LeaseScope } from "../leases/LeaseScope.ts"
 import { ApprovalGate } from "./approvalGate.ts"
-import { CurrentPolicy } from "./CurrentPolicy.ts"
-import { CurrentRoutes } from "./CurrentRoutes.ts"
-import { OpenRequests } from "./RequestTable.ts"
+import { leaseRules } from "./leaseRules.ts"
 import { lockedReason } from "../secrets/lockableStore.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 
@@ -105,18 +93,15 @@ export type AcquireError =
 
 export const acquire = Effect.fnUntraced(
   function* (
-    request: AcquireRequest,
-    limits: TtlPolicy,
-    maxActiveLeases = defaultMaxActiveLeases
+    request: AcquireRequest
   ): Effect.fn.Return<AcquireResult, AcquireError | AuditLogError, SecretStore | LeaseRepo | OtelSink> {
     const { secretName, clientId, origin = {} } = request
     const secrets = yield* SecretStore
     const leases = yield* LeaseRepo
     const sink = yield* OtelSink
-    const caller = yield* CurrentCaller
-    const policy = (yield* CurrentPolicy).get()
-    const routes = (yield* CurrentRoutes).get()
-    const gate = new ApprovalGate(yield* OpenRequests, caller)
+    const rules = yield* leaseRules
+    const { maxActiveLeases } = rules.limits
+    const gate = new ApprovalGate(rules.requests, rules.caller)
     const id = randomUUID()
 
     const pair: LeaseScope = { _tag: "Pair", secretName, clientId }
@@ -125,7 +110,7 @@ export const acquire = Effect.fnUntraced(
         tx.record(acquireRefusedFact(secretName, clientId, details, origin))
         return Result.fail(error)
       }
-      const permitted = permit(request, secrets.get(secretName), { caller, policy, routes, limits })
+      const permitted = permit(request, secrets.get(secretName), rules)
       if (Result.isFailure(permitted)) return reject(permitted.failure)
 
       // The name object of the store is shared by all its leases, which saves memory.
@@ -181,12 +166,7 @@ interface Permitted {
 const permit = (
   { clientId, isForProxy = false, maxBytes = Infinity, origin, secretName, shorten = false, ttl }: AcquireRequest,
   found: Result.Result<Secret, SecretNotFound | StoreLocked>,
-  by: {
-    readonly caller: Caller
-    readonly policy: Policy
-    readonly routes: ReadonlyArray<ProxyRoute>
-    readonly limits: TtlPolicy
-  }
+  by: Effect.Success<typeof leaseRules>
 ): Result.Result<Permitted, Rejection> => {
   const forbidden = leaseForbidden(by.caller, secretName, isForProxy)
   if (forbidden !== undefined) return rejected(new AccessDenied(), forbidden)
@@ -204,13 +184,13 @@ const permit = (
   if (maxBytes < Infinity && Buffer.byteLength(Redacted.value(secret.value)) > maxBytes) {
     return rejected(new ValueTooLong({ name: secretName, limit: maxBytes }), "the value is too long for the client")
   }
-  const limits = ttlWithin(by.limits, verdict)
+  const limits = ttlWithin(by.limits.ttl, verdict)
   const granted = grantedTtl(shorten && ttl > limits.maximum ? limits.maximum : ttl, limits)
   if (Result.isSuccess(granted)) {
     const approval = verdict._tag === "Permitted" ? verdict.approval : undefined
     return Result.succeed({ secret, ttl: granted.success, approval })
   }
-  const byRule = ttlRefusal(verdict, secretName, ttl, by.limits)
+  const byRule = ttlRefusal(verdict, secretName, ttl, by.limits.ttl)
   return byRule === undefined ? rejected(granted.failure, ttlTooLongDetails(granted.failure)) : Result.fail(byRule)
 }
 

@@ -13,13 +13,14 @@ import { closestMatch } from "../../domain/closestMatch.ts"
 import { globMatcher } from "../../domain/glob.ts"
 import type { GoDuration } from "../../domain/GoDuration.ts"
 import { quote } from "../../domain/goText.ts"
-import type { Lease, TtlPolicy } from "../../domain/Lease.ts"
+import type { Lease } from "../../domain/Lease.ts"
 import { type ProxyRoute, proxyWay } from "../../domain/ProxyRoute.ts"
 import type { RouteRules } from "../../domain/proxyRules.ts"
 import { systemErrorText } from "../../domain/systemError.ts"
 import { LeaseRepo } from "../leases/LeaseRepo.ts"
 import { acquire } from "../operations/acquire.ts"
 import { CurrentRoutes } from "../operations/CurrentRoutes.ts"
+import { CurrentLimits } from "../operations/leaseRules.ts"
 import { concludeRun, registerRun } from "../operations/runs.ts"
 import type { RunConnection } from "../runs/RunTable.ts"
 import type { ProxyRuns, RunRoute } from "./ProxyRuns.ts"
@@ -54,11 +55,6 @@ export interface ProxyOpening {
   readonly connection: RunConnection
 }
 
-export interface OpeningLimits {
-  readonly ttlPolicy: TtlPolicy
-  readonly maxActiveLeases: number
-}
-
 /** Finds a route that the client may open. */
 export const findRoute = Effect.fnUntraced(function* (name: string, clientId: string) {
   const routes = (yield* CurrentRoutes).get()
@@ -69,11 +65,7 @@ export const findRoute = Effect.fnUntraced(function* (name: string, clientId: st
   return yield* new RouteNotFound({ route: name, meant: closestMatch(name, names) })
 })
 
-export const openProxyRun = Effect.fn("openProxyRun")(function* (
-  proxy: ProxyRuns,
-  opening: ProxyOpening,
-  limits: OpeningLimits
-) {
+export const openProxyRun = Effect.fn("openProxyRun")(function* (proxy: ProxyRuns, opening: ProxyOpening) {
   const { clientId, connection, origin: said, pid } = opening
   const origin = { ...said, via: proxyWay }
   const routes = yield* Effect.forEach(opening.routes, (asked) =>
@@ -82,7 +74,7 @@ export const openProxyRun = Effect.fn("openProxyRun")(function* (
   const names = [...new Set(routes.map(({ secret }) => secret))]
   const opened = Effect.gen(function* () {
     yield* proxy.prepare
-    const leases = yield* leaseEach(opening, names, origin, limits)
+    const leases = yield* leaseEach(opening, names, origin)
     const leaseIds = leases.map(({ id }) => id)
     const { cursor, run } = yield* Effect.tapError(registerRun({ clientId, leaseIds, origin, pid, connection }), () =>
       returnLeases(leases)
@@ -107,15 +99,13 @@ const inContext = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 const leaseEach = Effect.fnUntraced(function* (
   { clientId, ttl }: ProxyOpening,
   names: ReadonlyArray<string>,
-  origin: LeaseOrigin,
-  { maxActiveLeases, ttlPolicy }: OpeningLimits
+  origin: LeaseOrigin
 ) {
   const leases: Array<Lease> = []
-  const request = { clientId, origin, ttl: ttl ?? ttlPolicy.maximum, shorten: ttl === undefined, isForProxy: true }
+  const { maximum } = (yield* CurrentLimits).ttl
+  const request = { clientId, origin, ttl: ttl ?? maximum, shorten: ttl === undefined, isForProxy: true }
   for (const secretName of names) {
-    const { lease } = yield* acquire({ ...request, secretName }, ttlPolicy, maxActiveLeases).pipe(
-      Effect.tapError(() => returnLeases(leases))
-    )
+    const { lease } = yield* acquire({ ...request, secretName }).pipe(Effect.tapError(() => returnLeases(leases)))
     leases.push(lease)
   }
   return leases

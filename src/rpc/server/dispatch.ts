@@ -30,11 +30,20 @@ import {
 import type { Admission } from "./admission.ts"
 import { handlers, type MethodError } from "./handlers.ts"
 
-/** Replies to every frame of a caller with one line, or with none if the client has left. */
-export const makeDispatch =
-  ({ forMethod, forReply }: Admission) =>
+/** Returns what replies to every frame of a caller with one line, or with none if the client has left. */
+export const makeDispatch = Effect.fnUntraced(function* ({ forMethod, forReply }: Admission) {
+  const { lockedSince } = yield* SecretStore
+
+  /** Withholds a value that is ready when the store is locked: no value is sent after the reply to the lock. */
+  const unlessLocked = (id: string, method: MethodName) => (reply: string) => {
+    if (lockedSince() === undefined) return Effect.succeed(reply)
+    const { _tag: tag, message } = new StoreLocked()
+    const recorded = Effect.andThen(metrics.countRefusal(tag), auditRefusal(method, lockedReason))
+    return Effect.as(recorded, encodeError(id, { tag, message }))
+  }
+
   // Every request passes here, so there is no generator on its way.
-  (frame: Frame, { role, scope }: Caller) =>
+  return (frame: Frame, { role, scope }: Caller) =>
     Effect.suspend(() => {
       const request = decodeFrame(frame)
       if (Result.isFailure(request)) {
@@ -57,20 +66,12 @@ export const makeDispatch =
       )
       return forMethod(method, handled, (reason) => (reason === "stopping" ? encodeError(id, stoppingError) : ""))
     })
+})
 
 const givesValue = (method: MethodName): boolean => {
   const spec: MethodSpec = methods[method]
   return spec.givesValue === true
 }
-
-/** Withholds a value that is ready when the store is locked: no value is sent after the reply to the lock. */
-const unlessLocked = (id: string, method: MethodName) => (reply: string) =>
-  SecretStore.use(({ lockedSince }) => {
-    if (lockedSince() === undefined) return Effect.succeed(reply)
-    const { _tag: tag, message } = new StoreLocked()
-    const recorded = Effect.andThen(metrics.countRefusal(tag), auditRefusal(method, lockedReason))
-    return Effect.as(recorded, encodeError(id, { tag, message }))
-  })
 
 const decodeFrame = (frame: Frame) => {
   if ("tooLong" in frame) return Result.fail(lineTooLong)

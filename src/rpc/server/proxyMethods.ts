@@ -7,7 +7,6 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { CurrentCaller } from "../../daemon/audit/CurrentCaller.ts"
-import { DaemonInfo } from "../../daemon/lifecycle/DaemonInfo.ts"
 import { checkRoute } from "../../daemon/proxy/checkRoute.ts"
 import { openProxyRun } from "../../daemon/proxy/openProxyRun.ts"
 import { loadedProxy, Proxy } from "../../daemon/proxy/Proxy.ts"
@@ -89,19 +88,15 @@ export const openProxy = Effect.fnUntraced(function* (raw: unknown) {
   }
   const proxy = yield* (yield* Proxy).load
   const caller = yield* CurrentCaller
-  const opened = yield* openProxyRun(
-    proxy,
-    {
-      clientId: params.client_id,
-      routes: routes.map(({ token_hash: tokenHash, ...route }) => ({ ...route, tokenHash })),
-      connectHash: params.connect_hash || undefined,
-      ttl: params.ttl === "" ? undefined : ttl.success,
-      origin: yield* readOrigin(params),
-      pid: Number.isSafeInteger(params.pid) && params.pid > 0 ? params.pid : undefined,
-      connection: yield* ConnectionState
-    },
-    yield* DaemonInfo
-  )
+  const opened = yield* openProxyRun(proxy, {
+    clientId: params.client_id,
+    routes: routes.map(({ token_hash: tokenHash, ...route }) => ({ ...route, tokenHash })),
+    connectHash: params.connect_hash || undefined,
+    ttl: params.ttl === "" ? undefined : ttl.success,
+    origin: yield* readOrigin(params),
+    pid: Number.isSafeInteger(params.pid) && params.pid > 0 ? params.pid : undefined,
+    connection: yield* ConnectionState
+  })
   return {
     run_id: opened.run.id,
     cursor: opened.cursor,

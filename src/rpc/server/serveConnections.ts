@@ -24,7 +24,7 @@ import { encodeError, lineUnended, noId } from "../protocol/Protocol.ts"
 export const serveConnections = Effect.fnUntraced(function* () {
   const server = yield* SocketServer.SocketServer
   const admission = yield* makeAdmission
-  const dispatch = makeDispatch(admission)
+  const dispatch = yield* makeDispatch(admission)
 
   const connection = Effect.fnUntraced(
     function* (socket: Socket.Socket) {

@@ -10,13 +10,14 @@ import { acquire } from "../../../src/daemon/operations/acquire.ts"
 import { CurrentCaller } from "../../../src/daemon/audit/CurrentCaller.ts"
 import { describeSecret } from "../../../src/daemon/operations/describeSecret.ts"
 import { CurrentPolicy } from "../../../src/daemon/operations/CurrentPolicy.ts"
+import { CurrentLimits } from "../../../src/daemon/operations/leaseRules.ts"
+import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import { visibleSecrets } from "../../../src/daemon/operations/status.ts"
 import { makePolicy } from "../../../src/domain/Policy.ts"
 import { LeaseRepo } from "../../../src/daemon/leases/LeaseRepo.ts"
 import { everything } from "../../../src/daemon/leases/LeaseScope.ts"
 import { hour, millisecond, minute } from "../../../src/domain/GoDuration.ts"
-import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
 import {
   activeCount,
@@ -132,8 +133,7 @@ describe("acquire", () => {
   it.effect("grants a value that the client can use, and rejects a longer one without ending the older lease", () =>
     Effect.gen(function* () {
       yield* addSecret("db", "€uros")
-      const ask = (maxBytes: number) =>
-        acquire({ secretName: "db", clientId: "worker", ttl: 0n, maxBytes }, defaultTtlPolicy)
+      const ask = (maxBytes: number) => acquire({ secretName: "db", clientId: "worker", ttl: 0n, maxBytes })
       const { lease } = yield* ask(7)
       const refusal = yield* Effect.flip(ask(6))
       assert.strictEqual(refusal.message, 'the value of secret "db" is longer than 6 bytes')
@@ -179,7 +179,8 @@ describe("acquire", () => {
   it.effect("rejects a lease beyond the limit, but not a replacement", () =>
     Effect.gen(function* () {
       yield* addSecret("db")
-      const takeOfTwo = (clientId: string) => acquire({ secretName: "db", clientId, ttl: hour }, defaultTtlPolicy, 2)
+      const limits = { ttl: defaultTtlPolicy, maxActiveLeases: 2 }
+      const takeOfTwo = (clientId: string) => Effect.provideService(acquireLease("db", clientId), CurrentLimits, limits)
       yield* takeOfTwo("a")
       yield* takeOfTwo("b")
       yield* takeOfTwo("a")
@@ -259,7 +260,7 @@ describe("acquire under a policy", () => {
   ])
   const said = { via: "exec", program: "/usr/bin/npm", session: "s-1", reason: "release 12" }
   const ask = (clientId: string, origin = {}, ttl = 0n, secretName = "db") =>
-    Effect.result(acquire({ secretName, clientId, ttl, origin }, defaultTtlPolicy))
+    Effect.result(acquire({ secretName, clientId, ttl, origin }))
   const tagOf = (result: Result.Result<unknown, { readonly _tag: string }>) =>
     Result.isFailure(result) ? result.failure._tag : "leased"
 
@@ -272,7 +273,7 @@ describe("acquire under a policy", () => {
         [25n * hour, 15n * minute],
         [minute, minute]
       ] as const) {
-        const { lease } = yield* acquire({ ...request, ttl }, defaultTtlPolicy)
+        const { lease } = yield* acquire({ ...request, ttl })
         assert.strictEqual(lease.expiresAt.millis - lease.createdAt.millis, Number(granted / 1_000_000n))
       }
     }).pipe(Effect.provideService(CurrentPolicy, { get: () => policy }), Effect.provide(testLayerNoTelemetry))

@@ -26,7 +26,6 @@ import {
 import { OpenRequests, requestsLayer, RequestTable } from "../../../src/daemon/operations/RequestTable.ts"
 import { revokeAllLeases } from "../../../src/daemon/operations/revoke.ts"
 import { hour, minute } from "../../../src/domain/GoDuration.ts"
-import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import type { Approval, Asked } from "../../../src/domain/OpenRequest.ts"
 import { makePolicy } from "../../../src/domain/Policy.ts"
 import type { OtelEvent } from "../../../src/otel/OtelEvent.ts"
@@ -60,7 +59,7 @@ const under = <A, E, R>(approval: Approval, test: Effect.Effect<A, E, R>, events
   )
 
 const lease = (clientId: string, origin = {}, ttl = 0n) =>
-  Effect.result(acquire({ secretName: "db", clientId, ttl, origin }, defaultTtlPolicy))
+  Effect.result(acquire({ secretName: "db", clientId, ttl, origin }))
 
 /** Leases, and returns the tag of the error, or that there was none. */
 const ask = (...given: Parameters<typeof lease>) =>

@@ -22,7 +22,6 @@ import { rotateSecret } from "../../../src/daemon/operations/rotate.ts"
 import { Runs } from "../../../src/daemon/runs/Runs.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { hour } from "../../../src/domain/GoDuration.ts"
-import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import { OtelSink } from "../../../src/otel/OtelSink.ts"
 import { temporaryDirectory } from "../../support/temporary.ts"
 import { acquireLease, addSecret, rotationHook, testLayerNoTelemetry } from "../../support/testLayer.ts"
@@ -178,7 +177,7 @@ describe("exposure", () => {
     Effect.gen(function* () {
       yield* addSecret("db")
       const lease = (clientId: string, via: string) =>
-        acquire({ secretName: "db", clientId, ttl: hour, origin: { via, program: "npm" } }, defaultTtlPolicy)
+        acquire({ secretName: "db", clientId, ttl: hour, origin: { via, program: "npm" } })
       const { lease: watched } = yield* lease("watched/npm[1]", "exec")
       const connection = { closed: Effect.never }
       const run = { clientId: "watched/npm[1]", leaseIds: [watched.id], origin: {}, pid: 1, connection }

@@ -22,7 +22,6 @@ import { CurrentLaunch } from "../../../src/daemon/proxy/WorkerProcess.ts"
 import { SecretStore } from "../../../src/daemon/secrets/SecretStore.ts"
 import { decodeConfig } from "../../../src/domain/Config.ts"
 import { minute, second } from "../../../src/domain/GoDuration.ts"
-import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import { noTotals } from "../../../src/domain/proxyMessages.ts"
 import { OtelSink } from "../../../src/otel/OtelSink.ts"
 import { leaseHandlers } from "../../../src/rpc/server/handlers/leases.ts"
@@ -57,8 +56,6 @@ const info = DaemonInfo.of({
   pid: 1,
   startedAt: { millis: 0, text: "" },
   startedBy: "hand",
-  ttlPolicy: defaultTtlPolicy,
-  maxActiveLeases: 1000,
   sockets: [],
   heartbeat: Effect.succeed(undefined),
   uncleanStarts: Effect.succeed(undefined)

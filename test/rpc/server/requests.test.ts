@@ -14,7 +14,6 @@ import { CurrentPolicy } from "../../../src/daemon/operations/CurrentPolicy.ts"
 import { requestsLayer } from "../../../src/daemon/operations/RequestTable.ts"
 import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
 import { type Caller, owner } from "../../../src/domain/Caller.ts"
-import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import { makePolicy } from "../../../src/domain/Policy.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { makeAdmission } from "../../../src/rpc/server/admission.ts"
@@ -26,8 +25,6 @@ const info = Layer.succeed(DaemonInfo, {
   pid: 1,
   startedAt: fromMillis(0),
   startedBy: "unknown",
-  ttlPolicy: defaultTtlPolicy,
-  maxActiveLeases: 100,
   sockets: [],
   heartbeat: Effect.succeed(undefined),
   uncleanStarts: Effect.succeed(undefined)
@@ -58,7 +55,7 @@ const operator: Caller = { role: "operator", socket: "o", scope: undefined }
 
 const send = (method: string, params: object, caller = owner): Effect.Effect<any, never, any> =>
   Effect.gen(function* () {
-    const dispatch = makeDispatch(yield* makeAdmission)
+    const dispatch = yield* makeDispatch(yield* makeAdmission)
     const line = JSON.stringify({ jsonrpc: "2.0", method, params, id: 1 })
     return JSON.parse(yield* Effect.provideService(dispatch({ line }, caller), CurrentCaller, caller))
   })

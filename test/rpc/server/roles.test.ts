@@ -11,7 +11,6 @@ import { CurrentCaller } from "../../../src/daemon/audit/CurrentCaller.ts"
 import { DaemonInfo } from "../../../src/daemon/lifecycle/DaemonInfo.ts"
 import { Restart } from "../../../src/daemon/lifecycle/Restart.ts"
 import { decodeConfig } from "../../../src/domain/Config.ts"
-import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import { callerOf, socketsOf } from "../../../src/domain/ListenSocket.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { makeAdmission } from "../../../src/rpc/server/admission.ts"
@@ -40,8 +39,6 @@ const info = Layer.succeed(DaemonInfo, {
   pid: 1,
   startedAt: fromMillis(0),
   startedBy: "unknown",
-  ttlPolicy: defaultTtlPolicy,
-  maxActiveLeases: 100,
   sockets: [],
   heartbeat: Effect.succeed({ url: "https://example.org" }),
   uncleanStarts: Effect.succeed(undefined)
@@ -63,7 +60,7 @@ type Name = "owner" | "operator" | "lease" | "use" | "approve"
 const sendLine = (role: Name, line: string): Effect.Effect<any, never, any> =>
   Effect.gen(function* () {
     const caller = callers.get(role) ?? assert.fail(`there is a socket of the role ${role}`)
-    const dispatch = makeDispatch(yield* makeAdmission)
+    const dispatch = yield* makeDispatch(yield* makeAdmission)
     return JSON.parse(yield* Effect.provideService(dispatch({ line }, caller), CurrentCaller, caller))
   })
 

@@ -16,7 +16,6 @@ import { DaemonInfo } from "../../../src/daemon/lifecycle/DaemonInfo.ts"
 import { Restart } from "../../../src/daemon/lifecycle/Restart.ts"
 import { lockStore } from "../../../src/daemon/operations/lock.ts"
 import { RotationHook } from "../../../src/daemon/secrets/RotationHook.ts"
-import { defaultTtlPolicy } from "../../../src/domain/Lease.ts"
 import { fromMillis } from "../../../src/domain/Timestamp.ts"
 import { serveConnections } from "../../../src/rpc/server/serveConnections.ts"
 import { addSecret, testLayerNoTelemetry } from "../../support/testLayer.ts"
@@ -57,8 +56,6 @@ const clientOf = (take: Effect.Effect<void> = Effect.void) =>
       pid: 1,
       startedAt: fromMillis(0),
       startedBy: "unknown",
-      ttlPolicy: defaultTtlPolicy,
-      maxActiveLeases: 100,
       sockets: [],
       heartbeat: Effect.succeed(undefined),
       uncleanStarts: Effect.succeed(undefined)

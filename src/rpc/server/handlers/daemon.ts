@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
+import { CurrentLimits } from "../../../daemon/operations/leaseRules.ts"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../../daemon/audit/CurrentCaller.ts"
 import { Restart } from "../../../daemon/lifecycle/Restart.ts"
@@ -116,7 +117,7 @@ export const daemonHandlers = {
         active: activeLeases,
         expired: expiredLeases,
         unreadable: unreadableLeases,
-        capacity: daemon.maxActiveLeases,
+        capacity: (yield* CurrentLimits).maxActiveLeases,
         oldest: oldestLease?.text
       },
       audit: {

@@ -4,7 +4,6 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
 import { acquire } from "../../../daemon/operations/acquire.ts"
 import { countUnwatched } from "../../../daemon/operations/exposure.ts"
 import { findHandedOut } from "../../../daemon/operations/findHandedOut.ts"
@@ -111,7 +110,6 @@ export const leaseHandlers = {
         message: "invalid parameters: via is not proxy: use proxy.open"
       })
     }
-    const { maxActiveLeases, ttlPolicy } = yield* DaemonInfo
     const request = {
       secretName: params.secret_name,
       clientId: params.client_id,
@@ -123,7 +121,7 @@ export const leaseHandlers = {
         ? {}
         : { ...(yield* readOrigin(params)), ...(isRunId(params.run_id) && { run_id: params.run_id }) }
     }
-    const { lease, value } = yield* acquire(request, ttlPolicy, maxActiveLeases)
+    const { lease, value } = yield* acquire(request)
     return { lease_id: lease.id, value: Redacted.value(value), expires_at: lease.expiresAt.text }
   }),
 

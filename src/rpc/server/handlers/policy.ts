@@ -2,7 +2,7 @@
  * The method about the policy: what it says about a use, without a lease.
  */
 import * as Effect from "effect/Effect"
-import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
+import { CurrentLimits } from "../../../daemon/operations/leaseRules.ts"
 import { isApproved } from "../../../daemon/operations/requests.ts"
 import { CurrentPolicy } from "../../../daemon/operations/CurrentPolicy.ts"
 import { formatGoDuration } from "../../../domain/GoDuration.ts"
@@ -21,10 +21,10 @@ export const policyHandlers = {
     yield* required(params.client_id, "client_id")
     const origin = yield* readOrigin(params)
     const policy = (yield* CurrentPolicy).get()
-    const { ttlPolicy } = yield* DaemonInfo
+    const { ttl } = yield* CurrentLimits
     const verdict = policy.decide({ secretName: params.secret_name, clientId: params.client_id, ...origin })
     const refusal = policyRefusal(verdict, params.secret_name)
-    const limits = ttlWithin(ttlPolicy, verdict)
+    const limits = ttlWithin(ttl, verdict)
     const approval = verdict._tag === "Permitted" ? verdict.approval : undefined
     const asked = { secretName: params.secret_name, clientId: params.client_id, ...origin }
     return {

@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import { AuditLog } from "../../../daemon/audit/AuditLog.ts"
 import { CurrentCaller } from "../../../daemon/audit/CurrentCaller.ts"
 import { LeaseRepo } from "../../../daemon/leases/LeaseRepo.ts"
-import { DaemonInfo } from "../../../daemon/lifecycle/DaemonInfo.ts"
+import { CurrentLimits } from "../../../daemon/operations/leaseRules.ts"
 import { addSecret } from "../../../daemon/operations/addSecrets.ts"
 import { backupStore, restoreStore } from "../../../daemon/operations/backup.ts"
 import { deleteSecret } from "../../../daemon/operations/deleteSecret.ts"
@@ -222,8 +222,8 @@ export const secretHandlers = {
   /** With `exposure`, beyond the predecessor, it names the values that are in the open and were never changed. */
   "secrets.health": Effect.fnUntraced(function* (raw: unknown) {
     const { exposure } = yield* Effect.orElseSucceed(healthParams(raw ?? {}), () => ({ exposure: false }))
-    const { ttlPolicy } = yield* DaemonInfo
-    const report = yield* checkHealth(ttlPolicy.default)
+    const { ttl } = yield* CurrentLimits
+    const report = yield* checkHealth(ttl.default)
     return exposure ? { ...report, open_and_unchanged: yield* openAndUnchanged } : report
   }),
 
