@@ -139,10 +139,10 @@ export const badDaemons: Readonly<Record<string, Make>> = {
   "three seconds late": relay(Number.POSITIVE_INFINITY, 3_000)
 }
 
-/** Starts loops that keep every processor busy; returns what ends them. */
+/** Starts loops that keep every processor busy; returns what ends them. They end with this process too. */
 export const busyLoops = (count: number): (() => void) => {
   const loops = Array.from({ length: count }, () =>
-    spawn("/bin/sh", ["-c", "while :; do :; done"], { stdio: "ignore" })
+    spawn("/bin/sh", ["-c", `while kill -0 ${process.pid}; do :; done`], { stdio: "ignore" })
   )
   return () => {
     for (const loop of loops) loop.kill("SIGKILL")
