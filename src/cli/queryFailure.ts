@@ -2,10 +2,11 @@
  * Why a query command has no result. The fast path loads it only then: the table of errors and
  * hints is larger than all else that a command needs.
  */
-import { type After, type SendFailure, type SendOutcome, sendRequests } from "../rpc/client/sendRequests.ts"
+import { type After, type SendOutcome, sendRequests } from "../rpc/client/sendRequests.ts"
 import { notAReply, type RpcReply } from "../rpc/protocol/reply.ts"
 import type { Flags } from "./command/Command.ts"
 import type { Address, GlobalArgs } from "./command/daemonAddress.ts"
+import { explainAbsent } from "./command/failedProblem.ts"
 import type { Problem } from "./command/Output.ts"
 import { clientProblem, protocolProblem, refusalProblem } from "./command/problems.ts"
 import type { QueryCommand, QueryRequest } from "./command/QueryCommand.ts"
@@ -23,7 +24,7 @@ interface FailedQuery<F extends Flags> {
 /** Returns the problem: no connection, an error of the daemon, or a reply of another shape. */
 export const explainFailure = async <F extends Flags>(query: FailedQuery<F>): Promise<Problem> => {
   const { args, command, outcome, requests } = query
-  if (outcome._tag !== "Replies") return failedProblem(args, outcome, command.reportsAbsence)
+  if (outcome._tag !== "Replies") return explainAbsent(args, clientProblem(outcome), command.reportsAbsence)
   const errors = outcome.replies.map(errorIn)
   const error = errors.find((problem, n) => problem !== undefined && requests[n]?.optional !== true)
   if (error === undefined) return protocolProblem(`${requests[0]?.method} has an unexpected result`)
@@ -51,11 +52,4 @@ const suggestName = <F extends Flags>(
 const errorIn = (reply: RpcReply | undefined): Problem | undefined => {
   if (reply === undefined) return protocolProblem(notAReply)
   return reply.error === undefined ? undefined : refusalProblem(reply.error)
-}
-
-const failedProblem = async (args: GlobalArgs, failure: SendFailure, describeRun?: boolean): Promise<Problem> => {
-  const problem = clientProblem(failure)
-  return failure._tag === "DaemonUnavailable" && problem.denied === undefined
-    ? (await import("./command/absence.ts")).explainAbsence(args, failure, problem, describeRun)
-    : problem
 }

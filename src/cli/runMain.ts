@@ -11,6 +11,7 @@ import type * as Runtime from "effect/Runtime"
 import { exitStatus } from "../domain/exitStatus.ts"
 import { type Command, findCommand } from "./command/Command.ts"
 import { commandHelp } from "./command/help.ts"
+import { explainAbsent } from "./command/failedProblem.ts"
 import { isUndoing, printOutput, printProblem } from "./command/Output.ts"
 import { loaderOf } from "./commands.ts"
 
@@ -41,7 +42,11 @@ const runCommand = Effect.fnUntraced(function* (name: string, args: ReadonlyArra
   if (parsed.kind === "usage-error") return printProblem(command.spec.name, parsed.json, parsed.problem)
   const exit = yield* Effect.result(Effect.catchDefect(parsed.run(), dieUnlessRemoved))
   const status = Result.isFailure(exit)
-    ? printProblem(command.spec.name, parsed.json, exit.failure)
+    ? printProblem(
+        command.spec.name,
+        parsed.json,
+        yield* Effect.promise(() => explainAbsent(parsed.args, exit.failure))
+      )
     : printOutput(command.spec.name, parsed.json, exit.success)
   return isUndoing() ? yield* Effect.never : status
 })

@@ -13,6 +13,7 @@ import { zshScript } from "../../src/cli/commands/completions/zshScript.ts"
 import { startDaemon } from "../harness/daemon.ts"
 import { type Ended, isScript, run } from "../harness/program.ts"
 import { emptiedDaemon } from "../harness/sharedDaemon.ts"
+import { hasProc } from "../support/inside.ts"
 import { temporaryDirectory } from "../support/temporary.ts"
 
 const setup = emptiedDaemon()
@@ -268,6 +269,28 @@ describe("the commands", () => {
         assert.strictEqual(status, expected, line.join(" "))
         assert.match(stderr, message)
         if (status === 6) assert.strictEqual(stdout, "")
+      }
+    })
+  )
+
+  it.live("name the process of a daemon whose socket is gone, whichever of them needs it", () =>
+    Effect.gen(function* () {
+      const { pid, secrets, signal, socket } = yield* setup
+      const lines = [
+        ["lease", "db"],
+        ["add", "db", "--value", "made-up"],
+        ["exec", "--secret", "db", "--", "true"],
+        ["revoke", "--all"]
+      ]
+      signal("SIGSTOP")
+      fs.renameSync(socket, `${socket}.away`)
+      const tried = yield* sideBySide(lines, ([name = "", ...rest]) => secrets([name, "--timeout", "0.2", ...rest]))
+      fs.renameSync(`${socket}.away`, socket)
+      signal("SIGCONT")
+      for (const [{ status, stderr }, line] of tried) {
+        assert.strictEqual(status, 3, line.join(" "))
+        assert.include(stderr, `${hasProc ? `process ${pid}` : "a daemon"} runs, but its socket is gone\n`)
+        assert.notInclude(stderr, "secrets serve")
       }
     })
   )

@@ -86,7 +86,12 @@ type NotRun =
 
 export type Parsed<R> =
   | NotRun
-  | { readonly kind: "run"; readonly json: boolean; readonly run: () => Effect.Effect<Output, CommandError, R> }
+  | {
+      readonly kind: "run"
+      readonly json: boolean
+      readonly args: Args<typeof globalFlags>
+      readonly run: () => Effect.Effect<Output, CommandError, R>
+    }
 
 export type ParsedArgs<F extends Flags> =
   | NotRun

@@ -39,6 +39,8 @@ export interface Problem {
   readonly exitStatus: number
   /** The file that this user may not use; `explainAccess` adds whose it is. */
   readonly denied?: string
+  /** The socket where nothing listens, and the system's reason; `explainAbsent` adds what is known. */
+  readonly absent?: { readonly socketPath: string; readonly code: string }
   /** The request that waits for a person, for programs. */
   readonly request?: { readonly request_id: string; readonly expires_at: string }
 }

@@ -1,23 +1,21 @@
 /**
- * The problem of a request without replies, for commands that load no library: what is known about
- * a daemon that does not listen is loaded only then.
+ * Adds to a problem what costs time to find out: what is known about a daemon that does not listen, and whose a file is.
+ * The code for that is loaded only then.
  */
-import type { SendFailure } from "../../rpc/client/sendRequests.ts"
 import type { GlobalArgs } from "./daemonAddress.ts"
 import type { Problem } from "./Output.ts"
-import { clientProblem } from "./problems.ts"
 
-/** Explains a failure; `describeRun` adds how the last daemon ended. */
-export const failedProblem = async (
-  args: GlobalArgs,
-  failure: SendFailure,
-  describeRun?: boolean
-): Promise<Problem> => {
-  const problem = clientProblem(failure)
-  return failure._tag === "DaemonUnavailable" && problem.denied === undefined
-    ? (await import("./absence.ts")).explainAbsence(args, failure, problem, describeRun)
-    : problem
-}
+/** Adds what is known about a daemon that does not listen; `describeRun` adds how the last one ended. */
+export const explainAbsent = async (args: GlobalArgs, problem: Problem, describeRun?: boolean): Promise<Problem> =>
+  problem.absent === undefined
+    ? problem
+    : // The message of an Error is not enumerable.
+      (await import("./absence.ts")).explainAbsence(
+        args,
+        problem.absent,
+        { ...problem, message: problem.message },
+        describeRun
+      )
 
 /** Adds whose the file is that this user may not use. */
 export const explainDenied = async (problem: Problem): Promise<Problem> =>

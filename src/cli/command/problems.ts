@@ -48,7 +48,8 @@ export const connectProblem = ({
         why: `cannot connect to the daemon: nothing listens on ${escapeValue(socketPath)} (${code})`,
         code: "daemon_unavailable",
         fix: "Start it with: secrets serve",
-        exitStatus: exitStatus.unavailable
+        exitStatus: exitStatus.unavailable,
+        absent: { socketPath, code }
       }
 }
 

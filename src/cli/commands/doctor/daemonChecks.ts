@@ -12,7 +12,7 @@ import { maxSocketPath } from "../../../domain/paths.ts"
 import { unsafePath, unsafeSocket } from "../../../process/pathOwners.ts"
 import { isExecutableFile } from "../../../process/programPath.ts"
 import { build, version } from "../../../version.ts"
-import { explainAbsence } from "../../command/absence.ts"
+import { explainAbsent } from "../../command/failedProblem.ts"
 import { explainAccess } from "../../command/ownership.ts"
 import { clientProblem } from "../../command/problems.ts"
 import { formatDuration } from "../../terminal/formatDuration.ts"
@@ -74,10 +74,7 @@ export const checkDaemon = Effect.fnUntraced(function* ({ args, daemon }: Examin
     const { failure } = daemon
     if (failure._tag === "RequestRejected") return [warning("it refuses to report its state", failure.message)]
     const problem = explainAccess(clientProblem(failure))
-    const { fix, message, why } =
-      failure._tag === "DaemonUnavailable" && problem.denied === undefined
-        ? yield* Effect.promise(() => explainAbsence(args, failure, problem, true))
-        : problem
+    const { fix, message, why } = yield* Effect.promise(() => explainAbsent(args, problem, true))
     // The reason of a reply that no daemon sends is the words of another program.
     const what = failure._tag === "InvalidReply" ? "another program answers on the socket" : message
     return [wrong(what, [why ?? []].flat().join("; "), fix)]

@@ -13,10 +13,10 @@ import { type ClientRequest, type SendOutcome, sendRequests } from "../../../rpc
 import { notAReply, type RpcReply } from "../../../rpc/protocol/reply.ts"
 import { matchesShape } from "../../../rpc/protocol/shape.ts"
 import { daemonAddress, defaultClientId } from "../../command/daemonAddress.ts"
-import { explainDenied, failedProblem } from "../../command/failedProblem.ts"
+import { explainAbsent, explainDenied } from "../../command/failedProblem.ts"
 import { originOf } from "../../command/leaseOrigin.ts"
 import { type Problem, usageError } from "../../command/Output.ts"
-import { protocolProblem, refusalProblem } from "../../command/problems.ts"
+import { clientProblem, protocolProblem, refusalProblem } from "../../command/problems.ts"
 import type { HelperArgs } from "./helperSpec.ts"
 import type { HelperAnswer, HelperCall, HelperLease, HelperLeases, HelperProtocol } from "./Protocol.ts"
 import type { ProtocolName } from "./protocols.ts"
@@ -185,5 +185,5 @@ const send = async (
   const outcome = await new Promise<SendOutcome>((resolve) => {
     sendRequests({ ...address, seconds, after, onWait: undefined }, requests, resolve)
   })
-  return outcome._tag === "Replies" ? outcome.replies : explainDenied(await failedProblem(args, outcome))
+  return outcome._tag === "Replies" ? outcome.replies : explainDenied(await explainAbsent(args, clientProblem(outcome)))
 }

@@ -118,7 +118,7 @@ const joinRefusals = (all: ReadonlyArray<RefusedVariable>): Effect.Effect<never,
   const refused = all.toSorted((a, b) => Number(isPending(a)) - Number(isPending(b)))
   const [first] = refused.map(({ failure }) => failure)
   if (first === undefined) return Effect.never
-  const { code, exitStatus, fix, request, why } = first
+  const { absent, code, exitStatus, fix, request, why } = first
   // A reference in a template has no variable.
   const variables = refused.flatMap(({ failure, variable }) =>
     isErrorTag(failure.code) && variablePattern.test(variable) ? [variable] : []
@@ -130,6 +130,7 @@ const joinRefusals = (all: ReadonlyArray<RefusedVariable>): Effect.Effect<never,
       exitStatus,
       fix,
       ...(request && { request }),
+      ...(absent && { absent }),
       message: [...new Set(refused.map(({ failure }) => failure.message))].join("; "),
       why: [why ?? [], variables.length === 0 ? [] : named].flat().join("; ")
     })

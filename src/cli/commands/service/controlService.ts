@@ -41,7 +41,7 @@ export const stopService = Effect.fnUntraced(function* (args: DaemonArgs) {
     const stopped = yield* stopUnmanaged(args, chosen?.daemon ?? (yield* loadDaemon(args)))
     if (stopped !== undefined) return stopped
   }
-  const service = chosen ?? (yield* requireService(args))
+  const service = chosen ?? (isNamed(args) ? yield* requireService(args) : yield* notInstalled)
   yield* runVerb("stop", service)
   const until = service.supervisor.scope === "user" ? "login" : "boot"
   return { lines: [`stopped until the next ${until}; start it with: secrets daemon start`], result: {} }
@@ -54,7 +54,8 @@ export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
   // Not `requireService`: a config.json that cannot be used is what the log explains.
   const supervisor = yield* supervisorOf(args, "read")
   const [main] = yield* Effect.mapError(readServiceFiles(supervisor.paths), fileError)
-  if (main?.text === undefined) return yield* notInstalled("Read what secrets serve printed: only a service has a log")
+  if (main?.text === undefined)
+    return yield* serviceMissing("Read what secrets serve printed: only a service has a log")
   const command = supervisor.logs({ lines, follow: args.flag("follow") }, main.text)
   const tool = toolOptions(supervisor.environment)
   if (args.flag("follow")) {
@@ -75,16 +76,17 @@ export const serviceLogs = Effect.fnUntraced(function* (args: DaemonArgs) {
 const requireService = Effect.fnUntraced(function* (args: DaemonArgs) {
   const service = yield* installedService(args)
   if (service !== undefined) return service
-  return yield* notInstalled("Install it: secrets daemon install. Without a service: secrets serve")
+  return yield* notInstalled
 })
 
-const notInstalled = (fix: string) =>
+const serviceMissing = (fix: string) =>
   new CommandError({
     message: "the service is not installed",
     code: "generic_error",
     fix,
     exitStatus: exitStatus.notFound
   })
+const notInstalled = serviceMissing("Install it: secrets daemon install. Without a service: secrets serve")
 
 const runVerb = (verb: SupervisorVerb, { supervisor, withSocket }: InstalledService) =>
   Effect.forEach(supervisor.steps(verb, withSocket), (step) => Effect.mapError(supervisor.run(step), ioError), {
@@ -120,9 +122,9 @@ export const restartService = Effect.fnUntraced(function* (args: DaemonArgs) {
 
 /** Returns the installed service, unless --socket or --config names a daemon, which may be another one. */
 const chosenService = Effect.fnUntraced(function* (args: DaemonArgs) {
-  const isNamed = (args.option("socket") ?? args.option("config")) !== undefined
-  return isNamed ? undefined : yield* installedService(args)
+  return isNamed(args) ? undefined : yield* installedService(args)
 })
+const isNamed = (args: DaemonArgs) => (args.option("socket") ?? args.option("config")) !== undefined
 
 /** Rejects a restart after which nothing would start the daemon again. */
 const rejectStartedByHand = Effect.fnUntraced(function* (daemon: DaemonAddress) {

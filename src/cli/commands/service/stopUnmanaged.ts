@@ -33,8 +33,13 @@ export const stopUnmanaged = Effect.fnUntraced(function* (args: GlobalArgs, daem
   const rest = yield* sharedTimeout(daemon)
   const ask = call(daemon, "daemon.status", {}, processExample)
   const found = yield* Effect.result(ask)
-  if (Result.isFailure(found))
-    return found.failure._tag === "RequestTimedOut" ? yield* fromClient(found.failure) : undefined
+  if (Result.isFailure(found)) {
+    const { failure } = found
+    const isThere =
+      failure._tag === "RequestTimedOut" ||
+      (failure._tag === "DaemonUnavailable" && (yield* holderOf(lockFileOf(args, daemon.socketPath))) !== undefined)
+    return isThere ? yield* fromClient(failure) : undefined
+  }
   const { pid, started_by: starter } = found.success
   if (starter === "supervisor") {
     return yield* rejected(
@@ -79,9 +84,11 @@ const rejectReturned = Effect.fnUntraced(function* (daemon: DaemonAddress, stopp
   return yield* rejected(message, "Stop it in its supervisor")
 })
 
+const holderOf = (lockFile: string | undefined) => (lockFile === undefined ? Effect.undefined : findHolder(lockFile))
+
 /** Asks the system, not the daemon. Elsewhere than on Linux, lsof finds the process; without it there is no proof. */
 const holdsLock = Effect.fnUntraced(function* (pid: number, lockFile: string | undefined) {
-  const holder = lockFile === undefined ? undefined : yield* findHolder(lockFile)
+  const holder = yield* holderOf(lockFile)
   if (lockFile === undefined || holder !== "unknown") return holder === pid
   const env = childEnvironment(process.env)
   const found = runTool(["lsof", "-a", "-t", "-p", String(pid), "--", lockFile], { env, timeout: "2 seconds" })

@@ -10,6 +10,7 @@ import * as net from "node:net"
 import * as path from "node:path"
 import { stopUnmanaged } from "../../../../src/cli/commands/service/stopUnmanaged.ts"
 import { holdLock } from "../../../../src/daemon/files/fileLock.ts"
+import { returnsNever } from "../../../../src/rpc/client/client.ts"
 import { temporaryDirectory } from "../../../support/temporary.ts"
 
 /** A process whose arguments are those of a daemon, as far as `ps` shows. */
@@ -66,6 +67,19 @@ describe("a stop without a supervisor", () => {
         stopUnmanaged({ option: () => undefined }, { socketPath, timeout: Duration.millis(50) })
       )
       assert.deepInclude(failed, { message: "the daemon did not reply within 0.05 s", exitStatus: 6 })
+    })
+  )
+
+  it.live("fails on a daemon whose socket is gone while it holds its lock", () =>
+    Effect.gen(function* () {
+      const directory = yield* temporaryDirectory
+      const [socketPath, config] = [path.join(directory, "s"), path.join(directory, "config.json")]
+      fs.writeFileSync(config, JSON.stringify({ directory, socket_path: socketPath }))
+      const args = { option: (flag: string) => (flag === "config" ? config : undefined) }
+      const stopping = stopUnmanaged(args, { socketPath, timeout: Duration.millis(50), returnsSoon: returnsNever })
+      assert.isUndefined(yield* stopping)
+      yield* holdLock(path.join(directory, "daemon.lock"))
+      assert.deepInclude(yield* Effect.flip(stopping), { code: "daemon_unavailable", exitStatus: 3 })
     })
   )
 })
