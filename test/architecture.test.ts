@@ -55,7 +55,33 @@ const writers = new Map([
 const writes =
   /process\.std(?:out|err)(?!\.(?:isTTY|columns)\b)|\bstd(?:out|err)\b[^;\n]*\} = process\b|writeSync\([12]\b|\bconsole\.|"inherit"|\/dev\/(?:tty|std)/
 
+/** Returns the files that lead back to a file through imports, types included; none if it is in no circle. */
+const circleOf = (start: string, imports: ReadonlyMap<string, ReadonlyArray<string>>): ReadonlyArray<string> => {
+  const via = new Map<string, string>()
+  const waiting = [start]
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    for (const target of imports.get(at) ?? []) {
+      if (target === start) {
+        const path = [at]
+        for (let before = via.get(at); before !== undefined; before = via.get(before)) path.unshift(before)
+        return path
+      }
+      if (!via.has(target)) {
+        via.set(target, at)
+        waiting.push(target)
+      }
+    }
+  }
+  return []
+}
+
 describe("the architecture", () => {
+  it("has no circle of files", () => {
+    const imports = new Map(files.map((file) => [file, importsOf(file)]))
+    const circles = files.map((file) => circleOf(file, imports)).filter((circle) => circle.length > 0)
+    assert.deepStrictEqual(circles.map((circle) => circle.toSorted().join(" → ")).toSorted(), [])
+  })
+
   it("has a row in AGENTS.md for every folder of src", () => {
     assert.isAbove(rules.size, 10)
     assert.deepStrictEqual(

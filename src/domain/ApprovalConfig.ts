@@ -3,7 +3,7 @@
  * stay open. The rules of the policy say which leases need one.
  */
 import * as Schema from "effect/Schema"
-import { defaults } from "./defaultConfig.ts"
+import { defaults } from "./settingDefaults.ts"
 import { second } from "./GoDuration.ts"
 import { maxApprovalTime } from "./OpenRequest.ts"
 import * as Setting from "./Setting.ts"

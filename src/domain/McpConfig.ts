@@ -4,7 +4,7 @@
  * business of the policy.
  */
 import * as Schema from "effect/Schema"
-import { defaults } from "./defaultConfig.ts"
+import { defaults } from "./settingDefaults.ts"
 import { hour, second } from "./GoDuration.ts"
 import { mcpTools } from "./mcpTools.ts"
 import * as Setting from "./Setting.ts"

@@ -3,7 +3,7 @@
  * OpenTelemetry collector. OpenTelemetry's own environment variables take precedence.
  */
 import * as Schema from "effect/Schema"
-import { defaults } from "./defaultConfig.ts"
+import { defaults } from "./settingDefaults.ts"
 import { hour, millisecond, second } from "./GoDuration.ts"
 import { amount, duration, oneOf, readWith, section, setting, text } from "./Setting.ts"
 import { levels, signals } from "./telemetry.ts"

@@ -1,6 +1,5 @@
 /** The tools of `secrets mcp`, and which of them, and of the programs, a client may use. */
 import { globMatcher } from "./glob.ts"
-import type { McpSettings } from "./McpConfig.ts"
 
 /** All tools, in the order in which clients list them. */
 export const mcpTools = [
@@ -24,11 +23,13 @@ export interface McpAllowance {
   readonly commands: ReadonlyArray<string>
 }
 
+/** What the settings allow: in general, and by globs on the client id. */
+interface McpAllowances extends McpAllowance {
+  readonly clients: Readonly<Record<string, { readonly [Key in keyof McpAllowance]: McpAllowance[Key] | undefined }>>
+}
+
 /** Returns what the settings allow to a client: the general lists, or those of the first glob that matches its id. */
-export const allowanceOf = (
-  { clients, commands, tools }: Pick<McpSettings, "clients" | "commands" | "tools">,
-  clientId: string
-): McpAllowance => {
+export const allowanceOf = ({ clients, commands, tools }: McpAllowances, clientId: string): McpAllowance => {
   const own = Object.entries(clients).find(([glob]) => globMatcher(glob)(clientId))?.[1]
   return { tools: own?.tools ?? tools, commands: own?.commands ?? commands }
 }

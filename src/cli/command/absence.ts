@@ -18,7 +18,7 @@ import { hasCode } from "../../daemon/files/durableFile.ts"
 import { findHolder } from "../../daemon/files/fileLock.ts"
 import { readStamp } from "../../service/ServiceFile.ts"
 import { serviceFile } from "../../service/serviceDirectory.ts"
-import { type GlobalArgs, homeDirectory, readSettings } from "./daemonAddress.ts"
+import { type GlobalArgs, homeDirectory, readSettings } from "./settingsFile.ts"
 import type { Problem } from "./Output.ts"
 
 /** Returns whether a daemon starts or stops now, has a supervisor, or ended a moment ago. */

@@ -5,17 +5,12 @@
  * It reads nothing else of config.json and reports no other mistake in it. It loads no
  * library: the fast path uses it.
  */
-import { readFileSync, statSync } from "node:fs"
-import { hostname, userInfo } from "node:os"
-import { isAbsolute, resolve } from "node:path"
-import { escapeValue } from "../../domain/escape.ts"
+import { hostname } from "node:os"
+import { resolve } from "node:path"
 import { parseJsonFile } from "../../domain/jsonFile.ts"
 import { below, clientIdExpected, clientIdPattern, pathIn } from "../../domain/paths.ts"
-import { exitStatus } from "../../domain/exitStatus.ts"
-import type { globalFlags, Args } from "./Command.ts"
-import { type Problem, printNotice, usageError, reasonOf } from "./Output.ts"
-
-export type GlobalArgs = Pick<Args<typeof globalFlags>, "option">
+import { type Problem, printNotice, usageError } from "./Output.ts"
+import { configError, type GlobalArgs, readSettings } from "./settingsFile.ts"
 
 export interface Address {
   readonly socketPath: string
@@ -88,49 +83,12 @@ const clientIdVariable = "AGENT_SECRETS_CLIENT_ID"
 
 const hostName = (): string => hostname() || "unknown"
 
-const noHome: Problem = {
-  message: "there is no home directory",
-  why: "HOME is not set, and the system does not know this user",
-  fix: "Set HOME to the home directory of the user who owns the secrets",
-  code: "data_error",
-  exitStatus: exitStatus.badConfig
-}
-
-/** Returns the home directory, or why there is none. An empty HOME counts as unset: it would mean the current directory. */
-export const homeDirectory = (): string | Problem => {
-  try {
-    const home = process.env["HOME"] || userInfo().homedir
-    return isAbsolute(home) ? home : { ...noHome, why: "HOME is not an absolute path" }
-  } catch {
-    return noHome
-  }
-}
-
 /** Resolves a path; returns it unchanged if the current directory was removed. */
 const absolute = (file: string): string => {
   try {
     return resolve(file)
   } catch {
     return file
-  }
-}
-
-/** Returns the text of config.json, an empty object if there is none, and the home directory. */
-export const readSettings = (
-  args: GlobalArgs,
-  home: string | Problem = homeDirectory()
-): { text: string; home: string; file: string } | Problem => {
-  if (typeof home !== "string") return home
-  const named = args.option("config")
-  const file = named ?? below(below(home, ".agent-secrets"), "config.json")
-  try {
-    // Reading a pipe would block until something is written to it.
-    if (!statSync(file).isFile()) return unreadable(file, "it is not a regular file")
-    // The decoder leaves out a byte order mark.
-    return { text: new TextDecoder().decode(readFileSync(file)), home, file }
-  } catch (error) {
-    const code = reasonOf(error)
-    return code === "ENOENT" && named === undefined ? { text: "{}", home, file } : unreadable(file, code)
   }
 }
 
@@ -171,15 +129,3 @@ const ownerSocketIn = (settings: Partial<Record<string, unknown>>, home: string)
   const found = pathIn(directory ?? below(home, ".agent-secrets"), home)
   return found === undefined ? undefined : below(found, "owner.sock")
 }
-
-const unreadable = (file: string, code: string): Problem => ({
-  ...configError(`cannot read ${escapeValue(file)}: ${code}`, "Name a readable config.json with --config"),
-  ...(code === "EACCES" ? { denied: file } : {})
-})
-
-export const configError = (message: string, fix: string): Problem => ({
-  message,
-  fix,
-  code: "data_error",
-  exitStatus: exitStatus.badConfig
-})

@@ -2,7 +2,7 @@
  * Adds to a problem what costs time to find out: what is known about a daemon that does not listen, and whose a file is.
  * The code for that is loaded only then.
  */
-import type { GlobalArgs } from "./daemonAddress.ts"
+import type { GlobalArgs } from "./settingsFile.ts"
 import type { Problem } from "./Output.ts"
 
 /** Adds what is known about a daemon that does not listen; `describeRun` adds how the last one ended. */

@@ -10,14 +10,8 @@ import * as Result from "effect/Result"
 import * as path from "node:path"
 import type { DaemonAddress } from "../../rpc/client/client.ts"
 import { samplingVariables } from "../../domain/telemetry.ts"
-import {
-  type GlobalArgs,
-  configError,
-  daemonAddress,
-  defaultClientId,
-  homeDirectory,
-  readSettings
-} from "./daemonAddress.ts"
+import { daemonAddress, defaultClientId } from "./daemonAddress.ts"
+import { type GlobalArgs, configError, homeDirectory, readSettings } from "./settingsFile.ts"
 import { CommandError } from "./CommandError.ts"
 import { type Problem, printNotice } from "./Output.ts"
 

@@ -7,7 +7,8 @@
  */
 import { inGoUnits, ttlProblem } from "../../domain/spelledDuration.ts"
 import { matchesShape } from "../../rpc/protocol/shape.ts"
-import { type GlobalArgs, defaultClientId } from "../command/daemonAddress.ts"
+import { defaultClientId } from "../command/daemonAddress.ts"
+import type { GlobalArgs } from "../command/settingsFile.ts"
 import { approvalWaitError, approvalWaitFlag, originOf, reasonFlag } from "../command/leaseOrigin.ts"
 import { usageError } from "../command/Output.ts"
 import { defineQuery } from "../command/QueryCommand.ts"

@@ -27,6 +27,7 @@ import { Runs } from "../runs/Runs.ts"
 import type { Run } from "../runs/RunTable.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
 import { makeProxyRecords } from "./proxyRecords.ts"
+import type { ProxyRun } from "./ProxyRun.ts"
 import type { ProxySocket } from "./proxySockets.ts"
 import { ProxyTotals } from "./proxyTotals.ts"
 import { makeWorkerLife } from "./workerLife.ts"
@@ -40,24 +41,6 @@ const endTimeout = Duration.seconds(5)
 const answerTimeout = Duration.seconds(5)
 /** How often it is looked whether a run has expired, or an entry is due. */
 const tickInterval = Duration.seconds(1)
-
-/** A route of a run, without its value. */
-export type RunRoute = Omit<OpenRoute, "value">
-
-export interface ProxyRun {
-  readonly run: Run
-  readonly routes: ReadonlyArray<RunRoute>
-  readonly connectHash: string | undefined
-  /** When the first of its leases expires, in milliseconds. */
-  readonly expires: number
-  readonly totals: ProxyTotals
-  readonly opened: Deferred.Deferred<string | undefined, ProxyUnavailable>
-  readonly closed: Deferred.Deferred<void>
-  /** Completes when the end is recorded. */
-  readonly ended: Deferred.Deferred<void>
-  /** "new" until the worker has it. */
-  state: "new" | "open" | "closing"
-}
 
 export interface ProxyRunsOptions {
   readonly sockets: ReadonlyArray<ProxySocket>
@@ -232,12 +215,6 @@ export const makeProxyRuns = Effect.fnUntraced(function* ({ sockets }: ProxyRuns
     )
   }
 
-  const useFacts = ({ routes, run }: ProxyRun, due: Totals): ReadonlyArray<AuditFact> =>
-    due.flatMap((totals) => {
-      const route = routes.find(({ name }) => name === totals.route)
-      return route === undefined ? [] : [proxyUseFact(run, route, totals)]
-    })
-
   const notified = (proxyRun: ProxyRun, { kind, secretName }: PlacedNotice): void => {
     if (kind !== "changed" || secretName === undefined) return beginClose(proxyRun, kind)
     const found = secrets.get(secretName)
@@ -364,6 +341,12 @@ export interface ProxyUse {
 export type ProxyRuns = Effect.Success<ReturnType<typeof makeProxyRuns>>
 
 /** Returns whether the worker does not have it yet. The type checker would not see that a revoke changes the state. */
+const useFacts = ({ routes, run }: ProxyRun, due: Totals): ReadonlyArray<AuditFact> =>
+  due.flatMap((totals) => {
+    const route = routes.find(({ name }) => name === totals.route)
+    return route === undefined ? [] : [proxyUseFact(run, route, totals)]
+  })
+
 const isNew = ({ state }: ProxyRun): boolean => state === "new"
 
 /** More is forgotten while the disk is full. */

@@ -23,7 +23,8 @@ import { CurrentRoutes } from "../operations/CurrentRoutes.ts"
 import { CurrentLimits } from "../operations/leaseRules.ts"
 import { concludeRun, registerRun } from "../operations/runs.ts"
 import type { RunConnection } from "../runs/RunTable.ts"
-import type { ProxyRuns, RunRoute } from "./ProxyRuns.ts"
+import type { RunRoute } from "./ProxyRun.ts"
+import type { ProxyRuns } from "./ProxyRuns.ts"
 import { ProxyUnavailable } from "./WorkerProcess.ts"
 
 /** No route has this name, or none for this client. */

@@ -14,7 +14,7 @@ import { type FromWorker, proxyRefusalCodes } from "../../domain/proxyMessages.t
 import * as OtelEvent from "../../otel/OtelEvent.ts"
 import { OtelSink } from "../../otel/OtelSink.ts"
 import { SecretStore } from "../secrets/SecretStore.ts"
-import type { ProxyRun } from "./ProxyRuns.ts"
+import type { ProxyRun } from "./ProxyRun.ts"
 
 type Reported = Extract<FromWorker, { readonly type: "used" | "refused" | "notable" }>
 

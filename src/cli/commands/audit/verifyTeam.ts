@@ -20,7 +20,7 @@ import { table } from "../../terminal/table.ts"
 import { startFailure } from "../serve/startFailure.ts"
 import { type AskTeam, openBesideDaemon } from "../team/besideDaemon.ts"
 import { databaseFailed, loadTeam } from "../team/teamProblems.ts"
-import type { GlobalArgs } from "../../command/daemonAddress.ts"
+import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { unreadableLog } from "./verify.ts"
 
 const Heads = Schema.Array(

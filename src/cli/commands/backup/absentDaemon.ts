@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { ClientError } from "../../../rpc/client/client.ts"
-import type { GlobalArgs } from "../../command/daemonAddress.ts"
+import type { GlobalArgs } from "../../command/settingsFile.ts"
 
 export const absentDaemon =
   (args: GlobalArgs) =>

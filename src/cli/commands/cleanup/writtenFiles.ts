@@ -13,7 +13,7 @@ import { below } from "../../../domain/paths.ts"
 import { replaceFileSync } from "../../../daemon/files/durableFile.ts"
 import { makeDirectory, pinDirectory } from "../../../daemon/files/pinDirectory.ts"
 import { matchesShape } from "../../../rpc/protocol/shape.ts"
-import { homeDirectory } from "../../command/daemonAddress.ts"
+import { homeDirectory } from "../../command/settingsFile.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { isOthers } from "../project/foreignFile.ts"
 

@@ -11,13 +11,8 @@ import { type Config, decodeConfig, type UnknownKey, unknownKeys } from "../../.
 import { type ClientError, call, type DaemonAddress, request, returnsNever } from "../../../rpc/client/client.ts"
 import { matchesShape, optional, type Shaped } from "../../../rpc/protocol/shape.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import {
-  configError,
-  daemonAddress,
-  type GlobalArgs,
-  homeDirectory,
-  readSettings
-} from "../../command/daemonAddress.ts"
+import { daemonAddress } from "../../command/daemonAddress.ts"
+import { configError, type GlobalArgs, homeDirectory, readSettings } from "../../command/settingsFile.ts"
 import { explainAccess } from "../../command/ownership.ts"
 import type { Problem } from "../../command/Output.ts"
 import { diagnosticsExample, statusExample } from "../status/status.ts"

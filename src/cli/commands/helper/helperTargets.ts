@@ -5,7 +5,7 @@
 import * as Result from "effect/Result"
 import { decodeConfig } from "../../../domain/Config.ts"
 import type { HelperTargets } from "../../../domain/HelperConfig.ts"
-import { configError } from "../../command/daemonAddress.ts"
+import { configError } from "../../command/settingsFile.ts"
 import type { Problem } from "../../command/Output.ts"
 
 /** Returns the targets, or what is wrong with the file. */

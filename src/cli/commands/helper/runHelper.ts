@@ -10,7 +10,7 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import { inGoUnits } from "../../../domain/spelledDuration.ts"
 import { emptyCoreFiles } from "../../../process/coreFiles.ts"
 import { parseArguments } from "../../command/Command.ts"
-import { readSettings } from "../../command/daemonAddress.ts"
+import { readSettings } from "../../command/settingsFile.ts"
 import { explainDenied } from "../../command/failedProblem.ts"
 import {
   exitWith,

@@ -9,7 +9,7 @@ import * as path from "node:path"
 import { globMatcher } from "../../../domain/glob.ts"
 import type { McpSettings } from "../../../domain/McpConfig.ts"
 import { allowanceOf, type McpAllowance, type McpToolName } from "../../../domain/mcpTools.ts"
-import type { GlobalArgs } from "../../command/daemonAddress.ts"
+import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { loadDaemon } from "../../command/settings.ts"
 import { failureOf, toolFailure } from "./toolFailure.ts"
 

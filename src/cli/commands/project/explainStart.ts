@@ -9,11 +9,17 @@ import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
 import { isExecutableFile } from "../../../process/programPath.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import type { ChildOptions } from "./runChild.ts"
 
 /** The exit statuses of shells. */
 const notFound = 127
 const notExecutable = 126
+
+/** What was to be started. */
+interface StartAttempt {
+  readonly command: string
+  readonly args: ReadonlyArray<string>
+  readonly env: Readonly<Record<string, string | undefined>>
+}
 
 interface Explanation {
   readonly cause: string
@@ -21,7 +27,7 @@ interface Explanation {
 }
 
 /** Returns the problem of a program that did not start, with the exit status of shells. */
-export const explainStart = (options: Pick<ChildOptions, "command" | "args" | "env">, code: string): CommandError => {
+export const explainStart = (options: StartAttempt, code: string): CommandError => {
   const { command, env } = options
   const file = findProgram(command, env["PATH"] ?? "/bin:/usr/bin")
   const isMissing = code === "ENOENT" && file === undefined
@@ -42,9 +48,7 @@ export const explainStart = (options: Pick<ChildOptions, "command" | "args" | "e
 }
 
 /** Returns the problem of a program that cannot be started; undefined if the system has to try. */
-export const explainUnstartable = (
-  options: Pick<ChildOptions, "command" | "args" | "env">
-): CommandError | undefined => {
+export const explainUnstartable = (options: StartAttempt): CommandError | undefined => {
   const file = findProgram(options.command, options.env["PATH"] ?? "/bin:/usr/bin")
   if (file === undefined) return explainStart(options, "ENOENT")
   if (!isExecutableFile(file)) return explainStart(options, "EACCES")
@@ -98,7 +102,7 @@ const beginningOf = (file: string): string => {
 /** How many of the longest variables are named. */
 const namedVariables = 3
 
-const tooLong = ({ args, env }: Pick<ChildOptions, "args" | "env">): Explanation => {
+const tooLong = ({ args, env }: Pick<StartAttempt, "args" | "env">): Explanation => {
   const variables = Object.entries(env).flatMap(([name, value]) =>
     value === undefined ? [] : [{ name, bytes: Buffer.byteLength(`${name}=${value}`) + 1 }]
   )

@@ -6,7 +6,7 @@ import type { TrustDecision, TrustedProject } from "../../../domain/ProjectTrust
 import { type DaemonAddress, call } from "../../../rpc/client/client.ts"
 import { literal } from "../../../rpc/protocol/shape.ts"
 import { type CommandError, fromClient } from "../../command/CommandError.ts"
-import type { GlobalArgs } from "../../command/daemonAddress.ts"
+import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { loadClientId, loadDaemon } from "../../command/settings.ts"
 
 /** The daemon that records it, and as whose decision. */

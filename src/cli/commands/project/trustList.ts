@@ -11,7 +11,7 @@ import { readTrustList, type TrustedProject } from "../../../domain/ProjectTrust
 import { below } from "../../../domain/paths.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { homeDirectory } from "../../command/daemonAddress.ts"
+import { homeDirectory } from "../../command/settingsFile.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { unsafePath } from "../../../process/pathOwners.ts"
 import { readRegularFile } from "./foreignFile.ts"

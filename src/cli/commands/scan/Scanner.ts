@@ -9,14 +9,11 @@ import type { ClientError } from "../../../rpc/client/client.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { type ScanFinding, isBinary, matchPatterns } from "./Finding.ts"
 import type { OwnValues } from "./ownValues.ts"
-import { readAsUtf8, wideEncodingOf } from "./wideText.ts"
+import { type ReadBytes, readAsUtf8, wideEncodingOf } from "./wideText.ts"
 import { type Window, Windows, windowSize } from "./Windows.ts"
 
 /** A person reads no more of them, and a program scans again after it removed these. */
 const maxFindings = 10_000
-
-/** Copies bytes into a buffer and returns their number, 0 at the end of the file. */
-export type ReadBytes = (into: Buffer) => number | Promise<number>
 
 interface Unread {
   readonly file: string

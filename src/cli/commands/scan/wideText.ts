@@ -2,7 +2,8 @@
  * Text in UTF-16 or UTF-32, as PowerShell writes it: detected by how a file begins, and read
  * as UTF-8. A file of any other encoding than these and UTF-8 is searched byte by byte.
  */
-import type { ReadBytes } from "./Scanner.ts"
+/** Copies bytes into a buffer and returns their number, 0 at the end of the file. */
+export type ReadBytes = (into: Buffer) => number | Promise<number>
 
 /** How one of the encodings is read. Bytes that are no character become U+FFFD. */
 interface WideEncoding {

@@ -13,7 +13,7 @@ import { readSupervision, supervisionVariables } from "../../../domain/supervisi
 import { unsafePath } from "../../../process/pathOwners.ts"
 import type { Config } from "../../../domain/Config.ts"
 import { defineCommand } from "../../command/Command.ts"
-import { type GlobalArgs, readSettings } from "../../command/daemonAddress.ts"
+import { type GlobalArgs, readSettings } from "../../command/settingsFile.ts"
 import { CommandError } from "../../command/CommandError.ts"
 import { checkOwner, loadConfig } from "../../command/settings.ts"
 import { stderrLogger } from "../../command/stderrLogger.ts"

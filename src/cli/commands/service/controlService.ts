@@ -19,7 +19,7 @@ import { type SupervisorVerb, toolOptions } from "../../../service/Supervisor.ts
 import { CommandError, failUsage, fromClient } from "../../command/CommandError.ts"
 import { asOwnerOf } from "../../command/ownership.ts"
 import { loadDaemon } from "../../command/settings.ts"
-import type { DaemonArgs } from "./daemon.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
 import { waitUntilReady } from "./probeDaemon.ts"
 import { type InstalledService, installedService } from "./renderService.ts"
 import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"

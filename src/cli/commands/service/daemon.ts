@@ -2,28 +2,10 @@
  * secrets daemon: the daemon as a service of launchd or systemd. Each subcommand is loaded on demand.
  */
 import * as Effect from "effect/Effect"
-import { type ArgsOf, defineCommand } from "../../command/Command.ts"
+import { defineCommand } from "../../command/Command.ts"
 import { type CommandError, failUsage } from "../../command/CommandError.ts"
 import type { Output } from "../../command/Output.ts"
-
-const daemonFlags = {
-  system: { type: "boolean", summary: "a system service, started at boot; needs root" },
-  user: { type: "string", value: "NAME", summary: "with --system: the user it runs as" },
-  group: { type: "string", value: "NAME", summary: "with --system: the group it runs as" },
-  "socket-activation": {
-    type: "boolean",
-    summary: "install: let systemd open the socket (socket activation), so no connection is refused"
-  },
-  "dry-run": { type: "boolean", summary: "install, uninstall: print what would be done, and do nothing" },
-  force: {
-    type: "boolean",
-    summary: "install, uninstall: replace edited files, kept as .bak; restart: also what was started by hand"
-  },
-  follow: { type: "boolean", short: "f", summary: "logs: print new lines as they come" },
-  lines: { type: "string", short: "n", value: "N", summary: "logs: the number of lines (100)" }
-} as const
-
-export type DaemonArgs = ArgsOf<typeof daemonFlags>
+import { type DaemonArgs, daemonFlags } from "./daemonFlags.ts"
 
 type Subcommand = (args: DaemonArgs) => Effect.Effect<Output, CommandError>
 
@@ -44,6 +26,7 @@ export const daemonCommand = defineCommand({
   arity: [1, 1],
   completes: Object.keys(subcommands),
   flags: daemonFlags,
+
   examples: [
     "secrets daemon install --dry-run",
     "secrets daemon install",

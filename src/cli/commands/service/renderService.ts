@@ -15,7 +15,7 @@ import type { ServiceOptions } from "../../../service/ServiceOptions.ts"
 import type { Supervisor } from "../../../service/Supervisor.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { loadConfig, loadDaemon } from "../../command/settings.ts"
-import type { DaemonArgs } from "./daemon.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
 import { currentUser, fileError, ioError, supervisorOf } from "./supervisorOf.ts"
 
 /** Returns the absolute paths by which a supervisor can run this program; `runtime` is undefined for the binary. */

@@ -10,7 +10,7 @@ import { type Observation, type ServiceStatus, assess } from "../../../service/a
 import { readServiceFiles, readStamp } from "../../../service/ServiceFile.ts"
 import { unloadedJob } from "../../../service/Supervisor.ts"
 import type { Problem } from "../../command/Output.ts"
-import type { DaemonArgs } from "./daemon.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
 import { probeDaemon } from "./probeDaemon.ts"
 import { daemonOf, renderService, thisProgram } from "./renderService.ts"
 import { fileError, ioError, supervisorOf } from "./supervisorOf.ts"

@@ -16,7 +16,7 @@ import { type DaemonAddress, call, sharedTimeout } from "../../../rpc/client/cli
 import { optional } from "../../../rpc/protocol/shape.ts"
 import { lockFileOf } from "../../command/absence.ts"
 import { fromClient } from "../../command/CommandError.ts"
-import type { GlobalArgs } from "../../command/daemonAddress.ts"
+import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { noticeWhenLate } from "../../command/noticeWhenLate.ts"
 import { reasonOf } from "../../command/Output.ts"
 import { ioError } from "./supervisorOf.ts"

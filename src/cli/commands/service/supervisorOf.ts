@@ -13,7 +13,7 @@ import { launchdSupervisor } from "../../../service/launchd.ts"
 import { serviceDirectory } from "../../../service/serviceDirectory.ts"
 import { systemdSupervisor } from "../../../service/systemd.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
-import type { DaemonArgs } from "./daemon.ts"
+import type { DaemonArgs } from "./daemonFlags.ts"
 
 export const ioError = (
   { fix, message }: { readonly message: string; readonly fix: string },

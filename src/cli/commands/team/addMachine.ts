@@ -19,7 +19,7 @@ import { printNotice } from "../../command/Output.ts"
 import { confirm } from "../../terminal/askOnTerminal.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
 import { type BesideDaemon, openBesideDaemon, positional, sealedLine } from "./besideDaemon.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { adminAddress, databaseFailed, storeFailed, teamError } from "./teamProblems.ts"
 
 export const addMachine = Effect.fnUntraced(function* (args: TeamArgs) {

@@ -22,9 +22,9 @@ import { makeTeamWire, type TeamCall } from "../../../daemon/team/TeamWire.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { toMillis } from "../../../domain/GoDuration.ts"
 import type { TeamSettings } from "../../../domain/TeamConfig.ts"
-import type { GlobalArgs } from "../../command/daemonAddress.ts"
+import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { failUsage } from "../../command/CommandError.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { databaseFailed, loadTeam, storeFailed, teamError } from "./teamProblems.ts"
 
 const failed = databaseFailed("the team's database does not answer")

@@ -6,7 +6,7 @@ import { connectionOptions } from "../../../daemon/team/connect.ts"
 import { wireError } from "../../../daemon/team/TeamWire.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { databaseFailed, loadTeam } from "./teamProblems.ts"
 
 /** Settings without which a crash loses commits, or hides it. */

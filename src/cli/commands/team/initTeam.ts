@@ -16,7 +16,7 @@ import { loadConfig } from "../../command/settings.ts"
 import { withoutDaemon } from "../backup/withoutDaemon.ts"
 import { becomeMember, sectionLines, type TeamSection } from "./joinTeam.ts"
 import { machineName } from "./machineName.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { adminAddress, databaseFailed, refuseMember, storeFailed, teamError } from "./teamProblems.ts"
 
 export const initTeam = Effect.fnUntraced(function* (args: TeamArgs) {

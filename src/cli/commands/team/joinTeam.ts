@@ -30,7 +30,7 @@ import { stderrLogger } from "../../command/stderrLogger.ts"
 import { withoutDaemon } from "../backup/withoutDaemon.ts"
 import { startFailure } from "../serve/startFailure.ts"
 import { type AskTeam, invalidList, openTeamWire, positional, readSecretRows, readStatements } from "./besideDaemon.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { databaseFailed, refuseMember, storeFailed, teamError } from "./teamProblems.ts"
 
 export const joinTeam = Effect.fnUntraced(function* (args: TeamArgs) {

@@ -24,7 +24,7 @@ import { counted } from "../../../domain/counted.ts"
 import { checkOwner } from "../../command/settings.ts"
 import { stderrLogger } from "../../command/stderrLogger.ts"
 import { startFailure } from "../serve/startFailure.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { databaseFailed, loadTeam, storeFailed, teamError } from "./teamProblems.ts"
 
 export const leaveTeam = Effect.fnUntraced(

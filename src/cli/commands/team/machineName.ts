@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as os from "node:os"
 import { machineNamePattern } from "../../../domain/TeamConfig.ts"
 import { failUsage } from "../../command/CommandError.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 
 export const machineName = Effect.fnUntraced(function* (args: TeamArgs) {
   const given = args.option("name") ?? os.hostname().split(".")[0]?.toLowerCase() ?? ""

@@ -24,7 +24,7 @@ import { confirm } from "../../terminal/askOnTerminal.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
 import { table } from "../../terminal/table.ts"
 import { type BesideDaemon, openBesideDaemon, positional, readSecretRows, sealedLine } from "./besideDaemon.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { adminAddress, databaseFailed, unknownMachine } from "./teamProblems.ts"
 
 export const removeMachine = Effect.fnUntraced(function* (args: TeamArgs) {

@@ -8,7 +8,7 @@ import { loadConfig } from "../../command/settings.ts"
 import { printNotice } from "../../command/Output.ts"
 import { withoutDaemon } from "../backup/withoutDaemon.ts"
 import { machineName } from "./machineName.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { storeFailed } from "./teamProblems.ts"
 
 export const requestTeam = Effect.fnUntraced(function* (args: TeamArgs) {

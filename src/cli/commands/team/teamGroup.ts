@@ -10,7 +10,7 @@ import { machineNamePattern } from "../../../domain/TeamConfig.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { table } from "../../terminal/table.ts"
 import { type BesideDaemon, openBesideDaemon, sealedLine } from "./besideDaemon.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 import { teamError, unknownMachine } from "./teamProblems.ts"
 
 const usage = "Use: secrets team group list | add GROUP MACHINE... | drop GROUP MACHINE... | assign GROUP SECRET..."

@@ -8,9 +8,9 @@ import { exitStatus } from "../../../domain/exitStatus.ts"
 import type { Config } from "../../../domain/Config.ts"
 import { databaseProblem, type TeamSettings } from "../../../domain/TeamConfig.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
-import type { GlobalArgs } from "../../command/daemonAddress.ts"
+import type { GlobalArgs } from "../../command/settingsFile.ts"
 import { loadConfig } from "../../command/settings.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 
 export const teamError = (message: string, why: string, fix: string, status: number = exitStatus.failed) =>
   new CommandError({ message, why, fix, code: "team_error", exitStatus: status })

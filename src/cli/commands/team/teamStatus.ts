@@ -4,7 +4,7 @@ import * as Schema from "effect/Schema"
 import { viewOf } from "../../../daemon/team/members.ts"
 import { table } from "../../terminal/table.ts"
 import { openBesideDaemon, sealedLine } from "./besideDaemon.ts"
-import type { TeamArgs } from "./team.ts"
+import type { TeamArgs } from "./teamFlags.ts"
 
 const Machines = Schema.Array(
   Schema.Struct({
