@@ -28,7 +28,7 @@ import type { ActivatedSocket } from "./activatedSocket.ts"
 import { Connections, ConnectionState, maxConnections, PendingConnections, serverOptions } from "./Connections.ts"
 import { bindSocket, unlinkSocket, watchActivatedSocket, watchSocket } from "./socketFile.ts"
 
-/** The time limit for requests in progress at a shutdown. The whole shutdown has two seconds. */
+/** The shutdown grace: the time limit for requests in progress. The whole shutdown has two seconds. */
 const drainTimeout = Duration.millis(500)
 
 /** The time limit for accepting the clients that have connected before a shutdown. */
