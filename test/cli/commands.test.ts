@@ -11,7 +11,7 @@ import { readme, reference, referenceText, renewed } from "../../scripts/command
 import { manualPage, manualText } from "../../scripts/manual.ts"
 import { bashScript } from "../../src/cli/commands/completions/bashScript.ts"
 import { allFlags, unlimited } from "../../src/cli/command/Command.ts"
-import { commandHelp } from "../../src/cli/command/help.ts"
+import { commandHelp, helpLines } from "../../src/cli/command/help.ts"
 import { displayWidth } from "../../src/cli/terminal/displayWidth.ts"
 import { allSpecs, commands } from "../../src/cli/commands.ts"
 import { exitStatus } from "../../src/domain/exitStatus.ts"
@@ -46,6 +46,13 @@ describe("the generated docs", () => {
   })
 })
 
+it("shows all commands in 80 columns", () => {
+  assert.deepStrictEqual(
+    helpLines(specs).filter((line) => displayWidth(line) > 80),
+    []
+  )
+})
+
 describe("every command", () => {
   for (const spec of specs) {
     const parse = async (args: ReadonlyArray<string>) => {
@@ -59,8 +66,8 @@ describe("every command", () => {
       const { lines = [] } = commandHelp(spec)
       const text = lines.join("\n")
       assert.include(text, `Usage: secrets ${spec.name}`)
-      // Examples and a usage are lines to copy.
-      const wide = lines.filter((line) => displayWidth(line) > 80 && !/^Usage: |^ {2}\S.* |^ {2,}[{"]/.test(line))
+      // The lines of a file are to be copied.
+      const wide = lines.filter((line) => displayWidth(line) > 80 && !/^ {2,}[{"]/.test(line))
       assert.deepStrictEqual(wide, [])
       for (const [name] of allFlags(spec)) assert.include(text, `--${name}`)
       assert.deepStrictEqual(await parse(["-h"]), help)

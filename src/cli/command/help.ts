@@ -1,6 +1,7 @@
 /**
  * The help: of a command, and the overview of all of them; as text, and with --json as a tree.
  */
+import { wrapBehind, wrapText } from "../../domain/wrapText.ts"
 import { aliasesOf } from "./aliases.ts"
 import { allFlags, type CommandSpec, type Flag, type Flags, usageOf } from "./Command.ts"
 import type { Output } from "./Output.ts"
@@ -14,7 +15,7 @@ export const helpLines = (specs: ReadonlyArray<CommandSpec<Flags>>): ReadonlyArr
     "",
     "Usage: secrets COMMAND [flags]",
     "",
-    ...specs.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`),
+    ...specs.flatMap(({ name, summary }) => wrapBehind(`  ${name.padEnd(width)}  `, summary, columns)),
     "",
     "For the help of a command: secrets COMMAND --help"
   ]
@@ -46,16 +47,12 @@ const specTree = (spec: CommandSpec<Flags>) => ({
 /** The width of the help. */
 const columns = 80
 
-/** Breaks a text at blanks; a longer word has a line of its own. */
-const wrap = (text: string, width: number): ReadonlyArray<string> =>
-  text.match(new RegExp(String.raw`.{1,${width}}(?=\s|$)|\S+`, "gu"))?.map((line) => line.trimStart()) ?? []
-
 /** Breaks paragraphs, but no line that begins with a blank: an example. */
 const paragraphsOf = (about: string): ReadonlyArray<string> =>
   about
     .replaceAll(/(^[^ \n].*)\n(?=[^ \n])/gm, "$1 ")
     .split("\n")
-    .flatMap((line) => (/^( |$)/.test(line) ? [line] : wrap(line, columns)))
+    .flatMap((line) => (/^( |$)/.test(line) ? [line] : wrapText(line, columns)))
 
 const helpOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
   const also = aliasesOf(spec.name).map((alias) => `secrets ${alias}`)
@@ -65,12 +62,10 @@ const helpOf = (spec: CommandSpec<Flags>): ReadonlyArray<string> => {
     `${spec.summary}.`,
     "",
     ...(spec.about === undefined ? [] : [...paragraphsOf(spec.about), ""]),
-    `Usage: ${usageOf(spec)}`,
+    ...wrapBehind("Usage: ", usageOf(spec), columns),
     ...(also.length === 0 ? [] : [`Also:  ${also.join(", ")}`]),
     "",
-    ...rows.flatMap(([left, right]) =>
-      wrap(right, columns - width - 4).map((text, at) => `  ${(at === 0 ? left : "").padEnd(width)}  ${text}`)
-    ),
+    ...rows.flatMap(([left, right]) => wrapBehind(`  ${left.padEnd(width)}  `, right, columns)),
     "",
     "Examples:",
     ...spec.examples.map((example) => `  ${example}`)

@@ -27,8 +27,8 @@ export const mcpCommand = defineCommand({
   examples: [
     "secrets mcp config claude-code",
     "secrets mcp config codex",
-    "secrets mcp config cursor --wrap github --secret github_token=GITHUB_TOKEN -- npx -y @x/server",
-    "secrets mcp --client-id ci --secret 'ci_*' --tool list_secrets --tool run_with_secrets"
+    "secrets mcp config cursor --wrap gh --secret gh=GH_TOKEN -- npx -y @x/server",
+    "secrets mcp --client-id ci --secret 'ci_*' --tool run_with_secrets"
   ],
   about: [
     "Without arguments it is a server of the Model Context Protocol on standard input and output. Agents start it.",

@@ -58,7 +58,7 @@ const ownEntry = (args: McpArgs, client: string, command: string, own: ReadonlyA
 
 const wrappedEntry = Effect.fnUntraced(function* (args: McpArgs, command: string, own: ReadonlyArray<string>) {
   const name = args.option("wrap") ?? ""
-  const example = "secrets mcp config cursor --wrap github --secret github_token=GITHUB_TOKEN -- npx -y @x/server"
+  const example = "secrets mcp config cursor --wrap gh --secret gh=GH_TOKEN -- npx -y @x/server"
   if (!/^[\w.-]{1,64}$/.test(name)) {
     return yield* failUsage("--wrap must be letters, digits, ., _ and -", `For example: ${example}`)
   }
