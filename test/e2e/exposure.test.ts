@@ -37,7 +37,7 @@ describe("fifty agents and the killswitch", () => {
       assert.deepStrictEqual([held.clients[0].unwatched, (yield* json("runs")).unwatched], [1, 50])
       const killed = yield* secrets(["revoke", "--all"])
       assert.include(killed.stdout, "50 programs are not known to have ended, and cannot be reached")
-      const list = yield* json("exposure", "--client", "agent-*")
+      const list = yield* json("exposure", "--client-id", "agent-*")
       assert.strictEqual(list.status, 1)
       assert.deepStrictEqual(list.secrets.map(({ clients, secret }: any) => [secret, clients]).toSorted(), [
         ["deploy_key", 25],
@@ -49,14 +49,14 @@ describe("fifty agents and the killswitch", () => {
         [["lease_acquire", "deploy_key"]]
       )
 
-      const walked = yield* json("exposure", "--client", "agent-*", "--rotate", "--yes")
+      const walked = yield* json("exposure", "--client-id", "agent-*", "--rotate", "--yes")
       assert.deepStrictEqual([walked.status, walked.rotated], [1, ["deploy_key"]])
       assert.strictEqual(walked.to_change[0].secret, "orders_db")
       // The same value is not another one.
       yield* call("update", { name: "orders_db", value: "made up" })
       assert.strictEqual((yield* json("exposure", "orders_db")).total, 25)
       yield* call("update", { name: "orders_db", value: "another" })
-      const after = yield* json("exposure", "--client", "agent-*")
+      const after = yield* json("exposure", "--client-id", "agent-*")
       assert.deepStrictEqual([after.status, after.secrets.length], [0, 2])
       const before = yield* json("exposure", "orders_db", "--before-change", "--all")
       assert.deepStrictEqual([before.total, before.changed_by], [25, "secret_update"])

@@ -70,7 +70,7 @@ export const unwatchedLine = (count: number): ReadonlyArray<string> =>
   count === 0
     ? []
     : [
-        `${counted(count, "program", "is")} not known to have ended, and cannot be reached: secrets exposure --client '*'`
+        `${counted(count, "program", "is")} not known to have ended, and cannot be reached: secrets exposure --client-id '*'`
       ]
 
 const query = (args: ArgsOf<typeof flags>, daemon: DaemonAddress) =>

@@ -155,7 +155,7 @@ export const auditCommand = defineCommand({
 const exposureOf = (clientId: string | undefined, secretName: string | undefined): string =>
   secretName !== undefined
     ? `secrets exposure ${nameWord(secretName)}`
-    : `secrets exposure --client ${clientId === undefined ? "'*'" : nameWord(clientId, "ID")}`
+    : `secrets exposure --client-id ${clientId === undefined ? "'*'" : nameWord(clientId, "ID")}`
 
 const failUnknownAction = (given: string) => {
   const word = given.toLowerCase().replaceAll(/[^a-z]+/g, "_")

@@ -13,7 +13,13 @@ import { exposedExample, listProblem, listLines } from "./exposedSecrets.ts"
 import { secretExample, secretLines } from "./secretExposure.ts"
 
 const flags = {
-  client: { type: "string", value: "GLOB", summary: "the secrets that these clients were given", completes: "client" },
+  "client-id": {
+    type: "string",
+    value: "GLOB",
+    summary: "the secrets that these clients were given",
+    completes: "client",
+    formerly: "client"
+  },
   since: {
     type: "string",
     value: "TIME",
@@ -23,25 +29,25 @@ const flags = {
   all: { type: "boolean", summary: "with NAME: each client id, as far as the log reaches, instead of groups" },
   rotate: {
     type: "boolean",
-    summary: "with --client or --since: rotate those that are not changed, one after the other"
+    summary: "with --client-id or --since: rotate those that are not changed, one after the other"
   },
   yes: { type: "boolean", short: "y", summary: "with --rotate: do not ask" }
 } as const
 
-const fix = "Give a NAME, --client GLOB or --since TIME"
+const fix = "Give a NAME, --client-id GLOB or --since TIME"
 
 /** Returns what is wrong with the arguments; undefined if nothing is. */
 const mistakeIn = (args: ArgsOf<typeof flags>): readonly [message: string, fix: string] | undefined => {
   const [name] = args.positionals
-  const [client, since] = [args.option("client"), args.option("since")]
+  const [client, since] = [args.option("client-id"), args.option("since")]
   const isList = client !== undefined || since !== undefined
   if (name === undefined && !isList) return ["nothing to show the exposure of", fix]
-  if (name !== undefined && isList) return ["NAME excludes --client and --since", fix]
-  if (name === "" || client === "") return ["NAME and --client cannot be empty", fix]
+  if (name !== undefined && isList) return ["NAME excludes --client-id and --since", fix]
+  if (name === "" || client === "") return ["NAME and --client-id cannot be empty", fix]
   if (name === undefined && (args.flag("before-change") || args.flag("all")))
     return ["--before-change and --all require NAME", "For example: secrets exposure github_token --all"]
   if (name !== undefined && args.flag("rotate"))
-    return ["--rotate requires --client or --since", "Use: secrets rotate NAME"]
+    return ["--rotate requires --client-id or --since", "Use: secrets rotate NAME"]
   if (args.flag("yes") && !args.flag("rotate")) return ["--yes requires --rotate", "See: secrets exposure --help"]
   return undefined
 }
@@ -56,12 +62,12 @@ export const exposureCommand = defineCommand({
   examples: [
     "secrets exposure github_token",
     "secrets exposure github_token --before-change",
-    "secrets exposure --client 'claude-code*'",
-    "secrets exposure --client '*' --since 2h --rotate"
+    "secrets exposure --client-id 'claude-code*'",
+    "secrets exposure --client-id '*' --since 2h --rotate"
   ],
   about: [
     "A value counts as handed out when its lease is in the audit log. Clients that differ in a process id alone are one, such as ci/npm[42].",
-    "--client and --since end with 1 if a value is not changed since or may be the same again, with 9 if older leases are not known, else with 0."
+    "--client-id and --since end with 1 if a value is not changed since or may be the same again, with 9 if older leases are not known, else with 0."
   ].join("\n\n"),
   run: Effect.fnUntraced(function* (args) {
     const mistake = mistakeIn(args)
@@ -75,7 +81,7 @@ export const exposureCommand = defineCommand({
       const found = yield* callForSecret(daemon, "secrets.exposure", name, params, secretExample)
       return { lines: secretLines(found, params.before_change, now), result: found }
     }
-    const client = args.option("client")
+    const client = args.option("client-id")
     const asked = call(daemon, "secrets.exposure", { client, since }, exposedExample)
     const found = yield* Effect.mapError(asked, fromClient)
     if (args.flag("rotate")) {

@@ -3,6 +3,7 @@
  *
  * The first line of the output is all that it was before; the rest is for the person.
  */
+import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { call, callLong, type DaemonAddress, sharedTimeout } from "../../../rpc/client/client.ts"
@@ -20,6 +21,7 @@ import { loadDaemon } from "../../command/settings.ts"
 import { confirm } from "../../terminal/askOnTerminal.ts"
 import { isInteractive } from "../../terminal/isInteractive.ts"
 import { table } from "../../terminal/table.ts"
+import { shownTime } from "../../terminal/times.ts"
 
 const reportExample = {
   success: true,
@@ -70,7 +72,12 @@ export const pullKillswitch = Effect.fnUntraced(function* (args: RevokeArgs, wai
   const outside = yield* handedOut(yield* rest)
   const runs = yield* awaitRuns(yield* rest, report.run_ids ?? [], wait)
   return {
-    lines: [done.join("; "), ...describeRuns(runs), ...unwatchedLine(outside?.unwatched ?? 0), ...describe(outside)],
+    lines: [
+      done.join("; "),
+      ...describeRuns(runs),
+      ...unwatchedLine(outside?.unwatched ?? 0),
+      ...describe(outside, yield* Clock.currentTimeMillis)
+    ],
     problem: stillRunning(runs),
     result: {
       leases_revoked: report.leases_revoked,
@@ -117,7 +124,7 @@ export const drillKillswitch = Effect.fnUntraced(function* (args: RevokeArgs) {
       ...would("notify", total, "program", programs),
       ...(args.flag("rotate") ? would("rotate", rotated.length, "secret", rotated) : []),
       ...(args.flag("wipe") ? would("wipe", wiped.length, "secret", wiped) : []),
-      ...describe(outside)
+      ...describe(outside, yield* Clock.currentTimeMillis)
     ],
     result: { drill: true, leases: leases.total, clients, programs: runs, rotated, wiped, handed_out: outside?.secrets }
   }
@@ -144,16 +151,16 @@ const askBeforeWipe = Effect.fnUntraced(function* (address: DaemonAddress) {
 /** Rows that fit on a screen with what is above them. */
 const maxRows = 40
 
-const describe = (outside: HandedOutReply | undefined): ReadonlyArray<string> => {
+const describe = (outside: HandedOutReply | undefined, now: number): ReadonlyArray<string> => {
   const holders = "in programs that hold them, in .env files"
   const warning = `Values that were handed out still work: ${holders} (secrets cleanup --all removes those).`
   if (outside === undefined) return [`${warning} Which ones: secrets audit --action lease_acquire`]
   const { complete, secrets, total } = outside
-  const older = complete ? [] : ["There may be others: secrets exposure --client '*' says why."]
+  const older = complete ? [] : ["There may be others: secrets exposure --client-id '*' says why."]
   if (secrets.length === 0) return older
   const rows = secrets
     .slice(0, maxRows)
-    .map(({ last_leased_at, leases, secret_name }) => [secret_name, `${leases}`, last_leased_at])
+    .map(({ last_leased_at, leases, secret_name }) => [secret_name, `${leases}`, shownTime(last_leased_at, now)])
   const more = total > rows.length ? [`and ${total - rows.length} more: secrets revoke --all --json`] : []
   return [
     warning,
