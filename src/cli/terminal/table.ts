@@ -61,7 +61,7 @@ const joinCells = (cells: ReadonlyArray<string>, widths: ReadonlyArray<number>, 
     .trimEnd()
 
 /** Reads the width of a terminal alone: on the first use of process.stdout, Node creates a stream, which is slow. */
-const terminalWidth = () => (fstatSync(1).isCharacterDevice() ? process.stdout.columns : undefined)
+export const terminalWidth = () => (fstatSync(1).isCharacterDevice() ? process.stdout.columns : undefined)
 
 const fitting = (wanted: ReadonlyArray<number>, width: number, isWhole: (column: number) => boolean) => {
   const widths = [...wanted]

@@ -20,8 +20,8 @@ export interface Finding {
 
 export interface Check {
   readonly name: string
-  /** It looks into the state directory, which may be that of another account. */
-  readonly needsDirectory?: true
+  /** It looks into the state directory, or at the store in it; either may be another account's. */
+  readonly needs?: "directory" | "store"
   readonly run: (examined: Examined) => Effect.Effect<ReadonlyArray<Finding>>
 }
 

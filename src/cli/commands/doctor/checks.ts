@@ -16,7 +16,8 @@ import {
   checkFiles,
   checkSettings,
   checkStore,
-  isOfDaemonAlone
+  isOfDaemonAlone,
+  usesOtherDaemon
 } from "./fileChecks.ts"
 import { checkCollector, checkJoelclaw, checkService } from "./serviceChecks.ts"
 
@@ -24,13 +25,13 @@ const checks: ReadonlyArray<Check> = [
   { name: "program", run: checkProgram },
   { name: "settings", run: checkSettings },
   { name: "directory", run: checkDirectory },
-  { name: "files", run: checkFiles, needsDirectory: true },
-  { name: "store", run: checkStore, needsDirectory: true },
-  { name: "backups", run: checkBackups, needsDirectory: true },
-  { name: "audit log", run: checkAudit, needsDirectory: true },
+  { name: "files", run: checkFiles, needs: "directory" },
+  { name: "store", run: checkStore, needs: "store" },
+  { name: "backups", run: checkBackups, needs: "store" },
+  { name: "audit log", run: checkAudit, needs: "store" },
   { name: "disk", run: checkDisk },
-  { name: "clock", run: checkClock, needsDirectory: true },
-  { name: "lock", run: checkLock, needsDirectory: true },
+  { name: "clock", run: checkClock, needs: "store" },
+  { name: "lock", run: checkLock, needs: "store" },
   { name: "socket", run: checkSocket },
   { name: "daemon", run: checkDaemon },
   { name: "version", run: checkVersion },
@@ -39,10 +40,14 @@ const checks: ReadonlyArray<Check> = [
   { name: "collector", run: checkCollector }
 ]
 
+/** Returns whether there is nothing to look at, because the daemon and its files are another account's. */
+const isWithout = (needs: Check["needs"], examined: Examined): boolean =>
+  (needs === "directory" && isOfDaemonAlone(examined)) || (needs === "store" && usesOtherDaemon(examined))
+
 /** Runs every check. One that cannot be carried out is a finding, not the end of the others. */
 export const runChecks = (examined: Examined) =>
   Effect.forEach(
-    checks.filter(({ needsDirectory }) => needsDirectory !== true || !isOfDaemonAlone(examined)),
+    checks.filter(({ needs }) => !isWithout(needs, examined)),
     ({ name, run }) =>
       Effect.suspend(() => run(examined)).pipe(
         Effect.catchCause((cause) =>

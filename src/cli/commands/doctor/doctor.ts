@@ -5,9 +5,12 @@
  * `--report` prints the verdicts alone, to attach them to an issue.
  */
 import * as Effect from "effect/Effect"
+import { counted } from "../../../domain/counted.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
-import { defineCommand } from "../../command/Command.ts"
+import { wrapBehind } from "../../../domain/wrapText.ts"
+import { defineCommand, unlimited } from "../../command/Command.ts"
 import type { Problem } from "../../command/Output.ts"
+import { terminalWidth } from "../../terminal/table.ts"
 import { describeProgram } from "../version.ts"
 import type { Finding, Verdict } from "./Check.ts"
 
@@ -31,14 +34,7 @@ export const doctorCommand = defineCommand({
     const findings = args.flag("report") ? found.map(({ check, verdict, what }) => ({ check, verdict, what })) : found
     const counts = countsOf(findings)
     return {
-      lines: [
-        ...(args.flag("report") ? [describeProgram()] : []),
-        ...findings.flatMap(linesOf),
-        "",
-        Object.entries(counts)
-          .map(([verdict, count]) => `${count} ${verdict}`)
-          .join(", ")
-      ],
+      lines: [...(args.flag("report") ? [describeProgram()] : []), ...doctorLines(findings, terminalWidth())],
       result: { program: describeProgram(), findings, ...counts },
       problem: counts.wrong === 0 ? undefined : somethingIsWrong(findings)
     }
@@ -56,10 +52,22 @@ const countsOf = (findings: ReadonlyArray<NamedFinding>): Readonly<Record<Verdic
 const [verdictWidth, checkWidth] = [9, 11]
 const indentation = " ".repeat(verdictWidth + checkWidth)
 
-const linesOf = ({ check, fix = "", verdict, what, where = "" }: NamedFinding): ReadonlyArray<string> => [
-  `${verdict.padEnd(verdictWidth)}${check.padEnd(checkWidth)}${what}`,
-  ...(verdict === "ok" ? [] : [where, fix].filter((text) => text !== "").map((text) => `${indentation}${text}`))
+const linesOf = ({ check, fix = "", verdict, what, where = "" }: NamedFinding, columns: number) => [
+  ...wrapBehind(`${verdict.padEnd(verdictWidth)}${check.padEnd(checkWidth)}`, what, columns),
+  ...(verdict === "ok"
+    ? []
+    : [where, fix].flatMap((text) => wrapBehind(indentation, text, text.startsWith("Run: ") ? unlimited : columns)))
 ]
+
+/** Formats the findings for a terminal of that width; without one, a text is one line. */
+export const doctorLines = (findings: ReadonlyArray<NamedFinding>, width?: number): ReadonlyArray<string> => {
+  const { note, ok, warning, wrong } = countsOf(findings)
+  return [
+    ...findings.flatMap((finding) => linesOf(finding, width === undefined || width === 0 ? unlimited : width)),
+    "",
+    [`${ok} ok`, counted(note, "note"), counted(warning, "warning"), `${wrong} wrong`].join(", ")
+  ]
+}
 
 const somethingIsWrong = (findings: ReadonlyArray<NamedFinding>): Problem => {
   const checks = findings.filter(({ verdict }) => verdict === "wrong").map(({ check }) => check)

@@ -44,6 +44,13 @@ export const checkSettings = ({ settingsProblem, unknownKeys }: Examined): Findi
 export const isOfDaemonAlone = ({ config: { directory }, daemon }: Examined): boolean =>
   Result.isSuccess(daemon) && (isHidden(directory) || isForeign(directory))
 
+/** Returns whether the daemon that answers is another account's, and this one has no store: it needs none. */
+export const usesOtherDaemon = (examined: Examined): boolean =>
+  isOfDaemonAlone(examined) ||
+  (Result.isSuccess(examined.daemon) &&
+    isForeign(examined.socketPath) &&
+    [examined.config.identityPath, examined.config.secretsPath].every((file) => statOf(file) === undefined))
+
 const isForeign = (file: string): boolean => {
   const found = statOf(file)
   return found !== undefined && foreignOwner(found) !== undefined

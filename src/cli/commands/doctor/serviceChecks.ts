@@ -17,6 +17,7 @@ import { serviceStatus } from "../service/serviceStatus.ts"
 import { currentUser } from "../service/supervisorOf.ts"
 import { type Finding, type Verdict, note, ok, warning } from "./Check.ts"
 import type { Examined } from "./examine.ts"
+import { usesOtherDaemon } from "./fileChecks.ts"
 
 const states: Readonly<Record<ServiceStatus["state"], readonly [verdict: Verdict, what: string]>> = {
   running: ["ok", "it runs"],
@@ -31,7 +32,9 @@ const states: Readonly<Record<ServiceStatus["state"], readonly [verdict: Verdict
 }
 
 /** Checks the service of this user or, without one, that of the system. */
-export const checkService = Effect.fnUntraced(function* ({ args, daemon, socketPath }: Examined) {
+export const checkService = Effect.fnUntraced(function* (examined: Examined) {
+  if (usesOtherDaemon(examined)) return [ok("none is needed: the daemon runs as another account")]
+  const { args, daemon, socketPath } = examined
   const argsFor = (system: boolean): DaemonArgs => ({
     positionals: [],
     flag: (name) => name === "system" && system,

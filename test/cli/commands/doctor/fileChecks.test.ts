@@ -10,7 +10,10 @@ import * as fs from "node:fs"
 import * as path from "node:path"
 import { vi } from "vitest"
 import type { Examined } from "../../../../src/cli/commands/doctor/examine.ts"
+import { runChecks } from "../../../../src/cli/commands/doctor/checks.ts"
+import { doctorLines } from "../../../../src/cli/commands/doctor/doctor.ts"
 import * as checks from "../../../../src/cli/commands/doctor/fileChecks.ts"
+import { checkService } from "../../../../src/cli/commands/doctor/serviceChecks.ts"
 import { doctorSetup, found } from "../../../support/doctorSetup.ts"
 
 describe("secrets doctor", () => {
@@ -139,4 +142,49 @@ describe("secrets doctor", () => {
       assert.deepStrictEqual(yield* found(checks.checkDirectory, examined()), ["wrong: it belongs to another user"])
     })
   )
+
+  it.effect("looks for no store where the daemon of another account answers", () =>
+    Effect.gen(function* () {
+      const { directory, examined, file } = yield* doctorSetup
+      for (const name of ["identity.age", "secrets.age"]) fs.rmSync(file(name))
+      const socketPath = "/etc/passwd"
+      const daemon: any = Result.succeed({ status: { running: true }, process: undefined, diagnostics: undefined })
+      const answering: Examined = { ...examined(), socketPath, daemon }
+      const storeChecks = ["store", "backups", "audit log", "clock", "lock"]
+      const namesOf = (one: Examined) => Effect.map(runChecks(one), (all) => all.map(({ check }) => check))
+      assert.includeMembers(yield* namesOf(examined()), storeChecks)
+      // Root looks after the files of others.
+      if (process.getuid?.() === 0) {
+        fs.chownSync(directory, 61_234, 61_234)
+        yield* Effect.acquireRelease(
+          Effect.sync(() => vi.spyOn(process, "getuid").mockReturnValue(61_234)),
+          (spy) => Effect.sync(() => spy.mockRestore())
+        )
+      }
+      const names = yield* namesOf(answering)
+      assert.notIncludeMembers(names, storeChecks)
+      assert.includeMembers(names, ["directory", "files", "service"])
+      assert.deepStrictEqual(yield* found(checkService, answering), [
+        "ok: none is needed: the daemon runs as another account"
+      ])
+    })
+  )
+
+  it("breaks what it prints at the width of the terminal, but no command to copy", () => {
+    const finding = {
+      check: "files",
+      verdict: "warning",
+      what: "it can be read",
+      where: "word ".repeat(20).trim()
+    } as const
+    const fix = `Run: chmod go= /${"x".repeat(80)}`
+    const lines = doctorLines([{ ...finding, fix }], 60)
+    assert.deepStrictEqual(
+      lines.filter((line) => line.length > 60),
+      [`${" ".repeat(20)}${fix}`]
+    )
+    assert.strictEqual(lines[1], `${" ".repeat(20)}${"word ".repeat(8).trim()}`)
+    assert.strictEqual(lines.at(-1), "0 ok, 0 notes, 1 warning, 0 wrong")
+    assert.lengthOf(doctorLines([{ ...finding, fix }]), 5)
+  })
 })
