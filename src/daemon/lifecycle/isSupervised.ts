@@ -75,11 +75,19 @@ const childrenOf = (pid: number): string => read(pid, `task/${pid}/children`)
 /** Returns the parent. It follows the name, which may hold anything, and the state. */
 const parentOf = (pid: number): number => Number(/.*\) \S (\d+)/s.exec(read(pid, "stat"))?.[1])
 
-/** Returns what a shell runs: the text of its option -c, or its script. It is empty for an interactive one. */
+/**
+ * Returns what a shell runs: the text of its option -c, or its script. It is empty for an interactive one, and for a script
+ * that cannot be found, as after a change of the directory.
+ */
 const scriptOf = (pid: number): string => {
   const [, ...args] = read(pid, "cmdline").split("\0")
   const option = args.findIndex((word) => /^-\w*c$/.test(word))
   if (option >= 0) return args[option + 1] ?? ""
   const script = args.find((word) => word !== "" && !word.startsWith("-"))
-  return script === undefined ? "" : fs.readFileSync(`/proc/${pid}/cwd/${script}`.replace(/^.*\/cwd\/\//, "/"), "utf8")
+  if (script === undefined) return ""
+  try {
+    return fs.readFileSync(`/proc/${pid}/cwd/${script}`.replace(/^.*\/cwd\/\//, "/"), "utf8")
+  } catch {
+    return ""
+  }
 }

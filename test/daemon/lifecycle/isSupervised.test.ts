@@ -52,6 +52,10 @@ describe("supervision", () => {
       if (!hasProc) return
       assert.strictEqual(startedBy(yield* childOf(["-c", `${program}; true`])), "hand")
       assert.strictEqual(startedBy(yield* childOf(["-c", `while :; do ${program}; sleep 1; done`])), "supervisor")
+      // Nobody would start it again, although the script is not where its name says.
+      const script = path.join(yield* temporaryDirectory, "start.sh")
+      fs.writeFileSync(script, `cd /; ${program}; true\n`)
+      assert.strictEqual(startedBy(yield* childOf(["-c", 'cd "$0" && exec sh start.sh', path.dirname(script)])), "hand")
       // Several children in a loop: nothing is known, unless these tests have a terminal.
       const unknown = startedBy(yield* childOf(["-c", `sleep 60 & while :; do ${program}; done`]))
       assert.strictEqual(unknown, hasControllingTerminal() ? "hand" : "unknown")
