@@ -32,4 +32,8 @@ export const systemErrorText = (cause: NodeJS.ErrnoException): string => {
   return text === undefined ? code : `${code}: ${text}`
 }
 
+/** Returns the same without the call and the path, which the message names: `ENOENT: no such file or directory`. */
+export const fileErrorText = (cause: unknown): string =>
+  cause instanceof Error ? systemErrorText(cause).replace(/, \w+( '.*')?$/, "") : String(cause)
+
 const isNamed = (code: string | undefined): boolean => code !== undefined && /^E[A-Z0-9_]+$/.test(code)

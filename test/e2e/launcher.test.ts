@@ -81,7 +81,7 @@ describe.runIf(isScript)("the launcher of a checkout", () => {
       for (const command of [launcher, path.join(home, "linked")])
         for (const [file, said] of [
           ["evil.env", "evil.env NODE_OPTIONS controls which programs run"],
-          ["none.env", "none.env cannot be read: ENOENT"]
+          ["none.env", "none.env cannot be read: ENOENT: no such file or directory"]
         ] as const) {
           const args = ["exec", "--env-file", file, "--", "true"]
           const ended = spawnSync(command, args, { cwd: home, env: { HOME: home, PATH: nodeFirst }, encoding: "utf8" })

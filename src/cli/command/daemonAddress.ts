@@ -105,7 +105,8 @@ const parsedSettings = (args: GlobalArgs): ParsedSettings | Problem => {
   const parsed = parseJsonFile(text)
   if ("reason" in parsed) return invalid(file, parsed.reason)
   const settings = parsed.value
-  if (typeof settings !== "object" || settings === null) return invalid(file, "the file must be a JSON object")
+  if (typeof settings !== "object" || settings === null || Array.isArray(settings))
+    return invalid(file, "the file must be a JSON object")
   return { settings, home, file }
 }
 

@@ -7,6 +7,7 @@ import { isAbsolute } from "node:path"
 import { escapeValue } from "../../domain/escape.ts"
 import { exitStatus } from "../../domain/exitStatus.ts"
 import { below } from "../../domain/paths.ts"
+import { fileErrorText } from "../../domain/systemError.ts"
 import type { Args, globalFlags } from "./Command.ts"
 import { type Problem, reasonOf } from "./Output.ts"
 
@@ -45,12 +46,14 @@ export const readSettings = (
     return { text: new TextDecoder().decode(readFileSync(file)), home, file }
   } catch (error) {
     const code = reasonOf(error)
-    return code === "ENOENT" && named === undefined ? { text: "{}", home, file } : unreadable(file, code)
+    return code === "ENOENT" && named === undefined
+      ? { text: "{}", home, file }
+      : unreadable(file, fileErrorText(error), code)
   }
 }
 
-const unreadable = (file: string, code: string): Problem => ({
-  ...configError(`cannot read ${escapeValue(file)}: ${code}`, "Name a readable config.json with --config"),
+const unreadable = (file: string, why: string, code?: string): Problem => ({
+  ...configError(`cannot read ${escapeValue(file)}: ${why}`, "Name a readable config.json with --config"),
   ...(code === "EACCES" ? { denied: file } : {})
 })
 

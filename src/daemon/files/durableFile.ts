@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as fs from "node:fs"
 import * as path from "node:path"
 import { counted } from "../../domain/counted.ts"
-import { systemErrorCode, systemErrorText } from "../../domain/systemError.ts"
+import { fileErrorText, systemErrorCode } from "../../domain/systemError.ts"
 
 /** A file operation failed. The message names the operation, the path and the reason. */
 export class FileError extends Schema.TaggedError<FileError>()("FileError", {
@@ -22,9 +22,7 @@ export class FileError extends Schema.TaggedError<FileError>()("FileError", {
     return this.cause instanceof Error ? (systemErrorCode(this.cause) ?? "") : ""
   }
   override get message() {
-    const reason =
-      this.cause instanceof Error ? systemErrorText(this.cause).replace(/, \w+( '.*')?$/, "") : String(this.cause)
-    return `cannot ${this.operation} ${this.path}: ${reason}`
+    return `cannot ${this.operation} ${this.path}: ${fileErrorText(this.cause)}`
   }
 }
 

@@ -12,6 +12,7 @@ import type { Args, Flags } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { printNotice, reasonOf } from "../../command/Output.ts"
 import { readPath, readToEnd } from "../../../process/standardInput.ts"
+import { fileErrorText } from "../../../domain/systemError.ts"
 import { type Dialogue, promptLine } from "../../terminal/promptLine.ts"
 
 export const secretFlags = {
@@ -143,7 +144,7 @@ const decode = (bytes: Uint8Array, what: string, fix: string): Effect.Effect<str
 export const readText = (file: string, fix = encodeBinary): Effect.Effect<string, CommandError> =>
   readPath(file).pipe(
     Effect.mapError((error) =>
-      unusable(`cannot read ${escapeValue(file)}: ${reasonOf(error)}`, unreadableHint(file, reasonOf(error)))
+      unusable(`cannot read ${escapeValue(file)}: ${fileErrorText(error)}`, unreadableHint(file, reasonOf(error)))
     ),
     Effect.flatMap((bytes) => decode(bytes, escapeValue(file), fix))
   )

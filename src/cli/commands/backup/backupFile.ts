@@ -12,8 +12,8 @@ import { decodeStore } from "../../../daemon/secrets/storeDocument.ts"
 import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { readPath } from "../../../process/standardInput.ts"
+import { fileErrorText } from "../../../domain/systemError.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { reasonOf } from "../../command/Output.ts"
 
 /** Who can open a backup. */
 export type BackupKey = { readonly passphrase: string } | { readonly recipients: ReadonlyArray<string> }
@@ -109,9 +109,7 @@ export const readIdentities = Effect.fnUntraced(function* (file: string) {
 /** Reads a file that must exist, or a pipe: a passphrase often comes from another program. */
 export const readBackup = (file: string) =>
   Effect.mapError(readPath(file), (cause) => {
-    const reason = reasonOf(cause)
-    const text = reason === "ENOENT" ? "there is no such file" : reason === "EISDIR" ? "it is a directory" : reason
-    return ioError(`cannot read ${escapeValue(file)}: ${text}`, "Name another file")
+    return ioError(`cannot read ${escapeValue(file)}: ${fileErrorText(cause)}`, "Name another file")
   })
 
 export const exists = (file: string): boolean => fs.lstatSync(file, { throwIfNoEntry: false }) !== undefined

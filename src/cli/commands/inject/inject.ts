@@ -20,11 +20,11 @@ import { parseTemplate, referenceText, type SecretReference } from "../../../dom
 import { inGoUnits } from "../../../domain/spelledDuration.ts"
 import { fromMillis } from "../../../domain/Timestamp.ts"
 import { readPath, readToEnd } from "../../../process/standardInput.ts"
+import { fileErrorText } from "../../../domain/systemError.ts"
 import { sharedTimeout } from "../../../rpc/client/client.ts"
 import { type ArgsOf, defineCommand } from "../../command/Command.ts"
 import { CommandError, failUsage } from "../../command/CommandError.ts"
 import { approvalWaitError, approvalWaitFlag, originOf, reasonFlag } from "../../command/leaseOrigin.ts"
-import { reasonOf } from "../../command/Output.ts"
 import { loadClientId, loadDaemon } from "../../command/settings.ts"
 import { printsToTerminal } from "../../terminal/isInteractive.ts"
 import { firstExpiry, leaseAll, type LeasedSecret, revokeLeases } from "../project/leaseAll.ts"
@@ -57,7 +57,7 @@ const maxTemplate = 1
 export const injectCommand = defineCommand({
   name: "inject",
   summary: "Replace the references in a template by values",
-  arity: [0, 0],
+  arity: [0, 1],
   flags,
   examples: ["secrets inject -i config.tpl.yaml -o config.yaml", "secrets inject -i mcp.tpl.json -o mcp.json --force"],
   about: [
@@ -70,8 +70,8 @@ export const injectCommand = defineCommand({
   run: Effect.fnUntraced(function* (args) {
     yield* installGracefulShutdown
     const source = args.option("template")
-    if (source === undefined)
-      return yield* failUsage("inject has no template", "For example: secrets inject -i FILE -o FILE")
+    if (source === undefined || args.positionals.length > 0)
+      return yield* failUsage("--template has to name the template", "For example: secrets inject -i FILE -o FILE")
     yield* checkFlags(args)
     const target = yield* targetOf(args)
     const { malformed, parts } = parseTemplate(yield* readTemplate(source))
@@ -136,7 +136,7 @@ const targetOf = Effect.fnUntraced(function* (args: InjectArgs) {
 
 const readTemplate = Effect.fnUntraced(function* (source: string) {
   const read = source === "-" ? readToEnd(process.stdin, maxTemplate) : readPath(source, maxTemplate)
-  const bytes = yield* Effect.mapError(read, (cause) => unreadable(source, reasonOf(cause)))
+  const bytes = yield* Effect.mapError(read, (cause) => unreadable(source, fileErrorText(cause)))
   return yield* Effect.try({
     try: () => new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes),
     catch: () => unreadable(source, "it is not UTF-8 text")

@@ -9,8 +9,8 @@ import { escapeValue } from "../../../domain/escape.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
 import { parseReference } from "../../../domain/reference.ts"
 import { readPath } from "../../../process/standardInput.ts"
+import { fileErrorText } from "../../../domain/systemError.ts"
 import { CommandError } from "../../command/CommandError.ts"
-import { reasonOf } from "../../command/Output.ts"
 import { parseDotenv } from "../add/dotenv.ts"
 import type { RequestedSecret } from "./requestedSecrets.ts"
 
@@ -28,7 +28,7 @@ export const readEnvFiles = Effect.fnUntraced(function* (files: ReadonlyArray<st
   const plain = new Map<string, EnvVariable>()
   for (const file of files) {
     const bytes = yield* Effect.mapError(readPath(file, maxFile), (cause) =>
-      wrongFile(file, [`cannot be read: ${reasonOf(cause)}`])
+      wrongFile(file, [`cannot be read: ${fileErrorText(cause)}`])
     )
     const { entries, errors } = parseDotenv(bytes.toString("utf8"))
     const problems = errors.map(({ line, reason }) => `line ${line}: ${reason}`)

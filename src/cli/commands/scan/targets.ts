@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as path from "node:path"
 import { escapeValue } from "../../../domain/escape.ts"
 import type { GitMessage } from "../../../process/git.ts"
+import { fileErrorText } from "../../../domain/systemError.ts"
 import { CommandError, failUsage, workingDirectory } from "../../command/CommandError.ts"
 import { reasonOf, usageError } from "../../command/Output.ts"
 import { realPath, statPath } from "../readDirectory.ts"
@@ -40,7 +41,7 @@ export const scanPaths = Effect.fnUntraced(function* (
     if (!path.isAbsolute(named)) yield* workingDirectory
     const kind = kindOf(named)
     if (kind === undefined)
-      return yield* failUsage(`${escapeValue(named)} is neither a file nor a directory`, "Name files or directories")
+      return yield* failUsage(`cannot scan ${escapeValue(named)}: ${whyNot(named)}`, "Name files or directories")
     if (kind === "file") yield* scanFile(scan, { kind, path: realPath(named) }, named)
     else yield* scanDirectory(scan, named, options, step)
   }
@@ -52,6 +53,15 @@ const kindOf = (named: string): "file" | "directory" | undefined => {
     return stat.isDirectory() ? "directory" : stat.isFile() ? "file" : undefined
   } catch {
     return undefined
+  }
+}
+
+const whyNot = (named: string): string => {
+  try {
+    statPath(named)
+    return "it is neither a file nor a directory"
+  } catch (cause) {
+    return fileErrorText(cause)
   }
 }
 

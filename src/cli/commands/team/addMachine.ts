@@ -14,6 +14,7 @@ import { readRequest, writeInvitation } from "../../../daemon/team/invitation.ts
 import { type MachineKeys, roleOf, statementHash, viewOf } from "../../../daemon/team/members.ts"
 import { replaceFile } from "../../../daemon/files/durableFile.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import { fileErrorText } from "../../../domain/systemError.ts"
 import { failDeclined, failUsage } from "../../command/CommandError.ts"
 import { printNotice } from "../../command/Output.ts"
 import { confirm } from "../../terminal/askOnTerminal.ts"
@@ -57,10 +58,7 @@ const requestIn = Effect.fnUntraced(function* (file: string) {
   const text = yield* Effect.try({
     try: () => fs.readFileSync(file, "utf8"),
     catch: (cause) =>
-      failUsage(
-        `the request cannot be read: ${cause instanceof Error ? cause.message : "no file"}`,
-        "Name the file that secrets team request wrote"
-      )
+      failUsage(`the request cannot be read: ${fileErrorText(cause)}`, "Name the file that secrets team request wrote")
   })
   const keys = readRequest(text)
   if (keys !== undefined) return keys

@@ -24,6 +24,7 @@ import type { Config } from "../../../domain/Config.ts"
 import { decodeConfig } from "../../../domain/Config.ts"
 import { counted } from "../../../domain/counted.ts"
 import { exitStatus } from "../../../domain/exitStatus.ts"
+import { fileErrorText } from "../../../domain/systemError.ts"
 import { failUsage } from "../../command/CommandError.ts"
 import { loadConfig } from "../../command/settings.ts"
 import { stderrLogger } from "../../command/stderrLogger.ts"
@@ -87,10 +88,7 @@ const invitationIn = Effect.fnUntraced(function* (config: Config, file: string) 
   const contents = yield* Effect.try({
     try: () => fs.readFileSync(file),
     catch: (cause) =>
-      failUsage(
-        `the invitation cannot be read: ${cause instanceof Error ? cause.message : "no file"}`,
-        "Name the file that secrets team add wrote"
-      )
+      failUsage(`the invitation cannot be read: ${fileErrorText(cause)}`, "Name the file that secrets team add wrote")
   })
   if (!fs.existsSync(config.identityPath)) {
     return yield* teamError(

@@ -85,7 +85,7 @@ describe("a backup file", () => {
       spawn("/bin/sh", ["-c", 'printf "correct horse\\n" > "$1"', "sh", pipe])
       assert.strictEqual(yield* readPassphrase(pipe, true), "correct horse")
       const { message } = yield* Effect.flip(readPassphrase(directory, false))
-      assert.strictEqual(message, `cannot read ${directory}: it is a directory`)
+      assert.strictEqual(message, `cannot read ${directory}: EISDIR: illegal operation on a directory`)
     })
   )
 
